@@ -1,0 +1,183 @@
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
+import { type Element, expectTag, readAll, readElement, readOid, readOnly, tags } from './der.ts';
+import { PkiError } from './error.ts';
+import { oids } from './oid.ts';
+import { parsePem } from './pem.ts';
+
+/** KeyUsage bits (RFC 5280 4.2.1.3). */
+export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, cRLSign: 6 } as const;
+
+/** What a certificate says, read once. Fields hold values or DER, never a view that has to be parsed again. */
+export interface Certificate {
+  readonly der: Buffer;
+  /** SHA-256 of the DER, lower-case hex. */
+  readonly fingerprint: string;
+  /** Lower-case hex, without leading zeros beyond a whole octet. */
+  readonly serialNumber: string;
+  /** DER of the names, for comparison octet by octet. */
+  readonly subject: Buffer;
+  readonly issuer: Buffer;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly publicKey: KeyObject;
+  /** Dotted identifier of the algorithm it is signed with. */
+  readonly signatureOid: string;
+  /** Absent when the extension is absent. `pathLength` is absent when there is no limit. */
+  readonly basicConstraints?: { readonly ca: boolean; readonly pathLength?: number };
+  /** Bit numbers, see keyUsageBits. */
+  readonly keyUsage?: ReadonlySet<number>;
+  readonly extendedKeyUsage?: readonly string[];
+  /** Raw values of extensions that others interpret. */
+  readonly subjectAltNames?: Buffer;
+  readonly nameConstraints?: Buffer;
+  readonly subjectKeyId?: string;
+  readonly authorityKeyId?: string;
+  /** Dotted identifiers of every critical extension that is not interpreted here. */
+  readonly unknownCritical: readonly string[];
+}
+
+/** SHA-256 of bytes in lower-case hex, the form of every fingerprint. */
+export const sha256Hex = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+
+/** The distinguished name as one line, most significant attribute last, for people to read. */
+export const subjectText = (certificate: Certificate): string =>
+  new X509Certificate(certificate.der).subject.split('\n').join(', ');
+
+/** True when the certificate carries its own name as issuer and its own key verifies it. */
+export const isSelfSigned = (certificate: Certificate): boolean =>
+  certificate.subject.equals(certificate.issuer) && isSignedBy(certificate, certificate);
+
+/** True when the issuer's key verifies the certificate and the names agree. Says nothing about validity or usage. */
+export const isSignedBy = (certificate: Certificate, issuer: Certificate): boolean =>
+  certificate.issuer.equals(issuer.subject) && new X509Certificate(certificate.der).verify(issuer.publicKey);
+
+/**
+ * Every certificate of a PEM text, in order.
+ * @throws PkiError MalformedPem, TooLarge, MalformedCertificate
+ */
+export function parseCertificates(pem: string): Certificate[] {
+  return parsePem(pem).map(({ label, der }) => {
+    if (label !== 'CERTIFICATE') throw new PkiError('MalformedPem', `expected CERTIFICATE, found ${label}`);
+    return parseCertificate(der);
+  });
+}
+
+/**
+ * Reads a certificate (RFC 5280 4.1). OpenSSL judges the bytes as a whole first; what the profile depends on is then
+ * read from the DER itself, because OpenSSL's text forms of names and extensions are ambiguous.
+ * @throws PkiError MalformedCertificate
+ */
+export function parseCertificate(der: Buffer): Certificate {
+  try {
+    return readCertificate(der);
+  } catch (error) {
+    if (error instanceof PkiError && error.code === 'MalformedCertificate') throw error;
+    throw new PkiError('MalformedCertificate', 'the certificate cannot be read', { cause: error });
+  }
+}
+
+function readCertificate(der: Buffer): Certificate {
+  const x509 = new X509Certificate(der);
+  // OpenSSL stops at the end of the certificate; octets behind it would escape the fingerprint's owner.
+  const [tbs, algorithm] = readAll(readOnly(der, tags.sequence).content);
+  const fields = readAll(expectTag(tbs, tags.sequence).content);
+  if (fields[0]?.tag !== 0xa0) throw new PkiError('MalformedCertificate', 'not a version 3 certificate');
+  const [, serial, , issuer, validity, subject] = fields;
+  const [notBefore, notAfter] = readAll(expectTag(validity, tags.sequence).content).map(readTime);
+  const extensions = fields.find(({ tag }) => tag === 0xa3);
+  if (notBefore === undefined || notAfter === undefined) throw new PkiError('MalformedDer', 'validity is incomplete');
+  return {
+    der,
+    fingerprint: sha256Hex(der),
+    serialNumber: expectTag(serial, tags.integer)
+      .content.toString('hex')
+      .replace(/^(00)+(?=..)/, ''),
+    subject: expectTag(subject, tags.sequence).der,
+    issuer: expectTag(issuer, tags.sequence).der,
+    notBefore,
+    notAfter,
+    publicKey: x509.publicKey,
+    signatureOid: readOid(readAll(expectTag(algorithm, tags.sequence).content)[0]),
+    ...readExtensions(extensions),
+  };
+}
+
+function readTime(element: Element): Date {
+  const text = element.content.toString('latin1');
+  const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text);
+  const year = match?.[1] ?? '';
+  const utc = element.tag === tags.utcTime && year.length === 2;
+  if (match === null || !(utc || (element.tag === tags.generalizedTime && year.length === 4))) {
+    throw new PkiError('MalformedDer', 'a time is not in the form of RFC 5280');
+  }
+  // UTCTime spans 1950 to 2049 (RFC 5280 4.1.2.5.1).
+  const fullYear = utc ? `${Number(year) >= 50 ? '19' : '20'}${year}` : year;
+  const [month, day, hour, minute, second] = match.slice(2);
+  const date = new Date(`${fullYear}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  if (Number.isNaN(date.getTime())) throw new PkiError('MalformedDer', 'a time is not a date');
+  return date;
+}
+
+type Extensions = Pick<
+  Certificate,
+  | 'basicConstraints'
+  | 'keyUsage'
+  | 'extendedKeyUsage'
+  | 'subjectAltNames'
+  | 'nameConstraints'
+  | 'subjectKeyId'
+  | 'authorityKeyId'
+  | 'unknownCritical'
+>;
+
+/** Reads one extension's value into the field it has in Certificate. */
+const extensionReaders: Record<string, (value: Buffer) => Partial<Extensions>> = {
+  [oids.basicConstraints]: (value) => ({ basicConstraints: readBasicConstraints(value) }),
+  [oids.keyUsage]: (value) => ({ keyUsage: readNamedBits(value) }),
+  [oids.extKeyUsage]: (value) => ({ extendedKeyUsage: readAll(readOnly(value, tags.sequence).content).map(readOid) }),
+  [oids.subjectAltName]: (value) => ({ subjectAltNames: value }),
+  [oids.nameConstraints]: (value) => ({ nameConstraints: value }),
+  [oids.subjectKeyIdentifier]: (value) => ({ subjectKeyId: readOnly(value, tags.octetString).content.toString('hex') }),
+  [oids.authorityKeyIdentifier]: (value) => {
+    const keyId = readAll(readOnly(value, tags.sequence).content).find(({ tag }) => tag === 0x80);
+    return keyId === undefined ? {} : { authorityKeyId: keyId.content.toString('hex') };
+  },
+};
+
+function readExtensions(wrapper: Element | undefined): Extensions {
+  const list = wrapper === undefined ? [] : readAll(readOnly(wrapper.content, tags.sequence).content);
+  const seen = new Set<string>();
+  const unknownCritical: string[] = [];
+  let known: Partial<Extensions> = {};
+  for (const item of list) {
+    const parts = readAll(expectTag(item, tags.sequence).content);
+    const id = readOid(parts[0]);
+    // RFC 5280 4.2: no more than one instance of an extension. Which of two would count is anyone's guess.
+    if (seen.has(id)) throw new PkiError('MalformedCertificate', `extension ${id} appears twice`);
+    seen.add(id);
+    const critical = parts[1]?.tag === tags.boolean && parts[1].content[0] !== 0;
+    const value = expectTag(parts.at(-1), tags.octetString).content;
+    const read = extensionReaders[id];
+    if (read !== undefined) known = { ...known, ...read(value) };
+    else if (critical) unknownCritical.push(id);
+  }
+  return { ...known, unknownCritical };
+}
+
+function readBasicConstraints(value: Buffer): NonNullable<Certificate['basicConstraints']> {
+  const parts = readAll(readOnly(value, tags.sequence).content);
+  const ca = parts[0]?.tag === tags.boolean && parts[0].content[0] !== 0;
+  const limit = parts.find(({ tag }) => tag === tags.integer)?.content;
+  if (limit === undefined) return { ca };
+  if (limit.length === 0 || limit.length > 4) throw new PkiError('MalformedDer', 'path length is out of range');
+  return { ca, pathLength: limit.readIntBE(0, limit.length) };
+}
+
+function readNamedBits(value: Buffer): Set<number> {
+  const { content } = readElement(value).element;
+  const bits = new Set<number>();
+  for (let bit = 0; bit < (content.length - 1) * 8; bit += 1) {
+    if (((content[1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits.add(bit);
+  }
+  return bits;
+}

@@ -1,0 +1,191 @@
+import { createHash, type KeyObject, sign } from 'node:crypto';
+import { type Certificate, isSignedBy, keyUsageBits, parseCertificate } from './certificate.ts';
+import {
+  type Asn1,
+  bitString,
+  boolean,
+  encode,
+  encoded,
+  explicit,
+  implicit,
+  integer,
+  namedBits,
+  nullValue,
+  octetString,
+  oid,
+  readAll,
+  readOnly,
+  sequence,
+  tags,
+  time,
+} from './der.ts';
+import { PkiError } from './error.ts';
+import { publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
+import { encodeSubject, type Subject } from './name.ts';
+import { namesOutsideConstraints } from './name-constraints.ts';
+import { oids } from './oid.ts';
+import { encodedLeafProfile, type LeafProfile } from './profile.ts';
+import type { SigningRoot } from './root.ts';
+
+/** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
+export const backdateMs = 5 * 60 * 1000;
+
+/** What stands in a certificate beside what is asked for: a moment, and 20 random octets that become the serial number. */
+export interface IssueContext {
+  readonly now: Date;
+  readonly serialSeed: Uint8Array;
+}
+
+/** A leaf that passed every check and waits for its one signature. */
+export interface PreparedLeaf {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** Signs, reads the result back and verifies it with the issuer. @throws PkiError when called a second time */
+  sign(): Certificate;
+}
+
+/**
+ * The one entry to signing a leaf. Checks the request against profile and issuer and lays out the certificate; nothing
+ * is signed yet. The leaf is never valid before or after its issuer.
+ * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses
+ */
+export function prepareLeaf(
+  profile: LeafProfile,
+  publicKey: KeyObject,
+  issuer: SigningRoot,
+  { now, serialSeed }: IssueContext,
+): PreparedLeaf {
+  const { certificate: ca } = issuer;
+  if (now < ca.notBefore || now >= ca.notAfter) throw new PkiError('IssuerRefuses', 'the issuer is not valid now');
+  const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, ca.notBefore.getTime()));
+  const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, ca.notAfter.getTime()));
+  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, publicKey);
+  if (ca.nameConstraints !== undefined) {
+    const refused = namesOutsideConstraints(ca.nameConstraints, profile.names, subject);
+    if (refused.length > 0) {
+      throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
+    }
+  }
+  const subjectIsEmpty = readOnly(subject, tags.sequence).content.length === 0;
+  const tbs = {
+    serialSeed,
+    issuer: ca.subject,
+    notBefore,
+    notAfter,
+    subject,
+    publicKey: publicKeyDer(publicKey),
+    extensions: [
+      extension(oids.basicConstraints, true, sequence()),
+      extension(oids.keyUsage, true, namedBits(keyUsage)),
+      extension(oids.extKeyUsage, false, sequence(...extendedKeyUsage.map(oid))),
+      extension(oids.subjectKeyIdentifier, false, octetString(keyIdentifier(publicKey))),
+      extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, issuerKeyIdentifier(ca)))),
+      extension(oids.subjectAltName, subjectIsEmpty, encoded(subjectAltNames)),
+    ],
+  };
+  let signed = false;
+  return {
+    notBefore,
+    notAfter,
+    sign() {
+      if (signed) throw new PkiError('InvalidRequest', 'a prepared leaf is signed once');
+      signed = true;
+      const leaf = parseCertificate(signCertificate(tbs, issuer.key));
+      // A fault of memory or library in signing must not reach a Secret.
+      if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
+      return leaf;
+    },
+  };
+}
+
+/** What a new self-signed root says. */
+export interface RootProfile {
+  readonly subject: Subject;
+  readonly durationMs: number;
+}
+
+/**
+ * A self-signed root over a new key. No path length and no extended key usage, which some stacks would hold against its
+ * leaves; the subject ends with an attribute derived from the key, since two roots of one name confuse OpenSSL.
+ */
+export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSeed }: IssueContext): Certificate {
+  const id = keyIdentifier(key);
+  const subject = encodeSubject({ ...profile.subject, serialNumber: id.toString('hex').slice(0, 16) });
+  const der = signCertificate(
+    {
+      serialSeed,
+      issuer: subject,
+      notBefore: wholeSeconds(now.getTime() - backdateMs),
+      notAfter: wholeSeconds(now.getTime() + profile.durationMs),
+      subject,
+      publicKey: publicKeyDer(key),
+      extensions: [
+        extension(oids.basicConstraints, true, sequence(boolean(true))),
+        extension(oids.keyUsage, true, namedBits([keyUsageBits.keyCertSign, keyUsageBits.cRLSign])),
+        extension(oids.subjectKeyIdentifier, false, octetString(id)),
+      ],
+    },
+    key,
+  );
+  const root = parseCertificate(der);
+  if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
+  return root;
+}
+
+interface TbsCertificate {
+  readonly serialSeed: Uint8Array;
+  readonly issuer: Buffer;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly subject: Buffer;
+  readonly publicKey: Buffer;
+  readonly extensions: Asn1[];
+}
+
+/** RFC 5280 4.1. */
+function signCertificate(tbs: TbsCertificate, key: KeyObject): Buffer {
+  const algorithm = signatureAlgorithm(key);
+  const der = encode(
+    sequence(
+      explicit(0, integer(Uint8Array.of(2))),
+      integer(serialNumber(tbs.serialSeed)),
+      algorithmIdentifier(algorithm),
+      encoded(tbs.issuer),
+      sequence(time(tbs.notBefore), time(tbs.notAfter)),
+      encoded(tbs.subject),
+      encoded(tbs.publicKey),
+      explicit(3, sequence(...tbs.extensions)),
+    ),
+  );
+  return encode(sequence(encoded(der), algorithmIdentifier(algorithm), bitString(sign(algorithm.digest, der, key))));
+}
+
+const algorithmIdentifier = ({ oid: id, nullParameters }: SignatureAlgorithm): Asn1 =>
+  sequence(oid(id), ...(nullParameters ? [nullValue()] : []));
+
+const extension = (id: string, critical: boolean, value: Asn1): Asn1 =>
+  sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(encode(value)));
+
+/**
+ * 20 octets, the most RFC 5280 4.1.2.2 allows: positive and of constant length, with 158 random bits.
+ * @throws PkiError InvalidRequest
+ */
+function serialNumber(seed: Uint8Array): Uint8Array {
+  if (seed.length !== 20) throw new PkiError('InvalidRequest', 'a serial number is made from 20 random octets');
+  const serial = Uint8Array.from(seed);
+  serial[0] = ((seed[0] ?? 0) & 0x3f) | 0x40;
+  return serial;
+}
+
+/** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
+function keyIdentifier(key: KeyObject): Buffer {
+  const [, bits] = readAll(readOnly(publicKeyDer(key), tags.sequence).content);
+  const content = bits?.content.subarray(1) ?? Buffer.alloc(0);
+  return createHash('sha256').update(content).digest().subarray(0, 20);
+}
+
+/** The issuer's own identifier, whatever method made it; a root without one gets what its key would have. */
+const issuerKeyIdentifier = (ca: Certificate): Buffer =>
+  ca.subjectKeyId === undefined ? keyIdentifier(ca.publicKey) : Buffer.from(ca.subjectKeyId, 'hex');
+
+const wholeSeconds = (ms: number): Date => new Date(Math.floor(ms / 1000) * 1000);

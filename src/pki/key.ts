@@ -1,0 +1,134 @@
+import { createPrivateKey, createPublicKey, generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
+import { PkiError } from './error.ts';
+import { oids } from './oid.ts';
+import { encodePem, type PemBlock, parsePem } from './pem.ts';
+
+/** A kind of key pair. Sizes are bits: RSA modulus, or the field of the NIST curve. */
+export type KeySpec =
+  | { readonly algorithm: 'RSA'; readonly size: 2048 | 3072 | 4096 | 8192 }
+  | { readonly algorithm: 'ECDSA'; readonly size: 256 | 384 | 521 }
+  | { readonly algorithm: 'Ed25519' };
+
+/** How a private key is written: PKCS#8 (RFC 5208), PKCS#1 (RFC 8017, RSA only), SEC1 (RFC 5915, ECDSA only). */
+export type KeyEncoding = 'PKCS8' | 'PKCS1' | 'SEC1';
+
+const curves = { 256: 'prime256v1', 384: 'secp384r1', 521: 'secp521r1' } as const;
+const pemLabels: Record<KeyEncoding, string> = {
+  PKCS8: 'PRIVATE KEY',
+  PKCS1: 'RSA PRIVATE KEY',
+  SEC1: 'EC PRIVATE KEY',
+};
+const generateInThreadPool = promisify(generateKeyPair);
+
+/**
+ * A new private key from the system's random source. RSA is made in the thread pool, since its search for primes would
+ * hold up everything else; the others take well under a millisecond.
+ */
+export async function generatePrivateKey(spec: KeySpec): Promise<KeyObject> {
+  switch (spec.algorithm) {
+    case 'RSA':
+      return (await generateInThreadPool('rsa', { modulusLength: spec.size, publicExponent: 0x10001 })).privateKey;
+    case 'ECDSA':
+      return generateKeyPairSync('ec', { namedCurve: curves[spec.size] }).privateKey;
+    case 'Ed25519':
+      return generateKeyPairSync('ed25519').privateKey;
+  }
+}
+
+/** A key's kind in words, equal for equal kinds: `RSA-2048`, `ECDSA-256`, `Ed25519`; others as Node.js names them. */
+export function describeKey(key: KeyObject): string {
+  const details = key.asymmetricKeyDetails;
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return `RSA-${details?.modulusLength}`;
+    case 'ec': {
+      const size = Object.entries(curves).find(([, curve]) => curve === details?.namedCurve)?.[0];
+      return size === undefined ? `EC-${details?.namedCurve}` : `ECDSA-${size}`;
+    }
+    case 'ed25519':
+      return 'Ed25519';
+    default:
+      return String(key.asymmetricKeyType);
+  }
+}
+
+/** The same words for a kind of key that is asked for. */
+export const describeKeySpec = (spec: KeySpec): string =>
+  spec.algorithm === 'Ed25519' ? 'Ed25519' : `${spec.algorithm}-${spec.size}`;
+
+/** DER of the SubjectPublicKeyInfo of a private or public key (RFC 5280 4.1.2.7). */
+export function publicKeyDer(key: KeyObject): Buffer {
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
+  return publicKey.export({ type: 'spki', format: 'der' });
+}
+
+/**
+ * PEM of a private key. The only place where key material becomes text; the result belongs into a Secret and nowhere else.
+ * @throws PkiError InvalidRequest when the encoding does not fit the key
+ */
+export function encodePrivateKey(key: KeyObject, encoding: KeyEncoding): string {
+  const fits = { PKCS8: true, PKCS1: key.asymmetricKeyType === 'rsa', SEC1: key.asymmetricKeyType === 'ec' }[encoding];
+  if (!fits) throw new PkiError('InvalidRequest', `${encoding} cannot hold a key of type ${describeKey(key)}`);
+  const type = ({ PKCS8: 'pkcs8', PKCS1: 'pkcs1', SEC1: 'sec1' } as const)[encoding];
+  return encodePem(pemLabels[encoding], key.export({ type, format: 'der' }));
+}
+
+/**
+ * The private key in a PEM text, which has to hold exactly one (an `EC PARAMETERS` block may precede it, as openssl
+ * writes), and how it is encoded.
+ * @throws PkiError MalformedPem, TooLarge, EncryptedKey, MalformedKey; never with any of the text in the message
+ */
+export function parsePrivateKey(pem: string): { key: KeyObject; encoding: KeyEncoding } {
+  const blocks = parsePem(pem).filter(({ label }) => label !== 'EC PARAMETERS');
+  const [block] = blocks;
+  if (block === undefined || blocks.length > 1) {
+    throw new PkiError('MalformedKey', `expected one private key, found ${blocks.length} PEM blocks`);
+  }
+  if (block.label === 'ENCRYPTED PRIVATE KEY') throw new PkiError('EncryptedKey', 'the private key is encrypted');
+  const encoding = (Object.keys(pemLabels) as KeyEncoding[]).find((name) => pemLabels[name] === block.label);
+  if (encoding === undefined) throw new PkiError('MalformedKey', 'the PEM block is not a private key');
+  return { key: parseKeyBlock(block, encoding), encoding };
+}
+
+function parseKeyBlock(block: PemBlock, encoding: KeyEncoding): KeyObject {
+  const type = ({ PKCS8: 'pkcs8', PKCS1: 'pkcs1', SEC1: 'sec1' } as const)[encoding];
+  try {
+    return createPrivateKey({ key: block.der, format: 'der', type });
+  } catch {
+    // No cause: OpenSSL's errors are about the bytes, and the bytes are key material.
+    throw new PkiError('MalformedKey', 'the private key cannot be read');
+  }
+}
+
+/** A signature algorithm: its identifier, the digest that goes with it, and whether the identifier has NULL parameters. */
+export interface SignatureAlgorithm {
+  readonly oid: string;
+  readonly digest: 'sha256' | 'sha384' | 'sha512' | null;
+  readonly nullParameters: boolean;
+}
+
+/**
+ * The algorithm a key signs with: the digest follows the key's strength (SP 800-57 part 1, table 2 and 3).
+ * @throws PkiError UnsupportedKey
+ */
+export function signatureAlgorithm(key: KeyObject): SignatureAlgorithm {
+  const ec = (oid: string, digest: SignatureAlgorithm['digest']) => ({ oid, digest, nullParameters: false });
+  const rsa = (oid: string, digest: SignatureAlgorithm['digest']) => ({ oid, digest, nullParameters: true });
+  switch (describeKey(key)) {
+    case 'ECDSA-256':
+      return ec(oids.ecdsaWithSha256, 'sha256');
+    case 'ECDSA-384':
+      return ec(oids.ecdsaWithSha384, 'sha384');
+    case 'ECDSA-521':
+      return ec(oids.ecdsaWithSha512, 'sha512');
+    case 'Ed25519':
+      return ec(oids.ed25519, null);
+    default: {
+      const bits = key.asymmetricKeyType === 'rsa' ? (key.asymmetricKeyDetails?.modulusLength ?? 0) : 0;
+      if (bits < 2048) throw new PkiError('UnsupportedKey', `a key of type ${describeKey(key)} may not sign`);
+      if (bits < 4096) return rsa(oids.sha256WithRsa, 'sha256');
+      return bits < 8192 ? rsa(oids.sha384WithRsa, 'sha384') : rsa(oids.sha512WithRsa, 'sha512');
+    }
+  }
+}

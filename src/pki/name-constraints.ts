@@ -1,0 +1,99 @@
+import { type Element, readAll, readElement, readOnly, tags } from './der.ts';
+import { encodeIpAddress, generalNameTags, type SubjectAltNames } from './name.ts';
+
+/** A constraint of one name type, as its GeneralName tag number and its base octets. */
+interface Subtree {
+  readonly type: number;
+  readonly base: Buffer;
+}
+
+/** The names of a request, each with its GeneralName type and the octets that constraints are compared with. */
+interface ConstrainedName {
+  readonly type: number;
+  readonly text: string;
+  readonly octets: Buffer;
+}
+
+/**
+ * The names that an issuer's NameConstraints extension (RFC 5280 4.2.1.10) does not let it certify; empty when it lets
+ * it certify all. A constraint that cannot be understood excludes every name of its type: a leaf that some verifiers
+ * refuse is worth less than an answer.
+ * @throws PkiError MalformedDer
+ */
+export function namesOutsideConstraints(constraints: Buffer, names: SubjectAltNames, subject: Buffer): string[] {
+  const [permitted, excluded] = [0xa0, 0xa1].map((tag) => readSubtrees(constraints, tag));
+  return constrainedNames(names, subject)
+    .filter((name) => {
+      const allowed = permitted?.filter(({ type }) => type === name.type) ?? [];
+      const denied = excluded?.filter(({ type }) => type === name.type) ?? [];
+      const isDenied = denied.some(({ base }) => covers(name, base) !== false);
+      return isDenied || (allowed.length > 0 && !allowed.some(({ base }) => covers(name, base) === true));
+    })
+    .map(({ text }) => text);
+}
+
+function readSubtrees(constraints: Buffer, tag: number): Subtree[] {
+  const list = readAll(readOnly(constraints, tags.sequence).content).find((element) => element.tag === tag);
+  return readAll(list?.content ?? Buffer.alloc(0)).map((subtree) => {
+    const base: Element = readElement(subtree.content).element;
+    return { type: base.tag & 0x1f, base: base.content };
+  });
+}
+
+function constrainedNames(names: SubjectAltNames, subject: Buffer): ConstrainedName[] {
+  const { otherName, email, dns, directory, uri, ip } = generalNameTags;
+  const text = (type: number) => (name: string) => ({ type, text: name, octets: Buffer.from(name, 'latin1') });
+  const subjectIsEmpty = readOnly(subject, tags.sequence).content.length === 0;
+  return [
+    ...names.dnsNames.map(text(dns)),
+    ...names.emailAddresses.map(text(email)),
+    ...names.uris.map(text(uri)),
+    ...names.ipAddresses.map((address) => ({ type: ip, text: address, octets: encodeIpAddress(address) })),
+    ...names.otherNames.map(({ oid }) => ({ type: otherName, text: `otherName ${oid}`, octets: Buffer.alloc(0) })),
+    ...(subjectIsEmpty ? [] : [{ type: directory, text: 'the subject', octets: subject }]),
+  ];
+}
+
+/** Whether a name lies within a subtree; undefined when that cannot be told. */
+function covers({ type, octets }: ConstrainedName, base: Buffer): boolean | undefined {
+  const name = octets.toString('latin1').toLowerCase();
+  const constraint = base.toString('latin1').toLowerCase();
+  switch (type) {
+    case generalNameTags.dns:
+      return isWithinDomain(name, constraint);
+    case generalNameTags.email: {
+      if (constraint.includes('@')) return octets.toString('latin1') === base.toString('latin1');
+      const host = name.slice(name.lastIndexOf('@') + 1);
+      return constraint.startsWith('.') ? host.endsWith(constraint) : host === constraint;
+    }
+    case generalNameTags.uri: {
+      const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?([a-z0-9.-]+)/.exec(name)?.[1];
+      if (host === undefined) return undefined;
+      return constraint.startsWith('.') ? host.endsWith(constraint) : host === constraint;
+    }
+    case generalNameTags.ip:
+      return isWithinNetwork(octets, base);
+    case generalNameTags.directory:
+      return startsWithNames(octets, base);
+    default:
+      return undefined;
+  }
+}
+
+/** "Any DNS name that can be constructed by adding zero or more labels to the left"; a wildcard label is a label. */
+const isWithinDomain = (name: string, domain: string): boolean =>
+  domain === '' || (domain.startsWith('.') ? name.endsWith(domain) : name === domain || name.endsWith(`.${domain}`));
+
+function isWithinNetwork(address: Buffer, network: Buffer): boolean | undefined {
+  if (network.length !== 8 && network.length !== 32) return undefined;
+  const half = network.length / 2;
+  if (address.length !== half) return false;
+  return address.every((octet, i) => ((octet ^ (network[i] ?? 0)) & (network[half + i] ?? 0)) === 0);
+}
+
+/** Relative names compared octet by octet, which is stricter than RFC 5280 7.1 and never looser. */
+function startsWithNames(subject: Buffer, base: Buffer): boolean {
+  const wanted = readAll(readOnly(base, tags.sequence).content);
+  const present = readAll(readOnly(subject, tags.sequence).content);
+  return wanted.every(({ der }, index) => present[index]?.der.equals(der) === true);
+}
