@@ -1,0 +1,385 @@
+// Generated from crds/ by `npm run generate`. Do not edit.
+
+/** The metadata of a Kubernetes object, as far as it is used here. */
+export interface ObjectMeta {
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** Counts the changes of spec. */
+  readonly generation: number;
+  /** RFC 3339. */
+  readonly creationTimestamp: string;
+  /** RFC 3339; present when the object is being deleted. */
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** The metadata of an object that lives in a namespace. */
+export interface NamespacedObjectMeta extends ObjectMeta {
+  readonly namespace: string;
+}
+
+/**
+ * MtlsAuthority is an organisation's root for mutual TLS. Its key is in a Secret in the operator's namespace and
+ * nowhere else. Deleting the resource deletes no key.
+ */
+export interface MtlsAuthority {
+  readonly apiVersion: 'mtls-operator.io/v1alpha1';
+  readonly kind: 'MtlsAuthority';
+  readonly metadata: ObjectMeta;
+  /** Which root signs, and which names it signs for. */
+  readonly spec: MtlsAuthoritySpec;
+  /** What is. Written by the operator only. */
+  readonly status?: MtlsAuthorityStatus;
+}
+
+/**
+ * MtlsCertificate asks for certificates for mutual TLS. For each role in spec (server, client, peer) the operator
+ * writes one Secret of type kubernetes.io/tls with tls.crt, tls.key and ca.crt into the namespace of the resource,
+ * renews it before it expires, and repairs it when it is changed or deleted. Deleting the resource removes its
+ * Secrets.
+ */
+export interface MtlsCertificate {
+  readonly apiVersion: 'mtls-operator.io/v1alpha1';
+  readonly kind: 'MtlsCertificate';
+  readonly metadata: NamespacedObjectMeta;
+  /** What is asked for. A change re-issues the certificates that it concerns. */
+  readonly spec: MtlsCertificateSpec;
+  /** What is. Written by the operator only. */
+  readonly status?: MtlsCertificateStatus;
+}
+
+/** Which root signs, and which names it signs for. */
+export interface MtlsAuthoritySpec {
+  /**
+   * The Secret of type kubernetes.io/tls with the root (tls.crt, tls.key), in the operator's namespace. It cannot be
+   * changed, since that would replace the root unannounced.
+   */
+  readonly secretName: string;
+  /**
+   * The root that the operator makes when the Secret is absent. It is read at that time: a later change here does not
+   * replace a root. Without it, you bring the Secret yourself.
+   */
+  readonly root?: RootSpec;
+  /**
+   * The trust domain of SPIFFE IDs: lower-case letters, digits, dots, dashes and underscores. A change re-issues the
+   * certificates with a SPIFFE ID. Default: "cluster.local".
+   */
+  readonly trustDomain: string;
+  /**
+   * The DNS domain of the cluster, for the names of Services. It takes at most 121 characters, so that the longest
+   * name of a Service is still a DNS name. Default: "cluster.local".
+   */
+  readonly clusterDomain: string;
+}
+
+/**
+ * The root that the operator makes when the Secret is absent. It is read at that time: a later change here does not
+ * replace a root. Without it, you bring the Secret yourself.
+ */
+export interface RootSpec {
+  /** The common name of the root's subject. Default: "mTLS Root". */
+  readonly commonName: string;
+  /** The organizations (O) in the root's subject. */
+  readonly organizations?: readonly string[];
+  /** The private key of the root. Default: {"algorithm":"ECDSA"}. */
+  readonly privateKey: RootPrivateKey;
+  /**
+   * How long the root is valid, as a Go duration in h, m, s and ms; from 5m to 876000h. No certificate outlives it.
+   * Default: "87600h".
+   */
+  readonly duration: string;
+}
+
+/** The private key of the root. */
+export interface RootPrivateKey {
+  /** The algorithm. Not every TLS stack takes Ed25519. Default: "ECDSA". */
+  readonly algorithm: 'ECDSA' | 'RSA' | 'Ed25519';
+  /**
+   * The size in bits: 256, 384 or 521 for ECDSA (default 256); 2048, 3072, 4096 or 8192 for RSA (default 3072); none
+   * for Ed25519.
+   */
+  readonly size?: number;
+}
+
+/** What is. Written by the operator only. */
+export interface MtlsAuthorityStatus {
+  /** The metadata.generation that this status answers. */
+  readonly observedGeneration?: number;
+  /** Ready is True when the root is fit to sign and the authority does so. */
+  readonly conditions?: readonly Condition[];
+  /** The root that signs now. */
+  readonly activeRoot?: Root;
+  /** The roots that are trusted now, the active one first. */
+  readonly roots?: readonly Root[];
+  /** The certificates of the roots that are trusted now, as PEM; the ca.crt of every Secret. */
+  readonly trustBundle?: string;
+  /** How many MtlsCertificates use the authority. */
+  readonly certificates?: number;
+}
+
+/** One aspect of the state of the resource. */
+export interface Condition {
+  /** The name of the aspect. */
+  readonly type: string;
+  /** Whether the condition holds. */
+  readonly status: 'True' | 'False' | 'Unknown';
+  /** The metadata.generation that the condition answers. */
+  readonly observedGeneration?: number;
+  /** When status last changed. */
+  readonly lastTransitionTime: string;
+  /** Why, as one word for programs. */
+  readonly reason: string;
+  /** Why, and what to do about it, for people. */
+  readonly message: string;
+}
+
+export interface Root {
+  /** The SHA-256 of the certificate's DER, in lower-case hexadecimal. */
+  readonly fingerprint: string;
+  /** The subject, as an RFC 4514 string. */
+  readonly subject: string;
+  /** When the root starts to be valid. */
+  readonly notBefore: string;
+  /** When the root expires. */
+  readonly notAfter: string;
+}
+
+/** What is asked for. A change re-issues the certificates that it concerns. */
+export interface MtlsCertificateSpec {
+  /** The authority that signs the certificates. Default: {"name":"default"}. */
+  readonly authorityRef: AuthorityRef;
+  /** Asks for a certificate that a TLS server presents (extended key usage serverAuth). */
+  readonly server?: ServerRole;
+  /** Asks for a certificate that a TLS client presents (extended key usage clientAuth). */
+  readonly client?: ClientRole;
+  /**
+   * Asks for one certificate for both ends of a connection (extended key usages serverAuth and clientAuth), for
+   * programs that know only one certificate, such as etcd members and Kafka brokers.
+   */
+  readonly peer?: PeerRole;
+  /**
+   * How long a certificate is valid, as a Go duration in h, m, s and ms (for instance 2160h, 1h30m); from 5m to
+   * 876000h. It is shortened where it would outlive the root. Default: "2160h".
+   */
+  readonly duration: string;
+  /**
+   * How long before its expiry a certificate is renewed, as a Go duration; shorter than duration. Without renewBefore
+   * and renewBeforePercentage it is renewed when a third of its actual lifetime is left.
+   */
+  readonly renewBefore?: string;
+  /**
+   * The same as a percentage of the certificate's actual lifetime that is left when it is renewed, instead of
+   * renewBefore.
+   */
+  readonly renewBeforePercentage?: number;
+  /** The private keys of the certificates. Default: {"algorithm":"ECDSA","encoding":"PKCS8","rotationPolicy":"Always"}. */
+  readonly privateKey: CertificatePrivateKey;
+  /** The subject of the certificates, besides the common name. */
+  readonly subject?: Subject;
+  /**
+   * Metadata that the Secrets carry besides the operator's own. An entry that is taken out here is taken off the
+   * Secrets; what others put on them stays.
+   */
+  readonly secretTemplate?: SecretTemplate;
+}
+
+/** The authority that signs the certificates. */
+export interface AuthorityRef {
+  /** The name of an MtlsAuthority. Default: "default". */
+  readonly name: string;
+}
+
+/** Asks for a certificate that a TLS server presents (extended key usage serverAuth). */
+export interface ServerRole {
+  /** The Secret that is written. Default <name of the resource>-server-tls. */
+  readonly secretName?: string;
+  /**
+   * A Service of this namespace, which need not exist. Adds the DNS names <service>, <service>.<namespace>,
+   * <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>.
+   */
+  readonly service?: string;
+  /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
+  readonly commonName?: string;
+  /**
+   * DNS names. The first label may be a wildcard (*.example.com). Upper case and a trailing dot are accepted; the
+   * certificate carries the name in lower case and without the dot.
+   */
+  readonly dnsNames?: readonly string[];
+  /** IPv4 and IPv6 addresses. */
+  readonly ipAddresses?: readonly string[];
+  /** Absolute URIs, for instance SPIFFE IDs (spiffe://<trust domain>/<path>). */
+  readonly uris?: readonly string[];
+  /** E-mail addresses (rfc822Name), in ASCII. */
+  readonly emailAddresses?: readonly string[];
+  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
+  readonly otherNames?: readonly OtherName[];
+}
+
+/** A name of a type that an object identifier stands for. */
+export interface OtherName {
+  /** The object identifier of the type of name, in dotted form. */
+  readonly oid: string;
+  /** The name itself, written as a UTF8String. */
+  readonly utf8Value: string;
+}
+
+/** Asks for a certificate that a TLS client presents (extended key usage clientAuth). */
+export interface ClientRole {
+  /** The Secret that is written. Default <name of the resource>-client-tls. */
+  readonly secretName?: string;
+  /**
+   * A ServiceAccount of this namespace, which need not exist. Adds the SPIFFE ID spiffe://<trustDomain of the
+   * authority>/ns/<namespace>/sa/<serviceAccount>.
+   */
+  readonly serviceAccount?: string;
+  /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
+  readonly commonName?: string;
+  /**
+   * DNS names. The first label may be a wildcard (*.example.com). Upper case and a trailing dot are accepted; the
+   * certificate carries the name in lower case and without the dot.
+   */
+  readonly dnsNames?: readonly string[];
+  /** IPv4 and IPv6 addresses. */
+  readonly ipAddresses?: readonly string[];
+  /** Absolute URIs, for instance SPIFFE IDs (spiffe://<trust domain>/<path>). */
+  readonly uris?: readonly string[];
+  /** E-mail addresses (rfc822Name), in ASCII. */
+  readonly emailAddresses?: readonly string[];
+  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
+  readonly otherNames?: readonly OtherName[];
+}
+
+/**
+ * Asks for one certificate for both ends of a connection (extended key usages serverAuth and clientAuth), for programs
+ * that know only one certificate, such as etcd members and Kafka brokers.
+ */
+export interface PeerRole {
+  /** The Secret that is written. Default <name of the resource>-peer-tls. */
+  readonly secretName?: string;
+  /**
+   * A Service of this namespace, which need not exist. Adds the DNS names <service>, <service>.<namespace>,
+   * <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>.
+   */
+  readonly service?: string;
+  /**
+   * A ServiceAccount of this namespace, which need not exist. Adds the SPIFFE ID spiffe://<trustDomain of the
+   * authority>/ns/<namespace>/sa/<serviceAccount>.
+   */
+  readonly serviceAccount?: string;
+  /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
+  readonly commonName?: string;
+  /**
+   * DNS names. The first label may be a wildcard (*.example.com). Upper case and a trailing dot are accepted; the
+   * certificate carries the name in lower case and without the dot.
+   */
+  readonly dnsNames?: readonly string[];
+  /** IPv4 and IPv6 addresses. */
+  readonly ipAddresses?: readonly string[];
+  /** Absolute URIs, for instance SPIFFE IDs (spiffe://<trust domain>/<path>). */
+  readonly uris?: readonly string[];
+  /** E-mail addresses (rfc822Name), in ASCII. */
+  readonly emailAddresses?: readonly string[];
+  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
+  readonly otherNames?: readonly OtherName[];
+}
+
+/** The private keys of the certificates. */
+export interface CertificatePrivateKey {
+  /** The algorithm. Not every TLS stack takes Ed25519. Default: "ECDSA". */
+  readonly algorithm: 'ECDSA' | 'RSA' | 'Ed25519';
+  /**
+   * The size in bits: 256, 384 or 521 for ECDSA (default 256); 2048, 3072, 4096 or 8192 for RSA (default 2048); none
+   * for Ed25519.
+   */
+  readonly size?: number;
+  /**
+   * The PEM encoding of tls.key: PKCS8 (PRIVATE KEY), PKCS1 (RSA PRIVATE KEY, RSA only) or SEC1 (EC PRIVATE KEY, ECDSA
+   * only). Default: "PKCS8".
+   */
+  readonly encoding: 'PKCS8' | 'PKCS1' | 'SEC1';
+  /**
+   * Always makes a new key for every certificate. Never keeps the key at renewal, as long as it fits spec; a rotation
+   * by annotation makes a new key all the same. Default: "Always".
+   */
+  readonly rotationPolicy: 'Always' | 'Never';
+}
+
+/** The subject of the certificates, besides the common name. */
+export interface Subject {
+  /** Organizations (O). */
+  readonly organizations?: readonly string[];
+  /** Organizational units (OU). */
+  readonly organizationalUnits?: readonly string[];
+  /** Countries (C), as ISO 3166 codes of two capital letters. */
+  readonly countries?: readonly string[];
+  /** Localities, for instance cities (L). */
+  readonly localities?: readonly string[];
+  /** Provinces or states (ST). */
+  readonly provinces?: readonly string[];
+  /** Street addresses (STREET). */
+  readonly streetAddresses?: readonly string[];
+  /** Postal codes. */
+  readonly postalCodes?: readonly string[];
+  /** A serial number of the subject, for instance of a device. It is not the serial number of the certificate. */
+  readonly serialNumber?: string;
+}
+
+/**
+ * Metadata that the Secrets carry besides the operator's own. An entry that is taken out here is taken off the
+ * Secrets; what others put on them stays.
+ */
+export interface SecretTemplate {
+  /** Labels. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Annotations. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved. */
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What is. Written by the operator only. */
+export interface MtlsCertificateStatus {
+  /** The metadata.generation that this status answers. */
+  readonly observedGeneration?: number;
+  /**
+   * Ready is True when every Secret holds a valid certificate for what spec asks for. Issuing is there, and True,
+   * while work is under way.
+   */
+  readonly conditions?: readonly Condition[];
+  /** The value of the annotation mtls-operator.io/rotate that was acted on last. */
+  readonly lastHandledRotate?: string;
+  /** When issuing last failed. Absent when it has succeeded since. */
+  readonly lastFailureTime?: string;
+  /** How many times in a row issuing has failed. Absent when it has succeeded since. */
+  readonly failedIssuanceAttempts?: number;
+  /** When issuing is tried again after a failure. */
+  readonly nextRetryTime?: string;
+  /** The earliest notAfter in secrets. */
+  readonly notAfter?: string;
+  /** The earliest renewalTime in secrets. */
+  readonly renewalTime?: string;
+  /** The Secrets that are written, one for each role. */
+  readonly secrets?: readonly IssuedSecret[];
+}
+
+/** One Secret, and the certificate in it. */
+export interface IssuedSecret {
+  /** The role in spec that asks for the Secret. */
+  readonly role: 'server' | 'client' | 'peer';
+  /** The name of the Secret. */
+  readonly secretName: string;
+  /** The serial number of the certificate, in lower-case hexadecimal. */
+  readonly serialNumber: string;
+  /** The SHA-256 of the certificate's DER, in lower-case hexadecimal. */
+  readonly fingerprint: string;
+  /** The fingerprint of the root that the certificate chains to. */
+  readonly authorityFingerprint: string;
+  /** When the certificate starts to be valid, a little before it was made. */
+  readonly notBefore: string;
+  /** When the certificate expires. */
+  readonly notAfter: string;
+  /** When the certificate is renewed. */
+  readonly renewalTime: string;
+  /** How many certificates have been written for the role; the first is 1. */
+  readonly revision: number;
+}
