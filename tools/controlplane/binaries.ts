@@ -1,0 +1,79 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+import { buildBinaries, buildFolder } from './build.ts';
+import { output } from './command.ts';
+import { type Binaries, BinariesError, binariesIn, PROGRAMS } from './programs.ts';
+
+/** certificates.k8s.io/v1 ClusterTrustBundle and the CEL functions that the CRDs use came no later than this. */
+const OLDEST_MINOR = 36;
+
+/**
+ * Finds the control plane's programs: in KUBEBUILDER_ASSETS, in the cache of an earlier build, on PATH; else builds them
+ * with Go into the cache, which takes minutes the first time, and tells `log` about it. Throws a BinariesError when none
+ * of these can be done.
+ */
+export async function findBinaries(log: (line: string) => void): Promise<Binaries> {
+  const assets = process.env['KUBEBUILDER_ASSETS'];
+  if (assets) return fromAssets(assets);
+
+  const cached = buildFolder();
+  if (existsSync(cached)) return binariesIn(cached);
+
+  return (await fromPath()) ?? binariesIn(await buildBinaries(log));
+}
+
+async function fromAssets(folder: string): Promise<Binaries> {
+  const missing = PROGRAMS.filter((program) => !isExecutable(join(folder, program)));
+  if (missing.length > 0) {
+    const hint = missing.includes('kube-controller-manager')
+      ? ' The archives of setup-envtest bring no kube-controller-manager: add it from the Kubernetes release of the same version.'
+      : '';
+    throw new BinariesError(
+      `KUBEBUILDER_ASSETS=${folder} has no ${missing.join(', no ')}.${hint} ` +
+        'Or unset KUBEBUILDER_ASSETS, and the control plane is built with Go.',
+    );
+  }
+  const binaries = binariesIn(folder);
+  const version = await versionOf(binaries.kubeApiserver);
+  if (!isNewEnough(version)) {
+    throw new BinariesError(
+      `KUBEBUILDER_ASSETS=${folder} is Kubernetes ${version}; 1.${OLDEST_MINOR} or newer is needed. ` +
+        'Or unset KUBEBUILDER_ASSETS, and the control plane is built with Go.',
+    );
+  }
+  return binaries;
+}
+
+/** All of the programs on PATH and new enough, or undefined: kubectl alone is no control plane. */
+async function fromPath(): Promise<Binaries | undefined> {
+  const [etcd, kubeApiserver, kubeControllerManager, kubectl] = PROGRAMS.map(onPath);
+  if (!etcd || !kubeApiserver || !kubeControllerManager || !kubectl) return undefined;
+  const versions = await Promise.all([kubeApiserver, kubeControllerManager].map(versionOf));
+  return versions.every(isNewEnough) ? { etcd, kubeApiserver, kubeControllerManager, kubectl } : undefined;
+}
+
+function onPath(program: string): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
+  return folders.map((folder) => join(folder, program)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What the program says its version is ("v1.37.2"), or "unknown". */
+async function versionOf(program: string): Promise<string> {
+  const { stdout } = await output(program, ['--version']);
+  return /v\d+\.\d+\.\S+/.exec(stdout)?.[0] ?? 'unknown';
+}
+
+function isNewEnough(version: string): boolean {
+  const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version) ?? [];
+  return Number(major) > 1 || (Number(major) === 1 && Number(minor) >= OLDEST_MINOR);
+}

@@ -1,0 +1,228 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { findBinaries } from './binaries.ts';
+import { type CommandResult, output } from './command.ts';
+import { type Component, ComponentError, startComponent, stopComponents, waitUntilReady } from './component.ts';
+import { credentialsIn, writeKubeconfig } from './credentials.ts';
+import { guardFolder } from './guard.ts';
+import { freePort, isFree } from './ports.ts';
+import type { Binaries } from './programs.ts';
+import { type Reply, request } from './request.ts';
+import { endRecorded, readState, writeState } from './state.ts';
+
+export interface ControlPlaneOptions {
+  /** The programs to run; found or built by default. */
+  readonly binaries?: Binaries;
+  /**
+   * The data folder. With one, the control plane outlives this process and its data outlives the control plane: the next
+   * start in the same folder goes on with it. Without one, everything is gone at the latest when this process ends.
+   */
+  readonly dir?: string;
+  /** Gets progress for a person, a line at a time; nobody by default. */
+  readonly log?: (line: string) => void;
+}
+
+/** A running etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, with RBAC and real ServiceAccount tokens. */
+export interface ControlPlane {
+  readonly dir: string;
+  /** Path of a kubeconfig of a cluster administrator. */
+  readonly kubeconfig: string;
+  /** URL of the API server. It stays the same as long as the control plane runs. */
+  readonly server: string;
+  readonly binaries: Binaries;
+  /** Runs kubectl as administrator, or with another kubeconfig. A failing command is a result, not an error. */
+  kubectl(args: readonly string[], options?: { input?: string; kubeconfig?: string }): Promise<CommandResult>;
+  /** Stops the API server alone: clients find their connections closed and the port refusing. */
+  stopApiServer(): Promise<void>;
+  /** Starts it again, on the same port and with the same data and certificate. */
+  startApiServer(): Promise<void>;
+  restartApiServer(): Promise<void>;
+  /**
+   * Compacts etcd to its present revision and restarts the API server, whose watch cache would otherwise still answer
+   * from memory: afterwards a list or watch from an older resourceVersion fails with 410 Gone.
+   */
+  compact(): Promise<void>;
+  /** Stops all of it, and removes the data unless a data folder was given. */
+  stop(): Promise<void>;
+}
+
+/** Starts a control plane and waits until it is ready: /readyz is ok and the default namespace has its ServiceAccount. */
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const log = options.log ?? (() => {});
+  const binaries = options.binaries ?? (await findBinaries(log));
+  const temporary = options.dir === undefined;
+  const dir = temporary ? mkdtempSync(join(tmpdir(), 'mtls-controlplane-')) : resolve(options.dir);
+  if (temporary) guardFolder(dir);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+
+  const credentials = credentialsIn(dir);
+  const kubeconfig = join(dir, 'kubeconfig');
+  const etcdSocket = join(dir, 'etcd.sock');
+  const certificates = join(dir, 'certificates');
+  const caFile = join(certificates, 'apiserver.crt');
+  const running = new Map<string, Component>();
+
+  function start(program: string, args: readonly string[]): Component {
+    const component = startComponent(program, args, dir, temporary);
+    running.set(component.name, component);
+    save();
+    return component;
+  }
+
+  async function stop(...names: string[]): Promise<void> {
+    await stopComponents(names.flatMap((name) => running.get(name) ?? []));
+    for (const name of names) running.delete(name);
+    save();
+  }
+
+  function save(): void {
+    writeState(dir, { port, processes: [...running.values()] });
+  }
+
+  async function startEtcd(): Promise<void> {
+    requireShortPath(etcdSocket);
+    const client = `unix://${etcdSocket}`;
+    const peer = `unix://${join(dir, 'peer.sock')}`;
+    const etcd = start(binaries.etcd, [
+      '--name=etcd',
+      `--data-dir=${join(dir, 'etcd')}`,
+      // Sockets in the data folder: no port to race for, and no other user of the machine gets in.
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=etcd=${peer}`,
+      '--log-level=warn',
+      // The data outlive a crash of every process, but not a power cut: enough for development, and several times faster.
+      '--unsafe-no-fsync',
+    ]);
+    await waitUntilReady(etcd, async () => (await askEtcd('/health')).body.includes('"true"'));
+  }
+
+  async function startApiServer(): Promise<void> {
+    const apiServer = start(binaries.kubeApiserver, [
+      `--etcd-servers=unix://${etcdSocket}`,
+      '--bind-address=127.0.0.1',
+      '--advertise-address=127.0.0.1',
+      `--secure-port=${port}`,
+      // It makes itself a certificate on the first start and finds it again on the next.
+      `--cert-dir=${certificates}`,
+      // An endpoint on a loopback address would be refused, again and again.
+      '--endpoint-reconciler-type=none',
+      `--token-auth-file=${credentials.tokenFile}`,
+      '--authorization-mode=RBAC',
+      '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
+      `--service-account-key-file=${credentials.serviceAccountKeyFile}`,
+      `--service-account-signing-key-file=${credentials.serviceAccountKeyFile}`,
+      '--service-cluster-ip-range=10.96.0.0/16',
+      // Without it, a stop waits a minute for open watches to end by themselves.
+      '--shutdown-watch-termination-grace-period=1s',
+      '--profiling=false',
+    ]);
+    await waitUntilReady(apiServer, async () => (await askApiServer('/readyz')).status === 200);
+  }
+
+  async function startControllerManager(): Promise<void> {
+    const ownKubeconfig = join(dir, 'kube-controller-manager.kubeconfig');
+    const user = 'system:kube-controller-manager';
+    writeKubeconfig(ownKubeconfig, server(), readFileSync(caFile, 'utf8'), credentials.tokenOf(user));
+    const controllerManager = start(binaries.kubeControllerManager, [
+      `--kubeconfig=${ownKubeconfig}`,
+      `--service-account-private-key-file=${credentials.serviceAccountKeyFile}`,
+      `--root-ca-file=${caFile}`,
+      '--use-service-account-credentials=true',
+      '--leader-elect=false',
+      '--kube-api-qps=2000',
+      '--kube-api-burst=4000',
+      // No port: nothing asks it anything.
+      '--secure-port=0',
+      '--profiling=false',
+    ]);
+    const account = '/api/v1/namespaces/default/serviceaccounts/default';
+    await waitUntilReady(controllerManager, async () => (await askApiServer(account)).status === 200);
+  }
+
+  const server = (): string => `https://127.0.0.1:${port}`;
+
+  function askEtcd(path: string, body?: object): Promise<Reply> {
+    const method = body === undefined ? 'GET' : 'POST';
+    return request({ socketPath: etcdSocket, path, method }, JSON.stringify(body));
+  }
+
+  function askApiServer(path: string): Promise<Reply> {
+    const headers = { authorization: `Bearer ${credentials.tokenOf('admin')}` };
+    return request({ host: '127.0.0.1', port, path, headers, ca: readFileSync(caFile) });
+  }
+
+  const before = readState(dir);
+  await endRecorded(dir);
+  let port = before?.port !== undefined && (await isFree(before.port)) ? before.port : await freePort();
+
+  try {
+    log('Starting etcd, kube-apiserver and kube-controller-manager...');
+    await startEtcd();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await startApiServer();
+        break;
+      } catch (error) {
+        if (!(error instanceof ComponentError && error.portTaken && attempt < 5)) throw error;
+        port = await freePort();
+      }
+    }
+    writeKubeconfig(kubeconfig, server(), readFileSync(caFile, 'utf8'), credentials.tokenOf('admin'));
+    await startControllerManager();
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+
+  async function stopAll(): Promise<void> {
+    await stop('kube-controller-manager', 'kube-apiserver');
+    await stop('etcd');
+    if (temporary) rmSync(dir, { recursive: true, force: true });
+  }
+
+  async function compact(): Promise<void> {
+    const range = await askEtcd('/v3/kv/range', { key: 'AA==' });
+    const { revision } = (JSON.parse(range.body) as { header: { revision: string } }).header;
+    const { status, body } = await askEtcd('/v3/kv/compaction', { revision, physical: true });
+    if (status !== 200) throw new Error(`etcd does not compact: ${body}`);
+    await restartApiServer();
+  }
+
+  async function restartApiServer(): Promise<void> {
+    await stop('kube-apiserver');
+    await startApiServer();
+  }
+
+  return {
+    dir,
+    kubeconfig,
+    server: server(),
+    binaries,
+    kubectl: (args, { input, kubeconfig: other } = {}) =>
+      output(binaries.kubectl, args, {
+        env: kubectlEnvironment(dir, other ?? kubeconfig),
+        ...(input === undefined ? {} : { input }),
+      }),
+    stopApiServer: () => stop('kube-apiserver'),
+    startApiServer,
+    restartApiServer,
+    compact,
+    stop: stopAll,
+  };
+}
+
+/** The environment for kubectl on the control plane in `dir`, with a cache of its own: ports are used again by others. */
+export function kubectlEnvironment(dir: string, kubeconfig: string): NodeJS.ProcessEnv {
+  return { ...process.env, KUBECONFIG: kubeconfig, KUBECACHEDIR: join(dir, 'kubectl-cache') };
+}
+
+function requireShortPath(socket: string): void {
+  // sun_path holds 104 bytes on macOS, 108 on Linux, with the final NUL.
+  if (Buffer.byteLength(socket) > 103)
+    throw new Error(`the path ${socket} is too long for a socket: use another folder`);
+}

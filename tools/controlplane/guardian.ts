@@ -1,0 +1,16 @@
+// The other end of guard.ts: waits for the end of the process that started it, then ends what that one left behind.
+
+import { rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+import type { GuardMessage } from './guard.ts';
+import { pollUntil } from './poll.ts';
+import { isRunning, signalProcess } from './processes.ts';
+
+const messages: GuardMessage[] = [];
+for await (const line of createInterface({ input: process.stdin })) messages.push(JSON.parse(line) as GuardMessage);
+
+const processes = messages.flatMap((message) => ('kill' in message ? [message.kill] : []));
+for (const identity of processes) signalProcess(identity, 'SIGKILL');
+await pollUntil(() => !processes.some(isRunning), 10_000);
+for (const message of messages) if ('remove' in message) rmSync(message.remove, { recursive: true, force: true });

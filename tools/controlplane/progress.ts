@@ -1,0 +1,31 @@
+/** The life of one long piece of work, told while it goes on. */
+export interface Progress {
+  /** Says what is being done now; cheap, to be called as often as there is news. */
+  report(what: string): void;
+  stop(): void;
+}
+
+/**
+ * Shows the latest report with the time elapsed: every second on one line of a terminal, else by `log` every 15 seconds.
+ */
+export function startProgress(log: (line: string) => void): Progress {
+  const started = performance.now();
+  const terminal = process.stderr.isTTY;
+  let latest = 'starting';
+  const show = (): void => {
+    const seconds = Math.floor((performance.now() - started) / 1000);
+    const elapsed = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+    if (terminal) process.stderr.write(`\r\x1b[2K  ${elapsed}  ${latest}`);
+    else log(`  ${elapsed}  ${latest}`);
+  };
+  const timer = setInterval(show, terminal ? 1000 : 15_000);
+  return {
+    report(what) {
+      latest = what;
+    },
+    stop() {
+      clearInterval(timer);
+      if (terminal) process.stderr.write('\r\x1b[2K');
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { endProcesses, isRunning, type ProcessIdentity } from './processes.ts';
+
+/** What a data folder remembers of the control plane that was last started in it. */
+export interface State {
+  /** The API server's port. */
+  readonly port: number;
+  /** In the order in which they were started. */
+  readonly processes: readonly (ProcessIdentity & { readonly name: string })[];
+}
+
+const path = (dir: string): string => join(dir, 'state.json');
+
+/** The state of a data folder, or undefined when no control plane was ever started there. */
+export function readState(dir: string): State | undefined {
+  return existsSync(path(dir)) ? (JSON.parse(readFileSync(path(dir), 'utf8')) as State) : undefined;
+}
+
+/** Replaces the state as a whole: a crash leaves the old or the new one. */
+export function writeState(dir: string, state: State): void {
+  const draft = `${path(dir)}.new`;
+  writeFileSync(draft, JSON.stringify(state));
+  renameSync(draft, path(dir));
+}
+
+/** Whether all three programs of the control plane in this folder run. */
+export function isUp(state: State | undefined): state is State {
+  return state !== undefined && state.processes.length === 3 && state.processes.every(isRunning);
+}
+
+/** Ends what still runs of the control plane last started in this folder: the API server before etcd, which it needs. */
+export async function endRecorded(dir: string): Promise<void> {
+  const state = readState(dir);
+  if (state === undefined) return;
+  const isEtcd = ({ name }: { name: string }): boolean => name === 'etcd';
+  await endProcesses(
+    state.processes.filter((process) => !isEtcd(process)),
+    20_000,
+  );
+  await endProcesses(state.processes.filter(isEtcd), 20_000);
+  writeState(dir, { port: state.port, processes: [] });
+}
