@@ -1,0 +1,192 @@
+// npm run cluster: a control plane in the background, for development, black-box tests and a look around.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { findBinaries } from './controlplane/binaries.ts';
+import { kubectlEnvironment, startControlPlane } from './controlplane/controlplane.ts';
+import { stateFolder } from './controlplane/folders.ts';
+import { withLock } from './controlplane/lock.ts';
+import { BinariesError } from './controlplane/programs.ts';
+import { endRecorded, isUp, readState } from './controlplane/state.ts';
+
+const USAGE = `usage: npm run cluster -- COMMAND [--name NAME]
+
+A Kubernetes control plane on this machine: etcd, kube-apiserver, kube-controller-manager; no nodes, so no pods run.
+It stays in the background until "down", and clusters of different names run side by side.
+
+  up           start it; after a crash or a reboot, go on with its data
+  down         stop it and remove its data
+  status       say which clusters there are and which run; exit code 0 if the named one (else any) runs
+  kubeconfig   print the path of an administrator's kubeconfig
+  kubectl ...  run the built-in kubectl on it, for instance: npm run --silent cluster -- kubectl get namespaces
+
+  --name NAME  which cluster, "default" by default; before the word kubectl, since all behind it is kubectl's
+`;
+
+const CLUSTERS = join(stateFolder(), 'clusters');
+
+class UsageError extends Error {}
+
+interface Request {
+  readonly command: string;
+  readonly name: string | undefined;
+  readonly kubectlArgs: readonly string[];
+}
+
+function parse(argv: readonly string[]): Request {
+  // All behind the word kubectl belongs to kubectl.
+  const cut = argv.indexOf('kubectl');
+  const own = cut < 0 ? argv : argv.slice(0, cut + 1);
+  let parsed: { values: { name?: string; help?: boolean }; positionals: string[] };
+  try {
+    parsed = parseArgs({
+      args: [...own],
+      allowPositionals: true,
+      options: { name: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  const { values, positionals } = parsed;
+  const [command = 'help', ...surplus] = positionals;
+  if (surplus.length > 0) throw new UsageError(`unexpected argument "${surplus.join(' ')}"`);
+  // It becomes part of a path.
+  if (values.name !== undefined && !/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(values.name)) {
+    throw new UsageError('a name has at most 32 letters a-z, digits and hyphens, with no hyphen at its ends');
+  }
+  return {
+    command: values.help ? 'help' : command,
+    name: values.name,
+    kubectlArgs: cut < 0 ? [] : argv.slice(cut + 1),
+  };
+}
+
+/** Runs the request, returns the exit code. */
+async function run({ command, name, kubectlArgs }: Request): Promise<number> {
+  const chosen = name ?? 'default';
+  switch (command) {
+    case 'up':
+      return up(chosen);
+    case 'down':
+      return down(chosen);
+    case 'status':
+      return status(name);
+    case 'kubeconfig':
+      return printKubeconfig(chosen);
+    case 'kubectl':
+      return kubectl(chosen, kubectlArgs);
+    case 'help':
+      process.stdout.write(USAGE);
+      return 0;
+    default:
+      throw new UsageError(`there is no command "${command}"`);
+  }
+}
+
+async function up(name: string): Promise<number> {
+  const dir = folderOf(name);
+  return exclusively(name, async () => {
+    const state = readState(dir);
+    if (isUp(state)) {
+      say(`Cluster "${name}" is already running.`);
+    } else {
+      if (state !== undefined) say(`Cluster "${name}" has data from before and goes on with them.`);
+      await startControlPlane({ dir, log: say });
+      say(`Cluster "${name}" is running in the background.`);
+    }
+    await sayHowToGoOn(name);
+    return 0;
+  });
+}
+
+async function sayHowToGoOn(name: string): Promise<void> {
+  const { kubectl } = await findBinaries(say);
+  const kubeconfig = kubeconfigOf(name);
+  const flag = name === 'default' ? '' : ` --name ${name}`;
+  say(`
+  kubeconfig  ${kubeconfig}
+  kubectl     npm run --silent cluster --${flag} kubectl get namespaces
+  or          export KUBECONFIG='${kubeconfig}' PATH='${dirname(kubectl)}':"$PATH"
+  install     npm run --silent cluster --${flag} kubectl apply -k deploy
+  operator    npm start -- --kubeconfig '${kubeconfig}'
+  stop        npm run cluster -- down${flag}
+`);
+}
+
+async function down(name: string): Promise<number> {
+  if (!existsSync(folderOf(name))) {
+    say(`There is no cluster "${name}".`);
+    return 0;
+  }
+  return exclusively(name, async () => {
+    await endRecorded(folderOf(name));
+    rmSync(folderOf(name), { recursive: true, force: true });
+    say(`Cluster "${name}" is stopped, its data are removed.`);
+    return 0;
+  });
+}
+
+function status(name: string | undefined): number {
+  const entries = existsSync(CLUSTERS) ? readdirSync(CLUSTERS, { withFileTypes: true }) : [];
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const chosen = name === undefined ? names : names.filter((other) => other === name);
+  if (chosen.length === 0) say(name === undefined ? 'There is no cluster.' : `There is no cluster "${name}".`);
+  let anyUp = false;
+  for (const each of chosen) {
+    const state = readState(folderOf(each));
+    const running = isUp(state);
+    anyUp ||= running;
+    const where = running ? `running   https://127.0.0.1:${state.port}` : 'stopped  ';
+    say(`${each.padEnd(16)}  ${where}  ${folderOf(each)}`);
+  }
+  return anyUp ? 0 : 1;
+}
+
+function printKubeconfig(name: string): number {
+  if (!requireUp(name)) return 1;
+  say(kubeconfigOf(name));
+  return 0;
+}
+
+async function kubectl(name: string, args: readonly string[]): Promise<number> {
+  if (!requireUp(name)) return 1;
+  const { kubectl: program } = await findBinaries((line) => console.error(line));
+  const child = spawn(program, args, {
+    stdio: 'inherit',
+    env: kubectlEnvironment(folderOf(name), kubeconfigOf(name)),
+  });
+  // Ctrl-C reaches kubectl itself, which ends and takes us with it.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code) => resolve(code ?? 1));
+  });
+}
+
+function requireUp(name: string): boolean {
+  const running = isUp(readState(folderOf(name)));
+  if (!running) console.error(`Cluster "${name}" does not run. Start it with: npm run cluster -- up --name ${name}`);
+  return running;
+}
+
+function exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
+  mkdirSync(CLUSTERS, { recursive: true, mode: 0o700 });
+  const waiting = (): void => say(`Another process works on cluster "${name}"; waiting for it.`);
+  return withLock(`${folderOf(name)}.lock`, waiting, work);
+}
+
+const folderOf = (name: string): string => join(CLUSTERS, name);
+const kubeconfigOf = (name: string): string => join(folderOf(name), 'kubeconfig');
+const say = (line: string): void => console.log(line);
+
+try {
+  process.exitCode = await run(parse(process.argv.slice(2)));
+} catch (error) {
+  if (error instanceof UsageError) console.error(`${error.message}\n\n${USAGE}`);
+  else console.error(error instanceof BinariesError ? error.message : error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
