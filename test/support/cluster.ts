@@ -1,0 +1,50 @@
+import { fileURLToPath } from 'node:url';
+
+import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
+
+/** A control plane of a test file's own, with what `deploy/` installs. */
+export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
+  /** Runs kubectl as administrator (or with another kubeconfig) and returns its standard output. Throws if it fails. */
+  kubectl(args: readonly string[], options?: { input?: string; kubeconfig?: string }): Promise<string>;
+  /** The same without the throw, for commands that are expected to fail. */
+  tryKubectl: ControlPlane['kubectl'];
+  /** What kubectl prints with `-o json`, parsed. */
+  json<T>(args: readonly string[]): Promise<T>;
+  /** Creates a namespace whose name begins with `prefix` and is nobody else's, returns the name. */
+  namespace(prefix: string): Promise<string>;
+}
+
+const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
+
+/** Starts a control plane and installs `deploy/`: CRDs, namespace, RBAC. Its Deployment gets no pods without a node. */
+export async function startTestCluster(): Promise<TestCluster> {
+  const controlPlane = await startControlPlane();
+  try {
+    const cluster = withHelpers(controlPlane);
+    await cluster.kubectl(['apply', '--server-side', '-k', DEPLOY]);
+    await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
+    return cluster;
+  } catch (error) {
+    await controlPlane.stop();
+    throw error;
+  }
+}
+
+function withHelpers(controlPlane: ControlPlane): TestCluster {
+  const kubectl: TestCluster['kubectl'] = async (args, options) => {
+    const { code, stdout, stderr } = await controlPlane.kubectl(args, options);
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')} failed with exit code ${code}: ${stderr}`);
+    return stdout;
+  };
+  return {
+    ...controlPlane,
+    kubectl,
+    tryKubectl: (args, options) => controlPlane.kubectl(args, options),
+    json: async <T>(args: readonly string[]) => JSON.parse(await kubectl([...args, '-o', 'json'])) as T,
+    async namespace(prefix) {
+      const input = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: `${prefix}-` } });
+      const created = await kubectl(['create', '-f', '-', '-o', 'name'], { input });
+      return created.trim().replace(/^namespace\//, '');
+    },
+  };
+}
