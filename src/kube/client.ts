@@ -1,0 +1,244 @@
+import type { Connection } from './connection.ts';
+import { Deadline } from './deadline.ts';
+import { KubeError } from './error.ts';
+import { type Log, silentLog } from './log.ts';
+import type { KubeObject, ObjectRef, Served } from './object.ts';
+import { type Call, classify, type RequestRecord, Requests } from './request.ts';
+import { apiVersionOf, collectionPath, objectPath, type Resource } from './resource.ts';
+import { readWatch, type WatchEvent } from './watch.ts';
+
+export interface KubeClientOptions {
+  /** `name/version`; the API server takes what is before the slash as the field manager of writes. */
+  readonly userAgent: string;
+  readonly onRequest?: ((record: RequestRecord) => void) | undefined;
+  readonly log?: Log | undefined;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Deadline of the whole call with its repeats, in milliseconds. Default 30 s. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface Selection {
+  /** Left out: all namespaces. */
+  readonly namespace?: string | undefined;
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+  /** Objects come with their metadata only. */
+  readonly metadataOnly?: boolean | undefined;
+}
+
+export interface ListOptions extends CallOptions, Selection {
+  /** Objects on one page. Left out: all of them. */
+  readonly limit?: number | undefined;
+  readonly continueToken?: string | undefined;
+}
+
+export interface ListPage<T extends KubeObject> {
+  readonly items: readonly Served<T>[];
+  /** Of the whole collection; the same on every page of one listing. */
+  readonly resourceVersion: string;
+  /** Where the next page begins; none on the last one. */
+  readonly continueToken: string | undefined;
+}
+
+export interface WatchOptions extends Selection {
+  readonly signal?: AbortSignal | undefined;
+  /** Events after this resourceVersion. */
+  readonly resourceVersion: string;
+  /** After which the API server ends the watch by itself, in seconds. */
+  readonly timeoutSeconds?: number | undefined;
+  /** How long the connection may bring nothing at all, in milliseconds, before it counts as dead. Default: for ever. */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** A precondition: what is deleted is the very object that was seen. */
+  readonly uid?: string | undefined;
+  /** A precondition: the object has not changed since. */
+  readonly resourceVersion?: string | undefined;
+  readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' | undefined;
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Such as `status`. */
+  readonly subresource?: string | undefined;
+}
+
+/** A merge patch (RFC 7386) of a T: parts of it, null to remove. `metadata.resourceVersion` in it is a precondition. */
+export type MergePatch<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]?: MergePatch<Exclude<T[K], undefined>> | null | undefined }
+    : T;
+
+const defaultTimeoutMs = 30_000;
+
+/**
+ * Calls the API server, one method per verb. A call fails with a KubeError. Throttling (429, and 503 with Retry-After: the
+ * server has not looked at the request) is waited out inside, within the deadline; a 401 is answered once with fresh
+ * credentials; a read is repeated once when its connection broke. A write whose answer was lost is never repeated: the
+ * error says `outcomeUnknown`, and the caller must look again.
+ */
+export class KubeClient {
+  readonly #connection: Connection;
+  readonly #requests: Requests;
+
+  constructor(connection: Connection, { userAgent, onRequest, log }: KubeClientOptions) {
+    this.#connection = connection;
+    this.#requests = new Requests(connection, userAgent, onRequest ?? ((): void => {}), log ?? silentLog);
+  }
+
+  /** Throws `NotFound` when there is none. */
+  async get<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    options: CallOptions & Pick<Selection, 'metadataOnly'> = {},
+  ): Promise<Served<T>> {
+    const accept = acceptFor(options, 'PartialObjectMetadata');
+    return this.#object({ verb: 'get', resource: resource.plural, path: objectPath(resource, ref), accept }, options);
+  }
+
+  /** One page of a collection: all of it, unless `limit` is given. */
+  async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<ListPage<T>> {
+    const call: Call = {
+      verb: 'list',
+      resource: resource.plural,
+      path: collectionPath(resource, options.namespace),
+      query: { ...selectors(options), limit: options.limit?.toString(), continue: options.continueToken },
+      accept: acceptFor(options, 'PartialObjectMetadataList'),
+    };
+    const answer = (await this.#json(call, options)) as {
+      readonly items?: readonly Served<T>[] | null;
+      readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+    };
+    const { resourceVersion, continue: continueToken } = answer.metadata ?? {};
+    if (!resourceVersion) throw new KubeError('Malformed', `the list of ${resource.plural} has no resourceVersion`);
+    return { items: answer.items ?? [], resourceVersion, continueToken: continueToken || undefined };
+  }
+
+  /** The pages of one consistent listing; the deadline is for each. Throws `Gone` when it took so long that it expired. */
+  async *listPages<T extends KubeObject>(
+    resource: Resource<T>,
+    options: Omit<ListOptions, 'continueToken'> = {},
+  ): AsyncGenerator<ListPage<T>, void, undefined> {
+    let continueToken: string | undefined;
+    do {
+      const page: ListPage<T> = await this.list(resource, { ...options, continueToken });
+      yield page;
+      continueToken = page.continueToken;
+    } while (continueToken !== undefined);
+  }
+
+  /** Throws `AlreadyExists` when the name is taken. */
+  async create<T extends KubeObject>(resource: Resource<T>, object: T, options: CallOptions = {}): Promise<Served<T>> {
+    const { namespace, name } = object.metadata;
+    if (resource.namespaced && !namespace) throw new TypeError(`${resource.kind} ${name} needs a namespace`);
+    const path = collectionPath(resource, namespace);
+    const body = serialise(resource, object);
+    return this.#object({ verb: 'create', resource: resource.plural, path, body }, options);
+  }
+
+  /** Writes the whole object (PUT). `metadata.resourceVersion`, where it is given, is a precondition: `Conflict`. */
+  async replace<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    options: WriteOptions = {},
+  ): Promise<Served<T>> {
+    const path = objectPath(resource, object.metadata, options.subresource);
+    const body = serialise(resource, object);
+    return this.#object({ verb: 'update', resource: resource.plural, path, body }, options);
+  }
+
+  /** Changes parts of an object. Throws `NotFound`, and `Conflict` when the precondition in the patch does not hold. */
+  async mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    patch: MergePatch<T>,
+    options: WriteOptions = {},
+  ): Promise<Served<T>> {
+    const path = objectPath(resource, ref, options.subresource);
+    const contentType = 'application/merge-patch+json';
+    const body = JSON.stringify(patch);
+    return this.#object({ verb: 'patch', resource: resource.plural, path, contentType, body }, options);
+  }
+
+  /** Throws `NotFound` when it is gone already, `Conflict` when a precondition does not hold. */
+  async delete<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    options: DeleteOptions = {},
+  ): Promise<void> {
+    const { uid, resourceVersion, propagationPolicy } = options;
+    const preconditions = { uid, resourceVersion };
+    const body = JSON.stringify({ apiVersion: 'v1', kind: 'DeleteOptions', preconditions, propagationPolicy });
+    const path = objectPath(resource, ref);
+    await this.#json({ verb: 'delete', resource: resource.plural, path, body }, options);
+  }
+
+  /**
+   * The changes of a collection after `resourceVersion`, bookmarks included, until the API server ends the watch (the
+   * loop is then over) or `signal` aborts (`Aborted`). Throws `Gone` when that resourceVersion is no longer kept,
+   * `Timeout` when nothing came for `idleTimeoutMs`, `Network` when the connection broke. Nothing is repeated here.
+   */
+  async *watch<T extends KubeObject>(
+    resource: Resource<T>,
+    options: WatchOptions,
+  ): AsyncGenerator<WatchEvent<T>, void, undefined> {
+    const call: Call = {
+      verb: 'watch',
+      resource: resource.plural,
+      path: collectionPath(resource, options.namespace),
+      query: {
+        ...selectors(options),
+        watch: 'true',
+        allowWatchBookmarks: 'true',
+        resourceVersion: options.resourceVersion,
+        timeoutSeconds: options.timeoutSeconds?.toString(),
+      },
+      accept: acceptFor(options, 'PartialObjectMetadata'),
+    };
+    const idleTimeoutMs = options.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
+    const deadline = new Deadline(`the watch on ${resource.plural} brought nothing`, idleTimeoutMs, options.signal);
+    try {
+      const body = await this.#requests.open(call, deadline, (body) => body);
+      yield* readWatch<T>(body, () => deadline.extend());
+    } catch (error) {
+      throw classify(error, call, deadline);
+    } finally {
+      deadline.end();
+    }
+  }
+
+  /** Ends the connections. Calls under way are finished, watches are cut. */
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #object<T extends KubeObject>(call: Call, options: CallOptions): Promise<Served<T>> {
+    return (await this.#json(call, options)) as Served<T>;
+  }
+
+  async #json(call: Call, options: CallOptions): Promise<unknown> {
+    const what = `no answer to ${call.verb} ${call.resource}`;
+    const deadline = new Deadline(what, options.timeoutMs ?? defaultTimeoutMs, options.signal);
+    try {
+      return await this.#requests.json(call, deadline);
+    } finally {
+      deadline.end();
+    }
+  }
+}
+
+function selectors({ labelSelector, fieldSelector }: Selection): Call['query'] & object {
+  return { labelSelector, fieldSelector };
+}
+
+function acceptFor({ metadataOnly }: Pick<Selection, 'metadataOnly'>, kind: string): string {
+  return metadataOnly ? `application/json;as=${kind};g=meta.k8s.io;v=v1` : 'application/json';
+}
+
+function serialise(resource: Resource<KubeObject>, object: KubeObject): string {
+  return JSON.stringify({ ...object, apiVersion: apiVersionOf(resource), kind: resource.kind });
+}

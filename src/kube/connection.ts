@@ -1,0 +1,210 @@
+import { existsSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
+import { KubeConfig } from '@kubernetes/client-node';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from 'undici';
+import { KubeError } from './error.ts';
+
+/** Where to find the API server and the credentials for it. */
+export interface ConnectionOptions {
+  /** A kubeconfig file. Left out: KUBECONFIG, the ServiceAccount of the pod, ~/.kube/config, in this order. */
+  readonly kubeconfig?: string | undefined;
+  /** A context of the kubeconfig. Left out: its current one. */
+  readonly context?: string | undefined;
+}
+
+/** What one request needs besides itself. `headers` hold the credential: never log them. */
+export interface Transport {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly requests: Dispatcher;
+  readonly watches: Dispatcher;
+}
+
+const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token';
+
+// A mounted ServiceAccount token is replaced with a fifth of its hour left, so ten seconds of age never matter.
+const rereadAfterMs = 10_000;
+
+// Measured against a real API server on HTTP/1.1: 16 and 32 connections do the same, fewer do less.
+const connections = 32;
+
+/**
+ * The way to one API server: its address, the credentials, re-read as they are rotated, and a pool of connections.
+ * Throws a KubeError `Configuration` when there is no usable kubeconfig; it does not connect yet.
+ */
+export function loadConnection(options: ConnectionOptions = {}): Connection {
+  return new Connection(() => loadConfig(options));
+}
+
+export class Connection {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** Path in front of every API path, without a slash at its end; empty for an API server of its own. */
+  readonly basePath: string;
+  /** The namespace of the context; in a pod, the pod's own. */
+  readonly namespace: string | undefined;
+  readonly #load: () => KubeConfig;
+  #config: KubeConfig;
+  #tls: TlsMaterial | undefined;
+  #current: Transport | undefined;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #reading: Promise<Transport> | undefined;
+  #renewing: Promise<Transport> | undefined;
+
+  constructor(load: () => KubeConfig) {
+    this.#load = load;
+    this.#config = load();
+    const server = new URL(serverOf(this.#config));
+    this.origin = server.origin;
+    this.basePath = server.pathname.replace(/\/+$/, '');
+    this.namespace = this.#config.getContextObject(this.#config.getCurrentContext())?.namespace;
+  }
+
+  /** The credentials and connections of now. Throws a KubeError `Configuration` when the first credentials cannot be read. */
+  async transport(): Promise<Transport> {
+    const current = this.#current;
+    if (current && performance.now() - this.#readAtMs < rereadAfterMs) return current;
+    try {
+      return await this.#read();
+    } catch (error) {
+      // A token file that is missing for a moment is no reason to stop using the credential at hand.
+      if (current && this.#current === current) return current;
+      throw error;
+    }
+  }
+
+  /** New credentials, read from their source, after the API server has refused those of `refused`. */
+  async renew(refused: Transport): Promise<Transport> {
+    if (this.#current !== refused) return this.transport();
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  /** Ends all connections: requests under way are finished first, watches are cut. */
+  async close(): Promise<void> {
+    await this.#current?.watches.destroy();
+    await this.#current?.requests.close();
+  }
+
+  async #renew(): Promise<Transport> {
+    await this.#reading?.catch(() => undefined);
+    // The whole configuration again: it caches token files and the answers of credential programs.
+    this.#config = this.#load();
+    return this.#read();
+  }
+
+  #read(): Promise<Transport> {
+    this.#reading ??= this.#readNow().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #readNow(): Promise<Transport> {
+    const options = await authentication(this.#config);
+    const { ca, cert, key, passphrase, pfx, servername, rejectUnauthorized } = options;
+    const tls: TlsMaterial = { ca, cert, key, passphrase, pfx, servername, rejectUnauthorized };
+    const headers = authenticationHeaders(options);
+    const old = this.#current;
+    if (old && isDeepStrictEqual(tls, this.#tls)) {
+      this.#current = { ...old, headers };
+    } else {
+      const proxy = this.#config.getCurrentCluster()?.proxyUrl;
+      const pool = (size: number | null): Dispatcher => makeDispatcher(this.origin, proxy, tls, size);
+      this.#current = { headers, requests: pool(connections), watches: pool(null) };
+      this.#tls = tls;
+      // Graceful: what is under way on the old connections ends there.
+      for (const dispatcher of old ? [old.requests, old.watches] : []) dispatcher.close().catch(() => undefined);
+    }
+    this.#readAtMs = performance.now();
+    return this.#current;
+  }
+}
+
+type TlsMaterial = Pick<
+  RequestOptions,
+  'ca' | 'cert' | 'key' | 'passphrase' | 'pfx' | 'servername' | 'rejectUnauthorized'
+>;
+
+function loadConfig({ kubeconfig, context }: ConnectionOptions): KubeConfig {
+  const config = new KubeConfig();
+  const origin = kubeconfig ?? process.env['KUBECONFIG'];
+  try {
+    if (kubeconfig !== undefined) config.loadFromFile(kubeconfig);
+    else if (!origin && context === undefined && existsSync(serviceAccountToken)) config.loadFromCluster();
+    else config.loadFromDefault();
+  } catch (error) {
+    // No cause and no message of the parser: it quotes the lines around the fault, and those may be a key.
+    const systemError = error instanceof Error && 'syscall' in error;
+    const why = systemError ? error.message : 'it is not a valid kubeconfig';
+    throw new KubeError('Configuration', `cannot read the kubeconfig ${origin ?? ''}: ${why}`);
+  }
+  if (context !== undefined) {
+    const names = config.getContexts().map(({ name }) => name);
+    if (!names.includes(context)) {
+      throw new KubeError(
+        'Configuration',
+        `the kubeconfig has no context ${context}; it has ${names.join(', ') || 'none'}`,
+      );
+    }
+    config.setCurrentContext(context);
+  }
+  return config;
+}
+
+function serverOf(config: KubeConfig): string {
+  const cluster = config.getCurrentCluster();
+  // What client-node makes up when it has found nothing.
+  const invented = cluster?.name === 'cluster' && cluster.server === 'http://localhost:8080' && !cluster.caData;
+  if (!cluster || invented) {
+    throw new KubeError('Configuration', 'no API server: give a kubeconfig, set KUBECONFIG, or run in a pod');
+  }
+  if (!URL.canParse(cluster.server)) {
+    throw new KubeError('Configuration', `the server of cluster ${cluster.name} is not a URL: ${cluster.server}`);
+  }
+  return cluster.server;
+}
+
+async function authentication(config: KubeConfig): Promise<RequestOptions> {
+  const options: RequestOptions = {};
+  try {
+    await config.applyToHTTPSOptions(options);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new KubeError('Configuration', `cannot read the credentials for the API server: ${why.slice(0, 300)}`);
+  }
+  return options;
+}
+
+function authenticationHeaders({ headers, auth }: RequestOptions): Record<string, string> {
+  const basic = auth ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
+  const given = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value).trim()]);
+  return { ...basic, ...Object.fromEntries(given) };
+}
+
+function makeDispatcher(origin: string, proxy: string | undefined, tls: TlsMaterial, size: number | null): Dispatcher {
+  const material = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
+  const options = {
+    connections: size,
+    allowH2: false,
+    // Deadlines are the client's, by signal: they hold for the whole call, and a watch is silent for long.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    // Below the API server's own 90 s, so that a request seldom meets a connection that is just being closed.
+    keepAliveTimeout: 30_000,
+    // As client-go: cloud load balancers drop connections that are silent for 60 s.
+    connect: { ...material, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 },
+  };
+  if (proxy !== undefined) return new ProxyAgent({ ...options, uri: proxy, requestTls: options.connect });
+  const fromEnvironment = process.env['HTTPS_PROXY'] ?? process.env['https_proxy'];
+  // As in Go, a proxy in the environment is never for this machine itself.
+  if (!fromEnvironment || isLoopback(new URL(origin).hostname)) return new Agent(options);
+  return new EnvHttpProxyAgent({ ...options, requestTls: options.connect });
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'));
+}

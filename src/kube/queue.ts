@@ -1,0 +1,169 @@
+import { type Backoff, backoffMs } from './backoff.ts';
+import { Heap } from './heap.ts';
+
+/** The time and timers of a WorkQueue; tests bring their own. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Calls back once after `ms` milliseconds, unless the returned function is called before. */
+  schedule(callback: () => void, ms: number): () => void;
+}
+
+export interface WorkQueueOptions {
+  /** Delays of {@link WorkQueue.addRateLimited}. Default 500 ms doubling to 5 minutes. */
+  readonly backoff?: Backoff | undefined;
+  readonly clock?: Clock | undefined;
+  /** Uniform in [0, 1): for the jitter. */
+  readonly random?: (() => number) | undefined;
+}
+
+const systemClock: Clock = {
+  now: Date.now,
+  schedule(callback, ms) {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+// A timer takes at most 2^31 ms, and counts time that the wall clock may skip: look again at least once a minute.
+const longestTimerMs = 60_000;
+
+/**
+ * The keys of objects that need a look, each at most once. A key that is added while it is being processed comes again
+ * when it is done, and is never given to two workers at the same time.
+ */
+export class WorkQueue {
+  readonly #backoff: Backoff;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  /** Waiting to be taken, in order of arrival. */
+  readonly #ready = new Set<string>();
+  readonly #processing = new Set<string>();
+  /** Added while being processed. */
+  readonly #dirty = new Set<string>();
+  readonly #failures = new Map<string, number>();
+  readonly #waiters: ((key: string | undefined) => void)[] = [];
+  /** When a delayed key is due. An entry of the heap with another time was overtaken by an earlier one. */
+  readonly #dueAt = new Map<string, number>();
+  readonly #delayed = new Heap<string>();
+  #timer: { readonly at: number; readonly cancel: () => void } | undefined;
+  #isShutDown = false;
+
+  constructor(options: WorkQueueOptions = {}) {
+    this.#backoff = options.backoff ?? { baseMs: 500, maxMs: 300_000 };
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+  }
+
+  /** Keys that are waiting to be taken; delayed ones are not counted. */
+  get length(): number {
+    return this.#ready.size;
+  }
+
+  add(key: string): void {
+    if (this.#isShutDown) return;
+    if (this.#processing.has(key)) {
+      this.#dirty.add(key);
+      return;
+    }
+    if (this.#ready.has(key)) return;
+    const waiter = this.#waiters.shift();
+    if (waiter === undefined) {
+      this.#ready.add(key);
+    } else {
+      this.#processing.add(key);
+      waiter(key);
+    }
+  }
+
+  addAfter(key: string, ms: number): void {
+    this.addAt(key, new Date(this.#clock.now() + ms));
+  }
+
+  /** Adds `key` at `date`. Of several dates for one key the earliest counts. */
+  addAt(key: string, date: Date): void {
+    if (this.#isShutDown) return;
+    const at = date.getTime();
+    if (!(at > this.#clock.now())) {
+      this.add(key);
+      return;
+    }
+    if (at >= (this.#dueAt.get(key) ?? Number.POSITIVE_INFINITY)) return;
+    this.#dueAt.set(key, at);
+    this.#delayed.push(at, key);
+    this.#arm();
+  }
+
+  /** Adds `key` after a delay that grows with every call since the last {@link forget}. Returns the delay in milliseconds. */
+  addRateLimited(key: string): number {
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, failures + 1);
+    const ms = backoffMs(failures, this.#backoff, this.#random);
+    this.addAfter(key, ms);
+    return ms;
+  }
+
+  /** Ends the growth of delays for `key`; to be called when it went well. */
+  forget(key: string): void {
+    this.#failures.delete(key);
+  }
+
+  /** Takes the next key, when there is one; undefined when `signal` aborts, or the queue is shut down and empty. */
+  get(signal?: AbortSignal): Promise<string | undefined> {
+    if (signal?.aborted) return Promise.resolve(undefined);
+    for (const key of this.#ready) {
+      this.#ready.delete(key);
+      this.#processing.add(key);
+      return Promise.resolve(key);
+    }
+    if (this.#isShutDown) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const waiter = (key: string | undefined): void => {
+        signal?.removeEventListener('abort', leave);
+        resolve(key);
+      };
+      const leave = (): void => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        resolve(undefined);
+      };
+      signal?.addEventListener('abort', leave, { once: true });
+      this.#waiters.push(waiter);
+    });
+  }
+
+  /** To be called once for every key taken, when its processing has ended. */
+  done(key: string): void {
+    this.#processing.delete(key);
+    if (this.#dirty.delete(key)) this.add(key);
+  }
+
+  /** Takes in nothing more and drops what is delayed; what is ready can still be taken. */
+  shutDown(): void {
+    this.#isShutDown = true;
+    this.#timer?.cancel();
+    this.#dueAt.clear();
+    this.#delayed.clear();
+    this.#dirty.clear();
+    for (const waiter of this.#waiters.splice(0)) waiter(undefined);
+  }
+
+  #arm(): void {
+    const next = this.#delayed.peek();
+    if (next === undefined || (this.#timer !== undefined && this.#timer.at <= next.at)) return;
+    this.#timer?.cancel();
+    const ms = Math.min(longestTimerMs, Math.max(0, next.at - this.#clock.now()));
+    this.#timer = { at: next.at, cancel: this.#clock.schedule(() => this.#release(), ms) };
+  }
+
+  #release(): void {
+    this.#timer = undefined;
+    const now = this.#clock.now();
+    for (let next = this.#delayed.peek(); next !== undefined && next.at <= now; next = this.#delayed.peek()) {
+      this.#delayed.pop();
+      if (this.#dueAt.get(next.value) !== next.at) continue;
+      this.#dueAt.delete(next.value);
+      this.add(next.value);
+    }
+    this.#arm();
+  }
+}

@@ -1,0 +1,181 @@
+import { type Backoff, backoffMs, sleep } from './backoff.ts';
+import type { KubeClient, Selection } from './client.ts';
+import { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
+import type { Log } from './log.ts';
+import { type KubeObject, keyOf, type Served } from './object.ts';
+import type { Resource } from './resource.ts';
+import type { Store, StoreRecord } from './store.ts';
+import type { WatchEvent } from './watch.ts';
+
+export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> extends Selection {
+  readonly client: KubeClient;
+  readonly resource: Resource<T>;
+  /** The compact record to keep of an object. An object it throws for is logged by name and left out. */
+  readonly transform: (object: Served<T>) => R;
+  readonly store: Pick<Store<R>, 'observe' | 'observeDeleted' | 'replaceAll' | 'advance'>;
+  readonly log: Log;
+  /** Objects on one page of a listing. Default 500. */
+  readonly pageSize?: number | undefined;
+  /** About how long one watch lasts, in milliseconds. Default 290 s: below the five minutes of many load balancers. */
+  readonly watchMs?: number | undefined;
+  /** A watch that brings nothing for so long is dead. Default 90 s: bookmarks come about every minute. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Between repeats after an error. Default 250 ms doubling to 30 s. */
+  readonly backoff?: Backoff | undefined;
+  readonly onEvent?: ((type: WatchEvent<T>['type']) => void) | undefined;
+  readonly onListed?: ((count: number, seconds: number) => void) | undefined;
+  readonly onError?: ((code: KubeErrorCode) => void) | undefined;
+}
+
+// After so many refusals in a row, without one event, the place to resume from is suspected too.
+const suspiciousRefusals = 5;
+
+/**
+ * Keeps a Store like the collection in the API server: a paged listing, then watches, each from where the last one ended,
+ * and a listing again when that place is lost. It gives up for nothing but its signal.
+ */
+export class Reflector<T extends KubeObject, R extends StoreRecord> {
+  /** True when the first listing is in the store; false when the run ended before. Never rejects. */
+  readonly synced: Promise<boolean>;
+  readonly #options: ReflectorOptions<T, R>;
+  readonly #backoff: Backoff;
+  readonly #settleSynced: (synced: boolean) => void;
+  #hasSynced = false;
+  #contactAtMs = Number.NEGATIVE_INFINITY;
+  /** Where the next watch begins; undefined when there must be a listing first. */
+  #resourceVersion: string | undefined;
+  #failures = 0;
+  #pagingExpired = false;
+
+  constructor(options: ReflectorOptions<T, R>) {
+    this.#options = options;
+    this.#backoff = options.backoff ?? { baseMs: 250, maxMs: 30_000 };
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.synced = promise;
+    this.#settleSynced = resolve;
+  }
+
+  get hasSynced(): boolean {
+    return this.#hasSynced;
+  }
+
+  /** How long ago the API server last sent anything for this collection, in milliseconds; infinite before the first. */
+  get lastSyncAgeMs(): number {
+    return performance.now() - this.#contactAtMs;
+  }
+
+  /** Resolves when `signal` has aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        this.#resourceVersion ??= await this.#list(signal);
+        await this.#watch(this.#resourceVersion, signal);
+        continue;
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#failed(error);
+      }
+      await sleep(backoffMs(this.#failures - 1, this.#backoff), signal);
+    }
+    this.#settleSynced(false);
+  }
+
+  async #list(signal: AbortSignal): Promise<string> {
+    const { client, resource, transform, store, pageSize = 500, onListed } = this.#options;
+    const started = performance.now();
+    // A listing that outlived its continue token once comes in one piece: in pages it would end the same way.
+    const limit = this.#pagingExpired ? undefined : pageSize;
+    this.#pagingExpired = false;
+    const records: R[] = [];
+    let resourceVersion = '';
+    try {
+      for await (const page of client.listPages(resource, { ...this.#selection(), limit, signal })) {
+        this.#contactAtMs = performance.now();
+        resourceVersion ||= page.resourceVersion;
+        // Before the next page is read: never more than one page of whole objects is in memory.
+        for (const object of page.items) this.#contain(object, () => records.push(transform(object)));
+      }
+    } catch (error) {
+      this.#pagingExpired = isKubeError(error, 'Gone');
+      throw error;
+    }
+    store.replaceAll(records, resourceVersion);
+    onListed?.(records.length, (performance.now() - started) / 1000);
+    this.#hasSynced = true;
+    this.#settleSynced(true);
+    return resourceVersion;
+  }
+
+  async #watch(from: string, signal: AbortSignal): Promise<void> {
+    const { client, resource, watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
+    const started = performance.now();
+    // Shorter by up to a fifth, so that watches that began together do not end together.
+    const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));
+    const options = { ...this.#selection(), resourceVersion: from, timeoutSeconds, idleTimeoutMs, signal };
+    let events = 0;
+    for await (const event of client.watch(resource, options)) {
+      events += 1;
+      this.#failures = 0;
+      this.#contactAtMs = performance.now();
+      this.#take(event);
+    }
+    // As in client-go: a server that ends watches at once would otherwise be called in a tight loop.
+    if (events === 0 && performance.now() - started < 1000) throw new KubeError('Network', 'the watch ended at once');
+    this.#failures = 0;
+  }
+
+  #take(event: WatchEvent<T>): void {
+    const { transform, store, onEvent } = this.#options;
+    const resourceVersion = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
+    if (event.type === 'DELETED') store.observeDeleted(event.object.metadata, resourceVersion);
+    else if (event.type !== 'BOOKMARK') this.#contain(event.object, () => store.observe(transform(event.object)));
+    store.advance(resourceVersion);
+    this.#resourceVersion = resourceVersion;
+    onEvent?.(event.type);
+  }
+
+  #contain(object: Served<T>, take: () => void): void {
+    try {
+      take();
+    } catch (error) {
+      const { kind } = this.#options.resource;
+      this.#options.log.error('an object is left out of the cache', { kind, object: keyOf(object.metadata), error });
+    }
+  }
+
+  #failed(error: unknown): void {
+    const { log, resource, onError } = this.#options;
+    const code = isKubeError(error) ? error.code : 'Malformed';
+    this.#failures += 1;
+    if (this.#losesPlace(code)) this.#resourceVersion = undefined;
+    onError?.(code);
+    const fields = { resource: resource.plural, group: resource.group, code, failures: this.#failures, error };
+    if (code === 'NotFound') log.warn('the API server does not serve this resource; waiting for it', fields);
+    else if (code === 'Gone') log.info('the place in the watch is lost; listing again', fields);
+    else log.warn('a watch was interrupted', fields);
+  }
+
+  /** Whether the next watch cannot begin where the last one ended. */
+  #losesPlace(code: KubeErrorCode): boolean {
+    switch (code) {
+      case 'Gone':
+      case 'Malformed':
+      case 'NotFound':
+      // A silent watch: a resourceVersion that the server has not reached, after a restore, looks like this.
+      case 'Timeout':
+        return true;
+      case 'Network':
+      case 'TooManyRequests':
+      case 'Unauthorized':
+      case 'Forbidden':
+        return false;
+      default:
+        return this.#failures >= suspiciousRefusals;
+    }
+  }
+
+  #selection(): Selection {
+    const { namespace, labelSelector, fieldSelector, metadataOnly } = this.#options;
+    return { namespace, labelSelector, fieldSelector, metadataOnly };
+  }
+}

@@ -1,0 +1,198 @@
+import type { Dispatcher } from 'undici';
+import { backoffMs, sleep } from './backoff.ts';
+import type { Connection, Transport } from './connection.ts';
+import type { Deadline } from './deadline.ts';
+import { isKubeError, KubeError, type Status, statusError } from './error.ts';
+import type { Log } from './log.ts';
+
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+
+/** One finished request, for metrics. `code` is the HTTP status, or a KubeErrorCode where there was no answer. */
+export interface RequestRecord {
+  readonly verb: Verb;
+  /** The plural of the kind. */
+  readonly resource: string;
+  readonly code: string;
+  /** Until the answer was read; for a watch, until it began. */
+  readonly seconds: number;
+}
+
+export interface Call {
+  readonly verb: Verb;
+  readonly resource: string;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly accept?: string;
+  readonly contentType?: string;
+  readonly body?: string;
+}
+
+const methods = {
+  get: 'GET',
+  list: 'GET',
+  watch: 'GET',
+  create: 'POST',
+  update: 'PUT',
+  patch: 'PATCH',
+  delete: 'DELETE',
+} as const satisfies Record<Verb, Dispatcher.HttpMethod>;
+
+// On top of what Retry-After asks for, which is a whole second for everybody at once.
+const throttleBackoff = { baseMs: 200, maxMs: 5_000 };
+const throttledTries = 5;
+
+// Failures that come before a single byte of the request has left: a write did certainly not happen.
+const neverSent = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+const brokenConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+
+/** Sends calls, classifies what comes back, and repeats what may be repeated. Throws KubeErrors only. */
+export class Requests {
+  readonly #connection: Connection;
+  readonly #userAgent: string;
+  readonly #onRequest: (record: RequestRecord) => void;
+  readonly #log: Log;
+
+  constructor(connection: Connection, userAgent: string, onRequest: (record: RequestRecord) => void, log: Log) {
+    this.#connection = connection;
+    this.#userAgent = userAgent;
+    this.#onRequest = onRequest;
+    this.#log = log;
+  }
+
+  /** The parsed JSON of the answer, after as many repeats as the rules and the deadline allow. */
+  async json(call: Call, deadline: Deadline): Promise<unknown> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.open(call, deadline, async (body) => parseBody(await body.text(), call));
+      } catch (error) {
+        const delayMs = repeatAfterMs(call, error, attempt);
+        if (delayMs === undefined || delayMs >= deadline.remainingMs) throw error;
+        this.#log.debug('repeating a request', { verb: call.verb, resource: call.resource, error, delayMs });
+        await sleep(delayMs, deadline.signal);
+      }
+    }
+  }
+
+  /** What `read` makes of the body of a success. A 401 is answered once with fresh credentials. */
+  async open<A>(
+    call: Call,
+    deadline: Deadline,
+    read: (body: Dispatcher.ResponseData['body']) => A,
+  ): Promise<Awaited<A>> {
+    const transport = await this.#connection.transport();
+    try {
+      return await this.#exchange(call, transport, deadline, read);
+    } catch (error) {
+      if (!isKubeError(error, 'Unauthorized')) throw error;
+      const renewed = await this.#connection.renew(transport);
+      return this.#exchange(call, renewed, deadline, read);
+    }
+  }
+
+  async #exchange<A>(
+    call: Call,
+    transport: Transport,
+    deadline: Deadline,
+    read: (body: Dispatcher.ResponseData['body']) => A,
+  ): Promise<Awaited<A>> {
+    if (deadline.signal.aborted) throw deadline.error(false);
+    const started = performance.now();
+    let code = '';
+    try {
+      const dispatcher = call.verb === 'watch' ? transport.watches : transport.requests;
+      const response = await dispatcher.request({
+        origin: this.#connection.origin,
+        path: this.#connection.basePath + call.path + queryString(call.query),
+        method: methods[call.verb],
+        headers: this.#headers(call, transport),
+        body: call.body ?? null,
+        signal: deadline.signal,
+      });
+      code = String(response.statusCode);
+      if (response.statusCode >= 300) throw await refusal(call, response);
+      return await read(response.body);
+    } catch (error) {
+      const failure = classify(error, call, deadline);
+      code ||= failure.code;
+      throw failure;
+    } finally {
+      const seconds = (performance.now() - started) / 1000;
+      this.#onRequest({ verb: call.verb, resource: call.resource, code, seconds });
+    }
+  }
+
+  #headers(call: Call, transport: Transport): Record<string, string> {
+    const content = call.body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' };
+    const accept = call.accept ?? 'application/json';
+    return { ...transport.headers, 'user-agent': this.#userAgent, accept, ...content };
+  }
+}
+
+/** What went wrong with a request or with the reading of its answer, as a KubeError. */
+export function classify(error: unknown, call: Call, deadline: Deadline): KubeError {
+  if (error instanceof KubeError) return error;
+  if (deadline.signal.aborted) return deadline.error(isWrite(call));
+  const cause = error instanceof Error ? error : new Error(String(error));
+  const code = systemCode(cause);
+  const outcomeUnknown = isWrite(call) && !neverSent.has(code);
+  return new KubeError('Network', `no answer from the API server: ${cause.message}`, { cause, outcomeUnknown });
+}
+
+function repeatAfterMs(call: Call, error: unknown, attempt: number): number | undefined {
+  if (!(error instanceof KubeError)) return undefined;
+  const { code, status, retryAfterMs } = error;
+  if (code === 'TooManyRequests' || (status === 503 && retryAfterMs !== undefined)) {
+    return attempt + 1 < throttledTries ? (retryAfterMs ?? 0) + backoffMs(attempt, throttleBackoff) : undefined;
+  }
+  // A kept connection that the server has closed meanwhile. Once: the next one is fresh.
+  const broken = code === 'Network' && error.cause instanceof Error && brokenConnection.has(systemCode(error.cause));
+  return broken && !isWrite(call) && attempt === 0 ? 0 : undefined;
+}
+
+async function refusal(call: Call, { statusCode, headers, body }: Dispatcher.ResponseData): Promise<KubeError> {
+  let status: Status = {};
+  try {
+    const parsed: unknown = JSON.parse(await body.text());
+    if (typeof parsed === 'object' && parsed !== null) status = parsed;
+  } catch {
+    // Not from the API server but from something in between: the HTTP status says enough.
+  }
+  return statusError(statusCode, status, { write: isWrite(call), retryAfterMs: retryAfterMs(headers['retry-after']) });
+}
+
+function retryAfterMs(header: string | string[] | undefined): number | undefined {
+  if (typeof header !== 'string') return undefined;
+  // RFC 9110, 10.2.3: seconds, or a date.
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+function parseBody(text: string, call: Call): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // No cause: the parser quotes the text.
+    const outcomeUnknown = isWrite(call);
+    throw new KubeError('Malformed', `the answer to ${call.verb} ${call.resource} is not JSON`, { outcomeUnknown });
+  }
+}
+
+function queryString(query: Call['query']): string {
+  const entries = Object.entries(query ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
+  return entries.length === 0 ? '' : `?${new URLSearchParams(entries).toString()}`;
+}
+
+function isWrite({ verb }: Call): boolean {
+  return verb !== 'get' && verb !== 'list' && verb !== 'watch';
+}
+
+function systemCode(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

@@ -1,0 +1,156 @@
+import { keyOf, type ObjectRef } from './object.ts';
+
+/** What a record needs for a Store: whose it is, and as of which revision. */
+export interface StoreRecord {
+  readonly namespace?: string | undefined;
+  readonly name: string;
+  readonly resourceVersion: string;
+}
+
+/** Called after a record was added (no `before`), changed, or removed (no `after`). Must not throw. */
+export type StoreListener<R> = (before: R | undefined, after: R | undefined) => void;
+
+export interface StoreOptions<R, I extends string> {
+  /** Secondary indexes: which values a record is found by. */
+  readonly indexes?: Readonly<Record<I, (record: R) => readonly string[]>> | undefined;
+}
+
+/**
+ * The last known state of a collection, as compact records. It is fed by a Reflector, and written through by whoever
+ * changes an object, so that the own change is seen before the watch brings it. It never goes back: what is older than
+ * what it knows, deletions included, is ignored, in whatever order it arrives.
+ */
+export class Store<R extends StoreRecord, I extends string = never> {
+  readonly #records = new Map<string, R>();
+  readonly #indexes: { readonly name: I; readonly valuesOf: (record: R) => readonly string[] }[] = [];
+  readonly #keys = new Map<I, Map<string, Set<string>>>();
+  readonly #listeners = new Set<StoreListener<R>>();
+  /** Deletions that were written through ahead of the watch: key to resourceVersion. */
+  readonly #tombstones = new Map<string, string>();
+  /** Everything up to this resourceVersion has been seen: what is older and not here is gone. */
+  #seen = '0';
+
+  constructor(options: StoreOptions<R, I> = {}) {
+    const indexes = Object.entries(options.indexes ?? {}) as [I, (record: R) => readonly string[]][];
+    for (const [name, valuesOf] of indexes) {
+      this.#indexes.push({ name, valuesOf });
+      this.#keys.set(name, new Map());
+    }
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get(key: string): R | undefined {
+    return this.#records.get(key);
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#records.keys();
+  }
+
+  values(): IterableIterator<R> {
+    return this.#records.values();
+  }
+
+  /** The records that index `name` finds by `value`. */
+  by(name: I, value: string): R[] {
+    const keys = this.#keys.get(name)?.get(value) ?? [];
+    return [...keys].flatMap((key) => this.#records.get(key) ?? []);
+  }
+
+  /** Takes in a record that was read or written. Returns false when it is older than what is known, or the same. */
+  observe(record: R): boolean {
+    const key = keyOf(record);
+    const known = this.#records.get(key)?.resourceVersion ?? this.#goneAt(key);
+    if (isNumeric(record.resourceVersion) && compareResourceVersions(record.resourceVersion, known) <= 0) return false;
+    this.#tombstones.delete(key);
+    this.#set(key, record);
+    return true;
+  }
+
+  /** Takes in a deletion, with the resourceVersion that it happened at. Ignored when the object is known to be newer. */
+  observeDeleted(ref: ObjectRef, resourceVersion: string): void {
+    const key = keyOf(ref);
+    const known = this.#records.get(key)?.resourceVersion ?? this.#goneAt(key);
+    if (compareResourceVersions(resourceVersion, known) < 0) return;
+    this.#tombstones.set(key, resourceVersion);
+    this.#set(key, undefined);
+  }
+
+  /** Says that everything up to `resourceVersion` has been observed. For the Reflector. */
+  advance(resourceVersion: string): void {
+    if (compareResourceVersions(resourceVersion, this.#seen) <= 0) return;
+    this.#seen = resourceVersion;
+    for (const [key, deletedAt] of this.#tombstones) {
+      if (compareResourceVersions(deletedAt, resourceVersion) <= 0) this.#tombstones.delete(key);
+    }
+  }
+
+  /** Takes in a whole listing. Records that were written through after it was made stay. */
+  replaceAll(records: readonly R[], listResourceVersion: string): void {
+    // A consistent listing from before what the watch has shown: the cluster was restored from a backup. Begin anew.
+    const restored = compareResourceVersions(listResourceVersion, this.#seen) < 0;
+    if (restored) {
+      this.#tombstones.clear();
+      this.#seen = '0';
+    }
+    const listed = new Set(records.map(keyOf));
+    for (const [key, { resourceVersion }] of this.#records) {
+      const newer = compareResourceVersions(resourceVersion, listResourceVersion) > 0;
+      if (!listed.has(key) && (restored || !newer)) this.#set(key, undefined);
+    }
+    for (const record of records) {
+      if (restored) this.#set(keyOf(record), record);
+      else this.observe(record);
+    }
+    this.advance(listResourceVersion);
+  }
+
+  /** Calls `listener` for every change from now on; the returned function ends that. */
+  subscribe(listener: StoreListener<R>): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #goneAt(key: string): string {
+    return this.#tombstones.get(key) ?? this.#seen;
+  }
+
+  #set(key: string, after: R | undefined): void {
+    const before = this.#records.get(key);
+    if (before === undefined && after === undefined) return;
+    if (after === undefined) this.#records.delete(key);
+    else this.#records.set(key, after);
+    for (const { name, valuesOf } of this.#indexes) {
+      const index = this.#keys.get(name) as Map<string, Set<string>>;
+      for (const value of before === undefined ? [] : valuesOf(before)) {
+        const keys = index.get(value);
+        keys?.delete(key);
+        if (keys?.size === 0) index.delete(value);
+      }
+      for (const value of after === undefined ? [] : valuesOf(after)) {
+        const keys = index.get(value);
+        if (keys) keys.add(key);
+        else index.set(value, new Set([key]));
+      }
+    }
+    for (const listener of this.#listeners) listener(before, after);
+  }
+}
+
+/**
+ * Orders two resourceVersions of one kind: negative when `a` is older. They are integers of any length (KEP-5504), so
+ * the longer is the newer. What is not an integer equals everything.
+ */
+export function compareResourceVersions(a: string, b: string): number {
+  if (!isNumeric(a) || !isNumeric(b)) return 0;
+  if (a.length !== b.length) return a.length - b.length;
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function isNumeric(resourceVersion: string): boolean {
+  return /^\d+$/.test(resourceVersion);
+}

@@ -1,0 +1,59 @@
+import { StringDecoder } from 'node:string_decoder';
+import { KubeError, type Status, statusError } from './error.ts';
+import type { KubeObject, Served } from './object.ts';
+
+/** A change of one object, or a bookmark: nothing up to that resourceVersion is still to come. */
+export type WatchEvent<T extends KubeObject> =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Served<T> }
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+
+/**
+ * The events of a watch's body, one JSON document a line. Throws the KubeError of an ERROR event, and `Malformed` for a
+ * line that is not an event: an event that is lost silently is a cache that is wrong for good.
+ */
+export async function* readWatch<T extends KubeObject>(
+  body: AsyncIterable<Buffer>,
+  onData: () => void,
+): AsyncGenerator<WatchEvent<T>, void, undefined> {
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  for await (const chunk of body) {
+    onData();
+    const lines = decoder.write(chunk).split('\n');
+    lines[0] = rest + (lines[0] ?? '');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') yield parseEvent<T>(line);
+  }
+  if (rest.trim() !== '') yield parseEvent<T>(rest);
+}
+
+function parseEvent<T extends KubeObject>(line: string): WatchEvent<T> {
+  const { type, object } = parseLine<T>(line);
+  if (type === 'ERROR') {
+    const status = (object ?? {}) as Status;
+    throw statusError(status.code ?? 500, status, { write: false });
+  }
+  const resourceVersion = object?.metadata?.resourceVersion;
+  if (object === undefined || !resourceVersion)
+    throw new KubeError('Malformed', 'a watch event has no resourceVersion');
+  switch (type) {
+    case 'BOOKMARK':
+      return { type, resourceVersion };
+    case 'ADDED':
+    case 'MODIFIED':
+    case 'DELETED':
+      return { type, object };
+    default:
+      throw new KubeError('Malformed', 'a watch event has an unknown type');
+  }
+}
+
+function parseLine<T extends KubeObject>(line: string): { type?: unknown; object?: Served<T> } {
+  try {
+    const event: unknown = JSON.parse(line);
+    if (typeof event === 'object' && event !== null) return event;
+  } catch {
+    // No cause: the parser quotes the line.
+  }
+  throw new KubeError('Malformed', 'a line of the watch is not a JSON object');
+}
