@@ -1,0 +1,104 @@
+// npm run check: everything that can be said about the sources without running them. npm run format: the same with --fix.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { output } from './controlplane/command.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** What a step found wrong, as text to be shown; undefined when all is well. */
+type Finding = string | undefined;
+
+interface Step {
+  readonly name: string;
+  readonly run: () => Promise<Finding>;
+}
+
+const STEPS: readonly Step[] = [
+  { name: 'types (tsc)', run: () => program(bin('tsc'), []) },
+  { name: 'lint (oxlint)', run: () => program(bin('oxlint'), ['--type-aware', '--deny-warnings']) },
+  { name: 'format and import order (biome)', run: () => program(bin('biome'), ['check', '.']) },
+  { name: 'format of Go (gofmt)', run: checkGoFormat },
+  { name: 'generated files are up to date', run: () => program(process.execPath, ['tools/generate.ts', '--check']) },
+  { name: 'lock file names no registry', run: checkLockFile },
+];
+
+/** In the order in which a finding of one is not undone by the next. */
+const FIXES: readonly Step[] = [
+  { name: 'generate', run: () => program(process.execPath, ['tools/generate.ts']) },
+  { name: 'lint (oxlint --fix)', run: () => program(bin('oxlint'), ['--type-aware', '--fix']) },
+  { name: 'format and import order (biome)', run: () => program(bin('biome'), ['check', '--write', '.']) },
+  { name: 'format of Go (gofmt)', run: fixGoFormat },
+];
+
+function bin(name: string): string {
+  return join(ROOT, 'node_modules', '.bin', name);
+}
+
+/** Runs a program that says by its exit code whether all is well, on the Node.js that runs this. */
+async function program(command: string, args: readonly string[]): Promise<Finding> {
+  const env = { ...process.env, PATH: `${join(ROOT, 'node_modules', '.bin')}:${process.env['PATH'] ?? ''}` };
+  const { code, stdout, stderr } = await output(command, args, { cwd: ROOT, env });
+  return code === 0 ? undefined : `${stdout}${stderr}`.trim() || `exit code ${code}`;
+}
+
+async function goFiles(): Promise<string[]> {
+  const { stdout } = await output('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.go'], {
+    cwd: ROOT,
+  });
+  return stdout.split('\n').filter((file) => file !== '' && existsSync(join(ROOT, file)));
+}
+
+async function checkGoFormat(): Promise<Finding> {
+  const { stdout, stderr } = await gofmt(['-l']);
+  return `${stdout}${stderr}`.trim() || undefined;
+}
+
+async function fixGoFormat(): Promise<Finding> {
+  return (await gofmt(['-w'])).stderr.trim() || undefined;
+}
+
+async function gofmt(flags: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  try {
+    return await output('gofmt', [...flags, ...(await goFiles())], { cwd: ROOT });
+  } catch (error) {
+    // Who has no Go changes no Go; CI has it.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && process.env['CI'] !== 'true')
+      return { stdout: '', stderr: '' };
+    throw error;
+  }
+}
+
+/** Addresses in a lock file bind everyone to the registry that its last writer happened to use. */
+async function checkLockFile(): Promise<Finding> {
+  const lines = readFileSync(join(ROOT, 'package-lock.json'), 'utf8').split('\n');
+  const count = lines.filter((line) => line.includes('"resolved"')).length;
+  return count === 0
+    ? undefined
+    : `package-lock.json has ${count} "resolved" addresses: run npm install with this .npmrc`;
+}
+
+async function runAll(steps: readonly Step[]): Promise<boolean> {
+  let allWell = true;
+  for (const { name, run } of steps) {
+    const started = performance.now();
+    const finding = await run().catch((error: unknown) => String(error));
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    console.log(`${finding === undefined ? '✓' : '✗'} ${name} (${seconds} s)`);
+    if (finding !== undefined) console.log(`${finding.replaceAll(/^/gm, '    ')}\n`);
+    allWell &&= finding === undefined;
+  }
+  return allWell;
+}
+
+const [flag, ...surplus] = process.argv.slice(2);
+if ((flag !== undefined && flag !== '--fix') || surplus.length > 0) {
+  console.error('usage: npm run check [-- --fix]');
+  process.exitCode = 2;
+} else {
+  const fixed = flag === undefined || (await runAll(FIXES));
+  const clean = fixed && (flag !== undefined || (await runAll(STEPS)));
+  process.exitCode = clean ? 0 : 1;
+}

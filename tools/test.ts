@@ -1,0 +1,143 @@
+// npm test: all suites one after another on a real control plane, with one line of totals at the end.
+
+import { globSync } from 'node:fs';
+import { relative } from 'node:path';
+import { run } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+
+import { findBinaries } from './controlplane/binaries.ts';
+import { BinariesError } from './controlplane/programs.ts';
+
+const USAGE = `usage: npm test [-- [unit|integration|e2e]... [PATTERN]]
+
+Without a suite, all of them. PATTERN is part of a file's path, or else a regular expression for the titles of tests.
+`;
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** In the order in which they run. Files of the last two each start a control plane, which keeps a core busy at first. */
+const SUITES = ['unit', 'integration', 'e2e'] as const;
+const CONCURRENCY: Record<Suite, number> = { unit: 2, integration: 2, e2e: 1 };
+
+/** For one test, and for one file: only what hangs gets there. */
+const TIMEOUT_MS = 20 * 60_000;
+
+type Suite = (typeof SUITES)[number];
+
+interface Selection {
+  readonly files: readonly string[];
+  readonly titles: RegExp | undefined;
+}
+
+interface Problem {
+  readonly file: string;
+  readonly title: string;
+  readonly detail: string;
+}
+
+interface Totals {
+  passed: number;
+  skipped: number;
+  readonly failures: Problem[];
+}
+
+const isSuite = (word: string): word is Suite => (SUITES as readonly string[]).includes(word);
+
+function select(suite: Suite, pattern: string | undefined, byTitle: boolean): Selection {
+  const files = globSync(`test/${suite}/**/*.test.ts`, { cwd: ROOT }).toSorted();
+  if (pattern === undefined) return { files, titles: undefined };
+  if (byTitle) return { files, titles: new RegExp(pattern) };
+  return { files: files.filter((file) => file.includes(pattern)), titles: undefined };
+}
+
+async function runSuite(suite: Suite, selection: Selection, totals: Totals): Promise<void> {
+  const events = run({
+    cwd: ROOT,
+    files: selection.files.map((file) => `${ROOT}${file}`),
+    concurrency: CONCURRENCY[suite],
+    timeout: TIMEOUT_MS,
+    ...(selection.titles === undefined ? {} : { testNamePatterns: selection.titles }),
+  });
+  let shownFile = '';
+  // The titles down to the test that is being reported, and how many of them stand on the screen as headings.
+  let path: string[] = [];
+  let headings = 0;
+  for await (const { type, data } of events) {
+    if (type === 'test:stdout' || type === 'test:stderr') process.stdout.write(data.message);
+    if (type === 'test:start') {
+      path = [...path.slice(0, data.nesting), data.name];
+      headings = Math.min(headings, data.nesting);
+    }
+    if (type !== 'test:pass' && type !== 'test:fail') continue;
+
+    const file = relative(ROOT, data.file ?? '');
+    // A file is itself reported when it holds no test or does not end well.
+    const isFile = data.name === data.file;
+    const title = isFile ? 'the file as a whole' : [...path.slice(0, data.nesting), data.name].join(': ');
+    const show = (mark: string, remark: string): void => {
+      if (file !== shownFile) console.log(`\n${file}`);
+      shownFile = file;
+      for (; headings < data.nesting; headings++) console.log(`${'  '.repeat(headings + 1)}${path[headings]}`);
+      console.log(`${'  '.repeat(data.nesting + 1)}${mark} ${isFile ? title : data.name} (${remark})`);
+    };
+    const took = `${(data.details.duration_ms / 1000).toFixed(2)} s`;
+
+    if (data.skip !== undefined || data.todo !== undefined) {
+      const reason = `skipped: ${reasonOf(data.skip ?? data.todo)}`;
+      show('-', reason);
+      if (process.env['CI'] !== 'true') totals.skipped++;
+      else totals.failures.push({ file, title, detail: `${reason}; with CI=true nothing may be skipped` });
+    } else if (type === 'test:fail') {
+      const error = data.details.error;
+      // The tests inside say why.
+      if ('failureType' in error && error.failureType === 'subtestsFailed') continue;
+      show('✗', took);
+      totals.failures.push({ file, title, detail: inspect(error.cause ?? error) });
+    } else if (data.details.type !== 'suite' && !isFile) {
+      show('✓', took);
+      totals.passed++;
+    }
+  }
+}
+
+function reasonOf(mark: string | boolean | undefined): string {
+  return typeof mark === 'string' && mark !== '' ? mark : 'no reason given';
+}
+
+function report({ passed, skipped, failures }: Totals): number {
+  if (failures.length > 0) console.log('\nFailures');
+  for (const { file, title, detail } of failures) {
+    console.log(`\n${file}: ${title}\n${detail.replaceAll(/^/gm, '  ')}`);
+  }
+  if (passed + failures.length + skipped === 0) console.log('\nNo test was found.');
+  console.log(`\n${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  return failures.length > 0 || passed === 0 ? 1 : 0;
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const named = words.filter(isSuite);
+  const suites = named.length > 0 ? SUITES.filter((suite) => named.includes(suite)) : SUITES;
+  const [pattern, ...surplus] = words.filter((word) => !isSuite(word));
+  if (surplus.length > 0 || pattern?.startsWith('-')) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  const byTitle = suites.every((suite) => select(suite, pattern, false).files.length === 0);
+  const selections = suites.map((suite) => ({ suite, selection: select(suite, pattern, byTitle) }));
+  const chosen = selections.filter(({ selection }) => selection.files.length > 0);
+  if (chosen.some(({ suite }) => suite !== 'unit')) await findBinaries((line) => console.log(line));
+
+  const totals: Totals = { passed: 0, skipped: 0, failures: [] };
+  for (const { suite, selection } of chosen) {
+    await runSuite(suite, selection, totals);
+  }
+  return report(totals);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof BinariesError ? error.message : error);
+  process.exitCode = 1;
+}
