@@ -20,7 +20,7 @@ import {
   time,
 } from './der.ts';
 import { PkiError } from './error.ts';
-import { publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
+import { describeKey, publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
 import { encodeSubject, type Subject } from './name.ts';
 import { namesOutsideConstraints } from './name-constraints.ts';
 import { oids } from './oid.ts';
@@ -59,9 +59,9 @@ export function prepareLeaf(
   if (now < ca.notBefore || now >= ca.notAfter) throw new PkiError('IssuerRefuses', 'the issuer is not valid now');
   const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, ca.notBefore.getTime()));
   const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, ca.notAfter.getTime()));
-  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, publicKey);
+  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(publicKey));
   if (ca.nameConstraints !== undefined) {
-    const refused = namesOutsideConstraints(ca.nameConstraints, profile.names, subject);
+    const refused = namesOutsideConstraints(ca.nameConstraints, profile.names, profile.subject);
     if (refused.length > 0) {
       throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
     }

@@ -1,5 +1,5 @@
 import { type Element, readAll, readElement, readOnly, tags } from './der.ts';
-import { encodeIpAddress, generalNameTags, type SubjectAltNames } from './name.ts';
+import { encodeIpAddress, encodeSubject, generalNameTags, type Subject, type SubjectAltNames } from './name.ts';
 
 /** A constraint of one name type, as its GeneralName tag number and its base octets. */
 interface Subtree {
@@ -20,9 +20,9 @@ interface ConstrainedName {
  * refuse is worth less than an answer.
  * @throws PkiError MalformedDer
  */
-export function namesOutsideConstraints(constraints: Buffer, names: SubjectAltNames, subject: Buffer): string[] {
+export function namesOutsideConstraints(constraints: Buffer, names: SubjectAltNames, subject: Subject): string[] {
   const [permitted, excluded] = [0xa0, 0xa1].map((tag) => readSubtrees(constraints, tag));
-  return constrainedNames(names, subject)
+  return constrainedNames(names, encodeSubject(subject))
     .filter((name) => {
       const allowed = permitted?.filter(({ type }) => type === name.type) ?? [];
       const denied = excluded?.filter(({ type }) => type === name.type) ?? [];

@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import { type Certificate, keyUsageBits, sha256Hex } from './certificate.ts';
 import { PkiError } from './error.ts';
 import { encodeSubject, encodeSubjectAltNames, type Subject, type SubjectAltNames } from './name.ts';
@@ -33,10 +32,10 @@ const extendedKeyUsages: Record<Role, readonly string[]> = {
 export const maxCommonNameLength = 64;
 
 /**
- * A profile's certificate fields.
+ * A profile's certificate fields, for a key of the given kind (see describeKey).
  * @throws PkiError InvalidRequest when no identity is asked for or the common name is too long; InvalidName
  */
-export function encodedLeafProfile({ role, subject, names }: LeafProfile, publicKey: KeyObject): EncodedProfile {
+export function encodedLeafProfile({ role, subject, names }: LeafProfile, keyKind: string): EncodedProfile {
   if (Object.values(names).every((list) => list.length === 0)) {
     throw new PkiError('InvalidRequest', 'a leaf needs at least one subject alternative name');
   }
@@ -47,10 +46,9 @@ export function encodedLeafProfile({ role, subject, names }: LeafProfile, public
     subject: encodeSubject(subject),
     subjectAltNames: encodeSubjectAltNames(names),
     // keyEncipherment is for RSA key transport, which TLS 1.2 peers may still choose; no other key can do it.
-    keyUsage:
-      publicKey.asymmetricKeyType === 'rsa'
-        ? [keyUsageBits.digitalSignature, keyUsageBits.keyEncipherment]
-        : [keyUsageBits.digitalSignature],
+    keyUsage: keyKind.startsWith('RSA-')
+      ? [keyUsageBits.digitalSignature, keyUsageBits.keyEncipherment]
+      : [keyUsageBits.digitalSignature],
     extendedKeyUsage: extendedKeyUsages[role],
   };
 }

@@ -1,0 +1,44 @@
+/** Names of the API that people and programs outside of the operator rely on. */
+export const group = 'mtls-operator.io';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}`;
+
+/** The value of managed-by, the field manager, the reporting controller, and the name of the Lease. */
+export const managerName = 'mtls-operator';
+
+/** The authority that a certificate uses when it names none. */
+export const defaultAuthorityName = 'default';
+
+export const labels = {
+  managedBy: 'app.kubernetes.io/managed-by',
+  certificate: `${group}/certificate`,
+  role: `${group}/role`,
+} as const;
+
+export const annotations = {
+  /** On an MtlsCertificate: the token of a wanted rotation. On a Secret: the token its content was issued for. */
+  rotate: `${group}/rotate`,
+  /** On a Secret: how many times its content has been issued. */
+  revision: `${group}/revision`,
+  /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */
+  template: `${group}/template`,
+} as const;
+
+/** Keys of the data of a written Secret, and of a root Secret. */
+export const secretKeys = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
+
+/** The type of every Secret that the operator writes. */
+export const secretType = 'kubernetes.io/tls';
+
+/** Reasons of the condition Ready of an MtlsCertificate. */
+export type CertificateReason =
+  | 'Issued'
+  | 'Pending'
+  | 'AuthorityNotFound'
+  | 'AuthorityNotReady'
+  | 'Denied'
+  | 'NameConstrained'
+  | 'InvalidSpec'
+  | 'SecretConflict'
+  | 'IssuanceFailed'
+  | 'Expired';

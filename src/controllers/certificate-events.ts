@@ -1,0 +1,70 @@
+import { apiVersion } from '../api/names.ts';
+import type { ObjectReference } from '../kube/index.ts';
+import type { CertificateRecord, IssueReason, ObservedRole, WantedCondition } from '../plan/index.ts';
+
+/** An event before it is sent. */
+export interface EventDraft {
+  readonly regarding: ObjectReference;
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly action: string;
+  readonly note: string;
+}
+
+/** Sends events in the background. */
+export interface Recorder {
+  record(event: EventDraft): void;
+}
+
+/** A role that was issued, and why. */
+export interface IssuedRole {
+  readonly role: ObservedRole;
+  readonly reason: IssueReason;
+}
+
+const eventReasons: Record<IssueReason, string> = {
+  SecretMissing: 'Issued',
+  SecretCorrupted: 'Repaired',
+  RootNotTrusted: 'Reissued',
+  SpecChanged: 'Reissued',
+  RotationRequested: 'Rotated',
+  Expired: 'Renewed',
+  RenewalDue: 'Renewed',
+};
+
+/** What a person would want to hear of a reconcile: what was issued and why, and what has newly gone wrong. */
+export function certificateEvents(
+  certificate: CertificateRecord,
+  conditions: readonly WantedCondition[],
+  issued: readonly IssuedRole[],
+): EventDraft[] {
+  const regarding = {
+    apiVersion,
+    kind: 'MtlsCertificate',
+    namespace: certificate.namespace,
+    name: certificate.name,
+    uid: certificate.uid,
+  };
+  const reasons = [...new Set(issued.map(({ reason }) => eventReasons[reason]))];
+  const issues = reasons.map((reason): EventDraft => {
+    const roles = issued.filter((one) => eventReasons[one.reason] === reason);
+    const note = `${reason} ${roles.map(({ role }) => describe(role)).join(', ')}`;
+    return { regarding, type: 'Normal', reason, action: 'Issue', note };
+  });
+  const problems = conditions
+    .filter(({ type, status }) => (type === 'Ready' && status === 'False') || type === 'Issuing')
+    .filter((condition) => !wasSaid(certificate, condition))
+    .map(
+      ({ reason, message }): EventDraft => ({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message }),
+    );
+  return [...issues, ...problems.slice(0, 1)];
+}
+
+const describe = ({ role, secretName, secret }: ObservedRole): string => {
+  const serial =
+    secret !== undefined && 'leaf' in secret.content ? ` (serial ${secret.content.leaf.serialNumber})` : '';
+  return `${role} certificate in Secret ${secretName}${serial}`;
+};
+
+const wasSaid = ({ status }: CertificateRecord, { type, reason, message }: WantedCondition): boolean =>
+  status.conditions?.some((old) => old.type === type && old.reason === reason && old.message === message) === true;

@@ -1,0 +1,71 @@
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { secretKeys } from '../api/names.ts';
+import {
+  describeKey,
+  describeKeySpec,
+  encodeCertificates,
+  encodePrivateKey,
+  generatePrivateKey,
+  leafRecord,
+  PkiError,
+  parsePrivateKey,
+  prepareLeaf,
+  type SigningRoot,
+  type TrustBundle,
+} from '../pki/index.ts';
+import type { LeafRequest, SecretContent } from '../plan/index.ts';
+
+/** A signing root and the bundle that goes out with what it signs, taken together so that they cannot disagree. */
+export interface Signer {
+  readonly root: SigningRoot;
+  readonly bundle: TrustBundle;
+}
+
+/** The data of a Secret, base64, and what is to be remembered of it. The data is key material: it goes into the write. */
+export interface IssuedContent {
+  readonly data: Record<string, string>;
+  readonly content: SecretContent;
+}
+
+/**
+ * Makes the content of a Secret: key, leaf and bundle, verified against each other before anyone sees them.
+ * @param keyPem a key to keep, if it is one that the request allows; otherwise a new one is made
+ * @throws PkiError when the request or the root does not allow it
+ */
+export async function issueContent(
+  request: LeafRequest,
+  { root, bundle }: Signer,
+  now: Date,
+  keyPem?: string,
+): Promise<IssuedContent> {
+  const key = keptKey(request, keyPem) ?? (await generatePrivateKey(request.key));
+  const serialSeed = randomBytes(20);
+  const leaf = prepareLeaf(request.profile, createPublicKey(key), root, { now, serialSeed }).sign();
+  const record = leafRecord(leaf, key, request.keyEncoding, bundle.roots);
+  if (record.root !== root.certificate.fingerprint) {
+    throw new PkiError('VerificationFailed', 'the bundle does not verify the new certificate');
+  }
+  return {
+    data: {
+      [secretKeys.certificate]: base64(encodeCertificates([leaf])),
+      [secretKeys.privateKey]: base64(encodePrivateKey(key, request.keyEncoding)),
+      [secretKeys.bundle]: base64(bundle.pem),
+    },
+    content: { leaf: record, bundle: bundle.digest },
+  };
+}
+
+/** Base64 of a text, as the data of a Secret holds it. */
+export const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
+
+/** The key in place, when it can be read and is of the kind that is asked for. */
+function keptKey(request: LeafRequest, keyPem: string | undefined): KeyObject | undefined {
+  if (keyPem === undefined) return undefined;
+  try {
+    const { key } = parsePrivateKey(keyPem);
+    return describeKey(key) === describeKeySpec(request.key) ? key : undefined;
+  } catch (error) {
+    if (error instanceof PkiError) return undefined;
+    throw error;
+  }
+}

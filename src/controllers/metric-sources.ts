@@ -1,0 +1,35 @@
+import type { Operator } from './operator.ts';
+
+interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** What the gauges say, read from the operator's caches at the moment of asking. */
+export function metricSources({ certificates, views, queueLengths }: Operator) {
+  return {
+    *certificateExpiry(): Iterable<Sample> {
+      for (const { namespace, name, status } of certificates.values()) {
+        for (const { role, notAfter } of status.secrets ?? []) {
+          yield { labels: { namespace, name, role }, value: Date.parse(notAfter) / 1000 };
+        }
+      }
+    },
+    *certificateReady(): Iterable<Sample> {
+      for (const { namespace, name, status } of certificates.values()) {
+        const isReady = status.conditions?.some(
+          (condition) => condition.type === 'Ready' && condition.status === 'True',
+        );
+        yield { labels: { namespace, name }, value: isReady === true ? 1 : 0 };
+      }
+    },
+    *rootExpiry(): Iterable<Sample> {
+      for (const [authority, { certificate }] of views.active()) {
+        yield { labels: { authority }, value: certificate.notAfter.getTime() / 1000 };
+      }
+    },
+    *queueLength(): Iterable<Sample> {
+      for (const [controller, value] of Object.entries(queueLengths())) yield { labels: { controller }, value };
+    },
+  };
+}

@@ -1,0 +1,61 @@
+import { annotations, apiVersion, group, labels, secretKeys, secretType } from '../api/names.ts';
+import type { Secret } from '../kube/index.ts';
+import { type Certificate, PkiError, readLeaf, sha256Hex } from '../pki/index.ts';
+import { type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
+
+/** The label selector of the Secrets that hold leaves. It leaves out root Secrets, whose keys nobody has to be sent. */
+export const leafSecretSelector = `${labels.managedBy}=mtls-operator,${labels.certificate}`;
+
+/**
+ * What is remembered of a Secret: it is read, judged, and let go, with its key.
+ * @param roots the roots that may have signed its leaf
+ * @param known the content, where it was just written and need not be read again
+ */
+export function secretRecord(secret: Secret, roots: readonly Certificate[], known?: SecretContent): SecretRecord {
+  const { metadata } = secret;
+  const owner = metadata.ownerReferences?.find(
+    (reference) =>
+      reference.controller === true &&
+      reference.kind === 'MtlsCertificate' &&
+      reference.apiVersion.startsWith(`${group}/`),
+  );
+  return {
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
+    ...(owner === undefined ? {} : { owner: owner.uid, ownerName: owner.name }),
+    writable: secret.type === secretType && secret.immutable !== true,
+    labels: metadata.labels ?? {},
+    annotations: ownAnnotations(metadata.annotations ?? {}),
+    content: known ?? secretContent(secret, roots),
+  };
+}
+
+/** Others' annotations may be anything and of any size, the last applied configuration with the key in it included. */
+function ownAnnotations(all: Readonly<Record<string, string>>): Record<string, string> {
+  const fromTemplate = new Set(templateKeys(all[annotations.template]).annotations);
+  return Object.fromEntries(
+    Object.entries(all).filter(([key]) => key.startsWith(`${group}/`) || fromTemplate.has(key)),
+  );
+}
+
+function secretContent({ data }: Secret, roots: readonly Certificate[]): SecretContent {
+  const text = (key: string) => Buffer.from(data?.[key] ?? '', 'base64').toString('latin1');
+  const bundle = { bundle: sha256Hex(text(secretKeys.bundle)) };
+  try {
+    return { leaf: readLeaf(text(secretKeys.certificate), text(secretKeys.privateKey), roots), ...bundle };
+  } catch (error) {
+    if (!(error instanceof PkiError)) throw error;
+    return { problem: error.message, ...bundle };
+  }
+}
+
+/** The ownerReference by which a Secret belongs to its MtlsCertificate, and is removed with it. */
+export const ownerReference = ({ name, uid }: { name: string; uid: string }) => ({
+  apiVersion,
+  kind: 'MtlsCertificate',
+  name,
+  uid,
+  controller: true,
+});

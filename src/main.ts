@@ -1,0 +1,112 @@
+import { managerName } from './api/names.ts';
+import { type Config, ConfigError, readConfig, usage } from './config.ts';
+import { metricSources } from './controllers/metric-sources.ts';
+import { Operator } from './controllers/operator.ts';
+import { KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
+import { createLog, type LogLevel } from './telemetry/logger.ts';
+import { Metrics } from './telemetry/metrics.ts';
+import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
+
+const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
+
+/** Puts the program together and runs it until a signal says stop. */
+async function run(config: Config, signal: AbortSignal): Promise<void> {
+  const log = createLog(config.logLevel);
+  const metrics = new Metrics();
+  const connection = loadConnection(config);
+  const client = new KubeClient(connection, {
+    userAgent: `${managerName}/0.1.0`,
+    log,
+    onRequest: ({ verb, resource, code }) => metrics.apiRequests.inc({ verb, resource, code }),
+  });
+  const operator = new Operator({
+    ...config,
+    client,
+    log,
+    now: () => new Date(),
+    observer: {
+      onReconcile(controller, { outcome, seconds }) {
+        metrics.reconciles.inc({ controller, outcome });
+        metrics.reconcileSeconds.observe({ controller }, seconds);
+      },
+      onIssued: (role, reason) => metrics.issued.inc({ role, reason }),
+      onReflectorError: (resource, code) => metrics.watchErrors.inc({ resource, code }),
+    },
+  });
+  metrics.mirror(metricSources(operator));
+  const elector = new LeaderElector({
+    ...config,
+    client,
+    lease: { namespace: config.namespace, name: managerName },
+    log,
+    onTransition: (leading) => metrics.leader.set(leading ? 1 : 0),
+  });
+  const telemetry = await listen(config, log, {
+    healthy: () => undefined,
+    ready: () => (operator.hasSynced ? undefined : 'the caches are not filled yet'),
+    metrics: () => metrics.expose(),
+  });
+  log.info('serving health and metrics', { address: telemetry.address });
+
+  // The caches outlive the leadership, so that what is written at the very end is still seen to be written.
+  const caching = new AbortController();
+  const cached = operator.cache(caching.signal);
+  try {
+    await Promise.race([operator.synced, aborted(signal)]);
+    await elector.run(signal, operator.lead);
+  } finally {
+    caching.abort();
+    await cached;
+    await client.close();
+    telemetry.server.close();
+    telemetry.server.closeAllConnections();
+  }
+  log.info('stopped');
+}
+
+/** Without an address of somebody's choice, a second replica on the same machine takes a free port. */
+async function listen({ listen: address }: Config, log: ReturnType<typeof createLog>, telemetry: Telemetry) {
+  try {
+    return await serveTelemetry(telemetry, address);
+  } catch (error) {
+    if (address.isExplicit || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    log.warn('the default port is in use, taking a free one', { port: address.port });
+    return serveTelemetry(telemetry, { host: address.host, port: 0 });
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** The first signal asks for an orderly end, a second one ends the process at once. */
+function stopOnSignals(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+  return stop.signal;
+}
+
+async function main(): Promise<number> {
+  let logLevel: LogLevel = 'info';
+  try {
+    const config = readConfig(process.argv.slice(2), process.env);
+    if (config === 'help') {
+      process.stdout.write(usage);
+      return exitCodes.ok;
+    }
+    logLevel = config.logLevel;
+    await run(config, stopOnSignals());
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      process.stderr.write(`mtls-operator: ${error.message}\n\n${usage}`);
+      return exitCodes.usage;
+    }
+    createLog(logLevel).error(error instanceof KubeError ? error.message : 'the operator failed', { error });
+    return exitCodes.failed;
+  }
+}
+
+process.exitCode = await main();

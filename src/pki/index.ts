@@ -1,0 +1,18 @@
+export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './bundle.ts';
+export { type Certificate, isSignedBy, parseCertificates, sha256Hex, subjectText } from './certificate.ts';
+export { PkiError, type PkiErrorCode } from './error.ts';
+export { backdateMs, type IssueContext, issueRoot, type PreparedLeaf, prepareLeaf, type RootProfile } from './issue.ts';
+export {
+  describeKey,
+  describeKeySpec,
+  encodePrivateKey,
+  generatePrivateKey,
+  type KeyEncoding,
+  type KeySpec,
+  parsePrivateKey,
+} from './key.ts';
+export { type LeafRecord, leafRecord, readLeaf } from './leaf.ts';
+export { encodeIpAddress, encodeSubject, type OtherName, type Subject, type SubjectAltNames } from './name.ts';
+export { namesOutsideConstraints } from './name-constraints.ts';
+export { encodedLeafProfile, type LeafProfile, profileDigest, type Role } from './profile.ts';
+export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';

@@ -1,0 +1,166 @@
+import { annotations, type CertificateReason } from '../api/names.ts';
+import type { MtlsCertificateStatus } from '../api/types.ts';
+import type { Failures } from './backoff.ts';
+import type { CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
+import { renewalTime } from './renewal.ts';
+import { renewalSeed } from './secret.ts';
+
+/** How a role stands after its step was carried out. */
+export interface RoleOutcome {
+  /** With the Secret as it is now. */
+  readonly role: ObservedRole;
+  readonly problem?: {
+    readonly reason: CertificateReason;
+    readonly message: string;
+    /** The certificate in place is right for spec and only due: it does its work until it expires. */
+    readonly onlyDue?: boolean;
+  };
+}
+
+/** A condition before it is merged with what is there: the time of the transition is the merge's business. */
+export interface WantedCondition {
+  readonly type: 'Ready' | 'Issuing';
+  readonly status: 'True' | 'False';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The status to be, but for the times of transitions. */
+export type WantedStatus = Omit<MtlsCertificateStatus, 'conditions'> & {
+  readonly conditions: readonly WantedCondition[];
+};
+
+/** A status, and when the resource has to be looked at again without anything having changed. */
+export interface StatusPlan {
+  readonly status: WantedStatus;
+  readonly revisitAt?: Date;
+}
+
+/** A foreign Secret is not watched: how often to look whether it is gone. */
+const conflictPollMs = 30_000;
+
+/** The status of a resource from what has become of its roles. Depends on bytes and clock, never on what was attempted. */
+export function planCertificateStatus(
+  certificate: CertificateRecord,
+  outcomes: readonly RoleOutcome[],
+  failures: Failures | undefined,
+  now: Date,
+): StatusPlan {
+  const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role));
+  const ready = readyCondition(outcomes, secrets, now);
+  const due = outcomes.find(({ problem }) => problem?.onlyDue === true)?.problem;
+  const renewalTimes = secrets.map((entry) => entry.renewalTime);
+  const status: WantedStatus = {
+    observedGeneration: certificate.generation,
+    conditions: [ready, ...(failures === undefined && due === undefined ? [] : [issuingCondition(outcomes, failures)])],
+    secrets,
+    ...earliest(
+      'notAfter',
+      secrets.map((entry) => entry.notAfter),
+    ),
+    ...earliest('renewalTime', renewalTimes),
+    ...handledRotate(certificate, outcomes),
+    ...(failures === undefined
+      ? {}
+      : {
+          failedIssuanceAttempts: failures.attempts,
+          lastFailureTime: timestamp(failures.lastFailureTime),
+          nextRetryTime: timestamp(failures.nextRetryTime),
+        }),
+  };
+  return { status, ...revisit(outcomes, secrets, failures, now) };
+}
+
+/** RFC 3339 in whole seconds, as metav1.Time. */
+export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+
+type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
+
+function secretStatus(certificate: CertificateRecord, { role, secretName, secret }: ObservedRole): SecretStatus[] {
+  if (secret?.owner !== certificate.uid || !('leaf' in secret.content)) return [];
+  const { leaf } = secret.content;
+  // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
+  if (leaf.root === undefined) return [];
+  return [
+    {
+      role,
+      secretName,
+      serialNumber: leaf.serialNumber,
+      fingerprint: leaf.fingerprint,
+      authorityFingerprint: leaf.root,
+      notBefore: timestamp(leaf.notBefore),
+      notAfter: timestamp(leaf.notAfter),
+      renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
+      revision: revisionOf(secret),
+    },
+  ];
+}
+
+const revisionOf = (secret: SecretRecord): number => Number(secret.annotations[annotations.revision] ?? 1) || 1;
+
+function readyCondition(
+  outcomes: readonly RoleOutcome[],
+  secrets: readonly SecretStatus[],
+  now: Date,
+): WantedCondition {
+  const problems = outcomes.flatMap(({ role, problem }) =>
+    problem === undefined || problem.onlyDue === true ? [] : [{ role: role.role, ...problem }],
+  );
+  const [first] = problems;
+  if (first !== undefined) {
+    const message = problems.map(({ role, message }) => `${role}: ${message}`).join('; ');
+    return { type: 'Ready', status: 'False', reason: first.reason, message };
+  }
+  const expired = secrets.filter(({ notAfter }) => new Date(notAfter) <= now).map(({ secretName }) => secretName);
+  if (expired.length > 0) {
+    const message = `the certificate in ${expired.join(', ')} has expired`;
+    return { type: 'Ready', status: 'False', reason: 'Expired', message };
+  }
+  const names = secrets.map(({ secretName }) => secretName).join(', ');
+  return { type: 'Ready', status: 'True', reason: 'Issued', message: `up to date: ${names}` };
+}
+
+function issuingCondition(outcomes: readonly RoleOutcome[], failures: Failures | undefined): WantedCondition {
+  const problem = outcomes.find((outcome) => outcome.problem !== undefined)?.problem;
+  const retry = failures === undefined ? '' : `; next attempt at ${timestamp(failures.nextRetryTime)}`;
+  return {
+    type: 'Issuing',
+    status: 'True',
+    reason: problem?.reason ?? 'Pending',
+    message: `${problem?.message ?? 'waiting'}${retry}`,
+  };
+}
+
+/** The present token, once every Secret of the resource was issued for it; the one handled before, until then. */
+function handledRotate({ rotateToken, status }: CertificateRecord, outcomes: readonly RoleOutcome[]) {
+  const isHandled =
+    rotateToken !== undefined &&
+    outcomes.length > 0 &&
+    outcomes.every(({ role }) => role.secret?.annotations[annotations.rotate] === rotateToken);
+  const token = isHandled ? rotateToken : status.lastHandledRotate;
+  return token === undefined ? {} : { lastHandledRotate: token };
+}
+
+function earliest<Key extends 'notAfter' | 'renewalTime'>(
+  key: Key,
+  times: readonly string[],
+): Partial<Record<Key, string>> {
+  // RFC 3339 in one zone and precision sorts as text.
+  const [first] = [...times].sort();
+  return first === undefined ? {} : ({ [key]: first } as Record<Key, string>);
+}
+
+function revisit(
+  outcomes: readonly RoleOutcome[],
+  secrets: readonly SecretStatus[],
+  failures: Failures | undefined,
+  now: Date,
+): { revisitAt?: Date } {
+  const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
+  const moments = [
+    ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
+    ...(failures === undefined ? [] : [failures.nextRetryTime]),
+    ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
+  ].filter((moment) => moment > now);
+  return moments.length === 0 ? {} : { revisitAt: new Date(Math.min(...moments.map((moment) => moment.getTime()))) };
+}

@@ -1,0 +1,145 @@
+import { annotations, type CertificateReason } from '../api/names.ts';
+import { namesOutsideConstraints } from '../pki/index.ts';
+import type { Failures } from './backoff.ts';
+import { metadataMatches, type SecretMetadata, secretMetadata } from './metadata.ts';
+import type { AuthorityView, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import { type LeafRequest, leafRequest } from './request.ts';
+import { type IssueReason, reasonToIssue } from './secret.ts';
+
+/** What is to be done about one role's Secret. */
+export type SecretStep =
+  /** It is as it should be, or as good as it can be made now. */
+  | { readonly step: 'keep' }
+  /** A new certificate, with a new key or the one in place, in one write. */
+  | {
+      readonly step: 'issue';
+      readonly reason: IssueReason;
+      readonly message: string;
+      readonly request: LeafRequest;
+      readonly keepKey: boolean;
+      readonly write: 'create' | 'update' | 'replace';
+      readonly metadata: SecretMetadata;
+    }
+  /** The same certificate; the bundle or the metadata differ. */
+  | { readonly step: 'update'; readonly metadata: SecretMetadata }
+  /** Something stands in the way; what is there is left as it is. */
+  | { readonly step: 'blocked'; readonly reason: CertificateReason; readonly message: string };
+
+/** One role with its step. */
+export interface SecretPlan {
+  readonly role: ObservedRole;
+  readonly step: SecretStep;
+}
+
+/** What is to be done about an MtlsCertificate. It holds no key material and may be logged. */
+export interface CertificatePlan {
+  readonly secrets: readonly SecretPlan[];
+  /** Secrets of the resource to delete, once all others are as they should be. */
+  readonly prune: readonly SecretRecord[];
+}
+
+/** A failed attempt at the very same request, which holds the next one back. */
+export interface HeldBack {
+  readonly failures: Failures;
+  readonly message: string;
+}
+
+/** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
+export function planCertificate(observed: ObservedCertificate, now: Date, heldBack?: HeldBack): CertificatePlan {
+  const { certificate, roles, surplus } = observed;
+  // What is being deleted is the garbage collector's; a Secret written now would only be an orphan for a while.
+  if (certificate.deleting || observed.authority.state === 'unknown') return { secrets: [], prune: [] };
+  const secrets = roles.map((role) => ({ role, step: planSecret(observed, role, now, heldBack) }));
+  return { secrets, prune: secrets.some(({ step }) => step.step === 'blocked') ? [] : surplus };
+}
+
+/** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
+export function planSecret(
+  { certificate, authority }: ObservedCertificate,
+  role: ObservedRole,
+  now: Date,
+  heldBack?: HeldBack,
+): SecretStep {
+  const blocked = (reason: CertificateReason, message: string): SecretStep => ({ step: 'blocked', reason, message });
+  const { secret } = role;
+  if (role.claimedBy !== undefined) {
+    return blocked('SecretConflict', `Secret ${role.secretName} belongs to ${role.claimedBy}; name another one`);
+  }
+  if (secret !== undefined && secret.owner !== certificate.uid) {
+    return blocked(
+      'SecretConflict',
+      `Secret ${role.secretName} exists and is not this resource's; delete it or name another one`,
+    );
+  }
+  if (authority.state !== 'ready') return withoutAuthority(certificate.spec.authorityRef.name, authority, role, now);
+  const request = leafRequest(certificate.spec, role.role, { namespace: certificate.namespace, ...authority });
+  if ('reason' in request) return blocked(request.reason, request.message);
+  const excluded = outsideConstraints(request, authority);
+  if (excluded.length > 0) {
+    return blocked('NameConstrained', `the root's name constraints exclude ${excluded.slice(0, 5).join(', ')}`);
+  }
+  const step = neededStep({ certificate, authority, role, request, now });
+  return step.step !== 'keep' && heldBack !== undefined && heldBack.failures.nextRetryTime > now
+    ? blocked('IssuanceFailed', heldBack.message)
+    : step;
+}
+
+/** A Secret that needs nothing stays as it is without its authority; for anything else it takes one. */
+function withoutAuthority(
+  name: string,
+  authority: Exclude<AuthorityView, { state: 'ready' }>,
+  { secret }: ObservedRole,
+  now: Date,
+): SecretStep {
+  if (authority.state === 'missing') {
+    return { step: 'blocked', reason: 'AuthorityNotFound', message: `MtlsAuthority ${name} does not exist` };
+  }
+  const isHealthy = secret !== undefined && 'leaf' in secret.content && secret.content.leaf.notAfter > now;
+  if (isHealthy || authority.state === 'unknown') return { step: 'keep' };
+  const { reason, message } = authority;
+  return { step: 'blocked', reason: 'AuthorityNotReady', message: `MtlsAuthority ${name}: ${reason}: ${message}` };
+}
+
+const outsideConstraints = ({ profile }: LeafRequest, { root }: ReadyAuthority): string[] =>
+  root.nameConstraints === undefined
+    ? []
+    : namesOutsideConstraints(root.nameConstraints, profile.names, profile.subject);
+
+/** The step that brings a Secret of our own to what is asked for. */
+function neededStep(input: Parameters<typeof reasonToIssue>[0]): SecretStep {
+  const { certificate, authority, role, request } = input;
+  const { secret } = role;
+  const finding = reasonToIssue(input);
+  if (finding === undefined && secret !== undefined) {
+    const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
+    const isCurrent = secret.content.bundle === authority.bundle.digest && metadataMatches(secret, metadata);
+    return isCurrent ? { step: 'keep' } : { step: 'update', metadata };
+  }
+  const marks = {
+    revision: revisionOf(input) + 1,
+    ...(certificate.rotateToken === undefined ? {} : { rotateToken: certificate.rotateToken }),
+  };
+  return {
+    step: 'issue',
+    reason: finding?.reason ?? 'SecretMissing',
+    message: finding?.message ?? '',
+    request,
+    // A person who asks for a rotation suspects the key, whatever the policy says about renewals.
+    keepKey: request.keepKey && finding?.reason !== 'RotationRequested' && finding?.reason !== 'SecretMissing',
+    write: secret === undefined ? 'create' : secret.writable ? 'update' : 'replace',
+    metadata: secretMetadata(certificate, role.role, marks, secret),
+  };
+}
+
+function keptMarks(input: Parameters<typeof reasonToIssue>[0], secret: SecretRecord) {
+  // No reason to issue means that the present token is handled, or there is none; then what is noted stays.
+  const rotateToken = input.certificate.rotateToken ?? secret.annotations[annotations.rotate];
+  return { revision: Math.max(1, revisionOf(input)), ...(rotateToken === undefined ? {} : { rotateToken }) };
+}
+
+/** How often the role has been issued so far, as the Secret says, or status should the Secret be gone. */
+function revisionOf({ certificate, role }: Parameters<typeof reasonToIssue>[0]): number {
+  const noted = Number(role.secret?.annotations[annotations.revision] ?? 0);
+  const known = certificate.status.secrets?.find((entry) => entry.role === role.role)?.revision ?? 0;
+  return Math.max(Number.isSafeInteger(noted) && noted > 0 ? noted : 0, known);
+}

@@ -1,0 +1,14 @@
+const unitMs: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+
+/**
+ * Milliseconds of a Go duration in hours, minutes, seconds and milliseconds (`2160h`, `1h30m`), the form of every
+ * duration in the API; undefined when the text is none.
+ */
+export function parseDurationMs(text: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) return undefined;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) {
+    sum += Number(amount) * (unitMs[unit ?? ''] ?? Number.NaN);
+  }
+  return Number.isFinite(sum) ? Math.round(sum) : undefined;
+}

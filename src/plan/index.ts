@@ -1,0 +1,24 @@
+export {
+  type AuthorityRecord,
+  type AuthorityStep,
+  type AuthorityVerdict,
+  type ObservedAuthority,
+  planAuthority,
+  planAuthorityStatus,
+  type RootSecret,
+} from './authority.ts';
+export { afterFailure, type Failures } from './backoff.ts';
+export { type HeldBack, planCertificate, planSecret, type SecretStep } from './certificate.ts';
+export { planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
+export { type SecretMetadata, templateKeys } from './metadata.ts';
+export type {
+  AuthorityView,
+  CertificateRecord,
+  ObservedCertificate,
+  ObservedRole,
+  ReadyAuthority,
+  SecretContent,
+  SecretRecord,
+} from './observed.ts';
+export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
+export type { IssueReason } from './secret.ts';

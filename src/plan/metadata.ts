@@ -1,0 +1,73 @@
+import { annotations, labels, managerName } from '../api/names.ts';
+import type { Role } from '../pki/index.ts';
+import type { CertificateRecord, SecretRecord } from './observed.ts';
+
+/** Labels and annotations by key; null takes a key off. */
+export type MetadataPatch = Record<string, string | null>;
+
+/** The metadata that a Secret is to carry, beside what others put on it. */
+export interface SecretMetadata {
+  readonly labels: MetadataPatch;
+  readonly annotations: MetadataPatch;
+}
+
+/** What the content of a Secret was issued for, written into the same object so that a crash cannot part them. */
+export interface IssueMarks {
+  readonly revision: number;
+  readonly rotateToken?: string;
+}
+
+/** The metadata of a role's Secret; null for what an earlier template put on it and the present one does not. */
+export function secretMetadata(
+  { name, spec }: CertificateRecord,
+  role: Role,
+  marks: IssueMarks,
+  secret: SecretRecord | undefined,
+): SecretMetadata {
+  const template = { labels: spec.secretTemplate?.labels ?? {}, annotations: spec.secretTemplate?.annotations ?? {} };
+  const keys = { labels: Object.keys(template.labels).sort(), annotations: Object.keys(template.annotations).sort() };
+  const templateIsEmpty = keys.labels.length + keys.annotations.length === 0;
+  const earlier = templateKeys(secret?.annotations[annotations.template]);
+  return {
+    labels: {
+      ...removed(earlier.labels),
+      ...template.labels,
+      [labels.managedBy]: managerName,
+      [labels.certificate]: name,
+      [labels.role]: role,
+    },
+    annotations: {
+      ...removed(earlier.annotations),
+      ...template.annotations,
+      ...(templateIsEmpty
+        ? removed(secret === undefined ? [] : [annotations.template])
+        : { [annotations.template]: JSON.stringify(keys) }),
+      [annotations.revision]: String(marks.revision),
+      ...(marks.rotateToken === undefined ? {} : { [annotations.rotate]: marks.rotateToken }),
+    },
+  };
+}
+
+const removed = (keys: readonly string[]): MetadataPatch => Object.fromEntries(keys.map((key) => [key, null]));
+
+/** The keys that the annotation `template` lists; none when it is absent or was tampered with. */
+export function templateKeys(annotation: string | undefined): { labels: string[]; annotations: string[] } {
+  const strings = (value: unknown): string[] =>
+    Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string' && !isReserved(item)) : [];
+  try {
+    const value = JSON.parse(annotation ?? '{}') as Record<string, unknown> | null;
+    return { labels: strings(value?.['labels']), annotations: strings(value?.['annotations']) };
+  } catch {
+    return { labels: [], annotations: [] };
+  }
+}
+
+/** Keys that secretTemplate may neither set nor take off. */
+const isReserved = (key: string): boolean => /^([^/]*\.)?(kubernetes\.io|k8s\.io|mtls-operator\.io)\//.test(key);
+
+/** True when a Secret carries the metadata already. */
+export const metadataMatches = (secret: SecretRecord, wanted: SecretMetadata): boolean =>
+  matches(secret.labels, wanted.labels) && matches(secret.annotations, wanted.annotations);
+
+const matches = (actual: Readonly<Record<string, string>>, wanted: MetadataPatch): boolean =>
+  Object.entries(wanted).every(([key, value]) => (actual[key] ?? null) === value);

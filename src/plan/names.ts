@@ -1,0 +1,61 @@
+import { isIP } from 'node:net';
+
+/**
+ * Names in the one form in which they are compared, authorised and signed. Each function gives undefined for what is no
+ * such name; nothing is repaired beyond what its comment says.
+ */
+
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** The labels of a DNS name (RFC 1123) in lower case without the trailing dot; the first may be a wildcard. */
+export function dnsLabels(name: string): readonly string[] | undefined {
+  // ASCII only before any change of case: some characters outside of it fold into ASCII letters.
+  if (!/^[\x21-\x7e]+$/.test(name)) return undefined;
+  const normal = name.toLowerCase().replace(/\.$/, '');
+  const labels = normal.split('.');
+  const concrete = labels[0] === '*' ? labels.slice(1) : labels;
+  if (normal.length > 253 || concrete.length === 0 || !concrete.every((text) => label.test(text))) return undefined;
+  // A name that ends in a number is an address to some parsers (WHATWG URL 3.5), and a name to others.
+  return /^\d+$/.test(concrete.at(-1) ?? '') ? undefined : labels;
+}
+
+/** An address in its canonical text form (RFC 5952 for IPv6). */
+export function normaliseIpAddress(address: string): string | undefined {
+  switch (isIP(address)) {
+    case 4:
+      return address;
+    case 6:
+      return address.includes('%') ? undefined : new URL(`http://[${address}]/`).hostname.slice(1, -1);
+    default:
+      return undefined;
+  }
+}
+
+/** A URI with its scheme in lower case, and of a SPIFFE ID the trust domain too; the rest is compared as written. */
+export function normaliseUri(uri: string): string | undefined {
+  if (!/^[\x21-\x7e]+$/.test(uri)) return undefined;
+  const parts = /^([a-z][a-z0-9+.-]*):(.+)$/i.exec(uri);
+  if (parts === null) return undefined;
+  const [scheme, rest] = [parts[1]?.toLowerCase() ?? '', parts[2] ?? ''];
+  if (scheme !== 'spiffe') return `${scheme}:${rest}`;
+  const id = parseSpiffeId(`spiffe:${rest}`);
+  return id === undefined ? undefined : `spiffe://${id.trustDomain}${id.path}`;
+}
+
+/** A SPIFFE ID (SPIFFE-ID 2): no user, port, query or fragment, no empty or dot segments, nothing percent-encoded. */
+export function parseSpiffeId(uri: string): { trustDomain: string; path: string } | undefined {
+  const parts = /^spiffe:\/\/([a-zA-Z0-9._-]{1,255})((?:\/[a-zA-Z0-9._-]+)*)$/.exec(uri);
+  if (parts === null || uri.length > 2048) return undefined;
+  const [trustDomain, path] = [parts[1]?.toLowerCase() ?? '', parts[2] ?? ''];
+  return path.split('/').some((segment) => segment === '.' || segment === '..') ? undefined : { trustDomain, path };
+}
+
+/** A mailbox (RFC 5321) with its domain in lower case; the local part is its host's own business. */
+export function normaliseEmailAddress(address: string): string | undefined {
+  if (!/^[\x21-\x7e]+$/.test(address)) return undefined;
+  const [local, domain, ...more] = address.split('@');
+  const labels = dnsLabels(domain ?? '');
+  if (local === undefined || local === '' || labels === undefined || labels[0] === '*' || more.length > 0)
+    return undefined;
+  return `${local}@${labels.join('.')}`;
+}

@@ -1,0 +1,74 @@
+import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
+import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
+
+/** What is known of an MtlsCertificate: its resource without what no decision needs. */
+export interface CertificateRecord {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly generation: number;
+  readonly creationTimestamp: string;
+  readonly deleting: boolean;
+  /** The value of the annotation rotate; absent when there is no request. */
+  readonly rotateToken?: string;
+  readonly spec: MtlsCertificateSpec;
+  readonly status: MtlsCertificateStatus;
+}
+
+/** What is known of a Secret: enough to judge it, and no key material. */
+export interface SecretRecord {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** UID of the MtlsCertificate that controls it by ownerReference. */
+  readonly owner?: string;
+  /** Name of that MtlsCertificate. */
+  readonly ownerName?: string;
+  /** False for another type, or an immutable Secret: its data cannot be written. */
+  readonly writable: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The operator's own, and those that secretTemplate put there; the rest belongs to others. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly content: SecretContent;
+}
+
+/** The key pair in a Secret, or what is wrong with it; and the digest of its bundle. */
+export type SecretContent = ({ readonly leaf: LeafRecord } | { readonly problem: string }) & {
+  readonly bundle?: string;
+};
+
+/** What certificates see of their authority. */
+export type AuthorityView =
+  | { readonly state: 'missing' }
+  /** It exists, and its root has not been looked at yet. */
+  | { readonly state: 'unknown' }
+  | { readonly state: 'notReady'; readonly reason: string; readonly message: string }
+  | ({ readonly state: 'ready' } & ReadyAuthority);
+
+/** An authority that signs: its active root, and all that are trusted. */
+export interface ReadyAuthority {
+  readonly root: Certificate;
+  readonly bundle: TrustBundle;
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+}
+
+/** One role of a resource: its Secret as it is, and who else lays claim to the Secret's name. */
+export interface ObservedRole {
+  readonly role: Role;
+  readonly secretName: string;
+  readonly secret?: SecretRecord;
+  /** The resource or Secret that has the name, in words; absent when it is this resource's to take. */
+  readonly claimedBy?: string;
+}
+
+/** All that a decision about an MtlsCertificate rests on. */
+export interface ObservedCertificate {
+  readonly certificate: CertificateRecord;
+  readonly authority: AuthorityView;
+  readonly roles: readonly ObservedRole[];
+  /** Secrets that the resource controls and that no role of it wants any more. */
+  readonly surplus: readonly SecretRecord[];
+}

@@ -1,0 +1,105 @@
+import type { MtlsCertificateSpec } from '../api/types.ts';
+import type { KeyEncoding, KeySpec, LeafProfile, OtherName, Role, Subject, SubjectAltNames } from '../pki/index.ts';
+import { parseDurationMs } from './duration.ts';
+import { keySpecOf } from './key-spec.ts';
+import { dnsLabels, normaliseEmailAddress, normaliseIpAddress, normaliseUri } from './names.ts';
+import { deniedNames, type Scope } from './permission.ts';
+
+/** The roles, in the order in which they are planned and shown. */
+export const roles: readonly Role[] = ['server', 'client', 'peer'];
+
+/** What a role of a resource asks for, checked, normalised and authorised. */
+export interface LeafRequest {
+  readonly profile: LeafProfile;
+  readonly key: KeySpec;
+  readonly keyEncoding: KeyEncoding;
+  /** Keep the key over renewals. */
+  readonly keepKey: boolean;
+}
+
+/** Why a role's request is refused as it stands: nothing will help but another spec, or another authority. */
+export interface Refusal {
+  readonly reason: 'Denied' | 'InvalidSpec';
+  readonly message: string;
+}
+
+/** The Secret of a role: the one that spec names, or the default. */
+export const secretNameOf = (certificateName: string, spec: MtlsCertificateSpec, role: Role): string =>
+  spec[role]?.secretName ?? `${certificateName}-${role}-tls`;
+
+/** The roles that a spec asks for. */
+export const rolesOf = (spec: MtlsCertificateSpec): Role[] => roles.filter((role) => spec[role] !== undefined);
+
+/**
+ * The request of one role. Checks again what the CRD's schema refuses already: a resource may be older than its schema.
+ */
+export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope): LeafRequest | Refusal {
+  const invalid = (message: string): Refusal => ({ reason: 'InvalidSpec', message });
+  const durationMs = parseDurationMs(spec.duration);
+  if (durationMs === undefined || durationMs < minimumDurationMs) return invalid('duration: use at least 5m');
+  const key = keySpecOf(spec.privateKey, 2048);
+  if (key === undefined) return invalid('privateKey: the size does not fit the algorithm');
+  const { names, invalid: badNames } = requestedNames(spec, role, scope);
+  if (badNames.length > 0) return invalid(`these names are not valid: ${listed(badNames)}`);
+  if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
+  const commonName = spec[role]?.commonName;
+  const denied = deniedNames({ role, names, ...(commonName === undefined ? {} : { commonName }) }, scope);
+  if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
+  const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
+  return {
+    profile: { role, subject, names, durationMs },
+    key,
+    keyEncoding: spec.privateKey.encoding,
+    keepKey: spec.privateKey.rotationPolicy === 'Never',
+  };
+}
+
+/** DESIGN's lower bound: below it, backdating and propagation are most of a lifetime. */
+const minimumDurationMs = 5 * 60 * 1000;
+
+/** All names of a role in normal form, without repeats, and those that are none. */
+function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: Scope) {
+  const asked: AskedNames = spec[role] ?? {};
+  const bad: string[] = [];
+  const normalised = (list: readonly string[] | undefined, normalise: (name: string) => string | undefined) => {
+    const result = new Set<string>();
+    for (const name of list ?? []) {
+      const normal = normalise(name);
+      if (normal === undefined) bad.push(name);
+      else result.add(normal);
+    }
+    return [...result];
+  };
+  const dns = (name: string) => dnsLabels(name)?.join('.');
+  const names: SubjectAltNames = {
+    dnsNames: normalised([...serviceNames(asked.service, scope), ...(asked.dnsNames ?? [])], dns),
+    ipAddresses: normalised(asked.ipAddresses, normaliseIpAddress),
+    uris: normalised([...spiffeIds(asked.serviceAccount, scope), ...(asked.uris ?? [])], normaliseUri),
+    emailAddresses: normalised(asked.emailAddresses, normaliseEmailAddress),
+    otherNames: asked.otherNames ?? [],
+  };
+  return { names, invalid: bad };
+}
+
+/** The union of what the three roles can ask for. */
+interface AskedNames {
+  readonly service?: string;
+  readonly serviceAccount?: string;
+  readonly dnsNames?: readonly string[];
+  readonly ipAddresses?: readonly string[];
+  readonly uris?: readonly string[];
+  readonly emailAddresses?: readonly string[];
+  readonly otherNames?: readonly OtherName[];
+}
+
+const serviceNames = (service: string | undefined, { namespace, clusterDomain }: Scope): string[] =>
+  service === undefined
+    ? []
+    : ['', `.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.${clusterDomain}`].map((rest) => service + rest);
+
+const spiffeIds = (serviceAccount: string | undefined, { namespace, trustDomain }: Scope): string[] =>
+  serviceAccount === undefined ? [] : [`spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`];
+
+/** A handful of items and how many more there are: messages go into conditions, which people read. */
+const listed = (items: readonly string[], separator = ', '): string =>
+  items.length <= 5 ? items.join(separator) : `${items.slice(0, 5).join(separator)} and ${items.length - 5} more`;

@@ -1,0 +1,129 @@
+import { annotations } from '../api/names.ts';
+import { backdateMs, describeKeySpec, encodedLeafProfile, type LeafRecord, profileDigest } from '../pki/index.ts';
+import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import { renewalTime } from './renewal.ts';
+import type { LeafRequest } from './request.ts';
+
+/** Why a certificate is issued. */
+export type IssueReason =
+  | 'SecretMissing'
+  | 'SecretCorrupted'
+  | 'RootNotTrusted'
+  | 'SpecChanged'
+  | 'RotationRequested'
+  | 'Expired'
+  | 'RenewalDue';
+
+/** What a role's Secret is judged against. */
+export interface SecretInput {
+  readonly certificate: CertificateRecord;
+  readonly authority: ReadyAuthority;
+  readonly request: LeafRequest;
+  readonly role: ObservedRole;
+  readonly now: Date;
+}
+
+/** The same, once there is a leaf in the Secret that can be read. */
+interface LeafInput extends SecretInput {
+  readonly secret: SecretRecord;
+  readonly leaf: LeafRecord;
+}
+
+/** A reason to issue, with the words that tell a person why; undefined when the claim does not hold. */
+type Finding = { readonly reason: IssueReason; readonly message: string } | undefined;
+
+/** The first reason to issue a new certificate into a Secret; undefined when what it holds is right. */
+export function reasonToIssue(input: SecretInput): Finding {
+  const { secret } = input.role;
+  if (secret === undefined) return { reason: 'SecretMissing', message: 'the Secret does not exist' };
+  if ('problem' in secret.content) return { reason: 'SecretCorrupted', message: secret.content.problem };
+  const leafInput: LeafInput = { ...input, secret, leaf: secret.content.leaf };
+  for (const claim of claims) {
+    const finding = claim(leafInput);
+    if (finding !== undefined) return finding;
+  }
+  return undefined;
+}
+
+/** From what makes a leaf worthless to what only makes it due. */
+const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
+  rootIsNotTrusted,
+  profileDiffers,
+  keyDiffers,
+  durationDiffers,
+  rotationIsRequested,
+  hasExpired,
+  renewalIsDue,
+];
+
+function rootIsNotTrusted({ leaf, authority }: LeafInput): Finding {
+  return authority.bundle.roots.some(({ fingerprint }) => fingerprint === leaf.root)
+    ? undefined
+    : { reason: 'RootNotTrusted', message: 'no trusted root of the authority has signed the certificate' };
+}
+
+function profileDiffers({ leaf, request }: LeafInput): Finding {
+  const wanted = profileDigest(encodedLeafProfile(request.profile, describeKeySpec(request.key)));
+  return leaf.profile === wanted
+    ? undefined
+    : { reason: 'SpecChanged', message: 'names, subject or usages of the certificate differ from spec' };
+}
+
+function keyDiffers({ leaf, request }: LeafInput): Finding {
+  return leaf.keyKind === describeKeySpec(request.key) && leaf.keyEncoding === request.keyEncoding
+    ? undefined
+    : { reason: 'SpecChanged', message: 'the private key differs from spec in algorithm, size or encoding' };
+}
+
+/**
+ * Compares the lifetime with spec. Only the issuer's own limits may have changed it: an end cut to the root's, and a
+ * backdating cut to the root's beginning.
+ */
+function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
+  const issuer = authority.bundle.roots.find(({ fingerprint }) => fingerprint === leaf.root);
+  const actualMs = leaf.notAfter.getTime() - leaf.notBefore.getTime();
+  const longestMs = Math.floor(request.profile.durationMs / 1000) * 1000 + backdateMs;
+  const endIsCut = leaf.notAfter.getTime() === issuer?.notAfter.getTime();
+  const startIsCut = leaf.notBefore.getTime() === issuer?.notBefore.getTime();
+  // Begin and end are cut to whole seconds each on its own, so a lifetime may be a second longer than asked for.
+  const shortestMs = endIsCut ? 0 : longestMs - (startIsCut ? backdateMs : 0);
+  return actualMs >= shortestMs && actualMs <= longestMs + 1000
+    ? undefined
+    : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
+}
+
+function rotationIsRequested({ certificate, secret }: LeafInput): Finding {
+  const { rotateToken } = certificate;
+  const isHandled =
+    rotateToken === undefined ||
+    rotateToken === secret.annotations[annotations.rotate] ||
+    // The note on the Secret was lost, and status remembers: a token never acts twice.
+    rotateToken === certificate.status.lastHandledRotate;
+  return isHandled ? undefined : { reason: 'RotationRequested', message: 'a new value of the annotation rotate' };
+}
+
+function hasExpired({ leaf, now, ...input }: LeafInput): Finding {
+  return leaf.notAfter <= now && renewalGains(leaf, input, now)
+    ? { reason: 'Expired', message: `the certificate expired at ${leaf.notAfter.toISOString()}` }
+    : undefined;
+}
+
+function renewalIsDue({ leaf, now, certificate, role, ...input }: LeafInput): Finding {
+  const due = renewalTime(leaf, certificate.spec, renewalSeed(certificate, role.role));
+  return due <= now && renewalGains(leaf, input, now)
+    ? { reason: 'RenewalDue', message: `renewal was due at ${due.toISOString()}` }
+    : undefined;
+}
+
+/**
+ * False when the root's own end keeps a new certificate from lasting longer: renewing over and over towards that end
+ * would only wear out the API server.
+ */
+const renewalGains = (leaf: LeafRecord, input: Pick<SecretInput, 'authority' | 'request'>, now: Date): boolean => {
+  const nextEndMs = Math.min(input.authority.root.notAfter.getTime(), now.getTime() + input.request.profile.durationMs);
+  return nextEndMs - leaf.notAfter.getTime() >= minimumGainMs;
+};
+const minimumGainMs = 1000;
+
+/** What spreads renewals: stable for a role of a resource, different for all others. */
+export const renewalSeed = (certificate: CertificateRecord, role: string): string => `${certificate.uid}/${role}`;

@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** What the server answers with. A check gives undefined when all is well, or what is wrong. */
+export interface Telemetry {
+  readonly healthy: () => string | undefined;
+  readonly ready: () => string | undefined;
+  readonly metrics: () => Promise<{ contentType: string; body: string }>;
+}
+
+/** Where to listen; port 0 takes a free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Serves /healthz, /readyz and /metrics.
+ * @throws the error of listen(2), when the address cannot be had
+ */
+export async function serveTelemetry(
+  telemetry: Telemetry,
+  address: ListenAddress,
+): Promise<{ server: Server; address: string }> {
+  const server = createServer((request, response) => {
+    answer(telemetry, request, response).catch(() => response.writeHead(500).end());
+  });
+  server.listen(address.port, address.host);
+  await once(server, 'listening');
+  const { address: host, port, family } = server.address() as AddressInfo;
+  return { server, address: family === 'IPv6' ? `[${host}]:${port}` : `${host}:${port}` };
+}
+
+async function answer({ healthy, ready, metrics }: Telemetry, request: IncomingMessage, response: ServerResponse) {
+  const reply = (status: number, contentType: string, body: string) =>
+    response.writeHead(status, { 'content-type': contentType }).end(request.method === 'HEAD' ? '' : body);
+  const check = (problem: string | undefined) =>
+    reply(problem === undefined ? 200 : 503, 'text/plain; charset=utf-8', `${problem ?? 'ok'}\n`);
+  switch (request.url?.split('?')[0]) {
+    case '/healthz':
+      return check(healthy());
+    case '/readyz':
+      return check(ready());
+    case '/metrics': {
+      const { contentType, body } = await metrics();
+      return reply(200, contentType, body);
+    }
+    default:
+      return reply(404, 'text/plain; charset=utf-8', 'not found\n');
+  }
+}
