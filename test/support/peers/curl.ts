@@ -1,0 +1,42 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+import { type ClientPeer, readOutcome } from './peer.ts';
+import { run } from './process.ts';
+
+// https://curl.se/docs/manpage.html#EXIT: no answer, bad handshake, nothing read, send or receive failed, bad certificate.
+const refusals = new Set([35, 52, 55, 56, 58, 60]);
+
+/** curl. Its certs variable (7.88, OpenSSL and GnuTLS) tells which certificates it verified. */
+export const curlClient: ClientPeer = {
+  name: 'curl',
+  missing() {
+    const version = /^curl (\d+)\.(\d+).*(OpenSSL|GnuTLS)/.exec(spawnSync('curl', ['--version']).stdout?.toString());
+    const number = Number(version?.[1]) * 1000 + Number(version?.[2]);
+    return number >= 7088
+      ? null
+      : 'curl 7.88 or later with OpenSSL or GnuTLS is not installed (Debian: apt-get install curl)';
+  },
+  async connect({ port, serverName, caFolder, folder }) {
+    const { code, stdout, stderr } = await run([
+      'curl',
+      '--disable',
+      '--silent',
+      '--show-error',
+      '--include',
+      '--http1.1',
+      '--noproxy',
+      '*',
+      '--resolve',
+      `${serverName}:${port}:127.0.0.1`,
+      '--cacert',
+      join(caFolder, 'ca.crt'),
+      ...(folder === undefined ? [] : ['--cert', join(folder, 'tls.crt'), '--key', join(folder, 'tls.key')]),
+      '--write-out',
+      '%{stderr}%{certs}',
+      `https://${serverName}:${port}/`,
+    ]);
+    if (code !== 0 && !refusals.has(code)) throw new Error(`curl ended with code ${code}: ${stderr}`);
+    return readOutcome(code === 0 ? { code, stdout: stderr + stdout, stderr: '' } : { code, stdout: '', stderr });
+  },
+};

@@ -1,0 +1,3 @@
+module mtls-operator.io/test/peer
+
+go 1.24

@@ -1,0 +1,26 @@
+import { curlClient } from './curl.ts';
+import { nginxServer } from './nginx.ts';
+import { opensslClient, opensslServer } from './openssl.ts';
+import type { ClientPeer, ServerPeer } from './peer.ts';
+import { goPeer, javaPeer, nodePeer, pythonPeer } from './program.ts';
+
+export { mountSecret, type SecretFiles, secretFiles } from './mount.ts';
+export { assertMutualTls, type Parties } from './mutual-tls.ts';
+export type { ClientPeer, ConnectRequest, Outcome, RunningServer, ServerPeer } from './peer.ts';
+export { identityOf, serialOf } from './peer.ts';
+export { curlClient, goPeer, javaPeer, nginxServer, nodePeer, opensslClient, opensslServer, pythonPeer };
+
+/** Every server there is. */
+export const servers: readonly ServerPeer[] = [opensslServer, nginxServer, goPeer, javaPeer, pythonPeer, nodePeer];
+
+/** Every client there is. */
+export const clients: readonly ClientPeer[] = [opensslClient, curlClient, goPeer, javaPeer, pythonPeer, nodePeer];
+
+/**
+ * What the test runner is to skip for want of one of these programs: false, or a line that says what to install.
+ * With CI=true nothing is skipped: a missing program then fails the test.
+ */
+export function unlessInstalled(...peers: readonly (ServerPeer | ClientPeer)[]): string | false {
+  if (process.env['CI'] === 'true') return false;
+  return peers.map((peer) => peer.missing()).find((sentence) => sentence !== null) ?? false;
+}

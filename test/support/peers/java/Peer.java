@@ -1,0 +1,145 @@
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.PrivateKey;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.spec.PKCS8EncodedKeySpec;
+import java.util.Base64;
+import javax.net.ssl.KeyManager;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.TrustManagerFactory;
+
+/**
+ * Mutual TLS from a mounted Secret, with Java's JSSE.
+ *
+ * <pre>
+ * Peer server FOLDER PORT
+ * Peer client PORT SERVER-NAME CA-FOLDER [FOLDER]
+ * </pre>
+ *
+ * The server answers with the client's certificate; the client prints the server's certificate, then the answer. It
+ * ends with code 1 when one side refused the other, with 2 on everything else.
+ */
+final class Peer {
+  private static final InetAddress LOOPBACK = InetAddress.getLoopbackAddress();
+  private static final char[] NO_PASSWORD = {};
+
+  public static void main(String[] args) {
+    try {
+      if (args[0].equals("server")) serve(Path.of(args[1]), Integer.parseInt(args[2]));
+      else connect(Integer.parseInt(args[1]), args[2], Path.of(args[3]), args.length > 4 ? Path.of(args[4]) : null);
+    } catch (Exception error) {
+      System.err.println(error);
+      System.exit(2);
+    }
+  }
+
+  private static void serve(Path folder, int port) throws IOException {
+    try (var listener = new ServerSocket(port, 50, LOOPBACK)) {
+      System.out.println("listening on 127.0.0.1:" + listener.getLocalPort());
+      while (true) {
+        Socket raw = listener.accept();
+        new Thread(() -> answer(raw, folder)).start();
+      }
+    }
+  }
+
+  private static void answer(Socket raw, Path folder) {
+    // A new context for each connection: it holds what the folder holds now.
+    try (raw; var connection = (SSLSocket) context(folder, folder).getSocketFactory().createSocket(raw, null, true)) {
+      connection.setSoTimeout(30_000);
+      connection.setUseClientMode(false);
+      connection.setNeedClientAuth(true);
+      skipRequestHead(connection.getInputStream());
+      byte[] body = pem(connection.getSession().getPeerCertificates()[0]);
+      String head = "HTTP/1.1 200 OK\r\nContent-Length: " + body.length + "\r\nConnection: close\r\n\r\n";
+      connection.getOutputStream().write(head.getBytes());
+      connection.getOutputStream().write(body);
+    } catch (IOException | GeneralSecurityException error) {
+      System.err.println(error);
+    }
+  }
+
+  private static void connect(int port, String serverName, Path caFolder, Path folder) throws Exception {
+    var factory = context(caFolder, folder).getSocketFactory();
+    var raw = new Socket(LOOPBACK, port);
+    raw.setSoTimeout(30_000);
+    try (var connection = (SSLSocket) factory.createSocket(raw, serverName, port, true)) {
+      var parameters = connection.getSSLParameters();
+      parameters.setEndpointIdentificationAlgorithm("HTTPS");
+      connection.setSSLParameters(parameters);
+      connection.startHandshake();
+      System.out.write(pem(connection.getSession().getPeerCertificates()[0]));
+      String request = "GET / HTTP/1.1\r\nHost: " + serverName + "\r\nConnection: close\r\n\r\n";
+      connection.getOutputStream().write(request.getBytes());
+      connection.getInputStream().transferTo(System.out);
+      System.out.flush();
+    } catch (SSLException | java.net.SocketException error) {
+      System.err.println("refused: " + error.getMessage());
+      System.exit(1);
+    }
+  }
+
+  private static SSLContext context(Path caFolder, Path folder) throws IOException, GeneralSecurityException {
+    var roots = emptyStore();
+    int count = 0;
+    for (var root : certificates(caFolder.resolve("ca.crt"))) roots.setCertificateEntry("root-" + count++, root);
+    var trust = TrustManagerFactory.getInstance("PKIX");
+    trust.init(roots);
+    var context = SSLContext.getInstance("TLS");
+    context.init(folder == null ? null : keyManagers(folder), trust.getTrustManagers(), null);
+    return context;
+  }
+
+  private static KeyManager[] keyManagers(Path folder) throws IOException, GeneralSecurityException {
+    var chain = certificates(folder.resolve("tls.crt"));
+    var own = emptyStore();
+    own.setKeyEntry("own", privateKey(folder.resolve("tls.key"), chain[0]), NO_PASSWORD, chain);
+    var keys = KeyManagerFactory.getInstance("PKIX");
+    keys.init(own, NO_PASSWORD);
+    return keys.getKeyManagers();
+  }
+
+  private static KeyStore emptyStore() throws IOException, GeneralSecurityException {
+    var store = KeyStore.getInstance("PKCS12");
+    store.load(null, null);
+    return store;
+  }
+
+  private static Certificate[] certificates(Path file) throws IOException, GeneralSecurityException {
+    try (var in = Files.newInputStream(file)) {
+      return CertificateFactory.getInstance("X.509").generateCertificates(in).toArray(new Certificate[0]);
+    }
+  }
+
+  private static PrivateKey privateKey(Path file, Certificate certificate) throws IOException, GeneralSecurityException {
+    String base64 = Files.readString(file).replaceAll("-----(BEGIN|END) PRIVATE KEY-----", "");
+    var pkcs8 = new PKCS8EncodedKeySpec(Base64.getMimeDecoder().decode(base64));
+    return KeyFactory.getInstance(certificate.getPublicKey().getAlgorithm()).generatePrivate(pkcs8);
+  }
+
+  private static byte[] pem(Certificate certificate) throws GeneralSecurityException {
+    String base64 = Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(certificate.getEncoded());
+    return ("-----BEGIN CERTIFICATE-----\n" + base64 + "\n-----END CERTIFICATE-----\n").getBytes();
+  }
+
+  private static void skipRequestHead(InputStream in) throws IOException {
+    for (int newlines = 0; newlines < 2; ) {
+      int next = in.read();
+      if (next < 0) return;
+      if (next == '\n') newlines++;
+      else if (next != '\r') newlines = 0;
+    }
+  }
+}

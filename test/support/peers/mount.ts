@@ -1,0 +1,42 @@
+import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The files of a Secret volume, by name. */
+export type SecretFiles = Readonly<Record<string, Uint8Array>>;
+
+/** The files that a Secret, as the API server prints it, becomes when it is mounted. */
+export function secretFiles(secret: { readonly data?: Readonly<Record<string, string>> }): SecretFiles {
+  return Object.fromEntries(
+    Object.entries(secret.data ?? {}).map(([name, value]) => [name, Buffer.from(value, 'base64')]),
+  );
+}
+
+/**
+ * Writes `files` into `folder` the way kubelet mounts a Secret, and again the way it updates the mount: the payload
+ * goes into a new timestamped folder, one rename of the `..data` link swaps it in, so that a reader who resolves
+ * `..data` once sees either all of the old files or all of the new ones (k8s.io/kubernetes/pkg/volume/util AtomicWriter).
+ * Modes are stricter than kubelet's 0644: here every reader is the same user.
+ */
+export async function mountSecret(folder: string, files: SecretFiles): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const data = join(folder, '..data');
+  const previous = await readlink(data).catch(() => undefined);
+
+  const payload = `..${new Date().toISOString().replace(/\D/g, '_')}${process.hrtime.bigint()}`;
+  await mkdir(join(folder, payload), { mode: 0o700 });
+  for (const [name, content] of Object.entries(files)) {
+    await writeFile(join(folder, payload, name), content, { mode: 0o600 });
+  }
+
+  const staged = join(folder, '..data_tmp');
+  await rm(staged, { force: true });
+  await symlink(payload, staged);
+  await rename(staged, data);
+
+  const visible = new Set((await readdir(folder)).filter((name) => !name.startsWith('..')));
+  for (const name of Object.keys(files)) {
+    if (!visible.delete(name)) await symlink(join('..data', name), join(folder, name));
+  }
+  for (const stale of visible) await rm(join(folder, stale));
+  if (previous !== undefined) await rm(join(folder, previous), { recursive: true, force: true });
+}

@@ -1,0 +1,65 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { scratchFolder } from '../scratch.ts';
+import { type ClientPeer, pemCertificates, readOutcome, type ServerPeer } from './peer.ts';
+import { run, startProgram, succeeds } from './process.ts';
+
+function missing(): string | null {
+  return succeeds(['openssl', 'version']) ? null : 'openssl is not installed (Debian: apt-get install openssl)';
+}
+
+/** `openssl s_server`. With -www it answers with a page that holds the client's certificate. */
+export const opensslServer: ServerPeer = {
+  name: 'openssl s_server',
+  followsFolder: false,
+  missing,
+  async start(folder, { port = 0 } = {}) {
+    const listen = ['s_server', '-www', '-accept', `127.0.0.1:${port}`];
+    const verify = ['-Verify', '8', '-verify_return_error', '-x509_strict', ...trusting(folder)];
+    return withCredentials(folder, async (credentials) => {
+      const server = await startProgram(['openssl', ...listen, ...verify, ...credentials], /^ACCEPT .*:(\d+)$/m);
+      return { port: Number(server.announcement[1]), log: server.log, stop: server.stop };
+    });
+  },
+};
+
+/** `openssl s_client`. */
+export const opensslClient: ClientPeer = {
+  name: 'openssl s_client',
+  missing,
+  async connect({ port, serverName, caFolder, folder }) {
+    const connect = ['s_client', '-ign_eof', '-connect', `127.0.0.1:${port}`, '-servername', serverName];
+    const verify = ['-verify_hostname', serverName, '-verify_return_error', '-x509_strict', ...trusting(caFolder)];
+    const input = `GET / HTTP/1.1\r\nHost: ${serverName}\r\nConnection: close\r\n\r\n`;
+    const finished = await withCredentials(folder, async (credentials) =>
+      run(['openssl', ...connect, ...verify, ...credentials], { input }),
+    );
+    if (finished.stderr.includes('connect:errno')) throw new Error(`openssl s_client: ${finished.stderr}`);
+    return readOutcome(finished);
+  },
+};
+
+function trusting(folder: string): string[] {
+  return ['-CAfile', join(folder, 'ca.crt'), '-no-CApath', '-no-CAstore'];
+}
+
+// -cert takes the first certificate of its file only: the intermediates after it go into a file of their own.
+async function withCredentials<T>(
+  folder: string | undefined,
+  use: (args: readonly string[]) => Promise<T>,
+): Promise<T> {
+  if (folder === undefined) return use([]);
+  const certificate = join(folder, 'tls.crt');
+  const own = ['-cert', certificate, '-key', join(folder, 'tls.key')];
+  const [, ...intermediates] = pemCertificates(await readFile(certificate, 'utf8'));
+  if (intermediates.length === 0) return use(own);
+  const scratch = await scratchFolder('chain');
+  try {
+    const chain = join(scratch, 'chain.crt');
+    await writeFile(chain, intermediates.join('\n'));
+    return await use([...own, '-cert_chain', chain]);
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+
+import { guardProcess } from '../../../tools/controlplane/guard.ts';
+
+/** A program and its arguments. */
+export type Command = readonly [program: string, ...args: string[]];
+
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `command` to its end. Throws when it cannot be started or takes longer than `timeoutMs`. */
+export async function run(
+  command: Command,
+  { input = '', cwd, timeoutMs = 60_000 }: { input?: string; cwd?: string; timeoutMs?: number } = {},
+): Promise<Finished> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, { cwd, stdio: 'pipe', timeout: timeoutMs, killSignal: 'SIGKILL' });
+  // A program that refuses its arguments or its peer may be gone before it has read its input.
+  child.stdin.on('error', () => undefined).end(input);
+  const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
+  if (code === null) throw new Error(`${program} was ended by ${signal}, perhaps after ${timeoutMs} ms\n${stderr}`);
+  return { code, stdout, stderr };
+}
+
+/** Whether `command` can be run here and succeeds: how a peer finds out that it is installed. */
+export function succeeds(command: Command): boolean {
+  const [program, ...args] = command;
+  return spawnSync(program, args, { stdio: 'ignore' }).status === 0;
+}
+
+export interface RunningProgram {
+  /** What the pattern given to `startProgram` matched. */
+  readonly announcement: RegExpExecArray;
+  /** Everything that it has printed until now. */
+  readonly log: () => string;
+  /** Ends it and waits until it is gone. */
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Starts a program that serves until it is stopped, at the latest when this process ends, and waits for the line in
+ * which it `announces` that it does. Throws, with what it printed, when it ends before or is silent for 30 seconds.
+ */
+export async function startProgram(command: Command, announces: RegExp): Promise<RunningProgram> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = exitOf(child);
+  // Without a pid it could not be started, and the wait throws.
+  if (child.pid === undefined) await exited;
+  guardProcess(child);
+
+  let printed = '';
+  let serves = false;
+  const announced = Promise.withResolvers<RegExpExecArray>();
+  const collect = (chunk: string): void => {
+    printed += chunk;
+    if (serves) return;
+    const match = announces.exec(printed);
+    if (match === null) return;
+    serves = true;
+    announced.resolve(match);
+  };
+  child.stdout.setEncoding('utf8').on('data', collect);
+  child.stderr.setEncoding('utf8').on('data', collect);
+
+  const stop = async (): Promise<void> => {
+    child.kill();
+    const lastResort = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    await exited;
+    clearTimeout(lastResort);
+  };
+
+  const deadline = setTimeout(() => announced.reject(new Error('says nothing')), 30_000);
+  void exited.then(([code]) => announced.reject(new Error(`ended with code ${code}`)), announced.reject);
+  try {
+    return { announcement: await announced.promise, log: () => printed, stop };
+  } catch (error) {
+    await stop();
+    throw new Error(`${program} does not serve:\n${printed}`, { cause: error });
+  } finally {
+    clearTimeout(deadline);
+  }
+}
+
+async function exitOf(child: ChildProcess): Promise<[code: number | null, signal: NodeJS.Signals | null]> {
+  return (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+}

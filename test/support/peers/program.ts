@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+
+import { compiled } from './compiled.ts';
+import { type ClientPeer, readOutcome, type ServerPeer } from './peer.ts';
+import { type Command, run, startProgram, succeeds } from './process.ts';
+
+const here = import.meta.dirname;
+
+/** A program of ours that is server and client, in one more language; all take the same arguments. */
+function program(
+  name: string,
+  missing: () => string | null,
+  command: () => Command | Promise<Command>,
+): ServerPeer & ClientPeer {
+  return {
+    name,
+    missing,
+    followsFolder: true,
+    async start(folder, { port = 0 } = {}) {
+      const server = await startProgram(
+        [...(await command()), 'server', folder, String(port)],
+        /^listening on 127\.0\.0\.1:(\d+)$/m,
+      );
+      return { port: Number(server.announcement[1]), log: server.log, stop: server.stop };
+    },
+    async connect({ port, serverName, caFolder, folder }) {
+      const secret = folder === undefined ? [] : [folder];
+      const finished = await run([...(await command()), 'client', String(port), serverName, caFolder, ...secret]);
+      if (finished.code > 1) throw new Error(`${name} ended with code ${finished.code}: ${finished.stderr}`);
+      return finished.code === 0 ? readOutcome(finished) : { ok: false, error: finished.stderr.trim() };
+    },
+  };
+}
+
+/** Go's crypto/tls. */
+export const goPeer = program(
+  'Go',
+  () => (succeeds(['go', 'version']) ? null : 'Go is not installed (https://go.dev/dl)'),
+  async () => {
+    const sources = join(here, 'go');
+    const folder = await compiled(
+      'go',
+      ['go.mod', 'main.go'].map((name) => join(sources, name)),
+      (output) => ({
+        command: ['go', 'build', '-o', output, '.'],
+        cwd: sources,
+      }),
+    );
+    return [join(folder, 'peer')];
+  },
+);
+
+/** Java's JSSE. */
+export const javaPeer = program(
+  'Java',
+  () => (succeeds(['javac', '-version']) ? null : 'no JDK is installed (Debian: apt-get install default-jdk-headless)'),
+  async () => {
+    const source = join(here, 'java', 'Peer.java');
+    const folder = await compiled('java', [source], (output) => ({
+      command: ['javac', '--release', '17', '-d', output, source],
+    }));
+    return ['java', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', folder, 'Peer'];
+  },
+);
+
+/** Python's ssl. */
+export const pythonPeer = program(
+  'Python',
+  () =>
+    succeeds(['python3', '-c', 'import ssl; ssl.VERIFY_X509_PARTIAL_CHAIN'])
+      ? null
+      : 'Python 3.10 or later is not installed (Debian: apt-get install python3)',
+  () => ['python3', join(here, 'python', 'peer.py')],
+);
+
+/** Node's tls, in a process of its own. */
+export const nodePeer = program(
+  'Node.js',
+  () => null,
+  () => [process.execPath, join(here, 'node', 'peer.ts')],
+);

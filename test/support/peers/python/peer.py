@@ -1,0 +1,70 @@
+"""Mutual TLS from a mounted Secret, with Python's ssl.
+
+    peer.py server FOLDER PORT
+    peer.py client PORT SERVER-NAME CA-FOLDER [FOLDER]
+
+The server answers with the client's certificate; the client prints the server's certificate, then the answer.
+It ends with code 1 when one side refused the other.
+"""
+
+import socket
+import ssl
+import sys
+import threading
+
+
+def context(purpose, ca_folder, folder):
+    """Verifies as strictly as create_default_context does since Python 3.13."""
+    made = ssl.create_default_context(purpose, cafile=f"{ca_folder}/ca.crt")
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    if folder:
+        made.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
+    return made
+
+
+def peer_certificate(connection):
+    return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True))
+
+
+def answer(raw, folder):
+    try:
+        # A new context for each connection: it holds what the folder holds now.
+        with context(ssl.Purpose.CLIENT_AUTH, folder, folder).wrap_socket(raw, server_side=True) as connection:
+            request = connection.makefile("rb")
+            while request.readline().strip():
+                pass
+            body = peer_certificate(connection)
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            connection.sendall((head + body).encode())
+            connection.unwrap()
+    except OSError as error:
+        print(error, file=sys.stderr, flush=True)
+    finally:
+        raw.close()
+
+
+def serve(folder, port):
+    with socket.create_server(("127.0.0.1", int(port))) as listener:
+        print("listening on 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+        while True:
+            raw, _ = listener.accept()
+            raw.settimeout(30)
+            threading.Thread(target=answer, args=(raw, folder), daemon=True).start()
+
+
+def connect(port, server_name, ca_folder, folder=None):
+    made = context(ssl.Purpose.SERVER_AUTH, ca_folder, folder)
+    raw = socket.create_connection(("127.0.0.1", int(port)), timeout=30)
+    try:
+        with made.wrap_socket(raw, server_hostname=server_name) as connection:
+            print(peer_certificate(connection), flush=True)
+            request = f"GET / HTTP/1.1\r\nHost: {server_name}\r\nConnection: close\r\n\r\n"
+            connection.sendall(request.encode())
+            sys.stdout.buffer.write(connection.makefile("rb").read())
+    except (ssl.SSLError, ConnectionError) as error:
+        sys.exit(f"refused: {error}")
+
+
+role, *arguments = sys.argv[1:]
+{"server": serve, "client": connect}[role](*arguments)

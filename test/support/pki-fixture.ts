@@ -1,0 +1,84 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import type { SecretFiles } from './peers/mount.ts';
+import { run } from './peers/process.ts';
+import { scratchFolder } from './scratch.ts';
+
+export type Usage = 'server' | 'client';
+
+/** An authority made by the openssl command line: judge and material independent of the project's own code. */
+export interface FixtureAuthority {
+  /** A leaf with a key of its own for `names` (as openssl writes them: `DNS:a.svc,URI:spiffe://…`). */
+  issue(usage: Usage, names: string): Promise<SecretFiles>;
+  /** An authority below this one; the leaves that it issues bring its certificate with them. */
+  intermediate(commonName: string): Promise<FixtureAuthority>;
+}
+
+export interface FixtureRoot extends FixtureAuthority {
+  /** Forgets its key and those of all authorities below it. */
+  remove(): Promise<void>;
+}
+
+const configuration = `
+[req]
+distinguished_name = subject
+[subject]
+[authority]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[leaf]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+`;
+
+/** A self-signed P-256 root with this common name; all that it issues has the operator's own profile. */
+export async function opensslRoot(commonName: string): Promise<FixtureRoot> {
+  const folder = await scratchFolder('root');
+  await writeFile(join(folder, 'openssl.cnf'), configuration);
+  const root = join(folder, 'root');
+  await request(root, ['-extensions', 'authority', '-subj', `/CN=${commonName}`]);
+  return { ...authority(root, []), remove: async () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** The authority whose certificate and key are in `path`.crt and .key, with `chain` between it and the root. */
+function authority(path: string, chain: readonly Buffer[]): FixtureAuthority {
+  let issued = 0;
+  const sign = async (extensions: string, subject: string, more: readonly string[] = []): Promise<string> => {
+    const next = `${path}-${++issued}`;
+    const signer = ['-CA', `${path}.crt`, '-CAkey', `${path}.key`];
+    await request(next, [...signer, '-extensions', extensions, '-subj', `/CN=${subject}`, ...more]);
+    return next;
+  };
+  return {
+    async issue(usage, names) {
+      const extensions = [`extendedKeyUsage = ${usage}Auth`, `subjectAltName = ${names}`];
+      const leaf = await sign(
+        'leaf',
+        usage,
+        extensions.flatMap((extension) => ['-addext', extension]),
+      );
+      return {
+        'tls.crt': Buffer.concat([await readFile(`${leaf}.crt`), ...chain]),
+        'tls.key': await readFile(`${leaf}.key`),
+        'ca.crt': await readFile(join(dirname(path), 'root.crt')),
+      };
+    },
+    async intermediate(commonName) {
+      const below = await sign('authority', commonName);
+      return authority(below, [await readFile(`${below}.crt`), ...chain]);
+    },
+  };
+}
+
+/** Makes a P-256 key and its certificate: `path`.key and `path`.crt. */
+async function request(path: string, args: readonly string[]): Promise<void> {
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${path}.key`];
+  const certificate = ['-x509', '-days', '2', '-config', join(dirname(path), 'openssl.cnf'), '-out', `${path}.crt`];
+  const { code, stderr } = await run(['openssl', 'req', ...key, ...certificate, ...args]);
+  if (code !== 0) throw new Error(`openssl failed:\n${stderr}`);
+}
