@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 import { output } from './command.ts';
 import { cacheFolder } from './folders.ts';
+import { guardProcess } from './guard.ts';
 import { withLock } from './lock.ts';
+import { identify } from './processes.ts';
 import { BinariesError, PROGRAMS } from './programs.ts';
 import { startProgress } from './progress.ts';
 
@@ -56,8 +58,8 @@ export async function buildBinaries(log: (line: string) => void): Promise<string
 async function build(folder: string, log: (line: string) => void): Promise<void> {
   const { go, kubernetes } = moduleVersions();
   await requireGo(go);
+  removeAbandonedDrafts(folder);
   const draft = `${folder}.${process.pid}`;
-  rmSync(draft, { recursive: true, force: true });
   mkdirSync(draft);
   try {
     log(
@@ -71,6 +73,14 @@ async function build(folder: string, log: (line: string) => void): Promise<void>
     rmSync(draft, { recursive: true, force: true });
     // Someone else's build of the same sources is as good.
     if (!existsSync(folder)) throw error;
+  }
+}
+
+/** Drafts are named by the pid of their builder; one that was killed leaves its own. */
+function removeAbandonedDrafts(folder: string): void {
+  for (const draft of globSync(`${folder}.*[0-9]`)) {
+    const pid = Number(draft.slice(draft.lastIndexOf('.') + 1));
+    if (pid === process.pid || identify(pid) === undefined) rmSync(draft, { recursive: true, force: true });
   }
 }
 
@@ -112,6 +122,7 @@ async function compile(binary: string, flags: string, log: (line: string) => voi
     });
     const total = packages.trimEnd().split('\n').length;
 
+    progress.report(`compiling ${total} packages`);
     let compiled = 0;
     await go(['build', '-v', '-trimpath', '-ldflags', flags, '-o', binary, '.'], (line) => {
       if (line.startsWith('go: ')) return;
@@ -129,6 +140,7 @@ async function compile(binary: string, flags: string, log: (line: string) => voi
 function go(args: readonly string[], onLine: (line: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn('go', args, { cwd: SOURCES, stdio: ['ignore', 'pipe', 'pipe'] });
+    if (child.pid !== undefined) guardProcess(child);
     let stdout = '';
     const lines: string[] = [];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
