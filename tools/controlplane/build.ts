@@ -124,7 +124,7 @@ async function compile(binary: string, flags: string, log: (line: string) => voi
 
     progress.report(`compiling ${total} packages`);
     let compiled = 0;
-    await go(['build', '-v', '-trimpath', '-ldflags', flags, '-o', binary, '.'], (line) => {
+    await go(['build', '-v', '-trimpath', '-buildvcs=false', '-ldflags', flags, '-o', binary, '.'], (line) => {
       if (line.startsWith('go: ')) return;
       // With -v, Go names each package as it gets to it; the last is the program itself, which is then linked.
       compiled++;
