@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import type { IssuedSecret, MtlsCertificate } from '../../src/api/types.ts';
+import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Operator, startOperator } from '../support/operator.ts';
+import {
+  assertMutualTls,
+  clients,
+  identityOf,
+  mountSecret,
+  nodePeer,
+  type RunningServer,
+  secretFiles,
+  servers,
+  unlessInstalled,
+} from '../support/peers/index.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+type Role = IssuedSecret['role'];
+
+const apiVersion = 'mtls-operator.io/v1alpha1';
+const roles = { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } };
+const both = { service: 'payments', serviceAccount: 'payments' };
+
+/** One certificate for each kind of key, and one that is the same at both ends. */
+const certificates = {
+  ecdsa: { ...roles },
+  rsa: { ...roles, privateKey: { algorithm: 'RSA', size: 2048 } },
+  ed25519: { ...roles, privateKey: { algorithm: 'Ed25519' } },
+  peer: { peer: both },
+  stranger: { authorityRef: { name: 'stranger' }, client: roles.client },
+};
+type Name = keyof typeof certificates;
+
+/** Whose Secrets the two ends of a connection mount. */
+const connections = [
+  { name: 'ecdsa', server: 'server', client: 'client', keyType: 'ec' },
+  { name: 'rsa', server: 'server', client: 'client', keyType: 'rsa' },
+  { name: 'ed25519', server: 'server', client: 'client', keyType: 'ed25519' },
+  { name: 'peer', server: 'peer', client: 'peer', keyType: 'ec' },
+] as const;
+
+describe('mutual TLS from the Secrets that the operator writes', () => {
+  let cluster: TestCluster;
+  let operator: Operator;
+  let namespace: string;
+  let serverName: string;
+  let base: string;
+  const at = (name: Name, role: Role): string => join(base, `${name}-${role}`);
+
+  before(async () => {
+    base = await scratchFolder('secrets');
+    cluster = await startTestCluster();
+    operator = await startOperator(cluster);
+    namespace = await cluster.namespace('mtls');
+    serverName = `payments.${namespace}.svc`;
+    const otherRoot = { secretName: 'stranger-root', root: { commonName: 'Stranger Root' } };
+    const items = [
+      { apiVersion, kind: 'MtlsAuthority', metadata: { name: 'stranger' }, spec: otherRoot },
+      ...Object.entries(certificates).map(([name, spec]) => ({
+        apiVersion,
+        kind: 'MtlsCertificate',
+        metadata: { name, namespace },
+        spec,
+      })),
+    ];
+    await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) });
+    const ready = ['wait', 'mtlscertificate', '--all', '--for=condition=Ready', '--timeout=120s', '-n', namespace];
+    await cluster.kubectl(ready);
+    for (const { name, server, client } of connections) {
+      await mount(name, server, at(name, server));
+      await mount(name, client, at(name, client));
+    }
+    await mount('stranger', 'client', at('stranger', 'client'));
+  });
+
+  after(async () => {
+    await operator?.stop();
+    await cluster?.stop();
+    await rm(base, { recursive: true });
+  });
+
+  async function mount(name: Name, role: Role, folder: string): Promise<void> {
+    await mountSecret(
+      folder,
+      secretFiles(await cluster.json(['get', 'secret', `${name}-${role}-tls`, '-n', namespace])),
+    );
+  }
+
+  async function certificateIn(folder: string): Promise<X509Certificate> {
+    return new X509Certificate(await readFile(join(folder, 'tls.crt')));
+  }
+
+  test('each certificate has the kind of key that was asked for, and the names of its Service or ServiceAccount', async () => {
+    const service = ['payments', `payments.${namespace}`, serverName, `${serverName}.cluster.local`];
+    const spiffeId = (account: string): string => `URI:spiffe://cluster.local/ns/${namespace}/sa/${account}`;
+    const names: Record<Role, string[]> = {
+      server: service.map((name) => `DNS:${name}`),
+      client: [spiffeId('checkout')],
+      peer: [...service.map((name) => `DNS:${name}`), spiffeId('payments')],
+    };
+    for (const { name, server, client, keyType } of connections) {
+      for (const role of new Set([server, client])) {
+        const { publicKey, subjectAltName } = await certificateIn(at(name, role));
+        assert.equal(publicKey.asymmetricKeyType, keyType, name);
+        assert.deepEqual(subjectAltName?.split(', ').sort(), names[role].sort(), `${name} ${role}`);
+      }
+    }
+  });
+
+  for (const server of servers) {
+    describe(`a server on ${server.name}`, { skip: unlessInstalled(server) }, () => {
+      const running = new Map<Name, RunningServer>();
+      before(async () => {
+        for (const { name, server: role } of connections) running.set(name, await server.start(at(name, role)));
+      });
+      after(async () => {
+        for (const { stop } of running.values()) await stop();
+      });
+
+      for (const client of clients) {
+        const skip = unlessInstalled(client);
+        test(`and ${client.name} see each other's identity and refuse every other, whatever the key`, {
+          skip,
+        }, async () => {
+          for (const { name, ...role } of connections) {
+            const ends = { server: at(name, role.server), client: at(name, role.client) };
+            const identities = {
+              server: identityOf(await certificateIn(ends.server)),
+              client: identityOf(await certificateIn(ends.client)),
+            };
+            const { port } = running.get(name)!;
+            if (name === 'ecdsa') {
+              await assertMutualTls(client, port, {
+                serverName,
+                server: { folder: ends.server, identity: identities.server },
+                client: { folder: ends.client, identity: identities.client },
+                stranger: { folder: at('stranger', 'client') },
+              });
+            } else {
+              assert.partialDeepStrictEqual(
+                await client.connect({ port, serverName, caFolder: ends.client, folder: ends.client }),
+                { ok: true, peerIdentity: identities.server, serverSawClient: identities.client },
+                name,
+              );
+            }
+          }
+        });
+      }
+
+      test('shows the rotated certificate to a new connection, and accepts the old client and the new one', async () => {
+        const [served, old, renewed] = ['served', 'old', 'renewed'].map((name) => join(base, `${server.name}-${name}`));
+        await mount('ecdsa', 'server', served!);
+        await mount('ecdsa', 'client', old!);
+        let rotating = await server.start(served!);
+        try {
+          const connect = async (folder: string): Promise<object> =>
+            nodePeer.connect({ port: rotating.port, serverName, caFolder: folder, folder });
+          const serialBefore = await serialOfServer();
+          assert.partialDeepStrictEqual(await connect(old!), { ok: true, peerSerial: serialBefore });
+
+          await rotate(`rotated-under-${servers.indexOf(server)}`);
+          await mount('ecdsa', 'server', served!);
+          await mount('ecdsa', 'client', renewed!);
+          if (!server.followsFolder) {
+            await rotating.stop();
+            rotating = await server.start(served!);
+          }
+
+          const serialAfter = await serialOfServer();
+          assert.notEqual(serialAfter, serialBefore);
+          assert.partialDeepStrictEqual(await connect(old!), { ok: true, peerSerial: serialAfter });
+          assert.partialDeepStrictEqual(await connect(renewed!), { ok: true, peerSerial: serialAfter });
+        } finally {
+          await rotating.stop();
+        }
+      });
+    });
+  }
+
+  async function statusOf(name: Name): Promise<NonNullable<MtlsCertificate['status']>> {
+    const { status } = await cluster.json<MtlsCertificate>(['get', 'mtlscertificate', name, '-n', namespace]);
+    return status ?? {};
+  }
+
+  async function serialOfServer(): Promise<string | undefined> {
+    return (await statusOf('ecdsa')).secrets?.find(({ role }) => role === 'server')?.serialNumber;
+  }
+
+  async function rotate(token: string): Promise<void> {
+    const annotation = `mtls-operator.io/rotate=${token}`;
+    await cluster.kubectl(['annotate', '--overwrite', 'mtlscertificate', 'ecdsa', annotation, '-n', namespace]);
+    await eventually(
+      async () => {
+        const { lastHandledRotate, conditions } = await statusOf('ecdsa');
+        assert.equal(lastHandledRotate, token);
+        assert.equal(conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+      },
+      { timeoutMs: 60_000, message: 'the rotation is not handled' },
+    );
+  }
+});
