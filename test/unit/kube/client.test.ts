@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  isKubeError,
+  KubeError,
+  type KubeErrorCode,
+  namespaces,
+  type RequestRecord,
+  secrets,
+} from '../../../src/kube/index.ts';
+import { listOf, serve, widget, widgets } from './fault-server.ts';
+
+const ref = { namespace: 'n', name: 'a' };
+
+function failure(code: KubeErrorCode, outcomeUnknown = false): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof KubeError, String(error));
+    assert.deepEqual([error.code, error.outcomeUnknown], [code, outcomeUnknown], error.message);
+    return true;
+  };
+}
+
+test('each verb is the request that the API conventions say', async (t) => {
+  const server = await serve(t, (exchange) => exchange.json(200, widget('a', 1)));
+  const client = server.client();
+  await client.get(widgets, ref);
+  await client.create(widgets, { metadata: ref, spec: { size: 1 } });
+  await client.replace(widgets, { metadata: { ...ref, resourceVersion: '7' } }, { subresource: 'status' });
+  await client.mergePatch(widgets, ref, { metadata: { resourceVersion: '7', labels: { a: null } }, spec: { size: 2 } });
+  await client.delete(widgets, ref, { uid: 'u', resourceVersion: '7' });
+  await client.get(secrets, { namespace: 'n', name: 's' }, { metadataOnly: true });
+  await client.get(namespaces, { name: 'n' });
+
+  const seen = server.exchanges.map(({ method, path }) => `${method} ${path}`);
+  assert.deepEqual(seen, [
+    'GET /apis/example.org/v1/namespaces/n/widgets/a',
+    'POST /apis/example.org/v1/namespaces/n/widgets',
+    'PUT /apis/example.org/v1/namespaces/n/widgets/a/status',
+    'PATCH /apis/example.org/v1/namespaces/n/widgets/a',
+    'DELETE /apis/example.org/v1/namespaces/n/widgets/a',
+    'GET /api/v1/namespaces/n/secrets/s',
+    'GET /api/v1/namespaces/n',
+  ]);
+  const [get, create, replace, patch, remove, metadataOnly] = server.exchanges;
+  assert.equal(get?.headers['user-agent'], 'test/1');
+  assert.equal(get?.headers.authorization, 'Bearer first');
+  assert.deepEqual(JSON.parse(create?.body ?? ''), {
+    apiVersion: 'example.org/v1',
+    kind: 'Widget',
+    metadata: ref,
+    spec: { size: 1 },
+  });
+  assert.equal(JSON.parse(replace?.body ?? '').metadata.resourceVersion, '7');
+  assert.equal(patch?.headers['content-type'], 'application/merge-patch+json');
+  assert.equal(JSON.parse(patch?.body ?? '').metadata.labels.a, null);
+  assert.deepEqual(JSON.parse(remove?.body ?? '').preconditions, { uid: 'u', resourceVersion: '7' });
+  assert.equal(metadataOnly?.headers.accept, 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
+});
+
+test('an object without a name or namespace is not mistaken for its collection', async (t) => {
+  const server = await serve(t, (exchange) => exchange.json(200, {}));
+  const client = server.client();
+  await assert.rejects(client.delete(widgets, { namespace: 'n', name: '' }), TypeError);
+  await assert.rejects(client.delete(widgets, { name: 'a' }), TypeError);
+  await assert.rejects(client.create(widgets, { metadata: { name: 'a' } }), TypeError);
+  assert.equal(server.exchanges.length, 0);
+});
+
+test('a listing is read page by page to its end', async (t) => {
+  const server = await serve(t, ({ query, json }) => {
+    if (query.get('continue') === 'next') json(200, listOf(5, [widget('b', 2)]));
+    else json(200, listOf(5, [widget('a', 1)], 'next'));
+  });
+  const names: string[] = [];
+  for await (const page of server.client().listPages(widgets, { limit: 1, labelSelector: 'x=y,z' })) {
+    assert.equal(page.resourceVersion, '5');
+    names.push(...page.items.map((item) => item.metadata.name));
+  }
+  assert.deepEqual(names, ['a', 'b']);
+  for (const { query } of server.exchanges)
+    assert.deepEqual([query.get('limit'), query.get('labelSelector')], ['1', 'x=y,z']);
+});
+
+test('a throttled write is repeated, and not before Retry-After is over', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.number === 1) exchange.status(429, 'TooManyRequests', 'slow down', { 'retry-after': '1' });
+    else exchange.json(201, widget('a', 1));
+  });
+  const started = performance.now();
+  await server.client().create(widgets, { metadata: ref });
+  assert.ok(performance.now() - started >= 1000);
+  assert.equal(server.exchanges.length, 2);
+});
+
+test('a 503 with Retry-After is repeated, one without is not', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.path.endsWith('/b')) exchange.status(503, 'ServiceUnavailable');
+    else if (exchange.number === 1) exchange.status(503, 'ServiceUnavailable', 'starting', { 'retry-after': '0' });
+    else exchange.json(200, widget('a', 1));
+  });
+  const client = server.client();
+  await client.mergePatch(widgets, ref, {});
+  await assert.rejects(client.mergePatch(widgets, { ...ref, name: 'b' }, {}), failure('ServerError', true));
+  assert.equal(server.exchanges.length, 3);
+});
+
+test('throttling without end is given up after five tries', async (t) => {
+  const server = await serve(t, (exchange) => exchange.status(429, 'TooManyRequests', 'no', { 'retry-after': '0' }));
+  await assert.rejects(server.client().get(widgets, ref), failure('TooManyRequests'));
+  assert.equal(server.exchanges.length, 5);
+});
+
+test('a wait beyond the deadline of the call is not begun', async (t) => {
+  const server = await serve(t, (exchange) => exchange.status(429, 'TooManyRequests', 'no', { 'retry-after': '3600' }));
+  await assert.rejects(server.client().get(widgets, ref), (error) => {
+    assert.ok(isKubeError(error, 'TooManyRequests'));
+    assert.equal(error.retryAfterMs, 3_600_000);
+    return true;
+  });
+  assert.equal(server.exchanges.length, 1);
+});
+
+test('a write whose answer is an error of the server, or lost, is not repeated, and its outcome is unknown', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.path.endsWith('/error')) exchange.status(500, 'InternalError');
+    else if (exchange.path.endsWith('/reset')) exchange.reset();
+    else exchange.response.end('{"cut');
+  });
+  const client = server.client();
+  const patch = (name: string): Promise<unknown> => client.mergePatch(widgets, { ...ref, name }, {});
+  await assert.rejects(patch('error'), failure('ServerError', true));
+  await assert.rejects(patch('reset'), failure('Network', true));
+  await assert.rejects(patch('cut'), failure('Malformed', true));
+  assert.equal(server.exchanges.length, 3);
+});
+
+test('a write that found no server did not happen', async (t) => {
+  const server = await serve(t, (exchange) => exchange.json(200, {}));
+  const client = server.client();
+  await server.close();
+  await assert.rejects(client.mergePatch(widgets, ref, {}), failure('Network', false));
+});
+
+test('a read whose connection broke is repeated once', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.number === 1 || exchange.path.endsWith('/b')) exchange.reset();
+    else exchange.json(200, widget('a', 1));
+  });
+  const client = server.client();
+  await client.get(widgets, ref);
+  await assert.rejects(client.get(widgets, { ...ref, name: 'b' }), failure('Network'));
+  assert.equal(server.exchanges.length, 4);
+});
+
+test('a refused credential is read again from its source, once', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.headers.authorization === 'Bearer second') return exchange.json(200, widget('a', 1));
+    server.writeUser({ token: 'second' });
+    return exchange.status(401, 'Unauthorized');
+  });
+  const client = server.client();
+  await Promise.all(Array.from({ length: 20 }, () => client.mergePatch(widgets, ref, {})));
+  const refused = server.exchanges.length - 20;
+  assert.ok(refused >= 1 && refused <= 20);
+
+  const stubborn = await serve(t, (exchange) => exchange.status(401, 'Unauthorized'));
+  await assert.rejects(stubborn.client().get(widgets, ref), failure('Unauthorized'));
+  assert.equal(stubborn.exchanges.length, 2);
+});
+
+test('a call that is not answered in time, or aborted, ends with a code of its own', async (t) => {
+  const server = await serve(t, () => {});
+  const client = server.client();
+  await assert.rejects(client.get(widgets, ref, { timeoutMs: 30 }), failure('Timeout'));
+  await assert.rejects(client.mergePatch(widgets, ref, {}, { timeoutMs: 30 }), failure('Timeout', true));
+  const controller = new AbortController();
+  const call = client.mergePatch(widgets, ref, {}, { signal: controller.signal });
+  const aborted = assert.rejects(call, failure('Aborted', true));
+  while (server.exchanges.length < 3) await new Promise(setImmediate);
+  controller.abort();
+  await aborted;
+  await assert.rejects(client.mergePatch(widgets, ref, {}, { signal: controller.signal }), failure('Aborted', false));
+  assert.equal(server.exchanges.length, 3);
+});
+
+test('what cannot be parsed is not quoted', async (t) => {
+  const server = await serve(t, (exchange) => exchange.response.end('hunter2'));
+  const client = server.client();
+  const quotes = (error: unknown): boolean => {
+    assert.ok(isKubeError(error, 'Malformed'));
+    assert.doesNotMatch(`${error.stack} ${String(error.cause)}`, /hunter2/);
+    return true;
+  };
+  await assert.rejects(client.get(secrets, ref), quotes);
+  await assert.rejects(async () => {
+    for await (const _ of client.watch(secrets, { resourceVersion: '1' }));
+  }, quotes);
+});
+
+test('requests share connections: a few when they follow each other, 32 when they are many', async (t) => {
+  const server = await serve(t, (exchange) => setImmediate(() => exchange.json(200, widget('a', 1))));
+  const client = server.client();
+  for (let count = 0; count < 50; count += 1) await client.get(widgets, ref);
+  assert.ok(server.connections() <= 4, `${server.connections()} connections`);
+  await Promise.all(Array.from({ length: 200 }, () => client.get(widgets, ref)));
+  assert.ok(server.connections() <= 32, `${server.connections()} connections`);
+});
+
+test('a new client certificate takes new connections', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.number === 1) exchange.json(200, widget('a', 1));
+    else if (exchange.number === 2) exchange.status(401, 'Unauthorized');
+    else exchange.json(200, widget('a', 1));
+  });
+  const client = server.client();
+  await client.get(widgets, ref);
+  server.writeUser({ 'client-certificate-data': 'Yg==', 'client-key-data': 'Yg==' });
+  await client.get(widgets, ref);
+  const [first, refused, renewed] = server.exchanges.map(({ port }) => port);
+  assert.ok(renewed !== first && renewed !== refused);
+});
+
+test('every request is reported with its verb, kind, code and duration', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.number === 1) exchange.status(429, 'TooManyRequests', 'no', { 'retry-after': '0' });
+    else if (exchange.method === 'GET') exchange.json(200, widget('a', 1));
+    else exchange.reset();
+  });
+  const records: RequestRecord[] = [];
+  const client = server.client({ onRequest: (record) => records.push(record) });
+  await client.get(widgets, ref);
+  await assert.rejects(client.mergePatch(widgets, ref, {}));
+  assert.deepEqual(
+    records.map(({ verb, resource, code }) => `${verb} ${resource} ${code}`),
+    ['get widgets 429', 'get widgets 200', 'patch widgets Network'],
+  );
+  assert.ok(records.every(({ seconds }) => seconds >= 0 && seconds < 60));
+});

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { compareResourceVersions, keyOf, refOf, Store, type StoreRecord } from '../../../src/kube/index.ts';
+
+interface Pod extends StoreRecord {
+  readonly node: string;
+}
+
+const pod = (name: string, resourceVersion: number, node = 'n1'): Pod => ({
+  namespace: 'ns',
+  name,
+  resourceVersion: String(resourceVersion),
+  node,
+});
+
+function podStore(): Store<Pod, 'node'> {
+  return new Store<Pod, 'node'>({ indexes: { node: ({ node }) => [node] } });
+}
+
+test('keys are namespace/name, and name alone for cluster-scoped kinds', () => {
+  for (const ref of [{ namespace: 'a', name: 'b' }, { name: 'b' }]) assert.deepEqual(refOf(keyOf(ref)), ref);
+  assert.equal(keyOf({ namespace: '', name: 'b' }), 'b');
+});
+
+test('an older record never replaces a newer one', () => {
+  const store = podStore();
+  assert.equal(store.observe(pod('a', 10, 'new')), true);
+  assert.equal(store.observe(pod('a', 9, 'old')), false);
+  assert.equal(store.observe(pod('a', 10, 'same')), false);
+  assert.equal(store.get('ns/a')?.node, 'new');
+});
+
+test('a late event does not bring a deleted object back, a new one of the name does', () => {
+  const store = podStore();
+  store.observe(pod('a', 5));
+  store.observeDeleted(pod('a', 7), '7');
+  store.observe(pod('a', 6));
+  assert.equal(store.get('ns/a'), undefined);
+  store.observe(pod('a', 8));
+  assert.ok(store.get('ns/a'));
+});
+
+test('a late answer to a write does not bring back what the watch has shown to be gone', () => {
+  const store = podStore();
+  store.replaceAll([pod('a', 5)], '6');
+  store.observeDeleted(pod('a', 8), '8');
+  store.advance('8');
+  assert.equal(store.observe(pod('a', 7)), false);
+  store.replaceAll([], '20');
+  assert.equal(store.observe(pod('a', 19)), false);
+  assert.equal(store.observe(pod('a', 21)), true);
+});
+
+test('a listing removes what it lacks, but not what was written after it', () => {
+  const store = podStore();
+  store.observe(pod('gone', 5));
+  store.observe(pod('written', 12));
+  store.observe(pod('changed', 12, 'new'));
+  store.replaceAll([pod('changed', 9, 'old'), pod('listed', 8)], '10');
+  assert.deepEqual([...store.keys()].sort(), ['ns/changed', 'ns/listed', 'ns/written']);
+  assert.equal(store.get('ns/changed')?.node, 'new');
+});
+
+test('a listing from before what was seen is a restored cluster, and replaces everything', () => {
+  const store = podStore();
+  store.replaceAll([pod('a', 50), pod('b', 60)], '100');
+  store.observe(pod('c', 101));
+  store.replaceAll([pod('a', 10, 'restored')], '20');
+  assert.deepEqual([...store.values()], [pod('a', 10, 'restored')]);
+  assert.equal(store.observe(pod('d', 21)), true);
+});
+
+test('an index finds records by their values of now', () => {
+  const store = podStore();
+  store.observe(pod('a', 1, 'x'));
+  store.observe(pod('b', 2, 'x'));
+  store.observe(pod('a', 3, 'y'));
+  assert.deepEqual(store.by('node', 'x'), [pod('b', 2, 'x')]);
+  assert.deepEqual(store.by('node', 'y'), [pod('a', 3, 'y')]);
+  store.observeDeleted(pod('b', 4), '4');
+  assert.deepEqual(store.by('node', 'x'), []);
+});
+
+test('listeners see each change once, with what was before', () => {
+  const store = podStore();
+  const changes: string[] = [];
+  const node = (record: Pod | undefined): string => record?.node ?? '-';
+  const end = store.subscribe((before, after) => changes.push(`${node(before)}>${node(after)}`));
+  store.observe(pod('a', 1, 'x'));
+  store.observe(pod('a', 1, 'x'));
+  store.observe(pod('a', 2, 'y'));
+  store.replaceAll([], '9');
+  end();
+  store.observe(pod('a', 10, 'z'));
+  assert.deepEqual(changes, ['->x', 'x>y', 'y>-']);
+});
+
+test('resourceVersions are compared as integers of any length', () => {
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: 2n ** 80n }), fc.bigInt({ min: 0n, max: 2n ** 80n }), (a, b) => {
+      assert.equal(Math.sign(compareResourceVersions(String(a), String(b))), a < b ? -1 : a > b ? 1 : 0);
+    }),
+  );
+});
+
+test('in whatever order the news of objects come, the newest of each object is what stays', () => {
+  const names = fc.constantFrom('a', 'b', 'c');
+  const history = fc.array(fc.tuple(names, fc.boolean()), { maxLength: 30 });
+  const shuffled = history.chain((list) => {
+    const news = list.map(([name, deleted], index) => ({ name, deleted, resourceVersion: index + 1 }));
+    return fc.tuple(fc.constant(news), fc.shuffledSubarray(news, { minLength: news.length }));
+  });
+  fc.assert(
+    fc.property(shuffled, ([news, arriving]) => {
+      const store = podStore();
+      for (const { name, deleted, resourceVersion } of arriving) {
+        if (deleted) store.observeDeleted(pod(name, resourceVersion), String(resourceVersion));
+        else store.observe(pod(name, resourceVersion, `at ${resourceVersion}`));
+      }
+      for (const name of ['a', 'b', 'c']) {
+        const last = news.findLast((item) => item.name === name);
+        const expected =
+          last === undefined || last.deleted
+            ? undefined
+            : pod(name, last.resourceVersion, `at ${last.resourceVersion}`);
+        assert.deepEqual(store.get(`ns/${name}`), expected);
+      }
+      const indexed = news.flatMap(({ resourceVersion }) => store.by('node', `at ${resourceVersion}`));
+      assert.equal(indexed.length, store.size);
+    }),
+  );
+});
