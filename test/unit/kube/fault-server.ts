@@ -24,13 +24,13 @@ export interface Exchange {
   readonly response: ServerResponse;
   /** Counts from 1. */
   readonly number: number;
-  json(status: number, body: unknown, headers?: Record<string, string>): void;
+  readonly json: (status: number, body: unknown, headers?: Record<string, string>) => void;
   /** Answers with a metav1.Status. */
-  status(code: number, reason: string, message?: string, headers?: Record<string, string>): void;
+  readonly status: (code: number, reason: string, message?: string, headers?: Record<string, string>) => void;
   /** Sends watch events, one a line, and leaves the answer open. */
-  events(...events: readonly unknown[]): void;
+  readonly events: (...events: readonly unknown[]) => void;
   /** Breaks the connection. */
-  reset(): void;
+  readonly reset: () => void;
 }
 
 export interface FaultServer {

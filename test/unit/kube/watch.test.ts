@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { isKubeError, type KubeErrorCode, type WatchEvent } from '../../../src/kube/index.ts';
 import { readWatch } from '../../../src/kube/watch.ts';
 import { bookmark, event, serve, type Widget, widget, widgets } from './fault-server.ts';

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  Controller,
+  type ControllerOptions,
+  KubeError,
+  type ReconcileRecord,
+  silentLog,
+  TerminalError,
+  WorkQueue,
+} from '../../../src/kube/index.ts';
+
+interface Harness {
+  readonly queue: WorkQueue;
+  readonly controller: Controller;
+  readonly records: ReconcileRecord[];
+  /** Resolves when so many reconciles have ended. */
+  readonly ended: (count: number) => Promise<void>;
+}
+
+function harness(options: Partial<ControllerOptions> & Pick<ControllerOptions, 'reconcile'>): Harness {
+  const queue = options.queue ?? new WorkQueue({ backoff: { baseMs: 1, maxMs: 1 } });
+  const records: ReconcileRecord[] = [];
+  const onResult = (record: ReconcileRecord): number => records.push(record);
+  const controller = new Controller({ name: 'test', queue, workers: 2, log: silentLog, onResult, ...options });
+  const ended = async (count: number): Promise<void> => {
+    while (records.length < count) await new Promise(setImmediate);
+  };
+  return { queue, controller, records, ended };
+}
+
+function outcomes(records: readonly ReconcileRecord[]): string[] {
+  return records.map(({ key, outcome }) => `${key} ${outcome}`);
+}
+
+test('a failed reconcile is tried again until it succeeds, one that failed for good is not', async () => {
+  let failures = 0;
+  const { queue, controller, records, ended } = harness({
+    reconcile: async (key) => {
+      if (key === 'terminal') throw new TerminalError('hopeless');
+      failures += 1;
+      if (failures < 3) throw new Error('not yet');
+    },
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('terminal');
+  await ended(1);
+  queue.add('flaky');
+  await ended(4);
+  stop.abort();
+  await run;
+  assert.deepEqual(outcomes(records), ['terminal terminal', 'flaky error', 'flaky error', 'flaky success']);
+});
+
+test('a reconcile that throws instead of rejecting harms nobody', async () => {
+  const { queue, controller, records, ended } = harness({
+    reconcile: (key) => {
+      if (key === 'bad') throw new TypeError('thrown');
+      return Promise.resolve();
+    },
+    queue: new WorkQueue(),
+    workers: 1,
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('bad');
+  queue.add('good');
+  await ended(2);
+  stop.abort();
+  await run;
+  assert.deepEqual(outcomes(records), ['bad error', 'good success']);
+});
+
+test('a reconcile can ask to be called at a time', async () => {
+  const { queue, controller, records, ended } = harness({
+    reconcile: async () => (records.length === 0 ? { requeueAt: new Date(Date.now() + 5) } : undefined),
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('a');
+  await ended(2);
+  stop.abort();
+  await run;
+  assert.deepEqual(outcomes(records), ['a requeued', 'a success']);
+});
+
+test('one key is never reconciled twice at once, different keys are', async () => {
+  const running = new Map<string, number>();
+  let most = 0;
+  const { queue, controller, ended } = harness({
+    workers: 4,
+    reconcile: async (key) => {
+      assert.equal(running.get(key) ?? 0, 0);
+      running.set(key, 1);
+      most = Math.max(
+        most,
+        [...running.values()].reduce((sum, count) => sum + count, 0),
+      );
+      queue.add(key === 'a' ? 'b' : 'a');
+      await new Promise(setImmediate);
+      running.set(key, 0);
+    },
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  for (const key of ['a', 'b', 'c', 'd']) queue.add(key);
+  await ended(50);
+  stop.abort();
+  await run;
+  assert.ok(most > 1);
+});
+
+test('a stop lets the reconciles under way end, leaves the rest in the queue, and the controller runs again', async () => {
+  const gate = Promise.withResolvers<void>();
+  const { queue, controller, records, ended } = harness({
+    workers: 1,
+    reconcile: async (_key, { signal }) => {
+      await gate.promise;
+      assert.equal(signal.aborted, false);
+    },
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('under way');
+  queue.add('waiting');
+  stop.abort();
+  let isOver = false;
+  const over = run.then(() => {
+    isOver = true;
+    return isOver;
+  });
+  await new Promise(setImmediate);
+  assert.equal(isOver, false);
+  gate.resolve();
+  await over;
+  assert.deepEqual(outcomes(records), ['under way success']);
+
+  const again = new AbortController();
+  const second = controller.run(again.signal);
+  await ended(2);
+  again.abort();
+  await second;
+  assert.deepEqual(outcomes(records).at(-1), 'waiting success');
+});
+
+for (const [why, drainTimeoutMs] of [
+  ['when the right to write is lost', 60_000],
+  ['after the drain time-out', 10],
+] as const) {
+  test(`a reconcile that goes on after a stop is aborted ${why}, and its key is kept`, async () => {
+    const begun = Promise.withResolvers<void>();
+    const { queue, controller, records } = harness({
+      drainTimeoutMs,
+      reconcile: async (_key, { signal }) => {
+        begun.resolve();
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        throw new KubeError('Aborted', 'the call was aborted');
+      },
+    });
+    const stop = new AbortController();
+    const lost = new AbortController();
+    const run = controller.run(stop.signal, lost.signal);
+    queue.add('a');
+    await begun.promise;
+    if (drainTimeoutMs > 1000) lost.abort();
+    stop.abort();
+    await run;
+    assert.deepEqual(outcomes(records), ['a interrupted']);
+    assert.equal(queue.length, 1);
+  });
+}

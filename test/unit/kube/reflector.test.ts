@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import {
+  type Log,
+  Reflector,
+  type ReflectorOptions,
+  type Served,
+  Store,
+  type StoreRecord,
+} from '../../../src/kube/index.ts';
+import { eventually } from '../../support/eventually.ts';
+import {
+  bookmark,
+  type Exchange,
+  event,
+  type FaultServer,
+  listOf,
+  serve,
+  type Widget,
+  widget,
+  widgets,
+} from './fault-server.ts';
+
+interface Sized extends StoreRecord {
+  readonly size: number;
+}
+
+interface Reflected {
+  readonly server: FaultServer;
+  readonly store: Store<Sized>;
+  readonly reflector: Reflector<Widget, Sized>;
+  readonly logged: string[];
+  readonly sizes: () => Record<string, number>;
+  readonly lists: () => readonly Exchange[];
+  readonly watches: () => readonly Exchange[];
+  readonly end: () => Promise<void>;
+}
+
+const isWatch = ({ query }: Exchange): boolean => query.has('watch');
+
+/** A reflector at work on a server that answers the nth listing and the nth watch, counted from 1, as given. */
+async function reflect(
+  t: TestContext,
+  answers: {
+    list: (exchange: Exchange, nth: number) => void;
+    watch: (exchange: Exchange, nth: number) => void;
+  },
+  options: Partial<ReflectorOptions<Widget, Sized>> = {},
+): Promise<Reflected> {
+  let lists = 0;
+  let watches = 0;
+  const server = await serve(t, (exchange) => {
+    if (isWatch(exchange)) answers.watch(exchange, (watches += 1));
+    else answers.list(exchange, (lists += 1));
+  });
+  const logged: string[] = [];
+  const write: Log['info'] = (message, fields) => logged.push(`${message} ${JSON.stringify(fields)}`);
+  const store = new Store<Sized>();
+  const reflector = new Reflector<Widget, Sized>({
+    client: server.client(),
+    resource: widgets,
+    store,
+    transform: sized,
+    log: { debug: write, info: write, warn: write, error: write },
+    backoff: { baseMs: 1, maxMs: 5 },
+    ...options,
+  });
+  const stop = new AbortController();
+  const run = reflector.run(stop.signal);
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await run;
+  };
+  t.after(end);
+  return {
+    server,
+    store,
+    reflector,
+    logged,
+    end,
+    sizes: () => Object.fromEntries([...store.values()].map(({ name, size }) => [name, size])),
+    lists: () => server.exchanges.filter((exchange) => !isWatch(exchange)),
+    watches: () => server.exchanges.filter(isWatch),
+  };
+}
+
+function sized({ metadata, spec }: Served<Widget>): Sized {
+  if (spec?.size === 666) throw new Error('cannot be read');
+  const { namespace, name, resourceVersion } = metadata;
+  return { namespace, name, resourceVersion, size: spec?.size ?? 0 };
+}
+
+test('a listing and then the changes after it are in the store', async (t) => {
+  const { sizes, reflector, watches } = await reflect(t, {
+    list: ({ json }) => json(200, listOf(10, [widget('a', 1), widget('b', 2)])),
+    watch: ({ events }) => {
+      const changed = [event('ADDED', widget('c', 11, 3)), event('MODIFIED', widget('a', 12, 9))];
+      events(...changed, event('DELETED', widget('b', 13)));
+    },
+  });
+  assert.equal(reflector.hasSynced, false);
+  assert.equal(await reflector.synced, true);
+  await eventually(() => assert.deepEqual(sizes(), { a: 9, c: 3 }));
+  assert.equal(watches()[0]?.query.get('resourceVersion'), '10');
+  assert.ok(reflector.lastSyncAgeMs < 60_000);
+});
+
+test('a listing is read in pages of 500, and no page is asked for before the last one is transformed', async (t) => {
+  let transformed = 0;
+  const { lists, sizes, reflector } = await reflect(
+    t,
+    {
+      list: ({ query, json }, nth) => {
+        assert.equal(transformed, nth - 1);
+        if (query.has('continue')) json(200, listOf(10, [widget('b', 2)]));
+        else json(200, listOf(10, [widget('a', 1)], 'next'));
+      },
+      watch: ({ events }) => events(),
+    },
+    {
+      transform: (object) => {
+        transformed += 1;
+        return sized(object);
+      },
+    },
+  );
+  await reflector.synced;
+  assert.deepEqual(sizes(), { a: 1, b: 1 });
+  assert.equal(lists()[0]?.query.get('limit'), '500');
+});
+
+test('a continue token that has expired leads to one listing in one piece', async (t) => {
+  const { lists, sizes, reflector } = await reflect(t, {
+    list: ({ query, json, status }) => {
+      if (query.has('continue')) status(410, 'Expired');
+      else if (query.has('limit')) json(200, listOf(10, [widget('a', 1)], 'next'));
+      else json(200, listOf(20, [widget('a', 1), widget('b', 2)]));
+    },
+    watch: ({ events }) => events(),
+  });
+  await reflector.synced;
+  assert.deepEqual(sizes(), { a: 1, b: 1 });
+  assert.equal(lists().length, 3);
+});
+
+const resumed: [what: string, cut: (exchange: Exchange) => void][] = [
+  ['ends', ({ response }) => response.end()],
+  ['breaks', (exchange) => setImmediate(exchange.reset)],
+  ['is told of an error', ({ events }) => events(event('ERROR', { code: 500, reason: 'InternalError' }))],
+];
+
+for (const [what, cut] of resumed) {
+  test(`a watch that ${what} goes on from its last event, without a listing`, async (t) => {
+    const { sizes, lists, watches } = await reflect(t, {
+      list: ({ json }) => json(200, listOf(10, [])),
+      watch: (exchange, nth) => {
+        if (nth > 1) return exchange.events(event('ADDED', widget('b', 12)));
+        exchange.events(event('ADDED', widget('a', 11)));
+        return cut(exchange);
+      },
+    });
+    await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
+    assert.deepEqual(
+      watches()
+        .map(({ query }) => query.get('resourceVersion'))
+        .slice(0, 2),
+      ['10', '11'],
+    );
+    assert.equal(lists().length, 1);
+  });
+}
+
+test('a watch that was only given bookmarks goes on from the last one', async (t) => {
+  const { sizes, watches } = await reflect(t, {
+    list: ({ json }) => json(200, listOf(10, [])),
+    watch: (exchange, nth) => {
+      if (nth > 1) return exchange.events(event('ADDED', widget('b', 501)));
+      exchange.events(bookmark(500));
+      return exchange.response.end();
+    },
+  });
+  await eventually(() => assert.deepEqual(sizes(), { b: 1 }));
+  assert.equal(watches()[1]?.query.get('resourceVersion'), '500');
+});
+
+const relisted: [what: string, answer: (exchange: Exchange) => void][] = [
+  ['is refused with 410', ({ status }) => status(410, 'Expired')],
+  ['is told that its place is gone', ({ events }) => events(event('ERROR', { code: 410, reason: 'Expired' }))],
+  ['brings a line that cannot be read', ({ events }) => events('{"type":"MOD')],
+  ['is silent for too long', ({ events }) => events()],
+  ['is refused time and again', ({ status }) => status(500, 'InternalError')],
+];
+
+for (const [what, answer] of relisted) {
+  test(`when a watch ${what} there is a listing, and what is gone meanwhile goes`, async (t) => {
+    const { sizes, watches } = await reflect(
+      t,
+      {
+        list: ({ json }, nth) => json(200, nth === 1 ? listOf(10, [widget('a', 1)]) : listOf(20, [widget('b', 15)])),
+        watch: (exchange) => {
+          if (exchange.query.get('resourceVersion') === '10') answer(exchange);
+          else exchange.events(bookmark(30));
+        },
+      },
+      { idleTimeoutMs: 100 },
+    );
+    await eventually(() => assert.deepEqual(sizes(), { b: 1 }));
+    const again = watches().findIndex(({ query }) => query.get('resourceVersion') === '20');
+    assert.ok(again >= 1 && again <= 5, `${again} watches before`);
+  });
+}
+
+test('an object that cannot be transformed is logged by name and left out; the others are kept up', async (t) => {
+  const { sizes, logged, lists } = await reflect(t, {
+    list: ({ json }) => json(200, listOf(10, [widget('a', 1), widget('evil', 2, 666)])),
+    watch: ({ events }) => events(event('ADDED', widget('devil', 11, 666)), event('ADDED', widget('b', 12))),
+  });
+  await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
+  for (const name of ['n/evil', 'n/devil']) assert.ok(logged.some((line) => line.includes(`"object":"${name}"`)));
+  assert.equal(lists().length, 1);
+});
+
+test('a kind that is not served yet, missing rights and a failing server are waited out', async (t) => {
+  const { sizes, reflector, logged } = await reflect(t, {
+    list: ({ json, status, reset }, nth) => {
+      if (nth === 1) status(404, 'NotFound', 'the server could not find the requested resource');
+      else if (nth === 2) status(403, 'Forbidden');
+      else if (nth === 3) status(500, 'InternalError');
+      else if (nth <= 5) reset();
+      else json(200, listOf(10, [widget('a', 1)]));
+    },
+    watch: ({ events }) => events(),
+  });
+  await reflector.synced;
+  assert.deepEqual(sizes(), { a: 1 });
+  assert.match(logged[0] ?? '', /does not serve this resource; waiting for it.*"resource":"widgets"/);
+});
+
+test('watches that end at once are not begun in a tight loop', async (t) => {
+  const { watches, end } = await reflect(
+    t,
+    { list: ({ json }) => json(200, listOf(10, [])), watch: ({ response }) => response.end() },
+    { backoff: { baseMs: 60_000, maxMs: 60_000 } },
+  );
+  await eventually(() => assert.equal(watches().length, 1));
+  for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate);
+  assert.equal(watches().length, 1);
+  await end();
+});
+
+test('a run that ends before the first listing says so, and later ones have synced', async (t) => {
+  const { reflector, end } = await reflect(t, { list: () => {}, watch: () => {} });
+  await end();
+  assert.equal(await reflector.synced, false);
+  assert.equal(reflector.lastSyncAgeMs, Number.POSITIVE_INFINITY);
+});
