@@ -128,7 +128,7 @@ export class Operator {
   });
 
   /**
-   * Fills the caches and keeps them until the signal aborts. Roots come first: a leaf is judged when its Secret is
+   * Fills the caches and keeps them until the signal aborts; that ends the operator. Roots come first: a leaf is judged when its Secret is
    * read, and is not kept to be judged again.
    */
   async cache(signal: AbortSignal): Promise<void> {
@@ -202,6 +202,10 @@ export class Operator {
       log.info('caches are filled', { certificates: this.certificates.size, secrets: this.secrets.size });
     }
     await Promise.all([...roots, ...leaves].map(({ run }) => run));
+    // A renewal that is due in months would otherwise keep the process alive.
+    for (const queue of Object.values(this.#queues)) queue.shutDown();
+    // A key that is due in months would keep the process alive.
+    for (const queue of Object.values(this.#queues)) queue.shutDown();
   }
 
   /** Runs the controllers for as long as this replica leads; resolves when what was under way has ended. */
