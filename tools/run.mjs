@@ -43,9 +43,15 @@ function installationDiffers() {
     if (path === '') continue;
     const present = installed[path];
     // Optional packages for other platforms are in the lock file and rightly not on the disk.
-    if (present === undefined ? !entry.optional : present.integrity !== entry.integrity) return `${path} has changed`;
+    if (present === undefined ? !entry.optional : differs(present, entry)) return `${path} has changed`;
   }
   return undefined;
+}
+
+function differs(present, wanted) {
+  // npm adds the integrity it has seen where the lock file has none.
+  const otherContent = wanted.integrity !== undefined && present.integrity !== wanted.integrity;
+  return present.version !== wanted.version || otherContent;
 }
 
 async function install(reason) {
