@@ -50,11 +50,11 @@ export class KubeError extends Error {
   override readonly name = 'KubeError';
   readonly code: KubeErrorCode;
   /** HTTP status, where there was an answer. */
-  readonly status?: number;
+  declare readonly status?: number;
   /** Status.reason as the API server gave it, such as `NotFound` or `Expired`. */
-  readonly reason?: string;
+  declare readonly reason?: string;
   /** How long the server asks to wait, in milliseconds. */
-  readonly retryAfterMs?: number;
+  declare readonly retryAfterMs?: number;
   /** A Forbidden whose cause is that the namespace is being deleted: trying again cannot help. */
   readonly namespaceTerminating: boolean;
   /** A write that may or may not have happened: observe again before deciding. */

@@ -98,8 +98,9 @@ export class EventRecorder {
     const { reportingController, reportingInstance } = this.#options;
     const now = new Date();
     // The API server wants events about cluster-scoped objects in `default`. The name as in client-go: unique by its time.
-    const namespace = regarding.namespace ?? 'default';
-    const name = `${regarding.name.slice(0, 220)}.${now.getTime().toString(16)}${randomBytes(4).toString('hex')}`;
+    const namespace = regarding.namespace || 'default';
+    const prefix = regarding.name.slice(0, 220).replace(/[^a-z0-9]+$/, '');
+    const name = `${prefix}.${now.getTime().toString(16)}${randomBytes(4).toString('hex')}`;
     return {
       metadata: { namespace, name },
       eventTime: microTimestamp(now),

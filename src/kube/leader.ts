@@ -174,18 +174,21 @@ export class LeaderElector {
   /** Gives the Lease up, so that the next leader need not wait for it to expire. */
   async #release(): Promise<void> {
     const { client, lease: ref, identity, log } = this.#options;
-    const options = { timeoutMs: this.#retryPeriodMs };
-    for (let attempt = 0; attempt < 3; attempt += 1) {
+    // Worth a wait: without it nobody leads for the rest of the lease duration.
+    const endsAtMs = performance.now() + this.#renewDeadlineMs / 2;
+    for (;;) {
       try {
-        const lease = await client.get(leases, ref, options);
+        const timeoutMs = Math.max(0, endsAtMs - performance.now());
+        const lease = await client.get(leases, ref, { timeoutMs });
         if (lease.spec?.holderIdentity !== identity) return;
         const spec = { ...this.#claim(lease.spec), holderIdentity: '', leaseDurationSeconds: 1 };
-        this.#observe(await client.replace(leases, { ...lease, spec }, options));
+        this.#observe(await client.replace(leases, { ...lease, spec }, { timeoutMs }));
         return;
       } catch (error) {
+        // A renewal that was cut short may still have reached the server, and changed the revision.
+        if (isKubeError(error, 'Conflict') && performance.now() < endsAtMs) continue;
         log.warn('the lease was not released', { lease: ref.name, identity, error });
-        // A renewal that was cut short may still have reached the server.
-        if (!isKubeError(error, 'Conflict')) return;
+        return;
       }
     }
   }
