@@ -89,16 +89,28 @@ async function runSuite(suite: Suite, selection: Selection, totals: Totals): Pro
       if (process.env['CI'] !== 'true') totals.skipped++;
       else totals.failures.push({ file, title, detail: `${reason}; with CI=true nothing may be skipped` });
     } else if (type === 'test:fail') {
-      const error = data.details.error;
+      const { error } = data.details;
+      const failureType = 'failureType' in error ? error.failureType : undefined;
       // The tests inside say why.
-      if ('failureType' in error && error.failureType === 'subtestsFailed') continue;
+      if (failureType === 'subtestsFailed') continue;
+      if (failureType === 'cancelledByParent' && data.details.type === 'suite') continue;
       show('✗', took);
-      totals.failures.push({ file, title, detail: inspect(error.cause ?? error) });
+      totals.failures.push({ file, title, detail: isFile ? endOfFile(error) : describe(error) });
     } else if (data.details.type !== 'suite' && !isFile) {
       show('✓', took);
       totals.passed++;
     }
   }
+}
+
+function describe(error: Error): string {
+  const reason = error.cause ?? error;
+  return typeof reason === 'string' ? reason : inspect(reason);
+}
+
+function endOfFile(error: Error): string {
+  const { exitCode, signal } = error as { exitCode?: number | null; signal?: string | null };
+  return `its process ended with ${signal ?? `exit code ${exitCode}`}; its output is above`;
 }
 
 function reasonOf(mark: string | boolean | undefined): string {
