@@ -48,7 +48,8 @@ export class EventRecorder {
   readonly #queue: Event[] = [];
   readonly #saidAt = new Map<string, number>();
   readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
-  readonly #stop = new AbortController();
+  /** Aborts what a flush has no more time for. */
+  #cut = new AbortController();
   #writing = 0;
   #idle: PromiseWithResolvers<void> | undefined;
 
@@ -60,7 +61,7 @@ export class EventRecorder {
 
   record(note: EventNote): void {
     const { regarding, reason } = note;
-    if (this.#stop.signal.aborted || this.#wasSaid(note) || this.#isSpam(regarding)) return;
+    if (this.#wasSaid(note) || this.#isSpam(regarding)) return;
     if (this.#queue.length >= queuedMax) {
       this.#log.warn('an event is dropped: too many are waiting', { reason, object: regarding.name });
       return;
@@ -69,29 +70,29 @@ export class EventRecorder {
     if (this.#writing < concurrency) void this.#write();
   }
 
-  /** Resolves when all events are written, or after `timeoutMs`, when the rest is dropped; nothing is taken in after that. */
+  /** Resolves when all events are written, or after `timeoutMs`, when the rest is dropped. */
   async flush(timeoutMs: number): Promise<void> {
-    if (this.#writing > 0) {
-      this.#idle ??= Promise.withResolvers();
-      const timer = setTimeout(() => this.#stop.abort(), timeoutMs);
-      await this.#idle.promise;
-      clearTimeout(timer);
-    }
-    this.#stop.abort();
+    if (this.#writing === 0) return;
+    this.#idle ??= Promise.withResolvers();
+    const timer = setTimeout(() => this.#cut.abort(), timeoutMs);
+    await this.#idle.promise;
+    clearTimeout(timer);
   }
 
   async #write(): Promise<void> {
     this.#writing += 1;
-    const { signal } = this.#stop;
-    for (let event = this.#queue.shift(); event !== undefined && !signal.aborted; event = this.#queue.shift()) {
+    for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
       try {
-        await this.#options.client.create(events, event, { signal });
+        await this.#options.client.create(events, event, { signal: this.#cut.signal });
       } catch (error) {
         this.#log.debug('an event was not written', { reason: event.reason, object: event.regarding.name, error });
       }
     }
     this.#writing -= 1;
-    if (this.#writing === 0) this.#idle?.resolve();
+    if (this.#writing > 0) return;
+    this.#cut = new AbortController();
+    this.#idle?.resolve();
+    this.#idle = undefined;
   }
 
   #eventOf({ regarding, type, reason, action, note }: EventNote): Event {
