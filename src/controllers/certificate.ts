@@ -4,15 +4,18 @@ import {
   type KubeClient,
   KubeError,
   keyOf,
+  type Log,
   type Secret,
   type Store,
   secrets as secretResource,
 } from '../kube/index.ts';
+import { describeKeySpec, type Role } from '../pki/index.ts';
 import {
   afterFailure,
   type CertificateRecord,
   type Failures,
   type HeldBack,
+  type IssueReason,
   type ObservedCertificate,
   type ObservedRole,
   planCertificate,
@@ -28,7 +31,8 @@ import {
 import type { AuthorityViews } from './authority-views.ts';
 import { certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
-import { base64, issueContent, type Signer } from './issuer.ts';
+import { base64, issueContent, keptKey, type Signer } from './issuer.ts';
+import type { KeyMaker } from './key-maker.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
 import { ownerReference, secretRecord } from './secret-record.ts';
 import { statusPatch } from './status-patch.ts';
@@ -44,6 +48,8 @@ export interface CertificateContext {
   readonly claims: Claims;
   readonly recorder: Recorder;
   readonly now: () => Date;
+  readonly keys: KeyMaker;
+  readonly log: Log;
   readonly onIssued: (role: string, reason: string) => void;
 }
 
@@ -65,6 +71,7 @@ export class CertificateReconciler {
     const certificate = certificates.get(key);
     if (certificate === undefined) {
       this.#heldBack.delete(key);
+      this.#context.keys.drop(key);
       return undefined;
     }
     const { observed, signer } = await this.#observe(certificate, signal);
@@ -74,6 +81,10 @@ export class CertificateReconciler {
     const settled = await Promise.all(
       plan.secrets.map((planned) => this.#settle(observed, planned.role, planned.step, signer, heldBack, signal)),
     );
+    // A key that is made in a moment is not worth a status of its own; one that takes longer is.
+    const pendingSince = settled.flatMap((one) => one.pendingSince ?? [])[0];
+    const reportAt = new Date((pendingSince?.getTime() ?? 0) + pendingGraceMs);
+    if (pendingSince !== undefined && reportAt > now()) return { requeueAt: reportAt };
     const failures = this.#noteFailures(key, observed, settled, heldBack);
     if (settled.every(({ outcome }) => outcome.problem === undefined)) await this.#prune(plan.prune, signal);
     return this.#writeStatus(certificate, settled, failures, signal);
@@ -134,6 +145,10 @@ export class CertificateReconciler {
       }
       try {
         const secret = await this.#write(observed.certificate, role, step, signer, signal);
+        if ('since' in secret) {
+          const problem = { reason: 'Pending', message: secret.message, onlyDue: isOnlyDue(step) } as const;
+          return { outcome: { role, problem }, pendingSince: secret.since };
+        }
         return { outcome: { role: { ...role, secret } }, ...(step.step === 'issue' ? { issued: step.reason } : {}) };
       } catch (error) {
         if (isRefusal(error)) {
@@ -156,8 +171,8 @@ export class CertificateReconciler {
     step: Extract<SecretStep, { step: 'issue' | 'update' }>,
     signer: Signer | undefined,
     signal: AbortSignal,
-  ): Promise<SecretRecord> {
-    const { client, onIssued, now } = this.#context;
+  ): Promise<SecretRecord | Pending> {
+    const { client, now } = this.#context;
     if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const ref = { namespace: certificate.namespace, name: secretName };
     const precondition = { uid: secret?.uid, resourceVersion: secret?.resourceVersion };
@@ -166,13 +181,16 @@ export class CertificateReconciler {
       const patch = { metadata: { ...precondition, ...step.metadata }, data };
       return this.#remember(await client.mergePatch(secretResource, ref, patch, { signal }));
     }
-    const keyPem = step.keepKey ? await this.#readKey(ref, secret, signal) : undefined;
-    const { data, content } = await issueContent(step.request, signer, now(), keyPem);
+    const key =
+      (step.keepKey ? keptKey(step.request, await this.#readKey(ref, secret, signal)) : undefined) ??
+      (await this.#context.keys.take(keyOf(certificate), role, step.request.key, now()));
+    if ('since' in key) {
+      return { since: key.since, message: `the ${describeKeySpec(step.request.key)} key is being generated` };
+    }
+    const { data, content } = issueContent(step.request, key, signer, now());
     if (step.write === 'update') {
       const patch = { metadata: { ...precondition, ...step.metadata }, data };
-      const written = await client.mergePatch(secretResource, ref, patch, { signal });
-      onIssued(role, step.reason);
-      return this.#remember(written, content);
+      return this.#issued(await client.mergePatch(secretResource, ref, patch, { signal }), content, role, step.reason);
     }
     if (step.write === 'replace') await client.delete(secretResource, ref, { ...precondition, signal });
     const metadata = {
@@ -186,12 +204,28 @@ export class CertificateReconciler {
       { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data },
       { signal },
     );
-    onIssued(role, step.reason);
-    return this.#remember(created, content);
+    return this.#issued(created, content, role, step.reason);
+  }
+
+  #issued(written: Secret, content: SecretContent, role: Role, reason: IssueReason): SecretRecord {
+    const { onIssued, log } = this.#context;
+    const { namespace, name } = written.metadata;
+    const leaf = 'leaf' in content ? content.leaf : undefined;
+    onIssued(role, reason);
+    // The audit trail of a certificate authority: every signature, with what identifies it.
+    log.info('issued a certificate', {
+      namespace,
+      secret: name,
+      role,
+      reason,
+      serialNumber: leaf?.serialNumber,
+      notAfter: leaf?.notAfter,
+    });
+    return this.#remember(written, content);
   }
 
   /** The key of a Secret that is to keep it, provided that nobody has changed the Secret since it was observed. */
-  async #readKey(ref: Ref, secret: SecretRecord | undefined, signal: AbortSignal): Promise<string | undefined> {
+  async #readKey(ref: Ref, secret: SecretRecord | undefined, signal: AbortSignal): Promise<string> {
     const live = await this.#context.client.get(secretResource, ref, { signal });
     if (live.metadata.resourceVersion !== secret?.resourceVersion) {
       throw new KubeError('Conflict', 'the Secret changed since it was observed');
@@ -314,7 +348,18 @@ interface Settled {
   readonly outcome: RoleOutcome;
   readonly issued?: IssuedRole['reason'];
   readonly failed?: boolean;
+  /** Since when its key is being made. */
+  readonly pendingSince?: Date;
 }
+
+/** A step that cannot be carried out yet. */
+interface Pending {
+  readonly since: Date;
+  readonly message: string;
+}
+
+/** How long a key may be in the making before status speaks of it. */
+const pendingGraceMs = 1000;
 
 /** The API server looked at the write and said no; what it will say next time has to be waited for. */
 const isRefusal = (error: unknown): error is KubeError =>

@@ -5,7 +5,6 @@ import {
   describeKeySpec,
   encodeCertificates,
   encodePrivateKey,
-  generatePrivateKey,
   leafRecord,
   PkiError,
   parsePrivateKey,
@@ -28,17 +27,10 @@ export interface IssuedContent {
 }
 
 /**
- * Makes the content of a Secret: key, leaf and bundle, verified against each other before anyone sees them.
- * @param keyPem a key to keep, if it is one that the request allows; otherwise a new one is made
+ * Makes the content of a Secret: leaf and bundle for a key, verified against each other before anyone sees them.
  * @throws PkiError when the request or the root does not allow it
  */
-export async function issueContent(
-  request: LeafRequest,
-  { root, bundle }: Signer,
-  now: Date,
-  keyPem?: string,
-): Promise<IssuedContent> {
-  const key = keptKey(request, keyPem) ?? (await generatePrivateKey(request.key));
+export function issueContent(request: LeafRequest, key: KeyObject, { root, bundle }: Signer, now: Date): IssuedContent {
   const serialSeed = randomBytes(20);
   const leaf = prepareLeaf(request.profile, createPublicKey(key), root, { now, serialSeed }).sign();
   const record = leafRecord(leaf, key, request.keyEncoding, bundle.roots);
@@ -59,8 +51,7 @@ export async function issueContent(
 export const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
 
 /** The key in place, when it can be read and is of the kind that is asked for. */
-function keptKey(request: LeafRequest, keyPem: string | undefined): KeyObject | undefined {
-  if (keyPem === undefined) return undefined;
+export function keptKey(request: LeafRequest, keyPem: string): KeyObject | undefined {
   try {
     const { key } = parsePrivateKey(keyPem);
     return describeKey(key) === describeKeySpec(request.key) ? key : undefined;

@@ -24,6 +24,7 @@ import { AuthorityReconciler } from './authority.ts';
 import { AuthorityViews } from './authority-views.ts';
 import { CertificateReconciler } from './certificate.ts';
 import { Claims } from './claims.ts';
+import { KeyMaker } from './key-maker.ts';
 import {
   authorityRecord,
   authorities as authorityResource,
@@ -56,6 +57,11 @@ export interface OperatorObserver {
 
 /** What another replica's certificates count is allowed to be behind, in milliseconds: status is for people. */
 const countDelayMs = 5000;
+
+/**
+ * How many RSA keys are made at a time. Half of libuv's threads: name look-ups and files need the others.
+ */
+const slowKeys = 2;
 
 /** All of the operator in one process: caches that every replica keeps, and controllers that the leader runs. */
 export class Operator {
@@ -106,6 +112,11 @@ export class Operator {
       }),
       recorder: this.#recorder,
       now,
+      keys: new KeyMaker({
+        concurrency: slowKeys,
+        onReady: (owner) => this.#queues.certificate.add(owner),
+      }),
+      log,
       onIssued: (role, reason) => observer.onIssued(role, reason),
     });
     this.#subscribe();
@@ -204,8 +215,10 @@ export class Operator {
     await Promise.all([...roots, ...leaves].map(({ run }) => run));
     // A renewal that is due in months would otherwise keep the process alive.
     for (const queue of Object.values(this.#queues)) queue.shutDown();
+    await this.#recorder.flush(2000);
     // A key that is due in months would keep the process alive.
     for (const queue of Object.values(this.#queues)) queue.shutDown();
+    await this.#recorder.flush(2000);
   }
 
   /** Runs the controllers for as long as this replica leads; resolves when what was under way has ended. */
@@ -232,7 +245,6 @@ export class Operator {
     for (const name of this.authorities.keys()) this.#queues.authority.add(name);
     for (const key of this.certificates.keys()) this.#queues.certificate.add(key);
     await Promise.all([authority.run(leadership, lost), certificate.run(leadership, lost)]);
-    await this.#recorder.flush(2000);
   };
 
   /** What happened to an object decides only whose key is added: reconciles look at the state, never at the event. */

@@ -3,6 +3,9 @@ import { PkiError } from './error.ts';
 /** More than any chain or bundle that is mounted needs; what is larger is refused before it is looked at. */
 export const maxPemBytes = 1024 * 1024;
 
+/** More blocks than any chain or bundle has; each costs a parser some work. */
+const maxPemBlocks = 100;
+
 /** One block of a PEM text (RFC 7468). */
 export interface PemBlock {
   readonly label: string;
@@ -31,6 +34,7 @@ export function parsePem(text: string): PemBlock[] {
     const bodyEnd = text.indexOf(end, labelEnd);
     if (bodyEnd < 0) throw new PkiError('MalformedPem', `no END line for ${label}`);
     blocks.push({ label, der: decodeBody(text.slice(labelEnd + dashes.length, bodyEnd), label) });
+    if (blocks.length > maxPemBlocks) throw new PkiError('TooLarge', `more than ${maxPemBlocks} PEM blocks`);
     position = text.indexOf(begin, bodyEnd + end.length);
   }
   return blocks;
