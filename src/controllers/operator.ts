@@ -216,8 +216,6 @@ export class Operator {
     // A renewal that is due in months would otherwise keep the process alive.
     for (const queue of Object.values(this.#queues)) queue.shutDown();
     await this.#recorder.flush(2000);
-    // A key that is due in months would keep the process alive.
-    for (const queue of Object.values(this.#queues)) queue.shutDown();
     await this.#recorder.flush(2000);
   }
 
