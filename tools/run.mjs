@@ -116,7 +116,11 @@ function run(command, argv, options) {
       ['SIGHUP', forward],
     ];
     for (const [signal, handler] of handlers) process.on(signal, handler);
+    // npm runs scripts through a shell, which dies of a signal without passing it on; being orphaned is the signal then.
+    const parent = process.ppid;
+    const orphaned = setInterval(() => process.ppid !== parent && forward('SIGTERM'), 500);
     const finish = (result) => {
+      clearInterval(orphaned);
       for (const [signal, handler] of handlers) process.off(signal, handler);
       done(result);
     };
