@@ -216,7 +216,6 @@ export class Operator {
     // A renewal that is due in months would otherwise keep the process alive.
     for (const queue of Object.values(this.#queues)) queue.shutDown();
     await this.#recorder.flush(2000);
-    await this.#recorder.flush(2000);
   }
 
   /** Runs the controllers for as long as this replica leads; resolves when what was under way has ended. */
