@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import type { SecretFiles } from './peers/mount.ts';
+import type { SecretFiles } from '../../tools/secret-volume.ts';
 import { run } from './peers/process.ts';
 import { scratchFolder } from './scratch.ts';
 
