@@ -5,9 +5,9 @@ import { type ControlPlane, startControlPlane } from '../../tools/controlplane/c
 /** A control plane of a test file's own, with what `deploy/` installs. */
 export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
   /** Runs kubectl as administrator (or with another kubeconfig) and returns its standard output. Throws if it fails. */
-  kubectl(args: readonly string[], options?: { input?: string; kubeconfig?: string }): Promise<string>;
+  readonly kubectl: (args: readonly string[], options?: { input?: string; kubeconfig?: string }) => Promise<string>;
   /** The same without the throw, for commands that are expected to fail. */
-  tryKubectl: ControlPlane['kubectl'];
+  readonly tryKubectl: ControlPlane['kubectl'];
   /** What kubectl prints with `-o json`, parsed. */
   json<T>(args: readonly string[]): Promise<T>;
   /** Creates a namespace whose name begins with `prefix` and is nobody else's, returns the name. */
@@ -39,7 +39,7 @@ function withHelpers(controlPlane: ControlPlane): TestCluster {
   return {
     ...controlPlane,
     kubectl,
-    tryKubectl: (args, options) => controlPlane.kubectl(args, options),
+    tryKubectl: controlPlane.kubectl,
     json: async <T>(args: readonly string[]) => JSON.parse(await kubectl([...args, '-o', 'json'])) as T,
     async namespace(prefix) {
       const input = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: `${prefix}-` } });

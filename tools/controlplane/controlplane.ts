@@ -33,7 +33,10 @@ export interface ControlPlane {
   readonly server: string;
   readonly binaries: Binaries;
   /** Runs kubectl as administrator, or with another kubeconfig. A failing command is a result, not an error. */
-  kubectl(args: readonly string[], options?: { input?: string; kubeconfig?: string }): Promise<CommandResult>;
+  readonly kubectl: (
+    args: readonly string[],
+    options?: { input?: string; kubeconfig?: string },
+  ) => Promise<CommandResult>;
   /** Stops the API server alone: clients find their connections closed and the port refusing. */
   stopApiServer(): Promise<void>;
   /** Starts it again, on the same port and with the same data and certificate. */
