@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Certificate, SigningRoot } from '../pki/index.ts';
 import type { AuthorityRecord, AuthorityVerdict, AuthorityView } from '../plan/index.ts';
 import type { Signer } from './issuer.ts';
@@ -14,8 +15,9 @@ export class AuthorityViews {
     const { trustDomain, clusterDomain } = spec;
     const before = this.view(name);
     if (verdict.state === 'notReady') {
-      this.#views.set(name, { view: verdict });
-      return before.state !== 'notReady' || before.reason !== verdict.reason || before.message !== verdict.message;
+      const view = { ...verdict, trustDomain, clusterDomain };
+      this.#views.set(name, { view });
+      return !isDeepStrictEqual(before, view);
     }
     const { root, bundle } = verdict;
     const view = { state: 'ready', root: root.certificate, bundle, trustDomain, clusterDomain } as const;

@@ -16,6 +16,7 @@ import {
   type Failures,
   type HeldBack,
   type IssueReason,
+  isOnlyDue,
   type ObservedCertificate,
   type ObservedRole,
   planCertificate,
@@ -140,8 +141,8 @@ export class CertificateReconciler {
     for (let attempt = 0; ; attempt += 1) {
       if (step.step === 'keep') return { outcome: { role } };
       if (step.step === 'blocked') {
-        const onlyDue = step.reason === 'IssuanceFailed' && isOnlyDue(planSecret(observed, role, this.#context.now()));
-        return { outcome: { role, problem: { reason: step.reason, message: step.message, onlyDue } } };
+        const { reason, message, onlyDue } = step;
+        return { outcome: { role, problem: { reason, message, onlyDue } } };
       }
       try {
         const secret = await this.#write(observed.certificate, role, step, signer, signal);
@@ -364,11 +365,6 @@ const pendingGraceMs = 1000;
 /** The API server looked at the write and said no; what it will say next time has to be waited for. */
 const isRefusal = (error: unknown): error is KubeError =>
   isKubeError(error, 'Forbidden', 'Invalid', 'BadRequest', 'ServerError') && !error.namespaceTerminating;
-
-/** The certificate in place does its work: it is only time for the next one. */
-const isOnlyDue = (step: SecretStep): boolean =>
-  step.step === 'update' ||
-  (step.step === 'issue' && (step.reason === 'RenewalDue' || step.reason === 'RotationRequested'));
 
 /** What an attempt was about: as long as this stays, another attempt is the same one. */
 function attemptOf({ certificate, authority }: ObservedCertificate): string {

@@ -2,9 +2,9 @@ import { annotations, type CertificateReason } from '../api/names.ts';
 import { namesOutsideConstraints } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
 import { metadataMatches, type SecretMetadata, secretMetadata } from './metadata.ts';
-import type { AuthorityView, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import type { ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
 import { type LeafRequest, leafRequest } from './request.ts';
-import { type IssueReason, reasonToIssue } from './secret.ts';
+import { type IssueReason, reasonToIssue, type SecretInput } from './secret.ts';
 
 /** What is to be done about one role's Secret. */
 export type SecretStep =
@@ -23,7 +23,13 @@ export type SecretStep =
   /** The same certificate; the bundle or the metadata differ. */
   | { readonly step: 'update'; readonly metadata: SecretMetadata }
   /** Something stands in the way; what is there is left as it is. */
-  | { readonly step: 'blocked'; readonly reason: CertificateReason; readonly message: string };
+  | {
+      readonly step: 'blocked';
+      readonly reason: CertificateReason;
+      readonly message: string;
+      /** See isOnlyDue. */
+      readonly onlyDue: boolean;
+    };
 
 /** One role with its step. */
 export interface SecretPlan {
@@ -60,7 +66,8 @@ export function planSecret(
   now: Date,
   heldBack?: HeldBack,
 ): SecretStep {
-  const blocked = (reason: CertificateReason, message: string): SecretStep => ({ step: 'blocked', reason, message });
+  const blocked = (reason: CertificateReason, message: string) =>
+    ({ step: 'blocked', reason, message, onlyDue: false }) as const;
   const { secret } = role;
   if (role.claimedBy !== undefined) {
     return blocked('SecretConflict', `Secret ${role.secretName} belongs to ${role.claimedBy}; name another one`);
@@ -71,34 +78,34 @@ export function planSecret(
       `Secret ${role.secretName} exists and is not this resource's; delete it or name another one`,
     );
   }
-  if (authority.state !== 'ready') return withoutAuthority(certificate.spec.authorityRef.name, authority, role, now);
+  const authorityName = certificate.spec.authorityRef.name;
+  if (authority.state === 'missing') {
+    return blocked('AuthorityNotFound', `MtlsAuthority ${authorityName} does not exist`);
+  }
+  if (authority.state === 'unknown') return { step: 'keep' };
   const request = leafRequest(certificate.spec, role.role, { namespace: certificate.namespace, ...authority });
   if ('reason' in request) return blocked(request.reason, request.message);
-  const excluded = outsideConstraints(request, authority);
-  if (excluded.length > 0) {
-    return blocked('NameConstrained', `the root's name constraints exclude ${excluded.slice(0, 5).join(', ')}`);
+  if (authority.state === 'ready') {
+    const excluded = outsideConstraints(request, authority);
+    if (excluded.length > 0) {
+      return blocked('NameConstrained', `the root's name constraints exclude ${excluded.slice(0, 5).join(', ')}`);
+    }
   }
-  const step = neededStep({ certificate, authority, role, request, now });
-  return step.step !== 'keep' && heldBack !== undefined && heldBack.failures.nextRetryTime > now
-    ? blocked('IssuanceFailed', heldBack.message)
+  const step = neededStep({ certificate, role, request, now, ...(authority.state === 'ready' ? { authority } : {}) });
+  if (step.step === 'keep' || step.step === 'blocked') return step;
+  if (authority.state === 'notReady') {
+    const message = `MtlsAuthority ${authorityName}: ${authority.reason}: ${authority.message}`;
+    return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
+  }
+  return heldBack !== undefined && heldBack.failures.nextRetryTime > now
+    ? { step: 'blocked', reason: 'IssuanceFailed', message: heldBack.message, onlyDue: isOnlyDue(step) }
     : step;
 }
 
-/** A Secret that needs nothing stays as it is without its authority; for anything else it takes one. */
-function withoutAuthority(
-  name: string,
-  authority: Exclude<AuthorityView, { state: 'ready' }>,
-  { secret }: ObservedRole,
-  now: Date,
-): SecretStep {
-  if (authority.state === 'missing') {
-    return { step: 'blocked', reason: 'AuthorityNotFound', message: `MtlsAuthority ${name} does not exist` };
-  }
-  const isHealthy = secret !== undefined && 'leaf' in secret.content && secret.content.leaf.notAfter > now;
-  if (isHealthy || authority.state === 'unknown') return { step: 'keep' };
-  const { reason, message } = authority;
-  return { step: 'blocked', reason: 'AuthorityNotReady', message: `MtlsAuthority ${name}: ${reason}: ${message}` };
-}
+/** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
+export const isOnlyDue = (step: SecretStep): boolean =>
+  step.step === 'update' ||
+  (step.step === 'issue' && (step.reason === 'RenewalDue' || step.reason === 'RotationRequested'));
 
 const outsideConstraints = ({ profile }: LeafRequest, { root }: ReadyAuthority): string[] =>
   root.nameConstraints === undefined
@@ -106,11 +113,13 @@ const outsideConstraints = ({ profile }: LeafRequest, { root }: ReadyAuthority):
     : namesOutsideConstraints(root.nameConstraints, profile.names, profile.subject);
 
 /** The step that brings a Secret of our own to what is asked for. */
-function neededStep(input: Parameters<typeof reasonToIssue>[0]): SecretStep {
+function neededStep(input: SecretInput): SecretStep {
   const { certificate, authority, role, request } = input;
   const { secret } = role;
   const finding = reasonToIssue(input);
   if (finding === undefined && secret !== undefined) {
+    // Without its root there is no bundle to compare with, and nothing that could be written.
+    if (authority === undefined) return { step: 'keep' };
     const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
     const isCurrent = secret.content.bundle === authority.bundle.digest && metadataMatches(secret, metadata);
     return isCurrent ? { step: 'keep' } : { step: 'update', metadata };
@@ -131,14 +140,14 @@ function neededStep(input: Parameters<typeof reasonToIssue>[0]): SecretStep {
   };
 }
 
-function keptMarks(input: Parameters<typeof reasonToIssue>[0], secret: SecretRecord) {
+function keptMarks(input: SecretInput, secret: SecretRecord) {
   // No reason to issue means that the present token is handled, or there is none; then what is noted stays.
   const rotateToken = input.certificate.rotateToken ?? secret.annotations[annotations.rotate];
   return { revision: Math.max(1, revisionOf(input)), ...(rotateToken === undefined ? {} : { rotateToken }) };
 }
 
 /** How often the role has been issued so far, as the Secret says, or status should the Secret be gone. */
-function revisionOf({ certificate, role }: Parameters<typeof reasonToIssue>[0]): number {
+function revisionOf({ certificate, role }: SecretInput): number {
   const noted = Number(role.secret?.annotations[annotations.revision] ?? 0);
   const known = certificate.status.secrets?.find((entry) => entry.role === role.role)?.revision ?? 0;
   return Math.max(Number.isSafeInteger(noted) && noted > 0 ? noted : 0, known);

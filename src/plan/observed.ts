@@ -44,15 +44,19 @@ export type AuthorityView =
   | { readonly state: 'missing' }
   /** It exists, and its root has not been looked at yet. */
   | { readonly state: 'unknown' }
-  | { readonly state: 'notReady'; readonly reason: string; readonly message: string }
+  | ({ readonly state: 'notReady'; readonly reason: string; readonly message: string } & AuthorityDomains)
   | ({ readonly state: 'ready' } & ReadyAuthority);
 
-/** An authority that signs: its active root, and all that are trusted. */
-export interface ReadyAuthority {
-  readonly root: Certificate;
-  readonly bundle: TrustBundle;
+/** What names under an authority end with. */
+export interface AuthorityDomains {
   readonly trustDomain: string;
   readonly clusterDomain: string;
+}
+
+/** An authority that signs: its active root, and all that are trusted. */
+export interface ReadyAuthority extends AuthorityDomains {
+  readonly root: Certificate;
+  readonly bundle: TrustBundle;
 }
 
 /** One role of a resource: its Secret as it is, and who else lays claim to the Secret's name. */

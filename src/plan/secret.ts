@@ -17,7 +17,8 @@ export type IssueReason =
 /** What a role's Secret is judged against. */
 export interface SecretInput {
   readonly certificate: CertificateRecord;
-  readonly authority: ReadyAuthority;
+  /** Absent while the authority's root is bad; then only what the leaf says of itself is judged. */
+  readonly authority?: ReadyAuthority;
   readonly request: LeafRequest;
   readonly role: ObservedRole;
   readonly now: Date;
@@ -36,6 +37,9 @@ type Finding = { readonly reason: IssueReason; readonly message: string } | unde
 export function reasonToIssue(input: SecretInput): Finding {
   const { secret } = input.role;
   if (secret === undefined) return { reason: 'SecretMissing', message: 'the Secret does not exist' };
+  if (!secret.writable) {
+    return { reason: 'SecretCorrupted', message: 'the Secret is immutable, or not of type kubernetes.io/tls' };
+  }
   if ('problem' in secret.content) return { reason: 'SecretCorrupted', message: secret.content.problem };
   const leafInput: LeafInput = { ...input, secret, leaf: secret.content.leaf };
   for (const claim of claims) {
@@ -57,7 +61,7 @@ const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
 ];
 
 function rootIsNotTrusted({ leaf, authority }: LeafInput): Finding {
-  return authority.bundle.roots.some(({ fingerprint }) => fingerprint === leaf.root)
+  return authority === undefined || authority.bundle.roots.some(({ fingerprint }) => fingerprint === leaf.root)
     ? undefined
     : { reason: 'RootNotTrusted', message: 'no trusted root of the authority has signed the certificate' };
 }
@@ -80,6 +84,7 @@ function keyDiffers({ leaf, request }: LeafInput): Finding {
  * backdating cut to the root's beginning.
  */
 function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
+  if (authority === undefined) return undefined;
   const issuer = authority.bundle.roots.find(({ fingerprint }) => fingerprint === leaf.root);
   const actualMs = leaf.notAfter.getTime() - leaf.notBefore.getTime();
   const longestMs = Math.floor(request.profile.durationMs / 1000) * 1000 + backdateMs;
@@ -120,6 +125,7 @@ function renewalIsDue({ leaf, now, certificate, role, ...input }: LeafInput): Fi
  * would only wear out the API server.
  */
 const renewalGains = (leaf: LeafRecord, input: Pick<SecretInput, 'authority' | 'request'>, now: Date): boolean => {
+  if (input.authority === undefined) return true;
   const nextEndMs = Math.min(input.authority.root.notAfter.getTime(), now.getTime() + input.request.profile.durationMs);
   return nextEndMs - leaf.notAfter.getTime() >= minimumGainMs;
 };
