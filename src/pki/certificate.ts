@@ -1,5 +1,5 @@
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
-import { type Element, expectTag, readAll, readElement, readOid, readOnly, tags } from './der.ts';
+import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { oids } from './oid.ts';
 import { parsePem } from './pem.ts';
@@ -39,9 +39,12 @@ export interface Certificate {
 /** SHA-256 of bytes in lower-case hex, the form of every fingerprint. */
 export const sha256Hex = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The distinguished name as one line, most significant attribute last, for people to read. */
-export const subjectText = (certificate: Certificate): string =>
-  new X509Certificate(certificate.der).subject.split('\n').join(', ');
+/** The distinguished name as one line, most significant attribute last, for people to read; empty for an empty name. */
+export function subjectText(certificate: Certificate): string {
+  // Node.js has no text for an empty name, against its types.
+  const { subject } = new X509Certificate(certificate.der) as { subject?: string };
+  return (subject ?? '').split('\n').join(', ');
+}
 
 /** True when the certificate carries its own name as issuer and its own key verifies it. */
 export const isSelfSigned = (certificate: Certificate): boolean =>
@@ -174,7 +177,8 @@ function readBasicConstraints(value: Buffer): NonNullable<Certificate['basicCons
 }
 
 function readNamedBits(value: Buffer): Set<number> {
-  const { content } = readElement(value).element;
+  const { content } = readOnly(value, tags.bitString);
+  if (content.length === 0) throw new PkiError('MalformedDer', 'a bit string needs the count of its unused bits');
   const bits = new Set<number>();
   for (let bit = 0; bit < (content.length - 1) * 8; bit += 1) {
     if (((content[1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits.add(bit);

@@ -151,7 +151,8 @@ export function expectTag(element: Element | undefined, tag: number): Element {
 }
 
 /**
- * Dotted form of an OBJECT IDENTIFIER's contents. Arcs above 2^31 are refused, nothing in X.509 has one.
+ * Dotted form of an OBJECT IDENTIFIER's contents. Arcs above 2^31 are refused, nothing in X.509 has one, and so is a
+ * second spelling of an arc (X.690 8.19.2).
  * @throws PkiError MalformedDer
  */
 export function readOid(element: Element | undefined): string {
@@ -160,6 +161,7 @@ export function readOid(element: Element | undefined): string {
   let arc = 0;
   for (const [index, octet] of content.entries()) {
     if (arc >= 2 ** 24) throw new PkiError('MalformedDer', 'oversized object identifier');
+    if (arc === 0 && octet === 0x80) throw new PkiError('MalformedDer', 'an arc is not minimal');
     arc = arc * 128 + (octet & 0x7f);
     if (octet < 0x80) {
       arcs.push(arc);

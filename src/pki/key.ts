@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
+import { expectTag, readAll, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { oids } from './oid.ts';
 import { encodePem, type PemBlock, parsePem } from './pem.ts';
@@ -91,9 +92,14 @@ export function parsePrivateKey(pem: string): { key: KeyObject; encoding: KeyEnc
   return { key: parseKeyBlock(block, encoding), encoding };
 }
 
+/** What follows the version in each encoding: the algorithm, the modulus, or the key itself. */
+const secondTags: Record<KeyEncoding, number> = { PKCS8: tags.sequence, PKCS1: tags.integer, SEC1: tags.octetString };
+
 function parseKeyBlock(block: PemBlock, encoding: KeyEncoding): KeyObject {
   const type = ({ PKCS8: 'pkcs8', PKCS1: 'pkcs1', SEC1: 'sec1' } as const)[encoding];
   try {
+    // Node.js takes any encoding for any other, and other programs do not.
+    expectTag(readAll(readOnly(block.der, tags.sequence).content)[1], secondTags[encoding]);
     return createPrivateKey({ key: block.der, format: 'der', type });
   } catch {
     // No cause: OpenSSL's errors are about the bytes, and the bytes are key material.

@@ -1,10 +1,11 @@
-import { type Element, readAll, readElement, readOnly, tags } from './der.ts';
+import { expectTag, readAll, readElement, readOnly, tags } from './der.ts';
+import { PkiError } from './error.ts';
 import { encodeIpAddress, encodeSubject, generalNameTags, type Subject, type SubjectAltNames } from './name.ts';
 
-/** A constraint of one name type, as its GeneralName tag number and its base octets. */
+/** A constraint of one name type: its GeneralName tag number and its base octets, which are absent when it is odd. */
 interface Subtree {
   readonly type: number;
-  readonly base: Buffer;
+  readonly base?: Buffer;
 }
 
 /** The names of a request, each with its GeneralName type and the octets that constraints are compared with. */
@@ -26,18 +27,35 @@ export function namesOutsideConstraints(constraints: Buffer, names: SubjectAltNa
     .filter((name) => {
       const allowed = permitted?.filter(({ type }) => type === name.type) ?? [];
       const denied = excluded?.filter(({ type }) => type === name.type) ?? [];
-      const isDenied = denied.some(({ base }) => covers(name, base) !== false);
+      const isDenied = denied.some(({ base }) => covers(name, base) !== false || wildcardReaches(name, base));
       return isDenied || (allowed.length > 0 && !allowed.some(({ base }) => covers(name, base) === true));
     })
     .map(({ text }) => text);
 }
 
+/** Whether a NameConstraints extension has the form it needs for any verdict. Never throws. */
+export function constraintsAreReadable(constraints: Buffer): boolean {
+  return ifReadable(() => [0xa0, 0xa1].map((tag) => readSubtrees(constraints, tag))) !== undefined;
+}
+
 function readSubtrees(constraints: Buffer, tag: number): Subtree[] {
   const list = readAll(readOnly(constraints, tags.sequence).content).find((element) => element.tag === tag);
   return readAll(list?.content ?? Buffer.alloc(0)).map((subtree) => {
-    const base: Element = readElement(subtree.content).element;
-    return { type: base.tag & 0x1f, base: base.content };
+    const { element, rest } = readElement(expectTag(subtree, tags.sequence).content);
+    const type = element.tag & 0x1f;
+    // Distances, which RFC 5280 rules out and nobody knows how to apply.
+    return rest.length > 0 ? { type } : { type, base: element.content };
   });
+}
+
+/** The result; undefined when octets of the root turn out not to be what they should. */
+function ifReadable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof PkiError) return undefined;
+    throw error;
+  }
 }
 
 function constrainedNames(names: SubjectAltNames, subject: Buffer): ConstrainedName[] {
@@ -55,7 +73,8 @@ function constrainedNames(names: SubjectAltNames, subject: Buffer): ConstrainedN
 }
 
 /** Whether a name lies within a subtree; undefined when that cannot be told. */
-function covers({ type, octets }: ConstrainedName, base: Buffer): boolean | undefined {
+function covers({ type, octets }: ConstrainedName, base: Buffer | undefined): boolean | undefined {
+  if (base === undefined) return undefined;
   const name = octets.toString('latin1').toLowerCase();
   const constraint = base.toString('latin1').toLowerCase();
   switch (type) {
@@ -74,7 +93,7 @@ function covers({ type, octets }: ConstrainedName, base: Buffer): boolean | unde
     case generalNameTags.ip:
       return isWithinNetwork(octets, base);
     case generalNameTags.directory:
-      return startsWithNames(octets, base);
+      return ifReadable(() => startsWithNames(octets, base));
     default:
       return undefined;
   }
@@ -83,6 +102,12 @@ function covers({ type, octets }: ConstrainedName, base: Buffer): boolean | unde
 /** "Any DNS name that can be constructed by adding zero or more labels to the left"; a wildcard label is a label. */
 const isWithinDomain = (name: string, domain: string): boolean =>
   domain === '' || (domain.startsWith('.') ? name.endsWith(domain) : name === domain || name.endsWith(`.${domain}`));
+
+/** A wildcard stands for names below it, too, of which one may be excluded (compare Go's CVE-2025-61727). */
+const wildcardReaches = ({ type, text }: ConstrainedName, base: Buffer | undefined): boolean =>
+  type === generalNameTags.dns &&
+  text.startsWith('*.') &&
+  base?.toString('latin1').toLowerCase().endsWith(text.slice(1).toLowerCase()) === true;
 
 function isWithinNetwork(address: Buffer, network: Buffer): boolean | undefined {
   if (network.length !== 8 && network.length !== 32) return undefined;

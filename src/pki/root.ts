@@ -1,7 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import { type Certificate, isSelfSigned, keyUsageBits, parseCertificates } from './certificate.ts';
+import { readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { describeKey, parsePrivateKey, publicKeyDer, signatureAlgorithm } from './key.ts';
+import { constraintsAreReadable } from './name-constraints.ts';
 import { oids } from './oid.ts';
 
 /** A root with its private key, found fit to sign. Node.js prints and serialises a KeyObject without its material. */
@@ -103,6 +105,19 @@ const certificateClaims: ReadonlyArray<[RootProblem, (certificate: Certificate, 
         : `the root is signed with algorithm ${signatureOid}; use SHA-256 or stronger with ECDSA, RSA or Ed25519`,
   ],
   ['RootWeakKey', ({ publicKey }) => keyIsWeak(publicKey)],
+  [
+    // RFC 5280 4.1.2.4: an issuer has a name, and strict verifiers insist on it.
+    'RootMalformed',
+    ({ subject }) =>
+      readOnly(subject, tags.sequence).content.length > 0 ? undefined : 'the subject of the root is empty',
+  ],
+  [
+    'RootMalformed',
+    ({ nameConstraints }) =>
+      nameConstraints === undefined || constraintsAreReadable(nameConstraints)
+        ? undefined
+        : 'the name constraints of the root cannot be read',
+  ],
   [
     'RootNotSelfSigned',
     (certificate) =>
