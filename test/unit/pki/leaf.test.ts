@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { createPublicKey, randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { encode, encoded, explicit, readAll, readOnly, sequence, tags } from '../../../src/pki/der.ts';
+import {
+  encodeCertificates,
+  encodedLeafProfile,
+  encodePrivateKey,
+  leafRecord,
+  type PkiErrorCode,
+  parseCertificates,
+  prepareLeaf,
+  profileDigest,
+  readLeaf,
+} from '../../../src/pki/index.ts';
+import { encodePem } from '../../../src/pki/pem.ts';
+import { encodedRoot, hours, now, privateKey, root } from '../../support/fixtures.ts';
+import { onlyPkiErrors, throwsCode } from './expect.ts';
+import { openssl, opensslRoot } from './openssl.ts';
+
+const signer = root();
+const key = privateKey();
+const profile = {
+  role: 'peer',
+  subject: { commonName: 'payments' },
+  names: {
+    dnsNames: ['payments.shop.svc'],
+    ipAddresses: ['10.0.0.1'],
+    uris: ['spiffe://cluster.local/ns/shop/sa/a'],
+    emailAddresses: [],
+    otherNames: [],
+  },
+  durationMs: hours(24),
+} as const;
+
+const issue = (by = signer) =>
+  prepareLeaf(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) }).sign();
+const leaf = issue();
+const crt = encodeCertificates([leaf]);
+const keyPem = encodePrivateKey(key, 'PKCS8');
+const roots = [root().certificate, signer.certificate];
+
+describe('the key pair of a Secret', () => {
+  test('is remembered by what was issued', () => {
+    assert.deepEqual(readLeaf(crt, keyPem, roots), {
+      fingerprint: leaf.fingerprint,
+      serialNumber: leaf.serialNumber,
+      notBefore: leaf.notBefore,
+      notAfter: leaf.notAfter,
+      profile: profileDigest(encodedLeafProfile(profile, 'ECDSA-256')),
+      keyKind: 'ECDSA-256',
+      keyEncoding: 'PKCS8',
+      authorityKeyId: signer.certificate.subjectKeyId,
+      root: signer.certificate.fingerprint,
+    });
+  });
+
+  test('has the fingerprint and the serial number that openssl reads', () => {
+    const [fingerprint, serial] = openssl(['x509', '-noout', '-fingerprint', '-sha256', '-serial'], crt)
+      .trim()
+      .split('\n');
+    assert.equal(fingerprint?.replaceAll(':', '').toLowerCase(), `sha256 fingerprint=${leaf.fingerprint}`);
+    assert.equal(serial?.toLowerCase(), `serial=${leaf.serialNumber}`);
+  });
+
+  test('has no root when none of those that are known has signed it', () => {
+    assert.equal(readLeaf(crt, keyPem, []).root, undefined);
+    assert.equal(readLeaf(crt, keyPem, [root().certificate]).root, undefined);
+  });
+
+  test('has the root that verifies it, not one that only claims its key identifier', () => {
+    const impostor = { ...root().certificate, subjectKeyId: signer.certificate.subjectKeyId ?? '' };
+    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, signer.certificate.fingerprint);
+    assert.equal(readLeaf(crt, keyPem, [impostor]).root, undefined);
+  });
+
+  test('has the root that verifies it, not one of its name with another key', () => {
+    const impostor = { ...root().certificate, subject: signer.certificate.subject };
+    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, signer.certificate.fingerprint);
+  });
+
+  test('keeps nothing of the key and no octets of the certificate', () => {
+    const kept = JSON.stringify(leafRecord(leaf, key, 'PKCS8', roots));
+    assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
+  });
+
+  const encrypted = openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], keyPem);
+  const bad: [title: string, crt: string, key: string, code: PkiErrorCode][] = [
+    ['when the key belongs to another certificate', crt, encodePrivateKey(privateKey(), 'PKCS8'), 'VerificationFailed'],
+    [
+      'when the key is of another kind',
+      crt,
+      encodePrivateKey(privateKey({ algorithm: 'Ed25519' }), 'PKCS8'),
+      'VerificationFailed',
+    ],
+    ['when there is no certificate', '', keyPem, 'MalformedCertificate'],
+    ['when there is no key', crt, '', 'MalformedKey'],
+    ['when there are two certificates', crt + encodeCertificates([issue()]), keyPem, 'MalformedCertificate'],
+    ['when the root stands behind the leaf', crt + encodedRoot(signer).crt, keyPem, 'MalformedCertificate'],
+    ['when text stands before the certificate', `hello\n${crt}`, keyPem, 'MalformedPem'],
+    ['when text stands behind the certificate', `${crt}hello`, keyPem, 'MalformedPem'],
+    ['when the lines of the certificate are broken elsewhere', crt.replace('\n', '\r\n'), keyPem, 'MalformedPem'],
+    ['when the last line end is gone', crt.trimEnd(), keyPem, 'MalformedPem'],
+    ['when a letter of the certificate was lost', crt.slice(0, 200) + crt.slice(201), keyPem, 'MalformedCertificate'],
+    ['when the certificate is cut off', crt.slice(0, 100), keyPem, 'MalformedPem'],
+    ['when key and certificate are swapped', keyPem, crt, 'MalformedPem'],
+    [
+      'when the certificate is garbage',
+      '-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n',
+      keyPem,
+      'MalformedCertificate',
+    ],
+    ['when the key is encrypted', crt, encrypted, 'EncryptedKey'],
+    ['when there are two keys', crt, keyPem + keyPem, 'MalformedKey'],
+    ['when there is a megabyte and more', crt + '\n'.repeat(1024 * 1024), keyPem, 'TooLarge'],
+  ];
+  for (const [title, crt, key, code] of bad) {
+    test(`is refused ${title}`, () => throwsCode(code, () => readLeaf(crt, key, roots)));
+  }
+});
+
+describe('a certificate', () => {
+  /** A self-signed certificate with these extensions, as openssl writes them. */
+  const parse = (extensions: readonly string[]) => parseCertificates(opensslRoot({ extensions }).crt);
+
+  const unreadable: [title: string, extensions: readonly string[]][] = [
+    ['with basic constraints that are no sequence', ['basicConstraints = DER:05:00']],
+    ['with a path length of five octets', ['basicConstraints = DER:30:0a:01:01:ff:02:05:01:00:00:00:00']],
+    ['with key usage that is no bit string', ['keyUsage = DER:05:00']],
+    ['with key usage of no octets', ['keyUsage = DER:03:00']],
+    ['with extended key usage that is cut off', ['extendedKeyUsage = DER:30:05:06']],
+    ['with a usage that is spelt in a second way', ['extendedKeyUsage = DER:30:06:06:04:55:1d:80:25']],
+    ['with octets behind a key identifier', ['subjectKeyIdentifier = DER:04:01:aa:00']],
+  ];
+  for (const [title, extensions] of unreadable) {
+    test(`is unreadable ${title}`, () => throwsCode('MalformedCertificate', () => parse(extensions)));
+  }
+
+  test('is unreadable with an extension twice, of which nobody knows which one counts', () => {
+    const [tbs, ...signature] = readAll(readOnly(leaf.der, tags.sequence).content).map(({ der }) => der);
+    const fields = readAll(readOnly(tbs ?? Buffer.alloc(0), tags.sequence).content);
+    const list = readAll(readOnly(fields.at(-1)?.content ?? Buffer.alloc(0), tags.sequence).content);
+    const [first] = list;
+    assert.ok(first !== undefined);
+    const extensions = explicit(3, sequence(...[...list, first].map(({ der }) => encoded(der))));
+    const changed = sequence(...fields.slice(0, -1).map(({ der }) => encoded(der)), extensions);
+    const der = encode(sequence(changed, ...signature.map(encoded)));
+    throwsCode('MalformedCertificate', () => parseCertificates(encodePem('CERTIFICATE', der)), /appears twice/);
+  });
+
+  test('is unreadable with octets behind it', () => {
+    const pem = encodePem('CERTIFICATE', Buffer.concat([leaf.der, Buffer.of(0)]));
+    throwsCode('MalformedCertificate', () => parseCertificates(pem));
+  });
+
+  test('says what is in its extensions', () => {
+    const [certificate] = parse([
+      'basicConstraints = critical, CA:TRUE, pathlen:3',
+      'keyUsage = digitalSignature, keyCertSign, decipherOnly',
+      'extendedKeyUsage = serverAuth, 1.2.3.4',
+      '1.2.3.5 = critical, ASN1:NULL',
+      '1.2.3.6 = ASN1:NULL',
+    ]);
+    assert.deepEqual(certificate?.basicConstraints, { ca: true, pathLength: 3 });
+    assert.deepEqual([...(certificate.keyUsage ?? [])], [0, 5, 8]);
+    assert.deepEqual(certificate.extendedKeyUsage, ['1.3.6.1.5.5.7.3.1', '1.2.3.4']);
+    assert.deepEqual(certificate.unknownCritical, ['1.2.3.5']);
+  });
+
+  test('is not read from the first octets of another form', () => {
+    for (const der of [Buffer.alloc(0), Buffer.from(crt), Buffer.alloc(100, 0x30)]) {
+      const pem = encodePem('CERTIFICATE', der);
+      assert.throws(() => parseCertificates(pem));
+      onlyPkiErrors(() => parseCertificates(pem));
+    }
+  });
+});

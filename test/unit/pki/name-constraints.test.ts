@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { createPublicKey, randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
+import {
+  encodeCertificates,
+  inspectRoot,
+  issueRoot,
+  namesOutsideConstraints,
+  parseCertificates,
+  prepareLeaf,
+  type SigningRoot,
+  type Subject,
+  type SubjectAltNames,
+} from '../../../src/pki/index.ts';
+import { days, hours, now, privateKey } from '../../support/fixtures.ts';
+import { throwsCode } from './expect.ts';
+import { goodRoot, opensslRefusal, opensslRoot } from './openssl.ts';
+
+const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const key = privateKey();
+const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
+/** Roots made by openssl are valid from the present on. */
+const present = new Date(Date.now() + 2000);
+
+/** The extension as openssl writes it. The section is for the distinguished name of dirName. */
+function constrainedRoot(constraints: string, section: readonly string[] = []): SigningRoot & { pem: string } {
+  const extensions = [...goodRoot, `nameConstraints = critical, ${constraints}`, ...section];
+  const { crt } = opensslRoot({ keyPem, extensions });
+  const [certificate] = parseCertificates(crt);
+  assert.ok(certificate !== undefined);
+  return { certificate, key, pem: crt };
+}
+
+/** A root of the same name and key without constraints: its leaves are what an unconstrained issuer would have signed. */
+function unconstrained({ certificate }: SigningRoot): SigningRoot {
+  const { nameConstraints: _, ...plain } = certificate;
+  return { certificate: plain, key };
+}
+
+type Asked = Partial<SubjectAltNames>;
+type AskedText = Omit<Asked, 'otherNames'>;
+
+const dns = (name: string): AskedText => ({ dnsNames: [name] });
+const ip = (address: string): AskedText => ({ ipAddresses: [address] });
+const uri = (text: string): AskedText => ({ uris: [text] });
+const email = (address: string): AskedText => ({ emailAddresses: [address] });
+
+/** Constraint and name, and whether both openssl and we let the root certify it. */
+const verdicts: [constraints: string, asked: AskedText, allowed: boolean][] = [
+  ['permitted;DNS:shop.svc', dns('shop.svc'), true],
+  ['permitted;DNS:shop.svc', dns('a.shop.svc'), true],
+  ['permitted;DNS:shop.svc', dns('a.b.shop.svc'), true],
+  ['permitted;DNS:SHOP.svc', dns('a.shop.svc'), true],
+  ['permitted;DNS:shop.svc', dns('*.shop.svc'), true],
+  ['permitted;DNS:shop.svc', dns('webshop.svc'), false],
+  ['permitted;DNS:shop.svc', dns('shop.svc.cluster.local'), false],
+  ['permitted;DNS:shop.svc', dns('svc'), false],
+  ['permitted;DNS:.shop.svc', dns('a.shop.svc'), true],
+  ['permitted;DNS:.shop.svc', dns('shop.svc'), false],
+  ['permitted;DNS:a.svc,permitted;DNS:b.svc', dns('x.b.svc'), true],
+  ['permitted;DNS:a.svc,permitted;DNS:b.svc', dns('x.c.svc'), false],
+  ['permitted;DNS:shop.svc', ip('10.0.0.1'), true],
+  ['excluded;DNS:shop.svc', dns('a.shop.svc'), false],
+  ['excluded;DNS:shop.svc', dns('webshop.svc'), true],
+  ['excluded;DNS:shop.svc', dns('a.other.svc'), true],
+  ['permitted;DNS:svc,excluded;DNS:shop.svc', dns('a.shop.svc'), false],
+  ['permitted;DNS:svc,excluded;DNS:shop.svc', dns('a.other.svc'), true],
+  ['permitted;IP:10.0.0.0/255.0.0.0', ip('10.255.0.1'), true],
+  ['permitted;IP:10.0.0.0/255.0.0.0', ip('11.0.0.1'), false],
+  ['permitted;IP:10.0.0.0/255.0.0.0', ip('2001:db8::1'), false],
+  ['permitted;IP:2001:db8::/ffff:ffff::', ip('2001:db8:1::1'), true],
+  ['permitted;IP:2001:db8::/ffff:ffff::', ip('2001:db9::1'), false],
+  ['excluded;IP:10.1.0.0/255.255.0.0', ip('10.1.2.3'), false],
+  ['excluded;IP:10.1.0.0/255.255.0.0', ip('10.2.2.3'), true],
+  ['excluded;IP:0.0.0.0/0.0.0.0', ip('192.0.2.1'), false],
+  ['permitted;email:example.com', email('a@example.com'), true],
+  ['permitted;email:example.com', email('a@sub.example.com'), false],
+  ['permitted;email:.example.com', email('a@sub.example.com'), true],
+  ['permitted;email:.example.com', email('a@example.com'), false],
+  ['permitted;email:a@example.com', email('a@example.com'), true],
+  ['permitted;email:a@example.com', email('b@example.com'), false],
+  ['permitted;email:a@example.com', email('A@example.com'), false],
+  ['excluded;email:example.com', email('a@example.com'), false],
+  ['excluded;email:example.com', email('a@example.org'), true],
+  ['permitted;URI:example.org', uri('spiffe://example.org/ns/shop'), true],
+  ['permitted;URI:example.org', uri('https://a.example.org/x'), false],
+  ['permitted;URI:.example.org', uri('https://a.example.org/x'), true],
+  ['permitted;URI:.example.org', uri('https://example.org/x'), false],
+  ['permitted;URI:example.org', uri('https://example.org:8443/x'), true],
+  ['permitted;URI:example.org', uri('https://example.org.evil.test/x'), false],
+  ['permitted;URI:example.org', uri('https://evil.test/example.org'), false],
+  ['excluded;URI:example.org', uri('spiffe://example.org/ns/shop'), false],
+  ['excluded;URI:example.org', uri('spiffe://example.com/ns/shop'), true],
+];
+
+describe('a root with name constraints', () => {
+  for (const [constraints, asked, allowed] of verdicts) {
+    const name = Object.values(asked).flat().join();
+    test(`${constraints} ${allowed ? 'certifies' : 'does not certify'} ${name}, and openssl agrees`, () => {
+      const issuer = constrainedRoot(constraints);
+      const names = { ...none, ...asked };
+      const profile = { role: 'server', subject: {}, names, durationMs: hours(1) } as const;
+      const context = { now: present, serialSeed: randomBytes(20) };
+      const leaf = prepareLeaf(profile, createPublicKey(privateKey()), unconstrained(issuer), context).sign();
+      const refusal = opensslRefusal(encodeCertificates([leaf]), issuer.pem, 'sslserver', present);
+      if (allowed) assert.equal(refusal, undefined);
+      else assert.match(refusal ?? '', /permitted subtree violation|excluded subtree violation/);
+
+      const outside = namesOutsideConstraints(issuer.certificate.nameConstraints ?? Buffer.alloc(0), names, {});
+      assert.deepEqual(outside, allowed ? [] : [name]);
+      const prepare = () => prepareLeaf(profile, createPublicKey(privateKey()), issuer, context);
+      if (allowed) prepare().sign();
+      else throwsCode('IssuerRefuses', prepare, new RegExp(RegExp.escape(name)));
+    });
+  }
+
+  const org = { organizations: ['Org'] };
+  const section = ['[org]', 'O = Org', '[unit]', 'O = Org', 'OU = Unit'];
+  const subjects: [constraints: string, subject: Subject, allowed: boolean][] = [
+    ['permitted;dirName:org', org, true],
+    ['permitted;dirName:org', { ...org, commonName: 'a' }, true],
+    ['permitted;dirName:org', { organizations: ['Other'], commonName: 'a' }, false],
+    ['permitted;dirName:org', { commonName: 'a' }, false],
+    ['permitted;dirName:org', {}, true],
+    ['permitted;dirName:unit', { ...org, organizationalUnits: ['Unit'], commonName: 'a' }, true],
+    ['permitted;dirName:unit', { ...org, commonName: 'a' }, false],
+    ['excluded;dirName:org', { ...org, commonName: 'a' }, false],
+    ['excluded;dirName:org', { organizations: ['Other'] }, true],
+  ];
+  for (const [constraints, subject, allowed] of subjects) {
+    test(`${constraints} ${allowed ? 'certifies' : 'does not certify'} the subject ${JSON.stringify(subject)}`, () => {
+      const { certificate } = constrainedRoot(constraints, section);
+      const outside = namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), none, subject);
+      assert.deepEqual(outside, allowed ? [] : ['the subject']);
+    });
+  }
+
+  const doubts: [title: string, constraints: string, asked: Asked][] = [
+    ['a wildcard that stands for an excluded name', 'excluded;DNS:a.shop.svc', dns('*.shop.svc')],
+    ['a URI without a host', 'permitted;URI:example.org', uri('urn:uuid:1')],
+    ['a URI without a host, where one is excluded', 'excluded;URI:example.org', uri('urn:uuid:1')],
+    [
+      'any otherName, where its kind is permitted',
+      'permitted;otherName:1.2.3.4;UTF8:a',
+      { otherNames: [{ oid: '1.2.3.4', utf8Value: 'a' }] },
+    ],
+  ];
+  for (const [title, constraints, asked] of doubts) {
+    test(`does not certify what verifiers may refuse: ${title}`, () => {
+      const { certificate } = constrainedRoot(constraints);
+      const names = { ...none, ...asked };
+      assert.equal(namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), names, {}).length, 1);
+    });
+  }
+
+  test('names every name that is outside, and no other', () => {
+    const { certificate } = constrainedRoot('permitted;DNS:shop.svc,permitted;IP:10.0.0.0/255.0.0.0');
+    const names = { ...none, dnsNames: ['a.shop.svc', 'a', 'b'], ipAddresses: ['10.0.0.1', '::1'], uris: ['urn:a'] };
+    assert.deepEqual(namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), names, {}), [
+      'a',
+      'b',
+      '::1',
+    ]);
+  });
+});
+
+describe('constraints that cannot be read', () => {
+  const malformed: [title: string, der: string][] = [
+    ['that are no sequence', '05:00'],
+    ['that are cut off', '30:05:a0:00'],
+    ['with a subtree that is cut off', '30:06:a0:04:30:82:01:00'],
+    ['with an empty subtree', '30:04:a0:02:30:00'],
+  ];
+  for (const [title, der] of malformed) {
+    test(`${title} keep a root from signing`, () => {
+      const { crt } = opensslRoot({ keyPem, extensions: [...goodRoot, `nameConstraints = critical, DER:${der}`] });
+      const inspection = inspectRoot(crt, keyPem, present);
+      assert.deepEqual('reason' in inspection && inspection.reason, 'RootMalformed');
+    });
+  }
+
+  const unknown: [title: string, der: string, asked: Asked][] = [
+    ['a network of odd length', '30:0a:a0:08:30:06:87:04:0a:00:00:00', ip('10.0.0.0')],
+    ['a directory name that is none', '30:08:a0:06:30:04:a4:02:05:00', {}],
+    ['a minimum distance, which RFC 5280 rules out', '30:0a:a0:08:30:06:82:01:61:80:01:01', dns('a')],
+  ];
+  for (const [title, der, asked] of unknown) {
+    test(`${title} lets the root certify no name of that kind`, () => {
+      const constraints = Buffer.from(der.replaceAll(':', ''), 'hex');
+      assert.equal(namesOutsideConstraints(constraints, { ...none, ...asked }, { commonName: 'x' }).length, 1);
+    });
+  }
+});
+
+test('a root of our own has no name constraints, which some verifiers do not know', () => {
+  const context = { now, serialSeed: randomBytes(20) };
+  assert.equal(
+    issueRoot({ subject: { commonName: 'a' }, durationMs: days(1) }, key, context).nameConstraints,
+    undefined,
+  );
+});
