@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Agent, type Dispatcher, request } from 'undici';
+
+import type { TestCluster } from '../cluster.ts';
+
+/** What every object of the API server has. */
+export interface Stored {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+}
+
+/** core/v1 Secret. `data` is base64. */
+export interface Secret extends Stored {
+  readonly type: string;
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** One line of a watch. */
+export interface WatchEvent<T> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: T;
+}
+
+/**
+ * The API server as its administrator sees it, straight over HTTPS with connections kept open: what is stored, byte for
+ * byte, and cheap to poll. What is no success throws an Error with the HTTP status and the server's message.
+ */
+export interface Api {
+  get<T = Stored>(path: string): Promise<T>;
+  /** Undefined when there is none. */
+  find<T = Stored>(path: string): Promise<T | undefined>;
+  list<T = Stored>(path: string): Promise<readonly T[]>;
+  create<T = Stored>(path: string, object: object): Promise<T>;
+  /** JSON merge patch (RFC 7386). */
+  patch<T = Stored>(path: string, patch: object): Promise<T>;
+  delete(path: string): Promise<void>;
+  /** Calls back for every event of a collection, from what is there now. Throws when the watch ends before `close`. */
+  watch<T = Stored>(path: string, onEvent: (event: WatchEvent<T>) => void): Promise<void>;
+  /** Ends its watches and connections. */
+  close(): Promise<void>;
+}
+
+const own = '/apis/mtls-operator.io/v1alpha1';
+const under = (collection: string, name: string): string => (name === '' ? collection : `${collection}/${name}`);
+
+/** Paths of what tests work with; without a name, of the collection. */
+export const paths = {
+  secrets: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/secrets`, name),
+  certificates: (namespace: string, name = '') => under(`${own}/namespaces/${namespace}/mtlscertificates`, name),
+  authorities: (name = '') => under(`${own}/mtlsauthorities`, name),
+  events: '/apis/events.k8s.io/v1/events',
+  lease: '/apis/coordination.k8s.io/v1/namespaces/mtls-operator/leases/mtls-operator',
+} as const;
+
+/** Opens the API server of a cluster. */
+export function openApi(cluster: TestCluster): Api {
+  const { server, ca, token } = readKubeconfig(cluster.kubeconfig);
+  const dispatcher = new Agent({ connect: { ca } });
+  const closing = new AbortController();
+
+  async function send(method: Dispatcher.HttpMethod, path: string, body?: object): Promise<Dispatcher.ResponseData> {
+    const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+    const headers = { authorization: `Bearer ${token}`, accept: 'application/json', 'content-type': type };
+    const text = body === undefined ? null : JSON.stringify(body);
+    return request(`${server}${path}`, { dispatcher, method, headers, body: text, bodyTimeout: 0, signal: closing.signal });
+  }
+
+  async function read<T>(method: Dispatcher.HttpMethod, path: string, body?: object): Promise<T> {
+    const reply = await send(method, path, body);
+    const answer: unknown = await reply.body.json();
+    if (reply.statusCode < 300) return answer as T;
+    throw refusal(method, path, reply.statusCode, answer);
+  }
+
+  return {
+    get: (path) => read('GET', path),
+    async find<T>(path: string) {
+      const reply = await send('GET', path);
+      const answer: unknown = await reply.body.json();
+      if (reply.statusCode === 404) return undefined;
+      if (reply.statusCode !== 200) throw refusal('GET', path, reply.statusCode, answer);
+      return answer as T;
+    },
+    list: async <T>(path: string) => (await read<{ items: T[] }>('GET', path)).items,
+    create: (path, object) => read('POST', path, object),
+    patch: (path, patch) => read('PATCH', path, patch),
+    async delete(path) {
+      await read('DELETE', path);
+    },
+    async watch<T>(path: string, onEvent: (event: WatchEvent<T>) => void) {
+      try {
+        const { body } = await send('GET', `${path}?watch=1`);
+        for await (const line of createInterface({ input: body })) onEvent(JSON.parse(line) as WatchEvent<T>);
+      } catch (error) {
+        if (!closing.signal.aborted) throw error;
+      }
+      if (!closing.signal.aborted) throw new Error(`the watch of ${path} ended`);
+    },
+    async close() {
+      closing.abort();
+      await dispatcher.destroy();
+    },
+  };
+}
+
+function refusal(method: string, path: string, status: number, answer: unknown): Error {
+  return new Error(`${method} ${path}: ${status} ${(answer as { message?: string }).message ?? ''}`);
+}
+
+function readKubeconfig(path: string): { server: string; ca: string; token: string } {
+  const { clusters, users } = JSON.parse(readFileSync(path, 'utf8')) as {
+    clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
+    users: { user: { token: string } }[];
+  };
+  const { server, 'certificate-authority-data': ca } = clusters[0]!.cluster;
+  return { server, ca: Buffer.from(ca, 'base64').toString(), token: users[0]!.user.token };
+}
