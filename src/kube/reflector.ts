@@ -12,7 +12,7 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly resource: Resource<T>;
   /** The compact record to keep of an object. An object it throws for is logged by name and left out. */
   readonly transform: (object: Served<T>) => R;
-  readonly store: Pick<Store<R>, 'observe' | 'observeDeleted' | 'replaceAll' | 'advance'>;
+  readonly store: Pick<Store<R>, 'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance'>;
   readonly log: Log;
   /** Objects on one page of a listing. Default 500. */
   readonly pageSize?: number | undefined;
@@ -93,7 +93,9 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
         this.#contactAtMs = performance.now();
         resourceVersion ||= page.resourceVersion;
         // Before the next page is read: never more than one page of whole objects is in memory.
-        for (const object of page.items) this.#contain(object, () => records.push(transform(object)));
+        for (const object of page.items) {
+          this.#contain(object, () => records.push(store.current(object.metadata) ?? transform(object)));
+        }
       }
     } catch (error) {
       this.#pagingExpired = isKubeError(error, 'Gone');
@@ -128,7 +130,10 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     const { transform, store, onEvent } = this.#options;
     const resourceVersion = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
     if (event.type === 'DELETED') store.observeDeleted(event.object.metadata, resourceVersion);
-    else if (event.type !== 'BOOKMARK') this.#contain(event.object, () => store.observe(transform(event.object)));
+    else if (event.type !== 'BOOKMARK' && store.current(event.object.metadata) === undefined) {
+      // What was written through need not be read a second time: that is every write of this process.
+      this.#contain(event.object, () => store.observe(transform(event.object)));
+    }
     store.advance(resourceVersion);
     this.#resourceVersion = resourceVersion;
     onEvent?.(event.type);

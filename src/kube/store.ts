@@ -60,6 +60,16 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return [...keys].flatMap((key) => this.#records.get(key) ?? []);
   }
 
+  /** The record of an object, if it is known as of this revision or a newer one. */
+  current(object: StoreRecord): R | undefined {
+    const record = this.#records.get(keyOf(object));
+    const isKnown =
+      record !== undefined &&
+      isNumeric(object.resourceVersion) &&
+      compareResourceVersions(record.resourceVersion, object.resourceVersion) >= 0;
+    return isKnown ? record : undefined;
+  }
+
   /** Takes in a record that was read or written. Returns false when it is older than what is known, or the same. */
   observe(record: R): boolean {
     const key = keyOf(record);
