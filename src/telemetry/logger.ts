@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import { createLogger, format, type Logger, transports } from 'winston';
 
 /** Levels, most important first. */
@@ -8,6 +7,8 @@ export type LogLevel = (typeof logLevels)[number];
 const redacted = '[redacted]';
 const secretKey = /^(data|stringData|tls\.key|.*(password|passphrase|token|authorization|privatekey|credential).*)$/i;
 const privateKeyPem = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
+/** PEM as it is in the data of a Secret; whether it is a key or a certificate is not worth finding out. */
+const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]*/g;
 
 /** A logger that writes JSON lines to standard output, and no key material at any level. */
 export function createLog(level: LogLevel): Logger {
@@ -24,7 +25,7 @@ export function createLog(level: LogLevel): Logger {
  */
 export function redact(key: string, value: unknown): unknown {
   if (secretKey.test(key) && value !== undefined && value !== null) return redacted;
-  if (typeof value === 'string') return value.replaceAll(privateKeyPem, redacted);
+  if (typeof value === 'string') return value.replaceAll(privateKeyPem, redacted).replaceAll(base64Pem, redacted);
   if (ArrayBuffer.isView(value) || isSerialisedBuffer(value)) return '[bytes]';
   if (typeof value === 'bigint') return value.toString();
   if (value instanceof Error) return describeError(value);
@@ -32,16 +33,32 @@ export function redact(key: string, value: unknown): unknown {
   return value;
 }
 
-function describeError(error: Error): Record<string, unknown> {
-  const { code } = error as { code?: unknown };
+/** Causes of causes, beyond which nobody reads on; they may also form a ring. */
+const deepestCause = 5;
+
+function describeError(error: Error, depth = 0): Record<string, unknown> {
+  const { code, cause } = error as { code?: unknown; cause?: unknown };
   return {
     name: error.name,
     message: error.message,
     ...(typeof code === 'string' ? { code } : {}),
-    ...(error.stack === undefined ? {} : { stack: error.stack.split('\n').slice(1, 9).join('\n') }),
-    ...(error.cause === undefined ? {} : { cause: error.cause instanceof Error ? error.cause : inspect(error.cause) }),
+    ...(error.stack === undefined ? {} : { stack: framesOf(error.stack) }),
+    ...(cause === undefined || depth === deepestCause ? {} : { cause: describeCause(cause, depth + 1) }),
   };
 }
+
+function describeCause(cause: unknown, depth: number): unknown {
+  if (cause instanceof Error) return describeError(cause, depth);
+  return typeof cause === 'string' ? cause : `[${typeof cause}]`;
+}
+
+/** The frames alone: a stack begins with the message, whose later lines do not show what they are a part of. */
+const framesOf = (stack: string): string =>
+  stack
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 8)
+    .join('\n');
 
 /** Buffer.toJSON runs before a replacer sees the value. */
 const isSerialisedBuffer = (value: unknown): boolean =>

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { encodePrivateKey } from '../../../src/pki/index.ts';
+import { redact } from '../../../src/telemetry/logger.ts';
+import { privateKey } from '../../support/fixtures.ts';
+
+const key = privateKey();
+const pem = encodePrivateKey(key, 'PKCS8');
+const base64 = Buffer.from(pem).toString('base64');
+/** Parts of the key, in each of the forms in which it could come out: any of them is too much. */
+const traces = [pem, base64, Buffer.from(pem).toString('hex')].flatMap((text) => {
+  const middle = text.replaceAll(/-----.*-----/g, '').trim();
+  return [middle.slice(40, 60), middle.slice(70, 90), middle.slice(-25, -5)].filter((trace) => !trace.includes('\n'));
+});
+
+const lineOf = (value: unknown): string => JSON.stringify({ message: 'm', value }, redact);
+const shows = (line: string): boolean => traces.some((trace) => line.includes(trace));
+
+describe('a line of the log', () => {
+  test('is judged by traces that a key does leave', () => {
+    assert.ok(traces.length >= 6);
+    assert.ok(shows(JSON.stringify({ pem })) && shows(JSON.stringify({ base64 })));
+  });
+
+  const values: [title: string, value: unknown][] = [
+    ['as a text', pem],
+    ['within a text', `cannot parse ${pem}, sorry`],
+    ['cut off before its end', pem.slice(0, 150)],
+    ['in the old encoding', encodePrivateKey(key, 'SEC1')],
+    ['as JSON in a text', JSON.stringify({ pem })],
+    ['in base64, as a Secret holds it', `Invalid value: "${base64}"`],
+    ['as bytes', Buffer.from(pem)],
+    ['as an array of bytes', new Uint8Array(Buffer.from(pem))],
+    ['as a key object', key],
+    ['in the data of a Secret', { metadata: { name: 'a' }, data: { 'tls.key': base64, other: 'x' } }],
+    ['in the message of an error', new Error(`bad key ${pem}`)],
+    ['in the cause of an error', new Error('a', { cause: new Error(pem) })],
+    ['in a cause that is a text', new Error('a', { cause: pem })],
+    ['in a cause that is an object', new Error('a', { cause: { request: { body: pem } } })],
+    ['on an error', Object.assign(new Error('a'), { request: { body: pem }, response: pem })],
+    ['in an error within an error', new AggregateError([new Error(pem)], 'many')],
+    ['in a map', new Map([['key', pem]])],
+    ['deep down', [{ a: [{ b: { c: pem } }] }]],
+    ['in what an object says of itself', { toJSON: () => ({ pem }) }],
+  ];
+  for (const [title, value] of values) {
+    test(`does not show a private key ${title}`, () => assert.ok(!shows(lineOf(value))));
+  }
+
+  const named = [
+    'password',
+    'token',
+    'bearerToken',
+    'Authorization',
+    'clientPassphrase',
+    'privateKey',
+    'tls.key',
+    'data',
+  ];
+  for (const name of named) {
+    test(`does not show what is called ${name}`, () => {
+      assert.equal(lineOf({ [name]: 'hunter2' }), '{"message":"m","value":{"' + name + '":"[redacted]"}}');
+      assert.equal(lineOf({ [name]: undefined }), '{"message":"m","value":{}}');
+    });
+  }
+
+  test('shows what is no secret', () => {
+    const value = { namespace: 'shop', attempts: 3, none: null, list: ['a'], when: new Date(0) };
+    assert.deepEqual(JSON.parse(lineOf(value)), {
+      message: 'm',
+      value: { ...value, when: '1970-01-01T00:00:00.000Z' },
+    });
+    assert.match(lineOf('-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----'), /BEGIN CERTIFICATE/);
+    assert.equal(lineOf(12n), '{"message":"m","value":"12"}');
+  });
+
+  test('tells of an error its name, message, code, frames and causes', () => {
+    const cause = Object.assign(new TypeError('inner'), { code: 'EINNER' });
+    const { value } = JSON.parse(lineOf(new Error('outer', { cause }))) as { value: Record<string, unknown> };
+    assert.deepEqual(Object.keys(value), ['name', 'message', 'stack', 'cause']);
+    assert.match(String(value['stack']), /^\s+at .*logger\.test\.ts/);
+    assert.deepEqual([value['name'], value['message']], ['Error', 'outer']);
+    const inner = value['cause'] as Record<string, unknown>;
+    assert.deepEqual([inner['name'], inner['message'], inner['code']], ['TypeError', 'inner', 'EINNER']);
+  });
+
+  test('ends, even when the causes of an error go round in a ring', () => {
+    const error = new Error('a');
+    error.cause = new Error('b', { cause: error });
+    assert.ok(lineOf(error).length < 50_000);
+  });
+
+  test('does not show a private key, wherever it is in whatever is logged', () => {
+    const texts = fc.tuple(fc.string(), fc.string()).map(([before, behind]) => before + pem + behind);
+    const anything = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 5 },
+        texts,
+        fc.constantFrom(base64, Buffer.from(pem), key),
+        fc.array(tie('value'), { maxLength: 3 }),
+        fc.dictionary(fc.string(), tie('value'), { maxKeys: 3 }),
+        fc.tuple(texts, tie('value')).map(([message, cause]) => new Error(message, { cause })),
+        tie('value').map((body) => Object.assign(new Error('a'), { body })),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(anything, (value) => assert.ok(!shows(lineOf(value)))),
+      { numRuns: 500 },
+    );
+  });
+});
+
+test('the logger writes JSON lines to standard output, from its level on, without keys', () => {
+  const logger = new URL('../../../src/telemetry/logger.ts', import.meta.url).href;
+  // The key is made in the program itself: a command line can be seen by others.
+  const program = `
+    import { generateKeyPairSync } from 'node:crypto';
+    import { createLog } from ${JSON.stringify(logger)};
+    const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
+    const log = createLog('info');
+    log.debug('not this');
+    log.info('one', { resource: 'shop/payments', attempts: 2 });
+    log.error('two ' + pem, { error: new Error(pem, { cause: new Error(pem) }), data: { 'tls.key': pem } });
+    log.child({ controller: 'certificate' }).warn('three', { message: pem });
+    console.log(JSON.stringify({ body: pem.split('\\n')[1] }));
+  `;
+  const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  const lines = output.trim().split('\n');
+  const body = String((JSON.parse(lines.pop() ?? '{}') as Record<string, unknown>)['body']);
+  const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    logged.map(({ level, message }) => [level, String(message).split(' ')[0]]),
+    [
+      ['info', 'one'],
+      ['error', 'two'],
+      ['warn', 'three'],
+    ],
+  );
+  assert.deepEqual([logged[0]?.['resource'], logged[0]?.['attempts']], ['shop/payments', 2]);
+  assert.ok(logged.every(({ timestamp }) => !Number.isNaN(Date.parse(String(timestamp)))));
+  assert.equal(logged[2]?.['controller'], 'certificate');
+  assert.ok(body.length > 40 && !lines.join('').includes(body.slice(20, 40)));
+});
