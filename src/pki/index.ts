@@ -14,5 +14,5 @@ export {
 export { type LeafRecord, leafRecord, readLeaf } from './leaf.ts';
 export { encodeIpAddress, encodeSubject, type OtherName, type Subject, type SubjectAltNames } from './name.ts';
 export { namesOutsideConstraints } from './name-constraints.ts';
-export { encodedLeafProfile, type LeafProfile, profileDigest, type Role } from './profile.ts';
+export { encodedLeafProfile, type LeafProfile, maxCommonNameLength, profileDigest, type Role } from './profile.ts';
 export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';

@@ -1,7 +1,8 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import type { Failures } from './backoff.ts';
-import type { CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
+import { notedRevision } from './metadata.ts';
+import type { CertificateRecord, ObservedRole } from './observed.ts';
 import { renewalTime } from './renewal.ts';
 import { renewalSeed } from './secret.ts';
 
@@ -91,12 +92,10 @@ function secretStatus(certificate: CertificateRecord, { role, secretName, secret
       notBefore: timestamp(leaf.notBefore),
       notAfter: timestamp(leaf.notAfter),
       renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
-      revision: revisionOf(secret),
+      revision: notedRevision(secret) ?? 1,
     },
   ];
 }
-
-const revisionOf = (secret: SecretRecord): number => Number(secret.annotations[annotations.revision] ?? 1) || 1;
 
 function readyCondition(
   outcomes: readonly RoleOutcome[],

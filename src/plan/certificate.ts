@@ -1,7 +1,7 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import { namesOutsideConstraints } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
-import { metadataMatches, type SecretMetadata, secretMetadata } from './metadata.ts';
+import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type { ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
 import { type LeafRequest, leafRequest } from './request.ts';
 import { type IssueReason, reasonToIssue, type SecretInput } from './secret.ts';
@@ -148,7 +148,6 @@ function keptMarks(input: SecretInput, secret: SecretRecord) {
 
 /** How often the role has been issued so far, as the Secret says, or status should the Secret be gone. */
 function revisionOf({ certificate, role }: SecretInput): number {
-  const noted = Number(role.secret?.annotations[annotations.revision] ?? 0);
   const known = certificate.status.secrets?.find((entry) => entry.role === role.role)?.revision ?? 0;
-  return Math.max(Number.isSafeInteger(noted) && noted > 0 ? noted : 0, known);
+  return Math.max(notedRevision(role.secret) ?? 0, known);
 }

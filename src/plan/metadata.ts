@@ -65,9 +65,15 @@ export function templateKeys(annotation: string | undefined): { labels: string[]
 /** Keys that secretTemplate may neither set nor take off. */
 const isReserved = (key: string): boolean => /^([^/]*\.)?(kubernetes\.io|k8s\.io|mtls-operator\.io)\//.test(key);
 
+/** How many times a Secret's content has been issued, as its annotation says; undefined when that says nothing. */
+export function notedRevision(secret: SecretRecord | undefined): number | undefined {
+  const text = secret?.annotations[annotations.revision] ?? '';
+  return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;
+}
+
 /** True when a Secret carries the metadata already. */
 export const metadataMatches = (secret: SecretRecord, wanted: SecretMetadata): boolean =>
   matches(secret.labels, wanted.labels) && matches(secret.annotations, wanted.annotations);
 
 const matches = (actual: Readonly<Record<string, string>>, wanted: MetadataPatch): boolean =>
-  Object.entries(wanted).every(([key, value]) => (actual[key] ?? null) === value);
+  Object.entries(wanted).every(([key, value]) => (Object.hasOwn(actual, key) ? actual[key] : null) === value);

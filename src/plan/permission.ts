@@ -48,8 +48,9 @@ export function isOwnServiceName(name: string, { namespace, clusterDomain }: Sco
   const wildcard = labels[0] === '*';
   if (labels.length === 1) return labels[0] !== 'localhost';
   if (labels.length === 2) return !wildcard && labels[1] === namespace;
-  const suffix = [namespace, 'svc'];
-  return endsWith(labels, suffix) || endsWith(labels, [...suffix, ...clusterDomain.toLowerCase().split('.')]);
+  // With the cluster's domain the namespace is certain. Without, it could be taken for a part of a domain like `shop.svc`.
+  const domain = ['svc', ...clusterDomain.toLowerCase().split('.')];
+  return endsWith(labels, endsWith(labels, domain) ? [namespace, ...domain] : [namespace, 'svc']);
 }
 
 /** True when labels are left in front of the suffix. */

@@ -1,5 +1,14 @@
 import type { MtlsCertificateSpec } from '../api/types.ts';
-import type { KeyEncoding, KeySpec, LeafProfile, OtherName, Role, Subject, SubjectAltNames } from '../pki/index.ts';
+import {
+  type KeyEncoding,
+  type KeySpec,
+  type LeafProfile,
+  maxCommonNameLength,
+  type OtherName,
+  type Role,
+  type Subject,
+  type SubjectAltNames,
+} from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { keySpecOf } from './key-spec.ts';
 import { dnsLabels, normaliseEmailAddress, normaliseIpAddress, normaliseUri } from './names.ts';
@@ -39,10 +48,14 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   if (durationMs === undefined || durationMs < minimumDurationMs) return invalid('duration: use at least 5m');
   const key = keySpecOf(spec.privateKey, 2048);
   if (key === undefined) return invalid('privateKey: the size does not fit the algorithm');
+  if (!encodingFits(spec.privateKey)) return invalid('privateKey: the encoding does not fit the algorithm');
   const { names, invalid: badNames } = requestedNames(spec, role, scope);
   if (badNames.length > 0) return invalid(`these names are not valid: ${listed(badNames)}`);
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
   const commonName = spec[role]?.commonName;
+  if ((commonName?.length ?? 0) > maxCommonNameLength) {
+    return invalid(`commonName: use at most ${maxCommonNameLength} characters`);
+  }
   const denied = deniedNames({ role, names, ...(commonName === undefined ? {} : { commonName }) }, scope);
   if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
@@ -53,6 +66,9 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
     keepKey: spec.privateKey.rotationPolicy === 'Never',
   };
 }
+
+const encodingFits = ({ algorithm, encoding }: MtlsCertificateSpec['privateKey']): boolean =>
+  encoding === 'PKCS8' || encoding === { RSA: 'PKCS1', ECDSA: 'SEC1', Ed25519: undefined }[algorithm];
 
 /** DESIGN's lower bound: below it, backdating and propagation are most of a lifetime. */
 const minimumDurationMs = 5 * 60 * 1000;
