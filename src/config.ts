@@ -64,9 +64,9 @@ export function readConfig(
   return Object.freeze({
     ...(values.kubeconfig === undefined ? {} : { kubeconfig: values.kubeconfig }),
     ...(values.context === undefined ? {} : { context: values.context }),
-    namespace: values.namespace ?? env['POD_NAMESPACE'] ?? managerName,
+    namespace: namespaceName(values.namespace ?? (env['POD_NAMESPACE'] || managerName)),
     // Two replicas on one host must not share a name, or each would take the other's Lease for its own.
-    identity: env['POD_NAME'] ?? `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
+    identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
     listen: {
       ...listenAddress(values['listen-address'] ?? '0.0.0.0:8080'),
@@ -117,6 +117,14 @@ function listenAddress(text: string): ListenAddress {
   if (match === null || port > 65_535)
     throw new ConfigError(`--listen-address: ${JSON.stringify(text)} is not HOST:PORT`);
   return { host: match[1] ?? (match[2] === '' ? '0.0.0.0' : (match[2] ?? '')), port };
+}
+
+/** A namespace that is empty would be all of them. */
+function namespaceName(text: string): string {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) {
+    throw new ConfigError(`--namespace: ${JSON.stringify(text)} is not the name of a namespace`);
+  }
+  return text;
 }
 
 function logLevel(text: string): LogLevel {
