@@ -144,7 +144,11 @@ export class AuthorityReconciler {
           subresource: 'status',
           signal,
         });
-        authorities.observe(authorityRecord(written));
+        const record = authorityRecord(written);
+        // The answer may carry a change that the watch has not brought yet, and after this never will as news.
+        if (record.generation === authority.generation && record.deleting === authority.deleting) {
+          authorities.remember(record);
+        } else authorities.observe(record);
       } catch (error) {
         if (isKubeError(error, 'NotFound', 'Conflict')) return undefined;
         throw error;

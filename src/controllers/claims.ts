@@ -1,20 +1,16 @@
 import { keyOf } from '../kube/index.ts';
 import type { CertificateRecord, SecretRecord } from '../plan/index.ts';
-
-/** What claims are decided from. */
-export interface ClaimSources {
-  /** The MtlsCertificates that name a Secret, by `namespace/name` of the Secret. */
-  readonly claimants: (secretKey: string) => readonly CertificateRecord[];
-  /** The MtlsAuthority whose root Secret has this key, if there is one. */
-  readonly authorityOf: (secretKey: string) => string | undefined;
-}
+import type { Caches } from './caches.ts';
 
 /** Decides which resource a Secret's name belongs to, so that of several claimants at most one ever writes. */
 export class Claims {
-  readonly #sources: ClaimSources;
+  readonly #caches: Pick<Caches, 'certificates' | 'authorities'>;
+  readonly #rootNamespace: string;
 
-  constructor(sources: ClaimSources) {
-    this.#sources = sources;
+  /** @param rootNamespace where the names of root Secrets belong to authorities */
+  constructor(caches: Pick<Caches, 'certificates' | 'authorities'>, rootNamespace: string) {
+    this.#caches = caches;
+    this.#rootNamespace = rootNamespace;
   }
 
   /**
@@ -22,11 +18,12 @@ export class Claims {
    * Secret keeps it; a Secret that is not there goes to the oldest claimant, by creation, then UID.
    */
   holder(certificate: CertificateRecord, secretName: string, secret: SecretRecord | undefined): string | undefined {
-    const secretKey = keyOf({ namespace: certificate.namespace, name: secretName });
-    const authority = this.#sources.authorityOf(secretKey);
-    if (authority !== undefined) return `MtlsAuthority ${authority}`;
+    const { certificates, authorities } = this.#caches;
+    const authority =
+      certificate.namespace === this.#rootNamespace ? authorities.by('rootSecret', secretName)[0] : undefined;
+    if (authority !== undefined) return `MtlsAuthority ${authority.name}`;
     if (secret?.owner === certificate.uid) return undefined;
-    const claimants = this.#sources.claimants(secretKey);
+    const claimants = certificates.by('secret', keyOf({ namespace: certificate.namespace, name: secretName }));
     const owner = claimants.find(({ uid }) => uid === secret?.owner);
     const first = owner ?? claimants.reduce((a, b) => (isOlder(b, a) ? b : a), certificate);
     return first.uid === certificate.uid ? undefined : `MtlsCertificate ${first.name}`;

@@ -6,7 +6,8 @@ interface Sample {
 }
 
 /** What the gauges say, read from the operator's caches at the moment of asking. */
-export function metricSources({ certificates, views, queueLengths }: Operator) {
+export function metricSources(operator: Operator) {
+  const { certificates } = operator.caches;
   return {
     *certificateExpiry(): Iterable<Sample> {
       for (const { namespace, name, status } of certificates.values()) {
@@ -24,12 +25,13 @@ export function metricSources({ certificates, views, queueLengths }: Operator) {
       }
     },
     *rootExpiry(): Iterable<Sample> {
-      for (const [authority, { certificate }] of views.active()) {
+      for (const [authority, { certificate }] of operator.views.active()) {
         yield { labels: { authority }, value: certificate.notAfter.getTime() / 1000 };
       }
     },
     *queueLength(): Iterable<Sample> {
-      for (const [controller, value] of Object.entries(queueLengths())) yield { labels: { controller }, value };
+      for (const [controller, value] of Object.entries(operator.queueLengths()))
+        yield { labels: { controller }, value };
     },
   };
 }

@@ -72,12 +72,15 @@ export class Store<R extends StoreRecord, I extends string = never> {
 
   /** Takes in a record that was read or written. Returns false when it is older than what is known, or the same. */
   observe(record: R): boolean {
-    const key = keyOf(record);
-    const known = this.#records.get(key)?.resourceVersion ?? this.#goneAt(key);
-    if (isNumeric(record.resourceVersion) && compareResourceVersions(record.resourceVersion, known) <= 0) return false;
-    this.#tombstones.delete(key);
-    this.#set(key, record);
-    return true;
+    return this.#take(record, { silently: false });
+  }
+
+  /**
+   * Takes in what this process has written itself: like `observe`, but the listeners are not told. Only for an answer that
+   * holds no change of others: the watch will not bring it again.
+   */
+  remember(record: R): boolean {
+    return this.#take(record, { silently: true });
   }
 
   /** Takes in a deletion, with the resourceVersion that it happened at. Ignored when the object is known to be newer. */
@@ -124,11 +127,20 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return () => this.#listeners.delete(listener);
   }
 
+  #take(record: R, { silently }: { readonly silently: boolean }): boolean {
+    const key = keyOf(record);
+    const known = this.#records.get(key)?.resourceVersion ?? this.#goneAt(key);
+    if (isNumeric(record.resourceVersion) && compareResourceVersions(record.resourceVersion, known) <= 0) return false;
+    this.#tombstones.delete(key);
+    this.#set(key, record, silently);
+    return true;
+  }
+
   #goneAt(key: string): string {
     return this.#tombstones.get(key) ?? this.#seen;
   }
 
-  #set(key: string, after: R | undefined): void {
+  #set(key: string, after: R | undefined, silently = false): void {
     const before = this.#records.get(key);
     if (before === undefined && after === undefined) return;
     if (after === undefined) this.#records.delete(key);
@@ -146,7 +158,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
         else index.set(value, new Set([key]));
       }
     }
-    for (const listener of this.#listeners) listener(before, after);
+    if (!silently) for (const listener of this.#listeners) listener(before, after);
   }
 }
 

@@ -1,0 +1,108 @@
+import { type KubeClient, keyOf, type Log, Reflector, Store, secrets as secretResource } from '../kube/index.ts';
+import type { Certificate } from '../pki/index.ts';
+import {
+  type AuthorityRecord,
+  type CertificateRecord,
+  rolesOf,
+  type SecretRecord,
+  secretNameOf,
+} from '../plan/index.ts';
+import {
+  authorityRecord,
+  authorities as authorityResource,
+  certificateRecord,
+  certificates as certificateResource,
+} from './resources.ts';
+import { leafSecretSelector, secretRecord } from './secret-record.ts';
+
+/** A root Secret exists at a revision; what it holds is read when it is needed, and not kept. */
+export interface RootSecretMark {
+  readonly namespace: string;
+  readonly name: string;
+  readonly resourceVersion: string;
+}
+
+/** Where the caches are filled from. */
+export interface CacheSources {
+  readonly client: KubeClient;
+  /** Where root Secrets are. */
+  readonly namespace: string;
+  /** The roots that are known when a Secret is read. */
+  readonly roots: () => readonly Certificate[];
+  readonly log: Log;
+  readonly onError: (resource: string, code: string) => void;
+}
+
+/** What every replica knows of the cluster, as records without key material. */
+export class Caches {
+  readonly authorities = new Store<AuthorityRecord, 'rootSecret'>({
+    indexes: { rootSecret: ({ spec }) => [spec.secretName] },
+  });
+  readonly certificates = new Store<CertificateRecord, 'authority' | 'secret'>({
+    indexes: { authority: ({ spec }) => [spec.authorityRef.name], secret: secretKeysOf },
+  });
+  readonly secrets = new Store<SecretRecord, 'owner'>({
+    indexes: { owner: ({ owner }) => (owner === undefined ? [] : [owner]) },
+  });
+  readonly rootSecrets = new Store<RootSecretMark>();
+
+  /**
+   * Fills all caches and keeps them until the signal aborts. Roots come first: a leaf is judged when its Secret is read,
+   * and is not kept to be judged again.
+   * @param afterRoots called in between, to have the roots looked at
+   * @param afterAll called when everything is there
+   */
+  async keep(
+    { client, namespace, roots, log, onError }: CacheSources,
+    signal: AbortSignal,
+    afterRoots: () => Promise<void>,
+    afterAll: () => void,
+  ): Promise<void> {
+    const common = (resource: string) => ({ client, log, onError: (code: string) => onError(resource, code) });
+    const first = [
+      new Reflector({
+        ...common('mtlsauthorities'),
+        resource: authorityResource,
+        transform: authorityRecord,
+        store: this.authorities,
+      }),
+      new Reflector({
+        ...common('secrets'),
+        resource: secretResource,
+        namespace,
+        metadataOnly: true,
+        transform: ({ metadata }) => ({ namespace, name: metadata.name, resourceVersion: metadata.resourceVersion }),
+        store: this.rootSecrets,
+      }),
+    ];
+    const running = first.map((reflector) => reflector.run(signal));
+    if (await allSynced(first)) await afterRoots();
+    const second = [
+      new Reflector({
+        ...common('mtlscertificates'),
+        resource: certificateResource,
+        transform: certificateRecord,
+        store: this.certificates,
+      }),
+      new Reflector({
+        ...common('secrets'),
+        resource: secretResource,
+        labelSelector: leafSecretSelector,
+        transform: (secret) => secretRecord(secret, roots()),
+        store: this.secrets,
+      }),
+    ];
+    running.push(...second.map((reflector) => reflector.run(signal)));
+    if (await allSynced(second)) afterAll();
+    await Promise.all(running);
+  }
+}
+
+/** False when a reflector was stopped before it had listed. */
+const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>
+  (await Promise.all(reflectors.map(({ synced }) => synced))).every(Boolean);
+
+/** The Secrets that a resource names, as `namespace/name`. */
+export function secretKeysOf({ namespace, name, spec }: CertificateRecord): string[] {
+  return rolesOf(spec).map((role) => keyOf({ namespace, name: secretNameOf(name, spec, role) }));
+}

@@ -1,0 +1,153 @@
+import { secretKeys, secretType } from '../api/names.ts';
+import {
+  isKubeError,
+  type KubeClient,
+  KubeError,
+  keyOf,
+  type Log,
+  type Secret,
+  type Store,
+  secrets as secretResource,
+} from '../kube/index.ts';
+import { type Certificate, describeKeySpec, type Role } from '../pki/index.ts';
+import type {
+  CertificateRecord,
+  IssueReason,
+  ObservedRole,
+  SecretContent,
+  SecretRecord,
+  SecretStep,
+} from '../plan/index.ts';
+import { base64, issueContent, keptKey, type Signer } from './issuer.ts';
+import type { KeyMaker } from './key-maker.ts';
+import { ownerReference, secretRecord } from './secret-record.ts';
+
+/** What the writer works with. */
+export interface SecretWriterOptions {
+  readonly client: KubeClient;
+  readonly secrets: Store<SecretRecord, 'owner'>;
+  /** The roots that may have signed what is read. */
+  readonly roots: () => readonly Certificate[];
+  readonly keys: KeyMaker;
+  readonly now: () => Date;
+  readonly log: Log;
+  readonly observer: { onIssued(role: string, reason: string): void };
+}
+
+/** A step that writes. */
+export type WritingStep = Extract<SecretStep, { step: 'issue' | 'update' }>;
+
+/** A step that cannot be carried out yet, and why. */
+export interface Pending {
+  readonly since: Date;
+  readonly message: string;
+}
+
+/**
+ * The one place from which the Secrets of certificates are written. Every write is whole (key, certificate and bundle
+ * together) and has a precondition: that there is no Secret, or that it is as observed.
+ */
+export class SecretWriter {
+  readonly #options: SecretWriterOptions;
+
+  constructor(options: SecretWriterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Carries out a step on a role's Secret.
+   * @throws KubeError: Conflict, AlreadyExists and NotFound mean that the Secret is not as observed
+   */
+  async write(
+    certificate: CertificateRecord,
+    { role, secretName, secret }: ObservedRole,
+    step: WritingStep,
+    signer: Signer,
+    signal: AbortSignal,
+  ): Promise<SecretRecord | Pending> {
+    const { client, keys, now } = this.#options;
+    const ref = { namespace: certificate.namespace, name: secretName };
+    const precondition = { uid: secret?.uid, resourceVersion: secret?.resourceVersion };
+    if (step.step === 'update') {
+      const data = { [secretKeys.bundle]: base64(signer.bundle.pem) };
+      const patch = { metadata: { ...precondition, ...step.metadata }, data };
+      return this.#remember(await client.mergePatch(secretResource, ref, patch, { signal }));
+    }
+    const kept = step.keepKey ? keptKey(step.request, await this.#readKey(ref, secret, signal)) : undefined;
+    const key = kept ?? (await keys.take(keyOf(certificate), role, step.request.key, now()));
+    if ('since' in key) {
+      return { since: key.since, message: `the ${describeKeySpec(step.request.key)} key is being generated` };
+    }
+    const { data, content } = issueContent(step.request, key, signer, now());
+    if (step.write === 'update') {
+      const patch = { metadata: { ...precondition, ...step.metadata }, data };
+      return this.#issued(await client.mergePatch(secretResource, ref, patch, { signal }), content, role, step.reason);
+    }
+    // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
+    if (step.write === 'replace') await client.delete(secretResource, ref, { ...precondition, signal });
+    const metadata = {
+      ...ref,
+      labels: withoutNulls(step.metadata.labels),
+      annotations: withoutNulls(step.metadata.annotations),
+      ownerReferences: [ownerReference(certificate)],
+    };
+    const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data };
+    return this.#issued(await client.create(secretResource, object, { signal }), content, role, step.reason);
+  }
+
+  /** Reads a Secret past the cache, which knows neither those of others nor the very latest. */
+  async read(namespace: string, name: string, signal: AbortSignal): Promise<SecretRecord | undefined> {
+    const { client, roots } = this.#options;
+    try {
+      return secretRecord(await client.get(secretResource, { namespace, name }, { signal }), roots());
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Deletes Secrets that no role wants any more. */
+  async prune(surplus: readonly SecretRecord[], signal: AbortSignal): Promise<void> {
+    for (const { namespace, name, uid, resourceVersion } of surplus) {
+      try {
+        await this.#options.client.delete(secretResource, { namespace, name }, { uid, resourceVersion, signal });
+      } catch (error) {
+        // Changed or gone meanwhile: its event brings the resource back here.
+        if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
+      }
+    }
+  }
+
+  /** The key of a Secret that is to keep it, provided that nobody has changed the Secret since it was observed. */
+  async #readKey(
+    ref: { readonly namespace: string; readonly name: string },
+    secret: SecretRecord | undefined,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const live = await this.#options.client.get(secretResource, ref, { signal });
+    if (live.metadata.resourceVersion !== secret?.resourceVersion) {
+      throw new KubeError('Conflict', 'the Secret changed since it was observed');
+    }
+    return Buffer.from(live.data?.[secretKeys.privateKey] ?? '', 'base64').toString('latin1');
+  }
+
+  #issued(written: Secret, content: SecretContent, role: Role, reason: IssueReason): SecretRecord {
+    const { observer, log } = this.#options;
+    const { namespace, name: secret } = written.metadata;
+    const { serialNumber, notAfter } = 'leaf' in content ? content.leaf : {};
+    observer.onIssued(role, reason);
+    // The audit trail of a certificate authority: every signature, with what identifies it.
+    log.info('issued a certificate', { namespace, secret, role, reason, serialNumber, notAfter });
+    return this.#remember(written, content);
+  }
+
+  #remember(written: Secret, content?: SecretContent): SecretRecord {
+    const { secrets, roots } = this.#options;
+    const record = secretRecord(written, roots(), content);
+    secrets.remember(record);
+    return record;
+  }
+}
+
+const withoutNulls = (metadata: Readonly<Record<string, string | null>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(metadata).filter((entry): entry is [string, string] => entry[1] !== null));

@@ -1,0 +1,77 @@
+import { keyOf, type WorkQueue } from '../kube/index.ts';
+import type { CertificateRecord } from '../plan/index.ts';
+import { type Caches, secretKeysOf } from './caches.ts';
+
+/** The queues of the controllers. */
+export interface Queues {
+  readonly authority: WorkQueue;
+  readonly certificate: WorkQueue;
+}
+
+/** How far status.certificates of an authority may lag behind, in milliseconds: it is for people. */
+const countDelayMs = 5000;
+
+/** Which keys a change adds. What happened is not told: reconciles look at the state, never at the event. */
+export class Triggers {
+  readonly #caches: Caches;
+  readonly #queues: Queues;
+
+  constructor(caches: Caches, queues: Queues) {
+    this.#caches = caches;
+    this.#queues = queues;
+    const { authorities, rootSecrets, certificates, secrets } = caches;
+    authorities.subscribe((before, after) => {
+      const { name } = after ?? before ?? { name: '' };
+      queues.authority.add(name);
+      if (before === undefined || after === undefined) this.usersOf(name);
+    });
+    rootSecrets.subscribe((before, after) => {
+      const { name: secretName } = after ?? before ?? { name: '' };
+      for (const { name } of authorities.by('rootSecret', secretName)) queues.authority.add(name);
+    });
+    certificates.subscribe((before, after) => {
+      queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
+      const isSameClaim = before !== undefined && after !== undefined && claimOf(before) === claimOf(after);
+      if (!isSameClaim) for (const record of [before, after]) this.#claimChanged(record);
+    });
+    secrets.subscribe((before, after) => {
+      for (const record of [before, after]) {
+        if (record?.ownerName !== undefined) {
+          queues.certificate.add(keyOf({ namespace: record.namespace, name: record.ownerName }));
+        }
+      }
+      const appearedOrWent = before === undefined ? after : after === undefined ? before : undefined;
+      if (appearedOrWent !== undefined) this.#claimantsOf(keyOf(appearedOrWent));
+    });
+  }
+
+  /** Adds everything there is. */
+  all(): void {
+    for (const name of this.#caches.authorities.keys()) this.#queues.authority.add(name);
+    for (const key of this.#caches.certificates.keys()) this.#queues.certificate.add(key);
+  }
+
+  /** Adds the certificates of an authority. */
+  usersOf(authority: string): void {
+    for (const record of this.#caches.certificates.by('authority', authority)) {
+      this.#queues.certificate.add(keyOf(record));
+    }
+  }
+
+  /** A claim came or went: others that want the same Secrets may have to move, and the authority counts its users. */
+  #claimChanged(record: CertificateRecord | undefined): void {
+    if (record === undefined) return;
+    for (const secretKey of secretKeysOf(record)) this.#claimantsOf(secretKey);
+    this.#queues.authority.addAfter(record.spec.authorityRef.name, countDelayMs);
+  }
+
+  #claimantsOf(secretKey: string): void {
+    for (const claimant of this.#caches.certificates.by('secret', secretKey)) {
+      this.#queues.certificate.add(keyOf(claimant));
+    }
+  }
+}
+
+/** What others are affected by when it changes. */
+const claimOf = (record: CertificateRecord): string =>
+  [record.uid, record.spec.authorityRef.name, ...secretKeysOf(record)].join(' ');
