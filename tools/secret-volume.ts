@@ -5,7 +5,7 @@ import { join } from 'node:path';
 export type SecretFiles = Readonly<Record<string, Uint8Array>>;
 
 /** The files that a Secret, as the API server prints it, becomes when it is mounted. */
-export function secretFiles(secret: { readonly data?: Readonly<Record<string, string>> }): SecretFiles {
+export function secretFiles(secret: { readonly data?: Readonly<Record<string, string>> | undefined }): SecretFiles {
   return Object.fromEntries(
     Object.entries(secret.data ?? {}).map(([name, value]) => [name, Buffer.from(value, 'base64')]),
   );

@@ -1,0 +1,62 @@
+// The demo's client: mutual TLS from a mounted Secret.
+//
+//     node tools/demo/client.ts --port PORT --server-name NAME --trust FOLDER [--identity FOLDER] [--every MS]
+//
+// It verifies the server by the ca.crt in the one folder, and shows the certificate in the other, if there is one. It
+// connects once, or again and again, each time with what the folders hold then, and prints a line of JSON each time.
+
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connect } from 'node:tls';
+import { parseArgs } from 'node:util';
+
+import { followIdentity, holderOf, type Identity, readIdentity } from './identity.ts';
+
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '' },
+    'server-name': { type: 'string', default: '' },
+    trust: { type: 'string', default: '.' },
+    identity: { type: 'string' },
+    every: { type: 'string' },
+  },
+});
+
+let { ca } = readIdentity(values.trust);
+let own: Identity | undefined = values.identity === undefined ? undefined : readIdentity(values.identity);
+
+async function call(): Promise<object> {
+  const shown = own === undefined ? {} : { cert: own.cert, key: own.key };
+  try {
+    const connection = connect({
+      host: '127.0.0.1',
+      port: Number(values.port),
+      servername: values['server-name'],
+      ca,
+      ...shown,
+    });
+    await once(connection, 'secureConnect');
+    const server = holderOf(connection.getPeerX509Certificate());
+    const protocol = connection.getProtocol();
+    // In TLS 1.3 the client is done before the server has judged it: only an answer says that it was accepted.
+    const answer = await text(connection);
+    if (answer === '') return { refused: { message: 'the server hung up' } };
+    return { accepted: { protocol, server, client: JSON.parse(answer) as object } };
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException;
+    return { refused: { message, code } };
+  }
+}
+
+const print = (event: object): void => console.log(JSON.stringify(event));
+if (values.every === undefined) {
+  print(await call());
+} else {
+  followIdentity(values.trust, (identity) => ({ ca } = identity));
+  if (values.identity !== undefined) followIdentity(values.identity, (identity) => (own = identity));
+  for (;;) {
+    print(await call());
+    await delay(Number(values.every));
+  }
+}

@@ -1,0 +1,34 @@
+// The demo's server: mutual TLS from a mounted Secret.
+//
+//     node tools/demo/server.ts FOLDER
+//
+// It tells each client whom it takes it for. Connections that are open go on when the Secret changes; the next one is
+// served with the new certificate. It prints a line of JSON for whatever happens.
+
+import { X509Certificate } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:tls';
+
+import { followIdentity, holderOf, readIdentity } from './identity.ts';
+
+const [folder = '.'] = process.argv.slice(2);
+const print = (event: object): void => console.log(JSON.stringify(event));
+
+const options = { ...readIdentity(folder), requestCert: true, rejectUnauthorized: true };
+const server = createServer(options, (connection) => {
+  connection.on('error', () => {});
+  const client = holderOf(connection.getPeerX509Certificate());
+  print({ accepted: client });
+  connection.end(JSON.stringify(client));
+});
+server.on('tlsClientError', ({ message, code }: NodeJS.ErrnoException, { authorizationError }) => {
+  // Where the certificate was the trouble, the error only says that the connection ended.
+  print({ refused: { message: authorizationError ?? message, code } });
+});
+
+followIdentity(folder, (identity) => {
+  server.setSecureContext(identity);
+  print({ reloaded: holderOf(new X509Certificate(identity.cert)) });
+});
+
+server.listen(0, '127.0.0.1', () => print({ port: (server.address() as AddressInfo).port }));
