@@ -42,7 +42,7 @@ export const sha256Hex = (bytes: Uint8Array | string): string => createHash('sha
 /** The distinguished name as one line, most significant attribute last, for people to read; empty for an empty name. */
 export function subjectText(certificate: Certificate): string {
   // Node.js has no text for an empty name, against its types.
-  const { subject } = new X509Certificate(certificate.der) as { subject?: string };
+  const { subject } = opensslView(certificate) as { subject?: string };
   return (subject ?? '').split('\n').join(', ');
 }
 
@@ -52,7 +52,29 @@ export const isSelfSigned = (certificate: Certificate): boolean =>
 
 /** True when the issuer's key verifies the certificate and the names agree. Says nothing about validity or usage. */
 export const isSignedBy = (certificate: Certificate, issuer: Certificate): boolean =>
-  certificate.issuer.equals(issuer.subject) && new X509Certificate(certificate.der).verify(issuer.publicKey);
+  certificate.issuer.equals(issuer.subject) && isVerifiedBy(certificate, issuer);
+
+/** True when the private key is the one whose public key is in the certificate. */
+export const belongsTo = (key: KeyObject, certificate: Certificate): boolean =>
+  opensslView(certificate).checkPrivateKey(key);
+
+// Verifying costs as much as signing, and the same pair is asked about when it is issued, recorded and published. The
+// answer cannot change: neither a Certificate nor its key ever does.
+const verdicts = new WeakMap<Certificate, WeakMap<Certificate, boolean>>();
+
+function isVerifiedBy(certificate: Certificate, issuer: Certificate): boolean {
+  const known = verdicts.get(certificate) ?? new WeakMap<Certificate, boolean>();
+  verdicts.set(certificate, known);
+  const verdict = known.get(issuer) ?? opensslView(certificate).verify(issuer.publicKey);
+  known.set(issuer, verdict);
+  return verdict;
+}
+
+const opensslViews = new WeakMap<Certificate, X509Certificate>();
+
+/** OpenSSL's own view of a certificate that was parsed here; parsing anew costs more than most questions. */
+const opensslView = (certificate: Certificate): X509Certificate =>
+  opensslViews.get(certificate) ?? new X509Certificate(certificate.der);
 
 /**
  * Every certificate of a PEM text, in order.
@@ -72,15 +94,17 @@ export function parseCertificates(pem: string): Certificate[] {
  */
 export function parseCertificate(der: Buffer): Certificate {
   try {
-    return readCertificate(der);
+    const x509 = new X509Certificate(der);
+    const certificate = readCertificate(der, x509.publicKey);
+    opensslViews.set(certificate, x509);
+    return certificate;
   } catch (error) {
     if (error instanceof PkiError && error.code === 'MalformedCertificate') throw error;
     throw new PkiError('MalformedCertificate', 'the certificate cannot be read', { cause: error });
   }
 }
 
-function readCertificate(der: Buffer): Certificate {
-  const x509 = new X509Certificate(der);
+function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
   // OpenSSL stops at the end of the certificate; octets behind it would escape the fingerprint's owner.
   const [tbs, algorithm] = readAll(readOnly(der, tags.sequence).content);
   const fields = readAll(expectTag(tbs, tags.sequence).content);
@@ -99,7 +123,7 @@ function readCertificate(der: Buffer): Certificate {
     issuer: expectTag(issuer, tags.sequence).der,
     notBefore,
     notAfter,
-    publicKey: x509.publicKey,
+    publicKey,
     signatureOid: readOid(readAll(expectTag(algorithm, tags.sequence).content)[0]),
     ...readExtensions(extensions),
   };

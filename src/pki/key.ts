@@ -58,10 +58,15 @@ export function describeKey(key: KeyObject): string {
 export const describeKeySpec = (spec: KeySpec): string =>
   spec.algorithm === 'Ed25519' ? 'Ed25519' : `${spec.algorithm}-${spec.size}`;
 
-/** DER of the SubjectPublicKeyInfo of a private or public key (RFC 5280 4.1.2.7). */
+const publicKeys = new WeakMap<KeyObject, Buffer>();
+
+/** DER of the SubjectPublicKeyInfo of a private or public key (RFC 5280 4.1.2.7); asked for several times per issue. */
 export function publicKeyDer(key: KeyObject): Buffer {
-  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
-  return publicKey.export({ type: 'spki', format: 'der' });
+  const known = publicKeys.get(key);
+  if (known !== undefined) return known;
+  const der = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
+  publicKeys.set(key, der);
+  return der;
 }
 
 /**

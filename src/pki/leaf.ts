@@ -1,7 +1,6 @@
 import type { KeyObject } from 'node:crypto';
-import { X509Certificate } from 'node:crypto';
 import { encodeCertificates } from './bundle.ts';
-import { type Certificate, isSignedBy, parseCertificates } from './certificate.ts';
+import { belongsTo, type Certificate, isSignedBy, parseCertificates } from './certificate.ts';
 import { PkiError } from './error.ts';
 import { describeKey, type KeyEncoding, parsePrivateKey } from './key.ts';
 import { certificateProfileDigest } from './profile.ts';
@@ -53,7 +52,7 @@ export function leafRecord(
   keyEncoding: KeyEncoding,
   roots: readonly Certificate[],
 ): LeafRecord {
-  if (!new X509Certificate(leaf.der).checkPrivateKey(key)) {
+  if (!belongsTo(key, leaf)) {
     throw new PkiError('VerificationFailed', 'the private key does not belong to the certificate');
   }
   // The key identifier only narrows the choice; what counts is the signature.
