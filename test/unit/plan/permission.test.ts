@@ -1,0 +1,282 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { Role, SubjectAltNames } from '../../../src/pki/index.ts';
+import { deniedNames, type Scope } from '../../../src/plan/permission.ts';
+
+const shop: Scope = { namespace: 'shop', trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
+const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+
+const mayHaveDns = (name: string, scope = shop): boolean =>
+  deniedNames({ role: 'server', names: { ...none, dnsNames: [name] } }, scope).length === 0;
+const mayHaveUri = (uri: string, scope = shop): boolean =>
+  deniedNames({ role: 'client', names: { ...none, uris: [uri] } }, scope).length === 0;
+const mayHaveCommonName = (commonName: string, role: Role, scope = shop): boolean =>
+  deniedNames({ role, commonName, names: none }, scope).length === 0;
+
+describe('a namespace may have', () => {
+  const own = [
+    'payments',
+    'payments.shop',
+    'payments.shop.svc',
+    'payments.shop.svc.cluster.local',
+    'db-0.db.shop.svc',
+    'db-0.db.shop.svc.cluster.local',
+    '*.shop.svc',
+    '*.shop.svc.cluster.local',
+    '*.db.shop.svc.cluster.local',
+    'svc.shop.svc',
+    'cluster.shop',
+    'PAYMENTS.Shop.SVC',
+    'payments.shop.svc.',
+  ];
+  for (const name of own) test(`the DNS name ${name}`, () => assert.ok(mayHaveDns(name)));
+
+  test('the SPIFFE ID of each of its ServiceAccounts', () => {
+    assert.ok(mayHaveUri('spiffe://cluster.local/ns/shop/sa/checkout'));
+    assert.ok(mayHaveUri('spiffe://cluster.local/ns/shop/sa/check.out-1'));
+    assert.ok(mayHaveUri('spiffe://CLUSTER.local/ns/shop/sa/checkout'), 'a trust domain has no case');
+    assert.ok(mayHaveUri('spiffe://example.org/ns/shop/sa/a', { ...shop, trustDomain: 'example.org' }));
+  });
+
+  test('names in a cluster domain of several labels', () => {
+    const scope = { ...shop, clusterDomain: 'k8s.prod.example.com' };
+    assert.ok(mayHaveDns('a.shop.svc.k8s.prod.example.com', scope));
+    assert.ok(!mayHaveDns('a.shop.svc.cluster.local', scope));
+    assert.ok(!mayHaveDns('a.other.svc.k8s.prod.example.com', scope));
+    assert.ok(!mayHaveDns('shop.svc.k8s.prod.example.com', scope));
+  });
+
+  const commonNames: [commonName: string, server: boolean, client: boolean][] = [
+    ['payments', true, false],
+    ['payments.shop', true, true],
+    ['payments.shop.svc', true, true],
+    ['spiffe://cluster.local/ns/shop/sa/a', true, true],
+    ['payments.other', false, false],
+    ['admin', true, false],
+    ['system:masters', false, false],
+    ['system:node:a', false, false],
+    ['postgres', true, false],
+    ['Payments of the Shop', false, false],
+    ['payments.shop\0.other', false, false],
+    ['', false, false],
+  ];
+  for (const [commonName, server, client] of commonNames) {
+    test(`${JSON.stringify(commonName)} as the common name of ${server ? '' : 'no '}server and ${client ? '' : 'no '}client`, () => {
+      assert.equal(mayHaveCommonName(commonName, 'server'), server);
+      assert.equal(mayHaveCommonName(commonName, 'client'), client);
+      assert.equal(mayHaveCommonName(commonName, 'peer'), client, 'a peer is a client, too');
+    });
+  }
+});
+
+describe('a namespace may not have', () => {
+  const foreign = [
+    'payments.other',
+    'payments.other.svc',
+    'payments.other.svc.cluster.local',
+    'shop.svc',
+    'shop.svc.cluster.local',
+    'svc.cluster.local',
+    'cluster.local',
+    'kubernetes.default',
+    'kubernetes.default.svc',
+    'localhost',
+    'LOCALHOST.',
+    '*',
+    '*.shop',
+    '*.svc',
+    '*.svc.cluster.local',
+    '*.cluster.local',
+    '*.other.svc',
+    '*.*.shop.svc',
+    'a.*.shop.svc',
+    'payments.shop.svc.evil',
+    'payments.shop.svc.cluster.local.evil',
+    'payments.shop.example.com',
+    'payments.shop.cluster.local',
+    'payments.shop.svc.cluster',
+    'payments.webshop.svc',
+    'payments.shop-svc',
+    'shop.payments',
+    'payments.shop.pod.cluster.local',
+    'www.example.com',
+    '10.0.0.1',
+    'payments.shop.svc:443',
+    'https://payments.shop.svc',
+    'payments.shop.svc\0.other.svc',
+    'payments.other.svc\0.shop.svc',
+    'payments.other\u3002shop.svc',
+    'payments.\u017fhop.svc',
+    'payments.shop.svc..',
+    'payments..shop.svc',
+    '.shop.svc',
+    ' payments.shop.svc',
+    `${'a'.repeat(64)}.shop.svc`,
+    '',
+  ];
+  for (const name of foreign) test(`the DNS name ${JSON.stringify(name)}`, () => assert.ok(!mayHaveDns(name)));
+
+  const uris = [
+    'spiffe://cluster.local/ns/other/sa/a',
+    'spiffe://cluster.local/ns/Shop/sa/a',
+    'spiffe://cluster.local/ns/shop',
+    'spiffe://cluster.local/ns/shop/sa',
+    'spiffe://cluster.local/ns/shop/sa/a/b',
+    'spiffe://cluster.local/ns/shop/sa/A',
+    'spiffe://cluster.local/ns/shop/sa/-a',
+    'spiffe://cluster.local/ns/shop/sa/.',
+    'spiffe://cluster.local/ns/shop/sa/..',
+    'spiffe://cluster.local/ns/shop/../other/sa/a',
+    'spiffe://cluster.local/ns/sh%6Fp/sa/a',
+    'spiffe://cluster.local/ns%2Fshop/sa/a',
+    'spiffe://cluster.local//ns/shop/sa/a',
+    'spiffe://cluster.local/x/ns/shop/sa/a',
+    'spiffe://cluster.local:80/ns/shop/sa/a',
+    'spiffe://a@cluster.local/ns/shop/sa/a',
+    'spiffe://cluster.local/ns/shop/sa/a?b',
+    'spiffe://cluster.local/ns/shop/sa/a#b',
+    'spiffe://cluster.local./ns/shop/sa/a',
+    'spiffe://evil.local/ns/shop/sa/a',
+    'spiffe://xcluster.local/ns/shop/sa/a',
+    'spiffe://clu\u017fter.local/ns/shop/sa/a',
+    'https://cluster.local/ns/shop/sa/a',
+    'https://payments.shop.svc',
+    'urn:uuid:1',
+    '',
+  ];
+  for (const uri of uris) test(`the URI ${JSON.stringify(uri)}`, () => assert.ok(!mayHaveUri(uri)));
+
+  test('addresses, mailboxes or names of other types at all', () => {
+    const otherNames = [{ oid: '1.2.3', utf8Value: 'shop' }];
+    const names = { ...none, ipAddresses: ['10.0.0.1'], emailAddresses: ['a@shop.svc'], otherNames };
+    assert.deepEqual(deniedNames({ role: 'client', names }, shop), [
+      'IP address "10.0.0.1": namespace shop may have no IP addresses',
+      'e-mail address "a@shop.svc": namespace shop may have no e-mail addresses',
+      'otherName of type "1.2.3": namespace shop may have no other names',
+    ]);
+  });
+
+  test('a name without being told the name and the rule', () => {
+    const request = { role: 'client', names: { ...none, dnsNames: ['a.other'], uris: ['urn:a'] } } as const;
+    assert.deepEqual(deniedNames(request, shop), [
+      'DNS name "a.other": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local])',
+      'URI "urn:a": namespace shop may have only SPIFFE IDs of its own ServiceAccounts (spiffe://cluster.local/ns/shop/sa/<name>)',
+    ]);
+  });
+});
+
+describe('a namespace with the name of a part of the domain', () => {
+  // Names of Services of namespace `shop`, which none of these may have.
+  const victims = ['payments', 'db-0.db', '*'].flatMap((service) =>
+    ['shop.svc', 'shop.svc.cluster.local'].map((rest) => `${service}.${rest}`),
+  );
+  for (const namespace of ['svc', 'cluster', 'local', 'com', 'default', 'payments', 'db']) {
+    test(`${namespace} has its own names and none of others`, () => {
+      const scope = { ...shop, namespace };
+      assert.ok(mayHaveDns(`a.${namespace}.svc`, scope) && mayHaveDns(`a.${namespace}.svc.cluster.local`, scope));
+      for (const name of victims) assert.ok(!mayHaveDns(name, scope), name);
+    });
+  }
+
+  for (const clusterDomain of ['svc', 'foo.svc', 'svc.svc', 'shop.svc']) {
+    test(`cannot make use of a cluster domain like ${clusterDomain}`, () => {
+      for (const namespace of ['svc', 'foo', 'shop']) {
+        const scope = { ...shop, namespace, clusterDomain };
+        assert.ok(mayHaveDns(`a.${namespace}.svc.${clusterDomain}`, scope));
+        assert.ok(!mayHaveDns(`a.other.svc.${clusterDomain}`, scope));
+        assert.ok(!mayHaveDns(`*.other.svc.${clusterDomain}`, scope));
+      }
+    });
+  }
+});
+
+describe('whatever is asked for', () => {
+  /**
+   * Said in another way than the code says it: the names that cluster DNS and its search paths give to Services of the
+   * namespace, as one regular expression over the normal form.
+   */
+  const isOwn = (name: string, { namespace, clusterDomain }: Scope): boolean => {
+    const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+    const [ns, domain] = [RegExp.escape(namespace), RegExp.escape(clusterDomain)];
+    const short = new RegExp(`^${label}(\\.${ns})?$`);
+    const full = new RegExp(`^(\\*\\.)?(${label}\\.)*${ns}\\.svc(\\.${domain})?$`);
+    const normal = name.toLowerCase().replace(/\.$/, '');
+    const isAscii = /^[!-~]+$/.test(name);
+    return isAscii && normal !== 'localhost' && !/(^|\.)\d+$/.test(normal) && (short.test(normal) || full.test(normal));
+  };
+
+  const pieces = fc.constantFrom(
+    'shop',
+    'other',
+    'svc',
+    'cluster',
+    'local',
+    'payments',
+    '*',
+    '.',
+    '.',
+    '.',
+    '..',
+    '-',
+    'S',
+    '\u017f',
+    '\0',
+    '%2e',
+    '1',
+  );
+  const attacks = fc.oneof(
+    fc.array(pieces, { maxLength: 9 }).map((all) => all.join('')),
+    fc
+      .array(fc.constantFrom('shop', 'other', 'svc', 'cluster', 'local', 'a', '*', 'SHOP'), { maxLength: 6 })
+      .map((labels) => labels.join('.')),
+    fc.string({ unit: 'binary' }).map((text) => `${text}.shop.svc`),
+    fc.string({ unit: 'binary' }).map((text) => `a.shop.svc${text}`),
+  );
+  const namespaces = fc.constantFrom('shop', 'svc', 'cluster', 'local', 'a');
+
+  test('a DNS name is let through only if its normal form is the namespace’s own', () => {
+    let granted = 0;
+    fc.assert(
+      fc.property(attacks, namespaces, (name, namespace) => {
+        const scope = { ...shop, namespace };
+        if (!mayHaveDns(name, scope)) return;
+        granted += 1;
+        assert.ok(isOwn(name, scope), `${JSON.stringify(name)} for ${namespace}`);
+      }),
+      { numRuns: 5000 },
+    );
+    assert.ok(granted > 100, 'hardly any name was granted: the property says nothing');
+  });
+
+  test('a URI is let through only if it is, letter by letter, a SPIFFE ID of the namespace', () => {
+    const parts = fc.constantFrom(
+      'spiffe://',
+      'cluster.local',
+      '/ns/',
+      'shop',
+      'other',
+      '/sa/',
+      'a',
+      '/',
+      '..',
+      '%2f',
+      '@',
+      '?',
+    );
+    const mixed = fc.array(parts, { maxLength: 10 }).map((all) => all.join(''));
+    const near = fc
+      .tuple(fc.string({ maxLength: 4 }), fc.string({ maxLength: 4 }))
+      .map(([a, b]) => `spiffe://cluster.local/ns/${a}shop/sa/${b}`);
+    let granted = 0;
+    fc.assert(
+      fc.property(fc.oneof(mixed, near), (uri) => {
+        if (!mayHaveUri(uri)) return;
+        granted += 1;
+        assert.match(uri, /^spiffe:\/\/cluster\.local\/ns\/shop\/sa\/[a-z0-9.-]+$/);
+      }),
+      { numRuns: 5000 },
+    );
+    assert.ok(granted > 10, 'hardly any URI was granted: the property says nothing');
+  });
+});

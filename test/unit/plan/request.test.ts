@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
+import type { Role } from '../../../src/pki/index.ts';
+import { leafRequest, rolesOf, secretNameOf } from '../../../src/plan/request.ts';
+import { certificate, hours } from '../../support/fixtures.ts';
+
+const scope = { namespace: 'shop', trustDomain: 'example.org', clusterDomain: 'k8s.local' };
+const none = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const { spec: plain } = certificate().record;
+const privateKey = plain.privateKey;
+
+const ask = (spec: Partial<MtlsCertificateSpec>, role: Role = 'server') =>
+  leafRequest({ ...plain, ...spec }, role, scope);
+
+describe('a role asks for', () => {
+  const serviceNames = ['db', 'db.shop', 'db.shop.svc', 'db.shop.svc.k8s.local'];
+
+  test('all the names of its Service, a day, and an ECDSA key, when it says no more', () => {
+    assert.deepEqual(ask({ server: { service: 'db' }, duration: '24h' }), {
+      profile: { role: 'server', subject: {}, names: { ...none, dnsNames: serviceNames }, durationMs: hours(24) },
+      key: { algorithm: 'ECDSA', size: 256 },
+      keyEncoding: 'PKCS8',
+      keepKey: false,
+    });
+  });
+
+  test('the SPIFFE ID of its ServiceAccount', () => {
+    const request = ask({ client: { serviceAccount: 'checkout' } }, 'client');
+    assert.ok('profile' in request);
+    assert.deepEqual(request.profile.names, { ...none, uris: ['spiffe://example.org/ns/shop/sa/checkout'] });
+  });
+
+  test('both for a peer', () => {
+    const request = ask({ peer: { service: 'db', serviceAccount: 'db' } }, 'peer');
+    assert.ok('profile' in request);
+    const uris = ['spiffe://example.org/ns/shop/sa/db'];
+    assert.deepEqual(request.profile.names, { ...none, dnsNames: serviceNames, uris });
+  });
+
+  test('names in normal form, each once, its Service’s first', () => {
+    const dnsNames = ['DB.shop.svc.', 'db-0.DB.shop.svc', 'db-0.db.shop.svc.', 'db'];
+    const request = ask({ server: { service: 'db', dnsNames } });
+    assert.ok('profile' in request);
+    assert.deepEqual(request.profile.names.dnsNames, [...serviceNames, 'db-0.db.shop.svc']);
+  });
+
+  test('its own subject besides the one of the resource', () => {
+    const subject = { organizations: ['Org'], countries: ['DE'] };
+    const request = ask({ subject, server: { service: 'db', commonName: 'db.shop.svc' } });
+    assert.ok('profile' in request);
+    assert.deepEqual(request.profile.subject, { ...subject, commonName: 'db.shop.svc' });
+  });
+
+  const keys: [asked: Partial<typeof privateKey>, key: unknown][] = [
+    [
+      { algorithm: 'ECDSA', size: 384 },
+      { algorithm: 'ECDSA', size: 384 },
+    ],
+    [
+      { algorithm: 'ECDSA', encoding: 'SEC1' },
+      { algorithm: 'ECDSA', size: 256 },
+    ],
+    [{ algorithm: 'RSA' }, { algorithm: 'RSA', size: 2048 }],
+    [
+      { algorithm: 'RSA', size: 8192, encoding: 'PKCS1' },
+      { algorithm: 'RSA', size: 8192 },
+    ],
+    [{ algorithm: 'Ed25519' }, { algorithm: 'Ed25519' }],
+  ];
+  for (const [asked, key] of keys) {
+    test(`the key ${JSON.stringify(asked)}`, () => {
+      const request = ask({ privateKey: { ...privateKey, ...asked } });
+      assert.ok('key' in request);
+      assert.deepEqual([request.key, request.keyEncoding], [key, asked.encoding ?? 'PKCS8']);
+    });
+  }
+
+  test('the same key again when it is never to be replaced', () => {
+    const request = ask({ privateKey: { ...privateKey, rotationPolicy: 'Never' } });
+    assert.ok('keepKey' in request && request.keepKey);
+  });
+});
+
+describe('a request is not valid', () => {
+  const server = (more: MtlsCertificateSpec['server']): Partial<MtlsCertificateSpec> => ({ server: { ...more } });
+  const invalid: [title: string, spec: Partial<MtlsCertificateSpec>, message: RegExp][] = [
+    ['for less than five minutes', { duration: '299999ms' }, /^duration: use at least 5m$/],
+    ['for a time that is none', { duration: 'long' }, /^duration/],
+    ['without a name', server({}), /at least one name/],
+    ['with empty lists of names', server({ dnsNames: [], uris: [] }), /at least one name/],
+    ['with a common name alone', server({ commonName: 'db' }), /at least one name/],
+    [
+      'with a common name of 65 characters',
+      server({ service: 'db', commonName: `${'a'.repeat(60)}.shop` }),
+      /commonName/,
+    ],
+    ['with a DNS name that is none', server({ dnsNames: ['a..b'] }), /not valid: a\.\.b$/],
+    ['with an address that is none', server({ ipAddresses: ['10.0.0'] }), /not valid: 10\.0\.0$/],
+    ['with a URI that is none', server({ uris: ['x'] }), /not valid: x$/],
+    ['with an e-mail address that is none', server({ emailAddresses: ['x'] }), /not valid: x$/],
+    ['with a Service that is none', server({ service: 'A B' }), /not valid/],
+    ['with a size that ECDSA does not have', { privateKey: { ...privateKey, size: 2048 } }, /size/],
+    ['with a size that RSA does not have', { privateKey: { ...privateKey, algorithm: 'RSA', size: 1024 } }, /size/],
+    ['with a size for Ed25519', { privateKey: { ...privateKey, algorithm: 'Ed25519', size: 256 } }, /size/],
+    ['with PKCS#1 for ECDSA', { privateKey: { ...privateKey, encoding: 'PKCS1' } }, /encoding/],
+    ['with SEC1 for RSA', { privateKey: { ...privateKey, algorithm: 'RSA', encoding: 'SEC1' } }, /encoding/],
+    ['with SEC1 for Ed25519', { privateKey: { ...privateKey, algorithm: 'Ed25519', encoding: 'SEC1' } }, /encoding/],
+  ];
+  for (const [title, spec, message] of invalid) {
+    test(title, () => {
+      const refusal = ask(spec);
+      assert.ok('reason' in refusal);
+      assert.equal(refusal.reason, 'InvalidSpec');
+      assert.match(refusal.message, message);
+    });
+  }
+
+  test('and says so of the first five names, and how many more there are', () => {
+    const refusal = ask(server({ dnsNames: ['a..1', 'a..2', 'a..3', 'a..4', 'a..5', 'a..6', 'a..7'] }));
+    assert.ok('reason' in refusal);
+    assert.equal(refusal.message, 'these names are not valid: a..1, a..2, a..3, a..4, a..5 and 2 more');
+  });
+});
+
+describe('a request is denied', () => {
+  const denied: [title: string, spec: Partial<MtlsCertificateSpec>, role: Role][] = [
+    ['for another namespace’s Service', { server: { dnsNames: ['db.other.svc'] } }, 'server'],
+    ['for a good and a bad name', { server: { service: 'db', dnsNames: ['www.example.com'] } }, 'server'],
+    ['for an address', { server: { service: 'db', ipAddresses: ['10.0.0.1'] } }, 'server'],
+    ['for a foreign common name', { client: { serviceAccount: 'a', commonName: 'system:masters' } }, 'client'],
+    ['for another trust domain', { client: { uris: ['spiffe://cluster.local/ns/shop/sa/a'] } }, 'client'],
+  ];
+  for (const [title, spec, role] of denied) {
+    test(title, () => {
+      const refusal = ask(spec, role);
+      assert.equal('reason' in refusal && refusal.reason, 'Denied');
+    });
+  }
+});
+
+test('the roles of a spec come in one order, and each has its Secret', () => {
+  const spec = { ...plain, peer: {}, client: { secretName: 'own' }, server: {} };
+  const names = rolesOf(spec).map((role) => [role, secretNameOf('db', spec, role)]);
+  assert.deepEqual(names, [
+    ['server', 'db-server-tls'],
+    ['client', 'own'],
+    ['peer', 'db-peer-tls'],
+  ]);
+});
