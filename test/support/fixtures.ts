@@ -91,6 +91,15 @@ export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): R
   clusterDomain: 'cluster.local',
 });
 
+/** An authority whose root may not sign. */
+export const notReady = (reason: string, message: string): AuthorityView & { state: 'notReady' } => ({
+  state: 'notReady',
+  reason,
+  message,
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+});
+
 /** An MtlsAuthority whose root the operator makes. */
 export const authority = (changes: Partial<AuthorityRecord> = {}): AuthorityRecord => ({
   namespace: '',
