@@ -51,20 +51,26 @@ export function time(date: Date): Asn1 {
 /** `[tag] EXPLICIT` around one element. */
 export const explicit = (tag: number, item: Asn1): Asn1 => asn1.create(CONTEXT_SPECIFIC, tag, true, [item]);
 /** `[tag] IMPLICIT` for a primitive type. */
-export const implicit = (tag: number, content: Uint8Array): Asn1 =>
-  asn1.create(CONTEXT_SPECIFIC, tag, false, Buffer.from(content).toString('latin1'));
+export const implicit = (tag: number, content: Uint8Array): Asn1 => verbatim(0x80 | tag, content);
 /** `[tag] IMPLICIT` for a constructed type. */
 export const implicitConstructed = (tag: number, items: Asn1[]): Asn1 =>
   asn1.create(CONTEXT_SPECIFIC, tag, true, items);
 
 /**
  * An element that is encoded already, taken over byte for byte: an issuer's name has to equal the CA's subject in
- * every octet. The constructed bit travels inside the type number, because forge would parse the content otherwise.
+ * every octet.
  */
 export function encoded(der: Buffer): Asn1 {
   const { tag, content } = readElement(der).element;
-  return asn1.create(tag & 0xc0, tag & 0x3f, false, content.toString('latin1'));
+  return verbatim(tag, content);
 }
+
+/**
+ * The whole identifier octet travels as the class: by its type number forge would take a constructed element apart, and
+ * anything numbered 2, a dNSName too, for an INTEGER whose leading zeros it may drop.
+ */
+const verbatim = (tag: number, content: Uint8Array): Asn1 =>
+  asn1.create(tag, Type.NONE, false, Buffer.from(content).toString('latin1'));
 
 /** The DER octets of a tree. */
 export const encode = (node: Asn1): Buffer => Buffer.from(asn1.toDer(node).getBytes(), 'latin1');

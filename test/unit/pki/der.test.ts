@@ -93,6 +93,13 @@ describe('the encoder', () => {
     );
   });
 
+  test('keeps leading zeros of an element that has the number of an INTEGER', () => {
+    for (const tag of [0x02, 0x82]) {
+      const inner = Buffer.of(tag, 3, 0, 1, 2);
+      assert.deepEqual(readOnly(encode(sequence(encoded(inner))), tags.sequence).content, inner);
+    }
+  });
+
   test('is understood by openssl', () => {
     const der = encode(
       sequence(oid('1.2.840.10045.4.3.2'), integer(Uint8Array.of(1, 0)), boolean(true), utf8String('ü')),
