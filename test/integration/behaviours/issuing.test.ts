@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { install, type Installation } from '../../support/behaviours/installation.ts';
+import { type Installation, install } from '../../support/behaviours/installation.ts';
 import { judge } from '../../support/behaviours/judge.ts';
 
 let world: Installation;

@@ -13,6 +13,7 @@ export interface Stored {
     readonly resourceVersion: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
+    readonly ownerReferences?: readonly { readonly name: string; readonly uid: string }[];
   };
 }
 
@@ -69,7 +70,14 @@ export function openApi(cluster: TestCluster): Api {
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     const headers = { authorization: `Bearer ${token}`, accept: 'application/json', 'content-type': type };
     const text = body === undefined ? null : JSON.stringify(body);
-    return request(`${server}${path}`, { dispatcher, method, headers, body: text, bodyTimeout: 0, signal: closing.signal });
+    return request(`${server}${path}`, {
+      dispatcher,
+      method,
+      headers,
+      body: text,
+      bodyTimeout: 0,
+      signal: closing.signal,
+    });
   }
 
   async function read<T>(method: Dispatcher.HttpMethod, path: string, body?: object): Promise<T> {

@@ -1,8 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
-import { openssl } from './judge.ts';
 import { scratchFolder } from '../scratch.ts';
+import { openssl } from './judge.ts';
 
 /** A root as a person makes it with the openssl command line. */
 export interface BroughtRootOptions {

@@ -53,6 +53,11 @@ export interface Tenant {
   ready(name: string): Promise<Certificate>;
   /** Waits until it is not, for this reason and its present spec; returns the condition. */
   notReady(name: string, reason: string): Promise<Condition>;
+  /**
+   * Has the operator look at the resource again with nothing changed, and waits until it has. It has to run with
+   * `--workers=1`: then what is asked for later is done later.
+   */
+  lookAgain(name: string): Promise<void>;
   secret(name: string): Promise<Secret>;
   findSecret(name: string): Promise<Secret | undefined>;
   /** Those that the operator wrote. */
@@ -60,8 +65,8 @@ export interface Tenant {
   patchSecret(name: string, patch: object): Promise<Secret>;
 }
 
-/** Starts a control plane with `deploy/`; no operator yet. */
-export async function install(): Promise<Installation> {
+/** Starts a control plane with `deploy/`; no operator yet. Every operator gets these arguments. */
+export async function install(args: readonly string[] = []): Promise<Installation> {
   const cluster = await startTestCluster();
   const api = openApi(cluster);
   const watched = watchSecrets(api);
@@ -73,7 +78,7 @@ export async function install(): Promise<Installation> {
     return operator;
   };
   const start = async (options?: OperatorOptions): Promise<Operator> => {
-    const operator = await startOperator(cluster, options);
+    const operator = await startOperator(cluster, { ...options, args: [...args, ...(options?.args ?? [])] });
     operators.push(operator);
     return operator;
   };
@@ -130,35 +135,44 @@ function tenant(api: Api, namespace: string): Tenant {
   const get = (name: string): Promise<Certificate> => api.get(paths.certificates(namespace, name));
   const patch = (name: string, change: object): Promise<Certificate> =>
     api.patch(paths.certificates(namespace, name), change);
+  const create: Tenant['create'] = (name, spec, annotations = {}) =>
+    api.create(paths.certificates(namespace), {
+      apiVersion,
+      kind: 'MtlsCertificate',
+      metadata: { namespace, name, annotations },
+      spec,
+    });
+  const ready = (name: string): Promise<Certificate> =>
+    eventually(
+      async () => {
+        const certificate = await get(name);
+        assertReadyIs(certificate, 'True');
+        const token = certificate.metadata.annotations?.['mtls-operator.io/rotate'];
+        if (token !== undefined) assert.equal(certificate.status?.lastHandledRotate, token, 'not rotated yet');
+        return certificate;
+      },
+      { timeoutMs: 60_000, message: `MtlsCertificate ${name} is not Ready` },
+    );
+  let looks = 0;
   return {
     namespace,
+    create,
     get,
     patch,
-    create: (name, spec, annotations = {}) =>
-      api.create(paths.certificates(namespace), {
-        apiVersion,
-        kind: 'MtlsCertificate',
-        metadata: { namespace, name, annotations },
-        spec,
-      }),
+    ready,
     rotate: (name, token) => patch(name, { metadata: { annotations: { 'mtls-operator.io/rotate': token } } }),
     delete: (name) => api.delete(paths.certificates(namespace, name)),
-    ready: (name) =>
-      eventually(
-        async () => {
-          const certificate = await get(name);
-          assertReadyIs(certificate, 'True');
-          const token = certificate.metadata.annotations?.['mtls-operator.io/rotate'];
-          if (token !== undefined) assert.equal(certificate.status?.lastHandledRotate, token, 'not rotated yet');
-          return certificate;
-        },
-        { timeoutMs: 60_000, message: `MtlsCertificate ${name} is not Ready` },
-      ),
     notReady: (name, reason) =>
       eventually(async () => assertReadyIs(await get(name), 'False', reason), {
         timeoutMs: 60_000,
         message: `MtlsCertificate ${name} does not say ${reason}`,
       }),
+    async lookAgain(name) {
+      const witness = `witness-${++looks}`;
+      await patch(name, { metadata: { annotations: { 'example.com/look': `${looks}` } } });
+      await create(witness, { server: { service: 'witness' } });
+      await ready(witness);
+    },
     secret: (name) => api.get<Secret>(paths.secrets(namespace, name)),
     findSecret: (name) => api.find<Secret>(paths.secrets(namespace, name)),
     secrets: async () =>

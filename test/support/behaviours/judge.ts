@@ -103,7 +103,9 @@ async function describeCertificate(certificate: string) {
     notBefore: new Date(field(/^notBefore=(.*)$/m)),
     notAfter: new Date(field(/^notAfter=(.*)$/m)),
     subject: field(/^subject=(.*)$/m),
-    names: field(/Subject Alternative Name:.*\n(.*)$/m).split(', ').sort(),
+    names: field(/Subject Alternative Name:.*\n(.*)$/m)
+      .split(', ')
+      .sort(),
     usage: field(/Extended Key Usage:.*\n(.*)$/m),
     publicKey: /-----BEGIN PUBLIC KEY-----[^]*-----END PUBLIC KEY-----\n/.exec(text)?.[0] ?? '',
   };

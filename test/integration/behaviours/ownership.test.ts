@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { digestOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install();
+  await world.start();
+});
+after(() => world.end());
+
+const named = (secretName: string): object => ({ server: { service: 'db', secretName } });
+
+async function createSecret(tenant: Tenant, name: string, more: object = {}): Promise<Secret> {
+  const metadata = { name, labels: { app: 'theirs' } };
+  const data = { 'tls.crt': 'dGhlaXJz', 'tls.key': 'dGhlaXJz' };
+  return world.api.create(paths.secrets(tenant.namespace), { metadata, type: 'kubernetes.io/tls', data, ...more });
+}
+
+/** Waits until a resource is Ready while the Secret's deletion or the like is only found by looking now and then. */
+async function readyAfterPoll(tenant: Tenant, name: string): Promise<void> {
+  await eventually(
+    async () => {
+      const ready = (await tenant.get(name)).status?.conditions?.find(({ type }) => type === 'Ready');
+      assert.equal(ready?.status, 'True', ready?.message ?? 'no condition Ready yet');
+    },
+    { timeoutMs: 90_000, message: `${name} has not recovered` },
+  );
+}
+
+async function isGone(tenant: Tenant, name: string): Promise<void> {
+  await eventually(async () => assert.equal(await tenant.findSecret(name), undefined, 'it is still there'), {
+    message: `Secret ${name} is not deleted`,
+  });
+}
+
+describe('ownership', { concurrency: 6 }, () => {
+  const foreign: Record<string, object> = {
+    'of type kubernetes.io/tls': {},
+    'of type Opaque': { type: 'Opaque' },
+    'with the labels of the operator': {
+      metadata: {
+        name: 'wanted',
+        labels: {
+          'app.kubernetes.io/managed-by': 'mtls-operator',
+          'mtls-operator.io/certificate': 'db',
+          'mtls-operator.io/role': 'server',
+        },
+      },
+    },
+  };
+  for (const [what, more] of Object.entries(foreign)) {
+    test(`5. Ownership: a foreign Secret ${what} stays byte-identical, and once it is gone the name is taken`, async () => {
+      const tenant = await world.tenant('ownership');
+      const before = digestOf(await createSecret(tenant, 'wanted', more));
+      await tenant.create('db', named('wanted'));
+      const { message } = await tenant.notReady('db', 'SecretConflict');
+      assert.match(message, /\bwanted\b/);
+      await tenant.rotate('db', 'please');
+      await tenant.notReady('db', 'SecretConflict');
+      assert.equal(digestOf(await tenant.secret('wanted')), before);
+      await world.api.delete(paths.secrets(tenant.namespace, 'wanted'));
+      await readyAfterPoll(tenant, 'db');
+      await judge(await tenant.secret('wanted'));
+    });
+  }
+
+  test('5. Ownership: a Secret of a resource that was deleted and made again is not taken for its own', async () => {
+    const tenant = await world.tenant('ownership');
+    const ownerReferences = [
+      {
+        apiVersion: 'mtls-operator.io/v1alpha1',
+        kind: 'MtlsCertificate',
+        name: 'other',
+        uid: (await createAnother(tenant)).metadata.uid,
+        controller: true,
+      },
+    ];
+    const secret = await createSecret(tenant, 'wanted', { metadata: { name: 'wanted', ownerReferences } });
+    await tenant.create('db', named('wanted'));
+    await tenant.notReady('db', 'SecretConflict');
+    assert.equal(digestOf(await tenant.secret('wanted')), digestOf(secret));
+  });
+
+  test('5. Ownership: of three that name one Secret exactly one is Ready, and all are when the names differ', async () => {
+    const tenant = await world.tenant('ownership');
+    const names = ['a', 'b', 'c'];
+    await Promise.all(names.map((name) => tenant.create(name, named('shared'))));
+    const first = await eventually(async () => {
+      const states = await Promise.all(names.map((name) => readyOf(tenant, name)));
+      assert.deepEqual(states.map(({ reason }) => reason).sort(), ['Issued', 'SecretConflict', 'SecretConflict']);
+      return names[states.findIndex(({ status }) => status === 'True')] ?? '';
+    });
+    const secret = await tenant.secret('shared');
+    assert.equal(secret.metadata.labels?.['mtls-operator.io/certificate'], first);
+    const others = names.filter((name) => name !== first);
+    for (const name of others) {
+      const { message } = await readyOf(tenant, name);
+      assert.match(message, new RegExp(`shared.*MtlsCertificate ${first}\\b`));
+    }
+    await Promise.all(others.map((name) => tenant.patch(name, { spec: named(`for-${name}`) })));
+    for (const name of names) await tenant.ready(name);
+    for (const name of others) await judge(await tenant.secret(`for-${name}`));
+    assert.equal(digestOf(await tenant.secret('shared')), digestOf(secret), 'the owner was disturbed');
+  });
+
+  test('5. Ownership: when the owner of a shared name is deleted, the next one gets the name', async () => {
+    const tenant = await world.tenant('ownership');
+    await tenant.create('first', named('shared'));
+    await tenant.ready('first');
+    await tenant.create('second', named('shared'));
+    await tenant.notReady('second', 'SecretConflict');
+    await tenant.delete('first');
+    await readyAfterPoll(tenant, 'second');
+    const secret = await tenant.secret('shared');
+    await judge(secret);
+    assert.equal(secret.metadata.labels?.['mtls-operator.io/certificate'], 'second');
+  });
+
+  test('5. Ownership: a Secret is deleted when its role is taken out of spec, or gets another name', async () => {
+    const tenant = await world.tenant('prune');
+    await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
+    await tenant.ready('db');
+    const theirs = digestOf(await createSecret(tenant, 'db-peer-tls'));
+    await tenant.patch('db', { spec: named('renamed') });
+    await tenant.ready('db');
+    await isGone(tenant, 'db-server-tls');
+    await judge(await tenant.secret('renamed'));
+    await tenant.patch('db', { spec: { client: null } });
+    await tenant.ready('db');
+    await isGone(tenant, 'db-client-tls');
+    const { status } = await tenant.get('db');
+    assert.deepEqual(
+      status?.secrets?.map(({ secretName }) => secretName),
+      ['renamed'],
+    );
+    assert.equal(digestOf(await tenant.secret('db-peer-tls')), theirs, 'a foreign Secret was touched');
+  });
+
+  test('5. Ownership: the old Secret stays as long as a changed secretName cannot be had', async () => {
+    const tenant = await world.tenant('prune');
+    await tenant.create('db', named('first'));
+    await tenant.ready('db');
+    const before = digestOf(await tenant.secret('first'));
+    await createSecret(tenant, 'taken');
+    await tenant.patch('db', { spec: named('taken') });
+    await tenant.notReady('db', 'SecretConflict');
+    assert.equal(digestOf(await tenant.secret('first')), before);
+  });
+
+  test('5. Ownership: the root Secret is out of reach of a resource in the namespace of the operator', async () => {
+    const rootBefore = await world.api.get<Secret>(paths.secrets(operatorNamespace, 'mtls-root'));
+    const metadata = { name: 'thief', namespace: operatorNamespace };
+    const kinds = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate' };
+    const path = paths.certificates(operatorNamespace);
+    await world.api.create(path, { ...kinds, metadata, spec: named('mtls-root') });
+    await eventually(async () => {
+      const { status } = await world.api.get<Awaited<ReturnType<Tenant['get']>>>(`${path}/thief`);
+      assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.reason, 'SecretConflict');
+    });
+    const root = await world.api.get<Secret>(paths.secrets(operatorNamespace, 'mtls-root'));
+    assert.equal(digestOf(root), digestOf(rootBefore));
+    await world.api.delete(`${path}/thief`);
+  });
+
+  test('5. Ownership: a Secret whose ownerReference was taken off is nobody the operator may write to', async () => {
+    const tenant = await world.tenant('ownership');
+    await tenant.create('db', named('mine'));
+    await tenant.ready('db');
+    const secret = await tenant.patchSecret('mine', { metadata: { ownerReferences: null }, data: { 'tls.crt': '' } });
+    await tenant.notReady('db', 'SecretConflict');
+    assert.equal(digestOf(await tenant.secret('mine')), digestOf(secret));
+  });
+});
+
+describe('deletion', { concurrency: 4 }, () => {
+  test('Deleting a resource removes its Secrets, and no others', async () => {
+    const tenant = await world.tenant('deletion');
+    await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
+    await tenant.create('other', { server: { service: 'other' } });
+    await tenant.ready('db');
+    await tenant.ready('other');
+    const other = digestOf(await tenant.secret('other-server-tls'));
+    await tenant.delete('db');
+    await isGone(tenant, 'db-server-tls');
+    await isGone(tenant, 'db-client-tls');
+    assert.equal(digestOf(await tenant.secret('other-server-tls')), other);
+  });
+
+  test('Nothing is written for a resource that is being deleted', async () => {
+    const tenant = await world.tenant('deletion');
+    await tenant.create('db', { server: { service: 'db' } });
+    await tenant.ready('db');
+    const finalizers = { metadata: { finalizers: ['example.com/not-yet'] } };
+    await tenant.patch('db', finalizers);
+    await tenant.delete('db');
+    await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
+    const held = await tenant.rotate('db', 'too-late');
+    // What comes later is done: so the operator has seen all of it.
+    await tenant.create('later', { server: { service: 'later' } });
+    await tenant.ready('later');
+    assert.equal(await tenant.findSecret('db-server-tls'), undefined);
+    assert.equal((await tenant.get('db')).metadata.resourceVersion, held.metadata.resourceVersion);
+    await tenant.patch('db', { metadata: { finalizers: null } });
+  });
+
+  test('A resource that is deleted and made again at once gets a Secret of its own', async () => {
+    const tenant = await world.tenant('deletion');
+    const first = await tenant.create('db', { server: { service: 'db' } });
+    await tenant.ready('db');
+    await tenant.delete('db');
+    const second = await tenant.create('db', { server: { service: 'db' } });
+    assert.notEqual(second.metadata.uid, first.metadata.uid);
+    await readyAfterPoll(tenant, 'db');
+    await eventually(async () => {
+      const secret = await tenant.secret('db-server-tls');
+      assert.deepEqual(
+        secret.metadata.ownerReferences?.map(({ uid }) => uid),
+        [second.metadata.uid],
+      );
+      await judge(secret);
+    });
+  });
+});
+
+test('4. Repair: a Secret of its own with another type is replaced', async () => {
+  const tenant = await world.tenant('type');
+  const { metadata } = await tenant.create('db', named('mine'));
+  await tenant.ready('db');
+  const { metadata: written } = await tenant.secret('mine');
+  await world.restart(async () => {
+    await world.api.delete(paths.secrets(tenant.namespace, 'mine'));
+    const { labels, annotations, ownerReferences } = written;
+    await createSecret(tenant, 'mine', {
+      type: 'Opaque',
+      metadata: { name: 'mine', labels, annotations, ownerReferences },
+    });
+  });
+  await eventually(async () => {
+    const secret = await tenant.secret('mine');
+    assert.equal(secret.type, 'kubernetes.io/tls');
+    await judge(secret);
+    assert.equal(secret.metadata.ownerReferences?.[0]?.uid, metadata.uid);
+  });
+});
+
+async function readyOf(tenant: Tenant, name: string) {
+  const ready = (await tenant.get(name)).status?.conditions?.find(({ type }) => type === 'Ready');
+  assert.ok(ready !== undefined, 'there is no condition Ready yet');
+  return ready;
+}
+
+/** Another resource, for its UID. */
+async function createAnother(tenant: Tenant) {
+  await tenant.create('other', { server: { service: 'other' } });
+  return tenant.ready('other');
+}

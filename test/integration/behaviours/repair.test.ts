@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import type { Secret } from '../../support/behaviours/api.ts';
+import { broughtRoot } from '../../support/behaviours/brought-root.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { digestOf, fileOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install();
+  await world.start();
+});
+after(() => world.end());
+
+const server = { server: { service: 'db' } };
+const name = 'db-server-tls';
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+/** A tenant with one Secret, and what others have put on it. */
+async function tenantWithSecret(spec: object = server): Promise<{ tenant: Tenant; secret: Secret }> {
+  const tenant = await world.tenant('repair');
+  await tenant.create('db', spec);
+  await tenant.ready('db');
+  const secret = await tenant.patchSecret(name, {
+    metadata: { labels: { 'example.com/team': 'data' }, annotations: { 'example.com/note': 'kept' } },
+    data: { 'extra.txt': base64('theirs') },
+  });
+  return { tenant, secret };
+}
+
+/** Waits until the Secret is right again in openssl's eyes, has its labels, and still carries what others put on it. */
+async function repaired(tenant: Tenant, isRepaired: (secret: Secret) => void = () => undefined): Promise<Secret> {
+  const secret = await eventually(
+    async () => {
+      const found = await tenant.secret(name);
+      isRepaired(found);
+      await judge(found);
+      assert.partialDeepStrictEqual(found.metadata.labels, {
+        'app.kubernetes.io/managed-by': 'mtls-operator',
+        'mtls-operator.io/certificate': 'db',
+        'mtls-operator.io/role': 'server',
+      });
+      return found;
+    },
+    { message: 'the Secret is not repaired' },
+  );
+  assert.equal(secret.metadata.labels?.['example.com/team'], 'data');
+  assert.equal(secret.metadata.annotations?.['example.com/note'], 'kept');
+  assert.equal(fileOf(secret, 'extra.txt'), 'theirs');
+  return secret;
+}
+
+describe('repair', { concurrency: 4 }, () => {
+  test('4. A deleted Secret is made anew with a new key', async () => {
+    const { tenant, secret } = await tenantWithSecret();
+    const before = await judge(secret);
+    await world.api.delete(`/api/v1/namespaces/${tenant.namespace}/secrets/${name}`);
+    const again = await eventually(() => tenant.secret(name));
+    assert.notEqual(again.metadata.uid, secret.metadata.uid);
+    assert.notEqual((await judge(again)).publicKey, before.publicKey);
+    await eventually(async () => assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 2));
+  });
+
+  const corruptions: Record<string, (secret: Secret) => Promise<object> | object> = {
+    'a corrupted tls.crt': () => ({
+      'tls.crt': base64('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
+    }),
+    'an emptied tls.crt': () => ({ 'tls.crt': '' }),
+    'a cut tls.crt': (secret) => ({ 'tls.crt': base64(fileOf(secret, 'tls.crt').slice(0, 300)) }),
+    'a tls.crt with a second certificate in it': (secret) => ({
+      'tls.crt': base64(fileOf(secret, 'tls.crt') + fileOf(secret, 'ca.crt')),
+    }),
+    'an emptied tls.key': () => ({ 'tls.key': '' }),
+    'a tls.key of another certificate': async () => ({ 'tls.key': (await otherSecret()).data?.['tls.key'] }),
+    'a pair of another resource': async () => {
+      const { data } = await otherSecret();
+      return { 'tls.crt': data?.['tls.crt'], 'tls.key': data?.['tls.key'] };
+    },
+    'a file that is no text': () => ({ 'tls.crt': Buffer.from([0, 255, 254]).toString('base64'), 'ca.crt': '/w==' }),
+  };
+  for (const [what, corrupt] of Object.entries(corruptions)) {
+    test(`4. Repair: ${what} is put right, and what others added is kept`, async () => {
+      const { tenant, secret } = await tenantWithSecret();
+      const { serialNumber } = await judge(secret);
+      await tenant.patchSecret(name, { data: await corrupt(secret) });
+      const reissued = await repaired(tenant, ({ metadata: { annotations } }) =>
+        assert.equal(annotations?.['mtls-operator.io/revision'], '2'),
+      );
+      const after = await judge(reissued);
+      assert.notEqual(after.serialNumber, serialNumber);
+      assert.ok(after.names.includes(`DNS:db.${tenant.namespace}.svc`));
+    });
+  }
+
+  for (const [what, data] of Object.entries({
+    'a corrupted ca.crt': { 'ca.crt': base64('garbage') },
+    'a removed ca.crt': { 'ca.crt': null },
+  })) {
+    test(`4. Repair: ${what} is put right, and key and certificate stay`, async () => {
+      const { tenant, secret } = await tenantWithSecret();
+      await tenant.patchSecret(name, { data });
+      const after = await repaired(tenant);
+      assert.equal(after.data?.['tls.crt'], secret.data?.['tls.crt']);
+      assert.equal(after.data?.['tls.key'], secret.data?.['tls.key']);
+    });
+  }
+
+  test('4. Repair: a stranger root smuggled into ca.crt is taken out', async () => {
+    const { tenant, secret } = await tenantWithSecret();
+    const stranger = (await broughtRoot())['tls.crt'];
+    await tenant.patchSecret(name, { data: { 'ca.crt': base64(fileOf(secret, 'ca.crt') + stranger) } });
+    await repaired(tenant, ({ data }) => assert.ok(data?.['ca.crt'] === secret.data?.['ca.crt'], 'it is still there'));
+  });
+
+  const metadata: Record<string, object> = {
+    'a lost label by which it is watched': { labels: { 'app.kubernetes.io/managed-by': null } },
+    'a change of all its labels': {
+      labels: {
+        'app.kubernetes.io/managed-by': 'Helm',
+        'mtls-operator.io/certificate': null,
+        'mtls-operator.io/role': 'x',
+      },
+    },
+    'a lost annotation of its revision': { annotations: { 'mtls-operator.io/revision': null } },
+  };
+  for (const [what, change] of Object.entries(metadata)) {
+    test(`4. Repair: ${what} is mended, and the certificate stays`, async () => {
+      const { tenant, secret } = await tenantWithSecret();
+      await tenant.patchSecret(name, { metadata: change });
+      const after = await repaired(tenant, ({ metadata: { annotations } }) =>
+        assert.equal(annotations?.['mtls-operator.io/revision'], '1'),
+      );
+      assert.deepEqual(after.data?.['tls.crt'], secret.data?.['tls.crt']);
+      assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 1);
+    });
+  }
+
+  test('4. Repair: with a key that is to be kept, an emptied tls.crt is issued for the same key', async () => {
+    const { tenant, secret } = await tenantWithSecret({ ...server, privateKey: { rotationPolicy: 'Never' } });
+    await tenant.patchSecret(name, { data: { 'tls.crt': '' } });
+    const after = await repaired(tenant);
+    assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key is another one');
+  });
+
+  test('4. Repair: of a Secret that cannot be written (immutable) a new one is made', async () => {
+    const { tenant, secret } = await tenantWithSecret();
+    await world.api.patch(`/api/v1/namespaces/${tenant.namespace}/secrets/${name}`, { immutable: true });
+    await tenant.rotate('db', 'now');
+    await tenant.ready('db');
+    const after = await tenant.secret(name);
+    assert.notEqual(after.metadata.uid, secret.metadata.uid);
+    await judge(after);
+  });
+
+  test('4. Repair goes on for as long as somebody else spoils the Secret, and ends when they do', async () => {
+    const { tenant } = await tenantWithSecret();
+    for (let i = 0; i < 5; i++) {
+      await tenant.patchSecret(name, { data: { 'tls.crt': base64(`spoilt ${i}`) } });
+      await repaired(tenant);
+    }
+    const { status } = await tenant.ready('db');
+    await eventually(async () => assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 6));
+    assert.equal(status?.failedIssuanceAttempts, undefined);
+  });
+});
+
+describe('secretTemplate', () => {
+  test('4. Labels and annotations of the template are put on the Secret, changed and taken off with it', async () => {
+    const tenant = await world.tenant('template');
+    const template = { labels: { app: 'db', tier: 'a' }, annotations: { 'example.com/reload': 'yes' } };
+    await tenant.create('db', { ...server, secretTemplate: template });
+    await tenant.ready('db');
+    const first = await tenant.patchSecret(name, { metadata: { labels: { 'example.com/team': 'data' } } });
+    assert.partialDeepStrictEqual(first.metadata, template);
+
+    await tenant.patch('db', { spec: { secretTemplate: { labels: { tier: 'b', app: null }, annotations: null } } });
+    await eventually(async () => {
+      const { labels, annotations } = (await tenant.secret(name)).metadata;
+      assert.equal(labels?.['tier'], 'b');
+      assert.equal(labels?.['app'], undefined);
+      assert.equal(annotations?.['example.com/reload'], undefined);
+    });
+    await tenant.patch('db', { spec: { secretTemplate: null } });
+    await eventually(async () => assert.equal((await tenant.secret(name)).metadata.labels?.['tier'], undefined));
+    const last = await tenant.secret(name);
+    assert.equal(last.metadata.labels?.['example.com/team'], 'data');
+    assert.equal(last.data?.['tls.crt'], first.data?.['tls.crt'], 'it was issued anew for its labels');
+  });
+
+  test('4. A label of the template that somebody changes or takes off is put back', async () => {
+    const tenant = await world.tenant('template');
+    await tenant.create('db', { ...server, secretTemplate: { labels: { app: 'db', tier: 'a' } } });
+    await tenant.ready('db');
+    const digest = digestOf({ ...(await tenant.secret(name)), metadata: { name } as Secret['metadata'] });
+    await tenant.patchSecret(name, { metadata: { labels: { app: 'other', tier: null } } });
+    await eventually(async () =>
+      assert.partialDeepStrictEqual((await tenant.secret(name)).metadata.labels, { app: 'db', tier: 'a' }),
+    );
+    assert.equal(digestOf({ ...(await tenant.secret(name)), metadata: { name } as Secret['metadata'] }), digest);
+  });
+});
+
+async function otherSecret(): Promise<Secret> {
+  const tenant = await world.tenant('other');
+  await tenant.create('db', server);
+  await tenant.ready('db');
+  return tenant.secret(name);
+}

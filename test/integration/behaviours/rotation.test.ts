@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import type { Secret } from '../../support/behaviours/api.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { digestOf, judge, publicKeyOf } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install(['--workers=1']);
+  await world.start();
+});
+after(() => world.end());
+
+const roles = { server: { service: 'db' }, client: { serviceAccount: 'db' }, peer: { service: 'db' } };
+const secretNames = ['db-server-tls', 'db-client-tls', 'db-peer-tls'];
+
+/** Different public keys that a Secret has held until now, oldest first. */
+async function keysOf(secret: Secret): Promise<string[]> {
+  return [...new Set(await Promise.all((await world.watched.upTo(secret)).map(publicKeyOf)))];
+}
+
+async function secretsOf(tenant: Tenant): Promise<Secret[]> {
+  return Promise.all(secretNames.map((name) => tenant.secret(name)));
+}
+
+async function assertIssuedTimes(tenant: Tenant, times: number): Promise<void> {
+  const { status } = await tenant.get('db');
+  assert.deepEqual(
+    status?.secrets?.map(({ revision }) => revision),
+    secretNames.map(() => times),
+  );
+  for (const secret of await secretsOf(tenant)) {
+    await judge(secret);
+    assert.equal((await keysOf(secret)).length, times, `${secret.metadata.name} has had another number of keys`);
+  }
+}
+
+describe('rotation by annotation', { concurrency: 3 }, () => {
+  test('2. A new token rotates every Secret of the resource exactly once, and the token is echoed', async () => {
+    const tenant = await world.tenant('rotate');
+    await tenant.create('db', roles);
+    await tenant.ready('db');
+    const before = await Promise.all((await secretsOf(tenant)).map(judge));
+
+    await tenant.rotate('db', 'first');
+    const { status } = await tenant.ready('db');
+    assert.equal(status?.lastHandledRotate, 'first');
+    const after = await Promise.all((await secretsOf(tenant)).map(judge));
+    for (const [i, { serialNumber, publicKey }] of after.entries()) {
+      assert.notEqual(serialNumber, before[i]?.serialNumber);
+      assert.notEqual(publicKey, before[i]?.publicKey);
+    }
+    await assertIssuedTimes(tenant, 2);
+
+    await tenant.rotate('db', 'second');
+    assert.equal((await tenant.ready('db')).status?.lastHandledRotate, 'second');
+    await assertIssuedTimes(tenant, 3);
+  });
+
+  test('2. The same token again, and taking the annotation off, do nothing', async () => {
+    const tenant = await world.tenant('rotate');
+    await tenant.create('db', roles);
+    await tenant.ready('db');
+    await tenant.rotate('db', 'once');
+    await tenant.ready('db');
+    const digests = (await secretsOf(tenant)).map(digestOf);
+
+    await tenant.rotate('db', 'once');
+    await tenant.lookAgain('db');
+    assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
+    const { metadata } = await tenant.patch('db', { metadata: { annotations: { 'mtls-operator.io/rotate': null } } });
+    assert.equal(metadata.annotations?.['mtls-operator.io/rotate'], undefined);
+    await tenant.lookAgain('db');
+    await tenant.rotate('db', 'once');
+    await tenant.lookAgain('db');
+    assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
+    assert.equal((await tenant.get('db')).status?.lastHandledRotate, 'once');
+  });
+
+  test('2. A token that is there from the beginning counts as handled by the first issue', async () => {
+    const tenant = await world.tenant('rotate');
+    await tenant.create('db', roles, { 'mtls-operator.io/rotate': 'from-the-start' });
+    assert.equal((await tenant.ready('db')).status?.lastHandledRotate, 'from-the-start');
+    await tenant.lookAgain('db');
+    await assertIssuedTimes(tenant, 1);
+  });
+
+  test('2. A rotation makes a new key although the key is kept over renewals', async () => {
+    const tenant = await world.tenant('rotate');
+    await tenant.create('db', { ...roles, privateKey: { rotationPolicy: 'Never' } });
+    await tenant.ready('db');
+    await tenant.rotate('db', 'suspicion');
+    await tenant.ready('db');
+    await assertIssuedTimes(tenant, 2);
+  });
+
+  test('The operator leaves the annotation to its owner', async () => {
+    const tenant = await world.tenant('rotate');
+    await tenant.create('db', roles);
+    await tenant.ready('db');
+    await tenant.rotate('db', 'mine');
+    assert.deepEqual((await tenant.ready('db')).metadata.annotations, { 'mtls-operator.io/rotate': 'mine' });
+  });
+});
+
+describe('a changed spec', { concurrency: 3 }, () => {
+  const changes = [
+    { what: 'a further DNS name', spec: { server: { dnsNames: ['other.$(NAMESPACE).svc'] } } },
+    { what: 'another kind of key', spec: { privateKey: { algorithm: 'RSA', size: 2048 } } },
+    { what: 'another encoding of the key', spec: { privateKey: { encoding: 'SEC1' } } },
+    { what: 'another duration', spec: { duration: '24h' } },
+    { what: 'another subject', spec: { subject: { organizations: ['Example Org'] } } },
+  ];
+  for (const { what, spec } of changes) {
+    test(`is issued anew, once: ${what}`, async () => {
+      const tenant = await world.tenant('change');
+      await tenant.create('db', { server: { service: 'db' } });
+      await tenant.ready('db');
+      const before = await judge(await tenant.secret('db-server-tls'));
+      await tenant.patch('db', { spec: JSON.parse(JSON.stringify(spec).replace('$(NAMESPACE)', tenant.namespace)) });
+      const { status } = await tenant.ready('db');
+      assert.equal(status?.secrets?.[0]?.revision, 2);
+      const secret = await tenant.secret('db-server-tls');
+      const after = await judge(secret);
+      assert.notDeepEqual(after, before);
+      const asked = {
+        'a further DNS name': after.names.includes(`DNS:other.${tenant.namespace}.svc`),
+        'another kind of key': after.keyKind.includes('2048 bit'),
+        'another encoding of the key': after.keyLabel === 'EC PRIVATE KEY',
+        'another duration': after.notAfter.getTime() - after.notBefore.getTime() < 25 * 3_600_000,
+        'another subject': after.subject === 'O=Example Org',
+      };
+      assert.equal(asked[what as keyof typeof asked], true, 'the new certificate is not what was asked for');
+      assert.equal((await keysOf(secret)).length, 2);
+    });
+  }
+
+  test('leaves the Secret of a role that it does not concern byte-identical', async () => {
+    const tenant = await world.tenant('change');
+    await tenant.create('db', roles);
+    await tenant.ready('db');
+    const digest = digestOf(await tenant.secret('db-client-tls'));
+    await tenant.patch('db', { spec: { server: { service: 'other' } } });
+    await tenant.ready('db');
+    assert.equal(digestOf(await tenant.secret('db-client-tls')), digest);
+  });
+});
+
+describe('renewal', { concurrency: 3 }, () => {
+  /** Due a quarter of a minute after it was issued, less a little jitter. */
+  const soon = { duration: '5m', renewBefore: '4m45s' };
+  const backdateMs = 5 * 60_000;
+
+  for (const rotationPolicy of ['Always', 'Never']) {
+    const what = rotationPolicy === 'Always' ? 'with a new key' : 'with the same key if it is to be kept';
+    test(`10. Renewal comes at its time and not before, ${what}`, async () => {
+      const tenant = await world.tenant('renewal');
+      await tenant.create('db', { server: { service: 'db' }, ...soon, privateKey: { rotationPolicy } });
+      const { status } = await tenant.ready('db');
+      const due = new Date(status?.secrets?.[0]?.renewalTime ?? Number.NaN);
+      const first = await judge(await tenant.secret('db-server-tls'));
+      const renewed = await eventually(
+        async () => {
+          const secret = await tenant.secret('db-server-tls');
+          assert.notEqual((await judge(secret)).serialNumber, first.serialNumber, 'it is still the first one');
+          return secret;
+        },
+        { timeoutMs: 60_000, message: 'it is not renewed' },
+      );
+      const second = await judge(renewed);
+      const issuedAt = second.notBefore.getTime() + backdateMs;
+      const lateMs = issuedAt - due.getTime();
+      assert.ok(lateMs >= 0, `renewed ${-lateMs} ms before its time`);
+      assert.ok(lateMs < 10_000, `renewed ${lateMs} ms after its time`);
+      assert.equal((await world.watched.upTo(renewed)).length, 2, 'it was written in between');
+      assert.equal(second.publicKey === first.publicKey, rotationPolicy === 'Never');
+    });
+  }
+
+  test('10. Renewal is not due as soon as a certificate is issued, whatever share of its life is asked for', async () => {
+    const tenant = await world.tenant('renewal');
+    const names = [1, 33, 50, 66, 99].map((percentage) => ({ name: `at-${percentage}`, percentage }));
+    for (const { name, percentage } of names) {
+      const spec = { server: { service: 'db' }, duration: '5m', renewBeforePercentage: percentage };
+      await tenant.create(name, spec);
+    }
+    for (const { name } of names) {
+      const { status } = await tenant.ready(name);
+      const { notBefore, notAfter, renewalTime } = status!.secrets![0]!;
+      const [issuedAt, due, end] = [Date.parse(notBefore) + backdateMs, Date.parse(renewalTime), Date.parse(notAfter)];
+      assert.ok(due > issuedAt && due < end, `${name}: issued ${new Date(issuedAt).toISOString()}, due ${renewalTime}`);
+    }
+  });
+
+  test('10. Renewal is spread: certificates of one moment are due at different times, within a tenth', async () => {
+    const tenant = await world.tenant('spread');
+    const names = Array.from({ length: 20 }, (_, i) => `db-${i}`);
+    await Promise.all(names.map((name) => tenant.create(name, { server: { service: 'db' }, duration: '90h' })));
+    const resources = await Promise.all(names.map((name) => tenant.ready(name)));
+    const shares = resources.map(({ status }) => {
+      const { notBefore, notAfter, renewalTime } = status!.secrets![0]!;
+      const third = (Date.parse(notAfter) - Date.parse(notBefore)) / 3;
+      return (Date.parse(notAfter) - third - Date.parse(renewalTime)) / third;
+    });
+    // Times are whole seconds: a share may be a little off.
+    assert.ok(
+      shares.every((share) => share > -0.001 && share < 0.101),
+      shares.join(', '),
+    );
+    assert.ok(Math.max(...shares) - Math.min(...shares) > 0.03, `hardly any spread: ${shares.join(', ')}`);
+    assert.equal(new Set(shares).size, shares.length);
+  });
+});
+
+describe('a restart of the operator', () => {
+  test('2. Rotates nothing for a token that was handled, and once for one that came while it was away', async () => {
+    const tenant = await world.tenant('restart');
+    await tenant.create('db', roles);
+    await tenant.ready('db');
+    await tenant.rotate('db', 'before');
+    await tenant.ready('db');
+    const digests = (await secretsOf(tenant)).map(digestOf);
+    await world.restart();
+    await tenant.lookAgain('db');
+    assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
+    await world.restart(() => tenant.rotate('db', 'while-away'));
+    await tenant.ready('db');
+    await assertIssuedTimes(tenant, 3);
+  });
+
+  test('2. Loses no rotation and does none twice when the operator is killed as it is asked for', async () => {
+    const tenant = await world.tenant('restart');
+    await tenant.create('db', roles);
+    await tenant.ready('db');
+    await tenant.rotate('db', 'in-the-middle');
+    await world.operator.kill();
+    await world.start();
+    await tenant.ready('db');
+    await assertIssuedTimes(tenant, 2);
+  });
+});
