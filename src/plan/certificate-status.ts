@@ -80,15 +80,18 @@ type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 function secretStatus(certificate: CertificateRecord, { role, secretName, secret }: ObservedRole): SecretStatus[] {
   if (secret?.owner !== certificate.uid || !('leaf' in secret.content)) return [];
   const { leaf } = secret.content;
+  // While the root is bad nobody can be asked who signed a leaf that was read since; status remembers it of this one.
+  const known = certificate.status.secrets?.find((entry) => entry.role === role);
+  const root = leaf.root ?? (known?.fingerprint === leaf.fingerprint ? known.authorityFingerprint : undefined);
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
-  if (leaf.root === undefined) return [];
+  if (root === undefined) return [];
   return [
     {
       role,
       secretName,
       serialNumber: leaf.serialNumber,
       fingerprint: leaf.fingerprint,
-      authorityFingerprint: leaf.root,
+      authorityFingerprint: root,
       notBefore: timestamp(leaf.notBefore),
       notAfter: timestamp(leaf.notAfter),
       renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
