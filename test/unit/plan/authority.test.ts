@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { MtlsAuthoritySpec } from '../../../src/api/types.ts';
+import {
+  encodeCertificates,
+  inspectRoot,
+  parseTrustAnchors,
+  type RootInspection,
+  type SigningRoot,
+  trustBundle,
+} from '../../../src/pki/index.ts';
+import {
+  type ObservedAuthority,
+  planAuthority,
+  planAuthorityStatus,
+  type RootSecret,
+} from '../../../src/plan/index.ts';
+import { authority, days, encodedRoot, hours, later, now, root } from '../../support/fixtures.ts';
+
+const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
+  SigningRoot,
+  SigningRoot,
+  SigningRoot,
+];
+
+const bundleOf = (first: SigningRoot, ...rest: readonly SigningRoot[]) =>
+  trustBundle(
+    first.certificate,
+    rest.map(({ certificate }) => certificate),
+  );
+
+/** The root Secret with this root, and these in ca.crt. */
+const secretOf = (signer: SigningRoot, anchors: readonly SigningRoot[] = [signer], at = now): RootSecret => {
+  const { crt, key } = encodedRoot(signer);
+  const caCrt = encodeCertificates(anchors.map(({ certificate }) => certificate));
+  return { resourceVersion: '7', inspection: inspectRoot(crt, key, at), anchors: parseTrustAnchors(caCrt) };
+};
+
+/** What status says once this root is active, and these are trusted. */
+const statusAfter = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
+  const observed = { authority: authority(), secret: secretOf(signer, [signer, ...rest]), certificates: 0 };
+  const { conditions: _, ...status } = planAuthorityStatus(observed, planAuthority(observed).verdict, now).status;
+  return status;
+};
+
+const observe = (secret: RootSecret | undefined, changes: Parameters<typeof authority>[0] = {}): ObservedAuthority => ({
+  authority: authority(changes),
+  certificates: 3,
+  ...(secret === undefined ? {} : { secret }),
+});
+
+const brought: MtlsAuthoritySpec = {
+  secretName: 'mtls-root',
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+};
+const spec = authority().spec;
+const isReady = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
+  // The certificate as it was read from the Secret.
+  const { inspection } = secretOf(signer);
+  assert.ok('root' in inspection);
+  return { state: 'ready', root: inspection.root, bundle: bundleOf(signer, ...rest) };
+};
+
+describe('an authority without its Secret', () => {
+  test('makes the root that spec describes', () => {
+    assert.deepEqual(planAuthority(observe(undefined)), {
+      step: {
+        step: 'create',
+        profile: { subject: { commonName: 'mTLS Root' }, durationMs: hours(87_600) },
+        key: { algorithm: 'ECDSA', size: 256 },
+        remembered: [],
+      },
+      verdict: { state: 'notReady', reason: 'RootMissing', message: 'Secret mtls-root is being created' },
+    });
+  });
+
+  test('makes it with organizations and another key, RSA larger than a leaf’s', () => {
+    const wanted = {
+      commonName: 'Org',
+      organizations: ['A', 'B'],
+      privateKey: { algorithm: 'RSA' },
+      duration: '1h',
+    } as const;
+    const { step } = planAuthority(observe(undefined, { spec: { ...spec, root: wanted } }));
+    assert.deepEqual(step, {
+      step: 'create',
+      profile: { subject: { commonName: 'Org', organizations: ['A', 'B'] }, durationMs: hours(1) },
+      key: { algorithm: 'RSA', size: 3072 },
+      remembered: [],
+    });
+  });
+
+  test('remembers the roots that were trusted, so that what they signed goes on working', () => {
+    const { step } = planAuthority(observe(undefined, { status: statusAfter(active, former) }));
+    assert.ok(step.step === 'create');
+    assert.deepEqual(
+      step.remembered.map(({ fingerprint }) => fingerprint),
+      [active, former].map(({ certificate }) => certificate.fingerprint),
+    );
+  });
+
+  test('remembers nothing where status holds nothing that can be read', () => {
+    for (const trustBundle of ['', 'garbage', '-----BEGIN CERTIFICATE-----']) {
+      const { step } = planAuthority(observe(undefined, { status: { trustBundle } }));
+      assert.ok(step.step === 'create');
+      assert.deepEqual(step.remembered, []);
+    }
+  });
+
+  const missing = 'Secret mtls-root with tls.crt and tls.key does not exist; create it';
+  const waiting: [title: string, changes: Parameters<typeof authority>[0], reason: string, message: string][] = [
+    ['waits for the root of a person', { spec: brought }, 'RootMissing', missing],
+    ['makes none while it is being deleted', { deleting: true }, 'RootMissing', missing],
+    [
+      'makes none of a size that there is not',
+      { spec: { ...spec, root: { commonName: 'a', privateKey: { algorithm: 'ECDSA', size: 2048 }, duration: '1h' } } },
+      'InvalidSpec',
+      'spec.root: duration or key size is not valid',
+    ],
+    [
+      'makes none for a duration that is none',
+      { spec: { ...spec, root: { commonName: 'a', privateKey: { algorithm: 'ECDSA' }, duration: 'x' } } },
+      'InvalidSpec',
+      'spec.root: duration or key size is not valid',
+    ],
+  ];
+  for (const [title, changes, reason, message] of waiting) {
+    test(title, () => {
+      const verdict = { state: 'notReady', reason, message };
+      assert.deepEqual(planAuthority(observe(undefined, changes)), { step: { step: 'keep' }, verdict });
+    });
+  }
+});
+
+describe('an authority with its Secret', () => {
+  const keep = { step: 'keep' };
+
+  test('signs with its root, and trusts it', () => {
+    assert.deepEqual(planAuthority(observe(secretOf(active))), { step: keep, verdict: isReady(active) });
+  });
+
+  test('needs no ca.crt', () => {
+    assert.deepEqual(planAuthority(observe(secretOf(active, []))), { step: keep, verdict: isReady(active) });
+  });
+
+  test('trusts the roots in ca.crt, too', () => {
+    const plan = planAuthority(observe(secretOf(active, [former, active, other])));
+    assert.deepEqual(plan, { step: keep, verdict: isReady(active, former, other) });
+  });
+
+  test('changes nothing when status knows the root', () => {
+    const plan = planAuthority(observe(secretOf(active), { status: statusAfter(active) }));
+    assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
+  });
+
+  test('ends trust in a root that a person took out of ca.crt', () => {
+    const plan = planAuthority(observe(secretOf(active, [active]), { status: statusAfter(active, former) }));
+    assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
+  });
+
+  test('goes on trusting the root that a person wrote over, and puts it into ca.crt', () => {
+    const plan = planAuthority(observe(secretOf(active), { status: statusAfter(former, other) }));
+    const bundle = bundleOf(active, former, other);
+    assert.deepEqual(plan, {
+      step: { step: 'remember', resourceVersion: '7', bundle },
+      verdict: isReady(active, former, other),
+    });
+  });
+
+  test('has nothing to put into ca.crt once that is done, before status was written', () => {
+    const plan = planAuthority(observe(secretOf(active, [active, former]), { status: statusAfter(former) }));
+    assert.deepEqual(plan, { step: keep, verdict: isReady(active, former) });
+  });
+
+  test('never writes a root over one that is bad', () => {
+    const { crt } = encodedRoot(active);
+    const bad: [inspection: RootInspection, reason: string][] = [
+      [inspectRoot('', '', now), 'RootMalformed'],
+      [inspectRoot(crt, '', now), 'RootKeyMalformed'],
+      [inspectRoot(crt, encodedRoot(other).key, now), 'RootKeyMismatch'],
+      [inspectRoot(crt, encodedRoot(active).key, later(days(9999))), 'RootExpired'],
+    ];
+    for (const [inspection, reason] of bad) {
+      const { step, verdict } = planAuthority(observe({ resourceVersion: '7', inspection, anchors: [] }));
+      assert.deepEqual([step, verdict.state === 'notReady' && verdict.reason], [keep, reason]);
+    }
+  });
+
+  test('does not sign while its ca.crt cannot be read, since nobody knows whom to trust', () => {
+    const secret = { ...secretOf(active), anchors: { problem: 'CERTIFICATE is not base64' } };
+    assert.deepEqual(planAuthority(observe(secret)), {
+      step: keep,
+      verdict: {
+        state: 'notReady',
+        reason: 'RootMalformed',
+        message: 'ca.crt of the root Secret: CERTIFICATE is not base64',
+      },
+    });
+  });
+});
+
+describe('the status of an authority', () => {
+  const statusOf = (observed: ObservedAuthority, at = now) =>
+    planAuthorityStatus(observed, planAuthority(observed).verdict, at);
+  const entry = ({ certificate: { fingerprint, notBefore, notAfter } }: SigningRoot, subject: RegExp) => ({
+    fingerprint,
+    subject,
+    notBefore: notBefore.toISOString().replace('.000', ''),
+    notAfter: notAfter.toISOString().replace('.000', ''),
+  });
+
+  test('names the root that signs, all that are trusted, and who uses it', () => {
+    const { status, revisitAt } = statusOf(observe(secretOf(active, [active, former]), { generation: 4 }));
+    const { subject: _, ...activeRoot } = status.activeRoot ?? { subject: '' };
+    const { subject, ...expected } = entry(active, /CN=Active/);
+    assert.deepEqual(activeRoot, expected);
+    assert.match(status.activeRoot?.subject ?? '', subject);
+    assert.deepEqual(
+      status.roots?.map(({ fingerprint }) => fingerprint),
+      [active, former].map(({ certificate }) => certificate.fingerprint),
+    );
+    assert.equal(status.trustBundle, bundleOf(active, former).pem);
+    assert.deepEqual([status.observedGeneration, status.certificates], [4, 3]);
+    const { fingerprint, notAfter } = active.certificate;
+    const message = `signs with root ${fingerprint.slice(0, 16)}, valid until ${notAfter.toISOString().replace('.000', '')}`;
+    assert.deepEqual(status.conditions, [{ type: 'Ready', status: 'True', reason: 'Ready', message }]);
+    assert.deepEqual(revisitAt, notAfter);
+  });
+
+  test('keeps what was published while the root is bad, and says what is wrong', () => {
+    const known = statusAfter(active, former);
+    const inspection = inspectRoot('', '', now);
+    const { status, revisitAt } = statusOf(
+      observe({ resourceVersion: '7', inspection, anchors: [] }, { status: known }),
+    );
+    const message = 'tls.crt of the root Secret holds no certificate';
+    assert.deepEqual(status, {
+      ...known,
+      certificates: 3,
+      conditions: [{ type: 'Ready', status: 'False', reason: 'RootMalformed', message }],
+    });
+    assert.equal(revisitAt, undefined);
+  });
+
+  test('keeps what was published while the Secret is gone', () => {
+    const known = statusAfter(active);
+    const { status } = statusOf(observe(undefined, { status: known, spec: brought }));
+    assert.deepEqual([status.activeRoot, status.trustBundle], [known.activeRoot, known.trustBundle]);
+  });
+
+  test('is looked at again when the root may have become valid', () => {
+    const at = later(-days(400));
+    const young = secretOf(active, [active], at);
+    const observed = observe(young);
+    const { status, revisitAt } = statusOf(observed, at);
+    assert.equal(status.conditions[0]?.reason, 'RootNotYetValid');
+    assert.deepEqual(revisitAt, new Date(at.getTime() + 60_000));
+  });
+});

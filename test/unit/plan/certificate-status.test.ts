@@ -1,0 +1,270 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { annotations } from '../../../src/api/names.ts';
+import type { Role } from '../../../src/pki/index.ts';
+import {
+  type AuthorityView,
+  type Failures,
+  planCertificateStatus,
+  type RoleOutcome,
+  rolesOf,
+} from '../../../src/plan/index.ts';
+import { renewalTime } from '../../../src/plan/renewal.ts';
+import {
+  type CertificateFixture,
+  certificate,
+  days,
+  later,
+  notReady,
+  now,
+  ready,
+  root,
+  withMarks,
+} from '../../support/fixtures.ts';
+
+const signer = root();
+const authority = ready(signer);
+const two = certificate().asking({ client: { serviceAccount: 'checkout' } });
+const issued = two.issuedBy(signer);
+
+type Problem = NonNullable<RoleOutcome['problem']>;
+
+/** How the roles of a fixture stand, with problems of some of them. */
+const outcomes = (
+  given: CertificateFixture,
+  problems: Partial<Record<Role, Problem>> = {},
+  view: AuthorityView = authority,
+): RoleOutcome[] =>
+  given.observed(view).roles.map((role) => {
+    const problem = problems[role.role];
+    return problem === undefined ? { role } : { role, problem };
+  });
+
+const statusOf = (
+  given: CertificateFixture,
+  { problems, failures, at = now }: { problems?: Partial<Record<Role, Problem>>; failures?: Failures; at?: Date } = {},
+) => planCertificateStatus(given.record, outcomes(given, problems), failures, at);
+
+const seconds = (date: Date): string => date.toISOString().replace('.000', '');
+
+/** What status says of a role's Secret that was just issued. */
+function entry(given: CertificateFixture, role: Role, revision = 1) {
+  const secret = given.secretRecord(role, authority);
+  assert.ok('leaf' in secret.content);
+  const { leaf } = secret.content;
+  const due = renewalTime(leaf, given.record.spec, `certificate-uid/${role}`);
+  return {
+    role,
+    secretName: `payments-${role}-tls`,
+    serialNumber: leaf.serialNumber,
+    fingerprint: leaf.fingerprint,
+    authorityFingerprint: signer.certificate.fingerprint,
+    notBefore: seconds(leaf.notBefore),
+    notAfter: seconds(leaf.notAfter),
+    renewalTime: seconds(due),
+    revision,
+  };
+}
+
+describe('the status of a resource', () => {
+  test('says of every Secret what is in it, and when the first of them has to be renewed', () => {
+    const secrets = [entry(issued, 'server'), entry(issued, 'client')];
+    const [first = ''] = secrets.map((one) => one.renewalTime).sort();
+    assert.deepEqual(statusOf(issued), {
+      status: {
+        observedGeneration: 2,
+        conditions: [
+          {
+            type: 'Ready',
+            status: 'True',
+            reason: 'Issued',
+            message: 'up to date: payments-server-tls, payments-client-tls',
+          },
+        ],
+        secrets,
+        notAfter: seconds(later(days(90))),
+        renewalTime: first,
+      },
+      revisitAt: new Date(first),
+    });
+  });
+
+  test('is the same for the same facts', () => assert.deepEqual(statusOf(issued), statusOf(issued)));
+
+  test('has no entry for a Secret that is not there, or not its own, or cannot be read', () => {
+    const cases = [
+      issued.withoutSecret('client'),
+      issued.whereSecret('client', (secret) => ({ ...secret, metadata: { ...secret.metadata, ownerReferences: [] } })),
+      issued.whereSecret('client', (secret) => ({ ...secret, data: {} })),
+    ];
+    for (const given of cases) {
+      const problem: Problem = { reason: 'SecretConflict', message: 'x' };
+      const { secrets } = statusOf(given, { problems: { client: problem } }).status;
+      assert.deepEqual(secrets, [entry(issued, 'server')]);
+    }
+  });
+
+  test('has no entry for a leaf of a root that nobody knows', () => {
+    const given = two.issuedBy(root());
+    assert.deepEqual(statusOf(given).status.secrets, []);
+  });
+
+  test('keeps what it says of a leaf whose root cannot be read now, after a restart with a bad root', () => {
+    const before = statusOf(issued).status;
+    const given = issued.remembering({ secrets: before.secrets ?? [] });
+    const roles = outcomes(given).map(({ role: { secret, ...role } }) => {
+      assert.ok(secret !== undefined && 'leaf' in secret.content);
+      const { root: _, ...leaf } = secret.content.leaf;
+      return { role: { ...role, secret: { ...secret, content: { ...secret.content, leaf } } } };
+    });
+    assert.deepEqual(planCertificateStatus(given.record, roles, undefined, now).status, before);
+  });
+
+  const revisions: [text: string | undefined, revision: number][] = [
+    ['5', 5],
+    [undefined, 1],
+    ['0', 1],
+    ['-5', 1],
+    ['1.5', 1],
+    ['Infinity', 1],
+  ];
+  for (const [text, revision] of revisions) {
+    test(`says revision ${revision} where the Secret says ${text ?? 'nothing'}`, () => {
+      const given = issued.whereSecret('server', withMarks('annotations', { [annotations.revision]: text }));
+      assert.equal(statusOf(given).status.secrets?.[0]?.revision, revision);
+    });
+  }
+});
+
+describe('the condition Ready', () => {
+  const conditionsOf = (...args: Parameters<typeof statusOf>) => statusOf(...args).status.conditions;
+  const ready = { type: 'Ready', status: 'True', reason: 'Issued' } as const;
+  const upToDate = { ...ready, message: 'up to date: payments-server-tls, payments-client-tls' };
+
+  const reasons = [
+    'AuthorityNotFound',
+    'AuthorityNotReady',
+    'Denied',
+    'InvalidSpec',
+    'SecretConflict',
+    'IssuanceFailed',
+  ] as const;
+  for (const reason of reasons) {
+    test(`is False with ${reason} when that is in the way of one role`, () => {
+      const problems = { client: { reason, message: 'because' } };
+      const message = 'client: because';
+      assert.deepEqual(conditionsOf(issued, { problems }), [{ type: 'Ready', status: 'False', reason, message }]);
+    });
+  }
+
+  test('has the reason of the first role, and tells of all', () => {
+    const problems: Record<string, Problem> = {
+      server: { reason: 'Denied', message: 'a' },
+      client: { reason: 'SecretConflict', message: 'b' },
+    };
+    assert.deepEqual(conditionsOf(issued, { problems }), [
+      { type: 'Ready', status: 'False', reason: 'Denied', message: 'server: a; client: b' },
+    ]);
+  });
+
+  test('is True while the certificate in place does its work and the next one fails; Issuing says why', () => {
+    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', onlyDue: true } };
+    const nextRetryTime = later(20_000);
+    const failures = { attempts: 3, lastFailureTime: now, nextRetryTime };
+    const { status, revisitAt } = statusOf(issued, { problems, failures });
+    const message = `no; next attempt at ${seconds(nextRetryTime)}`;
+    assert.deepEqual(status.conditions, [
+      upToDate,
+      { type: 'Issuing', status: 'True', reason: 'IssuanceFailed', message },
+    ]);
+    assert.deepEqual(
+      [status.failedIssuanceAttempts, status.lastFailureTime, status.nextRetryTime],
+      [3, seconds(now), seconds(nextRetryTime)],
+    );
+    assert.deepEqual(revisitAt, nextRetryTime);
+  });
+
+  test('is True while a renewal waits for the root; Issuing says so', () => {
+    const problems: Record<string, Problem> = {
+      server: { reason: 'AuthorityNotReady', message: 'bad root', onlyDue: true },
+    };
+    assert.deepEqual(conditionsOf(issued, { problems }), [
+      upToDate,
+      { type: 'Issuing', status: 'True', reason: 'AuthorityNotReady', message: 'bad root' },
+    ]);
+  });
+
+  test('is False from the moment on at which a certificate expires', () => {
+    const at = later(days(90));
+    const expired = {
+      type: 'Ready',
+      status: 'False',
+      reason: 'Expired',
+      message: 'the certificate in payments-server-tls, payments-client-tls has expired',
+    };
+    assert.deepEqual(conditionsOf(issued, { at }), [expired]);
+    assert.deepEqual(conditionsOf(issued, { at: new Date(at.getTime() - 1) }), [upToDate]);
+  });
+
+  test('is False for a certificate that has expired even where its renewal was only due', () => {
+    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', onlyDue: true } };
+    const [condition] = conditionsOf(issued, { problems, at: later(days(90)) });
+    assert.deepEqual([condition?.status, condition?.reason], ['False', 'Expired']);
+  });
+
+  test('is True while the root is bad and the Secrets are right', () => {
+    const view = notReady('RootExpired', 'x');
+    const { conditions } = planCertificateStatus(issued.record, outcomes(issued, {}, view), undefined, now).status;
+    assert.deepEqual(conditions, [upToDate]);
+  });
+});
+
+describe('the token that was handled last', () => {
+  const handled = (given: CertificateFixture): string | undefined => statusOf(given).status.lastHandledRotate;
+  const done = two.rotating('a').issuedBy(signer);
+
+  test('is the present one once every Secret was issued for it', () => {
+    assert.equal(handled(done), 'a');
+    assert.equal(handled(done.remembering({ lastHandledRotate: 'z' })), 'a');
+  });
+
+  test('is the one before as long as one Secret was not', () => {
+    const half = done.whereSecret('client', withMarks('annotations', { [annotations.rotate]: 'z' }));
+    assert.equal(handled(half.remembering({ lastHandledRotate: 'z' })), 'z');
+    assert.equal(handled(half), undefined);
+    assert.equal(handled(done.withoutSecret('client')), undefined);
+  });
+
+  test('stays when the annotation is taken off, and is none when there never was one', () => {
+    assert.equal(handled(done.withoutToken().remembering({ lastHandledRotate: 'a' })), 'a');
+    assert.equal(handled(issued), undefined);
+  });
+});
+
+describe('the resource is looked at again', () => {
+  test('when the first certificate is due', () => {
+    const [first] = rolesOf(issued.record.spec)
+      .map((role) => entry(issued, role).renewalTime)
+      .sort();
+    assert.deepEqual(statusOf(issued).revisitAt, new Date(first ?? ''));
+  });
+
+  test('when a certificate expires, once renewal is past', () => {
+    assert.deepEqual(statusOf(issued, { at: later(days(89)) }).revisitAt, later(days(90)));
+  });
+
+  test('never, when all is past', () => {
+    assert.equal(statusOf(issued, { at: later(days(90)) }).revisitAt, undefined);
+    assert.equal(statusOf(two).revisitAt, undefined);
+  });
+
+  test('every half minute while a Secret of others is in the way, which nobody watches', () => {
+    const problems: Record<string, Problem> = { server: { reason: 'SecretConflict', message: 'x' } };
+    assert.deepEqual(statusOf(issued, { problems }).revisitAt, later(30_000));
+  });
+
+  test('when the next attempt is due', () => {
+    const failures = { attempts: 1, lastFailureTime: now, nextRetryTime: later(4800) };
+    assert.deepEqual(statusOf(issued, { failures }).revisitAt, later(4800));
+  });
+});
