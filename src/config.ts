@@ -32,7 +32,7 @@ export const usage = `Usage: mtls-operator [options]
   --context NAME               context of the kubeconfig
   --namespace NAME             the operator's namespace, where root Secrets are (POD_NAMESPACE, default ${managerName})
   --create-default-authority   make the MtlsAuthority "default" in a cluster that has no MtlsAuthority
-  --listen-address HOST:PORT   where /healthz, /readyz and /metrics are served (default 0.0.0.0:8080)
+  --listen-address HOST:PORT   where /healthz, /readyz and /metrics are served; no HOST: everywhere (default 127.0.0.1:8080)
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
   --workers N                  certificates in work at a time (default 32)
   --lease-duration DURATION    after which a silent leader is replaced (default 15s)
@@ -69,7 +69,7 @@ export function readConfig(
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
     listen: {
-      ...listenAddress(values['listen-address'] ?? '0.0.0.0:8080'),
+      ...listenAddress(values['listen-address'] ?? '127.0.0.1:8080'),
       isExplicit: values['listen-address'] !== undefined,
     },
     logLevel: logLevel(values['log-level'] ?? 'info'),
@@ -116,7 +116,8 @@ function listenAddress(text: string): ListenAddress {
   const port = Number(match?.[3]);
   if (match === null || port > 65_535)
     throw new ConfigError(`--listen-address: ${JSON.stringify(text)} is not HOST:PORT`);
-  return { host: match[1] ?? (match[2] === '' ? '0.0.0.0' : (match[2] ?? '')), port };
+  const host = match[1] ?? match[2] ?? '';
+  return host === '' ? { port } : { host, port };
 }
 
 /** A namespace that is empty would be all of them. */

@@ -71,7 +71,7 @@ async function listen({ listen: address }: Config, log: ReturnType<typeof create
   } catch (error) {
     if (address.isExplicit || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     log.warn('the default port is in use, taking a free one', { port: address.port });
-    return serveTelemetry(telemetry, { host: address.host, port: 0 });
+    return serveTelemetry(telemetry, { ...address, port: 0 });
   }
 }
 

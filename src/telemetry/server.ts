@@ -9,9 +9,9 @@ export interface Telemetry {
   readonly metrics: () => Promise<{ contentType: string; body: string }>;
 }
 
-/** Where to listen; port 0 takes a free one. */
+/** Where to listen: on all addresses, of IPv6 too where there is any, without a host; port 0 takes a free one. */
 export interface ListenAddress {
-  readonly host: string;
+  readonly host?: string;
   readonly port: number;
 }
 
