@@ -2,8 +2,8 @@ import { annotations, type CertificateReason } from '../api/names.ts';
 import { namesOutsideConstraints } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
-import type { ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
-import { type LeafRequest, leafRequest } from './request.ts';
+import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
 import { type IssueReason, reasonToIssue, type SecretInput } from './secret.ts';
 
 /** What is to be done about one role's Secret. */
@@ -69,6 +69,10 @@ export function planSecret(
   const blocked = (reason: CertificateReason, message: string) =>
     ({ step: 'blocked', reason, message, onlyDue: false }) as const;
   const { secret } = role;
+  const rival = rivalRole(certificate, role);
+  if (rival !== undefined) {
+    return blocked('InvalidSpec', `role ${rival} names Secret ${role.secretName} too; each role needs one of its own`);
+  }
   if (role.claimedBy !== undefined) {
     return blocked('SecretConflict', `Secret ${role.secretName} belongs to ${role.claimedBy}; name another one`);
   }
@@ -106,6 +110,10 @@ export function planSecret(
 export const isOnlyDue = (step: SecretStep): boolean =>
   step.step === 'update' ||
   (step.step === 'issue' && (step.reason === 'RenewalDue' || step.reason === 'RotationRequested'));
+
+/** Another role of the resource that names the same Secret: each would write over the other's, without end. */
+const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
+  rolesOf(spec).find((other) => other !== role && secretNameOf(name, spec, other) === secretName);
 
 const outsideConstraints = ({ profile }: LeafRequest, { root }: ReadyAuthority): string[] =>
   root.nameConstraints === undefined
