@@ -19,11 +19,9 @@ export interface BroughtRootOptions {
 }
 
 /** PEM, as the files of a Secret are called. */
-export interface BroughtRoot {
-  readonly 'tls.crt': string;
-  readonly 'tls.key': string;
-}
+export type BroughtRoot = Readonly<Record<'tls.crt' | 'tls.key', string>>;
 
+/** Kinds of keys. */
 export const keys = {
   p256: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
   p384: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-384'],

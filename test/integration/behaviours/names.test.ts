@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { type Installation, install } from '../../support/behaviours/installation.ts';
+import { digestOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install();
+  await world.start();
+});
+after(() => world.end());
+
+/** Puts the real namespace into a spec. */
+function within<T extends object>(namespace: string, spec: T): T {
+  return JSON.parse(JSON.stringify(spec).replaceAll('$(NS)', namespace)) as T;
+}
+
+describe('6. Names are authorised where they are signed:', { concurrency: 4 }, () => {
+  const ownServices = 'only names of its own Services';
+  const ownAccounts = 'only SPIFFE IDs of its own ServiceAccounts';
+  const dns = (name: string) => ({ spec: { server: { service: 'db', dnsNames: [name] } }, name, rule: ownServices });
+  const uri = (name: string) => ({ spec: { client: { uris: [name] } }, name, rule: ownAccounts });
+  const denied: Record<string, { spec: object; name: string; rule: string }> = {
+    'the Service of another namespace': dns('payments.other.svc'),
+    'its short form': dns('payments.other'),
+    'its long form': dns('payments.other.svc.cluster.local'),
+    'its long form in disguise': {
+      ...dns('PAYMENTS.Other.svc.Cluster.Local.'),
+      name: 'payments.other.svc.cluster.local',
+    },
+    'a name of the internet': dns('example.com'),
+    'the own namespace in another cluster domain': dns('db.$(NS).svc.example.com'),
+    'the own namespace as a suffix of the internet': dns('$(NS).svc.example.com'),
+    'a wildcard over all namespaces': dns('*.svc.cluster.local'),
+    'a wildcard over another namespace': dns('*.other.svc'),
+    'a wildcard over the short form': dns('*.$(NS)'),
+    localhost: dns('localhost'),
+    'the SPIFFE ID of another namespace': uri('spiffe://cluster.local/ns/other/sa/checkout'),
+    'a SPIFFE ID of another trust domain': uri('spiffe://example.org/ns/$(NS)/sa/checkout'),
+    'a SPIFFE ID below the own one': uri('spiffe://cluster.local/ns/$(NS)/sa/checkout/more'),
+    'the SPIFFE ID of the namespace itself': uri('spiffe://cluster.local/ns/$(NS)'),
+    'a web address': uri('https://db.$(NS).svc/'),
+    'an IPv4 address': { spec: { server: { ipAddresses: ['10.0.0.1'] } }, name: '10.0.0.1', rule: 'no IP addresses' },
+    'an IPv6 address': { spec: { peer: { ipAddresses: ['::1'] } }, name: '::1', rule: 'no IP addresses' },
+    'an e-mail address': {
+      spec: { client: { emailAddresses: ['root@$(NS).svc'] } },
+      name: 'root@$(NS).svc',
+      rule: 'no e-mail addresses',
+    },
+    'another name': {
+      spec: { client: { otherNames: [{ oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'admin@example.com' }] } },
+      name: '1.3.6.1.4.1.311.20.2.3',
+      rule: 'no other names',
+    },
+    'the common name of a database user': {
+      spec: { client: { serviceAccount: 'db', commonName: 'postgres' } },
+      name: 'postgres',
+      rule: ownServices,
+    },
+    'the common name of another Service': {
+      spec: { server: { service: 'db', commonName: 'db.other.svc' } },
+      name: 'db.other.svc',
+      rule: ownServices,
+    },
+  };
+  for (const [what, { spec, name, rule }] of Object.entries(denied)) {
+    test(`6. Denied: ${what}, with the name and the rule in the message and no Secret`, async () => {
+      const tenant = await world.tenant('names');
+      await tenant.create('db', within(tenant.namespace, spec));
+      const { message } = await tenant.notReady('db', 'Denied');
+      const shown = name.replaceAll('$(NS)', tenant.namespace);
+      assert.ok(message.includes(`"${shown}"`), `the message does not name ${shown}: ${message}`);
+      assert.ok(message.includes(`namespace ${tenant.namespace} may have ${rule}`), message);
+      assert.deepEqual(await tenant.secrets(), []);
+    });
+  }
+
+  test('6. Denied: one bad name among good ones is enough, and leaves other roles alone', async () => {
+    const tenant = await world.tenant('names');
+    const client = { serviceAccount: 'db' };
+    await tenant.create('db', { client, server: { service: 'db', dnsNames: ['db.other.svc'] } });
+    await tenant.notReady('db', 'Denied');
+    await eventually(async () => {
+      const [secret, ...more] = await tenant.secrets();
+      assert.equal(secret?.metadata.name, 'db-client-tls');
+      assert.deepEqual(more, []);
+      await judge(secret);
+    });
+  });
+
+  test('6. Denied later: the Secret stays byte-identical, and follows when the name is taken back', async () => {
+    const tenant = await world.tenant('names');
+    await tenant.create('db', { server: { service: 'db' } });
+    await tenant.ready('db');
+    const digest = digestOf(await tenant.secret('db-server-tls'));
+    await tenant.patch('db', { spec: { server: { dnsNames: ['db.other.svc'] } } });
+    await tenant.notReady('db', 'Denied');
+    assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
+    const mine = `mine.${tenant.namespace}.svc`;
+    await tenant.patch('db', { spec: { server: { dnsNames: [mine] } } });
+    await tenant.ready('db');
+    assert.ok((await judge(await tenant.secret('db-server-tls'))).names.includes(`DNS:${mine}`));
+  });
+
+  test('6. Allowed: every form of the own Services, wildcards over them, and the own SPIFFE IDs', async () => {
+    const tenant = await world.tenant('names');
+    const { namespace } = tenant;
+    const long = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(60)}.${namespace}.svc`;
+    const dnsNames = [`*.${namespace}.svc`, `*.db.${namespace}.svc.cluster.local`, `pod-0.db.${namespace}.svc`, long];
+    const uris = [`spiffe://cluster.local/ns/${namespace}/sa/other`];
+    await tenant.create('db', { peer: { service: 'db', serviceAccount: 'db', dnsNames, uris } });
+    await tenant.ready('db');
+    const service = ['db', `db.${namespace}`, `db.${namespace}.svc`, `db.${namespace}.svc.cluster.local`];
+    assert.deepEqual(
+      (await judge(await tenant.secret('db-peer-tls'))).names,
+      [
+        ...[...service, ...dnsNames].map((name) => `DNS:${name}`),
+        ...[`spiffe://cluster.local/ns/${namespace}/sa/db`, ...uris].map((id) => `URI:${id}`),
+      ].sort(),
+    );
+  });
+
+  test('6. Allowed: the domains of the authority count, and a change of them is carried over', async () => {
+    await world.createAuthority('domains', {
+      secretName: 'domains',
+      root: {},
+      trustDomain: 'example.org',
+      clusterDomain: 'k8s.example.org',
+    });
+    const tenant = await world.tenant('names');
+    const { namespace } = tenant;
+    const both = { service: 'db', serviceAccount: 'db' };
+    await tenant.create('db', { authorityRef: { name: 'domains' }, peer: both });
+    await tenant.ready('db');
+    const { names } = await judge(await tenant.secret('db-peer-tls'));
+    assert.ok(names.includes(`DNS:db.${namespace}.svc.k8s.example.org`));
+    assert.ok(names.includes(`URI:spiffe://example.org/ns/${namespace}/sa/db`));
+    await world.api.patch('/apis/mtls-operator.io/v1alpha1/mtlsauthorities/domains', {
+      spec: { trustDomain: 'b.org' },
+    });
+    await eventually(async () => {
+      const { names: changed } = await judge(await tenant.secret('db-peer-tls'));
+      assert.ok(changed.includes(`URI:spiffe://b.org/ns/${namespace}/sa/db`));
+    });
+  });
+});
+
+describe('12. Bad input', () => {
+  interface CustomResourceDefinition {
+    readonly spec: { readonly versions: readonly { readonly schema: object }[] };
+  }
+  const definition = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/mtlscertificates.mtls-operator.io';
+  const checks = new Set([
+    'x-kubernetes-validations',
+    'pattern',
+    'enum',
+    'minLength',
+    'maxLength',
+    'minimum',
+    'maximum',
+  ]);
+
+  /** Takes from the CRD all that refuses values, as if resources had been stored before it did. */
+  async function forgetChecks(): Promise<void> {
+    const { spec } = await world.api.get<CustomResourceDefinition>(definition);
+    const versions = JSON.parse(JSON.stringify(spec.versions), (key, value: unknown) =>
+      checks.has(key) ? undefined : value,
+    ) as unknown;
+    await world.api.patch(definition, { spec: { versions } });
+  }
+
+  const server = { service: 'db' };
+  const bad: Record<string, object> = {
+    'a duration that is none': { server, duration: 'banana' },
+    'a negative duration': { server, duration: '-5m' },
+    'a duration of a second': { server, duration: '1s' },
+    'a role without names': { server: {} },
+    'a weak key': { server, privateKey: { algorithm: 'RSA', size: 512 } },
+    'an unknown algorithm': { server, privateKey: { algorithm: 'DSA' } },
+    'an encoding of another algorithm': { server, privateKey: { algorithm: 'ECDSA', encoding: 'PKCS1' } },
+    'an unknown encoding': { server, privateKey: { encoding: 'DER' } },
+    'a Service that is no label': { server: { service: 'a b' } },
+    'a Service with dots in it': { server: { service: 'db.other.svc' } },
+    'an empty DNS name': { server: { dnsNames: [''] } },
+    'a DNS name with a NUL': { server: { dnsNames: ['db\u0000.$(NS).svc'] } },
+    'a DNS name with a line break': { server: { dnsNames: ['db.$(NS).svc\nDNS:evil'] } },
+    'a DNS name in Kelvin': { server: { dnsNames: ['\u212A8s.$(NS).svc'] } },
+    'an address that is none': { server: { ipAddresses: ['999.1.1.1'] } },
+    'a ServiceAccount that climbs': { client: { serviceAccount: '../../other/sa/admin' } },
+    'a URI with a NUL': { client: { uris: ['spiffe://cluster.local/ns/$(NS)/sa/a\u0000b'] } },
+    'a common name of a thousand characters': { server: { ...server, commonName: 'x'.repeat(1000) } },
+    'a Secret with a slash in its name': { server: { ...server, secretName: '../kube-system/stolen' } },
+    'a Secret without a name': { server: { ...server, secretName: '' } },
+    'two roles for one Secret': {
+      server: { ...server, secretName: 'one' },
+      client: { serviceAccount: 'a', secretName: 'one' },
+    },
+  };
+  /** Odd, but what they ask for can be given, within what is usual and no longer than the root lasts. */
+  const harmless: Record<string, object> = {
+    'an endless duration': { server, duration: '999999999999h' },
+    'a country of three letters': { server, subject: { countries: ['DEU'] } },
+    'a percentage of renewal beyond all': { server, renewBeforePercentage: 100_000 },
+    'a renewBefore that is none': { server, renewBefore: 'soon' },
+  };
+
+  test('12. Bad input that is older than the schema gets a condition, and starves and crashes nobody', async () => {
+    await forgetChecks();
+    const tenant = await world.tenant('bad');
+    await eventually(async () => {
+      // It takes the API server a moment to forget.
+      await world.api.create(
+        `${paths(tenant.namespace)}?dryRun=All`,
+        resource('probe', { server, duration: 'banana' }),
+      );
+    });
+    const create = async (specs: Record<string, object>, prefix: string): Promise<Map<string, string>> => {
+      const names = new Map(Object.keys(specs).map((what, i) => [what, `${prefix}-${i}`]));
+      for (const [what, name] of names) await tenant.create(name, within(tenant.namespace, specs[what] ?? {}));
+      return names;
+    };
+    const [badNames, harmlessNames] = [await create(bad, 'bad'), await create(harmless, 'harmless')];
+    await tenant.create('good', { server });
+    await tenant.ready('good');
+    for (const name of harmlessNames.values()) {
+      await tenant.ready(name);
+      await judge(await tenant.secret(`${name}-server-tls`));
+    }
+    await eventually(async () => {
+      const open: Record<string, string> = {};
+      for (const [what, name] of badNames) {
+        const { status, metadata } = await tenant.get(name);
+        const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+        const isRefused = ready?.status === 'False' && /\w/.test(ready.message);
+        if (isRefused && ready.observedGeneration === metadata.generation) continue;
+        open[what] = ready === undefined ? 'no condition' : `${ready.status} ${ready.reason}`;
+      }
+      assert.deepEqual(open, {}, 'bad input without an answer');
+    });
+    const written = (await tenant.secrets()).map(({ metadata }) => metadata.name);
+    assert.deepEqual(
+      written.filter((name) => name.startsWith('bad-') || name === 'one'),
+      [],
+    );
+    assert.equal((await fetch(`${world.operator.url}/healthz`)).status, 200);
+  });
+
+  const paths = (namespace: string): string =>
+    `/apis/mtls-operator.io/v1alpha1/namespaces/${namespace}/mtlscertificates`;
+  const resource = (name: string, spec: object): object => ({
+    apiVersion: 'mtls-operator.io/v1alpha1',
+    kind: 'MtlsCertificate',
+    metadata: { name },
+    spec,
+  });
+});

@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { paths, type Secret } from '../../support/behaviours/api.ts';
+import {
+  type BroughtRoot,
+  type BroughtRootOptions,
+  broughtRoot,
+  extensions,
+  keys,
+} from '../../support/behaviours/brought-root.ts';
+import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { digestOf, fileOf, fingerprintOf, judge, publicKeyOf } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startOperator } from '../../support/operator.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install(['--workers=1']);
+});
+after(() => world.end());
+
+const dayMs = 24 * 3_600_000;
+const inDays = (days: number): Date => new Date(Date.now() + days * dayMs);
+const rootSecret = (name: string): Promise<Secret> => world.api.get(paths.secrets(operatorNamespace, name));
+
+let authorities = 0;
+
+/** A name for an authority and its Secret that no other test has. */
+const uniqueName = (): string => `authority-${++authorities}`;
+
+/** An authority with a root that somebody brought, and a certificate of it. */
+async function broughtAuthority(root: BroughtRoot, spec: object = {}): Promise<{ name: string; tenant: Tenant }> {
+  const name = uniqueName();
+  await world.bringRoot(name, root);
+  await world.createAuthority(name, { secretName: name });
+  await world.authorityIs(name, 'True');
+  const tenant = await world.tenant('root');
+  await tenant.create('db', certificateOf(name, spec));
+  await tenant.ready('db');
+  return { name, tenant };
+}
+
+const certificateOf = (authority: string, spec: object = {}): object => ({
+  authorityRef: { name: authority },
+  server: { service: 'db' },
+  client: { serviceAccount: 'db' },
+  ...spec,
+});
+const secretNames = ['db-server-tls', 'db-client-tls'];
+const secretsOf = (tenant: Tenant): Promise<Secret[]> =>
+  Promise.all(secretNames.map((secretName) => tenant.secret(secretName)));
+
+describe('the root of the default authority', () => {
+  test('2. Two operators that start at once make one root', async () => {
+    const [, second] = await Promise.all([world.start(), startOperator(world.cluster)]);
+    await world.authorityIs('default', 'True');
+    const tenant = await world.tenant('root');
+    await tenant.create('db', certificateOf('default'));
+    await tenant.ready('db');
+    const root = await rootSecret('mtls-root');
+    assert.equal(root.type, 'kubernetes.io/tls');
+    for (const secret of await secretsOf(tenant)) {
+      const { roots } = await judge(secret);
+      assert.deepEqual(roots, [await fingerprintOf(fileOf(root, 'tls.crt'))]);
+    }
+    assert.equal((await world.watched.upTo(root)).length, 1, 'the root Secret was written more than once');
+    await second.stop();
+  });
+
+  test('2. A root is never written over: not by a restart, not for another authority resource', async () => {
+    const before = digestOf(await rootSecret('mtls-root'));
+    await world.restart();
+    await world.authorityIs('default', 'True');
+    await world.restart(() => world.api.delete(paths.authorities('default')));
+    await world.authorityIs('default', 'True');
+    await world.createAuthority('again', { secretName: 'mtls-root', root: { commonName: 'Another Root' } });
+    await world.authorityIs('again', 'True');
+    assert.equal(digestOf(await rootSecret('mtls-root')), before);
+    await world.api.delete(paths.authorities('again'));
+  });
+});
+
+describe('a root that the operator makes', { concurrency: 3 }, () => {
+  const specs = [
+    { root: { privateKey: { algorithm: 'RSA', size: 2048 } }, kind: '2048 bit' },
+    { root: { privateKey: { algorithm: 'ECDSA', size: 384 } }, kind: '384 bit' },
+    { root: { privateKey: { algorithm: 'Ed25519' } }, kind: 'ED25519' },
+  ];
+  for (const { root, kind } of specs) {
+    test(`1. Signs Secrets that verify, with a key of ${kind}`, async () => {
+      const name = uniqueName();
+      const subject = { commonName: 'Own Root', organizations: ['Example Org'] };
+      await world.createAuthority(name, { secretName: name, root: { ...root, ...subject, duration: '8760h' } });
+      const { status } = await world.authorityIs(name, 'True');
+      const tenant = await world.tenant('root');
+      await tenant.create('db', certificateOf(name));
+      await tenant.ready('db');
+      for (const secret of await secretsOf(tenant)) {
+        assert.deepEqual((await judge(secret)).roots, [status?.activeRoot?.fingerprint]);
+      }
+      assert.match(status?.activeRoot?.subject ?? '', /CN=Own Root/);
+    });
+  }
+
+  test('2. A root Secret that is deleted is made anew, and the old root goes on being trusted everywhere', async () => {
+    const name = uniqueName();
+    await world.createAuthority(name, { secretName: name, root: {} });
+    await world.authorityIs(name, 'True');
+    const tenant = await world.tenant('root');
+    await tenant.create('db', certificateOf(name));
+    await tenant.ready('db');
+    const [before] = (await judge(await tenant.secret('db-server-tls'))).roots;
+    await world.api.delete(paths.secrets(operatorNamespace, name));
+    await trusts(tenant, async (roots) => {
+      const now = await fingerprintOf(fileOf(await rootSecret(name), 'tls.crt'));
+      assert.notEqual(now, before);
+      assert.deepEqual(roots, [now, before]);
+    });
+    const { status } = await world.authorityIs(name, 'True');
+    assert.deepEqual(new Set(status?.roots?.map(({ fingerprint }) => fingerprint)).has(before ?? ''), true);
+    await tenant.create('later', certificateOf(name));
+    await tenant.ready('later');
+    assert.equal((await judge(await tenant.secret('later-server-tls'))).roots[1], before);
+  });
+});
+
+describe('a root that somebody brings', { concurrency: 3 }, () => {
+  const kinds: Record<string, BroughtRootOptions> = {
+    'RSA 2048': { key: keys.rsa2048 },
+    'ECDSA P-256': { key: keys.p256 },
+    'ECDSA P-384 and SHA-384': { key: keys.p384, digest: 'sha384' },
+    Ed25519: { key: keys.ed25519 },
+    'ECDSA P-256, far past 2049': { notAfter: new Date('2075-01-01T00:00:00Z') },
+  };
+  for (const [what, options] of Object.entries(kinds)) {
+    test(`1. ${what}: signs leaves of every kind that verify`, async () => {
+      const root = await broughtRoot(options);
+      const { name, tenant } = await broughtAuthority(root);
+      const others = { ed25519: { algorithm: 'Ed25519' }, rsa: { algorithm: 'RSA', size: 2048 } };
+      for (const [other, privateKey] of Object.entries(others)) {
+        await tenant.create(other, certificateOf(name, { privateKey }));
+        await tenant.ready(other);
+        await judge(await tenant.secret(`${other}-server-tls`));
+      }
+      const fingerprint = await fingerprintOf(root['tls.crt']);
+      for (const secret of await secretsOf(tenant)) assert.deepEqual((await judge(secret)).roots, [fingerprint]);
+      assert.equal((await tenant.get('db')).status?.secrets?.[0]?.authorityFingerprint, fingerprint);
+      assert.equal((await world.authority(name)).status?.activeRoot?.fingerprint, fingerprint);
+    });
+  }
+
+  test('8. An authority waits for a root that is to be brought, and says so', async () => {
+    const name = uniqueName();
+    await world.createAuthority(name, { secretName: name });
+    await world.authorityIs(name, 'False', 'RootMissing');
+    const tenant = await world.tenant('root');
+    await tenant.create('db', certificateOf(name));
+    await tenant.notReady('db', 'AuthorityNotReady');
+    assert.deepEqual(await tenant.secrets(), []);
+    await world.bringRoot(name, await broughtRoot());
+    await tenant.ready('db');
+    await judge(await tenant.secret('db-server-tls'));
+  });
+
+  test('7. Replaced by another, the old root goes on being trusted in every Secret, and every leaf verifies', async () => {
+    const [first, second] = await Promise.all([
+      broughtRoot({ commonName: 'First' }),
+      broughtRoot({ commonName: 'Second' }),
+    ]);
+    const [firstFingerprint, secondFingerprint] = [
+      await fingerprintOf(first['tls.crt']),
+      await fingerprintOf(second['tls.crt']),
+    ];
+    const { name, tenant } = await broughtAuthority(first);
+    await world.bringRoot(name, second);
+    await trusts(tenant, (roots) => assert.deepEqual(roots, [secondFingerprint, firstFingerprint]));
+    await tenant.rotate('db', 'onto-the-new-root');
+    const { status } = await tenant.ready('db');
+    assert.deepEqual(
+      status?.secrets?.map(({ authorityFingerprint }) => authorityFingerprint),
+      [secondFingerprint, secondFingerprint],
+    );
+    await trusts(tenant, (roots) => assert.deepEqual(roots, [secondFingerprint, firstFingerprint]));
+    const bundle = fileOf(await rootSecret(name), 'ca.crt');
+    assert.ok(
+      bundle.includes(first['tls.crt'].trim().split('\n')[5] ?? '-'),
+      'the root Secret has forgotten the old root',
+    );
+  });
+
+  test('7. No leaf outlives its root, and one that reaches its end is not renewed over and over', async () => {
+    const end = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
+    const { tenant } = await broughtAuthority(await broughtRoot({ notAfter: end }));
+    for (const secret of await secretsOf(tenant)) assert.deepEqual((await judge(secret)).notAfter, end);
+    const short = uniqueName();
+    await world.bringRoot(short, await broughtRoot({ notBefore: inDays(-1), notAfter: new Date(Date.now() + 60_000) }));
+    await world.createAuthority(short, { secretName: short });
+    await tenant.create('short', certificateOf(short, { duration: '5m' }));
+    await tenant.ready('short');
+    const digest = digestOf(await tenant.secret('short-server-tls'));
+    await tenant.lookAgain('short');
+    assert.equal(digestOf(await tenant.secret('short-server-tls')), digest);
+  });
+
+  test('8. A root that expires while it is in use stops signing, and its certificates say that they have expired', async () => {
+    const end = new Date(Math.ceil(Date.now() / 1000) * 1000 + 12_000);
+    const { name, tenant } = await broughtAuthority(await broughtRoot({ notAfter: end }));
+    const digests = (await secretsOf(tenant)).map(digestOf);
+    await world.authorityIs(name, 'False', 'RootExpired');
+    assert.ok(Date.now() >= end.getTime(), 'said so before the time');
+    const certificate = await eventually(async () => {
+      const found = await tenant.get('db');
+      assert.equal(found.status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'False');
+      return found;
+    });
+    assert.ok(certificate.status !== undefined);
+    assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
+    await world.bringRoot(name, await broughtRoot());
+    await tenant.ready('db');
+    for (const secret of await secretsOf(tenant)) await judge(secret);
+  });
+});
+
+describe('8. A bad root signs nothing, and Secrets already written stay as they are:', { concurrency: 3 }, () => {
+  const bad: Record<string, { reason: string; root: () => Promise<Partial<BroughtRoot>> }> = {
+    'not a CA': { reason: 'RootNotCA', root: () => broughtRoot({ extensions: extensions.notCa }) },
+    'without keyCertSign': { reason: 'RootKeyUsage', root: () => broughtRoot({ extensions: extensions.cannotSign }) },
+    expired: {
+      reason: 'RootExpired',
+      root: () => broughtRoot({ notBefore: inDays(-10), notAfter: inDays(-1) }),
+    },
+    'not yet valid': { reason: 'RootNotYetValid', root: () => broughtRoot({ notBefore: inDays(1) }) },
+    'signed with SHA-1': { reason: 'RootWeakSignature', root: () => broughtRoot({ digest: 'sha1' }) },
+    'signed with MD5': {
+      reason: 'RootWeakSignature',
+      root: () => broughtRoot({ key: keys.rsa2048, digest: 'md5' }),
+    },
+    'with an RSA key of 1024 bits': { reason: 'RootWeakKey', root: () => broughtRoot({ key: keys.rsa1024 }) },
+    'with the key of another': {
+      reason: 'RootKeyMismatch',
+      root: async () => ({ 'tls.crt': (await broughtRoot())['tls.crt'] }),
+    },
+    'with a certificate that is none': {
+      reason: 'RootMalformed',
+      root: () => Promise.resolve({ 'tls.crt': 'not a certificate' }),
+    },
+    'without a certificate': { reason: 'RootMalformed', root: () => Promise.resolve({ 'tls.crt': '' }) },
+    'with a key that is none': {
+      reason: 'RootKeyMalformed',
+      root: () => Promise.resolve({ 'tls.key': 'not a key' }),
+    },
+  };
+  for (const [what, { reason, root }] of Object.entries(bad)) {
+    test(`8. ${what}`, async () => {
+      const good = await broughtRoot();
+      const { name, tenant } = await broughtAuthority(good);
+      const digests = (await secretsOf(tenant)).map(digestOf);
+      await world.bringRoot(name, await root());
+      const { status } = await world.authorityIs(name, 'False', reason);
+      const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+      assert.match(ready?.message ?? '', /\w/);
+
+      await tenant.create('new', certificateOf(name));
+      const { message } = await tenant.notReady('new', 'AuthorityNotReady');
+      assert.match(message, new RegExp(reason));
+      assert.deepEqual((await tenant.secrets()).map(({ metadata }) => metadata.name).sort(), [...secretNames].sort());
+      assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
+
+      await world.bringRoot(name, good);
+      await tenant.ready('new');
+      await judge(await tenant.secret('new-server-tls'));
+      assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
+    });
+  }
+
+  test('8. name-constrained against the request: only the resource that asks for other names is refused', async () => {
+    const name = uniqueName();
+    const tenant = await world.tenant('root');
+    await world.bringRoot(
+      name,
+      await broughtRoot({ extensions: extensions.constrainedTo(`${tenant.namespace}.svc.cluster.local`) }),
+    );
+    await world.createAuthority(name, { secretName: name });
+    await world.authorityIs(name, 'True');
+    await tenant.create('outside', { authorityRef: { name }, server: { service: 'db' } });
+    const { message } = await tenant.notReady('outside', 'NameConstrained');
+    assert.match(message, /\bdb\b/);
+    assert.deepEqual(await tenant.secrets(), []);
+    const dnsNames = [`db.${tenant.namespace}.svc.cluster.local`];
+    await tenant.create('inside', { authorityRef: { name }, server: { dnsNames } });
+    await tenant.ready('inside');
+    assert.deepEqual(
+      (await judge(await tenant.secret('inside-server-tls'))).names,
+      dnsNames.map((dnsName) => `DNS:${dnsName}`),
+    );
+  });
+});
+
+describe('an authority that is deleted', () => {
+  test('deletes no key: its certificates go on working, say AuthorityNotFound, and are Ready when it is back', async () => {
+    const name = uniqueName();
+    const spec = { secretName: name, root: {} };
+    await world.createAuthority(name, spec);
+    const tenant = await world.tenant('root');
+    await tenant.create('db', certificateOf(name));
+    await tenant.ready('db');
+    const root = await rootSecret(name);
+    const digests = (await secretsOf(tenant)).map(digestOf);
+    await world.api.delete(paths.authorities(name));
+    await tenant.notReady('db', 'AuthorityNotFound');
+    assert.equal(digestOf(await rootSecret(name)), digestOf(root));
+    for (const secret of await secretsOf(tenant)) await judge(secret);
+    await world.createAuthority(name, spec);
+    await tenant.ready('db');
+    assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
+    assert.equal(await publicKeyOf(await rootSecret(name)), await publicKeyOf(root));
+  });
+});
+
+/** Waits until the fingerprints in ca.crt of both Secrets are as said, and openssl accepts them. */
+async function trusts(tenant: Tenant, check: (roots: readonly string[]) => Promise<void> | void): Promise<void> {
+  await eventually(async () => {
+    for (const secret of await secretsOf(tenant)) await check((await judge(secret)).roots);
+  });
+}
