@@ -1,5 +1,6 @@
 // npm run demo: from nothing to mutual TLS and a rotation, with everything that is shown checked on the way.
 
+import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,14 +92,18 @@ async function chooseCluster(
 async function isAgreed(): Promise<boolean> {
   if (!process.stdin.isTTY) throw new UsageError('there is no terminal to ask on: say --yes');
   const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await prompt.question('   Go on? [y/N] ').finally(() => prompt.close());
+  // While a question is open, Ctrl-C is a key like any other.
+  prompt.once('SIGINT', () => prompt.close());
+  const ended = once(prompt, 'close').then(() => '');
+  const answer = await Promise.race([prompt.question('   Go on? [y/N] '), ended]);
+  prompt.close();
   return /^y(es)?$/i.test(answer.trim());
 }
 
 /** Prints how to go on, and shows what happens, until something breaks down. */
 async function stayUp(
   cluster: DemoCluster,
-  { objects, rightCall }: Scene,
+  { objects, rightCall, programs }: Scene,
   cleanup: AsyncDisposableStack,
 ): Promise<never> {
   const { kubectlPrefix: kubectl, shellSetup } = cluster;
@@ -124,8 +129,8 @@ async function stayUp(
   };
   const view = screen.live(() => [...objects.rows(), callRow()]);
   cleanup.defer(() => view.end());
-  await Promise.all([caller.exited, rightCall.server.program.exited]);
-  throw new Error(`client or server ended:\n${caller.tail()}\n${rightCall.server.program.tail()}`);
+  const ended = await Promise.race([caller, ...programs].map((program) => program.exited.then(() => program)));
+  throw new Error(`a program ended that was to run on:\n${ended.tail()}`);
 }
 
 /** Runs the request; returns the exit code. */
@@ -133,25 +138,34 @@ async function run(request: Request): Promise<number> {
   screen.title('mtls-operator: mutual TLS in Kubernetes. What has a ✓ was checked, not assumed.');
   const interrupted = interruption();
   interrupted.catch(() => {});
-  await using cleanup = new AsyncDisposableStack();
-  const folder = mkdtempSync(join(tmpdir(), 'mtls-demo-'));
-  guardFolder(folder);
-
   let told = false;
-  const demo = async (): Promise<number> => {
-    const cluster = await chooseCluster(request, cleanup);
-    if (cluster === undefined) return 1;
-    const scene = await tellStory({ cluster, screen, folder, cleanup });
-    told = true;
-    return request.once ? 0 : stayUp(cluster, scene, cleanup);
-  };
   try {
-    return await Promise.race([demo(), interrupted]);
+    await using cleanup = new AsyncDisposableStack();
+    const demo = async (): Promise<void> => {
+      const cluster = await chooseCluster(request, cleanup);
+      if (cluster === undefined) return;
+      const scene = await tellStory({ cluster, screen, folder: demoFolder(), cleanup });
+      told = true;
+      if (!request.once) await stayUp(cluster, scene, cleanup);
+    };
+    await Promise.race([demo(), interrupted]);
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
-    screen.note();
-    return told ? 0 : 130;
+    // What was being started is ended by its guard.
+    if (!told) process.exit(130);
   }
+  if (!told) return 1;
+  screen.title(
+    `\nThat is all. ${request.context === undefined ? 'Nothing of it is left.' : 'The operator stays installed.'}`,
+  );
+  return 0;
+}
+
+/** A folder for keys: for this user alone, and gone at the latest when this process ends. */
+function demoFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mtls-demo-'));
+  guardFolder(folder);
+  return folder;
 }
 
 /** What went wrong first, and then what went wrong while it was tidied up. */
@@ -164,8 +178,6 @@ try {
   const request = parse(process.argv.slice(2));
   if (request === 'help') process.stdout.write(USAGE);
   else process.exitCode = await run(request);
-  if (process.exitCode === 0 && request !== 'help' && request.once)
-    screen.title('\nThat is all of it, and it is gone again.');
 } catch (error) {
   if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${USAGE}`);
   else for (const reason of reasonsIn(error)) screen.failure(reason);

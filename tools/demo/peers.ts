@@ -60,12 +60,9 @@ export async function call(options: CallOptions): Promise<Call> {
 export const keepCalling = (options: CallOptions, everyMs: number): Program =>
   startProgram(script('client.ts'), [...callArguments(options), '--every', String(everyMs)]);
 
-/** The calls that a client has made so far. Throws when it broke down. */
-export function callsOf(client: Program): readonly Call[] {
-  const isCall = (line: object): boolean => 'accepted' in line || 'refused' in line;
-  if (!client.lines.every(isCall)) throw new Error(`the client broke down:\n${client.tail()}`);
-  return client.lines as readonly object[] as readonly Call[];
-}
+/** The calls that a client has made so far. */
+export const callsOf = ({ lines }: Program): readonly Call[] =>
+  lines.filter((line) => 'accepted' in line || 'refused' in line) as readonly object[] as readonly Call[];
 
 /** The clients that the server has turned away, as the server saw it. */
 export const refusalsOf = ({ program }: Server): readonly Refused[] =>
