@@ -18,7 +18,7 @@ const dashes = '-----';
 /**
  * The blocks of a PEM text; text around them is passed over, as RFC 7468 allows. One pass, no regular expression over
  * the whole input: PEM from a Secret is untrusted (compare CVE-2024-12401).
- * @throws PkiError TooLarge, MalformedPem
+ * @throws PkiError TooLarge, MalformedPem, EncryptedKey; never with any of the text in the message: it may be of a key
  */
 export function parsePem(text: string): PemBlock[] {
   if (text.length > maxPemBytes) throw new PkiError('TooLarge', `PEM of ${text.length} bytes, at most ${maxPemBytes}`);
@@ -32,19 +32,19 @@ export function parsePem(text: string): PemBlock[] {
     }
     const end = `-----END ${label}-----`;
     const bodyEnd = text.indexOf(end, labelEnd);
-    if (bodyEnd < 0) throw new PkiError('MalformedPem', `no END line for ${label}`);
-    blocks.push({ label, der: decodeBody(text.slice(labelEnd + dashes.length, bodyEnd), label) });
+    if (bodyEnd < 0) throw new PkiError('MalformedPem', 'a PEM block has no END line');
+    blocks.push({ label, der: decodeBody(text.slice(labelEnd + dashes.length, bodyEnd)) });
     if (blocks.length > maxPemBlocks) throw new PkiError('TooLarge', `more than ${maxPemBlocks} PEM blocks`);
     position = text.indexOf(begin, bodyEnd + end.length);
   }
   return blocks;
 }
 
-function decodeBody(body: string, label: string): Buffer {
+function decodeBody(body: string): Buffer {
   const base64 = body.replaceAll(/[\r\n\t ]/g, '');
   // RFC 1421 headers (Proc-Type: 4,ENCRYPTED) mark an encrypted key; the caller has to hear of that, not of base64.
-  if (base64.startsWith('Proc-Type:')) throw new PkiError('EncryptedKey', `${label} is encrypted`);
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) throw new PkiError('MalformedPem', `${label} is not base64`);
+  if (base64.startsWith('Proc-Type:')) throw new PkiError('EncryptedKey', 'a PEM block is encrypted');
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) throw new PkiError('MalformedPem', 'a PEM block is not base64');
   return Buffer.from(base64, 'base64');
 }
 

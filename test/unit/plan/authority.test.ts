@@ -188,13 +188,13 @@ describe('an authority with its Secret', () => {
   });
 
   test('does not sign while its ca.crt cannot be read, since nobody knows whom to trust', () => {
-    const secret = { ...secretOf(active), anchors: { problem: 'CERTIFICATE is not base64' } };
+    const secret = { ...secretOf(active), anchors: { problem: 'a PEM block is not base64' } };
     assert.deepEqual(planAuthority(observe(secret)), {
       step: keep,
       verdict: {
         state: 'notReady',
         reason: 'RootMalformed',
-        message: 'ca.crt of the root Secret: CERTIFICATE is not base64',
+        message: 'ca.crt of the root Secret: a PEM block is not base64',
       },
     });
   });

@@ -176,7 +176,7 @@ describe('a corrupted Secret is repaired', () => {
     ['when tls.key is gone', { 'tls.key': undefined }, 'expected one private key, found 0 PEM blocks'],
     ['when tls.key is another key', { 'tls.key': otherKey }, 'the private key does not belong to the certificate'],
     ['when tls.key is garbage', { 'tls.key': 'garbage' }, 'expected one private key, found 0 PEM blocks'],
-    ['when tls.crt is garbage', { 'tls.crt': '-----BEGIN CERTIFICATE-----' }, 'no END line for CERTIFICATE'],
+    ['when tls.crt is garbage', { 'tls.crt': '-----BEGIN CERTIFICATE-----' }, 'a PEM block has no END line'],
     [
       'when a root was put behind the leaf',
       { 'tls.crt': crt() + encodedRoot(signer).crt },
