@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict';
+import { readdir, rm } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+
+import { paths } from '../../support/behaviours/api.ts';
+import { broughtRoot } from '../../support/behaviours/brought-root.ts';
+import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { digestOf, fileOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+import { scratchFolder } from '../../support/scratch.ts';
+
+let world: Installation;
+let temporary: string;
+before(async () => {
+  world = await install(['--log-level=debug']);
+  temporary = await scratchFolder('operator-tmp');
+  await world.start({ env: { TMPDIR: temporary } });
+});
+after(async () => {
+  await world.end();
+  await rm(temporary, { recursive: true });
+});
+
+const server = { server: { service: 'db' } };
+
+/** No Secret can be created in the namespace until the returned function is called. */
+async function forbidSecrets({ namespace }: Tenant): Promise<() => Promise<void>> {
+  const quotas = `/api/v1/namespaces/${namespace}/resourcequotas`;
+  const spec = { hard: { secrets: '0' } };
+  await world.api.create(quotas, { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none' }, spec });
+  // It counts once its controller has seen it.
+  await eventually(async () => {
+    const { status } = await world.api.get<{ status?: { hard?: object } }>(`${quotas}/none`);
+    assert.deepEqual(status?.hard, spec.hard);
+  });
+  return () => world.api.delete(`${quotas}/none`);
+}
+
+/** What an admission policy matches. */
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly operations: readonly string[];
+}
+
+/** The rule's writes are refused in the namespace until the returned function is called; `probe` is one of them. */
+async function refuse({ namespace }: Tenant, rule: Rule, probe: () => Promise<unknown>): Promise<() => Promise<void>> {
+  const group = 'admissionregistration.k8s.io/v1';
+  const [policies, bindings] = ['policies', 'policybindings'].map((end) => `/apis/${group}/validatingadmission${end}`);
+  const create = (path = '', kind = '', spec = {}): Promise<unknown> =>
+    world.api.create(path, { apiVersion: group, kind, metadata: { name: namespace }, spec });
+  await create(policies, 'ValidatingAdmissionPolicy', {
+    matchConstraints: {
+      resourceRules: [{ ...rule, apiVersions: ['v1'] }],
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+    },
+    validations: [{ expression: 'false', message: 'frozen by policy' }],
+  });
+  const spec = { policyName: namespace, validationActions: ['Deny'] };
+  await create(bindings, 'ValidatingAdmissionPolicyBinding', spec);
+  // It counts once the API server has seen it.
+  await eventually(() => assert.rejects(probe(), /frozen by policy/));
+  return async () => {
+    await world.api.delete(`${bindings}/${namespace}`);
+    await world.api.delete(`${policies}/${namespace}`);
+  };
+}
+
+/** No Secret can be changed. */
+async function refuseChanges(tenant: Tenant): Promise<() => Promise<void>> {
+  const rule = { apiGroups: [''], resources: ['secrets'], operations: ['UPDATE'] };
+  const path = `${paths.secrets(tenant.namespace, 'db-server-tls')}?dryRun=All`;
+  return refuse(tenant, rule, () => world.api.patch(path, { metadata: { labels: { probe: 'x' } } }));
+}
+
+/** No event can be written. */
+async function refuseEvents(tenant: Tenant): Promise<() => Promise<void>> {
+  const rule = { apiGroups: ['', 'events.k8s.io'], resources: ['events'], operations: ['CREATE'] };
+  const { namespace } = tenant;
+  const involvedObject = { kind: 'Namespace', name: namespace, namespace };
+  const path = `/api/v1/namespaces/${namespace}/events?dryRun=All`;
+  return refuse(tenant, rule, () => world.api.create(path, { metadata: { name: 'probe' }, involvedObject }));
+}
+
+interface Failures {
+  readonly attempts: number;
+  readonly lastMs: number;
+  readonly nextMs: number;
+}
+
+function failuresOf({ status }: Certificate): Failures {
+  const { failedIssuanceAttempts, lastFailureTime, nextRetryTime } = status ?? {};
+  assert.ok(failedIssuanceAttempts !== undefined && lastFailureTime !== undefined && nextRetryTime !== undefined);
+  return { attempts: failedIssuanceAttempts, lastMs: Date.parse(lastFailureTime), nextMs: Date.parse(nextRetryTime) };
+}
+
+/** Waits until status speaks of this many failed attempts, or more. */
+const failed = (tenant: Tenant, attempts: number): Promise<Failures> =>
+  eventually(async () => {
+    const failures = failuresOf(await tenant.get('db'));
+    assert.ok(failures.attempts >= attempts, `${failures.attempts} attempts`);
+    return failures;
+  });
+
+function assertNoFailure({ status }: Certificate): void {
+  const { failedIssuanceAttempts, lastFailureTime, nextRetryTime } = status ?? {};
+  assert.deepEqual([failedIssuanceAttempts, lastFailureTime, nextRetryTime], [undefined, undefined, undefined]);
+}
+
+describe('9. Failure backs off', { concurrency: 5 }, () => {
+  test('9. Failure backs off: seconds at first, then twice as long; it is over when what was in the way is gone', async () => {
+    const tenant = await world.tenant('quota');
+    const allow = await forbidSecrets(tenant);
+    await tenant.create('db', server);
+    const { message } = await tenant.notReady('db', 'IssuanceFailed');
+    assert.match(message, /quota/);
+    const delays: number[] = [];
+    for (const attempts of [1, 2]) {
+      const failures = await failed(tenant, attempts);
+      assert.equal(failures.attempts, attempts);
+      delays.push((failures.nextMs - failures.lastMs) / 1000);
+    }
+    // 5, 10 seconds, each up to a tenth shorter, in whole seconds.
+    for (const [i, delay] of delays.entries()) {
+      const full = 5 * 2 ** i;
+      assert.ok(delay >= full * 0.9 - 1 && delay <= full + 1, `delays of ${delays.join(', ')} s`);
+    }
+    await allow();
+    assertNoFailure(await tenant.ready('db'));
+    await judge(await tenant.secret('db-server-tls'));
+  });
+
+  for (const [what, change] of Object.entries({
+    'a changed spec': { spec: { duration: '48h' } },
+    'a new rotate token': { metadata: { annotations: { 'mtls-operator.io/rotate': 'again' } } },
+  })) {
+    test(`9. Failure backs off, but ${what} is tried at once`, async () => {
+      const tenant = await world.tenant('quota');
+      const allow = await forbidSecrets(tenant);
+      await tenant.create('db', server);
+      const before = await failed(tenant, 3);
+      await tenant.patch('db', change);
+      const retried = await eventually(async () => {
+        const failures = failuresOf(await tenant.get('db'));
+        assert.equal(failures.attempts, 1, 'the count has not begun anew');
+        return failures;
+      });
+      assert.ok(retried.lastMs < before.nextMs - 5000, 'it has waited for its turn');
+      await allow();
+      assertNoFailure(await tenant.ready('db'));
+    });
+  }
+
+  test('9. Failure of one namespace holds nobody else up', async () => {
+    const tenant = await world.tenant('quota');
+    const allow = await forbidSecrets(tenant);
+    const names = Array.from({ length: 40 }, (_, i) => `db-${i}`);
+    await Promise.all(names.map((name) => tenant.create(name, server)));
+    const other = await world.tenant('other');
+    await other.create('db', server);
+    await other.ready('db');
+    for (const name of names) await tenant.notReady(name, 'IssuanceFailed');
+    await allow();
+    for (const name of names) assertNoFailure(await tenant.ready(name));
+  });
+
+  test('9. Failure of a rotation leaves the certificate in place Ready, and the rotation is made up for once', async () => {
+    const tenant = await world.tenant('frozen');
+    await tenant.create('db', server);
+    await tenant.ready('db');
+    const before = await tenant.secret('db-server-tls');
+    const allow = await refuseChanges(tenant);
+    await tenant.rotate('db', 'first');
+    await failed(tenant, 1);
+    const { status } = await tenant.get('db');
+    const conditions = Object.fromEntries((status?.conditions ?? []).map(({ type, ...rest }) => [type, rest]));
+    assert.equal(conditions['Ready']?.status, 'True');
+    assert.equal(conditions['Issuing']?.status, 'True');
+    assert.match(conditions['Issuing'].message, /frozen/);
+    assert.equal(status?.lastHandledRotate, undefined);
+    assert.equal(digestOf(await tenant.secret('db-server-tls')), digestOf(before));
+    await allow();
+    const after = await tenant.ready('db');
+    assertNoFailure(after);
+    assert.deepEqual(
+      after.status?.conditions?.map(({ type }) => type),
+      ['Ready'],
+    );
+    assert.equal(after.status?.secrets?.[0]?.revision, 2);
+  });
+});
+
+test('9. Failure backs off over a restart of the operator, too', async () => {
+  const tenant = await world.tenant('quota');
+  const allow = await forbidSecrets(tenant);
+  await tenant.create('db', server);
+  const before = await failed(tenant, 2);
+  await world.operator.stop();
+  await world.start({ env: { TMPDIR: temporary } });
+  const after = await failed(tenant, 3);
+  assert.equal(after.attempts, 3);
+  assert.ok(after.lastMs >= before.nextMs - 1000, 'it did not wait for its turn');
+  await allow();
+});
+
+test('11. Key material is in the Secrets and nowhere else: not in logs, events, resources, metrics, files', async () => {
+  const tenant = await world.tenant('keys');
+  // Besides what the tests above have brought about: conflicts, bad roots, keys of each kind, a key that is spoilt.
+  await world.bringRoot('leaky', await broughtRoot());
+  await world.createAuthority('leaky', { secretName: 'leaky' });
+  const kinds = [{ algorithm: 'RSA', encoding: 'PKCS1' }, { algorithm: 'Ed25519' }, { encoding: 'SEC1' }];
+  for (const [i, privateKey] of kinds.entries()) {
+    const spec = { ...server, authorityRef: { name: 'leaky' }, privateKey };
+    await tenant.create(`db-${i}`, spec);
+    await tenant.ready(`db-${i}`);
+    await tenant.rotate(`db-${i}`, 'once');
+    await tenant.ready(`db-${i}`);
+  }
+  const key = fileOf(await tenant.secret('db-0-server-tls'), 'tls.key');
+  const spoilt = { 'tls.key': Buffer.from(key.replace('MII', 'M!I')).toString('base64') };
+  await tenant.patchSecret('db-0-server-tls', { data: spoilt });
+  await eventually(async () => assert.equal((await tenant.get('db-0')).status?.secrets?.[0]?.revision, 3));
+  await world.bringRoot('leaky', { 'tls.key': key });
+  await world.authorityIs('leaky', 'False', 'RootKeyMismatch');
+  await world.bringRoot('leaky', { 'tls.key': key.replace('MII', 'M!I') });
+  await world.authorityIs('leaky', 'False', 'RootKeyMalformed');
+  const foreign = { metadata: { name: 'foreign' }, type: 'kubernetes.io/tls', data: spoilt };
+  await world.api.create(paths.secrets(tenant.namespace), {
+    ...foreign,
+    data: { 'tls.crt': '', 'tls.key': Buffer.from(key).toString('base64') },
+  });
+  await tenant.create('conflict', { server: { service: 'db', secretName: 'foreign' } });
+  await tenant.notReady('conflict', 'SecretConflict');
+
+  // What is only said at level debug: an event that cannot be written.
+  const mute = await world.tenant('mute');
+  await refuseEvents(mute);
+  await mute.create('db', server);
+  await mute.ready('db');
+  await eventually(() =>
+    assert.ok(
+      world.logs().some(({ level }) => level === 'debug'),
+      'the log is not at level debug',
+    ),
+  );
+
+  const metrics = await (await fetch(`${world.operator.url}/metrics`)).text();
+  await world.operator.stop();
+  const haystacks: Record<string, string> = {
+    logs: world
+      .logs()
+      .map((line) => JSON.stringify(line))
+      .join('\n'),
+    events: JSON.stringify(await world.api.list(paths.events)),
+    certificates: JSON.stringify(await world.api.list('/apis/mtls-operator.io/v1alpha1/mtlscertificates')),
+    authorities: JSON.stringify(await world.api.list(paths.authorities())),
+    'metadata of Secrets': JSON.stringify(world.watched.states.map(({ metadata }) => metadata)),
+    metrics,
+  };
+  const needles = new Set(world.watched.states.flatMap(({ data }) => piecesOf(data?.['tls.key'] ?? '')));
+  assert.ok(needles.size > 500, `only ${needles.size} pieces of keys to look for`);
+  for (const [where, haystack] of Object.entries(haystacks)) {
+    assert.ok(haystack.length > 1000, `there is hardly anything in ${where}`);
+    assert.ok(!haystack.includes('PRIVATE KEY'), `a private key in ${where}`);
+    // Which piece it is stays untold.
+    assert.equal([...needles].filter((needle) => haystack.includes(needle)).length, 0, `pieces of keys in ${where}`);
+  }
+  assert.deepEqual(await readdir(temporary), []);
+});
+
+/** Pieces by which a key is found wherever it was copied to: of its PEM text, of that in base64, and of its octets in hex. */
+function piecesOf(data: string): string[] {
+  const pem = Buffer.from(data, 'base64').toString('latin1');
+  const body = pem.replaceAll(/-----[^-]*-----|\s/g, '');
+  const texts = [body, data, Buffer.from(body, 'base64').toString('hex')];
+  const length = 24;
+  // What comes first says only which kind of key it is, and public keys say it too.
+  return texts.flatMap((text) => {
+    const start = Math.floor(text.length / 4);
+    return Array.from({ length: Math.max(0, Math.floor((text.length - start) / length)) }, (_, i) =>
+      text.slice(start + i * length, start + (i + 1) * length),
+    ).filter((piece) => piece.length === length);
+  });
+}

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { paths, type Stored } from '../../support/behaviours/api.ts';
+import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { judge, publicKeyOf } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+const count = 200;
+const names = Array.from({ length: count }, (_, i) => `db-${i}`);
+const roles = { server: { service: 'db' }, client: { serviceAccount: 'db' } };
+
+let world: Installation;
+let tenant: Tenant;
+before(async () => {
+  world = await install();
+  tenant = await world.tenant('steady');
+});
+after(() => world.end());
+
+/** The samples of a metric of the operator that runs now, by labels. */
+async function metric(name: string): Promise<{ labels: string; value: number }[]> {
+  const text = await (await fetch(`${world.operator.url}/metrics`)).text();
+  return [...text.matchAll(new RegExp(`^mtls_operator_${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'))].map(
+    ([, labels = '', value]) => ({ labels, value: Number(value) }),
+  );
+}
+
+/** The name and resourceVersion of everything that the operator might write, the Lease and events aside. */
+async function resourceVersions(): Promise<string[]> {
+  const collections = ['/api/v1/secrets', '/apis/mtls-operator.io/v1alpha1/mtlscertificates', paths.authorities()];
+  const lists = await Promise.all(collections.map((path) => world.api.list(path)));
+  const describe = ({ metadata: { namespace = '', name, resourceVersion } }: Stored): string =>
+    `${namespace}/${name} at ${resourceVersion}`;
+  return lists.flatMap((list, i) => list.map((object) => `${collections[i]}: ${describe(object)}`));
+}
+
+const all = (): Promise<readonly Certificate[]> => world.api.list(paths.certificates(tenant.namespace));
+
+async function allReady(): Promise<void> {
+  await eventually(
+    async () => {
+      const ready = (await all()).filter(({ status }) =>
+        status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'),
+      );
+      assert.equal(ready.length, count);
+    },
+    { timeoutMs: 120_000, message: 'not all are Ready' },
+  );
+}
+
+test('2. A stop in the middle of the work is orderly: what was begun is finished, and the Lease is given back', async () => {
+  await world.start();
+  await Promise.all(names.map((name) => tenant.create(name, roles)));
+  await eventually(async () => assert.ok((await tenant.secrets()).length >= 10, 'hardly begun'));
+  // Asserts that the exit code is 0.
+  await world.operator.stop();
+
+  const lease = await world.api.get<{ spec: { holderIdentity?: string } }>(paths.lease);
+  assert.equal(lease.spec.holderIdentity, '');
+  const known = new Set(
+    (await all()).flatMap(({ status }) => status?.secrets?.map(({ fingerprint }) => fingerprint) ?? []),
+  );
+  for (const secret of await tenant.secrets()) {
+    const { fingerprint } = await judge(secret);
+    assert.ok(known.has(fingerprint), `no status speaks of Secret ${secret.metadata.name}`);
+  }
+
+  await world.start();
+  await allReady();
+  const secrets = await tenant.secrets();
+  assert.equal(secrets.length, 2 * count);
+  const [last] = secrets.slice(-1);
+  assert.ok(last !== undefined);
+  await world.watched.upTo(last);
+  for (const secret of secrets) {
+    const states = await world.watched.upTo(secret);
+    assert.equal(new Set(states.map(({ data }) => data?.['tls.key'])).size, 1, 'it has had more than one key');
+  }
+});
+
+test('1. A Secret is never half new: in every state that a watcher saw, key, certificate and bundle fit', async () => {
+  // A few of the many, and each of them through a rotation and a change of its names.
+  const some = names.slice(0, 5);
+  for (const name of some) await tenant.rotate(name, 'once');
+  for (const name of some) await tenant.ready(name);
+  for (const name of some) await tenant.patch(name, { spec: { server: { service: 'other' } } });
+  for (const name of some) {
+    await tenant.ready(name);
+    const states = await world.watched.upTo(await tenant.secret(`${name}-server-tls`));
+    for (const state of states) await judge(state);
+    const keys = await Promise.all(states.map(publicKeyOf));
+    const revisions = states.map(({ metadata }) => metadata.annotations?.['mtls-operator.io/revision']);
+    assert.deepEqual([revisions, new Set(keys).size], [['1', '2', '3'], 3]);
+  }
+});
+
+test('3. Steady state writes nothing: a restart with 200 healthy certificates changes no object', async () => {
+  await allReady();
+  const counted = async (): Promise<void> => {
+    const authority = await world.authority('default');
+    assert.equal(authority.status?.certificates, count);
+  };
+  await eventually(counted);
+  const before = await resourceVersions();
+  assert.ok(before.length > 3 * count);
+  await world.restart();
+  await eventually(async () => {
+    const done = (await metric('reconciles_total')).filter(({ labels }) => labels.includes('controller="certificate"'));
+    const sum = done.reduce((total, { value }) => total + value, 0);
+    assert.ok(sum >= count, `${sum} of ${count} certificates were looked at`);
+    assert.deepEqual(await metric('queue_length').then((lengths) => lengths.filter(({ value }) => value > 0)), []);
+  });
+  assert.deepEqual(await resourceVersions(), before);
+
+  const requests = await metric('api_requests_total');
+  assert.ok(
+    requests.some(({ labels }) => /verb="list".*resource="secrets"/.test(labels)),
+    'requests are not counted',
+  );
+  const reads = /verb="(get|list|watch)"/;
+  const writes = requests.filter(({ labels }) => !reads.test(labels) && !labels.includes('resource="leases"'));
+  assert.deepEqual(writes, []);
+  assert.deepEqual(await metric('issued_total'), []);
+});
+
+test('3. Steady state writes nothing: not after a touch that asks for nothing, nor at the repeat of an apply', async () => {
+  const [name = ''] = names;
+  const before = (await resourceVersions()).filter((line) => !line.includes(`/${name} at`));
+  await tenant.patch(name, { metadata: { labels: { 'example.com/touched': 'yes' } } });
+  const touched = await tenant.patch(name, { spec: (await tenant.get(name)).spec });
+  await eventually(async () => assert.deepEqual(await metric('queue_length').then(sumOf), 0));
+  const after = await resourceVersions();
+  assert.deepEqual(
+    after.filter((line) => !line.includes(`/${name} at`)),
+    before,
+  );
+  assert.equal((await tenant.get(name)).metadata.resourceVersion, touched.metadata.resourceVersion);
+});
+
+const sumOf = (samples: readonly { value: number }[]): number => samples.reduce((sum, { value }) => sum + value, 0);
