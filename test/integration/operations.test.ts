@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import type { MtlsAuthority, MtlsCertificate } from '../../src/api/types.ts';
+import { output } from '../../tools/controlplane/command.ts';
+import type { Secret } from '../support/behaviours/api.ts';
+import { fileOf, fingerprintOf, openssl } from '../support/behaviours/judge.ts';
+import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Operator, startOperator } from '../support/operator.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+describe('docs/operations.md, as it is written:', () => {
+  let cluster: TestCluster;
+  let operator: Operator;
+  let folder: string;
+
+  before(async () => {
+    cluster = await startTestCluster();
+    operator = await startOperator(cluster);
+    folder = await scratchFolder('operations');
+    for (const name of ['deploy', 'crds']) symlinkSync(join(ROOT, name), join(folder, name));
+    await cluster.kubectl(['apply', '-f', join(ROOT, 'deploy/examples/payments.yaml')]);
+    const ready = ['wait', '--namespace=shop', '--for=condition=Ready', '--timeout=60s', 'mcert/payments'];
+    await cluster.kubectl(ready);
+  });
+  after(async () => {
+    await operator.stop();
+    await cluster.stop();
+  });
+
+  it('a backup of the root restores it, and the root from between goes on being trusted', async () => {
+    const original = await activeRoot();
+    await shell(commandsOf('Back up the root'));
+    await cluster.kubectl(['--namespace=mtls-operator', 'delete', 'secret', 'mtls-root']);
+    await eventually(async () => assert.notEqual(await activeRoot(), original));
+    const between = await activeRoot();
+    await shell(['kubectl replace -f mtls-root.yaml']);
+    await eventually(async () => {
+      assert.equal(await activeRoot(), original);
+      await assertTrusted([original, between]);
+    });
+  });
+
+  it('a root of one’s own signs for an authority of its own', async () => {
+    await shell(commandsOf('Bring your own root'));
+    await cluster.kubectl(['wait', '--for=condition=Ready', '--timeout=60s', 'mauth/own']);
+    const { status } = await cluster.json<MtlsAuthority>(['get', 'mauth', 'own']);
+    assert.equal(status?.activeRoot?.fingerprint, await fingerprintOf(readFileSync(join(folder, 'root.crt'), 'utf8')));
+  });
+
+  it('a root is replaced by hand with every certificate trusted by everyone, after each step', async () => {
+    await newRoot();
+    const next = await fingerprintOf(readFileSync(join(folder, 'new.crt'), 'utf8'));
+    const former = (await cluster.json<MtlsAuthority>(['get', 'mauth', 'default'])).status?.roots ?? [];
+    const old = former.map(({ fingerprint }) => fingerprint);
+    const commands = commandsOf('Replace the root');
+    assert.equal(commands.length, 8, 'the steps have changed: this test has to follow');
+    const [publish, change, move, end] = [
+      commands.slice(0, 3),
+      commands.slice(3, 4),
+      commands.slice(4, 7),
+      commands.slice(7),
+    ];
+
+    await shell(publish);
+    await eventually(() => assertTrusted([...old, next]));
+    assert.deepEqual(await leafRoots(), [old[0], old[0]], 'the new root signs before it is trusted');
+
+    await shell(change);
+    await eventually(async () => assert.equal(await activeRoot(), next));
+    await eventually(() => assertTrusted([next, ...old]));
+
+    await shell(move);
+    await eventually(async () => assert.deepEqual(await leafRoots(), [next, next]));
+    await assertTrusted([next, ...old]);
+
+    const revisions = (await payments()).status?.secrets?.map(({ revision }) => revision);
+    await shell(end);
+    await eventually(() => assertTrusted([next]));
+    assert.deepEqual(
+      (await payments()).status?.secrets?.map(({ revision }) => revision),
+      revisions,
+      'a certificate was issued although all were of the new root',
+    );
+  });
+
+  it('the operator can be removed, and the Secrets keep what they hold', async () => {
+    const data = async () => (await secrets()).map(({ data }) => data);
+    const kept = await data();
+    await shell(['kubectl delete mcert --all -A --cascade=orphan', 'kubectl delete -k deploy']);
+    await eventually(async () => {
+      const { stdout } = await cluster.tryKubectl(['get', 'crd', '--output=name']);
+      assert.doesNotMatch(stdout, /mtls-operator/);
+    });
+    assert.deepEqual(await data(), kept);
+  });
+
+  /** Runs commands of the page the way a person does: one after the other in bash, with kubectl on PATH. */
+  async function shell(commands: readonly string[]): Promise<void> {
+    const env = {
+      ...process.env,
+      KUBECONFIG: cluster.kubeconfig,
+      PATH: `${dirname(cluster.binaries.kubectl)}:${process.env['PATH']}`,
+    };
+    const script = ['set -euo pipefail', ...commands].join('\n');
+    const { code, stderr } = await output('bash', ['-c', script], { cwd: folder, env });
+    assert.equal(code, 0, `${commands.join('\n')}\n${stderr}`);
+  }
+
+  const payments = () => cluster.json<MtlsCertificate>(['get', 'mcert', 'payments', '--namespace=shop']);
+
+  async function activeRoot(): Promise<string | undefined> {
+    const { status } = await cluster.json<MtlsAuthority>(['get', 'mauth', 'default']);
+    return status?.activeRoot?.fingerprint;
+  }
+
+  async function leafRoots(): Promise<string[]> {
+    const { status } = await payments();
+    return status?.secrets?.map(({ authorityFingerprint }) => authorityFingerprint) ?? [];
+  }
+
+  async function secrets(): Promise<readonly Secret[]> {
+    const { items } = await cluster.json<{ items: Secret[] }>(['get', 'secrets', '--namespace=shop']);
+    return items;
+  }
+
+  /** Every Secret trusts these roots, and what each one shows is trusted by all. */
+  async function assertTrusted(roots: readonly (string | undefined)[]): Promise<void> {
+    const all = await secrets();
+    assert.equal(all.length, 2);
+    for (const trusting of all) {
+      const bundle = fileOf(trusting, 'ca.crt');
+      const certificates = bundle.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g) ?? [];
+      const trusted = await Promise.all(certificates.map(fingerprintOf));
+      assert.deepEqual(new Set(trusted), new Set(roots));
+      assert.equal(trusted.length, roots.length);
+      writeFileSync(join(folder, 'ca.crt'), bundle);
+      for (const shown of all) await openssl(['verify', '-CAfile', join(folder, 'ca.crt')], fileOf(shown, 'tls.crt'));
+    }
+  }
+
+  async function newRoot(): Promise<void> {
+    const [make] = commandsOf('Bring your own root');
+    await shell([
+      (make ?? '').replace('root.key', 'new.key').replace('root.crt', 'new.crt').replace('Root', 'Next Root'),
+    ]);
+  }
+});
+
+/** The commands in the console blocks of a section of the page. */
+function commandsOf(section: string): string[] {
+  const page = readFileSync(join(ROOT, 'docs/operations.md'), 'utf8');
+  const text = page.split(/^## /m).find((part) => part.startsWith(`${section}\n`));
+  assert.ok(text !== undefined, `the page has no section "${section}"`);
+  const blocks = [...text.matchAll(/^( *)```console\n([^]*?)^\1```/gm)].map(([, indent = '', block = '']) =>
+    block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  );
+  return blocks.flatMap((block) => block.split(/^\$ /m).filter((command) => command !== ''));
+}

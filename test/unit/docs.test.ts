@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Metrics } from '../../src/telemetry/metrics.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const pages = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT });
+
+for (const page of pages) {
+  test(`${page}: every link leads to a file or a heading that exists`, () => {
+    for (const [, target = ''] of read(page).matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [path = '', anchor] = target.split('#');
+      const file = path === '' ? page : join(dirname(page), path);
+      assert.ok(existsSync(join(ROOT, file)), `${target}: there is no ${file}`);
+      if (anchor !== undefined) assert.ok(anchorsOf(file).includes(anchor), `${target}: ${file} has no such heading`);
+    }
+  });
+}
+
+test('the README lists every metric of the operator’s own, and no other', async () => {
+  const metrics = new Metrics();
+  metrics.mirror({ certificateExpiry: none, certificateReady: none, rootExpiry: none, queueLength: none });
+  const { body } = await metrics.expose();
+  const served = [...body.matchAll(/^# TYPE (mtls_operator_\w+)/gm)].map(([, name]) => name);
+  const listed = [...read('README.md').matchAll(/^\| `(mtls_operator_\w+)`/gm)].map(([, name]) => name);
+  assert.deepEqual(new Set(listed), new Set(served));
+});
+
+const none = (): Iterable<never> => [];
+
+const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
+
+/** As GitHub makes them of headings. */
+const anchorsOf = (page: string): string[] =>
+  [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
