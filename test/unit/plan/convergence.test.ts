@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { annotations, labels, secretKeys } from '../../../src/api/names.ts';
+import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
+import type { Signer } from '../../../src/controllers/issuer.ts';
+import type { Secret } from '../../../src/kube/index.ts';
+import { encodePrivateKey, type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
+import { rolesOf, secretNameOf } from '../../../src/plan/index.ts';
+import {
+  certificate,
+  days,
+  encodedRoot,
+  later,
+  minutes,
+  now,
+  privateKey,
+  root,
+  withData,
+  withMarks,
+  withMetadata,
+} from '../../support/fixtures.ts';
+import { Simulation } from './simulation.ts';
+
+const roots = {
+  old: root({ name: 'Old' }),
+  ending: root({ name: 'Ending', at: later(-days(300)), durationMs: days(320) }),
+  young: root({ name: 'Young', at: later(minutes(4)) }),
+};
+const signerOf = (active: SigningRoot, ...others: readonly SigningRoot[]): Signer => ({
+  root: active,
+  bundle: trustBundle(
+    active.certificate,
+    others.map((other) => other.certificate),
+  ),
+});
+
+const anyRoot = fc.constantFrom(...Object.values(roots));
+const signers = fc
+  .tuple(anyRoot, fc.subarray(Object.values(roots)))
+  .map(([active, others]) => signerOf(active, ...others));
+
+const keys: fc.Arbitrary<MtlsCertificateSpec['privateKey']> = fc.record({
+  algorithm: fc.constantFrom('ECDSA', 'Ed25519'),
+  encoding: fc.constant('PKCS8'),
+  rotationPolicy: fc.constantFrom('Always', 'Never'),
+});
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+const templates = fc.record({
+  labels: fc.dictionary(fc.constantFrom('team', 'constructor', 'a.b/c'), fc.constantFrom('x', 'y'), { maxKeys: 2 }),
+  annotations: fc.dictionary(fc.constantFrom('note', 'd.e/f'), fc.constantFrom('x', ''), { maxKeys: 2 }),
+});
+const services = fc.constantFrom('a', 'b');
+const renewals = fc.constantFrom<Partial<MtlsCertificateSpec>>(
+  {},
+  { renewBefore: '4m59s' },
+  { renewBefore: '720h' },
+  { renewBeforePercentage: 1 },
+  { renewBeforePercentage: 99 },
+);
+
+const without = <T extends object>(record: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as never;
+
+const specs: fc.Arbitrary<Partial<MtlsCertificateSpec>> = fc
+  .record({
+    server: optional(services.map((service) => ({ service }))),
+    client: optional(services.map((serviceAccount) => ({ serviceAccount, secretName: `own-${serviceAccount}` }))),
+    peer: services.map((service) => ({ service, commonName: `${service}.shop` })),
+    duration: fc.constantFrom('5m', '300500ms', '1h', '2160h', '87600h'),
+    privateKey: keys,
+    secretTemplate: optional(templates),
+    renewal: renewals,
+  })
+  .map(({ renewal, ...spec }) => ({ ...without(spec), ...renewal }));
+
+const otherKey = encodePrivateKey(privateKey(), 'PKCS8');
+const tamperings: fc.Arbitrary<(secret: Secret) => Secret> = fc.constantFrom(
+  (secret: Secret) => secret,
+  withData({ [secretKeys.certificate]: '' }),
+  withData({ [secretKeys.certificate]: undefined }),
+  withData({ [secretKeys.privateKey]: otherKey }),
+  withData({ [secretKeys.privateKey]: 'garbage' }),
+  withData({ [secretKeys.bundle]: encodedRoot(root()).crt }),
+  withData({ [secretKeys.bundle]: undefined, 'more.txt': 'x' }),
+  (secret: Secret) => ({ ...secret, data: {} }),
+  (secret: Secret) => ({ ...secret, type: 'Opaque' }),
+  (secret: Secret) => ({ ...secret, immutable: true }),
+  withMarks('labels', { [labels.role]: undefined, [labels.certificate]: 'x', theirs: 'x' }),
+  withMarks('annotations', { [annotations.revision]: '-1', theirs: 'x' }),
+  withMarks('annotations', { [annotations.template]: '{"labels":["team","gone"],"annotations":["note"]}' }),
+  withMarks('annotations', { [annotations.template]: '[' }),
+  withMarks('annotations', { [annotations.rotate]: 'x' }),
+  withMetadata(() => ({ labels: {}, annotations: {} })),
+);
+const foreign = withMetadata(() => ({ ownerReferences: [] }));
+
+/** A resource whose Secrets were issued for an earlier spec, by some root at some time, and changed by somebody since. */
+const worlds = fc
+  .record({
+    spec: specs,
+    earlierSpec: specs,
+    wasEarlier: fc.boolean(),
+    issuer: anyRoot,
+    issuedAgo: fc.constantFrom(0, minutes(1), minutes(6), days(1), days(200)),
+    isThere: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+    changes: fc.array(fc.array(tamperings, { maxLength: 2 }), { minLength: 3, maxLength: 3 }),
+    isForeign: fc.array(fc.nat({ max: 9 }), { minLength: 3, maxLength: 3 }),
+    token: optional(fc.constantFrom('a', 'b')),
+    handled: optional(fc.constantFrom('a', 'b')),
+  })
+  .map(({ spec, earlierSpec, wasEarlier, issuer, issuedAgo, isThere, changes, isForeign, token, handled }) => {
+    const { server: _, ...base } = certificate().record.spec;
+    const resource = (wanted: Partial<MtlsCertificateSpec>) => certificate().with({ spec: { ...base, ...wanted } });
+    const earlier = resource(wasEarlier ? earlierSpec : spec);
+    const { notBefore } = issuer.certificate;
+    const at = new Date(Math.max(now.getTime() - issuedAgo, notBefore.getTime()));
+    const written = earlier.issuedBy(issuer, at);
+    const secrets = rolesOf(earlier.record.spec).flatMap((role, i) => {
+      if (isThere[i] !== true) return [];
+      const all = [...(changes[i] ?? []), ...(isForeign[i] === 0 ? [foreign] : [])];
+      return [all.reduce((secret, change) => change(secret), written.secret(role))];
+    });
+    const asked = token === undefined ? resource(spec) : resource(spec).rotating(token);
+    const { record } = handled === undefined ? asked : asked.remembering({ lastHandledRotate: handled });
+    return new Simulation(record, secrets);
+  });
+
+/** A moment at which the root that signs is valid. */
+const momentFor = (signer: Signer, share: number): Date => {
+  const { notBefore, notAfter } = signer.root.certificate;
+  const from = Math.max(now.getTime(), notBefore.getTime());
+  return new Date(from + Math.floor((notAfter.getTime() - 1 - from) * share ** 4));
+};
+
+/** Judged with node:crypto alone: key, leaf, bundle and root belong together. */
+function assertSound(secret: Secret, signer: Signer): void {
+  const text = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString();
+  const leaf = new X509Certificate(text(secretKeys.certificate));
+  const anchors = (text(secretKeys.bundle).match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----\n/g) ?? []).map(
+    (pem) => new X509Certificate(pem),
+  );
+  const trusted = signer.bundle.roots.map(({ fingerprint }) => fingerprint);
+  assert.deepEqual(
+    anchors.map(({ fingerprint256 }) => fingerprint256.replaceAll(':', '').toLowerCase()),
+    trusted,
+  );
+  const issuer = anchors.find((anchor) => leaf.checkIssued(anchor) && leaf.verify(anchor.publicKey));
+  assert.ok(issuer !== undefined, 'no root of the bundle verifies the leaf');
+  assert.ok(leaf.validToDate <= issuer.validToDate, 'the leaf outlives its root');
+  assert.ok(leaf.validFromDate >= issuer.validFromDate, 'the leaf is older than its root');
+  assert.equal(issuer.ca && !leaf.ca, true);
+}
+
+describe('a plan carried out', () => {
+  test('and planned again is empty, whatever was there; its leaves verify and do not outlive their root', () => {
+    const shares = fc.nat({ max: 1_000_000 }).map((part) => part / 1_000_000);
+    fc.assert(
+      fc.property(worlds, signers, shares, (world, signer, share) => {
+        const at = momentFor(signer, share);
+        const isForeign = (name: string) => world.secrets.get(name)?.metadata.ownerReferences?.length === 0;
+        const before = new Map(world.secrets);
+        world.reconcile(signer, at);
+        const issuedOnce = world.issued.length;
+
+        const { secrets, prune } = world.plan(signer, at);
+        for (const { role, step } of secrets) {
+          if (isForeign(role.secretName)) {
+            assert.equal(step.step, 'blocked');
+            assert.equal(world.secrets.get(role.secretName), before.get(role.secretName), 'it was touched');
+            continue;
+          }
+          assert.deepEqual(step, { step: 'keep' }, role.role);
+          const secret = world.secrets.get(role.secretName);
+          assert.ok(secret !== undefined);
+          assertSound(secret, signer);
+        }
+        const someBlocked = secrets.some(({ step }) => step.step === 'blocked');
+        if (!someBlocked) assert.deepEqual(prune, []);
+
+        const status = world.record.status;
+        world.reconcile(signer, at);
+        assert.equal(world.issued.length, issuedOnce);
+        assert.deepEqual(world.record.status, status, 'the status settles, too');
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test('keeps what others have put onto a Secret', () => {
+    fc.assert(
+      fc.property(worlds, signers, (world, signer) => {
+        const theirs = (secret: Secret | undefined) => [
+          secret?.metadata.labels?.['theirs'],
+          secret?.metadata.annotations?.['theirs'],
+          secret?.data?.['more.txt'],
+        ];
+        const { spec, name } = world.record;
+        const wanted = rolesOf(spec).map((role) => secretNameOf(name, spec, role));
+        // What stands in the way by its type goes, with all that is on it.
+        const kept = wanted.filter((one) => {
+          const secret = world.secrets.get(one);
+          return secret?.type === 'kubernetes.io/tls' && secret.immutable !== true;
+        });
+        const before = kept.map((one) => theirs(world.secrets.get(one)));
+        world.reconcile(signer, momentFor(signer, 0));
+        assert.deepEqual(
+          kept.map((one) => theirs(world.secrets.get(one))),
+          before,
+        );
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('after a crash before any of its writes comes to the same end', () => {
+    fc.assert(
+      fc.property(worlds, signers, fc.nat({ max: 4 }), (world, signer, writes) => {
+        const at = momentFor(signer, 0);
+        world.reconcile(signer, at, writes);
+        world.reconcile(signer, at);
+        const roles = rolesOf(world.record.spec);
+        assert.ok(roles.every((role) => world.issued.filter((one) => one.role === role).length <= 1));
+        assert.ok(world.plan(signer, at).secrets.every(({ step }) => step.step === 'keep' || step.step === 'blocked'));
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('a token', () => {
+  type Event =
+    | { readonly kind: 'token'; readonly value: string }
+    | { readonly kind: 'reconcile'; readonly writes: number }
+    | { readonly kind: 'noteLost' | 'secretLost'; readonly role: number };
+
+  const events: fc.Arbitrary<Event> = fc.oneof(
+    fc.constantFrom('a', 'b', 'c', 'd').map((value) => ({ kind: 'token' as const, value })),
+    // Killed before its first write, between its writes, before the status, or not at all.
+    fc.constantFrom(0, 1, 2, 9, 9).map((writes) => ({ kind: 'reconcile' as const, writes })),
+    fc.constantFrom(0, 1).map((role) => ({ kind: 'noteLost' as const, role })),
+    fc.constantFrom(0, 1).map((role) => ({ kind: 'secretLost' as const, role })),
+  );
+
+  test('acts once on every Secret and never twice, through crashes, lost notes and lost Secrets', () => {
+    const signer = signerOf(roots.old);
+    let rotations = 0;
+    fc.assert(
+      fc.property(fc.array(events, { maxLength: 25 }), (history) => {
+        const fixture = certificate()
+          .asking({ client: { serviceAccount: 'a' } })
+          .issuedBy(roots.old);
+        const names = ['payments-server-tls', 'payments-client-tls'];
+        const world = new Simulation(fixture.record, [fixture.secret('server'), fixture.secret('client')]);
+        const serialOf = (name: string) => world.secrets.get(name)?.data?.[secretKeys.certificate];
+        /** Of the present token: the Secrets when it was set, and where in the list of what was issued that was. */
+        let asked: { token: string; serials: unknown[]; issuedBefore: number } | undefined;
+        const used = new Set<string>();
+
+        const assertOnce = () => {
+          const since = world.issued
+            .slice(asked?.issuedBefore ?? 0)
+            .filter(({ reason }) => reason === 'RotationRequested');
+          for (const role of ['server', 'client']) {
+            assert.ok(since.filter((one) => one.role === role).length <= (asked === undefined ? 0 : 1));
+          }
+        };
+        for (const event of history) {
+          if (event.kind === 'token') {
+            // The same value again is no new request, and one from long ago is nobody's intention.
+            if (used.has(event.value)) continue;
+            used.add(event.value);
+            asked = { token: event.value, serials: names.map(serialOf), issuedBefore: world.issued.length };
+            world.record = { ...world.record, rotateToken: event.value };
+          } else if (event.kind === 'reconcile') {
+            world.reconcile(signer, now, event.writes);
+          } else {
+            const name = names[event.role] ?? '';
+            const secret = world.secrets.get(name);
+            if (secret === undefined) continue;
+            const isHandled = world.record.status.lastHandledRotate === world.record.rotateToken;
+            if (event.kind === 'secretLost') world.secrets.delete(name);
+            // Until status knows of the rotation, the note on the Secret is all there is.
+            else if (isHandled)
+              world.secrets.set(name, withMarks('annotations', { [annotations.rotate]: undefined })(secret));
+          }
+          assertOnce();
+        }
+        world.reconcile(signer, now);
+        assertOnce();
+        if (asked === undefined) return;
+        rotations += 1;
+        assert.equal(world.record.status.lastHandledRotate, asked.token);
+        for (const [i, name] of names.entries()) {
+          assert.notEqual(serialOf(name), asked.serials[i], 'it was not acted on');
+          assert.equal(world.secrets.get(name)?.metadata.annotations?.[annotations.rotate], asked.token);
+        }
+      }),
+      { numRuns: 300 },
+    );
+    assert.ok(rotations > 50, 'hardly any history had a token: the property says nothing');
+  });
+});

@@ -1,0 +1,135 @@
+import { labels, secretKeys, secretType } from '../../../src/api/names.ts';
+import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
+import { base64, issueContent, keptKey, type Signer } from '../../../src/controllers/issuer.ts';
+import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
+import type { Secret } from '../../../src/kube/index.ts';
+import type { CertificatePlan } from '../../../src/plan/certificate.ts';
+import {
+  type CertificateRecord,
+  type IssueReason,
+  type ObservedCertificate,
+  planCertificate,
+  planCertificateStatus,
+  rolesOf,
+  type SecretStep,
+  secretNameOf,
+} from '../../../src/plan/index.ts';
+import { privateKey, ready } from '../../support/fixtures.ts';
+
+/** What was issued for a role, and why. */
+export interface Issued {
+  readonly role: string;
+  readonly reason: IssueReason;
+}
+
+/**
+ * One resource and the Secrets of its namespace, in memory. Plans are carried out as the operator carries them out, with
+ * real keys and certificates; only the API server is not there.
+ */
+export class Simulation {
+  record: CertificateRecord;
+  readonly secrets: Map<string, Secret>;
+  readonly issued: Issued[] = [];
+  #revision = 100;
+
+  constructor(record: CertificateRecord, secrets: Iterable<Secret>) {
+    this.record = record;
+    this.secrets = new Map([...secrets].map((secret) => [secret.metadata.name, secret]));
+  }
+
+  observe(signer: Signer): ObservedCertificate {
+    const { spec, name, uid } = this.record;
+    const read = (secret: Secret) => secretRecord(secret, signer.bundle.roots);
+    const roles = rolesOf(spec).map((role) => {
+      const secretName = secretNameOf(name, spec, role);
+      const secret = this.secrets.get(secretName);
+      return { role, secretName, ...(secret === undefined ? {} : { secret: read(secret) }) };
+    });
+    const wanted = new Set(roles.map(({ secretName }) => secretName));
+    const surplus = [...this.secrets.values()]
+      .filter(({ metadata }) => !wanted.has(metadata.name) && metadata.labels?.[labels.certificate] === name)
+      .map(read)
+      .filter(({ owner }) => owner === uid);
+    return { certificate: this.record, authority: viewOf(signer), roles, surplus };
+  }
+
+  plan(signer: Signer, now: Date): CertificatePlan {
+    return planCertificate(this.observe(signer), now);
+  }
+
+  /** One reconcile. It stops without a trace before write number `writes`, as a process does that is killed. */
+  reconcile(signer: Signer, now: Date, writes = Number.POSITIVE_INFINITY): void {
+    let left = writes;
+    const { secrets, prune } = this.plan(signer, now);
+    for (const { role, step } of secrets) {
+      if (step.step === 'keep' || step.step === 'blocked') continue;
+      if (left-- <= 0) return;
+      this.#write(role.role, role.secretName, step, signer, now);
+    }
+    for (const { name } of prune) {
+      if (left-- <= 0) return;
+      this.secrets.delete(name);
+    }
+    if (left-- > 0) this.#writeStatus(signer, now, secrets);
+  }
+
+  #write(
+    role: string,
+    name: string,
+    step: Extract<SecretStep, { step: 'issue' | 'update' }>,
+    signer: Signer,
+    now: Date,
+  ): void {
+    const before = this.secrets.get(name);
+    const merged = (
+      old: Readonly<Record<string, string>> | undefined,
+      patch: Readonly<Record<string, string | null>>,
+    ) =>
+      Object.fromEntries(
+        Object.entries({ ...old, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null),
+      );
+    const data = step.step === 'issue' ? this.#issue(role, step, signer, now, before) : bundleOf(signer);
+    const isNew = step.step === 'issue' && step.write !== 'update';
+    const base = isNew ? undefined : before;
+    this.secrets.set(name, {
+      ...(base ?? { apiVersion: 'v1', kind: 'Secret', type: secretType }),
+      metadata: {
+        ...(base?.metadata ?? { namespace: this.record.namespace, uid: `uid-${++this.#revision}` }),
+        name,
+        resourceVersion: String(++this.#revision),
+        ownerReferences: base?.metadata.ownerReferences ?? [ownerReference(this.record)],
+        labels: merged(base?.metadata.labels, step.metadata.labels),
+        annotations: merged(base?.metadata.annotations, step.metadata.annotations),
+      },
+      data: { ...base?.data, ...data },
+    });
+  }
+
+  #issue(
+    role: string,
+    { request, keepKey, reason }: Extract<SecretStep, { step: 'issue' }>,
+    signer: Signer,
+    now: Date,
+    before: Secret | undefined,
+  ): Record<string, string> {
+    this.issued.push({ role, reason });
+    const keyPem = Buffer.from(before?.data?.[secretKeys.privateKey] ?? '', 'base64').toString('latin1');
+    const key = (keepKey ? keptKey(request, keyPem) : undefined) ?? privateKey(request.key);
+    return issueContent(request, key, signer, now).data;
+  }
+
+  #writeStatus(signer: Signer, now: Date, planned: CertificatePlan['secrets']): void {
+    const outcomes = this.observe(signer).roles.map((role) => {
+      const step = planned.find((one) => one.role.role === role.role)?.step;
+      return step?.step === 'blocked' ? { role, problem: step } : { role };
+    });
+    const { status } = planCertificateStatus(this.record, outcomes, undefined, now);
+    const lastTransitionTime = now.toISOString();
+    const conditions = status.conditions.map((condition) => ({ ...condition, lastTransitionTime }));
+    this.record = { ...this.record, status: { ...status, conditions } satisfies MtlsCertificateStatus };
+  }
+}
+
+const bundleOf = ({ bundle }: Signer) => ({ [secretKeys.bundle]: base64(bundle.pem) });
+
+const viewOf = ({ root, bundle }: Signer): ReturnType<typeof ready> => ({ ...ready(root), bundle });
