@@ -64,7 +64,12 @@ async function play(stage: Stage): Promise<Scene> {
   screen.step('Mount the Secrets as files');
   const mounts = mountSecrets(objects, join(folder, 'mounts'));
   await mounts.settled();
-  for (const name of [SECRETS.server, SECRETS.client]) screen.fact(mounts.folder(name));
+  for (const role of ['server', 'client'] as const) {
+    const folder = mounts.folder(SECRETS[role]);
+    const mounted = holderOf(new X509Certificate(readIdentity(folder).cert)).serial;
+    assert.equal(mounted, holderOf(leafIn(objects, role)).serial, `${folder} does not hold what the Secret holds`);
+    screen.fact(folder);
+  }
   screen.note('kubelet does this in a pod, within 60 to 90 seconds of a change; here it is done at once');
 
   screen.step('Two programs do mutual TLS');
