@@ -36,6 +36,11 @@ export class AuthorityViews {
     this.#views.delete(name);
   }
 
+  /** Forgets all of them: each is `unknown` until its root is looked at again. */
+  clear(): void {
+    this.#views.clear();
+  }
+
   /** The view of an authority that exists; `unknown` until its root has been looked at. */
   view(name: string): AuthorityView {
     return this.#views.get(name)?.view ?? { state: 'unknown' };

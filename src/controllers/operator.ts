@@ -134,6 +134,9 @@ export class Operator {
 
   /** Runs the controllers for as long as this replica leads; resolves when what was under way has ended. */
   readonly lead: Lead = async (leadership, lost) => {
+    // A root may have been replaced while this replica stood by: nothing is judged or signed by what it knew then.
+    this.views.clear();
+    await this.#lookAtRoots(leadership);
     this.#triggers.all();
     await Promise.all([
       this.#createDefaultAuthority(leadership),
