@@ -3,6 +3,7 @@ import {
   type CertificateRecord,
   type Failures,
   type HeldBack,
+  type IssueReason,
   isOnlyDue,
   type ObservedCertificate,
   type ObservedRole,
@@ -67,6 +68,8 @@ export class CertificateReconciler {
     const heldBack = this.#heldBack.get(key, observed);
     const plan = planCertificate(observed, now(), heldBack);
     if (plan.secrets.length === 0) return undefined;
+    const isAsked = plan.secrets.some(({ step }) => step.step === 'issue' && isByRequest[step.reason]);
+    if (isAsked && !(await this.#isCurrent(certificate, signal))) return undefined;
     const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, signer, heldBack, signal));
     const settled = await allOf(settling);
     // A key that is made in a moment is not worth a status of its own; one that takes longer is.
@@ -98,6 +101,26 @@ export class CertificateReconciler {
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
     return { observed: { certificate, authority, roles, surplus }, signer };
+  }
+
+  /**
+   * False when the resource has changed since it was cached; it then comes again. Watches run at paces of their own: a
+   * Secret that a later request has led to looks, beside a resource from before it, as if it had yet to be issued.
+   */
+  async #isCurrent(certificate: CertificateRecord, signal: AbortSignal): Promise<boolean> {
+    const { client, certificates } = this.#context;
+    const ref = { namespace: certificate.namespace, name: certificate.name };
+    try {
+      const live = certificateRecord(await client.get(certificateResource, ref, { signal }));
+      if (isSameRequest(live, certificate) && live.status.lastHandledRotate === certificate.status.lastHandledRotate) {
+        return true;
+      }
+      certificates.observe(live);
+      return false;
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return false;
+      throw error;
+    }
   }
 
   /** Carries out one role's step; when a write meets a Secret that is newer than the observation, plans it anew. */
@@ -219,6 +242,17 @@ function withSecret({ role, secretName, claimedBy }: ObservedRole, secret: Secre
     ...(secret === undefined ? {} : { secret }),
   };
 }
+
+/** The reasons that lie in what a person asks for; the others lie in the Secret, on which each write has a precondition. */
+const isByRequest: Readonly<Record<IssueReason, boolean>> = {
+  SpecChanged: true,
+  RotationRequested: true,
+  SecretMissing: false,
+  SecretCorrupted: false,
+  RootNotTrusted: false,
+  Expired: false,
+  RenewalDue: false,
+};
 
 /** True when nothing has changed that a person asks for. */
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
