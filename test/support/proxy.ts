@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
+import { Agent, createServer, request as httpsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+import type { TestCluster } from './cluster.ts';
+
+/** A request of the operator on its way to the API server. */
+export interface Exchange {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly isWatch: boolean;
+}
+
+/** An answer that the proxy gives in the API server's stead. */
+export interface Answer {
+  readonly status: number;
+  readonly headers?: OutgoingHttpHeaders;
+  readonly body: object;
+}
+
+/** What happens to a request or its reply: nothing, or the connection breaks. */
+export type Fate = 'pass' | 'break';
+
+/** The faults of a proxy. Each hook may take its time: as long as its promise is pending the connection is silent. */
+export interface Faults {
+  /** Before the API server sees the request. */
+  readonly onRequest?: (exchange: Exchange) => Fate | Answer | Promise<Fate | Answer>;
+  /** After the API server has carried the request out, before the operator hears of it. */
+  readonly onReply?: (exchange: Exchange, status: number) => Fate | Promise<Fate>;
+  /** Before a piece of a watch is passed on: one event or several, or a part of one. */
+  readonly onEvents?: (exchange: Exchange, text: string) => void | Promise<void>;
+}
+
+/** An HTTP proxy between one operator and the API server that can be told to fail. */
+export interface FaultyProxy {
+  /** The URL for the operator's kubeconfig. */
+  readonly server: string;
+  /** The faults from now on, for watches under way as well; none at first. */
+  faults: Faults;
+  /** Breaks all connections of this moment, watches included. */
+  cut(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a proxy in front of a test cluster. It ends TLS with the API server's own certificate, which it finds in the
+ * cluster's folder, so that the operator's kubeconfig needs no other root; credentials are passed along.
+ */
+export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
+  const certificates = join(cluster.dir, 'certificates');
+  const cert = readFileSync(join(certificates, 'apiserver.crt'));
+  const key = readFileSync(join(certificates, 'apiserver.key'));
+  const upstream = new Agent({ keepAlive: true, ca: cert });
+
+  async function relay(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const url = new URL(incoming.url ?? '/', cluster.server);
+    const exchange: Exchange = {
+      method: incoming.method ?? 'GET',
+      path: url.pathname,
+      isWatch: url.searchParams.get('watch') === 'true',
+    };
+    const body = await readAll(incoming);
+    const decision = (await proxy.faults.onRequest?.(exchange)) ?? 'pass';
+    if (decision === 'break') return breakConnection(outgoing);
+    if (decision !== 'pass') {
+      outgoing.writeHead(decision.status, { 'content-type': 'application/json', ...decision.headers });
+      outgoing.end(JSON.stringify(decision.body));
+      return;
+    }
+    const reply = await forward(url, incoming, body, outgoing);
+    if ((await proxy.faults.onReply?.(exchange, reply.statusCode ?? 0)) === 'break') return breakConnection(outgoing);
+    outgoing.writeHead(reply.statusCode ?? 502, reply.headers);
+    outgoing.flushHeaders();
+    for await (const chunk of reply) {
+      if (exchange.isWatch) await proxy.faults.onEvents?.(exchange, String(chunk));
+      outgoing.write(chunk);
+    }
+    outgoing.end();
+  }
+
+  function forward(url: URL, { method, headers }: IncomingMessage, body: Buffer, outgoing: ServerResponse) {
+    return new Promise<IncomingMessage>((resolve, reject) => {
+      const request = httpsRequest(url, { agent: upstream, method, headers }, resolve);
+      request.on('error', reject);
+      // Whoever asked does not wait any more: a watch would otherwise go on for nobody.
+      outgoing.on('close', () => request.destroy());
+      request.end(body);
+    });
+  }
+
+  const listener = createServer({ cert, key, keepAliveTimeout: 0, requestTimeout: 0 }, (incoming, outgoing) => {
+    // The API server is away, or one of the two has hung up: the other one finds its connection broken.
+    relay(incoming, outgoing).catch(() => breakConnection(outgoing));
+  });
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const proxy: FaultyProxy = {
+    server: `https://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    faults: {},
+    cut: () => listener.closeAllConnections(),
+    async stop() {
+      const closed = new Promise((resolve) => listener.close(resolve));
+      listener.closeAllConnections();
+      upstream.destroy();
+      await closed;
+    },
+  };
+  return proxy;
+}
+
+async function readAll(incoming: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+function breakConnection(outgoing: ServerResponse): void {
+  outgoing.socket?.destroy();
+}
