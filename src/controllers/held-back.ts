@@ -1,4 +1,4 @@
-import { afterFailure, type Failures, type HeldBack, type ObservedCertificate } from '../plan/index.ts';
+import { afterFailure, type Failures, type HeldBack, nextAttempt, type ObservedCertificate } from '../plan/index.ts';
 
 /**
  * Failed attempts, by key of the resource. What was attempted is remembered with them: a changed spec, a new rotate token
@@ -19,8 +19,9 @@ export class HeldBackAttempts {
       lastFailureTime: new Date(status.lastFailureTime ?? status.nextRetryTime),
       nextRetryTime: new Date(status.nextRetryTime),
     };
-    const failed = status.conditions?.find(({ type, reason }) => type === 'Ready' && reason === 'IssuanceFailed');
-    return { failures, message: failed?.message ?? 'the last attempt failed' };
+    // The condition Issuing has the message as it was; Ready has it behind the names of roles.
+    const failed = status.conditions?.find(({ type, reason }) => type === 'Issuing' && reason === 'IssuanceFailed');
+    return { failures, message: failed?.message.replace(nextAttempt, '') ?? 'the last attempt failed' };
   }
 
   /** Notes one more failure of the same attempt. `expiry` is that of the certificate in place. */

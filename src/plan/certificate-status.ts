@@ -122,6 +122,9 @@ function readyCondition(
   return { type: 'Ready', status: 'True', reason: 'Issued', message: `up to date: ${names}` };
 }
 
+/** What the message of the condition Issuing ends with after a failure. */
+export const nextAttempt = /; next attempt at \S+$/;
+
 function issuingCondition(outcomes: readonly RoleOutcome[], failures: Failures | undefined): WantedCondition {
   const problem = outcomes.find((outcome) => outcome.problem !== undefined)?.problem;
   const retry = failures === undefined ? '' : `; next attempt at ${timestamp(failures.nextRetryTime)}`;

@@ -9,7 +9,7 @@ export {
 } from './authority.ts';
 export { afterFailure, type Failures } from './backoff.ts';
 export { type HeldBack, isOnlyDue, planCertificate, planSecret, type SecretStep } from './certificate.ts';
-export { planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
+export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {
   AuthorityView,
