@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { annotations } from '../../../src/api/names.ts';
+import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
+import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
+import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
+import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
+import {
+  certificate,
+  now,
+  privateKey,
+  requestOf,
+  root,
+  withData,
+  withMarks,
+  withMetadata,
+} from '../../support/fixtures.ts';
+import { throwsCode } from '../pki/expect.ts';
+
+const signer = root();
+const roots = [signer.certificate];
+const issued = certificate().issuedBy(signer);
+const secret = issued.secret('server');
+
+describe('the record of a Secret', () => {
+  test('holds nothing of its key, and none of its data', () => {
+    const kept = JSON.stringify(secretRecord(secret, roots));
+    for (const value of Object.values(secret.data ?? {})) {
+      assert.ok(!kept.includes(value.slice(60, 100)));
+      const text = Buffer.from(value, 'base64').toString().split('\n')[1] ?? '';
+      assert.ok(text.length > 20 && !kept.includes(text));
+    }
+  });
+
+  test('leaves out what others have annotated, which may be anything of any size', () => {
+    const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+    const given = withMarks('annotations', { [lastApplied]: JSON.stringify(secret), 'example.com/a': 'b' })(secret);
+    assert.deepEqual(Object.keys(secretRecord(given, roots).annotations), [annotations.revision]);
+  });
+
+  test('keeps what secretTemplate has put there', () => {
+    const template = { annotations: { note: 'x' } };
+    const given = certificate().asking({ secretTemplate: template }).issuedBy(signer).secret('server');
+    const all = withMarks('annotations', { other: 'y' })(given);
+    assert.equal(secretRecord(all, roots).annotations['note'], 'x');
+    assert.equal(secretRecord(all, roots).annotations['other'], undefined);
+  });
+
+  test('says what is wrong with a key pair, and never throws for it', () => {
+    const bad = [
+      { 'tls.crt': 'x' },
+      { 'tls.key': 'x' },
+      { 'tls.crt': '\u{ff}'.repeat(2_000_000) },
+      { 'tls.key': undefined },
+    ];
+    for (const data of bad) assert.ok('problem' in secretRecord(withData(data)(secret), roots).content);
+    const { data: _, ...empty } = secret;
+    assert.ok('problem' in secretRecord(empty, roots).content);
+    assert.ok('problem' in secretRecord({ ...secret, data: { 'tls.crt': '!!!', 'tls.key': '' } }, roots).content);
+  });
+
+  test('takes a key that was just written for what it is', () => {
+    const content = { problem: 'just a sign' };
+    assert.equal(secretRecord(secret, roots, content).content, content);
+  });
+
+  test('has as its owner the MtlsCertificate that controls it, in any version of the API', () => {
+    const { ownerReferences } = issued.secret('server').metadata;
+    assert.deepEqual(ownerReferences, [ownerReference(issued.record)]);
+    const owned = (change: object) =>
+      secretRecord(
+        withMetadata(() => ({ ownerReferences: [{ ...ownerReference(issued.record), ...change }] }))(secret),
+        roots,
+      ).owner;
+    assert.equal(owned({}), issued.record.uid);
+    assert.equal(owned({ apiVersion: 'mtls-operator.io/v1' }), issued.record.uid);
+    assert.equal(owned({ apiVersion: 'mtls-operator.io.evil/v1' }), undefined);
+    assert.equal(owned({ kind: 'MtlsAuthority' }), undefined);
+    assert.equal(owned({ controller: undefined }), undefined);
+  });
+});
+
+describe('the record of a resource', () => {
+  const metadata = {
+    namespace: 'shop',
+    name: 'payments',
+    uid: 'u',
+    resourceVersion: '1',
+    generation: 2,
+    creationTimestamp: '2026-01-01T00:00:00Z',
+  };
+  const resource = (more: object) => ({
+    apiVersion: 'mtls-operator.io/v1alpha1' as const,
+    kind: 'MtlsCertificate' as const,
+    metadata: { ...metadata, ...more },
+    spec: issued.record.spec,
+  });
+
+  const tokens: [title: string, value: string | undefined, token: string | undefined][] = [
+    ['a value', '2026-03-01', '2026-03-01'],
+    ['an empty value, which is no request', '', undefined],
+    ['none', undefined, undefined],
+    ['the longest value', 'x'.repeat(1024), 'x'.repeat(1024)],
+    ['a value that is too long to be one', 'x'.repeat(1025), undefined],
+  ];
+  for (const [title, value, token] of tokens) {
+    test(`takes ${title} from the annotation rotate`, () => {
+      const given = value === undefined ? {} : { annotations: { [annotations.rotate]: value } };
+      assert.equal(certificateRecord(resource(given)).rotateToken, token);
+    });
+  }
+
+  test('says whether it is being deleted', () => {
+    assert.equal(certificateRecord(resource({})).deleting, false);
+    assert.equal(certificateRecord(resource({ deletionTimestamp: '2026-03-01T00:00:00Z' })).deleting, true);
+    const spec = { secretName: 'a', trustDomain: 'a', clusterDomain: 'a' };
+    const kinds = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority' } as const;
+    assert.equal(authorityRecord({ ...kinds, metadata, spec }).deleting, false);
+  });
+});
+
+describe('the content of a Secret', () => {
+  const request = requestOf(issued.record, 'server');
+  const bundle = trustBundle(signer.certificate, [root().certificate]);
+
+  test('is what its record says', () => {
+    const key = privateKey();
+    const { data, content } = issueContent(request, key, { root: signer, bundle }, now);
+    assert.deepEqual(secretRecord({ ...secret, data }, bundle.roots).content, content);
+    assert.deepEqual(Object.keys(data), ['tls.crt', 'tls.key', 'ca.crt']);
+  });
+
+  test('is not made when the bundle does not hold the root that signs', () => {
+    const foreign = trustBundle(root().certificate, []);
+    throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: signer, bundle: foreign }, now));
+  });
+
+  test('keeps a key of the kind that is asked for, however it was written, and no other', () => {
+    const key = privateKey();
+    assert.ok(keptKey(request, encodePrivateKey(key, 'PKCS8'))?.equals(key));
+    assert.ok(keptKey(request, encodePrivateKey(key, 'SEC1'))?.equals(key));
+    assert.equal(keptKey(request, encodePrivateKey(privateKey({ algorithm: 'ECDSA', size: 384 }), 'PKCS8')), undefined);
+    for (const text of ['', 'garbage', '-----BEGIN PRIVATE KEY-----']) assert.equal(keptKey(request, text), undefined);
+  });
+});

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
+import { certificateEvents } from '../../../src/controllers/certificate-events.ts';
+import { statusPatch } from '../../../src/controllers/status-patch.ts';
+import { trustBundle } from '../../../src/pki/index.ts';
+import type { AuthorityVerdict, IssueReason } from '../../../src/plan/index.ts';
+import { authority, certificate, later, now, ready, root } from '../../support/fixtures.ts';
+
+const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
+const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => ({
+  state: 'ready',
+  root: active,
+  bundle: trustBundle(
+    active.certificate,
+    others.map(({ certificate }) => certificate),
+  ),
+});
+const bad: AuthorityVerdict = { state: 'notReady', reason: 'RootExpired', message: 'x' };
+
+describe('what certificates see of an authority', () => {
+  test('is unknown until its root was looked at, and again once it is gone', () => {
+    const views = new AuthorityViews();
+    assert.deepEqual(views.view('default'), { state: 'unknown' });
+    views.set(authority(), verdict(a));
+    views.delete('default');
+    assert.deepEqual([views.view('default'), views.signer('default')], [{ state: 'unknown' }, undefined]);
+  });
+
+  test('is its root without the key, which is for signing alone', () => {
+    const views = new AuthorityViews();
+    views.set(authority(), verdict(a, b));
+    assert.deepEqual(views.view('default'), { ...ready(a), bundle: views.signer('default')?.bundle });
+    assert.equal(views.signer('default')?.root, a);
+    assert.deepEqual(views.roots(), [a.certificate, b.certificate]);
+    assert.deepEqual(views.active(), [['default', a]]);
+  });
+
+  test('has no signer while the root is bad', () => {
+    const views = new AuthorityViews();
+    views.set(authority(), verdict(a));
+    views.set(authority(), bad);
+    assert.deepEqual([views.signer('default'), views.active()], [undefined, []]);
+  });
+
+  const { spec } = authority();
+  const changes: [title: string, before: AuthorityVerdict, after: AuthorityVerdict, changed: boolean, spec?: object][] =
+    [
+      ['the same root', verdict(a, b), verdict(a, b), false],
+      ['one root more', verdict(a), verdict(a, b), true],
+      ['another active root', verdict(a, b), verdict(b, a), true],
+      ['a root gone bad', verdict(a), bad, true],
+      ['the same bad root', bad, bad, false],
+      ['a root that is bad in another way', bad, { ...bad, reason: 'RootMissing' }, true],
+      ['a repaired root', bad, verdict(a), true],
+      ['another trust domain', verdict(a), verdict(a), true, { trustDomain: 'x' }],
+      ['another cluster domain', verdict(a), verdict(a), true, { clusterDomain: 'x' }],
+      ['another trust domain of a bad root', bad, bad, true, { trustDomain: 'x' }],
+    ];
+  for (const [title, before, after, changed, more] of changes) {
+    test(`${changed ? 'is' : 'is not'} worth another look for ${title}`, () => {
+      const views = new AuthorityViews();
+      assert.equal(views.set(authority(), before), true);
+      assert.equal(views.set(authority({ spec: { ...spec, ...more } }), after), changed);
+    });
+  }
+});
+
+describe('events', () => {
+  const issued = certificate()
+    .asking({ client: { serviceAccount: 'a' } })
+    .issuedBy(a);
+  const { roles } = issued.observed(ready(a));
+  const eventsOf = (reasons: readonly IssueReason[], given = issued) =>
+    certificateEvents(
+      given.record,
+      [],
+      reasons.flatMap((reason, i) => (roles[i] === undefined ? [] : [{ role: roles[i], reason }])),
+    );
+
+  const words: [reason: IssueReason, word: string][] = [
+    ['SecretMissing', 'Issued'],
+    ['SecretCorrupted', 'Repaired'],
+    ['RootNotTrusted', 'Reissued'],
+    ['SpecChanged', 'Reissued'],
+    ['RotationRequested', 'Rotated'],
+    ['Expired', 'Renewed'],
+    ['RenewalDue', 'Renewed'],
+  ];
+  for (const [reason, word] of words) {
+    test(`say ${word} for ${reason}, with the Secret and the serial number`, () => {
+      const [event, ...more] = eventsOf([reason]);
+      assert.deepEqual([event?.type, event?.reason, more], ['Normal', word, []]);
+      assert.match(
+        event?.note ?? '',
+        new RegExp(`^${word} server certificate in Secret payments-server-tls \\(serial [0-9a-f]{40}\\)$`),
+      );
+      assert.deepEqual(event?.regarding.uid, 'certificate-uid');
+    });
+  }
+
+  test('are one for several roles of one reason, and one for each reason otherwise', () => {
+    assert.equal(eventsOf(['Expired', 'RenewalDue']).length, 1);
+    assert.equal(eventsOf(['SecretMissing', 'SpecChanged']).length, 2);
+  });
+
+  test('say what has gone wrong once, and not again while it stays', () => {
+    const condition = { type: 'Ready', status: 'False', reason: 'Denied', message: 'm' } as const;
+    const [event] = certificateEvents(issued.record, [condition], []);
+    assert.deepEqual([event?.type, event?.reason, event?.note], ['Warning', 'Denied', 'm']);
+    const said = issued.remembering({ conditions: [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }] });
+    assert.deepEqual(certificateEvents(said.record, [condition], []), []);
+  });
+});
+
+describe('the patch of a status', () => {
+  const condition = { type: 'Ready', status: 'True', reason: 'Issued', message: 'm' } as const;
+  const wanted = { observedGeneration: 1, conditions: [condition], notAfter: 'x' };
+  const [first] = [now.toISOString().replace('.000', '')];
+  const written = { ...wanted, conditions: [{ ...condition, observedGeneration: 1, lastTransitionTime: first }] };
+
+  test('is the whole status at first', () => assert.deepEqual(statusPatch({}, wanted, now), written));
+  test('is nothing once it is written', () => assert.equal(statusPatch(written, wanted, later(5000)), undefined));
+
+  test('has what changes and, with null, what goes', () => {
+    const actual = { ...written, failedIssuanceAttempts: 2 };
+    const other = { ...wanted, notAfter: 'y' };
+    assert.deepEqual(statusPatch(actual, other, now), {
+      notAfter: 'y',
+      failedIssuanceAttempts: null,
+    });
+  });
+
+  test('leaves the time of a transition alone while the status of the condition stays', () => {
+    const changed = { ...wanted, conditions: [{ ...condition, message: 'n' }] };
+    const conditions = [{ ...condition, message: 'n', observedGeneration: 1, lastTransitionTime: first }];
+    assert.deepEqual(statusPatch(written, changed, later(5000)), { conditions });
+  });
+});

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Metrics, type Sample } from '../../../src/telemetry/metrics.ts';
+import { serveTelemetry, type Telemetry } from '../../../src/telemetry/server.ts';
+
+const lines = async (metrics: Metrics, name: string): Promise<string[]> =>
+  (await metrics.expose()).body.split('\n').filter((line) => line.startsWith(name));
+
+describe('metrics', () => {
+  test('count what was issued', async () => {
+    const metrics = new Metrics();
+    metrics.issued.inc({ role: 'server', reason: 'RenewalDue' });
+    metrics.issued.inc({ role: 'server', reason: 'RenewalDue' });
+    const expected = ['mtls_operator_issued_total{role="server",reason="RenewalDue"} 2'];
+    assert.deepEqual(await lines(metrics, 'mtls_operator_issued_total'), expected);
+  });
+
+  test('mirror the caches as they are when they are asked for, without what is gone', async () => {
+    const metrics = new Metrics();
+    let samples: Sample[] = [{ labels: { namespace: 'shop', name: 'a' }, value: 1 }];
+    const none = () => [];
+    metrics.mirror({ certificateExpiry: none, certificateReady: () => samples, rootExpiry: none, queueLength: none });
+    const ready = () => lines(metrics, 'mtls_operator_certificate_ready{');
+    assert.deepEqual(await ready(), ['mtls_operator_certificate_ready{namespace="shop",name="a"} 1']);
+    samples = [{ labels: { namespace: 'shop', name: 'b' }, value: 0 }];
+    assert.deepEqual(await ready(), ['mtls_operator_certificate_ready{namespace="shop",name="b"} 0']);
+  });
+});
+
+describe('the server for health and metrics', () => {
+  const telemetry = (more: Partial<Telemetry> = {}): Telemetry => ({
+    healthy: () => undefined,
+    ready: () => undefined,
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'a 1\n' }),
+    ...more,
+  });
+
+  async function get(path: string, given = telemetry(), method = 'GET') {
+    const { server, address } = await serveTelemetry(given, { host: '127.0.0.1', port: 0 });
+    try {
+      const response = await fetch(`http://${address}${path}`, { method });
+      return { status: response.status, type: response.headers.get('content-type'), body: await response.text() };
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  }
+
+  const answers: [path: string, given: Telemetry, status: number, body: string][] = [
+    ['/healthz', telemetry(), 200, 'ok\n'],
+    ['/readyz', telemetry(), 200, 'ok\n'],
+    ['/readyz?verbose', telemetry(), 200, 'ok\n'],
+    ['/healthz', telemetry({ healthy: () => 'stuck' }), 503, 'stuck\n'],
+    ['/readyz', telemetry({ ready: () => 'caches are empty' }), 503, 'caches are empty\n'],
+    ['/metrics', telemetry(), 200, 'a 1\n'],
+    ['/metrics', telemetry({ metrics: async () => Promise.reject(new Error('secret')) }), 500, ''],
+    ['/', telemetry(), 404, 'not found\n'],
+  ];
+  for (const [path, given, status, body] of answers) {
+    test(`answers ${path} with ${status} ${body.trim()}`, async () => {
+      const answer = await get(path, given);
+      assert.deepEqual([answer.status, answer.body], [status, body]);
+    });
+  }
+
+  test('answers HEAD without a body, and metrics with their type', async () => {
+    assert.equal((await get('/healthz', telemetry(), 'HEAD')).body, '');
+    assert.equal((await get('/metrics')).type, 'text/plain; version=0.0.4');
+  });
+
+  test('says so when it cannot have its address', async () => {
+    const { server, address } = await serveTelemetry(telemetry(), { host: '127.0.0.1', port: 0 });
+    const port = Number(address.split(':').at(-1));
+    await assert.rejects(serveTelemetry(telemetry(), { host: '127.0.0.1', port }), { code: 'EADDRINUSE' });
+    server.close();
+  });
+});
