@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { type Installation, install } from '../../support/behaviours/installation.ts';
 import { judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
 
 let world: Installation;
 before(async () => {
@@ -52,6 +53,56 @@ describe('issuing', { concurrency: 4 }, () => {
       }
     });
   }
+});
+
+describe('what a person sees', { concurrency: 4 }, () => {
+  test('1. The duration that is asked for is what the certificate lasts from its issue', async () => {
+    const tenant = await world.tenant('duration');
+    for (const [name, duration, ms] of [
+      ['short', '5m', 300_000],
+      ['odd', '1h30m15s', 5_415_000],
+    ] as const) {
+      const from = Date.now();
+      await tenant.create(name, { server: { service: 'db' }, duration });
+      await tenant.ready(name);
+      const { notAfter } = await judge(await tenant.secret(`${name}-server-tls`));
+      const issuedAt = notAfter.getTime() - ms;
+      assert.ok(issuedAt >= from - 1000 && issuedAt <= Date.now(), `${name} lasts until ${notAfter.toISOString()}`);
+    }
+  });
+
+  test('Events on the resource tell what was issued, rotated, repaired and denied, once', async () => {
+    const tenant = await world.tenant('events');
+    await tenant.create('db', { server: { service: 'db' } });
+    await tenant.ready('db');
+    await tenant.rotate('db', 'once');
+    await tenant.ready('db');
+    await tenant.patchSecret('db-server-tls', { data: { 'tls.crt': '' } });
+    await eventually(async () => assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 3));
+    await tenant.patch('db', { spec: { server: { dnsNames: ['example.com'] } } });
+    await tenant.notReady('db', 'Denied');
+    await eventually(async () => {
+      const path = `/apis/events.k8s.io/v1/namespaces/${tenant.namespace}/events`;
+      const events = await world.api.list<{ reason: string; type: string; regarding: { name: string } }>(path);
+      assert.deepEqual(events.map(({ regarding, type, reason }) => `${regarding.name}: ${type} ${reason}`).sort(), [
+        'db: Normal Issued',
+        'db: Normal Repaired',
+        'db: Normal Rotated',
+        'db: Warning Denied',
+      ]);
+    });
+  });
+
+  test('kubectl get shows Ready, the authority and when it expires; wide, the renewal and the reason too', async () => {
+    const tenant = await world.tenant('columns');
+    await tenant.create('db', { server: { service: 'db' } });
+    const { status } = await tenant.ready('db');
+    const get = (...args: string[]): Promise<string> =>
+      world.cluster.kubectl(['get', 'mcert', 'db', `--namespace=${tenant.namespace}`, '--no-headers', ...args]);
+    const { notAfter, renewalTime } = status!.secrets![0]!;
+    assert.deepEqual((await get()).split(/\s+/).slice(0, 4), ['db', 'True', 'default', notAfter]);
+    assert.deepEqual((await get('--output=wide')).split(/\s+/).slice(3, 6), [notAfter, renewalTime, 'Issued']);
+  });
 });
 
 const rfc3339 = (date: Date): string => date.toISOString().replace('.000Z', 'Z');

@@ -103,7 +103,7 @@ describe('repair', { concurrency: 4 }, () => {
       await tenant.patchSecret(name, { data });
       const after = await repaired(tenant);
       assert.equal(after.data?.['tls.crt'], secret.data?.['tls.crt']);
-      assert.equal(after.data?.['tls.key'], secret.data?.['tls.key']);
+      assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key is another one');
     });
   }
 

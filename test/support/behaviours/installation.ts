@@ -62,6 +62,8 @@ export interface Tenant {
   findSecret(name: string): Promise<Secret | undefined>;
   /** Those that the operator wrote. */
   secrets(): Promise<readonly Secret[]>;
+  /** Their names, sorted. */
+  secretNames(): Promise<readonly string[]>;
   patchSecret(name: string, patch: object): Promise<Secret>;
 }
 
@@ -153,6 +155,10 @@ function tenant(api: Api, namespace: string): Tenant {
       },
       { timeoutMs: 60_000, message: `MtlsCertificate ${name} is not Ready` },
     );
+  const secrets = async (): Promise<Secret[]> =>
+    (await api.list<Secret>(paths.secrets(namespace))).filter(
+      ({ metadata }) => metadata.labels?.['app.kubernetes.io/managed-by'] === 'mtls-operator',
+    );
   let looks = 0;
   return {
     namespace,
@@ -175,10 +181,8 @@ function tenant(api: Api, namespace: string): Tenant {
     },
     secret: (name) => api.get<Secret>(paths.secrets(namespace, name)),
     findSecret: (name) => api.find<Secret>(paths.secrets(namespace, name)),
-    secrets: async () =>
-      (await api.list<Secret>(paths.secrets(namespace))).filter(
-        ({ metadata }) => metadata.labels?.['app.kubernetes.io/managed-by'] === 'mtls-operator',
-      ),
+    secrets,
+    secretNames: async () => (await secrets()).map(({ metadata }) => metadata.name).sort(),
     patchSecret: (name, change) => api.patch<Secret>(paths.secrets(namespace, name), change),
   };
 }
