@@ -19,7 +19,7 @@ import {
 } from '../../../src/pki/index.ts';
 import { days, earlier, hours, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
 import { throwsCode } from './expect.ts';
-import { openssl, opensslRefusal, opensslRoot } from './openssl.ts';
+import { openssl, opensslRefusal, opensslRoot, present } from './openssl.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const profile = (changes: Partial<LeafProfile> = {}): LeafProfile => ({
@@ -312,7 +312,7 @@ describe('the issuer of a leaf is its root’s subject, octet by octet,', () => 
         settings,
         more: ['-utf8', ...(title.includes('set') ? ['-multivalue-rdn'] : [])],
       });
-      const at = new Date(Date.now() + 1000);
+      const at = present;
       const inspection = inspectRoot(crt, key, at);
       assert.ok('root' in inspection, JSON.stringify(inspection));
       const leaf = issueLeaf(inspection.root, {}, { at });
@@ -326,7 +326,7 @@ describe('the issuer of a leaf is its root’s subject, octet by octet,', () => 
     const { crt, key } = opensslRoot({
       extensions: ['basicConstraints = critical, CA:TRUE', 'subjectKeyIdentifier = 0102'],
     });
-    const at = new Date(Date.now() + 1000);
+    const at = present;
     const inspection = inspectRoot(crt, key, at);
     assert.ok('root' in inspection);
     assert.equal(issueLeaf(inspection.root, {}, { at }).authorityKeyId, '0102');

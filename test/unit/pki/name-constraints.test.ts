@@ -14,13 +14,11 @@ import {
 } from '../../../src/pki/index.ts';
 import { days, hours, now, privateKey } from '../../support/fixtures.ts';
 import { throwsCode } from './expect.ts';
-import { goodRoot, opensslRefusal, opensslRoot } from './openssl.ts';
+import { goodRoot, opensslRefusal, opensslRoot, present } from './openssl.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const key = privateKey();
 const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
-/** Roots made by openssl are valid from the present on. */
-const present = new Date(Date.now() + 2000);
 
 /** The extension as openssl writes it. The section is for the distinguished name of dirName. */
 function constrainedRoot(constraints: string, section: readonly string[] = []): SigningRoot & { pem: string } {

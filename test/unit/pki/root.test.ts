@@ -2,11 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { inspectRoot, parseTrustAnchors, type RootProblem, trustBundle } from '../../../src/pki/index.ts';
-import { days, encodedRoot, minutes, root } from '../../support/fixtures.ts';
-import { goodRoot, type OpensslRoot, type OpensslRootOptions, openssl, opensslRoot, scratchFile } from './openssl.ts';
-
-/** Roots made by openssl are valid from the present on. */
-const present = new Date(Date.now() + minutes(1));
+import { days, encodedRoot, root } from '../../support/fixtures.ts';
+import {
+  goodRoot,
+  type OpensslRoot,
+  type OpensslRootOptions,
+  openssl,
+  opensslRoot,
+  present,
+  scratchFile,
+} from './openssl.ts';
 
 const curve = (name: string): string[] => ['-algorithm', 'EC', '-pkeyopt', `ec_paramgen_curve:${name}`];
 const rsa = (bits: number): string[] => ['-algorithm', 'RSA', '-pkeyopt', `rsa_keygen_bits:${bits}`];
