@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 
 import { paths, type Stored } from '../../support/behaviours/api.ts';
 import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
-import { judge, publicKeyOf } from '../../support/behaviours/judge.ts';
+import { fileOf, fingerprintOf, judge, publicKeyOf } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
 
 const count = 200;
@@ -25,6 +25,12 @@ async function metric(name: string): Promise<{ labels: string; value: number }[]
     ([, labels = '', value]) => ({ labels, value: Number(value) }),
   );
 }
+
+const sumOf = (samples: readonly { value: number }[]): number => samples.reduce((sum, { value }) => sum + value, 0);
+
+/** How often the operator that runs now has looked at a certificate. */
+const reconciles = async (): Promise<number> =>
+  sumOf((await metric('reconciles_total')).filter(({ labels }) => labels.includes('controller="certificate"')));
 
 /** The name and resourceVersion of everything that the operator might write, the Lease and events aside. */
 async function resourceVersions(): Promise<string[]> {
@@ -51,10 +57,12 @@ async function allReady(): Promise<void> {
 
 test('2. A stop in the middle of the work is orderly: what was begun is finished, and the Lease is given back', async () => {
   await world.start();
-  await Promise.all(names.map((name) => tenant.create(name, roles)));
+  const half = count / 2;
+  const creating = Promise.all(names.slice(0, half).map((name) => tenant.create(name, roles)));
   await eventually(async () => assert.ok((await tenant.secrets()).length >= 10, 'hardly begun'));
   // Asserts that the exit code is 0.
   await world.operator.stop();
+  await creating;
 
   const lease = await world.api.get<{ spec: { holderIdentity?: string } }>(paths.lease);
   assert.equal(lease.spec.holderIdentity, '');
@@ -62,10 +70,11 @@ test('2. A stop in the middle of the work is orderly: what was begun is finished
     (await all()).flatMap(({ status }) => status?.secrets?.map(({ fingerprint }) => fingerprint) ?? []),
   );
   for (const secret of await tenant.secrets()) {
-    const { fingerprint } = await judge(secret);
+    const fingerprint = await fingerprintOf(fileOf(secret, 'tls.crt'));
     assert.ok(known.has(fingerprint), `no status speaks of Secret ${secret.metadata.name}`);
   }
 
+  await Promise.all(names.slice(half).map((name) => tenant.create(name, roles)));
   await world.start();
   await allReady();
   const secrets = await tenant.secrets();
@@ -106,10 +115,9 @@ test('3. Steady state writes nothing: a restart with 200 healthy certificates ch
   assert.ok(before.length > 3 * count);
   await world.restart();
   await eventually(async () => {
-    const done = (await metric('reconciles_total')).filter(({ labels }) => labels.includes('controller="certificate"'));
-    const sum = done.reduce((total, { value }) => total + value, 0);
+    const sum = await reconciles();
     assert.ok(sum >= count, `${sum} of ${count} certificates were looked at`);
-    assert.deepEqual(await metric('queue_length').then((lengths) => lengths.filter(({ value }) => value > 0)), []);
+    assert.equal(sumOf(await metric('queue_length')), 0);
   });
   assert.deepEqual(await resourceVersions(), before);
 
@@ -127,9 +135,10 @@ test('3. Steady state writes nothing: a restart with 200 healthy certificates ch
 test('3. Steady state writes nothing: not after a touch that asks for nothing, nor at the repeat of an apply', async () => {
   const [name = ''] = names;
   const before = (await resourceVersions()).filter((line) => !line.includes(`/${name} at`));
+  const lookedAt = await reconciles();
   await tenant.patch(name, { metadata: { labels: { 'example.com/touched': 'yes' } } });
   const touched = await tenant.patch(name, { spec: (await tenant.get(name)).spec });
-  await eventually(async () => assert.deepEqual(await metric('queue_length').then(sumOf), 0));
+  await eventually(async () => assert.ok((await reconciles()) > lookedAt, 'it was not looked at'));
   const after = await resourceVersions();
   assert.deepEqual(
     after.filter((line) => !line.includes(`/${name} at`)),
@@ -137,5 +146,3 @@ test('3. Steady state writes nothing: not after a touch that asks for nothing, n
   );
   assert.equal((await tenant.get(name)).metadata.resourceVersion, touched.metadata.resourceVersion);
 });
-
-const sumOf = (samples: readonly { value: number }[]): number => samples.reduce((sum, { value }) => sum + value, 0);

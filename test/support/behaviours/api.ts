@@ -25,7 +25,7 @@ export interface Secret extends Stored {
 
 /** One line of a watch. */
 export interface WatchEvent<T> {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'ERROR';
   readonly object: T;
 }
 
@@ -42,8 +42,11 @@ export interface Api {
   /** JSON merge patch (RFC 7386). */
   patch<T = Stored>(path: string, patch: object): Promise<T>;
   delete(path: string): Promise<void>;
-  /** Calls back for every event of a collection, from what is there now. Throws when the watch ends before `close`. */
-  watch<T = Stored>(path: string, onEvent: (event: WatchEvent<T>) => void): Promise<void>;
+  /**
+   * Calls back for every event of a collection, from what is there now until `close`. The API server ends the watch of
+   * who is slow to read; it is then taken up where it was, with nothing left out.
+   */
+  watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void): Promise<void>;
   /** Ends its watches and connections. */
   close(): Promise<void>;
 }
@@ -102,14 +105,21 @@ export function openApi(cluster: TestCluster): Api {
     async delete(path) {
       await read('DELETE', path);
     },
-    async watch<T>(path: string, onEvent: (event: WatchEvent<T>) => void) {
-      try {
-        const { body } = await send('GET', `${path}?watch=1`);
-        for await (const line of createInterface({ input: body })) onEvent(JSON.parse(line) as WatchEvent<T>);
-      } catch (error) {
-        if (!closing.signal.aborted) throw error;
+    async watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void) {
+      let place = '';
+      while (!closing.signal.aborted) {
+        try {
+          const { body } = await send('GET', `${path}?watch=1${place}`);
+          for await (const line of createInterface({ input: body })) {
+            const event = JSON.parse(line) as WatchEvent<T>;
+            if (event.type === 'ERROR') throw new Error(`the watch of ${path} has lost its place`);
+            onEvent(event);
+            place = `&resourceVersion=${event.object.metadata.resourceVersion}`;
+          }
+        } catch (error) {
+          if (!closing.signal.aborted) throw error;
+        }
       }
-      if (!closing.signal.aborted) throw new Error(`the watch of ${path} ended`);
     },
     async close() {
       closing.abort();

@@ -20,8 +20,10 @@ export function watchSecrets(api: Api): WatchedSecrets {
   const watching = api.watch<Secret>('/api/v1/secrets', ({ type, object }) => {
     if (type === 'ADDED' || type === 'MODIFIED') states.push(object);
   });
-  // What broke it is told by `ended`.
-  watching.catch(() => undefined);
+  let broken: unknown;
+  watching.catch((error: unknown) => {
+    broken = error;
+  });
   return {
     states,
     ended: () => watching,
@@ -30,7 +32,7 @@ export function watchSecrets(api: Api): WatchedSecrets {
         () => {
           const all = states.filter(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
           const last = all.findIndex(({ metadata }) => metadata.resourceVersion === resourceVersion);
-          if (last === -1) throw new Error('the watch has not seen it yet');
+          if (last === -1) throw new Error('the watch has not seen it yet', { cause: broken });
           return all.slice(0, last + 1);
         },
         { message: `the history of Secret ${namespace}/${name} ends early` },
