@@ -53,7 +53,8 @@ export function certificateEvents(
   });
   const problems = conditions
     .filter(({ type, status }) => (type === 'Ready' && status === 'False') || type === 'Issuing')
-    .filter((condition) => !wasSaid(certificate, condition))
+    // What only takes a moment is told by the event that ends it.
+    .filter((condition) => condition.reason !== 'Pending' && !wasSaid(certificate, condition))
     .map(
       ({ reason, message }): EventDraft => ({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message }),
     );

@@ -12,8 +12,12 @@ export class HeldBackAttempts {
     const known = this.#attempts.get(key);
     if (known !== undefined) return known.attempt === attemptOf(observed) ? known : undefined;
     // After a restart only status remembers.
-    const { status, generation } = observed.certificate;
-    if (status.nextRetryTime === undefined || status.observedGeneration !== generation) return undefined;
+    const { status, generation, rotateToken } = observed.certificate;
+    const isAnother =
+      status.observedGeneration !== generation ||
+      // Which token failed is not in status; one that is not handled may have come since.
+      (rotateToken !== undefined && rotateToken !== status.lastHandledRotate);
+    if (status.nextRetryTime === undefined || isAnother) return undefined;
     const failures = {
       attempts: status.failedIssuanceAttempts ?? 1,
       lastFailureTime: new Date(status.lastFailureTime ?? status.nextRetryTime),

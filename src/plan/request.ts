@@ -52,7 +52,7 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   const { names, invalid: badNames } = requestedNames(spec, role, scope);
   if (badNames.length > 0) return invalid(`these names are not valid: ${listed(badNames)}`);
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
-  const commonName = spec[role]?.commonName;
+  const commonName = normalCommonName(spec[role]?.commonName);
   if ((commonName?.length ?? 0) > maxCommonNameLength) {
     return invalid(`commonName: use at most ${maxCommonNameLength} characters`);
   }
@@ -69,6 +69,10 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
 
 const encodingFits = ({ algorithm, encoding }: MtlsCertificateSpec['privateKey']): boolean =>
   encoding === 'PKCS8' || encoding === { RSA: 'PKCS1', ECDSA: 'SEC1', Ed25519: undefined }[algorithm];
+
+/** A common name that is a DNS name has its one form, as the alternative names do; any other is text for people. */
+const normalCommonName = (commonName: string | undefined): string | undefined =>
+  commonName === undefined ? undefined : (dnsLabels(commonName)?.join('.') ?? commonName);
 
 /** DESIGN's lower bound: below it, backdating and propagation are most of a lifetime. */
 const minimumDurationMs = 5 * 60 * 1000;
