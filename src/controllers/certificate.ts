@@ -5,6 +5,7 @@ import {
   type HeldBack,
   type IssueReason,
   isOnlyDue,
+  nothingIsToBeDecided,
   type ObservedCertificate,
   type ObservedRole,
   planCertificate,
@@ -65,9 +66,9 @@ export class CertificateReconciler {
       return undefined;
     }
     const { observed, signer } = await this.#observe(certificate, signal);
+    if (nothingIsToBeDecided(observed)) return undefined;
     const heldBack = this.#heldBack.get(key, observed);
     const plan = planCertificate(observed, now(), heldBack);
-    if (plan.secrets.length === 0) return undefined;
     const isAsked = plan.secrets.some(({ step }) => step.step === 'issue' && isByRequest[step.reason]);
     if (isAsked && !(await this.#isCurrent(certificate, signal))) return undefined;
     const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, signer, heldBack, signal));

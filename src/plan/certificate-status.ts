@@ -105,6 +105,10 @@ function readyCondition(
   secrets: readonly SecretStatus[],
   now: Date,
 ): WantedCondition {
+  if (outcomes.length === 0) {
+    const message = 'spec asks for nothing: at least one of server, client and peer is needed';
+    return { type: 'Ready', status: 'False', reason: 'InvalidSpec', message };
+  }
   const problems = outcomes.flatMap(({ role, problem }) =>
     problem === undefined || problem.onlyDue === true ? [] : [{ role: role.role, ...problem }],
   );

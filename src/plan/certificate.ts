@@ -52,12 +52,19 @@ export interface HeldBack {
 
 /** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
 export function planCertificate(observed: ObservedCertificate, now: Date, heldBack?: HeldBack): CertificatePlan {
-  const { certificate, roles, surplus } = observed;
-  // What is being deleted is the garbage collector's; a Secret written now would only be an orphan for a while.
-  if (certificate.deleting || observed.authority.state === 'unknown') return { secrets: [], prune: [] };
+  const { roles, surplus } = observed;
+  if (nothingIsToBeDecided(observed)) return { secrets: [], prune: [] };
   const secrets = roles.map((role) => ({ role, step: planSecret(observed, role, now, heldBack) }));
-  return { secrets, prune: secrets.some(({ step }) => step.step === 'blocked') ? [] : surplus };
+  const isWhole = secrets.length > 0 && secrets.every(({ step }) => step.step !== 'blocked');
+  return { secrets, prune: isWhole ? surplus : [] };
 }
+
+/**
+ * True while neither Secrets nor status are anyone's business here. What is being deleted is the garbage collector's; a
+ * Secret written now would only be an orphan for a while. An authority that was not looked at yet will be in a moment.
+ */
+export const nothingIsToBeDecided = ({ certificate, authority }: ObservedCertificate): boolean =>
+  certificate.deleting || authority.state === 'unknown';
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export function planSecret(

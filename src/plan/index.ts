@@ -8,7 +8,14 @@ export {
   type RootSecret,
 } from './authority.ts';
 export { afterFailure, type Failures } from './backoff.ts';
-export { type HeldBack, isOnlyDue, planCertificate, planSecret, type SecretStep } from './certificate.ts';
+export {
+  type HeldBack,
+  isOnlyDue,
+  nothingIsToBeDecided,
+  planCertificate,
+  planSecret,
+  type SecretStep,
+} from './certificate.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {

@@ -174,6 +174,7 @@ describe('12. Bad input', () => {
     'a duration that is none': { server, duration: 'banana' },
     'a negative duration': { server, duration: '-5m' },
     'a duration of a second': { server, duration: '1s' },
+    'no role at all': {},
     'a role without names': { server: {} },
     'a weak key': { server, privateKey: { algorithm: 'RSA', size: 512 } },
     'an unknown algorithm': { server, privateKey: { algorithm: 'DSA' } },
