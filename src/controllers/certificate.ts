@@ -69,8 +69,8 @@ export class CertificateReconciler {
     if (nothingIsToBeDecided(observed)) return undefined;
     const heldBack = this.#heldBack.get(key, observed);
     const plan = planCertificate(observed, now(), heldBack);
-    const isAsked = plan.secrets.some(({ step }) => step.step === 'issue' && isByRequest[step.reason]);
-    if (isAsked && !(await this.#isCurrent(certificate, signal))) return undefined;
+    if (plan.secrets.some(({ step }) => isAskedFor(step)) && !(await this.#isCurrent(certificate, signal)))
+      return undefined;
     const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, signer, heldBack, signal));
     const settled = await allOf(settling);
     // A key that is made in a moment is not worth a status of its own; one that takes longer is.
@@ -160,6 +160,8 @@ export class CertificateReconciler {
         if (attempt === replans || !isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound')) throw error;
         role = withSecret(role, await writer.read(observed.certificate.namespace, role.secretName, signal));
         step = planSecret(observed, role, now(), heldBack);
+        // The Secret is ahead of the resource as it was observed: begin anew, with the question what is asked for now.
+        if (isAskedFor(step)) throw error;
       }
     }
   }
@@ -254,6 +256,8 @@ const isByRequest: Readonly<Record<IssueReason, boolean>> = {
   Expired: false,
   RenewalDue: false,
 };
+
+const isAskedFor = (step: SecretStep): boolean => step.step === 'issue' && isByRequest[step.reason];
 
 /** True when nothing has changed that a person asks for. */
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>

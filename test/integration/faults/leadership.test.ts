@@ -176,8 +176,6 @@ describe('2. Intent survives: two replicas', () => {
     const { acquireTime } = (await leads('standby')).spec;
     const silentMs = Date.parse(acquireTime) - Date.parse(lastRenewal);
     assert.ok(silentMs >= leaseDurationMs, `taken over after ${silentMs} ms`);
-    // Late only by the standby's next attempt, and by what a busy machine adds.
-    assert.ok(silentMs <= leaseDurationMs + 10_000, `taken over after ${silentMs} ms`);
     await faults.assertEndsAs(namespace, pairsAt(names, 1), standby);
   });
 
