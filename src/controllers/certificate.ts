@@ -3,7 +3,6 @@ import {
   type CertificateRecord,
   type Failures,
   type HeldBack,
-  type IssueReason,
   isOnlyDue,
   nothingIsToBeDecided,
   type ObservedCertificate,
@@ -69,8 +68,8 @@ export class CertificateReconciler {
     if (nothingIsToBeDecided(observed)) return undefined;
     const heldBack = this.#heldBack.get(key, observed);
     const plan = planCertificate(observed, now(), heldBack);
-    if (plan.secrets.some(({ step }) => isAskedFor(step)) && !(await this.#isCurrent(certificate, signal)))
-      return undefined;
+    const isRepeat = plan.secrets.some(({ step }) => replacesAnIssue(step, certificate));
+    if (isRepeat && !(await this.#isCurrent(certificate, signal))) return undefined;
     const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, signer, heldBack, signal));
     const settled = await allOf(settling);
     // A key that is made in a moment is not worth a status of its own; one that takes longer is.
@@ -161,7 +160,7 @@ export class CertificateReconciler {
         role = withSecret(role, await writer.read(observed.certificate.namespace, role.secretName, signal));
         step = planSecret(observed, role, now(), heldBack);
         // The Secret is ahead of the resource as it was observed: begin anew, with the question what is asked for now.
-        if (isAskedFor(step)) throw error;
+        if (replacesAnIssue(step, observed.certificate)) throw error;
       }
     }
   }
@@ -246,18 +245,12 @@ function withSecret({ role, secretName, claimedBy }: ObservedRole, secret: Secre
   };
 }
 
-/** The reasons that lie in what a person asks for; the others lie in the Secret, on which each write has a precondition. */
-const isByRequest: Readonly<Record<IssueReason, boolean>> = {
-  SpecChanged: true,
-  RotationRequested: true,
-  SecretMissing: false,
-  SecretCorrupted: false,
-  RootNotTrusted: false,
-  Expired: false,
-  RenewalDue: false,
-};
-
-const isAskedFor = (step: SecretStep): boolean => step.step === 'issue' && isByRequest[step.reason];
+/**
+ * False for the first issue, which nothing can have come before. Anything else may be the answer to an old view of the
+ * resource, and is rare enough to ask for a new one.
+ */
+const replacesAnIssue = (step: SecretStep, { status }: CertificateRecord): boolean =>
+  step.step === 'issue' && (step.reason !== 'SecretMissing' || (status.secrets ?? []).length > 0);
 
 /** True when nothing has changed that a person asks for. */
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
