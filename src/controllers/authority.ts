@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { apiVersion, labels, managerName, secretKeys, secretType } from '../api/names.ts';
-import { isKubeError, type KubeClient, type Secret, type Store, secrets as secretResource } from '../kube/index.ts';
+import {
+  type EventNote,
+  isKubeError,
+  type KubeClient,
+  type Secret,
+  type Store,
+  secrets as secretResource,
+} from '../kube/index.ts';
 import {
   encodeCertificates,
   encodePrivateKey,
@@ -20,10 +27,10 @@ import {
   type RootSecret,
 } from '../plan/index.ts';
 import type { AuthorityViews } from './authority-views.ts';
-import type { EventDraft, Recorder } from './certificate-events.ts';
-import { base64 } from './issuer.ts';
+import type { Recorder } from './certificate-events.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
-import { statusPatch } from './status-patch.ts';
+import { base64, dataText } from './secret-data.ts';
+import { writeStatus } from './status-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface AuthorityContext {
@@ -88,10 +95,11 @@ export class AuthorityReconciler {
     }
   }
 
-  async #carryOut({ name, uid, spec }: AuthorityRecord, step: AuthorityStep, signal: AbortSignal): Promise<void> {
+  async #carryOut(authority: AuthorityRecord, step: AuthorityStep, signal: AbortSignal): Promise<void> {
     const { client, namespace, recorder, now } = this.#context;
-    const event = (reason: string, note: string): EventDraft => ({
-      regarding: { apiVersion, kind: 'MtlsAuthority', name, uid },
+    const { spec } = authority;
+    const event = (reason: string, note: string): EventNote => ({
+      regarding: referenceTo(authority),
       type: 'Normal',
       reason,
       action: 'Reconcile',
@@ -136,39 +144,36 @@ export class AuthorityReconciler {
     const { client, authorities, recorder, now } = this.#context;
     const { authority } = observed;
     const { status, revisitAt } = planAuthorityStatus(observed, verdict, now());
-    const patch = statusPatch(authority.status, status, now());
-    if (patch !== undefined) {
-      const body = { metadata: { uid: authority.uid }, status: patch };
-      try {
-        const written = await client.mergePatch(authorityResource, { name: authority.name }, body, {
-          subresource: 'status',
-          signal,
-        });
-        const record = authorityRecord(written);
-        // The answer may carry a change that the watch has not brought yet, and after this never will as news.
-        if (record.generation === authority.generation && record.deleting === authority.deleting) {
-          authorities.remember(record);
-        } else authorities.observe(record);
-      } catch (error) {
-        if (isKubeError(error, 'NotFound', 'Conflict')) return undefined;
-        throw error;
-      }
-    }
+    const writer = {
+      client,
+      resource: authorityResource,
+      store: authorities,
+      toRecord: authorityRecord,
+      isSameRequest,
+    };
+    if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;
     const { type, reason, message } = status.conditions[0] ?? {};
     const wasSaid = authority.status.conditions?.some((old) => old.type === type && old.message === message);
     if (verdict.state === 'notReady' && wasSaid !== true) {
-      const regarding = { apiVersion, kind: 'MtlsAuthority', name: authority.name, uid: authority.uid };
+      const regarding = referenceTo(authority);
       recorder.record({ regarding, type: 'Warning', reason: reason ?? '', action: 'Reconcile', note: message ?? '' });
     }
     return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
   }
 }
 
+/** The object that events are about. */
+const referenceTo = ({ name, uid }: AuthorityRecord) => ({ apiVersion, kind: 'MtlsAuthority', name, uid });
+
+/** True when nothing has changed that a person asks for. */
+const isSameRequest = (a: AuthorityRecord, b: AuthorityRecord): boolean =>
+  a.generation === b.generation && a.deleting === b.deleting;
+
 /** What is known of a root Secret. Its key lives on as an opaque key object only. */
-function rootSecret({ metadata, data }: Secret, now: Date): RootSecret {
-  const text = (key: string) => Buffer.from(data?.[key] ?? '', 'base64').toString('latin1');
+function rootSecret(secret: Secret, now: Date): RootSecret {
+  const text = (key: string) => dataText(secret, key);
   return {
-    resourceVersion: metadata.resourceVersion ?? '',
+    resourceVersion: secret.metadata.resourceVersion ?? '',
     inspection: inspectRoot(text(secretKeys.certificate), text(secretKeys.privateKey), now),
     anchors: readAnchors(text(secretKeys.bundle)),
   };

@@ -1,19 +1,10 @@
 import { apiVersion } from '../api/names.ts';
-import type { ObjectReference } from '../kube/index.ts';
+import type { EventNote } from '../kube/index.ts';
 import type { CertificateRecord, IssueReason, ObservedRole, WantedCondition } from '../plan/index.ts';
-
-/** An event before it is sent. */
-export interface EventDraft {
-  readonly regarding: ObjectReference;
-  readonly type: 'Normal' | 'Warning';
-  readonly reason: string;
-  readonly action: string;
-  readonly note: string;
-}
 
 /** Sends events in the background. */
 export interface Recorder {
-  record(event: EventDraft): void;
+  record(note: EventNote): void;
 }
 
 /** A role that was issued, and why. */
@@ -37,7 +28,7 @@ export function certificateEvents(
   certificate: CertificateRecord,
   conditions: readonly WantedCondition[],
   issued: readonly IssuedRole[],
-): EventDraft[] {
+): EventNote[] {
   const regarding = {
     apiVersion,
     kind: 'MtlsCertificate',
@@ -46,7 +37,7 @@ export function certificateEvents(
     uid: certificate.uid,
   };
   const reasons = [...new Set(issued.map(({ reason }) => eventReasons[reason]))];
-  const issues = reasons.map((reason): EventDraft => {
+  const issues = reasons.map((reason): EventNote => {
     const roles = issued.filter((one) => eventReasons[one.reason] === reason);
     const note = `${reason} ${roles.map(({ role }) => describe(role)).join(', ')}`;
     return { regarding, type: 'Normal', reason, action: 'Issue', note };
@@ -56,7 +47,7 @@ export function certificateEvents(
     // What only takes a moment is told by the event that ends it.
     .filter((condition) => condition.reason !== 'Pending' && !wasSaid(certificate, condition))
     .map(
-      ({ reason, message }): EventDraft => ({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message }),
+      ({ reason, message }): EventNote => ({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message }),
     );
   return [...issues, ...problems.slice(0, 1)];
 }

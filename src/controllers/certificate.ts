@@ -24,7 +24,7 @@ import type { Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
 import type { SecretWriter } from './secret-writer.ts';
-import { statusPatch } from './status-patch.ts';
+import { writeStatus } from './status-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
@@ -192,22 +192,14 @@ export class CertificateReconciler {
     const { client, certificates, recorder, now } = this.#context;
     const outcomes = settled.map(({ outcome }) => outcome);
     const { status, revisitAt } = planCertificateStatus(certificate, outcomes, failures, now());
-    const patch = statusPatch(certificate.status, status, now());
-    if (patch !== undefined) {
-      const ref = { namespace: certificate.namespace, name: certificate.name };
-      // The UID keeps the status of a resource that was deleted from its successor of the same name.
-      const body = { metadata: { uid: certificate.uid }, status: patch };
-      try {
-        const written = await client.mergePatch(certificateResource, ref, body, { subresource: 'status', signal });
-        const record = certificateRecord(written);
-        // The answer may carry a change that the watch has not brought yet, and after this never will as news.
-        if (isSameRequest(record, certificate)) certificates.remember(record);
-        else certificates.observe(record);
-      } catch (error) {
-        if (isKubeError(error, 'NotFound', 'Conflict')) return undefined;
-        throw error;
-      }
-    }
+    const writer = {
+      client,
+      resource: certificateResource,
+      store: certificates,
+      toRecord: certificateRecord,
+      isSameRequest,
+    };
+    if (!(await writeStatus(writer, certificate, status, now(), signal))) return undefined;
     const issued: IssuedRole[] = settled.flatMap(({ outcome, issued: reason }) =>
       reason === undefined ? [] : [{ role: outcome.role, reason }],
     );

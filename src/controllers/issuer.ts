@@ -13,6 +13,7 @@ import {
   type TrustBundle,
 } from '../pki/index.ts';
 import type { LeafRequest, SecretContent } from '../plan/index.ts';
+import { base64 } from './secret-data.ts';
 
 /** A signing root and the bundle that goes out with what it signs, taken together so that they cannot disagree. */
 export interface Signer {
@@ -46,9 +47,6 @@ export function issueContent(request: LeafRequest, key: KeyObject, { root, bundl
     content: { leaf: record, bundle: bundle.digest },
   };
 }
-
-/** Base64 of a text, as the data of a Secret holds it. */
-export const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
 
 /** The key in place, when it can be read and is of the kind that is asked for. */
 export function keptKey(request: LeafRequest, keyPem: string): KeyObject | undefined {

@@ -1,12 +1,8 @@
+import type { MetricSources, Sample } from '../telemetry/metrics.ts';
 import type { Operator } from './operator.ts';
 
-interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
 /** What the gauges say, read from the operator's caches at the moment of asking. */
-export function metricSources(operator: Operator) {
+export function metricSources(operator: Operator): MetricSources {
   const { certificates } = operator.caches;
   return {
     *certificateExpiry(): Iterable<Sample> {

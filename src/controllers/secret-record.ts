@@ -1,10 +1,11 @@
-import { annotations, apiVersion, group, labels, secretKeys, secretType } from '../api/names.ts';
+import { annotations, apiVersion, group, labels, managerName, secretKeys, secretType } from '../api/names.ts';
 import type { Secret } from '../kube/index.ts';
 import { type Certificate, PkiError, readLeaf, sha256Hex } from '../pki/index.ts';
 import { type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
+import { dataText } from './secret-data.ts';
 
 /** The label selector of the Secrets that hold leaves. It leaves out root Secrets, whose keys nobody has to be sent. */
-export const leafSecretSelector = `${labels.managedBy}=mtls-operator,${labels.certificate}`;
+export const leafSecretSelector = `${labels.managedBy}=${managerName},${labels.certificate}`;
 
 /**
  * What is remembered of a Secret: it is read, judged, and let go, with its key.
@@ -40,8 +41,8 @@ function ownAnnotations(all: Readonly<Record<string, string>>): Record<string, s
   );
 }
 
-function secretContent({ data }: Secret, roots: readonly Certificate[]): SecretContent {
-  const text = (key: string) => Buffer.from(data?.[key] ?? '', 'base64').toString('latin1');
+function secretContent(secret: Secret, roots: readonly Certificate[]): SecretContent {
+  const text = (key: string) => dataText(secret, key);
   const bundle = { bundle: sha256Hex(text(secretKeys.bundle)) };
   try {
     return { leaf: readLeaf(text(secretKeys.certificate), text(secretKeys.privateKey), roots), ...bundle };

@@ -18,8 +18,9 @@ import type {
   SecretRecord,
   SecretStep,
 } from '../plan/index.ts';
-import { base64, issueContent, keptKey, type Signer } from './issuer.ts';
+import { issueContent, keptKey, type Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
+import { base64, dataText } from './secret-data.ts';
 import { ownerReference, secretRecord } from './secret-record.ts';
 
 /** What the writer works with. */
@@ -128,7 +129,7 @@ export class SecretWriter {
     if (live.metadata.resourceVersion !== secret?.resourceVersion) {
       throw new KubeError('Conflict', 'the Secret changed since it was observed');
     }
-    return Buffer.from(live.data?.[secretKeys.privateKey] ?? '', 'base64').toString('latin1');
+    return dataText(live, secretKeys.privateKey);
   }
 
   #issued(written: Secret, content: SecretContent, role: Role, reason: IssueReason): SecretRecord {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HeldBackAttempts } from '../../../src/controllers/held-back.ts';
-import { statusPatch } from '../../../src/controllers/status-patch.ts';
+import { statusPatch } from '../../../src/controllers/status-writer.ts';
 import { planCertificate, planCertificateStatus } from '../../../src/plan/index.ts';
 import { type CertificateFixture, certificate, later, notReady, now, ready, root } from '../../support/fixtures.ts';
 

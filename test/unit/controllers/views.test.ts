@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
 import { certificateEvents } from '../../../src/controllers/certificate-events.ts';
-import { statusPatch } from '../../../src/controllers/status-patch.ts';
+import { statusPatch } from '../../../src/controllers/status-writer.ts';
 import { trustBundle } from '../../../src/pki/index.ts';
 import type { AuthorityVerdict, IssueReason } from '../../../src/plan/index.ts';
 import { authority, certificate, later, now, ready, root } from '../../support/fixtures.ts';

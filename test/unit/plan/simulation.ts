@@ -1,6 +1,7 @@
 import { labels, secretKeys, secretType } from '../../../src/api/names.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
-import { base64, issueContent, keptKey, type Signer } from '../../../src/controllers/issuer.ts';
+import { issueContent, keptKey, type Signer } from '../../../src/controllers/issuer.ts';
+import { base64 } from '../../../src/controllers/secret-data.ts';
 import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import type { CertificatePlan } from '../../../src/plan/certificate.ts';
