@@ -13,11 +13,21 @@ export const labels = {
   managedBy: 'app.kubernetes.io/managed-by',
   certificate: `${group}/certificate`,
   role: `${group}/role`,
+  /** On what is published for an authority: its name. */
+  authority: `${group}/authority`,
 } as const;
 
 export const annotations = {
   /** On an MtlsCertificate: the token of a wanted rotation. On a Secret: the token its content was issued for. */
   rotate: `${group}/rotate`,
+  /** On an MtlsAuthority: the token of a wanted rotation of the root. */
+  rotateRoot: `${group}/rotate-root`,
+  /** On an MtlsAuthority: the id of the rotation that is approved. */
+  approveRotation: `${group}/approve-rotation`,
+  /** On an MtlsAuthority: the id of the rotation that is to go back to the old root. */
+  abortRotation: `${group}/abort-rotation`,
+  /** On a root Secret: the state of the rotation under way, as JSON, written together with the keys it is about. */
+  rotation: `${group}/rotation`,
   /** On a Secret: how many times its content has been issued. */
   revision: `${group}/revision`,
   /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */
@@ -26,6 +36,12 @@ export const annotations = {
 
 /** Keys of the data of a written Secret, and of a root Secret. */
 export const secretKeys = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
+
+/** Further keys of a root Secret during a rotation: the root that comes, and the one that goes. */
+export const rotationKeys = {
+  next: { certificate: 'next.crt', privateKey: 'next.key' },
+  previous: { certificate: 'previous.crt', privateKey: 'previous.key' },
+} as const;
 
 /** The type of every Secret that the operator writes. */
 export const secretType = 'kubernetes.io/tls';

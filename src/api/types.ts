@@ -58,8 +58,8 @@ export interface MtlsAuthoritySpec {
    */
   readonly secretName: string;
   /**
-   * The root that the operator makes when the Secret is absent. It is read at that time: a later change here does not
-   * replace a root. Without it, you bring the Secret yourself.
+   * The root that the operator makes when the Secret is absent, and when it rotates the root. A change here takes
+   * effect with the next rotation. Without it, you bring the Secret yourself.
    */
   readonly root?: RootSpec;
   /**
@@ -72,11 +72,24 @@ export interface MtlsAuthoritySpec {
    * name of a Service is still a DNS name. Default: "cluster.local".
    */
   readonly clusterDomain: string;
+  /**
+   * What may be asked for. The names of its own Services and ServiceAccounts a namespace has always; nothing else
+   * without a grant. A change is applied to the certificates that exist: what is no longer allowed is not renewed and
+   * says so.
+   */
+  readonly issuance?: Issuance;
+  /** How the root is rotated. Default: {"approval":"Automatic","propagationDelay":"3m","reissuesPerSecond":50}. */
+  readonly rotation: Rotation;
+  /**
+   * Who gets the trusted roots beside the Secrets, for programs that verify others and have no certificate of their
+   * own. Nobody without it.
+   */
+  readonly trustBundle?: TrustBundle;
 }
 
 /**
- * The root that the operator makes when the Secret is absent. It is read at that time: a later change here does not
- * replace a root. Without it, you bring the Secret yourself.
+ * The root that the operator makes when the Secret is absent, and when it rotates the root. A change here takes effect
+ * with the next rotation. Without it, you bring the Secret yourself.
  */
 export interface RootSpec {
   /** The common name of the root's subject. Default: "mTLS Root". */
@@ -90,6 +103,11 @@ export interface RootSpec {
    * Default: "87600h".
    */
   readonly duration: string;
+  /**
+   * How long before the root expires a rotation starts by itself. Default a tenth of the root's lifetime. Only a root
+   * that the operator can make is replaced by itself; one that you bring is not.
+   */
+  readonly renewBefore?: string;
 }
 
 /** The private key of the root. */
@@ -103,11 +121,112 @@ export interface RootPrivateKey {
   readonly size?: number;
 }
 
+/**
+ * What may be asked for. The names of its own Services and ServiceAccounts a namespace has always; nothing else
+ * without a grant. A change is applied to the certificates that exist: what is no longer allowed is not renewed and
+ * says so.
+ */
+export interface Issuance {
+  /**
+   * The longest spec.duration of a certificate, as a Go duration in h, m, s and ms; at least 5m. What asks for more is
+   * refused. No limit without it.
+   */
+  readonly maxDuration?: string;
+  /** Which namespaces may use the authority, by their labels. Empty or absent, all of them. */
+  readonly namespaceSelector?: LabelSelector;
+  /** Names that namespaces may have beside their own. Every entry adds to the others. */
+  readonly allow?: readonly Grant[];
+}
+
+export interface LabelSelector {
+  /** Labels that a namespace has to have, with these values. */
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  /** Further requirements, all of which have to hold. */
+  readonly matchExpressions?: readonly LabelRequirement[];
+}
+
+/** What the label `key` has to be. */
+export interface LabelRequirement {
+  /** The key of a label. */
+  readonly key: string;
+  /** How the label is compared with the values. */
+  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+  /** The values for In and NotIn. */
+  readonly values?: readonly string[];
+}
+
+/** Names for the namespaces that a selector selects. */
+export interface Grant {
+  /** Which namespaces get the names, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
+  readonly namespaceSelector: LabelSelector;
+  /**
+   * DNS names. A label `*` stands for exactly one label; a name with a wildcard is granted only by a pattern with the
+   * wildcard at the same place.
+   */
+  readonly dnsNames?: readonly string[];
+  /** IP addresses, as ranges in CIDR notation. */
+  readonly ipRanges?: readonly string[];
+  /**
+   * URIs. `*` stands for exactly one segment of the path, `**` at the end for one or more; scheme and authority are
+   * compared in full.
+   */
+  readonly uris?: readonly string[];
+  /** E-mail addresses; `*` in front of the @ stands for every mailbox of the domain. */
+  readonly emailAddresses?: readonly string[];
+  /** Common names; `*` stands for any characters, and matches at least one. */
+  readonly commonNames?: readonly string[];
+}
+
+/** How the root is rotated. */
+export interface Rotation {
+  /**
+   * Automatic, or Manual: a rotation then waits for the annotation mtls-operator.io/approve-rotation before
+   * certificates switch to the new root. Default: "Automatic".
+   */
+  readonly approval: 'Automatic' | 'Manual';
+  /**
+   * How long after the last write of a Secret or bundle its content is taken to have reached every pod that mounts it:
+   * kubelet's delay and the time that programs take to reload. From 0s to 720h. Default: "3m".
+   */
+  readonly propagationDelay: string;
+  /**
+   * How many resources per second are re-issued, on average, when certificates switch to a new root. Each has a moment
+   * of its own, so that pods do not reload all at once. Default: 50.
+   */
+  readonly reissuesPerSecond: number;
+}
+
+/**
+ * Who gets the trusted roots beside the Secrets, for programs that verify others and have no certificate of their own.
+ * Nobody without it.
+ */
+export interface TrustBundle {
+  /** A ConfigMap with the roots under the key ca.crt, in every selected namespace. */
+  readonly configMap?: TrustConfigMap;
+  /**
+   * Publish the roots as a ClusterTrustBundle as well (certificates.k8s.io/v1, where the cluster serves it), with the
+   * signer name mtls-operator.io/<name of the authority> and the name mtls-operator.io:<name of the authority>:roots.
+   * Default: false.
+   */
+  readonly clusterTrustBundle: boolean;
+}
+
+/** A ConfigMap with the roots under the key ca.crt, in every selected namespace. */
+export interface TrustConfigMap {
+  /** The name of the ConfigMaps. One that exists and is not the operator's own is left alone. Default: "mtls-trust". */
+  readonly name: string;
+  /** Which namespaces get the ConfigMap, by their labels. Empty or absent, all of them. */
+  readonly namespaceSelector?: LabelSelector;
+}
+
 /** What is. Written by the operator only. */
 export interface MtlsAuthorityStatus {
   /** The metadata.generation that this status answers. */
   readonly observedGeneration?: number;
-  /** Ready is True when the root is fit to sign and the authority does so. */
+  /**
+   * Ready is True when the root is fit to sign and the authority does so. Rotating is there while the root is rotated,
+   * and says what is waited for. TrustPublished is there when spec.trustBundle is.
+   */
   readonly conditions?: readonly Condition[];
   /** The root that signs now. */
   readonly activeRoot?: Root;
@@ -117,6 +236,10 @@ export interface MtlsAuthorityStatus {
   readonly trustBundle?: string;
   /** How many MtlsCertificates use the authority. */
   readonly certificates?: number;
+  /** The value of the annotation mtls-operator.io/rotate-root that was acted on last. */
+  readonly lastHandledRotateRoot?: string;
+  /** The rotation of the root that is under way; absent when there is none. */
+  readonly rotation?: RotationStatus;
 }
 
 /** One aspect of the state of the resource. */
@@ -144,6 +267,31 @@ export interface Root {
   readonly notBefore: string;
   /** When the root expires. */
   readonly notAfter: string;
+}
+
+/** The rotation of the root that is under way; absent when there is none. */
+export interface RotationStatus {
+  /** Names the rotation. The value of the annotations approve-rotation and abort-rotation that approves or aborts it. */
+  readonly id: string;
+  /**
+   * Distributing: bundles get the new root, the old one signs. Switching: certificates are re-issued by the new root.
+   * Draining: all are, and pods get them. Retiring: bundles lose the old root.
+   */
+  readonly phase: 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
+  /** When the rotation began. */
+  readonly startedAt: string;
+  /** The fingerprint of the root that is replaced. */
+  readonly oldRoot?: string;
+  /** The fingerprint of the root that replaces it. */
+  readonly newRoot?: string;
+  /** True while an aborted rotation goes back to the root that it was to replace. */
+  readonly aborting?: boolean;
+  /** The value of the annotation approve-rotation that was acted on last. */
+  readonly approved?: string;
+  /** How many of those that the phase waits for are done, as "237 of 240". */
+  readonly progress?: string;
+  /** What the phase waits for, in words. Of many alike, a handful and how many more there are. */
+  readonly blockers?: readonly string[];
 }
 
 /** What is asked for. A change re-issues the certificates that it concerns. */

@@ -1,8 +1,17 @@
-import { type KubeClient, keyOf, type Log, Reflector, Store, secrets as secretResource } from '../kube/index.ts';
+import {
+  type KubeClient,
+  keyOf,
+  type Log,
+  namespaces as namespaceResource,
+  Reflector,
+  Store,
+  secrets as secretResource,
+} from '../kube/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type CertificateRecord,
+  type NamespaceRecord,
   rolesOf,
   type SecretRecord,
   secretNameOf,
@@ -12,6 +21,7 @@ import {
   authorities as authorityResource,
   certificateRecord,
   certificates as certificateResource,
+  namespaceRecord,
 } from './resources.ts';
 import { leafSecretSelector, secretRecord } from './secret-record.ts';
 
@@ -45,6 +55,7 @@ export class Caches {
     indexes: { owner: ({ owner }) => (owner === undefined ? [] : [owner]) },
   });
   readonly rootSecrets = new Store<RootSecretMark>();
+  readonly namespaces = new Store<NamespaceRecord>();
 
   /**
    * Fills all caches and keeps them until the signal aborts. Roots come first: a leaf is judged when its Secret is read,
@@ -73,6 +84,13 @@ export class Caches {
         metadataOnly: true,
         transform: ({ metadata }) => ({ namespace, name: metadata.name, resourceVersion: metadata.resourceVersion }),
         store: this.rootSecrets,
+      }),
+      new Reflector({
+        ...common('namespaces'),
+        resource: namespaceResource,
+        metadataOnly: true,
+        transform: namespaceRecord,
+        store: this.namespaces,
       }),
     ];
     const running = first.map((reflector) => reflector.run(signal));

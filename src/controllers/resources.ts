@@ -1,7 +1,7 @@
 import { annotations, group, version } from '../api/names.ts';
 import type { MtlsAuthority, MtlsCertificate } from '../api/types.ts';
-import { defineResource, type KubeObject, type ObjectMeta } from '../kube/index.ts';
-import type { AuthorityRecord, CertificateRecord } from '../plan/index.ts';
+import { defineResource, type KubeObject, type Namespace, type ObjectMeta, type Served } from '../kube/index.ts';
+import type { AuthorityRecord, CertificateRecord, NamespaceRecord } from '../plan/index.ts';
 
 type Of<Kind> = Kind & KubeObject & { readonly metadata: ObjectMeta };
 
@@ -24,9 +24,15 @@ export const authorities = defineResource<Of<MtlsAuthority>>({
 /** Tokens are short by nature. One that is not would be copied onto every Secret and into status, and is passed over. */
 const longestToken = 1024;
 
+/** The token that an annotation asks with; undefined when there is no request. */
+function tokenIn({ annotations: all }: ObjectMeta, annotation: string): string | undefined {
+  const token = all?.[annotation] ?? '';
+  return token === '' || token.length > longestToken ? undefined : token;
+}
+
 /** What the cache keeps of an MtlsCertificate. */
 export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate>): CertificateRecord {
-  const token = metadata.annotations?.[annotations.rotate] ?? '';
+  const rotateToken = tokenIn(metadata, annotations.rotate);
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
@@ -35,7 +41,7 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
     generation: metadata.generation ?? 0,
     creationTimestamp: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
-    ...(token === '' || token.length > longestToken ? {} : { rotateToken: token }),
+    ...(rotateToken === undefined ? {} : { rotateToken }),
     spec,
     status: status ?? {},
   };
@@ -43,6 +49,11 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
 
 /** What the cache keeps of an MtlsAuthority. */
 export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): AuthorityRecord {
+  const [rotateRootToken, approveToken, abortToken] = [
+    tokenIn(metadata, annotations.rotateRoot),
+    tokenIn(metadata, annotations.approveRotation),
+    tokenIn(metadata, annotations.abortRotation),
+  ];
   return {
     namespace: '',
     name: metadata.name,
@@ -50,7 +61,18 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
     resourceVersion: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 0,
     deleting: metadata.deletionTimestamp !== undefined,
+    ...(rotateRootToken === undefined ? {} : { rotateRootToken }),
+    ...(approveToken === undefined ? {} : { approveToken }),
+    ...(abortToken === undefined ? {} : { abortToken }),
     spec,
     status: status ?? {},
   };
 }
+
+/** What the cache keeps of a Namespace, of which its metadata is read alone. */
+export const namespaceRecord = ({ metadata }: Served<Namespace>): NamespaceRecord => ({
+  name: metadata.name,
+  resourceVersion: metadata.resourceVersion,
+  labels: metadata.labels ?? {},
+  terminating: metadata.deletionTimestamp !== undefined,
+});

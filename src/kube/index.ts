@@ -33,6 +33,10 @@ export { Reflector, type ReflectorOptions } from './reflector.ts';
 export type { RequestRecord, Verb } from './request.ts';
 export {
   apiVersionOf,
+  type ClusterTrustBundle,
+  type ConfigMap,
+  clusterTrustBundles,
+  configMaps,
   defineResource,
   type Event,
   events,

@@ -54,6 +54,17 @@ export interface Namespace extends KubeObject {
   readonly status?: { readonly phase?: string | undefined } | undefined;
 }
 
+/** core/v1 ConfigMap. */
+export interface ConfigMap extends KubeObject {
+  readonly immutable?: boolean | undefined;
+  readonly data?: Readonly<Record<string, string>> | undefined;
+}
+
+/** certificates.k8s.io/v1 ClusterTrustBundle (KEP-3257): trust anchors for every pod that mounts them. */
+export interface ClusterTrustBundle extends KubeObject {
+  readonly spec: { readonly signerName?: string | undefined; readonly trustBundle: string };
+}
+
 /** coordination.k8s.io/v1 Lease. Times are RFC 3339 with microseconds. */
 export interface Lease extends KubeObject {
   readonly spec?:
@@ -103,6 +114,22 @@ export const namespaces = defineResource<Namespace>({
   version: 'v1',
   plural: 'namespaces',
   kind: 'Namespace',
+  namespaced: false,
+});
+
+export const configMaps = defineResource<ConfigMap>({
+  group: '',
+  version: 'v1',
+  plural: 'configmaps',
+  kind: 'ConfigMap',
+  namespaced: true,
+});
+
+export const clusterTrustBundles = defineResource<ClusterTrustBundle>({
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  plural: 'clustertrustbundles',
+  kind: 'ClusterTrustBundle',
   namespaced: false,
 });
 

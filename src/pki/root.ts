@@ -8,8 +8,13 @@ import { oids } from './oid.ts';
 
 /** A root with its private key, found fit to sign. Node.js prints and serialises a KeyObject without its material. */
 export interface SigningRoot {
+  /** The certificate of the key that signs: the root itself, or an intermediate. */
   readonly certificate: Certificate;
   readonly key: KeyObject;
+  /** What a leaf carries behind itself, the issuer first; empty when the issuer is the root. */
+  readonly intermediates: readonly Certificate[];
+  /** The self-signed root that peers trust. */
+  readonly anchor: Certificate;
 }
 
 /** Why a root may not sign; each is a condition reason of its own on the MtlsAuthority. */
@@ -150,7 +155,7 @@ function inspectKey(certificate: Certificate, keyPem: string): RootInspection {
     if (!publicKeyDer(key).equals(publicKeyDer(certificate.publicKey))) {
       return { reason: 'RootKeyMismatch', message: 'tls.key of the root Secret does not belong to its tls.crt' };
     }
-    return { root: { certificate, key } };
+    return { root: { certificate, key, intermediates: [], anchor: certificate } };
   } catch (error) {
     const encrypted = error instanceof PkiError && error.code === 'EncryptedKey';
     return encrypted

@@ -22,6 +22,11 @@ export interface AuthorityRecord {
   readonly resourceVersion: string;
   readonly generation: number;
   readonly deleting: boolean;
+  /** The value of the annotation rotate-root; absent when there is no request. */
+  readonly rotateRootToken?: string;
+  /** The values of the annotations approve-rotation and abort-rotation. */
+  readonly approveToken?: string;
+  readonly abortToken?: string;
   readonly spec: MtlsAuthoritySpec;
   readonly status: MtlsAuthorityStatus;
 }

@@ -21,6 +21,7 @@ export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {
   AuthorityView,
   CertificateRecord,
+  NamespaceRecord,
   ObservedCertificate,
   ObservedRole,
   ReadyAuthority,
@@ -29,3 +30,4 @@ export type {
 } from './observed.ts';
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
 export type { IssueReason } from './secret.ts';
+export { selects } from './selector.ts';

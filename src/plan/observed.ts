@@ -16,6 +16,15 @@ export interface CertificateRecord {
   readonly status: MtlsCertificateStatus;
 }
 
+/** What is known of a Namespace. */
+export interface NamespaceRecord {
+  readonly name: string;
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** It is being deleted: nothing can be created in it any more. */
+  readonly terminating: boolean;
+}
+
 /** What is known of a Secret: enough to judge it, and no key material. */
 export interface SecretRecord {
   readonly namespace: string;

@@ -70,7 +70,8 @@ export function root({
 }: RootOptions = {}): SigningRoot {
   const signer = privateKey(key);
   const context = { now: at, serialSeed: randomBytes(20) };
-  return { certificate: issueRoot({ subject: { commonName: name }, durationMs }, signer, context), key: signer };
+  const certificate = issueRoot({ subject: { commonName: name }, durationMs }, signer, context);
+  return { certificate, key: signer, intermediates: [], anchor: certificate };
 }
 
 /** A root as the texts of its Secret. */
@@ -113,6 +114,7 @@ export const authority = (changes: Partial<AuthorityRecord> = {}): AuthorityReco
     root: { commonName: 'mTLS Root', privateKey: { algorithm: 'ECDSA' }, duration: '87600h' },
     trustDomain: 'cluster.local',
     clusterDomain: 'cluster.local',
+    rotation: { approval: 'Automatic', propagationDelay: '3m', reissuesPerSecond: 50 },
   },
   status: {},
   ...changes,

@@ -232,7 +232,7 @@ describe('a leaf', () => {
   });
 
   test('is refused by a root whose key does not verify what it signs', () => {
-    const impostor = { certificate: root().certificate, key: privateKey() };
+    const impostor = { ...root(), key: privateKey() };
     throwsCode('VerificationFailed', () => prepareLeaf(profile(), publicKey, impostor, context()).sign());
   });
 });

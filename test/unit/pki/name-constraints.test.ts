@@ -26,13 +26,13 @@ function constrainedRoot(constraints: string, section: readonly string[] = []): 
   const { crt } = opensslRoot({ keyPem, extensions });
   const [certificate] = parseCertificates(crt);
   assert.ok(certificate !== undefined);
-  return { certificate, key, pem: crt };
+  return { certificate, key, intermediates: [], anchor: certificate, pem: crt };
 }
 
 /** A root of the same name and key without constraints: its leaves are what an unconstrained issuer would have signed. */
 function unconstrained({ certificate }: SigningRoot): SigningRoot {
   const { nameConstraints: _, ...plain } = certificate;
-  return { certificate: plain, key };
+  return { certificate: plain, key, intermediates: [], anchor: plain };
 }
 
 type Asked = Partial<SubjectAltNames>;

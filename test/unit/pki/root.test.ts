@@ -169,9 +169,9 @@ describe('a root that a person brings is refused', () => {
   for (const [title, reason, make] of certificates) test(title, () => assert.equal(verdictOn(make()), reason));
 
   test('before its time and from the moment on at which it expires', () => {
-    const { certificate, key } = root();
-    const made = encodedRoot({ certificate, key });
-    const { notBefore, notAfter } = certificate;
+    const young = root();
+    const made = encodedRoot(young);
+    const { notBefore, notAfter } = young.certificate;
     assert.equal(verdictOn(made, new Date(notBefore.getTime() - 1)), 'RootNotYetValid');
     assert.equal(verdictOn(made, notBefore), 'good');
     assert.equal(verdictOn(made, new Date(notAfter.getTime() - 1)), 'good');

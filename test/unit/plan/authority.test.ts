@@ -53,6 +53,7 @@ const brought: MtlsAuthoritySpec = {
   secretName: 'mtls-root',
   trustDomain: 'cluster.local',
   clusterDomain: 'cluster.local',
+  rotation: { approval: 'Automatic', propagationDelay: '3m', reissuesPerSecond: 50 },
 };
 const spec = authority().spec;
 const isReady = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
