@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Certificate, SigningRoot } from '../pki/index.ts';
-import type { AuthorityRecord, AuthorityVerdict, AuthorityView } from '../plan/index.ts';
+import { type AuthorityRecord, type AuthorityVerdict, type AuthorityView, issuancePolicy } from '../plan/index.ts';
 import type { Signer } from './issuer.ts';
 
 /**
- * What certificates see of the authorities: the last verdict on each one's root. The only holder of signing keys, as
+ * What certificates see of the authorities: the last verdict on each one's root, and what may be asked of it. The only holder of signing keys, as
  * opaque key objects. A view and its signer are replaced together, never changed.
  */
 export class AuthorityViews {
@@ -13,21 +13,23 @@ export class AuthorityViews {
   /** Takes over a verdict. True when certificates have to be looked at again because of it. */
   set({ name, spec }: AuthorityRecord, verdict: AuthorityVerdict): boolean {
     const { trustDomain, clusterDomain } = spec;
+    const rules = { trustDomain, clusterDomain, issuance: issuancePolicy(spec.issuance) };
     const before = this.view(name);
     if (verdict.state === 'notReady') {
-      const view = { ...verdict, trustDomain, clusterDomain };
+      const view = { ...verdict, ...rules };
       this.#views.set(name, { view });
       return !isDeepStrictEqual(before, view);
     }
     const { root, bundle } = verdict;
-    const view = { state: 'ready', root: root.certificate, bundle, trustDomain, clusterDomain } as const;
+    const view = { state: 'ready', root: root.certificate, bundle, ...rules } as const;
     this.#views.set(name, { view, signer: { root, bundle } });
     return (
       before.state !== 'ready' ||
       before.bundle.digest !== bundle.digest ||
       before.root.fingerprint !== view.root.fingerprint ||
       before.trustDomain !== trustDomain ||
-      before.clusterDomain !== clusterDomain
+      before.clusterDomain !== clusterDomain ||
+      !isDeepStrictEqual(before.issuance, rules.issuance)
     );
   }
 

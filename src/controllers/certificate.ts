@@ -4,6 +4,7 @@ import {
   type Failures,
   type HeldBack,
   isOnlyDue,
+  type NamespaceRecord,
   nothingIsToBeDecided,
   type ObservedCertificate,
   type ObservedRole,
@@ -29,8 +30,9 @@ import { writeStatus } from './status-writer.ts';
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: KubeClient;
-  readonly certificates: Store<CertificateRecord, 'authority' | 'secret'>;
+  readonly certificates: Store<CertificateRecord, 'authority' | 'namespace' | 'secret'>;
   readonly secrets: Store<SecretRecord, 'owner'>;
+  readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
   readonly views: AuthorityViews;
   /** Whether an authority exists, looked at or not. */
@@ -82,7 +84,8 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, writer, views, authorityExists, claims } = this.#context;
+    const { secrets, namespaces, writer, views, authorityExists, claims } = this.#context;
+    const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
     const authority = authorityExists(authorityName) ? views.view(authorityName) : { state: 'missing' as const };
     const signer = views.signer(authorityName);
@@ -100,7 +103,8 @@ export class CertificateReconciler {
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
-    return { observed: { certificate, authority, roles, surplus }, signer };
+    const known = namespaceLabels === undefined ? {} : { namespaceLabels };
+    return { observed: { certificate, ...known, authority, roles, surplus }, signer };
   }
 
   /**

@@ -64,7 +64,7 @@ export class Operator {
 
   constructor(options: OperatorOptions) {
     const { client, namespace, identity, log, now, observer } = options;
-    const { authorities, certificates, secrets } = this.caches;
+    const { authorities, certificates, secrets, namespaces } = this.caches;
     this.#options = options;
     this.#recorder = new EventRecorder({ client, reportingController: managerName, reportingInstance: identity, log });
     this.#authority = new AuthorityReconciler({
@@ -82,6 +82,7 @@ export class Operator {
       client,
       certificates,
       secrets,
+      namespaces,
       writer: new SecretWriter({ client, secrets, roots: () => this.views.roots(), keys, now, log, observer }),
       views: this.views,
       authorityExists: (authority) => authorities.get(authority) !== undefined,

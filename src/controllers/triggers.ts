@@ -1,5 +1,5 @@
 import { keyOf, type WorkQueue } from '../kube/index.ts';
-import type { CertificateRecord } from '../plan/index.ts';
+import { type CertificateRecord, type NamespaceRecord, selects } from '../plan/index.ts';
 import { type Caches, secretKeysOf } from './caches.ts';
 
 /** The queues of the controllers. */
@@ -19,7 +19,7 @@ export class Triggers {
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
     this.#queues = queues;
-    const { authorities, rootSecrets, certificates, secrets } = caches;
+    const { authorities, rootSecrets, namespaces, certificates, secrets } = caches;
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
       queues.authority.add(name);
@@ -29,6 +29,7 @@ export class Triggers {
       const { name: secretName } = after ?? before ?? { name: '' };
       for (const { name } of authorities.by('rootSecret', secretName)) queues.authority.add(name);
     });
+    namespaces.subscribe((before, after) => this.#namespaceChanged(before, after));
     certificates.subscribe((before, after) => {
       queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
       const isSameClaim = before !== undefined && after !== undefined && claimOf(before) === claimOf(after);
@@ -56,6 +57,30 @@ export class Triggers {
     for (const record of this.#caches.certificates.by('authority', authority)) {
       this.#queues.certificate.add(keyOf(record));
     }
+  }
+
+  /** Adds the certificates whose authority makes a difference between the labels of before and after. */
+  #namespaceChanged(before: NamespaceRecord | undefined, after: NamespaceRecord | undefined): void {
+    const { name } = after ?? before ?? { name: '' };
+    const isAffected = new Map<string, boolean>();
+    for (const record of this.#caches.certificates.by('namespace', name)) {
+      const authority = record.spec.authorityRef.name;
+      const known = isAffected.get(authority) ?? this.#issuanceDiffers(authority, before, after);
+      isAffected.set(authority, known);
+      if (known) this.#queues.certificate.add(keyOf(record));
+    }
+  }
+
+  #issuanceDiffers(
+    authority: string,
+    before: NamespaceRecord | undefined,
+    after: NamespaceRecord | undefined,
+  ): boolean {
+    // What a namespace may have that was not seen yet was left open.
+    if (before === undefined || after === undefined) return true;
+    const { namespaceSelector, allow = [] } = this.#caches.authorities.get(authority)?.spec.issuance ?? {};
+    const selectors = [namespaceSelector, ...allow.map((grant) => grant.namespaceSelector)];
+    return selectors.some((selector) => selects(selector, before.labels) !== selects(selector, after.labels));
   }
 
   /** A claim came or went: others that want the same Secrets may have to move, and the authority counts its users. */

@@ -68,7 +68,7 @@ export const nothingIsToBeDecided = ({ certificate, authority }: ObservedCertifi
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export function planSecret(
-  { certificate, authority }: ObservedCertificate,
+  { certificate, namespaceLabels, authority }: ObservedCertificate,
   role: ObservedRole,
   now: Date,
   heldBack?: HeldBack,
@@ -94,8 +94,16 @@ export function planSecret(
     return blocked('AuthorityNotFound', `MtlsAuthority ${authorityName} does not exist`);
   }
   if (authority.state === 'unknown') return { step: 'keep' };
-  const request = leafRequest(certificate.spec, role.role, { namespace: certificate.namespace, ...authority });
-  if ('reason' in request) return blocked(request.reason, request.message);
+  const { namespace } = certificate;
+  const scope = { namespace, labels: namespaceLabels, ...authority, authority: authorityName };
+  const request = leafRequest(certificate.spec, role.role, scope);
+  if ('reason' in request) {
+    // Watches run at paces of their own. The namespace comes in a moment, and its labels may allow it.
+    const isUnsure = request.reason === 'Denied' && namespaceLabels === undefined;
+    return isUnsure
+      ? blocked('Pending', `namespace ${namespace} has not been seen yet; its labels say what it may have`)
+      : blocked(request.reason, request.message);
+  }
   if (authority.state === 'ready') {
     const excluded = outsideConstraints(request, authority);
     if (excluded.length > 0) {

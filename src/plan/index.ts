@@ -17,8 +17,10 @@ export {
   type SecretStep,
 } from './certificate.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
+export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {
+  AuthorityRules,
   AuthorityView,
   CertificateRecord,
   NamespaceRecord,

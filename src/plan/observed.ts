@@ -1,5 +1,6 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
+import type { IssuancePolicy } from './grant.ts';
 
 /** What is known of an MtlsCertificate: its resource without what no decision needs. */
 export interface CertificateRecord {
@@ -53,17 +54,18 @@ export type AuthorityView =
   | { readonly state: 'missing' }
   /** It exists, and its root has not been looked at yet. */
   | { readonly state: 'unknown' }
-  | ({ readonly state: 'notReady'; readonly reason: string; readonly message: string } & AuthorityDomains)
+  | ({ readonly state: 'notReady'; readonly reason: string; readonly message: string } & AuthorityRules)
   | ({ readonly state: 'ready' } & ReadyAuthority);
 
-/** What names under an authority end with. */
-export interface AuthorityDomains {
+/** What an authority says of the names it signs. */
+export interface AuthorityRules {
   readonly trustDomain: string;
   readonly clusterDomain: string;
+  readonly issuance: IssuancePolicy;
 }
 
 /** An authority that signs: its active root, and all that are trusted. */
-export interface ReadyAuthority extends AuthorityDomains {
+export interface ReadyAuthority extends AuthorityRules {
   readonly root: Certificate;
   readonly bundle: TrustBundle;
 }
@@ -80,6 +82,8 @@ export interface ObservedRole {
 /** All that a decision about an MtlsCertificate rests on. */
 export interface ObservedCertificate {
   readonly certificate: CertificateRecord;
+  /** The labels of its namespace; absent while the namespace has not been seen. */
+  readonly namespaceLabels?: Readonly<Record<string, string>>;
   readonly authority: AuthorityView;
   readonly roles: readonly ObservedRole[];
   /** Secrets that the resource controls and that no role of it wants any more. */

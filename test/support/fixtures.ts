@@ -16,8 +16,10 @@ import {
 } from '../../src/pki/index.ts';
 import {
   type AuthorityRecord,
+  type AuthorityRules,
   type AuthorityView,
   type CertificateRecord,
+  issuancePolicy,
   type ObservedCertificate,
   type ReadyAuthority,
   rolesOf,
@@ -80,6 +82,13 @@ export const encodedRoot = ({ certificate, key }: SigningRoot): { crt: string; k
   key: encodePrivateKey(key, 'PKCS8'),
 });
 
+/** What an authority says that grants nothing beside a namespace's own names. */
+export const rules: AuthorityRules = {
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+  issuance: issuancePolicy(undefined),
+};
+
 /** An authority that signs with the first root and trusts all. */
 export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): ReadyAuthority & { state: 'ready' } => ({
   state: 'ready',
@@ -88,8 +97,7 @@ export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): R
     active.certificate,
     others.map(({ certificate }) => certificate),
   ),
-  trustDomain: 'cluster.local',
-  clusterDomain: 'cluster.local',
+  ...rules,
 });
 
 /** An authority whose root may not sign. */
@@ -97,8 +105,7 @@ export const notReady = (reason: string, message: string): AuthorityView & { sta
   state: 'notReady',
   reason,
   message,
-  trustDomain: 'cluster.local',
-  clusterDomain: 'cluster.local',
+  ...rules,
 });
 
 /** An MtlsAuthority whose root the operator makes. */
@@ -223,7 +230,7 @@ export class CertificateFixture {
       const secretName = secretNameOf(this.record.name, this.record.spec, role);
       return { role, secretName, ...(secret === undefined ? {} : { secret: secretRecord(secret, roots) }) };
     });
-    return { certificate: this.record, authority: view, roles, surplus };
+    return { certificate: this.record, namespaceLabels: {}, authority: view, roles, surplus };
   }
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */
@@ -251,7 +258,7 @@ export const certificate = (): CertificateFixture =>
 
 /** What a role asks for, of a fixture that asks for what it may have. */
 export function requestOf({ spec, namespace }: CertificateRecord, role: Role): LeafRequest {
-  const scope = { namespace, trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
+  const scope = { namespace, labels: {}, authority: 'default', ...rules };
   const request = leafRequest(spec, role, scope);
   if ('reason' in request) throw new Error(request.message);
   return request;
