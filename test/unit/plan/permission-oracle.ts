@@ -17,10 +17,11 @@ export interface OracleScope {
 const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const printable = /^[!-~]+$/;
 
-/** Only matchLabels, which is all that the tests use. */
+/** Of expressions only DoesNotExist, which is all that the tests use. */
 const isSelected = (selector: LabelSelector | undefined, labels: OracleScope['labels']): boolean =>
   selector !== undefined &&
-  Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels !== undefined && labels[key] === value);
+  Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels !== undefined && labels[key] === value) &&
+  (selector.matchExpressions ?? []).every(({ key }) => labels !== undefined && !(key in labels));
 
 const patternsOf = ({ issuance, labels }: OracleScope, kind: Exclude<keyof Grant, 'namespaceSelector'>): string[] =>
   (issuance.allow ?? [])
@@ -157,7 +158,11 @@ export function mayHaveCommonName(commonName: string, role: Role, scope: OracleS
   if (name.length > 64) return false;
   const isOwnDns = mayHaveDns(name, { ...scope, issuance: {} }) && (role === 'server' || name.includes('.'));
   if (isOwnDns || (name.startsWith('spiffe://') && mayHaveUri(name, { ...scope, issuance: {} }))) return true;
-  const source = (pattern: string) => pattern.split('*').map(RegExp.escape).join('[A-Za-z0-9_-]+');
+  const source = (pattern: string) =>
+    pattern
+      .split('*')
+      .map((text) => RegExp.escape(text))
+      .join('[A-Za-z0-9_-]+');
   const patterns = patternsOf(scope, 'commonNames').filter((text) => text.trim() === text && !/\p{Cc}|^$/u.test(text));
   if (matchesOneOf(patterns, name, source)) return true;
   const ascii = patterns.filter((pattern) => printable.test(pattern));
