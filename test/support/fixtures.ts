@@ -89,6 +89,12 @@ export const rules: AuthorityRules = {
   issuance: issuancePolicy(undefined),
 };
 
+/** What an authority says that grants names under example.com to all. */
+export const grantingRules: AuthorityRules = {
+  ...rules,
+  issuance: issuancePolicy({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] }),
+};
+
 /** An authority that signs with the first root and trusts all. */
 export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): ReadyAuthority & { state: 'ready' } => ({
   state: 'ready',
@@ -139,6 +145,8 @@ interface Parts {
   readonly record: CertificateRecord;
   readonly secrets: ReadonlyMap<Role, Secret>;
   readonly signer?: SigningRoot;
+  /** Null when the namespace has not been seen. */
+  readonly namespaceLabels: Readonly<Record<string, string>> | null;
 }
 
 /**
@@ -168,6 +176,11 @@ export class CertificateFixture {
 
   inNamespace(namespace: string): CertificateFixture {
     return this.with({ namespace });
+  }
+
+  /** In a namespace with these labels, or, with null, in one that has not been seen. */
+  whereNamespaceHas(namespaceLabels: Readonly<Record<string, string>> | null): CertificateFixture {
+    return new CertificateFixture({ ...this.#parts, namespaceLabels });
   }
 
   /** With this value of the annotation rotate. */
@@ -230,7 +243,9 @@ export class CertificateFixture {
       const secretName = secretNameOf(this.record.name, this.record.spec, role);
       return { role, secretName, ...(secret === undefined ? {} : { secret: secretRecord(secret, roots) }) };
     });
-    return { certificate: this.record, namespaceLabels: {}, authority: view, roles, surplus };
+    const { namespaceLabels } = this.#parts;
+    const namespace = namespaceLabels === null ? {} : { namespaceLabels };
+    return { certificate: this.record, ...namespace, authority: view, roles, surplus };
   }
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */
@@ -254,11 +269,12 @@ export const certificate = (): CertificateFixture =>
       status: {},
     },
     secrets: new Map(),
+    namespaceLabels: {},
   });
 
-/** What a role asks for, of a fixture that asks for what it may have. */
+/** What a role asks for, of a fixture that asks for what it may have: its own names, and those under example.com. */
 export function requestOf({ spec, namespace }: CertificateRecord, role: Role): LeafRequest {
-  const scope = { namespace, labels: {}, authority: 'default', ...rules };
+  const scope = { namespace, labels: {}, authority: 'default', ...grantingRules };
   const request = leafRequest(spec, role, scope);
   if ('reason' in request) throw new Error(request.message);
   return request;

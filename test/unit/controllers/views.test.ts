@@ -4,7 +4,7 @@ import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
 import { certificateEvents } from '../../../src/controllers/certificate-events.ts';
 import { statusPatch } from '../../../src/controllers/status-writer.ts';
 import { trustBundle } from '../../../src/pki/index.ts';
-import type { AuthorityVerdict, IssueReason } from '../../../src/plan/index.ts';
+import { type AuthorityVerdict, type IssueReason, issuancePolicy } from '../../../src/plan/index.ts';
 import { authority, certificate, later, now, ready, root } from '../../support/fixtures.ts';
 
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
@@ -36,6 +36,22 @@ describe('what certificates see of an authority', () => {
     assert.deepEqual(views.active(), [['default', a]]);
   });
 
+  test('has what may be asked for, read once', () => {
+    const issuance = {
+      maxDuration: '24h',
+      allow: [{ namespaceSelector: {}, ipRanges: ['10.0.0.0/8', '2001:db8::/32'] }],
+    };
+    const views = new AuthorityViews();
+    const granting = authority({ spec: { ...authority().spec, issuance } });
+    for (const given of [verdict(a), bad]) {
+      views.set(granting, given);
+      const view = views.view('default');
+      assert.ok('issuance' in view);
+      assert.deepEqual(view.issuance, issuancePolicy(issuance));
+      assert.equal(views.set(granting, given), false, 'nothing has changed');
+    }
+  });
+
   test('has no signer while the root is bad', () => {
     const views = new AuthorityViews();
     views.set(authority(), verdict(a));
@@ -44,6 +60,7 @@ describe('what certificates see of an authority', () => {
   });
 
   const { spec } = authority();
+  const grant = { namespaceSelector: {}, dnsNames: ['*.example.com'] };
   const changes: [title: string, before: AuthorityVerdict, after: AuthorityVerdict, changed: boolean, spec?: object][] =
     [
       ['the same root', verdict(a, b), verdict(a, b), false],
@@ -56,6 +73,10 @@ describe('what certificates see of an authority', () => {
       ['another trust domain', verdict(a), verdict(a), true, { trustDomain: 'x' }],
       ['another cluster domain', verdict(a), verdict(a), true, { clusterDomain: 'x' }],
       ['another trust domain of a bad root', bad, bad, true, { trustDomain: 'x' }],
+      ['a grant', verdict(a), verdict(a), true, { issuance: { allow: [grant] } }],
+      ['a grant of nothing', verdict(a), verdict(a), false, { issuance: { allow: [] } }],
+      ['a limit of durations', verdict(a), verdict(a), true, { issuance: { maxDuration: '24h' } }],
+      ['a grant under a bad root', bad, bad, true, { issuance: { allow: [grant] } }],
     ];
   for (const [title, before, after, changed, more] of changes) {
     test(`${changed ? 'is' : 'is not'} worth another look for ${title}`, () => {
