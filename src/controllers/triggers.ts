@@ -61,9 +61,10 @@ export class Triggers {
 
   /** Adds the certificates whose authority makes a difference between the labels of before and after. */
   #namespaceChanged(before: NamespaceRecord | undefined, after: NamespaceRecord | undefined): void {
-    const { name } = after ?? before ?? { name: '' };
+    // Of a namespace that is gone the certificates are, too, and the watch will say so.
+    if (after === undefined) return;
     const isAffected = new Map<string, boolean>();
-    for (const record of this.#caches.certificates.by('namespace', name)) {
+    for (const record of this.#caches.certificates.by('namespace', after.name)) {
       const authority = record.spec.authorityRef.name;
       const known = isAffected.get(authority) ?? this.#issuanceDiffers(authority, before, after);
       isAffected.set(authority, known);
@@ -71,13 +72,9 @@ export class Triggers {
     }
   }
 
-  #issuanceDiffers(
-    authority: string,
-    before: NamespaceRecord | undefined,
-    after: NamespaceRecord | undefined,
-  ): boolean {
-    // What a namespace may have that was not seen yet was left open.
-    if (before === undefined || after === undefined) return true;
+  #issuanceDiffers(authority: string, before: NamespaceRecord | undefined, after: NamespaceRecord): boolean {
+    // What a namespace may have that had not been seen was left open.
+    if (before === undefined) return true;
     const { namespaceSelector, allow = [] } = this.#caches.authorities.get(authority)?.spec.issuance ?? {};
     const selectors = [namespaceSelector, ...allow.map((grant) => grant.namespaceSelector)];
     return selectors.some((selector) => selects(selector, before.labels) !== selects(selector, after.labels));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
@@ -57,6 +57,12 @@ describe('the API server accepts', { concurrency }, () => {
     it(condition === undefined ? sentence(name) : `${sentence(name)}, which only the operator can judge`, async () => {
       await cluster.kubectl(dryRun, { input: inNamespace(text, 'default') });
     });
+  }
+});
+
+it('the API server accepts the examples of authorities', async () => {
+  for (const file of globSync(join(import.meta.dirname, '../../deploy/examples/authority*.yaml'))) {
+    await cluster.kubectl(dryRun, { input: readFileSync(file, 'utf8') });
   }
 });
 

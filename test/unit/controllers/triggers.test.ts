@@ -70,6 +70,12 @@ describe('labels of a namespace that change', () => {
     assert.deepEqual(await certificates(), []);
   });
 
+  test('have nothing looked at when it is gone', async () => {
+    const { caches, certificates, next } = await world({ allow: [toEdge] });
+    caches.namespaces.observeDeleted({ name: 'shop' }, next().resourceVersion);
+    assert.deepEqual(await certificates(), []);
+  });
+
   test('have its certificates looked at when it was not seen before', async () => {
     const { caches, label, certificates, next } = await world({ allow: [toEdge] });
     const { record } = certificate().asking({ authorityRef: { name: 'plain' } });
