@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { keyOf, type WorkQueue } from '../kube/index.ts';
-import { type CertificateRecord, type NamespaceRecord, selects } from '../plan/index.ts';
+import { type AuthorityRecord, type CertificateRecord, type NamespaceRecord, selects } from '../plan/index.ts';
 import { type Caches, secretKeysOf } from './caches.ts';
 
 /** The queues of the controllers. */
@@ -23,7 +24,7 @@ export class Triggers {
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
       queues.authority.add(name);
-      if (before === undefined || after === undefined) this.usersOf(name);
+      if (!isDeepStrictEqual(rulesIn(before), rulesIn(after))) this.usersOf(name);
     });
     rootSecrets.subscribe((before, after) => {
       const { name: secretName } = after ?? before ?? { name: '' };
@@ -92,6 +93,13 @@ export class Triggers {
       this.#queues.certificate.add(keyOf(claimant));
     }
   }
+}
+
+/** What certificates of an authority depend on beside its root, that it exists included. */
+function rulesIn(authority: AuthorityRecord | undefined) {
+  if (authority === undefined) return undefined;
+  const { trustDomain, clusterDomain, issuance } = authority.spec;
+  return { trustDomain, clusterDomain, issuance };
 }
 
 /** What others are affected by when it changes. */

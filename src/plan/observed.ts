@@ -1,6 +1,7 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
 import type { IssuancePolicy } from './grant.ts';
+import type { Reissue } from './reissue.ts';
 
 /** What is known of an MtlsCertificate: its resource without what no decision needs. */
 export interface CertificateRecord {
@@ -42,6 +43,11 @@ export interface SecretRecord {
   /** The operator's own, and those that secretTemplate put there; the rest belongs to others. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly content: SecretContent;
+  /**
+   * Since when its bundle, and the root of its leaf, are as they are: milliseconds of this process's monotonic clock;
+   * minus infinity for what they have been from the beginning.
+   */
+  readonly changedAtMs: number;
 }
 
 /** The key pair in a Secret, or what is wrong with it; and the digest of its bundle. */
@@ -49,26 +55,49 @@ export type SecretContent = ({ readonly leaf: LeafRecord } | { readonly problem:
   readonly bundle?: string;
 };
 
-/** What certificates see of their authority. */
-export type AuthorityView =
-  | { readonly state: 'missing' }
-  /** It exists, and its root has not been looked at yet. */
-  | { readonly state: 'unknown' }
-  | ({ readonly state: 'notReady'; readonly reason: string; readonly message: string } & AuthorityRules)
-  | ({ readonly state: 'ready' } & ReadyAuthority);
+/** How an authority stands with its root. */
+export type RootView = UnknownRoot | BadRoot | ({ readonly state: 'ready' } & ReadyRoot);
 
-/** What an authority says of the names it signs. */
+/** It has not been looked at yet. */
+interface UnknownRoot {
+  readonly state: 'unknown';
+}
+
+/** It may not sign. */
+interface BadRoot {
+  readonly state: 'notReady';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** A root that signs, and all that are trusted. */
+export interface ReadyRoot {
+  readonly root: Certificate;
+  readonly bundle: TrustBundle;
+  /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
+  readonly tolerated: readonly string[];
+  /** How the certificates of other roots are brought to the one that signs. */
+  readonly reissue?: Reissue;
+  /** Why nothing is issued now, although bundles are kept. */
+  readonly waits?: { readonly reason: string; readonly message: string };
+}
+
+/** What an authority says of the names it signs, whatever its root is like. */
 export interface AuthorityRules {
   readonly trustDomain: string;
   readonly clusterDomain: string;
   readonly issuance: IssuancePolicy;
 }
 
-/** An authority that signs: its active root, and all that are trusted. */
-export interface ReadyAuthority extends AuthorityRules {
-  readonly root: Certificate;
-  readonly bundle: TrustBundle;
-}
+/** What certificates see of their authority. */
+export type AuthorityView =
+  | { readonly state: 'missing' }
+  | UnknownRoot
+  | (BadRoot & AuthorityRules)
+  | ({ readonly state: 'ready' } & ReadyAuthority);
+
+/** An authority that signs. */
+export interface ReadyAuthority extends ReadyRoot, AuthorityRules {}
 
 /** One role of a resource: its Secret as it is, and who else lays claim to the Secret's name. */
 export interface ObservedRole {

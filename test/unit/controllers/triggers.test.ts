@@ -43,6 +43,30 @@ async function world(issuance: Issuance) {
   return { caches, label, certificates, next };
 }
 
+describe('an authority that changes', () => {
+  const grant = { namespaceSelector: {}, dnsNames: ['*.example.com'] };
+  const users = ['other/granting', 'shop/granting'];
+  const rows: [title: string, spec: object, affected: string[]][] = [
+    ['grants something', { issuance: { allow: [grant] } }, users],
+    ['limits durations', { issuance: { maxDuration: '24h' } }, users],
+    ['has another trust domain', { trustDomain: 'x' }, users],
+    ['has another cluster domain', { clusterDomain: 'x' }, users],
+    ['says nothing else', {}, []],
+    ['is only rotated otherwise', { rotation: { ...authority().spec.rotation, approval: 'Manual' } }, []],
+  ];
+  for (const [title, changes, affected] of rows) {
+    test(`has ${affected.length === 0 ? 'nothing' : 'its own certificates'} looked at at once when it ${title}`, async () => {
+      const { caches, certificates, next } = await world({});
+      const { spec } = authority();
+      caches.authorities.observe({
+        ...authority({ name: 'granting', spec: { ...spec, issuance: {}, ...changes } }),
+        ...next(),
+      });
+      assert.deepEqual(await certificates(), affected);
+    });
+  }
+});
+
 describe('labels of a namespace that change', () => {
   const toEdge = { namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] };
   const notCore: LabelSelector = { matchExpressions: [{ key: 'team', operator: 'NotIn', values: ['core'] }] };
