@@ -25,6 +25,7 @@ import {
   planAuthority,
   planAuthorityStatus,
   type RootSecret,
+  type WantedCondition,
 } from '../plan/index.ts';
 import type { AuthorityViews } from './authority-views.ts';
 import type { Recorder } from './certificate-events.ts';
@@ -41,8 +42,10 @@ export interface AuthorityContext {
   readonly views: AuthorityViews;
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;
-  /** Called when certificates of an authority have to be looked at again. */
+  /** Called when certificates of an authority, and its published bundles, have to be looked at again. */
   readonly onChange: (authority: string) => void;
+  /** What there is to say of its published bundles. */
+  readonly trustConditions: (authority: AuthorityRecord) => readonly WantedCondition[];
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -141,9 +144,10 @@ export class AuthorityReconciler {
     verdict: Parameters<typeof planAuthorityStatus>[1],
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
-    const { client, authorities, recorder, now } = this.#context;
+    const { client, authorities, trustConditions, recorder, now } = this.#context;
     const { authority } = observed;
-    const { status, revisitAt } = planAuthorityStatus(observed, verdict, now());
+    const { status: planned, revisitAt } = planAuthorityStatus(observed, verdict, now());
+    const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
     const writer = {
       client,
       resource: authorityResource,

@@ -1,8 +1,11 @@
 import {
+  clusterTrustBundles as clusterTrustBundleResource,
+  configMaps as configMapResource,
   type KubeClient,
   keyOf,
   type Log,
   namespaces as namespaceResource,
+  OptionalReflector,
   Reflector,
   Store,
   secrets as secretResource,
@@ -15,6 +18,7 @@ import {
   rolesOf,
   type SecretRecord,
   secretNameOf,
+  type TrustRecord,
 } from '../plan/index.ts';
 import {
   authorityRecord,
@@ -24,6 +28,8 @@ import {
   namespaceRecord,
 } from './resources.ts';
 import { leafSecretSelector, secretRecord } from './secret-record.ts';
+import { inClusterTrustBundle, inConfigMap, trustSelector } from './trust-objects.ts';
+import { placeOf, type TrustStore } from './trust-writer.ts';
 
 /** A root Secret exists at a revision; what it holds is read when it is needed, and not kept. */
 export interface RootSecretMark {
@@ -41,6 +47,8 @@ export interface CacheSources {
   readonly roots: () => readonly Certificate[];
   readonly log: Log;
   readonly onError: (resource: string, code: string) => void;
+  /** Called when the API server has come to serve ClusterTrustBundles, or has ceased to. */
+  readonly onClusterTrustBundlesServed: () => void;
 }
 
 /** What every replica knows of the cluster, as records without key material. */
@@ -56,6 +64,14 @@ export class Caches {
   });
   readonly rootSecrets = new Store<RootSecretMark>();
   readonly namespaces = new Store<NamespaceRecord>();
+  readonly configMaps = trustStore();
+  readonly clusterTrustBundles = trustStore();
+  #clusterTrustBundleReflector: { readonly isServed: boolean | undefined } | undefined;
+
+  /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
+  get servesClusterTrustBundles(): boolean | undefined {
+    return this.#clusterTrustBundleReflector?.isServed;
+  }
 
   /**
    * Fills all caches and keeps them until the signal aborts. Roots come first: a leaf is judged when its Secret is read,
@@ -64,7 +80,7 @@ export class Caches {
    * @param afterAll called when everything is there
    */
   async keep(
-    { client, namespace, roots, log, onError }: CacheSources,
+    { client, namespace, roots, log, onError, onClusterTrustBundlesServed }: CacheSources,
     signal: AbortSignal,
     afterRoots: () => Promise<void>,
     afterAll: () => void,
@@ -95,7 +111,24 @@ export class Caches {
     ];
     const running = first.map((reflector) => reflector.run(signal));
     if (await allSynced(first)) await afterRoots();
+    const clusterTrustBundles = new OptionalReflector({
+      ...common('clustertrustbundles'),
+      resource: clusterTrustBundleResource,
+      labelSelector: trustSelector,
+      transform: inClusterTrustBundle.toRecord,
+      store: this.clusterTrustBundles,
+      onServed: onClusterTrustBundlesServed,
+    });
+    this.#clusterTrustBundleReflector = clusterTrustBundles;
     const second = [
+      clusterTrustBundles,
+      new Reflector({
+        ...common('configmaps'),
+        resource: configMapResource,
+        labelSelector: trustSelector,
+        transform: inConfigMap.toRecord,
+        store: this.configMaps,
+      }),
       new Reflector({
         ...common('mtlscertificates'),
         resource: certificateResource,
@@ -115,6 +148,11 @@ export class Caches {
     await Promise.all(running);
   }
 }
+
+const trustStore = (): TrustStore =>
+  new Store<TrustRecord, 'place'>({
+    indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [placeOf(owner, namespace)]) },
+  });
 
 /** False when a reflector was stopped before it had listed. */
 const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>

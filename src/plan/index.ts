@@ -31,3 +31,23 @@ export type {
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
 export type { IssueReason } from './secret.ts';
 export { selects } from './selector.ts';
+export {
+  authorityLabel,
+  clusterTrustBundleOf,
+  configMapIn,
+  type ObservedTrust,
+  planTrust,
+  signerNameOf,
+  type TrustRecord,
+  type TrustStep,
+  type TrustWrite,
+} from './trust.ts';
+export { trustCondition } from './trust-condition.ts';
+export {
+  type Publication,
+  publicationsOf,
+  type TrustOutcome,
+  type TrustPlace,
+  type TrustWorld,
+  trustPlaces,
+} from './trust-places.ts';
