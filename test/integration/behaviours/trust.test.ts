@@ -34,14 +34,14 @@ interface Publisher {
   readonly name: string;
   readonly label: Readonly<Record<string, string>>;
   /** A new namespace, which the authority selects. */
-  namespace(): Promise<string>;
+  readonly namespace: () => Promise<string>;
   /** What is published now: the PEM of status.trustBundle. */
-  bundle(): Promise<string>;
+  readonly bundle: () => Promise<string>;
   /** Waits until the ConfigMap in a namespace holds what is published now. */
-  configMap(namespace: string, name?: string): Promise<ConfigMap>;
+  readonly configMap: (namespace: string, name?: string) => Promise<ConfigMap>;
   /** Waits until the condition TrustPublished has this status and reason, for the present spec. */
-  says(status: string, reason: string, message?: RegExp): Promise<Condition>;
-  change(trustBundle: object | null): Promise<Authority>;
+  readonly says: (status: string, reason: string, message?: RegExp) => Promise<Condition>;
+  readonly change: (trustBundle: object | null) => Promise<Authority>;
 }
 
 async function publisher(trustBundle: object = {}, root?: Readonly<Record<string, string>>): Promise<Publisher> {
@@ -298,7 +298,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     await configMap(kept);
     await world.api.patch(paths.configMaps(ending, 'holder'), { metadata: { finalizers: null } });
     await isGone(paths.namespaces(ending));
-    const failed = world.logs().filter(({ controller, key }) => controller === 'trust' && `${key}`.endsWith(ending));
+    const failed = world.logs().filter(({ controller, key }) => controller === 'trust' && String(key).endsWith(ending));
     assert.deepEqual(failed, []);
   });
 
