@@ -18,7 +18,6 @@ import {
   rolesOf,
   type SecretRecord,
   secretNameOf,
-  type TrustRecord,
 } from '../plan/index.ts';
 import {
   authorityRecord,
@@ -27,9 +26,9 @@ import {
   certificates as certificateResource,
   namespaceRecord,
 } from './resources.ts';
-import { leafSecretSelector, secretRecord } from './secret-record.ts';
+import { dated, leafSecretSelector, secretRecord } from './secret-record.ts';
+import { TrustCache } from './trust-cache.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from './trust-objects.ts';
-import { placeOf, type TrustStore } from './trust-writer.ts';
 
 /** A root Secret exists at a revision; what it holds is read when it is needed, and not kept. */
 export interface RootSecretMark {
@@ -64,13 +63,30 @@ export class Caches {
   });
   readonly rootSecrets = new Store<RootSecretMark>();
   readonly namespaces = new Store<NamespaceRecord>();
-  readonly configMaps = trustStore();
-  readonly clusterTrustBundles = trustStore();
+  readonly configMaps: TrustCache;
+  readonly clusterTrustBundles: TrustCache;
   #clusterTrustBundleReflector: { readonly isServed: boolean | undefined } | undefined;
 
   /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
   get servesClusterTrustBundles(): boolean | undefined {
     return this.#clusterTrustBundleReflector?.isServed;
+  }
+
+  /** Milliseconds of a clock that only goes forward, see Evidence. */
+  readonly monotonicMs: () => number;
+
+  constructor(monotonicMs: () => number = () => performance.now()) {
+    this.monotonicMs = monotonicMs;
+    this.configMaps = new TrustCache(monotonicMs);
+    this.clusterTrustBundles = new TrustCache(monotonicMs);
+    this.namespaces.subscribe((before, after) => {
+      if (before !== undefined && after === undefined) this.configMaps.forget(before.name);
+    });
+  }
+
+  /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
+  dated(record: SecretRecord): SecretRecord {
+    return dated(record, this.secrets.get(keyOf(record)), this.monotonicMs());
   }
 
   /**
@@ -115,8 +131,8 @@ export class Caches {
       ...common('clustertrustbundles'),
       resource: clusterTrustBundleResource,
       labelSelector: trustSelector,
-      transform: inClusterTrustBundle.toRecord,
-      store: this.clusterTrustBundles,
+      transform: (object) => this.clusterTrustBundles.dated(inClusterTrustBundle.toRecord(object)),
+      store: this.clusterTrustBundles.store,
       onServed: onClusterTrustBundlesServed,
     });
     this.#clusterTrustBundleReflector = clusterTrustBundles;
@@ -126,8 +142,8 @@ export class Caches {
         ...common('configmaps'),
         resource: configMapResource,
         labelSelector: trustSelector,
-        transform: inConfigMap.toRecord,
-        store: this.configMaps,
+        transform: (object) => this.configMaps.dated(inConfigMap.toRecord(object)),
+        store: this.configMaps.store,
       }),
       new Reflector({
         ...common('mtlscertificates'),
@@ -139,20 +155,18 @@ export class Caches {
         ...common('secrets'),
         resource: secretResource,
         labelSelector: leafSecretSelector,
-        transform: (secret) => secretRecord(secret, roots()),
+        transform: (secret) => this.dated(secretRecord(secret, roots())),
         store: this.secrets,
       }),
     ];
     running.push(...second.map((reflector) => reflector.run(signal)));
-    if (await allSynced(second)) afterAll();
+    if (await allSynced(second)) {
+      this.configMaps.beginWith(this.namespaces.keys());
+      afterAll();
+    }
     await Promise.all(running);
   }
 }
-
-const trustStore = (): TrustStore =>
-  new Store<TrustRecord, 'place'>({
-    indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [placeOf(owner, namespace)]) },
-  });
 
 /** False when a reflector was stopped before it had listed. */
 const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>

@@ -16,6 +16,7 @@ import { AuthorityViews } from './authority-views.ts';
 import { Caches } from './caches.ts';
 import { CertificateReconciler } from './certificate.ts';
 import { Claims } from './claims.ts';
+import { EvidenceGatherer } from './evidence.ts';
 import { KeyMaker } from './key-maker.ts';
 import { Publications } from './publications.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
@@ -71,25 +72,33 @@ export class Operator {
 
   constructor(options: OperatorOptions) {
     const { client, namespace, identity, log, now, observer } = options;
-    const { authorities, certificates, secrets, namespaces, configMaps, clusterTrustBundles } = this.caches;
+    const { authorities, certificates, secrets, namespaces } = this.caches;
     this.#options = options;
     this.#recorder = new EventRecorder({ client, reportingController: managerName, reportingInstance: identity, log });
     this.#trust = new TrustReconciler({
       authorities,
       namespaces,
       views: this.views,
-      configMaps: new TrustWriter(client, inConfigMap, configMaps, log),
-      clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, clusterTrustBundles, log),
+      configMaps: new TrustWriter(client, inConfigMap, this.caches.configMaps, log),
+      clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, this.caches.clusterTrustBundles, log),
       servesClusterTrustBundles: () => this.caches.servesClusterTrustBundles,
       onOutcome: (authority) => this.#triggers.trustChanged(authority),
       now,
     });
-    const publications = new Publications(this.caches, client, this.views, this.#trust);
+    const publications = new Publications(client, this.caches, this.views, this.#trust);
+    const roots = () => this.views.roots();
     this.#authority = new AuthorityReconciler({
       client,
       namespace,
       authorities,
       views: this.views,
+      evidence: new EvidenceGatherer({
+        client,
+        caches: this.caches,
+        roots,
+        publications: (authority) => publications.of(authority),
+        renewPublications: (_, signal) => publications.renew(signal),
+      }),
       certificateCount: (authority) => certificates.by('authority', authority).length,
       onChange: (authority) => {
         this.#triggers.usersOf(authority);
@@ -104,7 +113,7 @@ export class Operator {
       client,
       certificates,
       secrets,
-      writer: new SecretWriter({ client, secrets, roots: () => this.views.roots(), keys, now, log, observer }),
+      writer: new SecretWriter({ client, caches: this.caches, roots, keys, now, log, observer }),
       views: this.views,
       authorityExists: (authority) => authorities.get(authority) !== undefined,
       claims: new Claims(this.caches, namespace),
@@ -161,6 +170,7 @@ export class Operator {
     // A root may have been replaced while this replica stood by: nothing is judged or signed by what it knew then.
     this.views.clear();
     this.#trust.clear();
+    this.#authority.beginToLead();
     await this.#lookAtRoots(leadership);
     this.#triggers.all();
     await Promise.all([

@@ -60,7 +60,7 @@ export class Triggers {
         if (spec.trustBundle?.configMap !== undefined) queues.trust.add(trustKey(name, namespace));
       }
     });
-    configMaps.subscribe((before, after) => {
+    configMaps.store.subscribe((before, after) => {
       for (const record of [before, after]) {
         if (record === undefined) continue;
         this.#publisherOf(record);
@@ -70,7 +70,7 @@ export class Triggers {
         }
       }
     });
-    clusterTrustBundles.subscribe((before, after) => {
+    clusterTrustBundles.store.subscribe((before, after) => {
       for (const record of [before, after]) if (record !== undefined) this.#publisherOf(record);
     });
   }
@@ -92,7 +92,7 @@ export class Triggers {
     if (authority.spec.trustBundle?.configMap !== undefined) {
       for (const namespace of namespaces.keys()) trust.add(trustKey(name, namespace));
     } else {
-      for (const { owner, namespace } of configMaps.values()) {
+      for (const { owner, namespace } of configMaps.store.values()) {
         if (owner === authority.uid) trust.add(trustKey(name, namespace));
       }
     }

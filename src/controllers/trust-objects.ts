@@ -22,6 +22,7 @@ export interface TrustKind<T extends KubeObject> {
   readonly create: (metadata: ObjectMeta, authority: string, pem: string) => T;
   /** What puts another bundle into an object, and leaves alone whatever else is in it. */
   readonly change: (metadata: MergePatch<ObjectMeta>, pem: string) => MergePatch<T>;
+  /** What is remembered of an object; since when it is as it is, the cache has to say. */
   readonly toRecord: (object: T) => TrustRecord;
 }
 
@@ -64,6 +65,7 @@ function trustRecord({ metadata }: KubeObject, pem: string | undefined, immutabl
     ...(pem === undefined ? {} : { bundle: sha256Hex(pem) }),
     immutable,
     deleting: metadata.deletionTimestamp !== undefined,
+    changedAtMs: Number.NEGATIVE_INFINITY,
   };
 }
 

@@ -1,21 +1,8 @@
-import {
-  isKubeError,
-  type KubeClient,
-  KubeError,
-  type KubeObject,
-  keyOf,
-  type Log,
-  type Store,
-} from '../kube/index.ts';
+import { isKubeError, type KubeClient, KubeError, type KubeObject, keyOf, type Log } from '../kube/index.ts';
 import type { TrustBundle } from '../pki/index.ts';
 import { type AuthorityRecord, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
+import { placeOf, type TrustCache } from './trust-cache.ts';
 import { authorityReference, type TrustKind, trustLabels } from './trust-objects.ts';
-
-/** Records of published bundles, found by the authority and the namespace as {@link placeOf} has them. */
-export type TrustStore = Store<TrustRecord, 'place'>;
-
-/** Where an authority, by UID, publishes: a namespace, or the cluster for the empty name. */
-export const placeOf = (owner: string, namespace: string): string => `${owner}/${namespace}`;
 
 /** What is to be published in one place. */
 export interface TrustRequest {
@@ -45,13 +32,13 @@ const rounds = 5;
 export class TrustWriter<T extends KubeObject> {
   readonly #client: KubeClient;
   readonly #kind: TrustKind<T>;
-  readonly #store: TrustStore;
+  readonly #cache: TrustCache;
   readonly #log: Log;
 
-  constructor(client: KubeClient, kind: TrustKind<T>, store: TrustStore, log: Log) {
+  constructor(client: KubeClient, kind: TrustKind<T>, cache: TrustCache, log: Log) {
     this.#client = client;
     this.#kind = kind;
-    this.#store = store;
+    this.#cache = cache;
     this.#log = log;
   }
 
@@ -85,10 +72,10 @@ export class TrustWriter<T extends KubeObject> {
   /** What is in a place, by name. */
   async #observe(request: TrustRequest, signal: AbortSignal): Promise<Map<string, TrustRecord>> {
     const { authority, namespace, wanted, askLive } = request;
-    const own = this.#store.by('place', placeOf(authority.uid, namespace));
+    const own = this.#cache.store.by('place', placeOf(authority.uid, namespace));
     const found = new Map(own.map((record) => [record.name, record]));
     if (wanted === undefined || found.has(wanted)) return found;
-    const cached = this.#store.get(keyOf({ namespace, name: wanted }));
+    const cached = this.#cache.store.get(keyOf({ namespace, name: wanted }));
     const named = cached ?? (askLive ? await this.#read(namespace, wanted, signal) : undefined);
     return named === undefined ? found : found.set(wanted, named);
   }
@@ -170,8 +157,8 @@ export class TrustWriter<T extends KubeObject> {
   }
 
   #remember(written: T): TrustRecord {
-    const record = this.#kind.toRecord(written);
-    this.#store.remember(record);
+    const record = this.#cache.dated(this.#kind.toRecord(written));
+    this.#cache.store.remember(record);
     return record;
   }
 }

@@ -10,6 +10,8 @@ import { renewalSeed } from './secret.ts';
 export interface RoleOutcome {
   /** With the Secret as it is now. */
   readonly role: ObservedRole;
+  /** When it is due for a reason that the certificate itself does not show. */
+  readonly until?: Date;
   readonly problem?: {
     readonly reason: CertificateReason;
     readonly message: string;
@@ -20,7 +22,7 @@ export interface RoleOutcome {
 
 /** A condition before it is merged with what is there: the time of the transition is the merge's business. */
 export interface WantedCondition {
-  readonly type: 'Ready' | 'Issuing' | 'TrustPublished';
+  readonly type: 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished';
   readonly status: 'True' | 'False';
   readonly reason: string;
   readonly message: string;
@@ -78,10 +80,12 @@ export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 
 type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 
 function secretStatus(certificate: CertificateRecord, { role, secretName, secret }: ObservedRole): SecretStatus[] {
-  if (secret?.owner !== certificate.uid || !('leaf' in secret.content)) return [];
+  const known = certificate.status.secrets?.find((entry) => entry.role === role);
+  // A Secret that was lost is remembered until it is back: pods go on with what they have loaded from it.
+  if (secret === undefined) return known?.secretName === secretName ? [known] : [];
+  if (secret.owner !== certificate.uid || !('leaf' in secret.content)) return [];
   const { leaf } = secret.content;
   // While the root is bad nobody can be asked who signed a leaf that was read since; status remembers it of this one.
-  const known = certificate.status.secrets?.find((entry) => entry.role === role);
   const root = leaf.root ?? (known?.fingerprint === leaf.fingerprint ? known.authorityFingerprint : undefined);
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
   if (root === undefined) return [];
@@ -168,6 +172,7 @@ function revisit(
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
+    ...outcomes.flatMap(({ until }) => until ?? []),
     ...(failures === undefined ? [] : [failures.nextRetryTime]),
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
   ].filter((moment) => moment > now);

@@ -1,4 +1,5 @@
 import type { AuthorityRecord } from './authority.ts';
+import type { Publication } from './evidence.ts';
 import type { NamespaceRecord } from './observed.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust.ts';
 
@@ -27,6 +28,8 @@ export interface TrustPlace {
   readonly name: string;
   /** Digest of the bundle in it; absent when there is none, or when it is not the authority's. */
   readonly bundle?: string;
+  /** Since when it is as it is, in milliseconds of the clock of Evidence; without end while there is none. */
+  readonly changedAtMs: number;
   /** Somebody else has the name. */
   readonly isForeign: boolean;
   /** It has a name that spec no longer wants, and stays until the bundle is there under the new one. */
@@ -67,6 +70,7 @@ function placesIn(
     namespace,
     name,
     ...(record?.bundle === undefined ? {} : { bundle: record.bundle }),
+    changedAtMs: record?.changedAtMs ?? Number.POSITIVE_INFINITY,
     isForeign: isForeign && name === wanted,
     isSurplus: name !== wanted,
     ...(outcome === undefined ? {} : { outcome }),
@@ -75,19 +79,12 @@ function placesIn(
   return [place(wanted, named), ...surplus.map((record) => place(record.name, record))];
 }
 
-/** An object from which consumers take the bundle of an authority, and which bundle that is. */
-export interface Publication {
-  /** In words, such as `ConfigMap shop/mtls-trust`. */
-  readonly what: string;
-  /** SHA-256 of the PEM that is there now, lower-case hex; absent when it is not there yet. */
-  readonly bundle?: string;
-}
-
 /** The places that the operator publishes in: what somebody else has is not its to change, nor to wait for. */
 export const publicationsOf = (places: readonly TrustPlace[]): Publication[] =>
   places
     .filter(({ isForeign }) => !isForeign)
-    .map(({ kind, namespace, name, bundle }) => ({
+    .map(({ kind, namespace, name, bundle, changedAtMs }) => ({
       what: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
       ...(bundle === undefined ? {} : { bundle }),
+      changedAtMs,
     }));

@@ -22,6 +22,8 @@ export interface TrustRecord {
   /** Its data cannot be written any more, and kubelet has ceased to look for changes. */
   readonly immutable: boolean;
   readonly deleting: boolean;
+  /** Since when `bundle` is as it is, in milliseconds of the clock of Evidence. */
+  readonly changedAtMs: number;
 }
 
 /** All that a decision about one place rests on: a namespace for ConfigMaps, the cluster for the ClusterTrustBundle. */

@@ -55,8 +55,8 @@ async function scene(
   const told: string[] = [];
   caches.authorities.observe(publisher);
   caches.namespaces.observe({ name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
-  if (cached !== undefined) caches.configMaps.observe(inConfigMap.toRecord(cached));
-  views.set(publisher, { state: 'ready', root: signer, bundle });
+  if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
+  views.set(publisher, { state: 'ready', root: signer, bundle, tolerated: [] });
   const { authorities, namespaces } = caches;
   const trust = new TrustReconciler({
     authorities,

@@ -47,6 +47,7 @@ const record = (namespace: string, name: string, state: string): TrustRecord => 
   bundle: state === 'old' ? 'old' : digest,
   immutable: false,
   deleting: false,
+  changedAtMs: 7,
 });
 
 function worldOf({
@@ -219,10 +220,10 @@ describe('publications', () => {
     assert.deepEqual(
       publicationsIn(inBoth, { namespaces: { shop: 'own', web: 'old', new: 'absent' }, cluster: 'own' }),
       [
-        { what: 'ConfigMap shop/trust', bundle: digest },
-        { what: 'ConfigMap web/trust', bundle: 'old' },
-        { what: 'ConfigMap new/trust' },
-        { what: `ClusterTrustBundle ${bundleName}`, bundle: digest },
+        { what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
+        { what: 'ConfigMap web/trust', bundle: 'old', changedAtMs: 7 },
+        { what: 'ConfigMap new/trust', changedAtMs: Infinity },
+        { what: `ClusterTrustBundle ${bundleName}`, bundle: digest, changedAtMs: 7 },
       ],
     );
   });
@@ -238,13 +239,15 @@ describe('publications', () => {
 
   test('are what the authority has taken since somebody else had it', () => {
     assert.deepEqual(publicationsIn(inConfigMaps, { namespaces: { shop: 'own' }, outcomes: { shop: foreign } }), [
-      { what: 'ConfigMap shop/trust', bundle: digest },
+      { what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
     ]);
   });
 
   test('are what stays under an old name, since it is mounted', () => {
     const scene = { namespaces: { shop: 'theirs' }, more: [record('shop', 'former', 'old')] } as const;
-    assert.deepEqual(publicationsIn(inConfigMaps, scene), [{ what: 'ConfigMap shop/former', bundle: 'old' }]);
+    assert.deepEqual(publicationsIn(inConfigMaps, scene), [
+      { what: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
+    ]);
   });
 
   test('are none without spec.trustBundle', () =>
@@ -252,7 +255,7 @@ describe('publications', () => {
 
   test('are awaited of a cluster of which it is not known whether it has ClusterTrustBundles, and not of one without', () => {
     const what = `ClusterTrustBundle ${bundleName}`;
-    assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [{ what }]);
+    assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [{ what, changedAtMs: Infinity }]);
     assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: false }), []);
   });
 });

@@ -28,6 +28,7 @@ const written = (changes: Partial<TrustRecord> = {}): TrustRecord => ({
   bundle: 'digest',
   immutable: false,
   deleting: false,
+  changedAtMs: 0,
   ...changes,
 });
 
