@@ -332,6 +332,40 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
   });
 });
 
+test('a rotation of the root waits for what is published, and leaves the new root alone in it', async () => {
+  const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
+  await world.api.patch(paths.authorities(name), { spec: { rotation: { propagationDelay: '1s' } } });
+  const place = await namespace();
+  const before = (await configMap(place)).data?.['ca.crt'] ?? '';
+  const foreign = await namespaceWith({});
+  await theirs(foreign);
+  await relabel(foreign, { publisher: name });
+  // A new one can only come when the old one is gone, and that takes the word of whoever put the finalizer on it.
+  const held = { metadata: { finalizers: ['example.com/not-yet'] } };
+  await world.api.patch(paths.configMaps(place, 'mtls-trust'), held);
+  await world.api.delete(paths.configMaps(place, 'mtls-trust'));
+  await world.api.patch(paths.authorities(name), {
+    metadata: { annotations: { 'mtls-operator.io/rotate-root': 'now' } },
+  });
+  await eventually(async () => {
+    const rotation = (await world.authority(name)).status?.rotation;
+    assert.equal(rotation?.phase, 'Distributing');
+    assert.match(rotation.blockers?.join('\n') ?? '', new RegExp(`ConfigMap ${place}/mtls-trust`));
+  });
+  await world.api.patch(paths.configMaps(place, 'mtls-trust'), { metadata: { finalizers: null } });
+  await eventually(
+    async () => {
+      const { status } = await world.authority(name);
+      assert.equal(status?.rotation, undefined);
+      assert.notEqual(status?.trustBundle, before);
+    },
+    { timeoutMs: 120_000, message: 'the rotation does not end' },
+  );
+  const pem = (await configMap(place)).data?.['ca.crt'] ?? '';
+  assert.equal(certificatesIn(pem).length, 1);
+  assert.equal((await clusterTrustBundle(name)).spec.trustBundle, pem);
+});
+
 const clusterTrustBundleName = (authority: string): string => `mtls-operator.io:${authority}:roots`;
 
 /** Waits until the ClusterTrustBundle of an authority holds what is published now. */
