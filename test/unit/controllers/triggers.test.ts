@@ -22,7 +22,7 @@ async function taken(queue: WorkQueue): Promise<string[]> {
 /** Caches with the namespaces `shop` and `other`, and certificates in them of an authority that grants and one that does not. */
 async function world(issuance: Issuance) {
   const caches = new Caches();
-  const queues = { authority: new WorkQueue(), certificate: new WorkQueue() };
+  const queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
   new Triggers(caches, queues).all();
   let revision = 0;
   const next = () => ({ resourceVersion: String(++revision) });
