@@ -1,10 +1,12 @@
 import { isKubeError, type KubeClient, KubeError, keyOf, type Store } from '../kube/index.ts';
 import {
+  type AuthorityRecord,
   type Blocked,
   type CertificateRecord,
   type Failures,
   type HeldBack,
   isOnlyDue,
+  type NamespaceRecord,
   nothingIsToBeDecided,
   type ObservedCertificate,
   type ObservedRole,
@@ -17,6 +19,7 @@ import {
   type SecretStep,
   secretNameOf,
 } from '../plan/index.ts';
+import { rulesReader } from './authority-rules.ts';
 import type { AuthorityViews } from './authority-views.ts';
 import { certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
@@ -29,12 +32,12 @@ import { writeStatus } from './status-writer.ts';
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: KubeClient;
-  readonly certificates: Store<CertificateRecord, 'authority' | 'secret'>;
+  readonly certificates: Store<CertificateRecord, 'authority' | 'namespace' | 'secret'>;
   readonly secrets: Store<SecretRecord, 'owner'>;
+  readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
   readonly views: AuthorityViews;
-  /** Whether an authority exists, looked at or not. */
-  readonly authorityExists: (name: string) => boolean;
+  readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly claims: Claims;
   readonly keys: KeyMaker;
   readonly recorder: Recorder;
@@ -51,6 +54,7 @@ const replans = 2;
 export class CertificateReconciler {
   readonly #context: CertificateContext;
   readonly #heldBack = new HeldBackAttempts();
+  readonly #rulesOf = rulesReader();
 
   constructor(context: CertificateContext) {
     this.#context = context;
@@ -86,9 +90,12 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, writer, views, authorityExists, claims } = this.#context;
+    const { secrets, namespaces, authorities, writer, views, claims } = this.#context;
+    const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
-    const authority = authorityExists(authorityName) ? views.view(authorityName) : { state: 'missing' as const };
+    const record = authorities.get(authorityName);
+    const authority =
+      record === undefined ? { state: 'missing' as const } : { ...views.view(authorityName), ...this.#rulesOf(record) };
     const material = views.material(authorityName);
     const hadConflict = certificate.status.conditions?.some(({ reason }) => reason === 'SecretConflict') === true;
     const roles = await Promise.all(
@@ -104,7 +111,8 @@ export class CertificateReconciler {
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
-    return { observed: { certificate, authority, roles, surplus }, material };
+    const known = namespaceLabels === undefined ? {} : { namespaceLabels };
+    return { observed: { certificate, ...known, authority, roles, surplus }, material };
   }
 
   /**

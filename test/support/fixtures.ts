@@ -16,8 +16,10 @@ import {
 } from '../../src/pki/index.ts';
 import {
   type AuthorityRecord,
+  type AuthorityRules,
   type AuthorityView,
   type CertificateRecord,
+  issuancePolicy,
   type ObservedCertificate,
   type ReadyAuthority,
   rolesOf,
@@ -80,6 +82,19 @@ export const encodedRoot = ({ certificate, key }: SigningRoot): { crt: string; k
   key: encodePrivateKey(key, 'PKCS8'),
 });
 
+/** What an authority says that grants nothing beside a namespace's own names. */
+export const rules: AuthorityRules = {
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+  issuance: issuancePolicy(undefined),
+};
+
+/** What an authority says that grants names under example.com to all. */
+export const grantingRules: AuthorityRules = {
+  ...rules,
+  issuance: issuancePolicy({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] }),
+};
+
 /** An authority that signs with the first root and trusts all. */
 export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): ReadyAuthority & { state: 'ready' } => ({
   state: 'ready',
@@ -89,8 +104,7 @@ export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): R
     others.map(({ certificate }) => certificate),
   ),
   tolerated: [],
-  trustDomain: 'cluster.local',
-  clusterDomain: 'cluster.local',
+  ...rules,
 });
 
 /** An authority whose root may not sign. */
@@ -98,8 +112,7 @@ export const notReady = (reason: string, message: string): AuthorityView & { sta
   state: 'notReady',
   reason,
   message,
-  trustDomain: 'cluster.local',
-  clusterDomain: 'cluster.local',
+  ...rules,
 });
 
 /** An MtlsAuthority whose root the operator makes. */
@@ -133,6 +146,8 @@ interface Parts {
   readonly record: CertificateRecord;
   readonly secrets: ReadonlyMap<Role, Secret>;
   readonly signer?: SigningRoot;
+  /** Null when the namespace has not been seen. */
+  readonly namespaceLabels: Readonly<Record<string, string>> | null;
 }
 
 /**
@@ -162,6 +177,11 @@ export class CertificateFixture {
 
   inNamespace(namespace: string): CertificateFixture {
     return this.with({ namespace });
+  }
+
+  /** In a namespace with these labels, or, with null, in one that has not been seen. */
+  whereNamespaceHas(namespaceLabels: Readonly<Record<string, string>> | null): CertificateFixture {
+    return new CertificateFixture({ ...this.#parts, namespaceLabels });
   }
 
   /** With this value of the annotation rotate. */
@@ -224,7 +244,9 @@ export class CertificateFixture {
       const secretName = secretNameOf(this.record.name, this.record.spec, role);
       return { role, secretName, ...(secret === undefined ? {} : { secret: secretRecord(secret, roots) }) };
     });
-    return { certificate: this.record, authority: view, roles, surplus };
+    const { namespaceLabels } = this.#parts;
+    const namespace = namespaceLabels === null ? {} : { namespaceLabels };
+    return { certificate: this.record, ...namespace, authority: view, roles, surplus };
   }
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */
@@ -248,11 +270,12 @@ export const certificate = (): CertificateFixture =>
       status: {},
     },
     secrets: new Map(),
+    namespaceLabels: {},
   });
 
-/** What a role asks for, of a fixture that asks for what it may have. */
+/** What a role asks for, of a fixture that asks for what it may have: its own names, and those under example.com. */
 export function requestOf({ spec, namespace }: CertificateRecord, role: Role): LeafRequest {
-  const scope = { namespace, trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
+  const scope = { namespace, labels: {}, authority: 'default', ...grantingRules };
   const request = leafRequest(spec, role, scope);
   if ('reason' in request) throw new Error(request.message);
   return request;

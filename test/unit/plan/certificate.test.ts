@@ -201,7 +201,7 @@ describe('without its authority', () => {
       plan: [
         blocked(
           'Denied',
-          'DNS name "a.other.svc": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local])',
+          'DNS name "a.other.svc": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it',
         ),
       ],
     },
@@ -211,7 +211,7 @@ describe('without its authority', () => {
 describe('what may not be signed', () => {
   const denied = fresh.asking({ server: { service: 'payments', dnsNames: ['www.example.com'] } });
   const message =
-    'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local])';
+    'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it';
   // permitted;DNS:x.test
   const nameConstraints = Buffer.from('300ca00a30088206782e74657374', 'hex');
   const constrained = { ...authority, root: { ...authority.root, nameConstraints } };
