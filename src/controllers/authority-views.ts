@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Certificate, SigningRoot } from '../pki/index.ts';
+import { type Certificate, pathOf, type SigningRoot } from '../pki/index.ts';
 import type { AuthorityRecord, AuthorityVerdict, AuthorityView } from '../plan/index.ts';
 import type { Signer } from './issuer.ts';
 
@@ -20,12 +20,21 @@ export class AuthorityViews {
       return !isDeepStrictEqual(before, view);
     }
     const { root, bundle } = verdict;
-    const view = { state: 'ready', root: root.certificate, bundle, trustDomain, clusterDomain } as const;
+    const { certificate, intermediates, anchor } = root;
+    const view = {
+      state: 'ready',
+      root: certificate,
+      intermediates,
+      anchor,
+      bundle,
+      trustDomain,
+      clusterDomain,
+    } as const;
     this.#views.set(name, { view, signer: { root, bundle } });
     return (
       before.state !== 'ready' ||
       before.bundle.digest !== bundle.digest ||
-      before.root.fingerprint !== view.root.fingerprint ||
+      pathText(before) !== pathText(view) ||
       before.trustDomain !== trustDomain ||
       before.clusterDomain !== clusterDomain
     );
@@ -61,3 +70,8 @@ export class AuthorityViews {
     return [...this.#views].flatMap(([name, { signer }]) => (signer === undefined ? [] : [[name, signer.root]]));
   }
 }
+
+const pathText = (signer: Pick<SigningRoot, 'intermediates' | 'anchor'>): string =>
+  pathOf(signer)
+    .map(({ fingerprint }) => fingerprint)
+    .join();

@@ -172,10 +172,12 @@ const isSameRequest = (a: AuthorityRecord, b: AuthorityRecord): boolean =>
 /** What is known of a root Secret. Its key lives on as an opaque key object only. */
 function rootSecret(secret: Secret, now: Date): RootSecret {
   const text = (key: string) => dataText(secret, key);
+  const anchors = readAnchors(text(secretKeys.bundle));
+  const known = 'problem' in anchors ? [] : anchors;
   return {
     resourceVersion: secret.metadata.resourceVersion ?? '',
-    inspection: inspectRoot(text(secretKeys.certificate), text(secretKeys.privateKey), now),
-    anchors: readAnchors(text(secretKeys.bundle)),
+    inspection: inspectRoot(text(secretKeys.certificate), text(secretKeys.privateKey), now, known),
+    anchors,
   };
 }
 

@@ -1,8 +1,10 @@
 import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root, RootSpec } from '../api/types.ts';
 import {
   type Certificate,
+  commonValidity,
   type KeySpec,
   parseTrustAnchors,
+  pathOf,
   type RootInspection,
   type RootProfile,
   type SigningRoot,
@@ -84,11 +86,12 @@ export function planAuthority({ authority, secret }: ObservedAuthority): {
     return notReady('RootMissing', `Secret ${spec.secretName} is being created`, step);
   }
   const { inspection, anchors } = secret;
-  if ('reason' in inspection) return notReady(inspection.reason, inspection.message);
+  // First, because an intermediate is not fit to sign without the root that may be in there.
   if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
+  if ('reason' in inspection) return notReady(inspection.reason, inspection.message);
   const { root } = inspection;
-  const bundle = trustBundle(root.certificate, [...anchors, ...predecessors(authority.status, root.certificate)]);
-  const isRemembered = bundle.roots.length <= 1 + others(anchors, root.certificate).length;
+  const bundle = trustBundle(root.anchor, [...anchors, ...predecessors(authority.status, root.anchor)]);
+  const isRemembered = bundle.roots.length <= 1 + others(anchors, root.anchor).length;
   return {
     step: isRemembered ? { step: 'keep' } : { step: 'remember', resourceVersion: secret.resourceVersion, bundle },
     verdict: { state: 'ready', root, bundle },
@@ -154,8 +157,9 @@ export function planAuthorityStatus(
     const waits = verdict.reason === 'RootNotYetValid';
     return waits ? { status, revisitAt: new Date(now.getTime() + notYetValidPollMs) } : { status };
   }
-  const active = verdict.root.certificate;
-  const message = `signs with root ${active.fingerprint.slice(0, 16)}, valid until ${timestamp(active.notAfter)}`;
+  const { anchor: active } = verdict.root;
+  const { notAfter } = commonValidity(pathOf(verdict.root));
+  const message = `signs with ${describeSigner(verdict.root)}, valid until ${timestamp(notAfter)}`;
   const status = {
     observedGeneration: authority.generation,
     conditions: [readyCondition('True', 'Ready', message)],
@@ -164,8 +168,13 @@ export function planAuthorityStatus(
     trustBundle: verdict.bundle.pem,
     certificates,
   };
-  return active.notAfter > now ? { status, revisitAt: active.notAfter } : { status };
+  return notAfter > now ? { status, revisitAt: notAfter } : { status };
 }
+
+const describeSigner = ({ certificate, anchor }: SigningRoot): string => {
+  const [issuer, root] = [certificate, anchor].map(({ fingerprint }) => fingerprint.slice(0, 16));
+  return issuer === root ? `root ${root}` : `intermediate ${issuer} under root ${root}`;
+};
 
 const readyCondition = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({
   type: 'Ready',

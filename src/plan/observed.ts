@@ -62,9 +62,14 @@ export interface AuthorityDomains {
   readonly clusterDomain: string;
 }
 
-/** An authority that signs: its active root, and all that are trusted. */
+/** An authority that signs: the CAs above its leaves, and all roots that are trusted. */
 export interface ReadyAuthority extends AuthorityDomains {
+  /** The certificate of the key that signs: the active root itself, or an intermediate. */
   readonly root: Certificate;
+  /** What leaves carry behind themselves, the issuer first; empty when the issuer is the root. */
+  readonly intermediates: readonly Certificate[];
+  /** The active root, self-signed. */
+  readonly anchor: Certificate;
   readonly bundle: TrustBundle;
 }
 

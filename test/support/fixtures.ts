@@ -84,9 +84,11 @@ export const encodedRoot = ({ certificate, key }: SigningRoot): { crt: string; k
 export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): ReadyAuthority & { state: 'ready' } => ({
   state: 'ready',
   root: active.certificate,
+  intermediates: active.intermediates,
+  anchor: active.anchor,
   bundle: trustBundle(
-    active.certificate,
-    others.map(({ certificate }) => certificate),
+    active.anchor,
+    others.map(({ anchor }) => anchor),
   ),
   trustDomain: 'cluster.local',
   clusterDomain: 'cluster.local',
@@ -228,7 +230,7 @@ export class CertificateFixture {
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */
   #signers() {
-    return this.#parts.signer === undefined ? [] : [this.#parts.signer.certificate];
+    return this.#parts.signer === undefined ? [] : [this.#parts.signer.anchor];
   }
 }
 
@@ -290,9 +292,9 @@ function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: D
     },
     type: secretType,
     data: {
-      [secretKeys.certificate]: base64(encodeCertificates([leaf])),
+      [secretKeys.certificate]: base64(encodeCertificates([leaf, ...signer.intermediates])),
       [secretKeys.privateKey]: base64(encodePrivateKey(key, request.keyEncoding)),
-      [secretKeys.bundle]: base64(trustBundle(signer.certificate, []).pem),
+      [secretKeys.bundle]: base64(trustBundle(signer.anchor, []).pem),
     },
   };
 }

@@ -7,6 +7,7 @@ import {
   encodedLeafProfile,
   encodePrivateKey,
   leafRecord,
+  nameDigest,
   type PkiErrorCode,
   parseCertificates,
   prepareLeaf,
@@ -50,8 +51,11 @@ describe('the key pair of a Secret', () => {
       profile: profileDigest(encodedLeafProfile(profile, 'ECDSA-256')),
       keyKind: 'ECDSA-256',
       keyEncoding: 'PKCS8',
-      authorityKeyId: signer.certificate.subjectKeyId,
+      rootName: nameDigest(signer.certificate.subject),
       root: signer.certificate.fingerprint,
+      issuer: signer.certificate.fingerprint,
+      issuerNotBefore: signer.certificate.notBefore,
+      issuerNotAfter: signer.certificate.notAfter,
     });
   });
 
@@ -80,7 +84,7 @@ describe('the key pair of a Secret', () => {
   });
 
   test('keeps nothing of the key and no octets of the certificate', () => {
-    const kept = JSON.stringify(leafRecord(leaf, key, 'PKCS8', roots));
+    const kept = JSON.stringify(leafRecord(leaf, [], key, 'PKCS8', roots));
     assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
   });
 
@@ -95,8 +99,8 @@ describe('the key pair of a Secret', () => {
     ],
     ['when there is no certificate', '', keyPem, 'MalformedCertificate'],
     ['when there is no key', crt, '', 'MalformedKey'],
-    ['when there are two certificates', crt + encodeCertificates([issue()]), keyPem, 'MalformedCertificate'],
-    ['when the root stands behind the leaf', crt + encodedRoot(signer).crt, keyPem, 'MalformedCertificate'],
+    ['when there are two leaves', crt + encodeCertificates([issue()]), keyPem, 'VerificationFailed'],
+    ['when the root stands behind the leaf', crt + encodedRoot(signer).crt, keyPem, 'VerificationFailed'],
     ['when text stands before the certificate', `hello\n${crt}`, keyPem, 'MalformedPem'],
     ['when text stands behind the certificate', `${crt}hello`, keyPem, 'MalformedPem'],
     ['when the lines of the certificate are broken elsewhere', crt.replace('\n', '\r\n'), keyPem, 'MalformedPem'],

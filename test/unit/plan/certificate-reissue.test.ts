@@ -172,7 +172,7 @@ describe('a key that is never to be replaced', () => {
     'is kept when spec changes': { given: renamed, plan: reissue(renamed, 'SpecChanged', changed.profile, true) },
     'is kept when the certificate was lost': {
       given: emptied,
-      plan: reissue(emptied, 'SecretCorrupted', 'expected one certificate, found 0', true),
+      plan: reissue(emptied, 'SecretCorrupted', 'tls.crt holds no certificate', true),
     },
     'is kept when the root is another one': {
       given: own,
