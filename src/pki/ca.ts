@@ -79,10 +79,10 @@ const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) =>
         : 'may not sign certificates: its key usage does not include keyCertSign',
   ],
   [
+    // Any usage (2.5.29.37.0) is none of these to OpenSSL.
     'RootExtendedKeyUsage',
     ({ extendedKeyUsage }) =>
       extendedKeyUsage === undefined ||
-      extendedKeyUsage.includes(oids.anyExtendedKeyUsage) ||
       (extendedKeyUsage.includes(oids.serverAuth) && extendedKeyUsage.includes(oids.clientAuth))
         ? undefined
         : 'excludes serverAuth or clientAuth by its extended key usage; use one without that extension',

@@ -113,15 +113,23 @@ function publicKeyOf(x509: X509Certificate): KeyObject {
   try {
     return x509.publicKey;
   } catch (error) {
-    throw new PkiError('UnsupportedKey', 'the public key of the certificate is of an unknown kind', { cause: error });
+    throw new PkiError('UnsupportedKey', 'the public key of the certificate is damaged or of an unknown kind', {
+      cause: error,
+    });
   }
 }
+
+/** Extensions came with version 3, which is written as two. */
+const version3 = Buffer.of(2);
 
 function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
   // OpenSSL stops at the end of the certificate; octets behind it would escape the fingerprint's owner.
   const [tbs, algorithm] = readAll(readOnly(der, tags.sequence).content);
   const fields = readAll(expectTag(tbs, tags.sequence).content);
-  if (fields[0]?.tag !== 0xa0) throw new PkiError('MalformedCertificate', 'not a version 3 certificate');
+  const [version] = fields;
+  if (version?.tag !== 0xa0 || !readOnly(version.content, tags.integer).content.equals(version3)) {
+    throw new PkiError('MalformedCertificate', 'not a version 3 certificate');
+  }
   const [, serial, , issuer, validity, subject] = fields;
   const [notBefore, notAfter] = readAll(expectTag(validity, tags.sequence).content).map(readTime);
   const extensions = fields.find(({ tag }) => tag === 0xa3);
@@ -153,8 +161,12 @@ function readTime(element: Element): Date {
   // UTCTime spans 1950 to 2049 (RFC 5280 4.1.2.5.1).
   const fullYear = utc ? `${Number(year) >= 50 ? '19' : '20'}${year}` : year;
   const [month, day, hour, minute, second] = match.slice(2);
-  const date = new Date(`${fullYear}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  if (Number.isNaN(date.getTime())) throw new PkiError('MalformedDer', 'a time is not a date');
+  const iso = `${fullYear}-${month}-${day}T${hour}:${minute}:${second}`;
+  const date = new Date(`${iso}Z`);
+  // JavaScript counts on from the 30th of February.
+  if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(iso)) {
+    throw new PkiError('MalformedDer', 'a time is not a date');
+  }
   return date;
 }
 

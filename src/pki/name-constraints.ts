@@ -65,9 +65,14 @@ function outside(constraints: Buffer, names: readonly ConstrainedName[]): string
     .map(({ text }) => text);
 }
 
-/** Whether a NameConstraints extension has the form it needs for any verdict. Never throws. */
+/** Whether a NameConstraints extension has the form it needs for any verdict, and says anything. Never throws. */
 export function constraintsAreReadable(constraints: Buffer): boolean {
-  return ifReadable(() => [0xa0, 0xa1].map((tag) => readSubtrees(constraints, tag))) !== undefined;
+  const lists = ifReadable(() => {
+    const found = readAll(readOnly(constraints, tags.sequence).content).map(({ tag }) => tag);
+    for (const tag of found) readSubtrees(constraints, tag);
+    return found;
+  });
+  return lists !== undefined && lists.length > 0 && lists.every((tag) => tag === 0xa0 || tag === 0xa1);
 }
 
 function readSubtrees(constraints: Buffer, tag: number): Subtree[] {

@@ -46,7 +46,7 @@ const nextOn = (path: CaPath, others: readonly Certificate[]): Certificate[] =>
 const topOf = (path: CaPath): Certificate => path.at(-1) ?? path[0];
 
 /** True when one has signed the other and the identifiers do not speak against it: OpenSSL insists on them. */
-const isIssuedBy = (certificate: Certificate, issuer: Certificate): boolean =>
+export const isIssuedBy = (certificate: Certificate, issuer: Certificate): boolean =>
   isSignedBy(certificate, issuer) && identifiersAgree(certificate, issuer);
 
 /** False when the authority key identifier of a certificate names another key, or another certificate, than the issuer's. */

@@ -3,7 +3,7 @@ import { type CaProblem, caProblem, describeCa, type Finding, pathProblem } from
 import { belongsTo, type Certificate, issuerText, parseCertificates } from './certificate.ts';
 import { PkiError } from './error.ts';
 import { parsePrivateKey, signatureAlgorithm } from './key.ts';
-import { type CaPath, commonValidity, deadEnd, pathsToRoots } from './path.ts';
+import { type CaPath, commonValidity, deadEnd, isIssuedBy, pathsToRoots } from './path.ts';
 
 /** A root with its private key, found fit to sign. Node.js prints and serialises a KeyObject without its material. */
 export interface SigningRoot {
@@ -147,7 +147,8 @@ function unrelated(certificates: readonly Certificate[]): Finding<RootProblem> |
 
 function noRoot(top: Certificate, others: readonly Certificate[]): Finding<RootProblem> {
   const issuer = issuerText(top).slice(0, 100);
-  return [top, ...others].some(({ subject }) => subject.equals(top.issuer))
+  // In a loop, whoever has that name has signed it.
+  return [top, ...others].some((other) => other.subject.equals(top.issuer) && !isIssuedBy(top, other))
     ? {
         reason: 'RootIssuerMismatch',
         message: `${describeCa(top)} was not issued by the certificate that has its issuer's name (${issuer}), as signature or key identifier show; bring the one that issued it`,

@@ -18,8 +18,8 @@ import {
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
 import { days, earlier, hours, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
+import { openssl, opensslRefusal, opensslRoot, present } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
-import { openssl, opensslRefusal, opensslRoot, present } from './openssl.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const profile = (changes: Partial<LeafProfile> = {}): LeafProfile => ({

@@ -16,8 +16,8 @@ import {
 } from '../../../src/pki/index.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
 import { encodedRoot, hours, now, privateKey, root } from '../../support/fixtures.ts';
+import { openssl, opensslRoot } from '../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from './expect.ts';
-import { openssl, opensslRoot } from './openssl.ts';
 
 const signer = root();
 const key = privateKey();
