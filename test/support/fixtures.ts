@@ -4,11 +4,13 @@ import { annotations, apiVersion, secretKeys, secretType } from '../../src/api/n
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../src/api/types.ts';
 import { secretRecord } from '../../src/controllers/secret-record.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';
+import { parseCertificate } from '../../src/pki/certificate.ts';
 import {
   encodeCertificates,
   encodePrivateKey,
   issueRoot,
   type KeySpec,
+  pathOf,
   prepareLeaf,
   type Role,
   type SigningRoot,
@@ -25,6 +27,7 @@ import {
   secretNameOf,
 } from '../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../src/plan/request.ts';
+import { makeCa } from './roots/make.ts';
 
 /** The moment at which every fixture lives. */
 export const now = new Date('2026-03-01T12:00:00Z');
@@ -74,10 +77,28 @@ export function root({
   return { certificate, key: signer, intermediates: [], anchor: certificate };
 }
 
-/** A root as the texts of its Secret. */
-export const encodedRoot = ({ certificate, key }: SigningRoot): { crt: string; key: string } => ({
-  crt: encodeCertificates([certificate]),
-  key: encodePrivateKey(key, 'PKCS8'),
+/** A CA below another one: by default a month old, with a year to go. */
+export function intermediate(
+  above: SigningRoot,
+  { name = 'Intermediate', at = earlier(days(30)), durationMs = days(395) }: Omit<RootOptions, 'key'> = {},
+): SigningRoot {
+  const { subject, subjectKeyId = '' } = above.certificate;
+  const by = { key: above.key, subject, keyId: Buffer.from(subjectKeyId, 'hex') };
+  const notAfter = new Date(at.getTime() + durationMs);
+  const made = makeCa({ name, by, notBefore: new Date(at.getTime() - minutes(5)), notAfter });
+  const certificate = parseCertificate(made.der);
+  return {
+    certificate,
+    key: made.key,
+    intermediates: [certificate, ...above.intermediates],
+    anchor: above.anchor,
+  };
+}
+
+/** A root, or an intermediate with all that is above it, as the texts of its Secret. */
+export const encodedRoot = (signer: SigningRoot): { crt: string; key: string } => ({
+  crt: encodeCertificates(pathOf(signer)),
+  key: encodePrivateKey(signer.key, 'PKCS8'),
 });
 
 /** An authority that signs with the first root and trusts all. */

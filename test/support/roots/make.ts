@@ -33,6 +33,9 @@ export interface MadeCa {
   readonly keyId: Buffer;
 }
 
+/** Who signs. */
+export type Issuer = Pick<MadeCa, 'key' | 'subject' | 'keyId'>;
+
 /** What a CA says. Everything has the value of a good root; each part can be anything. */
 export interface CaOptions {
   readonly name?: string;
@@ -40,7 +43,7 @@ export interface CaOptions {
   readonly subject?: Asn1;
   readonly key?: KeyObject;
   /** Who signs; by default it does so itself. */
-  readonly by?: MadeCa;
+  readonly by?: Issuer;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
   /** Instead of both. */

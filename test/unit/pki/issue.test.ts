@@ -17,7 +17,7 @@ import {
   type SigningRoot,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
-import { days, earlier, hours, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
+import { days, earlier, hours, intermediate, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
 import { openssl, opensslRefusal, opensslRoot, present } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
 
@@ -150,6 +150,20 @@ describe('a leaf', () => {
   test('ends with its root when it would outlive it', () => {
     const issuer = root({ at: earlier(days(10)), durationMs: days(20) });
     assert.deepEqual(issueLeaf(issuer).notAfter, issuer.certificate.notAfter);
+  });
+
+  test('lasts no longer than any CA above it, and begins with the last of them', () => {
+    const above = root({ at: earlier(days(10)), durationMs: days(20) });
+    const ends = [above, intermediate(above), intermediate(intermediate(above, { durationMs: days(35) }))];
+    const notAfter = [above.certificate.notAfter, above.certificate.notAfter, later(days(5))];
+    assert.deepEqual(
+      ends.map((issuer) => issueLeaf(issuer).notAfter),
+      notAfter,
+    );
+    const young = root({ at: later(minutes(4)) });
+    assert.deepEqual(issueLeaf(intermediate(young)).notBefore, young.certificate.notBefore);
+    const ended = root({ at: earlier(days(10)), durationMs: days(9) });
+    throwsCode('IssuerRefuses', () => issueLeaf(intermediate(intermediate(ended))));
   });
 
   test('does not begin before its root', () => {
