@@ -27,7 +27,7 @@ import {
   secretNameOf,
 } from '../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../src/plan/request.ts';
-import { makeCa } from './roots/make.ts';
+import { type CaOptions, makeCa } from './roots/make.ts';
 
 /** The moment at which every fixture lives. */
 export const now = new Date('2026-03-01T12:00:00Z');
@@ -77,15 +77,18 @@ export function root({
   return { certificate, key: signer, intermediates: [], anchor: certificate };
 }
 
+/** Extensions beside the usual ones, see make.ts. */
+type IntermediateOptions = Omit<RootOptions, 'key'> & Pick<CaOptions, 'more'>;
+
 /** A CA below another one: by default a month old, with a year to go. */
 export function intermediate(
   above: SigningRoot,
-  { name = 'Intermediate', at = earlier(days(30)), durationMs = days(395) }: Omit<RootOptions, 'key'> = {},
+  { name = 'Intermediate', at = earlier(days(30)), durationMs = days(395), more = [] }: IntermediateOptions = {},
 ): SigningRoot {
   const { subject, subjectKeyId = '' } = above.certificate;
   const by = { key: above.key, subject, keyId: Buffer.from(subjectKeyId, 'hex') };
   const notAfter = new Date(at.getTime() + durationMs);
-  const made = makeCa({ name, by, notBefore: new Date(at.getTime() - minutes(5)), notAfter });
+  const made = makeCa({ name, by, more, notBefore: new Date(at.getTime() - minutes(5)), notAfter });
   const certificate = parseCertificate(made.der);
   return {
     certificate,

@@ -1,4 +1,4 @@
-import { explicit, sequence, utf8String } from '../../../src/pki/der.ts';
+import { explicit, implicit, sequence, utf8String } from '../../../src/pki/der.ts';
 import { oids } from '../../../src/pki/oid.ts';
 import { type BadRoot, filesOf } from './corpus.ts';
 import {
@@ -95,6 +95,13 @@ const otherIssuer: readonly BadRoot[] = [
       const root = makeCa();
       const extensions = [isCa(), keyUsage([5]), subjectKeyId(Buffer.of(1)), authorityKeyId(Buffer.of(2))];
       return under(root, { extensions });
+    },
+  },
+  {
+    title: 'an intermediate that names the number of another certificate',
+    make: () => {
+      const named = extension(oids.authorityKeyIdentifier, sequence(implicit(2, Buffer.of(1))));
+      return under(makeCa(), { extensions: [isCa(), keyUsage([5]), subjectKeyId(Buffer.of(1)), named] });
     },
   },
   {

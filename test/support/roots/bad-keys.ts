@@ -89,6 +89,10 @@ const mismatched: readonly BadRoot[] = [
     title: 'the key is of another root of that name',
     make: () => withKey(() => makeCa({ name: 'Same' }).keyPem, makeCa({ name: 'Same' })),
   },
+  {
+    title: 'the key is of a kind that may not sign',
+    make: () => withKey(() => ecKey('secp256k1').export({ type: 'pkcs8', format: 'pem' })),
+  },
   { title: 'the key has a public half that is not its own', make: () => withKey(splitKey) },
 ].map((root) => ({ ...root, reason: 'RootKeyMismatch' }) as const);
 

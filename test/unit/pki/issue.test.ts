@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
+import { implicit } from '../../../src/pki/der.ts';
 import {
   backdateMs,
   type Certificate,
@@ -19,6 +20,7 @@ import {
 } from '../../../src/pki/index.ts';
 import { days, earlier, hours, intermediate, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
 import { openssl, opensslRefusal, opensslRoot, present } from '../../support/openssl.ts';
+import { permitting } from '../../support/roots/make.ts';
 import { throwsCode } from './expect.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
@@ -164,6 +166,15 @@ describe('a leaf', () => {
     assert.deepEqual(issueLeaf(intermediate(young)).notBefore, young.certificate.notBefore);
     const ended = root({ at: earlier(days(10)), durationMs: days(9) });
     throwsCode('IssuerRefuses', () => issueLeaf(intermediate(intermediate(ended))));
+  });
+
+  test('is refused for names that any CA above it excludes', () => {
+    const permitted = permitting(implicit(2, Buffer.from('payments.shop.svc')));
+    const above = intermediate(root(), { more: [permitted] });
+    const issuer = intermediate(above);
+    const other = { names: { ...none, dnsNames: ['a.payments.shop.svc', 'orders.shop.svc'] } };
+    throwsCode('IssuerRefuses', () => issueLeaf(issuer, other), /exclude orders\.shop\.svc$/);
+    assert.ok(isSignedBy(issueLeaf(issuer), issuer.certificate));
   });
 
   test('does not begin before its root', () => {
