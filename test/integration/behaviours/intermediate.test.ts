@@ -7,7 +7,7 @@ import { type Installation, install, type Tenant } from '../../support/behaviour
 import { certificatesIn, digestOf, fileOf, fingerprintOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
 import { filesOf } from '../../support/roots/corpus.ts';
-import { inDays, type MadeCa, makeCa, permitting } from '../../support/roots/make.ts';
+import { inDays, isCa, keyUsage, type MadeCa, makeCa, permitting } from '../../support/roots/make.ts';
 
 let world: Installation;
 before(async () => {
@@ -126,6 +126,24 @@ describe('an intermediate', { concurrency: 2 }, () => {
     assert.deepEqual(issuersIn(secret), [second.pem]);
     const { roots } = await judge(secret);
     assert.deepEqual(roots, [await fingerprintOf(root.pem)], 'the root was replaced with the intermediate');
+  });
+
+  test('3. that is found again after it was bad keeps the leaves that were read meanwhile', async () => {
+    // Neither has a key identifier: they are found by their names.
+    const root = makeCa({ extensions: [isCa(), keyUsage([5])] });
+    const signer = makeCa({ by: root, extensions: [isCa(), keyUsage([5])] });
+    const { name, tenant } = await authorityOf(signer, [], root);
+    const before = fileOf(await tenant.secret('db-server-tls'), 'tls.crt');
+    await world.bringRoot(name, { 'tls.key': '' });
+    await world.authorityIs(name, 'False', 'RootKeyMalformed');
+    await tenant.patchSecret('db-server-tls', { metadata: { labels: { 'example.com/touched': 'yes' } } });
+    await tenant.create('new', serverOf(name, tenant));
+    await tenant.notReady('new', 'AuthorityNotReady');
+    await world.bringRoot(name, { 'tls.key': signer.keyPem });
+    await tenant.ready('new');
+    await tenant.patch('db', { spec: { renewBefore: '25h' } });
+    await tenant.ready('db');
+    assert.equal(fileOf(await tenant.secret('db-server-tls'), 'tls.crt'), before);
   });
 
   test('8. below a root with name constraints signs only what those permit', async () => {
