@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Certificate } from '../pki/index.ts';
+import { type Certificate, pathOf, type SigningRoot } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type AuthorityVerdict,
@@ -63,10 +63,10 @@ export class AuthorityViews {
     return [...this.#entries.values()].flatMap(({ roots }) => roots);
   }
 
-  /** The certificates that sign by name of authority, for metrics. */
-  *active(): Iterable<[name: string, certificate: Certificate]> {
+  /** What signs by name of authority, for metrics. */
+  *active(): Iterable<[name: string, root: SigningRoot]> {
     for (const [name, { material }] of this.#entries) {
-      if (material?.signer !== undefined) yield [name, material.signer.root.certificate];
+      if (material?.signer !== undefined) yield [name, material.signer.root];
     }
   }
 
@@ -79,10 +79,11 @@ export class AuthorityViews {
 function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
   if (verdict.state === 'notReady') return { view: verdict, roots: rememberedRoots(status), gist: verdict };
   const { root, bundle, ...rest } = verdict;
+  const { certificate, intermediates, anchor } = root;
   return {
-    view: { ...rest, root: root.certificate, bundle },
+    view: { ...rest, root: certificate, intermediates, anchor, bundle },
     material: rest.waits === undefined ? { bundle, signer: { root, bundle } } : { bundle },
     roots: bundle.roots,
-    gist: { ...rest, root: root.certificate.fingerprint, bundle: bundle.digest },
+    gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
   };
 }

@@ -1,4 +1,5 @@
 import { isKubeError, type KubeClient, KubeError, keyOf, type Store } from '../kube/index.ts';
+import { nameDigest } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Blocked,
@@ -271,11 +272,11 @@ const replacesAnIssue = (step: SecretStep, { status }: CertificateRecord): boole
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
   a.uid === b.uid && a.generation === b.generation && a.rotateToken === b.rotateToken && a.deleting === b.deleting;
 
-/** True for a Secret that was read when the root that may have signed it was not known yet. */
+/** True for a Secret that was read when the root that its leaf may chain to was not known yet. */
 const rootIsUnread = ({ content }: SecretRecord, material: Material | undefined): boolean =>
   'leaf' in content &&
   content.leaf.root === undefined &&
-  material?.bundle.roots.some(({ subjectKeyId }) => subjectKeyId === content.leaf.authorityKeyId) === true;
+  material?.bundle.roots.some(({ subject }) => nameDigest(subject) === content.leaf.rootName) === true;
 
 /** The API server looked at the write and said no; what it will say next time has to be waited for. */
 const isRefusal = (error: unknown): error is KubeError =>

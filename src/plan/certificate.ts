@@ -1,5 +1,5 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
-import { namesOutsideConstraints } from '../pki/index.ts';
+import { namesOutsidePath, pathOf } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
@@ -158,10 +158,8 @@ const dueReasons: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RotationReq
 const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
   rolesOf(spec).find((other) => other !== role && secretNameOf(name, spec, other) === secretName);
 
-const outsideConstraints = ({ profile }: LeafRequest, { root }: ReadyAuthority): string[] =>
-  root.nameConstraints === undefined
-    ? []
-    : namesOutsideConstraints(root.nameConstraints, profile.names, profile.subject);
+const outsideConstraints = ({ profile }: LeafRequest, authority: ReadyAuthority): string[] =>
+  namesOutsidePath(pathOf(authority), profile.names, profile.subject);
 
 /** The step that brings a Secret of our own to what is asked for. */
 function neededStep(input: SecretInput): SecretStep {

@@ -70,9 +70,14 @@ interface BadRoot {
   readonly message: string;
 }
 
-/** A root that signs, and all that are trusted. */
+/** What signs: the CAs above its leaves, and all roots that are trusted. */
 export interface ReadyRoot {
+  /** The certificate of the key that signs: the active root itself, or an intermediate. */
   readonly root: Certificate;
+  /** What leaves carry behind themselves, the issuer first; empty when the issuer is the root. */
+  readonly intermediates: readonly Certificate[];
+  /** The active root, self-signed. */
+  readonly anchor: Certificate;
   readonly bundle: TrustBundle;
   /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
   readonly tolerated: readonly string[];

@@ -4,11 +4,13 @@ import { annotations, apiVersion, secretKeys, secretType } from '../../src/api/n
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../src/api/types.ts';
 import { secretRecord } from '../../src/controllers/secret-record.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';
+import { parseCertificate } from '../../src/pki/certificate.ts';
 import {
   encodeCertificates,
   encodePrivateKey,
   issueRoot,
   type KeySpec,
+  pathOf,
   prepareLeaf,
   type Role,
   type SigningRoot,
@@ -27,6 +29,7 @@ import {
   secretNameOf,
 } from '../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../src/plan/request.ts';
+import { type CaOptions, makeCa } from './roots/make.ts';
 
 /** The moment at which every fixture lives. */
 export const now = new Date('2026-03-01T12:00:00Z');
@@ -76,10 +79,31 @@ export function root({
   return { certificate, key: signer, intermediates: [], anchor: certificate };
 }
 
-/** A root as the texts of its Secret. */
-export const encodedRoot = ({ certificate, key }: SigningRoot): { crt: string; key: string } => ({
-  crt: encodeCertificates([certificate]),
-  key: encodePrivateKey(key, 'PKCS8'),
+/** Extensions beside the usual ones, see make.ts. */
+type IntermediateOptions = Omit<RootOptions, 'key'> & Pick<CaOptions, 'more'>;
+
+/** A CA below another one: by default a month old, with a year to go. */
+export function intermediate(
+  above: SigningRoot,
+  { name = 'Intermediate', at = earlier(days(30)), durationMs = days(395), more = [] }: IntermediateOptions = {},
+): SigningRoot {
+  const { subject, subjectKeyId = '' } = above.certificate;
+  const by = { key: above.key, subject, keyId: Buffer.from(subjectKeyId, 'hex') };
+  const notAfter = new Date(at.getTime() + durationMs);
+  const made = makeCa({ name, by, more, notBefore: new Date(at.getTime() - minutes(5)), notAfter });
+  const certificate = parseCertificate(made.der);
+  return {
+    certificate,
+    key: made.key,
+    intermediates: [certificate, ...above.intermediates],
+    anchor: above.anchor,
+  };
+}
+
+/** A root, or an intermediate with all that is above it, as the texts of its Secret. */
+export const encodedRoot = (signer: SigningRoot): { crt: string; key: string } => ({
+  crt: encodeCertificates(pathOf(signer)),
+  key: encodePrivateKey(signer.key, 'PKCS8'),
 });
 
 /** What an authority says that grants nothing beside a namespace's own names. */
@@ -99,9 +123,11 @@ export const grantingRules: AuthorityRules = {
 export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): ReadyAuthority & { state: 'ready' } => ({
   state: 'ready',
   root: active.certificate,
+  intermediates: active.intermediates,
+  anchor: active.anchor,
   bundle: trustBundle(
-    active.certificate,
-    others.map(({ certificate }) => certificate),
+    active.anchor,
+    others.map(({ anchor }) => anchor),
   ),
   tolerated: [],
   ...rules,
@@ -251,7 +277,7 @@ export class CertificateFixture {
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */
   #signers() {
-    return this.#parts.signer === undefined ? [] : [this.#parts.signer.certificate];
+    return this.#parts.signer === undefined ? [] : [this.#parts.signer.anchor];
   }
 }
 
@@ -314,9 +340,9 @@ function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: D
     },
     type: secretType,
     data: {
-      [secretKeys.certificate]: base64(encodeCertificates([leaf])),
+      [secretKeys.certificate]: base64(encodeCertificates([leaf, ...signer.intermediates])),
       [secretKeys.privateKey]: base64(encodePrivateKey(key, request.keyEncoding)),
-      [secretKeys.bundle]: base64(trustBundle(signer.certificate, []).pem),
+      [secretKeys.bundle]: base64(trustBundle(signer.anchor, []).pem),
     },
   };
 }

@@ -5,15 +5,15 @@ import { certificateEvents } from '../../../src/controllers/certificate-events.t
 import { statusPatch } from '../../../src/controllers/status-writer.ts';
 import { trustBundle } from '../../../src/pki/index.ts';
 import type { AuthorityVerdict, IssueReason } from '../../../src/plan/index.ts';
-import { authority, certificate, later, now, ready, root } from '../../support/fixtures.ts';
+import { authority, certificate, intermediate, later, now, ready, root } from '../../support/fixtures.ts';
 
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
 const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => ({
   state: 'ready',
   root: active,
   bundle: trustBundle(
-    active.certificate,
-    others.map(({ certificate }) => certificate),
+    active.anchor,
+    others.map(({ anchor }) => anchor),
   ),
   tolerated: [],
 });
@@ -53,6 +53,7 @@ describe('what certificates see of an authority', () => {
     ['the same root', verdict(a, b), verdict(a, b), false],
     ['one root more', verdict(a), verdict(a, b), true],
     ['another active root', verdict(a, b), verdict(b, a), true],
+    ['another intermediate under it', verdict(intermediate(a)), verdict(intermediate(a)), true],
     ['a root gone bad', verdict(a), bad, true],
     ['the same bad root', bad, bad, false],
     ['a root that is bad in another way', bad, { ...bad, reason: 'RootMissing' }, true],
