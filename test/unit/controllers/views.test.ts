@@ -34,12 +34,14 @@ describe('what certificates see of an authority', () => {
     assert.deepEqual(views.view('default'), {
       state: 'ready',
       root: a.certificate,
+      intermediates: [],
+      anchor: a.anchor,
       bundle: views.material('default')?.bundle,
       tolerated: [],
     });
     assert.equal(views.material('default')?.signer?.root, a);
     assert.deepEqual(views.roots(), [a.certificate, b.certificate]);
-    assert.deepEqual([...views.active()], [['default', a.certificate]]);
+    assert.deepEqual([...views.active()], [['default', a]]);
   });
 
   test('has no signer while the root is bad', () => {
