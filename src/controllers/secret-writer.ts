@@ -78,7 +78,9 @@ export class SecretWriter {
     if (step.step === 'update') {
       const data = { [secretKeys.bundle]: base64(bundle.pem) };
       const patch = { metadata: { ...precondition, ...step.metadata }, data };
-      return this.#remember(await client.mergePatch(secretResource, ref, patch, { signal }));
+      const patched = await client.mergePatch(secretResource, ref, patch, { signal });
+      // The precondition says that all else is as it was observed: it need not be read again.
+      return this.#remember(patched, secret && { ...secret.content, bundle: bundle.digest });
     }
     if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const kept = step.keepKey ? keptKey(step.request, await this.#readKey(ref, secret, signal)) : undefined;

@@ -8,6 +8,7 @@ import { KubeClient, loadConnection, namespaces } from '../../src/kube/index.ts'
 import { startTestCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Operator, startOperator } from '../support/operator.ts';
+import { rotateRoot } from './rotation.ts';
 import { scrape, writes } from './scrape.ts';
 
 const { values } = parseArgs({
@@ -24,6 +25,7 @@ try {
   console.log(`resident memory, idle:       ${mib(idle.residentBytes)}`);
   console.log(`apply to Ready, median of ${samples}: ${median(await latencies()).toFixed(0)} ms`);
   await burst(operator);
+  await rotateRoot(client, operator, count + samples);
   operator = await restart(operator);
   await operator.stop();
 } finally {
