@@ -4,6 +4,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
@@ -57,7 +58,7 @@ final class Peer {
 
   private static void answer(Socket raw, Path folder) {
     // A new context for each connection: it holds what the folder holds now.
-    try (raw; var connection = (SSLSocket) context(folder, folder).getSocketFactory().createSocket(raw, null, true)) {
+    try (raw; var connection = (SSLSocket) mounted(folder).getSocketFactory().createSocket(raw, null, true)) {
       connection.setSoTimeout(30_000);
       connection.setUseClientMode(false);
       connection.setNeedClientAuth(true);
@@ -88,6 +89,22 @@ final class Peer {
     } catch (SSLException | java.net.SocketException error) {
       System.err.println("refused: " + error.getMessage());
       System.exit(1);
+    }
+  }
+
+  /**
+   * Of one version of a mounted Secret: kubelet swaps all files at once by the link ..data, then removes those before.
+   * The link is followed once, not for each file, and again when the files have gone meanwhile.
+   */
+  private static SSLContext mounted(Path folder) throws IOException, GeneralSecurityException {
+    Path link = folder.resolve("..data");
+    while (true) {
+      Path version = Files.readSymbolicLink(link);
+      try {
+        return context(folder.resolve(version), folder.resolve(version));
+      } catch (NoSuchFileException error) {
+        if (Files.readSymbolicLink(link).equals(version)) throw error;
+      }
     }
   }
 
