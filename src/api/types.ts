@@ -78,7 +78,7 @@ export interface MtlsAuthoritySpec {
    * says so.
    */
   readonly issuance?: Issuance;
-  /** How the root is rotated. Default: {"approval":"Automatic","propagationDelay":"3m","reissuesPerSecond":50}. */
+  /** How the root is rotated. Default: {"approval":"Automatic","propagationDelay":"3m","reissuesPerSecond":100}. */
   readonly rotation: Rotation;
   /**
    * Who gets the trusted roots beside the Secrets, for programs that verify others and have no certificate of their
@@ -190,8 +190,8 @@ export interface Rotation {
    */
   readonly propagationDelay: string;
   /**
-   * How many resources per second are re-issued, on average, when certificates switch to a new root. Each has a moment
-   * of its own, so that pods do not reload all at once. Default: 50.
+   * How many certificates per second are re-issued, on average, when they switch to a new root. Each resource has a
+   * moment of its own, so that pods do not reload all at once. Default: 100.
    */
   readonly reissuesPerSecond: number;
 }

@@ -1,63 +1,81 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Certificate, SigningRoot } from '../pki/index.ts';
-import type { AuthorityRecord, AuthorityVerdict, AuthorityView } from '../plan/index.ts';
-import type { Signer } from './issuer.ts';
+import type { Certificate } from '../pki/index.ts';
+import type { AuthorityRecord, AuthorityVerdict, AuthorityView, RotationReport } from '../plan/index.ts';
+import type { Material } from './secret-writer.ts';
+
+interface Entry {
+  readonly view: AuthorityView;
+  readonly material?: Material;
+  /** What decides whether another view says the same, without certificates and keys. */
+  readonly gist: unknown;
+}
 
 /**
  * What certificates see of the authorities: the last verdict on each one's root. The only holder of signing keys, as
- * opaque key objects. A view and its signer are replaced together, never changed.
+ * opaque key objects. A view and its material are replaced together, and only when they say something else than before.
  */
 export class AuthorityViews {
-  readonly #views = new Map<string, { view: AuthorityView; signer?: Signer }>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #rotations = new Map<string, RotationReport>();
 
   /** Takes over a verdict. True when certificates have to be looked at again because of it. */
-  set({ name, spec }: AuthorityRecord, verdict: AuthorityVerdict): boolean {
-    const { trustDomain, clusterDomain } = spec;
-    const before = this.view(name);
-    if (verdict.state === 'notReady') {
-      const view = { ...verdict, trustDomain, clusterDomain };
-      this.#views.set(name, { view });
-      return !isDeepStrictEqual(before, view);
-    }
-    const { root, bundle } = verdict;
-    const view = { state: 'ready', root: root.certificate, bundle, trustDomain, clusterDomain } as const;
-    this.#views.set(name, { view, signer: { root, bundle } });
-    return (
-      before.state !== 'ready' ||
-      before.bundle.digest !== bundle.digest ||
-      before.root.fingerprint !== view.root.fingerprint ||
-      before.trustDomain !== trustDomain ||
-      before.clusterDomain !== clusterDomain
-    );
+  set({ name, spec }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): boolean {
+    if (rotation === undefined) this.#rotations.delete(name);
+    else this.#rotations.set(name, rotation);
+    const entry = entryOf(spec, verdict);
+    if (isDeepStrictEqual(this.#entries.get(name)?.gist, entry.gist)) return false;
+    this.#entries.set(name, entry);
+    return true;
   }
 
   /** Forgets an authority that is gone. */
   delete(name: string): void {
-    this.#views.delete(name);
+    this.#entries.delete(name);
+    this.#rotations.delete(name);
   }
 
   /** Forgets all of them: each is `unknown` until its root is looked at again. */
   clear(): void {
-    this.#views.clear();
+    this.#entries.clear();
+    this.#rotations.clear();
   }
 
   /** The view of an authority that exists; `unknown` until its root has been looked at. */
   view(name: string): AuthorityView {
-    return this.#views.get(name)?.view ?? { state: 'unknown' };
+    return this.#entries.get(name)?.view ?? { state: 'unknown' };
   }
 
-  /** What the authority signs with, when it is ready. */
-  signer(name: string): Signer | undefined {
-    return this.#views.get(name)?.signer;
+  /** What the authority signs with and whom it trusts, when it is ready. The same object for as long as it is so. */
+  material(name: string): Material | undefined {
+    return this.#entries.get(name)?.material;
   }
 
   /** Every root that any authority trusts: one of them has signed a leaf of ours. */
   roots(): Certificate[] {
-    return [...this.#views.values()].flatMap(({ signer }) => signer?.bundle.roots ?? []);
+    return [...this.#entries.values()].flatMap(({ material }) => material?.bundle.roots ?? []);
   }
 
-  /** The active roots by name of authority, for metrics. */
-  active(): Array<[name: string, root: SigningRoot]> {
-    return [...this.#views].flatMap(([name, { signer }]) => (signer === undefined ? [] : [[name, signer.root]]));
+  /** The certificates that sign by name of authority, for metrics. */
+  *active(): Iterable<[name: string, certificate: Certificate]> {
+    for (const [name, { material }] of this.#entries) {
+      if (material?.signer !== undefined) yield [name, material.signer.root.certificate];
+    }
   }
+
+  /** The rotations under way by name of authority, for metrics. */
+  rotations(): Iterable<[name: string, rotation: RotationReport]> {
+    return this.#rotations;
+  }
+}
+
+function entryOf({ trustDomain, clusterDomain }: AuthorityRecord['spec'], verdict: AuthorityVerdict): Entry {
+  const domains = { trustDomain, clusterDomain };
+  if (verdict.state === 'notReady') {
+    const view = { ...verdict, ...domains };
+    return { view, gist: view };
+  }
+  const { root, bundle, ...rest } = verdict;
+  const view = { ...rest, ...domains, root: root.certificate, bundle };
+  const material = rest.waits === undefined ? { bundle, signer: { root, bundle } } : { bundle };
+  return { view, material, gist: { ...rest, ...domains, root: root.certificate.fingerprint, bundle: bundle.digest } };
 }

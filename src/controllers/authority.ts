@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { apiVersion, labels, managerName, secretKeys, secretType } from '../api/names.ts';
+import { annotations, apiVersion, labels, managerName, secretKeys, secretType } from '../api/names.ts';
 import {
   type EventNote,
   isKubeError,
@@ -8,28 +8,21 @@ import {
   type Store,
   secrets as secretResource,
 } from '../kube/index.ts';
+import { encodeCertificates, generatePrivateKey, issueRoot, type KeySpec, type RootProfile } from '../pki/index.ts';
 import {
-  encodeCertificates,
-  encodePrivateKey,
-  generatePrivateKey,
-  inspectRoot,
-  issueRoot,
-  PkiError,
-  parseTrustAnchors,
-  trustBundle,
-} from '../pki/index.ts';
-import {
+  type AuthorityPlan,
   type AuthorityRecord,
   type AuthorityStep,
   type ObservedAuthority,
   planAuthority,
   planAuthorityStatus,
-  type RootSecret,
 } from '../plan/index.ts';
 import type { AuthorityViews } from './authority-views.ts';
 import type { Recorder } from './certificate-events.ts';
+import type { EvidenceGatherer } from './evidence.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
-import { base64, dataText } from './secret-data.ts';
+import { type MadeRoot, madePair, rootSecret, rotationPatch } from './root-secret.ts';
+import { base64 } from './secret-data.ts';
 import { writeStatus } from './status-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
@@ -39,6 +32,7 @@ export interface AuthorityContext {
   readonly namespace: string;
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly views: AuthorityViews;
+  readonly evidence: EvidenceGatherer;
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;
   /** Called when certificates of an authority have to be looked at again. */
@@ -47,12 +41,27 @@ export interface AuthorityContext {
   readonly now: () => Date;
 }
 
-/** Makes and judges the roots of MtlsAuthorities: observe, plan, carry out, write status. */
+/** More steps than ever follow each other without anything to wait for; then the queue takes its turn. */
+const stepsAtOnce = 6;
+
+/** What was observed, with the Secret that it was observed in: its keys are needed to carry out what is planned. */
+interface Observation {
+  readonly observed: ObservedAuthority;
+  readonly live: Secret | undefined;
+}
+
+/** Makes, judges and rotates the roots of MtlsAuthorities: observe, plan, carry out, write status. */
 export class AuthorityReconciler {
   readonly #context: AuthorityContext;
+  #leadingSince = new Date(0);
 
   constructor(context: AuthorityContext) {
     this.#context = context;
+  }
+
+  /** Tells when this process began to lead. */
+  beginToLead(): void {
+    this.#leadingSince = this.#context.now();
   }
 
   async reconcile(name: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
@@ -63,72 +72,94 @@ export class AuthorityReconciler {
       onChange(name);
       return undefined;
     }
-    let observed = await this.#observe(authority, signal);
-    let plan = planAuthority(observed);
-    if (plan.step.step !== 'keep') {
-      await this.#carryOut(authority, plan.step, signal);
-      observed = await this.#observe(authority, signal);
-      plan = planAuthority(observed);
-    }
-    if (views.set(authority, plan.verdict)) onChange(name);
-    return this.#writeStatus(observed, plan.verdict, signal);
+    const { observed, plan } = await this.#settle(authority, signal);
+    if (views.set(authority, plan.verdict, plan.rotation)) onChange(name);
+    return this.#writeStatus(observed, plan, signal);
   }
 
   /** Judges a root without writing anything, for replicas that do not lead, and before Secrets are read at start. */
   async look(name: string, signal: AbortSignal): Promise<void> {
-    const { authorities, views } = this.#context;
+    const { authorities, views, now } = this.#context;
     const authority = authorities.get(name);
-    if (authority === undefined) views.delete(name);
-    else views.set(authority, planAuthority(await this.#observe(authority, signal)).verdict);
+    if (authority === undefined) {
+      views.delete(name);
+      return;
+    }
+    const { observed } = await this.#observe(authority, signal);
+    const { verdict, rotation } = planAuthority(observed, now());
+    views.set(authority, verdict, rotation);
   }
 
-  async #observe(authority: AuthorityRecord, signal: AbortSignal): Promise<ObservedAuthority> {
-    const { client, namespace, certificateCount, now } = this.#context;
-    const certificates = certificateCount(authority.name);
+  /** Takes one step after the other until there is nothing more to be done now. */
+  async #settle(authority: AuthorityRecord, signal: AbortSignal) {
+    const { evidence, now } = this.#context;
+    for (let step = 0; ; step += 1) {
+      let { observed, live } = await this.#observe(authority, signal);
+      let plan = planAuthority(observed, now());
+      if (plan.step.step === 'rotate' && plan.step.proof === true) {
+        await evidence.renew(authority, signal);
+        ({ observed, live } = await this.#observe(authority, signal));
+        plan = planAuthority(observed, now());
+      }
+      if (plan.step.step === 'keep' || step === stepsAtOnce) return { observed, plan };
+      await this.#carryOut(authority, plan.step, live, signal);
+    }
+  }
+
+  async #observe(authority: AuthorityRecord, signal: AbortSignal): Promise<Observation> {
+    const { client, namespace, certificateCount, evidence, views, now } = this.#context;
+    const held = views.material(authority.name)?.signer?.root;
+    const common = {
+      authority,
+      certificates: certificateCount(authority.name),
+      evidence: evidence.gather(authority),
+      ...(held === undefined ? {} : { held }),
+      leadingSince: this.#leadingSince,
+    };
     try {
       // Always read live: a decision about a root rests on the root, and there are few of them.
-      const secret = await client.get(secretResource, { namespace, name: authority.spec.secretName }, { signal });
-      return { authority, secret: rootSecret(secret, now()), certificates };
+      const live = await client.get(secretResource, { namespace, name: authority.spec.secretName }, { signal });
+      return { observed: { ...common, secret: rootSecret(live, now()) }, live };
     } catch (error) {
-      if (isKubeError(error, 'NotFound')) return { authority, certificates };
+      if (isKubeError(error, 'NotFound')) return { observed: common, live: undefined };
       throw error;
     }
   }
 
-  async #carryOut(authority: AuthorityRecord, step: AuthorityStep, signal: AbortSignal): Promise<void> {
-    const { client, namespace, recorder, now } = this.#context;
-    const { spec } = authority;
-    const event = (reason: string, note: string): EventNote => ({
-      regarding: referenceTo(authority),
-      type: 'Normal',
-      reason,
-      action: 'Reconcile',
-      note,
-    });
+  async #carryOut(
+    authority: AuthorityRecord,
+    step: AuthorityStep,
+    live: Secret | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, namespace, recorder } = this.#context;
+    const ref = { namespace, name: authority.spec.secretName };
+    const record = (reason: string, note: string) => recorder.record(normalEvent(authority, reason, note));
     try {
       if (step.step === 'create') {
-        const key = await generatePrivateKey(step.key);
-        const root = issueRoot(step.profile, key, { now: now(), serialSeed: randomBytes(20) });
-        const data = {
-          [secretKeys.certificate]: base64(encodeCertificates([root])),
-          [secretKeys.privateKey]: base64(encodePrivateKey(key, 'PKCS8')),
-          [secretKeys.bundle]: base64(trustBundle(root, step.remembered).pem),
+        const made = await this.#makeRoot(step);
+        const trusted = encodeCertificates([made.certificate, ...step.remembered]);
+        const data = { ...madePair('active', made), [secretKeys.bundle]: base64(trusted) };
+        const { rotateRootToken } = authority;
+        const metadata = {
+          ...ref,
+          labels: { [labels.managedBy]: managerName },
+          // Whoever asks for a new root before there is one has it now.
+          ...(rotateRootToken === undefined ? {} : { annotations: { [annotations.rotateRoot]: rotateRootToken } }),
         };
-        const metadata = { namespace, name: spec.secretName, labels: { [labels.managedBy]: managerName } };
         // Creation only: a root that is there is never written over, whoever else was quicker.
-        await client.create(
-          secretResource,
-          { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data },
-          { signal },
-        );
-        recorder.record(
-          event('RootCreated', `Created root ${root.fingerprint.slice(0, 16)} in Secret ${spec.secretName}`),
-        );
+        const secret = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data };
+        await client.create(secretResource, secret, { signal });
+        record('RootCreated', `Created root ${made.certificate.fingerprint.slice(0, 16)} in Secret ${ref.name}`);
       } else if (step.step === 'remember') {
         const metadata = { resourceVersion: step.resourceVersion };
         const data = { [secretKeys.bundle]: base64(step.bundle.pem) };
-        await client.mergePatch(secretResource, { namespace, name: spec.secretName }, { metadata, data }, { signal });
-        recorder.record(event('RootReplaced', 'The active root was replaced; its predecessor goes on being trusted'));
+        await client.mergePatch(secretResource, ref, { metadata, data }, { signal });
+        record('RootReplaced', 'The active root was renewed; its predecessor goes on being trusted');
+      } else if (step.step === 'rotate' && live !== undefined) {
+        const made = step.make === undefined ? undefined : await this.#makeRoot(step.make);
+        await client.mergePatch(secretResource, ref, rotationPatch(live, step, made), { signal });
+        record(step.event.reason, step.event.message);
       }
     } catch (error) {
       // Somebody else was quicker; what is there now is looked at again.
@@ -136,14 +167,20 @@ export class AuthorityReconciler {
     }
   }
 
+  async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<MadeRoot> {
+    const key = await generatePrivateKey(spec);
+    const certificate = issueRoot(profile, key, { now: this.#context.now(), serialSeed: randomBytes(20) });
+    return { certificate, key };
+  }
+
   async #writeStatus(
     observed: ObservedAuthority,
-    verdict: Parameters<typeof planAuthorityStatus>[1],
+    plan: AuthorityPlan,
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
     const { client, authorities, recorder, now } = this.#context;
     const { authority } = observed;
-    const { status, revisitAt } = planAuthorityStatus(observed, verdict, now());
+    const { status, revisitAt } = planAuthorityStatus(observed, plan, now());
     const writer = {
       client,
       resource: authorityResource,
@@ -152,11 +189,12 @@ export class AuthorityReconciler {
       isSameRequest,
     };
     if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;
-    const { type, reason, message } = status.conditions[0] ?? {};
-    const wasSaid = authority.status.conditions?.some((old) => old.type === type && old.message === message);
-    if (verdict.state === 'notReady' && wasSaid !== true) {
-      const regarding = referenceTo(authority);
-      recorder.record({ regarding, type: 'Warning', reason: reason ?? '', action: 'Reconcile', note: message ?? '' });
+    for (const { type, status: holds, reason, message } of status.conditions) {
+      const wasSaid = authority.status.conditions?.some((old) => old.type === type && old.message === message);
+      if (holds === 'False' && wasSaid !== true) {
+        const regarding = referenceTo(authority);
+        recorder.record({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message });
+      }
     }
     return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
   }
@@ -165,25 +203,18 @@ export class AuthorityReconciler {
 /** The object that events are about. */
 const referenceTo = ({ name, uid }: AuthorityRecord) => ({ apiVersion, kind: 'MtlsAuthority', name, uid });
 
+const normalEvent = (authority: AuthorityRecord, reason: string, note: string): EventNote => ({
+  regarding: referenceTo(authority),
+  type: 'Normal',
+  reason,
+  action: 'Reconcile',
+  note,
+});
+
 /** True when nothing has changed that a person asks for. */
 const isSameRequest = (a: AuthorityRecord, b: AuthorityRecord): boolean =>
-  a.generation === b.generation && a.deleting === b.deleting;
-
-/** What is known of a root Secret. Its key lives on as an opaque key object only. */
-function rootSecret(secret: Secret, now: Date): RootSecret {
-  const text = (key: string) => dataText(secret, key);
-  return {
-    resourceVersion: secret.metadata.resourceVersion ?? '',
-    inspection: inspectRoot(text(secretKeys.certificate), text(secretKeys.privateKey), now),
-    anchors: readAnchors(text(secretKeys.bundle)),
-  };
-}
-
-function readAnchors(pem: string): RootSecret['anchors'] {
-  try {
-    return parseTrustAnchors(pem);
-  } catch (error) {
-    if (error instanceof PkiError) return { problem: error.message };
-    throw error;
-  }
-}
+  a.generation === b.generation &&
+  a.deleting === b.deleting &&
+  a.rotateRootToken === b.rotateRootToken &&
+  a.approveToken === b.approveToken &&
+  a.abortToken === b.abortToken;

@@ -23,7 +23,7 @@ import {
   certificates as certificateResource,
   namespaceRecord,
 } from './resources.ts';
-import { leafSecretSelector, secretRecord } from './secret-record.ts';
+import { dated, leafSecretSelector, secretRecord } from './secret-record.ts';
 
 /** A root Secret exists at a revision; what it holds is read when it is needed, and not kept. */
 export interface RootSecretMark {
@@ -56,6 +56,11 @@ export class Caches {
   });
   readonly rootSecrets = new Store<RootSecretMark>();
   readonly namespaces = new Store<NamespaceRecord>();
+
+  /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
+  dated(record: SecretRecord): SecretRecord {
+    return dated(record, this.secrets.get(keyOf(record)), performance.now());
+  }
 
   /**
    * Fills all caches and keeps them until the signal aborts. Roots come first: a leaf is judged when its Secret is read,
@@ -106,7 +111,7 @@ export class Caches {
         ...common('secrets'),
         resource: secretResource,
         labelSelector: leafSecretSelector,
-        transform: (secret) => secretRecord(secret, roots()),
+        transform: (secret) => this.dated(secretRecord(secret, roots())),
         store: this.secrets,
       }),
     ];

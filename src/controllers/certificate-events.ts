@@ -19,6 +19,7 @@ const eventReasons: Record<IssueReason, string> = {
   RootNotTrusted: 'Reissued',
   SpecChanged: 'Reissued',
   RotationRequested: 'Rotated',
+  RootReplaced: 'Reissued',
   Expired: 'Renewed',
   RenewalDue: 'Renewed',
 };

@@ -1,5 +1,6 @@
 import { isKubeError, type KubeClient, KubeError, keyOf, type Store } from '../kube/index.ts';
 import {
+  type Blocked,
   type CertificateRecord,
   type Failures,
   type HeldBack,
@@ -20,10 +21,9 @@ import type { AuthorityViews } from './authority-views.ts';
 import { certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
 import { HeldBackAttempts } from './held-back.ts';
-import type { Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
-import type { SecretWriter } from './secret-writer.ts';
+import type { Material, SecretWriter } from './secret-writer.ts';
 import { writeStatus } from './status-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
@@ -64,13 +64,15 @@ export class CertificateReconciler {
       keys.drop(key);
       return undefined;
     }
-    const { observed, signer } = await this.#observe(certificate, signal);
+    const { observed, material } = await this.#observe(certificate, signal);
     if (nothingIsToBeDecided(observed)) return undefined;
     const heldBack = this.#heldBack.get(key, observed);
     const plan = planCertificate(observed, now(), heldBack);
     const isRepeat = plan.secrets.some(({ step }) => replacesAnIssue(step, certificate));
     if (isRepeat && !(await this.#isCurrent(certificate, signal))) return undefined;
-    const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, signer, heldBack, signal));
+    const settling = plan.secrets.map(({ role, step }) =>
+      this.#settle(observed, role, step, material, heldBack, signal),
+    );
     const settled = await allOf(settling);
     // A key that is made in a moment is not worth a status of its own; one that takes longer is.
     const pendingSince = settled.flatMap((one) => one.pendingSince ?? [])[0];
@@ -85,14 +87,14 @@ export class CertificateReconciler {
     const { secrets, writer, views, authorityExists, claims } = this.#context;
     const { name: authorityName } = certificate.spec.authorityRef;
     const authority = authorityExists(authorityName) ? views.view(authorityName) : { state: 'missing' as const };
-    const signer = views.signer(authorityName);
+    const material = views.material(authorityName);
     const hadConflict = certificate.status.conditions?.some(({ reason }) => reason === 'SecretConflict') === true;
     const roles = await Promise.all(
       rolesOf(certificate.spec).map(async (role): Promise<ObservedRole> => {
         const secretName = secretNameOf(certificate.name, certificate.spec, role);
         const cached = secrets.get(keyOf({ namespace: certificate.namespace, name: secretName }));
         // A Secret of others is not in the cache, and one that was read before its root was known has to be read again.
-        const isUnsure = cached === undefined ? hadConflict : rootIsUnread(cached, signer);
+        const isUnsure = cached === undefined ? hadConflict : rootIsUnread(cached, material);
         const secret = isUnsure ? await writer.read(certificate.namespace, secretName, signal) : cached;
         const claimedBy = claims.holder(certificate, secretName, secret);
         return withSecret({ role, secretName, ...(claimedBy === undefined ? {} : { claimedBy }) }, secret);
@@ -100,7 +102,7 @@ export class CertificateReconciler {
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
-    return { observed: { certificate, authority, roles, surplus }, signer };
+    return { observed: { certificate, authority, roles, surplus }, material };
   }
 
   /**
@@ -128,29 +130,32 @@ export class CertificateReconciler {
     observed: ObservedCertificate,
     firstRole: ObservedRole,
     firstStep: SecretStep,
-    signer: Signer | undefined,
+    material: Material | undefined,
     heldBack: HeldBack | undefined,
     signal: AbortSignal,
   ): Promise<Settled> {
-    const { writer, now } = this.#context;
+    const { writer, views, now } = this.#context;
+    const { authorityRef } = observed.certificate.spec;
     let role = firstRole;
     let step = firstStep;
     for (let attempt = 0; ; attempt += 1) {
-      if (step.step === 'keep') return { outcome: { role } };
-      if (step.step === 'blocked') {
-        const { reason, message, onlyDue } = step;
-        return { outcome: { role, problem: { reason, message, onlyDue } } };
-      }
+      if (step.step === 'keep')
+        return { outcome: { role, ...(step.until === undefined ? {} : { until: step.until }) } };
+      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
       const onlyDue = isOnlyDue(step);
       try {
-        if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
-        const secret = await writer.write(observed.certificate, role, step, signer, signal);
+        // What signs, or is trusted, must still be what the plan was made for.
+        if (material === undefined || views.material(authorityRef.name) !== material) {
+          throw new KubeError('Conflict', 'the authority changed since it was observed');
+        }
+        const secret = await writer.write(observed.certificate, role, step, material, signal);
         if ('since' in secret) {
           const problem = { reason: 'Pending', message: secret.message, onlyDue } as const;
           return { outcome: { role, problem }, pendingSince: secret.since };
         }
         const outcome = { role: withSecret(role, secret) };
-        return step.step === 'issue' ? { outcome, issued: step.reason } : { outcome };
+        if (step.step === 'issue') return { outcome, issued: step.reason };
+        return step.blocked === undefined ? { outcome } : { outcome: { ...outcome, problem: problemOf(step.blocked) } };
       } catch (error) {
         if (isRefusal(error)) {
           const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;
@@ -210,8 +215,8 @@ export class CertificateReconciler {
 
 interface Observation {
   readonly observed: ObservedCertificate;
-  /** What signs, as of the same moment as the observed view of the authority. */
-  readonly signer: Signer | undefined;
+  /** Roots and signer, as of the same moment as the observed view of the authority. */
+  readonly material: Material | undefined;
 }
 
 interface Settled {
@@ -221,6 +226,12 @@ interface Settled {
   /** Since when its key is being made. */
   readonly pendingSince?: Date;
 }
+
+const problemOf = ({ reason, message, onlyDue }: Blocked): NonNullable<RoleOutcome['problem']> => ({
+  reason,
+  message,
+  onlyDue,
+});
 
 /** All results, or the first error, but never before all have ended: the next reconcile of the key must not meet this one. */
 async function allOf<T>(promises: ReadonlyArray<Promise<T>>): Promise<T[]> {
@@ -249,10 +260,10 @@ const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
   a.uid === b.uid && a.generation === b.generation && a.rotateToken === b.rotateToken && a.deleting === b.deleting;
 
 /** True for a Secret that was read when the root that may have signed it was not known yet. */
-const rootIsUnread = ({ content }: SecretRecord, signer: Signer | undefined): boolean =>
+const rootIsUnread = ({ content }: SecretRecord, material: Material | undefined): boolean =>
   'leaf' in content &&
   content.leaf.root === undefined &&
-  signer?.bundle.roots.some(({ subjectKeyId }) => subjectKeyId === content.leaf.authorityKeyId) === true;
+  material?.bundle.roots.some(({ subjectKeyId }) => subjectKeyId === content.leaf.authorityKeyId) === true;
 
 /** The API server looked at the write and said no; what it will say next time has to be waited for. */
 const isRefusal = (error: unknown): error is KubeError =>

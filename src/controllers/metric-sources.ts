@@ -1,3 +1,4 @@
+import { rotationPhases } from '../plan/index.ts';
 import type { MetricSources, Sample } from '../telemetry/metrics.ts';
 import type { Operator } from './operator.ts';
 
@@ -21,9 +22,18 @@ export function metricSources(operator: Operator): MetricSources {
       }
     },
     *rootExpiry(): Iterable<Sample> {
-      for (const [authority, { certificate }] of operator.views.active()) {
+      for (const [authority, certificate] of operator.views.active()) {
         yield { labels: { authority }, value: certificate.notAfter.getTime() / 1000 };
       }
+    },
+    *rotationPhase(): Iterable<Sample> {
+      for (const [authority, { note }] of operator.views.rotations()) {
+        for (const phase of rotationPhases) yield { labels: { authority, phase }, value: note.phase === phase ? 1 : 0 };
+      }
+    },
+    *rotationRemaining(): Iterable<Sample> {
+      for (const [authority, { remaining }] of operator.views.rotations())
+        yield { labels: { authority }, value: remaining };
     },
     *queueLength(): Iterable<Sample> {
       for (const [controller, value] of Object.entries(operator.queueLengths()))

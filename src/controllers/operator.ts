@@ -16,6 +16,7 @@ import { AuthorityViews } from './authority-views.ts';
 import { Caches } from './caches.ts';
 import { CertificateReconciler } from './certificate.ts';
 import { Claims } from './claims.ts';
+import { EvidenceGatherer } from './evidence.ts';
 import { KeyMaker } from './key-maker.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
 import { SecretWriter } from './secret-writer.ts';
@@ -67,11 +68,19 @@ export class Operator {
     const { authorities, certificates, secrets } = this.caches;
     this.#options = options;
     this.#recorder = new EventRecorder({ client, reportingController: managerName, reportingInstance: identity, log });
+    const roots = () => this.views.roots();
     this.#authority = new AuthorityReconciler({
       client,
       namespace,
       authorities,
       views: this.views,
+      evidence: new EvidenceGatherer({
+        client,
+        caches: this.caches,
+        roots,
+        publications: () => [],
+        renewPublications: () => Promise.resolve(),
+      }),
       certificateCount: (authority) => certificates.by('authority', authority).length,
       onChange: (authority) => this.#triggers.usersOf(authority),
       recorder: this.#recorder,
@@ -82,7 +91,7 @@ export class Operator {
       client,
       certificates,
       secrets,
-      writer: new SecretWriter({ client, secrets, roots: () => this.views.roots(), keys, now, log, observer }),
+      writer: new SecretWriter({ client, caches: this.caches, roots, keys, now, log, observer }),
       views: this.views,
       authorityExists: (authority) => authorities.get(authority) !== undefined,
       claims: new Claims(this.caches, namespace),
@@ -136,6 +145,7 @@ export class Operator {
   readonly lead: Lead = async (leadership, lost) => {
     // A root may have been replaced while this replica stood by: nothing is judged or signed by what it knew then.
     this.views.clear();
+    this.#authority.beginToLead();
     await this.#lookAtRoots(leadership);
     this.#triggers.all();
     await Promise.all([

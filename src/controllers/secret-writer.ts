@@ -6,10 +6,9 @@ import {
   keyOf,
   type Log,
   type Secret,
-  type Store,
   secrets as secretResource,
 } from '../kube/index.ts';
-import { type Certificate, describeKeySpec, type Role } from '../pki/index.ts';
+import { type Certificate, describeKeySpec, type Role, type TrustBundle } from '../pki/index.ts';
 import type {
   CertificateRecord,
   IssueReason,
@@ -18,6 +17,7 @@ import type {
   SecretRecord,
   SecretStep,
 } from '../plan/index.ts';
+import type { Caches } from './caches.ts';
 import { issueContent, keptKey, type Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { base64, dataText } from './secret-data.ts';
@@ -26,7 +26,7 @@ import { ownerReference, secretRecord } from './secret-record.ts';
 /** What the writer works with. */
 export interface SecretWriterOptions {
   readonly client: KubeClient;
-  readonly secrets: Store<SecretRecord, 'owner'>;
+  readonly caches: Pick<Caches, 'secrets' | 'dated'>;
   /** The roots that may have signed what is read. */
   readonly roots: () => readonly Certificate[];
   readonly keys: KeyMaker;
@@ -37,6 +37,12 @@ export interface SecretWriterOptions {
 
 /** A step that writes. */
 export type WritingStep = Extract<SecretStep, { step: 'issue' | 'update' }>;
+
+/** What an authority gives to the writer: the roots that everyone trusts, and what signs, if anything does now. */
+export interface Material {
+  readonly bundle: TrustBundle;
+  readonly signer?: Signer;
+}
 
 /** A step that cannot be carried out yet, and why. */
 export interface Pending {
@@ -63,17 +69,18 @@ export class SecretWriter {
     certificate: CertificateRecord,
     { role, secretName, secret }: ObservedRole,
     step: WritingStep,
-    signer: Signer,
+    { bundle, signer }: Material,
     signal: AbortSignal,
   ): Promise<SecretRecord | Pending> {
     const { client, keys, now } = this.#options;
     const ref = { namespace: certificate.namespace, name: secretName };
     const precondition = { uid: secret?.uid, resourceVersion: secret?.resourceVersion };
     if (step.step === 'update') {
-      const data = { [secretKeys.bundle]: base64(signer.bundle.pem) };
+      const data = { [secretKeys.bundle]: base64(bundle.pem) };
       const patch = { metadata: { ...precondition, ...step.metadata }, data };
       return this.#remember(await client.mergePatch(secretResource, ref, patch, { signal }));
     }
+    if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const kept = step.keepKey ? keptKey(step.request, await this.#readKey(ref, secret, signal)) : undefined;
     const key = kept ?? (await keys.take(keyOf(certificate), role, step.request.key, now()));
     if ('since' in key) {
@@ -82,7 +89,8 @@ export class SecretWriter {
     const { data, content } = issueContent(step.request, key, signer, now());
     if (step.write === 'update') {
       const patch = { metadata: { ...precondition, ...step.metadata }, data };
-      return this.#issued(await client.mergePatch(secretResource, ref, patch, { signal }), content, role, step.reason);
+      const patched = await client.mergePatch(secretResource, ref, patch, { signal });
+      return this.#issued(patched, content, role, step.reason);
     }
     // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
     if (step.write === 'replace') await client.delete(secretResource, ref, { ...precondition, signal });
@@ -93,7 +101,10 @@ export class SecretWriter {
       ownerReferences: [ownerReference(certificate)],
     };
     const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data };
-    return this.#issued(await client.create(secretResource, object, { signal }), content, role, step.reason);
+    const created = await client.create(secretResource, object, { signal });
+    // Nobody has mounted what was never there; what was lost is still in the hands of those who did.
+    const isFirst = !(certificate.status.secrets ?? []).some((entry) => entry.role === role);
+    return this.#issued(created, content, role, step.reason, isFirst);
   }
 
   /** Reads a Secret past the cache, which knows neither those of others nor the very latest. */
@@ -132,20 +143,21 @@ export class SecretWriter {
     return dataText(live, secretKeys.privateKey);
   }
 
-  #issued(written: Secret, content: SecretContent, role: Role, reason: IssueReason): SecretRecord {
+  #issued(written: Secret, content: SecretContent, role: Role, reason: IssueReason, isFirst = false): SecretRecord {
     const { observer, log } = this.#options;
     const { namespace, name: secret } = written.metadata;
     const { serialNumber, notAfter } = 'leaf' in content ? content.leaf : {};
     observer.onIssued(role, reason);
     // The audit trail of a certificate authority: every signature, with what identifies it.
     log.info('issued a certificate', { namespace, secret, role, reason, serialNumber, notAfter });
-    return this.#remember(written, content);
+    return this.#remember(written, content, isFirst);
   }
 
-  #remember(written: Secret, content?: SecretContent): SecretRecord {
-    const { secrets, roots } = this.#options;
-    const record = secretRecord(written, roots(), content);
-    secrets.remember(record);
+  #remember(written: Secret, content?: SecretContent, isFirst = false): SecretRecord {
+    const { caches, roots } = this.#options;
+    const read = secretRecord(written, roots(), content);
+    const record = isFirst ? read : caches.dated(read);
+    caches.secrets.remember(record);
     return record;
   }
 }

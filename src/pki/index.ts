@@ -10,6 +10,7 @@ export {
   type KeyEncoding,
   type KeySpec,
   parsePrivateKey,
+  publicKeyDer,
 } from './key.ts';
 export { type LeafRecord, leafRecord, readLeaf } from './leaf.ts';
 export { encodeIpAddress, encodeSubject, type OtherName, type Subject, type SubjectAltNames } from './name.ts';

@@ -1,4 +1,4 @@
-import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root, RootSpec } from '../api/types.ts';
+import type { MtlsAuthoritySpec, MtlsAuthorityStatus } from '../api/types.ts';
 import {
   type Certificate,
   type KeySpec,
@@ -6,13 +6,23 @@ import {
   type RootInspection,
   type RootProfile,
   type SigningRoot,
-  subjectText,
   type TrustBundle,
   trustBundle,
 } from '../pki/index.ts';
-import { timestamp, type WantedCondition } from './certificate-status.ts';
-import { parseDurationMs } from './duration.ts';
-import { keySpecOf } from './key-spec.ts';
+import type { Evidence } from './evidence.ts';
+import type { Reissue } from './reissue.ts';
+import { rootRequest } from './root-request.ts';
+import {
+  planRotation,
+  planStart,
+  type RotationInput,
+  type RotationPlan,
+  type RotationReport,
+  type RotationStep,
+  replaceExpired,
+  wasOverwritten,
+} from './rotation.ts';
+import type { RotationNote } from './rotation-note.ts';
 
 /** What is known of an MtlsAuthority. */
 export interface AuthorityRecord {
@@ -37,6 +47,13 @@ export interface RootSecret {
   readonly inspection: RootInspection;
   /** Roots in ca.crt beside the active one, or why it cannot be read. */
   readonly anchors: readonly Certificate[] | { readonly problem: string };
+  /** The root that is to follow, and the one before; absent when the Secret has neither certificate nor key of it. */
+  readonly next?: RootInspection;
+  readonly previous?: RootInspection;
+  /** The state of the rotation under way. */
+  readonly note?: RotationNote;
+  /** The value of rotate-root that was acted on last. */
+  readonly handledToken?: string;
 }
 
 /** All that a decision about an MtlsAuthority rests on. */
@@ -45,6 +62,11 @@ export interface ObservedAuthority {
   readonly secret?: RootSecret;
   /** How many MtlsCertificates refer to it. */
   readonly certificates: number;
+  readonly evidence: Evidence;
+  /** The root that signed until now, while this process still holds its key. */
+  readonly held?: SigningRoot;
+  /** When this process began to lead. */
+  readonly leadingSince: Date;
 }
 
 /** What is to be done about the root Secret. */
@@ -56,19 +78,40 @@ export type AuthorityStep =
       readonly key: KeySpec;
       readonly remembered: readonly Certificate[];
     }
-  /** The active root was replaced: its predecessor goes on being trusted, and into ca.crt before any peer loses it. */
-  | { readonly step: 'remember'; readonly resourceVersion: string; readonly bundle: TrustBundle };
+  /** The active root was renewed: its predecessor goes on being trusted, and into ca.crt before any peer loses it. */
+  | { readonly step: 'remember'; readonly resourceVersion: string; readonly bundle: TrustBundle }
+  | RotationStep;
 
 /** Whether the authority signs, and if not why. */
 export type AuthorityVerdict =
-  | { readonly state: 'ready'; readonly root: SigningRoot; readonly bundle: TrustBundle }
+  | {
+      readonly state: 'ready';
+      /** What signs; the root that will, while `waits` says what for. */
+      readonly root: SigningRoot;
+      readonly bundle: TrustBundle;
+      /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
+      readonly tolerated: readonly string[];
+      /** How the certificates of other roots are brought to the one that signs. */
+      readonly reissue?: Reissue;
+      /** Why nothing is issued now, although bundles are kept. */
+      readonly waits?: { readonly reason: string; readonly message: string };
+    }
   | { readonly state: 'notReady'; readonly reason: string; readonly message: string };
 
+/** The decision about an authority. */
+export interface AuthorityPlan {
+  readonly step: AuthorityStep;
+  /** What certificates may expect of the authority until the step is done. */
+  readonly verdict: AuthorityVerdict;
+  /** The rotation that is under way. */
+  readonly rotation?: RotationReport;
+  /** A rotation was asked for, and cannot be. */
+  readonly problem?: { readonly reason: string; readonly message: string };
+}
+
 /** Decides what is to be done about the root Secret, and what certificates may expect of the authority until it is. */
-export function planAuthority({ authority, secret }: ObservedAuthority): {
-  step: AuthorityStep;
-  verdict: AuthorityVerdict;
-} {
+export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
+  const { authority, secret } = observed;
   const { spec } = authority;
   const notReady = (reason: string, message: string, step: AuthorityStep = { step: 'keep' }) => ({
     step,
@@ -84,19 +127,134 @@ export function planAuthority({ authority, secret }: ObservedAuthority): {
     return notReady('RootMissing', `Secret ${spec.secretName} is being created`, step);
   }
   const { inspection, anchors } = secret;
-  if ('reason' in inspection) return notReady(inspection.reason, inspection.message);
   if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
-  const { root } = inspection;
-  const bundle = trustBundle(root.certificate, [...anchors, ...predecessors(authority.status, root.certificate)]);
-  const isRemembered = bundle.roots.length <= 1 + others(anchors, root.certificate).length;
+  if ('reason' in inspection) {
+    const step = inspection.reason === 'RootExpired' ? replaceExpired(observed, secret, anchors, now) : undefined;
+    return notReady(inspection.reason, inspection.message, step);
+  }
+  return planWithRoot(observed, secret, inspection.root, anchors, now);
+}
+
+/** The decision once there is a root that may sign. */
+function planWithRoot(
+  observed: ObservedAuthority,
+  secret: RootSecret,
+  active: SigningRoot,
+  anchors: readonly Certificate[],
+  now: Date,
+): AuthorityPlan {
+  const { authority, evidence, leadingSince } = observed;
+  const note = noteThatFits(secret, active);
+  const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
+  const known = [active.anchor, ...anchors, ...(note === undefined ? predecessors(authority.status, active) : [])];
+  const trusted = uniqueRoots(known).filter(
+    ({ fingerprint }) => fingerprint === active.anchor.fingerprint || !stale.includes(fingerprint),
+  );
+  const input = { authority, secret, active, trusted, evidence };
+  if (note === undefined) return planQuiet({ ...input, digests: [], signs: true }, now);
+
+  const signer = signerOf(observed, note, active);
+  const bundle = trustBundle((signer ?? oldRoot(note, trusted) ?? active).anchor, trusted);
+  const tolerated = toleratedBundles(note, trusted, active);
+  const digests = [bundle.digest, ...tolerated];
+  const plan = planRotation({ ...input, digests, signs: signer !== undefined }, note, now);
+  const since = new Date(Math.min(Date.parse(note.since), now.getTime()));
+  const reissue = { id: note.id, since, windowMs: note.windowMs, resumedAt: leadingSince };
   return {
-    step: isRemembered ? { step: 'keep' } : { step: 'remember', resourceVersion: secret.resourceVersion, bundle },
-    verdict: { state: 'ready', root, bundle },
+    verdict: {
+      state: 'ready',
+      root: signer ?? active,
+      bundle,
+      tolerated,
+      ...(note.phase === 'Distributing' ? {} : { reissue }),
+      ...(signer === undefined ? { waits: waitsForBundles(note) } : {}),
+    },
+    ...outcomeOf(plan),
   };
 }
 
+/** No rotation is under way: one may begin, or what was renewed is remembered. */
+function planQuiet(input: RotationInput, now: Date): AuthorityPlan {
+  const { secret, active, trusted } = input;
+  const bundle = trustBundle(active.anchor, trusted);
+  const verdict = { state: 'ready', root: active, bundle, tolerated: [] } as const;
+  const plan = planStart(input, now);
+  if ('step' in plan) {
+    // Until the step is done nobody knows the roots that it brings: what is out there stays as it is.
+    return wasOverwritten(input)
+      ? {
+          step: plan.step,
+          verdict: { ...verdict, waits: { reason: 'RootReplaced', message: plan.step.event.message } },
+        }
+      : { step: plan.step, verdict };
+  }
+  const outcome = outcomeOf(plan);
+  if (secret.note !== undefined) return { ...outcome, verdict, step: dropNote(input) };
+  const inSecret = 'problem' in secret.anchors ? [] : secret.anchors;
+  const isRemembered = bundle.roots.every(
+    ({ fingerprint }) =>
+      fingerprint === active.anchor.fingerprint || inSecret.some((root) => root.fingerprint === fingerprint),
+  );
+  if (isRemembered) return { ...outcome, verdict };
+  return { ...outcome, verdict, step: { step: 'remember', resourceVersion: secret.resourceVersion, bundle } };
+}
+
+const outcomeOf = (plan: RotationPlan): Pick<AuthorityPlan, 'step' | 'rotation' | 'problem'> => {
+  if ('step' in plan) return { step: plan.step };
+  const keep = { step: 'keep' } as const;
+  if ('report' in plan) return { step: keep, rotation: plan.report };
+  return 'problem' in plan ? { step: keep, problem: plan.problem } : { step: keep };
+};
+
+/** The note, where the roots in the Secret are those that it is about; a person may have changed them since. */
+function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): RotationNote | undefined {
+  if (note === undefined) return undefined;
+  const isActive = note.new === anchor.fingerprint;
+  if (note.phase !== 'Distributing') return isActive ? note : undefined;
+  if (isActive) return note;
+  const isNext = next !== undefined && 'root' in next && next.root.anchor.fingerprint === note.new;
+  return isNext && note.old[0] === anchor.fingerprint ? note : undefined;
+}
+
+/** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
+function signerOf({ held }: ObservedAuthority, note: RotationNote, active: SigningRoot): SigningRoot | undefined {
+  if (note.phase !== 'Distributing' || note.new !== active.anchor.fingerprint) return active;
+  return held !== undefined && held.anchor.fingerprint === note.old[0] ? held : undefined;
+}
+
+/** The bundle begins with the root that signs; where that one has no key left, with it all the same. */
+const oldRoot = (note: RotationNote, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
+  trusted.filter(({ fingerprint }) => fingerprint === note.old[0]).map((anchor) => ({ anchor }))[0];
+
+/**
+ * While certificates switch, a bundle of the same roots with another of them in front is as good: it is put in order with
+ * the next certificate, so that each Secret is written once.
+ */
+const toleratedBundles = (note: RotationNote, trusted: readonly Certificate[], active: SigningRoot): string[] =>
+  note.phase === 'Switching' || note.phase === 'Draining'
+    ? trusted
+        .filter(({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note.old.includes(fingerprint))
+        .map((first) => trustBundle(first, trusted).digest)
+    : [];
+
+const waitsForBundles = ({ id }: RotationNote) => ({
+  reason: 'RootDistributing',
+  message:
+    'the root was written over by another one, which signs as soon as every bundle has it; ' +
+    `annotate the authority with mtls-operator.io/approve-rotation=${id} not to wait`,
+});
+
+/** Takes away the note of a rotation that a person has ended by taking its roots away. */
+const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
+  step: 'rotate',
+  resourceVersion: secret.resourceVersion,
+  event: { reason: 'RotationWithdrawn', message: 'the root that was to follow is not in the root Secret any more' },
+  move: {},
+  trusted,
+});
+
 /** A fresh start has no past; then the status is empty and nothing is remembered. */
-function rememberedRoots(status: MtlsAuthorityStatus): Certificate[] {
+export function rememberedRoots(status: MtlsAuthorityStatus): Certificate[] {
   try {
     return parseTrustAnchors(status.trustBundle ?? '');
   } catch {
@@ -108,75 +266,11 @@ function rememberedRoots(status: MtlsAuthorityStatus): Certificate[] {
  * The roots that were trusted when another root was active. Once status names the active root, ca.crt of the Secret
  * alone decides, so that a person can end trust by taking a root out of it.
  */
-const predecessors = (status: MtlsAuthorityStatus, active: Certificate): Certificate[] =>
-  status.activeRoot === undefined || status.activeRoot.fingerprint === active.fingerprint
+const predecessors = (status: MtlsAuthorityStatus, { anchor }: SigningRoot): Certificate[] =>
+  status.activeRoot === undefined || status.activeRoot.fingerprint === anchor.fingerprint
     ? []
     : rememberedRoots(status);
 
-const others = (anchors: readonly Certificate[], active: Certificate): string[] => [
-  ...new Set(anchors.map(({ fingerprint }) => fingerprint).filter((fingerprint) => fingerprint !== active.fingerprint)),
+const uniqueRoots = (roots: readonly Certificate[]): Certificate[] => [
+  ...new Map(roots.map((root) => [root.fingerprint, root])).values(),
 ];
-
-function rootRequest({ commonName, organizations, privateKey, duration }: RootSpec) {
-  const durationMs = parseDurationMs(duration);
-  // Larger by default than a leaf's: it has to last for ten years (SP 800-57 part 1, 5.6.3).
-  const key = keySpecOf(privateKey, 3072);
-  if (durationMs === undefined || key === undefined) return undefined;
-  const subject = { commonName, ...(organizations === undefined ? {} : { organizations }) };
-  return { profile: { subject, durationMs }, key };
-}
-
-/** The status to be, but for the times of transitions. */
-export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
-  readonly conditions: readonly WantedCondition[];
-};
-
-const notYetValidPollMs = 60_000;
-
-/** The status of an authority, and when its root changes by the clock alone. */
-export function planAuthorityStatus(
-  { authority, certificates }: ObservedAuthority,
-  verdict: AuthorityVerdict,
-  now: Date,
-): { status: WantedAuthorityStatus; revisitAt?: Date } {
-  const { activeRoot, roots, trustBundle: published } = authority.status;
-  if (verdict.state === 'notReady') {
-    const status = {
-      observedGeneration: authority.generation,
-      conditions: [readyCondition('False', verdict.reason, verdict.message)],
-      // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
-      ...(activeRoot === undefined ? {} : { activeRoot }),
-      ...(roots === undefined ? {} : { roots }),
-      ...(published === undefined ? {} : { trustBundle: published }),
-      certificates,
-    };
-    // A root that is not valid yet becomes so without anything being written.
-    const waits = verdict.reason === 'RootNotYetValid';
-    return waits ? { status, revisitAt: new Date(now.getTime() + notYetValidPollMs) } : { status };
-  }
-  const active = verdict.root.certificate;
-  const message = `signs with root ${active.fingerprint.slice(0, 16)}, valid until ${timestamp(active.notAfter)}`;
-  const status = {
-    observedGeneration: authority.generation,
-    conditions: [readyCondition('True', 'Ready', message)],
-    activeRoot: rootStatus(active),
-    roots: verdict.bundle.roots.map(rootStatus),
-    trustBundle: verdict.bundle.pem,
-    certificates,
-  };
-  return active.notAfter > now ? { status, revisitAt: active.notAfter } : { status };
-}
-
-const readyCondition = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({
-  type: 'Ready',
-  status,
-  reason,
-  message,
-});
-
-const rootStatus = (root: Certificate): Root => ({
-  fingerprint: root.fingerprint,
-  subject: subjectText(root),
-  notBefore: timestamp(root.notBefore),
-  notAfter: timestamp(root.notAfter),
-});

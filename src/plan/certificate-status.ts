@@ -10,6 +10,8 @@ import { renewalSeed } from './secret.ts';
 export interface RoleOutcome {
   /** With the Secret as it is now. */
   readonly role: ObservedRole;
+  /** When it is due for a reason that the certificate itself does not show. */
+  readonly until?: Date;
   readonly problem?: {
     readonly reason: CertificateReason;
     readonly message: string;
@@ -20,7 +22,7 @@ export interface RoleOutcome {
 
 /** A condition before it is merged with what is there: the time of the transition is the merge's business. */
 export interface WantedCondition {
-  readonly type: 'Ready' | 'Issuing';
+  readonly type: 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished';
   readonly status: 'True' | 'False';
   readonly reason: string;
   readonly message: string;
@@ -168,6 +170,7 @@ function revisit(
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
+    ...outcomes.flatMap(({ until }) => until ?? []),
     ...(failures === undefined ? [] : [failures.nextRetryTime]),
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
   ].filter((moment) => moment > now);

@@ -4,12 +4,12 @@ import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
-import { type IssueReason, reasonToIssue, type SecretInput } from './secret.ts';
+import { type IssueReason, reasonToIssue, reissueTurn, type SecretInput } from './secret.ts';
 
 /** What is to be done about one role's Secret. */
 export type SecretStep =
-  /** It is as it should be, or as good as it can be made now. */
-  | { readonly step: 'keep' }
+  /** It is as it should be, or as good as it can be made now. `until`: when the root's replacement makes it due. */
+  | { readonly step: 'keep'; readonly until?: Date }
   /** A new certificate, with a new key or the one in place, in one write. */
   | {
       readonly step: 'issue';
@@ -20,16 +20,18 @@ export type SecretStep =
       readonly write: 'create' | 'update' | 'replace';
       readonly metadata: SecretMetadata;
     }
-  /** The same certificate; the bundle or the metadata differ. */
-  | { readonly step: 'update'; readonly metadata: SecretMetadata }
-  /** Something stands in the way; what is there is left as it is. */
-  | {
-      readonly step: 'blocked';
-      readonly reason: CertificateReason;
-      readonly message: string;
-      /** See isOnlyDue. */
-      readonly onlyDue: boolean;
-    };
+  /** The same certificate; the bundle or the metadata differ. `blocked`: more would be needed, and cannot be. */
+  | { readonly step: 'update'; readonly metadata: SecretMetadata; readonly blocked?: Blocked }
+  | Blocked;
+
+/** Something stands in the way; what is there is left as it is. */
+export interface Blocked {
+  readonly step: 'blocked';
+  readonly reason: CertificateReason;
+  readonly message: string;
+  /** See isOnlyDue. */
+  readonly onlyDue: boolean;
+}
 
 /** One role with its step. */
 export interface SecretPlan {
@@ -68,6 +70,28 @@ export const nothingIsToBeDecided = ({ certificate, authority }: ObservedCertifi
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export function planSecret(
+  observed: ObservedCertificate,
+  role: ObservedRole,
+  now: Date,
+  heldBack?: HeldBack,
+): SecretStep {
+  const step = planContent(observed, role, now, heldBack);
+  // What the API server has refused a moment ago is not tried again with a part of it.
+  if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !lacksBundle(observed, role)) return step;
+  // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
+  return { step: 'update', metadata: { labels: {}, annotations: {} }, blocked: step };
+}
+
+/** True for a Secret of the resource's own with a leaf that is trusted, and other roots beside it than are trusted now. */
+function lacksBundle({ certificate, authority }: ObservedCertificate, { secret, claimedBy }: ObservedRole): boolean {
+  if (authority.state !== 'ready' || claimedBy !== undefined || secret?.owner !== certificate.uid) return false;
+  return secret.writable && 'leaf' in secret.content && !bundleIsGood(secret, authority);
+}
+
+const bundleIsGood = ({ content: { bundle } }: SecretRecord, { bundle: wanted, tolerated }: ReadyAuthority): boolean =>
+  bundle === wanted.digest || (bundle !== undefined && tolerated.includes(bundle));
+
+function planContent(
   { certificate, authority }: ObservedCertificate,
   role: ObservedRole,
   now: Date,
@@ -104,6 +128,10 @@ export function planSecret(
   }
   const step = neededStep({ certificate, role, request, now, ...(authority.state === 'ready' ? { authority } : {}) });
   if (step.step === 'keep' || step.step === 'blocked') return step;
+  if (authority.state === 'ready' && authority.waits !== undefined && step.step === 'issue') {
+    const message = `MtlsAuthority ${authorityName}: ${authority.waits.reason}: ${authority.waits.message}`;
+    return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
+  }
   if (authority.state === 'notReady') {
     const message = `MtlsAuthority ${authorityName}: ${authority.reason}: ${authority.message}`;
     return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
@@ -115,8 +143,8 @@ export function planSecret(
 
 /** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
 export const isOnlyDue = (step: SecretStep): boolean =>
-  step.step === 'update' ||
-  (step.step === 'issue' && (step.reason === 'RenewalDue' || step.reason === 'RotationRequested'));
+  step.step === 'update' || (step.step === 'issue' && dueReasons.has(step.reason));
+const dueReasons: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RotationRequested', 'RootReplaced']);
 
 /** Another role of the resource that names the same Secret: each would write over the other's, without end. */
 const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
@@ -136,8 +164,9 @@ function neededStep(input: SecretInput): SecretStep {
     // Without its root there is no bundle to compare with, and nothing that could be written.
     if (authority === undefined) return { step: 'keep' };
     const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
-    const isCurrent = secret.content.bundle === authority.bundle.digest && metadataMatches(secret, metadata);
-    return isCurrent ? { step: 'keep' } : { step: 'update', metadata };
+    if (!bundleIsGood(secret, authority) || !metadataMatches(secret, metadata)) return { step: 'update', metadata };
+    const until = 'leaf' in secret.content ? reissueTurn(secret.content.leaf, authority, certificate) : undefined;
+    return until === undefined ? { step: 'keep' } : { step: 'keep', until };
   }
   const marks = {
     revision: revisionOf(input) + 1,

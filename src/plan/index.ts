@@ -1,14 +1,17 @@
 export {
+  type AuthorityPlan,
   type AuthorityRecord,
   type AuthorityStep,
   type AuthorityVerdict,
   type ObservedAuthority,
   planAuthority,
-  planAuthorityStatus,
   type RootSecret,
+  rememberedRoots,
 } from './authority.ts';
+export { planAuthorityStatus } from './authority-status.ts';
 export { afterFailure, type Failures } from './backoff.ts';
 export {
+  type Blocked,
   type HeldBack,
   isOnlyDue,
   nothingIsToBeDecided,
@@ -17,6 +20,7 @@ export {
   type SecretStep,
 } from './certificate.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
+export { type Evidence, type IssuedSecret, issuedSecret, lostSecrets, type Publication } from './evidence.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {
   AuthorityView,
@@ -29,5 +33,13 @@ export type {
   SecretRecord,
 } from './observed.ts';
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
+export type { RotationReport, RotationStep } from './rotation.ts';
+export {
+  encodeRotationNote,
+  parseRotationNote,
+  type RotationNote,
+  type RotationPhase,
+  rotationPhases,
+} from './rotation-note.ts';
 export type { IssueReason } from './secret.ts';
 export { selects } from './selector.ts';

@@ -1,5 +1,6 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
+import type { Reissue } from './reissue.ts';
 
 /** What is known of an MtlsCertificate: its resource without what no decision needs. */
 export interface CertificateRecord {
@@ -41,6 +42,11 @@ export interface SecretRecord {
   /** The operator's own, and those that secretTemplate put there; the rest belongs to others. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly content: SecretContent;
+  /**
+   * Since when its bundle, and the root of its leaf, are as they are: milliseconds of this process's monotonic clock;
+   * minus infinity for what they have been from the beginning.
+   */
+  readonly changedAtMs: number;
 }
 
 /** The key pair in a Secret, or what is wrong with it; and the digest of its bundle. */
@@ -66,6 +72,12 @@ export interface AuthorityDomains {
 export interface ReadyAuthority extends AuthorityDomains {
   readonly root: Certificate;
   readonly bundle: TrustBundle;
+  /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
+  readonly tolerated: readonly string[];
+  /** How the certificates of other roots are brought to the one that signs. */
+  readonly reissue?: Reissue;
+  /** Why nothing is issued now, although bundles are kept. */
+  readonly waits?: { readonly reason: string; readonly message: string };
 }
 
 /** One role of a resource: its Secret as it is, and who else lays claim to the Secret's name. */

@@ -1,6 +1,7 @@
 import { annotations } from '../api/names.ts';
 import { backdateMs, describeKeySpec, encodedLeafProfile, type LeafRecord, profileDigest } from '../pki/index.ts';
 import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
 
@@ -11,6 +12,7 @@ export type IssueReason =
   | 'RootNotTrusted'
   | 'SpecChanged'
   | 'RotationRequested'
+  | 'RootReplaced'
   | 'Expired'
   | 'RenewalDue';
 
@@ -57,6 +59,7 @@ const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
   durationDiffers,
   rotationIsRequested,
   hasExpired,
+  rootIsReplaced,
   renewalIsDue,
 ];
 
@@ -106,6 +109,24 @@ function rotationIsRequested({ certificate, secret }: LeafInput): Finding {
     rotateToken === certificate.status.lastHandledRotate;
   return isHandled ? undefined : { reason: 'RotationRequested', message: 'a new value of the annotation rotate' };
 }
+
+/** The root that signed is on its way out, and it is this resource's turn. */
+function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Finding {
+  const turn = reissueTurn(leaf, authority, certificate);
+  return turn !== undefined && turn <= now
+    ? { reason: 'RootReplaced', message: 'the root is rotated, and another one signs now' }
+    : undefined;
+}
+
+/** When a leaf is to be issued anew because its root is replaced; undefined while it need not be. */
+export const reissueTurn = (
+  leaf: LeafRecord,
+  authority: ReadyAuthority | undefined,
+  { uid }: CertificateRecord,
+): Date | undefined =>
+  authority?.reissue === undefined || leaf.root === authority.bundle.roots[0]?.fingerprint
+    ? undefined
+    : reissueTime(authority.reissue, uid);
 
 function hasExpired({ leaf, now, ...input }: LeafInput): Finding {
   return leaf.notAfter <= now && renewalGains(leaf, input, now)

@@ -11,6 +11,8 @@ export interface MetricSources {
   certificateExpiry(): Iterable<Sample>;
   certificateReady(): Iterable<Sample>;
   rootExpiry(): Iterable<Sample>;
+  rotationPhase(): Iterable<Sample>;
+  rotationRemaining(): Iterable<Sample>;
   queueLength(): Iterable<Sample>;
 }
 
@@ -56,6 +58,18 @@ export class Metrics {
     );
     this.#mirrored('root_expiry_seconds', `notAfter of an active root ${timestampOf}`, ['authority'], () =>
       sources.rootExpiry(),
+    );
+    this.#mirrored(
+      'rotation_phase',
+      '1 for the phase of the rotation of a root that is under way',
+      ['authority', 'phase'],
+      () => sources.rotationPhase(),
+    );
+    this.#mirrored(
+      'rotation_remaining',
+      'Secrets and bundles that the phase of a rotation still waits for',
+      ['authority'],
+      () => sources.rotationRemaining(),
     );
     this.#mirrored('queue_length', 'Keys that wait to be reconciled', ['controller'], () => sources.queueLength());
   }

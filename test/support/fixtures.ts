@@ -88,6 +88,7 @@ export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): R
     active.certificate,
     others.map(({ certificate }) => certificate),
   ),
+  tolerated: [],
   trustDomain: 'cluster.local',
   clusterDomain: 'cluster.local',
 });
@@ -114,7 +115,7 @@ export const authority = (changes: Partial<AuthorityRecord> = {}): AuthorityReco
     root: { commonName: 'mTLS Root', privateKey: { algorithm: 'ECDSA' }, duration: '87600h' },
     trustDomain: 'cluster.local',
     clusterDomain: 'cluster.local',
-    rotation: { approval: 'Automatic', propagationDelay: '3m', reissuesPerSecond: 50 },
+    rotation: { approval: 'Automatic', propagationDelay: '3m', reissuesPerSecond: 100 },
   },
   status: {},
   ...changes,

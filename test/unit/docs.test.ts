@@ -23,7 +23,14 @@ for (const page of pages) {
 
 test('the README lists every metric of the operator’s own, and no other', async () => {
   const metrics = new Metrics();
-  metrics.mirror({ certificateExpiry: none, certificateReady: none, rootExpiry: none, queueLength: none });
+  metrics.mirror({
+    certificateExpiry: none,
+    certificateReady: none,
+    rootExpiry: none,
+    rotationPhase: none,
+    rotationRemaining: none,
+    queueLength: none,
+  });
   const { body } = await metrics.expose();
   const served = [...body.matchAll(/^# TYPE (mtls_operator_\w+)/gm)].map(([, name]) => name);
   const listed = [...read('README.md').matchAll(/^\| `(mtls_operator_\w+)`/gm)].map(([, name]) => name);

@@ -15,6 +15,7 @@ const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => 
     active.certificate,
     others.map(({ certificate }) => certificate),
   ),
+  tolerated: [],
 });
 const bad: AuthorityVerdict = { state: 'notReady', reason: 'RootExpired', message: 'x' };
 
@@ -24,23 +25,23 @@ describe('what certificates see of an authority', () => {
     assert.deepEqual(views.view('default'), { state: 'unknown' });
     views.set(authority(), verdict(a));
     views.delete('default');
-    assert.deepEqual([views.view('default'), views.signer('default')], [{ state: 'unknown' }, undefined]);
+    assert.deepEqual([views.view('default'), views.material('default')], [{ state: 'unknown' }, undefined]);
   });
 
   test('is its root without the key, which is for signing alone', () => {
     const views = new AuthorityViews();
     views.set(authority(), verdict(a, b));
-    assert.deepEqual(views.view('default'), { ...ready(a), bundle: views.signer('default')?.bundle });
-    assert.equal(views.signer('default')?.root, a);
+    assert.deepEqual(views.view('default'), { ...ready(a), bundle: views.material('default')?.bundle });
+    assert.equal(views.material('default')?.signer?.root, a);
     assert.deepEqual(views.roots(), [a.certificate, b.certificate]);
-    assert.deepEqual(views.active(), [['default', a]]);
+    assert.deepEqual([...views.active()], [['default', a.certificate]]);
   });
 
   test('has no signer while the root is bad', () => {
     const views = new AuthorityViews();
     views.set(authority(), verdict(a));
     views.set(authority(), bad);
-    assert.deepEqual([views.signer('default'), views.active()], [undefined, []]);
+    assert.deepEqual([views.material('default'), [...views.active()]], [undefined, []]);
   });
 
   const { spec } = authority();

@@ -70,6 +70,7 @@ export const messages: Record<
   SecretMissing: 'the Secret does not exist',
   RootNotTrusted: 'no trusted root of the authority has signed the certificate',
   RotationRequested: 'a new value of the annotation rotate',
+  RootReplaced: 'the root is rotated, and another one signs now',
 };
 export const changed = {
   profile: 'names, subject or usages of the certificate differ from spec',

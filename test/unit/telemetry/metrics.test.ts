@@ -19,7 +19,14 @@ describe('metrics', () => {
     const metrics = new Metrics();
     let samples: Sample[] = [{ labels: { namespace: 'shop', name: 'a' }, value: 1 }];
     const none = () => [];
-    metrics.mirror({ certificateExpiry: none, certificateReady: () => samples, rootExpiry: none, queueLength: none });
+    metrics.mirror({
+      certificateExpiry: none,
+      certificateReady: () => samples,
+      rootExpiry: none,
+      rotationPhase: none,
+      rotationRemaining: none,
+      queueLength: none,
+    });
     const ready = () => lines(metrics, 'mtls_operator_certificate_ready{');
     assert.deepEqual(await ready(), ['mtls_operator_certificate_ready{namespace="shop",name="a"} 1']);
     samples = [{ labels: { namespace: 'shop', name: 'b' }, value: 0 }];

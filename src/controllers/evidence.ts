@@ -1,0 +1,73 @@
+import { type KubeClient, keyOf, secrets as secretResource } from '../kube/index.ts';
+import type { Certificate } from '../pki/index.ts';
+import {
+  type AuthorityRecord,
+  type Evidence,
+  issuedSecret,
+  lostSecrets,
+  type Publication,
+  type SecretRecord,
+} from '../plan/index.ts';
+import type { Caches } from './caches.ts';
+import { leafSecretSelector, secretRecord } from './secret-record.ts';
+
+/** Where evidence comes from. */
+export interface EvidenceSources {
+  readonly client: KubeClient;
+  readonly caches: Caches;
+  /** The roots that may have signed what is read. */
+  readonly roots: () => readonly Certificate[];
+  readonly publications: (authority: AuthorityRecord) => readonly Publication[];
+  /** Reads what is published anew. */
+  readonly renewPublications: (authority: AuthorityRecord, signal: AbortSignal) => Promise<void>;
+}
+
+/** Gathers what a rotation of the root waits for. */
+export class EvidenceGatherer {
+  readonly #sources: EvidenceSources;
+
+  constructor(sources: EvidenceSources) {
+    this.#sources = sources;
+  }
+
+  /** Everything of an authority that is out there, as the caches know it. */
+  gather(authority: AuthorityRecord): Evidence {
+    const { caches, publications } = this.#sources;
+    const { certificates, secrets } = caches;
+    const roots = new Set(authority.status.roots?.map(({ fingerprint }) => fingerprint));
+    const isOurs = ({ namespace, owner, ownerName = '', content }: SecretRecord): boolean => {
+      if (owner === undefined) return false;
+      const certificate = certificates.get(keyOf({ namespace, name: ownerName }));
+      if (certificate?.uid === owner) return certificate.spec.authorityRef.name === authority.name;
+      // Its resource is not known (yet, or any more); whoever mounts it is there all the same.
+      return 'leaf' in content && content.leaf.root !== undefined && roots.has(content.leaf.root);
+    };
+    const isThere = (namespace: string) => (name: string) => secrets.get(keyOf({ namespace, name })) !== undefined;
+    return {
+      secrets: [
+        ...[...secrets.values()].filter(isOurs).map(issuedSecret),
+        ...certificates
+          .by('authority', authority.name)
+          .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace))),
+      ],
+      publications: publications(authority),
+      monotonicMs: performance.now(),
+    };
+  }
+
+  /**
+   * Reads all of it anew from the API server, past the watches, which may be behind. What turns out to be newer than the
+   * caches have it is taken in, and counts from now on.
+   */
+  async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
+    const { client, caches, roots, renewPublications } = this.#sources;
+    const selection = { labelSelector: leafSecretSelector, limit: 500, signal };
+    for await (const { items } of client.listPages(secretResource, selection)) {
+      for (const secret of items) {
+        if (caches.secrets.current(secret.metadata) !== undefined) continue;
+        caches.secrets.observe(caches.dated(secretRecord(secret, roots())));
+      }
+    }
+    await renewPublications(authority, signal);
+  }
+}

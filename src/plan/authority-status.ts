@@ -1,0 +1,124 @@
+import type { MtlsAuthorityStatus, Root, RotationStatus } from '../api/types.ts';
+import { type Certificate, subjectText } from '../pki/index.ts';
+import type { AuthorityPlan, AuthorityVerdict, ObservedAuthority } from './authority.ts';
+import { timestamp, type WantedCondition } from './certificate-status.ts';
+import { type RotationReport, rootRenewalTime } from './rotation.ts';
+import type { RotationNote } from './rotation-note.ts';
+
+/** The status to be, but for the times of transitions. */
+export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
+  readonly conditions: readonly WantedCondition[];
+};
+
+const notYetValidPollMs = 60_000;
+/** How often a rotation looks how far it is. It waits for many small changes, and none of them is worth a look of its own. */
+const rotationPollMs = 1000;
+
+/** The status of an authority, and when it has to be looked at again without anything having been written. */
+export function planAuthorityStatus(
+  { authority, certificates, secret }: ObservedAuthority,
+  { verdict, rotation, problem }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem'>,
+  now: Date,
+): { status: WantedAuthorityStatus; revisitAt?: Date } {
+  const { activeRoot, roots, trustBundle, rotation: earlier } = authority.status;
+  const common = { observedGeneration: authority.generation, certificates, ...handledToken(authority, secret) };
+  if (verdict.state === 'notReady') {
+    const status = {
+      ...common,
+      conditions: [readyCondition('False', verdict.reason, verdict.message)],
+      // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
+      ...(activeRoot === undefined ? {} : { activeRoot }),
+      ...(roots === undefined ? {} : { roots }),
+      ...(trustBundle === undefined ? {} : { trustBundle }),
+      ...(earlier === undefined ? {} : { rotation: earlier }),
+    };
+    // A root that is not valid yet becomes so without anything being written.
+    const waits = verdict.reason === 'RootNotYetValid';
+    return waits ? { status, revisitAt: new Date(now.getTime() + notYetValidPollMs) } : { status };
+  }
+  const [first] = verdict.bundle.roots;
+  const status = {
+    ...common,
+    conditions: [readyConditionOf(verdict), ...rotatingCondition(rotation, problem)],
+    ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
+    roots: verdict.bundle.roots.map(rootStatus),
+    trustBundle: verdict.bundle.pem,
+    ...(rotation === undefined ? {} : { rotation: rotationStatus(rotation) }),
+  };
+  const moments = [
+    verdict.root.certificate.notAfter,
+    ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : nextLook(rotation, now)),
+  ].filter((moment) => moment > now);
+  const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
+  return next === undefined ? { status } : { status, revisitAt: next };
+}
+
+const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>): Date[] => {
+  const renewAt = rootRenewalTime(authority, anchor);
+  return renewAt === undefined ? [] : [renewAt];
+};
+
+const nextLook = ({ opensInMs }: RotationReport, now: Date): Date[] => [
+  new Date(now.getTime() + (opensInMs === undefined || opensInMs > rotationPollMs ? rotationPollMs : opensInMs + 1)),
+];
+
+function handledToken({ status }: ObservedAuthority['authority'], secret: ObservedAuthority['secret']) {
+  const token = secret?.handledToken ?? status.lastHandledRotateRoot;
+  return token === undefined ? {} : { lastHandledRotateRoot: token };
+}
+
+function readyConditionOf({ root, bundle, waits }: AuthorityVerdict & { state: 'ready' }): WantedCondition {
+  if (waits !== undefined) return readyCondition('False', waits.reason, waits.message);
+  const { certificate, anchor } = root;
+  const [fingerprint, until] = [bundle.roots[0]?.fingerprint ?? '', timestamp(certificate.notAfter)];
+  const issuer = certificate === anchor ? '' : `intermediate ${certificate.fingerprint.slice(0, 16)} under `;
+  return readyCondition('True', 'Ready', `signs with ${issuer}root ${fingerprint.slice(0, 16)}, valid until ${until}`);
+}
+
+const readyCondition = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({
+  type: 'Ready',
+  status,
+  reason,
+  message,
+});
+
+function rotatingCondition(rotation: RotationReport | undefined, problem: AuthorityPlan['problem']): WantedCondition[] {
+  if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
+  if (rotation === undefined) return [];
+  const { note, blockers } = rotation;
+  const message = `${whatHappens(note)}; waiting for ${blockers.join('; ')}`;
+  return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
+}
+
+function whatHappens({ phase, aborting }: RotationNote): string {
+  const [comes, goes] = aborting ? ['the old root', 'the new root'] : ['the new root', 'the old root'];
+  switch (phase) {
+    case 'Distributing':
+      return 'the new root is distributed, the old one signs';
+    case 'Switching':
+      return `${comes} signs, certificates are issued anew`;
+    case 'Draining':
+      return `all certificates are of ${comes}, pods load them`;
+    case 'Retiring':
+      return `${goes} is taken out of every bundle`;
+  }
+}
+
+const rotationStatus = ({ note, blockers, progress }: RotationReport): RotationStatus => ({
+  id: note.id,
+  phase: note.phase,
+  startedAt: note.startedAt,
+  ...(note.old[0] === undefined ? {} : { oldRoot: note.old[0] }),
+  newRoot: note.new,
+  ...(note.aborting ? { aborting: true } : {}),
+  ...(note.approved === undefined ? {} : { approved: note.approved }),
+  progress,
+  blockers: [...blockers],
+});
+
+const rootStatus = (root: Certificate): Root => ({
+  fingerprint: root.fingerprint,
+  subject: subjectText(root),
+  notBefore: timestamp(root.notBefore),
+  notAfter: timestamp(root.notAfter),
+});

@@ -1,0 +1,93 @@
+import type { CertificateRecord, SecretRecord } from './observed.ts';
+
+/** A Secret of an authority's certificate: what of it a rotation waits for. */
+export interface IssuedSecret {
+  /** `namespace/name`. */
+  readonly what: string;
+  /** SHA-256 of its ca.crt; absent when the Secret ought to be there and is not. */
+  readonly bundle?: string;
+  /** Its leaf, where that can be read. `root` is absent when no root that was known has signed it. */
+  readonly leaf?: { readonly root?: string; readonly notAfter: Date };
+  /** Since when bundle and leaf are as they are, see Monotonic. */
+  readonly changedAtMs: number;
+}
+
+/** What is published for those who hold no certificate. */
+export interface Publication {
+  /** In words: `ConfigMap shop/mtls-trust`. */
+  readonly what: string;
+  /** SHA-256 of what is there; absent when it is not there yet. */
+  readonly bundle?: string;
+  /** Since when it is as it is, see Monotonic. */
+  readonly changedAtMs: number;
+}
+
+/**
+ * Everything of an authority that is out there. Times are milliseconds of a clock that only goes forward, and that nobody
+ * can set: how long ago something was written must not depend on the calendar. It begins anew with each process, which
+ * then takes everything for written when it began.
+ */
+export interface Evidence {
+  readonly secrets: readonly IssuedSecret[];
+  readonly publications: readonly Publication[];
+  readonly monotonicMs: number;
+}
+
+/** The Secret of a certificate, as evidence. */
+export const issuedSecret = ({ namespace, name, content, changedAtMs }: SecretRecord): IssuedSecret => ({
+  what: `${namespace}/${name}`,
+  ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
+  ...('leaf' in content ? { leaf: content.leaf } : {}),
+  changedAtMs,
+});
+
+/**
+ * The Secrets of a resource that have been issued once and are not there: whoever mounts them still has the old content,
+ * and gets the new one when they are back. What has never been issued is in nobody's hands.
+ */
+export const lostSecrets = (
+  { namespace, status }: CertificateRecord,
+  isThere: (secretName: string) => boolean,
+): IssuedSecret[] =>
+  (status.secrets ?? [])
+    .filter(({ secretName }) => !isThere(secretName))
+    .map(({ secretName }) => ({ what: `${namespace}/${secretName}`, changedAtMs: Number.POSITIVE_INFINITY }));
+
+/** What a phase waits for, counted. */
+export interface Tally {
+  readonly total: number;
+  /** What is not as the phase needs it, in words. */
+  readonly missing: readonly string[];
+  /** For how long nothing has been missing, in milliseconds; as long as can be when nothing is counted. */
+  readonly settledMs: number;
+}
+
+/** Counts the Secrets and publications that hold one of these bundles. */
+export function tallyBundles({ secrets, publications, monotonicMs }: Evidence, digests: readonly string[]): Tally {
+  const counted = [
+    // Whoever mounts a Secret without a leaf that works has no connection to lose; it is repaired with the right bundle.
+    ...secrets.filter(({ bundle, leaf }) => bundle === undefined || leaf !== undefined),
+    ...publications,
+  ];
+  return tally(counted, ({ bundle }) => bundle !== undefined && digests.includes(bundle), monotonicMs);
+}
+
+/** Counts the Secrets whose leaf is of this root. One that has expired is nobody's concern any more. */
+export function tallyLeaves({ secrets, monotonicMs }: Evidence, root: string, now: Date): Tally {
+  const live = secrets.filter(({ leaf }) => leaf !== undefined && leaf.notAfter > now);
+  return tally(live, ({ leaf }) => leaf?.root === root, monotonicMs);
+}
+
+function tally<T extends { readonly what: string; readonly changedAtMs: number }>(
+  counted: readonly T[],
+  isDone: (one: T) => boolean,
+  monotonicMs: number,
+): Tally {
+  const missing = counted.filter((one) => !isDone(one)).map(({ what }) => what);
+  const settledMs = counted.reduce((least, { changedAtMs }) => Math.min(least, monotonicMs - changedAtMs), Infinity);
+  return { total: counted.length, missing, settledMs: missing.length > 0 ? 0 : settledMs };
+}
+
+/** True when somebody may hold a leaf of another root than this one, and be let in with it. */
+export const otherLeavesLive = ({ secrets }: Evidence, root: string, now: Date): boolean =>
+  secrets.some(({ leaf }) => leaf?.root !== undefined && leaf.root !== root && leaf.notAfter > now);

@@ -1,0 +1,64 @@
+/** The stages of a rotation, in their order; see docs/design/0008-root-rotation.md. */
+export const rotationPhases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as const;
+export type RotationPhase = (typeof rotationPhases)[number];
+
+/**
+ * What is known of a rotation beside the roots themselves. It is an annotation of the root Secret, so that it changes in
+ * the same write as the keys that it is about. Roots are named by fingerprint.
+ */
+export interface RotationNote {
+  /** Unlike that of any other rotation of the authority: it is what people approve and abort. */
+  readonly id: string;
+  readonly phase: RotationPhase;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  /** When the phase began. RFC 3339 with milliseconds. */
+  readonly since: string;
+  /** The roots that are no longer trusted in the end; the first is the one that signed. */
+  readonly old: readonly string[];
+  /** The root that signs in the end. */
+  readonly new: string;
+  /** Over how long re-issues are spread in the phase Switching, in milliseconds. */
+  readonly windowMs: number;
+  /** It was aborted after certificates had switched, and goes back. */
+  readonly aborting: boolean;
+  /** The value of the annotation approve-rotation that was acted on last. */
+  readonly approved?: string;
+  /** What that value did: it let certificates switch, or it waived the gate of a phase. */
+  readonly approves?: 'Switch' | RotationPhase;
+}
+
+/** The text of the annotation. */
+export const encodeRotationNote = (note: RotationNote): string => JSON.stringify(note);
+
+/** The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on. */
+export function parseRotationNote(text: string | undefined): RotationNote | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? 'null');
+    return isRotationNote(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRotationNote(value: unknown): value is RotationNote {
+  if (typeof value !== 'object' || value === null) return false;
+  const note = value as Partial<Record<keyof RotationNote, unknown>>;
+  return (
+    isText(note.id) &&
+    rotationPhases.some((phase) => phase === note.phase) &&
+    isMoment(note.startedAt) &&
+    isMoment(note.since) &&
+    Array.isArray(note.old) &&
+    note.old.every(isText) &&
+    isText(note.new) &&
+    typeof note.windowMs === 'number' &&
+    note.windowMs >= 0 &&
+    typeof note.aborting === 'boolean' &&
+    (note.approved === undefined || isText(note.approved)) &&
+    (note.approves === undefined || ['Switch', ...rotationPhases].some((what) => what === note.approves))
+  );
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 1024;
+const isMoment = (value: unknown): boolean => isText(value) && !Number.isNaN(Date.parse(value));
