@@ -13,43 +13,35 @@ export interface Entry extends Handshake {
 export interface Ledger {
   readonly entries: readonly Entry[];
   readonly failed: readonly Entry[];
-  /** The longest that one took, in milliseconds. */
-  readonly slowestMs: number;
+  /** The longest that one took which was over at `time` or later, in milliseconds. */
+  slowestMs(time: number): number;
   record(handshake: Entry): void;
-  /** Waits until each client has met each server once more, and returns what was recorded meanwhile. */
+  /** Waits until each client has met each server once more; returns the handshakes that began after the call. */
   everyPairMeets(): Promise<readonly Entry[]>;
 }
 
 export function ledgerFor(clients: readonly string[], servers: readonly string[]): Ledger {
   const entries: Entry[] = [];
   const failed: Entry[] = [];
-  let slowestMs = 0;
   return {
     entries,
     failed,
-    get slowestMs() {
-      return slowestMs;
-    },
+    slowestMs: (time) => entries.reduce((most, { at, tookMs }) => (at < time ? most : Math.max(most, tookMs)), 0),
     record(handshake) {
       entries.push(handshake);
       if (handshake.error !== undefined) failed.push(handshake);
-      slowestMs = Math.max(slowestMs, handshake.tookMs);
     },
     async everyPairMeets() {
       const begin = entries.length;
-      // What was under way already does not count.
       const since = Date.now();
       return eventually(
         () => {
-          const met = new Set<string>();
-          for (const { client, server, at, tookMs } of entries.slice(begin)) {
-            if (at - tookMs >= since) met.add(`${client} and ${server}`);
-          }
-          const missing = clients.flatMap((client) =>
-            servers.map((server) => `${client} and ${server}`).filter((pair) => !met.has(pair)),
-          );
+          const begun = entries.slice(begin).filter(({ at, tookMs }) => at - tookMs >= since);
+          const met = new Set(begun.map(({ client, server }) => `${client} and ${server}`));
+          const pairs = clients.flatMap((client) => servers.map((server) => `${client} and ${server}`));
+          const missing = pairs.filter((pair) => !met.has(pair));
           assert.equal(missing.length, 0, `${missing.length} pairs have not met, ${missing[0]} for one`);
-          return entries.slice(begin);
+          return begun;
         },
         { timeoutMs: 300_000, message: 'the mesh stands still' },
       );

@@ -50,8 +50,11 @@ export interface Mesh {
   deliver(name: string, role: Role, state: SecretState): void;
   /** Resolves when every peer uses what was delivered. Throws if one could not. */
   settled(): Promise<void>;
-  /** For how long after the writing of a Secret there was still a handshake without it, at most, in milliseconds. */
-  readonly slowestMs: number;
+  /**
+   * For how long at most, in milliseconds, after a Secret was written there may have been a handshake without it. From what
+   * happened since `time`.
+   */
+  slowestMs(time: number): number;
   stop(): Promise<void>;
 }
 
@@ -64,7 +67,7 @@ export interface MeshOptions {
 
 const clientPeers = [goPeer, nodePeer, opensslClient, goPeer, nodePeer, curlClient];
 /** Clients that are many in one process may connect more often than those that are a process each time. */
-const paceMs = { together: 200, spawned: 750 };
+const paceMs = { together: 200, spawned: 500 };
 
 /** All that a mesh is made of. */
 export const peersOfMesh: readonly (ServerPeer | ClientPeer)[] = [...serverPeers, ...clientPeers];
@@ -144,9 +147,8 @@ export async function startMesh(workloads: readonly Workload[], options: MeshOpt
       async settled() {
         for (const mount of mounts.values()) await mount.settled();
       },
-      get slowestMs() {
-        return Math.max(...[...mounts.values()].map(({ slowestMs }) => slowestMs)) + ledger.slowestMs;
-      },
+      slowestMs: (time) =>
+        Math.max(...[...mounts.values()].map((mount) => mount.slowestMs(time))) + ledger.slowestMs(time),
       stop,
     };
   } catch (error) {

@@ -18,15 +18,15 @@ export interface LaggingMount {
   settled(): Promise<void>;
   /** Does something that the folder must not change under. */
   undisturbed<T>(work: () => Promise<T>): Promise<T>;
-  /** The longest time, in milliseconds, between the writing of a state and its use. */
-  readonly slowestMs: number;
+  /** Of all that is in use since `time`, the longest that one took from being written to being in use, in milliseconds. */
+  slowestMs(time: number): number;
 }
 
 /** Goes on with a folder in which a Secret is mounted; the program that uses it has to `reload` after each change. */
 export function laggingMount(folder: string, lagMs: number, reload = async (): Promise<void> => {}): LaggingMount {
   let deliveries = Promise.resolve();
   let folderUse: Promise<unknown> = deliveries;
-  let slowestMs = 0;
+  const used: { readonly at: number; readonly tookMs: number }[] = [];
 
   const undisturbed: LaggingMount['undisturbed'] = (work) => {
     const done = folderUse.then(work);
@@ -37,7 +37,8 @@ export function laggingMount(folder: string, lagMs: number, reload = async (): P
   async function take({ files, writtenAt }: SecretState): Promise<void> {
     await undisturbed(() => mountSecret(folder, files));
     await reload();
-    slowestMs = Math.max(slowestMs, Date.now() - writtenAt);
+    const at = Date.now();
+    used.push({ at, tookMs: at - writtenAt });
   }
 
   return {
@@ -50,8 +51,6 @@ export function laggingMount(folder: string, lagMs: number, reload = async (): P
       deliveries.catch(() => {});
     },
     settled: () => deliveries,
-    get slowestMs() {
-      return slowestMs;
-    },
+    slowestMs: (time) => Math.max(0, ...used.filter(({ at }) => at >= time).map(({ tookMs }) => tookMs)),
   };
 }
