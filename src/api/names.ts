@@ -28,6 +28,8 @@ export const annotations = {
   abortRotation: `${group}/abort-rotation`,
   /** On a root Secret: the state of the rotation under way, as JSON, written together with the keys it is about. */
   rotation: `${group}/rotation`,
+  /** On a root Secret: the id of the rotation that ended last. */
+  endedRotation: `${group}/ended-rotation`,
   /** On a Secret: how many times its content has been issued. */
   revision: `${group}/revision`,
   /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */

@@ -1,11 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Certificate } from '../pki/index.ts';
-import type { AuthorityRecord, AuthorityVerdict, AuthorityView, RotationReport } from '../plan/index.ts';
+import {
+  type AuthorityRecord,
+  type AuthorityVerdict,
+  type AuthorityView,
+  type RotationReport,
+  rememberedRoots,
+} from '../plan/index.ts';
 import type { Material } from './secret-writer.ts';
 
 interface Entry {
   readonly view: AuthorityView;
   readonly material?: Material;
+  /** The roots that may have signed what is out there. */
+  readonly roots: readonly Certificate[];
   /** What decides whether another view says the same, without certificates and keys. */
   readonly gist: unknown;
 }
@@ -19,10 +27,10 @@ export class AuthorityViews {
   readonly #rotations = new Map<string, RotationReport>();
 
   /** Takes over a verdict. True when certificates have to be looked at again because of it. */
-  set({ name, spec }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): boolean {
+  set({ name, spec, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): boolean {
     if (rotation === undefined) this.#rotations.delete(name);
     else this.#rotations.set(name, rotation);
-    const entry = entryOf(spec, verdict);
+    const entry = entryOf(spec, status, verdict);
     if (isDeepStrictEqual(this.#entries.get(name)?.gist, entry.gist)) return false;
     this.#entries.set(name, entry);
     return true;
@@ -52,7 +60,7 @@ export class AuthorityViews {
 
   /** Every root that any authority trusts: one of them has signed a leaf of ours. */
   roots(): Certificate[] {
-    return [...this.#entries.values()].flatMap(({ material }) => material?.bundle.roots ?? []);
+    return [...this.#entries.values()].flatMap(({ roots }) => roots);
   }
 
   /** The certificates that sign by name of authority, for metrics. */
@@ -68,14 +76,23 @@ export class AuthorityViews {
   }
 }
 
-function entryOf({ trustDomain, clusterDomain }: AuthorityRecord['spec'], verdict: AuthorityVerdict): Entry {
+function entryOf(
+  { trustDomain, clusterDomain }: AuthorityRecord['spec'],
+  status: AuthorityRecord['status'],
+  verdict: AuthorityVerdict,
+): Entry {
   const domains = { trustDomain, clusterDomain };
   if (verdict.state === 'notReady') {
     const view = { ...verdict, ...domains };
-    return { view, gist: view };
+    return { view, roots: rememberedRoots(status), gist: view };
   }
   const { root, bundle, ...rest } = verdict;
   const view = { ...rest, ...domains, root: root.certificate, bundle };
   const material = rest.waits === undefined ? { bundle, signer: { root, bundle } } : { bundle };
-  return { view, material, gist: { ...rest, ...domains, root: root.certificate.fingerprint, bundle: bundle.digest } };
+  return {
+    view,
+    material,
+    roots: bundle.roots,
+    gist: { ...rest, ...domains, root: root.certificate.fingerprint, bundle: bundle.digest },
+  };
 }

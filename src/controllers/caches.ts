@@ -56,10 +56,16 @@ export class Caches {
   });
   readonly rootSecrets = new Store<RootSecretMark>();
   readonly namespaces = new Store<NamespaceRecord>();
+  /** Milliseconds of a clock that only goes forward, see Evidence. */
+  readonly monotonicMs: () => number;
+
+  constructor(monotonicMs: () => number = () => performance.now()) {
+    this.monotonicMs = monotonicMs;
+  }
 
   /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
   dated(record: SecretRecord): SecretRecord {
-    return dated(record, this.secrets.get(keyOf(record)), performance.now());
+    return dated(record, this.secrets.get(keyOf(record)), this.monotonicMs());
   }
 
   /**

@@ -51,7 +51,7 @@ export class EvidenceGatherer {
           .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace))),
       ],
       publications: publications(authority),
-      monotonicMs: performance.now(),
+      monotonicMs: caches.monotonicMs(),
     };
   }
 

@@ -32,6 +32,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
   const judged = (slot: keyof typeof rotationKeys): { [key in typeof slot]?: RootInspection } =>
     text(slots[slot].certificate) + text(slots[slot].privateKey) === '' ? {} : { [slot]: judge(slots[slot]) };
   const note = parseRotationNote(metadata.annotations?.[annotations.rotation]);
+  const endedRotation = metadata.annotations?.[annotations.endedRotation];
   const handledToken = metadata.annotations?.[annotations.rotateRoot];
   return {
     resourceVersion: metadata.resourceVersion ?? '',
@@ -40,6 +41,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
     ...judged('next'),
     ...judged('previous'),
     ...(note === undefined ? {} : { note }),
+    ...(endedRotation === undefined ? {} : { endedRotation }),
     ...(handledToken === undefined ? {} : { handledToken }),
   };
 }
@@ -49,13 +51,14 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
  * @param live the Secret that the step was planned for, keys included
  */
 export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot | undefined): MergePatch<Secret> {
-  const { resourceVersion, move, make, trusted, note, handled } = step;
+  const { resourceVersion, move, make, trusted, note, ends, handled } = step;
   const written = note === undefined || note.new !== '' ? note : { ...note, new: made?.certificate.fingerprint ?? '' };
   return {
     metadata: {
       resourceVersion,
       annotations: {
         [annotations.rotation]: written === undefined ? null : encodeRotationNote(written),
+        ...(ends === undefined ? {} : { [annotations.endedRotation]: ends }),
         ...(handled === undefined ? {} : { [annotations.rotateRoot]: handled }),
       },
     },

@@ -85,8 +85,8 @@ const readyCondition = (status: 'True' | 'False', reason: string, message: strin
 function rotatingCondition(rotation: RotationReport | undefined, problem: AuthorityPlan['problem']): WantedCondition[] {
   if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
   if (rotation === undefined) return [];
-  const { note, blockers } = rotation;
-  const message = `${whatHappens(note)}; waiting for ${blockers.join('; ')}`;
+  const { note, waits, remarks } = rotation;
+  const message = [whatHappens(note), `waiting for ${waits.join(', and ')}`, ...remarks].join('; ');
   return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
 }
 
@@ -104,7 +104,7 @@ function whatHappens({ phase, aborting }: RotationNote): string {
   }
 }
 
-const rotationStatus = ({ note, blockers, progress }: RotationReport): RotationStatus => ({
+const rotationStatus = ({ note, waits, remarks, progress }: RotationReport): RotationStatus => ({
   id: note.id,
   phase: note.phase,
   startedAt: note.startedAt,
@@ -113,7 +113,7 @@ const rotationStatus = ({ note, blockers, progress }: RotationReport): RotationS
   ...(note.aborting ? { aborting: true } : {}),
   ...(note.approved === undefined ? {} : { approved: note.approved }),
   progress,
-  blockers: [...blockers],
+  blockers: [...waits, ...remarks],
 });
 
 const rootStatus = (root: Certificate): Root => ({

@@ -13,6 +13,7 @@ import type { Evidence } from './evidence.ts';
 import type { Reissue } from './reissue.ts';
 import { rootRequest } from './root-request.ts';
 import {
+  isInterrupted,
   planRotation,
   planStart,
   type RotationInput,
@@ -52,6 +53,8 @@ export interface RootSecret {
   readonly previous?: RootInspection;
   /** The state of the rotation under way. */
   readonly note?: RotationNote;
+  /** The id of the rotation that ended last. */
+  readonly endedRotation?: string;
   /** The value of rotate-root that was acted on last. */
   readonly handledToken?: string;
 }
@@ -146,20 +149,24 @@ function planWithRoot(
   const { authority, evidence, leadingSince } = observed;
   const note = noteThatFits(secret, active);
   const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
-  const known = [active.anchor, ...anchors, ...(note === undefined ? predecessors(authority.status, active) : [])];
+  const known = [active.anchor, ...anchors, ...(note === undefined ? predecessors(authority, secret, active) : [])];
   const trusted = uniqueRoots(known).filter(
     ({ fingerprint }) => fingerprint === active.anchor.fingerprint || !stale.includes(fingerprint),
   );
   const input = { authority, secret, active, trusted, evidence };
-  if (note === undefined) return planQuiet({ ...input, digests: [], signs: true }, now);
+  if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
 
   const signer = signerOf(observed, note, active);
   const bundle = trustBundle((signer ?? oldRoot(note, trusted) ?? active).anchor, trusted);
   const tolerated = toleratedBundles(note, trusted, active);
   const digests = [bundle.digest, ...tolerated];
-  const plan = planRotation({ ...input, digests, signs: signer !== undefined }, note, now);
-  const since = new Date(Math.min(Date.parse(note.since), now.getTime()));
-  const reissue = { id: note.id, since, windowMs: note.windowMs, resumedAt: leadingSince };
+  const plan = planRotation({ ...input, digests }, note, now);
+  const reissue = {
+    id: note.id,
+    since: unlessAhead(new Date(note.since), now),
+    windowMs: note.windowMs,
+    resumedAt: unlessAhead(leadingSince, now),
+  };
   return {
     verdict: {
       state: 'ready',
@@ -172,6 +179,9 @@ function planWithRoot(
     ...outcomeOf(plan),
   };
 }
+
+/** A moment that has passed; the beginning of time for one that a clock that was set back has put into the future. */
+const unlessAhead = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
 
 /** No rotation is under way: one may begin, or what was renewed is remembered. */
 function planQuiet(input: RotationInput, now: Date): AuthorityPlan {
@@ -247,6 +257,7 @@ const waitsForBundles = ({ id }: RotationNote) => ({
 /** Takes away the note of a rotation that a person has ended by taking its roots away. */
 const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
   step: 'rotate',
+  ...(secret.note === undefined ? {} : { ends: secret.note.id }),
   resourceVersion: secret.resourceVersion,
   event: { reason: 'RotationWithdrawn', message: 'the root that was to follow is not in the root Secret any more' },
   move: {},
@@ -266,10 +277,11 @@ export function rememberedRoots(status: MtlsAuthorityStatus): Certificate[] {
  * The roots that were trusted when another root was active. Once status names the active root, ca.crt of the Secret
  * alone decides, so that a person can end trust by taking a root out of it.
  */
-const predecessors = (status: MtlsAuthorityStatus, { anchor }: SigningRoot): Certificate[] =>
-  status.activeRoot === undefined || status.activeRoot.fingerprint === anchor.fingerprint
-    ? []
-    : rememberedRoots(status);
+function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: SigningRoot): Certificate[] {
+  const { status } = authority;
+  const isAnother = status.activeRoot !== undefined && status.activeRoot.fingerprint !== anchor.fingerprint;
+  return isAnother || isInterrupted({ authority, secret }) ? rememberedRoots(status) : [];
+}
 
 const uniqueRoots = (roots: readonly Certificate[]): Certificate[] => [
   ...new Map(roots.map((root) => [root.fingerprint, root])).values(),

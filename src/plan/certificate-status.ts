@@ -80,10 +80,12 @@ export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 
 type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 
 function secretStatus(certificate: CertificateRecord, { role, secretName, secret }: ObservedRole): SecretStatus[] {
-  if (secret?.owner !== certificate.uid || !('leaf' in secret.content)) return [];
+  const known = certificate.status.secrets?.find((entry) => entry.role === role);
+  // A Secret that was lost is remembered until it is back: pods go on with what they have loaded from it.
+  if (secret === undefined) return known?.secretName === secretName ? [known] : [];
+  if (secret.owner !== certificate.uid || !('leaf' in secret.content)) return [];
   const { leaf } = secret.content;
   // While the root is bad nobody can be asked who signed a leaf that was read since; status remembers it of this one.
-  const known = certificate.status.secrets?.find((entry) => entry.role === role);
   const root = leaf.root ?? (known?.fingerprint === leaf.fingerprint ? known.authorityFingerprint : undefined);
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
   if (root === undefined) return [];

@@ -6,7 +6,7 @@ export interface IssuedSecret {
   readonly what: string;
   /** SHA-256 of its ca.crt; absent when the Secret ought to be there and is not. */
   readonly bundle?: string;
-  /** Its leaf, where that can be read. `root` is absent when no root that was known has signed it. */
+  /** Its leaf, where that can be read, or was the last one. `root` is absent when no root that was known has signed it. */
   readonly leaf?: { readonly root?: string; readonly notAfter: Date };
   /** Since when bundle and leaf are as they are, see Monotonic. */
   readonly changedAtMs: number;
@@ -51,7 +51,11 @@ export const lostSecrets = (
 ): IssuedSecret[] =>
   (status.secrets ?? [])
     .filter(({ secretName }) => !isThere(secretName))
-    .map(({ secretName }) => ({ what: `${namespace}/${secretName}`, changedAtMs: Number.POSITIVE_INFINITY }));
+    .map(({ secretName, authorityFingerprint, notAfter }) => ({
+      what: `${namespace}/${secretName}`,
+      leaf: { root: authorityFingerprint, notAfter: new Date(notAfter) },
+      changedAtMs: Number.POSITIVE_INFINITY,
+    }));
 
 /** What a phase waits for, counted. */
 export interface Tally {
@@ -63,19 +67,20 @@ export interface Tally {
 }
 
 /** Counts the Secrets and publications that hold one of these bundles. */
-export function tallyBundles({ secrets, publications, monotonicMs }: Evidence, digests: readonly string[]): Tally {
-  const counted = [
-    // Whoever mounts a Secret without a leaf that works has no connection to lose; it is repaired with the right bundle.
-    ...secrets.filter(({ bundle, leaf }) => bundle === undefined || leaf !== undefined),
-    ...publications,
-  ];
+export function tallyBundles(
+  { secrets, publications, monotonicMs }: Evidence,
+  digests: readonly string[],
+  now: Date,
+): Tally {
+  // Whoever mounts a Secret without a leaf that works has no connection to lose; it is repaired with the right bundle.
+  const counted = [...secrets.filter((secret) => isLive(secret, now)), ...publications];
   return tally(counted, ({ bundle }) => bundle !== undefined && digests.includes(bundle), monotonicMs);
 }
 
 /** Counts the Secrets whose leaf is of this root. One that has expired is nobody's concern any more. */
 export function tallyLeaves({ secrets, monotonicMs }: Evidence, root: string, now: Date): Tally {
-  const live = secrets.filter(({ leaf }) => leaf !== undefined && leaf.notAfter > now);
-  return tally(live, ({ leaf }) => leaf?.root === root, monotonicMs);
+  const live = secrets.filter((secret) => isLive(secret, now));
+  return tally(live, ({ bundle, leaf }) => bundle !== undefined && leaf?.root === root, monotonicMs);
 }
 
 function tally<T extends { readonly what: string; readonly changedAtMs: number }>(
@@ -88,6 +93,8 @@ function tally<T extends { readonly what: string; readonly changedAtMs: number }
   return { total: counted.length, missing, settledMs: missing.length > 0 ? 0 : settledMs };
 }
 
-/** True when somebody may hold a leaf of another root than this one, and be let in with it. */
+/** True when somebody may hold a leaf of another root than this one, known or not, and be let in with it. */
 export const otherLeavesLive = ({ secrets }: Evidence, root: string, now: Date): boolean =>
-  secrets.some(({ leaf }) => leaf?.root !== undefined && leaf.root !== root && leaf.notAfter > now);
+  secrets.some((secret) => isLive(secret, now) && secret.leaf?.root !== root);
+
+const isLive = ({ leaf }: IssuedSecret, now: Date): boolean => leaf !== undefined && leaf.notAfter > now;

@@ -23,6 +23,8 @@ export interface RotationStep {
   readonly trusted: readonly Certificate[];
   /** The state of the rotation from then on, absent when it is over. `new` is empty for a root that is yet to be made. */
   readonly note?: RotationNote;
+  /** The id of a rotation that the step ends: it is no longer there because it is over, not because somebody wrote over it. */
+  readonly ends?: string;
   /** The value of the annotation rotate-root that the step acts on. */
   readonly handled?: string;
   /** It rests on evidence, which has to be read anew from the API server before: caches may lag behind. */
@@ -32,7 +34,10 @@ export interface RotationStep {
 /** Where a rotation stands, and what it is waiting for. */
 export interface RotationReport {
   readonly note: RotationNote;
-  readonly blockers: readonly string[];
+  /** What is waited for. */
+  readonly waits: readonly string[];
+  /** What was asked for and cannot be, or has to wait for the end. */
+  readonly remarks: readonly string[];
   readonly progress: string;
   /** How many of those that the phase waits for are not there yet. */
   readonly remaining: number;
@@ -49,8 +54,6 @@ export interface RotationInput {
   readonly trusted: readonly Certificate[];
   /** Bundles, as digests, that hold all that the present phase needs. */
   readonly digests: readonly string[];
-  /** Whether a certificate can be issued now. */
-  readonly signs: boolean;
   readonly evidence: Evidence;
 }
 
@@ -103,17 +106,14 @@ export function planRotation(input: RotationInput, note: RotationNote, now: Date
   const waits = waived ? [] : gate.waits;
   const refused = abort?.refused === undefined ? [] : [abort.refused];
   if (waits.length === 0) return { step: { ...advance(input, note, now), ...(waived ? {} : { proof: true }) } };
-  const superseded = secret.next !== undefined && isInPlace(input, note);
-  const blockers = [
-    ...refused,
-    ...waits,
-    ...(superseded ? ['next.crt and next.key wait for the end of this rotation'] : []),
-  ];
+  const isQueued = secret.next !== undefined && isInPlace(input, note);
+  const remarks = [...refused, ...(isQueued ? ['next.crt and next.key wait for the end of this rotation'] : [])];
   const { opensInMs } = gate;
   return {
     report: {
       note,
-      blockers,
+      waits,
+      remarks,
       progress: `${gate.tally.total - gate.tally.missing.length} of ${gate.tally.total}`,
       remaining: gate.tally.missing.length,
       ...(opensInMs === undefined ? {} : { opensInMs }),
@@ -129,13 +129,15 @@ interface Gate {
   readonly opensInMs?: number;
 }
 
+// Status is what remembers the roots should somebody write over the Secret: it has to name one before it signs, and before
+// another one is forgotten.
 const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, now: Date) => Gate> = {
   // A leaf of the new root must not meet a peer that does not know it.
-  Distributing({ authority, evidence, digests, signs }, note, now) {
-    // What has been lost comes back when something signs again.
-    const there = signs ? evidence.secrets : evidence.secrets.filter(({ bundle }) => bundle !== undefined);
-    const tally = tallyBundles({ ...evidence, secrets: there }, digests);
-    const gate = settled(tally, `${nounFor(evidence)} to carry the new root`, authority, now);
+  Distributing({ authority, evidence, digests }, note, now) {
+    const tally = tallyBundles(evidence, digests, now);
+    const isKnown = authority.status.roots?.some(({ fingerprint }) => fingerprint === note.new) === true;
+    const carried = settled(tally, `${nounFor(evidence)} to carry the new root`, authority, now);
+    const gate = isKnown ? carried : { ...carried, waits: [...carried.waits, 'status to name the new root'] };
     const { approval } = authority.spec.rotation;
     if (approval === 'Automatic' || note.approves === 'Switch') return gate;
     const approve = `approval: annotate the authority with mtls-operator.io/approve-rotation=${note.id}`;
@@ -149,12 +151,11 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
   Draining({ authority, evidence }, note, now) {
     const tally = tallyLeaves(evidence, note.new, now);
     const gate = settled(tally, 'Secrets to have a certificate of the new root', authority, now);
-    // Status is what remembers the root that signs, should somebody write over the Secret.
     const isKnown = authority.status.activeRoot?.fingerprint === note.new;
     return isKnown ? gate : { ...gate, waits: [...gate.waits, 'status to name the new root'] };
   },
-  Retiring({ evidence, digests }) {
-    const tally = tallyBundles(evidence, digests);
+  Retiring({ evidence, digests }, _note, now) {
+    const tally = tallyBundles(evidence, digests, now);
     return { tally, waits: waitsFor(tally, `${nounFor(evidence)} to be without the old root`) };
   },
 };
@@ -207,7 +208,7 @@ function advance(input: RotationInput, note: RotationNote, now: Date): RotationS
       const event = note.aborting
         ? { reason: 'RotationAborted', message: 'the rotation was taken back; the key of the other root is destroyed' }
         : { reason: 'RotationCompleted', message: 'only the new root is trusted; the key of the old one is destroyed' };
-      return { ...rotate(input, event), move: { previous: null }, trusted: without(trusted, note.old) };
+      return { ...rotate(input, event), move: { previous: null }, trusted: without(trusted, note.old), ends: note.id };
     }
   }
 }
@@ -224,7 +225,8 @@ function planAbort(
     return { refused: 'it cannot be aborted any more: bundles without the old root are out' };
   if (!isInPlace(input, note)) {
     const event = { reason: 'RotationAborted', message: 'the new root is dropped; no certificate was of it' };
-    return { step: { ...rotate(input, event), move: { next: null }, trusted: without(trusted, [note.new]) } };
+    const left = without(trusted, [note.new]);
+    return { step: { ...rotate(input, event), move: { next: null }, trusted: left, ends: note.id } };
   }
   const { previous } = secret;
   if (previous === undefined || 'reason' in previous) {
@@ -335,8 +337,17 @@ const interrupted = ({ secret, authority }: RotationInput): string[] => {
   return [...(note?.old ?? []), known?.oldRoot, known?.newRoot].filter((root) => root !== undefined);
 };
 
-/** True when the Secret has another root than the one that status says signs. */
-export function wasOverwritten({ authority, active, trusted }: RotationInput): boolean {
+/** True when status tells of a rotation of which the Secret knows nothing, and that did not come to its end. */
+export const isInterrupted = ({
+  authority: { status },
+  secret,
+}: Pick<RotationInput, 'authority' | 'secret'>): boolean =>
+  status.rotation !== undefined && secret.note === undefined && secret.endedRotation !== status.rotation.id;
+
+/** True when the Secret has another root than the one that status says signs, or has lost its part of a rotation. */
+export function wasOverwritten(input: RotationInput): boolean {
+  const { authority, active, trusted } = input;
+  if (isInterrupted(input)) return true;
   const known = authority.status.activeRoot?.fingerprint;
   if (known === undefined || known === active.anchor.fingerprint) return false;
   const before = trusted.find(({ fingerprint }) => fingerprint === known);

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+
+import { rotationKeys } from '../../../src/api/names.ts';
+import type { MtlsAuthority } from '../../../src/api/types.ts';
+import { days, hours, minutes, root } from '../../support/fixtures.ts';
+import { RotationWorld } from './rotation-world.ts';
+
+type Act = (world: RotationWorld) => Promise<unknown> | void;
+type Event = readonly [what: string, act: Act];
+
+const brought = ['A', 'B', 'C'].map((name) => root({ name }));
+const anyBrought = fc.constantFrom(...brought);
+
+/** How often events come: the operator works most of the time, or no rotation would ever get anywhere. */
+const events: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 10, arbitrary: fc.constant<Event>(['the operator works', (world) => world.settle()]) },
+  {
+    weight: 8,
+    arbitrary: fc
+      .constantFrom(1000, minutes(1), minutes(2), minutes(3), minutes(4), hours(1))
+      .map((ms): Event => [`${ms} ms go by`, (world) => world.tick(ms)]),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.nat({ max: 4 }), fc.boolean())
+      .map(
+        ([writes, lost]): Event => [
+          `the authority is reconciled, and the process ends ${lost ? 'with' : 'before'} write ${writes + 1}`,
+          (world) => world.reconcileAuthority(writes, lost),
+        ],
+      ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.nat({ max: 3 }), fc.boolean())
+      .map(
+        ([writes, lost]): Event => [
+          `certificates are reconciled, and the process ends ${lost ? 'with' : 'before'} write ${writes + 1}`,
+          (world) => world.reconcileCertificates(writes, lost),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>(['the authority alone is reconciled', (world) => world.reconcileAuthority()]),
+  },
+  { weight: 2, arbitrary: fc.constant<Event>(['the watches bring news', (world) => world.deliver()]) },
+  { weight: 1, arbitrary: fc.constant<Event>(['another replica leads', (world) => world.start()]) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(-days(20), -hours(2), hours(2), days(20))
+      .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
+  },
+  {
+    weight: 4,
+    arbitrary: fc
+      .nat({ max: 5 })
+      .map((n): Event => [`rotate-root ${n}`, (world) => world.annotate('rotateRoot', `${n}`)]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>([
+      'abort',
+      (world) => world.annotate('abortRotation', world.status.rotation?.id ?? 'none'),
+    ]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>([
+      'approve',
+      async (world) => {
+        // Where nobody has to approve, the word would be that nobody has to wait.
+        const isWaiting = world.status.rotation?.blockers?.some((blocker) => blocker.startsWith('approval'));
+        if (isWaiting === true) await world.annotate('approveRotation', world.status.rotation?.id ?? 'none');
+      },
+    ]),
+  },
+  { weight: 1, arbitrary: anyBrought.map((next): Event => ['a root is staged', (world) => world.stage(next)]) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(anyBrought, fc.boolean())
+      .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['the root Secret is deleted', (world) => world.deleteRootSecret()]) },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')]),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['a certificate is asked for', (world) => world.addCertificate()]) },
+);
+
+const lags = fc.array(fc.nat({ max: minutes(3) - 1 }), { minLength: 1, maxLength: 4 });
+const histories = fc.array(events, { minLength: 20, maxLength: 60 });
+const approvals = fc.constantFrom('Automatic', 'Manual');
+type RotationSpec = MtlsAuthority['spec']['rotation'];
+
+const runs = Number(process.env['ROTATION_RUNS'] ?? 60);
+
+async function play(spec: RotationSpec, podLags: readonly number[], history: readonly Event[]): Promise<RotationWorld> {
+  const world = await RotationWorld.create(spec, podLags);
+  for (const [, act] of history) {
+    await act(world);
+    world.assertConnected();
+  }
+  return world;
+}
+
+/** A history by the names of its events, for the report of a failure. */
+const named = (history: readonly Event[]): readonly Event[] =>
+  Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
+
+describe('7. A rotation of the root', () => {
+  // Longer: ROTATION_RUNS=5000 npm test -- unit/controllers/rotation-safety
+  test('fails no connection and comes to its end, whatever is asked for, set, lost, or crashes', {
+    timeout: 3_600_000,
+  }, async (t) => {
+    const seen = new Map<string, number>();
+    let ended = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        lags,
+        histories.map(named),
+        approvals,
+        fc.constantFrom(1, 100),
+        async (podLags, history, approval, pace) => {
+          const spec = { approval, propagationDelay: '3m', reissuesPerSecond: pace } as const;
+          const world = await play(spec, podLags, history);
+          await comesToAnEnd(world);
+          for (const phase of world.seen) seen.set(phase, (seen.get(phase) ?? 0) + 1);
+          ended += world.rotationsEnded;
+        },
+      ),
+      { numRuns: runs },
+    );
+    t.diagnostic(`${runs} histories, ${ended} rotations ended; histories with a phase: ${JSON.stringify([...seen])}`);
+    for (const phase of ['Distributing', 'Switching', 'Draining', 'Retiring', 'Switching aborting']) {
+      assert.ok((seen.get(phase) ?? 0) > runs / 50, `hardly any history reached ${phase}: the property says little`);
+    }
+  });
+
+  test('fails connections when nobody waits for the pods: the property can tell', async () => {
+    const spec = { approval: 'Automatic', propagationDelay: '0s', reissuesPerSecond: 100 } as const;
+    const rotate: Event = ['rotate-root', (world) => world.annotate('rotateRoot', 'now')];
+    const works: Event = ['the operator works', (world) => world.settle()];
+    const aMinute: Event = ['a minute goes by', (world) => world.tick(minutes(1))];
+    const history = [rotate, ...Array.from({ length: 12 }, () => [works, aMinute]).flat()];
+    await play({ ...spec, propagationDelay: '3m' }, [0, minutes(2)], history);
+    await assert.rejects(play(spec, [0, minutes(2)], history), /does not trust what/);
+  });
+});
+
+/** Faults have ended: the operator works and time goes by, and all is as it should be, and stays so. */
+async function comesToAnEnd(world: RotationWorld): Promise<void> {
+  world.mendClock();
+  let writesBefore = -1;
+  for (
+    let round = 0;
+    round < 60 && (world.writes !== writesBefore || world.status.rotation !== undefined);
+    round += 1
+  ) {
+    writesBefore = world.writes;
+    await world.settle();
+    const { rotation } = world.status;
+    if (rotation?.blockers?.some((blocker) => blocker.startsWith('approval')) === true) {
+      await world.annotate('approveRotation', rotation.id);
+    }
+    // A Secret that was lost while no root could sign is waited for until its certificate has expired.
+    world.tick(round < 20 ? minutes(4) : days(10));
+  }
+  const { activeRoot, rotation, conditions, roots } = world.status;
+  // A root that is brought may be of a later day than the one that the clock was set to.
+  assert.equal(rotation, undefined, JSON.stringify(conditions));
+  assert.equal(conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+  for (const secret of world.leafSecrets()) {
+    const content = world.contentOf(secret);
+    assert.equal(content.root, activeRoot?.fingerprint, `${secret.metadata.name} is of another root`);
+    assert.deepEqual(
+      content.trusted,
+      roots?.map(({ fingerprint }) => fingerprint),
+    );
+  }
+  const keys = Object.keys(world.rootSecret()?.data ?? {});
+  for (const { privateKey } of Object.values(rotationKeys))
+    assert.ok(!keys.includes(privateKey), `${privateKey} is kept`);
+  const { writes } = world;
+  await world.settle();
+  assert.equal(world.writes, writes, 'it goes on writing');
+}
