@@ -4,12 +4,15 @@ import {
   type ClientPeer,
   curlClient,
   goPeer,
+  javaPeer,
   mountSecret,
+  nginxServer,
   nodePeer,
   opensslClient,
+  opensslServer,
+  pythonPeer,
   type SecretFiles,
   type ServerPeer,
-  servers as serverPeers,
 } from '../peers/index.ts';
 import type { Handshake, RoundServer } from '../peers/round.ts';
 import { startClientProgram, startSpawnedClient } from './clients.ts';
@@ -65,6 +68,9 @@ export interface MeshOptions {
   readonly slowestLagMs: number;
 }
 
+/** Which programs take part, in turns: those that need more of the machine less often. */
+const common = [goPeer, nodePeer, nginxServer, opensslServer];
+const serverPeers = [...common, pythonPeer, javaPeer, ...common];
 const clientPeers = [goPeer, nodePeer, opensslClient, goPeer, nodePeer, curlClient];
 /** Clients that are many in one process may connect more often than those that are a process each time. */
 const paceMs = { together: 200, spawned: 500 };
