@@ -16,6 +16,7 @@ import {
   type ObservedAuthority,
   planAuthority,
   planAuthorityStatus,
+  type WantedCondition,
 } from '../plan/index.ts';
 import type { AuthorityViews } from './authority-views.ts';
 import type { Recorder } from './certificate-events.ts';
@@ -35,8 +36,10 @@ export interface AuthorityContext {
   readonly evidence: EvidenceGatherer;
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;
-  /** Called when certificates of an authority have to be looked at again. */
+  /** Called when certificates of an authority, and its published bundles, have to be looked at again. */
   readonly onChange: (authority: string) => void;
+  /** What there is to say of its published bundles. */
+  readonly trustConditions: (authority: AuthorityRecord) => readonly WantedCondition[];
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -178,9 +181,10 @@ export class AuthorityReconciler {
     plan: AuthorityPlan,
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
-    const { client, authorities, recorder, now } = this.#context;
+    const { client, authorities, trustConditions, recorder, now } = this.#context;
     const { authority } = observed;
-    const { status, revisitAt } = planAuthorityStatus(observed, plan, now());
+    const { status: planned, revisitAt } = planAuthorityStatus(observed, plan, now());
+    const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
     const writer = {
       client,
       resource: authorityResource,

@@ -1,8 +1,11 @@
 import {
+  clusterTrustBundles as clusterTrustBundleResource,
+  configMaps as configMapResource,
   type KubeClient,
   keyOf,
   type Log,
   namespaces as namespaceResource,
+  OptionalReflector,
   Reflector,
   Store,
   secrets as secretResource,
@@ -24,6 +27,8 @@ import {
   namespaceRecord,
 } from './resources.ts';
 import { dated, leafSecretSelector, secretRecord } from './secret-record.ts';
+import { TrustCache } from './trust-cache.ts';
+import { inClusterTrustBundle, inConfigMap, trustSelector } from './trust-objects.ts';
 
 /** A root Secret exists at a revision; what it holds is read when it is needed, and not kept. */
 export interface RootSecretMark {
@@ -41,6 +46,8 @@ export interface CacheSources {
   readonly roots: () => readonly Certificate[];
   readonly log: Log;
   readonly onError: (resource: string, code: string) => void;
+  /** Called when the API server has come to serve ClusterTrustBundles, or has ceased to. */
+  readonly onClusterTrustBundlesServed: () => void;
 }
 
 /** What every replica knows of the cluster, as records without key material. */
@@ -56,11 +63,25 @@ export class Caches {
   });
   readonly rootSecrets = new Store<RootSecretMark>();
   readonly namespaces = new Store<NamespaceRecord>();
+  readonly configMaps: TrustCache;
+  readonly clusterTrustBundles: TrustCache;
+  #clusterTrustBundleReflector: { readonly isServed: boolean | undefined } | undefined;
+
+  /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
+  get servesClusterTrustBundles(): boolean | undefined {
+    return this.#clusterTrustBundleReflector?.isServed;
+  }
+
   /** Milliseconds of a clock that only goes forward, see Evidence. */
   readonly monotonicMs: () => number;
 
   constructor(monotonicMs: () => number = () => performance.now()) {
     this.monotonicMs = monotonicMs;
+    this.configMaps = new TrustCache(monotonicMs);
+    this.clusterTrustBundles = new TrustCache(monotonicMs);
+    this.namespaces.subscribe((before, after) => {
+      if (before !== undefined && after === undefined) this.configMaps.forget(before.name);
+    });
   }
 
   /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
@@ -75,7 +96,7 @@ export class Caches {
    * @param afterAll called when everything is there
    */
   async keep(
-    { client, namespace, roots, log, onError }: CacheSources,
+    { client, namespace, roots, log, onError, onClusterTrustBundlesServed }: CacheSources,
     signal: AbortSignal,
     afterRoots: () => Promise<void>,
     afterAll: () => void,
@@ -106,7 +127,24 @@ export class Caches {
     ];
     const running = first.map((reflector) => reflector.run(signal));
     if (await allSynced(first)) await afterRoots();
+    const clusterTrustBundles = new OptionalReflector({
+      ...common('clustertrustbundles'),
+      resource: clusterTrustBundleResource,
+      labelSelector: trustSelector,
+      transform: (object) => this.clusterTrustBundles.dated(inClusterTrustBundle.toRecord(object)),
+      store: this.clusterTrustBundles.store,
+      onServed: onClusterTrustBundlesServed,
+    });
+    this.#clusterTrustBundleReflector = clusterTrustBundles;
     const second = [
+      clusterTrustBundles,
+      new Reflector({
+        ...common('configmaps'),
+        resource: configMapResource,
+        labelSelector: trustSelector,
+        transform: (object) => this.configMaps.dated(inConfigMap.toRecord(object)),
+        store: this.configMaps.store,
+      }),
       new Reflector({
         ...common('mtlscertificates'),
         resource: certificateResource,
@@ -122,7 +160,10 @@ export class Caches {
       }),
     ];
     running.push(...second.map((reflector) => reflector.run(signal)));
-    if (await allSynced(second)) afterAll();
+    if (await allSynced(second)) {
+      this.configMaps.beginWith(this.namespaces.keys());
+      afterAll();
+    }
     await Promise.all(running);
   }
 }

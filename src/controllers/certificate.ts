@@ -67,7 +67,8 @@ export class CertificateReconciler {
     const { observed, material } = await this.#observe(certificate, signal);
     if (nothingIsToBeDecided(observed)) return undefined;
     const heldBack = this.#heldBack.get(key, observed);
-    const plan = planCertificate(observed, now(), heldBack);
+    const plannedAt = now();
+    const plan = planCertificate(observed, plannedAt, heldBack);
     const isRepeat = plan.secrets.some(({ step }) => replacesAnIssue(step, certificate));
     if (isRepeat && !(await this.#isCurrent(certificate, signal))) return undefined;
     const settling = plan.secrets.map(({ role, step }) =>
@@ -79,7 +80,8 @@ export class CertificateReconciler {
     const reportAt = new Date((pendingSince?.getTime() ?? 0) + pendingGraceMs);
     if (pendingSince !== undefined && reportAt > now()) return { requeueAt: reportAt };
     if (settled.every(({ outcome }) => outcome.problem === undefined)) await writer.prune(plan.prune, signal);
-    return this.#writeStatus(observed, settled, this.#noteFailures(key, observed, settled, heldBack), signal);
+    const failures = this.#noteFailures(key, observed, settled, heldBack);
+    return this.#writeStatus(observed, settled, failures, plannedAt, signal);
   }
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
@@ -192,11 +194,13 @@ export class CertificateReconciler {
     { certificate }: ObservedCertificate,
     settled: readonly Settled[],
     failures: Failures | undefined,
+    plannedAt: Date,
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
     const { client, certificates, recorder, now } = this.#context;
     const outcomes = settled.map(({ outcome }) => outcome);
-    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, failures, now());
+    // As of the plan: what has become due since is not passed over, but looked at again at once.
+    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, failures, plannedAt);
     const writer = {
       client,
       resource: certificateResource,

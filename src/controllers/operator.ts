@@ -18,9 +18,13 @@ import { CertificateReconciler } from './certificate.ts';
 import { Claims } from './claims.ts';
 import { EvidenceGatherer } from './evidence.ts';
 import { KeyMaker } from './key-maker.ts';
+import { Publications } from './publications.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
 import { SecretWriter } from './secret-writer.ts';
 import { type Queues, Triggers } from './triggers.ts';
+import { TrustReconciler } from './trust.ts';
+import { inClusterTrustBundle, inConfigMap } from './trust-objects.ts';
+import { TrustWriter } from './trust-writer.ts';
 
 /** What the operator is made of that is not its own. */
 export interface OperatorOptions {
@@ -46,6 +50,8 @@ export interface OperatorObserver {
 
 /** There are few authorities, and what they do is a handful of requests. */
 const authorityWorkers = 2;
+/** A bundle is one small write; with these, ten thousand namespaces take some ten seconds. */
+const trustWorkers = 4;
 /** How many RSA keys are made at a time. Half of libuv's threads: name look-ups and files need the others. */
 const slowKeys = 2;
 const retryDefaultAuthorityMs = 2000;
@@ -55,19 +61,31 @@ export class Operator {
   readonly caches = new Caches();
   readonly views = new AuthorityViews();
   readonly #options: OperatorOptions;
-  readonly #queues: Queues = { authority: new WorkQueue(), certificate: new WorkQueue() };
+  readonly #queues: Queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
   readonly #triggers = new Triggers(this.caches, this.#queues);
   readonly #recorder: EventRecorder;
   readonly #authority: AuthorityReconciler;
   readonly #certificate: CertificateReconciler;
+  readonly #trust: TrustReconciler;
   readonly #synced = Promise.withResolvers<void>();
   #hasSynced = false;
 
   constructor(options: OperatorOptions) {
     const { client, namespace, identity, log, now, observer } = options;
-    const { authorities, certificates, secrets } = this.caches;
+    const { authorities, certificates, secrets, namespaces } = this.caches;
     this.#options = options;
     this.#recorder = new EventRecorder({ client, reportingController: managerName, reportingInstance: identity, log });
+    this.#trust = new TrustReconciler({
+      authorities,
+      namespaces,
+      views: this.views,
+      configMaps: new TrustWriter(client, inConfigMap, this.caches.configMaps, log),
+      clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, this.caches.clusterTrustBundles, log),
+      servesClusterTrustBundles: () => this.caches.servesClusterTrustBundles,
+      onOutcome: (authority) => this.#triggers.trustChanged(authority),
+      now,
+    });
+    const publications = new Publications(client, this.caches, this.views, this.#trust);
     const roots = () => this.views.roots();
     this.#authority = new AuthorityReconciler({
       client,
@@ -78,11 +96,15 @@ export class Operator {
         client,
         caches: this.caches,
         roots,
-        publications: () => [],
-        renewPublications: () => Promise.resolve(),
+        publications: (authority) => publications.of(authority),
+        renewPublications: (_, signal) => publications.renew(signal),
       }),
       certificateCount: (authority) => certificates.by('authority', authority).length,
-      onChange: (authority) => this.#triggers.usersOf(authority),
+      onChange: (authority) => {
+        this.#triggers.usersOf(authority);
+        this.#triggers.trustOf(authority);
+      },
+      trustConditions: (authority) => publications.conditions(authority),
       recorder: this.#recorder,
       now,
     });
@@ -113,7 +135,8 @@ export class Operator {
 
   /** How many keys wait, by controller. */
   queueLengths(): Record<keyof Queues, number> {
-    return { authority: this.#queues.authority.length, certificate: this.#queues.certificate.length };
+    const { authority, certificate, trust } = this.#queues;
+    return { authority: authority.length, certificate: certificate.length, trust: trust.length };
   }
 
   /** Keeps the caches until the signal aborts; that ends the operator. */
@@ -126,6 +149,7 @@ export class Operator {
         roots: () => this.views.roots(),
         log,
         onError: (resource, code) => observer.onReflectorError(resource, code),
+        onClusterTrustBundlesServed: () => this.#triggers.clusterTrustBundles(),
       },
       signal,
       () => this.#lookAtRoots(signal),
@@ -145,6 +169,7 @@ export class Operator {
   readonly lead: Lead = async (leadership, lost) => {
     // A root may have been replaced while this replica stood by: nothing is judged or signed by what it knew then.
     this.views.clear();
+    this.#trust.clear();
     this.#authority.beginToLead();
     await this.#lookAtRoots(leadership);
     this.#triggers.all();
@@ -152,6 +177,7 @@ export class Operator {
       this.#createDefaultAuthority(leadership),
       this.#controller('authority', authorityWorkers, this.#authority).run(leadership, lost),
       this.#controller('certificate', this.#options.workers, this.#certificate).run(leadership, lost),
+      this.#controller('trust', trustWorkers, this.#trust).run(leadership, lost),
     ]);
   };
 

@@ -1,15 +1,22 @@
+import { isDeepStrictEqual } from 'node:util';
 import { keyOf, type WorkQueue } from '../kube/index.ts';
-import type { CertificateRecord } from '../plan/index.ts';
+import type { AuthorityRecord, CertificateRecord, TrustRecord } from '../plan/index.ts';
 import { type Caches, secretKeysOf } from './caches.ts';
+import { trustKey } from './trust.ts';
 
 /** The queues of the controllers. */
 export interface Queues {
   readonly authority: WorkQueue;
   readonly certificate: WorkQueue;
+  /** The places where bundles are published. */
+  readonly trust: WorkQueue;
 }
 
 /** How far status.certificates of an authority may lag behind, in milliseconds: it is for people. */
 const countDelayMs = 5000;
+
+/** The same for what status says of the published bundles, of which there may be very many. */
+const trustDelayMs = 1000;
 
 /** Which keys a change adds. What happened is not told: reconciles look at the state, never at the event. */
 export class Triggers {
@@ -19,11 +26,12 @@ export class Triggers {
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
     this.#queues = queues;
-    const { authorities, rootSecrets, certificates, secrets } = caches;
+    const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles } = caches;
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
       queues.authority.add(name);
       if (before === undefined || after === undefined) this.usersOf(name);
+      if (!isDeepStrictEqual(publishingOf(before), publishingOf(after))) this.trustOf(name);
     });
     rootSecrets.subscribe((before, after) => {
       const { name: secretName } = after ?? before ?? { name: '' };
@@ -43,12 +51,61 @@ export class Triggers {
       const appearedOrWent = before === undefined ? after : after === undefined ? before : undefined;
       if (appearedOrWent !== undefined) this.#claimantsOf(keyOf(appearedOrWent));
     });
+    namespaces.subscribe((before, after) => {
+      const isSelectedAlike =
+        before?.terminating === after?.terminating && isDeepStrictEqual(before?.labels, after?.labels);
+      const { name: namespace } = after ?? before ?? { name: '' };
+      if (isSelectedAlike) return;
+      for (const { name, spec } of authorities.values()) {
+        if (spec.trustBundle?.configMap !== undefined) queues.trust.add(trustKey(name, namespace));
+      }
+    });
+    configMaps.store.subscribe((before, after) => {
+      for (const record of [before, after]) {
+        if (record === undefined) continue;
+        this.#publisherOf(record);
+        // Whoever wants the name may have it now, or has to hear that it is taken.
+        for (const { name, spec } of authorities.values()) {
+          if (spec.trustBundle?.configMap?.name === record.name) queues.trust.add(trustKey(name, record.namespace));
+        }
+      }
+    });
+    clusterTrustBundles.store.subscribe((before, after) => {
+      for (const record of [before, after]) if (record !== undefined) this.#publisherOf(record);
+    });
   }
 
   /** Adds everything there is. */
   all(): void {
     for (const name of this.#caches.authorities.keys()) this.#queues.authority.add(name);
     for (const key of this.#caches.certificates.keys()) this.#queues.certificate.add(key);
+    for (const name of this.#caches.authorities.keys()) this.trustOf(name);
+  }
+
+  /** Adds the places where an authority publishes its bundle, and those where it has. */
+  trustOf(name: string): void {
+    const { authorities, namespaces, configMaps } = this.#caches;
+    const authority = authorities.get(name);
+    if (authority === undefined) return;
+    const { trust } = this.#queues;
+    trust.add(trustKey(name, ''));
+    if (authority.spec.trustBundle?.configMap !== undefined) {
+      for (const namespace of namespaces.keys()) trust.add(trustKey(name, namespace));
+    } else {
+      for (const { owner, namespace } of configMaps.store.values()) {
+        if (owner === authority.uid) trust.add(trustKey(name, namespace));
+      }
+    }
+  }
+
+  /** Adds the ClusterTrustBundle of every authority. */
+  clusterTrustBundles(): void {
+    for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
+  }
+
+  /** The outcome of a look at a place of the authority is to be seen in its status. */
+  trustChanged(authority: string): void {
+    this.#queues.authority.addAfter(authority, trustDelayMs);
   }
 
   /** Adds the certificates of an authority. */
@@ -65,6 +122,10 @@ export class Triggers {
     this.#queues.authority.addAfter(record.spec.authorityRef.name, countDelayMs);
   }
 
+  #publisherOf({ ownerName, namespace }: TrustRecord): void {
+    if (ownerName !== undefined) this.#queues.trust.add(trustKey(ownerName, namespace));
+  }
+
   #claimantsOf(secretKey: string): void {
     for (const claimant of this.#caches.certificates.by('secret', secretKey)) {
       this.#queues.certificate.add(keyOf(claimant));
@@ -75,3 +136,7 @@ export class Triggers {
 /** What others are affected by when it changes. */
 const claimOf = (record: CertificateRecord): string =>
   [record.uid, record.spec.authorityRef.name, ...secretKeysOf(record)].join(' ');
+
+/** What the places of an authority are affected by when it changes, beside its root. */
+const publishingOf = (record: AuthorityRecord | undefined) =>
+  record === undefined ? undefined : [record.uid, record.deleting, record.spec.trustBundle];

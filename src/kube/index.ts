@@ -28,6 +28,7 @@ export {
   refOf,
   type Served,
 } from './object.ts';
+export { OptionalReflector, type OptionalReflectorOptions } from './optional-reflector.ts';
 export { type Clock, WorkQueue, type WorkQueueOptions } from './queue.ts';
 export { Reflector, type ReflectorOptions } from './reflector.ts';
 export type { RequestRecord, Verb } from './request.ts';

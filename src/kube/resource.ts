@@ -58,6 +58,8 @@ export interface Namespace extends KubeObject {
 export interface ConfigMap extends KubeObject {
   readonly immutable?: boolean | undefined;
   readonly data?: Readonly<Record<string, string>> | undefined;
+  /** Base64. A key may be here or in `data`. */
+  readonly binaryData?: Readonly<Record<string, string>> | undefined;
 }
 
 /** certificates.k8s.io/v1 ClusterTrustBundle (KEP-3257): trust anchors for every pod that mounts them. */

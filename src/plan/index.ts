@@ -43,3 +43,22 @@ export {
 } from './rotation-note.ts';
 export type { IssueReason } from './secret.ts';
 export { selects } from './selector.ts';
+export {
+  authorityLabel,
+  clusterTrustBundleOf,
+  configMapIn,
+  type ObservedTrust,
+  planTrust,
+  signerNameOf,
+  type TrustRecord,
+  type TrustStep,
+  type TrustWrite,
+} from './trust.ts';
+export { trustCondition } from './trust-condition.ts';
+export {
+  publicationsOf,
+  type TrustOutcome,
+  type TrustPlace,
+  type TrustWorld,
+  trustPlaces,
+} from './trust-places.ts';

@@ -344,10 +344,14 @@ export const isInterrupted = ({
 }: Pick<RotationInput, 'authority' | 'secret'>): boolean =>
   status.rotation !== undefined && secret.note === undefined && secret.endedRotation !== status.rotation.id;
 
+/** True when a person has ended a rotation by putting a root back, and others than that one were on their way out. */
+const isUnfinished = ({ secret: { note }, active, trusted }: RotationInput): boolean =>
+  trusted.some(({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note?.old.includes(fingerprint) === true);
+
 /** True when the Secret has another root than the one that status says signs, or has lost its part of a rotation. */
 export function wasOverwritten(input: RotationInput): boolean {
   const { authority, active, trusted } = input;
-  if (isInterrupted(input)) return true;
+  if (isInterrupted(input) || isUnfinished(input)) return true;
   const known = authority.status.activeRoot?.fingerprint;
   if (known === undefined || known === active.anchor.fingerprint) return false;
   const before = trusted.find(({ fingerprint }) => fingerprint === known);

@@ -60,6 +60,12 @@ describe('the API server accepts', { concurrency }, () => {
   }
 });
 
+it('the API server accepts the examples of deploy/', async () => {
+  // A dry run does not create the namespace that the examples are in.
+  await cluster.kubectl(['create', 'namespace', 'shop']);
+  await cluster.kubectl(['apply', '--dry-run=server', '-f', join(import.meta.dirname, '../../deploy/examples')]);
+});
+
 it('the API server fills in the defaults, so that a stored resource says what it means', async () => {
   const input = valid.find(({ name }) => name === 'server')?.text ?? '';
   const { spec } = JSON.parse(await cluster.kubectl([...dryRun, '-o', 'json'], { input })) as MtlsCertificate;

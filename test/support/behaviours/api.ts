@@ -23,6 +23,18 @@ export interface Secret extends Stored {
   readonly data?: Readonly<Record<string, string>>;
 }
 
+/** core/v1 ConfigMap. */
+export interface ConfigMap extends Stored {
+  readonly immutable?: boolean;
+  readonly data?: Readonly<Record<string, string>>;
+  readonly binaryData?: Readonly<Record<string, string>>;
+}
+
+/** certificates.k8s.io/v1 ClusterTrustBundle. */
+export interface ClusterTrustBundle extends Stored {
+  readonly spec: { readonly signerName?: string; readonly trustBundle: string };
+}
+
 /** One line of a watch. */
 export interface WatchEvent<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'ERROR';
@@ -57,6 +69,9 @@ const under = (collection: string, name: string): string => (name === '' ? colle
 /** Paths of what tests work with; without a name, of the collection. */
 export const paths = {
   secrets: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/secrets`, name),
+  configMaps: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/configmaps`, name),
+  clusterTrustBundles: (name = '') => under('/apis/certificates.k8s.io/v1/clustertrustbundles', name),
+  namespaces: (name = '') => under('/api/v1/namespaces', name),
   certificates: (namespace: string, name = '') => under(`${own}/namespaces/${namespace}/mtlscertificates`, name),
   authorities: (name = '') => under(`${own}/mtlsauthorities`, name),
   events: '/apis/events.k8s.io/v1/events',

@@ -29,6 +29,8 @@ export interface Installation {
   restart(meanwhile?: () => Promise<unknown>): Promise<Operator>;
   /** A namespace of the caller's own. */
   tenant(prefix: string): Promise<Tenant>;
+  /** A namespace that is there already. */
+  tenantOf(namespace: string): Tenant;
   createAuthority(name: string, spec: object): Promise<Authority>;
   authority(name: string): Promise<Authority>;
   /** Waits until the authority's Ready has this status, and this reason if one is given, for its present spec. */
@@ -100,6 +102,7 @@ export async function install(args: readonly string[] = []): Promise<Installatio
       return start();
     },
     tenant: async (prefix) => tenant(api, await cluster.namespace(prefix)),
+    tenantOf: (namespace) => tenant(api, namespace),
     createAuthority: (name, spec) =>
       api.create(paths.authorities(), { apiVersion, kind: 'MtlsAuthority', metadata: { name }, spec }),
     authority: (name) => api.get(paths.authorities(name)),

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { run } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
-import type { Secret } from './api.ts';
+import type { Secret, Stored } from './api.ts';
 
 /** What the openssl command line says of the leaf in a Secret. */
 export interface Judged {
@@ -65,8 +65,8 @@ export function fileOf(secret: Secret, name: string): string {
   return Buffer.from(value, 'base64').toString();
 }
 
-/** A digest of all of a Secret but for managedFields: equal for Secrets that are byte-identical. It may be printed. */
-export function digestOf({ metadata, ...rest }: Secret): string {
+/** A digest of all of an object but for managedFields: equal for objects that are byte-identical. It may be printed. */
+export function digestOf({ metadata, ...rest }: Stored): string {
   const seen = { ...rest, metadata: { ...metadata, managedFields: undefined } };
   return createHash('sha256').update(JSON.stringify(seen)).digest('hex');
 }
@@ -120,7 +120,8 @@ async function describeKey(key: string) {
   return { publicKey, keyLabel, keyKind: text.split('\n')[0]?.trim() ?? '' };
 }
 
-const certificatesIn = (pem: string): string[] =>
+/** The certificates in a PEM text, each in PEM. */
+export const certificatesIn = (pem: string): string[] =>
   pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----\n/g) ?? [];
 
 const hex = (fingerprint: string): string => fingerprint.replaceAll(/[:\s]/g, '').toLowerCase();

@@ -190,6 +190,7 @@ export class RotationWorld {
       }),
       certificateCount: () => caches.certificates.size,
       onChange: () => undefined,
+      trustConditions: () => [],
       recorder,
       now: clock,
     });

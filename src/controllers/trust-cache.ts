@@ -1,0 +1,43 @@
+import { keyOf, Store } from '../kube/index.ts';
+import type { TrustRecord } from '../plan/index.ts';
+
+/** Where an authority, by UID, publishes: a namespace, or the cluster for the empty name. */
+export const placeOf = (owner: string, namespace: string): string => `${owner}/${namespace}`;
+
+/** The records of one kind of published bundles, with the moments from which on their bundles have been as they are. */
+export class TrustCache {
+  readonly store = new Store<TrustRecord, 'place'>({
+    indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [placeOf(owner, namespace)]) },
+  });
+  readonly #monotonicMs: () => number;
+  /** Namespaces in which pods may have mounted what was there before; undefined while that may be any of them. */
+  #heldBefore: Set<string> | undefined;
+
+  /** @param monotonicMs milliseconds of a clock that only goes forward */
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+    this.store.subscribe((before, after) => {
+      if (before !== undefined && after === undefined) this.#heldBefore?.add(before.namespace);
+    });
+  }
+
+  /** Says which namespaces are older than this cache; in those that come later nobody has mounted anything yet. */
+  beginWith(namespaces: Iterable<string>): void {
+    this.#heldBefore = new Set(['', ...namespaces]);
+  }
+
+  /** A namespace is gone, with all that was mounted in it. */
+  forget(namespace: string): void {
+    this.#heldBefore?.delete(namespace);
+  }
+
+  /** The record with its moment. The first bundle of a namespace has none: nobody has an older one. */
+  dated(record: TrustRecord): TrustRecord {
+    const before = this.store.get(keyOf(record));
+    if (before?.uid === record.uid && before.bundle === record.bundle) {
+      return { ...record, changedAtMs: before.changedAtMs };
+    }
+    const isFirst = before === undefined && this.#heldBefore?.has(record.namespace) === false;
+    return { ...record, changedAtMs: isFirst ? Number.NEGATIVE_INFINITY : this.#monotonicMs() };
+  }
+}

@@ -1,0 +1,170 @@
+import { isKubeError, type KubeClient, KubeError, type KubeObject, keyOf, type Log } from '../kube/index.ts';
+import type { TrustBundle } from '../pki/index.ts';
+import { type AuthorityRecord, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
+import { placeOf, type TrustCache } from './trust-cache.ts';
+import { authorityReference, type TrustKind, trustLabels } from './trust-objects.ts';
+
+/** What is to be published in one place. */
+export interface TrustRequest {
+  readonly authority: AuthorityRecord;
+  /** Empty for the cluster. */
+  readonly namespace: string;
+  /** Under which name; absent when nothing is to be there. */
+  readonly wanted?: string;
+  /** Absent while the authority is not ready. */
+  readonly bundle?: TrustBundle;
+  /** Look at the wanted name past the cache, which does not know the objects of others. */
+  readonly askLive: boolean;
+  /** Asked before the first write, if there is anything to write: false puts it off. */
+  readonly mayWrite: () => boolean;
+}
+
+/** How a place is left. */
+export type TrustResult = 'settled' | 'foreign' | 'putOff';
+
+/** Old and new names, and objects newer than the cache, take more than one round; what takes more than these is a fight. */
+const rounds = 5;
+
+/**
+ * The one place from which bundles of one kind are published. Every write has a precondition: that there is no object, or
+ * that it is as observed. What others have put on an object stays.
+ */
+export class TrustWriter<T extends KubeObject> {
+  readonly #client: KubeClient;
+  readonly #kind: TrustKind<T>;
+  readonly #cache: TrustCache;
+  readonly #log: Log;
+
+  constructor(client: KubeClient, kind: TrustKind<T>, cache: TrustCache, log: Log) {
+    this.#client = client;
+    this.#kind = kind;
+    this.#cache = cache;
+    this.#log = log;
+  }
+
+  /**
+   * Plans and carries out until nothing is left to be done.
+   * @throws KubeError: NotFound when the namespace is gone, Conflict when somebody else goes on changing what is there
+   */
+  async settle(request: TrustRequest, signal: AbortSignal): Promise<TrustResult> {
+    const { authority, namespace, wanted, bundle, mayWrite } = request;
+    const found = await this.#observe(request, signal);
+    for (let round = 0; round < rounds; round += 1) {
+      const steps = planTrust({
+        authority,
+        ...(bundle === undefined ? {} : { bundle: bundle.digest }),
+        ...(wanted === undefined ? {} : { wanted }),
+        found: [...found.values()],
+      });
+      const writes = steps.filter((step) => step.step !== 'conflict');
+      if (writes.length === 0) return steps.length > 0 ? 'foreign' : 'settled';
+      if (round === 0 && !mayWrite()) return 'putOff';
+      for (const step of writes) {
+        const name = step.step === 'create' ? step.name : step.record.name;
+        const after = await this.#write(authority, namespace, name, step, bundle, signal);
+        if (after === undefined) found.delete(name);
+        else found.set(name, after);
+      }
+    }
+    throw new KubeError('Conflict', 'somebody else goes on changing it');
+  }
+
+  /** What is in a place, by name. */
+  async #observe(request: TrustRequest, signal: AbortSignal): Promise<Map<string, TrustRecord>> {
+    const { authority, namespace, wanted, askLive } = request;
+    const own = this.#cache.store.by('place', placeOf(authority.uid, namespace));
+    const found = new Map(own.map((record) => [record.name, record]));
+    if (wanted === undefined || found.has(wanted)) return found;
+    const cached = this.#cache.store.get(keyOf({ namespace, name: wanted }));
+    const named = cached ?? (askLive ? await this.#read(namespace, wanted, signal) : undefined);
+    return named === undefined ? found : found.set(wanted, named);
+  }
+
+  /** Carries out a step, or finds out why it cannot be: what is there then, undefined when nothing is. */
+  async #write(
+    authority: AuthorityRecord,
+    namespace: string,
+    name: string,
+    step: TrustWrite,
+    bundle: TrustBundle | undefined,
+    signal: AbortSignal,
+  ): Promise<TrustRecord | undefined> {
+    const { kind } = this.#kind.resource;
+    this.#log.info('publishing a bundle', {
+      authority: authority.name,
+      kind,
+      namespace,
+      object: name,
+      step: step.step,
+    });
+    try {
+      if (step.step === 'update') return await this.#update(authority, step.record, bundle, signal);
+      if (step.step !== 'create') await this.#delete(step.record, signal);
+    } catch (error) {
+      if (!isKubeError(error, 'Conflict', 'NotFound')) throw error;
+      return this.#read(namespace, name, signal);
+    }
+    if (step.step === 'delete') return undefined;
+    try {
+      return await this.#create(authority, namespace, name, bundle, signal);
+    } catch (error) {
+      if (!isKubeError(error, 'AlreadyExists')) throw error;
+      return this.#read(namespace, name, signal);
+    }
+  }
+
+  async #create(
+    authority: AuthorityRecord,
+    namespace: string,
+    name: string,
+    bundle: TrustBundle | undefined,
+    signal: AbortSignal,
+  ): Promise<TrustRecord> {
+    const { resource, create } = this.#kind;
+    const metadata = {
+      ...(namespace === '' ? {} : { namespace }),
+      name,
+      labels: trustLabels(authority),
+      ownerReferences: [authorityReference(authority)],
+    };
+    const object = create(metadata, authority.name, pemOf(bundle));
+    return this.#remember(await this.#client.create(resource, object, { signal }));
+  }
+
+  async #update(
+    authority: AuthorityRecord,
+    { namespace, name, uid, resourceVersion }: TrustRecord,
+    bundle: TrustBundle | undefined,
+    signal: AbortSignal,
+  ): Promise<TrustRecord> {
+    const { resource, change } = this.#kind;
+    const patch = change({ uid, resourceVersion, labels: trustLabels(authority) }, pemOf(bundle));
+    return this.#remember(await this.#client.mergePatch(resource, { namespace, name }, patch, { signal }));
+  }
+
+  async #delete({ namespace, name, uid, resourceVersion }: TrustRecord, signal: AbortSignal): Promise<void> {
+    await this.#client.delete(this.#kind.resource, { namespace, name }, { uid, resourceVersion, signal });
+  }
+
+  async #read(namespace: string, name: string, signal: AbortSignal): Promise<TrustRecord | undefined> {
+    const { resource, toRecord } = this.#kind;
+    try {
+      return toRecord(await this.#client.get(resource, { namespace, name }, { signal }));
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return undefined;
+      throw error;
+    }
+  }
+
+  #remember(written: T): TrustRecord {
+    const record = this.#cache.dated(this.#kind.toRecord(written));
+    this.#cache.store.remember(record);
+    return record;
+  }
+}
+
+/** Without a bundle nothing is planned but deletions. */
+function pemOf(bundle: TrustBundle | undefined): string {
+  if (bundle === undefined) throw new TypeError('there is no bundle to publish');
+  return bundle.pem;
+}

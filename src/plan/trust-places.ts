@@ -1,0 +1,90 @@
+import type { AuthorityRecord } from './authority.ts';
+import type { Publication } from './evidence.ts';
+import type { NamespaceRecord } from './observed.ts';
+import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust.ts';
+
+/** What came of the last look at a place. */
+export type TrustOutcome = { readonly wanted?: string } & (
+  | { readonly state: 'settled' }
+  | { readonly state: 'foreign' }
+  | { readonly state: 'failed'; readonly message: string }
+);
+
+/** What is known of the places where a bundle is published. */
+export interface TrustWorld {
+  readonly namespaces: Iterable<NamespaceRecord>;
+  /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
+  readonly servesClusterTrustBundles: boolean | undefined;
+  /** As ObservedTrust.found; the cluster's place is the empty name. */
+  readonly found: (authority: AuthorityRecord, namespace: string, wanted: string) => readonly TrustRecord[];
+  /** What came of the last look at a place under that name; undefined when there was none. */
+  readonly outcome: (authority: AuthorityRecord, namespace: string, wanted: string) => TrustOutcome | undefined;
+}
+
+/** One object that is to hold the bundle now. */
+export interface TrustPlace {
+  readonly kind: 'ConfigMap' | 'ClusterTrustBundle';
+  readonly namespace: string;
+  readonly name: string;
+  /** Digest of the bundle in it; absent when there is none, or when it is not the authority's. */
+  readonly bundle?: string;
+  /** Since when it is as it is, in milliseconds of the clock of Evidence; without end while there is none. */
+  readonly changedAtMs: number;
+  /** Somebody else has the name. */
+  readonly isForeign: boolean;
+  /** It has a name that spec no longer wants, and stays until the bundle is there under the new one. */
+  readonly isSurplus: boolean;
+  readonly outcome?: TrustOutcome;
+}
+
+/**
+ * Where the bundle of an authority is to be now: all that spec selects, those that somebody else has included. Left out
+ * are namespaces that are being deleted, and the ClusterTrustBundle in a cluster that has none.
+ */
+export function trustPlaces(authority: AuthorityRecord, world: TrustWorld): TrustPlace[] {
+  const places: TrustPlace[] = [];
+  for (const namespace of world.namespaces) {
+    const wanted = configMapIn(authority, namespace);
+    if (wanted !== undefined) places.push(...placesIn(authority, 'ConfigMap', namespace.name, wanted, world));
+  }
+  if (authority.spec.trustBundle?.clusterTrustBundle === true && world.servesClusterTrustBundles !== false) {
+    places.push(...placesIn(authority, 'ClusterTrustBundle', '', clusterTrustBundleOf(authority.name), world));
+  }
+  return places;
+}
+
+function placesIn(
+  authority: AuthorityRecord,
+  kind: TrustPlace['kind'],
+  namespace: string,
+  wanted: string,
+  world: TrustWorld,
+): TrustPlace[] {
+  const found = world.found(authority, namespace, wanted);
+  const own = found.filter(({ owner }) => owner === authority.uid);
+  const named = own.find(({ name }) => name === wanted);
+  const outcome = world.outcome(authority, namespace, wanted);
+  const isForeign = named === undefined && (outcome?.state === 'foreign' || found.some(({ name }) => name === wanted));
+  const place = (name: string, record: TrustRecord | undefined): TrustPlace => ({
+    kind,
+    namespace,
+    name,
+    ...(record?.bundle === undefined ? {} : { bundle: record.bundle }),
+    changedAtMs: record?.changedAtMs ?? Number.POSITIVE_INFINITY,
+    isForeign: isForeign && name === wanted,
+    isSurplus: name !== wanted,
+    ...(outcome === undefined ? {} : { outcome }),
+  });
+  const surplus = own.filter(({ name }) => name !== wanted);
+  return [place(wanted, named), ...surplus.map((record) => place(record.name, record))];
+}
+
+/** The places that the operator publishes in: what somebody else has is not its to change, nor to wait for. */
+export const publicationsOf = (places: readonly TrustPlace[]): Publication[] =>
+  places
+    .filter(({ isForeign }) => !isForeign)
+    .map(({ kind, namespace, name, bundle, changedAtMs }) => ({
+      what: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
+      ...(bundle === undefined ? {} : { bundle }),
+      changedAtMs,
+    }));

@@ -1,0 +1,469 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { broughtRoot, extensions } from '../../support/behaviours/brought-root.ts';
+import {
+  type Authority,
+  type Installation,
+  install,
+  operatorNamespace,
+  type Tenant,
+} from '../../support/behaviours/installation.ts';
+import { digestOf, fileOf, fingerprintOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+let states: Authority[];
+before(async () => {
+  world = await install();
+  await world.start();
+  states = [];
+  void world.api
+    .watch<Authority>(paths.authorities(), ({ object }) => states.push(object))
+    .catch((error: unknown) => assert.fail(String(error)));
+});
+after(() => world.end());
+
+type Phase = NonNullable<NonNullable<Authority['status']>['rotation']>['phase'];
+
+/** An authority, its certificates, and what people do with it. */
+class Rotating {
+  readonly name: string;
+  readonly tenant: Tenant;
+
+  constructor(name: string, tenant: Tenant) {
+    this.name = name;
+    this.tenant = tenant;
+  }
+
+  status = async () => (await world.authority(this.name)).status ?? {};
+  activeRoot = async () => (await this.status()).activeRoot?.fingerprint ?? '';
+  rootSecret = (): Promise<Secret> => world.api.get(paths.secrets(operatorNamespace, this.name));
+
+  async annotate(verb: string, value: string): Promise<void> {
+    const annotations = { [`mtls-operator.io/${verb}`]: value };
+    await world.api.patch(paths.authorities(this.name), { metadata: { annotations } });
+  }
+
+  configure = (spec: object): Promise<Authority> => world.api.patch(paths.authorities(this.name), { spec });
+
+  /** Waits for a phase, and returns the rotation. */
+  async reaches(phase: Phase) {
+    return eventually(
+      async () => {
+        const { rotation } = await this.status();
+        assert.equal(rotation?.phase, phase, JSON.stringify(rotation));
+        return rotation;
+      },
+      { timeoutMs: 60_000, message: `${this.name} is not ${phase}` },
+    );
+  }
+
+  /** Waits until no rotation is under way, and the root is another than that, if one is given. */
+  async ends(before?: string): Promise<string> {
+    return eventually(
+      async () => {
+        const { rotation, activeRoot } = await this.status();
+        assert.equal(rotation, undefined, JSON.stringify(rotation));
+        if (before !== undefined) assert.notEqual(activeRoot?.fingerprint, before);
+        return activeRoot?.fingerprint ?? '';
+      },
+      { timeoutMs: 90_000, message: `the rotation of ${this.name} does not end` },
+    );
+  }
+
+  /** Every Secret verifies, trusts these roots alone, and has a leaf of the first. */
+  async isOn(...roots: readonly string[]): Promise<void> {
+    for (const secret of await this.tenant.secrets()) {
+      assert.deepEqual((await judge(secret)).roots, roots);
+      const [leaf] = await rootsOf([secret]);
+      assert.equal(leaf, roots[0]);
+    }
+  }
+
+  /** The phases that a watcher has seen, in their order. */
+  phases(): (Phase | undefined)[] {
+    const seen = states
+      .filter(({ metadata }) => metadata.name === this.name)
+      .map(({ status }) => status?.rotation?.phase);
+    return seen.filter((phase, i) => phase !== seen[i - 1]);
+  }
+}
+
+/** The roots of the leaves in Secrets, as the status of their resources says. */
+async function rootsOf(secrets: readonly Secret[]): Promise<(string | undefined)[]> {
+  return Promise.all(
+    secrets.map(async ({ metadata: { namespace = '', name, ownerReferences } }) => {
+      const owner = await world.api.get<Awaited<ReturnType<Tenant['get']>>>(
+        paths.certificates(namespace, ownerReferences?.[0]?.name),
+      );
+      return owner.status?.secrets?.find(({ secretName }) => secretName === name)?.authorityFingerprint;
+    }),
+  );
+}
+
+let authorities = 0;
+
+interface Options {
+  readonly rotation?: object;
+  readonly root?: object | null;
+  readonly certificates?: number;
+  readonly spec?: object;
+}
+
+async function rotating({ rotation, root = {}, certificates = 2, spec }: Options = {}): Promise<Rotating> {
+  const name = `rotated-${++authorities}`;
+  if (root === null) await world.bringRoot(name, await broughtRoot({ commonName: `First of ${name}` }));
+  const settings = { propagationDelay: '1s', ...rotation };
+  await world.createAuthority(name, {
+    secretName: name,
+    ...(root === null ? {} : { root }),
+    rotation: settings,
+    ...spec,
+  });
+  await world.authorityIs(name, 'True');
+  const tenant = await world.tenant('rotation');
+  const names = Array.from({ length: certificates }, (_, i) => `c${i}`);
+  const asked = { authorityRef: { name }, server: { service: 'db' }, client: { serviceAccount: 'db' } };
+  for (const one of names) await tenant.create(one, asked);
+  for (const one of names) await tenant.ready(one);
+  return new Rotating(name, tenant);
+}
+
+const concurrency = 4;
+const all: Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
+
+describe('a rotation that is asked for', { concurrency }, () => {
+  test('goes through its phases, and no leaf of the new root is there before every bundle has it', async () => {
+    const authority = await rotating({ certificates: 4 });
+    const old = await authority.activeRoot();
+    const oldKey = fileOf(await authority.rootSecret(), 'tls.key');
+    await authority.annotate('rotate-root', 'spring');
+    const current = await authority.ends(old);
+    await authority.isOn(current);
+    assert.deepEqual(authority.phases(), [undefined, ...all, undefined]);
+    assert.equal((await authority.status()).lastHandledRotateRoot, 'spring');
+
+    const root = await authority.rootSecret();
+    assert.deepEqual(Object.keys(root.data ?? {}).sort(), ['ca.crt', 'tls.crt', 'tls.key'], 'a key was kept');
+    assert.notEqual(fileOf(root, 'tls.key'), oldKey);
+    assert.equal(await fingerprintOf(fileOf(root, 'tls.crt')), current);
+
+    const secrets = await authority.tenant.secrets();
+    for (const secret of secrets) await world.watched.upTo(secret);
+    const history = world.watched.states.filter(({ metadata }) => metadata.namespace === authority.tenant.namespace);
+    const live = new Map<string, Secret>();
+    let isSwitched = false;
+    for (const state of history) {
+      const { roots } = await judge(state);
+      live.set(state.metadata.name, state);
+      const isNew = roots[0] === current;
+      if (isNew && !isSwitched) {
+        isSwitched = true;
+        for (const other of live.values()) {
+          assert.ok(
+            (await judge(other)).roots.includes(current),
+            `${other.metadata.name} did not know the new root yet`,
+          );
+        }
+      }
+    }
+    assert.ok(isSwitched);
+    for (const { metadata } of secrets) {
+      const writes = history.filter((state) => state.metadata.name === metadata.name).length;
+      assert.equal(
+        writes,
+        1 + 3,
+        `${metadata.name}: one write to issue, and one for bundle, leaf, and the end of trust`,
+      );
+    }
+  });
+
+  test('happens once for a value, and again for another', async () => {
+    const authority = await rotating({ certificates: 1 });
+    const first = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'one');
+    const second = await authority.ends(first);
+    await world.restart();
+    await authority.annotate('rotate-root', 'one');
+    await authority.tenant.create('later', { authorityRef: { name: authority.name }, server: { service: 'db' } });
+    await authority.tenant.ready('later');
+    assert.equal(await authority.activeRoot(), second);
+    await authority.annotate('rotate-root', 'two');
+    await authority.ends(second);
+    assert.equal((await authority.status()).lastHandledRotateRoot, 'two');
+  });
+
+  test('says what it waits for, in words, in kubectl, in events and in metrics', async () => {
+    const authority = await rotating({ rotation: { propagationDelay: '6s' }, certificates: 2 });
+    const old = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'now');
+    const rotation = await eventually(async () => {
+      const found = (await authority.status()).rotation;
+      assert.match(found?.blockers?.join() ?? '', /pods to load what was written last: until .*propagationDelay 6s/);
+      return found;
+    });
+    assert.equal(rotation?.phase, 'Distributing');
+    assert.equal(rotation?.progress, '4 of 4');
+    assert.equal(rotation?.oldRoot, old);
+    const { conditions } = await authority.status();
+    const rotatingNow = conditions?.find(({ type }) => type === 'Rotating');
+    assert.deepEqual([rotatingNow?.status, rotatingNow?.reason], ['True', 'Distributing']);
+    assert.match(
+      rotatingNow?.message ?? '',
+      /^the new root is distributed, the old one signs; waiting for pods to load/,
+    );
+    const columns = await world.cluster.kubectl(['get', 'mauth', authority.name]);
+    assert.match(columns, /ROTATION/);
+    assert.match(columns, /Distributing/);
+    const metrics = await (await fetch(`${world.operator.url}/metrics`)).text();
+    assert.match(
+      metrics,
+      new RegExp(`mtls_operator_rotation_phase\\{authority="${authority.name}",phase="Distributing"\\} 1`),
+    );
+    assert.match(metrics, new RegExp(`mtls_operator_rotation_remaining\\{authority="${authority.name}"\\} 0`));
+    await authority.ends(old);
+    await eventually(async () => {
+      const events = await world.api.list<{ regarding: { name: string }; reason: string } & Secret>(paths.events);
+      const reasons = new Set(
+        events.filter(({ regarding }) => regarding.name === authority.name).map(({ reason }) => reason),
+      );
+      for (const reason of [
+        'RotationStarted',
+        'RotationSwitching',
+        'RotationDraining',
+        'RotationRetiring',
+        'RotationCompleted',
+      ]) {
+        assert.ok(reasons.has(reason), `there is no event ${reason}`);
+      }
+    });
+    const after = await (await fetch(`${world.operator.url}/metrics`)).text();
+    assert.ok(!after.includes(`rotation_phase{authority="${authority.name}"`), 'the gauge outlives the rotation');
+  });
+
+  test('is told that it cannot be, where nobody has said what to make a root from', async () => {
+    const authority = await rotating({ root: null, certificates: 1 });
+    const before = digestOf(await authority.rootSecret());
+    await authority.annotate('rotate-root', 'now');
+    await eventually(async () => {
+      const { conditions } = await authority.status();
+      const condition = conditions?.find(({ type }) => type === 'Rotating');
+      assert.deepEqual([condition?.status, condition?.reason], ['False', 'NextRootMissing']);
+      assert.match(condition?.message ?? '', /next\.crt and next\.key/);
+    });
+    await world.authorityIs(authority.name, 'True');
+    assert.equal((await authority.status()).lastHandledRotateRoot, undefined);
+    assert.equal(digestOf(await authority.rootSecret()), before);
+  });
+
+  test('waits for approval where it is Manual', async () => {
+    const authority = await rotating({ rotation: { approval: 'Manual' } });
+    const old = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'now');
+    const { id } = await eventually(async () => {
+      const { rotation } = await authority.status();
+      assert.deepEqual(rotation?.blockers, [
+        `approval: annotate the authority with mtls-operator.io/approve-rotation=${rotation?.id}`,
+      ]);
+      return rotation ?? { id: '' };
+    });
+    await authority.annotate('approve-rotation', 'somebody-else');
+    // What is not this rotation's id is no approval: a restart later it still waits.
+    await world.restart();
+    assert.equal((await authority.reaches('Distributing')).id, id);
+    assert.equal(await authority.activeRoot(), old);
+    await authority.annotate('approve-rotation', id);
+    await eventually(async () => assert.equal((await authority.status()).rotation?.approved, id));
+    await authority.isOn(await authority.ends(old));
+  });
+
+  test('is spread over time at the pace that is set, and all that a resource has switches at once', async () => {
+    const authority = await rotating({ rotation: { reissuesPerSecond: 2 }, certificates: 4 });
+    const old = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'now');
+    await authority.reaches('Switching');
+    const seen = new Set<string>();
+    const current = await eventually(
+      async () => {
+        const { rotation, activeRoot } = await authority.status();
+        if (rotation?.phase === 'Switching') seen.add(rotation.progress ?? '');
+        assert.equal(rotation, undefined);
+        return activeRoot?.fingerprint ?? '';
+      },
+      { timeoutMs: 90_000 },
+    );
+    assert.notEqual(current, old);
+    assert.ok(seen.size > 1, `progress was only seen at ${[...seen].join()}`);
+    await authority.isOn(current);
+  });
+});
+
+describe('a rotation that is aborted', { concurrency }, () => {
+  test('while the new root is distributed: it is dropped at once, and nothing was ever signed by it', async () => {
+    const authority = await rotating({ rotation: { propagationDelay: '1h' } });
+    const old = await authority.activeRoot();
+    const leaves = (await authority.tenant.secrets()).map((secret) => fileOf(secret, 'tls.crt'));
+    await authority.annotate('rotate-root', 'now');
+    const { id } = await authority.reaches('Distributing');
+    await authority.annotate('abort-rotation', id);
+    assert.equal(await authority.ends(), old);
+    await eventually(() => authority.isOn(old));
+    assert.deepEqual(
+      (await authority.tenant.secrets()).map((secret) => fileOf(secret, 'tls.crt')),
+      leaves,
+    );
+    assert.deepEqual(Object.keys((await authority.rootSecret()).data ?? {}).sort(), ['ca.crt', 'tls.crt', 'tls.key']);
+  });
+
+  test('while certificates switch: the old root signs again, the new one is trusted until nothing is of it', async () => {
+    const authority = await rotating({ rotation: { reissuesPerSecond: 1 }, certificates: 5 });
+    const old = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'now');
+    const { id, newRoot = '' } = await authority.reaches('Switching');
+    await eventually(async () => assert.ok((await rootsOf(await authority.tenant.secrets())).includes(newRoot)));
+    await authority.annotate('abort-rotation', id);
+    await eventually(async () => assert.equal((await authority.status()).rotation?.aborting, true));
+    await authority.configure({ rotation: { reissuesPerSecond: 100 } });
+    assert.equal(await authority.ends(), old);
+    await authority.isOn(old);
+    assert.equal(await fingerprintOf(fileOf(await authority.rootSecret(), 'tls.crt')), old);
+    const root = await authority.rootSecret();
+    assert.deepEqual(Object.keys(root.data ?? {}).sort(), ['ca.crt', 'tls.crt', 'tls.key'], 'a key was kept');
+  });
+
+  test('while pods load the new certificates: it goes back as well, and can be had again', async () => {
+    const authority = await rotating({ rotation: { propagationDelay: '3s' } });
+    const old = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'now');
+    const { id } = await authority.reaches('Draining');
+    await authority.annotate('abort-rotation', id);
+    await eventually(async () => assert.equal((await authority.status()).rotation?.aborting, true));
+    assert.equal(await authority.ends(), old);
+    await authority.isOn(old);
+    await authority.annotate('rotate-root', 'again');
+    await authority.isOn(await authority.ends(old));
+  });
+});
+
+describe('a root that a person puts into the Secret', { concurrency }, () => {
+  const stage = (authority: Rotating, files: { 'tls.crt': string; 'tls.key': string }): Promise<Secret> =>
+    world.bringRoot(authority.name, { 'next.crt': files['tls.crt'], 'next.key': files['tls.key'] });
+
+  test('as next.crt and next.key takes over by stages', async () => {
+    const authority = await rotating({ root: null });
+    const old = await authority.activeRoot();
+    const next = await broughtRoot({ commonName: 'Next' });
+    await stage(authority, next);
+    const current = await authority.ends(old);
+    assert.equal(current, await fingerprintOf(next['tls.crt']));
+    await authority.isOn(current);
+    assert.equal(fileOf(await authority.rootSecret(), 'tls.key').trim(), next['tls.key'].trim());
+  });
+
+  test('as next.crt is replaced by another while it is distributed: the other one takes over', async () => {
+    const authority = await rotating({ root: null, rotation: { propagationDelay: '4s' } });
+    const old = await authority.activeRoot();
+    const [first, second] = [
+      await broughtRoot({ commonName: 'First Next' }),
+      await broughtRoot({ commonName: 'Second Next' }),
+    ];
+    await stage(authority, first);
+    await authority.reaches('Distributing');
+    await stage(authority, second);
+    const current = await authority.ends(old);
+    assert.equal(current, await fingerprintOf(second['tls.crt']));
+    await authority.isOn(current);
+  });
+
+  test('as next.crt is not used when it is bad, and the present one goes on signing', async () => {
+    const authority = await rotating({ root: null });
+    const old = await authority.activeRoot();
+    const bad = await broughtRoot({ extensions: extensions.notCa });
+    await stage(authority, bad);
+    await eventually(async () => {
+      const condition = (await authority.status()).conditions?.find(({ type }) => type === 'Rotating');
+      assert.deepEqual([condition?.status, condition?.reason], ['False', 'NextRootNotCA']);
+    });
+    await authority.tenant.create('later', { authorityRef: { name: authority.name }, server: { service: 'db' } });
+    await authority.tenant.ready('later');
+    await authority.isOn(old);
+  });
+
+  test('over the one that signs is distributed first; what is issued meanwhile is of the old one', async () => {
+    const authority = await rotating({ root: null, rotation: { propagationDelay: '5s' } });
+    const old = await authority.activeRoot();
+    const other = await broughtRoot({ commonName: 'Other' });
+    const otherFingerprint = await fingerprintOf(other['tls.crt']);
+    await world.bringRoot(authority.name, other);
+    await authority.reaches('Distributing');
+    await authority.tenant.create('meanwhile', { authorityRef: { name: authority.name }, server: { service: 'db' } });
+    const { status } = await authority.tenant.ready('meanwhile');
+    assert.equal(status?.secrets?.[0]?.authorityFingerprint, old);
+    assert.equal(await authority.ends(old), otherFingerprint);
+    await authority.isOn(otherFingerprint);
+  });
+
+  test('over the one that signs, and the operator is restarted: nothing is issued until every bundle has it', async () => {
+    const authority = await rotating({ root: null, rotation: { propagationDelay: '1h' } });
+    const old = await authority.activeRoot();
+    const other = await broughtRoot({ commonName: 'Other' });
+    const current = await fingerprintOf(other['tls.crt']);
+    await world.restart(() => world.bringRoot(authority.name, other));
+    const { id } = await authority.reaches('Distributing');
+    await authority.tenant.create('waits', { authorityRef: { name: authority.name }, server: { service: 'db' } });
+    const { message } = await authority.tenant.notReady('waits', 'AuthorityNotReady');
+    assert.match(message, /RootDistributing: .*approve-rotation/);
+    await eventually(async () => {
+      for (const secret of await authority.tenant.secrets())
+        assert.deepEqual((await judge(secret)).roots, [old, current]);
+    });
+    await authority.configure({ rotation: { propagationDelay: '1s' } });
+    await authority.tenant.ready('waits');
+    await authority.ends(old);
+    await authority.isOn(current);
+    assert.equal(id.length > 0, true);
+  });
+});
+
+describe('a gate that cannot be met', { concurrency }, () => {
+  test('names what is in the way, and opens for who says so', async () => {
+    const authority = await rotating({ certificates: 1 });
+    const old = await authority.activeRoot();
+    // A certificate that may not be had any more goes on being used: it is neither renewed nor switched.
+    await authority.tenant.create('stuck', { authorityRef: { name: authority.name }, server: { service: 'stuck' } });
+    await authority.tenant.ready('stuck');
+    await authority.tenant.patch('stuck', { spec: { server: { dnsNames: ['stuck.example.com'] } } });
+    await authority.tenant.notReady('stuck', 'Denied');
+    await authority.annotate('rotate-root', 'now');
+    const { id } = await authority.reaches('Switching');
+    await eventually(async () => {
+      const { rotation } = await authority.status();
+      const wait = `1 of 3 Secrets to have a certificate of the new root: ${authority.tenant.namespace}/stuck-server-tls`;
+      assert.deepEqual(rotation?.blockers, [wait]);
+      assert.equal(rotation?.progress, '2 of 3');
+    });
+    const stuck = await judge(await authority.tenant.secret('stuck-server-tls'));
+    assert.equal(stuck.roots.length, 2, 'its bundle follows all the same');
+    await authority.annotate('approve-rotation', id);
+    await authority.reaches('Draining');
+    await authority.annotate('approve-rotation', `${id}/draining`);
+    const current = await authority.ends(old);
+    await authority.tenant.patch('stuck', { spec: { server: { dnsNames: null } } });
+    await authority.tenant.ready('stuck');
+    await authority.isOn(current);
+  });
+});
+
+describe('a root that the operator has made', { concurrency }, () => {
+  test('is rotated by itself before it expires', async () => {
+    const authority = await rotating({ root: { duration: '10m', renewBefore: '9m45s' }, certificates: 1 });
+    const old = await authority.activeRoot();
+    await authority.reaches('Distributing');
+    await authority.configure({ root: { renewBefore: '1m' } });
+    const current = await authority.ends(old);
+    await authority.isOn(current);
+    assert.equal((await authority.status()).lastHandledRotateRoot, undefined);
+  });
+});

@@ -1,0 +1,505 @@
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import type { Condition } from '../../../src/api/types.ts';
+import { type ClusterTrustBundle, type ConfigMap, paths, type Stored } from '../../support/behaviours/api.ts';
+import { broughtRoot } from '../../support/behaviours/brought-root.ts';
+import { type Authority, type Installation, install } from '../../support/behaviours/installation.ts';
+import { certificatesIn, digestOf, fingerprintOf } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+import {
+  clients,
+  mountSecret,
+  opensslClient,
+  type SecretFiles,
+  secretFiles,
+  unlessInstalled,
+} from '../../support/peers/index.ts';
+import { startProgram } from '../../support/peers/process.ts';
+import { scratchFolder } from '../../support/scratch.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install();
+  await world.start();
+});
+after(() => world.end());
+
+let authorities = 0;
+
+/** An authority that publishes its bundle in the namespaces with its label. */
+interface Publisher {
+  readonly name: string;
+  readonly label: Readonly<Record<string, string>>;
+  /** A new namespace, which the authority selects. */
+  readonly namespace: () => Promise<string>;
+  /** What is published now: the PEM of status.trustBundle. */
+  readonly bundle: () => Promise<string>;
+  /** Waits until the ConfigMap in a namespace holds what is published now. */
+  readonly configMap: (namespace: string, name?: string) => Promise<ConfigMap>;
+  /** Waits until the condition TrustPublished has this status and reason, for the present spec. */
+  readonly says: (status: string, reason: string, message?: RegExp) => Promise<Condition>;
+  readonly change: (trustBundle: object | null) => Promise<Authority>;
+}
+
+async function publisher(trustBundle: object = {}, root?: Readonly<Record<string, string>>): Promise<Publisher> {
+  const name = `publisher-${++authorities}`;
+  const label = { publisher: name };
+  const configMap = { name: 'mtls-trust', namespaceSelector: { matchLabels: label } };
+  if (root !== undefined) await world.bringRoot(name, root);
+  const spec = { secretName: name, ...(root === undefined ? { root: {} } : {}) };
+  await world.createAuthority(name, { ...spec, trustBundle: { configMap, ...trustBundle } });
+  await world.authorityIs(name, 'True');
+  const bundle = async (): Promise<string> => (await world.authority(name)).status?.trustBundle ?? '';
+  return {
+    name,
+    label,
+    bundle,
+    namespace: () => namespaceWith(label),
+    configMap: (namespace, configMapName = 'mtls-trust') =>
+      eventually(
+        async () => {
+          const found = await world.api.get<ConfigMap>(paths.configMaps(namespace, configMapName));
+          assert.equal(found.data?.['ca.crt'], await bundle());
+          return found;
+        },
+        { timeoutMs: 60_000, message: `ConfigMap ${namespace}/${configMapName} does not hold the bundle` },
+      ),
+    says: (status, reason, message = /\w/) =>
+      eventually(
+        async () => {
+          const authority = await world.authority(name);
+          const said = authority.status?.conditions?.find(({ type }) => type === 'TrustPublished');
+          assert.ok(said !== undefined, 'there is no condition TrustPublished');
+          assert.deepEqual([said.status, said.reason], [status, reason], said.message);
+          assert.match(said.message, message);
+          assert.equal(said.observedGeneration, authority.metadata.generation);
+          return said;
+        },
+        { timeoutMs: 60_000, message: `${name} does not say ${reason}` },
+      ),
+    change: (changed) => world.api.patch(paths.authorities(name), { spec: { trustBundle: changed } }),
+  };
+}
+
+let namespaces = 0;
+
+async function namespaceWith(labels: Readonly<Record<string, string>>): Promise<string> {
+  const name = `trust-${++namespaces}`;
+  await world.api.create(paths.namespaces(), { metadata: { name, labels } });
+  return name;
+}
+
+const relabel = (namespace: string, labels: Readonly<Record<string, string | null>>): Promise<Stored> =>
+  world.api.patch(paths.namespaces(namespace), { metadata: { labels } });
+
+const findConfigMap = (namespace: string, name = 'mtls-trust'): Promise<ConfigMap | undefined> =>
+  world.api.find<ConfigMap>(paths.configMaps(namespace, name));
+
+/** Returns when the operator has published what was asked for only now: what was asked for before, it has seen. */
+async function witness(): Promise<void> {
+  const { configMap, namespace } = await publisher();
+  await configMap(await namespace());
+}
+
+async function isGone(path: string): Promise<void> {
+  await eventually(async () => assert.ok((await world.api.find(path)) === undefined, 'it is still there'), {
+    // The garbage collector looks for new kinds of owners every half minute.
+    timeoutMs: 90_000,
+    message: `${path} is not removed`,
+  });
+}
+
+const theirs = (namespace: string, more: object = {}): Promise<ConfigMap> =>
+  world.api.create<ConfigMap>(paths.configMaps(namespace), {
+    metadata: { name: 'mtls-trust', labels: { app: 'theirs' } },
+    data: { 'ca.crt': 'theirs' },
+    ...more,
+  });
+
+describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
+  test('is in every selected namespace, those that come later included, and in no other', async () => {
+    const { name, configMap, namespace, label, says } = await publisher();
+    const [first, second, third, other] = [
+      await namespace(),
+      await namespace(),
+      await namespaceWith({}),
+      await namespaceWith({ publisher: 'somebody-else' }),
+    ];
+    const written = await configMap(first);
+    await configMap(second);
+    assert.deepEqual(written.metadata.labels, {
+      'app.kubernetes.io/managed-by': 'mtls-operator',
+      'mtls-operator.io/authority': name,
+    });
+    const { uid } = (await world.authority(name)).metadata;
+    assert.deepEqual(written.metadata.ownerReferences, [
+      { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority', name, uid, controller: true },
+    ]);
+    await says('True', 'Published', /^ConfigMap mtls-trust is in 2 namespaces$/);
+    await relabel(third, label);
+    await configMap(third);
+    await says('True', 'Published', /^ConfigMap mtls-trust is in 3 namespaces$/);
+    assert.equal(await findConfigMap(other), undefined);
+  });
+
+  test('is removed from a namespace that is no longer selected', async () => {
+    const { configMap, namespace, says } = await publisher();
+    const [kept, left] = [await namespace(), await namespace()];
+    await configMap(left);
+    await relabel(left, { publisher: null });
+    await isGone(paths.configMaps(left, 'mtls-trust'));
+    await configMap(kept);
+    await says('True', 'Published', /in 1 namespace$/);
+  });
+
+  test('4. Repair: is back when it was deleted, edited, emptied, unlabelled or made immutable', async () => {
+    const { configMap, namespace } = await publisher();
+    const place = await namespace();
+    const path = paths.configMaps(place, 'mtls-trust');
+    const { metadata } = await configMap(place);
+    const damages: (() => Promise<unknown>)[] = [
+      () => world.api.delete(path),
+      () => world.api.patch(path, { data: { 'ca.crt': 'nonsense' } }),
+      () => world.api.patch(path, { data: null }),
+      () => world.api.patch(path, { data: { 'ca.crt': null }, binaryData: { 'ca.crt': 'bm9uc2Vuc2U=' } }),
+      () => world.api.patch(path, { metadata: { labels: null } }),
+      () => world.api.patch(path, { metadata: { labels: { 'mtls-operator.io/authority': 'another' } } }),
+      () => world.api.patch(path, { immutable: true }),
+      () => world.api.patch(path, { immutable: true, data: { 'ca.crt': 'nonsense' } }),
+    ];
+    for (const damage of damages) {
+      await damage();
+      await eventually(async () => {
+        const found = await configMap(place);
+        assert.deepEqual(found.metadata.labels, metadata.labels);
+        assert.deepEqual(found.metadata.ownerReferences, metadata.ownerReferences);
+        assert.deepEqual([found.immutable, found.binaryData], [undefined, undefined]);
+      });
+    }
+  });
+
+  test('4. Repair: keeps the data, labels and annotations that others have added', async () => {
+    const { configMap, namespace } = await publisher();
+    const place = await namespace();
+    await configMap(place);
+    const added = { labels: { app: 'theirs' }, annotations: { 'example.com/note': 'theirs' } };
+    const data = { 'ca.crt': 'nonsense', 'more.crt': 'theirs' };
+    await world.api.patch(paths.configMaps(place, 'mtls-trust'), { metadata: added, data });
+    const { metadata, data: repaired } = await configMap(place);
+    assert.equal(repaired?.['more.crt'], 'theirs');
+    assert.equal(metadata.labels?.['app'], 'theirs');
+    assert.deepEqual(metadata.annotations, added.annotations);
+  });
+
+  test('5. Ownership: one of somebody else stays byte-identical, status says so, and once it is gone the name is taken', async () => {
+    const { name, configMap, namespace, label, says } = await publisher();
+    const [shop = '', web = ''] = [await namespaceWith({}), await namespaceWith({})].sort();
+    // Without an owner, and with the operator's own labels: neither is for the operator to take.
+    const labels = { 'app.kubernetes.io/managed-by': 'mtls-operator', 'mtls-operator.io/authority': name };
+    const found = [await theirs(shop), await theirs(web, { metadata: { name: 'mtls-trust', labels } })];
+    await Promise.all([shop, web].map((place) => relabel(place, label)));
+    await configMap(await namespace());
+    const names = new RegExp(`^2 of 3 namespaces have a ConfigMap mtls-trust of somebody else: ${shop}, ${web}$`);
+    await says('False', 'TrustConflict', names);
+    assert.deepEqual(
+      (await Promise.all([shop, web].map((place) => findConfigMap(place)))).map(digest),
+      found.map(digest),
+    );
+    await Promise.all([shop, web].map((place) => world.api.delete(paths.configMaps(place, 'mtls-trust'))));
+    // One without the labels is only found by looking now and then.
+    await eventually(async () => assert.ok((await findConfigMap(shop)) !== undefined, 'it is not taken'), {
+      timeoutMs: 90_000,
+    });
+    await configMap(shop);
+    await configMap(web);
+    await says('True', 'Published', /in 3 namespaces$/);
+  });
+
+  test('5. Ownership: of two authorities with one name the first to come keeps it, the other says so', async () => {
+    const first = await publisher();
+    const place = await first.namespace();
+    await first.configMap(place);
+    const configMap = { name: 'mtls-trust', namespaceSelector: { matchLabels: first.label } };
+    const second = await publisher({ configMap });
+    await second.says('False', 'TrustConflict', new RegExp(`^1 of 1 namespace has .*: ${place}$`));
+    await first.says('True', 'Published');
+    const { metadata } = await first.configMap(place);
+    assert.equal(metadata.labels?.['mtls-operator.io/authority'], first.name);
+    // With names of their own there is room for both; and the name that the first gives up is the second's.
+    await first.change({ configMap: { name: 'first-trust' } });
+    await first.configMap(place, 'first-trust');
+    await second.configMap(place);
+    await second.says('True', 'Published');
+  });
+
+  test('changes its name: the old ones are removed, but not before the new ones can be had', async () => {
+    const { change, configMap, namespace, says } = await publisher();
+    const [free, taken] = [await namespace(), await namespace()];
+    await configMap(free);
+    await configMap(taken);
+    const foreign = await theirs(taken, { metadata: { name: 'renamed' } });
+    await change({ configMap: { name: 'renamed' } });
+    await configMap(free, 'renamed');
+    await isGone(paths.configMaps(free, 'mtls-trust'));
+    await says('False', 'TrustConflict', new RegExp(`^1 of 2 namespaces has .*: ${taken}$`));
+    // Somebody mounts it still: it is not only there, but kept up to date.
+    await world.api.patch(paths.configMaps(taken, 'mtls-trust'), { data: { 'ca.crt': 'nonsense' } });
+    await configMap(taken);
+    assert.equal(digest(await findConfigMap(taken, 'renamed')), digest(foreign));
+  });
+
+  test('is removed everywhere when spec no longer asks for it, and never written over for a root gone bad', async () => {
+    const root = await broughtRoot();
+    const { name, change, configMap, namespace, says } = await publisher({}, root);
+    const place = await namespace();
+    const written = digest(await configMap(place));
+    await world.bringRoot(name, { 'tls.crt': 'nonsense' });
+    await world.authorityIs(name, 'False', 'RootMalformed');
+    await says('False', 'AuthorityNotReady');
+    const late = await namespace();
+    await witness();
+    assert.equal(digest(await findConfigMap(place)), written);
+    assert.equal(await findConfigMap(late), undefined);
+    await world.bringRoot(name, root);
+    await configMap(late);
+    assert.equal(digest(await configMap(place)), written);
+    await change(null);
+    for (const left of [place, late]) await isGone(paths.configMaps(left, 'mtls-trust'));
+    await eventually(async () => {
+      const conditions = (await world.authority(name)).status?.conditions?.map(({ type }) => type);
+      assert.deepEqual(conditions, ['Ready']);
+    });
+  });
+
+  test('goes with its authority', async () => {
+    const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
+    const place = await namespace();
+    await configMap(place);
+    await clusterTrustBundle(name);
+    await world.api.delete(paths.authorities(name));
+    await isGone(paths.configMaps(place, 'mtls-trust'));
+    await isGone(paths.clusterTrustBundles(clusterTrustBundleName(name)));
+  });
+
+  test('does not stand in the way of a namespace that is deleted', async () => {
+    const { configMap, namespace, says } = await publisher();
+    const [kept, ending] = [await namespace(), await namespace()];
+    await configMap(ending);
+    const path = paths.configMaps(ending, 'mtls-trust');
+    // What has a finalizer keeps the namespace in the state in which nothing can be created.
+    const holder = { metadata: { name: 'holder', finalizers: ['example.com/not-yet'] } };
+    await world.api.create(paths.configMaps(ending), holder);
+    await world.api.delete(paths.namespaces(ending));
+    await isGone(path);
+    await says('True', 'Published', /in 1 namespace$/);
+    await configMap(kept);
+    await world.api.patch(paths.configMaps(ending, 'holder'), { metadata: { finalizers: null } });
+    await isGone(paths.namespaces(ending));
+    const failed = world.logs().filter(({ controller, key }) => controller === 'trust' && String(key).endsWith(ending));
+    assert.deepEqual(failed, []);
+  });
+
+  test('has the active root first, and none twice, whatever the order in the root Secret', async () => {
+    const [active, ...others] = await Promise.all([1, 2, 3].map((i) => broughtRoot({ commonName: `Root ${i}` })));
+    assert.ok(active !== undefined);
+    const [second = active, third = active] = others;
+    const caCrt = [third, active, second, third, active].map((root) => root['tls.crt']).join('some text\n');
+    const { name, configMap, namespace } = await publisher(
+      { clusterTrustBundle: true },
+      { ...active, 'ca.crt': caCrt },
+    );
+    const place = await namespace();
+    const pem = (await configMap(place)).data?.['ca.crt'] ?? '';
+    const roots = certificatesIn(pem);
+    assert.equal(roots.join(''), pem, 'there is text around the certificates');
+    const fingerprints = await Promise.all(roots.map(fingerprintOf));
+    assert.equal(fingerprints[0], await fingerprintOf(active['tls.crt']));
+    const wanted = await Promise.all([active, second, third].map((root) => fingerprintOf(root['tls.crt'])));
+    assert.deepEqual(fingerprints.toSorted(), wanted.toSorted());
+    assert.equal((await clusterTrustBundle(name)).spec.trustBundle, pem);
+    // Another order of the same roots is no other bundle.
+    const before = digest(await findConfigMap(place));
+    await world.bringRoot(name, { 'ca.crt': [second, active, third].map((root) => root['tls.crt']).join('') });
+    await witness();
+    assert.equal(digest(await findConfigMap(place)), before);
+    await world.bringRoot(name, { 'ca.crt': '' });
+    await eventually(async () => {
+      assert.equal((await findConfigMap(place))?.data?.['ca.crt'], active['tls.crt']);
+    });
+  });
+});
+
+test('a rotation of the root waits for what is published, and leaves the new root alone in it', async () => {
+  const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
+  await world.api.patch(paths.authorities(name), { spec: { rotation: { propagationDelay: '1s' } } });
+  const place = await namespace();
+  const before = (await configMap(place)).data?.['ca.crt'] ?? '';
+  const foreign = await namespaceWith({});
+  await theirs(foreign);
+  await relabel(foreign, { publisher: name });
+  // A new one can only come when the old one is gone, and that takes the word of whoever put the finalizer on it.
+  const held = { metadata: { finalizers: ['example.com/not-yet'] } };
+  await world.api.patch(paths.configMaps(place, 'mtls-trust'), held);
+  await world.api.delete(paths.configMaps(place, 'mtls-trust'));
+  await world.api.patch(paths.authorities(name), {
+    metadata: { annotations: { 'mtls-operator.io/rotate-root': 'now' } },
+  });
+  await eventually(async () => {
+    const rotation = (await world.authority(name)).status?.rotation;
+    assert.equal(rotation?.phase, 'Distributing');
+    assert.match(rotation.blockers?.join('\n') ?? '', new RegExp(`ConfigMap ${place}/mtls-trust`));
+  });
+  await world.api.patch(paths.configMaps(place, 'mtls-trust'), { metadata: { finalizers: null } });
+  await eventually(
+    async () => {
+      const { status } = await world.authority(name);
+      assert.equal(status?.rotation, undefined);
+      assert.notEqual(status?.trustBundle, before);
+    },
+    { timeoutMs: 120_000, message: 'the rotation does not end' },
+  );
+  const pem = (await configMap(place)).data?.['ca.crt'] ?? '';
+  assert.equal(certificatesIn(pem).length, 1);
+  assert.equal((await clusterTrustBundle(name)).spec.trustBundle, pem);
+});
+
+const clusterTrustBundleName = (authority: string): string => `mtls-operator.io:${authority}:roots`;
+
+/** Waits until the ClusterTrustBundle of an authority holds what is published now. */
+const clusterTrustBundle = (authority: string): Promise<ClusterTrustBundle> =>
+  eventually(async () => {
+    const found = await world.api.get<ClusterTrustBundle>(paths.clusterTrustBundles(clusterTrustBundleName(authority)));
+    assert.equal(found.spec.trustBundle, (await world.authority(authority)).status?.trustBundle);
+    return found;
+  });
+
+describe('the ClusterTrustBundle of an authority', { concurrency: 3 }, () => {
+  test('is there when spec asks for it, repaired, and removed when spec no longer does', async () => {
+    const { name, change, says } = await publisher({ configMap: null, clusterTrustBundle: true });
+    const written = await clusterTrustBundle(name);
+    assert.equal(written.spec.signerName, `mtls-operator.io/${name}`);
+    assert.equal(written.metadata.labels?.['mtls-operator.io/authority'], name);
+    await says('True', 'Published', new RegExp(`^ClusterTrustBundle mtls-operator.io:${name}:roots is published$`));
+    const path = paths.clusterTrustBundles(clusterTrustBundleName(name));
+    await world.api.delete(path);
+    const { metadata } = await clusterTrustBundle(name);
+    assert.notEqual(metadata.uid, written.metadata.uid);
+    const other = (await broughtRoot())['tls.crt'];
+    await world.api.patch(path, { spec: { trustBundle: other }, metadata: { labels: { app: 'theirs' } } });
+    assert.equal((await clusterTrustBundle(name)).metadata.labels?.['app'], 'theirs');
+    await change({ clusterTrustBundle: false });
+    await isGone(path);
+  });
+
+  test('5. Ownership: one of somebody else stays as it is, and once it is gone the name is taken', async () => {
+    const name = `publisher-${authorities + 1}`;
+    const path = paths.clusterTrustBundles(clusterTrustBundleName(name));
+    const spec = { signerName: `mtls-operator.io/${name}`, trustBundle: (await broughtRoot())['tls.crt'] };
+    const foreign = await world.api.create(paths.clusterTrustBundles(), {
+      metadata: { name: clusterTrustBundleName(name) },
+      spec,
+    });
+    const { says } = await publisher({ configMap: null, clusterTrustBundle: true });
+    await says('False', 'TrustConflict', /is of somebody else$/);
+    assert.equal(digest(await world.api.find(path)), digest(foreign));
+    await world.api.delete(path);
+    await eventually(async () => assert.ok((await world.api.find(path)) !== undefined, 'it is not taken'), {
+      timeoutMs: 90_000,
+    });
+    await clusterTrustBundle(name);
+    await says('True', 'Published');
+  });
+
+  test('of an authority with the longest name is published as well, and the ConfigMap too', async () => {
+    const name = 'a'.repeat(253);
+    const place = await namespaceWith({ publisher: 'long' });
+    await world.createAuthority(name, {
+      secretName: 'long',
+      root: {},
+      trustBundle: {
+        configMap: { namespaceSelector: { matchLabels: { publisher: 'long' } } },
+        clusterTrustBundle: true,
+      },
+    });
+    await clusterTrustBundle(name);
+    await eventually(async () => {
+      const found = await findConfigMap(place);
+      assert.equal(found?.metadata.ownerReferences?.[0]?.name, name);
+      assert.match(found.metadata.labels?.['mtls-operator.io/authority'] ?? '', /^a{46}-[0-9a-f]{16}$/);
+    });
+    await world.api.delete(paths.authorities(name));
+  });
+});
+
+const digest = (object: Stored | undefined): string => (object === undefined ? 'absent' : digestOf(object));
+
+test('a consumer without a certificate verifies a server with the ConfigMap alone', {
+  skip: unlessInstalled(opensslClient),
+}, async (t) => {
+  const { name, configMap, namespace } = await publisher();
+  const [servers, consumers] = [await namespaceWith({}), await namespace()];
+  const tenant = world.tenantOf(servers);
+  await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
+  await tenant.ready('db');
+  const folder = await scratchFolder('trust');
+  t.after(() => rm(folder, { recursive: true }));
+  const [server, consumer, stranger] = ['server', 'consumer', 'stranger'].map((who) => join(folder, who)) as [
+    string,
+    string,
+    string,
+  ];
+  await mountSecret(server, secretFiles(await tenant.secret('db-server-tls')));
+  await mountSecret(consumer, configMapFiles(await configMap(consumers)));
+  await mountSecret(stranger, { 'ca.crt': Buffer.from((await broughtRoot())['tls.crt']) });
+  const credentials = ['-cert', join(server, 'tls.crt'), '-key', join(server, 'tls.key')];
+  const running = await startProgram(
+    ['openssl', 's_server', '-www', '-accept', '127.0.0.1:0', ...credentials],
+    /^ACCEPT .*:(\d+)$/m,
+  );
+  t.after(() => running.stop());
+  const port = Number(running.announcement[1]);
+  const serverName = `db.${servers}.svc`;
+  for (const client of clients.filter((peer) => unlessInstalled(peer) === false)) {
+    const accepted = await client.connect({ port, serverName, caFolder: consumer });
+    assert.partialDeepStrictEqual(accepted, { ok: true, serverSawClient: undefined }, client.name);
+    assert.partialDeepStrictEqual(await client.connect({ port, serverName, caFolder: stranger }), { ok: false });
+    const other = { port, serverName: `web.${servers}.svc`, caFolder: consumer };
+    assert.partialDeepStrictEqual(await client.connect(other), { ok: false }, client.name);
+  }
+});
+
+test('3. Steady state writes nothing: not after a restart, with a ConfigMap of somebody else in the way', async () => {
+  const { name, configMap, namespace, says } = await publisher({ clusterTrustBundle: true });
+  const places = [await namespace(), await namespace(), await namespace()];
+  await Promise.all(places.map((place) => configMap(place)));
+  const foreign = await namespaceWith({});
+  await theirs(foreign);
+  await relabel(foreign, { publisher: name });
+  await clusterTrustBundle(name);
+  await says('False', 'TrustConflict', /^1 of 4 namespaces has .*; ClusterTrustBundle .* is published$/);
+  const written = async (): Promise<Stored[]> =>
+    Promise.all([
+      ...[...places, foreign].map((place) => world.api.get(paths.configMaps(place, 'mtls-trust'))),
+      world.api.get(paths.clusterTrustBundles(clusterTrustBundleName(name))),
+      world.authority(name),
+    ]);
+  const before = (await written()).map(digest);
+  await world.restart();
+  // A place of a new authority is looked at after all that were there before, and so is the status of the others.
+  const later = await publisher();
+  await later.configMap(await later.namespace());
+  await eventually(async () => {
+    const text = await (await fetch(`${world.operator.url}/metrics`)).text();
+    const looks = /^mtls_operator_reconciles_total\{controller="trust",outcome="requeued"\} (\d+)$/m.exec(text);
+    assert.ok(Number(looks?.[1]) >= 1, 'the ConfigMap of somebody else was not looked at');
+    assert.match(text, /^mtls_operator_queue_length\{controller="trust"\} 0$/m);
+  });
+  await later.says('True', 'Published');
+  assert.deepEqual((await written()).map(digest), before);
+});
+
+const configMapFiles = ({ data = {} }: ConfigMap): SecretFiles =>
+  Object.fromEntries(Object.entries(data).map(([file, text]) => [file, Buffer.from(text)]));

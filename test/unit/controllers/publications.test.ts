@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
+import { Caches } from '../../../src/controllers/caches.ts';
+import { Publications } from '../../../src/controllers/publications.ts';
+import { TrustCache } from '../../../src/controllers/trust-cache.ts';
+import { inConfigMap } from '../../../src/controllers/trust-objects.ts';
+import type { ConfigMap } from '../../../src/kube/index.ts';
+import { sha256Hex } from '../../../src/pki/index.ts';
+import type { TrustOutcome } from '../../../src/plan/index.ts';
+import { authority } from '../../support/fixtures.ts';
+import { type Exchange, serve } from '../kube/fault-server.ts';
+
+const publisher = authority({
+  spec: { ...authority().spec, trustBundle: { configMap: { name: 'trust' }, clusterTrustBundle: true } },
+});
+const bundleName = 'mtls-operator.io:default:roots';
+
+const ownerReferences = [
+  {
+    apiVersion: 'mtls-operator.io/v1alpha1',
+    kind: 'MtlsAuthority',
+    name: 'default',
+    uid: 'authority-uid',
+    controller: true,
+  },
+];
+const configMap = (namespace: string, pem: string, name = 'trust', resourceVersion = '3'): ConfigMap => ({
+  metadata: { namespace, name, uid: `${namespace}/${name}`, resourceVersion, ownerReferences },
+  data: { 'ca.crt': pem },
+});
+/** At the moment 50 of the clock that only goes forward, with these namespaces; somebody else has the name in some. */
+async function publications(
+  t: TestContext,
+  answer: (exchange: Exchange) => void,
+  namespaces: readonly string[],
+  foreign: readonly string[] = [],
+) {
+  const server = await serve(t, answer);
+  const caches = new Caches(() => 50);
+  for (const name of namespaces) {
+    caches.namespaces.observe({ name, resourceVersion: '1', labels: {}, terminating: false });
+  }
+  const outcome = (_: string, place: string, wanted: string): TrustOutcome | undefined =>
+    foreign.includes(place) ? { wanted, state: 'foreign' } : undefined;
+  const made = new Publications(server.client(), caches, new AuthorityViews(), { outcome });
+  const take = (object: ConfigMap) =>
+    caches.configMaps.store.observe(caches.configMaps.dated(inConfigMap.toRecord(object)));
+  return { server, caches, publications: made, take };
+}
+
+/** An API server with these objects, two on a page. */
+const holding =
+  (objects: Readonly<Record<string, readonly unknown[] | undefined>>) =>
+  ({ path, query, json, status }: Exchange): void => {
+    const all = objects[path.split('/').at(-1) ?? ''];
+    if (all === undefined) return status(404, 'NotFound');
+    const from = Number(query.get('continue') ?? 0);
+    const next = from + 2 < all.length ? String(from + 2) : undefined;
+    json(200, { metadata: { resourceVersion: '9', continue: next }, items: all.slice(from, from + 2) });
+  };
+
+test('publications are what the caches have, without a request', async (t) => {
+  const { publications: made, take, server } = await publications(t, holding({}), ['a', 'b', 'theirs'], ['theirs']);
+  for (const object of [configMap('a', 'new'), configMap('b', 'old', 'former')]) take(object);
+  assert.deepEqual(made.of(publisher), [
+    { what: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
+    { what: 'ConfigMap b/trust', changedAtMs: Infinity },
+    { what: 'ConfigMap b/former', bundle: sha256Hex('old'), changedAtMs: 50 },
+    // Whether the cluster has any is not known yet.
+    { what: `ClusterTrustBundle ${bundleName}`, changedAtMs: Infinity },
+  ]);
+  assert.deepEqual([made.of(authority()), made.conditions(authority())], [[], []]);
+  assert.equal(server.exchanges.length, 0);
+});
+
+test('what the API server has that is newer is taken in, page by page', async (t) => {
+  const configmaps = [configMap('a', 'new'), configMap('b', 'new'), configMap('c', 'old')];
+  const { publications: made, take, server } = await publications(t, holding({ configmaps }), ['a', 'b', 'c']);
+  take(configMap('a', 'older', 'trust', '2'));
+  take(configMap('b', 'newest', 'trust', '4'));
+  await made.renew(new AbortController().signal);
+  assert.deepEqual(made.of(publisher).slice(0, 3), [
+    { what: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
+    { what: 'ConfigMap b/trust', bundle: sha256Hex('newest'), changedAtMs: 50 },
+    { what: 'ConfigMap c/trust', bundle: sha256Hex('old'), changedAtMs: 50 },
+  ]);
+  // Two pages, and nothing asked of a kind that may not be there.
+  assert.deepEqual(
+    server.exchanges.map(({ path }) => path),
+    ['/api/v1/configmaps', '/api/v1/configmaps'],
+  );
+});
+
+const bundleRecord = (namespace: string, pem: string, resourceVersion: string, uid = 'u') => {
+  const record = inConfigMap.toRecord(configMap(namespace, pem, 'trust', resourceVersion));
+  return { ...record, uid };
+};
+
+test('a bundle is as it is since it last changed, and the first one of a namespace has nobody to wait for', () => {
+  let clock = 10;
+  const cache = new TrustCache(() => clock);
+  const take = (namespace: string, pem: string, version: string, uid?: string): number => {
+    const record = cache.dated(bundleRecord(namespace, pem, version, uid));
+    cache.store.observe(record);
+    return record.changedAtMs;
+  };
+  assert.equal(take('listed', 'a', '1'), 10, 'what was there before this process counts from its beginning');
+  cache.beginWith(['listed', 'empty']);
+  clock = 20;
+  assert.equal(take('listed', 'a', '2'), 10, 'another change is no other bundle');
+  assert.equal(take('listed', 'b', '3'), 20);
+  assert.equal(take('empty', 'a', '4'), 20, 'there may have been one before this process');
+  assert.equal(take('new', 'a', '5'), -Infinity);
+  assert.equal(take('new', 'b', '6'), 20, 'the second bundle of a namespace has to reach the pods that have the first');
+  cache.store.observeDeleted({ namespace: 'new', name: 'trust' }, '7');
+  assert.equal(take('new', 'c', '8', 'v'), 20, 'one that was deleted is still mounted');
+  cache.store.observeDeleted({ namespace: 'new', name: 'trust' }, '9');
+  cache.forget('new');
+  assert.equal(take('new', 'c', '10', 'w'), -Infinity, 'a namespace of the same name is another one');
+});

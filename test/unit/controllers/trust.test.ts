@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
+import { Caches } from '../../../src/controllers/caches.ts';
+import { TrustReconciler } from '../../../src/controllers/trust.ts';
+import { inClusterTrustBundle, inConfigMap } from '../../../src/controllers/trust-objects.ts';
+import { TrustWriter } from '../../../src/controllers/trust-writer.ts';
+import { type ConfigMap, isKubeError, silentLog } from '../../../src/kube/index.ts';
+import { trustBundle } from '../../../src/pki/index.ts';
+import { authority, later, now, root } from '../../support/fixtures.ts';
+import { type Exchange, type FaultServer, serve } from '../kube/fault-server.ts';
+
+const signer = root();
+const bundle = trustBundle(signer.certificate, []);
+const owner = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority', name: 'default', uid: 'authority-uid' };
+const publisher = authority({
+  spec: { ...authority().spec, trustBundle: { configMap: { name: 'trust' }, clusterTrustBundle: true } },
+});
+
+/** The ConfigMap as the operator writes it. */
+const configMap = (resourceVersion: string, pem = bundle.pem): ConfigMap => ({
+  metadata: {
+    namespace: 'shop',
+    name: 'trust',
+    uid: 'object-uid',
+    resourceVersion,
+    labels: { 'app.kubernetes.io/managed-by': 'mtls-operator', 'mtls-operator.io/authority': 'default' },
+    ownerReferences: [{ ...owner, controller: true }],
+  },
+  data: { 'ca.crt': pem },
+});
+const theirs: ConfigMap = { metadata: { ...configMap('3').metadata, ownerReferences: [] } };
+
+interface Scene {
+  readonly server: FaultServer;
+  readonly trust: TrustReconciler;
+  /** Which authorities' status is to be looked at, in order. */
+  readonly told: readonly string[];
+  /** The methods of the requests so far. */
+  readonly methods: () => string[];
+  at: Date;
+  readonly look: (namespace?: string) => Promise<{ requeueAt: Date } | undefined>;
+}
+
+/** A namespace `shop`, and a cache that holds this there. */
+async function scene(
+  t: TestContext,
+  cached: ConfigMap | undefined,
+  answer: (exchange: Exchange) => void,
+): Promise<Scene> {
+  const server = await serve(t, answer);
+  const client = server.client();
+  const caches = new Caches();
+  const views = new AuthorityViews();
+  const told: string[] = [];
+  caches.authorities.observe(publisher);
+  caches.namespaces.observe({ name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
+  if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
+  views.set(publisher, { state: 'ready', root: signer, bundle, tolerated: [] });
+  const { authorities, namespaces } = caches;
+  const trust = new TrustReconciler({
+    authorities,
+    namespaces,
+    views,
+    configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, silentLog),
+    clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, silentLog),
+    servesClusterTrustBundles: () => false,
+    onOutcome: (name) => told.push(name),
+    now: () => made.at,
+  });
+  const made: Scene = {
+    server,
+    trust,
+    told,
+    at: now,
+    methods: () => server.exchanges.map(({ method }) => method),
+    look: (namespace = 'shop') => trust.reconcile(`default/${namespace}`, { signal: new AbortController().signal }),
+  };
+  return made;
+}
+
+const unexpected = ({ status }: Exchange): void => status(500, 'Unexpected');
+
+describe('a place', () => {
+  test('that is as it should be takes no request', async (t) => {
+    const { look, methods, trust } = await scene(t, configMap('3'), unexpected);
+    assert.equal(await look(), undefined);
+    assert.deepEqual([methods(), trust.outcome('default', 'shop', 'trust')?.state], [[], 'settled']);
+  });
+
+  test('where the cache is behind is looked at before it is written again', async (t) => {
+    const { look, methods, server } = await scene(t, configMap('3', 'old'), ({ method, json, status }) => {
+      if (method === 'PATCH') status(409, 'Conflict');
+      else json(200, configMap('4'));
+    });
+    await look();
+    assert.deepEqual(methods(), ['PATCH', 'GET']);
+    const { metadata } = JSON.parse(server.exchanges[0]?.body ?? '{}') as ConfigMap;
+    assert.deepEqual([metadata.uid, metadata.resourceVersion], ['object-uid', '3']);
+  });
+
+  test('where a deletion has not been seen yet is filled again', async (t) => {
+    const { look, methods } = await scene(t, configMap('3', 'old'), ({ method, json, status }) => {
+      if (method === 'POST') json(201, configMap('5'));
+      else status(404, 'NotFound');
+    });
+    await look();
+    assert.deepEqual(methods(), ['PATCH', 'GET', 'POST']);
+  });
+
+  test('that somebody else has is read now and then, not written', async (t) => {
+    const { look, methods, trust, told } = await scene(t, undefined, ({ method, json, status }) => {
+      if (method === 'POST') status(409, 'AlreadyExists');
+      else json(200, theirs);
+    });
+    for (const _ of [1, 2]) assert.deepEqual(await look(), { requeueAt: later(30_000) });
+    assert.deepEqual(methods(), ['POST', 'GET', 'GET']);
+    assert.equal(trust.outcome('default', 'shop', 'trust')?.state, 'foreign');
+    assert.deepEqual(told, ['default'], 'status is told once');
+  });
+
+  test('that is changed over and over is written at most once a second', async (t) => {
+    const fixture = await scene(t, undefined, ({ json }) => json(201, configMap('3', 'changed by a webhook')));
+    await assert.rejects(fixture.look(), (error) => isKubeError(error, 'Conflict'));
+    const count = fixture.methods().length;
+    assert.ok(count <= 5, `${count} writes in one go`);
+    fixture.at = later(999);
+    assert.deepEqual(await fixture.look(), { requeueAt: later(1000) });
+    assert.equal(fixture.methods().length, count);
+    fixture.at = later(1000);
+    await assert.rejects(fixture.look());
+    assert.ok(fixture.methods().length > count, 'it is given up');
+  });
+
+  test('that cannot be written says why, and is tried again', async (t) => {
+    const { look, trust, told } = await scene(t, undefined, ({ status }) => status(403, 'Forbidden', 'exceeded quota'));
+    await assert.rejects(look(), (error) => isKubeError(error, 'Forbidden'));
+    const outcome = { wanted: 'trust', state: 'failed', message: 'exceeded quota' };
+    assert.deepEqual([trust.outcome('default', 'shop', 'trust'), told], [outcome, ['default']]);
+  });
+
+  const goneWays: [title: string, answer: (exchange: Exchange) => void][] = [
+    ['has just begun to be deleted', ({ json }) => json(403, terminating)],
+    ['is gone', ({ status }) => status(404, 'NotFound', 'namespaces "shop" not found')],
+  ];
+  for (const [title, answer] of goneWays) {
+    test(`in a namespace that ${title} is no failure`, async (t) => {
+      const { look, trust } = await scene(t, undefined, answer);
+      assert.equal(await look(), undefined);
+      assert.equal(trust.outcome('default', 'shop', 'trust'), undefined);
+    });
+  }
+
+  test('in a namespace that is not there, or of a kind that is not served, takes no request', async (t) => {
+    const { look, methods } = await scene(t, undefined, unexpected);
+    assert.deepEqual([await look('web'), await look('')], [undefined, undefined]);
+    assert.deepEqual(methods(), []);
+  });
+
+  test('that was looked at for another name counts as not looked at', async (t) => {
+    const { look, trust } = await scene(t, configMap('3'), unexpected);
+    await look();
+    assert.equal(trust.outcome('default', 'shop', 'another'), undefined);
+    trust.clear();
+    assert.equal(trust.outcome('default', 'shop', 'trust'), undefined);
+  });
+});
+
+const terminating = {
+  kind: 'Status',
+  status: 'Failure',
+  code: 403,
+  reason: 'Forbidden',
+  message: 'unable to create new content in namespace shop because it is being terminated',
+  details: { causes: [{ reason: 'NamespaceTerminating' }] },
+};
