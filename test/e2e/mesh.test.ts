@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
@@ -8,8 +8,9 @@ import { issueOf, rootsIn } from '../support/mesh/issue.ts';
 import type { Entry } from '../support/mesh/ledger.ts';
 import { peersOfMesh, type Role } from '../support/mesh/mesh.ts';
 import { type OperatedMesh, startOperatedMesh } from '../support/mesh/operated.ts';
+import { describeFailures, describeTraffic } from '../support/mesh/report.ts';
 import type { RoleSecret } from '../support/mesh/secrets.ts';
-import { goPeer, mountSecret, unlessInstalled } from '../support/peers/index.ts';
+import { goPeer, mountSecret, type RunningServer, type SecretFiles, unlessInstalled } from '../support/peers/index.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const phases: readonly Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
@@ -38,14 +39,20 @@ describe('the mesh, while the root is rotated', { skip: unlessInstalled(...peers
     // The first connection takes a program longer than those that follow.
     await mesh.ledger.everyPairMeets();
     startedAt = Date.now();
+    await rehearse();
   });
   after(() => mesh?.stop());
 
   test('not one handshake fails when the root is rotated, and rotated again', async (t) => {
-    for (const turn of ['first', 'second']) {
+    for (const turn of ['first', 'second'] as const) {
       const before = activeRoot();
       const begin = mesh.ledger.entries.length;
       const rotation = await rotate();
+      if (turn === 'second') {
+        // Too late: bundles without the old root are out.
+        await rotation.reaches('Retiring');
+        await rotation.abort();
+      }
       assert.deepEqual(await rotation.ends(), phases);
 
       const root = activeRoot();
@@ -58,12 +65,14 @@ describe('the mesh, while the root is rotated', { skip: unlessInstalled(...peers
   });
 
   for (const phase of ['Distributing', 'Switching', 'Draining'] as const) {
-    test(`nor when a rotation is aborted in phase ${phase}`, async (t) => {
+    const title = phase === 'Draining' ? `${phase}, and the operator is killed as it goes back` : phase;
+    test(`nor when a rotation is aborted in phase ${title}`, async (t) => {
       const root = activeRoot();
       const rotation = await rotate();
       await rotation.reaches(phase);
       if (phase === 'Switching') await someAreOfAnotherRootThan(root);
       await rotation.abort();
+      if (phase === 'Draining') await mesh.restartOperator();
       await rotation.ends();
 
       assert.equal(activeRoot(), root);
@@ -87,55 +96,53 @@ describe('the mesh, while the root is rotated', { skip: unlessInstalled(...peers
     tell(t);
   });
 
-  test('after that, everybody refuses a certificate of a root that was retired', async () => {
+  test('after that, everybody refuses a certificate of a root that was retired', async (t) => {
     const base = await scratchFolder('retired');
-    try {
-      const retired = {
-        server: secretOf(secretsOfFirstRoot, 'server'),
-        client: secretOf(secretsOfFirstRoot, 'client'),
-      };
-      const { 'ca.crt': roots = Buffer.of() } = secretOf(await mesh.secrets(), 'client').files;
-      const at = { server: join(base, 'server'), client: join(base, 'client') };
-      // What they trust is up to date: it is their certificate that is refused.
-      await mountSecret(at.server, { ...retired.server.files, 'ca.crt': roots });
-      await mountSecret(at.client, { ...retired.client.files, 'ca.crt': roots });
+    t.after(() => rm(base, { recursive: true }));
+    const [server, client] = [mesh.servers[0], mesh.clients[0]];
+    assert.ok(server !== undefined && client !== undefined);
+    const retired = { server: join(base, 'server'), client: join(base, 'client') };
+    // What they trust is up to date: it is their certificate that is refused.
+    const roots = { 'ca.crt': await readFile(join(client.folder, 'ca.crt')) };
+    await mountSecret(retired.server, { ...firstSecretOf(server.name, 'server'), ...roots });
+    await mountSecret(retired.client, { ...firstSecretOf(client.name, 'client'), ...roots });
 
-      for (const { name, port, serverName, peer } of mesh.servers) {
-        const request = { port: Number(port), serverName, caFolder: at.client };
-        const [known] = mesh.clients;
-        const who = `the server ${name} on ${peer.name}`;
-        assert.partialDeepStrictEqual(
-          await goPeer.connect({ ...request, folder: known?.folder ?? '' }),
-          { ok: true },
-          who,
-        );
-        assert.partialDeepStrictEqual(await goPeer.connect({ ...request, folder: at.client }), { ok: false }, who);
-      }
+    for (const { name, port, serverName, peer } of mesh.servers) {
+      const shows = (folder: string) =>
+        goPeer.connect({ port: Number(port), serverName, caFolder: client.folder, folder });
+      const who = `the server ${name} on ${peer.name}`;
+      assert.partialDeepStrictEqual(await shows(client.folder), { ok: true }, who);
+      assert.partialDeepStrictEqual(await shows(retired.client), { ok: false }, who);
+    }
 
-      const server = await goPeer.start(at.server);
-      try {
-        const serverName = `${retired.server.certificate}.${retired.server.namespace}.svc`;
-        for (const { name, peer, folder } of mesh.clients) {
-          const outcome = await peer.connect({ port: server.port, serverName, caFolder: folder, folder });
-          assert.partialDeepStrictEqual(outcome, { ok: false }, `the client ${name} on ${peer.name}`);
-        }
-      } finally {
-        await server.stop();
-      }
-    } finally {
-      await rm(base, { recursive: true });
+    const [up, old] = [await goPeer.start(server.folder), await goPeer.start(retired.server)];
+    t.after(() => Promise.all([up.stop(), old.stop()]));
+    for (const { name, peer, folder } of mesh.clients) {
+      const goesTo = ({ port }: RunningServer) =>
+        peer.connect({ port, serverName: server.serverName, caFolder: folder, folder });
+      const who = `the client ${name} on ${peer.name}`;
+      assert.partialDeepStrictEqual(await goesTo(up), { ok: true }, who);
+      assert.partialDeepStrictEqual(await goesTo(old), { ok: false }, who);
     }
   });
 
   test('the mesh goes red when nobody waits for the pods', async (t) => {
     assertNoneFailed();
-    const rotation = await rotate({ propagationDelay: '0s', reissuesPerSecond: 1000 });
-    await rotation.ends();
-    await mesh.settled();
-    await mesh.ledger.everyPairMeets();
+    // Whether two meet at the wrong moment is a matter of chance.
+    for (let turn = 0; turn < 5 && mesh.ledger.failed.length === 0; turn++) {
+      const rotation = await rotate({ propagationDelay: '0s', reissuesPerSecond: 1000 });
+      await rotation.ends();
+      await mesh.settled();
+    }
     tell(t);
     assert.notEqual(mesh.ledger.failed.length, 0);
   });
+
+  function firstSecretOf(name: string, role: Role): SecretFiles {
+    const found = secretsOfFirstRoot.find((secret) => secret.certificate === name && secret.role === role);
+    assert.ok(found !== undefined);
+    return found.files;
+  }
 
   /** Begins a rotation, with a delay that peers on this machine keep to unless something else is given. */
   async function rotate(how?: { propagationDelay: string; reissuesPerSecond: number }): Promise<Rotation> {
@@ -143,6 +150,14 @@ describe('the mesh, while the root is rotated', { skip: unlessInstalled(...peers
     startedAt = Date.now();
     await mesh.authority.patch({ spec: { rotation: how ?? { propagationDelay: `${delayMs}ms` } } });
     return mesh.authority.rotate();
+  }
+
+  /** Has every peer reload what it has, so that it is known how long that takes here. */
+  async function rehearse(): Promise<void> {
+    for (const { certificate, role, files } of secretsOfFirstRoot) {
+      mesh.deliver(certificate, role, { files, writtenAt: Date.now() });
+    }
+    await mesh.settled();
   }
 
   /** As an administrator would set it who has seen how long peers take. */
@@ -180,37 +195,14 @@ describe('the mesh, while the root is rotated', { skip: unlessInstalled(...peers
     const slowestMs = mesh.slowestMs(startedAt);
     const tooSlow = `This machine is too slow for a propagation delay of ${delayMs} ms: it took ${slowestMs} ms until a Secret was in use. That handshakes failed says nothing about the operator`;
     assert.ok(slowestMs < delayMs, tooSlow);
-    const lines = failed.slice(0, 10).map(describeFailure);
-    assert.fail(`${failed.length} of ${mesh.ledger.entries.length} handshakes failed:\n${lines.join('\n')}`);
+    assert.fail(describeFailures(mesh));
   }
 
-  function describeFailure({ at, client, server, error }: Entry): string {
-    const kindOf = (
-      ends: readonly { readonly name: string; readonly peer: { readonly name: string } }[],
-      name: string,
-    ) => `${name} on ${ends.find((end) => end.name === name)?.peer.name}`;
-    const who = `client ${kindOf(mesh.clients, client)}, server ${kindOf(mesh.servers, server)}`;
-    return `${new Date(at).toISOString()}, ${mesh.authority.phaseAt(at)}: ${who}: ${error}`;
-  }
-
-  /** Reports how many handshakes there were until now, by what was going on. */
-  function tell(t: TestContext): void {
-    const made = new Map<string, { made: number; failed: number }>();
-    for (const { at, error } of mesh.ledger.entries) {
-      const phase = mesh.authority.phaseAt(at);
-      const count = made.get(phase) ?? { made: 0, failed: 0 };
-      made.set(phase, { made: count.made + 1, failed: count.failed + (error === undefined ? 0 : 1) });
-    }
-    const parts = [...made].map(([phase, count]) => `${phase}: ${count.made} handshakes, ${count.failed} failed`);
-    t.diagnostic(`${parts.join('; ')}; the slowest use of a Secret took ${Math.round(mesh.slowestMs(startedAt))} ms`);
-  }
+  const tell = (t: TestContext): void =>
+    t.diagnostic(
+      `${describeTraffic(mesh)}; a Secret was in use after ${Math.round(mesh.slowestMs(startedAt))} ms at most`,
+    );
 });
-
-function secretOf(secrets: readonly RoleSecret[], role: Role): RoleSecret {
-  const found = secrets.find((secret) => secret.role === role);
-  assert.ok(found !== undefined);
-  return found;
-}
 
 /** Of the server and of the client, for those that met. */
 function rootsSeen(entries: readonly Entry[]): string[] {
