@@ -160,20 +160,25 @@ export interface Grant {
   /** Which namespaces get the names, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
   readonly namespaceSelector: LabelSelector;
   /**
-   * DNS names. A label `*` stands for exactly one label; a name with a wildcard is granted only by a pattern with the
-   * wildcard at the same place.
+   * DNS names. A label `*` stands for exactly one label; a name with a wildcard is granted only by a pattern with a
+   * `*` at the same place.
    */
   readonly dnsNames?: readonly string[];
   /** IP addresses, as ranges in CIDR notation. */
   readonly ipRanges?: readonly string[];
   /**
-   * URIs. `*` stands for exactly one segment of the path, `**` at the end for one or more; scheme and authority are
-   * compared in full.
+   * URIs. `*` stands for exactly one segment of the path, `**` at the end for one or more, both for letters, digits
+   * and -._~ alone; scheme and authority are compared in full. A URI with a query, a fragment or anything encoded in
+   * it is granted only by being written out. So is a SPIFFE ID below /ns/<namespace> in the authority's own trust
+   * domain, but for that namespace itself: a pattern has to begin with ns and the namespace in words.
    */
   readonly uris?: readonly string[];
-  /** E-mail addresses; `*` in front of the @ stands for every mailbox of the domain. */
+  /** E-mail addresses; `*` in front of the @ stands for every mailbox of that domain, not of domains below it. */
   readonly emailAddresses?: readonly string[];
-  /** Common names; `*` stands for any characters, and matches at least one. */
+  /**
+   * Common names. `*` stands for one or more letters, digits, dashes and underscores, and for nothing else, so that
+   * kafka-* grants no kafka-0.example.com.
+   */
   readonly commonNames?: readonly string[];
 }
 

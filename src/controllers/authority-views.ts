@@ -1,16 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Certificate } from '../pki/index.ts';
+import { type Certificate, pathOf, type SigningRoot } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type AuthorityVerdict,
-  type AuthorityView,
+  type RootView,
   type RotationReport,
   rememberedRoots,
 } from '../plan/index.ts';
 import type { Material } from './secret-writer.ts';
 
 interface Entry {
-  readonly view: AuthorityView;
+  readonly view: RootView;
   readonly material?: Material;
   /** The roots that may have signed what is out there. */
   readonly roots: readonly Certificate[];
@@ -27,10 +27,10 @@ export class AuthorityViews {
   readonly #rotations = new Map<string, RotationReport>();
 
   /** Takes over a verdict. True when certificates have to be looked at again because of it. */
-  set({ name, spec, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): boolean {
+  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): boolean {
     if (rotation === undefined) this.#rotations.delete(name);
     else this.#rotations.set(name, rotation);
-    const entry = entryOf(spec, status, verdict);
+    const entry = entryOf(status, verdict);
     if (isDeepStrictEqual(this.#entries.get(name)?.gist, entry.gist)) return false;
     this.#entries.set(name, entry);
     return true;
@@ -49,7 +49,7 @@ export class AuthorityViews {
   }
 
   /** The view of an authority that exists; `unknown` until its root has been looked at. */
-  view(name: string): AuthorityView {
+  view(name: string): RootView {
     return this.#entries.get(name)?.view ?? { state: 'unknown' };
   }
 
@@ -63,10 +63,10 @@ export class AuthorityViews {
     return [...this.#entries.values()].flatMap(({ roots }) => roots);
   }
 
-  /** The certificates that sign by name of authority, for metrics. */
-  *active(): Iterable<[name: string, certificate: Certificate]> {
+  /** What signs by name of authority, for metrics. */
+  *active(): Iterable<[name: string, root: SigningRoot]> {
     for (const [name, { material }] of this.#entries) {
-      if (material?.signer !== undefined) yield [name, material.signer.root.certificate];
+      if (material?.signer !== undefined) yield [name, material.signer.root];
     }
   }
 
@@ -76,23 +76,14 @@ export class AuthorityViews {
   }
 }
 
-function entryOf(
-  { trustDomain, clusterDomain }: AuthorityRecord['spec'],
-  status: AuthorityRecord['status'],
-  verdict: AuthorityVerdict,
-): Entry {
-  const domains = { trustDomain, clusterDomain };
-  if (verdict.state === 'notReady') {
-    const view = { ...verdict, ...domains };
-    return { view, roots: rememberedRoots(status), gist: view };
-  }
+function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
+  if (verdict.state === 'notReady') return { view: verdict, roots: rememberedRoots(status), gist: verdict };
   const { root, bundle, ...rest } = verdict;
-  const view = { ...rest, ...domains, root: root.certificate, bundle };
-  const material = rest.waits === undefined ? { bundle, signer: { root, bundle } } : { bundle };
+  const { certificate, intermediates, anchor } = root;
   return {
-    view,
-    material,
+    view: { ...rest, root: certificate, intermediates, anchor, bundle },
+    material: rest.waits === undefined ? { bundle, signer: { root, bundle } } : { bundle },
     roots: bundle.roots,
-    gist: { ...rest, ...domains, root: root.certificate.fingerprint, bundle: bundle.digest },
+    gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
   };
 }

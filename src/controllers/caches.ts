@@ -55,8 +55,12 @@ export class Caches {
   readonly authorities = new Store<AuthorityRecord, 'rootSecret'>({
     indexes: { rootSecret: ({ spec }) => [spec.secretName] },
   });
-  readonly certificates = new Store<CertificateRecord, 'authority' | 'secret'>({
-    indexes: { authority: ({ spec }) => [spec.authorityRef.name], secret: secretKeysOf },
+  readonly certificates = new Store<CertificateRecord, 'authority' | 'namespace' | 'secret'>({
+    indexes: {
+      authority: ({ spec }) => [spec.authorityRef.name],
+      namespace: ({ namespace }) => [namespace],
+      secret: secretKeysOf,
+    },
   });
   readonly secrets = new Store<SecretRecord, 'owner'>({
     indexes: { owner: ({ owner }) => (owner === undefined ? [] : [owner]) },

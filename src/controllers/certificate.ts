@@ -1,10 +1,13 @@
 import { isKubeError, type KubeClient, KubeError, keyOf, type Store } from '../kube/index.ts';
+import { nameDigest } from '../pki/index.ts';
 import {
+  type AuthorityRecord,
   type Blocked,
   type CertificateRecord,
   type Failures,
   type HeldBack,
   isOnlyDue,
+  type NamespaceRecord,
   nothingIsToBeDecided,
   type ObservedCertificate,
   type ObservedRole,
@@ -17,6 +20,7 @@ import {
   type SecretStep,
   secretNameOf,
 } from '../plan/index.ts';
+import { rulesReader } from './authority-rules.ts';
 import type { AuthorityViews } from './authority-views.ts';
 import { certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
@@ -29,12 +33,12 @@ import { writeStatus } from './status-writer.ts';
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: KubeClient;
-  readonly certificates: Store<CertificateRecord, 'authority' | 'secret'>;
+  readonly certificates: Store<CertificateRecord, 'authority' | 'namespace' | 'secret'>;
   readonly secrets: Store<SecretRecord, 'owner'>;
+  readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
   readonly views: AuthorityViews;
-  /** Whether an authority exists, looked at or not. */
-  readonly authorityExists: (name: string) => boolean;
+  readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly claims: Claims;
   readonly keys: KeyMaker;
   readonly recorder: Recorder;
@@ -51,6 +55,7 @@ const replans = 2;
 export class CertificateReconciler {
   readonly #context: CertificateContext;
   readonly #heldBack = new HeldBackAttempts();
+  readonly #rulesOf = rulesReader();
 
   constructor(context: CertificateContext) {
     this.#context = context;
@@ -86,9 +91,12 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, writer, views, authorityExists, claims } = this.#context;
+    const { secrets, namespaces, authorities, writer, views, claims } = this.#context;
+    const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
-    const authority = authorityExists(authorityName) ? views.view(authorityName) : { state: 'missing' as const };
+    const record = authorities.get(authorityName);
+    const authority =
+      record === undefined ? { state: 'missing' as const } : { ...views.view(authorityName), ...this.#rulesOf(record) };
     const material = views.material(authorityName);
     const hadConflict = certificate.status.conditions?.some(({ reason }) => reason === 'SecretConflict') === true;
     const roles = await Promise.all(
@@ -104,7 +112,8 @@ export class CertificateReconciler {
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
-    return { observed: { certificate, authority, roles, surplus }, material };
+    const known = namespaceLabels === undefined ? {} : { namespaceLabels };
+    return { observed: { certificate, ...known, authority, roles, surplus }, material };
   }
 
   /**
@@ -263,11 +272,11 @@ const replacesAnIssue = (step: SecretStep, { status }: CertificateRecord): boole
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
   a.uid === b.uid && a.generation === b.generation && a.rotateToken === b.rotateToken && a.deleting === b.deleting;
 
-/** True for a Secret that was read when the root that may have signed it was not known yet. */
+/** True for a Secret that was read when the root that its leaf may chain to was not known yet. */
 const rootIsUnread = ({ content }: SecretRecord, material: Material | undefined): boolean =>
   'leaf' in content &&
   content.leaf.root === undefined &&
-  material?.bundle.roots.some(({ subjectKeyId }) => subjectKeyId === content.leaf.authorityKeyId) === true;
+  material?.bundle.roots.some(({ subject }) => nameDigest(subject) === content.leaf.rootName) === true;
 
 /** The API server looked at the write and said no; what it will say next time has to be waited for. */
 const isRefusal = (error: unknown): error is KubeError =>

@@ -28,19 +28,19 @@ export interface IssuedContent {
 }
 
 /**
- * Makes the content of a Secret: leaf and bundle for a key, verified against each other before anyone sees them.
+ * Makes the content of a Secret: leaf with its intermediates, and bundle, for a key, verified against each other before anyone sees them.
  * @throws PkiError when the request or the root does not allow it
  */
 export function issueContent(request: LeafRequest, key: KeyObject, { root, bundle }: Signer, now: Date): IssuedContent {
   const serialSeed = randomBytes(20);
   const leaf = prepareLeaf(request.profile, createPublicKey(key), root, { now, serialSeed }).sign();
-  const record = leafRecord(leaf, key, request.keyEncoding, bundle.roots);
-  if (record.root !== root.certificate.fingerprint) {
+  const record = leafRecord(leaf, root.intermediates, key, request.keyEncoding, bundle.roots);
+  if (record.root !== root.anchor.fingerprint) {
     throw new PkiError('VerificationFailed', 'the bundle does not verify the new certificate');
   }
   return {
     data: {
-      [secretKeys.certificate]: base64(encodeCertificates([leaf])),
+      [secretKeys.certificate]: base64(encodeCertificates([leaf, ...root.intermediates])),
       [secretKeys.privateKey]: base64(encodePrivateKey(key, request.keyEncoding)),
       [secretKeys.bundle]: base64(bundle.pem),
     },

@@ -1,3 +1,4 @@
+import { commonValidity, pathOf } from '../pki/index.ts';
 import { rotationPhases } from '../plan/index.ts';
 import type { MetricSources, Sample } from '../telemetry/metrics.ts';
 import type { Operator } from './operator.ts';
@@ -22,8 +23,8 @@ export function metricSources(operator: Operator): MetricSources {
       }
     },
     *rootExpiry(): Iterable<Sample> {
-      for (const [authority, certificate] of operator.views.active()) {
-        yield { labels: { authority }, value: certificate.notAfter.getTime() / 1000 };
+      for (const [authority, root] of operator.views.active()) {
+        yield { labels: { authority }, value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };
       }
     },
     *rotationPhase(): Iterable<Sample> {

@@ -27,8 +27,9 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
   const text = (key: string) => dataText(secret, key);
   const { metadata } = secret;
   const anchors = readAnchors(text(secretKeys.bundle));
+  const known = 'problem' in anchors ? [] : anchors;
   const judge = ({ certificate, privateKey }: (typeof slots)[keyof typeof slots]): RootInspection =>
-    inspectRoot(text(certificate), text(privateKey), now);
+    inspectRoot(text(certificate), text(privateKey), now, known);
   const judged = (slot: keyof typeof rotationKeys): { [key in typeof slot]?: RootInspection } =>
     text(slots[slot].certificate) + text(slots[slot].privateKey) === '' ? {} : { [slot]: judge(slots[slot]) };
   const note = parseRotationNote(metadata.annotations?.[annotations.rotation]);

@@ -1,6 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { keyOf, type WorkQueue } from '../kube/index.ts';
-import type { AuthorityRecord, CertificateRecord, TrustRecord } from '../plan/index.ts';
+import {
+  type AuthorityRecord,
+  type CertificateRecord,
+  type NamespaceRecord,
+  selects,
+  type TrustRecord,
+} from '../plan/index.ts';
 import { type Caches, secretKeysOf } from './caches.ts';
 import { trustKey } from './trust.ts';
 
@@ -30,7 +36,7 @@ export class Triggers {
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
       queues.authority.add(name);
-      if (before === undefined || after === undefined) this.usersOf(name);
+      if (!isDeepStrictEqual(rulesIn(before), rulesIn(after))) this.usersOf(name);
       if (!isDeepStrictEqual(publishingOf(before), publishingOf(after))) this.trustOf(name);
     });
     rootSecrets.subscribe((before, after) => {
@@ -56,6 +62,7 @@ export class Triggers {
         before?.terminating === after?.terminating && isDeepStrictEqual(before?.labels, after?.labels);
       const { name: namespace } = after ?? before ?? { name: '' };
       if (isSelectedAlike) return;
+      this.#labelsChanged(before, after);
       for (const { name, spec } of authorities.values()) {
         if (spec.trustBundle?.configMap !== undefined) queues.trust.add(trustKey(name, namespace));
       }
@@ -115,6 +122,27 @@ export class Triggers {
     }
   }
 
+  /** Adds the certificates whose authority makes a difference between the labels of before and after. */
+  #labelsChanged(before: NamespaceRecord | undefined, after: NamespaceRecord | undefined): void {
+    // Of a namespace that is gone the certificates are, too, and the watch will say so.
+    if (after === undefined) return;
+    const isAffected = new Map<string, boolean>();
+    for (const record of this.#caches.certificates.by('namespace', after.name)) {
+      const authority = record.spec.authorityRef.name;
+      const known = isAffected.get(authority) ?? this.#issuanceDiffers(authority, before, after);
+      isAffected.set(authority, known);
+      if (known) this.#queues.certificate.add(keyOf(record));
+    }
+  }
+
+  #issuanceDiffers(authority: string, before: NamespaceRecord | undefined, after: NamespaceRecord): boolean {
+    // What a namespace may have that had not been seen was left open.
+    if (before === undefined) return true;
+    const { namespaceSelector, allow = [] } = this.#caches.authorities.get(authority)?.spec.issuance ?? {};
+    const selectors = [namespaceSelector, ...allow.map((grant) => grant.namespaceSelector)];
+    return selectors.some((selector) => selects(selector, before.labels) !== selects(selector, after.labels));
+  }
+
   /** A claim came or went: others that want the same Secrets may have to move, and the authority counts its users. */
   #claimChanged(record: CertificateRecord | undefined): void {
     if (record === undefined) return;
@@ -131,6 +159,13 @@ export class Triggers {
       this.#queues.certificate.add(keyOf(claimant));
     }
   }
+}
+
+/** What certificates of an authority depend on beside its root, that it exists included. */
+function rulesIn(authority: AuthorityRecord | undefined) {
+  if (authority === undefined) return undefined;
+  const { trustDomain, clusterDomain, issuance } = authority.spec;
+  return { trustDomain, clusterDomain, issuance };
 }
 
 /** What others are affected by when it changes. */

@@ -32,6 +32,8 @@ export interface Certificate {
   readonly nameConstraints?: Buffer;
   readonly subjectKeyId?: string;
   readonly authorityKeyId?: string;
+  /** The serial number of the issuer's certificate, where the authority key identifier names one. */
+  readonly authoritySerialNumber?: string;
   /** Dotted identifiers of every critical extension that is not interpreted here. */
   readonly unknownCritical: readonly string[];
 }
@@ -40,11 +42,14 @@ export interface Certificate {
 export const sha256Hex = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
 /** The distinguished name as one line, most significant attribute last, for people to read; empty for an empty name. */
-export function subjectText(certificate: Certificate): string {
-  // Node.js has no text for an empty name, against its types.
-  const { subject } = opensslView(certificate) as { subject?: string };
-  return (subject ?? '').split('\n').join(', ');
-}
+export const subjectText = (certificate: Certificate): string => nameText(opensslView(certificate), 'subject');
+
+/** The name of the issuer in the same form. */
+export const issuerText = (certificate: Certificate): string => nameText(opensslView(certificate), 'issuer');
+
+// Node.js has no text for an empty name, against its types.
+const nameText = (view: { subject?: string; issuer?: string }, name: 'subject' | 'issuer'): string =>
+  (view[name] ?? '').split('\n').join(', ');
 
 /** True when the certificate carries its own name as issuer and its own key verifies it. */
 export const isSelfSigned = (certificate: Certificate): boolean =>
@@ -78,7 +83,7 @@ const opensslView = (certificate: Certificate): X509Certificate =>
 
 /**
  * Every certificate of a PEM text, in order.
- * @throws PkiError MalformedPem, TooLarge, MalformedCertificate
+ * @throws PkiError MalformedPem, TooLarge, MalformedCertificate, UnsupportedKey
  */
 export function parseCertificates(pem: string): Certificate[] {
   return parsePem(pem).map(({ label, der }) => {
@@ -90,25 +95,41 @@ export function parseCertificates(pem: string): Certificate[] {
 /**
  * Reads a certificate (RFC 5280 4.1). OpenSSL judges the bytes as a whole first; what the profile depends on is then
  * read from the DER itself, because OpenSSL's text forms of names and extensions are ambiguous.
- * @throws PkiError MalformedCertificate
+ * @throws PkiError MalformedCertificate; UnsupportedKey for a key that OpenSSL does not know
  */
 export function parseCertificate(der: Buffer): Certificate {
   try {
     const x509 = new X509Certificate(der);
-    const certificate = readCertificate(der, x509.publicKey);
+    const certificate = readCertificate(der, publicKeyOf(x509));
     opensslViews.set(certificate, x509);
     return certificate;
   } catch (error) {
-    if (error instanceof PkiError && error.code === 'MalformedCertificate') throw error;
+    if (error instanceof PkiError && error.code !== 'MalformedDer') throw error;
     throw new PkiError('MalformedCertificate', 'the certificate cannot be read', { cause: error });
   }
 }
+
+function publicKeyOf(x509: X509Certificate): KeyObject {
+  try {
+    return x509.publicKey;
+  } catch (error) {
+    throw new PkiError('UnsupportedKey', 'the public key of the certificate is damaged or of an unknown kind', {
+      cause: error,
+    });
+  }
+}
+
+/** Extensions came with version 3, which is written as two. */
+const version3 = Buffer.of(2);
 
 function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
   // OpenSSL stops at the end of the certificate; octets behind it would escape the fingerprint's owner.
   const [tbs, algorithm] = readAll(readOnly(der, tags.sequence).content);
   const fields = readAll(expectTag(tbs, tags.sequence).content);
-  if (fields[0]?.tag !== 0xa0) throw new PkiError('MalformedCertificate', 'not a version 3 certificate');
+  const [version] = fields;
+  if (version?.tag !== 0xa0 || !readOnly(version.content, tags.integer).content.equals(version3)) {
+    throw new PkiError('MalformedCertificate', 'not a version 3 certificate');
+  }
   const [, serial, , issuer, validity, subject] = fields;
   const [notBefore, notAfter] = readAll(expectTag(validity, tags.sequence).content).map(readTime);
   const extensions = fields.find(({ tag }) => tag === 0xa3);
@@ -116,9 +137,7 @@ function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
   return {
     der,
     fingerprint: sha256Hex(der),
-    serialNumber: expectTag(serial, tags.integer)
-      .content.toString('hex')
-      .replace(/^(00)+(?=..)/, ''),
+    serialNumber: serialText(expectTag(serial, tags.integer)),
     subject: expectTag(subject, tags.sequence).der,
     issuer: expectTag(issuer, tags.sequence).der,
     notBefore,
@@ -128,6 +147,8 @@ function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
     ...readExtensions(extensions),
   };
 }
+
+const serialText = ({ content }: Element): string => content.toString('hex').replace(/^(00)+(?=..)/, '');
 
 function readTime(element: Element): Date {
   const text = element.content.toString('latin1');
@@ -140,8 +161,12 @@ function readTime(element: Element): Date {
   // UTCTime spans 1950 to 2049 (RFC 5280 4.1.2.5.1).
   const fullYear = utc ? `${Number(year) >= 50 ? '19' : '20'}${year}` : year;
   const [month, day, hour, minute, second] = match.slice(2);
-  const date = new Date(`${fullYear}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  if (Number.isNaN(date.getTime())) throw new PkiError('MalformedDer', 'a time is not a date');
+  const iso = `${fullYear}-${month}-${day}T${hour}:${minute}:${second}`;
+  const date = new Date(`${iso}Z`);
+  // JavaScript counts on from the 30th of February.
+  if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(iso)) {
+    throw new PkiError('MalformedDer', 'a time is not a date');
+  }
   return date;
 }
 
@@ -154,6 +179,7 @@ type Extensions = Pick<
   | 'nameConstraints'
   | 'subjectKeyId'
   | 'authorityKeyId'
+  | 'authoritySerialNumber'
   | 'unknownCritical'
 >;
 
@@ -166,8 +192,12 @@ const extensionReaders: Record<string, (value: Buffer) => Partial<Extensions>> =
   [oids.nameConstraints]: (value) => ({ nameConstraints: value }),
   [oids.subjectKeyIdentifier]: (value) => ({ subjectKeyId: readOnly(value, tags.octetString).content.toString('hex') }),
   [oids.authorityKeyIdentifier]: (value) => {
-    const keyId = readAll(readOnly(value, tags.sequence).content).find(({ tag }) => tag === 0x80);
-    return keyId === undefined ? {} : { authorityKeyId: keyId.content.toString('hex') };
+    const parts = readAll(readOnly(value, tags.sequence).content);
+    const [keyId, serial] = [0x80, 0x82].map((wanted) => parts.find(({ tag }) => tag === wanted));
+    return {
+      ...(keyId === undefined ? {} : { authorityKeyId: keyId.content.toString('hex') }),
+      ...(serial === undefined ? {} : { authoritySerialNumber: serialText(serial) }),
+    };
   },
 };
 
@@ -186,7 +216,8 @@ function readExtensions(wrapper: Element | undefined): Extensions {
     const value = expectTag(parts.at(-1), tags.octetString).content;
     const read = extensionReaders[id];
     if (read !== undefined) known = { ...known, ...read(value) };
-    else if (critical) unknownCritical.push(id);
+    // RFC 5280 4.2.1.11 has it critical always, and Java honours it even where it is not.
+    else if (critical || id === oids.policyConstraints) unknownCritical.push(id);
   }
   return { ...known, unknownCritical };
 }
@@ -196,7 +227,8 @@ function readBasicConstraints(value: Buffer): NonNullable<Certificate['basicCons
   const ca = parts[0]?.tag === tags.boolean && parts[0].content[0] !== 0;
   const limit = parts.find(({ tag }) => tag === tags.integer)?.content;
   if (limit === undefined) return { ca };
-  if (limit.length === 0 || limit.length > 4) throw new PkiError('MalformedDer', 'path length is out of range');
+  const isNegative = (limit[0] ?? 0x80) >= 0x80;
+  if (isNegative || limit.length > 4) throw new PkiError('MalformedDer', 'path length is out of range');
   return { ca, pathLength: limit.readIntBE(0, limit.length) };
 }
 

@@ -12,8 +12,9 @@ export {
   parsePrivateKey,
   publicKeyDer,
 } from './key.ts';
-export { type LeafRecord, leafRecord, readLeaf } from './leaf.ts';
+export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';
 export { encodeIpAddress, encodeSubject, type OtherName, type Subject, type SubjectAltNames } from './name.ts';
-export { namesOutsideConstraints } from './name-constraints.ts';
+export { namesOutsideConstraints, namesOutsidePath } from './name-constraints.ts';
+export { commonValidity, pathOf } from './path.ts';
 export { encodedLeafProfile, type LeafProfile, maxCommonNameLength, profileDigest, type Role } from './profile.ts';
 export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';

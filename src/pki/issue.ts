@@ -22,8 +22,9 @@ import {
 import { PkiError } from './error.ts';
 import { describeKey, publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
 import { encodeSubject, type Subject } from './name.ts';
-import { namesOutsideConstraints } from './name-constraints.ts';
+import { namesOutsidePath } from './name-constraints.ts';
 import { oids } from './oid.ts';
+import { commonValidity, pathOf } from './path.ts';
 import { encodedLeafProfile, type LeafProfile } from './profile.ts';
 import type { SigningRoot } from './root.ts';
 
@@ -46,7 +47,7 @@ export interface PreparedLeaf {
 
 /**
  * The one entry to signing a leaf. Checks the request against profile and issuer and lays out the certificate; nothing
- * is signed yet. The leaf is never valid before or after its issuer.
+ * is signed yet. The leaf is never valid before or after its issuer, nor any CA above that.
  * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses
  */
 export function prepareLeaf(
@@ -56,15 +57,17 @@ export function prepareLeaf(
   { now, serialSeed }: IssueContext,
 ): PreparedLeaf {
   const { certificate: ca } = issuer;
-  if (now < ca.notBefore || now >= ca.notAfter) throw new PkiError('IssuerRefuses', 'the issuer is not valid now');
-  const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, ca.notBefore.getTime()));
-  const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, ca.notAfter.getTime()));
+  const path = pathOf(issuer);
+  const limits = commonValidity(path);
+  if (now < limits.notBefore || now >= limits.notAfter) {
+    throw new PkiError('IssuerRefuses', 'the issuer, or a CA above it, is not valid now');
+  }
+  const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, limits.notBefore.getTime()));
+  const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, limits.notAfter.getTime()));
   const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(publicKey));
-  if (ca.nameConstraints !== undefined) {
-    const refused = namesOutsideConstraints(ca.nameConstraints, profile.names, profile.subject);
-    if (refused.length > 0) {
-      throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
-    }
+  const refused = namesOutsidePath(path, profile.names, profile.subject);
+  if (refused.length > 0) {
+    throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
   }
   const subjectIsEmpty = readOnly(subject, tags.sequence).content.length === 0;
   const tbs = {

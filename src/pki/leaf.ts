@@ -1,12 +1,13 @@
 import type { KeyObject } from 'node:crypto';
 import { encodeCertificates } from './bundle.ts';
-import { belongsTo, type Certificate, isSignedBy, parseCertificates } from './certificate.ts';
+import { belongsTo, type Certificate, isSelfSigned, isSignedBy, parseCertificates, sha256Hex } from './certificate.ts';
 import { PkiError } from './error.ts';
 import { describeKey, type KeyEncoding, parsePrivateKey } from './key.ts';
+import { commonValidity } from './path.ts';
 import { certificateProfileDigest } from './profile.ts';
 
-/** What is worth remembering of a key pair in a Secret: no key material, no bytes of the certificate. */
-export interface LeafRecord {
+/** What is worth remembering of a key pair in a Secret: no key material, no bytes of the certificates. */
+export interface LeafRecord extends Partial<LeafAuthority> {
   readonly fingerprint: string;
   readonly serialNumber: string;
   readonly notBefore: Date;
@@ -16,38 +17,48 @@ export interface LeafRecord {
   /** See describeKey. */
   readonly keyKind: string;
   readonly keyEncoding: KeyEncoding;
-  readonly authorityKeyId?: string;
-  /** Fingerprint of the root that verifies the leaf; absent when none of those given does. */
-  readonly root?: string;
+  /** See nameDigest: of the root that the end of the chain says it was issued by, known or not. */
+  readonly rootName: string;
 }
 
+/** Who stands above a leaf; none of it is known when none of the roots given does. */
+export interface LeafAuthority {
+  /** Fingerprint of the self-signed root. */
+  readonly root: string;
+  /** Fingerprint of the certificate whose key signed the leaf: the root's own, or an intermediate's. */
+  readonly issuer: string;
+  /** When root and intermediates are valid, all of them. */
+  readonly issuerNotBefore: Date;
+  readonly issuerNotAfter: Date;
+}
+
+/** A digest of a subject or issuer name. */
+export const nameDigest = (name: Buffer): string => sha256Hex(name);
+
 /**
- * Reads and checks the key pair of a Secret: exactly one certificate, in the form it was written in, and the private
- * key that belongs to it.
- * @param roots candidates for the root that signed it
- * @throws PkiError; a key that does not match gives VerificationFailed
+ * Reads and checks the key pair of a Secret: a leaf, the intermediates between it and its root, all in the form they
+ * were written in, and the private key that belongs to the leaf.
+ * @param roots candidates for the root that the leaf chains to
+ * @throws PkiError; a key that does not match, or a chain that is none, gives VerificationFailed
  */
 export function readLeaf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): LeafRecord {
-  const [leaf, ...more] = parseCertificates(certificatePem);
-  if (leaf === undefined || more.length > 0) {
-    throw new PkiError(
-      'MalformedCertificate',
-      `expected one certificate, found ${leaf === undefined ? 0 : 1 + more.length}`,
-    );
-  }
-  if (encodeCertificates([leaf]) !== certificatePem) {
-    throw new PkiError('MalformedPem', 'tls.crt holds more than its certificate');
+  const certificates = parseCertificates(certificatePem);
+  const [leaf, ...intermediates] = certificates;
+  if (leaf === undefined) throw new PkiError('MalformedCertificate', 'tls.crt holds no certificate');
+  if (encodeCertificates(certificates) !== certificatePem) {
+    throw new PkiError('MalformedPem', 'tls.crt holds more than its certificates');
   }
   const { key, encoding } = parsePrivateKey(keyPem);
-  return leafRecord(leaf, key, encoding, roots);
+  return leafRecord(leaf, intermediates, key, encoding, roots);
 }
 
 /**
- * The record of a leaf and its key.
- * @throws PkiError VerificationFailed when the key does not belong to the leaf
+ * The record of a leaf with its key and the intermediates that it carries.
+ * @throws PkiError VerificationFailed when the key does not belong to the leaf, or the intermediates not above it
  */
 export function leafRecord(
   leaf: Certificate,
+  intermediates: readonly Certificate[],
   key: KeyObject,
   keyEncoding: KeyEncoding,
   roots: readonly Certificate[],
@@ -55,9 +66,8 @@ export function leafRecord(
   if (!belongsTo(key, leaf)) {
     throw new PkiError('VerificationFailed', 'the private key does not belong to the certificate');
   }
-  // The key identifier only narrows the choice; what counts is the signature.
-  const root = roots.find(({ subjectKeyId }) => subjectKeyId === undefined || subjectKeyId === leaf.authorityKeyId);
-  const signer = root !== undefined && isSignedBy(leaf, root) ? root : roots.find((other) => isSignedBy(leaf, other));
+  const last = lastOfChain(leaf, intermediates);
+  const root = rootOf(last, roots);
   return {
     fingerprint: leaf.fingerprint,
     serialNumber: leaf.serialNumber,
@@ -66,7 +76,40 @@ export function leafRecord(
     profile: certificateProfileDigest(leaf),
     keyKind: describeKey(key),
     keyEncoding,
-    ...(leaf.authorityKeyId === undefined ? {} : { authorityKeyId: leaf.authorityKeyId }),
-    ...(signer === undefined ? {} : { root: signer.fingerprint }),
+    rootName: nameDigest(last.issuer),
+    ...(root === undefined ? {} : authorityOf(intermediates, root)),
+  };
+}
+
+/** The certificate that a root has signed. Each of the others is signed by the next, and lasts as long as the leaf. */
+function lastOfChain(leaf: Certificate, intermediates: readonly Certificate[]): Certificate {
+  let below = leaf;
+  for (const ca of intermediates) {
+    const lasts = ca.notBefore <= leaf.notBefore && leaf.notAfter <= ca.notAfter;
+    if (ca.basicConstraints?.ca !== true || !isSignedBy(below, ca) || isSelfSigned(ca) || !lasts) {
+      throw new PkiError('VerificationFailed', 'tls.crt holds a certificate that is no intermediate of the first one');
+    }
+    below = ca;
+  }
+  return below;
+}
+
+/** The root that has signed a certificate. The key identifier only narrows the choice; what counts is the signature. */
+function rootOf(certificate: Certificate, roots: readonly Certificate[]): Certificate | undefined {
+  const named = roots.find(
+    ({ subjectKeyId }) => subjectKeyId === undefined || subjectKeyId === certificate.authorityKeyId,
+  );
+  return named !== undefined && isSignedBy(certificate, named)
+    ? named
+    : roots.find((other) => isSignedBy(certificate, other));
+}
+
+function authorityOf(intermediates: readonly Certificate[], root: Certificate): LeafAuthority {
+  const { notBefore, notAfter } = commonValidity([root, ...intermediates]);
+  return {
+    root: root.fingerprint,
+    issuer: (intermediates[0] ?? root).fingerprint,
+    issuerNotBefore: notBefore,
+    issuerNotAfter: notAfter,
   };
 }

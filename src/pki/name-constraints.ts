@@ -1,3 +1,4 @@
+import type { Certificate } from './certificate.ts';
 import { expectTag, readAll, readElement, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { encodeIpAddress, encodeSubject, generalNameTags, type Subject, type SubjectAltNames } from './name.ts';
@@ -21,9 +22,40 @@ interface ConstrainedName {
  * refuse is worth less than an answer.
  * @throws PkiError MalformedDer
  */
-export function namesOutsideConstraints(constraints: Buffer, names: SubjectAltNames, subject: Subject): string[] {
+export const namesOutsideConstraints = (constraints: Buffer, names: SubjectAltNames, subject: Subject): string[] =>
+  outside(constraints, constrainedNames(names, encodeSubject(subject)));
+
+/**
+ * The names that any of the CAs above a leaf does not let it have.
+ * @throws PkiError MalformedDer
+ */
+export const namesOutsidePath = (path: readonly Certificate[], names: SubjectAltNames, subject: Subject): string[] => [
+  ...new Set(
+    path.flatMap(({ nameConstraints }) =>
+      nameConstraints === undefined ? [] : namesOutsideConstraints(nameConstraints, names, subject),
+    ),
+  ),
+];
+
+/**
+ * What the constraints exclude of a CA that stands below: its subject and alternative names are bound by them, too.
+ * Never throws.
+ */
+export function certificateNamesOutsideConstraints(constraints: Buffer, certificate: Certificate): string[] {
+  const { subject, subjectAltNames } = certificate;
+  const excluded = ifReadable(() => {
+    const names = subjectAltNames === undefined ? [] : readAll(readOnly(subjectAltNames, tags.sequence).content);
+    return outside(constraints, [
+      { type: generalNameTags.directory, text: 'the subject', octets: subject },
+      ...names.map(({ tag, content }) => ({ type: tag & 0x1f, text: 'an alternative name', octets: content })),
+    ]);
+  });
+  return excluded ?? ['what cannot be read'];
+}
+
+function outside(constraints: Buffer, names: readonly ConstrainedName[]): string[] {
   const [permitted, excluded] = [0xa0, 0xa1].map((tag) => readSubtrees(constraints, tag));
-  return constrainedNames(names, encodeSubject(subject))
+  return names
     .filter((name) => {
       const allowed = permitted?.filter(({ type }) => type === name.type) ?? [];
       const denied = excluded?.filter(({ type }) => type === name.type) ?? [];
@@ -33,9 +65,14 @@ export function namesOutsideConstraints(constraints: Buffer, names: SubjectAltNa
     .map(({ text }) => text);
 }
 
-/** Whether a NameConstraints extension has the form it needs for any verdict. Never throws. */
+/** Whether a NameConstraints extension has the form it needs for any verdict, and says anything. Never throws. */
 export function constraintsAreReadable(constraints: Buffer): boolean {
-  return ifReadable(() => [0xa0, 0xa1].map((tag) => readSubtrees(constraints, tag))) !== undefined;
+  const lists = ifReadable(() => {
+    const found = readAll(readOnly(constraints, tags.sequence).content).map(({ tag }) => tag);
+    for (const tag of found) readSubtrees(constraints, tag);
+    return found;
+  });
+  return lists !== undefined && lists.length > 0 && lists.every((tag) => tag === 0xa0 || tag === 0xa1);
 }
 
 function readSubtrees(constraints: Buffer, tag: number): Subtree[] {

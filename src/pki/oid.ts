@@ -13,7 +13,6 @@ export const oids = {
   // RFC 5280 4.2.1.12: purposes
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
-  anyExtendedKeyUsage: '2.5.29.37.0',
   // RFC 4519 and X.520: name attributes
   commonName: '2.5.4.3',
   serialNumber: '2.5.4.5',

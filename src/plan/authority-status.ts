@@ -1,5 +1,5 @@
 import type { MtlsAuthorityStatus, Root, RotationStatus } from '../api/types.ts';
-import { type Certificate, subjectText } from '../pki/index.ts';
+import { type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
 import type { AuthorityPlan, AuthorityVerdict, ObservedAuthority } from './authority.ts';
 import { timestamp, type WantedCondition } from './certificate-status.ts';
 import { type RotationReport, rootRenewalTime } from './rotation.ts';
@@ -46,7 +46,7 @@ export function planAuthorityStatus(
     ...(rotation === undefined ? {} : { rotation: rotationStatus(rotation) }),
   };
   const moments = [
-    verdict.root.certificate.notAfter,
+    commonValidity(pathOf(verdict.root)).notAfter,
     ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : nextLook(rotation, now)),
   ].filter((moment) => moment > now);
   const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
@@ -67,12 +67,15 @@ function handledToken({ status }: ObservedAuthority['authority'], secret: Observ
   return token === undefined ? {} : { lastHandledRotateRoot: token };
 }
 
-function readyConditionOf({ root, bundle, waits }: AuthorityVerdict & { state: 'ready' }): WantedCondition {
+function readyConditionOf({ root, waits }: AuthorityVerdict & { state: 'ready' }): WantedCondition {
   if (waits !== undefined) return readyCondition('False', waits.reason, waits.message);
-  const { certificate, anchor } = root;
-  const [fingerprint, until] = [bundle.roots[0]?.fingerprint ?? '', timestamp(certificate.notAfter)];
-  const issuer = certificate === anchor ? '' : `intermediate ${certificate.fingerprint.slice(0, 16)} under `;
-  return readyCondition('True', 'Ready', `signs with ${issuer}root ${fingerprint.slice(0, 16)}, valid until ${until}`);
+  const until = timestamp(commonValidity(pathOf(root)).notAfter);
+  return readyCondition('True', 'Ready', `signs with ${describeSigner(root)}, valid until ${until}`);
+}
+
+function describeSigner({ certificate, anchor }: SigningRoot): string {
+  const [issuer, root] = [certificate, anchor].map(({ fingerprint }) => fingerprint.slice(0, 16));
+  return issuer === root ? `root ${root}` : `intermediate ${issuer} under root ${root}`;
 }
 
 const readyCondition = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({

@@ -130,6 +130,7 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
     return notReady('RootMissing', `Secret ${spec.secretName} is being created`, step);
   }
   const { inspection, anchors } = secret;
+  // First, because an intermediate is not fit to sign without the root that may be in there.
   if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
   if ('reason' in inspection) {
     const step = inspection.reason === 'RootExpired' ? replaceExpired(observed, secret, anchors, now) : undefined;

@@ -1,5 +1,5 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
-import { namesOutsideConstraints } from '../pki/index.ts';
+import { namesOutsidePath, pathOf } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
@@ -92,7 +92,7 @@ const bundleIsGood = ({ content: { bundle } }: SecretRecord, { bundle: wanted, t
   bundle === wanted.digest || (bundle !== undefined && tolerated.includes(bundle));
 
 function planContent(
-  { certificate, authority }: ObservedCertificate,
+  { certificate, namespaceLabels, authority }: ObservedCertificate,
   role: ObservedRole,
   now: Date,
   heldBack?: HeldBack,
@@ -118,8 +118,16 @@ function planContent(
     return blocked('AuthorityNotFound', `MtlsAuthority ${authorityName} does not exist`);
   }
   if (authority.state === 'unknown') return { step: 'keep' };
-  const request = leafRequest(certificate.spec, role.role, { namespace: certificate.namespace, ...authority });
-  if ('reason' in request) return blocked(request.reason, request.message);
+  const { namespace } = certificate;
+  const scope = { namespace, labels: namespaceLabels, ...authority, authority: authorityName };
+  const request = leafRequest(certificate.spec, role.role, scope);
+  if ('reason' in request) {
+    // Watches run at paces of their own. The namespace comes in a moment, and its labels may allow it.
+    const isUnsure = request.reason === 'Denied' && namespaceLabels === undefined;
+    return isUnsure
+      ? blocked('Pending', `namespace ${namespace} has not been seen yet; its labels say what it may have`)
+      : blocked(request.reason, request.message);
+  }
   if (authority.state === 'ready') {
     const excluded = outsideConstraints(request, authority);
     if (excluded.length > 0) {
@@ -150,10 +158,8 @@ const dueReasons: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RotationReq
 const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
   rolesOf(spec).find((other) => other !== role && secretNameOf(name, spec, other) === secretName);
 
-const outsideConstraints = ({ profile }: LeafRequest, { root }: ReadyAuthority): string[] =>
-  root.nameConstraints === undefined
-    ? []
-    : namesOutsideConstraints(root.nameConstraints, profile.names, profile.subject);
+const outsideConstraints = ({ profile }: LeafRequest, authority: ReadyAuthority): string[] =>
+  namesOutsidePath(pathOf(authority), profile.names, profile.subject);
 
 /** The step that brings a Secret of our own to what is asked for. */
 function neededStep(input: SecretInput): SecretStep {

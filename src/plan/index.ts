@@ -21,14 +21,17 @@ export {
 } from './certificate.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
 export { type Evidence, type IssuedSecret, issuedSecret, lostSecrets, type Publication } from './evidence.ts';
+export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {
+  AuthorityRules,
   AuthorityView,
   CertificateRecord,
   NamespaceRecord,
   ObservedCertificate,
   ObservedRole,
   ReadyAuthority,
+  RootView,
   SecretContent,
   SecretRecord,
 } from './observed.ts';

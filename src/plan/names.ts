@@ -5,7 +5,8 @@ import { isIP } from 'node:net';
  * such name; nothing is repaired beyond what its comment says.
  */
 
-const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** True for a label of a DNS name in lower case; no wildcard. */
+export const isDnsLabel = (text: string): boolean => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
 
 /** The labels of a DNS name (RFC 1123) in lower case without the trailing dot; the first may be a wildcard. */
 export function dnsLabels(name: string): readonly string[] | undefined {
@@ -14,7 +15,7 @@ export function dnsLabels(name: string): readonly string[] | undefined {
   const normal = name.toLowerCase().replace(/\.$/, '');
   const labels = normal.split('.');
   const concrete = labels[0] === '*' ? labels.slice(1) : labels;
-  if (normal.length > 253 || concrete.length === 0 || !concrete.every((text) => label.test(text))) return undefined;
+  if (normal.length > 253 || concrete.length === 0 || !concrete.every(isDnsLabel)) return undefined;
   // A name that ends in a number is an address to some parsers (WHATWG URL 3.5), and a name to others.
   return /^\d+$/.test(concrete.at(-1) ?? '') ? undefined : labels;
 }
@@ -31,13 +32,16 @@ export function normaliseIpAddress(address: string): string | undefined {
   }
 }
 
-/** A URI with its scheme in lower case, and of a SPIFFE ID the trust domain too; the rest is compared as written. */
+/** A URI with its scheme and host in lower case, and of a SPIFFE ID the trust domain; the rest is compared as written. */
 export function normaliseUri(uri: string): string | undefined {
   if (!/^[\x21-\x7e]+$/.test(uri)) return undefined;
   const parts = /^([a-z][a-z0-9+.-]*):(.+)$/i.exec(uri);
   if (parts === null) return undefined;
   const [scheme, rest] = [parts[1]?.toLowerCase() ?? '', parts[2] ?? ''];
-  if (scheme !== 'spiffe') return `${scheme}:${rest}`;
+  // RFC 3986 6.2.2.1. An authority with more than a host and a port in it has no case to be sure of.
+  if (scheme !== 'spiffe') {
+    return `${scheme}:${rest.replace(/^\/\/[A-Za-z0-9._:[\]-]+(?=[/?#]|$)/, (text) => text.toLowerCase())}`;
+  }
   const id = parseSpiffeId(`spiffe:${rest}`);
   return id === undefined ? undefined : `spiffe://${id.trustDomain}${id.path}`;
 }
@@ -59,3 +63,6 @@ export function normaliseEmailAddress(address: string): string | undefined {
     return undefined;
   return `${local}@${labels.join('.')}`;
 }
+
+/** A common name that is a DNS name has its one form, as the alternative names do; any other is text for people. */
+export const normaliseCommonName = (commonName: string): string => dnsLabels(commonName)?.join('.') ?? commonName;

@@ -1,5 +1,6 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
+import type { IssuancePolicy } from './grant.ts';
 import type { Reissue } from './reissue.ts';
 
 /** What is known of an MtlsCertificate: its resource without what no decision needs. */
@@ -54,23 +55,29 @@ export type SecretContent = ({ readonly leaf: LeafRecord } | { readonly problem:
   readonly bundle?: string;
 };
 
-/** What certificates see of their authority. */
-export type AuthorityView =
-  | { readonly state: 'missing' }
-  /** It exists, and its root has not been looked at yet. */
-  | { readonly state: 'unknown' }
-  | ({ readonly state: 'notReady'; readonly reason: string; readonly message: string } & AuthorityDomains)
-  | ({ readonly state: 'ready' } & ReadyAuthority);
+/** How an authority stands with its root. */
+export type RootView = UnknownRoot | BadRoot | ({ readonly state: 'ready' } & ReadyRoot);
 
-/** What names under an authority end with. */
-export interface AuthorityDomains {
-  readonly trustDomain: string;
-  readonly clusterDomain: string;
+/** It has not been looked at yet. */
+interface UnknownRoot {
+  readonly state: 'unknown';
 }
 
-/** An authority that signs: its active root, and all that are trusted. */
-export interface ReadyAuthority extends AuthorityDomains {
+/** It may not sign. */
+interface BadRoot {
+  readonly state: 'notReady';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What signs: the CAs above its leaves, and all roots that are trusted. */
+export interface ReadyRoot {
+  /** The certificate of the key that signs: the active root itself, or an intermediate. */
   readonly root: Certificate;
+  /** What leaves carry behind themselves, the issuer first; empty when the issuer is the root. */
+  readonly intermediates: readonly Certificate[];
+  /** The active root, self-signed. */
+  readonly anchor: Certificate;
   readonly bundle: TrustBundle;
   /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
   readonly tolerated: readonly string[];
@@ -79,6 +86,23 @@ export interface ReadyAuthority extends AuthorityDomains {
   /** Why nothing is issued now, although bundles are kept. */
   readonly waits?: { readonly reason: string; readonly message: string };
 }
+
+/** What an authority says of the names it signs, whatever its root is like. */
+export interface AuthorityRules {
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+  readonly issuance: IssuancePolicy;
+}
+
+/** What certificates see of their authority. */
+export type AuthorityView =
+  | { readonly state: 'missing' }
+  | UnknownRoot
+  | (BadRoot & AuthorityRules)
+  | ({ readonly state: 'ready' } & ReadyAuthority);
+
+/** An authority that signs. */
+export interface ReadyAuthority extends ReadyRoot, AuthorityRules {}
 
 /** One role of a resource: its Secret as it is, and who else lays claim to the Secret's name. */
 export interface ObservedRole {
@@ -92,6 +116,8 @@ export interface ObservedRole {
 /** All that a decision about an MtlsCertificate rests on. */
 export interface ObservedCertificate {
   readonly certificate: CertificateRecord;
+  /** The labels of its namespace; absent while the namespace has not been seen. */
+  readonly namespaceLabels?: Readonly<Record<string, string>>;
   readonly authority: AuthorityView;
   readonly roles: readonly ObservedRole[];
   /** Secrets that the resource controls and that no role of it wants any more. */

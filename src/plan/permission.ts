@@ -1,11 +1,28 @@
 import type { Role, SubjectAltNames } from '../pki/index.ts';
+import {
+  grantsCommonName,
+  grantsDnsName,
+  grantsEmailAddress,
+  grantsFor,
+  grantsIpAddress,
+  grantsUri,
+  type IssuancePolicy,
+  isSelected,
+} from './grant.ts';
+import { clipped } from './listed.ts';
 import { dnsLabels, parseSpiffeId } from './names.ts';
+import { selectorText } from './selector.ts';
 
-/** Whose names are judged: the real namespace of the resource, and the domains of its authority. */
+/** Whose names are judged: what is real of the resource's namespace, and what its authority says. */
 export interface Scope {
   readonly namespace: string;
+  /** The namespace's labels; undefined when it is not known. */
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  /** The name of the authority, for messages. */
+  readonly authority: string;
   readonly trustDomain: string;
   readonly clusterDomain: string;
+  readonly issuance: IssuancePolicy;
 }
 
 /** Names in normal form, as they would be signed. */
@@ -16,25 +33,73 @@ export interface RequestedNames {
 }
 
 /**
- * What a namespace may not have, in sentences; empty when it may have all of it. A namespace has its own Service names
- * and the SPIFFE IDs of its own ServiceAccounts, nothing else. Pure and total: this is the gate that stands where names
- * are signed, whatever was checked before.
+ * Why a namespace may not have what it asks for, in sentences; empty when it may. Pure and total: this is the gate that
+ * stands where names are signed, whatever was checked before.
+ */
+export function denials(requested: RequestedNames & { readonly durationMs: number }, scope: Scope): string[] {
+  const { namespace, authority } = scope;
+  const { namespaceSelector } = scope.issuance;
+  if (!isSelected(namespaceSelector ?? {}, scope.labels)) {
+    const allowed = `those with the labels ${clipped(selectorText(namespaceSelector ?? {}), 1024)}`;
+    return [
+      `namespace ${namespace} may not use MtlsAuthority ${authority}, only ${allowed} (issuance.namespaceSelector)`,
+    ];
+  }
+  return [...deniedDuration(requested.durationMs, scope), ...deniedNames(requested, scope)];
+}
+
+function deniedDuration(durationMs: number, { authority, issuance: { maxDuration } }: Scope): string[] {
+  if (maxDuration === undefined || durationMs <= (maxDuration.ms ?? 0)) return [];
+  return maxDuration.ms === undefined
+    ? [`issuance.maxDuration of MtlsAuthority ${authority} is no duration`]
+    : [`spec.duration: MtlsAuthority ${authority} issues for at most ${maxDuration.text} (issuance.maxDuration)`];
+}
+
+/**
+ * The names that a namespace may not have, each with the rule. A namespace has its own Service names, the SPIFFE IDs of
+ * its own ServiceAccounts, and what the authority grants it; nothing else.
  */
 export function deniedNames({ role, commonName, names }: RequestedNames, scope: Scope): string[] {
-  const { namespace, trustDomain, clusterDomain } = scope;
-  const ownDns = `only names of its own Services (<service>.${namespace}.svc[.${clusterDomain}])`;
-  const ownUri = `only SPIFFE IDs of its own ServiceAccounts (spiffe://${trustDomain}/ns/${namespace}/sa/<name>)`;
-  const deny = (kind: string, name: string, rule: string) =>
-    `${kind} ${JSON.stringify(name)}: namespace ${namespace} may have ${rule}`;
+  const { namespace, trustDomain, clusterDomain, authority, issuance, labels } = scope;
+  const grants = grantsFor(issuance, labels);
+  const granted = `those that issuance.allow of MtlsAuthority ${authority} grants it`;
+  const services = `names of its own Services (<service>.${namespace}.svc[.${clusterDomain}])`;
+  const accounts = `SPIFFE IDs of its own ServiceAccounts (spiffe://${trustDomain}/ns/${namespace}/sa/<name>)`;
+  const denied = (kind: string, list: readonly string[], rule: string, mayHave: (name: string) => boolean) =>
+    list
+      .filter((name) => !mayHave(name))
+      .map((name) => `${kind} ${JSON.stringify(clipped(name))}: namespace ${namespace} may have ${rule}`);
   return [
-    ...names.dnsNames.filter((name) => !isOwnServiceName(name, scope)).map((name) => deny('DNS name', name, ownDns)),
-    ...names.uris.filter((uri) => !isOwnSpiffeId(uri, scope)).map((uri) => deny('URI', uri, ownUri)),
-    ...names.ipAddresses.map((address) => deny('IP address', address, 'no IP addresses')),
-    ...names.emailAddresses.map((address) => deny('e-mail address', address, 'no e-mail addresses')),
-    ...names.otherNames.map(({ oid }) => deny('otherName of type', oid, 'no other names')),
-    ...(commonName === undefined || isOwnCommonName(commonName, role, scope)
-      ? []
-      : [deny('common name', commonName, `${ownDns}; a client's has to name the namespace`)]),
+    ...denied(
+      'DNS name',
+      names.dnsNames,
+      `only ${services} and ${granted}`,
+      (name) => isOwnServiceName(name, scope) || grantsDnsName(grants, name),
+    ),
+    ...denied(
+      'URI',
+      names.uris,
+      `only ${accounts} and ${granted}`,
+      (uri) => isOwnSpiffeId(uri, scope) || grantsUri(grants, uri, scope),
+    ),
+    ...denied('IP address', names.ipAddresses, `no IP addresses but ${granted}`, (address) =>
+      grantsIpAddress(grants, address),
+    ),
+    ...denied('e-mail address', names.emailAddresses, `no e-mail addresses but ${granted}`, (address) =>
+      grantsEmailAddress(grants, address),
+    ),
+    ...denied(
+      'otherName of type',
+      names.otherNames.map(({ oid }) => oid),
+      'no other names',
+      () => false,
+    ),
+    ...denied(
+      'common name',
+      commonName === undefined ? [] : [commonName],
+      `only ${services}, where a client's has to name the namespace, and ${granted}`,
+      (name) => isOwnCommonName(name, role, scope) || grantsCommonName(grants, name),
+    ),
   ];
 }
 

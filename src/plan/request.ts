@@ -11,8 +11,9 @@ import {
 } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { keySpecOf } from './key-spec.ts';
-import { dnsLabels, normaliseEmailAddress, normaliseIpAddress, normaliseUri } from './names.ts';
-import { deniedNames, type Scope } from './permission.ts';
+import { clipped, listed } from './listed.ts';
+import { dnsLabels, normaliseCommonName, normaliseEmailAddress, normaliseIpAddress, normaliseUri } from './names.ts';
+import { denials, type Scope } from './permission.ts';
 
 /** The roles, in the order in which they are planned and shown. */
 export const roles: readonly Role[] = ['server', 'client', 'peer'];
@@ -50,13 +51,16 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   if (key === undefined) return invalid('privateKey: the size does not fit the algorithm');
   if (!encodingFits(spec.privateKey)) return invalid('privateKey: the encoding does not fit the algorithm');
   const { names, invalid: badNames } = requestedNames(spec, role, scope);
-  if (badNames.length > 0) return invalid(`these names are not valid: ${listed(badNames)}`);
+  if (badNames.length > 0) {
+    return invalid(`these names are not valid: ${listed(badNames.map((name) => clipped(name)))}`);
+  }
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
-  const commonName = normalCommonName(spec[role]?.commonName);
+  const { commonName: askedCommonName } = spec[role] ?? {};
+  const commonName = askedCommonName === undefined ? undefined : normaliseCommonName(askedCommonName);
   if ((commonName?.length ?? 0) > maxCommonNameLength) {
     return invalid(`commonName: use at most ${maxCommonNameLength} characters`);
   }
-  const denied = deniedNames({ role, names, ...(commonName === undefined ? {} : { commonName }) }, scope);
+  const denied = denials({ role, names, durationMs, ...(commonName === undefined ? {} : { commonName }) }, scope);
   if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
   return {
@@ -69,10 +73,6 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
 
 const encodingFits = ({ algorithm, encoding }: MtlsCertificateSpec['privateKey']): boolean =>
   encoding === 'PKCS8' || encoding === { RSA: 'PKCS1', ECDSA: 'SEC1', Ed25519: undefined }[algorithm];
-
-/** A common name that is a DNS name has its one form, as the alternative names do; any other is text for people. */
-const normalCommonName = (commonName: string | undefined): string | undefined =>
-  commonName === undefined ? undefined : (dnsLabels(commonName)?.join('.') ?? commonName);
 
 /** DESIGN's lower bound: below it, backdating and propagation are most of a lifetime. */
 const minimumDurationMs = 5 * 60 * 1000;
@@ -119,7 +119,3 @@ const serviceNames = (service: string | undefined, { namespace, clusterDomain }:
 
 const spiffeIds = (serviceAccount: string | undefined, { namespace, trustDomain }: Scope): string[] =>
   serviceAccount === undefined ? [] : [`spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`];
-
-/** A handful of items and how many more there are: messages go into conditions, which people read. */
-const listed = (items: readonly string[], separator = ', '): string =>
-  items.length <= 5 ? items.join(separator) : `${items.slice(0, 5).join(separator)} and ${items.length - 5} more`;

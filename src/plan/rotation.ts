@@ -346,7 +346,9 @@ export const isInterrupted = ({
 
 /** True when a person has ended a rotation by putting a root back, and others than that one were on their way out. */
 const isUnfinished = ({ secret: { note }, active, trusted }: RotationInput): boolean =>
-  trusted.some(({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note?.old.includes(fingerprint) === true);
+  trusted.some(
+    ({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note?.old.includes(fingerprint) === true,
+  );
 
 /** True when the Secret has another root than the one that status says signs, or has lost its part of a rotation. */
 export function wasOverwritten(input: RotationInput): boolean {

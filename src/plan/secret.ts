@@ -1,5 +1,13 @@
 import { annotations } from '../api/names.ts';
-import { backdateMs, describeKeySpec, encodedLeafProfile, type LeafRecord, profileDigest } from '../pki/index.ts';
+import {
+  backdateMs,
+  commonValidity,
+  describeKeySpec,
+  encodedLeafProfile,
+  type LeafRecord,
+  pathOf,
+  profileDigest,
+} from '../pki/index.ts';
 import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
 import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
@@ -83,16 +91,15 @@ function keyDiffers({ leaf, request }: LeafInput): Finding {
 }
 
 /**
- * Compares the lifetime with spec. Only the issuer's own limits may have changed it: an end cut to the root's, and a
- * backdating cut to the root's beginning.
+ * Compares the lifetime with spec. Only the limits of the CAs above may have changed it: an end cut to the earliest of
+ * theirs, and a backdating cut to the latest of their beginnings.
  */
 function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   if (authority === undefined) return undefined;
-  const issuer = authority.bundle.roots.find(({ fingerprint }) => fingerprint === leaf.root);
   const actualMs = leaf.notAfter.getTime() - leaf.notBefore.getTime();
   const longestMs = Math.floor(request.profile.durationMs / 1000) * 1000 + backdateMs;
-  const endIsCut = leaf.notAfter.getTime() === issuer?.notAfter.getTime();
-  const startIsCut = leaf.notBefore.getTime() === issuer?.notBefore.getTime();
+  const endIsCut = leaf.notAfter.getTime() === leaf.issuerNotAfter?.getTime();
+  const startIsCut = leaf.notBefore.getTime() === leaf.issuerNotBefore?.getTime();
   // Begin and end are cut to whole seconds each on its own, so a lifetime may be a second longer than asked for.
   const shortestMs = endIsCut ? 0 : longestMs - (startIsCut ? backdateMs : 0);
   return actualMs >= shortestMs && actualMs <= longestMs + 1000
@@ -142,12 +149,13 @@ function renewalIsDue({ leaf, now, certificate, role, ...input }: LeafInput): Fi
 }
 
 /**
- * False when the root's own end keeps a new certificate from lasting longer: renewing over and over towards that end
+ * False when the end of the CAs above keeps a new certificate from lasting longer: renewing over and over towards that end
  * would only wear out the API server.
  */
 const renewalGains = (leaf: LeafRecord, input: Pick<SecretInput, 'authority' | 'request'>, now: Date): boolean => {
   if (input.authority === undefined) return true;
-  const nextEndMs = Math.min(input.authority.root.notAfter.getTime(), now.getTime() + input.request.profile.durationMs);
+  const { notAfter } = commonValidity(pathOf(input.authority));
+  const nextEndMs = Math.min(notAfter.getTime(), now.getTime() + input.request.profile.durationMs);
   return nextEndMs - leaf.notAfter.getTime() >= minimumGainMs;
 };
 const minimumGainMs = 1000;

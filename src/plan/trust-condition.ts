@@ -1,7 +1,7 @@
 import type { Condition } from '../api/types.ts';
 import type { AuthorityRecord } from './authority.ts';
 import type { WantedCondition } from './certificate-status.ts';
-import type { AuthorityView } from './observed.ts';
+import type { RootView } from './observed.ts';
 import { clusterTrustBundleOf } from './trust.ts';
 import type { TrustPlace, TrustWorld } from './trust-places.ts';
 
@@ -31,7 +31,7 @@ const namesInMessage = 5;
  */
 export function trustCondition(
   authority: AuthorityRecord,
-  view: AuthorityView,
+  view: RootView,
   places: readonly TrustPlace[],
   { servesClusterTrustBundles }: Pick<TrustWorld, 'servesClusterTrustBundles'>,
 ): WantedCondition | undefined {

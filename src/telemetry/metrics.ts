@@ -56,8 +56,11 @@ export class Metrics {
     this.#mirrored('certificate_ready', '1 when the condition Ready of a resource is True', ['namespace', 'name'], () =>
       sources.certificateReady(),
     );
-    this.#mirrored('root_expiry_seconds', `notAfter of an active root ${timestampOf}`, ['authority'], () =>
-      sources.rootExpiry(),
+    this.#mirrored(
+      'root_expiry_seconds',
+      `Earliest notAfter of an active root and its intermediates ${timestampOf}`,
+      ['authority'],
+      () => sources.rootExpiry(),
     );
     this.#mirrored(
       'rotation_phase',

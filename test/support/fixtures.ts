@@ -4,11 +4,13 @@ import { annotations, apiVersion, secretKeys, secretType } from '../../src/api/n
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../src/api/types.ts';
 import { secretRecord } from '../../src/controllers/secret-record.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';
+import { parseCertificate } from '../../src/pki/certificate.ts';
 import {
   encodeCertificates,
   encodePrivateKey,
   issueRoot,
   type KeySpec,
+  pathOf,
   prepareLeaf,
   type Role,
   type SigningRoot,
@@ -16,8 +18,10 @@ import {
 } from '../../src/pki/index.ts';
 import {
   type AuthorityRecord,
+  type AuthorityRules,
   type AuthorityView,
   type CertificateRecord,
+  issuancePolicy,
   type ObservedCertificate,
   type ReadyAuthority,
   rolesOf,
@@ -25,6 +29,7 @@ import {
   secretNameOf,
 } from '../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../src/plan/request.ts';
+import { type CaOptions, makeCa } from './roots/make.ts';
 
 /** The moment at which every fixture lives. */
 export const now = new Date('2026-03-01T12:00:00Z');
@@ -74,23 +79,58 @@ export function root({
   return { certificate, key: signer, intermediates: [], anchor: certificate };
 }
 
-/** A root as the texts of its Secret. */
-export const encodedRoot = ({ certificate, key }: SigningRoot): { crt: string; key: string } => ({
-  crt: encodeCertificates([certificate]),
-  key: encodePrivateKey(key, 'PKCS8'),
+/** Extensions beside the usual ones, see make.ts. */
+type IntermediateOptions = Omit<RootOptions, 'key'> & Pick<CaOptions, 'more'>;
+
+/** A CA below another one: by default a month old, with a year to go. */
+export function intermediate(
+  above: SigningRoot,
+  { name = 'Intermediate', at = earlier(days(30)), durationMs = days(395), more = [] }: IntermediateOptions = {},
+): SigningRoot {
+  const { subject, subjectKeyId = '' } = above.certificate;
+  const by = { key: above.key, subject, keyId: Buffer.from(subjectKeyId, 'hex') };
+  const notAfter = new Date(at.getTime() + durationMs);
+  const made = makeCa({ name, by, more, notBefore: new Date(at.getTime() - minutes(5)), notAfter });
+  const certificate = parseCertificate(made.der);
+  return {
+    certificate,
+    key: made.key,
+    intermediates: [certificate, ...above.intermediates],
+    anchor: above.anchor,
+  };
+}
+
+/** A root, or an intermediate with all that is above it, as the texts of its Secret. */
+export const encodedRoot = (signer: SigningRoot): { crt: string; key: string } => ({
+  crt: encodeCertificates(pathOf(signer)),
+  key: encodePrivateKey(signer.key, 'PKCS8'),
 });
+
+/** What an authority says that grants nothing beside a namespace's own names. */
+export const rules: AuthorityRules = {
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+  issuance: issuancePolicy(undefined),
+};
+
+/** What an authority says that grants names under example.com to all. */
+export const grantingRules: AuthorityRules = {
+  ...rules,
+  issuance: issuancePolicy({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] }),
+};
 
 /** An authority that signs with the first root and trusts all. */
 export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): ReadyAuthority & { state: 'ready' } => ({
   state: 'ready',
   root: active.certificate,
+  intermediates: active.intermediates,
+  anchor: active.anchor,
   bundle: trustBundle(
-    active.certificate,
-    others.map(({ certificate }) => certificate),
+    active.anchor,
+    others.map(({ anchor }) => anchor),
   ),
   tolerated: [],
-  trustDomain: 'cluster.local',
-  clusterDomain: 'cluster.local',
+  ...rules,
 });
 
 /** An authority whose root may not sign. */
@@ -98,8 +138,7 @@ export const notReady = (reason: string, message: string): AuthorityView & { sta
   state: 'notReady',
   reason,
   message,
-  trustDomain: 'cluster.local',
-  clusterDomain: 'cluster.local',
+  ...rules,
 });
 
 /** An MtlsAuthority whose root the operator makes. */
@@ -133,6 +172,8 @@ interface Parts {
   readonly record: CertificateRecord;
   readonly secrets: ReadonlyMap<Role, Secret>;
   readonly signer?: SigningRoot;
+  /** Null when the namespace has not been seen. */
+  readonly namespaceLabels: Readonly<Record<string, string>> | null;
 }
 
 /**
@@ -162,6 +203,11 @@ export class CertificateFixture {
 
   inNamespace(namespace: string): CertificateFixture {
     return this.with({ namespace });
+  }
+
+  /** In a namespace with these labels, or, with null, in one that has not been seen. */
+  whereNamespaceHas(namespaceLabels: Readonly<Record<string, string>> | null): CertificateFixture {
+    return new CertificateFixture({ ...this.#parts, namespaceLabels });
   }
 
   /** With this value of the annotation rotate. */
@@ -224,12 +270,14 @@ export class CertificateFixture {
       const secretName = secretNameOf(this.record.name, this.record.spec, role);
       return { role, secretName, ...(secret === undefined ? {} : { secret: secretRecord(secret, roots) }) };
     });
-    return { certificate: this.record, authority: view, roles, surplus };
+    const { namespaceLabels } = this.#parts;
+    const namespace = namespaceLabels === null ? {} : { namespaceLabels };
+    return { certificate: this.record, ...namespace, authority: view, roles, surplus };
   }
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */
   #signers() {
-    return this.#parts.signer === undefined ? [] : [this.#parts.signer.certificate];
+    return this.#parts.signer === undefined ? [] : [this.#parts.signer.anchor];
   }
 }
 
@@ -248,11 +296,12 @@ export const certificate = (): CertificateFixture =>
       status: {},
     },
     secrets: new Map(),
+    namespaceLabels: {},
   });
 
-/** What a role asks for, of a fixture that asks for what it may have. */
+/** What a role asks for, of a fixture that asks for what it may have: its own names, and those under example.com. */
 export function requestOf({ spec, namespace }: CertificateRecord, role: Role): LeafRequest {
-  const scope = { namespace, trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
+  const scope = { namespace, labels: {}, authority: 'default', ...grantingRules };
   const request = leafRequest(spec, role, scope);
   if ('reason' in request) throw new Error(request.message);
   return request;
@@ -291,9 +340,9 @@ function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: D
     },
     type: secretType,
     data: {
-      [secretKeys.certificate]: base64(encodeCertificates([leaf])),
+      [secretKeys.certificate]: base64(encodeCertificates([leaf, ...signer.intermediates])),
       [secretKeys.privateKey]: base64(encodePrivateKey(key, request.keyEncoding)),
-      [secretKeys.bundle]: base64(trustBundle(signer.certificate, []).pem),
+      [secretKeys.bundle]: base64(trustBundle(signer.anchor, []).pem),
     },
   };
 }

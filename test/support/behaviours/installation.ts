@@ -35,7 +35,7 @@ export interface Installation {
   authority(name: string): Promise<Authority>;
   /** Waits until the authority's Ready has this status, and this reason if one is given, for its present spec. */
   authorityIs(name: string, status: 'True' | 'False', reason?: string): Promise<Authority>;
-  /** Writes a root Secret as a person does who brings a root: creates it, or replaces its files. */
+  /** Writes a root Secret as a person does who brings a root: creates it, or replaces its files; octets as latin1. */
   bringRoot(name: string, files: Readonly<Record<string, string>>): Promise<Secret>;
   /** Stops all of it. */
   end(): Promise<void>;
@@ -117,7 +117,7 @@ export async function install(args: readonly string[] = []): Promise<Installatio
       ),
     async bringRoot(name, files) {
       const data = Object.fromEntries(
-        Object.entries(files).map(([file, text]) => [file, Buffer.from(text).toString('base64')]),
+        Object.entries(files).map(([file, text]) => [file, Buffer.from(text, 'latin1').toString('base64')]),
       );
       const exists = await api.find(paths.secrets(operatorNamespace, name));
       if (exists !== undefined) return api.patch<Secret>(paths.secrets(operatorNamespace, name), { data });

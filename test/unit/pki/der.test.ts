@@ -26,8 +26,8 @@ import {
   time,
   utf8String,
 } from '../../../src/pki/der.ts';
+import { openssl } from '../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from './expect.ts';
-import { openssl } from './openssl.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
+import { implicit } from '../../../src/pki/der.ts';
 import {
   backdateMs,
   type Certificate,
@@ -17,9 +18,10 @@ import {
   type SigningRoot,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
-import { days, earlier, hours, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
+import { days, earlier, hours, intermediate, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
+import { openssl, opensslRefusal, opensslRoot, present } from '../../support/openssl.ts';
+import { permitting } from '../../support/roots/make.ts';
 import { throwsCode } from './expect.ts';
-import { openssl, opensslRefusal, opensslRoot, present } from './openssl.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const profile = (changes: Partial<LeafProfile> = {}): LeafProfile => ({
@@ -150,6 +152,29 @@ describe('a leaf', () => {
   test('ends with its root when it would outlive it', () => {
     const issuer = root({ at: earlier(days(10)), durationMs: days(20) });
     assert.deepEqual(issueLeaf(issuer).notAfter, issuer.certificate.notAfter);
+  });
+
+  test('lasts no longer than any CA above it, and begins with the last of them', () => {
+    const above = root({ at: earlier(days(10)), durationMs: days(20) });
+    const ends = [above, intermediate(above), intermediate(intermediate(above, { durationMs: days(35) }))];
+    const notAfter = [above.certificate.notAfter, above.certificate.notAfter, later(days(5))];
+    assert.deepEqual(
+      ends.map((issuer) => issueLeaf(issuer).notAfter),
+      notAfter,
+    );
+    const young = root({ at: later(minutes(4)) });
+    assert.deepEqual(issueLeaf(intermediate(young)).notBefore, young.certificate.notBefore);
+    const ended = root({ at: earlier(days(10)), durationMs: days(9) });
+    throwsCode('IssuerRefuses', () => issueLeaf(intermediate(intermediate(ended))));
+  });
+
+  test('is refused for names that any CA above it excludes', () => {
+    const permitted = permitting(implicit(2, Buffer.from('payments.shop.svc')));
+    const above = intermediate(root(), { more: [permitted] });
+    const issuer = intermediate(above);
+    const other = { names: { ...none, dnsNames: ['a.payments.shop.svc', 'orders.shop.svc'] } };
+    throwsCode('IssuerRefuses', () => issueLeaf(issuer, other), /exclude orders\.shop\.svc$/);
+    assert.ok(isSignedBy(issueLeaf(issuer), issuer.certificate));
   });
 
   test('does not begin before its root', () => {

@@ -14,8 +14,8 @@ import {
 } from '../../../src/pki/index.ts';
 import { publicKeyDer, signatureAlgorithm } from '../../../src/pki/key.ts';
 import { privateKey } from '../../support/fixtures.ts';
+import { openssl, opensslFile, p256 } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
-import { openssl, opensslFile, p256 } from './openssl.ts';
 
 const ecdsa = (size: 256 | 384 | 521): KeySpec => ({ algorithm: 'ECDSA', size });
 const rsa = (size: 2048 | 3072 | 4096): KeySpec => ({ algorithm: 'RSA', size });

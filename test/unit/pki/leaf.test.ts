@@ -7,6 +7,7 @@ import {
   encodedLeafProfile,
   encodePrivateKey,
   leafRecord,
+  nameDigest,
   type PkiErrorCode,
   parseCertificates,
   prepareLeaf,
@@ -14,9 +15,9 @@ import {
   readLeaf,
 } from '../../../src/pki/index.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
-import { encodedRoot, hours, now, privateKey, root } from '../../support/fixtures.ts';
+import { days, encodedRoot, hours, intermediate, now, privateKey, root } from '../../support/fixtures.ts';
+import { openssl, opensslRoot } from '../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from './expect.ts';
-import { openssl, opensslRoot } from './openssl.ts';
 
 const signer = root();
 const key = privateKey();
@@ -50,8 +51,11 @@ describe('the key pair of a Secret', () => {
       profile: profileDigest(encodedLeafProfile(profile, 'ECDSA-256')),
       keyKind: 'ECDSA-256',
       keyEncoding: 'PKCS8',
-      authorityKeyId: signer.certificate.subjectKeyId,
+      rootName: nameDigest(signer.certificate.subject),
       root: signer.certificate.fingerprint,
+      issuer: signer.certificate.fingerprint,
+      issuerNotBefore: signer.certificate.notBefore,
+      issuerNotAfter: signer.certificate.notAfter,
     });
   });
 
@@ -80,7 +84,7 @@ describe('the key pair of a Secret', () => {
   });
 
   test('keeps nothing of the key and no octets of the certificate', () => {
-    const kept = JSON.stringify(leafRecord(leaf, key, 'PKCS8', roots));
+    const kept = JSON.stringify(leafRecord(leaf, [], key, 'PKCS8', roots));
     assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
   });
 
@@ -95,8 +99,8 @@ describe('the key pair of a Secret', () => {
     ],
     ['when there is no certificate', '', keyPem, 'MalformedCertificate'],
     ['when there is no key', crt, '', 'MalformedKey'],
-    ['when there are two certificates', crt + encodeCertificates([issue()]), keyPem, 'MalformedCertificate'],
-    ['when the root stands behind the leaf', crt + encodedRoot(signer).crt, keyPem, 'MalformedCertificate'],
+    ['when there are two leaves', crt + encodeCertificates([issue()]), keyPem, 'VerificationFailed'],
+    ['when the root stands behind the leaf', crt + encodedRoot(signer).crt, keyPem, 'VerificationFailed'],
     ['when text stands before the certificate', `hello\n${crt}`, keyPem, 'MalformedPem'],
     ['when text stands behind the certificate', `${crt}hello`, keyPem, 'MalformedPem'],
     ['when the lines of the certificate are broken elsewhere', crt.replace('\n', '\r\n'), keyPem, 'MalformedPem'],
@@ -117,6 +121,67 @@ describe('the key pair of a Secret', () => {
   for (const [title, crt, key, code] of bad) {
     test(`is refused ${title}`, () => throwsCode(code, () => readLeaf(crt, key, roots)));
   }
+});
+
+describe('the chain of a Secret', () => {
+  const upper = intermediate(signer, { name: 'Upper' });
+  const lower = intermediate(upper, { name: 'Lower', durationMs: days(90) });
+  const below = issue(lower);
+  const chainOf = (...certificates: Parameters<typeof encodeCertificates>[0]) => encodeCertificates(certificates);
+  const whole = chainOf(below, ...lower.intermediates);
+
+  test('is remembered by root, issuer and the time in which all of them are valid', () => {
+    const { root: anchor, issuer, issuerNotBefore, issuerNotAfter, rootName } = readLeaf(whole, keyPem, roots);
+    assert.deepEqual(
+      { anchor, issuer, issuerNotBefore, issuerNotAfter, rootName },
+      {
+        anchor: signer.certificate.fingerprint,
+        issuer: lower.certificate.fingerprint,
+        issuerNotBefore: upper.certificate.notBefore,
+        issuerNotAfter: lower.certificate.notAfter,
+        rootName: nameDigest(signer.certificate.subject),
+      },
+    );
+  });
+
+  test('has no root while that is not known, nor when the last intermediates are missing', () => {
+    assert.equal(readLeaf(whole, keyPem, []).root, undefined);
+    assert.equal(readLeaf(whole, keyPem, []).rootName, nameDigest(signer.certificate.subject));
+    for (const part of [chainOf(below), chainOf(below, lower.certificate)]) {
+      const record = readLeaf(part, keyPem, roots);
+      assert.deepEqual([record.root, record.issuer, record.issuerNotAfter], [undefined, undefined, undefined]);
+    }
+  });
+
+  const impostor = intermediate(root({ name: 'Root' }), { name: 'Upper' });
+  const leafAbove = prepareLeaf(profile, createPublicKey(upper.key), signer, {
+    now,
+    serialSeed: randomBytes(20),
+  }).sign();
+  const { subject } = leafAbove;
+  const underLeaf = issue({ ...upper, certificate: { ...upper.certificate, subject }, intermediates: [] });
+  const brief = { ...upper.certificate, notAfter: new Date(below.notAfter.getTime() - 1) };
+  const bad: [title: string, pem: string][] = [
+    ['when the one in the middle is missing', chainOf(below, upper.certificate)],
+    ['in another order', chainOf(below, upper.certificate, lower.certificate)],
+    ['with an intermediate twice', chainOf(below, lower.certificate, lower.certificate, upper.certificate)],
+    ['with one of the same name', chainOf(below, lower.certificate, impostor.certificate)],
+    ['with its root behind it', chainOf(below, ...lower.intermediates, signer.certificate)],
+    ['with a leaf for an intermediate', chainOf(underLeaf, leafAbove)],
+  ];
+  for (const [title, pem] of bad) {
+    test(`is refused ${title}`, () => throwsCode('VerificationFailed', () => readLeaf(pem, keyPem, roots)));
+  }
+
+  test('is refused with text between its certificates', () => {
+    throwsCode('MalformedPem', () => readLeaf(chainOf(below) + `\n${chainOf(...lower.intermediates)}`, keyPem, roots));
+  });
+
+  test('is refused with an intermediate that ends before the leaf', () => {
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, brief], key, 'PKCS8', roots));
+    const late = { ...upper.certificate, notBefore: new Date(below.notBefore.getTime() + 1) };
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, late], key, 'PKCS8', roots));
+  });
 });
 
 describe('a certificate', () => {

@@ -13,8 +13,8 @@ import {
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
 import { days, hours, now, privateKey } from '../../support/fixtures.ts';
+import { goodRoot, opensslRefusal, opensslRoot, present } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
-import { goodRoot, opensslRefusal, opensslRoot, present } from './openssl.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const key = privateKey();

@@ -11,8 +11,8 @@ import {
 import { encodeSubjectAltNames } from '../../../src/pki/name.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
 import { hours, now, privateKey, root } from '../../support/fixtures.ts';
+import { openssl, opensslRoot } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
-import { openssl, opensslRoot } from './openssl.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const signer = root();

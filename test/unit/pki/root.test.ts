@@ -2,20 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { inspectRoot, parseTrustAnchors, type RootProblem, trustBundle } from '../../../src/pki/index.ts';
+import { encodePem } from '../../../src/pki/pem.ts';
 import { days, encodedRoot, root } from '../../support/fixtures.ts';
-import {
-  goodRoot,
-  type OpensslRoot,
-  type OpensslRootOptions,
-  openssl,
-  opensslRoot,
-  present,
-  scratchFile,
-} from './openssl.ts';
-
-const curve = (name: string): string[] => ['-algorithm', 'EC', '-pkeyopt', `ec_paramgen_curve:${name}`];
-const rsa = (bits: number): string[] => ['-algorithm', 'RSA', '-pkeyopt', `rsa_keygen_bits:${bits}`];
-const isCa = 'basicConstraints = critical, CA:TRUE';
+import { type OpensslRoot, type OpensslRootOptions, opensslRoot, present, scratchFile } from '../../support/openssl.ts';
+import { inDays, type MadeCa, makeCa } from '../../support/roots/make.ts';
 
 const good = opensslRoot();
 const other = opensslRoot();
@@ -29,146 +19,9 @@ const verdictOn = ({ crt, key }: OpensslRoot, at = present): RootProblem | 'good
   return 'reason' in inspection ? inspection.reason : 'good';
 };
 
-describe('a root that a person brings may sign', () => {
-  const roots: [title: string, make: () => OpensslRoot][] = [
-    ['with ECDSA P-256', () => good],
-    ['with ECDSA P-384 and SHA-384', () => opensslRoot({ key: curve('P-384'), digest: ['-sha384'] })],
-    ['with ECDSA P-521 and SHA-512', () => opensslRoot({ key: curve('P-521'), digest: ['-sha512'] })],
-    ['with RSA of 2048 bits', () => opensslRoot({ key: rsa(2048) })],
-    ['with RSA of 4096 bits', () => opensslRoot({ key: rsa(4096) })],
-    ['with Ed25519', () => opensslRoot({ key: ['-algorithm', 'ED25519'], digest: [] })],
-    ['without key usage', () => opensslRoot({ extensions: [isCa] })],
-    ['without subject key identifier', () => opensslRoot({ extensions: goodRoot.slice(0, 2) })],
-    ['with basic constraints that are not critical', () => opensslRoot({ extensions: ['basicConstraints = CA:TRUE'] })],
-    ['with a path length', () => opensslRoot({ extensions: ['basicConstraints = critical, CA:TRUE, pathlen:0'] })],
-    [
-      'with any extended key usage',
-      () => opensslRoot({ extensions: [isCa, 'extendedKeyUsage = anyExtendedKeyUsage'] }),
-    ],
-    ['for both ends of TLS', () => opensslRoot({ extensions: [isCa, 'extendedKeyUsage = serverAuth, clientAuth'] })],
-    [
-      'with an unknown extension that is not critical',
-      () => opensslRoot({ extensions: [isCa, '1.2.3.4 = ASN1:NULL'] }),
-    ],
-    ['with name constraints', () => opensslRoot({ extensions: [isCa, 'nameConstraints = critical, permitted;DNS:a'] })],
-    ['with an SEC1 key', () => ({ ...good, key: openssl(['ec'], good.key) })],
-    [
-      'with an SEC1 key behind its parameters',
-      () => ({ ...good, key: `${openssl(['ecparam', '-name', 'prime256v1'])}${openssl(['ec'], good.key)}` }),
-    ],
-    [
-      'with a PKCS#1 key',
-      () => {
-        const made = opensslRoot({ key: rsa(2048) });
-        return { ...made, key: openssl(['rsa', '-traditional'], made.key) };
-      },
-    ],
-    [
-      'with text around the PEM',
-      () => ({ crt: `${openssl(['x509', '-text'], good.crt)}\nend\n`, key: `a\n${good.key}` }),
-    ],
-    [
-      'with line ends of Windows',
-      () => ({ crt: good.crt.replaceAll('\n', '\r\n'), key: good.key.replaceAll('\n', '\r\n') }),
-    ],
-  ];
-  for (const [title, make] of roots) test(title, () => assert.equal(verdictOn(make()), 'good'));
-});
-
-describe('a root that a person brings is refused', () => {
-  const garbage = '-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n';
-  const certificates: [title: string, reason: RootProblem, make: () => OpensslRoot][] = [
-    [
-      'as no CA without basic constraints',
-      'RootNotCA',
-      () => opensslRoot({ extensions: ['subjectKeyIdentifier = hash'] }),
-    ],
-    ['as no CA when it says so', 'RootNotCA', () => opensslRoot({ extensions: ['basicConstraints = CA:FALSE'] })],
-    [
-      'when its key may sign lists only',
-      'RootKeyUsage',
-      () => opensslRoot({ extensions: [isCa, 'keyUsage = cRLSign'] }),
-    ],
-    [
-      'when it is for clients only',
-      'RootExtendedKeyUsage',
-      () => opensslRoot({ extensions: [isCa, 'extendedKeyUsage = clientAuth'] }),
-    ],
-    [
-      'when it is for e-mail and servers',
-      'RootExtendedKeyUsage',
-      () => opensslRoot({ extensions: [isCa, 'extendedKeyUsage = emailProtection, serverAuth'] }),
-    ],
-    [
-      'for a critical extension that nobody knows',
-      'RootUnknownCriticalExtension',
-      () => opensslRoot({ extensions: [isCa, '1.2.3.4 = critical, ASN1:NULL'] }),
-    ],
-    [
-      'for a critical policy that is not honoured here',
-      'RootUnknownCriticalExtension',
-      () => opensslRoot({ extensions: [isCa, 'policyConstraints = critical, requireExplicitPolicy:0'] }),
-    ],
-    ['with SHA-1', 'RootWeakSignature', () => opensslRoot({ digest: ['-sha1'] })],
-    ['with MD5', 'RootWeakSignature', () => opensslRoot({ key: rsa(2048), digest: ['-md5'] })],
-    [
-      'with RSA-PSS, which not every stack takes',
-      'RootWeakSignature',
-      () => opensslRoot({ key: rsa(2048), more: ['-sigopt', 'rsa_padding_mode:pss'] }),
-    ],
-    ['with RSA of 1024 bits', 'RootWeakKey', () => opensslRoot({ key: rsa(1024) })],
-    ['with RSA of 2047 bits', 'RootWeakKey', () => opensslRoot({ key: rsa(2047) })],
-    ['with secp256k1', 'RootWeakKey', () => opensslRoot({ key: curve('secp256k1') })],
-    ['with P-224', 'RootWeakKey', () => opensslRoot({ key: curve('secp224r1') })],
-    [
-      'with DSA',
-      'RootWeakSignature',
-      () => opensslRoot({ keyPem: openssl(['dsaparam', '-genkey', '-noout', '1024']) }),
-    ],
-    ['with Ed448', 'RootWeakSignature', () => opensslRoot({ key: ['-algorithm', 'ED448'], digest: [] })],
-    ['with an empty subject', 'RootMalformed', () => opensslRoot({ subject: '/' })],
-    ['when it is an intermediate', 'RootNotSelfSigned', () => signedByGood({ subject: '/CN=Intermediate' })],
-    ['when another key has signed it in its own name', 'RootNotSelfSigned', () => signedByGood({})],
-    [
-      'when a key of another kind has signed it in its own name',
-      'RootNotSelfSigned',
-      () => signedByGood({ key: ['-algorithm', 'ED25519'] }),
-    ],
-    ['when there is no certificate', 'RootMalformed', () => ({ ...good, crt: '' })],
-    ['when there is only text', 'RootMalformed', () => ({ ...good, crt: 'certificate' })],
-    ['when the certificate is cut off', 'RootMalformed', () => ({ ...good, crt: good.crt.slice(0, 200) })],
-    ['when the octets are garbage', 'RootMalformed', () => ({ ...good, crt: garbage })],
-    ['when there are two certificates', 'RootMalformed', () => ({ ...good, crt: good.crt + other.crt })],
-    ['when the key stands in for the certificate', 'RootMalformed', () => ({ ...good, crt: good.key })],
-    ['when there are ten megabytes', 'RootMalformed', () => ({ ...good, crt: good.crt.repeat(15_000) })],
-    ['when the key is of another root', 'RootKeyMismatch', () => ({ ...good, key: other.key })],
-    [
-      'when the key is of another kind',
-      'RootKeyMismatch',
-      () => ({ ...good, key: openssl(['genpkey', ...rsa(2048)]) }),
-    ],
-    ['when there is no key', 'RootKeyMalformed', () => ({ ...good, key: '' })],
-    [
-      'when the key is garbage',
-      'RootKeyMalformed',
-      () => ({ ...good, key: garbage.replaceAll('CERTIFICATE', 'PRIVATE KEY') }),
-    ],
-    ['when there are two keys', 'RootKeyMalformed', () => ({ ...good, key: good.key + other.key })],
-    ['when the certificate stands in for the key', 'RootKeyMalformed', () => ({ ...good, key: good.crt })],
-    [
-      'when the key is encrypted PKCS#8',
-      'RootKeyEncrypted',
-      () => ({ ...good, key: openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], good.key) }),
-    ],
-    [
-      'when the key is encrypted in the old form',
-      'RootKeyEncrypted',
-      () => ({ ...good, key: openssl(['ec', '-aes256', '-passout', 'pass:x'], good.key) }),
-    ],
-  ];
-  for (const [title, reason, make] of certificates) test(title, () => assert.equal(verdictOn(make()), reason));
-
-  test('before its time and from the moment on at which it expires', () => {
+// What else is good and bad about roots is in the corpus, see root-corpus.test.ts.
+describe('a root that a person brings', () => {
+  test('is refused before its time and from the moment on at which it expires', () => {
     const young = root();
     const made = encodedRoot(young);
     const { notBefore, notAfter } = young.certificate;
@@ -179,7 +32,7 @@ describe('a root that a person brings is refused', () => {
     assert.equal(verdictOn(good, new Date(Date.now() + days(31))), 'RootExpired');
   });
 
-  test('with a message that holds nothing of the key', () => {
+  test('is refused with a message that holds nothing of the key', () => {
     const body = good.key.split('\n')[1] ?? '';
     for (const key of [
       good.key.slice(0, 90),
@@ -191,7 +44,7 @@ describe('a root that a person brings is refused', () => {
     }
   });
 
-  test('by a verdict and never by an exception, whatever the octets', () => {
+  test('is refused by a verdict and never by an exception, whatever the octets', () => {
     const crtDer = Buffer.from(good.crt.replaceAll(/-----.*-----|\s/g, ''), 'base64');
     const keyDer = Buffer.from(good.key.replaceAll(/-----.*-----|\s/g, ''), 'base64');
     const pem = (label: string, der: Buffer): string =>
@@ -212,6 +65,97 @@ describe('a root that a person brings is refused', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('the way from an intermediate to its root', () => {
+  const pemOf = (...cas: readonly MadeCa[]): string => cas.map(({ pem }) => pem).join('');
+  const pathOfRoot = (crt: string, key: string, caCrt = ''): string[] => {
+    const inspection = inspectRoot(crt, key, new Date(), parseTrustAnchors(caCrt));
+    assert.ok('root' in inspection, 'message' in inspection ? inspection.message : '');
+    const { intermediates, anchor } = inspection.root;
+    return [...intermediates, anchor].map(({ der }) => encodePem('CERTIFICATE', der));
+  };
+
+  test('is found in any order, with certificates twice, and is the same in all', () => {
+    const root = makeCa();
+    const [upper, middle] = [makeCa({ by: root }), makeCa({ by: root })];
+    const between = makeCa({ by: upper });
+    const signer = makeCa({ by: between });
+    const way = [signer, between, upper, root].map(({ pem }) => pem);
+    fc.assert(
+      fc.property(fc.shuffledSubarray([between, upper, root, root, signer], { minLength: 5 }), (rest) => {
+        assert.deepEqual(pathOfRoot(pemOf(signer, ...rest), signer.keyPem), way);
+      }),
+    );
+    const inspection = inspectRoot(pemOf(signer, between, upper, root, middle), signer.keyPem, new Date());
+    assert.ok('reason' in inspection && inspection.reason === 'RootUnrelatedCertificates');
+  });
+
+  const [old, next] = [makeCa({ name: 'Old' }), makeCa({ name: 'New', notAfter: inDays(10) })];
+  const cross = makeCa({ name: 'New', key: next.key, keyId: next.keyId, by: old });
+  const signer = makeCa({ by: next });
+
+  test('goes over a cross-signed CA where that one is in tls.crt, and past it where it is not', () => {
+    const anchors = pemOf(next, old);
+    assert.deepEqual(pathOfRoot(pemOf(signer, cross), signer.keyPem, anchors), [signer.pem, cross.pem, old.pem]);
+    assert.deepEqual(pathOfRoot(pemOf(signer), signer.keyPem, anchors), [signer.pem, next.pem]);
+  });
+
+  test('is refused for what is wrong with the way that is in tls.crt, not for being on another one', () => {
+    const ended = makeCa({ name: 'Ended', notAfter: inDays(-0.5) });
+    const above = makeCa({ name: 'New', key: next.key, keyId: next.keyId, by: ended });
+    const anchors = parseTrustAnchors(pemOf(next, ended));
+    const inspection = inspectRoot(pemOf(signer, above), signer.keyPem, new Date(), anchors);
+    assert.ok('reason' in inspection && inspection.reason === 'RootExpired');
+  });
+
+  test('is refused where two ways are in tls.crt, since a leaf carries one', () => {
+    const inspection = inspectRoot(pemOf(signer, cross, old, next), signer.keyPem, new Date());
+    assert.ok('reason' in inspection && inspection.reason === 'RootUnrelatedCertificates');
+  });
+
+  test('leads to the root that is valid for longest, and does not depend on the order of ca.crt', () => {
+    // Several times, for fingerprints are what they happen to be.
+    for (let round = 0; round < 8; round += 1) {
+      const ends = [20, 40, 30].map((days) =>
+        makeCa({ name: 'New', key: next.key, keyId: next.keyId, notAfter: inDays(days) }),
+      );
+      const way = [signer.pem, ends[1]?.pem];
+      for (const anchors of [[next, ...ends], ends.toReversed()]) {
+        assert.deepEqual(pathOfRoot(signer.pem, signer.keyPem, pemOf(...anchors)), way);
+      }
+    }
+  });
+
+  test('leads to a root that is fit where another one is not', () => {
+    const unfit = makeCa({ name: 'New', key: next.key, keyId: next.keyId, usage: [6], notAfter: inDays(9999) });
+    assert.deepEqual(pathOfRoot(signer.pem, signer.keyPem, pemOf(unfit, next)), [signer.pem, next.pem]);
+  });
+
+  test('takes no longer for many CAs of one name that have all signed each other', () => {
+    const [a, b] = [makeCa({ name: 'A' }), makeCa({ name: 'B' })];
+    const all = [0, 1, 2].flatMap(() => [
+      makeCa({ name: 'A', key: a.key, keyId: a.keyId, by: b }),
+      makeCa({ name: 'B', key: b.key, keyId: b.keyId, by: a }),
+    ]);
+    const [first = a] = all;
+    const inspection = inspectRoot(pemOf(...all), first.keyPem, new Date());
+    assert.ok('reason' in inspection && inspection.reason === 'RootChainIncomplete');
+  });
+
+  test('is refused with the name of the certificate that is missing or bad', () => {
+    const root = makeCa({ name: 'The Root', notAfter: inDays(-0.5) });
+    const below = makeCa({ name: 'Issuing', by: root });
+    const messageOn = (caCrt: string) => {
+      const inspection = inspectRoot(below.pem, below.keyPem, new Date(), parseTrustAnchors(caCrt));
+      return 'reason' in inspection ? inspection.message : '';
+    };
+    assert.match(
+      messageOn(''),
+      /the intermediate \(CN=Issuing\).*issuer \(CN=The Root\) is missing; put .* into ca.crt/,
+    );
+    assert.match(messageOn(root.pem), /^the root \(CN=The Root\) expired at .*; replace it$/);
   });
 });
 

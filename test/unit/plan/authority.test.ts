@@ -16,7 +16,7 @@ import {
   planAuthorityStatus,
   type RootSecret,
 } from '../../../src/plan/index.ts';
-import { authority, days, encodedRoot, hours, later, now, root } from '../../support/fixtures.ts';
+import { authority, days, encodedRoot, hours, intermediate, later, now, root } from '../../support/fixtures.ts';
 
 const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
   SigningRoot,
@@ -224,6 +224,25 @@ describe('the status of an authority', () => {
     // A tenth of its lifetime before its end it is replaced.
     const lifetimeMs = notAfter.getTime() - active.certificate.notBefore.getTime();
     assert.deepEqual(revisitAt, new Date(notAfter.getTime() - lifetimeMs / 10));
+  });
+
+  test('names the root that an intermediate signs under, and is looked at again when the first of them ends', () => {
+    const below = intermediate(active, { durationMs: days(60) });
+    const observed = observe(secretOf(below, [former]));
+    const { verdict, step } = planAuthority(observed);
+    assert.ok(verdict.state === 'ready');
+    assert.deepEqual(
+      verdict.bundle.roots.map(({ fingerprint }) => fingerprint),
+      [active, former].map(({ certificate }) => certificate.fingerprint),
+    );
+    assert.deepEqual(step, { step: 'keep' });
+    const { status, revisitAt } = statusOf(observed);
+    assert.equal(status.activeRoot?.fingerprint, active.certificate.fingerprint);
+    const [issuer, anchor] = [below, active].map(({ certificate }) => certificate.fingerprint.slice(0, 16));
+    const end = below.certificate.notAfter.toISOString().replace('.000', '');
+    const message = `signs with intermediate ${issuer} under root ${anchor}, valid until ${end}`;
+    assert.equal(status.conditions[0]?.message, message);
+    assert.deepEqual(revisitAt, below.certificate.notAfter);
   });
 
   test('keeps what was published while the root is bad, and says what is wrong', () => {

@@ -7,6 +7,7 @@ import {
   type CertificateFixture,
   days,
   hours,
+  intermediate,
   later,
   minutes,
   ready,
@@ -172,7 +173,7 @@ describe('a key that is never to be replaced', () => {
     'is kept when spec changes': { given: renamed, plan: reissue(renamed, 'SpecChanged', changed.profile, true) },
     'is kept when the certificate was lost': {
       given: emptied,
-      plan: reissue(emptied, 'SecretCorrupted', 'expected one certificate, found 0', true),
+      plan: reissue(emptied, 'SecretCorrupted', 'tls.crt holds no certificate', true),
     },
     'is kept when the root is another one': {
       given: own,
@@ -195,6 +196,8 @@ describe('renewal', () => {
   // Ten days of the root are left: the leaf is cut to them.
   const ending = root({ at: later(-days(20)), durationMs: days(30) });
   const cut = fresh.issuedBy(ending);
+  const endingBelow = intermediate(signer, { at: later(-days(20)), durationMs: days(30) });
+  const cutBelow = fresh.issuedBy(endingBelow);
   check({
     'does not come before its time': { given: issued, at: new Date(renewal.getTime() - 1), plan: [keep] },
     'comes at its time': { given: issued, at: renewal, plan: due(issued, renewal) },
@@ -214,6 +217,18 @@ describe('renewal', () => {
       at: later(days(9)),
       plan: [keep],
     },
+    'nor when an intermediate’s end leaves nothing to gain': {
+      given: cutBelow,
+      under: ready(endingBelow),
+      at: later(days(9)),
+      plan: [keep],
+    },
+    'comes when a new intermediate lasts longer': {
+      given: cutBelow,
+      under: ready(intermediate(signer)),
+      at: later(days(9)),
+      plan: due(cutBelow, timesOf(cutBelow).renewal),
+    },
     'nor in the root’s last second': { given: cut, under: ready(ending), at: later(days(10) - 1), plan: [keep] },
     'comes when a new root lasts longer': {
       given: cut,
@@ -228,6 +243,12 @@ describe('renewal', () => {
     },
   });
 });
+
+/** The first certificate of a Secret, without those behind it. */
+const leafOf = (given: CertificateFixture): string =>
+  /^[^]*?-----END CERTIFICATE-----\n/.exec(
+    Buffer.from(given.secret('server').data?.['tls.crt'] ?? '', 'base64').toString(),
+  )?.[0] ?? '';
 
 describe('a change of roots', () => {
   const next = root({ name: 'Next' });
@@ -246,6 +267,31 @@ describe('a change of roots', () => {
       given: issued,
       under: ready(next),
       plan: [issue(issued, 'RootNotTrusted', messages.RootNotTrusted)],
+    },
+  });
+
+  const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
+  const below = fresh.issuedBy(first);
+  check({
+    'keeps the certificate of an intermediate that was replaced by another under its root': {
+      given: below,
+      under: ready(second),
+      plan: [keep],
+    },
+    'keeps the certificate of an intermediate when the root itself signs, and the other way round': {
+      given: below,
+      under: ready(signer),
+      plan: [keep],
+    },
+    're-issues below an intermediate when nobody trusts its root any more': {
+      given: below,
+      under: ready(intermediate(next)),
+      plan: [issue(below, 'RootNotTrusted', messages.RootNotTrusted)],
+    },
+    're-issues when the intermediates are gone from the Secret': {
+      given: below.whereSecret('server', withData({ 'tls.crt': leafOf(below) })),
+      under: ready(first),
+      plan: [issue(below, 'RootNotTrusted', messages.RootNotTrusted)],
     },
   });
 

@@ -60,8 +60,8 @@ describe('a corrupted Secret is repaired', () => {
   const otherKey = encodePrivateKey(privateKey(), 'PKCS8');
   const crt = (): string => Buffer.from(issued.secret('server').data?.['tls.crt'] ?? '', 'base64').toString();
   const corruptions: [title: string, data: Record<string, string | undefined>, message: string][] = [
-    ['when tls.crt is empty', { 'tls.crt': '' }, 'expected one certificate, found 0'],
-    ['when tls.crt is gone', { 'tls.crt': undefined }, 'expected one certificate, found 0'],
+    ['when tls.crt is empty', { 'tls.crt': '' }, 'tls.crt holds no certificate'],
+    ['when tls.crt is gone', { 'tls.crt': undefined }, 'tls.crt holds no certificate'],
     ['when tls.key is gone', { 'tls.key': undefined }, 'expected one private key, found 0 PEM blocks'],
     ['when tls.key is another key', { 'tls.key': otherKey }, 'the private key does not belong to the certificate'],
     ['when tls.key is garbage', { 'tls.key': 'garbage' }, 'expected one private key, found 0 PEM blocks'],
@@ -69,13 +69,13 @@ describe('a corrupted Secret is repaired', () => {
     [
       'when a root was put behind the leaf',
       { 'tls.crt': crt() + encodedRoot(signer).crt },
-      'expected one certificate, found 2',
+      'tls.crt holds a certificate that is no intermediate of the first one',
     ],
-    ['when text was put into tls.crt', { 'tls.crt': `${crt()}\n` }, 'tls.crt holds more than its certificate'],
+    ['when text was put into tls.crt', { 'tls.crt': `${crt()}\n` }, 'tls.crt holds more than its certificates'],
     [
       'when everything is gone',
       { 'tls.crt': undefined, 'tls.key': undefined, 'ca.crt': undefined },
-      'expected one certificate, found 0',
+      'tls.crt holds no certificate',
     ],
   ];
   for (const [title, data, message] of corruptions) {
@@ -201,7 +201,7 @@ describe('without its authority', () => {
       plan: [
         blocked(
           'Denied',
-          'DNS name "a.other.svc": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local])',
+          'DNS name "a.other.svc": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it',
         ),
       ],
     },
@@ -211,10 +211,10 @@ describe('without its authority', () => {
 describe('what may not be signed', () => {
   const denied = fresh.asking({ server: { service: 'payments', dnsNames: ['www.example.com'] } });
   const message =
-    'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local])';
+    'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it';
   // permitted;DNS:x.test
   const nameConstraints = Buffer.from('300ca00a30088206782e74657374', 'hex');
-  const constrained = { ...authority, root: { ...authority.root, nameConstraints } };
+  const constrained = { ...authority, anchor: { ...authority.anchor, nameConstraints } };
   const excluded = blocked(
     'NameConstrained',
     "the root's name constraints exclude payments, payments.shop, payments.shop.svc, payments.shop.svc.cluster.local",

@@ -6,12 +6,13 @@ import { annotations, labels, secretKeys } from '../../../src/api/names.ts';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
 import type { Signer } from '../../../src/controllers/issuer.ts';
 import type { Secret } from '../../../src/kube/index.ts';
-import { encodePrivateKey, type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
+import { commonValidity, encodePrivateKey, pathOf, type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
 import { rolesOf, secretNameOf } from '../../../src/plan/index.ts';
 import {
   certificate,
   days,
   encodedRoot,
+  intermediate,
   later,
   minutes,
   now,
@@ -23,16 +24,19 @@ import {
 } from '../../support/fixtures.ts';
 import { Simulation } from './simulation.ts';
 
+const old = root({ name: 'Old' });
 const roots = {
-  old: root({ name: 'Old' }),
+  old,
+  issuing: intermediate(old),
+  endingSoon: intermediate(intermediate(old), { name: 'Ending Soon', durationMs: days(50) }),
   ending: root({ name: 'Ending', at: later(-days(300)), durationMs: days(320) }),
   young: root({ name: 'Young', at: later(minutes(4)) }),
 };
 const signerOf = (active: SigningRoot, ...others: readonly SigningRoot[]): Signer => ({
   root: active,
   bundle: trustBundle(
-    active.certificate,
-    others.map((other) => other.certificate),
+    active.anchor,
+    others.map((other) => other.anchor),
   ),
 });
 
@@ -127,9 +131,9 @@ const worlds = fc
     return new Simulation(record, secrets);
   });
 
-/** A moment at which the root that signs is valid. */
+/** A moment at which the root that signs is valid, and all above it. */
 const momentFor = (signer: Signer, share: number): Date => {
-  const { notBefore, notAfter } = signer.root.certificate;
+  const { notBefore, notAfter } = commonValidity(pathOf(signer.root));
   const from = Math.max(now.getTime(), notBefore.getTime());
   return new Date(from + Math.floor((notAfter.getTime() - 1 - from) * share ** 4));
 };
@@ -137,24 +141,34 @@ const momentFor = (signer: Signer, share: number): Date => {
 /** Judged with node:crypto alone: key, leaf, bundle and root belong together. */
 function assertSound(secret: Secret, signer: Signer): void {
   const text = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString();
-  const leaf = new X509Certificate(text(secretKeys.certificate));
-  const anchors = (text(secretKeys.bundle).match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----\n/g) ?? []).map(
-    (pem) => new X509Certificate(pem),
-  );
+  const [leaf, ...intermediates] = certificatesIn(text(secretKeys.certificate));
+  const anchors = certificatesIn(text(secretKeys.bundle));
+  assert.ok(leaf !== undefined && !leaf.ca);
   const trusted = signer.bundle.roots.map(({ fingerprint }) => fingerprint);
   assert.deepEqual(
     anchors.map(({ fingerprint256 }) => fingerprint256.replaceAll(':', '').toLowerCase()),
     trusted,
   );
-  const issuer = anchors.find((anchor) => leaf.checkIssued(anchor) && leaf.verify(anchor.publicKey));
-  assert.ok(issuer !== undefined, 'no root of the bundle verifies the leaf');
-  assert.ok(leaf.validToDate <= issuer.validToDate, 'the leaf outlives its root');
-  assert.ok(leaf.validFromDate >= issuer.validFromDate, 'the leaf is older than its root');
-  assert.equal(issuer.ca && !leaf.ca, true);
+  const last = intermediates.at(-1) ?? leaf;
+  const anchor = anchors.find((other) => isIssuedBy(last, other));
+  assert.ok(anchor !== undefined, 'no root of the bundle verifies the leaf');
+  let below = leaf;
+  for (const ca of [...intermediates, anchor]) {
+    assert.ok(ca.ca && isIssuedBy(below, ca), 'the chain is broken');
+    assert.ok(leaf.validToDate <= ca.validToDate, 'the leaf outlives a CA above it');
+    assert.ok(leaf.validFromDate >= ca.validFromDate, 'the leaf is older than a CA above it');
+    below = ca;
+  }
 }
 
+const certificatesIn = (pem: string): X509Certificate[] =>
+  (pem.match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----\n/g) ?? []).map((one) => new X509Certificate(one));
+
+const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
+  certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+
 describe('a plan carried out', () => {
-  test('and planned again is empty, whatever was there; its leaves verify and do not outlive their root', () => {
+  test('and planned again is empty, whatever was there; its leaves verify and outlive no CA above them', () => {
     const shares = fc.nat({ max: 1_000_000 }).map((part) => part / 1_000_000);
     fc.assert(
       fc.property(worlds, signers, shares, (world, signer, share) => {

@@ -3,8 +3,9 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Role, SubjectAltNames } from '../../../src/pki/index.ts';
 import { deniedNames, type Scope } from '../../../src/plan/permission.ts';
+import { rules } from '../../support/fixtures.ts';
 
-const shop: Scope = { namespace: 'shop', trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
+const shop: Scope = { namespace: 'shop', labels: {}, authority: 'default', ...rules };
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 
 const mayHaveDns = (name: string, scope = shop): boolean =>
@@ -71,6 +72,7 @@ describe('a namespace may have', () => {
 });
 
 describe('a namespace may not have', () => {
+  const granted = 'those that issuance.allow of MtlsAuthority default grants it';
   const foreign = [
     'payments.other',
     'payments.other.svc',
@@ -151,8 +153,8 @@ describe('a namespace may not have', () => {
     const otherNames = [{ oid: '1.2.3', utf8Value: 'shop' }];
     const names = { ...none, ipAddresses: ['10.0.0.1'], emailAddresses: ['a@shop.svc'], otherNames };
     assert.deepEqual(deniedNames({ role: 'client', names }, shop), [
-      'IP address "10.0.0.1": namespace shop may have no IP addresses',
-      'e-mail address "a@shop.svc": namespace shop may have no e-mail addresses',
+      `IP address "10.0.0.1": namespace shop may have no IP addresses but ${granted}`,
+      `e-mail address "a@shop.svc": namespace shop may have no e-mail addresses but ${granted}`,
       'otherName of type "1.2.3": namespace shop may have no other names',
     ]);
   });
@@ -160,8 +162,8 @@ describe('a namespace may not have', () => {
   test('a name without being told the name and the rule', () => {
     const request = { role: 'client', names: { ...none, dnsNames: ['a.other'], uris: ['urn:a'] } } as const;
     assert.deepEqual(deniedNames(request, shop), [
-      'DNS name "a.other": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local])',
-      'URI "urn:a": namespace shop may have only SPIFFE IDs of its own ServiceAccounts (spiffe://cluster.local/ns/shop/sa/<name>)',
+      `DNS name "a.other": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and ${granted}`,
+      `URI "urn:a": namespace shop may have only SPIFFE IDs of its own ServiceAccounts (spiffe://cluster.local/ns/shop/sa/<name>) and ${granted}`,
     ]);
   });
 });

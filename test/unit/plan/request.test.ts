@@ -3,9 +3,10 @@ import { describe, test } from 'node:test';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
 import type { Role } from '../../../src/pki/index.ts';
 import { leafRequest, rolesOf, secretNameOf } from '../../../src/plan/request.ts';
-import { certificate, hours } from '../../support/fixtures.ts';
+import { certificate, hours, rules } from '../../support/fixtures.ts';
 
-const scope = { namespace: 'shop', trustDomain: 'example.org', clusterDomain: 'k8s.local' };
+const domains = { trustDomain: 'example.org', clusterDomain: 'k8s.local' };
+const scope = { namespace: 'shop', labels: {}, authority: 'default', ...rules, ...domains };
 const none = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const { spec: plain } = certificate().record;
 const privateKey = plain.privateKey;

@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import type { TrustBundle } from '../../../src/api/types.ts';
 import {
   type AuthorityRecord,
-  type AuthorityView,
   type NamespaceRecord,
   publicationsOf,
+  type RootView,
   type TrustOutcome,
   type TrustRecord,
   type TrustWorld,
@@ -73,7 +73,7 @@ function worldOf({
   };
 }
 
-function say(of: AuthorityRecord, scene: Scene, as: AuthorityView = view): string | undefined {
+function say(of: AuthorityRecord, scene: Scene, as: RootView = view): string | undefined {
   const world = worldOf(scene);
   const condition = trustCondition(of, as, trustPlaces(of, world), world);
   if (condition === undefined) return undefined;

@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { scratchFolder } from '../../support/scratch.ts';
+import { scratchFolder } from './scratch.ts';
 
-const folder = await scratchFolder('unit-pki');
+const folder = await scratchFolder('openssl');
 let files = 0;
 
 /** The path of a new file in a folder that only this user can read, with this text if it is given. */
@@ -30,11 +30,21 @@ export function opensslFile(args: readonly string[], input?: string): string {
 
 export type Purpose = 'sslserver' | 'sslclient';
 
-/** Why `openssl verify -x509_strict` refuses a leaf under a root at a moment; undefined when it accepts it. */
-export function opensslRefusal(leafPem: string, rootPem: string, purpose: Purpose, at: Date): string | undefined {
+/**
+ * Why `openssl verify -x509_strict` refuses a leaf, with the intermediates that may follow it, under roots at a moment;
+ * undefined when it accepts it.
+ */
+export function opensslRefusal(
+  leafPem: string,
+  rootPem: string,
+  purpose: Purpose,
+  at: Date,
+  { strict = true } = {},
+): string | undefined {
   const moment = ['-attime', String(Math.floor(at.getTime() / 1000))];
   const trust = ['-CAfile', scratchFile(rootPem), '-no-CApath', '-no-CAstore', '-purpose', purpose];
-  const args = ['verify', '-x509_strict', ...moment, ...trust, scratchFile(leafPem)];
+  const leaf = scratchFile(leafPem);
+  const args = ['verify', ...(strict ? ['-x509_strict'] : []), ...moment, ...trust, '-untrusted', leaf, leaf];
   const { status, stdout, stderr } = spawnSync('openssl', args, { encoding: 'utf8', timeout: 60_000 });
   return status === 0 ? undefined : `${stdout}${stderr}`;
 }

@@ -1,0 +1,115 @@
+import type { Grant, Issuance, LabelSelector } from '../api/types.ts';
+import { parseDurationMs } from './duration.ts';
+import { normaliseUri, parseSpiffeId } from './names.ts';
+import {
+  type CommonNamePattern,
+  commonNameMatcher,
+  type DnsPattern,
+  dnsMatcher,
+  type EmailPattern,
+  emailMatcher,
+  type IpRange,
+  ipMatcher,
+  parseCommonNamePattern,
+  parseDnsPattern,
+  parseEmailPattern,
+  parseIpRange,
+  parseUriPattern,
+  type UriPattern,
+  uriMatcher,
+} from './pattern.ts';
+import { selects, selectsAll } from './selector.ts';
+
+/** What spec.issuance of an authority says, read once for all of its certificates. Data: it can be compared and logged. */
+export interface IssuancePolicy {
+  /** As it was written, and in milliseconds; without these it is no duration, and nothing is short enough for it. */
+  readonly maxDuration?: { readonly text: string; readonly ms?: number };
+  /** Absent, all namespaces. */
+  readonly namespaceSelector?: LabelSelector;
+  readonly grants: readonly NameGrant[];
+}
+
+/** Names for the namespaces that a selector selects. */
+export interface NameGrant {
+  readonly namespaceSelector: LabelSelector;
+  readonly dnsNames: readonly DnsPattern[];
+  readonly ipRanges: readonly IpRange[];
+  readonly uris: readonly UriPattern[];
+  readonly emailAddresses: readonly EmailPattern[];
+  readonly commonNames: readonly CommonNamePattern[];
+}
+
+/**
+ * Reads spec.issuance. The CRD's schema refuses what is not valid; of an authority that is older than its schema, a
+ * pattern that is none grants nothing, and so does an entry without a selector. Never throws.
+ */
+export function issuancePolicy(issuance: Issuance | undefined): IssuancePolicy {
+  const { maxDuration: text, namespaceSelector, allow } = issuance ?? {};
+  const ms = parseDurationMs(text ?? '');
+  return {
+    ...(text === undefined ? {} : { maxDuration: { text, ...(ms === undefined ? {} : { ms }) } }),
+    ...(namespaceSelector === undefined ? {} : { namespaceSelector }),
+    grants: (allow ?? []).flatMap(nameGrant),
+  };
+}
+
+function nameGrant({ namespaceSelector, ...grant }: Partial<Grant>): NameGrant[] {
+  // To `selects`, no selector is one that selects all.
+  if (namespaceSelector === undefined) return [];
+  return [
+    {
+      namespaceSelector,
+      dnsNames: valid(grant.dnsNames, parseDnsPattern),
+      ipRanges: valid(grant.ipRanges, parseIpRange),
+      uris: valid(grant.uris, parseUriPattern),
+      emailAddresses: valid(grant.emailAddresses, parseEmailPattern),
+      commonNames: valid(grant.commonNames, parseCommonNamePattern),
+    },
+  ];
+}
+
+const valid = <T>(patterns: readonly string[] | undefined, parse: (text: string) => T | undefined): T[] =>
+  (patterns ?? []).map(parse).filter((pattern) => pattern !== undefined);
+
+/** True for a namespace that a selector selects; of one whose labels are not known, only if it selects all there are. */
+export const isSelected = (selector: LabelSelector, labels: Readonly<Record<string, string>> | undefined): boolean =>
+  labels === undefined ? selectsAll(selector) : selects(selector, labels);
+
+/** What an authority grants to a namespace with these labels. */
+export const grantsFor = (
+  { grants }: IssuancePolicy,
+  labels: Readonly<Record<string, string>> | undefined,
+): readonly NameGrant[] => grants.filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels));
+
+export function grantsDnsName(grants: readonly NameGrant[], name: string): boolean {
+  const matches = dnsMatcher(name);
+  return grants.some(({ dnsNames }) => dnsNames.some(matches));
+}
+
+/** The path /ns/<namespace> in the authority's trust domain is that namespace's own: for another's, a `*` is no word. */
+export function grantsUri(
+  grants: readonly NameGrant[],
+  uri: string,
+  { namespace, trustDomain }: { readonly namespace: string; readonly trustDomain: string },
+): boolean {
+  const id = parseSpiffeId(normaliseUri(uri) ?? '');
+  const [, ns, owner] = id?.path.split('/') ?? [];
+  const isOfAnother = id?.trustDomain === trustDomain.toLowerCase() && ns === 'ns' && owner !== namespace;
+  const matches = uriMatcher(uri, isOfAnother ? 2 : 0);
+  return grants.some(({ uris }) => uris.some(matches));
+}
+
+export function grantsIpAddress(grants: readonly NameGrant[], address: string): boolean {
+  const matches = ipMatcher(address);
+  return grants.some(({ ipRanges }) => ipRanges.some(matches));
+}
+
+export function grantsEmailAddress(grants: readonly NameGrant[], address: string): boolean {
+  const matches = emailMatcher(address);
+  return grants.some(({ emailAddresses }) => emailAddresses.some(matches));
+}
+
+export function grantsCommonName(grants: readonly NameGrant[], commonName: string): boolean {
+  const matches = commonNameMatcher(commonName);
+  return grants.some(({ commonNames }) => commonNames.some(matches));
+}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { implicit } from '../../../src/pki/der.ts';
+import type { Secret } from '../../support/behaviours/api.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { certificatesIn, digestOf, fileOf, fingerprintOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+import { filesOf } from '../../support/roots/corpus.ts';
+import { inDays, isCa, keyUsage, type MadeCa, makeCa, permitting } from '../../support/roots/make.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install();
+  await world.start();
+});
+after(() => world.end());
+
+let authorities = 0;
+
+/** An authority that signs with this CA, over these to this root, and a namespace with a certificate of it. */
+async function authorityOf(signer: MadeCa, chain: readonly MadeCa[], root: MadeCa) {
+  const name = `authority-${++authorities}`;
+  await world.bringRoot(name, { ...filesOf(signer, chain, [root]) });
+  await world.createAuthority(name, { secretName: name });
+  await world.authorityIs(name, 'True');
+  const tenant = await world.tenant('intermediate');
+  await tenant.create('db', serverOf(name, tenant));
+  await tenant.ready('db');
+  return { name, tenant };
+}
+
+const serverOf = (name: string, { namespace }: Tenant): object => ({
+  authorityRef: { name },
+  server: { dnsNames: [`db.${namespace}.svc.cluster.local`] },
+});
+
+const issuersIn = (secret: Secret): string[] => certificatesIn(fileOf(secret, 'tls.crt')).slice(1);
+const changedTo = (pem: string): object => ({ data: { 'tls.crt': Buffer.from(pem).toString('base64') } });
+
+describe('a Secret below intermediates', { concurrency: 2 }, () => {
+  const damages: [title: string, change: (certificates: readonly string[], other: string) => readonly string[]][] = [
+    ['has lost its intermediates', ([leaf = '']) => [leaf]],
+    ['has lost the upper one', ([leaf = '', issuer = '']) => [leaf, issuer]],
+    ['has lost the lower one', ([leaf = '', , upper = '']) => [leaf, upper]],
+    ['has them in another order', ([leaf = '', issuer = '', upper = '']) => [leaf, upper, issuer]],
+    ['has one of another root instead', ([leaf = '', issuer = ''], other) => [leaf, issuer, other]],
+    ['has one of another root beside', (all, other) => [...all, other]],
+  ];
+  for (const [title, change] of damages) {
+    test(`4. is repaired when it ${title}`, async () => {
+      const root = makeCa();
+      const upper = makeCa({ by: root });
+      const { tenant } = await authorityOf(makeCa({ by: upper }), [upper], root);
+      const before = await tenant.secret('db-server-tls');
+      const [issuer, above, ...more] = issuersIn(before);
+      assert.deepEqual([above, more], [upper.pem, []]);
+      const damaged = change(certificatesIn(fileOf(before, 'tls.crt')), makeCa({ by: makeCa() }).pem).join('');
+      await tenant.patchSecret('db-server-tls', changedTo(damaged));
+      await eventually(async () => {
+        const secret = await tenant.secret('db-server-tls');
+        assert.deepEqual(issuersIn(secret), [issuer, upper.pem]);
+        await judge(secret);
+      });
+    });
+  }
+
+  test('4. is repaired when the root stands behind them, too', async () => {
+    const root = makeCa();
+    const { tenant } = await authorityOf(makeCa({ by: root }), [], root);
+    const whole = fileOf(await tenant.secret('db-server-tls'), 'tls.crt');
+    await tenant.patchSecret('db-server-tls', changedTo(whole + root.pem));
+    await eventually(async () => assert.equal(issuersIn(await tenant.secret('db-server-tls')).length, 1));
+  });
+});
+
+describe('an intermediate', { concurrency: 2 }, () => {
+  test('7. that ends before its root is what no leaf outlives', async () => {
+    const root = makeCa();
+    const notAfter = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
+    const { name, tenant } = await authorityOf(makeCa({ by: root, notAfter }), [], root);
+    assert.deepEqual((await judge(await tenant.secret('db-server-tls'))).notAfter, notAfter);
+    const metrics = await (await fetch(`${world.operator.url}/metrics`)).text();
+    const gauge = new RegExp(`root_expiry.*authority="${name}".* (\\S+)$`, 'm').exec(metrics);
+    assert.equal(Number(gauge?.[1]), notAfter.getTime() / 1000);
+    const { status } = await world.authority(name);
+    assert.ok(new Date(status?.activeRoot?.notAfter ?? 0) > notAfter, 'status tells of the intermediate');
+  });
+
+  test('7. whose root ends before it is not longer trusted than that', async () => {
+    const notAfter = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
+    const root = makeCa({ notAfter });
+    const { tenant } = await authorityOf(makeCa({ by: root }), [], root);
+    assert.deepEqual((await judge(await tenant.secret('db-server-tls'))).notAfter, notAfter);
+  });
+
+  test('8. that expires while it is in use stops signing', async () => {
+    const root = makeCa();
+    const notAfter = new Date(Math.ceil(Date.now() / 1000) * 1000 + 12_000);
+    const { name, tenant } = await authorityOf(makeCa({ by: root, notAfter }), [], root);
+    await world.authorityIs(name, 'False', 'RootExpired');
+    assert.ok(Date.now() >= notAfter.getTime(), 'said so before the time');
+    await world.bringRoot(name, { ...filesOf(makeCa({ by: root }), [], [root]) });
+    await tenant.ready('db');
+    await judge(await tenant.secret('db-server-tls'));
+  });
+
+  test('3. is replaced by another under the same root: leaves stay as they are, and follow when they are issued next', async () => {
+    const root = makeCa();
+    const [first, second] = [makeCa({ by: root }), makeCa({ by: root, notAfter: inDays(900) })];
+    const { name, tenant } = await authorityOf(first, [], root);
+    const digest = digestOf(await tenant.secret('db-server-tls'));
+    await world.bringRoot(name, { ...filesOf(second, [], [root]) });
+    const fingerprint = await fingerprintOf(second.pem);
+    await eventually(async () => {
+      const { status } = await world.authority(name);
+      assert.match(status?.conditions?.[0]?.message ?? '', new RegExp(`intermediate ${fingerprint.slice(0, 16)} `));
+    });
+    await tenant.create('next', serverOf(name, tenant));
+    await tenant.ready('next');
+    assert.deepEqual(issuersIn(await tenant.secret('next-server-tls')), [second.pem]);
+    assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
+    await tenant.rotate('db', 'onto-the-second');
+    await tenant.ready('db');
+    const secret = await tenant.secret('db-server-tls');
+    assert.deepEqual(issuersIn(secret), [second.pem]);
+    const { roots } = await judge(secret);
+    assert.deepEqual(roots, [await fingerprintOf(root.pem)], 'the root was replaced with the intermediate');
+  });
+
+  test('3. that is found again after it was bad keeps the leaves that were read meanwhile', async () => {
+    // Neither has a key identifier: they are found by their names.
+    const root = makeCa({ extensions: [isCa(), keyUsage([5])] });
+    const signer = makeCa({ by: root, extensions: [isCa(), keyUsage([5])] });
+    const { name, tenant } = await authorityOf(signer, [], root);
+    const before = fileOf(await tenant.secret('db-server-tls'), 'tls.crt');
+    await world.bringRoot(name, { 'tls.key': '' });
+    await world.authorityIs(name, 'False', 'RootKeyMalformed');
+    await tenant.patchSecret('db-server-tls', { metadata: { labels: { 'example.com/touched': 'yes' } } });
+    await tenant.create('new', serverOf(name, tenant));
+    await tenant.notReady('new', 'AuthorityNotReady');
+    await world.bringRoot(name, { 'tls.key': signer.keyPem });
+    await tenant.ready('new');
+    await tenant.patch('db', { spec: { renewBefore: '25h' } });
+    await tenant.ready('db');
+    assert.equal(fileOf(await tenant.secret('db-server-tls'), 'tls.crt'), before);
+  });
+
+  test('8. below a root with name constraints signs only what those permit', async () => {
+    const tenant = await world.tenant('constrained');
+    const inside = `${tenant.namespace}.svc.cluster.local`;
+    const root = makeCa({ more: [permitting(implicit(2, Buffer.from(inside)))] });
+    const name = `authority-${++authorities}`;
+    await world.bringRoot(name, { ...filesOf(makeCa({ by: root }), [root]) });
+    await world.createAuthority(name, { secretName: name });
+    await tenant.create('outside', { authorityRef: { name }, server: { service: 'db' } });
+    const { message } = await tenant.notReady('outside', 'NameConstrained');
+    assert.match(message, /\bdb\b/);
+    await tenant.create('inside', serverOf(name, tenant));
+    await tenant.ready('inside');
+    assert.deepEqual((await judge(await tenant.secret('inside-server-tls'))).names, [`DNS:db.${inside}`]);
+    assert.deepEqual(await tenant.secretNames(), ['inside-server-tls']);
+  });
+});
+
+test('3. A restart reads Secrets below intermediates as they were written, and issues nothing', async () => {
+  const root = makeCa();
+  const upper = makeCa({ by: root });
+  const { name, tenant } = await authorityOf(makeCa({ by: upper }), [root, upper], root);
+  const digest = digestOf(await tenant.secret('db-server-tls'));
+  const { logs } = await world.restart();
+  await tenant.create('later', serverOf(name, tenant));
+  await tenant.ready('later');
+  assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
+  const issued = logs.filter(({ message }) => message === 'issued a certificate').map(({ secret }) => secret);
+  assert.deepEqual(issued, ['later-server-tls']);
+});

@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { paths, type Stored } from '../../support/behaviours/api.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { digestOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install(['--workers=1']);
+  await world.start();
+  // It is only made in a cluster that has none.
+  await world.authorityIs('default', 'True');
+});
+after(() => world.end());
+
+let made = 0;
+
+/** An authority of the test's own. */
+async function authority(issuance: object): Promise<string> {
+  const name = `authority-${++made}`;
+  await world.createAuthority(name, { secretName: name, root: {}, issuance });
+  await world.authorityIs(name, 'True');
+  return name;
+}
+
+/** Replaces the whole of spec.issuance, in one write. */
+async function setIssuance(name: string, issuance: object): Promise<void> {
+  const none = { maxDuration: null, namespaceSelector: null, allow: null };
+  await world.api.patch(paths.authorities(name), { spec: { issuance: { ...none, ...issuance } } });
+}
+
+/** Sets labels of the tenant's namespace; null takes one off. */
+async function label(tenant: Tenant, labels: Readonly<Record<string, string | null>>): Promise<void> {
+  await world.api.patch(`/api/v1/namespaces/${tenant.namespace}`, { metadata: { labels } });
+}
+
+async function tenantOf(team: string): Promise<Tenant> {
+  const tenant = await world.tenant('permission');
+  await label(tenant, { team });
+  return tenant;
+}
+
+const edge = { matchLabels: { team: 'edge' } };
+
+describe('6. Names beside the own ones are granted by the authority:', { concurrency: 3 }, () => {
+  interface Kind {
+    readonly grant: object;
+    readonly spec: object;
+    /** The name as it is in the message of a denial. */
+    readonly denied: string;
+    /** As openssl prints it in the certificate; of a common name, the subject. */
+    readonly printed: string;
+    readonly role?: 'client' | 'server';
+  }
+  const kinds: Record<string, Kind> = {
+    'a DNS name': {
+      grant: { dnsNames: ['*.example.com'] },
+      spec: { server: { dnsNames: ['WWW.Example.com.'] } },
+      denied: 'DNS name "www.example.com"',
+      printed: 'DNS:www.example.com',
+    },
+    'a wildcard': {
+      grant: { dnsNames: ['*.example.com'] },
+      spec: { server: { dnsNames: ['*.example.com'] } },
+      denied: 'DNS name "*.example.com"',
+      printed: 'DNS:*.example.com',
+    },
+    'an IPv4 address': {
+      grant: { ipRanges: ['10.0.0.0/8'] },
+      spec: { server: { ipAddresses: ['10.255.255.255'] } },
+      denied: 'IP address "10.255.255.255"',
+      printed: 'IP Address:10.255.255.255',
+    },
+    'an IPv6 address': {
+      grant: { ipRanges: ['fd00::/8'] },
+      spec: { server: { ipAddresses: ['FD00::1'] } },
+      denied: 'IP address "fd00::1"',
+      printed: 'IP Address:FD00:0:0:0:0:0:0:1',
+    },
+    'a SPIFFE ID': {
+      grant: { uris: ['spiffe://example.org/edge/*'] },
+      spec: { client: { uris: ['spiffe://Example.org/edge/gateway'] } },
+      denied: 'URI "spiffe://example.org/edge/gateway"',
+      printed: 'URI:spiffe://example.org/edge/gateway',
+      role: 'client',
+    },
+    'an e-mail address': {
+      grant: { emailAddresses: ['*@example.com'] },
+      spec: { client: { emailAddresses: ['ops@example.com'] } },
+      denied: 'e-mail address "ops@example.com"',
+      printed: 'email:ops@example.com',
+      role: 'client',
+    },
+    'a common name': {
+      grant: { commonNames: ['kafka-*'] },
+      spec: { client: { serviceAccount: 'kafka', commonName: 'kafka-0' } },
+      denied: 'common name "kafka-0"',
+      printed: 'CN=kafka-0',
+      role: 'client',
+    },
+  };
+  for (const [what, { grant, spec, denied, printed, role = 'server' }] of Object.entries(kinds)) {
+    test(`6. ${what}, to the namespaces that are selected and no other`, async () => {
+      const name = await authority({ allow: [{ namespaceSelector: edge, ...grant }] });
+      const [selected, other] = await Promise.all([tenantOf('edge'), tenantOf('core')]);
+      const wanted = { authorityRef: { name }, ...spec };
+      await other.create('a', wanted);
+      const { message } = await other.notReady('a', 'Denied');
+      assert.ok(message.includes(`${denied}: namespace ${other.namespace} may have `), message);
+      assert.ok(message.includes(`issuance.allow of MtlsAuthority ${name}`), message);
+      assert.deepEqual(await other.secretNames(), []);
+
+      await selected.create('a', wanted);
+      await selected.ready('a');
+      const { names, subject } = await judge(await selected.secret(`a-${role}-tls`));
+      assert.ok([...names, subject].includes(printed), `${printed} is not in ${[...names, subject].join(', ')}`);
+    });
+  }
+
+  const foreign: Record<string, object> = {
+    'a label more than the pattern has': { server: { dnsNames: ['a.www.example.com'] } },
+    'the domain itself': { server: { dnsNames: ['example.com'] } },
+    'an address beside the range': { server: { ipAddresses: ['11.0.0.0'] } },
+    'a segment more than the pattern has': { client: { uris: ['spiffe://example.org/edge/a/b'] } },
+    'a ServiceAccount of another namespace': { client: { uris: ['spiffe://cluster.local/ns/other/sa/a'] } },
+    'a mailbox of a domain below': { client: { emailAddresses: ['ops@mail.example.com'] } },
+    'a common name with a dot in it': { client: { serviceAccount: 'a', commonName: 'kafka-0.other' } },
+    'an otherName': { client: { otherNames: [{ oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'ops@example.com' }] } },
+  };
+  test('6. near misses of everything that is granted are denied', async () => {
+    const [dnsNames, ipRanges, emailAddresses] = [['*.example.com'], ['10.0.0.0/8'], ['*@example.com']];
+    const uris = ['spiffe://example.org/edge/*', 'spiffe://cluster.local/**', 'spiffe://cluster.local/ns/*/sa/a'];
+    const grant = { namespaceSelector: {}, dnsNames, ipRanges, uris, emailAddresses, commonNames: ['kafka-*'] };
+    const name = await authority({ allow: [grant] });
+    const tenant = await world.tenant('permission');
+    const all = Object.entries(foreign).map(([what, spec], i) => ({ what, spec, resource: `a-${i}` }));
+    for (const { spec, resource } of all) await tenant.create(resource, { authorityRef: { name }, ...spec });
+    for (const { resource } of all) await tenant.notReady(resource, 'Denied');
+    assert.deepEqual(await tenant.secretNames(), []);
+  });
+});
+
+describe('a policy that changes is applied to the certificates that exist:', { concurrency: 3 }, () => {
+  const granting = { allow: [{ namespaceSelector: edge, dnsNames: ['*.example.com'] }] };
+  const spec = (name: string) => ({ authorityRef: { name }, server: { service: 'db', dnsNames: ['db.example.com'] } });
+
+  /** Waits for Denied, and sees to it that nothing happens to the Secret, whatever is asked for meanwhile. */
+  async function assertLeftAlone(tenant: Tenant, digest: string, rule: RegExp): Promise<void> {
+    assert.match((await tenant.notReady('db', 'Denied')).message, rule);
+    await tenant.rotate('db', 'while-denied');
+    await tenant.lookAgain('db');
+    assert.match((await tenant.notReady('db', 'Denied')).message, rule);
+    assert.equal(digestOf(await tenant.secret('db-server-tls')), digest, 'the Secret was written');
+    const { status } = await tenant.get('db');
+    assert.equal(status?.lastHandledRotate, undefined);
+    assert.equal(status?.secrets?.[0]?.revision, 1, 'status has lost the certificate that is still there');
+  }
+
+  /** Waits for Ready, and sees to it that the token that waited has acted, once. */
+  async function assertGoesOn(tenant: Tenant): Promise<void> {
+    const { status } = await tenant.ready('db');
+    assert.equal(status?.lastHandledRotate, 'while-denied');
+    await tenant.lookAgain('db');
+    const secret = await tenant.secret('db-server-tls');
+    await judge(secret);
+    assert.equal(new Set((await world.watched.upTo(secret)).map(({ data }) => data?.['tls.key'])).size, 2);
+    assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 2);
+  }
+
+  const changes: Record<string, { withdraw: (name: string, tenant: Tenant) => Promise<void>; rule: RegExp }> = {
+    'a grant is taken back': {
+      withdraw: (name) => setIssuance(name, {}),
+      rule: /DNS name "db\.example\.com": namespace \S+ may have only .* issuance\.allow of MtlsAuthority authority-/,
+    },
+    'a pattern is narrowed': {
+      withdraw: (name) => setIssuance(name, { allow: [{ namespaceSelector: edge, dnsNames: ['*.a.example.com'] }] }),
+      rule: /DNS name "db\.example\.com"/,
+    },
+    'the namespace loses its label': {
+      withdraw: (_, tenant) => label(tenant, { team: null }),
+      rule: /DNS name "db\.example\.com"/,
+    },
+    'the namespace is given to another team': {
+      withdraw: (_, tenant) => label(tenant, { team: 'core' }),
+      rule: /DNS name "db\.example\.com"/,
+    },
+    'certificates have to be shorter': {
+      withdraw: (name) => setIssuance(name, { ...granting, maxDuration: '24h' }),
+      rule: /spec\.duration: MtlsAuthority authority-\d+ issues for at most 24h \(issuance\.maxDuration\)/,
+    },
+    'the authority is for others': {
+      withdraw: (name) => setIssuance(name, { ...granting, namespaceSelector: { matchLabels: { team: 'core' } } }),
+      rule: /namespace \S+ may not use MtlsAuthority authority-\d+, only those with the labels team=core /,
+    },
+  };
+  for (const [what, { withdraw, rule }] of Object.entries(changes)) {
+    test(`6. ${what}: Denied, the Secret stays as it is, and all goes on when it is given back`, async () => {
+      const name = await authority(granting);
+      const tenant = await tenantOf('edge');
+      await tenant.create('db', spec(name));
+      await tenant.ready('db');
+      const digest = digestOf(await tenant.secret('db-server-tls'));
+
+      await withdraw(name, tenant);
+      await assertLeftAlone(tenant, digest, rule);
+
+      await Promise.all([setIssuance(name, granting), label(tenant, { team: 'edge' })]);
+      await assertGoesOn(tenant);
+    });
+  }
+});
+
+test('6. What is no longer allowed stays so, and as it is, over a restart', async () => {
+  const name = await authority({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] });
+  const tenant = await world.tenant('permission');
+  await tenant.create('db', { authorityRef: { name }, server: { dnsNames: ['db.example.com'] } });
+  await tenant.ready('db');
+  const digest = digestOf(await tenant.secret('db-server-tls'));
+  await setIssuance(name, {});
+  await tenant.notReady('db', 'Denied');
+  await world.restart();
+  await tenant.lookAgain('db');
+  await tenant.notReady('db', 'Denied');
+  assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
+});
+
+describe('6. The authority says', { concurrency: 3 }, () => {
+  test('how long its certificates are valid at most, with the limit in the message', async () => {
+    const name = await authority({ maxDuration: '24h' });
+    const tenant = await world.tenant('permission');
+    await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
+    const { message } = await tenant.notReady('db', 'Denied');
+    assert.equal(message, `server: spec.duration: MtlsAuthority ${name} issues for at most 24h (issuance.maxDuration)`);
+    assert.deepEqual(await tenant.secretNames(), []);
+    await tenant.patch('db', { spec: { duration: '24h' } });
+    await tenant.ready('db');
+    const { notBefore, notAfter } = await judge(await tenant.secret('db-server-tls'));
+    // With the backdating.
+    assert.ok(notAfter.getTime() - notBefore.getTime() <= 24 * 3_600_000 + 5 * 60_000 + 1000);
+  });
+
+  test('which namespaces may use it, with their labels in the message', async () => {
+    const name = await authority({ namespaceSelector: edge });
+    const [selected, other] = await Promise.all([tenantOf('edge'), world.tenant('permission')]);
+    const spec = { authorityRef: { name }, server: { service: 'db' } };
+    await Promise.all([selected.create('db', spec), other.create('db', spec)]);
+    await selected.ready('db');
+    const { message } = await other.notReady('db', 'Denied');
+    assert.ok(message.includes(`may not use MtlsAuthority ${name}, only those with the labels team=edge`), message);
+    assert.deepEqual(await other.secretNames(), []);
+    await label(other, { team: 'edge' });
+    await other.ready('db');
+  });
+
+  test('what a new namespace may have from the moment that it is there', async () => {
+    const name = await authority({ allow: [{ namespaceSelector: edge, dnsNames: ['*.example.com'] }] });
+    const events = async (namespace: string): Promise<string[]> =>
+      (await world.api.list<Stored & { reason: string; regarding: { namespace?: string } }>(paths.events))
+        .filter(({ regarding }) => regarding.namespace === namespace)
+        .map(({ reason }) => reason);
+    for (let i = 0; i < 10; i += 1) {
+      const namespace = `${name}-${i}`;
+      const create = (path: string, object: object): Promise<Stored> => world.api.create(path, object);
+      await create('/api/v1/namespaces', { metadata: { name: namespace, labels: { team: 'edge' } } });
+      const spec = { authorityRef: { name }, server: { dnsNames: ['db.example.com'] } };
+      const type = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate' };
+      await create(paths.certificates(namespace), { ...type, metadata: { name: 'db' }, spec });
+      await eventually(async () => {
+        assert.ok((await events(namespace)).includes('Issued'), 'not issued yet');
+      });
+      assert.deepEqual(
+        (await events(namespace)).filter((reason) => reason === 'Denied'),
+        [],
+      );
+    }
+  });
+});

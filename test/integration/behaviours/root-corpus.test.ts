@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { paths } from '../../support/behaviours/api.ts';
+import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import {
+  certificatesIn,
+  digestOf,
+  fileOf,
+  fingerprintOf,
+  judge,
+  judgeLeniently,
+} from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+import { badCertificates } from '../../support/roots/bad-certificates.ts';
+import { badChains } from '../../support/roots/bad-chains.ts';
+import { badKeys } from '../../support/roots/bad-keys.ts';
+import { rootFiles } from '../../support/roots/corpus.ts';
+import { goodRoots } from '../../support/roots/good.ts';
+
+let world: Installation;
+let tenant: Tenant;
+before(async () => {
+  world = await install();
+  await world.start();
+  tenant = await world.tenant('corpus');
+});
+after(() => world.end());
+
+/** How many certificates the operator says that it has issued: in its metrics, and in its log. */
+async function issued(): Promise<readonly [metric: number, logged: number]> {
+  const metrics = await (await fetch(`${world.operator.url}/metrics`)).text();
+  const counts = [...metrics.matchAll(/^mtls_operator_issued_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count));
+  const logged = world.logs().filter(({ message }) => message === 'issued a certificate').length;
+  return [counts.reduce((a, b) => a + b, 0), logged];
+}
+
+const certificateOf = (name: string): object => ({
+  authorityRef: { name },
+  server: { dnsNames: [`db.${tenant.namespace}.svc.cluster.local`] },
+});
+
+/** Does the same for each, a handful at a time. */
+async function forEach<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
+  const waiting = [...items];
+  const work = async (): Promise<void> => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await act(item);
+  };
+  await Promise.all(Array.from({ length: 8 }, work));
+}
+
+async function allAre(names: readonly string[], isSo: (certificate: Certificate) => boolean): Promise<void> {
+  await eventually(
+    async () => {
+      const certificates = await world.api.list<Certificate>(paths.certificates(tenant.namespace));
+      const others = certificates.filter((one) => names.includes(one.metadata.name) && !isSo(one));
+      assert.deepEqual(
+        others.map(({ metadata, status }) => [metadata.name, status?.conditions]),
+        [],
+      );
+      assert.equal(certificates.length >= names.length, true);
+    },
+    { timeoutMs: 120_000, message: 'not all certificates have come so far' },
+  );
+}
+
+const conditionOf = ({ status }: Certificate, wanted: string) =>
+  status?.conditions?.find(({ type }) => type === wanted);
+const isReady = (certificate: Certificate): boolean => conditionOf(certificate, 'Ready')?.status === 'True';
+
+describe('8. A bad root signs nothing, and Secrets already written stay byte-identical:', () => {
+  const cases = [...badCertificates, ...badKeys, ...badChains]
+    .filter(({ isTooLargeToStore }) => isTooLargeToStore !== true)
+    .map((root, index) => ({ ...root, name: `bad-${index}` }));
+  const names = cases.map(({ name }) => name);
+  let issuedBefore: Awaited<ReturnType<typeof issued>>;
+  let written: ReadonlyMap<string, string>;
+
+  const digests = async (): Promise<Map<string, string>> =>
+    new Map((await tenant.secrets()).map((secret) => [secret.metadata.name, digestOf(secret)]));
+
+  // Every authority has worked with a good root and has written a Secret. Then that root is replaced by the bad one, and
+  // both a new resource and a rotation of the old one ask for a signature.
+  before(async () => {
+    const good = rootFiles();
+    await forEach(names, async (name) => {
+      await world.bringRoot(name, { ...good, 'ca.crt': '' });
+      await world.createAuthority(name, { secretName: name });
+      await tenant.create(name, certificateOf(name));
+    });
+    await allAre(names, isReady);
+    written = await digests();
+    issuedBefore = await issued();
+    assert.equal(written.size, cases.length);
+    assert.deepEqual(issuedBefore, [cases.length, cases.length]);
+    await forEach(cases, ({ name, make }) => world.bringRoot(name, { 'ca.crt': '', ...make() }));
+    await forEach(cases, ({ name, reason }) => world.authorityIs(name, 'False', reason));
+    await forEach(names, async (name) => {
+      await tenant.create(`${name}-new`, certificateOf(name));
+      await tenant.rotate(name, 'with-the-bad-root');
+    });
+  });
+
+  for (const { title, name, reason } of cases) {
+    test(`8. ${reason}: ${title}`, async () => {
+      const { status } = await world.authorityIs(name, 'False', reason);
+      const condition = status?.conditions?.find(({ type }) => type === 'Ready');
+      assert.match(condition?.message ?? '', /\w+ \w+/);
+      const { message } = await tenant.notReady(`${name}-new`, 'AuthorityNotReady');
+      assert.ok(message.includes(reason), message);
+      await eventually(async () => {
+        const issuing = conditionOf(await tenant.get(name), 'Issuing');
+        assert.deepEqual([issuing?.status, issuing?.reason], ['True', 'AuthorityNotReady']);
+      });
+    });
+  }
+
+  test('8. Nothing was issued and nothing was written', async () => {
+    assert.deepEqual(await issued(), issuedBefore);
+    assert.deepEqual(await digests(), written);
+    const states = world.watched.states.filter(({ metadata }) => metadata.namespace === tenant.namespace);
+    assert.equal(states.length, written.size, 'a Secret was written in between');
+  });
+});
+
+describe('1. A good root signs Secrets that openssl verifies, with its intermediates:', () => {
+  const cases = goodRoots.map((root, index) => ({ ...root, name: `good-${index}` }));
+  const names = cases.map(({ name }) => name);
+
+  before(async () => {
+    await forEach(cases, async ({ name, make }) => {
+      await world.bringRoot(name, { ...make() });
+      await world.createAuthority(name, { secretName: name });
+      await tenant.create(name, certificateOf(name));
+    });
+    await allAre(names, isReady);
+  });
+
+  for (const { title, name, intermediates = 0, isStrict = true } of cases) {
+    test(`1. ${title}`, async () => {
+      const secret = await tenant.secret(`${name}-server-tls`);
+      const { roots } = await (isStrict ? judge : judgeLeniently)(secret);
+      const carried = certificatesIn(fileOf(secret, 'tls.crt')).slice(1);
+      assert.equal(carried.length, intermediates);
+      const fingerprints = await Promise.all(carried.map(fingerprintOf));
+      assert.ok(!fingerprints.some((one) => roots.includes(one)), 'a leaf carries its root');
+      const { status } = await world.authority(name);
+      assert.equal(roots[0], status?.activeRoot?.fingerprint);
+      assert.deepEqual(
+        roots,
+        status?.roots?.map(({ fingerprint }) => fingerprint),
+      );
+      const entry = (await tenant.get(name)).status?.secrets?.[0];
+      assert.equal(entry?.authorityFingerprint, roots[0]);
+      const message = status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '';
+      const [issuer] = fingerprints;
+      const words = issuer === undefined ? 'root' : `intermediate ${issuer.slice(0, 16)} under root`;
+      assert.ok(message.startsWith(`signs with ${words} ${roots[0]?.slice(0, 16)}, valid until `), message);
+    });
+  }
+});

@@ -1,0 +1,249 @@
+import { explicit, implicit, sequence, utf8String } from '../../../src/pki/der.ts';
+import { oids } from '../../../src/pki/oid.ts';
+import { type BadRoot, filesOf } from './corpus.ts';
+import {
+  authorityKeyId,
+  ecKey,
+  extendedKeyUsage,
+  extension,
+  inDays,
+  isCa,
+  keyUsage,
+  type MadeCa,
+  makeCa,
+  named,
+  permitting,
+  rsaKey,
+  signatures,
+  subjectKeyId,
+} from './make.ts';
+
+/** An intermediate with its root in ca.crt, each made as said. */
+const under = (root: MadeCa, signer: Parameters<typeof makeCa>[0] = {}) =>
+  filesOf(makeCa({ ...signer, by: root }), [], [root]);
+
+/** Three CAs, of which the one in the middle is made as said. */
+function around(middle: Parameters<typeof makeCa>[0]) {
+  const root = makeCa();
+  const between = makeCa({ ...middle, by: root });
+  return filesOf(makeCa({ by: between }), [between], [root]);
+}
+
+const withoutRoot: readonly BadRoot[] = [
+  { title: 'an intermediate without its root', make: () => filesOf(makeCa({ by: makeCa() })) },
+  {
+    title: 'an intermediate with the root of another',
+    make: () => filesOf(makeCa({ by: makeCa() }), [], [makeCa()]),
+  },
+  {
+    title: 'two intermediates without their root',
+    make: () => {
+      const upper = makeCa({ by: makeCa() });
+      return filesOf(makeCa({ by: upper }), [upper]);
+    },
+  },
+  {
+    title: 'a gap between intermediate and root',
+    make: () => {
+      const root = makeCa();
+      return filesOf(makeCa({ by: makeCa({ by: root }) }), [root]);
+    },
+  },
+  {
+    title: 'two that have signed each other',
+    make: () => {
+      const first = makeCa({ name: 'First' });
+      const second = makeCa({ name: 'Second', by: first });
+      return filesOf(makeCa({ name: 'First', key: first.key, by: second }), [second]);
+    },
+  },
+  {
+    title: 'a loop of three',
+    make: () => {
+      const first = makeCa({ name: 'First' });
+      const second = makeCa({ name: 'Second', by: first });
+      const third = makeCa({ name: 'Third', by: second });
+      return filesOf(makeCa({ name: 'First', key: first.key, by: third }), [third, second]);
+    },
+  },
+  {
+    title: 'an intermediate whose root in ca.crt is no CA',
+    make: () => under(makeCa({ constraints: extension(oids.basicConstraints, sequence()) })),
+  },
+  {
+    title: 'no name for its issuer',
+    make: () => filesOf(makeCa({ by: { ...makeCa(), subject: Buffer.of(0x30, 0) } })),
+  },
+].map((root) => ({ ...root, reason: 'RootChainIncomplete' }) as const);
+
+const otherIssuer: readonly BadRoot[] = [
+  {
+    title: 'an intermediate with another root of the right name',
+    make: () => filesOf(makeCa({ by: makeCa({ name: 'Same' }) }), [], [makeCa({ name: 'Same' })]),
+  },
+  {
+    title: 'its own name for its issuer, and the signature of another key',
+    make: () => filesOf(makeCa({ name: 'Same', by: makeCa({ name: 'Same' }) })),
+  },
+  {
+    title: 'its own name for its issuer, and the signature of a key of another kind',
+    make: () => filesOf(makeCa({ name: 'Same', by: makeCa({ name: 'Same', key: rsaKey(2048) }) })),
+  },
+  {
+    title: 'an intermediate that names another key than the one that has signed it',
+    make: () => {
+      const root = makeCa();
+      const extensions = [isCa(), keyUsage([5]), subjectKeyId(Buffer.of(1)), authorityKeyId(Buffer.of(2))];
+      return under(root, { extensions });
+    },
+  },
+  {
+    title: 'an intermediate that names the number of another certificate',
+    make: () => {
+      const named = extension(oids.authorityKeyIdentifier, sequence(implicit(2, Buffer.of(1))));
+      return under(makeCa(), { extensions: [isCa(), keyUsage([5]), subjectKeyId(Buffer.of(1)), named] });
+    },
+  },
+  {
+    title: 'an intermediate that was changed',
+    make: () => {
+      const { 'tls.crt': pem, ...files } = under(makeCa());
+      const der = Buffer.from(pem.replaceAll(/-----.*-----|\s/g, ''), 'base64');
+      der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
+      return {
+        ...files,
+        'tls.crt': `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`,
+      };
+    },
+  },
+].map((root) => ({ ...root, reason: 'RootIssuerMismatch' }) as const);
+
+const unrelated: readonly BadRoot[] = [
+  { title: 'two roots', make: () => filesOf(makeCa(), [makeCa()]) },
+  {
+    title: 'a root and an intermediate below it',
+    make: () => {
+      const root = makeCa();
+      return filesOf(root, [makeCa({ by: root })]);
+    },
+  },
+  {
+    title: 'an intermediate, its root and another root',
+    make: () => {
+      const root = makeCa();
+      return filesOf(makeCa({ by: root }), [root, makeCa()]);
+    },
+  },
+  {
+    title: 'an intermediate, its sister and their root',
+    make: () => {
+      const root = makeCa();
+      return filesOf(makeCa({ by: root }), [makeCa({ by: root }), root]);
+    },
+  },
+].map((root) => ({ ...root, reason: 'RootUnrelatedCertificates' }) as const);
+
+const pathLength: readonly BadRoot[] = [
+  { title: 'a path length that is used up', make: () => under(makeCa({ constraints: isCa(0) })) },
+  {
+    title: 'a path length that is used up further above',
+    make: () => {
+      const root = makeCa({ constraints: isCa(1) });
+      const between = makeCa({ by: root });
+      return filesOf(makeCa({ by: between }), [between, root]);
+    },
+  },
+  { title: 'a path length that is used up in the middle', make: () => around({ constraints: isCa(0) }) },
+].map((root) => ({ ...root, reason: 'RootPathLength' }) as const);
+
+const directory = (commonName: string) => explicit(4, named(utf8String(commonName)));
+
+const badAbove: readonly BadRoot[] = [
+  {
+    title: 'an expired intermediate under a good root',
+    reason: 'RootExpired',
+    make: () => under(makeCa(), { notAfter: inDays(-0.5) }),
+  },
+  {
+    title: 'an expired root above a good intermediate',
+    reason: 'RootExpired',
+    make: () => under(makeCa({ notAfter: inDays(-0.5) })),
+  },
+  { title: 'an expired CA in the middle', reason: 'RootExpired', make: () => around({ notAfter: inDays(-0.5) }) },
+  {
+    title: 'an intermediate that begins tomorrow',
+    reason: 'RootNotYetValid',
+    make: () => under(makeCa(), { notBefore: inDays(1) }),
+  },
+  {
+    title: 'a root that begins tomorrow',
+    reason: 'RootNotYetValid',
+    make: () => under(makeCa({ notBefore: inDays(1) })),
+  },
+  {
+    title: 'an intermediate for servers alone',
+    reason: 'RootExtendedKeyUsage',
+    make: () => under(makeCa(), { more: [extendedKeyUsage(oids.serverAuth)] }),
+  },
+  {
+    title: 'a CA for clients alone in the middle',
+    reason: 'RootExtendedKeyUsage',
+    make: () => around({ more: [extendedKeyUsage(oids.clientAuth)] }),
+  },
+  {
+    title: 'no CA in the middle',
+    reason: 'RootNotCA',
+    make: () => around({ constraints: extension(oids.basicConstraints, sequence()) }),
+  },
+  { title: 'a CA in the middle that may not sign', reason: 'RootKeyUsage', make: () => around({ usage: [0] }) },
+  {
+    title: 'a critical extension in the middle',
+    reason: 'RootUnknownCriticalExtension',
+    make: () => around({ more: [extension('1.2.3.4', Buffer.of(5, 0), true)] }),
+  },
+  {
+    title: 'an intermediate that was signed with SHA-1',
+    reason: 'RootWeakSignature',
+    make: () => under(makeCa(), { signature: signatures.ecdsaSha1 }),
+  },
+  {
+    title: 'a root that has signed itself with SHA-1',
+    reason: 'RootWeakSignature',
+    make: () => under(makeCa({ signature: signatures.ecdsaSha1 })),
+  },
+  { title: 'a root with RSA of 1024 bits', reason: 'RootWeakKey', make: () => under(makeCa({ key: rsaKey(1024) })) },
+  { title: 'a root on P-224', reason: 'RootWeakKey', make: () => under(makeCa({ key: ecKey('secp224r1') })) },
+  {
+    title: 'a root whose name constraints exclude the intermediate',
+    reason: 'RootNameConstrained',
+    make: () => under(makeCa({ more: [permitting(directory('Somebody Else'))] })),
+  },
+  {
+    title: 'the root first and the intermediate behind it, with its key',
+    reason: 'RootKeyMismatch',
+    make: () => {
+      const root = makeCa();
+      const signer = makeCa({ by: root });
+      return { ...filesOf(root, [signer]), 'tls.key': signer.keyPem };
+    },
+  },
+  {
+    title: 'an intermediate with the key of its root',
+    reason: 'RootKeyMismatch',
+    make: () => {
+      const root = makeCa();
+      return { ...filesOf(makeCa({ by: root }), [root]), 'tls.key': root.keyPem };
+    },
+  },
+  {
+    title: 'a ca.crt that cannot be read',
+    reason: 'RootMalformed',
+    make: () => {
+      const { 'ca.crt': bundle = '', ...files } = under(makeCa());
+      return { ...files, 'ca.crt': bundle.slice(0, 100) };
+    },
+  },
+];
+
+/** Intermediates whose way to a root is bad, or is none. */
+export const badChains: readonly BadRoot[] = [...withoutRoot, ...otherIssuer, ...unrelated, ...pathLength, ...badAbove];

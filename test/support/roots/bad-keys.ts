@@ -1,0 +1,100 @@
+import { generateKeyPairSync } from 'node:crypto';
+
+import {
+  encode,
+  encoded,
+  explicit,
+  integer,
+  octetString,
+  oid,
+  readAll,
+  readOnly,
+  sequence,
+  tags,
+} from '../../../src/pki/der.ts';
+import { encodePem } from '../../../src/pki/pem.ts';
+import { openssl } from '../openssl.ts';
+import type { BadRoot, RootFiles } from './corpus.ts';
+import { ecKey, type MadeCa, makeCa, rsaKey } from './make.ts';
+
+/** The files of a good root with something else for a key. */
+const withKey = (key: (root: MadeCa) => string, root = makeCa()): RootFiles => ({
+  'tls.crt': root.pem,
+  'tls.key': key(root),
+});
+
+const malformed: readonly BadRoot[] = [
+  { title: 'there is no key', make: () => withKey(() => '') },
+  { title: 'the key is text', make: () => withKey(() => 'see the vault\n') },
+  { title: 'the key is garbage', make: () => withKey(() => encodePem('PRIVATE KEY', Buffer.of(0, 1, 2))) },
+  { title: 'the key is cut off', make: () => withKey(({ keyPem }) => keyPem.slice(0, 90)) },
+  {
+    title: 'the key is DER',
+    make: () => withKey(({ key }) => key.export({ type: 'pkcs8', format: 'der' }).toString('latin1')),
+  },
+  { title: 'there are two keys', make: () => withKey(({ keyPem }) => keyPem + makeCa().keyPem) },
+  { title: 'the key is the certificate', make: () => withKey(({ pem }) => pem) },
+  { title: 'the key is the public half', make: () => withKey(({ keyPem }) => openssl(['pkey', '-pubout'], keyPem)) },
+  {
+    title: 'the key stands under another label',
+    make: () => withKey(({ key }) => encodePem('PRIVATE KEY', key.export({ type: 'sec1', format: 'der' }))),
+  },
+  {
+    title: 'the key is in the form of OpenSSH',
+    make: () => withKey(({ keyPem }) => keyPem.replaceAll('PRIVATE KEY', 'OPENSSH PRIVATE KEY')),
+  },
+  { title: 'the certificate stands beside the key', make: () => withKey(({ keyPem, pem }) => keyPem + pem) },
+].map((root) => ({ ...root, reason: 'RootKeyMalformed' }) as const);
+
+const encrypted: readonly BadRoot[] = [
+  {
+    title: 'the key is encrypted PKCS #8',
+    make: () => withKey(({ keyPem }) => openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], keyPem)),
+  },
+  {
+    title: 'the key is encrypted in the old form',
+    make: () => withKey(({ keyPem }) => openssl(['ec', '-aes256', '-passout', 'pass:x'], keyPem)),
+  },
+  {
+    title: 'the RSA key is encrypted in the old form',
+    make: () =>
+      withKey(
+        ({ keyPem }) => openssl(['rsa', '-traditional', '-aes128', '-passout', 'pass:x'], keyPem),
+        makeCa({ key: rsaKey(2048) }),
+      ),
+  },
+].map((root) => ({ ...root, reason: 'RootKeyEncrypted' }) as const);
+
+/** A SEC1 key with the public half of another: OpenSSL believes the half that is written. */
+function splitKey({ key }: MadeCa): string {
+  const { d = '' } = ecKey().export({ format: 'jwk' });
+  const parts = readAll(readOnly(key.export({ type: 'sec1', format: 'der' }), tags.sequence).content);
+  const publicHalf = parts.find(({ tag }) => tag === 0xa1)?.der ?? Buffer.alloc(0);
+  const mixed = sequence(
+    integer(Uint8Array.of(1)),
+    octetString(Buffer.from(d, 'base64url')),
+    explicit(0, oid('1.2.840.10045.3.1.7')),
+    encoded(publicHalf),
+  );
+  return encodePem('EC PRIVATE KEY', encode(mixed));
+}
+
+const mismatched: readonly BadRoot[] = [
+  { title: 'the key is of another root', make: () => withKey(() => makeCa().keyPem) },
+  {
+    title: 'the key is of another kind',
+    make: () => withKey(() => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
+  },
+  {
+    title: 'the key is of another root of that name',
+    make: () => withKey(() => makeCa({ name: 'Same' }).keyPem, makeCa({ name: 'Same' })),
+  },
+  {
+    title: 'the key is of a kind that may not sign',
+    make: () => withKey(() => ecKey('secp256k1').export({ type: 'pkcs8', format: 'pem' })),
+  },
+  { title: 'the key has a public half that is not its own', make: () => withKey(splitKey) },
+].map((root) => ({ ...root, reason: 'RootKeyMismatch' }) as const);
+
+/** Good certificates with bad keys. */
+export const badKeys: readonly BadRoot[] = [...malformed, ...encrypted, ...mismatched];

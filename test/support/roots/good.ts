@@ -1,0 +1,293 @@
+import { generateKeyPairSync } from 'node:crypto';
+
+import { explicit, implicit, oid, printableString, sequence, setOf, utf8String } from '../../../src/pki/der.ts';
+import { oids } from '../../../src/pki/oid.ts';
+import { openssl, opensslRoot } from '../openssl.ts';
+import { filesOf, type GoodRoot, type RootFiles, rootFiles } from './corpus.ts';
+import {
+  ecKey,
+  extendedKeyUsage,
+  extension,
+  isCa,
+  keyUsage,
+  type MadeCa,
+  makeCa,
+  named,
+  permitting,
+  raw,
+  rsaKey,
+  signatures,
+} from './make.ts';
+
+const ed25519 = () => generateKeyPairSync('ed25519').privateKey;
+
+/** The files of a root with the key in another form. */
+const withKey = (root: MadeCa, form: (keyPem: string) => string): RootFiles => ({
+  'tls.crt': root.pem,
+  'tls.key': form(root.keyPem),
+});
+
+const kinds: readonly GoodRoot[] = [
+  { title: 'P-256', make: () => rootFiles() },
+  { title: 'P-256 and SHA-512', make: () => rootFiles({ signature: signatures.ecdsaSha512 }) },
+  { title: 'P-384 and SHA-384', make: () => rootFiles({ key: ecKey('P-384'), signature: signatures.ecdsaSha384 }) },
+  { title: 'P-521 and SHA-512', make: () => rootFiles({ key: ecKey('P-521'), signature: signatures.ecdsaSha512 }) },
+  { title: 'RSA of 2048 bits', make: () => rootFiles({ key: rsaKey(2048) }) },
+  {
+    title: 'RSA of 3072 bits and SHA-384',
+    make: () => rootFiles({ key: rsaKey(3072), signature: signatures.rsaSha384 }),
+  },
+  {
+    title: 'RSA of 4096 bits and SHA-512',
+    make: () => rootFiles({ key: rsaKey(4096), signature: signatures.rsaSha512 }),
+  },
+  { title: 'Ed25519', make: () => rootFiles({ key: ed25519() }) },
+  { title: 'a SEC1 key', make: () => withKey(makeCa(), (key) => openssl(['ec'], key)) },
+  {
+    title: 'a SEC1 key behind its parameters',
+    make: () => withKey(makeCa(), (key) => openssl(['ecparam', '-name', 'prime256v1']) + openssl(['ec'], key)),
+  },
+  { title: 'a SEC1 key on P-521', make: () => withKey(makeCa({ key: ecKey('P-521') }), (key) => openssl(['ec'], key)) },
+  {
+    title: 'a PKCS #1 key',
+    make: () => withKey(makeCa({ key: rsaKey(2048) }), (key) => openssl(['rsa', '-traditional'], key)),
+  },
+  {
+    title: 'what openssl makes by itself',
+    make: () => {
+      const { crt, key } = opensslRoot({
+        extensions: [
+          'basicConstraints = critical, CA:TRUE',
+          'keyUsage = critical, keyCertSign, cRLSign',
+          'subjectKeyIdentifier = hash',
+          'authorityKeyIdentifier = keyid:always, issuer:always',
+        ],
+      });
+      return { 'tls.crt': crt, 'tls.key': key };
+    },
+  },
+];
+
+const forms: readonly GoodRoot[] = [
+  {
+    title: 'text around the PEM',
+    make: () => {
+      const root = makeCa();
+      return { 'tls.crt': `${openssl(['x509', '-text'], root.pem)}\nend\n`, 'tls.key': `the key\n${root.keyPem}` };
+    },
+  },
+  {
+    title: 'line ends of Windows',
+    make: () => {
+      const { 'tls.crt': crt, 'tls.key': key } = rootFiles();
+      return { 'tls.crt': crt.replaceAll('\n', '\r\n'), 'tls.key': key.replaceAll('\n', '\r\n') };
+    },
+  },
+  { title: 'no last line end', make: () => ({ ...trimmed(rootFiles()) }) },
+  {
+    title: 'the root twice, and in ca.crt',
+    make: () => {
+      const root = makeCa();
+      return filesOf(root, [root], [root]);
+    },
+  },
+  { title: 'another root in ca.crt', make: () => filesOf(makeCa(), [], [makeCa()]) },
+];
+
+const trimmed = ({ 'tls.crt': crt, 'tls.key': key }: RootFiles): RootFiles => ({
+  'tls.crt': crt.trim(),
+  'tls.key': key.trim(),
+});
+
+const contents: readonly GoodRoot[] = [
+  { title: 'a name in UTF-8', make: () => rootFiles({ subject: named(utf8String('Wurzel für Ämter 根')) }) },
+  {
+    title: 'a name in UTF-16',
+    make: () => rootFiles({ subject: named(raw(0x1e, Buffer.from('\u0416ax', 'utf16le').swap16())) }),
+  },
+  {
+    title: 'a name of two attributes in one',
+    make: () =>
+      rootFiles({
+        subject: sequence(
+          setOf(
+            sequence(oid(oids.commonName), printableString('a')),
+            sequence(oid(oids.organization), printableString('b')),
+          ),
+        ),
+      }),
+  },
+  { title: 'an end far past 2049', make: () => rootFiles({ notAfter: new Date('2075-01-01') }) },
+  {
+    title: 'no end at all, as RFC 5280 writes it',
+    make: () => rootFiles({ notAfter: new Date('9999-12-31T23:59:59Z') }),
+  },
+  { title: 'a beginning in 1950', make: () => rootFiles({ notBefore: new Date('1950-01-01') }) },
+  { title: 'a path length of zero', make: () => rootFiles({ constraints: isCa(0) }) },
+  { title: 'a path length of 127', make: () => rootFiles({ constraints: isCa(127) }) },
+  { title: 'both usages', make: () => rootFiles({ more: [extendedKeyUsage(oids.serverAuth, oids.clientAuth)] }) },
+  { title: 'every usage of the key', make: () => rootFiles({ usage: [0, 1, 2, 3, 4, 5, 6] }) },
+  { title: 'an unknown extension', make: () => rootFiles({ more: [extension('1.2.3.4', Buffer.of(5, 0))] }) },
+  {
+    title: 'a policy',
+    make: () => rootFiles({ more: [extension(oids.certificatePolicies, sequence(sequence(oid('1.2.3.4'))))] }),
+  },
+  { title: 'no key usage', isStrict: false, make: () => rootFiles({ extensions: [isCa()] }) },
+  { title: 'no key identifier', isStrict: false, make: () => rootFiles({ extensions: [isCa(), keyUsage([5])] }) },
+  {
+    title: 'basic constraints that are not critical',
+    isStrict: false,
+    make: () => rootFiles({ constraints: isCa(undefined, false) }),
+  },
+  { title: 'a key identifier of two octets', make: () => rootFiles({ keyId: Buffer.of(1, 2) }) },
+  {
+    title: 'name constraints that permit what is asked',
+    make: () => rootFiles({ more: [permitting(implicit(2, Buffer.from('svc.cluster.local')))] }),
+  },
+];
+
+/** Root, intermediate and the one that signs. */
+function threeCas(options: Parameters<typeof makeCa>[0] = {}) {
+  const root = makeCa(options);
+  const between = makeCa({ by: root });
+  return { root, between, signer: makeCa({ by: between }) };
+}
+
+const chains: readonly GoodRoot[] = [
+  {
+    title: 'an intermediate with its root behind it',
+    intermediates: 1,
+    make: () => {
+      const root = makeCa();
+      return filesOf(makeCa({ by: root }), [root]);
+    },
+  },
+  {
+    title: 'an intermediate with its root in ca.crt',
+    intermediates: 1,
+    make: () => {
+      const root = makeCa();
+      return filesOf(makeCa({ by: root }), [], [root]);
+    },
+  },
+  {
+    title: 'an intermediate with its root in ca.crt among others',
+    intermediates: 1,
+    make: () => {
+      const root = makeCa();
+      return filesOf(makeCa({ by: root }), [], [makeCa(), root, makeCa({ by: root })]);
+    },
+  },
+  {
+    title: 'two intermediates with their root behind them',
+    intermediates: 2,
+    make: () => {
+      const { root, between, signer } = threeCas();
+      return filesOf(signer, [between, root]);
+    },
+  },
+  {
+    title: 'two intermediates with their root in ca.crt',
+    intermediates: 2,
+    make: () => {
+      const { root, between, signer } = threeCas();
+      return filesOf(signer, [between], [root]);
+    },
+  },
+  {
+    title: 'a chain in no order behind the one that signs',
+    intermediates: 2,
+    make: () => {
+      const { root, between, signer } = threeCas();
+      return filesOf(signer, [root, between, signer, root], [root]);
+    },
+  },
+  {
+    title: 'seven intermediates',
+    intermediates: 7,
+    make: () => {
+      const cas = [makeCa()];
+      for (let i = 0; i < 7; i += 1) cas.unshift(makeCa(cas[0] === undefined ? {} : { by: cas[0] }));
+      const [signer = makeCa(), ...chain] = cas;
+      return filesOf(signer, chain);
+    },
+  },
+  {
+    title: 'path lengths that are just enough',
+    intermediates: 2,
+    make: () => {
+      const root = makeCa({ constraints: isCa(2) });
+      const between = makeCa({ by: root, constraints: isCa(1) });
+      return filesOf(makeCa({ by: between, constraints: isCa(0) }), [between], [root]);
+    },
+  },
+  {
+    title: 'keys of three kinds',
+    intermediates: 2,
+    make: () => {
+      const root = makeCa({ key: rsaKey(4096) });
+      const between = makeCa({ key: ecKey('P-384'), by: root });
+      return filesOf(makeCa({ key: rsaKey(2048), by: between, signature: signatures.ecdsaSha384 }), [between], [root]);
+    },
+  },
+  {
+    title: 'intermediates for both usages',
+    intermediates: 1,
+    make: () => {
+      const root = makeCa();
+      return filesOf(makeCa({ by: root, more: [extendedKeyUsage(oids.serverAuth, oids.clientAuth)] }), [root]);
+    },
+  },
+  {
+    title: 'a root that another root has signed, too, and both in ca.crt',
+    intermediates: 1,
+    make: () => {
+      const [old, root] = [makeCa({ name: 'Old' }), makeCa({ name: 'New' })];
+      return filesOf(makeCa({ by: root }), [], [root, old]);
+    },
+  },
+  {
+    title: 'a cross-signed root on the way to the old one',
+    intermediates: 2,
+    make: () => {
+      const [old, root] = [makeCa({ name: 'Old' }), makeCa({ name: 'New' })];
+      const cross = makeCa({ name: 'New', key: root.key, keyId: root.keyId, by: old });
+      return filesOf(makeCa({ by: root }), [cross], [root, old]);
+    },
+  },
+  {
+    title: 'a root that was renewed with its key, and its expired former self',
+    intermediates: 1,
+    make: () => {
+      const root = makeCa({ name: 'Renewed' });
+      const former = makeCa({
+        name: 'Renewed',
+        key: root.key,
+        keyId: root.keyId,
+        notAfter: new Date(Date.now() - 1000),
+      });
+      return filesOf(makeCa({ by: root }), [], [former, root]);
+    },
+  },
+  {
+    title: 'a root that the old key of its name has signed',
+    intermediates: 2,
+    make: () => {
+      const old = makeCa({ name: 'Root', constraints: isCa(1) });
+      const renewed = makeCa({ name: 'Root', by: old });
+      return filesOf(makeCa({ by: renewed }), [renewed], [old]);
+    },
+  },
+  {
+    title: 'a root whose name constraints permit intermediate and leaf',
+    intermediates: 1,
+    make: () => {
+      const permitted = [implicit(2, Buffer.from('svc.cluster.local')), explicit(4, named(utf8String('Issuing CA')))];
+      const root = makeCa({ more: [permitting(...permitted)] });
+      return filesOf(makeCa({ name: 'Issuing CA', by: root }), [root]);
+    },
+  },
+];
+
+/** Roots that may sign. */
+export const goodRoots: readonly GoodRoot[] = [...kinds, ...forms, ...contents, ...chains];

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Issuance, LabelSelector } from '../../../src/api/types.ts';
+import { Caches } from '../../../src/controllers/caches.ts';
+import { Triggers } from '../../../src/controllers/triggers.ts';
+import { WorkQueue } from '../../../src/kube/index.ts';
+import { authority, certificate } from '../../support/fixtures.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** The keys in a queue, which are taken out of it. */
+async function taken(queue: WorkQueue): Promise<string[]> {
+  const keys: string[] = [];
+  while (queue.length > 0) {
+    const key = (await queue.get()) ?? '';
+    keys.push(key);
+    queue.done(key);
+  }
+  return keys.sort();
+}
+
+/** Caches with the namespaces `shop` and `other`, and certificates in them of an authority that grants and one that does not. */
+async function world(issuance: Issuance) {
+  const caches = new Caches();
+  const queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
+  new Triggers(caches, queues).all();
+  let revision = 0;
+  const next = () => ({ resourceVersion: String(++revision) });
+  const { spec } = authority();
+  caches.authorities.observe({ ...authority({ name: 'granting', spec: { ...spec, issuance } }), ...next() });
+  caches.authorities.observe({ ...authority({ name: 'plain' }), ...next() });
+  const label = (name: string, labels: Labels, terminating = false) =>
+    caches.namespaces.observe({ name, labels, terminating, ...next() });
+  for (const namespace of ['shop', 'other']) {
+    label(namespace, {});
+    for (const name of ['granting', 'plain']) {
+      const { record } = certificate().asking({ authorityRef: { name } });
+      caches.certificates.observe({ ...record, namespace, name, uid: `${namespace}/${name}`, ...next() });
+    }
+  }
+  const certificates = () => taken(queues.certificate);
+  await certificates();
+  return { caches, label, certificates, next };
+}
+
+describe('an authority that changes', () => {
+  const grant = { namespaceSelector: {}, dnsNames: ['*.example.com'] };
+  const users = ['other/granting', 'shop/granting'];
+  const rows: [title: string, spec: object, affected: string[]][] = [
+    ['grants something', { issuance: { allow: [grant] } }, users],
+    ['limits durations', { issuance: { maxDuration: '24h' } }, users],
+    ['has another trust domain', { trustDomain: 'x' }, users],
+    ['has another cluster domain', { clusterDomain: 'x' }, users],
+    ['says nothing else', {}, []],
+    ['is only rotated otherwise', { rotation: { ...authority().spec.rotation, approval: 'Manual' } }, []],
+  ];
+  for (const [title, changes, affected] of rows) {
+    test(`has ${affected.length === 0 ? 'nothing' : 'its own certificates'} looked at at once when it ${title}`, async () => {
+      const { caches, certificates, next } = await world({});
+      const { spec } = authority();
+      caches.authorities.observe({
+        ...authority({ name: 'granting', spec: { ...spec, issuance: {}, ...changes } }),
+        ...next(),
+      });
+      assert.deepEqual(await certificates(), affected);
+    });
+  }
+});
+
+describe('labels of a namespace that change', () => {
+  const toEdge = { namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] };
+  const notCore: LabelSelector = { matchExpressions: [{ key: 'team', operator: 'NotIn', values: ['core'] }] };
+  const rows: [title: string, issuance: Issuance, before: Labels, after: Labels, affected: string[]][] = [
+    ['add a grant', { allow: [toEdge] }, {}, { team: 'edge' }, ['shop/granting']],
+    ['take a grant away', { allow: [toEdge] }, { team: 'edge' }, { team: 'core' }, ['shop/granting']],
+    ['say who may use an authority', { namespaceSelector: notCore }, {}, { team: 'core' }, ['shop/granting']],
+    ['say nothing to an authority', { allow: [toEdge] }, { team: 'core' }, { team: 'other' }, []],
+    ['are of no interest', { allow: [toEdge] }, { team: 'edge' }, { team: 'edge', a: 'b' }, []],
+    ['meet a grant to all', { allow: [{ ...toEdge, namespaceSelector: {} }] }, {}, { team: 'edge' }, []],
+  ];
+  for (const [title, issuance, before, after, affected] of rows) {
+    test(`have the certificates looked at that they concern, and no other, when they ${title}`, async () => {
+      const { label, certificates } = await world(issuance);
+      label('shop', before);
+      await certificates();
+      label('shop', after);
+      assert.deepEqual(await certificates(), affected);
+    });
+  }
+
+  test('have nothing looked at when it is only ending', async () => {
+    const { label, certificates } = await world({ allow: [toEdge] });
+    label('shop', {}, true);
+    assert.deepEqual(await certificates(), []);
+  });
+
+  test('have nothing looked at when it is gone', async () => {
+    const { caches, certificates, next } = await world({ allow: [toEdge] });
+    caches.namespaces.observeDeleted({ name: 'shop' }, next().resourceVersion);
+    assert.deepEqual(await certificates(), []);
+  });
+
+  test('have its certificates looked at when it was not seen before', async () => {
+    const { caches, label, certificates, next } = await world({ allow: [toEdge] });
+    const { record } = certificate().asking({ authorityRef: { name: 'plain' } });
+    caches.certificates.observe({ ...record, namespace: 'new', ...next() });
+    await certificates();
+    label('new', {});
+    assert.deepEqual(await certificates(), ['new/payments']);
+  });
+});
