@@ -57,7 +57,7 @@ final class Peer {
   }
 
   private static void answer(Socket raw, Path folder) {
-    // A new context for each connection: it holds what the folder holds now.
+    // Each connection gets what the folder holds now.
     try (raw; var connection = (SSLSocket) mounted(folder).getSocketFactory().createSocket(raw, null, true)) {
       connection.setSoTimeout(30_000);
       connection.setUseClientMode(false);
@@ -92,16 +92,22 @@ final class Peer {
     }
   }
 
+  private static Path lastVersion;
+  private static SSLContext lastContext;
+
   /**
    * Of one version of a mounted Secret: kubelet swaps all files at once by the link ..data, then removes those before.
-   * The link is followed once, not for each file, and again when the files have gone meanwhile.
+   * The link is followed once, not for each file, and again when the files have gone meanwhile. Made anew only for a
+   * new version: it takes longer than a handshake.
    */
-  private static SSLContext mounted(Path folder) throws IOException, GeneralSecurityException {
+  private static synchronized SSLContext mounted(Path folder) throws IOException, GeneralSecurityException {
     Path link = folder.resolve("..data");
     while (true) {
       Path version = Files.readSymbolicLink(link);
+      if (version.equals(lastVersion)) return lastContext;
       try {
-        return context(folder.resolve(version), folder.resolve(version));
+        lastContext = context(folder.resolve(version), folder.resolve(version));
+        lastVersion = version;
       } catch (NoSuchFileException error) {
         if (Files.readSymbolicLink(link).equals(version)) throw error;
       }
