@@ -50,6 +50,8 @@ export type Outcome =
       readonly peerSerial: string;
       /** Identity of the client, from the certificate that the server says it verified; absent when it saw none. */
       readonly serverSawClient: string | undefined;
+      /** Its serial number. */
+      readonly serverSawSerial: string | undefined;
     }
   | { readonly ok: false; readonly error: string };
 
@@ -82,6 +84,7 @@ export function readOutcome({ stdout, stderr }: Finished): Outcome {
     peerIdentity: identityOf(server),
     peerSerial: serialOf(server),
     serverSawClient: client && identityOf(client),
+    serverSawSerial: client && serialOf(client),
   };
 }
 

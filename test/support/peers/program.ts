@@ -7,14 +7,16 @@ import { type Command, run, startProgram, succeeds } from './process.ts';
 const here = import.meta.dirname;
 
 /** A program of ours that is server and client, in one more language; all take the same arguments. */
-function program(
-  name: string,
-  missing: () => string | null,
-  command: () => Command | Promise<Command>,
-): ServerPeer & ClientPeer {
+export interface PeerProgram extends ServerPeer, ClientPeer {
+  /** How to run it, compiled if need be. Go's and Node's can be many clients at once, see round.ts. */
+  readonly command: () => Command | Promise<Command>;
+}
+
+function program(name: string, missing: () => string | null, command: PeerProgram['command']): PeerProgram {
   return {
     name,
     missing,
+    command,
     followsFolder: true,
     async start(folder, { port = 0 } = {}) {
       const server = await startProgram(
@@ -40,7 +42,7 @@ export const goPeer = program(
     const sources = join(here, 'go');
     const folder = await compiled(
       'go',
-      ['go.mod', 'main.go'].map((name) => join(sources, name)),
+      ['go.mod', 'main.go', 'secret.go', 'clients.go'].map((name) => join(sources, name)),
       (output) => ({
         command: ['go', 'build', '-o', output, '.'],
         cwd: sources,

@@ -2,9 +2,10 @@
 //
 //	peer server FOLDER PORT
 //	peer client PORT SERVER-NAME CA-FOLDER [FOLDER]
+//	peer clients JSON
 //
 // The server answers with the client's certificate; the client prints the server's certificate, then the answer.
-// It ends with code 1 when one side refused the other, with 2 on everything else.
+// It ends with code 1 when one side refused the other, with 2 on everything else. The clients are in clients.go.
 package main
 
 import (
@@ -17,7 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
+	"time"
 )
 
 var errRefused = errors.New("refused")
@@ -40,8 +41,10 @@ func peer(args []string) error {
 		return connect(args[1], args[2], args[3], "")
 	case len(args) == 5 && args[0] == "client":
 		return connect(args[1], args[2], args[3], args[4])
+	case len(args) == 2 && args[0] == "clients":
+		return runClients(args[1])
 	}
-	return errors.New("usage: peer server FOLDER PORT | peer client PORT SERVER-NAME CA-FOLDER [FOLDER]")
+	return errors.New("usage: peer server FOLDER PORT | peer client PORT SERVER-NAME CA-FOLDER [FOLDER] | peer clients JSON")
 }
 
 func serve(folder, port string) error {
@@ -64,71 +67,66 @@ func serve(folder, port string) error {
 
 // serverConfig is what the folder holds now.
 func serverConfig(folder string) (*tls.Config, error) {
-	roots, err := readRoots(folder)
-	if err != nil {
-		return nil, err
-	}
-	certificate, err := readKeyPair(folder)
+	mounted, err := readSecret(folder)
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		ClientCAs:    roots,
+		Certificates: []tls.Certificate{mounted.certificate},
+		ClientCAs:    mounted.roots,
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 	}, nil
 }
 
 func connect(port, serverName, caFolder, folder string) error {
-	roots, err := readRoots(caFolder)
+	trusted, err := readSecret(caFolder)
 	if err != nil {
 		return err
 	}
-	config := &tls.Config{ServerName: serverName, RootCAs: roots}
+	var own *tls.Certificate
 	if folder != "" {
-		certificate, err := readKeyPair(folder)
+		mounted, err := readSecret(folder)
 		if err != nil {
 			return err
 		}
-		// Config.Certificates would hold back a certificate that the server's list of roots rules out.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return &certificate, nil
-		}
+		own = &mounted.certificate
 	}
-	raw, err := net.Dial("tcp", "127.0.0.1:"+port)
+	server, answer, err := exchange(port, serverName, trusted.roots, own)
 	if err != nil {
 		return err
 	}
+	pem.Encode(os.Stdout, certificateBlock(server))
+	_, err = os.Stdout.Write(answer)
+	return err
+}
+
+// exchange makes one connection, with a certificate of its own unless that is nil. It returns the certificate that it
+// verified and all that the server answered, which may be nothing.
+func exchange(port, serverName string, roots *x509.CertPool, own *tls.Certificate) (*x509.Certificate, []byte, error) {
+	config := &tls.Config{ServerName: serverName, RootCAs: roots}
+	if own != nil {
+		// Config.Certificates would hold back a certificate that the server's list of roots rules out.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+	}
+	raw, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer raw.Close()
+	raw.SetDeadline(time.Now().Add(30 * time.Second))
 	connection := tls.Client(raw, config)
 	if err := connection.Handshake(); err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return nil, nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	pem.Encode(os.Stdout, certificateBlock(connection.ConnectionState().VerifiedChains[0][0]))
 	// A refusal of the client's certificate arrives with the first read, or breaks the write before it.
 	if _, err := fmt.Fprintf(connection, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", serverName); err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return nil, nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	if _, err := io.Copy(os.Stdout, connection); err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
-	}
-	return nil
-}
-
-func readKeyPair(folder string) (tls.Certificate, error) {
-	return tls.LoadX509KeyPair(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
-}
-
-func readRoots(folder string) (*x509.CertPool, error) {
-	bundle, err := os.ReadFile(filepath.Join(folder, "ca.crt"))
+	answer, err := io.ReadAll(connection)
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(bundle) {
-		return nil, fmt.Errorf("no certificate in %s/ca.crt", folder)
-	}
-	return roots, nil
+	return connection.ConnectionState().VerifiedChains[0][0], answer, nil
 }
 
 func certificateBlock(certificate *x509.Certificate) *pem.Block {

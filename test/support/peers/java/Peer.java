@@ -4,6 +4,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
@@ -56,8 +57,8 @@ final class Peer {
   }
 
   private static void answer(Socket raw, Path folder) {
-    // A new context for each connection: it holds what the folder holds now.
-    try (raw; var connection = (SSLSocket) context(folder, folder).getSocketFactory().createSocket(raw, null, true)) {
+    // Each connection gets what the folder holds now.
+    try (raw; var connection = (SSLSocket) mounted(folder).getSocketFactory().createSocket(raw, null, true)) {
       connection.setSoTimeout(30_000);
       connection.setUseClientMode(false);
       connection.setNeedClientAuth(true);
@@ -88,6 +89,28 @@ final class Peer {
     } catch (SSLException | java.net.SocketException error) {
       System.err.println("refused: " + error.getMessage());
       System.exit(1);
+    }
+  }
+
+  private static Path lastVersion;
+  private static SSLContext lastContext;
+
+  /**
+   * Of one version of a mounted Secret: kubelet swaps all files at once by the link ..data, then removes those before.
+   * The link is followed once, not for each file, and again when the files have gone meanwhile. Made anew only for a
+   * new version: it takes longer than a handshake.
+   */
+  private static synchronized SSLContext mounted(Path folder) throws IOException, GeneralSecurityException {
+    Path link = folder.resolve("..data");
+    while (true) {
+      Path version = Files.readSymbolicLink(link);
+      if (version.equals(lastVersion)) return lastContext;
+      try {
+        lastContext = context(folder.resolve(version), folder.resolve(version));
+        lastVersion = version;
+      } catch (NoSuchFileException error) {
+        if (Files.readSymbolicLink(link).equals(version)) throw error;
+      }
     }
   }
 

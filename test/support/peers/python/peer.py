@@ -7,10 +7,23 @@ The server answers with the client's certificate; the client prints the server's
 It ends with code 1 when one side refused the other.
 """
 
+import os
 import socket
 import ssl
 import sys
 import threading
+
+
+def mounted(folder, use):
+    """Calls use with one version of a mounted Secret: kubelet swaps all files at once by the link ..data, then removes
+    those before. The link is followed once, not for each file, and again when the files have gone meanwhile."""
+    while True:
+        version = os.readlink(f"{folder}/..data")
+        try:
+            return use(f"{folder}/{version}")
+        except FileNotFoundError:
+            if os.readlink(f"{folder}/..data") == version:
+                raise
 
 
 def context(purpose, ca_folder, folder):
@@ -30,7 +43,8 @@ def peer_certificate(connection):
 def answer(raw, folder):
     try:
         # A new context for each connection: it holds what the folder holds now.
-        with context(ssl.Purpose.CLIENT_AUTH, folder, folder).wrap_socket(raw, server_side=True) as connection:
+        now = mounted(folder, lambda version: context(ssl.Purpose.CLIENT_AUTH, version, version))
+        with now.wrap_socket(raw, server_side=True) as connection:
             request = connection.makefile("rb")
             while request.readline().strip():
                 pass

@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+import { guardProcess } from '../../../tools/controlplane/guard.ts';
+import type { ClientPeer } from '../peers/index.ts';
+import type { PeerProgram } from '../peers/program.ts';
+import { connectInTurn, type Handshake, type Round } from '../peers/round.ts';
+import type { LaggingMount } from './mount.ts';
+
+/** Clients that connect until they are stopped. */
+export interface RunningClients {
+  /** Throws when they had ended before, of themselves. */
+  readonly stop: () => Promise<void>;
+}
+
+type RecordHandshake = (handshake: Handshake) => void;
+
+/** Many clients in one process, which prints a line for each connection. */
+export async function startClientProgram(
+  peer: PeerProgram,
+  round: Round,
+  record: RecordHandshake,
+): Promise<RunningClients> {
+  const [program, ...args] = await peer.command();
+  const child = spawn(program, [...args, 'clients', JSON.stringify(round)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  guardProcess(child);
+  const closed = once(child, 'close');
+  createInterface({ input: child.stdout }).on('line', (line) => record(JSON.parse(line) as Handshake));
+  return {
+    async stop() {
+      const endedBefore = child.exitCode ?? child.signalCode;
+      child.kill();
+      await closed;
+      if (endedBefore !== null) throw new Error(`the clients on ${peer.name} ended before: ${endedBefore}`);
+    },
+  };
+}
+
+export interface SpawnedClient {
+  readonly name: string;
+  readonly peer: ClientPeer;
+  readonly mount: LaggingMount;
+  /** Which server is the first. */
+  readonly first: number;
+}
+
+/** A client that is a new process for each connection. */
+export function startSpawnedClient(
+  { name, peer, mount, first }: SpawnedClient,
+  { servers, everyMs }: Pick<Round, 'servers' | 'everyMs'>,
+  record: RecordHandshake,
+): RunningClients {
+  const { folder } = mount;
+  const ending = new AbortController();
+  const connecting = connectInTurn(name, {
+    servers,
+    everyMs,
+    first,
+    record,
+    signal: ending.signal,
+    connect: async ({ port, serverName }) =>
+      mount.undisturbed(() => peer.connect({ port: Number(port), serverName, caFolder: folder, folder })),
+  });
+  return {
+    async stop() {
+      ending.abort();
+      await connecting;
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+
+import { type SecretFiles, serialOf } from '../peers/index.ts';
+import { pemCertificates } from '../peers/peer.ts';
+
+/** Which certificate a Secret holds, and who signed it. */
+export interface Issue {
+  /** Lower-case hex. */
+  readonly serial: string;
+  /** The fingerprint of the root, as status writes it. */
+  readonly root: string;
+}
+
+/** Reads the Secret of a leaf that a root signed itself. Throws when none of the roots in its ca.crt did. */
+export function issueOf(files: SecretFiles): Issue {
+  const [leaf] = certificatesOf(files, 'tls.crt');
+  assert.ok(leaf !== undefined, 'there is no certificate in tls.crt');
+  const root = certificatesOf(files, 'ca.crt').find(({ publicKey }) => leaf.verify(publicKey));
+  assert.ok(root !== undefined, 'no root in ca.crt has signed the certificate in tls.crt');
+  return { serial: serialOf(leaf), root: fingerprintOf(root) };
+}
+
+/** The fingerprints of the roots in ca.crt. */
+export function rootsIn(files: SecretFiles): string[] {
+  return certificatesOf(files, 'ca.crt').map(fingerprintOf);
+}
+
+function certificatesOf(files: SecretFiles, name: string): X509Certificate[] {
+  return pemCertificates(Buffer.from(files[name] ?? []).toString()).map((pem) => new X509Certificate(pem));
+}
+
+const fingerprintOf = ({ fingerprint256 }: X509Certificate): string => fingerprint256.replaceAll(':', '').toLowerCase();

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+
+import { eventually } from '../eventually.ts';
+import type { Handshake } from '../peers/round.ts';
+
+/** A handshake, and by their fingerprints the roots that had signed the two certificates, if it came to pass. */
+export interface Entry extends Handshake {
+  readonly serverRoot: string | undefined;
+  readonly clientRoot: string | undefined;
+}
+
+/** All handshakes of a mesh. */
+export interface Ledger {
+  readonly entries: readonly Entry[];
+  readonly failed: readonly Entry[];
+  /** The longest that one took which was over at `time` or later, in milliseconds. */
+  slowestMs(time: number): number;
+  record(handshake: Entry): void;
+  /** Waits until each client has met each server once more; returns the handshakes that began after the call. */
+  everyPairMeets(): Promise<readonly Entry[]>;
+}
+
+export function ledgerFor(clients: readonly string[], servers: readonly string[]): Ledger {
+  const entries: Entry[] = [];
+  const failed: Entry[] = [];
+  return {
+    entries,
+    failed,
+    slowestMs: (time) => entries.reduce((most, { at, tookMs }) => (at < time ? most : Math.max(most, tookMs)), 0),
+    record(handshake) {
+      entries.push(handshake);
+      if (handshake.error !== undefined) failed.push(handshake);
+    },
+    async everyPairMeets() {
+      const begin = entries.length;
+      const since = Date.now();
+      return eventually(
+        () => {
+          const begun = entries.slice(begin).filter(({ at, tookMs }) => at - tookMs >= since);
+          const met = new Set(begun.map(({ client, server }) => `${client} and ${server}`));
+          const pairs = clients.flatMap((client) => servers.map((server) => `${client} and ${server}`));
+          const missing = pairs.filter((pair) => !met.has(pair));
+          assert.equal(missing.length, 0, `${missing.length} pairs have not met, ${missing[0]} for one`);
+          return begun;
+        },
+        { timeoutMs: 300_000, message: 'the mesh stands still' },
+      );
+    },
+  };
+}

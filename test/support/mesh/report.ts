@@ -1,0 +1,25 @@
+import type { Entry } from './ledger.ts';
+import type { OperatedMesh } from './operated.ts';
+
+/** How many handshakes there were, by what was going on. */
+export function describeTraffic({ ledger, authority }: OperatedMesh): string {
+  const counts = new Map<string, { made: number; failed: number }>();
+  for (const { at, error } of ledger.entries) {
+    const phase = authority.phaseAt(at);
+    const { made, failed } = counts.get(phase) ?? { made: 0, failed: 0 };
+    counts.set(phase, { made: made + 1, failed: failed + (error === undefined ? 0 : 1) });
+  }
+  return [...counts].map(([phase, { made, failed }]) => `${phase}: ${made} handshakes, ${failed} failed`).join('; ');
+}
+
+/** The first handshakes that failed, with when it was, who it was, and why. */
+export function describeFailures({ ledger, authority, servers, clients }: OperatedMesh): string {
+  const programOf = (peers: readonly { name: string; peer: { name: string } }[], name: string): string | undefined =>
+    peers.find((one) => one.name === name)?.peer.name;
+  const describe = ({ at, client, server, error }: Entry): string => {
+    const who = `client ${client} on ${programOf(clients, client)}, server ${server} on ${programOf(servers, server)}`;
+    return `${new Date(at).toISOString()}, ${authority.phaseAt(at)}: ${who}: ${error}`;
+  };
+  const { entries, failed } = ledger;
+  return `${failed.length} of ${entries.length} handshakes failed:\n${failed.slice(0, 10).map(describe).join('\n')}`;
+}

@@ -1,0 +1,43 @@
+import { labels } from '../../../src/api/names.ts';
+import { type Api, paths, type Secret } from '../behaviours/api.ts';
+import { secretFiles } from '../peers/index.ts';
+import type { Role } from './mesh.ts';
+import type { SecretState } from './mount.ts';
+
+/** A state of the Secret of one role of an MtlsCertificate. */
+export interface RoleSecret extends SecretState {
+  readonly namespace: string;
+  readonly certificate: string;
+  readonly role: Role;
+  readonly resourceVersion: string;
+}
+
+type Stamped = Secret & { readonly metadata: { readonly managedFields?: readonly { readonly time?: string }[] } };
+
+/** The Secrets of MtlsCertificates in these namespaces. */
+export async function roleSecrets(api: Api, namespaces: readonly string[]): Promise<readonly RoleSecret[]> {
+  const lists = await Promise.all(namespaces.map((namespace) => api.list<Stamped>(paths.secrets(namespace))));
+  return lists.flat().flatMap((secret) => roleSecret(secret) ?? []);
+}
+
+/** Calls back with every state of them, the present ones first, until the API is closed. */
+export async function followRoleSecrets(
+  api: Api,
+  namespaces: readonly string[],
+  onState: (secret: RoleSecret) => void,
+): Promise<void> {
+  await api.watch<Stamped>('/api/v1/secrets', ({ type, object }) => {
+    if (type === 'DELETED' || !namespaces.includes(object.metadata.namespace ?? '')) return;
+    const secret = roleSecret(object);
+    if (secret !== undefined) onState(secret);
+  });
+}
+
+function roleSecret(secret: Stamped): RoleSecret | undefined {
+  const { namespace = '', labels: marks, resourceVersion, managedFields = [] } = secret.metadata;
+  const [certificate, role] = [marks?.[labels.certificate], marks?.[labels.role]];
+  if (certificate === undefined || (role !== 'server' && role !== 'client')) return undefined;
+  // The API server's own clock, which knows whole seconds only: it may have been up to one second later.
+  const writtenAt = Math.max(...managedFields.map(({ time = 0 }) => new Date(time).getTime()));
+  return { namespace, certificate, role, resourceVersion, files: secretFiles(secret), writtenAt };
+}

@@ -1,0 +1,33 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { type SecureContextOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
+
+/** One side refused the other. */
+export class RefusedError extends Error {}
+
+/**
+ * Makes one connection; returns the certificate that it verified and all that the server answered, one after the other.
+ * Throws a RefusedError when one side refused the other, another error when there is no server.
+ */
+export async function exchange(port: number, serverName: string, secret: SecureContextOptions): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  try {
+    const connection = tlsConnect({ ...secret, socket, servername: serverName });
+    connection.setTimeout(30_000, () => connection.destroy(new Error('silent for 30 seconds')));
+    await once(connection, 'secureConnect');
+    const certificate = peerCertificate(connection);
+    connection.write(`GET / HTTP/1.1\r\nHost: ${serverName}\r\nConnection: close\r\n\r\n`);
+    return certificate + (await text(connection));
+  } catch (error) {
+    throw new RefusedError(error instanceof Error ? error.message : String(error), { cause: error });
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** The certificate of the other side, in PEM; nothing if it showed none. */
+export function peerCertificate(connection: TLSSocket): string {
+  return connection.getPeerX509Certificate()?.toString() ?? '';
+}
