@@ -65,6 +65,8 @@ async function runSuite(suite: Suite, selection: Selection, totals: Totals): Pro
   let headings = 0;
   for await (const { type, data } of events) {
     if (type === 'test:stdout' || type === 'test:stderr') process.stdout.write(data.message);
+    // Those of the runner itself are about the whole run, and have no file.
+    if (type === 'test:diagnostic' && data.file !== undefined) console.log(`    ${data.message}`);
     if (type === 'test:start') {
       path = [...path.slice(0, data.nesting), data.name];
       headings = Math.min(headings, data.nesting);

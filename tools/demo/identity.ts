@@ -19,14 +19,17 @@ export function readIdentity(folder: string): Identity {
   return { cert: read('tls.crt'), key: read('tls.key'), ca: read('ca.crt') };
 }
 
-/** Calls back with every further version of a mounted Secret, and goes on for as long as the process does. */
+/**
+ * Calls back with every further version of a mounted Secret, and goes on for as long as the process does. In any of its
+ * files: while a root is rotated `ca.crt` changes alone, and whoever misses it refuses others later.
+ */
 export function followIdentity(folder: string, onChange: (identity: Identity) => void): void {
-  let current = readIdentity(folder).cert;
+  let current = readIdentity(folder);
   watch(folder, () => {
     try {
       const next = readIdentity(folder);
-      if (next.cert.equals(current)) return;
-      current = next.cert;
+      if (next.cert.equals(current.cert) && next.ca.equals(current.ca)) return;
+      current = next;
       onChange(next);
     } catch {
       // In the middle of a swap. Its end is one more change of the folder.
