@@ -157,6 +157,11 @@ describe('the phase Distributing', () => {
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
     ),
+    'waits for bundles with the new root although a person has taken it out of ca.crt': waits(
+      { ...distributing, trusted: [old], secrets: [stale, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a`],
+    ),
   });
 });
 
