@@ -163,7 +163,9 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
 /** A gate that opens once nothing has been missing for as long as pods may take to notice. */
 function settled(tally: Tally, what: string, { spec }: AuthorityRecord, now: Date): Gate {
   const waits = waitsFor(tally, what);
-  const delayMs = parseDurationMs(spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;
+  const delayMs = parseDurationMs(spec.rotation.propagationDelay);
+  // In a resource that is older than its schema.
+  if (delayMs === undefined) return { waits: [...waits, 'spec.rotation.propagationDelay to be a duration'], tally };
   const opensInMs = delayMs - tally.settledMs;
   if (waits.length > 0 || opensInMs <= 0) return { waits, tally };
   const until = new Date(now.getTime() + opensInMs);

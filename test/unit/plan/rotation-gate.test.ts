@@ -103,6 +103,11 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:57:00Z', '1h')],
       { opensInMs: minutes(57) },
     ),
+    'waits for a delay that can be read': waits(
+      { ...distributing, spec: rotating({ propagationDelay: 'x' }) },
+      [2, 2],
+      ['spec.rotation.propagationDelay to be a duration'],
+    ),
     'waits for status to name the root that is to sign, should the Secret be written over': waits(
       { ...distributing, status: knows([old]) },
       [2, 2],
@@ -216,6 +221,11 @@ describe('the phase Draining', () => {
       [2, 2],
       [delay('2026-03-01T12:01:00Z')],
       { opensInMs: minutes(1) },
+    ),
+    'waits for a delay that can be read': waits(
+      { ...draining, spec: rotating({ propagationDelay: '' }) },
+      [2, 2],
+      ['spec.rotation.propagationDelay to be a duration'],
     ),
     'waits for status to name the root that signs before another one is forgotten': waits(
       { ...draining, status: knows([old, next]) },
