@@ -223,8 +223,8 @@ function planAbort(
 ): { step: RotationStep; refused?: undefined } | { refused: string; step?: undefined } | undefined {
   const { secret, active, trusted } = input;
   if (note.aborting) return undefined;
-  if (note.phase === 'Retiring')
-    return { refused: 'it cannot be aborted any more: bundles without the old root are out' };
+  const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
+  if (note.phase === 'Retiring') return { refused: tooLate };
   if (!isInPlace(input, note)) {
     const event = { reason: 'RotationAborted', message: 'the new root is dropped; no certificate was of it' };
     const left = without(trusted, [note.new]);
@@ -237,6 +237,9 @@ function planAbort(
         'it cannot be aborted: the key of the old root is not there; put that root back into tls.crt and tls.key',
     };
   }
+  // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
+  const { fingerprint } = previous.root.anchor;
+  if (!trusted.some((root) => root.fingerprint === fingerprint)) return { refused: tooLate };
   const event = { reason: 'RotationAborting', message: 'the old root signs again; certificates are issued anew' };
   return {
     step: {
@@ -248,7 +251,7 @@ function planAbort(
         phase: 'Switching',
         since: now.toISOString(),
         old: [active.anchor.fingerprint],
-        new: previous.root.anchor.fingerprint,
+        new: fingerprint,
         windowMs: windowMs(input),
         aborting: true,
       },

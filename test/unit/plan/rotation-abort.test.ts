@@ -167,6 +167,18 @@ describe('a rotation that cannot be aborted', () => {
       leaves,
       verdicts.Switching,
     ),
+    'says so where a person has taken the old root out of ca.crt: pods do not trust it any more': refuses(
+      { ...switching, secrets, trusted: [next] },
+      tooLate,
+      leaves,
+      ready([next], { reissue: reissueOf(switching) }),
+    ),
+    'says so where another root was put in the place of the old one': refuses(
+      { ...switching, secrets, previous: other },
+      tooLate,
+      leaves,
+      verdicts.Switching,
+    ),
     'says so where the old root was written over': refuses(
       { ...overwritten, secrets: secretsOf(old, old) },
       noKey,
