@@ -240,6 +240,8 @@ function planAbort(
   // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
   const { fingerprint } = previous.root.anchor;
   if (!trusted.some((root) => root.fingerprint === fingerprint)) return { refused: tooLate };
+  // A gate that was waived on the way there is not by that on the way back.
+  const { approves: _, ...kept } = note;
   const event = { reason: 'RotationAborting', message: 'the old root signs again; certificates are issued anew' };
   return {
     step: {
@@ -247,7 +249,7 @@ function planAbort(
       move: { active: 'previous', previous: 'active' },
       trusted,
       note: {
-        ...note,
+        ...kept,
         phase: 'Switching',
         since: now.toISOString(),
         old: [active.anchor.fingerprint],

@@ -77,11 +77,16 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
       verdict: given.note?.phase === 'Draining' ? verdicts.Draining : verdicts.Switching,
     },
   });
+  const approved = { approved: 'r1/2', approves: 'Switching' } as const;
   check({
     'goes back by the same stages from Switching': goesBack({ ...switching, secrets: secretsOf(old, old, next) }),
     'goes back although nothing is missing any more': goesBack(switching),
     'goes back from Draining': goesBack(draining),
     'goes back with all that waits to be known as it was': goesBack({ ...draining, next: other }),
+    'waits for certificates on its way back, although that was waived on its way there': goesBack(
+      { ...draining, note: noteOf('Draining', approved) },
+      { approved: 'r1/2' },
+    ),
   });
 
   const backwards: Situation = {
