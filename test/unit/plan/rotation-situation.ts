@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { annotations, rotationKeys, secretKeys } from '../../../src/api/names.ts';
 import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root } from '../../../src/api/types.ts';
 import { rootSecret } from '../../../src/controllers/root-secret.ts';
 import { base64 } from '../../../src/controllers/secret-data.ts';
 import type { Secret } from '../../../src/kube/index.ts';
-import { encodeCertificates, type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
+import { encodeCertificates, issueRoot, type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
 import {
   encodeRotationNote,
   type IssuedSecret,
@@ -214,4 +215,11 @@ export function observedIn(situation: Situation, at = now): ObservedAuthority {
     ...(held === undefined ? {} : { held }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
+}
+
+/** The same root with another certificate of the same key and name, made now. */
+export function renewedRoot(of: SigningRoot, name: string): SigningRoot {
+  const context = { now, serialSeed: randomBytes(20) };
+  const certificate = issueRoot({ subject: { commonName: name }, durationMs: days(3650) }, of.key, context);
+  return { certificate, key: of.key, intermediates: [], anchor: certificate };
 }
