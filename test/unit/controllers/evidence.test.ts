@@ -92,9 +92,10 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
   });
 
-  test('has a Secret of a certificate that was deleted and made again under its name', () => {
+  test('has a Secret of a certificate that was deleted and made again under its name, with another authority', () => {
     const made = process();
-    made.caches.certificates.observe(issued.with({ uid: 'another' }).record);
+    const again = issued.asking({ authorityRef: { name: 'other' } }).with({ uid: 'another' });
+    made.caches.certificates.observe(again.record);
     made.take(secret);
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
   });
