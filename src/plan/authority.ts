@@ -150,7 +150,8 @@ function planWithRoot(
   const { authority, evidence, leadingSince } = observed;
   const note = noteThatFits(secret, active);
   const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
-  const known = [active.anchor, ...anchors, ...(note === undefined ? predecessors(authority, secret, active) : [])];
+  const more = note === undefined ? predecessors(authority, secret, active) : comingRoots(note, secret);
+  const known = [active.anchor, ...anchors, ...more];
   const trusted = uniqueRoots(known).filter(
     ({ fingerprint }) => fingerprint === active.anchor.fingerprint || !stale.includes(fingerprint),
   );
@@ -226,6 +227,15 @@ function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): Rota
   const isNext = next !== undefined && 'root' in next && next.root.anchor.fingerprint === note.new;
   return isNext && note.old[0] === anchor.fingerprint ? note : undefined;
 }
+
+/**
+ * The root that is distributed belongs into every bundle until the end of that phase, whatever a person has made of ca.crt
+ * meanwhile: bundles without it would open the gate. To be rid of it, the rotation is aborted, or next.crt taken away.
+ */
+const comingRoots = (note: RotationNote, { next }: RootSecret): Certificate[] =>
+  note.phase === 'Distributing' && next !== undefined && 'root' in next && next.root.anchor.fingerprint === note.new
+    ? [next.root.anchor]
+    : [];
 
 /** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
 function signerOf({ held }: ObservedAuthority, note: RotationNote, active: SigningRoot): SigningRoot | undefined {

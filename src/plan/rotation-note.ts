@@ -41,19 +41,27 @@ export function parseRotationNote(text: string | undefined): RotationNote | unde
   }
 }
 
+/** As long as status takes it. */
+const longestId = 64;
+/** Ten million certificates, one a second. */
+const longestWindowMs = 1e10;
+
+// Stricter than the types: what is in it goes into status, which the API server refuses as a whole for a part of it.
 function isRotationNote(value: unknown): value is RotationNote {
   if (typeof value !== 'object' || value === null) return false;
   const note = value as Partial<Record<keyof RotationNote, unknown>>;
   return (
     isText(note.id) &&
+    note.id.length <= longestId &&
     rotationPhases.some((phase) => phase === note.phase) &&
     isMoment(note.startedAt) &&
     isMoment(note.since) &&
     Array.isArray(note.old) &&
-    note.old.every(isText) &&
-    isText(note.new) &&
+    note.old.every(isFingerprint) &&
+    isFingerprint(note.new) &&
     typeof note.windowMs === 'number' &&
     note.windowMs >= 0 &&
+    note.windowMs <= longestWindowMs &&
     typeof note.aborting === 'boolean' &&
     (note.approved === undefined || isText(note.approved)) &&
     (note.approves === undefined || ['Switch', ...rotationPhases].some((what) => what === note.approves))
@@ -61,4 +69,6 @@ function isRotationNote(value: unknown): value is RotationNote {
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 1024;
-const isMoment = (value: unknown): boolean => isText(value) && !Number.isNaN(Date.parse(value));
+const isFingerprint = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value);
+const isMoment = (value: unknown): boolean =>
+  isText(value) && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(value) && !Number.isNaN(Date.parse(value));

@@ -163,7 +163,9 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
 /** A gate that opens once nothing has been missing for as long as pods may take to notice. */
 function settled(tally: Tally, what: string, { spec }: AuthorityRecord, now: Date): Gate {
   const waits = waitsFor(tally, what);
-  const delayMs = parseDurationMs(spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;
+  const delayMs = parseDurationMs(spec.rotation.propagationDelay);
+  // In a resource that is older than its schema.
+  if (delayMs === undefined) return { waits: [...waits, 'spec.rotation.propagationDelay to be a duration'], tally };
   const opensInMs = delayMs - tally.settledMs;
   if (waits.length > 0 || opensInMs <= 0) return { waits, tally };
   const until = new Date(now.getTime() + opensInMs);
@@ -221,8 +223,8 @@ function planAbort(
 ): { step: RotationStep; refused?: undefined } | { refused: string; step?: undefined } | undefined {
   const { secret, active, trusted } = input;
   if (note.aborting) return undefined;
-  if (note.phase === 'Retiring')
-    return { refused: 'it cannot be aborted any more: bundles without the old root are out' };
+  const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
+  if (note.phase === 'Retiring') return { refused: tooLate };
   if (!isInPlace(input, note)) {
     const event = { reason: 'RotationAborted', message: 'the new root is dropped; no certificate was of it' };
     const left = without(trusted, [note.new]);
@@ -235,6 +237,11 @@ function planAbort(
         'it cannot be aborted: the key of the old root is not there; put that root back into tls.crt and tls.key',
     };
   }
+  // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
+  const { fingerprint } = previous.root.anchor;
+  if (!trusted.some((root) => root.fingerprint === fingerprint)) return { refused: tooLate };
+  // A gate that was waived on the way there is not by that on the way back.
+  const { approves: _, ...kept } = note;
   const event = { reason: 'RotationAborting', message: 'the old root signs again; certificates are issued anew' };
   return {
     step: {
@@ -242,11 +249,11 @@ function planAbort(
       move: { active: 'previous', previous: 'active' },
       trusted,
       note: {
-        ...note,
+        ...kept,
         phase: 'Switching',
         since: now.toISOString(),
         old: [active.anchor.fingerprint],
-        new: previous.root.anchor.fingerprint,
+        new: fingerprint,
         windowMs: windowMs(input),
         aborting: true,
       },

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { annotations } from '../../../src/api/names.ts';
 import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
-import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
+import { dated, ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
 import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
 import {
   certificate,
@@ -78,6 +78,38 @@ describe('the record of a Secret', () => {
     assert.equal(owned({ kind: 'MtlsAuthority' }), undefined);
     assert.equal(owned({ controller: undefined }), undefined);
   });
+});
+
+describe('since when a Secret is as it is', () => {
+  const record = secretRecord(secret, roots);
+  const before = { ...record, changedAtMs: 10 };
+  const sinceOf = (after: typeof record) => dated(after, before, 50).changedAtMs;
+  const another = root();
+
+  test('is now when it was not known', () => assert.equal(dated(record, undefined, 50).changedAtMs, 50));
+  test('is then while bundle and root stay', () => assert.equal(sinceOf({ ...record, resourceVersion: '21' }), 10));
+  test('is then when the certificate was renewed under the same root', () => {
+    assert.equal(sinceOf(secretRecord(certificate().issuedBy(signer).secret('server'), roots)), 10);
+  });
+  test('is then when others have changed what is theirs', () => {
+    assert.equal(sinceOf(secretRecord(withMarks('labels', { a: 'b' })(secret), roots)), 10);
+  });
+
+  test('is now with another bundle', () => {
+    assert.equal(sinceOf(secretRecord(withData({ 'ca.crt': 'x' })(secret), roots)), 50);
+  });
+  test('is now with a leaf of another root', () => {
+    const { content: foreign } = secretRecord(
+      withData({ 'ca.crt': trustBundle(signer.certificate, []).pem })(certificate().issuedBy(another).secret('server')),
+      [another.certificate],
+    );
+    assert.equal(foreign.bundle, record.content.bundle);
+    assert.equal(sinceOf({ ...record, content: foreign }), 50);
+  });
+  test('is now with a leaf that cannot be read any more', () => {
+    assert.equal(sinceOf(secretRecord(withData({ 'tls.crt': 'x' })(secret), roots)), 50);
+  });
+  test('is now for another Secret of that name', () => assert.equal(sinceOf({ ...record, uid: 'another' }), 50));
 });
 
 describe('the record of a resource', () => {

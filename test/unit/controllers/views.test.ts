@@ -4,7 +4,7 @@ import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
 import { certificateEvents } from '../../../src/controllers/certificate-events.ts';
 import { statusPatch } from '../../../src/controllers/status-writer.ts';
 import { trustBundle } from '../../../src/pki/index.ts';
-import type { AuthorityVerdict, IssueReason } from '../../../src/plan/index.ts';
+import type { AuthorityVerdict, IssueReason, RotationReport } from '../../../src/plan/index.ts';
 import { authority, certificate, intermediate, later, now, ready, root } from '../../support/fixtures.ts';
 
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
@@ -68,6 +68,70 @@ describe('what certificates see of an authority', () => {
       assert.equal(views.set(authority(), after), changed);
     });
   }
+});
+
+describe('the rotations under way', () => {
+  const report = (id: string) => ({ note: { id } }) as RotationReport;
+
+  test('are those that the last look at each authority has found', () => {
+    const views = new AuthorityViews();
+    views.set(authority(), verdict(a), report('r1'));
+    views.set(authority({ name: 'other' }), verdict(b), report('r2'));
+    assert.deepEqual(
+      [...views.rotations()].map(([name, { note }]) => [name, note.id]),
+      [
+        ['default', 'r1'],
+        ['other', 'r2'],
+      ],
+    );
+    views.set(authority(), verdict(a));
+    assert.deepEqual(
+      [...views.rotations()].map(([name]) => name),
+      ['other'],
+    );
+    views.delete('other');
+    assert.deepEqual([...views.rotations()], []);
+  });
+
+  test('are nothing that certificates have to be looked at for', () => {
+    const views = new AuthorityViews();
+    views.set(authority(), verdict(a), report('r1'));
+    assert.equal(views.set(authority(), verdict(a), report('r2')), false);
+    assert.equal([...views.rotations()][0]?.[1].note.id, 'r2');
+  });
+
+  test('are forgotten with all else', () => {
+    const views = new AuthorityViews();
+    views.set(authority(), verdict(a), report('r1'));
+    views.clear();
+    assert.deepEqual([[...views.rotations()], views.view('default')], [[], { state: 'unknown' }]);
+  });
+});
+
+describe('an authority that waits', () => {
+  const waits = { reason: 'RootDistributing', message: 'm' };
+  const waiting: AuthorityVerdict = { ...(verdict(a, b) as AuthorityVerdict & { state: 'ready' }), waits };
+  const reissue = { id: 'r1', since: now, windowMs: 5, resumedAt: now };
+
+  test('has bundles to write and nothing to sign with', () => {
+    const views = new AuthorityViews();
+    views.set(authority(), waiting);
+    const material = views.material('default');
+    assert.deepEqual([material?.signer, material?.bundle.roots], [undefined, [a.certificate, b.certificate]]);
+    assert.deepEqual([[...views.active()], views.roots()], [[], [a.certificate, b.certificate]]);
+    const view = views.view('default');
+    assert.deepEqual(view.state === 'ready' && view.waits, waits);
+  });
+
+  test('is worth another look when it has ceased to wait, and when certificates begin to switch', () => {
+    const views = new AuthorityViews();
+    views.set(authority(), waiting);
+    assert.equal(views.set(authority(), verdict(a, b)), true);
+    const switching = { ...(verdict(a, b) as AuthorityVerdict & { state: 'ready' }), reissue };
+    assert.equal(views.set(authority(), switching), true);
+    assert.equal(views.set(authority(), { ...switching, reissue: { ...reissue } }), false);
+    assert.equal(views.set(authority(), { ...switching, tolerated: ['x'] }), true);
+  });
 });
 
 describe('events', () => {

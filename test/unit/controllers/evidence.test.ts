@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Caches } from '../../../src/controllers/caches.ts';
+import { EvidenceGatherer } from '../../../src/controllers/evidence.ts';
+import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
+import { type Secret, secrets as secretResource } from '../../../src/kube/index.ts';
+import { type AuthorityRecord, lostSecrets, type Publication } from '../../../src/plan/index.ts';
+import { authority, certificate, days, later, root, withData, withMetadata } from '../../support/fixtures.ts';
+import { knows } from '../plan/rotation-situation.ts';
+import { MemoryApi } from './memory-api.ts';
+
+const [ours, theirs] = [root({ name: 'Ours' }), root({ name: 'Theirs' })];
+const roots = [ours.certificate, theirs.certificate];
+const ruled = authority({ status: knows([ours]) });
+const never = new AbortController().signal;
+const publications: readonly Publication[] = [{ what: 'ConfigMap shop/trust', changedAtMs: 5 }];
+
+/** A process with its caches, whose clock stands at 100. */
+function process() {
+  const api = new MemoryApi();
+  const clock = { ms: 100 };
+  const caches = new Caches(() => clock.ms);
+  const renewed: AuthorityRecord[] = [];
+  const gatherer = new EvidenceGatherer({
+    client: api.client,
+    caches,
+    roots: () => roots,
+    publications: () => publications,
+    renewPublications: async (one) => {
+      renewed.push(one);
+    },
+  });
+  const take = (secret: Secret) => caches.secrets.observe(caches.dated(secretRecord(secret, roots)));
+  return { api, caches, clock, gatherer, renewed, take };
+}
+
+const issued = certificate().issuedBy(ours);
+const secret = issued.secret('server');
+const named = (name: string, change: Partial<Secret['metadata']> = {}) =>
+  withMetadata(() => ({ name, uid: `${name}-uid`, ...change }))(secret);
+const ownedBy = (uid: string, name = 'payments') => ({ ownerReferences: [ownerReference({ name, uid })] });
+const statusOf = (secretName: string) => ({
+  secrets: [
+    {
+      role: 'server',
+      secretName,
+      authorityFingerprint: ours.certificate.fingerprint,
+      notAfter: later(days(1)).toISOString(),
+    } as never,
+  ],
+});
+
+describe('the evidence of an authority', () => {
+  const whats = ({ gatherer }: ReturnType<typeof process>) => gatherer.gather(ruled).secrets.map(({ what }) => what);
+
+  test('has the Secrets of its certificates, with bundle, leaf and moment, and what is published', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    const { content } = issued.secretRecord('server');
+    const [record] = made.caches.secrets.values();
+    assert.ok(record !== undefined && 'leaf' in record.content);
+    assert.deepEqual(made.gatherer.gather(ruled), {
+      secrets: [
+        { what: 'shop/payments-server-tls', bundle: content.bundle, leaf: record.content.leaf, changedAtMs: 100 },
+      ],
+      publications,
+      monotonicMs: 100,
+    });
+    assert.equal(record.content.leaf.root, ours.certificate.fingerprint);
+  });
+
+  test('has a Secret whose content is broken, without a leaf', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(withData({ 'tls.crt': 'x' })(secret));
+    const [found, ...more] = made.gatherer.gather(ruled).secrets;
+    assert.deepEqual([found?.what, found?.leaf, more], ['shop/payments-server-tls', undefined, []]);
+  });
+
+  test('has no Secret of another authority’s certificate', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
+    made.take(secret);
+    assert.deepEqual(whats(made), []);
+  });
+
+  test('has a Secret whose certificate is not known, when a root of the authority has signed it', () => {
+    const made = process();
+    made.take(secret);
+    made.take({ ...certificate().issuedBy(theirs).secret('server'), metadata: named('theirs').metadata });
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+  });
+
+  test('has a Secret of a certificate that was deleted and made again under its name, with another authority', () => {
+    const made = process();
+    const again = issued.asking({ authorityRef: { name: 'other' } }).with({ uid: 'another' });
+    made.caches.certificates.observe(again.record);
+    made.take(secret);
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+  });
+
+  test('has no Secret that belongs to nobody', () => {
+    const made = process();
+    made.take(named('foreign', { ownerReferences: [] }));
+    assert.deepEqual(whats(made), []);
+  });
+
+  test('has a Secret that was issued once and is not there, as never changed', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.remembering(statusOf('payments-server-tls')).record);
+    assert.deepEqual(made.gatherer.gather(ruled).secrets, [
+      {
+        what: 'shop/payments-server-tls',
+        leaf: { root: ours.certificate.fingerprint, notAfter: later(days(1)) },
+        changedAtMs: Number.POSITIVE_INFINITY,
+      },
+    ]);
+    made.take(secret);
+    assert.equal(made.gatherer.gather(ruled).secrets.length, 1, 'it counts once when it is back');
+    assert.equal(made.gatherer.gather(ruled).secrets[0]?.changedAtMs, 100);
+  });
+
+  test('has no Secret that was never issued', () => {
+    const made = process();
+    made.caches.certificates.observe(certificate().record);
+    assert.deepEqual(whats(made), []);
+    assert.deepEqual(
+      lostSecrets(certificate().record, () => false),
+      [],
+    );
+  });
+});
+
+describe('evidence that is read anew', () => {
+  test('has what the watch has not brought yet, and counts it from now on', async () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    await made.api.create(secretResource, withData({ 'ca.crt': 'another bundle' })(named('payments-server-tls')));
+    await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
+    await made.api.create(secretResource, named('unlabelled', { labels: {} }));
+    made.clock.ms = 200;
+    await made.gatherer.renew(ruled, never);
+    const { secrets } = made.gatherer.gather(ruled);
+    assert.deepEqual(
+      secrets.map(({ what, changedAtMs }) => [what, changedAtMs]),
+      [
+        ['shop/payments-server-tls', 200],
+        ['shop/new', 200],
+      ],
+    );
+    assert.notEqual(secrets[0]?.bundle, issued.secretRecord('server').content.bundle);
+    assert.deepEqual(made.renewed, [ruled]);
+  });
+
+  test('leaves alone what is known as of that revision, or a later one', async () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    const { metadata, ...stored } = await made.api.create(secretResource, secret);
+    made.take({ ...stored, metadata });
+    const [before] = made.caches.secrets.values();
+    made.clock.ms = 200;
+    await made.gatherer.renew(ruled, never);
+    assert.equal([...made.caches.secrets.values()][0], before);
+    const newer = { ...metadata, resourceVersion: `${Number(metadata.resourceVersion) + 1}` };
+    made.take(withData({ 'ca.crt': 'newer' })({ ...stored, metadata: newer }));
+    const [known] = made.caches.secrets.values();
+    await made.gatherer.renew(ruled, never);
+    assert.equal([...made.caches.secrets.values()][0], known);
+  });
+});

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
+import { planCertificate, type ReadyAuthority } from '../../../src/plan/index.ts';
+import { reissueTime } from '../../../src/plan/reissue.ts';
+import {
+  type CertificateFixture,
+  days,
+  hours,
+  later,
+  now,
+  ready,
+  root,
+  withData,
+  withMetadata,
+} from '../../support/fixtures.ts';
+import {
+  blocked,
+  check,
+  create,
+  fresh,
+  issue,
+  issued,
+  keep,
+  messages,
+  signer,
+  timesOf,
+  update,
+} from './certificate-table.ts';
+
+const next = root({ name: 'Next' });
+const reissue = { id: 'r1', since: now, windowMs: hours(1), resumedAt: new Date(0) };
+const turn = reissueTime(reissue, fresh.record.uid);
+const bundleOf = (first: SigningRoot, ...rest: readonly SigningRoot[]) =>
+  trustBundle(
+    first.anchor,
+    rest.map(({ anchor }) => anchor),
+  );
+const holding = (given: CertificateFixture, ...[first = signer, ...rest]: readonly SigningRoot[]) =>
+  given.whereSecret('server', withData({ 'ca.crt': bundleOf(first, ...rest).pem }));
+
+/** The new root signs, and certificates switch one after the other. */
+const switching = { ...ready(next, signer), tolerated: [bundleOf(signer, next).digest], reissue };
+const replaced = (given: CertificateFixture) => [issue(given, 'RootReplaced', messages.RootReplaced)];
+
+/** Nothing but the bundle is written; labels and annotations stay as they are. */
+const bundleOnly = { step: 'update', metadata: { labels: {}, annotations: {} } } as const;
+
+describe('a certificate of the root that is replaced', () => {
+  const old = holding(issued, next, signer);
+  const tolerated = holding(issued, signer, next);
+  const never = fresh.asking({ privateKey: { ...fresh.record.spec.privateKey, rotationPolicy: 'Never' } });
+  check({
+    'is kept until its turn': { given: old, under: switching, plan: [{ step: 'keep', until: turn }] },
+    'is kept in the moment before': {
+      given: old,
+      under: switching,
+      at: new Date(turn.getTime() - 1),
+      plan: [{ step: 'keep', until: turn }],
+    },
+    'is issued anew when its turn has come': { given: old, under: switching, at: turn, plan: replaced(old) },
+    'keeps a bundle of the same roots until then, the other one in front': {
+      given: tolerated,
+      under: switching,
+      plan: [{ step: 'keep', until: turn }],
+    },
+    'gets the bundle of the new order with the new certificate': {
+      given: tolerated,
+      under: switching,
+      at: turn,
+      plan: replaced(tolerated),
+    },
+    'gets the bundle at once where that lacks a root': { given: issued, under: switching, plan: [update()] },
+    'gets the bundle at once where the other order is not tolerated': {
+      given: tolerated,
+      under: { ...switching, tolerated: [] },
+      plan: [update()],
+    },
+    'is kept while the new root is distributed': { given: tolerated, under: ready(signer, next), plan: [keep] },
+    'keeps its key where the key is never to be replaced': {
+      given: holding(never.issuedBy(signer), next, signer),
+      under: switching,
+      at: turn,
+      plan: [issue(never, 'RootReplaced', messages.RootReplaced, { keepKey: true })],
+    },
+    'comes before its renewal': {
+      given: old,
+      under: switching,
+      at: later(days(80)),
+      plan: replaced(old),
+    },
+  });
+});
+
+describe('a certificate of the root that signs', () => {
+  const done = holding(fresh.issuedBy(next), next, signer);
+  const tolerated = holding(fresh.issuedBy(next), signer, next);
+  check({
+    'has no turn': { given: done, under: switching, at: turn, plan: [keep] },
+    'keeps a bundle of the same roots in the other order': { given: tolerated, under: switching, plan: [keep] },
+    'is put in order once that is not tolerated': {
+      given: tolerated,
+      under: { ...switching, tolerated: [] },
+      plan: [update()],
+    },
+  });
+});
+
+describe('an authority whose root waits for every bundle to hold it', () => {
+  const reason = 'RootDistributing';
+  const under: ReadyAuthority & { state: 'ready' } = {
+    ...ready(next, signer),
+    bundle: bundleOf(signer, next),
+    waits: { reason, message: 'it waits' },
+  };
+  const waits = (onlyDue: boolean) =>
+    ({
+      step: 'blocked',
+      reason: 'AuthorityNotReady',
+      message: 'MtlsAuthority default: RootDistributing: it waits',
+      onlyDue,
+    }) as const;
+  const old = holding(issued, signer, next);
+  const due = later(days(80));
+  check({
+    'writes bundles': { given: issued, under, plan: [update()] },
+    'leaves alone what is as it should be': { given: old, under, plan: [keep] },
+    'issues no first certificate': { given: fresh, under, plan: [waits(false)] },
+    'renews nothing': { given: old, under, at: due, plan: [waits(true)] },
+    'writes the bundle of what it cannot renew': {
+      given: issued,
+      under,
+      at: due,
+      plan: [{ ...bundleOnly, blocked: waits(true) }],
+    },
+    'issues again once it does not wait any more': { given: fresh, under: switching, plan: [create(fresh)] },
+  });
+});
+
+describe('a certificate that may not be issued anew', () => {
+  const denied = issued.asking({ server: { service: 'payments', dnsNames: ['example.org'] } });
+  const under = ready(signer, next);
+  const stepOf = (given: CertificateFixture) => planCertificate(given.observed(under), now).secrets[0]?.step;
+  const isDenied = stepOf(holding(denied, signer, next));
+  const leftAlone: [title: string, given: CertificateFixture][] = [
+    ['holds the bundle already', holding(denied, signer, next)],
+    ['cannot be read', denied.whereSecret('server', withData({ 'tls.crt': 'x' }))],
+    ['is not to be written', denied.whereSecret('server', (secret) => ({ ...secret, immutable: true }))],
+    ['is not there', denied.withoutSecret('server')],
+  ];
+
+  test('gets the roots that are trusted now, and is said to be in the way', () => {
+    assert.deepEqual(isDenied?.step === 'blocked' && isDenied.reason, 'Denied');
+    assert.deepEqual(stepOf(denied), { ...bundleOnly, blocked: isDenied });
+  });
+
+  for (const [title, given] of leftAlone) {
+    test(`is left alone when its Secret ${title}`, () => assert.deepEqual(stepOf(given), isDenied));
+  }
+
+  test('is left alone when its Secret is somebody else’s', () => {
+    const foreign = denied.whereSecret(
+      'server',
+      withMetadata(() => ({ ownerReferences: [] })),
+    );
+    const step = stepOf(foreign);
+    assert.deepEqual(step?.step === 'blocked' && step.reason, 'SecretConflict');
+  });
+
+  test('is left alone when another resource claims its Secret', () => {
+    const observed = denied.observed(under);
+    const roles = observed.roles.map((role) => ({ ...role, claimedBy: 'MtlsCertificate a' }));
+    const step = planCertificate({ ...observed, roles }, now).secrets[0]?.step;
+    assert.deepEqual(step?.step === 'blocked' && step.reason, 'SecretConflict');
+  });
+
+  test('is left alone after an attempt that has failed: the same write is not tried in part', () => {
+    const at = later(days(80));
+    const heldBack = { failures: { attempts: 1, nextRetryTime: later(days(81)) } as never, message: 'm' };
+    const step = planCertificate(issued.observed(under), at, heldBack).secrets[0]?.step;
+    assert.deepEqual(step, blocked('IssuanceFailed', 'm', { onlyDue: true }));
+    assert.ok(timesOf(issued).renewal < at);
+  });
+});
