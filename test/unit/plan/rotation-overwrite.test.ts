@@ -1,5 +1,5 @@
 import { describe } from 'node:test';
-import type { RotationStep } from '../../../src/plan/index.ts';
+import type { RotationPhase, RotationStep } from '../../../src/plan/index.ts';
 import { earlier, intermediate, minutes } from '../../support/fixtures.ts';
 import {
   bundleOf,
@@ -27,20 +27,25 @@ const replaced = {
 };
 type Roots = readonly [typeof old, ...(typeof old)[]];
 
+interface Taking {
+  readonly phase?: RotationPhase;
+  readonly move?: RotationStep['move'];
+}
+
 /** The step that takes a root in that was written over another one: these are trusted, and those will not be. */
 const takesIn = (
   trusted: Roots,
   goes: readonly (typeof old)[],
-  { phase = 'Distributing' as 'Distributing' | 'Switching', move = { previous: null } as RotationStep['move'] } = {},
+  { phase = 'Distributing', move = { previous: null } }: Taking = {},
 ): RotationStep =>
   rotate([replaced.reason, replaced.message], trusted, { move, note: firstNote(goes, trusted[0], phase) });
 /** Nothing is issued until that is written. */
-const adopts = (given: Situation, trusted: Roots, ...rest: [readonly (typeof old)[], object?]): Case => ({
+const adopts = (given: Situation, trusted: Roots, ...rest: [readonly (typeof old)[], Taking?]): Case => ({
   given,
   plan: { step: takesIn(trusted, ...rest), verdict: ready(trusted, { waits: replaced }) },
 });
-const leavesMove = { move: { previous: null, next: null } };
-const atOnce = { phase: 'Switching' };
+const forgetsNext: Taking = { move: { previous: null, next: null } };
+const atOnce: Taking = { phase: 'Switching' };
 
 describe('a root that is written over another one', () => {
   const over: Situation = { ...quiet, signs: other };
@@ -112,7 +117,7 @@ describe('a root that is written over while a rotation is under way', () => {
       { ...distributing, signs: other },
       [other, old],
       [old],
-      leavesMove,
+      forgetsNext,
     ),
     'in Switching: all that have signed are trusted': adopts(
       { ...switching, signs: other, secrets: secretsOf(old, old, next) },
