@@ -4,6 +4,7 @@ import {
   type EventNote,
   isKubeError,
   type KubeClient,
+  KubeError,
   type Secret,
   type Store,
   secrets as secretResource,
@@ -104,7 +105,8 @@ export class AuthorityReconciler {
         ({ observed, live } = await this.#observe(authority, signal));
         plan = planAuthority(observed, now());
       }
-      if (plan.step.step === 'keep' || step === stepsAtOnce) return { observed, plan };
+      if (plan.step.step === 'keep') return { observed, plan };
+      if (step === stepsAtOnce) throw new KubeError('Conflict', 'the root Secret changes all the time');
       await this.#carryOut(authority, plan.step, live, signal);
     }
   }

@@ -1,9 +1,11 @@
 import type { MtlsAuthorityStatus, Root, RotationStatus } from '../api/types.ts';
 import { type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
-import type { AuthorityPlan, AuthorityVerdict, ObservedAuthority } from './authority.ts';
+import type { AuthorityPlan, AuthorityVerdict } from './authority.ts';
 import { timestamp, type WantedCondition } from './certificate-status.ts';
-import { type RotationReport, rootRenewalTime } from './rotation.ts';
-import type { RotationNote } from './rotation-note.ts';
+import type { ObservedAuthority } from './observed-authority.ts';
+import { type RotationNote, rootsInWords } from './rotation-note.ts';
+import { rootRenewalTime } from './rotation-start.ts';
+import type { RotationReport } from './rotation-step.ts';
 
 /** The status to be, but for the times of transitions. */
 export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
@@ -93,9 +95,9 @@ function rotatingCondition(rotation: RotationReport | undefined, problem: Author
   return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
 }
 
-function whatHappens({ phase, aborting }: RotationNote): string {
-  const [comes, goes] = aborting ? ['the old root', 'the new root'] : ['the new root', 'the old root'];
-  switch (phase) {
+function whatHappens(note: RotationNote): string {
+  const { comes, goes } = rootsInWords(note);
+  switch (note.phase) {
     case 'Distributing':
       return 'the new root is distributed, the old one signs';
     case 'Switching':

@@ -1,76 +1,20 @@
-import type { MtlsAuthoritySpec, MtlsAuthorityStatus } from '../api/types.ts';
+import type { MtlsAuthorityStatus } from '../api/types.ts';
 import {
   type Certificate,
   type KeySpec,
   parseTrustAnchors,
-  type RootInspection,
   type RootProfile,
   type SigningRoot,
   type TrustBundle,
   trustBundle,
 } from '../pki/index.ts';
-import type { Evidence } from './evidence.ts';
+import type { AuthorityRecord, ObservedAuthority, RootSecret } from './observed-authority.ts';
 import type { Reissue } from './reissue.ts';
 import { rootRequest } from './root-request.ts';
-import {
-  isInterrupted,
-  planRotation,
-  planStart,
-  type RotationInput,
-  type RotationPlan,
-  type RotationReport,
-  type RotationStep,
-  replaceExpired,
-  wasOverwritten,
-} from './rotation.ts';
+import { planRotation } from './rotation.ts';
 import type { RotationNote } from './rotation-note.ts';
-
-/** What is known of an MtlsAuthority. */
-export interface AuthorityRecord {
-  readonly namespace: '';
-  readonly name: string;
-  readonly uid: string;
-  readonly resourceVersion: string;
-  readonly generation: number;
-  readonly deleting: boolean;
-  /** The value of the annotation rotate-root; absent when there is no request. */
-  readonly rotateRootToken?: string;
-  /** The values of the annotations approve-rotation and abort-rotation. */
-  readonly approveToken?: string;
-  readonly abortToken?: string;
-  readonly spec: MtlsAuthoritySpec;
-  readonly status: MtlsAuthorityStatus;
-}
-
-/** The root Secret as it was read, judged at the moment of reading. */
-export interface RootSecret {
-  readonly resourceVersion: string;
-  readonly inspection: RootInspection;
-  /** Roots in ca.crt beside the active one, or why it cannot be read. */
-  readonly anchors: readonly Certificate[] | { readonly problem: string };
-  /** The root that is to follow, and the one before; absent when the Secret has neither certificate nor key of it. */
-  readonly next?: RootInspection;
-  readonly previous?: RootInspection;
-  /** The state of the rotation under way. */
-  readonly note?: RotationNote;
-  /** The id of the rotation that ended last. */
-  readonly endedRotation?: string;
-  /** The value of rotate-root that was acted on last. */
-  readonly handledToken?: string;
-}
-
-/** All that a decision about an MtlsAuthority rests on. */
-export interface ObservedAuthority {
-  readonly authority: AuthorityRecord;
-  readonly secret?: RootSecret;
-  /** How many MtlsCertificates refer to it. */
-  readonly certificates: number;
-  readonly evidence: Evidence;
-  /** The root that signed until now, while this process still holds its key. */
-  readonly held?: SigningRoot;
-  /** When this process began to lead. */
-  readonly leadingSince: Date;
-}
+import { isInterrupted, planStart, replaceExpired, wasOverwritten } from './rotation-start.ts';
+import type { RotationInput, RotationPlan, RotationReport, RotationStep } from './rotation-step.ts';
 
 /** What is to be done about the root Secret. */
 export type AuthorityStep =

@@ -1,11 +1,8 @@
 export {
   type AuthorityPlan,
-  type AuthorityRecord,
   type AuthorityStep,
   type AuthorityVerdict,
-  type ObservedAuthority,
   planAuthority,
-  type RootSecret,
   rememberedRoots,
 } from './authority.ts';
 export { planAuthorityStatus } from './authority-status.ts';
@@ -35,8 +32,8 @@ export type {
   SecretContent,
   SecretRecord,
 } from './observed.ts';
+export type { AuthorityRecord, ObservedAuthority, RootSecret } from './observed-authority.ts';
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
-export type { RotationReport, RotationStep } from './rotation.ts';
 export {
   encodeRotationNote,
   parseRotationNote,
@@ -44,6 +41,7 @@ export {
   type RotationPhase,
   rotationPhases,
 } from './rotation-note.ts';
+export type { RotationReport, RotationStep } from './rotation-step.ts';
 export type { IssueReason } from './secret.ts';
 export { selects } from './selector.ts';
 export {

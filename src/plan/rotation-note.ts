@@ -28,6 +28,10 @@ export interface RotationNote {
   readonly approves?: 'Switch' | RotationPhase;
 }
 
+/** What people call the roots of a rotation: which comes, and which goes. On the way back it is the old one that comes. */
+export const rootsInWords = ({ aborting }: Pick<RotationNote, 'aborting'>): { comes: string; goes: string } =>
+  aborting ? { comes: 'the old root', goes: 'the new root' } : { comes: 'the new root', goes: 'the old root' };
+
 /** The text of the annotation. */
 export const encodeRotationNote = (note: RotationNote): string => JSON.stringify(note);
 

@@ -1,7 +1,7 @@
 import type { Condition } from '../api/types.ts';
-import type { AuthorityRecord } from './authority.ts';
 import type { WantedCondition } from './certificate-status.ts';
 import type { RootView } from './observed.ts';
+import type { AuthorityRecord } from './observed-authority.ts';
 import { clusterTrustBundleOf } from './trust.ts';
 import type { TrustPlace, TrustWorld } from './trust-places.ts';
 

@@ -1,6 +1,6 @@
-import type { AuthorityRecord } from './authority.ts';
 import type { Publication } from './evidence.ts';
 import type { NamespaceRecord } from './observed.ts';
+import type { AuthorityRecord } from './observed-authority.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust.ts';
 
 /** What came of the last look at a place. */

@@ -101,7 +101,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     tolerated: [bundleOf(next, old).digest],
     reissue: reissueOf(backwards),
   });
-  const missing = ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b'];
+  const missing = ['2 of 2 Secrets to have a certificate of the old root: shop/a, shop/b'];
   check({
     'waits for every certificate to be of the old root again': {
       given: backwards,
@@ -114,7 +114,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     'drains once every certificate is of the old root': {
       given: aborting({ ...backwards, secrets: secretsOf(old, old, next) }),
       plan: {
-        step: rotate(['RotationDraining', 'every certificate is of the new root; pods load them'], [old, next], {
+        step: rotate(['RotationDraining', 'every certificate is of the old root; pods load them'], [old, next], {
           note: noteOf('Draining', { ...back, since }),
           proof: true,
         }),
@@ -162,13 +162,13 @@ describe('a rotation that cannot be aborted', () => {
     ),
     'says so where the old root has expired': refuses(
       { ...switching, secrets, previous: past },
-      noKey,
+      'it cannot be aborted: the old root may not sign (RootExpired)',
       leaves,
       verdicts.Switching,
     ),
     'says so where the key is not that of the old root': refuses(
       { ...switching, secrets, previous: { ...encodedRoot(old), key: encodedRoot(other).key } },
-      noKey,
+      'it cannot be aborted: the old root may not sign (RootKeyMismatch)',
       leaves,
       verdicts.Switching,
     ),

@@ -1,12 +1,13 @@
 import { describe } from 'node:test';
 import { subjectText } from '../../../src/pki/index.ts';
 import type { RotationStep } from '../../../src/plan/index.ts';
-import { days, hours, later } from '../../support/fixtures.ts';
+import { days, hours, later, root } from '../../support/fixtures.ts';
 import { brought, firstNote, making, next, old, quiet, type Situation } from './rotation-situation.ts';
 import { type Case, check, rotate } from './rotation-table.ts';
 
 const at = later(days(3650));
 const asked = { rotateRootToken: 'a' };
+const young = root({ name: 'Young', at: later(days(3600)) });
 const verdict = {
   state: 'notReady',
   reason: 'RootExpired',
@@ -50,6 +51,18 @@ describe('a root that has expired', () => {
     'is not replaced where no root can be made': keeps({ ...quiet, asked, spec: brought }),
     'is not replaced by a root that cannot be made': keeps({ ...quiet, asked, spec: making({ duration: 'x' }) }),
     'is not replaced by what a person has staged without being asked': keeps({ ...quiet, next }),
+    'is replaced by the next root where there is one': {
+      given: { ...quiet, asked, next: young },
+      at,
+      plan: {
+        step: rotate(['RotationStarted', 'the root that has expired is replaced: it was asked for'], [old, young], {
+          move: { active: 'next', next: null, previous: 'active' },
+          note: { ...firstNote([old], young, 'Switching'), ...times },
+          handled: 'a',
+        }),
+        verdict,
+      },
+    },
     'is replaced although status was lost': {
       given: { ...quiet, asked, status: {} },
       at,

@@ -192,8 +192,7 @@ describe('the root in next.crt, while it is distributed', () => {
         verdict: ready([old]),
         problem: {
           reason: 'NextRootMalformed',
-          message:
-            'next.crt and next.key of the root Secret cannot be used: tls.crt of the root Secret holds no certificate',
+          message: 'the next root cannot be used: next.crt of the root Secret holds no certificate',
         },
       },
     },

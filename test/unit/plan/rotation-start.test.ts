@@ -136,7 +136,7 @@ describe('a root that a person has put into next.crt and next.key', () => {
     plan: {
       step: keep,
       verdict,
-      problem: { reason, message: `next.crt and next.key of the root Secret cannot be used: ${why}` },
+      problem: { reason, message: `the next root cannot be used: ${why.replaceAll('tls.', 'next.')}` },
     },
   });
   const { crt, key } = encodedRoot(next);

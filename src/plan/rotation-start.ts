@@ -1,0 +1,159 @@
+import { type Certificate, publicKeyDer } from '../pki/index.ts';
+import { parseDurationMs } from './duration.ts';
+import { otherLeavesLive } from './evidence.ts';
+import type { AuthorityRecord, RootSecret } from './observed-authority.ts';
+import { rootRequest } from './root-request.ts';
+import { firstNote, type RotationInput, type RotationPlan, type RotationStep, rotate } from './rotation-step.ts';
+
+/** The decision about an authority of which no rotation is under way: whether one begins. */
+export function planStart(input: RotationInput, now: Date): RotationPlan {
+  const { authority, secret, active, trusted } = input;
+  const { next } = secret;
+  const token = unhandledToken(input);
+  const handled = token === undefined ? {} : { handled: token };
+  if (wasOverwritten(input)) return { step: adopt(input, now) };
+  if (next !== undefined && 'reason' in next) {
+    // What judges roots speaks of the one that signs.
+    const message = `the next root cannot be used: ${next.message.replaceAll('tls.', 'next.')}`;
+    return { problem: { reason: `Next${next.reason}`, message } };
+  }
+  if (next !== undefined && next.root.anchor.fingerprint === active.anchor.fingerprint) {
+    // Every peer trusts that root already: nothing has to be distributed first.
+    const event = { reason: 'IssuerReplaced', message: 'next.crt has the same root; it signs from now on' };
+    return { step: { ...rotate(input, event), move: { active: 'next', next: null }, trusted, ...handled } };
+  }
+  if (next !== undefined) return { step: { ...begin(input, next.root.anchor, now), ...handled } };
+  const reason = token === undefined ? renewalReason(input, now) : 'it was asked for';
+  if (reason === undefined) return { none: true };
+  const wanted = authority.spec.root === undefined ? undefined : rootRequest(authority.spec.root);
+  if (wanted === undefined && authority.spec.root !== undefined) {
+    return { problem: { reason: 'InvalidSpec', message: 'spec.root: duration or key size is not valid' } };
+  }
+  if (wanted === undefined) {
+    const message = `there is no spec.root to make a root from; put the next root into Secret ${authority.spec.secretName} as next.crt and next.key`;
+    return { problem: { reason: 'NextRootMissing', message } };
+  }
+  const event = { reason: 'RotationStarted', message: `a new root is distributed next to the present one: ${reason}` };
+  const step = { ...rotate(input, event), make: { slot: 'next' as const, ...wanted }, trusted, ...handled };
+  return { step: { ...step, note: firstNote(input, [active.anchor.fingerprint], '', 'Distributing', now) } };
+}
+
+/** A root that was put into the Secret to follow the present one, or has taken the place of one that was to. */
+function begin(input: RotationInput, next: Certificate, now: Date): RotationStep {
+  const { active, trusted } = input;
+  const event = { reason: 'RotationStarted', message: 'the root in next.crt is distributed next to the present one' };
+  const note = firstNote(input, [active.anchor.fingerprint], next.fingerprint, 'Distributing', now);
+  return { ...rotate(input, event), trusted: [...trusted, next], note };
+}
+
+/**
+ * Somebody wrote another root over the one that signed. Those that were trusted go on being so; nothing is signed by the
+ * new one until it is known everywhere, unless no certificate of another root works any more.
+ */
+function adopt(input: RotationInput, now: Date): RotationStep {
+  const { authority, active, trusted, evidence } = input;
+  const event = {
+    reason: 'RootReplaced',
+    message: 'another root was written over the one that signed; both are trusted',
+  };
+  const { fingerprint } = active.anchor;
+  const old = [...new Set([authority.status.activeRoot?.fingerprint ?? '', ...interrupted(input)])].filter(
+    (root) => root !== fingerprint && trusted.some((one) => one.fingerprint === root),
+  );
+  const phase = otherLeavesLive(evidence, fingerprint, now) ? 'Distributing' : 'Switching';
+  // Keys of a rotation that was under way are of no more use; what a person has put there since is.
+  const { next, note } = input.secret;
+  const isForgotten = next !== undefined && 'root' in next && next.root.anchor.fingerprint === note?.new;
+  const move = { previous: null, ...(isForgotten ? { next: null } : {}) };
+  return { ...rotate(input, event), move, trusted, note: firstNote(input, old, fingerprint, phase, now) };
+}
+
+/**
+ * A root that has expired is replaced at once when that is asked for: nothing of it works any more, so there is nothing to
+ * wait for. A next root that is there already takes its place. It is kept beside the new one until the end, should the
+ * clock be wrong.
+ */
+export function replaceExpired(
+  { authority, evidence }: Pick<RotationInput, 'authority' | 'evidence'>,
+  secret: RootSecret,
+  anchors: readonly Certificate[],
+  now: Date,
+): RotationStep | undefined {
+  const handled = unhandledToken({ authority, secret });
+  if (handled === undefined) return undefined;
+  const input = { authority, evidence, secret };
+  const event = { reason: 'RotationStarted', message: 'the root that has expired is replaced: it was asked for' };
+  const known = authority.status.activeRoot?.fingerprint;
+  const old = known === undefined ? [] : [known];
+  const step = { ...rotate(input, event), trusted: anchors, handled };
+  const next = secret.next !== undefined && 'root' in secret.next ? secret.next.root.anchor : undefined;
+  if (next !== undefined) {
+    const note = firstNote(input, old, next.fingerprint, 'Switching', now);
+    const trusted = anchors.some(({ fingerprint }) => fingerprint === next.fingerprint) ? anchors : [...anchors, next];
+    return { ...step, move: { active: 'next', next: null, previous: 'active' }, trusted, note };
+  }
+  const wanted = authority.spec.root === undefined ? undefined : rootRequest(authority.spec.root);
+  if (wanted === undefined) return undefined;
+  const note = firstNote(input, old, '', 'Switching', now);
+  return { ...step, make: { slot: 'active', ...wanted }, move: { next: null, previous: 'active' }, note };
+}
+
+/** The roots of a rotation that an overwrite has interrupted. */
+const interrupted = ({ secret, authority }: RotationInput): string[] => {
+  const { note } = secret;
+  const known = note === undefined ? authority.status.rotation : { oldRoot: note.old[0], newRoot: note.new };
+  return [...(note?.old ?? []), known?.oldRoot, known?.newRoot].filter((root) => root !== undefined);
+};
+
+/** True when status tells of a rotation of which the Secret knows nothing, and that did not come to its end. */
+export const isInterrupted = ({
+  authority: { status },
+  secret,
+}: Pick<RotationInput, 'authority' | 'secret'>): boolean =>
+  status.rotation !== undefined && secret.note === undefined && secret.endedRotation !== status.rotation.id;
+
+/** True when a person has ended a rotation by putting a root back, and others than that one were on their way out. */
+const isUnfinished = ({ secret: { note }, active, trusted }: RotationInput): boolean =>
+  trusted.some(
+    ({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note?.old.includes(fingerprint) === true,
+  );
+
+/** True when the Secret has another root than the one that status says signs, or has lost its part of a rotation. */
+export function wasOverwritten(input: RotationInput): boolean {
+  const { authority, active, trusted } = input;
+  if (isInterrupted(input) || isUnfinished(input)) return true;
+  const known = authority.status.activeRoot?.fingerprint;
+  if (known === undefined || known === active.anchor.fingerprint) return false;
+  const before = trusted.find(({ fingerprint }) => fingerprint === known);
+  // A renewed certificate of the same key and name verifies the same leaves: whoever trusts one of them accepts all.
+  return before !== undefined && !isRenewalOf(active.anchor, before);
+}
+
+const isRenewalOf = (a: Certificate, b: Certificate): boolean =>
+  a.subject.equals(b.subject) && publicKeyDer(a.publicKey).equals(publicKeyDer(b.publicKey));
+
+/** The value of rotate-root that asks for a rotation still. */
+export function unhandledToken({ authority, secret }: Pick<RotationInput, 'authority' | 'secret'>): string | undefined {
+  const { rotateRootToken, status } = authority;
+  const isHandled = rotateRootToken === secret.handledToken || rotateRootToken === status.lastHandledRotateRoot;
+  return isHandled ? undefined : rotateRootToken;
+}
+
+/** Why a root that the operator has made is due to be replaced; undefined when it is not. */
+function renewalReason({ authority, active }: RotationInput, now: Date): string | undefined {
+  const renewAt = rootRenewalTime(authority, active.anchor);
+  return renewAt === undefined || renewAt > now ? undefined : `it expires at ${active.anchor.notAfter.toISOString()}`;
+}
+
+/** When a rotation begins by itself; never for a root that only a person can replace. */
+export function rootRenewalTime({ spec }: AuthorityRecord, { notBefore, notAfter }: Certificate): Date | undefined {
+  if (spec.root === undefined) return undefined;
+  const lifetimeMs = notAfter.getTime() - notBefore.getTime();
+  const { renewBefore } = spec.root;
+  const asked = renewBefore === undefined ? undefined : parseDurationMs(renewBefore);
+  // A root that were due from its beginning would be replaced without end.
+  const beforeMs = Math.min(asked ?? lifetimeMs * defaultRenewalShare, lifetimeMs * longestRenewalShare);
+  return new Date(notAfter.getTime() - beforeMs);
+}
+const defaultRenewalShare = 0.1;
+const longestRenewalShare = 0.9;
