@@ -36,7 +36,8 @@ func readSecret(folder string) (secret, error) {
 
 func readVersion(folder string) (secret, error) {
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
-	if err != nil {
+	// A ConfigMap of roots has no key pair: then there is none to show.
+	if err != nil && !isBare(folder) {
 		return secret{}, err
 	}
 	bundle, err := os.ReadFile(filepath.Join(folder, "ca.crt"))
@@ -48,4 +49,10 @@ func readVersion(folder string) (secret, error) {
 		return secret{}, fmt.Errorf("no certificate in %s/ca.crt", folder)
 	}
 	return secret{certificate, roots}, nil
+}
+
+// isBare tells whether a folder holds roots and nothing else.
+func isBare(folder string) bool {
+	entries, err := os.ReadDir(folder)
+	return err == nil && len(entries) == 1 && entries[0].Name() == "ca.crt"
 }
