@@ -79,7 +79,7 @@ func serverConfig(folder string) (*tls.Config, error) {
 }
 
 func connect(port, serverName, caFolder, folder string) error {
-	trusted, err := readSecret(caFolder)
+	roots, err := readRoots(caFolder)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func connect(port, serverName, caFolder, folder string) error {
 		}
 		own = &mounted.certificate
 	}
-	server, answer, err := exchange(port, serverName, trusted.roots, own)
+	server, answer, err := exchange(port, serverName, roots, own)
 	if err != nil {
 		return err
 	}

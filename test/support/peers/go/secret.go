@@ -16,13 +16,31 @@ type secret struct {
 	roots       *x509.CertPool
 }
 
-// readSecret reads one version of a mounted Secret. kubelet swaps all files at once by the link ..data, then removes
-// those before: the link is followed once, not for each file, and again when the files have gone meanwhile.
+// readSecret reads one version of a mounted Secret.
 func readSecret(folder string) (secret, error) {
+	return readMounted(folder, func(version string) (secret, error) {
+		certificate, err := tls.LoadX509KeyPair(filepath.Join(version, "tls.crt"), filepath.Join(version, "tls.key"))
+		if err != nil {
+			return secret{}, err
+		}
+		roots, err := rootsIn(version)
+		return secret{certificate, roots}, err
+	})
+}
+
+// readRoots reads the roots alone: of a mounted Secret, or of a ConfigMap, which has nothing else.
+func readRoots(folder string) (*x509.CertPool, error) {
+	return readMounted(folder, rootsIn)
+}
+
+// readMounted reads one version of a mounted folder. kubelet swaps all files at once by the link ..data, then removes
+// those before: the link is followed once, not for each file, and again when the files have gone meanwhile.
+func readMounted[T any](folder string, readVersion func(version string) (T, error)) (T, error) {
 	for {
 		version, err := os.Readlink(filepath.Join(folder, "..data"))
 		if err != nil {
-			return secret{}, err
+			var none T
+			return none, err
 		}
 		read, err := readVersion(filepath.Join(folder, version))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -34,25 +52,14 @@ func readSecret(folder string) (secret, error) {
 	}
 }
 
-func readVersion(folder string) (secret, error) {
-	certificate, err := tls.LoadX509KeyPair(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
-	// A ConfigMap of roots has no key pair: then there is none to show.
-	if err != nil && !isBare(folder) {
-		return secret{}, err
-	}
-	bundle, err := os.ReadFile(filepath.Join(folder, "ca.crt"))
+func rootsIn(version string) (*x509.CertPool, error) {
+	bundle, err := os.ReadFile(filepath.Join(version, "ca.crt"))
 	if err != nil {
-		return secret{}, err
+		return nil, err
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {
-		return secret{}, fmt.Errorf("no certificate in %s/ca.crt", folder)
+		return nil, fmt.Errorf("no certificate in %s/ca.crt", version)
 	}
-	return secret{certificate, roots}, nil
-}
-
-// isBare tells whether a folder holds roots and nothing else.
-func isBare(folder string) bool {
-	entries, err := os.ReadDir(folder)
-	return err == nil && len(entries) == 1 && entries[0].Name() == "ca.crt"
+	return roots, nil
 }

@@ -15,7 +15,7 @@ import type { TLSSocket } from 'node:tls';
 
 import { runClients } from './clients.ts';
 import { exchange, peerCertificate, RefusedError } from './exchange.ts';
-import { readSecret } from './secret.ts';
+import { readRoots, readSecret } from './secret.ts';
 
 async function serve(folder: string, port: string): Promise<void> {
   const server = createServer({ requestCert: true, rejectUnauthorized: true }, (request, response) => {
@@ -30,7 +30,7 @@ async function serve(folder: string, port: string): Promise<void> {
 }
 
 async function connect(port: string, serverName: string, caFolder: string, folder?: string): Promise<void> {
-  const { ca } = readSecret(caFolder);
+  const ca = readRoots(caFolder);
   const own = folder === undefined ? {} : readSecret(folder);
   try {
     process.stdout.write(await exchange(Number(port), serverName, { ...own, ca }));

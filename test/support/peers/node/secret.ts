@@ -8,16 +8,22 @@ export interface MountedSecret {
   readonly ca: Buffer;
 }
 
+/** Reads one version of a mounted Secret. */
+export const readSecret = (folder: string): MountedSecret =>
+  readMounted(folder, (file) => ({ cert: file('tls.crt'), key: file('tls.key'), ca: file('ca.crt') }));
+
+/** Reads the roots alone: of a mounted Secret, or of a ConfigMap, which has nothing else. */
+export const readRoots = (folder: string): Buffer => readMounted(folder, (file) => file('ca.crt'));
+
 /**
- * Reads one version of a mounted Secret. kubelet swaps all files at once by the link `..data`, then removes those before:
+ * Reads one version of a mounted folder. kubelet swaps all files at once by the link `..data`, then removes those before:
  * the link is followed once, not for each file, and again when the files have gone meanwhile.
  */
-export function readSecret(folder: string): MountedSecret {
+function readMounted<T>(folder: string, read: (file: (name: string) => Buffer) => T): T {
   for (;;) {
     const version = readlinkSync(join(folder, '..data'));
-    const read = (name: string): Buffer => readFileSync(join(folder, version, name));
     try {
-      return { cert: read('tls.crt'), key: read('tls.key'), ca: read('ca.crt') };
+      return read((name) => readFileSync(join(folder, version, name)));
     } catch (error) {
       if (readlinkSync(join(folder, '..data')) === version) throw error;
     }
