@@ -26,6 +26,8 @@ describe('mutual TLS below two intermediates, with only the root in ca.crt', () 
     base = await scratchFolder('intermediate');
     world = await install();
     await world.start();
+    // It is made in a cluster that has no authority yet.
+    await world.authorityIs('default', 'True');
     const root = makeCa({ name: 'Brought Root' });
     const upper = makeCa({ name: 'Policy CA', by: root });
     await world.bringRoot('brought', { ...filesOf(makeCa({ name: 'Issuing CA', by: upper }), [upper], [root]) });

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import type { MtlsAuthority, MtlsCertificate } from '../../src/api/types.ts';
+import type { MtlsAuthority } from '../../src/api/types.ts';
 import { output } from '../../tools/controlplane/command.ts';
 import type { Secret } from '../support/behaviours/api.ts';
 import { fileOf, fingerprintOf, openssl } from '../support/behaviours/judge.ts';
@@ -28,23 +28,22 @@ describe('docs/operations.md, as it is written:', () => {
     await cluster.kubectl(['apply', '-f', join(ROOT, 'deploy/examples/payments.yaml')]);
     const ready = ['wait', '--namespace=shop', '--for=condition=Ready', '--timeout=60s', 'mcert/payments'];
     await cluster.kubectl(ready);
+    await configure('default', {});
   });
   after(async () => {
     await operator.stop();
     await cluster.stop();
   });
 
-  it('a backup of the root restores it, and the root from between goes on being trusted', async () => {
+  it('a backup of the root restores it, by the stages of a rotation from the root that was made meanwhile', async () => {
     const original = await activeRoot();
     await shell(commandsOf('Back up the root'));
     await cluster.kubectl(['--namespace=mtls-operator', 'delete', 'secret', 'mtls-root']);
-    await eventually(async () => assert.notEqual(await activeRoot(), original));
-    const between = await activeRoot();
+    const between = await rotatedFrom(original);
+    await assertTrusted([between]);
     await shell(['kubectl replace -f mtls-root.yaml']);
-    await eventually(async () => {
-      assert.equal(await activeRoot(), original);
-      await assertTrusted([original, between]);
-    });
+    assert.equal(await rotatedFrom(between), original);
+    await assertTrusted([original]);
   });
 
   it('a root of one’s own signs for an authority of its own', async () => {
@@ -54,40 +53,32 @@ describe('docs/operations.md, as it is written:', () => {
     assert.equal(status?.activeRoot?.fingerprint, await fingerprintOf(readFileSync(join(folder, 'root.crt'), 'utf8')));
   });
 
-  it('a root is replaced by hand with every certificate trusted by everyone, after each step', async () => {
-    await newRoot();
-    const next = await fingerprintOf(readFileSync(join(folder, 'new.crt'), 'utf8'));
-    const former = (await cluster.json<MtlsAuthority>(['get', 'mauth', 'default'])).status?.roots ?? [];
-    const old = former.map(({ fingerprint }) => fingerprint);
-    const commands = commandsOf('Replace the root');
-    assert.equal(commands.length, 8, 'the steps have changed: this test has to follow');
-    const [publish, change, move, end] = [
-      commands.slice(0, 3),
-      commands.slice(3, 4),
-      commands.slice(4, 7),
-      commands.slice(7),
+  it('the root is rotated by annotation, and with approval, and a root of one’s own by another one', async () => {
+    const commands = commandsOf('Rotate the root');
+    assert.equal(commands.length, 5, 'the commands have changed: this test has to follow');
+    const [first, byAnnotation, byApproval, ownRoot] = [
+      await activeRoot(),
+      commands.slice(0, 2),
+      commands.slice(2, 4),
+      commands.slice(4),
     ];
+    await shell(byAnnotation);
+    const second = await rotatedFrom(first);
+    await assertTrusted([second]);
 
-    await shell(publish);
-    await eventually(() => assertTrusted([...old, next]));
-    assert.deepEqual(await leafRoots(), [old[0], old[0]], 'the new root signs before it is trusted');
+    await configure('default', { approval: 'Manual' });
+    await cluster.kubectl(['annotate', '--overwrite', 'mauth', 'default', 'mtls-operator.io/rotate-root=again']);
+    await eventually(async () => assert.match((await rotation('default'))?.blockers?.join() ?? '', /^approval/));
+    await assertTrusted([second, (await rotation('default'))?.newRoot]);
+    await shell(byApproval);
+    await assertTrusted([await rotatedFrom(second)]);
 
-    await shell(change);
-    await eventually(async () => assert.equal(await activeRoot(), next));
-    await eventually(() => assertTrusted([next, ...old]));
-
-    await shell(move);
-    await eventually(async () => assert.deepEqual(await leafRoots(), [next, next]));
-    await assertTrusted([next, ...old]);
-
-    const revisions = (await payments()).status?.secrets?.map(({ revision }) => revision);
-    await shell(end);
-    await eventually(() => assertTrusted([next]));
-    assert.deepEqual(
-      (await payments()).status?.secrets?.map(({ revision }) => revision),
-      revisions,
-      'a certificate was issued although all were of the new root',
-    );
+    await newRoot();
+    await configure('own', {});
+    const own = await activeRoot('own');
+    await shell(ownRoot);
+    const next = await fingerprintOf(readFileSync(join(folder, 'new.crt'), 'utf8'));
+    assert.equal(await rotatedFrom(own, 'own'), next);
   });
 
   it('the operator can be removed, and the Secrets keep what they hold', async () => {
@@ -113,16 +104,30 @@ describe('docs/operations.md, as it is written:', () => {
     assert.equal(code, 0, `${commands.join('\n')}\n${stderr}`);
   }
 
-  const payments = () => cluster.json<MtlsCertificate>(['get', 'mcert', 'payments', '--namespace=shop']);
-
-  async function activeRoot(): Promise<string | undefined> {
-    const { status } = await cluster.json<MtlsAuthority>(['get', 'mauth', 'default']);
+  async function activeRoot(name = 'default'): Promise<string | undefined> {
+    const { status } = await cluster.json<MtlsAuthority>(['get', 'mauth', name]);
     return status?.activeRoot?.fingerprint;
   }
 
-  async function leafRoots(): Promise<string[]> {
-    const { status } = await payments();
-    return status?.secrets?.map(({ authorityFingerprint }) => authorityFingerprint) ?? [];
+  const rotation = async (name: string) => (await cluster.json<MtlsAuthority>(['get', 'mauth', name])).status?.rotation;
+
+  /** No pods here that a rotation would have to wait for. */
+  async function configure(name: string, settings: object): Promise<void> {
+    const patch = JSON.stringify({ spec: { rotation: { propagationDelay: '1s', ...settings } } });
+    await cluster.kubectl(['patch', 'mauth', name, '--type=merge', `--patch=${patch}`]);
+  }
+
+  /** Waits for the end of a rotation, and returns the root that signs then. */
+  async function rotatedFrom(before: string | undefined, name = 'default'): Promise<string | undefined> {
+    return eventually(
+      async () => {
+        const now = await activeRoot(name);
+        assert.notEqual(now, before);
+        assert.equal(await rotation(name), undefined);
+        return now;
+      },
+      { timeoutMs: 90_000 },
+    );
   }
 
   async function secrets(): Promise<readonly Secret[]> {
