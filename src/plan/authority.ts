@@ -14,7 +14,13 @@ import { rootRequest } from './root-request.ts';
 import { planRotation } from './rotation.ts';
 import type { RotationNote } from './rotation-note.ts';
 import { isInterrupted, planStart, replaceExpired, wasOverwritten } from './rotation-start.ts';
-import type { RotationInput, RotationPlan, RotationReport, RotationStep } from './rotation-step.ts';
+import {
+  type RotationInput,
+  type RotationPlan,
+  type RotationReport,
+  type RotationStep,
+  without,
+} from './rotation-step.ts';
 
 /** What is to be done about the root Secret. */
 export type AuthorityStep =
@@ -96,9 +102,8 @@ function planWithRoot(
   const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
   const more = note === undefined ? predecessors(authority, secret, active) : comingRoots(note, secret);
   const known = [active.anchor, ...anchors, ...more];
-  const trusted = uniqueRoots(known).filter(
-    ({ fingerprint }) => fingerprint === active.anchor.fingerprint || !stale.includes(fingerprint),
-  );
+  // Never the active one: a note whose new root is in place fits.
+  const trusted = without(uniqueRoots(known), stale);
   const input = { authority, secret, active, trusted, evidence };
   if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
 

@@ -5,7 +5,7 @@ import { type RotationNote, type RotationPhase, rootsInWords } from './rotation-
 import type { RotationInput } from './rotation-step.ts';
 
 /** What the gate of a phase says. */
-export interface Gate {
+interface Gate {
   /** What is waited for, in words; empty when the gate is open. */
   readonly waits: readonly string[];
   readonly tally: Tally;

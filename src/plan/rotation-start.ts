@@ -133,7 +133,7 @@ const isRenewalOf = (a: Certificate, b: Certificate): boolean =>
   a.subject.equals(b.subject) && publicKeyDer(a.publicKey).equals(publicKeyDer(b.publicKey));
 
 /** The value of rotate-root that asks for a rotation still. */
-export function unhandledToken({ authority, secret }: Pick<RotationInput, 'authority' | 'secret'>): string | undefined {
+function unhandledToken({ authority, secret }: Pick<RotationInput, 'authority' | 'secret'>): string | undefined {
   const { rotateRootToken, status } = authority;
   const isHandled = rotateRootToken === secret.handledToken || rotateRootToken === status.lastHandledRotateRoot;
   return isHandled ? undefined : rotateRootToken;
