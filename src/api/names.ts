@@ -34,10 +34,20 @@ export const annotations = {
   revision: `${group}/revision`,
   /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */
   template: `${group}/template`,
+  /** On a Secret: what of its data are further outputs, and what they were made from, as JSON. */
+  outputs: `${group}/outputs`,
 } as const;
 
 /** Keys of the data of a written Secret, and of a root Secret. */
 export const secretKeys = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
+
+/** Further keys of the data of a written Secret, which spec.outputs asks for. */
+export const outputKeys = {
+  combinedPem: 'tls-combined.pem',
+  der: 'key.der',
+  keyStore: 'keystore.p12',
+  trustStore: 'truststore.p12',
+} as const;
 
 /** Further keys of a root Secret during a rotation: the root that comes, and the one that goes. */
 export const rotationKeys = {
@@ -58,5 +68,7 @@ export type CertificateReason =
   | 'NameConstrained'
   | 'InvalidSpec'
   | 'SecretConflict'
+  | 'StorePasswordNotFound'
+  | 'StorePasswordInvalid'
   | 'IssuanceFailed'
   | 'Expired';

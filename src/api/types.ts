@@ -336,6 +336,11 @@ export interface MtlsCertificateSpec {
    * Secrets; what others put on them stays.
    */
   readonly secretTemplate?: SecretTemplate;
+  /**
+   * Further forms of key, certificate and roots, as keys of the same Secrets. They are written together with tls.crt,
+   * tls.key and ca.crt; a change here re-writes the Secrets and issues nothing.
+   */
+  readonly outputs?: Outputs;
 }
 
 /** The authority that signs the certificates. */
@@ -488,6 +493,45 @@ export interface SecretTemplate {
   readonly labels?: Readonly<Record<string, string>>;
   /** Annotations. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved. */
   readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Further forms of key, certificate and roots, as keys of the same Secrets. They are written together with tls.crt,
+ * tls.key and ca.crt; a change here re-writes the Secrets and issues nothing.
+ */
+export interface Outputs {
+  /** Adds tls-combined.pem, which holds what is in tls.key and then what is in tls.crt. */
+  readonly combinedPEM?: boolean;
+  /** Adds key.der, which is the private key of tls.key, in the same encoding, without PEM around it. */
+  readonly der?: boolean;
+  /**
+   * Adds keystore.p12 (the private key and its chain, alias certificate) and truststore.p12 (the roots of ca.crt), for
+   * Java and others; both are under the same password.
+   */
+  readonly pkcs12?: Pkcs12Output;
+}
+
+/**
+ * Adds keystore.p12 (the private key and its chain, alias certificate) and truststore.p12 (the roots of ca.crt), for
+ * Java and others; both are under the same password.
+ */
+export interface Pkcs12Output {
+  /**
+   * Where the password is, in the namespace of the resource. A changed password re-writes the stores; while there is
+   * none, nothing is issued.
+   */
+  readonly passwordSecretRef: PasswordSecretRef;
+}
+
+/**
+ * Where the password is, in the namespace of the resource. A changed password re-writes the stores; while there is
+ * none, nothing is issued.
+ */
+export interface PasswordSecretRef {
+  /** The name of a Secret of any type but kubernetes.io/tls. */
+  readonly name: string;
+  /** The key of its data that holds the password, as it is, in UTF-8. Default: "password". */
+  readonly key: string;
 }
 
 /** What is. Written by the operator only. */

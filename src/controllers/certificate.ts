@@ -18,6 +18,7 @@ import {
   rolesOf,
   type SecretRecord,
   type SecretStep,
+  type StorePassword,
   secretNameOf,
 } from '../plan/index.ts';
 import { rulesReader } from './authority-rules.ts';
@@ -33,7 +34,7 @@ import { writeStatus } from './status-writer.ts';
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: KubeClient;
-  readonly certificates: Store<CertificateRecord, 'authority' | 'namespace' | 'secret'>;
+  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember'>;
   readonly secrets: Store<SecretRecord, 'owner'>;
   readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
@@ -41,6 +42,8 @@ export interface CertificateContext {
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly claims: Claims;
   readonly keys: KeyMaker;
+  /** The password of a resource's stores; undefined when it asks for none. */
+  readonly storePassword: (certificate: CertificateRecord) => StorePassword | undefined;
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -91,7 +94,7 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, namespaces, authorities, writer, views, claims } = this.#context;
+    const { secrets, namespaces, authorities, writer, views, claims, storePassword } = this.#context;
     const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
     const record = authorities.get(authorityName);
@@ -112,7 +115,11 @@ export class CertificateReconciler {
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
-    const known = namespaceLabels === undefined ? {} : { namespaceLabels };
+    const password = storePassword(certificate);
+    const known = {
+      ...(namespaceLabels === undefined ? {} : { namespaceLabels }),
+      ...(password === undefined ? {} : { storePassword: password }),
+    };
     return { observed: { certificate, ...known, authority, roles, surplus }, material };
   }
 
@@ -160,6 +167,9 @@ export class CertificateReconciler {
           throw new KubeError('Conflict', 'the authority changed since it was observed');
         }
         const secret = await writer.write(observed.certificate, role, step, material, signal);
+        if ('refused' in secret) {
+          return { outcome: { role, problem: { reason: secret.refused, message: secret.message, onlyDue } } };
+        }
         if ('since' in secret) {
           const problem = { reason: 'Pending', message: secret.message, onlyDue } as const;
           return { outcome: { role, problem }, pendingSince: secret.since };

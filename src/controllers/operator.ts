@@ -119,6 +119,7 @@ export class Operator {
       views: this.views,
       claims: new Claims(this.caches, namespace),
       keys,
+      storePassword: (certificate) => this.caches.storePassword(certificate),
       recorder: this.#recorder,
       now,
     });
@@ -151,6 +152,7 @@ export class Operator {
         log,
         onError: (resource, code) => observer.onReflectorError(resource, code),
         onClusterTrustBundlesServed: () => this.#triggers.clusterTrustBundles(),
+        onPasswordsListed: () => this.#triggers.usersOfPasswords(),
       },
       signal,
       () => this.#lookAtRoots(signal),

@@ -32,7 +32,8 @@ export class Triggers {
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
     this.#queues = queues;
-    const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles } = caches;
+    const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles, passwords } =
+      caches;
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
       queues.authority.add(name);
@@ -56,6 +57,10 @@ export class Triggers {
       }
       const appearedOrWent = before === undefined ? after : after === undefined ? before : undefined;
       if (appearedOrWent !== undefined) this.#claimantsOf(keyOf(appearedOrWent));
+    });
+    passwords.subscribe((before, after) => {
+      const secretKey = keyOf(after ?? before ?? { name: '' });
+      for (const record of certificates.by('password', secretKey)) queues.certificate.add(keyOf(record));
     });
     namespaces.subscribe((before, after) => {
       const isSelectedAlike =
@@ -108,6 +113,13 @@ export class Triggers {
   /** Adds the ClusterTrustBundle of every authority. */
   clusterTrustBundles(): void {
     for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
+  }
+
+  /** Adds the certificates that ask for stores. */
+  usersOfPasswords(): void {
+    for (const record of this.#caches.certificates.values()) {
+      if (record.spec.outputs?.pkcs12 !== undefined) this.#queues.certificate.add(keyOf(record));
+    }
   }
 
   /** The outcome of a look at a place of the authority is to be seen in its status. */

@@ -24,7 +24,11 @@ export const bmpString = (text: string): Asn1 => asn1.create(UNIVERSAL, Type.BMP
 export const setOf = (...items: Asn1[]): Asn1 =>
   asn1.create(UNIVERSAL, Type.SET, true, items.length < 2 ? items : inOrder(items));
 
-const inOrder = (items: Asn1[]): Asn1[] => items.map(encode).sort((a, b) => a.compare(b)).map(encoded);
+const inOrder = (items: Asn1[]): Asn1[] =>
+  items
+    .map(encode)
+    .sort((a, b) => a.compare(b))
+    .map(encoded);
 
 /** A non-negative INTEGER from its big-endian magnitude; leading zeros are made minimal (X.690 8.3.2). */
 export function integer(magnitude: Uint8Array): Asn1 {

@@ -10,6 +10,7 @@ export {
   type KeyEncoding,
   type KeySpec,
   parsePrivateKey,
+  privateKeyDer,
   publicKeyDer,
 } from './key.ts';
 export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';

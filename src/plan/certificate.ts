@@ -3,6 +3,7 @@ import { namesOutsidePath, pathOf } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import { type OutputsStep, outputsMatch, outputsStep } from './outputs.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
 import { type IssueReason, reasonToIssue, reissueTurn, type SecretInput } from './secret.ts';
 
@@ -19,9 +20,16 @@ export type SecretStep =
       readonly keepKey: boolean;
       readonly write: 'create' | 'update' | 'replace';
       readonly metadata: SecretMetadata;
+      /** Absent where there are none, and have been none. */
+      readonly outputs?: OutputsStep;
     }
-  /** The same certificate; the bundle or the metadata differ. `blocked`: more would be needed, and cannot be. */
-  | { readonly step: 'update'; readonly metadata: SecretMetadata; readonly blocked?: Blocked }
+  /** The same certificate; bundle, outputs or metadata differ. `blocked`: more would be needed, and cannot be. */
+  | {
+      readonly step: 'update';
+      readonly metadata: SecretMetadata;
+      readonly outputs?: OutputsStep;
+      readonly blocked?: Blocked;
+    }
   | Blocked;
 
 /** Something stands in the way; what is there is left as it is. */
@@ -63,10 +71,10 @@ export function planCertificate(observed: ObservedCertificate, now: Date, heldBa
 
 /**
  * True while neither Secrets nor status are anyone's business here. What is being deleted is the garbage collector's; a
- * Secret written now would only be an orphan for a while. An authority that was not looked at yet will be in a moment.
+ * Secret written now would only be an orphan for a while. What was not looked at yet will be in a moment.
  */
-export const nothingIsToBeDecided = ({ certificate, authority }: ObservedCertificate): boolean =>
-  certificate.deleting || authority.state === 'unknown';
+export const nothingIsToBeDecided = ({ certificate, authority, storePassword }: ObservedCertificate): boolean =>
+  certificate.deleting || authority.state === 'unknown' || storePassword?.state === 'unknown';
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export function planSecret(
@@ -78,8 +86,12 @@ export function planSecret(
   const step = planContent(observed, role, now, heldBack);
   // What the API server has refused a moment ago is not tried again with a part of it.
   if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !lacksBundle(observed, role)) return step;
+  // Roots that are in ca.crt alone are not what those trust who have mounted the trust store.
+  if (observed.storePassword?.state === 'missing') return step;
   // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
-  return { step: 'update', metadata: { labels: {}, annotations: {} }, blocked: step };
+  const outputs = outputsStep(role.secret, observed.certificate.spec, observed.storePassword);
+  const metadata = { labels: {}, annotations: {} };
+  return { step: 'update', metadata, ...(outputs === undefined ? {} : { outputs }), blocked: step };
 }
 
 /** True for a Secret of the resource's own with a leaf that is trusted, and other roots beside it than are trusted now. */
@@ -92,7 +104,7 @@ const bundleIsGood = ({ content: { bundle } }: SecretRecord, { bundle: wanted, t
   bundle === wanted.digest || (bundle !== undefined && tolerated.includes(bundle));
 
 function planContent(
-  { certificate, namespaceLabels, authority }: ObservedCertificate,
+  { certificate, namespaceLabels, authority, storePassword }: ObservedCertificate,
   role: ObservedRole,
   now: Date,
   heldBack?: HeldBack,
@@ -134,7 +146,14 @@ function planContent(
       return blocked('NameConstrained', `the root's name constraints exclude ${excluded.slice(0, 5).join(', ')}`);
     }
   }
-  const step = neededStep({ certificate, role, request, now, ...(authority.state === 'ready' ? { authority } : {}) });
+  const step = neededStep({
+    certificate,
+    role,
+    request,
+    now,
+    ...(authority.state === 'ready' ? { authority } : {}),
+    ...(storePassword === undefined ? {} : { storePassword }),
+  });
   if (step.step === 'keep' || step.step === 'blocked') return step;
   if (authority.state === 'ready' && authority.waits !== undefined && step.step === 'issue') {
     const message = `MtlsAuthority ${authorityName}: ${authority.waits.reason}: ${authority.waits.message}`;
@@ -143,6 +162,11 @@ function planContent(
   if (authority.state === 'notReady') {
     const message = `MtlsAuthority ${authorityName}: ${authority.reason}: ${authority.message}`;
     return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
+  }
+  if (storePassword?.state === 'missing') {
+    const { name, key } = certificate.spec.outputs?.pkcs12?.passwordSecretRef ?? { name: '', key: '' };
+    const message = `Secret ${name} with the password of the stores (key ${key}) does not exist; create it`;
+    return { step: 'blocked', reason: 'StorePasswordNotFound', message, onlyDue: isOnlyDue(step) };
   }
   return heldBack !== undefined && heldBack.failures.nextRetryTime > now
     ? { step: 'blocked', reason: 'IssuanceFailed', message: heldBack.message, onlyDue: isOnlyDue(step) }
@@ -163,14 +187,17 @@ const outsideConstraints = ({ profile }: LeafRequest, authority: ReadyAuthority)
 
 /** The step that brings a Secret of our own to what is asked for. */
 function neededStep(input: SecretInput): SecretStep {
-  const { certificate, authority, role, request } = input;
+  const { certificate, authority, role, request, storePassword } = input;
   const { secret } = role;
   const finding = reasonToIssue(input);
+  const step = outputsStep(secret, certificate.spec, storePassword);
+  const outputs = step === undefined ? {} : { outputs: step };
   if (finding === undefined && secret !== undefined) {
     // Without its root there is no bundle to compare with, and nothing that could be written.
     if (authority === undefined) return { step: 'keep' };
     const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
-    if (!bundleIsGood(secret, authority) || !metadataMatches(secret, metadata)) return { step: 'update', metadata };
+    const isGood = bundleIsGood(secret, authority) && outputsMatch(secret, certificate.spec, storePassword);
+    if (!isGood || !metadataMatches(secret, metadata)) return { step: 'update', metadata, ...outputs };
     const until = 'leaf' in secret.content ? reissueTurn(secret.content.leaf, authority, certificate) : undefined;
     return until === undefined ? { step: 'keep' } : { step: 'keep', until };
   }
@@ -187,6 +214,7 @@ function neededStep(input: SecretInput): SecretStep {
     keepKey: request.keepKey && finding?.reason !== 'RotationRequested' && finding?.reason !== 'SecretMissing',
     write: secret === undefined ? 'create' : secret.writable ? 'update' : 'replace',
     metadata: secretMetadata(certificate, role.role, marks, secret),
+    ...outputs,
   };
 }
 

@@ -33,6 +33,14 @@ export type {
   SecretRecord,
 } from './observed.ts';
 export type { AuthorityRecord, ObservedAuthority, RootSecret } from './observed-authority.ts';
+export {
+  encodeOutputsNote,
+  type OutputKey,
+  type OutputsStep,
+  type PasswordRef,
+  parseOutputsNote,
+  type StorePassword,
+} from './outputs.ts';
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
 export {
   encodeRotationNote,

@@ -1,6 +1,7 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
 import type { IssuancePolicy } from './grant.ts';
+import type { StorePassword } from './outputs.ts';
 import type { Reissue } from './reissue.ts';
 
 /** What is known of an MtlsCertificate: its resource without what no decision needs. */
@@ -50,7 +51,10 @@ export interface SecretRecord {
   readonly changedAtMs: number;
 }
 
-/** The key pair in a Secret, or what is wrong with it; and the digest of its bundle. */
+/**
+ * The key pair in a Secret, or what is wrong with it; and the digest of its bundle. A Secret whose outputs are not those
+ * that were written with the bundle has none: what of it somebody has mounted is anyone's guess.
+ */
 export type SecretContent = ({ readonly leaf: LeafRecord } | { readonly problem: string }) & {
   readonly bundle?: string;
 };
@@ -120,6 +124,8 @@ export interface ObservedCertificate {
   readonly namespaceLabels?: Readonly<Record<string, string>>;
   readonly authority: AuthorityView;
   readonly roles: readonly ObservedRole[];
+  /** Absent when spec asks for no stores. */
+  readonly storePassword?: StorePassword;
   /** Secrets that the resource controls and that no role of it wants any more. */
   readonly surplus: readonly SecretRecord[];
 }

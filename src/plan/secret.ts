@@ -9,6 +9,7 @@ import {
   profileDigest,
 } from '../pki/index.ts';
 import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import type { StorePassword } from './outputs.ts';
 import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
@@ -31,6 +32,8 @@ export interface SecretInput {
   readonly authority?: ReadyAuthority;
   readonly request: LeafRequest;
   readonly role: ObservedRole;
+  /** Absent when spec asks for no stores. */
+  readonly storePassword?: StorePassword;
   readonly now: Date;
 }
 

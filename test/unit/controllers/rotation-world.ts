@@ -207,6 +207,7 @@ export class RotationWorld {
         namespaces: caches.namespaces,
         authorities: caches.authorities,
         claims: new Claims(caches, operatorNamespace),
+        storePassword: (certificate) => caches.storePassword(certificate),
         keys,
         recorder,
         now: clock,
