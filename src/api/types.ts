@@ -530,7 +530,10 @@ export interface Pkcs12Output {
 export interface PasswordSecretRef {
   /** The name of a Secret of any type but kubernetes.io/tls. */
   readonly name: string;
-  /** The key of its data that holds the password, as it is, in UTF-8. Default: "password". */
+  /**
+   * The key of its data that holds the password: 1 to 128 characters of printable ASCII, without a line break at its
+   * end. Default: "password".
+   */
   readonly key: string;
 }
 

@@ -53,8 +53,8 @@ export async function readStorePassword(
   const where = `key ${key} of Secret ${secretName}`;
   const encoded = secret.data?.[key];
   if (encoded === undefined) return { problem: `${where}, which is to be the password of the stores, does not exist` };
-  const text = decodeUtf8(Buffer.from(encoded, 'base64'));
-  if (text === undefined) return { problem: `${where} is not UTF-8, and cannot be the password of the stores` };
+  // Octets that are no ASCII are no password, whatever text they may be.
+  const text = Buffer.from(encoded, 'base64').toString('latin1');
   const problem = storePasswordProblem(text);
   return problem === undefined ? { text } : { problem: `${where} cannot be the password of the stores: ${problem}` };
 }
@@ -65,14 +65,5 @@ async function read(client: KubeClient, ref: { namespace: string; name: string }
   } catch (error) {
     if (isKubeError(error, 'NotFound')) return undefined;
     throw error;
-  }
-}
-
-function decodeUtf8(bytes: Buffer): string | undefined {
-  try {
-    // A byte order mark is part of the password, as everything else is.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
   }
 }
