@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type Certificate, isSelfSigned, keyUsageBits, subjectText } from './certificate.ts';
 import { expectTag, readAll, readOnly, tags } from './der.ts';
-import { describeKey, publicKeyDer, signatureAlgorithm } from './key.ts';
+import { acceptedSignatures, describeKey, publicKeyDer, signatureAlgorithm } from './key.ts';
 import { certificateNamesOutsideConstraints, constraintsAreReadable } from './name-constraints.ts';
 import { oids } from './oid.ts';
 import { type CaPath, identifiersAgree } from './path.ts';
@@ -131,16 +131,6 @@ const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) =>
     ({ notAfter }, now) => (now < notAfter ? undefined : `expired at ${notAfter.toISOString()}; replace it`),
   ],
 ];
-
-const acceptedSignatures = new Set<string>([
-  oids.ecdsaWithSha256,
-  oids.ecdsaWithSha384,
-  oids.ecdsaWithSha512,
-  oids.sha256WithRsa,
-  oids.sha384WithRsa,
-  oids.sha512WithRsa,
-  oids.ed25519,
-]);
 
 /** SP 800-131A allows less only for what was signed long ago. The most that Go's TLS takes since CVE-2023-29409. */
 const rsaBits = { least: 2048, most: 8192 };

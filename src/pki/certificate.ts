@@ -3,6 +3,7 @@ import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der
 import { PkiError } from './error.ts';
 import { oids } from './oid.ts';
 import { parsePem } from './pem.ts';
+import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './signed.ts';
 
 /** KeyUsage bits (RFC 5280 4.2.1.3). */
 export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, cRLSign: 6 } as const;
@@ -144,30 +145,8 @@ function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
     notAfter,
     publicKey,
     signatureOid: readOid(readAll(expectTag(algorithm, tags.sequence).content)[0]),
-    ...readExtensions(extensions),
+    ...interpretExtensions(extensions),
   };
-}
-
-const serialText = ({ content }: Element): string => content.toString('hex').replace(/^(00)+(?=..)/, '');
-
-function readTime(element: Element): Date {
-  const text = element.content.toString('latin1');
-  const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text);
-  const year = match?.[1] ?? '';
-  const utc = element.tag === tags.utcTime && year.length === 2;
-  if (match === null || !(utc || (element.tag === tags.generalizedTime && year.length === 4))) {
-    throw new PkiError('MalformedDer', 'a time is not in the form of RFC 5280');
-  }
-  // UTCTime spans 1950 to 2049 (RFC 5280 4.1.2.5.1).
-  const fullYear = utc ? `${Number(year) >= 50 ? '19' : '20'}${year}` : year;
-  const [month, day, hour, minute, second] = match.slice(2);
-  const iso = `${fullYear}-${month}-${day}T${hour}:${minute}:${second}`;
-  const date = new Date(`${iso}Z`);
-  // JavaScript counts on from the 30th of February.
-  if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(iso)) {
-    throw new PkiError('MalformedDer', 'a time is not a date');
-  }
-  return date;
 }
 
 type Extensions = Pick<
@@ -191,29 +170,14 @@ const extensionReaders: Record<string, (value: Buffer) => Partial<Extensions>> =
   [oids.subjectAltName]: (value) => ({ subjectAltNames: value }),
   [oids.nameConstraints]: (value) => ({ nameConstraints: value }),
   [oids.subjectKeyIdentifier]: (value) => ({ subjectKeyId: readOnly(value, tags.octetString).content.toString('hex') }),
-  [oids.authorityKeyIdentifier]: (value) => {
-    const parts = readAll(readOnly(value, tags.sequence).content);
-    const [keyId, serial] = [0x80, 0x82].map((wanted) => parts.find(({ tag }) => tag === wanted));
-    return {
-      ...(keyId === undefined ? {} : { authorityKeyId: keyId.content.toString('hex') }),
-      ...(serial === undefined ? {} : { authoritySerialNumber: serialText(serial) }),
-    };
-  },
+  [oids.authorityKeyIdentifier]: readAuthorityKeyIdentifier,
 };
 
-function readExtensions(wrapper: Element | undefined): Extensions {
-  const list = wrapper === undefined ? [] : readAll(readOnly(wrapper.content, tags.sequence).content);
-  const seen = new Set<string>();
+function interpretExtensions(wrapper: Element | undefined): Extensions {
+  const list = wrapper === undefined ? Buffer.alloc(0) : readOnly(wrapper.content, tags.sequence).content;
   const unknownCritical: string[] = [];
   let known: Partial<Extensions> = {};
-  for (const item of list) {
-    const parts = readAll(expectTag(item, tags.sequence).content);
-    const id = readOid(parts[0]);
-    // RFC 5280 4.2: no more than one instance of an extension. Which of two would count is anyone's guess.
-    if (seen.has(id)) throw new PkiError('MalformedCertificate', `extension ${id} appears twice`);
-    seen.add(id);
-    const critical = parts[1]?.tag === tags.boolean && parts[1].content[0] !== 0;
-    const value = expectTag(parts.at(-1), tags.octetString).content;
+  for (const { id, critical, value } of readExtensions(list, 'MalformedCertificate')) {
     const read = extensionReaders[id];
     if (read !== undefined) known = { ...known, ...read(value) };
     // RFC 5280 4.2.1.11 has it critical always, and Java honours it even where it is not.

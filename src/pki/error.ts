@@ -3,6 +3,7 @@ export type PkiErrorCode =
   | 'MalformedPem'
   | 'MalformedDer'
   | 'MalformedCertificate'
+  | 'MalformedCrl'
   | 'MalformedKey'
   | 'EncryptedKey'
   | 'TooLarge'

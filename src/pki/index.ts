@@ -1,5 +1,15 @@
 export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './bundle.ts';
 export { type Certificate, isSignedBy, parseCertificates, sha256Hex, subjectText } from './certificate.ts';
+export {
+  type Crl,
+  type CrlContent,
+  encodeCrls,
+  isCrlOf,
+  issueCrl,
+  maySignCrls,
+  parseCrls,
+  type RevokedCertificate,
+} from './crl.ts';
 export { PkiError, type PkiErrorCode } from './error.ts';
 export { backdateMs, type IssueContext, issueRoot, type PreparedLeaf, prepareLeaf, type RootProfile } from './issue.ts';
 export {

@@ -1,32 +1,29 @@
-import { createHash, type KeyObject, sign } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { type Certificate, isSignedBy, keyUsageBits, parseCertificate } from './certificate.ts';
 import {
   type Asn1,
-  bitString,
   boolean,
-  encode,
   encoded,
   explicit,
   implicit,
   integer,
   namedBits,
-  nullValue,
   octetString,
   oid,
-  readAll,
   readOnly,
   sequence,
   tags,
   time,
 } from './der.ts';
 import { PkiError } from './error.ts';
-import { describeKey, publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
+import { describeKey, publicKeyDer } from './key.ts';
 import { encodeSubject, type Subject } from './name.ts';
 import { namesOutsidePath } from './name-constraints.ts';
 import { oids } from './oid.ts';
 import { commonValidity, pathOf } from './path.ts';
 import { encodedLeafProfile, type LeafProfile } from './profile.ts';
 import type { SigningRoot } from './root.ts';
+import { extension, issuerKeyIdentifier, keyIdentifier, signFields, wholeSeconds } from './signed.ts';
 
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
 export const backdateMs = 5 * 60 * 1000;
@@ -146,28 +143,21 @@ interface TbsCertificate {
 }
 
 /** RFC 5280 4.1. */
-function signCertificate(tbs: TbsCertificate, key: KeyObject): Buffer {
-  const algorithm = signatureAlgorithm(key);
-  const der = encode(
-    sequence(
-      explicit(0, integer(Uint8Array.of(2))),
-      integer(serialNumber(tbs.serialSeed)),
-      algorithmIdentifier(algorithm),
-      encoded(tbs.issuer),
-      sequence(time(tbs.notBefore), time(tbs.notAfter)),
-      encoded(tbs.subject),
-      encoded(tbs.publicKey),
-      explicit(3, sequence(...tbs.extensions)),
-    ),
+const signCertificate = (tbs: TbsCertificate, key: KeyObject): Buffer =>
+  signFields(
+    (algorithm) =>
+      sequence(
+        explicit(0, integer(Uint8Array.of(2))),
+        integer(serialNumber(tbs.serialSeed)),
+        algorithm,
+        encoded(tbs.issuer),
+        sequence(time(tbs.notBefore), time(tbs.notAfter)),
+        encoded(tbs.subject),
+        encoded(tbs.publicKey),
+        explicit(3, sequence(...tbs.extensions)),
+      ),
+    key,
   );
-  return encode(sequence(encoded(der), algorithmIdentifier(algorithm), bitString(sign(algorithm.digest, der, key))));
-}
-
-const algorithmIdentifier = ({ oid: id, nullParameters }: SignatureAlgorithm): Asn1 =>
-  sequence(oid(id), ...(nullParameters ? [nullValue()] : []));
-
-const extension = (id: string, critical: boolean, value: Asn1): Asn1 =>
-  sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(encode(value)));
 
 /**
  * 20 octets, the most RFC 5280 4.1.2.2 allows: positive and of constant length, with 158 random bits.
@@ -179,16 +169,3 @@ function serialNumber(seed: Uint8Array): Uint8Array {
   serial[0] = ((seed[0] ?? 0) & 0x3f) | 0x40;
   return serial;
 }
-
-/** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
-function keyIdentifier(key: KeyObject): Buffer {
-  const [, bits] = readAll(readOnly(publicKeyDer(key), tags.sequence).content);
-  const content = bits?.content.subarray(1) ?? Buffer.alloc(0);
-  return createHash('sha256').update(content).digest().subarray(0, 20);
-}
-
-/** The issuer's own identifier, whatever method made it; a root without one gets what its key would have. */
-const issuerKeyIdentifier = (ca: Certificate): Buffer =>
-  ca.subjectKeyId === undefined ? keyIdentifier(ca.publicKey) : Buffer.from(ca.subjectKeyId, 'hex');
-
-const wholeSeconds = (ms: number): Date => new Date(Math.floor(ms / 1000) * 1000);

@@ -125,7 +125,7 @@ function parseKeyBlock(block: PemBlock, encoding: KeyEncoding): KeyObject {
 }
 
 /** A signature algorithm: its identifier, the digest that goes with it, and whether the identifier has NULL parameters. */
-export interface SignatureAlgorithm {
+interface SignatureAlgorithm {
   readonly oid: string;
   readonly digest: 'sha256' | 'sha384' | 'sha512' | null;
   readonly nullParameters: boolean;
@@ -155,3 +155,15 @@ export function signatureAlgorithm(key: KeyObject): SignatureAlgorithm {
     }
   }
 }
+
+/** What verifies a signature of an algorithm that is accepted, by its identifier: the type of the key, and the digest. */
+export const acceptedSignatures: ReadonlyMap<string, { readonly keyType: string; readonly digest: string | null }> =
+  new Map([
+    [oids.ecdsaWithSha256, { keyType: 'ec', digest: 'sha256' }],
+    [oids.ecdsaWithSha384, { keyType: 'ec', digest: 'sha384' }],
+    [oids.ecdsaWithSha512, { keyType: 'ec', digest: 'sha512' }],
+    [oids.sha256WithRsa, { keyType: 'rsa', digest: 'sha256' }],
+    [oids.sha384WithRsa, { keyType: 'rsa', digest: 'sha384' }],
+    [oids.sha512WithRsa, { keyType: 'rsa', digest: 'sha512' }],
+    [oids.ed25519, { keyType: 'ed25519', digest: null }],
+  ]);

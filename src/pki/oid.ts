@@ -1,10 +1,11 @@
 /** Object identifiers, named as the standards name them. */
 export const oids = {
-  // RFC 5280 4.2: extensions
+  // RFC 5280 4.2 and 5.2: extensions
   subjectKeyIdentifier: '2.5.29.14',
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
+  cRLNumber: '2.5.29.20',
   nameConstraints: '2.5.29.30',
   certificatePolicies: '2.5.29.32',
   authorityKeyIdentifier: '2.5.29.35',

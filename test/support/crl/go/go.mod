@@ -1,0 +1,3 @@
+module mtls-operator.io/test/crl
+
+go 1.24
