@@ -20,6 +20,8 @@ export const labels = {
 export const annotations = {
   /** On an MtlsCertificate: the token of a wanted rotation. On a Secret: the token its content was issued for. */
   rotate: `${group}/rotate`,
+  /** The same for a wanted revocation of what is in the Secrets, which is then issued anew. */
+  revoke: `${group}/revoke`,
   /** On an MtlsAuthority: the token of a wanted rotation of the root. */
   rotateRoot: `${group}/rotate-root`,
   /** On an MtlsAuthority: the id of the rotation that is approved. */
@@ -47,7 +49,14 @@ export const outputKeys = {
   der: 'key.der',
   keyStore: 'keystore.p12',
   trustStore: 'truststore.p12',
+  crl: 'ca.crl',
 } as const;
+
+/** Keys of the data of a root Secret that are about revocation: the CRLs, and until when their entries have to be there. */
+export const revocationKeys = { crl: 'ca.crl', revocations: 'revoked.json' } as const;
+
+/** The key of a published ConfigMap that holds the CRLs. */
+export const crlKey = 'ca.crl';
 
 /** Further keys of a root Secret during a rotation: the root that comes, and the one that goes. */
 export const rotationKeys = {
@@ -68,6 +77,7 @@ export type CertificateReason =
   | 'NameConstrained'
   | 'InvalidSpec'
   | 'SecretConflict'
+  | 'CrlUnavailable'
   | 'StorePasswordNotFound'
   | 'StorePasswordInvalid'
   | 'IssuanceFailed'

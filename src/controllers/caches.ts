@@ -14,7 +14,9 @@ import type { Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type CertificateRecord,
+  leavesToRevoke,
   type NamespaceRecord,
+  type Revocation,
   rolesOf,
   type SecretRecord,
   type StorePassword,
@@ -59,8 +61,9 @@ export class Caches {
   readonly authorities = new Store<AuthorityRecord, 'rootSecret'>({
     indexes: { rootSecret: ({ spec }) => [spec.secretName] },
   });
-  readonly certificates = new Store<CertificateRecord, 'authority' | 'namespace' | 'secret' | 'password'>({
+  readonly certificates = new Store<CertificateRecord, 'authority' | 'namespace' | 'secret' | 'password' | 'revoking'>({
     indexes: {
+      revoking: (certificate) => (asksToRevoke(certificate) ? [certificate.spec.authorityRef.name] : []),
       password: (certificate) => passwordKeysOf(certificate),
       authority: ({ spec }) => [spec.authorityRef.name],
       namespace: ({ namespace }) => [namespace],
@@ -108,6 +111,17 @@ export class Caches {
     if (this.#passwordReflector?.hasSynced !== true) return { state: 'unknown' };
     const mark = this.passwords.get(keyOf({ namespace, name: ref.name }));
     return mark === undefined ? { state: 'missing' } : { state: 'found', version: passwordVersion(mark, ref.key) };
+  }
+
+  /** The leaves of an authority that are to be revoked. */
+  leavesToRevoke(authority: string, now: Date): Revocation[] {
+    return this.certificates.by('revoking', authority).flatMap((certificate) => {
+      const { namespace, name, spec } = certificate;
+      return rolesOf(spec).flatMap((role) => {
+        const secret = this.secrets.get(keyOf({ namespace, name: secretNameOf(name, spec, role) }));
+        return leavesToRevoke(certificate, role, secret, now);
+      });
+    });
   }
 
   /**
@@ -217,6 +231,10 @@ function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
   const ref = spec.outputs?.pkcs12?.passwordSecretRef;
   return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
 }
+
+/** True for a resource with a token of revocation that it has not answered yet. */
+export const asksToRevoke = ({ revokeToken, status }: CertificateRecord): boolean =>
+  revokeToken !== undefined && revokeToken !== status.lastHandledRevoke;
 
 /** False when a reflector was stopped before it had listed. */
 const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>

@@ -44,6 +44,8 @@ export interface CertificateContext {
   readonly keys: KeyMaker;
   /** The password of a resource's stores; undefined when it asks for none. */
   readonly storePassword: (certificate: CertificateRecord) => StorePassword | undefined;
+  /** Called when something has to be on the CRL of an authority before it can be replaced. */
+  readonly onCrlAwaited: (authority: string) => void;
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -132,9 +134,7 @@ export class CertificateReconciler {
     const ref = { namespace: certificate.namespace, name: certificate.name };
     try {
       const live = certificateRecord(await client.get(certificateResource, ref, { signal }));
-      if (isSameRequest(live, certificate) && live.status.lastHandledRotate === certificate.status.lastHandledRotate) {
-        return true;
-      }
+      if (isSameRequest(live, certificate) && hasHandledTheSame(live, certificate)) return true;
       certificates.observe(live);
       return false;
     } catch (error) {
@@ -159,7 +159,10 @@ export class CertificateReconciler {
     for (let attempt = 0; ; attempt += 1) {
       if (step.step === 'keep')
         return { outcome: { role, ...(step.until === undefined ? {} : { until: step.until }) } };
-      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
+      if (step.step === 'blocked') {
+        if (step.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
+        return { outcome: { role, problem: problemOf(step) } };
+      }
       const onlyDue = isOnlyDue(step);
       try {
         // What signs, or is trusted, must still be what the plan was made for.
@@ -280,7 +283,14 @@ const replacesAnIssue = (step: SecretStep, { status }: CertificateRecord): boole
 
 /** True when nothing has changed that a person asks for. */
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
-  a.uid === b.uid && a.generation === b.generation && a.rotateToken === b.rotateToken && a.deleting === b.deleting;
+  a.uid === b.uid &&
+  a.generation === b.generation &&
+  a.rotateToken === b.rotateToken &&
+  a.revokeToken === b.revokeToken &&
+  a.deleting === b.deleting;
+
+const hasHandledTheSame = ({ status: a }: CertificateRecord, { status: b }: CertificateRecord): boolean =>
+  a.lastHandledRotate === b.lastHandledRotate && a.lastHandledRevoke === b.lastHandledRevoke;
 
 /** True for a Secret that was read when the root that its leaf may chain to was not known yet. */
 const rootIsUnread = ({ content }: SecretRecord, material: Material | undefined): boolean =>

@@ -14,6 +14,8 @@ export interface OutputSources {
   readonly bundle: string;
   /** There when there are stores. */
   readonly password?: string;
+  /** The CRLs; there when they are wanted. */
+  readonly crl?: string;
 }
 
 /** The outputs of a Secret, and what is noted of them on it. Key material, as all data of a Secret. */
@@ -28,7 +30,7 @@ export interface Outputs {
  * @throws PkiError for sources that cannot be read
  */
 export async function makeOutputs(
-  { keys, removed, password: ref }: OutputsStep,
+  { keys, removed, password: ref, crl }: OutputsStep,
   sources: OutputSources,
 ): Promise<Outputs> {
   const made: SecretData = Object.fromEntries(removed.map((key) => [key, null]));
@@ -42,7 +44,12 @@ export async function makeOutputs(
     ...made,
   };
   const digest = outputsDigest(all, keys);
-  const note = encodeOutputsNote({ keys, ...(ref === undefined ? {} : { password: ref.version }), digest });
+  const note = encodeOutputsNote({
+    keys,
+    ...(ref === undefined ? {} : { password: ref.version }),
+    ...(crl === undefined ? {} : { crl }),
+    digest,
+  });
   return { data: made, note };
 }
 
@@ -60,4 +67,5 @@ const makers: Record<OutputKey, (sources: OutputSources) => Promise<Buffer> | Bu
     encodeKeyStore(parsePrivateKey(privateKey).key, parseCertificates(certificate), password),
   [outputKeys.trustStore]: async ({ privateKey, bundle, password = '' }) =>
     encodeTrustStore(parseCertificates(bundle), password, parsePrivateKey(privateKey).key),
+  [outputKeys.crl]: ({ crl = '' }) => Buffer.from(crl, 'latin1'),
 };

@@ -33,6 +33,7 @@ function tokenIn({ annotations: all }: ObjectMeta, annotation: string): string |
 /** What the cache keeps of an MtlsCertificate. */
 export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate>): CertificateRecord {
   const rotateToken = tokenIn(metadata, annotations.rotate);
+  const revokeToken = tokenIn(metadata, annotations.revoke);
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
@@ -42,6 +43,7 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
     creationTimestamp: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
     ...(rotateToken === undefined ? {} : { rotateToken }),
+    ...(revokeToken === undefined ? {} : { revokeToken }),
     spec,
     status: status ?? {},
   };

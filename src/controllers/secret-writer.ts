@@ -11,6 +11,7 @@ import {
 import { type Certificate, describeKeySpec, type Role, type TrustBundle } from '../pki/index.ts';
 import type {
   CertificateRecord,
+  CrlBundle,
   IssueReason,
   ObservedRole,
   OutputsStep,
@@ -45,6 +46,7 @@ export type WritingStep = Extract<SecretStep, { step: 'issue' | 'update' }>;
 /** What an authority gives to the writer: the roots that everyone trusts, and what signs, if anything does now. */
 export interface Material {
   readonly bundle: TrustBundle;
+  readonly crl?: CrlBundle;
   readonly signer?: Signer;
 }
 
@@ -85,7 +87,7 @@ export class SecretWriter {
     certificate: CertificateRecord,
     { role, secretName, secret }: ObservedRole,
     step: WritingStep,
-    { bundle, signer }: Material,
+    { bundle, crl, signer }: Material,
     signal: AbortSignal,
   ): Promise<SecretRecord | Pending | Refused> {
     const { client, keys, now } = this.#options;
@@ -98,7 +100,7 @@ export class SecretWriter {
       const needsKey = step.outputs !== undefined && step.outputs.keys.length > 0;
       const present = needsKey ? (await this.#readLive(ref, secret, signal)).data : {};
       const data = { [secretKeys.bundle]: base64(bundle.pem) };
-      const outputs = await outputsOf(step.outputs, { ...present, ...data }, password.text);
+      const outputs = await outputsOf(step.outputs, { ...present, ...data }, password.text, crl);
       const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
       // The precondition says that all else is as it was observed: it need not be read again.
@@ -113,7 +115,7 @@ export class SecretWriter {
       return { since: key.since, message: `the ${describeKeySpec(step.request.key)} key is being generated` };
     }
     const { data, content } = issueContent(step.request, key, signer, now());
-    const outputs = await outputsOf(step.outputs, data, password.text);
+    const outputs = await outputsOf(step.outputs, data, password.text, crl);
     if (step.write === 'update') {
       const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
@@ -202,6 +204,7 @@ async function outputsOf(
   step: OutputsStep | undefined,
   data: Secret['data'],
   password: string | undefined,
+  crl: CrlBundle | undefined,
 ): Promise<Outputs | undefined> {
   if (step === undefined) return undefined;
   const text = (key: string) => dataText({ data }, key);
@@ -210,6 +213,7 @@ async function outputsOf(
     privateKey: text(secretKeys.privateKey),
     bundle: text(secretKeys.bundle),
     ...(password === undefined ? {} : { password }),
+    ...(crl === undefined ? {} : { crl: crl.pem }),
   });
 }
 

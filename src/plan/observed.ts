@@ -15,6 +15,8 @@ export interface CertificateRecord {
   readonly deleting: boolean;
   /** The value of the annotation rotate; absent when there is no request. */
   readonly rotateToken?: string;
+  /** The value of the annotation revoke; absent when there is no request. */
+  readonly revokeToken?: string;
   readonly spec: MtlsCertificateSpec;
   readonly status: MtlsCertificateStatus;
 }
@@ -83,12 +85,27 @@ export interface ReadyRoot {
   /** The active root, self-signed. */
   readonly anchor: Certificate;
   readonly bundle: TrustBundle;
+  /** Absent when none of what signs may sign CRLs. */
+  readonly crl?: CrlBundle;
   /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
   readonly tolerated: readonly string[];
   /** How the certificates of other roots are brought to the one that signs. */
   readonly reissue?: Reissue;
   /** Why nothing is issued now, although bundles are kept. */
   readonly waits?: { readonly reason: string; readonly message: string };
+}
+
+/** The CRLs of an authority, in the one form in which they are published. */
+export interface CrlBundle {
+  readonly pem: string;
+  /** SHA-256 of the PEM, lower-case hex. */
+  readonly digest: string;
+  /** Serial numbers of the leaves on them. */
+  readonly revoked: ReadonlySet<string>;
+  /** Fingerprints of the roots whose leaves can be put on them: the key that has signed those is there. */
+  readonly roots: readonly string[];
+  /** When the first of them ends. */
+  readonly nextUpdate: Date;
 }
 
 /** What an authority says of the names it signs, whatever its root is like. */

@@ -9,10 +9,10 @@ import {
   profileDigest,
 } from '../pki/index.ts';
 import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
-import type { StorePassword } from './outputs.ts';
 import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
+import { revokeIsHandled } from './revocation.ts';
 
 /** Why a certificate is issued. */
 export type IssueReason =
@@ -20,6 +20,7 @@ export type IssueReason =
   | 'SecretCorrupted'
   | 'RootNotTrusted'
   | 'SpecChanged'
+  | 'RevocationRequested'
   | 'RotationRequested'
   | 'RootReplaced'
   | 'Expired'
@@ -32,8 +33,6 @@ export interface SecretInput {
   readonly authority?: ReadyAuthority;
   readonly request: LeafRequest;
   readonly role: ObservedRole;
-  /** Absent when spec asks for no stores. */
-  readonly storePassword?: StorePassword;
   readonly now: Date;
 }
 
@@ -68,6 +67,7 @@ const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
   profileDiffers,
   keyDiffers,
   durationDiffers,
+  revocationIsRequested,
   rotationIsRequested,
   hasExpired,
   rootIsReplaced,
@@ -108,6 +108,12 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   return actualMs >= shortestMs && actualMs <= longestMs + 1000
     ? undefined
     : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
+}
+
+function revocationIsRequested({ certificate: { revokeToken, status }, secret }: LeafInput): Finding {
+  return revokeToken === undefined || revokeIsHandled(revokeToken, status.lastHandledRevoke, secret)
+    ? undefined
+    : { reason: 'RevocationRequested', message: 'a new value of the annotation revoke' };
 }
 
 function rotationIsRequested({ certificate, secret }: LeafInput): Finding {
