@@ -20,7 +20,7 @@ export const clients: readonly ClientPeer[] = [opensslClient, curlClient, goPeer
  * What the test runner is to skip for want of one of these programs: false, or a line that says what to install.
  * With CI=true nothing is skipped: a missing program then fails the test.
  */
-export function unlessInstalled(...peers: readonly (ServerPeer | ClientPeer)[]): string | false {
+export function unlessInstalled(...peers: readonly Pick<ClientPeer, 'missing'>[]): string | false {
   if (process.env['CI'] === 'true') return false;
   return peers.map((peer) => peer.missing()).find((sentence) => sentence !== null) ?? false;
 }
