@@ -79,8 +79,8 @@ export const fingerprintsIn = (text: string): string[] =>
       .digest('hex'),
   );
 
-/** The private key in a text, if there is one. */
-export function privateKeyIn(text: string): { privateKey?: KeyObject } {
+/** The private key in a text, if there is one; it may be encrypted. */
+export function privateKeyIn(text: string, passphrase = ''): { privateKey?: KeyObject } {
   const [pem] = /-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[^-]+-----END ([A-Z]+ )?PRIVATE KEY-----/.exec(text) ?? [];
-  return pem === undefined ? {} : { privateKey: createPrivateKey(pem) };
+  return pem === undefined ? {} : { privateKey: createPrivateKey({ key: pem, passphrase }) };
 }

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compiled } from '../peers/compiled.ts';
 import { run, succeeds } from '../peers/process.ts';
@@ -30,7 +30,7 @@ export const openssl: StoreJudge = {
   }),
 };
 
-/** GnuTLS, which shows the key of a store as it is, encrypted, and then opens that. */
+/** GnuTLS, which shows the key of a store as it is, encrypted; then it opens that, and encrypts the key itself. */
 const gnutls: StoreJudge = {
   name: 'GnuTLS',
   wrongPassword: /MAC verification failed|Decryption has failed/,
@@ -50,10 +50,12 @@ const gnutls: StoreJudge = {
     if (code !== 0) return { error: stderr };
     const aliases = [...stdout.matchAll(/Friendly name: (\S+)/g)].map(([, alias]) => String(alias));
     const found = { certificates: fingerprintsIn(stdout), aliases: [...new Set(aliases)] };
-    const [input] = /-----BEGIN ENCRYPTED[^-]+-----END ENCRYPTED PRIVATE KEY-----/.exec(stdout) ?? [];
-    if (input === undefined) return found;
-    const key = await run(['certtool', '--pkcs8', '--key-info', ...withPassword], { input });
-    return key.code === 0 ? { ...found, ...privateKeyIn(key.stdout) } : { error: key.stderr };
+    const [encrypted] =
+      /-----BEGIN ENCRYPTED PRIVATE KEY-----[^-]+-----END ENCRYPTED PRIVATE KEY-----/.exec(stdout) ?? [];
+    if (encrypted === undefined) return found;
+    await writeFile(`${path}.key`, encrypted, { mode: 0o600 });
+    const key = await run(['certtool', '--pkcs8', '--to-p8', '--load-privkey', `${path}.key`, ...withPassword]);
+    return key.code === 0 ? { ...found, ...privateKeyIn(key.stdout, password) } : { error: key.stderr };
   }),
 };
 
