@@ -15,15 +15,8 @@ export const openssl: StoreJudge = {
   missing: () =>
     succeeds(['openssl', 'version']) ? null : 'openssl is not installed (Debian: apt-get install openssl)',
   read: eachAlone(async ({ path, password }) => {
-    const { code, stdout, stderr } = await run([
-      'openssl',
-      'pkcs12',
-      '-in',
-      path,
-      '-noenc',
-      '-passin',
-      `pass:${password}`,
-    ]);
+    const decrypted = ['-noenc', '-passin', `pass:${password}`];
+    const { code, stdout, stderr } = await run(['openssl', 'pkcs12', '-in', path, ...decrypted]);
     if (code !== 0) return { error: stderr };
     const aliases = [...stdout.matchAll(/friendlyName: (\S+)/g)].map(([, alias]) => String(alias));
     return { certificates: fingerprintsIn(stdout), aliases: [...new Set(aliases)], ...privateKeyIn(stdout) };
@@ -39,14 +32,8 @@ const gnutls: StoreJudge = {
     succeeds(['certtool', '--version']) ? null : 'certtool is not installed (Debian: apt-get install gnutls-bin)',
   read: eachAlone(async ({ path, password }) => {
     const withPassword = ['--password', password];
-    const { code, stdout, stderr } = await run([
-      'certtool',
-      '--p12-info',
-      '--inder',
-      '--infile',
-      path,
-      ...withPassword,
-    ]);
+    const info = ['--p12-info', '--inder', '--infile', path];
+    const { code, stdout, stderr } = await run(['certtool', ...info, ...withPassword]);
     if (code !== 0) return { error: stderr };
     const aliases = [...stdout.matchAll(/Friendly name: (\S+)/g)].map(([, alias]) => String(alias));
     const found = { certificates: fingerprintsIn(stdout), aliases: [...new Set(aliases)] };
@@ -102,7 +89,7 @@ const missingJava = (): string | null =>
 /** For a JVM that lives for a second. */
 const fastStart = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
 
-/** Java's KeyStore API, and the key and trust managers of its TLS. */
+/** Java's KeyStore API, and the key and trust managers of its TLS. It opens PKCS#12 by the name of JKS as well. */
 const javaAs = (type: 'PKCS12' | 'JKS'): StoreJudge => ({
   name: `Java's KeyStore of type ${type}`,
   wrongPassword: /keystore password was incorrect/,
@@ -116,9 +103,6 @@ const javaAs = (type: 'PKCS12' | 'JKS'): StoreJudge => ({
     return ['java', ...fastStart, '-cp', folder, 'StoreReader', type];
   }),
 });
-
-/** Opens what is named JKS, too: who is bound to that name needs no other format. */
-const javaJks = javaAs('JKS');
 
 /** `keytool -list`. */
 const keytool: StoreJudge = {
@@ -177,4 +161,13 @@ const python: StoreJudge = {
 };
 
 /** Every program that reads stores. */
-export const judges: readonly StoreJudge[] = [openssl, javaAs('PKCS12'), javaJks, keytool, go, gnutls, nss, python];
+export const judges: readonly StoreJudge[] = [
+  openssl,
+  javaAs('PKCS12'),
+  javaAs('JKS'),
+  keytool,
+  go,
+  gnutls,
+  nss,
+  python,
+];
