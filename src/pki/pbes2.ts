@@ -29,7 +29,8 @@ export async function encryptWithPassword(
 ): Promise<Encrypted> {
   const key = await deriveInThreadPool(Buffer.from(password, 'utf8'), salt, iterations, keyLength, 'sha256');
   const cipher = createCipheriv('aes-256-cbc', key, iv);
-  // The default of prf is HMAC-SHA-1 (RFC 8018 A.2), so it has to be said.
+  // The default of prf is HMAC-SHA-1 (RFC 8018 A.2), so it has to be said. The length may be left out, and then early
+  // updates of Java 8 read past it.
   const prf = sequence(oid(oids.hmacWithSha256), nullValue());
   const derivation = sequence(octetString(salt), wholeNumber(iterations), wholeNumber(keyLength), prf);
   return {

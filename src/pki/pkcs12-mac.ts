@@ -3,7 +3,7 @@ import { type Asn1, nullValue, octetString, oid, sequence, wholeNumber } from '.
 import { oids } from './oid.ts';
 
 /**
- * What OpenSSL writes. Unlike PBKDF2 this derivation is a chain of hashes that only the event loop can compute, one
+ * What OpenSSL writes. Unlike PBKDF2 this derivation is a chain of hashes that the event loop has to compute itself, half a
  * microsecond each.
  */
 const iterations = 2048;
@@ -27,8 +27,9 @@ export function macData(content: Buffer, password: string, salt: Buffer): Asn1 {
 function macKey(password: string, salt: Buffer): Buffer {
   const purpose = Buffer.alloc(blockLength, macKeyPurpose);
   const start = Buffer.concat([purpose, filledBlocks(salt), filledBlocks(terminatedBmp(password))]);
-  let digest = hash('sha256', start, 'buffer');
-  for (let round = 1; round < iterations; round += 1) digest = hash('sha256', digest, 'buffer');
+  const digest = Buffer.from(hash('sha256', start, 'binary'), 'binary');
+  // One buffer for all rounds: making one for each takes three times as long as all the hashes.
+  for (let round = 1; round < iterations; round += 1) digest.write(hash('sha256', digest, 'binary'), 'binary');
   return digest;
 }
 

@@ -1,7 +1,7 @@
 import { PkiError } from './error.ts';
 
-/** Far beyond any password, and short enough for the buffers of the programs that read stores. */
-export const maxStorePasswordLength = 128;
+/** Far beyond any password, and well within what readers take: OpenSSL's commands cut one off after 1023. */
+const maxLength = 256;
 
 /**
  * Why a text cannot be the password of a key store or trust store, in words for the person who chose it and without any
@@ -14,8 +14,8 @@ export function storePasswordProblem(password: string): string | undefined {
   if (/[\r\n]$/.test(password)) {
     return 'the password ends with a line break, which would be part of it: write it without one (printf, or kubectl create secret --from-literal)';
   }
-  if (password.length > maxStorePasswordLength) {
-    return `the password has ${password.length} characters: choose one of at most ${maxStorePasswordLength}`;
+  if (password.length > maxLength) {
+    return `the password has ${password.length} characters: choose one of at most ${maxLength}`;
   }
   if (/[^\x20-\x7e]/.test(password)) {
     return 'the password has characters other than ASCII letters, digits, punctuation and spaces, which Java cannot read in a store: choose one without them';
