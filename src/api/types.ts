@@ -546,7 +546,7 @@ export interface PasswordSecretRef {
   /** The name of a Secret of any type but kubernetes.io/tls. */
   readonly name: string;
   /**
-   * The key of its data that holds the password: 1 to 128 characters of printable ASCII, without a line break at its
+   * The key of its data that holds the password: 1 to 256 characters of printable ASCII, without a line break at its
    * end. Default: "password".
    */
   readonly key: string;
