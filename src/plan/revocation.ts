@@ -64,7 +64,7 @@ export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] => [
 /**
  * What is to be done about the CRLs of an authority; undefined when they are as they should be. Every CA that signs, or is
  * about to, has a list, an empty one too: OpenSSL refuses a certificate for whose issuer there is none.
- * @param asked leaves to be revoked that may be on the lists already
+ * @param asked leaves to be revoked; some may be on the lists already, or of roots that none of the signers speaks for
  */
 export function planCrls(
   { crls, revocations }: RevocationState,
@@ -73,10 +73,12 @@ export function planCrls(
   now: Date,
 ): CrlPlan | undefined {
   const issuers = crlSigners(signers);
+  const speakFor = new Set(issuers.map(({ anchor }) => anchor.fingerprint));
   const listOf = ({ certificate }: SigningRoot) => newest(crls.filter((crl) => isCrlOf(crl, certificate)));
+  const known = [...revocations, ...issuers.flatMap((signer) => unremembered(signer, listOf(signer)))];
   const remembered = merged(
-    [...revocations, ...issuers.flatMap((signer) => unremembered(signer, listOf(signer)))],
-    asked,
+    known,
+    asked.filter(({ root }) => speakFor.has(root)),
   );
   const lastListed = lastListings(crls);
   // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3).
@@ -148,8 +150,8 @@ const nextCrl = (
   revoked: readonly Revocation[],
   now: Date,
 ): CrlToSign => {
-  // By the clock as well, so that it still grows when the last list was lost.
-  const byClock = BigInt(Math.floor(now.getTime() / 1000));
+  // By the clock as well, so that it still grows when the last list was lost: none is signed within a millisecond of it.
+  const byClock = BigInt(now.getTime());
   const next = (present?.number ?? 0n) + 1n;
   return {
     issuer: certificate.fingerprint,

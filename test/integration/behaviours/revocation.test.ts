@@ -1,0 +1,348 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { type ConfigMap, paths, type Secret } from '../../support/behaviours/api.ts';
+import { broughtRoot, extensions } from '../../support/behaviours/brought-root.ts';
+import {
+  type Authority,
+  type Certificate,
+  type Installation,
+  install,
+  operatorNamespace,
+  type Tenant,
+} from '../../support/behaviours/installation.ts';
+import { digestOf, fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install(['--workers=2']);
+  await world.start();
+});
+after(() => world.end());
+
+let authorities = 0;
+/** An authority of its own, with a ConfigMap in every namespace that is labelled with its name. */
+async function authority(spec: object = { root: {} }): Promise<string> {
+  const name = `revoking-${++authorities}`;
+  await world.createAuthority(name, {
+    secretName: name,
+    trustBundle: {
+      configMap: { name: `trust-${name}`, namespaceSelector: { matchLabels: { 'example.com/trusts': name } } },
+    },
+    ...spec,
+  });
+  return name;
+}
+
+/** A namespace that gets the ConfigMap of the authority, with a Ready resource that has a server and a client. */
+async function tenantOf(name: string, spec: object = {}): Promise<Tenant> {
+  const tenant = await world.tenant('revoke');
+  await world.api.patch(paths.namespaces(tenant.namespace), { metadata: { labels: { 'example.com/trusts': name } } });
+  await tenant.create('db', {
+    authorityRef: { name },
+    server: { service: 'db' },
+    client: { serviceAccount: 'db' },
+    ...spec,
+  });
+  await tenant.ready('db');
+  return tenant;
+}
+
+const revoke = (tenant: Tenant, token: string, name = 'db'): Promise<Certificate> =>
+  tenant.patch(name, { metadata: { annotations: { 'mtls-operator.io/revoke': token } } });
+
+const isHandled = (tenant: Tenant, token: string, name = 'db'): Promise<Certificate> =>
+  eventually(async () => {
+    const certificate = await tenant.get(name);
+    assert.equal(certificate.status?.lastHandledRevoke, token);
+    return certificate;
+  });
+
+const serialsOf = ({ status }: Certificate): string[] =>
+  (status?.secrets ?? []).map(({ serialNumber }) => serialNumber);
+
+interface List {
+  readonly issuer: string;
+  readonly number: number;
+  readonly revoked: readonly string[];
+  readonly text: string;
+}
+
+/** Every CRL of a PEM text, as openssl reads it. */
+async function listsIn(pem: string): Promise<List[]> {
+  const blocks = pem.match(/-----BEGIN X509 CRL-----[^]*?-----END X509 CRL-----\n/g) ?? [];
+  return Promise.all(
+    blocks.map(async (block) => {
+      const text = await openssl(['crl', '-noout', '-text', '-nameopt', 'RFC2253'], block);
+      return {
+        issuer: /Issuer: (.*)/.exec(text)?.[1] ?? '',
+        number: Number(/X509v3 CRL Number: \n\s*(\S+)/.exec(text)?.[1]),
+        revoked: [...text.matchAll(/Serial Number: ([0-9A-F]+)/g)].map(([, serial = '']) => serial.toLowerCase()),
+        text,
+      };
+    }),
+  );
+}
+
+const configMapOf = (name: string, tenant: Tenant): Promise<ConfigMap> =>
+  world.api.get<ConfigMap>(paths.configMaps(tenant.namespace, `trust-${name}`));
+
+/** Waits until the ConfigMap has CRLs with just these on them, in any order; returns the lists. */
+const published = (name: string, tenant: Tenant, revoked: readonly string[]): Promise<List[]> =>
+  eventually(async () => {
+    const lists = await listsIn((await configMapOf(name, tenant)).data?.['ca.crl'] ?? '');
+    assert.deepEqual(lists.flatMap((list) => list.revoked).toSorted(), revoked.toSorted());
+    return lists;
+  });
+
+const rootSecretOf = (name: string): Promise<Secret> => world.api.get<Secret>(paths.secrets(operatorNamespace, name));
+const firstNumber = (lists: readonly List[]): number => lists[0]?.number ?? Number.NaN;
+
+describe('revocation', { concurrency: 4 }, () => {
+  test('a CRL is there before anything is revoked: version 2, with a number, the key of its issuer, and an end', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    const [list, ...others] = await published(name, tenant, []);
+    assert.deepEqual(others, []);
+    assert.match(list?.text ?? '', /Version 2 \(0x1\)[^]*No Revoked Certificates/);
+    assert.match(list?.text ?? '', /X509v3 Authority Key Identifier: \n\s*[0-9A-F:]+\n[^]*X509v3 CRL Number/);
+    const { status } = await world.authority(name);
+    assert.equal(status?.crl?.revoked, 0);
+    assert.ok(new Date(status?.crl?.nextUpdate ?? 0).getTime() > Date.now() + 29 * 24 * 3_600_000);
+  });
+
+  test('a token puts what is in all Secrets of the resource on the CRL, and issues them anew with new keys', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    const bystander = await tenantOf(name);
+    const [first] = await published(name, tenant, []);
+    const before = await tenant.get('db');
+    const key = (await judge(await tenant.secret('db-server-tls'))).publicKey;
+    await revoke(tenant, 'leaked-1');
+    const after = await isHandled(tenant, 'leaked-1');
+    const lists = await published(name, tenant, serialsOf(before));
+    await published(name, bystander, serialsOf(before));
+    assert.ok(firstNumber(lists) > (first?.number ?? Number.NaN));
+    assert.deepEqual(
+      after.status?.secrets?.map(({ revision }) => revision),
+      [2, 2],
+    );
+    for (const serial of serialsOf(after)) assert.ok(!serialsOf(before).includes(serial));
+    assert.notEqual((await judge(await tenant.secret('db-server-tls'))).publicKey, key);
+    assert.equal((await world.authority(name)).status?.crl?.revoked, 2);
+    // The annotation is the user's.
+    assert.equal(after.metadata.annotations?.['mtls-operator.io/revoke'], 'leaked-1');
+  });
+
+  test('nothing is replaced before it is on the CRL', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    const before = serialsOf(await tenant.get('db'));
+    await revoke(tenant, 'leaked-1');
+    await isHandled(tenant, 'leaked-1');
+    const replaced = (await world.watched.upTo(await tenant.secret('db-server-tls'))).at(-1);
+    const listed = (await world.watched.upTo(await rootSecretOf(name))).at(-1);
+    assert.ok(Number(listed?.metadata.resourceVersion) < Number(replaced?.metadata.resourceVersion));
+    const lists = await listsIn(fileOf(listed ?? (await rootSecretOf(name)), 'ca.crl'));
+    assert.deepEqual(lists.flatMap(({ revoked }) => revoked).toSorted(), before.toSorted());
+  });
+
+  test('the same token never acts twice; another one does', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    const first = serialsOf(await tenant.get('db'));
+    await revoke(tenant, 'a');
+    const second = serialsOf(await isHandled(tenant, 'a'));
+    await tenant.patch('db', { metadata: { annotations: { 'example.com/touched': 'yes' } } });
+    await tenant.patch('db', { spec: { secretTemplate: { labels: { 'example.com/seen': 'yes' } } } });
+    await tenant.ready('db');
+    assert.deepEqual(serialsOf(await tenant.get('db')), second);
+    await revoke(tenant, 'b');
+    await isHandled(tenant, 'b');
+    await published(name, tenant, [...first, ...second]);
+  });
+
+  test('a resource that is made with a token revokes nothing', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    await tenant.create(
+      'new',
+      { authorityRef: { name }, server: { service: 'new' } },
+      { 'mtls-operator.io/revoke': 'x' },
+    );
+    const created = await isHandled(tenant, 'x', 'new');
+    assert.equal(created.status?.secrets?.[0]?.revision, 1);
+    await published(name, tenant, []);
+  });
+
+  test('what was in a Secret that is gone can still be revoked', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    const before = serialsOf(await tenant.get('db'));
+    // With a spec that cannot be met the Secret is not made anew before the token is looked at.
+    await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: ['not.ours.example.org'] } } });
+    await tenant.notReady('db', 'Denied');
+    await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
+    await revoke(tenant, 'lost');
+    await published(name, tenant, before);
+    await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: null } } });
+    await isHandled(tenant, 'lost');
+  });
+
+  test('a CRL in the Secret itself, when it is asked for, follows what is revoked and changes nothing else', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name, { outputs: { crl: true } });
+    const other = await tenantOf(name);
+    const before = await tenant.secret('db-server-tls');
+    assert.deepEqual(
+      (await listsIn(fileOf(before, 'ca.crl'))).map(({ revoked }) => revoked),
+      [[]],
+    );
+    const revoked = serialsOf(await other.get('db'));
+    await revoke(other, 'leaked');
+    const after = await eventually(async () => {
+      const secret = await tenant.secret('db-server-tls');
+      const [list] = await listsIn(fileOf(secret, 'ca.crl'));
+      assert.deepEqual(list?.revoked.toSorted(), revoked.toSorted());
+      return secret;
+    });
+    assert.ok(
+      before.data?.['tls.crt'] === after.data?.['tls.crt'] && before.data?.['tls.key'] === after.data?.['tls.key'],
+    );
+    // Repaired as everything else is.
+    await tenant.patchSecret('db-server-tls', { data: { 'ca.crl': null } });
+    await eventually(async () => {
+      assert.equal((await tenant.secret('db-server-tls')).data?.['ca.crl'], after.data?.['ca.crl']);
+    });
+    await tenant.patch('db', { spec: { outputs: null } });
+    await eventually(async () => assert.equal((await tenant.secret('db-server-tls')).data?.['ca.crl'], undefined));
+  });
+
+  test('a ca.crl that somebody changed is put right, in the ConfigMap and in the root Secret', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    const revoked = serialsOf(await tenant.get('db'));
+    await revoke(tenant, 'leaked');
+    await isHandled(tenant, 'leaked');
+    const before = await published(name, tenant, revoked);
+    const path = paths.configMaps(tenant.namespace, `trust-${name}`);
+    for (const value of ['tampered', null]) {
+      await world.api.patch(path, { data: { 'ca.crl': value } });
+      await published(name, tenant, revoked);
+    }
+    // The list is signed anew, with what the note knows and a number that is not lower.
+    await world.api.patch(paths.secrets(operatorNamespace, name), { data: { 'ca.crl': 'eA==' } });
+    await eventually(async () => {
+      const lists = await published(name, tenant, revoked);
+      assert.ok(firstNumber(lists) > firstNumber(before));
+    });
+    // And without the note, the list itself knows.
+    await world.api.patch(paths.secrets(operatorNamespace, name), { data: { 'revoked.json': null } });
+    await eventually(async () => assert.notEqual((await rootSecretOf(name)).data?.['revoked.json'], undefined));
+    await published(name, tenant, revoked);
+  });
+
+  test('an authority that may not sign CRLs issues and has none; a token re-issues, and a CRL cannot be asked for', async () => {
+    const [isCa, , keyId] = extensions.root;
+    const root = await broughtRoot({ extensions: [isCa ?? '', 'keyUsage = critical, keyCertSign', keyId ?? ''] });
+    const secretName = 'no-crl-sign';
+    await world.bringRoot(secretName, root);
+    const name = await authority({ secretName, root: null });
+    const tenant = await tenantOf(name);
+    assert.equal((await configMapOf(name, tenant)).data?.['ca.crl'], undefined);
+    const before = serialsOf(await tenant.get('db'));
+    await revoke(tenant, 'leaked');
+    const after = serialsOf(await isHandled(tenant, 'leaked'));
+    assert.ok(after.every((serial) => !before.includes(serial)));
+    await tenant.create('crl', { authorityRef: { name }, server: { service: 'crl' }, outputs: { crl: true } });
+    assert.match((await tenant.notReady('crl', 'CrlUnavailable')).message, /lacks cRLSign/);
+  });
+
+  test('a CRL comes with a new root before anything is signed by it, and what was revoked stays so', async () => {
+    const name = await authority({ root: {}, rotation: { propagationDelay: '1s' } });
+    const tenant = await tenantOf(name, { outputs: { crl: true } });
+    const revoked = serialsOf(await tenant.get('db'));
+    await revoke(tenant, 'leaked');
+    await isHandled(tenant, 'leaked');
+    await published(name, tenant, revoked);
+    await world.api.patch(paths.authorities(name), {
+      metadata: { annotations: { 'mtls-operator.io/rotate-root': 'r1' } },
+    });
+    await eventually(
+      async () => {
+        const { status }: Authority = await world.authority(name);
+        assert.equal(status?.lastHandledRotateRoot, 'r1');
+        assert.equal(status?.rotation, undefined);
+        assert.equal(status?.roots?.length, 1);
+      },
+      { timeoutMs: 90_000 },
+    );
+    // Wherever somebody may have mounted it: as many lists as roots, in every revision of Secrets and root Secret.
+    const secret = await tenant.secret('db-server-tls');
+    const phases = new Set<number>();
+    for (const { data } of await world.watched.upTo(secret)) {
+      const count = (key: string, label: string) =>
+        Buffer.from(data?.[key] ?? '', 'base64')
+          .toString()
+          .split(`BEGIN ${label}`).length - 1;
+      const [roots, lists] = [count('ca.crt', 'CERTIFICATE'), count('ca.crl', 'X509 CRL')];
+      assert.ok(lists >= roots, `${roots} roots and ${lists} CRLs`);
+      phases.add(roots);
+    }
+    assert.deepEqual(phases, new Set([1, 2]));
+  });
+
+  test('the looks that follow write nothing', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name, { outputs: { crl: true } });
+    await revoke(tenant, 'leaked');
+    await isHandled(tenant, 'leaked');
+    await published(
+      name,
+      tenant,
+      (await listsIn(fileOf(await rootSecretOf(name), 'ca.crl'))).flatMap((one) => one.revoked),
+    );
+    const state = async () =>
+      Promise.all(
+        [rootSecretOf(name), tenant.secret('db-server-tls'), configMapOf(name, tenant)].map(async (one) =>
+          digestOf(await one),
+        ),
+      );
+    const before = await eventually(async () => {
+      const first = await state();
+      assert.deepEqual(first, await state());
+      return first;
+    });
+    await world.api.patch(paths.authorities(name), { metadata: { annotations: { 'example.com/look': '1' } } });
+    await tenant.patch('db', { metadata: { annotations: { 'example.com/look': '1' } } });
+    await tenant.create('other', { authorityRef: { name }, server: { service: 'other' } });
+    await tenant.ready('other');
+    assert.deepEqual(await state(), before);
+  });
+});
+
+test('a restart revokes nothing anew, and writes nothing', async () => {
+  const name = await authority();
+  const tenant = await tenantOf(name, { outputs: { crl: true } });
+  const revoked = serialsOf(await tenant.get('db'));
+  await revoke(tenant, 'leaked');
+  await isHandled(tenant, 'leaked');
+  await published(name, tenant, revoked);
+  await tenant.ready('db');
+  const state = async () =>
+    Promise.all(
+      [
+        rootSecretOf(name),
+        tenant.secret('db-server-tls'),
+        configMapOf(name, tenant),
+        tenant.get('db'),
+        world.authority(name),
+      ].map(async (one) => digestOf(await one)),
+    );
+  await world.restart();
+  const before = await state();
+  await tenant.create('other', { authorityRef: { name: await authority() }, server: { service: 'other' } });
+  await tenant.ready('other');
+  assert.deepEqual(await state(), before);
+});

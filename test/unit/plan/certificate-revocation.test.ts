@@ -1,0 +1,169 @@
+import { describe } from 'node:test';
+import { annotations, outputKeys } from '../../../src/api/names.ts';
+import { outputsDigest } from '../../../src/controllers/outputs.ts';
+import { crlData } from '../../../src/controllers/root-crl.ts';
+import { parseCrls } from '../../../src/pki/index.ts';
+import {
+  type AuthorityView,
+  type CrlBundle,
+  encodeOutputsNote,
+  planCrls,
+  type SecretStep,
+} from '../../../src/plan/index.ts';
+import { crlBundle } from '../../../src/plan/revocation.ts';
+import { days, later, now, ready, root, withData, withMarks } from '../../support/fixtures.ts';
+import {
+  authority,
+  blocked,
+  check,
+  create,
+  fresh,
+  issue,
+  issued,
+  keep,
+  marks,
+  messages,
+  signer,
+  update,
+} from './certificate-table.ts';
+
+/** The CRLs of the signer with these on them. */
+function crlWith(...serials: readonly string[]): CrlBundle {
+  const revoked = serials.map((serialNumber) => ({
+    serialNumber,
+    root: signer.anchor.fingerprint,
+    revokedAt: now,
+    notAfter: later(days(90)),
+  }));
+  const plan = planCrls({ crls: [], revocations: [] }, [signer], revoked, now);
+  const data = plan === undefined ? {} : crlData(plan, [signer]);
+  const crls = parseCrls(Buffer.from(data['ca.crl'] ?? '', 'base64').toString('latin1'));
+  const bundle = crlBundle({ crls, revocations: [] }, [signer]);
+  if (bundle === undefined) throw new Error('the signer signs no CRLs');
+  return bundle;
+}
+
+const underCrl = (...serials: readonly string[]): AuthorityView => ({ ...authority, crl: crlWith(...serials) });
+const asking = issued.with({ revokeToken: 't1' });
+const content = issued.observed(authority).roles[0]?.secret?.content;
+const mine = content !== undefined && 'leaf' in content ? content.leaf.serialNumber : '';
+
+/** The metadata of a Secret that answers the token. */
+const answering = <Step extends Extract<SecretStep, { metadata: object }>>(step: Step) => ({
+  ...step,
+  metadata: { ...step.metadata, annotations: { ...step.metadata.annotations, [annotations.revoke]: 't1' } },
+});
+const reissue = answering(issue(issued, 'RevocationRequested', messages.RevocationRequested));
+const waiting = (serials: string, message = `waiting for ${serials} to be on the CRL of MtlsAuthority default`) => ({
+  step: 'blocked' as const,
+  reason: 'Pending' as const,
+  message,
+  onlyDue: true,
+  awaitsCrl: true as const,
+});
+
+describe('a request to revoke', () => {
+  check({
+    'waits until the certificate in place is on the CRL': { given: asking, under: underCrl(), plan: [waiting(mine)] },
+    'is followed by a new certificate once it is': { given: asking, under: underCrl(mine), plan: [reissue] },
+    'gets a new key, whatever the policy': {
+      given: asking.asking({ privateKey: { ...issued.record.spec.privateKey, rotationPolicy: 'Never' } }),
+      under: underCrl(mine),
+      plan: [
+        {
+          ...reissue,
+          request: { ...reissue.request, keepKey: true },
+        },
+      ],
+    },
+    'waits for what was in the Secret before it was lost as well': {
+      given: asking.withoutSecret('server').remembering({
+        secrets: [
+          {
+            role: 'server',
+            secretName: 'payments-server-tls',
+            serialNumber: '51',
+            fingerprint: 'f',
+            authorityFingerprint: signer.anchor.fingerprint,
+            notBefore: '2026-01-01T00:00:00Z',
+            notAfter: '2027-01-01T00:00:00Z',
+            renewalTime: '2026-12-01T00:00:00Z',
+            revision: 1,
+          },
+        ],
+      }),
+      under: underCrl(),
+      plan: [{ ...waiting('51'), onlyDue: false }],
+    },
+    'is not passed over by an issue for another reason': {
+      given: asking.asking({ duration: '24h' }),
+      under: underCrl(),
+      plan: [{ ...waiting(mine), onlyDue: false }],
+    },
+    'is answered by an issue for another reason, once the CRL has it': {
+      given: asking.with({ rotateToken: 'r1' }),
+      under: underCrl(mine),
+      plan: [
+        {
+          ...answering(
+            issue(issued.with({ rotateToken: 'r1' }), 'RevocationRequested', messages.RevocationRequested, {
+              token: 'r1',
+            }),
+          ),
+        },
+      ],
+    },
+    'that came with the resource revokes nothing': {
+      given: fresh.with({ revokeToken: 't1' }),
+      under: underCrl(),
+      plan: [answering(create(fresh))],
+    },
+    'is handled once': {
+      given: asking.whereSecret('server', withMarks('annotations', { [annotations.revoke]: 't1' })),
+      under: underCrl(),
+      plan: [keep],
+    },
+    'is handled once, also when the note on the Secret was lost': {
+      given: asking.remembering({ lastHandledRevoke: 't1' }),
+      under: underCrl(),
+      plan: [answering({ step: 'update', metadata: marks() })],
+    },
+    'is answered with a new certificate alone where nobody signs CRLs': { given: asking, plan: [reissue] },
+    'is answered with a new certificate alone where the key of its root is gone': {
+      given: asking,
+      under: { ...ready(root({ name: 'New' }), signer), crl: { ...crlWith(), roots: ['the other'] } },
+      plan: [reissue],
+    },
+  });
+});
+
+describe('CRLs as an output', () => {
+  const crl = crlWith();
+  const given = issued.asking({ outputs: { crl: true } });
+  const under = { ...authority, crl };
+  const step = (digest: string) => ({
+    ...update(),
+    outputs: { keys: [outputKeys.crl], removed: [], crl: digest },
+  });
+  const withBytes = given.whereSecret('server', withData({ [outputKeys.crl]: crl.pem }));
+  const digest = outputsDigest(withBytes.secret('server').data ?? {}, [outputKeys.crl]);
+  const note = encodeOutputsNote({ keys: [outputKeys.crl], crl: crl.digest, digest });
+  const written = withBytes.whereSecret('server', withMarks('annotations', { [annotations.outputs]: note }));
+  const another = crlWith('51');
+  check({
+    'are added': { given, under, plan: [step(crl.digest)] },
+    'are kept': { given: written, under, plan: [keep] },
+    'follow what is revoked': { given: written, under: { ...authority, crl: another }, plan: [step(another.digest)] },
+    'are kept as they are when nobody signs them any more': { given: written, plan: [keep] },
+    'cannot be had of a CA that signs none': {
+      given,
+      plan: [
+        blocked(
+          'CrlUnavailable',
+          'MtlsAuthority default has no CRL: the key usage of its root or intermediate lacks cRLSign',
+          { onlyDue: true },
+        ),
+      ],
+    },
+  });
+});

@@ -1,0 +1,269 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { annotations, secretKeys } from '../../../src/api/names.ts';
+import { crlData } from '../../../src/controllers/root-crl.ts';
+import { type Crl, issueCrl, parseCrls, type SigningRoot } from '../../../src/pki/index.ts';
+import {
+  encodeRevocations,
+  leavesToRevoke,
+  parseRevocations,
+  planCrls,
+  type Revocation,
+  type RevocationState,
+} from '../../../src/plan/index.ts';
+import { crlBundle, maxRevocations } from '../../../src/plan/revocation.ts';
+import { days, earlier, hours, later, minutes, now, root, withData } from '../../support/fixtures.ts';
+import { issued, signer } from './certificate-table.ts';
+
+const nothing: RevocationState = { crls: [], revocations: [] };
+const other = root({ name: 'Other' });
+const third = root({ name: 'Third' });
+
+const serial = (n: number): string => `4${n.toString(16).padStart(39, '0')}`;
+const revocation = (n: number, more: Partial<Revocation> = {}): Revocation => ({
+  serialNumber: serial(n),
+  root: signer.anchor.fingerprint,
+  revokedAt: now,
+  notAfter: later(days(30)),
+  ...more,
+});
+
+/** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
+function after(
+  state: RevocationState,
+  signers: readonly SigningRoot[],
+  asked: readonly Revocation[] = [],
+  at = now,
+): RevocationState {
+  const plan = planCrls(state, signers, asked, at);
+  if (plan === undefined) return state;
+  const data = crlData(plan, signers);
+  const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
+  return { crls: parseCrls(text('ca.crl')), revocations: parseRevocations(text('revoked.json')) };
+}
+
+const serialsOf = ({ crls }: RevocationState) => crls.map(({ revoked }) => revoked.map((entry) => entry.serialNumber));
+const numbersOf = ({ crls }: RevocationState) => crls.map(({ number }) => number);
+
+describe('the CRLs of an authority', () => {
+  const fresh = after(nothing, [signer]);
+
+  test('are there before anything is revoked, and empty', () => {
+    assert.deepEqual(serialsOf(fresh), [[]]);
+    const [crl] = fresh.crls;
+    assert.deepEqual(crl?.thisUpdate, earlier(minutes(5)));
+    assert.deepEqual(crl?.nextUpdate, later(days(30)));
+  });
+
+  test('are left alone when they are right', () => {
+    const state = after(nothing, [signer, other], [revocation(1)]);
+    for (const at of [now, later(days(9))]) assert.equal(planCrls(state, [signer, other], [], at), undefined);
+    assert.equal(planCrls(state, [other, signer], [revocation(1, { revokedAt: later(1000) })], now), undefined);
+  });
+
+  test('get what is asked for, each certificate once and by its first date', () => {
+    const first = after(fresh, [signer], [revocation(2), revocation(1), revocation(2)]);
+    assert.deepEqual(serialsOf(first), [[serial(1), serial(2)]]);
+    const second = after(first, [signer], [revocation(3), revocation(1, { revokedAt: later(hours(1)) })], later(1000));
+    assert.deepEqual(serialsOf(second), [[serial(1), serial(2), serial(3)]]);
+    assert.deepEqual(second.crls[0]?.revoked[0]?.revokedAt, now);
+  });
+
+  test('have numbers that only grow, by the clock when the last one is lost, and past a clock that was set back', () => {
+    const first = after(nothing, [signer], [], now);
+    const second = after(first, [signer], [revocation(1)], earlier(days(3)));
+    const third = after(second, [signer], [revocation(2)], earlier(days(3)));
+    const lost = after(nothing, [signer], [revocation(1)], later(minutes(1)));
+    const all = [first, second, third, lost].flatMap(numbersOf);
+    assert.deepEqual(
+      all,
+      all.toSorted((a, b) => (a < b ? -1 : 1)),
+    );
+    assert.equal(new Set(all).size, 4);
+  });
+
+  test('are signed anew twenty days before they end, with what is on them', () => {
+    const state = after(nothing, [signer], [revocation(1)]);
+    assert.equal(planCrls(state, [signer], [], later(days(10) - 1000)), undefined);
+    const renewed = after(state, [signer], [], later(days(10)));
+    assert.deepEqual(serialsOf(renewed), [[serial(1)]]);
+    assert.deepEqual(renewed.crls[0]?.nextUpdate, later(days(40)));
+    assert.ok((numbersOf(renewed)[0] ?? 0n) > (numbersOf(state)[0] ?? 0n));
+  });
+
+  test('are one for each CA that signs, with the leaves of its own root', () => {
+    const state = after(
+      nothing,
+      [signer, other, signer],
+      [revocation(1), revocation(2, { root: other.anchor.fingerprint })],
+    );
+    assert.deepEqual(serialsOf(state), [[serial(1)], [serial(2)]]);
+  });
+
+  test('know nothing of leaves whose root nobody here can speak for', () => {
+    assert.equal(planCrls(fresh, [signer], [revocation(1, { root: third.anchor.fingerprint })], now), undefined);
+  });
+
+  test('of a root that comes are there at once, and those on the other list stay', () => {
+    const state = after(after(nothing, [signer], [revocation(1)]), [signer, other]);
+    assert.deepEqual(serialsOf(state), [[serial(1)], []]);
+  });
+
+  test('of a root whose key is gone are kept as they are until they end', () => {
+    const both = after(nothing, [signer, other], [revocation(1, { root: other.anchor.fingerprint })]);
+    const kept = after(both, [signer], [revocation(2)], later(days(1)));
+    assert.deepEqual(serialsOf(kept), [[serial(2)], [serial(1)]]);
+    assert.deepEqual(kept.crls[1]?.der, both.crls[1]?.der);
+    const ended = after(kept, [signer], [], later(days(31)));
+    assert.equal(ended.crls.length, 1);
+  });
+
+  test('of other CAs, which a person has put there, are kept', () => {
+    const brought = crlOf(third);
+    const state = after({ crls: [brought], revocations: [] }, [signer]);
+    assert.deepEqual(
+      state.crls.map(({ issuer }) => issuer),
+      [signer, third].map(({ certificate }) => certificate.subject),
+    );
+    assert.equal(planCrls(state, [signer], [], now), undefined);
+  });
+
+  test('that somebody else made in the name of one that signs are replaced', () => {
+    const namesake = root({ name: 'Signer' });
+    const forged = issueCrl({ certificate: signer.certificate, key: signer.key }, contentOf([]));
+    const tampered = { ...forged, signature: Buffer.from(forged.signature).fill(0, 8, 16) };
+    const state = after({ crls: [tampered, crlOf(namesake)], revocations: [] }, [signer]);
+    assert.ok(state.crls.every((crl) => crl.signature.compare(tampered.signature) !== 0));
+    // Another key's own list of that name stays: its authority key identifier says whose it is.
+    assert.equal(state.crls.length, 2);
+  });
+
+  test('keep entries of which the note was lost, for as long as their issuer lasts', () => {
+    const { crls } = after(nothing, [signer], [revocation(1)]);
+    const state = after({ crls, revocations: [] }, [signer], [revocation(2)], later(days(40)));
+    assert.deepEqual(serialsOf(state), [[serial(1), serial(2)]]);
+    assert.deepEqual(state.revocations[0]?.notAfter, signer.certificate.notAfter);
+  });
+
+  test('get the entries back that somebody took off, from the note', () => {
+    const state = after(nothing, [signer], [revocation(1)]);
+    const mended = after({ ...state, crls: [] }, [signer]);
+    assert.deepEqual(serialsOf(mended), [[serial(1)]]);
+  });
+
+  test('lose an entry once it was on a list that was signed after its certificate had expired', () => {
+    const state = after(nothing, [signer], [revocation(1, { notAfter: later(days(12)) })]);
+    // Signed anew before it expires, and once more after: both times it is on it.
+    const before = after(state, [signer], [], later(days(10)));
+    assert.deepEqual(serialsOf(before), [[serial(1)]]);
+    const expired = after(before, [signer], [], later(days(20)));
+    assert.deepEqual(serialsOf(expired), [[serial(1)]]);
+    const gone = after(expired, [signer], [], later(days(20) + hours(1)));
+    assert.deepEqual(serialsOf(gone), [[]]);
+    assert.deepEqual(gone.revocations, []);
+  });
+
+  test('take as many as there is room for, and the others when there is', () => {
+    const many = Array.from({ length: maxRevocations + 2 }, (_, n) => revocation(n));
+    const state = after(nothing, [signer], many);
+    assert.equal(state.revocations.length, maxRevocations);
+    assert.equal(planCrls(state, [signer], many, now), undefined);
+  });
+
+  test('are signed by no CA whose key usage excludes it', () => {
+    assert.equal(planCrls(nothing, [withoutCrlSign], [revocation(1)], now), undefined);
+    assert.equal(crlBundle(nothing, [withoutCrlSign]), undefined);
+  });
+
+  test('are published with all that is on them, and whose leaves can be put there', () => {
+    const state = after(nothing, [signer, other], [revocation(1)]);
+    const bundle = crlBundle(state, [signer, other]);
+    assert.deepEqual(parseCrls(bundle?.pem ?? ''), state.crls);
+    assert.deepEqual([...(bundle?.revoked ?? [])], [serial(1)]);
+    assert.deepEqual(bundle?.roots, [signer.anchor.fingerprint, other.anchor.fingerprint]);
+    assert.deepEqual(bundle?.nextUpdate, later(days(30)));
+  });
+});
+
+const contentOf = (revoked: readonly Revocation[]) => ({
+  number: 7n,
+  thisUpdate: earlier(hours(1)),
+  nextUpdate: later(days(25)),
+  revoked,
+});
+const crlOf = ({ certificate, key }: SigningRoot): Crl => issueCrl({ certificate, key }, contentOf([]));
+/** A root that may sign certificates and nothing else, as parsing would give it. */
+const withoutCrlSign: SigningRoot = {
+  ...signer,
+  certificate: { ...signer.certificate, keyUsage: new Set([5]) },
+};
+
+describe('the note of revocations', () => {
+  test('is read as it was written', () => {
+    const all = [revocation(1), revocation(2, { notAfter: later(days(3)) })];
+    assert.deepEqual(parseRevocations(encodeRevocations(all)), all);
+  });
+
+  for (const text of ['', '{', 'null', '7', '{}', '[null]', '[[]]', '[["zz","aa","x","y"]]', '[[1,2,3,4]]']) {
+    test(`has nothing to say when it is ${JSON.stringify(text)}`, () => {
+      assert.deepEqual(parseRevocations(text), []);
+    });
+  }
+});
+
+describe('the leaves that a request to revoke is about', () => {
+  const asking = issued.with({ revokeToken: 't1' });
+  const leaves = (given: typeof issued, secret: ReturnType<typeof recordOf> | undefined = recordOf(given)) =>
+    leavesToRevoke(given.record, 'server', secret, now).map(({ serialNumber }) => serialNumber);
+  const recordOf = (given: typeof issued) => given.observed({ state: 'missing' }).roles[0]?.secret;
+  const content = recordOf(issued)?.content;
+  const leaf = content !== undefined && 'leaf' in content ? content.leaf : undefined;
+  const mine = leaf?.serialNumber ?? '';
+  const remembered = (serialNumber: string, notAfter = later(days(1))) => ({
+    secrets: [
+      {
+        role: 'server' as const,
+        secretName: 'payments-server-tls',
+        serialNumber,
+        fingerprint: 'f',
+        authorityFingerprint: signer.anchor.fingerprint,
+        notBefore: '2026-01-01T00:00:00Z',
+        notAfter: notAfter.toISOString(),
+        renewalTime: '2026-02-01T00:00:00Z',
+        revision: 1,
+      },
+    ],
+  });
+
+  test('are none without a request', () => assert.deepEqual(leaves(issued), []));
+  test('are what is in the Secret', () => assert.deepEqual(leaves(asking), [mine]));
+  test('are also what was in it before it was lost, or written over', () => {
+    assert.deepEqual(leaves(asking.remembering(remembered('51'))), [mine, '51']);
+    assert.deepEqual(
+      leavesToRevoke(asking.remembering(remembered('51')).record, 'server', undefined, now).map(
+        (one) => one.serialNumber,
+      ),
+      ['51'],
+    );
+  });
+  test('are each named once', () => assert.deepEqual(leaves(asking.remembering(remembered(mine))), [mine]));
+  test('are none that have expired', () => {
+    assert.deepEqual(leaves(asking.remembering(remembered('51', now))), [mine]);
+  });
+  test('are none of a role that the request has been handled for', () => {
+    const handled = asking.whereSecret('server', (secret) => ({
+      ...secret,
+      metadata: { ...secret.metadata, annotations: { ...secret.metadata.annotations, [annotations.revoke]: 't1' } },
+    }));
+    assert.deepEqual(leaves(handled), []);
+    assert.deepEqual(leaves(asking.remembering({ lastHandledRevoke: 't1' })), []);
+  });
+  test('are none of a Secret that is not the resource’s own, or cannot be read', () => {
+    const stranger = asking.whereSecret('server', (secret) => ({
+      ...secret,
+      metadata: { ...secret.metadata, ownerReferences: [] },
+    }));
+    assert.deepEqual(leaves(stranger), []);
+    assert.deepEqual(leaves(asking.whereSecret('server', withData({ [secretKeys.certificate]: 'x' }))), []);
+  });
+});
