@@ -3,6 +3,7 @@ import { type Certificate, pathOf, type SigningRoot } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type AuthorityVerdict,
+  type CrlBundle,
   type RootView,
   type RotationReport,
   rememberedRoots,
@@ -74,6 +75,11 @@ export class AuthorityViews {
     for (const [name, { material }] of this.#entries) {
       if (material?.signer !== undefined) yield [name, material.signer.root];
     }
+  }
+
+  /** The CRLs by name of authority, for metrics. */
+  *crls(): Iterable<[name: string, crl: CrlBundle]> {
+    for (const [name, { material }] of this.#entries) if (material?.crl !== undefined) yield [name, material.crl];
   }
 
   /** The rotations under way by name of authority, for metrics. */

@@ -27,6 +27,15 @@ export function metricSources(operator: Operator): MetricSources {
         yield { labels: { authority }, value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };
       }
     },
+    *crlNextUpdate(): Iterable<Sample> {
+      for (const [authority, { nextUpdate }] of operator.views.crls()) {
+        yield { labels: { authority }, value: nextUpdate.getTime() / 1000 };
+      }
+    },
+    *crlEntries(): Iterable<Sample> {
+      for (const [authority, { revoked }] of operator.views.crls())
+        yield { labels: { authority }, value: revoked.size };
+    },
     *rotationPhase(): Iterable<Sample> {
       for (const [authority, { note }] of operator.views.rotations()) {
         for (const phase of rotationPhases) yield { labels: { authority, phase }, value: note.phase === phase ? 1 : 0 };

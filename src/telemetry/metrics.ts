@@ -11,6 +11,8 @@ export interface MetricSources {
   certificateExpiry(): Iterable<Sample>;
   certificateReady(): Iterable<Sample>;
   rootExpiry(): Iterable<Sample>;
+  crlNextUpdate(): Iterable<Sample>;
+  crlEntries(): Iterable<Sample>;
   rotationPhase(): Iterable<Sample>;
   rotationRemaining(): Iterable<Sample>;
   queueLength(): Iterable<Sample>;
@@ -62,6 +64,13 @@ export class Metrics {
       ['authority'],
       () => sources.rootExpiry(),
     );
+    this.#mirrored(
+      'crl_next_update_seconds',
+      `When the first of an authority's CRLs ends ${timestampOf}`,
+      ['authority'],
+      () => sources.crlNextUpdate(),
+    );
+    this.#mirrored('crl_entries', "Certificates on an authority's CRLs", ['authority'], () => sources.crlEntries());
     this.#mirrored(
       'rotation_phase',
       '1 for the phase of the rotation of a root that is under way',

@@ -27,6 +27,8 @@ test('the README lists every metric of the operator’s own, and no other', asyn
     certificateExpiry: none,
     certificateReady: none,
     rootExpiry: none,
+    crlNextUpdate: none,
+    crlEntries: none,
     rotationPhase: none,
     rotationRemaining: none,
     queueLength: none,

@@ -53,6 +53,18 @@ const stepsOf = (observed: ObservedTrust): string[] =>
     return `${step.step} ${step.step === 'create' ? step.name : step.record.name}`;
   });
 
+describe('the CRLs beside the bundle', () => {
+  const table: [title: string, found: TrustRecord, crl: string | undefined, steps: string[]][] = [
+    ['are kept', written({ crl: 'lists' }), 'lists', []],
+    ['are added', written(), 'lists', ['update mtls-trust']],
+    ['follow what is revoked', written({ crl: 'old' }), 'lists', ['update mtls-trust']],
+    ['are taken away when there are none any more', written({ crl: 'old' }), undefined, ['update mtls-trust']],
+  ];
+  for (const [title, found, crl, steps] of table) {
+    test(title, () => assert.deepEqual(stepsOf(observe([found], crl === undefined ? {} : { crl })), steps));
+  }
+});
+
 describe('an object that is to hold the bundle', () => {
   const foreign = written({ owner: 'another-uid', ownerName: 'another' });
   const table: [title: string, found: TrustRecord[], steps: string[]][] = [

@@ -23,6 +23,8 @@ describe('metrics', () => {
       certificateExpiry: none,
       certificateReady: () => samples,
       rootExpiry: none,
+      crlNextUpdate: none,
+      crlEntries: none,
       rotationPhase: none,
       rotationRemaining: none,
       queueLength: none,
