@@ -14,6 +14,8 @@ export interface CertificateRecord {
   readonly deleting: boolean;
   /** The value of the annotation rotate; absent when there is no request. */
   readonly rotateToken?: string;
+  /** Why spec cannot be read; then `spec` asks for nothing. */
+  readonly specProblem?: string;
   readonly spec: MtlsCertificateSpec;
   readonly status: MtlsCertificateStatus;
 }
