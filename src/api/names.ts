@@ -20,6 +20,8 @@ export const labels = {
 export const annotations = {
   /** On an MtlsCertificate: the token of a wanted rotation. On a Secret: the token its content was issued for. */
   rotate: `${group}/rotate`,
+  /** The same for a wanted revocation of what is in the Secrets, which is then issued anew. */
+  revoke: `${group}/revoke`,
   /** On an MtlsAuthority: the token of a wanted rotation of the root. */
   rotateRoot: `${group}/rotate-root`,
   /** On an MtlsAuthority: the id of the rotation that is approved. */
@@ -34,10 +36,27 @@ export const annotations = {
   revision: `${group}/revision`,
   /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */
   template: `${group}/template`,
+  /** On a Secret: what of its data are further outputs, and what they were made from, as JSON. */
+  outputs: `${group}/outputs`,
 } as const;
 
 /** Keys of the data of a written Secret, and of a root Secret. */
 export const secretKeys = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
+
+/** Further keys of the data of a written Secret, which spec.outputs asks for. */
+export const outputKeys = {
+  combinedPem: 'tls-combined.pem',
+  der: 'key.der',
+  keyStore: 'keystore.p12',
+  trustStore: 'truststore.p12',
+  crl: 'ca.crl',
+} as const;
+
+/** Keys of the data of a root Secret that are about revocation: the CRLs, and until when their entries have to be there. */
+export const revocationKeys = { crl: 'ca.crl', revocations: 'revoked.json' } as const;
+
+/** The key of a published ConfigMap that holds the CRLs. */
+export const crlKey = 'ca.crl';
 
 /** Further keys of a root Secret during a rotation: the root that comes, and the one that goes. */
 export const rotationKeys = {
@@ -58,5 +77,8 @@ export type CertificateReason =
   | 'NameConstrained'
   | 'InvalidSpec'
   | 'SecretConflict'
+  | 'CrlUnavailable'
+  | 'StorePasswordNotFound'
+  | 'StorePasswordInvalid'
   | 'IssuanceFailed'
   | 'Expired';

@@ -221,6 +221,16 @@ export const shapes = {
           }
         },
         "trustBundle": "string",
+        "crl": {
+          "fields": {
+            "revoked": "integer",
+            "nextUpdate": "string"
+          },
+          "always": [
+            "revoked",
+            "nextUpdate"
+          ]
+        },
         "certificates": "integer",
         "lastHandledRotateRoot": "string",
         "rotation": {
@@ -408,6 +418,31 @@ export const shapes = {
             }
           },
           "always": []
+        },
+        "outputs": {
+          "fields": {
+            "combinedPEM": "boolean",
+            "der": "boolean",
+            "crl": "boolean",
+            "pkcs12": {
+              "fields": {
+                "passwordSecretRef": {
+                  "fields": {
+                    "name": "string",
+                    "key": "string"
+                  },
+                  "always": [
+                    "name",
+                    "key"
+                  ]
+                }
+              },
+              "always": [
+                "passwordSecretRef"
+              ]
+            }
+          },
+          "always": []
         }
       },
       "always": [
@@ -439,6 +474,7 @@ export const shapes = {
           }
         },
         "lastHandledRotate": "string",
+        "lastHandledRevoke": "string",
         "lastFailureTime": "string",
         "failedIssuanceAttempts": "integer",
         "nextRetryTime": "string",

@@ -206,7 +206,7 @@ export interface Rotation {
  * Nobody without it.
  */
 export interface TrustBundle {
-  /** A ConfigMap with the roots under the key ca.crt, in every selected namespace. */
+  /** A ConfigMap in every selected namespace, with the roots under the key ca.crt and the CRLs under ca.crl. */
   readonly configMap?: TrustConfigMap;
   /**
    * Publish the roots as a ClusterTrustBundle as well (certificates.k8s.io/v1, where the cluster serves it), with the
@@ -216,7 +216,7 @@ export interface TrustBundle {
   readonly clusterTrustBundle: boolean;
 }
 
-/** A ConfigMap with the roots under the key ca.crt, in every selected namespace. */
+/** A ConfigMap in every selected namespace, with the roots under the key ca.crt and the CRLs under ca.crl. */
 export interface TrustConfigMap {
   /** The name of the ConfigMaps. One that exists and is not the operator's own is left alone. Default: "mtls-trust". */
   readonly name: string;
@@ -239,6 +239,8 @@ export interface MtlsAuthorityStatus {
   readonly roots?: readonly Root[];
   /** The certificates of the roots that are trusted now, as PEM; the ca.crt of every Secret. */
   readonly trustBundle?: string;
+  /** The CRLs of the authority; absent when none of what signs may sign CRLs. */
+  readonly crl?: CrlStatus;
   /** How many MtlsCertificates use the authority. */
   readonly certificates?: number;
   /** The value of the annotation mtls-operator.io/rotate-root that was acted on last. */
@@ -272,6 +274,14 @@ export interface Root {
   readonly notBefore: string;
   /** When the root expires. */
   readonly notAfter: string;
+}
+
+/** The CRLs of the authority; absent when none of what signs may sign CRLs. */
+export interface CrlStatus {
+  /** How many certificates are revoked and have not expired. */
+  readonly revoked: number;
+  /** When the first of the CRLs ends. The next one is there twenty days before. */
+  readonly nextUpdate: string;
 }
 
 /** The rotation of the root that is under way; absent when there is none. */
@@ -336,6 +346,11 @@ export interface MtlsCertificateSpec {
    * Secrets; what others put on them stays.
    */
   readonly secretTemplate?: SecretTemplate;
+  /**
+   * Further forms of key, certificate and roots, as keys of the same Secrets. They are written together with tls.crt,
+   * tls.key and ca.crt; a change here re-writes the Secrets and issues nothing.
+   */
+  readonly outputs?: Outputs;
 }
 
 /** The authority that signs the certificates. */
@@ -490,6 +505,53 @@ export interface SecretTemplate {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+/**
+ * Further forms of key, certificate and roots, as keys of the same Secrets. They are written together with tls.crt,
+ * tls.key and ca.crt; a change here re-writes the Secrets and issues nothing.
+ */
+export interface Outputs {
+  /** Adds tls-combined.pem, which holds what is in tls.key and then what is in tls.crt. */
+  readonly combinedPEM?: boolean;
+  /** Adds key.der, which is the private key of tls.key, in the same encoding, without PEM around it. */
+  readonly der?: boolean;
+  /**
+   * Adds ca.crl, which holds the CRLs of the authority in PEM, one for each CA that signs. It is written anew whenever
+   * something is revoked, and every ten days.
+   */
+  readonly crl?: boolean;
+  /**
+   * Adds keystore.p12 (the private key and its chain, alias certificate) and truststore.p12 (the roots of ca.crt), for
+   * Java and others; both are under the same password.
+   */
+  readonly pkcs12?: Pkcs12Output;
+}
+
+/**
+ * Adds keystore.p12 (the private key and its chain, alias certificate) and truststore.p12 (the roots of ca.crt), for
+ * Java and others; both are under the same password.
+ */
+export interface Pkcs12Output {
+  /**
+   * Where the password is, in the namespace of the resource. A changed password re-writes the stores; while there is
+   * none, nothing is issued.
+   */
+  readonly passwordSecretRef: PasswordSecretRef;
+}
+
+/**
+ * Where the password is, in the namespace of the resource. A changed password re-writes the stores; while there is
+ * none, nothing is issued.
+ */
+export interface PasswordSecretRef {
+  /** The name of a Secret of any type but kubernetes.io/tls. */
+  readonly name: string;
+  /**
+   * The key of its data that holds the password: 1 to 256 characters of printable ASCII, without a line break at its
+   * end. Default: "password".
+   */
+  readonly key: string;
+}
+
 /** What is. Written by the operator only. */
 export interface MtlsCertificateStatus {
   /** The metadata.generation that this status answers. */
@@ -501,6 +563,8 @@ export interface MtlsCertificateStatus {
   readonly conditions?: readonly Condition[];
   /** The value of the annotation mtls-operator.io/rotate that was acted on last. */
   readonly lastHandledRotate?: string;
+  /** The value of the annotation mtls-operator.io/revoke that was acted on last. */
+  readonly lastHandledRevoke?: string;
   /** When issuing last failed. Absent when it has succeeded since. */
   readonly lastFailureTime?: string;
   /** How many times in a row issuing has failed. Absent when it has succeeded since. */

@@ -14,9 +14,13 @@ interface Entry {
   readonly material?: Material;
   /** The roots that may have signed what is out there. */
   readonly roots: readonly Certificate[];
-  /** What decides whether another view says the same, without certificates and keys. */
+  /** What decides whether another view says the same, without certificates and keys; and the same of the CRLs. */
   readonly gist: unknown;
+  readonly crl?: string;
 }
+
+/** What another view says that the one before did not: nothing, only other CRLs, or anything else. */
+export type ViewChange = 'none' | 'crl' | 'whole';
 
 /**
  * What certificates see of the authorities: the last verdict on each one's root. The only holder of signing keys, as
@@ -26,14 +30,16 @@ export class AuthorityViews {
   readonly #entries = new Map<string, Entry>();
   readonly #rotations = new Map<string, RotationReport>();
 
-  /** Takes over a verdict. True when certificates have to be looked at again because of it. */
-  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): boolean {
+  /** Takes over a verdict. Says what of it is news, because of which others have to be looked at again. */
+  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): ViewChange {
     if (rotation === undefined) this.#rotations.delete(name);
     else this.#rotations.set(name, rotation);
     const entry = entryOf(status, verdict);
-    if (isDeepStrictEqual(this.#entries.get(name)?.gist, entry.gist)) return false;
+    const before = this.#entries.get(name);
+    const isSame = before !== undefined && isDeepStrictEqual(before.gist, entry.gist);
+    if (isSame && before.crl === entry.crl) return 'none';
     this.#entries.set(name, entry);
-    return true;
+    return isSame ? 'crl' : 'whole';
   }
 
   /** Forgets an authority that is gone. */
@@ -78,12 +84,14 @@ export class AuthorityViews {
 
 function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
   if (verdict.state === 'notReady') return { view: verdict, roots: rememberedRoots(status), gist: verdict };
-  const { root, bundle, ...rest } = verdict;
+  const { root, bundle, crl, ...rest } = verdict;
   const { certificate, intermediates, anchor } = root;
+  const published = { bundle, ...(crl === undefined ? {} : { crl }) };
   return {
-    view: { ...rest, root: certificate, intermediates, anchor, bundle },
-    material: rest.waits === undefined ? { bundle, signer: { root, bundle } } : { bundle },
+    view: { ...rest, ...published, root: certificate, intermediates, anchor },
+    material: rest.waits === undefined ? { ...published, signer: { root, bundle } } : published,
     roots: bundle.roots,
+    ...(crl === undefined ? {} : { crl: crl.digest }),
     gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
   };
 }

@@ -5,24 +5,38 @@ import {
   isKubeError,
   type KubeClient,
   KubeError,
+  type Log,
   type Secret,
   type Store,
   secrets as secretResource,
 } from '../kube/index.ts';
-import { encodeCertificates, generatePrivateKey, issueRoot, type KeySpec, type RootProfile } from '../pki/index.ts';
+import {
+  encodeCertificates,
+  generatePrivateKey,
+  issueRoot,
+  type KeySpec,
+  type RootProfile,
+  type SigningRoot,
+} from '../pki/index.ts';
 import {
   type AuthorityPlan,
   type AuthorityRecord,
   type AuthorityStep,
+  type CrlPlan,
   type ObservedAuthority,
   planAuthority,
   planAuthorityStatus,
+  planCrls,
+  type Revocation,
+  type RevocationState,
+  signersIn,
   type WantedCondition,
 } from '../plan/index.ts';
-import type { AuthorityViews } from './authority-views.ts';
+import type { AuthorityViews, ViewChange } from './authority-views.ts';
 import type { Recorder } from './certificate-events.ts';
 import type { EvidenceGatherer } from './evidence.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
+import { crlData, revocationState } from './root-crl.ts';
 import { type MadeRoot, madePair, rootSecret, rotationPatch } from './root-secret.ts';
 import { base64 } from './secret-data.ts';
 import { writeStatus } from './status-writer.ts';
@@ -35,13 +49,16 @@ export interface AuthorityContext {
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly views: AuthorityViews;
   readonly evidence: EvidenceGatherer;
+  /** The leaves of an authority that are to be revoked. */
+  readonly asked: (authority: string, now: Date) => readonly Revocation[];
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;
   /** Called when certificates of an authority, and its published bundles, have to be looked at again. */
-  readonly onChange: (authority: string) => void;
+  readonly onChange: (authority: string, change: ViewChange) => void;
   /** What there is to say of its published bundles. */
   readonly trustConditions: (authority: AuthorityRecord) => readonly WantedCondition[];
   readonly recorder: Recorder;
+  readonly log: Log;
   readonly now: () => Date;
 }
 
@@ -73,11 +90,12 @@ export class AuthorityReconciler {
     const authority = authorities.get(name);
     if (authority === undefined) {
       views.delete(name);
-      onChange(name);
+      onChange(name, 'whole');
       return undefined;
     }
     const { observed, plan } = await this.#settle(authority, signal);
-    if (views.set(authority, plan.verdict, plan.rotation)) onChange(name);
+    const change = views.set(authority, plan.verdict, plan.rotation);
+    if (change !== 'none') onChange(name, change);
     return this.#writeStatus(observed, plan, signal);
   }
 
@@ -107,44 +125,49 @@ export class AuthorityReconciler {
       }
       if (plan.step.step === 'keep') return { observed, plan };
       if (step === stepsAtOnce) throw new KubeError('Conflict', 'the root Secret changes all the time');
-      await this.#carryOut(authority, plan.step, live, signal);
+      await this.#carryOut(observed, plan.step, live, signal);
     }
   }
 
   async #observe(authority: AuthorityRecord, signal: AbortSignal): Promise<Observation> {
-    const { client, namespace, certificateCount, evidence, views, now } = this.#context;
+    const { client, namespace, certificateCount, evidence, asked, views, now } = this.#context;
     const held = views.material(authority.name)?.signer?.root;
     const common = {
       authority,
       certificates: certificateCount(authority.name),
       evidence: evidence.gather(authority),
+      asked: asked(authority.name, now()),
       ...(held === undefined ? {} : { held }),
       leadingSince: this.#leadingSince,
     };
     try {
       // Always read live: a decision about a root rests on the root, and there are few of them.
       const live = await client.get(secretResource, { namespace, name: authority.spec.secretName }, { signal });
-      return { observed: { ...common, secret: rootSecret(live, now()) }, live };
+      return { observed: { ...common, secret: rootSecret(live, now()), revocation: revocationState(live) }, live };
     } catch (error) {
-      if (isKubeError(error, 'NotFound')) return { observed: common, live: undefined };
+      if (isKubeError(error, 'NotFound')) {
+        return { observed: { ...common, revocation: revocationState(undefined) }, live: undefined };
+      }
       throw error;
     }
   }
 
   async #carryOut(
-    authority: AuthorityRecord,
+    observed: ObservedAuthority,
     step: AuthorityStep,
     live: Secret | undefined,
     signal: AbortSignal,
   ): Promise<void> {
     const { client, namespace, recorder } = this.#context;
+    const { authority, revocation } = observed;
     const ref = { namespace, name: authority.spec.secretName };
     const record = (reason: string, note: string) => recorder.record(normalEvent(authority, reason, note));
     try {
       if (step.step === 'create') {
         const made = await this.#makeRoot(step);
         const trusted = encodeCertificates([made.certificate, ...step.remembered]);
-        const data = { ...madePair('active', made), [secretKeys.bundle]: base64(trusted) };
+        const crls = this.#crlsOf(revocation, [signerOf(made)]);
+        const data = { ...madePair('active', made), [secretKeys.bundle]: base64(trusted), ...crls };
         const { rotateRootToken } = authority;
         const metadata = {
           ...ref,
@@ -163,13 +186,40 @@ export class AuthorityReconciler {
         record('RootReplaced', 'The active root was renewed; its predecessor goes on being trusted');
       } else if (step.step === 'rotate' && live !== undefined) {
         const made = step.make === undefined ? undefined : await this.#makeRoot(step.make);
-        await client.mergePatch(secretResource, ref, rotationPatch(live, step, made), { signal });
+        const patch = rotationPatch(live, step, made);
+        // Whoever checks CRLs refuses a root that it has no list of: the two go out together.
+        const isTrusted = ({ anchor }: SigningRoot) =>
+          step.trusted.some(({ fingerprint }) => fingerprint === anchor.fingerprint);
+        const signers = [...signersIn(observed).filter(isTrusted), ...(made === undefined ? [] : [signerOf(made)])];
+        const data = { ...patch.data, ...this.#crlsOf(revocation, signers) };
+        await client.mergePatch(secretResource, ref, { ...patch, data }, { signal });
         record(step.event.reason, step.event.message);
+      } else if (step.step === 'signCrls') {
+        const metadata = { resourceVersion: step.resourceVersion };
+        const data = crlData(step.plan, signersIn(observed));
+        await client.mergePatch(secretResource, ref, { metadata, data }, { signal });
+        this.#tellOfRevoked(observed, step.plan);
       }
     } catch (error) {
       // Somebody else was quicker; what is there now is looked at again.
       if (!isKubeError(error, 'AlreadyExists', 'Conflict')) throw error;
     }
+  }
+
+  /** The data of the root Secret that hold the CRLs of these signers; none when they are there already. */
+  #crlsOf(state: RevocationState, signers: readonly SigningRoot[]): Record<string, string> {
+    const plan = planCrls(state, signers, [], this.#context.now());
+    return plan === undefined ? {} : crlData(plan, signers);
+  }
+
+  #tellOfRevoked({ authority, revocation }: ObservedAuthority, { revocations }: CrlPlan): void {
+    const { recorder, log } = this.#context;
+    const before = new Set(revocation.revocations.map(({ serialNumber }) => serialNumber));
+    const added = revocations.map(({ serialNumber }) => serialNumber).filter((serial) => !before.has(serial));
+    log.info('signed CRLs', { authority: authority.name, revoked: added, entries: revocations.length });
+    if (added.length === 0) return;
+    const note = `On the CRL from now on: ${added.slice(0, 10).join(', ')}${added.length > 10 ? ` and ${added.length - 10} more` : ''}`;
+    recorder.record(normalEvent(authority, 'CertificatesRevoked', note));
   }
 
   async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<MadeRoot> {
@@ -205,6 +255,13 @@ export class AuthorityReconciler {
     return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
   }
 }
+
+const signerOf = ({ certificate, key }: MadeRoot): SigningRoot => ({
+  certificate,
+  key,
+  intermediates: [],
+  anchor: certificate,
+});
 
 /** The object that events are about. */
 const referenceTo = ({ name, uid }: AuthorityRecord) => ({ apiVersion, kind: 'MtlsAuthority', name, uid });

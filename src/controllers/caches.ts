@@ -14,9 +14,12 @@ import type { Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type CertificateRecord,
+  leavesToRevoke,
   type NamespaceRecord,
+  type Revocation,
   rolesOf,
   type SecretRecord,
+  type StorePassword,
   secretNameOf,
 } from '../plan/index.ts';
 import {
@@ -27,6 +30,7 @@ import {
   namespaceRecord,
 } from './resources.ts';
 import { dated, leafSecretSelector, secretRecord } from './secret-record.ts';
+import { type PasswordMark, passwordMark, passwordSelector, passwordVersion } from './store-password.ts';
 import { TrustCache } from './trust-cache.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from './trust-objects.ts';
 
@@ -48,6 +52,8 @@ export interface CacheSources {
   readonly onError: (resource: string, code: string) => void;
   /** Called when the API server has come to serve ClusterTrustBundles, or has ceased to. */
   readonly onClusterTrustBundlesServed: () => void;
+  /** Called when it is known which Secrets may hold passwords. */
+  readonly onPasswordsListed: () => void;
 }
 
 /** What every replica knows of the cluster, as records without key material. */
@@ -55,8 +61,10 @@ export class Caches {
   readonly authorities = new Store<AuthorityRecord, 'rootSecret'>({
     indexes: { rootSecret: ({ spec }) => [spec.secretName] },
   });
-  readonly certificates = new Store<CertificateRecord, 'authority' | 'namespace' | 'secret'>({
+  readonly certificates = new Store<CertificateRecord, 'authority' | 'namespace' | 'secret' | 'password' | 'revoking'>({
     indexes: {
+      revoking: (certificate) => (asksToRevoke(certificate) ? [certificate.spec.authorityRef.name] : []),
+      password: (certificate) => passwordKeysOf(certificate),
       authority: ({ spec }) => [spec.authorityRef.name],
       namespace: ({ namespace }) => [namespace],
       secret: secretKeysOf,
@@ -66,10 +74,13 @@ export class Caches {
     indexes: { owner: ({ owner }) => (owner === undefined ? [] : [owner]) },
   });
   readonly rootSecrets = new Store<RootSecretMark>();
+  /** Kept from the moment on when somebody wants stores: most clusters have many Secrets that are no concern of ours. */
+  readonly passwords = new Store<PasswordMark>();
   readonly namespaces = new Store<NamespaceRecord>();
   readonly configMaps: TrustCache;
   readonly clusterTrustBundles: TrustCache;
   #clusterTrustBundleReflector: { readonly isServed: boolean | undefined } | undefined;
+  #passwordReflector: { readonly hasSynced: boolean } | undefined;
 
   /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
   get servesClusterTrustBundles(): boolean | undefined {
@@ -93,6 +104,26 @@ export class Caches {
     return dated(record, this.secrets.get(keyOf(record)), this.monotonicMs());
   }
 
+  /** The password of the stores of a resource; undefined when it asks for none. */
+  storePassword({ namespace, spec }: CertificateRecord): StorePassword | undefined {
+    const ref = spec.outputs?.pkcs12?.passwordSecretRef;
+    if (ref === undefined) return undefined;
+    if (this.#passwordReflector?.hasSynced !== true) return { state: 'unknown' };
+    const mark = this.passwords.get(keyOf({ namespace, name: ref.name }));
+    return mark === undefined ? { state: 'missing' } : { state: 'found', version: passwordVersion(mark, ref.key) };
+  }
+
+  /** The leaves of an authority that are to be revoked. */
+  leavesToRevoke(authority: string, now: Date): Revocation[] {
+    return this.certificates.by('revoking', authority).flatMap((certificate) => {
+      const { namespace, name, spec } = certificate;
+      return rolesOf(spec).flatMap((role) => {
+        const secret = this.secrets.get(keyOf({ namespace, name: secretNameOf(name, spec, role) }));
+        return leavesToRevoke(certificate, role, secret, now);
+      });
+    });
+  }
+
   /**
    * Fills all caches and keeps them until the signal aborts. Roots come first: a leaf is judged when its Secret is read,
    * and is not kept to be judged again.
@@ -100,7 +131,7 @@ export class Caches {
    * @param afterAll called when everything is there
    */
   async keep(
-    { client, namespace, roots, log, onError, onClusterTrustBundlesServed }: CacheSources,
+    { client, namespace, roots, log, onError, onClusterTrustBundlesServed, onPasswordsListed }: CacheSources,
     signal: AbortSignal,
     afterRoots: () => Promise<void>,
     afterAll: () => void,
@@ -164,13 +195,46 @@ export class Caches {
       }),
     ];
     running.push(...second.map((reflector) => reflector.run(signal)));
+    const passwords = new Reflector({
+      ...common('secrets'),
+      resource: secretResource,
+      fieldSelector: passwordSelector,
+      metadataOnly: true,
+      transform: passwordMark,
+      store: this.passwords,
+      onListed: onPasswordsListed,
+    });
+    running.push(this.#storesAreWanted(signal).then(() => passwords.run(signal)));
+    this.#passwordReflector = passwords;
     if (await allSynced(second)) {
       this.configMaps.beginWith(this.namespaces.keys());
       afterAll();
     }
     await Promise.all(running);
   }
+
+  /** Resolves when a resource asks for stores, or the signal aborts. */
+  #storesAreWanted(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = (record: CertificateRecord | undefined): void => {
+      if (record?.spec.outputs?.pkcs12 !== undefined) resolve();
+    };
+    for (const record of this.certificates.values()) look(record);
+    const unsubscribe = this.certificates.subscribe((_, after) => look(after));
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    return promise.then(unsubscribe);
+  }
 }
+
+/** The Secret that holds the password of a resource's stores, as `namespace/name`; none when it asks for none. */
+function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
+  const ref = spec.outputs?.pkcs12?.passwordSecretRef;
+  return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
+}
+
+/** True for a resource with a token of revocation that it has not answered yet. */
+export const asksToRevoke = ({ revokeToken, status }: CertificateRecord): boolean =>
+  revokeToken !== undefined && revokeToken !== status.lastHandledRevoke;
 
 /** False when a reflector was stopped before it had listed. */
 const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>

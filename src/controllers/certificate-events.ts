@@ -18,6 +18,7 @@ const eventReasons: Record<IssueReason, string> = {
   SecretCorrupted: 'Repaired',
   RootNotTrusted: 'Reissued',
   SpecChanged: 'Reissued',
+  RevocationRequested: 'Revoked',
   RotationRequested: 'Rotated',
   RootReplaced: 'Reissued',
   Expired: 'Renewed',

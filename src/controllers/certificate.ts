@@ -18,6 +18,7 @@ import {
   rolesOf,
   type SecretRecord,
   type SecretStep,
+  type StorePassword,
   secretNameOf,
 } from '../plan/index.ts';
 import { rulesReader } from './authority-rules.ts';
@@ -33,7 +34,7 @@ import { writeStatus } from './status-writer.ts';
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: KubeClient;
-  readonly certificates: Store<CertificateRecord, 'authority' | 'namespace' | 'secret'>;
+  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember'>;
   readonly secrets: Store<SecretRecord, 'owner'>;
   readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
@@ -41,6 +42,10 @@ export interface CertificateContext {
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly claims: Claims;
   readonly keys: KeyMaker;
+  /** The password of a resource's stores; undefined when it asks for none. */
+  readonly storePassword: (certificate: CertificateRecord) => StorePassword | undefined;
+  /** Called when something has to be on the CRL of an authority before it can be replaced. */
+  readonly onCrlAwaited: (authority: string) => void;
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -91,7 +96,7 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, namespaces, authorities, writer, views, claims } = this.#context;
+    const { secrets, namespaces, authorities, writer, views, claims, storePassword } = this.#context;
     const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
     const record = authorities.get(authorityName);
@@ -112,7 +117,11 @@ export class CertificateReconciler {
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
-    const known = namespaceLabels === undefined ? {} : { namespaceLabels };
+    const password = storePassword(certificate);
+    const known = {
+      ...(namespaceLabels === undefined ? {} : { namespaceLabels }),
+      ...(password === undefined ? {} : { storePassword: password }),
+    };
     return { observed: { certificate, ...known, authority, roles, surplus }, material };
   }
 
@@ -125,9 +134,7 @@ export class CertificateReconciler {
     const ref = { namespace: certificate.namespace, name: certificate.name };
     try {
       const live = certificateRecord(await client.get(certificateResource, ref, { signal }));
-      if (isSameRequest(live, certificate) && live.status.lastHandledRotate === certificate.status.lastHandledRotate) {
-        return true;
-      }
+      if (isSameRequest(live, certificate) && hasHandledTheSame(live, certificate)) return true;
       certificates.observe(live);
       return false;
     } catch (error) {
@@ -152,7 +159,10 @@ export class CertificateReconciler {
     for (let attempt = 0; ; attempt += 1) {
       if (step.step === 'keep')
         return { outcome: { role, ...(step.until === undefined ? {} : { until: step.until }) } };
-      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
+      if (step.step === 'blocked') {
+        if (step.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
+        return { outcome: { role, problem: problemOf(step) } };
+      }
       const onlyDue = isOnlyDue(step);
       try {
         // What signs, or is trusted, must still be what the plan was made for.
@@ -160,6 +170,9 @@ export class CertificateReconciler {
           throw new KubeError('Conflict', 'the authority changed since it was observed');
         }
         const secret = await writer.write(observed.certificate, role, step, material, signal);
+        if ('refused' in secret) {
+          return { outcome: { role, problem: { reason: secret.refused, message: secret.message, onlyDue } } };
+        }
         if ('since' in secret) {
           const problem = { reason: 'Pending', message: secret.message, onlyDue } as const;
           return { outcome: { role, problem }, pendingSince: secret.since };
@@ -270,7 +283,14 @@ const replacesAnIssue = (step: SecretStep, { status }: CertificateRecord): boole
 
 /** True when nothing has changed that a person asks for. */
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
-  a.uid === b.uid && a.generation === b.generation && a.rotateToken === b.rotateToken && a.deleting === b.deleting;
+  a.uid === b.uid &&
+  a.generation === b.generation &&
+  a.rotateToken === b.rotateToken &&
+  a.revokeToken === b.revokeToken &&
+  a.deleting === b.deleting;
+
+const hasHandledTheSame = ({ status: a }: CertificateRecord, { status: b }: CertificateRecord): boolean =>
+  a.lastHandledRotate === b.lastHandledRotate && a.lastHandledRevoke === b.lastHandledRevoke;
 
 /** True for a Secret that was read when the root that its leaf may chain to was not known yet. */
 const rootIsUnread = ({ content }: SecretRecord, material: Material | undefined): boolean =>

@@ -12,11 +12,12 @@ export class HeldBackAttempts {
     const known = this.#attempts.get(key);
     if (known !== undefined) return known.attempt === attemptOf(observed) ? known : undefined;
     // After a restart only status remembers.
-    const { status, generation, rotateToken } = observed.certificate;
+    const { status, generation, rotateToken, revokeToken } = observed.certificate;
     const isAnother =
       status.observedGeneration !== generation ||
       // Which token failed is not in status; one that is not handled may have come since.
-      (rotateToken !== undefined && rotateToken !== status.lastHandledRotate);
+      (rotateToken !== undefined && rotateToken !== status.lastHandledRotate) ||
+      (revokeToken !== undefined && revokeToken !== status.lastHandledRevoke);
     if (status.nextRetryTime === undefined || isAnother) return undefined;
     const failures = {
       attempts: status.failedIssuanceAttempts ?? 1,
@@ -51,5 +52,6 @@ export class HeldBackAttempts {
 /** What an attempt is about. */
 function attemptOf({ certificate, authority }: ObservedCertificate): string {
   const root = authority.state === 'ready' ? authority.bundle.digest : authority.state;
-  return [certificate.uid, certificate.generation, certificate.rotateToken ?? '', root].join('/');
+  const { uid, generation, rotateToken = '', revokeToken = '' } = certificate;
+  return [uid, generation, rotateToken, revokeToken, root].join('/');
 }

@@ -99,13 +99,16 @@ export class Operator {
         publications: (authority) => publications.of(authority),
         renewPublications: (_, signal) => publications.renew(signal),
       }),
+      asked: (authority, at) => this.caches.leavesToRevoke(authority, at),
       certificateCount: (authority) => certificates.by('authority', authority).length,
-      onChange: (authority) => {
+      onChange: (authority, change) => {
+        if (change === 'crl') return this.#triggers.crlChanged(authority);
         this.#triggers.usersOf(authority);
         this.#triggers.trustOf(authority);
       },
       trustConditions: (authority) => publications.conditions(authority),
       recorder: this.#recorder,
+      log,
       now,
     });
     const keys = new KeyMaker({ concurrency: slowKeys, onReady: (owner) => this.#queues.certificate.add(owner) });
@@ -119,6 +122,8 @@ export class Operator {
       views: this.views,
       claims: new Claims(this.caches, namespace),
       keys,
+      storePassword: (certificate) => this.caches.storePassword(certificate),
+      onCrlAwaited: (authority) => this.#triggers.crlAwaited(authority),
       recorder: this.#recorder,
       now,
     });
@@ -151,6 +156,7 @@ export class Operator {
         log,
         onError: (resource, code) => observer.onReflectorError(resource, code),
         onClusterTrustBundlesServed: () => this.#triggers.clusterTrustBundles(),
+        onPasswordsListed: () => this.#triggers.usersOfPasswords(),
       },
       signal,
       () => this.#lookAtRoots(signal),

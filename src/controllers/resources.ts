@@ -60,6 +60,7 @@ const signsNothing: MtlsAuthoritySpec = {
 /** What the cache keeps of an MtlsCertificate. */
 export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate>): CertificateRecord {
   const rotateToken = tokenIn(metadata, annotations.rotate);
+  const revokeToken = tokenIn(metadata, annotations.revoke);
   const specProblem = specProblemOf(shapes.MtlsCertificate, spec);
   return {
     namespace: metadata.namespace ?? '',
@@ -70,6 +71,7 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
     creationTimestamp: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
     ...(rotateToken === undefined ? {} : { rotateToken }),
+    ...(revokeToken === undefined ? {} : { revokeToken }),
     ...(specProblem === undefined ? { spec } : { specProblem, spec: asksForNothing }),
     status: fittingFields(shapes.MtlsCertificate.status, status),
   };

@@ -1,7 +1,8 @@
 import { annotations, apiVersion, group, labels, managerName, secretKeys, secretType } from '../api/names.ts';
 import type { Secret } from '../kube/index.ts';
 import { type Certificate, PkiError, readLeaf, sha256Hex } from '../pki/index.ts';
-import { type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
+import { parseOutputsNote, type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
+import { outputsDigest } from './outputs.ts';
 import { dataText } from './secret-data.ts';
 
 /** The label selector of the Secrets that hold leaves. It leaves out root Secrets, whose keys nobody has to be sent. */
@@ -55,13 +56,19 @@ function ownAnnotations(all: Readonly<Record<string, string>>): Record<string, s
 
 function secretContent(secret: Secret, roots: readonly Certificate[]): SecretContent {
   const text = (key: string) => dataText(secret, key);
-  const bundle = { bundle: sha256Hex(text(secretKeys.bundle)) };
+  const bundle = outputsAreIntact(secret) ? { bundle: sha256Hex(text(secretKeys.bundle)) } : {};
   try {
     return { leaf: readLeaf(text(secretKeys.certificate), text(secretKeys.privateKey), roots), ...bundle };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
     return { problem: error.message, ...bundle };
   }
+}
+
+/** True for a Secret whose data are as they were when its outputs were written; also for one that has none. */
+function outputsAreIntact({ metadata, data = {} }: Secret): boolean {
+  const { keys, digest } = parseOutputsNote(metadata.annotations?.[annotations.outputs]);
+  return keys.length === 0 || outputsDigest(data, keys) === digest;
 }
 
 /** The ownerReference by which a Secret belongs to its MtlsCertificate, and is removed with it. */

@@ -1,4 +1,4 @@
-import { secretKeys, secretType } from '../api/names.ts';
+import { annotations, type CertificateReason, secretKeys, secretType } from '../api/names.ts';
 import {
   isKubeError,
   type KubeClient,
@@ -11,17 +11,22 @@ import {
 import { type Certificate, describeKeySpec, type Role, type TrustBundle } from '../pki/index.ts';
 import type {
   CertificateRecord,
+  CrlBundle,
   IssueReason,
   ObservedRole,
+  OutputsStep,
   SecretContent,
+  SecretMetadata,
   SecretRecord,
   SecretStep,
 } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
 import { issueContent, keptKey, type Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
+import { makeOutputs, type Outputs } from './outputs.ts';
 import { base64, dataText } from './secret-data.ts';
 import { ownerReference, secretRecord } from './secret-record.ts';
+import { readStorePassword } from './store-password.ts';
 
 /** What the writer works with. */
 export interface SecretWriterOptions {
@@ -41,6 +46,7 @@ export type WritingStep = Extract<SecretStep, { step: 'issue' | 'update' }>;
 /** What an authority gives to the writer: the roots that everyone trusts, and what signs, if anything does now. */
 export interface Material {
   readonly bundle: TrustBundle;
+  readonly crl?: CrlBundle;
   readonly signer?: Signer;
 }
 
@@ -48,6 +54,18 @@ export interface Material {
 export interface Pending {
   readonly since: Date;
   readonly message: string;
+}
+
+/** A step that cannot be carried out before a person has put something right. */
+export interface Refused {
+  readonly refused: CertificateReason;
+  readonly message: string;
+}
+
+/** Where a Secret is. */
+interface SecretRef {
+  readonly namespace: string;
+  readonly name: string;
 }
 
 /**
@@ -69,40 +87,50 @@ export class SecretWriter {
     certificate: CertificateRecord,
     { role, secretName, secret }: ObservedRole,
     step: WritingStep,
-    { bundle, signer }: Material,
+    { bundle, crl, signer }: Material,
     signal: AbortSignal,
-  ): Promise<SecretRecord | Pending> {
+  ): Promise<SecretRecord | Pending | Refused> {
     const { client, keys, now } = this.#options;
-    const ref = { namespace: certificate.namespace, name: secretName };
+    const { namespace } = certificate;
+    const ref = { namespace, name: secretName };
     const precondition = { uid: secret?.uid, resourceVersion: secret?.resourceVersion };
+    const password = await this.#readPassword(namespace, step.outputs, signal);
+    if ('refused' in password) return password;
     if (step.step === 'update') {
+      const needsKey = step.outputs !== undefined && step.outputs.keys.length > 0;
+      const present = needsKey ? (await this.#readLive(ref, secret, signal)).data : {};
       const data = { [secretKeys.bundle]: base64(bundle.pem) };
-      const patch = { metadata: { ...precondition, ...step.metadata }, data };
+      const outputs = await outputsOf(step.outputs, { ...present, ...data }, password.text, crl);
+      const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
       // The precondition says that all else is as it was observed: it need not be read again.
       return this.#remember(patched, secret && { ...secret.content, bundle: bundle.digest });
     }
     if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
-    const kept = step.keepKey ? keptKey(step.request, await this.#readKey(ref, secret, signal)) : undefined;
+    const kept = step.keepKey
+      ? keptKey(step.request, dataText(await this.#readLive(ref, secret, signal), secretKeys.privateKey))
+      : undefined;
     const key = kept ?? (await keys.take(keyOf(certificate), role, step.request.key, now()));
     if ('since' in key) {
       return { since: key.since, message: `the ${describeKeySpec(step.request.key)} key is being generated` };
     }
     const { data, content } = issueContent(step.request, key, signer, now());
+    const outputs = await outputsOf(step.outputs, data, password.text, crl);
     if (step.write === 'update') {
-      const patch = { metadata: { ...precondition, ...step.metadata }, data };
+      const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
       return this.#issued(patched, content, role, step.reason);
     }
     // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
     if (step.write === 'replace') await client.delete(secretResource, ref, { ...precondition, signal });
+    const whole = withOutputs({ metadata: step.metadata, data }, outputs);
     const metadata = {
       ...ref,
-      labels: withoutNulls(step.metadata.labels),
-      annotations: withoutNulls(step.metadata.annotations),
+      labels: withoutNulls(whole.metadata.labels),
+      annotations: withoutNulls(whole.metadata.annotations),
       ownerReferences: [ownerReference(certificate)],
     };
-    const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data };
+    const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data: withoutNulls(whole.data) };
     const created = await client.create(secretResource, object, { signal });
     // Nobody has mounted what was never there; what was lost is still in the hands of those who did.
     const isFirst = !(certificate.status.secrets ?? []).some((entry) => entry.role === role);
@@ -132,17 +160,24 @@ export class SecretWriter {
     }
   }
 
-  /** The key of a Secret that is to keep it, provided that nobody has changed the Secret since it was observed. */
-  async #readKey(
-    ref: { readonly namespace: string; readonly name: string },
-    secret: SecretRecord | undefined,
-    signal: AbortSignal,
-  ): Promise<string> {
+  /** A Secret with its key, provided that nobody has changed it since it was observed. */
+  async #readLive(ref: SecretRef, secret: SecretRecord | undefined, signal: AbortSignal): Promise<Secret> {
     const live = await this.#options.client.get(secretResource, ref, { signal });
     if (live.metadata.resourceVersion !== secret?.resourceVersion) {
       throw new KubeError('Conflict', 'the Secret changed since it was observed');
     }
-    return dataText(live, secretKeys.privateKey);
+    return live;
+  }
+
+  /** The password of the stores that a step writes; without text when it writes none. */
+  async #readPassword(
+    namespace: string,
+    outputs: OutputsStep | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly text?: string } | Refused> {
+    if (outputs?.password === undefined) return {};
+    const password = await readStorePassword(this.#options.client, namespace, outputs.password, signal);
+    return 'problem' in password ? { refused: 'StorePasswordInvalid', message: password.problem } : password;
   }
 
   #issued(written: Secret, content: SecretContent, role: Role, reason: IssueReason, isFirst = false): SecretRecord {
@@ -163,6 +198,41 @@ export class SecretWriter {
     return record;
   }
 }
+
+/** The outputs of a step, made from what is in the Secret or will be; undefined when there are none, and were none. */
+async function outputsOf(
+  step: OutputsStep | undefined,
+  data: Secret['data'],
+  password: string | undefined,
+  crl: CrlBundle | undefined,
+): Promise<Outputs | undefined> {
+  if (step === undefined) return undefined;
+  const text = (key: string) => dataText({ data }, key);
+  return makeOutputs(step, {
+    certificate: text(secretKeys.certificate),
+    privateKey: text(secretKeys.privateKey),
+    bundle: text(secretKeys.bundle),
+    ...(password === undefined ? {} : { password }),
+    ...(crl === undefined ? {} : { crl: crl.pem }),
+  });
+}
+
+interface SecretPatch<Metadata> {
+  readonly metadata: Metadata;
+  readonly data: Readonly<Record<string, string | null>>;
+}
+
+/** A write with the outputs in it. */
+const withOutputs = <Metadata extends SecretMetadata>(
+  { metadata, data }: SecretPatch<Metadata>,
+  outputs: Outputs | undefined,
+): SecretPatch<Metadata> =>
+  outputs === undefined
+    ? { metadata, data }
+    : {
+        metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.outputs]: outputs.note } },
+        data: { ...data, ...outputs.data },
+      };
 
 const withoutNulls = (metadata: Readonly<Record<string, string | null>>): Record<string, string> =>
   Object.fromEntries(Object.entries(metadata).filter((entry): entry is [string, string] => entry[1] !== null));

@@ -7,7 +7,7 @@ import {
   selects,
   type TrustRecord,
 } from '../plan/index.ts';
-import { type Caches, secretKeysOf } from './caches.ts';
+import { asksToRevoke, type Caches, secretKeysOf } from './caches.ts';
 import { trustKey } from './trust.ts';
 
 /** The queues of the controllers. */
@@ -32,7 +32,8 @@ export class Triggers {
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
     this.#queues = queues;
-    const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles } = caches;
+    const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles, passwords } =
+      caches;
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
       queues.authority.add(name);
@@ -47,6 +48,9 @@ export class Triggers {
       queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
       const isSameClaim = before !== undefined && after !== undefined && claimOf(before) === claimOf(after);
       if (!isSameClaim) for (const record of [before, after]) this.#claimChanged(record);
+      if (after !== undefined && asksToRevoke(after) && after.revokeToken !== before?.revokeToken) {
+        queues.authority.add(after.spec.authorityRef.name);
+      }
     });
     secrets.subscribe((before, after) => {
       for (const record of [before, after]) {
@@ -56,6 +60,10 @@ export class Triggers {
       }
       const appearedOrWent = before === undefined ? after : after === undefined ? before : undefined;
       if (appearedOrWent !== undefined) this.#claimantsOf(keyOf(appearedOrWent));
+    });
+    passwords.subscribe((before, after) => {
+      const secretKey = keyOf(after ?? before ?? { name: '' });
+      for (const record of certificates.by('password', secretKey)) queues.certificate.add(keyOf(record));
     });
     namespaces.subscribe((before, after) => {
       const isSelectedAlike =
@@ -108,6 +116,26 @@ export class Triggers {
   /** Adds the ClusterTrustBundle of every authority. */
   clusterTrustBundles(): void {
     for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
+  }
+
+  /** The CRLs of an authority are others: adds where they are published, and those that wait for them. */
+  crlChanged(authority: string): void {
+    for (const record of this.#caches.certificates.by('authority', authority)) {
+      if (asksToRevoke(record) || record.spec.outputs?.crl === true) this.#queues.certificate.add(keyOf(record));
+    }
+    this.trustOf(authority);
+  }
+
+  /** A certificate waits for being on the CRL of an authority. */
+  crlAwaited(authority: string): void {
+    this.#queues.authority.add(authority);
+  }
+
+  /** Adds the certificates that ask for stores. */
+  usersOfPasswords(): void {
+    for (const record of this.#caches.certificates.values()) {
+      if (record.spec.outputs?.pkcs12 !== undefined) this.#queues.certificate.add(keyOf(record));
+    }
   }
 
   /** The outcome of a look at a place of the authority is to be seen in its status. */

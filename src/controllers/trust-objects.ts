@@ -1,4 +1,4 @@
-import { apiVersion, group, labels, managerName, secretKeys } from '../api/names.ts';
+import { apiVersion, crlKey, group, labels, managerName, secretKeys } from '../api/names.ts';
 import {
   type ClusterTrustBundle,
   type ConfigMap,
@@ -15,42 +15,64 @@ import { type AuthorityRecord, authorityLabel, signerNameOf, type TrustRecord } 
 /** The label selector of what the operator publishes. */
 export const trustSelector = `${labels.managedBy}=${managerName},${labels.authority}`;
 
+/** What is published, in PEM: the roots, and the CRLs where there are any. */
+export interface TrustContent {
+  readonly bundle: string;
+  readonly crl?: string;
+}
+
 /** How one kind holds a bundle. */
 export interface TrustKind<T extends KubeObject> {
   readonly resource: Resource<T>;
+  /** Whether it has a place for CRLs. */
+  readonly holdsCrls: boolean;
   /** A new object with these metadata. */
-  readonly create: (metadata: ObjectMeta, authority: string, pem: string) => T;
-  /** What puts another bundle into an object, and leaves alone whatever else is in it. */
-  readonly change: (metadata: MergePatch<ObjectMeta>, pem: string) => MergePatch<T>;
+  readonly create: (metadata: ObjectMeta, authority: string, content: TrustContent) => T;
+  /** What puts other content into an object, and leaves alone whatever else is in it. */
+  readonly change: (metadata: MergePatch<ObjectMeta>, content: TrustContent) => MergePatch<T>;
   /** What is remembered of an object; since when it is as it is, the cache has to say. */
   readonly toRecord: (object: T) => TrustRecord;
 }
 
-/** In the key ca.crt of a ConfigMap. */
+/** In the keys ca.crt and ca.crl of a ConfigMap. */
 export const inConfigMap: TrustKind<ConfigMap> = {
   resource: configMaps,
-  create: (metadata, _, pem) => ({ metadata, data: { [secretKeys.bundle]: pem } }),
-  change: (metadata, pem) => ({
+  holdsCrls: true,
+  create: (metadata, _, { bundle, crl }) => ({
     metadata,
-    data: { [secretKeys.bundle]: pem },
-    // A key that is in both is refused.
-    binaryData: { [secretKeys.bundle]: null },
+    data: { [secretKeys.bundle]: bundle, ...(crl === undefined ? {} : { [crlKey]: crl }) },
   }),
-  toRecord: (object) => trustRecord(object, object.data?.[secretKeys.bundle], object.immutable === true),
+  change: (metadata, { bundle, crl }) => ({
+    metadata,
+    data: { [secretKeys.bundle]: bundle, [crlKey]: crl ?? null },
+    // A key that is in both is refused.
+    binaryData: { [secretKeys.bundle]: null, [crlKey]: null },
+  }),
+  toRecord: (object) =>
+    trustRecord(
+      object,
+      { bundle: object.data?.[secretKeys.bundle], crl: object.data?.[crlKey] },
+      object.immutable === true,
+    ),
 };
 
 /** In a ClusterTrustBundle, for the authority's signer. */
 export const inClusterTrustBundle: TrustKind<ClusterTrustBundle> = {
   resource: clusterTrustBundles,
-  create: (metadata, authority, trustBundle) => ({
+  holdsCrls: false,
+  create: (metadata, authority, { bundle: trustBundle }) => ({
     metadata,
     spec: { signerName: signerNameOf(authority), trustBundle },
   }),
-  change: (metadata, trustBundle) => ({ metadata, spec: { trustBundle } }),
-  toRecord: (object) => trustRecord(object, object.spec.trustBundle, false),
+  change: (metadata, { bundle: trustBundle }) => ({ metadata, spec: { trustBundle } }),
+  toRecord: (object) => trustRecord(object, { bundle: object.spec.trustBundle }, false),
 };
 
-function trustRecord({ metadata }: KubeObject, pem: string | undefined, immutable: boolean): TrustRecord {
+function trustRecord(
+  { metadata }: KubeObject,
+  { bundle, crl }: { readonly bundle?: string | undefined; readonly crl?: string | undefined },
+  immutable: boolean,
+): TrustRecord {
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
   const isAuthority = owner?.kind === 'MtlsAuthority' && owner.apiVersion.startsWith(`${group}/`);
   const label = metadata.labels?.[labels.managedBy] === managerName ? metadata.labels[labels.authority] : undefined;
@@ -62,7 +84,8 @@ function trustRecord({ metadata }: KubeObject, pem: string | undefined, immutabl
     ...(owner === undefined ? {} : { owner: owner.uid }),
     ...(isAuthority ? { ownerName: owner.name } : {}),
     ...(label === undefined ? {} : { label }),
-    ...(pem === undefined ? {} : { bundle: sha256Hex(pem) }),
+    ...(bundle === undefined ? {} : { bundle: sha256Hex(bundle) }),
+    ...(crl === undefined ? {} : { crl: sha256Hex(crl) }),
     immutable,
     deleting: metadata.deletionTimestamp !== undefined,
     changedAtMs: Number.NEGATIVE_INFINITY,

@@ -1,8 +1,14 @@
 import { isKubeError, type KubeClient, KubeError, type KubeObject, keyOf, type Log } from '../kube/index.ts';
 import type { TrustBundle } from '../pki/index.ts';
-import { type AuthorityRecord, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
+import { type AuthorityRecord, type CrlBundle, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
 import { placeOf, type TrustCache } from './trust-cache.ts';
-import { authorityReference, type TrustKind, trustLabels } from './trust-objects.ts';
+import { authorityReference, type TrustContent, type TrustKind, trustLabels } from './trust-objects.ts';
+
+/** The roots of an authority, and its CRLs where it has any. */
+export interface PublishedTrust {
+  readonly bundle: TrustBundle;
+  readonly crl?: CrlBundle;
+}
 
 /** What is to be published in one place. */
 export interface TrustRequest {
@@ -12,7 +18,7 @@ export interface TrustRequest {
   /** Under which name; absent when nothing is to be there. */
   readonly wanted?: string;
   /** Absent while the authority is not ready. */
-  readonly bundle?: TrustBundle;
+  readonly published?: PublishedTrust;
   /** Look at the wanted name past the cache, which does not know the objects of others. */
   readonly askLive: boolean;
   /** Asked before the first write, if there is anything to write: false puts it off. */
@@ -47,12 +53,14 @@ export class TrustWriter<T extends KubeObject> {
    * @throws KubeError: NotFound when the namespace is gone, Conflict when somebody else goes on changing what is there
    */
   async settle(request: TrustRequest, signal: AbortSignal): Promise<TrustResult> {
-    const { authority, namespace, wanted, bundle, mayWrite } = request;
+    const { authority, namespace, wanted, mayWrite } = request;
+    const { bundle, crl } = this.#publishedBy(request);
     const found = await this.#observe(request, signal);
     for (let round = 0; round < rounds; round += 1) {
       const steps = planTrust({
         authority,
         ...(bundle === undefined ? {} : { bundle: bundle.digest }),
+        ...(crl === undefined ? {} : { crl: crl.digest }),
         ...(wanted === undefined ? {} : { wanted }),
         found: [...found.values()],
       });
@@ -61,12 +69,21 @@ export class TrustWriter<T extends KubeObject> {
       if (round === 0 && !mayWrite()) return 'putOff';
       for (const step of writes) {
         const name = step.step === 'create' ? step.name : step.record.name;
-        const after = await this.#write(authority, namespace, name, step, bundle, signal);
+        const after = await this.#write(authority, namespace, name, step, contentOf(bundle, crl), signal);
         if (after === undefined) found.delete(name);
         else found.set(name, after);
       }
     }
     throw new KubeError('Conflict', 'somebody else goes on changing it');
+  }
+
+  /** What of an authority's is published in objects of this kind. */
+  #publishedBy({ published }: TrustRequest): Partial<PublishedTrust> {
+    const { bundle, crl } = published ?? {};
+    return {
+      ...(bundle === undefined ? {} : { bundle }),
+      ...(crl === undefined || !this.#kind.holdsCrls ? {} : { crl }),
+    };
   }
 
   /** What is in a place, by name. */
@@ -86,7 +103,7 @@ export class TrustWriter<T extends KubeObject> {
     namespace: string,
     name: string,
     step: TrustWrite,
-    bundle: TrustBundle | undefined,
+    content: TrustContent | undefined,
     signal: AbortSignal,
   ): Promise<TrustRecord | undefined> {
     const { kind } = this.#kind.resource;
@@ -98,7 +115,7 @@ export class TrustWriter<T extends KubeObject> {
       step: step.step,
     });
     try {
-      if (step.step === 'update') return await this.#update(authority, step.record, bundle, signal);
+      if (step.step === 'update') return await this.#update(authority, step.record, content, signal);
       if (step.step !== 'create') await this.#delete(step.record, signal);
     } catch (error) {
       if (!isKubeError(error, 'Conflict', 'NotFound')) throw error;
@@ -106,7 +123,7 @@ export class TrustWriter<T extends KubeObject> {
     }
     if (step.step === 'delete') return undefined;
     try {
-      return await this.#create(authority, namespace, name, bundle, signal);
+      return await this.#create(authority, namespace, name, content, signal);
     } catch (error) {
       if (!isKubeError(error, 'AlreadyExists')) throw error;
       return this.#read(namespace, name, signal);
@@ -117,7 +134,7 @@ export class TrustWriter<T extends KubeObject> {
     authority: AuthorityRecord,
     namespace: string,
     name: string,
-    bundle: TrustBundle | undefined,
+    content: TrustContent | undefined,
     signal: AbortSignal,
   ): Promise<TrustRecord> {
     const { resource, create } = this.#kind;
@@ -127,18 +144,18 @@ export class TrustWriter<T extends KubeObject> {
       labels: trustLabels(authority),
       ownerReferences: [authorityReference(authority)],
     };
-    const object = create(metadata, authority.name, pemOf(bundle));
+    const object = create(metadata, authority.name, needed(content));
     return this.#remember(await this.#client.create(resource, object, { signal }));
   }
 
   async #update(
     authority: AuthorityRecord,
     { namespace, name, uid, resourceVersion }: TrustRecord,
-    bundle: TrustBundle | undefined,
+    content: TrustContent | undefined,
     signal: AbortSignal,
   ): Promise<TrustRecord> {
     const { resource, change } = this.#kind;
-    const patch = change({ uid, resourceVersion, labels: trustLabels(authority) }, pemOf(bundle));
+    const patch = change({ uid, resourceVersion, labels: trustLabels(authority) }, needed(content));
     return this.#remember(await this.#client.mergePatch(resource, { namespace, name }, patch, { signal }));
   }
 
@@ -163,8 +180,12 @@ export class TrustWriter<T extends KubeObject> {
   }
 }
 
+/** What is to be written; nothing without a bundle. */
+const contentOf = (bundle: TrustBundle | undefined, crl: CrlBundle | undefined): TrustContent | undefined =>
+  bundle === undefined ? undefined : { bundle: bundle.pem, ...(crl === undefined ? {} : { crl: crl.pem }) };
+
 /** Without a bundle nothing is planned but deletions. */
-function pemOf(bundle: TrustBundle | undefined): string {
-  if (bundle === undefined) throw new TypeError('there is no bundle to publish');
-  return bundle.pem;
+function needed(content: TrustContent | undefined): TrustContent {
+  if (content === undefined) throw new TypeError('there is no bundle to publish');
+  return content;
 }

@@ -87,7 +87,7 @@ export class TrustReconciler {
       authority,
       namespace,
       ...(wanted === undefined ? {} : { wanted }),
-      ...(view.state === 'ready' ? { bundle: view.bundle } : {}),
+      ...(view.state === 'ready' ? { published: view } : {}),
       askLive: this.#foreign.has(key),
       mayWrite: () => {
         if (nextWrite > now()) return false;

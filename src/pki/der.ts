@@ -11,13 +11,24 @@ const primitive = (type: number, content: Uint8Array): Asn1 =>
   asn1.create(UNIVERSAL, type, false, Buffer.from(content).toString('latin1'));
 
 export const sequence = (...items: Asn1[]): Asn1 => asn1.create(UNIVERSAL, Type.SEQUENCE, true, items);
-export const setOf = (...items: Asn1[]): Asn1 => asn1.create(UNIVERSAL, Type.SET, true, items);
 export const oid = (dotted: string): Asn1 => asn1.create(UNIVERSAL, Type.OID, false, asn1.oidToDer(dotted).getBytes());
 export const nullValue = (): Asn1 => primitive(Type.NULL, new Uint8Array());
 export const boolean = (value: boolean): Asn1 => primitive(Type.BOOLEAN, Uint8Array.of(value ? 0xff : 0));
 export const octetString = (content: Uint8Array): Asn1 => primitive(Type.OCTETSTRING, content);
 export const utf8String = (text: string): Asn1 => primitive(Type.UTF8, Buffer.from(text, 'utf8'));
 export const printableString = (text: string): Asn1 => primitive(Type.PRINTABLESTRING, Buffer.from(text, 'latin1'));
+/** forge writes its two octets for each UTF-16 code unit. */
+export const bmpString = (text: string): Asn1 => asn1.create(UNIVERSAL, Type.BMPSTRING, false, text);
+
+/** A SET OF: its elements are in the order of their encodings, whatever order they come in (X.690 11.6). */
+export const setOf = (...items: Asn1[]): Asn1 =>
+  asn1.create(UNIVERSAL, Type.SET, true, items.length < 2 ? items : inOrder(items));
+
+const inOrder = (items: Asn1[]): Asn1[] =>
+  items
+    .map(encode)
+    .sort((a, b) => a.compare(b))
+    .map(encoded);
 
 /** A non-negative INTEGER from its big-endian magnitude; leading zeros are made minimal (X.690 8.3.2). */
 export function integer(magnitude: Uint8Array): Asn1 {
@@ -26,6 +37,13 @@ export function integer(magnitude: Uint8Array): Asn1 {
   const minimal = magnitude.subarray(start);
   const negative = (minimal[0] ?? 0) >= 0x80;
   return primitive(Type.INTEGER, negative ? Buffer.concat([Uint8Array.of(0), minimal]) : minimal);
+}
+
+/** The same of a number below 2^32: a version, a count. */
+export function wholeNumber(value: number): Asn1 {
+  const magnitude = Buffer.alloc(4);
+  magnitude.writeUInt32BE(value);
+  return integer(magnitude);
 }
 
 /** A BIT STRING; `unusedBits` counts the bits of the last octet that are padding. */

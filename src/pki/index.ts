@@ -20,11 +20,14 @@ export {
   type KeyEncoding,
   type KeySpec,
   parsePrivateKey,
+  privateKeyDer,
   publicKeyDer,
 } from './key.ts';
 export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';
 export { encodeIpAddress, encodeSubject, type OtherName, type Subject, type SubjectAltNames } from './name.ts';
 export { namesOutsideConstraints, namesOutsidePath } from './name-constraints.ts';
 export { commonValidity, pathOf } from './path.ts';
+export { encodeKeyStore, encodeTrustStore } from './pkcs12.ts';
 export { encodedLeafProfile, type LeafProfile, maxCommonNameLength, profileDigest, type Role } from './profile.ts';
 export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';
+export { storePasswordProblem } from './store-password.ts';

@@ -20,6 +20,8 @@ const pemLabels: Record<KeyEncoding, string> = {
   PKCS1: 'RSA PRIVATE KEY',
   SEC1: 'EC PRIVATE KEY',
 };
+/** What OpenSSL calls the encodings. */
+const opensslTypes = { PKCS8: 'pkcs8', PKCS1: 'pkcs1', SEC1: 'sec1' } as const;
 const generateInThreadPool = promisify(generateKeyPair);
 
 /**
@@ -76,9 +78,11 @@ export function publicKeyDer(key: KeyObject): Buffer {
 export function encodePrivateKey(key: KeyObject, encoding: KeyEncoding): string {
   const fits = { PKCS8: true, PKCS1: key.asymmetricKeyType === 'rsa', SEC1: key.asymmetricKeyType === 'ec' }[encoding];
   if (!fits) throw new PkiError('InvalidRequest', `${encoding} cannot hold a key of type ${describeKey(key)}`);
-  const type = ({ PKCS8: 'pkcs8', PKCS1: 'pkcs1', SEC1: 'sec1' } as const)[encoding];
-  return encodePem(pemLabels[encoding], key.export({ type, format: 'der' }));
+  return encodePem(pemLabels[encoding], exportPrivateKey(key, encoding));
 }
+
+const exportPrivateKey = (key: KeyObject, encoding: KeyEncoding): Buffer =>
+  key.export({ type: opensslTypes[encoding], format: 'der' });
 
 /**
  * The private key in a PEM text, which has to hold exactly one (an `EC PARAMETERS` block may precede it, as openssl
@@ -97,15 +101,23 @@ export function parsePrivateKey(pem: string): { key: KeyObject; encoding: KeyEnc
   return { key: parseKeyBlock(block, encoding), encoding };
 }
 
+/**
+ * The private key in a PEM text as DER, in the encoding that it has there.
+ * @throws PkiError as parsePrivateKey
+ */
+export function privateKeyDer(pem: string): Buffer {
+  const { key, encoding } = parsePrivateKey(pem);
+  return exportPrivateKey(key, encoding);
+}
+
 /** What follows the version in each encoding: the algorithm, the modulus, or the key itself. */
 const secondTags: Record<KeyEncoding, number> = { PKCS8: tags.sequence, PKCS1: tags.integer, SEC1: tags.octetString };
 
 function parseKeyBlock(block: PemBlock, encoding: KeyEncoding): KeyObject {
-  const type = ({ PKCS8: 'pkcs8', PKCS1: 'pkcs1', SEC1: 'sec1' } as const)[encoding];
   try {
     // Node.js takes any encoding for any other, and other programs do not.
     expectTag(readAll(readOnly(block.der, tags.sequence).content)[1], secondTags[encoding]);
-    return createPrivateKey({ key: block.der, format: 'der', type });
+    return createPrivateKey({ key: block.der, format: 'der', type: opensslTypes[encoding] });
   } catch {
     // No cause: OpenSSL's errors are about the bytes, and the bytes are key material.
     throw new PkiError('MalformedKey', 'the private key cannot be read');

@@ -32,4 +32,22 @@ export const oids = {
   sha384WithRsa: '1.2.840.113549.1.1.12',
   sha512WithRsa: '1.2.840.113549.1.1.13',
   ed25519: '1.3.101.112',
+  // RFC 5280 4.2.1.12: any purpose
+  anyExtendedKeyUsage: '2.5.29.37.0',
+  // RFC 5652 4 and 8: contents
+  data: '1.2.840.113549.1.7.1',
+  encryptedData: '1.2.840.113549.1.7.6',
+  // RFC 7292 D: bags; RFC 2985 5.5: their attributes, and one that Java added
+  pkcs8ShroudedKeyBag: '1.2.840.113549.1.12.10.1.2',
+  certBag: '1.2.840.113549.1.12.10.1.3',
+  x509Certificate: '1.2.840.113549.1.9.22.1',
+  friendlyName: '1.2.840.113549.1.9.20',
+  localKeyId: '1.2.840.113549.1.9.21',
+  trustedKeyUsage: '2.16.840.1.113894.746875.1.1',
+  // RFC 8018 A: encryption by a password; RFC 8018 B.1.2, RFC 3565 4.1, RFC 5754 2.2: what it is made of
+  pbes2: '1.2.840.113549.1.5.13',
+  pbkdf2: '1.2.840.113549.1.5.12',
+  hmacWithSha256: '1.2.840.113549.2.9',
+  aes256Cbc: '2.16.840.1.101.3.4.1.42',
+  sha256: '2.16.840.1.101.3.4.2.1',
 } as const;

@@ -1,8 +1,10 @@
-import type { MtlsAuthorityStatus, Root, RotationStatus } from '../api/types.ts';
+import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../api/types.ts';
 import { type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority.ts';
 import { timestamp, type WantedCondition } from './certificate-status.ts';
-import type { ObservedAuthority } from './observed-authority.ts';
+import type { CrlBundle } from './observed.ts';
+import type { ObservedRoot } from './observed-authority.ts';
+import { crlRenewalTime } from './revocation.ts';
 import { type RotationNote, rootsInWords } from './rotation-note.ts';
 import { rootRenewalTime } from './rotation-start.ts';
 import type { RotationReport } from './rotation-step.ts';
@@ -18,11 +20,11 @@ const rotationPollMs = 1000;
 
 /** The status of an authority, and when it has to be looked at again without anything having been written. */
 export function planAuthorityStatus(
-  { authority, certificates, secret }: ObservedAuthority,
+  { authority, certificates, secret }: ObservedRoot,
   { verdict, rotation, problem }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem'>,
   now: Date,
 ): { status: WantedAuthorityStatus; revisitAt?: Date } {
-  const { activeRoot, roots, trustBundle, rotation: earlier } = authority.status;
+  const { activeRoot, roots, trustBundle, crl, rotation: earlier } = authority.status;
   const common = { observedGeneration: authority.generation, certificates, ...handledToken(authority, secret) };
   if (verdict.state === 'notReady') {
     const status = {
@@ -32,6 +34,7 @@ export function planAuthorityStatus(
       ...(activeRoot === undefined ? {} : { activeRoot }),
       ...(roots === undefined ? {} : { roots }),
       ...(trustBundle === undefined ? {} : { trustBundle }),
+      ...(crl === undefined ? {} : { crl }),
       ...(earlier === undefined ? {} : { rotation: earlier }),
     };
     // A root that is not valid yet becomes so without anything being written.
@@ -45,11 +48,13 @@ export function planAuthorityStatus(
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
     roots: verdict.bundle.roots.map(rootStatus),
     trustBundle: verdict.bundle.pem,
+    ...(verdict.crl === undefined ? {} : { crl: crlStatus(verdict.crl) }),
     ...(rotation === undefined ? {} : { rotation: rotationStatus(rotation) }),
   };
   const moments = [
     commonValidity(pathOf(verdict.root)).notAfter,
     ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : nextLook(rotation, now)),
+    ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
   ].filter((moment) => moment > now);
   const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
   return next === undefined ? { status } : { status, revisitAt: next };
@@ -64,7 +69,7 @@ const nextLook = ({ opensInMs }: RotationReport, now: Date): Date[] => [
   new Date(now.getTime() + (opensInMs === undefined || opensInMs > rotationPollMs ? rotationPollMs : opensInMs + 1)),
 ];
 
-function handledToken({ status }: ObservedAuthority['authority'], secret: ObservedAuthority['secret']) {
+function handledToken({ status }: ObservedRoot['authority'], secret: ObservedRoot['secret']) {
   const token = secret?.handledToken ?? status.lastHandledRotateRoot;
   return token === undefined ? {} : { lastHandledRotateRoot: token };
 }
@@ -119,6 +124,11 @@ const rotationStatus = ({ note, waits, remarks, progress }: RotationReport): Rot
   ...(note.approved === undefined ? {} : { approved: note.approved }),
   progress,
   blockers: [...waits, ...remarks],
+});
+
+const crlStatus = ({ revoked, nextUpdate }: CrlBundle): CrlStatus => ({
+  revoked: revoked.size,
+  nextUpdate: timestamp(nextUpdate),
 });
 
 const rootStatus = (root: Certificate): Root => ({

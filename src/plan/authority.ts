@@ -1,249 +1,46 @@
-import type { MtlsAuthorityStatus } from '../api/types.ts';
-import {
-  type Certificate,
-  type KeySpec,
-  parseTrustAnchors,
-  type RootProfile,
-  type SigningRoot,
-  type TrustBundle,
-  trustBundle,
-} from '../pki/index.ts';
-import type { AuthorityRecord, ObservedAuthority, RootSecret } from './observed-authority.ts';
-import type { Reissue } from './reissue.ts';
-import { rootRequest } from './root-request.ts';
-import { planRotation } from './rotation.ts';
-import type { RotationNote } from './rotation-note.ts';
-import { isInterrupted, planStart, replaceExpired, wasOverwritten } from './rotation-start.ts';
-import {
-  type RotationInput,
-  type RotationPlan,
-  type RotationReport,
-  type RotationStep,
-  without,
-} from './rotation-step.ts';
+import type { SigningRoot } from '../pki/index.ts';
+import type { CrlBundle } from './observed.ts';
+import type { ObservedAuthority } from './observed-authority.ts';
+import { type CrlPlan, crlBundle, planCrls } from './revocation.ts';
+import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
 
 /** What is to be done about the root Secret. */
 export type AuthorityStep =
-  | { readonly step: 'keep' }
-  | {
-      readonly step: 'create';
-      readonly profile: RootProfile;
-      readonly key: KeySpec;
-      readonly remembered: readonly Certificate[];
-    }
-  /** The active root was renewed: its predecessor goes on being trusted, and into ca.crt before any peer loses it. */
-  | { readonly step: 'remember'; readonly resourceVersion: string; readonly bundle: TrustBundle }
-  | RotationStep;
+  | RootStep
+  /** Something is to be revoked, or a CRL is missing or will soon have ended. */
+  | { readonly step: 'signCrls'; readonly resourceVersion: string; readonly plan: CrlPlan };
 
 /** Whether the authority signs, and if not why. */
 export type AuthorityVerdict =
-  | {
-      readonly state: 'ready';
-      /** What signs; the root that will, while `waits` says what for. */
-      readonly root: SigningRoot;
-      readonly bundle: TrustBundle;
-      /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
-      readonly tolerated: readonly string[];
-      /** How the certificates of other roots are brought to the one that signs. */
-      readonly reissue?: Reissue;
-      /** Why nothing is issued now, although bundles are kept. */
-      readonly waits?: { readonly reason: string; readonly message: string };
-    }
-  | { readonly state: 'notReady'; readonly reason: string; readonly message: string };
+  | Exclude<RootVerdict, { state: 'ready' }>
+  /** `crl` is absent when none of what signs may sign CRLs. */
+  | (Extract<RootVerdict, { state: 'ready' }> & { readonly crl?: CrlBundle });
 
 /** The decision about an authority. */
-export interface AuthorityPlan {
+export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
   readonly step: AuthorityStep;
   /** What certificates may expect of the authority until the step is done. */
   readonly verdict: AuthorityVerdict;
-  /** The rotation that is under way. */
-  readonly rotation?: RotationReport;
-  /** A rotation was asked for, and cannot be. */
-  readonly problem?: { readonly reason: string; readonly message: string };
 }
 
-/** Decides what is to be done about the root Secret, and what certificates may expect of the authority until it is. */
+/** Decides what is to be done about the root Secret, its root first, and what may be expected of it until it is. */
 export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
-  const { authority, secret } = observed;
-  const { spec } = authority;
-  const notReady = (reason: string, message: string, step: AuthorityStep = { step: 'keep' }) => ({
-    step,
-    verdict: { state: 'notReady', reason, message } as const,
-  });
-  if (authority.specProblem !== undefined) return notReady('InvalidSpec', authority.specProblem);
-  if (secret === undefined) {
-    if (authority.deleting || spec.root === undefined) {
-      return notReady('RootMissing', `Secret ${spec.secretName} with tls.crt and tls.key does not exist; create it`);
-    }
-    const wanted = rootRequest(spec.root);
-    if (wanted === undefined) return notReady('InvalidSpec', 'spec.root: duration or key size is not valid');
-    const step = { step: 'create', ...wanted, remembered: rememberedRoots(authority.status) } as const;
-    return notReady('RootMissing', `Secret ${spec.secretName} is being created`, step);
-  }
-  const { inspection, anchors } = secret;
-  // First, because an intermediate is not fit to sign without the root that may be in there.
-  if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
-  if ('reason' in inspection) {
-    const step = inspection.reason === 'RootExpired' ? replaceExpired(observed, secret, anchors, now) : undefined;
-    return notReady(inspection.reason, inspection.message, step);
-  }
-  return planWithRoot(observed, secret, inspection.root, anchors, now);
+  const plan = planRoot(observed, now);
+  const { secret, revocation, asked } = observed;
+  if (secret === undefined || plan.verdict.state === 'notReady') return plan;
+  const signers = signersIn(observed);
+  const crl = crlBundle(revocation, signers);
+  const decided = crl === undefined ? plan : { ...plan, verdict: { ...plan.verdict, crl } };
+  // A step of the root's brings the CRLs of its roots along, in the same write.
+  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now) : undefined;
+  return crls === undefined
+    ? decided
+    : { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };
 }
 
-/** The decision once there is a root that may sign. */
-function planWithRoot(
-  observed: ObservedAuthority,
-  secret: RootSecret,
-  active: SigningRoot,
-  anchors: readonly Certificate[],
-  now: Date,
-): AuthorityPlan {
-  const { authority, evidence, leadingSince } = observed;
-  const note = noteThatFits(secret, active);
-  const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
-  const more = note === undefined ? predecessors(authority, secret, active) : comingRoots(note, secret);
-  const known = [active.anchor, ...anchors, ...more];
-  // Never the active one: a note whose new root is in place fits.
-  const trusted = without(uniqueRoots(known), stale);
-  const input = { authority, secret, active, trusted, evidence };
-  if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
-
-  const signer = signerOf(observed, note, active);
-  const bundle = trustBundle((signer ?? oldRoot(note, trusted) ?? active).anchor, trusted);
-  const tolerated = toleratedBundles(note, trusted, active);
-  const digests = [bundle.digest, ...tolerated];
-  const plan = planRotation({ ...input, digests }, note, now);
-  const reissue = {
-    id: note.id,
-    since: unlessAhead(new Date(note.since), now),
-    windowMs: note.windowMs,
-    resumedAt: unlessAhead(leadingSince, now),
-  };
-  return {
-    verdict: {
-      state: 'ready',
-      root: signer ?? active,
-      bundle,
-      tolerated,
-      ...(note.phase === 'Distributing' ? {} : { reissue }),
-      ...(signer === undefined ? { waits: waitsForBundles(note) } : {}),
-    },
-    ...outcomeOf(plan),
-  };
+/** Everything that can sign: what the root Secret has the keys of, and the root that signed until it was written over. */
+export function signersIn({ secret, held }: Pick<ObservedAuthority, 'secret' | 'held'>): SigningRoot[] {
+  const { inspection, next, previous } = secret ?? {};
+  const inSecret = [inspection, next, previous].flatMap((one) => (one !== undefined && 'root' in one ? one.root : []));
+  return [...inSecret, ...(held === undefined ? [] : [held])];
 }
-
-/** A moment that has passed; the beginning of time for one that a clock that was set back has put into the future. */
-const unlessAhead = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
-
-/** No rotation is under way: one may begin, or what was renewed is remembered. */
-function planQuiet(input: RotationInput, now: Date): AuthorityPlan {
-  const { secret, active, trusted } = input;
-  const bundle = trustBundle(active.anchor, trusted);
-  const verdict = { state: 'ready', root: active, bundle, tolerated: [] } as const;
-  const plan = planStart(input, now);
-  if ('step' in plan) {
-    // Until the step is done nobody knows the roots that it brings: what is out there stays as it is.
-    return wasOverwritten(input)
-      ? {
-          step: plan.step,
-          verdict: { ...verdict, waits: { reason: 'RootReplaced', message: plan.step.event.message } },
-        }
-      : { step: plan.step, verdict };
-  }
-  const outcome = outcomeOf(plan);
-  if (secret.note !== undefined) return { ...outcome, verdict, step: dropNote(input) };
-  const inSecret = 'problem' in secret.anchors ? [] : secret.anchors;
-  const isRemembered = bundle.roots.every(
-    ({ fingerprint }) =>
-      fingerprint === active.anchor.fingerprint || inSecret.some((root) => root.fingerprint === fingerprint),
-  );
-  if (isRemembered) return { ...outcome, verdict };
-  return { ...outcome, verdict, step: { step: 'remember', resourceVersion: secret.resourceVersion, bundle } };
-}
-
-const outcomeOf = (plan: RotationPlan): Pick<AuthorityPlan, 'step' | 'rotation' | 'problem'> => {
-  if ('step' in plan) return { step: plan.step };
-  const keep = { step: 'keep' } as const;
-  if ('report' in plan) return { step: keep, rotation: plan.report };
-  return 'problem' in plan ? { step: keep, problem: plan.problem } : { step: keep };
-};
-
-/** The note, where the roots in the Secret are those that it is about; a person may have changed them since. */
-function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): RotationNote | undefined {
-  if (note === undefined) return undefined;
-  const isActive = note.new === anchor.fingerprint;
-  if (note.phase !== 'Distributing') return isActive ? note : undefined;
-  if (isActive) return note;
-  const isNext = next !== undefined && 'root' in next && next.root.anchor.fingerprint === note.new;
-  return isNext && note.old[0] === anchor.fingerprint ? note : undefined;
-}
-
-/**
- * The root that is distributed belongs into every bundle until the end of that phase, whatever a person has made of ca.crt
- * meanwhile: bundles without it would open the gate. To be rid of it, the rotation is aborted, or next.crt taken away.
- */
-const comingRoots = (note: RotationNote, { next }: RootSecret): Certificate[] =>
-  note.phase === 'Distributing' && next !== undefined && 'root' in next && next.root.anchor.fingerprint === note.new
-    ? [next.root.anchor]
-    : [];
-
-/** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
-function signerOf({ held }: ObservedAuthority, note: RotationNote, active: SigningRoot): SigningRoot | undefined {
-  if (note.phase !== 'Distributing' || note.new !== active.anchor.fingerprint) return active;
-  return held !== undefined && held.anchor.fingerprint === note.old[0] ? held : undefined;
-}
-
-/** The bundle begins with the root that signs; where that one has no key left, with it all the same. */
-const oldRoot = (note: RotationNote, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
-  trusted.filter(({ fingerprint }) => fingerprint === note.old[0]).map((anchor) => ({ anchor }))[0];
-
-/**
- * While certificates switch, a bundle of the same roots with another of them in front is as good: it is put in order with
- * the next certificate, so that each Secret is written once.
- */
-const toleratedBundles = (note: RotationNote, trusted: readonly Certificate[], active: SigningRoot): string[] =>
-  note.phase === 'Switching' || note.phase === 'Draining'
-    ? trusted
-        .filter(({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note.old.includes(fingerprint))
-        .map((first) => trustBundle(first, trusted).digest)
-    : [];
-
-const waitsForBundles = ({ id }: RotationNote) => ({
-  reason: 'RootDistributing',
-  message:
-    'the root was written over by another one, which signs as soon as every bundle has it; ' +
-    `annotate the authority with mtls-operator.io/approve-rotation=${id} not to wait`,
-});
-
-/** Takes away the note of a rotation that a person has ended by taking its roots away. */
-const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
-  step: 'rotate',
-  ...(secret.note === undefined ? {} : { ends: secret.note.id }),
-  resourceVersion: secret.resourceVersion,
-  event: { reason: 'RotationWithdrawn', message: 'the root that was to follow is not in the root Secret any more' },
-  move: {},
-  trusted,
-});
-
-/** A fresh start has no past; then the status is empty and nothing is remembered. */
-export function rememberedRoots(status: MtlsAuthorityStatus): Certificate[] {
-  try {
-    return parseTrustAnchors(status.trustBundle ?? '');
-  } catch {
-    return [];
-  }
-}
-
-/**
- * The roots that were trusted when another root was active. Once status names the active root, ca.crt of the Secret
- * alone decides, so that a person can end trust by taking a root out of it.
- */
-function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: SigningRoot): Certificate[] {
-  const { status } = authority;
-  const isAnother = status.activeRoot !== undefined && status.activeRoot.fingerprint !== anchor.fingerprint;
-  return isAnother || isInterrupted({ authority, secret }) ? rememberedRoots(status) : [];
-}
-
-const uniqueRoots = (roots: readonly Certificate[]): Certificate[] => [
-  ...new Map(roots.map((root) => [root.fingerprint, root])).values(),
-];

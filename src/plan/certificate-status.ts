@@ -62,7 +62,8 @@ export function planCertificateStatus(
       secrets.map((entry) => entry.notAfter),
     ),
     ...earliest('renewalTime', renewalTimes),
-    ...handledRotate(certificate, outcomes),
+    ...handledToken('lastHandledRotate', certificate.rotateToken, annotations.rotate, certificate, outcomes),
+    ...handledToken('lastHandledRevoke', certificate.revokeToken, annotations.revoke, certificate, outcomes),
     ...(failures === undefined
       ? {}
       : {
@@ -146,13 +147,19 @@ function issuingCondition(outcomes: readonly RoleOutcome[], failures: Failures |
 }
 
 /** The present token, once every Secret of the resource was issued for it; the one handled before, until then. */
-function handledRotate({ rotateToken, status }: CertificateRecord, outcomes: readonly RoleOutcome[]) {
+function handledToken<Key extends 'lastHandledRotate' | 'lastHandledRevoke'>(
+  field: Key,
+  token: string | undefined,
+  annotation: string,
+  { status }: CertificateRecord,
+  outcomes: readonly RoleOutcome[],
+): Partial<Record<Key, string>> {
   const isHandled =
-    rotateToken !== undefined &&
+    token !== undefined &&
     outcomes.length > 0 &&
-    outcomes.every(({ role }) => role.secret?.annotations[annotations.rotate] === rotateToken);
-  const token = isHandled ? rotateToken : status.lastHandledRotate;
-  return token === undefined ? {} : { lastHandledRotate: token };
+    outcomes.every(({ role }) => role.secret?.annotations[annotation] === token);
+  const handled = isHandled ? token : status[field];
+  return handled === undefined ? {} : ({ [field]: handled } as Record<Key, string>);
 }
 
 function earliest<Key extends 'notAfter' | 'renewalTime'>(

@@ -3,7 +3,9 @@ import { namesOutsidePath, pathOf } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import { type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
+import { leavesToRevoke, maxRevocations, revokeIsHandled } from './revocation.ts';
 import { type IssueReason, reasonToIssue, reissueTurn, type SecretInput } from './secret.ts';
 
 /** What is to be done about one role's Secret. */
@@ -19,9 +21,16 @@ export type SecretStep =
       readonly keepKey: boolean;
       readonly write: 'create' | 'update' | 'replace';
       readonly metadata: SecretMetadata;
+      /** Absent where there are none, and have been none. */
+      readonly outputs?: OutputsStep;
     }
-  /** The same certificate; the bundle or the metadata differ. `blocked`: more would be needed, and cannot be. */
-  | { readonly step: 'update'; readonly metadata: SecretMetadata; readonly blocked?: Blocked }
+  /** The same certificate; bundle, outputs or metadata differ. `blocked`: more would be needed, and cannot be. */
+  | {
+      readonly step: 'update';
+      readonly metadata: SecretMetadata;
+      readonly outputs?: OutputsStep;
+      readonly blocked?: Blocked;
+    }
   | Blocked;
 
 /** Something stands in the way; what is there is left as it is. */
@@ -31,6 +40,8 @@ export interface Blocked {
   readonly message: string;
   /** See isOnlyDue. */
   readonly onlyDue: boolean;
+  /** What is to be replaced has to be on the authority's CRL first: its controller has to look. */
+  readonly awaitsCrl?: true;
 }
 
 /** One role with its step. */
@@ -63,10 +74,10 @@ export function planCertificate(observed: ObservedCertificate, now: Date, heldBa
 
 /**
  * True while neither Secrets nor status are anyone's business here. What is being deleted is the garbage collector's; a
- * Secret written now would only be an orphan for a while. An authority that was not looked at yet will be in a moment.
+ * Secret written now would only be an orphan for a while. What was not looked at yet will be in a moment.
  */
-export const nothingIsToBeDecided = ({ certificate, authority }: ObservedCertificate): boolean =>
-  certificate.deleting || authority.state === 'unknown';
+export const nothingIsToBeDecided = ({ certificate, authority, storePassword }: ObservedCertificate): boolean =>
+  certificate.deleting || authority.state === 'unknown' || storePassword?.state === 'unknown';
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export function planSecret(
@@ -78,9 +89,20 @@ export function planSecret(
   const step = planContent(observed, role, now, heldBack);
   // What the API server has refused a moment ago is not tried again with a part of it.
   if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !lacksBundle(observed, role)) return step;
+  const { spec } = observed.certificate;
+  const sources = outputSources(observed);
+  // Roots that are in ca.crt alone are not what those trust who have mounted the trust store.
+  if (outputsProblem(spec, sources) !== undefined) return step;
   // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
-  return { step: 'update', metadata: { labels: {}, annotations: {} }, blocked: step };
+  const outputs = outputsStep(role.secret, spec, sources);
+  const metadata = { labels: {}, annotations: {} };
+  return { step: 'update', metadata, ...(outputs === undefined ? {} : { outputs }), blocked: step };
 }
+
+const outputSources = ({ authority, storePassword }: ObservedCertificate): OutputSources => ({
+  ...(storePassword === undefined ? {} : { storePassword }),
+  ...(authority.state === 'ready' && authority.crl !== undefined ? { crl: authority.crl } : {}),
+});
 
 /** True for a Secret of the resource's own with a leaf that is trusted, and other roots beside it than are trusted now. */
 function lacksBundle({ certificate, authority }: ObservedCertificate, { secret, claimedBy }: ObservedRole): boolean {
@@ -91,12 +113,8 @@ function lacksBundle({ certificate, authority }: ObservedCertificate, { secret, 
 const bundleIsGood = ({ content: { bundle } }: SecretRecord, { bundle: wanted, tolerated }: ReadyAuthority): boolean =>
   bundle === wanted.digest || (bundle !== undefined && tolerated.includes(bundle));
 
-function planContent(
-  { certificate, namespaceLabels, authority }: ObservedCertificate,
-  role: ObservedRole,
-  now: Date,
-  heldBack?: HeldBack,
-): SecretStep {
+function planContent(observed: ObservedCertificate, role: ObservedRole, now: Date, heldBack?: HeldBack): SecretStep {
+  const { certificate, namespaceLabels, authority } = observed;
   const blocked = (reason: CertificateReason, message: string) =>
     ({ step: 'blocked', reason, message, onlyDue: false }) as const;
   const { secret } = role;
@@ -134,7 +152,9 @@ function planContent(
       return blocked('NameConstrained', `the root's name constraints exclude ${excluded.slice(0, 5).join(', ')}`);
     }
   }
-  const step = neededStep({ certificate, role, request, now, ...(authority.state === 'ready' ? { authority } : {}) });
+  const sources = outputSources(observed);
+  const ready = authority.state === 'ready' ? { authority } : {};
+  const step = neededStep({ certificate, role, request, now, ...ready }, sources);
   if (step.step === 'keep' || step.step === 'blocked') return step;
   if (authority.state === 'ready' && authority.waits !== undefined && step.step === 'issue') {
     const message = `MtlsAuthority ${authorityName}: ${authority.waits.reason}: ${authority.waits.message}`;
@@ -144,6 +164,8 @@ function planContent(
     const message = `MtlsAuthority ${authorityName}: ${authority.reason}: ${authority.message}`;
     return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
   }
+  const problem = outputsProblem(certificate.spec, sources) ?? unlisted(certificate, role, step, authority, now);
+  if (problem !== undefined) return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };
   return heldBack !== undefined && heldBack.failures.nextRetryTime > now
     ? { step: 'blocked', reason: 'IssuanceFailed', message: heldBack.message, onlyDue: isOnlyDue(step) }
     : step;
@@ -152,7 +174,34 @@ function planContent(
 /** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
 export const isOnlyDue = (step: SecretStep): boolean =>
   step.step === 'update' || (step.step === 'issue' && dueReasons.has(step.reason));
-const dueReasons: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RotationRequested', 'RootReplaced']);
+const dueReasons: ReadonlySet<IssueReason> = new Set([
+  'RenewalDue',
+  'RotationRequested',
+  'RevocationRequested',
+  'RootReplaced',
+]);
+
+/**
+ * What is to be revoked goes onto the CRL before it is replaced: afterwards nobody knows its serial number any more.
+ * Undefined when it is there, or cannot be since the key that has signed it is gone.
+ */
+function unlisted(
+  certificate: CertificateRecord,
+  { role, secret }: ObservedRole,
+  step: SecretStep,
+  { crl }: ReadyAuthority,
+  now: Date,
+): Pick<Blocked, 'reason' | 'message' | 'awaitsCrl'> | undefined {
+  if (step.step !== 'issue' || crl === undefined) return undefined;
+  const waiting = leavesToRevoke(certificate, role, secret, now).filter(
+    ({ serialNumber, root }) => crl.roots.includes(root) && !crl.revoked.has(serialNumber),
+  );
+  if (waiting.length === 0) return undefined;
+  const serials = waiting.map(({ serialNumber }) => serialNumber).join(', ');
+  const full = crl.revoked.size < maxRevocations ? '' : `, which is full (${maxRevocations} certificates)`;
+  const message = `waiting for ${serials} to be on the CRL of MtlsAuthority ${certificate.spec.authorityRef.name}${full}`;
+  return { reason: 'Pending', message, awaitsCrl: true };
+}
 
 /** Another role of the resource that names the same Secret: each would write over the other's, without end. */
 const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
@@ -162,21 +211,25 @@ const outsideConstraints = ({ profile }: LeafRequest, authority: ReadyAuthority)
   namesOutsidePath(pathOf(authority), profile.names, profile.subject);
 
 /** The step that brings a Secret of our own to what is asked for. */
-function neededStep(input: SecretInput): SecretStep {
+function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
   const { certificate, authority, role, request } = input;
   const { secret } = role;
   const finding = reasonToIssue(input);
+  const step = outputsStep(secret, certificate.spec, sources);
+  const outputs = step === undefined ? {} : { outputs: step };
   if (finding === undefined && secret !== undefined) {
     // Without its root there is no bundle to compare with, and nothing that could be written.
     if (authority === undefined) return { step: 'keep' };
     const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
-    if (!bundleIsGood(secret, authority) || !metadataMatches(secret, metadata)) return { step: 'update', metadata };
+    const isGood = bundleIsGood(secret, authority) && outputsMatch(secret, certificate.spec, sources);
+    if (!isGood || !metadataMatches(secret, metadata)) return { step: 'update', metadata, ...outputs };
     const until = 'leaf' in secret.content ? reissueTurn(secret.content.leaf, authority, certificate) : undefined;
     return until === undefined ? { step: 'keep' } : { step: 'keep', until };
   }
   const marks = {
     revision: revisionOf(input) + 1,
     ...(certificate.rotateToken === undefined ? {} : { rotateToken: certificate.rotateToken }),
+    ...(certificate.revokeToken === undefined ? {} : { revokeToken: certificate.revokeToken }),
   };
   return {
     step: 'issue',
@@ -184,16 +237,28 @@ function neededStep(input: SecretInput): SecretStep {
     message: finding?.message ?? '',
     request,
     // A person who asks for a rotation suspects the key, whatever the policy says about renewals.
-    keepKey: request.keepKey && finding?.reason !== 'RotationRequested' && finding?.reason !== 'SecretMissing',
+    keepKey: request.keepKey && !newKeyReasons.has(finding?.reason ?? 'SecretMissing') && !isRevoked(input),
     write: secret === undefined ? 'create' : secret.writable ? 'update' : 'replace',
     metadata: secretMetadata(certificate, role.role, marks, secret),
+    ...outputs,
   };
 }
 
+const newKeyReasons: ReadonlySet<IssueReason> = new Set(['SecretMissing', 'RotationRequested', 'RevocationRequested']);
+
+/** True for an issue that also answers a request to revoke, whatever else it is for. */
+const isRevoked = ({ certificate: { revokeToken, status }, role: { secret } }: SecretInput): boolean =>
+  revokeToken !== undefined && !revokeIsHandled(revokeToken, status.lastHandledRevoke, secret);
+
 function keptMarks(input: SecretInput, secret: SecretRecord) {
-  // No reason to issue means that the present token is handled, or there is none; then what is noted stays.
+  // No reason to issue means that the present tokens are handled, or there are none; then what is noted stays.
   const rotateToken = input.certificate.rotateToken ?? secret.annotations[annotations.rotate];
-  return { revision: Math.max(1, revisionOf(input)), ...(rotateToken === undefined ? {} : { rotateToken }) };
+  const revokeToken = input.certificate.revokeToken ?? secret.annotations[annotations.revoke];
+  return {
+    revision: Math.max(1, revisionOf(input)),
+    ...(rotateToken === undefined ? {} : { rotateToken }),
+    ...(revokeToken === undefined ? {} : { revokeToken }),
+  };
 }
 
 /** How often the role has been issued so far, as the Secret says, or status should the Secret be gone. */

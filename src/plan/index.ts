@@ -3,7 +3,7 @@ export {
   type AuthorityStep,
   type AuthorityVerdict,
   planAuthority,
-  rememberedRoots,
+  signersIn,
 } from './authority.ts';
 export { planAuthorityStatus } from './authority-status.ts';
 export { afterFailure, type Failures } from './backoff.ts';
@@ -24,6 +24,7 @@ export type {
   AuthorityRules,
   AuthorityView,
   CertificateRecord,
+  CrlBundle,
   NamespaceRecord,
   ObservedCertificate,
   ObservedRole,
@@ -32,8 +33,26 @@ export type {
   SecretContent,
   SecretRecord,
 } from './observed.ts';
-export type { AuthorityRecord, ObservedAuthority, RootSecret } from './observed-authority.ts';
+export type { AuthorityRecord, ObservedAuthority, ObservedRoot, RootSecret } from './observed-authority.ts';
+export {
+  encodeOutputsNote,
+  type OutputKey,
+  type OutputsStep,
+  type PasswordRef,
+  parseOutputsNote,
+  type StorePassword,
+} from './outputs.ts';
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
+export {
+  type CrlPlan,
+  encodeRevocations,
+  leavesToRevoke,
+  parseRevocations,
+  planCrls,
+  type Revocation,
+  type RevocationState,
+} from './revocation.ts';
+export { planRoot, type RootPlan, type RootStep, type RootVerdict, rememberedRoots } from './root.ts';
 export {
   encodeRotationNote,
   parseRotationNote,

@@ -15,6 +15,7 @@ export interface SecretMetadata {
 export interface IssueMarks {
   readonly revision: number;
   readonly rotateToken?: string;
+  readonly revokeToken?: string;
 }
 
 /** The metadata of a role's Secret; null for what an earlier template put on it and the present one does not. */
@@ -44,6 +45,7 @@ export function secretMetadata(
         : { [annotations.template]: JSON.stringify(keys) }),
       [annotations.revision]: String(marks.revision),
       ...(marks.rotateToken === undefined ? {} : { [annotations.rotate]: marks.rotateToken }),
+      ...(marks.revokeToken === undefined ? {} : { [annotations.revoke]: marks.revokeToken }),
     },
   };
 }

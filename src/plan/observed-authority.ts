@@ -1,6 +1,7 @@
 import type { MtlsAuthoritySpec, MtlsAuthorityStatus } from '../api/types.ts';
 import type { Certificate, RootInspection, SigningRoot } from '../pki/index.ts';
 import type { Evidence } from './evidence.ts';
+import type { Revocation, RevocationState } from './revocation.ts';
 import type { RotationNote } from './rotation-note.ts';
 
 /** What is known of an MtlsAuthority. */
@@ -39,8 +40,8 @@ export interface RootSecret {
   readonly handledToken?: string;
 }
 
-/** All that a decision about an MtlsAuthority rests on. */
-export interface ObservedAuthority {
+/** All that a decision about the root of an MtlsAuthority rests on. */
+export interface ObservedRoot {
   readonly authority: AuthorityRecord;
   readonly secret?: RootSecret;
   /** How many MtlsCertificates refer to it. */
@@ -50,4 +51,12 @@ export interface ObservedAuthority {
   readonly held?: SigningRoot;
   /** When this process began to lead. */
   readonly leadingSince: Date;
+}
+
+/** All that a decision about an MtlsAuthority rests on. */
+export interface ObservedAuthority extends ObservedRoot {
+  /** What the root Secret says of revocation. */
+  readonly revocation: RevocationState;
+  /** Leaves that are to be revoked; some may be on the CRLs already. */
+  readonly asked: readonly Revocation[];
 }

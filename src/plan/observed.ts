@@ -1,6 +1,7 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
 import type { IssuancePolicy } from './grant.ts';
+import type { StorePassword } from './outputs.ts';
 import type { Reissue } from './reissue.ts';
 
 /** What is known of an MtlsCertificate: its resource without what no decision needs. */
@@ -14,6 +15,8 @@ export interface CertificateRecord {
   readonly deleting: boolean;
   /** The value of the annotation rotate; absent when there is no request. */
   readonly rotateToken?: string;
+  /** The value of the annotation revoke; absent when there is no request. */
+  readonly revokeToken?: string;
   /** Why spec cannot be read; then `spec` asks for nothing. */
   readonly specProblem?: string;
   readonly spec: MtlsCertificateSpec;
@@ -52,7 +55,10 @@ export interface SecretRecord {
   readonly changedAtMs: number;
 }
 
-/** The key pair in a Secret, or what is wrong with it; and the digest of its bundle. */
+/**
+ * The key pair in a Secret, or what is wrong with it; and the digest of its bundle. A Secret whose outputs are not those
+ * that were written with the bundle has none: what of it somebody has mounted is anyone's guess.
+ */
 export type SecretContent = ({ readonly leaf: LeafRecord } | { readonly problem: string }) & {
   readonly bundle?: string;
 };
@@ -81,12 +87,27 @@ export interface ReadyRoot {
   /** The active root, self-signed. */
   readonly anchor: Certificate;
   readonly bundle: TrustBundle;
+  /** Absent when none of what signs may sign CRLs. */
+  readonly crl?: CrlBundle;
   /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
   readonly tolerated: readonly string[];
   /** How the certificates of other roots are brought to the one that signs. */
   readonly reissue?: Reissue;
   /** Why nothing is issued now, although bundles are kept. */
   readonly waits?: { readonly reason: string; readonly message: string };
+}
+
+/** The CRLs of an authority, in the one form in which they are published. */
+export interface CrlBundle {
+  readonly pem: string;
+  /** SHA-256 of the PEM, lower-case hex. */
+  readonly digest: string;
+  /** Serial numbers of the leaves on them. */
+  readonly revoked: ReadonlySet<string>;
+  /** Fingerprints of the roots whose leaves can be put on them: the key that has signed those is there. */
+  readonly roots: readonly string[];
+  /** When the first of them ends. */
+  readonly nextUpdate: Date;
 }
 
 /** What an authority says of the names it signs, whatever its root is like. */
@@ -122,6 +143,8 @@ export interface ObservedCertificate {
   readonly namespaceLabels?: Readonly<Record<string, string>>;
   readonly authority: AuthorityView;
   readonly roles: readonly ObservedRole[];
+  /** Absent when spec asks for no stores. */
+  readonly storePassword?: StorePassword;
   /** Secrets that the resource controls and that no role of it wants any more. */
   readonly surplus: readonly SecretRecord[];
 }

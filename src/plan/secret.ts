@@ -12,6 +12,7 @@ import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } fr
 import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
+import { revokeIsHandled } from './revocation.ts';
 
 /** Why a certificate is issued. */
 export type IssueReason =
@@ -19,6 +20,7 @@ export type IssueReason =
   | 'SecretCorrupted'
   | 'RootNotTrusted'
   | 'SpecChanged'
+  | 'RevocationRequested'
   | 'RotationRequested'
   | 'RootReplaced'
   | 'Expired'
@@ -65,6 +67,7 @@ const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
   profileDiffers,
   keyDiffers,
   durationDiffers,
+  revocationIsRequested,
   rotationIsRequested,
   hasExpired,
   rootIsReplaced,
@@ -105,6 +108,12 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   return actualMs >= shortestMs && actualMs <= longestMs + 1000
     ? undefined
     : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
+}
+
+function revocationIsRequested({ certificate: { revokeToken, status }, secret }: LeafInput): Finding {
+  return revokeToken === undefined || revokeIsHandled(revokeToken, status.lastHandledRevoke, secret)
+    ? undefined
+    : { reason: 'RevocationRequested', message: 'a new value of the annotation revoke' };
 }
 
 function rotationIsRequested({ certificate, secret }: LeafInput): Finding {

@@ -19,6 +19,8 @@ export interface TrustRecord {
   readonly label?: string;
   /** SHA-256 of the PEM in it, lower-case hex; absent when there is no PEM. */
   readonly bundle?: string;
+  /** The same of the CRLs. */
+  readonly crl?: string;
   /** Its data cannot be written any more, and kubelet has ceased to look for changes. */
   readonly immutable: boolean;
   readonly deleting: boolean;
@@ -31,6 +33,8 @@ export interface ObservedTrust {
   readonly authority: Pick<AuthorityRecord, 'name' | 'uid' | 'deleting' | 'specProblem'>;
   /** Digest of the bundle to publish; absent while the root is bad or has not been looked at. */
   readonly bundle?: string;
+  /** Digest of the CRLs to publish with it; absent when there are none, or this is no place for any. */
+  readonly crl?: string;
   /** Under which name spec wants the bundle here; absent when it does not. */
   readonly wanted?: string;
   /** All that the authority controls in this place, and what has the wanted name, whoever controls it. */
@@ -53,7 +57,7 @@ export type TrustWrite = Exclude<TrustStep, { step: 'keep' | 'conflict' }>;
  * when the bundle is there under the new one, and until then is kept up to date, since somebody mounts it.
  */
 export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustStep, { step: 'keep' }>> {
-  const { authority, bundle, wanted, found } = observed;
+  const { authority, bundle, crl, wanted, found } = observed;
   // Garbage collection removes all of it with its owner.
   if (authority.deleting) return [];
   // Nobody knows what it wants: what is published stays.
@@ -63,13 +67,13 @@ export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustS
   // A bad root changes nothing, not even from one name to another: there is nothing to put under the new one.
   if (bundle === undefined) return [];
   const named = found.find(({ name }) => name === wanted);
-  const first = planCopy(authority, wanted, bundle, named);
+  const first = planCopy(authority, wanted, { bundle, crl }, named);
   const isInPlace = first.step === 'keep' && named?.deleting === false;
   const others = own
     .filter(({ name }) => name !== wanted)
     .map(
       (record): TrustStep =>
-        isInPlace ? { step: 'delete', record } : planCopy(authority, record.name, bundle, record),
+        isInPlace ? { step: 'delete', record } : planCopy(authority, record.name, { bundle, crl }, record),
     );
   return [first, ...others].filter((step) => step.step !== 'keep');
 }
@@ -77,7 +81,7 @@ export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustS
 function planCopy(
   { name: authority, uid }: ObservedTrust['authority'],
   name: string,
-  bundle: string,
+  { bundle, crl }: { readonly bundle: string; readonly crl: string | undefined },
   record: TrustRecord | undefined,
 ): TrustStep {
   if (record === undefined) return { step: 'create', name };
@@ -85,7 +89,7 @@ function planCopy(
   // Its end is under way, and it cannot be made anew before.
   if (record.deleting) return { step: 'keep' };
   if (record.immutable) return { step: 'replace', record };
-  const isRight = record.bundle === bundle && record.label === authorityLabel(authority);
+  const isRight = record.bundle === bundle && record.crl === crl && record.label === authorityLabel(authority);
   return isRight ? { step: 'keep' } : { step: 'update', record };
 }
 

@@ -26,6 +26,7 @@ import {
   type ReadyAuthority,
   rolesOf,
   type SecretRecord,
+  type StorePassword,
   secretNameOf,
 } from '../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../src/plan/request.ts';
@@ -172,6 +173,7 @@ interface Parts {
   readonly record: CertificateRecord;
   readonly secrets: ReadonlyMap<Role, Secret>;
   readonly signer?: SigningRoot;
+  readonly storePassword?: StorePassword;
   /** Null when the namespace has not been seen. */
   readonly namespaceLabels: Readonly<Record<string, string>> | null;
 }
@@ -208,6 +210,11 @@ export class CertificateFixture {
   /** In a namespace with these labels, or, with null, in one that has not been seen. */
   whereNamespaceHas(namespaceLabels: Readonly<Record<string, string>> | null): CertificateFixture {
     return new CertificateFixture({ ...this.#parts, namespaceLabels });
+  }
+
+  /** With this to be said of the password of its stores. */
+  wherePasswordIs(storePassword: StorePassword): CertificateFixture {
+    return new CertificateFixture({ ...this.#parts, storePassword });
   }
 
   /** With this value of the annotation rotate. */
@@ -270,9 +277,12 @@ export class CertificateFixture {
       const secretName = secretNameOf(this.record.name, this.record.spec, role);
       return { role, secretName, ...(secret === undefined ? {} : { secret: secretRecord(secret, roots) }) };
     });
-    const { namespaceLabels } = this.#parts;
-    const namespace = namespaceLabels === null ? {} : { namespaceLabels };
-    return { certificate: this.record, ...namespace, authority: view, roles, surplus };
+    const { namespaceLabels, storePassword } = this.#parts;
+    const known = {
+      ...(namespaceLabels === null ? {} : { namespaceLabels }),
+      ...(storePassword === undefined ? {} : { storePassword }),
+    };
+    return { certificate: this.record, ...known, authority: view, roles, surplus };
   }
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
+import { revocationState } from '../../../src/controllers/root-crl.ts';
 import { planAuthority, planCertificateStatus, planTrust } from '../../../src/plan/index.ts';
 import { authority, certificate, now } from '../../support/fixtures.ts';
 
@@ -49,7 +50,8 @@ describe('of a resource that is older than its schema', () => {
     assert.deepEqual(record.spec.trustBundle, trustBundle);
     assert.equal(record.spec.secretName, 'mtls-root');
     const evidence = { secrets: [], publications: [], monotonicMs: 0 };
-    const { step, verdict } = planAuthority({ authority: record, certificates: 0, evidence, leadingSince: now }, now);
+    const observed = { authority: record, certificates: 0, evidence, leadingSince: now };
+    const { step, verdict } = planAuthority({ ...observed, revocation: revocationState(undefined), asked: [] }, now);
     assert.deepEqual(step, { step: 'keep' });
     assert.ok(verdict.state === 'notReady' && verdict.reason === 'InvalidSpec');
     assert.match(verdict.message, /^spec\.rotation is not of the type/);

@@ -188,10 +188,12 @@ export class RotationWorld {
         publications: () => [],
         renewPublications: () => Promise.resolve(),
       }),
+      asked: (authority, at) => caches.leavesToRevoke(authority, at),
       certificateCount: () => caches.certificates.size,
       onChange: () => undefined,
       trustConditions: () => [],
       recorder,
+      log: silentLog,
       now: clock,
     });
     const observer = { onIssued: () => undefined };
@@ -207,6 +209,8 @@ export class RotationWorld {
         namespaces: caches.namespaces,
         authorities: caches.authorities,
         claims: new Claims(caches, operatorNamespace),
+        onCrlAwaited: () => undefined,
+        storePassword: (certificate) => caches.storePassword(certificate),
         keys,
         recorder,
         now: clock,

@@ -64,8 +64,8 @@ describe('what certificates see of an authority', () => {
   for (const [title, before, after, changed] of changes) {
     test(`${changed ? 'is' : 'is not'} worth another look for ${title}`, () => {
       const views = new AuthorityViews();
-      assert.equal(views.set(authority(), before), true);
-      assert.equal(views.set(authority(), after), changed);
+      assert.equal(views.set(authority(), before), 'whole');
+      assert.equal(views.set(authority(), after), changed ? 'whole' : 'none');
     });
   }
 });
@@ -96,7 +96,7 @@ describe('the rotations under way', () => {
   test('are nothing that certificates have to be looked at for', () => {
     const views = new AuthorityViews();
     views.set(authority(), verdict(a), report('r1'));
-    assert.equal(views.set(authority(), verdict(a), report('r2')), false);
+    assert.equal(views.set(authority(), verdict(a), report('r2')), 'none');
     assert.equal([...views.rotations()][0]?.[1].note.id, 'r2');
   });
 
@@ -126,11 +126,11 @@ describe('an authority that waits', () => {
   test('is worth another look when it has ceased to wait, and when certificates begin to switch', () => {
     const views = new AuthorityViews();
     views.set(authority(), waiting);
-    assert.equal(views.set(authority(), verdict(a, b)), true);
+    assert.equal(views.set(authority(), verdict(a, b)), 'whole');
     const switching = { ...(verdict(a, b) as AuthorityVerdict & { state: 'ready' }), reissue };
-    assert.equal(views.set(authority(), switching), true);
-    assert.equal(views.set(authority(), { ...switching, reissue: { ...reissue } }), false);
-    assert.equal(views.set(authority(), { ...switching, tolerated: ['x'] }), true);
+    assert.equal(views.set(authority(), switching), 'whole');
+    assert.equal(views.set(authority(), { ...switching, reissue: { ...reissue } }), 'none');
+    assert.equal(views.set(authority(), { ...switching, tolerated: ['x'] }), 'whole');
   });
 });
 

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import {
   type Asn1,
   bitString,
+  bmpString,
   boolean,
   encode,
   encoded,
@@ -25,6 +26,7 @@ import {
   tags,
   time,
   utf8String,
+  wholeNumber,
 } from '../../../src/pki/der.ts';
 import { openssl } from '../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from './expect.ts';
@@ -35,17 +37,26 @@ describe('the encoder', () => {
   const encodings: [title: string, node: Asn1, der: string][] = [
     ['an empty sequence', sequence(), '30 00'],
     ['a set', setOf(nullValue()), '31 02 05 00'],
+    [
+      'a set in the order of the encodings',
+      setOf(octetString(Uint8Array.of(0)), nullValue(), boolean(true), octetString(Uint8Array.of())),
+      '31 0a 01 01 ff 04 00 04 01 00 05 00',
+    ],
     ['TRUE as 0xff', boolean(true), '01 01 ff'],
     ['FALSE as 0x00', boolean(false), '01 01 00'],
     ['zero', integer(Uint8Array.of(0)), '02 01 00'],
     ['an integer without needless zeros', integer(Uint8Array.of(0, 0, 1)), '02 01 01'],
     ['an integer that would read as negative, with a zero in front', integer(Uint8Array.of(0x80)), '02 02 00 80'],
     ['an integer that needs its zero, with one zero', integer(Uint8Array.of(0, 0, 0x80)), '02 02 00 80'],
+    ['the number zero', wholeNumber(0), '02 01 00'],
+    ['a number', wholeNumber(10_000), '02 02 27 10'],
+    ['the largest number', wholeNumber(2 ** 32 - 1), '02 05 00 ff ff ff ff'],
     ['bits with the count of those unused', bitString(Uint8Array.of(0xa0), 5), '03 02 05 a0'],
     ['named bits without trailing zeros', namedBits([0]), '03 02 07 80'],
     ['named bits of keyCertSign and cRLSign', namedBits([5, 6]), '03 02 01 06'],
     ['named bits beyond the first octet', namedBits([8]), '03 03 07 00 80'],
     ['UTF-8 text', utf8String('é'), '0c 02 c3 a9'],
+    ['text of UTF-16', bmpString('aä'), '1e 04 00 61 00 e4'],
     ['printable text', printableString('DE'), '13 02 44 45'],
     ['an explicit tag', explicit(3, nullValue()), 'a3 02 05 00'],
     ['an implicit tag', implicit(2, Buffer.from('a')), '82 01 61'],

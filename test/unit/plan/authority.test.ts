@@ -11,9 +11,9 @@ import {
 } from '../../../src/pki/index.ts';
 import {
   type Evidence,
-  type ObservedAuthority,
-  planAuthority as planAuthorityAt,
+  type ObservedRoot,
   planAuthorityStatus,
+  planRoot as planRootAt,
   type RootSecret,
 } from '../../../src/plan/index.ts';
 import { authority, days, encodedRoot, hours, intermediate, later, now, root } from '../../support/fixtures.ts';
@@ -40,17 +40,17 @@ const secretOf = (signer: SigningRoot, anchors: readonly SigningRoot[] = [signer
 /** Nothing was issued yet. */
 const evidence: Evidence = { secrets: [], publications: [], monotonicMs: 0 };
 const leadingSince = now;
-const planAuthority = (observed: ObservedAuthority, at = now) => planAuthorityAt(observed, at);
+const planRoot = (observed: ObservedRoot, at = now) => planRootAt(observed, at);
 
 /** What status says once this root is active, and these are trusted. */
 const statusAfter = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
   const secret = secretOf(signer, [signer, ...rest]);
   const observed = { authority: authority(), secret, certificates: 0, evidence, leadingSince };
-  const { conditions: _, ...status } = planAuthorityStatus(observed, planAuthority(observed), now).status;
+  const { conditions: _, ...status } = planAuthorityStatus(observed, planRoot(observed), now).status;
   return status;
 };
 
-const observe = (secret: RootSecret | undefined, changes: Parameters<typeof authority>[0] = {}): ObservedAuthority => ({
+const observe = (secret: RootSecret | undefined, changes: Parameters<typeof authority>[0] = {}): ObservedRoot => ({
   authority: authority(changes),
   certificates: 3,
   evidence,
@@ -74,7 +74,7 @@ const isReady = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
 
 describe('an authority without its Secret', () => {
   test('makes the root that spec describes', () => {
-    assert.deepEqual(planAuthority(observe(undefined)), {
+    assert.deepEqual(planRoot(observe(undefined)), {
       step: {
         step: 'create',
         profile: { subject: { commonName: 'mTLS Root' }, durationMs: hours(87_600) },
@@ -92,7 +92,7 @@ describe('an authority without its Secret', () => {
       privateKey: { algorithm: 'RSA' },
       duration: '1h',
     } as const;
-    const { step } = planAuthority(observe(undefined, { spec: { ...spec, root: wanted } }));
+    const { step } = planRoot(observe(undefined, { spec: { ...spec, root: wanted } }));
     assert.deepEqual(step, {
       step: 'create',
       profile: { subject: { commonName: 'Org', organizations: ['A', 'B'] }, durationMs: hours(1) },
@@ -102,7 +102,7 @@ describe('an authority without its Secret', () => {
   });
 
   test('remembers the roots that were trusted, so that what they signed goes on working', () => {
-    const { step } = planAuthority(observe(undefined, { status: statusAfter(active, former) }));
+    const { step } = planRoot(observe(undefined, { status: statusAfter(active, former) }));
     assert.ok(step.step === 'create');
     assert.deepEqual(
       step.remembered.map(({ fingerprint }) => fingerprint),
@@ -112,7 +112,7 @@ describe('an authority without its Secret', () => {
 
   test('remembers nothing where status holds nothing that can be read', () => {
     for (const trustBundle of ['', 'garbage', '-----BEGIN CERTIFICATE-----']) {
-      const { step } = planAuthority(observe(undefined, { status: { trustBundle } }));
+      const { step } = planRoot(observe(undefined, { status: { trustBundle } }));
       assert.ok(step.step === 'create');
       assert.deepEqual(step.remembered, []);
     }
@@ -138,7 +138,7 @@ describe('an authority without its Secret', () => {
   for (const [title, changes, reason, message] of waiting) {
     test(title, () => {
       const verdict = { state: 'notReady', reason, message };
-      assert.deepEqual(planAuthority(observe(undefined, changes)), { step: { step: 'keep' }, verdict });
+      assert.deepEqual(planRoot(observe(undefined, changes)), { step: { step: 'keep' }, verdict });
     });
   }
 });
@@ -147,25 +147,25 @@ describe('an authority with its Secret', () => {
   const keep = { step: 'keep' };
 
   test('signs with its root, and trusts it', () => {
-    assert.deepEqual(planAuthority(observe(secretOf(active))), { step: keep, verdict: isReady(active) });
+    assert.deepEqual(planRoot(observe(secretOf(active))), { step: keep, verdict: isReady(active) });
   });
 
   test('needs no ca.crt', () => {
-    assert.deepEqual(planAuthority(observe(secretOf(active, []))), { step: keep, verdict: isReady(active) });
+    assert.deepEqual(planRoot(observe(secretOf(active, []))), { step: keep, verdict: isReady(active) });
   });
 
   test('trusts the roots in ca.crt, too', () => {
-    const plan = planAuthority(observe(secretOf(active, [former, active, other])));
+    const plan = planRoot(observe(secretOf(active, [former, active, other])));
     assert.deepEqual(plan, { step: keep, verdict: isReady(active, former, other) });
   });
 
   test('changes nothing when status knows the root', () => {
-    const plan = planAuthority(observe(secretOf(active), { status: statusAfter(active) }));
+    const plan = planRoot(observe(secretOf(active), { status: statusAfter(active) }));
     assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
   });
 
   test('ends trust in a root that a person took out of ca.crt', () => {
-    const plan = planAuthority(observe(secretOf(active, [active]), { status: statusAfter(active, former) }));
+    const plan = planRoot(observe(secretOf(active, [active]), { status: statusAfter(active, former) }));
     assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
   });
 
@@ -178,14 +178,14 @@ describe('an authority with its Secret', () => {
       [inspectRoot(crt, encodedRoot(active).key, later(days(9999))), 'RootExpired'],
     ];
     for (const [inspection, reason] of bad) {
-      const { step, verdict } = planAuthority(observe({ resourceVersion: '7', inspection, anchors: [] }));
+      const { step, verdict } = planRoot(observe({ resourceVersion: '7', inspection, anchors: [] }));
       assert.deepEqual([step, verdict.state === 'notReady' && verdict.reason], [keep, reason]);
     }
   });
 
   test('does not sign while its ca.crt cannot be read, since nobody knows whom to trust', () => {
     const secret = { ...secretOf(active), anchors: { problem: 'a PEM block is not base64' } };
-    assert.deepEqual(planAuthority(observe(secret)), {
+    assert.deepEqual(planRoot(observe(secret)), {
       step: keep,
       verdict: {
         state: 'notReady',
@@ -197,8 +197,7 @@ describe('an authority with its Secret', () => {
 });
 
 describe('the status of an authority', () => {
-  const statusOf = (observed: ObservedAuthority, at = now) =>
-    planAuthorityStatus(observed, planAuthority(observed, at), at);
+  const statusOf = (observed: ObservedRoot, at = now) => planAuthorityStatus(observed, planRoot(observed, at), at);
   const entry = ({ certificate: { fingerprint, notBefore, notAfter } }: SigningRoot, subject: RegExp) => ({
     fingerprint,
     subject,
@@ -229,7 +228,7 @@ describe('the status of an authority', () => {
   test('names the root that an intermediate signs under, and is looked at again when the first of them ends', () => {
     const below = intermediate(active, { durationMs: days(60) });
     const observed = observe(secretOf(below, [former]));
-    const { verdict, step } = planAuthority(observed);
+    const { verdict, step } = planRoot(observed);
     assert.ok(verdict.state === 'ready');
     assert.deepEqual(
       verdict.bundle.roots.map(({ fingerprint }) => fingerprint),

@@ -69,6 +69,7 @@ export const messages: Record<
 > = {
   SecretMissing: 'the Secret does not exist',
   RootNotTrusted: 'no trusted root of the authority has signed the certificate',
+  RevocationRequested: 'a new value of the annotation revoke',
   RotationRequested: 'a new value of the annotation rotate',
   RootReplaced: 'the root is rotated, and another one signs now',
 };

@@ -16,6 +16,7 @@ import { misfit } from '../../../src/api/shape.ts';
 import { shapes } from '../../../src/api/shapes.ts';
 import { secretKeysOf } from '../../../src/controllers/caches.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
+import { revocationState } from '../../../src/controllers/root-crl.ts';
 import { rootSecret } from '../../../src/controllers/root-secret.ts';
 import { secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
@@ -220,6 +221,8 @@ for (const wrongTypes of [false, true]) {
         const observed = {
           authority: record,
           ...(secret === undefined ? {} : { secret: rootSecret(secret, now) }),
+          revocation: revocationState(secret),
+          asked: [],
           certificates: 1,
           evidence: { secrets, publications: [], monotonicMs: 1000 },
           leadingSince: now,

@@ -8,7 +8,7 @@ import { encodeCertificates, issueRoot, type SigningRoot, trustBundle } from '..
 import {
   encodeRotationNote,
   type IssuedSecret,
-  type ObservedAuthority,
+  type ObservedRoot,
   type Publication,
   type RotationNote,
 } from '../../../src/plan/index.ts';
@@ -55,7 +55,7 @@ export interface Situation {
   readonly ended?: string;
   readonly handled?: string;
   /** The annotations of the authority. */
-  readonly asked?: Pick<ObservedAuthority['authority'], 'rotateRootToken' | 'approveToken' | 'abortToken'>;
+  readonly asked?: Pick<ObservedRoot['authority'], 'rotateRootToken' | 'approveToken' | 'abortToken'>;
   readonly spec?: MtlsAuthoritySpec;
   readonly status: MtlsAuthorityStatus;
   readonly secrets: readonly IssuedSecret[];
@@ -205,7 +205,7 @@ export function secretOf({ signs, trusted, next: comes, previous, note, ended, h
   };
 }
 
-export function observedIn(situation: Situation, at = now): ObservedAuthority {
+export function observedIn(situation: Situation, at = now): ObservedRoot {
   const { asked, spec, status, secrets, publications = [], monotonicMs = 0, held } = situation;
   return {
     authority: authority({ ...asked, status, ...(spec === undefined ? {} : { spec }) }),

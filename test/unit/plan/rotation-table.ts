@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspectRoot, type SigningRoot } from '../../../src/pki/index.ts';
 import {
-  type AuthorityPlan,
-  type AuthorityVerdict,
-  planAuthority,
+  planRoot,
+  type RootPlan,
+  type RootVerdict,
   type RotationReport,
   type RotationStep,
 } from '../../../src/plan/index.ts';
@@ -22,9 +22,9 @@ import {
 } from './rotation-situation.ts';
 
 /** The plan, twice the same, in whose JSON there is no key of anybody. */
-export function planIn(situation: Situation, at = now): AuthorityPlan {
-  const plan = planAuthority(observedIn(situation, at), at);
-  assert.deepEqual(planAuthority(observedIn(situation, at), at), plan, 'the same observation gives the same plan');
+export function planIn(situation: Situation, at = now): RootPlan {
+  const plan = planRoot(observedIn(situation, at), at);
+  assert.deepEqual(planRoot(observedIn(situation, at), at), plan, 'the same observation gives the same plan');
   assertHoldsNoKey(plan, situation);
   return plan;
 }
@@ -53,8 +53,8 @@ export function asRead(signer: SigningRoot): SigningRoot {
 /** An authority signs with the first root and trusts all of these, in this order. */
 export const ready = (
   [first, ...rest]: readonly [SigningRoot, ...SigningRoot[]],
-  more: Partial<AuthorityVerdict & { state: 'ready' }> = {},
-): AuthorityVerdict => ({
+  more: Partial<RootVerdict & { state: 'ready' }> = {},
+): RootVerdict => ({
   state: 'ready',
   root: asRead(first),
   bundle: bundleOf(first, ...rest),
@@ -107,7 +107,7 @@ export const waiting = (
   [done, total]: readonly [done: number, total: number],
   waits: readonly string[],
   more: Partial<RotationReport> = {},
-): Pick<AuthorityPlan, 'step' | 'rotation'> => {
+): Pick<RootPlan, 'step' | 'rotation'> => {
   assert.ok(situation.note !== undefined);
   const progress = { progress: `${done} of ${total}`, remaining: total - done };
   return { step: { step: 'keep' }, rotation: { note: situation.note, waits, remarks: [], ...progress, ...more } };
@@ -117,7 +117,7 @@ export const waiting = (
 export interface Case {
   readonly given: Situation;
   readonly at?: Date;
-  readonly plan: AuthorityPlan;
+  readonly plan: RootPlan;
 }
 
 /** A test for every sentence. */

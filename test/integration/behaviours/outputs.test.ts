@@ -1,0 +1,311 @@
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { broughtRoot } from '../../support/behaviours/brought-root.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { certificatesIn, digestOf, fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+import { scratchFolder } from '../../support/scratch.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install(['--workers=1']);
+  await world.start();
+});
+after(() => world.end());
+
+const name = 'db-server-tls';
+const password = 'correct horse battery staple';
+const stores = { pkcs12: { passwordSecretRef: { name: 'store-password', key: 'password' } } };
+const outputFiles = ['tls-combined.pem', 'key.der', 'keystore.p12', 'truststore.p12'] as const;
+
+const asking = (outputs: object | null) => ({ server: { service: 'db' }, outputs });
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const bytesOf = (secret: Secret, file: string): Buffer => Buffer.from(secret.data?.[file] ?? '', 'base64');
+const outputsOf = ({ data = {} }: Secret): string[] => Object.keys(data).filter((key) => !baseFiles.has(key));
+const baseFiles = new Set(['ca.crt', 'tls.crt', 'tls.key']);
+
+/** Writes the Secret with the password, as its owner does. */
+async function setPassword(tenant: Tenant, text: string, key = 'password'): Promise<void> {
+  const data = { [key]: base64(text) };
+  const metadata = { namespace: tenant.namespace, name: 'store-password' };
+  if ((await tenant.findSecret('store-password')) !== undefined) await tenant.patchSecret('store-password', { data });
+  else await world.api.create(paths.secrets(tenant.namespace), { metadata, type: 'Opaque', data });
+}
+
+/** A tenant with a password and one Ready resource with these outputs. */
+async function tenantWith(outputs: object): Promise<Tenant> {
+  const tenant = await world.tenant('outputs');
+  await setPassword(tenant, password);
+  await tenant.create('db', asking(outputs));
+  await tenant.ready('db');
+  return tenant;
+}
+
+/** What openssl finds in a store, in PEM. Throws when the password does not open it. */
+async function opened(secret: Secret, file: string, opener: string, options: readonly string[]): Promise<string> {
+  const folder = await scratchFolder('store');
+  try {
+    await writeFile(join(folder, 'store'), bytesOf(secret, file), { mode: 0o600 });
+    return await openssl(['pkcs12', '-in', join(folder, 'store'), '-passin', 'stdin', '-nodes', ...options], opener);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Judges every output in a Secret by what it is made from. */
+async function judgeOutputs(secret: Secret, opener = password): Promise<void> {
+  await judge(secret);
+  for (const output of outputsOf(secret)) {
+    switch (output) {
+      case 'tls-combined.pem':
+        assert.ok(fileOf(secret, output) === fileOf(secret, 'tls.key') + fileOf(secret, 'tls.crt'), output);
+        break;
+      case 'key.der': {
+        const body = fileOf(secret, 'tls.key').replaceAll(/-----.*-----|\n/g, '');
+        assert.ok(bytesOf(secret, output).toString('base64') === body, output);
+        break;
+      }
+      case 'keystore.p12': {
+        const chain = certificatesIn(await opened(secret, output, opener, ['-nokeys']));
+        assert.deepEqual(chain, certificatesIn(fileOf(secret, 'tls.crt')));
+        const publicKey = await openssl(['pkey', '-pubout'], await opened(secret, output, opener, ['-nocerts']));
+        assert.equal(publicKey, await openssl(['pkey', '-pubout'], fileOf(secret, 'tls.key')));
+        break;
+      }
+      case 'truststore.p12': {
+        const roots = certificatesIn(await opened(secret, output, opener, ['-nokeys']));
+        assert.deepEqual(roots.toSorted(), certificatesIn(fileOf(secret, 'ca.crt')).toSorted());
+        break;
+      }
+      default:
+        assert.fail(`${output} is not an output`);
+    }
+  }
+}
+
+/** Waits until the Secret has just these outputs, right in openssl's eyes. */
+const has = (tenant: Tenant, files: readonly string[], opener?: string): Promise<Secret> =>
+  eventually(async () => {
+    const secret = await tenant.secret(name);
+    assert.deepEqual(outputsOf(secret).toSorted(), files.toSorted());
+    await judgeOutputs(secret, opener);
+    return secret;
+  });
+
+const pairOf = ({ data }: Secret) => [data?.['tls.crt'], data?.['tls.key']];
+function assertSamePair(a: Secret, b: Secret): void {
+  assert.ok(
+    pairOf(a).every((value, i) => value === pairOf(b)[i]),
+    'key or certificate are others',
+  );
+}
+
+describe('outputs', { concurrency: 4 }, () => {
+  test('are written with the first certificate, all in one write', async () => {
+    const tenant = await tenantWith({ combinedPEM: true, der: true, ...stores });
+    const secret = await has(tenant, outputFiles);
+    assert.equal((await world.watched.upTo(secret)).length, 1);
+  });
+
+  test('are added and removed without a new certificate, and what others added stays', async () => {
+    const tenant = await tenantWith({});
+    const before = await tenant.patchSecret(name, { data: { 'key.txt': base64('theirs') } });
+    for (const outputs of [{ der: true }, { der: true, combinedPEM: true }, { combinedPEM: true }, stores, null]) {
+      await tenant.patch('db', { spec: { outputs: null } });
+      await tenant.patch('db', { spec: { outputs } });
+      const files = {
+        'key.der': 'der' in (outputs ?? {}),
+        'tls-combined.pem': 'combinedPEM' in (outputs ?? {}),
+        'keystore.p12': outputs === stores,
+        'truststore.p12': outputs === stores,
+      };
+      const wanted = outputFiles.filter((file) => files[file]);
+      const secret = await eventually(async () => {
+        const { data, ...found } = await tenant.secret(name);
+        assert.equal(data?.['key.txt'], base64('theirs'));
+        const { 'key.txt': _, ...ours } = data;
+        assert.deepEqual(outputsOf({ ...found, data: ours }).toSorted(), wanted.toSorted());
+        await judgeOutputs({ ...found, data: ours });
+        return { ...found, data: ours };
+      });
+      assertSamePair(secret, before);
+      assert.equal(secret.metadata.annotations?.['mtls-operator.io/revision'], '1');
+      assert.equal(secret.metadata.annotations?.['mtls-operator.io/outputs'] === undefined, wanted.length === 0);
+    }
+  });
+
+  for (const encoding of ['PKCS8', 'PKCS1'] as const) {
+    test(`key.der is the key in the encoding that spec asks for, ${encoding}`, async () => {
+      const tenant = await world.tenant('outputs');
+      await tenant.create('db', { ...asking({ der: true }), privateKey: { algorithm: 'RSA', encoding } });
+      await tenant.ready('db');
+      const key = bytesOf(await has(tenant, ['key.der']), 'key.der');
+      const folder = await scratchFolder('key');
+      try {
+        await writeFile(join(folder, 'key.der'), key, { mode: 0o600 });
+        const text = await openssl(['asn1parse', '-inform', 'DER', '-in', join(folder, 'key.der')]);
+        // What comes second: the algorithm in PKCS#8, the modulus in PKCS#1.
+        assert.match(text.split('\n')[2] ?? '', encoding === 'PKCS8' ? /SEQUENCE/ : /INTEGER/);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+  }
+
+  for (const file of outputFiles) {
+    test(`a ${file} that somebody changed, or deleted, is put right`, async () => {
+      const tenant = await tenantWith({ combinedPEM: true, der: true, ...stores });
+      const before = await tenant.secret(name);
+      for (const value of [base64('tampered'), null, before.data?.['tls.crt']]) {
+        await tenant.patchSecret(name, { data: { [file]: value } });
+        const after = await has(tenant, outputFiles);
+        assertSamePair(after, before);
+        assert.ok(after.data?.[file] === before.data?.[file], 'the same content gives the same bytes');
+      }
+    });
+  }
+
+  test('follow the certificate when it is rotated, and the roots', async () => {
+    const secretName = 'outputs-root';
+    await world.bringRoot(secretName, await broughtRoot());
+    await world.createAuthority('outputs', { secretName });
+    await world.authorityIs('outputs', 'True');
+    const tenant = await world.tenant('outputs');
+    await setPassword(tenant, password);
+    const spec = { authorityRef: { name: 'outputs' }, ...asking({ combinedPEM: true, ...stores }) };
+    await tenant.create('db', spec);
+    await tenant.ready('db');
+    const files = ['tls-combined.pem', 'keystore.p12', 'truststore.p12'];
+    const first = await has(tenant, files);
+    await tenant.rotate('db', 'again');
+    await tenant.ready('db');
+    const second = await has(tenant, files);
+    assert.notEqual((await judge(second)).serialNumber, (await judge(first)).serialNumber);
+
+    const other = await broughtRoot({ commonName: 'Another Root' });
+    await world.bringRoot(secretName, { 'ca.crt': other['tls.crt'] });
+    await eventually(async () => assert.equal((await judge(await tenant.secret(name))).roots.length, 2));
+    const third = await has(tenant, files);
+    assertSamePair(third, second);
+    // Every revision that anybody may have mounted was whole.
+    for (const revision of await world.watched.upTo(third)) await judgeOutputs(revision);
+  });
+});
+
+describe('stores and their password', { concurrency: 4 }, () => {
+  test('a new password rewrites the stores, and nothing else', async () => {
+    const tenant = await tenantWith({ der: true, ...stores });
+    const before = await tenant.secret(name);
+    await setPassword(tenant, 'p4$$ "w0rd" ~');
+    const after = await has(tenant, ['key.der', 'keystore.p12', 'truststore.p12'], 'p4$$ "w0rd" ~');
+    assertSamePair(after, before);
+    for (const file of ['keystore.p12', 'truststore.p12']) {
+      await assert.rejects(opened(after, file, password, ['-nokeys']), /invalid password|mac verify/i);
+    }
+  });
+
+  test('the password may be under another key, and in another Secret', async () => {
+    const tenant = await tenantWith(stores);
+    await setPassword(tenant, 'another', 'other.txt');
+    await tenant.patch('db', {
+      spec: { outputs: { pkcs12: { passwordSecretRef: { name: 'store-password', key: 'other.txt' } } } },
+    });
+    await has(tenant, ['keystore.p12', 'truststore.p12'], 'another');
+  });
+
+  test('while there is no password nothing is issued; status says what to do, and it goes on by itself', async () => {
+    const tenant = await world.tenant('outputs');
+    await tenant.create('db', asking(stores));
+    const condition = await tenant.notReady('db', 'StorePasswordNotFound');
+    assert.match(condition.message, /Secret store-password .*\(key password\) does not exist; create it/);
+    assert.deepEqual(await tenant.secretNames(), []);
+    await setPassword(tenant, password);
+    await tenant.ready('db');
+    await has(tenant, ['keystore.p12', 'truststore.p12']);
+  });
+
+  for (const [what, text] of Object.entries({
+    'an empty one': '',
+    'one that ends with a line break': `${password}\n`,
+    'one that Java cannot read': `${password} ✓`,
+  })) {
+    test(`${what} is no password; status says why, never what`, async () => {
+      const tenant = await world.tenant('outputs');
+      await setPassword(tenant, text);
+      await tenant.create('db', asking(stores));
+      const condition = await tenant.notReady('db', 'StorePasswordInvalid');
+      assert.match(condition.message, /key password of Secret store-password cannot be the password/);
+      assert.doesNotMatch(condition.message, new RegExp(password));
+      await setPassword(tenant, password);
+      await tenant.ready('db');
+      await has(tenant, ['keystore.p12', 'truststore.p12']);
+    });
+  }
+
+  test('a Secret without the key has no password, until it has the key', async () => {
+    const tenant = await world.tenant('outputs');
+    await setPassword(tenant, password, 'elsewhere');
+    await tenant.create('db', asking(stores));
+    assert.match((await tenant.notReady('db', 'StorePasswordInvalid')).message, /does not exist/);
+    await setPassword(tenant, password);
+    await tenant.ready('db');
+    await has(tenant, ['keystore.p12', 'truststore.p12']);
+  });
+
+  test('a lost password leaves what is there as it is, and holds up what is asked for next', async () => {
+    const tenant = await tenantWith(stores);
+    const before = await tenant.secret(name);
+    await world.api.delete(paths.secrets(tenant.namespace, 'store-password'));
+    await tenant.rotate('db', 'again');
+    await eventually(async () => {
+      const { status } = await tenant.get('db');
+      const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
+      assert.equal(issuing?.reason, 'StorePasswordNotFound');
+      assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+    });
+    assert.equal(digestOf(await tenant.secret(name)), digestOf(before));
+    await setPassword(tenant, 'found again');
+    await tenant.ready('db');
+    await has(tenant, ['keystore.p12', 'truststore.p12'], 'found again');
+  });
+
+  test('another revision of the same password leaves the stores as they are, byte for byte', async () => {
+    const tenant = await tenantWith(stores);
+    const before = await tenant.secret(name);
+    await tenant.patchSecret('store-password', { metadata: { labels: { 'example.com/seen': 'yes' } } });
+    const after = await eventually(async () => {
+      const secret = await tenant.secret(name);
+      assert.notEqual(
+        secret.metadata.annotations?.['mtls-operator.io/outputs'],
+        before.metadata.annotations?.['mtls-operator.io/outputs'],
+      );
+      return secret;
+    });
+    assert.ok(JSON.stringify(after.data) === JSON.stringify(before.data), 'the data are others');
+  });
+});
+
+test('a look at what is right writes nothing, and neither does another operator', async () => {
+  const tenant = await tenantWith({ combinedPEM: true, der: true, ...stores });
+  const { metadata } = await tenant.secret(name);
+  await tenant.lookAgain('db');
+  assert.equal((await tenant.secret(name)).metadata.resourceVersion, metadata.resourceVersion);
+  await world.restart();
+  await tenant.lookAgain('db');
+  assert.equal((await tenant.secret(name)).metadata.resourceVersion, metadata.resourceVersion);
+});
+
+test('a password is in no log line, status or event', async () => {
+  const everything = [
+    JSON.stringify(world.logs()),
+    JSON.stringify(await world.api.list('/apis/mtls-operator.io/v1alpha1/mtlscertificates')),
+    JSON.stringify(await world.api.list(paths.events)),
+  ];
+  for (const secret of [password, 'p4$$ "w0rd" ~', 'found again', base64(password)]) {
+    for (const text of everything) assert.ok(!text.includes(secret), 'a password has leaked');
+  }
+});

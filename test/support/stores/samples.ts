@@ -1,0 +1,99 @@
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import {
+  type Certificate,
+  describeKeySpec,
+  encodeKeyStore,
+  encodeTrustStore,
+  type KeySpec,
+  prepareLeaf,
+} from '../../../src/pki/index.ts';
+import { hours, intermediate, privateKey, root } from '../fixtures.ts';
+
+/** Every kind of key that a leaf can have; of RSA the most common size. */
+export const keyKinds: readonly KeySpec[] = [
+  { algorithm: 'RSA', size: 2048 },
+  { algorithm: 'ECDSA', size: 256 },
+  { algorithm: 'ECDSA', size: 384 },
+  { algorithm: 'ECDSA', size: 521 },
+  { algorithm: 'Ed25519' },
+];
+
+/** A key and the chain of its certificate, valid now, below so many intermediates. */
+export function keyAndChain(spec?: KeySpec, intermediates = 0): { key: KeyObject; chain: readonly Certificate[] } {
+  const now = new Date();
+  let signer = root({ at: now });
+  for (let level = 1; level <= intermediates; level++) signer = intermediate(signer, { name: `CA ${level}`, at: now });
+  const key = privateKey(spec);
+  const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+  const profile = { role: 'peer', subject: {}, names, durationMs: hours(24) } as const;
+  const leaf = prepareLeaf(profile, createPublicKey(key), signer, { now, serialSeed: randomBytes(20) }).sign();
+  return { key, chain: [leaf, ...signer.intermediates] };
+}
+
+/** Roots that are valid now. */
+export const someRoots = (count: number, key?: KeySpec): Certificate[] =>
+  Array.from(
+    { length: count },
+    (_, index) => root({ name: `Root ${index}`, at: new Date(), ...(key === undefined ? {} : { key }) }).certificate,
+  );
+
+/** All characters that a password may have, and it cannot be confused with an option or a line. */
+export const everyCharacter = String.fromCharCode(...Array.from({ length: 0x7f - 0x20 }, (_, index) => 0x20 + index));
+
+/** Passwords that differ in what could trip a reader: short, over a block of the hash, of all characters, the longest. */
+const passwords = [
+  'x',
+  'changeit',
+  'correct horse battery staple, twice and then once more, over a block',
+  everyCharacter,
+  'y'.repeat(256),
+];
+const passwordAt = (index: number): string => passwords[index % passwords.length] ?? '';
+
+/** A store, and all that was put into it. */
+export interface StoreSample {
+  readonly title: string;
+  readonly kind: 'keystore' | 'truststore';
+  /** Of the key of a key store, or of the roots. */
+  readonly keyKind: string;
+  readonly password: string;
+  readonly certificates: readonly Certificate[];
+  readonly privateKey?: KeyObject;
+  readonly aliases: readonly string[];
+  readonly store: Buffer;
+}
+
+/** A key store of every kind of key with and without intermediates, and trust stores of one root and of three. */
+export async function storeSamples(): Promise<StoreSample[]> {
+  const keyStores = keyKinds.flatMap((spec) => [0, 2].map((intermediates) => ({ spec, intermediates })));
+  const trustStores = keyKinds.flatMap((spec) => [1, 3].map((count) => ({ spec, count })));
+  return Promise.all([
+    ...keyStores.map(async ({ spec, intermediates }, index) => {
+      const { key, chain } = keyAndChain(spec, intermediates);
+      const password = passwordAt(index);
+      return {
+        title: `a key store of ${describeKeySpec(spec)} with ${intermediates} intermediates`,
+        kind: 'keystore' as const,
+        keyKind: describeKeySpec(spec),
+        password,
+        certificates: chain,
+        privateKey: key,
+        aliases: ['certificate'],
+        store: await encodeKeyStore(key, chain, password),
+      };
+    }),
+    ...trustStores.map(async ({ spec, count }, index) => {
+      const roots = someRoots(count, spec);
+      const password = passwordAt(index + 1);
+      return {
+        title: `a trust store of ${count} roots of ${describeKeySpec(spec)}`,
+        kind: 'truststore' as const,
+        keyKind: describeKeySpec(spec),
+        password,
+        certificates: roots,
+        aliases: roots.map(({ fingerprint }) => `root-${fingerprint.slice(0, 16)}`),
+        store: await encodeTrustStore(roots, password, privateKey()),
+      };
+    }),
+  ]);
+}
