@@ -1,5 +1,5 @@
 /**
- * `npm run generate`: writes src/api/types.ts and docs/api.md from crds/*.yaml, the one source of the schema.
+ * `npm run generate`: writes src/api/types.ts, src/api/shapes.ts and docs/api.md from crds/*.yaml, the one source of the schema.
  * With --check it writes nothing, and exits with 1 when one of them is stale.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { referenceFile } from './generate/reference.ts';
 import { type Crd, readKind } from './generate/schema.ts';
+import { shapesFile } from './generate/shapes.ts';
 import { typesFile } from './generate/types.ts';
 
 const repository = join(import.meta.dirname, '..');
@@ -18,7 +19,11 @@ const kinds = readdirSync(crds)
   .sort()
   .map((file) => readKind(parse(readFileSync(join(crds, file), 'utf8')) as Crd));
 
-const generated = { 'src/api/types.ts': typesFile(kinds), 'docs/api.md': referenceFile(kinds) };
+const generated = {
+  'src/api/types.ts': typesFile(kinds),
+  'src/api/shapes.ts': shapesFile(kinds),
+  'docs/api.md': referenceFile(kinds),
+};
 
 for (const [file, text] of Object.entries(generated)) {
   const path = join(repository, file);

@@ -1,5 +1,7 @@
 import { annotations, group, version } from '../api/names.ts';
-import type { MtlsAuthority, MtlsCertificate } from '../api/types.ts';
+import { fittingFields, misfit } from '../api/shape.ts';
+import { shapes } from '../api/shapes.ts';
+import type { MtlsAuthority, MtlsAuthoritySpec, MtlsCertificate, MtlsCertificateSpec } from '../api/types.ts';
 import { defineResource, type KubeObject, type Namespace, type ObjectMeta, type Served } from '../kube/index.ts';
 import type { AuthorityRecord, CertificateRecord, NamespaceRecord } from '../plan/index.ts';
 
@@ -30,10 +32,36 @@ function tokenIn({ annotations: all }: ObjectMeta, annotation: string): string |
   return token === '' || token.length > longestToken ? undefined : token;
 }
 
+// A resource may be older than its schema: the API server serves what is stored. What is of another type than it is
+// taken for would stop whoever comes upon it, the listing of all others included.
+
+/** Why a spec cannot be read, for the resource's condition. */
+function specProblemOf({ spec: shape }: (typeof shapes)[keyof typeof shapes], spec: unknown): string | undefined {
+  const path = misfit(shape, spec, 'spec');
+  return path === undefined
+    ? undefined
+    : `${path} is not of the type that the schema has for it; apply the resource again`;
+}
+
+const asksForNothing: MtlsCertificateSpec = {
+  authorityRef: { name: '' },
+  duration: '',
+  privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
+};
+
+const signsNothing: MtlsAuthoritySpec = {
+  // No Secret can have this name.
+  secretName: '-',
+  trustDomain: '',
+  clusterDomain: '',
+  rotation: { approval: 'Manual', propagationDelay: '1h', reissuesPerSecond: 1 },
+};
+
 /** What the cache keeps of an MtlsCertificate. */
 export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate>): CertificateRecord {
   const rotateToken = tokenIn(metadata, annotations.rotate);
   const revokeToken = tokenIn(metadata, annotations.revoke);
+  const specProblem = specProblemOf(shapes.MtlsCertificate, spec);
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
@@ -44,8 +72,8 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
     deleting: metadata.deletionTimestamp !== undefined,
     ...(rotateToken === undefined ? {} : { rotateToken }),
     ...(revokeToken === undefined ? {} : { revokeToken }),
-    spec,
-    status: status ?? {},
+    ...(specProblem === undefined ? { spec } : { specProblem, spec: asksForNothing }),
+    status: fittingFields(shapes.MtlsCertificate.status, status),
   };
 }
 
@@ -56,6 +84,8 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
     tokenIn(metadata, annotations.approveRotation),
     tokenIn(metadata, annotations.abortRotation),
   ];
+  const specProblem = specProblemOf(shapes.MtlsAuthority, spec);
+  const readable = { ...signsNothing, ...fittingFields(shapes.MtlsAuthority.spec, spec) };
   return {
     namespace: '',
     name: metadata.name,
@@ -66,8 +96,8 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
     ...(rotateRootToken === undefined ? {} : { rotateRootToken }),
     ...(approveToken === undefined ? {} : { approveToken }),
     ...(abortToken === undefined ? {} : { abortToken }),
-    spec,
-    status: status ?? {},
+    ...(specProblem === undefined ? { spec } : { specProblem, spec: readable }),
+    status: fittingFields(shapes.MtlsAuthority.status, status),
   };
 }
 

@@ -53,8 +53,13 @@ export function certificateNamesOutsideConstraints(constraints: Buffer, certific
   return excluded ?? ['what cannot be read'];
 }
 
+/** As many comparisons of a name with a subtree as OpenSSL makes for a certificate before it refuses it. */
+const maxComparisons = 2 ** 20;
+
 function outside(constraints: Buffer, names: readonly ConstrainedName[]): string[] {
   const [permitted, excluded] = [0xa0, 0xa1].map((tag) => readSubtrees(constraints, tag));
+  const subtrees = (permitted?.length ?? 0) + (excluded?.length ?? 0);
+  if (names.length * subtrees > maxComparisons) return names.map(({ text }) => text);
   return names
     .filter((name) => {
       const allowed = permitted?.filter(({ type }) => type === name.type) ?? [];
@@ -69,10 +74,12 @@ function outside(constraints: Buffer, names: readonly ConstrainedName[]): string
 export function constraintsAreReadable(constraints: Buffer): boolean {
   const lists = ifReadable(() => {
     const found = readAll(readOnly(constraints, tags.sequence).content).map(({ tag }) => tag);
-    for (const tag of found) readSubtrees(constraints, tag);
+    for (const tag of new Set(found)) readSubtrees(constraints, tag);
     return found;
   });
-  return lists !== undefined && lists.length > 0 && lists.every((tag) => tag === 0xa0 || tag === 0xa1);
+  // Of two lists of a kind one would be read here, and perhaps the other one by a verifier.
+  const hasEachOnce = lists !== undefined && lists.length > 0 && new Set(lists).size === lists.length;
+  return hasEachOnce && lists.every((tag) => tag === 0xa0 || tag === 0xa1);
 }
 
 function readSubtrees(constraints: Buffer, tag: number): Subtree[] {

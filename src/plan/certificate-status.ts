@@ -50,7 +50,7 @@ export function planCertificateStatus(
   now: Date,
 ): StatusPlan {
   const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role));
-  const ready = readyCondition(outcomes, secrets, now);
+  const ready = readyCondition(certificate, outcomes, secrets, now);
   const due = outcomes.find(({ problem }) => problem?.onlyDue === true)?.problem;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
   const status: WantedStatus = {
@@ -106,12 +106,13 @@ function secretStatus(certificate: CertificateRecord, { role, secretName, secret
 }
 
 function readyCondition(
+  { specProblem }: CertificateRecord,
   outcomes: readonly RoleOutcome[],
   secrets: readonly SecretStatus[],
   now: Date,
 ): WantedCondition {
   if (outcomes.length === 0) {
-    const message = 'spec asks for nothing: at least one of server, client and peer is needed';
+    const message = specProblem ?? 'spec asks for nothing: at least one of server, client and peer is needed';
     return { type: 'Ready', status: 'False', reason: 'InvalidSpec', message };
   }
   const problems = outcomes.flatMap(({ role, problem }) =>

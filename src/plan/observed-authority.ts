@@ -17,6 +17,8 @@ export interface AuthorityRecord {
   /** The values of the annotations approve-rotation and abort-rotation. */
   readonly approveToken?: string;
   readonly abortToken?: string;
+  /** Why spec cannot be read; then `spec` holds those of its fields that can be, and signs nothing. */
+  readonly specProblem?: string;
   readonly spec: MtlsAuthoritySpec;
   readonly status: MtlsAuthorityStatus;
 }

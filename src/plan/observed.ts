@@ -17,6 +17,8 @@ export interface CertificateRecord {
   readonly rotateToken?: string;
   /** The value of the annotation revoke; absent when there is no request. */
   readonly revokeToken?: string;
+  /** Why spec cannot be read; then `spec` asks for nothing. */
+  readonly specProblem?: string;
   readonly spec: MtlsCertificateSpec;
   readonly status: MtlsCertificateStatus;
 }

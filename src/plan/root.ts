@@ -70,6 +70,7 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
     step,
     verdict: { state: 'notReady', reason, message } as const,
   });
+  if (authority.specProblem !== undefined) return notReady('InvalidSpec', authority.specProblem);
   if (secret === undefined) {
     if (authority.deleting || spec.root === undefined) {
       return notReady('RootMissing', `Secret ${spec.secretName} with tls.crt and tls.key does not exist; create it`);

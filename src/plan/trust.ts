@@ -30,7 +30,7 @@ export interface TrustRecord {
 
 /** All that a decision about one place rests on: a namespace for ConfigMaps, the cluster for the ClusterTrustBundle. */
 export interface ObservedTrust {
-  readonly authority: Pick<AuthorityRecord, 'name' | 'uid' | 'deleting'>;
+  readonly authority: Pick<AuthorityRecord, 'name' | 'uid' | 'deleting' | 'specProblem'>;
   /** Digest of the bundle to publish; absent while the root is bad or has not been looked at. */
   readonly bundle?: string;
   /** Digest of the CRLs to publish with it; absent when there are none, or this is no place for any. */
@@ -60,6 +60,8 @@ export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustS
   const { authority, bundle, crl, wanted, found } = observed;
   // Garbage collection removes all of it with its owner.
   if (authority.deleting) return [];
+  // Nobody knows what it wants: what is published stays.
+  if (authority.specProblem !== undefined) return [];
   const own = found.filter(({ owner, deleting }) => owner === authority.uid && !deleting);
   if (wanted === undefined) return own.map((record) => ({ step: 'delete', record }));
   // A bad root changes nothing, not even from one name to another: there is nothing to put under the new one.

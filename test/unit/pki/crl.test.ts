@@ -13,7 +13,10 @@ import {
   nullValue,
   octetString,
   oid,
+  readAll,
+  readOnly,
   sequence,
+  tags,
   time,
 } from '../../../src/pki/der.ts';
 import {
@@ -28,7 +31,7 @@ import {
   type SigningRoot,
 } from '../../../src/pki/index.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
-import { days, later, now, privateKey, root } from '../../support/fixtures.ts';
+import { days, intermediate, later, now, privateKey, root } from '../../support/fixtures.ts';
 import { openssl, opensslFile, opensslRoot, scratchFile } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
 
@@ -90,6 +93,14 @@ describe('a CRL', () => {
     );
     const again = issueCrl(ed25519, content({ revoked: all.toReversed() }));
     assert.deepEqual(again.der, crl.der);
+  });
+
+  test('has no list of certificates where there is none, and carries the name of an intermediate', () => {
+    const below = intermediate(issuer);
+    const crl = issueCrl(below, content());
+    assert.equal(readAll(readOnly(crl.tbs, tags.sequence).content).length, 6);
+    assert.ok(crl.issuer.equals(below.certificate.subject));
+    assert.equal(isCrlOf(crl, below.certificate), true);
   });
 
   test('names the key of an issuer without an identifier of its own as a leaf does', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { encode, implicit, implicitConstructed, sequence } from '../../../src/pki/der.ts';
 import {
   encodeCertificates,
   inspectRoot,
@@ -168,6 +169,7 @@ describe('constraints that cannot be read', () => {
     ['that are cut off', '30:05:a0:00'],
     ['with a subtree that is cut off', '30:06:a0:04:30:82:01:00'],
     ['with an empty subtree', '30:04:a0:02:30:00'],
+    ['with two lists of a kind', '30:0e:a0:05:30:03:82:01:61:a0:05:30:03:82:01:62'],
   ];
   for (const [title, der] of malformed) {
     test(`${title} keep a root from signing`, () => {
@@ -176,6 +178,16 @@ describe('constraints that cannot be read', () => {
       assert.deepEqual('reason' in inspection && inspection.reason, 'RootMalformed');
     });
   }
+
+  test('or compared with so many names in any time exclude them all', () => {
+    const encoded = (count: number): Buffer => {
+      const subtrees = Array.from({ length: count }, () => sequence(implicit(2, Buffer.from('shop.svc'))));
+      return encode(sequence(implicitConstructed(0, subtrees)));
+    };
+    const dnsNames = Array.from({ length: 1024 }, (_, i) => `${i}.shop.svc`);
+    assert.deepEqual(namesOutsideConstraints(encoded(1024), { ...none, dnsNames }, {}), []);
+    assert.deepEqual(namesOutsideConstraints(encoded(1025), { ...none, dnsNames }, {}), dnsNames);
+  });
 
   const unknown: [title: string, der: string, asked: Asked][] = [
     ['a network of odd length', '30:0a:a0:08:30:06:87:04:0a:00:00:00', ip('10.0.0.0')],

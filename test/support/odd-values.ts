@@ -1,0 +1,95 @@
+import * as fc from 'fast-check';
+import type { Shape } from '../../src/api/shape.ts';
+
+/** Texts that stand somewhere in a resource, good ones first, and such as nobody expects there. */
+const texts: readonly string[] = [
+  ['default', 'payments', 'shop', 'a', 'cluster.local', 'example.com', '*.example.com', 'Root', 'team', 'edge'],
+  ['10.0.0.1', 'fd00::1', '10.0.0.0/8', 'spiffe://cluster.local/ns/shop/sa/a', 'https://example.com', 'a@b.c'],
+  ['1h', '2160h', '5m', '1.5h', '0s', '-1h', '1d', '99999999999999999h', '1e9h', `${'9'.repeat(400)}h`],
+  ['1.3.6.1.4.1.311.20.2.3', '1', '9.9.9', '2.999', '1.2.99999999999999999999', 'In', 'Exists', 'server', 'Ready'],
+  ['2026-01-01T00:00:00Z', '2026-02-30T00:00:00Z', 'never', '+275760-09-13T00:00:00Z', 'a'.repeat(64)],
+  ['', ' ', '\0', '\n', '\u{1f512}', '\ud800', '\u202e', '__proto__', 'constructor', 'toString', '[object Object]'],
+  ['x'.repeat(70), 'x'.repeat(5000), 'a.'.repeat(3000), '-----BEGIN CERTIFICATE-----', '{}', 'null', '%00', '$&'],
+].flat();
+
+/** What a field holds when nothing is wrong with it: most cases have to get past the first check. */
+const usual: Readonly<Record<string, readonly unknown[]>> = {
+  algorithm: ['RSA', 'ECDSA', 'Ed25519'],
+  size: [256, 384, 521, 2048, 4096],
+  encoding: ['PKCS8', 'PKCS8', 'PKCS1', 'SEC1'],
+  rotationPolicy: ['Always', 'Never'],
+  privateKey: [{ algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' }],
+  duration: ['2160h', '24h', '5m'],
+  renewBefore: ['720h', '1h', '1m'],
+  renewBeforePercentage: [33, 1, 99],
+  dnsNames: [['payments.shop.svc'], ['*.payments.shop.svc'], []],
+  ipAddresses: [[]],
+  emailAddresses: [[]],
+  otherNames: [[]],
+  commonName: ['payments'],
+  secretName: ['payments-tls', 'mtls-root'],
+  name: ['default'],
+  trustDomain: ['cluster.local'],
+  clusterDomain: ['cluster.local'],
+  uris: [['spiffe://cluster.local/ns/shop/sa/a']],
+  service: ['payments'],
+  serviceAccount: ['checkout'],
+  propagationDelay: ['3m'],
+  reissuesPerSecond: [100],
+  approval: ['Automatic', 'Manual'],
+};
+
+export const oddText: fc.Arbitrary<string> = fc.oneof(
+  { arbitrary: fc.constantFrom(...texts), weight: 8 },
+  { arbitrary: fc.string({ maxLength: 20 }), weight: 1 },
+);
+
+const oddNumber = fc.oneof(
+  fc.constantFrom(0, 1, -1, 33, 100, 256, 2048, 1e9, Number.MAX_SAFE_INTEGER, -1e21, 1e300),
+  fc.integer(),
+);
+
+/** Values of a shape, as a schema without bounds would let them through. */
+export function ofShape(shape: Shape, wrongTypes: boolean, name = ''): fc.Arbitrary<unknown> {
+  const value = valueOf(shape, wrongTypes);
+  const good = usual[name];
+  const mostly =
+    good === undefined
+      ? value
+      : fc.oneof({ arbitrary: fc.constantFrom(...good), weight: 8 }, { arbitrary: value, weight: 1 });
+  if (!wrongTypes) return mostly;
+  const wrong = fc.constantFrom<unknown>(
+    null,
+    0,
+    1.5,
+    'x',
+    true,
+    [],
+    {},
+    ['5m'],
+    [null],
+    { a: null },
+    [['a']],
+    Number.NaN,
+  );
+  return fc.oneof({ arbitrary: mostly, weight: 100 }, { arbitrary: wrong, weight: 1 });
+}
+
+function valueOf(shape: Shape, wrongTypes: boolean): fc.Arbitrary<unknown> {
+  if (shape === 'string') return oddText;
+  if (shape === 'integer') return oddNumber;
+  if (shape === 'boolean') return fc.boolean();
+  if ('list' in shape) return fc.array(ofShape(shape.list, wrongTypes), { maxLength: 3 });
+  if ('map' in shape)
+    return fc.dictionary(oddText, ofShape(shape.map, wrongTypes), { maxKeys: 3, noNullPrototype: true });
+  const names = Object.keys(shape.fields);
+  // A few of the others at a time: where everything is odd, the first check is also the last.
+  const others = names.filter((name) => !shape.always.includes(name));
+  return fc.subarray(others, { maxLength: Math.min(3, others.length) }).chain((some) => {
+    const fields = [...shape.always, ...some].map((name) => [
+      name,
+      ofShape(shape.fields[name] ?? 'string', wrongTypes, name),
+    ]);
+    return fc.record(Object.fromEntries(fields) as Record<string, fc.Arbitrary<unknown>>, { noNullPrototype: true });
+  });
+}

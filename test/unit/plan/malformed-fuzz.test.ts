@@ -1,0 +1,263 @@
+/**
+ * Resources with values that no schema lets through, or of other types, since a resource may be older than its schema,
+ * and Secrets that hold anything: every decision about them is one, and nothing throws.
+ *
+ * Seeded, a part of it on every run. The long run, with a seed of its own if one is given:
+ *
+ *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit plan/malformed-fuzz
+ */
+import assert from 'node:assert/strict';
+import { createPublicKey, randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import * as fc from 'fast-check';
+import { annotations, group, rotationKeys, secretKeys, secretType } from '../../../src/api/names.ts';
+import { misfit } from '../../../src/api/shape.ts';
+import { shapes } from '../../../src/api/shapes.ts';
+import { secretKeysOf } from '../../../src/controllers/caches.ts';
+import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
+import { revocationState } from '../../../src/controllers/root-crl.ts';
+import { rootSecret } from '../../../src/controllers/root-secret.ts';
+import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import type { Secret } from '../../../src/kube/index.ts';
+import { prepareLeaf } from '../../../src/pki/index.ts';
+import {
+  type AuthorityRecord,
+  type AuthorityView,
+  configMapIn,
+  issuancePolicy,
+  issuedSecret,
+  lostSecrets,
+  parseRotationNote,
+  planAuthority,
+  planAuthorityStatus,
+  planCertificate,
+  planCertificateStatus,
+  rolesOf,
+  secretNameOf,
+  templateKeys,
+  trustCondition,
+} from '../../../src/plan/index.ts';
+import { certificate, encodedRoot, notReady, now, privateKey, ready, root } from '../../support/fixtures.ts';
+import { oddText, ofShape } from '../../support/odd-values.ts';
+import { onlyPkiErrors } from '../pki/expect.ts';
+import { distributing, draining, secretOf, switching } from './rotation-situation.ts';
+
+const numRuns = Number(process.env['FUZZ_CASES'] ?? 1000);
+const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
+
+const signer = root();
+const [good, another] = [encodedRoot(signer), encodedRoot(root())];
+const key = createPublicKey(privateKey());
+const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
+
+/** What may be under a key of a Secret: good, in the wrong place, or nothing that makes sense. */
+const contents = fc.oneof(
+  {
+    arbitrary: fc.constantFrom(good.crt, good.key, another.crt, another.key, good.crt + another.crt).map(base64),
+    weight: 3,
+  },
+  { arbitrary: oddText, weight: 1 },
+  { arbitrary: oddText.map(base64), weight: 1 },
+);
+const data = (keys: readonly string[]) =>
+  fc
+    .array(fc.tuple(fc.constantFrom(...keys), contents), { maxLength: 2 * keys.length })
+    .map((entries): Record<string, string> => Object.fromEntries(entries));
+
+const marks = (names: readonly string[]): fc.Arbitrary<Record<string, string>> => {
+  const notes = [distributing, switching, draining].map(({ note }) => JSON.stringify(note));
+  const values = fc.oneof(
+    oddText,
+    fc.constantFrom(...notes, ...notes.map((note) => note.replace('"', '')), '1', '{"labels":[1]}'),
+  );
+  return fc.dictionary(fc.oneof(fc.constantFrom(...names), oddText), values, { maxKeys: 6, noNullPrototype: true });
+};
+
+const metadata = fc.record({
+  name: fc.constant('payments'),
+  namespace: fc.constant('shop'),
+  uid: fc.constant('certificate-uid'),
+  resourceVersion: fc.constant('7'),
+  generation: fc.constantFrom(1, 2),
+  annotations: marks(Object.values(annotations)),
+  labels: marks(['team', `${group}/role`]),
+  deletionTimestamp: fc.constantFrom(undefined, undefined, undefined, '2026-01-01T00:00:00Z'),
+});
+
+const object = (shape: (typeof shapes)[keyof typeof shapes], wrongTypes: boolean) =>
+  fc.record({
+    metadata,
+    spec: ofShape(shape.spec, wrongTypes),
+    status: fc.option(ofShape(shape.status, wrongTypes), { nil: undefined }),
+  });
+
+const own = {
+  apiVersion: `${group}/v1`,
+  kind: 'MtlsCertificate',
+  name: 'payments',
+  uid: 'certificate-uid',
+  controller: true,
+};
+const owners = [[own], [own], [own], [own], [{ ...own, uid: 'another' }], [], undefined];
+const leafSecret = certificate().issuedBy(signer).secret('server');
+const leafSecrets = fc
+  .record({
+    data: fc.option(data(Object.values(secretKeys)), { nil: undefined }),
+    metadata,
+    ownerReferences: fc.constantFrom(...owners),
+    type: fc.constantFrom(secretType, secretType, 'Opaque', ''),
+    isGood: fc.boolean(),
+  })
+  .map(({ isGood, metadata: odd, ownerReferences, ...rest }): Secret => {
+    const whole = { ...odd, ...(ownerReferences === undefined ? {} : { ownerReferences }) };
+    return { ...leafSecret, ...(isGood ? {} : rest), metadata: whole };
+  });
+
+/** A role that can be had, where there is none. */
+const withRole = ({ spec, ...served }: { readonly spec: unknown }): unknown => ({
+  ...served,
+  spec: typeof spec === 'object' && spec !== null ? { server: { service: 'payments' }, ...spec } : spec,
+});
+
+/** As long as the API server takes a message in a condition. */
+const longestMessage = 32_768;
+
+function assertSayable(conditions: readonly { readonly reason: string; readonly message: string }[]): void {
+  for (const { reason, message } of conditions) {
+    assert.ok(message.length <= longestMessage, `${message.length} characters in a message`);
+    assert.match(reason, /^[A-Za-z]{1,64}$/);
+  }
+}
+
+for (const wrongTypes of [false, true]) {
+  const kind = wrongTypes ? 'of other types' : 'that no schema lets through';
+
+  test(`${numRuns} certificates with values ${kind}, with seed ${seed}, are decided about`, (t) => {
+    const counts = { decided: 0, unreadable: 0, issue: 0, update: 0, keep: 0, blocked: 0 };
+    const issuances = ofShape(shapes.MtlsAuthority.spec.fields.issuance, false);
+    const cases = fc.record({
+      certificate: object(shapes.MtlsCertificate, wrongTypes),
+      secret: fc.option(leafSecrets, { nil: undefined }),
+      issuance: issuances,
+      state: fc.constantFrom('ready', 'ready', 'ready', 'notReady', 'missing'),
+      namespaceLabels: fc.option(marks(['team']), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(cases, ({ certificate: served, secret, issuance, state, namespaceLabels }) => {
+        const record = certificateRecord(withRole(served) as Parameters<typeof certificateRecord>[0]);
+        secretKeysOf(record);
+        lostSecrets(record, () => false);
+        if (record.specProblem !== undefined) counts.unreadable += 1;
+        const policy = issuancePolicy(issuance as Parameters<typeof issuancePolicy>[0]);
+        const views: Record<string, AuthorityView> = {
+          ready: { ...ready(signer), issuance: policy },
+          notReady: notReady('RootExpired', 'the root has expired'),
+          missing: { state: 'missing' },
+        };
+        const authority = views[state] ?? ready(signer);
+        const kept = secret === undefined ? undefined : secretRecord(secret, [signer.anchor]);
+        const roles = rolesOf(record.spec).map((role) => ({
+          role,
+          secretName: secretNameOf(record.name, record.spec, role),
+          ...(kept === undefined ? {} : { secret: kept }),
+        }));
+        const labels = namespaceLabels === undefined ? {} : { namespaceLabels };
+        const plan = planCertificate({ certificate: record, ...labels, authority, roles, surplus: [] }, now);
+        inspect(plan);
+        const outcomes = plan.secrets.map(({ role, step }) =>
+          step.step === 'blocked' ? { role, problem: step } : { role, ...(step.step === 'keep' ? step : {}) },
+        );
+        const { status } = planCertificateStatus(record, outcomes, undefined, now);
+        assertSayable(status.conditions);
+        assert.equal(misfit(shapes.MtlsCertificate.status, { ...status, conditions: [] }, 'status'), undefined);
+        counts.decided += 1;
+        for (const { step } of plan.secrets) {
+          counts[step.step] += 1;
+          if (step.step !== 'issue') continue;
+          // The last check stands where it is signed: an odd value that came as far may be refused there.
+          const sign = () =>
+            prepareLeaf(step.request.profile, key, signer, { now, serialSeed: randomBytes(20) }).sign();
+          onlyPkiErrors(sign);
+        }
+      }),
+      { numRuns, seed },
+    );
+    t.diagnostic(JSON.stringify(counts));
+    assert.ok(Math.min(counts.issue, counts.blocked) > numRuns / 20, 'hardly any gets far');
+    assert.ok(counts.update + counts.keep > numRuns / 100, 'hardly any is what it should be');
+    assert.equal(counts.unreadable > 0, wrongTypes);
+  });
+
+  test(`${numRuns} authorities with values ${kind}, with seed ${seed}, are decided about`, (t) => {
+    const counts = { decided: 0, unreadable: 0, ready: 0, rotating: 0 };
+    const names = [secretKeys, ...Object.values(rotationKeys)].flatMap(({ certificate: crt, privateKey: pem }) => [
+      crt,
+      pem,
+    ]);
+    const rootSecrets = fc
+      .record({
+        data: data([...names, secretKeys.bundle]),
+        metadata,
+        from: fc.constantFrom(distributing, switching, draining, undefined),
+      })
+      .map(({ data: odd, metadata: marked, from }): Secret => {
+        const whole = from === undefined ? { data: odd, metadata: marked } : secretOf(from);
+        return {
+          ...whole,
+          metadata: { ...whole.metadata, annotations: { ...marked.annotations, ...whole.metadata.annotations } },
+        };
+      });
+    const cases = fc.record({
+      authority: object(shapes.MtlsAuthority, wrongTypes),
+      secret: fc.option(rootSecrets, { nil: undefined, freq: 8 }),
+      leaves: fc.array(leafSecrets, { maxLength: 2 }),
+    });
+    fc.assert(
+      fc.property(cases, ({ authority: served, secret, leaves }) => {
+        const record: AuthorityRecord = authorityRecord(served as Parameters<typeof authorityRecord>[0]);
+        if (record.specProblem !== undefined) counts.unreadable += 1;
+        const secrets = leaves.map((leaf) => issuedSecret(secretRecord(leaf, [signer.anchor])));
+        const observed = {
+          authority: record,
+          ...(secret === undefined ? {} : { secret: rootSecret(secret, now) }),
+          revocation: revocationState(secret),
+          asked: [],
+          certificates: 1,
+          evidence: { secrets, publications: [], monotonicMs: 1000 },
+          leadingSince: now,
+        };
+        const plan = planAuthority(observed, now);
+        const { status } = planAuthorityStatus(observed, plan, now);
+        assertSayable(status.conditions);
+        assert.equal(misfit(shapes.MtlsAuthority.status, { ...status, conditions: [] }, 'status'), undefined);
+        configMapIn(record, { name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
+        trustCondition(record, { state: 'unknown' }, [], { servesClusterTrustBundles: undefined });
+        issuancePolicy(record.spec.issuance);
+        counts.decided += 1;
+        if (plan.verdict.state === 'ready') counts.ready += 1;
+        if (plan.rotation !== undefined) counts.rotating += 1;
+      }),
+      { numRuns, seed },
+    );
+    t.diagnostic(JSON.stringify(counts));
+    assert.ok(counts.ready > numRuns / 50 && counts.rotating > numRuns / 50, 'hardly any gets far');
+    assert.equal(counts.unreadable > 0, wrongTypes);
+  });
+}
+
+test('annotations of the operator that somebody has changed are read as what they still are', () => {
+  const spoilt = fc.oneof(
+    oddText,
+    fc.json(),
+    fc.jsonValue().map((value) => JSON.stringify({ labels: value, annotations: value, old: value })),
+  );
+  fc.assert(
+    fc.property(spoilt, (text) => {
+      parseRotationNote(text);
+      const { labels, annotations: keys } = templateKeys(text);
+      assert.ok([...labels, ...keys].every((name) => typeof name === 'string'));
+    }),
+    { numRuns, seed },
+  );
+});
