@@ -243,11 +243,11 @@ export function parseRevocations(text: string): Revocation[] {
 
 function revocation(item: unknown): Revocation[] {
   if (!Array.isArray(item)) return [];
-  const [serialNumber, root, revokedAt, notAfter] = item.map(String);
-  const [revoked, ends] = [new Date(revokedAt ?? ''), new Date(notAfter ?? '')];
-  const isOne =
-    /^[0-9a-f]{2,40}$/.test(serialNumber ?? '') &&
-    /^[0-9a-f]{64}$/.test(root ?? '') &&
-    !Number.isNaN(revoked.getTime() + ends.getTime());
-  return isOne ? [{ serialNumber: serialNumber ?? '', root: root ?? '', revokedAt: revoked, notAfter: ends }] : [];
+  const [serialNumber = '', root = '', revokedAt = '', notAfter = ''] = item.map(String);
+  const [revoked, ends] = [new Date(revokedAt), new Date(notAfter)];
+  // Only what a CRL can hold (RFC 5280 4.1.2.2 and 5.1.2.4): one that it cannot would keep all others from being signed.
+  const isSerial = /^([0-9a-f]{1,39}|[0-7][0-9a-f]{39})$/.test(serialNumber);
+  const areTimes = [revoked, ends].every((time) => time.getUTCFullYear() >= 1950 && time.getUTCFullYear() <= 9999);
+  const isOne = isSerial && /^[0-9a-f]{64}$/.test(root) && areTimes;
+  return isOne ? [{ serialNumber, root, revokedAt: revoked, notAfter: ends }] : [];
 }

@@ -204,6 +204,20 @@ describe('the note of revocations', () => {
     assert.deepEqual(parseRevocations(encodeRevocations(all)), all);
   });
 
+  const row = (...changes: readonly string[]) =>
+    JSON.stringify([
+      Object.assign([serial(1), 'a'.repeat(64), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'], changes),
+    ]);
+  test('is of what a CRL can hold, or else it would keep all others from it', () => {
+    assert.equal(parseRevocations(row()).length, 1);
+    for (const odd of [row('f'.repeat(40)), row(`4${'0'.repeat(40)}`), row(serial(1), 'A'.repeat(64))]) {
+      assert.deepEqual(parseRevocations(odd), [], odd);
+    }
+    for (const time of ['1949-12-31T00:00:00Z', '+010000-01-01T00:00:00Z', 'never']) {
+      assert.deepEqual(parseRevocations(row(serial(1), 'a'.repeat(64), time)), [], time);
+    }
+  });
+
   for (const text of ['', '{', 'null', '7', '{}', '[null]', '[[]]', '[["zz","aa","x","y"]]', '[[1,2,3,4]]']) {
     test(`has nothing to say when it is ${JSON.stringify(text)}`, () => {
       assert.deepEqual(parseRevocations(text), []);
