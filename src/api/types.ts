@@ -180,6 +180,20 @@ export interface Grant {
    * kafka-* grants no kafka-0.example.com.
    */
   readonly commonNames?: readonly string[];
+  /** Names of other types (otherName), for instance user principal names (1.3.6.1.4.1.311.20.2.3). */
+  readonly otherNames?: readonly OtherNameGrant[];
+}
+
+/** Names of one type. */
+export interface OtherNameGrant {
+  /** The object identifier of the type of name, in dotted form; no arc has more than nine digits. */
+  readonly oid: string;
+  /**
+   * The names, compared exactly as they are written, upper and lower case included. *@ in front of a domain stands for
+   * every mailbox of that domain, not of domains below it; without an @, `*` stands for one or more letters, digits,
+   * dashes and underscores.
+   */
+  readonly utf8Values: readonly string[];
 }
 
 /** How the root is rotated. */
@@ -372,9 +386,12 @@ export interface ServerRole {
 
 /** A name of a type that an object identifier stands for. */
 export interface OtherName {
-  /** The object identifier of the type of name, in dotted form. */
+  /** The object identifier of the type of name, in dotted form; no arc has more than nine digits. */
   readonly oid: string;
-  /** The name itself, written as a UTF8String. */
+  /**
+   * The name itself, which is signed as it is written, as a UTF8String. At most 1024 characters, none of them a
+   * control character, no space at either end.
+   */
   readonly utf8Value: string;
 }
 

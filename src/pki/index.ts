@@ -13,7 +13,14 @@ export {
   publicKeyDer,
 } from './key.ts';
 export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';
-export { encodeIpAddress, encodeSubject, type OtherName, type Subject, type SubjectAltNames } from './name.ts';
+export {
+  encodeIpAddress,
+  encodeSubject,
+  isObjectIdentifier,
+  type OtherName,
+  type Subject,
+  type SubjectAltNames,
+} from './name.ts';
 export { namesOutsideConstraints, namesOutsidePath } from './name-constraints.ts';
 export { commonValidity, pathOf } from './path.ts';
 export { encodedLeafProfile, type LeafProfile, maxCommonNameLength, profileDigest, type Role } from './profile.ts';

@@ -1,4 +1,5 @@
 import type { Grant, Issuance, LabelSelector } from '../api/types.ts';
+import type { OtherName } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { normaliseUri, parseSpiffeId } from './names.ts';
 import {
@@ -10,10 +11,13 @@ import {
   emailMatcher,
   type IpRange,
   ipMatcher,
+  type OtherNamePattern,
+  otherNameMatcher,
   parseCommonNamePattern,
   parseDnsPattern,
   parseEmailPattern,
   parseIpRange,
+  parseOtherNamePattern,
   parseUriPattern,
   type UriPattern,
   uriMatcher,
@@ -37,6 +41,7 @@ export interface NameGrant {
   readonly uris: readonly UriPattern[];
   readonly emailAddresses: readonly EmailPattern[];
   readonly commonNames: readonly CommonNamePattern[];
+  readonly otherNames: readonly OtherNamePattern[];
 }
 
 /**
@@ -64,11 +69,12 @@ function nameGrant({ namespaceSelector, ...grant }: Partial<Grant>): NameGrant[]
       uris: valid(grant.uris, parseUriPattern),
       emailAddresses: valid(grant.emailAddresses, parseEmailPattern),
       commonNames: valid(grant.commonNames, parseCommonNamePattern),
+      otherNames: valid(grant.otherNames, parseOtherNamePattern),
     },
   ];
 }
 
-const valid = <T>(patterns: readonly string[] | undefined, parse: (text: string) => T | undefined): T[] =>
+const valid = <T, P>(patterns: readonly P[] | undefined, parse: (pattern: P) => T | undefined): T[] =>
   (patterns ?? []).map(parse).filter((pattern) => pattern !== undefined);
 
 /** True for a namespace that a selector selects; of one whose labels are not known, only if it selects all there are. */
@@ -112,4 +118,9 @@ export function grantsEmailAddress(grants: readonly NameGrant[], address: string
 export function grantsCommonName(grants: readonly NameGrant[], commonName: string): boolean {
   const matches = commonNameMatcher(commonName);
   return grants.some(({ commonNames }) => commonNames.some(matches));
+}
+
+export function grantsOtherName(grants: readonly NameGrant[], name: OtherName): boolean {
+  const matches = otherNameMatcher(name);
+  return grants.some(({ otherNames }) => otherNames.some(matches));
 }

@@ -64,5 +64,10 @@ export function normaliseEmailAddress(address: string): string | undefined {
   return `${local}@${labels.join('.')}`;
 }
 
+/** Text without control characters, or blanks at its ends, of at most so many characters. */
+export const isPlainText = (text: string, maxLength: number): boolean =>
+  // A half of a surrogate pair would be signed as the character that stands for what is none.
+  text.isWellFormed() && /^[^\s\p{Cc}]([^\p{Cc}]*[^\s\p{Cc}])?$/u.test(text) && Array.from(text).length <= maxLength;
+
 /** A common name that is a DNS name has its one form, as the alternative names do; any other is text for people. */
 export const normaliseCommonName = (commonName: string): string => dnsLabels(commonName)?.join('.') ?? commonName;

@@ -5,6 +5,7 @@ import {
   grantsEmailAddress,
   grantsFor,
   grantsIpAddress,
+  grantsOtherName,
   grantsUri,
   type IssuancePolicy,
   isSelected,
@@ -88,11 +89,10 @@ export function deniedNames({ role, commonName, names }: RequestedNames, scope: 
     ...denied('e-mail address', names.emailAddresses, `no e-mail addresses but ${granted}`, (address) =>
       grantsEmailAddress(grants, address),
     ),
-    ...denied(
-      'otherName of type',
-      names.otherNames.map(({ oid }) => oid),
-      'no other names',
-      () => false,
+    ...names.otherNames.flatMap((name) =>
+      denied(`otherName of type ${name.oid}`, [name.utf8Value], `no other names but ${granted}`, () =>
+        grantsOtherName(grants, name),
+      ),
     ),
     ...denied(
       'common name',

@@ -1,5 +1,6 @@
 import type { MtlsCertificateSpec } from '../api/types.ts';
 import {
+  isObjectIdentifier,
   type KeyEncoding,
   type KeySpec,
   type LeafProfile,
@@ -12,7 +13,15 @@ import {
 import { parseDurationMs } from './duration.ts';
 import { keySpecOf } from './key-spec.ts';
 import { clipped, listed } from './listed.ts';
-import { dnsLabels, normaliseCommonName, normaliseEmailAddress, normaliseIpAddress, normaliseUri } from './names.ts';
+import {
+  dnsLabels,
+  isPlainText,
+  normaliseCommonName,
+  normaliseEmailAddress,
+  normaliseIpAddress,
+  normaliseUri,
+} from './names.ts';
+import { maxOtherValueLength } from './pattern.ts';
 import { denials, type Scope } from './permission.ts';
 
 /** The roles, in the order in which they are planned and shown. */
@@ -96,10 +105,18 @@ function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: Scope) {
     ipAddresses: normalised(asked.ipAddresses, normaliseIpAddress),
     uris: normalised([...spiffeIds(asked.serviceAccount, scope), ...(asked.uris ?? [])], normaliseUri),
     emailAddresses: normalised(asked.emailAddresses, normaliseEmailAddress),
-    otherNames: asked.otherNames ?? [],
+    otherNames: once(asked.otherNames ?? []),
   };
-  return { names, invalid: bad };
+  const badOtherNames = names.otherNames
+    .filter(({ oid, utf8Value }) => !isObjectIdentifier(oid) || !isPlainText(utf8Value, maxOtherValueLength))
+    .map(({ oid, utf8Value }) => JSON.stringify(`${oid}:${utf8Value}`));
+  return { names, invalid: [...bad, ...badOtherNames] };
 }
+
+const once = (names: readonly OtherName[]): OtherName[] => [
+  // An object identifier has no blank in it, so that two names never have one key.
+  ...new Map(names.map(({ oid, utf8Value }) => [`${oid} ${utf8Value}`, { oid, utf8Value }])).values(),
+];
 
 /** The union of what the three roles can ask for. */
 interface AskedNames {

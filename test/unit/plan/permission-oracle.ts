@@ -23,7 +23,10 @@ const isSelected = (selector: LabelSelector | undefined, labels: OracleScope['la
   Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels !== undefined && labels[key] === value) &&
   (selector.matchExpressions ?? []).every(({ key }) => labels !== undefined && !(key in labels));
 
-const patternsOf = ({ issuance, labels }: OracleScope, kind: Exclude<keyof Grant, 'namespaceSelector'>): string[] =>
+const patternsOf = (
+  { issuance, labels }: OracleScope,
+  kind: Exclude<keyof Grant, 'namespaceSelector' | 'otherNames'>,
+): string[] =>
   (issuance.allow ?? [])
     .filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels))
     .flatMap((grant) => grant[kind] ?? []);
@@ -169,5 +172,36 @@ export function mayHaveCommonName(commonName: string, role: Role, scope: OracleS
   return (
     normalDns(name) !== undefined &&
     matchesOneOf(ascii, name, (pattern) => source(pattern.toLowerCase().replace(/\.$/, '')))
+  );
+}
+
+/** The name as `<object identifier> <value>`. */
+export function mayHaveOtherName(name: string, { issuance, labels }: OracleScope): boolean {
+  const [, oid = '', value = ''] = /^([^ ]*) ([^]*)$/.exec(name) ?? [];
+  const arcs = oid.split('.');
+  const isOid =
+    arcs.length > 1 &&
+    arcs.every((arc) => String(Number(arc)) === arc && Number(arc) >= 0 && Number(arc) < 1e9) &&
+    Number(arcs[0]) < 3 &&
+    (Number(arcs[0]) === 2 || Number(arcs[1]) < 40);
+  const isText = (text: string) => text.trim() === text && text !== '' && !/[\p{Cc}\p{Cs}]/u.test(text);
+  if (!isOid || !isText(value) || Array.from(value).length > 1024) return false;
+  const patterns = (issuance.allow ?? [])
+    .filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels))
+    .flatMap(({ otherNames }) => otherNames ?? [])
+    .filter((grant) => grant.oid === oid)
+    .flatMap(({ utf8Values }) => utf8Values)
+    .filter((pattern) => isText(pattern) && Array.from(pattern).length <= 1024);
+  const domain = new RegExp(`^\\*@(?:${label}\\.)*${label}$`, 'i');
+  const mailboxes = patterns.filter((pattern) => printable.test(pattern) && domain.test(pattern));
+  const atom = "[A-Za-z0-9#$&'+/=?^_`{|}~-]+";
+  const ofDomains = mailboxes.filter((pattern) => pattern.length <= 255 && !/[@.]\d+$/.test(pattern));
+  if (matchesOneOf(ofDomains, value, (text) => `${atom}(?:\\.${atom})*${RegExp.escape(text.slice(1))}`)) return true;
+  const texts = patterns.filter((pattern) => !(pattern.includes('@') && pattern.includes('*')));
+  return matchesOneOf(texts, value, (text) =>
+    text
+      .split('*')
+      .map((part) => RegExp.escape(part))
+      .join('[A-Za-z0-9_-]+'),
   );
 }

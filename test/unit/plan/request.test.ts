@@ -100,6 +100,23 @@ describe('a request is not valid', () => {
     ['with an address that is none', server({ ipAddresses: ['10.0.0'] }), /not valid: 10\.0\.0$/],
     ['with a URI that is none', server({ uris: ['x'] }), /not valid: x$/],
     ['with an e-mail address that is none', server({ emailAddresses: ['x'] }), /not valid: x$/],
+    [
+      'with an otherName whose type is none',
+      server({ otherNames: [{ oid: '1', utf8Value: 'a' }] }),
+      /not valid: "1:a"$/,
+    ],
+    [
+      'with an otherName whose type has an arc that is cut by others',
+      server({ otherNames: [{ oid: '1.2.4294967299', utf8Value: 'a' }] }),
+      /not valid: "1\.2\.4294967299:a"$/,
+    ],
+    ...['', 'a\0', 'a\n', ' a', 'a\u00a0', 'a\u0085b', '\ud800', 'a'.repeat(1025)].map(
+      (utf8Value): [string, Partial<MtlsCertificateSpec>, RegExp] => [
+        `with an otherName whose value is ${JSON.stringify(utf8Value.slice(0, 8))}`,
+        server({ service: 'db', otherNames: [{ oid: '1.2.3', utf8Value }] }),
+        /^these names are not valid: "1\.2\.3:/,
+      ],
+    ),
     ['with a Service that is none', server({ service: 'A B' }), /not valid/],
     ['with a size that ECDSA does not have', { privateKey: { ...privateKey, size: 2048 } }, /size/],
     ['with a size that RSA does not have', { privateKey: { ...privateKey, algorithm: 'RSA', size: 1024 } }, /size/],
