@@ -134,7 +134,7 @@ export interface Issuance {
   readonly maxDuration?: string;
   /** Which namespaces may use the authority, by their labels. Empty or absent, all of them. */
   readonly namespaceSelector?: LabelSelector;
-  /** Names that namespaces may have beside their own. Every entry adds to the others. */
+  /** Names and usages that namespaces may have beside their own. Every entry adds to the others. */
   readonly allow?: readonly Grant[];
 }
 
@@ -155,9 +155,9 @@ export interface LabelRequirement {
   readonly values?: readonly string[];
 }
 
-/** Names for the namespaces that a selector selects. */
+/** Names and usages for the namespaces that a selector selects. */
 export interface Grant {
-  /** Which namespaces get the names, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
+  /** Which namespaces get them, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
   readonly namespaceSelector: LabelSelector;
   /**
    * DNS names. A label `*` stands for exactly one label; a name with a wildcard is granted only by a pattern with a
@@ -182,6 +182,11 @@ export interface Grant {
   readonly commonNames?: readonly string[];
   /** Names of other types (otherName), for instance user principal names (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherNameGrant[];
+  /**
+   * Extended key usages beside those of the roles. Programs that verify such signatures and trust the root then take
+   * the namespaces' word for code, mail or tunnels.
+   */
+  readonly usages?: readonly ('codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /** Names of one type. */
@@ -382,6 +387,12 @@ export interface ServerRole {
   readonly emailAddresses?: readonly string[];
   /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherName[];
+  /**
+   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
+   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
+   * usages, which the authority has to grant.
+   */
+  readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /** A name of a type that an object identifier stands for. */
@@ -419,6 +430,12 @@ export interface ClientRole {
   readonly emailAddresses?: readonly string[];
   /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherName[];
+  /**
+   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
+   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
+   * usages, which the authority has to grant.
+   */
+  readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /**
@@ -453,6 +470,12 @@ export interface PeerRole {
   readonly emailAddresses?: readonly string[];
   /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherName[];
+  /**
+   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
+   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
+   * usages, which the authority has to grant.
+   */
+  readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /** The private keys of the certificates. */

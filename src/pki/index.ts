@@ -23,5 +23,15 @@ export {
 } from './name.ts';
 export { namesOutsideConstraints, namesOutsidePath } from './name-constraints.ts';
 export { commonValidity, pathOf } from './path.ts';
-export { encodedLeafProfile, type LeafProfile, maxCommonNameLength, profileDigest, type Role } from './profile.ts';
+export {
+  type ExtendedUsage,
+  encodedLeafProfile,
+  isExtendedUsage,
+  type LeafProfile,
+  type LeafUsage,
+  maxCommonNameLength,
+  profileDigest,
+  type Role,
+  usageFits,
+} from './profile.ts';
 export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';

@@ -1,5 +1,5 @@
 import type { Grant, Issuance, LabelSelector } from '../api/types.ts';
-import type { OtherName } from '../pki/index.ts';
+import type { ExtendedUsage, OtherName } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { normaliseUri, parseSpiffeId } from './names.ts';
 import {
@@ -33,7 +33,7 @@ export interface IssuancePolicy {
   readonly grants: readonly NameGrant[];
 }
 
-/** Names for the namespaces that a selector selects. */
+/** Names and usages for the namespaces that a selector selects. */
 export interface NameGrant {
   readonly namespaceSelector: LabelSelector;
   readonly dnsNames: readonly DnsPattern[];
@@ -42,6 +42,7 @@ export interface NameGrant {
   readonly emailAddresses: readonly EmailPattern[];
   readonly commonNames: readonly CommonNamePattern[];
   readonly otherNames: readonly OtherNamePattern[];
+  readonly usages: readonly ExtendedUsage[];
 }
 
 /**
@@ -70,6 +71,7 @@ function nameGrant({ namespaceSelector, ...grant }: Partial<Grant>): NameGrant[]
       emailAddresses: valid(grant.emailAddresses, parseEmailPattern),
       commonNames: valid(grant.commonNames, parseCommonNamePattern),
       otherNames: valid(grant.otherNames, parseOtherNamePattern),
+      usages: grant.usages ?? [],
     },
   ];
 }
@@ -124,3 +126,6 @@ export function grantsOtherName(grants: readonly NameGrant[], name: OtherName): 
   const matches = otherNameMatcher(name);
   return grants.some(({ otherNames }) => otherNames.some(matches));
 }
+
+export const grantsUsage = (grants: readonly NameGrant[], usage: ExtendedUsage): boolean =>
+  grants.some(({ usages }) => usages.includes(usage));

@@ -1,5 +1,6 @@
 import type { MtlsCertificateSpec } from '../api/types.ts';
 import {
+  describeKeySpec,
   isObjectIdentifier,
   type KeyEncoding,
   type KeySpec,
@@ -9,6 +10,7 @@ import {
   type Role,
   type Subject,
   type SubjectAltNames,
+  usageFits,
 } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { keySpecOf } from './key-spec.ts';
@@ -69,11 +71,21 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   if ((commonName?.length ?? 0) > maxCommonNameLength) {
     return invalid(`commonName: use at most ${maxCommonNameLength} characters`);
   }
-  const denied = denials({ role, names, durationMs, ...(commonName === undefined ? {} : { commonName }) }, scope);
+  const usages = [...new Set(spec[role]?.usages)];
+  const unfit = usages.filter((usage) => !usageFits(usage, describeKeySpec(key)));
+  if (unfit.length > 0) {
+    return invalid(
+      `usages: a certificate with a key of type ${describeKeySpec(key)} cannot have ${listed(unfit.map((usage) => clipped(usage)))}`,
+    );
+  }
+  const denied = denials(
+    { role, names, usages, durationMs, ...(commonName === undefined ? {} : { commonName }) },
+    scope,
+  );
   if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
   return {
-    profile: { role, subject, names, durationMs },
+    profile: { role, subject, names, ...(usages.length === 0 ? {} : { usages }), durationMs },
     key,
     keyEncoding: spec.privateKey.encoding,
     keepKey: spec.privateKey.rotationPolicy === 'Never',

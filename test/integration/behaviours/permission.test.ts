@@ -53,7 +53,7 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     readonly spec: object;
     /** The name as it is in the message of a denial. */
     readonly denied: string;
-    /** As openssl prints it in the certificate; of a common name, the subject. */
+    /** As openssl prints it in the certificate; of a common name the subject, of a usage all of them. */
     readonly printed: string;
     readonly role?: 'client' | 'server';
   }
@@ -103,6 +103,13 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
       printed: 'othername: UPN::ops@example.com',
       role: 'client',
     },
+    'a usage': {
+      grant: { usages: ['codeSigning', 'ipsecIKE'] },
+      spec: { client: { serviceAccount: 'a', usages: ['ipsecIKE', 'codeSigning', 'keyAgreement'] } },
+      denied: 'usage ipsecIKE',
+      printed: 'TLS Web Client Authentication, Code Signing, ipsec Internet Key Exchange',
+      role: 'client',
+    },
     'a common name': {
       grant: { commonNames: ['kafka-*'] },
       spec: { client: { serviceAccount: 'kafka', commonName: 'kafka-0' } },
@@ -124,8 +131,9 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
 
       await selected.create('a', wanted);
       await selected.ready('a');
-      const { names, subject } = await judge(await selected.secret(`a-${role}-tls`));
-      assert.ok([...names, subject].includes(printed), `${printed} is not in ${[...names, subject].join(', ')}`);
+      const { names, subject, usage } = await judge(await selected.secret(`a-${role}-tls`));
+      const all = [...names, subject, usage];
+      assert.ok(all.includes(printed), `${printed} is not in ${all.join(', ')}`);
     });
   }
 
@@ -137,6 +145,9 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     'a ServiceAccount of another namespace': { client: { uris: ['spiffe://cluster.local/ns/other/sa/a'] } },
     'a mailbox of a domain below': { client: { emailAddresses: ['ops@mail.example.com'] } },
     'a common name with a dot in it': { client: { serviceAccount: 'a', commonName: 'kafka-0.other' } },
+    'a usage beside those that are granted': {
+      client: { serviceAccount: 'a', usages: ['codeSigning', 'emailProtection'] },
+    },
     'a principal of another domain': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com.evil' }] } },
     'a principal in another case': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@EXAMPLE.com' }] } },
     'a name of another type': { client: { otherNames: [{ oid: `${upn}.1`, utf8Value: 'ops@example.com' }] } },
@@ -146,7 +157,7 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     const uris = ['spiffe://example.org/edge/*', 'spiffe://cluster.local/**', 'spiffe://cluster.local/ns/*/sa/a'];
     const otherNames = [{ oid: upn, utf8Values: ['*@example.com'] }];
     const names = { dnsNames, ipRanges, uris, emailAddresses, commonNames: ['kafka-*'], otherNames };
-    const grant = { namespaceSelector: {}, ...names };
+    const grant = { namespaceSelector: {}, ...names, usages: ['codeSigning'] };
     const name = await authority({ allow: [grant] });
     const tenant = await world.tenant('permission');
     const all = Object.entries(foreign).map(([what, spec], i) => ({ what, spec, resource: `a-${i}` }));

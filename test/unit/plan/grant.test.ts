@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec } from '../../../src/api/types.ts';
+import type { LeafUsage } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
 import { leafRequest } from '../../../src/plan/request.ts';
 import { certificate, rules } from '../../support/fixtures.ts';
@@ -16,7 +17,7 @@ function ask(spec: Partial<MtlsCertificateSpec>, issuance: Issuance, labels: Lab
 
 const isGranted = (...asked: Parameters<typeof ask>): boolean => 'profile' in ask(...asked);
 
-type Kind = Exclude<keyof Grant, 'namespaceSelector'>;
+type Kind = Exclude<keyof Grant, 'namespaceSelector' | 'usages'>;
 type Row = [pattern: string, name: string, granted: boolean];
 
 const asking: Record<Kind, (name: string) => Partial<MtlsCertificateSpec>> = {
@@ -552,6 +553,59 @@ describe('a grant', () => {
       message:
         'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it',
     });
+  });
+});
+
+describe('a usage', () => {
+  const key = certificate().record.spec.privateKey;
+  const asking = (usages: readonly LeafUsage[], algorithm: 'ECDSA' | 'RSA' = 'ECDSA') => ({
+    server: { service: 'db', usages },
+    privateKey: { ...key, algorithm },
+  });
+  const edge = { matchLabels: { team: 'edge' } };
+  const allow: Grant[] = [
+    { namespaceSelector: edge, usages: ['codeSigning'] },
+    { namespaceSelector: {}, usages: ['ipsecIKE'] },
+  ];
+  const rows: [usages: LeafUsage[], issuance: Issuance, labels: Labels | null, granted: boolean][] = [
+    [['codeSigning'], {}, {}, false],
+    [['emailProtection'], {}, {}, false],
+    [['ipsecIKE'], {}, {}, false],
+    [['codeSigning'], { allow }, { team: 'edge' }, true],
+    [['codeSigning'], { allow }, { team: 'core' }, false],
+    [['codeSigning'], { allow }, null, false],
+    [['ipsecIKE'], { allow }, null, true],
+    [['ipsecIKE', 'codeSigning'], { allow }, { team: 'edge' }, true],
+    [['ipsecIKE', 'codeSigning'], { allow }, {}, false],
+    [['emailProtection'], { allow }, { team: 'edge' }, false],
+    [['contentCommitment', 'keyAgreement'], {}, {}, true],
+    [['codeSigning'], { allow: [{ namespaceSelector: {}, usages: [] }] }, {}, false],
+    [['codeSigning'], { allow: [{ namespaceSelector: {} }] }, {}, false],
+    [['codeSigning'], { allow: [{ usages: ['codeSigning'] } as unknown as Grant] }, {}, false],
+  ];
+  for (const [usages, issuance, labels, granted] of rows) {
+    test(`${usages.join(' and ')}: ${granted ? '' : 'not '}for ${JSON.stringify(labels)} by ${JSON.stringify(issuance)}`, () => {
+      assert.equal(isGranted(asking(usages), issuance, labels), granted);
+    });
+  }
+
+  test('of the key alone needs no grant, of an RSA key neither', () =>
+    assert.ok(isGranted(asking(['contentCommitment', 'dataEncipherment'], 'RSA'), {})));
+
+  test('is denied with its name and the rule', () => {
+    assert.deepEqual(ask(asking(['keyAgreement', 'emailProtection', 'ipsecIKE']), { allow }), {
+      reason: 'Denied',
+      message:
+        'usage emailProtection: namespace shop may have only usages of its roles and those that issuance.allow of MtlsAuthority default grants it',
+    });
+  });
+
+  test('that is granted brings no name with it, and a name no usage', () => {
+    const dnsNames = ['www.example.com'];
+    const both = { server: { dnsNames, usages: ['codeSigning'] as const } };
+    assert.ok(!isGranted(both, { allow: [{ namespaceSelector: {}, usages: ['codeSigning'] }] }));
+    assert.ok(!isGranted(both, { allow: [{ namespaceSelector: {}, dnsNames }] }));
+    assert.ok(isGranted(both, { allow: [{ namespaceSelector: {}, dnsNames, usages: ['codeSigning'] }] }));
   });
 });
 

@@ -13,7 +13,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec, OtherNameGrant } from '../../../src/api/types.ts';
 import { expectTag, readAll, readOid, readOnly, tags } from '../../../src/pki/der.ts';
-import { prepareLeaf, type Role } from '../../../src/pki/index.ts';
+import { type LeafUsage, prepareLeaf, type Role } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../../src/plan/request.ts';
 import { certificate, now, privateKey, root } from '../../support/fixtures.ts';
@@ -22,7 +22,7 @@ import * as oracle from './permission-oracle.ts';
 const numRuns = Number(process.env['FUZZ_CASES'] ?? 30_000);
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_124);
 
-type Kind = Exclude<keyof Grant, 'namespaceSelector'>;
+type Kind = Exclude<keyof Grant, 'namespaceSelector' | 'usages'>;
 
 /** What an authority might grant, good and odd. */
 const patterns: Record<Kind, readonly string[]> = {
@@ -538,4 +538,79 @@ test(`${numRuns} requests with seed ${seed}: nobody gets what the oracle would n
   t.diagnostic(JSON.stringify({ ...counts, grantedOf }));
   for (const kind of kinds) assert.ok(grantedOf[kind] > numRuns / 1000, `hardly any of ${kind} was granted`);
   assert.ok(counts.signed >= 100, 'hardly anything was signed');
+});
+
+/** What may be asked for, and what no leaf may be. */
+const usageNames = [
+  'contentCommitment',
+  'dataEncipherment',
+  'keyAgreement',
+  'codeSigning',
+  'emailProtection',
+  'ipsecIKE',
+  'keyCertSign',
+  'cRLSign',
+  'OCSPSigning',
+  'anyExtendedKeyUsage',
+  'timeStamping',
+  'serverAuth',
+  'CodeSigning',
+  '',
+] as readonly LeafUsage[];
+
+/** RFC 5280 4.2.1.3, bit 0 first. */
+const usageBits = ['digitalSignature', 'contentCommitment', 'keyEncipherment', 'dataEncipherment', 'keyAgreement'];
+const usageOids: Record<string, string> = {
+  '1.3.6.1.5.5.7.3.1': 'serverAuth',
+  '1.3.6.1.5.5.7.3.2': 'clientAuth',
+  '1.3.6.1.5.5.7.3.3': 'codeSigning',
+  '1.3.6.1.5.5.7.3.4': 'emailProtection',
+  '1.3.6.1.5.5.7.3.17': 'ipsecIKE',
+};
+const rsaKey = privateKey({ algorithm: 'RSA', size: 2048 });
+
+test('no certificate is for more than its role, its key and the authority allow, and none for less', (t) => {
+  const counts = { requests: 0, allowed: 0 };
+  const usageGrant = fc.record({
+    namespaceSelector: fc.constantFrom(...selectors),
+    // Also what no schema lets through.
+    usages: fc.subarray([...usageNames]),
+  });
+  const asked = fc.record({
+    allow: fc.array(usageGrant, { maxLength: 3 }),
+    labels: fc.constantFrom({}, { team: 'edge' }, { team: '' }, undefined),
+    role: fc.constantFrom<Role>('server', 'client', 'peer'),
+    algorithm: fc.constantFrom('ECDSA' as const, 'RSA' as const),
+    usages: fc.oneof(
+      fc.array(fc.constantFrom(...usageNames), { maxLength: 4 }),
+      fc.array(fc.constantFrom(...usageNames.slice(0, 6)), { maxLength: 3 }),
+    ),
+  });
+  fc.assert(
+    fc.property(asked, ({ allow, labels, role, algorithm, usages }) => {
+      const issuance = { allow } as unknown as Issuance;
+      const { spec } = certificate().record;
+      const ask = { ...spec, privateKey: { ...spec.privateKey, algorithm }, [role]: { service: 'db', usages } };
+      const scope = { namespace: 'shop', labels, authority: 'default', ...domains };
+      const request = leafRequest(ask, role, { ...scope, issuance: issuancePolicy(issuance) });
+      counts.requests += 1;
+      const isAllowed = usages.every((usage) => oracle.mayHaveUsage(usage, algorithm, { ...scope, issuance }));
+      assert.equal('profile' in request, isAllowed, 'message' in request ? request.message : 'it came out');
+      if ('reason' in request) return;
+      counts.allowed += 1;
+      const context = { now, serialSeed: randomBytes(20) };
+      const holder = createPublicKey(algorithm === 'RSA' ? rsaKey : key);
+      const leaf = prepareLeaf(request.profile, holder, signer, context).sign();
+      const has = [
+        ...[...(leaf.keyUsage ?? [])].map((bit) => usageBits[bit] ?? `bit ${bit}`),
+        ...(leaf.extendedKeyUsage ?? []).map((id) => usageOids[id] ?? id),
+      ];
+      const ofRole = { server: ['serverAuth'], client: ['clientAuth'], peer: ['serverAuth', 'clientAuth'] }[role];
+      const ofKey = ['digitalSignature', ...(algorithm === 'RSA' ? ['keyEncipherment'] : [])];
+      assert.deepEqual(has.sort(), [...new Set([...ofRole, ...ofKey, ...usages])].sort());
+    }),
+    { numRuns: 2000, seed },
+  );
+  t.diagnostic(JSON.stringify(counts));
+  assert.ok(counts.allowed > 400 && counts.requests - counts.allowed > 400, JSON.stringify(counts));
 });

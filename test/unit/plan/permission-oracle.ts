@@ -25,7 +25,7 @@ const isSelected = (selector: LabelSelector | undefined, labels: OracleScope['la
 
 const patternsOf = (
   { issuance, labels }: OracleScope,
-  kind: Exclude<keyof Grant, 'namespaceSelector' | 'otherNames'>,
+  kind: Exclude<keyof Grant, 'namespaceSelector' | 'otherNames' | 'usages'>,
 ): string[] =>
   (issuance.allow ?? [])
     .filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels))
@@ -204,4 +204,17 @@ export function mayHaveOtherName(name: string, { issuance, labels }: OracleScope
       .map((part) => RegExp.escape(part))
       .join('[A-Za-z0-9_-]+'),
   );
+}
+
+/** Key usages by the kinds of keys that have them, and extended ones by the word of an authority. */
+export function mayHaveUsage(usage: string, algorithm: string, { issuance, labels }: OracleScope): boolean {
+  const always = [
+    ...(algorithm === 'RSA' ? ['dataEncipherment'] : []),
+    ...(algorithm === 'ECDSA' ? ['keyAgreement'] : []),
+  ];
+  if ([...always, 'contentCommitment'].includes(usage)) return true;
+  const granted = (issuance.allow ?? []).flatMap(({ namespaceSelector, usages }) =>
+    isSelected(namespaceSelector, labels) ? (usages ?? []) : [],
+  );
+  return /^(?:codeSigning|emailProtection|ipsecIKE)$/.test(usage) && (granted as string[]).includes(usage);
 }
