@@ -21,6 +21,7 @@ import {
 } from './der.ts';
 import { PkiError } from './error.ts';
 import { describeKey, publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
+import { lintLeaf } from './lint.ts';
 import { encodeSubject, type Subject } from './name.ts';
 import { namesOutsidePath } from './name-constraints.ts';
 import { oids } from './oid.ts';
@@ -46,9 +47,10 @@ export interface PreparedLeaf {
 }
 
 /**
- * The one entry to signing a leaf. Checks the request against profile and issuer and lays out the certificate; nothing
- * is signed yet. The leaf is never valid before or after its issuer, nor any CA above that.
- * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses
+ * The one entry to signing a leaf. Checks the request against profile and issuer, lays out the certificate, and has what is
+ * laid out checked once more from its octets; nothing is signed yet. The leaf is never valid before or after its issuer,
+ * nor any CA above that.
+ * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses, ProfileViolation
  */
 export function prepareLeaf(
   profile: LeafProfile,
@@ -70,6 +72,7 @@ export function prepareLeaf(
     throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
   }
   const subjectIsEmpty = readOnly(subject, tags.sequence).content.length === 0;
+  const algorithm = signatureAlgorithm(issuer.key);
   const tbs = {
     serialSeed,
     issuer: ca.subject,
@@ -86,6 +89,8 @@ export function prepareLeaf(
       extension(oids.subjectAltName, subjectIsEmpty, encoded(subjectAltNames)),
     ],
   };
+  const der = encodeTbs(tbs, algorithm);
+  lintLeaf(der, profile, path);
   let signed = false;
   return {
     notBefore,
@@ -93,7 +98,7 @@ export function prepareLeaf(
     sign() {
       if (signed) throw new PkiError('InvalidRequest', 'a prepared leaf is signed once');
       signed = true;
-      const leaf = parseCertificate(signCertificate(tbs, issuer.key));
+      const leaf = parseCertificate(signCertificate(der, algorithm, issuer.key));
       // A fault of memory or library in signing must not reach a Secret.
       if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
       return leaf;
@@ -114,7 +119,8 @@ export interface RootProfile {
 export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSeed }: IssueContext): Certificate {
   const id = keyIdentifier(key);
   const subject = encodeSubject({ ...profile.subject, serialNumber: id.toString('hex').slice(0, 16) });
-  const der = signCertificate(
+  const algorithm = signatureAlgorithm(key);
+  const tbs = encodeTbs(
     {
       serialSeed,
       issuer: subject,
@@ -128,9 +134,9 @@ export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSee
         extension(oids.subjectKeyIdentifier, false, octetString(id)),
       ],
     },
-    key,
+    algorithm,
   );
-  const root = parseCertificate(der);
+  const root = parseCertificate(signCertificate(tbs, algorithm, key));
   if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
   return root;
 }
@@ -145,10 +151,9 @@ interface TbsCertificate {
   readonly extensions: Asn1[];
 }
 
-/** RFC 5280 4.1. */
-function signCertificate(tbs: TbsCertificate, key: KeyObject): Buffer {
-  const algorithm = signatureAlgorithm(key);
-  const der = encode(
+/** RFC 5280 4.1.2. */
+const encodeTbs = (tbs: TbsCertificate, algorithm: SignatureAlgorithm): Buffer =>
+  encode(
     sequence(
       explicit(0, integer(Uint8Array.of(2))),
       integer(serialNumber(tbs.serialSeed)),
@@ -160,8 +165,10 @@ function signCertificate(tbs: TbsCertificate, key: KeyObject): Buffer {
       explicit(3, sequence(...tbs.extensions)),
     ),
   );
-  return encode(sequence(encoded(der), algorithmIdentifier(algorithm), bitString(sign(algorithm.digest, der, key))));
-}
+
+/** RFC 5280 4.1.1. */
+const signCertificate = (tbs: Buffer, algorithm: SignatureAlgorithm, key: KeyObject): Buffer =>
+  encode(sequence(encoded(tbs), algorithmIdentifier(algorithm), bitString(sign(algorithm.digest, tbs, key))));
 
 const algorithmIdentifier = ({ oid: id, nullParameters }: SignatureAlgorithm): Asn1 =>
   sequence(oid(id), ...(nullParameters ? [nullValue()] : []));
