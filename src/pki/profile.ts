@@ -57,7 +57,7 @@ const extendedKeyUsages: Record<Role, readonly string[]> = {
   peer: [oids.serverAuth, oids.clientAuth],
 };
 
-/** The longest common name that RFC 5280's upper bounds allow (ub-common-name). */
+/** The longest common name that RFC 5280's upper bounds allow (ub-common-name), in characters. */
 export const maxCommonNameLength = 64;
 
 /**
@@ -70,7 +70,7 @@ export function encodedLeafProfile(profile: LeafProfile, keyKind: string): Encod
   if (Object.values(names).every((list) => list.length === 0)) {
     throw new PkiError('InvalidRequest', 'a leaf needs at least one subject alternative name');
   }
-  if ((subject.commonName?.length ?? 0) > maxCommonNameLength) {
+  if (Array.from(subject.commonName ?? '').length > maxCommonNameLength) {
     throw new PkiError('InvalidRequest', `a common name has at most ${maxCommonNameLength} characters`);
   }
   const unfit = usages.find((usage) => !usageFits(usage, keyKind));

@@ -25,6 +25,7 @@ import {
 } from './names.ts';
 import { maxOtherValueLength } from './pattern.ts';
 import { denials, type Scope } from './permission.ts';
+import { subjectProblem } from './subject.ts';
 
 /** The roles, in the order in which they are planned and shown. */
 export const roles: readonly Role[] = ['server', 'client', 'peer'];
@@ -68,9 +69,13 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
   const { commonName: askedCommonName } = spec[role] ?? {};
   const commonName = askedCommonName === undefined ? undefined : normaliseCommonName(askedCommonName);
-  if ((commonName?.length ?? 0) > maxCommonNameLength) {
-    return invalid(`commonName: use at most ${maxCommonNameLength} characters`);
+  if (commonName !== undefined && !isPlainText(commonName, maxCommonNameLength)) {
+    return invalid(
+      `commonName: use 1 to ${maxCommonNameLength} characters, no control characters, no space at either end`,
+    );
   }
+  const badSubject = subjectProblem(spec.subject ?? {});
+  if (badSubject !== undefined) return invalid(badSubject);
   const usages = [...new Set(spec[role]?.usages)];
   const unfit = usages.filter((usage) => !usageFits(usage, describeKeySpec(key)));
   if (unfit.length > 0) {

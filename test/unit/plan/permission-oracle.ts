@@ -98,7 +98,13 @@ export function mayHaveIp(address: string, scope: OracleScope): boolean {
 
 /** Scheme and host in lower case; undefined for what is not a URI, or not a SPIFFE ID. */
 export function normalUri(uri: string): string | undefined {
-  if (!printable.test(uri) || !/^[a-z][a-z0-9+.-]*:./i.test(uri)) return undefined;
+  const illegal = /["<>\\^`{|}]|%(?![0-9a-f]{2})/i;
+  if (!printable.test(uri) || illegal.test(uri) || !/^[a-z][a-z0-9+.-]*:./i.test(uri)) return undefined;
+  const authority = /^[^:]*:\/\/([^/?#]*)/.exec(uri)?.[1]?.replace(/^[^@]*@/, '') ?? '';
+  const hostAndPort = /^(?:(?!\.)(?:(?!\.\.)[^:@[\]])*(?<!\.)|\[(.*)\])(?::\d*)?$/.exec(authority);
+  const [port] = /(?<=:)\d+$/.exec(authority.replace(/^\[.*\]/, '')) ?? [];
+  if (hostAndPort === null || Number(port ?? 0) > 65_535) return undefined;
+  if (hostAndPort[1] !== undefined && numberOf(hostAndPort[1])?.bits !== 128) return undefined;
   const colon = uri.indexOf(':');
   const normal = `${uri.slice(0, colon).toLowerCase()}${uri.slice(colon)}`.replace(
     /^[a-z0-9+.-]+:\/\/[^/?#@%]*(?=[/?#]|$)/,
@@ -138,7 +144,7 @@ export function mayHaveUri(uri: string, scope: OracleScope): boolean {
 
 export function mayHaveEmail(address: string, scope: OracleScope): boolean {
   const normalEmail = (text: string): string | undefined => {
-    const [, mailbox, domain] = /^([!-?A-~]+)@([!-?A-~]+)$/.exec(text) ?? [];
+    const [, mailbox, domain] = /^((?!\.)(?:(?!\.\.|["(),:;<>[\\\]])[!-?A-~])+(?<!\.))@([!-?A-~]+)$/.exec(text) ?? [];
     const normal = domain?.startsWith('*') === true ? undefined : normalDns(domain ?? '');
     return normal === undefined ? undefined : `${mailbox}@${normal}`;
   };
