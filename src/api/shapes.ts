@@ -99,6 +99,23 @@ export const shapes = {
                   },
                   "commonNames": {
                     "list": "string"
+                  },
+                  "otherNames": {
+                    "list": {
+                      "fields": {
+                        "oid": "string",
+                        "utf8Values": {
+                          "list": "string"
+                        }
+                      },
+                      "always": [
+                        "oid",
+                        "utf8Values"
+                      ]
+                    }
+                  },
+                  "usages": {
+                    "list": "string"
                   }
                 },
                 "always": [
@@ -296,6 +313,9 @@ export const shapes = {
                   "utf8Value"
                 ]
               }
+            },
+            "usages": {
+              "list": "string"
             }
           },
           "always": []
@@ -328,6 +348,9 @@ export const shapes = {
                   "utf8Value"
                 ]
               }
+            },
+            "usages": {
+              "list": "string"
             }
           },
           "always": []
@@ -361,6 +384,9 @@ export const shapes = {
                   "utf8Value"
                 ]
               }
+            },
+            "usages": {
+              "list": "string"
             }
           },
           "always": []

@@ -134,7 +134,7 @@ export interface Issuance {
   readonly maxDuration?: string;
   /** Which namespaces may use the authority, by their labels. Empty or absent, all of them. */
   readonly namespaceSelector?: LabelSelector;
-  /** Names that namespaces may have beside their own. Every entry adds to the others. */
+  /** Names and usages that namespaces may have beside their own. Every entry adds to the others. */
   readonly allow?: readonly Grant[];
 }
 
@@ -155,9 +155,9 @@ export interface LabelRequirement {
   readonly values?: readonly string[];
 }
 
-/** Names for the namespaces that a selector selects. */
+/** Names and usages for the namespaces that a selector selects. */
 export interface Grant {
-  /** Which namespaces get the names, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
+  /** Which namespaces get them, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
   readonly namespaceSelector: LabelSelector;
   /**
    * DNS names. A label `*` stands for exactly one label; a name with a wildcard is granted only by a pattern with a
@@ -180,6 +180,25 @@ export interface Grant {
    * kafka-* grants no kafka-0.example.com.
    */
   readonly commonNames?: readonly string[];
+  /** Names of other types (otherName), for instance user principal names (1.3.6.1.4.1.311.20.2.3). */
+  readonly otherNames?: readonly OtherNameGrant[];
+  /**
+   * Extended key usages beside those of the roles. Programs that verify such signatures and trust the root then take
+   * the namespaces' word for code, mail or tunnels.
+   */
+  readonly usages?: readonly ('codeSigning' | 'emailProtection' | 'ipsecIKE')[];
+}
+
+/** Names of one type. */
+export interface OtherNameGrant {
+  /** The object identifier of the type of name, in dotted form; no arc has more than nine digits. */
+  readonly oid: string;
+  /**
+   * The names, compared exactly as they are written, upper and lower case included. *@ in front of a domain stands for
+   * every mailbox of that domain, not of domains below it; without an @, `*` stands for one or more letters, digits,
+   * dashes and underscores.
+   */
+  readonly utf8Values: readonly string[];
 }
 
 /** How the root is rotated. */
@@ -383,13 +402,22 @@ export interface ServerRole {
   readonly emailAddresses?: readonly string[];
   /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherName[];
+  /**
+   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
+   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
+   * usages, which the authority has to grant.
+   */
+  readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /** A name of a type that an object identifier stands for. */
 export interface OtherName {
-  /** The object identifier of the type of name, in dotted form. */
+  /** The object identifier of the type of name, in dotted form; no arc has more than nine digits. */
   readonly oid: string;
-  /** The name itself, written as a UTF8String. */
+  /**
+   * The name itself, which is signed as it is written, as a UTF8String. At most 1024 characters, none of them a
+   * control character, no space at either end.
+   */
   readonly utf8Value: string;
 }
 
@@ -417,6 +445,12 @@ export interface ClientRole {
   readonly emailAddresses?: readonly string[];
   /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherName[];
+  /**
+   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
+   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
+   * usages, which the authority has to grant.
+   */
+  readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /**
@@ -451,6 +485,12 @@ export interface PeerRole {
   readonly emailAddresses?: readonly string[];
   /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherName[];
+  /**
+   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
+   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
+   * usages, which the authority has to grant.
+   */
+  readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /** The private keys of the certificates. */

@@ -11,6 +11,8 @@ export interface Recorder {
 export interface IssuedRole {
   readonly role: ObservedRole;
   readonly reason: IssueReason;
+  /** True when the certificate is for the private key that was there before. */
+  readonly keptKey: boolean;
 }
 
 const eventReasons: Record<IssueReason, string> = {
@@ -41,7 +43,7 @@ export function certificateEvents(
   const reasons = [...new Set(issued.map(({ reason }) => eventReasons[reason]))];
   const issues = reasons.map((reason): EventNote => {
     const roles = issued.filter((one) => eventReasons[one.reason] === reason);
-    const note = `${reason} ${roles.map(({ role }) => describe(role)).join(', ')}`;
+    const note = `${reason} ${roles.map(describe).join(', ')}`;
     return { regarding, type: 'Normal', reason, action: 'Issue', note };
   });
   const problems = conditions
@@ -54,10 +56,10 @@ export function certificateEvents(
   return [...issues, ...problems.slice(0, 1)];
 }
 
-const describe = ({ role, secretName, secret }: ObservedRole): string => {
-  const serial =
-    secret !== undefined && 'leaf' in secret.content ? ` (serial ${secret.content.leaf.serialNumber})` : '';
-  return `${role} certificate in Secret ${secretName}${serial}`;
+const describe = ({ role: { role, secretName, secret }, keptKey }: IssuedRole): string => {
+  const serial = secret !== undefined && 'leaf' in secret.content ? [`serial ${secret.content.leaf.serialNumber}`] : [];
+  const more = [...serial, ...(keptKey ? ['private key kept'] : [])].join(', ');
+  return `${role} certificate in Secret ${secretName}${more === '' ? '' : ` (${more})`}`;
 };
 
 const wasSaid = ({ status }: CertificateRecord, { type, reason, message }: WantedCondition): boolean =>

@@ -169,16 +169,17 @@ export class CertificateReconciler {
         if (material === undefined || views.material(authorityRef.name) !== material) {
           throw new KubeError('Conflict', 'the authority changed since it was observed');
         }
-        const secret = await writer.write(observed.certificate, role, step, material, signal);
-        if ('refused' in secret) {
-          return { outcome: { role, problem: { reason: secret.refused, message: secret.message, onlyDue } } };
+        const written = await writer.write(observed.certificate, role, step, material, signal);
+        if ('refused' in written) {
+          return { outcome: { role, problem: { reason: written.refused, message: written.message, onlyDue } } };
         }
-        if ('since' in secret) {
-          const problem = { reason: 'Pending', message: secret.message, onlyDue } as const;
-          return { outcome: { role, problem }, pendingSince: secret.since };
+        if ('since' in written) {
+          const problem = { reason: 'Pending', message: written.message, onlyDue } as const;
+          return { outcome: { role, problem }, pendingSince: written.since };
         }
+        const { secret, keptKey } = written;
         const outcome = { role: withSecret(role, secret) };
-        if (step.step === 'issue') return { outcome, issued: step.reason };
+        if (step.step === 'issue') return { outcome, issued: { reason: step.reason, keptKey } };
         return step.blocked === undefined ? { outcome } : { outcome: { ...outcome, problem: problemOf(step.blocked) } };
       } catch (error) {
         if (isRefusal(error)) {
@@ -231,8 +232,8 @@ export class CertificateReconciler {
       isSameRequest,
     };
     if (!(await writeStatus(writer, certificate, status, now(), signal))) return undefined;
-    const issued: IssuedRole[] = settled.flatMap(({ outcome, issued: reason }) =>
-      reason === undefined ? [] : [{ role: outcome.role, reason }],
+    const issued: IssuedRole[] = settled.flatMap(({ outcome: { role }, issued: issue }) =>
+      issue === undefined ? [] : [{ role, ...issue }],
     );
     for (const event of certificateEvents(certificate, status.conditions, issued)) recorder.record(event);
     return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
@@ -247,7 +248,7 @@ interface Observation {
 
 interface Settled {
   readonly outcome: RoleOutcome;
-  readonly issued?: IssuedRole['reason'];
+  readonly issued?: Omit<IssuedRole, 'role'>;
   readonly failed?: boolean;
   /** Since when its key is being made. */
   readonly pendingSince?: Date;

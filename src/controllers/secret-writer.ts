@@ -50,6 +50,12 @@ export interface Material {
   readonly signer?: Signer;
 }
 
+/** A Secret as it was written, and whether a new certificate in it is for the private key that was there before. */
+export interface Written {
+  readonly secret: SecretRecord;
+  readonly keptKey: boolean;
+}
+
 /** A step that cannot be carried out yet, and why. */
 export interface Pending {
   readonly since: Date;
@@ -89,7 +95,7 @@ export class SecretWriter {
     step: WritingStep,
     { bundle, crl, signer }: Material,
     signal: AbortSignal,
-  ): Promise<SecretRecord | Pending | Refused> {
+  ): Promise<Written | Pending | Refused> {
     const { client, keys, now } = this.#options;
     const { namespace } = certificate;
     const ref = { namespace, name: secretName };
@@ -104,7 +110,8 @@ export class SecretWriter {
       const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
       // The precondition says that all else is as it was observed: it need not be read again.
-      return this.#remember(patched, secret && { ...secret.content, bundle: bundle.digest });
+      const content = secret && { ...secret.content, bundle: bundle.digest };
+      return { secret: this.#remember(patched, content), keptKey: false };
     }
     if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const kept = step.keepKey
@@ -114,12 +121,13 @@ export class SecretWriter {
     if ('since' in key) {
       return { since: key.since, message: `the ${describeKeySpec(step.request.key)} key is being generated` };
     }
+    const issue = { role, reason: step.reason, keptKey: kept !== undefined };
     const { data, content } = issueContent(step.request, key, signer, now());
     const outputs = await outputsOf(step.outputs, data, password.text, crl);
     if (step.write === 'update') {
       const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
-      return this.#issued(patched, content, role, step.reason);
+      return this.#issued(patched, content, issue);
     }
     // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
     if (step.write === 'replace') await client.delete(secretResource, ref, { ...precondition, signal });
@@ -134,7 +142,7 @@ export class SecretWriter {
     const created = await client.create(secretResource, object, { signal });
     // Nobody has mounted what was never there; what was lost is still in the hands of those who did.
     const isFirst = !(certificate.status.secrets ?? []).some((entry) => entry.role === role);
-    return this.#issued(created, content, role, step.reason, isFirst);
+    return this.#issued(created, content, issue, isFirst);
   }
 
   /** Reads a Secret past the cache, which knows neither those of others nor the very latest. */
@@ -180,14 +188,19 @@ export class SecretWriter {
     return 'problem' in password ? { refused: 'StorePasswordInvalid', message: password.problem } : password;
   }
 
-  #issued(written: Secret, content: SecretContent, role: Role, reason: IssueReason, isFirst = false): SecretRecord {
+  #issued(
+    written: Secret,
+    content: SecretContent,
+    { role, reason, keptKey }: { readonly role: Role; readonly reason: IssueReason; readonly keptKey: boolean },
+    isFirst = false,
+  ): Written {
     const { observer, log } = this.#options;
     const { namespace, name: secret } = written.metadata;
     const { serialNumber, notAfter } = 'leaf' in content ? content.leaf : {};
     observer.onIssued(role, reason);
     // The audit trail of a certificate authority: every signature, with what identifies it.
-    log.info('issued a certificate', { namespace, secret, role, reason, serialNumber, notAfter });
-    return this.#remember(written, content, isFirst);
+    log.info('issued a certificate', { namespace, secret, role, reason, keptKey, serialNumber, notAfter });
+    return { secret: this.#remember(written, content, isFirst), keptKey };
   }
 
   #remember(written: Secret, content?: SecretContent, isFirst = false): SecretRecord {

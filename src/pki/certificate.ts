@@ -6,7 +6,15 @@ import { parsePem } from './pem.ts';
 import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './signed.ts';
 
 /** KeyUsage bits (RFC 5280 4.2.1.3). */
-export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, cRLSign: 6 } as const;
+export const keyUsageBits = {
+  digitalSignature: 0,
+  contentCommitment: 1,
+  keyEncipherment: 2,
+  dataEncipherment: 3,
+  keyAgreement: 4,
+  keyCertSign: 5,
+  cRLSign: 6,
+} as const;
 
 /** What a certificate says, read once. Fields hold values or DER, never a view that has to be parsed again. */
 export interface Certificate {

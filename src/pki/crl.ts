@@ -20,6 +20,7 @@ import { acceptedSignatures } from './key.ts';
 import { oids } from './oid.ts';
 import { encodePem, parsePem } from './pem.ts';
 import {
+  encodeFields,
   extension,
   issuerKeyIdentifier,
   readAuthorityKeyIdentifier,
@@ -79,7 +80,7 @@ export function issueCrl(
   if (!maySignCrls(certificate)) throw new PkiError('IssuerRefuses', 'the key usage of the issuer excludes CRLs');
   if (!(thisUpdate < nextUpdate)) throw new PkiError('InvalidRequest', 'a CRL is replaced later than it is issued');
   const entries = sortedEntries(revoked).map(({ serial, revokedAt }) => sequence(serial, instant(revokedAt)));
-  const der = signFields(
+  const fields = encodeFields(
     (algorithm) =>
       sequence(
         integer(Uint8Array.of(1)),
@@ -99,7 +100,7 @@ export function issueCrl(
       ),
     key,
   );
-  const crl = parseCrl(der);
+  const crl = parseCrl(signFields(fields, key));
   // A fault of memory or library in signing must not be published: verifiers would refuse everybody.
   if (!isCrlOf(crl, certificate)) throw new PkiError('VerificationFailed', 'the signed CRL does not verify');
   return crl;

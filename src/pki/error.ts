@@ -11,6 +11,7 @@ export type PkiErrorCode =
   | 'InvalidName'
   | 'InvalidRequest'
   | 'IssuerRefuses'
+  | 'ProfileViolation'
   | 'VerificationFailed';
 
 /** The only error this folder throws for bad input. Its message never holds key material. */

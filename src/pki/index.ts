@@ -24,10 +24,27 @@ export {
   publicKeyDer,
 } from './key.ts';
 export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';
-export { encodeIpAddress, encodeSubject, type OtherName, type Subject, type SubjectAltNames } from './name.ts';
+export {
+  encodeIpAddress,
+  encodeSubject,
+  isObjectIdentifier,
+  type OtherName,
+  type Subject,
+  type SubjectAltNames,
+} from './name.ts';
 export { namesOutsideConstraints, namesOutsidePath } from './name-constraints.ts';
 export { commonValidity, pathOf } from './path.ts';
 export { encodeKeyStore, encodeTrustStore } from './pkcs12.ts';
-export { encodedLeafProfile, type LeafProfile, maxCommonNameLength, profileDigest, type Role } from './profile.ts';
+export {
+  type ExtendedUsage,
+  encodedLeafProfile,
+  isExtendedUsage,
+  type LeafProfile,
+  type LeafUsage,
+  maxCommonNameLength,
+  profileDigest,
+  type Role,
+  usageFits,
+} from './profile.ts';
 export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';
 export { storePasswordProblem } from './store-password.ts';

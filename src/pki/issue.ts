@@ -17,13 +17,14 @@ import {
 } from './der.ts';
 import { PkiError } from './error.ts';
 import { describeKey, publicKeyDer } from './key.ts';
+import { lintLeaf } from './lint.ts';
 import { encodeSubject, type Subject } from './name.ts';
 import { namesOutsidePath } from './name-constraints.ts';
 import { oids } from './oid.ts';
 import { commonValidity, pathOf } from './path.ts';
 import { encodedLeafProfile, type LeafProfile } from './profile.ts';
 import type { SigningRoot } from './root.ts';
-import { extension, issuerKeyIdentifier, keyIdentifier, signFields, wholeSeconds } from './signed.ts';
+import { encodeFields, extension, issuerKeyIdentifier, keyIdentifier, signFields, wholeSeconds } from './signed.ts';
 
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
 export const backdateMs = 5 * 60 * 1000;
@@ -43,9 +44,10 @@ export interface PreparedLeaf {
 }
 
 /**
- * The one entry to signing a leaf. Checks the request against profile and issuer and lays out the certificate; nothing
- * is signed yet. The leaf is never valid before or after its issuer, nor any CA above that.
- * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses
+ * The one entry to signing a leaf. Checks the request against profile and issuer, lays out the certificate, and has what is
+ * laid out checked once more from its octets; nothing is signed yet. The leaf is never valid before or after its issuer,
+ * nor any CA above that.
+ * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses, ProfileViolation
  */
 export function prepareLeaf(
   profile: LeafProfile,
@@ -83,6 +85,8 @@ export function prepareLeaf(
       extension(oids.subjectAltName, subjectIsEmpty, encoded(subjectAltNames)),
     ],
   };
+  const der = encodeTbs(tbs, issuer.key);
+  lintLeaf(der, profile, path);
   let signed = false;
   return {
     notBefore,
@@ -90,7 +94,7 @@ export function prepareLeaf(
     sign() {
       if (signed) throw new PkiError('InvalidRequest', 'a prepared leaf is signed once');
       signed = true;
-      const leaf = parseCertificate(signCertificate(tbs, issuer.key));
+      const leaf = parseCertificate(signFields(der, issuer.key));
       // A fault of memory or library in signing must not reach a Secret.
       if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
       return leaf;
@@ -111,7 +115,7 @@ export interface RootProfile {
 export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSeed }: IssueContext): Certificate {
   const id = keyIdentifier(key);
   const subject = encodeSubject({ ...profile.subject, serialNumber: id.toString('hex').slice(0, 16) });
-  const der = signCertificate(
+  const tbs = encodeTbs(
     {
       serialSeed,
       issuer: subject,
@@ -127,7 +131,7 @@ export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSee
     },
     key,
   );
-  const root = parseCertificate(der);
+  const root = parseCertificate(signFields(tbs, key));
   if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
   return root;
 }
@@ -142,9 +146,9 @@ interface TbsCertificate {
   readonly extensions: Asn1[];
 }
 
-/** RFC 5280 4.1. */
-const signCertificate = (tbs: TbsCertificate, key: KeyObject): Buffer =>
-  signFields(
+/** RFC 5280 4.1.2. */
+const encodeTbs = (tbs: TbsCertificate, issuerKey: KeyObject): Buffer =>
+  encodeFields(
     (algorithm) =>
       sequence(
         explicit(0, integer(Uint8Array.of(2))),
@@ -156,7 +160,7 @@ const signCertificate = (tbs: TbsCertificate, key: KeyObject): Buffer =>
         encoded(tbs.publicKey),
         explicit(3, sequence(...tbs.extensions)),
       ),
-    key,
+    issuerKey,
   );
 
 /**

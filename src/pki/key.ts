@@ -125,7 +125,7 @@ function parseKeyBlock(block: PemBlock, encoding: KeyEncoding): KeyObject {
 }
 
 /** A signature algorithm: its identifier, the digest that goes with it, and whether the identifier has NULL parameters. */
-interface SignatureAlgorithm {
+export interface SignatureAlgorithm {
   readonly oid: string;
   readonly digest: 'sha256' | 'sha384' | 'sha512' | null;
   readonly nullParameters: boolean;

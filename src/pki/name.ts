@@ -68,7 +68,7 @@ export const generalNameTags = { otherName: 0, email: 1, dns: 2, directory: 4, u
 
 /**
  * DER of the SubjectAltName extension's value.
- * @throws PkiError InvalidName for what is not ASCII where IA5String is due, or no address
+ * @throws PkiError InvalidName for what is not ASCII where IA5String is due, no address, or no object identifier
  */
 export function encodeSubjectAltNames(names: SubjectAltNames): Buffer {
   const { otherName, email, dns, uri, ip } = generalNameTags;
@@ -79,10 +79,19 @@ export function encodeSubjectAltNames(names: SubjectAltNames): Buffer {
       ...names.uris.map((name) => implicit(uri, ascii(name))),
       ...names.emailAddresses.map((name) => implicit(email, ascii(name))),
       ...names.otherNames.map((name) =>
-        implicitConstructed(otherName, [oid(name.oid), explicit(0, utf8String(name.utf8Value))]),
+        implicitConstructed(otherName, [objectIdentifier(name.oid), explicit(0, utf8String(name.utf8Value))]),
       ),
     ),
   );
+}
+
+/** True for the dotted form of an object identifier whose arcs every reader has room for (31 bits), each spelled one way. */
+export const isObjectIdentifier = (dotted: string): boolean =>
+  /^([01]\.[1-3]?\d|2\.(0|[1-9]\d{0,8}))(\.(0|[1-9]\d{0,8}))*$/.test(dotted);
+
+function objectIdentifier(dotted: string): Asn1 {
+  if (isObjectIdentifier(dotted)) return oid(dotted);
+  throw new PkiError('InvalidName', `${JSON.stringify(dotted)} is not an object identifier`);
 }
 
 function ascii(name: string): Buffer {

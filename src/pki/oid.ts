@@ -11,9 +11,12 @@ export const oids = {
   authorityKeyIdentifier: '2.5.29.35',
   policyConstraints: '2.5.29.36',
   extKeyUsage: '2.5.29.37',
-  // RFC 5280 4.2.1.12: purposes
+  // RFC 5280 4.2.1.12 and RFC 4945 5.1.3.12: purposes
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
+  codeSigning: '1.3.6.1.5.5.7.3.3',
+  emailProtection: '1.3.6.1.5.5.7.3.4',
+  ipsecIKE: '1.3.6.1.5.5.7.3.17',
   // RFC 4519 and X.520: name attributes
   commonName: '2.5.4.3',
   serialNumber: '2.5.4.5',

@@ -6,11 +6,40 @@ import { oids } from './oid.ts';
 /** Which end of a connection a leaf is for; a peer is both. */
 export type Role = 'server' | 'client' | 'peer';
 
+/**
+ * What a leaf may be used for beside what its role says, named as in RFC 5280 4.2.1.3 and 4.2.1.12, and RFC 4945 5.1.3.12.
+ * Nothing that a CA does or a responder, nor what wants a certificate of its own (timeStamping, RFC 3161 2.3).
+ */
+export type LeafUsage = KeyUsage | ExtendedUsage;
+
+type KeyUsage = 'contentCommitment' | 'dataEncipherment' | 'keyAgreement';
+
+/** One that other programs may act on that trust the same root. */
+export type ExtendedUsage = 'codeSigning' | 'emailProtection' | 'ipsecIKE';
+
+/** With the kinds of key that are able to it: RSA alone encrypts (RFC 5480 3, RFC 8410 5), and an Ed25519 key only signs. */
+const keyUsages: ReadonlyArray<[usage: KeyUsage, keys: RegExp]> = [
+  ['contentCommitment', /^/],
+  ['dataEncipherment', /^RSA-/],
+  ['keyAgreement', /^ECDSA-/],
+];
+const extendedUsages: readonly ExtendedUsage[] = ['codeSigning', 'emailProtection', 'ipsecIKE'];
+
+/** True for a usage that has to be granted, since it means something to others than the two ends of a connection. */
+export const isExtendedUsage = (usage: string): usage is ExtendedUsage =>
+  (extendedUsages as readonly string[]).includes(usage);
+
+/** True for what a leaf can be used for with a key of the given kind (see describeKey). */
+export const usageFits = (usage: string, keyKind: string): usage is LeafUsage =>
+  isExtendedUsage(usage) || keyUsages.some(([name, keys]) => name === usage && keys.test(keyKind));
+
 /** What a leaf says about its holder. Names are in normal form; the duration is in milliseconds. */
 export interface LeafProfile {
   readonly role: Role;
   readonly subject: Subject;
   readonly names: SubjectAltNames;
+  /** In any order; absent for none. */
+  readonly usages?: readonly LeafUsage[];
   readonly durationMs: number;
 }
 
@@ -28,28 +57,39 @@ const extendedKeyUsages: Record<Role, readonly string[]> = {
   peer: [oids.serverAuth, oids.clientAuth],
 };
 
-/** The longest common name that RFC 5280's upper bounds allow (ub-common-name). */
+/** The longest common name that RFC 5280's upper bounds allow (ub-common-name), in characters. */
 export const maxCommonNameLength = 64;
 
 /**
  * A profile's certificate fields, for a key of the given kind (see describeKey).
- * @throws PkiError InvalidRequest when no identity is asked for or the common name is too long; InvalidName
+ * @throws PkiError InvalidRequest when no identity is asked for, the common name is too long, or a usage does not fit the
+ * key; InvalidName
  */
-export function encodedLeafProfile({ role, subject, names }: LeafProfile, keyKind: string): EncodedProfile {
+export function encodedLeafProfile(profile: LeafProfile, keyKind: string): EncodedProfile {
+  const { role, subject, names, usages = [] } = profile;
   if (Object.values(names).every((list) => list.length === 0)) {
     throw new PkiError('InvalidRequest', 'a leaf needs at least one subject alternative name');
   }
-  if ((subject.commonName?.length ?? 0) > maxCommonNameLength) {
+  if (Array.from(subject.commonName ?? '').length > maxCommonNameLength) {
     throw new PkiError('InvalidRequest', `a common name has at most ${maxCommonNameLength} characters`);
   }
+  const unfit = usages.find((usage) => !usageFits(usage, keyKind));
+  if (unfit !== undefined)
+    throw new PkiError('InvalidRequest', `a key of type ${keyKind} cannot have usage ${String(unfit)}`);
   return {
     subject: encodeSubject(subject),
     subjectAltNames: encodeSubjectAltNames(names),
-    // keyEncipherment is for RSA key transport, which TLS 1.2 peers may still choose; no other key can do it.
-    keyUsage: keyKind.startsWith('RSA-')
-      ? [keyUsageBits.digitalSignature, keyUsageBits.keyEncipherment]
-      : [keyUsageBits.digitalSignature],
-    extendedKeyUsage: extendedKeyUsages[role],
+    keyUsage: [
+      keyUsageBits.digitalSignature,
+      // For RSA key transport, which TLS 1.2 peers may still choose; no other key can do it.
+      ...(keyKind.startsWith('RSA-') ? [keyUsageBits.keyEncipherment] : []),
+      ...keyUsages.flatMap(([usage]) => (usages.includes(usage) ? [keyUsageBits[usage]] : [])),
+    ].toSorted((a, b) => a - b),
+    // In one order, whatever the one they were asked for in: a digest is taken of them.
+    extendedKeyUsage: [
+      ...extendedKeyUsages[role],
+      ...extendedUsages.flatMap((usage) => (usages.includes(usage) ? [oids[usage]] : [])),
+    ],
   };
 }
 

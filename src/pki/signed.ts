@@ -21,15 +21,22 @@ import { PkiError } from './error.ts';
 import { publicKeyDer, signatureAlgorithm } from './key.ts';
 
 /**
- * What certificates and CRLs have in common (RFC 5280 4.1.1, 5.1.1): the fields, the algorithm that they name too, and
- * the signature over them. The algorithm follows the key.
+ * What certificates and CRLs have in common (RFC 5280 4.1.1, 5.1.1): the fields, which name the algorithm that they will be
+ * signed with. The algorithm follows the key.
  * @throws PkiError UnsupportedKey
  */
-export function signFields(fields: (algorithm: Asn1) => Asn1, key: KeyObject): Buffer {
-  const { oid: id, nullParameters, digest } = signatureAlgorithm(key);
-  const algorithm = sequence(oid(id), ...(nullParameters ? [nullValue()] : []));
-  const tbs = encode(fields(algorithm));
-  return encode(sequence(encoded(tbs), algorithm, bitString(sign(digest, tbs, key))));
+export const encodeFields = (fields: (algorithm: Asn1) => Asn1, key: KeyObject): Buffer =>
+  encode(fields(algorithmIdentifier(key)));
+
+/** And the signature over the fields, with the algorithm beside it once more. */
+export const signFields = (fields: Buffer, key: KeyObject): Buffer =>
+  encode(
+    sequence(encoded(fields), algorithmIdentifier(key), bitString(sign(signatureAlgorithm(key).digest, fields, key))),
+  );
+
+function algorithmIdentifier(key: KeyObject): Asn1 {
+  const { oid: id, nullParameters } = signatureAlgorithm(key);
+  return sequence(oid(id), ...(nullParameters ? [nullValue()] : []));
 }
 
 /** An extension that is yet to be encoded (RFC 5280 4.1). */

@@ -1,4 +1,5 @@
 import type { Grant, Issuance, LabelSelector } from '../api/types.ts';
+import type { ExtendedUsage, OtherName } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { normaliseUri, parseSpiffeId } from './names.ts';
 import {
@@ -10,10 +11,13 @@ import {
   emailMatcher,
   type IpRange,
   ipMatcher,
+  type OtherNamePattern,
+  otherNameMatcher,
   parseCommonNamePattern,
   parseDnsPattern,
   parseEmailPattern,
   parseIpRange,
+  parseOtherNamePattern,
   parseUriPattern,
   type UriPattern,
   uriMatcher,
@@ -29,7 +33,7 @@ export interface IssuancePolicy {
   readonly grants: readonly NameGrant[];
 }
 
-/** Names for the namespaces that a selector selects. */
+/** Names and usages for the namespaces that a selector selects. */
 export interface NameGrant {
   readonly namespaceSelector: LabelSelector;
   readonly dnsNames: readonly DnsPattern[];
@@ -37,6 +41,8 @@ export interface NameGrant {
   readonly uris: readonly UriPattern[];
   readonly emailAddresses: readonly EmailPattern[];
   readonly commonNames: readonly CommonNamePattern[];
+  readonly otherNames: readonly OtherNamePattern[];
+  readonly usages: readonly ExtendedUsage[];
 }
 
 /**
@@ -64,11 +70,13 @@ function nameGrant({ namespaceSelector, ...grant }: Partial<Grant>): NameGrant[]
       uris: valid(grant.uris, parseUriPattern),
       emailAddresses: valid(grant.emailAddresses, parseEmailPattern),
       commonNames: valid(grant.commonNames, parseCommonNamePattern),
+      otherNames: valid(grant.otherNames, parseOtherNamePattern),
+      usages: grant.usages ?? [],
     },
   ];
 }
 
-const valid = <T>(patterns: readonly string[] | undefined, parse: (text: string) => T | undefined): T[] =>
+const valid = <T, P>(patterns: readonly P[] | undefined, parse: (pattern: P) => T | undefined): T[] =>
   (patterns ?? []).map(parse).filter((pattern) => pattern !== undefined);
 
 /** True for a namespace that a selector selects; of one whose labels are not known, only if it selects all there are. */
@@ -113,3 +121,11 @@ export function grantsCommonName(grants: readonly NameGrant[], commonName: strin
   const matches = commonNameMatcher(commonName);
   return grants.some(({ commonNames }) => commonNames.some(matches));
 }
+
+export function grantsOtherName(grants: readonly NameGrant[], name: OtherName): boolean {
+  const matches = otherNameMatcher(name);
+  return grants.some(({ otherNames }) => otherNames.some(matches));
+}
+
+export const grantsUsage = (grants: readonly NameGrant[], usage: ExtendedUsage): boolean =>
+  grants.some(({ usages }) => usages.includes(usage));

@@ -34,9 +34,9 @@ export function normaliseIpAddress(address: string): string | undefined {
 
 /** A URI with its scheme and host in lower case, and of a SPIFFE ID the trust domain; the rest is compared as written. */
 export function normaliseUri(uri: string): string | undefined {
-  if (!/^[\x21-\x7e]+$/.test(uri)) return undefined;
-  const parts = /^([a-z][a-z0-9+.-]*):(.+)$/i.exec(uri);
-  if (parts === null) return undefined;
+  // RFC 3986 2, and a percent sign with nothing to say in none of its parts.
+  const parts = /^([a-z][a-z0-9+.-]*):((?:[\w.~:/?#[\]@!$&'()*+,;=-]|%[0-9a-f]{2})+)$/i.exec(uri);
+  if (parts === null || !hasHost(parts[2] ?? '')) return undefined;
   const [scheme, rest] = [parts[1]?.toLowerCase() ?? '', parts[2] ?? ''];
   // RFC 3986 6.2.2.1. An authority with more than a host and a port in it has no case to be sure of.
   if (scheme !== 'spiffe') {
@@ -44,6 +44,19 @@ export function normaliseUri(uri: string): string | undefined {
   }
   const id = parseSpiffeId(`spiffe:${rest}`);
   return id === undefined ? undefined : `spiffe://${id.trustDomain}${id.path}`;
+}
+
+/**
+ * False for what begins with an authority (RFC 3986 3.2) that has no host and port which everyone reads: Go cannot read a
+ * certificate at all with a URI like https://a..b or https://a:b.
+ */
+function hasHost(rest: string): boolean {
+  const authority = /^\/\/([^/?#]*)/.exec(rest)?.[1];
+  if (authority === undefined) return true;
+  const parts = /^(?:[^@]*@)?(?:\[([^\]]*)\]|([^:@[\]]*))(?::(\d*))?$/.exec(authority);
+  if (parts === null || Number(parts[3] ?? 0) > 65_535) return false;
+  const [, address, host = ''] = parts;
+  return address === undefined ? host === '' || !host.split('.').includes('') : isIP(address) === 6;
 }
 
 /** A SPIFFE ID (SPIFFE-ID 2): no user, port, query or fragment, no empty or dot segments, nothing percent-encoded. */
@@ -54,15 +67,19 @@ export function parseSpiffeId(uri: string): { trustDomain: string; path: string 
   return path.split('/').some((segment) => segment === '.' || segment === '..') ? undefined : { trustDomain, path };
 }
 
-/** A mailbox (RFC 5321) with its domain in lower case; the local part is its host's own business. */
+/** A mailbox (RFC 5321, no quotes) with its domain in lower case; the local part is its host's own business. */
 export function normaliseEmailAddress(address: string): string | undefined {
-  if (!/^[\x21-\x7e]+$/.test(address)) return undefined;
-  const [local, domain, ...more] = address.split('@');
-  const labels = dnsLabels(domain ?? '');
-  if (local === undefined || local === '' || labels === undefined || labels[0] === '*' || more.length > 0)
-    return undefined;
+  const [local = '', domain = '', ...more] = address.split('@');
+  const isDotAtom = /^[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*$/.test(local);
+  const labels = dnsLabels(domain);
+  if (!isDotAtom || labels === undefined || labels[0] === '*' || more.length > 0) return undefined;
   return `${local}@${labels.join('.')}`;
 }
+
+/** Text without control characters, or blanks at its ends, of at most so many characters. */
+export const isPlainText = (text: string, maxLength: number): boolean =>
+  // A half of a surrogate pair would be signed as the character that stands for what is none.
+  text.isWellFormed() && /^[^\s\p{Cc}]([^\p{Cc}]*[^\s\p{Cc}])?$/u.test(text) && Array.from(text).length <= maxLength;
 
 /** A common name that is a DNS name has its one form, as the alternative names do; any other is text for people. */
 export const normaliseCommonName = (commonName: string): string => dnsLabels(commonName)?.join('.') ?? commonName;

@@ -1,7 +1,8 @@
-import { encodeIpAddress } from '../pki/index.ts';
+import { encodeIpAddress, isObjectIdentifier, type OtherName } from '../pki/index.ts';
 import {
   dnsLabels,
   isDnsLabel,
+  isPlainText,
   normaliseCommonName,
   normaliseEmailAddress,
   normaliseIpAddress,
@@ -147,6 +148,50 @@ export function commonNameMatcher(commonName: string): (pattern: CommonNamePatte
   const isDnsName = dnsLabels(name) !== undefined;
   return ({ text, dnsText }) => covers(text, name) || (isDnsName && covers(dnsText, name));
 }
+
+/** A type of names, and which of them: all plain mailboxes of a domain, or a text. */
+export interface OtherNamePattern {
+  readonly oid: string;
+  readonly values: ReadonlyArray<{ readonly domain: string } | { readonly text: string }>;
+}
+
+/** A value that is no pattern is left out; a type that is none leaves nothing. */
+export function parseOtherNamePattern({ oid, utf8Values }: OtherNameTexts): OtherNamePattern | undefined {
+  if (oid === undefined || !isObjectIdentifier(oid)) return undefined;
+  return { oid, values: (utf8Values ?? []).map(parseOtherValue).filter((value) => value !== undefined) };
+}
+
+/** Of an authority that is older than its schema, anything may be missing. */
+interface OtherNameTexts {
+  readonly oid?: string;
+  readonly utf8Values?: readonly string[];
+}
+
+function parseOtherValue(text: string): OtherNamePattern['values'][number] | undefined {
+  if (!isPlainText(text, maxOtherValueLength)) return undefined;
+  // As of a mailbox: a `*` in the middle of a name that has an @ is more than its writer can oversee.
+  if (!text.includes('@') || !text.includes('*')) return { text };
+  const domain = text.startsWith('*@') ? text.slice(2) : '';
+  const labels = dnsLabels(domain);
+  return labels === undefined || labels[0] === '*' || domain.endsWith('.') ? undefined : { domain };
+}
+
+/** The longest value of an otherName, in characters. */
+export const maxOtherValueLength = 1024;
+
+/**
+ * What a name of another type means, its own programs alone know, so it is compared as it is written, the case of a domain
+ * included. To programs that know no case, as those of user principal names, nothing more is granted by that.
+ */
+export const otherNameMatcher =
+  ({ oid, utf8Value }: OtherName): ((pattern: OtherNamePattern) => boolean) =>
+  (pattern) =>
+    pattern.oid === oid &&
+    pattern.values.some((value) =>
+      'text' in value
+        ? covers(value.text, utf8Value)
+        : utf8Value.endsWith(`@${value.domain}`) && isPlainMailbox(utf8Value.slice(0, -value.domain.length - 1)),
+    );
 
 /**
  * True when `*` in the pattern can stand for one or more letters, digits, dashes and underscores each, so that the whole

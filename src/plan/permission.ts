@@ -1,11 +1,13 @@
-import type { Role, SubjectAltNames } from '../pki/index.ts';
+import { isExtendedUsage, type LeafUsage, type Role, type SubjectAltNames } from '../pki/index.ts';
 import {
   grantsCommonName,
   grantsDnsName,
   grantsEmailAddress,
   grantsFor,
   grantsIpAddress,
+  grantsOtherName,
   grantsUri,
+  grantsUsage,
   type IssuancePolicy,
   isSelected,
 } from './grant.ts';
@@ -32,11 +34,17 @@ export interface RequestedNames {
   readonly names: SubjectAltNames;
 }
 
+/** All that may be denied. */
+interface Requested extends RequestedNames {
+  readonly usages: readonly LeafUsage[];
+  readonly durationMs: number;
+}
+
 /**
  * Why a namespace may not have what it asks for, in sentences; empty when it may. Pure and total: this is the gate that
  * stands where names are signed, whatever was checked before.
  */
-export function denials(requested: RequestedNames & { readonly durationMs: number }, scope: Scope): string[] {
+export function denials(requested: Requested, scope: Scope): string[] {
   const { namespace, authority } = scope;
   const { namespaceSelector } = scope.issuance;
   if (!isSelected(namespaceSelector ?? {}, scope.labels)) {
@@ -45,7 +53,20 @@ export function denials(requested: RequestedNames & { readonly durationMs: numbe
       `namespace ${namespace} may not use MtlsAuthority ${authority}, only ${allowed} (issuance.namespaceSelector)`,
     ];
   }
-  return [...deniedDuration(requested.durationMs, scope), ...deniedNames(requested, scope)];
+  return [
+    ...deniedDuration(requested.durationMs, scope),
+    ...deniedNames(requested, scope),
+    ...deniedUsages(requested.usages, scope),
+  ];
+}
+
+/** Extended usages that nobody has granted; the others only say more of a key, which its holder may use as he likes. */
+function deniedUsages(usages: readonly LeafUsage[], { namespace, authority, issuance, labels }: Scope): string[] {
+  const grants = grantsFor(issuance, labels);
+  const rule = `namespace ${namespace} may have only usages of its roles and those that issuance.allow of MtlsAuthority ${authority} grants it`;
+  return usages
+    .filter((usage) => isExtendedUsage(usage) && !grantsUsage(grants, usage))
+    .map((usage) => `usage ${usage}: ${rule}`);
 }
 
 function deniedDuration(durationMs: number, { authority, issuance: { maxDuration } }: Scope): string[] {
@@ -88,11 +109,10 @@ export function deniedNames({ role, commonName, names }: RequestedNames, scope: 
     ...denied('e-mail address', names.emailAddresses, `no e-mail addresses but ${granted}`, (address) =>
       grantsEmailAddress(grants, address),
     ),
-    ...denied(
-      'otherName of type',
-      names.otherNames.map(({ oid }) => oid),
-      'no other names',
-      () => false,
+    ...names.otherNames.flatMap((name) =>
+      denied(`otherName of type ${name.oid}`, [name.utf8Value], `no other names but ${granted}`, () =>
+        grantsOtherName(grants, name),
+      ),
     ),
     ...denied(
       'common name',

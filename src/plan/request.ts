@@ -1,5 +1,7 @@
 import type { MtlsCertificateSpec } from '../api/types.ts';
 import {
+  describeKeySpec,
+  isObjectIdentifier,
   type KeyEncoding,
   type KeySpec,
   type LeafProfile,
@@ -8,12 +10,22 @@ import {
   type Role,
   type Subject,
   type SubjectAltNames,
+  usageFits,
 } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { keySpecOf } from './key-spec.ts';
 import { clipped, listed } from './listed.ts';
-import { dnsLabels, normaliseCommonName, normaliseEmailAddress, normaliseIpAddress, normaliseUri } from './names.ts';
+import {
+  dnsLabels,
+  isPlainText,
+  normaliseCommonName,
+  normaliseEmailAddress,
+  normaliseIpAddress,
+  normaliseUri,
+} from './names.ts';
+import { maxOtherValueLength } from './pattern.ts';
 import { denials, type Scope } from './permission.ts';
+import { subjectProblem } from './subject.ts';
 
 /** The roles, in the order in which they are planned and shown. */
 export const roles: readonly Role[] = ['server', 'client', 'peer'];
@@ -57,14 +69,28 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
   const { commonName: askedCommonName } = spec[role] ?? {};
   const commonName = askedCommonName === undefined ? undefined : normaliseCommonName(askedCommonName);
-  if ((commonName?.length ?? 0) > maxCommonNameLength) {
-    return invalid(`commonName: use at most ${maxCommonNameLength} characters`);
+  if (commonName !== undefined && !isPlainText(commonName, maxCommonNameLength)) {
+    return invalid(
+      `commonName: use 1 to ${maxCommonNameLength} characters, no control characters, no space at either end`,
+    );
   }
-  const denied = denials({ role, names, durationMs, ...(commonName === undefined ? {} : { commonName }) }, scope);
+  const badSubject = subjectProblem(spec.subject ?? {});
+  if (badSubject !== undefined) return invalid(badSubject);
+  const usages = [...new Set(spec[role]?.usages)];
+  const unfit = usages.filter((usage) => !usageFits(usage, describeKeySpec(key)));
+  if (unfit.length > 0) {
+    return invalid(
+      `usages: a certificate with a key of type ${describeKeySpec(key)} cannot have ${listed(unfit.map((usage) => clipped(usage)))}`,
+    );
+  }
+  const denied = denials(
+    { role, names, usages, durationMs, ...(commonName === undefined ? {} : { commonName }) },
+    scope,
+  );
   if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
   return {
-    profile: { role, subject, names, durationMs },
+    profile: { role, subject, names, ...(usages.length === 0 ? {} : { usages }), durationMs },
     key,
     keyEncoding: spec.privateKey.encoding,
     keepKey: spec.privateKey.rotationPolicy === 'Never',
@@ -96,10 +122,18 @@ function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: Scope) {
     ipAddresses: normalised(asked.ipAddresses, normaliseIpAddress),
     uris: normalised([...spiffeIds(asked.serviceAccount, scope), ...(asked.uris ?? [])], normaliseUri),
     emailAddresses: normalised(asked.emailAddresses, normaliseEmailAddress),
-    otherNames: asked.otherNames ?? [],
+    otherNames: once(asked.otherNames ?? []),
   };
-  return { names, invalid: bad };
+  const badOtherNames = names.otherNames
+    .filter(({ oid, utf8Value }) => !isObjectIdentifier(oid) || !isPlainText(utf8Value, maxOtherValueLength))
+    .map(({ oid, utf8Value }) => JSON.stringify(`${oid}:${utf8Value}`));
+  return { names, invalid: [...bad, ...badOtherNames] };
 }
+
+const once = (names: readonly OtherName[]): OtherName[] => [
+  // An object identifier has no blank in it, so that two names never have one key.
+  ...new Map(names.map(({ oid, utf8Value }) => [`${oid} ${utf8Value}`, { oid, utf8Value }])).values(),
+];
 
 /** The union of what the three roles can ask for. */
 interface AskedNames {

@@ -28,7 +28,7 @@ export function opensslFile(args: readonly string[], input?: string): string {
   return readFileSync(out, 'utf8');
 }
 
-export type Purpose = 'sslserver' | 'sslclient';
+export type Purpose = 'sslserver' | 'sslclient' | 'smimesign';
 
 /**
  * Why `openssl verify -x509_strict` refuses a leaf, with the intermediates that may follow it, under roots at a moment;

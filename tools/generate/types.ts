@@ -55,7 +55,10 @@ function field(name: string, owner: Schema): string {
 function typeOf(schema: Schema): string {
   if (schema.properties !== undefined) return String(schema.title);
   if (schema.enum !== undefined) return schema.enum.map((value) => `'${value}'`).join(' | ');
-  if (schema.items !== undefined) return `readonly ${typeOf(schema.items)}[]`;
+  if (schema.items !== undefined) {
+    const item = typeOf(schema.items);
+    return schema.items.enum === undefined ? `readonly ${item}[]` : `readonly (${item})[]`;
+  }
   if (schema.additionalProperties !== undefined)
     return `Readonly<Record<string, ${typeOf(schema.additionalProperties)}>>`;
   if (schema.type === 'string' || schema.type === 'boolean') return schema.type;

@@ -42,6 +42,9 @@ async function tenantOf(team: string): Promise<Tenant> {
   return tenant;
 }
 
+/** The type of user principal names. */
+const upn = '1.3.6.1.4.1.311.20.2.3';
+
 const edge = { matchLabels: { team: 'edge' } };
 
 describe('6. Names beside the own ones are granted by the authority:', { concurrency: 3 }, () => {
@@ -50,7 +53,7 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     readonly spec: object;
     /** The name as it is in the message of a denial. */
     readonly denied: string;
-    /** As openssl prints it in the certificate; of a common name, the subject. */
+    /** As openssl prints it in the certificate; of a common name the subject, of a usage all of them. */
     readonly printed: string;
     readonly role?: 'client' | 'server';
   }
@@ -93,6 +96,20 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
       printed: 'email:ops@example.com',
       role: 'client',
     },
+    'a user principal name': {
+      grant: { otherNames: [{ oid: upn, utf8Values: ['*@example.com'] }] },
+      spec: { client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com' }] } },
+      denied: `otherName of type ${upn} "ops@example.com"`,
+      printed: 'othername: UPN::ops@example.com',
+      role: 'client',
+    },
+    'a usage': {
+      grant: { usages: ['codeSigning', 'ipsecIKE'] },
+      spec: { client: { serviceAccount: 'a', usages: ['ipsecIKE', 'codeSigning', 'keyAgreement'] } },
+      denied: 'usage ipsecIKE',
+      printed: 'TLS Web Client Authentication, Code Signing, ipsec Internet Key Exchange',
+      role: 'client',
+    },
     'a common name': {
       grant: { commonNames: ['kafka-*'] },
       spec: { client: { serviceAccount: 'kafka', commonName: 'kafka-0' } },
@@ -114,8 +131,9 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
 
       await selected.create('a', wanted);
       await selected.ready('a');
-      const { names, subject } = await judge(await selected.secret(`a-${role}-tls`));
-      assert.ok([...names, subject].includes(printed), `${printed} is not in ${[...names, subject].join(', ')}`);
+      const { names, subject, usage } = await judge(await selected.secret(`a-${role}-tls`));
+      const all = [...names, subject, usage];
+      assert.ok(all.includes(printed), `${printed} is not in ${all.join(', ')}`);
     });
   }
 
@@ -127,12 +145,19 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     'a ServiceAccount of another namespace': { client: { uris: ['spiffe://cluster.local/ns/other/sa/a'] } },
     'a mailbox of a domain below': { client: { emailAddresses: ['ops@mail.example.com'] } },
     'a common name with a dot in it': { client: { serviceAccount: 'a', commonName: 'kafka-0.other' } },
-    'an otherName': { client: { otherNames: [{ oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'ops@example.com' }] } },
+    'a usage beside those that are granted': {
+      client: { serviceAccount: 'a', usages: ['codeSigning', 'emailProtection'] },
+    },
+    'a principal of another domain': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com.evil' }] } },
+    'a principal in another case': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@EXAMPLE.com' }] } },
+    'a name of another type': { client: { otherNames: [{ oid: `${upn}.1`, utf8Value: 'ops@example.com' }] } },
   };
   test('6. near misses of everything that is granted are denied', async () => {
     const [dnsNames, ipRanges, emailAddresses] = [['*.example.com'], ['10.0.0.0/8'], ['*@example.com']];
     const uris = ['spiffe://example.org/edge/*', 'spiffe://cluster.local/**', 'spiffe://cluster.local/ns/*/sa/a'];
-    const grant = { namespaceSelector: {}, dnsNames, ipRanges, uris, emailAddresses, commonNames: ['kafka-*'] };
+    const otherNames = [{ oid: upn, utf8Values: ['*@example.com'] }];
+    const names = { dnsNames, ipRanges, uris, emailAddresses, commonNames: ['kafka-*'], otherNames };
+    const grant = { namespaceSelector: {}, ...names, usages: ['codeSigning'] };
     const name = await authority({ allow: [grant] });
     const tenant = await world.tenant('permission');
     const all = Object.entries(foreign).map(([what, spec], i) => ({ what, spec, resource: `a-${i}` }));

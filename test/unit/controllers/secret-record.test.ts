@@ -7,6 +7,7 @@ import { dated, ownerReference, secretRecord } from '../../../src/controllers/se
 import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
 import {
   certificate,
+  intermediate,
   now,
   privateKey,
   requestOf,
@@ -166,6 +167,26 @@ describe('the content of a Secret', () => {
   test('is not made when the bundle does not hold the root that signs', () => {
     const foreign = trustBundle(root().certificate, []);
     throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: signer, bundle: foreign }, now));
+  });
+
+  test('is not made by a signer that is below others than it says', () => {
+    const [first, second] = [intermediate(signer, { name: 'A' }), intermediate(signer, { name: 'A' })];
+    const sound = { ...first, intermediates: [first.certificate] };
+    assert.ok('leaf' in issueContent(request, privateKey(), { root: sound, bundle }, now).content);
+    // The same name and another key, as after a mix-up of files; and the key of another certificate.
+    const mixed = { ...first, intermediates: [first.certificate, second.certificate] };
+    throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: mixed, bundle }, now));
+    const other = { ...first, key: second.key };
+    throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: other, bundle }, now));
+  });
+
+  test('is not made under a bundle whose root of the same name has another key', () => {
+    const above = root({ name: 'Org' });
+    const { key, certificate: twin } = root({ name: 'Org' });
+    const namesake = { ...twin, subject: above.certificate.subject, issuer: above.certificate.subject };
+    assert.ok(!key.equals(above.key));
+    const mistaken = { ...bundle, roots: [namesake] };
+    throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: above, bundle: mistaken }, now));
   });
 
   test('keeps a key of the kind that is asked for, however it was written, and no other', () => {

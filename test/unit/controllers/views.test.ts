@@ -143,7 +143,7 @@ describe('events', () => {
     certificateEvents(
       given.record,
       [],
-      reasons.flatMap((reason, i) => (roles[i] === undefined ? [] : [{ role: roles[i], reason }])),
+      reasons.flatMap((reason, i) => (roles[i] === undefined ? [] : [{ role: roles[i], reason, keptKey: false }])),
     );
 
   const words: [reason: IssueReason, word: string][] = [
@@ -166,6 +166,17 @@ describe('events', () => {
       assert.deepEqual(event?.regarding.uid, 'certificate-uid');
     });
   }
+
+  test('say of which roles the private key was kept', () => {
+    const [server, client] = roles;
+    assert.ok(server !== undefined && client !== undefined);
+    const kept = { role: server, reason: 'RenewalDue', keptKey: true } as const;
+    const [event] = certificateEvents(issued.record, [], [kept, { ...kept, role: client, keptKey: false }]);
+    assert.match(
+      event?.note ?? '',
+      /^Renewed server certificate in Secret \S+ \(serial [0-9a-f]+, private key kept\), client certificate in Secret \S+ \(serial [0-9a-f]+\)$/,
+    );
+  });
 
   test('are one for several roles of one reason, and one for each reason otherwise', () => {
     assert.equal(eventsOf(['Expired', 'RenewalDue']).length, 1);

@@ -62,6 +62,10 @@ describe('the encoder', () => {
     ['an implicit tag', implicit(2, Buffer.from('a')), '82 01 61'],
     ['an implicit tag of a constructed type', implicitConstructed(0, [nullValue()]), 'a0 02 05 00'],
     ['an object identifier', oid('2.5.29.17'), '06 03 55 1d 11'],
+    ['an object identifier whose first octet is not its first two arcs', oid('2.999.3'), '06 03 88 37 03'],
+    ['an arc of 7 bits, and of one more', oid('1.2.127.128'), '06 04 2a 7f 81 00'],
+    ['an arc of 31 bits', oid('1.2.2147483647'), '06 06 2a 87 ff ff ff 7f'],
+    ['the least object identifiers', sequence(oid('0.0'), oid('1.39'), oid('2.0')), '30 09 06 01 00 06 01 4f 06 01 50'],
     ['the last second of UTCTime', time(new Date('2049-12-31T23:59:59Z')), '17 0d 343931323331323335393539 5a'],
     [
       'the first second of GeneralizedTime',

@@ -8,18 +8,22 @@ import {
   type Certificate,
   describeKeySpec,
   encodeCertificates,
+  encodedLeafProfile,
   inspectRoot,
   isSignedBy,
   issueRoot,
   type KeySpec,
   type LeafProfile,
+  type LeafUsage,
   prepareLeaf,
+  profileDigest,
   type Role,
   type SigningRoot,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
+import { certificateProfileDigest } from '../../../src/pki/profile.ts';
 import { days, earlier, hours, intermediate, later, minutes, now, privateKey, root } from '../../support/fixtures.ts';
-import { openssl, opensslRefusal, opensslRoot, present } from '../../support/openssl.ts';
+import { openssl, opensslRefusal, opensslRoot, type Purpose, present } from '../../support/openssl.ts';
 import { permitting } from '../../support/roots/make.ts';
 import { throwsCode } from './expect.ts';
 
@@ -122,6 +126,46 @@ describe('a leaf', () => {
       }
     });
   }
+
+  const allUsages = ['ipsecIKE', 'emailProtection', 'codeSigning', 'contentCommitment'] as const;
+  const beside: [spec: KeySpec, usages: readonly LeafUsage[], keyUsage: string][] = [
+    [p256, ['keyAgreement', ...allUsages], 'Digital Signature, Non Repudiation, Key Agreement'],
+    [
+      { algorithm: 'RSA', size: 2048 },
+      ['dataEncipherment', ...allUsages],
+      'Digital Signature, Non Repudiation, Key Encipherment, Data Encipherment',
+    ],
+    [{ algorithm: 'Ed25519' }, allUsages, 'Digital Signature, Non Repudiation'],
+  ];
+  for (const [spec, some, keyUsage] of beside) {
+    test(`with ${describeKeySpec(spec)} is for more than TLS when that is asked for, and for TLS all the same`, () => {
+      const issuer = root();
+      const leaf = issueLeaf(issuer, { role: 'client', usages: some }, { key: privateKey(spec) });
+      const text = textOf(leaf);
+      assert.deepEqual(extension(text, 'Key Usage'), { critical: true, value: keyUsage });
+      assert.deepEqual(extension(text, 'Extended Key Usage'), {
+        critical: false,
+        value: 'TLS Web Client Authentication, Code Signing, E-mail Protection, ipsec Internet Key Exchange',
+      });
+      const refusal = (purpose: Purpose) =>
+        opensslRefusal(encodeCertificates([leaf]), encodeCertificates([issuer.certificate]), purpose, now);
+      assert.deepEqual([refusal('sslclient'), refusal('smimesign')], [undefined, undefined]);
+      assert.match(refusal('sslserver') ?? '', /unsuitable certificate purpose|unsupported certificate purpose/);
+    });
+  }
+
+  test('has one digest for its usages in any order, the one of its profile, and another for others', () => {
+    const issuer = root();
+    const digests = [
+      ['ipsecIKE', 'keyAgreement', 'codeSigning'],
+      ['codeSigning', 'keyAgreement', 'ipsecIKE'],
+    ].map((list) => certificateProfileDigest(issueLeaf(issuer, { usages: list as LeafUsage[] })));
+    const usages: LeafUsage[] = ['keyAgreement', 'codeSigning', 'ipsecIKE'];
+    const wanted = (some: readonly LeafUsage[]) =>
+      profileDigest(encodedLeafProfile(profile({ usages: some }), 'ECDSA-256'));
+    assert.deepEqual(new Set([...digests, wanted(usages)]).size, 1);
+    for (const usage of usages) assert.notEqual(wanted(usages.filter((other) => other !== usage)), wanted(usages));
+  });
 
   test('has no NULL behind the algorithm but for RSA', () => {
     const algorithms = (issuer: SigningRoot): string =>
@@ -238,6 +282,8 @@ describe('a leaf', () => {
   const refusals: [title: string, code: 'InvalidRequest' | 'InvalidName', changes: Partial<LeafProfile>][] = [
     ['without any alternative name', 'InvalidRequest', { names: none }],
     ['with a common name of 65 characters', 'InvalidRequest', { subject: { commonName: 'a'.repeat(65) } }],
+    ['for encryption with a key that only signs', 'InvalidRequest', { usages: ['dataEncipherment'] }],
+    ['for what a CA does', 'InvalidRequest', { usages: ['keyCertSign' as never] }],
     ['with a name outside ASCII', 'InvalidName', { names: { ...none, dnsNames: ['münchen'] } }],
     ['with an address that is none', 'InvalidName', { names: { ...none, ipAddresses: ['10.0.0'] } }],
   ];

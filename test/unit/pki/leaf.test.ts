@@ -159,7 +159,8 @@ describe('the chain of a Secret', () => {
     serialSeed: randomBytes(20),
   }).sign();
   const { subject } = leafAbove;
-  const underLeaf = issue({ ...upper, certificate: { ...upper.certificate, subject }, intermediates: [] });
+  const noCa = { ...upper.certificate, subject };
+  const underLeaf = issue({ ...upper, certificate: noCa, intermediates: [noCa] });
   const brief = { ...upper.certificate, notAfter: new Date(below.notAfter.getTime() - 1) };
   const bad: [title: string, pem: string][] = [
     ['when the one in the middle is missing', chainOf(below, upper.certificate)],

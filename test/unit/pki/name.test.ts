@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
+import { expectTag, readAll, readOid, readOnly, tags } from '../../../src/pki/der.ts';
 import {
   encodeIpAddress,
   encodeSubject,
@@ -52,7 +53,8 @@ describe('an IP address', () => {
   }
 
   test('has the octets that openssl gives it, in whatever form it is written', () => {
-    const written = addresses.map(([text]) => text);
+    // Of each address one form: a certificate has no name twice.
+    const written = [...new Map(addresses.map(([text, octets]) => [octets, text])).values()];
     const ours = openssl(['x509', '-noout', '-ext', 'subjectAltName'], leafWith({}, { ipAddresses: written }));
     const names = written.map((text) => `IP:${text}`).join(',');
     const { crt } = opensslRoot({ extensions: [`subjectAltName = ${names}`] });
@@ -100,8 +102,29 @@ describe('an alternative name is read by openssl as it was meant', () => {
       { otherNames: [{ oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'jörg@example.com' }] },
       'othername: UPN::jörg@example.com',
     ],
+    [
+      'otherName in characters of two, three and four octets',
+      { otherNames: [{ oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'é日𝄞@example.com' }] },
+      'othername: UPN::é日𝄞@example.com',
+    ],
   ];
   for (const [title, names, text] of cases) test(title, () => assert.equal(namesOf(names), text));
+
+  test('otherName of any length, as it was written', () => {
+    for (const utf8Value of ['a', '日'.repeat(341), '日'.repeat(1024), ` ${'𝄞'.repeat(50)}, DNS:a`.trim()]) {
+      const name = { oid: '2.999.123456789', utf8Value };
+      const [only] = readAll(readOnly(encodeSubjectAltNames({ ...none, otherNames: [name] }), tags.sequence).content);
+      const [type, value] = readAll(expectTag(only, 0xa0).content);
+      const text = readOnly(expectTag(value, 0xa0).content, 0x0c).content;
+      assert.deepEqual([readOid(type), text.toString()], [name.oid, utf8Value]);
+    }
+  });
+
+  for (const oid of ['', '1', '1.40', '3.1', '1.2.', '1.02', '1.2.4294967299', '1.2.x', ' 1.2']) {
+    test(`but no otherName of type ${JSON.stringify(oid)}`, () => {
+      throwsCode('InvalidName', () => encodeSubjectAltNames({ ...none, otherNames: [{ oid, utf8Value: 'a' }] }));
+    });
+  }
 
   for (const name of ['', 'a b', 'münchen', 'a\0b', 'a\nb', 'a\u212a']) {
     test(`but not ${JSON.stringify(name)}, which has no place in ASCII`, () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec } from '../../../src/api/types.ts';
+import type { LeafUsage } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
 import { leafRequest } from '../../../src/plan/request.ts';
 import { certificate, rules } from '../../support/fixtures.ts';
@@ -16,7 +17,7 @@ function ask(spec: Partial<MtlsCertificateSpec>, issuance: Issuance, labels: Lab
 
 const isGranted = (...asked: Parameters<typeof ask>): boolean => 'profile' in ask(...asked);
 
-type Kind = Exclude<keyof Grant, 'namespaceSelector'>;
+type Kind = Exclude<keyof Grant, 'namespaceSelector' | 'usages'>;
 type Row = [pattern: string, name: string, granted: boolean];
 
 const asking: Record<Kind, (name: string) => Partial<MtlsCertificateSpec>> = {
@@ -25,7 +26,21 @@ const asking: Record<Kind, (name: string) => Partial<MtlsCertificateSpec>> = {
   uris: (name) => ({ client: { uris: [name] } }),
   emailAddresses: (name) => ({ client: { emailAddresses: [name] } }),
   commonNames: (name) => ({ client: { serviceAccount: 'a', commonName: name } }),
+  otherNames: (name) => ({ client: { otherNames: [{ oid: split(name)[0], utf8Value: split(name)[1] }] } }),
 };
+
+/** An otherName is written here as its object identifier, a blank, and its value. */
+const split = (name: string): [oid: string, value: string] => [name.split(' ')[0] ?? '', name.replace(/^\S+ /, '')];
+
+/** A field of a grant with these patterns alone. */
+const granting = (kind: Kind, patterns: readonly string[]) => ({
+  [kind]:
+    kind === 'otherNames'
+      ? patterns.map((text) => ({ oid: split(text)[0], utf8Values: [split(text)[1]] }))
+      : [...patterns],
+});
+
+const upn = '1.3.6.1.4.1.311.20.2.3';
 
 const longest = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(49)}.example.com`;
 
@@ -326,13 +341,77 @@ const tables: Record<Kind, readonly Row[]> = {
     ['', 'postgres', false],
     [' ', ' ', false],
   ],
+  otherNames: [
+    [`${upn} *@example.com`, `${upn} ops@example.com`, true],
+    [`${upn} *@example.com`, `${upn} Ops.Team+1@example.com`, true],
+    [`${upn} *@example.com`, `${upn} ops@EXAMPLE.com`, false],
+    [`${upn} *@EXAMPLE.com`, `${upn} ops@EXAMPLE.com`, true],
+    [`${upn} *@EXAMPLE.com`, `${upn} ops@example.com`, false],
+    [`${upn} *@example.com`, `${upn} ops@mail.example.com`, false],
+    [`${upn} *@example.com`, `${upn} ops@evilexample.com`, false],
+    [`${upn} *@example.com`, `${upn} ops@example.com.evil.org`, false],
+    [`${upn} *@example.com`, `${upn} ops@example.com.`, false],
+    [`${upn} *@example.com`, `${upn} ops@example.org`, false],
+    [`${upn} *@example.com`, `${upn} @example.com`, false],
+    [`${upn} *@example.com`, `${upn} *@example.com`, false],
+    [`${upn} *@example.com`, `${upn} root@evil.org@example.com`, false],
+    [`${upn} *@example.com`, `${upn} root%evil.org@example.com`, false],
+    [`${upn} *@example.com`, `${upn} "a b"@example.com`, false],
+    [`${upn} *@example.com`, `${upn} o ps@example.com`, false],
+    [`${upn} *@example.com`, `${upn} b\u00f6rse@example.com`, false],
+    [`${upn} *@example.com`, `${upn} ops\u200b@example.com`, false],
+    [`${upn} *@example.com`, `${upn} ops@exam\u03c1le.com`, false],
+    [`${upn} *@example.com`, `${upn} ops`, false],
+    [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2.4 ops@example.com', false],
+    [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2 ops@example.com', false],
+    [`${upn} *@example.com`, `${upn}.1 ops@example.com`, false],
+    // What a coder of 32 bits takes for the same type.
+    [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2.4294967299 ops@example.com', false],
+    ['1.3.6.1.4.1.311.20.2.4294967299 *', '1.3.6.1.4.1.311.20.2.4294967299 ops', false],
+    [`${upn} ops@example.com`, `${upn} ops@example.com`, true],
+    [`${upn} ops@example.com`, `${upn} OPS@example.com`, false],
+    [`${upn} ops@example.com`, `${upn} ops@Example.com`, false],
+    [`${upn} ops@example.com`, `${upn} xops@example.com`, false],
+    [`${upn} b\u00f6rse@example.com`, `${upn} b\u00f6rse@example.com`, true],
+    [`${upn} b\u00f6rse@example.com`, `${upn} bo\u0308rse@example.com`, false],
+    [`${upn} o*@example.com`, `${upn} ops@example.com`, false],
+    [`${upn} *@*.example.com`, `${upn} ops@a.example.com`, false],
+    [`${upn} ops@*`, `${upn} ops@example`, false],
+    [`${upn} *@*`, `${upn} ops@example`, false],
+    [`${upn} *@`, `${upn} ops@`, false],
+    [`${upn} *@example.com.`, `${upn} ops@example.com.`, false],
+    [`${upn} *@b\u00f6rse.example`, `${upn} ops@b\u00f6rse.example`, false],
+    [`${upn} *`, `${upn} ops`, true],
+    [`${upn} *`, `${upn} ops@example.com`, false],
+    ['2.999.1 kafka-*', '2.999.1 kafka-0', true],
+    ['2.999.1 kafka-*', '2.999.1 Kafka-0', false],
+    ['2.999.1 kafka-*', '2.999.1 kafka-', false],
+    ['2.999.1 kafka-*', '2.999.1 kafka-0.other', false],
+    ['2.999.1 kafka-*', '2.999.1 kafka-0@other', false],
+    ['2.999.1 Db.Example', '2.999.1 db.example', false],
+    ['2.999.1 \u65e5\u672c *', '2.999.1 \u65e5\u672c 1', true],
+    ['2.999.1 *', '2.999.1 \u65e5', false],
+    ['2.999.1 a b', '2.999.1 a b', true],
+    ['1.40.1 a', '1.40.1 a', false],
+    ['1.2.03 a', '1.2.03 a', false],
+    ['1 a', '1 a', false],
+    ['2.999.1 *', '2.999.1 a\0', false],
+    ['2.999.1 a\0', '2.999.1 a\0', false],
+    ['2.999.1 a\u0085', '2.999.1 a\u0085', false],
+    ['2.999.1 a\ud800', '2.999.1 a\ud800', false],
+    ['2.999.1 a ', '2.999.1 a ', false],
+    ['2.999.1  a', '2.999.1  a', false],
+    ['2.999.1 a\u00a0', '2.999.1 a\u00a0', false],
+    [`2.999.1 ${'\u65e5'.repeat(1024)}`, `2.999.1 ${'\u65e5'.repeat(1024)}`, true],
+    [`2.999.1 ${'a'.repeat(1025)}`, `2.999.1 ${'a'.repeat(1025)}`, false],
+  ],
 };
 
 for (const [kind, rows] of Object.entries(tables) as [Kind, readonly Row[]][]) {
   describe(`${kind}: the pattern`, () => {
     for (const [pattern, name, granted] of rows) {
       test(`${JSON.stringify(pattern)} ${granted ? 'grants' : 'does not grant'} ${JSON.stringify(name)}`, () => {
-        const allow = [{ namespaceSelector: {}, [kind]: [pattern] }];
+        const allow = [{ namespaceSelector: {}, ...granting(kind, [pattern]) }];
         assert.equal(isGranted(asking[kind](name), { allow }), granted);
         assert.ok(!isGranted(asking[kind](name), {}), 'it needs no grant');
       });
@@ -347,13 +426,14 @@ describe('a pattern', () => {
     uris: 'urn:a',
     emailAddresses: 'a@example.com',
     commonNames: 'a:b',
+    otherNames: '1.2.3 a@example.com',
   };
-  const granting: Record<Kind, string> = { ...wanted, ipRanges: '10.0.0.1/32' };
+  const patterns: Record<Kind, string> = { ...wanted, ipRanges: '10.0.0.1/32' };
   const kinds = Object.keys(wanted) as Kind[];
 
   for (const kind of kinds) {
     test(`of ${kind} grants no name of another kind`, () => {
-      const allow = [{ namespaceSelector: {}, [kind]: Object.values(granting) }];
+      const allow = [{ namespaceSelector: {}, ...granting(kind, Object.values(patterns)) }];
       const granted = kinds.filter((other) => isGranted(asking[other](wanted[other]), { allow }));
       assert.deepEqual(granted, [kind]);
     });
@@ -374,9 +454,21 @@ describe('a pattern', () => {
     assert.match(refusal.message, /^DNS name "a\.example\.org": .*; common name "a\.example\.com": /);
   });
 
-  test('cannot grant names of other types', () => {
-    const allow = [{ namespaceSelector: {}, otherNames: ['1.2.3'], commonNames: ['*'] }];
-    assert.ok(!isGranted({ client: { otherNames: [{ oid: '1.2.3', utf8Value: 'a' }] } }, { allow }));
+  test('that has not the form of its schema grants nothing, and breaks nothing', () => {
+    const odd: unknown[] = ['1.2.3', {}, { oid: '1.2.3' }, { utf8Values: ['a'] }, { oid: '1.2.3', utf8Values: [] }];
+    const allow = [{ namespaceSelector: {}, otherNames: odd as never, commonNames: ['*'] }];
+    assert.ok(!isGranted(asking.otherNames('1.2.3 a'), { allow }));
+  });
+
+  test('of one type of name is none of another type, also in the same grant', () => {
+    const otherNames = [
+      { oid: '1.2.3', utf8Values: ['a', 'b'] },
+      { oid: '1.2.4', utf8Values: ['c'] },
+    ];
+    const allow = [{ namespaceSelector: {}, otherNames }];
+    const isNamed = (name: string): boolean => isGranted(asking.otherNames(name), { allow });
+    assert.ok(isNamed('1.2.3 a') && isNamed('1.2.3 b') && isNamed('1.2.4 c'));
+    assert.ok(!isNamed('1.2.4 a') && !isNamed('1.2.3 c'));
   });
 });
 
@@ -390,6 +482,7 @@ describe('the names that are signed', () => {
         uris: ['https://example.org/*'],
         emailAddresses: ['*@example.com'],
         commonNames: ['*.example.com'],
+        otherNames: [{ oid: upn, utf8Values: ['*@Example.com'] }],
       },
     ];
     const server = {
@@ -399,6 +492,8 @@ describe('the names that are signed', () => {
       uris: ['HTTPS://Example.org/a'],
       emailAddresses: ['Ops@EXAMPLE.com'],
       commonName: 'A.Example.com.',
+      // As they are written, each once.
+      otherNames: ['Ops', 'ops', 'Ops'].map((mailbox) => ({ oid: upn, utf8Value: `${mailbox}@Example.com` })),
     };
     const request = ask({ server }, { allow });
     assert.ok('profile' in request);
@@ -408,7 +503,10 @@ describe('the names that are signed', () => {
       ipAddresses: ['2001:db8::1'],
       uris: ['https://example.org/a'],
       emailAddresses: ['Ops@example.com'],
-      otherNames: [],
+      otherNames: [
+        { oid: upn, utf8Value: 'Ops@Example.com' },
+        { oid: upn, utf8Value: 'ops@Example.com' },
+      ],
     });
   });
 });
@@ -458,6 +556,59 @@ describe('a grant', () => {
   });
 });
 
+describe('a usage', () => {
+  const key = certificate().record.spec.privateKey;
+  const asking = (usages: readonly LeafUsage[], algorithm: 'ECDSA' | 'RSA' = 'ECDSA') => ({
+    server: { service: 'db', usages },
+    privateKey: { ...key, algorithm },
+  });
+  const edge = { matchLabels: { team: 'edge' } };
+  const allow: Grant[] = [
+    { namespaceSelector: edge, usages: ['codeSigning'] },
+    { namespaceSelector: {}, usages: ['ipsecIKE'] },
+  ];
+  const rows: [usages: LeafUsage[], issuance: Issuance, labels: Labels | null, granted: boolean][] = [
+    [['codeSigning'], {}, {}, false],
+    [['emailProtection'], {}, {}, false],
+    [['ipsecIKE'], {}, {}, false],
+    [['codeSigning'], { allow }, { team: 'edge' }, true],
+    [['codeSigning'], { allow }, { team: 'core' }, false],
+    [['codeSigning'], { allow }, null, false],
+    [['ipsecIKE'], { allow }, null, true],
+    [['ipsecIKE', 'codeSigning'], { allow }, { team: 'edge' }, true],
+    [['ipsecIKE', 'codeSigning'], { allow }, {}, false],
+    [['emailProtection'], { allow }, { team: 'edge' }, false],
+    [['contentCommitment', 'keyAgreement'], {}, {}, true],
+    [['codeSigning'], { allow: [{ namespaceSelector: {}, usages: [] }] }, {}, false],
+    [['codeSigning'], { allow: [{ namespaceSelector: {} }] }, {}, false],
+    [['codeSigning'], { allow: [{ usages: ['codeSigning'] } as unknown as Grant] }, {}, false],
+  ];
+  for (const [usages, issuance, labels, granted] of rows) {
+    test(`${usages.join(' and ')}: ${granted ? '' : 'not '}for ${JSON.stringify(labels)} by ${JSON.stringify(issuance)}`, () => {
+      assert.equal(isGranted(asking(usages), issuance, labels), granted);
+    });
+  }
+
+  test('of the key alone needs no grant, of an RSA key neither', () =>
+    assert.ok(isGranted(asking(['contentCommitment', 'dataEncipherment'], 'RSA'), {})));
+
+  test('is denied with its name and the rule', () => {
+    assert.deepEqual(ask(asking(['keyAgreement', 'emailProtection', 'ipsecIKE']), { allow }), {
+      reason: 'Denied',
+      message:
+        'usage emailProtection: namespace shop may have only usages of its roles and those that issuance.allow of MtlsAuthority default grants it',
+    });
+  });
+
+  test('that is granted brings no name with it, and a name no usage', () => {
+    const dnsNames = ['www.example.com'];
+    const both = { server: { dnsNames, usages: ['codeSigning'] as const } };
+    assert.ok(!isGranted(both, { allow: [{ namespaceSelector: {}, usages: ['codeSigning'] }] }));
+    assert.ok(!isGranted(both, { allow: [{ namespaceSelector: {}, dnsNames }] }));
+    assert.ok(isGranted(both, { allow: [{ namespaceSelector: {}, dnsNames, usages: ['codeSigning'] }] }));
+  });
+});
+
 describe('a field that is left empty never widens what is allowed:', () => {
   const names: Partial<MtlsCertificateSpec>[] = [
     asking.dnsNames('www.example.com'),
@@ -465,6 +616,7 @@ describe('a field that is left empty never widens what is allowed:', () => {
     asking.uris('urn:a'),
     asking.emailAddresses('a@example.com'),
     asking.commonNames('postgres'),
+    asking.otherNames('1.2.3 a'),
   ];
   const grant = (fields: Partial<Grant>): Issuance => ({ allow: [{ namespaceSelector: {}, ...fields }] });
   const own: Issuance[] = [
@@ -472,8 +624,15 @@ describe('a field that is left empty never widens what is allowed:', () => {
     { namespaceSelector: {} },
     { allow: [] },
     grant({}),
-    grant({ dnsNames: [], ipRanges: [], uris: [], emailAddresses: [], commonNames: [] }),
+    grant({ dnsNames: [], ipRanges: [], uris: [], emailAddresses: [], commonNames: [], otherNames: [] }),
     grant({ dnsNames: [''], ipRanges: [''], uris: [''], emailAddresses: [''], commonNames: [''] }),
+    grant({
+      otherNames: [
+        { oid: '1.2.3', utf8Values: [] },
+        { oid: '1.2.3', utf8Values: [''] },
+        { oid: '', utf8Values: ['a'] },
+      ],
+    }),
   ];
   for (const issuance of own) {
     test(`${JSON.stringify(issuance)} grants a namespace its own names alone`, () => {

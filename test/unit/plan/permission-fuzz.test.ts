@@ -11,8 +11,9 @@ import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec } from '../../../src/api/types.ts';
-import { prepareLeaf, type Role } from '../../../src/pki/index.ts';
+import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec, OtherNameGrant } from '../../../src/api/types.ts';
+import { expectTag, readAll, readOid, readOnly, tags } from '../../../src/pki/der.ts';
+import { type LeafUsage, prepareLeaf, type Role } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../../src/plan/request.ts';
 import { certificate, now, privateKey, root } from '../../support/fixtures.ts';
@@ -21,7 +22,7 @@ import * as oracle from './permission-oracle.ts';
 const numRuns = Number(process.env['FUZZ_CASES'] ?? 30_000);
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_124);
 
-type Kind = Exclude<keyof Grant, 'namespaceSelector'>;
+type Kind = Exclude<keyof Grant, 'namespaceSelector' | 'usages'>;
 
 /** What an authority might grant, good and odd. */
 const patterns: Record<Kind, readonly string[]> = {
@@ -111,6 +112,29 @@ const patterns: Record<Kind, readonly string[]> = {
     ' a ',
     '',
   ],
+  // The object identifier, and behind the blank the value.
+  otherNames: [
+    '1.3.6.1.4.1.311.20.2.3 *@example.com',
+    '1.3.6.1.4.1.311.20.2.3 *@Example.COM',
+    '1.3.6.1.4.1.311.20.2.3 ops@example.com',
+    '1.3.6.1.4.1.311.20.2.3 b\u00f6rse@example.com',
+    '1.3.6.1.4.1.311.20.2.3 o*@example.com',
+    '1.3.6.1.4.1.311.20.2.3 *@*.example.com',
+    '1.3.6.1.4.1.311.20.2.3 *@example.com@b.org',
+    '1.3.6.1.4.1.311.20.2.3 *@10.0.0.1',
+    '1.3.6.1.5.5.7.8.5 a@shop.example/phone',
+    '2.999.1 kafka-*',
+    '2.999.1 *',
+    '2.999.1 *.example.com',
+    '1.2.3 \u65e5\u672c *',
+    '1.2.4294967299 *',
+    '01.2.3 *',
+    '1.40.3 *',
+    '1.2.3  a',
+    '1.2.3 a\0*',
+    '1.2.3 ',
+    ' *',
+  ],
 };
 
 /** Names to begin with beside those that fit a pattern. */
@@ -145,6 +169,7 @@ const others: Record<Kind, readonly string[]> = {
     'admin',
     'root',
   ],
+  otherNames: ['1.3.6.1.4.1.311.20.2.3 root@example.com', '2.999.1 root', '1.2.3 payments.shop.svc', '2.999 a'],
 };
 
 const word = fc.constantFrom('a', 'b-1', 'shop', 'other', 'xn--mnchen-3ya', 'A', '0', '*', 'a_b', 'ns', 'sa');
@@ -283,6 +308,25 @@ const changes: Record<Kind, readonly Change[]> = {
     (name) => `${name}\u202egnp`,
     (name) => `${name}\u200b`,
   ],
+  otherNames: [
+    (name) => `1.${name}`,
+    (name) => `0${name}`,
+    (name) => name.replace(' ', '.1 '),
+    (name) => name.replace(' ', '.4294967296 '),
+    (name) => name.replace(/\d /, (arc) => `${Number(arc) + 2 ** 32} `),
+    (name) => name.replace(/^1\.(\d)/, '2.$1'),
+    (name) => name.replace(/\.\d+ /, ' '),
+    (name) => name.replace('@', '@evil.com@'),
+    (name) => name.replace('@', '@sub.'),
+    (name) => name.replace('@', '%evil.com@'),
+    (name) => name.replace(/@.*/, (domain) => domain.toUpperCase()),
+    (name) => `${name}@example.com`,
+    (name) => `${name}.evil.com`,
+    (name) => `${name}\u202egnp`,
+    (name) => `${name} `,
+    (name) => `${name}\ud800`,
+    (name) => name.replace('\u00f6', 'o\u0308'),
+  ],
 };
 
 /** Up to two of them, or a character too many or too few. */
@@ -326,6 +370,15 @@ const grant = (kind: Kind) =>
     list: fc.subarray([...patterns[kind]], { maxLength: 4 }),
   });
 
+const splitOtherName = (text: string): [oid: string, value: string] => {
+  const blank = text.indexOf(' ');
+  return blank < 0 ? [text, ''] : [text.slice(0, blank), text.slice(blank + 1)];
+};
+function otherNameGrant(text: string): OtherNameGrant {
+  const [oid, value] = splitOtherName(text);
+  return { oid, utf8Values: [value] };
+}
+
 /** A policy for one kind of name, who asks under it, and for what. */
 interface Case {
   readonly kind: Kind;
@@ -350,7 +403,10 @@ const cases: fc.Arbitrary<Case> = fc.constantFrom(...kinds).chain((kind) =>
     .chain(({ grants, granted, pick, apply, ...rest }) => {
       const all = granted ? grants.flatMap(({ list }) => list) : others[kind];
       const start = all[pick % Math.max(1, all.length)] ?? 'example.com';
-      const allow = grants.map(({ namespaceSelector, list }) => ({ namespaceSelector, [kind]: list })) as Grant[];
+      const allow = grants.map(({ namespaceSelector, list }) => ({
+        namespaceSelector,
+        [kind]: kind === 'otherNames' ? list.map(otherNameGrant) : list,
+      })) as Grant[];
       return (granted ? fitting(kind, start) : fc.constant(start)).map((name) => ({
         kind,
         ...rest,
@@ -368,12 +424,13 @@ const fields = {
 } as const;
 
 /** A resource that asks for the one name, and for an own one beside a common name, which is none by itself. */
-function specOf({ kind, name, role, namespace }: Case): MtlsCertificateSpec {
-  const asked =
-    kind === 'commonNames'
-      ? { uris: [`spiffe://cluster.local/ns/${namespace}/sa/own`], commonName: name }
-      : { [fields[kind]]: [name] };
-  return { ...certificate().record.spec, [role]: asked };
+const specOf = (given: Case): MtlsCertificateSpec => ({ ...certificate().record.spec, [given.role]: askedOf(given) });
+
+function askedOf({ kind, name, namespace }: Case): object {
+  if (kind === 'commonNames') return { uris: [`spiffe://cluster.local/ns/${namespace}/sa/own`], commonName: name };
+  if (kind !== 'otherNames') return { [fields[kind]]: [name] };
+  const [oid, utf8Value] = splitOtherName(name);
+  return { otherNames: [{ oid, utf8Value }] };
 }
 
 const domains = { trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
@@ -390,6 +447,8 @@ function oracleAllows({ kind, name, role, ...scope }: Case): boolean {
       return oracle.mayHaveEmail(name, { ...scope, ...domains });
     case 'commonNames':
       return oracle.mayHaveCommonName(name, role, { ...scope, ...domains });
+    case 'otherNames':
+      return oracle.mayHaveOtherName(name, { ...scope, ...domains });
   }
 }
 
@@ -402,6 +461,10 @@ function namesIn(request: LeafRequest, given: Case): Case[] {
     ...as('ipRanges', names.ipAddresses),
     ...as('uris', names.uris),
     ...as('emailAddresses', names.emailAddresses),
+    ...as(
+      'otherNames',
+      names.otherNames.map(({ oid, utf8Value }) => `${oid} ${utf8Value}`),
+    ),
     ...as('commonNames', subject.commonName === undefined ? [] : [subject.commonName]),
   ];
 }
@@ -409,10 +472,11 @@ function namesIn(request: LeafRequest, given: Case): Case[] {
 const signer = root();
 const key = privateKey();
 
-/** The names of the certificate that is signed for a request, as Node.js (OpenSSL) reads them. */
+/** The names of the certificate that is signed for a request, as Node.js (OpenSSL) reads them; otherNames, as they lie there. */
 function namesSigned(request: LeafRequest, given: Case): Case[] {
   const context = { now, serialSeed: randomBytes(20) };
-  const leaf = new X509Certificate(prepareLeaf(request.profile, createPublicKey(key), signer, context).sign().der);
+  const signed = prepareLeaf(request.profile, createPublicKey(key), signer, context).sign();
+  const leaf = new X509Certificate(signed.der);
   const sanKinds: Record<string, Kind> = {
     DNS: 'dnsNames',
     'IP Address': 'ipRanges',
@@ -420,6 +484,17 @@ function namesSigned(request: LeafRequest, given: Case): Case[] {
     email: 'emailAddresses',
   };
   const sans = [...(leaf.subjectAltName ?? '').matchAll(/([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)];
+  const otherNames = readAll(readOnly(signed.subjectAltNames ?? Buffer.alloc(0), tags.sequence).content)
+    .filter(({ tag }) => tag === 0xa0)
+    .map(({ content }) => {
+      const [oid, value] = readAll(content);
+      const text = readOnly(expectTag(value, 0xa0).content, 0x0c).content.toString();
+      return { ...given, kind: 'otherNames' as const, name: `${readOid(oid)} ${text}` };
+    });
+  if (given.kind === 'otherNames') {
+    assert.match(leaf.subjectAltName ?? '', /^othername:/);
+    return otherNames;
+  }
   const alternatives = sans.map(([, type = '', text = '']) => {
     const kind = sanKinds[type];
     assert.ok(kind !== undefined, `a name of type ${type} in ${leaf.subjectAltName}`);
@@ -427,7 +502,7 @@ function namesSigned(request: LeafRequest, given: Case): Case[] {
   });
   const { CN } = leaf.toLegacyObject().subject as { CN?: string | string[] };
   const commonNames = [CN ?? []].flat().map((name) => ({ ...given, kind: 'commonNames' as const, name }));
-  return [...alternatives, ...commonNames];
+  return [...alternatives, ...otherNames, ...commonNames];
 }
 
 test(`${numRuns} requests with seed ${seed}: nobody gets what the oracle would not give, and nobody less`, (t) => {
@@ -463,4 +538,79 @@ test(`${numRuns} requests with seed ${seed}: nobody gets what the oracle would n
   t.diagnostic(JSON.stringify({ ...counts, grantedOf }));
   for (const kind of kinds) assert.ok(grantedOf[kind] > numRuns / 1000, `hardly any of ${kind} was granted`);
   assert.ok(counts.signed >= 100, 'hardly anything was signed');
+});
+
+/** What may be asked for, and what no leaf may be. */
+const usageNames = [
+  'contentCommitment',
+  'dataEncipherment',
+  'keyAgreement',
+  'codeSigning',
+  'emailProtection',
+  'ipsecIKE',
+  'keyCertSign',
+  'cRLSign',
+  'OCSPSigning',
+  'anyExtendedKeyUsage',
+  'timeStamping',
+  'serverAuth',
+  'CodeSigning',
+  '',
+] as readonly LeafUsage[];
+
+/** RFC 5280 4.2.1.3, bit 0 first. */
+const usageBits = ['digitalSignature', 'contentCommitment', 'keyEncipherment', 'dataEncipherment', 'keyAgreement'];
+const usageOids: Record<string, string> = {
+  '1.3.6.1.5.5.7.3.1': 'serverAuth',
+  '1.3.6.1.5.5.7.3.2': 'clientAuth',
+  '1.3.6.1.5.5.7.3.3': 'codeSigning',
+  '1.3.6.1.5.5.7.3.4': 'emailProtection',
+  '1.3.6.1.5.5.7.3.17': 'ipsecIKE',
+};
+const rsaKey = privateKey({ algorithm: 'RSA', size: 2048 });
+
+test('no certificate is for more than its role, its key and the authority allow, and none for less', (t) => {
+  const counts = { requests: 0, allowed: 0 };
+  const usageGrant = fc.record({
+    namespaceSelector: fc.constantFrom(...selectors),
+    // Also what no schema lets through.
+    usages: fc.subarray([...usageNames]),
+  });
+  const asked = fc.record({
+    allow: fc.array(usageGrant, { maxLength: 3 }),
+    labels: fc.constantFrom({}, { team: 'edge' }, { team: '' }, undefined),
+    role: fc.constantFrom<Role>('server', 'client', 'peer'),
+    algorithm: fc.constantFrom('ECDSA' as const, 'RSA' as const),
+    usages: fc.oneof(
+      fc.array(fc.constantFrom(...usageNames), { maxLength: 4 }),
+      fc.array(fc.constantFrom(...usageNames.slice(0, 6)), { maxLength: 3 }),
+    ),
+  });
+  fc.assert(
+    fc.property(asked, ({ allow, labels, role, algorithm, usages }) => {
+      const issuance = { allow } as unknown as Issuance;
+      const { spec } = certificate().record;
+      const ask = { ...spec, privateKey: { ...spec.privateKey, algorithm }, [role]: { service: 'db', usages } };
+      const scope = { namespace: 'shop', labels, authority: 'default', ...domains };
+      const request = leafRequest(ask, role, { ...scope, issuance: issuancePolicy(issuance) });
+      counts.requests += 1;
+      const isAllowed = usages.every((usage) => oracle.mayHaveUsage(usage, algorithm, { ...scope, issuance }));
+      assert.equal('profile' in request, isAllowed, 'message' in request ? request.message : 'it came out');
+      if ('reason' in request) return;
+      counts.allowed += 1;
+      const context = { now, serialSeed: randomBytes(20) };
+      const holder = createPublicKey(algorithm === 'RSA' ? rsaKey : key);
+      const leaf = prepareLeaf(request.profile, holder, signer, context).sign();
+      const has = [
+        ...[...(leaf.keyUsage ?? [])].map((bit) => usageBits[bit] ?? `bit ${bit}`),
+        ...(leaf.extendedKeyUsage ?? []).map((id) => usageOids[id] ?? id),
+      ];
+      const ofRole = { server: ['serverAuth'], client: ['clientAuth'], peer: ['serverAuth', 'clientAuth'] }[role];
+      const ofKey = ['digitalSignature', ...(algorithm === 'RSA' ? ['keyEncipherment'] : [])];
+      assert.deepEqual(has.sort(), [...new Set([...ofRole, ...ofKey, ...usages])].sort());
+    }),
+    { numRuns: 2000, seed },
+  );
+  t.diagnostic(JSON.stringify(counts));
+  assert.ok(counts.allowed > 400 && counts.requests - counts.allowed > 400, JSON.stringify(counts));
 });

@@ -23,7 +23,10 @@ const isSelected = (selector: LabelSelector | undefined, labels: OracleScope['la
   Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels !== undefined && labels[key] === value) &&
   (selector.matchExpressions ?? []).every(({ key }) => labels !== undefined && !(key in labels));
 
-const patternsOf = ({ issuance, labels }: OracleScope, kind: Exclude<keyof Grant, 'namespaceSelector'>): string[] =>
+const patternsOf = (
+  { issuance, labels }: OracleScope,
+  kind: Exclude<keyof Grant, 'namespaceSelector' | 'otherNames' | 'usages'>,
+): string[] =>
   (issuance.allow ?? [])
     .filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels))
     .flatMap((grant) => grant[kind] ?? []);
@@ -95,7 +98,13 @@ export function mayHaveIp(address: string, scope: OracleScope): boolean {
 
 /** Scheme and host in lower case; undefined for what is not a URI, or not a SPIFFE ID. */
 export function normalUri(uri: string): string | undefined {
-  if (!printable.test(uri) || !/^[a-z][a-z0-9+.-]*:./i.test(uri)) return undefined;
+  const illegal = /["<>\\^`{|}]|%(?![0-9a-f]{2})/i;
+  if (!printable.test(uri) || illegal.test(uri) || !/^[a-z][a-z0-9+.-]*:./i.test(uri)) return undefined;
+  const authority = /^[^:]*:\/\/([^/?#]*)/.exec(uri)?.[1]?.replace(/^[^@]*@/, '') ?? '';
+  const hostAndPort = /^(?:(?!\.)(?:(?!\.\.)[^:@[\]])*(?<!\.)|\[(.*)\])(?::\d*)?$/.exec(authority);
+  const [port] = /(?<=:)\d+$/.exec(authority.replace(/^\[.*\]/, '')) ?? [];
+  if (hostAndPort === null || Number(port ?? 0) > 65_535) return undefined;
+  if (hostAndPort[1] !== undefined && numberOf(hostAndPort[1])?.bits !== 128) return undefined;
   const colon = uri.indexOf(':');
   const normal = `${uri.slice(0, colon).toLowerCase()}${uri.slice(colon)}`.replace(
     /^[a-z0-9+.-]+:\/\/[^/?#@%]*(?=[/?#]|$)/,
@@ -135,7 +144,7 @@ export function mayHaveUri(uri: string, scope: OracleScope): boolean {
 
 export function mayHaveEmail(address: string, scope: OracleScope): boolean {
   const normalEmail = (text: string): string | undefined => {
-    const [, mailbox, domain] = /^([!-?A-~]+)@([!-?A-~]+)$/.exec(text) ?? [];
+    const [, mailbox, domain] = /^((?!\.)(?:(?!\.\.|["(),:;<>[\\\]])[!-?A-~])+(?<!\.))@([!-?A-~]+)$/.exec(text) ?? [];
     const normal = domain?.startsWith('*') === true ? undefined : normalDns(domain ?? '');
     return normal === undefined ? undefined : `${mailbox}@${normal}`;
   };
@@ -170,4 +179,48 @@ export function mayHaveCommonName(commonName: string, role: Role, scope: OracleS
     normalDns(name) !== undefined &&
     matchesOneOf(ascii, name, (pattern) => source(pattern.toLowerCase().replace(/\.$/, '')))
   );
+}
+
+/** The name as `<object identifier> <value>`. */
+export function mayHaveOtherName(name: string, { issuance, labels }: OracleScope): boolean {
+  const [, oid = '', value = ''] = /^([^ ]*) ([^]*)$/.exec(name) ?? [];
+  const arcs = oid.split('.');
+  const isOid =
+    arcs.length > 1 &&
+    arcs.every((arc) => String(Number(arc)) === arc && Number(arc) >= 0 && Number(arc) < 1e9) &&
+    Number(arcs[0]) < 3 &&
+    (Number(arcs[0]) === 2 || Number(arcs[1]) < 40);
+  const isText = (text: string) => text.trim() === text && text !== '' && !/[\p{Cc}\p{Cs}]/u.test(text);
+  if (!isOid || !isText(value) || Array.from(value).length > 1024) return false;
+  const patterns = (issuance.allow ?? [])
+    .filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels))
+    .flatMap(({ otherNames }) => otherNames ?? [])
+    .filter((grant) => grant.oid === oid)
+    .flatMap(({ utf8Values }) => utf8Values)
+    .filter((pattern) => isText(pattern) && Array.from(pattern).length <= 1024);
+  const domain = new RegExp(`^\\*@(?:${label}\\.)*${label}$`, 'i');
+  const mailboxes = patterns.filter((pattern) => printable.test(pattern) && domain.test(pattern));
+  const atom = "[A-Za-z0-9#$&'+/=?^_`{|}~-]+";
+  const ofDomains = mailboxes.filter((pattern) => pattern.length <= 255 && !/[@.]\d+$/.test(pattern));
+  if (matchesOneOf(ofDomains, value, (text) => `${atom}(?:\\.${atom})*${RegExp.escape(text.slice(1))}`)) return true;
+  const texts = patterns.filter((pattern) => !(pattern.includes('@') && pattern.includes('*')));
+  return matchesOneOf(texts, value, (text) =>
+    text
+      .split('*')
+      .map((part) => RegExp.escape(part))
+      .join('[A-Za-z0-9_-]+'),
+  );
+}
+
+/** Key usages by the kinds of keys that have them, and extended ones by the word of an authority. */
+export function mayHaveUsage(usage: string, algorithm: string, { issuance, labels }: OracleScope): boolean {
+  const always = [
+    ...(algorithm === 'RSA' ? ['dataEncipherment'] : []),
+    ...(algorithm === 'ECDSA' ? ['keyAgreement'] : []),
+  ];
+  if ([...always, 'contentCommitment'].includes(usage)) return true;
+  const granted = (issuance.allow ?? []).flatMap(({ namespaceSelector, usages }) =>
+    isSelected(namespaceSelector, labels) ? (usages ?? []) : [],
+  );
+  return /^(?:codeSigning|emailProtection|ipsecIKE)$/.test(usage) && (granted as string[]).includes(usage);
 }

@@ -155,7 +155,7 @@ describe('a namespace may not have', () => {
     assert.deepEqual(deniedNames({ role: 'client', names }, shop), [
       `IP address "10.0.0.1": namespace shop may have no IP addresses but ${granted}`,
       `e-mail address "a@shop.svc": namespace shop may have no e-mail addresses but ${granted}`,
-      'otherName of type "1.2.3": namespace shop may have no other names',
+      `otherName of type 1.2.3 "shop": namespace shop may have no other names but ${granted}`,
     ]);
   });
 

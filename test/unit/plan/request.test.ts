@@ -77,11 +77,32 @@ describe('a role asks for', () => {
     });
   }
 
+  test('usages beside its own, each once', () => {
+    const usages = ['keyAgreement', 'contentCommitment', 'keyAgreement'] as const;
+    const request = ask({ server: { service: 'db', usages } });
+    assert.ok('profile' in request);
+    assert.deepEqual(request.profile.usages, ['keyAgreement', 'contentCommitment']);
+    const none = ask({ server: { service: 'db', usages: [] } });
+    assert.ok('profile' in none && !('usages' in none.profile));
+  });
+
   test('the same key again when it is never to be replaced', () => {
     const request = ask({ privateKey: { ...privateKey, rotationPolicy: 'Never' } });
     assert.ok('keepKey' in request && request.keepKey);
   });
 });
+
+/** What does not go with the kind of key, and what no leaf has, of a resource that is older than its schema. */
+const unfitUsages: [usage: string, algorithm: 'ECDSA' | 'RSA' | 'Ed25519'][] = [
+  ['dataEncipherment', 'ECDSA'],
+  ['dataEncipherment', 'Ed25519'],
+  ['keyAgreement', 'RSA'],
+  ['keyAgreement', 'Ed25519'],
+  ...['keyCertSign', 'cRLSign', 'OCSPSigning', 'anyExtendedKeyUsage', 'timeStamping', 'serverAuth', ''].map(
+    (usage): [string, 'ECDSA'] => [usage, 'ECDSA'],
+  ),
+  ['keyCertSign', 'RSA'],
+];
 
 describe('a request is not valid', () => {
   const server = (more: MtlsCertificateSpec['server']): Partial<MtlsCertificateSpec> => ({ server: { ...more } });
@@ -100,6 +121,31 @@ describe('a request is not valid', () => {
     ['with an address that is none', server({ ipAddresses: ['10.0.0'] }), /not valid: 10\.0\.0$/],
     ['with a URI that is none', server({ uris: ['x'] }), /not valid: x$/],
     ['with an e-mail address that is none', server({ emailAddresses: ['x'] }), /not valid: x$/],
+    [
+      'with an otherName whose type is none',
+      server({ otherNames: [{ oid: '1', utf8Value: 'a' }] }),
+      /not valid: "1:a"$/,
+    ],
+    [
+      'with an otherName whose type has an arc that is cut by others',
+      server({ otherNames: [{ oid: '1.2.4294967299', utf8Value: 'a' }] }),
+      /not valid: "1\.2\.4294967299:a"$/,
+    ],
+    ...['', 'a\0', 'a\n', ' a', 'a\u00a0', 'a\u0085b', '\ud800', 'a'.repeat(1025)].map(
+      (utf8Value): [string, Partial<MtlsCertificateSpec>, RegExp] => [
+        `with an otherName whose value is ${JSON.stringify(utf8Value.slice(0, 8))}`,
+        server({ service: 'db', otherNames: [{ oid: '1.2.3', utf8Value }] }),
+        /^these names are not valid: "1\.2\.3:/,
+      ],
+    ),
+    ...unfitUsages.map(([usage, algorithm]): [string, Partial<MtlsCertificateSpec>, RegExp] => [
+      `with the usage ${usage} of an ${algorithm} key`,
+      {
+        server: { service: 'db', usages: ['contentCommitment', usage as never] },
+        privateKey: { ...privateKey, algorithm },
+      },
+      new RegExp(`^usages: a certificate with a key of type ${algorithm}(-\\d+)? cannot have ${usage}$`),
+    ]),
     ['with a Service that is none', server({ service: 'A B' }), /not valid/],
     ['with a size that ECDSA does not have', { privateKey: { ...privateKey, size: 2048 } }, /size/],
     ['with a size that RSA does not have', { privateKey: { ...privateKey, algorithm: 'RSA', size: 1024 } }, /size/],

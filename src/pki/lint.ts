@@ -1,0 +1,189 @@
+import type { KeyObject } from 'node:crypto';
+import { keyUsageBits } from './certificate.ts';
+import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
+import { PkiError } from './error.ts';
+import { publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
+import { keyIdentifierOf, type LeafKeyKind, lintPublicKey, magnitude } from './lint-key.ts';
+import { lintAlternativeNames, lintSubject } from './lint-names.ts';
+import { hold } from './lint-rule.ts';
+import { oids } from './oid.ts';
+import { type CaPath, commonValidity } from './path.ts';
+import type { LeafProfile } from './profile.ts';
+
+/**
+ * Reads a TBSCertificate back from the octets that are about to be signed, and refuses what breaks the profile of leaves or
+ * RFC 5280. It shares with the code that writes certificates neither tables nor encoders: a fault there must not be one here.
+ * @throws PkiError ProfileViolation
+ */
+export function lintLeaf(tbs: Buffer, { role, usages = [] }: Pick<LeafProfile, 'role' | 'usages'>, path: CaPath): void {
+  try {
+    const fields = readAll(readOnly(tbs, tags.sequence).content);
+    hold(fields.length === 8, 'a certificate has the eight fields of the profile, and no other (RFC 5280 4.1)');
+    const [version, serial, algorithm, issuer, validity, subject, key, extensions] = fields;
+    const [ca] = path;
+    hold(version?.der.equals(version3) === true, 'the version is 3');
+    lintSerialNumber(serial);
+    lintAlgorithm(algorithm, signatureAlgorithm(ca.publicKey));
+    hold(issuer?.der.equals(ca.subject) === true, 'the issuer is the subject of the CA, octet by octet');
+    lintValidity(validity, path);
+    const { isEmpty } = lintSubject(subject);
+    const { kind, bits } = lintPublicKey(key);
+    const values = readExtensions(extensions, isEmpty);
+    hold(values.basicConstraints.equals(emptySequence), 'basicConstraints is empty: a leaf is no CA');
+    lintKeyUsage(values.keyUsage, kind);
+    lintExtendedKeyUsage(values.extKeyUsage, [...roleUsages[role], ...usages]);
+    const own = readOnly(values.subjectKeyIdentifier, tags.octetString).content;
+    hold(own.equals(keyIdentifierOf(bits)), 'the subject key identifier is that of the key (RFC 7093 2)');
+    const [above, ...others] = readAll(readOnly(values.authorityKeyIdentifier, tags.sequence).content);
+    const isIssuers =
+      above?.tag === 0x80 && above.content.toString('hex') === (ca.subjectKeyId ?? derivedId(ca.publicKey));
+    hold(isIssuers && others.length === 0, 'the authority key identifier is the key identifier of the CA, alone');
+    lintAlternativeNames(values.subjectAltName);
+  } catch (error) {
+    if (!(error instanceof PkiError) || error.code === 'ProfileViolation') throw error;
+    throw new PkiError('ProfileViolation', `the certificate is not signed: ${error.message}`, { cause: error });
+  }
+}
+
+const version3 = Buffer.of(0xa0, 3, 2, 1, 2);
+const emptySequence = Buffer.of(0x30, 0);
+
+function lintSerialNumber(serial: Element | undefined): void {
+  const { content } = expectTag(serial, tags.integer);
+  hold(magnitude(serial) !== undefined, 'the serial number is positive (RFC 5280 4.1.2.2)');
+  // Room for the 127 random bits of the profile.
+  hold(content.length >= 16 && content.length <= 20, 'the serial number has 16 to 20 octets');
+}
+
+function lintAlgorithm(algorithm: Element | undefined, { oid, nullParameters }: SignatureAlgorithm): void {
+  const [id, ...parameters] = readAll(expectTag(algorithm, tags.sequence).content);
+  hold(readOid(id) === oid, 'the signature algorithm is the one that the key of the CA signs with');
+  const asWanted = nullParameters
+    ? parameters.length === 1 && parameters[0]?.der.equals(nullDer)
+    : parameters.length === 0;
+  hold(
+    asWanted === true,
+    'the signature algorithm has NULL parameters for RSA, and else none (RFC 4055 5, RFC 5758 3.2)',
+  );
+}
+
+const nullDer = Buffer.of(5, 0);
+
+function lintValidity(validity: Element | undefined, path: CaPath): void {
+  const [begin, end, ...more] = readAll(expectTag(validity, tags.sequence).content);
+  hold(more.length === 0, 'the validity is two times');
+  const [notBefore, notAfter] = [readTime(begin), readTime(end)];
+  hold(notBefore < notAfter, 'a certificate begins before it ends');
+  const limits = commonValidity(path);
+  hold(
+    notBefore >= limits.notBefore.getTime() && notAfter <= limits.notAfter.getTime(),
+    'a certificate is valid while every CA above it is',
+  );
+}
+
+/** Milliseconds of a time in the one form that it has (RFC 5280 4.1.2.5): UTCTime through 2049, whole seconds, Zulu. */
+function readTime(element: Element | undefined): number {
+  const isUtcTime = element?.tag === tags.utcTime;
+  const { content } = isUtcTime ? element : expectTag(element, tags.generalizedTime);
+  const digits = content.toString('latin1');
+  hold((isUtcTime ? /^\d{12}Z$/ : /^\d{14}Z$/).test(digits), 'a time has whole seconds, in UTC');
+  const full = isUtcTime ? `${digits < '5' ? '20' : '19'}${digits}` : digits;
+  hold(isUtcTime || full >= '2050', 'a time before 2050 is a UTCTime');
+  const iso = full.replace(/^(.{4})(..)(..)(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6.000Z');
+  const ms = Date.parse(iso);
+  hold(!Number.isNaN(ms) && new Date(ms).toISOString() === iso, 'a time is a date');
+  return ms;
+}
+
+/** Whether an extension of the profile is critical; an alternative name is where there is no subject. */
+const criticality = {
+  basicConstraints: true,
+  keyUsage: true,
+  extKeyUsage: false,
+  subjectKeyIdentifier: false,
+  authorityKeyIdentifier: false,
+  subjectAltName: 'without a subject',
+} as const;
+
+type ExtensionName = keyof typeof criticality;
+const extensionNames = new Map(
+  (Object.keys(criticality) as ExtensionName[]).map((name) => [oids[name] as string, name]),
+);
+
+/** The values of the extensions, of which each of the profile is there once, and no other. */
+function readExtensions(wrapper: Element | undefined, subjectIsEmpty: boolean): Record<ExtensionName, Buffer> {
+  const list = readAll(readOnly(expectTag(wrapper, 0xa3).content, tags.sequence).content);
+  const values: Partial<Record<ExtensionName, Buffer>> = {};
+  for (const item of list) {
+    const parts = readAll(expectTag(item, tags.sequence).content);
+    const name = extensionNames.get(readOid(parts[0]));
+    hold(name !== undefined, 'there are extensions of the profile alone');
+    hold(values[name] === undefined, 'each extension is there once (RFC 5280 4.2)');
+    const [flag, value] = parts.length === 3 ? parts.slice(1) : [undefined, parts[1]];
+    hold(
+      parts.length < 4 && (flag === undefined || flag.der.equals(trueDer)),
+      'critical is TRUE, or left out (X.690 11.5)',
+    );
+    const isCritical = criticality[name] === true || (criticality[name] !== false && subjectIsEmpty);
+    hold(isCritical === (flag !== undefined), `${name} is ${isCritical ? '' : 'not '}critical`);
+    values[name] = expectTag(value, tags.octetString).content;
+  }
+  hold(isComplete(values), 'there is every extension of the profile');
+  return values;
+}
+
+const isComplete = (values: Partial<Record<ExtensionName, Buffer>>): values is Record<ExtensionName, Buffer> =>
+  Object.keys(values).length === extensionNames.size;
+
+const trueDer = Buffer.of(1, 1, 0xff);
+
+const { digitalSignature, contentCommitment, keyEncipherment, dataEncipherment, keyAgreement } = keyUsageBits;
+/** RFC 3279 2.3.1, RFC 5480 3, RFC 8410 5, without what a CA does. */
+const keyUsagesOf: Readonly<Record<LeafKeyKind, ReadonlySet<number>>> = {
+  RSA: new Set([digitalSignature, contentCommitment, keyEncipherment, dataEncipherment]),
+  ECDSA: new Set([digitalSignature, contentCommitment, keyAgreement]),
+  Ed25519: new Set([digitalSignature, contentCommitment]),
+};
+
+function lintKeyUsage(value: Buffer, kind: LeafKeyKind): void {
+  const { content } = readOnly(value, tags.bitString);
+  const [unused = 0, first = 0] = content;
+  // Bit 8, decipherOnly, would be in an octet of its own; and the last bit that is written is a one (X.690 11.2.2).
+  hold(
+    content.length === 2 && unused < 8 && first % 2 ** (unused + 1) === 2 ** unused,
+    'keyUsage has bits, as DER has them',
+  );
+  const bits = [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (first & (0x80 >> bit)) !== 0);
+  hold(bits.includes(digitalSignature), 'keyUsage has digitalSignature');
+  hold(
+    bits.every((bit) => keyUsagesOf[kind].has(bit)),
+    'keyUsage has what a leaf with such a key can do, and nothing else',
+  );
+}
+
+const roleUsages = { server: ['serverAuth'], client: ['clientAuth'], peer: ['serverAuth', 'clientAuth'] } as const;
+/** RFC 5280 4.2.1.12, RFC 4945 5.1.3.12. */
+const purposes: Readonly<Record<string, string>> = {
+  '1.3.6.1.5.5.7.3.1': 'serverAuth',
+  '1.3.6.1.5.5.7.3.2': 'clientAuth',
+  '1.3.6.1.5.5.7.3.3': 'codeSigning',
+  '1.3.6.1.5.5.7.3.4': 'emailProtection',
+  '1.3.6.1.5.5.7.3.17': 'ipsecIKE',
+};
+const purposeNames: ReadonlySet<string> = new Set(Object.values(purposes));
+
+function lintExtendedKeyUsage(value: Buffer, asked: readonly string[]): void {
+  const has = readAll(readOnly(value, tags.sequence).content).map((id) => purposes[readOid(id)]);
+  const wanted = asked.filter((usage) => purposeNames.has(usage));
+  const isWanted = has.every((purpose) => purpose !== undefined && wanted.includes(purpose));
+  hold(
+    isWanted && new Set(has).size === has.length && new Set(wanted).size === has.length,
+    'extKeyUsage has the usages of the role and those that were asked for, each once',
+  );
+}
+
+/** What stands for the identifier of a CA that says none. */
+function derivedId(key: KeyObject): string {
+  const [, bits] = readAll(readOnly(publicKeyDer(key), tags.sequence).content);
+  return keyIdentifierOf(expectTag(bits, tags.bitString).content.subarray(1)).toString('hex');
+}
