@@ -1,0 +1,83 @@
+// npm run bench -- issuing: what a certificate costs without an API server, by kind of key, and how large what comes of it is.
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { issueContent } from '../../src/controllers/issuer.ts';
+import { makeOutputs } from '../../src/controllers/outputs.ts';
+import { dataText } from '../../src/controllers/secret-data.ts';
+import { generatePrivateKey, issueRoot, type KeySpec, trustBundle } from '../../src/pki/index.ts';
+import type { LeafRequest, OutputKey } from '../../src/plan/index.ts';
+
+const specs: readonly KeySpec[] = [
+  { algorithm: 'ECDSA', size: 256 },
+  { algorithm: 'ECDSA', size: 384 },
+  { algorithm: 'ECDSA', size: 521 },
+  { algorithm: 'Ed25519' },
+  { algorithm: 'RSA', size: 2048 },
+  { algorithm: 'RSA', size: 3072 },
+  { algorithm: 'RSA', size: 4096 },
+];
+const outputs: readonly OutputKey[] = ['tls-combined.pem', 'key.der', 'keystore.p12', 'truststore.p12'];
+const password = randomBytes(20).toString('hex');
+
+/** Prints the table. CPU is that of all threads, key generation and signing by a root of the same kind included. */
+export async function benchIssuing(): Promise<void> {
+  console.log('CPU of one certificate and sizes in bytes; one root, no intermediates');
+  console.table(await rows());
+}
+
+async function rows(): Promise<Record<string, Record<string, string | number>>> {
+  const table: Record<string, Record<string, string | number>> = {};
+  for (const key of specs) {
+    const rootKey = await generatePrivateKey(key);
+    const context = { now: new Date(), serialSeed: randomBytes(20) };
+    const certificate = issueRoot({ subject: { commonName: 'Bench Root' }, durationMs: 86_400_000 }, rootKey, context);
+    const root = { certificate, key: rootKey, intermediates: [], anchor: certificate };
+    const signer = { root, bundle: trustBundle(certificate, []) };
+    const request = requestFor(key);
+    const leafKeys =
+      key.algorithm === 'RSA' ? [generateKeyPairSync('rsa', { modulusLength: key.size }).privateKey] : [];
+    const issue = async () => issueContent(request, leafKeys[0] ?? (await generatePrivateKey(key)), signer, new Date());
+    const { data } = await issue();
+    const text = (name: string) => dataText({ data }, name);
+    const sources = { certificate: text('tls.crt'), privateKey: text('tls.key'), bundle: text('ca.crt'), password };
+    const made = await makeOutputs({ keys: outputs, removed: [] }, sources);
+    const size = (encoded: string | null | undefined) => Buffer.from(encoded ?? '', 'base64').length;
+    table[key.algorithm === 'Ed25519' ? 'Ed25519' : `${key.algorithm}-${key.size}`] = {
+      'issue, ms': await cpuMs(issue, 300),
+      'new key, ms': await cpuMs(() => generatePrivateKey(key), key.algorithm === 'RSA' ? 10 : 300),
+      'stores, ms': await cpuMs(() => makeOutputs({ keys: outputs.slice(2), removed: [] }, sources), 30),
+      'tls.crt': size(data['tls.crt']),
+      'tls.key': size(data['tls.key']),
+      'ca.crt': size(data['ca.crt']),
+      ...Object.fromEntries(outputs.map((name) => [name, size(made.data[name])])),
+    };
+  }
+  return table;
+}
+
+const requestFor = (key: KeySpec): LeafRequest => ({
+  profile: {
+    role: 'server',
+    subject: {},
+    names: {
+      dnsNames: ['payments', 'payments.shop', 'payments.shop.svc', 'payments.shop.svc.cluster.local'],
+      ipAddresses: [],
+      uris: [],
+      emailAddresses: [],
+      otherNames: [],
+    },
+    durationMs: 3_600_000,
+  },
+  key,
+  keyEncoding: 'PKCS8',
+  keepKey: false,
+});
+
+/** Milliseconds of CPU of one run, from many. */
+async function cpuMs(run: () => Promise<unknown>, times: number): Promise<string> {
+  for (let i = 0; i < Math.min(times, 50); i += 1) await run();
+  const before = process.cpuUsage();
+  for (let i = 0; i < times; i += 1) await run();
+  const { user, system } = process.cpuUsage(before);
+  return ((user + system) / 1000 / times).toFixed(2);
+}
