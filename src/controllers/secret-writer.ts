@@ -40,8 +40,11 @@ export interface SecretWriterOptions {
   readonly observer: { onIssued(role: string, reason: string): void };
 }
 
+type IssueStep = Extract<SecretStep, { step: 'issue' }>;
+type UpdateStep = Extract<SecretStep, { step: 'update' }>;
+
 /** A step that writes. */
-export type WritingStep = Extract<SecretStep, { step: 'issue' | 'update' }>;
+type WritingStep = IssueStep | UpdateStep;
 
 /** What an authority gives to the writer: the roots that everyone trusts, and what signs, if anything does now. */
 export interface Material {
@@ -74,6 +77,16 @@ interface SecretRef {
   readonly name: string;
 }
 
+/** What a step is carried out on, and with. */
+interface Job {
+  readonly certificate: CertificateRecord;
+  readonly role: ObservedRole;
+  readonly material: Material;
+  /** Of the stores; undefined when the step writes none. */
+  readonly password: string | undefined;
+  readonly signal: AbortSignal;
+}
+
 /**
  * The one place from which the Secrets of certificates are written. Every write is whole (key, certificate and bundle
  * together) and has a precondition: that there is no Secret, or that it is as observed.
@@ -91,28 +104,40 @@ export class SecretWriter {
    */
   async write(
     certificate: CertificateRecord,
-    { role, secretName, secret }: ObservedRole,
+    role: ObservedRole,
     step: WritingStep,
-    { bundle, crl, signer }: Material,
+    material: Material,
     signal: AbortSignal,
   ): Promise<Written | Pending | Refused> {
-    const { client, keys, now } = this.#options;
-    const { namespace } = certificate;
-    const ref = { namespace, name: secretName };
-    const precondition = { uid: secret?.uid, resourceVersion: secret?.resourceVersion };
-    const password = await this.#readPassword(namespace, step.outputs, signal);
+    const password = await this.#readPassword(certificate.namespace, step.outputs, signal);
     if ('refused' in password) return password;
-    if (step.step === 'update') {
-      const needsKey = step.outputs !== undefined && step.outputs.keys.length > 0;
-      const present = needsKey ? (await this.#readLive(ref, secret, signal)).data : {};
-      const data = { [secretKeys.bundle]: base64(bundle.pem) };
-      const outputs = await outputsOf(step.outputs, { ...present, ...data }, password.text, crl);
-      const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
-      const patched = await client.mergePatch(secretResource, ref, patch, { signal });
-      // The precondition says that all else is as it was observed: it need not be read again.
-      const content = secret && { ...secret.content, bundle: bundle.digest };
-      return { secret: this.#remember(patched, content), keptKey: false };
-    }
+    const job = { certificate, role, material, password: password.text, signal };
+    return step.step === 'update' ? this.#update(job, step) : this.#issue(job, step);
+  }
+
+  async #update({ certificate, role, material, password, signal }: Job, step: UpdateStep): Promise<Written> {
+    const { bundle, crl } = material;
+    const { secret } = role;
+    const ref = refOf(certificate, role);
+    const needsKey = step.outputs !== undefined && step.outputs.keys.length > 0;
+    const present = needsKey ? (await this.#readLive(ref, secret, signal)).data : {};
+    const data = { [secretKeys.bundle]: base64(bundle.pem) };
+    const outputs = await outputsOf(step.outputs, { ...present, ...data }, password, crl);
+    const patch = withOutputs({ metadata: { ...asObserved(secret), ...step.metadata }, data }, outputs);
+    const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal });
+    // The precondition says that all else is as it was observed: it need not be read again.
+    const content = secret && { ...secret.content, bundle: bundle.digest };
+    return { secret: this.#remember(patched, content), keptKey: false };
+  }
+
+  async #issue(
+    { certificate, role: observed, material, password, signal }: Job,
+    step: IssueStep,
+  ): Promise<Written | Pending> {
+    const { client, keys, now } = this.#options;
+    const { role, secret } = observed;
+    const { crl, signer } = material;
+    const ref = refOf(certificate, observed);
     if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const kept = step.keepKey
       ? keptKey(step.request, dataText(await this.#readLive(ref, secret, signal), secretKeys.privateKey))
@@ -123,15 +148,14 @@ export class SecretWriter {
     }
     const issue = { role, reason: step.reason, keptKey: kept !== undefined };
     const { data, content } = issueContent(step.request, key, signer, now());
-    const outputs = await outputsOf(step.outputs, data, password.text, crl);
+    const whole = withOutputs({ metadata: step.metadata, data }, await outputsOf(step.outputs, data, password, crl));
     if (step.write === 'update') {
-      const patch = withOutputs({ metadata: { ...precondition, ...step.metadata }, data }, outputs);
+      const patch = { metadata: { ...asObserved(secret), ...whole.metadata }, data: whole.data };
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
       return this.#issued(patched, content, issue);
     }
     // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
-    if (step.write === 'replace') await client.delete(secretResource, ref, { ...precondition, signal });
-    const whole = withOutputs({ metadata: step.metadata, data }, outputs);
+    if (step.write === 'replace') await client.delete(secretResource, ref, { ...asObserved(secret), signal });
     const metadata = {
       ...ref,
       labels: withoutNulls(whole.metadata.labels),
@@ -211,6 +235,17 @@ export class SecretWriter {
     return record;
   }
 }
+
+const refOf = ({ namespace }: CertificateRecord, { secretName }: ObservedRole): SecretRef => ({
+  namespace,
+  name: secretName,
+});
+
+/** The precondition that a Secret is as it was observed. */
+const asObserved = (secret: SecretRecord | undefined) => ({
+  uid: secret?.uid,
+  resourceVersion: secret?.resourceVersion,
+});
 
 /** The outputs of a step, made from what is in the Secret or will be; undefined when there are none, and were none. */
 async function outputsOf(
