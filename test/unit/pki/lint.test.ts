@@ -137,6 +137,7 @@ const wide = (tag: number, content: Buffer): Asn1 => {
   der[0] = tag;
   return encoded(der);
 };
+const rsaKeyOf = (...numbers: Asn1[]): Buffer => spki([oid(keyTypes.rsa), nullValue()], encode(sequence(...numbers)));
 const rsaNumbers = (modulus: Buffer, exponent: number): Buffer =>
   spki(
     [oid(keyTypes.rsa), nullValue()],
@@ -405,6 +406,36 @@ describe('what breaks a rule is refused:', () => {
     ['a point of another length', key(point(curves.p384, Buffer.alloc(65, 4))), /full length/],
     ['a point that is compressed in full length', key(point(curves.p256, Buffer.alloc(65, 2))), /uncompressed/],
     ['an Ed25519 key with NULL', key(spki([oid('1.3.101.112'), nullValue()], Buffer.alloc(32))), /no parameters/],
+    [
+      'a key whose algorithm has three parts',
+      key(spki([oid(keyTypes.ec), oid(curves.p256), nullValue()], Buffer.alloc(65, 4))),
+      /an identifier and its parameters/,
+    ],
+    [
+      'an RSA key of three numbers',
+      key(rsaKeyOf(integer(modulus(2048)), integer(Buffer.of(1, 0, 1)), integer(Buffer.of(3)))),
+      /two positive numbers/,
+    ],
+    [
+      'an RSA key with a negative modulus',
+      key(rsaKeyOf(wide(0x02, Buffer.alloc(256, 0x81)), integer(Buffer.of(1, 0, 1)))),
+      /two positive numbers/,
+    ],
+    [
+      'an RSA key with a needless zero',
+      key(rsaKeyOf(integer(modulus(2048)), raw(0x02, Buffer.of(0, 1, 0, 1)))),
+      /two positive numbers/,
+    ],
+    [
+      'an RSA key with an exponent of 32 bits',
+      key(rsaKeyOf(integer(modulus(2048)), integer(Buffer.of(0x80, 0, 0, 1)))),
+      /exponent/,
+    ],
+    [
+      'an RSA key with an exponent of 40 bits',
+      key(rsaKeyOf(integer(modulus(2048)), integer(Buffer.of(1, 0, 0, 0, 1)))),
+      /exponent/,
+    ],
     ['an Ed25519 key of 31 octets', key(spki([oid('1.3.101.112')], Buffer.alloc(31))), /32 octets/],
     [
       'a key with unused bits',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Role, SubjectAltNames } from '../../../src/pki/index.ts';
+import { issuancePolicy } from '../../../src/plan/index.ts';
 import { deniedNames, type Scope } from '../../../src/plan/permission.ts';
 import { rules } from '../../support/fixtures.ts';
 
@@ -166,6 +167,17 @@ describe('a namespace may not have', () => {
       `URI "urn:a": namespace shop may have only SPIFFE IDs of its own ServiceAccounts (spiffe://cluster.local/ns/shop/sa/<name>) and ${granted}`,
     ]);
   });
+});
+
+test('a pattern with a control character grants nothing, whatever gets as far as the gate', () => {
+  const grantOf = (text: string) => ({ namespaceSelector: {}, otherNames: [{ oid: '1.2.3', utf8Values: [text] }] });
+  const isDenied = (text: string): boolean => {
+    const scope = { ...shop, issuance: issuancePolicy({ allow: [grantOf(text)] }) };
+    const names = { ...none, otherNames: [{ oid: '1.2.3', utf8Value: text }] };
+    return deniedNames({ role: 'client', names }, scope).length > 0;
+  };
+  assert.ok(!isDenied('a'));
+  for (const text of ['a\0', 'a\n', ' a', '\ud800', 'a'.repeat(1025)]) assert.ok(isDenied(text), JSON.stringify(text));
 });
 
 describe('a namespace with the name of a part of the domain', () => {

@@ -146,6 +146,37 @@ describe('a request is not valid', () => {
       },
       new RegExp(`^usages: a certificate with a key of type ${algorithm}(-\\d+)? cannot have ${usage}$`),
     ]),
+    ...(
+      [
+        ...[
+          'organizations',
+          'organizationalUnits',
+          'localities',
+          'provinces',
+          'streetAddresses',
+          'postalCodes',
+        ].flatMap((field) =>
+          ['', 'a\0', ' a', 'a '.repeat(65)].map((value): [string, object] => [field, { [field]: ['a', value] }]),
+        ),
+        ['organizations', { organizations: ['\u00e9'.repeat(65)] }],
+        ['localities', { localities: ['a'.repeat(129)] }],
+        ['postalCodes', { postalCodes: ['a'.repeat(41)] }],
+        ...['de', 'DEU', ''].map((country): [string, object] => ['countries', { countries: [country] }]),
+        ...['', 'a_b', '\u00e9', ' a', 'a'.repeat(65)].map((serialNumber): [string, object] => [
+          'serialNumber',
+          { serialNumber },
+        ]),
+      ] as [string, object][]
+    ).map(([field, subject]): [string, Partial<MtlsCertificateSpec>, RegExp] => [
+      `with the subject ${JSON.stringify(subject).slice(0, 60)}`,
+      { subject },
+      new RegExp(`^subject\\.${field}: use `),
+    ]),
+    ...['a\0', ' a', '', '\ud800'].map((commonName): [string, Partial<MtlsCertificateSpec>, RegExp] => [
+      `with the common name ${JSON.stringify(commonName)}`,
+      server({ service: 'db', commonName }),
+      /^commonName: use 1 to 64 characters/,
+    ]),
     ['with a Service that is none', server({ service: 'A B' }), /not valid/],
     ['with a size that ECDSA does not have', { privateKey: { ...privateKey, size: 2048 } }, /size/],
     ['with a size that RSA does not have', { privateKey: { ...privateKey, algorithm: 'RSA', size: 1024 } }, /size/],

@@ -1,0 +1,286 @@
+/** Every kind of key under roots of every other kind, every part of a subject and every kind of name: judged by openssl. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install();
+  await world.start();
+});
+after(() => world.end());
+
+/** Keys of roots, and what openssl calls the signatures that they make. */
+const roots = [
+  { root: 'ecdsa-256', key: { algorithm: 'ECDSA', size: 256 }, signature: 'ecdsa-with-SHA256' },
+  { root: 'ecdsa-384', key: { algorithm: 'ECDSA', size: 384 }, signature: 'ecdsa-with-SHA384' },
+  { root: 'ecdsa-521', key: { algorithm: 'ECDSA', size: 521 }, signature: 'ecdsa-with-SHA512' },
+  { root: 'rsa-2048', key: { algorithm: 'RSA', size: 2048 }, signature: 'sha256WithRSAEncryption' },
+  { root: 'rsa-4096', key: { algorithm: 'RSA', size: 4096 }, signature: 'sha384WithRSAEncryption' },
+  { root: 'ed25519', key: { algorithm: 'Ed25519' }, signature: 'ED25519' },
+] as const;
+
+/** Keys of certificates, as openssl describes them, the labels of their PEM files, and under which roots they are tried. */
+const labels = { PKCS8: 'PRIVATE KEY', PKCS1: 'RSA PRIVATE KEY', SEC1: 'EC PRIVATE KEY' } as const;
+const any = /^/;
+const kinds: {
+  key: { algorithm: string; size?: number; encoding: keyof typeof labels };
+  kind: RegExp;
+  under: RegExp;
+}[] = [
+  ...([256, 384, 521] as const).flatMap((size) =>
+    (['PKCS8', 'SEC1'] as const).map((encoding) => ({
+      key: { algorithm: 'ECDSA', size, encoding },
+      kind: new RegExp(`^Public-Key: \\(${size} bit\\)`),
+      under: encoding === 'PKCS8' ? any : /rsa-2048|ed25519/,
+    })),
+  ),
+  { key: { algorithm: 'Ed25519', encoding: 'PKCS8' }, kind: /^ED25519/, under: any },
+  ...([2048, 3072, 4096] as const).flatMap((size) =>
+    (['PKCS8', 'PKCS1'] as const).map((encoding) => ({
+      key: { algorithm: 'RSA', size, encoding },
+      kind: new RegExp(`\\(${size} bit\\)`),
+      // They take long to make.
+      under: { 2048: encoding === 'PKCS8' ? any : /ecdsa-256|ed25519/, 3072: /ecdsa-384/, 4096: /ecdsa-521/ }[size],
+    })),
+  ),
+];
+
+const roles = ['server', 'client', 'peer'] as const;
+const usages = {
+  server: 'TLS Web Server Authentication',
+  client: 'TLS Web Client Authentication',
+  peer: 'TLS Web Server Authentication, TLS Web Client Authentication',
+};
+const namesOf = { server: { service: 'db' }, client: { serviceAccount: 'db' }, peer: { service: 'db' } };
+
+/** The algorithm of the signature, both times that it is named. */
+async function signatureOf(certificate: string): Promise<string> {
+  const text = await openssl(['x509', '-noout', '-text'], certificate);
+  const named: string[] = text.match(/(?<=Signature Algorithm: )\S+/g) ?? [];
+  assert.equal(new Set(named).size, 1, named.join(' and '));
+  return named[0] ?? '';
+}
+
+describe('on the real path:', { concurrency: 3 }, () => {
+  describe('keys of every kind', { concurrency: 3 }, () => {
+    // It is looked for first, and waited for last: primes of this size take from seconds to minutes to find.
+    let large: { tenant: Tenant; name: string };
+    before(async () => {
+      large = { tenant: await world.tenant('large'), name: 'large' };
+      const privateKey = { algorithm: 'RSA', size: 8192, encoding: 'PKCS1' };
+      await large.tenant.create(large.name, { server: { service: 'db' }, privateKey });
+    });
+
+    for (const { root, key: rootKey, signature } of roots) {
+      test(`under a root with ${Object.values(rootKey).join(' ')}, which says how they are signed`, async () => {
+        const authority = `root-${root}`;
+        await world.createAuthority(authority, { secretName: authority, root: { privateKey: rootKey } });
+        await world.authorityIs(authority, 'True');
+        const tenant = await world.tenant('keys');
+        const tried = kinds
+          .filter(({ under }) => under.test(root))
+          .map((kind, i) => ({ ...kind, role: roles[i % roles.length] ?? 'peer', name: `c-${i}` }));
+        const checks = tried.map(async ({ key, kind, role, name }) => {
+          await tenant.create(name, { authorityRef: { name: authority }, [role]: namesOf[role], privateKey: key });
+          await tenant.ready(name);
+          const secret = await tenant.secret(`${name}-${role}-tls`);
+          const [judged, signed] = await Promise.all([judge(secret), signatureOf(fileOf(secret, 'tls.crt'))]);
+          const what = `${Object.values(key).join(' ')} of a ${role}`;
+          assert.match(judged.keyKind, kind, what);
+          assert.equal(judged.keyLabel, labels[key.encoding], what);
+          assert.equal(judged.usage, usages[role], what);
+          assert.equal(signed, signature, what);
+        });
+        await Promise.all(checks);
+      });
+    }
+
+    test('and one of 8192 bits', async () => {
+      const { tenant, name } = large;
+      await eventually(
+        async () => {
+          const ready = (await tenant.get(name)).status?.conditions?.find(({ type }) => type === 'Ready');
+          assert.equal(ready?.status, 'True', ready?.message ?? 'there is no condition Ready');
+        },
+        { timeoutMs: 600_000, message: 'the key of 8192 bits is not made' },
+      );
+      const judged = await judge(await tenant.secret(`${name}-server-tls`));
+      assert.match(judged.keyKind, /\(8192 bit\)/);
+      assert.equal(judged.keyLabel, 'RSA PRIVATE KEY');
+    });
+  });
+
+  describe('what a certificate says', { concurrency: 3 }, () => {
+    const upn = '1.3.6.1.4.1.311.20.2.3';
+    const longest = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(49)}.example.com`;
+    const longUri = `https://example.org/${'a'.repeat(2028)}`;
+    const principals = ['ops@example.com', 'börse@example.com', '日'.repeat(1024)];
+    const commonName = `${'日'.repeat(30)} ${'ü'.repeat(33)}`;
+    const authority = 'granting';
+    before(async () => {
+      const grant = {
+        namespaceSelector: {},
+        dnsNames: ['*.example.com', longest],
+        ipRanges: ['0.0.0.0/0', '::/0'],
+        uris: ['https://example.org/*', 'urn:uuid:1'],
+        emailAddresses: ['*@example.com'],
+        commonNames: [commonName],
+        otherNames: [
+          { oid: upn, utf8Values: ['*@example.com', ...principals] },
+          { oid: '2.999.123456789', utf8Values: ['*'] },
+        ],
+      };
+      await world.createAuthority(authority, { secretName: authority, root: {}, issuance: { allow: [grant] } });
+      await world.authorityIs(authority, 'True');
+    });
+
+    test('of its subject: every attribute, in every script, as it was written', async () => {
+      const tenant = await world.tenant('subject');
+      const subject = {
+        countries: ['DE', 'JP'],
+        provinces: ['Baden-Württemberg', '東京都'],
+        localities: ['Zürich', 'Łódź', '𝄞'.repeat(128)],
+        streetAddresses: ['Straße des 17. Juni 135, 2. Stock', 'ул. Ленина + 1'],
+        postalCodes: ['80331', '〒100-0001'],
+        organizations: ['Bücher & Söhne "GmbH"', '株式会社例', 'ä'.repeat(64)],
+        organizationalUnits: ['Ωμέγα, Δ=1', '#unit', 'a\\b;c<d>'],
+        serialNumber: "A-1 (b)'+,./:=?",
+      };
+      const wanted = { authorityRef: { name: authority }, client: { serviceAccount: 'db', commonName }, subject };
+      await tenant.create('db', wanted);
+      await tenant.ready('db');
+      const secret = await tenant.secret('db-client-tls');
+      await judge(secret);
+      // One attribute a line, and no escapes but those of UTF-8 itself.
+      const nameopt = 'sep_multiline,sname,utf8,space_eq';
+      const text = await openssl(['x509', '-noout', '-subject', '-nameopt', nameopt], fileOf(secret, 'tls.crt'));
+      const lines = text.trimEnd().split('\n').slice(1);
+      const all = (short: string, values: readonly string[]) => values.map((value) => `    ${short} = ${value}`);
+      assert.deepEqual(lines, [
+        ...all('C', subject.countries),
+        ...all('ST', subject.provinces),
+        ...all('L', subject.localities),
+        ...all('street', subject.streetAddresses),
+        ...all('postalCode', subject.postalCodes),
+        ...all('O', subject.organizations),
+        ...all('OU', subject.organizationalUnits),
+        ...all('CN', [commonName]),
+        ...all('serialNumber', [subject.serialNumber]),
+      ]);
+    });
+
+    test('of its names: DNS, both kinds of address, URI, e-mail and others, the longest ones too', async () => {
+      const tenant = await world.tenant('names');
+      const otherNames = [
+        ...principals.map((utf8Value) => ({ oid: upn, utf8Value })),
+        { oid: '2.999.123456789', utf8Value: 'a_b' },
+        { oid: upn, utf8Value: 'ops@example.com' },
+      ];
+      await tenant.create('db', {
+        authorityRef: { name: authority },
+        peer: {
+          dnsNames: ['*.example.com', longest],
+          ipAddresses: ['192.0.2.7', '2001:DB8::7', '::ffff:0:0:1'],
+          uris: [longUri, 'urn:uuid:1'],
+          emailAddresses: ["o.p+s'@Example.com"],
+          otherNames,
+        },
+      });
+      await tenant.ready('db');
+      const secret = await tenant.secret('db-peer-tls');
+      const { names, subject } = await judge(secret);
+      assert.equal(subject, '');
+      assert.deepEqual(
+        names.filter((name) => !name.startsWith('othername')),
+        [
+          'DNS:*.example.com',
+          `DNS:${longest}`,
+          'IP Address:0:0:0:0:FFFF:0:0:1',
+          'IP Address:192.0.2.7',
+          'IP Address:2001:DB8:0:0:0:0:0:7',
+          `URI:${longUri}`,
+          'URI:urn:uuid:1',
+          "email:o.p+s'@example.com",
+        ],
+      );
+      assert.deepEqual(await otherNamesOf(fileOf(secret, 'tls.crt')), [
+        ...principals.map((value) => [upn, value]),
+        ['2.999.123456789', 'a_b'],
+      ]);
+    });
+
+    /** Types and values as openssl takes the extension apart; it has no text for types that it does not know. */
+    async function otherNamesOf(certificate: string): Promise<string[][]> {
+      const whole = await openssl(['asn1parse'], certificate);
+      const [, offset = ''] = /Subject Alternative Name\n(?:.*BOOLEAN.*\n)? *(\d+):.*OCTET STRING/.exec(whole) ?? [];
+      const parts = await openssl(['asn1parse', '-strparse', offset], certificate);
+      const known: Record<string, string> = { 'Microsoft User Principal Name': upn };
+      return [...parts.matchAll(/OBJECT +:(.*)\n.*\n.*UTF8STRING +:(.*)\n/g)].map(([, type = '', value = '']) => [
+        known[type] ?? type,
+        value,
+      ]);
+    }
+  });
+
+  describe('a key that is never to be replaced', { concurrency: 2 }, () => {
+    const soon = { duration: '5m', renewBefore: '4m45s' };
+
+    async function issuedAgain(tenant: Tenant, certificate: Certificate): Promise<Awaited<ReturnType<typeof judge>>> {
+      const before = certificate.status?.secrets?.[0];
+      return eventually(
+        async () => {
+          const judged = await judge(await tenant.secret('db-server-tls'));
+          assert.notEqual(judged.serialNumber, before?.serialNumber, 'it is still the certificate before');
+          return judged;
+        },
+        { timeoutMs: 60_000, message: 'no other certificate was issued' },
+      );
+    }
+
+    const notes = async (tenant: Tenant): Promise<string[]> => {
+      const path = `/apis/events.k8s.io/v1/namespaces/${tenant.namespace}/events`;
+      const events = await world.api.list<{ reason: string; note: string }>(path);
+      return events.map(({ reason, note }) => `${reason}: ${note}`);
+    };
+    const saysOf = (tenant: Tenant, serialNumber: string, pattern: RegExp): Promise<void> =>
+      eventually(async () => {
+        const note = (await notes(tenant)).find((one) => one.includes(serialNumber));
+        assert.match(note ?? '', pattern);
+        const line = world.logs().find((one) => one['serialNumber'] === serialNumber);
+        assert.equal(line?.['keptKey'], pattern.source.includes('kept'), JSON.stringify(line));
+      });
+
+    for (const privateKey of [
+      { rotationPolicy: 'Never' },
+      { rotationPolicy: 'Never', algorithm: 'RSA', size: 2048, encoding: 'PKCS1' },
+    ]) {
+      test(`is there again after a renewal, which says so, and another after a rotation: ${Object.values(privateKey).join(' ')}`, async () => {
+        const tenant = await world.tenant('kept');
+        await tenant.create('db', { server: { service: 'db' }, ...soon, privateKey });
+        const created = await tenant.ready('db');
+        const first = await judge(await tenant.secret('db-server-tls'));
+        await saysOf(tenant, first.serialNumber, /^Issued: .*\(serial [0-9a-f]+\)$/);
+
+        const second = await issuedAgain(tenant, created);
+        assert.equal(second.publicKey, first.publicKey);
+        await saysOf(tenant, second.serialNumber, /^Renewed: .*\(serial [0-9a-f]+, private key kept\)$/);
+
+        // No renewal any more, which would come in between.
+        await tenant.patch('db', {
+          spec: { duration: '2160h', renewBefore: null },
+          metadata: { annotations: { 'mtls-operator.io/rotate': 'suspicion' } },
+        });
+        await tenant.ready('db');
+        await tenant.rotate('db', 'again');
+        await tenant.ready('db');
+        const last = await judge(await tenant.secret('db-server-tls'));
+        assert.notEqual(last.publicKey, first.publicKey);
+        await saysOf(tenant, last.serialNumber, /^Rotated: .*\(serial [0-9a-f]+\)$/);
+      });
+    }
+  });
+});
