@@ -75,6 +75,27 @@ export const pythonPeer = program(
   () => ['python3', join(here, 'python', 'peer.py')],
 );
 
+/** rustls, with ring. */
+export const rustPeer = program(
+  'rustls',
+  () =>
+    succeeds(['cargo', 'version'])
+      ? null
+      : 'Rust is not installed (https://rustup.rs; Debian 12 has one that is too old for rustls)',
+  async () => {
+    const sources = join(here, 'rust');
+    const folder = await compiled(
+      'rust',
+      ['Cargo.toml', 'Cargo.lock', 'src/main.rs', 'src/pem.rs', 'src/secret.rs'].map((name) => join(sources, name)),
+      (output) => ({
+        command: ['cargo', 'build', '--release', '--locked', '--quiet', '--target-dir', output],
+        cwd: sources,
+      }),
+    );
+    return [join(folder, 'release', 'peer')];
+  },
+);
+
 /** Node's tls, in a process of its own. */
 export const nodePeer = program(
   'Node.js',
