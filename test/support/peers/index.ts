@@ -4,7 +4,7 @@ import { opensslClient, opensslServer } from './openssl.ts';
 import type { ClientPeer, ServerPeer } from './peer.ts';
 import { goPeer, javaPeer, nodePeer, pythonPeer, rustPeer } from './program.ts';
 
-export { mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
+export { type MountOptions, mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
 export { assertMutualTls, type Parties } from './mutual-tls.ts';
 export type { ClientPeer, ConnectRequest, Outcome, RunningServer, ServerPeer } from './peer.ts';
 export { identityOf, serialOf } from './peer.ts';
