@@ -12,6 +12,7 @@ import { mountSecret, type SecretFiles, secretFiles, unlessInstalled } from '../
 import { scratchFolder } from '../support/scratch.ts';
 import {
   type Client,
+  isLetIn,
   openSite,
   type RunningStack,
   type Site,
@@ -80,6 +81,11 @@ describe('docs/stacks.md, as it is written:', () => {
         }
         const another = await running.connect({ ...right, looksForAnother: true });
         assert.equal(another.ok, !stack.checksServerName, 'a client that looks for another server');
+        if (running.membersOnly !== undefined) {
+          const { port, folder } = running.membersOnly;
+          assert.ok(await isLetIn(port, folder), 'a member is let in by another one');
+          assert.equal(await isLetIn(port, right.caFolder), false, 'a client is let in by the members');
+        }
         await assertServed(one);
       });
 

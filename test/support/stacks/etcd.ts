@@ -6,7 +6,7 @@ import { freePort } from '../../../tools/controlplane/ports.ts';
 import type { LaggingMount } from '../mesh/mount.ts';
 import { filled, section } from '../page.ts';
 import { compiled } from '../peers/compiled.ts';
-import { goPeer } from '../peers/index.ts';
+import { curlClient, goPeer } from '../peers/index.ts';
 import { type RunningProgram, startProgram } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
 import { type Answer, asClient } from './client-command.ts';
@@ -24,7 +24,7 @@ export const etcdStack: Stack = {
   certificate: 'etcd',
   checksServerName: true,
   // etcd itself is part of every control plane.
-  missing: () => goPeer.missing(),
+  missing: () => goPeer.missing() ?? curlClient.missing(),
   async start(site) {
     const data = await scratchFolder('etcd');
     const names = ['etcd-0', 'etcd-1', 'etcd-2'];
@@ -55,7 +55,14 @@ export const etcdStack: Stack = {
           inside(() => mount.undisturbed(work)),
       <T>(work: () => Promise<T>) => work(),
     );
-    return { ports, connect: (client) => undisturbed(() => connect(client, ports)), stop };
+    const [member] = members;
+    const [place] = places;
+    return {
+      ports,
+      ...(member && place && { membersOnly: { port: place.peer, folder: member.mount.folder } }),
+      connect: (client) => undisturbed(() => connect(client, ports)),
+      stop,
+    };
   },
 };
 

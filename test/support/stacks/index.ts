@@ -5,7 +5,7 @@ import { programStacks } from './programs.ts';
 import { redisStack } from './redis.ts';
 import type { Stack } from './stack.ts';
 
-export { shownSerial } from './shown.ts';
+export { isLetIn, shownSerial } from './shown.ts';
 export { openSite, type Site } from './site.ts';
 export type { Client, Outcome, RunningStack, Stack } from './stack.ts';
 export { startTraffic, type Traffic } from './traffic.ts';

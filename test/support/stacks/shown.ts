@@ -27,3 +27,24 @@ export async function shownSerial({ ports, startsTlsBy }: RunningStack, folder: 
   assert.ok(serial !== undefined && others.length === 0, `several certificates are shown: ${[...serials].join(', ')}`);
   return serial;
 }
+
+/** Whether somebody who mounts `folder` is let in on a port that speaks HTTPS. Throws when nobody is there. */
+export async function isLetIn(port: number, folder: string): Promise<boolean> {
+  const own = ['--cert', join(folder, 'tls.crt'), '--key', join(folder, 'tls.key'), '--cacert', join(folder, 'ca.crt')];
+  const url = `https://127.0.0.1:${port}/version`;
+  const { code, stderr } = await run([
+    'curl',
+    '--disable',
+    '--http1.1',
+    '--noproxy',
+    '*',
+    '--silent',
+    '--show-error',
+    ...own,
+    url,
+  ]);
+  // A bad handshake, or after it no answer or an alert.
+  if (code !== 0 && code !== 35 && code !== 52 && code !== 56)
+    throw new Error(`curl ended with code ${code}: ${stderr}`);
+  return code === 0;
+}

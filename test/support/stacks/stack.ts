@@ -21,6 +21,8 @@ export interface RunningStack {
   readonly ports: readonly number[];
   /** The protocol in which a connection asks for TLS, by the name that openssl has for it; absent: TLS from the start. */
   readonly startsTlsBy?: 'postgres';
+  /** A port for its own members, and what they mount: nobody else is let in there. */
+  readonly membersOnly?: { readonly port: number; readonly folder: string };
   readonly stop: () => Promise<void>;
 }
 
