@@ -20,7 +20,8 @@ const STEPS: readonly Step[] = [
   { name: 'types (tsc)', run: () => program(bin('tsc'), []) },
   { name: 'lint (oxlint)', run: () => program(bin('oxlint'), ['--type-aware', '--deny-warnings']) },
   { name: 'format and import order (biome)', run: () => program(bin('biome'), ['check', '.']) },
-  { name: 'format of Go (gofmt)', run: checkGoFormat },
+  { name: 'format of Go (gofmt)', run: () => checkFormat(GOFMT) },
+  { name: 'format of Rust (rustfmt)', run: () => checkFormat(RUSTFMT) },
   { name: 'generated files are up to date', run: () => program(process.execPath, ['tools/generate.ts', '--check']) },
   { name: 'lock file names no registry', run: checkLockFile },
 ];
@@ -30,7 +31,8 @@ const FIXES: readonly Step[] = [
   { name: 'generate', run: () => program(process.execPath, ['tools/generate.ts']) },
   { name: 'lint (oxlint --fix)', run: () => program(bin('oxlint'), ['--type-aware', '--fix']) },
   { name: 'format and import order (biome)', run: () => program(bin('biome'), ['check', '--write', '.']) },
-  { name: 'format of Go (gofmt)', run: fixGoFormat },
+  { name: 'format of Go (gofmt)', run: () => fixFormat(GOFMT) },
+  { name: 'format of Rust (rustfmt)', run: () => fixFormat(RUSTFMT) },
 ];
 
 function bin(name: string): string {
@@ -44,27 +46,40 @@ async function program(command: string, args: readonly string[]): Promise<Findin
   return code === 0 ? undefined : `${stdout}${stderr}`.trim() || `exit code ${code}`;
 }
 
-async function goFiles(): Promise<string[]> {
-  const { stdout } = await output('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.go'], {
+/** The formatter of another language's files: what lists those that are not formatted, and what formats them. */
+interface Formatter {
+  readonly files: string;
+  readonly command: readonly string[];
+  readonly check: string;
+  readonly write?: string;
+}
+
+const GOFMT: Formatter = { files: '*.go', command: ['gofmt'], check: '-l', write: '-w' };
+const RUSTFMT: Formatter = { files: '*.rs', command: ['rustfmt', '--edition=2024'], check: '--check' };
+
+async function filesOf({ files }: Formatter): Promise<string[]> {
+  const { stdout } = await output('git', ['ls-files', '--cached', '--others', '--exclude-standard', files], {
     cwd: ROOT,
   });
   return stdout.split('\n').filter((file) => file !== '' && existsSync(join(ROOT, file)));
 }
 
-async function checkGoFormat(): Promise<Finding> {
-  const { stdout, stderr } = await gofmt(['-l']);
+async function checkFormat(formatter: Formatter): Promise<Finding> {
+  const { stdout, stderr } = await format(formatter, formatter.check);
   return `${stdout}${stderr}`.trim() || undefined;
 }
 
-async function fixGoFormat(): Promise<Finding> {
-  return (await gofmt(['-w'])).stderr.trim() || undefined;
+async function fixFormat(formatter: Formatter): Promise<Finding> {
+  return (await format(formatter, formatter.write)).stderr.trim() || undefined;
 }
 
-async function gofmt(flags: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+async function format(formatter: Formatter, flag?: string): Promise<{ stdout: string; stderr: string }> {
+  const [program = '', ...args] = formatter.command;
+  const flags = flag === undefined ? [] : [flag];
   try {
-    return await output('gofmt', [...flags, ...(await goFiles())], { cwd: ROOT });
+    return await output(program, [...args, ...flags, ...(await filesOf(formatter))], { cwd: ROOT });
   } catch (error) {
-    // Who has no Go changes no Go; CI has it.
+    // Who has no compiler of that language changes none of its files; CI has it.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' && process.env['CI'] !== 'true')
       return { stdout: '', stderr: '' };
     throw error;

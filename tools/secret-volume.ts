@@ -1,4 +1,4 @@
-import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The files of a Secret volume, by name. */
@@ -11,21 +11,36 @@ export function secretFiles(secret: { readonly data?: Readonly<Record<string, st
   );
 }
 
+/** How the files are to be had. */
+export interface MountOptions {
+  /** `fsGroup` of the pod: the files belong to this group too, which may read them (`defaultMode: 0640`). Needs root. */
+  readonly group?: number;
+}
+
 /**
  * Writes `files` into `folder` the way kubelet mounts a Secret, and again the way it updates the mount: the payload
  * goes into a new timestamped folder, one rename of the `..data` link swaps it in, so that a reader who resolves
  * `..data` once sees either all of the old files or all of the new ones (k8s.io/kubernetes/pkg/volume/util AtomicWriter).
- * Modes are stricter than kubelet's 0644: here every reader is the same user.
+ * Modes are stricter than kubelet's 0644: without a group, every reader is the same user here.
  */
-export async function mountSecret(folder: string, files: SecretFiles): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+export async function mountSecret(folder: string, files: SecretFiles, { group }: MountOptions = {}): Promise<void> {
+  const modes = group === undefined ? { folder: 0o700, file: 0o600 } : { folder: 0o750, file: 0o640 };
+  const share = async (path: string, mode: number): Promise<void> => {
+    if (group === undefined) return;
+    await chown(path, process.getuid?.() ?? 0, group);
+    await chmod(path, mode);
+  };
+  await mkdir(folder, { recursive: true, mode: modes.folder });
+  await share(folder, modes.folder);
   const data = join(folder, '..data');
   const previous = await readlink(data).catch(() => undefined);
 
   const payload = `..${new Date().toISOString().replace(/\D/g, '_')}${process.hrtime.bigint()}`;
-  await mkdir(join(folder, payload), { mode: 0o700 });
+  await mkdir(join(folder, payload), { mode: modes.folder });
+  await share(join(folder, payload), modes.folder);
   for (const [name, content] of Object.entries(files)) {
-    await writeFile(join(folder, payload, name), content, { mode: 0o600 });
+    await writeFile(join(folder, payload, name), content, { mode: modes.file });
+    await share(join(folder, payload, name), modes.file);
   }
 
   const staged = join(folder, '..data_tmp');

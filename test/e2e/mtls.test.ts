@@ -4,16 +4,14 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import type { IssuedSecret, MtlsCertificate } from '../../src/api/types.ts';
+import type { IssuedSecret } from '../../src/api/types.ts';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
-import { eventually } from '../support/eventually.ts';
 import { type Operator, startOperator } from '../support/operator.ts';
 import {
   assertMutualTls,
   clients,
   identityOf,
   mountSecret,
-  nodePeer,
   type RunningServer,
   secretFiles,
   servers,
@@ -152,56 +150,6 @@ describe('mutual TLS from the Secrets that the operator writes', () => {
           }
         });
       }
-
-      test('shows the rotated certificate to a new connection, and accepts the old client and the new one', async () => {
-        const [served, old, renewed] = ['served', 'old', 'renewed'].map((name) => join(base, `${server.name}-${name}`));
-        await mount('ecdsa', 'server', served!);
-        await mount('ecdsa', 'client', old!);
-        let rotating = await server.start(served!);
-        try {
-          const connect = async (folder: string): Promise<object> =>
-            nodePeer.connect({ port: rotating.port, serverName, caFolder: folder, folder });
-          const serialBefore = await serialOfServer();
-          assert.partialDeepStrictEqual(await connect(old!), { ok: true, peerSerial: serialBefore });
-
-          await rotate(`rotated-under-${servers.indexOf(server)}`);
-          await mount('ecdsa', 'server', served!);
-          await mount('ecdsa', 'client', renewed!);
-          if (!server.followsFolder) {
-            await rotating.stop();
-            rotating = await server.start(served!);
-          }
-
-          const serialAfter = await serialOfServer();
-          assert.notEqual(serialAfter, serialBefore);
-          assert.partialDeepStrictEqual(await connect(old!), { ok: true, peerSerial: serialAfter });
-          assert.partialDeepStrictEqual(await connect(renewed!), { ok: true, peerSerial: serialAfter });
-        } finally {
-          await rotating.stop();
-        }
-      });
     });
-  }
-
-  async function statusOf(name: Name): Promise<NonNullable<MtlsCertificate['status']>> {
-    const { status } = await cluster.json<MtlsCertificate>(['get', 'mtlscertificate', name, '-n', namespace]);
-    return status ?? {};
-  }
-
-  async function serialOfServer(): Promise<string | undefined> {
-    return (await statusOf('ecdsa')).secrets?.find(({ role }) => role === 'server')?.serialNumber;
-  }
-
-  async function rotate(token: string): Promise<void> {
-    const annotation = `mtls-operator.io/rotate=${token}`;
-    await cluster.kubectl(['annotate', '--overwrite', 'mtlscertificate', 'ecdsa', annotation, '-n', namespace]);
-    await eventually(
-      async () => {
-        const { lastHandledRotate, conditions } = await statusOf('ecdsa');
-        assert.equal(lastHandledRotate, token);
-        assert.equal(conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
-      },
-      { timeoutMs: 60_000, message: 'the rotation is not handled' },
-    );
   }
 });

@@ -11,6 +11,7 @@ import { fileOf, fingerprintOf, openssl } from '../support/behaviours/judge.ts';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Operator, startOperator } from '../support/operator.ts';
+import { section } from '../support/page.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -158,13 +159,4 @@ describe('docs/operations.md, as it is written:', () => {
   }
 });
 
-/** The commands in the console blocks of a section of the page. */
-function commandsOf(section: string): string[] {
-  const page = readFileSync(join(ROOT, 'docs/operations.md'), 'utf8');
-  const text = page.split(/^## /m).find((part) => part.startsWith(`${section}\n`));
-  assert.ok(text !== undefined, `the page has no section "${section}"`);
-  const blocks = [...text.matchAll(/^( *)```console\n([^]*?)^\1```/gm)].map(([, indent = '', block = '']) =>
-    block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
-  );
-  return blocks.flatMap((block) => block.split(/^\$ /m).filter((command) => command !== ''));
-}
+const commandsOf = (title: string): readonly string[] => section('docs/operations.md', title).commands;

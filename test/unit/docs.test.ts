@@ -5,19 +5,41 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { section } from '../support/page.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const pages = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT });
 
 for (const page of pages) {
   test(`${page}: every link leads to a file or a heading that exists`, () => {
-    for (const [, target = ''] of read(page).matchAll(/\]\(([^)]+)\)/g)) {
+    const prose = read(page).replaceAll(/^ *```[^]*?^ *```/gm, '');
+    for (const [, target = ''] of prose.matchAll(/\]\(([^)]+)\)/g)) {
       if (/^https?:/.test(target)) continue;
       const [path = '', anchor] = target.split('#');
       const file = path === '' ? page : join(dirname(page), path);
       assert.ok(existsSync(join(ROOT, file)), `${target}: there is no ${file}`);
       if (anchor !== undefined) assert.ok(anchorsOf(file).includes(anchor), `${target}: ${file} has no such heading`);
     }
+  });
+}
+
+const programs = globSync('test/support/peers/**/*.{go,py,rs,ts,java}', { cwd: ROOT }).map(read);
+for (const [title, language] of Object.entries({
+  Go: 'go',
+  Python: 'python',
+  rustls: 'rust',
+  'Node.js': 'js',
+  Java: 'java',
+})) {
+  test(`docs/stacks.md: the code for ${title} is that of the program that tests run`, () => {
+    const blocks = section('docs/stacks.md', title).blocks(language);
+    assert.ok(blocks.length > 0);
+    for (const block of blocks)
+      assert.ok(
+        programs.some((text) => text.includes(block)),
+        block,
+      );
   });
 }
 
@@ -40,8 +62,6 @@ test('the README lists every metric of the operator’s own, and no other', asyn
 });
 
 const none = (): Iterable<never> => [];
-
-const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 
 /** As GitHub makes them of headings. */
 const anchorsOf = (page: string): string[] =>

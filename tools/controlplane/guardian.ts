@@ -10,7 +10,7 @@ import { isRunning, signalProcess } from './processes.ts';
 const messages: GuardMessage[] = [];
 for await (const line of createInterface({ input: process.stdin })) messages.push(JSON.parse(line) as GuardMessage);
 
-const processes = messages.flatMap((message) => ('kill' in message ? [message.kill] : []));
-for (const identity of processes) signalProcess(identity, 'SIGKILL');
-await pollUntil(() => !processes.some(isRunning), 10_000);
+const processes = messages.flatMap((message) => ('kill' in message ? [message] : []));
+for (const { kill, group } of processes) signalProcess(kill, 'SIGKILL', { group });
+await pollUntil(() => !processes.some(({ kill }) => isRunning(kill)), 10_000);
 for (const message of messages) if ('remove' in message) rmSync(message.remove, { recursive: true, force: true });

@@ -21,11 +21,11 @@ export function isRunning(identity: ProcessIdentity): boolean {
   return identify(identity.pid)?.startedAt === identity.startedAt;
 }
 
-/** Sends the signal if that process still runs. */
-export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+/** Sends the signal if that process still runs; with `group`, to all of the process group that it leads. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals, { group = false } = {}): void {
   if (!isRunning(identity)) return;
   try {
-    process.kill(identity.pid, signal);
+    process.kill(group ? -identity.pid : identity.pid, signal);
   } catch (error) {
     // It may end between the look and the signal.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;

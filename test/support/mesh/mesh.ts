@@ -11,6 +11,7 @@ import {
   opensslClient,
   opensslServer,
   pythonPeer,
+  rustPeer,
   type SecretFiles,
   type ServerPeer,
 } from '../peers/index.ts';
@@ -70,7 +71,7 @@ export interface MeshOptions {
 
 /** Which programs take part, in turns: those that need more of the machine less often. */
 const common = [goPeer, nodePeer, nginxServer, opensslServer];
-const serverPeers = [...common, pythonPeer, javaPeer, ...common];
+const serverPeers = [...common, pythonPeer, javaPeer, rustPeer, ...common];
 const clientPeers = [goPeer, nodePeer, opensslClient, goPeer, nodePeer, curlClient];
 /** Clients that are many in one process may connect more often than those that are a process each time. */
 const paceMs = { together: 200, spawned: 500 };

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { mountSecret, type SecretFiles } from '../peers/index.ts';
+import { type MountOptions, mountSecret, type SecretFiles } from '../peers/index.ts';
 
 /** One state of a Secret. */
 export interface SecretState {
@@ -23,7 +23,12 @@ export interface LaggingMount {
 }
 
 /** Goes on with a folder in which a Secret is mounted; the program that uses it has to `reload` after each change. */
-export function laggingMount(folder: string, lagMs: number, reload = async (): Promise<void> => {}): LaggingMount {
+export function laggingMount(
+  folder: string,
+  lagMs: number,
+  reload = async (): Promise<void> => {},
+  options: MountOptions = {},
+): LaggingMount {
   let deliveries = Promise.resolve();
   let folderUse: Promise<unknown> = deliveries;
   const used: { readonly at: number; readonly tookMs: number }[] = [];
@@ -35,7 +40,7 @@ export function laggingMount(folder: string, lagMs: number, reload = async (): P
   };
 
   async function take({ files, writtenAt }: SecretState): Promise<void> {
-    await undisturbed(() => mountSecret(folder, files));
+    await undisturbed(() => mountSecret(folder, files, options));
     await reload();
     const at = Date.now();
     used.push({ at, tookMs: at - writtenAt });

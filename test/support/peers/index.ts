@@ -2,19 +2,35 @@ import { curlClient } from './curl.ts';
 import { nginxServer } from './nginx.ts';
 import { opensslClient, opensslServer } from './openssl.ts';
 import type { ClientPeer, ServerPeer } from './peer.ts';
-import { goPeer, javaPeer, nodePeer, pythonPeer } from './program.ts';
+import { goPeer, javaPeer, nodePeer, pythonPeer, rustPeer } from './program.ts';
 
-export { mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
+export { type MountOptions, mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
 export { assertMutualTls, type Parties } from './mutual-tls.ts';
 export type { ClientPeer, ConnectRequest, Outcome, RunningServer, ServerPeer } from './peer.ts';
 export { identityOf, serialOf } from './peer.ts';
-export { curlClient, goPeer, javaPeer, nginxServer, nodePeer, opensslClient, opensslServer, pythonPeer };
+export { curlClient, goPeer, javaPeer, nginxServer, nodePeer, opensslClient, opensslServer, pythonPeer, rustPeer };
 
 /** Every server there is. */
-export const servers: readonly ServerPeer[] = [opensslServer, nginxServer, goPeer, javaPeer, pythonPeer, nodePeer];
+export const servers: readonly ServerPeer[] = [
+  opensslServer,
+  nginxServer,
+  goPeer,
+  javaPeer,
+  pythonPeer,
+  rustPeer,
+  nodePeer,
+];
 
 /** Every client there is. */
-export const clients: readonly ClientPeer[] = [opensslClient, curlClient, goPeer, javaPeer, pythonPeer, nodePeer];
+export const clients: readonly ClientPeer[] = [
+  opensslClient,
+  curlClient,
+  goPeer,
+  javaPeer,
+  pythonPeer,
+  rustPeer,
+  nodePeer,
+];
 
 /**
  * What the test runner is to skip for want of one of these programs: false, or a line that says what to install.

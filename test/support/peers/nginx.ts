@@ -1,12 +1,13 @@
 import { rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 
+import { freePort } from '../../../tools/controlplane/ports.ts';
+import { filled, section } from '../page.ts';
 import { scratchFolder } from '../scratch.ts';
 import type { RunningServer, ServerPeer } from './peer.ts';
 import { startProgram, succeeds } from './process.ts';
 
-/** nginx as one process in the foreground, with a folder of its own for everything it writes. */
+/** nginx in the foreground with the server of docs/stacks.md, and a folder of its own for everything it writes. */
 export const nginxServer: ServerPeer = {
   name: 'nginx',
   followsFolder: false,
@@ -30,12 +31,14 @@ async function startNginx(folder: string, port: number): Promise<RunningServer> 
   try {
     await writeFile(join(prefix, 'nginx.conf'), configuration(folder, prefix, port));
     const command = ['nginx', '-p', prefix, '-e', 'stderr', '-c', 'nginx.conf'] as const;
-    const server = await startProgram(command, /using the "\w+" event method/);
+    const server = await startProgram(command, /start worker process \d+/, { workers: true });
     const stop = async (): Promise<void> => {
       await server.stop();
       await removePrefix();
     };
-    return { port, log: server.log, stop };
+    // Until the old worker is gone, a new connection may still be its.
+    const reload = (): Promise<void> => server.reload(/worker process \d+ exited with code 0/);
+    return { port, log: server.log, reload, stop };
   } catch (error) {
     await removePrefix();
     throw error;
@@ -44,34 +47,12 @@ async function startNginx(folder: string, port: number): Promise<RunningServer> 
 
 const configuration = (folder: string, prefix: string, port: number): string => `
 daemon off;
-master_process off;
 pid ${prefix}/nginx.pid;
 error_log stderr info;
 events {}
 http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${prefix}/${what};`).join('\n  ')}
-  server {
-    listen 127.0.0.1:${port} ssl;
-    ssl_certificate ${folder}/tls.crt;
-    ssl_certificate_key ${folder}/tls.key;
-    ssl_client_certificate ${folder}/ca.crt;
-    ssl_verify_client on;
-    ssl_verify_depth 8;
-    ssl_protocols TLSv1.2 TLSv1.3;
-    location / {
-      return 200 $ssl_client_raw_cert;
-    }
-  }
+  ${filled(section('docs/stacks.md', 'nginx').file('nginx.conf'), { '8443': `127.0.0.1:${port}`, '/tls/': `${folder}/` })}
 }
 `;
-
-async function freePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const probe = createServer().on('error', reject);
-  probe.listen(0, '127.0.0.1', () => {
-    const address = probe.address();
-    probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-  });
-  return promise;
-}

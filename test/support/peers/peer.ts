@@ -17,6 +17,8 @@ export interface RunningServer {
   readonly port: number;
   /** Everything that it has printed until now. */
   readonly log: () => string;
+  /** Resolves when new connections get what the folder holds now; absent when there is no such way but to start again. */
+  readonly reload?: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 

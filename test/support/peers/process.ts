@@ -1,8 +1,10 @@
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 
 import { guardProcess } from '../../../tools/controlplane/guard.ts';
+import { eventually } from '../eventually.ts';
 
 /** A program and its arguments. */
 export type Command = readonly [program: string, ...args: string[]];
@@ -16,10 +18,15 @@ export interface Finished {
 /** Runs `command` to its end. Throws when it cannot be started or takes longer than `timeoutMs`. */
 export async function run(
   command: Command,
-  { input = '', cwd, timeoutMs = 60_000 }: { input?: string; cwd?: string; timeoutMs?: number } = {},
+  {
+    input = '',
+    cwd,
+    env,
+    timeoutMs = 60_000,
+  }: { input?: string; cwd?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
 ): Promise<Finished> {
   const [program, ...args] = command;
-  const child = spawn(program, args, { cwd, stdio: 'pipe', timeout: timeoutMs, killSignal: 'SIGKILL' });
+  const child = spawn(program, args, { cwd, env, stdio: 'pipe', timeout: timeoutMs, killSignal: 'SIGKILL' });
   // A program that refuses its arguments or its peer may be gone before it has read its input.
   child.stdin.on('error', () => undefined).end(input);
   const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
@@ -38,6 +45,8 @@ export interface RunningProgram {
   readonly announcement: RegExpExecArray;
   /** Everything that it has printed until now. */
   readonly log: () => string;
+  /** Has it read its configuration and files again, by SIGHUP, and waits until it has printed that it is `done`. */
+  readonly reload: (done: RegExp) => Promise<void>;
   /** Ends it and waits until it is gone. */
   readonly stop: () => Promise<void>;
 }
@@ -45,14 +54,19 @@ export interface RunningProgram {
 /**
  * Starts a program that serves until it is stopped, at the latest when this process ends, and waits for the line in
  * which it `announces` that it does. Throws, with what it printed, when it ends before or is silent for 30 seconds.
+ * With `workers`, it has processes of its own that would outlive it if it were killed.
  */
-export async function startProgram(command: Command, announces: RegExp): Promise<RunningProgram> {
+export async function startProgram(
+  command: Command,
+  announces: RegExp,
+  { workers = false, cwd }: { workers?: boolean; cwd?: string } = {},
+): Promise<RunningProgram> {
   const [program, ...args] = command;
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: workers });
   const exited = exitOf(child);
   // Without a pid it could not be started, and the wait throws.
   if (child.pid === undefined) await exited;
-  guardProcess(child);
+  guardProcess(child, { group: workers });
 
   let printed = '';
   let serves = false;
@@ -75,10 +89,17 @@ export async function startProgram(command: Command, announces: RegExp): Promise
     clearTimeout(lastResort);
   };
 
+  const reload = async (done: RegExp): Promise<void> => {
+    const before = printed.length;
+    child.kill('SIGHUP');
+    const message = `${program} has not reloaded`;
+    await eventually(() => assert.match(printed.slice(before), done), { message });
+  };
+
   const deadline = setTimeout(() => announced.reject(new Error('says nothing')), 30_000);
   void exited.then(([code]) => announced.reject(new Error(`ended with code ${code}`)), announced.reject);
   try {
-    return { announcement: await announced.promise, log: () => printed, stop };
+    return { announcement: await announced.promise, log: () => printed, reload, stop };
   } catch (error) {
     await stop();
     throw new Error(`${program} does not serve:\n${printed}`, { cause: error });

@@ -52,18 +52,23 @@ export const goPeer = program(
   },
 );
 
+const noJdk = (): string | null =>
+  succeeds(['javac', '-version']) ? null : 'no JDK is installed (Debian: apt-get install default-jdk-headless)';
+
+async function java(...properties: readonly string[]): Promise<Command> {
+  const source = join(here, 'java', 'Peer.java');
+  const folder = await compiled('java', [source], (output) => ({
+    command: ['javac', '--release', '17', '-d', output, source],
+  }));
+  return ['java', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', ...properties, '-cp', folder, 'Peer'];
+}
+
 /** Java's JSSE. */
-export const javaPeer = program(
-  'Java',
-  () => (succeeds(['javac', '-version']) ? null : 'no JDK is installed (Debian: apt-get install default-jdk-headless)'),
-  async () => {
-    const source = join(here, 'java', 'Peer.java');
-    const folder = await compiled('java', [source], (output) => ({
-      command: ['javac', '--release', '17', '-d', output, source],
-    }));
-    return ['java', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', folder, 'Peer'];
-  },
-);
+export const javaPeer = program('Java', noJdk, () => java());
+
+/** The same with keystore.p12 and truststore.p12, under this password. */
+export const javaPeerWithStores = (password: string): PeerProgram =>
+  program('Java', noJdk, () => java(`-DstorePassword=${password}`));
 
 /** Python's ssl. */
 export const pythonPeer = program(
@@ -73,6 +78,27 @@ export const pythonPeer = program(
       ? null
       : 'Python 3.10 or later is not installed (Debian: apt-get install python3)',
   () => ['python3', join(here, 'python', 'peer.py')],
+);
+
+/** rustls, with ring. */
+export const rustPeer = program(
+  'rustls',
+  () =>
+    succeeds(['cargo', 'version'])
+      ? null
+      : 'Rust is not installed (https://rustup.rs; Debian 12 has one that is too old for rustls)',
+  async () => {
+    const sources = join(here, 'rust');
+    const folder = await compiled(
+      'rust',
+      ['Cargo.toml', 'Cargo.lock', 'src/main.rs', 'src/pem.rs', 'src/secret.rs'].map((name) => join(sources, name)),
+      (output) => ({
+        command: ['cargo', 'build', '--release', '--locked', '--quiet', '--target-dir', output],
+        cwd: sources,
+      }),
+    );
+    return [join(folder, 'release', 'peer')];
+  },
 );
 
 /** Node's tls, in a process of its own. */

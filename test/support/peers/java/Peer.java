@@ -14,7 +14,6 @@ import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.Base64;
-import javax.net.ssl.KeyManager;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLException;
@@ -30,11 +29,13 @@ import javax.net.ssl.TrustManagerFactory;
  * </pre>
  *
  * The server answers with the client's certificate; the client prints the server's certificate, then the answer. It
- * ends with code 1 when one side refused the other, with 2 on everything else.
+ * ends with code 1 when one side refused the other, with 2 on everything else. With -DstorePassword=PASSWORD it takes what
+ * it needs from keystore.p12 and truststore.p12, otherwise from tls.crt, tls.key and ca.crt.
  */
 final class Peer {
   private static final InetAddress LOOPBACK = InetAddress.getLoopbackAddress();
   private static final char[] NO_PASSWORD = {};
+  private static final String STORE_PASSWORD = System.getProperty("storePassword");
 
   public static void main(String[] args) {
     try {
@@ -115,23 +116,42 @@ final class Peer {
   }
 
   private static SSLContext context(Path caFolder, Path folder) throws IOException, GeneralSecurityException {
+    if (STORE_PASSWORD != null) return contextOfStores(caFolder, folder, STORE_PASSWORD.toCharArray());
     var roots = emptyStore();
     int count = 0;
     for (var root : certificates(caFolder.resolve("ca.crt"))) roots.setCertificateEntry("root-" + count++, root);
+    return context(roots, folder == null ? null : ownStore(folder), NO_PASSWORD);
+  }
+
+  private static SSLContext contextOfStores(Path caFolder, Path folder, char[] password)
+      throws IOException, GeneralSecurityException {
+    var roots = store(caFolder.resolve("truststore.p12"), password);
+    return context(roots, folder == null ? null : store(folder.resolve("keystore.p12"), password), password);
+  }
+
+  private static KeyStore store(Path file, char[] password) throws IOException, GeneralSecurityException {
+    var store = KeyStore.getInstance("PKCS12");
+    try (var in = Files.newInputStream(file)) {
+      store.load(in, password);
+    }
+    return store;
+  }
+
+  private static SSLContext context(KeyStore roots, KeyStore own, char[] password) throws GeneralSecurityException {
     var trust = TrustManagerFactory.getInstance("PKIX");
     trust.init(roots);
+    var keys = KeyManagerFactory.getInstance("PKIX");
+    keys.init(own, password);
     var context = SSLContext.getInstance("TLS");
-    context.init(folder == null ? null : keyManagers(folder), trust.getTrustManagers(), null);
+    context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
     return context;
   }
 
-  private static KeyManager[] keyManagers(Path folder) throws IOException, GeneralSecurityException {
+  private static KeyStore ownStore(Path folder) throws IOException, GeneralSecurityException {
     var chain = certificates(folder.resolve("tls.crt"));
     var own = emptyStore();
     own.setKeyEntry("own", privateKey(folder.resolve("tls.key"), chain[0]), NO_PASSWORD, chain);
-    var keys = KeyManagerFactory.getInstance("PKIX");
-    keys.init(own, NO_PASSWORD);
-    return keys.getKeyManagers();
+    return own;
   }
 
   private static KeyStore emptyStore() throws IOException, GeneralSecurityException {

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { paths } from '../support/behaviours/api.ts';
+import type { Authority } from '../support/behaviours/installation.ts';
+import { eventually } from '../support/eventually.ts';
+import { issueOf, rootsIn } from '../support/mesh/issue.ts';
+import type { LaggingMount } from '../support/mesh/mount.ts';
+import { mountSecret, type SecretFiles, secretFiles, unlessInstalled } from '../support/peers/index.ts';
+import { scratchFolder } from '../support/scratch.ts';
+import {
+  type Client,
+  isLetIn,
+  openSite,
+  type RunningStack,
+  type Site,
+  type Stack,
+  shownSerial,
+  stacks,
+  startTraffic,
+} from '../support/stacks/index.ts';
+
+/** A stack that serves, and the mounted Secret of its client. */
+interface Installed {
+  readonly stack: Stack;
+  readonly running: RunningStack;
+  readonly mount: LaggingMount;
+  /** What that Secret held at first. */
+  readonly firstFiles: SecretFiles;
+}
+
+/** The client as it should be. */
+const clientOf = ({ mount: { folder } }: Installed): Client => ({ caFolder: folder, folder });
+const clientSecretOf = ({ certificate }: Stack): string => `${certificate}-client-tls`;
+
+// Each stack is configured as docs/stacks.md says, word for word, and goes on running until the last test.
+describe('docs/stacks.md, as it is written:', () => {
+  let site: Site;
+  let base: string;
+  let folders = 0;
+  const installed: Installed[] = [];
+
+  before(async () => {
+    base = await scratchFolder('stacks');
+    site = await openSite();
+    await site.apply('What they have in common');
+    const { spec } = await site.api.get<Authority>(paths.authorities('default'));
+    await site.createAuthority('stranger', { ...spec, secretName: 'stranger-root', root: { commonName: 'Stranger' } });
+  });
+  after(async () => {
+    for (const { running } of installed) await running.stop();
+    await site?.end();
+    await rm(base, { recursive: true });
+  });
+
+  for (const stack of stacks) {
+    describe(stack.name, { skip: unlessInstalled(stack) }, () => {
+      let one: Installed;
+      before(async () => {
+        await site.apply(stack.name);
+        const mount = await site.mount(clientSecretOf(stack));
+        const firstFiles = await clientFilesOf(stack);
+        one = { stack, running: await stack.start(site), mount, firstFiles };
+        installed.push(one);
+      });
+
+      test('serves a client with its certificate, and no other', async () => {
+        const { running } = one;
+        const right = clientOf(one);
+        const stranger = await strangerOf(stack);
+        await assertServed(one);
+        const refused: Record<string, Client> = {
+          'without a certificate': { caFolder: right.caFolder },
+          'with a certificate of another root': { ...right, folder: stranger },
+          'that trusts another root': { ...right, caFolder: stranger },
+        };
+        for (const [who, client] of Object.entries(refused)) {
+          assert.partialDeepStrictEqual(await running.connect(client), { ok: false }, `a client ${who} is served`);
+        }
+        const another = await running.connect({ ...right, looksForAnother: true });
+        assert.equal(another.ok, !stack.checksServerName, 'a client that looks for another server');
+        if (running.membersOnly !== undefined) {
+          const { port, folder } = running.membersOnly;
+          assert.ok(await isLetIn(port, folder), 'a member is let in by another one');
+          assert.equal(await isLetIn(port, right.caFolder), false, 'a client is let in by the members');
+        }
+        await assertServed(one);
+      });
+
+      test('shows a rotated certificate to new connections, and lets the client in with its new one', async () => {
+        const before = await serialsOf(stack);
+        const old = await folderWith(await clientFilesOf(stack));
+        await site.tenant.rotate(stack.certificate, `for ${stack.name}`);
+        await site.tenant.ready(stack.certificate);
+        await site.settled(stack.certificate);
+        const now = await serialsOf(stack);
+        assert.notEqual(now.server, before.server);
+        assert.notEqual(now.client, before.client);
+        await assertServed(one);
+        const late = await one.running.connect({ caFolder: old, folder: old });
+        assert.partialDeepStrictEqual(late, { ok: true }, 'a client that has not got its new certificate yet');
+      });
+    });
+  }
+
+  test('not one connection fails while the root is rotated, and a certificate of the old root is refused after that', async (t) => {
+    assert.ok(installed.length > 0, 'no stack was installed');
+    const straggler = 'straggler';
+    await site.authority.patch({ spec: { rotation: { propagationDelay: '1h', reissuesPerSecond: 1000 } } });
+    await site.tenant.create(straggler, { server: { service: straggler } });
+    await site.tenant.ready(straggler);
+    const oldRoot = site.authority.status.activeRoot?.fingerprint ?? '';
+    const traffic = startTraffic(
+      installed.map((one) => ({ name: one.stack.name, connect: () => one.mount.undisturbed(() => letIn(one)) })),
+    );
+    t.after(() => traffic.stop());
+
+    const rotation = await site.authority.rotate();
+    await eventually(async () => {
+      for (const files of (await filesOfSecrets()).values()) assert.equal(rootsIn(files).length, 2);
+    });
+    await site.settled();
+    await traffic.everybodyConnects();
+
+    // The gate opens when everybody uses what is written, not after some time that this machine may or may not keep to.
+    // Once it is open, one Secret that cannot be re-issued keeps the rotation in its phase until the same holds again.
+    const dnsNames = { denied: ['denied.example.com'], own: null };
+    await site.tenant.patch(straggler, { spec: { server: { dnsNames: dnsNames.denied } } });
+    await site.tenant.notReady(straggler, 'Denied');
+    await site.authority.patch({ spec: { rotation: { propagationDelay: '0s' } } });
+    await eventually(async () => {
+      const old = [...(await filesOfSecrets())].filter(([, files]) => issueOf(files).root === oldRoot);
+      assert.deepEqual(
+        old.map(([name]) => name),
+        [`${straggler}-server-tls`],
+      );
+    });
+    await site.settled();
+    await traffic.everybodyConnects();
+    await site.tenant.patch(straggler, { spec: { server: { dnsNames: dnsNames.own } } });
+    await rotation.ends();
+    await site.settled();
+    await traffic.everybodyConnects();
+    await traffic.stop();
+    t.diagnostic(`${traffic.count} connections`);
+    assert.deepEqual(traffic.failures, []);
+
+    for (const one of installed) {
+      await t.test(one.stack.name, async () => {
+        await assertServed(one);
+        const { caFolder } = clientOf(one);
+        const folder = await folderWith({ ...one.firstFiles, 'ca.crt': await readFile(join(caFolder, 'ca.crt')) });
+        assert.partialDeepStrictEqual(await one.running.connect({ caFolder, folder }), { ok: false });
+      });
+    }
+  });
+
+  /** The client is let in, and both sides see the certificates that status names. */
+  async function assertServed(one: Installed): Promise<void> {
+    const { server, client } = await serialsOf(one.stack);
+    const outcome = await one.running.connect(clientOf(one));
+    assert.partialDeepStrictEqual(outcome, { ok: true });
+    if (outcome.ok && outcome.sawSerial !== undefined) assert.equal(outcome.sawSerial, client);
+    assert.equal(await shownSerial(one.running, clientOf(one).caFolder), server);
+  }
+
+  async function letIn(one: Installed): Promise<void> {
+    const outcome = await one.running.connect(clientOf(one));
+    if (!outcome.ok) throw new Error(outcome.error);
+  }
+
+  async function clientFilesOf(stack: Stack): Promise<SecretFiles> {
+    return secretFiles(await site.tenant.secret(clientSecretOf(stack)));
+  }
+
+  async function serialsOf({ certificate }: Stack): Promise<{ server: string; client: string }> {
+    const { status } = await site.tenant.get(certificate);
+    const serialOf = (isIt: (role: string) => boolean): string =>
+      status?.secrets?.find(({ role }) => isIt(role))?.serialNumber ?? '';
+    return { server: serialOf((role) => role !== 'client'), client: serialOf((role) => role === 'client') };
+  }
+
+  /** The Secrets of the authority `default`, by name. */
+  async function filesOfSecrets(): Promise<ReadonlyMap<string, SecretFiles>> {
+    const own = (await site.tenant.secrets()).filter(({ metadata }) => !metadata.name.startsWith('stranger-'));
+    return new Map(own.map((secret) => [secret.metadata.name, secretFiles(secret)]));
+  }
+
+  /** What a client mounts that has the same names from another root, and trusts that. */
+  async function strangerOf({ certificate }: Stack): Promise<string> {
+    const name = `stranger-${certificate}`;
+    const { spec } = await site.tenant.get(certificate);
+    const secrets = await site.tenant.secretNames();
+    if (!secrets.includes(`${name}-client-tls`)) {
+      const { client, outputs } = spec;
+      await site.tenant.create(name, { authorityRef: { name: 'stranger' }, client, ...(outputs && { outputs }) });
+      await site.tenant.ready(name);
+    }
+    return folderWith(secretFiles(await site.tenant.secret(`${name}-client-tls`)));
+  }
+
+  async function folderWith(files: SecretFiles): Promise<string> {
+    const folder = join(base, String(++folders));
+    await mountSecret(folder, files);
+    return folder;
+  }
+});

@@ -1,0 +1,174 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
+
+import { freePort } from '../../../tools/controlplane/ports.ts';
+import type { LaggingMount } from '../mesh/mount.ts';
+import { filled, section } from '../page.ts';
+import { compiled } from '../peers/compiled.ts';
+import { curlClient, goPeer } from '../peers/index.ts';
+import { type RunningProgram, startProgram } from '../peers/process.ts';
+import { scratchFolder } from '../scratch.ts';
+import { type Answer, asClient } from './client-command.ts';
+import type { Site } from './site.ts';
+import type { Client, Outcome, Stack } from './stack.ts';
+
+const page = section('docs/stacks.md', 'etcd');
+
+/** What etcdctl says when one side refuses the other: Go's words, or that the connection is gone. */
+const refusal = /handshake failed|tls: |broken pipe|reset by peer/;
+
+/** Three members of etcd, and etcdctl as their client. */
+export const etcdStack: Stack = {
+  name: 'etcd',
+  certificate: 'etcd',
+  checksServerName: true,
+  // etcd itself is part of every control plane.
+  missing: () => goPeer.missing() ?? curlClient.missing(),
+  async start(site) {
+    const data = await scratchFolder('etcd');
+    const names = ['etcd-0', 'etcd-1', 'etcd-2'];
+    const places = await Promise.all(
+      names.map(async (name) => ({ name, client: await freePort(), peer: await freePort() })),
+    );
+    const initialCluster = places.map(({ name, peer }) => `${name}=${at(peer)}`).join(',');
+    const rolling = inTurn();
+    const members = await Promise.all(
+      places.map((place) => prepareMember(site, { ...place, data: join(data, place.name), initialCluster }, rolling)),
+    );
+    const stop = async (): Promise<void> => {
+      await Promise.all(members.map((member) => member.stop()));
+      await rm(data, { recursive: true, force: true });
+    };
+    try {
+      // None is ready before most of them are.
+      await Promise.all(members.map((member) => member.start()));
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+    const ports = places.map(({ client }) => client);
+    // A member reads tls.crt, then tls.key: not while they are swapped.
+    const undisturbed = members.reduce(
+      (inside, { mount }) =>
+        <T>(work: () => Promise<T>) =>
+          inside(() => mount.undisturbed(work)),
+      <T>(work: () => Promise<T>) => work(),
+    );
+    const [member] = members;
+    const [place] = places;
+    return {
+      ports,
+      ...(member && place && { membersOnly: { port: place.peer, folder: member.mount.folder } }),
+      connect: (client) => undisturbed(() => connect(client, ports)),
+      stop,
+    };
+  },
+};
+
+const at = (port: number): string => `https://127.0.0.1:${port}`;
+
+interface Place {
+  readonly name: string;
+  readonly client: number;
+  readonly peer: number;
+  readonly data: string;
+  readonly initialCluster: string;
+}
+
+interface Member {
+  readonly mount: LaggingMount;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A member that is started again, in its turn, when its roots are others than those that it has started with. */
+async function prepareMember(site: Site, place: Place, rolling: ReturnType<typeof inTurn>): Promise<Member> {
+  let running: RunningProgram | undefined;
+  let loaded = '';
+  const configurationFile = `${place.data}.yaml`;
+  const roots = (): Promise<string> => readFile(join(mount.folder, 'ca.crt'), 'utf8');
+  async function start(): Promise<void> {
+    loaded = await roots();
+    running = await startProgram([site.etcd, '--config-file', configurationFile], /ready to serve client requests/);
+  }
+  async function reload(): Promise<void> {
+    if (running === undefined || (await roots()) === loaded) return;
+    await rolling(() =>
+      mount.undisturbed(async () => {
+        await running?.stop();
+        await start();
+      }),
+    );
+  }
+  const mount = await site.mount('etcd-peer-tls', { reload });
+  await mkdir(place.data, { mode: 0o700 });
+  await writeFile(configurationFile, configuration(place, mount.folder));
+  return { mount, start, stop: async () => running?.stop() };
+}
+
+/** The file of the page, for this member of three on one machine. */
+function configuration({ name, data, client, peer, initialCluster }: Place, tls: string): string {
+  const written = parse(filled(page.file('etcd.yaml'), { '/tls/': `${tls}/` })) as Readonly<Record<string, unknown>>;
+  return stringify({
+    ...written,
+    name,
+    'data-dir': data,
+    'listen-client-urls': at(client),
+    'advertise-client-urls': at(client),
+    'listen-peer-urls': at(peer),
+    'initial-advertise-peer-urls': at(peer),
+    'initial-cluster': initialCluster,
+  });
+}
+
+let written = 0;
+
+/** Writes a value through any of the members, and reads it from each. */
+async function connect(client: Client, ports: readonly number[]): Promise<Outcome> {
+  const [put = ''] = page.commands;
+  const host = client.looksForAnother === true ? 'localhost' : '127.0.0.1';
+  const members = ports.map((port) => `https://${host}:${port}`);
+  const value = `hello-${++written}`;
+  const done = await etcdctl(client, filled(put, { 'https://127.0.0.1:2379': members.join(','), hello: value }));
+  if (!done.ok) return done;
+  const get = filled(put, { 'put greeting hello': 'get greeting --print-value-only' });
+  for (const member of members) {
+    const answer = await etcdctl(client, filled(get, { 'https://127.0.0.1:2379': member }));
+    if (!answer.ok) return answer;
+    if (answer.stdout !== `${value}\n`) throw new Error(`etcdctl answers: ${answer.stdout}`);
+  }
+  return { ok: true };
+}
+
+async function etcdctl(client: Client, command: string): Promise<Answer> {
+  const env = { PATH: `${await folderOfEtcdctl()}:${process.env['PATH']}` };
+  const options = { env, own: / --cert=\S+ --key=\S+/, refusal };
+  const within = (patience: string): Promise<Answer> =>
+    asClient(client, `${command.trimEnd()} --command-timeout=${patience}`, options);
+  // It tries again for as long as it has time. Who is refused says so early; who is not may need longer.
+  return within('1s').catch(() => within('20s'));
+}
+
+/** The folder with etcdctl in it, which is built once. */
+async function folderOfEtcdctl(): Promise<string> {
+  const sources = join(import.meta.dirname, 'etcdctl');
+  return compiled(
+    'etcdctl',
+    ['go.mod', 'go.sum'].map((name) => join(sources, name)),
+    (output) => ({
+      command: ['go', 'build', '-ldflags=-s -w', '-o', join(output, 'etcdctl'), 'go.etcd.io/etcd/etcdctl/v3'],
+      cwd: sources,
+    }),
+  );
+}
+
+/** Has work done one after the other. */
+function inTurn(): (work: () => Promise<void>) => Promise<void> {
+  let last = Promise.resolve();
+  return (work) => {
+    const done = last.then(work);
+    last = done.catch(() => {});
+    return done;
+  };
+}

@@ -1,0 +1,126 @@
+import { globSync } from 'node:fs';
+import { chown, readFile, rm, writeFile } from 'node:fs/promises';
+import { delimiter, dirname, join } from 'node:path';
+
+import { freePort } from '../../../tools/controlplane/ports.ts';
+import { filled, section } from '../page.ts';
+import { type Command, run, startProgram, succeeds } from '../peers/process.ts';
+import { scratchFolder } from '../scratch.ts';
+import { asClient } from './client-command.ts';
+import type { Client, Outcome, RunningStack, Stack } from './stack.ts';
+
+const page = section('docs/stacks.md', 'PostgreSQL');
+
+/** What libpq says when the server refuses its certificate, or it refuses the server's. */
+const refusal = /SSL error|certificate|server closed the connection unexpectedly/;
+
+/** PostgreSQL, and psql as its client. */
+export const postgresqlStack: Stack = {
+  name: 'PostgreSQL',
+  certificate: 'db',
+  checksServerName: true,
+  missing: () =>
+    folderOfPrograms() !== undefined && succeeds(['psql', '--version'])
+      ? null
+      : 'PostgreSQL is not installed (Debian: apt-get install postgresql)',
+  async start(site) {
+    const account = await serverAccount();
+    const data = await scratchFolder('postgresql');
+    let server: Awaited<ReturnType<typeof startProgram>> | undefined;
+    const mount = await site.mount('db-server-tls', {
+      ...(account === undefined ? {} : { group: account.group }),
+      reload: async () => server?.reload(/reloading configuration files/),
+    });
+    const removeData = async (): Promise<void> => rm(data, { recursive: true, force: true });
+    try {
+      if (account !== undefined) await chown(data, account.user, account.group);
+      await makeDatabase(data, mount.folder, account);
+      const port = await freePort();
+      const here = ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-p', String(port)];
+      const postgres = as(account, ['postgres', '-D', data, ...here]);
+      server = await startProgram(postgres, /database system is ready to accept connections/, { cwd: '/' });
+      const { stop } = server;
+      return {
+        ports: [port],
+        startsTlsBy: 'postgres',
+        connect: (client) => connect(client, port),
+        async stop() {
+          await stop();
+          await removeData();
+        },
+      } satisfies RunningStack;
+    } catch (error) {
+      await removeData();
+      throw error;
+    }
+  },
+};
+
+/** A query whose answer is what the server knows of the client's certificate. */
+async function connect(client: Client, port: number): Promise<Outcome> {
+  const [psql = ''] = page.commands;
+  const query =
+    'SELECT usename, client_serial FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE pid = pg_backend_pid()';
+  const answer = await asClient(client, `${psql.trimEnd()} --no-psqlrc --csv --tuples-only`, {
+    values: client.looksForAnother === true ? { 'db.shop.svc': 'another.shop.svc' } : {},
+    own: / sslcert=\S+ sslkey=[^\s"]+/,
+    env: { PGHOSTADDR: '127.0.0.1', PGPORT: String(port), HOME: '/nonexistent' },
+    input: query,
+    refusal,
+  });
+  if (!answer.ok) return answer;
+  const [user, serial = ''] = answer.stdout.trim().split(',');
+  if (user !== 'app') throw new Error(`psql answers: ${answer.stdout}`);
+  return { ok: true, sawSerial: hexOf(BigInt(serial)) };
+}
+
+const hexOf = (serial: bigint): string => {
+  const digits = serial.toString(16);
+  return digits.padStart(digits.length + (digits.length % 2), '0');
+};
+
+/** A cluster with the files of the page, the user and the database of its command. */
+async function makeDatabase(data: string, tls: string, account: Account | undefined): Promise<void> {
+  await must(as(account, ['initdb', '-D', data, '--username=postgres', '--auth=reject', '--no-sync', '--no-locale']));
+  const sql = 'CREATE ROLE app LOGIN;\nCREATE DATABASE app OWNER app;\n';
+  await must(as(account, ['postgres', '--single', '-D', data, 'postgres']), sql);
+  const settings = await readFile(join(data, 'postgresql.conf'), 'utf8');
+  await writeFile(
+    join(data, 'postgresql.conf'),
+    settings + filled(page.file('postgresql.conf'), { '/tls/': `${tls}/` }),
+  );
+  await writeFile(join(data, 'pg_hba.conf'), page.file('pg_hba.conf'));
+}
+
+async function must(command: Command, input = ''): Promise<void> {
+  const { code, stderr } = await run(command, { input, cwd: '/' });
+  if (code !== 0) throw new Error(`${command.join(' ')} failed:\n${stderr}`);
+}
+
+/** Debian keeps them off PATH. */
+function folderOfPrograms(): string | undefined {
+  const onPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'initdb'));
+  const [found] = globSync([...onPath, '/usr/lib/postgresql/*/bin/initdb']);
+  return found === undefined ? undefined : dirname(found);
+}
+
+interface Account {
+  readonly user: number;
+  readonly group: number;
+}
+
+/** Who runs the server: root may not. Undefined for who is not root. */
+async function serverAccount(): Promise<Account | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const name = succeeds(['id', 'postgres']) ? 'postgres' : 'nobody';
+  const number = async (flag: string): Promise<number> => Number((await run(['id', flag, name])).stdout);
+  return { user: await number('-u'), group: await number('-g') };
+}
+
+/** A command of PostgreSQL's own, as this account. */
+function as(account: Account | undefined, [program, ...args]: Command): Command {
+  const path = join(folderOfPrograms() ?? '', program);
+  if (account === undefined) return [path, ...args];
+  const { user, group } = account;
+  return ['setpriv', `--reuid=${user}`, `--regid=${group}`, '--clear-groups', path, ...args];
+}

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+
+import { pemCertificates, serialOf } from '../peers/peer.ts';
+import { run } from '../peers/process.ts';
+import type { RunningStack } from './stack.ts';
+
+/**
+ * The serial number of the certificate that a server shows on new connections, each of its members the same, as openssl
+ * sees it: not what a file says, nor the server itself. It is verified, with the client certificate and the roots in
+ * `folder`. Throws when it is not shown or not valid.
+ */
+export async function shownSerial({ ports, startsTlsBy }: RunningStack, folder: string): Promise<string> {
+  const own = ['-cert', join(folder, 'tls.crt'), '-key', join(folder, 'tls.key')];
+  const trust = ['-CAfile', join(folder, 'ca.crt'), '-no-CApath', '-no-CAstore', '-verify_return_error'];
+  const protocol = startsTlsBy === undefined ? [] : ['-starttls', startsTlsBy];
+  const serials = new Set<string>();
+  for (const port of ports) {
+    const connect = ['s_client', '-connect', `127.0.0.1:${port}`, ...protocol];
+    const { stdout, stderr } = await run(['openssl', ...connect, ...own, ...trust]);
+    const [pem] = pemCertificates(stdout);
+    assert.ok(pem !== undefined && stdout.includes('Verify return code: 0 (ok)'), `openssl s_client: ${stderr}`);
+    serials.add(serialOf(new X509Certificate(pem)));
+  }
+  const [serial, ...others] = serials;
+  assert.ok(serial !== undefined && others.length === 0, `several certificates are shown: ${[...serials].join(', ')}`);
+  return serial;
+}
+
+/** Whether somebody who mounts `folder` is let in on a port that speaks HTTPS. Throws when nobody is there. */
+export async function isLetIn(port: number, folder: string): Promise<boolean> {
+  const own = ['--cert', join(folder, 'tls.crt'), '--key', join(folder, 'tls.key'), '--cacert', join(folder, 'ca.crt')];
+  const url = `https://127.0.0.1:${port}/version`;
+  const { code, stderr } = await run([
+    'curl',
+    '--disable',
+    '--http1.1',
+    '--noproxy',
+    '*',
+    '--silent',
+    '--show-error',
+    ...own,
+    url,
+  ]);
+  // A bad handshake, or after it no answer or an alert.
+  if (code !== 0 && code !== 35 && code !== 52 && code !== 56)
+    throw new Error(`curl ended with code ${code}: ${stderr}`);
+  return code === 0;
+}
