@@ -1,5 +1,5 @@
 import { isKubeError, type KubeClient, KubeError, keyOf, type Store } from '../kube/index.ts';
-import { nameDigest } from '../pki/index.ts';
+import { nameDigest, PkiError } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Blocked,
@@ -182,7 +182,7 @@ export class CertificateReconciler {
         if (step.step === 'issue') return { outcome, issued: { reason: step.reason, keptKey } };
         return step.blocked === undefined ? { outcome } : { outcome: { ...outcome, problem: problemOf(step.blocked) } };
       } catch (error) {
-        if (isRefusal(error)) {
+        if (isRefusal(error) || error instanceof PkiError) {
           const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;
           return { outcome: { role, problem }, failed: true };
         }
