@@ -45,10 +45,12 @@ export function encodedLeafProfile({ role, subject, names }: LeafProfile, keyKin
   return {
     subject: encodeSubject(subject),
     subjectAltNames: encodeSubjectAltNames(names),
-    // keyEncipherment is for RSA key transport, which TLS 1.2 peers may still choose; no other key can do it.
-    keyUsage: keyKind.startsWith('RSA-')
-      ? [keyUsageBits.digitalSignature, keyUsageBits.keyEncipherment]
-      : [keyUsageBits.digitalSignature],
+    // keyEncipherment is for RSA key transport, which TLS 1.2 peers may still choose: no other key can do it, and in
+    // RFC 5280 4.2.1.12 it goes with serverAuth but not with clientAuth alone.
+    keyUsage:
+      keyKind.startsWith('RSA-') && role !== 'client'
+        ? [keyUsageBits.digitalSignature, keyUsageBits.keyEncipherment]
+        : [keyUsageBits.digitalSignature],
     extendedKeyUsage: extendedKeyUsages[role],
   };
 }

@@ -4,9 +4,14 @@ import { join } from 'node:path';
 import { secretKeys } from '../../../src/api/names.ts';
 import type { MtlsCertificateSpec, OtherName, ServerRole, Subject } from '../../../src/api/types.ts';
 import { issueContent } from '../../../src/controllers/issuer.ts';
-import { encodeCertificates, encodePrivateKey } from '../../../src/pki/index.ts';
+import { keyUsageBits } from '../../../src/pki/certificate.ts';
+import { sequence } from '../../../src/pki/der.ts';
+import { encodeCertificates, encodePrivateKey, parseCertificates } from '../../../src/pki/index.ts';
+import { oids } from '../../../src/pki/oid.ts';
+import { encodePem } from '../../../src/pki/pem.ts';
 import { issuancePolicy, type SecretContent } from '../../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../../src/plan/request.ts';
+import { extension, keyUsage, makeCa } from '../roots/make.ts';
 import type { Combination } from './combination.ts';
 import { keySpec, sharedKey } from './keys.ts';
 import type { Name } from './question.ts';
@@ -20,6 +25,8 @@ export interface Exhibit {
   /** The same, but that one is over and the other has not begun. */
   readonly expiredFolder: string;
   readonly futureFolder: string;
+  /** One like the first, with a bit of its signature turned over. */
+  readonly forgedFolder: string;
   /** Path of a bundle of roots that have signed none of it. */
   readonly impostors: string;
   /** Names that it is good for. */
@@ -37,21 +44,23 @@ export async function exhibit(combination: Combination, folder: string): Promise
   const request = requestOf(combination);
   const signer = await signerOf(combination);
   const key = await sharedKey('leaf', combination.key);
-  const issue = (name: string, now: number) => {
+  const issue = (now: number) => {
     const { data, content } = issueContent(request, key, signer, new Date(now));
     // Beside what a Secret has: the key as judges read it that are not asked about the key.
-    const pkcs8 = Buffer.from(encodePrivateKey(key, 'PKCS8')).toString('base64');
-    return { folder: mounted(join(folder, name), { ...data, 'pkcs8.key': pkcs8 }), leaf: leafOf(content) };
+    const pkcs8 = base64(encodePrivateKey(key, 'PKCS8'));
+    return { data: { ...data, 'pkcs8.key': pkcs8 }, leaf: leafOf(content) };
   };
   const now = Date.now();
-  const valid = issue('valid', now);
+  const valid = issue(now);
   const impostors = join(folder, 'impostors.crt');
+  mkdirSync(folder);
   writeFileSync(impostors, signer.impostors);
   return {
     combination,
-    folder: valid.folder,
-    expiredFolder: issue('expired', now - 2 * dayMs).folder,
-    futureFolder: issue('future', now + 2 * dayMs).folder,
+    folder: mounted(join(folder, 'valid'), valid.data),
+    expiredFolder: mounted(join(folder, 'expired'), issue(now - 2 * dayMs).data),
+    futureFolder: mounted(join(folder, 'future'), issue(now + 2 * dayMs).data),
+    forgedFolder: mounted(join(folder, 'forged'), forged(issue(now).data)),
     impostors,
     names: names[combination.names].goodFor,
     ...(combination.subject === 'commonName' ? { commonName: `dns:${loneCommonName}` as const } : {}),
@@ -60,18 +69,39 @@ export async function exhibit(combination: Combination, folder: string): Promise
   };
 }
 
+/** The signature is the last thing in the first certificate. */
+function forged(data: Readonly<Record<string, string>>): Record<string, string> {
+  const pem = Buffer.from(data[secretKeys.certificate] ?? '', 'base64').toString();
+  const [leaf, ...intermediates] = parseCertificates(pem);
+  if (leaf === undefined) throw new Error('there is no leaf');
+  const der = Buffer.from(leaf.der);
+  der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
+  const chain = encodePem('CERTIFICATE', der) + encodeCertificates(intermediates);
+  return { ...data, [secretKeys.certificate]: base64(chain) };
+}
+
 function leafOf(content: SecretContent) {
   if ('problem' in content) throw new Error(content.problem);
   return content.leaf;
 }
 
-/** A root that the operator makes is judged for its form, too. */
+/** Folder of the root that the operator makes for a combination. */
 export async function rootExhibit(combination: Combination, folder: string): Promise<string> {
   const { root } = await signerOf(combination);
-  return mounted(folder, {
-    [secretKeys.certificate]: Buffer.from(encodeCertificates([root.certificate])).toString('base64'),
-  });
+  return mounted(folder, { [secretKeys.certificate]: base64(encodeCertificates([root.certificate])) });
 }
+
+/** Folder of a certificate that is bad in form: no CA, and it may sign certificates; its alternative names are empty. */
+export function malformedExhibit(folder: string): string {
+  const extensions = [
+    extension(oids.basicConstraints, sequence(), true),
+    keyUsage([keyUsageBits.digitalSignature, keyUsageBits.keyCertSign]),
+    extension(oids.subjectAltName, sequence()),
+  ];
+  return mounted(folder, { [secretKeys.certificate]: base64(makeCa({ extensions }).pem) });
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 function mounted(folder: string, data: Readonly<Record<string, string>>): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -195,17 +225,16 @@ function requestOf({ key, role, names: kind, subject: subjectKind, encoding }: C
   return withOtherNames(request, asked.otherNames ?? []);
 }
 
-// Authorities do not grant otherNames yet, so these two put them behind the gate. Once they do: grant the type in
-// `scope`, and ask for `asked` as it is.
-const withoutOtherNames = ({ otherNames: _, ...asked }: ServerRole): ServerRole =>
-  Object.keys(asked).length > 0 ? asked : { dnsNames: ['api.example.com'] };
+// Authorities do not grant otherNames yet, so these two put them in behind the gate, with a DNS name to stand in for them
+// before it. Once they do: grant the type in `scope`, and ask for `asked` as it is.
+const standIn = 'stand-in.example.com';
+
+function withoutOtherNames({ otherNames, ...asked }: ServerRole): ServerRole {
+  return otherNames === undefined ? asked : { ...asked, dnsNames: [...(asked.dnsNames ?? []), standIn] };
+}
 
 function withOtherNames(request: LeafRequest, otherNames: readonly OtherName[]): LeafRequest {
-  if (otherNames.length === 0) return request;
   const { profile } = request;
-  const alone = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames };
-  const all = { ...profile.names, otherNames };
-  // The name that withoutOtherNames asks for, when nothing else is asked for.
-  const isStandIn = Object.values(profile.names).flat().length === 1;
-  return { ...request, profile: { ...profile, names: isStandIn ? alone : all } };
+  const dnsNames = profile.names.dnsNames.filter((name) => name !== standIn);
+  return { ...request, profile: { ...profile, names: { ...profile.names, dnsNames, otherNames } } };
 }

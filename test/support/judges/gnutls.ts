@@ -24,7 +24,12 @@ export const gnutls = commandJudge(
     return [
       'certtool',
       '--verify',
-      ...['--infile', join(folder, 'tls.crt'), '--load-ca-certificate', trust, '--verify-purpose', purposes[usage]],
+      '--infile',
+      join(folder, 'tls.crt'),
+      '--load-ca-certificate',
+      trust,
+      '--verify-purpose',
+      purposes[usage],
       ...(name === undefined ? [] : [type === 'email' ? '--verify-email' : '--verify-hostname', value]),
     ];
   },

@@ -24,7 +24,7 @@ export interface Question {
 
 export interface Verdict {
   readonly accepted: boolean;
-  /** Why not; of a linter that accepts, what it remarks all the same. */
+  /** Why not; of a linter that accepts, what it remarks all the same. A linter's findings stand between semicolons. */
   readonly words: string;
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { Combination } from './combination.ts';
 import type { Exhibit } from './exhibit.ts';
 import type { Name, Question, Usage } from './question.ts';
 
@@ -9,10 +10,13 @@ export type Topic =
   | 'right name'
   | 'key'
   | 'form'
+  | 'form of the root'
+  | 'bad form'
   | 'wrong name'
   | 'common name'
   | 'wrong usage'
   | 'wrong root'
+  | 'forged'
   | 'before'
   | 'after'
   | 'not begun'
@@ -21,18 +25,18 @@ export type Topic =
 /** A question, and the one answer that is right. */
 export interface Matter {
   readonly topic: Topic;
-  readonly exhibit: Exhibit;
+  readonly combination: Combination;
   readonly question: Question;
   readonly isGood: boolean;
 }
 
 /** All that is asked of a certificate, numbered from `firstId`. */
 export function mattersOf(exhibit: Exhibit, firstId: number): Matter[] {
-  const { combination, folder, expiredFolder, futureFolder, impostors, notBefore, notAfter } = exhibit;
+  const { combination, folder, expiredFolder, futureFolder, forgedFolder, impostors, notBefore, notAfter } = exhibit;
   let id = firstId;
   const matter = (topic: Topic, isGood: boolean, changes: Partial<Question>): Matter => ({
     topic,
-    exhibit,
+    combination,
     isGood,
     question: { id: id++, kind: 'verify', folder, trust: join(folder, 'ca.crt'), usage: usages[0], ...changes },
   });
@@ -50,6 +54,7 @@ export function mattersOf(exhibit: Exhibit, firstId: number): Matter[] {
     ),
     ...each(wrongUsagesOf[combination.role], (usage) => matter('wrong usage', false, { usage })),
     matter('wrong root', false, { trust: impostors }),
+    matter('forged', false, { folder: forgedFolder }),
     matter('before', false, { at: new Date(notBefore.getTime() - second) }),
     matter('after', false, { at: new Date(notAfter.getTime() + second) }),
     // The same for those whose clock cannot be moved; two days off, whatever the time of the machine.
@@ -58,13 +63,26 @@ export function mattersOf(exhibit: Exhibit, firstId: number): Matter[] {
   ];
 }
 
-const usagesOf: Record<Exhibit['combination']['role'], readonly [Usage, ...Usage[]]> = {
+/** What linters are asked of the root that the operator makes for a combination, or of a certificate that is bad in form. */
+export const formMatter = (
+  topic: 'form of the root' | 'bad form',
+  combination: Combination,
+  folder: string,
+  id: number,
+): Matter => ({
+  topic,
+  combination,
+  isGood: topic !== 'bad form',
+  question: { id, kind: 'lint', folder, trust: join(folder, 'tls.crt'), usage: 'server' },
+});
+
+const usagesOf: Record<Combination['role'], readonly [Usage, ...Usage[]]> = {
   server: ['server'],
   client: ['client'],
   peer: ['server', 'client'],
 };
 
-const wrongUsagesOf: Record<Exhibit['combination']['role'], readonly Usage[]> = {
+const wrongUsagesOf: Record<Combination['role'], readonly Usage[]> = {
   server: ['client', 'email'],
   client: ['server', 'email'],
   peer: ['email'],

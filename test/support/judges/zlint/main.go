@@ -27,17 +27,17 @@ func main() {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		fields := strings.Split(lines.Text(), "\t")
-		findings, isBad := findingsOf(filepath.Join(fields[2], "tls.crt"), lints)
-		answer := "yes"
-		if isBad {
-			answer = "no"
+		bad, remarks := findingsOf(filepath.Join(fields[2], "tls.crt"), lints)
+		if len(bad) > 0 {
+			fmt.Printf("%s\tno\t%s\n", fields[0], strings.Join(bad, "; "))
+		} else {
+			fmt.Printf("%s\tyes\t%s\n", fields[0], strings.Join(remarks, "; "))
 		}
-		fmt.Printf("%s\t%s\t%s\n", fields[0], answer, strings.Join(findings, "; "))
 	}
 }
 
-// findingsOf says what is to be said of the first certificate of a file, and whether some of it is more than a notice.
-func findingsOf(path string, lints lint.Registry) (findings []string, isBad bool) {
+// findingsOf says what is bad about the first certificate of a file, and what is worth a remark.
+func findingsOf(path string, lints lint.Registry) (bad, remarks []string) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		log.Fatal(err)
@@ -45,14 +45,17 @@ func findingsOf(path string, lints lint.Registry) (findings []string, isBad bool
 	block, _ := pem.Decode(text)
 	certificate, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return []string{err.Error()}, true
+		return []string{err.Error()}, nil
 	}
 	for name, result := range zlint.LintCertificateEx(certificate, lints).Results {
-		if result.Status >= lint.Notice {
-			findings = append(findings, strings.TrimSpace(fmt.Sprintf("%s: %s %s", result.Status, name, result.Details)))
-			isBad = isBad || result.Status > lint.Notice
+		finding := strings.ReplaceAll(fmt.Sprintf("%s: %s %s", result.Status, name, result.Details), ";", ",")
+		if result.Status > lint.Notice {
+			bad = append(bad, finding)
+		} else if result.Status == lint.Notice {
+			remarks = append(remarks, finding)
 		}
 	}
-	slices.Sort(findings)
-	return findings, isBad
+	slices.Sort(bad)
+	slices.Sort(remarks)
+	return bad, remarks
 }
