@@ -42,15 +42,15 @@ const isPossible = ({ role, names, key, encoding }: Combination): boolean =>
   !(role === 'client' && names === 'service') && !(key === 'Ed25519' && encoding === 'traditional');
 
 /**
- * So many combinations, in which every two values of two dimensions come together if the number allows it, and then as
- * many triples as can be. Equal seeds give equal lists, and a shorter list is the beginning of a longer one.
+ * As many combinations as it takes for every two values of two dimensions to come together, and at least so many; then
+ * with as many triples as can be. Equal seeds give equal lists, and a shorter list is the beginning of a longer one.
  */
-export function coveringCombinations(seed: number, count: number): Combination[] {
+export function coveringCombinations(seed: number, atLeast = 0): Combination[] {
   const random = randomFrom(seed);
   const rows: Combination[] = [];
   const pairs = new Set(shuffled(possiblePairs(), random));
   const triples = new Set<string>();
-  while (rows.length < count) {
+  while (pairs.size > 0 || rows.length < atLeast) {
     const [pair] = pairs;
     const gain = (row: Combination) =>
       pair === undefined
