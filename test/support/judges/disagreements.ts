@@ -34,8 +34,8 @@ export const disagreements: readonly Disagreement[] = [
     judges: ['GnuTLS'],
     topics: ['common name'],
     when: ({ names }) => names === 'email' || names === 'otherName',
-    because: 'takes the common name for a host name where there is neither a DNS name nor an IP address',
-    source: 'gnutls_x509_crt_check_hostname2 in the manual of GnuTLS',
+    because: 'takes the common name of a server for a host name where there is no DNS name, IP address or URI',
+    source: 'certtool 3.7.9 itself: its manual does not say so; RFC 6125 6.4.4 names these kinds of name',
   },
   {
     judges: ['Go'],
