@@ -81,8 +81,7 @@ export function encodedLeafProfile(profile: LeafProfile, keyKind: string): Encod
     subjectAltNames: encodeSubjectAltNames(names),
     keyUsage: [
       keyUsageBits.digitalSignature,
-      // For RSA key transport, which TLS 1.2 peers may still choose; no other key can do it.
-      ...(keyKind.startsWith('RSA-') ? [keyUsageBits.keyEncipherment] : []),
+      ...(keyKind.startsWith('RSA-') && receivesKeys(role, usages) ? [keyUsageBits.keyEncipherment] : []),
       ...keyUsages.flatMap(([usage]) => (usages.includes(usage) ? [keyUsageBits[usage]] : [])),
     ].toSorted((a, b) => a - b),
     // In one order, whatever the one they were asked for in: a digest is taken of them.
@@ -92,6 +91,13 @@ export function encodedLeafProfile(profile: LeafProfile, keyKind: string): Encod
     ],
   };
 }
+
+/**
+ * For RSA key transport, which TLS 1.2 peers may still choose and S/MIME needs; no other key can do it. In RFC 5280 4.2.1.12
+ * it goes with serverAuth and emailProtection, but not with clientAuth alone.
+ */
+const receivesKeys = (role: Role, usages: readonly LeafUsage[]): boolean =>
+  role !== 'client' || usages.includes('emailProtection');
 
 /**
  * A digest over what a certificate says about its holder: subject, alternative names and usages, but neither key nor

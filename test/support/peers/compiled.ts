@@ -10,6 +10,9 @@ interface Compilation {
   readonly cwd?: string;
 }
 
+/** Minutes of work for the largest, on a machine that may be busy with other things. */
+const timeoutMs = 20 * 60_000;
+
 const underWay = new Map<string, Promise<string>>();
 
 /**
@@ -46,7 +49,7 @@ async function compileInto(
   const staged = await mkdtemp(`${folder}.`);
   try {
     const { command, cwd } = compile(`${staged}/`);
-    const { code, stdout, stderr } = await run(command, { ...(cwd === undefined ? {} : { cwd }), timeoutMs: 300_000 });
+    const { code, stdout, stderr } = await run(command, { ...(cwd === undefined ? {} : { cwd }), timeoutMs });
     if (code !== 0) throw new Error(`${command.join(' ')} failed:\n${stdout}${stderr}`);
     // Whoever is first wins: renaming onto a folder with content fails.
     await rename(staged, folder).catch(async (error: unknown) => {

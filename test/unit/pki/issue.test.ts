@@ -85,7 +85,13 @@ describe('a leaf', () => {
   ];
   const roles: Role[] = ['server', 'client', 'peer'];
   const cases = keys.flatMap(([spec, keyUsage, publicKey, signature]) =>
-    roles.map((role) => ({ role, spec, keyUsage, publicKey, signature })),
+    roles.map((role) => ({
+      role,
+      spec,
+      keyUsage: role === 'client' ? 'Digital Signature' : keyUsage,
+      publicKey,
+      signature,
+    })),
   );
   for (const { role, spec, keyUsage, publicKey, signature } of cases) {
     test(`for a ${role} with ${describeKeySpec(spec)}, under a root of the same kind, has the profile`, () => {

@@ -1,0 +1,85 @@
+/**
+ * Certificates of every kind that the operator issues, judged by programs that nobody here wrote: right name and usage
+ * are accepted by all, and wrong name, usage, root or time by none. What they do not agree on is in one table, with
+ * reasons: disagreements.ts.
+ *
+ * By default as many combinations as it takes for every two choices to come together. All, or others by another seed:
+ *
+ *     CONSENSUS=full npm test -- e2e/consensus
+ *     FUZZ_SEED=7 npm test -- e2e/consensus
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { type Combination, coveringCombinations, largest, missingPairs } from '../support/judges/combination.ts';
+import { disagreements } from '../support/judges/disagreements.ts';
+import { exhibit, malformedExhibit, rootExhibit } from '../support/judges/exhibit.ts';
+import { describeHearing, describeUnknown, type Hearing, hear } from '../support/judges/hearing.ts';
+import { judges } from '../support/judges/index.ts';
+import { formMatter, type Matter, mattersOf } from '../support/judges/questions.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const isFull = process.env['CONSENSUS'] === 'full';
+const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
+const combinations: readonly Combination[] = isFull
+  ? [largest, ...coveringCombinations(seed, 239)]
+  : coveringCombinations(seed);
+
+describe(`certificates of ${combinations.length} combinations (FUZZ_SEED=${seed})`, () => {
+  const matters: Matter[] = [];
+  const hearings: Hearing[] = [];
+
+  before(async () => {
+    const folder = await scratchFolder('consensus');
+    const roots = new Set<string>();
+    for (const [index, combination] of combinations.entries()) {
+      matters.push(...mattersOf(await exhibit(combination, join(folder, String(index))), matters.length));
+      const { signer, signerKey } = combination;
+      if (signer !== 'issued' || roots.has(signerKey)) continue;
+      roots.add(signerKey);
+      const root = await rootExhibit(combination, join(folder, `root-${signerKey}`));
+      matters.push(formMatter('form of the root', combination, root, matters.length));
+    }
+    const malformed = malformedExhibit(join(folder, 'malformed'));
+    matters.push(formMatter('bad form', largest, malformed, matters.length));
+  });
+
+  test('hold every two choices together', () => {
+    assert.deepEqual(missingPairs(combinations), []);
+  });
+
+  for (const judge of judges) {
+    // With CI=true nothing is skipped: what is missing then fails.
+    const skip = process.env['CI'] === 'true' ? false : (judge.missing() ?? false);
+    test(`are judged as they should be by ${judge.name}`, { skip }, async (t) => {
+      const hearing = await hear(judge, matters);
+      hearings.push(hearing);
+      for (const line of describeHearing(hearing)) t.diagnostic(line);
+      assert.equal(hearing.unknown.length, 0, describeUnknown(hearing));
+      assert.ok(hearing.refusals > 0, `${judge.name} refuses nothing`);
+    });
+  }
+
+  // A part of the combinations need not have all of them.
+  if (isFull) {
+    test('have no disagreement in the table that is none', () => {
+      const met = new Set(hearings.flatMap(({ known }) => [...known.keys()]));
+      const dead = disagreements.filter((entry) => !met.has(entry));
+      assert.deepEqual(
+        dead.map(({ judges, because }) => [...judges, because]),
+        [],
+      );
+    });
+  }
+
+  after(() => {
+    const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+    const verdicts = sum(hearings.map((hearing) => hearing.verdicts));
+    const known = sum(hearings.flatMap((hearing) => [...hearing.known.values()]));
+    const unknown = sum(hearings.map((hearing) => hearing.unknown.length));
+    console.log(
+      `${combinations.length} combinations, ${matters.length} questions, ${hearings.length} judges: ${verdicts} verdicts, ${known} known disagreements, ${unknown} unknown`,
+    );
+  });
+});

@@ -1,0 +1,227 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { secretKeys } from '../../../src/api/names.ts';
+import type { MtlsCertificateSpec, OtherName, ServerRole, Subject } from '../../../src/api/types.ts';
+import { issueContent } from '../../../src/controllers/issuer.ts';
+import { keyUsageBits } from '../../../src/pki/certificate.ts';
+import { sequence } from '../../../src/pki/der.ts';
+import { encodeCertificates, encodePrivateKey, parseCertificates } from '../../../src/pki/index.ts';
+import { oids } from '../../../src/pki/oid.ts';
+import { encodePem } from '../../../src/pki/pem.ts';
+import { issuancePolicy, type SecretContent } from '../../../src/plan/index.ts';
+import { type LeafRequest, leafRequest } from '../../../src/plan/request.ts';
+import { extension, keyUsage, makeCa } from '../roots/make.ts';
+import type { Combination } from './combination.ts';
+import { keySpec, sharedKey } from './keys.ts';
+import type { Name } from './question.ts';
+import { signerOf } from './signers.ts';
+
+/** Certificates of one combination, each with key and bundle as its Secret has them in a folder. */
+export interface Exhibit {
+  readonly combination: Combination;
+  /** Valid now. */
+  readonly folder: string;
+  /** The same, but that one is over and the other has not begun. */
+  readonly expiredFolder: string;
+  readonly futureFolder: string;
+  /** One like the first, with a bit of its signature turned over. */
+  readonly forgedFolder: string;
+  /** Path of a bundle of roots that have signed none of it. */
+  readonly impostors: string;
+  /** Names that it is good for. */
+  readonly names: readonly Name[];
+  /** Its common name, when that is a DNS name, which it has nowhere else. */
+  readonly commonName?: Name;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+const dayMs = 86_400_000;
+
+/** Has the operator's own code issue the certificates of a combination, into a new folder. */
+export async function exhibit(combination: Combination, folder: string): Promise<Exhibit> {
+  const request = requestOf(combination);
+  const signer = await signerOf(combination);
+  const key = await sharedKey('leaf', combination.key);
+  const issue = (now: number) => {
+    const { data, content } = issueContent(request, key, signer, new Date(now));
+    // Beside what a Secret has: the key as judges read it that are not asked about the key.
+    const pkcs8 = base64(encodePrivateKey(key, 'PKCS8'));
+    return { data: { ...data, 'pkcs8.key': pkcs8 }, leaf: leafOf(content) };
+  };
+  const now = Date.now();
+  const valid = issue(now);
+  const impostors = join(folder, 'impostors.crt');
+  mkdirSync(folder);
+  writeFileSync(impostors, signer.impostors);
+  return {
+    combination,
+    folder: mounted(join(folder, 'valid'), valid.data),
+    expiredFolder: mounted(join(folder, 'expired'), issue(now - 2 * dayMs).data),
+    futureFolder: mounted(join(folder, 'future'), issue(now + 2 * dayMs).data),
+    forgedFolder: mounted(join(folder, 'forged'), forged(issue(now).data)),
+    impostors,
+    names: names[combination.names].goodFor,
+    ...(combination.subject === 'commonName' ? { commonName: `dns:${loneCommonName}` as const } : {}),
+    notBefore: valid.leaf.notBefore,
+    notAfter: valid.leaf.notAfter,
+  };
+}
+
+/** The signature is the last thing in the first certificate. */
+function forged(data: Readonly<Record<string, string>>): Record<string, string> {
+  const pem = Buffer.from(data[secretKeys.certificate] ?? '', 'base64').toString();
+  const [leaf, ...intermediates] = parseCertificates(pem);
+  if (leaf === undefined) throw new Error('there is no leaf');
+  const der = Buffer.from(leaf.der);
+  der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
+  const chain = encodePem('CERTIFICATE', der) + encodeCertificates(intermediates);
+  return { ...data, [secretKeys.certificate]: base64(chain) };
+}
+
+function leafOf(content: SecretContent) {
+  if ('problem' in content) throw new Error(content.problem);
+  return content.leaf;
+}
+
+/** Folder of the root that the operator makes for a combination. */
+export async function rootExhibit(combination: Combination, folder: string): Promise<string> {
+  const { root } = await signerOf(combination);
+  return mounted(folder, { [secretKeys.certificate]: base64(encodeCertificates([root.certificate])) });
+}
+
+/** Folder of a certificate that is bad in form: no CA, and it may sign certificates; its alternative names are empty. */
+export function malformedExhibit(folder: string): string {
+  const extensions = [
+    extension(oids.basicConstraints, sequence(), true),
+    keyUsage([keyUsageBits.digitalSignature, keyUsageBits.keyCertSign]),
+    extension(oids.subjectAltName, sequence()),
+  ];
+  return mounted(folder, { [secretKeys.certificate]: base64(makeCa({ extensions }).pem) });
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+function mounted(folder: string, data: Readonly<Record<string, string>>): string {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const [name, base64] of Object.entries(data)) {
+    writeFileSync(join(folder, name), Buffer.from(base64, 'base64'), { mode: 0o600 });
+  }
+  return folder;
+}
+
+interface Names {
+  readonly asked: ServerRole;
+  readonly goodFor: readonly Name[];
+}
+
+const longName = `${['a', 'b', 'c'].map((letter) => letter.repeat(63)).join('.')}.${'d'.repeat(49)}.example.com`;
+const loneCommonName = 'common.shop.svc.cluster.local';
+const userPrincipalName: OtherName = { oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'jörg@example.com' };
+
+const plainNames = {
+  service: { asked: { service: 'payments' }, goodFor: ['dns:payments', 'dns:payments.shop.svc.cluster.local'] },
+  dns: { asked: { dnsNames: ['api.example.com'] }, goodFor: ['dns:api.example.com', 'dns:API.Example.com'] },
+  wildcard: { asked: { dnsNames: ['*.example.com'] }, goodFor: ['dns:any.example.com'] },
+  long: { asked: { dnsNames: [longName] }, goodFor: [`dns:${longName}`] },
+  ipv4: { asked: { ipAddresses: ['192.0.2.10'] }, goodFor: ['ip:192.0.2.10'] },
+  ipv6: { asked: { ipAddresses: ['2001:db8::10'] }, goodFor: ['ip:2001:db8::10'] },
+  uri: { asked: { uris: ['spiffe://cluster.local/ns/shop/sa/checkout'] }, goodFor: [] },
+  email: { asked: { emailAddresses: ['ops@example.com'] }, goodFor: ['email:ops@example.com'] },
+  otherName: { asked: { otherNames: [userPrincipalName] }, goodFor: [] },
+} as const satisfies Record<string, Names>;
+
+const names: Record<Combination['names'], Names> = {
+  ...plainNames,
+  all: {
+    asked: {
+      dnsNames: ['api.example.com', '*.example.com', longName],
+      ipAddresses: ['192.0.2.10', '2001:db8::10'],
+      uris: ['spiffe://cluster.local/ns/shop/sa/checkout'],
+      emailAddresses: ['ops@example.com'],
+      otherNames: [userPrincipalName],
+    },
+    goodFor: [
+      'dns:api.example.com',
+      'dns:any.example.com',
+      'ip:192.0.2.10',
+      'ip:2001:db8::10',
+      'email:ops@example.com',
+    ],
+  },
+};
+
+interface Subjects {
+  readonly subject?: Subject;
+  readonly commonName?: string;
+}
+
+const subjects: Record<Combination['subject'], Subjects> = {
+  empty: {},
+  commonName: { commonName: loneCommonName },
+  full: {
+    commonName: 'payments',
+    subject: {
+      organizations: ['Example Org', 'Example Holding'],
+      organizationalUnits: ['Payments'],
+      countries: ['DE'],
+      provinces: ['Hessen'],
+      localities: ['Frankfurt am Main'],
+      streetAddresses: ['Taunusanlage 1'],
+      postalCodes: ['60329'],
+      serialNumber: 'HRB 12345',
+    },
+  },
+  nonAscii: {
+    commonName: 'Zahlungen für Köln',
+    subject: { organizations: ['Ämter & Straßen 株式会社'], localities: ['Zürich'], provinces: ['Øst'] },
+  },
+  // As many characters as RFC 5280's upper bounds allow, which are more octets.
+  long: {
+    commonName: 'c'.repeat(64),
+    subject: { organizations: ['ö'.repeat(64)], organizationalUnits: ['u'.repeat(64)], localities: ['l'.repeat(128)] },
+  },
+};
+
+const scope = {
+  namespace: 'shop',
+  labels: {},
+  authority: 'default',
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+  issuance: issuancePolicy({
+    allow: [
+      {
+        namespaceSelector: {},
+        dnsNames: ['*.example.com', longName],
+        ipRanges: ['192.0.2.0/24', '2001:db8::/32'],
+        emailAddresses: ['*@example.com'],
+        otherNames: [{ oid: userPrincipalName.oid, utf8Values: [userPrincipalName.utf8Value] }],
+        commonNames: Object.values(subjects).flatMap(({ commonName }) => commonName ?? []),
+      },
+    ],
+  }),
+};
+
+/** What a resource of a combination asks for, checked and authorised as the operator does it. */
+function requestOf({ key, role, names: kind, subject: subjectKind, encoding }: Combination): LeafRequest {
+  const { asked } = names[kind];
+  const { subject, commonName } = subjects[subjectKind];
+  const { algorithm } = keySpec(key);
+  const traditional = algorithm === 'RSA' ? 'PKCS1' : 'SEC1';
+  const spec: MtlsCertificateSpec = {
+    authorityRef: { name: 'default' },
+    [role]: { ...asked, ...(commonName === undefined ? {} : { commonName }) },
+    duration: '24h',
+    privateKey: {
+      ...keySpec(key),
+      encoding: encoding === 'PKCS8' ? 'PKCS8' : traditional,
+      rotationPolicy: 'Always',
+    },
+    ...(subject === undefined ? {} : { subject }),
+  };
+  const request = leafRequest(spec, role, scope);
+  if ('reason' in request) throw new Error(request.message);
+  return request;
+}

@@ -1,0 +1,9 @@
+import { beyond, noEmailNames, noForm } from './limits.ts';
+import { programJudge } from './program.ts';
+import { goIsMissing, goProgram } from './programs.ts';
+
+/** Go's crypto/x509, and crypto/tls for keys. */
+export const go = programJudge(
+  { name: 'Go', missing: goIsMissing, cannotSay: beyond(noForm, noEmailNames) },
+  async () => goProgram('go', 'main.go', 'go.mod'),
+);

@@ -1,0 +1,3 @@
+module mtls-operator.io/test/judges/go
+
+go 1.24

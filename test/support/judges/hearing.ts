@@ -1,0 +1,110 @@
+import { type Combination, describeCombination } from './combination.ts';
+import { type Disagreement, disagreements } from './disagreements.ts';
+import type { Judge, Question, Verdict } from './question.ts';
+import type { Matter, Topic } from './questions.ts';
+
+/** An answer that is not the right one. */
+interface WrongAnswer {
+  readonly topic: Topic;
+  readonly combination: Combination;
+  readonly question: Question;
+  readonly verdict: Verdict;
+}
+
+/** What came of asking a judge. */
+export interface Hearing {
+  readonly judge: string;
+  readonly verdicts: number;
+  /** How many of them were refusals that were due. A judge that never refuses judges nothing. */
+  readonly refusals: number;
+  /** How many questions it cannot be asked, by reason. */
+  readonly notAsked: ReadonlyMap<string, number>;
+  /** How many wrong answers the table has an entry for, by entry. */
+  readonly known: ReadonlyMap<Disagreement, number>;
+  readonly unknown: readonly WrongAnswer[];
+  /** What a linter remarks without finding it bad, and how often. */
+  readonly remarks: ReadonlyMap<string, number>;
+  readonly seconds: number;
+}
+
+/** Asks a judge all that it can be asked, and compares its answers with those that are right. */
+export async function hear(judge: Judge, matters: readonly Matter[]): Promise<Hearing> {
+  const started = performance.now();
+  const notAsked = new Map<string, number>();
+  const asked = matters.filter(({ question }) => {
+    const reason = judge.cannotSay(question);
+    if (reason !== undefined) count(notAsked, reason);
+    return reason === undefined;
+  });
+  const verdicts = await judge.judge(asked.map(({ question }) => question));
+  const known = new Map<Disagreement, number>();
+  const unknown: WrongAnswer[] = [];
+  const remarks = new Map<string, number>();
+  let refusals = 0;
+  for (const { topic, combination, question, isGood } of asked) {
+    const verdict = verdicts.get(question.id);
+    if (verdict === undefined) throw new Error(`${judge.name} does not answer question ${question.id}`);
+    if (verdict.accepted && question.kind === 'lint' && verdict.words !== '') count(remarks, verdict.words);
+    if (!verdict.accepted && !isGood) refusals += 1;
+    if (verdict.accepted === isGood) continue;
+    const wrong = { topic, combination, question, verdict };
+    const entries = complaints(wrong).map((words) =>
+      disagreements.find((entry) => isKnown(entry, judge.name, wrong, words)),
+    );
+    if (entries.includes(undefined)) unknown.push(wrong);
+    for (const entry of entries) if (entry !== undefined) count(known, entry);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  return { judge: judge.name, verdicts: verdicts.size, refusals, notAsked, known, unknown, remarks, seconds };
+}
+
+/** A linter may find several things, each of which has to be known. */
+const complaints = ({ question, verdict: { words } }: WrongAnswer): string[] =>
+  question.kind === 'lint' ? words.split('; ') : [words];
+
+function isKnown(
+  { judges, topics, when, says }: Disagreement,
+  judge: string,
+  { topic, combination, question }: WrongAnswer,
+  words: string,
+): boolean {
+  const speaksOf = judges.includes(judge) && topics.includes(topic) && when(combination, question);
+  return speaksOf && (says?.test(words) ?? true);
+}
+
+function count<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** The disagreements that the table does not have, those of one kind together. */
+export function describeUnknown({ judge, unknown }: Hearing): string {
+  const groups = new Map<string, WrongAnswer[]>();
+  for (const wrong of unknown) {
+    const { topic, question, verdict } = wrong;
+    const words = verdict.words.replaceAll(question.folder, '').slice(0, 500);
+    const kind = `${topic}: ${verdict.accepted ? 'accepts' : `refuses (${words})`}`;
+    groups.set(kind, [...(groups.get(kind) ?? []), wrong]);
+  }
+  return [...groups]
+    .map(([kind, wrong]) => {
+      const examples = wrong
+        .slice(0, 5)
+        .map(({ combination, question: { usage, name = 'no name' } }) =>
+          [describeCombination(combination), `as ${usage}`, name].join(', '),
+        );
+      return [`${judge} disagrees ${wrong.length} times on ${kind}`, ...examples].join('\n    ');
+    })
+    .join('\n');
+}
+
+/** What was asked and answered, in a line for each. */
+export function describeHearing({ judge, verdicts, notAsked, known, remarks, seconds }: Hearing): string[] {
+  const sum = (counts: ReadonlyMap<unknown, number>) => [...counts.values()].reduce((a, b) => a + b, 0);
+  const reasons = [...notAsked].map(([reason, times]) => `${times} since it ${reason}`);
+  return [
+    `${judge}: ${verdicts} verdicts in ${seconds.toFixed(1)} s, ${sum(known)} known disagreements`,
+    ...(reasons.length === 0 ? [] : [`  not asked: ${reasons.join(', ')}`]),
+    ...[...known].map(([{ because }, times]) => `  ${times} times: ${because}`),
+    ...[...remarks].map(([remark, times]) => `  ${times} times remarked: ${remark}`),
+  ];
+}

@@ -1,0 +1,26 @@
+import { succeeds } from '../peers/process.ts';
+import { beyond, noEmailNames, noForm, onlyServerNames, onlyTls } from './limits.ts';
+import { programJudge } from './program.ts';
+import { made } from './programs.ts';
+
+/** Java's PKIX, inside its JSSE. */
+export const java = programJudge(
+  {
+    name: 'Java',
+    missing: () =>
+      succeeds(['javac', '-version']) ? null : 'no JDK is installed (Debian: apt-get install default-jdk-headless)',
+    cannotSay: beyond(noForm, noEmailNames, onlyServerNames, onlyTls),
+  },
+  async () => {
+    const classes = await made('java', ['Judge.java'], (output, source) => [
+      'javac',
+      '--release',
+      '17',
+      '-d',
+      output,
+      source,
+    ]);
+    // With all of its compilers: the arithmetic of large RSA keys is several times as fast by the second.
+    return ['java', '-XX:+UseSerialGC', '-cp', classes, 'Judge'];
+  },
+);

@@ -1,0 +1,23 @@
+import { join } from 'node:path';
+
+import { succeeds } from '../peers/process.ts';
+import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
+import { programJudge } from './program.ts';
+import { made } from './programs.ts';
+
+/** NSS, by its library: its commands would take certificates into a database first, and compare no names. */
+export const nss = programJudge(
+  {
+    name: 'NSS',
+    missing: () =>
+      succeeds(['pkg-config', 'nss']) && succeeds(['cc', '--version'])
+        ? null
+        : 'NSS and a C compiler are not installed (Debian: apt-get install gcc libnss3-dev pkg-config)',
+    cannotSay: beyond(noForm, noKeys, noEmailNames),
+  },
+  async () => {
+    const build = 'cc -O1 -Wall -Wextra -Werror -o "$1/judge" "$2" $(pkg-config --cflags --libs nss)';
+    const folder = await made('nss', ['judge.c'], (output, source) => ['sh', '-c', build, 'sh', output, source]);
+    return [join(folder, 'judge')];
+  },
+);

@@ -1,0 +1,30 @@
+import { join } from 'node:path';
+
+import { succeeds } from '../peers/process.ts';
+import { beyond, onlyForm } from './limits.ts';
+import { programJudge } from './program.ts';
+import { made } from './programs.ts';
+
+/** pkilint, with the checks of lint_pkix_cert. */
+export const pkilint = programJudge(
+  {
+    name: 'pkilint',
+    missing: () =>
+      succeeds(['python3', '-c', 'import ensurepip, venv'])
+        ? null
+        : 'Python with venv is not installed (Debian: apt-get install python3-venv)',
+    cannotSay: beyond(onlyForm),
+  },
+  async () => {
+    const install = 'python3 -m venv "$1" && "$1/bin/python" -m pip install --quiet --no-deps -r "$2"';
+    const environment = await made('pkilint', ['requirements.txt'], (output, requirements) => [
+      'sh',
+      '-c',
+      install,
+      'sh',
+      output,
+      requirements,
+    ]);
+    return [join(environment, 'bin', 'python'), join(import.meta.dirname, 'pkilint', 'judge.py')];
+  },
+);

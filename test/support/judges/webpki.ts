@@ -1,0 +1,39 @@
+import { join } from 'node:path';
+
+import { cacheFolder } from '../../../tools/controlplane/folders.ts';
+import { succeeds } from '../peers/process.ts';
+import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
+import { programJudge } from './program.ts';
+import { made } from './programs.ts';
+
+/** In a folder that lasts: the libraries take minutes to compile, and change less often than the program. */
+const build =
+  'cargo build --release --locked --quiet --manifest-path "$1" --target-dir "$2" && cp "$2/release/judge" "$3"';
+
+/** rustls-webpki, with one of the libraries that rustls takes its cryptography from. */
+const webpki = (library: 'aws-lc-rs' | 'ring') =>
+  programJudge(
+    {
+      name: `webpki (${library})`,
+      missing: () =>
+        succeeds(['cargo', '--version']) && succeeds(['cc', '--version'])
+          ? null
+          : 'Rust and a C compiler are not installed (https://rustup.rs; Debian: apt-get install gcc)',
+      cannotSay: beyond(noForm, noKeys, noEmailNames),
+    },
+    async () => {
+      const folder = await made('webpki', ['Cargo.toml', 'Cargo.lock', 'src/main.rs'], (output, manifest) => [
+        'sh',
+        '-c',
+        build,
+        'sh',
+        manifest,
+        join(cacheFolder(), 'judge-webpki-target'),
+        output,
+      ]);
+      return [join(folder, 'judge'), library];
+    },
+  );
+
+export const webpkiWithAwsLc = webpki('aws-lc-rs');
+export const webpkiWithRing = webpki('ring');

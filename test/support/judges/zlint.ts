@@ -1,0 +1,8 @@
+import { beyond, onlyForm } from './limits.ts';
+import { programJudge } from './program.ts';
+import { goIsMissing, goProgram } from './programs.ts';
+
+/** zlint, with the lints that come from RFCs. */
+export const zlint = programJudge({ name: 'zlint', missing: goIsMissing, cannotSay: beyond(onlyForm) }, async () =>
+  goProgram('zlint', 'main.go', 'go.mod', 'go.sum'),
+);
