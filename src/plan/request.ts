@@ -68,6 +68,12 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   }
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
   const { commonName: askedCommonName } = spec[role] ?? {};
+  const isOtherNamesAlone = Object.entries(names).every(([kind, list]) => kind === 'otherNames' || list.length === 0);
+  if (isOtherNamesAlone && askedCommonName === undefined && isEmptySubject(spec.subject)) {
+    return invalid(
+      'otherNames alone need a commonName or a subject beside them: Go and others refuse them as they are',
+    );
+  }
   const commonName = askedCommonName === undefined ? undefined : normaliseCommonName(askedCommonName);
   if (commonName !== undefined && !isPlainText(commonName, maxCommonNameLength)) {
     return invalid(
@@ -96,6 +102,10 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
     keepKey: spec.privateKey.rotationPolicy === 'Never',
   };
 }
+
+/** True when the alternative names would be critical (RFC 5280 4.2.1.6), which whoever knows none of them refuses. */
+const isEmptySubject = (subject: MtlsCertificateSpec['subject']): boolean =>
+  Object.values(subject ?? {}).every((value) => value.length === 0);
 
 const encodingFits = ({ algorithm, encoding }: MtlsCertificateSpec['privateKey']): boolean =>
   encoding === 'PKCS8' || encoding === { RSA: 'PKCS1', ECDSA: 'SEC1', Ed25519: undefined }[algorithm];

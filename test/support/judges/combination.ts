@@ -37,9 +37,14 @@ export const largest: Combination = {
   encoding: 'PKCS8',
 };
 
-/** Only servers have Services, and Ed25519 has no encoding of its own beside PKCS#8. */
-const isPossible = ({ role, names, key, encoding }: Combination): boolean =>
-  !(role === 'client' && names === 'service') && !(key === 'Ed25519' && encoding === 'traditional');
+/**
+ * Only servers have Services, Ed25519 has no encoding of its own beside PKCS#8, and otherNames alone are not issued without
+ * a subject.
+ */
+const isPossible = ({ role, names, key, encoding, subject }: Combination): boolean =>
+  !(role === 'client' && names === 'service') &&
+  !(key === 'Ed25519' && encoding === 'traditional') &&
+  !(names === 'otherName' && subject === 'empty');
 
 /**
  * As many combinations as it takes for every two values of two dimensions to come together, and at least so many; then
@@ -109,7 +114,7 @@ const plain: Combination = {
   signer: 'issued',
   role: 'server',
   names: 'dns',
-  subject: 'empty',
+  subject: 'commonName',
   encoding: 'PKCS8',
 };
 

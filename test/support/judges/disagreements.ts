@@ -38,14 +38,6 @@ export const disagreements: readonly Disagreement[] = [
     source: 'certtool 3.7.9 itself: its manual does not say so; RFC 6125 6.4.4 names these kinds of name',
   },
   {
-    judges: ['Go'],
-    topics: ['right'],
-    when: ({ names, subject }) => names === 'otherName' && subject === 'empty',
-    says: /unhandled critical extension/,
-    because: 'knows no otherName, and so nothing in an extension that is critical since the subject is empty',
-    source: 'parseSANExtension in crypto/x509; RFC 5280 4.2.1.6',
-  },
-  {
     judges: ['Java'],
     topics: ['key'],
     when: ({ encoding }) => encoding === 'traditional',
