@@ -16,9 +16,14 @@ Without a suite, all of them. PATTERN is part of a file's path, or else a regula
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** In the order in which they run. Files of the last two each start a control plane, which keeps a core busy at first. */
+/** In the order in which they run. */
 const SUITES = ['unit', 'integration', 'e2e'] as const;
-const CONCURRENCY: Record<Suite, number> = { unit: 2, integration: 2, e2e: 1 };
+
+/** How many files run at a time. Most start a control plane, which keeps a core busy at first. */
+const CONCURRENCY = 2;
+
+/** Files that have the machine to themselves: forty programs connect to each other all the time. */
+const isAlone = (file: string): boolean => file.endsWith('/mesh.test.ts');
 
 /** For one test, and for one file: only what hangs gets there. */
 const TIMEOUT_MS = 20 * 60_000;
@@ -51,11 +56,17 @@ function select(suite: Suite, pattern: string | undefined, byTitle: boolean): Se
   return { files: files.filter((file) => file.includes(pattern)), titles: undefined };
 }
 
-async function runSuite(suite: Suite, selection: Selection, totals: Totals): Promise<void> {
+/** One after the other; within each, several files at a time. */
+const batchesOf = ({ files, titles }: Selection): Selection[] =>
+  [files.filter((file) => !isAlone(file)), files.filter(isAlone)]
+    .filter((batch) => batch.length > 0)
+    .map((batch) => ({ files: batch, titles }));
+
+async function runBatch(selection: Selection, totals: Totals): Promise<void> {
   const events = run({
     cwd: ROOT,
     files: selection.files.map((file) => `${ROOT}${file}`),
-    concurrency: CONCURRENCY[suite],
+    concurrency: CONCURRENCY,
     timeout: TIMEOUT_MS,
     ...(selection.titles === undefined ? {} : { testNamePatterns: selection.titles }),
   });
@@ -143,9 +154,7 @@ async function main(words: readonly string[]): Promise<number> {
   if (chosen.some(({ suite }) => suite !== 'unit')) await findBinaries((line) => console.log(line));
 
   const totals: Totals = { passed: 0, skipped: 0, failures: [] };
-  for (const { suite, selection } of chosen) {
-    await runSuite(suite, selection, totals);
-  }
+  for (const batch of chosen.flatMap(({ selection }) => batchesOf(selection))) await runBatch(batch, totals);
   return report(totals);
 }
 
