@@ -26,13 +26,14 @@ export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
 /** Decides what is to be done about the root Secret, its root first, and what may be expected of it until it is. */
 export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
   const plan = planRoot(observed, now);
-  const { secret, revocation, asked } = observed;
+  const { secret, revocation, revocationBefore: before, asked } = observed;
   if (secret === undefined || plan.verdict.state === 'notReady') return plan;
   const signers = signersIn(observed);
   const crl = crlBundle(revocation, signers);
   const decided = crl === undefined ? plan : { ...plan, verdict: { ...plan.verdict, crl } };
   // A step of the root's brings the CRLs of its roots along, in the same write.
-  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now) : undefined;
+  const context = { before, trusted: plan.verdict.bundle.roots };
+  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now, context) : undefined;
   return crls === undefined
     ? decided
     : { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };

@@ -183,7 +183,8 @@ const dueReasons: ReadonlySet<IssueReason> = new Set([
 
 /**
  * What is to be revoked goes onto the CRL before it is replaced: afterwards nobody knows its serial number any more.
- * Undefined when it is there, or cannot be since the key that has signed it is gone.
+ * Undefined when it is there, or cannot be since the key that has signed it is gone. An authority that never signs lists
+ * does not answer the request, lest the person who made it believes that peers refuse what they do not.
  */
 function unlisted(
   certificate: CertificateRecord,
@@ -192,14 +193,21 @@ function unlisted(
   { crl }: ReadyAuthority,
   now: Date,
 ): Pick<Blocked, 'reason' | 'message' | 'awaitsCrl'> | undefined {
-  if (step.step !== 'issue' || crl === undefined) return undefined;
+  if (step.step !== 'issue') return undefined;
   const waiting = leavesToRevoke(certificate, role, secret, now).filter(
-    ({ serialNumber, root }) => crl.roots.includes(root) && !crl.revoked.has(serialNumber),
+    ({ serialNumber, root }) => crl === undefined || (crl.roots.includes(root) && !crl.revoked.has(serialNumber)),
   );
   if (waiting.length === 0) return undefined;
   const serials = waiting.map(({ serialNumber }) => serialNumber).join(', ');
+  const authority = `MtlsAuthority ${certificate.spec.authorityRef.name}`;
+  if (crl === undefined) {
+    const message =
+      `${serials} cannot be revoked: ${authority} has no CRL, since the key usage of its root or intermediate lacks ` +
+      'cRLSign; take the annotation revoke away, and use rotate to replace what is there';
+    return { reason: 'CrlUnavailable', message };
+  }
   const full = crl.revoked.size < maxRevocations ? '' : `, which is full (${maxRevocations} certificates)`;
-  const message = `waiting for ${serials} to be on the CRL of MtlsAuthority ${certificate.spec.authorityRef.name}${full}`;
+  const message = `waiting for ${serials} to be on the CRL of ${authority}${full}`;
   return { reason: 'Pending', message, awaitsCrl: true };
 }
 

@@ -45,6 +45,7 @@ export {
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
 export {
   type CrlPlan,
+  crlSigners,
   encodeRevocations,
   leavesToRevoke,
   parseRevocations,
