@@ -84,12 +84,13 @@ export function planCrls(
 ): CrlPlan | undefined {
   const issuers = crlSigners(signers);
   const known = distinct([...crls, ...(before?.crls ?? [])]);
-  const listsOf = ({ certificate }: SigningRoot) => known.filter((crl) => isCrlOf(crl, certificate));
+  const listsOf = ({ certificate }: SigningRoot, among = known) => among.filter((crl) => isCrlOf(crl, certificate));
   const remembered = merged(
     [
       ...revocations,
-      ...(before?.revocations ?? []),
-      ...issuers.flatMap((signer) => listsOf(signer).flatMap((crl) => unremembered(signer, crl))),
+      // One that has expired may have left since.
+      ...(before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
+      ...issuers.flatMap((signer) => listsOf(signer, crls).flatMap((crl) => unremembered(signer, crl))),
     ],
     asked,
   );
