@@ -84,7 +84,8 @@ export function planCrls(
 ): CrlPlan | undefined {
   const issuers = crlSigners(signers);
   const known = distinct([...crls, ...(before?.crls ?? [])]);
-  const listsOf = ({ certificate }: SigningRoot, among = known) => among.filter((crl) => isCrlOf(crl, certificate));
+  const listsOf = ({ certificate }: SigningRoot, among: readonly Crl[] = known) =>
+    among.filter((crl) => isCrlOf(crl, certificate));
   const remembered = merged(
     [
       ...revocations,

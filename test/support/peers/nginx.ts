@@ -11,12 +11,12 @@ export const nginxServer: ServerPeer = {
   name: 'nginx',
   followsFolder: false,
   missing: () => (succeeds(['nginx', '-v']) ? null : 'nginx is not installed (Debian: apt-get install nginx)'),
-  async start(folder, { port } = {}) {
-    if (port !== undefined) return startNginx(folder, port);
+  async start(folder, { port, crlFolder } = {}) {
+    if (port !== undefined) return startNginx(folder, crlFolder, port);
     // nginx cannot choose a port itself, and a free one may be taken before it gets there.
     for (let attempt = 1; ; attempt++) {
       try {
-        return await startNginx(folder, await freePort());
+        return await startNginx(folder, crlFolder, await freePort());
       } catch (error) {
         if (attempt === 3 || !/Address already in use/.test(String(error))) throw error;
       }
@@ -24,11 +24,11 @@ export const nginxServer: ServerPeer = {
   },
 };
 
-async function startNginx(folder: string, port: number): Promise<RunningServer> {
+async function startNginx(folder: string, crlFolder: string | undefined, port: number): Promise<RunningServer> {
   const prefix = await scratchFolder('nginx');
   const removePrefix = async (): Promise<void> => rm(prefix, { recursive: true, force: true });
   try {
-    await writeFile(join(prefix, 'nginx.conf'), configuration(folder, prefix, port));
+    await writeFile(join(prefix, 'nginx.conf'), configuration(folder, crlFolder, prefix, port));
     const command = ['nginx', '-p', prefix, '-e', 'stderr', '-c', 'nginx.conf'] as const;
     const server = await startProgram(command, /using the "\w+" event method/);
     const stop = async (): Promise<void> => {
@@ -42,7 +42,7 @@ async function startNginx(folder: string, port: number): Promise<RunningServer> 
   }
 }
 
-const configuration = (folder: string, prefix: string, port: number): string => `
+const configuration = (folder: string, crlFolder: string | undefined, prefix: string, port: number): string => `
 daemon off;
 master_process off;
 pid ${prefix}/nginx.pid;
@@ -56,6 +56,7 @@ http {
     ssl_certificate ${folder}/tls.crt;
     ssl_certificate_key ${folder}/tls.key;
     ssl_client_certificate ${folder}/ca.crt;
+    ${crlFolder === undefined ? '' : `ssl_crl ${crlFolder}/ca.crl;`}
     ssl_verify_client on;
     ssl_verify_depth 8;
     ssl_protocols TLSv1.2 TLSv1.3;
