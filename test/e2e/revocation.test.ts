@@ -45,7 +45,8 @@ const at = (mount: Mount): string => join(base, mount);
 before(async () => {
   base = await scratchFolder('revocation');
   world = await install();
-  const rotation = { propagationDelay: '1s' };
+  // A rotation stays in each phase until it is let go.
+  const rotation = { propagationDelay: '1h' };
   const trustBundle = { configMap: { name: 'mtls-trust' } };
   await world.createAuthority('default', { secretName: 'mtls-root', root: {}, rotation, trustBundle });
   await world.start();
@@ -212,12 +213,7 @@ describe('a certificate that was revoked', () => {
   test('stays refused while the root is rotated, until its root is trusted no more; all others go on', {
     skip: unlessInstalled(goPeer, nginxServer, opensslServer),
   }, async () => {
-    // It stays in each phase until it is let go.
-    const annotations = { 'mtls-operator.io/rotate-root': 'rotation-1' };
-    await patchAuthority({
-      metadata: { annotations },
-      spec: { rotation: { approval: 'Manual', propagationDelay: '1h' } },
-    });
+    await patchAuthority({ metadata: { annotations: { 'mtls-operator.io/rotate-root': 'rotation-1' } } });
     const { id } = await rotationIs('Distributing');
     await eventually(async () => {
       await mountAll();
@@ -226,13 +222,13 @@ describe('a certificate that was revoked', () => {
     });
     for (const server of [nginxServer, opensslServer, goPeer]) await assertRefusesAlice(server);
 
-    await patchAuthority({ metadata: { annotations: { 'mtls-operator.io/approve-rotation': id } } });
+    await letGo(id);
     await rotationIs('Draining');
     await mountAll();
     assert.equal((await rootsIn('trust')).length, 2);
     for (const server of [nginxServer, opensslServer, goPeer]) await assertRefusesAlice(server);
 
-    await patchAuthority({ spec: { rotation: { propagationDelay: '1s' } } });
+    await letGo(`${id}/2`);
     await eventually(
       async () => {
         assert.equal((await world.authority('default')).status?.rotation, undefined);
@@ -254,6 +250,9 @@ describe('a certificate that was revoked', () => {
 });
 
 const patchAuthority = (patch: object): Promise<unknown> => world.api.patch(paths.authorities('default'), patch);
+
+const letGo = (approval: string): Promise<unknown> =>
+  patchAuthority({ metadata: { annotations: { 'mtls-operator.io/approve-rotation': approval } } });
 
 const rotationIs = (phase: string) =>
   eventually(
