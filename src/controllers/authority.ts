@@ -12,6 +12,7 @@ import {
 } from '../kube/index.ts';
 import {
   type Certificate,
+  type Crl,
   encodeCertificates,
   generatePrivateKey,
   issueRoot,
@@ -29,8 +30,10 @@ import {
   planAuthority,
   planAuthorityStatus,
   planCrls,
+  publishedState,
   type Revocation,
   type RevocationState,
+  rememberedRoots,
   signersIn,
   type WantedCondition,
 } from '../plan/index.ts';
@@ -53,6 +56,8 @@ export interface AuthorityContext {
   readonly evidence: EvidenceGatherer;
   /** The leaves of an authority that are to be revoked. */
   readonly asked: (authority: string, now: Date) => readonly Revocation[];
+  /** The CRLs that an authority has published in one of its ConfigMaps, read past the caches. */
+  readonly publishedCrls: (authority: AuthorityRecord, signal: AbortSignal) => Promise<readonly Crl[]>;
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;
   /** Called when certificates of an authority, and its published bundles, have to be looked at again. */
@@ -78,6 +83,8 @@ export class AuthorityReconciler {
   readonly #context: AuthorityContext;
   /** What the root Secret of an authority, by UID, said of revocation when it was seen last. */
   readonly #revocations = new Map<string, RevocationState>();
+  /** What was published when this process looked at it first: before anything of it can be written over from here. */
+  readonly #published = new Map<string, readonly Crl[]>();
   #leadingSince = new Date(0);
 
   constructor(context: AuthorityContext) {
@@ -139,26 +146,47 @@ export class AuthorityReconciler {
   async #observe(authority: AuthorityRecord, signal: AbortSignal): Promise<Observation> {
     const { client, namespace, certificateCount, evidence, asked, views, now } = this.#context;
     const held = views.material(authority.name)?.signer?.root;
-    const revocationBefore = this.#revocations.get(authority.uid);
     const common = {
       authority,
       certificates: certificateCount(authority.name),
       evidence: evidence.gather(authority),
       asked: asked(authority.name, now()),
       ...(held === undefined ? {} : { held }),
-      ...(revocationBefore === undefined ? {} : { revocationBefore }),
       leadingSince: this.#leadingSince,
     };
     try {
       // Always read live: a decision about a root rests on the root, and there are few of them.
       const live = await client.get(secretResource, { namespace, name: authority.spec.secretName }, { signal });
-      return { observed: { ...common, secret: rootSecret(live, now()), revocation: revocationState(live) }, live };
+      const secret = rootSecret(live, now());
+      const revocation = revocationState(live);
+      const revocationBefore = await this.#revocationBefore(
+        authority,
+        revocation,
+        signersIn({ ...common, secret }),
+        signal,
+      );
+      return { observed: { ...common, secret, revocation, revocationBefore }, live };
     } catch (error) {
       if (isKubeError(error, 'NotFound')) {
-        return { observed: { ...common, revocation: revocationState(undefined) }, live: undefined };
+        const revocation = revocationState(undefined);
+        const revocationBefore = await this.#revocationBefore(authority, revocation, signersIn(common), signal);
+        return { observed: { ...common, revocation, revocationBefore }, live: undefined };
       }
       throw error;
     }
+  }
+
+  async #revocationBefore(
+    authority: AuthorityRecord,
+    revocation: RevocationState,
+    signers: readonly SigningRoot[],
+    signal: AbortSignal,
+  ): Promise<RevocationState> {
+    const seen = this.#revocations.get(authority.uid);
+    if (seen !== undefined) return seen;
+    const published = this.#published.get(authority.uid) ?? (await this.#context.publishedCrls(authority, signal));
+    this.#published.set(authority.uid, published);
+    return publishedState(published, revocation, signers, rememberedRoots(authority.status));
   }
 
   async #carryOut(

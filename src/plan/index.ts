@@ -50,6 +50,7 @@ export {
   leavesToRevoke,
   parseRevocations,
   planCrls,
+  publishedState,
   type Revocation,
   type RevocationState,
 } from './revocation.ts';

@@ -130,11 +130,39 @@ export function planCrls(
   };
 }
 
+/**
+ * What was published, and is not in the root Secret, or only an older list: somebody has lost or written over what was in
+ * there while nobody looked. It is believed if the CA that it is of has signed it. An entry stays as long as that CA, since
+ * nothing else is known of its certificate.
+ */
+export function publishedState(
+  published: readonly Crl[],
+  { crls }: RevocationState,
+  signers: readonly SigningRoot[],
+  trusted: readonly Certificate[],
+): RevocationState {
+  const ahead = published.filter((crl) => !crls.some((own) => isOfSameIssuer(own, crl) && own.number >= crl.number));
+  const issued = (certificate: Certificate) => ahead.filter((crl) => isCrlOf(crl, certificate));
+  return {
+    crls: distinct([...trusted, ...signers.flatMap(pathOf)].flatMap(issued)),
+    revocations: crlSigners(signers).flatMap((signer) =>
+      issued(signer.certificate).flatMap((crl) => unremembered(signer, crl)),
+    ),
+  };
+}
+
 /** True for a list in a CA's name that does not say that it is of another one of that name. */
 const claimsToBeOf = (crl: Crl, ca: Certificate): boolean =>
   crl.issuer.equals(ca.subject) && (crl.authorityKeyId === undefined || crl.authorityKeyId === ca.subjectKeyId);
 
 const isOfSameIssuer = (a: Crl, b: Crl): boolean => a.issuer.equals(b.issuer) && a.authorityKeyId === b.authorityKeyId;
+
+/** A state with the lists of another one that are later, or of other issuers. */
+export function latestOf(state: RevocationState, other: RevocationState | undefined): RevocationState {
+  const known = distinct([...state.crls, ...(other?.crls ?? [])]);
+  const isLast = (crl: Crl) => !known.some((one) => one.number > crl.number && isOfSameIssuer(one, crl));
+  return { ...state, crls: known.filter(isLast) };
+}
 
 /** Each list once, the first of those that are the same. */
 const distinct = (crls: readonly Crl[]): Crl[] =>

@@ -7,6 +7,7 @@ import { type Installation, install, operatorNamespace, type Tenant } from '../.
 import { eventually } from '../../support/eventually.ts';
 import {
   askToRevoke,
+  crlsInConfigMap,
   crlsInRootSecret,
   revoke,
   revokeAnnotation,
@@ -36,10 +37,10 @@ interface Revoked {
 }
 
 /** An authority of its own with one revoked certificate. */
-async function revoked(): Promise<Revoked> {
+async function revoked(trustBundle?: object): Promise<Revoked> {
   const name = `loss-${++authorities}`;
   const rotation = { propagationDelay: '300ms' };
-  await world.createAuthority(name, { secretName: name, root: {}, rotation });
+  await world.createAuthority(name, { secretName: name, root: {}, rotation, trustBundle });
   const tenant = await world.tenant('loss');
   await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
   await tenant.ready('db');
@@ -57,7 +58,7 @@ const rootSecret = (name: string): string => paths.secrets(operatorNamespace, na
 const listsAre = (name: string, expected: (lists: readonly Crl[]) => void): Promise<void> =>
   eventually(async () => expected(await crlsInRootSecret(world.api, name)), { timeoutMs: 60_000 });
 
-describe('what was revoked stays on the CRL, under a number that does not go back', { concurrency: 2 }, () => {
+describe('what was revoked stays on the CRL, under a number that does not go back', () => {
   // Broken if these fail: the list is signed anew from what is in the Secret, and the thief's certificate is good again.
   test('when somebody takes the lists out of the root Secret', async () => {
     const { name, serial, crl } = await revoked();
@@ -75,6 +76,21 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
       assert.deepEqual(serialsOn(lists), [serial]);
       assert.ok((lists[0]?.number ?? 0n) >= crl.number);
     });
+  });
+
+  test('when there is a published list, and the root Secret loses its own while no operator looks', async () => {
+    const { name, serial, crl, tenant, backup } = await revoked({ configMap: { name: 'trust' } });
+    await eventually(async () => {
+      assert.deepEqual(serialsOn(await crlsInConfigMap(world.api, tenant.namespace, 'trust')), [serial]);
+    });
+    await world.restart(() => world.api.patch(rootSecret(name), { data: backup }));
+    await listsAre(name, (lists) => {
+      assert.deepEqual(serialsOn(lists), [serial]);
+      assert.ok((lists[0]?.number ?? 0n) >= crl.number);
+    });
+    await tenant.rotate('db', 'later');
+    await tenant.ready('db');
+    assert.deepEqual(serialsOn(await crlsInConfigMap(world.api, tenant.namespace, 'trust')), [serial]);
   });
 
   test('when the root Secret is deleted and another root made, as long as the old one is trusted', async () => {
