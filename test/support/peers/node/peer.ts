@@ -43,7 +43,7 @@ async function connect(port: string, serverName: string, caFolder: string, folde
 }
 
 /** What the folder of CRLs holds now; nothing when none is given. */
-const revoked = (): { crl?: string[] } => (crlFolder === undefined ? {} : { crl: readCrls(crlFolder) });
+const revoked = (): { crl?: Buffer } => (crlFolder === undefined ? {} : { crl: readCrls(crlFolder) });
 
 const given = process.argv.slice(2);
 const crlFolder = given[0] === '-crl' ? given[1] : undefined;

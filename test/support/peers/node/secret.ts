@@ -15,15 +15,8 @@ export const readSecret = (folder: string): MountedSecret =>
 /** Reads the roots alone: of a mounted Secret, or of a ConfigMap, which has nothing else. */
 export const readRoots = (folder: string): Buffer => readMounted(folder, (file) => file('ca.crt'));
 
-/** Reads the CRLs, each by itself: of a text with several node:tls takes the first. */
-export const readCrls = (folder: string): string[] =>
-  readMounted(
-    folder,
-    (file) =>
-      file('ca.crl')
-        .toString('latin1')
-        .match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? [],
-  );
+/** Reads the CRLs. */
+export const readCrls = (folder: string): Buffer => readMounted(folder, (file) => file('ca.crl'));
 
 /**
  * Reads one version of a mounted folder. kubelet swaps all files at once by the link `..data`, then removes those before:
