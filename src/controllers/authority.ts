@@ -11,6 +11,8 @@ import {
   secrets as secretResource,
 } from '../kube/index.ts';
 import {
+  type Certificate,
+  type Crl,
   encodeCertificates,
   generatePrivateKey,
   issueRoot,
@@ -23,12 +25,15 @@ import {
   type AuthorityRecord,
   type AuthorityStep,
   type CrlPlan,
+  crlSigners,
   type ObservedAuthority,
   planAuthority,
   planAuthorityStatus,
   planCrls,
+  publishedState,
   type Revocation,
   type RevocationState,
+  rememberedRoots,
   signersIn,
   type WantedCondition,
 } from '../plan/index.ts';
@@ -51,6 +56,8 @@ export interface AuthorityContext {
   readonly evidence: EvidenceGatherer;
   /** The leaves of an authority that are to be revoked. */
   readonly asked: (authority: string, now: Date) => readonly Revocation[];
+  /** The CRLs that an authority has published in one of its ConfigMaps, read past the caches. */
+  readonly publishedCrls: (authority: AuthorityRecord, signal: AbortSignal) => Promise<readonly Crl[]>;
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;
   /** Called when certificates of an authority, and its published bundles, have to be looked at again. */
@@ -74,6 +81,10 @@ interface Observation {
 /** Makes, judges and rotates the roots of MtlsAuthorities: observe, plan, carry out, write status. */
 export class AuthorityReconciler {
   readonly #context: AuthorityContext;
+  /** What the root Secret of an authority, by UID, said of revocation when it was seen last. */
+  readonly #revocations = new Map<string, RevocationState>();
+  /** What was published when this process looked at it first: before anything of it can be written over from here. */
+  readonly #published = new Map<string, readonly Crl[]>();
   #leadingSince = new Date(0);
 
   constructor(context: AuthorityContext) {
@@ -123,7 +134,10 @@ export class AuthorityReconciler {
         ({ observed, live } = await this.#observe(authority, signal));
         plan = planAuthority(observed, now());
       }
-      if (plan.step.step === 'keep') return { observed, plan };
+      if (plan.step.step === 'keep') {
+        if (plan.verdict.state === 'ready') this.#revocations.set(authority.uid, observed.revocation);
+        return { observed, plan };
+      }
       if (step === stepsAtOnce) throw new KubeError('Conflict', 'the root Secret changes all the time');
       await this.#carryOut(observed, plan.step, live, signal);
     }
@@ -143,13 +157,36 @@ export class AuthorityReconciler {
     try {
       // Always read live: a decision about a root rests on the root, and there are few of them.
       const live = await client.get(secretResource, { namespace, name: authority.spec.secretName }, { signal });
-      return { observed: { ...common, secret: rootSecret(live, now()), revocation: revocationState(live) }, live };
+      const secret = rootSecret(live, now());
+      const revocation = revocationState(live);
+      const revocationBefore = await this.#revocationBefore(
+        authority,
+        revocation,
+        signersIn({ ...common, secret }),
+        signal,
+      );
+      return { observed: { ...common, secret, revocation, revocationBefore }, live };
     } catch (error) {
       if (isKubeError(error, 'NotFound')) {
-        return { observed: { ...common, revocation: revocationState(undefined) }, live: undefined };
+        const revocation = revocationState(undefined);
+        const revocationBefore = await this.#revocationBefore(authority, revocation, signersIn(common), signal);
+        return { observed: { ...common, revocation, revocationBefore }, live: undefined };
       }
       throw error;
     }
+  }
+
+  async #revocationBefore(
+    authority: AuthorityRecord,
+    revocation: RevocationState,
+    signers: readonly SigningRoot[],
+    signal: AbortSignal,
+  ): Promise<RevocationState> {
+    const seen = this.#revocations.get(authority.uid);
+    if (seen !== undefined) return seen;
+    const published = this.#published.get(authority.uid) ?? (await this.#context.publishedCrls(authority, signal));
+    this.#published.set(authority.uid, published);
+    return publishedState(published, revocation, signers, rememberedRoots(authority.status));
   }
 
   async #carryOut(
@@ -159,15 +196,15 @@ export class AuthorityReconciler {
     signal: AbortSignal,
   ): Promise<void> {
     const { client, namespace, recorder } = this.#context;
-    const { authority, revocation } = observed;
+    const { authority } = observed;
     const ref = { namespace, name: authority.spec.secretName };
     const record = (reason: string, note: string) => recorder.record(normalEvent(authority, reason, note));
     try {
       if (step.step === 'create') {
         const made = await this.#makeRoot(step);
-        const trusted = encodeCertificates([made.certificate, ...step.remembered]);
-        const crls = this.#crlsOf(revocation, [signerOf(made)]);
-        const data = { ...madePair('active', made), [secretKeys.bundle]: base64(trusted), ...crls };
+        const trusted = [made.certificate, ...step.remembered];
+        const crls = this.#crlsOf(observed, [signerOf(made)], trusted);
+        const data = { ...madePair('active', made), [secretKeys.bundle]: base64(encodeCertificates(trusted)), ...crls };
         const { rotateRootToken } = authority;
         const metadata = {
           ...ref,
@@ -191,7 +228,7 @@ export class AuthorityReconciler {
         const isTrusted = ({ anchor }: SigningRoot) =>
           step.trusted.some(({ fingerprint }) => fingerprint === anchor.fingerprint);
         const signers = [...signersIn(observed).filter(isTrusted), ...(made === undefined ? [] : [signerOf(made)])];
-        const data = { ...patch.data, ...this.#crlsOf(revocation, signers) };
+        const data = { ...patch.data, ...this.#crlsOf(observed, signers, step.trusted) };
         await client.mergePatch(secretResource, ref, { ...patch, data }, { signal });
         record(step.event.reason, step.event.message);
       } else if (step.step === 'signCrls') {
@@ -207,19 +244,32 @@ export class AuthorityReconciler {
   }
 
   /** The data of the root Secret that hold the CRLs of these signers; none when they are there already. */
-  #crlsOf(state: RevocationState, signers: readonly SigningRoot[]): Record<string, string> {
-    const plan = planCrls(state, signers, [], this.#context.now());
+  #crlsOf(
+    { revocation, revocationBefore: before }: ObservedAuthority,
+    signers: readonly SigningRoot[],
+    trusted: readonly Certificate[],
+  ): Record<string, string> {
+    const plan = planCrls(revocation, signers, [], this.#context.now(), { before, trusted });
     return plan === undefined ? {} : crlData(plan, signers);
   }
 
-  #tellOfRevoked({ authority, revocation }: ObservedAuthority, { revocations }: CrlPlan): void {
+  #tellOfRevoked(observed: ObservedAuthority, { revocations }: CrlPlan): void {
     const { recorder, log } = this.#context;
+    const { authority, revocation } = observed;
     const before = new Set(revocation.revocations.map(({ serialNumber }) => serialNumber));
-    const added = revocations.map(({ serialNumber }) => serialNumber).filter((serial) => !before.has(serial));
-    log.info('signed CRLs', { authority: authority.name, revoked: added, entries: revocations.length });
-    if (added.length === 0) return;
-    const note = `On the CRL from now on: ${added.slice(0, 10).join(', ')}${added.length > 10 ? ` and ${added.length - 10} more` : ''}`;
-    recorder.record(normalEvent(authority, 'CertificatesRevoked', note));
+    const added = revocations.filter(({ serialNumber }) => !before.has(serialNumber));
+    const roots = new Set(crlSigners(signersIn(observed)).map(({ anchor }) => anchor.fingerprint));
+    const listed = added.filter(({ root }) => roots.has(root));
+    const unlisted = added.filter(({ root }) => !roots.has(root));
+    const serials = listed.map(({ serialNumber }) => serialNumber);
+    log.info('signed CRLs', { authority: authority.name, revoked: serials, entries: revocations.length });
+    if (listed.length > 0) {
+      recorder.record(normalEvent(authority, 'CertificatesRevoked', `On the CRL from now on: ${inWords(listed)}`));
+    }
+    if (unlisted.length === 0) return;
+    const note = `On no CRL, since nothing here signs one for their root; peers refuse them when it is trusted no more: ${inWords(unlisted)}`;
+    const regarding = referenceTo(authority);
+    recorder.record({ regarding, type: 'Warning', reason: 'CertificatesNotListed', action: 'Reconcile', note });
   }
 
   async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<MadeRoot> {
@@ -255,6 +305,13 @@ export class AuthorityReconciler {
     return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
   }
 }
+
+/** The first serial numbers, and how many more there are. */
+const inWords = (revocations: readonly Revocation[]): string => {
+  const serials = revocations.slice(0, 10).map(({ serialNumber }) => serialNumber);
+  const more = revocations.length - serials.length;
+  return `${serials.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+};
 
 const signerOf = ({ certificate, key }: MadeRoot): SigningRoot => ({
   certificate,

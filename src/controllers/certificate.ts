@@ -163,6 +163,7 @@ export class CertificateReconciler {
         if (step.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
         return { outcome: { role, problem: problemOf(step) } };
       }
+      if (step.step === 'update' && step.blocked?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
       const onlyDue = isOnlyDue(step);
       try {
         // What signs, or is trusted, must still be what the plan was made for.

@@ -20,6 +20,7 @@ import { EvidenceGatherer } from './evidence.ts';
 import { KeyMaker } from './key-maker.ts';
 import { Publications } from './publications.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
+import { publishedCrls } from './root-crl.ts';
 import { SecretWriter } from './secret-writer.ts';
 import { type Queues, Triggers } from './triggers.ts';
 import { TrustReconciler } from './trust.ts';
@@ -99,6 +100,7 @@ export class Operator {
         publications: (authority) => publications.of(authority),
         renewPublications: (_, signal) => publications.renew(signal),
       }),
+      publishedCrls: (authority, signal) => publishedCrls(client, authority, signal),
       asked: (authority, at) => this.caches.leavesToRevoke(authority, at),
       certificateCount: (authority) => certificates.by('authority', authority).length,
       onChange: (authority, change) => {

@@ -1,7 +1,14 @@
-import { revocationKeys } from '../api/names.ts';
-import type { Secret } from '../kube/index.ts';
+import { crlKey, labels, managerName, revocationKeys } from '../api/names.ts';
+import { configMaps, type KubeClient, type Secret } from '../kube/index.ts';
 import { type Crl, encodeCrls, issueCrl, PkiError, parseCrls, type SigningRoot } from '../pki/index.ts';
-import { type CrlPlan, encodeRevocations, parseRevocations, type RevocationState } from '../plan/index.ts';
+import {
+  type AuthorityRecord,
+  authorityLabel,
+  type CrlPlan,
+  encodeRevocations,
+  parseRevocations,
+  type RevocationState,
+} from '../plan/index.ts';
 import { base64, dataText } from './secret-data.ts';
 
 /** What a root Secret says of revocation; nothing where there is none, or where somebody has damaged it. */
@@ -24,6 +31,18 @@ export function crlData({ crls, revocations }: CrlPlan, signers: readonly Signin
     [revocationKeys.crl]: base64(encodeCrls(lists)),
     [revocationKeys.revocations]: base64(encodeRevocations(revocations)),
   };
+}
+
+/** The CRLs in one of the ConfigMaps that an authority has published, whichever; none where it publishes none. */
+export async function publishedCrls(
+  client: KubeClient,
+  { name, uid }: AuthorityRecord,
+  signal: AbortSignal,
+): Promise<readonly Crl[]> {
+  const labelSelector = `${labels.managedBy}=${managerName},${labels.authority}=${authorityLabel(name)}`;
+  const { items } = await client.list(configMaps, { labelSelector, limit: 10, signal });
+  const own = items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid));
+  return own.flatMap(({ data }) => readCrls(data?.[crlKey] ?? ''));
 }
 
 function readCrls(pem: string): Crl[] {

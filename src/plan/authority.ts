@@ -1,7 +1,7 @@
 import type { SigningRoot } from '../pki/index.ts';
 import type { CrlBundle } from './observed.ts';
 import type { ObservedAuthority } from './observed-authority.ts';
-import { type CrlPlan, crlBundle, planCrls } from './revocation.ts';
+import { type CrlPlan, crlBundle, latestOf, planCrls } from './revocation.ts';
 import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
 
 /** What is to be done about the root Secret. */
@@ -26,13 +26,15 @@ export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
 /** Decides what is to be done about the root Secret, its root first, and what may be expected of it until it is. */
 export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
   const plan = planRoot(observed, now);
-  const { secret, revocation, asked } = observed;
+  const { secret, revocation, revocationBefore: before, asked } = observed;
   if (secret === undefined || plan.verdict.state === 'notReady') return plan;
   const signers = signersIn(observed);
-  const crl = crlBundle(revocation, signers);
-  const decided = crl === undefined ? plan : { ...plan, verdict: { ...plan.verdict, crl } };
   // A step of the root's brings the CRLs of its roots along, in the same write.
-  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now) : undefined;
+  const context = { before, trusted: plan.verdict.bundle.roots };
+  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now, context) : undefined;
+  // What was published stays until the new lists are there, should the root Secret be behind it.
+  const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers);
+  const decided = crl === undefined ? plan : { ...plan, verdict: { ...plan.verdict, crl } };
   return crls === undefined
     ? decided
     : { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };

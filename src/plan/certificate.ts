@@ -183,7 +183,9 @@ const dueReasons: ReadonlySet<IssueReason> = new Set([
 
 /**
  * What is to be revoked goes onto the CRL before it is replaced: afterwards nobody knows its serial number any more.
- * Undefined when it is there, or cannot be since the key that has signed it is gone.
+ * Undefined when it is there, or cannot be since the key that has signed it is gone. An authority that never signs lists
+ * does not answer the request, lest the person who made it believes that peers refuse what they do not; but what is due
+ * for other reasons is not held up by it.
  */
 function unlisted(
   certificate: CertificateRecord,
@@ -192,14 +194,23 @@ function unlisted(
   { crl }: ReadyAuthority,
   now: Date,
 ): Pick<Blocked, 'reason' | 'message' | 'awaitsCrl'> | undefined {
-  if (step.step !== 'issue' || crl === undefined) return undefined;
+  if (step.step !== 'issue') return undefined;
   const waiting = leavesToRevoke(certificate, role, secret, now).filter(
-    ({ serialNumber, root }) => crl.roots.includes(root) && !crl.revoked.has(serialNumber),
+    ({ serialNumber, root }) => crl === undefined || (crl.roots.includes(root) && !crl.revoked.has(serialNumber)),
   );
   if (waiting.length === 0) return undefined;
+  const isFull = crl !== undefined && crl.revoked.size >= maxRevocations;
+  if ((crl === undefined || isFull) && step.reason !== 'RevocationRequested') return undefined;
   const serials = waiting.map(({ serialNumber }) => serialNumber).join(', ');
-  const full = crl.revoked.size < maxRevocations ? '' : `, which is full (${maxRevocations} certificates)`;
-  const message = `waiting for ${serials} to be on the CRL of MtlsAuthority ${certificate.spec.authorityRef.name}${full}`;
+  const authority = `MtlsAuthority ${certificate.spec.authorityRef.name}`;
+  if (crl === undefined) {
+    const message =
+      `${serials} cannot be revoked: ${authority} has no CRL, since the key usage of its root or intermediate lacks ` +
+      'cRLSign; take the annotation revoke away, and use rotate to replace what is there';
+    return { reason: 'CrlUnavailable', message };
+  }
+  const full = isFull ? `, which is full (${maxRevocations} certificates)` : '';
+  const message = `waiting for ${serials} to be on the CRL of ${authority}${full}`;
   return { reason: 'Pending', message, awaitsCrl: true };
 }
 
@@ -226,10 +237,11 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     const until = 'leaf' in secret.content ? reissueTurn(secret.content.leaf, authority, certificate) : undefined;
     return until === undefined ? { step: 'keep' } : { step: 'keep', until };
   }
+  const { rotateToken, revokeToken } = certificate;
   const marks = {
     revision: revisionOf(input) + 1,
-    ...(certificate.rotateToken === undefined ? {} : { rotateToken: certificate.rotateToken }),
-    ...(certificate.revokeToken === undefined ? {} : { revokeToken: certificate.revokeToken }),
+    ...(rotateToken === undefined ? {} : { rotateToken }),
+    ...(revokeToken === undefined || !canBeRevoked(input) ? {} : { revokeToken }),
   };
   return {
     step: 'issue',
@@ -245,6 +257,11 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
 }
 
 const newKeyReasons: ReadonlySet<IssueReason> = new Set(['SecretMissing', 'RotationRequested', 'RevocationRequested']);
+
+/** False when what is to be replaced can be put on no list, so that the request is not answered by replacing it. */
+const canBeRevoked = ({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean =>
+  (authority?.crl !== undefined && authority.crl.revoked.size < maxRevocations) ||
+  leavesToRevoke(certificate, role, secret, now).every(({ serialNumber }) => authority?.crl?.revoked.has(serialNumber));
 
 /** True for an issue that also answers a request to revoke, whatever else it is for. */
 const isRevoked = ({ certificate: { revokeToken, status }, role: { secret } }: SecretInput): boolean =>

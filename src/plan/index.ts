@@ -45,10 +45,12 @@ export {
 export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
 export {
   type CrlPlan,
+  crlSigners,
   encodeRevocations,
   leavesToRevoke,
   parseRevocations,
   planCrls,
+  publishedState,
   type Revocation,
   type RevocationState,
 } from './revocation.ts';

@@ -6,6 +6,7 @@ import {
   encodeCrls,
   isCrlOf,
   maySignCrls,
+  pathOf,
   type RevokedCertificate,
   type SigningRoot,
   sha256Hex,
@@ -61,6 +62,14 @@ export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] => [
   ).values(),
 ];
 
+/** What is known beside the root Secret as it is. */
+export interface CrlContext {
+  /** What the root Secret was seen to say before: somebody may have lost or written over what was in it. */
+  readonly before?: RevocationState | undefined;
+  /** The roots that are trusted now. */
+  readonly trusted?: readonly Certificate[];
+}
+
 /**
  * What is to be done about the CRLs of an authority; undefined when they are as they should be. Every CA that signs, or is
  * about to, has a list, an empty one too: OpenSSL refuses a certificate for whose issuer there is none.
@@ -71,29 +80,46 @@ export function planCrls(
   signers: readonly SigningRoot[],
   asked: readonly Revocation[],
   now: Date,
+  { before, trusted = [] }: CrlContext = {},
 ): CrlPlan | undefined {
   const issuers = crlSigners(signers);
-  const speakFor = new Set(issuers.map(({ anchor }) => anchor.fingerprint));
-  const listOf = ({ certificate }: SigningRoot) => newest(crls.filter((crl) => isCrlOf(crl, certificate)));
-  const known = [...revocations, ...issuers.flatMap((signer) => unremembered(signer, listOf(signer)))];
+  const known = distinct([...crls, ...(before?.crls ?? [])]);
+  const listsOf = ({ certificate }: SigningRoot, among: readonly Crl[] = known) =>
+    among.filter((crl) => isCrlOf(crl, certificate));
   const remembered = merged(
-    known,
-    asked.filter(({ root }) => speakFor.has(root)),
+    [
+      ...revocations,
+      // One that has expired may have left since.
+      ...(before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
+      ...issuers.flatMap((signer) => listsOf(signer, crls).flatMap((crl) => unremembered(signer, crl))),
+    ],
+    asked,
   );
-  const lastListed = lastListings(crls);
-  // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3).
-  const wanted = remembered.filter(({ serialNumber, notAfter }) => !((lastListed.get(serialNumber) ?? 0) > +notAfter));
+  const lastListed = lastListings(known);
+  // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3). Where the
+  // key of its issuer is gone there will be no such list.
+  const isListable = ({ root }: Revocation) => issuers.some(({ anchor }) => anchor.fingerprint === root);
+  const wanted = remembered.filter((revocation) =>
+    isListable(revocation)
+      ? !((lastListed.get(revocation.serialNumber) ?? 0) > revocation.notAfter.getTime())
+      : revocation.notAfter > now,
+  );
   const lists = issuers.map((signer) => {
-    const present = listOf(signer);
+    const present = newest(listsOf(signer));
     const revoked = wanted.filter(({ root }) => root === signer.anchor.fingerprint);
     return present !== undefined && isGood(present, revoked, now) ? present : nextCrl(signer, present, revoked, now);
   });
   // Those of CAs whose key is not here: of a CA further up, brought by a person, or of a root that was written over.
-  const others = crls.filter(
-    (crl) => crl.nextUpdate > now && !issuers.some(({ certificate }) => claimsToBeOf(crl, certificate)),
+  const cas = [...trusted, ...signers.flatMap(pathOf)];
+  const others = known.filter(
+    (crl) =>
+      !issuers.some(({ certificate }) => claimsToBeOf(crl, certificate)) &&
+      // The last word of a CA that is trusted still, however old it is; of two the later one.
+      (crl.nextUpdate > now || cas.some((ca) => claimsToBeOf(crl, ca))) &&
+      !known.some((other) => other.number > crl.number && isOfSameIssuer(other, crl)),
   );
   const isSame =
-    lists.every((list) => 'der' in list) &&
+    [...lists, ...others].every((list) => 'der' in list && crls.includes(list)) &&
     lists.length + others.length === crls.length &&
     wanted.length === revocations.length &&
     wanted.every((revocation, i) => revocation.serialNumber === revocations[i]?.serialNumber);
@@ -104,16 +130,50 @@ export function planCrls(
   };
 }
 
+/**
+ * What was published, and is not in the root Secret, or only an older list: somebody has lost or written over what was in
+ * there while nobody looked. It is believed if the CA that it is of has signed it. An entry stays as long as that CA, since
+ * nothing else is known of its certificate.
+ */
+export function publishedState(
+  published: readonly Crl[],
+  { crls }: RevocationState,
+  signers: readonly SigningRoot[],
+  trusted: readonly Certificate[],
+): RevocationState {
+  const ahead = published.filter((crl) => !crls.some((own) => isOfSameIssuer(own, crl) && own.number >= crl.number));
+  const issued = (certificate: Certificate) => ahead.filter((crl) => isCrlOf(crl, certificate));
+  return {
+    crls: distinct([...trusted, ...signers.flatMap(pathOf)].flatMap(issued)),
+    revocations: crlSigners(signers).flatMap((signer) =>
+      issued(signer.certificate).flatMap((crl) => unremembered(signer, crl)),
+    ),
+  };
+}
+
 /** True for a list in a CA's name that does not say that it is of another one of that name. */
 const claimsToBeOf = (crl: Crl, ca: Certificate): boolean =>
   crl.issuer.equals(ca.subject) && (crl.authorityKeyId === undefined || crl.authorityKeyId === ca.subjectKeyId);
+
+const isOfSameIssuer = (a: Crl, b: Crl): boolean => a.issuer.equals(b.issuer) && a.authorityKeyId === b.authorityKeyId;
+
+/** A state with the lists of another one that are later, or of other issuers. */
+export function latestOf(state: RevocationState, other: RevocationState | undefined): RevocationState {
+  const known = distinct([...state.crls, ...(other?.crls ?? [])]);
+  const isLast = (crl: Crl) => !known.some((one) => one.number > crl.number && isOfSameIssuer(one, crl));
+  return { ...state, crls: known.filter(isLast) };
+}
+
+/** Each list once, the first of those that are the same. */
+const distinct = (crls: readonly Crl[]): Crl[] =>
+  [...new Map(crls.toReversed().map((crl) => [crl.der.toString('latin1'), crl])).values()].toReversed();
 
 const newest = (crls: readonly Crl[]): Crl | undefined =>
   crls.reduce<Crl | undefined>((a, b) => (a === undefined || b.number > a.number ? b : a), undefined);
 
 /** Entries of a list of which nothing else is known: they stay as long as their issuer. */
-const unremembered = ({ anchor, certificate }: SigningRoot, crl: Crl | undefined): Revocation[] =>
-  (crl?.revoked ?? []).map((entry) => ({ ...entry, root: anchor.fingerprint, notAfter: certificate.notAfter }));
+const unremembered = ({ anchor, certificate }: SigningRoot, { revoked }: Crl): Revocation[] =>
+  revoked.map((entry) => ({ ...entry, root: anchor.fingerprint, notAfter: certificate.notAfter }));
 
 /** All of them, each serial number once; of those that are asked for, as many as there is room for. */
 function merged(known: readonly Revocation[], asked: readonly Revocation[]): Revocation[] {
@@ -124,8 +184,10 @@ function merged(known: readonly Revocation[], asked: readonly Revocation[]): Rev
   for (const revocation of asked) {
     if (!all.has(revocation.serialNumber) && all.size < maxRevocations) all.set(revocation.serialNumber, revocation);
   }
-  return [...all.values()].sort((a, b) => (a.serialNumber < b.serialNumber ? -1 : 1));
+  return [...all.values()].sort(bySerialNumber);
 }
+
+const bySerialNumber = (a: Revocation, b: Revocation): number => (a.serialNumber < b.serialNumber ? -1 : 1);
 
 /** When the last of the lists with it was signed, by serial number; milliseconds. */
 function lastListings(crls: readonly Crl[]): Map<string, number> {
@@ -162,18 +224,20 @@ const nextCrl = (
   };
 };
 
-/** The CRLs of a root Secret as they are published; undefined when nobody signs any. */
+/** The CRLs of a root Secret as they are published; undefined when none is of a CA that signs. */
 export function crlBundle({ crls }: RevocationState, signers: readonly SigningRoot[]): CrlBundle | undefined {
   const issuers = crlSigners(signers);
-  const [first, ...others] = crls;
-  if (first === undefined || issuers.length === 0) return undefined;
+  // Those of others are renewed by others.
+  const own = crls.filter((crl) => issuers.some(({ certificate }) => claimsToBeOf(crl, certificate)));
+  const [first, ...more] = own;
+  if (first === undefined) return undefined;
   const pem = encodeCrls(crls);
   return {
     pem,
     digest: sha256Hex(pem),
     revoked: new Set(crls.flatMap(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber))),
     roots: [...new Set(issuers.map(({ anchor }) => anchor.fingerprint))],
-    nextUpdate: others.reduce((least, { nextUpdate }) => (nextUpdate < least ? nextUpdate : least), first.nextUpdate),
+    nextUpdate: more.reduce((least, { nextUpdate }) => (nextUpdate < least ? nextUpdate : least), first.nextUpdate),
   };
 }
 
@@ -220,34 +284,44 @@ export const revokeIsHandled = (
   secret: SecretRecord | undefined,
 ): boolean => token === secret?.annotations[annotations.revoke] || token === lastHandled;
 
-/** The data of a root Secret that remembers revocations. */
-export const encodeRevocations = (revocations: readonly Revocation[]): string =>
-  JSON.stringify(
-    revocations.map(({ serialNumber, root, revokedAt, notAfter }) => [
-      serialNumber,
-      root,
-      revokedAt.toISOString(),
-      notAfter.toISOString(),
-    ]),
+/** The data of a root Secret that remembers revocations: by root, each with its dates. As short as it can be read. */
+export function encodeRevocations(revocations: readonly Revocation[]): string {
+  const byRoot = Map.groupBy(revocations, ({ root }) => root);
+  return JSON.stringify(
+    Object.fromEntries(
+      [...byRoot].map(([root, list]) => [
+        root,
+        list.map(({ serialNumber, revokedAt, notAfter }) => [serialNumber, inSeconds(revokedAt), inSeconds(notAfter)]),
+      ]),
+    ),
   );
+}
+
+const inSeconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 /** Reads them back. What is none is left out; the CRLs themselves have its serial number all the same. */
 export function parseRevocations(text: string): Revocation[] {
   try {
-    const list: unknown = JSON.parse(text === '' ? '[]' : text);
-    return Array.isArray(list) ? list.flatMap(revocation) : [];
+    const byRoot: unknown = JSON.parse(text === '' ? '{}' : text);
+    if (typeof byRoot !== 'object' || byRoot === null) return [];
+    return Object.entries(byRoot)
+      .flatMap(([root, list]: [string, unknown]) =>
+        Array.isArray(list) && /^[0-9a-f]{64}$/.test(root) ? list.flatMap((item) => revocation(root, item)) : [],
+      )
+      .sort(bySerialNumber);
   } catch {
     return [];
   }
 }
 
-function revocation(item: unknown): Revocation[] {
+function revocation(root: string, item: unknown): Revocation[] {
   if (!Array.isArray(item)) return [];
-  const [serialNumber = '', root = '', revokedAt = '', notAfter = ''] = item.map(String);
-  const [revoked, ends] = [new Date(revokedAt), new Date(notAfter)];
+  const [serialNumber = '', revoked = '', ends = ''] = item.map(String);
+  const [revokedAt, notAfter] = [new Date(revoked), new Date(ends)];
   // Only what a CRL can hold (RFC 5280 4.1.2.2 and 5.1.2.4): one that it cannot would keep all others from being signed.
   const isSerial = /^([0-9a-f]{1,39}|[0-7][0-9a-f]{39})$/.test(serialNumber);
-  const areTimes = [revoked, ends].every((time) => time.getUTCFullYear() >= 1950 && time.getUTCFullYear() <= 9999);
-  const isOne = isSerial && /^[0-9a-f]{64}$/.test(root) && areTimes;
-  return isOne ? [{ serialNumber, root, revokedAt: revoked, notAfter: ends }] : [];
+  const areTimes = [revokedAt, notAfter].every(
+    (time) => time.getUTCFullYear() >= 1950 && time.getUTCFullYear() <= 9999,
+  );
+  return isSerial && areTimes ? [{ serialNumber, root, revokedAt, notAfter }] : [];
 }

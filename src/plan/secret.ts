@@ -67,11 +67,11 @@ const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
   profileDiffers,
   keyDiffers,
   durationDiffers,
-  revocationIsRequested,
   rotationIsRequested,
   hasExpired,
   rootIsReplaced,
   renewalIsDue,
+  revocationIsRequested,
 ];
 
 function rootIsNotTrusted({ leaf, authority }: LeafInput): Finding {

@@ -16,6 +16,10 @@ export interface FixtureAuthority {
 }
 
 export interface FixtureRoot extends FixtureAuthority {
+  /** Certificate and key of an authority below this one, as the files of a root Secret. */
+  signer(commonName: string): Promise<Readonly<Record<'tls.crt' | 'tls.key' | 'ca.crt', string>>>;
+  /** Its CRL, on which nothing is, in PEM: valid for as long as the root. */
+  crl(): Promise<string>;
   /** Forgets its key and those of all authorities below it. */
   remove(): Promise<void>;
 }
@@ -34,6 +38,12 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid:always
+[ca]
+default_ca = lists
+[lists]
+crl_extensions = list
+[list]
+authorityKeyIdentifier = keyid:always
 `;
 
 /** A self-signed P-256 root with this common name; all that it issues has the operator's own profile. */
@@ -42,11 +52,37 @@ export async function opensslRoot(commonName: string): Promise<FixtureRoot> {
   await writeFile(join(folder, 'openssl.cnf'), configuration);
   const root = join(folder, 'root');
   await request(root, ['-extensions', 'authority', '-subj', `/CN=${commonName}`]);
-  return { ...authority(root, []), remove: async () => rm(folder, { recursive: true, force: true }) };
+  const own = authority(root, []);
+  return {
+    ...own,
+    async signer(commonName) {
+      const below = await own.sign('authority', commonName);
+      const text = (path: string) => readFile(path, 'latin1');
+      const [crt, key, anchor] = [`${below}.crt`, `${below}.key`, `${root}.crt`].map(text);
+      return { 'tls.crt': (await crt) ?? '', 'tls.key': (await key) ?? '', 'ca.crt': (await anchor) ?? '' };
+    },
+    async crl() {
+      const [database, numbers] = [join(folder, 'index.txt'), join(folder, 'crlnumber')];
+      await Promise.all([writeFile(database, ''), writeFile(numbers, '01\n')]);
+      const config = join(folder, 'lists.cnf');
+      const files = `\n[lists]\ndatabase = ${database}\ncrlnumber = ${numbers}\ndefault_md = sha256\n`;
+      await writeFile(config, configuration + files);
+      const signer = ['-cert', `${root}.crt`, '-keyfile', `${root}.key`];
+      const made = await run(['openssl', 'ca', '-gencrl', '-config', config, ...signer, '-crldays', '2']);
+      if (made.code !== 0) throw new Error(`openssl failed:\n${made.stderr}`);
+      return made.stdout;
+    },
+    remove: async () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+interface SigningAuthority extends FixtureAuthority {
+  /** Makes a certificate and its key; returns their path, without the endings. */
+  sign(extensions: string, subject: string, more?: readonly string[]): Promise<string>;
 }
 
 /** The authority whose certificate and key are in `path`.crt and .key, with `chain` between it and the root. */
-function authority(path: string, chain: readonly Buffer[]): FixtureAuthority {
+function authority(path: string, chain: readonly Buffer[]): SigningAuthority {
   let issued = 0;
   const sign = async (extensions: string, subject: string, more: readonly string[] = []): Promise<string> => {
     const next = `${path}-${++issued}`;
@@ -55,6 +91,7 @@ function authority(path: string, chain: readonly Buffer[]): FixtureAuthority {
     return next;
   };
   return {
+    sign,
     async issue(usage, names) {
       const extensions = [`extendedKeyUsage = ${usage}Auth`, `subjectAltName = ${names}`];
       const leaf = await sign(

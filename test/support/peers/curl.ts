@@ -17,7 +17,7 @@ export const curlClient: ClientPeer = {
       ? null
       : 'curl 7.88 or later with OpenSSL or GnuTLS is not installed (Debian: apt-get install curl)';
   },
-  async connect({ port, serverName, caFolder, folder }) {
+  async connect({ port, serverName, caFolder, folder, crlFolder }) {
     const { code, stdout, stderr } = await run([
       'curl',
       '--disable',
@@ -31,6 +31,7 @@ export const curlClient: ClientPeer = {
       `${serverName}:${port}:127.0.0.1`,
       '--cacert',
       join(caFolder, 'ca.crt'),
+      ...(crlFolder === undefined ? [] : ['--crlfile', join(crlFolder, 'ca.crl')]),
       ...(folder === undefined ? [] : ['--cert', join(folder, 'tls.crt'), '--key', join(folder, 'tls.key')]),
       '--write-out',
       '%{stderr}%{certs}',

@@ -12,12 +12,12 @@ export const nginxServer: ServerPeer = {
   name: 'nginx',
   followsFolder: false,
   missing: () => (succeeds(['nginx', '-v']) ? null : 'nginx is not installed (Debian: apt-get install nginx)'),
-  async start(folder, { port } = {}) {
-    if (port !== undefined) return startNginx(folder, port);
+  async start(folder, { port, crlFolder } = {}) {
+    if (port !== undefined) return startNginx(folder, crlFolder, port);
     // nginx cannot choose a port itself, and a free one may be taken before it gets there.
     for (let attempt = 1; ; attempt++) {
       try {
-        return await startNginx(folder, await freePort());
+        return await startNginx(folder, crlFolder, await freePort());
       } catch (error) {
         if (attempt === 3 || !/Address already in use/.test(String(error))) throw error;
       }
@@ -25,11 +25,11 @@ export const nginxServer: ServerPeer = {
   },
 };
 
-async function startNginx(folder: string, port: number): Promise<RunningServer> {
+async function startNginx(folder: string, crlFolder: string | undefined, port: number): Promise<RunningServer> {
   const prefix = await scratchFolder('nginx');
   const removePrefix = async (): Promise<void> => rm(prefix, { recursive: true, force: true });
   try {
-    await writeFile(join(prefix, 'nginx.conf'), configuration(folder, prefix, port));
+    await writeFile(join(prefix, 'nginx.conf'), configuration(folder, crlFolder, prefix, port));
     const command = ['nginx', '-p', prefix, '-e', 'stderr', '-c', 'nginx.conf'] as const;
     const server = await startProgram(command, /start worker process \d+/, { workers: true });
     const stop = async (): Promise<void> => {
@@ -45,7 +45,7 @@ async function startNginx(folder: string, port: number): Promise<RunningServer> 
   }
 }
 
-const configuration = (folder: string, prefix: string, port: number): string => `
+const configuration = (folder: string, crlFolder: string | undefined, prefix: string, port: number): string => `
 daemon off;
 pid ${prefix}/nginx.pid;
 error_log stderr info;
@@ -53,6 +53,14 @@ events {}
 http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${prefix}/${what};`).join('\n  ')}
-  ${filled(section('docs/stacks.md', 'nginx').file('nginx.conf'), { '8443': `127.0.0.1:${port}`, '/tls/': `${folder}/` })}
+  ${serverBlock(folder, crlFolder, port)}
 }
 `;
+
+/** As the page has it. Checking CRLs is one line more. */
+function serverBlock(folder: string, crlFolder: string | undefined, port: number): string {
+  const block = section('docs/stacks.md', 'nginx').file('nginx.conf');
+  const filledIn = filled(block, { '8443': `127.0.0.1:${port}`, '/tls/': `${folder}/` });
+  if (crlFolder === undefined) return filledIn;
+  return filledIn.replace('ssl_verify_client on;', `ssl_verify_client on;\n    ssl_crl ${crlFolder}/ca.crl;`);
+}

@@ -1,6 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { scratchFile } from '../openssl.ts';
 import { scratchFolder } from '../scratch.ts';
 import { type ClientPeer, pemCertificates, readOutcome, type ServerPeer } from './peer.ts';
 import { run, startProgram, succeeds } from './process.ts';
@@ -14,9 +15,10 @@ export const opensslServer: ServerPeer = {
   name: 'openssl s_server',
   followsFolder: false,
   missing,
-  async start(folder, { port = 0 } = {}) {
+  async start(folder, { port = 0, crlFolder } = {}) {
     const listen = ['s_server', '-www', '-accept', `127.0.0.1:${port}`];
-    const verify = ['-Verify', '8', '-verify_return_error', '-x509_strict', ...trusting(folder)];
+    const trust = await trusting(folder, crlFolder);
+    const verify = ['-Verify', '8', '-verify_return_error', '-x509_strict', ...trust];
     return withCredentials(folder, async (credentials) => {
       const server = await startProgram(['openssl', ...listen, ...verify, ...credentials], /^ACCEPT .*:(\d+)$/m);
       return { port: Number(server.announcement[1]), log: server.log, stop: server.stop };
@@ -28,9 +30,10 @@ export const opensslServer: ServerPeer = {
 export const opensslClient: ClientPeer = {
   name: 'openssl s_client',
   missing,
-  async connect({ port, serverName, caFolder, folder }) {
+  async connect({ port, serverName, caFolder, folder, crlFolder }) {
     const connect = ['s_client', '-ign_eof', '-connect', `127.0.0.1:${port}`, '-servername', serverName];
-    const verify = ['-verify_hostname', serverName, '-verify_return_error', '-x509_strict', ...trusting(caFolder)];
+    const trust = await trusting(caFolder, crlFolder);
+    const verify = ['-verify_hostname', serverName, '-verify_return_error', '-x509_strict', ...trust];
     const input = `GET / HTTP/1.1\r\nHost: ${serverName}\r\nConnection: close\r\n\r\n`;
     const finished = await withCredentials(folder, async (credentials) =>
       run(['openssl', ...connect, ...verify, ...credentials], { input }),
@@ -40,8 +43,13 @@ export const opensslClient: ClientPeer = {
   },
 };
 
-function trusting(folder: string): string[] {
-  return ['-CAfile', join(folder, 'ca.crt'), '-no-CApath', '-no-CAstore'];
+// -CRL takes the first list of its file only; in the file of -CAfile there may be many, next to the roots.
+async function trusting(folder: string, crlFolder: string | undefined): Promise<string[]> {
+  const others = ['-no-CApath', '-no-CAstore'];
+  const roots = join(folder, 'ca.crt');
+  if (crlFolder === undefined) return ['-CAfile', roots, ...others];
+  const [bundle, crls] = await Promise.all([readFile(roots, 'utf8'), readFile(join(crlFolder, 'ca.crl'), 'utf8')]);
+  return ['-CAfile', scratchFile(bundle + crls), '-crl_check', ...others];
 }
 
 // -cert takes the first certificate of its file only: the intermediates after it go into a file of their own.

@@ -10,7 +10,13 @@ export interface ServerPeer {
   /** Null, or a sentence that says what to install. */
   missing(): string | null;
   /** Serves on 127.0.0.1 with `folder`'s tls.crt, tls.key and ca.crt. Throws when the program does not come up. */
-  start(folder: string, options?: { readonly port?: number }): Promise<RunningServer>;
+  start(folder: string, options?: ServerOptions): Promise<RunningServer>;
+}
+
+export interface ServerOptions {
+  readonly port?: number;
+  /** Where ca.crl is, on which no client's certificate may be. Absent: CRLs are not checked. */
+  readonly crlFolder?: string;
 }
 
 export interface RunningServer {
@@ -38,6 +44,8 @@ export interface ConnectRequest {
   readonly caFolder: string;
   /** Where tls.crt and tls.key are. Absent: the client has no certificate to show. */
   readonly folder?: string;
+  /** Where ca.crl is, on which the server's certificate may not be. Absent: CRLs are not checked. */
+  readonly crlFolder?: string;
 }
 
 /**

@@ -18,21 +18,24 @@ function program(name: string, missing: () => string | null, command: PeerProgra
     missing,
     command,
     followsFolder: true,
-    async start(folder, { port = 0 } = {}) {
+    async start(folder, { port = 0, crlFolder } = {}) {
       const server = await startProgram(
-        [...(await command()), 'server', folder, String(port)],
+        [...(await command()), ...checking(crlFolder), 'server', folder, String(port)],
         /^listening on 127\.0\.0\.1:(\d+)$/m,
       );
       return { port: Number(server.announcement[1]), log: server.log, stop: server.stop };
     },
-    async connect({ port, serverName, caFolder, folder }) {
+    async connect({ port, serverName, caFolder, folder, crlFolder }) {
       const secret = folder === undefined ? [] : [folder];
-      const finished = await run([...(await command()), 'client', String(port), serverName, caFolder, ...secret]);
+      const args = [...checking(crlFolder), 'client', String(port), serverName, caFolder, ...secret];
+      const finished = await run([...(await command()), ...args]);
       if (finished.code > 1) throw new Error(`${name} ended with code ${finished.code}: ${finished.stderr}`);
       return finished.code === 0 ? readOutcome(finished) : { ok: false, error: finished.stderr.trim() };
     },
   };
 }
+
+const checking = (crlFolder: string | undefined): string[] => (crlFolder === undefined ? [] : ['-crl', crlFolder]);
 
 /** Go's crypto/tls. */
 export const goPeer = program(
@@ -42,7 +45,7 @@ export const goPeer = program(
     const sources = join(here, 'go');
     const folder = await compiled(
       'go',
-      ['go.mod', 'main.go', 'secret.go', 'clients.go'].map((name) => join(sources, name)),
+      ['go.mod', 'main.go', 'secret.go', 'clients.go', 'crl.go'].map((name) => join(sources, name)),
       (output) => ({
         command: ['go', 'build', '-o', output, '.'],
         cwd: sources,

@@ -188,6 +188,7 @@ export class RotationWorld {
         publications: () => [],
         renewPublications: () => Promise.resolve(),
       }),
+      publishedCrls: () => Promise.resolve([]),
       asked: (authority, at) => caches.leavesToRevoke(authority, at),
       certificateCount: () => caches.certificates.size,
       onChange: () => undefined,

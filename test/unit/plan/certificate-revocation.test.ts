@@ -62,6 +62,13 @@ const waiting = (serials: string, message = `waiting for ${serials} to be on the
   awaitsCrl: true as const,
 });
 
+const unrevocable = blocked(
+  'CrlUnavailable',
+  `${mine} cannot be revoked: MtlsAuthority default has no CRL, since the key usage of its root or intermediate lacks ` +
+    'cRLSign; take the annotation revoke away, and use rotate to replace what is there',
+  { onlyDue: true },
+);
+
 describe('a request to revoke', () => {
   check({
     'waits until the certificate in place is on the CRL': { given: asking, under: underCrl(), plan: [waiting(mine)] },
@@ -104,13 +111,9 @@ describe('a request to revoke', () => {
       given: asking.with({ rotateToken: 'r1' }),
       under: underCrl(mine),
       plan: [
-        {
-          ...answering(
-            issue(issued.with({ rotateToken: 'r1' }), 'RevocationRequested', messages.RevocationRequested, {
-              token: 'r1',
-            }),
-          ),
-        },
+        answering(
+          issue(issued.with({ rotateToken: 'r1' }), 'RotationRequested', messages.RotationRequested, { token: 'r1' }),
+        ),
       ],
     },
     'that came with the resource revokes nothing': {
@@ -128,7 +131,11 @@ describe('a request to revoke', () => {
       under: underCrl(),
       plan: [answering({ step: 'update', metadata: marks() })],
     },
-    'is answered with a new certificate alone where nobody signs CRLs': { given: asking, plan: [reissue] },
+    'is not answered where nobody signs CRLs': { given: asking, plan: [unrevocable] },
+    'holds up nothing that is due where nobody signs CRLs, and is not answered by it': {
+      given: asking.with({ rotateToken: 'r1' }),
+      plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
+    },
     'is answered with a new certificate alone where the key of its root is gone': {
       given: asking,
       under: { ...ready(root({ name: 'New' }), signer), crl: { ...crlWith(), roots: ['the other'] } },

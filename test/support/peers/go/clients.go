@@ -76,7 +76,7 @@ func meet(folder, port, serverName string) (server, client string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	verified, answer, err := exchange(port, serverName, mounted.roots, &mounted.certificate)
+	verified, answer, err := exchange(port, serverName, mounted.roots, &mounted.certificate, nil)
 	if err != nil {
 		return "", "", err
 	}

@@ -1,9 +1,10 @@
 // Command peer does mutual TLS from a mounted Secret, with Go's crypto/tls.
 //
-//	peer server FOLDER PORT
-//	peer client PORT SERVER-NAME CA-FOLDER [FOLDER]
+//	peer [-crl FOLDER] server FOLDER PORT
+//	peer [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
 //	peer clients JSON
 //
+// With -crl the other side's certificate must not be on the CRL of its issuer in the folder, and there has to be one.
 // The server answers with the client's certificate; the client prints the server's certificate, then the answer.
 // It ends with code 1 when one side refused the other, with 2 on everything else. The clients are in clients.go.
 package main
@@ -13,6 +14,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,7 +26,9 @@ import (
 var errRefused = errors.New("refused")
 
 func main() {
-	if err := peer(os.Args[1:]); err != nil {
+	crlFolder := flag.String("crl", "", "where ca.crl is")
+	flag.Parse()
+	if err := peer(*crlFolder, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if errors.Is(err, errRefused) {
 			os.Exit(1)
@@ -33,21 +37,21 @@ func main() {
 	}
 }
 
-func peer(args []string) error {
+func peer(crlFolder string, args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "server":
-		return serve(args[1], args[2])
+		return serve(args[1], args[2], crlFolder)
 	case len(args) == 4 && args[0] == "client":
-		return connect(args[1], args[2], args[3], "")
+		return connect(args[1], args[2], args[3], "", crlFolder)
 	case len(args) == 5 && args[0] == "client":
-		return connect(args[1], args[2], args[3], args[4])
+		return connect(args[1], args[2], args[3], args[4], crlFolder)
 	case len(args) == 2 && args[0] == "clients":
 		return runClients(args[1])
 	}
-	return errors.New("usage: peer server FOLDER PORT | peer client PORT SERVER-NAME CA-FOLDER [FOLDER] | peer clients JSON")
+	return errors.New("usage: peer [-crl FOLDER] server FOLDER PORT | client PORT SERVER-NAME CA-FOLDER [FOLDER] | clients JSON")
 }
 
-func serve(folder, port string) error {
+func serve(folder, port, crlFolder string) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		return err
@@ -58,15 +62,15 @@ func serve(folder, port string) error {
 			pem.Encode(w, certificateBlock(r.TLS.VerifiedChains[0][0]))
 		}),
 		TLSConfig: &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return serverConfig(folder)
+			return serverConfig(folder, crlFolder)
 		}},
 	}
 	server.SetKeepAlivesEnabled(false)
 	return server.ServeTLS(listener, "", "")
 }
 
-// serverConfig is what the folder holds now.
-func serverConfig(folder string) (*tls.Config, error) {
+// serverConfig is what the folders hold now.
+func serverConfig(folder, crlFolder string) (*tls.Config, error) {
 	mounted, err := readSecret(folder)
 	if err != nil {
 		return nil, err
@@ -75,10 +79,12 @@ func serverConfig(folder string) (*tls.Config, error) {
 		Certificates: []tls.Certificate{mounted.certificate},
 		ClientCAs:    mounted.roots,
 		ClientAuth:   tls.RequireAndVerifyClientCert,
+
+		VerifyPeerCertificate: notRevoked(crlFolder),
 	}, nil
 }
 
-func connect(port, serverName, caFolder, folder string) error {
+func connect(port, serverName, caFolder, folder, crlFolder string) error {
 	roots, err := readRoots(caFolder)
 	if err != nil {
 		return err
@@ -91,7 +97,7 @@ func connect(port, serverName, caFolder, folder string) error {
 		}
 		own = &mounted.certificate
 	}
-	server, answer, err := exchange(port, serverName, roots, own)
+	server, answer, err := exchange(port, serverName, roots, own, notRevoked(crlFolder))
 	if err != nil {
 		return err
 	}
@@ -102,8 +108,8 @@ func connect(port, serverName, caFolder, folder string) error {
 
 // exchange makes one connection, with a certificate of its own unless that is nil. It returns the certificate that it
 // verified and all that the server answered, which may be nothing.
-func exchange(port, serverName string, roots *x509.CertPool, own *tls.Certificate) (*x509.Certificate, []byte, error) {
-	config := &tls.Config{ServerName: serverName, RootCAs: roots}
+func exchange(port, serverName string, roots *x509.CertPool, own *tls.Certificate, verify verifier) (*x509.Certificate, []byte, error) {
+	config := &tls.Config{ServerName: serverName, RootCAs: roots, VerifyPeerCertificate: verify}
 	if own != nil {
 		// Config.Certificates would hold back a certificate that the server's list of roots rules out.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }

@@ -10,10 +10,20 @@ import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
 import java.security.KeyStore;
 import java.security.PrivateKey;
+import java.security.cert.CertPathBuilder;
+import java.security.cert.CertStore;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
+import java.security.cert.CollectionCertStoreParameters;
+import java.security.cert.PKIXBuilderParameters;
+import java.security.cert.PKIXRevocationChecker;
+import java.security.cert.PKIXRevocationChecker.Option;
+import java.security.cert.X509CertSelector;
 import java.security.spec.PKCS8EncodedKeySpec;
+import java.util.Arrays;
 import java.util.Base64;
+import java.util.EnumSet;
+import javax.net.ssl.CertPathTrustManagerParameters;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLException;
@@ -24,21 +34,28 @@ import javax.net.ssl.TrustManagerFactory;
  * Mutual TLS from a mounted Secret, with Java's JSSE.
  *
  * <pre>
- * Peer server FOLDER PORT
- * Peer client PORT SERVER-NAME CA-FOLDER [FOLDER]
+ * Peer [-crl FOLDER] server FOLDER PORT
+ * Peer [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
  * </pre>
  *
  * The server answers with the client's certificate; the client prints the server's certificate, then the answer. It
  * ends with code 1 when one side refused the other, with 2 on everything else. With -DstorePassword=PASSWORD it takes what
- * it needs from keystore.p12 and truststore.p12, otherwise from tls.crt, tls.key and ca.crt.
+ * it needs from keystore.p12 and truststore.p12, otherwise from tls.crt, tls.key and ca.crt. With -crl the other side's
+ * certificate must not be on the CRL of its issuer in the folder, and there has to be one.
  */
 final class Peer {
   private static final InetAddress LOOPBACK = InetAddress.getLoopbackAddress();
   private static final char[] NO_PASSWORD = {};
   private static final String STORE_PASSWORD = System.getProperty("storePassword");
 
-  public static void main(String[] args) {
+  /** Where ca.crl is; null when CRLs are not checked. */
+  private static Path crlFolder;
+
+  public static void main(String[] given) {
     try {
+      boolean checks = given[0].equals("-crl");
+      if (checks) crlFolder = Path.of(given[1]);
+      String[] args = Arrays.copyOfRange(given, checks ? 2 : 0, given.length);
       if (args[0].equals("server")) serve(Path.of(args[1]), Integer.parseInt(args[2]));
       else connect(Integer.parseInt(args[1]), args[2], Path.of(args[3]), args.length > 4 ? Path.of(args[4]) : null);
     } catch (Exception error) {
@@ -120,7 +137,8 @@ final class Peer {
     var roots = emptyStore();
     int count = 0;
     for (var root : certificates(caFolder.resolve("ca.crt"))) roots.setCertificateEntry("root-" + count++, root);
-    return context(roots, folder == null ? null : ownStore(folder), NO_PASSWORD);
+    var own = folder == null ? null : ownStore(folder);
+    return crlFolder == null ? context(roots, own, NO_PASSWORD) : contextCheckingCrls(roots, own);
   }
 
   private static SSLContext contextOfStores(Path caFolder, Path folder, char[] password)
@@ -142,6 +160,24 @@ final class Peer {
     trust.init(roots);
     var keys = KeyManagerFactory.getInstance("PKIX");
     keys.init(own, password);
+    var context = SSLContext.getInstance("TLS");
+    context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
+    return context;
+  }
+
+  private static SSLContext contextCheckingCrls(KeyStore roots, KeyStore own) throws IOException, GeneralSecurityException {
+    var checker = (PKIXRevocationChecker) CertPathBuilder.getInstance("PKIX").getRevocationChecker();
+    checker.setOptions(EnumSet.of(Option.PREFER_CRLS, Option.NO_FALLBACK, Option.ONLY_END_ENTITY));
+    var parameters = new PKIXBuilderParameters(roots, new X509CertSelector());
+    parameters.addCertPathChecker(checker);
+    try (var in = Files.newInputStream(crlFolder.resolve("ca.crl"))) {
+      var crls = CertificateFactory.getInstance("X.509").generateCRLs(in);
+      parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(crls)));
+    }
+    var trust = TrustManagerFactory.getInstance("PKIX");
+    trust.init(new CertPathTrustManagerParameters(parameters));
+    var keys = KeyManagerFactory.getInstance("PKIX");
+    keys.init(own, NO_PASSWORD);
     var context = SSLContext.getInstance("TLS");
     context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
     return context;

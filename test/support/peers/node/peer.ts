@@ -1,10 +1,11 @@
 /**
  * Mutual TLS from a mounted Secret, with Node's tls.
  *
- *     peer.ts server FOLDER PORT
- *     peer.ts client PORT SERVER-NAME CA-FOLDER [FOLDER]
+ *     peer.ts [-crl FOLDER] server FOLDER PORT
+ *     peer.ts [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
  *     peer.ts clients JSON
  *
+ * With -crl the other side's certificate must not be on the CRL of its issuer in the folder, and there has to be one.
  * The server answers with the client's certificate; the client prints the server's certificate, then the answer.
  * It ends with code 1 when one side refused the other, with 2 when there is no server. The clients are in clients.ts.
  */
@@ -15,14 +16,14 @@ import type { TLSSocket } from 'node:tls';
 
 import { runClients } from './clients.ts';
 import { exchange, peerCertificate, RefusedError } from './exchange.ts';
-import { readRoots, readSecret } from './secret.ts';
+import { readCrls, readRoots, readSecret } from './secret.ts';
 
 async function serve(folder: string, port: string): Promise<void> {
   const server = createServer({ requestCert: true, rejectUnauthorized: true }, (request, response) => {
     response.setHeader('Connection', 'close').end(peerCertificate(request.socket as TLSSocket));
   });
   // Before the server's own listener: the handshake uses what the folder holds now.
-  server.prependListener('connection', () => server.setSecureContext(readSecret(folder)));
+  server.prependListener('connection', () => server.setSecureContext({ ...readSecret(folder), ...revoked() }));
   server.on('tlsClientError', (error) => console.error(error.message));
   server.listen(Number(port), '127.0.0.1');
   await once(server, 'listening');
@@ -33,7 +34,7 @@ async function connect(port: string, serverName: string, caFolder: string, folde
   const ca = readRoots(caFolder);
   const own = folder === undefined ? {} : readSecret(folder);
   try {
-    process.stdout.write(await exchange(Number(port), serverName, { ...own, ca }));
+    process.stdout.write(await exchange(Number(port), serverName, { ...own, ca, ...revoked() }));
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     console.error('refused:', error.message);
@@ -41,7 +42,12 @@ async function connect(port: string, serverName: string, caFolder: string, folde
   }
 }
 
-const [role, ...args] = process.argv.slice(2);
+/** What the folder of CRLs holds now; nothing when none is given. */
+const revoked = (): { crl?: Buffer } => (crlFolder === undefined ? {} : { crl: readCrls(crlFolder) });
+
+const given = process.argv.slice(2);
+const crlFolder = given[0] === '-crl' ? given[1] : undefined;
+const [role, ...args] = crlFolder === undefined ? given : given.slice(2);
 try {
   if (role === 'server') await serve(...(args as [string, string]));
   else if (role === 'clients') await runClients(...(args as [string]));

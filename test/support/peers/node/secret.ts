@@ -15,6 +15,9 @@ export const readSecret = (folder: string): MountedSecret =>
 /** Reads the roots alone: of a mounted Secret, or of a ConfigMap, which has nothing else. */
 export const readRoots = (folder: string): Buffer => readMounted(folder, (file) => file('ca.crt'));
 
+/** Reads the CRLs. */
+export const readCrls = (folder: string): Buffer => readMounted(folder, (file) => file('ca.crl'));
+
 /**
  * Reads one version of a mounted folder. kubelet swaps all files at once by the link `..data`, then removes those before:
  * the link is followed once, not for each file, and again when the files have gone meanwhile.

@@ -1,8 +1,9 @@
 """Mutual TLS from a mounted Secret, with Python's ssl.
 
-    peer.py server FOLDER PORT
-    peer.py client PORT SERVER-NAME CA-FOLDER [FOLDER]
+    peer.py [-crl FOLDER] server FOLDER PORT
+    peer.py [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
 
+With -crl the other side's certificate must not be on the CRL of its issuer in the folder, and there has to be one.
 The server answers with the client's certificate; the client prints the server's certificate, then the answer.
 It ends with code 1 when one side refused the other.
 """
@@ -31,6 +32,9 @@ def context(purpose, ca_folder, folder):
     made = ssl.create_default_context(purpose, cafile=f"{ca_folder}/ca.crt")
     made.verify_mode = ssl.CERT_REQUIRED
     made.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    if crl_folder:
+        made.load_verify_locations(f"{crl_folder}/ca.crl")
+        made.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     if folder:
         made.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
     return made
@@ -80,5 +84,9 @@ def connect(port, server_name, ca_folder, folder=None):
         sys.exit(f"refused: {error}")
 
 
-role, *arguments = sys.argv[1:]
+arguments = sys.argv[1:]
+crl_folder = None
+if arguments[0] == "-crl":
+    crl_folder, arguments = arguments[1], arguments[2:]
+role, *arguments = arguments
 {"server": serve, "client": connect}[role](*arguments)

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { type Crl, encodeCrls, issueCrl, type SigningRoot } from '../../../src/pki/index.ts';
+import {
+  type CrlContext,
+  crlBundle,
+  crlRenewalTime,
+  encodeRevocations,
+  maxRevocations,
+  parseRevocations,
+  planCrls,
+  type Revocation,
+  type RevocationState,
+} from '../../../src/plan/revocation.ts';
+import { days, earlier, hours, later, now, root } from '../../support/fixtures.ts';
+
+const nothing: RevocationState = { crls: [], revocations: [] };
+const [active, former] = [root({ name: 'Active' }), root({ name: 'Former' })];
+
+const revocation = (serialNumber: string, of = active, notAfter = later(days(30))): Revocation => ({
+  serialNumber,
+  root: of.certificate.fingerprint,
+  revokedAt: earlier(hours(1)),
+  notAfter,
+});
+
+type Circumstances = CrlContext & { readonly asked?: readonly Revocation[]; readonly at?: Date };
+
+/** What the root Secret says once everything is carried out; the same when there is nothing to be done. */
+function carriedOut(
+  state: RevocationState,
+  signers: readonly SigningRoot[],
+  { asked = [], at = now, ...context }: Circumstances = {},
+  stepsLeft = 2,
+): RevocationState {
+  const plan = planCrls(state, signers, asked, at, context);
+  if (plan === undefined) return state;
+  assert.ok(stepsLeft > 0, 'plans that are carried out leave others without end');
+  const crls = plan.crls.map((list) => {
+    if ('keep' in list) return list.keep;
+    const signer = signers.find(({ certificate }) => certificate.fingerprint === list.sign.issuer);
+    assert.ok(signer !== undefined);
+    return issueCrl(signer, list.sign);
+  });
+  const after = { crls, revocations: parseRevocations(encodeRevocations(plan.revocations)) };
+  return carriedOut(after, signers, { asked, at, ...context }, stepsLeft - 1);
+}
+
+const serialsOn = (crls: readonly Crl[]) => crls.map(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber));
+const numberOf = ({ crls: [first] }: RevocationState): bigint => first?.number ?? 0n;
+
+describe('revocations that were there stay', () => {
+  const two = carriedOut(nothing, [active], { asked: [revocation('11'), revocation('22')] });
+
+  test('when the root Secret is written over without them', () => {
+    const after = carriedOut(nothing, [active], { before: two });
+    assert.deepEqual(serialsOn(after.crls), [['11', '22']]);
+    assert.deepEqual(after.revocations, two.revocations);
+    assert.ok(numberOf(after) >= numberOf(two));
+  });
+
+  test('when a backup from before the last of them is put back', () => {
+    const backup = carriedOut(nothing, [active], { asked: [revocation('11')], at: earlier(days(1)) });
+    const after = carriedOut(backup, [active], { before: two });
+    assert.deepEqual(serialsOn(after.crls), [['11', '22']]);
+    assert.ok(numberOf(after) >= numberOf(two));
+  });
+
+  test('with a number that grows, when the clock was set back and the list is lost', () => {
+    const at = earlier(days(2));
+    const after = carriedOut(nothing, [active], { before: two, asked: [revocation('33')], at });
+    assert.deepEqual(serialsOn(after.crls), [['11', '22', '33']]);
+    assert.ok(numberOf(after) > numberOf(two));
+  });
+
+  test('when another root was made in place of a lost one, on the last list of the old one', () => {
+    const trusted = [former.certificate, active.certificate];
+    const old = carriedOut(nothing, [former], { asked: [revocation('11', former)] });
+    const after = carriedOut(nothing, [active], { before: old, trusted });
+    assert.deepEqual(serialsOn(after.crls), [[], ['11']]);
+    assert.deepEqual(after.crls[1]?.der, old.crls[0]?.der);
+  });
+
+  test('on two lists that somebody has put there of one CA', () => {
+    const one = carriedOut(nothing, [active], { asked: [revocation('11')] });
+    const other = carriedOut(nothing, [active], { asked: [revocation('22')], at: later(hours(1)) });
+    const after = carriedOut({ crls: [...one.crls, ...other.crls], revocations: [] }, [active]);
+    assert.deepEqual(serialsOn(after.crls), [['11', '22']]);
+  });
+});
+
+describe('the list of a CA whose key is not here', () => {
+  const listOf = (signer: SigningRoot, until: Date, number = 7n): Crl =>
+    issueCrl(signer, { number, thisUpdate: earlier(days(40)), nextUpdate: until, revoked: [] });
+  const withList = (crl: Crl): RevocationState => {
+    const state = carriedOut(nothing, [active]);
+    return { ...state, crls: [...state.crls, crl] };
+  };
+
+  test('is kept as it is, wherever in ca.crl it was put', () => {
+    const crl = listOf(former, later(days(3)));
+    const { crls } = carriedOut({ crls: [crl], revocations: [] }, [active]);
+    assert.deepEqual(crls[1]?.der, crl.der);
+    const reversed = { ...nothing, crls: crls.toReversed() };
+    assert.equal(planCrls(reversed, [active], [], now), undefined);
+  });
+
+  test('is kept after its end while its root is trusted, and no longer', () => {
+    const crl = listOf(former, earlier(days(1)));
+    const trusted = [active.certificate, former.certificate];
+    assert.deepEqual(carriedOut(withList(crl), [active], { trusted }).crls[1]?.der, crl.der);
+    assert.equal(carriedOut(withList(crl), [active], { trusted: [active.certificate] }).crls.length, 1);
+  });
+
+  test('gives way to a later one of that CA', () => {
+    const [one, next] = [listOf(former, later(days(3))), listOf(former, later(days(3)), 8n)];
+    const state = withList(one);
+    const { crls } = carriedOut({ ...state, crls: [...state.crls, next] }, [active]);
+    assert.deepEqual(
+      crls.slice(1).map(({ number }) => number),
+      [8n],
+    );
+  });
+
+  test('has no say in when our own is signed anew', () => {
+    const bundle = crlBundle(withList(listOf(former, later(days(3)))), [active]);
+    assert.ok(bundle !== undefined);
+    assert.deepEqual(crlRenewalTime(bundle), later(days(10)));
+  });
+});
+
+describe('an entry', () => {
+  test('that nobody can list, since the key of its root is gone, is forgotten when its certificate has expired', () => {
+    const asked = [revocation('11', former, later(days(3)))];
+    const remembered = carriedOut(nothing, [active], { asked });
+    assert.deepEqual(remembered.revocations, asked);
+    assert.deepEqual(carriedOut(remembered, [active], { at: later(days(4)) }).revocations, []);
+  });
+
+  test('that is on a list leaves once a list was signed after its certificate had expired, whatever was seen before', () => {
+    const before = carriedOut(nothing, [active], { asked: [revocation('11', active, later(days(3)))] });
+    const late = later(days(15));
+    const after = carriedOut(before, [active], { before, at: late });
+    assert.deepEqual(serialsOn(after.crls), [[]]);
+    assert.deepEqual(after.revocations, []);
+  });
+
+  test('that a person has written into revoked.json goes onto the list', () => {
+    const text = `{"${active.certificate.fingerprint}": [["22", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"], ["11", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"]]}`;
+    const state = { ...carriedOut(nothing, [active]), revocations: parseRevocations(text) };
+    assert.deepEqual(serialsOn(carriedOut(state, [active]).crls), [['11', '22']]);
+  });
+});
+
+test('as many as there may be fit into a root Secret, beside keys and roots', () => {
+  const asked = Array.from({ length: maxRevocations + 1 }, (_, i) =>
+    revocation(`7${(i + 1).toString(16).padStart(39, '0')}`),
+  );
+  const { crls, revocations } = carriedOut(nothing, [active], { asked });
+  assert.equal(revocations.length, maxRevocations);
+  const size = encodeCrls(crls).length + encodeRevocations(revocations).length;
+  assert.ok(size < 768 * 1024, `${size} octets`);
+});
