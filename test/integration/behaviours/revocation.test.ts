@@ -231,11 +231,11 @@ describe('revocation', { concurrency: 4 }, () => {
       await world.api.patch(path, { data: { 'ca.crl': value } });
       await published(name, tenant, revoked);
     }
-    // The list is signed anew, with what the note knows and a number that is not lower.
+    // The list is there again, with all that was on it and a number that is not lower.
     await world.api.patch(paths.secrets(operatorNamespace, name), { data: { 'ca.crl': 'eA==' } });
     await eventually(async () => {
       const lists = await published(name, tenant, revoked);
-      assert.ok(firstNumber(lists) > firstNumber(before));
+      assert.ok(firstNumber(lists) >= firstNumber(before));
     });
     // And without the note, the list itself knows.
     await world.api.patch(paths.secrets(operatorNamespace, name), { data: { 'revoked.json': null } });
@@ -256,7 +256,7 @@ describe('revocation', { concurrency: 4 }, () => {
     await eventually(async () => {
       const { status } = await tenant.get('db');
       const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
-      assert.equal(issuing?.reason, 'CrlUnavailable', issuing?.message);
+      assert.equal(issuing?.reason, 'CrlUnavailable');
       assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
     });
     await tenant.rotate('db', 'instead');

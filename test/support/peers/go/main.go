@@ -62,15 +62,19 @@ func serve(folder, port, crlFolder string) error {
 			pem.Encode(w, certificateBlock(r.TLS.VerifiedChains[0][0]))
 		}),
 		TLSConfig: &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return serverConfig(folder, crlFolder)
+			config, err := serverConfig(folder)
+			if err == nil {
+				config.VerifyPeerCertificate = notRevoked(crlFolder)
+			}
+			return config, err
 		}},
 	}
 	server.SetKeepAlivesEnabled(false)
 	return server.ServeTLS(listener, "", "")
 }
 
-// serverConfig is what the folders hold now.
-func serverConfig(folder, crlFolder string) (*tls.Config, error) {
+// serverConfig is what the folder holds now.
+func serverConfig(folder string) (*tls.Config, error) {
 	mounted, err := readSecret(folder)
 	if err != nil {
 		return nil, err
@@ -79,8 +83,6 @@ func serverConfig(folder, crlFolder string) (*tls.Config, error) {
 		Certificates: []tls.Certificate{mounted.certificate},
 		ClientCAs:    mounted.roots,
 		ClientAuth:   tls.RequireAndVerifyClientCert,
-
-		VerifyPeerCertificate: notRevoked(crlFolder),
 	}, nil
 }
 

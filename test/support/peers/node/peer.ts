@@ -16,14 +16,14 @@ import type { TLSSocket } from 'node:tls';
 
 import { runClients } from './clients.ts';
 import { exchange, peerCertificate, RefusedError } from './exchange.ts';
-import { readCrls, readRoots, readSecret } from './secret.ts';
+import { checkCrlsIn, readCrls, readRoots, readSecret } from './secret.ts';
 
 async function serve(folder: string, port: string): Promise<void> {
   const server = createServer({ requestCert: true, rejectUnauthorized: true }, (request, response) => {
     response.setHeader('Connection', 'close').end(peerCertificate(request.socket as TLSSocket));
   });
   // Before the server's own listener: the handshake uses what the folder holds now.
-  server.prependListener('connection', () => server.setSecureContext({ ...readSecret(folder), ...revoked() }));
+  server.prependListener('connection', () => server.setSecureContext(readSecret(folder)));
   server.on('tlsClientError', (error) => console.error(error.message));
   server.listen(Number(port), '127.0.0.1');
   await once(server, 'listening');
@@ -34,7 +34,7 @@ async function connect(port: string, serverName: string, caFolder: string, folde
   const ca = readRoots(caFolder);
   const own = folder === undefined ? {} : readSecret(folder);
   try {
-    process.stdout.write(await exchange(Number(port), serverName, { ...own, ca, ...revoked() }));
+    process.stdout.write(await exchange(Number(port), serverName, { ...own, ca, ...readCrls() }));
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     console.error('refused:', error.message);
@@ -42,12 +42,10 @@ async function connect(port: string, serverName: string, caFolder: string, folde
   }
 }
 
-/** What the folder of CRLs holds now; nothing when none is given. */
-const revoked = (): { crl?: Buffer } => (crlFolder === undefined ? {} : { crl: readCrls(crlFolder) });
-
 const given = process.argv.slice(2);
 const crlFolder = given[0] === '-crl' ? given[1] : undefined;
 const [role, ...args] = crlFolder === undefined ? given : given.slice(2);
+if (crlFolder !== undefined) checkCrlsIn(crlFolder);
 try {
   if (role === 'server') await serve(...(args as [string, string]));
   else if (role === 'clients') await runClients(...(args as [string]));

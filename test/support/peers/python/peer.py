@@ -32,11 +32,15 @@ def context(purpose, ca_folder, folder):
     made = ssl.create_default_context(purpose, cafile=f"{ca_folder}/ca.crt")
     made.verify_mode = ssl.CERT_REQUIRED
     made.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    if folder:
+        made.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
+    return made
+
+
+def checking_crls(made):
     if crl_folder:
         made.load_verify_locations(f"{crl_folder}/ca.crl")
         made.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    if folder:
-        made.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
     return made
 
 
@@ -47,7 +51,7 @@ def peer_certificate(connection):
 def answer(raw, folder):
     try:
         # A new context for each connection: it holds what the folder holds now.
-        now = mounted(folder, lambda version: context(ssl.Purpose.CLIENT_AUTH, version, version))
+        now = mounted(folder, lambda version: checking_crls(context(ssl.Purpose.CLIENT_AUTH, version, version)))
         with now.wrap_socket(raw, server_side=True) as connection:
             request = connection.makefile("rb")
             while request.readline().strip():
@@ -72,7 +76,7 @@ def serve(folder, port):
 
 
 def connect(port, server_name, ca_folder, folder=None):
-    made = context(ssl.Purpose.SERVER_AUTH, ca_folder, folder)
+    made = checking_crls(context(ssl.Purpose.SERVER_AUTH, ca_folder, folder))
     raw = socket.create_connection(("127.0.0.1", int(port)), timeout=30)
     try:
         with made.wrap_socket(raw, server_hostname=server_name) as connection:
