@@ -5,7 +5,8 @@ import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } f
 import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
 import { type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
-import { leavesToRevoke, maxRevocations, revokeIsHandled } from './revocation.ts';
+import { maxRevocations } from './revocation.ts';
+import { leavesToRevoke, revokeIsHandled } from './revocation-request.ts';
 import { type IssueReason, reasonToIssue, reissueTurn, type SecretInput } from './secret.ts';
 
 /** What is to be done about one role's Secret. */

@@ -46,14 +46,13 @@ export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
 export {
   type CrlPlan,
   crlSigners,
-  encodeRevocations,
-  leavesToRevoke,
-  parseRevocations,
   planCrls,
   publishedState,
   type Revocation,
   type RevocationState,
 } from './revocation.ts';
+export { encodeRevocations, parseRevocations } from './revocation-note.ts';
+export { leavesToRevoke } from './revocation-request.ts';
 export { planRoot, type RootPlan, type RootStep, type RootVerdict, rememberedRoots } from './root.ts';
 export {
   encodeRotationNote,

@@ -1,4 +1,3 @@
-import { annotations } from '../api/names.ts';
 import {
   type Certificate,
   type Crl,
@@ -11,7 +10,7 @@ import {
   type SigningRoot,
   sha256Hex,
 } from '../pki/index.ts';
-import type { CertificateRecord, CrlBundle, SecretRecord } from './observed.ts';
+import type { CrlBundle } from './observed.ts';
 
 /** A leaf that is on its authority's CRL, or is to be. */
 export interface Revocation extends RevokedCertificate {
@@ -187,7 +186,7 @@ function merged(known: readonly Revocation[], asked: readonly Revocation[]): Rev
   return [...all.values()].sort(bySerialNumber);
 }
 
-const bySerialNumber = (a: Revocation, b: Revocation): number => (a.serialNumber < b.serialNumber ? -1 : 1);
+export const bySerialNumber = (a: Revocation, b: Revocation): number => (a.serialNumber < b.serialNumber ? -1 : 1);
 
 /** When the last of the lists with it was signed, by serial number; milliseconds. */
 function lastListings(crls: readonly Crl[]): Map<string, number> {
@@ -243,85 +242,3 @@ export function crlBundle({ crls }: RevocationState, signers: readonly SigningRo
 
 /** When a CRL has to be signed anew although nothing is revoked. */
 export const crlRenewalTime = ({ nextUpdate }: CrlBundle): Date => new Date(nextUpdate.getTime() - crlRenewBeforeMs);
-
-/**
- * The leaves of a role that the annotation revoke is about: the one in its Secret, and the one that was in it before the
- * Secret was lost. None when the token is handled, or there is none.
- */
-export function leavesToRevoke(
-  { uid, revokeToken, status }: CertificateRecord,
-  role: string,
-  secret: SecretRecord | undefined,
-  now: Date,
-): Revocation[] {
-  if (revokeToken === undefined || revokeIsHandled(revokeToken, status.lastHandledRevoke, secret)) return [];
-  const entry = status.secrets?.find((one) => one.role === role);
-  const leaf =
-    secret !== undefined && secret.owner === uid && 'leaf' in secret.content ? secret.content.leaf : undefined;
-  const root = leaf?.root ?? (entry?.fingerprint === leaf?.fingerprint ? entry?.authorityFingerprint : undefined);
-  const inSecret =
-    leaf === undefined || root === undefined
-      ? []
-      : [{ serialNumber: leaf.serialNumber, root, notAfter: leaf.notAfter, revokedAt: now }];
-  const inStatus =
-    entry === undefined || entry.serialNumber === leaf?.serialNumber
-      ? []
-      : [
-          {
-            serialNumber: entry.serialNumber,
-            root: entry.authorityFingerprint,
-            notAfter: new Date(entry.notAfter),
-            revokedAt: now,
-          },
-        ];
-  return [...inSecret, ...inStatus].filter(({ notAfter }) => notAfter > now);
-}
-
-/** True when a token has done its work on a Secret; it is noted there, and in status should the note be lost. */
-export const revokeIsHandled = (
-  token: string,
-  lastHandled: string | undefined,
-  secret: SecretRecord | undefined,
-): boolean => token === secret?.annotations[annotations.revoke] || token === lastHandled;
-
-/** The data of a root Secret that remembers revocations: by root, each with its dates. As short as it can be read. */
-export function encodeRevocations(revocations: readonly Revocation[]): string {
-  const byRoot = Map.groupBy(revocations, ({ root }) => root);
-  return JSON.stringify(
-    Object.fromEntries(
-      [...byRoot].map(([root, list]) => [
-        root,
-        list.map(({ serialNumber, revokedAt, notAfter }) => [serialNumber, inSeconds(revokedAt), inSeconds(notAfter)]),
-      ]),
-    ),
-  );
-}
-
-const inSeconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
-
-/** Reads them back. What is none is left out; the CRLs themselves have its serial number all the same. */
-export function parseRevocations(text: string): Revocation[] {
-  try {
-    const byRoot: unknown = JSON.parse(text === '' ? '{}' : text);
-    if (typeof byRoot !== 'object' || byRoot === null) return [];
-    return Object.entries(byRoot)
-      .flatMap(([root, list]: [string, unknown]) =>
-        Array.isArray(list) && /^[0-9a-f]{64}$/.test(root) ? list.flatMap((item) => revocation(root, item)) : [],
-      )
-      .sort(bySerialNumber);
-  } catch {
-    return [];
-  }
-}
-
-function revocation(root: string, item: unknown): Revocation[] {
-  if (!Array.isArray(item)) return [];
-  const [serialNumber = '', revoked = '', ends = ''] = item.map(String);
-  const [revokedAt, notAfter] = [new Date(revoked), new Date(ends)];
-  // Only what a CRL can hold (RFC 5280 4.1.2.2 and 5.1.2.4): one that it cannot would keep all others from being signed.
-  const isSerial = /^([0-9a-f]{1,39}|[0-7][0-9a-f]{39})$/.test(serialNumber);
-  const areTimes = [revokedAt, notAfter].every(
-    (time) => time.getUTCFullYear() >= 1950 && time.getUTCFullYear() <= 9999,
-  );
-  return isSerial && areTimes ? [{ serialNumber, root, revokedAt, notAfter }] : [];
-}

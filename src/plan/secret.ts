@@ -12,7 +12,7 @@ import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } fr
 import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
-import { revokeIsHandled } from './revocation.ts';
+import { revokeIsHandled } from './revocation-request.ts';
 
 /** Why a certificate is issued. */
 export type IssueReason =

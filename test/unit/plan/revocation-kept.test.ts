@@ -6,13 +6,12 @@ import {
   type CrlContext,
   crlBundle,
   crlRenewalTime,
-  encodeRevocations,
   maxRevocations,
-  parseRevocations,
   planCrls,
   type Revocation,
   type RevocationState,
 } from '../../../src/plan/revocation.ts';
+import { encodeRevocations, parseRevocations } from '../../../src/plan/revocation-note.ts';
 import { days, earlier, hours, later, now, root } from '../../support/fixtures.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };

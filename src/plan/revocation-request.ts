@@ -1,0 +1,43 @@
+import { annotations } from '../api/names.ts';
+import type { CertificateRecord, SecretRecord } from './observed.ts';
+import type { Revocation } from './revocation.ts';
+
+/**
+ * The leaves of a role that the annotation revoke is about: the one in its Secret, and the one that was in it before the
+ * Secret was lost. None when the token is handled, or there is none.
+ */
+export function leavesToRevoke(
+  { uid, revokeToken, status }: CertificateRecord,
+  role: string,
+  secret: SecretRecord | undefined,
+  now: Date,
+): Revocation[] {
+  if (revokeToken === undefined || revokeIsHandled(revokeToken, status.lastHandledRevoke, secret)) return [];
+  const entry = status.secrets?.find((one) => one.role === role);
+  const leaf =
+    secret !== undefined && secret.owner === uid && 'leaf' in secret.content ? secret.content.leaf : undefined;
+  const root = leaf?.root ?? (entry?.fingerprint === leaf?.fingerprint ? entry?.authorityFingerprint : undefined);
+  const inSecret =
+    leaf === undefined || root === undefined
+      ? []
+      : [{ serialNumber: leaf.serialNumber, root, notAfter: leaf.notAfter, revokedAt: now }];
+  const inStatus =
+    entry === undefined || entry.serialNumber === leaf?.serialNumber
+      ? []
+      : [
+          {
+            serialNumber: entry.serialNumber,
+            root: entry.authorityFingerprint,
+            notAfter: new Date(entry.notAfter),
+            revokedAt: now,
+          },
+        ];
+  return [...inSecret, ...inStatus].filter(({ notAfter }) => notAfter > now);
+}
+
+/** True when a token has done its work on a Secret; it is noted there, and in status should the note be lost. */
+export const revokeIsHandled = (
+  token: string,
+  lastHandled: string | undefined,
+  secret: SecretRecord | undefined,
+): boolean => token === secret?.annotations[annotations.revoke] || token === lastHandled;
