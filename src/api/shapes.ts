@@ -517,7 +517,21 @@ export const shapes = {
               "notBefore": "string",
               "notAfter": "string",
               "renewalTime": "string",
-              "revision": "integer"
+              "revision": "integer",
+              "replaced": {
+                "list": {
+                  "fields": {
+                    "serialNumber": "string",
+                    "authorityFingerprint": "string",
+                    "notAfter": "string"
+                  },
+                  "always": [
+                    "serialNumber",
+                    "authorityFingerprint",
+                    "notAfter"
+                  ]
+                }
+              }
             },
             "always": [
               "role",

@@ -639,4 +639,19 @@ export interface IssuedSecret {
   readonly renewalTime: string;
   /** How many certificates have been written for the role; the first is 1. */
   readonly revision: number;
+  /**
+   * The certificates that were in the Secret before and had not expired when they were replaced, the last 16 of them.
+   * The annotation revoke is about these, too.
+   */
+  readonly replaced?: readonly ReplacedCertificate[];
+}
+
+/** A certificate that is in the Secret no longer. */
+export interface ReplacedCertificate {
+  /** Its serial number, in lower-case hex. */
+  readonly serialNumber: string;
+  /** The SHA-256 fingerprint of the root that it chains to, in lower-case hex. */
+  readonly authorityFingerprint: string;
+  /** When it expires. */
+  readonly notAfter: string;
 }

@@ -30,8 +30,11 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   if (secret === undefined || plan.verdict.state === 'notReady') return plan;
   const signers = signersIn(observed);
   // A step of the root's brings the CRLs of its roots along, in the same write.
-  const context = { before, trusted: plan.verdict.bundle.roots };
-  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now, context) : undefined;
+  const { roots: trusted } = plan.verdict.bundle;
+  // What is of a root that nobody trusts any more is refused without a list.
+  const matters = asked.filter(({ root }) => trusted.some(({ fingerprint }) => fingerprint === root));
+  const context = { before, trusted };
+  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, matters, now, context) : undefined;
   // What was published stays until the new lists are there, should the root Secret be behind it.
   const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers);
   const decided = crl === undefined ? plan : { ...plan, verdict: { ...plan.verdict, crl } };

@@ -49,7 +49,7 @@ export function planCertificateStatus(
   failures: Failures | undefined,
   now: Date,
 ): StatusPlan {
-  const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role));
+  const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role, now));
   const ready = readyCondition(certificate, outcomes, secrets, now);
   const due = outcomes.find(({ problem }) => problem?.onlyDue === true)?.problem;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
@@ -80,7 +80,11 @@ export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 
 
 type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 
-function secretStatus(certificate: CertificateRecord, { role, secretName, secret }: ObservedRole): SecretStatus[] {
+function secretStatus(
+  certificate: CertificateRecord,
+  { role, secretName, secret }: ObservedRole,
+  now: Date,
+): SecretStatus[] {
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
   // A Secret that was lost is remembered until it is back: pods go on with what they have loaded from it.
   if (secret === undefined) return known?.secretName === secretName ? [known] : [];
@@ -90,6 +94,7 @@ function secretStatus(certificate: CertificateRecord, { role, secretName, secret
   const root = leaf.root ?? (known?.fingerprint === leaf.fingerprint ? known.authorityFingerprint : undefined);
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
   if (root === undefined) return [];
+  const replaced = replacedBy(leaf.serialNumber, known, now);
   return [
     {
       role,
@@ -101,8 +106,27 @@ function secretStatus(certificate: CertificateRecord, { role, secretName, secret
       notAfter: timestamp(leaf.notAfter),
       renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
       revision: notedRevision(secret) ?? 1,
+      ...(replaced.length === 0 ? {} : { replaced }),
     },
   ];
+}
+
+/** How many of those that were replaced are remembered, to be revoked if need be. */
+const maxReplaced = 16;
+
+/** Those that were in a Secret before. They change with the certificate alone, so that time by itself writes nothing. */
+function replacedBy(
+  serialNumber: string,
+  known: SecretStatus | undefined,
+  now: Date,
+): NonNullable<SecretStatus['replaced']> {
+  if (known === undefined) return [];
+  const before = known.replaced ?? [];
+  if (known.serialNumber === serialNumber) return before;
+  const { authorityFingerprint, notAfter } = known;
+  return [...before, { serialNumber: known.serialNumber, authorityFingerprint, notAfter }]
+    .filter((one) => new Date(one.notAfter) > now)
+    .slice(-maxReplaced);
 }
 
 function readyCondition(

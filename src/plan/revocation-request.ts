@@ -3,8 +3,9 @@ import type { CertificateRecord, SecretRecord } from './observed.ts';
 import type { Revocation } from './revocation.ts';
 
 /**
- * The leaves of a role that the annotation revoke is about: the one in its Secret, and the one that was in it before the
- * Secret was lost. None when the token is handled, or there is none.
+ * The leaves of a role that the annotation revoke is about: the one in its Secret, the one that was in it before the Secret
+ * was lost, and those that were replaced and have not expired: a key may be the same, and who asks may have rotated first.
+ * None when the token is handled, or there is none.
  */
 export function leavesToRevoke(
   { uid, revokeToken, status }: CertificateRecord,
@@ -21,17 +22,14 @@ export function leavesToRevoke(
     leaf === undefined || root === undefined
       ? []
       : [{ serialNumber: leaf.serialNumber, root, notAfter: leaf.notAfter, revokedAt: now }];
-  const inStatus =
-    entry === undefined || entry.serialNumber === leaf?.serialNumber
-      ? []
-      : [
-          {
-            serialNumber: entry.serialNumber,
-            root: entry.authorityFingerprint,
-            notAfter: new Date(entry.notAfter),
-            revokedAt: now,
-          },
-        ];
+  const inStatus = (entry === undefined ? [] : [entry, ...(entry.replaced ?? [])])
+    .filter(({ serialNumber }) => serialNumber !== leaf?.serialNumber)
+    .map(({ serialNumber, authorityFingerprint, notAfter }) => ({
+      serialNumber,
+      root: authorityFingerprint,
+      notAfter: new Date(notAfter),
+      revokedAt: now,
+    }));
   return [...inSecret, ...inStatus].filter(({ notAfter }) => notAfter > now);
 }
 

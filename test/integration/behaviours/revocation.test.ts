@@ -163,6 +163,18 @@ describe('revocation', { concurrency: 4 }, () => {
     await published(name, tenant, [...first, ...second]);
   });
 
+  test('what was rotated before is revoked as well', async () => {
+    const name = await authority();
+    const tenant = await tenantOf(name);
+    const first = serialsOf(await tenant.get('db'));
+    await tenant.rotate('db', 'in a hurry');
+    await tenant.ready('db');
+    const second = serialsOf(await tenant.get('db'));
+    await revoke(tenant, 'leaked');
+    await isHandled(tenant, 'leaked');
+    await published(name, tenant, [...first, ...second]);
+  });
+
   test('a resource that is made with a token revokes nothing', async () => {
     const name = await authority();
     const tenant = await tenantOf(name);

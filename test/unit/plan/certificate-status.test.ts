@@ -136,6 +136,46 @@ describe('the status of a resource', () => {
   }
 });
 
+describe('the certificates that were replaced', () => {
+  const first = certificate().issuedBy(signer);
+  const replacedIn = (given: CertificateFixture, at = now) => statusOf(given, { at }).status.secrets?.[0]?.replaced;
+  /** The next one in the same Secret, as of what status says of the one before. */
+  const next = (given: CertificateFixture, at = now): CertificateFixture =>
+    given.remembering({ secrets: statusOf(given, { at }).status.secrets ?? [] }).issuedBy(signer, at);
+  const { serialNumber, authorityFingerprint, notAfter } = entry(first, 'server');
+  const mine = { serialNumber, authorityFingerprint, notAfter };
+
+  test('are none at first', () => assert.equal(replacedIn(first), undefined));
+
+  test('are remembered until they expire, though nothing is written when they do', () => {
+    const second = next(first);
+    assert.deepEqual(replacedIn(second), [mine]);
+    const remembered = second.remembering({ secrets: statusOf(second).status.secrets ?? [] });
+    assert.deepEqual(replacedIn(remembered), [mine]);
+    assert.deepEqual(replacedIn(remembered, later(days(91))), [mine]);
+    const third = next(second);
+    assert.deepEqual(
+      replacedIn(third)?.map((one) => one.serialNumber),
+      [serialNumber, entry(second, 'server').serialNumber],
+    );
+    const muchLater = later(days(120));
+    assert.deepEqual(replacedIn(remembered.issuedBy(signer, muchLater), muchLater), undefined);
+  });
+
+  test('are remembered of a Secret that was lost and made anew', () => {
+    const lost = first.remembering({ secrets: statusOf(first).status.secrets ?? [] }).withoutSecret('server');
+    assert.deepEqual(replacedIn(next(lost)), [mine]);
+  });
+
+  test('are the last 16', () => {
+    let given = first;
+    for (let i = 0; i < 18; i += 1) given = next(given);
+    const serials = replacedIn(given)?.map((one) => one.serialNumber) ?? [];
+    assert.equal(serials.length, 16);
+    assert.ok(!serials.includes(serialNumber));
+  });
+});
+
 describe('the condition Ready', () => {
   const conditionsOf = (...args: Parameters<typeof statusOf>) => statusOf(...args).status.conditions;
   const ready = { type: 'Ready', status: 'True', reason: 'Issued' } as const;

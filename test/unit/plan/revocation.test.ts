@@ -261,6 +261,15 @@ describe('the leaves that a request to revoke is about', () => {
       ['51'],
     );
   });
+  test('are also those that were replaced, as long as they have not expired', () => {
+    const replaced = [
+      { serialNumber: '52', authorityFingerprint: signer.anchor.fingerprint, notAfter: later(days(1)).toISOString() },
+      { serialNumber: '53', authorityFingerprint: signer.anchor.fingerprint, notAfter: now.toISOString() },
+    ];
+    const [entry] = remembered(mine).secrets;
+    assert.ok(entry !== undefined);
+    assert.deepEqual(leaves(asking.remembering({ secrets: [{ ...entry, replaced }] })), [mine, '52']);
+  });
   test('are each named once', () => assert.deepEqual(leaves(asking.remembering(remembered(mine))), [mine]));
   test('are none that have expired', () => {
     assert.deepEqual(leaves(asking.remembering(remembered('51', now))), [mine]);
