@@ -68,12 +68,6 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   }
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
   const { commonName: askedCommonName } = spec[role] ?? {};
-  const isOtherNamesAlone = Object.entries(names).every(([kind, list]) => kind === 'otherNames' || list.length === 0);
-  if (isOtherNamesAlone && askedCommonName === undefined && isEmptySubject(spec.subject)) {
-    return invalid(
-      'otherNames alone need a commonName or a subject beside them: Go and others refuse them as they are',
-    );
-  }
   const commonName = askedCommonName === undefined ? undefined : normaliseCommonName(askedCommonName);
   if (commonName !== undefined && !isPlainText(commonName, maxCommonNameLength)) {
     return invalid(
@@ -94,6 +88,12 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
     scope,
   );
   if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
+  const isOtherNamesAlone = Object.entries(names).every(([kind, list]) => kind === 'otherNames' || list.length === 0);
+  if (isOtherNamesAlone && askedCommonName === undefined && isEmptySubject(spec.subject)) {
+    return invalid(
+      'otherNames alone need a commonName or a subject beside them: Go and others refuse them as they are',
+    );
+  }
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
   return {
     profile: { role, subject, names, ...(usages.length === 0 ? {} : { usages }), durationMs },

@@ -98,7 +98,10 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     },
     'a user principal name': {
       grant: { otherNames: [{ oid: upn, utf8Values: ['*@example.com'] }] },
-      spec: { client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com' }] } },
+      spec: {
+        client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com' }] },
+        subject: { organizations: ['Org'] },
+      },
       denied: `otherName of type ${upn} "ops@example.com"`,
       printed: 'othername: UPN::ops@example.com',
       role: 'client',

@@ -146,7 +146,11 @@ describe('a rotation that is asked for', { concurrency }, () => {
     assert.equal((await authority.status()).lastHandledRotateRoot, 'spring');
 
     const root = await authority.rootSecret();
-    assert.deepEqual(Object.keys(root.data ?? {}).sort(), ['ca.crt', 'tls.crt', 'tls.key'], 'a key was kept');
+    assert.deepEqual(
+      Object.keys(root.data ?? {}).sort(),
+      ['ca.crl', 'ca.crt', 'revoked.json', 'tls.crt', 'tls.key'],
+      'a key was kept',
+    );
     assert.notEqual(fileOf(root, 'tls.key'), oldKey);
     assert.equal(await fingerprintOf(fileOf(root, 'tls.crt')), current);
 
@@ -314,7 +318,13 @@ describe('a rotation that is aborted', { concurrency }, () => {
       (await authority.tenant.secrets()).map((secret) => fileOf(secret, 'tls.crt')),
       leaves,
     );
-    assert.deepEqual(Object.keys((await authority.rootSecret()).data ?? {}).sort(), ['ca.crt', 'tls.crt', 'tls.key']);
+    assert.deepEqual(Object.keys((await authority.rootSecret()).data ?? {}).sort(), [
+      'ca.crl',
+      'ca.crt',
+      'revoked.json',
+      'tls.crt',
+      'tls.key',
+    ]);
   });
 
   test('while certificates switch: the old root signs again, the new one is trusted until nothing is of it', async () => {
@@ -330,7 +340,11 @@ describe('a rotation that is aborted', { concurrency }, () => {
     await authority.isOn(old);
     assert.equal(await fingerprintOf(fileOf(await authority.rootSecret(), 'tls.crt')), old);
     const root = await authority.rootSecret();
-    assert.deepEqual(Object.keys(root.data ?? {}).sort(), ['ca.crt', 'tls.crt', 'tls.key'], 'a key was kept');
+    assert.deepEqual(
+      Object.keys(root.data ?? {}).sort(),
+      ['ca.crl', 'ca.crt', 'revoked.json', 'tls.crt', 'tls.key'],
+      'a key was kept',
+    );
   });
 
   test('while pods load the new certificates: it goes back as well, and can be had again', async () => {

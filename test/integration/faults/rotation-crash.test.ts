@@ -128,7 +128,7 @@ async function assertRotatedOnce(before: State, token: string): Promise<void> {
       );
       const once = before.revisions.map((revision) => revision + 1);
       assert.deepEqual(now.revisions, once, 'every certificate is issued once for the rotation');
-      assert.deepEqual(now.keys, ['ca.crt', 'tls.crt', 'tls.key']);
+      assert.deepEqual(now.keys, ['ca.crl', 'ca.crt', 'revoked.json', 'tls.crt', 'tls.key']);
       for (const secret of await tenant.secrets()) assert.deepEqual((await judge(secret)).roots, [now.root]);
     },
     { timeoutMs: 90_000, message: 'the root is not rotated once' },

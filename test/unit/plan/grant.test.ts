@@ -26,7 +26,10 @@ const asking: Record<Kind, (name: string) => Partial<MtlsCertificateSpec>> = {
   uris: (name) => ({ client: { uris: [name] } }),
   emailAddresses: (name) => ({ client: { emailAddresses: [name] } }),
   commonNames: (name) => ({ client: { serviceAccount: 'a', commonName: name } }),
-  otherNames: (name) => ({ client: { otherNames: [{ oid: split(name)[0], utf8Value: split(name)[1] }] } }),
+  otherNames: (name) => ({
+    client: { otherNames: [{ oid: split(name)[0], utf8Value: split(name)[1] }] },
+    subject: { organizations: ['Org'] },
+  }),
 };
 
 /** An otherName is written here as its object identifier, a blank, and its value. */
@@ -509,6 +512,18 @@ describe('the names that are signed', () => {
       ],
     });
   });
+});
+
+test('otherNames alone need a commonName or a subject beside them, or else they would be critical', () => {
+  const allow = [{ namespaceSelector: {}, otherNames: [{ oid: upn, utf8Values: ['*@example.com'] }] }];
+  const client = { otherNames: [{ oid: upn, utf8Value: 'ops@example.com' }] };
+  for (const subject of [undefined, { organizations: [] }]) {
+    const request = ask({ client, ...(subject === undefined ? {} : { subject }) }, { allow });
+    assert.ok('reason' in request);
+    assert.equal(request.reason, 'InvalidSpec');
+    assert.match(request.message, /^otherNames alone need a commonName or a subject/);
+  }
+  assert.ok(isGranted({ client: { ...client, serviceAccount: 'a' } }, { allow }));
 });
 
 describe('a grant', () => {

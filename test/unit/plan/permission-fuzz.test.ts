@@ -424,7 +424,12 @@ const fields = {
 } as const;
 
 /** A resource that asks for the one name, and for an own one beside a common name, which is none by itself. */
-const specOf = (given: Case): MtlsCertificateSpec => ({ ...certificate().record.spec, [given.role]: askedOf(given) });
+const specOf = (given: Case): MtlsCertificateSpec => ({
+  ...certificate().record.spec,
+  [given.role]: askedOf(given),
+  // otherNames alone are not issued.
+  ...(given.kind === 'otherNames' ? { subject: { organizations: ['Org'] } } : {}),
+});
 
 function askedOf({ kind, name, namespace }: Case): object {
   if (kind === 'commonNames') return { uris: [`spiffe://cluster.local/ns/${namespace}/sa/own`], commonName: name };
@@ -606,7 +611,9 @@ test('no certificate is for more than its role, its key and the authority allow,
         ...(leaf.extendedKeyUsage ?? []).map((id) => usageOids[id] ?? id),
       ];
       const ofRole = { server: ['serverAuth'], client: ['clientAuth'], peer: ['serverAuth', 'clientAuth'] }[role];
-      const ofKey = ['digitalSignature', ...(algorithm === 'RSA' ? ['keyEncipherment'] : [])];
+      // RFC 5280 4.2.1.12: it goes with serverAuth and emailProtection.
+      const receivesKeys = algorithm === 'RSA' && (role !== 'client' || usages.includes('emailProtection'));
+      const ofKey = ['digitalSignature', ...(receivesKeys ? ['keyEncipherment'] : [])];
       assert.deepEqual(has.sort(), [...new Set([...ofRole, ...ofKey, ...usages])].sort());
     }),
     { numRuns: 2000, seed },
