@@ -154,28 +154,15 @@ export class AuthorityReconciler {
       ...(held === undefined ? {} : { held }),
       leadingSince: this.#leadingSince,
     };
-    try {
-      // Always read live: a decision about a root rests on the root, and there are few of them.
-      const live = await client.get(secretResource, { namespace, name: authority.spec.secretName }, { signal });
-      const secret = rootSecret(live, now());
-      const revocation = revocationState(live);
-      const revocationBefore = await this.#revocationBefore(
-        authority,
-        revocation,
-        signersIn({ ...common, secret }),
-        signal,
-      );
-      return { observed: { ...common, secret, revocation, revocationBefore }, live };
-    } catch (error) {
-      if (isKubeError(error, 'NotFound')) {
-        const revocation = revocationState(undefined);
-        const revocationBefore = await this.#revocationBefore(authority, revocation, signersIn(common), signal);
-        return { observed: { ...common, revocation, revocationBefore }, live: undefined };
-      }
-      throw error;
-    }
+    // Always read live: a decision about a root rests on the root, and there are few of them.
+    const live = await client.find(secretResource, { namespace, name: authority.spec.secretName }, { signal });
+    const root = { ...common, ...(live === undefined ? {} : { secret: rootSecret(live, now()) }) };
+    const revocation = revocationState(live);
+    const revocationBefore = await this.#revocationBefore(authority, revocation, signersIn(root), signal);
+    return { observed: { ...root, revocation, revocationBefore }, live };
   }
 
+  /** What the root Secret said of revocation when it was seen last; what is published, when this process has not seen it. */
   async #revocationBefore(
     authority: AuthorityRecord,
     revocation: RevocationState,

@@ -132,15 +132,12 @@ export class CertificateReconciler {
   async #isCurrent(certificate: CertificateRecord, signal: AbortSignal): Promise<boolean> {
     const { client, certificates } = this.#context;
     const ref = { namespace: certificate.namespace, name: certificate.name };
-    try {
-      const live = certificateRecord(await client.get(certificateResource, ref, { signal }));
-      if (isSameRequest(live, certificate) && hasHandledTheSame(live, certificate)) return true;
-      certificates.observe(live);
-      return false;
-    } catch (error) {
-      if (isKubeError(error, 'NotFound')) return false;
-      throw error;
-    }
+    const found = await client.find(certificateResource, ref, { signal });
+    if (found === undefined) return false;
+    const live = certificateRecord(found);
+    if (isSameRequest(live, certificate) && hasHandledTheSame(live, certificate)) return true;
+    certificates.observe(live);
+    return false;
   }
 
   /** Carries out one role's step; when a write meets a Secret that is newer than the observation, plans it anew. */

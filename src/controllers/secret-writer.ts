@@ -172,12 +172,8 @@ export class SecretWriter {
   /** Reads a Secret past the cache, which knows neither those of others nor the very latest. */
   async read(namespace: string, name: string, signal: AbortSignal): Promise<SecretRecord | undefined> {
     const { client, roots } = this.#options;
-    try {
-      return secretRecord(await client.get(secretResource, { namespace, name }, { signal }), roots());
-    } catch (error) {
-      if (isKubeError(error, 'NotFound')) return undefined;
-      throw error;
-    }
+    const live = await client.find(secretResource, { namespace, name }, { signal });
+    return live && secretRecord(live, roots());
   }
 
   /** Deletes Secrets that no role wants any more. */

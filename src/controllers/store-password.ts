@@ -1,11 +1,4 @@
-import {
-  isKubeError,
-  type KubeClient,
-  KubeError,
-  type Secret,
-  type Served,
-  secrets as secretResource,
-} from '../kube/index.ts';
+import { type KubeClient, KubeError, type Secret, type Served, secrets as secretResource } from '../kube/index.ts';
 import { storePasswordProblem } from '../pki/index.ts';
 import type { PasswordRef } from '../plan/index.ts';
 
@@ -46,7 +39,7 @@ export async function readStorePassword(
   { secretName, key, version }: PasswordRef,
   signal: AbortSignal,
 ): Promise<{ readonly text: string } | { readonly problem: string }> {
-  const secret = await read(client, { namespace, name: secretName }, signal);
+  const secret = await client.find(secretResource, { namespace, name: secretName }, { signal });
   if (secret === undefined || passwordVersion(passwordMark(secret), key) !== version) {
     throw new KubeError('Conflict', 'the password of the stores changed since it was observed');
   }
@@ -57,13 +50,4 @@ export async function readStorePassword(
   const text = Buffer.from(encoded, 'base64').toString('latin1');
   const problem = storePasswordProblem(text);
   return problem === undefined ? { text } : { problem: `${where} cannot be the password of the stores: ${problem}` };
-}
-
-async function read(client: KubeClient, ref: { namespace: string; name: string }, signal: AbortSignal) {
-  try {
-    return await client.get(secretResource, ref, { signal });
-  } catch (error) {
-    if (isKubeError(error, 'NotFound')) return undefined;
-    throw error;
-  }
 }

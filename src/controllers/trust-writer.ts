@@ -165,12 +165,8 @@ export class TrustWriter<T extends KubeObject> {
 
   async #read(namespace: string, name: string, signal: AbortSignal): Promise<TrustRecord | undefined> {
     const { resource, toRecord } = this.#kind;
-    try {
-      return toRecord(await this.#client.get(resource, { namespace, name }, { signal }));
-    } catch (error) {
-      if (isKubeError(error, 'NotFound')) return undefined;
-      throw error;
-    }
+    const live = await this.#client.find(resource, { namespace, name }, { signal });
+    return live && toRecord(live);
   }
 
   #remember(written: T): TrustRecord {

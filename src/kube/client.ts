@@ -1,6 +1,6 @@
 import type { Connection } from './connection.ts';
 import { Deadline } from './deadline.ts';
-import { KubeError } from './error.ts';
+import { isKubeError, KubeError } from './error.ts';
 import { type Log, silentLog } from './log.ts';
 import type { KubeObject, ObjectRef, Served } from './object.ts';
 import { type Call, classify, type RequestRecord, Requests } from './request.ts';
@@ -98,6 +98,20 @@ export class KubeClient {
   ): Promise<Served<T>> {
     const accept = acceptFor(options, 'PartialObjectMetadata');
     return this.#object({ verb: 'get', resource: resource.plural, path: objectPath(resource, ref), accept }, options);
+  }
+
+  /** The same for what may not be there: undefined when there is none. */
+  async find<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    options: CallOptions = {},
+  ): Promise<Served<T> | undefined> {
+    try {
+      return await this.get(resource, ref, options);
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return undefined;
+      throw error;
+    }
   }
 
   /** One page of a collection: all of it, unless `limit` is given. */

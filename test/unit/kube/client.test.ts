@@ -104,6 +104,18 @@ test('a 503 with Retry-After is repeated, one without is not', async (t) => {
   assert.equal(server.exchanges.length, 3);
 });
 
+test('what may not be there is found, or not; any other failure is one', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.path.endsWith('/gone')) exchange.status(404, 'NotFound');
+    else if (exchange.path.endsWith('/secret')) exchange.status(403, 'Forbidden');
+    else exchange.json(200, widget('a', 1));
+  });
+  const client = server.client();
+  assert.equal((await client.find(widgets, ref))?.metadata.name, 'a');
+  assert.equal(await client.find(widgets, { ...ref, name: 'gone' }), undefined);
+  await assert.rejects(client.find(widgets, { ...ref, name: 'secret' }), failure('Forbidden'));
+});
+
 test('throttling without end is given up after five tries', async (t) => {
   const server = await serve(t, (exchange) => exchange.status(429, 'TooManyRequests', 'no', { 'retry-after': '0' }));
   await assert.rejects(server.client().get(widgets, ref), failure('TooManyRequests'));
