@@ -43,20 +43,20 @@ export const annotations = {
 /** Keys of the data of a written Secret, and of a root Secret. */
 export const secretKeys = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
 
+/** The key that holds CRLs: of a root Secret, of a written Secret that asks for them, and of a published ConfigMap. */
+export const crlKey = 'ca.crl';
+
 /** Further keys of the data of a written Secret, which spec.outputs asks for. */
 export const outputKeys = {
   combinedPem: 'tls-combined.pem',
   der: 'key.der',
   keyStore: 'keystore.p12',
   trustStore: 'truststore.p12',
-  crl: 'ca.crl',
+  crl: crlKey,
 } as const;
 
-/** Keys of the data of a root Secret that are about revocation: the CRLs, and until when their entries have to be there. */
-export const revocationKeys = { crl: 'ca.crl', revocations: 'revoked.json' } as const;
-
-/** The key of a published ConfigMap that holds the CRLs. */
-export const crlKey = 'ca.crl';
+/** The key of a root Secret that remembers until when the entries of its CRLs have to be there. */
+export const revocationsKey = 'revoked.json';
 
 /** Further keys of a root Secret during a rotation: the root that comes, and the one that goes. */
 export const rotationKeys = {

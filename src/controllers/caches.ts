@@ -217,7 +217,7 @@ export class Caches {
   #storesAreWanted(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const look = (record: CertificateRecord | undefined): void => {
-      if (record?.spec.outputs?.pkcs12 !== undefined) resolve();
+      if (record !== undefined && asksForStores(record)) resolve();
     };
     for (const record of this.certificates.values()) look(record);
     const unsubscribe = this.certificates.subscribe((_, after) => look(after));
@@ -231,6 +231,9 @@ function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
   const ref = spec.outputs?.pkcs12?.passwordSecretRef;
   return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
 }
+
+/** True for a resource that asks for key stores and trust stores. */
+export const asksForStores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;
 
 /** True for a resource with a token of revocation that it has not answered yet. */
 export const asksToRevoke = ({ revokeToken, status }: CertificateRecord): boolean =>

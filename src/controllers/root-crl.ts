@@ -1,22 +1,22 @@
-import { crlKey, labels, managerName, revocationKeys } from '../api/names.ts';
+import { crlKey, revocationsKey } from '../api/names.ts';
 import { configMaps, type KubeClient, type Secret } from '../kube/index.ts';
 import { type Crl, encodeCrls, issueCrl, PkiError, parseCrls, type SigningRoot } from '../pki/index.ts';
 import {
   type AuthorityRecord,
-  authorityLabel,
   type CrlPlan,
   encodeRevocations,
   parseRevocations,
   type RevocationState,
 } from '../plan/index.ts';
 import { base64, dataText } from './secret-data.ts';
+import { trustLabels } from './trust-objects.ts';
 
 /** What a root Secret says of revocation; nothing where there is none, or where somebody has damaged it. */
 export function revocationState(secret: Secret | undefined): RevocationState {
   if (secret === undefined) return { crls: [], revocations: [] };
   return {
-    crls: readCrls(dataText(secret, revocationKeys.crl)),
-    revocations: parseRevocations(dataText(secret, revocationKeys.revocations)),
+    crls: readCrls(dataText(secret, crlKey)),
+    revocations: parseRevocations(dataText(secret, revocationsKey)),
   };
 }
 
@@ -28,20 +28,22 @@ export function crlData({ crls, revocations }: CrlPlan, signers: readonly Signin
     return signer === undefined ? [] : [issueCrl(signer, list.sign)];
   });
   return {
-    [revocationKeys.crl]: base64(encodeCrls(lists)),
-    [revocationKeys.revocations]: base64(encodeRevocations(revocations)),
+    [crlKey]: base64(encodeCrls(lists)),
+    [revocationsKey]: base64(encodeRevocations(revocations)),
   };
 }
 
 /** The CRLs in one of the ConfigMaps that an authority has published, whichever; none where it publishes none. */
 export async function publishedCrls(
   client: KubeClient,
-  { name, uid }: AuthorityRecord,
+  authority: AuthorityRecord,
   signal: AbortSignal,
 ): Promise<readonly Crl[]> {
-  const labelSelector = `${labels.managedBy}=${managerName},${labels.authority}=${authorityLabel(name)}`;
+  const labelSelector = Object.entries(trustLabels(authority))
+    .map(([label, value]) => `${label}=${value}`)
+    .join(',');
   const { items } = await client.list(configMaps, { labelSelector, limit: 10, signal });
-  const own = items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid));
+  const own = items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === authority.uid));
   return own.flatMap(({ data }) => readCrls(data?.[crlKey] ?? ''));
 }
 

@@ -7,7 +7,7 @@ import {
   selects,
   type TrustRecord,
 } from '../plan/index.ts';
-import { asksToRevoke, type Caches, secretKeysOf } from './caches.ts';
+import { asksForStores, asksToRevoke, type Caches, secretKeysOf } from './caches.ts';
 import { trustKey } from './trust.ts';
 
 /** The queues of the controllers. */
@@ -134,7 +134,7 @@ export class Triggers {
   /** Adds the certificates that ask for stores. */
   usersOfPasswords(): void {
     for (const record of this.#caches.certificates.values()) {
-      if (record.spec.outputs?.pkcs12 !== undefined) this.#queues.certificate.add(keyOf(record));
+      if (asksForStores(record)) this.#queues.certificate.add(keyOf(record));
     }
   }
 

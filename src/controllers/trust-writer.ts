@@ -53,8 +53,9 @@ export class TrustWriter<T extends KubeObject> {
    * @throws KubeError: NotFound when the namespace is gone, Conflict when somebody else goes on changing what is there
    */
   async settle(request: TrustRequest, signal: AbortSignal): Promise<TrustResult> {
-    const { authority, namespace, wanted, mayWrite } = request;
-    const { bundle, crl } = this.#publishedBy(request);
+    const { authority, namespace, wanted, published, mayWrite } = request;
+    const bundle = published?.bundle;
+    const crl = this.#kind.holdsCrls ? published?.crl : undefined;
     const found = await this.#observe(request, signal);
     for (let round = 0; round < rounds; round += 1) {
       const steps = planTrust({
@@ -75,15 +76,6 @@ export class TrustWriter<T extends KubeObject> {
       }
     }
     throw new KubeError('Conflict', 'somebody else goes on changing it');
-  }
-
-  /** What of an authority's is published in objects of this kind. */
-  #publishedBy({ published }: TrustRequest): Partial<PublishedTrust> {
-    const { bundle, crl } = published ?? {};
-    return {
-      ...(bundle === undefined ? {} : { bundle }),
-      ...(crl === undefined || !this.#kind.holdsCrls ? {} : { crl }),
-    };
   }
 
   /** What is in a place, by name. */

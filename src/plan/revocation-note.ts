@@ -1,3 +1,4 @@
+import { timestamp } from './certificate-status.ts';
 import { bySerialNumber, type Revocation } from './revocation.ts';
 
 /** The data of a root Secret that remembers revocations: by root, each with its dates. As short as it can be read. */
@@ -7,13 +8,11 @@ export function encodeRevocations(revocations: readonly Revocation[]): string {
     Object.fromEntries(
       [...byRoot].map(([root, list]) => [
         root,
-        list.map(({ serialNumber, revokedAt, notAfter }) => [serialNumber, inSeconds(revokedAt), inSeconds(notAfter)]),
+        list.map(({ serialNumber, revokedAt, notAfter }) => [serialNumber, timestamp(revokedAt), timestamp(notAfter)]),
       ]),
     ),
   );
 }
-
-const inSeconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 /** Reads them back. What is none is left out; the CRLs themselves have its serial number all the same. */
 export function parseRevocations(text: string): Revocation[] {
