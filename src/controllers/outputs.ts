@@ -2,20 +2,17 @@ import { createHash } from 'node:crypto';
 import { outputKeys, secretKeys } from '../api/names.ts';
 import { encodeKeyStore, encodeTrustStore, parseCertificates, parsePrivateKey, privateKeyDer } from '../pki/index.ts';
 import { encodeOutputsNote, type OutputKey, type OutputsStep } from '../plan/index.ts';
-import { base64 } from './secret-data.ts';
+import { dataText } from './secret-data.ts';
 
 /** The data of a Secret, base64, by key; null takes a key away. */
 export type SecretData = Record<string, string | null>;
 
-/** What outputs are made from: the texts that are in the Secret, or will be with the same write. */
-export interface OutputSources {
-  readonly certificate: string;
-  readonly privateKey: string;
-  readonly bundle: string;
+/** What outputs are made from beside the data of the Secret. */
+export interface OutputIngredients {
   /** There when there are stores. */
-  readonly password?: string;
-  /** The CRLs; there when they are wanted. */
-  readonly crl?: string;
+  readonly password?: string | undefined;
+  /** The CRLs in PEM; there when they are wanted. */
+  readonly crl?: string | undefined;
 }
 
 /** The outputs of a Secret, and what is noted of them on it. Key material, as all data of a Secret. */
@@ -26,29 +23,24 @@ export interface Outputs {
 }
 
 /**
- * Makes the outputs of a Secret. The same sources give the same bytes.
+ * Makes the outputs of a Secret from the data that are in it, or will be with the same write. The same sources give the same
+ * bytes.
  * @throws PkiError for sources that cannot be read
  */
 export async function makeOutputs(
   { keys, removed, password: ref, crl }: OutputsStep,
-  sources: OutputSources,
+  data: Readonly<Record<string, string>>,
+  ingredients: OutputIngredients,
 ): Promise<Outputs> {
   const made: SecretData = Object.fromEntries(removed.map((key) => [key, null]));
-  for (const key of keys) made[key] = (await makers[key](sources)).toString('base64');
+  const text = (key: string) => dataText({ data }, key);
+  for (const key of keys) made[key] = (await makers[key](text, ingredients)).toString('base64');
   if (keys.length === 0) return { data: made, note: null };
-  const { certificate, privateKey, bundle } = sources;
-  const all = {
-    [secretKeys.certificate]: base64(certificate),
-    [secretKeys.privateKey]: base64(privateKey),
-    [secretKeys.bundle]: base64(bundle),
-    ...made,
-  };
-  const digest = outputsDigest(all, keys);
   const note = encodeOutputsNote({
     keys,
     ...(ref === undefined ? {} : { password: ref.version }),
     ...(crl === undefined ? {} : { crl }),
-    digest,
+    digest: outputsDigest({ ...data, ...made }, keys),
   });
   return { data: made, note };
 }
@@ -60,12 +52,18 @@ export function outputsDigest(data: Readonly<SecretData>, keys: readonly OutputK
   return digest.digest('hex');
 }
 
-const makers: Record<OutputKey, (sources: OutputSources) => Promise<Buffer> | Buffer> = {
-  [outputKeys.combinedPem]: ({ privateKey, certificate }) => Buffer.from(privateKey + certificate, 'latin1'),
-  [outputKeys.der]: ({ privateKey }) => privateKeyDer(privateKey),
-  [outputKeys.keyStore]: async ({ privateKey, certificate, password = '' }) =>
-    encodeKeyStore(parsePrivateKey(privateKey).key, parseCertificates(certificate), password),
-  [outputKeys.trustStore]: async ({ privateKey, bundle, password = '' }) =>
-    encodeTrustStore(parseCertificates(bundle), password, parsePrivateKey(privateKey).key),
-  [outputKeys.crl]: ({ crl = '' }) => Buffer.from(crl, 'latin1'),
+const { certificate, privateKey, bundle } = secretKeys;
+
+/** How each output is made of the texts in the Secret, by their keys. */
+const makers: Record<
+  OutputKey,
+  (text: (key: string) => string, ingredients: OutputIngredients) => Promise<Buffer> | Buffer
+> = {
+  [outputKeys.combinedPem]: (text) => Buffer.from(text(privateKey) + text(certificate), 'latin1'),
+  [outputKeys.der]: (text) => privateKeyDer(text(privateKey)),
+  [outputKeys.keyStore]: async (text, { password = '' }) =>
+    encodeKeyStore(parsePrivateKey(text(privateKey)).key, parseCertificates(text(certificate)), password),
+  [outputKeys.trustStore]: async (text, { password = '' }) =>
+    encodeTrustStore(parseCertificates(text(bundle)), password, parsePrivateKey(text(privateKey)).key),
+  [outputKeys.crl]: (_, { crl = '' }) => Buffer.from(crl, 'latin1'),
 };

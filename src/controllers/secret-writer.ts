@@ -122,7 +122,8 @@ export class SecretWriter {
     const needsKey = step.outputs !== undefined && step.outputs.keys.length > 0;
     const present = needsKey ? (await this.#readLive(ref, secret, signal)).data : {};
     const data = { [secretKeys.bundle]: base64(bundle.pem) };
-    const outputs = await outputsOf(step.outputs, { ...present, ...data }, password, crl);
+    const outputs =
+      step.outputs && (await makeOutputs(step.outputs, { ...present, ...data }, { password, crl: crl?.pem }));
     const patch = withOutputs({ metadata: { ...asObserved(secret), ...step.metadata }, data }, outputs);
     const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal });
     // The precondition says that all else is as it was observed: it need not be read again.
@@ -148,7 +149,8 @@ export class SecretWriter {
     }
     const issue = { role, reason: step.reason, keptKey: kept !== undefined };
     const { data, content } = issueContent(step.request, key, signer, now());
-    const whole = withOutputs({ metadata: step.metadata, data }, await outputsOf(step.outputs, data, password, crl));
+    const outputs = step.outputs && (await makeOutputs(step.outputs, data, { password, crl: crl?.pem }));
+    const whole = withOutputs({ metadata: step.metadata, data }, outputs);
     if (step.write === 'update') {
       const patch = { metadata: { ...asObserved(secret), ...whole.metadata }, data: whole.data };
       const patched = await client.mergePatch(secretResource, ref, patch, { signal });
@@ -242,24 +244,6 @@ const asObserved = (secret: SecretRecord | undefined) => ({
   uid: secret?.uid,
   resourceVersion: secret?.resourceVersion,
 });
-
-/** The outputs of a step, made from what is in the Secret or will be; undefined when there are none, and were none. */
-async function outputsOf(
-  step: OutputsStep | undefined,
-  data: Secret['data'],
-  password: string | undefined,
-  crl: CrlBundle | undefined,
-): Promise<Outputs | undefined> {
-  if (step === undefined) return undefined;
-  const text = (key: string) => dataText({ data }, key);
-  return makeOutputs(step, {
-    certificate: text(secretKeys.certificate),
-    privateKey: text(secretKeys.privateKey),
-    bundle: text(secretKeys.bundle),
-    ...(password === undefined ? {} : { password }),
-    ...(crl === undefined ? {} : { crl: crl.pem }),
-  });
-}
 
 interface SecretPatch<Metadata> {
   readonly metadata: Metadata;

@@ -61,8 +61,9 @@ export const encodeOutputsNote = (note: OutputsNote): string => JSON.stringify(n
 /** What the annotation `outputs` says; without keys when it is absent or was tampered with. */
 export function parseOutputsNote(annotation: string | undefined): OutputsNote {
   const nothing = { keys: [], digest: '' };
+  if (annotation === undefined) return nothing;
   try {
-    const value = JSON.parse(annotation ?? '{}') as Partial<Record<keyof OutputsNote, unknown>> | null;
+    const value = JSON.parse(annotation) as Partial<Record<keyof OutputsNote, unknown>> | null;
     const { keys, password, crl, digest } = value ?? {};
     if (!Array.isArray(keys) || typeof digest !== 'string') return nothing;
     return {

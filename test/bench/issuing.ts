@@ -3,7 +3,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { issueContent } from '../../src/controllers/issuer.ts';
 import { makeOutputs } from '../../src/controllers/outputs.ts';
-import { dataText } from '../../src/controllers/secret-data.ts';
 import { generatePrivateKey, issueRoot, type KeySpec, trustBundle } from '../../src/pki/index.ts';
 import type { LeafRequest, OutputKey } from '../../src/plan/index.ts';
 
@@ -38,14 +37,13 @@ async function rows(): Promise<Record<string, Record<string, string | number>>> 
       key.algorithm === 'RSA' ? [generateKeyPairSync('rsa', { modulusLength: key.size }).privateKey] : [];
     const issue = async () => issueContent(request, leafKeys[0] ?? (await generatePrivateKey(key)), signer, new Date());
     const { data } = await issue();
-    const text = (name: string) => dataText({ data }, name);
-    const sources = { certificate: text('tls.crt'), privateKey: text('tls.key'), bundle: text('ca.crt'), password };
-    const made = await makeOutputs({ keys: outputs, removed: [] }, sources);
+    const make = (keys: readonly OutputKey[]) => makeOutputs({ keys, removed: [] }, data, { password });
+    const made = await make(outputs);
     const size = (encoded: string | null | undefined) => Buffer.from(encoded ?? '', 'base64').length;
     table[key.algorithm === 'Ed25519' ? 'Ed25519' : `${key.algorithm}-${key.size}`] = {
       'issue, ms': await cpuMs(issue, 300),
       'new key, ms': await cpuMs(() => generatePrivateKey(key), key.algorithm === 'RSA' ? 10 : 300),
-      'stores, ms': await cpuMs(() => makeOutputs({ keys: outputs.slice(2), removed: [] }, sources), 30),
+      'stores, ms': await cpuMs(() => make(outputs.slice(2)), 30),
       'tls.crt': size(data['tls.crt']),
       'tls.key': size(data['tls.key']),
       'ca.crt': size(data['ca.crt']),
