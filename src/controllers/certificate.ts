@@ -156,11 +156,9 @@ export class CertificateReconciler {
     for (let attempt = 0; ; attempt += 1) {
       if (step.step === 'keep')
         return { outcome: { role, ...(step.until === undefined ? {} : { until: step.until }) } };
-      if (step.step === 'blocked') {
-        if (step.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
-        return { outcome: { role, problem: problemOf(step) } };
-      }
-      if (step.step === 'update' && step.blocked?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
+      const obstacle = step.step === 'blocked' ? step : step.step === 'update' ? step.blocked : undefined;
+      if (obstacle?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
+      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
       const onlyDue = isOnlyDue(step);
       try {
         // What signs, or is trusted, must still be what the plan was made for.

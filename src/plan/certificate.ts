@@ -2,11 +2,18 @@ import { annotations, type CertificateReason } from '../api/names.ts';
 import { namesOutsidePath, pathOf } from '../pki/index.ts';
 import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
-import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import type {
+  CertificateRecord,
+  CrlBundle,
+  ObservedCertificate,
+  ObservedRole,
+  ReadyAuthority,
+  SecretRecord,
+} from './observed.ts';
 import { type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
 import { maxRevocations } from './revocation.ts';
-import { leavesToRevoke, revokeIsHandled } from './revocation-request.ts';
+import { leavesToRevoke, revocationIsAsked } from './revocation-request.ts';
 import { type IssueReason, reasonToIssue, reissueTurn, type SecretInput } from './secret.ts';
 
 /** What is to be done about one role's Secret. */
@@ -95,9 +102,14 @@ export function planSecret(
   // Roots that are in ca.crt alone are not what those trust who have mounted the trust store.
   if (outputsProblem(spec, sources) !== undefined) return step;
   // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
-  const outputs = outputsStep(role.secret, spec, sources);
   const metadata = { labels: {}, annotations: {} };
-  return { step: 'update', metadata, ...(outputs === undefined ? {} : { outputs }), blocked: step };
+  return { step: 'update', metadata, ...outputsOf(role.secret, spec, sources), blocked: step };
+}
+
+/** The field of a step for its outputs. */
+function outputsOf(...[secret, spec, sources]: Parameters<typeof outputsStep>): { readonly outputs?: OutputsStep } {
+  const outputs = outputsStep(secret, spec, sources);
+  return outputs === undefined ? {} : { outputs };
 }
 
 const outputSources = ({ authority, storePassword }: ObservedCertificate): OutputSources => ({
@@ -200,8 +212,7 @@ function unlisted(
     ({ serialNumber, root }) => crl === undefined || (crl.roots.includes(root) && !crl.revoked.has(serialNumber)),
   );
   if (waiting.length === 0) return undefined;
-  const isFull = crl !== undefined && crl.revoked.size >= maxRevocations;
-  if ((crl === undefined || isFull) && step.reason !== 'RevocationRequested') return undefined;
+  if ((crl === undefined || isFull(crl)) && step.reason !== 'RevocationRequested') return undefined;
   const serials = waiting.map(({ serialNumber }) => serialNumber).join(', ');
   const authority = `MtlsAuthority ${certificate.spec.authorityRef.name}`;
   if (crl === undefined) {
@@ -210,10 +221,12 @@ function unlisted(
       'cRLSign; take the annotation revoke away, and use rotate to replace what is there';
     return { reason: 'CrlUnavailable', message };
   }
-  const full = isFull ? `, which is full (${maxRevocations} certificates)` : '';
+  const full = isFull(crl) ? `, which is full (${maxRevocations} certificates)` : '';
   const message = `waiting for ${serials} to be on the CRL of ${authority}${full}`;
   return { reason: 'Pending', message, awaitsCrl: true };
 }
+
+const isFull = ({ revoked }: CrlBundle): boolean => revoked.size >= maxRevocations;
 
 /** Another role of the resource that names the same Secret: each would write over the other's, without end. */
 const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
@@ -227,14 +240,14 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
   const { certificate, authority, role, request } = input;
   const { secret } = role;
   const finding = reasonToIssue(input);
-  const step = outputsStep(secret, certificate.spec, sources);
-  const outputs = step === undefined ? {} : { outputs: step };
   if (finding === undefined && secret !== undefined) {
     // Without its root there is no bundle to compare with, and nothing that could be written.
     if (authority === undefined) return { step: 'keep' };
     const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
     const isGood = bundleIsGood(secret, authority) && outputsMatch(secret, certificate.spec, sources);
-    if (!isGood || !metadataMatches(secret, metadata)) return { step: 'update', metadata, ...outputs };
+    if (!isGood || !metadataMatches(secret, metadata)) {
+      return { step: 'update', metadata, ...outputsOf(secret, certificate.spec, sources) };
+    }
     const until = 'leaf' in secret.content ? reissueTurn(secret.content.leaf, authority, certificate) : undefined;
     return until === undefined ? { step: 'keep' } : { step: 'keep', until };
   }
@@ -249,24 +262,21 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     reason: finding?.reason ?? 'SecretMissing',
     message: finding?.message ?? '',
     request,
-    // A person who asks for a rotation suspects the key, whatever the policy says about renewals.
-    keepKey: request.keepKey && !newKeyReasons.has(finding?.reason ?? 'SecretMissing') && !isRevoked(input),
+    keepKey: request.keepKey && !needsNewKey(input, finding?.reason ?? 'SecretMissing'),
     write: secret === undefined ? 'create' : secret.writable ? 'update' : 'replace',
     metadata: secretMetadata(certificate, role.role, marks, secret),
-    ...outputs,
+    ...outputsOf(secret, certificate.spec, sources),
   };
 }
 
-const newKeyReasons: ReadonlySet<IssueReason> = new Set(['SecretMissing', 'RotationRequested', 'RevocationRequested']);
+/** A person who asks for a rotation, or to revoke, suspects the key, whatever the policy says about renewals. */
+const needsNewKey = ({ certificate, role: { secret } }: SecretInput, reason: IssueReason): boolean =>
+  reason === 'RotationRequested' || reason === 'SecretMissing' || revocationIsAsked(certificate, secret);
 
 /** False when what is to be replaced can be put on no list, so that the request is not answered by replacing it. */
 const canBeRevoked = ({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean =>
-  (authority?.crl !== undefined && authority.crl.revoked.size < maxRevocations) ||
+  (authority?.crl !== undefined && !isFull(authority.crl)) ||
   leavesToRevoke(certificate, role, secret, now).every(({ serialNumber }) => authority?.crl?.revoked.has(serialNumber));
-
-/** True for an issue that also answers a request to revoke, whatever else it is for. */
-const isRevoked = ({ certificate: { revokeToken, status }, role: { secret } }: SecretInput): boolean =>
-  revokeToken !== undefined && !revokeIsHandled(revokeToken, status.lastHandledRevoke, secret);
 
 function keptMarks(input: SecretInput, secret: SecretRecord) {
   // No reason to issue means that the present tokens are handled, or there are none; then what is noted stays.

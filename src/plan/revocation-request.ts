@@ -8,12 +8,13 @@ import type { Revocation } from './revocation.ts';
  * None when the token is handled, or there is none.
  */
 export function leavesToRevoke(
-  { uid, revokeToken, status }: CertificateRecord,
+  certificate: CertificateRecord,
   role: string,
   secret: SecretRecord | undefined,
   now: Date,
 ): Revocation[] {
-  if (revokeToken === undefined || revokeIsHandled(revokeToken, status.lastHandledRevoke, secret)) return [];
+  if (!revocationIsAsked(certificate, secret)) return [];
+  const { uid, status } = certificate;
   const entry = status.secrets?.find((one) => one.role === role);
   const leaf =
     secret !== undefined && secret.owner === uid && 'leaf' in secret.content ? secret.content.leaf : undefined;
@@ -33,9 +34,11 @@ export function leavesToRevoke(
   return [...inSecret, ...inStatus].filter(({ notAfter }) => notAfter > now);
 }
 
-/** True when a token has done its work on a Secret; it is noted there, and in status should the note be lost. */
-export const revokeIsHandled = (
-  token: string,
-  lastHandled: string | undefined,
+/** True while a token has work to do on a Secret. That it is done is noted there, and in status should the note be lost. */
+export const revocationIsAsked = (
+  { revokeToken, status }: CertificateRecord,
   secret: SecretRecord | undefined,
-): boolean => token === secret?.annotations[annotations.revoke] || token === lastHandled;
+): boolean =>
+  revokeToken !== undefined &&
+  revokeToken !== secret?.annotations[annotations.revoke] &&
+  revokeToken !== status.lastHandledRevoke;

@@ -12,7 +12,7 @@ import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } fr
 import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
-import { revokeIsHandled } from './revocation-request.ts';
+import { revocationIsAsked } from './revocation-request.ts';
 
 /** Why a certificate is issued. */
 export type IssueReason =
@@ -110,10 +110,10 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
     : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
 }
 
-function revocationIsRequested({ certificate: { revokeToken, status }, secret }: LeafInput): Finding {
-  return revokeToken === undefined || revokeIsHandled(revokeToken, status.lastHandledRevoke, secret)
-    ? undefined
-    : { reason: 'RevocationRequested', message: 'a new value of the annotation revoke' };
+function revocationIsRequested({ certificate, secret }: LeafInput): Finding {
+  return revocationIsAsked(certificate, secret)
+    ? { reason: 'RevocationRequested', message: 'a new value of the annotation revoke' }
+    : undefined;
 }
 
 function rotationIsRequested({ certificate, secret }: LeafInput): Finding {
