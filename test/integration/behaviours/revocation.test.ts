@@ -13,6 +13,7 @@ import {
 } from '../../support/behaviours/installation.ts';
 import { digestOf, fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { askToRevoke, revocationIsHandled } from '../../support/revocation/revoking.ts';
 
 let world: Installation;
 before(async () => {
@@ -48,16 +49,6 @@ async function tenantOf(name: string, spec: object = {}): Promise<Tenant> {
   await tenant.ready('db');
   return tenant;
 }
-
-const revoke = (tenant: Tenant, token: string, name = 'db'): Promise<Certificate> =>
-  tenant.patch(name, { metadata: { annotations: { 'mtls-operator.io/revoke': token } } });
-
-const isHandled = (tenant: Tenant, token: string, name = 'db'): Promise<Certificate> =>
-  eventually(async () => {
-    const certificate = await tenant.get(name);
-    assert.equal(certificate.status?.lastHandledRevoke, token);
-    return certificate;
-  });
 
 const serialsOf = ({ status }: Certificate): string[] =>
   (status?.secrets ?? []).map(({ serialNumber }) => serialNumber);
@@ -119,8 +110,8 @@ describe('revocation', { concurrency: 4 }, () => {
     const [first] = await published(name, tenant, []);
     const before = await tenant.get('db');
     const key = (await judge(await tenant.secret('db-server-tls'))).publicKey;
-    await revoke(tenant, 'leaked-1');
-    const after = await isHandled(tenant, 'leaked-1');
+    await askToRevoke(tenant, 'db', 'leaked-1');
+    const after = await revocationIsHandled(tenant, 'db', 'leaked-1');
     const lists = await published(name, tenant, serialsOf(before));
     await published(name, bystander, serialsOf(before));
     assert.ok(firstNumber(lists) > (first?.number ?? Number.NaN));
@@ -139,8 +130,8 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority();
     const tenant = await tenantOf(name);
     const before = serialsOf(await tenant.get('db'));
-    await revoke(tenant, 'leaked-1');
-    await isHandled(tenant, 'leaked-1');
+    await askToRevoke(tenant, 'db', 'leaked-1');
+    await revocationIsHandled(tenant, 'db', 'leaked-1');
     const replaced = (await world.watched.upTo(await tenant.secret('db-server-tls'))).at(-1);
     const listed = (await world.watched.upTo(await rootSecretOf(name))).at(-1);
     assert.ok(Number(listed?.metadata.resourceVersion) < Number(replaced?.metadata.resourceVersion));
@@ -152,14 +143,14 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority();
     const tenant = await tenantOf(name);
     const first = serialsOf(await tenant.get('db'));
-    await revoke(tenant, 'a');
-    const second = serialsOf(await isHandled(tenant, 'a'));
+    await askToRevoke(tenant, 'db', 'a');
+    const second = serialsOf(await revocationIsHandled(tenant, 'db', 'a'));
     await tenant.patch('db', { metadata: { annotations: { 'example.com/touched': 'yes' } } });
     await tenant.patch('db', { spec: { secretTemplate: { labels: { 'example.com/seen': 'yes' } } } });
     await tenant.ready('db');
     assert.deepEqual(serialsOf(await tenant.get('db')), second);
-    await revoke(tenant, 'b');
-    await isHandled(tenant, 'b');
+    await askToRevoke(tenant, 'db', 'b');
+    await revocationIsHandled(tenant, 'db', 'b');
     await published(name, tenant, [...first, ...second]);
   });
 
@@ -170,8 +161,8 @@ describe('revocation', { concurrency: 4 }, () => {
     await tenant.rotate('db', 'in a hurry');
     await tenant.ready('db');
     const second = serialsOf(await tenant.get('db'));
-    await revoke(tenant, 'leaked');
-    await isHandled(tenant, 'leaked');
+    await askToRevoke(tenant, 'db', 'leaked');
+    await revocationIsHandled(tenant, 'db', 'leaked');
     await published(name, tenant, [...first, ...second]);
   });
 
@@ -183,7 +174,7 @@ describe('revocation', { concurrency: 4 }, () => {
       { authorityRef: { name }, server: { service: 'new' } },
       { 'mtls-operator.io/revoke': 'x' },
     );
-    const created = await isHandled(tenant, 'x', 'new');
+    const created = await revocationIsHandled(tenant, 'new', 'x');
     assert.equal(created.status?.secrets?.[0]?.revision, 1);
     await published(name, tenant, []);
   });
@@ -196,10 +187,10 @@ describe('revocation', { concurrency: 4 }, () => {
     await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: ['not.ours.example.org'] } } });
     await tenant.notReady('db', 'Denied');
     await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
-    await revoke(tenant, 'lost');
+    await askToRevoke(tenant, 'db', 'lost');
     await published(name, tenant, before);
     await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: null } } });
-    await isHandled(tenant, 'lost');
+    await revocationIsHandled(tenant, 'db', 'lost');
   });
 
   test('a CRL in the Secret itself, when it is asked for, follows what is revoked and changes nothing else', async () => {
@@ -212,7 +203,7 @@ describe('revocation', { concurrency: 4 }, () => {
       [[]],
     );
     const revoked = serialsOf(await other.get('db'));
-    await revoke(other, 'leaked');
+    await askToRevoke(other, 'db', 'leaked');
     const after = await eventually(async () => {
       const secret = await tenant.secret('db-server-tls');
       const [list] = await listsIn(fileOf(secret, 'ca.crl'));
@@ -235,8 +226,8 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority();
     const tenant = await tenantOf(name);
     const revoked = serialsOf(await tenant.get('db'));
-    await revoke(tenant, 'leaked');
-    await isHandled(tenant, 'leaked');
+    await askToRevoke(tenant, 'db', 'leaked');
+    await revocationIsHandled(tenant, 'db', 'leaked');
     const before = await published(name, tenant, revoked);
     const path = paths.configMaps(tenant.namespace, `trust-${name}`);
     for (const value of ['tampered', null]) {
@@ -264,7 +255,7 @@ describe('revocation', { concurrency: 4 }, () => {
     const tenant = await tenantOf(name);
     assert.equal((await configMapOf(name, tenant)).data?.['ca.crl'], undefined);
     const before = serialsOf(await tenant.get('db'));
-    await revoke(tenant, 'leaked');
+    await askToRevoke(tenant, 'db', 'leaked');
     await eventually(async () => {
       const { status } = await tenant.get('db');
       const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
@@ -284,8 +275,8 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority({ root: {}, rotation: { propagationDelay: '1s' } });
     const tenant = await tenantOf(name, { outputs: { crl: true } });
     const revoked = serialsOf(await tenant.get('db'));
-    await revoke(tenant, 'leaked');
-    await isHandled(tenant, 'leaked');
+    await askToRevoke(tenant, 'db', 'leaked');
+    await revocationIsHandled(tenant, 'db', 'leaked');
     await published(name, tenant, revoked);
     await world.api.patch(paths.authorities(name), {
       metadata: { annotations: { 'mtls-operator.io/rotate-root': 'r1' } },
@@ -317,8 +308,8 @@ describe('revocation', { concurrency: 4 }, () => {
   test('the looks that follow write nothing', async () => {
     const name = await authority();
     const tenant = await tenantOf(name, { outputs: { crl: true } });
-    await revoke(tenant, 'leaked');
-    await isHandled(tenant, 'leaked');
+    await askToRevoke(tenant, 'db', 'leaked');
+    await revocationIsHandled(tenant, 'db', 'leaked');
     await published(
       name,
       tenant,
@@ -347,8 +338,8 @@ test('a restart revokes nothing anew, and writes nothing', async () => {
   const name = await authority();
   const tenant = await tenantOf(name, { outputs: { crl: true } });
   const revoked = serialsOf(await tenant.get('db'));
-  await revoke(tenant, 'leaked');
-  await isHandled(tenant, 'leaked');
+  await askToRevoke(tenant, 'db', 'leaked');
+  await revocationIsHandled(tenant, 'db', 'leaked');
   await published(name, tenant, revoked);
   await tenant.ready('db');
   const state = async () =>

@@ -6,12 +6,10 @@ import { group, version } from '../../../src/api/names.ts';
 import type { MtlsAuthority } from '../../../src/api/types.ts';
 import { eventually } from '../../support/eventually.ts';
 import { certificatesPath, pairsAt } from '../../support/faults/certificates.ts';
+import { isEffective, samePod } from '../../support/faults/kill-after-write.ts';
 import { type FaultCluster, pairNames, startFaultCluster } from '../../support/faults/pairs.ts';
 import { type Operator, startOperator } from '../../support/operator.ts';
 import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
-
-/** A container that is started again in its Pod: it finds the Lease to be its own, and need not wait for it to expire. */
-const samePod = { env: { POD_NAME: 'replica' } };
 
 let faults: FaultCluster;
 before(async () => {
@@ -153,7 +151,3 @@ function randomMoments(count: number, low: number, high: number): number[] {
 }
 
 const isWrite = ({ method }: Exchange): boolean => method !== 'GET';
-
-/** A write that is part of the story: neither the Lease nor an event is. */
-const isEffective = (exchange: Exchange): boolean =>
-  isWrite(exchange) && !/\/(leases|events)(\/|$)/.test(exchange.path);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
 
 import { paths, type Secret } from '../../support/behaviours/api.ts';
@@ -12,12 +11,10 @@ import {
 } from '../../support/behaviours/installation.ts';
 import { judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { killAfterWrites, samePod } from '../../support/faults/kill-after-write.ts';
 import { startOperator } from '../../support/operator.ts';
-import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
+import { type FaultyProxy, startProxy } from '../../support/proxy.ts';
 import { crlsInConfigMap, crlsInRootSecret, revokeAnnotation, serialsOn } from '../../support/revocation/revoking.ts';
-
-/** A container that is started again in its Pod: it finds the Lease to be its own, and need not wait for it to expire. */
-const samePod = { env: { POD_NAME: 'replica' } };
 
 /** Of all writes of a revocation every n-th is the last one once. CRASH_EVERY=1 takes them all, in about a minute. */
 const every = Number(process.env['CRASH_EVERY'] ?? 4);
@@ -53,13 +50,17 @@ describe('2. Intent survives: the operator, killed right after a write of a revo
   // knows it any more; or the token is noted apart from the certificate that answers it, and is answered twice; or the
   // list is signed from what the process remembers, and the one that comes after forgets what was on it.
   it('has every replaced certificate on the CRL, once, and replaces each once, whichever write was the last', async (t) => {
-    let last = randomInt(1, every + 1);
-    let killed = 0;
-    while (await isKilledAfterWrite(last)) {
-      killed += 1;
-      last += every;
-    }
-    t.diagnostic(`killed ${killed} times; ${last} writes were more than there are`);
+    const last = await killAfterWrites(t, {
+      world,
+      proxy,
+      every,
+      async begin(run) {
+        const before = await state();
+        const token = `after-${run}-${before.number}`;
+        await askAll(token);
+        return () => assertRevokedOnce(before, token);
+      },
+    });
     // The root Secret, four Secrets, the ConfigMap, the status of two resources and of the authority.
     assert.ok(last >= 1 + 4 + 1 + 2 + 1, `only ${last} writes were made`);
   });
@@ -95,39 +96,6 @@ describe('2. Intent survives: the operator, killed while no list can be written'
 });
 
 const internalError = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'InternalError', code: 500 };
-
-/** Revokes all certificates with a kill after the `last`-th write. False when it had fewer writes. */
-async function isKilledAfterWrite(last: number): Promise<boolean> {
-  const before = await state();
-  const killed = Promise.withResolvers<boolean>();
-  let writes = 0;
-  proxy.faults = {
-    onReply(exchange, status) {
-      if (isEffective(exchange) && status < 300) writes += 1;
-      if (writes < last) return 'pass';
-      process.kill(operator.pid, 'SIGKILL');
-      killed.resolve(true);
-      return 'break';
-    },
-  };
-  const token = `after-${last}-${before.number}`;
-  await askAll(token);
-  const operator = await startOperator(world.cluster, { ...samePod, server: proxy.server, waitUntilReady: false });
-  const restarted = killed.promise.then(async (wasKilled) => {
-    await operator.kill();
-    proxy.faults = {};
-    if (wasKilled) await world.start(samePod);
-    return wasKilled;
-  });
-  try {
-    await assertRevokedOnce(before, token);
-  } finally {
-    killed.resolve(false);
-    await restarted;
-  }
-  if (await restarted) await world.operator.stop();
-  return restarted;
-}
 
 /** Both at the same time; one of them is to be rotated as well, which the same certificates answer. */
 async function askAll(token: string): Promise<void> {
@@ -186,6 +154,3 @@ async function assertRevokedOnce(before: State, token: string): Promise<void> {
 }
 
 const rootSecretData = async () => (await world.api.get<Secret>(paths.secrets(operatorNamespace, 'mtls-root'))).data;
-
-/** A write that is part of the story: neither the Lease nor an event is. */
-const isEffective = ({ method, path }: Exchange): boolean => method !== 'GET' && !/\/(leases|events)(\/|$)/.test(path);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
 
 import { paths, type Secret } from '../../support/behaviours/api.ts';
@@ -12,11 +11,8 @@ import {
 } from '../../support/behaviours/installation.ts';
 import { judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
-import { startOperator } from '../../support/operator.ts';
-import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
-
-/** A container that is started again in its Pod: it finds the Lease to be its own, and need not wait for it to expire. */
-const samePod = { env: { POD_NAME: 'replica' } };
+import { killAfterWrites, samePod } from '../../support/faults/kill-after-write.ts';
+import { type FaultyProxy, startProxy } from '../../support/proxy.ts';
 
 /** Of all writes of a rotation every n-th is the last one once. CRASH_EVERY=1 takes them all, in about five minutes. */
 const every = Number(process.env['CRASH_EVERY'] ?? 7);
@@ -49,51 +45,22 @@ describe('2. Intent survives: the operator, killed right after a write of a rota
   // Broken if it fails: a step of the rotation is more than one write, or what it stands on lives in the process: the
   // operator that comes after starts another rotation, makes another root, forgets the old one too early, or waits for ever.
   it('ends in the state of an undisturbed one, whichever write was the last', async (t) => {
-    let last = randomInt(1, every + 1);
-    let killed = 0;
-    while (await isKilledAfterWrite(last)) {
-      killed += 1;
-      last += every;
-    }
-    t.diagnostic(`killed ${killed} times; ${last} writes were more than there are`);
+    const last = await killAfterWrites(t, {
+      world,
+      proxy,
+      every,
+      async begin(run) {
+        const before = await state();
+        const token = `after-${run}-${before.root}`;
+        const annotations = { 'mtls-operator.io/rotate-root': token };
+        await world.api.patch(paths.authorities('default'), { metadata: { annotations } });
+        return () => assertRotatedOnce(before, token);
+      },
+    });
     // The root Secret five times, each Secret three times, each resource's status once, the authority's for each phase.
     assert.ok(last >= 5 + 3 * 4 + 2 + 4, `only ${last} writes were made`);
   });
 });
-
-/** Rotates the root with a kill after the rotation's `last`-th write. False when it had fewer writes. */
-async function isKilledAfterWrite(last: number): Promise<boolean> {
-  const before = await state();
-  const killed = Promise.withResolvers<boolean>();
-  let writes = 0;
-  proxy.faults = {
-    onReply(exchange, status) {
-      if (isEffective(exchange) && status < 300) writes += 1;
-      if (writes < last) return 'pass';
-      process.kill(operator.pid, 'SIGKILL');
-      killed.resolve(true);
-      return 'break';
-    },
-  };
-  const token = `after-${last}-${before.root}`;
-  const annotations = { 'mtls-operator.io/rotate-root': token };
-  await world.api.patch(paths.authorities('default'), { metadata: { annotations } });
-  const operator = await startOperator(world.cluster, { ...samePod, server: proxy.server, waitUntilReady: false });
-  const restarted = killed.promise.then(async (wasKilled) => {
-    await operator.kill();
-    proxy.faults = {};
-    if (wasKilled) await world.start(samePod);
-    return wasKilled;
-  });
-  try {
-    await assertRotatedOnce(before, token);
-  } finally {
-    killed.resolve(false);
-    await restarted;
-  }
-  if (await restarted) await world.operator.stop();
-  return restarted;
-}
 
 interface State {
   readonly root: string;
@@ -134,6 +101,3 @@ async function assertRotatedOnce(before: State, token: string): Promise<void> {
     { timeoutMs: 90_000, message: 'the root is not rotated once' },
   );
 }
-
-/** A write that is part of the story: neither the Lease nor an event is. */
-const isEffective = ({ method, path }: Exchange): boolean => method !== 'GET' && !/\/(leases|events)(\/|$)/.test(path);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { type Crl, parseCrls } from '../../../src/pki/index.ts';
 import { type Api, type ConfigMap, paths, type Secret } from '../behaviours/api.ts';
-import { operatorNamespace, type Tenant } from '../behaviours/installation.ts';
+import { type Certificate, operatorNamespace, type Tenant } from '../behaviours/installation.ts';
 import { eventually } from '../eventually.ts';
 
 /** The CRLs that a root Secret holds, in their order. */
@@ -33,12 +33,20 @@ export const revokeAnnotation = 'mtls-operator.io/revoke';
 export const askToRevoke = (tenant: Tenant, name: string, token: string): Promise<unknown> =>
   tenant.patch(name, { metadata: { annotations: { [revokeAnnotation]: token } } });
 
+/** Waits until a request is handled. */
+export const revocationIsHandled = (tenant: Tenant, name: string, token: string): Promise<Certificate> =>
+  eventually(
+    async () => {
+      const certificate = await tenant.get(name);
+      assert.equal(certificate.status?.lastHandledRevoke, token);
+      return certificate;
+    },
+    { timeoutMs: 60_000, message: `the revocation of ${name} is not handled` },
+  );
+
 /** Revokes what is in the Secrets of a resource, and waits until others are there. */
 export async function revoke(tenant: Tenant, name: string, token: string): Promise<void> {
   await askToRevoke(tenant, name, token);
-  await eventually(async () => assert.equal((await tenant.get(name)).status?.lastHandledRevoke, token), {
-    timeoutMs: 60_000,
-    message: `the revocation of ${name} is not handled`,
-  });
+  await revocationIsHandled(tenant, name, token);
   await tenant.ready(name);
 }
