@@ -1,5 +1,6 @@
 // npm run bench: what issuing costs on a control plane of its own. Ratios and counts are what to quote; seconds are this
-// machine's, with etcd, API server and operator on the same cores. `npm run bench -- issuing` does without all of them.
+// machine's, with etcd, API server and operator on the same cores. `npm run bench -- issuing`, `memory` and
+// `events` do without all of them.
 
 import { parseArgs } from 'node:util';
 import type { MtlsCertificate } from '../../src/api/types.ts';
@@ -8,7 +9,9 @@ import { KubeClient, loadConnection, namespaces } from '../../src/kube/index.ts'
 import { startTestCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Operator, startOperator } from '../support/operator.ts';
+import { benchEvents } from './events.ts';
 import { benchIssuing } from './issuing.ts';
+import { benchMemory } from './memory.ts';
 import { rotateRoot } from './rotation.ts';
 import { scrape, writes } from './scrape.ts';
 
@@ -16,8 +19,10 @@ const { values, positionals } = parseArgs({
   options: { count: { type: 'string', default: '500' }, samples: { type: 'string', default: '20' } },
   allowPositionals: true,
 });
-if (positionals[0] === 'issuing') {
-  await benchIssuing();
+const alone = { issuing: benchIssuing, memory: benchMemory, events: benchEvents };
+for (const [name, bench] of Object.entries(alone)) {
+  if (positionals[0] !== name) continue;
+  await bench();
   process.exit();
 }
 const [count, samples] = [Number(values.count), Number(values.samples)];
