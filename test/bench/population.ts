@@ -89,7 +89,11 @@ export function member(index: number): Member {
   };
 }
 
-function secretOf(record: CertificateRecord, role: ReturnType<typeof rolesOf>[number], resourceVersion: string): Secret {
+function secretOf(
+  record: CertificateRecord,
+  role: ReturnType<typeof rolesOf>[number],
+  resourceVersion: string,
+): Secret {
   const metadata = secretMetadata(record, role, { revision: 1 }, undefined);
   return {
     apiVersion: 'v1',
