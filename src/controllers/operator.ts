@@ -118,6 +118,7 @@ export class Operator {
       client,
       certificates,
       secrets,
+      secretsOf: (certificate) => this.caches.secretsOf(certificate),
       namespaces,
       authorities,
       writer: new SecretWriter({ client, caches: this.caches, roots, keys, now, log, observer }),
