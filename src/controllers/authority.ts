@@ -41,7 +41,7 @@ import type { AuthorityViews, ViewChange } from './authority-views.ts';
 import type { Recorder } from './certificate-events.ts';
 import type { EvidenceGatherer } from './evidence.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
-import { crlData, revocationState } from './root-crl.ts';
+import { crlData, revocationReader } from './root-crl.ts';
 import { type MadeRoot, madePair, rootSecret, rotationPatch } from './root-secret.ts';
 import { base64 } from './secret-data.ts';
 import { writeStatus } from './status-writer.ts';
@@ -85,6 +85,7 @@ export class AuthorityReconciler {
   readonly #revocations = new Map<string, RevocationState>();
   /** What was published when this process looked at it first: before anything of it can be written over from here. */
   readonly #published = new Map<string, readonly Crl[]>();
+  readonly #readRevocation = revocationReader();
   #leadingSince = new Date(0);
 
   constructor(context: AuthorityContext) {
@@ -157,7 +158,7 @@ export class AuthorityReconciler {
     // Always read live: a decision about a root rests on the root, and there are few of them.
     const live = await client.find(secretResource, { namespace, name: authority.spec.secretName }, { signal });
     const root = { ...common, ...(live === undefined ? {} : { secret: rootSecret(live, now()) }) };
-    const revocation = revocationState(live);
+    const revocation = this.#readRevocation(live);
     const revocationBefore = await this.#revocationBefore(authority, revocation, signersIn(root), signal);
     return { observed: { ...root, revocation, revocationBefore }, live };
   }

@@ -1,6 +1,7 @@
 import { commonValidity, pathOf } from '../pki/index.ts';
 import { rotationPhases } from '../plan/index.ts';
-import type { MetricSources, Sample } from '../telemetry/metrics.ts';
+import type { MetricSources } from '../telemetry/metrics.ts';
+import type { Sample } from '../telemetry/mirrored-gauge.ts';
 import type { Operator } from './operator.ts';
 
 /** What the gauges say, read from the operator's caches at the moment of asking. */

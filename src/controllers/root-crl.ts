@@ -1,6 +1,6 @@
 import { crlKey, revocationsKey } from '../api/names.ts';
 import { configMaps, type KubeClient, type Secret } from '../kube/index.ts';
-import { type Crl, encodeCrls, issueCrl, PkiError, parseCrls, type SigningRoot } from '../pki/index.ts';
+import { type Crl, encodeCrls, issueCrl, PkiError, parseCrls, type SigningRoot, sha256Hex } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type CrlPlan,
@@ -17,6 +17,23 @@ export function revocationState(secret: Secret | undefined): RevocationState {
   return {
     crls: readCrls(dataText(secret, crlKey)),
     revocations: parseRevocations(dataText(secret, revocationsKey)),
+  };
+}
+
+/**
+ * Reads what root Secrets say of revocation, once for as long as they say the same: a full list is thousands of entries,
+ * and every look at an authority asks for it.
+ */
+export function revocationReader(): typeof revocationState {
+  const last = new Map<string, { readonly digest: string; readonly state: RevocationState }>();
+  return (secret) => {
+    if (secret === undefined) return revocationState(secret);
+    const { name } = secret.metadata;
+    const digest = sha256Hex([crlKey, revocationsKey].map((key) => secret.data?.[key] ?? '').join('.'));
+    const known = last.get(name);
+    const state = known?.digest === digest ? known.state : revocationState(secret);
+    last.set(name, { digest, state });
+    return state;
   };
 }
 

@@ -1,10 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-
-/** A labelled value of a gauge that is worked out when it is asked for. */
-export interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
+import { exposeGauge, type MirroredGauge, type Sample } from './mirrored-gauge.ts';
 
 /** Where gauges that mirror the caches read from, so that nothing is kept twice. */
 export interface MetricSources {
@@ -21,6 +16,7 @@ export interface MetricSources {
 /** The metrics of the operator, in one registry. */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #mirrored: MirroredGauge[] = [];
   readonly issued = this.#counter('issued_total', 'Certificates issued', ['role', 'reason']);
   readonly reconciles = this.#counter('reconciles_total', 'Finished reconciles', ['controller', 'outcome']);
   readonly apiRequests = this.#counter('api_requests_total', 'Requests to the API server', [
@@ -48,63 +44,47 @@ export class Metrics {
 
   /** Adds the gauges that are read from the caches when somebody asks. */
   mirror(sources: MetricSources): void {
-    const timestampOf = 'as a Unix time in seconds';
-    this.#mirrored(
-      'certificate_expiry_seconds',
-      `notAfter of a certificate ${timestampOf}`,
-      ['namespace', 'name', 'role'],
-      () => sources.certificateExpiry(),
-    );
-    this.#mirrored('certificate_ready', '1 when the condition Ready of a resource is True', ['namespace', 'name'], () =>
-      sources.certificateReady(),
-    );
-    this.#mirrored(
-      'root_expiry_seconds',
-      `Earliest notAfter of an active root and its intermediates ${timestampOf}`,
-      ['authority'],
-      () => sources.rootExpiry(),
-    );
-    this.#mirrored(
-      'crl_next_update_seconds',
-      `When the first of an authority's CRLs ends ${timestampOf}`,
-      ['authority'],
-      () => sources.crlNextUpdate(),
-    );
-    this.#mirrored('crl_entries', "Certificates on an authority's CRLs", ['authority'], () => sources.crlEntries());
-    this.#mirrored(
-      'rotation_phase',
-      '1 for the phase of the rotation of a root that is under way',
-      ['authority', 'phase'],
-      () => sources.rotationPhase(),
-    );
-    this.#mirrored(
-      'rotation_remaining',
-      'Secrets and bundles that the phase of a rotation still waits for',
-      ['authority'],
-      () => sources.rotationRemaining(),
-    );
-    this.#mirrored('queue_length', 'Keys that wait to be reconciled', ['controller'], () => sources.queueLength());
+    const gauges: [name: string, help: string, samples: () => Iterable<Sample>][] = [
+      [
+        'certificate_expiry_seconds',
+        'notAfter of a certificate as a Unix time in seconds',
+        () => sources.certificateExpiry(),
+      ],
+      ['certificate_ready', '1 when the condition Ready of a resource is True', () => sources.certificateReady()],
+      [
+        'root_expiry_seconds',
+        'Earliest notAfter of an active root and its intermediates as a Unix time in seconds',
+        () => sources.rootExpiry(),
+      ],
+      [
+        'crl_next_update_seconds',
+        "When the first of an authority's CRLs ends as a Unix time in seconds",
+        () => sources.crlNextUpdate(),
+      ],
+      ['crl_entries', "Certificates on an authority's CRLs", () => sources.crlEntries()],
+      ['rotation_phase', '1 for the phase of the rotation of a root that is under way', () => sources.rotationPhase()],
+      [
+        'rotation_remaining',
+        'Secrets and bundles that the phase of a rotation still waits for',
+        () => sources.rotationRemaining(),
+      ],
+      ['queue_length', 'Keys that wait to be reconciled', () => sources.queueLength()],
+    ];
+    this.#mirrored.push(...gauges.map(([name, help, samples]) => ({ name: `mtls_operator_${name}`, help, samples })));
   }
 
-  /** The exposition format of Prometheus, and its content type. */
-  async expose(): Promise<{ contentType: string; body: string }> {
-    return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
+  /** The exposition format of Prometheus, in pieces, and its content type. */
+  async expose(): Promise<{ contentType: string; body: Iterable<string> }> {
+    const kept = await this.#registry.metrics();
+    return { contentType: this.#registry.contentType, body: this.#pieces(kept) };
+  }
+
+  *#pieces(kept: string): Generator<string, void, undefined> {
+    yield `${kept}\n`;
+    for (const gauge of this.#mirrored) yield* exposeGauge(gauge);
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
     return new Counter({ name: `mtls_operator_${name}`, help, labelNames, registers: [this.#registry] });
-  }
-
-  #mirrored(name: string, help: string, labelNames: string[], samples: () => Iterable<Sample>): void {
-    const gauge: Gauge = new Gauge({
-      name: `mtls_operator_${name}`,
-      help,
-      labelNames,
-      registers: [this.#registry],
-      collect() {
-        gauge.reset();
-        for (const { labels, value } of samples()) gauge.set(labels, value);
-      },
-    });
   }
 }

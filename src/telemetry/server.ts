@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 /** What the server answers with. A check gives undefined when all is well, or what is wrong. */
 export interface Telemetry {
   readonly healthy: () => string | undefined;
   readonly ready: () => string | undefined;
-  readonly metrics: () => Promise<{ contentType: string; body: string }>;
+  readonly metrics: () => Promise<{ contentType: string; body: Iterable<string> }>;
 }
 
 /** Where to listen: on all addresses, of IPv6 too where there is any, without a host; port 0 takes a free one. */
@@ -24,7 +26,10 @@ export async function serveTelemetry(
   address: ListenAddress,
 ): Promise<{ server: Server; address: string }> {
   const server = createServer((request, response) => {
-    answer(telemetry, request, response).catch(() => response.writeHead(500).end());
+    answer(telemetry, request, response).catch(() => {
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500).end();
+    });
   });
   server.listen(address.port, address.host);
   await once(server, 'listening');
@@ -44,7 +49,10 @@ async function answer({ healthy, ready, metrics }: Telemetry, request: IncomingM
       return check(ready());
     case '/metrics': {
       const { contentType, body } = await metrics();
-      return reply(200, contentType, body);
+      if (request.method === 'HEAD') return reply(200, contentType, '');
+      response.writeHead(200, { 'content-type': contentType });
+      // As fast as whoever asks takes it: there may be megabytes of it.
+      return pipeline(Readable.from(body), response);
     }
     default:
       return reply(404, 'text/plain; charset=utf-8', 'not found\n');

@@ -56,7 +56,7 @@ test('the README lists every metric of the operator’s own, and no other', asyn
     queueLength: none,
   });
   const { body } = await metrics.expose();
-  const served = [...body.matchAll(/^# TYPE (mtls_operator_\w+)/gm)].map(([, name]) => name);
+  const served = [...[...body].join('').matchAll(/^# TYPE (mtls_operator_\w+)/gm)].map(([, name]) => name);
   const listed = [...read('README.md').matchAll(/^\| `(mtls_operator_\w+)`/gm)].map(([, name]) => name);
   assert.deepEqual(new Set(listed), new Set(served));
 });

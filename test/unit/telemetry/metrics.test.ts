@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Metrics, type Sample } from '../../../src/telemetry/metrics.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
+import { exposeGauge, type Sample } from '../../../src/telemetry/mirrored-gauge.ts';
 import { serveTelemetry, type Telemetry } from '../../../src/telemetry/server.ts';
 
 const lines = async (metrics: Metrics, name: string): Promise<string[]> =>
-  (await metrics.expose()).body.split('\n').filter((line) => line.startsWith(name));
+  [...(await metrics.expose()).body]
+    .join('')
+    .split('\n')
+    .filter((line) => line.startsWith(name));
 
 describe('metrics', () => {
   test('count what was issued', async () => {
@@ -36,11 +40,39 @@ describe('metrics', () => {
   });
 });
 
+describe('a gauge that mirrors the caches', () => {
+  const gaugeOf = (samples: readonly Sample[]) => ({ name: 'a', help: 'b', samples: () => samples });
+
+  test('is in the text format, whatever its labels and values are', () => {
+    const samples = [
+      { labels: { x: '"\\\n', y: '' }, value: -1.5 },
+      { labels: {}, value: Number.POSITIVE_INFINITY },
+      { labels: {}, value: Number.NaN },
+    ];
+    const text = '# HELP a b\n# TYPE a gauge\na{x="\\"\\\\\\n",y=""} -1.5\na{} Inf\na{} NaN\n\n';
+    assert.equal([...exposeGauge(gaugeOf(samples))].join(''), text);
+  });
+
+  test('goes out in pieces of some size, with every line once', () => {
+    const samples = Array.from({ length: 1234 }, (_, i) => ({ labels: { i: String(i) }, value: i }));
+    const pieces = [...exposeGauge(gaugeOf(samples))];
+    const lines = pieces
+      .join('')
+      .split('\n')
+      .filter((line) => line.startsWith('a{'));
+    assert.deepEqual(
+      lines,
+      samples.map(({ value }) => `a{i="${value}"} ${value}`),
+    );
+    assert.ok(pieces.length > 1 && pieces.every((piece) => piece.length < 10_000));
+  });
+});
+
 describe('the server for health and metrics', () => {
   const telemetry = (more: Partial<Telemetry> = {}): Telemetry => ({
     healthy: () => undefined,
     ready: () => undefined,
-    metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'a 1\n' }),
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: ['a ', '1\n'] }),
     ...more,
   });
 
