@@ -57,6 +57,18 @@ test('each verb is the request that the API conventions say', async (t) => {
   assert.equal(metadataOnly?.headers.accept, 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
 });
 
+test('a write can ask for an answer of metadata only', async (t) => {
+  const server = await serve(t, (exchange) => exchange.json(200, widget('a', 1)));
+  const client = server.client();
+  await client.create(widgets, { metadata: ref }, { metadataOnly: true });
+  await client.replace(widgets, { metadata: ref }, { metadataOnly: true });
+  await client.mergePatch(widgets, ref, {}, { subresource: 'status', metadataOnly: true });
+  await client.mergePatch(widgets, ref, {});
+  const accepted = server.exchanges.map(({ headers }) => headers.accept);
+  const metadata = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+  assert.deepEqual(accepted, [metadata, metadata, metadata, 'application/json']);
+});
+
 test('an object without a name or namespace is not mistaken for its collection', async (t) => {
   const server = await serve(t, (exchange) => exchange.json(200, {}));
   const client = server.client();
