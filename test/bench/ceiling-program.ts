@@ -93,7 +93,7 @@ function at(index: number): Work {
 }
 
 async function issue({ uid, namespace, name, first }: Work): Promise<void> {
-  await Promise.all(first.secrets.map((secret) => client.create(secretResource, secret)));
+  await Promise.all(first.secrets.map((secret) => client.create(secretResource, secret, { metadataOnly: true })));
   await writeStatus({ uid, namespace, name }, first);
 }
 
@@ -104,6 +104,7 @@ async function writeStatus(
   const patch: MergePatch<WithStatus> = { metadata: { uid }, status };
   await client.mergePatch<WithStatus>(certificateResource as Resource<WithStatus>, { namespace, name }, patch, {
     subresource: 'status',
+    metadataOnly: true,
   });
 }
 
@@ -151,7 +152,7 @@ async function replaceData({ metadata }: Secret, data: Readonly<Record<string, s
   const { uid, resourceVersion } = live.get(key) ?? {};
   const { labels, annotations } = metadata;
   const patch = { metadata: { uid, resourceVersion, labels, annotations }, data };
-  const patched = await client.mergePatch(secretResource, metadata, patch);
+  const patched = await client.mergePatch(secretResource, metadata, patch, { metadataOnly: true });
   live.set(key, patched.metadata);
 }
 

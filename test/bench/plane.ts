@@ -14,6 +14,8 @@ export interface Plane {
   /** Namespaces that the resources are spread over. */
   readonly namespaces: readonly string[];
   apiServerUsage(): ProcessUsage;
+  /** Bytes of etcd's data. */
+  storedBytes(): Promise<number>;
   /** What all but the bench itself have asked the API server for so far. */
   requests(): Promise<RequestCounts>;
   stop(): Promise<void>;
@@ -53,6 +55,10 @@ export async function startPlane(): Promise<Plane> {
       client,
       namespaces: names,
       apiServerUsage: () => usageOf(apiServer.pid),
+      storedBytes: async () => {
+        const metrics = await cluster.kubectl(['get', '--raw', '/metrics']);
+        return Number(/^apiserver_storage_size_bytes\{.*\} (\S+)$/m.exec(metrics)?.[1]);
+      },
       requests: async () => difference(own, countsIn(await cluster.kubectl(['get', '--raw', '/metrics']))),
       stop,
     };

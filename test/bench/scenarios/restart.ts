@@ -48,7 +48,12 @@ export const restart: Scenario = {
         requestsPerCertificate: perCertificate(counts, objects * contestant.certificatesPerObject),
         peakMiB: mib(peakBytes),
         ...settled,
-        figures: { ...figures, writes },
+        figures: {
+          ...figures,
+          writes,
+          'API server, MiB': mib(plane.apiServerUsage().residentBytes),
+          'etcd, MiB of data': mib(await plane.storedBytes()),
+        },
       };
     } finally {
       await running.stop();
