@@ -33,9 +33,11 @@ export const ceilingContestant = (specimens: Specimens): Contestant => ({
     const file = join(cluster.dir, 'ceiling.json');
     writeFileSync(file, JSON.stringify(input), { mode: 0o600 });
     const { pid, stop, exited, tail, lines } = startProgram(program, [file]);
-    void exited.then(({ code, signal }) => {
+    const complain = async () => {
+      const { code, signal } = await exited;
       if (code !== 0 && signal !== 'SIGTERM') console.error(`the ceiling program failed:\n${tail()}`);
-    });
+    };
+    void complain();
     return {
       pid,
       beganAt: () => Number(lines.find(({ message }) => message === 'begins')?.['at']),

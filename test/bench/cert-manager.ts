@@ -116,6 +116,6 @@ function requests({ namespace, name, key = { algorithm: 'ECDSA', size: 256 }, li
       metadata: { namespace, name: `${name}-${role}` },
       spec: { ...spec, secretName: `${name}-${role}-tls` },
     };
-    return object as KubeObject;
+    return object;
   });
 }

@@ -10,6 +10,8 @@ export interface Outcome {
   readonly certificatesPerSecond?: number;
   /** By "VERB resource". */
   readonly requestsPerCertificate?: Readonly<Record<string, number>>;
+  /** KiB of the objects and patches that were sent, by "verb resource". */
+  readonly sentKiBPerCertificate?: Readonly<Record<string, number>>;
   /** Of the contestant, all threads. */
   readonly cpuMsPerCertificate?: number;
   readonly apiServerCpuMsPerCertificate?: number;
@@ -85,13 +87,21 @@ const reading = (plane: Plane, { pid }: Running, { issuedAt }: Progress): Readin
 /** Runs `work` and tells what the contestant has asked the API server for meanwhile, for each of so many certificates. */
 export async function countingRequests(
   plane: Plane,
+  contestant: Contestant,
   certificates: number,
   work: () => Promise<Outcome>,
 ): Promise<Outcome> {
-  const before = await plane.requests();
+  const [requests, sent] = [await plane.requests(), await plane.sentBytes()];
   const outcome = await work();
-  const counts = between(before, await plane.requests());
-  return { ...outcome, requestsPerCertificate: perCertificate(counts, certificates) };
+  const counts = between(requests, await plane.requests());
+  const bodies = [...between(sent, await plane.sentBytes())]
+    // What asks for certificates comes from the bench.
+    .filter(([key]) => key !== `create ${contestant.resource.plural}`);
+  return {
+    ...outcome,
+    requestsPerCertificate: perCertificate(counts, certificates),
+    sentKiBPerCertificate: perCertificate(new Map(bodies), certificates * 1024),
+  };
 }
 
 export const perCertificate = (counts: RequestCounts, certificates: number): Record<string, number> =>

@@ -1,5 +1,5 @@
 import { certificates as certificateResource } from '../../src/controllers/resources.ts';
-import type { KubeObject, Resource } from '../../src/kube/index.ts';
+import type { KubeObject } from '../../src/kube/index.ts';
 import { startOperator } from '../support/operator.ts';
 import { type Contestant, isReady, type Pair } from './contestant.ts';
 
@@ -9,7 +9,7 @@ interface Issued extends KubeObject {
 }
 
 export const mtlsCertificates: Pick<Contestant, 'resource' | 'certificatesPerObject' | 'requestsFor' | 'isIssued'> = {
-  resource: certificateResource as Resource<KubeObject>,
+  resource: certificateResource,
   certificatesPerObject: 2,
   requestsFor: (pair) => [mtlsCertificate(pair)],
   isIssued(object, times) {

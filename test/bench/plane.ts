@@ -18,6 +18,8 @@ export interface Plane {
   storedBytes(): Promise<number>;
   /** What all but the bench itself have asked the API server for so far. */
   requests(): Promise<RequestCounts>;
+  /** Bytes of what was written so far, by "verb resource": that of the bench itself, too. */
+  sentBytes(): Promise<RequestCounts>;
   stop(): Promise<void>;
 }
 
@@ -50,16 +52,18 @@ export async function startPlane(): Promise<Plane> {
     for (const name of names) await client.create(namespaces, { metadata: { name } });
     const apiServer = readState(cluster.dir)?.processes.find(({ name }) => name === 'kube-apiserver');
     if (apiServer === undefined) throw new Error('the control plane does not say which process its API server is');
+    const metrics = () => cluster.kubectl(['get', '--raw', '/metrics']);
     return {
       cluster,
       client,
       namespaces: names,
       apiServerUsage: () => usageOf(apiServer.pid),
-      storedBytes: async () => {
-        const metrics = await cluster.kubectl(['get', '--raw', '/metrics']);
-        return Number(/^apiserver_storage_size_bytes\{.*\} (\S+)$/m.exec(metrics)?.[1]);
+      storedBytes: async () => samplesOf('apiserver_storage_size_bytes', await metrics())[0]?.value ?? Number.NaN,
+      requests: async () => {
+        const counted = totals(samplesOf('apiserver_request_total', await metrics()));
+        return difference(own, counted);
       },
-      requests: async () => difference(own, countsIn(await cluster.kubectl(['get', '--raw', '/metrics']))),
+      sentBytes: async () => totals(samplesOf('apiserver_request_body_size_bytes_sum', await metrics())),
       stop,
     };
   } catch (error) {
@@ -78,13 +82,23 @@ const concerns = / (secrets|configmaps|events|mtls|certificate|clusterissuers|is
 
 export const isWrite = (key: string): boolean => !/^(GET|LIST|WATCH) /.test(key);
 
-/** What `apiserver_request_total` counts, by verb and resource with its subresource. */
-function countsIn(metrics: string): RequestCounts {
+interface Sample {
+  readonly label: (name: string) => string;
+  readonly value: number;
+}
+
+/** The values of a metric, in the text format of Prometheus. */
+const samplesOf = (metric: string, text: string): Sample[] =>
+  [...text.matchAll(new RegExp(`^${metric}\\{(.*)\\} (\\S+)$`, 'gm'))].map(([, labels = '', value]) => ({
+    label: (name) => new RegExp(`(?:^|,)${name}="([^"]*)"`).exec(labels)?.[1] ?? '',
+    value: Number(value),
+  }));
+
+/** By verb and resource; what is asked for without a resource is no concern here. */
+function totals(samples: readonly Sample[]): RequestCounts {
   const counts = new Map<string, number>();
-  for (const [, labels = '', value] of metrics.matchAll(/^apiserver_request_total\{(.*)\} (\S+)$/gm)) {
-    const label = (name: string) => new RegExp(`(?:^|,)${name}="([^"]*)"`).exec(labels)?.[1] ?? '';
-    const resource = label('resource');
-    if (resource !== '') add(counts, `${label('verb')} ${resource}`, Number(value));
+  for (const { label, value } of samples) {
+    if (label('resource') !== '') add(counts, `${label('verb')} ${label('resource')}`, value);
   }
   return counts;
 }

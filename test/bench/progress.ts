@@ -22,7 +22,7 @@ export class Progress {
   readonly #awaited = new Map<string, () => void>();
   readonly #ended: Promise<void>;
   #isIgnored: (key: string) => boolean = () => false;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   /**
    * Begins with what happens after `resourceVersion`.
@@ -33,7 +33,7 @@ export class Progress {
     this.#contestant = contestant;
     this.#times = times;
     this.#ended = this.#run(resourceVersion).catch((error: unknown) => {
-      this.#failure = error;
+      this.#failure = new Error('the watch failed', { cause: error });
     });
   }
 

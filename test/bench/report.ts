@@ -60,8 +60,11 @@ function requests({ scenario, contestant, rounds }: Result) {
     .filter(({ count }) => count >= 0.005)
     .toSorted((a, b) => Number(isWrite(b.key)) - Number(isWrite(a.key)) || b.count - a.count);
   const list = counts.map(({ key, count }) => `${count.toFixed(2)} ${key}`).join(', ');
-  return list === '' ? [] : [{ scenario, contestant, requests: list }];
+  const sent = rounds.map(({ sentKiBPerCertificate = {} }) => total(Object.values(sentKiBPerCertificate)));
+  return list === '' ? [] : [{ scenario, contestant, requests: list, 'KiB sent': range(sent, 2) }];
 }
+
+const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
 
 function figures({ scenario, contestant, rounds }: Result) {
   const names = [...new Set(rounds.flatMap((round) => Object.keys(round.figures ?? {})))];

@@ -16,7 +16,7 @@ export function burstOf(name: string, about: string, options: Omit<Pair, 'namesp
       const wanted = pairs(plane, Math.ceil(count * share), options);
       const objects = await createAll(plane, contestant, wanted);
       const progress = await Progress.begin(plane.client, contestant);
-      return countingRequests(plane, objects * contestant.certificatesPerObject, async () => {
+      return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
         const running = await contestant.start(plane, 'issue');
         try {
           const outcome = await untilAllIssued(plane, contestant, running, progress, objects);

@@ -21,7 +21,7 @@ export const churn: Scenario = {
     const objects = pairs(plane, count).flatMap((pair) => contestant.requestsFor(pair));
     const certificates = objects.length * contestant.certificatesPerObject;
     try {
-      const outcome = await countingRequests(plane, certificates, async (): Promise<Outcome> => {
+      const outcome = await countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
         const [own, apiServer, started] = [usageOf(running.pid), plane.apiServerUsage(), performance.now()];
         await inParallel(alive, objects.length, async (i) => {
           const object = objects[i];

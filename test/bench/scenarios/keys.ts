@@ -36,7 +36,7 @@ export const besideRsa: Scenario = {
     const objects = await createAll(plane, contestant, pairs(plane, count));
     const progress = await Progress.begin(plane.client, contestant);
     progress.ignore((key) => key.includes('/slow-'));
-    return countingRequests(plane, objects * contestant.certificatesPerObject, async () => {
+    return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
       const running = await contestant.start(plane, 'issue');
       try {
         return await untilAllIssued(plane, contestant, running, progress, objects);

@@ -59,11 +59,11 @@ async function flooding<T>(
   work: () => Promise<T>,
 ): Promise<{ readonly result: T; readonly perSecond: number }> {
   const { items } = await client.list(resource, { namespace, metadataOnly: true });
-  let stopped = false;
+  const stop = new AbortController();
   let count = 0;
   const started = performance.now();
   const flood = async (first: number) => {
-    for (let i = first; !stopped; i += noisyWidth) {
+    for (let i = first; !stop.signal.aborted; i += noisyWidth) {
       const { name = '' } = items[i % items.length]?.metadata ?? {};
       await client.mergePatch(resource, { namespace, name }, { metadata: { annotations: { [annotation]: `${i}` } } });
       count += 1;
@@ -74,7 +74,7 @@ async function flooding<T>(
     const result = await work();
     return { result, perSecond: count / ((performance.now() - started) / 1000) };
   } finally {
-    stopped = true;
+    stop.abort();
     await floods;
   }
 }

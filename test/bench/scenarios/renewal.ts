@@ -24,7 +24,7 @@ export const renewal: Scenario = {
     // The ceiling does not look at the clock, but what it is compared with has waited.
     await sleep(due * 1000);
     const progress = await Progress.begin(plane.client, contestant, 2);
-    return countingRequests(plane, objects * contestant.certificatesPerObject, async () => {
+    return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
       const running = await contestant.start(plane, 'renew');
       try {
         return await untilAllIssued(plane, contestant, running, progress, objects);

@@ -24,7 +24,7 @@ export const rotation: Scenario = {
     await issuing.stop();
     if (isCeiling) await issuer.stop();
     const certificates = objects * contestant.certificatesPerObject;
-    return countingRequests(plane, certificates, async (): Promise<Outcome> => {
+    return countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
       const progress = await Progress.begin(plane.client, contestant, 2);
       const running = isCeiling ? await contestant.start(plane, 'rotate') : issuer;
       try {
