@@ -1,4 +1,4 @@
-import { type KeyObject, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { type Certificate, keyUsageBits } from './certificate.ts';
 import {
   type Asn1,
@@ -16,7 +16,7 @@ import {
   time,
 } from './der.ts';
 import { PkiError } from './error.ts';
-import { acceptedSignatures } from './key.ts';
+import { type Signed, verifiesSigned } from './key.ts';
 import { oids } from './oid.ts';
 import { encodePem, parsePem } from './pem.ts';
 import {
@@ -49,16 +49,11 @@ export interface CrlContent {
 }
 
 /** What a CRL says, read once (RFC 5280 5.1). */
-export interface Crl extends CrlContent {
+export interface Crl extends CrlContent, Signed {
   readonly der: Buffer;
   /** DER of the name, for comparison octet by octet. */
   readonly issuer: Buffer;
   readonly authorityKeyId?: string;
-  /** Dotted identifier of the algorithm it is signed with. */
-  readonly signatureOid: string;
-  /** What the signature is over. */
-  readonly tbs: Buffer;
-  readonly signature: Buffer;
 }
 
 /** False for a CA whose key usage does not have cRLSign: what it signs nobody has to accept (RFC 5280 4.2.1.3). */
@@ -235,7 +230,5 @@ function readNumber(value: Buffer): bigint {
  */
 export function isCrlOf(crl: Crl, ca: Certificate): boolean {
   const namesKey = crl.authorityKeyId === undefined || crl.authorityKeyId === issuerKeyIdentifier(ca).toString('hex');
-  const algorithm = acceptedSignatures.get(crl.signatureOid);
-  if (algorithm === undefined || algorithm.keyType !== ca.publicKey.asymmetricKeyType) return false;
-  return namesKey && crl.issuer.equals(ca.subject) && verify(algorithm.digest, crl.tbs, ca.publicKey, crl.signature);
+  return namesKey && crl.issuer.equals(ca.subject) && verifiesSigned(ca.publicKey, crl);
 }

@@ -22,6 +22,7 @@ export {
   parsePrivateKey,
   privateKeyDer,
   publicKeyDer,
+  publicKeyOf,
 } from './key.ts';
 export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';
 export {

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type Certificate, isSignedBy, keyUsageBits, parseCertificate } from './certificate.ts';
+import { type Certificate, isSignedBy, keyUsageBits, parseCertificate, readCertificate } from './certificate.ts';
 import {
   type Asn1,
   boolean,
@@ -94,7 +94,7 @@ export function prepareLeaf(
     sign() {
       if (signed) throw new PkiError('InvalidRequest', 'a prepared leaf is signed once');
       signed = true;
-      const leaf = parseCertificate(signFields(der, issuer.key));
+      const leaf = readCertificate(signFields(der, issuer.key));
       // A fault of memory or library in signing must not reach a Secret.
       if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
       return leaf;

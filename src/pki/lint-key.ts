@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
 import { hold, violation } from './lint-rule.ts';
 
@@ -70,4 +70,4 @@ export function magnitude(element: Element | undefined): Buffer | undefined {
 }
 
 /** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
-export const keyIdentifierOf = (bits: Buffer): Buffer => createHash('sha256').update(bits).digest().subarray(0, 20);
+export const keyIdentifierOf = (bits: Buffer): Buffer => hash('sha256', bits, 'buffer').subarray(0, 20);

@@ -89,10 +89,11 @@ function readTime(element: Element | undefined): number {
   hold((isUtcTime ? /^\d{12}Z$/ : /^\d{14}Z$/).test(digits), 'a time has whole seconds, in UTC');
   const full = isUtcTime ? `${digits < '5' ? '20' : '19'}${digits}` : digits;
   hold(isUtcTime || full >= '2050', 'a time before 2050 is a UTCTime');
-  const iso = full.replace(/^(.{4})(..)(..)(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6.000Z');
-  const ms = Date.parse(iso);
-  hold(!Number.isNaN(ms) && new Date(ms).toISOString() === iso, 'a time is a date');
-  return ms;
+  const [year, month, day] = [full.slice(0, 4), full.slice(4, 6), full.slice(6, 8)];
+  const moment = new Date(`${year}-${month}-${day}T${full.slice(8, 10)}:${full.slice(10, 12)}:${full.slice(12)}`);
+  // The 30th of February is read as a day in March, 24 o'clock as one later, and what is no time at all as NaN.
+  hold(moment.getUTCDate() === Number(day), 'a time is a date');
+  return moment.getTime();
 }
 
 /** Whether an extension of the profile is critical; an alternative name is where there is no subject. */

@@ -84,8 +84,15 @@ describe('the key pair of a Secret', () => {
   });
 
   test('keeps nothing of the key and no octets of the certificate', () => {
-    const kept = JSON.stringify(leafRecord(leaf, [], key, 'PKCS8', roots));
+    const kept = JSON.stringify(leafRecord(leaf, [], keyPem, roots));
     assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
+  });
+
+  test('is judged by OpenSSL as well when none of the roots that are known vouches for it', () => {
+    // A name that is a sequence of sequences, where sets are due: our own reader takes it as it is.
+    const der = Buffer.from(leaf.der);
+    der[der.indexOf(leaf.subject) + 2] = 0x30;
+    throwsCode('MalformedCertificate', () => readLeaf(encodePem('CERTIFICATE', der), keyPem, roots));
   });
 
   const encrypted = openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], keyPem);
@@ -179,9 +186,9 @@ describe('the chain of a Secret', () => {
   });
 
   test('is refused with an intermediate that ends before the leaf', () => {
-    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, brief], key, 'PKCS8', roots));
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, brief], keyPem, roots));
     const late = { ...upper.certificate, notBefore: new Date(below.notBefore.getTime() + 1) };
-    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, late], key, 'PKCS8', roots));
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, late], keyPem, roots));
   });
 });
 
