@@ -255,8 +255,7 @@ export class KubeClient {
     const idleTimeoutMs = options.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     const deadline = new Deadline(`the watch on ${resource.plural} brought nothing`, idleTimeoutMs, options.signal);
     try {
-      const body = await this.#requests.open(call, deadline, (body) => body);
-      yield* readWatch<T>(body, () => deadline.extend());
+      yield* readWatch<T>(await this.#requests.stream(call, deadline), () => deadline.extend());
     } catch (error) {
       throw classify(error, call, deadline);
     } finally {
@@ -269,8 +268,8 @@ export class KubeClient {
     await this.#connection.close();
   }
 
-  async #object<T extends KubeObject>(call: Call, options: CallOptions): Promise<Served<T>> {
-    return (await this.#json(call, options)) as Served<T>;
+  #object<T extends KubeObject>(call: Call, options: CallOptions): Promise<Served<T>> {
+    return this.#json(call, options) as Promise<Served<T>>;
   }
 
   async #json(call: Call, options: CallOptions): Promise<unknown> {
