@@ -6,8 +6,10 @@ import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
+import { buildOperator } from './build.ts';
 import { findBinaries } from './controlplane/binaries.ts';
 import { BinariesError } from './controlplane/programs.ts';
+import { MAIN_VARIABLE } from './operator.ts';
 
 const USAGE = `usage: npm test [-- [unit|integration|e2e]... [PATTERN]]
 
@@ -151,7 +153,11 @@ async function main(words: readonly string[]): Promise<number> {
   const byTitle = suites.every((suite) => select(suite, pattern, false).files.length === 0);
   const selections = suites.map((suite) => ({ suite, selection: select(suite, pattern, byTitle) }));
   const chosen = selections.filter(({ selection }) => selection.files.length > 0);
-  if (chosen.some(({ suite }) => suite !== 'unit')) await findBinaries((line) => console.log(line));
+  if (chosen.some(({ suite }) => suite !== 'unit')) {
+    await findBinaries((line) => console.log(line));
+    // What ships is what is put to the test.
+    process.env[MAIN_VARIABLE] = await buildOperator();
+  }
 
   const totals: Totals = { passed: 0, skipped: 0, failures: [] };
   for (const batch of chosen.flatMap(({ selection }) => batchesOf(selection))) await runBatch(batch, totals);
