@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from 'undici';
 import { KubeError } from './error.ts';
+import { KubeConfig } from './kubeconfig.ts';
 
 /** Where to find the API server and the credentials for it. */
 export interface ConnectionOptions {
