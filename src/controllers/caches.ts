@@ -29,6 +29,7 @@ import {
   certificates as certificateResource,
   namespaceRecord,
 } from './resources.ts';
+import { chosenSecretKeysOf, defaultSecretKeysOf, namesakeOf, ownerByNoName, secretKeysOf } from './secret-names.ts';
 import { dated, leafSecretSelector, secretRecord } from './secret-record.ts';
 import { type PasswordMark, passwordMark, passwordSelector, passwordVersion } from './store-password.ts';
 import { TrustCache } from './trust-cache.ts';
@@ -67,11 +68,11 @@ export class Caches {
       password: (certificate) => passwordKeysOf(certificate),
       authority: ({ spec }) => [spec.authorityRef.name],
       namespace: ({ namespace }) => [namespace],
-      secret: secretKeysOf,
+      secret: chosenSecretKeysOf,
     },
   });
   readonly secrets = new Store<SecretRecord, 'owner'>({
-    indexes: { owner: ({ owner }) => (owner === undefined ? [] : [owner]) },
+    indexes: { owner: ownerByNoName },
   });
   readonly rootSecrets = new Store<RootSecretMark>();
   /** Kept from the moment on when somebody wants stores: most clusters have many Secrets that are no concern of ours. */
@@ -97,6 +98,22 @@ export class Caches {
     this.namespaces.subscribe((before, after) => {
       if (before !== undefined && after === undefined) this.configMaps.forget(before.name);
     });
+  }
+
+  /** The resources that name a Secret, `namespace/name`. */
+  claimants(secretKey: string): CertificateRecord[] {
+    const chosen = this.certificates.by('secret', secretKey);
+    const namesake = this.certificates.get(namesakeOf(secretKey) ?? '');
+    const isOneMore = namesake !== undefined && !chosen.includes(namesake);
+    return isOneMore && secretKeysOf(namesake).includes(secretKey) ? [...chosen, namesake] : chosen;
+  }
+
+  /** The Secrets that a resource controls. */
+  secretsOf(certificate: CertificateRecord): SecretRecord[] {
+    const { uid } = certificate;
+    const namesakes = defaultSecretKeysOf(certificate).flatMap((key) => this.secrets.get(key) ?? []);
+    const others = this.secrets.by('owner', uid);
+    return [...namesakes.filter((secret) => secret.owner === uid && !others.includes(secret)), ...others];
   }
 
   /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
@@ -242,8 +259,3 @@ export const asksToRevoke = ({ revokeToken, status }: CertificateRecord): boolea
 /** False when a reflector was stopped before it had listed. */
 const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>
   (await Promise.all(reflectors.map(({ synced }) => synced))).every(Boolean);
-
-/** The Secrets that a resource names, as `namespace/name`. */
-export function secretKeysOf({ namespace, name, spec }: CertificateRecord): string[] {
-  return rolesOf(spec).map((role) => keyOf({ namespace, name: secretNameOf(name, spec, role) }));
-}

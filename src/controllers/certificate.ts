@@ -35,7 +35,9 @@ import { writeStatus } from './status-writer.ts';
 export interface CertificateContext {
   readonly client: KubeClient;
   readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember'>;
-  readonly secrets: Store<SecretRecord, 'owner'>;
+  readonly secrets: Pick<Store<SecretRecord>, 'get'>;
+  /** The Secrets that a resource controls. */
+  readonly secretsOf: (certificate: CertificateRecord) => readonly SecretRecord[];
   readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
   readonly views: AuthorityViews;
@@ -96,7 +98,7 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, namespaces, authorities, writer, views, claims, storePassword } = this.#context;
+    const { secrets, secretsOf, namespaces, authorities, writer, views, claims, storePassword } = this.#context;
     const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
     const record = authorities.get(authorityName);
@@ -116,7 +118,7 @@ export class CertificateReconciler {
       }),
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
-    const surplus = secrets.by('owner', certificate.uid).filter(({ name }) => !wanted.has(name));
+    const surplus = secretsOf(certificate).filter(({ name }) => !wanted.has(name));
     const password = storePassword(certificate);
     const known = {
       ...(namespaceLabels === undefined ? {} : { namespaceLabels }),

@@ -4,11 +4,11 @@ import type { Caches } from './caches.ts';
 
 /** Decides which resource a Secret's name belongs to, so that of several claimants at most one ever writes. */
 export class Claims {
-  readonly #caches: Pick<Caches, 'certificates' | 'authorities'>;
+  readonly #caches: Pick<Caches, 'claimants' | 'authorities'>;
   readonly #rootNamespace: string;
 
   /** @param rootNamespace where the names of root Secrets belong to authorities */
-  constructor(caches: Pick<Caches, 'certificates' | 'authorities'>, rootNamespace: string) {
+  constructor(caches: Pick<Caches, 'claimants' | 'authorities'>, rootNamespace: string) {
     this.#caches = caches;
     this.#rootNamespace = rootNamespace;
   }
@@ -18,12 +18,12 @@ export class Claims {
    * Secret keeps it; a Secret that is not there goes to the oldest claimant, by creation, then UID.
    */
   holder(certificate: CertificateRecord, secretName: string, secret: SecretRecord | undefined): string | undefined {
-    const { certificates, authorities } = this.#caches;
+    const { authorities } = this.#caches;
     const authority =
       certificate.namespace === this.#rootNamespace ? authorities.by('rootSecret', secretName)[0] : undefined;
     if (authority !== undefined) return `MtlsAuthority ${authority.name}`;
     if (secret?.owner === certificate.uid) return undefined;
-    const claimants = certificates.by('secret', keyOf({ namespace: certificate.namespace, name: secretName }));
+    const claimants = this.#caches.claimants(keyOf({ namespace: certificate.namespace, name: secretName }));
     const owner = claimants.find(({ uid }) => uid === secret?.owner);
     const first = owner ?? claimants.reduce((a, b) => (isOlder(b, a) ? b : a), certificate);
     return first.uid === certificate.uid ? undefined : `MtlsCertificate ${first.name}`;

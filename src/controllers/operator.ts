@@ -102,7 +102,7 @@ export class Operator {
       }),
       publishedCrls: (authority, signal) => publishedCrls(client, authority, signal),
       asked: (authority, at) => this.caches.leavesToRevoke(authority, at),
-      certificateCount: (authority) => certificates.by('authority', authority).length,
+      certificateCount: (authority) => certificates.count('authority', authority),
       onChange: (authority, change) => {
         if (change === 'crl') return this.#triggers.crlChanged(authority);
         this.#triggers.usersOf(authority);
@@ -118,6 +118,7 @@ export class Operator {
       client,
       certificates,
       secrets,
+      secretsOf: (certificate) => this.caches.secretsOf(certificate),
       namespaces,
       authorities,
       writer: new SecretWriter({ client, caches: this.caches, roots, keys, now, log, observer }),

@@ -7,7 +7,8 @@ import {
   selects,
   type TrustRecord,
 } from '../plan/index.ts';
-import { asksForStores, asksToRevoke, type Caches, secretKeysOf } from './caches.ts';
+import { asksForStores, asksToRevoke, type Caches } from './caches.ts';
+import { secretKeysOf } from './secret-names.ts';
 import { trustKey } from './trust.ts';
 
 /** The queues of the controllers. */
@@ -183,7 +184,7 @@ export class Triggers {
   }
 
   #claimantsOf(secretKey: string): void {
-    for (const claimant of this.#caches.certificates.by('secret', secretKey)) {
+    for (const claimant of this.#caches.claimants(secretKey)) {
       this.#queues.certificate.add(keyOf(claimant));
     }
   }

@@ -1,4 +1,5 @@
 import { keyOf, type ObjectRef } from './object.ts';
+import { StoreIndex } from './store-index.ts';
 
 /** What a record needs for a Store: whose it is, and as of which revision. */
 export interface StoreRecord {
@@ -22,8 +23,7 @@ export interface StoreOptions<R, I extends string> {
  */
 export class Store<R extends StoreRecord, I extends string = never> {
   readonly #records = new Map<string, R>();
-  readonly #indexes: { readonly name: I; readonly valuesOf: (record: R) => readonly string[] }[] = [];
-  readonly #keys = new Map<I, Map<string, Set<string>>>();
+  readonly #indexes = new Map<I, StoreIndex<R>>();
   readonly #listeners = new Set<StoreListener<R>>();
   /** Deletions that were written through ahead of the watch: key to resourceVersion. */
   readonly #tombstones = new Map<string, string>();
@@ -32,10 +32,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
 
   constructor(options: StoreOptions<R, I> = {}) {
     const indexes = Object.entries(options.indexes ?? {}) as [I, (record: R) => readonly string[]][];
-    for (const [name, valuesOf] of indexes) {
-      this.#indexes.push({ name, valuesOf });
-      this.#keys.set(name, new Map());
-    }
+    for (const [name, valuesOf] of indexes) this.#indexes.set(name, new StoreIndex(valuesOf));
   }
 
   get size(): number {
@@ -56,8 +53,17 @@ export class Store<R extends StoreRecord, I extends string = never> {
 
   /** The records that index `name` finds by `value`. */
   by(name: I, value: string): R[] {
-    const keys = this.#keys.get(name)?.get(value) ?? [];
-    return [...keys].flatMap((key) => this.#records.get(key) ?? []);
+    const found: R[] = [];
+    for (const key of this.#indexes.get(name)?.keys(value) ?? []) {
+      const record = this.#records.get(key);
+      if (record !== undefined) found.push(record);
+    }
+    return found;
+  }
+
+  /** How many they are. */
+  count(name: I, value: string): number {
+    return this.#indexes.get(name)?.count(value) ?? 0;
   }
 
   /** The record of an object, if it is known as of this revision or a newer one. */
@@ -145,19 +151,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
     if (before === undefined && after === undefined) return;
     if (after === undefined) this.#records.delete(key);
     else this.#records.set(key, after);
-    for (const { name, valuesOf } of this.#indexes) {
-      const index = this.#keys.get(name) as Map<string, Set<string>>;
-      for (const value of before === undefined ? [] : valuesOf(before)) {
-        const keys = index.get(value);
-        keys?.delete(key);
-        if (keys?.size === 0) index.delete(value);
-      }
-      for (const value of after === undefined ? [] : valuesOf(after)) {
-        const keys = index.get(value);
-        if (keys) keys.add(key);
-        else index.set(value, new Set([key]));
-      }
-    }
+    for (const index of this.#indexes.values()) index.update(key, before, after);
     if (!silently) for (const listener of this.#listeners) listener(before, after);
   }
 }

@@ -42,7 +42,7 @@ export {
   parseOutputsNote,
   type StorePassword,
 } from './outputs.ts';
-export { type LeafRequest, rolesOf, secretNameOf } from './request.ts';
+export { defaultSecretName, type LeafRequest, roles, rolesOf, secretNameOf } from './request.ts';
 export {
   type CrlPlan,
   crlSigners,

@@ -47,7 +47,10 @@ export interface Refusal {
 
 /** The Secret of a role: the one that spec names, or the default. */
 export const secretNameOf = (certificateName: string, spec: MtlsCertificateSpec, role: Role): string =>
-  spec[role]?.secretName ?? `${certificateName}-${role}-tls`;
+  spec[role]?.secretName ?? defaultSecretName(certificateName, role);
+
+/** The Secret of a role that names none. */
+export const defaultSecretName = (certificateName: string, role: Role): string => `${certificateName}-${role}-tls`;
 
 /** The roles that a spec asks for. */
 export const rolesOf = (spec: MtlsCertificateSpec): Role[] => roles.filter((role) => spec[role] !== undefined);

@@ -1,6 +1,6 @@
 // npm run bench: what the operator does, beside what the API server could take. Each measurement has a control plane of
 // its own, with etcd, API server, contestant and this program on the same machine: ratios are what to quote, seconds are
-// this machine's. `npm run bench -- issuing` and `-- memory` do without all of them.
+// this machine's. `npm run bench -- issuing`, `memory` and `events` do without.
 
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -8,8 +8,10 @@ import { parseArgs } from 'node:util';
 import { ceilingContestant } from './ceiling.ts';
 import { certManagerContestant } from './cert-manager.ts';
 import type { Contestant } from './contestant.ts';
+import { benchEvents } from './events.ts';
 import { benchIssuing } from './issuing.ts';
 import type { Outcome } from './measure.ts';
+import { benchMemory } from './memory.ts';
 import { operatorContestant } from './operator-contestant.ts';
 import { startPlane } from './plane.ts';
 import { asJson, printTables, type Result } from './report.ts';
@@ -29,7 +31,7 @@ const scenarios: readonly Scenario[] = [burst, stream, restart, renewal, rotatio
 
 const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--output FILE]
                         [--peer NAME --peer-command COMMAND --peer-crds FOLDER]
-       npm run bench -- issuing | memory
+       npm run bench -- issuing | memory | events
 
   --scenario  which to run, all of them by default; "keys" is all kinds of key:
 ${scenarios.map(({ name, about }) => `                ${name.padEnd(16)} ${about}`).join('\n')}
@@ -149,6 +151,12 @@ const ratios = (rounds: readonly Outcome[], reference: readonly Outcome[] | unde
     return certificatesPerSecond === undefined || ceiling === undefined ? [] : [certificatesPerSecond / ceiling];
   });
 
-if (positionals[0] === 'issuing') await benchIssuing();
-else if (values.help === true || positionals.length > 0) process.stdout.write(usage);
-else await benchAll();
+const alone: Readonly<Record<string, () => unknown>> = {
+  issuing: benchIssuing,
+  memory: benchMemory,
+  events: benchEvents,
+};
+const [word, ...surplus] = positionals;
+const bench = word === undefined ? benchAll : alone[word];
+if (values.help === true || bench === undefined || surplus.length > 0) process.stdout.write(usage);
+else await bench();

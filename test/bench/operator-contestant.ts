@@ -1,5 +1,6 @@
 import { certificates as certificateResource } from '../../src/controllers/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
+import { buildOperator } from '../../tools/build.ts';
 import { startOperator } from '../support/operator.ts';
 import { type Contestant, isReady, type Pair } from './contestant.ts';
 
@@ -25,7 +26,7 @@ export const operatorContestant: Contestant = {
   async prepare() {
     // deploy/ is all it needs; it makes the root itself.
   },
-  start: ({ cluster }) => startOperator(cluster),
+  start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator() }),
 };
 
 function mtlsCertificate({ namespace, name, key, lifetime }: Pair): KubeObject {

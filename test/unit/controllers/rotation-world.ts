@@ -205,6 +205,7 @@ export class RotationWorld {
         client,
         certificates: caches.certificates,
         secrets: caches.secrets,
+        secretsOf: (certificate) => caches.secretsOf(certificate),
         writer: new SecretWriter({ client, caches, roots, keys, now: clock, log: silentLog, observer }),
         views,
         namespaces: caches.namespaces,

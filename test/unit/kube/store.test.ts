@@ -82,6 +82,30 @@ test('an index finds records by their values of now', () => {
   assert.deepEqual(store.by('node', 'x'), []);
 });
 
+test('an index is what looking through all records would give', () => {
+  const values = fc.subarray(['x', 'y', 'z', 'x']);
+  const change = fc.record({ name: fc.constantFrom('a', 'b', 'c', 'd'), values, isGone: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
+      interface Tagged extends StoreRecord {
+        readonly values: readonly string[];
+      }
+      const store = new Store<Tagged, 'value'>({ indexes: { value: (record) => record.values } });
+      changes.forEach(({ name, values: tags, isGone }, i) => {
+        const record = { name, values: tags, resourceVersion: String(i + 1) };
+        if (isGone) store.observeDeleted(record, record.resourceVersion);
+        else store.observe(record);
+        for (const value of ['x', 'y', 'z']) {
+          const found = [...store.values()].filter((one) => one.values.includes(value));
+          assert.deepEqual(new Set(store.by('value', value)), new Set(found));
+          assert.equal(store.by('value', value).length, found.length);
+          assert.equal(store.count('value', value), found.length);
+        }
+      });
+    }),
+  );
+});
+
 test('listeners see each change once, with what was before', () => {
   const store = podStore();
   const changes: string[] = [];

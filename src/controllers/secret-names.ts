@@ -1,0 +1,38 @@
+import { keyOf } from '../kube/index.ts';
+import {
+  type CertificateRecord,
+  defaultSecretName,
+  roles,
+  rolesOf,
+  type SecretRecord,
+  secretNameOf,
+} from '../plan/index.ts';
+
+/** The Secrets that a resource names, as `namespace/name`. */
+export function secretKeysOf({ namespace, name, spec }: CertificateRecord): string[] {
+  return rolesOf(spec).map((role) => keyOf({ namespace, name: secretNameOf(name, spec, role) }));
+}
+
+// A Secret whose name was given by default leads to its resource by that name, and back. Only the others need an index.
+
+/** Those of them that spec itself names. */
+export function chosenSecretKeysOf({ namespace, spec }: CertificateRecord): string[] {
+  return roles.flatMap((role) => {
+    const name = spec[role]?.secretName;
+    return name === undefined ? [] : [keyOf({ namespace, name })];
+  });
+}
+
+/** The resource to which a Secret's name, or `namespace/name`, belongs by default; undefined when it belongs to none so. */
+export function namesakeOf(secretName: string): string | undefined {
+  const role = roles.find((one) => secretName.endsWith(defaultSecretName('', one)));
+  return role === undefined ? undefined : secretName.slice(0, -defaultSecretName('', role).length);
+}
+
+/** The Secrets that have the name of a resource by default, as `namespace/name`, whoever they belong to. */
+export const defaultSecretKeysOf = ({ namespace, name }: CertificateRecord): string[] =>
+  roles.map((role) => keyOf({ namespace, name: defaultSecretName(name, role) }));
+
+/** UID of the resource that controls a Secret, where the name of the Secret does not lead to it. */
+export const ownerByNoName = ({ name, owner, ownerName }: SecretRecord): string[] =>
+  owner === undefined || namesakeOf(name) === ownerName ? [] : [owner];
