@@ -9,7 +9,6 @@ import {
   PkiError,
   parsePrivateKey,
   prepareLeaf,
-  publicKeyOf,
   type SigningRoot,
   type TrustBundle,
 } from '../pki/index.ts';
@@ -35,7 +34,7 @@ export interface IssuedContent {
 export function issueContent(request: LeafRequest, key: KeyObject, { root, bundle }: Signer, now: Date): IssuedContent {
   const privateKey = encodePrivateKey(key, request.keyEncoding);
   const serialSeed = randomBytes(20);
-  const leaf = prepareLeaf(request.profile, publicKeyOf(key), root, { now, serialSeed }).sign();
+  const leaf = prepareLeaf(request.profile, key, root, { now, serialSeed }).sign();
   const record = leafRecord(leaf, root.intermediates, privateKey, bundle.roots);
   if (record.root !== root.anchor.fingerprint) {
     throw new PkiError('VerificationFailed', 'the bundle does not verify the new certificate');

@@ -1,5 +1,5 @@
 import { hash, type KeyObject, X509Certificate } from 'node:crypto';
-import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
+import { type Element, expectTag, readOid, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { acceptedSignatures, type Signed, verifiesSigned } from './key.ts';
 import { oids } from './oid.ts';
@@ -179,17 +179,17 @@ const version3 = Buffer.of(2);
 
 function readFields(der: Buffer, makePublicKey: () => KeyObject): Certificate {
   // OpenSSL stops at the end of the certificate; octets behind it would escape the fingerprint's owner.
-  const [tbs, algorithm, signature] = readAll(readOnly(der, tags.sequence).content);
-  const fields = readAll(expectTag(tbs, tags.sequence).content);
+  const [tbs, algorithm, signature] = readOnly(der, tags.sequence).children();
+  const fields = expectTag(tbs, tags.sequence).children();
   const [version] = fields;
   if (version?.tag !== 0xa0 || !readOnly(version.content, tags.integer).content.equals(version3)) {
     throw new PkiError('MalformedCertificate', 'not a version 3 certificate');
   }
   const [, serial, innerAlgorithm, issuer, validity, subject, publicKeyInfo] = fields;
-  const [notBefore, notAfter] = readAll(expectTag(validity, tags.sequence).content).map(readTime);
+  const [notBefore, notAfter] = expectTag(validity, tags.sequence).children().map(readTime);
   const extensions = fields.find(({ tag }) => tag === 0xa3);
   if (notBefore === undefined || notAfter === undefined) throw new PkiError('MalformedDer', 'validity is incomplete');
-  const signatureOid = readOid(readAll(expectTag(algorithm, tags.sequence).content)[0]);
+  const signatureOid = readOid(expectTag(algorithm, tags.sequence).children()[0]);
   let publicKey: KeyObject | undefined;
   const certificate: Certificate = {
     der,
@@ -244,7 +244,7 @@ type Extensions = Pick<
 const extensionReaders: Record<string, (value: Buffer) => Partial<Extensions>> = {
   [oids.basicConstraints]: (value) => ({ basicConstraints: readBasicConstraints(value) }),
   [oids.keyUsage]: (value) => ({ keyUsage: readNamedBits(value) }),
-  [oids.extKeyUsage]: (value) => ({ extendedKeyUsage: readAll(readOnly(value, tags.sequence).content).map(readOid) }),
+  [oids.extKeyUsage]: (value) => ({ extendedKeyUsage: readOnly(value, tags.sequence).children().map(readOid) }),
   [oids.subjectAltName]: (value) => ({ subjectAltNames: value }),
   [oids.nameConstraints]: (value) => ({ nameConstraints: value }),
   [oids.subjectKeyIdentifier]: (value) => ({ subjectKeyId: readOnly(value, tags.octetString).content.toString('hex') }),
@@ -265,7 +265,7 @@ function interpretExtensions(wrapper: Element | undefined): Extensions {
 }
 
 function readBasicConstraints(value: Buffer): NonNullable<Certificate['basicConstraints']> {
-  const parts = readAll(readOnly(value, tags.sequence).content);
+  const parts = readOnly(value, tags.sequence).children();
   const ca = parts[0]?.tag === tags.boolean && parts[0].content[0] !== 0;
   const limit = parts.find(({ tag }) => tag === tags.integer)?.content;
   if (limit === undefined) return { ca };

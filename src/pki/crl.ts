@@ -157,8 +157,8 @@ function parseCrl(der: Buffer): Crl {
 const version2 = Buffer.of(1);
 
 function readCrl(der: Buffer): Crl {
-  const [tbs, algorithm, signature, ...more] = readAll(readOnly(der, tags.sequence).content);
-  const fields = readAll(expectTag(tbs, tags.sequence).content);
+  const [tbs, algorithm, signature, ...more] = readOnly(der, tags.sequence).children();
+  const fields = expectTag(tbs, tags.sequence).children();
   const [version, innerAlgorithm, issuer, thisUpdate, nextUpdate] = fields;
   if (version?.tag !== tags.integer || !version.content.equals(version2)) {
     throw new PkiError('MalformedCrl', 'not a version 2 CRL');
@@ -181,14 +181,14 @@ function readCrl(der: Buffer): Crl {
     nextUpdate: readTime(nextUpdate),
     revoked: readAll(entries?.content ?? Buffer.alloc(0)).map(readEntry),
     ...interpretExtensions(expectTag(extensions, 0xa0)),
-    signatureOid: readOid(readAll(expectTag(algorithm, tags.sequence).content)[0]),
+    signatureOid: readOid(expectTag(algorithm, tags.sequence).children()[0]),
     tbs: tbs.der,
     signature: bits.subarray(1),
   };
 }
 
 function readEntry(entry: Element): RevokedCertificate {
-  const [serial, revokedAt, extensions, ...more] = readAll(expectTag(entry, tags.sequence).content);
+  const [serial, revokedAt, extensions, ...more] = expectTag(entry, tags.sequence).children();
   if (revokedAt === undefined || more.length > 0) throw new PkiError('MalformedDer', 'an entry of the CRL is odd');
   if (extensions !== undefined) understoodExtensions(expectTag(extensions, tags.sequence).content, []);
   return { serialNumber: serialText(expectTag(serial, tags.integer)), revokedAt: readTime(revokedAt) };

@@ -121,7 +121,7 @@ export const implicitConstructed = (tag: number, items: Asn1[]): Asn1 =>
  * @throws PkiError MalformedDer
  */
 export function encoded(der: Buffer): Asn1 {
-  const { tag, content } = elementAt(der, 0);
+  const { tag, content } = elementAt(der, 0, der.length);
   return primitive(tag, content);
 }
 
@@ -184,25 +184,34 @@ export class Element {
   get content(): Buffer {
     return this.#input.subarray(this.#contentStart, this.end);
   }
+
+  /**
+   * The elements that the contents consist of.
+   * @throws PkiError MalformedDer
+   */
+  children(): Element[] {
+    return elementsIn(this.#input, this.#contentStart, this.end);
+  }
 }
 
-function elementAt(input: Buffer, start: number): Element {
-  const tag = input[start];
-  const first = input[start + 1];
-  if (tag === undefined || first === undefined) throw new PkiError('MalformedDer', 'truncated element');
+/** The element at an offset of what ends at another. */
+function elementAt(input: Buffer, start: number, limit: number): Element {
+  const tag = input[start] ?? 0;
+  const first = input[start + 1] ?? 0;
+  if (start + 2 > limit) throw new PkiError('MalformedDer', 'truncated element');
   if ((tag & 0x1f) === 0x1f) throw new PkiError('MalformedDer', 'multi-octet tag');
   let length = first;
   let contentStart = start + 2;
   if (first >= 0x80) {
     const octets = first & 0x7f;
     if (octets === 0 || octets > 4) throw new PkiError('MalformedDer', 'indefinite or oversized length');
-    if (input.length < contentStart + octets) throw new PkiError('MalformedDer', 'truncated length');
+    if (limit < contentStart + octets) throw new PkiError('MalformedDer', 'truncated length');
     length = input.readUIntBE(contentStart, octets);
     if (length < 0x80 || input[contentStart] === 0) throw new PkiError('MalformedDer', 'length is not minimal');
     contentStart += octets;
   }
   const end = contentStart + length;
-  if (input.length < end) throw new PkiError('MalformedDer', 'truncated contents');
+  if (limit < end) throw new PkiError('MalformedDer', 'truncated contents');
   return new Element(input, tag, start, contentStart, end);
 }
 
@@ -212,7 +221,7 @@ function elementAt(input: Buffer, start: number): Element {
  * @throws PkiError MalformedDer
  */
 export function readElement(input: Buffer): { element: Element; rest: Buffer } {
-  const element = elementAt(input, 0);
+  const element = elementAt(input, 0, input.length);
   return { element, rest: input.subarray(element.end) };
 }
 
@@ -220,10 +229,12 @@ export function readElement(input: Buffer): { element: Element; rest: Buffer } {
  * The elements that follow each other in a buffer, which they must fill.
  * @throws PkiError MalformedDer
  */
-export function readAll(content: Buffer): Element[] {
+export const readAll = (content: Buffer): Element[] => elementsIn(content, 0, content.length);
+
+function elementsIn(input: Buffer, start: number, limit: number): Element[] {
   const elements: Element[] = [];
-  for (let at = 0; at < content.length; ) {
-    const element = elementAt(content, at);
+  for (let at = start; at < limit; ) {
+    const element = elementAt(input, at, limit);
     elements.push(element);
     at = element.end;
   }
@@ -235,7 +246,7 @@ export function readAll(content: Buffer): Element[] {
  * @throws PkiError MalformedDer
  */
 export function readOnly(der: Buffer, tag: number): Element {
-  const element = elementAt(der, 0);
+  const element = elementAt(der, 0, der.length);
   return expectTag(element.end === der.length ? element : undefined, tag);
 }
 

@@ -22,7 +22,6 @@ export {
   parsePrivateKey,
   privateKeyDer,
   publicKeyDer,
-  publicKeyOf,
 } from './key.ts';
 export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';
 export {

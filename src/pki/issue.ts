@@ -47,11 +47,12 @@ export interface PreparedLeaf {
  * The one entry to signing a leaf. Checks the request against profile and issuer, lays out the certificate, and has what is
  * laid out checked once more from its octets; nothing is signed yet. The leaf is never valid before or after its issuer,
  * nor any CA above that.
+ * @param key either half of the pair that the leaf is for; only the public one is looked at
  * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses, ProfileViolation
  */
 export function prepareLeaf(
   profile: LeafProfile,
-  publicKey: KeyObject,
+  key: KeyObject,
   issuer: SigningRoot,
   { now, serialSeed }: IssueContext,
 ): PreparedLeaf {
@@ -63,7 +64,7 @@ export function prepareLeaf(
   }
   const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, limits.notBefore.getTime()));
   const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, limits.notAfter.getTime()));
-  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(publicKey));
+  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(key));
   const refused = namesOutsidePath(path, profile.names, profile.subject);
   if (refused.length > 0) {
     throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
@@ -75,12 +76,12 @@ export function prepareLeaf(
     notBefore,
     notAfter,
     subject,
-    publicKey: publicKeyDer(publicKey),
+    publicKey: publicKeyDer(key),
     extensions: [
       extension(oids.basicConstraints, true, sequence()),
       extension(oids.keyUsage, true, namedBits(keyUsage)),
       extension(oids.extKeyUsage, false, sequence(...extendedKeyUsage.map(oid))),
-      extension(oids.subjectKeyIdentifier, false, octetString(keyIdentifier(publicKey))),
+      extension(oids.subjectKeyIdentifier, false, octetString(keyIdentifier(key))),
       extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, issuerKeyIdentifier(ca)))),
       extension(oids.subjectAltName, subjectIsEmpty, encoded(subjectAltNames)),
     ],

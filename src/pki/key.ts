@@ -7,7 +7,7 @@ import {
   verify,
 } from 'node:crypto';
 import { promisify } from 'node:util';
-import { expectTag, readAll, readOnly, tags } from './der.ts';
+import { expectTag, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { oids } from './oid.ts';
 import { encodeP256 } from './p256.ts';
@@ -87,27 +87,14 @@ function kindOf(key: KeyObject): string {
 export const describeKeySpec = (spec: KeySpec): string =>
   spec.algorithm === 'Ed25519' ? 'Ed25519' : `${spec.algorithm}-${spec.size}`;
 
-const publicHalves = new WeakMap<KeyObject, KeyObject>();
-
-/** The public half of a private key. */
-export function publicKeyOf(key: KeyObject): KeyObject {
-  const known = publicHalves.get(key);
-  if (known !== undefined) return known;
-  const half = createPublicKey(key);
-  publicHalves.set(key, half);
-  kinds.set(half, describeKey(key));
-  return half;
-}
-
 const publicKeys = new WeakMap<KeyObject, Buffer>();
 
 /** DER of the SubjectPublicKeyInfo of a private or public key (RFC 5280 4.1.2.7); asked for several times per issue. */
 export function publicKeyDer(key: KeyObject): Buffer {
-  const half = key.type === 'private' ? publicKeyOf(key) : key;
-  const known = publicKeys.get(half);
+  const known = publicKeys.get(key);
   if (known !== undefined) return known;
-  const der = half.export({ type: 'spki', format: 'der' });
-  publicKeys.set(half, der);
+  const der = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
+  publicKeys.set(key, der);
   return der;
 }
 
@@ -131,7 +118,7 @@ const isPlainP256 = (key: KeyObject, encoding: KeyEncoding): boolean =>
 /** The public half is at hand then, and is asked for next. */
 function encodePlainP256(key: KeyObject): Buffer {
   const { pkcs8, publicInfo } = encodeP256(key);
-  publicKeys.set(publicKeyOf(key), publicInfo);
+  publicKeys.set(key, publicInfo);
   return pkcs8;
 }
 
@@ -177,7 +164,7 @@ const secondTags: Record<KeyEncoding, number> = { PKCS8: tags.sequence, PKCS1: t
 export function parseKeyDer(der: Buffer, encoding: KeyEncoding): KeyObject {
   try {
     // Node.js takes any encoding for any other, and other programs do not.
-    expectTag(readAll(readOnly(der, tags.sequence).content)[1], secondTags[encoding]);
+    expectTag(readOnly(der, tags.sequence).children()[1], secondTags[encoding]);
     return createPrivateKey({ key: der, format: 'der', type: opensslTypes[encoding] });
   } catch {
     // No cause: OpenSSL's errors are about the bytes, and the bytes are key material.

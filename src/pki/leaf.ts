@@ -53,7 +53,7 @@ export const nameDigest = (name: Buffer): string => sha256Hex(name);
 export function readLeaf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): LeafRecord {
   const [leaf, ...intermediates] = parsePem(certificatePem).map(({ label, der }, index) => {
     if (label !== 'CERTIFICATE') throw new PkiError('MalformedPem', `expected CERTIFICATE, found ${label}`);
-    return index === 0 ? readCertificate(der) : parseCertificate(der);
+    return index === 0 ? readCertificate(der) : parseIntermediate(der);
   });
   if (leaf === undefined) throw new PkiError('MalformedCertificate', 'tls.crt holds no certificate');
   if (encodeCertificates([leaf, ...intermediates]) !== certificatePem) {
@@ -63,6 +63,22 @@ export function readLeaf(certificatePem: string, keyPem: string, roots: readonly
   // Nobody that is known here has vouched for its octets.
   if (record.root === undefined) parseCertificate(leaf.der);
   return record;
+}
+
+/** By fingerprint. An authority's intermediates stand in all of its Secrets, and are parsed and verified once. */
+const intermediatesRead = new Map<string, Certificate>();
+/** More than an organisation has at a time; larger ones than anybody makes are not kept. */
+const kept = { most: 64, octets: 8192 };
+
+/** @throws PkiError as parseCertificate */
+function parseIntermediate(der: Buffer): Certificate {
+  const fingerprint = sha256Hex(der);
+  const known = intermediatesRead.get(fingerprint);
+  if (known !== undefined) return known;
+  const certificate = parseCertificate(der);
+  if (intermediatesRead.size >= kept.most) intermediatesRead.clear();
+  if (der.length <= kept.octets) intermediatesRead.set(fingerprint, certificate);
+  return certificate;
 }
 
 /**

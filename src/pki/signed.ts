@@ -45,9 +45,9 @@ export const extension = (id: string, critical: boolean, value: Asn1): Asn1 =>
 
 /** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
 export function keyIdentifier(key: KeyObject): Buffer {
-  const [, bits] = readAll(readOnly(publicKeyDer(key), tags.sequence).content);
+  const [, bits] = readOnly(publicKeyDer(key), tags.sequence).children();
   const content = bits?.content.subarray(1) ?? Buffer.alloc(0);
-  return hash('sha256', content, 'buffer').subarray(0, 20);
+  return Buffer.from(hash('sha256', content, 'hex').slice(0, 40), 'hex');
 }
 
 /** The issuer's own identifier, whatever method made it; a root without one gets what its key would have. */
@@ -72,7 +72,7 @@ export interface Extension {
 export function readExtensions(list: Buffer, malformed: 'MalformedCertificate' | 'MalformedCrl'): Extension[] {
   const seen = new Set<string>();
   return readAll(list).map((item) => {
-    const parts = readAll(expectTag(item, tags.sequence).content);
+    const parts = expectTag(item, tags.sequence).children();
     const id = readOid(parts[0]);
     // RFC 5280 4.2: no more than one instance of an extension. Which of two would count is anyone's guess.
     if (seen.has(id)) throw new PkiError(malformed, `extension ${id} appears twice`);
@@ -86,7 +86,7 @@ export function readExtensions(list: Buffer, malformed: 'MalformedCertificate' |
 export function readAuthorityKeyIdentifier(
   value: Buffer,
 ): Pick<Certificate, 'authorityKeyId' | 'authoritySerialNumber'> {
-  const parts = readAll(readOnly(value, tags.sequence).content);
+  const parts = readOnly(value, tags.sequence).children();
   const [keyId, serial] = [0x80, 0x82].map((wanted) => parts.find(({ tag }) => tag === wanted));
   return {
     ...(keyId === undefined ? {} : { authorityKeyId: keyId.content.toString('hex') }),
