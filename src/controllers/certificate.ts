@@ -34,7 +34,7 @@ import { writeStatus } from './status-writer.ts';
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: KubeClient;
-  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember'>;
+  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember' | 'writing'>;
   readonly secrets: Pick<Store<SecretRecord>, 'get'>;
   /** The Secrets that a resource controls. */
   readonly secretsOf: (certificate: CertificateRecord) => readonly SecretRecord[];

@@ -117,7 +117,9 @@ export class SecretWriter {
     const password = await this.#readPassword(certificate.namespace, step.outputs, signal);
     if ('refused' in password) return password;
     const job = { certificate, role, material, password: password.text, signal };
-    return step.step === 'update' ? this.#update(job, step) : this.#issue(job, step);
+    return this.#options.caches.secrets.writing(refOf(certificate, role), () =>
+      step.step === 'update' ? this.#update(job, step) : this.#issue(job, step),
+    );
   }
 
   async #update({ certificate, role, material, password, signal }: Job, step: UpdateStep): Promise<Written> {

@@ -51,7 +51,7 @@ export function statusChange(
 export interface StatusWriter<T extends KubeObject, R extends StatusRecord> {
   readonly client: KubeClient;
   readonly resource: Resource<T>;
-  readonly store: Pick<Store<R>, 'remember'>;
+  readonly store: Pick<Store<R>, 'remember' | 'writing'>;
 }
 
 interface StatusRecord {
@@ -79,9 +79,11 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
   const body = { metadata: { resourceVersion }, status: change.patch } as unknown as MergePatch<T>;
   try {
     const options = { subresource: 'status', metadataOnly: true, signal } as const;
-    const { metadata } = await client.mergePatch(resource, record, body, options);
-    // By the precondition, the rest is as it was observed.
-    store.remember({ ...record, resourceVersion: metadata.resourceVersion, status: change.status });
+    await store.writing(record, async () => {
+      const { metadata } = await client.mergePatch(resource, record, body, options);
+      // By the precondition, the rest is as it was observed.
+      store.remember({ ...record, resourceVersion: metadata.resourceVersion, status: change.status });
+    });
     return true;
   } catch (error) {
     if (isKubeError(error, 'NotFound', 'Conflict')) return false;
