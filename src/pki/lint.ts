@@ -174,7 +174,9 @@ const purposes: Readonly<Record<string, string>> = {
 const purposeNames: ReadonlySet<string> = new Set(Object.values(purposes));
 
 function lintExtendedKeyUsage(value: Buffer, asked: readonly string[]): void {
-  const has = readOnly(value, tags.sequence).children().map((id) => purposes[readOid(id)]);
+  const has = readOnly(value, tags.sequence)
+    .children()
+    .map((id) => purposes[readOid(id)]);
   const wanted = asked.filter((usage) => purposeNames.has(usage));
   const isWanted = has.every((purpose) => purpose !== undefined && wanted.includes(purpose));
   hold(

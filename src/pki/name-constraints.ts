@@ -73,7 +73,9 @@ function outside(constraints: Buffer, names: readonly ConstrainedName[]): string
 /** Whether a NameConstraints extension has the form it needs for any verdict, and says anything. Never throws. */
 export function constraintsAreReadable(constraints: Buffer): boolean {
   const lists = ifReadable(() => {
-    const found = readOnly(constraints, tags.sequence).children().map(({ tag }) => tag);
+    const found = readOnly(constraints, tags.sequence)
+      .children()
+      .map(({ tag }) => tag);
     for (const tag of new Set(found)) readSubtrees(constraints, tag);
     return found;
   });
@@ -83,7 +85,9 @@ export function constraintsAreReadable(constraints: Buffer): boolean {
 }
 
 function readSubtrees(constraints: Buffer, tag: number): Subtree[] {
-  const list = readOnly(constraints, tags.sequence).children().find((element) => element.tag === tag);
+  const list = readOnly(constraints, tags.sequence)
+    .children()
+    .find((element) => element.tag === tag);
   return readAll(list?.content ?? Buffer.alloc(0)).map((subtree) => {
     const { element, rest } = readElement(expectTag(subtree, tags.sequence).content);
     const type = element.tag & 0x1f;
