@@ -24,6 +24,7 @@ import { oids } from './oid.ts';
 import { commonValidity, pathOf } from './path.ts';
 import { encodedLeafProfile, type LeafProfile } from './profile.ts';
 import type { SigningRoot } from './root.ts';
+import { checkWithForge } from './second-reader.ts';
 import { encodeFields, extension, issuerKeyIdentifier, keyIdentifier, signFields, wholeSeconds } from './signed.ts';
 
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
@@ -132,6 +133,7 @@ export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSee
     },
     key,
   );
+  checkWithForge(tbs);
   const root = parseCertificate(signFields(tbs, key));
   if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
   return root;
