@@ -30,10 +30,30 @@ export class EvidenceGatherer {
     this.#sources = sources;
   }
 
-  /** Everything of an authority that is out there, as the caches know it. */
+  /**
+   * Everything of an authority that is out there, as the caches know it. It is gathered when it is asked for: that goes
+   * through all Secrets, and most looks at an authority are for no rotation.
+   */
   gather(authority: AuthorityRecord): Evidence {
     const { caches, publications } = this.#sources;
-    const { certificates, secrets } = caches;
+    let [secrets, published]: [Evidence['secrets']?, Evidence['publications']?] = [];
+    const issuedSecrets = () => this.#issuedSecrets(authority);
+    return {
+      get secrets() {
+        secrets ??= issuedSecrets();
+        return secrets;
+      },
+      get publications() {
+        published ??= publications(authority);
+        return published;
+      },
+      // What is gathered later than this counts as younger than it is, which only makes a gate wait.
+      monotonicMs: caches.monotonicMs(),
+    };
+  }
+
+  #issuedSecrets(authority: AuthorityRecord): Evidence['secrets'] {
+    const { certificates, secrets } = this.#sources.caches;
     const roots = new Set(authority.status.roots?.map(({ fingerprint }) => fingerprint));
     const isOurs = ({ namespace, owner, ownerName = '', content }: SecretRecord): boolean => {
       if (owner === undefined) return false;
@@ -43,16 +63,12 @@ export class EvidenceGatherer {
       return 'leaf' in content && content.leaf.root !== undefined && roots.has(content.leaf.root);
     };
     const isThere = (namespace: string) => (name: string) => secrets.get(keyOf({ namespace, name })) !== undefined;
-    return {
-      secrets: [
-        ...[...secrets.values()].filter(isOurs).map(issuedSecret),
-        ...certificates
-          .by('authority', authority.name)
-          .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace))),
-      ],
-      publications: publications(authority),
-      monotonicMs: caches.monotonicMs(),
-    };
+    return [
+      ...[...secrets.values()].filter(isOurs).map(issuedSecret),
+      ...certificates
+        .by('authority', authority.name)
+        .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace))),
+    ];
   }
 
   /**

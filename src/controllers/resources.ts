@@ -1,9 +1,18 @@
 import { annotations, group, version } from '../api/names.ts';
 import { fittingFields, misfit } from '../api/shape.ts';
 import { shapes } from '../api/shapes.ts';
-import type { MtlsAuthority, MtlsAuthoritySpec, MtlsCertificate, MtlsCertificateSpec } from '../api/types.ts';
+import type {
+  Condition,
+  IssuedSecret,
+  MtlsAuthority,
+  MtlsAuthoritySpec,
+  MtlsCertificate,
+  MtlsCertificateSpec,
+  MtlsCertificateStatus,
+} from '../api/types.ts';
 import { defineResource, type KubeObject, type Namespace, type ObjectMeta, type Served } from '../kube/index.ts';
 import type { AuthorityRecord, CertificateRecord, NamespaceRecord } from '../plan/index.ts';
+import { shared } from './sharing.ts';
 
 type Of<Kind> = Kind & KubeObject & { readonly metadata: ObjectMeta };
 
@@ -63,19 +72,63 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
   const revokeToken = tokenIn(metadata, annotations.revoke);
   const specProblem = specProblemOf(shapes.MtlsCertificate, spec);
   return {
-    namespace: metadata.namespace ?? '',
-    name: metadata.name,
-    uid: metadata.uid ?? '',
+    namespace: shared.text(metadata.namespace ?? ''),
+    name: shared.text(metadata.name),
+    uid: shared.text(metadata.uid ?? ''),
     resourceVersion: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 0,
     creationTimestamp: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
     ...(rotateToken === undefined ? {} : { rotateToken }),
     ...(revokeToken === undefined ? {} : { revokeToken }),
-    ...(specProblem === undefined ? { spec } : { specProblem, spec: asksForNothing }),
-    status: fittingFields(shapes.MtlsCertificate.status, status),
+    ...(specProblem === undefined ? { spec: sharingSpec(spec) } : { specProblem, spec: asksForNothing }),
+    status: sharingStatus(fittingFields(shapes.MtlsCertificate.status, status)),
   };
 }
+
+/** A spec whose parts are one with those of others that ask for the same. */
+function sharingSpec(spec: MtlsCertificateSpec): MtlsCertificateSpec {
+  const { subject, outputs, secretTemplate } = spec;
+  return {
+    ...spec,
+    duration: shared.text(spec.duration),
+    authorityRef: shared.value(spec.authorityRef),
+    privateKey: shared.value(spec.privateKey),
+    ...(subject && { subject: shared.value(subject) }),
+    ...(outputs && { outputs: shared.value(outputs) }),
+    ...(secretTemplate && { secretTemplate: shared.value(secretTemplate) }),
+  };
+}
+
+/** A status whose texts are one with those of the Secrets that it is about, of the authority, and with each other. */
+function sharingStatus(status: MtlsCertificateStatus): MtlsCertificateStatus {
+  const { conditions, secrets, notAfter, renewalTime } = status;
+  return {
+    ...status,
+    ...(conditions && { conditions: conditions.map(sharingCondition) }),
+    ...(secrets && { secrets: secrets.map(sharingSecret) }),
+    ...(notAfter !== undefined && { notAfter: shared.text(notAfter) }),
+    ...(renewalTime !== undefined && { renewalTime: shared.text(renewalTime) }),
+  };
+}
+
+const sharingCondition = (condition: Condition): Condition => ({
+  ...condition,
+  reason: shared.text(condition.reason),
+  message: shared.text(condition.message),
+  lastTransitionTime: shared.text(condition.lastTransitionTime),
+});
+
+const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
+  ...entry,
+  secretName: shared.text(entry.secretName),
+  serialNumber: shared.text(entry.serialNumber),
+  fingerprint: shared.text(entry.fingerprint),
+  authorityFingerprint: shared.text(entry.authorityFingerprint),
+  notBefore: shared.text(entry.notBefore),
+  notAfter: shared.text(entry.notAfter),
+  renewalTime: shared.text(entry.renewalTime),
+});
 
 /** What the cache keeps of an MtlsAuthority. */
 export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): AuthorityRecord {

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import {
   type Condition,
   isKubeError,
@@ -10,6 +9,7 @@ import {
   type Store,
 } from '../kube/index.ts';
 import type { WantedCondition } from '../plan/index.ts';
+import { isSameJson } from './same-json.ts';
 
 interface Status {
   readonly conditions?: readonly Condition[];
@@ -40,8 +40,9 @@ export function statusChange(
     now,
   );
   const next: Record<string, unknown> = { ...wanted, conditions };
+  if (isSameJson(actual, next)) return undefined;
   const before = new Map<string, unknown>(Object.entries(actual));
-  const changes = Object.entries(next).filter(([key, value]) => !isDeepStrictEqual(before.get(key), value));
+  const changes = Object.entries(next).filter(([key, value]) => !isSameJson(before.get(key), value));
   const gone = [...before.keys()].filter((key) => !(key in next)).map((key) => [key, null]);
   if (changes.length + gone.length === 0) return undefined;
   return { patch: Object.fromEntries([...changes, ...gone]), status: next };

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { keyOf, type WorkQueue } from '../kube/index.ts';
 import {
   type AuthorityRecord,
@@ -8,6 +7,7 @@ import {
   type TrustRecord,
 } from '../plan/index.ts';
 import { asksForStores, asksToRevoke, type Caches } from './caches.ts';
+import { isSameJson } from './same-json.ts';
 import { secretKeysOf } from './secret-names.ts';
 import { trustKey } from './trust.ts';
 
@@ -38,8 +38,8 @@ export class Triggers {
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
       queues.authority.add(name);
-      if (!isDeepStrictEqual(rulesIn(before), rulesIn(after))) this.usersOf(name);
-      if (!isDeepStrictEqual(publishingOf(before), publishingOf(after))) this.trustOf(name);
+      if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
+      if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
     });
     rootSecrets.subscribe((before, after) => {
       const { name: secretName } = after ?? before ?? { name: '' };
@@ -47,8 +47,7 @@ export class Triggers {
     });
     certificates.subscribe((before, after) => {
       queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
-      const isSameClaim = before !== undefined && after !== undefined && claimOf(before) === claimOf(after);
-      if (!isSameClaim) for (const record of [before, after]) this.#claimChanged(record);
+      if (!isSameClaim(before, after)) for (const record of [before, after]) this.#claimChanged(record);
       if (after !== undefined && asksToRevoke(after) && after.revokeToken !== before?.revokeToken) {
         queues.authority.add(after.spec.authorityRef.name);
       }
@@ -67,8 +66,7 @@ export class Triggers {
       for (const record of certificates.by('password', secretKey)) queues.certificate.add(keyOf(record));
     });
     namespaces.subscribe((before, after) => {
-      const isSelectedAlike =
-        before?.terminating === after?.terminating && isDeepStrictEqual(before?.labels, after?.labels);
+      const isSelectedAlike = before?.terminating === after?.terminating && isSameJson(before?.labels, after?.labels);
       const { name: namespace } = after ?? before ?? { name: '' };
       if (isSelectedAlike) return;
       this.#labelsChanged(before, after);
@@ -197,9 +195,13 @@ function rulesIn(authority: AuthorityRecord | undefined) {
   return { trustDomain, clusterDomain, issuance };
 }
 
-/** What others are affected by when it changes. */
-const claimOf = (record: CertificateRecord): string =>
-  [record.uid, record.spec.authorityRef.name, ...secretKeysOf(record)].join(' ');
+/** True when nothing has changed that others are affected by. */
+const isSameClaim = (before: CertificateRecord | undefined, after: CertificateRecord | undefined): boolean =>
+  before !== undefined &&
+  after !== undefined &&
+  before.uid === after.uid &&
+  before.spec.authorityRef.name === after.spec.authorityRef.name &&
+  isSameJson(secretKeysOf(before), secretKeysOf(after));
 
 /** What the places of an authority are affected by when it changes, beside its root. */
 const publishingOf = (record: AuthorityRecord | undefined) =>

@@ -62,7 +62,7 @@ describe('the record of a Secret', () => {
 
   test('takes a key that was just written for what it is', () => {
     const content = { problem: 'just a sign' };
-    assert.equal(secretRecord(secret, roots, content).content, content);
+    assert.deepEqual(secretRecord(secret, roots, content).content, content);
   });
 
   test('has as its owner the MtlsCertificate that controls it, in any version of the API', () => {

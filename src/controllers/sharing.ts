@@ -1,0 +1,42 @@
+/**
+ * Gives equal values one copy. Records are read from texts, each with copies of its own of what thousands of them say: the
+ * same authority, the same spec of a key, the same labels. It holds what came last, and begins anew when it is full: what
+ * is forgotten is only kept twice from then on.
+ */
+export class Sharing {
+  readonly #most: number;
+  readonly #texts = new Map<string, string>();
+  readonly #values = new Map<string, unknown>();
+  readonly #dates = new Map<number, Date>();
+
+  /** @param most how many values of a kind are held at a time */
+  constructor(most = 8192) {
+    this.#most = most;
+  }
+
+  /** The first text that is equal to this one. */
+  text<T extends string | undefined>(text: T): T {
+    return (text === undefined ? text : this.#first(this.#texts, text, text)) as T;
+  }
+
+  /** The first value that is equal to this one, which JSON can hold. Nobody may change it. */
+  value<T>(value: T): T {
+    return value === undefined ? value : (this.#first(this.#values, JSON.stringify(value), value) as T);
+  }
+
+  /** The first date that is equal to this one. Nobody may change it. */
+  date<T extends Date | undefined>(date: T): T {
+    return (date === undefined ? date : this.#first(this.#dates, date.getTime(), date)) as T;
+  }
+
+  #first<K, V>(known: Map<K, V>, key: K, value: V): V {
+    const first = known.get(key);
+    if (first !== undefined) return first;
+    if (known.size >= this.#most) known.clear();
+    known.set(key, value);
+    return value;
+  }
+}
+
+/** What the records of all caches share. */
+export const shared = new Sharing();
