@@ -3,10 +3,17 @@
 ARG BUILD_IMAGE=node:26-slim
 ARG BASE_IMAGE=node:26-slim
 
-FROM ${BUILD_IMAGE} AS dependencies
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --ignore-scripts
+RUN npm ci --ignore-scripts
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+# JavaScript, since the compiler with which Node.js runs TypeScript stays in the operator's memory.
+RUN node_modules/.bin/tsc --project tsconfig.build.json
+# Half of what packages bring is declarations and source maps, which nothing reads at run time. Licences stay.
+RUN npm prune --omit=dev --ignore-scripts \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="mtls-operator" \
@@ -14,10 +21,10 @@ LABEL org.opencontainers.image.title="mtls-operator" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production
 WORKDIR /app
-COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./
-COPY src ./src
 USER 65532:65532
 EXPOSE 8080
 # In exec form, so that node is process 1 and gets SIGTERM itself; the operator handles it.
-ENTRYPOINT ["node", "/app/src/main.ts"]
+ENTRYPOINT ["node", "/app/dist/main.js"]

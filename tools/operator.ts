@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { pollUntil } from './controlplane/poll.ts';
 import { type Program, startProgram } from './program.ts';
 
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const SOURCE = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+/** The variable of the environment that says which file the operator is started from, where the caller does not. */
+export const MAIN_VARIABLE = 'MTLS_OPERATOR_MAIN';
 
 /** Where `deploy/` puts the operator, and as whom it runs. */
 export const OPERATOR_NAMESPACE = 'mtls-operator';
@@ -33,13 +36,20 @@ export async function writeOperatorKubeconfig(path: string, kubectl: Kubectl, se
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
 }
 
-/** Starts the operator from its sources, on a free port of 127.0.0.1, with a default authority if there is none. */
+export interface OperatorProgramOptions {
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** The file to run, such as what `buildOperator` returns; by default that of MTLS_OPERATOR_MAIN, else the sources. */
+  readonly main?: string;
+}
+
+/** Starts the operator on a free port of 127.0.0.1, with a default authority if there is none. */
 export function startOperatorProgram(
   kubeconfig: string,
-  { args = [], env = {} }: { args?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  { args = [], env = {}, main = process.env[MAIN_VARIABLE] ?? SOURCE }: OperatorProgramOptions = {},
 ): Program {
   const flags = [`--kubeconfig=${kubeconfig}`, '--create-default-authority', '--listen-address=127.0.0.1:0'];
-  return startProgram(MAIN, [...flags, ...args], { POD_NAMESPACE: OPERATOR_NAMESPACE, ...env });
+  return startProgram(main, [...flags, ...args], { POD_NAMESPACE: OPERATOR_NAMESPACE, ...env });
 }
 
 /** Where it serves /healthz, /readyz and /metrics, once it does. */

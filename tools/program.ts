@@ -27,7 +27,7 @@ export interface Program {
   readonly tail: (lines?: number) => string;
 }
 
-/** Starts a TypeScript source on the Node.js that runs this. It ends at the latest with this process. */
+/** Starts a TypeScript or JavaScript file on the Node.js that runs this. It ends at the latest with this process. */
 export function startProgram(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
   const child = spawn(process.execPath, [script, ...args], {
     // In a process group of its own: Ctrl-C is for this process, which then stops the program in its own order.

@@ -6,8 +6,10 @@ import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
+import { buildOperator } from './build.ts';
 import { findBinaries } from './controlplane/binaries.ts';
 import { BinariesError } from './controlplane/programs.ts';
+import { MAIN_VARIABLE } from './operator.ts';
 
 const USAGE = `usage: npm test [-- [unit|integration|e2e]... [PATTERN]]
 
@@ -19,8 +21,18 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** In the order in which they run. */
 const SUITES = ['unit', 'integration', 'e2e'] as const;
 
-/** How many files run at a time. Most start a control plane, which keeps a core busy at first. */
-const CONCURRENCY = 2;
+/**
+ * How many files run at a time. Most start a control plane, which keeps a core busy at first; those of `integration` mostly
+ * wait after that: for delays, for what is looked at now and then, for a time-out.
+ */
+const CONCURRENCY: Readonly<Record<Suite, number>> = { unit: 2, integration: 3, e2e: 2 };
+
+/** Those that take longest, by the end of their path. They come first: what is long and last runs with nothing beside it. */
+const LONGEST = ['root-rotation', 'silence', 'trust', 'crash', 'network', 'keys', 'failure', 'ownership'].map(
+  (name) => `/${name}.test.ts`,
+);
+
+const isLong = (file: string): boolean => LONGEST.some((end) => file.endsWith(end));
 
 /** Files that have the machine to themselves: forty programs connect to each other all the time. */
 const isAlone = (file: string): boolean => file.endsWith('/mesh.test.ts');
@@ -31,6 +43,7 @@ const TIMEOUT_MS = 20 * 60_000;
 type Suite = (typeof SUITES)[number];
 
 interface Selection {
+  readonly suite: Suite;
   readonly files: readonly string[];
   readonly titles: RegExp | undefined;
 }
@@ -50,23 +63,24 @@ interface Totals {
 const isSuite = (word: string): word is Suite => (SUITES as readonly string[]).includes(word);
 
 function select(suite: Suite, pattern: string | undefined, byTitle: boolean): Selection {
-  const files = globSync(`test/${suite}/**/*.test.ts`, { cwd: ROOT }).toSorted();
-  if (pattern === undefined) return { files, titles: undefined };
-  if (byTitle) return { files, titles: new RegExp(pattern) };
-  return { files: files.filter((file) => file.includes(pattern)), titles: undefined };
+  const all = globSync(`test/${suite}/**/*.test.ts`, { cwd: ROOT }).toSorted();
+  const files = [...all.filter(isLong), ...all.filter((file) => !isLong(file))];
+  if (pattern === undefined) return { suite, files, titles: undefined };
+  if (byTitle) return { suite, files, titles: new RegExp(pattern) };
+  return { suite, files: files.filter((file) => file.includes(pattern)), titles: undefined };
 }
 
 /** One after the other; within each, several files at a time. */
-const batchesOf = ({ files, titles }: Selection): Selection[] =>
-  [files.filter((file) => !isAlone(file)), files.filter(isAlone)]
+const batchesOf = (selection: Selection): Selection[] =>
+  [selection.files.filter((file) => !isAlone(file)), selection.files.filter(isAlone)]
     .filter((batch) => batch.length > 0)
-    .map((batch) => ({ files: batch, titles }));
+    .map((batch) => ({ ...selection, files: batch }));
 
 async function runBatch(selection: Selection, totals: Totals): Promise<void> {
   const events = run({
     cwd: ROOT,
     files: selection.files.map((file) => `${ROOT}${file}`),
-    concurrency: CONCURRENCY,
+    concurrency: CONCURRENCY[selection.suite],
     timeout: TIMEOUT_MS,
     ...(selection.titles === undefined ? {} : { testNamePatterns: selection.titles }),
   });
@@ -149,12 +163,15 @@ async function main(words: readonly string[]): Promise<number> {
     return 2;
   }
   const byTitle = suites.every((suite) => select(suite, pattern, false).files.length === 0);
-  const selections = suites.map((suite) => ({ suite, selection: select(suite, pattern, byTitle) }));
-  const chosen = selections.filter(({ selection }) => selection.files.length > 0);
-  if (chosen.some(({ suite }) => suite !== 'unit')) await findBinaries((line) => console.log(line));
+  const chosen = suites.map((suite) => select(suite, pattern, byTitle)).filter(({ files }) => files.length > 0);
+  if (chosen.some(({ suite }) => suite !== 'unit')) {
+    await findBinaries((line) => console.log(line));
+    // What ships is what is put to the test.
+    process.env[MAIN_VARIABLE] = await buildOperator();
+  }
 
   const totals: Totals = { passed: 0, skipped: 0, failures: [] };
-  for (const batch of chosen.flatMap(({ selection }) => batchesOf(selection))) await runBatch(batch, totals);
+  for (const batch of chosen.flatMap(batchesOf)) await runBatch(batch, totals);
   return report(totals);
 }
 

@@ -40,7 +40,7 @@ import {
 import type { AuthorityViews, ViewChange } from './authority-views.ts';
 import type { Recorder } from './certificate-events.ts';
 import type { EvidenceGatherer } from './evidence.ts';
-import { authorityRecord, authorities as authorityResource } from './resources.ts';
+import { authorities as authorityResource } from './resources.ts';
 import { crlData, revocationReader } from './root-crl.ts';
 import { type MadeRoot, madePair, rootSecret, rotationPatch } from './root-secret.ts';
 import { base64 } from './secret-data.ts';
@@ -275,13 +275,7 @@ export class AuthorityReconciler {
     const { authority } = observed;
     const { status: planned, revisitAt } = planAuthorityStatus(observed, plan, now());
     const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
-    const writer = {
-      client,
-      resource: authorityResource,
-      store: authorities,
-      toRecord: authorityRecord,
-      isSameRequest,
-    };
+    const writer = { client, resource: authorityResource, store: authorities };
     if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;
     for (const { type, status: holds, reason, message } of status.conditions) {
       const wasSaid = authority.status.conditions?.some((old) => old.type === type && old.message === message);
@@ -318,11 +312,3 @@ const normalEvent = (authority: AuthorityRecord, reason: string, note: string): 
   action: 'Reconcile',
   note,
 });
-
-/** True when nothing has changed that a person asks for. */
-const isSameRequest = (a: AuthorityRecord, b: AuthorityRecord): boolean =>
-  a.generation === b.generation &&
-  a.deleting === b.deleting &&
-  a.rotateRootToken === b.rotateRootToken &&
-  a.approveToken === b.approveToken &&
-  a.abortToken === b.abortToken;

@@ -34,7 +34,7 @@ import { writeStatus } from './status-writer.ts';
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: KubeClient;
-  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember'>;
+  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember' | 'writing'>;
   readonly secrets: Pick<Store<SecretRecord>, 'get'>;
   /** The Secrets that a resource controls. */
   readonly secretsOf: (certificate: CertificateRecord) => readonly SecretRecord[];
@@ -222,19 +222,15 @@ export class CertificateReconciler {
     const outcomes = settled.map(({ outcome }) => outcome);
     // As of the plan: what has become due since is not passed over, but looked at again at once.
     const { status, revisitAt } = planCertificateStatus(certificate, outcomes, failures, plannedAt);
-    const writer = {
-      client,
-      resource: certificateResource,
-      store: certificates,
-      toRecord: certificateRecord,
-      isSameRequest,
-    };
-    if (!(await writeStatus(writer, certificate, status, now(), signal))) return undefined;
+    const writer = { client, resource: certificateResource, store: certificates };
+    const isWritten = await writeStatus(writer, certificate, status, now(), signal);
     const issued: IssuedRole[] = settled.flatMap(({ outcome: { role }, issued: issue }) =>
       issue === undefined ? [] : [{ role, ...issue }],
     );
-    for (const event of certificateEvents(certificate, status.conditions, issued)) recorder.record(event);
-    return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
+    // What was issued has happened; how things stand is told when it is in the status.
+    const conditions = isWritten ? status.conditions : [];
+    for (const event of certificateEvents(certificate, conditions, issued)) recorder.record(event);
+    return isWritten && revisitAt !== undefined ? { requeueAt: revisitAt } : undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import { secretKeys } from '../api/names.ts';
 import {
   describeKey,
@@ -32,16 +32,17 @@ export interface IssuedContent {
  * @throws PkiError when the request or the root does not allow it
  */
 export function issueContent(request: LeafRequest, key: KeyObject, { root, bundle }: Signer, now: Date): IssuedContent {
+  const privateKey = encodePrivateKey(key, request.keyEncoding);
   const serialSeed = randomBytes(20);
-  const leaf = prepareLeaf(request.profile, createPublicKey(key), root, { now, serialSeed }).sign();
-  const record = leafRecord(leaf, root.intermediates, key, request.keyEncoding, bundle.roots);
+  const leaf = prepareLeaf(request.profile, key, root, { now, serialSeed }).sign();
+  const record = leafRecord(leaf, root.intermediates, privateKey, bundle.roots);
   if (record.root !== root.anchor.fingerprint) {
     throw new PkiError('VerificationFailed', 'the bundle does not verify the new certificate');
   }
   return {
     data: {
       [secretKeys.certificate]: base64(encodeCertificates([leaf, ...root.intermediates])),
-      [secretKeys.privateKey]: base64(encodePrivateKey(key, request.keyEncoding)),
+      [secretKeys.privateKey]: base64(privateKey),
       [secretKeys.bundle]: base64(bundle.pem),
     },
     content: { leaf: record, bundle: bundle.digest },

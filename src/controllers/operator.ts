@@ -75,7 +75,13 @@ export class Operator {
     const { client, namespace, identity, log, now, observer } = options;
     const { authorities, certificates, secrets, namespaces } = this.caches;
     this.#options = options;
-    this.#recorder = new EventRecorder({ client, reportingController: managerName, reportingInstance: identity, log });
+    this.#recorder = new EventRecorder({
+      client,
+      reportingController: managerName,
+      reportingInstance: identity,
+      isBusy: () => this.#queues.certificate.length > 0,
+      log,
+    });
     this.#trust = new TrustReconciler({
       authorities,
       namespaces,

@@ -3,9 +3,11 @@ import {
   isKubeError,
   type KubeClient,
   KubeError,
+  type KubeObject,
   keyOf,
   type Log,
   type Secret,
+  type Served,
   secrets as secretResource,
 } from '../kube/index.ts';
 import { type Certificate, describeKeySpec, type Role, type TrustBundle } from '../pki/index.ts';
@@ -71,6 +73,9 @@ export interface Refused {
   readonly message: string;
 }
 
+/** What the API server says of a Secret that was just written. */
+type WrittenMetadata = Served<KubeObject>;
+
 /** Where a Secret is. */
 interface SecretRef {
   readonly namespace: string;
@@ -112,12 +117,15 @@ export class SecretWriter {
     const password = await this.#readPassword(certificate.namespace, step.outputs, signal);
     if ('refused' in password) return password;
     const job = { certificate, role, material, password: password.text, signal };
-    return step.step === 'update' ? this.#update(job, step) : this.#issue(job, step);
+    return this.#options.caches.secrets.writing(refOf(certificate, role), () =>
+      step.step === 'update' ? this.#update(job, step) : this.#issue(job, step),
+    );
   }
 
   async #update({ certificate, role, material, password, signal }: Job, step: UpdateStep): Promise<Written> {
     const { bundle, crl } = material;
     const { secret } = role;
+    if (secret === undefined) throw new KubeError('Conflict', 'there is no Secret to update');
     const ref = refOf(certificate, role);
     const needsKey = step.outputs !== undefined && step.outputs.keys.length > 0;
     const present = needsKey ? (await this.#readLive(ref, secret, signal)).data : {};
@@ -125,9 +133,9 @@ export class SecretWriter {
     const outputs =
       step.outputs && (await makeOutputs(step.outputs, { ...present, ...data }, { password, crl: crl?.pem }));
     const patch = withOutputs({ metadata: { ...asObserved(secret), ...step.metadata }, data }, outputs);
-    const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal });
+    const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
     // The precondition says that all else is as it was observed: it need not be read again.
-    const content = secret && { ...secret.content, bundle: bundle.digest };
+    const content = { ...secret.content, bundle: bundle.digest };
     return { secret: this.#remember(patched, content), keptKey: false };
   }
 
@@ -153,7 +161,7 @@ export class SecretWriter {
     const whole = withOutputs({ metadata: step.metadata, data }, outputs);
     if (step.write === 'update') {
       const patch = { metadata: { ...asObserved(secret), ...whole.metadata }, data: whole.data };
-      const patched = await client.mergePatch(secretResource, ref, patch, { signal });
+      const patched = await client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
       return this.#issued(patched, content, issue);
     }
     // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
@@ -165,7 +173,7 @@ export class SecretWriter {
       ownerReferences: [ownerReference(certificate)],
     };
     const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data: withoutNulls(whole.data) };
-    const created = await client.create(secretResource, object, { signal });
+    const created = await client.create(secretResource, object, { signal, metadataOnly: true });
     // Nobody has mounted what was never there; what was lost is still in the hands of those who did.
     const isFirst = !(certificate.status.secrets ?? []).some((entry) => entry.role === role);
     return this.#issued(created, content, issue, isFirst);
@@ -211,7 +219,7 @@ export class SecretWriter {
   }
 
   #issued(
-    written: Secret,
+    written: WrittenMetadata,
     content: SecretContent,
     { role, reason, keptKey }: { readonly role: Role; readonly reason: IssueReason; readonly keptKey: boolean },
     isFirst = false,
@@ -225,9 +233,10 @@ export class SecretWriter {
     return { secret: this.#remember(written, content, isFirst), keptKey };
   }
 
-  #remember(written: Secret, content?: SecretContent, isFirst = false): SecretRecord {
+  #remember({ metadata }: WrittenMetadata, content: SecretContent, isFirst = false): SecretRecord {
     const { caches, roots } = this.#options;
-    const read = secretRecord(written, roots(), content);
+    // Only what can be written is, and what was written need not come back, with its key, to be known.
+    const read = secretRecord({ metadata, type: secretType }, roots(), content);
     const record = isFirst ? read : caches.dated(read);
     caches.secrets.remember(record);
     return record;

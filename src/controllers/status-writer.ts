@@ -16,18 +16,20 @@ interface Status {
   readonly observedGeneration?: number;
 }
 
-/** A merge patch of a status, with null for what is to go. */
-export type StatusPatch = Record<string, unknown>;
+/** A change of a status. */
+export interface StatusChange {
+  /** A merge patch, with null for what is to go. */
+  readonly patch: Record<string, unknown>;
+  /** The status that comes of it. */
+  readonly status: Record<string, unknown>;
+}
 
-/**
- * The patch that brings a status to what is wanted; undefined when it is there already, which is the case in steady
- * state: nothing is written then.
- */
-export function statusPatch(
+/** How a status is brought to what is wanted; undefined when it is there already: nothing is written in steady state. */
+export function statusChange(
   actual: Status,
   wanted: Omit<Status, 'conditions'> & { readonly conditions: readonly WantedCondition[] },
   now: Date,
-): StatusPatch | undefined {
+): StatusChange | undefined {
   const { observedGeneration } = wanted;
   const conditions = mergeConditions(
     actual.conditions,
@@ -42,47 +44,47 @@ export function statusPatch(
   const before = new Map<string, unknown>(Object.entries(actual));
   const changes = Object.entries(next).filter(([key, value]) => !isSameJson(before.get(key), value));
   const gone = [...before.keys()].filter((key) => !(key in next)).map((key) => [key, null]);
-  return changes.length + gone.length === 0 ? undefined : Object.fromEntries([...changes, ...gone]);
+  if (changes.length + gone.length === 0) return undefined;
+  return { patch: Object.fromEntries([...changes, ...gone]), status: next };
 }
 
 /** What a status is written with, for either kind. */
 export interface StatusWriter<T extends KubeObject, R extends StatusRecord> {
   readonly client: KubeClient;
   readonly resource: Resource<T>;
-  readonly store: Pick<Store<R>, 'observe' | 'remember'>;
-  readonly toRecord: (object: T) => R;
-  /** True when nothing has changed that a person asks for. */
-  readonly isSameRequest: (a: R, b: R) => boolean;
+  readonly store: Pick<Store<R>, 'remember' | 'writing'>;
 }
 
 interface StatusRecord {
   readonly namespace: string;
   readonly name: string;
-  readonly uid: string;
   readonly resourceVersion: string;
   readonly status: Status;
 }
 
 /**
- * Writes a status where it differs from what is wanted. False when the resource is gone, or another one has its name.
+ * Writes a status where it differs from what is wanted. False when the resource is gone, or has changed since it was
+ * observed: that brings it here again.
  * @throws KubeError
  */
 export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
-  { client, resource, store, toRecord, isSameRequest }: StatusWriter<T, R>,
+  { client, resource, store }: StatusWriter<T, R>,
   record: R,
-  wanted: Parameters<typeof statusPatch>[1],
+  wanted: Parameters<typeof statusChange>[1],
   now: Date,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const status = statusPatch(record.status, wanted, now);
-  if (status === undefined) return true;
-  // The UID keeps the status of a resource that was deleted from its successor of the same name.
-  const body = { metadata: { uid: record.uid }, status } as unknown as MergePatch<T>;
+  const change = statusChange(record.status, wanted, now);
+  if (change === undefined) return true;
+  const { resourceVersion } = record;
+  const body = { metadata: { resourceVersion }, status: change.patch } as unknown as MergePatch<T>;
   try {
-    const written = toRecord(await client.mergePatch(resource, record, body, { subresource: 'status', signal }));
-    // The answer may carry a change that the watch has not brought yet, and after this never will as news.
-    if (isSameRequest(written, record)) store.remember(written);
-    else store.observe(written);
+    const options = { subresource: 'status', metadataOnly: true, signal } as const;
+    await store.writing(record, async () => {
+      const { metadata } = await client.mergePatch(resource, record, body, options);
+      // By the precondition, the rest is as it was observed.
+      store.remember({ ...record, resourceVersion: metadata.resourceVersion, status: change.status });
+    });
     return true;
   } catch (error) {
     if (isKubeError(error, 'NotFound', 'Conflict')) return false;

@@ -66,6 +66,14 @@ export interface WriteOptions extends CallOptions {
   readonly subresource?: string | undefined;
 }
 
+/**
+ * Asks for an answer to a write that is the metadata of the object alone. What was just sent does not come back, which
+ * for a large object is most of what the write costs on the way.
+ */
+export interface MetadataOnly {
+  readonly metadataOnly: true;
+}
+
 /** A merge patch (RFC 7386) of a T: parts of it, null to remove. `metadata.resourceVersion` in it is a precondition. */
 export type MergePatch<T> = T extends readonly unknown[]
   ? T
@@ -146,36 +154,67 @@ export class KubeClient {
   }
 
   /** Throws `AlreadyExists` when the name is taken. */
-  async create<T extends KubeObject>(resource: Resource<T>, object: T, options: CallOptions = {}): Promise<Served<T>> {
+  create<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    options: CallOptions & MetadataOnly,
+  ): Promise<Served<KubeObject>>;
+  create<T extends KubeObject>(resource: Resource<T>, object: T, options?: CallOptions): Promise<Served<T>>;
+  async create(
+    resource: Resource<KubeObject>,
+    object: KubeObject,
+    options: CallOptions & Partial<MetadataOnly> = {},
+  ): Promise<Served<KubeObject>> {
     const { namespace, name } = object.metadata;
     if (resource.namespaced && !namespace) throw new TypeError(`${resource.kind} ${name} needs a namespace`);
     const path = collectionPath(resource, namespace);
     const body = serialise(resource, object);
-    return this.#object({ verb: 'create', resource: resource.plural, path, body }, options);
+    const accept = acceptFor(options, 'PartialObjectMetadata');
+    return this.#object({ verb: 'create', resource: resource.plural, path, accept, body }, options);
   }
 
   /** Writes the whole object (PUT). `metadata.resourceVersion`, where it is given, is a precondition: `Conflict`. */
-  async replace<T extends KubeObject>(
+  replace<T extends KubeObject>(
     resource: Resource<T>,
     object: T,
-    options: WriteOptions = {},
-  ): Promise<Served<T>> {
+    options: WriteOptions & MetadataOnly,
+  ): Promise<Served<KubeObject>>;
+  replace<T extends KubeObject>(resource: Resource<T>, object: T, options?: WriteOptions): Promise<Served<T>>;
+  async replace(
+    resource: Resource<KubeObject>,
+    object: KubeObject,
+    options: WriteOptions & Partial<MetadataOnly> = {},
+  ): Promise<Served<KubeObject>> {
     const path = objectPath(resource, object.metadata, options.subresource);
     const body = serialise(resource, object);
-    return this.#object({ verb: 'update', resource: resource.plural, path, body }, options);
+    const accept = acceptFor(options, 'PartialObjectMetadata');
+    return this.#object({ verb: 'update', resource: resource.plural, path, accept, body }, options);
   }
 
   /** Changes parts of an object. Throws `NotFound`, and `Conflict` when the precondition in the patch does not hold. */
-  async mergePatch<T extends KubeObject>(
+  mergePatch<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
     patch: MergePatch<T>,
-    options: WriteOptions = {},
-  ): Promise<Served<T>> {
+    options: WriteOptions & MetadataOnly,
+  ): Promise<Served<KubeObject>>;
+  mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    patch: MergePatch<T>,
+    options?: WriteOptions,
+  ): Promise<Served<T>>;
+  async mergePatch(
+    resource: Resource<KubeObject>,
+    ref: ObjectRef,
+    patch: MergePatch<KubeObject>,
+    options: WriteOptions & Partial<MetadataOnly> = {},
+  ): Promise<Served<KubeObject>> {
     const path = objectPath(resource, ref, options.subresource);
     const contentType = 'application/merge-patch+json';
     const body = JSON.stringify(patch);
-    return this.#object({ verb: 'patch', resource: resource.plural, path, contentType, body }, options);
+    const accept = acceptFor(options, 'PartialObjectMetadata');
+    return this.#object({ verb: 'patch', resource: resource.plural, path, accept, contentType, body }, options);
   }
 
   /** Throws `NotFound` when it is gone already, `Conflict` when a precondition does not hold. */
@@ -216,8 +255,7 @@ export class KubeClient {
     const idleTimeoutMs = options.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     const deadline = new Deadline(`the watch on ${resource.plural} brought nothing`, idleTimeoutMs, options.signal);
     try {
-      const body = await this.#requests.open(call, deadline, (body) => body);
-      yield* readWatch<T>(body, () => deadline.extend());
+      yield* readWatch<T>(await this.#requests.stream(call, deadline), () => deadline.extend());
     } catch (error) {
       throw classify(error, call, deadline);
     } finally {
@@ -230,8 +268,8 @@ export class KubeClient {
     await this.#connection.close();
   }
 
-  async #object<T extends KubeObject>(call: Call, options: CallOptions): Promise<Served<T>> {
-    return (await this.#json(call, options)) as Served<T>;
+  #object<T extends KubeObject>(call: Call, options: CallOptions): Promise<Served<T>> {
+    return this.#json(call, options) as Promise<Served<T>>;
   }
 
   async #json(call: Call, options: CallOptions): Promise<unknown> {

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from 'undici';
 import { KubeError } from './error.ts';
+import { KubeConfig } from './kubeconfig.ts';
 
 /** Where to find the API server and the credentials for it. */
 export interface ConnectionOptions {
@@ -14,9 +14,10 @@ export interface ConnectionOptions {
   readonly context?: string | undefined;
 }
 
-/** What one request needs besides itself. `headers` hold the credential: never log them. */
+/** What one request needs besides itself. */
 export interface Transport {
-  readonly headers: Readonly<Record<string, string>>;
+  /** Names and values in turn. They hold the credential: never log them. */
+  readonly headers: readonly string[];
   readonly requests: Dispatcher;
   readonly watches: Dispatcher;
 }
@@ -179,10 +180,10 @@ async function authentication(config: KubeConfig): Promise<RequestOptions> {
   return options;
 }
 
-function authenticationHeaders({ headers, auth }: RequestOptions): Record<string, string> {
+function authenticationHeaders({ headers, auth }: RequestOptions): string[] {
   const basic = auth ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
   const given = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value).trim()]);
-  return { ...basic, ...Object.fromEntries(given) };
+  return Object.entries<string>({ ...basic, ...Object.fromEntries(given) }).flat();
 }
 
 function makeDispatcher(origin: string, proxy: string | undefined, tls: TlsMaterial, size: number | null): Dispatcher {

@@ -2,13 +2,15 @@ import { KubeError } from './error.ts';
 
 /** One end for a call: its caller's signal, or a time that can be pushed back while something still happens. */
 export class Deadline {
-  readonly #controller = new AbortController();
-  readonly signal = this.#controller.signal;
+  /** Called when the end comes: what is under way stops. At most one thing is under way at a time. */
+  onOver: (() => void) | undefined;
   readonly #what: string;
   readonly #timeoutMs: number;
   readonly #outer: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
+  #controller: AbortController | undefined;
   #endsAtMs: number;
+  #isOver = false;
 
   /** `what` begins the message of a time-out. An infinite `timeoutMs` leaves the caller's signal alone. */
   constructor(what: string, timeoutMs: number, outer?: AbortSignal) {
@@ -16,14 +18,25 @@ export class Deadline {
     this.#timeoutMs = timeoutMs;
     this.#outer = outer;
     this.#endsAtMs = performance.now() + timeoutMs;
-    if (Number.isFinite(timeoutMs)) this.#timer = setTimeout(this.#abort, timeoutMs);
+    if (Number.isFinite(timeoutMs)) this.#timer = setTimeout(this.#finish, timeoutMs);
     // Not AbortSignal.any: its sources would keep every call's signal for as long as the program's own lives.
-    outer?.addEventListener('abort', this.#abort, { once: true });
-    if (outer?.aborted) this.#abort();
+    outer?.addEventListener('abort', this.#finish, { once: true });
+    if (outer?.aborted) this.#finish();
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get remainingMs(): number {
     return this.#endsAtMs - performance.now();
+  }
+
+  /** The end for what takes a signal. Made when it is first asked for: most calls never do. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#isOver) this.#controller.abort();
+    return this.#controller.signal;
   }
 
   /** Starts the time again. */
@@ -35,17 +48,19 @@ export class Deadline {
   /** Must be called when the call is over. */
   end(): void {
     clearTimeout(this.#timer);
-    this.#outer?.removeEventListener('abort', this.#abort);
+    this.#outer?.removeEventListener('abort', this.#finish);
   }
 
-  /** Why `signal` has aborted. */
+  /** Why it is over. */
   error(outcomeUnknown: boolean): KubeError {
     if (this.#outer?.aborted) return new KubeError('Aborted', 'the call was aborted', { outcomeUnknown });
     const seconds = Math.round(this.#timeoutMs) / 1000;
     return new KubeError('Timeout', `${this.#what} within ${seconds} s`, { outcomeUnknown });
   }
 
-  readonly #abort = (): void => {
-    this.#controller.abort();
+  readonly #finish = (): void => {
+    this.#isOver = true;
+    this.#controller?.abort();
+    this.onOver?.();
   };
 }

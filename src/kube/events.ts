@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { sleep } from './backoff.ts';
 import type { KubeClient } from './client.ts';
 import { microTimestamp } from './conditions.ts';
+import { EventFilter } from './event-filter.ts';
+import { Fifo } from './fifo.ts';
 import { type Log, silentLog } from './log.ts';
 import { type Event, events, type ObjectReference } from './resource.ts';
 
@@ -22,32 +25,45 @@ export interface EventRecorderOptions {
   readonly reportingController: string;
   /** Such as the name of the pod. */
   readonly reportingInstance: string;
+  /** Whether there is work that matters more at this moment: then events are written slowly. Default: never. */
+  readonly isBusy?: (() => boolean) | undefined;
   readonly log?: Log | undefined;
   /** Milliseconds on a monotonic clock. */
   readonly now?: (() => number) | undefined;
+  /** Resolves after so many milliseconds. */
+  readonly sleep?: ((ms: number) => Promise<void>) | undefined;
 }
 
-// The first three are client-go's spam filter and aggregator: 25 at once, then one every five minutes for one object;
-// the same event is not said again within ten minutes; so many objects are remembered.
-const burst = 25;
-const refillMs = 300_000;
-const rememberedMax = 4096;
-const repeatAfterMs = 600_000;
 const queuedMax = 1000;
 const concurrency = 2;
+// While there is other work. Ten a second are under a percent of what an API server can write.
+const busyIntervalMs = 100;
+// Of so many events one is not a warning, if one waits: warnings go first, but not for ever.
+const normalEvery = 4;
 const maxNoteBytes = 1024;
 
+interface Waiting {
+  readonly note: EventNote;
+  readonly at: Date;
+}
+
 /**
- * Writes events (events.k8s.io/v1) in the background, as well as can be: a repetition, too many for one object, or too
- * many altogether are dropped, and a failure is only logged. Nothing here throws or makes its caller wait.
+ * Writes events (events.k8s.io/v1) in the background, as well as can be: warnings before the rest, slowly while there is
+ * other work. A repetition, too many for one object, or too many altogether are dropped, and a failure is only logged.
+ * Nothing here throws or makes its caller wait.
  */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #log: Log;
   readonly #now: () => number;
-  readonly #queue: Event[] = [];
-  readonly #saidAt = new Map<string, number>();
-  readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+  readonly #filter = new EventFilter();
+  readonly #waiting = { Warning: new Fifo<Waiting>(), Normal: new Fifo<Waiting>() };
+  #taken = 0;
+  /** Since there was last nothing to write. */
+  #dropped = 0;
+  /** When an event was last written although there was other work. */
+  #busyWriteAtMs = Number.NEGATIVE_INFINITY;
+  #isFlushing = false;
   /** Aborts what a flush has no more time for. */
   #cut = new AbortController();
   #writing = 0;
@@ -60,19 +76,24 @@ export class EventRecorder {
   }
 
   record(note: EventNote): void {
-    const { regarding, reason } = note;
-    if (this.#wasSaid(note) || this.#isSpam(regarding)) return;
-    if (this.#queue.length >= queuedMax) {
-      this.#log.warn('an event is dropped: too many are waiting', { reason, object: regarding.name });
-      return;
+    const { Warning, Normal } = this.#waiting;
+    const isFull = Warning.length + Normal.length >= queuedMax;
+    // Before anything else: in a burst these are most events, and what was never said may be said later.
+    if (isFull && (note.type === 'Normal' || Normal.length === 0)) return this.#drop();
+    if (!this.#filter.admits(note, this.#now())) return;
+    if (isFull) {
+      // A warning takes the place of what matters less.
+      Normal.shift();
+      this.#drop();
     }
-    this.#queue.push(this.#eventOf(note));
+    this.#waiting[note.type].push({ note, at: new Date() });
     if (this.#writing < concurrency) void this.#write();
   }
 
-  /** Resolves when all events are written, or after `timeoutMs`, when the rest is dropped. */
+  /** Resolves when all events are written, at full speed, or after `timeoutMs`, when the rest is dropped. */
   async flush(timeoutMs: number): Promise<void> {
     if (this.#writing === 0) return;
+    this.#isFlushing = true;
     this.#idle ??= Promise.withResolvers();
     const timer = setTimeout(() => this.#cut.abort(), timeoutMs);
     await this.#idle.promise;
@@ -81,30 +102,64 @@ export class EventRecorder {
 
   async #write(): Promise<void> {
     this.#writing += 1;
-    for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
+    for (;;) {
+      await this.#pace();
+      const next = this.#take();
+      if (next === undefined) break;
+      const { reason, regarding } = next.note;
       try {
-        await this.#options.client.create(events, event, { signal: this.#cut.signal });
+        const options = { signal: this.#cut.signal, metadataOnly: true } as const;
+        await this.#options.client.create(events, this.#eventOf(next), options);
       } catch (error) {
-        this.#log.debug('an event was not written', { reason: event.reason, object: event.regarding.name, error });
+        this.#log.debug('an event was not written', { reason, object: regarding.name, error });
       }
     }
     this.#writing -= 1;
     if (this.#writing > 0) return;
+    if (this.#dropped > 0) this.#log.info('events were dropped', { dropped: this.#dropped });
+    this.#dropped = 0;
     this.#cut = new AbortController();
+    this.#isFlushing = false;
     this.#idle?.resolve();
     this.#idle = undefined;
   }
 
-  #eventOf({ regarding, type, reason, action, note }: EventNote): Event {
+  /** Resolves when it is time for the next event, or when none waits any more. */
+  async #pace(): Promise<void> {
+    const wait = this.#options.sleep ?? sleep;
+    const { Warning, Normal } = this.#waiting;
+    while (Warning.length + Normal.length > 0 && !this.#isFlushing && this.#options.isBusy?.()) {
+      const now = this.#now();
+      const waitMs = this.#busyWriteAtMs + busyIntervalMs - now;
+      if (waitMs <= 0) {
+        this.#busyWriteAtMs = now;
+        return;
+      }
+      await wait(waitMs);
+    }
+  }
+
+  #take(): Waiting | undefined {
+    const { Warning, Normal } = this.#waiting;
+    this.#taken += 1;
+    const [first, second] = this.#taken % normalEvery === 0 ? [Normal, Warning] : [Warning, Normal];
+    return first.shift() ?? second.shift();
+  }
+
+  #drop(): void {
+    this.#dropped += 1;
+    if (this.#dropped === 1) this.#log.warn('events are dropped: too many are waiting', { waiting: queuedMax });
+  }
+
+  #eventOf({ note: { regarding, type, reason, action, note }, at }: Waiting): Event {
     const { reportingController, reportingInstance } = this.#options;
-    const now = new Date();
     // The API server wants events about cluster-scoped objects in `default`. The name as in client-go: unique by its time.
     const namespace = regarding.namespace || 'default';
     const prefix = regarding.name.slice(0, 220).replace(/[^a-z0-9]+$/, '');
-    const name = `${prefix}.${now.getTime().toString(16)}${randomBytes(4).toString('hex')}`;
+    const name = `${prefix}.${at.getTime().toString(16)}${randomBytes(4).toString('hex')}`;
     return {
       metadata: { namespace, name },
-      eventTime: microTimestamp(now),
+      eventTime: microTimestamp(at),
       reportingController,
       reportingInstance,
       action,
@@ -113,39 +168,6 @@ export class EventRecorder {
       note: cutAtBytes(note, maxNoteBytes),
       regarding,
     };
-  }
-
-  #wasSaid({ regarding, type, reason, note }: EventNote): boolean {
-    const key = JSON.stringify([objectKey(regarding), type, reason, note]);
-    const now = this.#now();
-    const saidAt = this.#saidAt.get(key);
-    if (saidAt !== undefined && now - saidAt < repeatAfterMs) return true;
-    remember(this.#saidAt, key, now);
-    return false;
-  }
-
-  #isSpam(regarding: ObjectReference): boolean {
-    const key = objectKey(regarding);
-    const now = this.#now();
-    const bucket = this.#buckets.get(key) ?? { tokens: burst, atMs: now };
-    const tokens = Math.min(burst, bucket.tokens + (now - bucket.atMs) / refillMs);
-    remember(this.#buckets, key, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: now });
-    return tokens < 1;
-  }
-}
-
-function objectKey({ kind, namespace, name, uid }: ObjectReference): string {
-  return uid ?? JSON.stringify([kind, namespace, name]);
-}
-
-/** Sets a key as the latest one, and forgets the oldest when there are too many. */
-function remember<V>(map: Map<string, V>, key: string, value: V): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size <= rememberedMax) return;
-  for (const oldest of map.keys()) {
-    map.delete(oldest);
-    return;
   }
 }
 

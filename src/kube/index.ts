@@ -7,6 +7,7 @@ export {
   type ListOptions,
   type ListPage,
   type MergePatch,
+  type MetadataOnly,
   type Selection,
   type WatchOptions,
   type WriteOptions,

@@ -1,5 +1,7 @@
 import { type Backoff, backoffMs } from './backoff.ts';
-import { Heap } from './heap.ts';
+import { Delays } from './delays.ts';
+import { FairQueue } from './fair-queue.ts';
+import { refOf } from './object.ts';
 
 /** The time and timers of a WorkQueue; tests bring their own. */
 export interface Clock {
@@ -12,6 +14,8 @@ export interface Clock {
 export interface WorkQueueOptions {
   /** Delays of {@link WorkQueue.addRateLimited}. Default 500 ms doubling to 5 minutes. */
   readonly backoff?: Backoff | undefined;
+  /** What a key belongs to: of those that wait, every flow gets its turn. Default: its namespace. */
+  readonly flowOf?: ((key: string) => string) | undefined;
   readonly clock?: Clock | undefined;
   /** Uniform in [0, 1): for the jitter. */
   readonly random?: (() => number) | undefined;
@@ -28,29 +32,31 @@ const systemClock: Clock = {
 // A timer takes at most 2^31 ms, and counts time that the wall clock may skip: look again at least once a minute.
 const longestTimerMs = 60_000;
 
+const namespaceOf = (key: string): string => refOf(key).namespace ?? '';
+
 /**
  * The keys of objects that need a look, each at most once. A key that is added while it is being processed comes again
- * when it is done, and is never given to two workers at the same time.
+ * when it is done, and is never given to two workers at the same time. Namespaces take turns: one with thousands of keys
+ * does not keep the others waiting.
  */
 export class WorkQueue {
   readonly #backoff: Backoff;
   readonly #clock: Clock;
   readonly #random: () => number;
-  /** Waiting to be taken, in order of arrival. */
-  readonly #ready = new Set<string>();
+  /** Waiting to be taken. */
+  readonly #ready: FairQueue;
   readonly #processing = new Set<string>();
   /** Added while being processed. */
   readonly #dirty = new Set<string>();
   readonly #failures = new Map<string, number>();
   readonly #waiters: ((key: string | undefined) => void)[] = [];
-  /** When a delayed key is due. An entry of the heap with another time was overtaken by an earlier one. */
-  readonly #dueAt = new Map<string, number>();
-  readonly #delayed = new Heap<string>();
+  readonly #delayed = new Delays();
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #isShutDown = false;
 
   constructor(options: WorkQueueOptions = {}) {
     this.#backoff = options.backoff ?? { baseMs: 500, maxMs: 300_000 };
+    this.#ready = new FairQueue(options.flowOf ?? namespaceOf);
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
   }
@@ -69,7 +75,7 @@ export class WorkQueue {
     if (this.#ready.has(key)) return;
     const waiter = this.#waiters.shift();
     if (waiter === undefined) {
-      this.#ready.add(key);
+      this.#ready.push(key);
     } else {
       this.#processing.add(key);
       waiter(key);
@@ -88,9 +94,7 @@ export class WorkQueue {
       this.add(key);
       return;
     }
-    if (at >= (this.#dueAt.get(key) ?? Number.POSITIVE_INFINITY)) return;
-    this.#dueAt.set(key, at);
-    this.#delayed.push(at, key);
+    this.#delayed.set(key, at);
     this.#arm();
   }
 
@@ -111,8 +115,8 @@ export class WorkQueue {
   /** Takes the next key, when there is one; undefined when `signal` aborts, or the queue is shut down and empty. */
   get(signal?: AbortSignal): Promise<string | undefined> {
     if (signal?.aborted) return Promise.resolve(undefined);
-    for (const key of this.#ready) {
-      this.#ready.delete(key);
+    const key = this.#ready.take();
+    if (key !== undefined) {
       this.#processing.add(key);
       return Promise.resolve(key);
     }
@@ -141,29 +145,23 @@ export class WorkQueue {
   shutDown(): void {
     this.#isShutDown = true;
     this.#timer?.cancel();
-    this.#dueAt.clear();
     this.#delayed.clear();
     this.#dirty.clear();
     for (const waiter of this.#waiters.splice(0)) waiter(undefined);
   }
 
   #arm(): void {
-    const next = this.#delayed.peek();
-    if (next === undefined || (this.#timer !== undefined && this.#timer.at <= next.at)) return;
+    const at = this.#delayed.nextAt;
+    if (at === undefined || (this.#timer !== undefined && this.#timer.at <= at)) return;
     this.#timer?.cancel();
-    const ms = Math.min(longestTimerMs, Math.max(0, next.at - this.#clock.now()));
-    this.#timer = { at: next.at, cancel: this.#clock.schedule(() => this.#release(), ms) };
+    const ms = Math.min(longestTimerMs, Math.max(0, at - this.#clock.now()));
+    this.#timer = { at, cancel: this.#clock.schedule(() => this.#release(), ms) };
   }
 
   #release(): void {
     this.#timer = undefined;
     const now = this.#clock.now();
-    for (let next = this.#delayed.peek(); next !== undefined && next.at <= now; next = this.#delayed.peek()) {
-      this.#delayed.pop();
-      if (this.#dueAt.get(next.value) !== next.at) continue;
-      this.#dueAt.delete(next.value);
-      this.add(next.value);
-    }
+    for (let key = this.#delayed.takeDue(now); key !== undefined; key = this.#delayed.takeDue(now)) this.add(key);
     this.#arm();
   }
 }

@@ -12,7 +12,7 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly resource: Resource<T>;
   /** The compact record to keep of an object. An object it throws for is logged by name and left out. */
   readonly transform: (object: Served<T>) => R;
-  readonly store: Pick<Store<R>, 'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance'>;
+  readonly store: Pick<Store<R>, 'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance' | 'writeUnderWay'>;
   readonly log: Log;
   /** Objects on one page of a listing. Default 500. */
   readonly pageSize?: number | undefined;
@@ -26,6 +26,9 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly onListed?: ((count: number, seconds: number) => void) | undefined;
   readonly onError?: ((code: KubeErrorCode) => void) | undefined;
 }
+
+// Answers to writes come within milliseconds of the event, or the API server is in trouble.
+const longestWriteMs = 1000;
 
 // After so many refusals in a row, without one event, the place to resume from is suspected too.
 const suspiciousRefusals = 5;
@@ -109,7 +112,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   }
 
   async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { client, resource, watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
+    const { client, resource, store, watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
     const started = performance.now();
     // Shorter by up to a fifth, so that watches that began together do not end together.
     const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));
@@ -119,6 +122,8 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
       events += 1;
       this.#failures = 0;
       this.#contactAtMs = performance.now();
+      const write = event.type === 'BOOKMARK' ? undefined : store.writeUnderWay(event.object.metadata);
+      if (write !== undefined) await settledSoon(write);
       this.#take(event);
     }
     // As in client-go: a server that ends watches at once would otherwise be called in a tight loop.
@@ -183,4 +188,14 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     const { namespace, labelSelector, fieldSelector, metadataOnly } = this.#options;
     return { namespace, labelSelector, fieldSelector, metadataOnly };
   }
+}
+
+/** Waits for the end of a write, well or not; not for long, since its answer may be lost. */
+async function settledSoon(write: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, longestWriteMs);
+  const end = (): void => resolve();
+  write.then(end, end);
+  await promise;
+  clearTimeout(timer);
 }

@@ -1,8 +1,10 @@
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { backoffMs, sleep } from './backoff.ts';
 import type { Connection, Transport } from './connection.ts';
 import type { Deadline } from './deadline.ts';
 import { isKubeError, KubeError, type Status, statusError } from './error.ts';
+import { type Answer, exchange, openExchange, type Send } from './exchange.ts';
 import type { Log } from './log.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
@@ -26,6 +28,8 @@ export interface Call {
   readonly contentType?: string;
   readonly body?: string;
 }
+
+const json = 'application/json';
 
 const methods = {
   get: 'GET',
@@ -70,7 +74,8 @@ export class Requests {
   async json(call: Call, deadline: Deadline): Promise<unknown> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.open(call, deadline, async (body) => parseBody(await body.text(), call));
+        const { body } = await this.#ask(call, deadline, exchange);
+        return parseBody(body, call);
       } catch (error) {
         const delayMs = repeatAfterMs(call, error, attempt);
         if (delayMs === undefined || delayMs >= deadline.remainingMs) throw error;
@@ -80,44 +85,34 @@ export class Requests {
     }
   }
 
-  /** What `read` makes of the body of a success. A 401 is answered once with fresh credentials. */
-  async open<A>(
-    call: Call,
-    deadline: Deadline,
-    read: (body: Dispatcher.ResponseData['body']) => A,
-  ): Promise<Awaited<A>> {
+  /** The body of a success, to be read as it comes. What goes wrong while it is read is for {@link classify}. */
+  async stream(call: Call, deadline: Deadline): Promise<Readable> {
+    const { stream } = await this.#ask(call, deadline, openExchange);
+    return stream;
+  }
+
+  /** The answer, if it is a success. A 401 is answered once with fresh credentials. */
+  async #ask<A extends Answer>(call: Call, deadline: Deadline, send: Send<A>): Promise<A> {
     const transport = await this.#connection.transport();
     try {
-      return await this.#exchange(call, transport, deadline, read);
+      return await this.#askOnce(call, transport, deadline, send);
     } catch (error) {
       if (!isKubeError(error, 'Unauthorized')) throw error;
       const renewed = await this.#connection.renew(transport);
-      return this.#exchange(call, renewed, deadline, read);
+      return this.#askOnce(call, renewed, deadline, send);
     }
   }
 
-  async #exchange<A>(
-    call: Call,
-    transport: Transport,
-    deadline: Deadline,
-    read: (body: Dispatcher.ResponseData['body']) => A,
-  ): Promise<Awaited<A>> {
-    if (deadline.signal.aborted) throw deadline.error(false);
+  async #askOnce<A extends Answer>(call: Call, transport: Transport, deadline: Deadline, send: Send<A>): Promise<A> {
+    if (deadline.isOver) throw deadline.error(false);
+    const dispatcher = call.verb === 'watch' ? transport.watches : transport.requests;
     const started = performance.now();
     let code = '';
     try {
-      const dispatcher = call.verb === 'watch' ? transport.watches : transport.requests;
-      const response = await dispatcher.request({
-        origin: this.#connection.origin,
-        path: this.#connection.basePath + call.path + queryString(call.query),
-        method: methods[call.verb],
-        headers: this.#headers(call, transport),
-        body: call.body ?? null,
-        signal: deadline.signal,
-      });
-      code = String(response.statusCode);
-      if (response.statusCode >= 300) throw await refusal(call, response);
-      return await read(response.body);
+      const answer = await send(dispatcher, this.#requestOf(call, transport), deadline);
+      code = String(answer.status);
+      if (answer.status >= 300) throw refusal(call, answer);
+      return answer;
     } catch (error) {
       const failure = classify(error, call, deadline);
       code ||= failure.code;
@@ -128,17 +123,18 @@ export class Requests {
     }
   }
 
-  #headers(call: Call, transport: Transport): Record<string, string> {
-    const content = call.body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' };
-    const accept = call.accept ?? 'application/json';
-    return { ...transport.headers, 'user-agent': this.#userAgent, accept, ...content };
+  #requestOf({ verb, path, query, accept, contentType, body }: Call, transport: Transport): Dispatcher.DispatchOptions {
+    const headers = [...transport.headers, 'user-agent', this.#userAgent, 'accept', accept ?? json];
+    if (body !== undefined) headers.push('content-type', contentType ?? json);
+    const { origin, basePath } = this.#connection;
+    return { origin, path: basePath + path + queryString(query), method: methods[verb], headers, body: body ?? null };
   }
 }
 
 /** What went wrong with a request or with the reading of its answer, as a KubeError. */
 export function classify(error: unknown, call: Call, deadline: Deadline): KubeError {
   if (error instanceof KubeError) return error;
-  if (deadline.signal.aborted) return deadline.error(isWrite(call));
+  if (deadline.isOver) return deadline.error(isWrite(call));
   const cause = error instanceof Error ? error : new Error(String(error));
   const code = systemCode(cause);
   const outcomeUnknown = isWrite(call) && !neverSent.has(code);
@@ -156,19 +152,19 @@ function repeatAfterMs(call: Call, error: unknown, attempt: number): number | un
   return broken && !isWrite(call) && attempt === 0 ? 0 : undefined;
 }
 
-async function refusal(call: Call, { statusCode, headers, body }: Dispatcher.ResponseData): Promise<KubeError> {
+function refusal(call: Call, answer: Answer): KubeError {
   let status: Status = {};
   try {
-    const parsed: unknown = JSON.parse(await body.text());
+    const parsed: unknown = JSON.parse(answer.body);
     if (typeof parsed === 'object' && parsed !== null) status = parsed;
   } catch {
-    // Not from the API server but from something in between: the HTTP status says enough.
+    // Not from the API server but from something in between, or cut off: the HTTP status says enough.
   }
-  return statusError(statusCode, status, { write: isWrite(call), retryAfterMs: retryAfterMs(headers['retry-after']) });
+  return statusError(answer.status, status, { write: isWrite(call), retryAfterMs: retryAfterMs(answer.retryAfter) });
 }
 
-function retryAfterMs(header: string | string[] | undefined): number | undefined {
-  if (typeof header !== 'string') return undefined;
+function retryAfterMs(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
   // RFC 9110, 10.2.3: seconds, or a date.
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
@@ -185,7 +181,8 @@ function parseBody(text: string, call: Call): unknown {
 }
 
 function queryString(query: Call['query']): string {
-  const entries = Object.entries(query ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
+  if (query === undefined) return '';
+  const entries = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return entries.length === 0 ? '' : `?${new URLSearchParams(entries).toString()}`;
 }
 

@@ -27,6 +27,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
   readonly #listeners = new Set<StoreListener<R>>();
   /** Deletions that were written through ahead of the watch: key to resourceVersion. */
   readonly #tombstones = new Map<string, string>();
+  readonly #writes = new Map<string, Promise<unknown>>();
   /** Everything up to this resourceVersion has been seen: what is older and not here is gone. */
   #seen = '0';
 
@@ -87,6 +88,26 @@ export class Store<R extends StoreRecord, I extends string = never> {
    */
   remember(record: R): boolean {
     return this.#take(record, { silently: true });
+  }
+
+  /**
+   * Carries out a write of this process that ends with `remember`. The watch often has the outcome first; its Reflector
+   * waits for the answer then, and has nothing to read.
+   */
+  async writing<A>(ref: ObjectRef, write: () => Promise<A>): Promise<A> {
+    const key = keyOf(ref);
+    const written = write();
+    this.#writes.set(key, written);
+    try {
+      return await written;
+    } finally {
+      if (this.#writes.get(key) === written) this.#writes.delete(key);
+    }
+  }
+
+  /** Such a write of the object, if one is under way. */
+  writeUnderWay(ref: ObjectRef): Promise<unknown> | undefined {
+    return this.#writes.get(keyOf(ref));
   }
 
   /** Takes in a deletion, with the resourceVersion that it happened at. Ignored when the object is known to be newer. */

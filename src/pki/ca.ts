@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { type Certificate, isSelfSigned, keyUsageBits, subjectText } from './certificate.ts';
-import { expectTag, readAll, readOnly, tags } from './der.ts';
+import { expectTag, readOnly, tags } from './der.ts';
 import { acceptedSignatures, describeKey, publicKeyDer, signatureAlgorithm } from './key.ts';
 import { certificateNamesOutsideConstraints, constraintsAreReadable } from './name-constraints.ts';
 import { oids } from './oid.ts';
@@ -157,6 +157,6 @@ function weakness(key: KeyObject): string | undefined {
 
 /** RFC 5480 2.1.1 has curves by name only; parameters of one's own were a way to forge roots (CVE-2020-0601). */
 function curveIsNamed(key: KeyObject): boolean {
-  const [algorithm] = readAll(readOnly(publicKeyDer(key), tags.sequence).content);
-  return readAll(expectTag(algorithm, tags.sequence).content)[1]?.tag === tags.oid;
+  const [algorithm] = readOnly(publicKeyDer(key), tags.sequence).children();
+  return expectTag(algorithm, tags.sequence).children()[1]?.tag === tags.oid;
 }

@@ -1,6 +1,7 @@
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
-import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
+import { hash, type KeyObject, X509Certificate } from 'node:crypto';
+import { type Element, expectTag, readOid, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
+import { acceptedSignatures, type Signed, verifiesSigned } from './key.ts';
 import { oids } from './oid.ts';
 import { parsePem } from './pem.ts';
 import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './signed.ts';
@@ -28,6 +29,9 @@ export interface Certificate {
   readonly issuer: Buffer;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** DER of the SubjectPublicKeyInfo. */
+  readonly publicKeyInfo: Buffer;
+  /** @throws PkiError UnsupportedKey when it is asked for the first time, unless parseCertificate has asked */
   readonly publicKey: KeyObject;
   /** Dotted identifier of the algorithm it is signed with. */
   readonly signatureOid: string;
@@ -48,7 +52,7 @@ export interface Certificate {
 }
 
 /** SHA-256 of bytes in lower-case hex, the form of every fingerprint. */
-export const sha256Hex = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+export const sha256Hex = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'hex');
 
 /** The distinguished name as one line, most significant attribute last, for people to read; empty for an empty name. */
 export const subjectText = (certificate: Certificate): string => nameText(opensslView(certificate), 'subject');
@@ -79,16 +83,39 @@ const verdicts = new WeakMap<Certificate, WeakMap<Certificate, boolean>>();
 function isVerifiedBy(certificate: Certificate, issuer: Certificate): boolean {
   const known = verdicts.get(certificate) ?? new WeakMap<Certificate, boolean>();
   verdicts.set(certificate, known);
-  const verdict = known.get(issuer) ?? opensslView(certificate).verify(issuer.publicKey);
+  const verdict = known.get(issuer) ?? verifies(issuer.publicKey, certificate);
   known.set(issuer, verdict);
   return verdict;
 }
 
+/** OpenSSL's view of the certificate gives the same answer, and writes everything anew for it that is signed. */
+function verifies(key: KeyObject, certificate: Certificate): boolean {
+  const signed = signedParts.get(certificate);
+  return signed === undefined ? opensslView(certificate).verify(key) : verifiesSigned(key, signed);
+}
+
+/** Of those that are signed with an accepted algorithm, and name the same one inside and outside (RFC 5280 4.1.1.2). */
+const signedParts = new WeakMap<Certificate, Signed>();
+
 const opensslViews = new WeakMap<Certificate, X509Certificate>();
 
-/** OpenSSL's own view of a certificate that was parsed here; parsing anew costs more than most questions. */
-const opensslView = (certificate: Certificate): X509Certificate =>
-  opensslViews.get(certificate) ?? new X509Certificate(certificate.der);
+/** OpenSSL's own view of a certificate that was read here; parsing anew costs more than most questions. */
+function opensslView(certificate: Certificate): X509Certificate {
+  const known = opensslViews.get(certificate);
+  if (known !== undefined) return known;
+  const view = openssl(certificate.der);
+  opensslViews.set(certificate, view);
+  return view;
+}
+
+/** @throws PkiError MalformedCertificate */
+function openssl(der: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(der);
+  } catch (error) {
+    throw malformed(error);
+  }
+}
 
 /**
  * Every certificate of a PEM text, in order.
@@ -108,15 +135,34 @@ export function parseCertificates(pem: string): Certificate[] {
  */
 export function parseCertificate(der: Buffer): Certificate {
   try {
-    const x509 = new X509Certificate(der);
-    const certificate = readCertificate(der, publicKeyOf(x509));
+    const x509 = openssl(der);
+    const publicKey = publicKeyOf(x509);
+    const certificate = readFields(der, () => publicKey);
     opensslViews.set(certificate, x509);
     return certificate;
   } catch (error) {
-    if (error instanceof PkiError && error.code !== 'MalformedDer') throw error;
-    throw new PkiError('MalformedCertificate', 'the certificate cannot be read', { cause: error });
+    throw malformed(error);
   }
 }
+
+/**
+ * Reads a certificate in the same way without asking OpenSSL, and does not look at its key. That is enough for what a CA of
+ * ours has signed, once the signature is verified; what nobody has vouched for belongs into parseCertificate.
+ * @throws PkiError MalformedCertificate
+ */
+export function readCertificate(der: Buffer): Certificate {
+  try {
+    const certificate = readFields(der, () => publicKeyOf(opensslView(certificate)));
+    return certificate;
+  } catch (error) {
+    throw malformed(error);
+  }
+}
+
+const malformed = (error: unknown): PkiError =>
+  error instanceof PkiError && error.code !== 'MalformedDer'
+    ? error
+    : new PkiError('MalformedCertificate', 'the certificate cannot be read', { cause: error });
 
 function publicKeyOf(x509: X509Certificate): KeyObject {
   try {
@@ -131,19 +177,21 @@ function publicKeyOf(x509: X509Certificate): KeyObject {
 /** Extensions came with version 3, which is written as two. */
 const version3 = Buffer.of(2);
 
-function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
+function readFields(der: Buffer, makePublicKey: () => KeyObject): Certificate {
   // OpenSSL stops at the end of the certificate; octets behind it would escape the fingerprint's owner.
-  const [tbs, algorithm] = readAll(readOnly(der, tags.sequence).content);
-  const fields = readAll(expectTag(tbs, tags.sequence).content);
+  const [tbs, algorithm, signature] = readOnly(der, tags.sequence).children();
+  const fields = expectTag(tbs, tags.sequence).children();
   const [version] = fields;
   if (version?.tag !== 0xa0 || !readOnly(version.content, tags.integer).content.equals(version3)) {
     throw new PkiError('MalformedCertificate', 'not a version 3 certificate');
   }
-  const [, serial, , issuer, validity, subject] = fields;
-  const [notBefore, notAfter] = readAll(expectTag(validity, tags.sequence).content).map(readTime);
+  const [, serial, innerAlgorithm, issuer, validity, subject, publicKeyInfo] = fields;
+  const [notBefore, notAfter] = expectTag(validity, tags.sequence).children().map(readTime);
   const extensions = fields.find(({ tag }) => tag === 0xa3);
   if (notBefore === undefined || notAfter === undefined) throw new PkiError('MalformedDer', 'validity is incomplete');
-  return {
+  const signatureOid = readOid(expectTag(algorithm, tags.sequence).children()[0]);
+  let publicKey: KeyObject | undefined;
+  const certificate: Certificate = {
     der,
     fingerprint: sha256Hex(der),
     serialNumber: serialText(expectTag(serial, tags.integer)),
@@ -151,10 +199,32 @@ function readCertificate(der: Buffer, publicKey: KeyObject): Certificate {
     issuer: expectTag(issuer, tags.sequence).der,
     notBefore,
     notAfter,
-    publicKey,
-    signatureOid: readOid(readAll(expectTag(algorithm, tags.sequence).content)[0]),
+    publicKeyInfo: expectTag(publicKeyInfo, tags.sequence).der,
+    get publicKey() {
+      publicKey ??= makePublicKey();
+      return publicKey;
+    },
+    signatureOid,
     ...interpretExtensions(extensions),
   };
+  rememberSigned(certificate, tbs, [innerAlgorithm, algorithm], signature);
+  return certificate;
+}
+
+function rememberSigned(
+  certificate: Certificate,
+  tbs: Element | undefined,
+  [inner, outer]: readonly [Element | undefined, Element | undefined],
+  signature: Element | undefined,
+): void {
+  const { signatureOid } = certificate;
+  const isSame = inner !== undefined && outer?.der.equals(inner.der) === true;
+  if (tbs === undefined || signature?.tag !== tags.bitString || !isSame || !acceptedSignatures.has(signatureOid))
+    return;
+  // The octet before a signature counts its unused bits.
+  const [unusedBits] = signature.content;
+  if (unusedBits !== 0) return;
+  signedParts.set(certificate, { tbs: tbs.der, signature: signature.content.subarray(1), signatureOid });
 }
 
 type Extensions = Pick<
@@ -174,7 +244,7 @@ type Extensions = Pick<
 const extensionReaders: Record<string, (value: Buffer) => Partial<Extensions>> = {
   [oids.basicConstraints]: (value) => ({ basicConstraints: readBasicConstraints(value) }),
   [oids.keyUsage]: (value) => ({ keyUsage: readNamedBits(value) }),
-  [oids.extKeyUsage]: (value) => ({ extendedKeyUsage: readAll(readOnly(value, tags.sequence).content).map(readOid) }),
+  [oids.extKeyUsage]: (value) => ({ extendedKeyUsage: readOnly(value, tags.sequence).children().map(readOid) }),
   [oids.subjectAltName]: (value) => ({ subjectAltNames: value }),
   [oids.nameConstraints]: (value) => ({ nameConstraints: value }),
   [oids.subjectKeyIdentifier]: (value) => ({ subjectKeyId: readOnly(value, tags.octetString).content.toString('hex') }),
@@ -184,10 +254,10 @@ const extensionReaders: Record<string, (value: Buffer) => Partial<Extensions>> =
 function interpretExtensions(wrapper: Element | undefined): Extensions {
   const list = wrapper === undefined ? Buffer.alloc(0) : readOnly(wrapper.content, tags.sequence).content;
   const unknownCritical: string[] = [];
-  let known: Partial<Extensions> = {};
+  const known: Partial<Extensions> = {};
   for (const { id, critical, value } of readExtensions(list, 'MalformedCertificate')) {
     const read = extensionReaders[id];
-    if (read !== undefined) known = { ...known, ...read(value) };
+    if (read !== undefined) Object.assign(known, read(value));
     // RFC 5280 4.2.1.11 has it critical always, and Java honours it even where it is not.
     else if (critical || id === oids.policyConstraints) unknownCritical.push(id);
   }
@@ -195,7 +265,7 @@ function interpretExtensions(wrapper: Element | undefined): Extensions {
 }
 
 function readBasicConstraints(value: Buffer): NonNullable<Certificate['basicConstraints']> {
-  const parts = readAll(readOnly(value, tags.sequence).content);
+  const parts = readOnly(value, tags.sequence).children();
   const ca = parts[0]?.tag === tags.boolean && parts[0].content[0] !== 0;
   const limit = parts.find(({ tag }) => tag === tags.integer)?.content;
   if (limit === undefined) return { ca };

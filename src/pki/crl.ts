@@ -1,4 +1,4 @@
-import { type KeyObject, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { type Certificate, keyUsageBits } from './certificate.ts';
 import {
   type Asn1,
@@ -16,7 +16,7 @@ import {
   time,
 } from './der.ts';
 import { PkiError } from './error.ts';
-import { acceptedSignatures } from './key.ts';
+import { type Signed, verifiesSigned } from './key.ts';
 import { oids } from './oid.ts';
 import { encodePem, parsePem } from './pem.ts';
 import {
@@ -49,16 +49,11 @@ export interface CrlContent {
 }
 
 /** What a CRL says, read once (RFC 5280 5.1). */
-export interface Crl extends CrlContent {
+export interface Crl extends CrlContent, Signed {
   readonly der: Buffer;
   /** DER of the name, for comparison octet by octet. */
   readonly issuer: Buffer;
   readonly authorityKeyId?: string;
-  /** Dotted identifier of the algorithm it is signed with. */
-  readonly signatureOid: string;
-  /** What the signature is over. */
-  readonly tbs: Buffer;
-  readonly signature: Buffer;
 }
 
 /** False for a CA whose key usage does not have cRLSign: what it signs nobody has to accept (RFC 5280 4.2.1.3). */
@@ -162,8 +157,8 @@ function parseCrl(der: Buffer): Crl {
 const version2 = Buffer.of(1);
 
 function readCrl(der: Buffer): Crl {
-  const [tbs, algorithm, signature, ...more] = readAll(readOnly(der, tags.sequence).content);
-  const fields = readAll(expectTag(tbs, tags.sequence).content);
+  const [tbs, algorithm, signature, ...more] = readOnly(der, tags.sequence).children();
+  const fields = expectTag(tbs, tags.sequence).children();
   const [version, innerAlgorithm, issuer, thisUpdate, nextUpdate] = fields;
   if (version?.tag !== tags.integer || !version.content.equals(version2)) {
     throw new PkiError('MalformedCrl', 'not a version 2 CRL');
@@ -186,14 +181,14 @@ function readCrl(der: Buffer): Crl {
     nextUpdate: readTime(nextUpdate),
     revoked: readAll(entries?.content ?? Buffer.alloc(0)).map(readEntry),
     ...interpretExtensions(expectTag(extensions, 0xa0)),
-    signatureOid: readOid(readAll(expectTag(algorithm, tags.sequence).content)[0]),
+    signatureOid: readOid(expectTag(algorithm, tags.sequence).children()[0]),
     tbs: tbs.der,
     signature: bits.subarray(1),
   };
 }
 
 function readEntry(entry: Element): RevokedCertificate {
-  const [serial, revokedAt, extensions, ...more] = readAll(expectTag(entry, tags.sequence).content);
+  const [serial, revokedAt, extensions, ...more] = expectTag(entry, tags.sequence).children();
   if (revokedAt === undefined || more.length > 0) throw new PkiError('MalformedDer', 'an entry of the CRL is odd');
   if (extensions !== undefined) understoodExtensions(expectTag(extensions, tags.sequence).content, []);
   return { serialNumber: serialText(expectTag(serial, tags.integer)), revokedAt: readTime(revokedAt) };
@@ -235,7 +230,5 @@ function readNumber(value: Buffer): bigint {
  */
 export function isCrlOf(crl: Crl, ca: Certificate): boolean {
   const namesKey = crl.authorityKeyId === undefined || crl.authorityKeyId === issuerKeyIdentifier(ca).toString('hex');
-  const algorithm = acceptedSignatures.get(crl.signatureOid);
-  if (algorithm === undefined || algorithm.keyType !== ca.publicKey.asymmetricKeyType) return false;
-  return namesKey && crl.issuer.equals(ca.subject) && verify(algorithm.digest, crl.tbs, ca.publicKey, crl.signature);
+  return namesKey && crl.issuer.equals(ca.subject) && verifiesSigned(ca.publicKey, crl);
 }

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type Certificate, isSignedBy, keyUsageBits, parseCertificate } from './certificate.ts';
+import { type Certificate, isSignedBy, keyUsageBits, parseCertificate, readCertificate } from './certificate.ts';
 import {
   type Asn1,
   boolean,
@@ -24,6 +24,7 @@ import { oids } from './oid.ts';
 import { commonValidity, pathOf } from './path.ts';
 import { encodedLeafProfile, type LeafProfile } from './profile.ts';
 import type { SigningRoot } from './root.ts';
+import { checkWithForge } from './second-reader.ts';
 import { encodeFields, extension, issuerKeyIdentifier, keyIdentifier, signFields, wholeSeconds } from './signed.ts';
 
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
@@ -47,11 +48,12 @@ export interface PreparedLeaf {
  * The one entry to signing a leaf. Checks the request against profile and issuer, lays out the certificate, and has what is
  * laid out checked once more from its octets; nothing is signed yet. The leaf is never valid before or after its issuer,
  * nor any CA above that.
+ * @param key either half of the pair that the leaf is for; only the public one is looked at
  * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses, ProfileViolation
  */
 export function prepareLeaf(
   profile: LeafProfile,
-  publicKey: KeyObject,
+  key: KeyObject,
   issuer: SigningRoot,
   { now, serialSeed }: IssueContext,
 ): PreparedLeaf {
@@ -63,7 +65,7 @@ export function prepareLeaf(
   }
   const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, limits.notBefore.getTime()));
   const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, limits.notAfter.getTime()));
-  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(publicKey));
+  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(key));
   const refused = namesOutsidePath(path, profile.names, profile.subject);
   if (refused.length > 0) {
     throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
@@ -75,12 +77,12 @@ export function prepareLeaf(
     notBefore,
     notAfter,
     subject,
-    publicKey: publicKeyDer(publicKey),
+    publicKey: publicKeyDer(key),
     extensions: [
       extension(oids.basicConstraints, true, sequence()),
       extension(oids.keyUsage, true, namedBits(keyUsage)),
       extension(oids.extKeyUsage, false, sequence(...extendedKeyUsage.map(oid))),
-      extension(oids.subjectKeyIdentifier, false, octetString(keyIdentifier(publicKey))),
+      extension(oids.subjectKeyIdentifier, false, octetString(keyIdentifier(key))),
       extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, issuerKeyIdentifier(ca)))),
       extension(oids.subjectAltName, subjectIsEmpty, encoded(subjectAltNames)),
     ],
@@ -94,7 +96,7 @@ export function prepareLeaf(
     sign() {
       if (signed) throw new PkiError('InvalidRequest', 'a prepared leaf is signed once');
       signed = true;
-      const leaf = parseCertificate(signFields(der, issuer.key));
+      const leaf = readCertificate(signFields(der, issuer.key));
       // A fault of memory or library in signing must not reach a Secret.
       if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
       return leaf;
@@ -131,6 +133,7 @@ export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSee
     },
     key,
   );
+  checkWithForge(tbs);
   const root = parseCertificate(signFields(tbs, key));
   if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
   return root;

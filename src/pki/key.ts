@@ -1,9 +1,17 @@
-import { createPrivateKey, createPublicKey, generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  generateKeyPairSync,
+  type KeyObject,
+  verify,
+} from 'node:crypto';
 import { promisify } from 'node:util';
-import { expectTag, readAll, readOnly, tags } from './der.ts';
+import { expectTag, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { oids } from './oid.ts';
-import { encodePem, type PemBlock, parsePem } from './pem.ts';
+import { encodeP256 } from './p256.ts';
+import { encodePem, parsePem } from './pem.ts';
 
 /** A kind of key pair. Sizes are bits: RSA modulus, or the field of the NIST curve. */
 export type KeySpec =
@@ -29,6 +37,15 @@ const generateInThreadPool = promisify(generateKeyPair);
  * hold up everything else; the others take well under a millisecond.
  */
 export async function generatePrivateKey(spec: KeySpec): Promise<KeyObject> {
+  const key = await newPrivateKey(spec);
+  kinds.set(key, describeKeySpec(spec));
+  madeHere.add(key);
+  return key;
+}
+
+const madeHere = new WeakSet<KeyObject>();
+
+async function newPrivateKey(spec: KeySpec): Promise<KeyObject> {
   switch (spec.algorithm) {
     case 'RSA':
       return (await generateInThreadPool('rsa', { modulusLength: spec.size, publicExponent: 0x10001 })).privateKey;
@@ -39,8 +56,18 @@ export async function generatePrivateKey(spec: KeySpec): Promise<KeyObject> {
   }
 }
 
+const kinds = new WeakMap<KeyObject, string>();
+
 /** A key's kind in words, equal for equal kinds: `RSA-2048`, `ECDSA-256`, `Ed25519`; others as Node.js names them. */
 export function describeKey(key: KeyObject): string {
+  const known = kinds.get(key);
+  if (known !== undefined) return known;
+  const kind = kindOf(key);
+  kinds.set(key, kind);
+  return kind;
+}
+
+function kindOf(key: KeyObject): string {
   const details = key.asymmetricKeyDetails;
   switch (key.asymmetricKeyType) {
     case 'rsa':
@@ -78,7 +105,21 @@ export function publicKeyDer(key: KeyObject): Buffer {
 export function encodePrivateKey(key: KeyObject, encoding: KeyEncoding): string {
   const fits = { PKCS8: true, PKCS1: key.asymmetricKeyType === 'rsa', SEC1: key.asymmetricKeyType === 'ec' }[encoding];
   if (!fits) throw new PkiError('InvalidRequest', `${encoding} cannot hold a key of type ${describeKey(key)}`);
-  return encodePem(pemLabels[encoding], exportPrivateKey(key, encoding));
+  return encodePem(
+    pemLabels[encoding],
+    isPlainP256(key, encoding) ? encodePlainP256(key) : exportPrivateKey(key, encoding),
+  );
+}
+
+/** Of keys that were read nobody knows whether they name their curve or spell it out, see curveIsNamed. */
+const isPlainP256 = (key: KeyObject, encoding: KeyEncoding): boolean =>
+  encoding === 'PKCS8' && madeHere.has(key) && describeKey(key) === 'ECDSA-256';
+
+/** The public half is at hand then, and is asked for next. */
+function encodePlainP256(key: KeyObject): Buffer {
+  const { pkcs8, publicInfo } = encodeP256(key);
+  publicKeys.set(key, publicInfo);
+  return pkcs8;
 }
 
 const exportPrivateKey = (key: KeyObject, encoding: KeyEncoding): Buffer =>
@@ -90,6 +131,12 @@ const exportPrivateKey = (key: KeyObject, encoding: KeyEncoding): Buffer =>
  * @throws PkiError MalformedPem, TooLarge, EncryptedKey, MalformedKey; never with any of the text in the message
  */
 export function parsePrivateKey(pem: string): { key: KeyObject; encoding: KeyEncoding } {
+  const { der, encoding } = parseKeyBlock(pem);
+  return { key: parseKeyDer(der, encoding), encoding };
+}
+
+/** The octets of that key, which are yet to be read. @throws PkiError MalformedPem, TooLarge, EncryptedKey, MalformedKey */
+export function parseKeyBlock(pem: string): { der: Buffer; encoding: KeyEncoding } {
   const blocks = parsePem(pem).filter(({ label }) => label !== 'EC PARAMETERS');
   const [block] = blocks;
   if (block === undefined || blocks.length > 1) {
@@ -98,7 +145,7 @@ export function parsePrivateKey(pem: string): { key: KeyObject; encoding: KeyEnc
   if (block.label === 'ENCRYPTED PRIVATE KEY') throw new PkiError('EncryptedKey', 'the private key is encrypted');
   const encoding = (Object.keys(pemLabels) as KeyEncoding[]).find((name) => pemLabels[name] === block.label);
   if (encoding === undefined) throw new PkiError('MalformedKey', 'the PEM block is not a private key');
-  return { key: parseKeyBlock(block, encoding), encoding };
+  return { der: block.der, encoding };
 }
 
 /**
@@ -113,11 +160,12 @@ export function privateKeyDer(pem: string): Buffer {
 /** What follows the version in each encoding: the algorithm, the modulus, or the key itself. */
 const secondTags: Record<KeyEncoding, number> = { PKCS8: tags.sequence, PKCS1: tags.integer, SEC1: tags.octetString };
 
-function parseKeyBlock(block: PemBlock, encoding: KeyEncoding): KeyObject {
+/** @throws PkiError MalformedKey */
+export function parseKeyDer(der: Buffer, encoding: KeyEncoding): KeyObject {
   try {
     // Node.js takes any encoding for any other, and other programs do not.
-    expectTag(readAll(readOnly(block.der, tags.sequence).content)[1], secondTags[encoding]);
-    return createPrivateKey({ key: block.der, format: 'der', type: opensslTypes[encoding] });
+    expectTag(readOnly(der, tags.sequence).children()[1], secondTags[encoding]);
+    return createPrivateKey({ key: der, format: 'der', type: opensslTypes[encoding] });
   } catch {
     // No cause: OpenSSL's errors are about the bytes, and the bytes are key material.
     throw new PkiError('MalformedKey', 'the private key cannot be read');
@@ -136,25 +184,27 @@ export interface SignatureAlgorithm {
  * @throws PkiError UnsupportedKey
  */
 export function signatureAlgorithm(key: KeyObject): SignatureAlgorithm {
-  const ec = (oid: string, digest: SignatureAlgorithm['digest']) => ({ oid, digest, nullParameters: false });
-  const rsa = (oid: string, digest: SignatureAlgorithm['digest']) => ({ oid, digest, nullParameters: true });
-  switch (describeKey(key)) {
-    case 'ECDSA-256':
-      return ec(oids.ecdsaWithSha256, 'sha256');
-    case 'ECDSA-384':
-      return ec(oids.ecdsaWithSha384, 'sha384');
-    case 'ECDSA-521':
-      return ec(oids.ecdsaWithSha512, 'sha512');
-    case 'Ed25519':
-      return ec(oids.ed25519, null);
-    default: {
-      const bits = key.asymmetricKeyType === 'rsa' ? (key.asymmetricKeyDetails?.modulusLength ?? 0) : 0;
-      if (bits < 2048) throw new PkiError('UnsupportedKey', `a key of type ${describeKey(key)} may not sign`);
-      if (bits < 4096) return rsa(oids.sha256WithRsa, 'sha256');
-      return bits < 8192 ? rsa(oids.sha384WithRsa, 'sha384') : rsa(oids.sha512WithRsa, 'sha512');
-    }
-  }
+  const kind = describeKey(key);
+  const fixed = signatureAlgorithms[kind];
+  if (fixed !== undefined) return fixed;
+  const bits = key.asymmetricKeyType === 'rsa' ? (key.asymmetricKeyDetails?.modulusLength ?? 0) : 0;
+  if (bits < 2048) throw new PkiError('UnsupportedKey', `a key of type ${kind} may not sign`);
+  if (bits < 4096) return rsaSignatures.sha256;
+  return bits < 8192 ? rsaSignatures.sha384 : rsaSignatures.sha512;
 }
+
+const signatureAlgorithms: Readonly<Record<string, SignatureAlgorithm>> = {
+  'ECDSA-256': { oid: oids.ecdsaWithSha256, digest: 'sha256', nullParameters: false },
+  'ECDSA-384': { oid: oids.ecdsaWithSha384, digest: 'sha384', nullParameters: false },
+  'ECDSA-521': { oid: oids.ecdsaWithSha512, digest: 'sha512', nullParameters: false },
+  Ed25519: { oid: oids.ed25519, digest: null, nullParameters: false },
+};
+
+const rsaSignatures = {
+  sha256: { oid: oids.sha256WithRsa, digest: 'sha256', nullParameters: true },
+  sha384: { oid: oids.sha384WithRsa, digest: 'sha384', nullParameters: true },
+  sha512: { oid: oids.sha512WithRsa, digest: 'sha512', nullParameters: true },
+} as const;
 
 /** What verifies a signature of an algorithm that is accepted, by its identifier: the type of the key, and the digest. */
 export const acceptedSignatures: ReadonlyMap<string, { readonly keyType: string; readonly digest: string | null }> =
@@ -167,3 +217,17 @@ export const acceptedSignatures: ReadonlyMap<string, { readonly keyType: string;
     [oids.sha512WithRsa, { keyType: 'rsa', digest: 'sha512' }],
     [oids.ed25519, { keyType: 'ed25519', digest: null }],
   ]);
+
+/** Something signed: the octets, the signature over them, and the identifier of the algorithm. */
+export interface Signed {
+  readonly tbs: Buffer;
+  readonly signature: Buffer;
+  readonly signatureOid: string;
+}
+
+/** True when the algorithm is an accepted one and the key verifies the signature. */
+export function verifiesSigned(key: KeyObject, { tbs, signature, signatureOid }: Signed): boolean {
+  const algorithm = acceptedSignatures.get(signatureOid);
+  if (algorithm === undefined || algorithm.keyType !== key.asymmetricKeyType) return false;
+  return verify(algorithm.digest, tbs, key, signature);
+}

@@ -1,9 +1,18 @@
-import type { KeyObject } from 'node:crypto';
 import { encodeCertificates } from './bundle.ts';
-import { belongsTo, type Certificate, isSelfSigned, isSignedBy, parseCertificates, sha256Hex } from './certificate.ts';
+import {
+  belongsTo,
+  type Certificate,
+  isSelfSigned,
+  isSignedBy,
+  parseCertificate,
+  readCertificate,
+  sha256Hex,
+} from './certificate.ts';
 import { PkiError } from './error.ts';
-import { describeKey, type KeyEncoding, parsePrivateKey } from './key.ts';
+import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer } from './key.ts';
+import { isKeyPairOf, readP256 } from './p256.ts';
 import { commonValidity } from './path.ts';
+import { parsePem } from './pem.ts';
 import { certificateProfileDigest } from './profile.ts';
 
 /** What is worth remembering of a key pair in a Secret: no key material, no bytes of the certificates. */
@@ -42,30 +51,48 @@ export const nameDigest = (name: Buffer): string => sha256Hex(name);
  * @throws PkiError; a key that does not match, or a chain that is none, gives VerificationFailed
  */
 export function readLeaf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): LeafRecord {
-  const certificates = parseCertificates(certificatePem);
-  const [leaf, ...intermediates] = certificates;
+  const [leaf, ...intermediates] = parsePem(certificatePem).map(({ label, der }, index) => {
+    if (label !== 'CERTIFICATE') throw new PkiError('MalformedPem', `expected CERTIFICATE, found ${label}`);
+    return index === 0 ? readCertificate(der) : parseIntermediate(der);
+  });
   if (leaf === undefined) throw new PkiError('MalformedCertificate', 'tls.crt holds no certificate');
-  if (encodeCertificates(certificates) !== certificatePem) {
+  if (encodeCertificates([leaf, ...intermediates]) !== certificatePem) {
     throw new PkiError('MalformedPem', 'tls.crt holds more than its certificates');
   }
-  const { key, encoding } = parsePrivateKey(keyPem);
-  return leafRecord(leaf, intermediates, key, encoding, roots);
+  const record = leafRecord(leaf, intermediates, keyPem, roots);
+  // Nobody that is known here has vouched for its octets.
+  if (record.root === undefined) parseCertificate(leaf.der);
+  return record;
+}
+
+/** By fingerprint. An authority's intermediates stand in all of its Secrets, and are parsed and verified once. */
+const intermediatesRead = new Map<string, Certificate>();
+/** More than an organisation has at a time; larger ones than anybody makes are not kept. */
+const kept = { most: 64, octets: 8192 };
+
+/** @throws PkiError as parseCertificate */
+function parseIntermediate(der: Buffer): Certificate {
+  const fingerprint = sha256Hex(der);
+  const known = intermediatesRead.get(fingerprint);
+  if (known !== undefined) return known;
+  const certificate = parseCertificate(der);
+  if (intermediatesRead.size >= kept.most) intermediatesRead.clear();
+  if (der.length <= kept.octets) intermediatesRead.set(fingerprint, certificate);
+  return certificate;
 }
 
 /**
- * The record of a leaf with its key and the intermediates that it carries.
- * @throws PkiError VerificationFailed when the key does not belong to the leaf, or the intermediates not above it
+ * The record of a leaf with the text of its key, and the intermediates that it carries.
+ * @throws PkiError VerificationFailed when the key does not belong to the leaf, or the intermediates not above it; and
+ * what parsePrivateKey throws
  */
 export function leafRecord(
   leaf: Certificate,
   intermediates: readonly Certificate[],
-  key: KeyObject,
-  keyEncoding: KeyEncoding,
+  keyPem: string,
   roots: readonly Certificate[],
 ): LeafRecord {
-  if (!belongsTo(key, leaf)) {
-    throw new PkiError('VerificationFailed', 'the private key does not belong to the certificate');
-  }
+  const key = keyOf(leaf, keyPem);
   const last = lastOfChain(leaf, intermediates);
   const root = rootOf(last, roots);
   return {
@@ -74,11 +101,23 @@ export function leafRecord(
     notBefore: leaf.notBefore,
     notAfter: leaf.notAfter,
     profile: certificateProfileDigest(leaf),
-    keyKind: describeKey(key),
-    keyEncoding,
+    ...key,
     rootName: nameDigest(last.issuer),
     ...(root === undefined ? {} : authorityOf(intermediates, root)),
   };
+}
+
+/** What is remembered of the key, which has to belong to the leaf. Of the default kind it is known without OpenSSL. */
+function keyOf(leaf: Certificate, pem: string): Pick<LeafRecord, 'keyKind' | 'keyEncoding'> {
+  const { der, encoding: keyEncoding } = parseKeyBlock(pem);
+  const pair = keyEncoding === 'PKCS8' ? readP256(der) : undefined;
+  if (pair !== undefined) {
+    if (isKeyPairOf(pair, leaf.publicKeyInfo)) return { keyKind: 'ECDSA-256', keyEncoding };
+  } else {
+    const key = parseKeyDer(der, keyEncoding);
+    if (belongsTo(key, leaf)) return { keyKind: describeKey(key), keyEncoding };
+  }
+  throw new PkiError('VerificationFailed', 'the private key does not belong to the certificate');
 }
 
 /** The certificate that a root has signed. Each of the others is signed by the next, and lasts as long as the leaf. */

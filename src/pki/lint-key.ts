@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
+import { hash } from 'node:crypto';
+import { type Element, expectTag, readOid, readOnly, tags } from './der.ts';
 import { hold, violation } from './lint-rule.ts';
 
 /** The kinds of keys that leaves have. */
@@ -18,11 +18,11 @@ const pointLengths: Readonly<Record<string, number>> = {
 
 /** The kind of a SubjectPublicKeyInfo that a leaf may have, with its bits as they are in the BIT STRING. */
 export function lintPublicKey(info: Element | undefined): { readonly kind: LeafKeyKind; readonly bits: Buffer } {
-  const [algorithm, key, ...more] = readAll(expectTag(info, tags.sequence).content);
+  const [algorithm, key, ...more] = expectTag(info, tags.sequence).children();
   const { content } = expectTag(key, tags.bitString);
   hold(more.length === 0 && content[0] === 0, 'a public key is an algorithm and whole octets (RFC 5280 4.1.2.7)');
   const bits = content.subarray(1);
-  const [id, parameters, ...others] = readAll(expectTag(algorithm, tags.sequence).content);
+  const [id, parameters, ...others] = expectTag(algorithm, tags.sequence).children();
   hold(others.length === 0, 'the algorithm of a public key is an identifier and its parameters');
   switch (readOid(id)) {
     case rsaEncryption:
@@ -51,7 +51,7 @@ const rsaSizes: ReadonlySet<number> = new Set([2048, 3072, 4096, 8192]);
 const exponents = { least: 65_537, most: 2 ** 31 - 1 };
 
 function lintRsaKey(bits: Buffer): void {
-  const [modulus, exponent, ...more] = readAll(readOnly(bits, tags.sequence).content);
+  const [modulus, exponent, ...more] = readOnly(bits, tags.sequence).children();
   const [n, e] = [modulus, exponent].map((element) => magnitude(element));
   hold(more.length === 0 && n !== undefined && e !== undefined, 'an RSA key is two positive numbers (RFC 8017 A.1.1)');
   const size = n.length * 8 - Math.clz32(n[0] ?? 0) + 24;
@@ -70,4 +70,4 @@ export function magnitude(element: Element | undefined): Buffer | undefined {
 }
 
 /** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
-export const keyIdentifierOf = (bits: Buffer): Buffer => createHash('sha256').update(bits).digest().subarray(0, 20);
+export const keyIdentifierOf = (bits: Buffer): Buffer => Buffer.from(hash('sha256', bits, 'hex').slice(0, 40), 'hex');

@@ -30,12 +30,12 @@ const country = '2.5.4.6';
 
 /** A subject, and whether there is anything in it. */
 export function lintSubject(subject: Element | undefined): { readonly isEmpty: boolean } {
-  const sets = readAll(expectTag(subject, tags.sequence).content);
+  const sets = expectTag(subject, tags.sequence).children();
   const seen = new Set<string>();
   for (const set of sets) {
-    const [only, ...others] = readAll(expectTag(set, tags.set).content);
+    const [only, ...others] = expectTag(set, tags.set).children();
     hold(others.length === 0, 'each set of a subject has one attribute');
-    const [type, value, ...more] = readAll(expectTag(only, tags.sequence).content);
+    const [type, value, ...more] = expectTag(only, tags.sequence).children();
     const id = readOid(type);
     const attribute = attributes[id];
     hold(attribute !== undefined, 'a subject has attributes of the profile alone');
@@ -66,7 +66,7 @@ function textOf({ tag, content }: Element): string {
 
 /** The names of a SubjectAltName extension (RFC 5280 4.2.1.6). */
 export function lintAlternativeNames(value: Buffer): void {
-  const names = readAll(readOnly(value, tags.sequence).content);
+  const names = readOnly(value, tags.sequence).children();
   hold(names.length > 0, 'there is at least one subject alternative name');
   const seen = new Set(names.map(({ der }) => der.toString('latin1')));
   hold(seen.size === names.length, 'no subject alternative name is repeated');

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { keyUsageBits } from './certificate.ts';
-import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
+import { type Element, expectTag, readOid, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
 import { keyIdentifierOf, type LeafKeyKind, lintPublicKey, magnitude } from './lint-key.ts';
@@ -17,7 +17,7 @@ import type { LeafProfile } from './profile.ts';
  */
 export function lintLeaf(tbs: Buffer, { role, usages = [] }: Pick<LeafProfile, 'role' | 'usages'>, path: CaPath): void {
   try {
-    const fields = readAll(readOnly(tbs, tags.sequence).content);
+    const fields = readOnly(tbs, tags.sequence).children();
     hold(fields.length === 8, 'a certificate has the eight fields of the profile, and no other (RFC 5280 4.1)');
     const [version, serial, algorithm, issuer, validity, subject, key, extensions] = fields;
     const [ca] = path;
@@ -34,7 +34,7 @@ export function lintLeaf(tbs: Buffer, { role, usages = [] }: Pick<LeafProfile, '
     lintExtendedKeyUsage(values.extKeyUsage, [...roleUsages[role], ...usages]);
     const own = readOnly(values.subjectKeyIdentifier, tags.octetString).content;
     hold(own.equals(keyIdentifierOf(bits)), 'the subject key identifier is that of the key (RFC 7093 2)');
-    const [above, ...others] = readAll(readOnly(values.authorityKeyIdentifier, tags.sequence).content);
+    const [above, ...others] = readOnly(values.authorityKeyIdentifier, tags.sequence).children();
     const isIssuers =
       above?.tag === 0x80 && above.content.toString('hex') === (ca.subjectKeyId ?? derivedId(ca.publicKey));
     hold(isIssuers && others.length === 0, 'the authority key identifier is the key identifier of the CA, alone');
@@ -56,7 +56,7 @@ function lintSerialNumber(serial: Element | undefined): void {
 }
 
 function lintAlgorithm(algorithm: Element | undefined, { oid, nullParameters }: SignatureAlgorithm): void {
-  const [id, ...parameters] = readAll(expectTag(algorithm, tags.sequence).content);
+  const [id, ...parameters] = expectTag(algorithm, tags.sequence).children();
   hold(readOid(id) === oid, 'the signature algorithm is the one that the key of the CA signs with');
   const asWanted = nullParameters
     ? parameters.length === 1 && parameters[0]?.der.equals(nullDer)
@@ -70,7 +70,7 @@ function lintAlgorithm(algorithm: Element | undefined, { oid, nullParameters }: 
 const nullDer = Buffer.of(5, 0);
 
 function lintValidity(validity: Element | undefined, path: CaPath): void {
-  const [begin, end, ...more] = readAll(expectTag(validity, tags.sequence).content);
+  const [begin, end, ...more] = expectTag(validity, tags.sequence).children();
   hold(more.length === 0, 'the validity is two times');
   const [notBefore, notAfter] = [readTime(begin), readTime(end)];
   hold(notBefore < notAfter, 'a certificate begins before it ends');
@@ -89,10 +89,11 @@ function readTime(element: Element | undefined): number {
   hold((isUtcTime ? /^\d{12}Z$/ : /^\d{14}Z$/).test(digits), 'a time has whole seconds, in UTC');
   const full = isUtcTime ? `${digits < '5' ? '20' : '19'}${digits}` : digits;
   hold(isUtcTime || full >= '2050', 'a time before 2050 is a UTCTime');
-  const iso = full.replace(/^(.{4})(..)(..)(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6.000Z');
-  const ms = Date.parse(iso);
-  hold(!Number.isNaN(ms) && new Date(ms).toISOString() === iso, 'a time is a date');
-  return ms;
+  const [year, month, day] = [full.slice(0, 4), full.slice(4, 6), full.slice(6, 8)];
+  const moment = new Date(`${year}-${month}-${day}T${full.slice(8, 10)}:${full.slice(10, 12)}:${full.slice(12)}`);
+  // The 30th of February is read as a day in March, 24 o'clock as one later, and what is no time at all as NaN.
+  hold(moment.getUTCDate() === Number(day), 'a time is a date');
+  return moment.getTime();
 }
 
 /** Whether an extension of the profile is critical; an alternative name is where there is no subject. */
@@ -112,10 +113,10 @@ const extensionNames = new Map(
 
 /** The values of the extensions, of which each of the profile is there once, and no other. */
 function readExtensions(wrapper: Element | undefined, subjectIsEmpty: boolean): Record<ExtensionName, Buffer> {
-  const list = readAll(readOnly(expectTag(wrapper, 0xa3).content, tags.sequence).content);
+  const list = readOnly(expectTag(wrapper, 0xa3).content, tags.sequence).children();
   const values: Partial<Record<ExtensionName, Buffer>> = {};
   for (const item of list) {
-    const parts = readAll(expectTag(item, tags.sequence).content);
+    const parts = expectTag(item, tags.sequence).children();
     const name = extensionNames.get(readOid(parts[0]));
     hold(name !== undefined, 'there are extensions of the profile alone');
     hold(values[name] === undefined, 'each extension is there once (RFC 5280 4.2)');
@@ -173,7 +174,9 @@ const purposes: Readonly<Record<string, string>> = {
 const purposeNames: ReadonlySet<string> = new Set(Object.values(purposes));
 
 function lintExtendedKeyUsage(value: Buffer, asked: readonly string[]): void {
-  const has = readAll(readOnly(value, tags.sequence).content).map((id) => purposes[readOid(id)]);
+  const has = readOnly(value, tags.sequence)
+    .children()
+    .map((id) => purposes[readOid(id)]);
   const wanted = asked.filter((usage) => purposeNames.has(usage));
   const isWanted = has.every((purpose) => purpose !== undefined && wanted.includes(purpose));
   hold(
@@ -184,6 +187,6 @@ function lintExtendedKeyUsage(value: Buffer, asked: readonly string[]): void {
 
 /** What stands for the identifier of a CA that says none. */
 function derivedId(key: KeyObject): string {
-  const [, bits] = readAll(readOnly(publicKeyDer(key), tags.sequence).content);
+  const [, bits] = readOnly(publicKeyDer(key), tags.sequence).children();
   return keyIdentifierOf(expectTag(bits, tags.bitString).content.subarray(1)).toString('hex');
 }

@@ -44,7 +44,7 @@ export const namesOutsidePath = (path: readonly Certificate[], names: SubjectAlt
 export function certificateNamesOutsideConstraints(constraints: Buffer, certificate: Certificate): string[] {
   const { subject, subjectAltNames } = certificate;
   const excluded = ifReadable(() => {
-    const names = subjectAltNames === undefined ? [] : readAll(readOnly(subjectAltNames, tags.sequence).content);
+    const names = subjectAltNames === undefined ? [] : readOnly(subjectAltNames, tags.sequence).children();
     return outside(constraints, [
       { type: generalNameTags.directory, text: 'the subject', octets: subject },
       ...names.map(({ tag, content }) => ({ type: tag & 0x1f, text: 'an alternative name', octets: content })),
@@ -73,7 +73,9 @@ function outside(constraints: Buffer, names: readonly ConstrainedName[]): string
 /** Whether a NameConstraints extension has the form it needs for any verdict, and says anything. Never throws. */
 export function constraintsAreReadable(constraints: Buffer): boolean {
   const lists = ifReadable(() => {
-    const found = readAll(readOnly(constraints, tags.sequence).content).map(({ tag }) => tag);
+    const found = readOnly(constraints, tags.sequence)
+      .children()
+      .map(({ tag }) => tag);
     for (const tag of new Set(found)) readSubtrees(constraints, tag);
     return found;
   });
@@ -83,7 +85,9 @@ export function constraintsAreReadable(constraints: Buffer): boolean {
 }
 
 function readSubtrees(constraints: Buffer, tag: number): Subtree[] {
-  const list = readAll(readOnly(constraints, tags.sequence).content).find((element) => element.tag === tag);
+  const list = readOnly(constraints, tags.sequence)
+    .children()
+    .find((element) => element.tag === tag);
   return readAll(list?.content ?? Buffer.alloc(0)).map((subtree) => {
     const { element, rest } = readElement(expectTag(subtree, tags.sequence).content);
     const type = element.tag & 0x1f;
@@ -162,7 +166,7 @@ function isWithinNetwork(address: Buffer, network: Buffer): boolean | undefined 
 
 /** Relative names compared octet by octet, which is stricter than RFC 5280 7.1 and never looser. */
 function startsWithNames(subject: Buffer, base: Buffer): boolean {
-  const wanted = readAll(readOnly(base, tags.sequence).content);
-  const present = readAll(readOnly(subject, tags.sequence).content);
+  const wanted = readOnly(base, tags.sequence).children();
+  const present = readOnly(subject, tags.sequence).children();
   return wanted.every(({ der }, index) => present[index]?.der.equals(der) === true);
 }

@@ -1,4 +1,4 @@
-import { createHash, type KeyObject, sign } from 'node:crypto';
+import { hash, type KeyObject, sign } from 'node:crypto';
 import type { Certificate } from './certificate.ts';
 import {
   type Asn1,
@@ -45,9 +45,9 @@ export const extension = (id: string, critical: boolean, value: Asn1): Asn1 =>
 
 /** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
 export function keyIdentifier(key: KeyObject): Buffer {
-  const [, bits] = readAll(readOnly(publicKeyDer(key), tags.sequence).content);
+  const [, bits] = readOnly(publicKeyDer(key), tags.sequence).children();
   const content = bits?.content.subarray(1) ?? Buffer.alloc(0);
-  return createHash('sha256').update(content).digest().subarray(0, 20);
+  return Buffer.from(hash('sha256', content, 'hex').slice(0, 40), 'hex');
 }
 
 /** The issuer's own identifier, whatever method made it; a root without one gets what its key would have. */
@@ -72,7 +72,7 @@ export interface Extension {
 export function readExtensions(list: Buffer, malformed: 'MalformedCertificate' | 'MalformedCrl'): Extension[] {
   const seen = new Set<string>();
   return readAll(list).map((item) => {
-    const parts = readAll(expectTag(item, tags.sequence).content);
+    const parts = expectTag(item, tags.sequence).children();
     const id = readOid(parts[0]);
     // RFC 5280 4.2: no more than one instance of an extension. Which of two would count is anyone's guess.
     if (seen.has(id)) throw new PkiError(malformed, `extension ${id} appears twice`);
@@ -86,7 +86,7 @@ export function readExtensions(list: Buffer, malformed: 'MalformedCertificate' |
 export function readAuthorityKeyIdentifier(
   value: Buffer,
 ): Pick<Certificate, 'authorityKeyId' | 'authoritySerialNumber'> {
-  const parts = readAll(readOnly(value, tags.sequence).content);
+  const parts = readOnly(value, tags.sequence).children();
   const [keyId, serial] = [0x80, 0x82].map((wanted) => parts.find(({ tag }) => tag === wanted));
   return {
     ...(keyId === undefined ? {} : { authorityKeyId: keyId.content.toString('hex') }),
@@ -97,23 +97,23 @@ export function readAuthorityKeyIdentifier(
 /** A serial number in the form that it has everywhere, see Certificate. */
 export const serialText = ({ content }: Element): string => content.toString('hex').replace(/^(00)+(?=..)/, '');
 
+/** Whole seconds, in UTC. */
+const forms: Readonly<Record<number, RegExp>> = {
+  [tags.utcTime]: /^\d{12}Z$/,
+  [tags.generalizedTime]: /^\d{14}Z$/,
+};
+
 /** The moment in an element of either type (RFC 5280 4.1.2.5). @throws PkiError MalformedDer */
 export function readTime(element: Element): Date {
   const text = element.content.toString('latin1');
-  const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text);
-  const year = match?.[1] ?? '';
-  const utc = element.tag === tags.utcTime && year.length === 2;
-  if (match === null || !(utc || (element.tag === tags.generalizedTime && year.length === 4))) {
-    throw new PkiError('MalformedDer', 'a time is not in the form of RFC 5280');
-  }
+  const isForm = forms[element.tag]?.test(text) === true;
+  if (!isForm) throw new PkiError('MalformedDer', 'a time is not in the form of RFC 5280');
   // UTCTime spans 1950 to 2049 (RFC 5280 4.1.2.5.1).
-  const fullYear = utc ? `${Number(year) >= 50 ? '19' : '20'}${year}` : year;
-  const [month, day, hour, minute, second] = match.slice(2);
-  const iso = `${fullYear}-${month}-${day}T${hour}:${minute}:${second}`;
-  const date = new Date(`${iso}Z`);
-  // JavaScript counts on from the 30th of February.
-  if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(iso)) {
-    throw new PkiError('MalformedDer', 'a time is not a date');
-  }
+  const digits = element.tag === tags.generalizedTime ? text : `${text >= '5' ? '19' : '20'}${text}`;
+  const day = digits.slice(6, 8);
+  const clock = `${digits.slice(8, 10)}:${digits.slice(10, 12)}:${digits.slice(12)}`;
+  const date = new Date(`${digits.slice(0, 4)}-${digits.slice(4, 6)}-${day}T${clock}`);
+  // JavaScript counts on from the 30th of February, and from 24 o'clock. Of no date, the day is NaN.
+  if (date.getUTCDate() !== Number(day)) throw new PkiError('MalformedDer', 'a time is not a date');
   return date;
 }

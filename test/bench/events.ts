@@ -3,7 +3,7 @@
 import { Caches } from '../../src/controllers/caches.ts';
 import { certificateRecord } from '../../src/controllers/resources.ts';
 import { secretRecord } from '../../src/controllers/secret-record.ts';
-import { statusPatch } from '../../src/controllers/status-writer.ts';
+import { statusChange } from '../../src/controllers/status-writer.ts';
 import { Triggers } from '../../src/controllers/triggers.ts';
 import { type Secret, WorkQueue } from '../../src/kube/index.ts';
 import { planCertificateStatus, rolesOf, secretNameOf } from '../../src/plan/index.ts';
@@ -50,7 +50,7 @@ export function benchEvents(): void {
     'take in a certificate': microseconds(count, (i) => caches.certificates.observe(later(records[i] as never))),
     'take in a Secret': microseconds(2 * count, (i) => caches.secrets.observe(later(secretRecords[i] as never))),
     'find that a status is right': microseconds(count, (i) => {
-      const patch = statusPatch((records[i] as (typeof records)[0]).status, statuses[i] as never, issuedAt);
+      const patch = statusChange((records[i] as (typeof records)[0]).status, statuses[i] as never, issuedAt);
       if (patch !== undefined) throw new Error('the status is not right');
     }),
   });

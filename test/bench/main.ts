@@ -1,164 +1,162 @@
-// npm run bench: what issuing costs on a control plane of its own. Ratios and counts are what to quote; seconds are this
-// machine's, with etcd, API server and operator on the same cores. `npm run bench -- issuing`, `memory` and
-// `events` do without all of them.
+// npm run bench: what the operator does, beside what the API server could take. Each measurement has a control plane of
+// its own, with etcd, API server, contestant and this program on the same machine: ratios are what to quote, seconds are
+// this machine's. `npm run bench -- issuing`, `memory` and `events` do without.
 
+import { writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import type { MtlsCertificate } from '../../src/api/types.ts';
-import { certificates as certificateResource } from '../../src/controllers/resources.ts';
-import { KubeClient, loadConnection, namespaces } from '../../src/kube/index.ts';
-import { startTestCluster } from '../support/cluster.ts';
-import { eventually } from '../support/eventually.ts';
-import { type Operator, startOperator } from '../support/operator.ts';
+import { ceilingContestant } from './ceiling.ts';
+import { certManagerContestant } from './cert-manager.ts';
+import type { Contestant } from './contestant.ts';
 import { benchEvents } from './events.ts';
 import { benchIssuing } from './issuing.ts';
+import type { Outcome } from './measure.ts';
 import { benchMemory } from './memory.ts';
-import { rotateRoot } from './rotation.ts';
-import { scrape, writes } from './scrape.ts';
+import { operatorContestant } from './operator-contestant.ts';
+import { startPlane } from './plane.ts';
+import { asJson, printTables, type Result } from './report.ts';
+import type { Scenario, Settings } from './scenario.ts';
+import { burst } from './scenarios/burst.ts';
+import { churn } from './scenarios/churn.ts';
+import { besideRsa, keyKinds, keys } from './scenarios/keys.ts';
+import { noisy } from './scenarios/noisy.ts';
+import { renewal } from './scenarios/renewal.ts';
+import { restart } from './scenarios/restart.ts';
+import { rotation } from './scenarios/rotation.ts';
+import { stream } from './scenarios/stream.ts';
+import { takeSpecimens } from './specimen.ts';
+import { median } from './statistics.ts';
+
+const scenarios: readonly Scenario[] = [burst, stream, restart, renewal, rotation, churn, noisy, ...keys, besideRsa];
+
+const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--output FILE]
+                        [--peer NAME --peer-command COMMAND --peer-crds FOLDER]
+       npm run bench -- issuing | memory | events
+
+  --scenario  which to run, all of them by default; "keys" is all kinds of key:
+${scenarios.map(({ name, about }) => `                ${name.padEnd(16)} ${about}`).join('\n')}
+  --count     client+server pairs in each (default 1000)
+  --rounds    how often each is run, in alternation with the ceiling (default 3)
+  --output    where the figures go as JSON (default bench.json)
+  --peer      runs another controller for cert-manager's Certificates beside it, in the scenarios that it can take part in
+`;
 
 const { values, positionals } = parseArgs({
-  options: { count: { type: 'string', default: '500' }, samples: { type: 'string', default: '20' } },
+  options: {
+    scenario: { type: 'string' },
+    count: { type: 'string', default: '1000' },
+    rounds: { type: 'string', default: '3' },
+    output: { type: 'string', default: 'bench.json' },
+    peer: { type: 'string' },
+    'peer-command': { type: 'string' },
+    'peer-crds': { type: 'string' },
+    help: { type: 'boolean' },
+  },
   allowPositionals: true,
 });
-const alone = { issuing: benchIssuing, memory: benchMemory, events: benchEvents };
-for (const [name, bench] of Object.entries(alone)) {
-  if (positionals[0] !== name) continue;
-  await bench();
-  process.exit();
-}
-const [count, samples] = [Number(values.count), Number(values.samples)];
-const settleMs = 600_000;
 
-const cluster = await startTestCluster();
-const client = new KubeClient(loadConnection({ kubeconfig: cluster.kubeconfig }), { userAgent: 'bench' });
-try {
-  let operator = await startOperator(cluster);
-  const idle = await scrape(operator.url);
-  console.log(`resident memory, idle:       ${mib(idle.residentBytes)}`);
-  console.log(`apply to Ready, median of ${samples}: ${median(await latencies()).toFixed(0)} ms`);
-  await burst(operator);
-  await rotateRoot(client, operator, count + samples);
-  operator = await restart(operator);
-  await operator.stop();
-} finally {
-  await client.close();
-  await cluster.stop();
-}
-
-/** Milliseconds from the start of `kubectl apply` to Ready, as a watching client sees it. */
-async function latencies(): Promise<number[]> {
-  const namespace = await cluster.namespace('latency');
-  const durations: number[] = [];
-  for (let i = 0; i < samples; i += 1) {
-    const { resourceVersion } = await client.list(certificateResource, { namespace, limit: 1 });
-    const ready = firstReady(namespace, resourceVersion);
-    const started = performance.now();
-    await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(pair(namespace, `one-${i}`)) });
-    durations.push((await ready) - started);
+async function benchAll(): Promise<void> {
+  const chosen = scenarios.filter(({ name }) => isChosen(name));
+  if (chosen.length === 0) throw new Error(`no such scenario\n${usage}`);
+  const [count, rounds] = [Number(values.count), Number(values.rounds)];
+  const ceiling = ceilingContestant(await specimens());
+  const results: Result[] = [];
+  let ceilingPairsPerSecond = Number.NaN;
+  for (const scenario of chosen) {
+    if (scenario === stream && Number.isNaN(ceilingPairsPerSecond)) {
+      ceilingPairsPerSecond = pairsPerSecond([
+        await measure(burst, ceiling, { count, settles: false, ceilingPairsPerSecond }),
+      ]);
+    }
+    const settings = { count, settles: false, ceilingPairsPerSecond };
+    const outcomes = await alternate(scenario, contestantsOf(scenario, ceiling), rounds, settings);
+    const reference = outcomes.get(ceiling);
+    if (scenario === burst && reference !== undefined) ceilingPairsPerSecond = pairsPerSecond(reference);
+    for (const [contestant, rounds] of outcomes) {
+      results.push({ scenario: scenario.name, contestant: contestant.name, rounds, ratios: ratios(rounds, reference) });
+    }
+    printTables(results.filter((result) => result.scenario === scenario.name));
   }
-  return durations;
+  if (chosen.length > 1) printTables(results);
+  const machine = { cpus: cpus().length, model: cpus()[0]?.model, memoryBytes: totalmem(), node: process.version };
+  writeFileSync(
+    values.output,
+    `${JSON.stringify({ date: new Date(), machine, count, results: asJson(results) }, null, 2)}\n`,
+  );
+  console.log(`The figures are in ${values.output}.`);
 }
 
-async function firstReady(namespace: string, resourceVersion: string): Promise<number> {
-  for await (const event of client.watch(certificateResource, {
-    namespace,
-    resourceVersion,
-    idleTimeoutMs: settleMs,
-  })) {
-    if (event.type === 'MODIFIED' && isReady(event.object)) return performance.now();
+const isChosen = (name: string): boolean =>
+  values.scenario === undefined ||
+  values.scenario.split(',').some((wanted) => name === wanted || name.startsWith(`${wanted}/`));
+
+function contestantsOf({ takesPart }: Scenario, ceiling: Contestant): Contestant[] {
+  const { peer: name, 'peer-command': command, 'peer-crds': crds } = values;
+  if (name !== undefined && (command === undefined || crds === undefined)) {
+    throw new Error(`--peer needs --peer-command and --peer-crds\n${usage}`);
   }
-  throw new Error('the watch ended');
+  return [
+    ...(takesPart.ceiling ? [ceiling] : []),
+    operatorContestant,
+    ...(takesPart.peer && name !== undefined && command !== undefined && crds !== undefined
+      ? [certManagerContestant({ name, command, crds })]
+      : []),
+  ];
 }
 
-/** Creates all resources at once and waits until all are Ready. */
-async function burst(operator: Operator): Promise<void> {
-  const namespace = 'burst';
-  await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
-  const before = await scrape(operator.url);
-  const started = performance.now();
-  await inParallel(32, count, (i) => client.create(certificateResource, pair(namespace, `pair-${i}`)));
-  const created = performance.now();
-  await allReady(namespace);
-  const seconds = (performance.now() - started) / 1000;
-  const after = await scrape(operator.url);
-  const issued = after.issued - before.issued;
-  console.log(`\nburst of ${count} client+server pairs`);
-  console.log(
-    `  created in                 ${((created - started) / 1000).toFixed(2)} s, all Ready after ${seconds.toFixed(2)} s`,
-  );
-  console.log(`  certificates per second    ${(issued / seconds).toFixed(0)}`);
-  console.log(
-    `  operator CPU               ${(((after.cpuSeconds - before.cpuSeconds) * 1000) / issued).toFixed(2)} ms per certificate`,
-  );
-  console.log(`  resident memory            ${mib(after.residentBytes)}`);
-  for (const [what, times] of writes(before, after)) {
-    console.log(`  ${what.padEnd(26)} ${(times / count).toFixed(2)} per resource`);
+/** All contestants in each round, in turn the one and the other way round. Memory is waited for in the last one. */
+async function alternate(
+  scenario: Scenario,
+  contestants: readonly Contestant[],
+  rounds: number,
+  settings: Settings,
+): Promise<Map<Contestant, Outcome[]>> {
+  const outcomes = new Map(contestants.map((contestant): [Contestant, Outcome[]] => [contestant, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
+      console.log(`${scenario.name}, round ${round + 1} of ${rounds}: ${contestant.name}`);
+      const settles = round === rounds - 1;
+      outcomes.get(contestant)?.push(await measure(scenario, contestant, { ...settings, settles }));
+    }
+  }
+  return outcomes;
+}
+
+async function measure(scenario: Scenario, contestant: Contestant, settings: Settings): Promise<Outcome> {
+  const plane = await startPlane();
+  try {
+    await contestant.prepare(plane);
+    return await scenario.run(plane, contestant, settings);
+  } finally {
+    await plane.stop();
   }
 }
 
-/** A restart with everything in place: nothing may be written but the Lease. */
-async function restart(operator: Operator): Promise<Operator> {
-  await operator.stop();
-  const started = performance.now();
-  const next = await startOperator(cluster);
-  const seconds = (performance.now() - started) / 1000;
-  await eventually(
-    async () => {
-      const { leads, queued } = await scrape(next.url);
-      if (!leads || queued > 0) throw new Error('work is under way');
-    },
-    { timeoutMs: settleMs },
-  );
-  const after = await scrape(next.url);
-  const total = [...writes(undefined, after)].filter(([what]) => !what.includes('leases'));
-  console.log(`\nrestart with ${count} healthy resources`);
-  console.log(`  ready after                ${seconds.toFixed(2)} s`);
-  console.log(`  writes                     ${total.reduce((sum, [, times]) => sum + times, 0)}`);
-  console.log(`  resident memory            ${mib(after.residentBytes)}`);
-  return next;
+async function specimens() {
+  const plane = await startPlane();
+  try {
+    return await takeSpecimens(plane, keyKinds);
+  } finally {
+    await plane.stop();
+  }
 }
 
-async function allReady(namespace: string): Promise<void> {
-  await eventually(
-    async () => {
-      let ready = 0;
-      for await (const page of client.listPages(certificateResource, { namespace, limit: 500 })) {
-        ready += page.items.filter(isReady).length;
-      }
-      if (ready < count) throw new Error(`${ready} of ${count} are Ready`);
-    },
-    { timeoutMs: settleMs },
-  );
-}
+const pairsPerSecond = (rounds: readonly Outcome[]): number =>
+  median(rounds.map(({ certificatesPerSecond = Number.NaN }) => certificatesPerSecond)) / 2;
 
-function pair(namespace: string, name: string) {
-  const spec = { server: { service: name }, client: { serviceAccount: name } };
-  const object = {
-    apiVersion: 'mtls-operator.io/v1alpha1',
-    kind: 'MtlsCertificate',
-    metadata: { namespace, name },
-    spec,
-  };
-  // The type is that of a served object, with the defaults of the schema filled in.
-  return object as unknown as MtlsCertificate;
-}
+/** The rates as parts of those of the ceiling, round by round. */
+const ratios = (rounds: readonly Outcome[], reference: readonly Outcome[] | undefined): number[] =>
+  rounds.flatMap(({ certificatesPerSecond }, round) => {
+    const ceiling = reference?.[round]?.certificatesPerSecond;
+    return certificatesPerSecond === undefined || ceiling === undefined ? [] : [certificatesPerSecond / ceiling];
+  });
 
-function isReady({ status }: MtlsCertificate): boolean {
-  return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
-}
-
-async function inParallel(width: number, total: number, work: (i: number) => Promise<unknown>): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    for (let i = next++; i < total; i = next++) await work(i);
-  };
-  await Promise.all(Array.from({ length: width }, worker));
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function mib(bytes: number): string {
-  return `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
-}
+const alone: Readonly<Record<string, () => unknown>> = {
+  issuing: benchIssuing,
+  memory: benchMemory,
+  events: benchEvents,
+};
+const [word, ...surplus] = positionals;
+const bench = word === undefined ? benchAll : alone[word];
+if (values.help === true || bench === undefined || surplus.length > 0) process.stdout.write(usage);
+else await bench();

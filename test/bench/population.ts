@@ -4,7 +4,7 @@ import type { MtlsCertificate } from '../../src/api/types.ts';
 import { issueContent } from '../../src/controllers/issuer.ts';
 import { certificateRecord } from '../../src/controllers/resources.ts';
 import { ownerReference, secretRecord } from '../../src/controllers/secret-record.ts';
-import { statusPatch } from '../../src/controllers/status-writer.ts';
+import { statusChange } from '../../src/controllers/status-writer.ts';
 import type { Secret } from '../../src/kube/index.ts';
 import { issueRoot, trustBundle } from '../../src/pki/index.ts';
 import {
@@ -82,7 +82,7 @@ export function member(index: number): Member {
     return { role: { role, secretName, secret: secretRecord(object, roots, contentOf(object)) } };
   });
   const planned = planCertificateStatus(record, outcomes, undefined, issuedAt).status;
-  const status = statusPatch({}, planned, issuedAt);
+  const status = statusChange({}, planned, issuedAt);
   return {
     certificate: JSON.stringify({ ...resource, status }),
     secrets: secrets.map(({ object }) => JSON.stringify(object)),

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import type { MtlsCertificate } from '../../src/api/types.ts';
+import { type Api, openApi, paths, type Stored } from '../support/behaviours/api.ts';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Operator, startOperator } from '../support/operator.ts';
 
 /** A file of test/integration/manifests. $(NAMESPACE) in it stands for the namespace that it is applied to. */
@@ -22,16 +24,23 @@ const invalid = readManifests('invalid');
 const valid = readManifests('valid');
 const validCertificates = valid.filter(({ text }) => text.includes('kind: MtlsCertificate'));
 
-/** How many manifests are tried at a time: most of the time goes by in kubectl. */
-const concurrency = 3;
+/** How many manifests are tried at a time. */
+const concurrency = 8;
 
-const dryRun = ['apply', '--dry-run=server', '-f', '-'];
+/** As kubectl asks for it: a field that is unknown or there twice is refused. */
+const strictly = '?fieldValidation=Strict';
+const dryRun = `${strictly}&dryRun=All`;
 
 let cluster: TestCluster;
+let api: Api;
 before(async () => {
   cluster = await startTestCluster();
+  api = openApi(cluster);
 });
-after(() => cluster.stop());
+after(async () => {
+  await api.close();
+  await cluster.stop();
+});
 
 it('has a corpus of at least 45 invalid and 15 valid manifests, and every invalid one says what it expects', () => {
   assert.ok(invalid.length >= 45, `${invalid.length} invalid manifests`);
@@ -44,9 +53,10 @@ describe('the API server refuses, with a message that names the fault', { concur
   for (const { name, text, refused } of invalid) {
     if (refused === undefined) continue;
     it(sentence(name), async () => {
-      const { code, stderr } = await cluster.tryKubectl(dryRun, { input: inNamespace(text, 'default') });
-      assert.notEqual(code, 0, 'it was accepted');
-      assert.ok(stderr.includes(refused), `expected a message with "${refused}", got: ${stderr}`);
+      await assert.rejects(create(text, 'default', dryRun), ({ message }: Error) => {
+        assert.ok(message.includes(refused), `expected a message with "${refused}", got: ${message}`);
+        return true;
+      });
     });
   }
 });
@@ -55,7 +65,7 @@ describe('the API server accepts', { concurrency }, () => {
   for (const { name, text, refused, condition } of [...valid, ...invalid]) {
     if (refused !== undefined) continue;
     it(condition === undefined ? sentence(name) : `${sentence(name)}, which only the operator can judge`, async () => {
-      await cluster.kubectl(dryRun, { input: inNamespace(text, 'default') });
+      await create(text, 'default', dryRun);
     });
   }
 });
@@ -68,7 +78,8 @@ it('the API server accepts the examples of deploy/', async () => {
 
 it('the API server fills in the defaults, so that a stored resource says what it means', async () => {
   const input = valid.find(({ name }) => name === 'server')?.text ?? '';
-  const { spec } = JSON.parse(await cluster.kubectl([...dryRun, '-o', 'json'], { input })) as MtlsCertificate;
+  const [stored] = await create(input, 'default', dryRun);
+  const { spec } = stored as MtlsCertificate;
   assert.deepEqual(spec, {
     authorityRef: { name: 'default' },
     server: { service: 'payments' },
@@ -90,6 +101,7 @@ it('the API server refuses another secretName for an MtlsAuthority that exists',
 
 describe('the operator', () => {
   let operator: Operator;
+  let namespaces = 0;
   before(async () => {
     operator = await startOperator(cluster);
   });
@@ -102,13 +114,8 @@ describe('the operator', () => {
         const namespace = await apply(text);
         const message = await readyCondition(namespace, { status: 'False', reason: condition });
         assert.match(message, /\S/, 'the condition has no message');
-        const owned = await cluster.json<{ items: unknown[] }>([
-          'get',
-          'secrets',
-          `--namespace=${namespace}`,
-          '--selector=app.kubernetes.io/managed-by=mtls-operator',
-        ]);
-        assert.deepEqual(owned.items, []);
+        const selector = '?labelSelector=app.kubernetes.io/managed-by%3Dmtls-operator';
+        assert.deepEqual(await api.list(paths.secrets(namespace) + selector), []);
       });
     }
   });
@@ -126,29 +133,48 @@ describe('the operator', () => {
     assert.equal((await fetch(`${operator.url}/readyz`)).status, 200);
   });
 
-  /** Applies a manifest in a namespace of its own. */
+  /** Creates what a manifest holds, in a namespace of its own. */
   async function apply(text: string): Promise<string> {
-    const namespace = await cluster.namespace('admission');
-    await cluster.kubectl(['apply', `--namespace=${namespace}`, '-f', '-'], { input: inNamespace(text, namespace) });
+    const namespace = `admission-${++namespaces}`;
+    await api.create(paths.namespaces(), { metadata: { name: namespace } });
+    await create(text, namespace, strictly);
     return namespace;
   }
 
   /** Waits until the one MtlsCertificate of a namespace has this condition Ready, and returns its message. */
   async function readyCondition(namespace: string, expected: { status: string; reason?: string }): Promise<string> {
-    const [field, value] = expected.reason === undefined ? ['status', expected.status] : ['reason', expected.reason];
-    const jsonpath = `{.status.conditions[?(@.type=="Ready")].${field}}=${value}`;
-    // kubectl watches instead of asking again and again; what came about is judged below, with the operator's message.
-    const wait = ['wait', 'mcert', '--all', `--namespace=${namespace}`, `--for=jsonpath=${jsonpath}`, '--timeout=120s'];
-    const { stderr } = await cluster.tryKubectl(wait);
-    const { items } = await cluster.json<{ items: MtlsCertificate[] }>(['get', 'mcert', `--namespace=${namespace}`]);
-    const ready = items[0]?.status?.conditions?.find(({ type }) => type === 'Ready');
-    assert.ok(ready !== undefined, `there is no condition Ready: ${stderr}`);
-    assert.equal(ready.status, expected.status, `${ready.reason}: ${ready.message}`);
-    if (expected.reason !== undefined) assert.equal(ready.reason, expected.reason, ready.message);
-    assert.equal(ready.observedGeneration, items[0]?.metadata.generation);
-    return ready.message;
+    return eventually(
+      async () => {
+        const [certificate] = await api.list<Stored & MtlsCertificate>(paths.certificates(namespace));
+        const ready = certificate?.status?.conditions?.find(({ type }) => type === 'Ready');
+        assert.ok(ready !== undefined, 'there is no condition Ready');
+        assert.equal(ready.status, expected.status, `${ready.reason}: ${ready.message}`);
+        if (expected.reason !== undefined) assert.equal(ready.reason, expected.reason, ready.message);
+        assert.equal(ready.observedGeneration, certificate?.metadata.generation);
+        return ready.message;
+      },
+      { timeoutMs: 120_000 },
+    );
   }
 });
+
+const collections: Readonly<Record<string, (namespace: string) => string>> = {
+  MtlsAuthority: () => paths.authorities(),
+  MtlsCertificate: (namespace) => paths.certificates(namespace),
+  Secret: (namespace) => paths.secrets(namespace),
+};
+
+/** Creates the objects of a manifest, whose YAML is the API server's to read; returns them as they are stored. */
+async function create(text: string, namespace: string, query: string): Promise<object[]> {
+  const created: object[] = [];
+  for (const object of inNamespace(text, namespace).split(/^---$/m)) {
+    const [, kind = ''] = /^kind: (.+)$/m.exec(object) ?? [];
+    const collection = collections[kind];
+    assert.ok(collection !== undefined, `a manifest with a ${kind}`);
+    created.push(await api.create<object>(collection(namespace) + query, object));
+  }
+  return created;
+}
 
 function readManifests(folder: 'valid' | 'invalid'): readonly Manifest[] {
   const path = join(import.meta.dirname, 'manifests', folder);

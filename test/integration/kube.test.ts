@@ -225,6 +225,23 @@ test('a metadata-only reflector gets no data', async (t) => {
   );
 });
 
+test('a write can be answered with metadata only, and is the same write', async () => {
+  const namespace = await newNamespace();
+  const ref = { namespace, name: 'a' };
+  const isMetadata = (answer: object): void => {
+    assert.deepEqual(Object.keys(answer).sort(), ['apiVersion', 'kind', 'metadata']);
+  };
+  const created = await client.create(secrets, secret(namespace, 'a', '1'), { metadataOnly: true });
+  isMetadata(created);
+  const patched = await client.mergePatch(secrets, ref, { data: { more: 'eA==' } }, { metadataOnly: true });
+  isMetadata(patched);
+  assert.equal(patched.metadata.uid, created.metadata.uid);
+  const { metadata, data } = await client.get(secrets, ref);
+  assert.equal(metadata.resourceVersion, patched.metadata.resourceVersion);
+  assert.deepEqual(data, { value: 'MQ==', more: 'eA==' });
+  isMetadata(await client.replace(secrets, secret(namespace, 'a', '2'), { metadataOnly: true }));
+});
+
 test('what was written through is in the store before the watch brings it, and is reported once', async (t) => {
   const namespace = await newNamespace();
   const { store, reflector } = reflectSecrets(t, namespace);
@@ -274,6 +291,7 @@ test('no change is lost when connections are cut again and again', async (t) => 
 
 interface Widget extends KubeObject {
   readonly spec?: { readonly size?: number };
+  readonly status?: { readonly seen?: number };
 }
 
 test('a kind that is installed only later is waited for', async (t) => {
@@ -324,6 +342,11 @@ test('a kind that is installed only later is waited for', async (t) => {
   const created = await eventually(() => client.create(widgets, { metadata: ref, spec: { size: 1 } }));
   await eventually(() => assert.ok(store.get(`${namespace}/w`)));
   await client.mergePatch(widgets, ref, { spec: { size: 2 } });
+  const status = { status: { seen: 2 } };
+  const answer = await client.mergePatch(widgets, ref, status, { subresource: 'status', metadataOnly: true });
+  assert.deepEqual(Object.keys(answer).sort(), ['apiVersion', 'kind', 'metadata']);
+  const written = await client.get(widgets, ref);
+  assert.deepEqual([written.metadata.resourceVersion, written.status], [answer.metadata.resourceVersion, { seen: 2 }]);
   await client.delete(widgets, ref, { uid: created.metadata.uid });
   await eventually(() => assert.equal(store.size, 0));
 });

@@ -15,6 +15,8 @@ export interface OperatorOptions {
   readonly server?: string;
   /** Whether to wait for /readyz; true by default. A replica that does not lead may be ready as well. */
   readonly waitUntilReady?: boolean;
+  /** The file to run; by default that of MTLS_OPERATOR_MAIN, which `npm test` sets to what it has built, else the sources. */
+  readonly main?: string;
 }
 
 /** A running operator, as its own ServiceAccount with the RBAC that is shipped. */
@@ -35,13 +37,14 @@ export interface Operator {
 
 let started = 0;
 
-/** Starts the operator from its sources on the cluster and waits until it is ready. It ends with this process. */
+/** Starts the operator on the cluster and waits until it is ready. It ends with this process. */
 export async function startOperator(cluster: TestCluster, options: OperatorOptions = {}): Promise<Operator> {
   const kubeconfig = join(cluster.dir, `operator-${process.pid}-${++started}.kubeconfig`);
   await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args), options.server);
   const program = startOperatorProgram(kubeconfig, {
     args: options.args ?? [],
     env: { POD_NAME: `operator-${started}`, ...options.env },
+    ...(options.main === undefined ? {} : { main: options.main }),
   });
 
   async function kill(): Promise<void> {

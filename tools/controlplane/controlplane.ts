@@ -100,6 +100,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       '--log-level=warn',
       // The data outlive a crash of every process, but not a power cut: enough for development, and several times faster.
       '--unsafe-no-fsync',
+      // 2 GiB by default, which a hundred thousand resources fill.
+      `--quota-backend-bytes=${8 * 2 ** 30}`,
     ]);
     await waitUntilReady(etcd, async () => (await askEtcd('/health')).body.includes('"true"'));
   }

@@ -50,7 +50,8 @@ export interface Api {
   /** Undefined when there is none. */
   find<T = Stored>(path: string): Promise<T | undefined>;
   list<T = Stored>(path: string): Promise<readonly T[]>;
-  create<T = Stored>(path: string, object: object): Promise<T>;
+  /** `object` may be text: YAML, which is then the API server's to read. */
+  create<T = Stored>(path: string, object: Body): Promise<T>;
   /** JSON merge patch (RFC 7386). */
   patch<T = Stored>(path: string, patch: object): Promise<T>;
   delete(path: string): Promise<void>;
@@ -62,6 +63,8 @@ export interface Api {
   /** Ends its watches and connections. */
   close(): Promise<void>;
 }
+
+type Body = object | string;
 
 const own = '/apis/mtls-operator.io/v1alpha1';
 const under = (collection: string, name: string): string => (name === '' ? collection : `${collection}/${name}`);
@@ -84,10 +87,11 @@ export function openApi(cluster: TestCluster): Api {
   const dispatcher = new Agent({ connect: { ca } });
   const closing = new AbortController();
 
-  async function send(method: Dispatcher.HttpMethod, path: string, body?: object): Promise<Dispatcher.ResponseData> {
-    const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+  async function send(method: Dispatcher.HttpMethod, path: string, body?: Body): Promise<Dispatcher.ResponseData> {
+    const written = typeof body === 'string' ? 'application/yaml' : 'application/json';
+    const type = method === 'PATCH' ? 'application/merge-patch+json' : written;
     const headers = { authorization: `Bearer ${token}`, accept: 'application/json', 'content-type': type };
-    const text = body === undefined ? null : JSON.stringify(body);
+    const text = typeof body === 'object' ? JSON.stringify(body) : (body ?? null);
     return request(`${server}${path}`, {
       dispatcher,
       method,
@@ -98,7 +102,7 @@ export function openApi(cluster: TestCluster): Api {
     });
   }
 
-  async function read<T>(method: Dispatcher.HttpMethod, path: string, body?: object): Promise<T> {
+  async function read<T>(method: Dispatcher.HttpMethod, path: string, body?: Body): Promise<T> {
     const reply = await send(method, path, body);
     const answer: unknown = await reply.body.json();
     if (reply.statusCode < 300) return answer as T;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HeldBackAttempts } from '../../../src/controllers/held-back.ts';
-import { statusPatch } from '../../../src/controllers/status-writer.ts';
+import { statusChange } from '../../../src/controllers/status-writer.ts';
 import { planCertificate, planCertificateStatus } from '../../../src/plan/index.ts';
 import { type CertificateFixture, certificate, later, notReady, now, ready, root } from '../../support/fixtures.ts';
 
@@ -71,7 +71,7 @@ describe('a failed attempt', () => {
       const after = failed(given);
       const heldBack = new HeldBackAttempts().get('a', after.observed(authority));
       assert.equal(heldBack?.message, 'no');
-      assert.equal(statusPatch(after.record.status, wantedStatus(after, heldBack), later(1000)), undefined);
+      assert.equal(statusChange(after.record.status, wantedStatus(after, heldBack), later(1000)), undefined);
     });
   }
 

@@ -62,17 +62,17 @@ export class MemoryApi {
     yield { items: items as unknown as T[], resourceVersion: String(this.#resourceVersion) };
   }
 
-  async create<T extends KubeObject>(resource: Resource<T>, object: T): Promise<T> {
+  async create<T extends KubeObject>(resource: Resource<T>, object: T, options: Answer = {}): Promise<T> {
     if (this.find(resource, object.metadata) !== undefined) throw new KubeError('AlreadyExists', object.metadata.name);
     const metadata = { ...object.metadata, uid: randomUUID(), creationTimestamp: '2026-01-01T00:00:00Z' };
-    return this.#write(resource, undefined, { ...object, metadata });
+    return answer(this.#write(resource, undefined, { ...object, metadata }), options);
   }
 
   async mergePatch<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
     patch: MergePatch<T>,
-    { subresource }: { subresource?: string } = {},
+    { subresource, metadataOnly }: { subresource?: string } & Answer = {},
   ): Promise<T> {
     const before = await this.get(resource, ref);
     const { metadata, ...rest } = patch as { metadata?: Partial<KubeObject['metadata']> };
@@ -82,7 +82,7 @@ export class MemoryApi {
       }
     }
     const change = subresource === 'status' ? { status: (rest as { status?: object }).status } : patch;
-    return this.#write(resource, before, merged(before, change) as T);
+    return answer(this.#write(resource, before, merged(before, change) as T), { metadataOnly });
   }
 
   async delete<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): Promise<void> {
@@ -137,3 +137,11 @@ function merged(target: unknown, patch: unknown): unknown {
   }
   return result;
 }
+
+interface Answer {
+  readonly metadataOnly?: boolean | undefined;
+}
+
+/** What the API server sends back of a write. */
+const answer = <T extends KubeObject>(written: T, { metadataOnly }: Answer): T =>
+  metadataOnly === true ? ({ metadata: written.metadata } as T) : written;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
 import { certificateEvents } from '../../../src/controllers/certificate-events.ts';
-import { statusPatch } from '../../../src/controllers/status-writer.ts';
+import { statusChange } from '../../../src/controllers/status-writer.ts';
 import { trustBundle } from '../../../src/pki/index.ts';
 import type { AuthorityVerdict, IssueReason, RotationReport } from '../../../src/plan/index.ts';
 import { authority, certificate, intermediate, later, now, ready, root } from '../../support/fixtures.ts';
@@ -198,13 +198,13 @@ describe('the patch of a status', () => {
   const [first] = [now.toISOString().replace('.000', '')];
   const written = { ...wanted, conditions: [{ ...condition, observedGeneration: 1, lastTransitionTime: first }] };
 
-  test('is the whole status at first', () => assert.deepEqual(statusPatch({}, wanted, now), written));
-  test('is nothing once it is written', () => assert.equal(statusPatch(written, wanted, later(5000)), undefined));
+  test('is the whole status at first', () => assert.deepEqual(statusChange({}, wanted, now)?.patch, written));
+  test('is nothing once it is written', () => assert.equal(statusChange(written, wanted, later(5000)), undefined));
 
   test('has what changes and, with null, what goes', () => {
     const actual = { ...written, failedIssuanceAttempts: 2 };
     const other = { ...wanted, notAfter: 'y' };
-    assert.deepEqual(statusPatch(actual, other, now), {
+    assert.deepEqual(statusChange(actual, other, now)?.patch, {
       notAfter: 'y',
       failedIssuanceAttempts: null,
     });
@@ -213,6 +213,6 @@ describe('the patch of a status', () => {
   test('leaves the time of a transition alone while the status of the condition stays', () => {
     const changed = { ...wanted, conditions: [{ ...condition, message: 'n' }] };
     const conditions = [{ ...condition, message: 'n', observedGeneration: 1, lastTransitionTime: first }];
-    assert.deepEqual(statusPatch(written, changed, later(5000)), { conditions });
+    assert.deepEqual(statusChange(written, changed, later(5000))?.patch, { conditions });
   });
 });

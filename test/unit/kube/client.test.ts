@@ -8,7 +8,8 @@ import {
   type RequestRecord,
   secrets,
 } from '../../../src/kube/index.ts';
-import { listOf, serve, widget, widgets } from './fault-server.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Exchange, listOf, serve, widget, widgets } from './fault-server.ts';
 
 const ref = { namespace: 'n', name: 'a' };
 
@@ -55,6 +56,18 @@ test('each verb is the request that the API conventions say', async (t) => {
   assert.equal(JSON.parse(patch?.body ?? '').metadata.labels.a, null);
   assert.deepEqual(JSON.parse(remove?.body ?? '').preconditions, { uid: 'u', resourceVersion: '7' });
   assert.equal(metadataOnly?.headers.accept, 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
+});
+
+test('a write can ask for an answer of metadata only', async (t) => {
+  const server = await serve(t, (exchange) => exchange.json(200, widget('a', 1)));
+  const client = server.client();
+  await client.create(widgets, { metadata: ref }, { metadataOnly: true });
+  await client.replace(widgets, { metadata: ref }, { metadataOnly: true });
+  await client.mergePatch(widgets, ref, {}, { subresource: 'status', metadataOnly: true });
+  await client.mergePatch(widgets, ref, {});
+  const accepted = server.exchanges.map(({ headers }) => headers.accept);
+  const metadata = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+  assert.deepEqual(accepted, [metadata, metadata, metadata, 'application/json']);
 });
 
 test('an object without a name or namespace is not mistaken for its collection', async (t) => {
@@ -184,9 +197,16 @@ test('a call that is not answered in time, or aborted, ends with a code of its o
   const server = await serve(t, () => {});
   const client = server.client();
   await assert.rejects(client.get(widgets, ref, { timeoutMs: 30 }), failure('Timeout'));
-  await assert.rejects(client.mergePatch(widgets, ref, {}, { timeoutMs: 30 }), failure('Timeout', true));
+  // On a busy machine a deadline may pass before the request has left: then it is known not to have happened.
+  for (let timeoutMs = 30, arrived = false; !arrived; timeoutMs *= 2) {
+    const name = `late-${timeoutMs}`;
+    const call = client.mergePatch(widgets, { ...ref, name }, {}, { timeoutMs });
+    const error = await call.catch((error: unknown) => error);
+    arrived = server.exchanges.some(({ path }) => path.endsWith(name));
+    assert.ok(isKubeError(error, 'Timeout'));
+    assert.ok(error.outcomeUnknown || !arrived);
+  }
   const controller = new AbortController();
-  // On a busy machine the deadlines above pass before a request has left.
   const before = server.exchanges.length;
   const call = client.mergePatch(widgets, ref, {}, { signal: controller.signal });
   const aborted = assert.rejects(call, failure('Aborted', true));
@@ -195,6 +215,75 @@ test('a call that is not answered in time, or aborted, ends with a code of its o
   await aborted;
   await assert.rejects(client.mergePatch(widgets, ref, {}, { signal: controller.signal }), failure('Aborted', false));
   assert.equal(server.exchanges.length, before + 1);
+});
+
+test('a call that ends before it has a connection ends at once, is never sent, and costs no connection', async (t) => {
+  const server = await serve(t, () => {});
+  const client = server.client();
+  const occupied = async (name: string): Promise<() => Promise<unknown>> => {
+    const calls = Array.from({ length: 32 }, () => client.get(widgets, { ...ref, name }));
+    const exchanges = (): Exchange[] => server.exchanges.filter(({ path }) => path.endsWith(`/${name}`));
+    const arrived = eventually(() => assert.equal(exchanges().length, 32));
+    return async () => {
+      await arrived;
+      for (const { json } of exchanges()) json(200, widget(name, 1));
+      return Promise.all(calls);
+    };
+  };
+  const release = await occupied('first');
+  await eventually(() => assert.equal(server.connections(), 32));
+  const controller = new AbortController();
+  const { signal } = controller;
+  const patch = (options: object): Promise<unknown> => client.mergePatch(widgets, ref, {}, options);
+  await assert.rejects(patch({ timeoutMs: 30 }), failure('Timeout', false));
+  const aborted = [patch({ signal }), patch({ signal })];
+  // They wait behind those, and need every connection.
+  const releaseNext = await occupied('next');
+  controller.abort();
+  for (const call of aborted) await assert.rejects(call, failure('Aborted', false));
+  await release();
+  await releaseNext();
+  assert.equal(server.exchanges.length, 64);
+  assert.equal(server.connections(), 32);
+});
+
+test('an answer that stops in the middle is lost, or late, or not wanted any more', async (t) => {
+  const server = await serve(t, ({ response, path, reset }) => {
+    response.writeHead(200, path.endsWith('/long') ? { 'content-length': 100 } : {});
+    response.write('{"metadata":{"na', () => {
+      if (path.endsWith('/reset')) reset();
+      if (path.endsWith('/long')) response.socket?.end();
+    });
+  });
+  const client = server.client();
+  const patch = (name: string, options = {}): Promise<unknown> =>
+    client.mergePatch(widgets, { ...ref, name }, {}, options);
+  await assert.rejects(patch('reset'), failure('Network', true));
+  await assert.rejects(patch('long'), failure('Network', true));
+  const controller = new AbortController();
+  const aborted = assert.rejects(patch('waits', { signal: controller.signal }), failure('Aborted', true));
+  await eventually(() => assert.equal(server.exchanges.length, 3));
+  await new Promise(setImmediate);
+  controller.abort();
+  await aborted;
+  await assert.rejects(client.get(widgets, ref, { timeoutMs: 100 }), failure('Timeout'));
+});
+
+test('an answer may come in any pieces', async (t) => {
+  const text = JSON.stringify({ ...widget('a', 1), note: 'ä€😀'.repeat(20_000) });
+  const server = await serve(t, ({ response }) => {
+    const bytes = Buffer.from(text);
+    response.write(bytes.subarray(0, 100_001), () => response.end(bytes.subarray(100_001)));
+  });
+  assert.deepEqual(await server.client().get(widgets, ref), JSON.parse(text));
+});
+
+test('a refusal says what it is although its body was cut off', async (t) => {
+  const server = await serve(t, ({ response, reset }) => {
+    response.writeHead(409);
+    response.write('{"reason":', () => reset());
+  });
+  await assert.rejects(server.client().mergePatch(widgets, ref, {}), failure('Conflict'));
 });
 
 test('what cannot be parsed is not quoted', async (t) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,4 +83,23 @@ test('without a kubeconfig, KUBECONFIG and then the home folder are looked at, a
   setEnvironment(t, { KUBECONFIG: join(folder, 'other') });
   writeFileSync(join(folder, 'other'), configOf('https://variable.example.org'));
   assert.equal(loadConnection().origin, 'https://variable.example.org');
+});
+
+test('the classes of the Kubernetes API, which cost more memory than all the rest, are not loaded', () => {
+  const kube = new URL('../../../src/kube/index.ts', import.meta.url).href;
+  const script = `
+    import { registerHooks } from 'node:module';
+    const load = (url, context, next) => (console.log(url), next(url, context));
+    registerHooks({ load });
+    await import(${JSON.stringify(kube)});`;
+  const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' });
+  const loaded = output.split('\n').filter((url) => url.includes('/client-node/dist/'));
+  assert.ok(
+    loaded.some((url) => url.endsWith('/config.js')),
+    output,
+  );
+  assert.deepEqual(
+    loaded.filter((url) => url.includes('/gen/') && !url.endsWith('/rxjsStub.js')),
+    [],
+  );
 });

@@ -49,6 +49,16 @@ test('a key that is added again before it is taken is taken once, in its first p
   assert.deepEqual([await queue.get(), await queue.get(), queue.length], ['a', 'b', 0]);
 });
 
+test('namespaces take turns; what has none is a flow of its own, and a program can say otherwise', async () => {
+  const added = ['a/1', 'a/2', 'node', 'other', 'b/1'];
+  const take = async (queue: WorkQueue): Promise<(string | undefined)[]> => {
+    for (const key of added) queue.add(key);
+    return [await queue.get(), await queue.get(), await queue.get(), await queue.get(), await queue.get()];
+  };
+  assert.deepEqual(await take(new WorkQueue()), ['a/1', 'node', 'b/1', 'a/2', 'other']);
+  assert.deepEqual(await take(new WorkQueue({ flowOf: () => '' })), added);
+});
+
 test('a key that is added while it is processed comes again when it is done, not before', async () => {
   const { queue } = queueOnManualClock();
   queue.add('a');
@@ -154,11 +164,13 @@ test('a queue that is shut down gives what is ready, then nothing, and takes in 
 });
 
 interface Model {
-  readonly ready: string[];
+  /** In order of arrival. Keys that were due in the same instant are one arrival. */
+  readonly ready: { readonly key: string; readonly arrival: number }[];
   readonly processing: Set<string>;
   readonly dirty: Set<string>;
   readonly dueAt: Map<string, number>;
   now: number;
+  arrivals: number;
 }
 
 interface Real {
@@ -166,10 +178,12 @@ interface Real {
   readonly clock: ManualClock;
 }
 
-function modelAdd(model: Model, key: string): void {
+function modelAdd(model: Model, key: string, arrival = ++model.arrivals): void {
   if (model.processing.has(key)) model.dirty.add(key);
-  else if (!model.ready.includes(key)) model.ready.push(key);
+  else if (!model.ready.some((ready) => ready.key === key)) model.ready.push({ key, arrival });
 }
+
+const namespaceOf = (key: string): string => key.split('/')[0] ?? '';
 
 class Add implements fc.AsyncCommand<Model, Real> {
   readonly key: string;
@@ -212,10 +226,13 @@ class Advance implements fc.AsyncCommand<Model, Real> {
   async run(model: Model, { queue, clock }: Real): Promise<void> {
     model.now += this.ms;
     const due = [...model.dueAt].filter(([, at]) => at <= model.now).sort(([, a], [, b]) => a - b);
-    for (const [key] of due) {
+    const arrivals = model.arrivals;
+    for (const [key, at] of due) {
       model.dueAt.delete(key);
-      modelAdd(model, key);
+      const arrival = arrivals + due.findIndex(([, other]) => other === at) + 1;
+      modelAdd(model, key, arrival);
     }
+    model.arrivals += due.length;
     clock.advance(this.ms);
     assert.equal(queue.length, model.ready.length);
   }
@@ -227,9 +244,13 @@ class Get implements fc.AsyncCommand<Model, Real> {
   async run(model: Model, { queue }: Real): Promise<void> {
     const key = await queue.get();
     assert.ok(key !== undefined && !model.processing.has(key), `${key} is being processed already`);
-    // Keys that were due in the same instant come in any order among themselves.
-    assert.ok(model.ready.includes(key));
-    model.ready.splice(model.ready.indexOf(key), 1);
+    const taken = model.ready.find((ready) => ready.key === key) ?? assert.fail(`${key} was not waiting`);
+    const own = model.ready.filter((ready) => namespaceOf(ready.key) === namespaceOf(key));
+    assert.ok(
+      own.every(({ arrival }) => arrival >= taken.arrival),
+      `${key} is not the first of its namespace`,
+    );
+    model.ready.splice(model.ready.indexOf(taken), 1);
     model.processing.add(key);
   }
   toString = (): string => 'get()';
@@ -250,8 +271,8 @@ class Done implements fc.AsyncCommand<Model, Real> {
   toString = (): string => `done(${this.key})`;
 }
 
-test('whatever is done to it, no key is given out twice at once, and none is lost', async () => {
-  const keys = fc.constantFrom('a', 'b', 'c');
+test('whatever is done to it, no key is given out twice at once, none is lost, and a namespace is first in, first out', async () => {
+  const keys = fc.constantFrom('n/a', 'n/b', 'n/c', 'm/a', 'm/b');
   const commands = fc.commands(
     [
       keys.map((key) => new Add(key)),
@@ -272,6 +293,7 @@ test('whatever is done to it, no key is given out twice at once, and none is los
           dirty: new Set<string>(),
           dueAt: new Map(),
           now: real.clock.now(),
+          arrivals: 0,
         };
         return { model, real };
       }, run);

@@ -257,3 +257,53 @@ test('a run that ends before the first listing says so, and later ones have sync
   assert.equal(await reflector.synced, false);
   assert.equal(reflector.lastSyncAgeMs, Number.POSITIVE_INFINITY);
 });
+
+const ref = (name: string) => ({ namespace: 'n', name });
+
+test('the event of a write whose answer is on the way is not read: the answer says it, and nobody is told', async (t) => {
+  const read: string[] = [];
+  const { store, reflector, watches } = await reflect(
+    t,
+    {
+      list: ({ json }) => json(200, listOf(10, [])),
+      watch: ({ events }, nth) => {
+        if (nth === 1) events(event('ADDED', widget('a', 11, 1)), event('ADDED', widget('b', 12, 1)));
+        else events();
+      },
+    },
+    {
+      transform: (object) => {
+        read.push(object.metadata.name);
+        return sized(object);
+      },
+    },
+  );
+  const told: unknown[] = [];
+  store.subscribe((_, after) => told.push(after?.name));
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  const written = store.writing(ref('a'), async () => {
+    await answered;
+    return store.remember({ ...ref('a'), resourceVersion: '11', size: 1 });
+  });
+  await reflector.synced;
+  await eventually(() => assert.equal(watches().length, 1));
+  assert.deepEqual(read, []);
+  answer();
+  assert.equal(await written, true);
+  await eventually(() => assert.deepEqual(read, ['b']));
+  assert.deepEqual(told, ['b']);
+});
+
+test('the event of a write that failed, or is never answered, is read', async (t) => {
+  const { store, sizes } = await reflect(t, {
+    list: ({ json }) => json(200, listOf(10, [])),
+    watch: ({ events }) => events(event('ADDED', widget('a', 11, 1)), event('ADDED', widget('b', 12, 2))),
+  });
+  const { promise: never } = Promise.withResolvers<void>();
+  const { promise: failed, reject } = Promise.withResolvers<void>();
+  void store.writing(ref('b'), () => never);
+  const failure = assert.rejects(store.writing(ref('a'), () => failed));
+  reject(new Error('the connection broke'));
+  await failure;
+  await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 2 }));
+});

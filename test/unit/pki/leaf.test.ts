@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, randomBytes, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { encode, encoded, explicit, readAll, readOnly, sequence, tags } from '../../../src/pki/der.ts';
+import { bitString, encode, encoded, explicit, readAll, readOnly, sequence, tags } from '../../../src/pki/der.ts';
 import {
   encodeCertificates,
   encodedLeafProfile,
@@ -84,8 +84,45 @@ describe('the key pair of a Secret', () => {
   });
 
   test('keeps nothing of the key and no octets of the certificate', () => {
-    const kept = JSON.stringify(leafRecord(leaf, [], key, 'PKCS8', roots));
+    const kept = JSON.stringify(leafRecord(leaf, [], keyPem, roots));
     assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
+  });
+
+  const [tbs, algorithm, signature] = readOnly(leaf.der, tags.sequence).children();
+  assert.ok(tbs !== undefined && algorithm !== undefined && signature !== undefined);
+  /** The leaf with this as what is signed, and these as the bits of the signature, the count of unused ones before them. */
+  const assembled = (fields: Buffer, bits: Buffer): string => {
+    const parts = [encoded(fields), encoded(algorithm.der), bitString(bits.subarray(1), bits[0])];
+    return encodePem('CERTIFICATE', encode(sequence(...parts)));
+  };
+  const signed = (fields: Buffer): Buffer => Buffer.concat([Buffer.of(0), sign('sha256', fields, signer.key)]);
+
+  test('has a root when its parts are put together anew, so that the ways not to have one below show something', () => {
+    assert.equal(readLeaf(assembled(tbs.der, signature.content), keyPem, roots).root, signer.certificate.fingerprint);
+    assert.equal(readLeaf(assembled(tbs.der, signed(tbs.der)), keyPem, roots).root, signer.certificate.fingerprint);
+  });
+
+  test('has no root when the algorithm inside is another than the one outside, which the signature is of', () => {
+    const fields = Buffer.from(tbs.der);
+    // ecdsa-with-SHA384 for ecdsa-with-SHA256.
+    fields[fields.indexOf(algorithm.der) + algorithm.der.length - 1] = 3;
+    assert.equal(readLeaf(assembled(fields, signed(fields)), keyPem, roots).root, undefined);
+  });
+
+  test('has no root when the signature is not of whole octets, or one bit of what is signed has changed', () => {
+    const bits = Buffer.from(signature.content);
+    bits[0] = 1;
+    assert.equal(readLeaf(assembled(tbs.der, bits), keyPem, roots).root, undefined);
+    const fields = Buffer.from(tbs.der);
+    fields.writeUInt8(fields.readUInt8(20) ^ 1, 20);
+    assert.equal(readLeaf(assembled(fields, signature.content), keyPem, roots).root, undefined);
+  });
+
+  test('is judged by OpenSSL as well when none of the roots that are known vouches for it', () => {
+    // A name that is a sequence of sequences, where sets are due: our own reader takes it as it is.
+    const der = Buffer.from(leaf.der);
+    der[der.indexOf(leaf.subject) + 2] = 0x30;
+    throwsCode('MalformedCertificate', () => readLeaf(encodePem('CERTIFICATE', der), keyPem, roots));
   });
 
   const encrypted = openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], keyPem);
@@ -179,9 +216,9 @@ describe('the chain of a Secret', () => {
   });
 
   test('is refused with an intermediate that ends before the leaf', () => {
-    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, brief], key, 'PKCS8', roots));
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, brief], keyPem, roots));
     const late = { ...upper.certificate, notBefore: new Date(below.notBefore.getTime() + 1) };
-    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, late], key, 'PKCS8', roots));
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, late], keyPem, roots));
   });
 });
 

@@ -75,10 +75,10 @@ describe('a good root signs a leaf that openssl accepts with its intermediates:'
       assert.ok(Array.isArray(anchors));
       const bundle = trustBundle(root.anchor, anchors);
       const crt = encodeCertificates([leaf, ...root.intermediates]);
-      const record = leafRecord(leaf, root.intermediates, key, 'PKCS8', bundle.roots);
+      const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
+      const record = leafRecord(leaf, root.intermediates, keyPem, bundle.roots);
       assert.equal(record.root, root.anchor.fingerprint);
       assert.equal(record.issuer, root.certificate.fingerprint);
-      const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
       assert.deepEqual(readLeaf(crt, keyPem, bundle.roots), record);
       for (const purpose of ['sslserver', 'sslclient'] as const) {
         assert.equal(opensslRefusal(crt, bundle.pem, purpose, now, { strict: isStrict }), undefined);

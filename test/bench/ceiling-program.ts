@@ -1,0 +1,168 @@
+// Writes what the operator would write, and nothing else: see ceiling.ts. It runs until it is ended.
+
+import { readFileSync } from 'node:fs';
+import { secretKeys } from '../../src/api/names.ts';
+import { certificates as certificateResource } from '../../src/controllers/resources.ts';
+import {
+  KubeClient,
+  type KubeObject,
+  keyOf,
+  loadConnection,
+  type MergePatch,
+  type Resource,
+  type Secret,
+  secrets as secretResource,
+} from '../../src/kube/index.ts';
+import { describeKeySpec, type KeySpec } from '../../src/pki/index.ts';
+import { keySpecOf } from '../../src/plan/key-spec.ts';
+import type { CeilingInput } from './ceiling.ts';
+import { inParallel } from './parallel.ts';
+import { type Specimen, specimenFor } from './specimen.ts';
+
+/** As many as the operator has workers; each sends its two Secrets at once. */
+const width = 32;
+
+const { kubeconfig, job, specimens } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as CeilingInput;
+const client = new KubeClient(loadConnection({ kubeconfig }), { userAgent: 'ceiling' });
+
+interface WithStatus extends KubeObject {
+  readonly status: unknown;
+}
+
+/** A resource to be written for, with its writes. */
+interface Work {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly first: Specimen;
+  readonly second: Specimen;
+}
+
+const { resourceVersion, work } = await allWork();
+const live = job === 'renew' || job === 'rotate' ? await liveSecrets() : new Map<string, LiveSecret>();
+console.log(JSON.stringify({ message: 'begins', at: Date.now() }));
+switch (job) {
+  case 'issue':
+    await inParallel(width, work.length, (i) => issue(at(i)));
+    break;
+  case 'renew':
+    await renewAll();
+    break;
+  case 'rotate':
+    await rotateAll();
+    break;
+  case 'follow':
+    await follow();
+    break;
+  default:
+    throw new Error(`there is no job ${job}`);
+}
+// It would otherwise be gone before its memory and CPU are read.
+setInterval(() => {}, 60_000);
+
+async function allWork() {
+  const found: Work[] = [];
+  let version = '';
+  for await (const page of client.listPages(certificateResource, { limit: 500 })) {
+    version ||= page.resourceVersion;
+    for (const { metadata, spec } of page.items)
+      found.push(workFor(keyOf(metadata), metadata.uid, wantedKey(spec.privateKey)));
+  }
+  return { resourceVersion: version, work: found };
+}
+
+/** The kind of key that the operator would take. */
+function wantedKey(settings: Parameters<typeof keySpecOf>[0]): KeySpec {
+  const spec = keySpecOf(settings, 2048);
+  if (spec === undefined) throw new RangeError(`no such key: ${settings.algorithm} ${settings.size}`);
+  return spec;
+}
+
+function workFor(key: string, uid: string, spec: KeySpec): Work {
+  const kind = specimens[describeKeySpec(spec)];
+  if (kind === undefined) throw new Error(`there is no specimen of ${describeKeySpec(spec)}`);
+  const [first, second] = kind.map((specimen) => specimenFor(specimen, key, uid)) as [Specimen, Specimen];
+  const [namespace = '', name = ''] = key.split('/');
+  return { uid, namespace, name, first, second };
+}
+
+function at(index: number): Work {
+  const one = work[index];
+  if (one === undefined) throw new RangeError(`there is no work ${index}`);
+  return one;
+}
+
+async function issue({ uid, namespace, name, first }: Work): Promise<void> {
+  await Promise.all(first.secrets.map((secret) => client.create(secretResource, secret, { metadataOnly: true })));
+  await writeStatus({ uid, namespace, name }, first);
+}
+
+async function writeStatus(
+  { uid, namespace, name }: Omit<Work, 'first' | 'second'>,
+  { status }: Specimen,
+): Promise<void> {
+  const patch: MergePatch<WithStatus> = { metadata: { uid }, status };
+  await client.mergePatch<WithStatus>(certificateResource as Resource<WithStatus>, { namespace, name }, patch, {
+    subresource: 'status',
+    metadataOnly: true,
+  });
+}
+
+async function renewAll(): Promise<void> {
+  await inParallel(width, work.length, async (i) => {
+    const one = at(i);
+    await Promise.all(one.second.secrets.map((secret) => replaceData(secret, secret.data ?? {})));
+    await writeStatus(one, one.second);
+  });
+}
+
+/** The writes of a rotation: the new root beside the old one, the end of the old root, and the leaf, here with the status last. */
+async function rotateAll(): Promise<void> {
+  for (const copies of [2, 1]) {
+    await inParallel(width, work.length, async (i) => {
+      await Promise.all(
+        at(i).second.secrets.map((secret) => replaceData(secret, { [secretKeys.bundle]: bundleOf(secret, copies) })),
+      );
+    });
+  }
+  await renewAll();
+}
+
+/** A bundle of as many roots, in base64. */
+const bundleOf = ({ data = {} }: Secret, copies: number): string => {
+  const bundle = Buffer.from(data[secretKeys.bundle] ?? '', 'base64').toString();
+  return Buffer.from(bundle.repeat(copies)).toString('base64');
+};
+
+interface LiveSecret {
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+async function liveSecrets(): Promise<Map<string, LiveSecret>> {
+  const found = new Map<string, LiveSecret>();
+  for await (const { items } of client.listPages(secretResource, { limit: 500, metadataOnly: true })) {
+    for (const { metadata } of items) found.set(keyOf(metadata), metadata);
+  }
+  return found;
+}
+
+async function replaceData({ metadata }: Secret, data: Readonly<Record<string, string>>): Promise<void> {
+  const key = keyOf(metadata);
+  const { uid, resourceVersion } = live.get(key) ?? {};
+  const { labels, annotations } = metadata;
+  const patch = { metadata: { uid, resourceVersion, labels, annotations }, data };
+  const patched = await client.mergePatch(secretResource, metadata, patch, { metadataOnly: true });
+  live.set(key, patched.metadata);
+}
+
+/** Issues for what comes. The names are all it looks at. */
+async function follow(): Promise<void> {
+  for await (const event of client.watch(certificateResource, { resourceVersion, metadataOnly: true })) {
+    if (event.type !== 'ADDED') continue;
+    const { metadata } = event.object;
+    void issue(workFor(keyOf(metadata), metadata.uid, { algorithm: 'ECDSA', size: 256 })).catch(() => {
+      // Deleted meanwhile.
+    });
+  }
+}

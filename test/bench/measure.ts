@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Contestant, Pair, Running } from './contestant.ts';
+import { inParallel } from './parallel.ts';
+import { between, type Plane, type RequestCounts } from './plane.ts';
+import { type ProcessUsage, usageOf } from './process-usage.ts';
+import type { Progress } from './progress.ts';
+
+/** What came of one measurement; each figure is there only where it makes sense. */
+export interface Outcome {
+  readonly certificatesPerSecond?: number;
+  /** By "VERB resource". */
+  readonly requestsPerCertificate?: Readonly<Record<string, number>>;
+  /** KiB of the objects and patches that were sent, by "verb resource". */
+  readonly sentKiBPerCertificate?: Readonly<Record<string, number>>;
+  /** Of the contestant, all threads. */
+  readonly cpuMsPerCertificate?: number;
+  readonly apiServerCpuMsPerCertificate?: number;
+  readonly peakMiB?: number;
+  /** After the work, when it grows no smaller any more. */
+  readonly settledMiB?: number;
+  /** Milliseconds from the moment at which a resource was to be created to the one at which it was seen to be Ready. */
+  readonly latenciesMs?: readonly number[];
+  /** Figures of the scenario's own, by what they are. */
+  readonly figures?: Readonly<Record<string, number>>;
+}
+
+/** The names of so many pairs, over all namespaces; all of one length, so that all requests are. */
+export const pairs = (
+  { namespaces }: Plane,
+  count: number,
+  { prefix = 'pair', ...rest }: { readonly prefix?: string } & Omit<Pair, 'namespace' | 'name'> = {},
+): Pair[] =>
+  Array.from({ length: count }, (_, i) => ({
+    ...rest,
+    namespace: namespaces[i % namespaces.length] ?? '',
+    name: `${prefix}-${String(i).padStart(6, '0')}`,
+  }));
+
+/** Creates what asks for the pairs; returns how many objects that were. */
+export async function createAll({ client }: Plane, contestant: Contestant, wanted: readonly Pair[]): Promise<number> {
+  const objects = wanted.flatMap((pair) => contestant.requestsFor(pair));
+  await inParallel(32, objects.length, async (i) => {
+    const object = objects[i];
+    if (object !== undefined) await client.create(contestant.resource, object);
+  });
+  return objects.length;
+}
+
+/**
+ * Measures until so many objects are done, from the moment at which the contestant runs and the first are: how long a
+ * program takes to start is another question.
+ */
+export async function untilAllIssued(
+  plane: Plane,
+  contestant: Contestant,
+  running: Running,
+  progress: Progress,
+  objects: number,
+): Promise<Outcome> {
+  await progress.reached(1);
+  const before = reading(plane, running, progress);
+  await progress.reached(objects);
+  const after = reading(plane, running, progress);
+  const certificates = (after.issued - before.issued) * contestant.certificatesPerObject;
+  return {
+    certificatesPerSecond: certificates / ((after.atMs - before.atMs) / 1000),
+    cpuMsPerCertificate: cpuMs(before.own, after.own) / certificates,
+    apiServerCpuMsPerCertificate: cpuMs(before.apiServer, after.apiServer) / certificates,
+    peakMiB: mib(after.own.peakBytes),
+  };
+}
+
+interface Reading {
+  readonly atMs: number;
+  readonly issued: number;
+  readonly own: ProcessUsage;
+  readonly apiServer: ProcessUsage;
+}
+
+const reading = (plane: Plane, { pid }: Running, { issuedAt }: Progress): Reading => ({
+  atMs: performance.now(),
+  issued: issuedAt.size,
+  own: usageOf(pid),
+  apiServer: plane.apiServerUsage(),
+});
+
+/** Runs `work` and tells what the contestant has asked the API server for meanwhile, for each of so many certificates. */
+export async function countingRequests(
+  plane: Plane,
+  contestant: Contestant,
+  certificates: number,
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
+  const [requests, sent] = [await plane.requests(), await plane.sentBytes()];
+  const outcome = await work();
+  const counts = between(requests, await plane.requests());
+  const bodies = [...between(sent, await plane.sentBytes())]
+    // What asks for certificates comes from the bench.
+    .filter(([key]) => key !== `create ${contestant.resource.plural}`);
+  return {
+    ...outcome,
+    requestsPerCertificate: perCertificate(counts, certificates),
+    sentKiBPerCertificate: perCertificate(new Map(bodies), certificates * 1024),
+  };
+}
+
+export const perCertificate = (counts: RequestCounts, certificates: number): Record<string, number> =>
+  Object.fromEntries([...counts].map(([key, count]) => [key, count / certificates]));
+
+/** Waits until a process has not become smaller for a while. Garbage collectors take their time when there is no more work. */
+export async function settledMiB(pid: number): Promise<number> {
+  const deadline = performance.now() + 90_000;
+  let least = Number.POSITIVE_INFINITY;
+  for (let unchanged = 0; unchanged < 20 && performance.now() < deadline; unchanged += 1) {
+    const now = mib(usageOf(pid).residentBytes);
+    if (now < least - 1) unchanged = 0;
+    least = Math.min(least, now);
+    await sleep(1000);
+  }
+  return mib(usageOf(pid).residentBytes);
+}
+
+export const cpuMs = (before: ProcessUsage, after: ProcessUsage): number =>
+  (after.cpuSeconds - before.cpuSeconds) * 1000;
+export const mib = (bytes: number): number => bytes / 1024 / 1024;

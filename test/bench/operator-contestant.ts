@@ -1,0 +1,46 @@
+import { certificates as certificateResource } from '../../src/controllers/resources.ts';
+import type { KubeObject } from '../../src/kube/index.ts';
+import { buildOperator } from '../../tools/build.ts';
+import { startOperator } from '../support/operator.ts';
+import { type Contestant, isReady, type Pair } from './contestant.ts';
+
+/** What of an MtlsCertificate tells how often it was issued. */
+interface Issued extends KubeObject {
+  readonly status?: { readonly secrets?: ReadonlyArray<{ readonly revision: number }> };
+}
+
+export const mtlsCertificates: Pick<Contestant, 'resource' | 'certificatesPerObject' | 'requestsFor' | 'isIssued'> = {
+  resource: certificateResource,
+  certificatesPerObject: 2,
+  requestsFor: (pair) => [mtlsCertificate(pair)],
+  isIssued(object, times) {
+    const { secrets = [] } = (object as Issued).status ?? {};
+    return secrets.length === 2 && secrets.every(({ revision }) => revision >= times) && isReady(object);
+  },
+};
+
+/** This project's operator as it is shipped: compiled, as its own ServiceAccount, with its defaults. */
+export const operatorContestant: Contestant = {
+  name: 'operator',
+  ...mtlsCertificates,
+  async prepare() {
+    // deploy/ is all it needs; it makes the root itself.
+  },
+  start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator() }),
+};
+
+function mtlsCertificate({ namespace, name, key, lifetime }: Pair): KubeObject {
+  const spec = {
+    server: { service: name },
+    client: { serviceAccount: name },
+    ...(key === undefined ? {} : { privateKey: key }),
+    ...lifetime,
+  };
+  const object = {
+    apiVersion: 'mtls-operator.io/v1alpha1',
+    kind: 'MtlsCertificate',
+    metadata: { namespace, name },
+    spec,
+  };
+  return object;
+}

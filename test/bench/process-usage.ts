@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** What a process has used so far: CPU of all its threads, resident memory now and at its highest. */
+export interface ProcessUsage {
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  /** Not known everywhere: then the present one. */
+  readonly peakBytes: number;
+}
+
+/** Linux counts in hundredths of a second whatever the kernel's own tick is (USER_HZ, proc_pid_stat(5)). */
+const ticksPerSecond = 100;
+
+/** Reads it from the system, so that every program is measured alike, whatever it says of itself. */
+export function usageOf(pid: number): ProcessUsage {
+  return process.platform === 'linux' ? fromProc(pid) : fromPs(pid);
+}
+
+function fromProc(pid: number): ProcessUsage {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The second field is the program's name in parentheses, which may itself hold spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [user, system] = [Number(fields[14 - 3]), Number(fields[15 - 3])];
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+  return {
+    cpuSeconds: (user + system) / ticksPerSecond,
+    residentBytes: bytes('VmRSS'),
+    peakBytes: bytes('VmHWM'),
+  };
+}
+
+function fromPs(pid: number): ProcessUsage {
+  const line = execFileSync('ps', ['-o', 'rss=,time=', '-p', String(pid)], { encoding: 'utf8' }).trim();
+  const [rss, time = ''] = line.split(/\s+/);
+  const cpuSeconds = time.split(/[:-]/).reduce((total, part) => total * 60 + Number(part), 0);
+  const residentBytes = Number(rss) * 1024;
+  return { cpuSeconds, residentBytes, peakBytes: residentBytes };
+}

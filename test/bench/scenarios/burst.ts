@@ -1,0 +1,31 @@
+import type { Pair } from '../contestant.ts';
+import { countingRequests, createAll, pairs, settledMiB, untilAllIssued } from '../measure.ts';
+import { Progress } from '../progress.ts';
+import type { Scenario } from '../scenario.ts';
+
+/** All resources are there when the contestant starts. */
+export const burst = burstOf('burst', 'all resources are there when the operator starts', {});
+
+/** The same for resources that ask for something else than the default. */
+export function burstOf(name: string, about: string, options: Omit<Pair, 'namespace' | 'name'>, share = 1): Scenario {
+  return {
+    name,
+    about,
+    takesPart: { ceiling: true, peer: true },
+    async run(plane, contestant, { count, settles }) {
+      const wanted = pairs(plane, Math.ceil(count * share), options);
+      const objects = await createAll(plane, contestant, wanted);
+      const progress = await Progress.begin(plane.client, contestant);
+      return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
+        const running = await contestant.start(plane, 'issue');
+        try {
+          const outcome = await untilAllIssued(plane, contestant, running, progress, objects);
+          return settles ? { ...outcome, settledMiB: await settledMiB(running.pid) } : outcome;
+        } finally {
+          await running.stop();
+          await progress.stop();
+        }
+      });
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { describeKeySpec, type KeySpec } from '../../../src/pki/index.ts';
+import { countingRequests, createAll, pairs, untilAllIssued } from '../measure.ts';
+import { Progress } from '../progress.ts';
+import type { Scenario } from '../scenario.ts';
+import { burstOf } from './burst.ts';
+
+/** Kinds of key, and what share of the resources a scenario makes of each: RSA takes its time. */
+const kinds: ReadonlyArray<{ readonly key: KeySpec; readonly share: number }> = [
+  { key: { algorithm: 'ECDSA', size: 384 }, share: 1 },
+  { key: { algorithm: 'ECDSA', size: 521 }, share: 1 },
+  { key: { algorithm: 'Ed25519' }, share: 1 },
+  { key: { algorithm: 'RSA', size: 2048 }, share: 0.1 },
+];
+
+export const defaultKey: KeySpec = { algorithm: 'ECDSA', size: 256 };
+export const keyKinds: readonly KeySpec[] = [defaultKey, ...kinds.map(({ key }) => key)];
+
+/** The burst for each kind of key, signed by the default root. */
+export const keys: readonly Scenario[] = kinds.map(({ key, share }) =>
+  burstOf(
+    `keys/${describeKeySpec(key)}`,
+    `the burst with ${describeKeySpec(key)} keys, for ${share * 100} % of the resources`,
+    { key },
+    share,
+  ),
+);
+
+/** RSA keys are slow to make, and nobody else is to wait for them. */
+export const besideRsa: Scenario = {
+  name: 'keys/beside-rsa',
+  about: 'the burst while 32 pairs of RSA-4096 keys are asked for as well; only the others are counted',
+  takesPart: { ceiling: false, peer: false },
+  async run(plane, contestant, { count }) {
+    const slow = pairs(plane, 32, { prefix: 'slow', key: { algorithm: 'RSA', size: 4096 } });
+    await createAll(plane, contestant, slow);
+    const objects = await createAll(plane, contestant, pairs(plane, count));
+    const progress = await Progress.begin(plane.client, contestant);
+    progress.ignore((key) => key.includes('/slow-'));
+    return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
+      const running = await contestant.start(plane, 'issue');
+      try {
+        return await untilAllIssued(plane, contestant, running, progress, objects);
+      } finally {
+        await running.stop();
+        await progress.stop();
+      }
+    });
+  },
+};

@@ -1,0 +1,80 @@
+import { annotations } from '../../../src/api/names.ts';
+import type { Contestant } from '../contestant.ts';
+import { createAll, pairs } from '../measure.ts';
+import type { Plane } from '../plane.ts';
+import { Progress } from '../progress.ts';
+import type { Scenario } from '../scenario.ts';
+import { percentile } from '../statistics.ts';
+import { createAtRate } from './stream.ts';
+
+/** Resources of the noisy namespace, and how many of its requests are under way at a time. */
+const noisyPairs = 300;
+const noisyWidth = 8;
+/** What the others ask for, pairs per second. */
+const rate = 10;
+
+/** One namespace changes annotations all the time; the others want certificates. */
+export const noisy: Scenario = {
+  name: 'noisy',
+  about: 'one namespace asks for rotations as fast as it can; the others create resources',
+  takesPart: { ceiling: false, peer: false },
+  async run(plane, contestant, { count }) {
+    const running = await contestant.start(plane, 'follow');
+    const progress = await Progress.begin(plane.client, contestant);
+    const [loud = '', ...others] = plane.namespaces;
+    const quiet = { ...plane, namespaces: others };
+    const noisyOnes = { ...plane, namespaces: [loud] };
+    try {
+      await progress.reached(await createAll(noisyOnes, contestant, pairs(noisyOnes, noisyPairs, { prefix: 'loud' })));
+      const latencies = async (prefix: string) =>
+        createAtRate(quiet, contestant, progress, pairs(quiet, Math.min(count, 300), { prefix }), rate);
+      await latencies('warm');
+      const alone = await latencies('calm');
+      // The API server has the same to do, and the operator nothing: what is left is what others wait for its queue.
+      const harmless = await flooding(plane, contestant, loud, 'example.com/note', () => latencies('note'));
+      const flooded = await flooding(plane, contestant, loud, annotations.rotate, () => latencies('loud'));
+      const p99 = (values: readonly number[]) => percentile(values, 99);
+      return {
+        latenciesMs: flooded.result,
+        figures: {
+          'p99 alone, ms': p99(alone),
+          'p99 beside annotations without meaning, ms': p99(harmless.result),
+          'p99 beside rotations, ms': p99(flooded.result),
+          'rotations asked for per second': flooded.perSecond,
+        },
+      };
+    } finally {
+      await running.stop();
+      await progress.stop();
+    }
+  },
+};
+
+/** Runs `work` while the resources of a namespace get ever new values of an annotation. */
+async function flooding<T>(
+  { client }: Plane,
+  { resource }: Contestant,
+  namespace: string,
+  annotation: string,
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly perSecond: number }> {
+  const { items } = await client.list(resource, { namespace, metadataOnly: true });
+  const stop = new AbortController();
+  let count = 0;
+  const started = performance.now();
+  const flood = async (first: number) => {
+    for (let i = first; !stop.signal.aborted; i += noisyWidth) {
+      const { name = '' } = items[i % items.length]?.metadata ?? {};
+      await client.mergePatch(resource, { namespace, name }, { metadata: { annotations: { [annotation]: `${i}` } } });
+      count += 1;
+    }
+  };
+  const floods = Promise.all(Array.from({ length: noisyWidth }, (_, i) => flood(i)));
+  try {
+    const result = await work();
+    return { result, perSecond: count / ((performance.now() - started) / 1000) };
+  } finally {
+    stop.abort();
+    await floods;
+  }
+}

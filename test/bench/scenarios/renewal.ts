@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { countingRequests, createAll, pairs, untilAllIssued } from '../measure.ts';
+import { Progress } from '../progress.ts';
+import type { Scenario } from '../scenario.ts';
+
+/** Certificates of half an hour, due so many seconds after they were issued. */
+const dueSeconds = (count: number): number => Math.ceil(10 + count / 100);
+const durationSeconds = 1800;
+
+/** All certificates fall due while nobody runs. */
+export const renewal: Scenario = {
+  name: 'renewal',
+  about: 'all certificates are due when the operator starts',
+  takesPart: { ceiling: true, peer: false },
+  async run(plane, contestant, { count }) {
+    const due = dueSeconds(count);
+    const lifetime = { duration: `${durationSeconds}s`, renewBefore: `${durationSeconds - due}s` };
+    const objects = await createAll(plane, contestant, pairs(plane, count, { lifetime }));
+    const issuing = await Progress.begin(plane.client, contestant);
+    const first = await contestant.start(plane, 'issue');
+    await issuing.reached(objects);
+    await first.stop();
+    await issuing.stop();
+    // The ceiling does not look at the clock, but what it is compared with has waited.
+    await sleep(due * 1000);
+    const progress = await Progress.begin(plane.client, contestant, 2);
+    return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
+      const running = await contestant.start(plane, 'renew');
+      try {
+        return await untilAllIssued(plane, contestant, running, progress, objects);
+      } finally {
+        await running.stop();
+        await progress.stop();
+      }
+    });
+  },
+};

@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../support/eventually.ts';
+import { cpuMs, createAll, mib, pairs, perCertificate, settledMiB } from '../measure.ts';
+import { between, isWrite } from '../plane.ts';
+import { usageOf } from '../process-usage.ts';
+import { Progress } from '../progress.ts';
+import type { Scenario } from '../scenario.ts';
+import { scrape } from '../scrape.ts';
+
+/** How long to look at a process that has nothing to do, in seconds. */
+const idleSeconds = 30;
+
+/** A new process finds everything in place. */
+export const restart: Scenario = {
+  name: 'restart',
+  about: 'the operator starts with everything in place, and then has nothing to do',
+  takesPart: { ceiling: false, peer: false },
+  async run(plane, contestant, { count, settles }) {
+    const first = await contestant.start(plane, 'follow');
+    const progress = await Progress.begin(plane.client, contestant);
+    const objects = await createAll(plane, contestant, pairs(plane, count));
+    await progress.reached(objects);
+    await first.stop();
+    await progress.stop();
+    const before = await plane.requests();
+    const started = performance.now();
+    const running = await contestant.start(plane, 'follow');
+    try {
+      const readyMs = performance.now() - started;
+      await eventually(
+        async () => {
+          const { leads, queued } = await scrape(running.url ?? '');
+          if (!leads || queued > 0) throw new Error('work is under way');
+        },
+        { timeoutMs: 300_000 },
+      );
+      const { cpuSeconds, peakBytes } = usageOf(running.pid);
+      const figures = {
+        'seconds until ready': readyMs / 1000,
+        'seconds until all was looked at': (performance.now() - started) / 1000,
+        'seconds of CPU': cpuSeconds,
+        'CPU of a core when idle, %': settles ? await idlePercent(running.pid) : Number.NaN,
+      };
+      const settled = settles ? { settledMiB: await settledMiB(running.pid) } : {};
+      const counts = between(before, await plane.requests());
+      const writes = [...counts].filter(([key]) => isWrite(key)).reduce((total, [, number]) => total + number, 0);
+      return {
+        requestsPerCertificate: perCertificate(counts, objects * contestant.certificatesPerObject),
+        peakMiB: mib(peakBytes),
+        ...settled,
+        figures: {
+          ...figures,
+          writes,
+          'API server, MiB': mib(plane.apiServerUsage().residentBytes),
+          'etcd, MiB of data': mib(await plane.storedBytes()),
+        },
+      };
+    } finally {
+      await running.stop();
+    }
+  },
+};
+
+async function idlePercent(pid: number): Promise<number> {
+  // The Lease and the counts in the status of authorities come after a start.
+  await sleep(20_000);
+  const before = usageOf(pid);
+  await sleep(idleSeconds * 1000);
+  return cpuMs(before, usageOf(pid)) / (idleSeconds * 10);
+}

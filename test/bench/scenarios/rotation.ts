@@ -1,0 +1,84 @@
+import { annotations } from '../../../src/api/names.ts';
+import { authorities } from '../../../src/controllers/resources.ts';
+import { countingRequests, cpuMs, createAll, type Outcome, pairs } from '../measure.ts';
+import type { Plane } from '../plane.ts';
+import { usageOf } from '../process-usage.ts';
+import { Progress } from '../progress.ts';
+import type { Scenario } from '../scenario.ts';
+
+const authority = 'default';
+/** As short as makes sense: pods would take longer to see what is new. A rotation waits for it twice. */
+const propagationSeconds = 2;
+
+/** A new root for all certificates, as fast as the gates of a rotation allow. */
+export const rotation: Scenario = {
+  name: 'rotation',
+  about: `a new root: three writes a Secret; the two waits of ${propagationSeconds} s for pods are left out of the rate`,
+  takesPart: { ceiling: true, peer: false },
+  async run(plane, contestant, { count }) {
+    const isCeiling = contestant.name === 'ceiling';
+    const issuing = await Progress.begin(plane.client, contestant);
+    const objects = await createAll(plane, contestant, pairs(plane, count));
+    const issuer = await contestant.start(plane, isCeiling ? 'issue' : 'follow');
+    await issuing.reached(objects);
+    await issuing.stop();
+    if (isCeiling) await issuer.stop();
+    const certificates = objects * contestant.certificatesPerObject;
+    return countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
+      const progress = await Progress.begin(plane.client, contestant, 2);
+      const running = isCeiling ? await contestant.start(plane, 'rotate') : issuer;
+      try {
+        const [own, apiServer] = [usageOf(running.pid), plane.apiServerUsage()];
+        const { seconds, phases } = isCeiling
+          ? await rewritten(progress, objects, () => running.beganAt?.() ?? Number.NaN)
+          : await rotated(plane);
+        const after = usageOf(running.pid);
+        return {
+          certificatesPerSecond: certificates / seconds,
+          cpuMsPerCertificate: cpuMs(own, after) / certificates,
+          apiServerCpuMsPerCertificate: cpuMs(apiServer, plane.apiServerUsage()) / certificates,
+          figures: { 'seconds without the waits': seconds, ...phases },
+        };
+      } finally {
+        await running.stop();
+        await progress.stop();
+      }
+    });
+  },
+};
+
+interface Took {
+  readonly seconds: number;
+  readonly phases: Readonly<Record<string, number>>;
+}
+
+async function rewritten(progress: Progress, objects: number, beganAt: () => number): Promise<Took> {
+  await progress.reached(objects);
+  return { seconds: (Date.now() - beganAt()) / 1000, phases: {} };
+}
+
+async function rotated({ client }: Plane): Promise<Took> {
+  const rotation = {
+    approval: 'Automatic',
+    propagationDelay: `${propagationSeconds}s`,
+    reissuesPerSecond: 10_000,
+  } as const;
+  await client.mergePatch(authorities, { name: authority }, { spec: { rotation } });
+  const { resourceVersion } = await client.list(authorities, { limit: 1 });
+  const started = performance.now();
+  const token = `bench-${Date.now()}`;
+  const asked = { metadata: { annotations: { [annotations.rotateRoot]: token } } };
+  await client.mergePatch(authorities, { name: authority }, asked);
+  const elapsed = () => (performance.now() - started) / 1000;
+  const phases: Record<string, number> = {};
+  for await (const event of client.watch(authorities, { resourceVersion, timeoutSeconds: 3600 })) {
+    if (event.type !== 'MODIFIED' || event.object.metadata.name !== authority) continue;
+    const { status } = event.object;
+    const phase = status?.rotation?.phase;
+    if (phase !== undefined) phases[`${phase} after, s`] ??= elapsed();
+    else if (Object.keys(phases).length > 0 && status?.lastHandledRotateRoot === token) {
+      return { seconds: elapsed() - 2 * propagationSeconds, phases };
+    }
+  }
+  throw new Error('the watch ended before the rotation did');
+}

@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keyOf } from '../../../src/kube/index.ts';
+import type { Contestant, Pair } from '../contestant.ts';
+import { countingRequests, cpuMs, type Outcome, pairs } from '../measure.ts';
+import type { Plane } from '../plane.ts';
+import { usageOf } from '../process-usage.ts';
+import { Progress } from '../progress.ts';
+import type { Scenario } from '../scenario.ts';
+
+/** How long the programs may warm up, in seconds. */
+const warmUpSeconds = 3;
+
+/** Resources come at half of the rate that the API server could take. */
+export const stream: Scenario = {
+  name: 'stream',
+  about: 'resources are created at half of the rate of the ceiling',
+  takesPart: { ceiling: true, peer: true },
+  async run(plane, contestant, { count, ceilingPairsPerSecond }) {
+    const rate = ceilingPairsPerSecond / 2;
+    const running = await contestant.start(plane, 'follow');
+    const progress = await Progress.begin(plane.client, contestant);
+    try {
+      const warmUp = pairs(plane, Math.ceil(rate * warmUpSeconds), { prefix: 'warm' });
+      await createAtRate(plane, contestant, progress, warmUp, rate);
+      const wanted = pairs(plane, count);
+      const certificates =
+        wanted.flatMap((pair) => contestant.requestsFor(pair)).length * contestant.certificatesPerObject;
+      return await countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
+        const [own, apiServer] = [usageOf(running.pid), plane.apiServerUsage()];
+        const latenciesMs = await createAtRate(plane, contestant, progress, wanted, rate);
+        const after = usageOf(running.pid);
+        return {
+          latenciesMs,
+          cpuMsPerCertificate: cpuMs(own, after) / certificates,
+          apiServerCpuMsPerCertificate: cpuMs(apiServer, plane.apiServerUsage()) / certificates,
+          figures: { 'pairs created per second': rate },
+        };
+      });
+    } finally {
+      await running.stop();
+      await progress.stop();
+    }
+  },
+};
+
+/**
+ * Creates pairs at a rate, whatever becomes of those before, and returns how long each object took to be Ready. Time runs
+ * from when it was to be created: one that is late because the API server is busy has waited, too.
+ */
+export async function createAtRate(
+  { client }: Plane,
+  contestant: Contestant,
+  progress: Progress,
+  wanted: readonly Pair[],
+  rate: number,
+): Promise<number[]> {
+  const before = progress.issuedAt.size;
+  const dueAt = new Map<string, number>();
+  const creating: Promise<unknown>[] = [];
+  const started = performance.now();
+  for (const [i, pair] of wanted.entries()) {
+    const due = started + (i * 1000) / rate;
+    const early = due - performance.now();
+    if (early > 1) await sleep(early);
+    for (const object of contestant.requestsFor(pair)) {
+      dueAt.set(keyOf(object.metadata), due);
+      creating.push(client.create(contestant.resource, object));
+    }
+  }
+  await Promise.all(creating);
+  await progress.reached(before + dueAt.size);
+  return [...dueAt].map(([key, due]) => (progress.issuedAt.get(key) ?? Number.NaN) - due);
+}
