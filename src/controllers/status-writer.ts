@@ -10,6 +10,7 @@ import {
 } from '../kube/index.ts';
 import type { WantedCondition } from '../plan/index.ts';
 import { isSameJson } from './same-json.ts';
+import { shared } from './sharing.ts';
 
 interface Status {
   readonly conditions?: readonly Condition[];
@@ -83,7 +84,7 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
     await store.writing(record, async () => {
       const { metadata } = await client.mergePatch(resource, record, body, options);
       // By the precondition, the rest is as it was observed.
-      store.remember({ ...record, resourceVersion: metadata.resourceVersion, status: change.status });
+      store.remember({ ...record, resourceVersion: metadata.resourceVersion, status: asRead(change.status) });
     });
     return true;
   } catch (error) {
@@ -91,3 +92,7 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
     throw error;
   }
 }
+
+/** A value as if it had been read: texts that were put together hold on to all of their parts for as long as they live. */
+const asRead = <T>(value: T): T =>
+  JSON.parse(JSON.stringify(value), (_, part: unknown) => (typeof part === 'string' ? shared.text(part) : part)) as T;

@@ -82,7 +82,7 @@ export function member(index: number): Member {
     return { role: { role, secretName, secret: secretRecord(object, roots, contentOf(object)) } };
   });
   const planned = planCertificateStatus(record, outcomes, undefined, issuedAt).status;
-  const status = statusChange({}, planned, issuedAt);
+  const status = statusChange({}, planned, issuedAt)?.status;
   return {
     certificate: JSON.stringify({ ...resource, status }),
     secrets: secrets.map(({ object }) => JSON.stringify(object)),
