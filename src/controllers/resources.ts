@@ -73,8 +73,8 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
   const specProblem = specProblemOf(shapes.MtlsCertificate, spec);
   return {
     namespace: shared.text(metadata.namespace ?? ''),
-    name: shared.text(metadata.name),
-    uid: shared.text(metadata.uid ?? ''),
+    name: metadata.name,
+    uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 0,
     creationTimestamp: metadata.creationTimestamp ?? '',
@@ -100,34 +100,23 @@ function sharingSpec(spec: MtlsCertificateSpec): MtlsCertificateSpec {
   };
 }
 
-/** A status whose texts are one with those of the Secrets that it is about, of the authority, and with each other. */
-function sharingStatus(status: MtlsCertificateStatus): MtlsCertificateStatus {
-  const { conditions, secrets, notAfter, renewalTime } = status;
-  return {
-    ...status,
-    ...(conditions && { conditions: conditions.map(sharingCondition) }),
-    ...(secrets && { secrets: secrets.map(sharingSecret) }),
-    ...(notAfter !== undefined && { notAfter: shared.text(notAfter) }),
-    ...(renewalTime !== undefined && { renewalTime: shared.text(renewalTime) }),
-  };
-}
+/** A status that is one with others in what they say alike. */
+const sharingStatus = (status: MtlsCertificateStatus): MtlsCertificateStatus => ({
+  ...status,
+  ...(status.conditions && { conditions: status.conditions.map(sharingCondition) }),
+  ...(status.secrets && { secrets: status.secrets.map(sharingSecret) }),
+});
 
 const sharingCondition = (condition: Condition): Condition => ({
   ...condition,
   reason: shared.text(condition.reason),
-  message: shared.text(condition.message),
-  lastTransitionTime: shared.text(condition.lastTransitionTime),
+  // Of what is well each says something else.
+  message: condition.status === 'True' ? condition.message : shared.text(condition.message),
 });
 
 const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
   ...entry,
-  secretName: shared.text(entry.secretName),
-  serialNumber: shared.text(entry.serialNumber),
-  fingerprint: shared.text(entry.fingerprint),
   authorityFingerprint: shared.text(entry.authorityFingerprint),
-  notBefore: shared.text(entry.notBefore),
-  notAfter: shared.text(entry.notAfter),
-  renewalTime: shared.text(entry.renewalTime),
 });
 
 /** What the cache keeps of an MtlsAuthority. */

@@ -72,14 +72,14 @@ export function member(index: number): Member {
       privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
     },
   } as unknown as MtlsCertificate & { readonly metadata: { readonly name: string } };
-  const record = certificateRecord(resource);
+  const record = certificateRecord(asSent(resource));
   const secrets = rolesOf(record.spec).map((role, i) => ({
     role,
     object: secretOf(record, role, String(100_001 + index * 4 + i)),
   }));
   const outcomes = secrets.map(({ role, object }) => {
     const secretName = secretNameOf(name, record.spec, role);
-    return { role: { role, secretName, secret: secretRecord(object, roots, contentOf(object)) } };
+    return { role: { role, secretName, secret: secretRecord(asSent(object), roots, contentOf(object)) } };
   });
   const planned = planCertificateStatus(record, outcomes, undefined, issuedAt).status;
   const status = statusChange({}, planned, issuedAt)?.status;
@@ -157,3 +157,6 @@ const uuid = (text: string): string => sha256(text).replace(/^(.{8})(.{4})(.{4})
 const again = (hex: string): string => Buffer.from(hex, 'hex').toString('hex');
 
 const seconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+
+/** An object as it comes from the API server: what is put together here would hold on to its parts. */
+const asSent = <T>(object: T): T => JSON.parse(JSON.stringify(object)) as T;
