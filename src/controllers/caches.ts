@@ -22,6 +22,7 @@ import {
   type StorePassword,
   secretNameOf,
 } from '../plan/index.ts';
+import { keptSecrets } from './kept-secret.ts';
 import {
   authorityRecord,
   authorities as authorityResource,
@@ -72,6 +73,7 @@ export class Caches {
     },
   });
   readonly secrets = new Store<SecretRecord, 'owner'>({
+    form: keptSecrets,
     indexes: { owner: ownerByNoName },
   });
   readonly rootSecrets = new Store<RootSecretMark>();

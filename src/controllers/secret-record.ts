@@ -4,7 +4,6 @@ import { type Certificate, PkiError, readLeaf, sha256Hex } from '../pki/index.ts
 import { parseOutputsNote, type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
 import { outputsDigest } from './outputs.ts';
 import { dataText } from './secret-data.ts';
-import { shared } from './sharing.ts';
 
 /** The label selector of the Secrets that hold leaves. It leaves out root Secrets, whose keys nobody has to be sent. */
 export const leafSecretSelector = `${labels.managedBy}=${managerName},${labels.certificate}`;
@@ -23,45 +22,16 @@ export function secretRecord(secret: Secret, roots: readonly Certificate[], know
       reference.apiVersion.startsWith(`${group}/`),
   );
   return {
-    namespace: shared.text(metadata.namespace ?? ''),
-    name: shared.text(metadata.name),
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
-    ...(owner === undefined ? {} : { owner: shared.text(owner.uid), ownerName: shared.text(owner.name) }),
+    ...(owner === undefined ? {} : { owner: owner.uid, ownerName: owner.name }),
     writable: secret.type === secretType && secret.immutable !== true,
-    labels: sharingTexts(metadata.labels ?? {}),
-    annotations: shared.value(ownAnnotations(metadata.annotations ?? {})),
-    content: sharingContent(known ?? secretContent(secret, roots)),
+    labels: metadata.labels ?? {},
+    annotations: ownAnnotations(metadata.annotations ?? {}),
+    content: known ?? secretContent(secret, roots),
     changedAtMs: Number.NEGATIVE_INFINITY,
-  };
-}
-
-/** Labels and annotations whose values are one with those of others. */
-const sharingTexts = (texts: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, shared.text(text)]));
-
-/** Content that is one with others in what it says of the authority, and with the status of its resource. */
-function sharingContent(content: SecretContent): SecretContent {
-  const bundle = content.bundle === undefined ? {} : { bundle: shared.text(content.bundle) };
-  if (!('leaf' in content)) return { problem: shared.text(content.problem), ...bundle };
-  const { leaf } = content;
-  const { root, issuer, issuerNotBefore, issuerNotAfter } = leaf;
-  const isKnown = root !== undefined && issuer !== undefined && issuerNotBefore && issuerNotAfter;
-  return {
-    leaf: {
-      ...leaf,
-      fingerprint: shared.text(leaf.fingerprint),
-      serialNumber: shared.text(leaf.serialNumber),
-      keyKind: shared.text(leaf.keyKind),
-      rootName: shared.text(leaf.rootName),
-      ...(isKnown && {
-        root: shared.text(root),
-        issuer: shared.text(issuer),
-        issuerNotBefore: shared.date(issuerNotBefore),
-        issuerNotAfter: shared.date(issuerNotAfter),
-      }),
-    },
-    ...bundle,
   };
 }
 

@@ -51,5 +51,12 @@ export {
   type Secret,
   secrets,
 } from './resource.ts';
-export { compareResourceVersions, Store, type StoreListener, type StoreOptions, type StoreRecord } from './store.ts';
+export {
+  compareResourceVersions,
+  Store,
+  type StoredForm,
+  type StoreListener,
+  type StoreOptions,
+  type StoreRecord,
+} from './store.ts';
 export type { WatchEvent } from './watch.ts';

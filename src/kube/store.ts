@@ -11,7 +11,20 @@ export interface StoreRecord {
 /** Called after a record was added (no `before`), changed, or removed (no `after`). Must not throw. */
 export type StoreListener<R> = (before: R | undefined, after: R | undefined) => void;
 
+/** What a store keeps of a record. */
+interface Kept {
+  readonly resourceVersion: string;
+}
+
+/** How a store keeps records of which there are very many. What is read is equal to what was kept. */
+export interface StoredForm<R, K extends Kept = Kept> {
+  keep(record: R): K;
+  read(kept: K): R;
+}
+
 export interface StoreOptions<R, I extends string> {
+  /** Default: as they are. */
+  readonly form?: StoredForm<R> | undefined;
   /** Secondary indexes: which values a record is found by. */
   readonly indexes?: Readonly<Record<I, (record: R) => readonly string[]>> | undefined;
 }
@@ -22,7 +35,8 @@ export interface StoreOptions<R, I extends string> {
  * what it knows, deletions included, is ignored, in whatever order it arrives.
  */
 export class Store<R extends StoreRecord, I extends string = never> {
-  readonly #records = new Map<string, R>();
+  readonly #form: StoredForm<R>;
+  readonly #records = new Map<string, Kept>();
   readonly #indexes = new Map<I, StoreIndex<R>>();
   readonly #listeners = new Set<StoreListener<R>>();
   /** Deletions that were written through ahead of the watch: key to resourceVersion. */
@@ -32,6 +46,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
   #seen = '0';
 
   constructor(options: StoreOptions<R, I> = {}) {
+    this.#form = options.form ?? { keep: (record) => record, read: (kept) => kept as R };
     const indexes = Object.entries(options.indexes ?? {}) as [I, (record: R) => readonly string[]][];
     for (const [name, valuesOf] of indexes) this.#indexes.set(name, new StoreIndex(valuesOf));
   }
@@ -41,22 +56,23 @@ export class Store<R extends StoreRecord, I extends string = never> {
   }
 
   get(key: string): R | undefined {
-    return this.#records.get(key);
+    const kept = this.#records.get(key);
+    return kept && this.#form.read(kept);
   }
 
   keys(): IterableIterator<string> {
     return this.#records.keys();
   }
 
-  values(): IterableIterator<R> {
-    return this.#records.values();
+  *values(): IterableIterator<R> {
+    for (const kept of this.#records.values()) yield this.#form.read(kept);
   }
 
   /** The records that index `name` finds by `value`. */
   by(name: I, value: string): R[] {
     const found: R[] = [];
     for (const key of this.#indexes.get(name)?.keys(value) ?? []) {
-      const record = this.#records.get(key);
+      const record = this.get(key);
       if (record !== undefined) found.push(record);
     }
     return found;
@@ -69,12 +85,12 @@ export class Store<R extends StoreRecord, I extends string = never> {
 
   /** The record of an object, if it is known as of this revision or a newer one. */
   current(object: StoreRecord): R | undefined {
-    const record = this.#records.get(keyOf(object));
+    const kept = this.#records.get(keyOf(object));
     const isKnown =
-      record !== undefined &&
+      kept !== undefined &&
       isNumeric(object.resourceVersion) &&
-      compareResourceVersions(record.resourceVersion, object.resourceVersion) >= 0;
-    return isKnown ? record : undefined;
+      compareResourceVersions(kept.resourceVersion, object.resourceVersion) >= 0;
+    return isKnown ? this.#form.read(kept) : undefined;
   }
 
   /** Takes in a record that was read or written. Returns false when it is older than what is known, or the same. */
@@ -168,10 +184,10 @@ export class Store<R extends StoreRecord, I extends string = never> {
   }
 
   #set(key: string, after: R | undefined, silently = false): void {
-    const before = this.#records.get(key);
+    const before = this.get(key);
     if (before === undefined && after === undefined) return;
     if (after === undefined) this.#records.delete(key);
-    else this.#records.set(key, after);
+    else this.#records.set(key, this.#form.keep(after));
     for (const index of this.#indexes.values()) index.update(key, before, after);
     if (!silently) for (const listener of this.#listeners) listener(before, after);
   }

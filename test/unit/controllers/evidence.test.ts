@@ -162,11 +162,11 @@ describe('evidence that is read anew', () => {
     const [before] = made.caches.secrets.values();
     made.clock.ms = 200;
     await made.gatherer.renew(ruled, never);
-    assert.equal([...made.caches.secrets.values()][0], before);
+    assert.deepEqual([...made.caches.secrets.values()][0], before);
     const newer = { ...metadata, resourceVersion: `${Number(metadata.resourceVersion) + 1}` };
     made.take(withData({ 'ca.crt': 'newer' })({ ...stored, metadata: newer }));
     const [known] = made.caches.secrets.values();
     await made.gatherer.renew(ruled, never);
-    assert.equal([...made.caches.secrets.values()][0], known);
+    assert.deepEqual([...made.caches.secrets.values()][0], known);
   });
 });

@@ -1,0 +1,91 @@
+import { labels as labelNames } from '../api/names.ts';
+import type { StoredForm } from '../kube/index.ts';
+import type { LeafRecord } from '../pki/index.ts';
+import type { SecretContent, SecretRecord } from '../plan/index.ts';
+import { shared } from './sharing.ts';
+
+/** The record of a Secret as the cache keeps it: there are more of them than of anything else. */
+interface KeptSecret {
+  readonly resourceVersion: string;
+  readonly changedAtMs: number;
+  /** What thousands of them say alike. */
+  readonly common: Common;
+  /** What is its own, as JSON. */
+  readonly own: string;
+}
+
+interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations'> {
+  /** The label of its certificate names its owner, as it should, and is not in `labels`. */
+  readonly namesOwner: boolean;
+  readonly bundle?: string;
+  readonly problem?: string;
+  readonly leaf?: Omit<LeafRecord, 'fingerprint' | 'serialNumber' | 'profile' | 'notBefore' | 'notAfter'>;
+}
+
+type Own = [
+  namespace: string,
+  name: string,
+  uid: string,
+  owner: string | null,
+  ownerName: string | null,
+  leaf: OwnLeaf,
+];
+type OwnLeaf =
+  | [fingerprint: string, serialNumber: string, profile: string, notBeforeMs: number, notAfterMs: number]
+  | null;
+
+/** Some 500 bytes for a Secret, where its record takes 1000: most of that is texts that all of them have, and dates. */
+export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
+  keep({
+    namespace,
+    name,
+    uid,
+    owner,
+    ownerName,
+    resourceVersion,
+    writable,
+    labels,
+    annotations,
+    content,
+    changedAtMs,
+  }) {
+    const { [labelNames.certificate]: certificate, ...others } = labels;
+    const namesOwner = certificate !== undefined && certificate === ownerName;
+    const [contentInCommon, leaf] = partsOf(content);
+    const common = { writable, labels: namesOwner ? others : labels, annotations, namesOwner, ...contentInCommon };
+    const own: Own = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf];
+    return { resourceVersion, changedAtMs, common: shared.value(common), own: JSON.stringify(own) };
+  },
+
+  read({ resourceVersion, changedAtMs, common, own }) {
+    const { writable, labels, annotations, namesOwner } = common;
+    const [namespace, name, uid, owner, ownerName, leaf] = JSON.parse(own) as Own;
+    return {
+      namespace,
+      name,
+      uid,
+      resourceVersion,
+      ...(owner !== null && { owner }),
+      ...(ownerName !== null && { ownerName }),
+      writable,
+      labels: namesOwner && ownerName !== null ? { ...labels, [labelNames.certificate]: ownerName } : labels,
+      annotations,
+      content: contentOf(common, leaf),
+      changedAtMs,
+    };
+  },
+};
+
+function partsOf(content: SecretContent): [Pick<Common, 'bundle' | 'problem' | 'leaf'>, OwnLeaf] {
+  if (!('leaf' in content)) return [content, null];
+  const { fingerprint, serialNumber, profile, notBefore, notAfter, ...leaf } = content.leaf;
+  return [{ ...content, leaf }, [fingerprint, serialNumber, profile, notBefore.getTime(), notAfter.getTime()]];
+}
+
+function contentOf({ bundle, problem, leaf }: Common, own: OwnLeaf): SecretContent {
+  const common = bundle === undefined ? {} : { bundle };
+  if (leaf === undefined || own === null) return { problem: problem ?? '', ...common };
+  const [fingerprint, serialNumber, profile, notBeforeMs, notAfterMs] = own;
+  const [notBefore, notAfter] = [new Date(notBeforeMs), new Date(notAfterMs)];
+  return { leaf: { fingerprint, serialNumber, notBefore, notAfter, profile, ...leaf }, ...common };
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { labels } from '../../../src/api/names.ts';
+import { keptSecrets } from '../../../src/controllers/kept-secret.ts';
+import type { LeafRecord } from '../../../src/pki/index.ts';
+import type { SecretContent, SecretRecord } from '../../../src/plan/index.ts';
+import { certificate, root } from '../../support/fixtures.ts';
+
+// Few values for each field, so that records share a lot and differ in a little.
+const text = fc.constantFrom('', 'a', 'b', '"\n\u0000é', '__proto__');
+const moment = fc.constantFrom(0, 1000, 1_772_000_000_000).map((ms) => new Date(ms));
+const marks = fc.dictionary(fc.constantFrom('x', 'y', labels.certificate), text, { noNullPrototype: true });
+const leaf: fc.Arbitrary<LeafRecord> = fc
+  .record({
+    own: fc.record({
+      fingerprint: text,
+      serialNumber: text,
+      notBefore: moment,
+      notAfter: moment,
+      profile: text,
+      keyKind: text,
+      keyEncoding: fc.constantFrom('PKCS8' as const, 'SEC1' as const),
+      rootName: text,
+    }),
+    above: fc.option(fc.record({ root: text, issuer: text, issuerNotBefore: moment, issuerNotAfter: moment })),
+  })
+  .map(({ own, above }) => ({ ...own, ...above }));
+const content: fc.Arbitrary<SecretContent> = fc.oneof(
+  fc.record({ leaf, bundle: text }, { requiredKeys: ['leaf'], noNullPrototype: true }),
+  fc.record({ problem: text, bundle: text }, { requiredKeys: ['problem'], noNullPrototype: true }),
+);
+const record: fc.Arbitrary<SecretRecord> = fc.record(
+  {
+    namespace: text,
+    name: text,
+    uid: text,
+    resourceVersion: text,
+    owner: text,
+    ownerName: text,
+    writable: fc.boolean(),
+    labels: marks,
+    annotations: marks,
+    content,
+    changedAtMs: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 12.5),
+  },
+  {
+    requiredKeys: [
+      'namespace',
+      'name',
+      'uid',
+      'resourceVersion',
+      'writable',
+      'labels',
+      'annotations',
+      'content',
+      'changedAtMs',
+    ],
+    noNullPrototype: true,
+  },
+);
+
+describe('the record of a Secret as it is kept', () => {
+  test('is read as it was, whatever it shares with others', () => {
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 1, maxLength: 10 }), (records) => {
+        const kept = records.map((one) => keptSecrets.keep(one));
+        assert.deepEqual(
+          kept.map((one) => keptSecrets.read(one)),
+          records,
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('has in common with that of another Secret all but what is its own', () => {
+    const signer = root();
+    const [one, other] = ['payments', 'orders'].map((name) =>
+      keptSecrets.keep(
+        certificate()
+          .with({ name, uid: `uid of ${name}` })
+          .issuedBy(signer)
+          .secretRecord('server'),
+      ),
+    );
+    assert.ok(one !== undefined && other !== undefined);
+    assert.equal(one.common, other.common);
+    assert.notEqual(one.own, other.own);
+  });
+});
