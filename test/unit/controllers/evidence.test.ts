@@ -70,6 +70,27 @@ describe('the evidence of an authority', () => {
     assert.equal(record.content.leaf.root, ours.certificate.fingerprint);
   });
 
+  test('is gathered when it is asked for, and then once', () => {
+    const { caches } = process();
+    let asked = 0;
+    const gatherer = new EvidenceGatherer({
+      client: new MemoryApi().client,
+      caches,
+      roots: () => roots,
+      publications: () => {
+        asked += 1;
+        return publications;
+      },
+      renewPublications: async () => undefined,
+    });
+    const evidence = gatherer.gather(ruled);
+    assert.equal(asked, 0);
+    assert.equal(evidence.publications, publications);
+    assert.equal(evidence.publications, publications);
+    assert.equal(asked, 1);
+    assert.equal(evidence.secrets, evidence.secrets);
+  });
+
   test('has a Secret whose content is broken, without a leaf', () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
