@@ -24,9 +24,10 @@ export function benchEvents(): void {
   const secretRecords = secrets.map((secret, i) => secretRecord(secret, roots, contents[i]));
   const caches = new Caches();
   const [authority, certificate, trust] = [new WorkQueue(), new WorkQueue(), new WorkQueue()];
-  new Triggers(caches, { authority, certificate, trust });
+  const triggers = new Triggers(caches, { authority, certificate, trust });
   for (const record of records) caches.certificates.observe(record);
   for (const record of secretRecords) caches.secrets.observe(record);
+  triggers.all();
   let revision = 1_000_000;
   const later = <R extends { readonly resourceVersion: string }>(record: R): R => ({
     ...record,
