@@ -19,7 +19,9 @@ interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations
   readonly namesOwner: boolean;
   readonly bundle?: string;
   readonly problem?: string;
-  readonly leaf?: Omit<LeafRecord, 'fingerprint' | 'serialNumber' | 'profile' | 'notBefore' | 'notAfter'>;
+  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding' | 'rootName'>;
+  /** Who stands above the leaf, with times as numbers: as dates they would take most of the time to be compared. */
+  readonly above?: { readonly root: string; readonly issuer: string; readonly fromMs: number; readonly toMs: number };
 }
 
 type Own = [
@@ -76,16 +78,38 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
   },
 };
 
-function partsOf(content: SecretContent): [Pick<Common, 'bundle' | 'problem' | 'leaf'>, OwnLeaf] {
+function partsOf(content: SecretContent): [Pick<Common, 'bundle' | 'problem' | 'leaf' | 'above'>, OwnLeaf] {
   if (!('leaf' in content)) return [content, null];
-  const { fingerprint, serialNumber, profile, notBefore, notAfter, ...leaf } = content.leaf;
-  return [{ ...content, leaf }, [fingerprint, serialNumber, profile, notBefore.getTime(), notAfter.getTime()]];
+  const { bundle, leaf } = content;
+  const { keyKind, keyEncoding, rootName, fingerprint, serialNumber, profile, notBefore, notAfter } = leaf;
+  const above = authorityOf(leaf);
+  const common = {
+    leaf: { keyKind, keyEncoding, rootName },
+    ...(above && { above }),
+    ...(bundle !== undefined && { bundle }),
+  };
+  return [common, [fingerprint, serialNumber, profile, notBefore.getTime(), notAfter.getTime()]];
 }
 
-function contentOf({ bundle, problem, leaf }: Common, own: OwnLeaf): SecretContent {
+function authorityOf({ root, issuer, issuerNotBefore: from, issuerNotAfter: to }: LeafRecord): Common['above'] {
+  const isKnown = root !== undefined && issuer !== undefined && from !== undefined && to !== undefined;
+  return isKnown ? { root, issuer, fromMs: from.getTime(), toMs: to.getTime() } : undefined;
+}
+
+function contentOf({ bundle, problem, leaf, above }: Common, own: OwnLeaf): SecretContent {
   const common = bundle === undefined ? {} : { bundle };
   if (leaf === undefined || own === null) return { problem: problem ?? '', ...common };
   const [fingerprint, serialNumber, profile, notBeforeMs, notAfterMs] = own;
   const [notBefore, notAfter] = [new Date(notBeforeMs), new Date(notAfterMs)];
-  return { leaf: { fingerprint, serialNumber, notBefore, notAfter, profile, ...leaf }, ...common };
+  return {
+    leaf: { fingerprint, serialNumber, notBefore, notAfter, profile, ...leaf, ...(above && authority(above)) },
+    ...common,
+  };
 }
+
+const authority = ({ root, issuer, fromMs, toMs }: NonNullable<Common['above']>) => ({
+  root,
+  issuer,
+  issuerNotBefore: new Date(fromMs),
+  issuerNotAfter: new Date(toMs),
+});

@@ -25,9 +25,10 @@ export function chosenSecretKeysOf({ namespace, spec }: CertificateRecord): stri
 
 /** The resource to which a Secret's name, or `namespace/name`, belongs by default; undefined when it belongs to none so. */
 export function namesakeOf(secretName: string): string | undefined {
-  const role = roles.find((one) => secretName.endsWith(defaultSecretName('', one)));
-  return role === undefined ? undefined : secretName.slice(0, -defaultSecretName('', role).length);
+  const ending = defaultEndings.find((one) => secretName.endsWith(one));
+  return ending === undefined ? undefined : secretName.slice(0, -ending.length);
 }
+const defaultEndings = roles.map((role) => defaultSecretName('', role));
 
 /** The Secrets that have the name of a resource by default, as `namespace/name`, whoever they belong to. */
 export const defaultSecretKeysOf = ({ namespace, name }: CertificateRecord): string[] =>

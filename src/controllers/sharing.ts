@@ -7,7 +7,6 @@ export class Sharing {
   readonly #most: number;
   readonly #texts = new Map<string, string>();
   readonly #values = new Map<string, unknown>();
-  readonly #dates = new Map<number, Date>();
 
   /** @param most how many values of a kind are held at a time */
   constructor(most = 8192) {
@@ -24,12 +23,7 @@ export class Sharing {
     return value === undefined ? value : (this.#first(this.#values, JSON.stringify(value), value) as T);
   }
 
-  /** The first date that is equal to this one. Nobody may change it. */
-  date<T extends Date | undefined>(date: T): T {
-    return (date === undefined ? date : this.#first(this.#dates, date.getTime(), date)) as T;
-  }
-
-  #first<K, V>(known: Map<K, V>, key: K, value: V): V {
+  #first<V>(known: Map<string, V>, key: string, value: V): V {
     const first = known.get(key);
     if (first !== undefined) return first;
     if (known.size >= this.#most) known.clear();
