@@ -18,8 +18,10 @@ export const restart: Scenario = {
   async run(plane, contestant, { count, settles }) {
     const first = await contestant.start(plane, 'follow');
     const progress = await Progress.begin(plane.client, contestant);
+    const growth = costOfGrowth(progress, first.pid, count);
     const objects = await createAll(plane, contestant, pairs(plane, count));
     await progress.reached(objects);
+    const costs = await growth;
     await first.stop();
     await progress.stop();
     const before = await plane.requests();
@@ -49,6 +51,7 @@ export const restart: Scenario = {
         peakMiB: mib(peakBytes),
         ...settled,
         figures: {
+          ...costs,
           ...figures,
           writes,
           'API server, MiB': mib(plane.apiServerUsage().residentBytes),
@@ -67,4 +70,19 @@ async function idlePercent(pid: number): Promise<number> {
   const before = usageOf(pid);
   await sleep(idleSeconds * 1000);
   return cpuMs(before, usageOf(pid)) / (idleSeconds * 10);
+}
+
+/**
+ * What a certificate costs among few others and among many: of a thousand resources each, the first when the program is
+ * warm, and the last.
+ */
+async function costOfGrowth(progress: Progress, pid: number, count: number): Promise<Record<string, number>> {
+  if (count < 3000) return {};
+  const cpuSecondsAt = async (objects: number) => {
+    await progress.reached(objects);
+    return usageOf(pid).cpuSeconds;
+  };
+  const [a, b] = [await cpuSecondsAt(1000), await cpuSecondsAt(2000)];
+  const [c, d] = [await cpuSecondsAt(count - 1000), await cpuSecondsAt(count)];
+  return { 'CPU, ms each, of the second thousand': (b - a) / 2, 'CPU, ms each, of the last thousand': (d - c) / 2 };
 }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodePrivateKey } from '../../../src/pki/index.ts';
-import { redact } from '../../../src/telemetry/logger.ts';
+import { inBatches, redact } from '../../../src/telemetry/logger.ts';
 import { privateKey } from '../../support/fixtures.ts';
 
 const key = privateKey();
@@ -17,6 +17,15 @@ const traces = [pem, base64, Buffer.from(pem).toString('hex')].flatMap((text) =>
 
 const lineOf = (value: unknown): string => JSON.stringify({ message: 'm', value }, redact);
 const shows = (line: string): boolean => traces.some((trace) => line.includes(trace));
+
+test('lines go out in their order: the first at once, those that follow in the same turn together', async () => {
+  const writes: string[] = [];
+  const lines = inBatches({ write: (text: string | Uint8Array) => writes.push(String(text)) > 0 });
+  for (const line of ['a\n', 'b\n', 'c\n']) lines.write(line);
+  assert.deepEqual(writes, ['a\n']);
+  await new Promise<void>((resolve) => lines.end('d\n', () => resolve()));
+  assert.deepEqual(writes, ['a\n', 'b\nc\nd\n']);
+});
 
 describe('a line of the log', () => {
   test('is judged by traces that a key does leave', () => {
@@ -124,7 +133,7 @@ test('the logger writes JSON lines to standard output, from its level on, withou
     log.info('one', { resource: 'shop/payments', attempts: 2 });
     log.error('two ' + pem, { error: new Error(pem, { cause: new Error(pem) }), data: { 'tls.key': pem } });
     log.child({ controller: 'certificate' }).warn('three', { message: pem });
-    console.log(JSON.stringify({ body: pem.split('\\n')[1] }));
+    process.on('exit', () => console.log(JSON.stringify({ body: pem.split('\\n')[1] })));
   `;
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
   const lines = output.trim().split('\n');
