@@ -3,6 +3,7 @@ import type { Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Evidence,
+  type IssuedSecret,
   issuedSecret,
   lostSecrets,
   type Publication,
@@ -22,9 +23,22 @@ export interface EvidenceSources {
   readonly renewPublications: (authority: AuthorityRecord, signal: AbortSignal) => Promise<void>;
 }
 
+/** A Secret as it was when all were gone through last. */
+interface Seen {
+  /** Of its record, see Store. */
+  readonly token: object | undefined;
+  readonly owner?: string | undefined;
+  /** Key of the resource that it names as its owner. */
+  readonly ownerKey: string;
+  readonly issued: IssuedSecret;
+}
+
 /** Gathers what a rotation of the root waits for. */
 export class EvidenceGatherer {
   readonly #sources: EvidenceSources;
+  /** By key. A rotation looks every second, and few Secrets are others by then. */
+  #seen: ReadonlyMap<string, Seen> = new Map();
+  #isInUse = false;
 
   constructor(sources: EvidenceSources) {
     this.#sources = sources;
@@ -36,6 +50,9 @@ export class EvidenceGatherer {
    */
   gather(authority: AuthorityRecord): Evidence {
     const { caches, publications } = this.#sources;
+    // Nothing was asked for since the last look: no rotation is under way.
+    if (!this.#isInUse) this.#seen = new Map();
+    this.#isInUse = false;
     let [secrets, published]: [Evidence['secrets']?, Evidence['publications']?] = [];
     const issuedSecrets = () => this.#issuedSecrets(authority);
     return {
@@ -55,20 +72,36 @@ export class EvidenceGatherer {
   #issuedSecrets(authority: AuthorityRecord): Evidence['secrets'] {
     const { certificates, secrets } = this.#sources.caches;
     const roots = new Set(authority.status.roots?.map(({ fingerprint }) => fingerprint));
-    const isOurs = ({ namespace, owner, ownerName = '', content }: SecretRecord): boolean => {
+    const isOurs = ({ owner, ownerKey, issued: { leaf } }: Seen): boolean => {
       if (owner === undefined) return false;
-      const certificate = certificates.get(keyOf({ namespace, name: ownerName }));
+      const certificate = certificates.get(ownerKey);
       if (certificate?.uid === owner) return certificate.spec.authorityRef.name === authority.name;
       // Its resource is not known (yet, or any more); whoever mounts it is there all the same.
-      return 'leaf' in content && content.leaf.root !== undefined && roots.has(content.leaf.root);
+      return leaf?.root !== undefined && roots.has(leaf.root);
     };
-    const isThere = (namespace: string) => (name: string) => secrets.get(keyOf({ namespace, name })) !== undefined;
+    const isThere = (namespace: string) => (name: string) => secrets.has(keyOf({ namespace, name }));
     return [
-      ...[...secrets.values()].filter(isOurs).map(issuedSecret),
+      ...[...this.#look()].filter(isOurs).map(({ issued }) => issued),
       ...certificates
         .by('authority', authority.name)
         .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace))),
     ];
+  }
+
+  /** Goes through all Secrets, and reads those that are others than they were. */
+  #look(): Iterable<Seen> {
+    const { secrets } = this.#sources.caches;
+    const seen = new Map<string, Seen>();
+    for (const key of secrets.keys()) {
+      const before = this.#seen.get(key);
+      const token = secrets.token(key);
+      const record = before?.token === token ? undefined : secrets.get(key);
+      const now = record === undefined ? before : seenAs(record, token);
+      if (now !== undefined) seen.set(key, now);
+    }
+    this.#seen = seen;
+    this.#isInUse = true;
+    return seen.values();
   }
 
   /**
@@ -87,3 +120,10 @@ export class EvidenceGatherer {
     await renewPublications(authority, signal);
   }
 }
+
+const seenAs = (record: SecretRecord, token: object | undefined): Seen => ({
+  token,
+  owner: record.owner,
+  ownerKey: keyOf({ namespace: record.namespace, name: record.ownerName ?? '' }),
+  issued: issuedSecret(record),
+});

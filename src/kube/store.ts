@@ -55,9 +55,18 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return this.#records.size;
   }
 
+  has(key: string): boolean {
+    return this.#records.has(key);
+  }
+
   get(key: string): R | undefined {
     const kept = this.#records.get(key);
     return kept && this.#form.read(kept);
+  }
+
+  /** What stands for a record without its being read: the same object for as long as nothing newer is known. */
+  token(key: string): object | undefined {
+    return this.#records.get(key);
   }
 
   keys(): IterableIterator<string> {

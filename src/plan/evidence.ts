@@ -1,3 +1,4 @@
+import type { LeafRecord } from '../pki/index.ts';
 import type { CertificateRecord, SecretRecord } from './observed.ts';
 
 /** A Secret of an authority's certificate: what of it a rotation waits for. */
@@ -37,9 +38,13 @@ export interface Evidence {
 export const issuedSecret = ({ namespace, name, content, changedAtMs }: SecretRecord): IssuedSecret => ({
   what: `${namespace}/${name}`,
   ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
-  ...('leaf' in content ? { leaf: content.leaf } : {}),
+  ...('leaf' in content ? { leaf: leafOf(content.leaf) } : {}),
   changedAtMs,
 });
+
+/** Of a leaf only what is asked for: there are as many as Secrets. */
+const leafOf = ({ root, notAfter }: LeafRecord): NonNullable<IssuedSecret['leaf']> =>
+  root === undefined ? { notAfter } : { root, notAfter };
 
 /**
  * The Secrets of a resource that have been issued once and are not there: whoever mounts them still has the old content,

@@ -60,14 +60,36 @@ describe('the evidence of an authority', () => {
     const { content } = issued.secretRecord('server');
     const [record] = made.caches.secrets.values();
     assert.ok(record !== undefined && 'leaf' in record.content);
+    const { root, notAfter } = record.content.leaf;
     assert.deepEqual(made.gatherer.gather(ruled), {
       secrets: [
-        { what: 'shop/payments-server-tls', bundle: content.bundle, leaf: record.content.leaf, changedAtMs: 100 },
+        { what: 'shop/payments-server-tls', bundle: content.bundle, leaf: { root, notAfter }, changedAtMs: 100 },
       ],
       publications,
       monotonicMs: 100,
     });
-    assert.equal(record.content.leaf.root, ours.certificate.fingerprint);
+    assert.equal(root, ours.certificate.fingerprint);
+  });
+
+  test('follows what has changed since the last look, and reads nothing else again', () => {
+    const made = process();
+    const client = certificate()
+      .asking({ client: { serviceAccount: 'a' } })
+      .issuedBy(ours);
+    made.caches.certificates.observe(client.record);
+    made.take(client.secret('server'));
+    made.take(client.secret('client'));
+    const look = () => new Map(made.gatherer.gather(ruled).secrets.map((one) => [one.what, one]));
+    const [server, other] = ['shop/payments-server-tls', 'shop/payments-client-tls'];
+    const before = look();
+    assert.deepEqual([...before.keys()], [server, other]);
+    made.clock.ms = 200;
+    made.take(withMetadata(() => ({ resourceVersion: '30' }))(withData({ 'ca.crt': 'x' })(client.secret('server'))));
+    const after = look();
+    assert.deepEqual([before.get(server)?.changedAtMs, after.get(server)?.changedAtMs], [100, 200]);
+    assert.equal(after.get(other), before.get(other));
+    made.caches.secrets.observeDeleted(client.secret('client').metadata, '40');
+    assert.deepEqual([...look().keys()], [server]);
   });
 
   test('is gathered when it is asked for, and then once', () => {
