@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/names.ts';
 import { parseDurationMs } from './plan/duration.ts';
@@ -16,6 +16,8 @@ export interface Config {
   readonly listen: ListenAddress & { /** Somebody asked for this very address. */ readonly isExplicit: boolean };
   readonly logLevel: LogLevel;
   readonly workers: number;
+  /** RSA keys in the making at a time. */
+  readonly keysInWork: number;
   readonly leaseDurationMs: number;
   readonly renewDeadlineMs: number;
   readonly retryPeriodMs: number;
@@ -74,10 +76,17 @@ export function readConfig(
     },
     logLevel: logLevel(values['log-level'] ?? 'info'),
     workers: count('workers', values.workers ?? '32'),
+    keysInWork: keysInWork(env['UV_THREADPOOL_SIZE']),
     leaseDurationMs,
     renewDeadlineMs,
     retryPeriodMs,
   });
+}
+
+/** As many as there are cores, but no more than half of libuv's threads: name look-ups and files need the others. */
+function keysInWork(threadPoolSize: string | undefined): number {
+  const threads = Number(threadPoolSize) || 4;
+  return Math.max(1, Math.min(availableParallelism(), Math.floor(threads / 2)));
 }
 
 function parse(argv: readonly string[]) {

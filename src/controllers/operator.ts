@@ -35,6 +35,8 @@ export interface OperatorOptions {
   /** Name of this replica, for events. */
   readonly identity: string;
   readonly workers: number;
+  /** RSA keys in the making at a time. */
+  readonly keysInWork: number;
   /** Make the MtlsAuthority `default` in a cluster that has no authority at all. */
   readonly createDefaultAuthority: boolean;
   readonly log: Log;
@@ -53,8 +55,6 @@ export interface OperatorObserver {
 const authorityWorkers = 2;
 /** A bundle is one small write; with these, ten thousand namespaces take some ten seconds. */
 const trustWorkers = 4;
-/** How many RSA keys are made at a time. Half of libuv's threads: name look-ups and files need the others. */
-const slowKeys = 2;
 const retryDefaultAuthorityMs = 2000;
 
 /** All of the operator in one process: caches that every replica keeps, and controllers that the leader runs. */
@@ -119,7 +119,10 @@ export class Operator {
       log,
       now,
     });
-    const keys = new KeyMaker({ concurrency: slowKeys, onReady: (owner) => this.#queues.certificate.add(owner) });
+    const keys = new KeyMaker({
+      concurrency: options.keysInWork,
+      onReady: (owner) => this.#queues.certificate.add(owner),
+    });
     this.#certificate = new CertificateReconciler({
       client,
       certificates,

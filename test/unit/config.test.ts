@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
 import { type Config, ConfigError, readConfig, usage } from '../../src/config.ts';
 
@@ -10,7 +11,7 @@ const read = (argv: readonly string[] = [], env: Record<string, string | undefin
 
 describe('the configuration', () => {
   test('has a default for every setting', () => {
-    const { identity, ...config } = read();
+    const { identity, keysInWork, ...config } = read();
     assert.deepEqual(config, {
       namespace: 'mtls-operator',
       createDefaultAuthority: false,
@@ -21,7 +22,17 @@ describe('the configuration', () => {
       renewDeadlineMs: 10_000,
       retryPeriodMs: 2000,
     });
+    assert.ok(keysInWork >= 1);
     assert.match(identity, new RegExp(`-${process.pid}-`));
+  });
+
+  test('makes RSA keys on all cores, and leaves half of the threads to others', () => {
+    const cores = availableParallelism();
+    const keysInWork = (threads?: string) => read([], { UV_THREADPOOL_SIZE: threads }).keysInWork;
+    assert.equal(keysInWork(), Math.min(2, cores));
+    assert.equal(keysInWork(String(2 * cores)), cores);
+    assert.equal(keysInWork('1024'), cores);
+    assert.equal(keysInWork('1'), 1);
   });
 
   test('cannot be changed', () => assert.ok(Object.isFrozen(read())));
