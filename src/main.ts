@@ -3,6 +3,7 @@ import { type Config, ConfigError, readConfig, usage } from './config.ts';
 import { metricSources } from './controllers/metric-sources.ts';
 import { Operator } from './controllers/operator.ts';
 import { KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
+import { IdleCollection } from './telemetry/idle-collection.ts';
 import { createLog, type LogLevel } from './telemetry/logger.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
@@ -19,6 +20,7 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
     log,
     onRequest: ({ verb, resource, code }) => metrics.apiRequests.inc({ verb, resource, code }),
   });
+  const collection = new IdleCollection();
   const operator = new Operator({
     ...config,
     client,
@@ -28,6 +30,7 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
       onReconcile(controller, { outcome, seconds }) {
         metrics.reconciles.inc({ controller, outcome });
         metrics.reconcileSeconds.observe({ controller }, seconds);
+        collection.worked();
       },
       onIssued: (role, reason) => metrics.issued.inc({ role, reason }),
       onReflectorError: (resource, code) => metrics.watchErrors.inc({ resource, code }),
@@ -53,6 +56,7 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
   const cached = operator.cache(caching.signal);
   try {
     await Promise.race([operator.synced, aborted(signal)]);
+    collection.worked(operator.caches.secrets.size);
     await elector.run(signal, operator.lead);
   } finally {
     caching.abort();
