@@ -156,13 +156,16 @@ async function replaceData({ metadata }: Secret, data: Readonly<Record<string, s
   live.set(key, patched.metadata);
 }
 
-/** Issues for what comes. The names are all it looks at. */
+/** Issues for what is there already and for what comes. The names are all it looks at. */
 async function follow(): Promise<void> {
-  for await (const event of client.watch(certificateResource, { resourceVersion, metadataOnly: true })) {
-    if (event.type !== 'ADDED') continue;
-    const { metadata } = event.object;
-    void issue(workFor(keyOf(metadata), metadata.uid, { algorithm: 'ECDSA', size: 256 })).catch(() => {
+  const start = (one: Work) => {
+    issue(one).catch(() => {
       // Deleted meanwhile.
     });
+  };
+  for (const one of work) start(one);
+  for await (const event of client.watch(certificateResource, { resourceVersion, metadataOnly: true })) {
+    const { metadata } = event.type === 'ADDED' ? event.object : {};
+    if (metadata !== undefined) start(workFor(keyOf(metadata), metadata.uid, { algorithm: 'ECDSA', size: 256 }));
   }
 }
