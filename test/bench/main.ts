@@ -23,11 +23,22 @@ import { noisy } from './scenarios/noisy.ts';
 import { renewal } from './scenarios/renewal.ts';
 import { restart } from './scenarios/restart.ts';
 import { rotation } from './scenarios/rotation.ts';
-import { stream } from './scenarios/stream.ts';
+import { flood, stream } from './scenarios/stream.ts';
 import { takeSpecimens } from './specimen.ts';
 import { median } from './statistics.ts';
 
-const scenarios: readonly Scenario[] = [burst, stream, restart, renewal, rotation, churn, noisy, ...keys, besideRsa];
+const scenarios: readonly Scenario[] = [
+  burst,
+  flood,
+  stream,
+  restart,
+  renewal,
+  rotation,
+  churn,
+  noisy,
+  ...keys,
+  besideRsa,
+];
 
 const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--output FILE]
                         [--peer NAME --peer-command COMMAND --peer-crds FOLDER]
@@ -64,14 +75,13 @@ async function benchAll(): Promise<void> {
   let ceilingPairsPerSecond = Number.NaN;
   for (const scenario of chosen) {
     if (scenario === stream && Number.isNaN(ceilingPairsPerSecond)) {
-      ceilingPairsPerSecond = pairsPerSecond([
-        await measure(burst, ceiling, { count, settles: false, ceilingPairsPerSecond }),
-      ]);
+      const settings = { count, settles: false, ceilingPairsPerSecond };
+      ceilingPairsPerSecond = pairsPerSecond([await measure(flood, ceiling, settings)]);
     }
     const settings = { count, settles: false, ceilingPairsPerSecond };
     const outcomes = await alternate(scenario, contestantsOf(scenario, ceiling), rounds, settings);
     const reference = outcomes.get(ceiling);
-    if (scenario === burst && reference !== undefined) ceilingPairsPerSecond = pairsPerSecond(reference);
+    if (scenario === flood && reference !== undefined) ceilingPairsPerSecond = pairsPerSecond(reference);
     for (const [contestant, rounds] of outcomes) {
       results.push({ scenario: scenario.name, contestant: contestant.name, rounds, ratios: ratios(rounds, reference) });
     }

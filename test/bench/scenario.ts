@@ -8,7 +8,7 @@ export interface Settings {
   readonly count: number;
   /** Whether to wait until memory has settled; that takes a while, and once is enough. */
   readonly settles: boolean;
-  /** Pairs per second of the ceiling in a burst, measured in this run. */
+  /** Pairs per second that the ceiling follows in a flood, measured in this run. */
   readonly ceilingPairsPerSecond: number;
 }
 

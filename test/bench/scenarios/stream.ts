@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keyOf } from '../../../src/kube/index.ts';
 import type { Contestant, Pair } from '../contestant.ts';
-import { countingRequests, cpuMs, type Outcome, pairs } from '../measure.ts';
+import { countingRequests, cpuMs, createAll, type Outcome, pairs, untilAllIssued } from '../measure.ts';
 import type { Plane } from '../plane.ts';
 import { usageOf } from '../process-usage.ts';
 import { Progress } from '../progress.ts';
@@ -10,10 +10,38 @@ import type { Scenario } from '../scenario.ts';
 /** How long the programs may warm up, in seconds. */
 const warmUpSeconds = 3;
 
+/**
+ * How many pairs a second a contestant follows when they are created as fast as can be: creating takes its part of what
+ * the API server can do, so this is less than in a burst.
+ */
+export const flood: Scenario = {
+  name: 'flood',
+  about: 'resources are created as fast as the API server takes them',
+  takesPart: { ceiling: true, peer: true },
+  async run(plane, contestant, { count }) {
+    const running = await contestant.start(plane, 'follow');
+    const progress = await Progress.begin(plane.client, contestant);
+    try {
+      const measured = untilAllIssued(
+        plane,
+        contestant,
+        running,
+        progress,
+        objectsFor(contestant, pairs(plane, count)),
+      );
+      await createAll(plane, contestant, pairs(plane, count));
+      return await measured;
+    } finally {
+      await running.stop();
+      await progress.stop();
+    }
+  },
+};
+
 /** Resources come at half of the rate that the API server could take. */
 export const stream: Scenario = {
   name: 'stream',
-  about: 'resources are created at half of the rate of the ceiling',
+  about: 'resources are created at half of the rate that the ceiling follows',
   takesPart: { ceiling: true, peer: true },
   async run(plane, contestant, { count, ceilingPairsPerSecond }) {
     const rate = ceilingPairsPerSecond / 2;
@@ -23,8 +51,7 @@ export const stream: Scenario = {
       const warmUp = pairs(plane, Math.ceil(rate * warmUpSeconds), { prefix: 'warm' });
       await createAtRate(plane, contestant, progress, warmUp, rate);
       const wanted = pairs(plane, count);
-      const certificates =
-        wanted.flatMap((pair) => contestant.requestsFor(pair)).length * contestant.certificatesPerObject;
+      const certificates = objectsFor(contestant, wanted) * contestant.certificatesPerObject;
       return await countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
         const [own, apiServer] = [usageOf(running.pid), plane.apiServerUsage()];
         const latenciesMs = await createAtRate(plane, contestant, progress, wanted, rate);
@@ -42,6 +69,9 @@ export const stream: Scenario = {
     }
   },
 };
+
+const objectsFor = (contestant: Contestant, wanted: readonly Pair[]): number =>
+  wanted.flatMap((pair) => contestant.requestsFor(pair)).length;
 
 /**
  * Creates pairs at a rate, whatever becomes of those before, and returns how long each object took to be Ready. Time runs
