@@ -40,7 +40,7 @@ const scenarios: readonly Scenario[] = [
   besideRsa,
 ];
 
-const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--output FILE]
+const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--no-settle] [--output FILE]
                         [--peer NAME --peer-command COMMAND --peer-crds FOLDER]
        npm run bench -- issuing | memory | events
 
@@ -48,6 +48,7 @@ const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--roun
 ${scenarios.map(({ name, about }) => `                ${name.padEnd(16)} ${about}`).join('\n')}
   --count     client+server pairs in each (default 1000)
   --rounds    how often each is run, in alternation with the ceiling (default 3)
+  --no-settle does not wait, in the last round, until memory is given back and for a look at an idle process
   --output    where the figures go as JSON (default bench.json)
   --peer      runs another controller for cert-manager's Certificates beside it, in the scenarios that it can take part in
 `;
@@ -58,12 +59,14 @@ const { values, positionals } = parseArgs({
     count: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '3' },
     output: { type: 'string', default: 'bench.json' },
+    settle: { type: 'boolean', default: true },
     peer: { type: 'string' },
     'peer-command': { type: 'string' },
     'peer-crds': { type: 'string' },
     help: { type: 'boolean' },
   },
   allowPositionals: true,
+  allowNegative: true,
 });
 
 async function benchAll(): Promise<void> {
@@ -125,7 +128,7 @@ async function alternate(
   for (let round = 0; round < rounds; round += 1) {
     for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
       console.log(`${scenario.name}, round ${round + 1} of ${rounds}: ${contestant.name}`);
-      const settles = round === rounds - 1;
+      const settles = values.settle && round === rounds - 1;
       outcomes.get(contestant)?.push(await measure(scenario, contestant, { ...settings, settles }));
     }
   }

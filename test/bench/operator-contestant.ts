@@ -1,6 +1,7 @@
-import { certificates as certificateResource } from '../../src/controllers/resources.ts';
+import { authorities, certificates as certificateResource } from '../../src/controllers/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
+import { eventually } from '../support/eventually.ts';
 import { startOperator } from '../support/operator.ts';
 import { type Contestant, isReady, type Pair } from './contestant.ts';
 
@@ -23,8 +24,13 @@ export const mtlsCertificates: Pick<Contestant, 'resource' | 'certificatesPerObj
 export const operatorContestant: Contestant = {
   name: 'operator',
   ...mtlsCertificates,
-  async prepare() {
-    // deploy/ is all it needs; it makes the root itself.
+  async prepare(plane) {
+    // Its root: the first thing that it does in a new cluster, and no part of what is compared.
+    const operator = await operatorContestant.start(plane, 'follow');
+    await eventually(async () => {
+      if (!isReady(await plane.client.get(authorities, { name: 'default' }))) throw new Error('there is no root yet');
+    });
+    await operator.stop();
   },
   start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator() }),
 };

@@ -32,7 +32,7 @@ const countOf = ({ requestsPerCertificate }: Round, key: string): number =>
 
 test('the benchmark compares the operator with the same writes: one Secret a certificate, one status a resource', async () => {
   const output = join(await scratchFolder('bench'), 'bench.json');
-  const options = ['--scenario', 'burst', '--count', String(count), '--rounds', '1', '--output', output];
+  const options = ['--scenario', 'burst', '--count', String(count), '--rounds', '1', '--no-settle', '--output', output];
   const { stdout } = await promisify(execFile)(process.execPath, [main, ...options]);
   assert.match(stdout, /of the ceiling/);
   const { results } = JSON.parse(readFileSync(output, 'utf8')) as Report;
@@ -42,9 +42,8 @@ test('the benchmark compares the operator with the same writes: one Secret a cer
     return round;
   };
   const [ceiling, operator] = [roundOf('ceiling'), roundOf('operator')];
-  // The operator has made its root as well.
-  assert.deepEqual([countOf(ceiling, 'POST secrets'), countOf(operator, 'POST secrets')], [2 * count, 2 * count + 1]);
   for (const round of [ceiling, operator]) {
+    assert.equal(countOf(round, 'POST secrets'), 2 * count);
     assert.equal(countOf(round, 'PATCH mtlscertificates'), count);
     assert.ok(round.certificatesPerSecond > 0);
   }

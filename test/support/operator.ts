@@ -47,11 +47,21 @@ export async function startOperator(cluster: TestCluster, options: OperatorOptio
     ...(options.main === undefined ? {} : { main: options.main }),
   });
 
+  let isAsked = false;
+  const watch = async (): Promise<void> => {
+    const exit = await program.exited;
+    // Or tests that have never heard of it time out one after the other.
+    if (!isAsked) console.error(`the operator ended by itself: ${JSON.stringify(exit)}\n${program.tail(15)}`);
+  };
+  void watch();
+
   async function kill(): Promise<void> {
+    isAsked = true;
     await program.kill();
   }
 
   async function stop(): Promise<void> {
+    isAsked = true;
     if (program.hasEnded) return;
     const { code, signal } = await program.stop();
     const what = `the operator did not stop cleanly:\n${program.tail()}`;
