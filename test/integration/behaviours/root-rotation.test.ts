@@ -184,21 +184,6 @@ describe('a rotation that is asked for', { concurrency }, () => {
     }
   });
 
-  test('happens once for a value, and again for another', async () => {
-    const authority = await rotating({ certificates: 1 });
-    const first = await authority.activeRoot();
-    await authority.annotate('rotate-root', 'one');
-    const second = await authority.ends(first);
-    await world.restart();
-    await authority.annotate('rotate-root', 'one');
-    await authority.tenant.create('later', { authorityRef: { name: authority.name }, server: { service: 'db' } });
-    await authority.tenant.ready('later');
-    assert.equal(await authority.activeRoot(), second);
-    await authority.annotate('rotate-root', 'two');
-    await authority.ends(second);
-    assert.equal((await authority.status()).lastHandledRotateRoot, 'two');
-  });
-
   test('says what it waits for, in words, in kubectl, in events and in metrics', async () => {
     const authority = await rotating({ rotation: { propagationDelay: '6s' }, certificates: 2 });
     const old = await authority.activeRoot();
@@ -260,27 +245,6 @@ describe('a rotation that is asked for', { concurrency }, () => {
     await world.authorityIs(authority.name, 'True');
     assert.equal((await authority.status()).lastHandledRotateRoot, undefined);
     assert.equal(digestOf(await authority.rootSecret()), before);
-  });
-
-  test('waits for approval where it is Manual', async () => {
-    const authority = await rotating({ rotation: { approval: 'Manual' } });
-    const old = await authority.activeRoot();
-    await authority.annotate('rotate-root', 'now');
-    const { id } = await eventually(async () => {
-      const { rotation } = await authority.status();
-      assert.deepEqual(rotation?.blockers, [
-        `approval: annotate the authority with mtls-operator.io/approve-rotation=${rotation?.id}`,
-      ]);
-      return rotation ?? { id: '' };
-    });
-    await authority.annotate('approve-rotation', 'somebody-else');
-    // What is not this rotation's id is no approval: a restart later it still waits.
-    await world.restart();
-    assert.equal((await authority.reaches('Distributing')).id, id);
-    assert.equal(await authority.activeRoot(), old);
-    await authority.annotate('approve-rotation', id);
-    await eventually(async () => assert.equal((await authority.status()).rotation?.approved, id));
-    await authority.isOn(await authority.ends(old));
   });
 
   test('is spread over time at the pace that is set, and all that a resource has switches at once', async () => {
@@ -418,27 +382,6 @@ describe('a root that a person puts into the Secret', { concurrency }, () => {
     assert.equal(await authority.ends(old), otherFingerprint);
     await authority.isOn(otherFingerprint);
   });
-
-  test('over the one that signs, and the operator is restarted: nothing is issued until every bundle has it', async () => {
-    const authority = await rotating({ root: null, rotation: { propagationDelay: '1h' } });
-    const old = await authority.activeRoot();
-    const other = await broughtRoot({ commonName: 'Other' });
-    const current = await fingerprintOf(other['tls.crt']);
-    await world.restart(() => world.bringRoot(authority.name, other));
-    const { id } = await authority.reaches('Distributing');
-    await authority.tenant.create('waits', { authorityRef: { name: authority.name }, server: { service: 'db' } });
-    const { message } = await authority.tenant.notReady('waits', 'AuthorityNotReady');
-    assert.match(message, /RootDistributing: .*approve-rotation/);
-    await eventually(async () => {
-      for (const secret of await authority.tenant.secrets())
-        assert.deepEqual((await judge(secret)).roots, [old, current]);
-    });
-    await authority.configure({ rotation: { propagationDelay: '1s' } });
-    await authority.tenant.ready('waits');
-    await authority.ends(old);
-    await authority.isOn(current);
-    assert.equal(id.length > 0, true);
-  });
 });
 
 describe('a gate that cannot be met', { concurrency }, () => {
@@ -479,5 +422,65 @@ describe('a root that the operator has made', { concurrency }, () => {
     const current = await authority.ends(old);
     await authority.isOn(current);
     assert.equal((await authority.status()).lastHandledRotateRoot, undefined);
+  });
+});
+
+// One after the other, and with nothing beside them that would not survive it either.
+describe('a restart of the operator within a rotation', () => {
+  test('starts none for a value that was handled, and one for another', async () => {
+    const authority = await rotating({ certificates: 1 });
+    const first = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'one');
+    const second = await authority.ends(first);
+    await world.restart();
+    await authority.annotate('rotate-root', 'one');
+    await authority.tenant.create('later', { authorityRef: { name: authority.name }, server: { service: 'db' } });
+    await authority.tenant.ready('later');
+    assert.equal(await authority.activeRoot(), second);
+    await authority.annotate('rotate-root', 'two');
+    await authority.ends(second);
+    assert.equal((await authority.status()).lastHandledRotateRoot, 'two');
+  });
+
+  test('leaves one that waits for approval waiting', async () => {
+    const authority = await rotating({ rotation: { approval: 'Manual' } });
+    const old = await authority.activeRoot();
+    await authority.annotate('rotate-root', 'now');
+    const { id } = await eventually(async () => {
+      const { rotation } = await authority.status();
+      assert.deepEqual(rotation?.blockers, [
+        `approval: annotate the authority with mtls-operator.io/approve-rotation=${rotation?.id}`,
+      ]);
+      return rotation ?? { id: '' };
+    });
+    await authority.annotate('approve-rotation', 'somebody-else');
+    // What is not this rotation's id is no approval: a restart later it still waits.
+    await world.restart();
+    assert.equal((await authority.reaches('Distributing')).id, id);
+    assert.equal(await authority.activeRoot(), old);
+    await authority.annotate('approve-rotation', id);
+    await eventually(async () => assert.equal((await authority.status()).rotation?.approved, id));
+    await authority.isOn(await authority.ends(old));
+  });
+
+  test('over the root that signs, while the operator is away: nothing is issued until every bundle has it', async () => {
+    const authority = await rotating({ root: null, rotation: { propagationDelay: '1h' } });
+    const old = await authority.activeRoot();
+    const other = await broughtRoot({ commonName: 'Other' });
+    const current = await fingerprintOf(other['tls.crt']);
+    await world.restart(() => world.bringRoot(authority.name, other));
+    const { id } = await authority.reaches('Distributing');
+    await authority.tenant.create('waits', { authorityRef: { name: authority.name }, server: { service: 'db' } });
+    const { message } = await authority.tenant.notReady('waits', 'AuthorityNotReady');
+    assert.match(message, /RootDistributing: .*approve-rotation/);
+    await eventually(async () => {
+      for (const secret of await authority.tenant.secrets())
+        assert.deepEqual((await judge(secret)).roots, [old, current]);
+    });
+    await authority.configure({ rotation: { propagationDelay: '1s' } });
+    await authority.tenant.ready('waits');
+    await authority.ends(old);
+    await authority.isOn(current);
+    assert.equal(id.length > 0, true);
   });
 });
