@@ -51,6 +51,8 @@ export interface OperatorObserver {
   onReflectorError(resource: string, code: string): void;
 }
 
+/** One namespace has this part of the workers at most: what it floods the API server with, all others wait for, too. */
+const namespaceShare = 4;
 /** There are few authorities, and what they do is a handful of requests. */
 const authorityWorkers = 2;
 /** A bundle is one small write; with these, ten thousand namespaces take some ten seconds. */
@@ -62,8 +64,8 @@ export class Operator {
   readonly caches = new Caches();
   readonly views = new AuthorityViews();
   readonly #options: OperatorOptions;
-  readonly #queues: Queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
-  readonly #triggers = new Triggers(this.caches, this.#queues);
+  readonly #queues: Queues;
+  readonly #triggers: Triggers;
   readonly #recorder: EventRecorder;
   readonly #authority: AuthorityReconciler;
   readonly #certificate: CertificateReconciler;
@@ -75,6 +77,13 @@ export class Operator {
     const { client, namespace, identity, log, now, observer } = options;
     const { authorities, certificates, secrets, namespaces } = this.caches;
     this.#options = options;
+    const mostOfOneFlow = Math.ceil(options.workers / namespaceShare);
+    this.#queues = {
+      authority: new WorkQueue(),
+      certificate: new WorkQueue({ mostOfOneFlow }),
+      trust: new WorkQueue(),
+    };
+    this.#triggers = new Triggers(this.caches, this.#queues);
     this.#recorder = new EventRecorder({
       client,
       reportingController: managerName,

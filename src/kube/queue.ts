@@ -16,6 +16,8 @@ export interface WorkQueueOptions {
   readonly backoff?: Backoff | undefined;
   /** What a key belongs to: of those that wait, every flow gets its turn. Default: its namespace. */
   readonly flowOf?: ((key: string) => string) | undefined;
+  /** How many keys of one flow may be in work at a time, so that workers are left for the others. Default: any number. */
+  readonly mostOfOneFlow?: number | undefined;
   readonly clock?: Clock | undefined;
   /** Uniform in [0, 1): for the jitter. */
   readonly random?: (() => number) | undefined;
@@ -56,7 +58,7 @@ export class WorkQueue {
 
   constructor(options: WorkQueueOptions = {}) {
     this.#backoff = options.backoff ?? { baseMs: 500, maxMs: 300_000 };
-    this.#ready = new FairQueue(options.flowOf ?? namespaceOf);
+    this.#ready = new FairQueue(options.flowOf ?? namespaceOf, options.mostOfOneFlow);
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
   }
@@ -73,13 +75,8 @@ export class WorkQueue {
       return;
     }
     if (this.#ready.has(key)) return;
-    const waiter = this.#waiters.shift();
-    if (waiter === undefined) {
-      this.#ready.push(key);
-    } else {
-      this.#processing.add(key);
-      waiter(key);
-    }
+    this.#ready.push(key);
+    this.#handOut();
   }
 
   addAfter(key: string, ms: number): void {
@@ -115,12 +112,9 @@ export class WorkQueue {
   /** Takes the next key, when there is one; undefined when `signal` aborts, or the queue is shut down and empty. */
   get(signal?: AbortSignal): Promise<string | undefined> {
     if (signal?.aborted) return Promise.resolve(undefined);
-    const key = this.#ready.take();
-    if (key !== undefined) {
-      this.#processing.add(key);
-      return Promise.resolve(key);
-    }
-    if (this.#isShutDown) return Promise.resolve(undefined);
+    const key = this.#take();
+    if (key !== undefined) return Promise.resolve(key);
+    if (this.#isOver) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const waiter = (key: string | undefined): void => {
         signal?.removeEventListener('abort', leave);
@@ -137,8 +131,10 @@ export class WorkQueue {
 
   /** To be called once for every key taken, when its processing has ended. */
   done(key: string): void {
-    this.#processing.delete(key);
+    if (!this.#processing.delete(key)) return;
+    this.#ready.done(key);
     if (this.#dirty.delete(key)) this.add(key);
+    this.#handOut();
   }
 
   /** Takes in nothing more and drops what is delayed; what is ready can still be taken. */
@@ -147,7 +143,27 @@ export class WorkQueue {
     this.#timer?.cancel();
     this.#delayed.clear();
     this.#dirty.clear();
-    for (const waiter of this.#waiters.splice(0)) waiter(undefined);
+    this.#handOut();
+  }
+
+  get #isOver(): boolean {
+    return this.#isShutDown && this.#ready.size === 0;
+  }
+
+  #take(): string | undefined {
+    const key = this.#ready.take();
+    if (key !== undefined) this.#processing.add(key);
+    return key;
+  }
+
+  /** Gives what may be taken to those who wait for it; when there will be nothing more, they need not. */
+  #handOut(): void {
+    while (this.#waiters.length > 0) {
+      const key = this.#take();
+      if (key === undefined) break;
+      this.#waiters.shift()?.(key);
+    }
+    if (this.#isOver) for (const waiter of this.#waiters.splice(0)) waiter(undefined);
   }
 
   #arm(): void {

@@ -301,3 +301,65 @@ test('whatever is done to it, no key is given out twice at once, none is lost, a
     { numRuns: 300 },
   );
 });
+
+test('a flow has no more keys in work than it may; others do not wait for it, and it goes on when one is done', async () => {
+  const queue = new WorkQueue({ mostOfOneFlow: 2 });
+  for (const key of ['a/1', 'a/2', 'a/3', 'a/4']) queue.add(key);
+  assert.deepEqual([await queue.get(), await queue.get()], ['a/1', 'a/2']);
+  const [next, last] = [queue.get(), queue.get()];
+  queue.add('b/1');
+  assert.equal(await next, 'b/1');
+  assert.equal(queue.length, 2);
+  queue.done('a/2');
+  assert.equal(await last, 'a/3');
+});
+
+test('a queue that is shut down gives out what waits for its flow before it ends', async () => {
+  const queue = new WorkQueue({ mostOfOneFlow: 1 });
+  queue.add('a/1');
+  queue.add('a/2');
+  assert.equal(await queue.get(), 'a/1');
+  const [next, end] = [queue.get(), queue.get()];
+  queue.shutDown();
+  queue.done('a/1');
+  assert.equal(await next, 'a/2');
+  assert.equal(await end, undefined);
+});
+
+test('whatever comes and goes, no flow has too many keys in work, and no worker waits for a key that it could have', async () => {
+  const keys = fc
+    .tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 1, max: 9 }))
+    .map(([flow, i]) => `${flow}/${i}`);
+  const steps = fc.array(fc.oneof(keys, fc.constant('get' as const), fc.constant('done' as const)), { maxLength: 120 });
+  await fc.assert(
+    fc.asyncProperty(steps, async (pattern) => {
+      const queue = new WorkQueue({ mostOfOneFlow: 2 });
+      const inWork: string[] = [];
+      const waiting = new Set<string>();
+      let idle = 0;
+      const takeOne = async () => {
+        const key = (await queue.get()) ?? assert.fail('the queue is not shut down');
+        idle -= 1;
+        waiting.delete(key);
+        inWork.push(key);
+      };
+      for (const step of pattern) {
+        if (step === 'get') {
+          idle += 1;
+          void takeOne();
+        } else if (step === 'done') {
+          const key = inWork.shift();
+          if (key !== undefined) queue.done(key);
+        } else {
+          queue.add(step);
+          if (!inWork.includes(step)) waiting.add(step);
+        }
+        await new Promise(setImmediate);
+        const count = (flow: string) => inWork.filter((key) => key.startsWith(flow)).length;
+        for (const flow of ['a', 'b', 'c']) assert.ok(count(flow) <= 2);
+        const isFree = (key: string) => count(key.slice(0, 1)) < 2;
+        if (idle > 0) assert.ok(![...waiting].some(isFree));
+      }
+    }),
+  );
+});
