@@ -93,6 +93,11 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
   }
 }
 
-/** A value as if it had been read: texts that were put together hold on to all of their parts for as long as they live. */
-const asRead = <T>(value: T): T =>
-  JSON.parse(JSON.stringify(value), (_, part: unknown) => (typeof part === 'string' ? shared.text(part) : part)) as T;
+/** A copy that holds on to nothing: a text that was put together keeps its parts for as long as it lives. */
+function asRead<T>(value: T): T {
+  if (typeof value === 'string') return shared.text(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(asRead) as T;
+  const entries = Object.entries(value).filter(([, part]) => part !== undefined);
+  return Object.fromEntries(entries.map(([key, part]) => [key, asRead(part)])) as T;
+}

@@ -19,9 +19,8 @@ export class Deadline {
     this.#outer = outer;
     this.#endsAtMs = performance.now() + timeoutMs;
     if (Number.isFinite(timeoutMs)) this.#timer = setTimeout(this.#finish, timeoutMs);
-    // Not AbortSignal.any: its sources would keep every call's signal for as long as the program's own lives.
-    outer?.addEventListener('abort', this.#finish, { once: true });
     if (outer?.aborted) this.#finish();
+    else if (outer !== undefined) finishesOf(outer).add(this.#finish);
   }
 
   get isOver(): boolean {
@@ -48,7 +47,7 @@ export class Deadline {
   /** Must be called when the call is over. */
   end(): void {
     clearTimeout(this.#timer);
-    this.#outer?.removeEventListener('abort', this.#finish);
+    if (this.#outer !== undefined) finishesOf(this.#outer).delete(this.#finish);
   }
 
   /** Why it is over. */
@@ -63,4 +62,23 @@ export class Deadline {
     this.#controller?.abort();
     this.onOver?.();
   };
+}
+
+/** What there is to be ended when a signal aborts. */
+const finishes = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * One listener a signal: the signal of the whole program is behind every call, and an EventTarget looks through all of its
+ * listeners whenever one comes or goes. Not AbortSignal.any: its sources would keep every call's signal as long as they live.
+ */
+function finishesOf(signal: AbortSignal): Set<() => void> {
+  const known = finishes.get(signal);
+  if (known !== undefined) return known;
+  const under = new Set<() => void>();
+  finishes.set(signal, under);
+  const finishAll = (): void => {
+    for (const finish of under) finish();
+  };
+  signal.addEventListener('abort', finishAll, { once: true });
+  return under;
 }

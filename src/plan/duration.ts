@@ -5,10 +5,12 @@ const unitMs: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1
  * duration in the API; undefined when the text is none.
  */
 export function parseDurationMs(text: string): number | undefined {
-  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) return undefined;
+  const part = /(\d+(?:\.\d+)?)(h|ms|m|s)/y;
   let sum = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) {
-    sum += Number(amount) * (unitMs[unit ?? ''] ?? Number.NaN);
-  }
+  do {
+    const [, amount, unit = ''] = part.exec(text) ?? [];
+    if (amount === undefined) return undefined;
+    sum += Number(amount) * (unitMs[unit] ?? Number.NaN);
+  } while (part.lastIndex < text.length);
   return Number.isFinite(sum) ? Math.round(sum) : undefined;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { parseDurationMs } from './duration.ts';
 
 /** Times of a leaf that exists. */
@@ -41,5 +41,4 @@ export function renewalTime({ notBefore, notAfter }: Lifetime, settings: Renewal
 }
 
 /** A number in [0, 1) that depends on the text alone and spreads evenly. */
-export const unitInterval = (seed: string): number =>
-  createHash('sha256').update(seed).digest().readUInt32BE(0) / 2 ** 32;
+export const unitInterval = (seed: string): number => hash('sha256', seed, 'buffer').readUInt32BE(0) / 2 ** 32;

@@ -129,10 +129,10 @@ async function rotateAll(): Promise<void> {
 }
 
 /** A bundle of as many roots, in base64. */
-const bundleOf = ({ data = {} }: Secret, copies: number): string => {
+function bundleOf({ data = {} }: Secret, copies: number): string {
   const bundle = Buffer.from(data[secretKeys.bundle] ?? '', 'base64').toString();
   return Buffer.from(bundle.repeat(copies)).toString('base64');
-};
+}
 
 interface LiveSecret {
   readonly uid: string;
