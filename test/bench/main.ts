@@ -13,7 +13,7 @@ import { benchIssuing } from './issuing.ts';
 import type { Outcome } from './measure.ts';
 import { benchMemory } from './memory.ts';
 import { operatorContestant } from './operator-contestant.ts';
-import { startPlane } from './plane.ts';
+import { type Plane, startPlane } from './plane.ts';
 import { asJson, printTables, type Result } from './report.ts';
 import type { Scenario, Settings } from './scenario.ts';
 import { burst } from './scenarios/burst.ts';
@@ -26,6 +26,7 @@ import { rotation } from './scenarios/rotation.ts';
 import { flood, stream } from './scenarios/stream.ts';
 import { takeSpecimens } from './specimen.ts';
 import { median } from './statistics.ts';
+import { measureYardstick, type Yardstick } from './yardstick.ts';
 
 const scenarios: readonly Scenario[] = [
   burst,
@@ -73,7 +74,8 @@ async function benchAll(): Promise<void> {
   const chosen = scenarios.filter(({ name }) => isChosen(name));
   if (chosen.length === 0) throw new Error(`no such scenario\n${usage}`);
   const [count, rounds] = [Number(values.count), Number(values.rounds)];
-  const ceiling = ceilingContestant(await specimens());
+  const ceiling = ceilingContestant(await onPlane((plane) => takeSpecimens(plane, keyKinds)));
+  const before = await onPlane(measureYardstick);
   const results: Result[] = [];
   let ceilingPairsPerSecond = Number.NaN;
   for (const scenario of chosen) {
@@ -91,10 +93,12 @@ async function benchAll(): Promise<void> {
     printTables(results.filter((result) => result.scenario === scenario.name));
   }
   if (chosen.length > 1) printTables(results);
+  const yardsticks = { before, after: await onPlane(measureYardstick) };
+  printYardsticks(yardsticks);
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, memoryBytes: totalmem(), node: process.version };
   writeFileSync(
     values.output,
-    `${JSON.stringify({ date: new Date(), machine, count, results: asJson(results) }, null, 2)}\n`,
+    `${JSON.stringify({ date: new Date(), machine, yardsticks, count, results: asJson(results) }, null, 2)}\n`,
   );
   console.log(`The figures are in ${values.output}.`);
 }
@@ -135,23 +139,32 @@ async function alternate(
   return outcomes;
 }
 
-async function measure(scenario: Scenario, contestant: Contestant, settings: Settings): Promise<Outcome> {
+const measure = (scenario: Scenario, contestant: Contestant, settings: Settings): Promise<Outcome> =>
+  onPlane(async (plane) => {
+    await contestant.prepare(plane);
+    return scenario.run(plane, contestant, settings);
+  });
+
+/** Runs `work` on a control plane of its own. */
+async function onPlane<T>(work: (plane: Plane) => Promise<T>): Promise<T> {
   const plane = await startPlane();
   try {
-    await contestant.prepare(plane);
-    return await scenario.run(plane, contestant, settings);
+    return await work(plane);
   } finally {
     await plane.stop();
   }
 }
 
-async function specimens() {
-  const plane = await startPlane();
-  try {
-    return await takeSpecimens(plane, keyKinds);
-  } finally {
-    await plane.stop();
-  }
+/** What to hold milliseconds of different machines, and hours, against. */
+function printYardsticks(yardsticks: Readonly<Record<string, Yardstick>>): void {
+  const rows = Object.entries(yardsticks).map(([when, { secretsPerSecond, clientCpuMs, apiServerCpuMs }]) => ({
+    when,
+    'Secrets/s': secretsPerSecond.toFixed(0),
+    'client CPU, ms each': clientCpuMs.toFixed(2),
+    'API server CPU, ms each': apiServerCpuMs.toFixed(2),
+  }));
+  console.log('The machine itself: Secrets of 3.5 KB, created and nothing else');
+  console.table(rows);
 }
 
 const pairsPerSecond = (rounds: readonly Outcome[]): number =>
