@@ -66,7 +66,6 @@ export async function untilAllIssued(
     certificatesPerSecond: certificates / ((after.atMs - before.atMs) / 1000),
     cpuMsPerCertificate: cpuMs(before.own, after.own) / certificates,
     apiServerCpuMsPerCertificate: cpuMs(before.apiServer, after.apiServer) / certificates,
-    peakMiB: mib(after.own.peakBytes),
   };
 }
 
@@ -84,23 +83,52 @@ const reading = (plane: Plane, { pid }: Running, { issuedAt }: Progress): Readin
   apiServer: plane.apiServerUsage(),
 });
 
-/** Runs `work` and tells what the contestant has asked the API server for meanwhile, for each of so many certificates. */
-export async function countingRequests(
+/** What everyone has asked the API server for so far. */
+export interface Counters {
+  readonly requests: RequestCounts;
+  readonly sentBytes: RequestCounts;
+}
+
+export const countersOf = async (plane: Plane): Promise<Counters> => ({
+  requests: await plane.requests(),
+  sentBytes: await plane.sentBytes(),
+});
+
+interface Metering {
+  /** How many certificates come of it; as many as Secrets are written, where that is not known beforehand. */
+  readonly certificates?: number;
+  readonly settles: boolean;
+  /** Where the counting of requests begins, when not here. */
+  readonly since?: Counters;
+}
+
+/** Runs `work` and adds what the contestant and the API server have used meanwhile, save for what `work` tells itself. */
+export async function metered(
   plane: Plane,
   contestant: Contestant,
-  certificates: number,
+  running: Running,
+  { certificates, settles, since }: Metering,
   work: () => Promise<Outcome>,
 ): Promise<Outcome> {
-  const [requests, sent] = [await plane.requests(), await plane.sentBytes()];
+  const before = since ?? (await countersOf(plane));
+  const [own, apiServer] = [usageOf(running.pid), plane.apiServerUsage()];
   const outcome = await work();
-  const counts = between(requests, await plane.requests());
-  const bodies = [...between(sent, await plane.sentBytes())]
+  const [ownAfter, apiServerAfter] = [usageOf(running.pid), plane.apiServerUsage()];
+  const after = await countersOf(plane);
+  const counts = between(before.requests, after.requests);
+  const written = (counts.get('POST secrets') ?? 0) + (counts.get('PATCH secrets') ?? 0);
+  const made = certificates ?? written;
+  const bodies = [...between(before.sentBytes, after.sentBytes)]
     // What asks for certificates comes from the bench.
     .filter(([key]) => key !== `create ${contestant.resource.plural}`);
   return {
+    cpuMsPerCertificate: cpuMs(own, ownAfter) / made,
+    apiServerCpuMsPerCertificate: cpuMs(apiServer, apiServerAfter) / made,
+    requestsPerCertificate: perCertificate(counts, made),
+    sentKiBPerCertificate: perCertificate(new Map(bodies), made * 1024),
+    peakMiB: mib(ownAfter.peakBytes),
+    ...(settles ? { settledMiB: await settledMiB(running.pid) } : {}),
     ...outcome,
-    requestsPerCertificate: perCertificate(counts, certificates),
-    sentKiBPerCertificate: perCertificate(new Map(bodies), certificates * 1024),
   };
 }
 

@@ -1,8 +1,7 @@
 import { keyOf, secrets } from '../../../src/kube/index.ts';
 import { eventually } from '../../support/eventually.ts';
-import { countingRequests, cpuMs, type Outcome, pairs } from '../measure.ts';
+import { metered, type Outcome, pairs } from '../measure.ts';
 import { inParallel } from '../parallel.ts';
-import { usageOf } from '../process-usage.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -14,30 +13,30 @@ export const churn: Scenario = {
   name: 'churn',
   about: `resources are deleted as soon as they are Ready, ${alive} at a time`,
   takesPart: { ceiling: true, peer: true },
-  async run(plane, contestant, { count }) {
+  async run(plane, contestant, { count, settles }) {
     const { client } = plane;
     const running = await contestant.start(plane, 'follow');
     const progress = await Progress.begin(plane.client, contestant);
     const objects = pairs(plane, count).flatMap((pair) => contestant.requestsFor(pair));
     const certificates = objects.length * contestant.certificatesPerObject;
     try {
-      const outcome = await countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
-        const [own, apiServer, started] = [usageOf(running.pid), plane.apiServerUsage(), performance.now()];
-        await inParallel(alive, objects.length, async (i) => {
-          const object = objects[i];
-          if (object === undefined) return;
-          await client.create(contestant.resource, object);
-          await progress.seen(keyOf(object.metadata));
-          await client.delete(contestant.resource, object.metadata);
-        });
-        const seconds = (performance.now() - started) / 1000;
-        const after = usageOf(running.pid);
-        return {
-          certificatesPerSecond: certificates / seconds,
-          cpuMsPerCertificate: cpuMs(own, after) / certificates,
-          apiServerCpuMsPerCertificate: cpuMs(apiServer, plane.apiServerUsage()) / certificates,
-        };
-      });
+      const outcome = await metered(
+        plane,
+        contestant,
+        running,
+        { certificates, settles },
+        async (): Promise<Outcome> => {
+          const started = performance.now();
+          await inParallel(alive, objects.length, async (i) => {
+            const object = objects[i];
+            if (object === undefined) return;
+            await client.create(contestant.resource, object);
+            await progress.seen(keyOf(object.metadata));
+            await client.delete(contestant.resource, object.metadata);
+          });
+          return { certificatesPerSecond: certificates / ((performance.now() - started) / 1000) };
+        },
+      );
       return { ...outcome, figures: { 'Secrets left': await secretsLeft() } };
     } finally {
       await running.stop();

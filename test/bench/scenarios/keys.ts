@@ -1,5 +1,5 @@
 import { describeKeySpec, type KeySpec } from '../../../src/pki/index.ts';
-import { countingRequests, createAll, pairs, untilAllIssued } from '../measure.ts';
+import { countersOf, createAll, metered, pairs, untilAllIssued } from '../measure.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 import { burstOf } from './burst.ts';
@@ -30,20 +30,22 @@ export const besideRsa: Scenario = {
   name: 'keys/beside-rsa',
   about: 'the burst while 32 pairs of RSA-4096 keys are asked for as well; only the others are counted',
   takesPart: { ceiling: false, peer: false },
-  async run(plane, contestant, { count }) {
+  async run(plane, contestant, { count, settles }) {
     const slow = pairs(plane, 32, { prefix: 'slow', key: { algorithm: 'RSA', size: 4096 } });
     await createAll(plane, contestant, slow);
     const objects = await createAll(plane, contestant, pairs(plane, count));
     const progress = await Progress.begin(plane.client, contestant);
     progress.ignore((key) => key.includes('/slow-'));
-    return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
-      const running = await contestant.start(plane, 'issue');
-      try {
-        return await untilAllIssued(plane, contestant, running, progress, objects);
-      } finally {
-        await running.stop();
-        await progress.stop();
-      }
-    });
+    const since = await countersOf(plane);
+    const running = await contestant.start(plane, 'issue');
+    try {
+      const certificates = objects * contestant.certificatesPerObject;
+      return await metered(plane, contestant, running, { certificates, settles, since }, () =>
+        untilAllIssued(plane, contestant, running, progress, objects),
+      );
+    } finally {
+      await running.stop();
+      await progress.stop();
+    }
   },
 };

@@ -1,6 +1,6 @@
 import { annotations } from '../../../src/api/names.ts';
 import type { Contestant } from '../contestant.ts';
-import { createAll, pairs } from '../measure.ts';
+import { createAll, metered, type Outcome, pairs } from '../measure.ts';
 import type { Plane } from '../plane.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
@@ -18,7 +18,7 @@ export const noisy: Scenario = {
   name: 'noisy',
   about: 'one namespace asks for rotations as fast as it can; the others create resources',
   takesPart: { ceiling: false, peer: false },
-  async run(plane, contestant, { count }) {
+  async run(plane, contestant, { count, settles }) {
     const running = await contestant.start(plane, 'follow');
     const progress = await Progress.begin(plane.client, contestant);
     const [loud = '', ...others] = plane.namespaces;
@@ -32,17 +32,18 @@ export const noisy: Scenario = {
       const alone = await latencies('calm');
       // The API server has the same to do, and the operator nothing: what is left is what others wait for its queue.
       const harmless = await flooding(plane, contestant, loud, 'example.com/note', () => latencies('note'));
-      const flooded = await flooding(plane, contestant, loud, annotations.rotate, () => latencies('loud'));
-      const p99 = (values: readonly number[]) => percentile(values, 99);
-      return {
-        latenciesMs: flooded.result,
-        figures: {
-          'p99 alone, ms': p99(alone),
-          'p99 beside annotations without meaning, ms': p99(harmless.result),
-          'p99 beside rotations, ms': p99(flooded.result),
-          'rotations asked for per second': flooded.perSecond,
-        },
-      };
+      return await metered(plane, contestant, running, { settles }, async (): Promise<Outcome> => {
+        const flooded = await flooding(plane, contestant, loud, annotations.rotate, () => latencies('loud'));
+        return {
+          latenciesMs: flooded.result,
+          figures: {
+            'p99 alone, ms': percentile(alone, 99),
+            'p99 beside annotations without meaning, ms': percentile(harmless.result, 99),
+            'p99 beside rotations, ms': percentile(flooded.result, 99),
+            'rotations asked for per second': flooded.perSecond,
+          },
+        };
+      });
     } finally {
       await running.stop();
       await progress.stop();

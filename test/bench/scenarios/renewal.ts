@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { countingRequests, createAll, pairs, untilAllIssued } from '../measure.ts';
+import { countersOf, createAll, metered, pairs, untilAllIssued } from '../measure.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -12,7 +12,7 @@ export const renewal: Scenario = {
   name: 'renewal',
   about: 'all certificates are due when the operator starts',
   takesPart: { ceiling: true, peer: false },
-  async run(plane, contestant, { count }) {
+  async run(plane, contestant, { count, settles }) {
     const due = dueSeconds(count);
     const lifetime = { duration: `${durationSeconds}s`, renewBefore: `${durationSeconds - due}s` };
     const objects = await createAll(plane, contestant, pairs(plane, count, { lifetime }));
@@ -24,14 +24,16 @@ export const renewal: Scenario = {
     // The ceiling does not look at the clock, but what it is compared with has waited.
     await sleep(due * 1000);
     const progress = await Progress.begin(plane.client, contestant, 2);
-    return countingRequests(plane, contestant, objects * contestant.certificatesPerObject, async () => {
-      const running = await contestant.start(plane, 'renew');
-      try {
-        return await untilAllIssued(plane, contestant, running, progress, objects);
-      } finally {
-        await running.stop();
-        await progress.stop();
-      }
-    });
+    const since = await countersOf(plane);
+    const running = await contestant.start(plane, 'renew');
+    try {
+      const certificates = objects * contestant.certificatesPerObject;
+      return await metered(plane, contestant, running, { certificates, settles, since }, () =>
+        untilAllIssued(plane, contestant, running, progress, objects),
+      );
+    } finally {
+      await running.stop();
+      await progress.stop();
+    }
   },
 };

@@ -1,8 +1,7 @@
 import { annotations } from '../../../src/api/names.ts';
 import { authorities } from '../../../src/controllers/resources.ts';
-import { countingRequests, cpuMs, createAll, type Outcome, pairs } from '../measure.ts';
+import { countersOf, createAll, metered, type Outcome, pairs } from '../measure.ts';
 import type { Plane } from '../plane.ts';
-import { usageOf } from '../process-usage.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -15,7 +14,7 @@ export const rotation: Scenario = {
   name: 'rotation',
   about: `a new root: three writes a Secret; the two waits of ${propagationSeconds} s for pods are left out of the rate`,
   takesPart: { ceiling: true, peer: false },
-  async run(plane, contestant, { count }) {
+  async run(plane, contestant, { count, settles }) {
     const isCeiling = contestant.name === 'ceiling';
     const issuing = await Progress.begin(plane.client, contestant);
     const objects = await createAll(plane, contestant, pairs(plane, count));
@@ -24,26 +23,21 @@ export const rotation: Scenario = {
     await issuing.stop();
     if (isCeiling) await issuer.stop();
     const certificates = objects * contestant.certificatesPerObject;
-    return countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
-      const progress = await Progress.begin(plane.client, contestant, 2);
-      const running = isCeiling ? await contestant.start(plane, 'rotate') : issuer;
-      try {
-        const [own, apiServer] = [usageOf(running.pid), plane.apiServerUsage()];
+    const since = await countersOf(plane);
+    const progress = await Progress.begin(plane.client, contestant, 2);
+    const running = isCeiling ? await contestant.start(plane, 'rotate') : issuer;
+    try {
+      return await metered(plane, contestant, running, { certificates, settles, since }, async (): Promise<Outcome> => {
         const { seconds, phases } = isCeiling
           ? await rewritten(progress, objects, () => running.beganAt?.() ?? Number.NaN)
           : await rotated(plane);
-        const after = usageOf(running.pid);
-        return {
-          certificatesPerSecond: certificates / seconds,
-          cpuMsPerCertificate: cpuMs(own, after) / certificates,
-          apiServerCpuMsPerCertificate: cpuMs(apiServer, plane.apiServerUsage()) / certificates,
-          figures: { 'seconds without the waits': seconds, ...phases },
-        };
-      } finally {
-        await running.stop();
-        await progress.stop();
-      }
-    });
+        const figures = { 'seconds without the waits': seconds, ...phases };
+        return { certificatesPerSecond: certificates / seconds, figures };
+      });
+    } finally {
+      await running.stop();
+      await progress.stop();
+    }
   },
 };
 

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keyOf } from '../../../src/kube/index.ts';
 import type { Contestant, Pair } from '../contestant.ts';
-import { countingRequests, cpuMs, createAll, type Outcome, pairs, untilAllIssued } from '../measure.ts';
+import { createAll, metered, type Outcome, pairs, untilAllIssued } from '../measure.ts';
 import type { Plane } from '../plane.ts';
-import { usageOf } from '../process-usage.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -18,19 +17,17 @@ export const flood: Scenario = {
   name: 'flood',
   about: 'resources are created as fast as the API server takes them',
   takesPart: { ceiling: true, peer: true },
-  async run(plane, contestant, { count }) {
+  async run(plane, contestant, { count, settles }) {
     const running = await contestant.start(plane, 'follow');
     const progress = await Progress.begin(plane.client, contestant);
     try {
-      const measured = untilAllIssued(
-        plane,
-        contestant,
-        running,
-        progress,
-        objectsFor(contestant, pairs(plane, count)),
-      );
-      await createAll(plane, contestant, pairs(plane, count));
-      return await measured;
+      const objects = objectsFor(contestant, pairs(plane, count));
+      const certificates = objects * contestant.certificatesPerObject;
+      return await metered(plane, contestant, running, { certificates, settles }, async () => {
+        const measured = untilAllIssued(plane, contestant, running, progress, objects);
+        await createAll(plane, contestant, pairs(plane, count));
+        return measured;
+      });
     } finally {
       await running.stop();
       await progress.stop();
@@ -43,7 +40,7 @@ export const stream: Scenario = {
   name: 'stream',
   about: 'resources are created at half of the rate that the ceiling follows',
   takesPart: { ceiling: true, peer: true },
-  async run(plane, contestant, { count, ceilingPairsPerSecond }) {
+  async run(plane, contestant, { count, settles, ceilingPairsPerSecond }) {
     const rate = ceilingPairsPerSecond / 2;
     const running = await contestant.start(plane, 'follow');
     const progress = await Progress.begin(plane.client, contestant);
@@ -52,16 +49,9 @@ export const stream: Scenario = {
       await createAtRate(plane, contestant, progress, warmUp, rate);
       const wanted = pairs(plane, count);
       const certificates = objectsFor(contestant, wanted) * contestant.certificatesPerObject;
-      return await countingRequests(plane, contestant, certificates, async (): Promise<Outcome> => {
-        const [own, apiServer] = [usageOf(running.pid), plane.apiServerUsage()];
+      return await metered(plane, contestant, running, { certificates, settles }, async (): Promise<Outcome> => {
         const latenciesMs = await createAtRate(plane, contestant, progress, wanted, rate);
-        const after = usageOf(running.pid);
-        return {
-          latenciesMs,
-          cpuMsPerCertificate: cpuMs(own, after) / certificates,
-          apiServerCpuMsPerCertificate: cpuMs(apiServer, plane.apiServerUsage()) / certificates,
-          figures: { 'pairs created per second': rate },
-        };
+        return { latenciesMs, figures: { 'pairs created per second': rate } };
       });
     } finally {
       await running.stop();
