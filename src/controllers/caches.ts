@@ -31,7 +31,7 @@ import {
   namespaceRecord,
 } from './resources.ts';
 import { chosenSecretKeysOf, defaultSecretKeysOf, namesakeOf, ownerByNoName, secretKeysOf } from './secret-names.ts';
-import { dated, leafSecretSelector, secretRecord } from './secret-record.ts';
+import { dated, leafSecretSelector, secretRecord, secretRecordAhead } from './secret-record.ts';
 import { type PasswordMark, passwordMark, passwordSelector, passwordVersion } from './store-password.ts';
 import { TrustCache } from './trust-cache.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from './trust-objects.ts';
@@ -202,6 +202,7 @@ export class Caches {
       new Reflector({
         ...common('mtlscertificates'),
         resource: certificateResource,
+        streams: true,
         transform: certificateRecord,
         store: this.certificates,
       }),
@@ -209,7 +210,9 @@ export class Caches {
         ...common('secrets'),
         resource: secretResource,
         labelSelector: leafSecretSelector,
+        streams: true,
         transform: (secret) => this.dated(secretRecord(secret, roots())),
+        transformListed: async (secret) => this.dated(await secretRecordAhead(secret, roots())),
         store: this.secrets,
       }),
     ];

@@ -1,6 +1,14 @@
 import { annotations, apiVersion, group, labels, managerName, secretKeys, secretType } from '../api/names.ts';
 import type { Secret } from '../kube/index.ts';
-import { type Certificate, PkiError, readLeaf, sha256Hex } from '../pki/index.ts';
+import {
+  type Certificate,
+  type LeafChain,
+  PkiError,
+  readLeaf,
+  readLeafChain,
+  sha256Hex,
+  verifyLeafAhead,
+} from '../pki/index.ts';
 import { parseOutputsNote, type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
 import { outputsDigest } from './outputs.ts';
 import { dataText } from './secret-data.ts';
@@ -54,11 +62,30 @@ function ownAnnotations(all: Readonly<Record<string, string>>): Record<string, s
   );
 }
 
-function secretContent(secret: Secret, roots: readonly Certificate[]): SecretContent {
+/** The same for one of many: what takes longest, the verification of its leaf, goes on beside the event loop. */
+export async function secretRecordAhead(secret: Secret, roots: readonly Certificate[]): Promise<SecretRecord> {
+  const chain = await chainAhead(secret, roots);
+  return secretRecord(secret, roots, secretContent(secret, roots, chain));
+}
+
+async function chainAhead(secret: Secret, roots: readonly Certificate[]): Promise<LeafChain | undefined> {
+  try {
+    const chain = readLeafChain(dataText(secret, secretKeys.certificate));
+    await verifyLeafAhead(chain, roots);
+    return chain;
+  } catch (error) {
+    // What is wrong with it is found, and told, when its content is read.
+    if (error instanceof PkiError) return undefined;
+    throw error;
+  }
+}
+
+function secretContent(secret: Secret, roots: readonly Certificate[], chain?: LeafChain): SecretContent {
   const text = (key: string) => dataText(secret, key);
   const bundle = outputsAreIntact(secret) ? { bundle: sha256Hex(text(secretKeys.bundle)) } : {};
   try {
-    return { leaf: readLeaf(text(secretKeys.certificate), text(secretKeys.privateKey), roots), ...bundle };
+    const certificates = chain ?? text(secretKeys.certificate);
+    return { leaf: readLeaf(certificates, text(secretKeys.privateKey), roots), ...bundle };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
     return { problem: error.message, ...bundle };

@@ -45,8 +45,8 @@ export interface ListPage<T extends KubeObject> {
 
 export interface WatchOptions extends Selection {
   readonly signal?: AbortSignal | undefined;
-  /** Events after this resourceVersion. */
-  readonly resourceVersion: string;
+  /** Events after this resourceVersion; without one, first an ADDED event for all there is, and the bookmark that says so. */
+  readonly resourceVersion: string | undefined;
   /** After which the API server ends the watch by itself, in seconds. */
   readonly timeoutSeconds?: number | undefined;
   /** How long the connection may bring nothing at all, in milliseconds, before it counts as dead. Default: for ever. */
@@ -140,17 +140,23 @@ export class KubeClient {
     return { items: answer.items ?? [], resourceVersion, continueToken: continueToken || undefined };
   }
 
-  /** The pages of one consistent listing; the deadline is for each. Throws `Gone` when it took so long that it expired. */
+  /**
+   * The pages of one consistent listing; the deadline is for each. The next one is on its way while the caller is busy with
+   * the last. Throws `Gone` when it took so long that it expired.
+   */
   async *listPages<T extends KubeObject>(
     resource: Resource<T>,
     options: Omit<ListOptions, 'continueToken'> = {},
   ): AsyncGenerator<ListPage<T>, void, undefined> {
-    let continueToken: string | undefined;
-    do {
-      const page: ListPage<T> = await this.list(resource, { ...options, continueToken });
+    let next: Promise<ListPage<T>> | undefined = this.list(resource, options);
+    while (next !== undefined) {
+      const page: ListPage<T> = await next;
+      const { continueToken } = page;
+      next = continueToken === undefined ? undefined : this.list(resource, { ...options, continueToken });
+      // It fails before anyone waits for it, or nobody comes back for it.
+      next?.catch(() => {});
       yield page;
-      continueToken = page.continueToken;
-    } while (continueToken !== undefined);
+    }
   }
 
   /** Throws `AlreadyExists` when the name is taken. */
@@ -233,12 +239,14 @@ export class KubeClient {
   /**
    * The changes of a collection after `resourceVersion`, bookmarks included, until the API server ends the watch (the
    * loop is then over) or `signal` aborts (`Aborted`). Throws `Gone` when that resourceVersion is no longer kept,
-   * `Timeout` when nothing came for `idleTimeoutMs`, `Network` when the connection broke. Nothing is repeated here.
+   * `Timeout` when nothing came for `idleTimeoutMs`, `Network` when the connection broke, `Invalid` when it is to begin with
+   * all there is and the API server cannot do that (KEP-3157). Nothing is repeated here.
    */
   async *watch<T extends KubeObject>(
     resource: Resource<T>,
     options: WatchOptions,
   ): AsyncGenerator<WatchEvent<T>, void, undefined> {
+    const { resourceVersion } = options;
     const call: Call = {
       verb: 'watch',
       resource: resource.plural,
@@ -247,7 +255,7 @@ export class KubeClient {
         ...selectors(options),
         watch: 'true',
         allowWatchBookmarks: 'true',
-        resourceVersion: options.resourceVersion,
+        ...(resourceVersion === undefined ? everythingFirst : { resourceVersion }),
         timeoutSeconds: options.timeoutSeconds?.toString(),
       },
       accept: acceptFor(options, 'PartialObjectMetadata'),
@@ -282,6 +290,8 @@ export class KubeClient {
     }
   }
 }
+
+const everythingFirst = { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' };
 
 function selectors({ labelSelector, fieldSelector }: Selection): Call['query'] & object {
   return { labelSelector, fieldSelector };

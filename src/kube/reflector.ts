@@ -12,9 +12,16 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly resource: Resource<T>;
   /** The compact record to keep of an object. An object it throws for is logged by name and left out. */
   readonly transform: (object: Served<T>) => R;
+  /** The same for all objects of a page at once, where some of the work can go on beside the event loop. */
+  readonly transformListed?: ((object: Served<T>) => Promise<R>) | undefined;
   readonly store: Pick<Store<R>, 'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance' | 'writeUnderWay'>;
   readonly log: Log;
-  /** Objects on one page of a listing. Default 500. */
+  /**
+   * Whether a listing comes as a watch that begins with all there is (KEP-3157), as long as the API server can do that: it
+   * takes those from its cache, and pages but the first from etcd. Default: in pages.
+   */
+  readonly streams?: boolean | undefined;
+  /** Objects on one page of a listing, or that are read at once. Default 500. */
   readonly pageSize?: number | undefined;
   /** About how long one watch lasts, in milliseconds. Default 290 s: below the five minutes of many load balancers. */
   readonly watchMs?: number | undefined;
@@ -27,11 +34,18 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly onError?: ((code: KubeErrorCode) => void) | undefined;
 }
 
+const defaultIdleTimeoutMs = 90_000;
+
 // Answers to writes come within milliseconds of the event, or the API server is in trouble.
 const longestWriteMs = 1000;
 
 // After so many refusals in a row, without one event, the place to resume from is suspected too.
 const suspiciousRefusals = 5;
+
+interface Listing<R> {
+  readonly records: readonly R[];
+  readonly resourceVersion: string;
+}
 
 /**
  * Keeps a Store like the collection in the API server: a paged listing, then watches, each from where the last one ended,
@@ -49,10 +63,12 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   #resourceVersion: string | undefined;
   #failures = 0;
   #pagingExpired = false;
+  #streams: boolean;
 
   constructor(options: ReflectorOptions<T, R>) {
     this.#options = options;
     this.#backoff = options.backoff ?? { baseMs: 250, maxMs: 30_000 };
+    this.#streams = options.streams ?? false;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.synced = promise;
     this.#settleSynced = resolve;
@@ -84,8 +100,18 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   }
 
   async #list(signal: AbortSignal): Promise<string> {
-    const { client, resource, transform, store, pageSize = 500, onListed } = this.#options;
+    const { store, onListed } = this.#options;
     const started = performance.now();
+    const { records, resourceVersion } = (await this.#readStream(signal)) ?? (await this.#readPages(signal));
+    store.replaceAll(records, resourceVersion);
+    onListed?.(records.length, (performance.now() - started) / 1000);
+    this.#hasSynced = true;
+    this.#settleSynced(true);
+    return resourceVersion;
+  }
+
+  async #readPages(signal: AbortSignal): Promise<Listing<R>> {
+    const { client, resource, pageSize = 500 } = this.#options;
     // A listing that outlived its continue token once comes in one piece: in pages it would end the same way.
     const limit = this.#pagingExpired ? undefined : pageSize;
     this.#pagingExpired = false;
@@ -95,24 +121,46 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
       for await (const page of client.listPages(resource, { ...this.#selection(), limit, signal })) {
         this.#contactAtMs = performance.now();
         resourceVersion ||= page.resourceVersion;
-        // Before the next page is read: never more than one page of whole objects is in memory.
-        for (const object of page.items) {
-          this.#contain(object, () => records.push(store.current(object.metadata) ?? transform(object)));
-        }
+        // Whole objects are let go of page by page: of this one and the next there are never more in memory.
+        records.push(...(await this.#readAll(page.items)));
       }
     } catch (error) {
       this.#pagingExpired = isKubeError(error, 'Gone');
       throw error;
     }
-    store.replaceAll(records, resourceVersion);
-    onListed?.(records.length, (performance.now() - started) / 1000);
-    this.#hasSynced = true;
-    this.#settleSynced(true);
-    return resourceVersion;
+    return { records, resourceVersion };
+  }
+
+  /** Undefined when it does not work; it is not tried again then. */
+  async #readStream(signal: AbortSignal): Promise<Listing<R> | undefined> {
+    if (!this.#streams) return undefined;
+    const { client, resource, log, pageSize = 500, idleTimeoutMs = defaultIdleTimeoutMs } = this.#options;
+    const records = new Map<string, R>();
+    const waiting: Array<Served<T>> = [];
+    const take = async (): Promise<void> => {
+      for (const record of await this.#readAll(waiting.splice(0))) records.set(keyOf(record), record);
+    };
+    try {
+      const options = { ...this.#selection(), resourceVersion: undefined, idleTimeoutMs, signal };
+      for await (const event of client.watch(resource, options)) {
+        this.#contactAtMs = performance.now();
+        if (event.type === 'ADDED' || event.type === 'MODIFIED') waiting.push(event.object);
+        const isAll = event.type === 'BOOKMARK' && event.isAll === true;
+        if (isAll || event.type === 'DELETED' || waiting.length >= pageSize) await take();
+        if (event.type === 'DELETED') records.delete(keyOf(event.object.metadata));
+        if (isAll) return { records: [...records.values()], resourceVersion: event.resourceVersion };
+      }
+      throw new KubeError('Network', 'the watch ended before it had brought everything');
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.info('a listing could not be had as a watch; reading it in pages', { resource: resource.plural, error });
+      this.#streams = false;
+      return undefined;
+    }
   }
 
   async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { client, resource, store, watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
+    const { client, resource, store, watchMs = 290_000, idleTimeoutMs = defaultIdleTimeoutMs } = this.#options;
     const started = performance.now();
     // Shorter by up to a fifth, so that watches that began together do not end together.
     const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));
@@ -137,20 +185,36 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     if (event.type === 'DELETED') store.observeDeleted(event.object.metadata, resourceVersion);
     else if (event.type !== 'BOOKMARK' && store.current(event.object.metadata) === undefined) {
       // What was written through need not be read a second time: that is every write of this process.
-      this.#contain(event.object, () => store.observe(transform(event.object)));
+      try {
+        store.observe(transform(event.object));
+      } catch (error) {
+        this.#leaveOut(event.object, error);
+      }
     }
     store.advance(resourceVersion);
     this.#resourceVersion = resourceVersion;
     onEvent?.(event.type);
   }
 
-  #contain(object: Served<T>, take: () => void): void {
-    try {
-      take();
-    } catch (error) {
-      const { kind } = this.#options.resource;
-      this.#options.log.error('an object is left out of the cache', { kind, object: keyOf(object.metadata), error });
-    }
+  /** The records of a page. */
+  async #readAll(objects: ReadonlyArray<Served<T>>): Promise<R[]> {
+    const { transform, transformListed = async (object) => transform(object), store } = this.#options;
+    const read = objects.map(async (object) => store.current(object.metadata) ?? (await transformListed(object)));
+    const settled = await Promise.allSettled(read);
+    return settled.flatMap((result, index) => {
+      if (result.status === 'fulfilled') return [result.value];
+      this.#leaveOut(objects[index], result.reason);
+      return [];
+    });
+  }
+
+  #leaveOut(object: Served<T> | undefined, error: unknown): void {
+    const { kind } = this.#options.resource;
+    this.#options.log.error('an object is left out of the cache', {
+      kind,
+      object: object && keyOf(object.metadata),
+      error,
+    });
   }
 
   #failed(error: unknown): void {

@@ -2,10 +2,16 @@ import { StringDecoder } from 'node:string_decoder';
 import { KubeError, type Status, statusError } from './error.ts';
 import type { KubeObject, Served } from './object.ts';
 
-/** A change of one object, or a bookmark: nothing up to that resourceVersion is still to come. */
+/**
+ * A change of one object, or a bookmark: nothing up to that resourceVersion is still to come. `isAll` marks the one behind
+ * everything that was there when the watch began, where that was asked for.
+ */
 export type WatchEvent<T extends KubeObject> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Served<T> }
-  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly isAll?: true };
+
+/** KEP-3157. */
+const endOfInitialEvents = 'k8s.io/initial-events-end';
 
 /**
  * The events of a watch's body, one JSON document a line. Throws the KubeError of an ERROR event, and `Malformed` for a
@@ -38,7 +44,11 @@ function parseEvent<T extends KubeObject>(line: string): WatchEvent<T> {
     throw new KubeError('Malformed', 'a watch event has no resourceVersion');
   switch (type) {
     case 'BOOKMARK':
-      return { type, resourceVersion };
+      return {
+        type,
+        resourceVersion,
+        ...(object.metadata.annotations?.[endOfInitialEvents] === 'true' && { isAll: true }),
+      };
     case 'ADDED':
     case 'MODIFIED':
     case 'DELETED':

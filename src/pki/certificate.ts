@@ -1,7 +1,7 @@
 import { hash, type KeyObject, X509Certificate } from 'node:crypto';
 import { type Element, expectTag, readOid, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
-import { acceptedSignatures, type Signed, verifiesSigned } from './key.ts';
+import { acceptedSignatures, type Signed, verifiesSigned, verifiesSignedInPool } from './key.ts';
 import { oids } from './oid.ts';
 import { parsePem } from './pem.ts';
 import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './signed.ts';
@@ -80,12 +80,25 @@ export const belongsTo = (key: KeyObject, certificate: Certificate): boolean =>
 // answer cannot change: neither a Certificate nor its key ever does.
 const verdicts = new WeakMap<Certificate, WeakMap<Certificate, boolean>>();
 
-function isVerifiedBy(certificate: Certificate, issuer: Certificate): boolean {
+function verdictsOn(certificate: Certificate): WeakMap<Certificate, boolean> {
   const known = verdicts.get(certificate) ?? new WeakMap<Certificate, boolean>();
   verdicts.set(certificate, known);
+  return known;
+}
+
+function isVerifiedBy(certificate: Certificate, issuer: Certificate): boolean {
+  const known = verdictsOn(certificate);
   const verdict = known.get(issuer) ?? verifies(issuer.publicKey, certificate);
   known.set(issuer, verdict);
   return verdict;
+}
+
+/** Works out beside the event loop what isSignedBy will be asked. */
+export async function verifyAhead(certificate: Certificate, issuer: Certificate): Promise<void> {
+  const signed = signedParts.get(certificate);
+  if (signed === undefined || !certificate.issuer.equals(issuer.subject)) return;
+  const verdict = await verifiesSignedInPool(issuer.publicKey, signed);
+  verdictsOn(certificate).set(issuer, verdict);
 }
 
 /** OpenSSL's view of the certificate gives the same answer, and writes everything anew for it that is signed. */

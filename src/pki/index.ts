@@ -23,7 +23,15 @@ export {
   privateKeyDer,
   publicKeyDer,
 } from './key.ts';
-export { type LeafRecord, leafRecord, nameDigest, readLeaf } from './leaf.ts';
+export {
+  type LeafChain,
+  type LeafRecord,
+  leafRecord,
+  nameDigest,
+  readLeaf,
+  readLeafChain,
+  verifyLeafAhead,
+} from './leaf.ts';
 export {
   encodeIpAddress,
   encodeSubject,

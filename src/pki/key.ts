@@ -31,6 +31,7 @@ const pemLabels: Record<KeyEncoding, string> = {
 /** What OpenSSL calls the encodings. */
 const opensslTypes = { PKCS8: 'pkcs8', PKCS1: 'pkcs1', SEC1: 'sec1' } as const;
 const generateInThreadPool = promisify(generateKeyPair);
+const verifyInPool = promisify<string | null, Buffer, KeyObject, Buffer, boolean>(verify);
 
 /**
  * A new private key from the system's random source. RSA is made in the thread pool, since its search for primes would
@@ -230,4 +231,11 @@ export function verifiesSigned(key: KeyObject, { tbs, signature, signatureOid }:
   const algorithm = acceptedSignatures.get(signatureOid);
   if (algorithm === undefined || algorithm.keyType !== key.asymmetricKeyType) return false;
   return verify(algorithm.digest, tbs, key, signature);
+}
+
+/** The same in the thread pool. */
+export async function verifiesSignedInPool(key: KeyObject, { tbs, signature, signatureOid }: Signed): Promise<boolean> {
+  const algorithm = acceptedSignatures.get(signatureOid);
+  if (algorithm === undefined || algorithm.keyType !== key.asymmetricKeyType) return false;
+  return verifyInPool(algorithm.digest, tbs, key, signature);
 }

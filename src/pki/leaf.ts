@@ -7,6 +7,7 @@ import {
   parseCertificate,
   readCertificate,
   sha256Hex,
+  verifyAhead,
 } from './certificate.ts';
 import { PkiError } from './error.ts';
 import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer } from './key.ts';
@@ -44,13 +45,17 @@ export interface LeafAuthority {
 /** A digest of a subject or issuer name. */
 export const nameDigest = (name: Buffer): string => sha256Hex(name);
 
+/** A leaf and the intermediates between it and its root, read and not judged. */
+export interface LeafChain {
+  readonly leaf: Certificate;
+  readonly intermediates: readonly Certificate[];
+}
+
 /**
- * Reads and checks the key pair of a Secret: a leaf, the intermediates between it and its root, all in the form they
- * were written in, and the private key that belongs to the leaf.
- * @param roots candidates for the root that the leaf chains to
- * @throws PkiError; a key that does not match, or a chain that is none, gives VerificationFailed
+ * Reads the certificates of a Secret, all of which have to be in the form they were written in.
+ * @throws PkiError
  */
-export function readLeaf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): LeafRecord {
+export function readLeafChain(certificatePem: string): LeafChain {
   const [leaf, ...intermediates] = parsePem(certificatePem).map(({ label, der }, index) => {
     if (label !== 'CERTIFICATE') throw new PkiError('MalformedPem', `expected CERTIFICATE, found ${label}`);
     return index === 0 ? readCertificate(der) : parseIntermediate(der);
@@ -59,6 +64,26 @@ export function readLeaf(certificatePem: string, keyPem: string, roots: readonly
   if (encodeCertificates([leaf, ...intermediates]) !== certificatePem) {
     throw new PkiError('MalformedPem', 'tls.crt holds more than its certificates');
   }
+  return { leaf, intermediates };
+}
+
+/** Verifies the leaf's signature beside the event loop, for a readLeaf that follows: thousands are read at a start. */
+export async function verifyLeafAhead(
+  { leaf, intermediates }: LeafChain,
+  roots: readonly Certificate[],
+): Promise<void> {
+  const issuer = intermediates[0] ?? namedRoot(leaf, roots);
+  if (issuer !== undefined) await verifyAhead(leaf, issuer);
+}
+
+/**
+ * Reads and checks the key pair of a Secret: its certificates, and the private key that belongs to the leaf.
+ * @param certificates PEM, or what was read from it
+ * @param roots candidates for the root that the leaf chains to
+ * @throws PkiError; a key that does not match, or a chain that is none, gives VerificationFailed
+ */
+export function readLeaf(certificates: string | LeafChain, keyPem: string, roots: readonly Certificate[]): LeafRecord {
+  const { leaf, intermediates } = typeof certificates === 'string' ? readLeafChain(certificates) : certificates;
   const record = leafRecord(leaf, intermediates, keyPem, roots);
   // Nobody that is known here has vouched for its octets.
   if (record.root === undefined) parseCertificate(leaf.der);
@@ -135,13 +160,14 @@ function lastOfChain(leaf: Certificate, intermediates: readonly Certificate[]): 
 
 /** The root that has signed a certificate. The key identifier only narrows the choice; what counts is the signature. */
 function rootOf(certificate: Certificate, roots: readonly Certificate[]): Certificate | undefined {
-  const named = roots.find(
-    ({ subjectKeyId }) => subjectKeyId === undefined || subjectKeyId === certificate.authorityKeyId,
-  );
+  const named = namedRoot(certificate, roots);
   return named !== undefined && isSignedBy(certificate, named)
     ? named
     : roots.find((other) => isSignedBy(certificate, other));
 }
+
+const namedRoot = ({ authorityKeyId }: Certificate, roots: readonly Certificate[]): Certificate | undefined =>
+  roots.find(({ subjectKeyId }) => subjectKeyId === undefined || subjectKeyId === authorityKeyId);
 
 function authorityOf(intermediates: readonly Certificate[], root: Certificate): LeafAuthority {
   const { notBefore, notAfter } = commonValidity([root, ...intermediates]);

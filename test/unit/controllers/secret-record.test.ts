@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { annotations } from '../../../src/api/names.ts';
 import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
-import { dated, ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
+import { dated, ownerReference, secretRecord, secretRecordAhead } from '../../../src/controllers/secret-record.ts';
 import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
 import {
   certificate,
@@ -58,6 +58,14 @@ describe('the record of a Secret', () => {
     const { data: _, ...empty } = secret;
     assert.ok('problem' in secretRecord(empty, roots).content);
     assert.ok('problem' in secretRecord({ ...secret, data: { 'tls.crt': '!!!', 'tls.key': '' } }, roots).content);
+  });
+
+  test('is the same when it is one of many, whatever is in the Secret', async () => {
+    const { data: _, ...empty } = secret;
+    const damaged = [{ 'tls.crt': 'x' }, { 'tls.key': 'x' }, { 'ca.crt': 'x' }].map((data) => withData(data)(secret));
+    for (const one of [secret, empty, ...damaged]) {
+      assert.deepEqual(await secretRecordAhead(one, roots), secretRecord(one, roots));
+    }
   });
 
   test('takes a key that was just written for what it is', () => {

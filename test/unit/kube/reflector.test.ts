@@ -105,7 +105,7 @@ test('a listing and then the changes after it are in the store', async (t) => {
   assert.ok(reflector.lastSyncAgeMs < 60_000);
 });
 
-test('a listing is read in pages of 500, and no page is asked for before the last one is transformed', async (t) => {
+test('a listing is read in pages of 500, and a page is asked for when the one before is there', async (t) => {
   let transformed = 0;
   const { lists, sizes, reflector } = await reflect(
     t,
@@ -128,6 +128,65 @@ test('a listing is read in pages of 500, and no page is asked for before the las
   assert.deepEqual(sizes(), { a: 1, b: 1 });
   assert.equal(lists()[0]?.query.get('limit'), '500');
 });
+
+const allThere = (resourceVersion: number) => ({
+  type: 'BOOKMARK',
+  object: { metadata: { resourceVersion: `${resourceVersion}`, annotations: { 'k8s.io/initial-events-end': 'true' } } },
+});
+
+test('a listing can come as a watch that begins with all there is', async (t) => {
+  const { lists, watches, sizes, reflector } = await reflect(
+    t,
+    {
+      list: ({ status }) => status(500, 'InternalError'),
+      watch: ({ query, events }) => {
+        if (!query.has('sendInitialEvents')) events(event('ADDED', widget('d', 21)));
+        else {
+          events(event('ADDED', widget('a', 1)), event('ADDED', widget('b', 2)), event('ADDED', widget('c', 3)));
+          events(event('MODIFIED', widget('a', 18, 7)), bookmark(19), event('DELETED', widget('b', 19)), allThere(20));
+          events(event('ADDED', widget('e', 22)));
+        }
+      },
+    },
+    { streams: true, pageSize: 2 },
+  );
+  assert.equal(await reflector.synced, true);
+  await eventually(() => assert.deepEqual(sizes(), { a: 7, c: 1, d: 1 }));
+  assert.equal(lists().length, 0);
+  const [first, second] = watches();
+  assert.equal(first?.query.get('resourceVersionMatch'), 'NotOlderThan');
+  assert.deepEqual([first?.query.get('resourceVersion'), second?.query.get('resourceVersion')], [null, '20']);
+});
+
+const notStreamed: [how: string, answer: (exchange: Exchange) => void][] = [
+  ['refuses to', ({ status }) => status(422, 'Invalid', 'sendInitialEvents is forbidden for watch')],
+  [
+    'ends it before all is there',
+    ({ response }) => response.end(`${JSON.stringify(event('ADDED', widget('x', 1)))}\n`),
+  ],
+  ['breaks it off', (exchange) => setImmediate(exchange.reset)],
+];
+for (const [how, answer] of notStreamed) {
+  test(`a listing comes in pages when the API server ${how}, from then on`, async (t) => {
+    const { lists, watches, sizes, reflector } = await reflect(
+      t,
+      {
+        list: ({ json }, nth) => json(200, listOf(nth * 10, [widget('a', nth)])),
+        watch: (exchange, nth) => {
+          if (exchange.query.has('sendInitialEvents')) answer(exchange);
+          else if (nth === 2) exchange.status(410, 'Expired');
+          else exchange.events();
+        },
+      },
+      { streams: true },
+    );
+    assert.equal(await reflector.synced, true);
+    await eventually(() => assert.equal(watches().length, 3));
+    assert.deepEqual(sizes(), { a: 1 });
+    assert.equal(lists().length, 2);
+    assert.equal(watches().filter(({ query }) => query.has('sendInitialEvents')).length, 1);
+  });
+}
 
 test('a continue token that has expired leads to one listing in one piece', async (t) => {
   const { lists, sizes, reflector } = await reflect(t, {

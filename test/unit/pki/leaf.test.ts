@@ -13,6 +13,8 @@ import {
   prepareLeaf,
   profileDigest,
   readLeaf,
+  readLeafChain,
+  verifyLeafAhead,
 } from '../../../src/pki/index.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
 import { days, encodedRoot, hours, intermediate, now, privateKey, root } from '../../support/fixtures.ts';
@@ -81,6 +83,20 @@ describe('the key pair of a Secret', () => {
   test('has the root that verifies it, not one of its name with another key', () => {
     const impostor = { ...root().certificate, subject: signer.certificate.subject };
     assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, signer.certificate.fingerprint);
+  });
+
+  test('is the same when its signature was verified ahead, by whichever root', async () => {
+    const impostor = { ...root().certificate, subject: signer.certificate.subject };
+    for (const known of [roots, [impostor], [impostor, signer.certificate], []]) {
+      const chain = readLeafChain(crt);
+      await verifyLeafAhead(chain, known);
+      assert.deepEqual(readLeaf(chain, keyPem, known), readLeaf(crt, keyPem, known));
+    }
+    const damaged = Buffer.from(leaf.der);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1);
+    const chain = readLeafChain(encodePem('CERTIFICATE', damaged));
+    await verifyLeafAhead(chain, roots);
+    assert.equal(readLeaf(chain, keyPem, roots).root, undefined);
   });
 
   test('keeps nothing of the key and no octets of the certificate', () => {
