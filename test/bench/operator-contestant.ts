@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { authorities, certificates as certificateResource } from '../../src/controllers/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
@@ -20,7 +22,7 @@ export const mtlsCertificates: Pick<Contestant, 'resource' | 'certificatesPerObj
   },
 };
 
-/** This project's operator as it is shipped: compiled, as its own ServiceAccount, with its defaults. */
+/** This project's operator as it is shipped: compiled, as its own ServiceAccount, in the image's environment, with its defaults. */
 export const operatorContestant: Contestant = {
   name: 'operator',
   ...mtlsCertificates,
@@ -32,8 +34,16 @@ export const operatorContestant: Contestant = {
     });
     await operator.stop();
   },
-  start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator() }),
+  start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator(), env: imageEnvironment() }),
 };
+
+/** What the image sets. */
+function imageEnvironment(): Record<string, string> {
+  const dockerfile = readFileSync(fileURLToPath(new URL('../../Dockerfile', import.meta.url)), 'utf8');
+  const last = [...dockerfile.matchAll(/^ENV ((?:.*\\\n)*.*)$/gm)].at(-1)?.[1] ?? '';
+  const settings = last.split(/[\s\\]+/).map((setting) => setting.split('=') as [string, string]);
+  return Object.fromEntries(settings);
+}
 
 function mtlsCertificate({ namespace, name, key, lifetime }: Pair): KubeObject {
   const spec = {
