@@ -17,8 +17,9 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly store: Pick<Store<R>, 'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance' | 'writeUnderWay'>;
   readonly log: Log;
   /**
-   * Whether a listing comes as a watch that begins with all there is (KEP-3157), as long as the API server can do that: it
-   * takes those from its cache, and pages but the first from etcd. Default: in pages.
+   * Whether the first listing comes as a watch that begins with all there is (KEP-3157), if the API server can do that: it
+   * takes those from its cache, and pages but the first from etcd. Later listings follow trouble, often with watches, and
+   * always come in pages. Default: the first one, too.
    */
   readonly streams?: boolean | undefined;
   /** Objects on one page of a listing, or that are read at once. Default 500. */
@@ -34,7 +35,8 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly onError?: ((code: KubeErrorCode) => void) | undefined;
 }
 
-const defaultIdleTimeoutMs = 90_000;
+// What is there comes at once: as long as for any other answer.
+const streamIdleMs = 30_000;
 
 // Answers to writes come within milliseconds of the event, or the API server is in trouble.
 const longestWriteMs = 1000;
@@ -131,17 +133,18 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     return { records, resourceVersion };
   }
 
-  /** Undefined when it does not work; it is not tried again then. */
+  /** Tried once; undefined when it does not work. */
   async #readStream(signal: AbortSignal): Promise<Listing<R> | undefined> {
     if (!this.#streams) return undefined;
-    const { client, resource, log, pageSize = 500, idleTimeoutMs = defaultIdleTimeoutMs } = this.#options;
+    this.#streams = false;
+    const { client, resource, log, pageSize = 500 } = this.#options;
     const records = new Map<string, R>();
     const waiting: Array<Served<T>> = [];
     const take = async (): Promise<void> => {
       for (const record of await this.#readAll(waiting.splice(0))) records.set(keyOf(record), record);
     };
     try {
-      const options = { ...this.#selection(), resourceVersion: undefined, idleTimeoutMs, signal };
+      const options = { ...this.#selection(), resourceVersion: undefined, idleTimeoutMs: streamIdleMs, signal };
       for await (const event of client.watch(resource, options)) {
         this.#contactAtMs = performance.now();
         if (event.type === 'ADDED' || event.type === 'MODIFIED') waiting.push(event.object);
@@ -154,13 +157,12 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     } catch (error) {
       if (signal.aborted) throw error;
       log.info('a listing could not be had as a watch; reading it in pages', { resource: resource.plural, error });
-      this.#streams = false;
       return undefined;
     }
   }
 
   async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { client, resource, store, watchMs = 290_000, idleTimeoutMs = defaultIdleTimeoutMs } = this.#options;
+    const { client, resource, store, watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
     const started = performance.now();
     // Shorter by up to a fifth, so that watches that began together do not end together.
     const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));

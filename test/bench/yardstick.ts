@@ -11,7 +11,7 @@ export interface Yardstick {
   readonly apiServerCpuMs: number;
 }
 
-const count = 3000;
+const count = 1500;
 const width = 32;
 const data = { value: Buffer.alloc(2600, 'x').toString('base64') };
 

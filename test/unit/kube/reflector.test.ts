@@ -158,6 +158,24 @@ test('a listing can come as a watch that begins with all there is', async (t) =>
   assert.deepEqual([first?.query.get('resourceVersion'), second?.query.get('resourceVersion')], [null, '20']);
 });
 
+test('a later listing comes in pages, also when the first one came as a watch', async (t) => {
+  const { lists, watches, sizes } = await reflect(
+    t,
+    {
+      list: ({ json }) => json(200, listOf(20, [widget('a', 1), widget('b', 15)])),
+      watch: ({ query, events, status }) => {
+        if (query.has('sendInitialEvents')) events(event('ADDED', widget('a', 1)), allThere(10));
+        else if (query.get('resourceVersion') === '10') status(410, 'Expired');
+        else events();
+      },
+    },
+    { streams: true },
+  );
+  await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
+  await eventually(() => assert.equal(watches().length, 3));
+  assert.equal(lists().length, 1);
+});
+
 const notStreamed: [how: string, answer: (exchange: Exchange) => void][] = [
   ['refuses to', ({ status }) => status(422, 'Invalid', 'sendInitialEvents is forbidden for watch')],
   [
