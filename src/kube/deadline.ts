@@ -47,7 +47,7 @@ export class Deadline {
   /** Must be called when the call is over. */
   end(): void {
     clearTimeout(this.#timer);
-    if (this.#outer !== undefined) finishesOf(this.#outer).delete(this.#finish);
+    if (this.#outer !== undefined) finishes.get(this.#outer)?.delete(this.#finish);
   }
 
   /** Why it is over. */

@@ -19,7 +19,7 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   /**
    * Whether the first listing comes as a watch that begins with all there is (KEP-3157), if the API server can do that: it
    * takes those from its cache, and pages but the first from etcd. Later listings follow trouble, often with watches, and
-   * always come in pages. Default: the first one, too.
+   * always come in pages. Default: false, pages for all.
    */
   readonly streams?: boolean | undefined;
   /** Objects on one page of a listing, or that are read at once. Default 500. */

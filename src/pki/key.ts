@@ -227,15 +227,18 @@ export interface Signed {
 }
 
 /** True when the algorithm is an accepted one and the key verifies the signature. */
-export function verifiesSigned(key: KeyObject, { tbs, signature, signatureOid }: Signed): boolean {
-  const algorithm = acceptedSignatures.get(signatureOid);
-  if (algorithm === undefined || algorithm.keyType !== key.asymmetricKeyType) return false;
-  return verify(algorithm.digest, tbs, key, signature);
+export function verifiesSigned(key: KeyObject, signed: Signed): boolean {
+  const algorithm = acceptedFor(key, signed);
+  return algorithm !== undefined && verify(algorithm.digest, signed.tbs, key, signed.signature);
 }
 
 /** The same in the thread pool. */
-export async function verifiesSignedInPool(key: KeyObject, { tbs, signature, signatureOid }: Signed): Promise<boolean> {
+export async function verifiesSignedInPool(key: KeyObject, signed: Signed): Promise<boolean> {
+  const algorithm = acceptedFor(key, signed);
+  return algorithm !== undefined && verifyInPool(algorithm.digest, signed.tbs, key, signed.signature);
+}
+
+function acceptedFor(key: KeyObject, { signatureOid }: Signed): { readonly digest: string | null } | undefined {
   const algorithm = acceptedSignatures.get(signatureOid);
-  if (algorithm === undefined || algorithm.keyType !== key.asymmetricKeyType) return false;
-  return verifyInPool(algorithm.digest, tbs, key, signature);
+  return algorithm?.keyType === key.asymmetricKeyType ? algorithm : undefined;
 }

@@ -94,6 +94,18 @@ test('a listing is read page by page to its end', async (t) => {
     assert.deepEqual([query.get('limit'), query.get('labelSelector')], ['1', 'x=y,z']);
 });
 
+test('the next page of a listing is on its way before the caller is done with the last', async (t) => {
+  const server = await serve(t, ({ query, json, status }) => {
+    if (query.get('continue') === 'next') status(410, 'Expired');
+    else json(200, listOf(5, [widget('a', 1)], 'next'));
+  });
+  const pages = server.client().listPages(widgets, { limit: 1 });
+  await pages.next();
+  await eventually(() => assert.equal(server.exchanges.length, 2));
+  // That it failed is told when it is asked for.
+  await assert.rejects(pages.next(), failure('Gone'));
+});
+
 test('a throttled write is repeated, and not before Retry-After is over', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.number === 1) exchange.status(429, 'TooManyRequests', 'slow down', { 'retry-after': '1' });
