@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Contestant, Pair, Running } from './contestant.ts';
+import type { Contestant, Job, Pair, Running } from './contestant.ts';
 import { inParallel } from './parallel.ts';
 import { between, type Plane, type RequestCounts } from './plane.ts';
 import { type ProcessUsage, usageOf } from './process-usage.ts';
@@ -130,6 +130,27 @@ export async function metered(
     ...(settles ? { settledMiB: await settledMiB(running.pid) } : {}),
     ...outcome,
   };
+}
+
+/** Starts a contestant on `objects` that are there, measures until all of them are done, and ends it. */
+export async function workedOff(
+  plane: Plane,
+  contestant: Contestant,
+  job: Job,
+  progress: Progress,
+  { objects, settles }: { readonly objects: number; readonly settles: boolean },
+): Promise<Outcome> {
+  const since = await countersOf(plane);
+  const running = await contestant.start(plane, job);
+  try {
+    const certificates = objects * contestant.certificatesPerObject;
+    return await metered(plane, contestant, running, { certificates, settles, since }, () =>
+      untilAllIssued(plane, contestant, running, progress, objects),
+    );
+  } finally {
+    await running.stop();
+    await progress.stop();
+  }
 }
 
 export const perCertificate = (counts: RequestCounts, certificates: number): Record<string, number> =>

@@ -1,5 +1,5 @@
 import type { Pair } from '../contestant.ts';
-import { countersOf, createAll, metered, pairs, untilAllIssued } from '../measure.ts';
+import { createAll, pairs, workedOff } from '../measure.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -16,17 +16,7 @@ export function burstOf(name: string, about: string, options: Omit<Pair, 'namesp
       const wanted = pairs(plane, Math.ceil(count * share), options);
       const objects = await createAll(plane, contestant, wanted);
       const progress = await Progress.begin(plane.client, contestant);
-      const since = await countersOf(plane);
-      const running = await contestant.start(plane, 'issue');
-      try {
-        const certificates = objects * contestant.certificatesPerObject;
-        return await metered(plane, contestant, running, { certificates, settles, since }, () =>
-          untilAllIssued(plane, contestant, running, progress, objects),
-        );
-      } finally {
-        await running.stop();
-        await progress.stop();
-      }
+      return workedOff(plane, contestant, 'issue', progress, { objects, settles });
     },
   };
 }

@@ -1,5 +1,5 @@
 import { describeKeySpec, type KeySpec } from '../../../src/pki/index.ts';
-import { countersOf, createAll, metered, pairs, untilAllIssued } from '../measure.ts';
+import { createAll, pairs, workedOff } from '../measure.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 import { burstOf } from './burst.ts';
@@ -36,16 +36,6 @@ export const besideRsa: Scenario = {
     const objects = await createAll(plane, contestant, pairs(plane, count));
     const progress = await Progress.begin(plane.client, contestant);
     progress.ignore((key) => key.includes('/slow-'));
-    const since = await countersOf(plane);
-    const running = await contestant.start(plane, 'issue');
-    try {
-      const certificates = objects * contestant.certificatesPerObject;
-      return await metered(plane, contestant, running, { certificates, settles, since }, () =>
-        untilAllIssued(plane, contestant, running, progress, objects),
-      );
-    } finally {
-      await running.stop();
-      await progress.stop();
-    }
+    return workedOff(plane, contestant, 'issue', progress, { objects, settles });
   },
 };

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { countersOf, createAll, metered, pairs, untilAllIssued } from '../measure.ts';
+import { createAll, pairs, workedOff } from '../measure.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -24,16 +24,6 @@ export const renewal: Scenario = {
     // The ceiling does not look at the clock, but what it is compared with has waited.
     await sleep(due * 1000);
     const progress = await Progress.begin(plane.client, contestant, 2);
-    const since = await countersOf(plane);
-    const running = await contestant.start(plane, 'renew');
-    try {
-      const certificates = objects * contestant.certificatesPerObject;
-      return await metered(plane, contestant, running, { certificates, settles, since }, () =>
-        untilAllIssued(plane, contestant, running, progress, objects),
-      );
-    } finally {
-      await running.stop();
-      await progress.stop();
-    }
+    return workedOff(plane, contestant, 'renew', progress, { objects, settles });
   },
 };

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { authorities } from '../../../src/controllers/resources.ts';
+import { pollUntil } from '../../../tools/controlplane/poll.ts';
 import { eventually } from '../../support/eventually.ts';
 import { cpuMs, createAll, mib, pairs, perCertificate, settledMiB } from '../measure.ts';
 import { between } from '../plane.ts';
@@ -69,13 +70,11 @@ export const restart: Scenario = {
 
 /** Waits until it leads and has looked at everything; once a second, since a scrape of so much is work itself. */
 async function looked(url: string): Promise<void> {
-  const deadline = performance.now() + 300_000;
-  for (;;) {
+  const isDone = async (): Promise<boolean> => {
     const { leads, queued } = await scrape(url);
-    if (leads && queued === 0) return;
-    if (performance.now() > deadline) throw new Error(`${queued} resources were not looked at`);
-    await sleep(1000);
-  }
+    return leads && queued === 0;
+  };
+  if (!(await pollUntil(isDone, 300_000, 1000))) throw new Error('not all resources were looked at');
 }
 
 async function idlePercent(pid: number): Promise<number> {
