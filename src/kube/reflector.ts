@@ -4,7 +4,7 @@ import { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
 import type { Log } from './log.ts';
 import { type KubeObject, keyOf, type Served } from './object.ts';
 import type { Resource } from './resource.ts';
-import type { Store, StoreRecord } from './store.ts';
+import { compareResourceVersions, type Store, type StoreRecord } from './store.ts';
 import type { WatchEvent } from './watch.ts';
 
 export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> extends Selection {
@@ -26,13 +26,20 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly pageSize?: number | undefined;
   /** About how long one watch lasts, in milliseconds. Default 290 s: below the five minutes of many load balancers. */
   readonly watchMs?: number | undefined;
-  /** A watch that brings nothing for so long is dead. Default 90 s: bookmarks come about every minute. */
+  /** A watch that brings nothing for so long may be dead. Default 90 s: bookmarks come about every minute, if they do. */
   readonly idleTimeoutMs?: number | undefined;
+  /** The watch that finds out whether it is. Default: one of 10 s, which has to have ended after 20 s in which nothing came. */
+  readonly probe?: WatchTimes | undefined;
   /** Between repeats after an error. Default 250 ms doubling to 30 s. */
   readonly backoff?: Backoff | undefined;
   readonly onEvent?: ((type: WatchEvent<T>['type']) => void) | undefined;
   readonly onListed?: ((count: number, seconds: number) => void) | undefined;
   readonly onError?: ((code: KubeErrorCode) => void) | undefined;
+}
+
+interface WatchTimes {
+  readonly watchMs: number;
+  readonly idleTimeoutMs: number;
 }
 
 // What is there comes at once: as long as for any other answer.
@@ -60,7 +67,6 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   readonly #backoff: Backoff;
   readonly #settleSynced: (synced: boolean) => void;
   #hasSynced = false;
-  #contactAtMs = Number.NEGATIVE_INFINITY;
   /** Where the next watch begins; undefined when there must be a listing first. */
   #resourceVersion: string | undefined;
   #failures = 0;
@@ -80,17 +86,12 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     return this.#hasSynced;
   }
 
-  /** How long ago the API server last sent anything for this collection, in milliseconds; infinite before the first. */
-  get lastSyncAgeMs(): number {
-    return performance.now() - this.#contactAtMs;
-  }
-
   /** Resolves when `signal` has aborted. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         this.#resourceVersion ??= await this.#list(signal);
-        await this.#watch(this.#resourceVersion, signal);
+        await this.#follow(this.#resourceVersion, signal);
         continue;
       } catch (error) {
         if (signal.aborted) break;
@@ -121,7 +122,6 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     let resourceVersion = '';
     try {
       for await (const page of client.listPages(resource, { ...this.#selection(), limit, signal })) {
-        this.#contactAtMs = performance.now();
         resourceVersion ||= page.resourceVersion;
         // Whole objects are let go of page by page: of this one and the next there are never more in memory.
         records.push(...(await this.#readAll(page.items)));
@@ -146,7 +146,6 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     try {
       const options = { ...this.#selection(), resourceVersion: undefined, idleTimeoutMs: streamIdleMs, signal };
       for await (const event of client.watch(resource, options)) {
-        this.#contactAtMs = performance.now();
         if (event.type === 'ADDED' || event.type === 'MODIFIED') waiting.push(event.object);
         const isAll = event.type === 'BOOKMARK' && event.isAll === true;
         if (isAll || event.type === 'DELETED' || waiting.length >= pageSize) await take();
@@ -161,8 +160,38 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     }
   }
 
-  async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { client, resource, store, watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
+  /** Watches until the watch ends, and once more from where it fell silent. */
+  async #follow(from: string, signal: AbortSignal): Promise<void> {
+    const { watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
+    try {
+      await this.#watch(from, { watchMs, idleTimeoutMs }, signal);
+    } catch (error) {
+      if (signal.aborted || !isKubeError(error, 'Timeout')) throw error;
+      await this.#probe(this.#resourceVersion ?? from, signal);
+    }
+  }
+
+  /**
+   * Where nothing changes, silence means nothing: an API server whose etcd reports no progress has no bookmark to send. A
+   * short watch brings what was missed, if anything was, and that it ends says that its connection is alive. An API server
+   * that has not reached the place of the watch would be silent in any case: it was restored from a backup.
+   */
+  async #probe(from: string, signal: AbortSignal): Promise<void> {
+    const { client, resource, log, probe = { watchMs: 10_000, idleTimeoutMs: 20_000 } } = this.#options;
+    log.debug('a watch is silent; looking whether it is dead', { resource: resource.plural, group: resource.group });
+    const { resourceVersion } = await client.list(resource, {
+      ...this.#selection(),
+      metadataOnly: true,
+      limit: 1,
+      signal,
+    });
+    if (compareResourceVersions(resourceVersion, from) < 0)
+      throw new KubeError('Gone', 'the API server has not reached what it has sent before');
+    await this.#watch(from, probe, signal);
+  }
+
+  async #watch(from: string, { watchMs, idleTimeoutMs }: WatchTimes, signal: AbortSignal): Promise<void> {
+    const { client, resource, store } = this.#options;
     const started = performance.now();
     // Shorter by up to a fifth, so that watches that began together do not end together.
     const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));
@@ -171,7 +200,6 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     for await (const event of client.watch(resource, options)) {
       events += 1;
       this.#failures = 0;
-      this.#contactAtMs = performance.now();
       const write = event.type === 'BOOKMARK' ? undefined : store.writeUnderWay(event.object.metadata);
       if (write !== undefined) await settledSoon(write);
       this.#take(event);
@@ -237,7 +265,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
       case 'Gone':
       case 'Malformed':
       case 'NotFound':
-      // A silent watch: a resourceVersion that the server has not reached, after a restore, looks like this.
+      // What was silent is dead.
       case 'Timeout':
         return true;
       case 'Network':

@@ -11,6 +11,7 @@ export interface Exchange {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
+  readonly query: URLSearchParams;
   readonly isWatch: boolean;
 }
 
@@ -60,6 +61,7 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
     const exchange: Exchange = {
       method: incoming.method ?? 'GET',
       path: url.pathname,
+      query: url.searchParams,
       isWatch: url.searchParams.get('watch') === 'true',
     };
     const body = await readAll(incoming);

@@ -6,7 +6,7 @@ import { type FaultCluster, startFaultCluster } from '../../support/faults/pairs
 import { type Operator, startOperator } from '../../support/operator.ts';
 import { type FaultyProxy, startProxy } from '../../support/proxy.ts';
 
-// These wait for the operator's own time-outs, of 30 and of 90 seconds, and keep no core busy meanwhile.
+// These wait for the operator's own time-outs, of 30 and of 90 and 20 seconds, and keep no core busy meanwhile.
 describe('2. Intent survives: a connection that stays open and falls silent', () => {
   let faults: FaultCluster;
   let proxy: FaultyProxy;
