@@ -1,6 +1,7 @@
 import { isKubeError } from './error.ts';
 import type { Log } from './log.ts';
 import type { WorkQueue } from './queue.ts';
+import { Turn } from './turn.ts';
 
 /** When to look again without being asked; nothing: when something changes. */
 export type Result = void | { readonly requeueAt: Date };
@@ -33,6 +34,7 @@ export interface ControllerOptions {
 /** Takes keys from a queue and reconciles them, several at a time. All errors end here, under one policy. */
 export class Controller {
   readonly #options: ControllerOptions;
+  readonly #turn = new Turn();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -71,6 +73,7 @@ export class Controller {
       } finally {
         queue.done(key);
       }
+      await this.#turn.rest();
     }
   }
 
