@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { authorities, certificates as certificateResource } from '../../src/controllers/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
 import { eventually } from '../support/eventually.ts';
+import { imageEnvironment } from '../support/image.ts';
 import { startOperator } from '../support/operator.ts';
 import { type Contestant, isReady, type Pair } from './contestant.ts';
 
@@ -36,14 +35,6 @@ export const operatorContestant: Contestant = {
   },
   start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator(), env: imageEnvironment() }),
 };
-
-/** What the image sets. */
-function imageEnvironment(): Record<string, string> {
-  const dockerfile = readFileSync(fileURLToPath(new URL('../../Dockerfile', import.meta.url)), 'utf8');
-  const last = [...dockerfile.matchAll(/^ENV ((?:.*\\\n)*.*)$/gm)].at(-1)?.[1] ?? '';
-  const settings = last.split(/[\s\\]+/).map((setting) => setting.split('=') as [string, string]);
-  return Object.fromEntries(settings);
-}
 
 function mtlsCertificate({ namespace, name, key, lifetime }: Pair): KubeObject {
   const spec = {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import perfHooks from 'node:perf_hooks';
 import { describe, test } from 'node:test';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { exposeGauge, type Sample } from '../../../src/telemetry/mirrored-gauge.ts';
@@ -11,6 +12,15 @@ const lines = async (metrics: Metrics, name: string): Promise<string[]> =>
     .filter((line) => line.startsWith(name));
 
 describe('metrics', () => {
+  // The timer by which the delay is measured is all that wakes an idle process; by default a hundred times a second.
+  test('wake the process no more than five times a second', async (t) => {
+    const { mock } = t.mock.method(perfHooks, 'monitorEventLoopDelay');
+    await new Metrics().expose();
+    const [options, ...others] = mock.calls.map((call) => call.arguments[0]);
+    assert.deepEqual(others, []);
+    assert.ok((options?.resolution ?? 10) >= 200, `every ${options?.resolution} ms`);
+  });
+
   test('count what was issued', async () => {
     const metrics = new Metrics();
     metrics.issued.inc({ role: 'server', reason: 'RenewalDue' });

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { pairsAt } from '../../support/faults/certificates.ts';
+import { type FaultCluster, pairNames, startFaultCluster, withOperator } from '../../support/faults/pairs.ts';
+import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
+
+describe('An operator that starts where there is much', () => {
+  let faults: FaultCluster;
+  let proxy: FaultyProxy;
+  before(async () => {
+    faults = await startFaultCluster();
+    proxy = await startProxy(faults.cluster);
+  });
+  after(async () => {
+    await proxy?.stop();
+    await faults.stop();
+  });
+
+  // Broken if it fails: the pages of a listing come from etcd, one by one, and cost the API server several times as much.
+  it('asks for certificates and their Secrets once, as a watch that begins with all there is (KEP-3157)', async () => {
+    const names = pairNames(20);
+    const namespace = await faults.cluster.namespace('streamed');
+    await withOperator(faults.cluster, {}, async (operator) => {
+      await faults.createPairs(namespace, names);
+      await faults.assertEndsAs(namespace, pairsAt(names, 1), operator);
+    });
+    const seen: Exchange[] = [];
+    proxy.faults = {
+      onRequest(exchange) {
+        seen.push(exchange);
+        return 'pass';
+      },
+    };
+    await withOperator(faults.cluster, { server: proxy.server }, async (operator) => {
+      await faults.createPairs(namespace, ['one-more']);
+      await faults.assertEndsAs(namespace, pairsAt([...names, 'one-more'], 1), operator);
+    });
+    for (const what of ['/mtlscertificates', '/secrets?labelSelector']) {
+      const asked = seen.filter(({ method, path, query }) => {
+        const selected = query.has('labelSelector') ? `${path}?labelSelector` : path;
+        return method === 'GET' && selected.endsWith(what);
+      });
+      const [first] = asked;
+      assert.equal(
+        first?.query.get('sendInitialEvents'),
+        'true',
+        `${what} is first asked for by ${String(first?.query)}`,
+      );
+      assert.deepEqual(
+        asked.filter(({ isWatch }) => !isWatch).map(({ query }) => String(query)),
+        [],
+      );
+    }
+  });
+});
