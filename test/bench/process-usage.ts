@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 
 /** What a process has used so far: CPU of all its threads, resident memory now and at its highest. */
 export interface ProcessUsage {
@@ -37,4 +38,17 @@ function fromPs(pid: number): ProcessUsage {
   const cpuSeconds = time.split(/[:-]/).reduce((total, part) => total * 60 + Number(part), 0);
   const residentBytes = Number(rss) * 1024;
   return { cpuSeconds, residentBytes, peakBytes: residentBytes };
+}
+
+/** What all cores together have done so far, in milliseconds. */
+export interface MachineUsage {
+  readonly busyMs: number;
+  readonly allMs: number;
+}
+
+export function machineUsage(): MachineUsage {
+  const all = cpus().map(({ times }) => times);
+  const idleMs = all.reduce((sum, { idle }) => sum + idle, 0);
+  const busyMs = all.reduce((sum, { user, nice, sys, irq }) => sum + user + nice + sys + irq, 0);
+  return { busyMs, allMs: busyMs + idleMs };
 }
