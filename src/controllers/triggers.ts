@@ -89,11 +89,13 @@ export class Triggers {
     });
   }
 
-  /** Adds everything there is. */
+  /** Adds everything there is: in the background, so that what changes from now on does not wait for all that is well. */
   all(): void {
-    for (const name of this.#caches.authorities.keys()) this.#queues.authority.add(name);
-    for (const key of this.#caches.certificates.keys()) this.#queues.certificate.add(key);
-    for (const name of this.#caches.authorities.keys()) this.trustOf(name);
+    const { authorities, certificates } = this.#caches;
+    for (const name of authorities.keys()) this.#queues.authority.add(name);
+    this.#queues.certificate.putOff();
+    for (const key of certificates.keys()) this.#queues.certificate.addInBackground(key);
+    for (const name of authorities.keys()) this.trustOf(name);
   }
 
   /** Adds the places where an authority publishes its bundle, and those where it has. */
@@ -142,10 +144,10 @@ export class Triggers {
     this.#queues.authority.addAfter(authority, trustDelayMs);
   }
 
-  /** Adds the certificates of an authority. */
+  /** Adds the certificates of an authority, in the background: what somebody asks for meanwhile comes before most of them. */
   usersOf(authority: string): void {
     for (const record of this.#caches.certificates.by('authority', authority)) {
-      this.#queues.certificate.add(keyOf(record));
+      this.#queues.certificate.addInBackground(keyOf(record));
     }
   }
 

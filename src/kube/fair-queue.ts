@@ -1,23 +1,35 @@
 import { Fifo } from './fifo.ts';
 
+/** Whether somebody waits for a key, or it is looked at because everything is. */
+export type Rank = 'asked' | 'background';
+
 interface Flow {
   readonly name: string;
-  readonly keys: Fifo<string>;
+  /** What has come to be of another rank since is still in its old place, and passed over there. */
+  readonly asked: Fifo<string>;
+  readonly background: Fifo<string>;
+  waiting: number;
+  /** Counts the turns that it has had. */
+  turns: number;
   /** Keys that were taken and are not done yet. */
   inWork: number;
   /** Whether it stands in line for its turn. */
   isInLine: boolean;
 }
 
+/** One of so many turns of a flow is for its background. */
+const backgroundTurn = 4;
+
 /**
- * Keys that wait, each at most once. Flows take turns of one key; within a flow, who comes first is served first. So a key
- * waits for no more than one key of every other flow for itself and for each key before it in its own, however many keys
- * the others have. A flow that has enough keys in work sits out until one of them is done.
+ * Keys that wait, each at most once. Flows take turns of one key; within a flow, who comes first is served first, and the
+ * background has one turn of four while there is anything else. So a key waits for no more than one key of every other
+ * flow for itself and for each key before it in its own, however many keys the others have. A flow that has enough keys in
+ * work sits out until one of them is done.
  */
 export class FairQueue {
   readonly #flowOf: (key: string) => string;
   readonly #most: number;
-  readonly #keys = new Set<string>();
+  readonly #ranks = new Map<string, Rank>();
   /** Only flows that have keys, waiting or in work. */
   readonly #flows = new Map<string, Flow>();
   /** Those that have keys and may have more of them in work, in the order of their turns. */
@@ -30,29 +42,38 @@ export class FairQueue {
   }
 
   get size(): number {
-    return this.#keys.size;
+    return this.#ranks.size;
   }
 
   has(key: string): boolean {
-    return this.#keys.has(key);
+    return this.#ranks.has(key);
   }
 
-  /** Adds a key that is not there yet. */
-  push(key: string): void {
-    this.#keys.add(key);
+  /** Adds a key, or gives one that waits already another rank. */
+  push(key: string, rank: Rank = 'asked'): void {
+    const before = this.#ranks.get(key);
+    if (before === rank) return;
+    this.#ranks.set(key, rank);
     const name = this.#flowOf(key);
-    const flow = this.#flows.get(name) ?? { name, keys: new Fifo<string>(), inWork: 0, isInLine: false };
+    const flow = this.#flows.get(name) ?? newFlow(name);
     this.#flows.set(name, flow);
-    flow.keys.push(key);
+    flow[rank].push(key);
+    if (before === undefined) flow.waiting += 1;
     this.#lineUp(flow);
+  }
+
+  /** Moves all keys to the background. */
+  putOff(): void {
+    for (const key of this.#ranks.keys()) this.push(key, 'background');
   }
 
   /** Takes the next key, which is then in work; undefined when there is none, or none that may be. */
   take(): string | undefined {
     const flow = this.#line.shift();
-    const key = flow?.keys.shift();
+    const key = flow && this.#nextOf(flow);
     if (flow === undefined || key === undefined) return undefined;
-    this.#keys.delete(key);
+    this.#ranks.delete(key);
+    flow.waiting -= 1;
     flow.inWork += 1;
     flow.isInLine = false;
     this.#lineUp(flow);
@@ -65,12 +86,37 @@ export class FairQueue {
     if (flow === undefined) return;
     flow.inWork -= 1;
     this.#lineUp(flow);
-    if (flow.inWork === 0 && flow.keys.length === 0) this.#flows.delete(flow.name);
+    if (flow.inWork === 0 && flow.waiting === 0) this.#flows.delete(flow.name);
+  }
+
+  #nextOf(flow: Flow): string | undefined {
+    flow.turns += 1;
+    // Or a flow in which there is always something to be asked for would never get to what all others wait for.
+    const [first, second]: [Rank, Rank] =
+      flow.turns % backgroundTurn === 0 ? ['background', 'asked'] : ['asked', 'background'];
+    return this.#next(flow, first) ?? this.#next(flow, second);
+  }
+
+  #next(flow: Flow, rank: Rank): string | undefined {
+    for (let key = flow[rank].shift(); key !== undefined; key = flow[rank].shift()) {
+      if (this.#ranks.get(key) === rank) return key;
+    }
+    return undefined;
   }
 
   #lineUp(flow: Flow): void {
-    if (flow.isInLine || flow.keys.length === 0 || flow.inWork >= this.#most) return;
+    if (flow.isInLine || flow.waiting === 0 || flow.inWork >= this.#most) return;
     flow.isInLine = true;
     this.#line.push(flow);
   }
 }
+
+const newFlow = (name: string): Flow => ({
+  name,
+  asked: new Fifo(),
+  background: new Fifo(),
+  waiting: 0,
+  turns: 0,
+  inWork: 0,
+  isInLine: false,
+});

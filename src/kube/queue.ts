@@ -1,6 +1,6 @@
 import { type Backoff, backoffMs } from './backoff.ts';
 import { Delays } from './delays.ts';
-import { FairQueue } from './fair-queue.ts';
+import { FairQueue, type Rank } from './fair-queue.ts';
 import { refOf } from './object.ts';
 
 /** The time and timers of a WorkQueue; tests bring their own. */
@@ -69,14 +69,17 @@ export class WorkQueue {
   }
 
   add(key: string): void {
-    if (this.#isShutDown) return;
-    if (this.#processing.has(key)) {
-      this.#dirty.add(key);
-      return;
-    }
-    if (this.#ready.has(key)) return;
-    this.#ready.push(key);
-    this.#handOut();
+    this.#add(key, 'asked');
+  }
+
+  /** Adds a key that nobody waits for: it comes after all keys of its flow that are added otherwise, now or later. */
+  addInBackground(key: string): void {
+    if (!this.#ready.has(key)) this.#add(key, 'background');
+  }
+
+  /** Nobody waits for the keys that are there now. */
+  putOff(): void {
+    this.#ready.putOff();
   }
 
   addAfter(key: string, ms: number): void {
@@ -143,6 +146,16 @@ export class WorkQueue {
     this.#timer?.cancel();
     this.#delayed.clear();
     this.#dirty.clear();
+    this.#handOut();
+  }
+
+  #add(key: string, rank: Rank): void {
+    if (this.#isShutDown) return;
+    if (this.#processing.has(key)) {
+      this.#dirty.add(key);
+      return;
+    }
+    this.#ready.push(key, rank);
     this.#handOut();
   }
 

@@ -363,3 +363,15 @@ test('whatever comes and goes, no flow has too many keys in work, and no worker 
     }),
   );
 });
+
+test('a key in the background comes after all others, and what somebody waits for is not put there by another', async () => {
+  const queue = new WorkQueue();
+  queue.addInBackground('n/well');
+  queue.add('n/asked');
+  queue.addInBackground('n/asked');
+  queue.addInBackground('n/promoted');
+  queue.add('n/promoted');
+  const taken: (string | undefined)[] = [];
+  while (queue.length > 0) taken.push(await queue.get());
+  assert.deepEqual(taken, ['n/asked', 'n/promoted', 'n/well']);
+});
