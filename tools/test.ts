@@ -28,7 +28,7 @@ const SUITES = ['unit', 'integration', 'e2e'] as const;
 const CONCURRENCY: Readonly<Record<Suite, number>> = { unit: 2, integration: 3, e2e: 2 };
 
 /** Those that take longest, by the end of their path. They come first: what is long and last runs with nothing beside it. */
-const LONGEST = ['root-rotation', 'silence', 'trust', 'crash', 'network', 'keys', 'failure', 'ownership'].map(
+const LONGEST = ['root-rotation', 'silence', 'quiet', 'trust', 'crash', 'network', 'keys', 'failure', 'ownership'].map(
   (name) => `/${name}.test.ts`,
 );
 
