@@ -179,15 +179,17 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   async #probe(from: string, signal: AbortSignal): Promise<void> {
     const { client, resource, log, probe = { watchMs: 10_000, idleTimeoutMs: 20_000 } } = this.#options;
     log.debug('a watch is silent; looking whether it is dead', { resource: resource.plural, group: resource.group });
-    const { resourceVersion } = await client.list(resource, {
-      ...this.#selection(),
-      metadataOnly: true,
-      limit: 1,
-      signal,
-    });
+    const one = { ...this.#selection(), metadataOnly: true, limit: 1, timeoutMs: probe.idleTimeoutMs, signal };
+    const { resourceVersion } = await client.list(resource, one);
     if (compareResourceVersions(resourceVersion, from) < 0)
       throw new KubeError('Gone', 'the API server has not reached what it has sent before');
-    await this.#watch(from, probe, signal);
+    try {
+      await this.#watch(from, probe, signal);
+    } catch (error) {
+      // Dead: whatever lies between lets no events through, and only a listing tells of changes.
+      if (isKubeError(error, 'Timeout')) this.#resourceVersion = undefined;
+      throw error;
+    }
   }
 
   async #watch(from: string, { watchMs, idleTimeoutMs }: WatchTimes, signal: AbortSignal): Promise<void> {
@@ -265,9 +267,8 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
       case 'Gone':
       case 'Malformed':
       case 'NotFound':
-      // What was silent is dead.
-      case 'Timeout':
         return true;
+      case 'Timeout':
       case 'Network':
       case 'TooManyRequests':
       case 'Unauthorized':

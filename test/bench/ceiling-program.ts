@@ -164,8 +164,16 @@ async function follow(): Promise<void> {
     });
   };
   for (const one of work) start(one);
-  for await (const event of client.watch(certificateResource, { resourceVersion, metadataOnly: true })) {
-    const { metadata } = event.type === 'ADDED' ? event.object : {};
-    if (metadata !== undefined) start(workFor(keyOf(metadata), metadata.uid, { algorithm: 'ECDSA', size: 256 }));
+  // The API server ends a watch that falls behind; the next begins where it was.
+  for (let from = resourceVersion; ; ) {
+    for await (const event of client.watch(certificateResource, { resourceVersion: from, metadataOnly: true })) {
+      if (event.type === 'BOOKMARK') {
+        from = event.resourceVersion;
+        continue;
+      }
+      const { metadata } = event.object;
+      from = metadata.resourceVersion;
+      if (event.type === 'ADDED') start(workFor(keyOf(metadata), metadata.uid, { algorithm: 'ECDSA', size: 256 }));
+    }
   }
 }

@@ -316,6 +316,25 @@ test('a watch that is silent because nothing happens goes on from where it was: 
   );
 });
 
+test('when an API server answers nothing for a while, the place in the watch is kept', async (t) => {
+  const { sizes, lists, watches } = await reflect(
+    t,
+    {
+      list: ({ json }, nth) => {
+        if (nth === 1) json(200, listOf(10, [widget('a', 1)]));
+      },
+      watch: ({ events }, nth) => events(...(nth === 1 ? [] : [event('ADDED', widget('b', 11))])),
+    },
+    { idleTimeoutMs: 100, probe: { watchMs: 10_000, idleTimeoutMs: 100 } },
+  );
+  await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
+  assert.deepEqual(
+    lists().map(({ query }) => query.get('limit')),
+    ['500', '1'],
+  );
+  assert.equal(watches()[1]?.query.get('resourceVersion'), '10');
+});
+
 test('a watch that is silent because the API server was restored from a backup ends in a listing', async (t) => {
   const { sizes, lists } = await reflect(
     t,
