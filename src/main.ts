@@ -34,6 +34,7 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
       },
       onIssued: (role, reason) => metrics.issued.inc({ role, reason }),
       onReflectorError: (resource, code) => metrics.watchErrors.inc({ resource, code }),
+      onListed: (count) => collection.worked(count),
     },
   });
   metrics.mirror(metricSources(operator));
@@ -56,7 +57,6 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
   const cached = operator.cache(caching.signal);
   try {
     await Promise.race([operator.synced, aborted(signal)]);
-    collection.worked(operator.caches.secrets.size);
     await elector.run(signal, operator.lead);
   } finally {
     caching.abort();

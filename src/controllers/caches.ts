@@ -52,6 +52,8 @@ export interface CacheSources {
   readonly roots: () => readonly Certificate[];
   readonly log: Log;
   readonly onError: (resource: string, code: string) => void;
+  /** Called when a collection was listed, the first time and every other, with the number of its objects. */
+  readonly onListed: (count: number) => void;
   /** Called when the API server has come to serve ClusterTrustBundles, or has ceased to. */
   readonly onClusterTrustBundlesServed: () => void;
   /** Called when it is known which Secrets may hold passwords. */
@@ -150,12 +152,19 @@ export class Caches {
    * @param afterAll called when everything is there
    */
   async keep(
-    { client, namespace, roots, log, onError, onClusterTrustBundlesServed, onPasswordsListed }: CacheSources,
+    sources: CacheSources,
     signal: AbortSignal,
     afterRoots: () => Promise<void>,
     afterAll: () => void,
   ): Promise<void> {
-    const common = (resource: string) => ({ client, log, onError: (code: string) => onError(resource, code) });
+    const { client, namespace, roots, log, onError, onListed, onClusterTrustBundlesServed, onPasswordsListed } =
+      sources;
+    const common = (resource: string) => ({
+      client,
+      log,
+      onListed,
+      onError: (code: string) => onError(resource, code),
+    });
     const first = [
       new Reflector({
         ...common('mtlsauthorities'),
@@ -224,7 +233,10 @@ export class Caches {
       metadataOnly: true,
       transform: passwordMark,
       store: this.passwords,
-      onListed: onPasswordsListed,
+      onListed(count) {
+        onListed(count);
+        onPasswordsListed();
+      },
     });
     running.push(this.#storesAreWanted(signal).then(() => passwords.run(signal)));
     this.#passwordReflector = passwords;

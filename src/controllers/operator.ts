@@ -49,6 +49,8 @@ export interface OperatorObserver {
   onReconcile(controller: string, record: ReconcileRecord): void;
   onIssued(role: string, reason: string): void;
   onReflectorError(resource: string, code: string): void;
+  /** A collection was listed: so many objects were read. */
+  onListed(count: number): void;
 }
 
 /** One namespace has this part of the workers at most: what it floods the API server with, all others wait for, too. */
@@ -176,6 +178,7 @@ export class Operator {
         roots: () => this.views.roots(),
         log,
         onError: (resource, code) => observer.onReflectorError(resource, code),
+        onListed: (count) => observer.onListed(count),
         onClusterTrustBundlesServed: () => this.#triggers.clusterTrustBundles(),
         onPasswordsListed: () => this.#triggers.usersOfPasswords(),
       },
