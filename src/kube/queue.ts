@@ -72,7 +72,7 @@ export class WorkQueue {
     this.#add(key, 'asked');
   }
 
-  /** Adds a key that nobody waits for: it comes after all keys of its flow that are added otherwise, now or later. */
+  /** Adds a key that nobody waits for: such keys have one turn of four of their flow while any others of it wait. */
   addInBackground(key: string): void {
     if (!this.#ready.has(key)) this.#add(key, 'background');
   }

@@ -33,7 +33,7 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   /** Between repeats after an error. Default 250 ms doubling to 30 s. */
   readonly backoff?: Backoff | undefined;
   readonly onEvent?: ((type: WatchEvent<T>['type']) => void) | undefined;
-  readonly onListed?: ((count: number, seconds: number) => void) | undefined;
+  readonly onListed?: ((count: number) => void) | undefined;
   readonly onError?: ((code: KubeErrorCode) => void) | undefined;
 }
 
@@ -104,10 +104,9 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
 
   async #list(signal: AbortSignal): Promise<string> {
     const { store, onListed } = this.#options;
-    const started = performance.now();
     const { records, resourceVersion } = (await this.#readStream(signal)) ?? (await this.#readPages(signal));
     store.replaceAll(records, resourceVersion);
-    onListed?.(records.length, (performance.now() - started) / 1000);
+    onListed?.(records.length);
     this.#hasSynced = true;
     this.#settleSynced(true);
     return resourceVersion;
