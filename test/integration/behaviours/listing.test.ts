@@ -2,37 +2,35 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { pairsAt } from '../../support/faults/certificates.ts';
-import { type FaultCluster, pairNames, startFaultCluster, withOperator } from '../../support/faults/pairs.ts';
-import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
+import {
+  issuePairs,
+  type ProxiedCluster,
+  pairNames,
+  startProxiedCluster,
+  withOperator,
+} from '../../support/faults/pairs.ts';
+import type { Exchange } from '../../support/proxy.ts';
 
 describe('An operator that starts where there is much', () => {
-  let faults: FaultCluster;
-  let proxy: FaultyProxy;
+  let faults: ProxiedCluster;
   before(async () => {
-    faults = await startFaultCluster();
-    proxy = await startProxy(faults.cluster);
+    faults = await startProxiedCluster();
   });
-  after(async () => {
-    await proxy?.stop();
-    await faults.stop();
-  });
+  after(() => faults.stop());
 
   // Broken if it fails: the pages of a listing come from etcd, one by one, and cost the API server several times as much.
   it('asks for certificates and their Secrets once, as a watch that begins with all there is (KEP-3157)', async () => {
     const names = pairNames(20);
     const namespace = await faults.cluster.namespace('streamed');
-    await withOperator(faults.cluster, {}, async (operator) => {
-      await faults.createPairs(namespace, names);
-      await faults.assertEndsAs(namespace, pairsAt(names, 1), operator);
-    });
+    await issuePairs(faults, namespace, names);
     const seen: Exchange[] = [];
-    proxy.faults = {
+    faults.proxy.faults = {
       onRequest(exchange) {
         seen.push(exchange);
         return 'pass';
       },
     };
-    await withOperator(faults.cluster, { server: proxy.server }, async (operator) => {
+    await withOperator(faults.cluster, { server: faults.proxy.server }, async (operator) => {
       await faults.createPairs(namespace, ['one-more']);
       await faults.assertEndsAs(namespace, pairsAt([...names, 'one-more'], 1), operator);
     });

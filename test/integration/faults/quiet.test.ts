@@ -3,34 +3,32 @@ import { after, before, describe, it } from 'node:test';
 
 import { eventually } from '../../support/eventually.ts';
 import { pairsAt } from '../../support/faults/certificates.ts';
-import { type FaultCluster, pairNames, startFaultCluster, withOperator } from '../../support/faults/pairs.ts';
-import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
+import {
+  issuePairs,
+  type ProxiedCluster,
+  pairNames,
+  startProxiedCluster,
+  withOperator,
+} from '../../support/faults/pairs.ts';
+import type { Exchange } from '../../support/proxy.ts';
 
 // etcd as it comes reports its progress every ten minutes, and an API server that hears of none sends no bookmarks. This
 // waits for the operator's own time-out of 90 seconds, and keeps no core busy meanwhile.
 describe('A cluster in which nothing happens', () => {
-  let faults: FaultCluster;
-  let proxy: FaultyProxy;
+  let faults: ProxiedCluster;
   before(async () => {
-    faults = await startFaultCluster();
-    proxy = await startProxy(faults.cluster);
+    faults = await startProxiedCluster();
   });
-  after(async () => {
-    await proxy?.stop();
-    await faults.stop();
-  });
+  after(() => faults.stop());
 
   // Broken if it fails: an idle operator reads everything once more every two minutes, however much there is.
   it('is not read again and again: a watch that is silent is begun anew where it was', async () => {
     const names = pairNames(3);
     const namespace = await faults.cluster.namespace('quiet');
-    await withOperator(faults.cluster, {}, async (operator) => {
-      await faults.createPairs(namespace, names);
-      await faults.assertEndsAs(namespace, pairsAt(names, 1), operator);
-    });
+    await issuePairs(faults, namespace, names);
     const ofLeaves: Exchange[] = [];
     const long = () => ofLeaves.filter(({ query }) => Number(query.get('timeoutSeconds')) > 60);
-    proxy.faults = {
+    faults.proxy.faults = {
       onRequest(exchange) {
         const { method, path, query } = exchange;
         if (method === 'GET' && path === '/api/v1/secrets' && query.has('labelSelector')) ofLeaves.push(exchange);
@@ -39,7 +37,7 @@ describe('A cluster in which nothing happens', () => {
       // Somebody else's list lets the API server know of progress, and then there are bookmarks.
       onEvents: (exchange) => (exchange === long()[0] ? new Promise<never>(() => {}) : undefined),
     };
-    await withOperator(faults.cluster, { server: proxy.server }, async (operator) => {
+    await withOperator(faults.cluster, { server: faults.proxy.server }, async (operator) => {
       const begunAnew = () => assert.equal(long().length, 2);
       await eventually(begunAnew, { timeoutMs: 180_000, message: 'the watch of Secrets was not begun anew' });
       const what = ofLeaves.map(({ query }) => {

@@ -2,23 +2,19 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { pairsAt } from '../../support/faults/certificates.ts';
-import { type FaultCluster, startFaultCluster } from '../../support/faults/pairs.ts';
+import { type ProxiedCluster, startProxiedCluster } from '../../support/faults/pairs.ts';
 import { type Operator, startOperator } from '../../support/operator.ts';
-import { type FaultyProxy, startProxy } from '../../support/proxy.ts';
 
 // These wait for the operator's own time-outs, of 30 and of 90 and 20 seconds, and keep no core busy meanwhile.
 describe('2. Intent survives: a connection that stays open and falls silent', () => {
-  let faults: FaultCluster;
-  let proxy: FaultyProxy;
+  let faults: ProxiedCluster;
   let operator: Operator;
   before(async () => {
-    faults = await startFaultCluster();
-    proxy = await startProxy(faults.cluster);
-    operator = await startOperator(faults.cluster, { server: proxy.server });
+    faults = await startProxiedCluster();
+    operator = await startOperator(faults.cluster, { server: faults.proxy.server });
   });
   after(async () => {
     await operator?.kill();
-    await proxy?.stop();
     await faults.stop();
   });
 
@@ -28,7 +24,7 @@ describe('2. Intent survives: a connection that stays open and falls silent', ()
   it('in the middle of a write: the write is looked after once its time is over, and is not made twice', async () => {
     const namespace = await faults.cluster.namespace('mute');
     let silenced = 0;
-    proxy.faults = {
+    faults.proxy.faults = {
       onReply({ method, path }) {
         if (method !== 'POST' || path !== `/api/v1/namespaces/${namespace}/secrets` || silenced > 0) return 'pass';
         silenced += 1;
@@ -45,7 +41,7 @@ describe('2. Intent survives: a connection that stays open and falls silent', ()
     const namespace = await faults.cluster.namespace('blind');
     await faults.createPairs(namespace, ['a']);
     await faults.assertEndsAs(namespace, pairsAt(['a'], 1), operator);
-    proxy.faults = { onEvents: () => never };
+    faults.proxy.faults = { onEvents: () => never };
     await faults.createPairs(namespace, ['b']);
     await faults.api.delete(`/api/v1/namespaces/${namespace}/secrets/a-server-tls`);
     const [a, b] = [pairsAt(['a'], 1), pairsAt(['b'], 1)];

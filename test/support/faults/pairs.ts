@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { startTestCluster, type TestCluster } from '../cluster.ts';
 import { eventually } from '../eventually.ts';
 import { type Operator, startOperator } from '../operator.ts';
+import { type FaultyProxy, startProxy } from '../proxy.ts';
 import { type AdminApi, adminApi } from './api.ts';
-import { createPair, type NamespaceState, namespaceState, requestRotation } from './certificates.ts';
+import { createPair, type NamespaceState, namespaceState, pairsAt, requestRotation } from './certificates.ts';
 import { recordSecrets, type SecretHistory } from './secret-history.ts';
 
 /** A cluster in which the operator is disturbed while it works on pairs: MtlsCertificates with a server and a client. */
@@ -50,6 +51,26 @@ export async function startFaultCluster(): Promise<FaultCluster> {
   };
 }
 
+/** A fault cluster with a proxy between its operator and the API server. */
+export interface ProxiedCluster extends FaultCluster {
+  readonly proxy: FaultyProxy;
+}
+
+export async function startProxiedCluster(): Promise<ProxiedCluster> {
+  const faults = await startFaultCluster();
+  try {
+    const proxy = await startProxy(faults.cluster);
+    const stop = async (): Promise<void> => {
+      await proxy.stop();
+      await faults.stop();
+    };
+    return { ...faults, proxy, stop };
+  } catch (error) {
+    await faults.stop();
+    throw error;
+  }
+}
+
 /** So many names, of resources and of the Service and ServiceAccount that they are for. */
 export const pairNames = (count: number): string[] => Array.from({ length: count }, (_, index) => `app-${index}`);
 
@@ -65,6 +86,14 @@ export async function withOperator<T>(
   } finally {
     await operator.kill();
   }
+}
+
+/** Pairs that were issued by an operator that runs no more. */
+export async function issuePairs(faults: FaultCluster, namespace: string, names: readonly string[]): Promise<void> {
+  await withOperator(faults.cluster, {}, async (operator) => {
+    await faults.createPairs(namespace, names);
+    await faults.assertEndsAs(namespace, pairsAt(names, 1), operator);
+  });
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
