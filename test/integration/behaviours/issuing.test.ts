@@ -93,6 +93,20 @@ describe('what a person sees', { concurrency: 4 }, () => {
     });
   });
 
+  test('The API server keeps one owner for all of a status, not one for each of its fields', async () => {
+    const tenant = await world.tenant('owner');
+    await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
+    await tenant.ready('db');
+    for (const { metadata } of [await tenant.get('db'), await world.authority('default')]) {
+      const { managedFields = [] } = metadata as { managedFields?: Array<{ subresource?: string; fieldsV1: unknown }> };
+      const ofStatus = managedFields.filter(({ subresource }) => subresource === 'status');
+      assert.deepEqual(
+        ofStatus.map(({ fieldsV1 }) => fieldsV1),
+        [{ 'f:status': {} }],
+      );
+    }
+  });
+
   test('kubectl get shows Ready, the authority and when it expires; wide, the renewal and the reason too', async () => {
     const tenant = await world.tenant('columns');
     await tenant.create('db', { server: { service: 'db' } });
