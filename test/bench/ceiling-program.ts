@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { secretKeys } from '../../src/api/names.ts';
 import { certificates as certificateResource } from '../../src/controllers/resources.ts';
 import {
+  isKubeError,
   KubeClient,
   type KubeObject,
   keyOf,
@@ -159,8 +160,9 @@ async function replaceData({ metadata }: Secret, data: Readonly<Record<string, s
 /** Issues for what is there already and for what comes. The names are all it looks at. */
 async function follow(): Promise<void> {
   const start = (one: Work) => {
-    issue(one).catch(() => {
-      // Deleted meanwhile.
+    issue(one).catch((error: unknown) => {
+      // Deleted meanwhile; anything else ends the program, which says why.
+      if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
     });
   };
   for (const one of work) start(one);
