@@ -370,15 +370,16 @@ describe('a root that a person puts into the Secret', { concurrency }, () => {
   });
 
   test('over the one that signs is distributed first; what is issued meanwhile is of the old one', async () => {
-    const authority = await rotating({ root: null, rotation: { propagationDelay: '5s' } });
+    const authority = await rotating({ root: null, rotation: { approval: 'Manual' } });
     const old = await authority.activeRoot();
     const other = await broughtRoot({ commonName: 'Other' });
     const otherFingerprint = await fingerprintOf(other['tls.crt']);
     await world.bringRoot(authority.name, other);
-    await authority.reaches('Distributing');
+    const { id } = await authority.reaches('Distributing');
     await authority.tenant.create('meanwhile', { authorityRef: { name: authority.name }, server: { service: 'db' } });
     const { status } = await authority.tenant.ready('meanwhile');
     assert.equal(status?.secrets?.[0]?.authorityFingerprint, old);
+    await authority.annotate('approve-rotation', id);
     assert.equal(await authority.ends(old), otherFingerprint);
     await authority.isOn(otherFingerprint);
   });
