@@ -36,7 +36,7 @@ interface Seen {
 /** Gathers what a rotation of the root waits for. */
 export class EvidenceGatherer {
   readonly #sources: EvidenceSources;
-  /** By key. A rotation looks every second, and few Secrets are others by then. */
+  /** By key. A rotation looks again and again, and few Secrets are others by then. */
   #seen: ReadonlyMap<string, Seen> = new Map();
   #isInUse = false;
 

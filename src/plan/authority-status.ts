@@ -2,6 +2,7 @@ import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../ap
 import { type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority.ts';
 import { timestamp, type WantedCondition } from './certificate-status.ts';
+import type { Evidence } from './evidence.ts';
 import type { CrlBundle } from './observed.ts';
 import type { ObservedRoot } from './observed-authority.ts';
 import { crlRenewalTime } from './revocation.ts';
@@ -17,10 +18,12 @@ export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
 const notYetValidPollMs = 60_000;
 /** How often a rotation looks how far it is. It waits for many small changes, and none of them is worth a look of its own. */
 const rotationPollMs = 1000;
+/** A look goes through all Secrets, for about a microsecond each: with many, it waits for fifty times as long. */
+const rotationPollMsPerSecret = 0.05;
 
 /** The status of an authority, and when it has to be looked at again without anything having been written. */
 export function planAuthorityStatus(
-  { authority, certificates, secret }: ObservedRoot,
+  { authority, certificates, secret, evidence }: ObservedRoot,
   { verdict, rotation, problem }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem'>,
   now: Date,
 ): { status: WantedAuthorityStatus; revisitAt?: Date } {
@@ -53,7 +56,7 @@ export function planAuthorityStatus(
   };
   const moments = [
     commonValidity(pathOf(verdict.root)).notAfter,
-    ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : nextLook(rotation, now)),
+    ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, evidence, now)]),
     ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
   ].filter((moment) => moment > now);
   const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
@@ -65,9 +68,10 @@ const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>)
   return renewAt === undefined ? [] : [renewAt];
 };
 
-const nextLook = ({ opensInMs }: RotationReport, now: Date): Date[] => [
-  new Date(now.getTime() + (opensInMs === undefined || opensInMs > rotationPollMs ? rotationPollMs : opensInMs + 1)),
-];
+function nextLook({ opensInMs = Infinity }: RotationReport, { secrets }: Evidence, now: Date): Date {
+  const pollMs = Math.max(rotationPollMs, secrets.length * rotationPollMsPerSecret);
+  return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
+}
 
 function handledToken({ status }: ObservedRoot['authority'], secret: ObservedRoot['secret']) {
   const token = secret?.handledToken ?? status.lastHandledRotateRoot;

@@ -143,6 +143,16 @@ describe('status while the root is rotated', () => {
     });
   }
 
+  test('is looked at again less often with many Secrets, but not after its gate can open', () => {
+    const many = (count: number) => Array.from({ length: count / 2 }, () => secretsOf(old, old, next)).flat();
+    const lookedAt = (count: number, opensInMs: number) =>
+      statusIn({ ...distributing, secrets: many(count), monotonicMs: minutes(3) - opensInMs }).revisitAt;
+    assert.deepEqual(lookedAt(20_000, 5000), later(1000));
+    assert.deepEqual(lookedAt(60_000, 5000), later(3000));
+    assert.deepEqual(lookedAt(60_000, 2000), later(2001));
+    assert.deepEqual(lookedAt(60_000, 400), later(401));
+  });
+
   test('says in which direction an aborted rotation goes', () => {
     const cases = [
       ['Switching', secretsOf(next, next, old), 'the old root signs, certificates are issued anew; '],
