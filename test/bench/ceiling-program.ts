@@ -12,6 +12,7 @@ import {
   type MergePatch,
   type Resource,
   type Secret,
+  type Served,
   secrets as secretResource,
 } from '../../src/kube/index.ts';
 import { describeKeySpec, type KeySpec } from '../../src/pki/index.ts';
@@ -32,7 +33,8 @@ interface WithStatus extends KubeObject {
 
 /** A resource to be written for, with its writes. */
 interface Work {
-  readonly uid: string;
+  /** As it was read: a status is written on the revision that was observed. */
+  readonly resourceVersion: string;
   readonly namespace: string;
   readonly name: string;
   readonly first: Specimen;
@@ -66,8 +68,7 @@ async function allWork() {
   let version = '';
   for await (const page of client.listPages(certificateResource, { limit: 500 })) {
     version ||= page.resourceVersion;
-    for (const { metadata, spec } of page.items)
-      found.push(workFor(keyOf(metadata), metadata.uid, wantedKey(spec.privateKey)));
+    for (const { metadata, spec } of page.items) found.push(workFor(metadata, wantedKey(spec.privateKey)));
   }
   return { resourceVersion: version, work: found };
 }
@@ -79,12 +80,15 @@ function wantedKey(settings: Parameters<typeof keySpecOf>[0]): KeySpec {
   return spec;
 }
 
-function workFor(key: string, uid: string, spec: KeySpec): Work {
+function workFor(metadata: Served<KubeObject>['metadata'], spec: KeySpec): Work {
   const kind = specimens[describeKeySpec(spec)];
   if (kind === undefined) throw new Error(`there is no specimen of ${describeKeySpec(spec)}`);
-  const [first, second] = kind.map((specimen) => specimenFor(specimen, key, uid)) as [Specimen, Specimen];
-  const [namespace = '', name = ''] = key.split('/');
-  return { uid, namespace, name, first, second };
+  const [first, second] = kind.map((specimen) => specimenFor(specimen, keyOf(metadata), metadata.uid)) as [
+    Specimen,
+    Specimen,
+  ];
+  const { namespace = '', name, resourceVersion } = metadata;
+  return { resourceVersion, namespace, name, first, second };
 }
 
 function at(index: number): Work {
@@ -93,16 +97,13 @@ function at(index: number): Work {
   return one;
 }
 
-async function issue({ uid, namespace, name, first }: Work): Promise<void> {
-  await Promise.all(first.secrets.map((secret) => client.create(secretResource, secret, { metadataOnly: true })));
-  await writeStatus({ uid, namespace, name }, first);
+async function issue(one: Work): Promise<void> {
+  await Promise.all(one.first.secrets.map((secret) => client.create(secretResource, secret, { metadataOnly: true })));
+  await writeStatus(one, one.first);
 }
 
-async function writeStatus(
-  { uid, namespace, name }: Omit<Work, 'first' | 'second'>,
-  { status }: Specimen,
-): Promise<void> {
-  const patch: MergePatch<WithStatus> = { metadata: { uid }, status };
+async function writeStatus({ resourceVersion, namespace, name }: Work, { status }: Specimen): Promise<void> {
+  const patch: MergePatch<WithStatus> = { metadata: { resourceVersion }, status };
   await client.mergePatch<WithStatus>(certificateResource as Resource<WithStatus>, { namespace, name }, patch, {
     subresource: 'status',
     metadataOnly: true,
@@ -175,7 +176,7 @@ async function follow(): Promise<void> {
       }
       const { metadata } = event.object;
       from = metadata.resourceVersion;
-      if (event.type === 'ADDED') start(workFor(keyOf(metadata), metadata.uid, { algorithm: 'ECDSA', size: 256 }));
+      if (event.type === 'ADDED') start(workFor(metadata, { algorithm: 'ECDSA', size: 256 }));
     }
   }
 }
