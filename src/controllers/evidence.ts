@@ -64,6 +64,7 @@ export class EvidenceGatherer {
         published ??= publications(authority);
         return published;
       },
+      examined: caches.secrets.size,
       // What is gathered later than this counts as younger than it is, which only makes a gate wait.
       monotonicMs: caches.monotonicMs(),
     };

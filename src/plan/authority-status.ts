@@ -18,7 +18,7 @@ export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
 const notYetValidPollMs = 60_000;
 /** How often a rotation looks how far it is. It waits for many small changes, and none of them is worth a look of its own. */
 const rotationPollMs = 1000;
-/** A look goes through all Secrets, for about a microsecond each: with many, it waits for fifty times as long. */
+/** A look goes through the Secrets of every authority, for about a microsecond each; the pause is fifty times as long. */
 const rotationPollMsPerSecret = 0.05;
 
 /** The status of an authority, and when it has to be looked at again without anything having been written. */
@@ -68,8 +68,8 @@ const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>)
   return renewAt === undefined ? [] : [renewAt];
 };
 
-function nextLook({ opensInMs = Infinity }: RotationReport, { secrets }: Evidence, now: Date): Date {
-  const pollMs = Math.max(rotationPollMs, secrets.length * rotationPollMsPerSecret);
+function nextLook({ opensInMs = Infinity }: RotationReport, { examined }: Evidence, now: Date): Date {
+  const pollMs = Math.max(rotationPollMs, examined * rotationPollMsPerSecret);
   return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
 }
 

@@ -31,6 +31,8 @@ export interface Publication {
 export interface Evidence {
   readonly secrets: readonly IssuedSecret[];
   readonly publications: readonly Publication[];
+  /** How many Secrets were gone through for it: those of every authority. */
+  readonly examined: number;
   readonly monotonicMs: number;
 }
 

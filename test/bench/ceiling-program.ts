@@ -158,7 +158,7 @@ async function replaceData({ metadata }: Secret, data: Readonly<Record<string, s
   live.set(key, patched.metadata);
 }
 
-/** Issues for what is there already and for what comes. The names are all it looks at. */
+/** Issues for what is there already and for what comes. The metadata are all it looks at. */
 async function follow(): Promise<void> {
   const start = (one: Work) => {
     issue(one).catch((error: unknown) => {

@@ -66,9 +66,23 @@ describe('the evidence of an authority', () => {
         { what: 'shop/payments-server-tls', bundle: content.bundle, leaf: { root, notAfter }, changedAtMs: 100 },
       ],
       publications,
+      examined: 1,
       monotonicMs: 100,
     });
     assert.equal(root, ours.certificate.fingerprint);
+  });
+
+  test('counts the Secrets of every authority as gone through', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    made.take(
+      withMetadata(() => ({ name: 'foreign', uid: 'foreign-uid', ...ownedBy('foreign') }))(
+        certificate().issuedBy(theirs).secret('server'),
+      ),
+    );
+    const { secrets, examined } = made.gatherer.gather(ruled);
+    assert.deepEqual([secrets.length, examined], [1, 2]);
   });
 
   test('follows what has changed since the last look, and reads nothing else again', () => {

@@ -49,7 +49,7 @@ describe('of a resource that is older than its schema', () => {
     const record = authorityOf({ ...authority().spec, trustBundle, rotation: 'never' });
     assert.deepEqual(record.spec.trustBundle, trustBundle);
     assert.equal(record.spec.secretName, 'mtls-root');
-    const evidence = { secrets: [], publications: [], monotonicMs: 0 };
+    const evidence = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
     const observed = { authority: record, certificates: 0, evidence, leadingSince: now };
     const { step, verdict } = planAuthority({ ...observed, revocation: revocationState(undefined), asked: [] }, now);
     assert.deepEqual(step, { step: 'keep' });

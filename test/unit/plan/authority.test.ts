@@ -38,7 +38,7 @@ const secretOf = (signer: SigningRoot, anchors: readonly SigningRoot[] = [signer
 };
 
 /** Nothing was issued yet. */
-const evidence: Evidence = { secrets: [], publications: [], monotonicMs: 0 };
+const evidence: Evidence = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
 const leadingSince = now;
 const planRoot = (observed: ObservedRoot, at = now) => planRootAt(observed, at);
 

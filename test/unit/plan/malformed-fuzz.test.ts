@@ -224,7 +224,7 @@ for (const wrongTypes of [false, true]) {
           revocation: revocationState(secret),
           asked: [],
           certificates: 1,
-          evidence: { secrets, publications: [], monotonicMs: 1000 },
+          evidence: { secrets, publications: [], examined: secrets.length, monotonicMs: 1000 },
           leadingSince: now,
         };
         const plan = planAuthority(observed, now);

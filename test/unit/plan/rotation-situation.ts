@@ -60,6 +60,8 @@ export interface Situation {
   readonly status: MtlsAuthorityStatus;
   readonly secrets: readonly IssuedSecret[];
   readonly publications?: readonly Publication[];
+  /** Default: as many as there are secrets. */
+  readonly examined?: number;
   readonly monotonicMs?: number;
   readonly held?: SigningRoot;
   readonly leadingSince?: Date;
@@ -207,11 +209,12 @@ export function secretOf({ signs, trusted, next: comes, previous, note, ended, h
 
 export function observedIn(situation: Situation, at = now): ObservedRoot {
   const { asked, spec, status, secrets, publications = [], monotonicMs = 0, held } = situation;
+  const { examined = secrets.length } = situation;
   return {
     authority: authority({ ...asked, status, ...(spec === undefined ? {} : { spec }) }),
     secret: rootSecret(secretOf(situation), at),
     certificates: secrets.length,
-    evidence: { secrets, publications, monotonicMs },
+    evidence: { secrets, publications, examined, monotonicMs },
     ...(held === undefined ? {} : { held }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
