@@ -2,12 +2,13 @@ import { managerName } from './api/names.ts';
 import { type Config, ConfigError, readConfig, usage } from './config.ts';
 import { metricSources } from './controllers/metric-sources.ts';
 import { Operator } from './controllers/operator.ts';
-import { KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
+import { aborted, KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';
 import { createLog, type LogLevel } from './telemetry/logger.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
 
+const lingerMs = 1000;
 const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** Puts the program together and runs it until a signal says stop. */
@@ -79,12 +80,6 @@ async function listen({ listen: address }: Config, log: ReturnType<typeof create
   }
 }
 
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-
 /** The first signal asks for an orderly end, a second one ends the process at once. */
 function stopOnSignals(): AbortSignal {
   const stop = new AbortController();
@@ -114,3 +109,5 @@ async function main(): Promise<number> {
 }
 
 process.exitCode = await main();
+// A connection that is still being made, or a credential program, would keep the process alive for as long as it takes.
+setTimeout(() => process.exit(), lingerMs).unref();

@@ -6,6 +6,7 @@ import {
   type Log,
   namespaces as namespaceResource,
   OptionalReflector,
+  onAbort,
   Reflector,
   Store,
   secrets as secretResource,
@@ -189,7 +190,12 @@ export class Caches {
       }),
     ];
     const running = first.map((reflector) => reflector.run(signal));
-    if (await allSynced(first)) await afterRoots();
+    if (!(await allSynced(first))) {
+      // The signal has aborted: nothing else is begun.
+      await Promise.all(running);
+      return;
+    }
+    await afterRoots();
     const clusterTrustBundles = new OptionalReflector({
       ...common('clustertrustbundles'),
       resource: clusterTrustBundleResource,
@@ -248,15 +254,17 @@ export class Caches {
   }
 
   /** Resolves when a resource asks for stores, or the signal aborts. */
-  #storesAreWanted(signal: AbortSignal): Promise<void> {
+  async #storesAreWanted(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const look = (record: CertificateRecord | undefined): void => {
       if (record !== undefined && asksForStores(record)) resolve();
     };
     for (const record of this.certificates.values()) look(record);
     const unsubscribe = this.certificates.subscribe((_, after) => look(after));
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    return promise.then(unsubscribe);
+    const stopListening = onAbort(signal, resolve);
+    await promise;
+    unsubscribe();
+    stopListening();
   }
 }
 

@@ -1,3 +1,5 @@
+import { onAbort } from './abort.ts';
+
 /** Exponential delays: `baseMs`, doubled with every attempt, at most `maxMs`. */
 export interface Backoff {
   readonly baseMs: number;
@@ -16,14 +18,14 @@ export function backoffMs(attempt: number, backoff: Backoff, random: () => numbe
 
 /** Resolves after `ms` milliseconds, or at once when `signal` aborts. Never rejects: ask the signal which it was. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
     const finish = (): void => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', finish);
+      stopListening();
       resolve();
     };
     const timer = setTimeout(finish, ms);
-    signal?.addEventListener('abort', finish, { once: true });
+    const stopListening = onAbort(signal, finish);
   });
 }

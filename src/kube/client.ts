@@ -271,7 +271,7 @@ export class KubeClient {
     }
   }
 
-  /** Ends the connections. Calls under way are finished, watches are cut. */
+  /** Ends the connections. Watches are cut, calls under way have a second to finish. */
   async close(): Promise<void> {
     await this.#connection.close();
   }

@@ -3,6 +3,7 @@ import type { RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from 'undici';
+import { sleep } from './backoff.ts';
 import { KubeError } from './error.ts';
 import { KubeConfig } from './kubeconfig.ts';
 
@@ -26,6 +27,8 @@ const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token
 
 // A mounted ServiceAccount token is replaced with a fifth of its hour left, so ten seconds of age never matter.
 const rereadAfterMs = 10_000;
+
+const closeMs = 1000;
 
 // Measured against a real API server on HTTP/1.1: 16 and 32 connections do the same, fewer do less.
 const connections = 32;
@@ -84,10 +87,15 @@ export class Connection {
     return this.#renewing;
   }
 
-  /** Ends all connections: requests under way are finished first, watches are cut. */
+  /** Ends all connections: watches are cut, requests under way have a second to finish. */
   async close(): Promise<void> {
-    await this.#current?.watches.destroy();
-    await this.#current?.requests.close();
+    const { watches, requests } = this.#current ?? {};
+    await watches?.destroy();
+    // A request that was given up before it had a connection stays in the pool until the connection is there or has failed.
+    const closed = new AbortController();
+    const closing = requests?.close().then(() => closed.abort());
+    await Promise.race([closing, sleep(closeMs, closed.signal)]);
+    await requests?.destroy();
   }
 
   async #renew(): Promise<Transport> {

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import { isKubeError } from './error.ts';
 import type { Log } from './log.ts';
 import type { WorkQueue } from './queue.ts';
@@ -50,18 +51,17 @@ export class Controller {
     const hard = new AbortController();
     const abort = (): void => hard.abort();
     let drain: NodeJS.Timeout | undefined;
-    const stopped = (): void => {
-      drain = setTimeout(abort, drainTimeoutMs);
-    };
-    lost?.addEventListener('abort', abort, { once: true });
-    if (lost?.aborted) abort();
-    stop.addEventListener('abort', stopped, { once: true });
+    const stopListening = [
+      onAbort(lost, abort),
+      onAbort(stop, () => {
+        drain = setTimeout(abort, drainTimeoutMs);
+      }),
+    ];
     try {
       await Promise.all(Array.from({ length: workers }, () => this.#work(stop, hard.signal)));
     } finally {
       clearTimeout(drain);
-      stop.removeEventListener('abort', stopped);
-      lost?.removeEventListener('abort', abort);
+      for (const end of stopListening) end();
     }
   }
 

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import { KubeError } from './error.ts';
 
 /** One end for a call: its caller's signal, or a time that can be pushed back while something still happens. */
@@ -44,6 +45,18 @@ export class Deadline {
     this.#timer?.refresh();
   }
 
+  /** The result of something that cannot be cut short, or the deadline's error when that comes first. */
+  async within<T>(promise: Promise<T>): Promise<T> {
+    const over = Promise.withResolvers<never>();
+    this.onOver = () => over.reject(this.error(false));
+    if (this.#isOver) this.onOver();
+    try {
+      return await Promise.race([promise, over.promise]);
+    } finally {
+      this.onOver = undefined;
+    }
+  }
+
   /** Must be called when the call is over. */
   end(): void {
     clearTimeout(this.#timer);
@@ -79,6 +92,6 @@ function finishesOf(signal: AbortSignal): Set<() => void> {
   const finishAll = (): void => {
     for (const finish of under) finish();
   };
-  signal.addEventListener('abort', finishAll, { once: true });
+  onAbort(signal, finishAll);
   return under;
 }

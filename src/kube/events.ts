@@ -41,6 +41,8 @@ const busyIntervalMs = 100;
 // Of so many events one is not a warning, if one waits: warnings go first, but not for ever.
 const normalEvery = 4;
 const maxNoteBytes = 1024;
+/** The API server refuses an event whose reportingInstance is longer; a pod's name can be. */
+const maxInstanceLength = 128;
 
 interface Waiting {
   readonly note: EventNote;
@@ -161,7 +163,7 @@ export class EventRecorder {
       metadata: { namespace, name },
       eventTime: microTimestamp(at),
       reportingController,
-      reportingInstance,
+      reportingInstance: reportingInstance.slice(0, maxInstanceLength),
       action,
       reason,
       type,

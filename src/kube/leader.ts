@@ -1,29 +1,36 @@
 import { isDeepStrictEqual } from 'node:util';
+import { onAbort } from './abort.ts';
 import { sleep } from './backoff.ts';
-import type { KubeClient } from './client.ts';
+import type { CallOptions, KubeClient } from './client.ts';
 import { microTimestamp } from './conditions.ts';
 import { isKubeError } from './error.ts';
+import { defaultLeaseTiming, jitterFactor, type LeaseTiming, timingProblem } from './lease-timing.ts';
 import type { Log } from './log.ts';
 import type { Served } from './object.ts';
 import { type Lease, leases } from './resource.ts';
 
-export interface LeaderElectorOptions {
-  readonly client: KubeClient;
+/** The time of a LeaderElector; tests bring their own. */
+export interface ElectorClock {
+  /** Milliseconds that only go forward. */
+  now(): number;
+  /** Resolves after so many milliseconds, or at once when the signal aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** `leaseDurationMs` is 15 s unless given, `renewDeadlineMs` 10 s, `retryPeriodMs` 2 s. */
+export interface LeaderElectorOptions extends Partial<LeaseTiming> {
+  readonly client: Pick<KubeClient, 'get' | 'create' | 'replace'>;
   readonly lease: { readonly namespace: string; readonly name: string };
   /** Unique among the candidates; the name of the pod will do. */
   readonly identity: string;
-  /** After which a Lease that was not renewed may be taken by another. Default 15 s. Whole seconds. */
-  readonly leaseDurationMs?: number | undefined;
-  /** After which a leader that could not renew stops leading. Default 10 s; below the lease duration. */
-  readonly renewDeadlineMs?: number | undefined;
-  /** Between two attempts. Default 2 s; below the renew deadline. */
-  readonly retryPeriodMs?: number | undefined;
   readonly log: Log;
+  readonly clock?: ElectorClock | undefined;
   readonly onTransition?: ((leading: boolean) => void) | undefined;
 }
 
-// client-go's JitterFactor: candidates come back after one to 1.2 retry periods, not all at once.
-const jitterFactor = 1.2;
+const systemClock: ElectorClock = { now: () => performance.now(), sleep };
+
+const longestReleaseMs = 5_000;
 
 /**
  * What to do as the leader. `leadership` aborts when it is time to stop, for whatever reason. `lost` aborts only when the
@@ -38,11 +45,10 @@ export type Lead = (leadership: AbortSignal, lost: AbortSignal) => Promise<void>
  */
 export class LeaderElector {
   readonly #options: LeaderElectorOptions;
-  readonly #leaseDurationMs: number;
-  readonly #renewDeadlineMs: number;
-  readonly #retryPeriodMs: number;
+  readonly #timing: LeaseTiming;
+  readonly #clock: ElectorClock;
   #observed: { readonly lease: Served<Lease>; readonly atMs: number } | undefined;
-  /** When the last request that took or renewed the Lease was begun. */
+  /** When the last write that took or renewed the Lease was begun: from then on its renewal counts for everybody. */
   #renewedAtMs = 0;
   /** The last attempt failed: what was observed may be old. */
   #conflicted = false;
@@ -51,15 +57,11 @@ export class LeaderElector {
   /** Throws a RangeError when the durations do not leave room for each other. */
   constructor(options: LeaderElectorOptions) {
     this.#options = options;
-    this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
-    this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
-    this.#retryPeriodMs = options.retryPeriodMs ?? 2_000;
-    if (this.#leaseDurationMs <= this.#renewDeadlineMs)
-      throw new RangeError('leaseDurationMs must be above renewDeadlineMs');
-    // As in client-go: one attempt, with its jitter, must fit.
-    if (this.#renewDeadlineMs <= this.#retryPeriodMs * jitterFactor) {
-      throw new RangeError(`renewDeadlineMs must be above ${jitterFactor} times retryPeriodMs`);
-    }
+    this.#clock = options.clock ?? systemClock;
+    const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = { ...defaultLeaseTiming, ...options };
+    this.#timing = { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
+    const problem = timingProblem(this.#timing, settingNames);
+    if (problem !== undefined) throw new RangeError(problem);
   }
 
   get isLeader(): boolean {
@@ -83,8 +85,8 @@ export class LeaderElector {
 
   async #acquire(signal: AbortSignal): Promise<boolean> {
     while (!signal.aborted) {
-      if (await this.#attempt(signal, this.#renewDeadlineMs)) return true;
-      await sleep(this.#retryPeriodMs * (1 + Math.random() * (jitterFactor - 1)), signal);
+      if (await this.#attempt(signal, this.#clock.now() + this.#timing.renewDeadlineMs)) return true;
+      await this.#clock.sleep(this.#timing.retryPeriodMs * (1 + Math.random() * (jitterFactor - 1)), signal);
     }
     return false;
   }
@@ -94,9 +96,7 @@ export class LeaderElector {
     const leadership = new AbortController();
     const lost = new AbortController();
     const over = new AbortController();
-    const stop = (): void => leadership.abort();
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
+    const stopListening = onAbort(signal, () => leadership.abort());
     this.#transition(true);
     // While `lead` finishes its work after a stop the Lease is still renewed: nobody else may begin before.
     const renewing = this.#renew(over.signal, () => {
@@ -112,7 +112,7 @@ export class LeaderElector {
     } finally {
       over.abort();
       await renewing;
-      signal.removeEventListener('abort', stop);
+      stopListening();
       if (!lost.signal.aborted) {
         await this.#release();
         this.#transition(false);
@@ -121,32 +121,33 @@ export class LeaderElector {
     return !lost.signal.aborted;
   }
 
-  /** Renews until `over` aborts, or the Lease is lost. */
+  /** Renews until `over` aborts, or the Lease is lost: at the latest one renew deadline after the last renewal was begun. */
   async #renew(over: AbortSignal, onLost: () => void): Promise<void> {
+    const { renewDeadlineMs, retryPeriodMs } = this.#timing;
+    const leftMs = (): number => this.#renewedAtMs + renewDeadlineMs - this.#clock.now();
     for (;;) {
-      const leftMs = this.#renewedAtMs + this.#renewDeadlineMs - performance.now();
-      await sleep(Math.min(this.#retryPeriodMs, Math.max(0, leftMs)), over);
+      await this.#clock.sleep(Math.min(retryPeriodMs, Math.max(0, leftMs())), over);
       if (over.aborted) return;
-      const timeoutMs = this.#renewedAtMs + this.#renewDeadlineMs - performance.now();
-      const renewed = timeoutMs > 0 && (await this.#attempt(over, timeoutMs));
+      if (leftMs() <= 0) return onLost();
+      const renewed = await this.#attempt(over, this.#renewedAtMs + renewDeadlineMs);
       if (over.aborted) return;
-      if (!renewed && (timeoutMs <= 0 || this.holder !== this.#options.identity)) return onLost();
+      if (!renewed && this.holder !== this.#options.identity) return onLost();
     }
   }
 
-  /** Takes or renews the Lease if that is possible now. */
-  async #attempt(signal: AbortSignal, timeoutMs: number): Promise<boolean> {
+  /** Takes or renews the Lease if that is possible until then: the requests of one attempt share that time. */
+  async #attempt(signal: AbortSignal, endsAtMs: number): Promise<boolean> {
     const { client, lease: ref, identity, log } = this.#options;
-    const startedAtMs = performance.now();
-    const options = { signal, timeoutMs };
+    const options = (): RequestTime => ({ signal, timeoutMs: Math.max(0, endsAtMs - this.#clock.now()) });
     try {
       // A leader knows the last revision: it wrote it itself.
       const known = this.#isLeader && !this.#conflicted ? this.#observed?.lease : undefined;
-      const lease = known ?? (await client.get(leases, ref, options));
+      const lease = known ?? (await client.get(leases, ref, options()));
       this.#observe(lease);
       if (!this.#mayTake(lease)) return false;
-      this.#observe(await client.replace(leases, { ...lease, spec: this.#claim(lease.spec) }, options));
+      await this.#write(() => client.replace(leases, { ...lease, spec: this.#claim(lease.spec) }, options()));
       this.#conflicted = false;
+      return true;
     } catch (error) {
       if (!isKubeError(error, 'NotFound')) {
         this.#conflicted = true;
@@ -154,16 +155,14 @@ export class LeaderElector {
         log[ordinary ? 'debug' : 'warn']('the lease was not written', { lease: ref.name, identity, error });
         return false;
       }
-      if (!(await this.#create(options))) return false;
+      return this.#create(options());
     }
-    this.#renewedAtMs = startedAtMs;
-    return true;
   }
 
-  async #create(options: { signal: AbortSignal; timeoutMs: number }): Promise<boolean> {
+  async #create(options: RequestTime): Promise<boolean> {
     const { client, lease: metadata, identity, log } = this.#options;
     try {
-      this.#observe(await client.create(leases, { metadata, spec: this.#claim({}) }, options));
+      await this.#write(() => client.create(leases, { metadata, spec: this.#claim({}) }, options));
       return true;
     } catch (error) {
       log.warn('the lease was not created', { lease: metadata.name, identity, error });
@@ -171,22 +170,29 @@ export class LeaderElector {
     }
   }
 
+  /** Sends a write that takes or renews the Lease. Throws what it throws. */
+  async #write(send: () => Promise<Served<Lease>>): Promise<void> {
+    const startedAtMs = this.#clock.now();
+    this.#observe(await send());
+    this.#renewedAtMs = startedAtMs;
+  }
+
   /** Gives the Lease up, so that the next leader need not wait for it to expire. */
   async #release(): Promise<void> {
     const { client, lease: ref, identity, log } = this.#options;
-    // Worth a wait: without it nobody leads for the rest of the lease duration.
-    const endsAtMs = performance.now() + this.#renewDeadlineMs / 2;
+    // Worth a wait: without it nobody leads for the rest of the lease duration. Not a long one: the process is to end.
+    const endsAtMs = this.#clock.now() + Math.min(longestReleaseMs, this.#timing.renewDeadlineMs / 2);
+    const leftMs = (): number => Math.max(0, endsAtMs - this.#clock.now());
     for (;;) {
       try {
-        const timeoutMs = Math.max(0, endsAtMs - performance.now());
-        const lease = await client.get(leases, ref, { timeoutMs });
+        const lease = await client.get(leases, ref, { timeoutMs: leftMs() });
         if (lease.spec?.holderIdentity !== identity) return;
         const spec = { ...this.#claim(lease.spec), holderIdentity: '', leaseDurationSeconds: 1 };
-        this.#observe(await client.replace(leases, { ...lease, spec }, { timeoutMs }));
+        this.#observe(await client.replace(leases, { ...lease, spec }, { timeoutMs: leftMs() }));
         return;
       } catch (error) {
         // A renewal that was cut short may still have reached the server, and changed the revision.
-        if (isKubeError(error, 'Conflict') && performance.now() < endsAtMs) continue;
+        if (isKubeError(error, 'Conflict') && leftMs() > 0) continue;
         log.warn('the lease was not released', { lease: ref.name, identity, error });
         return;
       }
@@ -195,14 +201,14 @@ export class LeaderElector {
 
   #observe(lease: Served<Lease>): void {
     const changed = !isDeepStrictEqual(lease.spec, this.#observed?.lease.spec);
-    this.#observed = { lease, atMs: changed ? performance.now() : (this.#observed?.atMs ?? 0) };
+    this.#observed = { lease, atMs: changed ? this.#clock.now() : (this.#observed?.atMs ?? 0) };
   }
 
   #mayTake({ spec }: Lease): boolean {
     if (!spec?.holderIdentity || spec.holderIdentity === this.#options.identity) return true;
     const durationMs =
-      spec.leaseDurationSeconds === undefined ? this.#leaseDurationMs : spec.leaseDurationSeconds * 1000;
-    return performance.now() - (this.#observed?.atMs ?? 0) >= durationMs;
+      spec.leaseDurationSeconds === undefined ? this.#timing.leaseDurationMs : spec.leaseDurationSeconds * 1000;
+    return this.#clock.now() - (this.#observed?.atMs ?? 0) >= durationMs;
   }
 
   #claim(before: Lease['spec'] = {}): NonNullable<Lease['spec']> {
@@ -212,7 +218,7 @@ export class LeaderElector {
     return {
       ...before,
       holderIdentity: identity,
-      leaseDurationSeconds: Math.ceil(this.#leaseDurationMs / 1000),
+      leaseDurationSeconds: this.#timing.leaseDurationMs / 1000,
       acquireTime: (same ? before.acquireTime : undefined) ?? now,
       renewTime: now,
       leaseTransitions: (before.leaseTransitions ?? 0) + (same || before.holderIdentity === undefined ? 0 : 1),
@@ -226,3 +232,11 @@ export class LeaderElector {
     onTransition?.(leading);
   }
 }
+
+const settingNames = {
+  leaseDurationMs: 'leaseDurationMs',
+  renewDeadlineMs: 'renewDeadlineMs',
+  retryPeriodMs: 'retryPeriodMs',
+};
+
+type RequestTime = Required<Pick<CallOptions, 'signal' | 'timeoutMs'>>;

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import { type Backoff, backoffMs, sleep } from './backoff.ts';
 import { isKubeError } from './error.ts';
 import type { KubeObject } from './object.ts';
@@ -71,8 +72,7 @@ export class OptionalReflector<T extends KubeObject, R extends StoreRecord> {
   /** Runs a Reflector until the kind is no longer served. */
   async #keep(signal: AbortSignal): Promise<void> {
     const end = new AbortController();
-    const stop = (): void => end.abort();
-    signal.addEventListener('abort', stop, { once: true });
+    const stopListening = onAbort(signal, () => end.abort());
     const { onError, store } = this.#options;
     const reflector = new Reflector({
       ...this.#options,
@@ -84,7 +84,7 @@ export class OptionalReflector<T extends KubeObject, R extends StoreRecord> {
     const running = reflector.run(end.signal);
     if (await reflector.synced) this.#say(true);
     await running;
-    signal.removeEventListener('abort', stop);
+    stopListening();
     if (signal.aborted) return;
     store.replaceAll([], '0');
     this.#say(false);

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import { type Backoff, backoffMs } from './backoff.ts';
 import { Delays } from './delays.ts';
 import { FairQueue, type Rank } from './fair-queue.ts';
@@ -120,15 +121,15 @@ export class WorkQueue {
     if (this.#isOver) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const waiter = (key: string | undefined): void => {
-        signal?.removeEventListener('abort', leave);
+        stopListening();
         resolve(key);
       };
       const leave = (): void => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
         resolve(undefined);
       };
-      signal?.addEventListener('abort', leave, { once: true });
       this.#waiters.push(waiter);
+      const stopListening = onAbort(signal, leave);
     });
   }
 

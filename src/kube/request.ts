@@ -93,12 +93,13 @@ export class Requests {
 
   /** The answer, if it is a success. A 401 is answered once with fresh credentials. */
   async #ask<A extends Answer>(call: Call, deadline: Deadline, send: Send<A>): Promise<A> {
-    const transport = await this.#connection.transport();
+    // Credentials may come from a program, which may hang.
+    const transport = await deadline.within(this.#connection.transport());
     try {
       return await this.#askOnce(call, transport, deadline, send);
     } catch (error) {
       if (!isKubeError(error, 'Unauthorized')) throw error;
-      const renewed = await this.#connection.renew(transport);
+      const renewed = await deadline.within(this.#connection.renew(transport));
       return this.#askOnce(call, renewed, deadline, send);
     }
   }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { isKubeError, loadConnection } from '../../../src/kube/index.ts';
+import { isKubeError, KubeClient, loadConnection, namespaces } from '../../../src/kube/index.ts';
+import { eventually } from '../../support/eventually.ts';
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'kube-test-'));
@@ -102,4 +104,48 @@ test('the classes of the Kubernetes API, which cost more memory than all the res
     loaded.filter((url) => url.includes('/gen/') && !url.endsWith('/rxjsStub.js')),
     [],
   );
+});
+
+test('closing does not wait for a connection that is never made', async (t) => {
+  const sockets = new Set<Socket>();
+  const silent = createServer((socket) => sockets.add(socket));
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+  const kubeconfig = join(folderOf(t), 'kubeconfig');
+  // The server accepts the connection, and the TLS handshake never ends.
+  writeFileSync(kubeconfig, configOf(`https://127.0.0.1:${(silent.address() as AddressInfo).port}`));
+  const client = new KubeClient(loadConnection({ kubeconfig }), { userAgent: 'test/1' });
+  const stop = new AbortController();
+  const call = client.list(namespaces, { signal: stop.signal });
+  await eventually(() => assert.equal(sockets.size, 1));
+  stop.abort();
+  await assert.rejects(call, (error) => isKubeError(error, 'Aborted'));
+  const startedMs = performance.now();
+  await client.close();
+  // undici would give the connection up after ten seconds.
+  assert.ok(performance.now() - startedMs < 7000, 'it waits for the connection');
+});
+
+test('a credential program that hangs does not keep a call beyond its deadline, nor beyond its signal', async (t) => {
+  const kubeconfig = join(folderOf(t), 'kubeconfig');
+  const exec = {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    command: 'sleep',
+    args: ['15'],
+    interactiveMode: 'Never',
+  };
+  const config = JSON.parse(configOf('https://127.0.0.1:1')) as { users: { user: object }[] };
+  for (const user of config.users) user.user = { exec };
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const client = new KubeClient(loadConnection({ kubeconfig }), { userAgent: 'test/1' });
+  const startedMs = performance.now();
+  await assert.rejects(client.list(namespaces, { timeoutMs: 50 }), (error) => isKubeError(error, 'Timeout'));
+  const stop = new AbortController();
+  const call = client.list(namespaces, { signal: stop.signal });
+  stop.abort();
+  await assert.rejects(call, (error) => isKubeError(error, 'Aborted'));
+  assert.ok(performance.now() - startedMs < 10_000, 'it waits for the program');
 });

@@ -222,3 +222,10 @@ test('of too many events the rest is dropped with one word about it, and a warni
   await events.flush(60_000);
   assert.equal(bodies().length, 1001);
 });
+
+test('the name of a reporting instance is cut to what the API server takes', async (t) => {
+  const { events, bodies } = await recorder(t, undefined, { reportingInstance: 'p'.repeat(200) });
+  events.record(note('a'));
+  await events.flush(10_000);
+  assert.equal(bodies()[0]?.['reportingInstance'], 'p'.repeat(128));
+});

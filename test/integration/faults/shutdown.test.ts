@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { startOperatorProgram, waitForOperator, writeOperatorKubeconfig } from '../../../tools/operator.ts';
+import type { LogLine, Program } from '../../../tools/program.ts';
+import { startTestCluster, type TestCluster } from '../../support/cluster.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startProxy } from '../../support/proxy.ts';
+
+/** Far below the 30 s after which kubelet kills a container, far above what an orderly end takes. */
+const longestEndMs = 15_000;
+
+let cluster: TestCluster;
+before(async () => {
+  cluster = await startTestCluster();
+});
+after(() => cluster.stop());
+
+let started = 0;
+
+/** Starts the operator with a kubeconfig for `server`, and the operator's own token unless another is given. */
+async function start(server: string | undefined, token?: string): Promise<Program> {
+  const kubeconfig = join(cluster.dir, `shutdown-${++started}.kubeconfig`);
+  await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args), server);
+  if (token !== undefined) {
+    const config = JSON.parse(readFileSync(kubeconfig, 'utf8')) as { users: { user: object }[] };
+    for (const user of config.users) user.user = { token };
+    writeFileSync(kubeconfig, JSON.stringify(config));
+  }
+  const program = startOperatorProgram(kubeconfig, { env: { POD_NAME: `shutdown-${started}` } });
+  await waitForOperator(program, { untilReady: false });
+  return program;
+}
+
+const logs = (program: Program, message: string): Promise<LogLine> =>
+  eventually(() => {
+    const line = program.lines.find((one) => one['message'] === message);
+    assert.ok(line, `no line ${JSON.stringify(message)}:\n${program.tail()}`);
+    return line;
+  });
+
+/** Sends SIGTERM, and asserts that the operator ends by itself, in time, with exit code 0. */
+async function assertEnds(program: Program, withinMs = longestEndMs): Promise<void> {
+  const late = setTimeout(() => void program.kill(), withinMs);
+  const exit = await program.stop();
+  clearTimeout(late);
+  assert.deepEqual(exit, { code: 0, signal: null }, `it does not end by itself:\n${program.tail()}`);
+}
+
+describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
+  it('whose API server refuses connections', async () => {
+    const program = await start(`https://127.0.0.1:${await closedPort()}`);
+    await logs(program, 'a watch was interrupted');
+    await assertEnds(program);
+  });
+
+  it('whose API server accepts connections and is silent', async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as { port: number };
+    const connected = new Promise((resolve) => silent.once('connection', resolve));
+    const program = await start(`https://127.0.0.1:${port}`);
+    await connected;
+    // undici gives such a connection up after ten seconds.
+    await assertEnds(program, 9_000);
+    silent.close();
+  });
+
+  it('whose token has no rights', async () => {
+    const namespace = await cluster.namespace('powerless');
+    const token = await cluster.kubectl(['create', 'token', 'default', '--namespace', namespace]);
+    const program = await start(undefined, token.trim());
+    const { code } = await logs(program, 'a watch was interrupted');
+    assert.equal(code, 'Forbidden');
+    await assertEnds(program);
+  });
+
+  it('that waits for the answer to a listing', async () => {
+    const proxy = await startProxy(cluster);
+    const asked = Promise.withResolvers<void>();
+    proxy.faults = {
+      onRequest({ path }) {
+        if (!path.endsWith('/mtlscertificates')) return 'pass';
+        asked.resolve();
+        return new Promise(() => {});
+      },
+    };
+    const program = await start(proxy.server);
+    await asked.promise;
+    await assertEnds(program);
+    await proxy.stop();
+  });
+
+  it('that waits for another to stop leading, and one that leads', async () => {
+    const leader = await start(undefined);
+    await logs(leader, 'became the leader');
+    const standby = await start(undefined);
+    await logs(standby, 'caches are filled');
+    await assertEnds(standby);
+    await assertEnds(leader);
+  });
+
+  it('that leads when the API server falls silent', async () => {
+    const proxy = await startProxy(cluster);
+    const program = await start(proxy.server);
+    await logs(program, 'became the leader');
+    proxy.faults = { onRequest: () => new Promise(() => {}) };
+    await assertEnds(program);
+    await proxy.stop();
+  });
+});
+
+/** A port on which nothing listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Caches } from '../../../src/controllers/caches.ts';
+import { silentLog } from '../../../src/kube/index.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Exchange, serve } from '../kube/fault-server.ts';
+
+/** Answers after which no cache is ever filled. */
+const answers: Readonly<Record<string, (exchange: Exchange) => void>> = {
+  'breaks connections': ({ reset }) => reset(),
+  'answers 403': ({ status }) => status(403, 'Forbidden'),
+  'does not answer': () => {},
+  'has listed only what is listed first': ({ path, query, json, events }) => {
+    if (query.has('watch')) events();
+    else if (/authorities|namespaces$|\/secrets$/.test(path))
+      json(200, { items: [], metadata: { resourceVersion: '1' } });
+  },
+};
+
+describe('the caches end when the signal aborts, with an API server that', () => {
+  for (const [does, answer] of Object.entries(answers)) {
+    test(does, async (t) => {
+      const server = await serve(t, answer);
+      const stop = new AbortController();
+      const kept = new Caches().keep(
+        {
+          client: server.client(),
+          namespace: 'n',
+          roots: () => [],
+          log: silentLog,
+          onError: () => {},
+          onListed: () => {},
+          onClusterTrustBundlesServed: () => {},
+          onPasswordsListed: () => {},
+        },
+        stop.signal,
+        () => Promise.resolve(),
+        () => assert.fail('they are not filled'),
+      );
+      await eventually(() => assert.ok(server.exchanges.length >= 3));
+      stop.abort();
+      await kept;
+    });
+  }
+});
