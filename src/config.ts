@@ -1,12 +1,14 @@
+import { isIPv4, isIPv6 } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/names.ts';
+import { defaultLeaseTiming, type LeaseTiming, timingProblem } from './kube/index.ts';
 import { parseDurationMs } from './plan/duration.ts';
 import { type LogLevel, logLevels } from './telemetry/logger.ts';
 import type { ListenAddress } from './telemetry/server.ts';
 
 /** The settings of the operator, checked and unchangeable. */
-export interface Config {
+export interface Config extends LeaseTiming {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly namespace: string;
@@ -18,9 +20,6 @@ export interface Config {
   readonly workers: number;
   /** RSA keys in the making at a time. */
   readonly keysInWork: number;
-  readonly leaseDurationMs: number;
-  readonly renewDeadlineMs: number;
-  readonly retryPeriodMs: number;
 }
 
 /** A setting that cannot be used; the message names it and says what is allowed. */
@@ -34,12 +33,12 @@ export const usage = `Usage: mtls-operator [options]
   --context NAME               context of the kubeconfig
   --namespace NAME             the operator's namespace, where root Secrets are (POD_NAMESPACE, default ${managerName})
   --create-default-authority   make the MtlsAuthority "default" in a cluster that has no MtlsAuthority
-  --listen-address HOST:PORT   where /healthz, /readyz and /metrics are served; no HOST: everywhere (default 127.0.0.1:8080)
+  --listen-address HOST:PORT   where /healthz, /readyz and /metrics are served; no HOST: everywhere; port 0: any free one (default 127.0.0.1:8080)
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
-  --workers N                  certificates in work at a time (default 32)
-  --lease-duration DURATION    after which a silent leader is replaced (default 15s)
+  --workers N                  certificates in work at a time, 1 to 1000 (default 32)
+  --lease-duration DURATION    after which a silent leader is replaced, in whole seconds, at most 24h (default 15s)
   --renew-deadline DURATION    after which a leader that cannot renew gives up (default 10s)
-  --retry-period DURATION      between attempts to get or renew the Lease (default 2s)
+  --retry-period DURATION      between attempts to get or renew the Lease; 1.2 times it is below the renew deadline (default 2s)
   --help                       this text
 `;
 
@@ -53,20 +52,10 @@ export function readConfig(
 ): Config | 'help' {
   const values = parse(argv);
   if (values.help === true) return 'help';
-  const [leaseDurationMs, renewDeadlineMs, retryPeriodMs] = [
-    duration('lease-duration', values['lease-duration'] ?? '15s'),
-    duration('renew-deadline', values['renew-deadline'] ?? '10s'),
-    duration('retry-period', values['retry-period'] ?? '2s'),
-  ] as const;
-  if (!(retryPeriodMs < renewDeadlineMs && renewDeadlineMs < leaseDurationMs)) {
-    throw new ConfigError(
-      '--retry-period must be shorter than --renew-deadline, and that shorter than --lease-duration',
-    );
-  }
   return Object.freeze({
-    ...(values.kubeconfig === undefined ? {} : { kubeconfig: values.kubeconfig }),
-    ...(values.context === undefined ? {} : { context: values.context }),
-    namespace: namespaceName(values.namespace ?? (env['POD_NAMESPACE'] || managerName)),
+    ...(values.kubeconfig === undefined ? {} : { kubeconfig: filled('kubeconfig', values.kubeconfig) }),
+    ...(values.context === undefined ? {} : { context: filled('context', values.context) }),
+    namespace: namespaceOf(values.namespace, env['POD_NAMESPACE']),
     // Two replicas on one host must not share a name, or each would take the other's Lease for its own.
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
@@ -77,15 +66,14 @@ export function readConfig(
     logLevel: logLevel(values['log-level'] ?? 'info'),
     workers: count('workers', values.workers ?? '32'),
     keysInWork: keysInWork(env['UV_THREADPOOL_SIZE']),
-    leaseDurationMs,
-    renewDeadlineMs,
-    retryPeriodMs,
+    ...leaseTiming(values),
   });
 }
 
 /** As many as there are cores, but no more than half of libuv's threads: name look-ups and files need the others. */
 function keysInWork(threadPoolSize: string | undefined): number {
-  const threads = Number(threadPoolSize) || 4;
+  // As libuv reads it: without a number at its beginning, it is one thread.
+  const threads = threadPoolSize === undefined ? 4 : Number.parseInt(threadPoolSize, 10) || 1;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(threads / 2)));
 }
 
@@ -113,28 +101,58 @@ function parse(argv: readonly string[]) {
   }
 }
 
-function duration(name: string, text: string): number {
+const timingFlags = {
+  leaseDurationMs: '--lease-duration',
+  renewDeadlineMs: '--renew-deadline',
+  retryPeriodMs: '--retry-period',
+} as const satisfies Record<keyof LeaseTiming, string>;
+
+function leaseTiming(values: ReturnType<typeof parse>): LeaseTiming {
+  const timing = {
+    leaseDurationMs: durationOf('lease-duration', values['lease-duration']) ?? defaultLeaseTiming.leaseDurationMs,
+    renewDeadlineMs: durationOf('renew-deadline', values['renew-deadline']) ?? defaultLeaseTiming.renewDeadlineMs,
+    retryPeriodMs: durationOf('retry-period', values['retry-period']) ?? defaultLeaseTiming.retryPeriodMs,
+  };
+  const problem = timingProblem(timing, timingFlags);
+  if (problem !== undefined) throw new ConfigError(problem);
+  return timing;
+}
+
+function durationOf(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   const ms = parseDurationMs(text);
   if (ms === undefined || ms === 0)
     throw new ConfigError(`--${name}: ${JSON.stringify(text)} is not a duration like 15s`);
   return ms;
 }
 
+/** A variable in a manifest that is not set leaves a flag with an empty value. */
+function filled(name: string, text: string): string {
+  if (text === '') throw new ConfigError(`--${name}: the value is empty; give one, or leave the flag out`);
+  return text;
+}
+
 function listenAddress(text: string): ListenAddress {
-  const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text);
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text);
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535)
-    throw new ConfigError(`--listen-address: ${JSON.stringify(text)} is not HOST:PORT`);
-  const host = match[1] ?? match[2] ?? '';
+  const host = match?.[1] ?? match?.[2] ?? '';
+  const isHost = match?.[1] === undefined ? host === '' || isHostname(host) : isIPv6(host);
+  if (match === null || port > 65_535 || !isHost)
+    throw new ConfigError(`--listen-address: ${JSON.stringify(text)} is not HOST:PORT, such as 0.0.0.0:8080 or :8080`);
   return host === '' ? { port } : { host, port };
 }
 
-/** A namespace that is empty would be all of them. */
-function namespaceName(text: string): string {
-  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) {
-    throw new ConfigError(`--namespace: ${JSON.stringify(text)} is not the name of a namespace`);
-  }
-  return text;
+/** A name, or an IPv4 address: of an all-numeric host only an address can be looked up. */
+const isHostname = (host: string): boolean =>
+  /^[\d.]+$/.test(host) ? isIPv4(host) : host.length <= 253 && /^([a-z\d_]([-a-z\d_]{0,61}[a-z\d_])?\.?)+$/i.test(host);
+
+/** The flag, the variable, or the default. */
+function namespaceOf(flag: string | undefined, variable: string | undefined): string {
+  const text = flag ?? (variable || managerName);
+  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
+  // An empty namespace would be all of them.
+  const source = flag === undefined ? 'POD_NAMESPACE' : '--namespace';
+  throw new ConfigError(`${source}: ${JSON.stringify(text)} is not the name of a namespace, such as ${managerName}`);
 }
 
 function logLevel(text: string): LogLevel {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
 import { type Config, ConfigError, readConfig, usage } from '../../src/config.ts';
+import { LeaderElector, type LeaderElectorOptions, silentLog } from '../../src/kube/index.ts';
 
 const read = (argv: readonly string[] = [], env: Record<string, string | undefined> = {}): Config => {
   const config = readConfig(argv, env);
@@ -33,6 +35,8 @@ describe('the configuration', () => {
     assert.equal(keysInWork(String(2 * cores)), cores);
     assert.equal(keysInWork('1024'), cores);
     assert.equal(keysInWork('1'), 1);
+    // For libuv these are one thread.
+    for (const one of ['', '0', 'many']) assert.equal(keysInWork(one), 1);
   });
 
   test('cannot be changed', () => assert.ok(Object.isFrozen(read())));
@@ -52,6 +56,9 @@ describe('the configuration', () => {
     [['--listen-address', '127.0.0.1:0'], {}, { listen: { host: '127.0.0.1', port: 0, isExplicit: true } }],
     [['--listen-address', ':9090'], {}, { listen: { port: 9090, isExplicit: true } }],
     [['--listen-address', '[::1]:9090'], {}, { listen: { host: '::1', port: 9090, isExplicit: true } }],
+    [['--listen-address', 'localhost:9090'], {}, { listen: { host: 'localhost', port: 9090, isExplicit: true } }],
+    [['--retry-period', '8333ms'], {}, { retryPeriodMs: 8333 }],
+    [['--lease-duration', '24h'], {}, { leaseDurationMs: 86_400_000 }],
     [['--listen-address', '0.0.0.0:8080'], {}, { listen: { host: '0.0.0.0', port: 8080, isExplicit: true } }],
     [
       ['--lease-duration', '1m', '--renew-deadline', '40s', '--retry-period', '500ms'],
@@ -111,9 +118,22 @@ describe('the configuration is refused', () => {
     [['--lease-duration', '15'], /--lease-duration: "15" is not a duration like 15s/],
     [['--lease-duration', '0s'], /--lease-duration/],
     [['--lease-duration', '-15s'], /--lease-duration/],
+    [['--lease-duration', ''], /--lease-duration: "" is not a duration/],
+    [['--lease-duration', '1500ms', '--renew-deadline=1s'], /whole seconds: use for example --lease-duration=2s/],
+    [['--lease-duration', '25h'], /--lease-duration must be 86400s at most/],
+    // Above what a timer can wait for.
+    [['--lease-duration', '600h', '--renew-deadline', '599h'], /--lease-duration must be 86400s at most/],
     [['--retry-period', '10s'], /--retry-period must be shorter than --renew-deadline/],
-    [['--renew-deadline', '15s'], /shorter than --lease-duration/],
-    [['--lease-duration', '9s'], /shorter than --lease-duration/],
+    [['--retry-period', '9s'], /divided by 1.2: 9s is not shorter than 8333ms; use for example --retry-period=2s/],
+    [['--renew-deadline', '2s'], /use for example --retry-period=400ms/],
+    [['--renew-deadline', '15s'], /shorter than --lease-duration: 15s is not .*; use for example --renew-deadline=10s/],
+    [['--lease-duration', '9s'], /shorter than --lease-duration: 10s is not shorter than 9s/],
+    [['--kubeconfig', ''], /--kubeconfig: the value is empty; give one, or leave the flag out/],
+    [['--context='], /--context: the value is empty/],
+    [['--listen-address', '[:::]:80'], /--listen-address/],
+    [['--listen-address', '999.1.1.1:80'], /--listen-address/],
+    [['--listen-address', 'a b:80'], /--listen-address: "a b:80" is not HOST:PORT, such as 0.0.0.0:8080 or :8080/],
+    [['--listen-address', '-a:80'], /--listen-address/],
     [['--create-default-authority=yes'], /--create-default-authority/],
   ];
   for (const [argv, message] of refused) {
@@ -123,4 +143,56 @@ describe('the configuration is refused', () => {
         (error) => error instanceof ConfigError && message.test(error.message),
       ));
   }
+
+  test('for a POD_NAMESPACE that is none', () =>
+    assert.throws(
+      () => readConfig([], { POD_NAMESPACE: 'a_b' }),
+      /POD_NAMESPACE: "a_b" is not the name of a namespace/,
+    ));
 });
+
+describe('lease timings', () => {
+  const durations = fc.integer({ min: 10, max: 86_400_000 });
+
+  test('that the configuration accepts, the elector accepts, and none that it refuses', () => {
+    const client = {} as LeaderElectorOptions['client'];
+    const elector = { client, lease: { namespace: 'n', name: 'l' }, identity: 'me', log: silentLog };
+    fc.assert(
+      fc.property(durations, durations, durations, (leaseDurationMs, renewDeadlineMs, retryPeriodMs) => {
+        const flags = {
+          'lease-duration': leaseDurationMs,
+          'renew-deadline': renewDeadlineMs,
+          'retry-period': retryPeriodMs,
+        };
+        const argv = Object.entries(flags).map(([name, ms]) => `--${name}=${ms}ms`);
+        const timing = { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
+        if (refusal(argv) === undefined) assert.ok(new LeaderElector({ ...elector, ...timing }));
+        else assert.throws(() => new LeaderElector({ ...elector, ...timing }), RangeError);
+      }),
+    );
+  });
+
+  test('that a message suggests are accepted, one after the other', () => {
+    fc.assert(
+      fc.property(durations, durations, durations, (lease, renew, retry) => {
+        const argv = [`--lease-duration=${lease}ms`, `--renew-deadline=${renew}ms`, `--retry-period=${retry}ms`];
+        for (let attempts = 0; attempts < 3; attempts += 1) {
+          const suggestion = /use for example (--\S+)/.exec(refusal(argv) ?? '')?.[1];
+          if (suggestion !== undefined) argv.push(suggestion);
+        }
+        assert.equal(refusal(argv), undefined, argv.join(' '));
+      }),
+    );
+  });
+});
+
+/** Why a command line is refused. */
+function refusal(argv: readonly string[]): string | undefined {
+  try {
+    readConfig(argv, {});
+    return undefined;
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.message;
+  }
+}
