@@ -24,8 +24,10 @@ export const annotations = {
   revoke: `${group}/revoke`,
   /** On an MtlsAuthority: the token of a wanted rotation of the root. */
   rotateRoot: `${group}/rotate-root`,
-  /** On an MtlsAuthority: the id of the rotation that is approved. */
+  /** On an MtlsAuthority: the id of the rotation whose certificates may switch to the new root. */
   approveRotation: `${group}/approve-rotation`,
+  /** On an MtlsAuthority: what a phase of a rotation does not wait for, as `<id>/<phase>` or `<id>/<phase>/<namespace>`. */
+  skipGate: `${group}/skip-gate`,
   /** On an MtlsAuthority: the id of the rotation that is to go back to the old root. */
   abortRotation: `${group}/abort-rotation`,
   /** On a root Secret: the state of the rotation under way, as JSON, written together with the keys it is about. */

@@ -259,6 +259,9 @@ export const shapes = {
             "newRoot": "string",
             "aborting": "boolean",
             "approved": "string",
+            "skipped": {
+              "list": "string"
+            },
             "progress": "string",
             "blockers": {
               "list": "string"

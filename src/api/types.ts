@@ -204,8 +204,8 @@ export interface OtherNameGrant {
 /** How the root is rotated. */
 export interface Rotation {
   /**
-   * Automatic, or Manual: a rotation then waits for the annotation mtls-operator.io/approve-rotation before
-   * certificates switch to the new root. Default: "Automatic".
+   * Automatic, or Manual: a rotation then waits for the annotation mtls-operator.io/approve-rotation, whose value is
+   * status.rotation.id, before certificates switch to the new root. Default: "Automatic".
    */
   readonly approval: 'Automatic' | 'Manual';
   /**
@@ -305,7 +305,10 @@ export interface CrlStatus {
 
 /** The rotation of the root that is under way; absent when there is none. */
 export interface RotationStatus {
-  /** Names the rotation. The value of the annotations approve-rotation and abort-rotation that approves or aborts it. */
+  /**
+   * Names the rotation. It is the value of the annotations approve-rotation and abort-rotation, and the first part of
+   * the value of skip-gate.
+   */
   readonly id: string;
   /**
    * Distributing: bundles get the new root, the old one signs. Switching: certificates are re-issued by the new root.
@@ -320,8 +323,13 @@ export interface RotationStatus {
   readonly newRoot?: string;
   /** True while an aborted rotation goes back to the root that it was to replace. */
   readonly aborting?: boolean;
-  /** The value of the annotation approve-rotation that was acted on last. */
+  /** The value of the annotation approve-rotation that let certificates switch to the new root. */
   readonly approved?: string;
+  /**
+   * What the rotation does not wait for, as the annotation skip-gate has asked: the name of a phase, or the name of a
+   * phase, a slash and a namespace.
+   */
+  readonly skipped?: readonly string[];
   /** How many of those that the phase waits for are done, as "237 of 240". */
   readonly progress?: string;
   /** What the phase waits for, in words. Of many alike, a handful and how many more there are. */

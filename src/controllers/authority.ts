@@ -33,6 +33,7 @@ import {
   publishedState,
   type Revocation,
   type RevocationState,
+  type RotationReport,
   rememberedRoots,
   signersIn,
   type WantedCondition,
@@ -260,6 +261,16 @@ export class AuthorityReconciler {
     recorder.record({ regarding, type: 'Warning', reason: 'CertificatesNotListed', action: 'Reconcile', note });
   }
 
+  /** Reports what a person has asked of a rotation in vain, once: status remembers it after a restart. */
+  #tellOfRemarks(authority: AuthorityRecord, rotation: RotationReport | undefined): void {
+    const said = authority.status.rotation?.blockers ?? [];
+    for (const { reason, message, isExpected } of rotation?.remarks ?? []) {
+      if (said.includes(message)) continue;
+      const type = isExpected === true ? 'Normal' : 'Warning';
+      this.#context.recorder.record({ ...normalEvent(authority, reason, message), type });
+    }
+  }
+
   async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<MadeRoot> {
     const key = await generatePrivateKey(spec);
     const certificate = issueRoot(profile, key, { now: this.#context.now(), serialSeed: randomBytes(20) });
@@ -277,6 +288,7 @@ export class AuthorityReconciler {
     const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
     const writer = { client, resource: authorityResource, store: authorities };
     if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;
+    this.#tellOfRemarks(authority, plan.rotation);
     for (const { type, status: holds, reason, message } of status.conditions) {
       const wasSaid = authority.status.conditions?.some((old) => old.type === type && old.message === message);
       if (holds === 'False' && wasSaid !== true) {

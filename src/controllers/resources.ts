@@ -121,9 +121,10 @@ const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
 
 /** What the cache keeps of an MtlsAuthority. */
 export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): AuthorityRecord {
-  const [rotateRootToken, approveToken, abortToken] = [
+  const [rotateRootToken, approveToken, skipToken, abortToken] = [
     tokenIn(metadata, annotations.rotateRoot),
     tokenIn(metadata, annotations.approveRotation),
+    tokenIn(metadata, annotations.skipGate),
     tokenIn(metadata, annotations.abortRotation),
   ];
   const specProblem = specProblemOf(shapes.MtlsAuthority, spec);
@@ -137,6 +138,7 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
     deleting: metadata.deletionTimestamp !== undefined,
     ...(rotateRootToken === undefined ? {} : { rotateRootToken }),
     ...(approveToken === undefined ? {} : { approveToken }),
+    ...(skipToken === undefined ? {} : { skipToken }),
     ...(abortToken === undefined ? {} : { abortToken }),
     ...(specProblem === undefined ? { spec } : { specProblem, spec: readable }),
     status: fittingFields(shapes.MtlsAuthority.status, status),

@@ -8,7 +8,7 @@ import type { ObservedRoot } from './observed-authority.ts';
 import { crlRenewalTime } from './revocation.ts';
 import { type RotationNote, rootsInWords } from './rotation-note.ts';
 import { rootRenewalTime } from './rotation-start.ts';
-import type { RotationReport } from './rotation-step.ts';
+import type { Remark, RotationReport } from './rotation-step.ts';
 
 /** The status to be, but for the times of transitions. */
 export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
@@ -100,7 +100,7 @@ function rotatingCondition(rotation: RotationReport | undefined, problem: Author
   if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
   if (rotation === undefined) return [];
   const { note, waits, remarks } = rotation;
-  const message = [whatHappens(note), `waiting for ${waits.join(', and ')}`, ...remarks].join('; ');
+  const message = [whatHappens(note), `waiting for ${waits.join(', and ')}`, ...remarks.map(textOf)].join('; ');
   return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
 }
 
@@ -126,9 +126,12 @@ const rotationStatus = ({ note, waits, remarks, progress }: RotationReport): Rot
   newRoot: note.new,
   ...(note.aborting ? { aborting: true } : {}),
   ...(note.approved === undefined ? {} : { approved: note.approved }),
+  ...(note.skipped === undefined ? {} : { skipped: note.skipped }),
   progress,
-  blockers: [...waits, ...remarks],
+  blockers: [...waits, ...remarks.map(textOf)],
 });
+
+const textOf = ({ message }: Remark): string => message;
 
 const crlStatus = ({ revoked, nextUpdate }: CrlBundle): CrlStatus => ({
   revoked: revoked.size,

@@ -3,6 +3,7 @@ import type { CertificateRecord, SecretRecord } from './observed.ts';
 
 /** A Secret of an authority's certificate: what of it a rotation waits for. */
 export interface IssuedSecret {
+  readonly namespace: string;
   /** `namespace/name`. */
   readonly what: string;
   /** SHA-256 of its ca.crt; absent when the Secret ought to be there and is not. */
@@ -15,6 +16,8 @@ export interface IssuedSecret {
 
 /** What is published for those who hold no certificate. */
 export interface Publication {
+  /** Empty for an object of the cluster. */
+  readonly namespace: string;
   /** In words: `ConfigMap shop/mtls-trust`. */
   readonly what: string;
   /** SHA-256 of what is there; absent when it is not there yet. */
@@ -38,6 +41,7 @@ export interface Evidence {
 
 /** The Secret of a certificate, as evidence. */
 export const issuedSecret = ({ namespace, name, content, changedAtMs }: SecretRecord): IssuedSecret => ({
+  namespace,
   what: `${namespace}/${name}`,
   ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
   ...('leaf' in content ? { leaf: leafOf(content.leaf) } : {}),
@@ -59,6 +63,7 @@ export const lostSecrets = (
   (status.secrets ?? [])
     .filter(({ secretName }) => !isThere(secretName))
     .map(({ secretName, authorityFingerprint, notAfter }) => ({
+      namespace,
       what: `${namespace}/${secretName}`,
       leaf: { root: authorityFingerprint, notAfter: new Date(notAfter) },
       changedAtMs: Number.POSITIVE_INFINITY,
@@ -67,11 +72,14 @@ export const lostSecrets = (
 /** What a phase waits for, counted. */
 export interface Tally {
   readonly total: number;
-  /** What is not as the phase needs it, in words. */
-  readonly missing: readonly string[];
+  /** What is not as the phase needs it. */
+  readonly missing: readonly Counted[];
   /** For how long nothing has been missing, in milliseconds; as long as can be when nothing is counted. */
   readonly settledMs: number;
 }
+
+/** A Secret or a published bundle. */
+export type Counted = Pick<Publication, 'namespace' | 'what' | 'changedAtMs'>;
 
 /** Counts the Secrets and publications that hold one of these bundles. */
 export function tallyBundles(
@@ -90,12 +98,8 @@ export function tallyLeaves({ secrets, monotonicMs }: Evidence, root: string, no
   return tally(live, ({ bundle, leaf }) => bundle !== undefined && leaf?.root === root, monotonicMs);
 }
 
-function tally<T extends { readonly what: string; readonly changedAtMs: number }>(
-  counted: readonly T[],
-  isDone: (one: T) => boolean,
-  monotonicMs: number,
-): Tally {
-  const missing = counted.filter((one) => !isDone(one)).map(({ what }) => what);
+function tally<T extends Counted>(counted: readonly T[], isDone: (one: T) => boolean, monotonicMs: number): Tally {
+  const missing = counted.filter((one) => !isDone(one));
   const settledMs = counted.reduce((least, { changedAtMs }) => Math.min(least, monotonicMs - changedAtMs), Infinity);
   return { total: counted.length, missing, settledMs: missing.length > 0 ? 0 : settledMs };
 }

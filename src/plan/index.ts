@@ -61,7 +61,7 @@ export {
   type RotationPhase,
   rotationPhases,
 } from './rotation-note.ts';
-export type { RotationReport, RotationStep } from './rotation-step.ts';
+export type { Remark, RotationReport, RotationStep } from './rotation-step.ts';
 export type { IssueReason } from './secret.ts';
 export { selects } from './selector.ts';
 export {

@@ -14,8 +14,9 @@ export interface AuthorityRecord {
   readonly deleting: boolean;
   /** The value of the annotation rotate-root; absent when there is no request. */
   readonly rotateRootToken?: string;
-  /** The values of the annotations approve-rotation and abort-rotation. */
+  /** The values of the annotations approve-rotation, skip-gate and abort-rotation. */
   readonly approveToken?: string;
+  readonly skipToken?: string;
   readonly abortToken?: string;
   /** Why spec cannot be read; then `spec` holds those of its fields that can be, and signs nothing. */
   readonly specProblem?: string;

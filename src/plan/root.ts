@@ -12,6 +12,7 @@ import type { AuthorityRecord, ObservedRoot, RootSecret } from './observed-autho
 import type { Reissue } from './reissue.ts';
 import { rootRequest } from './root-request.ts';
 import { planRotation } from './rotation.ts';
+import { skipCommand } from './rotation-command.ts';
 import type { RotationNote } from './rotation-note.ts';
 import { isInterrupted, planStart, replaceExpired, wasOverwritten } from './rotation-start.ts';
 import {
@@ -126,7 +127,7 @@ function planWithRoot(
       bundle,
       tolerated,
       ...(note.phase === 'Distributing' ? {} : { reissue }),
-      ...(signer === undefined ? { waits: waitsForBundles(note) } : {}),
+      ...(signer === undefined ? { waits: waitsForBundles(authority, note) } : {}),
     },
     ...outcomeOf(plan),
   };
@@ -208,11 +209,11 @@ const toleratedBundles = (note: RotationNote, trusted: readonly Certificate[], a
         .map((first) => trustBundle(first, trusted).digest)
     : [];
 
-const waitsForBundles = ({ id }: RotationNote) => ({
+const waitsForBundles = (authority: AuthorityRecord, note: RotationNote) => ({
   reason: 'RootDistributing',
   message:
     'the root was written over by another one, which signs as soon as every bundle has it; ' +
-    `annotate the authority with mtls-operator.io/approve-rotation=${id} not to wait`,
+    `not to wait: ${skipCommand(authority, note)}`,
 });
 
 /** Takes away the note of a rotation that a person has ended by taking its roots away. */

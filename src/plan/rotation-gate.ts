@@ -1,7 +1,8 @@
 import { parseDurationMs } from './duration.ts';
 import { type Evidence, type Tally, tallyBundles, tallyLeaves } from './evidence.ts';
 import type { AuthorityRecord } from './observed-authority.ts';
-import { type RotationNote, type RotationPhase, rootsInWords } from './rotation-note.ts';
+import { approveCommand, skipCommand } from './rotation-command.ts';
+import { type RotationNote, type RotationPhase, rootsInWords, skipsNamespace, skipsPhase } from './rotation-note.ts';
 import type { RotationInput } from './rotation-step.ts';
 
 /** What the gate of a phase says. */
@@ -12,40 +13,65 @@ interface Gate {
   readonly opensInMs?: number;
 }
 
+/** The same, with what nobody can skip: approval has an annotation of its own, and status is the operator's memory. */
+interface PhaseGate extends Gate {
+  readonly holds?: readonly string[];
+}
+
+/** What the present phase waits for, without what a person has skipped. */
+export function gateOf(input: RotationInput, note: RotationNote, now: Date): Gate {
+  const evidence = withoutSkipped(input.evidence, note);
+  const { holds = [], ...gate } = gates[note.phase]({ ...input, evidence }, note, now);
+  if (skipsPhase(note)) return { waits: holds, tally: gate.tally };
+  return { ...gate, waits: [...gate.waits, ...holds] };
+}
+
+function withoutSkipped(evidence: Evidence, note: RotationNote): Evidence {
+  if (note.skipped === undefined) return evidence;
+  const isCounted = ({ namespace }: { readonly namespace: string }) => !skipsNamespace(note, namespace);
+  const { secrets, publications } = evidence;
+  return { ...evidence, secrets: secrets.filter(isCounted), publications: publications.filter(isCounted) };
+}
+
 // Status is what remembers the roots should somebody write over the Secret: it has to name one before it signs, and before
 // another one is forgotten.
-export const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, now: Date) => Gate> = {
+const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, now: Date) => PhaseGate> = {
   // A leaf of the new root must not meet a peer that does not know it.
   Distributing({ authority, evidence, digests }, note, now) {
     const tally = tallyBundles(evidence, digests, now);
     const isKnown = authority.status.roots?.some(({ fingerprint }) => fingerprint === note.new) === true;
-    const carried = settled(tally, `${nounFor(evidence)} to carry the new root`, authority, now);
-    const gate = isKnown ? carried : { ...carried, waits: [...carried.waits, 'status to name the new root'] };
-    const { approval } = authority.spec.rotation;
-    if (approval === 'Automatic' || note.approves === 'Switch') return gate;
-    const approve = `approval: annotate the authority with mtls-operator.io/approve-rotation=${note.id}`;
-    return { ...gate, waits: [...gate.waits, approve] };
+    const gate = settled(tally, `${nounFor(evidence)} to carry the new root`, authority, note, now);
+    const isApproved = authority.spec.rotation.approval === 'Automatic' || note.approved !== undefined;
+    const holds = [
+      ...(isKnown ? [] : ['status to name the new root']),
+      ...(isApproved ? [] : [`approval: ${approveCommand(authority, note)}`]),
+    ];
+    return { ...gate, holds };
   },
-  Switching({ evidence }, note, now) {
+  Switching({ authority, evidence }, note, now) {
     const tally = tallyLeaves(evidence, note.new, now);
-    return { tally, waits: waitsFor(tally, `Secrets to have a certificate of ${rootsInWords(note).comes}`) };
+    const what = `Secrets to have a certificate of ${rootsInWords(note).comes}`;
+    return { tally, waits: waitsFor(tally, what, authority, note) };
   },
   // A peer that still shows a leaf of the old root must be trusted until it has loaded the new one.
   Draining({ authority, evidence }, note, now) {
     const tally = tallyLeaves(evidence, note.new, now);
-    const gate = settled(tally, `Secrets to have a certificate of ${rootsInWords(note).comes}`, authority, now);
+    const what = `Secrets to have a certificate of ${rootsInWords(note).comes}`;
     const isKnown = authority.status.activeRoot?.fingerprint === note.new;
-    return isKnown ? gate : { ...gate, waits: [...gate.waits, `status to name ${rootsInWords(note).comes}`] };
+    const holds = isKnown ? [] : [`status to name ${rootsInWords(note).comes}`];
+    return { ...settled(tally, what, authority, note, now), holds };
   },
-  Retiring({ evidence, digests }, note, now) {
+  Retiring({ authority, evidence, digests }, note, now) {
     const tally = tallyBundles(evidence, digests, now);
-    return { tally, waits: waitsFor(tally, `${nounFor(evidence)} to be without ${rootsInWords(note).goes}`) };
+    const what = `${nounFor(evidence)} to be without ${rootsInWords(note).goes}`;
+    return { tally, waits: waitsFor(tally, what, authority, note) };
   },
 };
 
 /** A gate that opens once nothing has been missing for as long as pods may take to notice. */
-function settled(tally: Tally, what: string, { spec }: AuthorityRecord, now: Date): Gate {
-  const waits = waitsFor(tally, what);
+function settled(tally: Tally, what: string, authority: AuthorityRecord, note: RotationNote, now: Date): Gate {
+  const { spec } = authority;
+  const waits = waitsFor(tally, what, authority, note);
   const delayMs = parseDurationMs(spec.rotation.propagationDelay);
   // In a resource that is older than its schema.
   if (delayMs === undefined) return { waits: [...waits, 'spec.rotation.propagationDelay to be a duration'], tally };
@@ -56,11 +82,18 @@ function settled(tally: Tally, what: string, { spec }: AuthorityRecord, now: Dat
   return { waits: [wait], tally, opensInMs };
 }
 
-function waitsFor({ total, missing }: Tally, what: string): string[] {
-  if (missing.length === 0) return [];
-  const named = missing.slice(0, 3).join(', ');
+function waitsFor({ total, missing }: Tally, what: string, authority: AuthorityRecord, note: RotationNote): string[] {
+  const [first] = missing;
+  if (first === undefined) return [];
+  const named = missing
+    .slice(0, 3)
+    .map((one) => one.what)
+    .join(', ');
   const more = missing.length > 3 ? ', …' : '';
-  return [`${missing.length} of ${total} ${what}: ${named}${more}`];
+  // The narrowest skip: what else is missing has a namespace of its own.
+  const scope = first.namespace === '' ? `the phase ${note.phase}` : `namespace ${first.namespace}`;
+  const skip = `to skip ${scope}: ${skipCommand(authority, note, first.namespace)}`;
+  return [`${missing.length} of ${total} ${what}: ${named}${more} (${skip})`];
 }
 
 const nounFor = ({ publications }: Evidence): string => (publications.length === 0 ? 'Secrets' : 'Secrets and bundles');

@@ -22,11 +22,27 @@ export interface RotationNote {
   readonly windowMs: number;
   /** It was aborted after certificates had switched, and goes back. */
   readonly aborting: boolean;
-  /** The value of the annotation approve-rotation that was acted on last. */
+  /** The value of the annotation approve-rotation that let certificates switch. */
   readonly approved?: string;
-  /** What that value did: it let certificates switch, or it waived the gate of a phase. */
-  readonly approves?: 'Switch' | RotationPhase;
+  /** What is not waited for, as the annotation skip-gate has asked: see skipOf. */
+  readonly skipped?: readonly string[];
+  /** The value of skip-gate when the rotation was aborted: it is not for the way back. */
+  readonly spentSkip?: string;
 }
+
+/** Entries of `skipped` that a rotation has at most: status has a limit. */
+export const longestSkipList = 64;
+
+/** How a skip is recorded: the phase, or the phase and a namespace. */
+export const skipOf = (phase: RotationPhase, namespace?: string): string =>
+  namespace === undefined ? phase : `${phase}/${namespace}`;
+
+/** True when this phase does not wait for any Secret or bundle. */
+export const skipsPhase = ({ skipped = [], phase }: RotationNote): boolean => skipped.includes(skipOf(phase));
+
+/** True when this phase does not wait for what is in that namespace. */
+export const skipsNamespace = ({ skipped = [], phase }: RotationNote, namespace: string): boolean =>
+  skipped.includes(skipOf(phase, namespace));
 
 /** What people call the roots of a rotation: which comes, and which goes. On the way back it is the old one that comes. */
 export const rootsInWords = ({ aborting }: Pick<RotationNote, 'aborting'>): { comes: string; goes: string } =>
@@ -38,11 +54,22 @@ export const encodeRotationNote = (note: RotationNote): string => JSON.stringify
 /** The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on. */
 export function parseRotationNote(text: string | undefined): RotationNote | undefined {
   try {
-    const value: unknown = JSON.parse(text ?? 'null');
+    const value = withoutApproves(JSON.parse(text ?? 'null'));
     return isRotationNote(value) ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Before there was the annotation skip-gate, one field said what approve-rotation had done: it let certificates switch
+ * (`Switch`), or skipped a phase.
+ */
+function withoutApproves(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('approves' in value)) return value;
+  const { approves, ...note } = value;
+  if (approves === 'Switch') return note;
+  return rotationPhases.some((phase) => phase === approves) ? { ...note, skipped: [approves] } : undefined;
 }
 
 /** As long as status takes it. */
@@ -68,9 +95,14 @@ function isRotationNote(value: unknown): value is RotationNote {
     note.windowMs <= longestWindowMs &&
     typeof note.aborting === 'boolean' &&
     (note.approved === undefined || isText(note.approved)) &&
-    (note.approves === undefined || ['Switch', ...rotationPhases].some((what) => what === note.approves))
+    (note.skipped === undefined || isSkipList(note.skipped)) &&
+    (note.spentSkip === undefined || isText(note.spentSkip))
   );
 }
+
+const isSkipList = (value: unknown): boolean =>
+  Array.isArray(value) && value.length <= longestSkipList && value.every((one) => isText(one) && skipForm.test(one));
+const skipForm = new RegExp(`^(${rotationPhases.join('|')})(/[-a-z0-9]{1,63})?$`);
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 1024;
 const isFingerprint = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value);

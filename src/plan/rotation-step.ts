@@ -29,13 +29,21 @@ export interface RotationStep {
   readonly proof?: true;
 }
 
+/** Something that was asked for and cannot be, or has to wait for the end of the rotation. */
+export interface Remark {
+  /** Of the event that reports it. */
+  readonly reason: string;
+  readonly message: string;
+  /** It is as it should be, and no cause for alarm. */
+  readonly isExpected?: true;
+}
+
 /** Where a rotation stands, and what it is waiting for. */
 export interface RotationReport {
   readonly note: RotationNote;
   /** What is waited for. */
   readonly waits: readonly string[];
-  /** What was asked for and cannot be, or has to wait for the end. */
-  readonly remarks: readonly string[];
+  readonly remarks: readonly Remark[];
   readonly progress: string;
   /** How many of those that the phase waits for are not there yet. */
   readonly remaining: number;

@@ -1,7 +1,9 @@
-import { gates } from './rotation-gate.ts';
-import { type RotationNote, rootsInWords } from './rotation-note.ts';
+import { planControls } from './rotation-controls.ts';
+import { gateOf } from './rotation-gate.ts';
+import { type RotationNote, rootsInWords, skipsPhase } from './rotation-note.ts';
 import {
   isInPlace,
+  type Remark,
   type RotationInput,
   type RotationPlan,
   type RotationStep,
@@ -15,16 +17,18 @@ export function planRotation(input: RotationInput, note: RotationNote, now: Date
   const { authority, secret } = input;
   const abort = authority.abortToken === note.id ? planAbort(input, note, now) : undefined;
   if (abort?.step !== undefined) return { step: abort.step };
-  const approval = planApproval(input, note);
-  if (approval !== undefined) return { step: approval };
-  const gate = gates[note.phase](input, note, now);
-  const waived = note.approves === note.phase;
-  const waits = waived ? [] : gate.waits;
-  const refused = abort?.refused === undefined ? [] : [abort.refused];
-  if (waits.length === 0) return { step: { ...advance(input, note, now), ...(waived ? {} : { proof: true }) } };
+  const controls = planControls(input, note);
+  if (controls.step !== undefined) return { step: controls.step };
+  const gate = gateOf(input, note, now);
+  const { waits, opensInMs } = gate;
+  if (waits.length === 0)
+    return { step: { ...advance(input, note, now), ...(skipsPhase(note) ? {} : { proof: true }) } };
   const isQueued = secret.next !== undefined && isInPlace(input, note);
-  const remarks = [...refused, ...(isQueued ? ['next.crt and next.key wait for the end of this rotation'] : [])];
-  const { opensInMs } = gate;
+  const remarks = [
+    ...(abort?.refused === undefined ? [] : [{ reason: 'AbortRefused', message: abort.refused }]),
+    ...controls.remarks,
+    ...(isQueued ? [nextRootWaits] : []),
+  ];
   return {
     report: {
       note,
@@ -36,6 +40,12 @@ export function planRotation(input: RotationInput, note: RotationNote, now: Date
     },
   };
 }
+
+const nextRootWaits: Remark = {
+  reason: 'NextRootWaits',
+  message: 'next.crt and next.key wait for the end of this rotation',
+  isExpected: true,
+};
 
 /** The step that ends a phase. */
 function advance(input: RotationInput, note: RotationNote, now: Date): RotationStep {
@@ -95,8 +105,10 @@ function planAbort(
   // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
   const { fingerprint } = previous.root.anchor;
   if (!trusted.some((root) => root.fingerprint === fingerprint)) return { refused: tooLate };
-  // A gate that was waived on the way there is not by that on the way back.
-  const { approves: _, ...kept } = note;
+  // What was approved and skipped on the way there was not said of the way back.
+  const { approved: _, skipped: __, ...kept } = note;
+  const { skipToken } = input.authority;
+  const isSpent = skipToken?.startsWith(`${note.id}/`) === true;
   const event = { reason: 'RotationAborting', message: 'the old root signs again; certificates are issued anew' };
   return {
     step: {
@@ -111,24 +123,8 @@ function planAbort(
         new: fingerprint,
         windowMs: windowMs(input),
         aborting: true,
+        ...(isSpent ? { spentSkip: skipToken } : {}),
       },
     },
   };
-}
-
-/**
- * A value of approve-rotation that was not acted on yet: the id, or the id with anything behind a slash. It lets
- * certificates switch where that needs approval, and is otherwise word that the present gate need not be waited for.
- */
-function planApproval(input: RotationInput, note: RotationNote): RotationStep | undefined {
-  const { approveToken } = input.authority;
-  const isMeant = approveToken === note.id || approveToken?.startsWith(`${note.id}/`) === true;
-  if (!isMeant || approveToken === undefined || approveToken === note.approved) return undefined;
-  const isApproval =
-    note.phase === 'Distributing' && input.authority.spec.rotation.approval === 'Manual' && note.approves !== 'Switch';
-  const approves = isApproval ? 'Switch' : note.phase;
-  const event = isApproval
-    ? { reason: 'RotationApproved', message: 'certificates may switch to the new root' }
-    : { reason: 'RotationGateWaived', message: `what the phase ${note.phase} waits for is not waited for` };
-  return { ...rotate(input, event), trusted: input.trusted, note: { ...note, approved: approveToken, approves } };
 }

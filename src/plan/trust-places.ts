@@ -84,6 +84,7 @@ export const publicationsOf = (places: readonly TrustPlace[]): Publication[] =>
   places
     .filter(({ isForeign }) => !isForeign)
     .map(({ kind, namespace, name, bundle, changedAtMs }) => ({
+      namespace,
       what: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
       ...(bundle === undefined ? {} : { bundle }),
       changedAtMs,

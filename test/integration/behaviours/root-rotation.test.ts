@@ -27,6 +27,13 @@ after(() => world.end());
 
 type Phase = NonNullable<NonNullable<Authority['status']>['rotation']>['phase'];
 
+interface Event {
+  readonly regarding: { readonly name: string };
+  readonly type: string;
+  readonly reason: string;
+  readonly note: string;
+}
+
 /** An authority, its certificates, and what people do with it. */
 class Rotating {
   readonly name: string;
@@ -58,6 +65,19 @@ class Rotating {
       },
       { timeoutMs: 60_000, message: `${this.name} is not ${phase}` },
     );
+  }
+
+  /** Waits until the condition Rotating says so. */
+  says = (words: string) =>
+    eventually(async () => {
+      const condition = (await this.status()).conditions?.find(({ type }) => type === 'Rotating');
+      assert.ok(condition?.message.includes(words), condition?.message);
+    });
+
+  /** The events on the authority. */
+  async events(): Promise<Event[]> {
+    const events = await world.api.list<Event & Secret>(paths.events);
+    return events.filter(({ regarding }) => regarding.name === this.name);
   }
 
   /** Waits until no rotation is under way, and the root is another than that, if one is given. */
@@ -214,10 +234,7 @@ describe('a rotation that is asked for', { concurrency }, () => {
     assert.match(metrics, new RegExp(`mtls_operator_rotation_remaining\\{authority="${authority.name}"\\} 0`));
     await authority.ends(old);
     await eventually(async () => {
-      const events = await world.api.list<{ regarding: { name: string }; reason: string } & Secret>(paths.events);
-      const reasons = new Set(
-        events.filter(({ regarding }) => regarding.name === authority.name).map(({ reason }) => reason),
-      );
+      const reasons = new Set((await authority.events()).map(({ reason }) => reason));
       for (const reason of [
         'RotationStarted',
         'RotationSwitching',
@@ -398,16 +415,42 @@ describe('a gate that cannot be met', { concurrency }, () => {
     const { id } = await authority.reaches('Switching');
     await eventually(async () => {
       const { rotation } = await authority.status();
-      const wait = `1 of 3 Secrets to have a certificate of the new root: ${authority.tenant.namespace}/stuck-server-tls`;
-      assert.deepEqual(rotation?.blockers, [wait]);
+      const { namespace } = authority.tenant;
+      const wait = `1 of 3 Secrets to have a certificate of the new root: ${namespace}/stuck-server-tls`;
+      const command = `kubectl annotate mtlsauthority ${authority.name} --overwrite mtls-operator.io/skip-gate=${id}/Switching/${namespace}`;
+      assert.deepEqual(rotation?.blockers, [`${wait} (to skip namespace ${namespace}: ${command})`]);
       assert.equal(rotation?.progress, '2 of 3');
     });
     const stuck = await judge(await authority.tenant.secret('stuck-server-tls'));
     assert.equal(stuck.roots.length, 2, 'its bundle follows all the same');
     await authority.annotate('approve-rotation', id);
+    await authority.annotate('skip-gate', `r0/Switching`);
+    await authority.says('mtls-operator.io/skip-gate=r0/Switching does nothing: it does not name this rotation');
+    await authority.annotate('skip-gate', `${id}/Waiting`);
+    await authority.says(`mtls-operator.io/skip-gate=${id}/Waiting does nothing: the phases are Distributing, `);
+    assert.equal((await authority.status()).rotation?.phase, 'Switching', 'an approval skips nothing');
+    await authority.annotate('skip-gate', `${id}/Switching/${authority.tenant.namespace}`);
     await authority.reaches('Draining');
-    await authority.annotate('approve-rotation', `${id}/draining`);
+    assert.deepEqual((await authority.status()).rotation?.skipped, [`Switching/${authority.tenant.namespace}`]);
+    await authority.annotate('skip-gate', `${id}/draining`);
     const current = await authority.ends(old);
+    await eventually(async () => {
+      const found = (await authority.events()).filter(({ reason }) =>
+        /^(RotationGateSkipped|AnnotationIgnored)$/.test(reason),
+      );
+      const notes = found.map(({ type, reason, note }) => `${type} ${reason} ${note}`).sort();
+      assert.equal(notes.length, 4, notes.join('; '));
+      assert.match(notes[0] ?? '', /^Normal AnnotationIgnored .*r0\/Switching/);
+      assert.match(
+        notes[1] ?? '',
+        /^Normal RotationGateSkipped the phase Draining does not wait for Secrets and bundles: /,
+      );
+      assert.match(
+        notes[2] ?? '',
+        /^Normal RotationGateSkipped the phase Switching does not wait for Secrets and bundles in namespace /,
+      );
+      assert.match(notes[3] ?? '', /^Warning AnnotationIgnored .*Waiting/);
+    });
     await authority.tenant.patch('stuck', { spec: { server: { dnsNames: null } } });
     await authority.tenant.ready('stuck');
     await authority.isOn(current);
@@ -450,11 +493,12 @@ describe('a restart of the operator within a rotation', () => {
     const { id } = await eventually(async () => {
       const { rotation } = await authority.status();
       assert.deepEqual(rotation?.blockers, [
-        `approval: annotate the authority with mtls-operator.io/approve-rotation=${rotation?.id}`,
+        `approval: kubectl annotate mtlsauthority ${authority.name} --overwrite mtls-operator.io/approve-rotation=${rotation?.id}`,
       ]);
       return rotation ?? { id: '' };
     });
     await authority.annotate('approve-rotation', 'somebody-else');
+    await authority.says('approve-rotation=somebody-else does nothing: it does not name this rotation');
     // What is not this rotation's id is no approval: a restart later it still waits.
     await world.restart();
     assert.equal((await authority.reaches('Distributing')).id, id);
@@ -473,7 +517,7 @@ describe('a restart of the operator within a rotation', () => {
     const { id } = await authority.reaches('Distributing');
     await authority.tenant.create('waits', { authorityRef: { name: authority.name }, server: { service: 'db' } });
     const { message } = await authority.tenant.notReady('waits', 'AuthorityNotReady');
-    assert.match(message, /RootDistributing: .*approve-rotation/);
+    assert.match(message, /RootDistributing: .*not to wait: kubectl annotate .*skip-gate/);
     await eventually(async () => {
       for (const secret of await authority.tenant.secrets())
         assert.deepEqual((await judge(secret)).roots, [old, current]);

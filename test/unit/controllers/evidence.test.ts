@@ -13,7 +13,7 @@ const [ours, theirs] = [root({ name: 'Ours' }), root({ name: 'Theirs' })];
 const roots = [ours.certificate, theirs.certificate];
 const ruled = authority({ status: knows([ours]) });
 const never = new AbortController().signal;
-const publications: readonly Publication[] = [{ what: 'ConfigMap shop/trust', changedAtMs: 5 }];
+const publications: readonly Publication[] = [{ namespace: 'shop', what: 'ConfigMap shop/trust', changedAtMs: 5 }];
 
 /** A process with its caches, whose clock stands at 100. */
 function process() {
@@ -63,7 +63,13 @@ describe('the evidence of an authority', () => {
     const { root, notAfter } = record.content.leaf;
     assert.deepEqual(made.gatherer.gather(ruled), {
       secrets: [
-        { what: 'shop/payments-server-tls', bundle: content.bundle, leaf: { root, notAfter }, changedAtMs: 100 },
+        {
+          namespace: 'shop',
+          what: 'shop/payments-server-tls',
+          bundle: content.bundle,
+          leaf: { root, notAfter },
+          changedAtMs: 100,
+        },
       ],
       publications,
       examined: 1,
@@ -168,6 +174,7 @@ describe('the evidence of an authority', () => {
     made.caches.certificates.observe(issued.remembering(statusOf('payments-server-tls')).record);
     assert.deepEqual(made.gatherer.gather(ruled).secrets, [
       {
+        namespace: 'shop',
         what: 'shop/payments-server-tls',
         leaf: { root: ours.certificate.fingerprint, notAfter: later(days(1)) },
         changedAtMs: Number.POSITIVE_INFINITY,

@@ -125,7 +125,7 @@ export class RotationWorld {
     this.#wallMs = this.#latestMs;
   }
 
-  async annotate(verb: 'rotateRoot' | 'approveRotation' | 'abortRotation', value: string): Promise<void> {
+  async annotate(verb: 'rotateRoot' | 'approveRotation' | 'skipGate' | 'abortRotation', value: string): Promise<void> {
     const metadata = { annotations: { [annotations[verb]]: value } };
     await this.api.byHand(() => this.api.mergePatch(authorityResource, { name: 'default' }, { metadata }));
   }

@@ -17,7 +17,18 @@ import {
   secretsOf,
   switching,
 } from './rotation-situation.ts';
-import { type Case, check, ready, reissueOf, rotate, verdicts, waiting } from './rotation-table.ts';
+import {
+  type Case,
+  check,
+  ignored,
+  nextRootWaits,
+  ready,
+  reissueOf,
+  rotate,
+  toSkip,
+  verdicts,
+  waiting,
+} from './rotation-table.ts';
 
 const since = now.toISOString();
 const asked = { abortToken: 'r1' };
@@ -51,14 +62,23 @@ describe('a rotation that is aborted before certificates switch', () => {
     'is another one: the id is of a former rotation': {
       given: { ...distributing, asked: { abortToken: 'r0' }, secrets: secretsOf(old, old) },
       plan: {
-        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b']),
+        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
+          remarks: [ignored('abort-rotation=r0', 'it does not name this rotation, r1', true)],
+        }),
         verdict: verdicts.Distributing,
       },
     },
-    'is not aborted by an id with something behind it, unlike an approval': {
+    'is not aborted by an id with something behind it': {
       given: { ...distributing, asked: { abortToken: 'r1/2' }, secrets: secretsOf(old, old) },
       plan: {
-        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b']),
+        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
+          remarks: [
+            ignored(
+              'abort-rotation=r1/2',
+              'the value is the id alone, r1; to skip what a phase waits for, use mtls-operator.io/skip-gate',
+            ),
+          ],
+        }),
         verdict: verdicts.Distributing,
       },
     },
@@ -77,16 +97,28 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
       verdict: given.note?.phase === 'Draining' ? verdicts.Draining : verdicts.Switching,
     },
   });
-  const approved = { approved: 'r1/2', approves: 'Switching' } as const;
+  const skipped = { approved: 'r1', skipped: ['Switching', 'Draining/shop'] } as const;
   check({
     'goes back by the same stages from Switching': goesBack({ ...switching, secrets: secretsOf(old, old, next) }),
     'goes back although nothing is missing any more': goesBack(switching),
     'goes back from Draining': goesBack(draining),
     'goes back with all that waits to be known as it was': goesBack({ ...draining, next: other }),
-    'waits for certificates on its way back, although that was waived on its way there': goesBack(
-      { ...draining, note: noteOf('Draining', approved) },
-      { approved: 'r1/2' },
-    ),
+    'forgets on its way back what was approved and skipped on its way there': goesBack({
+      ...draining,
+      note: noteOf('Draining', skipped),
+    }),
+    'remembers which skip was asked for on its way there': {
+      ...goesBack({ ...draining, note: noteOf('Draining', skipped) }, { spentSkip: 'r1/draining/shop' }),
+      given: {
+        ...draining,
+        note: noteOf('Draining', skipped),
+        asked: { ...asked, skipToken: 'r1/draining/shop' },
+      },
+    },
+    'does not remember a skip of another rotation': {
+      ...goesBack(draining),
+      given: { ...draining, asked: { ...asked, skipToken: 'r0/draining' } },
+    },
   });
 
   const backwards: Situation = {
@@ -111,6 +143,48 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
       given: aborting(backwards),
       plan: { ...waiting(backwards, [0, 2], missing), verdict },
     },
+    'is not spared a wait by what was skipped on its way there': {
+      given: {
+        ...backwards,
+        asked: { skipToken: 'r1/Switching/shop' },
+        note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+      },
+      plan: {
+        step: { step: 'keep' },
+        rotation: {
+          note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+          // The value that is there already would be nothing new.
+          waits: [`${missing.join()}${toSkip('r1/switching/shop')}`],
+          remarks: [
+            ignored(
+              'skip-gate=r1/Switching/shop',
+              'it was set before the rotation was aborted, and is not for the way back',
+            ),
+          ],
+          progress: '0 of 2',
+          remaining: 2,
+        },
+        verdict,
+      },
+    },
+    'is spared a wait by the same skip in other letters': {
+      given: {
+        ...backwards,
+        asked: { skipToken: 'r1/switching/shop' },
+        note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+      },
+      plan: {
+        step: rotate(
+          [
+            'RotationGateSkipped',
+            'the phase Switching does not wait for Secrets and bundles in namespace shop: mtls-operator.io/skip-gate says so',
+          ],
+          [old, next],
+          { note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop', skipped: ['Switching/shop'] }) },
+        ),
+        verdict,
+      },
+    },
     'drains once every certificate is of the old root': {
       given: aborting({ ...backwards, secrets: secretsOf(old, old, next) }),
       plan: {
@@ -128,7 +202,7 @@ describe('a rotation that cannot be aborted', () => {
   const { secrets } = { secrets: secretsOf(old, old, next) };
   const refuses = (given: Situation, remark: string, wait: string, verdict: Case['plan']['verdict']): Case => ({
     given: aborting(given),
-    plan: { ...waiting(given, [0, 2], [wait], { remarks: [remark] }), verdict },
+    plan: { ...waiting(given, [0, 2], [wait], { remarks: [{ reason: 'AbortRefused', message: remark }] }), verdict },
   });
   const noKey =
     'it cannot be aborted: the key of the old root is not there; put that root back into tls.crt and tls.key';
@@ -194,7 +268,7 @@ describe('a rotation that cannot be aborted', () => {
       given: aborting({ ...retiring, next: other, secrets: secretsOf(next, next, old) }),
       plan: {
         ...waiting(retiring, [0, 2], ['2 of 2 Secrets to be without the old root: shop/a, shop/b'], {
-          remarks: [tooLate, 'next.crt and next.key wait for the end of this rotation'],
+          remarks: [{ reason: 'AbortRefused', message: tooLate }, nextRootWaits],
         }),
         verdict: verdicts.Retiring,
       },

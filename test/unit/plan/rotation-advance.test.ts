@@ -44,7 +44,7 @@ describe('a phase of which nothing is missing ends', () => {
     [next],
     { move: { previous: null }, ends: 'r1' },
   );
-  const approval = { approved: 'r1', approves: 'Switch' } as const;
+  const approval = { approved: 'r1' } as const;
   const many = Array.from({ length: 250 }, (_, i) => ({ ...(distributing.secrets[0] as IssuedSecret), what: `${i}` }));
   check({
     'Distributing with the switch of the keys, each kept': goesOn(distributing, switches),

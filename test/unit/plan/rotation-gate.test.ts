@@ -18,7 +18,7 @@ import {
   secretsOf,
   switching,
 } from './rotation-situation.ts';
-import { type Case, check, verdicts, waiting } from './rotation-table.ts';
+import { type Case, check, nextRootWaits, unapproved, verdicts, waiting } from './rotation-table.ts';
 
 type Gated = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
 
@@ -35,6 +35,7 @@ const waits = (
 
 /** A Secret that was issued once and is not there. */
 const lost = (what: string, signer = old): IssuedSecret => ({
+  namespace: what.split('/')[0] ?? '',
   what,
   leaf: leafOf(signer),
   changedAtMs: Number.POSITIVE_INFINITY,
@@ -54,14 +55,14 @@ describe('the phase Distributing', () => {
       [`1 of 2 ${carry}: shop/a`],
     ),
     'names three of those that it waits for': waits(
-      { ...distributing, secrets: ['a', 'b', 'c', 'd', 'e'].map((what) => ({ ...stale, what })) },
+      { ...distributing, secrets: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...stale, what: `shop/${name}` })) },
       [0, 5],
-      [`5 of 5 ${carry}: a, b, c, …`],
+      [`5 of 5 ${carry}: shop/a, shop/b, shop/c, …`],
     ),
     'names all three where there are three': waits(
-      { ...distributing, secrets: ['a', 'b', 'c'].map((what) => ({ ...stale, what })) },
+      { ...distributing, secrets: ['a', 'b', 'c'].map((name) => ({ ...stale, what: `shop/${name}` })) },
       [0, 3],
-      [`3 of 3 ${carry}: a, b, c`],
+      [`3 of 3 ${carry}: shop/a, shop/b, shop/c`],
     ),
     'waits for a Secret that was deleted, as somebody has it mounted': waits(
       { ...distributing, secrets: [a, lost('shop/b')] },
@@ -72,9 +73,9 @@ describe('the phase Distributing', () => {
       {
         ...distributing,
         publications: [
-          { what: 'ConfigMap a/trust', changedAtMs: Number.POSITIVE_INFINITY },
-          { what: 'ConfigMap b/trust', bundle: bundleOf(old).digest, changedAtMs: 0 },
-          { what: 'ConfigMap c/trust', bundle: bundleOf(old, next).digest, changedAtMs: 0 },
+          { namespace: 'a', what: 'ConfigMap a/trust', changedAtMs: Number.POSITIVE_INFINITY },
+          { namespace: 'b', what: 'ConfigMap b/trust', bundle: bundleOf(old).digest, changedAtMs: 0 },
+          { namespace: 'c', what: 'ConfigMap c/trust', bundle: bundleOf(old, next).digest, changedAtMs: 0 },
         ],
       },
       [3, 5],
@@ -92,7 +93,10 @@ describe('the phase Distributing', () => {
       { opensInMs: 1 },
     ),
     'waits for pods that use a bundle that was published': waits(
-      { ...distributing, publications: [{ what: 'x', bundle: bundleOf(old, next).digest, changedAtMs: minutes(2) }] },
+      {
+        ...distributing,
+        publications: [{ namespace: 'x', what: 'x', bundle: bundleOf(old, next).digest, changedAtMs: minutes(2) }],
+      },
       [3, 3],
       [delay('2026-03-01T12:02:00Z')],
       { opensInMs: minutes(2) },
@@ -116,22 +120,18 @@ describe('the phase Distributing', () => {
     'waits for all of it': waits(
       { ...distributing, status: {}, spec: rotating({ approval: 'Manual' }), secrets: [stale, b] },
       [1, 2],
-      [
-        `1 of 2 ${carry}: shop/a`,
-        unknownRoot,
-        'approval: annotate the authority with mtls-operator.io/approve-rotation=r1',
-      ],
+      [`1 of 2 ${carry}: shop/a`, unknownRoot, unapproved],
     ),
     'waits for approval alone': waits(
       { ...distributing, spec: rotating({ approval: 'Manual' }) },
       [2, 2],
-      ['approval: annotate the authority with mtls-operator.io/approve-rotation=r1'],
+      [unapproved],
     ),
     'waits for the delay although it is approved': waits(
       {
         ...distributing,
         spec: rotating({ approval: 'Manual' }),
-        note: noteOf('Distributing', { approved: 'r1', approves: 'Switch' }),
+        note: noteOf('Distributing', { approved: 'r1' }),
         monotonicMs: 0,
       },
       [2, 2],
@@ -149,7 +149,7 @@ describe('the phase Distributing', () => {
         ...distributing,
         secrets: [
           { ...stale, leaf: { ...leafOf(old), notAfter: earlier(0) } },
-          { what: 'shop/c', bundle: stale.bundle ?? '', changedAtMs: 0 },
+          { namespace: 'shop', what: 'shop/c', bundle: stale.bundle ?? '', changedAtMs: 0 },
           { ...b, changedAtMs: minutes(3) },
         ],
       },
@@ -158,7 +158,10 @@ describe('the phase Distributing', () => {
       { opensInMs: minutes(3) },
     ),
     'waits for one whose root nobody knows': waits(
-      { ...distributing, secrets: [{ what: 'shop/a', changedAtMs: 0, leaf: { notAfter: later(days(1)) } }, b] },
+      {
+        ...distributing,
+        secrets: [{ namespace: 'shop', what: 'shop/a', changedAtMs: 0, leaf: { notAfter: later(days(1)) } }, b],
+      },
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
     ),
@@ -200,7 +203,7 @@ describe('the phase Switching', () => {
       given: { ...switching, next: other, secrets: [of(a, old), b] },
       plan: {
         ...waiting(switching, [1, 2], [`1 of 2 ${have}: shop/a`], {
-          remarks: ['next.crt and next.key wait for the end of this rotation'],
+          remarks: [nextRootWaits],
         }),
         verdict: verdicts.Switching,
       },
@@ -250,7 +253,10 @@ describe('the phase Retiring', () => {
       ['1 of 2 Secrets to be without the old root: shop/a'],
     ),
     'waits for a published bundle that still has the old root': waits(
-      { ...retiring, publications: [{ what: 'ConfigMap a/t', bundle: bundleOf(next, old).digest, changedAtMs: 0 }] },
+      {
+        ...retiring,
+        publications: [{ namespace: 'a', what: 'ConfigMap a/t', bundle: bundleOf(next, old).digest, changedAtMs: 0 }],
+      },
       [2, 3],
       ['1 of 3 Secrets and bundles to be without the old root: ConfigMap a/t'],
     ),

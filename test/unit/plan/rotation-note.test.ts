@@ -15,7 +15,12 @@ const note: RotationNote = {
   windowMs: 20,
   aborting: false,
 };
-const full: RotationNote = { ...note, approved: 'mm7w3c00/2', approves: 'Draining' };
+const full: RotationNote = {
+  ...note,
+  approved: 'mm7w3c00',
+  skipped: ['Draining', 'Retiring/shop'],
+  spentSkip: 'mm7w3c00/draining',
+};
 
 const fingerprints = fc.stringMatching(/^[0-9a-f]{64}$/);
 const moments = fc
@@ -32,7 +37,8 @@ const notes: fc.Arbitrary<RotationNote> = fc.record(
     windowMs: fc.nat(),
     aborting: fc.boolean(),
     approved: fc.string({ minLength: 1, maxLength: 1024 }),
-    approves: fc.constantFrom('Switch' as const, ...rotationPhases),
+    skipped: fc.array(fc.constantFrom(...rotationPhases, 'Switching/shop'), { maxLength: 64 }),
+    spentSkip: fc.string({ minLength: 1, maxLength: 1024 }),
   },
   { noNullPrototype: true, requiredKeys: ['id', 'phase', 'startedAt', 'since', 'old', 'new', 'windowMs', 'aborting'] },
 );
@@ -71,6 +77,8 @@ describe('the note of a rotation', () => {
       windowMs: [0],
       aborting: [true],
       approved: ['x'],
+      skipped: [[]],
+      spentSkip: ['x'],
     };
     for (const key of Object.keys(full) as (keyof RotationNote)[]) {
       for (const value of others) {
@@ -91,11 +99,29 @@ describe('the note of a rotation', () => {
     ['a new root that is yet to be made', JSON.stringify({ ...note, new: '' })],
     ['an id that is longer than status takes', JSON.stringify({ ...note, id: 'x'.repeat(65) })],
     ['a value that is longer than any that is acted on', JSON.stringify({ ...note, approved: 'x'.repeat(1025) })],
+    ['a skip of what is no phase', JSON.stringify({ ...note, skipped: ['Waiting'] })],
+    ['a skip of what is no namespace', JSON.stringify({ ...note, skipped: ['Draining/Shop'] })],
+    ['more skips than status takes', JSON.stringify({ ...note, skipped: Array(65).fill('Draining') })],
+    ['the skip of no phase, in the form of before', JSON.stringify({ ...note, approved: 'r1', approves: 'All' })],
     ['a list of notes', JSON.stringify([note])],
     ['a note within a note', JSON.stringify(JSON.stringify(note))],
   ];
   for (const [title, text] of unfit)
     test(`is none with ${title}`, () => assert.equal(parseRotationNote(text), undefined));
+
+  describe('as it was written before there was skip-gate', () => {
+    test('is approved where certificates were let switch', () => {
+      const text = JSON.stringify({ ...note, approved: 'mm7w3c00', approves: 'Switch' });
+      assert.deepEqual(parseRotationNote(text), { ...note, approved: 'mm7w3c00' });
+    });
+
+    for (const phase of rotationPhases) {
+      test(`skips ${phase} where that was waived`, () => {
+        const text = JSON.stringify({ ...note, approved: 'mm7w3c00/2', approves: phase });
+        assert.deepEqual(parseRotationNote(text), { ...note, approved: 'mm7w3c00/2', skipped: [phase] });
+      });
+    }
+  });
 
   test('is read whatever else somebody has written into it', () => {
     assert.notEqual(parseRotationNote(JSON.stringify({ ...note, more: 'x' })), undefined);

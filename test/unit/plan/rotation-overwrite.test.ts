@@ -19,7 +19,7 @@ import {
   secretsOf,
   switching,
 } from './rotation-situation.ts';
-import { type Case, check, ready, rotate, verdicts, waiting } from './rotation-table.ts';
+import { type Case, check, nextRootWaits, ready, rotate, verdicts, waiting } from './rotation-table.ts';
 
 const replaced = {
   reason: 'RootReplaced',
@@ -144,7 +144,7 @@ describe('a root that is written over while a rotation is under way', () => {
       given: { ...distributing, signs: next, secrets: secretsOf(old, old) },
       plan: {
         ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
-          remarks: ['next.crt and next.key wait for the end of this rotation'],
+          remarks: [nextRootWaits],
         }),
         verdict: verdicts.overwritten,
       },

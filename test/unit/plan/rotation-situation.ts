@@ -55,7 +55,7 @@ export interface Situation {
   readonly ended?: string;
   readonly handled?: string;
   /** The annotations of the authority. */
-  readonly asked?: Pick<ObservedRoot['authority'], 'rotateRootToken' | 'approveToken' | 'abortToken'>;
+  readonly asked?: Pick<ObservedRoot['authority'], 'rotateRootToken' | 'approveToken' | 'skipToken' | 'abortToken'>;
   readonly spec?: MtlsAuthoritySpec;
   readonly status: MtlsAuthorityStatus;
   readonly secrets: readonly IssuedSecret[];
@@ -86,6 +86,7 @@ export const leafOf = (signer: SigningRoot) => ({ root: fingerprintOf(signer), n
 /** The Secrets of two certificates, with a leaf of this root and this bundle, written when the process began. */
 export const secretsOf = (signer: SigningRoot, ...[first, ...rest]: readonly SigningRoot[]): IssuedSecret[] =>
   ['shop/a', 'shop/b'].map((what) => ({
+    namespace: 'shop',
     what,
     bundle: bundleOf(first ?? signer, ...rest).digest,
     leaf: leafOf(signer),

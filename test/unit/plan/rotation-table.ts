@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { inspectRoot, type SigningRoot } from '../../../src/pki/index.ts';
 import {
   planRoot,
+  type Remark,
   type RootPlan,
   type RootVerdict,
   type RotationReport,
@@ -82,7 +83,7 @@ export const verdicts = {
       reason: 'RootDistributing',
       message:
         'the root was written over by another one, which signs as soon as every bundle has it; ' +
-        'annotate the authority with mtls-operator.io/approve-rotation=r1 not to wait',
+        'not to wait: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/skip-gate=r1/Distributing',
     },
   }),
 } as const;
@@ -101,7 +102,29 @@ export const rotate = (
   ...more,
 });
 
-/** The report of a rotation that waits. */
+/** How a message ends that names what is missing: with what a person types to skip the first namespace of it. */
+export const toSkip = (value: string, scope = `namespace ${value.split('/')[2]}`): string =>
+  ` (to skip ${scope}: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/skip-gate=${value})`;
+
+/** What is waited for until somebody approves. */
+export const unapproved =
+  'approval: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/approve-rotation=r1';
+
+/** What is said of a root that is staged while another one takes over. */
+export const nextRootWaits: Remark = {
+  reason: 'NextRootWaits',
+  message: 'next.crt and next.key wait for the end of this rotation',
+  isExpected: true,
+};
+
+/** A value of an annotation that does nothing. */
+export const ignored = (annotation: string, why: string, isExpected?: true): Remark => ({
+  reason: 'AnnotationIgnored',
+  message: `mtls-operator.io/${annotation} does nothing: ${why}`,
+  ...(isExpected === true ? { isExpected } : {}),
+});
+
+/** The report of a rotation that waits; to what names objects, the command that skips them is added. */
 export const waiting = (
   situation: Situation,
   [done, total]: readonly [done: number, total: number],
@@ -110,7 +133,14 @@ export const waiting = (
 ): Pick<RootPlan, 'step' | 'rotation'> => {
   assert.ok(situation.note !== undefined);
   const progress = { progress: `${done} of ${total}`, remaining: total - done };
-  return { step: { step: 'keep' }, rotation: { note: situation.note, waits, remarks: [], ...progress, ...more } };
+  const { note } = situation;
+  const withSkips = waits.map((wait) => {
+    const [, namespace] = /^\d+ of \d+ [^:]*: (?:ConfigMap )?([^/]+)\//.exec(wait) ?? [];
+    return namespace === undefined || wait.includes('(to skip')
+      ? wait
+      : `${wait}${toSkip(`${note.id}/${note.phase}/${namespace}`)}`;
+  });
+  return { step: { step: 'keep' }, rotation: { note, waits: withSkips, remarks: [], ...progress, ...more } };
 };
 
 /** What is observed, at which moment, and the whole plan. */

@@ -220,10 +220,10 @@ describe('publications', () => {
     assert.deepEqual(
       publicationsIn(inBoth, { namespaces: { shop: 'own', web: 'old', new: 'absent' }, cluster: 'own' }),
       [
-        { what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
-        { what: 'ConfigMap web/trust', bundle: 'old', changedAtMs: 7 },
-        { what: 'ConfigMap new/trust', changedAtMs: Infinity },
-        { what: `ClusterTrustBundle ${bundleName}`, bundle: digest, changedAtMs: 7 },
+        { namespace: 'shop', what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
+        { namespace: 'web', what: 'ConfigMap web/trust', bundle: 'old', changedAtMs: 7 },
+        { namespace: 'new', what: 'ConfigMap new/trust', changedAtMs: Infinity },
+        { namespace: '', what: `ClusterTrustBundle ${bundleName}`, bundle: digest, changedAtMs: 7 },
       ],
     );
   });
@@ -239,14 +239,14 @@ describe('publications', () => {
 
   test('are what the authority has taken since somebody else had it', () => {
     assert.deepEqual(publicationsIn(inConfigMaps, { namespaces: { shop: 'own' }, outcomes: { shop: foreign } }), [
-      { what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
+      { namespace: 'shop', what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
     ]);
   });
 
   test('are what stays under an old name, since it is mounted', () => {
     const scene = { namespaces: { shop: 'theirs' }, more: [record('shop', 'former', 'old')] } as const;
     assert.deepEqual(publicationsIn(inConfigMaps, scene), [
-      { what: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
+      { namespace: 'shop', what: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
     ]);
   });
 
