@@ -71,7 +71,7 @@ class Rotating {
   says = (words: string) =>
     eventually(async () => {
       const condition = (await this.status()).conditions?.find(({ type }) => type === 'Rotating');
-      assert.ok(condition?.message.includes(words), condition?.message);
+      assert.ok(condition?.message.includes(words) === true, condition?.message ?? 'there is no rotation');
     });
 
   /** The events on the authority. */

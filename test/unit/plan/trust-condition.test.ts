@@ -255,7 +255,9 @@ describe('publications', () => {
 
   test('are awaited of a cluster of which it is not known whether it has ClusterTrustBundles, and not of one without', () => {
     const what = `ClusterTrustBundle ${bundleName}`;
-    assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [{ what, changedAtMs: Infinity }]);
+    assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [
+      { namespace: '', what, changedAtMs: Infinity },
+    ]);
     assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: false }), []);
   });
 });
