@@ -22,6 +22,8 @@ export const annotations = {
   rotate: `${group}/rotate`,
   /** The same for a wanted revocation of what is in the Secrets, which is then issued anew. */
   revoke: `${group}/revoke`,
+  /** On an MtlsCertificate: the token of a request to try at once what failed or waits. It makes no new key by itself. */
+  retry: `${group}/retry`,
   /** On an MtlsAuthority: the token of a wanted rotation of the root. */
   rotateRoot: `${group}/rotate-root`,
   /** On an MtlsAuthority: the id of the rotation whose certificates may switch to the new root. */

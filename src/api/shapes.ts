@@ -504,9 +504,28 @@ export const shapes = {
         },
         "lastHandledRotate": "string",
         "lastHandledRevoke": "string",
+        "lastHandledRetry": "string",
         "lastFailureTime": "string",
         "failedIssuanceAttempts": "integer",
         "nextRetryTime": "string",
+        "failures": {
+          "list": {
+            "fields": {
+              "role": "string",
+              "attempts": "integer",
+              "lastFailureTime": "string",
+              "nextRetryTime": "string",
+              "message": "string"
+            },
+            "always": [
+              "role",
+              "attempts",
+              "lastFailureTime",
+              "nextRetryTime",
+              "message"
+            ]
+          }
+        },
         "notAfter": "string",
         "renewalTime": "string",
         "secrets": {

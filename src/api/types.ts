@@ -613,18 +613,42 @@ export interface MtlsCertificateStatus {
   readonly lastHandledRotate?: string;
   /** The value of the annotation mtls-operator.io/revoke that was acted on last. */
   readonly lastHandledRevoke?: string;
-  /** When issuing last failed. Absent when it has succeeded since. */
+  /** The value of the annotation mtls-operator.io/retry that was acted on last. */
+  readonly lastHandledRetry?: string;
+  /** The latest lastFailureTime in failures. Absent when no role fails. */
   readonly lastFailureTime?: string;
-  /** How many times in a row issuing has failed. Absent when it has succeeded since. */
+  /** The largest number of attempts in failures. Absent when no role fails. */
   readonly failedIssuanceAttempts?: number;
-  /** When issuing is tried again after a failure. */
+  /** The earliest nextRetryTime in failures. Absent when no role fails. */
   readonly nextRetryTime?: string;
+  /**
+   * The roles whose last attempts to write their Secret failed. Each role waits for itself; a role that has succeeded
+   * since is not listed.
+   */
+  readonly failures?: readonly RoleFailure[];
   /** The earliest notAfter in secrets. */
   readonly notAfter?: string;
   /** The earliest renewalTime in secrets. */
   readonly renewalTime?: string;
   /** The Secrets that are written, one for each role. */
   readonly secrets?: readonly IssuedSecret[];
+}
+
+/** The failed attempts of one role. */
+export interface RoleFailure {
+  /** The role in spec that asks for the Secret. */
+  readonly role: 'server' | 'client' | 'peer';
+  /** How many attempts in a row have failed. */
+  readonly attempts: number;
+  /** When the last attempt failed. */
+  readonly lastFailureTime: string;
+  /**
+   * When the operator tries again by itself. A changed spec, a new value of the annotations rotate, revoke or retry,
+   * and a repaired root are tried at once.
+   */
+  readonly nextRetryTime: string;
+  /** Why the last attempt failed. */
+  readonly message: string;
 }
 
 /** One Secret, and the certificate in it. */

@@ -1,11 +1,9 @@
-import { isKubeError, type KubeClient, KubeError, keyOf, type Store } from '../kube/index.ts';
+import { isKubeError, type KubeClient, KubeError, keyOf, refOf, type Store } from '../kube/index.ts';
 import { nameDigest, PkiError } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Blocked,
   type CertificateRecord,
-  type Failures,
-  type HeldBack,
   isOnlyDue,
   type NamespaceRecord,
   nothingIsToBeDecided,
@@ -25,7 +23,7 @@ import { rulesReader } from './authority-rules.ts';
 import type { AuthorityViews } from './authority-views.ts';
 import { certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
-import { HeldBackAttempts } from './held-back.ts';
+import { IssuanceBackoff, type RoleResult } from './issuance-backoff.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
 import type { Material, SecretWriter } from './secret-writer.ts';
@@ -48,6 +46,8 @@ export interface CertificateContext {
   readonly storePassword: (certificate: CertificateRecord) => StorePassword | undefined;
   /** Called when something has to be on the CRL of an authority before it can be replaced. */
   readonly onCrlAwaited: (authority: string) => void;
+  /** Called with the key of a resource whose failures do not delay it any longer. */
+  readonly onRetry: (key: string) => void;
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -61,44 +61,45 @@ const replans = 2;
 /** Brings the Secrets of MtlsCertificates to what their specs ask for: observe, plan, carry out, write status. */
 export class CertificateReconciler {
   readonly #context: CertificateContext;
-  readonly #heldBack = new HeldBackAttempts();
+  readonly #backoff = new IssuanceBackoff();
   readonly #rulesOf = rulesReader();
 
   constructor(context: CertificateContext) {
     this.#context = context;
   }
 
+  /** To be called at the beginning of a term: what was known in an earlier one is out of date. */
+  beginToLead(): void {
+    this.#backoff.clear();
+  }
+
   async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
     const { certificates, writer, keys, now } = this.#context;
     const certificate = certificates.get(key);
     if (certificate === undefined) {
-      this.#heldBack.forget(key);
+      this.#backoff.forget(key, refOf(key).namespace ?? '');
       keys.drop(key);
       return undefined;
     }
-    const { observed, material } = await this.#observe(certificate, signal);
+    const { observed, material } = await this.#observe(key, certificate, signal);
     if (nothingIsToBeDecided(observed)) return undefined;
-    const heldBack = this.#heldBack.get(key, observed);
     const plannedAt = now();
-    const plan = planCertificate(observed, plannedAt, heldBack);
+    const plan = planCertificate(observed, plannedAt);
     const isRepeat = plan.secrets.some(({ step }) => replacesAnIssue(step, certificate));
     if (isRepeat && !(await this.#isCurrent(certificate, signal))) return undefined;
-    const settling = plan.secrets.map(({ role, step }) =>
-      this.#settle(observed, role, step, material, heldBack, signal),
-    );
+    const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, material, signal));
     const settled = await allOf(settling);
     // A key that is made in a moment is not worth a status of its own; one that takes longer is.
     const pendingSince = settled.flatMap((one) => one.pendingSince ?? [])[0];
     const reportAt = new Date((pendingSince?.getTime() ?? 0) + pendingGraceMs);
     if (pendingSince !== undefined && reportAt > now()) return { requeueAt: reportAt };
     if (settled.every(({ outcome }) => outcome.problem === undefined)) await writer.prune(plan.prune, signal);
-    const failures = this.#noteFailures(key, observed, settled, heldBack);
-    return this.#writeStatus(observed, settled, failures, plannedAt, signal);
+    return this.#writeStatus(observed, this.#withFailures(key, observed, settled), plannedAt, signal);
   }
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
-  async #observe(certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, secretsOf, namespaces, authorities, writer, views, claims, storePassword } = this.#context;
+  async #observe(key: string, certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
+    const { secrets, secretsOf, namespaces, authorities, writer, views, claims, storePassword, now } = this.#context;
     const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
     const record = authorities.get(authorityName);
@@ -114,7 +115,12 @@ export class CertificateReconciler {
         const isUnsure = cached === undefined ? hadConflict : rootIsUnread(cached, material);
         const secret = isUnsure ? await writer.read(certificate.namespace, secretName, signal) : cached;
         const claimedBy = claims.holder(certificate, secretName, secret);
-        return withSecret({ role, secretName, ...(claimedBy === undefined ? {} : { claimedBy }) }, secret);
+        const failed = this.#backoff.get(key, { certificate, authority }, role, now());
+        const known = {
+          ...(claimedBy === undefined ? {} : { claimedBy }),
+          ...(failed === undefined ? {} : { failed }),
+        };
+        return withSecret({ role, secretName, ...known }, secret);
       }),
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
@@ -148,7 +154,6 @@ export class CertificateReconciler {
     firstRole: ObservedRole,
     firstStep: SecretStep,
     material: Material | undefined,
-    heldBack: HeldBack | undefined,
     signal: AbortSignal,
   ): Promise<Settled> {
     const { writer, views, now } = this.#context;
@@ -177,51 +182,47 @@ export class CertificateReconciler {
         }
         const { secret, keptKey } = written;
         const outcome = { role: withSecret(role, secret) };
-        if (step.step === 'issue') return { outcome, issued: { reason: step.reason, keptKey } };
-        return step.blocked === undefined ? { outcome } : { outcome: { ...outcome, problem: problemOf(step.blocked) } };
+        const isWritten = true;
+        if (step.step === 'issue') return { outcome, isWritten, issued: { reason: step.reason, keptKey } };
+        const problem = step.blocked === undefined ? {} : { problem: problemOf(step.blocked) };
+        return { outcome: { ...outcome, ...problem }, isWritten };
       } catch (error) {
         if (isRefusal(error) || error instanceof PkiError) {
           const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;
-          return { outcome: { role, problem }, failed: true };
+          return { outcome: { role, problem }, failure: { isRefusal: isRefusal(error) } };
         }
         if (attempt === replans || !isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound')) throw error;
         role = withSecret(role, await writer.read(observed.certificate.namespace, role.secretName, signal));
-        step = planSecret(observed, role, now(), heldBack);
+        step = planSecret(observed, role, now());
         // The Secret is ahead of the resource as it was observed: begin anew, with the question what is asked for now.
         if (replacesAnIssue(step, observed.certificate)) throw error;
       }
     }
   }
 
-  #noteFailures(
-    key: string,
-    observed: ObservedCertificate,
-    settled: readonly Settled[],
-    heldBack: HeldBack | undefined,
-  ): Failures | undefined {
-    const failed = settled.find((one) => one.failed === true)?.outcome;
-    if (failed !== undefined) {
-      const { content } = failed.role.secret ?? {};
-      const expiry = content !== undefined && 'leaf' in content ? content.leaf.notAfter : undefined;
-      const message = failed.problem?.message ?? '';
-      return this.#heldBack.failed(key, observed, message, heldBack, this.#context.now(), expiry);
+  /** The outcomes with what has failed up to now. A write that succeeded has others tried again that were refused. */
+  #withFailures(key: string, observed: ObservedCertificate, settled: readonly Settled[]): Settled[] {
+    const { now, onRetry } = this.#context;
+    const failures = this.#backoff.note(key, observed, settled.map(resultOf), now());
+    if (settled.some(({ isWritten }) => isWritten === true)) {
+      for (const other of this.#backoff.wake(observed.certificate.namespace, now())) onRetry(other);
     }
-    if (settled.some(({ outcome }) => outcome.problem?.reason === 'IssuanceFailed')) return heldBack?.failures;
-    this.#heldBack.forget(key);
-    return undefined;
+    return settled.map((one) => {
+      const failed = failures.get(one.outcome.role.role);
+      return failed === undefined ? one : { ...one, outcome: { ...one.outcome, failed } };
+    });
   }
 
   async #writeStatus(
     { certificate }: ObservedCertificate,
     settled: readonly Settled[],
-    failures: Failures | undefined,
     plannedAt: Date,
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
     const { client, certificates, recorder, now } = this.#context;
     const outcomes = settled.map(({ outcome }) => outcome);
     // As of the plan: what has become due since is not passed over, but looked at again at once.
-    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, failures, plannedAt);
+    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, plannedAt);
     const writer = { client, resource: certificateResource, store: certificates };
     const isWritten = await writeStatus(writer, certificate, status, now(), signal);
     const issued: IssuedRole[] = settled.flatMap(({ outcome: { role }, issued: issue }) =>
@@ -243,7 +244,9 @@ interface Observation {
 interface Settled {
   readonly outcome: RoleOutcome;
   readonly issued?: Omit<IssuedRole, 'role'>;
-  readonly failed?: boolean;
+  readonly isWritten?: boolean;
+  /** Present when the step was tried and failed. */
+  readonly failure?: { readonly isRefusal: boolean };
   /** Since when its key is being made. */
   readonly pendingSince?: Date;
 }
@@ -260,13 +263,18 @@ async function allOf<T>(promises: ReadonlyArray<Promise<T>>): Promise<T[]> {
   return Promise.all(promises);
 }
 
-function withSecret({ role, secretName, claimedBy }: ObservedRole, secret: SecretRecord | undefined): ObservedRole {
-  return {
-    role,
-    secretName,
-    ...(claimedBy === undefined ? {} : { claimedBy }),
-    ...(secret === undefined ? {} : { secret }),
-  };
+function withSecret(observed: ObservedRole, secret: SecretRecord | undefined): ObservedRole {
+  const { secret: _, ...role } = observed;
+  return secret === undefined ? role : { ...role, secret };
+}
+
+/** What delays depend on. */
+function resultOf({ outcome: { role, problem }, failure }: Settled): RoleResult {
+  const isDelayed = problem?.reason === 'IssuanceFailed';
+  if (failure === undefined) return { role, isDelayed };
+  const { content } = role.secret ?? {};
+  const expiry = content !== undefined && 'leaf' in content ? { expiry: content.leaf.notAfter } : {};
+  return { role, isDelayed, failure: { ...failure, message: problem?.message ?? '', ...expiry } };
 }
 
 /**

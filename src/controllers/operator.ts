@@ -147,6 +147,7 @@ export class Operator {
       keys,
       storePassword: (certificate) => this.caches.storePassword(certificate),
       onCrlAwaited: (authority) => this.#triggers.crlAwaited(authority),
+      onRetry: (key) => this.#queues.certificate.add(key),
       recorder: this.#recorder,
       now,
     });
@@ -202,6 +203,7 @@ export class Operator {
     this.views.clear();
     this.#trust.clear();
     this.#authority.beginToLead();
+    this.#certificate.beginToLead();
     await this.#lookAtRoots(leadership);
     this.#triggers.all();
     await Promise.all([

@@ -70,6 +70,7 @@ const signsNothing: MtlsAuthoritySpec = {
 export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate>): CertificateRecord {
   const rotateToken = tokenIn(metadata, annotations.rotate);
   const revokeToken = tokenIn(metadata, annotations.revoke);
+  const retryToken = tokenIn(metadata, annotations.retry);
   const specProblem = specProblemOf(shapes.MtlsCertificate, spec);
   return {
     namespace: shared.text(metadata.namespace ?? ''),
@@ -81,6 +82,7 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
     deleting: metadata.deletionTimestamp !== undefined,
     ...(rotateToken === undefined ? {} : { rotateToken }),
     ...(revokeToken === undefined ? {} : { revokeToken }),
+    ...(retryToken === undefined ? {} : { retryToken }),
     ...(specProblem === undefined ? { spec: sharingSpec(spec) } : { specProblem, spec: asksForNothing }),
     status: sharingStatus(fittingFields(shapes.MtlsCertificate.status, status)),
   };

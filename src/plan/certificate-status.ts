@@ -1,6 +1,6 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
-import type { Failures } from './backoff.ts';
+import type { FailedAttempts } from './backoff.ts';
 import { notedRevision } from './metadata.ts';
 import type { CertificateRecord, ObservedRole } from './observed.ts';
 import { renewalTime } from './renewal.ts';
@@ -18,6 +18,8 @@ export interface RoleOutcome {
     /** The certificate in place is right for spec and only due: it does its work until it expires. */
     readonly onlyDue?: boolean;
   };
+  /** The failed attempts up to now, the one of this step included. */
+  readonly failed?: FailedAttempts;
 }
 
 /** A condition before it is merged with what is there: the time of the transition is the merge's business. */
@@ -46,16 +48,15 @@ const conflictPollMs = 30_000;
 export function planCertificateStatus(
   certificate: CertificateRecord,
   outcomes: readonly RoleOutcome[],
-  failures: Failures | undefined,
   now: Date,
 ): StatusPlan {
   const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role, now));
   const ready = readyCondition(certificate, outcomes, secrets, now);
-  const due = outcomes.find(({ problem }) => problem?.onlyDue === true)?.problem;
+  const issuing = issuingCondition(certificate, outcomes);
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
   const status: WantedStatus = {
     observedGeneration: certificate.generation,
-    conditions: [ready, ...(failures === undefined && due === undefined ? [] : [issuingCondition(outcomes, failures)])],
+    conditions: issuing === undefined ? [ready] : [ready, issuing],
     secrets,
     ...earliest(
       'notAfter',
@@ -64,15 +65,10 @@ export function planCertificateStatus(
     ...earliest('renewalTime', renewalTimes),
     ...handledToken('lastHandledRotate', certificate.rotateToken, annotations.rotate, certificate, outcomes),
     ...handledToken('lastHandledRevoke', certificate.revokeToken, annotations.revoke, certificate, outcomes),
-    ...(failures === undefined
-      ? {}
-      : {
-          failedIssuanceAttempts: failures.attempts,
-          lastFailureTime: timestamp(failures.lastFailureTime),
-          nextRetryTime: timestamp(failures.nextRetryTime),
-        }),
+    ...handledRetry(certificate),
+    ...failureStatus(outcomes),
   };
-  return { status, ...revisit(outcomes, secrets, failures, now) };
+  return { status, ...revisit(outcomes, secrets, now) };
 }
 
 /** RFC 3339 in whole seconds, as metav1.Time. */
@@ -156,18 +152,58 @@ function readyCondition(
   return { type: 'Ready', status: 'True', reason: 'Issued', message: `up to date: ${names}` };
 }
 
-/** What the message of the condition Issuing ends with after a failure. */
-export const nextAttempt = /; next attempt at \S+$/;
-
-function issuingCondition(outcomes: readonly RoleOutcome[], failures: Failures | undefined): WantedCondition {
-  const problem = outcomes.find((outcome) => outcome.problem !== undefined)?.problem;
-  const retry = failures === undefined ? '' : `; next attempt at ${timestamp(failures.nextRetryTime)}`;
+/** Present while a role's attempts fail, or the next certificate of one that has a working one cannot be issued yet. */
+function issuingCondition({ name }: CertificateRecord, outcomes: readonly RoleOutcome[]): WantedCondition | undefined {
+  const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.onlyDue === true);
+  const [first] = delayed;
+  if (first === undefined) return undefined;
+  const messages = delayed.map(({ role, problem, failed }) => {
+    const retry = failed === undefined ? '' : `; next attempt at ${timestamp(failed.nextRetryTime)}`;
+    return `${role.role}: ${problem?.message ?? 'waiting'}${retry}`;
+  });
+  const hint = delayed.some(({ failed }) => failed !== undefined)
+    ? `; to try now: kubectl annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`
+    : '';
   return {
     type: 'Issuing',
     status: 'True',
-    reason: problem?.reason ?? 'Pending',
-    message: `${problem?.message ?? 'waiting'}${retry}`,
+    reason: first.problem?.reason ?? 'Pending',
+    message: messages.join('; ') + hint,
   };
+}
+
+/** The failures of each role, and in short: the most attempts, the last failure, the next attempt of all. */
+function failureStatus(
+  outcomes: readonly RoleOutcome[],
+): Pick<MtlsCertificateStatus, 'failures' | 'failedIssuanceAttempts' | 'lastFailureTime' | 'nextRetryTime'> {
+  const failures = outcomes.flatMap(({ role: { role }, failed }) =>
+    failed === undefined
+      ? []
+      : [
+          {
+            role,
+            attempts: failed.attempts,
+            lastFailureTime: timestamp(failed.lastFailureTime),
+            nextRetryTime: timestamp(failed.nextRetryTime),
+            message: failed.message,
+          },
+        ],
+  );
+  // RFC 3339 in one zone and precision sorts as text.
+  const lastFailureTime = failures
+    .map((one) => one.lastFailureTime)
+    .sort()
+    .at(-1);
+  const nextRetryTime = failures.map((one) => one.nextRetryTime).sort()[0];
+  if (lastFailureTime === undefined || nextRetryTime === undefined) return {};
+  const failedIssuanceAttempts = Math.max(...failures.map(({ attempts }) => attempts));
+  return { failures, failedIssuanceAttempts, lastFailureTime, nextRetryTime };
+}
+
+/** A retry is handled by the reconcile that has seen its token: no delay of before has counted in it. */
+function handledRetry({ retryToken, status }: CertificateRecord): Pick<MtlsCertificateStatus, 'lastHandledRetry'> {
+  const lastHandledRetry = retryToken ?? status.lastHandledRetry;
+  return lastHandledRetry === undefined ? {} : { lastHandledRetry };
 }
 
 /** The present token, once every Secret of the resource was issued for it; the one handled before, until then. */
@@ -195,17 +231,12 @@ function earliest<Key extends 'notAfter' | 'renewalTime'>(
   return first === undefined ? {} : ({ [key]: first } as Record<Key, string>);
 }
 
-function revisit(
-  outcomes: readonly RoleOutcome[],
-  secrets: readonly SecretStatus[],
-  failures: Failures | undefined,
-  now: Date,
-): { revisitAt?: Date } {
+function revisit(outcomes: readonly RoleOutcome[], secrets: readonly SecretStatus[], now: Date): { revisitAt?: Date } {
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
     ...outcomes.flatMap(({ until }) => until ?? []),
-    ...(failures === undefined ? [] : [failures.nextRetryTime]),
+    ...outcomes.flatMap(({ failed }) => failed?.nextRetryTime ?? []),
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
   ].filter((moment) => moment > now);
   return moments.length === 0 ? {} : { revisitAt: new Date(Math.min(...moments.map((moment) => moment.getTime()))) };

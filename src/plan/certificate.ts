@@ -1,6 +1,5 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import { namesOutsidePath, pathOf } from '../pki/index.ts';
-import type { Failures } from './backoff.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type {
   CertificateRecord,
@@ -65,17 +64,11 @@ export interface CertificatePlan {
   readonly prune: readonly SecretRecord[];
 }
 
-/** A failed attempt at the very same request, which holds the next one back. */
-export interface HeldBack {
-  readonly failures: Failures;
-  readonly message: string;
-}
-
 /** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
-export function planCertificate(observed: ObservedCertificate, now: Date, heldBack?: HeldBack): CertificatePlan {
+export function planCertificate(observed: ObservedCertificate, now: Date): CertificatePlan {
   const { roles, surplus } = observed;
   if (nothingIsToBeDecided(observed)) return { secrets: [], prune: [] };
-  const secrets = roles.map((role) => ({ role, step: planSecret(observed, role, now, heldBack) }));
+  const secrets = roles.map((role) => ({ role, step: planSecret(observed, role, now) }));
   const isWhole = secrets.length > 0 && secrets.every(({ step }) => step.step !== 'blocked');
   return { secrets, prune: isWhole ? surplus : [] };
 }
@@ -88,13 +81,8 @@ export const nothingIsToBeDecided = ({ certificate, authority, storePassword }: 
   certificate.deleting || authority.state === 'unknown' || storePassword?.state === 'unknown';
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
-export function planSecret(
-  observed: ObservedCertificate,
-  role: ObservedRole,
-  now: Date,
-  heldBack?: HeldBack,
-): SecretStep {
-  const step = planContent(observed, role, now, heldBack);
+export function planSecret(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
+  const step = planContent(observed, role, now);
   // What the API server has refused a moment ago is not tried again with a part of it.
   if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !lacksBundle(observed, role)) return step;
   const { spec } = observed.certificate;
@@ -126,7 +114,7 @@ function lacksBundle({ certificate, authority }: ObservedCertificate, { secret, 
 const bundleIsGood = ({ content: { bundle } }: SecretRecord, { bundle: wanted, tolerated }: ReadyAuthority): boolean =>
   bundle === wanted.digest || (bundle !== undefined && tolerated.includes(bundle));
 
-function planContent(observed: ObservedCertificate, role: ObservedRole, now: Date, heldBack?: HeldBack): SecretStep {
+function planContent(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
   const { certificate, namespaceLabels, authority } = observed;
   const blocked = (reason: CertificateReason, message: string) =>
     ({ step: 'blocked', reason, message, onlyDue: false }) as const;
@@ -179,8 +167,9 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   }
   const problem = outputsProblem(certificate.spec, sources) ?? unlisted(certificate, role, step, authority, now);
   if (problem !== undefined) return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };
-  return heldBack !== undefined && heldBack.failures.nextRetryTime > now
-    ? { step: 'blocked', reason: 'IssuanceFailed', message: heldBack.message, onlyDue: isOnlyDue(step) }
+  const { failed } = role;
+  return failed !== undefined && failed.nextRetryTime > now
+    ? { step: 'blocked', reason: 'IssuanceFailed', message: failed.message, onlyDue: isOnlyDue(step) }
     : step;
 }
 

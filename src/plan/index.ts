@@ -6,17 +6,16 @@ export {
   signersIn,
 } from './authority.ts';
 export { planAuthorityStatus } from './authority-status.ts';
-export { afterFailure, type Failures } from './backoff.ts';
+export { afterFailure, type FailedAttempts, failureMessage, rememberedFailures } from './backoff.ts';
 export {
   type Blocked,
-  type HeldBack,
   isOnlyDue,
   nothingIsToBeDecided,
   planCertificate,
   planSecret,
   type SecretStep,
 } from './certificate.ts';
-export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
+export { planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
 export { type Evidence, type IssuedSecret, issuedSecret, lostSecrets, type Publication } from './evidence.ts';
 export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';

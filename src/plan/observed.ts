@@ -1,5 +1,6 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
+import type { FailedAttempts } from './backoff.ts';
 import type { IssuancePolicy } from './grant.ts';
 import type { StorePassword } from './outputs.ts';
 import type { Reissue } from './reissue.ts';
@@ -17,6 +18,8 @@ export interface CertificateRecord {
   readonly rotateToken?: string;
   /** The value of the annotation revoke; absent when there is no request. */
   readonly revokeToken?: string;
+  /** The value of the annotation retry; absent when there is no request. */
+  readonly retryToken?: string;
   /** Why spec cannot be read; then `spec` asks for nothing. */
   readonly specProblem?: string;
   readonly spec: MtlsCertificateSpec;
@@ -127,13 +130,15 @@ export type AuthorityView =
 /** An authority that signs. */
 export interface ReadyAuthority extends ReadyRoot, AuthorityRules {}
 
-/** One role of a resource: its Secret as it is, and who else lays claim to the Secret's name. */
+/** One role of a resource: its Secret as it is, who else lays claim to the Secret's name, and what was tried before. */
 export interface ObservedRole {
   readonly role: Role;
   readonly secretName: string;
   readonly secret?: SecretRecord;
   /** The resource or Secret that has the name, in words; absent when it is this resource's to take. */
   readonly claimedBy?: string;
+  /** The failed attempts at this very request of this role; absent when the last one succeeded, or none was made. */
+  readonly failed?: FailedAttempts;
 }
 
 /** All that a decision about an MtlsCertificate rests on. */

@@ -81,7 +81,7 @@ export function member(index: number): Member {
     const secretName = secretNameOf(name, record.spec, role);
     return { role: { role, secretName, secret: secretRecord(asSent(object), roots, contentOf(object)) } };
   });
-  const planned = planCertificateStatus(record, outcomes, undefined, issuedAt).status;
+  const planned = planCertificateStatus(record, outcomes, issuedAt).status;
   const status = statusChange({}, planned, issuedAt)?.status;
   return {
     certificate: JSON.stringify({ ...resource, status }),

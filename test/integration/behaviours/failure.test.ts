@@ -39,6 +39,7 @@ async function forbidSecrets({ namespace }: Tenant): Promise<() => Promise<void>
 /** What an admission policy matches. */
 interface Rule {
   readonly apiGroups: readonly string[];
+  readonly resourceNames?: readonly string[];
   readonly resources: readonly string[];
   readonly operations: readonly string[];
 }
@@ -151,6 +152,37 @@ describe('9. Failure backs off', { concurrency: 5 }, () => {
     });
   }
 
+  test('9. Failure of one role does not delay the repair of the other, nor say anything of it', async () => {
+    const tenant = await world.tenant('role');
+    await tenant.create('db', { ...server, client: { serviceAccount: 'db' } });
+    await tenant.ready('db');
+    const secrets = paths.secrets(tenant.namespace);
+    const rule = { apiGroups: [''], resources: ['secrets'], resourceNames: ['db-client-tls'], operations: ['CREATE'] };
+    const probe = { metadata: { name: 'db-client-tls' }, type: 'Opaque' };
+    await world.api.delete(`${secrets}/db-client-tls`);
+    await eventually(() => tenant.secret('db-client-tls'));
+    const allow = await refuse(tenant, rule, () => world.api.create(`${secrets}?dryRun=All`, probe));
+    await world.api.delete(`${secrets}/db-client-tls`);
+    const before = await failed(tenant, 3);
+    await world.api.delete(`${secrets}/db-server-tls`);
+    await judge(await eventually(() => tenant.secret('db-server-tls')));
+    const { status } = await eventually(async () => {
+      const certificate = await tenant.get('db');
+      assert.equal(certificate.status?.secrets?.find(({ role }) => role === 'server')?.revision, 2);
+      return certificate;
+    });
+    assert.deepEqual(
+      status?.failures?.map(({ role }) => role),
+      ['client'],
+    );
+    assert.ok(Date.parse(status.lastFailureTime ?? '') >= before.lastMs);
+    const { message } = await tenant.notReady('db', 'IssuanceFailed');
+    assert.match(message, /^client: .*frozen by policy$/);
+    await allow();
+    await tenant.patch('db', { metadata: { annotations: { 'mtls-operator.io/retry': 'now' } } });
+    assertNoFailure(await tenant.ready('db'));
+  });
+
   test('9. Failure of one namespace holds nobody else up', async () => {
     const tenant = await world.tenant('quota');
     const allow = await forbidSecrets(tenant);
@@ -201,6 +233,47 @@ test('9. Failure backs off over a restart of the operator, too', async () => {
   assert.equal(after.attempts, 3);
   assert.ok(after.lastMs >= before.nextMs - 1000, 'it did not wait for its turn');
   await allow();
+});
+
+/** The resource as it stands after many failures, the next attempt nine minutes away. */
+async function failedOften(tenant: Tenant, name: string): Promise<void> {
+  const { metadata } = await tenant.create(name, server);
+  const [lastFailureTime, nextRetryTime] = [-1, 9].map((minutes) =>
+    new Date(Date.now() + minutes * 60_000).toISOString().replace(/\.\d+/, ''),
+  );
+  const failure = { lastFailureTime, nextRetryTime };
+  const status = {
+    observedGeneration: 1,
+    failedIssuanceAttempts: 9,
+    ...failure,
+    failures: [{ role: 'server', attempts: 9, ...failure, message: 'exceeded quota' }],
+  };
+  await world.api.patch(`${paths.certificates(tenant.namespace, metadata.name)}/status`, { status });
+}
+
+test('9. Failure that waits is tried at once when asked for, and when another write in its namespace succeeds', async () => {
+  await world.operator.stop();
+  const [asking, crowd] = [await world.tenant('retry'), await world.tenant('crowd')];
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  await failedOften(asking, 'db');
+  for (const name of names) await failedOften(crowd, name);
+  await world.start({ env: { TMPDIR: temporary } });
+
+  const { message } = await asking.notReady('db', 'IssuanceFailed');
+  assert.equal(message, 'server: exceeded quota');
+  const { status } = await asking.get('db');
+  const issuing = status?.conditions?.find(({ type }) => type === 'Issuing')?.message ?? '';
+  const [, command = ''] = /to try now: (.*)$/.exec(issuing) ?? [];
+  assert.match(command, /^kubectl annotate mcert db mtls-operator.io\/retry=/);
+  await asking.patch('db', { metadata: { annotations: { 'mtls-operator.io/retry': 'now' } } });
+  const certificate = await asking.ready('db');
+  assertNoFailure(certificate);
+  assert.equal(certificate.status?.lastHandledRetry, 'now');
+  assert.equal(certificate.status.secrets?.[0]?.revision, 1, 'a retry made a key more');
+
+  for (const name of names) await crowd.notReady(name, 'IssuanceFailed');
+  await crowd.create('other', server);
+  for (const name of names) assertNoFailure(await crowd.ready(name));
 });
 
 test('11. Key material is in the Secrets and nowhere else: not in logs, events, resources, metrics, files', async () => {

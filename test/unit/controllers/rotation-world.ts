@@ -212,6 +212,7 @@ export class RotationWorld {
         authorities: caches.authorities,
         claims: new Claims(caches, operatorNamespace),
         onCrlAwaited: () => undefined,
+        onRetry: () => undefined,
         storePassword: (certificate) => caches.storePassword(certificate),
         keys,
         recorder,

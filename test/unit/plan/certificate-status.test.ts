@@ -4,7 +4,7 @@ import { annotations } from '../../../src/api/names.ts';
 import type { Role } from '../../../src/pki/index.ts';
 import {
   type AuthorityView,
-  type Failures,
+  type FailedAttempts,
   planCertificateStatus,
   type RoleOutcome,
   rolesOf,
@@ -33,17 +33,22 @@ type Problem = NonNullable<RoleOutcome['problem']>;
 const outcomes = (
   given: CertificateFixture,
   problems: Partial<Record<Role, Problem>> = {},
+  failures: Partial<Record<Role, FailedAttempts>> = {},
   view: AuthorityView = authority,
 ): RoleOutcome[] =>
   given.observed(view).roles.map((role) => {
-    const problem = problems[role.role];
-    return problem === undefined ? { role } : { role, problem };
+    const [problem, failed] = [problems[role.role], failures[role.role]];
+    return { role, ...(problem === undefined ? {} : { problem }), ...(failed === undefined ? {} : { failed }) };
   });
 
 const statusOf = (
   given: CertificateFixture,
-  { problems, failures, at = now }: { problems?: Partial<Record<Role, Problem>>; failures?: Failures; at?: Date } = {},
-) => planCertificateStatus(given.record, outcomes(given, problems), failures, at);
+  {
+    problems,
+    failures,
+    at = now,
+  }: { problems?: Partial<Record<Role, Problem>>; failures?: Partial<Record<Role, FailedAttempts>>; at?: Date } = {},
+) => planCertificateStatus(given.record, outcomes(given, problems, failures), at);
 
 const seconds = (date: Date): string => date.toISOString().replace('.000', '');
 
@@ -117,7 +122,7 @@ describe('the status of a resource', () => {
       const { root: _, ...leaf } = secret.content.leaf;
       return { role: { ...role, secret: { ...secret, content: { ...secret.content, leaf } } } };
     });
-    assert.deepEqual(planCertificateStatus(given.record, roles, undefined, now).status, before);
+    assert.deepEqual(planCertificateStatus(given.record, roles, now).status, before);
   });
 
   const revisions: [text: string | undefined, revision: number][] = [
@@ -176,6 +181,8 @@ describe('the certificates that were replaced', () => {
   });
 });
 
+const tryNow = 'to try now: kubectl annotate mcert payments mtls-operator.io/retry="$(date +%s)" --overwrite';
+
 describe('the condition Ready', () => {
   const conditionsOf = (...args: Parameters<typeof statusOf>) => statusOf(...args).status.conditions;
   const ready = { type: 'Ready', status: 'True', reason: 'Issued' } as const;
@@ -210,9 +217,9 @@ describe('the condition Ready', () => {
   test('is True while the certificate in place does its work and the next one fails; Issuing says why', () => {
     const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', onlyDue: true } };
     const nextRetryTime = later(20_000);
-    const failures = { attempts: 3, lastFailureTime: now, nextRetryTime };
+    const failures = { server: { attempts: 3, lastFailureTime: now, nextRetryTime, message: 'no' } };
     const { status, revisitAt } = statusOf(issued, { problems, failures });
-    const message = `no; next attempt at ${seconds(nextRetryTime)}`;
+    const message = `server: no; next attempt at ${seconds(nextRetryTime)}; ${tryNow}`;
     assert.deepEqual(status.conditions, [
       upToDate,
       { type: 'Issuing', status: 'True', reason: 'IssuanceFailed', message },
@@ -230,7 +237,7 @@ describe('the condition Ready', () => {
     };
     assert.deepEqual(conditionsOf(issued, { problems }), [
       upToDate,
-      { type: 'Issuing', status: 'True', reason: 'AuthorityNotReady', message: 'bad root' },
+      { type: 'Issuing', status: 'True', reason: 'AuthorityNotReady', message: 'server: bad root' },
     ]);
   });
 
@@ -254,8 +261,69 @@ describe('the condition Ready', () => {
 
   test('is True while the root is bad and the Secrets are right', () => {
     const view = notReady('RootExpired', 'x');
-    const { conditions } = planCertificateStatus(issued.record, outcomes(issued, {}, view), undefined, now).status;
+    const { conditions } = planCertificateStatus(issued.record, outcomes(issued, {}, {}, view), now).status;
     assert.deepEqual(conditions, [upToDate]);
+  });
+});
+
+describe('the failures of the roles', () => {
+  const failed = (attempts: number, agoMs: number, inMs: number, message: string): FailedAttempts => ({
+    attempts,
+    lastFailureTime: later(-agoMs),
+    nextRetryTime: later(inMs),
+    message,
+  });
+  const problem = (message: string): Problem => ({ reason: 'IssuanceFailed', message });
+
+  test('are told one by one, and in short as the most attempts, the last failure and the next attempt', () => {
+    const failures = { server: failed(5, 10_000, 60_000, 'a'), client: failed(1, 1000, 4000, 'b') };
+    const problems = { server: problem('a'), client: problem('b') };
+    const { status, revisitAt } = statusOf(issued, { failures, problems });
+    assert.deepEqual(
+      [status.failedIssuanceAttempts, status.lastFailureTime, status.nextRetryTime],
+      [5, seconds(later(-1000)), seconds(later(4000))],
+    );
+    assert.deepEqual(status.failures, [
+      {
+        role: 'server',
+        attempts: 5,
+        lastFailureTime: seconds(later(-10_000)),
+        nextRetryTime: seconds(later(60_000)),
+        message: 'a',
+      },
+      {
+        role: 'client',
+        attempts: 1,
+        lastFailureTime: seconds(later(-1000)),
+        nextRetryTime: seconds(later(4000)),
+        message: 'b',
+      },
+    ]);
+    const issuing = status.conditions.find(({ type }) => type === 'Issuing');
+    assert.equal(
+      issuing?.message,
+      `server: a; next attempt at ${seconds(later(60_000))}; client: b; next attempt at ${seconds(later(4000))}; ${tryNow}`,
+    );
+    assert.deepEqual(revisitAt, later(4000));
+  });
+
+  test('of one role say nothing of the other', () => {
+    const failures = { client: failed(1, 0, 4000, 'b') };
+    const { status } = statusOf(issued, { failures, problems: { client: problem('b') } });
+    assert.deepEqual(
+      status.failures?.map(({ role }) => role),
+      ['client'],
+    );
+    assert.equal(status.conditions[0]?.message, 'client: b');
+  });
+});
+
+describe('the retry that was handled last', () => {
+  test('is the present one, and stays when the annotation is taken off', () => {
+    const asked = issued.with({ retryToken: 'a' });
+    assert.equal(statusOf(asked).status.lastHandledRetry, 'a');
+    assert.equal(statusOf(issued.remembering({ lastHandledRetry: 'a' })).status.lastHandledRetry, 'a');
+    assert.equal(statusOf(issued).status.lastHandledRetry, undefined);
   });
 });
 
@@ -304,7 +372,7 @@ describe('the resource is looked at again', () => {
   });
 
   test('when the next attempt is due', () => {
-    const failures = { attempts: 1, lastFailureTime: now, nextRetryTime: later(4800) };
+    const failures = { server: { attempts: 1, lastFailureTime: now, nextRetryTime: later(4800), message: 'no' } };
     assert.deepEqual(statusOf(issued, { failures }).revisitAt, later(4800));
   });
 });

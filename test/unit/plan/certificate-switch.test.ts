@@ -176,8 +176,10 @@ describe('a certificate that may not be issued anew', () => {
 
   test('is left alone after an attempt that has failed: the same write is not tried in part', () => {
     const at = later(days(80));
-    const heldBack = { failures: { attempts: 1, nextRetryTime: later(days(81)) } as never, message: 'm' };
-    const step = planCertificate(issued.observed(under), at, heldBack).secrets[0]?.step;
+    const failed = { attempts: 1, lastFailureTime: now, nextRetryTime: later(days(81)), message: 'm' };
+    const observed = issued.observed(under);
+    const roles = observed.roles.map((role) => ({ ...role, failed }));
+    const step = planCertificate({ ...observed, roles }, at).secrets[0]?.step;
     assert.deepEqual(step, blocked('IssuanceFailed', 'm', { onlyDue: true }));
     assert.ok(timesOf(issued).renewal < at);
   });

@@ -4,7 +4,7 @@ import { annotations, labels } from '../../../src/api/names.ts';
 import { type Role } from '../../../src/pki/index.ts';
 import {
   type AuthorityView,
-  type HeldBack,
+  type FailedAttempts,
   type IssueReason,
   planCertificate,
   type SecretStep,
@@ -24,7 +24,8 @@ export interface Case {
   readonly given: CertificateFixture;
   readonly under?: AuthorityView;
   readonly at?: Date;
-  readonly heldBack?: HeldBack;
+  /** What has failed before, by role. */
+  readonly failed?: Partial<Record<Role, FailedAttempts>>;
   /** The step of each role, in the order of roles. */
   readonly plan: readonly SecretStep[];
 }
@@ -103,10 +104,15 @@ export const create = (given: CertificateFixture, more: Marks = {}): Issue =>
 
 /** A test for every sentence: the whole plan, twice the same, with nothing to prune. */
 export function check(cases: Readonly<Record<string, Case>>): void {
-  for (const [title, { given, under = authority, at = now, heldBack, plan }] of Object.entries(cases)) {
+  for (const [title, { given, under = authority, at = now, failed = {}, plan }] of Object.entries(cases)) {
     test(title, () => {
-      const observed = given.observed(under);
-      const actual = planCertificate(observed, at, heldBack);
+      const seen = given.observed(under);
+      const roles = seen.roles.map((role) => {
+        const attempts = failed[role.role];
+        return attempts === undefined ? role : { ...role, failed: attempts };
+      });
+      const observed = { ...seen, roles };
+      const actual = planCertificate(observed, at);
       assert.deepEqual(
         actual.secrets.map(({ step }) => step),
         plan,
@@ -116,7 +122,7 @@ export function check(cases: Readonly<Record<string, Case>>): void {
         plan.length === 0 ? [] : observed.roles,
       );
       assert.deepEqual(actual.prune, []);
-      assert.deepEqual(planCertificate(observed, at, heldBack), actual, 'the same observation gives the same plan');
+      assert.deepEqual(planCertificate(observed, at), actual, 'the same observation gives the same plan');
     });
   }
 }

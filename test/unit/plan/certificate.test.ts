@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodePrivateKey } from '../../../src/pki/index.ts';
-import { type AuthorityView, type HeldBack, planCertificate } from '../../../src/plan/index.ts';
+import { type AuthorityView, type FailedAttempts, planCertificate } from '../../../src/plan/index.ts';
 import {
   type CertificateFixture,
   days,
@@ -239,30 +239,40 @@ describe('what may not be signed', () => {
 });
 
 describe('after a failure', () => {
-  const failedAttempt = (nextRetryTime: Date): HeldBack => ({
-    failures: { attempts: 3, lastFailureTime: later(-1000), nextRetryTime },
-    message: 'the API server refused the Secret',
+  const failedAttempt = (nextRetryTime: Date): { server: FailedAttempts } => ({
+    server: {
+      attempts: 3,
+      lastFailureTime: later(-1000),
+      nextRetryTime,
+      message: 'the API server refused the Secret',
+    },
   });
+  const both = fresh.asking({ client: { serviceAccount: 'checkout' } });
   const held = (onlyDue: boolean) => blocked('IssuanceFailed', 'the API server refused the Secret', { onlyDue });
   const due = fresh.issuedBy(signer).expiringIn(days(1));
   check({
-    'nothing is tried before its time': { given: fresh, heldBack: failedAttempt(later(1)), plan: [held(false)] },
-    'it is tried again at its time': { given: fresh, heldBack: failedAttempt(now), plan: [create(fresh)] },
+    'nothing is tried before its time': { given: fresh, failed: failedAttempt(later(1)), plan: [held(false)] },
+    'it is tried again at its time': { given: fresh, failed: failedAttempt(now), plan: [create(fresh)] },
     'a renewal waits while the certificate in place does its work': {
       given: due,
-      heldBack: failedAttempt(later(1)),
+      failed: failedAttempt(later(1)),
       plan: [held(true)],
     },
     'a repair of the bundle waits, too': {
       given: issued,
       under: ready(signer, root()),
-      heldBack: failedAttempt(later(1)),
+      failed: failedAttempt(later(1)),
       plan: [held(true)],
     },
-    'what needs nothing is kept': { given: issued, heldBack: failedAttempt(later(1)), plan: [keep] },
+    'the other role does not wait': {
+      given: both,
+      failed: failedAttempt(later(1)),
+      plan: [held(false), create(both, { role: 'client' })],
+    },
+    'what needs nothing is kept': { given: issued, failed: failedAttempt(later(1)), plan: [keep] },
     'a conflict is a conflict': {
       given: issued.with({ uid: 'new-uid' }),
-      heldBack: failedAttempt(later(1)),
+      failed: failedAttempt(later(1)),
       plan: [
         blocked(
           'SecretConflict',

@@ -168,7 +168,7 @@ for (const wrongTypes of [false, true]) {
         const outcomes = plan.secrets.map(({ role, step }) =>
           step.step === 'blocked' ? { role, problem: step } : { role, ...(step.step === 'keep' ? step : {}) },
         );
-        const { status } = planCertificateStatus(record, outcomes, undefined, now);
+        const { status } = planCertificateStatus(record, outcomes, now);
         assertSayable(status.conditions);
         assert.equal(misfit(shapes.MtlsCertificate.status, { ...status, conditions: [] }, 'status'), undefined);
         counts.decided += 1;
