@@ -36,6 +36,8 @@ export const annotations = {
   rotation: `${group}/rotation`,
   /** On a root Secret: the id of the rotation that ended last. */
   endedRotation: `${group}/ended-rotation`,
+  /** On a Secret: its own name. A copy under another name carries the name of the original, and is never deleted. */
+  secretName: `${group}/secret-name`,
   /** On a Secret: how many times its content has been issued. */
   revision: `${group}/revision`,
   /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */

@@ -115,10 +115,12 @@ export class Caches {
 
   /** The Secrets that a resource controls. */
   secretsOf(certificate: CertificateRecord): SecretRecord[] {
-    const { uid } = certificate;
     const namesakes = defaultSecretKeysOf(certificate).flatMap((key) => this.secrets.get(key) ?? []);
-    const others = this.secrets.by('owner', uid);
-    return [...namesakes.filter((secret) => secret.owner === uid && !others.includes(secret)), ...others];
+    const others = this.secrets.by('owner', keyOf(certificate));
+    const known = new Set(others.map(({ name }) => name));
+    return [...namesakes.filter(({ name }) => !known.has(name)), ...others].filter(
+      ({ owner }) => owner === certificate.uid,
+    );
   }
 
   /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */

@@ -1,6 +1,7 @@
 import { apiVersion } from '../api/names.ts';
 import type { EventNote } from '../kube/index.ts';
 import type { CertificateRecord, IssueReason, ObservedRole, WantedCondition } from '../plan/index.ts';
+import type { DeletedSecret } from './secret-writer.ts';
 
 /** Sends events in the background. */
 export interface Recorder {
@@ -27,19 +28,39 @@ const eventReasons: Record<IssueReason, string> = {
   RenewalDue: 'Renewed',
 };
 
+/** A Secret was deleted, which names itself: a person has to be able to see who did it. */
+export const deletionEvent = (certificate: CertificateRecord, { secretName, why }: DeletedSecret): EventNote => ({
+  regarding: regardingOf(certificate),
+  type: 'Normal',
+  reason: 'SecretDeleted',
+  action: 'Delete',
+  note: `Deleted Secret ${secretName}, ${why}`,
+});
+
+/** A Secret without an owner now belongs to the resource. */
+export const adoptionEvent = (certificate: CertificateRecord, secretName: string): EventNote => ({
+  regarding: regardingOf(certificate),
+  type: 'Normal',
+  reason: 'SecretAdopted',
+  action: 'Adopt',
+  note: `Adopted Secret ${secretName}, which its labels and annotation hand over to this resource`,
+});
+
+const regardingOf = ({ namespace, name, uid }: CertificateRecord): EventNote['regarding'] => ({
+  apiVersion,
+  kind: 'MtlsCertificate',
+  namespace,
+  name,
+  uid,
+});
+
 /** What a person would want to hear of a reconcile: what was issued and why, and what has newly gone wrong. */
 export function certificateEvents(
   certificate: CertificateRecord,
   conditions: readonly WantedCondition[],
   issued: readonly IssuedRole[],
 ): EventNote[] {
-  const regarding = {
-    apiVersion,
-    kind: 'MtlsCertificate',
-    namespace: certificate.namespace,
-    name: certificate.name,
-    uid: certificate.uid,
-  };
+  const regarding = regardingOf(certificate);
   const reasons = [...new Set(issued.map(({ reason }) => eventReasons[reason]))];
   const issues = reasons.map((reason): EventNote => {
     const roles = issued.filter((one) => eventReasons[one.reason] === reason);

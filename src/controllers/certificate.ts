@@ -21,7 +21,7 @@ import {
 } from '../plan/index.ts';
 import { rulesReader } from './authority-rules.ts';
 import type { AuthorityViews } from './authority-views.ts';
-import { certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
+import { adoptionEvent, certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
 import { IssuanceBackoff, type RoleResult } from './issuance-backoff.ts';
 import type { KeyMaker } from './key-maker.ts';
@@ -85,7 +85,7 @@ export class CertificateReconciler {
     if (nothingIsToBeDecided(observed)) return undefined;
     const plannedAt = now();
     const plan = planCertificate(observed, plannedAt);
-    const isRepeat = plan.secrets.some(({ step }) => replacesAnIssue(step, certificate));
+    const isRepeat = plan.secrets.some(({ step }) => needsCurrent(step, certificate));
     if (isRepeat && !(await this.#isCurrent(certificate, signal))) return undefined;
     const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, material, signal));
     const settled = await allOf(settling);
@@ -93,7 +93,8 @@ export class CertificateReconciler {
     const pendingSince = settled.flatMap((one) => one.pendingSince ?? [])[0];
     const reportAt = new Date((pendingSince?.getTime() ?? 0) + pendingGraceMs);
     if (pendingSince !== undefined && reportAt > now()) return { requeueAt: reportAt };
-    if (settled.every(({ outcome }) => outcome.problem === undefined)) await writer.prune(plan.prune, signal);
+    const isWhole = settled.every(({ outcome }) => outcome.problem === undefined);
+    await (isWhole ? writer.prune(certificate, plan.prune, signal) : writer.mark(plan.mark, signal));
     return this.#writeStatus(observed, this.#withFailures(key, observed, settled), plannedAt, signal);
   }
 
@@ -182,10 +183,10 @@ export class CertificateReconciler {
         }
         const { secret, keptKey } = written;
         const outcome = { role: withSecret(role, secret) };
-        const isWritten = true;
-        if (step.step === 'issue') return { outcome, isWritten, issued: { reason: step.reason, keptKey } };
+        const done = { isWritten: true, adopted: step.ownership === 'adopt' };
+        if (step.step === 'issue') return { outcome, ...done, issued: { reason: step.reason, keptKey } };
         const problem = step.blocked === undefined ? {} : { problem: problemOf(step.blocked) };
-        return { outcome: { ...outcome, ...problem }, isWritten };
+        return { outcome: { ...outcome, ...problem }, ...done };
       } catch (error) {
         if (isRefusal(error) || error instanceof PkiError) {
           const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;
@@ -195,7 +196,7 @@ export class CertificateReconciler {
         role = withSecret(role, await writer.read(observed.certificate.namespace, role.secretName, signal));
         step = planSecret(observed, role, now());
         // The Secret is ahead of the resource as it was observed: begin anew, with the question what is asked for now.
-        if (replacesAnIssue(step, observed.certificate)) throw error;
+        if (needsCurrent(step, observed.certificate)) throw error;
       }
     }
   }
@@ -230,6 +231,8 @@ export class CertificateReconciler {
     );
     // What was issued has happened; how things stand is told when it is in the status.
     const conditions = isWritten ? status.conditions : [];
+    const adopted = settled.flatMap((one) => (one.adopted === true ? one.outcome.role.secretName : []));
+    for (const secretName of adopted) recorder.record(adoptionEvent(certificate, secretName));
     for (const event of certificateEvents(certificate, conditions, issued)) recorder.record(event);
     return isWritten && revisitAt !== undefined ? { requeueAt: revisitAt } : undefined;
   }
@@ -244,6 +247,7 @@ interface Observation {
 interface Settled {
   readonly outcome: RoleOutcome;
   readonly issued?: Omit<IssuedRole, 'role'>;
+  readonly adopted?: boolean;
   readonly isWritten?: boolean;
   /** Present when the step was tried and failed. */
   readonly failure?: { readonly isRefusal: boolean };
@@ -278,11 +282,15 @@ function resultOf({ outcome: { role, problem }, failure }: Settled): RoleResult 
 }
 
 /**
- * False for the first issue, which nothing can have come before. Anything else may be the answer to an old view of the
- * resource, and is rare enough to ask for a new one.
+ * False for the first issue, which nothing can have come before. Another issue may be the answer to an old view of the
+ * resource, and is rare enough to ask for a new one. An adoption too: `kubectl delete --cascade=orphan` takes the
+ * ownerReference off so that the Secret survives, and the watch may show that before it shows the deletion.
  */
-const replacesAnIssue = (step: SecretStep, { status }: CertificateRecord): boolean =>
-  step.step === 'issue' && (step.reason !== 'SecretMissing' || (status.secrets ?? []).length > 0);
+const needsCurrent = (step: SecretStep, { status }: CertificateRecord): boolean =>
+  isAdoption(step) || (step.step === 'issue' && (step.reason !== 'SecretMissing' || (status.secrets ?? []).length > 0));
+
+const isAdoption = (step: SecretStep): boolean =>
+  (step.step === 'issue' || step.step === 'update') && step.ownership === 'adopt';
 
 /** True when nothing has changed that a person asks for. */
 const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>

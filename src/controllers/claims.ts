@@ -1,5 +1,5 @@
 import { keyOf } from '../kube/index.ts';
-import type { CertificateRecord, SecretRecord } from '../plan/index.ts';
+import { belongsTo, type CertificateRecord, type SecretRecord } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
 
 /** Decides which resource a Secret's name belongs to, so that of several claimants at most one ever writes. */
@@ -14,17 +14,17 @@ export class Claims {
   }
 
   /**
-   * Who has the name instead of the resource, in words; undefined when it is the resource's own. Whoever controls the
-   * Secret keeps it; a Secret that is not there goes to the oldest claimant, by creation, then UID.
+   * Who has the name instead of the resource, in words; undefined when it is the resource's own. The resource that the
+   * Secret belongs to keeps it; a Secret that is not there goes to the oldest claimant, by creation, then UID.
    */
   holder(certificate: CertificateRecord, secretName: string, secret: SecretRecord | undefined): string | undefined {
     const { authorities } = this.#caches;
     const authority =
       certificate.namespace === this.#rootNamespace ? authorities.by('rootSecret', secretName)[0] : undefined;
     if (authority !== undefined) return `MtlsAuthority ${authority.name}`;
-    if (secret?.owner === certificate.uid) return undefined;
+    if (secret !== undefined && belongsTo(secret, certificate)) return undefined;
     const claimants = this.#caches.claimants(keyOf({ namespace: certificate.namespace, name: secretName }));
-    const owner = claimants.find(({ uid }) => uid === secret?.owner);
+    const owner = secret && claimants.find((claimant) => belongsTo(secret, claimant));
     const first = owner ?? claimants.reduce((a, b) => (isOlder(b, a) ? b : a), certificate);
     return first.uid === certificate.uid ? undefined : `MtlsCertificate ${first.name}`;
   }

@@ -27,9 +27,8 @@ export interface EvidenceSources {
 interface Seen {
   /** Of its record, see Store. */
   readonly token: object | undefined;
-  readonly owner?: string | undefined;
-  /** Key of the resource that it names as its owner. */
-  readonly ownerKey: string;
+  /** The resource that it belongs to by its own word; undefined when it belongs to none. */
+  readonly owner?: { readonly key: string; readonly uid?: string | undefined };
   readonly issued: IssuedSecret;
 }
 
@@ -73,10 +72,12 @@ export class EvidenceGatherer {
   #issuedSecrets(authority: AuthorityRecord): Evidence['secrets'] {
     const { certificates, secrets } = this.#sources.caches;
     const roots = new Set(authority.status.roots?.map(({ fingerprint }) => fingerprint));
-    const isOurs = ({ owner, ownerKey, issued: { leaf } }: Seen): boolean => {
+    const isOurs = ({ owner, issued: { leaf } }: Seen): boolean => {
       if (owner === undefined) return false;
-      const certificate = certificates.get(ownerKey);
-      if (certificate?.uid === owner) return certificate.spec.authorityRef.name === authority.name;
+      const certificate = certificates.get(owner.key);
+      // Without a controller it counts by name: it is adopted, or was kept when an earlier resource was deleted.
+      const isOwner = certificate?.uid === (owner.uid ?? certificate?.uid);
+      if (certificate !== undefined && isOwner) return certificate.spec.authorityRef.name === authority.name;
       // Its resource is not known (yet, or any more); whoever mounts it is there all the same.
       return leaf?.root !== undefined && roots.has(leaf.root);
     };
@@ -122,9 +123,8 @@ export class EvidenceGatherer {
   }
 }
 
-const seenAs = (record: SecretRecord, token: object | undefined): Seen => ({
-  token,
-  owner: record.owner,
-  ownerKey: keyOf({ namespace: record.namespace, name: record.ownerName ?? '' }),
-  issued: issuedSecret(record),
-});
+const seenAs = (record: SecretRecord, token: object | undefined): Seen => {
+  const { namespace, owner: uid, ownerName: name } = record;
+  const owner = name === undefined ? {} : { owner: { key: keyOf({ namespace, name }), uid } };
+  return { token, ...owner, issued: issuedSecret(record) };
+};

@@ -1,4 +1,4 @@
-import { labels as labelNames } from '../api/names.ts';
+import { annotations as annotationNames, labels as labelNames } from '../api/names.ts';
 import type { StoredForm } from '../kube/index.ts';
 import type { LeafRecord } from '../pki/index.ts';
 import type { SecretContent, SecretRecord } from '../plan/index.ts';
@@ -14,9 +14,11 @@ interface KeptSecret {
   readonly own: string;
 }
 
-interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations'> {
+interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations' | 'controller' | 'deleting'> {
   /** The label of its certificate names its owner, as it should, and is not in `labels`. */
   readonly namesOwner: boolean;
+  /** The annotation secret-name is the name of the Secret, as it should be, and is not in `annotations`. */
+  readonly namesItself: boolean;
   readonly bundle?: string;
   readonly problem?: string;
   readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding' | 'rootName'>;
@@ -42,8 +44,10 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
     namespace,
     name,
     uid,
+    controller,
     owner,
     ownerName,
+    deleting,
     resourceVersion,
     writable,
     labels,
@@ -53,25 +57,38 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
   }) {
     const { [labelNames.certificate]: certificate, ...others } = labels;
     const namesOwner = certificate !== undefined && certificate === ownerName;
+    const { [annotationNames.secretName]: secretName, ...otherAnnotations } = annotations;
+    const namesItself = secretName === name;
     const [contentInCommon, leaf] = partsOf(content);
-    const common = { writable, labels: namesOwner ? others : labels, annotations, namesOwner, ...contentInCommon };
+    const common = {
+      controller,
+      ...(deleting && { deleting }),
+      writable,
+      labels: namesOwner ? others : labels,
+      annotations: namesItself ? otherAnnotations : annotations,
+      namesOwner,
+      namesItself,
+      ...contentInCommon,
+    };
     const own: Own = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf];
     return { resourceVersion, changedAtMs, common: shared.value(common), own: JSON.stringify(own) };
   },
 
   read({ resourceVersion, changedAtMs, common, own }) {
-    const { writable, labels, annotations, namesOwner } = common;
+    const { controller, deleting, writable, labels, annotations, namesOwner, namesItself } = common;
     const [namespace, name, uid, owner, ownerName, leaf] = JSON.parse(own) as Own;
     return {
       namespace,
       name,
       uid,
       resourceVersion,
+      controller,
+      ...(deleting && { deleting }),
       ...(owner !== null && { owner }),
       ...(ownerName !== null && { ownerName }),
       writable,
       labels: namesOwner && ownerName !== null ? { ...labels, [labelNames.certificate]: ownerName } : labels,
-      annotations,
+      annotations: namesItself ? { ...annotations, [annotationNames.secretName]: name } : annotations,
       content: contentOf(common, leaf),
       changedAtMs,
     };

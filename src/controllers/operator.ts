@@ -15,6 +15,7 @@ import { AuthorityReconciler } from './authority.ts';
 import { AuthorityViews } from './authority-views.ts';
 import { Caches } from './caches.ts';
 import { CertificateReconciler } from './certificate.ts';
+import { deletionEvent } from './certificate-events.ts';
 import { Claims } from './claims.ts';
 import { EvidenceGatherer } from './evidence.ts';
 import { KeyMaker } from './key-maker.ts';
@@ -141,7 +142,16 @@ export class Operator {
       secretsOf: (certificate) => this.caches.secretsOf(certificate),
       namespaces,
       authorities,
-      writer: new SecretWriter({ client, caches: this.caches, roots, keys, now, log, observer }),
+      writer: new SecretWriter({
+        client,
+        caches: this.caches,
+        roots,
+        keys,
+        now,
+        log,
+        observer,
+        onDeleted: (certificate, deleted) => this.#recorder.record(deletionEvent(certificate, deleted)),
+      }),
       views: this.views,
       claims: new Claims(this.caches, namespace),
       keys,

@@ -34,6 +34,6 @@ const defaultEndings = roles.map((role) => defaultSecretName('', role));
 export const defaultSecretKeysOf = ({ namespace, name }: CertificateRecord): string[] =>
   roles.map((role) => keyOf({ namespace, name: defaultSecretName(name, role) }));
 
-/** UID of the resource that controls a Secret, where the name of the Secret does not lead to it. */
-export const ownerByNoName = ({ name, owner, ownerName }: SecretRecord): string[] =>
-  owner === undefined || namesakeOf(name) === ownerName ? [] : [owner];
+/** The resource that a Secret belongs to, as `namespace/name`, where the name of the Secret does not lead to it. */
+export const ownerByNoName = ({ namespace, name, ownerName }: SecretRecord): string[] =>
+  ownerName === undefined || namesakeOf(name) === ownerName ? [] : [keyOf({ namespace, name: ownerName })];

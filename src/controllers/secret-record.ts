@@ -1,5 +1,5 @@
 import { annotations, apiVersion, group, labels, managerName, secretKeys, secretType } from '../api/names.ts';
-import type { Secret } from '../kube/index.ts';
+import type { OwnerReference, Secret } from '../kube/index.ts';
 import {
   type Certificate,
   type LeafChain,
@@ -9,7 +9,7 @@ import {
   sha256Hex,
   verifyLeafAhead,
 } from '../pki/index.ts';
-import { parseOutputsNote, type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
+import { ownerOf, parseOutputsNote, type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
 import { outputsDigest } from './outputs.ts';
 import { dataText } from './secret-data.ts';
 
@@ -23,21 +23,18 @@ export const leafSecretSelector = `${labels.managedBy}=${managerName},${labels.c
  */
 export function secretRecord(secret: Secret, roots: readonly Certificate[], known?: SecretContent): SecretRecord {
   const { metadata } = secret;
-  const owner = metadata.ownerReferences?.find(
-    (reference) =>
-      reference.controller === true &&
-      reference.kind === 'MtlsCertificate' &&
-      reference.apiVersion.startsWith(`${group}/`),
-  );
+  const { name, labels: allLabels = {}, annotations: allAnnotations = {} } = metadata;
+  const controller = metadata.ownerReferences?.find((reference) => reference.controller === true);
   return {
     namespace: metadata.namespace ?? '',
-    name: metadata.name,
+    name,
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
-    ...(owner === undefined ? {} : { owner: owner.uid, ownerName: owner.name }),
+    ...ownerOf({ name, labels: allLabels, annotations: allAnnotations }, controller),
+    ...(metadata.deletionTimestamp === undefined ? {} : { deleting: true }),
     writable: secret.type === secretType && secret.immutable !== true,
-    labels: metadata.labels ?? {},
-    annotations: ownAnnotations(metadata.annotations ?? {}),
+    labels: allLabels,
+    annotations: ownAnnotations(allAnnotations),
     content: known ?? secretContent(secret, roots),
     changedAtMs: Number.NEGATIVE_INFINITY,
   };
@@ -97,6 +94,12 @@ function outputsAreIntact({ metadata, data = {} }: Secret): boolean {
   const { keys, digest } = parseOutputsNote(metadata.annotations?.[annotations.outputs]);
   return keys.length === 0 || outputsDigest(data, keys) === digest;
 }
+
+/** The ownerReferences of a Secret with the resource as its controller, and those of others. */
+export const adoptedReferences = (
+  certificate: { name: string; uid: string },
+  present: readonly OwnerReference[] = [],
+): OwnerReference[] => [...present.filter(({ uid }) => uid !== certificate.uid), ownerReference(certificate)];
 
 /** The ownerReference by which a Secret belongs to its MtlsCertificate, and is removed with it. */
 export const ownerReference = ({ name, uid }: { name: string; uid: string }) => ({

@@ -11,23 +11,24 @@ import {
   secrets as secretResource,
 } from '../kube/index.ts';
 import { type Certificate, describeKeySpec, type Role, type TrustBundle } from '../pki/index.ts';
-import type {
-  CertificateRecord,
-  CrlBundle,
-  IssueReason,
-  ObservedRole,
-  OutputsStep,
-  SecretContent,
-  SecretMetadata,
-  SecretRecord,
-  SecretStep,
+import {
+  type CertificateRecord,
+  type CrlBundle,
+  type IssueReason,
+  namesItself,
+  type ObservedRole,
+  type OutputsStep,
+  type SecretContent,
+  type SecretMetadata,
+  type SecretRecord,
+  type SecretStep,
 } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
 import { issueContent, keptKey, type Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { makeOutputs, type Outputs } from './outputs.ts';
 import { base64, dataText } from './secret-data.ts';
-import { ownerReference, secretRecord } from './secret-record.ts';
+import { adoptedReferences, ownerReference, secretRecord } from './secret-record.ts';
 import { readStorePassword } from './store-password.ts';
 
 /** What the writer works with. */
@@ -40,6 +41,8 @@ export interface SecretWriterOptions {
   readonly now: () => Date;
   readonly log: Log;
   readonly observer: { onIssued(role: string, reason: string): void };
+  /** Called when a Secret of a resource was deleted. */
+  readonly onDeleted: (certificate: CertificateRecord, deleted: DeletedSecret) => void;
 }
 
 type IssueStep = Extract<SecretStep, { step: 'issue' }>;
@@ -47,6 +50,12 @@ type UpdateStep = Extract<SecretStep, { step: 'update' }>;
 
 /** A step that writes. */
 type WritingStep = IssueStep | UpdateStep;
+
+/** A Secret that the operator has deleted, and why, in words. */
+export interface DeletedSecret {
+  readonly secretName: string;
+  readonly why: string;
+}
 
 /** What an authority gives to the writer: the roots that everyone trusts, and what signs, if anything does now. */
 export interface Material {
@@ -132,7 +141,8 @@ export class SecretWriter {
     const data = { [secretKeys.bundle]: base64(bundle.pem) };
     const outputs =
       step.outputs && (await makeOutputs(step.outputs, { ...present, ...data }, { password, crl: crl?.pem }));
-    const patch = withOutputs({ metadata: { ...asObserved(secret), ...step.metadata }, data }, outputs);
+    const owners = await this.#ownersFor(certificate, step, ref, secret, signal);
+    const patch = withOutputs({ metadata: { ...asObserved(secret), ...owners, ...step.metadata }, data }, outputs);
     const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
     // The precondition says that all else is as it was observed: it need not be read again.
     const content = { ...secret.content, bundle: bundle.digest };
@@ -160,12 +170,15 @@ export class SecretWriter {
     const outputs = step.outputs && (await makeOutputs(step.outputs, data, { password, crl: crl?.pem }));
     const whole = withOutputs({ metadata: step.metadata, data }, outputs);
     if (step.write === 'update') {
-      const patch = { metadata: { ...asObserved(secret), ...whole.metadata }, data: whole.data };
+      const owners = await this.#ownersFor(certificate, step, ref, secret, signal);
+      const patch = { metadata: { ...asObserved(secret), ...owners, ...whole.metadata }, data: whole.data };
       const patched = await client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
       return this.#issued(patched, content, issue);
     }
     // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
-    if (step.write === 'replace') await client.delete(secretResource, ref, { ...asObserved(secret), signal });
+    if (step.write === 'replace' && secret !== undefined) {
+      await this.#delete(certificate, secret, `to replace it: ${step.message}`, signal);
+    }
     const metadata = {
       ...ref,
       labels: withoutNulls(whole.metadata.labels),
@@ -187,15 +200,50 @@ export class SecretWriter {
   }
 
   /** Deletes Secrets that no role wants any more. */
-  async prune(surplus: readonly SecretRecord[], signal: AbortSignal): Promise<void> {
-    for (const { namespace, name, uid, resourceVersion } of surplus) {
-      try {
-        await this.#options.client.delete(secretResource, { namespace, name }, { uid, resourceVersion, signal });
-      } catch (error) {
-        // Changed or gone meanwhile: its event brings the resource back here.
-        if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
-      }
+  async prune(certificate: CertificateRecord, surplus: readonly SecretRecord[], signal: AbortSignal): Promise<void> {
+    for (const secret of surplus) {
+      await unlessChanged(this.#delete(certificate, secret, 'since no role names it any more', signal));
     }
+  }
+
+  /** Writes the annotation secret-name on Secrets that were written before it existed. */
+  async mark(secrets: readonly SecretRecord[], signal: AbortSignal): Promise<void> {
+    for (const secret of secrets) await unlessChanged(this.#mark(secret, signal));
+  }
+
+  async #mark(secret: SecretRecord, signal: AbortSignal): Promise<SecretRecord> {
+    const { namespace, name } = secret;
+    const metadata = { ...asObserved(secret), annotations: { [annotations.secretName]: name } };
+    const written = await this.#options.client.mergePatch(
+      secretResource,
+      { namespace, name },
+      { metadata },
+      { signal, metadataOnly: true },
+    );
+    return { ...secret, resourceVersion: written.metadata.resourceVersion };
+  }
+
+  /** Deletes a Secret, provided that it is as it was observed. Only what names itself is deleted. */
+  async #delete(certificate: CertificateRecord, secret: SecretRecord, why: string, signal: AbortSignal): Promise<void> {
+    const { client, log, onDeleted } = this.#options;
+    const { namespace, name } = secret;
+    const marked = namesItself(secret) ? secret : await this.#mark(secret, signal);
+    await client.delete(secretResource, { namespace, name }, { ...asObserved(marked), signal });
+    log.info('deleted a Secret', { namespace, secret: name, certificate: certificate.name, why });
+    onDeleted(certificate, { secretName: name, why });
+  }
+
+  /** The ownerReferences that a step writes; those of others stay. */
+  async #ownersFor(
+    certificate: CertificateRecord,
+    { ownership }: WritingStep,
+    ref: SecretRef,
+    secret: SecretRecord | undefined,
+    signal: AbortSignal,
+  ) {
+    if (ownership === undefined) return {};
+    const { metadata } = await this.#readLive(ref, secret, signal);
+    return { ownerReferences: adoptedReferences(certificate, metadata.ownerReferences) };
   }
 
   /** A Secret with its key, provided that nobody has changed it since it was observed. */
@@ -240,6 +288,15 @@ export class SecretWriter {
     const record = isFirst ? read : caches.dated(read);
     caches.secrets.remember(record);
     return record;
+  }
+}
+
+/** Changed or gone meanwhile: its event brings the resource back here. */
+async function unlessChanged(write: Promise<unknown>): Promise<void> {
+  try {
+    await write;
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
   }
 }
 

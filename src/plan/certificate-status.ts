@@ -3,6 +3,7 @@ import type { MtlsCertificateStatus } from '../api/types.ts';
 import type { FailedAttempts } from './backoff.ts';
 import { notedRevision } from './metadata.ts';
 import type { CertificateRecord, ObservedRole } from './observed.ts';
+import { isOurs } from './ownership.ts';
 import { renewalTime } from './renewal.ts';
 import { renewalSeed } from './secret.ts';
 
@@ -84,7 +85,7 @@ function secretStatus(
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
   // A Secret that was lost is remembered until it is back: pods go on with what they have loaded from it.
   if (secret === undefined) return known?.secretName === secretName ? [known] : [];
-  if (secret.owner !== certificate.uid || !('leaf' in secret.content)) return [];
+  if (!isOurs(secret, certificate, role) || !('leaf' in secret.content)) return [];
   const { leaf } = secret.content;
   // While the root is bad nobody can be asked who signed a leaf that was read since; status remembers it of this one.
   const root = leaf.root ?? (known?.fingerprint === leaf.fingerprint ? known.authorityFingerprint : undefined);

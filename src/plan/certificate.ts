@@ -10,6 +10,7 @@ import type {
   SecretRecord,
 } from './observed.ts';
 import { type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
+import { conflictMessage, isOurs, mayBeDeleted, namesItself, ownershipChange } from './ownership.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
 import { maxRevocations } from './revocation.ts';
 import { leavesToRevoke, revocationIsAsked } from './revocation-request.ts';
@@ -28,6 +29,8 @@ export type SecretStep =
       readonly keepKey: boolean;
       readonly write: 'create' | 'update' | 'replace';
       readonly metadata: SecretMetadata;
+      /** The ownerReference is added in the same write. */
+      readonly ownership?: 'adopt';
       /** Absent where there are none, and have been none. */
       readonly outputs?: OutputsStep;
     }
@@ -35,6 +38,7 @@ export type SecretStep =
   | {
       readonly step: 'update';
       readonly metadata: SecretMetadata;
+      readonly ownership?: 'adopt';
       readonly outputs?: OutputsStep;
       readonly blocked?: Blocked;
     }
@@ -62,15 +66,18 @@ export interface CertificatePlan {
   readonly secrets: readonly SecretPlan[];
   /** Secrets of the resource to delete, once all others are as they should be. */
   readonly prune: readonly SecretRecord[];
+  /** Those of them that were written before the annotation secret-name existed: they get it while status still names them. */
+  readonly mark: readonly SecretRecord[];
 }
 
 /** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
 export function planCertificate(observed: ObservedCertificate, now: Date): CertificatePlan {
-  const { roles, surplus } = observed;
-  if (nothingIsToBeDecided(observed)) return { secrets: [], prune: [] };
+  const { certificate, roles } = observed;
+  if (nothingIsToBeDecided(observed)) return { secrets: [], prune: [], mark: [] };
   const secrets = roles.map((role) => ({ role, step: planSecret(observed, role, now) }));
   const isWhole = secrets.length > 0 && secrets.every(({ step }) => step.step !== 'blocked');
-  return { secrets, prune: isWhole ? surplus : [] };
+  const surplus = observed.surplus.filter((secret) => mayBeDeleted(secret, certificate));
+  return { secrets, prune: isWhole ? surplus : [], mark: surplus.filter((secret) => !namesItself(secret)) };
 }
 
 /**
@@ -84,14 +91,20 @@ export const nothingIsToBeDecided = ({ certificate, authority, storePassword }: 
 export function planSecret(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
   const step = planContent(observed, role, now);
   // What the API server has refused a moment ago is not tried again with a part of it.
-  if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !lacksBundle(observed, role)) return step;
+  if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !mayBeUpdated(observed, role)) return step;
   const { spec } = observed.certificate;
   const sources = outputSources(observed);
   // Roots that are in ca.crt alone are not what those trust who have mounted the trust store.
   if (outputsProblem(spec, sources) !== undefined) return step;
   // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
   const metadata = { labels: {}, annotations: {} };
-  return { step: 'update', metadata, ...outputsOf(role.secret, spec, sources), blocked: step };
+  return {
+    step: 'update',
+    metadata,
+    ...ownershipOf(observed, role),
+    ...outputsOf(role.secret, spec, sources),
+    blocked: step,
+  };
 }
 
 /** The field of a step for its outputs. */
@@ -105,10 +118,17 @@ const outputSources = ({ authority, storePassword }: ObservedCertificate): Outpu
   ...(authority.state === 'ready' && authority.crl !== undefined ? { crl: authority.crl } : {}),
 });
 
-/** True for a Secret of the resource's own with a leaf that is trusted, and other roots beside it than are trusted now. */
-function lacksBundle({ certificate, authority }: ObservedCertificate, { secret, claimedBy }: ObservedRole): boolean {
-  if (authority.state !== 'ready' || claimedBy !== undefined || secret?.owner !== certificate.uid) return false;
-  return secret.writable && 'leaf' in secret.content && !bundleIsGood(secret, authority);
+const ownershipOf = ({ certificate }: ObservedCertificate, { secret }: ObservedRole) =>
+  secret === undefined ? {} : ownershipChange(secret, certificate);
+
+/** True for a Secret of the resource's own with a leaf, whose roots are others than are trusted now, or that is not adopted yet. */
+function mayBeUpdated(
+  { certificate, authority }: ObservedCertificate,
+  { role, secret, claimedBy }: ObservedRole,
+): boolean {
+  if (authority.state !== 'ready' || claimedBy !== undefined || secret === undefined) return false;
+  if (!isOurs(secret, certificate, role) || !secret.writable || !('leaf' in secret.content)) return false;
+  return !bundleIsGood(secret, authority) || ownershipChange(secret, certificate).ownership !== undefined;
 }
 
 const bundleIsGood = ({ content: { bundle } }: SecretRecord, { bundle: wanted, tolerated }: ReadyAuthority): boolean =>
@@ -126,11 +146,8 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   if (role.claimedBy !== undefined) {
     return blocked('SecretConflict', `Secret ${role.secretName} belongs to ${role.claimedBy}; name another one`);
   }
-  if (secret !== undefined && secret.owner !== certificate.uid) {
-    return blocked(
-      'SecretConflict',
-      `Secret ${role.secretName} exists and is not this resource's; delete it or name another one`,
-    );
+  if (secret !== undefined && !isOurs(secret, certificate, role.role)) {
+    return blocked('SecretConflict', conflictMessage(secret, certificate, role.role));
   }
   const authorityName = certificate.spec.authorityRef.name;
   if (authority.state === 'missing') {
@@ -157,6 +174,12 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const ready = authority.state === 'ready' ? { authority } : {};
   const step = neededStep({ certificate, role, request, now, ...ready }, sources);
   if (step.step === 'keep' || step.step === 'blocked') return step;
+  if (step.step === 'issue' && step.write === 'replace' && secret?.deleting === true) {
+    return blocked(
+      'Pending',
+      `Secret ${role.secretName} is being deleted, and a finalizer holds it; it is issued again once it is gone`,
+    );
+  }
   if (authority.state === 'ready' && authority.waits !== undefined && step.step === 'issue') {
     const message = `MtlsAuthority ${authorityName}: ${authority.waits.reason}: ${authority.waits.message}`;
     return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
@@ -233,9 +256,10 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     // Without its root there is no bundle to compare with, and nothing that could be written.
     if (authority === undefined) return { step: 'keep' };
     const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
+    const change = ownershipChange(secret, certificate);
     const isGood = bundleIsGood(secret, authority) && outputsMatch(secret, certificate.spec, sources);
-    if (!isGood || !metadataMatches(secret, metadata)) {
-      return { step: 'update', metadata, ...outputsOf(secret, certificate.spec, sources) };
+    if (!isGood || !metadataMatches(secret, metadata) || change.ownership !== undefined) {
+      return { step: 'update', metadata, ...change, ...outputsOf(secret, certificate.spec, sources) };
     }
     const until = 'leaf' in secret.content ? reissueTurn(secret.content.leaf, authority, certificate) : undefined;
     return until === undefined ? { step: 'keep' } : { step: 'keep', until };
@@ -254,6 +278,7 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     keepKey: request.keepKey && !needsNewKey(input, finding?.reason ?? 'SecretMissing'),
     write: secret === undefined ? 'create' : secret.writable ? 'update' : 'replace',
     metadata: secretMetadata(certificate, role.role, marks, secret),
+    ...(secret === undefined ? {} : ownershipChange(secret, certificate)),
     ...outputsOf(secret, certificate.spec, sources),
   };
 }

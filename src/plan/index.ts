@@ -41,6 +41,7 @@ export {
   parseOutputsNote,
   type StorePassword,
 } from './outputs.ts';
+export { belongsTo, isOurs, namesItself, ownerOf } from './ownership.ts';
 export { defaultSecretName, type LeafRequest, roles, rolesOf, secretNameOf } from './request.ts';
 export {
   type CrlPlan,

@@ -1,6 +1,7 @@
 import { annotations, labels, managerName } from '../api/names.ts';
 import type { Role } from '../pki/index.ts';
 import type { CertificateRecord, SecretRecord } from './observed.ts';
+import { secretNameOf } from './request.ts';
 
 /** Labels and annotations by key; null takes a key off. */
 export type MetadataPatch = Record<string, string | null>;
@@ -43,6 +44,7 @@ export function secretMetadata(
       ...(templateIsEmpty
         ? removed(secret === undefined ? [] : [annotations.template])
         : { [annotations.template]: JSON.stringify(keys) }),
+      [annotations.secretName]: secretNameOf(name, spec, role),
       [annotations.revision]: String(marks.revision),
       ...(marks.rotateToken === undefined ? {} : { [annotations.rotate]: marks.rotateToken }),
       ...(marks.revokeToken === undefined ? {} : { [annotations.revoke]: marks.revokeToken }),
@@ -73,9 +75,15 @@ export function notedRevision(secret: SecretRecord | undefined): number | undefi
   return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;
 }
 
-/** True when a Secret carries the metadata already. */
-export const metadataMatches = (secret: SecretRecord, wanted: SecretMetadata): boolean =>
-  matches(secret.labels, wanted.labels) && matches(secret.annotations, wanted.annotations);
+/**
+ * True when a Secret carries the metadata already. A Secret that was written before the annotation secret-name existed gets
+ * it with its next write, and is not written for it.
+ */
+export function metadataMatches({ labels: actual, annotations: all }: SecretRecord, wanted: SecretMetadata): boolean {
+  const { [annotations.secretName]: secretName, ...others } = wanted.annotations;
+  const namesAnother = all[annotations.secretName] !== undefined && all[annotations.secretName] !== secretName;
+  return !namesAnother && matches(actual, wanted.labels) && matches(all, others);
+}
 
 const matches = (actual: Readonly<Record<string, string>>, wanted: MetadataPatch): boolean =>
   Object.entries(wanted).every(([key, value]) => (Object.hasOwn(actual, key) ? actual[key] : null) === value);

@@ -41,10 +41,14 @@ export interface SecretRecord {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
-  /** UID of the MtlsCertificate that controls it by ownerReference. */
+  /** What controls it by ownerReference: an MtlsCertificate, another kind of object, or nothing. */
+  readonly controller: 'certificate' | 'other' | 'none';
+  /** UID of the MtlsCertificate that controls it. */
   readonly owner?: string;
-  /** Name of that MtlsCertificate. */
+  /** Name of the MtlsCertificate that it belongs to by its own word, see ownerOf. */
   readonly ownerName?: string;
+  /** It is being deleted, and held by a finalizer. */
+  readonly deleting?: true;
   /** False for another type, or an immutable Secret: its data cannot be written. */
   readonly writable: boolean;
   readonly labels: Readonly<Record<string, string>>;

@@ -1,5 +1,7 @@
 import { annotations } from '../api/names.ts';
+import type { Role } from '../pki/index.ts';
 import type { CertificateRecord, SecretRecord } from './observed.ts';
+import { isOurs } from './ownership.ts';
 import type { Revocation } from './revocation.ts';
 
 /**
@@ -9,15 +11,17 @@ import type { Revocation } from './revocation.ts';
  */
 export function leavesToRevoke(
   certificate: CertificateRecord,
-  role: string,
+  role: Role,
   secret: SecretRecord | undefined,
   now: Date,
 ): Revocation[] {
   if (!revocationIsAsked(certificate, secret)) return [];
-  const { uid, status } = certificate;
+  const { status } = certificate;
   const entry = status.secrets?.find((one) => one.role === role);
   const leaf =
-    secret !== undefined && secret.owner === uid && 'leaf' in secret.content ? secret.content.leaf : undefined;
+    secret !== undefined && isOurs(secret, certificate, role) && 'leaf' in secret.content
+      ? secret.content.leaf
+      : undefined;
   const root = leaf?.root ?? (entry?.fingerprint === leaf?.fingerprint ? entry?.authorityFingerprint : undefined);
   const inSecret =
     leaf === undefined || root === undefined

@@ -343,6 +343,7 @@ function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: D
       annotations: {
         ...template?.annotations,
         ...(template === undefined ? {} : { [annotations.template]: JSON.stringify(keys) }),
+        [annotations.secretName]: secretNameOf(record.name, record.spec, role),
         [annotations.revision]: '1',
         ...token,
       },
@@ -371,6 +372,13 @@ export const withData =
 export const withMetadata =
   (change: (metadata: ObjectMeta) => Partial<ObjectMeta>) =>
   (secret: Secret): Secret => ({ ...secret, metadata: { ...secret.metadata, ...change(secret.metadata) } });
+
+/** A Secret without an owner, as a backup restores it, or as `kubectl delete --cascade=orphan` leaves it. */
+export const orphaned = withMetadata(() => ({ ownerReferences: [] }));
+
+/** A Secret without an owner that was not handed over to its resource. */
+export const foreign = (secret: Secret): Secret =>
+  orphaned(withMarks('annotations', { [annotations.secretName]: undefined })(secret));
 
 /** A Secret with these labels or annotations beside, or instead of, what it has; undefined takes one off. */
 export const withMarks = (

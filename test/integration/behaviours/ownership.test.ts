@@ -14,6 +14,7 @@ before(async () => {
 after(() => world.end());
 
 const named = (secretName: string): object => ({ server: { service: 'db', secretName } });
+const secretName = 'mtls-operator.io/secret-name';
 
 async function createSecret(tenant: Tenant, name: string, more: object = {}): Promise<Secret> {
   const metadata = { name, labels: { app: 'theirs' } };
@@ -70,6 +71,136 @@ describe('ownership', { concurrency: 6 }, () => {
       await judge(await tenant.secret('wanted'));
     });
   }
+
+  test('5. Ownership: the command in the message of SecretConflict hands a placeholder over, which is then replaced', async () => {
+    for (const placeholder of [{ type: 'Opaque', data: {} }, { data: { 'tls.crt': '', 'tls.key': '' } }]) {
+      const tenant = await world.tenant('ownership');
+      await createSecret(tenant, 'wanted', placeholder);
+      await tenant.create('db', named('wanted'));
+      const { message } = await tenant.notReady('db', 'SecretConflict');
+      assert.ok(message.includes(`kubectl -n ${tenant.namespace} delete secret wanted`), message);
+      const [, patch] = /patch secret wanted --type merge --patch '([^']+)'/.exec(message) ?? [];
+      await tenant.patchSecret('wanted', JSON.parse(patch ?? '') as object);
+      await tenant.ready('db');
+      const secret = await tenant.secret('wanted');
+      await judge(secret);
+      assert.equal(secret.metadata.ownerReferences?.[0]?.name, 'db');
+      await eventually(async () => assert.equal((await eventsOf(tenant, 'SecretAdopted')).length, 1));
+      await eventually(async () =>
+        assert.equal((await eventsOf(tenant, 'SecretDeleted')).length, 'type' in placeholder ? 1 : 0),
+      );
+    }
+  });
+
+  test('5. Ownership: a Secret that is restored from a backup without its owner is adopted byte for byte', async () => {
+    const tenant = await world.tenant('restored');
+    await tenant.create('db', named('mine'));
+    await tenant.ready('db');
+    const { metadata, type, data } = await tenant.secret('mine');
+    await tenant.delete('db');
+    await isGone(tenant, 'mine');
+    const { labels, annotations } = metadata;
+    const restored = await createSecret(tenant, 'mine', {
+      metadata: { name: 'mine', labels, annotations },
+      type,
+      data,
+    });
+    const again = await tenant.create('db', named('mine'));
+    await tenant.ready('db');
+    const adopted = await tenant.secret('mine');
+    assert.equal(adopted.metadata.uid, restored.metadata.uid);
+    assert.deepEqual(
+      adopted.metadata.ownerReferences?.map(({ uid }) => uid),
+      [again.metadata.uid],
+    );
+    assert.ok(JSON.stringify(adopted.data) === JSON.stringify(data), 'its content was changed');
+    await eventually(async () =>
+      assert.deepEqual(await eventsOf(tenant, 'SecretAdopted', again.metadata.uid), [
+        'Adopted Secret mine, which its labels and annotation hand over to this resource',
+      ]),
+    );
+  });
+
+  test('5. Ownership: Secrets that --cascade=orphan keeps survive, and are adopted by the resource that is made again', async () => {
+    const tenant = await world.tenant('orphaned');
+    const names = Array.from({ length: 8 }, (_, i) => `db-${i}`);
+    for (const name of names) await tenant.create(name, { server: { service: 'db' } });
+    for (const name of names) await tenant.ready(name);
+    const before = await Promise.all(names.map((name) => tenant.secret(`${name}-server-tls`)));
+    await Promise.all(
+      names.map((name) => world.api.delete(`${paths.certificates(tenant.namespace, name)}?propagationPolicy=Orphan`)),
+    );
+    for (const name of names) {
+      await eventually(async () =>
+        assert.ok((await world.api.find(paths.certificates(tenant.namespace, name))) === undefined),
+      );
+    }
+    for (const name of names) {
+      assert.deepEqual((await tenant.secret(`${name}-server-tls`)).metadata.ownerReferences ?? [], [], name);
+    }
+    for (const name of names) await tenant.create(name, { server: { service: 'db' } });
+    for (const [i, name] of names.entries()) {
+      await tenant.ready(name);
+      const { metadata, data } = await tenant.secret(`${name}-server-tls`);
+      assert.equal(metadata.uid, before[i]?.metadata.uid);
+      assert.ok(JSON.stringify(data) === JSON.stringify(before[i]?.data), 'its content was changed');
+    }
+  });
+
+  test('5. Ownership: a copy of a Secret under another name stays, with all its labels and its owner', async () => {
+    const tenant = await world.tenant('copies');
+    await tenant.create('db', named('mine'));
+    await tenant.ready('db');
+    const { metadata, type, data } = await tenant.secret('mine');
+    const { labels, annotations, ownerReferences } = metadata;
+    const { [secretName]: _, ...unmarked } = annotations ?? {};
+    const copies = [
+      await createSecret(tenant, 'copy', {
+        metadata: { name: 'copy', labels, annotations, ownerReferences },
+        type,
+        data,
+      }),
+      await createSecret(tenant, 'older-copy', {
+        metadata: { name: 'older-copy', labels, annotations: unmarked, ownerReferences },
+        type,
+        data,
+      }),
+    ];
+    await tenant.rotate('db', 'please');
+    await tenant.ready('db');
+    for (const copy of copies) assert.equal(digestOf(await tenant.secret(copy.metadata.name)), digestOf(copy));
+  });
+
+  test('5. Ownership: a Secret that is deleted because no role names it any more is named in an event and in the log', async () => {
+    const tenant = await world.tenant('prune');
+    await tenant.create('db', named('first'));
+    await tenant.ready('db');
+    // It was written before the annotation existed, and status names it.
+    await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
+    await tenant.patch('db', { spec: named('second') });
+    await isGone(tenant, 'first');
+    await eventually(async () =>
+      assert.deepEqual(await eventsOf(tenant, 'SecretDeleted'), [
+        'Deleted Secret first, since no role names it any more',
+      ]),
+    );
+    const lines = world.logs().filter(({ message }) => message === 'deleted a Secret');
+    assert.ok(lines.some((line) => line['namespace'] === tenant.namespace && line['secret'] === 'first'));
+  });
+
+  test('5. Ownership: a Secret from before the annotation is still deleted after a while in which it could not be', async () => {
+    const tenant = await world.tenant('prune');
+    await tenant.create('db', named('first'));
+    await tenant.ready('db');
+    await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
+    await createSecret(tenant, 'taken');
+    await tenant.patch('db', { spec: named('taken') });
+    await tenant.notReady('db', 'SecretConflict');
+    assert.equal((await tenant.secret('first')).metadata.annotations?.[secretName], 'first');
+    await tenant.patch('db', { spec: named('free') });
+    await tenant.ready('db');
+    await isGone(tenant, 'first');
+  });
 
   test('5. Ownership: a Secret of a resource that was deleted and made again is not taken for its own', async () => {
     const tenant = await world.tenant('ownership');
@@ -159,13 +290,29 @@ describe('ownership', { concurrency: 6 }, () => {
     await world.api.delete(`${path}/thief`);
   });
 
-  test('5. Ownership: a Secret whose ownerReference was taken off is nobody the operator may write to', async () => {
+  test('5. Ownership: a Secret whose ownerReference and annotation were taken off is nobody the operator may write to', async () => {
     const tenant = await world.tenant('ownership');
     await tenant.create('db', named('mine'));
     await tenant.ready('db');
-    const secret = await tenant.patchSecret('mine', { metadata: { ownerReferences: null }, data: { 'tls.crt': '' } });
+    const metadata = { ownerReferences: null, annotations: { [secretName]: null } };
+    const secret = await tenant.patchSecret('mine', { metadata, data: { 'tls.crt': '' } });
     await tenant.notReady('db', 'SecretConflict');
     assert.equal(digestOf(await tenant.secret('mine')), digestOf(secret));
+  });
+
+  test('5. Ownership: a Secret whose ownerReference alone was taken off is adopted again and repaired', async () => {
+    const tenant = await world.tenant('ownership');
+    const { metadata } = await tenant.create('db', named('mine'));
+    await tenant.ready('db');
+    await tenant.patchSecret('mine', { metadata: { ownerReferences: null }, data: { 'tls.crt': '' } });
+    await eventually(async () => {
+      const secret = await tenant.secret('mine');
+      assert.deepEqual(
+        secret.metadata.ownerReferences?.map(({ uid }) => uid),
+        [metadata.uid],
+      );
+      await judge(secret);
+    });
   });
 });
 
@@ -268,6 +415,29 @@ test('4. Repair: a Secret of its own with another type is replaced', async () =>
     assert.equal(secret.metadata.ownerReferences?.[0]?.uid, metadata.uid);
   });
 });
+
+test('5. Ownership: a Secret from before the annotation secret-name is not written for it, and gets it with its next write', async () => {
+  const tenant = await world.tenant('upgraded');
+  await tenant.create('db', named('mine'));
+  await tenant.ready('db');
+  const unmarked = await tenant.patchSecret('mine', { metadata: { annotations: { [secretName]: null } } });
+  await world.restart();
+  await tenant.create('after', { server: { service: 'after' } });
+  await tenant.ready('after');
+  assert.equal((await tenant.secret('mine')).metadata.resourceVersion, unmarked.metadata.resourceVersion);
+  await tenant.rotate('db', 'please');
+  await tenant.ready('db');
+  assert.equal((await tenant.secret('mine')).metadata.annotations?.[secretName], 'mine');
+});
+
+/** The notes of a tenant's events with this reason, about one resource or about all. */
+async function eventsOf(tenant: Tenant, reason: string, uid?: string): Promise<string[]> {
+  const path = `/apis/events.k8s.io/v1/namespaces/${tenant.namespace}/events`;
+  const events = await world.api.list<{ reason: string; note: string; regarding: { uid: string } }>(path);
+  return events
+    .filter((event) => event.reason === reason && (uid === undefined || event.regarding.uid === uid))
+    .map(({ note }) => note);
+}
 
 async function readyOf(tenant: Tenant, name: string) {
   const ready = (await tenant.get(name)).status?.conditions?.find(({ type }) => type === 'Ready');

@@ -47,14 +47,17 @@ describe('what is found by the name that a Secret has by default, or by the one 
         const caches = new Caches();
         secrets.forEach(({ ownerName, ...ref }, i) => {
           const { owner: _, ownerName: __, ...rest } = known;
-          const owned = ownerName === undefined ? {} : { owner: uidOf(ref.namespace, ownerName), ownerName };
+          // Some are copies from the other namespace, with the UID of its resource.
+          const home = i % 5 === 0 ? 'other' : ref.namespace;
+          const owned = ownerName === undefined ? {} : { owner: uidOf(home, ownerName), ownerName };
           const one: SecretRecord = { ...rest, ...ref, ...owned, resourceVersion: String(i + 1) };
           caches.secrets.observe(one);
         });
         for (const place of ['shop', 'other']) {
           for (const one of names) {
             const uid = uidOf(place, one);
-            const all = [...caches.secrets.values()].filter(({ owner }) => owner === uid);
+            const inPlace = [...caches.secrets.values()].filter((secret) => secret.namespace === place);
+            const all = inPlace.filter(({ owner }) => owner === uid);
             const found = caches.secretsOf({ ...record, namespace: place, name: one, uid });
             assert.deepEqual(new Set(found), new Set(all));
             assert.equal(found.length, all.length);

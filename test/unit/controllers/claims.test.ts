@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { Claims } from '../../../src/controllers/claims.ts';
-import { authority, type CertificateFixture, certificate, root } from '../../support/fixtures.ts';
+import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import { authority, type CertificateFixture, certificate, orphaned, root } from '../../support/fixtures.ts';
 
 const rootNamespace = 'mtls-operator';
 const named = (name: string, uid: string, creationTimestamp = '2026-01-01T00:00:00Z'): CertificateFixture =>
@@ -50,6 +51,13 @@ describe('the name of a Secret', () => {
     const claims = claimsOf(younger, older);
     assert.equal(claims.holder(younger.record, 'shared', ownedBy(younger)), undefined);
     assert.equal(claims.holder(older.record, 'shared', ownedBy(younger)), 'MtlsCertificate younger');
+  });
+
+  test('stays with the one that a Secret without an owner was handed over to', () => {
+    const claims = claimsOf(younger, older);
+    const secret = secretRecord(orphaned(younger.issuedBy(root()).secret('server')), []);
+    assert.equal(claims.holder(younger.record, 'shared', secret), undefined);
+    assert.equal(claims.holder(older.record, 'shared', secret), 'MtlsCertificate younger');
   });
 
   test('of a root Secret belongs to its authority, even against an owner', () => {

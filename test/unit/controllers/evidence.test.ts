@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { annotations } from '../../../src/api/names.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { EvidenceGatherer } from '../../../src/controllers/evidence.ts';
 import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
 import { type Secret, secrets as secretResource } from '../../../src/kube/index.ts';
 import { type AuthorityRecord, lostSecrets, type Publication } from '../../../src/plan/index.ts';
-import { authority, certificate, days, later, root, withData, withMetadata } from '../../support/fixtures.ts';
+import {
+  authority,
+  certificate,
+  days,
+  foreign,
+  later,
+  orphaned,
+  root,
+  withData,
+  withMarks,
+  withMetadata,
+} from '../../support/fixtures.ts';
 import { knows } from '../plan/rotation-situation.ts';
 import { MemoryApi } from './memory-api.ts';
 
@@ -38,6 +50,7 @@ const issued = certificate().issuedBy(ours);
 const secret = issued.secret('server');
 const named = (name: string, change: Partial<Secret['metadata']> = {}) =>
   withMetadata(() => ({ name, uid: `${name}-uid`, ...change }))(secret);
+const marked = (name: string) => withMarks('annotations', { [annotations.secretName]: name })(named(name));
 const ownedBy = (uid: string, name = 'payments') => ({ ownerReferences: [ownerReference({ name, uid })] });
 const statusOf = (secretName: string) => ({
   secrets: [
@@ -163,9 +176,26 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
   });
 
-  test('has no Secret that belongs to nobody', () => {
+  test('has a Secret without an owner that was handed over to a certificate, as a restored backup is', () => {
     const made = process();
-    made.take(named('foreign', { ownerReferences: [] }));
+    made.caches.certificates.observe(issued.with({ uid: 'made-again' }).record);
+    made.take(orphaned(secret));
+    made.take(orphaned({ ...certificate().issuedBy(theirs).secret('server'), metadata: marked('other').metadata }));
+    assert.deepEqual(whats(made), ['shop/payments-server-tls', 'shop/other']);
+  });
+
+  test('has such a Secret whose certificate is gone, when a root of the authority has signed it', () => {
+    const made = process();
+    made.take(orphaned(secret));
+    made.take(orphaned({ ...certificate().issuedBy(theirs).secret('server'), metadata: marked('theirs').metadata }));
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+  });
+
+  test('has no Secret that belongs to nobody: without an owner, or a copy of another one', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(foreign(secret));
+    made.take(named('copy', { ownerReferences: [] }));
     assert.deepEqual(whats(made), []);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { labels } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/names.ts';
 import { keptSecrets } from '../../../src/controllers/kept-secret.ts';
 import type { LeafRecord } from '../../../src/pki/index.ts';
 import type { SecretContent, SecretRecord } from '../../../src/plan/index.ts';
@@ -11,6 +11,7 @@ import { certificate, root } from '../../support/fixtures.ts';
 const text = fc.constantFrom('', 'a', 'b', '"\n\u0000é', '__proto__');
 const moment = fc.constantFrom(0, 1000, 1_772_000_000_000).map((ms) => new Date(ms));
 const marks = fc.dictionary(fc.constantFrom('x', 'y', labels.certificate), text, { noNullPrototype: true });
+const notes = fc.dictionary(fc.constantFrom('x', 'y', annotations.secretName), text, { noNullPrototype: true });
 const leaf: fc.Arbitrary<LeafRecord> = fc
   .record({
     own: fc.record({
@@ -36,11 +37,13 @@ const record: fc.Arbitrary<SecretRecord> = fc.record(
     name: text,
     uid: text,
     resourceVersion: text,
+    controller: fc.constantFrom('certificate' as const, 'other' as const, 'none' as const),
     owner: text,
     ownerName: text,
+    deleting: fc.constant(true as const),
     writable: fc.boolean(),
     labels: marks,
-    annotations: marks,
+    annotations: notes,
     content,
     changedAtMs: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 12.5),
   },
@@ -50,6 +53,7 @@ const record: fc.Arbitrary<SecretRecord> = fc.record(
       'name',
       'uid',
       'resourceVersion',
+      'controller',
       'writable',
       'labels',
       'annotations',

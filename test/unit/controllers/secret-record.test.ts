@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/names.ts';
 import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
 import { dated, ownerReference, secretRecord, secretRecordAhead } from '../../../src/controllers/secret-record.ts';
+import type { Secret } from '../../../src/kube/index.ts';
 import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
 import {
   certificate,
   intermediate,
   now,
+  orphaned,
   privateKey,
   requestOf,
   root,
@@ -36,7 +38,10 @@ describe('the record of a Secret', () => {
   test('leaves out what others have annotated, which may be anything of any size', () => {
     const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
     const given = withMarks('annotations', { [lastApplied]: JSON.stringify(secret), 'example.com/a': 'b' })(secret);
-    assert.deepEqual(Object.keys(secretRecord(given, roots).annotations), [annotations.revision]);
+    assert.deepEqual(Object.keys(secretRecord(given, roots).annotations), [
+      annotations.secretName,
+      annotations.revision,
+    ]);
   });
 
   test('keeps what secretTemplate has put there', () => {
@@ -87,6 +92,49 @@ describe('the record of a Secret', () => {
     assert.equal(owned({ kind: 'MtlsAuthority' }), undefined);
     assert.equal(owned({ controller: undefined }), undefined);
   });
+});
+
+describe('whose Secret it is', () => {
+  const given = issued.secret('server');
+  const ownerIn = (secret: Secret) => {
+    const { controller, owner, ownerName } = secretRecord(secret, roots);
+    return [controller, owner, ownerName];
+  };
+  const label = (key: string, value: string | undefined) => withMarks('labels', { [key]: value });
+
+  test('says its controller', () => {
+    assert.deepEqual(ownerIn(given), ['certificate', issued.record.uid, 'payments']);
+    const reference = { ...ownerReference(issued.record), kind: 'ReplicaSet', apiVersion: 'apps/v1' };
+    assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [reference] }))(given)), [
+      'other',
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test('say its labels and its annotation where it has no controller', () => {
+    assert.deepEqual(ownerIn(orphaned(given)), ['none', undefined, 'payments']);
+    const another = { ...ownerReference(issued.record), kind: 'ConfigMap', controller: undefined };
+    assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [another] }))(given)), [
+      'none',
+      undefined,
+      'payments',
+    ]);
+  });
+
+  const unclaimed: Record<string, (secret: Secret) => Secret> = {
+    'the annotation is missing': withMarks('annotations', { [annotations.secretName]: undefined }),
+    'the annotation names another Secret': withMetadata(() => ({ name: 'copy' })),
+    'the label managed-by is missing': label(labels.managedBy, undefined),
+    'the label managed-by names another program': label(labels.managedBy, 'Helm'),
+    'no label names its certificate': label(labels.certificate, undefined),
+    'no label names its role': label(labels.role, undefined),
+    'its role is none': label(labels.role, 'constructor'),
+  };
+  for (const [why, change] of Object.entries(unclaimed)) {
+    test(`nobody says when ${why}`, () =>
+      assert.deepEqual(ownerIn(change(orphaned(given))), ['none', undefined, undefined]));
+  }
 });
 
 describe('since when a Secret is as it is', () => {

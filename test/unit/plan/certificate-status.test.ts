@@ -14,6 +14,7 @@ import {
   type CertificateFixture,
   certificate,
   days,
+  foreign,
   later,
   notReady,
   now,
@@ -99,7 +100,7 @@ describe('the status of a resource', () => {
   test('has no entry for a Secret that is not there, or not its own, or cannot be read', () => {
     const cases = [
       issued.withoutSecret('client'),
-      issued.whereSecret('client', (secret) => ({ ...secret, metadata: { ...secret.metadata, ownerReferences: [] } })),
+      issued.whereSecret('client', foreign),
       issued.whereSecret('client', (secret) => ({ ...secret, data: {} })),
     ];
     for (const given of cases) {

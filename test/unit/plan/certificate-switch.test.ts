@@ -6,13 +6,14 @@ import { reissueTime } from '../../../src/plan/reissue.ts';
 import {
   type CertificateFixture,
   days,
+  foreign,
   hours,
   later,
   now,
+  orphaned,
   ready,
   root,
   withData,
-  withMetadata,
 } from '../../support/fixtures.ts';
 import {
   blocked,
@@ -159,12 +160,13 @@ describe('a certificate that may not be issued anew', () => {
   }
 
   test('is left alone when its Secret is somebody else’s', () => {
-    const foreign = denied.whereSecret(
-      'server',
-      withMetadata(() => ({ ownerReferences: [] })),
-    );
-    const step = stepOf(foreign);
+    const step = stepOf(denied.whereSecret('server', foreign));
     assert.deepEqual(step?.step === 'blocked' && step.reason, 'SecretConflict');
+  });
+
+  test('is adopted when its Secret was handed over, since a rotation counts it', () => {
+    const step = stepOf(denied.whereSecret('server', orphaned));
+    assert.deepEqual(step, { ...bundleOnly, ownership: 'adopt', blocked: isDenied });
   });
 
   test('is left alone when another resource claims its Secret', () => {

@@ -57,6 +57,7 @@ export const marks = ({ role = 'server', revision = 1, token, ...more }: Marks =
   },
   annotations: {
     ...(more.annotations ?? { [annotations.template]: null }),
+    [annotations.secretName]: `payments-${role}-tls`,
     [annotations.revision]: String(revision),
     ...(token === undefined ? {} : { [annotations.rotate]: token }),
   },

@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { annotations, labels } from '../../../src/api/names.ts';
+import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import type { Secret } from '../../../src/kube/index.ts';
 import { encodePrivateKey } from '../../../src/pki/index.ts';
-import { type AuthorityView, type FailedAttempts, planCertificate } from '../../../src/plan/index.ts';
+import { type AuthorityView, type FailedAttempts, planCertificate, type SecretRecord } from '../../../src/plan/index.ts';
 import {
   type CertificateFixture,
   days,
   encodedRoot,
+  foreign,
   later,
   notReady,
   now,
+  orphaned,
   privateKey,
   ready,
   root,
@@ -106,14 +111,104 @@ describe('a corrupted Secret is repaired', () => {
   });
 });
 
+/** Why a Secret is left alone, and the patch of its metadata that hands it over. */
+const conflict = (why: string, metadata: string) =>
+  blocked(
+    'SecretConflict',
+    `Secret payments-server-tls exists and ${why}. Delete it: kubectl -n shop delete secret payments-server-tls; ` +
+      'or hand it over, which replaces its content unless it is right: kubectl -n shop patch secret payments-server-tls ' +
+      `--type merge --patch '{"metadata":${metadata}}'; or set server.secretName to another name`,
+  );
+const namedAs = (name: string | undefined) => withMarks('annotations', { [annotations.secretName]: name });
+const notHandedOver = conflict(
+  'was not handed over to this resource',
+  `{"annotations":{"${annotations.secretName}":"payments-server-tls"}}`,
+);
+
+describe('a Secret without a controller that was handed over', () => {
+  const handedOver = issued.whereSecret('server', orphaned);
+  const adopt = { ownership: 'adopt' } as const;
+  check({
+    'is adopted, with its key and certificate': { given: handedOver, plan: [{ ...update(), ...adopt }] },
+    'is adopted by a resource of the same name that was made again': {
+      given: handedOver.with({ uid: 'new-uid' }),
+      plan: [{ ...update(), ...adopt }],
+    },
+    'is adopted when the resource owns it, and does not control it': {
+      given: issued.whereSecret(
+        'server',
+        withMetadata(({ ownerReferences = [] }) => ({
+          ownerReferences: ownerReferences.map((one) => ({ ...one, controller: false })),
+        })),
+      ),
+      plan: [{ ...update(), ...adopt }],
+    },
+    'is adopted and repaired when its certificate is broken': {
+      given: handedOver.whereSecret('server', withData({ 'tls.crt': '' })),
+      plan: [{ ...issue(issued, 'SecretCorrupted', 'tls.crt holds no certificate'), ...adopt }],
+    },
+    'is adopted and replaced when it is of another type': {
+      given: handedOver.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
+      plan: [
+        {
+          ...issue(issued, 'SecretCorrupted', 'the Secret is immutable, or not of type kubernetes.io/tls', {
+            write: 'replace',
+          }),
+          ...adopt,
+        },
+      ],
+    },
+    'waits, judged, while the root is bad': { given: handedOver, under: notReady('RootExpired', 'x'), plan: [keep] },
+    'is left without an owner while the resource is being deleted': {
+      given: handedOver.with({ deleting: true }),
+      plan: [],
+    },
+  });
+});
+
+describe('the annotation secret-name', () => {
+  check({
+    'alone is no reason to write a Secret from before it existed': {
+      given: issued.whereSecret('server', namedAs(undefined)),
+      plan: [keep],
+    },
+    'comes with the next write of such a Secret': {
+      given: issued.whereSecret('server', namedAs(undefined)).whereSecret('server', withData({ 'ca.crt': '' })),
+      plan: [update()],
+    },
+    'is put right where it names another Secret': {
+      given: issued.whereSecret('server', namedAs('original')),
+      plan: [update()],
+    },
+  });
+});
+
+describe('a Secret that is being deleted, and held by a finalizer', () => {
+  const held = issued.whereSecret(
+    'server',
+    withMetadata(() => ({ deletionTimestamp: now.toISOString() })),
+  );
+  check({
+    'is kept up to date': { given: held.whereSecret('server', withData({ 'ca.crt': '' })), plan: [update()] },
+    'is not deleted again to be replaced': {
+      given: held.whereSecret('server', (secret) => ({ ...secret, immutable: true })),
+      plan: [
+        blocked(
+          'Pending',
+          'Secret payments-server-tls is being deleted, and a finalizer holds it; it is issued again once it is gone',
+        ),
+      ],
+    },
+  });
+});
+
 describe('a Secret of somebody else is left alone', () => {
-  const conflict = [
-    blocked(
-      'SecretConflict',
-      "Secret payments-server-tls exists and is not this resource's; delete it or name another one",
-    ),
-  ];
-  const ownedBy = (change: { uid?: string; kind?: string; apiVersion?: string; controller?: boolean }) =>
+  const former = conflict(
+    'is controlled by a former MtlsCertificate payments, so that the garbage collector deletes it',
+    '{"ownerReferences":null}',
+  );
+  const other = conflict('has another controller', '{"ownerReferences":null}');
+  const ownedBy = (change: { uid?: string; name?: string; kind?: string; apiVersion?: string; controller?: boolean }) =>
     issued.whereSecret(
       'server',
       withMetadata(({ ownerReferences = [] }) => ({
@@ -121,30 +216,69 @@ describe('a Secret of somebody else is left alone', () => {
       })),
     );
   check({
-    'when it has no owner': {
-      given: issued.whereSecret(
-        'server',
-        withMetadata(() => ({ ownerReferences: [] })),
-      ),
-      plan: conflict,
+    'when it has no owner, and was not handed over': {
+      given: issued.whereSecret('server', foreign),
+      plan: [notHandedOver],
     },
-    'when another resource owns it': { given: ownedBy({ uid: 'other-uid' }), plan: conflict },
-    'when a former resource of the same name owned it': { given: issued.with({ uid: 'new-uid' }), plan: conflict },
-    'when the resource owns it, but does not control it': { given: ownedBy({ controller: false }), plan: conflict },
-    'when another kind of the same UID controls it': { given: ownedBy({ kind: 'Certificate' }), plan: conflict },
+    'when it is a copy of a Secret with another name': {
+      given: issued.whereSecret('server', orphaned).whereSecret('server', namedAs('original')),
+      plan: [notHandedOver],
+    },
+    'when it was handed over to another resource': {
+      given: issued
+        .whereSecret('server', orphaned)
+        .whereSecret('server', withMarks('labels', { [labels.certificate]: 'other' })),
+      plan: [conflict('was not handed over to this resource', `{"labels":{"${labels.certificate}":"payments"}}`)],
+    },
+    'when it was handed over to another role': {
+      given: issued
+        .whereSecret('server', orphaned)
+        .whereSecret('server', withMarks('labels', { [labels.role]: 'client' })),
+      plan: [conflict('was not handed over to this resource', `{"labels":{"${labels.role}":"server"}}`)],
+    },
+    'when another resource controls it': {
+      given: ownedBy({ uid: 'other-uid', name: 'other' }),
+      plan: [conflict('is controlled by MtlsCertificate other', '{"ownerReferences":null}')],
+    },
+    'when a former resource of the same name controls it': { given: issued.with({ uid: 'new-uid' }), plan: [former] },
+    'when another kind of the same UID controls it': { given: ownedBy({ kind: 'Certificate' }), plan: [other] },
     'when another API group of the same UID controls it': {
       given: ownedBy({ apiVersion: 'cert-manager.io/v1' }),
-      plan: conflict,
+      plan: [other],
     },
     'whatever is wrong with it': {
       given: ownedBy({ uid: 'x' }).whereSecret('server', withData({ 'tls.crt': '' })),
-      plan: conflict,
+      plan: [former],
     },
     'whatever the state of the authority': {
       given: ownedBy({ uid: 'x' }),
       under: { state: 'missing' },
-      plan: conflict,
+      plan: [former],
     },
+  });
+
+  test('and the command in the message hands it over', () => {
+    const bare = (secret: Secret): Secret => ({
+      ...withMetadata(() => ({ labels: {}, annotations: {} }))(secret),
+      type: 'Opaque',
+    });
+    const given = ownedBy({ kind: 'Certificate' }).whereSecret('server', bare);
+    const [before] = planCertificate(given.observed(authority), now).secrets;
+    assert.ok(before?.step.step === 'blocked');
+    const patch = /^.*kubectl -n shop patch secret payments-server-tls --type merge --patch '([^']*)'; or.*$/.exec(
+      before.step.message,
+    );
+    const { metadata } = JSON.parse(patch?.[1] ?? '{}') as { metadata: Partial<Secret['metadata']> };
+    const handedOver = given.whereSecret(
+      'server',
+      withMetadata(() => ({ ...metadata, ownerReferences: [] })),
+    );
+    const [after] = planCertificate(handedOver.observed(authority), now).secrets;
+    assert.ok(after?.step.step === 'issue');
+    assert.deepEqual(
+      [after.step.reason, after.step.write, after.step.ownership],
+      ['SecretCorrupted', 'replace', 'adopt'],
+    );
   });
 
   test('when another resource has claimed its name first, even if it is one’s own', () => {
@@ -274,9 +408,9 @@ describe('after a failure', () => {
       given: issued.with({ uid: 'new-uid' }),
       failed: failedAttempt(later(1)),
       plan: [
-        blocked(
-          'SecretConflict',
-          "Secret payments-server-tls exists and is not this resource's; delete it or name another one",
+        conflict(
+          'is controlled by a former MtlsCertificate payments, so that the garbage collector deletes it',
+          '{"ownerReferences":null}',
         ),
       ],
     },
@@ -284,9 +418,42 @@ describe('after a failure', () => {
 });
 
 describe('a Secret that no role wants any more', () => {
-  const surplus = [{ ...issued.secretRecord('server'), name: 'former' }];
-  const pruned = (given: CertificateFixture, view: AuthorityView = authority) =>
-    planCertificate(given.observed(view, surplus), now).prune;
+  const ofFormerName = (change: (secret: Secret) => Secret): SecretRecord[] => [
+    secretRecord(change(withMetadata(() => ({ name: 'former' }))(issued.secret('server'))), []),
+  ];
+  const surplus = ofFormerName(namedAs('former'));
+  const plan = (given: CertificateFixture, all: readonly SecretRecord[], view: AuthorityView = authority) =>
+    planCertificate(given.observed(view, all), now);
+  const pruned = (given: CertificateFixture, view?: AuthorityView) => plan(given, surplus, view).prune;
+  const remembering = (secretName: string, role = 'server') =>
+    issued.remembering({ secrets: [{ role, secretName } as never] });
+
+  test('is never deleted as a copy, whose annotation names the original', () => {
+    const copy = ofFormerName((secret) => secret);
+    assert.deepEqual(plan(remembering('former'), copy), { ...plan(remembering('former'), []), prune: [], mark: [] });
+  });
+
+  test('is deleted without the annotation when it was written before that existed, and status names it', () => {
+    const unmarked = ofFormerName(namedAs(undefined));
+    const { prune, mark } = plan(remembering('former'), unmarked);
+    assert.deepEqual([prune, mark], [unmarked, unmarked]);
+    for (const given of [issued, remembering('another'), remembering('former', 'client')]) {
+      assert.deepEqual(plan(given, unmarked).prune, []);
+      assert.deepEqual(plan(given, unmarked).mark, []);
+    }
+  });
+
+  test('gets the annotation from status while it cannot be deleted yet', () => {
+    const unmarked = ofFormerName(namedAs(undefined));
+    const { prune, mark } = plan(remembering('former').asking({ server: { dnsNames: ['a.other'] } }), unmarked);
+    assert.deepEqual([prune, mark], [[], unmarked]);
+    assert.deepEqual(plan(remembering('former').asking({ server: { dnsNames: ['a.other'] } }), surplus).mark, []);
+  });
+
+  test('is not deleted again while a finalizer holds it', () => {
+    const held = surplus.map((one) => ({ ...one, deleting: true as const }));
+    assert.deepEqual(plan(issued, held).prune, []);
+  });
 
   test('is deleted, while the others are kept or made', () => {
     assert.deepEqual(pruned(issued), surplus);

@@ -12,7 +12,7 @@ import {
   type RevocationState,
 } from '../../../src/plan/index.ts';
 import { crlBundle, maxRevocations } from '../../../src/plan/revocation.ts';
-import { days, earlier, hours, later, minutes, now, root, withData } from '../../support/fixtures.ts';
+import { days, earlier, foreign, hours, later, minutes, now, root, withData } from '../../support/fixtures.ts';
 import { issued, signer } from './certificate-table.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
@@ -283,11 +283,7 @@ describe('the leaves that a request to revoke is about', () => {
     assert.deepEqual(leaves(asking.remembering({ lastHandledRevoke: 't1' })), []);
   });
   test('are none of a Secret that is not the resource’s own, or cannot be read', () => {
-    const stranger = asking.whereSecret('server', (secret) => ({
-      ...secret,
-      metadata: { ...secret.metadata, ownerReferences: [] },
-    }));
-    assert.deepEqual(leaves(stranger), []);
+    assert.deepEqual(leaves(asking.whereSecret('server', foreign)), []);
     assert.deepEqual(leaves(asking.whereSecret('server', withData({ [secretKeys.certificate]: 'x' }))), []);
   });
 });

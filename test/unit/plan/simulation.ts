@@ -2,7 +2,7 @@ import { labels, secretKeys, secretType } from '../../../src/api/names.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
 import { issueContent, keptKey, type Signer } from '../../../src/controllers/issuer.ts';
 import { base64 } from '../../../src/controllers/secret-data.ts';
-import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
+import { adoptedReferences, secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import type { CertificatePlan } from '../../../src/plan/certificate.ts';
 import {
@@ -98,7 +98,10 @@ export class Simulation {
         ...(base?.metadata ?? { namespace: this.record.namespace, uid: `uid-${++this.#revision}` }),
         name,
         resourceVersion: String(++this.#revision),
-        ownerReferences: base?.metadata.ownerReferences ?? [ownerReference(this.record)],
+        ownerReferences:
+          base === undefined || step.ownership === 'adopt'
+            ? adoptedReferences(this.record, base?.metadata.ownerReferences)
+            : (base.metadata.ownerReferences ?? []),
         labels: merged(base?.metadata.labels, step.metadata.labels),
         annotations: merged(base?.metadata.annotations, step.metadata.annotations),
       },

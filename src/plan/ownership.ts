@@ -1,0 +1,105 @@
+import { annotations, group, labels, managerName } from '../api/names.ts';
+import type { Role } from '../pki/index.ts';
+import type { CertificateRecord, SecretRecord } from './observed.ts';
+import { roles } from './request.ts';
+
+/** The ownerReference of the controller of an object. */
+export interface ControllerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/**
+ * Whose Secret this is, by what the Secret itself says: its controller, or without a controller the labels of the operator
+ * together with the annotation secret-name. A copy under another name carries the name of the original there, so it claims
+ * nothing. Anybody can write all of this in a namespace of theirs: whether the resource exists is for the caller to check.
+ */
+export function ownerOf(
+  secret: Pick<SecretRecord, 'name' | 'labels' | 'annotations'>,
+  controller: ControllerReference | undefined,
+): Pick<SecretRecord, 'controller' | 'owner' | 'ownerName'> {
+  if (controller !== undefined) {
+    const isCertificate = controller.kind === 'MtlsCertificate' && controller.apiVersion.startsWith(`${group}/`);
+    return isCertificate
+      ? { controller: 'certificate', owner: controller.uid, ownerName: controller.name }
+      : { controller: 'other' };
+  }
+  const { [labels.managedBy]: manager, [labels.certificate]: ownerName, [labels.role]: role } = secret.labels;
+  const isHandedOver = manager === managerName && namesItself(secret) && roles.some((one) => one === role);
+  return isHandedOver && ownerName !== undefined ? { controller: 'none', ownerName } : { controller: 'none' };
+}
+
+/** True for a Secret whose annotation secret-name is its own name. Only such a Secret is ever deleted. */
+export const namesItself = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>
+  all[annotations.secretName] === name;
+
+/** True when the Secret belongs to this resource, whatever its role: by UID where it has a controller, else by name. */
+export const belongsTo = (
+  { namespace, controller, owner, ownerName }: Pick<SecretRecord, 'namespace' | 'controller' | 'owner' | 'ownerName'>,
+  certificate: CertificateRecord,
+): boolean =>
+  namespace === certificate.namespace &&
+  (controller === 'certificate' ? owner === certificate.uid : ownerName === certificate.name);
+
+/**
+ * True for the Secret of a role that the operator may write: the resource controls it, or it has no controller and was
+ * handed over to this resource and role (a restored backup, or a Secret that was orphaned).
+ */
+export const isOurs = (secret: SecretRecord, certificate: CertificateRecord, role: Role): boolean =>
+  belongsTo(secret, certificate) && (secret.controller === 'certificate' || secret.labels[labels.role] === role);
+
+/**
+ * What a write has to change in the ownerReferences of a Secret of ours. Nothing while the resource is being deleted: with
+ * `kubectl delete --cascade=orphan` the garbage collector is taking them off, so that the Secret survives.
+ */
+export const ownershipChange = (
+  { controller }: SecretRecord,
+  { deleting }: CertificateRecord,
+): { readonly ownership?: 'adopt' } => (deleting || controller === 'certificate' ? {} : { ownership: 'adopt' });
+
+/**
+ * True for a Secret of the resource that may be deleted once no role needs it: it names itself. One that was written before
+ * the annotation existed has to be in status, since a copy of it has the same labels and owner.
+ */
+export function mayBeDeleted(secret: SecretRecord, { name, status }: CertificateRecord): boolean {
+  if (secret.deleting === true) return false;
+  if (secret.annotations[annotations.secretName] !== undefined) return namesItself(secret);
+  const { [labels.certificate]: certificate, [labels.role]: role } = secret.labels;
+  const isInStatus = status.secrets?.some((entry) => entry.secretName === secret.name && entry.role === role) === true;
+  return certificate === name && isInStatus;
+}
+
+/** Says why a Secret is left alone, and what to type. */
+export function conflictMessage(secret: SecretRecord, certificate: CertificateRecord, role: Role): string {
+  const { namespace, name } = secret;
+  const wantedLabels = {
+    [labels.managedBy]: managerName,
+    [labels.certificate]: certificate.name,
+    [labels.role]: role,
+  };
+  const metadata = {
+    ...(secret.controller === 'none' ? {} : { ownerReferences: null }),
+    ...missing('labels', secret.labels, wantedLabels),
+    ...missing('annotations', secret.annotations, { [annotations.secretName]: name }),
+  };
+  const patch = `kubectl -n ${namespace} patch secret ${name} --type merge --patch '${JSON.stringify({ metadata })}'`;
+  return (
+    `Secret ${name} exists and ${whose(secret, certificate)}. Delete it: kubectl -n ${namespace} delete secret ${name}; ` +
+    `or hand it over, which replaces its content unless it is right: ${patch}; or set ${role}.secretName to another name`
+  );
+}
+
+function whose({ controller, owner, ownerName }: SecretRecord, { name, uid }: CertificateRecord): string {
+  if (controller === 'other') return 'has another controller';
+  if (controller === 'none') return 'was not handed over to this resource';
+  return ownerName === name && owner !== uid
+    ? `is controlled by a former MtlsCertificate ${name}, so that the garbage collector deletes it`
+    : `is controlled by MtlsCertificate ${ownerName ?? ''}`;
+}
+
+function missing(field: string, actual: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>) {
+  const entries = Object.entries(wanted).filter(([key, value]) => actual[key] !== value);
+  return entries.length === 0 ? {} : { [field]: Object.fromEntries(entries) };
+}
