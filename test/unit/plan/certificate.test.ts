@@ -4,7 +4,12 @@ import { annotations, labels } from '../../../src/api/names.ts';
 import { secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import { encodePrivateKey } from '../../../src/pki/index.ts';
-import { type AuthorityView, type FailedAttempts, planCertificate, type SecretRecord } from '../../../src/plan/index.ts';
+import {
+  type AuthorityView,
+  type FailedAttempts,
+  planCertificate,
+  type SecretRecord,
+} from '../../../src/plan/index.ts';
 import {
   type CertificateFixture,
   days,
