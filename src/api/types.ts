@@ -404,7 +404,10 @@ export interface ServerRole {
   readonly dnsNames?: readonly string[];
   /** IPv4 and IPv6 addresses. */
   readonly ipAddresses?: readonly string[];
-  /** Absolute URIs, for instance SPIFFE IDs (spiffe://<trust domain>/<path>). */
+  /**
+   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID has no
+   * other URI.
+   */
   readonly uris?: readonly string[];
   /** E-mail addresses (rfc822Name), in ASCII. */
   readonly emailAddresses?: readonly string[];
@@ -435,7 +438,7 @@ export interface ClientRole {
   readonly secretName?: string;
   /**
    * A ServiceAccount of this namespace, which need not exist. Adds the SPIFFE ID spiffe://<trustDomain of the
-   * authority>/ns/<namespace>/sa/<serviceAccount>.
+   * authority>/ns/<namespace>/sa/<serviceAccount>, next to which there can be no uris.
    */
   readonly serviceAccount?: string;
   /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
@@ -447,7 +450,10 @@ export interface ClientRole {
   readonly dnsNames?: readonly string[];
   /** IPv4 and IPv6 addresses. */
   readonly ipAddresses?: readonly string[];
-  /** Absolute URIs, for instance SPIFFE IDs (spiffe://<trust domain>/<path>). */
+  /**
+   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID has no
+   * other URI.
+   */
   readonly uris?: readonly string[];
   /** E-mail addresses (rfc822Name), in ASCII. */
   readonly emailAddresses?: readonly string[];
@@ -475,7 +481,7 @@ export interface PeerRole {
   readonly service?: string;
   /**
    * A ServiceAccount of this namespace, which need not exist. Adds the SPIFFE ID spiffe://<trustDomain of the
-   * authority>/ns/<namespace>/sa/<serviceAccount>.
+   * authority>/ns/<namespace>/sa/<serviceAccount>, next to which there can be no uris.
    */
   readonly serviceAccount?: string;
   /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
@@ -487,7 +493,10 @@ export interface PeerRole {
   readonly dnsNames?: readonly string[];
   /** IPv4 and IPv6 addresses. */
   readonly ipAddresses?: readonly string[];
-  /** Absolute URIs, for instance SPIFFE IDs (spiffe://<trust domain>/<path>). */
+  /**
+   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID has no
+   * other URI.
+   */
   readonly uris?: readonly string[];
   /** E-mail addresses (rfc822Name), in ASCII. */
   readonly emailAddresses?: readonly string[];
@@ -547,9 +556,15 @@ export interface Subject {
  * Secrets; what others put on them stays.
  */
 export interface SecretTemplate {
-  /** Labels. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved. */
+  /**
+   * Labels. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved; of app.kubernetes.io only
+   * app.kubernetes.io/managed-by is.
+   */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Annotations. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved. */
+  /**
+   * Annotations. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved; of app.kubernetes.io only
+   * app.kubernetes.io/managed-by is.
+   */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 

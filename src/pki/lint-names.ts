@@ -70,6 +70,11 @@ export function lintAlternativeNames(value: Buffer): void {
   hold(names.length > 0, 'there is at least one subject alternative name');
   const seen = new Set(names.map(({ der }) => der.toString('latin1')));
   hold(seen.size === names.length, 'no subject alternative name is repeated');
+  const uris = names.filter(({ tag }) => tag === 0x86).map(({ content }) => content.toString('latin1'));
+  hold(
+    uris.length <= 1 || !uris.some((uri) => /^spiffe:/i.test(uri)),
+    'a certificate with a SPIFFE ID has no other URI (SPIFFE X509-SVID 2)',
+  );
   for (const name of names) lintName(name);
 }
 

@@ -26,7 +26,10 @@ export function secretMetadata(
   marks: IssueMarks,
   secret: SecretRecord | undefined,
 ): SecretMetadata {
-  const template = { labels: spec.secretTemplate?.labels ?? {}, annotations: spec.secretTemplate?.annotations ?? {} };
+  const template = {
+    labels: unreserved(spec.secretTemplate?.labels),
+    annotations: unreserved(spec.secretTemplate?.annotations),
+  };
   const keys = { labels: Object.keys(template.labels).sort(), annotations: Object.keys(template.annotations).sort() };
   const templateIsEmpty = keys.labels.length + keys.annotations.length === 0;
   const earlier = templateKeys(secret?.annotations[annotations.template]);
@@ -66,8 +69,17 @@ export function templateKeys(annotation: string | undefined): { labels: string[]
   }
 }
 
-/** Keys that secretTemplate may neither set nor take off. */
-const isReserved = (key: string): boolean => /^([^/]*\.)?(kubernetes\.io|k8s\.io|mtls-operator\.io)\//.test(key);
+/**
+ * True for keys that secretTemplate may neither set nor remove. Of the labels that Kubernetes recommends (app.kubernetes.io),
+ * only managed-by is the operator's.
+ */
+const isReserved = (key: string): boolean =>
+  /^([^/]*\.)?(kubernetes\.io|k8s\.io|mtls-operator\.io)\//.test(key) &&
+  (!key.startsWith('app.kubernetes.io/') || key === labels.managedBy);
+
+/** The entries that a template may set. The CRD's schema refuses the others, but a resource may be older than its schema. */
+const unreserved = (entries: Readonly<Record<string, string>> | undefined): Record<string, string> =>
+  Object.fromEntries(Object.entries(entries ?? {}).filter(([key]) => !isReserved(key)));
 
 /** How many times a Secret's content has been issued, as its annotation says; undefined when that says nothing. */
 export function notedRevision(secret: SecretRecord | undefined): number | undefined {

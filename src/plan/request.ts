@@ -70,6 +70,8 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
     return invalid(`these names are not valid: ${listed(badNames.map((name) => clipped(name)))}`);
   }
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
+  const badUris = uriProblem(names.uris);
+  if (badUris !== undefined) return invalid(badUris);
   const { commonName: askedCommonName } = spec[role] ?? {};
   const commonName = askedCommonName === undefined ? undefined : normaliseCommonName(askedCommonName);
   if (commonName !== undefined && !isPlainText(commonName, maxCommonNameLength)) {
@@ -105,6 +107,13 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
     keepKey: spec.privateKey.rotationPolicy === 'Never',
   };
 }
+
+/** Verifiers of SPIFFE IDs refuse a certificate with a SPIFFE ID and a second URI (SPIFFE X509-SVID 2, 5.2). */
+const uriProblem = (uris: readonly string[]): string | undefined =>
+  uris.length > 1 && uris.some((uri) => uri.startsWith('spiffe:'))
+    ? 'uris: a certificate with a SPIFFE ID has no other URI (SPIFFE X509-SVID 2), and this one asks for ' +
+      `${listed(uris.map((uri) => clipped(uri)))}; ask for the others in another role or resource`
+    : undefined;
 
 /** True when the alternative names would be critical (RFC 5280 4.2.1.6), which whoever knows none of them refuses. */
 const isEmptySubject = (subject: MtlsCertificateSpec['subject']): boolean =>

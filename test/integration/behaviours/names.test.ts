@@ -108,16 +108,17 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     const long = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(60)}.${namespace}.svc`;
     const dnsNames = [`*.${namespace}.svc`, `*.db.${namespace}.svc.cluster.local`, `pod-0.db.${namespace}.svc`, long];
     const uris = [`spiffe://cluster.local/ns/${namespace}/sa/other`];
-    await tenant.create('db', { peer: { service: 'db', serviceAccount: 'db', dnsNames, uris } });
+    await tenant.create('db', { peer: { service: 'db', serviceAccount: 'db', dnsNames }, client: { uris } });
     await tenant.ready('db');
     const service = ['db', `db.${namespace}`, `db.${namespace}.svc`, `db.${namespace}.svc.cluster.local`];
     assert.deepEqual(
       (await judge(await tenant.secret('db-peer-tls'))).names,
       [
         ...[...service, ...dnsNames].map((name) => `DNS:${name}`),
-        ...[`spiffe://cluster.local/ns/${namespace}/sa/db`, ...uris].map((id) => `URI:${id}`),
+        `URI:spiffe://cluster.local/ns/${namespace}/sa/db`,
       ].sort(),
     );
+    assert.deepEqual((await judge(await tenant.secret('db-client-tls'))).names, [`URI:${uris[0]}`]);
   });
 
   test('6. Allowed: the domains of the authority count, and a change of them is carried over', async () => {
@@ -189,6 +190,7 @@ describe('12. Bad input', () => {
     'a DNS name in Kelvin': { server: { dnsNames: ['\u212A8s.$(NS).svc'] } },
     'an address that is none': { server: { ipAddresses: ['999.1.1.1'] } },
     'a ServiceAccount that climbs': { client: { serviceAccount: '../../other/sa/admin' } },
+    'a SPIFFE ID and another URI': { client: { serviceAccount: 'a', uris: ['urn:uuid:1'] } },
     'a URI with a NUL': { client: { uris: ['spiffe://cluster.local/ns/$(NS)/sa/a\u0000b'] } },
     'a common name of a thousand characters': { server: { ...server, commonName: 'x'.repeat(1000) } },
     'a Secret with a slash in its name': { server: { ...server, secretName: '../kube-system/stolen' } },

@@ -220,14 +220,15 @@ describe('what keeps the profile is let through:', () => {
             dns('*.Example.com'),
             implicit(7, Buffer.of(10, 0, 0, 1)),
             implicit(7, Buffer.alloc(16)),
-            ...['spiffe://a/b', 'urn:a', 'https://u@[::1]:1/%aF?b#c', 'file:///a'].map((uri) =>
-              implicit(6, Buffer.from(uri)),
-            ),
+            ...['urn:a', 'https://u@[::1]:1/%aF?b#c', 'file:///a'].map((uri) => implicit(6, Buffer.from(uri))),
             implicit(1, Buffer.from("o.p+s'@example.com")),
             implicitConstructed(0, [oid('2.999.1'), explicit(0, utf8String('日本'))]),
           ),
         },
       },
+    ],
+    'with a SPIFFE ID among names of other kinds': [
+      { extensions: { subjectAltName: san(dns('a'), implicit(6, Buffer.from('spiffe://a/b')), dns('b')) } },
     ],
   };
   for (const [title, args] of Object.entries(good)) test(title, () => lint(...args));
@@ -597,9 +598,14 @@ describe('what breaks a rule is refused:', () => {
     withExtensions({ subjectAltName: san(name) }),
     message,
   ];
+  const uri = (text: string): Asn1 => implicit(6, Buffer.from(text));
+  const spiffeId = uri('spiffe://a/b');
   const sanNames: Row[] = [
     ['no alternative name', withExtensions({ subjectAltName: san() }), /at least one/],
     ['a name twice', withExtensions({ subjectAltName: san(dns('a'), dns('b'), dns('a')) }), /is repeated/],
+    ['a SPIFFE ID and a URI', withExtensions({ subjectAltName: san(spiffeId, uri('urn:a')) }), /has no other URI/],
+    ['a URI and a SPIFFE ID', withExtensions({ subjectAltName: san(uri('urn:a'), spiffeId) }), /has no other URI/],
+    ['two SPIFFE IDs', withExtensions({ subjectAltName: san(spiffeId, uri('SPIFFE://a/c')) }), /has no other URI/],
     ...[
       '',
       '.',

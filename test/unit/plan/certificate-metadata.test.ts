@@ -10,6 +10,20 @@ describe('labels and annotations', () => {
   const templated = fresh.asking({ secretTemplate: template }).issuedBy(signer);
   const spec = (secretTemplate: NonNullable<typeof fresh.record.spec.secretTemplate>) =>
     templated.asking({ secretTemplate });
+  const noteOf = (keys: readonly string[]) => ({
+    [annotations.template]: JSON.stringify({ labels: [...keys].sort(), annotations: [] }),
+  });
+  const recommended = {
+    'app.kubernetes.io/name': 'payments',
+    'app.kubernetes.io/instance': 'payments-1',
+    'app.kubernetes.io/version': '1.2.3',
+    'app.kubernetes.io/component': 'api',
+    'app.kubernetes.io/part-of': 'shop',
+  };
+  const reserved = {
+    labels: { 'app.kubernetes.io/managed-by': 'me', 'kubernetes.io/a': 'b', 'x.app.kubernetes.io/name': 'c' },
+    annotations: { [annotations.revoke]: 'd', 'x.k8s.io/y': 'e', [annotations.template]: 'f' },
+  };
   const tampered = (kind: 'labels' | 'annotations', change: Record<string, string | undefined>, given = issued) =>
     given.whereSecret('server', withMarks(kind, change));
   check({
@@ -52,11 +66,31 @@ describe('labels and annotations', () => {
     'of kubernetes.io are not taken off, whatever the note of the template says': {
       given: tampered('annotations', {
         [annotations.template]: JSON.stringify({
-          labels: ['app.kubernetes.io/managed-by', 'x.k8s.io/y', 'mine'],
+          labels: ['app.kubernetes.io/managed-by', 'x.k8s.io/y', 'mine', 'app.kubernetes.io/name'],
           annotations: ['mtls-operator.io/rotate', 'kubectl.kubernetes.io/last-applied-configuration'],
         }),
       }),
-      plan: [update({ labels: { mine: null } })],
+      plan: [update({ labels: { mine: null, 'app.kubernetes.io/name': null } })],
+    },
+    'that Kubernetes recommends are put on': {
+      given: issued.asking({ secretTemplate: { labels: recommended } }),
+      plan: [update({ labels: recommended, annotations: noteOf(Object.keys(recommended)) })],
+    },
+    'that Kubernetes recommends are taken off when the template is gone': {
+      given: fresh
+        .asking({ secretTemplate: { labels: recommended } })
+        .issuedBy(signer)
+        .asking({ secretTemplate: {} }),
+      plan: [
+        update({
+          labels: Object.fromEntries(Object.keys(recommended).map((key) => [key, null])),
+          annotations: { [annotations.template]: null },
+        }),
+      ],
+    },
+    'that are reserved are not put on, of a template that is older than its schema': {
+      given: issued.asking({ secretTemplate: reserved }),
+      plan: [keep],
     },
     'are judged without a note of the template that cannot be read': {
       given: tampered('annotations', { [annotations.template]: '{"labels":[1,null,{}],"annotations":5}' }),

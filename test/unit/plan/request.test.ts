@@ -32,6 +32,13 @@ describe('a role asks for', () => {
     assert.deepEqual(request.profile.names, { ...none, uris: ['spiffe://example.org/ns/shop/sa/checkout'] });
   });
 
+  test('one SPIFFE ID, however often and in whatever case it is written', () => {
+    const uris = ['SPIFFE://Example.ORG/ns/shop/sa/checkout', 'spiffe://example.org/ns/shop/sa/checkout'];
+    const request = ask({ client: { serviceAccount: 'checkout', uris } }, 'client');
+    assert.ok('profile' in request);
+    assert.deepEqual(request.profile.names.uris, ['spiffe://example.org/ns/shop/sa/checkout']);
+  });
+
   test('both for a peer', () => {
     const request = ask({ peer: { service: 'db', serviceAccount: 'db' } }, 'peer');
     assert.ok('profile' in request);
@@ -120,6 +127,17 @@ describe('a request is not valid', () => {
     ['with a DNS name that is none', server({ dnsNames: ['a..b'] }), /not valid: a\.\.b$/],
     ['with an address that is none', server({ ipAddresses: ['10.0.0'] }), /not valid: 10\.0\.0$/],
     ['with a URI that is none', server({ uris: ['x'] }), /not valid: x$/],
+    [
+      'with a SPIFFE ID next to another URI',
+      server({ uris: ['spiffe://example.org/ns/shop/sa/a', 'https://example.org/'] }),
+      /^uris: a certificate with a SPIFFE ID has no other URI \(SPIFFE X509-SVID 2\), and this one asks for .*; ask for the others in another role or resource$/,
+    ],
+    ['with two SPIFFE IDs', server({ uris: ['spiffe://example.org/a', 'spiffe://example.org/b'] }), /SPIFFE ID/],
+    [
+      'with the SPIFFE IDs of two ServiceAccounts',
+      server({ uris: ['spiffe://example.org/ns/shop/sa/a', 'SPIFFE://example.org/ns/shop/sa/A'] }),
+      /SPIFFE ID/,
+    ],
     ['with an e-mail address that is none', server({ emailAddresses: ['x'] }), /not valid: x$/],
     [
       'with an otherName whose type is none',
@@ -199,6 +217,15 @@ describe('a request is not valid', () => {
     assert.ok('reason' in refusal);
     assert.equal(refusal.message, 'these names are not valid: a..1, a..2, a..3, a..4, a..5 and 2 more');
   });
+});
+
+test('a request for the SPIFFE ID of a ServiceAccount and another URI is not valid', () => {
+  for (const role of ['client', 'peer'] as const) {
+    const refusal = ask({ [role]: { serviceAccount: 'a', uris: ['urn:uuid:1'] } }, role);
+    assert.ok('reason' in refusal);
+    assert.equal(refusal.reason, 'InvalidSpec');
+    assert.match(refusal.message, /and this one asks for spiffe:\/\/example\.org\/ns\/shop\/sa\/a, urn:uuid:1;/);
+  }
 });
 
 describe('a request is denied', () => {
