@@ -114,6 +114,35 @@ export const shapes = {
                       ]
                     }
                   },
+                  "subject": {
+                    "fields": {
+                      "organizations": {
+                        "list": "string"
+                      },
+                      "organizationalUnits": {
+                        "list": "string"
+                      },
+                      "countries": {
+                        "list": "string"
+                      },
+                      "localities": {
+                        "list": "string"
+                      },
+                      "provinces": {
+                        "list": "string"
+                      },
+                      "streetAddresses": {
+                        "list": "string"
+                      },
+                      "postalCodes": {
+                        "list": "string"
+                      },
+                      "serialNumbers": {
+                        "list": "string"
+                      }
+                    },
+                    "always": []
+                  },
                   "usages": {
                     "list": "string"
                   }

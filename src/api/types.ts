@@ -74,8 +74,8 @@ export interface MtlsAuthoritySpec {
   readonly clusterDomain: string;
   /**
    * What may be asked for. The names of its own Services and ServiceAccounts a namespace has always; nothing else
-   * without a grant. A change is applied to the certificates that exist: what is no longer allowed is not renewed and
-   * says so.
+   * without a grant, no subject attribute and, for clients and peers, no name of one label. A change is applied to the
+   * certificates that exist: what is no longer allowed is not renewed and says so.
    */
   readonly issuance?: Issuance;
   /** How the root is rotated. Default: {"approval":"Automatic","propagationDelay":"3m","reissuesPerSecond":100}. */
@@ -123,8 +123,8 @@ export interface RootPrivateKey {
 
 /**
  * What may be asked for. The names of its own Services and ServiceAccounts a namespace has always; nothing else
- * without a grant. A change is applied to the certificates that exist: what is no longer allowed is not renewed and
- * says so.
+ * without a grant, no subject attribute and, for clients and peers, no name of one label. A change is applied to the
+ * certificates that exist: what is no longer allowed is not renewed and says so.
  */
 export interface Issuance {
   /**
@@ -134,7 +134,10 @@ export interface Issuance {
   readonly maxDuration?: string;
   /** Which namespaces may use the authority, by their labels. Empty or absent, all of them. */
   readonly namespaceSelector?: LabelSelector;
-  /** Names and usages that namespaces may have beside their own. Every entry adds to the others. */
+  /**
+   * Names, subject attributes and usages that namespaces may have beside their own names. Every entry adds to the
+   * others.
+   */
   readonly allow?: readonly Grant[];
 }
 
@@ -155,13 +158,14 @@ export interface LabelRequirement {
   readonly values?: readonly string[];
 }
 
-/** Names and usages for the namespaces that a selector selects. */
+/** Names, subject attributes and usages for the namespaces that a selector selects. */
 export interface Grant {
   /** Which namespaces get them, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
   readonly namespaceSelector: LabelSelector;
   /**
    * DNS names. A label `*` stands for exactly one label; a name with a wildcard is granted only by a pattern with a
-   * `*` at the same place.
+   * `*` at the same place. A name of one label (`payments`) is granted to clients and peers, and for the Service of a
+   * peer, by being written out.
    */
   readonly dnsNames?: readonly string[];
   /** IP addresses, as ranges in CIDR notation. */
@@ -177,11 +181,20 @@ export interface Grant {
   readonly emailAddresses?: readonly string[];
   /**
    * Common names. `*` stands for one or more letters, digits, dashes and underscores, and for nothing else, so that
-   * kafka-* grants no kafka-0.example.com.
+   * kafka-* grants no kafka-0.example.com. No `*` stands for the beginning of a name that begins with system: (in any
+   * case).
    */
   readonly commonNames?: readonly string[];
   /** Names of other types (otherName), for instance user principal names (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherNameGrant[];
+  /**
+   * Values of subject attributes beside the common name. Without a grant a certificate has none, since programs read
+   * rights from them: to Kubernetes an organization is a group. `*` in a pattern stands for one or more letters,
+   * digits, dashes and underscores. A lone `*` stands for any value without =, \ and * in it. No `*` stands for the
+   * beginning of a value that begins with system: (in any case), so that system:masters is granted by system:masters
+   * or system:* alone.
+   */
+  readonly subject?: SubjectGrant;
   /**
    * Extended key usages beside those of the roles. Programs that verify such signatures and trust the root then take
    * the namespaces' word for code, mail or tunnels.
@@ -199,6 +212,32 @@ export interface OtherNameGrant {
    * dashes and underscores.
    */
   readonly utf8Values: readonly string[];
+}
+
+/**
+ * Values of subject attributes beside the common name. Without a grant a certificate has none, since programs read
+ * rights from them: to Kubernetes an organization is a group. `*` in a pattern stands for one or more letters, digits,
+ * dashes and underscores. A lone `*` stands for any value without =, \ and * in it. No `*` stands for the beginning of
+ * a value that begins with system: (in any case), so that system:masters is granted by system:masters or system:*
+ * alone.
+ */
+export interface SubjectGrant {
+  /** Organizations (O). */
+  readonly organizations?: readonly string[];
+  /** Organizational units (OU). */
+  readonly organizationalUnits?: readonly string[];
+  /** Countries (C). */
+  readonly countries?: readonly string[];
+  /** Localities (L). */
+  readonly localities?: readonly string[];
+  /** Provinces or states (ST). */
+  readonly provinces?: readonly string[];
+  /** Street addresses (STREET). */
+  readonly streetAddresses?: readonly string[];
+  /** Postal codes. */
+  readonly postalCodes?: readonly string[];
+  /** Serial numbers of the subject. They are not the serial numbers of certificates. */
+  readonly serialNumbers?: readonly string[];
 }
 
 /** How the root is rotated. */
@@ -366,7 +405,10 @@ export interface MtlsCertificateSpec {
   readonly renewBeforePercentage?: number;
   /** The private keys of the certificates. Default: {"algorithm":"ECDSA","encoding":"PKCS8","rotationPolicy":"Always"}. */
   readonly privateKey: CertificatePrivateKey;
-  /** The subject of the certificates, besides the common name. */
+  /**
+   * The subject of the certificates, besides the common name. The authority has to grant every value (issuance.allow,
+   * subject), since programs read rights from it.
+   */
   readonly subject?: Subject;
   /**
    * Metadata that the Secrets carry besides the operator's own. An entry that is taken out here is taken off the
@@ -475,8 +517,9 @@ export interface PeerRole {
   /** The Secret that is written. Default <name of the resource>-peer-tls. */
   readonly secretName?: string;
   /**
-   * A Service of this namespace, which need not exist. Adds the DNS names <service>, <service>.<namespace>,
-   * <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>.
+   * A Service of this namespace, which need not exist. Adds the DNS names <service>.<namespace>,
+   * <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>; and <service> alone,
+   * which programs take for the name of a user, where the authority grants it (issuance.allow, dnsNames).
    */
   readonly service?: string;
   /**
@@ -531,7 +574,10 @@ export interface CertificatePrivateKey {
   readonly rotationPolicy: 'Always' | 'Never';
 }
 
-/** The subject of the certificates, besides the common name. */
+/**
+ * The subject of the certificates, besides the common name. The authority has to grant every value (issuance.allow,
+ * subject), since programs read rights from it.
+ */
 export interface Subject {
   /** Organizations (O). */
   readonly organizations?: readonly string[];

@@ -1,7 +1,9 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import { namesOutsidePath, pathOf } from '../pki/index.ts';
+import { timestamp } from './certificate-status.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type {
+  AuthorityView,
   CertificateRecord,
   CrlBundle,
   ObservedCertificate,
@@ -158,11 +160,8 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const scope = { namespace, labels: namespaceLabels, ...authority, authority: authorityName };
   const request = leafRequest(certificate.spec, role.role, scope);
   if ('reason' in request) {
-    // Watches run at paces of their own. The namespace comes in a moment, and its labels may allow it.
-    const isUnsure = request.reason === 'Denied' && namespaceLabels === undefined;
-    return isUnsure
-      ? blocked('Pending', `namespace ${namespace} has not been seen yet; its labels say what it may have`)
-      : blocked(request.reason, request.message);
+    const { reason, message } = request;
+    return blocked(reason, reason === 'Pending' ? message : message + whatStays(role, authority, now));
   }
   if (authority.state === 'ready') {
     const excluded = outsideConstraints(request, authority);
@@ -194,6 +193,16 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   return failed !== undefined && failed.nextRetryTime > now
     ? { step: 'blocked', reason: 'IssuanceFailed', message: failed.message, onlyDue: isOnlyDue(step) }
     : step;
+}
+
+/** What becomes of the certificate in place when its request is refused, for messages. Empty when there is none. */
+function whatStays({ secret, secretName }: ObservedRole, authority: AuthorityView, now: Date): string {
+  if (secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready') return '';
+  const { leaf } = secret.content;
+  if (!authority.bundle.roots.some(({ fingerprint }) => fingerprint === leaf.root)) return '';
+  return leaf.notAfter <= now
+    ? `; the certificate in Secret ${secretName} has expired`
+    : `; the certificate in Secret ${secretName} stays and works until ${timestamp(leaf.notAfter)}, and is not renewed`;
 }
 
 /** True when the certificate in place is right for spec and does its work: it is only time for the next one. */

@@ -1,4 +1,4 @@
-import type { Grant, Issuance, LabelSelector } from '../api/types.ts';
+import type { Grant, Issuance, LabelSelector, SubjectGrant } from '../api/types.ts';
 import type { ExtendedUsage, OtherName } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { normaliseUri, parseSpiffeId } from './names.ts';
@@ -23,6 +23,8 @@ import {
   uriMatcher,
 } from './pattern.ts';
 import { selects, selectsAll } from './selector.ts';
+import type { SubjectField } from './subject.ts';
+import { parseSubjectPattern, type SubjectPattern, subjectMatcher } from './subject-pattern.ts';
 
 /** What spec.issuance of an authority says, read once for all of its certificates. Data: it can be compared and logged. */
 export interface IssuancePolicy {
@@ -42,6 +44,7 @@ export interface NameGrant {
   readonly emailAddresses: readonly EmailPattern[];
   readonly commonNames: readonly CommonNamePattern[];
   readonly otherNames: readonly OtherNamePattern[];
+  readonly subject: Readonly<Record<SubjectField, readonly SubjectPattern[]>>;
   readonly usages: readonly ExtendedUsage[];
 }
 
@@ -71,9 +74,24 @@ function nameGrant({ namespaceSelector, ...grant }: Partial<Grant>): NameGrant[]
       emailAddresses: valid(grant.emailAddresses, parseEmailPattern),
       commonNames: valid(grant.commonNames, parseCommonNamePattern),
       otherNames: valid(grant.otherNames, parseOtherNamePattern),
+      subject: subjectPatterns(grant.subject),
       usages: grant.usages ?? [],
     },
   ];
+}
+
+function subjectPatterns(subject: SubjectGrant | undefined): NameGrant['subject'] {
+  const patterns = (field: SubjectField) => valid(subject?.[field], parseSubjectPattern);
+  return {
+    organizations: patterns('organizations'),
+    organizationalUnits: patterns('organizationalUnits'),
+    countries: patterns('countries'),
+    localities: patterns('localities'),
+    provinces: patterns('provinces'),
+    streetAddresses: patterns('streetAddresses'),
+    postalCodes: patterns('postalCodes'),
+    serialNumbers: patterns('serialNumbers'),
+  };
 }
 
 const valid = <T, P>(patterns: readonly P[] | undefined, parse: (pattern: P) => T | undefined): T[] =>
@@ -125,6 +143,11 @@ export function grantsCommonName(grants: readonly NameGrant[], commonName: strin
 export function grantsOtherName(grants: readonly NameGrant[], name: OtherName): boolean {
   const matches = otherNameMatcher(name);
   return grants.some(({ otherNames }) => otherNames.some(matches));
+}
+
+export function grantsSubjectValue(grants: readonly NameGrant[], field: SubjectField, value: string): boolean {
+  const matches = subjectMatcher(value);
+  return grants.some(({ subject }) => subject[field].some(matches));
 }
 
 export const grantsUsage = (grants: readonly NameGrant[], usage: ExtendedUsage): boolean =>

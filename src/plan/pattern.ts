@@ -8,6 +8,7 @@ import {
   normaliseIpAddress,
   normaliseUri,
 } from './names.ts';
+import { covers, spellsSystem } from './text-pattern.ts';
 
 /**
  * The patterns that an authority grants names by, one kind of name after the other. Parsing gives undefined for what is
@@ -146,7 +147,8 @@ export function parseCommonNamePattern(text: string): CommonNamePattern | undefi
 export function commonNameMatcher(commonName: string): (pattern: CommonNamePattern) => boolean {
   const name = normaliseCommonName(commonName);
   const isDnsName = dnsLabels(name) !== undefined;
-  return ({ text, dnsText }) => covers(text, name) || (isDnsName && covers(dnsText, name));
+  return ({ text, dnsText }) =>
+    spellsSystem(text, name) && (covers(text, name) || (isDnsName && covers(dnsText, name)));
 }
 
 /** A type of names, and which of them: all plain mailboxes of a domain, or a text. */
@@ -192,24 +194,3 @@ export const otherNameMatcher =
         ? covers(value.text, utf8Value)
         : utf8Value.endsWith(`@${value.domain}`) && isPlainMailbox(utf8Value.slice(0, -value.domain.length - 1)),
     );
-
-/**
- * True when `*` in the pattern can stand for one or more letters, digits, dashes and underscores each, so that the whole
- * is the text. Any other character could make a name of another kind of it: a host, an address, a list of attributes.
- */
-function covers(pattern: string, text: string): boolean {
-  // Which beginnings of the text the pattern so far can be, by their length. A backtracking matcher would not end.
-  let reached = new Set([0]);
-  for (const part of pattern) {
-    const next = new Set<number>();
-    for (const start of reached) {
-      if (part !== '*') {
-        if (text.startsWith(part, start)) next.add(start + part.length);
-        continue;
-      }
-      for (let end = start; /^[A-Za-z0-9_-]$/.test(text.charAt(end)) && !next.has(end + 1); end += 1) next.add(end + 1);
-    }
-    reached = next;
-  }
-  return reached.has(text.length);
-}

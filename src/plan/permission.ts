@@ -1,4 +1,4 @@
-import { isExtendedUsage, type LeafUsage, type Role, type SubjectAltNames } from '../pki/index.ts';
+import { isExtendedUsage, type LeafUsage, type Role, type Subject, type SubjectAltNames } from '../pki/index.ts';
 import {
   grantsCommonName,
   grantsDnsName,
@@ -6,31 +6,33 @@ import {
   grantsFor,
   grantsIpAddress,
   grantsOtherName,
+  grantsSubjectValue,
   grantsUri,
   grantsUsage,
   type IssuancePolicy,
   isSelected,
 } from './grant.ts';
 import { clipped } from './listed.ts';
-import { dnsLabels, parseSpiffeId } from './names.ts';
+import { dnsLabels } from './names.ts';
+import { nearestServiceName, nearestSpiffeId } from './near-miss.ts';
+import { type Home, isOwnCommonName, isOwnServiceName, isOwnSpiffeId, spiffeIdOf } from './own-names.ts';
 import { selectorText } from './selector.ts';
+import { subjectFields, subjectValues } from './subject.ts';
+import { isSystemName } from './text-pattern.ts';
 
 /** Whose names are judged: what is real of the resource's namespace, and what its authority says. */
-export interface Scope {
-  readonly namespace: string;
+export interface Scope extends Home {
   /** The namespace's labels; undefined when it is not known. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   /** The name of the authority, for messages. */
   readonly authority: string;
-  readonly trustDomain: string;
-  readonly clusterDomain: string;
   readonly issuance: IssuancePolicy;
 }
 
 /** Names in normal form, as they would be signed. */
 export interface RequestedNames {
   readonly role: Role;
-  readonly commonName?: string;
+  readonly subject: Subject;
   readonly names: SubjectAltNames;
 }
 
@@ -77,31 +79,40 @@ function deniedDuration(durationMs: number, { authority, issuance: { maxDuration
 }
 
 /**
- * The names that a namespace may not have, each with the rule. A namespace has its own Service names, the SPIFFE IDs of
- * its own ServiceAccounts, and what the authority grants it; nothing else.
+ * The names that a namespace may not have, each with what it may have instead. A namespace has its own Service names, the
+ * SPIFFE IDs of its own ServiceAccounts, and what the authority grants it; nothing else.
  */
-export function deniedNames({ role, commonName, names }: RequestedNames, scope: Scope): string[] {
-  const { namespace, trustDomain, clusterDomain, authority, issuance, labels } = scope;
+export function deniedNames(requested: RequestedNames, scope: Scope): string[] {
+  const { names, subject } = requested;
+  const { namespace, authority, issuance, labels } = scope;
   const grants = grantsFor(issuance, labels);
   const granted = `those that issuance.allow of MtlsAuthority ${authority} grants it`;
-  const services = `names of its own Services (<service>.${namespace}.svc[.${clusterDomain}])`;
-  const accounts = `SPIFFE IDs of its own ServiceAccounts (spiffe://${trustDomain}/ns/${namespace}/sa/<name>)`;
-  const denied = (kind: string, list: readonly string[], rule: string, mayHave: (name: string) => boolean) =>
+  const services = `names of its own Services (${ownServiceForms(requested.role, scope)})`;
+  const accounts = `SPIFFE IDs of its own ServiceAccounts (${spiffeIdOf('<name>', scope)})`;
+  const denied = (
+    kind: string,
+    list: readonly string[],
+    rule: string,
+    mayHave: (name: string) => boolean,
+    hint: (name: string) => string = () => '',
+  ) =>
     list
       .filter((name) => !mayHave(name))
-      .map((name) => `${kind} ${JSON.stringify(clipped(name))}: namespace ${namespace} may have ${rule}`);
+      .map((name) => `${kind} ${quoted(name)}: namespace ${namespace} may have ${rule}${hint(name)}`);
   return [
     ...denied(
       'DNS name',
       names.dnsNames,
       `only ${services} and ${granted}`,
-      (name) => isOwnServiceName(name, scope) || grantsDnsName(grants, name),
+      (name) => isOwnServiceName(name, requested.role, scope) || grantsDnsName(grants, name),
+      (name) => serviceHint(name, requested.role, scope),
     ),
     ...denied(
       'URI',
       names.uris,
       `only ${accounts} and ${granted}`,
       (uri) => isOwnSpiffeId(uri, scope) || grantsUri(grants, uri, scope),
+      (uri) => didYouMean(nearestSpiffeId(uri, scope)),
     ),
     ...denied('IP address', names.ipAddresses, `no IP addresses but ${granted}`, (address) =>
       grantsIpAddress(grants, address),
@@ -116,46 +127,37 @@ export function deniedNames({ role, commonName, names }: RequestedNames, scope: 
     ),
     ...denied(
       'common name',
-      commonName === undefined ? [] : [commonName],
-      `only ${services}, where a client's has to name the namespace, and ${granted}`,
-      (name) => isOwnCommonName(name, role, scope) || grantsCommonName(grants, name),
+      subject.commonName === undefined ? [] : [subject.commonName],
+      `only ${services}, ${accounts} and ${granted}`,
+      (name) => isOwnCommonName(name, requested.role, scope) || grantsCommonName(grants, name),
+      (name) => serviceHint(name, requested.role, scope) || didYouMean(nearestSpiffeId(name, scope)),
+    ),
+    ...subjectFields.flatMap((field) =>
+      denied(
+        `subject.${field}`,
+        subjectValues(subject, field),
+        `no subject.${field} but ${granted}`,
+        (value) => grantsSubjectValue(grants, field, value),
+        (value) => (isSystemName(value) ? ' (a value that begins with system: needs a pattern that does so, too)' : ''),
+      ),
     ),
   ];
 }
 
-/**
- * True for `<service>`, `<service>.<namespace>`, and anything under `<namespace>.svc`, with or without the cluster's
- * domain. A wildcard is granted where every name it stands for would be, in the qualified forms alone.
- */
-export function isOwnServiceName(name: string, { namespace, clusterDomain }: Scope): boolean {
-  const labels = dnsLabels(name);
-  if (labels === undefined) return false;
-  const wildcard = labels[0] === '*';
-  if (labels.length === 1) return labels[0] !== 'localhost';
-  if (labels.length === 2) return !wildcard && labels[1] === namespace;
-  // With the cluster's domain the namespace is certain. Without, it could be taken for a part of a domain like `shop.svc`.
-  const domain = ['svc', ...clusterDomain.toLowerCase().split('.')];
-  return endsWith(labels, endsWith(labels, domain) ? [namespace, ...domain] : [namespace, 'svc']);
+/** Room for a whole DNS name; quotes and control characters make a text longer. */
+const quoted = (name: string): string => clipped(JSON.stringify(clipped(name)), 300);
+
+/** The forms that isOwnServiceName knows. */
+function ownServiceForms(role: Role, { namespace, clusterDomain }: Home): string {
+  const bare = role === 'server' ? '<service>, ' : '';
+  const qualified = `<service>.${namespace}.svc, <service>.${namespace}.svc.${clusterDomain}`;
+  return `${bare}<service>.${namespace}, ${qualified}, and names below the last two`;
 }
 
-/** True when labels are left in front of the suffix. */
-const endsWith = (labels: readonly string[], suffix: readonly string[]): boolean =>
-  labels.length > suffix.length && suffix.every((text, i) => labels[labels.length - suffix.length + i] === text);
-
-/** True for the SPIFFE ID of a ServiceAccount of the namespace, compared in full. */
-export function isOwnSpiffeId(uri: string, { namespace, trustDomain }: Scope): boolean {
-  const id = parseSpiffeId(uri);
-  if (id?.trustDomain !== trustDomain.toLowerCase()) return false;
-  const [empty, ns, owner, sa, name, ...more] = id.path.split('/');
-  const isServiceAccount = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name ?? '') && more.length === 0;
-  return empty === '' && ns === 'ns' && owner === namespace && sa === 'sa' && isServiceAccount;
+function serviceHint(name: string, role: Role, home: Home): string {
+  const nearest = didYouMean(nearestServiceName(name, role, home));
+  const isBare = role !== 'server' && dnsLabels(name)?.length === 1;
+  return isBare ? `, since programs take the bare name of a ${role} for a user${nearest}` : nearest;
 }
 
-/**
- * A server's common name may be any of its namespace's Service names. Programs that take a client's common name for its
- * identity do not ask for the namespace, so there the name itself has to say it.
- */
-function isOwnCommonName(commonName: string, role: Role, scope: Scope): boolean {
-  const qualified = role === 'server' || commonName.includes('.');
-  return (qualified && isOwnServiceName(commonName, scope)) || isOwnSpiffeId(commonName, scope);
-}
+const didYouMean = (name: string | undefined): string => (name === undefined ? '' : ` (did you mean ${quoted(name)}?)`);

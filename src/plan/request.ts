@@ -13,6 +13,7 @@ import {
   usageFits,
 } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
+import { grantsDnsName, grantsFor } from './grant.ts';
 import { keySpecOf } from './key-spec.ts';
 import { clipped, listed } from './listed.ts';
 import {
@@ -23,6 +24,7 @@ import {
   normaliseIpAddress,
   normaliseUri,
 } from './names.ts';
+import { serviceNames, spiffeIdOf } from './own-names.ts';
 import { maxOtherValueLength } from './pattern.ts';
 import { denials, type Scope } from './permission.ts';
 import { subjectProblem } from './subject.ts';
@@ -39,9 +41,12 @@ export interface LeafRequest {
   readonly keepKey: boolean;
 }
 
-/** Why a role's request is refused as it stands: nothing will help but another spec, or another authority. */
+/**
+ * Why a role's request is refused as it stands: nothing will help but another spec, or another authority. Pending: its
+ * namespace has not been seen, and the labels of that may allow more.
+ */
 export interface Refusal {
-  readonly reason: 'Denied' | 'InvalidSpec';
+  readonly reason: 'Denied' | 'InvalidSpec' | 'Pending';
   readonly message: string;
 }
 
@@ -88,10 +93,14 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
       `usages: a certificate with a key of type ${describeKeySpec(key)} cannot have ${listed(unfit.map((usage) => clipped(usage)))}`,
     );
   }
-  const denied = denials(
-    { role, names, usages, durationMs, ...(commonName === undefined ? {} : { commonName }) },
-    scope,
-  );
+  const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
+  const denied = denials({ role, names, subject, usages, durationMs }, scope);
+  const { labels, namespace } = scope;
+  if (labels === undefined && (denied.length > 0 || mayGrantMore(spec, role, scope))) {
+    // Watches run at paces of their own. The namespace comes in a moment.
+    const message = `namespace ${namespace} has not been seen yet; its labels say what it may have`;
+    return { reason: 'Pending', message };
+  }
   if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
   const isOtherNamesAlone = Object.entries(names).every(([kind, list]) => kind === 'otherNames' || list.length === 0);
   if (isOtherNamesAlone && askedCommonName === undefined && isEmptySubject(spec.subject)) {
@@ -99,7 +108,6 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
       'otherNames alone need a commonName or a subject beside them: Go and others refuse them as they are',
     );
   }
-  const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
   return {
     profile: { role, subject, names, ...(usages.length === 0 ? {} : { usages }), durationMs },
     key,
@@ -140,9 +148,9 @@ function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: Scope) {
   };
   const dns = (name: string) => dnsLabels(name)?.join('.');
   const names: SubjectAltNames = {
-    dnsNames: normalised([...serviceNames(asked.service, scope), ...(asked.dnsNames ?? [])], dns),
+    dnsNames: normalised([...namesOfService(asked.service, role, scope), ...(asked.dnsNames ?? [])], dns),
     ipAddresses: normalised(asked.ipAddresses, normaliseIpAddress),
-    uris: normalised([...spiffeIds(asked.serviceAccount, scope), ...(asked.uris ?? [])], normaliseUri),
+    uris: normalised([...idsOfServiceAccount(asked.serviceAccount, scope), ...(asked.uris ?? [])], normaliseUri),
     emailAddresses: normalised(asked.emailAddresses, normaliseEmailAddress),
     otherNames: once(asked.otherNames ?? []),
   };
@@ -168,10 +176,21 @@ interface AskedNames {
   readonly otherNames?: readonly OtherName[];
 }
 
-const serviceNames = (service: string | undefined, { namespace, clusterDomain }: Scope): string[] =>
+/** The names that are own, and for a peer the bare one, where it is granted. */
+const namesOfService = (service: string | undefined, role: Role, scope: Scope): string[] =>
   service === undefined
     ? []
-    : ['', `.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.${clusterDomain}`].map((rest) => service + rest);
+    : [
+        ...(grantsDnsName(grantsFor(scope.issuance, scope.labels), service) ? [service] : []),
+        ...serviceNames(service, role, scope),
+      ];
 
-const spiffeIds = (serviceAccount: string | undefined, { namespace, trustDomain }: Scope): string[] =>
-  serviceAccount === undefined ? [] : [`spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`];
+/** True where labels that are not known yet might grant a peer the bare name of its Service. */
+const mayGrantMore = (spec: MtlsCertificateSpec, role: Role, { issuance, labels }: Scope): boolean => {
+  const service = role === 'peer' ? spec.peer?.service : undefined;
+  const [now, perhaps] = [grantsFor(issuance, labels), issuance.grants];
+  return service !== undefined && grantsDnsName(perhaps, service) && !grantsDnsName(now, service);
+};
+
+const idsOfServiceAccount = (serviceAccount: string | undefined, scope: Scope): string[] =>
+  serviceAccount === undefined ? [] : [spiffeIdOf(serviceAccount, scope)];

@@ -1,5 +1,31 @@
-import type { Subject } from '../api/types.ts';
+import type { Subject as AskedSubject, SubjectGrant } from '../api/types.ts';
+import type { Subject } from '../pki/index.ts';
 import { isPlainText } from './names.ts';
+
+/** The field of a grant for one attribute of a subject. */
+export type SubjectField = keyof SubjectGrant;
+
+type GrantedAttribute = Exclude<keyof Subject, 'commonName'>;
+
+/** Has every attribute that can be signed, so that a new one cannot be without a grant. */
+const fieldOf: Readonly<Record<GrantedAttribute, SubjectField>> = {
+  organizations: 'organizations',
+  organizationalUnits: 'organizationalUnits',
+  countries: 'countries',
+  localities: 'localities',
+  provinces: 'provinces',
+  streetAddresses: 'streetAddresses',
+  postalCodes: 'postalCodes',
+  serialNumber: 'serialNumbers',
+};
+
+export const subjectFields: readonly SubjectField[] = Object.values(fieldOf);
+
+/** The values of a subject that a field of a grant is about. */
+export const subjectValues = (subject: Subject, field: SubjectField): readonly string[] =>
+  (Object.keys(fieldOf) as GrantedAttribute[])
+    .filter((attribute) => fieldOf[attribute] === field)
+    .flatMap((attribute) => subject[attribute] ?? []);
 
 /** The most characters that a value has, as the upper bounds of X.520 say. */
 const lengths = {
@@ -12,7 +38,7 @@ const lengths = {
 } as const;
 
 /** What is wrong with a subject, as a sentence; undefined when it can be signed as it is. */
-export function subjectProblem(subject: Subject): string | undefined {
+export function subjectProblem(subject: AskedSubject): string | undefined {
   for (const [field, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
     if (!(subject[field] ?? []).every((value) => isPlainText(value, length))) {
       return `subject.${field}: use 1 to ${length} characters, no control characters, no space at either end`;

@@ -114,10 +114,12 @@ export const rules: AuthorityRules = {
   issuance: issuancePolicy(undefined),
 };
 
-/** What an authority says that grants names under example.com to all. */
+/** What an authority says that grants names under example.com, and the organization Org, to all. */
 export const grantingRules: AuthorityRules = {
   ...rules,
-  issuance: issuancePolicy({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] }),
+  issuance: issuancePolicy({
+    allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'], subject: { organizations: ['Org'] } }],
+  }),
 };
 
 /** An authority that signs with the first root and trusts all. */

@@ -133,6 +133,16 @@ describe('on the real path:', { concurrency: 3 }, () => {
           { oid: upn, utf8Values: ['*@example.com', ...principals] },
           { oid: '2.999.123456789', utf8Values: ['*'] },
         ],
+        subject: {
+          organizations: ['*'],
+          organizationalUnits: ['#unit', 'Ωμέγα, Δ=1', 'a\\b;c<d>'],
+          countries: ['*'],
+          localities: ['*'],
+          provinces: ['*'],
+          streetAddresses: ['*', 'ул. Ленина + 1'],
+          postalCodes: ['80331', '〒100-0001'],
+          serialNumbers: ["A-1 (b)'+,./:=?"],
+        },
       };
       await world.createAuthority(authority, { secretName: authority, root: {}, issuance: { allow: [grant] } });
       await world.authorityIs(authority, 'True');

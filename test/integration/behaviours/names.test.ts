@@ -54,6 +54,26 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
       name: 'admin@example.com',
       rule: 'no other names',
     },
+    'the bare name of a user, of a client': {
+      spec: { client: { dnsNames: ['admin'] } },
+      name: 'admin',
+      rule: ownServices,
+    },
+    'the bare name of a user, of a peer': {
+      spec: { peer: { service: 'db', dnsNames: ['postgres'] } },
+      name: 'postgres',
+      rule: ownServices,
+    },
+    'the group of the administrators of Kubernetes': {
+      spec: { client: { serviceAccount: 'db' }, subject: { organizations: ['system:masters'] } },
+      name: 'system:masters',
+      rule: 'no subject.organizations',
+    },
+    'an organizational unit': {
+      spec: { server: { service: 'db' }, subject: { organizationalUnits: ['Payments'] } },
+      name: 'Payments',
+      rule: 'no subject.organizationalUnits',
+    },
     'the common name of a database user': {
       spec: { client: { serviceAccount: 'db', commonName: 'postgres' } },
       name: 'postgres',
@@ -76,6 +96,23 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
       assert.deepEqual(await tenant.secretNames(), []);
     });
   }
+
+  const nearMisses: [asked: object, meant: string][] = [
+    [{ server: { dnsNames: ['web-0.web.$(NS)'] } }, 'web-0.web.$(NS).svc'],
+    [{ server: { dnsNames: ['web.other.svc'] } }, 'web.$(NS).svc'],
+    [{ server: { dnsNames: ['web.$(NS).svc.example.com'] } }, 'web.$(NS).svc.cluster.local'],
+    [{ peer: { dnsNames: ['web'] } }, 'web.$(NS).svc'],
+    [{ client: { uris: ['spiffe://example.org/ns/$(NS)/sa/web'] } }, 'spiffe://cluster.local/ns/$(NS)/sa/web'],
+    [{ client: { uris: ['spiffe://cluster.local/ns/other/sa/web'] } }, 'spiffe://cluster.local/ns/$(NS)/sa/web'],
+  ];
+  test('6. Denied: a near miss is told the name that it may have', async () => {
+    const tenant = await world.tenant('names');
+    for (const [i, [spec]] of nearMisses.entries()) await tenant.create(`db-${i}`, within(tenant.namespace, spec));
+    for (const [i, [, meant]] of nearMisses.entries()) {
+      const { message } = await tenant.notReady(`db-${i}`, 'Denied');
+      assert.ok(message.includes(`(did you mean "${meant.replaceAll('$(NS)', tenant.namespace)}"?)`), message);
+    }
+  });
 
   test('6. Denied: one bad name among good ones is enough, and leaves other roles alone', async () => {
     const tenant = await world.tenant('names');
@@ -110,7 +147,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     const uris = [`spiffe://cluster.local/ns/${namespace}/sa/other`];
     await tenant.create('db', { peer: { service: 'db', serviceAccount: 'db', dnsNames }, client: { uris } });
     await tenant.ready('db');
-    const service = ['db', `db.${namespace}`, `db.${namespace}.svc`, `db.${namespace}.svc.cluster.local`];
+    const service = [`db.${namespace}`, `db.${namespace}.svc`, `db.${namespace}.svc.cluster.local`];
     assert.deepEqual(
       (await judge(await tenant.secret('db-peer-tls'))).names,
       [

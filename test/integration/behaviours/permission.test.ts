@@ -55,7 +55,7 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     readonly denied: string;
     /** As openssl prints it in the certificate; of a common name the subject, of a usage all of them. */
     readonly printed: string;
-    readonly role?: 'client' | 'server';
+    readonly role?: 'client' | 'peer' | 'server';
   }
   const kinds: Record<string, Kind> = {
     'a DNS name': {
@@ -99,8 +99,7 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     'a user principal name': {
       grant: { otherNames: [{ oid: upn, utf8Values: ['*@example.com'] }] },
       spec: {
-        client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com' }] },
-        subject: { organizations: ['Org'] },
+        client: { serviceAccount: 'a', otherNames: [{ oid: upn, utf8Value: 'ops@example.com' }] },
       },
       denied: `otherName of type ${upn} "ops@example.com"`,
       printed: 'othername: UPN::ops@example.com',
@@ -111,6 +110,34 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
       spec: { client: { serviceAccount: 'a', usages: ['ipsecIKE', 'codeSigning', 'keyAgreement'] } },
       denied: 'usage ipsecIKE',
       printed: 'TLS Web Client Authentication, Code Signing, ipsec Internet Key Exchange',
+      role: 'client',
+    },
+    'the bare name of a peer': {
+      grant: { dnsNames: ['postgres'] },
+      spec: { peer: { dnsNames: ['postgres'] } },
+      denied: 'DNS name "postgres"',
+      printed: 'DNS:postgres',
+      role: 'peer',
+    },
+    'the bare name of a client': {
+      grant: { dnsNames: ['admin'] },
+      spec: { client: { dnsNames: ['admin'] } },
+      denied: 'DNS name "admin"',
+      printed: 'DNS:admin',
+      role: 'client',
+    },
+    'an organization': {
+      grant: { subject: { organizations: ['*'] } },
+      spec: { client: { serviceAccount: 'a' }, subject: { organizations: ['Example Org'] } },
+      denied: 'subject.organizations "Example Org"',
+      printed: 'O=Example Org',
+      role: 'client',
+    },
+    'a group of Kubernetes': {
+      grant: { subject: { organizations: ['system:*'] } },
+      spec: { client: { serviceAccount: 'a' }, subject: { organizations: ['system:masters'] } },
+      denied: 'subject.organizations "system:masters"',
+      printed: 'O=system:masters',
       role: 'client',
     },
     'a common name': {
@@ -153,13 +180,17 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     },
     'a principal of another domain': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com.evil' }] } },
     'a principal in another case': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@EXAMPLE.com' }] } },
+    'a group of Kubernetes': { client: { serviceAccount: 'a' }, subject: { organizations: ['system:masters'] } },
+    'another attribute': { client: { serviceAccount: 'a' }, subject: { organizationalUnits: ['Example Org'] } },
+    'a bare name': { peer: { service: 'db', dnsNames: ['db'] } },
     'a name of another type': { client: { otherNames: [{ oid: `${upn}.1`, utf8Value: 'ops@example.com' }] } },
   };
   test('6. near misses of everything that is granted are denied', async () => {
     const [dnsNames, ipRanges, emailAddresses] = [['*.example.com'], ['10.0.0.0/8'], ['*@example.com']];
     const uris = ['spiffe://example.org/edge/*', 'spiffe://cluster.local/**', 'spiffe://cluster.local/ns/*/sa/a'];
     const otherNames = [{ oid: upn, utf8Values: ['*@example.com'] }];
-    const names = { dnsNames, ipRanges, uris, emailAddresses, commonNames: ['kafka-*'], otherNames };
+    const subject = { organizations: ['*', '*:masters'] };
+    const names = { dnsNames, ipRanges, uris, emailAddresses, commonNames: ['kafka-*'], otherNames, subject };
     const grant = { namespaceSelector: {}, ...names, usages: ['codeSigning'] };
     const name = await authority({ allow: [grant] });
     const tenant = await world.tenant('permission');
@@ -176,7 +207,11 @@ describe('a policy that changes is applied to the certificates that exist:', { c
 
   /** Waits for Denied, and sees to it that nothing happens to the Secret, whatever is asked for meanwhile. */
   async function assertLeftAlone(tenant: Tenant, digest: string, rule: RegExp): Promise<void> {
-    assert.match((await tenant.notReady('db', 'Denied')).message, rule);
+    const { message } = await tenant.notReady('db', 'Denied');
+    assert.match(message, rule);
+    const { status: before } = await tenant.get('db');
+    const end = `the certificate in Secret db-server-tls stays and works until ${before?.notAfter}, and is not renewed`;
+    assert.ok(message.endsWith(end), message);
     await tenant.rotate('db', 'while-denied');
     await tenant.lookAgain('db');
     assert.match((await tenant.notReady('db', 'Denied')).message, rule);
@@ -238,6 +273,27 @@ describe('a policy that changes is applied to the certificates that exist:', { c
       await assertGoesOn(tenant);
     });
   }
+});
+
+test('6. The certificate of a peer has the bare name of its Service while that is granted, and is re-issued once', async () => {
+  const name = await authority({});
+  const tenant = await tenantOf('edge');
+  const named = async (): Promise<readonly string[]> => (await judge(await tenant.secret('db-peer-tls'))).names;
+  const qualified = ['db.$', 'db.$.svc', 'db.$.svc.cluster.local'].map(
+    (form) => `DNS:${form.replace('$', tenant.namespace)}`,
+  );
+  await tenant.create('db', { authorityRef: { name }, peer: { service: 'db' } });
+  await tenant.ready('db');
+  assert.deepEqual(await named(), qualified);
+
+  await setIssuance(name, { allow: [{ namespaceSelector: edge, dnsNames: ['db'] }] });
+  await eventually(async () => assert.deepEqual(await named(), ['DNS:db', ...qualified]));
+  await label(tenant, { team: 'core' });
+  await eventually(async () => assert.deepEqual(await named(), qualified));
+  const { status } = await tenant.ready('db');
+  assert.equal(status?.secrets?.[0]?.revision, 3);
+  await tenant.lookAgain('db');
+  assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 3);
 });
 
 test('6. What is no longer allowed stays so, and as it is, over a restart', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import type { Secret } from '../../support/behaviours/api.ts';
+import { paths, type Secret } from '../../support/behaviours/api.ts';
 import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import { digestOf, judge, publicKeyOf } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -113,6 +113,11 @@ describe('a changed spec', { concurrency: 3 }, () => {
     { what: 'another duration', spec: { duration: '24h' } },
     { what: 'another subject', spec: { subject: { organizations: ['Example Org'] } } },
   ];
+  before(async () => {
+    await world.authorityIs('default', 'True');
+    const allow = [{ namespaceSelector: {}, subject: { organizations: ['Example Org'] } }];
+    await world.api.patch(paths.authorities('default'), { spec: { issuance: { allow } } });
+  });
   for (const { what, spec } of changes) {
     test(`is issued anew, once: ${what}`, async () => {
       const tenant = await world.tenant('change');

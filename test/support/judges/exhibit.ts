@@ -194,11 +194,21 @@ const scope = {
     allow: [
       {
         namespaceSelector: {},
-        dnsNames: ['*.example.com', longName],
+        dnsNames: ['payments', '*.example.com', longName],
         ipRanges: ['192.0.2.0/24', '2001:db8::/32'],
         emailAddresses: ['*@example.com'],
         otherNames: [{ oid: userPrincipalName.oid, utf8Values: [userPrincipalName.utf8Value] }],
         commonNames: Object.values(subjects).flatMap(({ commonName }) => commonName ?? []),
+        subject: {
+          organizations: ['*'],
+          organizationalUnits: ['*'],
+          countries: ['DE'],
+          provinces: ['*'],
+          localities: ['*'],
+          streetAddresses: ['*'],
+          postalCodes: ['60*'],
+          serialNumbers: ['HRB *'],
+        },
       },
     ],
   }),

@@ -17,12 +17,14 @@ import {
   blocked,
   check,
   create,
+  deniedName,
   fresh,
   issue,
   issued,
   keep,
   messages,
   signer,
+  stays,
   update,
 } from './certificate-table.ts';
 
@@ -153,9 +155,7 @@ describe('key stores and trust stores', () => {
           blocked: {
             step: 'blocked',
             reason: 'Denied',
-            message:
-              'DNS name "no.example.org": namespace shop may have only names of its own Services ' +
-              '(<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it',
+            message: deniedName('no.example.org') + stays,
             onlyDue: false,
           },
         },

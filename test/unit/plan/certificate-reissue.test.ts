@@ -6,6 +6,7 @@ import { type IssueReason, planCertificate } from '../../../src/plan/index.ts';
 import {
   type CertificateFixture,
   days,
+  grantingRules,
   hours,
   intermediate,
   later,
@@ -33,6 +34,7 @@ import {
 
 describe('a change of spec', () => {
   const { spec } = fresh.record;
+  const granting = { ...authority, ...grantingRules };
   const changes: [title: string, change: Parameters<CertificateFixture['asking']>[0], message: string][] = [
     ['of the Service', { server: { service: 'other' } }, changed.profile],
     ['by one more name', { server: { service: 'payments', dnsNames: ['a.shop.svc'] } }, changed.profile],
@@ -56,7 +58,7 @@ describe('a change of spec', () => {
   ];
   for (const [title, change, message] of changes) {
     const given = issued.asking(change);
-    check({ [`${title} re-issues`]: { given, plan: [issue(given, 'SpecChanged', message)] } });
+    check({ [`${title} re-issues`]: { given, under: granting, plan: [issue(given, 'SpecChanged', message)] } });
   }
 
   const keeping: [title: string, change: Parameters<CertificateFixture['asking']>[0]][] = [

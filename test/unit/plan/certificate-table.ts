@@ -81,6 +81,15 @@ export const changed = {
   duration: 'the lifetime of the certificate differs from spec.duration',
 };
 
+/** The answer to a server of namespace shop that asks for a DNS name which it may not have. */
+export const deniedName = (name: string): string =>
+  `DNS name "${name}": namespace shop may have only names of its own Services (<service>, <service>.shop, ` +
+  '<service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and those that issuance.allow of ' +
+  'MtlsAuthority default grants it';
+/** What is said beside it of a certificate that was issued just now, for 90 days. */
+export const stays =
+  '; the certificate in Secret payments-server-tls stays and works until 2026-05-30T12:00:00Z, and is not renewed';
+
 export type Issue = Extract<SecretStep, { step: 'issue' }>;
 
 /** A new certificate for what the fixture asks for, in the place of the first one. */

@@ -26,7 +26,20 @@ import {
   withMarks,
   withMetadata,
 } from '../../support/fixtures.ts';
-import { authority, blocked, check, create, fresh, issue, issued, keep, signer, update } from './certificate-table.ts';
+import {
+  authority,
+  blocked,
+  check,
+  create,
+  deniedName,
+  fresh,
+  issue,
+  issued,
+  keep,
+  signer,
+  stays,
+  update,
+} from './certificate-table.ts';
 
 describe('a Secret', () => {
   const both = fresh.asking({ client: { serviceAccount: 'checkout' } });
@@ -337,20 +350,14 @@ describe('without its authority', () => {
     'a denied name is denied, whatever the root': {
       given: issued.asking({ server: { dnsNames: ['a.other.svc'] } }),
       under: bad,
-      plan: [
-        blocked(
-          'Denied',
-          'DNS name "a.other.svc": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it',
-        ),
-      ],
+      plan: [blocked('Denied', `${deniedName('a.other.svc')} (did you mean "a.shop.svc"?)`)],
     },
   });
 });
 
 describe('what may not be signed', () => {
   const denied = fresh.asking({ server: { service: 'payments', dnsNames: ['www.example.com'] } });
-  const message =
-    'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it';
+  const message = deniedName('www.example.com');
   // permitted;DNS:x.test
   const nameConstraints = Buffer.from('300ca00a30088206782e74657374', 'hex');
   const constrained = { ...authority, anchor: { ...authority.anchor, nameConstraints } };
@@ -362,11 +369,11 @@ describe('what may not be signed', () => {
     'is denied': { given: denied, plan: [blocked('Denied', message)] },
     'is denied when there is a Secret already, which stays': {
       given: issued.asking({ server: denied.record.spec.server ?? {} }),
-      plan: [blocked('Denied', message)],
+      plan: [blocked('Denied', message + stays)],
     },
     'is invalid when spec is': {
       given: issued.asking({ duration: '1m' }),
-      plan: [blocked('InvalidSpec', 'duration: use at least 5m')],
+      plan: [blocked('InvalidSpec', `duration: use at least 5m${stays}`)],
     },
     'is refused when the root’s own name constraints exclude it': {
       given: fresh,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec } from '../../../src/api/types.ts';
+import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec, Subject } from '../../../src/api/types.ts';
 import type { LeafUsage } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
 import { leafRequest } from '../../../src/plan/request.ts';
@@ -27,21 +27,28 @@ const asking: Record<Kind, (name: string) => Partial<MtlsCertificateSpec>> = {
   emailAddresses: (name) => ({ client: { emailAddresses: [name] } }),
   commonNames: (name) => ({ client: { serviceAccount: 'a', commonName: name } }),
   otherNames: (name) => ({
-    client: { otherNames: [{ oid: split(name)[0], utf8Value: split(name)[1] }] },
-    subject: { organizations: ['Org'] },
+    client: { commonName: 'a.shop.svc', otherNames: [{ oid: split(name)[0], utf8Value: split(name)[1] }] },
   }),
+  subject: (name) => ({ client: { serviceAccount: 'a' }, subject: subjectOf(...split(name)) }),
 };
+
+/** An attribute of a subject is written here as its field in a grant, a blank, and its value. */
+const subjectOf = (field: string, value: string): Subject =>
+  field === 'serialNumbers' ? { serialNumber: value } : { [field]: [value] };
 
 /** An otherName is written here as its object identifier, a blank, and its value. */
 const split = (name: string): [oid: string, value: string] => [name.split(' ')[0] ?? '', name.replace(/^\S+ /, '')];
 
 /** A field of a grant with these patterns alone. */
-const granting = (kind: Kind, patterns: readonly string[]) => ({
-  [kind]:
-    kind === 'otherNames'
-      ? patterns.map((text) => ({ oid: split(text)[0], utf8Values: [split(text)[1]] }))
-      : [...patterns],
-});
+function granting(kind: Kind, patterns: readonly string[]) {
+  if (kind === 'otherNames') {
+    return { [kind]: patterns.map((text) => ({ oid: split(text)[0], utf8Values: [split(text)[1]] })) };
+  }
+  if (kind !== 'subject') return { [kind]: [...patterns] };
+  const fields = new Set(patterns.map((text) => split(text)[0]));
+  const ofField = (field: string) => patterns.map(split).flatMap(([other, text]) => (other === field ? [text] : []));
+  return { subject: Object.fromEntries([...fields].map((field) => [field, ofField(field)])) };
+}
 
 const upn = '1.3.6.1.4.1.311.20.2.3';
 
@@ -330,6 +337,11 @@ const tables: Record<Kind, readonly Row[]> = {
     ['system:node:*', 'system:node:a', true],
     ['system:node:*', 'system:nodes', false],
     ['system:*', 'system:node:a', false],
+    ['system:*', 'system:masters', true],
+    ['*:masters', 'system:masters', false],
+    ['s*:masters', 'system:masters', false],
+    ['*:masters', 'SYSTEM:masters', false],
+    ['*:masters', 'users:masters', true],
     ['*-*', 'a-b', true],
     ['*-*', 'a--', true],
     ['*-*', 'ab', false],
@@ -408,6 +420,72 @@ const tables: Record<Kind, readonly Row[]> = {
     [`2.999.1 ${'\u65e5'.repeat(1024)}`, `2.999.1 ${'\u65e5'.repeat(1024)}`, true],
     [`2.999.1 ${'a'.repeat(1025)}`, `2.999.1 ${'a'.repeat(1025)}`, false],
   ],
+  subject: [
+    ['organizations Example Org', 'organizations Example Org', true],
+    ['organizations Example Org', 'organizations example org', false],
+    ['organizations Example Org', 'organizations Example Org 2', false],
+    ['organizations Example Org', 'organizations Example\u00a0Org', false],
+    ['organizations Example Org', 'organizationalUnits Example Org', false],
+    ['organizationalUnits Example Org', 'organizations Example Org', false],
+    ['organizations B\u00f6rse', 'organizations B\u00f6rse', true],
+    ['organizations B\u00f6rse', 'organizations Bo\u0308rse', false],
+    ['organizations team-*', 'organizations team-a_1', true],
+    ['organizations team-*', 'organizations team-', false],
+    ['organizations team-*', 'organizations team-a b', false],
+    ['organizations team-*', 'organizations team-a,OU=b', false],
+    ['organizations team-*', 'organizations team-a:b', false],
+    ['organizations *', 'organizations Example Org', true],
+    ['organizations *', 'organizations B\u00fccher & S\u00f6hne "GmbH", Hamburg (DE); No. 1/2', true],
+    ['organizations *', 'organizations \u682a\u5f0f\u4f1a\u793e\u4f8b', true],
+    ['organizations *', 'organizations group:admins', true],
+    ['organizations *', 'organizations the system:masters', true],
+    // Kubernetes reads an organization as a group, and has groups of its own.
+    ['organizations *', 'organizations system:masters', false],
+    ['organizations *', 'organizations System:Masters', false],
+    ['organizations *', 'organizations \u017fystem:masters', false],
+    ['organizations *', 'organizations \uff33ystem\uff1amasters', false],
+    ['organizations *', 'organizations s\u034fystem:masters', false],
+    ['organizations *', 'organizations \u00adsystem:masters', false],
+    ['organizations *:masters', 'organizations system:masters', false],
+    ['organizations *:*', 'organizations system:masters', false],
+    ['organizations s*:masters', 'organizations system:masters', false],
+    ['organizations *ystem:masters', 'organizations system:masters', false],
+    ['organizations *:masters', 'organizations group:masters', true],
+    ['organizations system:masters', 'organizations system:masters', true],
+    ['organizations system:masters', 'organizations system:nodes', false],
+    ['organizations system:*', 'organizations system:masters', true],
+    ['organizations system:*', 'organizations system:node:a', false],
+    ['organizationalUnits *', 'organizationalUnits system:masters', false],
+    // What makes a list of attributes, or a pattern, in the eyes of a program.
+    ['organizations *', 'organizations Org,OU=admins', false],
+    ['organizations *', 'organizations Org/CN=admin', false],
+    ['organizations *', 'organizations Org\\', false],
+    ['organizations *', 'organizations *', false],
+    ['organizations *', 'organizations Org\u202egrO', false],
+    ['organizations *', 'organizations Org\u200b', false],
+    ['organizations *', 'organizations Org\u00a01', false],
+    ['organizations Org,OU=admins', 'organizations Org,OU=admins', true],
+    ['organizations **', 'organizations a', false],
+    ['organizations ', 'organizations Org', false],
+    ['organizations  Org', 'organizations Org', false],
+    ['organizations Org\0', 'organizations Org', false],
+    ['organizationalUnits *', 'organizationalUnits Payments', true],
+    ['countries DE', 'countries DE', true],
+    ['countries DE', 'countries FR', false],
+    ['countries *', 'countries DE', true],
+    ['countries D*', 'countries DE', true],
+    ['countries *', 'provinces DE', false],
+    ['localities Frankfurt am Main', 'localities Frankfurt am Main', true],
+    [`localities ${'\u65e5'.repeat(128)}`, `localities ${'\u65e5'.repeat(128)}`, true],
+    ['provinces Hessen', 'provinces Hessen', true],
+    ['streetAddresses *', 'streetAddresses Stra\u00dfe des 17. Juni 135, 2. Stock', true],
+    ['postalCodes 60*', 'postalCodes 60329', true],
+    ['postalCodes 60*', 'postalCodes 80331', false],
+    ['serialNumbers HRB *', 'serialNumbers HRB 12345', true],
+    ['serialNumbers HRB *', 'serialNumbers HRA 12345', false],
+    ['serialNumbers *', "serialNumbers A-1 (b)'+,./:?", true],
+    ['serialNumbers *', 'serialNumbers a=b', false],
+  ],
 };
 
 for (const [kind, rows] of Object.entries(tables) as [Kind, readonly Row[]][]) {
@@ -430,6 +508,7 @@ describe('a pattern', () => {
     emailAddresses: 'a@example.com',
     commonNames: 'a:b',
     otherNames: '1.2.3 a@example.com',
+    subject: 'organizations a:b',
   };
   const patterns: Record<Kind, string> = { ...wanted, ipRanges: '10.0.0.1/32' };
   const kinds = Object.keys(wanted) as Kind[];
@@ -457,10 +536,48 @@ describe('a pattern', () => {
     assert.match(refusal.message, /^DNS name "a\.example\.org": .*; common name "a\.example\.com": /);
   });
 
+  test('of an attribute grants no other attribute', () => {
+    const values: Required<Subject> = {
+      organizations: ['DE'],
+      organizationalUnits: ['DE'],
+      countries: ['DE'],
+      localities: ['DE'],
+      provinces: ['DE'],
+      streetAddresses: ['DE'],
+      postalCodes: ['DE'],
+      serialNumber: 'DE',
+    };
+    const client = { serviceAccount: 'a' };
+    for (const [attribute, value] of Object.entries(values)) {
+      const field = attribute === 'serialNumber' ? 'serialNumbers' : attribute;
+      const allow = [{ namespaceSelector: {}, subject: { [field]: ['*'] } }];
+      for (const [other, otherValue] of Object.entries(values)) {
+        const isOwn = isGranted({ client, subject: { [other]: otherValue } }, { allow });
+        assert.equal(isOwn, other === attribute, `${field} for ${other}`);
+      }
+      assert.ok(!isGranted({ client, subject: { ...values, [attribute]: value } }, { allow }));
+    }
+  });
+
+  test('grants every value of an attribute, or the request is denied', () => {
+    const allow = [
+      { namespaceSelector: {}, subject: { organizations: ['a'], organizationalUnits: ['*'] } },
+      { namespaceSelector: {}, subject: { organizations: ['b'] } },
+    ];
+    const client = { serviceAccount: 'a' };
+    assert.ok(isGranted({ client, subject: { organizations: ['a', 'b'], organizationalUnits: ['c d'] } }, { allow }));
+    const refusal = ask({ client, subject: { organizations: ['a', 'c', 'b'] } }, { allow });
+    assert.ok('message' in refusal);
+    assert.match(refusal.message, /^subject\.organizations "c": [^;]*$/);
+  });
+
   test('that has not the form of its schema grants nothing, and breaks nothing', () => {
     const odd: unknown[] = ['1.2.3', {}, { oid: '1.2.3' }, { utf8Values: ['a'] }, { oid: '1.2.3', utf8Values: [] }];
     const allow = [{ namespaceSelector: {}, otherNames: odd as never, commonNames: ['*'] }];
     assert.ok(!isGranted(asking.otherNames('1.2.3 a'), { allow }));
+    for (const subject of [{}, { organizations: [] }, { surnames: ['*'] }] as never[]) {
+      assert.ok(!isGranted(asking.subject('organizations a'), { allow: [{ namespaceSelector: {}, subject }] }));
+    }
   });
 
   test('of one type of name is none of another type, also in the same grant', () => {
@@ -566,7 +683,7 @@ describe('a grant', () => {
     assert.deepEqual(refusal, {
       reason: 'Denied',
       message:
-        'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and those that issuance.allow of MtlsAuthority default grants it',
+        'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>, <service>.shop, <service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and those that issuance.allow of MtlsAuthority default grants it',
     });
   });
 });
@@ -721,7 +838,14 @@ describe('an authority for some namespaces', () => {
   test('serves those', () =>
     assert.ok(isGranted({ server: { service: 'db' } }, issuance, { team: 'edge', stage: 'prod' })));
 
-  for (const labels of [{}, { team: 'edge' }, { team: 'core', stage: 'prod' }, null]) {
+  test('waits for the labels of a namespace that has not been seen', () => {
+    assert.deepEqual(ask({ server: { service: 'db' } }, issuance, null), {
+      reason: 'Pending',
+      message: 'namespace shop has not been seen yet; its labels say what it may have',
+    });
+  });
+
+  for (const labels of [{}, { team: 'edge' }, { team: 'core', stage: 'prod' }]) {
     test(`denies others all names, and says who may have some: ${JSON.stringify(labels)}`, () => {
       assert.deepEqual(ask({ server: { service: 'db', dnsNames: ['www.example.com'] } }, issuance, labels), {
         reason: 'Denied',

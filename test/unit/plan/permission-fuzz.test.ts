@@ -11,7 +11,15 @@ import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec, OtherNameGrant } from '../../../src/api/types.ts';
+import type {
+  Grant,
+  Issuance,
+  LabelSelector,
+  MtlsCertificateSpec,
+  OtherNameGrant,
+  Subject,
+  SubjectGrant,
+} from '../../../src/api/types.ts';
 import { expectTag, readAll, readOid, readOnly, tags } from '../../../src/pki/der.ts';
 import { type LeafUsage, prepareLeaf, type Role } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
@@ -135,6 +143,29 @@ const patterns: Record<Kind, readonly string[]> = {
     '1.2.3 ',
     ' *',
   ],
+  // The field of the grant, and behind the blank the value.
+  subject: [
+    'organizations Example Org',
+    'organizations *',
+    'organizations system:masters',
+    'organizations system:*',
+    'organizations *:masters',
+    'organizations team-*',
+    'organizations B\u00f6rse, *',
+    'organizations a\0*',
+    'organizations ',
+    'organizationalUnits *',
+    'organizationalUnits system:node:*',
+    'countries DE',
+    'countries *',
+    'localities Frankfurt am Main',
+    'localities *',
+    'provinces * *',
+    'streetAddresses Taunusanlage *',
+    'postalCodes 60*',
+    'serialNumbers HRB *',
+    'serialNumbers *',
+  ],
 };
 
 /** Names to begin with beside those that fit a pattern. */
@@ -170,6 +201,17 @@ const others: Record<Kind, readonly string[]> = {
     'root',
   ],
   otherNames: ['1.3.6.1.4.1.311.20.2.3 root@example.com', '2.999.1 root', '1.2.3 payments.shop.svc', '2.999 a'],
+  subject: [
+    'organizations system:masters',
+    'organizations Example Org',
+    'organizations payments',
+    'organizationalUnits admins',
+    'countries DE',
+    'countries FR',
+    'localities system:masters',
+    'streetAddresses A',
+    'serialNumbers 1',
+  ],
 };
 
 const word = fc.constantFrom('a', 'b-1', 'shop', 'other', 'xn--mnchen-3ya', 'A', '0', '*', 'a_b', 'ns', 'sa');
@@ -327,6 +369,30 @@ const changes: Record<Kind, readonly Change[]> = {
     (name) => `${name}\ud800`,
     (name) => name.replace('\u00f6', 'o\u0308'),
   ],
+  subject: [
+    (name) => name.replace(/^\w+/, 'organizations'),
+    (name) => name.replace(/^\w+/, 'organizationalUnits'),
+    (name) => name.replace(/^\w+/, 'serialNumbers'),
+    (name) => name.replace(' ', ' system:'),
+    (name) => name.replace(' ', ' System:'),
+    (name) => name.replace(' ', ' \uff33ystem\uff1a'),
+    (name) => name.replace(' ', ' \u034fsystem:'),
+    (name) => name.replace(/ .*/, ' system:masters'),
+    (name) => name.replace(/ .*/, ' DE'),
+    (name) => `${name},OU=admins`,
+    (name) => `${name}/CN=root`,
+    (name) => `${name}+OU`,
+    (name) => `${name}\\`,
+    (name) => `${name} x`,
+    (name) => `${name}: x`,
+    (name) => `${name}\u202egnp`,
+    (name) => `${name}\u200b`,
+    (name) => `${name}\u00a0x`,
+    (name) => `${name}\ue000`,
+    (name) => `${name}\ud800`,
+    (name) => name.replace('\u00f6', 'o\u0308'),
+    (name) => name.replace(/\w$/, (letter) => letter.repeat(70)),
+  ],
 };
 
 /** Up to two of them, or a character too many or too few. */
@@ -370,13 +436,26 @@ const grant = (kind: Kind) =>
     list: fc.subarray([...patterns[kind]], { maxLength: 4 }),
   });
 
-const splitOtherName = (text: string): [oid: string, value: string] => {
+/** Of an otherName or a subject: what is in front of the first blank, and what is behind it. */
+const splitName = (text: string): [oid: string, value: string] => {
   const blank = text.indexOf(' ');
   return blank < 0 ? [text, ''] : [text.slice(0, blank), text.slice(blank + 1)];
 };
 function otherNameGrant(text: string): OtherNameGrant {
-  const [oid, value] = splitOtherName(text);
+  const [oid, value] = splitName(text);
   return { oid, utf8Values: [value] };
+}
+
+function subjectGrant(list: readonly string[]): SubjectGrant {
+  const fields = new Map<string, string[]>();
+  for (const [field, value] of list.map(splitName)) fields.set(field, [...(fields.get(field) ?? []), value]);
+  return Object.fromEntries(fields);
+}
+
+/** A field of a grant with these patterns alone. */
+function granting(kind: Kind, list: readonly string[]): Partial<Grant> {
+  if (kind === 'otherNames') return { otherNames: list.map(otherNameGrant) };
+  return kind === 'subject' ? { subject: subjectGrant(list) } : { [kind]: list };
 }
 
 /** A policy for one kind of name, who asks under it, and for what. */
@@ -388,6 +467,24 @@ interface Case {
   readonly role: Role;
   readonly name: string;
 }
+
+/** How Node.js calls the attributes, and a grant. */
+const attributeFields: Readonly<Record<string, string>> = {
+  O: 'organizations',
+  OU: 'organizationalUnits',
+  C: 'countries',
+  L: 'localities',
+  ST: 'provinces',
+  street: 'streetAddresses',
+  postalCode: 'postalCodes',
+  serialNumber: 'serialNumbers',
+};
+
+/** The API server stores no attribute that the schema does not know. */
+const storable = (kind: Kind, name: string): string =>
+  kind !== 'subject' || Object.values(attributeFields).includes(splitName(name)[0])
+    ? name
+    : `organizations ${splitName(name)[1]}`;
 
 const cases: fc.Arbitrary<Case> = fc.constantFrom(...kinds).chain((kind) =>
   fc
@@ -405,13 +502,16 @@ const cases: fc.Arbitrary<Case> = fc.constantFrom(...kinds).chain((kind) =>
       const start = all[pick % Math.max(1, all.length)] ?? 'example.com';
       const allow = grants.map(({ namespaceSelector, list }) => ({
         namespaceSelector,
-        [kind]: kind === 'otherNames' ? list.map(otherNameGrant) : list,
+        ...granting(kind, list),
       })) as Grant[];
       return (granted ? fitting(kind, start) : fc.constant(start)).map((name) => ({
         kind,
         ...rest,
         issuance: { allow },
-        name: apply.reduce((text, change) => change(text), name),
+        name: storable(
+          kind,
+          apply.reduce((text, change) => change(text), name),
+        ),
       }));
     }),
 );
@@ -423,19 +523,24 @@ const fields = {
   emailAddresses: 'emailAddresses',
 } as const;
 
-/** A resource that asks for the one name, and for an own one beside a common name, which is none by itself. */
+/** A resource that asks for the one name, and for an own one beside what is no name by itself. */
 const specOf = (given: Case): MtlsCertificateSpec => ({
   ...certificate().record.spec,
   [given.role]: askedOf(given),
-  // otherNames alone are not issued.
-  ...(given.kind === 'otherNames' ? { subject: { organizations: ['Org'] } } : {}),
+  ...(given.kind === 'subject' ? { subject: subjectOf(...splitName(given.name)) } : {}),
 });
 
+const subjectOf = (field: string, value: string): Subject =>
+  field === 'serialNumbers' ? { serialNumber: value } : { [field]: [value] };
+
 function askedOf({ kind, name, namespace }: Case): object {
-  if (kind === 'commonNames') return { uris: [`spiffe://cluster.local/ns/${namespace}/sa/own`], commonName: name };
+  const own = { uris: [`spiffe://cluster.local/ns/${namespace}/sa/own`] };
+  if (kind === 'commonNames') return { ...own, commonName: name };
+  if (kind === 'subject') return own;
   if (kind !== 'otherNames') return { [fields[kind]]: [name] };
-  const [oid, utf8Value] = splitOtherName(name);
-  return { otherNames: [{ oid, utf8Value }] };
+  const [oid, utf8Value] = splitName(name);
+  // otherNames alone are not issued.
+  return { otherNames: [{ oid, utf8Value }], commonName: `own.${namespace}.svc` };
 }
 
 const domains = { trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
@@ -443,7 +548,7 @@ const domains = { trustDomain: 'cluster.local', clusterDomain: 'cluster.local' }
 function oracleAllows({ kind, name, role, ...scope }: Case): boolean {
   switch (kind) {
     case 'dnsNames':
-      return oracle.mayHaveDns(name, { ...scope, ...domains });
+      return oracle.mayHaveDns(name, role, { ...scope, ...domains });
     case 'ipRanges':
       return oracle.mayHaveIp(name, { ...scope, ...domains });
     case 'uris':
@@ -454,6 +559,8 @@ function oracleAllows({ kind, name, role, ...scope }: Case): boolean {
       return oracle.mayHaveCommonName(name, role, { ...scope, ...domains });
     case 'otherNames':
       return oracle.mayHaveOtherName(name, { ...scope, ...domains });
+    case 'subject':
+      return oracle.mayHaveSubject(name, { ...scope, ...domains });
   }
 }
 
@@ -471,6 +578,14 @@ function namesIn(request: LeafRequest, given: Case): Case[] {
       names.otherNames.map(({ oid, utf8Value }) => `${oid} ${utf8Value}`),
     ),
     ...as('commonNames', subject.commonName === undefined ? [] : [subject.commonName]),
+    ...Object.entries(subject).flatMap(([attribute, value]: [string, string | readonly string[]]) =>
+      attribute === 'commonName'
+        ? []
+        : as(
+            'subject',
+            [value].flat().map((text) => `${attribute === 'serialNumber' ? 'serialNumbers' : attribute} ${text}`),
+          ),
+    ),
   ];
 }
 
@@ -496,19 +611,29 @@ function namesSigned(request: LeafRequest, given: Case): Case[] {
       const text = readOnly(expectTag(value, 0xa0).content, 0x0c).content.toString();
       return { ...given, kind: 'otherNames' as const, name: `${readOid(oid)} ${text}` };
     });
+  const inSubject = subjectSigned(leaf, given);
   if (given.kind === 'otherNames') {
     assert.match(leaf.subjectAltName ?? '', /^othername:/);
-    return otherNames;
+    return [...otherNames, ...inSubject];
   }
   const alternatives = sans.map(([, type = '', text = '']) => {
     const kind = sanKinds[type];
     assert.ok(kind !== undefined, `a name of type ${type} in ${leaf.subjectAltName}`);
     return { ...given, kind, name: text.startsWith('"') ? (JSON.parse(text) as string) : text };
   });
-  const { CN } = leaf.toLegacyObject().subject as { CN?: string | string[] };
-  const commonNames = [CN ?? []].flat().map((name) => ({ ...given, kind: 'commonNames' as const, name }));
-  return [...alternatives, ...otherNames, ...commonNames];
+  return [...alternatives, ...otherNames, ...inSubject];
 }
+
+/** The common name and the other attributes of a subject, as cases. */
+const subjectSigned = (leaf: X509Certificate, given: Case): Case[] =>
+  Object.entries(leaf.toLegacyObject().subject as Record<string, string | string[]>).flatMap(([attribute, value]) =>
+    [value].flat().map((text) => {
+      if (attribute === 'CN') return { ...given, kind: 'commonNames' as const, name: text };
+      const field = attributeFields[attribute];
+      assert.ok(field !== undefined, `an attribute ${attribute} in the subject`);
+      return { ...given, kind: 'subject' as const, name: `${field} ${text}` };
+    }),
+  );
 
 test(`${numRuns} requests with seed ${seed}: nobody gets what the oracle would not give, and nobody less`, (t) => {
   const counts = { requests: 0, allowed: 0, granted: 0, signed: 0 };

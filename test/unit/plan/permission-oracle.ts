@@ -1,4 +1,4 @@
-import type { Grant, Issuance, LabelSelector } from '../../../src/api/types.ts';
+import type { Grant, Issuance, LabelSelector, SubjectGrant } from '../../../src/api/types.ts';
 import type { Role } from '../../../src/pki/index.ts';
 
 /**
@@ -25,7 +25,7 @@ const isSelected = (selector: LabelSelector | undefined, labels: OracleScope['la
 
 const patternsOf = (
   { issuance, labels }: OracleScope,
-  kind: Exclude<keyof Grant, 'namespaceSelector' | 'otherNames' | 'usages'>,
+  kind: Exclude<keyof Grant, 'namespaceSelector' | 'otherNames' | 'subject' | 'usages'>,
 ): string[] =>
   (issuance.allow ?? [])
     .filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels))
@@ -41,11 +41,13 @@ export function normalDns(name: string): string | undefined {
   return printable.test(name) && isName && normal.length <= 253 && !/(?:^|\.)\d+$/.test(normal) ? normal : undefined;
 }
 
-export function mayHaveDns(name: string, scope: OracleScope): boolean {
+export function mayHaveDns(name: string, role: Role, scope: OracleScope): boolean {
   const normal = normalDns(name);
   if (normal === undefined) return false;
   const [ns, domain] = [RegExp.escape(scope.namespace), RegExp.escape(scope.clusterDomain)];
-  const own = `(?:${label}(?:\\.${ns})?|(?:\\*\\.|${label}\\.)(?:${label}\\.)*${ns}\\.svc(?:\\.${domain})?)`;
+  // The names that cluster DNS gives a Service, and its bare name to servers alone.
+  const bare = role === 'server' ? `${label}|` : '';
+  const own = `(?:${bare}${label}\\.${ns}|(?:\\*\\.|${label}\\.)(?:${label}\\.)*${ns}\\.svc(?:\\.${domain})?)`;
   if (normal !== 'localhost' && new RegExp(`^${own}$`).test(normal)) return true;
   const patterns = patternsOf(scope, 'dnsNames').filter((text) => printable.test(text) && /[a-z0-9]/i.test(text));
   return matchesOneOf(patterns, normal, (pattern) =>
@@ -165,19 +167,58 @@ export const normalCommonName = (commonName: string): string => normalDns(common
 export function mayHaveCommonName(commonName: string, role: Role, scope: OracleScope): boolean {
   const name = normalCommonName(commonName);
   if (name.length > 64) return false;
-  const isOwnDns = mayHaveDns(name, { ...scope, issuance: {} }) && (role === 'server' || name.includes('.'));
+  const isOwnDns = mayHaveDns(name, role, { ...scope, issuance: {} });
   if (isOwnDns || (name.startsWith('spiffe://') && mayHaveUri(name, { ...scope, issuance: {} }))) return true;
   const source = (pattern: string) =>
     pattern
       .split('*')
       .map((text) => RegExp.escape(text))
       .join('[A-Za-z0-9_-]+');
-  const patterns = patternsOf(scope, 'commonNames').filter((text) => text.trim() === text && !/\p{Cc}|^$/u.test(text));
+  const patterns = patternsOf(scope, 'commonNames')
+    .filter((text) => text.trim() === text && !/\p{Cc}|^$/u.test(text))
+    .filter((text) => !isOfKubernetes(name) || isOfKubernetes(text));
   if (matchesOneOf(patterns, name, source)) return true;
   const ascii = patterns.filter((pattern) => printable.test(pattern));
   return (
     normalDns(name) !== undefined &&
     matchesOneOf(ascii, name, (pattern) => source(pattern.toLowerCase().replace(/\.$/, '')))
+  );
+}
+
+/** True for what Kubernetes keeps for itself, in any case and width of its letters. */
+const isOfKubernetes = (text: string): boolean => /^system:/i.test(text.normalize('NFKC'));
+
+/** The value as `<field of a grant> <value>`; a field that there is not is nothing that may be had. */
+export function mayHaveSubject(text: string, { issuance, labels }: OracleScope): boolean {
+  const [, field = '', value = ''] = /^([^ ]*) ([^]*)$/.exec(text) ?? [];
+  const bounds: Record<string, RegExp> = {
+    organizations: /^.{1,64}$/u,
+    organizationalUnits: /^.{1,64}$/u,
+    countries: /^[A-Z]{2}$/,
+    localities: /^.{1,128}$/u,
+    provinces: /^.{1,128}$/u,
+    streetAddresses: /^.{1,128}$/u,
+    postalCodes: /^.{1,40}$/u,
+    serialNumbers: /^[A-Za-z0-9 '()+,./:=?-]{1,64}$/,
+  };
+  const isText = (string: string) => string.trim() === string && string !== '' && !/[\p{Cc}\p{Cs}]/u.test(string);
+  if (!Object.hasOwn(bounds, field) || !isText(value) || bounds[field]?.test(value) !== true) return false;
+  const patterns = (issuance.allow ?? [])
+    .filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels))
+    .flatMap(({ subject }) => subject?.[field as keyof SubjectGrant] ?? [])
+    .filter((pattern) => isText(pattern) && Array.from(pattern).length <= 128)
+    .filter((pattern) => !isOfKubernetes(value) || isOfKubernetes(pattern));
+  // Unassigned, private, invisible and formatting characters have no place in what nobody has spelled out.
+  const isPlain = !/[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}=*\\]/u.test(value.replaceAll(' ', ''));
+  if (patterns.includes('*') && isPlain) return true;
+  return matchesOneOf(
+    patterns.filter((pattern) => pattern !== '*'),
+    value,
+    (pattern) =>
+      pattern
+        .split('*')
+        .map((part) => RegExp.escape(part))
+        .join('[A-Za-z0-9_-]+'),
   );
 }
 

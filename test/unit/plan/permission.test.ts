@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Role, SubjectAltNames } from '../../../src/pki/index.ts';
+import type { Role, Subject, SubjectAltNames } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
 import { deniedNames, type Scope } from '../../../src/plan/permission.ts';
 import { rules } from '../../support/fixtures.ts';
@@ -9,12 +9,16 @@ import { rules } from '../../support/fixtures.ts';
 const shop: Scope = { namespace: 'shop', labels: {}, authority: 'default', ...rules };
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 
-const mayHaveDns = (name: string, scope = shop): boolean =>
-  deniedNames({ role: 'server', names: { ...none, dnsNames: [name] } }, scope).length === 0;
+const mayHaveDns = (name: string, scope = shop, role: Role = 'server'): boolean =>
+  deniedNames({ role, subject: {}, names: { ...none, dnsNames: [name] } }, scope).length === 0;
 const mayHaveUri = (uri: string, scope = shop): boolean =>
-  deniedNames({ role: 'client', names: { ...none, uris: [uri] } }, scope).length === 0;
+  deniedNames({ role: 'client', subject: {}, names: { ...none, uris: [uri] } }, scope).length === 0;
 const mayHaveCommonName = (commonName: string, role: Role, scope = shop): boolean =>
-  deniedNames({ role, commonName, names: none }, scope).length === 0;
+  deniedNames({ role, subject: { commonName }, names: none }, scope).length === 0;
+
+/** What a role is told when it asks for these names and this subject. */
+const told = (role: Role, names: Partial<SubjectAltNames>, subject: Subject = {}, scope = shop): string[] =>
+  deniedNames({ role, subject, names: { ...none, ...names } }, scope);
 
 describe('a namespace may have', () => {
   const own = [
@@ -32,7 +36,12 @@ describe('a namespace may have', () => {
     'PAYMENTS.Shop.SVC',
     'payments.shop.svc.',
   ];
-  for (const name of own) test(`the DNS name ${name}`, () => assert.ok(mayHaveDns(name)));
+  for (const name of own) {
+    test(`the DNS name ${name}, a client or peer only with its namespace in it`, () => {
+      assert.ok(mayHaveDns(name));
+      for (const role of ['client', 'peer'] as const) assert.equal(mayHaveDns(name, shop, role), name.includes('.'));
+    });
+  }
 
   test('the SPIFFE ID of each of its ServiceAccounts', () => {
     assert.ok(mayHaveUri('spiffe://cluster.local/ns/shop/sa/checkout'));
@@ -152,20 +161,146 @@ describe('a namespace may not have', () => {
 
   test('addresses, mailboxes or names of other types at all', () => {
     const otherNames = [{ oid: '1.2.3', utf8Value: 'shop' }];
-    const names = { ...none, ipAddresses: ['10.0.0.1'], emailAddresses: ['a@shop.svc'], otherNames };
-    assert.deepEqual(deniedNames({ role: 'client', names }, shop), [
+    assert.deepEqual(told('client', { ipAddresses: ['10.0.0.1'], emailAddresses: ['a@shop.svc'], otherNames }), [
       `IP address "10.0.0.1": namespace shop may have no IP addresses but ${granted}`,
       `e-mail address "a@shop.svc": namespace shop may have no e-mail addresses but ${granted}`,
       `otherName of type 1.2.3 "shop": namespace shop may have no other names but ${granted}`,
     ]);
   });
 
-  test('a name without being told the name and the rule', () => {
-    const request = { role: 'client', names: { ...none, dnsNames: ['a.other'], uris: ['urn:a'] } } as const;
-    assert.deepEqual(deniedNames(request, shop), [
-      `DNS name "a.other": namespace shop may have only names of its own Services (<service>.shop.svc[.cluster.local]) and ${granted}`,
-      `URI "urn:a": namespace shop may have only SPIFFE IDs of its own ServiceAccounts (spiffe://cluster.local/ns/shop/sa/<name>) and ${granted}`,
+  test('any attribute of a subject beside the common name', () => {
+    const subject: Required<Subject> = {
+      commonName: 'a.shop.svc',
+      organizations: ['Example Org', 'system:masters'],
+      organizationalUnits: ['Payments'],
+      countries: ['DE'],
+      provinces: ['Hessen'],
+      localities: ['Frankfurt'],
+      streetAddresses: ['Taunusanlage 1'],
+      postalCodes: ['60329'],
+      serialNumber: '1',
+    };
+    const rule = (field: string) => `namespace shop may have no subject.${field} but ${granted}`;
+    assert.deepEqual(told('client', {}, subject), [
+      `subject.organizations "Example Org": ${rule('organizations')}`,
+      `subject.organizations "system:masters": ${rule('organizations')} (a value that begins with system: needs a pattern that does so, too)`,
+      `subject.organizationalUnits "Payments": ${rule('organizationalUnits')}`,
+      `subject.countries "DE": ${rule('countries')}`,
+      `subject.localities "Frankfurt": ${rule('localities')}`,
+      `subject.provinces "Hessen": ${rule('provinces')}`,
+      `subject.streetAddresses "Taunusanlage 1": ${rule('streetAddresses')}`,
+      `subject.postalCodes "60329": ${rule('postalCodes')}`,
+      `subject.serialNumbers "1": ${rule('serialNumbers')}`,
     ]);
+  });
+});
+
+describe('a denied name is answered with', () => {
+  const granted = 'those that issuance.allow of MtlsAuthority default grants it';
+  const qualified =
+    '<service>.shop, <service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two';
+  const own = `only names of its own Services (<service>, ${qualified}) and ${granted}`;
+  const ownOfClients = `only names of its own Services (${qualified}) and ${granted}`;
+  const accounts = 'SPIFFE IDs of its own ServiceAccounts (spiffe://cluster.local/ns/shop/sa/<name>)';
+
+  test('the names that the namespace may have in that role', () => {
+    assert.deepEqual(told('server', { dnsNames: ['www.example.com'], uris: ['urn:a'] }), [
+      `DNS name "www.example.com": namespace shop may have ${own}`,
+      `URI "urn:a": namespace shop may have only ${accounts} and ${granted}`,
+    ]);
+    assert.deepEqual(told('peer', { dnsNames: ['www.example.com'] }), [
+      `DNS name "www.example.com": namespace shop may have ${ownOfClients}`,
+    ]);
+    assert.deepEqual(told('server', {}, { commonName: 'Payments of the Shop' }), [
+      `common name "Payments of the Shop": namespace shop may have only names of its own Services (<service>, ${qualified}), ${accounts} and ${granted}`,
+    ]);
+  });
+
+  test('the reason why a client or peer has no bare name', () => {
+    assert.deepEqual(told('peer', { dnsNames: ['postgres'] }), [
+      `DNS name "postgres": namespace shop may have ${ownOfClients}, since programs take the bare name of a peer for a user (did you mean "postgres.shop.svc"?)`,
+    ]);
+    assert.match(
+      told('client', {}, { commonName: 'admin' })[0] ?? '',
+      /^common name "admin": .*, since programs take the bare name of a client for a user \(did you mean "admin\.shop\.svc"\?\)$/,
+    );
+  });
+
+  const misses: [asked: string, meant: string | undefined][] = [
+    ['web-0.web.shop', 'web-0.web.shop.svc'],
+    ['*.shop', '*.shop.svc'],
+    ['payments.other', 'payments.shop'],
+    ['payments.other.svc', 'payments.shop.svc'],
+    ['db-0.db.other.svc', 'db-0.db.shop.svc'],
+    ['*.other.svc.cluster.local', '*.shop.svc.cluster.local'],
+    ['payments.other.svc.example.org', 'payments.shop.svc.cluster.local'],
+    ['payments.shop.svc.example.org', 'payments.shop.svc.cluster.local'],
+    ['payments.shop.svc.cluster', 'payments.shop.svc.cluster.local'],
+    ['payments.shop.cluster.local', 'payments.shop.svc.cluster.local'],
+    ['payments.shop.pod.cluster.local', 'payments.shop.svc.cluster.local'],
+    ['www.example.com', undefined],
+    ['example.com', undefined],
+    ['payments.svc', 'payments.shop.svc'],
+    ['shop.svc', undefined],
+    ['shop.svc.cluster.local', undefined],
+    ['*.svc.cluster.local', undefined],
+    ['*.*.shop.svc', undefined],
+    ['localhost', undefined],
+    [`${'a.'.repeat(118)}b.shop.cluster.local`, undefined],
+  ];
+  for (const [asked, meant] of misses) {
+    test(`${meant === undefined ? 'no guess' : meant} for ${asked.slice(0, 60)}`, () => {
+      const [message = ''] = told('server', { dnsNames: [asked] });
+      assert.equal(/ \(did you mean "(.*)"\?\)$/.exec(message)?.[1], meant, message);
+      if (meant !== undefined) assert.ok(mayHaveDns(meant));
+    });
+  }
+
+  const ids: [asked: string, meant: string | undefined][] = [
+    ['spiffe://example.org/ns/shop/sa/checkout', 'spiffe://cluster.local/ns/shop/sa/checkout'],
+    ['spiffe://cluster.local/ns/other/sa/checkout', 'spiffe://cluster.local/ns/shop/sa/checkout'],
+    ['spiffe://cluster.local/ns/Shop/sa/checkout', 'spiffe://cluster.local/ns/shop/sa/checkout'],
+    ['spiffe://cluster.local/ns/other/sa/Checkout', undefined],
+    ['spiffe://cluster.local/ns/shop/sa/checkout/more', undefined],
+    ['spiffe://cluster.local/ns/shop', undefined],
+    ['https://cluster.local/ns/shop/sa/checkout', undefined],
+  ];
+  for (const [asked, meant] of ids) {
+    test(`${meant ?? 'no guess'} for ${asked}, as a URI and as a common name`, () => {
+      for (const [message = ''] of [told('client', { uris: [asked] }), told('client', {}, { commonName: asked })]) {
+        assert.equal(/ \(did you mean "(.*)"\?\)$/.exec(message)?.[1], meant, message);
+      }
+      if (meant !== undefined) assert.ok(mayHaveUri(meant));
+    });
+  }
+
+  test('a guess that the namespace may have, whatever was asked for', () => {
+    const label = fc.constantFrom('shop', 'other', 'svc', 'cluster', 'local', 'a', '*', 'localhost', 'A', '1');
+    const names = fc.array(label, { minLength: 1, maxLength: 6 }).map((labels) => labels.join('.'));
+    let guesses = 0;
+    fc.assert(
+      fc.property(names, fc.constantFrom<Role>('server', 'client', 'peer'), label, (name, role, namespace) => {
+        const scope = { ...shop, namespace };
+        const [message = ''] = told(role, { dnsNames: [name] }, {}, scope);
+        const guess = /did you mean "(.*)"/.exec(message)?.[1];
+        if (guess === undefined) return;
+        guesses += 1;
+        assert.ok(mayHaveDns(guess, scope, role), `${guess} for ${name}`);
+      }),
+      { numRuns: 3000 },
+    );
+    assert.ok(guesses > 100, 'there were hardly any guesses');
+  });
+
+  test('a message that fits into a condition, whatever was asked for', () => {
+    const long = Array.from({ length: 100 }, (_, i) => `${'\u0001'.repeat(5000)}${i}`);
+    const names = { dnsNames: long, ipAddresses: long, uris: long, emailAddresses: long };
+    const otherNames = long.map((utf8Value) => ({ oid: '1.2.3', utf8Value }));
+    const subject = { commonName: long[0] ?? '', organizations: long, localities: long };
+    const scope = { ...shop, namespace: 'n'.repeat(63), authority: 'a'.repeat(253), trustDomain: 't'.repeat(255) };
+    const messages = told('client', { ...names, otherNames }, subject, { ...scope, clusterDomain: 'c'.repeat(121) });
+    // A condition has room for 32768 characters, a message for the five first of them, and there are three roles.
+    for (const message of messages) assert.ok(message.length * 15 < 32_768, String(message.length));
   });
 });
 
@@ -174,7 +309,7 @@ test('a pattern with a control character grants nothing, whatever gets as far as
   const isDenied = (text: string): boolean => {
     const scope = { ...shop, issuance: issuancePolicy({ allow: [grantOf(text)] }) };
     const names = { ...none, otherNames: [{ oid: '1.2.3', utf8Value: text }] };
-    return deniedNames({ role: 'client', names }, scope).length > 0;
+    return deniedNames({ role: 'client', subject: {}, names }, scope).length > 0;
   };
   assert.ok(!isDenied('a'));
   for (const text of ['a\0', 'a\n', ' a', '\ud800', 'a'.repeat(1025)]) assert.ok(isDenied(text), JSON.stringify(text));

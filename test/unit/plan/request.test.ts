@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
 import type { Role } from '../../../src/pki/index.ts';
+import { issuancePolicy } from '../../../src/plan/index.ts';
 import { leafRequest, rolesOf, secretNameOf } from '../../../src/plan/request.ts';
 import { certificate, hours, rules } from '../../support/fixtures.ts';
 
@@ -39,11 +40,24 @@ describe('a role asks for', () => {
     assert.deepEqual(request.profile.names.uris, ['spiffe://example.org/ns/shop/sa/checkout']);
   });
 
-  test('both for a peer', () => {
+  test('both for a peer, and no bare name, which programs take for a user', () => {
     const request = ask({ peer: { service: 'db', serviceAccount: 'db' } }, 'peer');
     assert.ok('profile' in request);
     const uris = ['spiffe://example.org/ns/shop/sa/db'];
-    assert.deepEqual(request.profile.names, { ...none, dnsNames: serviceNames, uris });
+    assert.deepEqual(request.profile.names, { ...none, dnsNames: serviceNames.slice(1), uris });
+  });
+
+  test('the bare name of a Service for a peer, where it is granted', () => {
+    const allow = [{ namespaceSelector: {}, dnsNames: ['db'] }];
+    const granting = { ...scope, issuance: issuancePolicy({ allow }) };
+    for (const [service, names] of [
+      ['db', serviceNames],
+      ['web', serviceNames.slice(1).map((name) => name.replace('db', 'web'))],
+    ] as const) {
+      const request = leafRequest({ ...plain, peer: { service } }, 'peer', granting);
+      assert.ok('profile' in request);
+      assert.deepEqual(request.profile.names.dnsNames, names);
+    }
   });
 
   test('names in normal form, each once, its Service’s first', () => {
@@ -55,7 +69,10 @@ describe('a role asks for', () => {
 
   test('its own subject besides the one of the resource', () => {
     const subject = { organizations: ['Org'], countries: ['DE'] };
-    const request = ask({ subject, server: { service: 'db', commonName: 'db.shop.svc' } });
+    const allow = [{ namespaceSelector: {}, subject }];
+    const server = { service: 'db', commonName: 'db.shop.svc' };
+    const granting = { ...scope, issuance: issuancePolicy({ allow }) };
+    const request = leafRequest({ ...plain, subject, server }, 'server', granting);
     assert.ok('profile' in request);
     assert.deepEqual(request.profile.subject, { ...subject, commonName: 'db.shop.svc' });
   });
@@ -234,6 +251,11 @@ describe('a request is denied', () => {
     ['for a good and a bad name', { server: { service: 'db', dnsNames: ['www.example.com'] } }, 'server'],
     ['for an address', { server: { service: 'db', ipAddresses: ['10.0.0.1'] } }, 'server'],
     ['for a foreign common name', { client: { serviceAccount: 'a', commonName: 'system:masters' } }, 'client'],
+    ['for the bare name of a peer', { peer: { service: 'db', dnsNames: ['db'] } }, 'peer'],
+    ['for the bare name of a client', { client: { dnsNames: ['admin'] } }, 'client'],
+    ['for the bare common name of a peer', { peer: { service: 'db', commonName: 'db' } }, 'peer'],
+    ['for a group of Kubernetes', { subject: { organizations: ['system:masters'] } }, 'server'],
+    ['for a serial number', { subject: { serialNumber: '1' } }, 'server'],
     ['for another trust domain', { client: { uris: ['spiffe://cluster.local/ns/shop/sa/a'] } }, 'client'],
   ];
   for (const [title, spec, role] of denied) {
