@@ -565,6 +565,7 @@ export const shapes = {
               "serialNumber": "string",
               "fingerprint": "string",
               "authorityFingerprint": "string",
+              "issuerId": "string",
               "notBefore": "string",
               "notAfter": "string",
               "renewalTime": "string",
@@ -574,6 +575,7 @@ export const shapes = {
                   "fields": {
                     "serialNumber": "string",
                     "authorityFingerprint": "string",
+                    "issuerId": "string",
                     "notAfter": "string"
                   },
                   "always": [

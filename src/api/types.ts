@@ -724,6 +724,11 @@ export interface IssuedSecret {
   readonly fingerprint: string;
   /** The fingerprint of the root that the certificate chains to. */
   readonly authorityFingerprint: string;
+  /**
+   * The identity of the CA that signed the certificate: the SHA-256 of its subject and public key, in lower-case
+   * hexadecimal. A CA that is renewed with the same key keeps it.
+   */
+  readonly issuerId?: string;
   /** When the certificate starts to be valid, a little before it was made. */
   readonly notBefore: string;
   /** When the certificate expires. */
@@ -745,6 +750,8 @@ export interface ReplacedCertificate {
   readonly serialNumber: string;
   /** The SHA-256 fingerprint of the root that it chains to, in lower-case hex. */
   readonly authorityFingerprint: string;
+  /** The identity of the CA that signed it, as in the entry of the Secret. */
+  readonly issuerId?: string;
   /** When it expires. */
   readonly notAfter: string;
 }

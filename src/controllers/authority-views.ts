@@ -97,7 +97,11 @@ function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): 
     view: { ...rest, ...published, root: certificate, intermediates, anchor },
     material: rest.waits === undefined ? { ...published, signer: { root, bundle } } : published,
     roots: bundle.roots,
-    ...(crl === undefined ? {} : { crl: crl.digest }),
+    ...(crl === undefined ? {} : { crl: gistOf(crl) }),
     gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
   };
 }
+
+/** What certificates depend on: the lists, who can be put on them, and which of them cannot be renewed. */
+const gistOf = ({ digest, issuers, orphaned }: CrlBundle): string =>
+  JSON.stringify([digest, issuers, orphaned.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);

@@ -13,6 +13,7 @@ import {
 import {
   type Certificate,
   type Crl,
+  caId,
   encodeCertificates,
   generatePrivateKey,
   issueRoot,
@@ -35,6 +36,7 @@ import {
   type RevocationState,
   type RotationReport,
   rememberedRoots,
+  signersAfter,
   signersIn,
   type WantedCondition,
 } from '../plan/index.ts';
@@ -93,9 +95,11 @@ export class AuthorityReconciler {
     this.#context = context;
   }
 
-  /** Tells when this process began to lead. */
+  /** This process begins to lead. What it remembers of an earlier term is forgotten: another one has led since. */
   beginToLead(): void {
     this.#leadingSince = this.#context.now();
+    this.#revocations.clear();
+    this.#published.clear();
   }
 
   async reconcile(name: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
@@ -214,9 +218,7 @@ export class AuthorityReconciler {
         const made = step.make === undefined ? undefined : await this.#makeRoot(step.make);
         const patch = rotationPatch(live, step, made);
         // Whoever checks CRLs refuses a root that it has no list of: the two go out together.
-        const isTrusted = ({ anchor }: SigningRoot) =>
-          step.trusted.some(({ fingerprint }) => fingerprint === anchor.fingerprint);
-        const signers = [...signersIn(observed).filter(isTrusted), ...(made === undefined ? [] : [signerOf(made)])];
+        const signers = [...signersAfter(observed, step), ...(made === undefined ? [] : [signerOf(made)])];
         const data = { ...patch.data, ...this.#crlsOf(observed, signers, step.trusted) };
         await client.mergePatch(secretResource, ref, { ...patch, data }, { signal });
         record(step.event.reason, step.event.message);
@@ -247,16 +249,16 @@ export class AuthorityReconciler {
     const { authority, revocation } = observed;
     const before = new Set(revocation.revocations.map(({ serialNumber }) => serialNumber));
     const added = revocations.filter(({ serialNumber }) => !before.has(serialNumber));
-    const roots = new Set(crlSigners(signersIn(observed)).map(({ anchor }) => anchor.fingerprint));
-    const listed = added.filter(({ root }) => roots.has(root));
-    const unlisted = added.filter(({ root }) => !roots.has(root));
+    const issuers = new Set(crlSigners(signersIn(observed)).map(({ certificate }) => caId(certificate)));
+    const listed = added.filter(({ issuer }) => issuers.has(issuer));
+    const unlisted = added.filter(({ issuer }) => !issuers.has(issuer));
     const serials = listed.map(({ serialNumber }) => serialNumber);
     log.info('signed CRLs', { authority: authority.name, revoked: serials, entries: revocations.length });
     if (listed.length > 0) {
       recorder.record(normalEvent(authority, 'CertificatesRevoked', `On the CRL from now on: ${inWords(listed)}`));
     }
     if (unlisted.length === 0) return;
-    const note = `On no CRL, since nothing here signs one for their root; peers refuse them when it is trusted no more: ${inWords(unlisted)}`;
+    const note = `On no CRL, since the key of their issuer is not here; peers refuse them when its root is not trusted any more: ${inWords(unlisted)}`;
     const regarding = referenceTo(authority);
     recorder.record({ regarding, type: 'Warning', reason: 'CertificatesNotListed', action: 'Reconcile', note });
   }

@@ -23,7 +23,7 @@ import {
   type StorePassword,
   secretNameOf,
 } from '../plan/index.ts';
-import { keptSecrets } from './kept-secret.ts';
+import { compactSecrets } from './kept-secret.ts';
 import {
   authorityRecord,
   authorities as authorityResource,
@@ -75,10 +75,7 @@ export class Caches {
       secret: chosenSecretKeysOf,
     },
   });
-  readonly secrets = new Store<SecretRecord, 'owner'>({
-    form: keptSecrets,
-    indexes: { owner: ownerByNoName },
-  });
+  readonly secrets: Store<SecretRecord, 'owner'>;
   readonly rootSecrets = new Store<RootSecretMark>();
   /** Kept from the moment on when somebody wants stores: most clusters have many Secrets that are no concern of ours. */
   readonly passwords = new Store<PasswordMark>();
@@ -96,8 +93,10 @@ export class Caches {
   /** Milliseconds of a clock that only goes forward, see Evidence. */
   readonly monotonicMs: () => number;
 
-  constructor(monotonicMs: () => number = () => performance.now()) {
+  /** @param roots the roots that may have signed leaves, as far as they are known now */
+  constructor(roots: () => readonly Certificate[], monotonicMs: () => number = () => performance.now()) {
     this.monotonicMs = monotonicMs;
+    this.secrets = new Store({ form: compactSecrets(roots), indexes: { owner: ownerByNoName } });
     this.configMaps = new TrustCache(monotonicMs);
     this.clusterTrustBundles = new TrustCache(monotonicMs);
     this.namespaces.subscribe((before, after) => {

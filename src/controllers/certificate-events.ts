@@ -24,6 +24,7 @@ const eventReasons: Record<IssueReason, string> = {
   RevocationRequested: 'Revoked',
   RotationRequested: 'Rotated',
   RootReplaced: 'Reissued',
+  IssuerKeyMissing: 'Reissued',
   Expired: 'Renewed',
   RenewalDue: 'Renewed',
 };

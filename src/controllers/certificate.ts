@@ -1,5 +1,5 @@
 import { isKubeError, type KubeClient, KubeError, keyOf, refOf, type Store } from '../kube/index.ts';
-import { nameDigest, PkiError } from '../pki/index.ts';
+import { PkiError } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Blocked,
@@ -13,6 +13,7 @@ import {
   planCertificateStatus,
   planSecret,
   type RoleOutcome,
+  rememberedRoots,
   rolesOf,
   type SecretRecord,
   type SecretStep,
@@ -112,8 +113,8 @@ export class CertificateReconciler {
       rolesOf(certificate.spec).map(async (role): Promise<ObservedRole> => {
         const secretName = secretNameOf(certificate.name, certificate.spec, role);
         const cached = secrets.get(keyOf({ namespace: certificate.namespace, name: secretName }));
-        // A Secret of others is not in the cache, and one that was read before its root was known has to be read again.
-        const isUnsure = cached === undefined ? hadConflict : rootIsUnread(cached, material);
+        // A Secret of others is not in the cache.
+        const isUnsure = cached === undefined && hadConflict;
         const secret = isUnsure ? await writer.read(certificate.namespace, secretName, signal) : cached;
         const claimedBy = claims.holder(certificate, secretName, secret);
         const failed = this.#backoff.get(key, { certificate, authority }, role, now());
@@ -215,15 +216,19 @@ export class CertificateReconciler {
   }
 
   async #writeStatus(
-    { certificate }: ObservedCertificate,
+    { certificate, authority }: ObservedCertificate,
     settled: readonly Settled[],
     plannedAt: Date,
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
-    const { client, certificates, recorder, now } = this.#context;
+    const { client, authorities, certificates, recorder, now } = this.#context;
     const outcomes = settled.map(({ outcome }) => outcome);
+    // While its root is bad, the roots that were trusted before go on being so.
+    const record = authorities.get(certificate.spec.authorityRef.name);
+    const remembered = record === undefined ? [] : rememberedRoots(record.status);
+    const roots = authority.state === 'ready' ? authority.bundle.roots : remembered;
     // As of the plan: what has become due since is not passed over, but looked at again at once.
-    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, plannedAt);
+    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots);
     const writer = { client, resource: certificateResource, store: certificates };
     const isWritten = await writeStatus(writer, certificate, status, now(), signal);
     const issued: IssuedRole[] = settled.flatMap(({ outcome: { role }, issued: issue }) =>
@@ -302,12 +307,6 @@ const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
 
 const hasHandledTheSame = ({ status: a }: CertificateRecord, { status: b }: CertificateRecord): boolean =>
   a.lastHandledRotate === b.lastHandledRotate && a.lastHandledRevoke === b.lastHandledRevoke;
-
-/** True for a Secret that was read when the root that its leaf may chain to was not known yet. */
-const rootIsUnread = ({ content }: SecretRecord, material: Material | undefined): boolean =>
-  'leaf' in content &&
-  content.leaf.root === undefined &&
-  material?.bundle.roots.some(({ subject }) => nameDigest(subject) === content.leaf.rootName) === true;
 
 /** The API server looked at the write and said no; what it will say next time has to be waited for. */
 const isRefusal = (error: unknown): error is KubeError =>

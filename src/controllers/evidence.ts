@@ -1,12 +1,14 @@
 import { type KubeClient, keyOf, secrets as secretResource } from '../kube/index.ts';
-import type { Certificate } from '../pki/index.ts';
+import { anchorId, type Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Evidence,
   type IssuedSecret,
+  idOfRemembered,
   issuedSecret,
   lostSecrets,
   type Publication,
+  rememberedRoots,
   type SecretRecord,
 } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
@@ -71,7 +73,8 @@ export class EvidenceGatherer {
 
   #issuedSecrets(authority: AuthorityRecord): Evidence['secrets'] {
     const { certificates, secrets } = this.#sources.caches;
-    const roots = new Set(authority.status.roots?.map(({ fingerprint }) => fingerprint));
+    const roots = new Set(rememberedRoots(authority.status).map(anchorId));
+    const rootOf = (fingerprint: string) => idOfRemembered(authority.status, fingerprint);
     const isOurs = ({ owner, issued: { leaf } }: Seen): boolean => {
       if (owner === undefined) return false;
       const certificate = certificates.get(owner.key);
@@ -86,7 +89,7 @@ export class EvidenceGatherer {
       ...[...this.#look()].filter(isOurs).map(({ issued }) => issued),
       ...certificates
         .by('authority', authority.name)
-        .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace))),
+        .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace), rootOf)),
     ];
   }
 
@@ -97,7 +100,8 @@ export class EvidenceGatherer {
     for (const key of secrets.keys()) {
       const before = this.#seen.get(key);
       const token = secrets.token(key);
-      const record = before?.token === token ? undefined : secrets.get(key);
+      const record =
+        before !== undefined && before.token === token && isResolved(before) ? undefined : secrets.get(key);
       const now = record === undefined ? before : seenAs(record, token);
       if (now !== undefined) seen.set(key, now);
     }
@@ -122,6 +126,9 @@ export class EvidenceGatherer {
     await renewPublications(authority, signal);
   }
 }
+
+/** False for a leaf whose root was not known: by now it may be. */
+const isResolved = ({ issued: { leaf } }: Seen): boolean => leaf === undefined || leaf.root !== undefined;
 
 const seenAs = (record: SecretRecord, token: object | undefined): Seen => {
   const { namespace, owner: uid, ownerName: name } = record;

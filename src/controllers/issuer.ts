@@ -1,6 +1,7 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { secretKeys } from '../api/names.ts';
 import {
+  anchorId,
   describeKey,
   describeKeySpec,
   encodeCertificates,
@@ -36,7 +37,7 @@ export function issueContent(request: LeafRequest, key: KeyObject, { root, bundl
   const serialSeed = randomBytes(20);
   const leaf = prepareLeaf(request.profile, key, root, { now, serialSeed }).sign();
   const record = leafRecord(leaf, root.intermediates, privateKey, bundle.roots);
-  if (record.root !== root.anchor.fingerprint) {
+  if (record.root !== anchorId(root.anchor)) {
     throw new PkiError('VerificationFailed', 'the bundle does not verify the new certificate');
   }
   return {

@@ -1,6 +1,6 @@
 import { annotations as annotationNames, labels as labelNames } from '../api/names.ts';
 import type { StoredForm } from '../kube/index.ts';
-import type { LeafRecord } from '../pki/index.ts';
+import { type Certificate, type LeafRecord, resolveLeaf } from '../pki/index.ts';
 import type { SecretContent, SecretRecord } from '../plan/index.ts';
 import { shared } from './sharing.ts';
 
@@ -21,7 +21,7 @@ interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations
   readonly namesItself: boolean;
   readonly bundle?: string;
   readonly problem?: string;
-  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding' | 'rootName'>;
+  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding'>;
   /** Who stands above the leaf, with times as numbers: as dates they would take most of the time to be compared. */
   readonly above?: { readonly root: string; readonly issuer: string; readonly fromMs: number; readonly toMs: number };
 }
@@ -35,8 +35,30 @@ type Own = [
   leaf: OwnLeaf,
 ];
 type OwnLeaf =
-  | [fingerprint: string, serialNumber: string, profile: string, notBeforeMs: number, notAfterMs: number]
+  | [
+      fingerprint: string,
+      serialNumber: string,
+      profile: string,
+      notBeforeMs: number,
+      notAfterMs: number,
+      unresolved?: readonly string[],
+    ]
   | null;
+
+/**
+ * The form in which the cache keeps Secrets. The root of a leaf may become known after its Secret was read: that is settled
+ * whenever a record is read from the cache, so that no reader ever sees a leaf of a known root without it.
+ * @param roots the roots that are known now
+ */
+export const compactSecrets = (roots: () => readonly Certificate[]): StoredForm<SecretRecord, KeptSecret> => ({
+  keep: (record) => keptSecrets.keep(record),
+  read(kept) {
+    const record = keptSecrets.read(kept);
+    const { content } = record;
+    if (!('leaf' in content) || content.leaf.unresolved === undefined) return record;
+    return { ...record, content: { ...content, leaf: resolveLeaf(content.leaf, roots()) } };
+  },
+});
 
 /** Some 500 bytes for a Secret, where its record takes 1000: most of that is texts that all of them have, and dates. */
 export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
@@ -98,14 +120,16 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
 function partsOf(content: SecretContent): [Pick<Common, 'bundle' | 'problem' | 'leaf' | 'above'>, OwnLeaf] {
   if (!('leaf' in content)) return [content, null];
   const { bundle, leaf } = content;
-  const { keyKind, keyEncoding, rootName, fingerprint, serialNumber, profile, notBefore, notAfter } = leaf;
+  const { keyKind, keyEncoding, fingerprint, serialNumber, profile, notBefore, notAfter } = leaf;
   const above = authorityOf(leaf);
   const common = {
-    leaf: { keyKind, keyEncoding, rootName },
+    leaf: { keyKind, keyEncoding },
     ...(above && { above }),
     ...(bundle !== undefined && { bundle }),
   };
-  return [common, [fingerprint, serialNumber, profile, notBefore.getTime(), notAfter.getTime()]];
+  const { unresolved } = leaf;
+  const own = [fingerprint, serialNumber, profile, notBefore.getTime(), notAfter.getTime()] as const;
+  return [common, unresolved === undefined ? [...own] : [...own, unresolved]];
 }
 
 function authorityOf({ root, issuer, issuerNotBefore: from, issuerNotAfter: to }: LeafRecord): Common['above'] {
@@ -116,12 +140,10 @@ function authorityOf({ root, issuer, issuerNotBefore: from, issuerNotAfter: to }
 function contentOf({ bundle, problem, leaf, above }: Common, own: OwnLeaf): SecretContent {
   const common = bundle === undefined ? {} : { bundle };
   if (leaf === undefined || own === null) return { problem: problem ?? '', ...common };
-  const [fingerprint, serialNumber, profile, notBeforeMs, notAfterMs] = own;
+  const [fingerprint, serialNumber, profile, notBeforeMs, notAfterMs, unresolved] = own;
   const [notBefore, notAfter] = [new Date(notBeforeMs), new Date(notAfterMs)];
-  return {
-    leaf: { fingerprint, serialNumber, notBefore, notAfter, profile, ...leaf, ...(above && authority(above)) },
-    ...common,
-  };
+  const chain = { ...(above && authority(above)), ...(unresolved && { unresolved }) };
+  return { leaf: { fingerprint, serialNumber, notBefore, notAfter, profile, ...leaf, ...chain }, ...common };
 }
 
 const authority = ({ root, issuer, fromMs, toMs }: NonNullable<Common['above']>) => ({

@@ -23,6 +23,7 @@ import { Publications } from './publications.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
 import { publishedCrls } from './root-crl.ts';
 import { SecretWriter } from './secret-writer.ts';
+import { StandbyRoots } from './standby-roots.ts';
 import { type Queues, Triggers } from './triggers.ts';
 import { TrustReconciler } from './trust.ts';
 import { inClusterTrustBundle, inConfigMap } from './trust-objects.ts';
@@ -64,8 +65,8 @@ const retryDefaultAuthorityMs = 2000;
 
 /** All of the operator in one process: caches that every replica keeps, and controllers that the leader runs. */
 export class Operator {
-  readonly caches = new Caches();
   readonly views = new AuthorityViews();
+  readonly caches = new Caches(() => this.views.roots());
   readonly #options: OperatorOptions;
   readonly #queues: Queues;
   readonly #triggers: Triggers;
@@ -73,6 +74,7 @@ export class Operator {
   readonly #authority: AuthorityReconciler;
   readonly #certificate: CertificateReconciler;
   readonly #trust: TrustReconciler;
+  readonly #standby: StandbyRoots;
   readonly #synced = Promise.withResolvers<void>();
   #hasSynced = false;
 
@@ -130,6 +132,12 @@ export class Operator {
       recorder: this.#recorder,
       log,
       now,
+    });
+    this.#standby = new StandbyRoots({
+      authorities,
+      rootSecrets: this.caches.rootSecrets,
+      refresh: (authority, signal) => this.#authority.look(authority, signal),
+      log,
     });
     const keys = new KeyMaker({
       concurrency: options.keysInWork,
@@ -197,11 +205,13 @@ export class Operator {
       () => this.#lookAtRoots(signal),
       () => {
         const { certificates, secrets } = this.caches;
+        this.#standby.start();
         log.info('caches are filled', { certificates: certificates.size, secrets: secrets.size });
         this.#hasSynced = true;
         this.#synced.resolve();
       },
     );
+    await this.#standby.stop();
     // A renewal that is due in months would otherwise keep the process alive.
     for (const queue of Object.values(this.#queues)) queue.shutDown();
     await this.#recorder.flush(2000);
@@ -209,6 +219,7 @@ export class Operator {
 
   /** Runs the controllers for as long as this replica leads; resolves when what was under way has ended. */
   readonly lead: Lead = async (leadership, lost) => {
+    await this.#standby.stop();
     // A root may have been replaced while this replica stood by: nothing is judged or signed by what it knew then.
     this.views.clear();
     this.#trust.clear();
@@ -216,12 +227,16 @@ export class Operator {
     this.#certificate.beginToLead();
     await this.#lookAtRoots(leadership);
     this.#triggers.all();
-    await Promise.all([
-      this.#createDefaultAuthority(leadership),
-      this.#controller('authority', authorityWorkers, this.#authority).run(leadership, lost),
-      this.#controller('certificate', this.#options.workers, this.#certificate).run(leadership, lost),
-      this.#controller('trust', trustWorkers, this.#trust).run(leadership, lost),
-    ]);
+    try {
+      await Promise.all([
+        this.#createDefaultAuthority(leadership),
+        this.#controller('authority', authorityWorkers, this.#authority).run(leadership, lost),
+        this.#controller('certificate', this.#options.workers, this.#certificate).run(leadership, lost),
+        this.#controller('trust', trustWorkers, this.#trust).run(leadership, lost),
+      ]);
+    } finally {
+      this.#standby.start();
+    }
   };
 
   #controller(

@@ -1,6 +1,15 @@
 import { crlKey, revocationsKey } from '../api/names.ts';
 import { configMaps, type KubeClient, type Secret } from '../kube/index.ts';
-import { type Crl, encodeCrls, issueCrl, PkiError, parseCrls, type SigningRoot, sha256Hex } from '../pki/index.ts';
+import {
+  type Crl,
+  caId,
+  encodeCrls,
+  issueCrl,
+  PkiError,
+  parseCrls,
+  type SigningRoot,
+  sha256Hex,
+} from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type CrlPlan,
@@ -16,7 +25,7 @@ export function revocationState(secret: Secret | undefined): RevocationState {
   if (secret === undefined) return { crls: [], revocations: [] };
   return {
     crls: readCrls(dataText(secret, crlKey)),
-    revocations: parseRevocations(dataText(secret, revocationsKey)),
+    ...parseRevocations(dataText(secret, revocationsKey)),
   };
 }
 
@@ -38,15 +47,18 @@ export function revocationReader(): typeof revocationState {
 }
 
 /** The data of a root Secret that carry out a plan: the lists that are kept, and those that are signed now. */
-export function crlData({ crls, revocations }: CrlPlan, signers: readonly SigningRoot[]): Record<string, string> {
+export function crlData(
+  { crls, revocations, issuers }: CrlPlan,
+  signers: readonly SigningRoot[],
+): Record<string, string> {
   const lists = crls.flatMap((list): Crl[] => {
     if ('keep' in list) return [list.keep];
-    const signer = signers.find(({ certificate }) => certificate.fingerprint === list.sign.issuer);
+    const signer = signers.find(({ certificate }) => caId(certificate) === list.sign.issuer);
     return signer === undefined ? [] : [issueCrl(signer, list.sign)];
   });
   return {
     [crlKey]: base64(encodeCrls(lists)),
-    [revocationsKey]: base64(encodeRevocations(revocations)),
+    [revocationsKey]: base64(encodeRevocations({ revocations, issuers })),
   };
 }
 

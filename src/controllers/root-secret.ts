@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { annotations, rotationKeys, secretKeys } from '../api/names.ts';
 import type { MergePatch, Secret } from '../kube/index.ts';
 import {
+  anchorId,
   type Certificate,
   encodeCertificates,
   encodePrivateKey,
@@ -32,15 +33,17 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
     inspectRoot(text(certificate), text(privateKey), now, known);
   const judged = (slot: keyof typeof rotationKeys): { [key in typeof slot]?: RootInspection } =>
     text(slots[slot].certificate) + text(slots[slot].privateKey) === '' ? {} : { [slot]: judge(slots[slot]) };
-  const note = parseRotationNote(metadata.annotations?.[annotations.rotation]);
+  const inspection = judge(slots.active);
+  const others = { ...judged('next'), ...judged('previous') };
+  const signers = [inspection, ...Object.values(others)].flatMap((one) => ('root' in one ? one.root.anchor : []));
+  const note = parseRotationNote(metadata.annotations?.[annotations.rotation], [...known, ...signers]);
   const endedRotation = metadata.annotations?.[annotations.endedRotation];
   const handledToken = metadata.annotations?.[annotations.rotateRoot];
   return {
     resourceVersion: metadata.resourceVersion ?? '',
-    inspection: judge(slots.active),
+    inspection,
     anchors,
-    ...judged('next'),
-    ...judged('previous'),
+    ...others,
     ...(note === undefined ? {} : { note }),
     ...(endedRotation === undefined ? {} : { endedRotation }),
     ...(handledToken === undefined ? {} : { handledToken }),
@@ -53,7 +56,10 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
  */
 export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot | undefined): MergePatch<Secret> {
   const { resourceVersion, move, make, trusted, note, ends, handled } = step;
-  const written = note === undefined || note.new !== '' ? note : { ...note, new: made?.certificate.fingerprint ?? '' };
+  const written =
+    note === undefined || note.new !== ''
+      ? note
+      : { ...note, new: made === undefined ? '' : anchorId(made.certificate) };
   return {
     metadata: {
       resourceVersion,

@@ -40,16 +40,17 @@ export function secretRecord(secret: Secret, roots: readonly Certificate[], know
   };
 }
 
-/** A record as it follows the one before: since when what a rotation waits for has been as it is. */
+/** A record as it follows the one before: since when bundle, root and issuer have been as they are. */
 export function dated(record: SecretRecord, before: SecretRecord | undefined, monotonicMs: number): SecretRecord {
   const isAsBefore =
     before?.uid === record.uid &&
     before.content.bundle === record.content.bundle &&
-    rootOf(before.content) === rootOf(record.content);
+    issuerOf(before.content) === issuerOf(record.content);
   return { ...record, changedAtMs: isAsBefore ? before.changedAtMs : monotonicMs };
 }
 
-const rootOf = (content: SecretContent): string | undefined => ('leaf' in content ? content.leaf.root : undefined);
+const issuerOf = (content: SecretContent): string | undefined =>
+  'leaf' in content ? `${content.leaf.root}/${content.leaf.issuer}` : undefined;
 
 /** Others' annotations may be anything and of any size, the last applied configuration with the key in it included. */
 function ownAnnotations(all: Readonly<Record<string, string>>): Record<string, string> {

@@ -1,3 +1,4 @@
+import { anchorId, uniqueAnchors } from './ca-id.ts';
 import { type Certificate, isSelfSigned, parseCertificates, sha256Hex } from './certificate.ts';
 import { encodePem } from './pem.ts';
 
@@ -15,13 +16,12 @@ export const encodeCertificates = (certificates: readonly Certificate[]): string
   certificates.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
 
 /**
- * The bundle of an active root and others: the active one first, the others newest first, none twice. The order depends
- * on the roots alone, so that equal sets give equal bytes.
+ * The bundle of an active root and others: the active one first, the others newest first. Of certificates with the same
+ * anchor identity it holds one: the active one, else the one that lasts longest. The order depends on the roots alone, so
+ * that equal sets give equal bytes.
  */
 export function trustBundle(active: Certificate, others: readonly Certificate[]): TrustBundle {
-  const unique = new Map([...others].map((root) => [root.fingerprint, root]));
-  unique.delete(active.fingerprint);
-  const rest = [...unique.values()].sort(
+  const rest = uniqueAnchors(others.filter((root) => anchorId(root) !== anchorId(active))).sort(
     (a, b) => b.notBefore.getTime() - a.notBefore.getTime() || (a.fingerprint < b.fingerprint ? -1 : 1),
   );
   const roots = [active, ...rest];

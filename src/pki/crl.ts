@@ -225,10 +225,22 @@ function readNumber(value: Buffer): bigint {
 }
 
 /**
- * Name, key identifier and signature agree; a CRL that names no key may be of any with the name that verifies it. Says
- * nothing about times, nor whether the CA may sign CRLs.
+ * True when the CRL has the name of the CA and the key of the CA verifies it. A CA that was renewed with the same key is
+ * the issuer of its earlier CRLs, whatever key identifier they name. Says nothing about times, nor whether the CA may sign
+ * CRLs.
  */
 export function isCrlOf(crl: Crl, ca: Certificate): boolean {
-  const namesKey = crl.authorityKeyId === undefined || crl.authorityKeyId === issuerKeyIdentifier(ca).toString('hex');
-  return namesKey && crl.issuer.equals(ca.subject) && verifiesSigned(ca.publicKey, crl);
+  const known = verdicts.get(crl) ?? new WeakMap<Certificate, boolean>();
+  verdicts.set(crl, known);
+  const verdict = known.get(ca) ?? (crl.issuer.equals(ca.subject) && verifiesSigned(ca.publicKey, crl));
+  known.set(ca, verdict);
+  return verdict;
 }
+
+/** The same question comes up several times in one plan. */
+const verdicts = new WeakMap<Crl, WeakMap<Certificate, boolean>>();
+
+/** True for a list with the name of the CA that names no key, or the key of that CA. Nothing is verified. */
+export const namesIssuer = (crl: Crl, ca: Certificate): boolean =>
+  crl.issuer.equals(ca.subject) &&
+  (crl.authorityKeyId === undefined || crl.authorityKeyId === issuerKeyIdentifier(ca).toString('hex'));

@@ -1,5 +1,13 @@
 export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './bundle.ts';
-export { type Certificate, isSignedBy, parseCertificates, sha256Hex, subjectText } from './certificate.ts';
+export { anchorId, caId, uniqueAnchors } from './ca-id.ts';
+export {
+  type Certificate,
+  isSignedBy,
+  parseCertificate,
+  parseCertificates,
+  sha256Hex,
+  subjectText,
+} from './certificate.ts';
 export {
   type Crl,
   type CrlContent,
@@ -7,6 +15,7 @@ export {
   isCrlOf,
   issueCrl,
   maySignCrls,
+  namesIssuer,
   parseCrls,
   type RevokedCertificate,
 } from './crl.ts';
@@ -27,9 +36,9 @@ export {
   type LeafChain,
   type LeafRecord,
   leafRecord,
-  nameDigest,
   readLeaf,
   readLeafChain,
+  resolveLeaf,
   verifyLeafAhead,
 } from './leaf.ts';
 export {

@@ -1,4 +1,5 @@
 import { encodeCertificates } from './bundle.ts';
+import { anchorId, caId } from './ca-id.ts';
 import {
   belongsTo,
   type Certificate,
@@ -15,6 +16,7 @@ import { isKeyPairOf, readP256 } from './p256.ts';
 import { commonValidity } from './path.ts';
 import { parsePem } from './pem.ts';
 import { certificateProfileDigest } from './profile.ts';
+import { issuerKeyIdentifier } from './signed.ts';
 
 /** What is worth remembering of a key pair in a Secret: no key material, no bytes of the certificates. */
 export interface LeafRecord extends Partial<LeafAuthority> {
@@ -27,23 +29,23 @@ export interface LeafRecord extends Partial<LeafAuthority> {
   /** See describeKey. */
   readonly keyKind: string;
   readonly keyEncoding: KeyEncoding;
-  /** See nameDigest: of the root that the end of the chain says it was issued by, known or not. */
-  readonly rootName: string;
+  /**
+   * The leaf and its intermediates, as base64 of their DER. They are there until the root that has signed the chain is
+   * known, see resolveLeaf: a root may become known after the leaf was read.
+   */
+  readonly unresolved?: readonly string[];
 }
 
-/** Who stands above a leaf; none of it is known when none of the roots given does. */
+/** The CAs above a leaf. All fields are absent while the root that has signed its chain is not known. */
 export interface LeafAuthority {
-  /** Fingerprint of the self-signed root. */
+  /** The anchor identity of the self-signed root, see anchorId. */
   readonly root: string;
-  /** Fingerprint of the certificate whose key signed the leaf: the root's own, or an intermediate's. */
+  /** The identity of the CA that has signed the leaf, see caId: the root, or an intermediate. */
   readonly issuer: string;
-  /** When root and intermediates are valid, all of them. */
+  /** The time in which the root and all intermediates are valid. */
   readonly issuerNotBefore: Date;
   readonly issuerNotAfter: Date;
 }
-
-/** A digest of a subject or issuer name. */
-export const nameDigest = (name: Buffer): string => sha256Hex(name);
 
 /** A leaf and the intermediates between it and its root, read and not judged. */
 export interface LeafChain {
@@ -127,9 +129,28 @@ export function leafRecord(
     notAfter: leaf.notAfter,
     profile: certificateProfileDigest(leaf),
     ...key,
-    rootName: nameDigest(last.issuer),
-    ...(root === undefined ? {} : authorityOf(intermediates, root)),
+    ...(root === undefined ? unresolvedChain([leaf, ...intermediates]) : authorityOf(intermediates, root)),
   };
+}
+
+/** Larger chains than any authority writes are not kept: their leaves stay without a root. */
+const maxUnresolvedOctets = 32_768;
+
+function unresolvedChain(chain: readonly Certificate[]): Pick<LeafRecord, 'unresolved'> {
+  const octets = chain.reduce((sum, { der }) => sum + der.length, 0);
+  return octets > maxUnresolvedOctets ? {} : { unresolved: chain.map(({ der }) => der.toString('base64')) };
+}
+
+/**
+ * The record with the CAs above the leaf, if one of these roots has signed its chain; else the record as it is. A leaf is
+ * read once, and the root of its chain may become known later.
+ */
+export function resolveLeaf(record: LeafRecord, roots: readonly Certificate[]): LeafRecord {
+  const { unresolved, ...resolved } = record;
+  const [leaf, ...intermediates] = (unresolved ?? []).map((der) => readCertificate(Buffer.from(der, 'base64')));
+  if (leaf === undefined) return record;
+  const root = rootOf(intermediates.at(-1) ?? leaf, roots);
+  return root === undefined ? record : { ...resolved, ...authorityOf(intermediates, root) };
 }
 
 /** What is remembered of the key, which has to belong to the leaf. Of the default kind it is known without OpenSSL. */
@@ -167,13 +188,13 @@ function rootOf(certificate: Certificate, roots: readonly Certificate[]): Certif
 }
 
 const namedRoot = ({ authorityKeyId }: Certificate, roots: readonly Certificate[]): Certificate | undefined =>
-  roots.find(({ subjectKeyId }) => subjectKeyId === undefined || subjectKeyId === authorityKeyId);
+  roots.find((root) => issuerKeyIdentifier(root).toString('hex') === authorityKeyId);
 
 function authorityOf(intermediates: readonly Certificate[], root: Certificate): LeafAuthority {
   const { notBefore, notAfter } = commonValidity([root, ...intermediates]);
   return {
-    root: root.fingerprint,
-    issuer: (intermediates[0] ?? root).fingerprint,
+    root: anchorId(root),
+    issuer: caId(intermediates[0] ?? root),
     issuerNotBefore: notBefore,
     issuerNotAfter: notAfter,
   };

@@ -1,10 +1,11 @@
 import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../api/types.ts';
-import { type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
+import { anchorId, type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority.ts';
 import { timestamp, type WantedCondition } from './certificate-status.ts';
 import type { Evidence } from './evidence.ts';
 import type { CrlBundle } from './observed.ts';
 import type { ObservedRoot } from './observed-authority.ts';
+import { rememberedRoots } from './remembered-roots.ts';
 import { crlRenewalTime } from './revocation.ts';
 import { type RotationNote, rootsInWords } from './rotation-note.ts';
 import { rootRenewalTime } from './rotation-start.ts';
@@ -18,6 +19,7 @@ export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
 const notYetValidPollMs = 60_000;
 /** How often a rotation looks how far it is. It waits for many small changes, and none of them is worth a look of its own. */
 const rotationPollMs = 1000;
+const issuerPollMs = 30_000;
 /** A look goes through the Secrets of every authority, for about a microsecond each; the pause is fifty times as long. */
 const rotationPollMsPerSecret = 0.05;
 
@@ -47,15 +49,24 @@ export function planAuthorityStatus(
   const [first] = verdict.bundle.roots;
   const status = {
     ...common,
-    conditions: [readyConditionOf(verdict), ...rotatingCondition(rotation, problem)],
+    conditions: [
+      readyConditionOf(verdict),
+      ...rotatingCondition(rotation, problem),
+      ...orphanCondition(authority, verdict),
+    ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
     roots: verdict.bundle.roots.map(rootStatus),
     trustBundle: verdict.bundle.pem,
     ...(verdict.crl === undefined ? {} : { crl: crlStatus(verdict.crl) }),
-    ...(rotation === undefined ? {} : { rotation: rotationStatus(rotation) }),
+    ...(rotation === undefined
+      ? {}
+      : { rotation: rotationStatus(rotation, fingerprints(verdict, secret, authority.status)) }),
   };
   const moments = [
     commonValidity(pathOf(verdict.root)).notAfter,
+    // Each leaves the bundle when it expires.
+    ...verdict.bundle.roots.map(({ notAfter }) => notAfter),
+    ...issuerLook(rotation, verdict, secret, evidence, now),
     ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, evidence, now)]),
     ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
   ].filter((moment) => moment > now);
@@ -71,6 +82,18 @@ const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>)
 function nextLook({ opensInMs = Infinity }: RotationReport, { examined }: Evidence, now: Date): Date {
   const pollMs = Math.max(rotationPollMs, examined * rotationPollMsPerSecret);
   return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
+}
+
+/** While certificates of a replaced issuer are in use: nothing is written to the authority when the last of them goes. */
+function issuerLook(
+  rotation: RotationReport | undefined,
+  { crl }: AuthorityVerdict & { state: 'ready' },
+  secret: ObservedRoot['secret'],
+  { examined }: Pick<Evidence, 'examined'>,
+  now: Date,
+): Date[] {
+  const isWatched = rotation === undefined && (secret?.previous !== undefined || (crl?.orphaned ?? []).length > 0);
+  return isWatched ? [new Date(now.getTime() + Math.max(issuerPollMs, examined * rotationPollMsPerSecret))] : [];
 }
 
 function handledToken({ status }: ObservedRoot['authority'], secret: ObservedRoot['secret']) {
@@ -118,12 +141,50 @@ function whatHappens(note: RotationNote): string {
   }
 }
 
-const rotationStatus = ({ note, waits, remarks, progress }: RotationReport): RotationStatus => ({
+/** The condition IssuerKeyMissing, which stays as False once it was True. */
+function orphanCondition(
+  { status, spec }: ObservedRoot['authority'],
+  { crl }: AuthorityVerdict & { state: 'ready' },
+): WantedCondition[] {
+  const type = 'IssuerKeyMissing';
+  const orphaned = crl?.orphaned ?? [];
+  if (orphaned.length > 0) {
+    const lists = orphaned.map(
+      ({ subject, nextUpdate }) => `${subject.slice(0, 100)} (until ${timestamp(nextUpdate)})`,
+    );
+    const message =
+      `Secret ${spec.secretName} lacks the key of a CA whose certificates are in use, so its CRL cannot be renewed: ` +
+      `${lists.join(', ')}. The operator issues those certificates again before the CRL ends. ` +
+      'To renew the CRL instead, put the certificate and the key of that CA into the Secret as previous.crt and previous.key';
+    return [{ type, status: 'True', reason: 'CrlCannotBeRenewed', message }];
+  }
+  const wasSet = status.conditions?.some((condition) => condition.type === type) === true;
+  const message = 'the operator has the key of every CA whose certificates are in use';
+  return wasSet ? [{ type, status: 'False', reason: 'KeysPresent', message }] : [];
+}
+
+/** The fingerprints of the roots of a rotation by their identities, as far as their certificates are known. */
+function fingerprints(
+  { bundle }: AuthorityVerdict & { state: 'ready' },
+  secret: ObservedRoot['secret'],
+  status: MtlsAuthorityStatus,
+): (id: string) => string | undefined {
+  const inSecret = [secret?.inspection, secret?.next, secret?.previous].flatMap((one) =>
+    one !== undefined && 'root' in one ? one.root.anchor : [],
+  );
+  const known = [...bundle.roots, ...inSecret, ...rememberedRoots(status)];
+  return (id) => known.find((root) => anchorId(root) === id)?.fingerprint;
+}
+
+const rotationStatus = (
+  { note, waits, remarks, progress }: RotationReport,
+  fingerprintOf: (id: string) => string | undefined,
+): RotationStatus => ({
   id: note.id,
   phase: note.phase,
   startedAt: note.startedAt,
-  ...(note.old[0] === undefined ? {} : { oldRoot: note.old[0] }),
-  newRoot: note.new,
+  ...oldRootOf(note, fingerprintOf),
+  newRoot: fingerprintOf(note.new) ?? note.new,
   ...(note.aborting ? { aborting: true } : {}),
   ...(note.approved === undefined ? {} : { approved: note.approved }),
   ...(note.skipped === undefined ? {} : { skipped: note.skipped }),
@@ -133,9 +194,14 @@ const rotationStatus = ({ note, waits, remarks, progress }: RotationReport): Rot
 
 const textOf = ({ message }: Remark): string => message;
 
-const crlStatus = ({ revoked, nextUpdate }: CrlBundle): CrlStatus => ({
+/** In Retiring the certificate of the old root may be nowhere any more: then its identity names it. */
+function oldRootOf({ old: [id] }: RotationNote, fingerprintOf: (id: string) => string | undefined) {
+  return id === undefined ? {} : { oldRoot: fingerprintOf(id) ?? id };
+}
+
+const crlStatus = ({ revoked, nextUpdate, orphaned }: CrlBundle): CrlStatus => ({
   revoked: revoked.size,
-  nextUpdate: timestamp(nextUpdate),
+  nextUpdate: timestamp(orphaned.reduce((least, one) => (one.nextUpdate < least ? one.nextUpdate : least), nextUpdate)),
 });
 
 const rootStatus = (root: Certificate): Root => ({

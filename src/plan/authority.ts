@@ -1,8 +1,11 @@
-import type { SigningRoot } from '../pki/index.ts';
+import { type Certificate, caId, type SigningRoot, subjectText } from '../pki/index.ts';
+import { parseDurationMs } from './duration.ts';
+import { issuersInUse } from './evidence.ts';
 import type { CrlBundle } from './observed.ts';
-import type { ObservedAuthority } from './observed-authority.ts';
-import { type CrlPlan, crlBundle, latestOf, planCrls } from './revocation.ts';
+import type { ObservedAuthority, RootSecret } from './observed-authority.ts';
+import { type CrlPlan, crlBundle, latestOf, planCrls, type RevocationState } from './revocation.ts';
 import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
+import type { RotationStep } from './rotation-step.ts';
 
 /** What is to be done about the root Secret. */
 export type AuthorityStep =
@@ -28,19 +31,68 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   const plan = planRoot(observed, now);
   const { secret, revocation, revocationBefore: before, asked } = observed;
   if (secret === undefined || plan.verdict.state === 'notReady') return plan;
-  const signers = signersIn(observed);
   // A step of the root's brings the CRLs of its roots along, in the same write.
   const { roots: trusted } = plan.verdict.bundle;
-  // What is of a root that nobody trusts any more is refused without a list.
-  const matters = asked.filter(({ root }) => trusted.some(({ fingerprint }) => fingerprint === root));
-  const context = { before, trusted };
-  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, matters, now, context) : undefined;
+  const signers = trustedSigners(observed, trusted);
+  const context = { before, trusted, isInUse: issuersInUse(observed.evidence, settleMsOf(observed), now) };
+  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now, context) : undefined;
   // What was published stays until the new lists are there, should the root Secret be behind it.
-  const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers);
+  const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers, context);
   const decided = crl === undefined ? plan : { ...plan, verdict: { ...plan.verdict, crl } };
-  return crls === undefined
-    ? decided
-    : { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };
+  if (crls !== undefined) {
+    return { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };
+  }
+  const isQuiet = plan.step.step === 'keep' && secret.note === undefined;
+  const retirement = isQuiet
+    ? retireIssuer(secret, plan.verdict.root, trusted, revocation, context.isInUse)
+    : undefined;
+  return retirement === undefined ? decided : { ...decided, step: retirement };
+}
+
+/** How long pods may take to load a change. */
+const settleMsOf = ({ authority }: ObservedAuthority): number =>
+  parseDurationMs(authority.spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;
+
+/**
+ * Outside of a rotation, the key of a replaced issuer is there for its CRL alone. It is destroyed once no certificate of
+ * that issuer is in use, and none on its CRL would be valid.
+ */
+function retireIssuer(
+  secret: RootSecret,
+  signer: SigningRoot,
+  trusted: readonly Certificate[],
+  { revocations }: RevocationState,
+  isInUse: (issuer: string) => boolean,
+): RotationStep | undefined {
+  const { previous } = secret;
+  if (previous === undefined || 'reason' in previous) return undefined;
+  const issuer = caId(previous.root.certificate);
+  const isNeeded =
+    issuer !== caId(signer.certificate) && (isInUse(issuer) || revocations.some((one) => one.issuer === issuer));
+  if (isNeeded) return undefined;
+  const message = `no certificate of ${subjectText(previous.root.certificate)} is in use any more; its key is destroyed`;
+  const { resourceVersion } = secret;
+  const event = { reason: 'IssuerRetired', message };
+  return { step: 'rotate', resourceVersion, event, move: { previous: null }, trusted, proof: true };
+}
+
+/** The signers whose roots are trusted. A retired one signs no list any more: its list goes with it. */
+const trustedSigners = (
+  observed: Pick<ObservedAuthority, 'secret' | 'held'>,
+  trusted: readonly Certificate[],
+): SigningRoot[] => {
+  const ids = new Set(trusted.map(caId));
+  return signersIn(observed).filter(({ anchor }) => ids.has(caId(anchor)));
+};
+
+/** The signers of a step of a rotation, as they are after it: the one that it makes the active one comes first. */
+export function signersAfter(observed: Pick<ObservedAuthority, 'secret' | 'held'>, step: RotationStep): SigningRoot[] {
+  const { active } = step.move;
+  const moved = active === undefined ? undefined : observed.secret?.[active];
+  const first = moved !== undefined && 'root' in moved ? caId(moved.root.certificate) : '';
+  const isFirst = ({ certificate }: SigningRoot): boolean => caId(certificate) === first;
+  const signers = trustedSigners(observed, step.trusted);
+  return [...signers.filter(isFirst), ...signers.filter((signer) => !isFirst(signer))];
 }
 
 /** Everything that can sign: what the root Secret has the keys of, and the root that signed until it was written over. */

@@ -1,5 +1,6 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
+import { anchorId, type Certificate } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
 import { notedRevision } from './metadata.ts';
 import type { CertificateRecord, ObservedRole } from './observed.ts';
@@ -25,7 +26,7 @@ export interface RoleOutcome {
 
 /** A condition before it is merged with what is there: the time of the transition is the merge's business. */
 export interface WantedCondition {
-  readonly type: 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished';
+  readonly type: 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing';
   readonly status: 'True' | 'False';
   readonly reason: string;
   readonly message: string;
@@ -45,13 +46,17 @@ export interface StatusPlan {
 /** A foreign Secret is not watched: how often to look whether it is gone. */
 const conflictPollMs = 30_000;
 
-/** The status of a resource from what has become of its roles. Depends on bytes and clock, never on what was attempted. */
+/**
+ * The status of a resource from what has become of its roles. Depends on bytes and clock, never on what was attempted.
+ * @param roots the roots that the authority trusts; none while its root is bad
+ */
 export function planCertificateStatus(
   certificate: CertificateRecord,
   outcomes: readonly RoleOutcome[],
   now: Date,
+  roots: readonly Certificate[],
 ): StatusPlan {
-  const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role, now));
+  const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role, now, roots));
   const ready = readyCondition(certificate, outcomes, secrets, now);
   const issuing = issuingCondition(certificate, outcomes);
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
@@ -81,14 +86,17 @@ function secretStatus(
   certificate: CertificateRecord,
   { role, secretName, secret }: ObservedRole,
   now: Date,
+  roots: readonly Certificate[],
 ): SecretStatus[] {
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
   // A Secret that was lost is remembered until it is back: pods go on with what they have loaded from it.
   if (secret === undefined) return known?.secretName === secretName ? [known] : [];
   if (!isOurs(secret, certificate, role) || !('leaf' in secret.content)) return [];
   const { leaf } = secret.content;
-  // While the root is bad nobody can be asked who signed a leaf that was read since; status remembers it of this one.
-  const root = leaf.root ?? (known?.fingerprint === leaf.fingerprint ? known.authorityFingerprint : undefined);
+  // While the root is bad its certificate is not known; status remembers it for a leaf that it has seen.
+  const remembered = known?.fingerprint === leaf.fingerprint ? known : undefined;
+  const root = roots.find((one) => anchorId(one) === leaf.root)?.fingerprint ?? remembered?.authorityFingerprint;
+  const issuerId = leaf.issuer ?? remembered?.issuerId;
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
   if (root === undefined) return [];
   const replaced = replacedBy(leaf.serialNumber, known, now);
@@ -99,6 +107,7 @@ function secretStatus(
       serialNumber: leaf.serialNumber,
       fingerprint: leaf.fingerprint,
       authorityFingerprint: root,
+      ...(issuerId === undefined ? {} : { issuerId }),
       notBefore: timestamp(leaf.notBefore),
       notAfter: timestamp(leaf.notAfter),
       renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
@@ -120,8 +129,9 @@ function replacedBy(
   if (known === undefined) return [];
   const before = known.replaced ?? [];
   if (known.serialNumber === serialNumber) return before;
-  const { authorityFingerprint, notAfter } = known;
-  return [...before, { serialNumber: known.serialNumber, authorityFingerprint, notAfter }]
+  const { authorityFingerprint, issuerId, notAfter } = known;
+  const issuer = issuerId === undefined ? {} : { issuerId };
+  return [...before, { serialNumber: known.serialNumber, authorityFingerprint, ...issuer, notAfter }]
     .filter((one) => new Date(one.notAfter) > now)
     .slice(-maxReplaced);
 }

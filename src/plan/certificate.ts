@@ -1,11 +1,10 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
-import { namesOutsidePath, pathOf } from '../pki/index.ts';
+import { anchorId, namesOutsidePath, pathOf } from '../pki/index.ts';
 import { timestamp } from './certificate-status.ts';
 import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type {
   AuthorityView,
   CertificateRecord,
-  CrlBundle,
   ObservedCertificate,
   ObservedRole,
   ReadyAuthority,
@@ -14,9 +13,9 @@ import type {
 import { type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
 import { conflictMessage, isOurs, mayBeDeleted, namesItself, ownershipChange } from './ownership.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
-import { maxRevocations } from './revocation.ts';
-import { leavesToRevoke, revocationIsAsked } from './revocation-request.ts';
-import { type IssueReason, reasonToIssue, reissueTurn, type SecretInput } from './secret.ts';
+import { canBeRevoked, unlisted } from './revocation-gate.ts';
+import { revocationIsAsked } from './revocation-request.ts';
+import { type IssueReason, nextTurn, reasonToIssue, type SecretInput } from './secret.ts';
 
 /** What is to be done about one role's Secret. */
 export type SecretStep =
@@ -187,7 +186,7 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
     const message = `MtlsAuthority ${authorityName}: ${authority.reason}: ${authority.message}`;
     return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
   }
-  const problem = outputsProblem(certificate.spec, sources) ?? unlisted(certificate, role, step, authority, now);
+  const problem = outputsProblem(certificate.spec, sources) ?? awaitedList(certificate, role, step, authority, now);
   if (problem !== undefined) return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };
   const { failed } = role;
   return failed !== undefined && failed.nextRetryTime > now
@@ -199,7 +198,7 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
 function whatStays({ secret, secretName }: ObservedRole, authority: AuthorityView, now: Date): string {
   if (secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready') return '';
   const { leaf } = secret.content;
-  if (!authority.bundle.roots.some(({ fingerprint }) => fingerprint === leaf.root)) return '';
+  if (!authority.bundle.roots.some((root) => anchorId(root) === leaf.root)) return '';
   return leaf.notAfter <= now
     ? `; the certificate in Secret ${secretName} has expired`
     : `; the certificate in Secret ${secretName} stays and works until ${timestamp(leaf.notAfter)}, and is not renewed`;
@@ -213,41 +212,19 @@ const dueReasons: ReadonlySet<IssueReason> = new Set([
   'RotationRequested',
   'RevocationRequested',
   'RootReplaced',
+  'IssuerKeyMissing',
 ]);
 
-/**
- * What is to be revoked goes onto the CRL before it is replaced: afterwards nobody knows its serial number any more.
- * Undefined when it is there, or cannot be since the key that has signed it is gone. An authority that never signs lists
- * does not answer the request, lest the person who made it believes that peers refuse what they do not; but what is due
- * for other reasons is not held up by it.
- */
-function unlisted(
+const awaitedList = (
   certificate: CertificateRecord,
-  { role, secret }: ObservedRole,
+  role: ObservedRole,
   step: SecretStep,
-  { crl }: ReadyAuthority,
+  authority: ReadyAuthority,
   now: Date,
-): Pick<Blocked, 'reason' | 'message' | 'awaitsCrl'> | undefined {
-  if (step.step !== 'issue') return undefined;
-  const waiting = leavesToRevoke(certificate, role, secret, now).filter(
-    ({ serialNumber, root }) => crl === undefined || (crl.roots.includes(root) && !crl.revoked.has(serialNumber)),
-  );
-  if (waiting.length === 0) return undefined;
-  if ((crl === undefined || isFull(crl)) && step.reason !== 'RevocationRequested') return undefined;
-  const serials = waiting.map(({ serialNumber }) => serialNumber).join(', ');
-  const authority = `MtlsAuthority ${certificate.spec.authorityRef.name}`;
-  if (crl === undefined) {
-    const message =
-      `${serials} cannot be revoked: ${authority} has no CRL, since the key usage of its root or intermediate lacks ` +
-      'cRLSign; take the annotation revoke away, and use rotate to replace what is there';
-    return { reason: 'CrlUnavailable', message };
-  }
-  const full = isFull(crl) ? `, which is full (${maxRevocations} certificates)` : '';
-  const message = `waiting for ${serials} to be on the CRL of ${authority}${full}`;
-  return { reason: 'Pending', message, awaitsCrl: true };
-}
-
-const isFull = ({ revoked }: CrlBundle): boolean => revoked.size >= maxRevocations;
+) =>
+  step.step === 'issue'
+    ? unlisted(certificate, role, step.reason === 'RevocationRequested', authority, now)
+    : undefined;
 
 /** Another role of the resource that names the same Secret: each would write over the other's, without end. */
 const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
@@ -270,7 +247,7 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     if (!isGood || !metadataMatches(secret, metadata) || change.ownership !== undefined) {
       return { step: 'update', metadata, ...change, ...outputsOf(secret, certificate.spec, sources) };
     }
-    const until = 'leaf' in secret.content ? reissueTurn(secret.content.leaf, authority, certificate) : undefined;
+    const until = 'leaf' in secret.content ? nextTurn(secret.content.leaf, authority, certificate) : undefined;
     return until === undefined ? { step: 'keep' } : { step: 'keep', until };
   }
   const { rotateToken, revokeToken } = certificate;
@@ -295,11 +272,6 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
 /** A person who asks for a rotation, or to revoke, suspects the key, whatever the policy says about renewals. */
 const needsNewKey = ({ certificate, role: { secret } }: SecretInput, reason: IssueReason): boolean =>
   reason === 'RotationRequested' || reason === 'SecretMissing' || revocationIsAsked(certificate, secret);
-
-/** False when what is to be replaced can be put on no list, so that the request is not answered by replacing it. */
-const canBeRevoked = ({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean =>
-  (authority?.crl !== undefined && !isFull(authority.crl)) ||
-  leavesToRevoke(certificate, role, secret, now).every(({ serialNumber }) => authority?.crl?.revoked.has(serialNumber));
 
 function keptMarks(input: SecretInput, secret: SecretRecord) {
   // No reason to issue means that the present tokens are handled, or there are none; then what is noted stays.

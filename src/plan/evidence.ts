@@ -8,8 +8,11 @@ export interface IssuedSecret {
   readonly what: string;
   /** SHA-256 of its ca.crt; absent when the Secret ought to be there and is not. */
   readonly bundle?: string;
-  /** Its leaf, where that can be read, or was the last one. `root` is absent when no root that was known has signed it. */
-  readonly leaf?: { readonly root?: string; readonly notAfter: Date };
+  /**
+   * Its leaf, where that can be read, or the last one. `root` (see anchorId) and `issuer` (see caId) are absent when no
+   * known root has signed it.
+   */
+  readonly leaf?: { readonly root?: string; readonly issuer?: string; readonly notAfter: Date };
   /** Since when bundle and leaf are as they are, see Monotonic. */
   readonly changedAtMs: number;
 }
@@ -49,25 +52,31 @@ export const issuedSecret = ({ namespace, name, content, changedAtMs }: SecretRe
 });
 
 /** Of a leaf only what is asked for: there are as many as Secrets. */
-const leafOf = ({ root, notAfter }: LeafRecord): NonNullable<IssuedSecret['leaf']> =>
-  root === undefined ? { notAfter } : { root, notAfter };
+const leafOf = ({ root, issuer, notAfter }: LeafRecord): NonNullable<IssuedSecret['leaf']> =>
+  root === undefined || issuer === undefined ? { notAfter } : { root, issuer, notAfter };
 
 /**
  * The Secrets of a resource that have been issued once and are not there: whoever mounts them still has the old content,
  * and gets the new one when they are back. What has never been issued is in nobody's hands.
+ * @param rootOf the anchor identity of a root by the fingerprint that status has of it
  */
 export const lostSecrets = (
   { namespace, status }: CertificateRecord,
   isThere: (secretName: string) => boolean,
+  rootOf: (fingerprint: string) => string | undefined,
 ): IssuedSecret[] =>
   (status.secrets ?? [])
     .filter(({ secretName }) => !isThere(secretName))
-    .map(({ secretName, authorityFingerprint, notAfter }) => ({
-      namespace,
-      what: `${namespace}/${secretName}`,
-      leaf: { root: authorityFingerprint, notAfter: new Date(notAfter) },
-      changedAtMs: Number.POSITIVE_INFINITY,
-    }));
+    .map(({ secretName, authorityFingerprint, issuerId: issuer, notAfter: text }) => {
+      const [root, notAfter] = [rootOf(authorityFingerprint), new Date(text)];
+      const known = { ...(root === undefined ? {} : { root }), ...(issuer === undefined ? {} : { issuer }) };
+      return {
+        namespace,
+        what: `${namespace}/${secretName}`,
+        leaf: { ...known, notAfter },
+        changedAtMs: Number.POSITIVE_INFINITY,
+      };
+    });
 
 /** What a phase waits for, counted. */
 export interface Tally {
@@ -102,6 +111,28 @@ function tally<T extends Counted>(counted: readonly T[], isDone: (one: T) => boo
   const missing = counted.filter((one) => !isDone(one));
   const settledMs = counted.reduce((least, { changedAtMs }) => Math.min(least, monotonicMs - changedAtMs), Infinity);
   return { total: counted.length, missing, settledMs: missing.length > 0 ? 0 : settledMs };
+}
+
+/**
+ * Tells which issuers have leaves that a peer may present: unexpired ones, and those that were replaced so lately that pods
+ * may not have loaded the next ones. A leaf of an unknown issuer may be of any.
+ * @param settleMs how long pods may take to load a change
+ */
+export function issuersInUse(evidence: Evidence, settleMs: number, now: Date): (issuer: string) => boolean {
+  let known: { readonly issuers: ReadonlySet<string>; readonly isComplete: boolean } | undefined;
+  return (issuer) => {
+    known ??= issuersOfLive(evidence, settleMs, now);
+    return !known.isComplete || known.issuers.has(issuer);
+  };
+}
+
+function issuersOfLive({ secrets, monotonicMs }: Evidence, settleMs: number, now: Date) {
+  const live = secrets.filter((secret) => isLive(secret, now));
+  const issuers = new Set(live.flatMap(({ leaf }) => leaf?.issuer ?? []));
+  const areKnown = live.every(({ leaf }) => leaf?.issuer !== undefined);
+  // What is lost has no moment of its own: it counts as long as its leaf lasts.
+  const areLoaded = live.every(({ changedAtMs }) => changedAtMs === Infinity || monotonicMs - changedAtMs >= settleMs);
+  return { issuers, isComplete: areKnown && areLoaded };
 }
 
 /** True when somebody may hold a leaf of another root than this one, known or not, and be let in with it. */

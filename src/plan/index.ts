@@ -3,6 +3,7 @@ export {
   type AuthorityStep,
   type AuthorityVerdict,
   planAuthority,
+  signersAfter,
   signersIn,
 } from './authority.ts';
 export { planAuthorityStatus } from './authority-status.ts';
@@ -42,6 +43,7 @@ export {
   type StorePassword,
 } from './outputs.ts';
 export { belongsTo, isOurs, namesItself, ownerOf } from './ownership.ts';
+export { idOfRemembered, rememberedRoots } from './remembered-roots.ts';
 export { defaultSecretName, type LeafRequest, roles, rolesOf, secretNameOf } from './request.ts';
 export {
   type CrlPlan,
@@ -51,9 +53,9 @@ export {
   type Revocation,
   type RevocationState,
 } from './revocation.ts';
-export { encodeRevocations, parseRevocations } from './revocation-note.ts';
+export { encodeRevocations, parseRevocations } from './revocation-record.ts';
 export { leavesToRevoke } from './revocation-request.ts';
-export { planRoot, type RootPlan, type RootStep, type RootVerdict, rememberedRoots } from './root.ts';
+export { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
 export {
   encodeRotationNote,
   parseRotationNote,

@@ -111,9 +111,20 @@ export interface CrlBundle {
   readonly digest: string;
   /** Serial numbers of the leaves on them. */
   readonly revoked: ReadonlySet<string>;
-  /** Fingerprints of the roots whose leaves can be put on them: the key that has signed those is there. */
-  readonly roots: readonly string[];
-  /** When the first of them ends. */
+  /** The identities of the CAs whose leaves can be put on them, see caId: their keys are there. */
+  readonly issuers: readonly string[];
+  /** When the first of the lists ends that the operator renews. */
+  readonly nextUpdate: Date;
+  /** CAs with leaves in use whose lists cannot be renewed, because their keys are gone. */
+  readonly orphaned: readonly OrphanedCrl[];
+}
+
+/** The last list of a CA whose key is gone. */
+export interface OrphanedCrl {
+  /** The identity of the CA, see caId. */
+  readonly issuer: string;
+  /** Its name, for people. */
+  readonly subject: string;
   readonly nextUpdate: Date;
 }
 

@@ -22,21 +22,25 @@ export function leavesToRevoke(
     secret !== undefined && isOurs(secret, certificate, role) && 'leaf' in secret.content
       ? secret.content.leaf
       : undefined;
-  const root = leaf?.root ?? (entry?.fingerprint === leaf?.fingerprint ? entry?.authorityFingerprint : undefined);
+  const issuer = leaf?.issuer ?? (entry?.fingerprint === leaf?.fingerprint ? entry && issuerOf(entry) : undefined);
   const inSecret =
-    leaf === undefined || root === undefined
+    leaf === undefined || issuer === undefined
       ? []
-      : [{ serialNumber: leaf.serialNumber, root, notAfter: leaf.notAfter, revokedAt: now }];
+      : [{ serialNumber: leaf.serialNumber, issuer, notAfter: leaf.notAfter, revokedAt: now }];
   const inStatus = (entry === undefined ? [] : [entry, ...(entry.replaced ?? [])])
     .filter(({ serialNumber }) => serialNumber !== leaf?.serialNumber)
-    .map(({ serialNumber, authorityFingerprint, notAfter }) => ({
-      serialNumber,
-      root: authorityFingerprint,
-      notAfter: new Date(notAfter),
+    .map((one) => ({
+      serialNumber: one.serialNumber,
+      issuer: issuerOf(one),
+      notAfter: new Date(one.notAfter),
       revokedAt: now,
     }));
   return [...inSecret, ...inStatus].filter(({ notAfter }) => notAfter > now);
 }
+
+/** What status says of the issuer of a leaf. A status that is older than the field `issuerId` names the root instead. */
+const issuerOf = ({ issuerId, authorityFingerprint }: { issuerId?: string; authorityFingerprint: string }): string =>
+  issuerId ?? authorityFingerprint;
 
 /** True while a token has work to do on a Secret. That it is done is noted there, and in status should the note be lost. */
 export const revocationIsAsked = (

@@ -2,20 +2,24 @@ import {
   type Certificate,
   type Crl,
   type CrlContent,
+  caId,
   encodeCrls,
   isCrlOf,
+  isSignedBy,
   maySignCrls,
+  namesIssuer,
   pathOf,
   type RevokedCertificate,
   type SigningRoot,
   sha256Hex,
+  subjectText,
 } from '../pki/index.ts';
 import type { CrlBundle } from './observed.ts';
 
-/** A leaf that is on its authority's CRL, or is to be. */
+/** A leaf that is on its issuer's CRL, or is to be. */
 export interface Revocation extends RevokedCertificate {
-  /** Fingerprint of the root that the leaf chains to. */
-  readonly root: string;
+  /** The identity of the CA that has signed the leaf, see caId. In records of version 1, the fingerprint of its root. */
+  readonly issuer: string;
   readonly notAfter: Date;
 }
 
@@ -25,18 +29,21 @@ export interface RevocationState {
   readonly crls: readonly Crl[];
   /** The revoked leaves with what their lists do not say of them. */
   readonly revocations: readonly Revocation[];
+  /** The CAs of the lists and entries, as they were remembered. */
+  readonly issuers?: readonly Certificate[];
 }
 
 /** A list to be signed. */
 export interface CrlToSign extends CrlContent {
-  /** Fingerprint of the CA that signs it. */
+  /** The identity of the CA that signs it, see caId. */
   readonly issuer: string;
 }
 
-/** What ca.crl of a root Secret is to hold from now on, and what is to be remembered of its entries. */
+/** What ca.crl of a root Secret is to hold from now on, and what is to be remembered of its lists and entries. */
 export interface CrlPlan {
   readonly crls: ReadonlyArray<{ readonly keep: Crl } | { readonly sign: CrlToSign }>;
   readonly revocations: readonly Revocation[];
+  readonly issuers: readonly Certificate[];
 }
 
 /**
@@ -45,117 +52,222 @@ export interface CrlPlan {
  */
 const crlLifetimeMs = 30 * 24 * 3_600_000;
 /** What is left of a CRL's life when the next one is signed. */
-const crlRenewBeforeMs = 20 * 24 * 3_600_000;
+export const crlRenewBeforeMs = 20 * 24 * 3_600_000;
 /** For verifiers whose clocks are behind, as for leaves. */
 const crlBackdateMs = 5 * 60_000;
 
 /** More would not fit into the root Secret. Whoever has so many to revoke is better served by another root. */
 export const maxRevocations = 5000;
 
-/** Those of the signers that sign a CRL, each once. */
-export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] => [
-  ...new Map(
-    signers
-      .filter(({ certificate }) => maySignCrls(certificate))
-      .map((signer) => [signer.certificate.fingerprint, signer]),
-  ).values(),
-];
+/** The signers that sign CRLs, one for each CA. Of several certificates of one CA the first one signs. */
+export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] =>
+  firstOfEach(
+    signers.filter(({ certificate }) => maySignCrls(certificate)),
+    ({ certificate }) => caId(certificate),
+  );
+
+/** The first item of each key, in their order. */
+function firstOfEach<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
+  const first = new Map<string, T>();
+  for (const item of items) if (!first.has(keyOf(item))) first.set(keyOf(item), item);
+  return [...first.values()];
+}
 
 /** What is known beside the root Secret as it is. */
 export interface CrlContext {
-  /** What the root Secret was seen to say before: somebody may have lost or written over what was in it. */
+  /** What the root Secret was seen to say before: somebody may have lost or overwritten what was in it. */
   readonly before?: RevocationState | undefined;
-  /** The roots that are trusted now. */
+  /** The roots that are trusted now; absent when that is not known. */
   readonly trusted?: readonly Certificate[];
+  /** Whether a peer may present an unexpired leaf of this issuer, see caId. Default: it may. */
+  readonly isInUse?: (issuer: string) => boolean;
 }
 
 /**
  * What is to be done about the CRLs of an authority; undefined when they are as they should be. Every CA that signs, or is
- * about to, has a list, an empty one too: OpenSSL refuses a certificate for whose issuer there is none.
- * @param asked leaves to be revoked; some may be on the lists already, or of roots that none of the signers speaks for
+ * about to, has a list, an empty one too: OpenSSL refuses a certificate for whose issuer there is none. The lists of the
+ * signers come first, the active one in front. A list goes when its CA is retired, that is when no trusted root leads to it.
+ * @param asked leaves to be revoked; some may be on the lists already, or have issuers whose keys are gone
  */
 export function planCrls(
-  { crls, revocations }: RevocationState,
+  state: RevocationState,
   signers: readonly SigningRoot[],
   asked: readonly Revocation[],
   now: Date,
-  { before, trusted = [] }: CrlContext = {},
+  context: CrlContext = {},
 ): CrlPlan | undefined {
+  const { crls, revocations } = state;
+  const cas = new KnownCas(state, signers, context);
   const issuers = crlSigners(signers);
-  const known = distinct([...crls, ...(before?.crls ?? [])]);
-  const listsOf = ({ certificate }: SigningRoot, among: readonly Crl[] = known) =>
-    among.filter((crl) => isCrlOf(crl, certificate));
+  const known = distinct([...crls, ...(context.before?.crls ?? [])]);
   const remembered = merged(
     [
       ...revocations,
-      // One that has expired may have left since.
-      ...(before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
-      ...issuers.flatMap((signer) => listsOf(signer, crls).flatMap((crl) => unremembered(signer, crl))),
-    ],
-    asked,
+      // An expired entry of the state before may have left since.
+      ...(context.before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
+      ...issuers.flatMap(({ certificate }) =>
+        crls.filter((crl) => isCrlOf(crl, certificate)).flatMap((crl) => unremembered(certificate, crl)),
+      ),
+    ].map((revocation) => cas.withIssuer(revocation, known)),
+    asked.map((revocation) => cas.withIssuer(revocation, known)).filter(({ issuer }) => cas.canMatter(issuer)),
   );
   const lastListed = lastListings(known);
-  // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3). Where the
+  const listable = new Set(issuers.map(({ certificate }) => caId(certificate)));
+  // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3). When the
   // key of its issuer is gone there will be no such list.
-  const isListable = ({ root }: Revocation) => issuers.some(({ anchor }) => anchor.fingerprint === root);
-  const wanted = remembered.filter((revocation) =>
-    isListable(revocation)
-      ? !((lastListed.get(revocation.serialNumber) ?? 0) > revocation.notAfter.getTime())
-      : revocation.notAfter > now,
+  const wanted = remembered.filter(({ issuer, serialNumber, notAfter }) =>
+    listable.has(issuer)
+      ? !((lastListed.get(serialNumber) ?? 0) > notAfter.getTime())
+      : notAfter > now && !cas.isRetired(issuer),
   );
-  const lists = issuers.map((signer) => {
-    const present = newest(listsOf(signer));
-    const revoked = wanted.filter(({ root }) => root === signer.anchor.fingerprint);
-    return present !== undefined && isGood(present, revoked, now) ? present : nextCrl(signer, present, revoked, now);
+  const lists = issuers.map(({ certificate }) => {
+    const present = newest(known.filter((crl) => isCrlOf(crl, certificate)));
+    const revoked = wanted.filter(({ issuer }) => issuer === caId(certificate));
+    return present !== undefined && isGood(present, certificate, revoked, now)
+      ? present
+      : nextCrl(certificate, present, revoked, now);
   });
-  // Those of CAs whose key is not here: of a CA further up, brought by a person, or of a root that was written over.
-  const cas = [...trusted, ...signers.flatMap(pathOf)];
   const others = known.filter(
     (crl) =>
-      !issuers.some(({ certificate }) => claimsToBeOf(crl, certificate)) &&
-      // The last word of a CA that is trusted still, however old it is; of two the later one.
-      (crl.nextUpdate > now || cas.some((ca) => claimsToBeOf(crl, ca))) &&
+      !issuers.some(({ certificate }) => isCrlOf(crl, certificate)) &&
+      cas.keepsList(crl, wanted, now) &&
       !known.some((other) => other.number > crl.number && isOfSameIssuer(other, crl)),
   );
+  const all = [...lists, ...others];
+  const record = cas.issuersOf(all, wanted);
   const isSame =
-    [...lists, ...others].every((list) => 'der' in list && crls.includes(list)) &&
-    lists.length + others.length === crls.length &&
-    wanted.length === revocations.length &&
-    wanted.every((revocation, i) => revocation.serialNumber === revocations[i]?.serialNumber);
+    all.length === crls.length &&
+    all.every((list, i) => list === crls[i]) &&
+    isSameRecord({ revocations: wanted, issuers: record }, state);
   if (isSame) return undefined;
   return {
-    crls: [...lists, ...others].map((list) => ('der' in list ? { keep: list } : { sign: list })),
+    crls: all.map((list) => ('der' in list ? { keep: list } : { sign: list })),
     revocations: wanted,
+    issuers: record,
   };
 }
 
+const isSameRecord = (
+  { revocations, issuers }: Required<Pick<RevocationState, 'revocations' | 'issuers'>>,
+  before: RevocationState,
+): boolean =>
+  revocations.length === before.revocations.length &&
+  revocations.every((one, i) => {
+    const other = before.revocations[i];
+    return one.serialNumber === other?.serialNumber && one.issuer === other.issuer;
+  }) &&
+  issuers.map(caId).sort().join() === (before.issuers ?? []).map(caId).sort().join();
+
+/** Every CA that is known: those that sign, those above them, those that are trusted, and those that were remembered. */
+class KnownCas {
+  readonly #signers: readonly SigningRoot[];
+  readonly #all: readonly Certificate[];
+  /** Identities of the CAs on the paths of those that sign. */
+  readonly #onPath: ReadonlySet<string>;
+  readonly #context: CrlContext;
+
+  constructor(state: RevocationState, signers: readonly SigningRoot[], context: CrlContext) {
+    const paths = signers.flatMap((signer) => [signer.certificate, ...pathOf(signer)]);
+    const all = [...paths, ...(context.trusted ?? []), ...(state.issuers ?? []), ...(context.before?.issuers ?? [])];
+    this.#signers = signers;
+    this.#all = firstOfEach(all, caId);
+    this.#onPath = new Set(paths.map(caId));
+    this.#context = context;
+  }
+
+  /** The revocation with the identity of its issuer, where its record is of version 1, or the status that names it is. */
+  withIssuer(revocation: Revocation, crls: readonly Crl[]): Revocation {
+    const { issuer: named, serialNumber } = revocation;
+    if (this.#find(named) !== undefined) return revocation;
+    // The list of the issuer says it best: several intermediates may have stood under the one root.
+    const listing = crls.find(({ revoked }) => revoked.some((entry) => entry.serialNumber === serialNumber));
+    const issuer =
+      (listing === undefined ? undefined : this.#issuerOf(listing)) ??
+      this.#signers.find(({ anchor }) => anchor.fingerprint === named)?.certificate ??
+      this.#all.find(({ fingerprint }) => fingerprint === named);
+    return issuer === undefined ? revocation : { ...revocation, issuer: caId(issuer) };
+  }
+
+  /** False when nobody can trust what this issuer has signed. */
+  canMatter(issuer: string): boolean {
+    return this.#context.trusted === undefined || (this.#find(issuer) !== undefined && !this.isRetired(issuer));
+  }
+
+  /** True for a CA to which no trusted root leads. */
+  isRetired(issuer: string): boolean {
+    const ca = this.#find(issuer);
+    return ca !== undefined && this.#context.trusted !== undefined && !this.#isTrusted(ca, []);
+  }
+
+  /** Whether a list stays whose key is not here: somebody may still meet what its CA has signed. */
+  keepsList(crl: Crl, revocations: readonly Revocation[], now: Date): boolean {
+    const ca = this.#issuerOf(crl);
+    if (ca === undefined) {
+      // Of a CA that nothing is known of, as a person may have brought it; but never a forged one of a CA that is known.
+      return crl.nextUpdate > now && !this.#all.some((known) => namesIssuer(crl, known));
+    }
+    const id = caId(ca);
+    // A list that a person has brought of a CA above.
+    if (this.#onPath.has(id)) return true;
+    if (this.#context.trusted === undefined) return crl.nextUpdate > now;
+    if (this.isRetired(id)) return false;
+    const isRoot = this.#context.trusted.some((root) => caId(root) === id);
+    const isInUse = this.#context.isInUse ?? (() => true);
+    return isRoot || revocations.some(({ issuer }) => issuer === id) || isInUse(id);
+  }
+
+  /** The CAs of these lists and entries, each once. */
+  issuersOf(lists: ReadonlyArray<Crl | CrlToSign>, revocations: readonly Revocation[]): Certificate[] {
+    const ids = new Set([
+      ...lists
+        .flatMap((list) => ('der' in list ? (this.#issuerOf(list) ?? []) : (this.#find(list.issuer) ?? [])))
+        .map(caId),
+      ...revocations.map(({ issuer }) => issuer),
+    ]);
+    return this.#all.filter((ca) => ids.has(caId(ca)));
+  }
+
+  #find(id: string): Certificate | undefined {
+    return this.#all.find((ca) => caId(ca) === id);
+  }
+
+  #issuerOf(crl: Crl): Certificate | undefined {
+    return this.#all.find((ca) => isCrlOf(crl, ca));
+  }
+
+  #isTrusted(ca: Certificate, below: readonly Certificate[]): boolean {
+    if (this.#context.trusted?.some((root) => caId(root) === caId(ca)) === true) return true;
+    return this.#all.some(
+      (above) =>
+        above !== ca && !below.includes(above) && isSignedBy(ca, above) && this.#isTrusted(above, [...below, ca]),
+    );
+  }
+}
+
 /**
- * What was published, and is not in the root Secret, or only an older list: somebody has lost or written over what was in
+ * What was published, and is not in the root Secret, or only an older list: somebody has lost or overwritten what was in
  * there while nobody looked. It is believed if the CA that it is of has signed it. An entry stays as long as that CA, since
  * nothing else is known of its certificate.
  */
 export function publishedState(
   published: readonly Crl[],
-  { crls }: RevocationState,
+  { crls, issuers = [] }: RevocationState,
   signers: readonly SigningRoot[],
   trusted: readonly Certificate[],
 ): RevocationState {
   const ahead = published.filter((crl) => !crls.some((own) => isOfSameIssuer(own, crl) && own.number >= crl.number));
   const issued = (certificate: Certificate) => ahead.filter((crl) => isCrlOf(crl, certificate));
+  const cas = [...trusted, ...signers.flatMap(pathOf), ...issuers];
   return {
-    crls: distinct([...trusted, ...signers.flatMap(pathOf)].flatMap(issued)),
-    revocations: crlSigners(signers).flatMap((signer) =>
-      issued(signer.certificate).flatMap((crl) => unremembered(signer, crl)),
+    crls: distinct(cas.flatMap(issued)),
+    revocations: crlSigners(signers).flatMap(({ certificate }) =>
+      issued(certificate).flatMap((crl) => unremembered(certificate, crl)),
     ),
   };
 }
 
-/** True for a list in a CA's name that does not say that it is of another one of that name. */
-const claimsToBeOf = (crl: Crl, ca: Certificate): boolean =>
-  crl.issuer.equals(ca.subject) && (crl.authorityKeyId === undefined || crl.authorityKeyId === ca.subjectKeyId);
-
+/** True for two lists that name the same issuer. */
 const isOfSameIssuer = (a: Crl, b: Crl): boolean => a.issuer.equals(b.issuer) && a.authorityKeyId === b.authorityKeyId;
-
 /** A state with the lists of another one that are later, or of other issuers. */
 export function latestOf(state: RevocationState, other: RevocationState | undefined): RevocationState {
   const known = distinct([...state.crls, ...(other?.crls ?? [])]);
@@ -171,8 +283,8 @@ const newest = (crls: readonly Crl[]): Crl | undefined =>
   crls.reduce<Crl | undefined>((a, b) => (a === undefined || b.number > a.number ? b : a), undefined);
 
 /** Entries of a list of which nothing else is known: they stay as long as their issuer. */
-const unremembered = ({ anchor, certificate }: SigningRoot, { revoked }: Crl): Revocation[] =>
-  revoked.map((entry) => ({ ...entry, root: anchor.fingerprint, notAfter: certificate.notAfter }));
+const unremembered = (issuer: Certificate, { revoked }: Crl): Revocation[] =>
+  revoked.map((entry) => ({ ...entry, issuer: caId(issuer), notAfter: issuer.notAfter }));
 
 /** All of them, each serial number once; of those that are asked for, as many as there is room for. */
 function merged(known: readonly Revocation[], asked: readonly Revocation[]): Revocation[] {
@@ -199,14 +311,16 @@ function lastListings(crls: readonly Crl[]): Map<string, number> {
   return last;
 }
 
-function isGood(crl: Crl, revoked: readonly Revocation[], now: Date): boolean {
+/** Also false for a list that names the key of its CA by another identifier: OpenSSL does not find the CA of such a list. */
+function isGood(crl: Crl, issuer: Certificate, revoked: readonly Revocation[], now: Date): boolean {
+  if (!namesIssuer(crl, issuer)) return false;
   const listed = new Set(crl.revoked.map(({ serialNumber }) => serialNumber));
   const isSame = listed.size === revoked.length && revoked.every(({ serialNumber }) => listed.has(serialNumber));
   return isSame && crl.nextUpdate.getTime() - now.getTime() > crlRenewBeforeMs;
 }
 
 const nextCrl = (
-  { certificate }: SigningRoot,
+  certificate: Certificate,
   present: Crl | undefined,
   revoked: readonly Revocation[],
   now: Date,
@@ -215,7 +329,7 @@ const nextCrl = (
   const byClock = BigInt(now.getTime());
   const next = (present?.number ?? 0n) + 1n;
   return {
-    issuer: certificate.fingerprint,
+    issuer: caId(certificate),
     number: next > byClock ? next : byClock,
     thisUpdate: new Date(now.getTime() - crlBackdateMs),
     nextUpdate: new Date(now.getTime() + crlLifetimeMs),
@@ -224,21 +338,35 @@ const nextCrl = (
 };
 
 /** The CRLs of a root Secret as they are published; undefined when none is of a CA that signs. */
-export function crlBundle({ crls }: RevocationState, signers: readonly SigningRoot[]): CrlBundle | undefined {
-  const issuers = crlSigners(signers);
-  // Those of others are renewed by others.
-  const own = crls.filter((crl) => issuers.some(({ certificate }) => claimsToBeOf(crl, certificate)));
+export function crlBundle(
+  { crls, issuers: remembered = [] }: RevocationState,
+  signers: readonly SigningRoot[],
+  { isInUse = () => true }: Pick<CrlContext, 'isInUse'> = {},
+): CrlBundle | undefined {
+  const issuers = crlSigners(signers).map(({ certificate }) => certificate);
+  const listsOf = (ca: Certificate) => crls.filter((crl) => isCrlOf(crl, ca));
+  const own = issuers.flatMap(listsOf);
   const [first, ...more] = own;
   if (first === undefined) return undefined;
   const pem = encodeCrls(crls);
+  const onPath = new Set(signers.flatMap((signer) => [signer.certificate, ...pathOf(signer)]).map(caId));
+  const orphaned = remembered.filter((ca) => !onPath.has(caId(ca)) && listsOf(ca).length > 0 && isInUse(caId(ca)));
   return {
     pem,
     digest: sha256Hex(pem),
     revoked: new Set(crls.flatMap(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber))),
-    roots: [...new Set(issuers.map(({ anchor }) => anchor.fingerprint))],
+    issuers: [...new Set(issuers.map(caId))],
     nextUpdate: more.reduce((least, { nextUpdate }) => (nextUpdate < least ? nextUpdate : least), first.nextUpdate),
+    orphaned: orphaned.map((ca) => ({
+      issuer: caId(ca),
+      subject: subjectText(ca),
+      nextUpdate: lastUpdate(listsOf(ca)),
+    })),
   };
 }
 
-/** When a CRL has to be signed anew although nothing is revoked. */
+const lastUpdate = (crls: readonly Crl[]): Date =>
+  new Date(Math.max(...crls.map(({ nextUpdate }) => nextUpdate.getTime())));
+
+/** When a CRL has to be signed again although nothing is revoked. */
 export const crlRenewalTime = ({ nextUpdate }: CrlBundle): Date => new Date(nextUpdate.getTime() - crlRenewBeforeMs);

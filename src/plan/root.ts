@@ -1,15 +1,16 @@
-import type { MtlsAuthorityStatus } from '../api/types.ts';
 import {
+  anchorId,
   type Certificate,
   type KeySpec,
-  parseTrustAnchors,
   type RootProfile,
   type SigningRoot,
   type TrustBundle,
   trustBundle,
+  uniqueAnchors,
 } from '../pki/index.ts';
 import type { AuthorityRecord, ObservedRoot, RootSecret } from './observed-authority.ts';
 import type { Reissue } from './reissue.ts';
+import { rememberedRoots } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';
 import { planRotation } from './rotation.ts';
 import { skipCommand } from './rotation-command.ts';
@@ -103,9 +104,8 @@ function planWithRoot(
   const note = noteThatFits(secret, active);
   const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
   const more = note === undefined ? predecessors(authority, secret, active) : comingRoots(note, secret);
-  const known = [active.anchor, ...anchors, ...more];
   // Never the active one: a note whose new root is in place fits.
-  const trusted = without(uniqueRoots(known), stale);
+  const trusted = trustedRoots(active, without([...anchors, ...more], stale), now);
   const input = { authority, secret, active, trusted, evidence };
   if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
 
@@ -133,6 +133,15 @@ function planWithRoot(
   };
 }
 
+/**
+ * The roots that are trusted: the one in tls.crt stands for its CA, whatever other certificates of that CA ca.crt holds.
+ * Others leave when they expire.
+ */
+const trustedRoots = ({ anchor }: SigningRoot, others: readonly Certificate[], now: Date): Certificate[] => [
+  anchor,
+  ...uniqueAnchors(others.filter((root) => anchorId(root) !== anchorId(anchor) && root.notAfter > now)),
+];
+
 /** A moment that has passed; the beginning of time for one that a clock that was set back has put into the future. */
 const unlessAhead = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
 
@@ -154,10 +163,8 @@ function planQuiet(input: RotationInput, now: Date): RootPlan {
   const outcome = outcomeOf(plan);
   if (secret.note !== undefined) return { ...outcome, verdict, step: dropNote(input) };
   const inSecret = 'problem' in secret.anchors ? [] : secret.anchors;
-  const isRemembered = bundle.roots.every(
-    ({ fingerprint }) =>
-      fingerprint === active.anchor.fingerprint || inSecret.some((root) => root.fingerprint === fingerprint),
-  );
+  const kept = new Set([active.anchor, ...inSecret].map(anchorId));
+  const isRemembered = bundle.roots.every((root) => kept.has(anchorId(root)));
   if (isRemembered) return { ...outcome, verdict };
   return { ...outcome, verdict, step: { step: 'remember', resourceVersion: secret.resourceVersion, bundle } };
 }
@@ -172,11 +179,11 @@ const outcomeOf = (plan: RotationPlan): Pick<RootPlan, 'step' | 'rotation' | 'pr
 /** The note, where the roots in the Secret are those that it is about; a person may have changed them since. */
 function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): RotationNote | undefined {
   if (note === undefined) return undefined;
-  const isActive = note.new === anchor.fingerprint;
+  const isActive = note.new === anchorId(anchor);
   if (note.phase !== 'Distributing') return isActive ? note : undefined;
   if (isActive) return note;
-  const isNext = next !== undefined && 'root' in next && next.root.anchor.fingerprint === note.new;
-  return isNext && note.old[0] === anchor.fingerprint ? note : undefined;
+  const isNext = next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new;
+  return isNext && note.old[0] === anchorId(anchor) ? note : undefined;
 }
 
 /**
@@ -184,19 +191,19 @@ function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): Rota
  * meanwhile: bundles without it would open the gate. To be rid of it, the rotation is aborted, or next.crt taken away.
  */
 const comingRoots = (note: RotationNote, { next }: RootSecret): Certificate[] =>
-  note.phase === 'Distributing' && next !== undefined && 'root' in next && next.root.anchor.fingerprint === note.new
+  note.phase === 'Distributing' && next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new
     ? [next.root.anchor]
     : [];
 
 /** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
 function signerOf({ held }: ObservedRoot, note: RotationNote, active: SigningRoot): SigningRoot | undefined {
-  if (note.phase !== 'Distributing' || note.new !== active.anchor.fingerprint) return active;
-  return held !== undefined && held.anchor.fingerprint === note.old[0] ? held : undefined;
+  if (note.phase !== 'Distributing' || note.new !== anchorId(active.anchor)) return active;
+  return held !== undefined && anchorId(held.anchor) === note.old[0] ? held : undefined;
 }
 
 /** The bundle begins with the root that signs; where that one has no key left, with it all the same. */
 const oldRoot = (note: RotationNote, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
-  trusted.filter(({ fingerprint }) => fingerprint === note.old[0]).map((anchor) => ({ anchor }))[0];
+  trusted.filter((root) => anchorId(root) === note.old[0]).map((anchor) => ({ anchor }))[0];
 
 /**
  * While certificates switch, a bundle of the same roots with another of them in front is as good: it is put in order with
@@ -205,7 +212,7 @@ const oldRoot = (note: RotationNote, trusted: readonly Certificate[]): { anchor:
 const toleratedBundles = (note: RotationNote, trusted: readonly Certificate[], active: SigningRoot): string[] =>
   note.phase === 'Switching' || note.phase === 'Draining'
     ? trusted
-        .filter(({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note.old.includes(fingerprint))
+        .filter((root) => anchorId(root) !== anchorId(active.anchor) && note.old.includes(anchorId(root)))
         .map((first) => trustBundle(first, trusted).digest)
     : [];
 
@@ -226,25 +233,12 @@ const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
   trusted,
 });
 
-/** A fresh start has no past; then the status is empty and nothing is remembered. */
-export function rememberedRoots(status: MtlsAuthorityStatus): Certificate[] {
-  try {
-    return parseTrustAnchors(status.trustBundle ?? '');
-  } catch {
-    return [];
-  }
-}
-
 /**
  * The roots that were trusted when another root was active. Once status names the active root, ca.crt of the Secret
  * alone decides, so that a person can end trust by taking a root out of it.
  */
-function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: SigningRoot): Certificate[] {
+function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: SigningRoot): readonly Certificate[] {
   const { status } = authority;
   const isAnother = status.activeRoot !== undefined && status.activeRoot.fingerprint !== anchor.fingerprint;
   return isAnother || isInterrupted({ authority, secret }) ? rememberedRoots(status) : [];
 }
-
-const uniqueRoots = (roots: readonly Certificate[]): Certificate[] => [
-  ...new Map(roots.map((root) => [root.fingerprint, root])).values(),
-];

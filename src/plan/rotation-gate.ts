@@ -1,6 +1,8 @@
+import { anchorId } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { type Evidence, type Tally, tallyBundles, tallyLeaves } from './evidence.ts';
 import type { AuthorityRecord } from './observed-authority.ts';
+import { rememberedActiveRoot, rememberedRoots } from './remembered-roots.ts';
 import { approveCommand, skipCommand } from './rotation-command.ts';
 import { type RotationNote, type RotationPhase, rootsInWords, skipsNamespace, skipsPhase } from './rotation-note.ts';
 import type { RotationInput } from './rotation-step.ts';
@@ -39,7 +41,7 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
   // A leaf of the new root must not meet a peer that does not know it.
   Distributing({ authority, evidence, digests }, note, now) {
     const tally = tallyBundles(evidence, digests, now);
-    const isKnown = authority.status.roots?.some(({ fingerprint }) => fingerprint === note.new) === true;
+    const isKnown = rememberedRoots(authority.status).some((root) => anchorId(root) === note.new);
     const gate = settled(tally, `${nounFor(evidence)} to carry the new root`, authority, note, now);
     const isApproved = authority.spec.rotation.approval === 'Automatic' || note.approved !== undefined;
     const holds = [
@@ -57,7 +59,7 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
   Draining({ authority, evidence }, note, now) {
     const tally = tallyLeaves(evidence, note.new, now);
     const what = `Secrets to have a certificate of ${rootsInWords(note).comes}`;
-    const isKnown = authority.status.activeRoot?.fingerprint === note.new;
+    const isKnown = rememberedActiveRoot(authority.status) === note.new;
     const holds = isKnown ? [] : [`status to name ${rootsInWords(note).comes}`];
     return { ...settled(tally, what, authority, note, now), holds };
   },

@@ -1,10 +1,12 @@
+import { anchorId, type Certificate } from '../pki/index.ts';
+
 /** The stages of a rotation, in their order; see docs/design/0008-root-rotation.md. */
 export const rotationPhases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as const;
 export type RotationPhase = (typeof rotationPhases)[number];
 
 /**
  * What is known of a rotation beside the roots themselves. It is an annotation of the root Secret, so that it changes in
- * the same write as the keys that it is about. Roots are named by fingerprint.
+ * the same write as the keys that it is about. Roots are named by their anchor identity, see anchorId.
  */
 export interface RotationNote {
   /** Unlike that of any other rotation of the authority: it is what people approve and abort. */
@@ -48,17 +50,34 @@ export const skipsNamespace = ({ skipped = [], phase }: RotationNote, namespace:
 export const rootsInWords = ({ aborting }: Pick<RotationNote, 'aborting'>): { comes: string; goes: string } =>
   aborting ? { comes: 'the old root', goes: 'the new root' } : { comes: 'the new root', goes: 'the old root' };
 
-/** The text of the annotation. */
-export const encodeRotationNote = (note: RotationNote): string => JSON.stringify(note);
+/** Version 1 had no field `version`, and named roots by the fingerprints of their certificates. */
+const version = 2;
 
-/** The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on. */
-export function parseRotationNote(text: string | undefined): RotationNote | undefined {
+/** The text of the annotation. */
+export const encodeRotationNote = (note: RotationNote): string => JSON.stringify({ version, ...note });
+
+/**
+ * The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on.
+ * @param roots the roots that a note of version 1 may name
+ */
+export function parseRotationNote(
+  text: string | undefined,
+  roots: readonly Certificate[] = [],
+): RotationNote | undefined {
   try {
     const value = withoutApproves(JSON.parse(text ?? 'null'));
-    return isRotationNote(value) ? value : undefined;
+    if (!isRotationNote(value)) return undefined;
+    const { version: written, ...note } = value;
+    return written === undefined ? fromVersion1(note, roots) : note;
   } catch {
     return undefined;
   }
+}
+
+function fromVersion1(note: RotationNote, roots: readonly Certificate[]): RotationNote {
+  const ids = new Map(roots.map((root) => [root.fingerprint, anchorId(root)]));
+  const idOf = (fingerprint: string) => ids.get(fingerprint) ?? fingerprint;
+  return { ...note, old: note.old.map(idOf), new: idOf(note.new) };
 }
 
 /**
@@ -78,18 +97,19 @@ const longestId = 64;
 const longestWindowMs = 1e10;
 
 // Stricter than the types: what is in it goes into status, which the API server refuses as a whole for a part of it.
-function isRotationNote(value: unknown): value is RotationNote {
+function isRotationNote(value: unknown): value is RotationNote & { readonly version?: number } {
   if (typeof value !== 'object' || value === null) return false;
-  const note = value as Partial<Record<keyof RotationNote, unknown>>;
+  const note = value as Partial<Record<keyof RotationNote | 'version', unknown>>;
   return (
+    (note.version === undefined || note.version === version) &&
     isText(note.id) &&
     note.id.length <= longestId &&
     rotationPhases.some((phase) => phase === note.phase) &&
     isMoment(note.startedAt) &&
     isMoment(note.since) &&
     Array.isArray(note.old) &&
-    note.old.every(isFingerprint) &&
-    isFingerprint(note.new) &&
+    note.old.every(isDigest) &&
+    isDigest(note.new) &&
     typeof note.windowMs === 'number' &&
     note.windowMs >= 0 &&
     note.windowMs <= longestWindowMs &&
@@ -105,6 +125,6 @@ const isSkipList = (value: unknown): boolean =>
 const skipForm = new RegExp(`^(${rotationPhases.join('|')})(/[-a-z0-9]{1,63})?$`);
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 1024;
-const isFingerprint = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value);
+const isDigest = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value);
 const isMoment = (value: unknown): boolean =>
   isText(value) && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(value) && !Number.isNaN(Date.parse(value));

@@ -1,7 +1,8 @@
-import { type Certificate, publicKeyDer } from '../pki/index.ts';
+import { anchorId, type Certificate, caId, type SigningRoot, uniqueAnchors } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { otherLeavesLive } from './evidence.ts';
 import type { AuthorityRecord, RootSecret } from './observed-authority.ts';
+import { idOfRemembered, rememberedActiveRoot } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';
 import { firstNote, type RotationInput, type RotationPlan, type RotationStep, rotate } from './rotation-step.ts';
 
@@ -17,10 +18,8 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
     const message = `the next root cannot be used: ${next.message.replaceAll('tls.', 'next.')}`;
     return { problem: { reason: `Next${next.reason}`, message } };
   }
-  if (next !== undefined && next.root.anchor.fingerprint === active.anchor.fingerprint) {
-    // Every peer trusts that root already: nothing has to be distributed first.
-    const event = { reason: 'IssuerReplaced', message: 'next.crt has the same root; it signs from now on' };
-    return { step: { ...rotate(input, event), move: { active: 'next', next: null }, trusted, ...handled } };
+  if (next !== undefined && anchorId(next.root.anchor) === anchorId(active.anchor)) {
+    return { step: { ...replaceIssuer(input, next.root), trusted, ...handled } };
   }
   if (next !== undefined) return { step: { ...begin(input, next.root.anchor, now), ...handled } };
   const reason = token === undefined ? renewalReason(input, now) : 'it was asked for';
@@ -35,14 +34,29 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
   }
   const event = { reason: 'RotationStarted', message: `a new root is distributed next to the present one: ${reason}` };
   const step = { ...rotate(input, event), make: { slot: 'next' as const, ...wanted }, trusted, ...handled };
-  return { step: { ...step, note: firstNote(input, [active.anchor.fingerprint], '', 'Distributing', now) } };
+  return { step: { ...step, note: firstNote(input, [anchorId(active.anchor)], '', 'Distributing', now) } };
+}
+
+/**
+ * What is in next.crt has the root that everybody trusts: nothing has to be distributed first. The key of another issuer
+ * under that root stays, since only that key can renew the CRL that leaves of that issuer are checked against.
+ */
+function replaceIssuer(input: RotationInput, next: SigningRoot): RotationStep {
+  const event = { reason: 'IssuerReplaced', message: 'next.crt has the same root; it signs from now on' };
+  const isSameCa = caId(next.certificate) === caId(input.active.certificate);
+  const move = { active: 'next', next: null } as const;
+  return {
+    ...rotate(input, event),
+    move: isSameCa ? move : { ...move, previous: 'active' },
+    trusted: input.trusted,
+  };
 }
 
 /** A root that was put into the Secret to follow the present one, or has taken the place of one that was to. */
 function begin(input: RotationInput, next: Certificate, now: Date): RotationStep {
   const { active, trusted } = input;
   const event = { reason: 'RotationStarted', message: 'the root in next.crt is distributed next to the present one' };
-  const note = firstNote(input, [active.anchor.fingerprint], next.fingerprint, 'Distributing', now);
+  const note = firstNote(input, [anchorId(active.anchor)], anchorId(next), 'Distributing', now);
   return { ...rotate(input, event), trusted: [...trusted, next], note };
 }
 
@@ -56,16 +70,16 @@ function adopt(input: RotationInput, now: Date): RotationStep {
     reason: 'RootReplaced',
     message: 'another root was written over the one that signed; both are trusted',
   };
-  const { fingerprint } = active.anchor;
-  const old = [...new Set([authority.status.activeRoot?.fingerprint ?? '', ...interrupted(input)])].filter(
-    (root) => root !== fingerprint && trusted.some((one) => one.fingerprint === root),
+  const comes = anchorId(active.anchor);
+  const old = [...new Set([rememberedActiveRoot(authority.status) ?? '', ...interrupted(input)])].filter(
+    (root) => root !== comes && trusted.some((one) => anchorId(one) === root),
   );
-  const phase = otherLeavesLive(evidence, fingerprint, now) ? 'Distributing' : 'Switching';
+  const phase = otherLeavesLive(evidence, comes, now) ? 'Distributing' : 'Switching';
   // Keys of a rotation that was under way are of no more use; what a person has put there since is.
   const { next, note } = input.secret;
-  const isForgotten = next !== undefined && 'root' in next && next.root.anchor.fingerprint === note?.new;
+  const isForgotten = next !== undefined && 'root' in next && anchorId(next.root.anchor) === note?.new;
   const move = { previous: null, ...(isForgotten ? { next: null } : {}) };
-  return { ...rotate(input, event), move, trusted, note: firstNote(input, old, fingerprint, phase, now) };
+  return { ...rotate(input, event), move, trusted, note: firstNote(input, old, comes, phase, now) };
 }
 
 /**
@@ -83,13 +97,13 @@ export function replaceExpired(
   if (handled === undefined) return undefined;
   const input = { authority, evidence, secret };
   const event = { reason: 'RotationStarted', message: 'the root that has expired is replaced: it was asked for' };
-  const known = authority.status.activeRoot?.fingerprint;
+  const known = rememberedActiveRoot(authority.status);
   const old = known === undefined ? [] : [known];
   const step = { ...rotate(input, event), trusted: anchors, handled };
   const next = secret.next !== undefined && 'root' in secret.next ? secret.next.root.anchor : undefined;
   if (next !== undefined) {
-    const note = firstNote(input, old, next.fingerprint, 'Switching', now);
-    const trusted = anchors.some(({ fingerprint }) => fingerprint === next.fingerprint) ? anchors : [...anchors, next];
+    const note = firstNote(input, old, anchorId(next), 'Switching', now);
+    const trusted = uniqueAnchors([...anchors, next]);
     return { ...step, move: { active: 'next', next: null, previous: 'active' }, trusted, note };
   }
   const wanted = authority.spec.root === undefined ? undefined : rootRequest(authority.spec.root);
@@ -101,8 +115,10 @@ export function replaceExpired(
 /** The roots of a rotation that an overwrite has interrupted. */
 const interrupted = ({ secret, authority }: RotationInput): string[] => {
   const { note } = secret;
-  const known = note === undefined ? authority.status.rotation : { oldRoot: note.old[0], newRoot: note.new };
-  return [...(note?.old ?? []), known?.oldRoot, known?.newRoot].filter((root) => root !== undefined);
+  if (note !== undefined) return [...note.old, note.new];
+  const { status } = authority;
+  const { oldRoot, newRoot } = status.rotation ?? {};
+  return [oldRoot, newRoot].flatMap((fingerprint) => idOfRemembered(status, fingerprint) ?? []);
 };
 
 /** True when status tells of a rotation of which the Secret knows nothing, and that did not come to its end. */
@@ -114,23 +130,16 @@ export const isInterrupted = ({
 
 /** True when a person has ended a rotation by putting a root back, and others than that one were on their way out. */
 const isUnfinished = ({ secret: { note }, active, trusted }: RotationInput): boolean =>
-  trusted.some(
-    ({ fingerprint }) => fingerprint !== active.anchor.fingerprint && note?.old.includes(fingerprint) === true,
-  );
+  trusted.map(anchorId).some((root) => root !== anchorId(active.anchor) && note?.old.includes(root) === true);
 
 /** True when the Secret has another root than the one that status says signs, or has lost its part of a rotation. */
 export function wasOverwritten(input: RotationInput): boolean {
-  const { authority, active, trusted } = input;
+  const { authority, active } = input;
   if (isInterrupted(input) || isUnfinished(input)) return true;
-  const known = authority.status.activeRoot?.fingerprint;
-  if (known === undefined || known === active.anchor.fingerprint) return false;
-  const before = trusted.find(({ fingerprint }) => fingerprint === known);
-  // A renewed certificate of the same key and name verifies the same leaves: whoever trusts one of them accepts all.
-  return before !== undefined && !isRenewalOf(active.anchor, before);
+  // A renewed certificate of the same CA is the same root: whoever trusts one of them accepts the leaves of both.
+  const known = rememberedActiveRoot(authority.status);
+  return known !== undefined && known !== anchorId(active.anchor);
 }
-
-const isRenewalOf = (a: Certificate, b: Certificate): boolean =>
-  a.subject.equals(b.subject) && publicKeyDer(a.publicKey).equals(publicKeyDer(b.publicKey));
 
 /** The value of rotate-root that asks for a rotation still. */
 function unhandledToken({ authority, secret }: Pick<RotationInput, 'authority' | 'secret'>): string | undefined {

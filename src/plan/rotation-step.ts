@@ -1,4 +1,4 @@
-import type { Certificate, KeySpec, RootProfile, SigningRoot } from '../pki/index.ts';
+import { anchorId, type Certificate, type KeySpec, type RootProfile, type SigningRoot } from '../pki/index.ts';
 import type { Evidence } from './evidence.ts';
 import type { AuthorityRecord, RootSecret } from './observed-authority.ts';
 import type { RotationNote, RotationPhase } from './rotation-note.ts';
@@ -73,7 +73,7 @@ export type RotationPlan =
 
 /** True when the new root is where the one that signs is: from the switch on, or since somebody put it there. */
 export const isInPlace = ({ active }: RotationInput, note: RotationNote): boolean =>
-  active.anchor.fingerprint === note.new;
+  anchorId(active.anchor) === note.new;
 
 export const firstNote = (
   input: Pick<RotationInput, 'authority' | 'evidence'>,
@@ -100,5 +100,6 @@ export const windowMs = ({ authority, evidence }: Pick<RotationInput, 'authority
 export const rotate = ({ secret }: Pick<RotationInput, 'secret'>, event: RotationStep['event']) =>
   ({ step: 'rotate', resourceVersion: secret.resourceVersion, event, move: {} }) as const;
 
+/** The roots but for those with these identities, see anchorId. */
 export const without = (roots: readonly Certificate[], gone: readonly string[]): Certificate[] =>
-  roots.filter(({ fingerprint }) => !gone.includes(fingerprint));
+  roots.filter((root) => !gone.includes(anchorId(root)));

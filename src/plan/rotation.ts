@@ -1,3 +1,4 @@
+import { anchorId } from '../pki/index.ts';
 import { planControls } from './rotation-controls.ts';
 import { gateOf } from './rotation-gate.ts';
 import { type RotationNote, rootsInWords, skipsPhase } from './rotation-note.ts';
@@ -103,8 +104,8 @@ function planAbort(
   }
   if ('reason' in previous) return { refused: `it cannot be aborted: the old root may not sign (${previous.reason})` };
   // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
-  const { fingerprint } = previous.root.anchor;
-  if (!trusted.some((root) => root.fingerprint === fingerprint)) return { refused: tooLate };
+  const comes = anchorId(previous.root.anchor);
+  if (!trusted.some((root) => anchorId(root) === comes)) return { refused: tooLate };
   // What was approved and skipped on the way there was not said of the way back.
   const { approved: _, skipped: __, ...kept } = note;
   const { skipToken } = input.authority;
@@ -119,8 +120,8 @@ function planAbort(
         ...kept,
         phase: 'Switching',
         since: now.toISOString(),
-        old: [active.anchor.fingerprint],
-        new: fingerprint,
+        old: [anchorId(active.anchor)],
+        new: comes,
         windowMs: windowMs(input),
         aborting: true,
         ...(isSpent ? { spentSkip: skipToken } : {}),

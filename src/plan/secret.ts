@@ -1,5 +1,6 @@
 import { annotations } from '../api/names.ts';
 import {
+  anchorId,
   backdateMs,
   commonValidity,
   describeKeySpec,
@@ -7,11 +8,13 @@ import {
   type LeafRecord,
   pathOf,
   profileDigest,
+  type TrustBundle,
 } from '../pki/index.ts';
 import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
 import { reissueTime } from './reissue.ts';
-import { renewalTime } from './renewal.ts';
+import { renewalTime, unitInterval } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
+import { crlRenewBeforeMs } from './revocation.ts';
 import { revocationIsAsked } from './revocation-request.ts';
 
 /** Why a certificate is issued. */
@@ -23,6 +26,7 @@ export type IssueReason =
   | 'RevocationRequested'
   | 'RotationRequested'
   | 'RootReplaced'
+  | 'IssuerKeyMissing'
   | 'Expired'
   | 'RenewalDue';
 
@@ -70,12 +74,13 @@ const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
   rotationIsRequested,
   hasExpired,
   rootIsReplaced,
+  issuerKeyIsMissing,
   renewalIsDue,
   revocationIsRequested,
 ];
 
 function rootIsNotTrusted({ leaf, authority }: LeafInput): Finding {
-  return authority === undefined || authority.bundle.roots.some(({ fingerprint }) => fingerprint === leaf.root)
+  return authority === undefined || authority.bundle.roots.some((root) => anchorId(root) === leaf.root)
     ? undefined
     : { reason: 'RootNotTrusted', message: 'no trusted root of the authority has signed the certificate' };
 }
@@ -103,8 +108,10 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   const longestMs = Math.floor(request.profile.durationMs / 1000) * 1000 + backdateMs;
   const endIsCut = leaf.notAfter.getTime() === leaf.issuerNotAfter?.getTime();
   const startIsCut = leaf.notBefore.getTime() === leaf.issuerNotBefore?.getTime();
+  // Before the CAs of now began, certificates of the same CAs with other dates have signed: those may have cut it, too.
+  const isOlder = leaf.notBefore < commonValidity(pathOf(authority)).notBefore;
   // Begin and end are cut to whole seconds each on its own, so a lifetime may be a second longer than asked for.
-  const shortestMs = endIsCut ? 0 : longestMs - (startIsCut ? backdateMs : 0);
+  const shortestMs = endIsCut || isOlder ? 0 : longestMs - (startIsCut ? backdateMs : 0);
   return actualMs >= shortestMs && actualMs <= longestMs + 1000
     ? undefined
     : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
@@ -135,14 +142,45 @@ function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Findi
 }
 
 /** When a leaf is to be issued anew because its root is replaced; undefined while it need not be. */
-export const reissueTurn = (
+const reissueTurn = (
   leaf: LeafRecord,
   authority: ReadyAuthority | undefined,
   { uid }: CertificateRecord,
 ): Date | undefined =>
-  authority?.reissue === undefined || leaf.root === authority.bundle.roots[0]?.fingerprint
+  authority?.reissue === undefined || leaf.root === idOfFirst(authority.bundle)
     ? undefined
     : reissueTime(authority.reissue, uid);
+
+const idOfFirst = ({ roots: [first] }: TrustBundle): string | undefined => first && anchorId(first);
+
+/** The CRL that peers check the leaf against will end, and nobody can renew it. */
+function issuerKeyIsMissing({ leaf, authority, certificate, now }: LeafInput): Finding {
+  const turn = orphanTurn(leaf, authority, certificate);
+  return turn !== undefined && turn <= now
+    ? { reason: 'IssuerKeyMissing', message: 'the CRL of the issuer of the certificate cannot be renewed' }
+    : undefined;
+}
+
+/**
+ * When a leaf is issued again because the key of its issuer is gone: a moment of the resource's own between the time at
+ * which that CRL would have been renewed and half of what is left of it then. Undefined while there is no such need.
+ */
+function orphanTurn(
+  leaf: LeafRecord,
+  authority: ReadyAuthority | undefined,
+  { uid }: CertificateRecord,
+): Date | undefined {
+  const orphan = authority?.crl?.orphaned.find(({ issuer }) => issuer === leaf.issuer);
+  if (orphan === undefined) return undefined;
+  const leftMs = crlRenewBeforeMs * (1 - unitInterval(`${orphan.issuer}/${uid}`) / 2);
+  return new Date(orphan.nextUpdate.getTime() - leftMs);
+}
+
+/** When a leaf is issued again for the sake of the CAs above it; undefined while it need not be. */
+export function nextTurn(...input: Parameters<typeof reissueTurn>): Date | undefined {
+  const [first, second] = [reissueTurn(...input), orphanTurn(...input)];
+  return first === undefined || (second !== undefined && second < first) ? second : first;
+}
 
 function hasExpired({ leaf, now, ...input }: LeafInput): Finding {
   return leaf.notAfter <= now && renewalGains(leaf, input, now)

@@ -21,7 +21,7 @@ export async function benchMemory(): Promise<void> {
 }
 
 async function bytesPerResource(count: number): Promise<Record<string, number>> {
-  const caches = new Caches();
+  const caches = new Caches(() => roots);
   const queue = new WorkQueue();
   const bytesOf = async (fill: () => void): Promise<number> => {
     const before = await heapBytes();

@@ -81,7 +81,7 @@ export function member(index: number): Member {
     const secretName = secretNameOf(name, record.spec, role);
     return { role: { role, secretName, secret: secretRecord(asSent(object), roots, contentOf(object)) } };
   });
-  const planned = planCertificateStatus(record, outcomes, issuedAt).status;
+  const planned = planCertificateStatus(record, outcomes, issuedAt, roots).status;
   const status = statusChange({}, planned, issuedAt)?.status;
   return {
     certificate: JSON.stringify({ ...resource, status }),
@@ -139,7 +139,6 @@ export function contentOf({ metadata: { uid = '' } }: Secret): SecretContent {
       profile: sha256(`${uid}/profile`),
       notBefore: new Date(leaf.notBefore.getTime() - ageMs),
       notAfter: new Date(leaf.notAfter.getTime() - ageMs),
-      rootName: again(leaf.rootName),
       root: again(leaf.root ?? ''),
       issuer: again(leaf.issuer ?? ''),
       issuerNotBefore: new Date(leaf.issuerNotBefore ?? 0),

@@ -6,6 +6,8 @@ import { secretRecord } from '../../src/controllers/secret-record.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
 import {
+  anchorId,
+  caId,
   encodeCertificates,
   encodePrivateKey,
   issueRoot,
@@ -100,6 +102,11 @@ export function intermediate(
     anchor: above.anchor,
   };
 }
+
+/** The identity of a signer's root, as leaves and rotations name it. */
+export const rootIdOf = ({ anchor }: SigningRoot): string => anchorId(anchor);
+/** The identity of the CA that signs, as leaves, CRLs and revocations name it. */
+export const issuerIdOf = ({ certificate: ca }: SigningRoot): string => caId(ca);
 
 /** A root, or an intermediate with all that is above it, as the texts of its Secret. */
 export const encodedRoot = (signer: SigningRoot): { crt: string; key: string } => ({

@@ -22,7 +22,7 @@ describe('the caches end when the signal aborts, with an API server that', () =>
     test(does, async (t) => {
       const server = await serve(t, answer);
       const stop = new AbortController();
-      const kept = new Caches().keep(
+      const kept = new Caches(() => []).keep(
         {
           client: server.client(),
           namespace: 'n',

@@ -19,7 +19,7 @@ describe('what is found by the name that a Secret has by default, or by the one 
     const { record } = certificate();
     fc.assert(
       fc.property(fc.array(change, { maxLength: 20 }), (changes) => {
-        const caches = new Caches();
+        const caches = new Caches(() => []);
         const { certificates } = caches;
         changes.forEach(({ isGone, server, client, ...ref }, i) => {
           const { server: _, ...spec } = record.spec;
@@ -44,7 +44,7 @@ describe('what is found by the name that a Secret has by default, or by the one 
     const secret = fc.record({ namespace, name, ownerName: fc.option(name, { nil: undefined }) });
     fc.assert(
       fc.property(fc.array(secret, { maxLength: 20 }), (secrets) => {
-        const caches = new Caches();
+        const caches = new Caches(() => []);
         secrets.forEach(({ ownerName, ...ref }, i) => {
           const { owner: _, ownerName: __, ...rest } = known;
           // Some are copies from the other namespace, with the UID of its resource.

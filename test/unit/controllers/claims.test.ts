@@ -16,7 +16,7 @@ const younger = named('younger', 'b');
 const sameAge = named('same-age', 'a');
 
 function claimsOf(...fixtures: readonly CertificateFixture[]): Claims {
-  const caches = new Caches();
+  const caches = new Caches(() => []);
   fixtures.forEach(({ record }, i) => caches.certificates.observe({ ...record, resourceVersion: String(i + 1) }));
   caches.authorities.observe(authority());
   return new Claims(caches, rootNamespace);

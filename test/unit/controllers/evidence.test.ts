@@ -11,9 +11,11 @@ import {
   certificate,
   days,
   foreign,
+  issuerIdOf,
   later,
   orphaned,
   root,
+  rootIdOf,
   withData,
   withMarks,
   withMetadata,
@@ -31,7 +33,10 @@ const publications: readonly Publication[] = [{ namespace: 'shop', what: 'Config
 function process() {
   const api = new MemoryApi();
   const clock = { ms: 100 };
-  const caches = new Caches(() => clock.ms);
+  const caches = new Caches(
+    () => [ours.certificate],
+    () => clock.ms,
+  );
   const renewed: AuthorityRecord[] = [];
   const gatherer = new EvidenceGatherer({
     client: api.client,
@@ -58,6 +63,7 @@ const statusOf = (secretName: string) => ({
       role: 'server',
       secretName,
       authorityFingerprint: ours.certificate.fingerprint,
+      issuerId: issuerIdOf(ours),
       notAfter: later(days(1)).toISOString(),
     } as never,
   ],
@@ -73,14 +79,14 @@ describe('the evidence of an authority', () => {
     const { content } = issued.secretRecord('server');
     const [record] = made.caches.secrets.values();
     assert.ok(record !== undefined && 'leaf' in record.content);
-    const { root, notAfter } = record.content.leaf;
+    const { root, issuer, notAfter } = record.content.leaf;
     assert.deepEqual(made.gatherer.gather(ruled), {
       secrets: [
         {
           namespace: 'shop',
           what: 'shop/payments-server-tls',
           bundle: content.bundle,
-          leaf: { root, notAfter },
+          leaf: { root, issuer, notAfter },
           changedAtMs: 100,
         },
       ],
@@ -88,7 +94,7 @@ describe('the evidence of an authority', () => {
       examined: 1,
       monotonicMs: 100,
     });
-    assert.equal(root, ours.certificate.fingerprint);
+    assert.deepEqual([root, issuer], [rootIdOf(ours), issuerIdOf(ours)]);
   });
 
   test('counts the Secrets of every authority as gone through', () => {
@@ -206,7 +212,7 @@ describe('the evidence of an authority', () => {
       {
         namespace: 'shop',
         what: 'shop/payments-server-tls',
-        leaf: { root: ours.certificate.fingerprint, notAfter: later(days(1)) },
+        leaf: { root: rootIdOf(ours), issuer: issuerIdOf(ours), notAfter: later(days(1)) },
         changedAtMs: Number.POSITIVE_INFINITY,
       },
     ]);
@@ -220,7 +226,11 @@ describe('the evidence of an authority', () => {
     made.caches.certificates.observe(certificate().record);
     assert.deepEqual(whats(made), []);
     assert.deepEqual(
-      lostSecrets(certificate().record, () => false),
+      lostSecrets(
+        certificate().record,
+        () => false,
+        () => undefined,
+      ),
       [],
     );
   });

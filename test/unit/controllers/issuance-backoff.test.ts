@@ -118,7 +118,7 @@ describe('after a restart', () => {
       ...(step.step === 'blocked' ? { problem: step } : {}),
       ...(role.failed === undefined ? {} : { failed: role.failed }),
     }));
-    return planCertificateStatus(given.record, outcomes, now).status;
+    return planCertificateStatus(given.record, outcomes, now, authority.bundle.roots).status;
   };
 
   /** The resource with the status that failed attempts leave behind. */

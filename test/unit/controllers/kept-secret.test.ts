@@ -22,7 +22,6 @@ const leaf: fc.Arbitrary<LeafRecord> = fc
       profile: text,
       keyKind: text,
       keyEncoding: fc.constantFrom('PKCS8' as const, 'SEC1' as const),
-      rootName: text,
     }),
     above: fc.option(fc.record({ root: text, issuer: text, issuerNotBefore: moment, issuerNotAfter: moment })),
   })

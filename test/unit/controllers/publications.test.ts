@@ -37,7 +37,10 @@ async function publications(
   foreign: readonly string[] = [],
 ) {
   const server = await serve(t, answer);
-  const caches = new Caches(() => 50);
+  const caches = new Caches(
+    () => [],
+    () => 50,
+  );
   for (const name of namespaces) {
     caches.namespaces.observe({ name, resourceVersion: '1', labels: {}, terminating: false });
   }

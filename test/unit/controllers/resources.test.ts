@@ -27,7 +27,7 @@ describe('of a resource that is older than its schema', () => {
     test(`${title}, a certificate asks for nothing and says why`, () => {
       const record = certificateOf(value);
       assert.deepEqual(Object.keys(record.spec), ['authorityRef', 'duration', 'privateKey']);
-      const [ready] = planCertificateStatus(record, [], now).status.conditions;
+      const [ready] = planCertificateStatus(record, [], now, []).status.conditions;
       const message = `${path} is not of the type that the schema has for it; apply the resource again`;
       assert.deepEqual(ready, { type: 'Ready', status: 'False', reason: 'InvalidSpec', message });
     });

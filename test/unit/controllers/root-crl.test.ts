@@ -3,14 +3,14 @@ import { describe, test } from 'node:test';
 import { crlData, revocationReader, revocationState } from '../../../src/controllers/root-crl.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import { planCrls } from '../../../src/plan/index.ts';
-import { days, later, now, root } from '../../support/fixtures.ts';
+import { days, issuerIdOf, later, now, root } from '../../support/fixtures.ts';
 
 const signer = root();
 
 /** A root Secret with CRLs on which these are. */
 function listing(...serialNumbers: readonly string[]): Secret {
   const asked = serialNumbers.map((serialNumber) => {
-    return { serialNumber, revokedAt: now, notAfter: later(days(1)), root: signer.certificate.fingerprint };
+    return { serialNumber, revokedAt: now, notAfter: later(days(1)), issuer: issuerIdOf(signer) };
   });
   const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now);
   assert.ok(plan !== undefined);
@@ -35,7 +35,7 @@ describe('what a root Secret says of revocation', () => {
     assert.deepEqual([one, two, other, one].map(serials), [['1a'], ['1a', '2b'], ['1a', '2b'], ['1a']]);
     const { 'ca.crl': _, ...forgotten } = one.data ?? {};
     assert.deepEqual(read({ ...one, data: forgotten }).crls, []);
-    assert.deepEqual(read({ ...one, data: {} }), { crls: [], revocations: [] });
+    assert.deepEqual(read({ ...one, data: {} }), { crls: [], revocations: [], issuers: [] });
     assert.deepEqual(read(undefined), { crls: [], revocations: [] });
   });
 });

@@ -4,12 +4,11 @@ import { annotations } from '../../../src/api/names.ts';
 import { type MadeRoot, rootSecret, rotationPatch } from '../../../src/controllers/root-secret.ts';
 import { encodeCertificates, inspectRoot } from '../../../src/pki/index.ts';
 import { parseRotationNote, type RotationStep } from '../../../src/plan/index.ts';
-import { encodedRoot, hours, later, now } from '../../support/fixtures.ts';
+import { encodedRoot, hours, later, now, rootIdOf } from '../../support/fixtures.ts';
 import {
   anchorsOf,
   distributing,
   draining,
-  fingerprintOf,
   next,
   noteOf,
   old,
@@ -58,7 +57,7 @@ describe('the one write of a step', () => {
     const { metadata, data } = written(asked, stepOf(asked), made);
     assert.deepEqual(data, { 'next.crt': ofOther.crt, 'next.key': ofOther.key, 'ca.crt': bundle(old, other) });
     assert.equal(metadata?.annotations?.[annotations.rotateRoot], 'a');
-    assert.equal(noteIn(metadata)?.new, fingerprintOf(other));
+    assert.equal(noteIn(metadata)?.new, rootIdOf(other));
   });
 
   test('trusts a staged root, and moves no key', () => {
@@ -66,7 +65,7 @@ describe('the one write of a step', () => {
     const { metadata, data } = written(staged, stepOf(staged));
     assert.deepEqual(data, { 'ca.crt': bundle(old, next) });
     assert.deepEqual(Object.keys(metadata?.annotations ?? {}), [annotations.rotation]);
-    assert.equal(noteIn(metadata)?.new, fingerprintOf(next));
+    assert.equal(noteIn(metadata)?.new, rootIdOf(next));
   });
 
   test('moves both pairs at the switch', () => {
@@ -137,7 +136,7 @@ describe('the one write of a step', () => {
       'previous.key': ofOld.key,
       'ca.crt': bundle(old, other),
     });
-    assert.equal(noteIn(metadata)?.new, fingerprintOf(other));
+    assert.equal(noteIn(metadata)?.new, rootIdOf(other));
   });
 });
 

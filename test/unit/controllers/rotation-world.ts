@@ -165,8 +165,11 @@ export class RotationWorld {
 
   /** Starts the operator, after the end of the one before. */
   async start(): Promise<void> {
-    const caches = new Caches(() => this.#monotonicMs);
     const views = new AuthorityViews();
+    const caches = new Caches(
+      () => views.roots(),
+      () => this.#monotonicMs,
+    );
     const clock = () => {
       this.#latestMs = Math.max(this.#latestMs, this.#wallMs);
       return new Date(this.#wallMs);

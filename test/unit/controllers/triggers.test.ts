@@ -23,7 +23,7 @@ const taken = async (queue: WorkQueue): Promise<string[]> => (await inOrder(queu
 
 /** Caches with the namespaces `shop` and `other`, and certificates in them of an authority that grants and one that does not. */
 async function world(issuance: Issuance) {
-  const caches = new Caches();
+  const caches = new Caches(() => []);
   const queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
   const triggers = new Triggers(caches, queues);
   let revision = 0;

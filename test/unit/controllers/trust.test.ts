@@ -50,7 +50,7 @@ async function scene(
 ): Promise<Scene> {
   const server = await serve(t, answer);
   const client = server.client();
-  const caches = new Caches();
+  const caches = new Caches(() => []);
   const views = new AuthorityViews();
   const told: string[] = [];
   caches.authorities.observe(publisher);

@@ -7,7 +7,6 @@ import {
   encodedLeafProfile,
   encodePrivateKey,
   leafRecord,
-  nameDigest,
   type PkiErrorCode,
   parseCertificates,
   prepareLeaf,
@@ -17,7 +16,17 @@ import {
   verifyLeafAhead,
 } from '../../../src/pki/index.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
-import { days, encodedRoot, hours, intermediate, now, privateKey, root } from '../../support/fixtures.ts';
+import {
+  days,
+  encodedRoot,
+  hours,
+  intermediate,
+  issuerIdOf,
+  now,
+  privateKey,
+  root,
+  rootIdOf,
+} from '../../support/fixtures.ts';
 import { openssl, opensslRoot } from '../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from './expect.ts';
 
@@ -53,9 +62,8 @@ describe('the key pair of a Secret', () => {
       profile: profileDigest(encodedLeafProfile(profile, 'ECDSA-256')),
       keyKind: 'ECDSA-256',
       keyEncoding: 'PKCS8',
-      rootName: nameDigest(signer.certificate.subject),
-      root: signer.certificate.fingerprint,
-      issuer: signer.certificate.fingerprint,
+      root: rootIdOf(signer),
+      issuer: issuerIdOf(signer),
       issuerNotBefore: signer.certificate.notBefore,
       issuerNotAfter: signer.certificate.notAfter,
     });
@@ -76,13 +84,13 @@ describe('the key pair of a Secret', () => {
 
   test('has the root that verifies it, not one that only claims its key identifier', () => {
     const impostor = { ...root().certificate, subjectKeyId: signer.certificate.subjectKeyId ?? '' };
-    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, signer.certificate.fingerprint);
+    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, rootIdOf(signer));
     assert.equal(readLeaf(crt, keyPem, [impostor]).root, undefined);
   });
 
   test('has the root that verifies it, not one of its name with another key', () => {
     const impostor = { ...root().certificate, subject: signer.certificate.subject };
-    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, signer.certificate.fingerprint);
+    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, rootIdOf(signer));
   });
 
   test('is the same when its signature was verified ahead, by whichever root', async () => {
@@ -114,8 +122,8 @@ describe('the key pair of a Secret', () => {
   const signed = (fields: Buffer): Buffer => Buffer.concat([Buffer.of(0), sign('sha256', fields, signer.key)]);
 
   test('has a root when its parts are put together anew, so that the ways not to have one below show something', () => {
-    assert.equal(readLeaf(assembled(tbs.der, signature.content), keyPem, roots).root, signer.certificate.fingerprint);
-    assert.equal(readLeaf(assembled(tbs.der, signed(tbs.der)), keyPem, roots).root, signer.certificate.fingerprint);
+    assert.equal(readLeaf(assembled(tbs.der, signature.content), keyPem, roots).root, rootIdOf(signer));
+    assert.equal(readLeaf(assembled(tbs.der, signed(tbs.der)), keyPem, roots).root, rootIdOf(signer));
   });
 
   test('has no root when the algorithm inside is another than the one outside, which the signature is of', () => {
@@ -184,22 +192,20 @@ describe('the chain of a Secret', () => {
   const whole = chainOf(below, ...lower.intermediates);
 
   test('is remembered by root, issuer and the time in which all of them are valid', () => {
-    const { root: anchor, issuer, issuerNotBefore, issuerNotAfter, rootName } = readLeaf(whole, keyPem, roots);
+    const { root: anchor, issuer, issuerNotBefore, issuerNotAfter } = readLeaf(whole, keyPem, roots);
     assert.deepEqual(
-      { anchor, issuer, issuerNotBefore, issuerNotAfter, rootName },
+      { anchor, issuer, issuerNotBefore, issuerNotAfter },
       {
-        anchor: signer.certificate.fingerprint,
-        issuer: lower.certificate.fingerprint,
+        anchor: rootIdOf(signer),
+        issuer: issuerIdOf(lower),
         issuerNotBefore: upper.certificate.notBefore,
         issuerNotAfter: lower.certificate.notAfter,
-        rootName: nameDigest(signer.certificate.subject),
       },
     );
   });
 
   test('has no root while that is not known, nor when the last intermediates are missing', () => {
     assert.equal(readLeaf(whole, keyPem, []).root, undefined);
-    assert.equal(readLeaf(whole, keyPem, []).rootName, nameDigest(signer.certificate.subject));
     for (const part of [chainOf(below), chainOf(below, lower.certificate)]) {
       const record = readLeaf(part, keyPem, roots);
       assert.deepEqual([record.root, record.issuer, record.issuerNotAfter], [undefined, undefined, undefined]);

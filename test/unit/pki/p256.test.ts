@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { encodePrivateKey, generatePrivateKey, readLeaf } from '../../../src/pki/index.ts';
 import { encodeP256, isKeyPairOf, readP256 } from '../../../src/pki/p256.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
-import { certificate, root } from '../../support/fixtures.ts';
+import { certificate, root, rootIdOf } from '../../support/fixtures.ts';
 import { openssl } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
 
@@ -76,7 +76,7 @@ describe('a key on P-256 is not that of a certificate', () => {
     const [crt, pem] = ['tls.crt', 'tls.key'].map((key) => Buffer.from(data?.[key] ?? '', 'base64').toString());
     assert.ok(crt !== undefined && pem !== undefined);
     const der = Buffer.from(pem.split('\n').slice(1, -2).join(''), 'base64');
-    assert.equal(readLeaf(crt, pem, [signer.certificate]).root, signer.certificate.fingerprint);
+    assert.equal(readLeaf(crt, pem, [signer.certificate]).root, rootIdOf(signer));
     der[67] = (der[67] ?? 0) ^ 1;
     throwsCode('VerificationFailed', () => readLeaf(crt, encodePem('PRIVATE KEY', der), [signer.certificate]));
   });

@@ -11,7 +11,7 @@ import {
   type SecretStep,
 } from '../../../src/plan/index.ts';
 import { crlBundle } from '../../../src/plan/revocation.ts';
-import { days, later, now, ready, root, withData, withMarks } from '../../support/fixtures.ts';
+import { days, issuerIdOf, later, now, ready, root, withData, withMarks } from '../../support/fixtures.ts';
 import {
   authority,
   blocked,
@@ -31,7 +31,7 @@ import {
 function crlWith(...serials: readonly string[]): CrlBundle {
   const revoked = serials.map((serialNumber) => ({
     serialNumber,
-    root: signer.anchor.fingerprint,
+    issuer: issuerIdOf(signer),
     revokedAt: now,
     notAfter: later(days(90)),
   }));
@@ -138,7 +138,7 @@ describe('a request to revoke', () => {
     },
     'is answered with a new certificate alone where the key of its root is gone': {
       given: asking,
-      under: { ...ready(root({ name: 'New' }), signer), crl: { ...crlWith(), roots: ['the other'] } },
+      under: { ...ready(root({ name: 'New' }), signer), crl: { ...crlWith(), issuers: ['the other'] } },
       plan: [reissue],
     },
   });

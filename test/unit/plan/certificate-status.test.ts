@@ -15,6 +15,7 @@ import {
   certificate,
   days,
   foreign,
+  issuerIdOf,
   later,
   notReady,
   now,
@@ -49,7 +50,7 @@ const statusOf = (
     failures,
     at = now,
   }: { problems?: Partial<Record<Role, Problem>>; failures?: Partial<Record<Role, FailedAttempts>>; at?: Date } = {},
-) => planCertificateStatus(given.record, outcomes(given, problems, failures), at);
+) => planCertificateStatus(given.record, outcomes(given, problems, failures), at, authority.bundle.roots);
 
 const seconds = (date: Date): string => date.toISOString().replace('.000', '');
 
@@ -65,6 +66,7 @@ function entry(given: CertificateFixture, role: Role, revision = 1) {
     serialNumber: leaf.serialNumber,
     fingerprint: leaf.fingerprint,
     authorityFingerprint: signer.certificate.fingerprint,
+    issuerId: issuerIdOf(signer),
     notBefore: seconds(leaf.notBefore),
     notAfter: seconds(leaf.notAfter),
     renewalTime: seconds(due),
@@ -123,7 +125,7 @@ describe('the status of a resource', () => {
       const { root: _, ...leaf } = secret.content.leaf;
       return { role: { ...role, secret: { ...secret, content: { ...secret.content, leaf } } } };
     });
-    assert.deepEqual(planCertificateStatus(given.record, roles, now).status, before);
+    assert.deepEqual(planCertificateStatus(given.record, roles, now, []).status, before);
   });
 
   const revisions: [text: string | undefined, revision: number][] = [
@@ -148,8 +150,8 @@ describe('the certificates that were replaced', () => {
   /** The next one in the same Secret, as of what status says of the one before. */
   const next = (given: CertificateFixture, at = now): CertificateFixture =>
     given.remembering({ secrets: statusOf(given, { at }).status.secrets ?? [] }).issuedBy(signer, at);
-  const { serialNumber, authorityFingerprint, notAfter } = entry(first, 'server');
-  const mine = { serialNumber, authorityFingerprint, notAfter };
+  const { serialNumber, authorityFingerprint, issuerId, notAfter } = entry(first, 'server');
+  const mine = { serialNumber, authorityFingerprint, issuerId, notAfter };
 
   test('are none at first', () => assert.equal(replacedIn(first), undefined));
 
@@ -262,7 +264,8 @@ describe('the condition Ready', () => {
 
   test('is True while the root is bad and the Secrets are right', () => {
     const view = notReady('RootExpired', 'x');
-    const { conditions } = planCertificateStatus(issued.record, outcomes(issued, {}, {}, view), now).status;
+    const roles = outcomes(issued, {}, {}, view);
+    const { conditions } = planCertificateStatus(issued.record, roles, now, authority.bundle.roots).status;
     assert.deepEqual(conditions, [upToDate]);
   });
 });

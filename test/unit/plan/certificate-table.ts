@@ -74,6 +74,7 @@ export const messages: Record<
   RevocationRequested: 'a new value of the annotation revoke',
   RotationRequested: 'a new value of the annotation rotate',
   RootReplaced: 'the root is rotated, and another one signs now',
+  IssuerKeyMissing: 'the CRL of the issuer of the certificate cannot be renewed',
 };
 export const changed = {
   profile: 'names, subject or usages of the certificate differ from spec',

@@ -147,7 +147,11 @@ for (const wrongTypes of [false, true]) {
       fc.property(cases, ({ certificate: served, secret, issuance, state, namespaceLabels }) => {
         const record = certificateRecord(withRole(served) as Parameters<typeof certificateRecord>[0]);
         secretKeysOf(record);
-        lostSecrets(record, () => false);
+        lostSecrets(
+          record,
+          () => false,
+          () => undefined,
+        );
         if (record.specProblem !== undefined) counts.unreadable += 1;
         const policy = issuancePolicy(issuance as Parameters<typeof issuancePolicy>[0]);
         const views: Record<string, AuthorityView> = {
@@ -168,7 +172,7 @@ for (const wrongTypes of [false, true]) {
         const outcomes = plan.secrets.map(({ role, step }) =>
           step.step === 'blocked' ? { role, problem: step } : { role, ...(step.step === 'keep' ? step : {}) },
         );
-        const { status } = planCertificateStatus(record, outcomes, now);
+        const { status } = planCertificateStatus(record, outcomes, now, [signer.anchor]);
         assertSayable(status.conditions);
         assert.equal(misfit(shapes.MtlsCertificate.status, { ...status, conditions: [] }, 'status'), undefined);
         counts.decided += 1;

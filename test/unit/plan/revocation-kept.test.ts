@@ -11,15 +11,15 @@ import {
   type Revocation,
   type RevocationState,
 } from '../../../src/plan/revocation.ts';
-import { encodeRevocations, parseRevocations } from '../../../src/plan/revocation-note.ts';
-import { days, earlier, hours, later, now, root } from '../../support/fixtures.ts';
+import { encodeRevocations, parseRevocations } from '../../../src/plan/revocation-record.ts';
+import { days, earlier, hours, issuerIdOf, later, now, root } from '../../support/fixtures.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
 const [active, former] = [root({ name: 'Active' }), root({ name: 'Former' })];
 
 const revocation = (serialNumber: string, of = active, notAfter = later(days(30))): Revocation => ({
   serialNumber,
-  root: of.certificate.fingerprint,
+  issuer: issuerIdOf(of),
   revokedAt: earlier(hours(1)),
   notAfter,
 });
@@ -38,11 +38,11 @@ function carriedOut(
   assert.ok(stepsLeft > 0, 'plans that are carried out leave others without end');
   const crls = plan.crls.map((list) => {
     if ('keep' in list) return list.keep;
-    const signer = signers.find(({ certificate }) => certificate.fingerprint === list.sign.issuer);
+    const signer = signers.find((one) => issuerIdOf(one) === list.sign.issuer);
     assert.ok(signer !== undefined);
     return issueCrl(signer, list.sign);
   });
-  const after = { crls, revocations: parseRevocations(encodeRevocations(plan.revocations)) };
+  const after = { crls, ...parseRevocations(encodeRevocations(plan)) };
   return carriedOut(after, signers, { asked, at, ...context }, stepsLeft - 1);
 }
 
@@ -101,8 +101,11 @@ describe('the list of a CA whose key is not here', () => {
     const crl = listOf(former, later(days(3)));
     const { crls } = carriedOut({ crls: [crl], revocations: [] }, [active]);
     assert.deepEqual(crls[1]?.der, crl.der);
-    const reversed = { ...nothing, crls: crls.toReversed() };
-    assert.equal(planCrls(reversed, [active], [], now), undefined);
+    const reversed = carriedOut({ ...nothing, crls: crls.toReversed() }, [active]);
+    assert.deepEqual(
+      reversed.crls.map(({ der }) => der),
+      crls.map(({ der }) => der),
+    );
   });
 
   test('is kept after its end while its root is trusted, and no longer', () => {
@@ -146,9 +149,14 @@ describe('an entry', () => {
   });
 
   test('that a person has written into revoked.json goes onto the list', () => {
-    const text = `{"${active.certificate.fingerprint}": [["22", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"], ["11", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"]]}`;
-    const state = { ...carriedOut(nothing, [active]), revocations: parseRevocations(text) };
-    assert.deepEqual(serialsOn(carriedOut(state, [active]).crls), [['11', '22']]);
+    const rows =
+      '["22", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"], ["11", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"]';
+    const version1 = `{"${active.certificate.fingerprint}": [${rows}]}`;
+    const version2 = `{"version": 2, "issuers": {"${issuerIdOf(active)}": {"revoked": [${rows}]}}}`;
+    for (const text of [version1, version2]) {
+      const state = { ...carriedOut(nothing, [active]), revocations: parseRevocations(text).revocations };
+      assert.deepEqual(serialsOn(carriedOut(state, [active]).crls), [['11', '22']]);
+    }
   });
 });
 
@@ -158,6 +166,6 @@ test('as many as there may be fit into a root Secret, beside keys and roots', ()
   );
   const { crls, revocations } = carriedOut(nothing, [active], { asked });
   assert.equal(revocations.length, maxRevocations);
-  const size = encodeCrls(crls).length + encodeRevocations(revocations).length;
+  const size = encodeCrls(crls).length + encodeRevocations({ revocations, issuers: [active.certificate] }).length;
   assert.ok(size < 768 * 1024, `${size} octets`);
 });

@@ -12,7 +12,18 @@ import {
   type RevocationState,
 } from '../../../src/plan/index.ts';
 import { crlBundle, maxRevocations } from '../../../src/plan/revocation.ts';
-import { days, earlier, foreign, hours, later, minutes, now, root, withData } from '../../support/fixtures.ts';
+import {
+  days,
+  earlier,
+  foreign,
+  hours,
+  issuerIdOf,
+  later,
+  minutes,
+  now,
+  root,
+  withData,
+} from '../../support/fixtures.ts';
 import { issued, signer } from './certificate-table.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
@@ -22,7 +33,7 @@ const third = root({ name: 'Third' });
 const serial = (n: number): string => `4${n.toString(16).padStart(39, '0')}`;
 const revocation = (n: number, more: Partial<Revocation> = {}): Revocation => ({
   serialNumber: serial(n),
-  root: signer.anchor.fingerprint,
+  issuer: issuerIdOf(signer),
   revokedAt: now,
   notAfter: later(days(30)),
   ...more,
@@ -39,7 +50,7 @@ function after(
   if (plan === undefined) return state;
   const data = crlData(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
-  return { crls: parseCrls(text('ca.crl')), revocations: parseRevocations(text('revoked.json')) };
+  return { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
 }
 
 const serialsOf = ({ crls }: RevocationState) => crls.map(({ revoked }) => revoked.map((entry) => entry.serialNumber));
@@ -58,7 +69,12 @@ describe('the CRLs of an authority', () => {
   test('are left alone when they are right', () => {
     const state = after(nothing, [signer, other], [revocation(1)]);
     for (const at of [now, later(days(9))]) assert.equal(planCrls(state, [signer, other], [], at), undefined);
-    assert.equal(planCrls(state, [other, signer], [revocation(1, { revokedAt: later(1000) })], now), undefined);
+    assert.equal(planCrls(state, [signer, other], [revocation(1, { revokedAt: later(1000) })], now), undefined);
+  });
+
+  test('have the list of the active signer in front', () => {
+    const state = after(nothing, [signer, other], [revocation(1)]);
+    assert.deepEqual(serialsOf(after(state, [other, signer])), [[], [serial(1)]]);
   });
 
   test('get what is asked for, each certificate once and by its first date', () => {
@@ -95,13 +111,13 @@ describe('the CRLs of an authority', () => {
     const state = after(
       nothing,
       [signer, other, signer],
-      [revocation(1), revocation(2, { root: other.anchor.fingerprint })],
+      [revocation(1), revocation(2, { issuer: issuerIdOf(other) })],
     );
     assert.deepEqual(serialsOf(state), [[serial(1)], [serial(2)]]);
   });
 
   test('do not have leaves whose root nobody here can speak for; those are remembered, should somebody come who can', () => {
-    const state = after(fresh, [signer], [revocation(1, { root: third.anchor.fingerprint })]);
+    const state = after(fresh, [signer], [revocation(1, { issuer: issuerIdOf(third) })]);
     assert.deepEqual(serialsOf(state), [[]]);
     assert.deepEqual(serialsOf(after(state, [signer, third])), [[], [serial(1)]]);
   });
@@ -112,7 +128,7 @@ describe('the CRLs of an authority', () => {
   });
 
   test('of a root whose key is gone are kept as they are until they end', () => {
-    const both = after(nothing, [signer, other], [revocation(1, { root: other.anchor.fingerprint })]);
+    const both = after(nothing, [signer, other], [revocation(1, { issuer: issuerIdOf(other) })]);
     const kept = after(both, [signer], [revocation(2)], later(days(1)));
     assert.deepEqual(serialsOf(kept), [[serial(2)], [serial(1)]]);
     assert.deepEqual(kept.crls[1]?.der, both.crls[1]?.der);
@@ -182,7 +198,7 @@ describe('the CRLs of an authority', () => {
     const bundle = crlBundle(state, [signer, other]);
     assert.deepEqual(parseCrls(bundle?.pem ?? ''), state.crls);
     assert.deepEqual([...(bundle?.revoked ?? [])], [serial(1)]);
-    assert.deepEqual(bundle?.roots, [signer.anchor.fingerprint, other.anchor.fingerprint]);
+    assert.deepEqual(bundle?.issuers, [signer, other].map(issuerIdOf));
     assert.deepEqual(bundle?.nextUpdate, later(days(30)));
   });
 });
@@ -202,26 +218,61 @@ const withoutCrlSign: SigningRoot = {
 
 describe('the note of revocations', () => {
   test('is read as it was written', () => {
-    const all = [revocation(1), revocation(2, { notAfter: later(days(3)) })];
-    assert.deepEqual(parseRevocations(encodeRevocations(all)), all);
+    const revocations = [revocation(1), revocation(2, { notAfter: later(days(3)), issuer: issuerIdOf(other) })];
+    const record = { revocations, issuers: [signer.certificate] };
+    const read = parseRevocations(encodeRevocations(record));
+    assert.deepEqual(read.revocations, revocations);
+    assert.deepEqual(
+      read.issuers.map(({ fingerprint }) => fingerprint),
+      [signer.certificate.fingerprint],
+    );
   });
 
-  const note = (root: string, ...row: readonly string[]) =>
-    JSON.stringify({ [root]: [Object.assign([serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'], row)] });
+  test('of version 1 is read with the fingerprint of the root as the issuer', () => {
+    const row = [serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'];
+    const { revocations, issuers } = parseRevocations(JSON.stringify({ [signer.anchor.fingerprint]: [row] }));
+    assert.deepEqual(
+      revocations.map(({ serialNumber, issuer }) => [serialNumber, issuer]),
+      [[serial(1), signer.anchor.fingerprint]],
+    );
+    assert.deepEqual(issuers, []);
+  });
+
+  test('believes no certificate that is not the one of its identity', () => {
+    const text = encodeRevocations({ revocations: [], issuers: [signer.certificate] });
+    const swapped = text.replace(signer.certificate.der.toString('base64'), other.certificate.der.toString('base64'));
+    assert.notEqual(swapped, text);
+    assert.deepEqual(parseRevocations(swapped).issuers, []);
+  });
+
+  const note = (issuer: string, ...row: readonly string[]) => {
+    const revoked = [Object.assign([serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'], row)];
+    return JSON.stringify({ version: 2, issuers: { [issuer]: { revoked } } });
+  };
   test('is of what a CRL can hold, or else it would keep all others from it', () => {
     const aRoot = 'a'.repeat(64);
-    assert.equal(parseRevocations(note(aRoot)).length, 1);
+    assert.equal(parseRevocations(note(aRoot)).revocations.length, 1);
     for (const odd of [note(aRoot, 'f'.repeat(40)), note(aRoot, `4${'0'.repeat(40)}`), note('A'.repeat(64))]) {
-      assert.deepEqual(parseRevocations(odd), [], odd);
+      assert.deepEqual(parseRevocations(odd).revocations, [], odd);
     }
     for (const time of ['1949-12-31T00:00:00Z', '+010000-01-01T00:00:00Z', 'never']) {
-      assert.deepEqual(parseRevocations(note(aRoot, serial(1), time)), [], time);
+      assert.deepEqual(parseRevocations(note(aRoot, serial(1), time)).revocations, [], time);
     }
   });
 
-  for (const text of ['', '{', 'null', '7', '{}', '[null]', '[[]]', '[["zz","aa","x","y"]]', '[[1,2,3,4]]']) {
+  const inVersion2 = [
+    null,
+    7,
+    [],
+    {},
+    { a: 1 },
+    { ['a'.repeat(64)]: null },
+    { ['a'.repeat(64)]: { certificate: 'AA==', revoked: [[]] } },
+  ];
+  const odd = ['', '{', 'null', '7', '{}', '[null]', '[[]]', '[["zz","aa","x","y"]]', '[[1,2,3,4]]', '{"version":3}'];
+  for (const text of [...odd, ...inVersion2.map((issuers) => JSON.stringify({ version: 2, issuers }))]) {
     test(`has nothing to say when it is ${JSON.stringify(text)}`, () => {
-      assert.deepEqual(parseRevocations(text), []);
+      assert.deepEqual(parseRevocations(text), { revocations: [], issuers: [] });
     });
   }
 });

@@ -1,11 +1,10 @@
 import { describe } from 'node:test';
 import type { RotationNote } from '../../../src/plan/index.ts';
-import { days, encodedRoot, now, root } from '../../support/fixtures.ts';
+import { days, encodedRoot, now, root, rootIdOf } from '../../support/fixtures.ts';
 import {
   bundleOf,
   distributing,
   draining,
-  fingerprintOf,
   next,
   noteOf,
   old,
@@ -86,7 +85,7 @@ describe('a rotation that is aborted before certificates switch', () => {
 });
 
 describe('a rotation that is aborted while certificates switch, or after', () => {
-  const back = { old: [fingerprintOf(next)], new: fingerprintOf(old), aborting: true } as const;
+  const back = { old: [rootIdOf(next)], new: rootIdOf(old), aborting: true } as const;
   const goesBack = (given: Situation, note: Partial<RotationNote> = {}): Case => ({
     given: aborting(given),
     plan: {

@@ -1,10 +1,9 @@
 import { describe } from 'node:test';
 import type { IssuedSecret, RotationStep } from '../../../src/plan/index.ts';
-import { days, earlier, minutes, now } from '../../support/fixtures.ts';
+import { days, earlier, minutes, now, rootIdOf } from '../../support/fixtures.ts';
 import {
   distributing,
   draining,
-  fingerprintOf,
   knows,
   next,
   noteOf,
@@ -95,9 +94,9 @@ describe('a phase of which nothing is missing ends', () => {
       {
         ...draining,
         trusted: [next, old],
-        note: noteOf('Draining', { old: [fingerprintOf(old), fingerprintOf(other)] }),
+        note: noteOf('Draining', { old: [rootIdOf(old), rootIdOf(other)] }),
       },
-      { ...retires, note: noteOf('Retiring', { since, old: [fingerprintOf(old), fingerprintOf(other)] }) },
+      { ...retires, note: noteOf('Retiring', { since, old: [rootIdOf(old), rootIdOf(other)] }) },
     ),
     'Retiring, and the key of the old root is destroyed': goesOn(retiring, completes),
     'Retiring at once, as pods that trust one root more lose nothing': goesOn(
@@ -123,7 +122,7 @@ describe('a phase of which nothing is missing ends', () => {
 
 describe('a Secret that nobody can have loaded', () => {
   const [a] = switching.secrets as [IssuedSecret];
-  const gone = { ...a, leaf: { root: fingerprintOf(old), notAfter: earlier(days(1)) } };
+  const gone = { ...a, leaf: { root: rootIdOf(old), notAfter: earlier(days(1)) } };
   check({
     'does not hold up the switch': goesOn(
       { ...switching, secrets: [gone] },

@@ -1,7 +1,11 @@
 import { describe } from 'node:test';
+import { parseCertificate } from '../../../src/pki/certificate.ts';
+import { encoded } from '../../../src/pki/der.ts';
 import type { RotationPhase, RotationStep } from '../../../src/plan/index.ts';
-import { earlier, intermediate, minutes } from '../../support/fixtures.ts';
+import { days, earlier, intermediate, later, minutes } from '../../support/fixtures.ts';
+import { makeCa } from '../../support/roots/make.ts';
 import {
+  anchorsOf,
   bundleOf,
   distributing,
   draining,
@@ -19,7 +23,17 @@ import {
   secretsOf,
   switching,
 } from './rotation-situation.ts';
-import { type Case, check, nextRootWaits, ready, rotate, verdicts, waiting } from './rotation-table.ts';
+import {
+  type Case,
+  check,
+  nextRootWaits,
+  planIn,
+  ready,
+  reissueOf,
+  rotate,
+  verdicts,
+  waiting,
+} from './rotation-table.ts';
 
 const replaced = {
   reason: 'RootReplaced',
@@ -93,18 +107,33 @@ describe('a root that is written over another one', () => {
 describe('a root that is renewed with the same key and name', () => {
   const renewed = renewedRoot(old, 'Old');
   const renamed = renewedRoot(old, 'Older');
+  // By SHA-1, as OpenSSL makes it.
+  const { der } = makeCa({
+    subject: encoded(old.certificate.subject),
+    key: old.key,
+    notBefore: earlier(days(1)),
+    notAfter: later(days(3650)),
+  });
+  const certificate = parseCertificate(der);
+  const reidentified = { ...old, certificate, anchor: certificate };
   check({
-    'is remembered beside the certificate before, and signs': {
+    'replaces the certificate before in every bundle, and nothing is written to its Secret': {
       given: { ...quiet, signs: renewed },
-      plan: { step: { step: 'keep' }, verdict: ready([renewed, old]) },
+      plan: { step: { step: 'keep' }, verdict: ready([renewed]) },
     },
-    'brings back the certificate before when ca.crt has lost it': {
-      given: { ...quiet, signs: renewed, trusted: [renewed] },
-      plan: {
-        step: { step: 'remember', resourceVersion: '7', bundle: bundleOf(renewed, old) },
-        verdict: ready([renewed, old]),
-      },
+    'also where ca.crt holds the new certificate, or both of them': {
+      given: { ...quiet, signs: renewed, trusted: [old, renewed] },
+      plan: { step: { step: 'keep' }, verdict: ready([renewed]) },
     },
+    'stays the root that signs once status names the new certificate': {
+      given: { ...quiet, signs: renewed, status: knows([renewed]) },
+      plan: { step: { step: 'keep' }, verdict: ready([renewed]) },
+    },
+    'is another one when its key has another identifier: OpenSSL would refuse the certificates of the other': adopts(
+      { ...quiet, signs: reidentified },
+      [reidentified, old],
+      [old],
+    ),
     'is another one when its name differs': adopts({ ...quiet, signs: renamed }, [renamed, old], [old]),
   });
 });
@@ -149,9 +178,12 @@ describe('a root that is written over while a rotation is under way', () => {
         verdict: verdicts.overwritten,
       },
     },
-    'in Switching by a renewed certificate of the new one: it is distributed, too': (() => {
+    'in Switching by a renewed certificate of the new one: the rotation goes on': (() => {
       const renewed = renewedRoot(next, 'New');
-      return adopts({ ...switching, signs: renewed }, [renewed, next, old], [next, old]);
+      const plan = planIn(switching);
+      const more = { tolerated: [bundleOf(old, renewed).digest], reissue: reissueOf(switching) };
+      const step = { ...plan.step, trusted: anchorsOf(renewed, old) } as RotationStep;
+      return { given: { ...switching, signs: renewed }, plan: { ...plan, step, verdict: ready([renewed, old], more) } };
     })(),
     'by a whole Secret of before, in Distributing: what was to follow goes, by all stages': adopts(
       { ...wholeDistributing, trusted: [old] },

@@ -12,7 +12,18 @@ import {
   type Publication,
   type RotationNote,
 } from '../../../src/plan/index.ts';
-import { authority, days, earlier, encodedRoot, later, minutes, now, root } from '../../support/fixtures.ts';
+import {
+  authority,
+  days,
+  earlier,
+  encodedRoot,
+  issuerIdOf,
+  later,
+  minutes,
+  now,
+  root,
+  rootIdOf,
+} from '../../support/fixtures.ts';
 
 export const old = root({ name: 'Old' });
 export const next = root({ name: 'New' });
@@ -81,7 +92,11 @@ export const knows = (
   };
 };
 
-export const leafOf = (signer: SigningRoot) => ({ root: fingerprintOf(signer), notAfter: later(days(60)) });
+export const leafOf = (signer: SigningRoot) => ({
+  root: rootIdOf(signer),
+  issuer: issuerIdOf(signer),
+  notAfter: later(days(60)),
+});
 
 /** The Secrets of two certificates, with a leaf of this root and this bundle, written when the process began. */
 export const secretsOf = (signer: SigningRoot, ...[first, ...rest]: readonly SigningRoot[]): IssuedSecret[] =>
@@ -99,8 +114,8 @@ export const noteOf = (phase: RotationNote['phase'], changes: Partial<RotationNo
   phase,
   startedAt: '2026-03-01T11:00:00Z',
   since: earlier(minutes(10)).toISOString(),
-  old: [fingerprintOf(old)],
-  new: fingerprintOf(next),
+  old: [rootIdOf(old)],
+  new: rootIdOf(next),
   windowMs: 20,
   aborting: false,
   ...changes,
@@ -116,8 +131,8 @@ export const firstNote = (
   phase,
   startedAt: '2026-03-01T12:00:00Z',
   since: '2026-03-01T12:00:00.000Z',
-  old: goes.map(fingerprintOf),
-  new: comes === undefined ? '' : fingerprintOf(comes),
+  old: goes.map(rootIdOf),
+  new: comes === undefined ? '' : rootIdOf(comes),
   windowMs: 20,
   aborting: false,
 });

@@ -2,7 +2,17 @@ import { describe } from 'node:test';
 import { subjectText } from '../../../src/pki/index.ts';
 import type { RotationStep } from '../../../src/plan/index.ts';
 import { days, encodedRoot, hours, intermediate, root } from '../../support/fixtures.ts';
-import { brought, firstNote, making, next, old, other, quiet, type Situation } from './rotation-situation.ts';
+import {
+  brought,
+  firstNote,
+  making,
+  next,
+  old,
+  other,
+  quiet,
+  renewedRoot,
+  type Situation,
+} from './rotation-situation.ts';
 import { type Case, check, ready, rotate } from './rotation-table.ts';
 
 const keep = { step: 'keep' } as const;
@@ -125,7 +135,7 @@ describe('a root that a person has put into next.crt and next.key', () => {
     given,
     plan: {
       step: rotate(['IssuerReplaced', 'next.crt has the same root; it signs from now on'], [old], {
-        move: { active: 'next', next: null },
+        move: { active: 'next', next: null, previous: 'active' },
         ...more,
       }),
       verdict,
@@ -155,7 +165,14 @@ describe('a root that a person has put into next.crt and next.key', () => {
       given: { ...quiet, next: belowNext },
       plan: { step: started(next), verdict },
     },
-    'signs at once when it is the present one': signsAtOnce({ ...quiet, next: old }),
+    'signs at once when it is the present one, whose key need not be kept': signsAtOnce(
+      { ...quiet, next: old },
+      { move: { active: 'next', next: null } },
+    ),
+    'signs at once when it is the present one, renewed with the same key': signsAtOnce(
+      { ...quiet, next: renewedRoot(old, 'Old') },
+      { move: { active: 'next', next: null } },
+    ),
     'signs at once when it is an intermediate of the present one': signsAtOnce({ ...quiet, next: below }),
     'signs at once by itself after its intermediate': {
       ...signsAtOnce({ ...quiet, signs: below, next: old }),

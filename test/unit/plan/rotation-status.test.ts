@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { planAuthorityStatus } from '../../../src/plan/index.ts';
-import { earlier, hours, later, minutes, now } from '../../support/fixtures.ts';
+import { earlier, hours, later, minutes, now, rootIdOf } from '../../support/fixtures.ts';
 import {
   brought,
   bundleOf,
@@ -53,7 +53,7 @@ const leaves = `2 of 2 Secrets to have a certificate of the new root: shop/a, sh
 const withOld = `2 of 2 Secrets to be without the old root: shop/a, shop/b${toSkip('r1/Retiring/shop')}`;
 const delay = 'pods to load what was written last: until 2026-03-01T12:00:00Z (propagationDelay 3m)';
 const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
-const back = { old: [fingerprintOf(next)], new: fingerprintOf(old), aborting: true } as const;
+const back = { old: [rootIdOf(next)], new: rootIdOf(old), aborting: true } as const;
 const directions = { oldRoot: fingerprintOf(next), newRoot: fingerprintOf(old), aborting: true };
 const backwards = { ...switching, signs: old, trusted: [old, next], previous: next };
 

@@ -127,7 +127,7 @@ export class Simulation {
       const step = planned.find((one) => one.role.role === role.role)?.step;
       return step?.step === 'blocked' ? { role, problem: step } : { role };
     });
-    const { status } = planCertificateStatus(this.record, outcomes, now);
+    const { status } = planCertificateStatus(this.record, outcomes, now, signer.bundle.roots);
     const lastTransitionTime = now.toISOString();
     const conditions = status.conditions.map((condition) => ({ ...condition, lastTransitionTime }));
     this.record = { ...this.record, status: { ...status, conditions } satisfies MtlsCertificateStatus };

@@ -1,0 +1,75 @@
+import type { Blocked } from './certificate.ts';
+import type { CertificateRecord, CrlBundle, ObservedRole, ReadyAuthority } from './observed.ts';
+import { maxRevocations, type Revocation } from './revocation.ts';
+import { leavesToRevoke } from './revocation-request.ts';
+import type { SecretInput } from './secret.ts';
+
+/**
+ * What a certificate that is to be replaced waits for: a leaf that is to be revoked goes onto the CRL before it is
+ * replaced, because nobody knows its serial number afterwards. Undefined when it is on the CRL, or when no peer trusts
+ * its issuer any more. A leaf that can be put on no CRL does not answer the request, or the person who made it would
+ * believe that peers refuse it; a certificate that is due for other reasons is issued all the same.
+ * @param isRequested whether the request to revoke is the reason to issue
+ */
+export function unlisted(
+  certificate: CertificateRecord,
+  { role, secret }: ObservedRole,
+  isRequested: boolean,
+  authority: ReadyAuthority,
+  now: Date,
+): Pick<Blocked, 'reason' | 'message' | 'awaitsCrl'> | undefined {
+  const asked = leavesToRevoke(certificate, role, secret, now);
+  const authorityName = certificate.spec.authorityRef.name;
+  const impossible = cannotBeListed(asked, authority, authorityName);
+  if (impossible !== undefined) return isRequested ? { reason: 'CrlUnavailable', message: impossible } : undefined;
+  const { crl } = authority;
+  const waiting = asked.filter((one) => isToBeListed(one, authority) && crl?.revoked.has(one.serialNumber) !== true);
+  if (crl === undefined || waiting.length === 0 || (isFull(crl) && !isRequested)) return undefined;
+  const full = isFull(crl) ? `, which is full (${maxRevocations} certificates)` : '';
+  const message = `waiting for ${serialsOf(waiting)} to be on the CRL of MtlsAuthority ${authorityName}${full}`;
+  return { reason: 'Pending', message, awaitsCrl: true };
+}
+
+/** False when a leaf that is to be replaced can be put on no CRL, so that replacing it does not answer the request. */
+export function canBeRevoked({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean {
+  const asked = leavesToRevoke(certificate, role, secret, now);
+  if (asked.every(({ serialNumber }) => authority?.crl?.revoked.has(serialNumber) === true)) return true;
+  if (authority?.crl === undefined || isFull(authority.crl)) return false;
+  return cannotBeListed(asked, authority, certificate.spec.authorityRef.name) === undefined;
+}
+
+/** Why some leaves can be put on no CRL, although peers trust them, and what to do; undefined when all of them can. */
+function cannotBeListed(
+  asked: readonly Revocation[],
+  { crl }: ReadyAuthority,
+  authorityName: string,
+): string | undefined {
+  if (asked.length === 0) return undefined;
+  const advice = 'take the annotation revoke away, and use rotate to replace what is there';
+  if (crl === undefined) {
+    return (
+      `${serialsOf(asked)} cannot be revoked: MtlsAuthority ${authorityName} has no CRL, since the key usage of its root or ` +
+      `intermediate lacks cRLSign; ${advice}`
+    );
+  }
+  const unlistable = asked.filter(
+    ({ issuer, serialNumber }) => orphanOf(crl, issuer) !== undefined && !crl.revoked.has(serialNumber),
+  );
+  const orphan = orphanOf(crl, unlistable[0]?.issuer);
+  if (orphan === undefined) return undefined;
+  return (
+    `${serialsOf(unlistable)} cannot be revoked: the root Secret of MtlsAuthority ${authorityName} lacks the key of their issuer ` +
+    `(${orphan.subject.slice(0, 100)}); put it there as previous.crt and previous.key, or ${advice}`
+  );
+}
+
+const orphanOf = ({ orphaned }: CrlBundle, issuer: string | undefined) => orphaned.find((one) => one.issuer === issuer);
+
+/** True for a leaf that a CRL of the authority can list. A status that is older than its field issuerId names the root. */
+const isToBeListed = ({ issuer }: Revocation, { crl, bundle }: ReadyAuthority): boolean =>
+  crl?.issuers.includes(issuer) === true || bundle.roots.some(({ fingerprint }) => fingerprint === issuer);
+
+const serialsOf = (revocations: readonly Revocation[]): string =>
+  revocations.map(({ serialNumber }) => serialNumber).join(', ');
+
+const isFull = ({ revoked }: CrlBundle): boolean => revoked.size >= maxRevocations;
