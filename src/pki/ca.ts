@@ -112,7 +112,7 @@ const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) =>
     ({ nameConstraints }) =>
       nameConstraints === undefined || constraintsAreReadable(nameConstraints)
         ? undefined
-        : 'has name constraints that cannot be read',
+        : 'has name constraints that cannot be read (by Go or Java, at least)',
   ],
   [
     // OpenSSL then does not take it for self-signed.

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { encode, implicit, implicitConstructed, sequence } from '../../../src/pki/der.ts';
+import {
+  type Asn1,
+  bmpString,
+  encode,
+  implicit,
+  implicitConstructed,
+  oid,
+  printableString,
+  sequence,
+  setOf,
+  utf8String,
+} from '../../../src/pki/der.ts';
 import {
   encodeCertificates,
   inspectRoot,
@@ -13,6 +24,7 @@ import {
   type Subject,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
+import { oids } from '../../../src/pki/oid.ts';
 import { days, hours, now, privateKey } from '../../support/fixtures.ts';
 import { goodRoot, opensslRefusal, opensslRoot, present } from '../../support/openssl.ts';
 import { throwsCode } from './expect.ts';
@@ -114,7 +126,7 @@ describe('a root with name constraints', () => {
   }
 
   const org = { organizations: ['Org'] };
-  const section = ['[org]', 'O = Org', '[unit]', 'O = Org', 'OU = Unit'];
+  const section = ['[org]', 'O = Org', '[unit]', 'O = Org', 'OU = Unit', '[long]', 'O = Example Org'];
   const subjects: [constraints: string, subject: Subject, allowed: boolean][] = [
     ['permitted;dirName:org', org, true],
     ['permitted;dirName:org', { ...org, commonName: 'a' }, true],
@@ -124,6 +136,18 @@ describe('a root with name constraints', () => {
     ['permitted;dirName:unit', { ...org, organizationalUnits: ['Unit'], commonName: 'a' }, true],
     ['permitted;dirName:unit', { ...org, commonName: 'a' }, false],
     ['excluded;dirName:org', { ...org, commonName: 'a' }, false],
+    // What some verifiers take for the same: OpenSSL and Java know no case and count no blanks.
+    ['excluded;dirName:org', { organizations: ['ORG'] }, false],
+    ['excluded;dirName:org', { organizations: ['\uff2frg'] }, false],
+    ['excluded;dirName:org', { organizations: ['O\u00adrg'] }, false],
+    ['excluded;dirName:long', { organizations: ['Example   org'] }, false],
+    ['excluded;dirName:unit', { ...org, organizationalUnits: ['UNIT'] }, false],
+    ['excluded;dirName:unit', { ...org, organizationalUnits: ['Units'] }, true],
+    ['excluded;dirName:unit', { ...org }, true],
+    ['excluded;dirName:org', { organizationalUnits: ['Org'] }, true],
+    ['excluded;dirName:org', { countries: ['DE'], ...org }, true],
+    // And what they may not take for the same.
+    ['permitted;dirName:org', { organizations: ['ORG'] }, false],
     ['excluded;dirName:org', { organizations: ['Other'] }, true],
   ];
   for (const [constraints, subject, allowed] of subjects) {
@@ -134,10 +158,85 @@ describe('a root with name constraints', () => {
     });
   }
 
+  test('takes a subject in another string type, or in one that nobody reads, for one that may be excluded', () => {
+    const organization = (value: Asn1) => sequence(setOf(sequence(oid(oids.organization), value)));
+    const outside = (kind: 0 | 1, ...names: Asn1[]) => {
+      const subtrees = names.map((name) => sequence(implicitConstructed(4, [name])));
+      const constraints = encode(sequence(implicitConstructed(kind, subtrees)));
+      return namesOutsideConstraints(constraints, none, org).length > 0;
+    };
+    for (const value of [printableString('org'), bmpString('ORG'), implicit(3, Buffer.from('Org'))]) {
+      assert.ok(outside(1, organization(value)), 'it is not excluded');
+      assert.ok(outside(0, organization(value)), 'it is permitted');
+    }
+    assert.ok(!outside(1, organization(printableString('Other'))) && !outside(0, organization(utf8String('Org'))));
+    const two = setOf(
+      sequence(oid(oids.organization), utf8String('Org')),
+      sequence(oid(oids.country), utf8String('DE')),
+    );
+    assert.ok(outside(1, sequence(two)), 'two attributes in one are not compared');
+  });
+
+  const commonNames: [constraints: string, commonName: string, asked: AskedText, allowed: boolean][] = [
+    ['permitted;DNS:shop.svc', 'a.shop.svc', uri('spiffe://a/b'), true],
+    ['permitted;DNS:shop.svc', 'A.Shop.svc', dns('a.shop.svc'), true],
+    ['permitted;DNS:shop.svc', 'a.other.svc', uri('spiffe://a/b'), false],
+    ['permitted;DNS:shop.svc', 'a.other.svc', dns('a.shop.svc'), false],
+    ['permitted;DNS:shop.svc', 'a_b.other.svc', uri('spiffe://a/b'), false],
+    ['permitted;DNS:shop.svc', '10.0.0.1', uri('spiffe://a/b'), false],
+    ['permitted;DNS:shop.svc', 'payments', uri('spiffe://a/b'), false],
+    ['permitted;DNS:shop.svc', 'Payments of the Shop', uri('spiffe://a/b'), false],
+    ['permitted;DNS:shop.svc', 'payments', dns('a.shop.svc'), true],
+    ['permitted;DNS:shop.svc', 'Payments of the Shop', dns('a.shop.svc'), true],
+    ['excluded;DNS:shop.svc', 'a.shop.svc', uri('spiffe://a/b'), false],
+    ['excluded;DNS:shop.svc', 'Payments of the Shop', uri('spiffe://a/b'), true],
+    ['permitted;IP:10.0.0.0/255.0.0.0', 'a.other.svc', uri('spiffe://a/b'), true],
+  ];
+  for (const [constraints, commonName, asked, allowed] of commonNames) {
+    const beside = Object.values(asked).flat().join();
+    test(`${constraints} ${allowed ? 'certifies' : 'does not certify'} the common name ${commonName} with ${beside}`, () => {
+      const { certificate } = constrainedRoot(constraints);
+      const names = { ...none, ...asked };
+      const outside = namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), names, { commonName });
+      assert.deepEqual(outside, allowed ? [] : [`the common name ${commonName}`]);
+    });
+  }
+
   const doubts: [title: string, constraints: string, asked: Asked][] = [
     ['a wildcard that stands for an excluded name', 'excluded;DNS:a.shop.svc', dns('*.shop.svc')],
     ['a URI without a host', 'permitted;URI:example.org', uri('urn:uuid:1')],
     ['a URI without a host, where one is excluded', 'excluded;URI:example.org', uri('urn:uuid:1')],
+    ['a URI without a host, where DNS names are excluded', 'excluded;DNS:example.org', uri('file:///a')],
+    ['a URI with an address, where DNS names are permitted', 'permitted;DNS:example.org', uri('https://10.0.0.1:80/')],
+    ['a URI with an IPv6 address', 'excluded;URI:example.org', uri('https://[2001:db8::1]/')],
+    ['a URI with an underscore behind a permitted host', 'permitted;URI:example.org', uri('https://example.org_evil/')],
+    ['a URI with an underscore in front of it', 'permitted;URI:.example.org', uri('https://a_b.example.org/')],
+    [
+      'a URI with an underscore, where a host is excluded',
+      'excluded;URI:.example.org',
+      uri('https://a_b.example.com/'),
+    ],
+    ['a URI with a user', 'permitted;URI:example.org', uri('https://a@example.org/')],
+    ['a URI with a query right behind its host', 'excluded;URI:example.com', uri('https://example.org?a')],
+    [
+      'a URI below an excluded host, which is a domain to Go',
+      'excluded;URI:example.org',
+      uri('https://a.example.org/'),
+    ],
+    [
+      'a mailbox below an excluded host, which is a domain to Go',
+      'excluded;email:example.org',
+      email('a@b.example.org'),
+    ],
+    ['a mailbox in another case', 'excluded;email:a@example.com', email('A@Example.com')],
+    ['a mailbox whose domain is in another case', 'excluded;email:a@EXAMPLE.com', email('a@example.com')],
+    [
+      'a mailbox in UTF-8, which is a mailbox to OpenSSL',
+      'permitted;email:example.com',
+      { otherNames: [{ oid: '1.3.6.1.5.5.7.8.9', utf8Value: 'a@example.com' }] },
+    ],
+    ['an IPv6 address where all IPv4 addresses are excluded', 'excluded;IP:0.0.0.0/0.0.0.0', ip('2001:db8::1')],
+    ['an address of a network with octets beyond its mask', 'permitted;IP:10.1.0.0/255.0.0.0', ip('10.2.0.1')],
     [
       'any otherName, where its kind is permitted',
       'permitted;otherName:1.2.3.4;UTF8:a',
@@ -158,6 +257,8 @@ describe('a root with name constraints', () => {
     assert.deepEqual(namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), names, {}), [
       'a',
       'b',
+      // Go compares no URI without a host, and refuses it below a CA with constraints of any kind.
+      'urn:a',
       '::1',
     ]);
   });
@@ -169,6 +270,9 @@ describe('constraints that cannot be read', () => {
     ['that are cut off', '30:05:a0:00'],
     ['with a subtree that is cut off', '30:06:a0:04:30:82:01:00'],
     ['with an empty subtree', '30:04:a0:02:30:00'],
+    ['with no lists', '30:00'],
+    ['with an empty list', '30:02:a0:00'],
+    ['with the lists in the wrong order', '30:0e:a1:05:30:03:82:01:61:a0:05:30:03:82:01:62'],
     ['with two lists of a kind', '30:0e:a0:05:30:03:82:01:61:a0:05:30:03:82:01:62'],
   ];
   for (const [title, der] of malformed) {
@@ -189,8 +293,30 @@ describe('constraints that cannot be read', () => {
     assert.deepEqual(namesOutsideConstraints(encoded(1025), { ...none, dnsNames }, {}), dnsNames);
   });
 
+  const unreadable: [title: string, der: string][] = [
+    ['a network of odd length', '30:0a:a0:08:30:06:87:04:0a:00:00:00'],
+    ['a network with a mask that is no prefix', '30:0e:a0:0c:30:0a:87:08:0a:00:00:00:ff:00:ff:00'],
+    ['a DNS name with a trailing dot', '30:08:a0:06:30:04:82:02:61:2e'],
+    ['a DNS name with an empty label', '30:0a:a0:08:30:06:82:04:61:2e:2e:62'],
+    ['a DNS name beyond ASCII', '30:07:a0:05:30:03:82:01:fc'],
+    ['a mailbox of two parts too many', '30:0b:a0:09:30:07:81:05:61:40:62:40:63'],
+    ['an empty mailbox, which Java cannot read', '30:06:a1:04:30:02:81:00'],
+    ['an empty host, which Java cannot read', '30:06:a1:04:30:02:86:00'],
+    ['a host that is an address', '30:0f:a0:0d:30:0b:86:09:31:30:2e:30:2e:30:2e:31:30'],
+    ['a host with an underscore, which Java cannot read', '30:09:a0:07:30:05:86:03:61:5f:62'],
+  ];
+  for (const [title, der] of unreadable) {
+    test(`${title} keeps a root from signing, whatever the names`, () => {
+      const { crt } = opensslRoot({ keyPem, extensions: [...goodRoot, `nameConstraints = critical, DER:${der}`] });
+      const inspection = inspectRoot(crt, keyPem, present);
+      assert.deepEqual('reason' in inspection && inspection.reason, 'RootMalformed');
+      const constraints = Buffer.from(der.replaceAll(':', ''), 'hex');
+      const names = { ...none, dnsNames: ['a'], otherNames: [{ oid: '1.2.3', utf8Value: 'a' }] };
+      assert.deepEqual(namesOutsideConstraints(constraints, names, {}), ['a', 'otherName 1.2.3']);
+    });
+  }
+
   const unknown: [title: string, der: string, asked: Asked][] = [
-    ['a network of odd length', '30:0a:a0:08:30:06:87:04:0a:00:00:00', ip('10.0.0.0')],
     ['a directory name that is none', '30:08:a0:06:30:04:a4:02:05:00', {}],
     ['a minimum distance, which RFC 5280 rules out', '30:0a:a0:08:30:06:82:01:61:80:01:01', dns('a')],
   ];

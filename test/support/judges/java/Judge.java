@@ -60,7 +60,8 @@ final class Judge {
         handshake(engine(null, pkix(trust, date), host, true), engine(own, new Indifferent(), null, false));
       }
       return null;
-    } catch (SSLException | GeneralSecurityException error) {
+    } catch (SSLException | GeneralSecurityException | RuntimeException error) {
+      // Java has faults of its own in odd constraints, and to a peer they are refusals.
       Throwable cause = error;
       while (cause.getCause() != null) cause = cause.getCause();
       return error.getMessage() + ": " + cause.getMessage();

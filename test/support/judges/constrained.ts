@@ -1,0 +1,98 @@
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { type Asn1, encode, encoded, implicit, implicitConstructed, sequence } from '../../../src/pki/der.ts';
+import {
+  encodeCertificates,
+  encodeSubject,
+  type LeafProfile,
+  namesOutsideConstraints,
+  parseCertificates,
+  prepareLeaf,
+  type SigningRoot,
+  type Subject,
+  type SubjectAltNames,
+} from '../../../src/pki/index.ts';
+import { oids } from '../../../src/pki/oid.ts';
+import { ecKey, extension, makeCa } from '../roots/make.ts';
+
+/** Subtrees, each as `dns:example.com`, `ip:10.0.0.0/8` (or with a mask), `email:`, `uri:`, `dir:` (an organization). */
+export interface Constraints {
+  readonly permitted?: readonly string[];
+  readonly excluded?: readonly string[];
+}
+
+/** What a certificate asks for below a CA with constraints. */
+export interface Asked {
+  readonly names: Partial<SubjectAltNames>;
+  readonly subject?: Subject;
+}
+
+/** A certificate below an intermediate with constraints, as files that judges read, and what our own code says of it. */
+export interface ConstrainedExhibit {
+  readonly folder: string;
+  /** Path of the root. */
+  readonly trust: string;
+  /** The names that are outside, as our code has it. */
+  readonly outside: readonly string[];
+}
+
+const kinds: Readonly<Record<string, (text: string) => Asn1>> = {
+  email: (text) => implicit(1, Buffer.from(text, 'latin1')),
+  dns: (text) => implicit(2, Buffer.from(text, 'latin1')),
+  uri: (text) => implicit(6, Buffer.from(text, 'latin1')),
+  ip: (text) => implicit(7, network(text)),
+  dir: (text) => implicitConstructed(4, [encoded(encodeSubject(text === '' ? {} : { organizations: [text] }))]),
+};
+
+function subtree(text: string): Asn1 {
+  const [kind = '', value = ''] = text.split(/:(.*)/s);
+  const base = kinds[kind]?.(value);
+  if (base === undefined) throw new Error(`${text} is no constraint`);
+  return sequence(base);
+}
+
+/** Address and mask, `10.0.0.0/255.0.0.0`, each as octets in decimal with dots, so that both can be anything. */
+const network = (text: string): Buffer => Buffer.from(text.split(/[./]/).map(Number));
+
+/** The value of a NameConstraints extension. */
+export const encodeConstraints = ({ permitted = [], excluded = [] }: Constraints): Buffer =>
+  encode(
+    sequence(
+      ...(permitted.length === 0 ? [] : [implicitConstructed(0, permitted.map(subtree))]),
+      ...(excluded.length === 0 ? [] : [implicitConstructed(1, excluded.map(subtree))]),
+    ),
+  );
+
+const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const root = makeCa({ name: 'Root' });
+const between = ecKey();
+const holder: KeyObject = ecKey();
+
+/** Signs what is asked for, allowed or not, into a new folder. */
+export function constrainedExhibit(
+  constraints: Constraints,
+  { names, subject = {} }: Asked,
+  folder: string,
+): ConstrainedExhibit {
+  const value = encodeConstraints(constraints);
+  const more = [extension(oids.nameConstraints, value, true)];
+  const ca = makeCa({ name: 'Constrained CA', key: between, by: root, more });
+  const [constrained, anchor] = parseCertificates(ca.pem + root.pem);
+  if (constrained === undefined || anchor === undefined) throw new Error('there is no CA');
+  // As a CA without the constraints would have signed it.
+  const { nameConstraints: _, ...free } = constrained;
+  const signer: SigningRoot = { certificate: free, key: between, intermediates: [constrained], anchor };
+  const profile: LeafProfile = { role: 'peer', subject, names: { ...none, ...names }, durationMs: 3_600_000 };
+  const context = { now: new Date(), serialSeed: randomBytes(20) };
+  const unconstrained = { ...signer, intermediates: [free] };
+  const leaf = prepareLeaf(profile, createPublicKey(holder), unconstrained, context).sign();
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const key = holder.export({ type: 'pkcs8', format: 'pem' });
+  writeFileSync(join(folder, 'tls.crt'), encodeCertificates([leaf, constrained]));
+  for (const name of ['tls.key', 'pkcs8.key']) writeFileSync(join(folder, name), key, { mode: 0o600 });
+  const trust = join(folder, 'root.crt');
+  writeFileSync(trust, root.pem);
+  return { folder, trust, outside: namesOutsideConstraints(value, profile.names, subject) };
+}
