@@ -284,11 +284,12 @@ export interface TrustConfigMap {
 
 /** What is. Written by the operator only. */
 export interface MtlsAuthorityStatus {
-  /** The metadata.generation that this status answers. */
+  /** The metadata.generation that this status answers; -1 before the operator has seen the resource. */
   readonly observedGeneration?: number;
   /**
-   * Ready is True when the root is fit to sign and the authority does so. Rotating is there while the root is rotated,
-   * and says what is waited for. TrustPublished is there when spec.trustBundle is.
+   * Ready is True when the root is fit to sign and the authority does so, and Unknown before the operator has seen the
+   * resource. Rotating is True while the root is rotated, and says what is waited for; it is there once that has
+   * happened. TrustPublished is there when spec.trustBundle is.
    */
   readonly conditions?: readonly Condition[];
   /** The root that signs now. */
@@ -663,11 +664,12 @@ export interface PasswordSecretRef {
 
 /** What is. Written by the operator only. */
 export interface MtlsCertificateStatus {
-  /** The metadata.generation that this status answers. */
+  /** The metadata.generation that this status answers; -1 before the operator has seen the resource. */
   readonly observedGeneration?: number;
   /**
-   * Ready is True when every Secret holds a valid certificate for what spec asks for. Issuing is there, and True,
-   * while work is under way.
+   * Ready is True when every Secret holds a valid certificate for what spec asks for, and Unknown before the operator
+   * has seen the resource. Issuing is True while the certificates in place do their work and the next ones cannot be
+   * issued; it is there once that has happened.
    */
   readonly conditions?: readonly Condition[];
   /** The value of the annotation mtls-operator.io/rotate that was acted on last. */

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { annotations, apiVersion, labels, managerName, secretKeys, secretType } from '../api/names.ts';
+import { annotations, labels, managerName, secretKeys, secretType } from '../api/names.ts';
 import {
-  type EventNote,
   isKubeError,
   type KubeClient,
   KubeError,
@@ -40,6 +39,7 @@ import {
   signersIn,
   type WantedCondition,
 } from '../plan/index.ts';
+import { authorityEvent, problemEvents } from './authority-events.ts';
 import type { AuthorityViews, ViewChange } from './authority-views.ts';
 import type { Recorder } from './certificate-events.ts';
 import type { EvidenceGatherer } from './evidence.ts';
@@ -191,7 +191,7 @@ export class AuthorityReconciler {
     const { client, namespace, recorder } = this.#context;
     const { authority } = observed;
     const ref = { namespace, name: authority.spec.secretName };
-    const record = (reason: string, note: string) => recorder.record(normalEvent(authority, reason, note));
+    const record = (reason: string, note: string) => recorder.record(authorityEvent(authority, 'Normal', reason, note));
     try {
       if (step.step === 'create') {
         const made = await this.#makeRoot(step);
@@ -255,12 +255,12 @@ export class AuthorityReconciler {
     const serials = listed.map(({ serialNumber }) => serialNumber);
     log.info('signed CRLs', { authority: authority.name, revoked: serials, entries: revocations.length });
     if (listed.length > 0) {
-      recorder.record(normalEvent(authority, 'CertificatesRevoked', `On the CRL from now on: ${inWords(listed)}`));
+      const note = `On the CRL from now on: ${inWords(listed)}`;
+      recorder.record(authorityEvent(authority, 'Normal', 'CertificatesRevoked', note));
     }
     if (unlisted.length === 0) return;
     const note = `On no CRL, since the key of their issuer is not here; peers refuse them when its root is not trusted any more: ${inWords(unlisted)}`;
-    const regarding = referenceTo(authority);
-    recorder.record({ regarding, type: 'Warning', reason: 'CertificatesNotListed', action: 'Reconcile', note });
+    recorder.record(authorityEvent(authority, 'Warning', 'CertificatesNotListed', note));
   }
 
   /** Reports what a person has asked of a rotation in vain, once: status remembers it after a restart. */
@@ -269,7 +269,7 @@ export class AuthorityReconciler {
     for (const { reason, message, isExpected } of rotation?.remarks ?? []) {
       if (said.includes(message)) continue;
       const type = isExpected === true ? 'Normal' : 'Warning';
-      this.#context.recorder.record({ ...normalEvent(authority, reason, message), type });
+      this.#context.recorder.record(authorityEvent(authority, type, reason, message));
     }
   }
 
@@ -291,13 +291,7 @@ export class AuthorityReconciler {
     const writer = { client, resource: authorityResource, store: authorities };
     if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;
     this.#tellOfRemarks(authority, plan.rotation);
-    for (const { type, status: holds, reason, message } of status.conditions) {
-      const wasSaid = authority.status.conditions?.some((old) => old.type === type && old.message === message);
-      if (holds === 'False' && wasSaid !== true) {
-        const regarding = referenceTo(authority);
-        recorder.record({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message });
-      }
-    }
+    for (const event of problemEvents(authority, status.conditions, plan.verdict)) recorder.record(event);
     return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
   }
 }
@@ -314,15 +308,4 @@ const signerOf = ({ certificate, key }: MadeRoot): SigningRoot => ({
   key,
   intermediates: [],
   anchor: certificate,
-});
-
-/** The object that events are about. */
-const referenceTo = ({ name, uid }: AuthorityRecord) => ({ apiVersion, kind: 'MtlsAuthority', name, uid });
-
-const normalEvent = (authority: AuthorityRecord, reason: string, note: string): EventNote => ({
-  regarding: referenceTo(authority),
-  type: 'Normal',
-  reason,
-  action: 'Reconcile',
-  note,
 });

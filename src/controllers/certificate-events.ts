@@ -1,6 +1,13 @@
 import { apiVersion } from '../api/names.ts';
 import type { EventNote } from '../kube/index.ts';
-import type { CertificateRecord, IssueReason, ObservedRole, WantedCondition } from '../plan/index.ts';
+import {
+  type AuthorityView,
+  type CertificateRecord,
+  type IssueReason,
+  nextAttempt,
+  type ObservedRole,
+  type WantedCondition,
+} from '../plan/index.ts';
 import type { DeletedSecret } from './secret-writer.ts';
 
 /** Sends events in the background. */
@@ -55,27 +62,43 @@ const regardingOf = ({ namespace, name, uid }: CertificateRecord): EventNote['re
   uid,
 });
 
-/** What a person would want to hear of a reconcile: what was issued and why, and what has newly gone wrong. */
-export function certificateEvents(
-  certificate: CertificateRecord,
-  conditions: readonly WantedCondition[],
-  issued: readonly IssuedRole[],
-): EventNote[] {
+/** What was issued, and why. */
+export function issueEvents(certificate: CertificateRecord, issued: readonly IssuedRole[]): EventNote[] {
   const regarding = regardingOf(certificate);
   const reasons = [...new Set(issued.map(({ reason }) => eventReasons[reason]))];
-  const issues = reasons.map((reason): EventNote => {
+  return reasons.map((reason): EventNote => {
     const roles = issued.filter((one) => eventReasons[one.reason] === reason);
     const note = `${reason} ${roles.map(describe).join(', ')}`;
     return { regarding, type: 'Normal', reason, action: 'Issue', note };
   });
+}
+
+/**
+ * What stands in the way, when a condition says so for the first time, or again after another attempt. It is a warning where
+ * a person has to act. The note has no times in it: equal failures are equal events, of which few are written.
+ */
+export function problemEvents(
+  certificate: CertificateRecord,
+  conditions: readonly WantedCondition[],
+  authority: AuthorityView,
+): EventNote[] {
   const problems = conditions
-    .filter(({ type, status }) => (type === 'Ready' && status === 'False') || type === 'Issuing')
+    .filter(({ type, status }) => status === (type === 'Ready' ? 'False' : 'True'))
     // What only takes a moment is told by the event that ends it.
-    .filter((condition) => condition.reason !== 'Pending' && !wasSaid(certificate, condition))
-    .map(
-      ({ reason, message }): EventNote => ({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message }),
-    );
-  return [...issues, ...problems.slice(0, 1)];
+    .filter(({ reason }) => reason !== 'Pending');
+  const [first] = problems;
+  if (first === undefined || problems.every((condition) => wasSaid(certificate, condition))) return [];
+  // An authority that is ready and waits, does so for the bundles of its own rotation.
+  const passes = first.reason === 'AuthorityNotReady' && authority.state === 'ready';
+  return [
+    {
+      regarding: regardingOf(certificate),
+      type: passes ? 'Normal' : 'Warning',
+      reason: first.reason,
+      action: 'Reconcile',
+      note: first.message.replaceAll(nextAttempt, ''),
+    },
+  ];
 }
 
 const describe = ({ role: { role, secretName, secret }, keptKey }: IssuedRole): string => {

@@ -22,7 +22,7 @@ import {
 } from '../plan/index.ts';
 import { rulesReader } from './authority-rules.ts';
 import type { AuthorityViews } from './authority-views.ts';
-import { adoptionEvent, certificateEvents, type IssuedRole, type Recorder } from './certificate-events.ts';
+import { adoptionEvent, type IssuedRole, issueEvents, problemEvents, type Recorder } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
 import { IssuanceBackoff, type RoleResult } from './issuance-backoff.ts';
 import type { KeyMaker } from './key-maker.ts';
@@ -89,7 +89,7 @@ export class CertificateReconciler {
     const isRepeat = plan.secrets.some(({ step }) => needsCurrent(step, certificate));
     if (isRepeat && !(await this.#isCurrent(certificate, signal))) return undefined;
     const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, material, signal));
-    const settled = await allOf(settling);
+    const settled = await this.#ended(certificate, settling);
     // A key that is made in a moment is not worth a status of its own; one that takes longer is.
     const pendingSince = settled.flatMap((one) => one.pendingSince ?? [])[0];
     const reportAt = new Date((pendingSince?.getTime() ?? 0) + pendingGraceMs);
@@ -202,6 +202,23 @@ export class CertificateReconciler {
     }
   }
 
+  /**
+   * All results, or the first error, but never before all have ended: the next reconcile of the key must not meet this one.
+   * What was issued or adopted is told first: it has happened, whatever becomes of the other roles and of status.
+   */
+  async #ended(certificate: CertificateRecord, settling: ReadonlyArray<Promise<Settled>>): Promise<Settled[]> {
+    const { recorder } = this.#context;
+    const results = await Promise.allSettled(settling);
+    const settled = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const issued: IssuedRole[] = settled.flatMap(({ outcome: { role }, issued: issue }) =>
+      issue === undefined ? [] : [{ role, ...issue }],
+    );
+    const adopted = settled.flatMap((one) => (one.adopted === true ? one.outcome.role.secretName : []));
+    for (const secretName of adopted) recorder.record(adoptionEvent(certificate, secretName));
+    for (const event of issueEvents(certificate, issued)) recorder.record(event);
+    return Promise.all(settling);
+  }
+
   /** The outcomes with what has failed up to now. A write that succeeded has others tried again that were refused. */
   #withFailures(key: string, observed: ObservedCertificate, settled: readonly Settled[]): Settled[] {
     const { now, onRetry } = this.#context;
@@ -231,15 +248,9 @@ export class CertificateReconciler {
     const { status, revisitAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots);
     const writer = { client, resource: certificateResource, store: certificates };
     const isWritten = await writeStatus(writer, certificate, status, now(), signal);
-    const issued: IssuedRole[] = settled.flatMap(({ outcome: { role }, issued: issue }) =>
-      issue === undefined ? [] : [{ role, ...issue }],
-    );
-    // What was issued has happened; how things stand is told when it is in the status.
-    const conditions = isWritten ? status.conditions : [];
-    const adopted = settled.flatMap((one) => (one.adopted === true ? one.outcome.role.secretName : []));
-    for (const secretName of adopted) recorder.record(adoptionEvent(certificate, secretName));
-    for (const event of certificateEvents(certificate, conditions, issued)) recorder.record(event);
-    return isWritten && revisitAt !== undefined ? { requeueAt: revisitAt } : undefined;
+    if (!isWritten) return undefined;
+    for (const event of problemEvents(certificate, status.conditions, authority)) recorder.record(event);
+    return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
   }
 }
 
@@ -265,12 +276,6 @@ const problemOf = ({ reason, message, onlyDue }: Blocked): NonNullable<RoleOutco
   message,
   onlyDue,
 });
-
-/** All results, or the first error, but never before all have ended: the next reconcile of the key must not meet this one. */
-async function allOf<T>(promises: ReadonlyArray<Promise<T>>): Promise<T[]> {
-  await Promise.allSettled(promises);
-  return Promise.all(promises);
-}
 
 function withSecret(observed: ObservedRole, secret: SecretRecord | undefined): ObservedRole {
   const { secret: _, ...role } = observed;

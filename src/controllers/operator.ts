@@ -62,6 +62,8 @@ const authorityWorkers = 2;
 /** A bundle is one small write; with these, ten thousand namespaces take some ten seconds. */
 const trustWorkers = 4;
 const retryDefaultAuthorityMs = 2000;
+/** Nothing else is done until then. */
+const createDefaultAuthorityMs = 5000;
 
 /** All of the operator in one process: caches that every replica keeps, and controllers that the leader runs. */
 export class Operator {
@@ -228,8 +230,10 @@ export class Operator {
     await this.#lookAtRoots(leadership);
     this.#triggers.all();
     try {
+      // Before anything else, so that no certificate that refers to it is told that it does not exist.
+      const isMade = await this.#createDefaultAuthority(leadership);
       await Promise.all([
-        this.#createDefaultAuthority(leadership),
+        isMade ? undefined : this.#createDefaultAuthorityLater(leadership),
         this.#controller('authority', authorityWorkers, this.#authority).run(leadership, lost),
         this.#controller('certificate', this.#options.workers, this.#certificate).run(leadership, lost),
         this.#controller('trust', trustWorkers, this.#trust).run(leadership, lost),
@@ -266,23 +270,29 @@ export class Operator {
     }
   }
 
-  async #createDefaultAuthority(signal: AbortSignal): Promise<void> {
+  /** True when there is nothing more to be done about the default authority; false when its creation has failed. */
+  async #createDefaultAuthority(signal: AbortSignal): Promise<boolean> {
     const { client, createDefaultAuthority, log } = this.#options;
-    if (!createDefaultAuthority) return;
     const { authorities } = this.caches;
+    if (!createDefaultAuthority || authorities.size > 0 || signal.aborted) return true;
     const spec = { secretName: 'mtls-root', root: {} };
     const object = { apiVersion, kind: 'MtlsAuthority', metadata: { name: defaultAuthorityName }, spec };
-    while (authorities.size === 0 && !signal.aborted) {
-      try {
-        // The API server fills in the defaults that the type of a served object has.
-        const served = object as Parameters<typeof authorityRecord>[0];
-        authorities.observe(authorityRecord(await client.create(authorityResource, served, { signal })));
-        log.info('created the default authority', { authority: defaultAuthorityName });
-      } catch (error) {
-        if (isKubeError(error, 'AlreadyExists', 'Aborted')) return;
-        log.warn('the default authority could not be created', { error });
-        await sleep(retryDefaultAuthorityMs, signal);
-      }
+    try {
+      // The API server fills in the defaults that the type of a served object has.
+      const served = object as Parameters<typeof authorityRecord>[0];
+      const options = { signal, timeoutMs: createDefaultAuthorityMs };
+      authorities.observe(authorityRecord(await client.create(authorityResource, served, options)));
+      log.info('created the default authority', { authority: defaultAuthorityName });
+      return true;
+    } catch (error) {
+      if (isKubeError(error, 'AlreadyExists', 'Aborted')) return true;
+      log.warn('the default authority could not be created', { error });
+      return false;
     }
+  }
+
+  async #createDefaultAuthorityLater(signal: AbortSignal): Promise<void> {
+    do await sleep(retryDefaultAuthorityMs, signal);
+    while (!(await this.#createDefaultAuthority(signal)));
   }
 }

@@ -4,7 +4,7 @@ import type { AuthorityPlan, AuthorityVerdict } from './authority.ts';
 import { timestamp, type WantedCondition } from './certificate-status.ts';
 import type { Evidence } from './evidence.ts';
 import type { CrlBundle } from './observed.ts';
-import type { ObservedRoot } from './observed-authority.ts';
+import type { AuthorityRecord, ObservedRoot } from './observed-authority.ts';
 import { rememberedRoots } from './remembered-roots.ts';
 import { crlRenewalTime } from './revocation.ts';
 import { type RotationNote, rootsInWords } from './rotation-note.ts';
@@ -34,7 +34,7 @@ export function planAuthorityStatus(
   if (verdict.state === 'notReady') {
     const status = {
       ...common,
-      conditions: [readyCondition('False', verdict.reason, verdict.message)],
+      conditions: [readyCondition('False', verdict.reason, verdict.message), ...rotatingAsSaid(authority)],
       // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
       ...(activeRoot === undefined ? {} : { activeRoot }),
       ...(roots === undefined ? {} : { roots }),
@@ -51,7 +51,7 @@ export function planAuthorityStatus(
     ...common,
     conditions: [
       readyConditionOf(verdict),
-      ...rotatingCondition(rotation, problem),
+      ...rotatingCondition(authority, rotation, problem),
       ...orphanCondition(authority, verdict),
     ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
@@ -119,9 +119,23 @@ const readyCondition = (status: 'True' | 'False', reason: string, message: strin
   message,
 });
 
-function rotatingCondition(rotation: RotationReport | undefined, problem: AuthorityPlan['problem']): WantedCondition[] {
+/** What was said of a rotation, while nothing can be known of it. */
+const rotatingAsSaid = ({ status }: AuthorityRecord): WantedCondition[] =>
+  (status.conditions ?? []).flatMap(({ type, status: holds, reason, message }) =>
+    type === 'Rotating' ? [{ type, status: holds === 'True' ? 'True' : 'False', reason, message } as const] : [],
+  );
+
+function rotatingCondition(
+  authority: AuthorityRecord,
+  rotation: RotationReport | undefined,
+  problem: AuthorityPlan['problem'],
+): WantedCondition[] {
   if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
-  if (rotation === undefined) return [];
+  if (rotation === undefined) {
+    // A condition that has once been set stays.
+    const wasSet = rotatingAsSaid(authority).length > 0;
+    return wasSet ? [{ type: 'Rotating', status: 'False', reason: 'Idle', message: 'no rotation is under way' }] : [];
+  }
   const { note, waits, remarks } = rotation;
   const message = [whatHappens(note), `waiting for ${waits.join(', and ')}`, ...remarks.map(textOf)].join('; ');
   return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];

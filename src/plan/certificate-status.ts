@@ -58,11 +58,10 @@ export function planCertificateStatus(
 ): StatusPlan {
   const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role, now, roots));
   const ready = readyCondition(certificate, outcomes, secrets, now);
-  const issuing = issuingCondition(certificate, outcomes);
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
   const status: WantedStatus = {
     observedGeneration: certificate.generation,
-    conditions: issuing === undefined ? [ready] : [ready, issuing],
+    conditions: [ready, ...issuingCondition(certificate, outcomes)],
     secrets,
     ...earliest(
       'notAfter',
@@ -89,16 +88,17 @@ function secretStatus(
   roots: readonly Certificate[],
 ): SecretStatus[] {
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
-  // A Secret that was lost is remembered until it is back: pods go on with what they have loaded from it.
-  if (secret === undefined) return known?.secretName === secretName ? [known] : [];
-  if (!isOurs(secret, certificate, role) || !('leaf' in secret.content)) return [];
+  // What was issued is remembered while the Secret is lost, damaged or taken over: pods use what they have loaded from it,
+  // until it expires.
+  const kept = known?.secretName === secretName ? [known] : [];
+  if (secret === undefined || !isOurs(secret, certificate, role) || !('leaf' in secret.content)) return kept;
   const { leaf } = secret.content;
   // While the root is bad its certificate is not known; status remembers it for a leaf that it has seen.
   const remembered = known?.fingerprint === leaf.fingerprint ? known : undefined;
   const root = roots.find((one) => anchorId(one) === leaf.root)?.fingerprint ?? remembered?.authorityFingerprint;
   const issuerId = leaf.issuer ?? remembered?.issuerId;
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
-  if (root === undefined) return [];
+  if (root === undefined) return kept;
   const replaced = replacedBy(leaf.serialNumber, known, now);
   return [
     {
@@ -163,11 +163,22 @@ function readyCondition(
   return { type: 'Ready', status: 'True', reason: 'Issued', message: `up to date: ${names}` };
 }
 
-/** Present while a role's attempts fail, or the next certificate of one that has a working one cannot be issued yet. */
-function issuingCondition({ name }: CertificateRecord, outcomes: readonly RoleOutcome[]): WantedCondition | undefined {
+/** In the message of the condition Issuing: when a role that has failed is tried again. */
+export const nextAttempt = /; next attempt at [^;\s]+/g;
+
+/**
+ * True while a role's attempts fail, or the next certificate of one that has a working one cannot be issued yet. It stays
+ * once it was set, as False.
+ */
+function issuingCondition({ name, status }: CertificateRecord, outcomes: readonly RoleOutcome[]): WantedCondition[] {
   const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.onlyDue === true);
   const [first] = delayed;
-  if (first === undefined) return undefined;
+  if (first === undefined) {
+    const wasSet = status.conditions?.some(({ type }) => type === 'Issuing') === true;
+    return wasSet
+      ? [{ type: 'Issuing', status: 'False', reason: 'Idle', message: 'no certificate waits to be issued' }]
+      : [];
+  }
   const messages = delayed.map(({ role, problem, failed }) => {
     const retry = failed === undefined ? '' : `; next attempt at ${timestamp(failed.nextRetryTime)}`;
     return `${role.role}: ${problem?.message ?? 'waiting'}${retry}`;
@@ -175,12 +186,8 @@ function issuingCondition({ name }: CertificateRecord, outcomes: readonly RoleOu
   const hint = delayed.some(({ failed }) => failed !== undefined)
     ? `; to try now: kubectl annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`
     : '';
-  return {
-    type: 'Issuing',
-    status: 'True',
-    reason: first.problem?.reason ?? 'Pending',
-    message: messages.join('; ') + hint,
-  };
+  const message = messages.join('; ') + hint;
+  return [{ type: 'Issuing', status: 'True', reason: first.problem?.reason ?? 'Pending', message }];
 }
 
 /** The failures of each role, and in short: the most attempts, the last failure, the next attempt of all. */

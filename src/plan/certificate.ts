@@ -184,7 +184,9 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   }
   if (authority.state === 'notReady') {
     const message = `MtlsAuthority ${authorityName}: ${authority.reason}: ${authority.message}`;
-    return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
+    // A root that is being created is there in a moment.
+    const reason = authority.reason === 'Pending' ? 'Pending' : 'AuthorityNotReady';
+    return { step: 'blocked', reason, message, onlyDue: isOnlyDue(step) };
   }
   const problem = outputsProblem(certificate.spec, sources) ?? awaitedList(certificate, role, step, authority, now);
   if (problem !== undefined) return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };

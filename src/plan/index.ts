@@ -16,7 +16,7 @@ export {
   planSecret,
   type SecretStep,
 } from './certificate.ts';
-export { planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
+export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
 export { type Evidence, type IssuedSecret, issuedSecret, lostSecrets, type Publication } from './evidence.ts';
 export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';

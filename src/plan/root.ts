@@ -80,7 +80,7 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
     const wanted = rootRequest(spec.root);
     if (wanted === undefined) return notReady('InvalidSpec', 'spec.root: duration or key size is not valid');
     const step = { step: 'create', ...wanted, remembered: rememberedRoots(authority.status) } as const;
-    return notReady('RootMissing', `Secret ${spec.secretName} is being created`, step);
+    return notReady('Pending', `Secret ${spec.secretName} with a new root is being created`, step);
   }
   const { inspection, anchors } = secret;
   // First, because an intermediate is not fit to sign without the root that may be in there.

@@ -35,13 +35,21 @@ function kindInterface({ crd, version, schema }: Kind): string {
   readonly apiVersion: '${group}/${version.name}';
   readonly kind: '${names.kind}';
   readonly metadata: ${metadata};
-${field('spec', schema)}${field('status', schema)}}
+${field('spec', schema)}${statusField(schema)}}
 `;
 }
 
 function typeInterface({ name, description, schema }: ObjectType): string {
   const fields = Object.keys(schema.properties ?? {}).map((property) => field(property, schema));
   return `${comment(description, '')}export interface ${name} {\n${fields.join('')}}\n`;
+}
+
+/** Optional although it has a default: an object to be created has none, nor has one from before there was a default. */
+function statusField({ properties }: Schema): string {
+  const schema = properties?.['status'];
+  if (schema === undefined) return '';
+  const { default: _, ...status } = schema;
+  return field('status', { type: 'object', properties: { status } });
 }
 
 function field(name: string, owner: Schema): string {

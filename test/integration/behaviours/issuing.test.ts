@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { type Installation, install } from '../../support/behaviours/installation.ts';
+import { paths } from '../../support/behaviours/api.ts';
+import { type Authority, type Certificate, type Installation, install } from '../../support/behaviours/installation.ts';
 import { judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
 
@@ -107,15 +108,101 @@ describe('what a person sees', { concurrency: 4 }, () => {
     }
   });
 
-  test('kubectl get shows Ready, the authority and when it expires; wide, the renewal and the reason too', async () => {
+  test('kubectl get shows Ready, why, the authority and when it expires; wide, the renewal too', async () => {
     const tenant = await world.tenant('columns');
     await tenant.create('db', { server: { service: 'db' } });
     const { status } = await tenant.ready('db');
     const get = (...args: string[]): Promise<string> =>
       world.cluster.kubectl(['get', 'mcert', 'db', `--namespace=${tenant.namespace}`, '--no-headers', ...args]);
     const { notAfter, renewalTime } = status!.secrets![0]!;
-    assert.deepEqual((await get()).split(/\s+/).slice(0, 4), ['db', 'True', 'default', notAfter]);
-    assert.deepEqual((await get('--output=wide')).split(/\s+/).slice(3, 6), [notAfter, renewalTime, 'Issued']);
+    assert.deepEqual((await get()).split(/\s+/).slice(0, 5), ['db', 'True', 'Issued', 'default', notAfter]);
+    assert.deepEqual((await get('--output=wide')).split(/\s+/).slice(4, 6), [notAfter, renewalTime]);
+    const authority = await world.cluster.kubectl(['get', 'mauth', 'default', '--no-headers']);
+    assert.deepEqual(authority.split(/\s+/).slice(0, 3), ['default', 'True', 'Ready']);
+  });
+
+  test('A Secret that another takes over keeps its series of the expiry, for as long as pods use what was in it', async () => {
+    const tenant = await world.tenant('taken');
+    await tenant.create('db', { server: { service: 'db' } });
+    const { status } = await tenant.ready('db');
+    await tenant.patchSecret('db-server-tls', { metadata: { ownerReferences: null, labels: null, annotations: null } });
+    await tenant.notReady('db', 'SecretConflict');
+    const seconds = Date.parse(status!.notAfter!) / 1000;
+    const series = `mtls_operator_certificate_expiry_seconds{namespace="${tenant.namespace}",name="db",role="server"}`;
+    const metrics = await (await fetch(`${world.operator.url}/metrics`)).text();
+    assert.ok(metrics.includes(`${series} ${seconds}\n`), metrics);
+    assert.deepEqual((await tenant.get('db')).status?.secrets, status!.secrets);
+  });
+});
+
+describe('what nobody has seen yet', () => {
+  /** kstatus: current, in progress or failed, by the rules of sigs.k8s.io/cli-utils/pkg/kstatus for resources that follow its conventions. */
+  const kstatus = ({ metadata, status }: Certificate | Authority): 'Current' | 'InProgress' => {
+    const { generation } = metadata as { generation?: number };
+    if (status?.observedGeneration !== undefined && status.observedGeneration !== generation) return 'InProgress';
+    const ready = status?.conditions?.find(({ type }) => type === 'Ready')?.status;
+    return ready === undefined || ready === 'True' ? 'Current' : 'InProgress';
+  };
+
+  test('says so from its creation on, and is written to by the operator like any other', async () => {
+    const tenant = await world.tenant('unseen');
+    await world.operator.stop();
+    await tenant.create('db', { server: { service: 'db' } });
+    await world.createAuthority('unseen', { secretName: 'unseen-root', root: {} });
+    for (const object of [await tenant.get('db'), await world.authority('unseen')]) {
+      assert.equal(object.status?.observedGeneration, -1);
+      assert.equal(kstatus(object), 'InProgress');
+      const [{ type, status, reason, lastTransitionTime } = { type: '' }, ...more] = object.status.conditions ?? [];
+      assert.deepEqual(more, []);
+      assert.deepEqual(
+        { type, status, reason, lastTransitionTime },
+        { type: 'Ready', status: 'Unknown', reason: 'Pending', lastTransitionTime: '1970-01-01T00:00:00Z' },
+      );
+    }
+    const row = await world.cluster.kubectl(['get', 'mcert', 'db', `--namespace=${tenant.namespace}`, '--no-headers']);
+    assert.deepEqual(row.split(/\s+/).slice(0, 4), ['db', 'Unknown', 'Pending', 'default']);
+
+    await world.start();
+    for (const object of [await tenant.ready('db'), await world.authorityIs('unseen', 'True')]) {
+      assert.equal(object.status?.observedGeneration, 1);
+      assert.equal(kstatus(object), 'Current');
+      const ready = object.status.conditions?.find(({ type }) => type === 'Ready');
+      assert.notEqual(ready?.lastTransitionTime, '1970-01-01T00:00:00Z');
+    }
+  });
+});
+
+describe('the first start', () => {
+  test('has no warnings, though certificates were there before the authority that the operator makes', async () => {
+    const fresh = await install();
+    try {
+      const tenants = await Promise.all(Array.from({ length: 8 }, (_, i) => fresh.tenant(`first-${i}`)));
+      for (const tenant of tenants)
+        await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
+      await fresh.start();
+      await Promise.all(tenants.map((tenant) => tenant.ready('db')));
+      await fresh.api.patch(paths.authorities('default'), {
+        spec: { trustBundle: { configMap: { name: 'roots', namespaceSelector: {} } } },
+      });
+      await eventually(async () => {
+        const { status } = await fresh.authority('default');
+        const published = status?.conditions?.find(({ type }) => type === 'TrustPublished');
+        assert.equal(published?.status, 'True', published?.message ?? 'it is not said');
+      });
+      // Events are written in the background; the last of them when the operator ends.
+      await fresh.operator.stop();
+      const events = await fresh.api.list<{ type: string; reason: string; note: string; reportingController: string }>(
+        paths.events,
+      );
+      assert.ok(events.some(({ reason }) => reason === 'RootCreated'));
+      const ours = events.filter((event) => event.type === 'Warning' && event.reportingController === 'mtls-operator');
+      assert.deepEqual(
+        ours.map(({ reason, note }) => `${reason}: ${note}`),
+        [],
+      );
+    } finally {
+      await fresh.end();
+    }
   });
 });
 

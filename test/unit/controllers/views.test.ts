@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
-import { certificateEvents } from '../../../src/controllers/certificate-events.ts';
 import { statusChange } from '../../../src/controllers/status-writer.ts';
 import { trustBundle } from '../../../src/pki/index.ts';
-import type { AuthorityVerdict, IssueReason, RotationReport } from '../../../src/plan/index.ts';
-import { authority, certificate, intermediate, later, now, ready, root } from '../../support/fixtures.ts';
+import type { AuthorityVerdict, RotationReport } from '../../../src/plan/index.ts';
+import { authority, intermediate, later, now, root } from '../../support/fixtures.ts';
 
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
 const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => ({
@@ -131,64 +130,6 @@ describe('an authority that waits', () => {
     assert.equal(views.set(authority(), switching), 'whole');
     assert.equal(views.set(authority(), { ...switching, reissue: { ...reissue } }), 'none');
     assert.equal(views.set(authority(), { ...switching, tolerated: ['x'] }), 'whole');
-  });
-});
-
-describe('events', () => {
-  const issued = certificate()
-    .asking({ client: { serviceAccount: 'a' } })
-    .issuedBy(a);
-  const { roles } = issued.observed(ready(a));
-  const eventsOf = (reasons: readonly IssueReason[], given = issued) =>
-    certificateEvents(
-      given.record,
-      [],
-      reasons.flatMap((reason, i) => (roles[i] === undefined ? [] : [{ role: roles[i], reason, keptKey: false }])),
-    );
-
-  const words: [reason: IssueReason, word: string][] = [
-    ['SecretMissing', 'Issued'],
-    ['SecretCorrupted', 'Repaired'],
-    ['RootNotTrusted', 'Reissued'],
-    ['SpecChanged', 'Reissued'],
-    ['RotationRequested', 'Rotated'],
-    ['Expired', 'Renewed'],
-    ['RenewalDue', 'Renewed'],
-  ];
-  for (const [reason, word] of words) {
-    test(`say ${word} for ${reason}, with the Secret and the serial number`, () => {
-      const [event, ...more] = eventsOf([reason]);
-      assert.deepEqual([event?.type, event?.reason, more], ['Normal', word, []]);
-      assert.match(
-        event?.note ?? '',
-        new RegExp(`^${word} server certificate in Secret payments-server-tls \\(serial [0-9a-f]{40}\\)$`),
-      );
-      assert.deepEqual(event?.regarding.uid, 'certificate-uid');
-    });
-  }
-
-  test('say of which roles the private key was kept', () => {
-    const [server, client] = roles;
-    assert.ok(server !== undefined && client !== undefined);
-    const kept = { role: server, reason: 'RenewalDue', keptKey: true } as const;
-    const [event] = certificateEvents(issued.record, [], [kept, { ...kept, role: client, keptKey: false }]);
-    assert.match(
-      event?.note ?? '',
-      /^Renewed server certificate in Secret \S+ \(serial [0-9a-f]+, private key kept\), client certificate in Secret \S+ \(serial [0-9a-f]+\)$/,
-    );
-  });
-
-  test('are one for several roles of one reason, and one for each reason otherwise', () => {
-    assert.equal(eventsOf(['Expired', 'RenewalDue']).length, 1);
-    assert.equal(eventsOf(['SecretMissing', 'SpecChanged']).length, 2);
-  });
-
-  test('say what has gone wrong once, and not again while it stays', () => {
-    const condition = { type: 'Ready', status: 'False', reason: 'Denied', message: 'm' } as const;
-    const [event] = certificateEvents(issued.record, [condition], []);
-    assert.deepEqual([event?.type, event?.reason, event?.note], ['Warning', 'Denied', 'm']);
-    const said = issued.remembering({ conditions: [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }] });
-    assert.deepEqual(certificateEvents(said.record, [condition], []), []);
   });
 });
 

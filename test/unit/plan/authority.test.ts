@@ -81,7 +81,7 @@ describe('an authority without its Secret', () => {
         key: { algorithm: 'ECDSA', size: 256 },
         remembered: [],
       },
-      verdict: { state: 'notReady', reason: 'RootMissing', message: 'Secret mtls-root is being created' },
+      verdict: { state: 'notReady', reason: 'Pending', message: 'Secret mtls-root with a new root is being created' },
     });
   });
 

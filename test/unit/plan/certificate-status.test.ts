@@ -112,6 +112,21 @@ describe('the status of a resource', () => {
     }
   });
 
+  test('keeps the entry of what was issued while its Secret is lost, another’s, or cannot be read', () => {
+    const { secrets } = statusOf(issued).status;
+    const known = issued.remembering({ secrets: secrets ?? [] });
+    const cases = [
+      known.withoutSecret('client'),
+      known.whereSecret('client', (secret) => ({ ...secret, metadata: { ...secret.metadata, ownerReferences: [] } })),
+      known.whereSecret('client', (secret) => ({ ...secret, data: {} })),
+    ];
+    for (const given of cases) {
+      const problem: Problem = { reason: 'SecretConflict', message: 'x' };
+      const { status } = statusOf(given, { problems: { client: problem } });
+      assert.deepEqual([status.secrets, status.notAfter], [secrets, statusOf(issued).status.notAfter]);
+    }
+  });
+
   test('has no entry for a leaf of a root that nobody knows', () => {
     const given = two.issuedBy(root());
     assert.deepEqual(statusOf(given).status.secrets, []);
@@ -242,6 +257,15 @@ describe('the condition Ready', () => {
       upToDate,
       { type: 'Issuing', status: 'True', reason: 'AuthorityNotReady', message: 'server: bad root' },
     ]);
+  });
+
+  test('keeps the condition Issuing once it was set, as False', () => {
+    const set = { type: 'Issuing', status: 'True', reason: 'IssuanceFailed', message: 'no' } as const;
+    const idle = { type: 'Issuing', status: 'False', reason: 'Idle', message: 'no certificate waits to be issued' };
+    const lastTransitionTime = seconds(now);
+    const given = issued.remembering({ conditions: [{ ...set, lastTransitionTime }] });
+    assert.deepEqual(conditionsOf(given), [upToDate, idle]);
+    assert.deepEqual(conditionsOf(issued), [upToDate]);
   });
 
   test('is False from the moment on at which a certificate expires', () => {

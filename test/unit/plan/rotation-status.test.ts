@@ -218,6 +218,29 @@ describe('status without a rotation', () => {
   });
 });
 
+describe('the condition Rotating, once it was set,', () => {
+  const said = {
+    type: 'Rotating',
+    status: 'True',
+    reason: 'Draining',
+    message: 'm',
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  } as const;
+  const rotatingIn = (given: Situation) =>
+    statusIn({ ...given, status: { ...given.status, conditions: [said] } })
+      .status.conditions.filter(({ type }) => type === 'Rotating')
+      .map(({ status, reason }) => [status, reason]);
+
+  test('stays as False when the rotation has ended', () => {
+    assert.deepEqual(rotatingIn(quiet), [['False', 'Idle']]);
+    assert.deepEqual(statusIn(quiet).status.conditions, [signs(old)]);
+  });
+
+  test('stays as it was while the root is bad', () => {
+    assert.deepEqual(rotatingIn({ ...switching, signs: { crt: '', key: '' } }), [['True', 'Draining']]);
+  });
+});
+
 describe('the value of rotate-root in status', () => {
   const known = { ...quiet.status, lastHandledRotateRoot: 'b' };
   const values: [title: string, given: Situation, value: string | undefined][] = [
