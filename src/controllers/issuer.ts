@@ -8,7 +8,7 @@ import {
   encodePrivateKey,
   leafRecord,
   PkiError,
-  parsePrivateKey,
+  parseSoundKey,
   prepareLeaf,
   type SigningRoot,
   type TrustBundle,
@@ -50,10 +50,10 @@ export function issueContent(request: LeafRequest, key: KeyObject, { root, bundl
   };
 }
 
-/** The key in place, when it can be read and is of the kind that is asked for. */
+/** The key in place, when it is whole and of the kind that is asked for. */
 export function keptKey(request: LeafRequest, keyPem: string): KeyObject | undefined {
   try {
-    const { key } = parsePrivateKey(keyPem);
+    const key = parseSoundKey(keyPem);
     return describeKey(key) === describeKeySpec(request.key) ? key : undefined;
   } catch (error) {
     if (error instanceof PkiError) return undefined;

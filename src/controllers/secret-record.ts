@@ -4,6 +4,7 @@ import {
   type Certificate,
   type LeafChain,
   PkiError,
+  proveKeyAhead,
   readLeaf,
   readLeafChain,
   sha256Hex,
@@ -60,7 +61,7 @@ function ownAnnotations(all: Readonly<Record<string, string>>): Record<string, s
   );
 }
 
-/** The same for one of many: what takes longest, the verification of its leaf, goes on beside the event loop. */
+/** The same for one of many: what takes longest, the verification of its leaf and of large keys, goes on beside the event loop. */
 export async function secretRecordAhead(secret: Secret, roots: readonly Certificate[]): Promise<SecretRecord> {
   const chain = await chainAhead(secret, roots);
   return secretRecord(secret, roots, secretContent(secret, roots, chain));
@@ -69,7 +70,7 @@ export async function secretRecordAhead(secret: Secret, roots: readonly Certific
 async function chainAhead(secret: Secret, roots: readonly Certificate[]): Promise<LeafChain | undefined> {
   try {
     const chain = readLeafChain(dataText(secret, secretKeys.certificate));
-    await verifyLeafAhead(chain, roots);
+    await Promise.all([verifyLeafAhead(chain, roots), proveKeyAhead(chain, dataText(secret, secretKeys.privateKey))]);
     return chain;
   } catch (error) {
     // What is wrong with it is found, and told, when its content is read.

@@ -32,10 +32,12 @@ export {
   privateKeyDer,
   publicKeyDer,
 } from './key.ts';
+export { parseSoundKey } from './key-pair.ts';
 export {
   type LeafChain,
   type LeafRecord,
   leafRecord,
+  proveKeyAhead,
   readLeaf,
   readLeafChain,
   resolveLeaf,

@@ -12,6 +12,7 @@ import {
 } from './certificate.ts';
 import { PkiError } from './error.ts';
 import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer } from './key.ts';
+import { isSlowToProve, privateHalfFits, signsForInPool } from './key-pair.ts';
 import { isKeyPairOf, readP256 } from './p256.ts';
 import { commonValidity } from './path.ts';
 import { parsePem } from './pem.ts';
@@ -161,9 +162,26 @@ function keyOf(leaf: Certificate, pem: string): Pick<LeafRecord, 'keyKind' | 'ke
     if (isKeyPairOf(pair, leaf.publicKeyInfo)) return { keyKind: 'ECDSA-256', keyEncoding };
   } else {
     const key = parseKeyDer(der, keyEncoding);
-    if (belongsTo(key, leaf)) return { keyKind: describeKey(key), keyEncoding };
+    const proof = proofs.get(leaf);
+    const isProven =
+      proof?.key === sha256Hex(der)
+        ? proof.holds
+        : belongsTo(key, leaf) && privateHalfFits(key, der, keyEncoding, leaf.publicKeyInfo);
+    if (isProven) return { keyKind: describeKey(key), keyEncoding };
   }
   throw new PkiError('VerificationFailed', 'the private key does not belong to the certificate');
+}
+
+/** What was found ahead of a key that is slow to prove, by its digest. */
+const proofs = new WeakMap<Certificate, { readonly key: string; readonly holds: boolean }>();
+
+/** Proves beside the event loop, for a readLeaf that follows, that a private key is the leaf's; only where that is slow. */
+export async function proveKeyAhead({ leaf }: LeafChain, pem: string): Promise<void> {
+  if (!isSlowToProve(leaf.publicKeyInfo)) return;
+  const { der, encoding } = parseKeyBlock(pem);
+  const key = parseKeyDer(der, encoding);
+  const holds = belongsTo(key, leaf) && (await signsForInPool(key, leaf.publicKey));
+  proofs.set(leaf, { key: sha256Hex(der), holds });
 }
 
 /** The certificate that a root has signed. Each of the others is signed by the next, and lasts as long as the leaf. */

@@ -236,6 +236,38 @@ describe('on the real path:', { concurrency: 3 }, () => {
     }
   });
 
+  describe('a key of which one bit of the private half has changed', { concurrency: 3 }, () => {
+    for (const privateKey of [
+      { algorithm: 'ECDSA', size: 384 },
+      { algorithm: 'ECDSA', size: 521, encoding: 'SEC1' },
+      { algorithm: 'RSA', size: 2048 },
+      { algorithm: 'ECDSA', size: 256, rotationPolicy: 'Never' },
+    ]) {
+      test(`is replaced: ${Object.values(privateKey).join(' ')}`, async () => {
+        const tenant = await world.tenant('damaged');
+        await tenant.create('db', { server: { service: 'db' }, privateKey });
+        await tenant.ready('db');
+        const [label = '', body = ''] = fileOf(await tenant.secret('db-server-tls'), 'tls.key').split(/\n(.*)\n/s);
+        const der = Buffer.from(body, 'base64');
+        // In the middle of the private number, or of the first prime; the public half is elsewhere.
+        const at =
+          privateKey.algorithm === 'RSA'
+            ? Math.floor(der.length / 2)
+            : der.indexOf(Buffer.of(4, privateKey.size === 521 ? 66 : privateKey.size / 8)) + 20;
+        der.writeUInt8(der.readUInt8(at) ^ 1, at);
+        const pem = `${label}\n${der.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n${label.replace('BEGIN', 'END')}\n`;
+        await tenant.patchSecret('db-server-tls', { data: { 'tls.key': Buffer.from(pem).toString('base64') } });
+        await eventually(async () => assert.equal((await tenant.ready('db')).status?.secrets?.[0]?.revision, 2));
+        await judge(await tenant.secret('db-server-tls'));
+        const checked = await openssl(
+          ['pkey', '-check', '-noout'],
+          fileOf(await tenant.secret('db-server-tls'), 'tls.key'),
+        );
+        assert.match(checked, /Key is valid/);
+      });
+    }
+  });
+
   describe('a key that is never to be replaced', { concurrency: 2 }, () => {
     const soon = { duration: '5m', renewBefore: '4m45s' };
 

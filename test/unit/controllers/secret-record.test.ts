@@ -6,6 +6,7 @@ import { authorityRecord, certificateRecord } from '../../../src/controllers/res
 import { dated, ownerReference, secretRecord, secretRecordAhead } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
+import { encodePem } from '../../../src/pki/pem.ts';
 import {
   certificate,
   intermediate,
@@ -250,6 +251,10 @@ describe('the content of a Secret', () => {
     assert.ok(keptKey(request, encodePrivateKey(key, 'PKCS8'))?.equals(key));
     assert.ok(keptKey(request, encodePrivateKey(key, 'SEC1'))?.equals(key));
     assert.equal(keptKey(request, encodePrivateKey(privateKey({ algorithm: 'ECDSA', size: 384 }), 'PKCS8')), undefined);
+    // One bit of the private number: the public half beside it is as it was.
+    const damaged = Buffer.from(key.export({ type: 'pkcs8', format: 'der' }));
+    damaged.writeUInt8(damaged.readUInt8(40) ^ 1, 40);
+    assert.equal(keptKey(request, encodePem('PRIVATE KEY', damaged)), undefined);
     for (const text of ['', 'garbage', '-----BEGIN PRIVATE KEY-----']) assert.equal(keptKey(request, text), undefined);
   });
 });
