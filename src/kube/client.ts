@@ -3,7 +3,7 @@ import { Deadline } from './deadline.ts';
 import { isKubeError, KubeError } from './error.ts';
 import { type Log, silentLog } from './log.ts';
 import type { KubeObject, ObjectRef, Served } from './object.ts';
-import { type Call, classify, type RequestRecord, Requests } from './request.ts';
+import { type Call, type RequestRecord, Requests } from './request.ts';
 import { apiVersionOf, collectionPath, objectPath, type Resource } from './resource.ts';
 import { readWatch, type WatchEvent } from './watch.ts';
 
@@ -261,11 +261,15 @@ export class KubeClient {
       accept: acceptFor(options, 'PartialObjectMetadata'),
     };
     const idleTimeoutMs = options.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
-    const deadline = new Deadline(`the watch on ${resource.plural} brought nothing`, idleTimeoutMs, options.signal);
+    const deadline = new Deadline(
+      `the watch on ${resource.plural}${this.#connection.via} brought nothing`,
+      idleTimeoutMs,
+      options.signal,
+    );
     try {
       yield* readWatch<T>(await this.#requests.stream(call, deadline), () => deadline.extend());
     } catch (error) {
-      throw classify(error, call, deadline);
+      throw this.#requests.classify(error, call, deadline);
     } finally {
       deadline.end();
     }
@@ -281,7 +285,7 @@ export class KubeClient {
   }
 
   async #json(call: Call, options: CallOptions): Promise<unknown> {
-    const what = `no answer to ${call.verb} ${call.resource}`;
+    const what = `no answer to ${call.verb} ${call.resource}${this.#connection.via}`;
     const deadline = new Deadline(what, options.timeoutMs ?? defaultTimeoutMs, options.signal);
     try {
       return await this.#requests.json(call, deadline);

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
-import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from 'undici';
+import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { sleep } from './backoff.ts';
 import { KubeError } from './error.ts';
 import { KubeConfig } from './kubeconfig.ts';
+import { parseProxy, proxyFromEnvironment, proxyInWords } from './proxy.ts';
 
 /** Where to find the API server and the credentials for it. */
 export interface ConnectionOptions {
@@ -48,6 +48,9 @@ export class Connection {
   readonly basePath: string;
   /** The namespace of the context; in a pod, the pod's own. */
   readonly namespace: string | undefined;
+  /** ` through the proxy http://…`, for messages; empty without a proxy. */
+  readonly via: string;
+  readonly #proxy: URL | undefined;
   readonly #load: () => KubeConfig;
   #config: KubeConfig;
   #tls: TlsMaterial | undefined;
@@ -62,6 +65,11 @@ export class Connection {
     const server = new URL(serverOf(this.#config));
     this.origin = server.origin;
     this.basePath = server.pathname.replace(/\/+$/, '');
+    const { proxyUrl } = this.#config.getCurrentCluster() ?? {};
+    this.#proxy = proxyUrl
+      ? parseProxy(proxyUrl, 'proxy-url of the kubeconfig')
+      : proxyFromEnvironment(server, process.env);
+    this.via = this.#proxy === undefined ? '' : ` through the proxy ${proxyInWords(this.#proxy)}`;
     this.namespace = this.#config.getContextObject(this.#config.getCurrentContext())?.namespace;
   }
 
@@ -121,8 +129,7 @@ export class Connection {
     if (old && isDeepStrictEqual(tls, this.#tls)) {
       this.#current = { ...old, headers };
     } else {
-      const proxy = this.#config.getCurrentCluster()?.proxyUrl;
-      const pool = (size: number | null): Dispatcher => makeDispatcher(this.origin, proxy, tls, size);
+      const pool = (size: number | null): Dispatcher => makeDispatcher(this.#proxy, tls, size);
       this.#current = { headers, requests: pool(connections), watches: pool(null) };
       this.#tls = tls;
       // Graceful: what is under way on the old connections ends there.
@@ -194,7 +201,7 @@ function authenticationHeaders({ headers, auth }: RequestOptions): string[] {
   return Object.entries<string>({ ...basic, ...Object.fromEntries(given) }).flat();
 }
 
-function makeDispatcher(origin: string, proxy: string | undefined, tls: TlsMaterial, size: number | null): Dispatcher {
+function makeDispatcher(proxy: URL | undefined, tls: TlsMaterial, size: number | null): Dispatcher {
   const material = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
   const options = {
     connections: size,
@@ -207,13 +214,6 @@ function makeDispatcher(origin: string, proxy: string | undefined, tls: TlsMater
     // As client-go: cloud load balancers drop connections that are silent for 60 s.
     connect: { ...material, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 },
   };
-  if (proxy !== undefined) return new ProxyAgent({ ...options, uri: proxy, requestTls: options.connect });
-  const fromEnvironment = process.env['HTTPS_PROXY'] ?? process.env['https_proxy'];
-  // As in Go, a proxy in the environment is never for this machine itself.
-  if (!fromEnvironment || isLoopback(new URL(origin).hostname)) return new Agent(options);
-  return new EnvHttpProxyAgent({ ...options, requestTls: options.connect });
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'));
+  if (proxy === undefined) return new Agent(options);
+  return new ProxyAgent({ ...options, uri: proxy.href, requestTls: options.connect });
 }

@@ -85,7 +85,7 @@ export class Requests {
     }
   }
 
-  /** The body of a success, to be read as it comes. What goes wrong while it is read is for {@link classify}. */
+  /** The body of a success, to be read as it comes. What goes wrong while it is read is for {@link Requests.classify}. */
   async stream(call: Call, deadline: Deadline): Promise<Readable> {
     const { stream } = await this.#ask(call, deadline, openExchange);
     return stream;
@@ -115,7 +115,7 @@ export class Requests {
       if (answer.status >= 300) throw refusal(call, answer);
       return answer;
     } catch (error) {
-      const failure = classify(error, call, deadline);
+      const failure = this.classify(error, call, deadline);
       code ||= failure.code;
       throw failure;
     } finally {
@@ -124,22 +124,22 @@ export class Requests {
     }
   }
 
+  /** What went wrong with a request or with the reading of its answer, as a KubeError. */
+  classify(error: unknown, call: Call, deadline: Deadline): KubeError {
+    if (error instanceof KubeError) return error;
+    if (deadline.isOver) return deadline.error(isWrite(call));
+    const cause = error instanceof Error ? error : new Error(String(error));
+    const outcomeUnknown = isWrite(call) && !neverSent.has(systemCode(cause));
+    const message = `no answer from the API server${this.#connection.via}: ${cause.message}`;
+    return new KubeError('Network', message, { cause, outcomeUnknown });
+  }
+
   #requestOf({ verb, path, query, accept, contentType, body }: Call, transport: Transport): Dispatcher.DispatchOptions {
     const headers = [...transport.headers, 'user-agent', this.#userAgent, 'accept', accept ?? json];
     if (body !== undefined) headers.push('content-type', contentType ?? json);
     const { origin, basePath } = this.#connection;
     return { origin, path: basePath + path + queryString(query), method: methods[verb], headers, body: body ?? null };
   }
-}
-
-/** What went wrong with a request or with the reading of its answer, as a KubeError. */
-export function classify(error: unknown, call: Call, deadline: Deadline): KubeError {
-  if (error instanceof KubeError) return error;
-  if (deadline.isOver) return deadline.error(isWrite(call));
-  const cause = error instanceof Error ? error : new Error(String(error));
-  const code = systemCode(cause);
-  const outcomeUnknown = isWrite(call) && !neverSent.has(code);
-  return new KubeError('Network', `no answer from the API server: ${cause.message}`, { cause, outcomeUnknown });
 }
 
 function repeatAfterMs(call: Call, error: unknown, attempt: number): number | undefined {

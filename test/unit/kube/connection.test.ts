@@ -129,6 +129,34 @@ test('closing does not wait for a connection that is never made', async (t) => {
   assert.ok(performance.now() - startedMs < 7000, 'it waits for the connection');
 });
 
+test('an error of a connection through a proxy says so, without the credentials of the proxy', async (t) => {
+  const kubeconfig = join(folderOf(t), 'kubeconfig');
+  const config = JSON.parse(configOf('https://10.96.0.1')) as { clusters: { cluster: Record<string, string> }[] };
+  // Nothing listens there.
+  for (const { cluster } of config.clusters) cluster['proxy-url'] = 'http://user:secret@127.0.0.1:1';
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const client = new KubeClient(loadConnection({ kubeconfig }), { userAgent: 'test/1' });
+  await assert.rejects(client.list(namespaces), (error) => {
+    assert.ok(isKubeError(error, 'Network'), String(error));
+    assert.match(error.message, /^no answer from the API server through the proxy http:\/\/127\.0\.0\.1:1: /);
+    assert.doesNotMatch(`${error.stack} ${String(error.cause)}`, /secret/);
+    return true;
+  });
+  await client.close();
+});
+
+test('the proxy of the environment is left out for an API server in NO_PROXY, and refused where it is none', (t) => {
+  const kubeconfig = join(folderOf(t), 'kubeconfig');
+  writeFileSync(kubeconfig, configOf('https://10.96.0.1'));
+  const none = { HTTP_PROXY: undefined, http_proxy: undefined, https_proxy: undefined, no_proxy: undefined };
+  setEnvironment(t, { ...none, HTTPS_PROXY: 'http://proxy.example:3128', NO_PROXY: '192.168.0.0/16' });
+  assert.equal(loadConnection({ kubeconfig }).via, ' through the proxy http://proxy.example:3128');
+  setEnvironment(t, { NO_PROXY: 'localhost,10.96.0.0/12' });
+  assert.equal(loadConnection({ kubeconfig }).via, '');
+  setEnvironment(t, { NO_PROXY: undefined, HTTPS_PROXY: 'gopher://proxy.example' });
+  assert.throws(() => loadConnection({ kubeconfig }), misconfigured(/HTTPS_PROXY is not the URL of a proxy/));
+});
+
 test('a credential program that hangs does not keep a call beyond its deadline, nor beyond its signal', async (t) => {
   const kubeconfig = join(folderOf(t), 'kubeconfig');
   const exec = {

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { output } from '../../tools/controlplane/command.ts';
+import { compiled } from '../support/peers/compiled.ts';
+import { proxyCases } from '../support/proxy-cases.ts';
+
+test('Go, and with it kubectl, uses the proxies that the operator is expected to use', async () => {
+  const cwd = join(import.meta.dirname, '../support/proxy-judge');
+  const sources = ['main.go', 'go.mod'].map((file) => join(cwd, file));
+  const folder = await compiled('proxy-judge', sources, (outputFolder) => ({
+    command: ['go', 'build', '-o', `${outputFolder}judge`, '.'],
+    cwd,
+  }));
+  const input = proxyCases.map(({ url, env }) => `${JSON.stringify({ url, env })}\n`).join('');
+  const { stdout, stderr, code } = await output(join(folder, 'judge'), [], { input });
+  assert.equal(code, 0, stderr);
+  const said = stdout.trimEnd().split('\n');
+  assert.deepEqual(
+    proxyCases.map(({ url, env }, i) => ({ url, env, proxy: said[i] })),
+    proxyCases,
+  );
+});

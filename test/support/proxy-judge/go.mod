@@ -1,0 +1,3 @@
+module mtls-operator.io/test/proxy-judge
+
+go 1.24
