@@ -112,7 +112,7 @@ function certificateRow(name: string, certificate: MtlsCertificate): Row {
 
 function row(subject: string, object: MtlsAuthority | MtlsCertificate, detail: string): Row {
   const ready = readyCondition(object);
-  if (ready === undefined) return { state: 'waiting', text: columns(subject, 'Pending') };
+  if (ready === undefined || ready.status === 'Unknown') return { state: 'waiting', text: columns(subject, 'Pending') };
   if (ready.status === 'True') return { state: 'good', text: columns(subject, 'Ready', detail) };
   return { state: 'bad', text: columns(subject, ready.reason, ready.message) };
 }

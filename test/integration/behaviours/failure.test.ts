@@ -215,8 +215,11 @@ describe('9. Failure backs off', { concurrency: 5 }, () => {
     const after = await tenant.ready('db');
     assertNoFailure(after);
     assert.deepEqual(
-      after.status?.conditions?.map(({ type }) => type),
-      ['Ready'],
+      after.status?.conditions?.map(({ type, status, reason }) => [type, status, reason]),
+      [
+        ['Ready', 'True', 'Issued'],
+        ['Issuing', 'False', 'Idle'],
+      ],
     );
     assert.equal(after.status?.secrets?.[0]?.revision, 2);
   });
