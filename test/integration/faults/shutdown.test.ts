@@ -108,7 +108,8 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     const program = await start(proxy.server);
     await logs(program, 'became the leader');
     proxy.faults = { onRequest: () => new Promise(() => {}) };
-    await assertEnds(program);
+    // A reconcile under way has 20 s to end: kubelet kills a container after 30 s.
+    await assertEnds(program, 30_000);
     await proxy.stop();
   });
 });
