@@ -106,13 +106,12 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
   test('when a person writes a serial number into revoked.json', async () => {
     const { name, serial, tenant } = await revoked();
     const { data } = await world.api.get<Secret>(rootSecret(name));
-    const byRoot = JSON.parse(Buffer.from(data?.['revoked.json'] ?? '', 'base64').toString()) as Record<
-      string,
-      unknown[]
-    >;
-    const { authorityFingerprint = '', serialNumber = '' } = (await tenant.get('db')).status?.secrets?.[0] ?? {};
-    byRoot[authorityFingerprint]?.push([serialNumber, new Date().toISOString(), '2027-12-01T00:00:00Z']);
-    const text = Buffer.from(JSON.stringify(byRoot)).toString('base64');
+    const record = JSON.parse(Buffer.from(data?.['revoked.json'] ?? '', 'base64').toString()) as {
+      readonly issuers: Readonly<Record<string, { readonly revoked: unknown[] }>>;
+    };
+    const { issuerId = '', serialNumber = '' } = (await tenant.get('db')).status?.secrets?.[0] ?? {};
+    record.issuers[issuerId]?.revoked.push([serialNumber, new Date().toISOString(), '2027-12-01T00:00:00Z']);
+    const text = Buffer.from(JSON.stringify(record)).toString('base64');
     await world.api.patch(rootSecret(name), { data: { 'revoked.json': text } });
     await listsAre(name, (lists) => assert.deepEqual(serialsOn(lists), [serial, serialNumber].sort()));
     assert.equal((await serialsOf(tenant, 'db'))['server'], serialNumber, 'it is left to the person to replace it');

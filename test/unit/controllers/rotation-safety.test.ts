@@ -2,16 +2,18 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 
-import { rotationKeys } from '../../../src/api/names.ts';
+import { rotationKeys, secretKeys } from '../../../src/api/names.ts';
 import type { MtlsAuthority } from '../../../src/api/types.ts';
-import { days, hours, minutes, root } from '../../support/fixtures.ts';
+import { anchorId } from '../../../src/pki/index.ts';
+import { days, hours, intermediate, minutes, root } from '../../support/fixtures.ts';
 import { RotationWorld } from './rotation-world.ts';
 
 type Act = (world: RotationWorld) => Promise<unknown> | void;
 type Event = readonly [what: string, act: Act];
 
 const brought = ['A', 'B', 'C'].map((name) => root({ name }));
-const anyBrought = fc.constantFrom(...brought);
+const [belowA, belowB] = brought.map((above) => ['1', '2'].map((name) => intermediate(above, { name, durationMs: days(3000) })));
+const anyBrought = fc.constantFrom(...brought, ...(belowA ?? []), ...(belowB ?? []));
 
 /** How often events come: the operator works most of the time, or no rotation would ever get anywhere. */
 const events: fc.Arbitrary<Event> = fc.oneof(
@@ -50,6 +52,14 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.constant<Event>(['the watches bring news', (world) => world.deliver()]) },
   { weight: 1, arbitrary: fc.constant<Event>(['another replica leads', (world) => world.start()]) },
+  { weight: 1, arbitrary: fc.constant<Event>(['a replica stands by', (world) => world.standBy()]) },
+  { weight: 2, arbitrary: fc.constant<Event>(['the replica that stood by takes over', (world) => world.takeOver()]) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom('over', 'next')
+      .map((how): Event => [`the root is renewed with the same key (${how})`, (world) => world.renewRoot(how)]),
+  },
   {
     weight: 2,
     arbitrary: fc
@@ -182,16 +192,24 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
   assert.equal(rotation, undefined, JSON.stringify(conditions));
   assert.equal(conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
   for (const secret of world.leafSecrets()) {
-    const content = world.contentOf(secret);
-    assert.equal(content.root, activeRoot?.fingerprint, `${secret.metadata.name} is of another root`);
+    const { name } = secret.metadata;
+    const trusted = world.certificatesIn(secret, secretKeys.bundle);
+    assert.equal(trusted[0]?.fingerprint, activeRoot?.fingerprint, `${name} has another root in front`);
+    assert.equal(world.contentOf(secret).root, trusted[0] && anchorId(trusted[0]), `${name} is of another root`);
     assert.deepEqual(
-      content.trusted,
+      trusted.map(({ fingerprint }) => fingerprint),
       roots?.map(({ fingerprint }) => fingerprint),
     );
+    const ids = trusted.map(anchorId);
+    assert.equal(new Set(ids).size, ids.length, `${name} trusts two certificates of one root`);
   }
   const keys = Object.keys(world.rootSecret()?.data ?? {});
-  for (const { privateKey } of Object.values(rotationKeys))
-    assert.ok(!keys.includes(privateKey), `${privateKey} is kept`);
+  assert.ok(!keys.includes(rotationKeys.next.privateKey), 'the key of the next root is kept');
+  // The key of an issuer that was replaced under the same root stays while a certificate of it is in use.
+  const [kept] = world.certificatesIn(world.rootSecret(), rotationKeys.previous.certificate);
+  const inUse = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[1] ?? []);
+  const isInUse = inUse.some(({ fingerprint }) => fingerprint === kept?.fingerprint);
+  assert.ok(kept === undefined || isInUse, 'the key of a previous root or issuer is kept');
   // Days went by at last, and a CRL may have come to be due.
   await world.settle();
   const { writes } = world;

@@ -24,8 +24,20 @@ import {
   secrets as secretResource,
   silentLog,
 } from '../../../src/kube/index.ts';
-import { type Certificate, isSignedBy, PkiError, parseCertificates, type SigningRoot } from '../../../src/pki/index.ts';
+import { parseCertificate } from '../../../src/pki/certificate.ts';
+import { encoded } from '../../../src/pki/der.ts';
+import {
+  anchorId,
+  type Certificate,
+  inspectRoot,
+  isSignedBy,
+  PkiError,
+  parseCertificates,
+  parseTrustAnchors,
+  type SigningRoot,
+} from '../../../src/pki/index.ts';
 import { authority, certificate, encodedRoot, now } from '../../support/fixtures.ts';
+import { makeCa } from '../../support/roots/make.ts';
 import { Crash, MemoryApi } from './memory-api.ts';
 
 const operatorNamespace = 'mtls-operator';
@@ -34,10 +46,10 @@ const never = new AbortController().signal;
 
 /** What a pod has loaded from a mounted Secret. */
 interface Loaded {
-  /** Fingerprint of the root of its leaf. */
+  /** Identity of the root of its leaf: any certificate of that CA verifies it. */
   readonly root: string | undefined;
   readonly notAfterMs: number;
-  /** Fingerprints of the roots that it trusts. */
+  /** Identities of the roots that it trusts. */
   readonly trusted: readonly string[];
 }
 
@@ -53,6 +65,7 @@ interface Process {
   readonly caches: Caches;
   readonly authority: AuthorityReconciler;
   readonly certificate: CertificateReconciler;
+  readonly views: AuthorityViews;
   readonly behind: (() => void)[];
 }
 
@@ -72,6 +85,8 @@ export class RotationWorld {
   readonly #roots = new Map<string, Certificate>();
   readonly #lags: readonly number[];
   #process: Process | undefined;
+  /** A replica that has been there for a while, and does not lead. */
+  #standby: Process | undefined;
   #certificates = 0;
 
   /** @param lags how long the pods take to load a change, in milliseconds, one after the other */
@@ -154,6 +169,26 @@ export class RotationWorld {
     });
   }
 
+  /** Puts another certificate of the CA that signs into the root Secret, as a person renews a root. */
+  async renewRoot(how: 'over' | 'next'): Promise<void> {
+    const live = this.rootSecret();
+    if (live === undefined) return;
+    const text = (key: string) => dataText(live, key);
+    const inspection = inspectRoot(text(secretKeys.certificate), text(secretKeys.privateKey), new Date(this.#wallMs));
+    if ('reason' in inspection || inspection.root.intermediates.length > 0) return;
+    const { key, certificate } = inspection.root;
+    const { der } = makeCa({
+      key,
+      subject: encoded(certificate.subject),
+      ...(certificate.subjectKeyId === undefined ? {} : { keyId: Buffer.from(certificate.subjectKeyId, 'hex') }),
+      notBefore: new Date(this.#wallMs - 60_000),
+      notAfter: new Date(this.#wallMs + 4000 * 24 * 3_600_000),
+    });
+    const renewed = parseCertificate(der);
+    const root = { certificate: renewed, key, intermediates: [], anchor: renewed };
+    await (how === 'next' ? this.stage(root) : this.overwrite(root, false));
+  }
+
   async deleteSecret(namespace: string, name: string): Promise<void> {
     if (this.api.find(secretResource, { namespace, name }) === undefined) return;
     await this.api.byHand(() => this.api.delete(secretResource, { namespace, name }));
@@ -165,6 +200,28 @@ export class RotationWorld {
 
   /** Starts the operator, after the end of the one before. */
   async start(): Promise<void> {
+    this.#process = await this.#startProcess();
+    this.#process.authority.beginToLead();
+  }
+
+  /** Starts a replica that stands by from now on. */
+  async standBy(): Promise<void> {
+    this.#standby = await this.#startProcess();
+  }
+
+  /** The leader ends, and the replica that has stood by leads. */
+  async takeOver(): Promise<void> {
+    const heir = this.#standby;
+    if (heir === undefined) return this.start();
+    this.#standby = undefined;
+    this.#process = heir;
+    // As Operator.lead does.
+    heir.views.clear();
+    heir.authority.beginToLead();
+    await heir.authority.look('default', never);
+  }
+
+  async #startProcess(): Promise<Process> {
     const views = new AuthorityViews();
     const caches = new Caches(
       () => views.roots(),
@@ -230,6 +287,7 @@ export class RotationWorld {
         recorder,
         now: clock,
       }),
+      views,
       behind: [],
     };
     const served = <T>(plural: string) => this.api.all(plural) as unknown as Served<T & KubeObject>[];
@@ -237,17 +295,13 @@ export class RotationWorld {
     await reconciler.look('default', never);
     for (const object of served<MtlsCertificate>('mtlscertificates'))
       caches.certificates.observe(certificateRecord(object));
-    for (const secret of served<Secret>('secrets')) this.#takeIn(caches, secret, roots());
-    reconciler.beginToLead();
-    this.#process = process;
-    this.#roots_ = roots;
+    for (const secret of served<Secret>('secrets')) this.#takeIn(process, secret);
+    return process;
   }
-
-  #roots_: () => readonly Certificate[] = () => [];
 
   /** The watches bring what has happened. */
   deliver(): void {
-    for (const event of this.#process?.behind.splice(0) ?? []) event();
+    for (const process of [this.#process, this.#standby]) for (const event of process?.behind.splice(0) ?? []) event();
   }
 
   /** One reconcile of the authority; false when the process ended in it. */
@@ -295,11 +349,16 @@ export class RotationWorld {
   }
 
   contentOf(secret: Secret): Loaded {
-    const [leaf] = parseCertificates(dataText(secret, secretKeys.certificate));
-    const signer = [...this.#roots.values()].find((root) => leaf !== undefined && isSignedBy(leaf, root));
-    const trusted = parseCertificates(dataText(secret, secretKeys.bundle)).map(({ fingerprint }) => fingerprint);
-    return { root: signer?.fingerprint, notAfterMs: leaf?.notAfter.getTime() ?? 0, trusted };
+    const chain = parseCertificates(dataText(secret, secretKeys.certificate));
+    const [leaf, top] = [chain[0], chain.at(-1)];
+    const signer = [...this.#roots.values()].find((root) => top !== undefined && isSignedBy(top, root));
+    const trusted = parseCertificates(dataText(secret, secretKeys.bundle)).map(anchorId);
+    return { root: signer && anchorId(signer), notAfterMs: leaf?.notAfter.getTime() ?? 0, trusted };
   }
+
+  /** The certificates in a file of a Secret. */
+  certificatesIn = (secret: Secret | undefined, key: string): Certificate[] =>
+    secret === undefined ? [] : parseCertificates(dataText(secret, key));
 
   /** Throws when a pod shows a certificate to another one that does not trust its root. */
   assertConnected(): void {
@@ -339,19 +398,23 @@ export class RotationWorld {
     }
   }
 
-  #takeIn(caches: Caches, secret: Secret, roots: readonly Certificate[]): void {
+  #takeIn({ caches, views }: Process, secret: Secret): void {
     if (secret.metadata.namespace === operatorNamespace) return;
-    caches.secrets.observe(caches.dated(secretRecord(secret, roots)));
+    caches.secrets.observe(caches.dated(secretRecord(secret, views.roots())));
   }
 
   #changed(plural: string, before: KubeObject | undefined, after: KubeObject | undefined): void {
     this.writes += 1;
-    const caches = this.#process?.caches;
     if (plural === 'secrets') this.#secretChanged(before, after);
     if (plural === 'mtlsauthorities') this.#noteRotation(before, after);
-    if (caches === undefined) return;
+    for (const process of [this.#process, this.#standby]) if (process !== undefined) this.#announce(process, plural, before, after);
+  }
+
+  /** Puts a change behind what a process has not seen yet. */
+  #announce(process: Process, plural: string, before: KubeObject | undefined, after: KubeObject | undefined): void {
+    const { caches } = process;
     const { resourceVersion } = this.api;
-    this.#process?.behind.push(() => {
+    process.behind.push(() => {
       if (after === undefined) {
         const { namespace, name } = before?.metadata ?? { name: '' };
         if (namespace === 'shop') caches.secrets.observeDeleted({ namespace, name }, resourceVersion);
@@ -360,7 +423,7 @@ export class RotationWorld {
       } else if (plural === 'mtlscertificates') {
         caches.certificates.observe(certificateRecord(after as never));
       } else {
-        this.#takeIn(caches, after, this.#roots_());
+        this.#takeIn(process, after);
       }
     });
   }
@@ -377,7 +440,7 @@ export class RotationWorld {
     if (after === undefined) return;
     if (after.metadata.namespace === operatorNamespace) {
       for (const key of [secretKeys.certificate, rotationKeys.next.certificate]) {
-        for (const root of parseCertificates(dataText(after, key))) this.#roots.set(root.fingerprint, root);
+        for (const root of parseTrustAnchors(dataText(after, key))) this.#roots.set(root.fingerprint, root);
       }
       return;
     }

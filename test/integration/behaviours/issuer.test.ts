@@ -1,0 +1,299 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { encoded } from '../../../src/pki/der.ts';
+import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { certificatesIn, fileOf, fingerprintOf } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+import { openssl, scratchFile } from '../../support/openssl.ts';
+import {
+  askToRevoke,
+  crlsInConfigMap,
+  crlsInRootSecret,
+  revoke,
+  revokeAnnotation,
+  serialsOf,
+  serialsOn,
+} from '../../support/revocation/revoking.ts';
+import { filesOf } from '../../support/roots/corpus.ts';
+import { inDays, isCa, keyUsage, type MadeCa, makeCa } from '../../support/roots/make.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install(['--workers=1']);
+  await world.start();
+});
+after(() => world.end());
+
+let authorities = 0;
+
+interface Signed {
+  readonly name: string;
+  readonly tenant: Tenant;
+}
+
+/** An authority that signs with this CA, and a namespace with two certificates of it. */
+async function authorityOf(signer: MadeCa, root: MadeCa = signer): Promise<Signed> {
+  const name = `issuer-${++authorities}`;
+  await world.bringRoot(name, { ...filesOf(signer, [], [root]) });
+  const rotation = { propagationDelay: '300ms' };
+  await world.createAuthority(name, { secretName: name, rotation, trustBundle: { configMap: { name } } });
+  const tenant = await world.tenant('issuer');
+  for (const resource of ['a', 'b']) {
+    await tenant.create(resource, { authorityRef: { name }, server: { service: resource }, outputs: { crl: true } });
+    await tenant.ready(resource);
+  }
+  return { name, tenant };
+}
+
+/** The same CA with another certificate that lasts longer. */
+const renewed = ({ key, subject, keyId }: MadeCa): MadeCa =>
+  makeCa({ key, subject: encoded(subject), keyId, notBefore: new Date(), notAfter: inDays(7300) });
+
+const rootSecret = (name: string): Promise<Secret> => world.api.get(paths.secrets(operatorNamespace, name));
+const condition = async (name: string, type: string) =>
+  (await world.authority(name)).status?.conditions?.find((one) => one.type === type);
+
+/** Waits until every Secret of the namespace has just these roots in ca.crt. */
+const allTrust = ({ tenant }: Signed, ...roots: readonly MadeCa[]): Promise<void> =>
+  eventually(
+    async () => {
+      for (const secret of await tenant.secrets()) {
+        assert.deepEqual(
+          certificatesIn(fileOf(secret, 'ca.crt')),
+          roots.map(({ pem }) => pem),
+        );
+      }
+    },
+    { timeoutMs: 60_000 },
+  );
+
+/** Waits until the root Secret has these serial numbers on its lists, one entry for each list. */
+const listsAre = ({ name }: Signed, ...lists: readonly (readonly string[])[]): Promise<void> =>
+  eventually(
+    async () => {
+      const found = await crlsInRootSecret(world.api, name);
+      assert.deepEqual(
+        found.map((crl) => serialsOn([crl])),
+        lists.map((serials) => serials.toSorted()),
+      );
+    },
+    { timeoutMs: 60_000 },
+  );
+
+/** What OpenSSL says of a leaf to somebody who checks the CRLs of the authority. */
+function verifyWithCrl(leafAndChain: string, secret: Secret): string {
+  const [leaf = '', ...chain] = certificatesIn(leafAndChain);
+  const files = ['-CAfile', scratchFile(fileOf(secret, 'ca.crt') + fileOf(secret, 'ca.crl'))];
+  const untrusted = chain.length === 0 ? [] : ['-untrusted', scratchFile(chain.join(''))];
+  try {
+    return openssl(['verify', '-crl_check', ...files, ...untrusted, scratchFile(leaf)]);
+  } catch (error) {
+    return String(error);
+  }
+}
+
+const root = (): MadeCa => makeCa({ notBefore: inDays(-2), notAfter: inDays(60) });
+
+describe('9. a root that is renewed with the same key', { concurrency: 2 }, () => {
+  const ways: readonly [how: string, renew: (name: string, next: MadeCa) => Promise<unknown>][] = [
+    ['over tls.crt', (name, next) => world.bringRoot(name, { 'tls.crt': next.pem })],
+    ['as next.crt and next.key', (name, next) => world.bringRoot(name, { 'next.crt': next.pem, 'next.key': next.keyPem })],
+  ];
+  for (const [how, renew] of ways) {
+    test(`${how}, replaces its certificate everywhere, keeps every serial on its one CRL, and issues nothing`, async () => {
+      const old = root();
+      const next = renewed(old);
+      const signed = await authorityOf(old);
+      const { name, tenant } = signed;
+      const { server: thief = '' } = await serialsOf(tenant, 'a');
+      const stolen = fileOf(await tenant.secret('a-server-tls'), 'tls.crt');
+      await revoke(tenant, 'a', 'incident-1');
+      const before = { a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') };
+      const writesBefore = await revisionsOf(name);
+      await renew(name, next);
+      await allTrust(signed, next);
+      await listsAre(signed, [thief]);
+      await eventually(async () => {
+        const { status } = await world.authority(name);
+        assert.equal(status?.activeRoot?.fingerprint, await fingerprintOf(next.pem));
+        assert.equal(status?.rotation, undefined);
+      });
+      assert.deepEqual({ a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') }, before);
+      assert.ok((await revisionsOf(name)) - writesBefore <= 5, 'the root Secret was written again and again');
+
+      const { server: second = '' } = await serialsOf(tenant, 'b');
+      const loaded = fileOf(await tenant.secret('b-server-tls'), 'tls.crt');
+      await revoke(tenant, 'b', 'incident-2');
+      await listsAre(signed, [thief, second]);
+      const secret = await tenant.secret('b-server-tls');
+      assert.match(verifyWithCrl(stolen, secret), /certificate revoked/);
+      assert.match(verifyWithCrl(loaded, secret), /certificate revoked/);
+      assert.match(verifyWithCrl(fileOf(secret, 'tls.crt'), secret), /: OK/);
+    });
+  }
+
+  test('is as if it had always been so, for a process that starts after the change, and a second one writes nothing', async () => {
+    const old = root();
+    const next = renewed(old);
+    const signed = await authorityOf(old);
+    const { tenant, name } = signed;
+    const { server: thief = '' } = await serialsOf(tenant, 'a');
+    await revoke(tenant, 'a', 'incident-1');
+    const before = { a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') };
+    await world.restart(() => world.bringRoot(name, { 'tls.crt': next.pem }));
+    await allTrust(signed, next);
+    await listsAre(signed, [thief]);
+    await tenant.ready('a');
+    assert.deepEqual({ a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') }, before);
+    const revisions = async () => [
+      (await rootSecret(name)).metadata.resourceVersion,
+      ...(await tenant.secrets()).map(({ metadata }) => metadata.resourceVersion),
+      ...(await Promise.all(['a', 'b'].map((resource) => tenant.get(resource)))).map((one) => one.metadata.resourceVersion),
+    ];
+    await tenant.lookAgain('b');
+    const settled = await revisions();
+    await world.restart();
+    // What is asked for after everything else is done after everything else: there is one worker.
+    await tenant.create('later', { authorityRef: { name }, server: { service: 'later' } });
+    await tenant.ready('later');
+    const afterwards = new Set(await revisions());
+    assert.deepEqual(
+      settled.filter((revision) => !afterwards.has(revision)),
+      [],
+      'something was written',
+    );
+  });
+
+  test('leaves with all its certificates when another root has taken its place', async () => {
+    const old = root();
+    const next = renewed(old);
+    const signed = await authorityOf(old);
+    const { name, tenant } = signed;
+    const { server: thief = '' } = await serialsOf(tenant, 'a');
+    await revoke(tenant, 'a', 'incident-1');
+    await world.bringRoot(name, { 'tls.crt': next.pem, 'ca.crt': next.pem + old.pem });
+    await allTrust(signed, next);
+    await listsAre(signed, [thief]);
+    const other = makeCa();
+    await world.bringRoot(name, { 'next.crt': other.pem, 'next.key': other.keyPem });
+    await allTrust(signed, other);
+    await listsAre(signed, []);
+    const published = await crlsInConfigMap(world.api, tenant.namespace, name);
+    assert.equal(published.length, 1, 'a list of the retired root is published');
+    const { data = {} } = await rootSecret(name);
+    assert.deepEqual(
+      certificatesIn(Buffer.from(data['ca.crt'] ?? '', 'base64').toString('latin1')),
+      [other.pem],
+    );
+  });
+});
+
+/** How many revisions of the root Secret there have been: its resourceVersion says nothing of that. */
+async function revisionsOf(name: string): Promise<number> {
+  const seen = revisions.get(name) ?? new Set<string>();
+  if (!revisions.has(name)) {
+    revisions.set(name, seen);
+    void world.api.watch<Secret>(paths.secrets(operatorNamespace), ({ object: { metadata } }) => {
+      if (metadata.name === name) seen.add(metadata.resourceVersion);
+    });
+    await eventually(() => assert.ok(seen.size > 0));
+  }
+  return seen.size;
+}
+const revisions = new Map<string, Set<string>>();
+
+describe('9. an intermediate that is replaced by another one under the same root', { concurrency: 2 }, () => {
+  test('as next.crt and next.key: its key stays for its CRL until its last certificate is gone', async () => {
+    const anchor = root();
+    const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
+    const signed = await authorityOf(first, anchor);
+    const { name, tenant } = signed;
+    await world.bringRoot(name, { 'next.crt': second.pem, 'next.key': second.keyPem });
+    await listsAre(signed, [], []);
+    const { server: thief = '' } = await serialsOf(tenant, 'a');
+    const stolen = fileOf(await tenant.secret('a-server-tls'), 'tls.crt');
+    await revoke(tenant, 'a', 'incident-1');
+    // The list of the second one, which signs now, and behind it that of the first one.
+    await listsAre(signed, [], [thief]);
+    const secret = await tenant.secret('a-server-tls');
+    assert.match(verifyWithCrl(stolen, secret), /certificate revoked/);
+    assert.match(verifyWithCrl(fileOf(secret, 'tls.crt'), secret), /: OK/);
+    assert.ok((await rootSecret(name)).data?.['previous.key'] !== undefined, 'the key of the first one is gone');
+    assert.equal(await condition(name, 'IssuerKeyMissing'), undefined);
+  });
+
+  test('over tls.crt and tls.key: nothing of it can be revoked, its condition says so, and a key that is put back ends that', async () => {
+    const anchor = root();
+    const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
+    const signed = await authorityOf(first, anchor);
+    const { name, tenant } = signed;
+    await world.bringRoot(name, { 'tls.crt': second.pem, 'tls.key': second.keyPem });
+    await eventually(async () => {
+      const missing = await condition(name, 'IssuerKeyMissing');
+      assert.equal(missing?.status, 'True');
+      assert.match(missing?.message ?? '', /previous\.crt and previous\.key/);
+    });
+    const before = await serialsOf(tenant, 'a');
+    await askToRevoke(tenant, 'a', 'incident-1');
+    await eventually(async () => {
+      const { status } = await tenant.get('a');
+      const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
+      assert.equal(issuing?.reason, 'CrlUnavailable', JSON.stringify(status?.conditions));
+      assert.match(issuing?.message ?? '', /put it there as previous\.crt and previous\.key/);
+    });
+    assert.deepEqual(await serialsOf(tenant, 'a'), before);
+    await world.bringRoot(name, { 'previous.crt': first.pem, 'previous.key': first.keyPem });
+    await listsAre(signed, [], [before['server'] ?? '']);
+    await eventually(async () => assert.equal((await tenant.get('a')).status?.lastHandledRevoke, 'incident-1'));
+    await eventually(async () => assert.equal((await condition(name, 'IssuerKeyMissing'))?.status, 'False'));
+  });
+
+  test('and has no certificate left: its key is destroyed, and its CRL goes', async () => {
+    const anchor = root();
+    const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
+    const signed = await authorityOf(first, anchor);
+    const { name, tenant } = signed;
+    await world.bringRoot(name, { 'next.crt': second.pem, 'next.key': second.keyPem });
+    await listsAre(signed, [], []);
+    for (const resource of ['a', 'b']) {
+      await tenant.rotate(resource, 'onto-the-second');
+      await tenant.ready(resource);
+    }
+    // It is looked for every half a minute, and a touch of the authority is one more look.
+    await eventually(
+      async () => {
+        await world.api.patch(paths.authorities(name), { metadata: { annotations: { touched: `${Date.now()}` } } });
+        assert.equal((await rootSecret(name)).data?.['previous.key'], undefined);
+      },
+      { timeoutMs: 60_000 },
+    );
+    await listsAre(signed, []);
+  });
+});
+
+test('9. a root without a key identifier of its own has its CRL published, and it works', async () => {
+  const plain = makeCa({ extensions: [isCa(), keyUsage([5, 6])] });
+  const signed = await authorityOf(plain);
+  const { tenant, name } = signed;
+  const { server: thief = '' } = await serialsOf(tenant, 'a');
+  await revoke(tenant, 'a', 'incident-1');
+  await listsAre(signed, [thief]);
+  await eventually(async () => {
+    assert.deepEqual(serialsOn(await crlsInConfigMap(world.api, tenant.namespace, name)), [thief]);
+  });
+  assert.equal((await tenant.get('a')).metadata.annotations?.[revokeAnnotation], 'incident-1');
+});
+
+test('8. a root in ca.crt that expires leaves every bundle at its end', async () => {
+  const signer = root();
+  const ends = new Date(Math.ceil(Date.now() / 1000) * 1000 + 15_000);
+  const partner = makeCa({ notAfter: ends });
+  const signed = await authorityOf(signer);
+  await world.bringRoot(signed.name, { 'ca.crt': signer.pem + partner.pem });
+  await allTrust(signed, signer, partner);
+  assert.ok(new Date() < ends, 'this machine is too slow for the root to be seen before it expires');
+  await allTrust(signed, signer);
+  assert.ok(new Date() >= ends, 'it left before its end');
+});
