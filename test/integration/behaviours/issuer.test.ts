@@ -99,7 +99,10 @@ const root = (): MadeCa => makeCa({ notBefore: inDays(-2), notAfter: inDays(60) 
 describe('9. a root that is renewed with the same key', { concurrency: 2 }, () => {
   const ways: readonly [how: string, renew: (name: string, next: MadeCa) => Promise<unknown>][] = [
     ['over tls.crt', (name, next) => world.bringRoot(name, { 'tls.crt': next.pem })],
-    ['as next.crt and next.key', (name, next) => world.bringRoot(name, { 'next.crt': next.pem, 'next.key': next.keyPem })],
+    [
+      'as next.crt and next.key',
+      (name, next) => world.bringRoot(name, { 'next.crt': next.pem, 'next.key': next.keyPem }),
+    ],
   ];
   for (const [how, renew] of ways) {
     test(`${how}, replaces its certificate everywhere, keeps every serial on its one CRL, and issues nothing`, async () => {
@@ -150,7 +153,9 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     const revisions = async () => [
       (await rootSecret(name)).metadata.resourceVersion,
       ...(await tenant.secrets()).map(({ metadata }) => metadata.resourceVersion),
-      ...(await Promise.all(['a', 'b'].map((resource) => tenant.get(resource)))).map((one) => one.metadata.resourceVersion),
+      ...(await Promise.all(['a', 'b'].map((resource) => tenant.get(resource)))).map(
+        (one) => one.metadata.resourceVersion,
+      ),
     ];
     await tenant.lookAgain('b');
     const settled = await revisions();
@@ -183,10 +188,7 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     const published = await crlsInConfigMap(world.api, tenant.namespace, name);
     assert.equal(published.length, 1, 'a list of the retired root is published');
     const { data = {} } = await rootSecret(name);
-    assert.deepEqual(
-      certificatesIn(Buffer.from(data['ca.crt'] ?? '', 'base64').toString('latin1')),
-      [other.pem],
-    );
+    assert.deepEqual(certificatesIn(Buffer.from(data['ca.crt'] ?? '', 'base64').toString('latin1')), [other.pem]);
   });
 });
 

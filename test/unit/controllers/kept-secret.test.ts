@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { annotations, labels } from '../../../src/api/names.ts';
-import { keptSecrets } from '../../../src/controllers/kept-secret.ts';
-import type { LeafRecord } from '../../../src/pki/index.ts';
+import { compactSecrets, keptSecrets } from '../../../src/controllers/kept-secret.ts';
+import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import { Store } from '../../../src/kube/index.ts';
+import type { Certificate, LeafRecord } from '../../../src/pki/index.ts';
 import type { SecretContent, SecretRecord } from '../../../src/plan/index.ts';
 import { certificate, root } from '../../support/fixtures.ts';
 
@@ -23,9 +25,10 @@ const leaf: fc.Arbitrary<LeafRecord> = fc
       keyKind: text,
       keyEncoding: fc.constantFrom('PKCS8' as const, 'SEC1' as const),
     }),
+    unresolved: fc.option(fc.array(text)),
     above: fc.option(fc.record({ root: text, issuer: text, issuerNotBefore: moment, issuerNotAfter: moment })),
   })
-  .map(({ own, above }) => ({ ...own, ...above }));
+  .map(({ own, above, unresolved }) => ({ ...own, ...above, ...(unresolved && { unresolved }) }));
 const content: fc.Arbitrary<SecretContent> = fc.oneof(
   fc.record({ leaf, bundle: text }, { requiredKeys: ['leaf'], noNullPrototype: true }),
   fc.record({ problem: text, bundle: text }, { requiredKeys: ['problem'], noNullPrototype: true }),
@@ -91,4 +94,19 @@ describe('the record of a Secret as it is kept', () => {
     assert.equal(one.common, other.common);
     assert.notEqual(one.own, other.own);
   });
+});
+
+test('a leaf whose root becomes known after its Secret was read has it from then on, in every reading of the cache', () => {
+  const signer = root();
+  const known: Certificate[] = [];
+  const store = new Store<SecretRecord>({ form: compactSecrets(() => known) });
+  const fixture = certificate().issuedBy(signer);
+  const observed = secretRecord(fixture.secret('server'), []);
+  store.observe(observed);
+  const read = () => store.get('shop/payments-server-tls');
+  assert.deepEqual(read(), observed);
+  known.push(signer.anchor);
+  assert.deepEqual(read(), secretRecord(fixture.secret('server'), [signer.anchor]));
+  known.pop();
+  assert.deepEqual(read(), observed, 'nothing of it is kept');
 });

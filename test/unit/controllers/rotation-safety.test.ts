@@ -12,7 +12,9 @@ type Act = (world: RotationWorld) => Promise<unknown> | void;
 type Event = readonly [what: string, act: Act];
 
 const brought = ['A', 'B', 'C'].map((name) => root({ name }));
-const [belowA, belowB] = brought.map((above) => ['1', '2'].map((name) => intermediate(above, { name, durationMs: days(3000) })));
+const [belowA, belowB] = brought.map((above) =>
+  ['1', '2'].map((name) => intermediate(above, { name, durationMs: days(3000) })),
+);
 const anyBrought = fc.constantFrom(...brought, ...(belowA ?? []), ...(belowB ?? []));
 
 /** How often events come: the operator works most of the time, or no rotation would ever get anywhere. */

@@ -407,7 +407,8 @@ export class RotationWorld {
     this.writes += 1;
     if (plural === 'secrets') this.#secretChanged(before, after);
     if (plural === 'mtlsauthorities') this.#noteRotation(before, after);
-    for (const process of [this.#process, this.#standby]) if (process !== undefined) this.#announce(process, plural, before, after);
+    for (const process of [this.#process, this.#standby])
+      if (process !== undefined) this.#announce(process, plural, before, after);
   }
 
   /** Puts a change behind what a process has not seen yet. */

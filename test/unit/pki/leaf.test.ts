@@ -13,6 +13,7 @@ import {
   profileDigest,
   readLeaf,
   readLeafChain,
+  resolveLeaf,
   verifyLeafAhead,
 } from '../../../src/pki/index.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
@@ -185,6 +186,7 @@ describe('the key pair of a Secret', () => {
 });
 
 describe('the chain of a Secret', () => {
+  const impostorRoot = root({ name: 'Root' }).certificate;
   const upper = intermediate(signer, { name: 'Upper' });
   const lower = intermediate(upper, { name: 'Lower', durationMs: days(90) });
   const below = issue(lower);
@@ -210,6 +212,14 @@ describe('the chain of a Secret', () => {
       const record = readLeaf(part, keyPem, roots);
       assert.deepEqual([record.root, record.issuer, record.issuerNotAfter], [undefined, undefined, undefined]);
     }
+  });
+
+  test('is resolved once its root is known, as if it had been known from the beginning', () => {
+    const unknown = readLeaf(whole, keyPem, [impostorRoot]);
+    assert.equal(unknown.unresolved?.length, 3);
+    assert.equal(resolveLeaf(unknown, [impostorRoot]), unknown);
+    assert.deepEqual(resolveLeaf(unknown, roots), readLeaf(whole, keyPem, roots));
+    assert.equal(readLeaf(whole, keyPem, roots).unresolved, undefined);
   });
 
   const impostor = intermediate(root({ name: 'Root' }), { name: 'Upper' });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeRotationNote, parseRotationNote, type RotationNote, rotationPhases } from '../../../src/plan/index.ts';
-import { earlier, minutes } from '../../support/fixtures.ts';
+import { earlier, minutes, root, rootIdOf } from '../../support/fixtures.ts';
 
 const fingerprint = 'ab'.repeat(32);
 const note: RotationNote = {
@@ -46,6 +46,22 @@ const notes: fc.Arbitrary<RotationNote> = fc.record(
 describe('the note of a rotation', () => {
   test('is read as it was written', () => {
     fc.assert(fc.property(notes, (any) => assert.deepEqual(parseRotationNote(encodeRotationNote(any)), any)));
+  });
+
+  test('of version 1 has the identities of the roots that its fingerprints name; an unknown one stays as it is', () => {
+    const roots = ['Old', 'New'].map((name) => root({ name }));
+    const [old = '', next = ''] = roots.map(({ anchor }) => anchor.fingerprint);
+    const unknown = 'f'.repeat(64);
+    const note = { ...full, old: [old, unknown], new: next };
+    const { version: _, ...version1 } = JSON.parse(encodeRotationNote(note)) as Record<string, unknown>;
+    const anchors = roots.map(({ anchor }) => anchor);
+    const [first, second] = roots.map(rootIdOf);
+    assert.deepEqual(parseRotationNote(JSON.stringify(version1), anchors), {
+      ...note,
+      old: [first, unknown],
+      new: second,
+    });
+    assert.equal(parseRotationNote(JSON.stringify({ ...version1, version: 3 }), anchors), undefined);
   });
 
   test('is none where there is no annotation', () => assert.equal(parseRotationNote(undefined), undefined));

@@ -1,0 +1,70 @@
+import { describe } from 'node:test';
+import type { CrlBundle } from '../../../src/plan/index.ts';
+import { unitInterval } from '../../../src/plan/renewal.ts';
+import { crlRenewBeforeMs } from '../../../src/plan/revocation.ts';
+import { days, hours, intermediate, issuerIdOf, later, ready, root } from '../../support/fixtures.ts';
+import { authority, blocked, check, fresh, issue, marks, messages, signer } from './certificate-table.ts';
+import { renewedRoot } from './rotation-situation.ts';
+
+const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
+const issued = fresh.issuedBy(first);
+
+/** The lists of an authority that signs with the second intermediate, and has lost the key of the first one. */
+const crl = (endsInMs: number, revoked: readonly string[] = []): CrlBundle => ({
+  pem: '',
+  digest: 'digest',
+  revoked: new Set(revoked),
+  issuers: [issuerIdOf(second)],
+  nextUpdate: later(days(30)),
+  orphaned: [{ issuer: issuerIdOf(first), subject: 'CN=First', nextUpdate: later(endsInMs) }],
+});
+const under = (endsInMs: number, revoked?: readonly string[]) => ({ ...ready(second), crl: crl(endsInMs, revoked) });
+
+/** The part of the time with a renewable CRL that the resource of the fixtures waits. */
+const share = unitInterval(`${issuerIdOf(first)}/${issued.record.uid}`) / 2;
+const leftMs = Math.round(crlRenewBeforeMs * (1 - share));
+const { content } = issued.secretRecord('server', ready(first));
+const serial = 'leaf' in content ? content.leaf.serialNumber : '';
+
+describe('a certificate of an intermediate whose key is gone', () => {
+  const unlistable = blocked(
+    'CrlUnavailable',
+    `${serial} cannot be revoked: the root Secret of MtlsAuthority default lacks the key of their issuer (CN=First); put it ` +
+      'there as previous.crt and previous.key, or take the annotation revoke away, and use rotate to replace what is there',
+    { onlyDue: true },
+  );
+  check({
+    'stays while its CRL is fresh, until its turn': {
+      given: issued,
+      under: under(days(30)),
+      plan: [{ step: 'keep', until: later(days(30) - leftMs) }],
+    },
+    'is issued again when its turn has come, before that CRL ends': {
+      given: issued,
+      under: under(leftMs),
+      plan: [issue(issued, 'IssuerKeyMissing', messages.IssuerKeyMissing)],
+    },
+    'does not answer a request to revoke it': {
+      given: issued.with({ revokeToken: 't1' }),
+      under: under(days(30)),
+      plan: [unlistable],
+    },
+    'is replaced when that is asked for, and does not answer the request to revoke it by that': {
+      given: issued.with({ revokeToken: 't1', rotateToken: 'r1' }),
+      under: under(days(30)),
+      plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
+    },
+  });
+});
+
+describe('a certificate whose end was cut by the end of its root', () => {
+  const ending = root({ name: 'Ending', at: later(-days(100)), durationMs: days(130) });
+  const cut = fresh.issuedBy(ending, later(-hours(1)));
+  check({
+    'stays when its root is renewed with the same key for longer': {
+      given: cut,
+      under: { ...authority, ...ready(renewedRoot(ending, 'Ending')) },
+      plan: [{ step: 'update', metadata: marks() }],
+    },
+  });
+});

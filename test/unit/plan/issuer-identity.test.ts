@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { crlData } from '../../../src/controllers/root-crl.ts';
+import { type Crl, caId, parseCrls, type SigningRoot, uniqueAnchors } from '../../../src/pki/index.ts';
+import {
+  type CrlContext,
+  crlBundle,
+  planCrls,
+  type Revocation,
+  type RevocationState,
+} from '../../../src/plan/revocation.ts';
+import { parseRevocations } from '../../../src/plan/revocation-record.ts';
+import { days, intermediate, issuerIdOf, later, now, root, rootIdOf } from '../../support/fixtures.ts';
+import { renewedRoot } from './rotation-situation.ts';
+
+const anchor = root({ name: 'Anchor' });
+const renewed = renewedRoot(anchor, 'Anchor');
+const other = root({ name: 'Other' });
+const [first, second] = [intermediate(anchor, { name: 'First' }), intermediate(anchor, { name: 'Second' })];
+const nothing: RevocationState = { crls: [], revocations: [] };
+const anchors = (...signers: readonly SigningRoot[]) => signers.map((signer) => signer.anchor);
+const serialsOn = (crls: readonly Crl[]) => crls.map(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber));
+
+const revocation = (serialNumber: string, signer: SigningRoot, notAfter = later(days(30))): Revocation => ({
+  serialNumber,
+  issuer: issuerIdOf(signer),
+  revokedAt: now,
+  notAfter,
+});
+
+/** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
+function after(
+  state: RevocationState,
+  signers: readonly SigningRoot[],
+  {
+    asked = [],
+    at = now,
+    ...context
+  }: CrlContext & { readonly asked?: readonly Revocation[]; readonly at?: Date } = {},
+): RevocationState {
+  const plan = planCrls(state, signers, asked, at, context);
+  if (plan === undefined) return state;
+  const data = crlData(plan, signers);
+  const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
+  const next = { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
+  assert.equal(
+    planCrls(next, signers, asked, at, context),
+    undefined,
+    'a plan that was carried out leaves another one',
+  );
+  return next;
+}
+
+describe('a root that is renewed with the same key', () => {
+  const state = after(nothing, [anchor], { asked: [revocation('11', anchor)], trusted: anchors(anchor) });
+
+  test('has the CRL of the certificate before, as it is', () => {
+    assert.equal(issuerIdOf(renewed), issuerIdOf(anchor));
+    assert.equal(planCrls(state, [renewed], [], now, { trusted: anchors(renewed) }), undefined);
+  });
+
+  test('revokes what was signed before it and what is signed since, on one list', () => {
+    const asked = [revocation('22', renewed)];
+    const { crls } = after(state, [renewed, anchor], { asked, trusted: anchors(renewed) });
+    assert.deepEqual(serialsOn(crls), [['11', '22']]);
+    assert.ok((crls[0]?.number ?? 0n) > (state.crls[0]?.number ?? 0n));
+  });
+
+  test('is one anchor: the one that lasts longest', () => {
+    assert.equal(rootIdOf(renewed), rootIdOf(anchor));
+    for (const several of [anchors(anchor, renewed, other), anchors(renewed, other, anchor)]) {
+      const fingerprints = uniqueAnchors(several).map(({ fingerprint }) => fingerprint);
+      assert.deepEqual(new Set(fingerprints), new Set(anchors(renewed, other).map(({ fingerprint }) => fingerprint)));
+    }
+  });
+
+  test('takes the list of all its certificates along when it is retired', () => {
+    const retired = after(state, [other], { trusted: anchors(other) });
+    assert.deepEqual(serialsOn(retired.crls), [[]]);
+    assert.deepEqual(retired.revocations, []);
+    assert.deepEqual(retired.issuers?.map(caId), [issuerIdOf(other)]);
+  });
+});
+
+describe('a record of version 1', () => {
+  const listed = after(nothing, [first], { asked: [revocation('11', first)], trusted: anchors(first) });
+  const version1 = (...serials: readonly string[]) =>
+    parseRevocations(
+      JSON.stringify({
+        [anchor.anchor.fingerprint]: serials.map((serial) => [serial, '2026-02-01T00:00:00Z', '2026-05-01T00:00:00Z']),
+      }),
+    );
+
+  test('is brought to the issuer that has listed the certificate, though another one signs now', () => {
+    const old = { crls: listed.crls, ...version1('11') };
+    const { revocations, crls } = after(old, [second, first], { trusted: anchors(second) });
+    assert.deepEqual(
+      revocations.map(({ issuer }) => issuer),
+      [issuerIdOf(first)],
+    );
+    assert.deepEqual(serialsOn(crls), [[], ['11']]);
+  });
+
+  test('of a certificate on no list is brought to what signs under its root', () => {
+    const { crls } = after({ crls: [], ...version1('22') }, [second], { trusted: anchors(second) });
+    assert.deepEqual(serialsOn(crls), [['22']]);
+  });
+});
+
+describe('an intermediate that was replaced under the same root', () => {
+  const trusted = anchors(anchor);
+  const both = after(nothing, [second, first], { asked: [revocation('11', first, later(days(60)))], trusted });
+
+  test('has its own list while its key is there', () => {
+    assert.deepEqual(serialsOn(both.crls), [[], ['11']]);
+    const { crls } = after(both, [second, first], { asked: [revocation('22', first)], trusted });
+    assert.deepEqual(serialsOn(crls), [[], ['11', '22']]);
+  });
+
+  test('keeps its last list when its key is gone, while it is in use or an entry of it has not expired', () => {
+    const isInUse = (issuer: string) => issuer === issuerIdOf(first);
+    const kept = after(both, [second], { trusted, isInUse });
+    assert.deepEqual(serialsOn(kept.crls), [[], ['11']]);
+    assert.deepEqual(kept.crls[1]?.der, both.crls[1]?.der);
+    const unused = after(kept, [second], { trusted, isInUse: () => false });
+    assert.deepEqual(serialsOn(unused.crls), [[], ['11']]);
+    const expired = after(unused, [second], { trusted, isInUse: () => false, at: later(days(61)) });
+    assert.deepEqual(serialsOn(expired.crls), [[]]);
+  });
+
+  test('is told as one whose list cannot be renewed, while it is in use', () => {
+    const bundle = crlBundle(both, [second], { isInUse: (issuer) => issuer === issuerIdOf(first) });
+    assert.deepEqual(bundle?.issuers, [issuerIdOf(second)]);
+    assert.deepEqual(
+      bundle?.orphaned.map(({ issuer, nextUpdate }) => [issuer, nextUpdate]),
+      [[issuerIdOf(first), both.crls[1]?.nextUpdate]],
+    );
+    assert.deepEqual(crlBundle(both, [second], { isInUse: () => false })?.orphaned, []);
+    assert.deepEqual(crlBundle(both, [second, first])?.orphaned, [], 'its key is there');
+  });
+
+  test('never has its certificates on the list of the other one', () => {
+    const { crls, revocations } = after(both, [second], { asked: [revocation('22', first)], trusted });
+    assert.deepEqual(serialsOn(crls), [[], ['11']]);
+    assert.deepEqual(serialsOn(after({ crls, revocations }, [second, first], { trusted }).crls), [[], ['11', '22']]);
+  });
+});
+
+test('a certificate of an issuer that nobody trusts is put on no list', () => {
+  const context = { trusted: anchors(anchor) };
+  const state = after(nothing, [anchor], context);
+  for (const issuer of [issuerIdOf(other), other.anchor.fingerprint]) {
+    assert.equal(planCrls(state, [anchor], [{ ...revocation('11', other), issuer }], now, context), undefined);
+  }
+});
