@@ -22,7 +22,7 @@ const under = (endsInMs: number, revoked?: readonly string[]) => ({ ...ready(sec
 
 /** The part of the time with a renewable CRL that the resource of the fixtures waits. */
 const share = unitInterval(`${issuerIdOf(first)}/${issued.record.uid}`) / 2;
-const leftMs = Math.round(crlRenewBeforeMs * (1 - share));
+const leftMs = Math.ceil(crlRenewBeforeMs * (1 - share));
 const { content } = issued.secretRecord('server', ready(first));
 const serial = 'leaf' in content ? content.leaf.serialNumber : '';
 
