@@ -82,7 +82,10 @@ describe('2. Intent survives: the operator, killed while no list can be written'
       async () => {
         for (const name of names) {
           const issuing = (await tenant.get(name)).status?.conditions?.find(({ type }) => type === 'Issuing');
-          assert.match(issuing?.message ?? '', /^(server|client): waiting for \w+ to be on the CRL of MtlsAuthority default/);
+          assert.match(
+            issuing?.message ?? '',
+            /^(server|client): waiting for \w+ to be on the CRL of MtlsAuthority default/,
+          );
         }
       },
       { timeoutMs: 60_000, message: 'the certificates do not wait for the list' },
