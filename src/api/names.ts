@@ -38,6 +38,8 @@ export const annotations = {
   endedRotation: `${group}/ended-rotation`,
   /** On a Secret: its own name. A copy under another name carries the name of the original, and is never deleted. */
   secretName: `${group}/secret-name`,
+  /** On a Secret that is kept when its resource is deleted, and has no ownerReference therefore: the UID of the resource. */
+  certificateUid: `${group}/certificate-uid`,
   /** On a Secret: how many times its content has been issued. */
   revision: `${group}/revision`,
   /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */
@@ -83,6 +85,7 @@ export type CertificateReason =
   | 'NameConstrained'
   | 'InvalidSpec'
   | 'SecretConflict'
+  | 'Deleting'
   | 'CrlUnavailable'
   | 'StorePasswordNotFound'
   | 'StorePasswordInvalid'

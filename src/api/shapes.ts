@@ -439,6 +439,7 @@ export const shapes = {
             "rotationPolicy"
           ]
         },
+        "deletionPolicy": "string",
         "subject": {
           "fields": {
             "organizations": {
@@ -506,7 +507,8 @@ export const shapes = {
       "always": [
         "authorityRef",
         "duration",
-        "privateKey"
+        "privateKey",
+        "deletionPolicy"
       ]
     },
     "status": {

@@ -38,7 +38,7 @@ export interface MtlsAuthority {
  * MtlsCertificate asks for certificates for mutual TLS. For each role in spec (server, client, peer) the operator
  * writes one Secret of type kubernetes.io/tls with tls.crt, tls.key and ca.crt into the namespace of the resource,
  * renews it before it expires, and repairs it when it is changed or deleted. Deleting the resource removes its
- * Secrets.
+ * Secrets, unless deletionPolicy is Retain.
  */
 export interface MtlsCertificate {
   readonly apiVersion: 'mtls-operator.io/v1alpha1';
@@ -406,6 +406,12 @@ export interface MtlsCertificateSpec {
   readonly renewBeforePercentage?: number;
   /** The private keys of the certificates. Default: {"algorithm":"ECDSA","encoding":"PKCS8","rotationPolicy":"Always"}. */
   readonly privateKey: CertificatePrivateKey;
+  /**
+   * What happens to the Secrets when the resource is deleted. Delete removes them with it. Retain keeps them: they
+   * have no ownerReference, are no longer renewed, and a resource of the same name that is created later adopts them.
+   * With either, a Secret is deleted when its role is taken out of spec or gets another secretName. Default: "Delete".
+   */
+  readonly deletionPolicy: 'Delete' | 'Retain';
   /**
    * The subject of the certificates, besides the common name. The authority has to grant every value (issuance.allow,
    * subject), since programs read rights from it.

@@ -85,7 +85,7 @@ export function problemEvents(
   const problems = conditions
     .filter(({ type, status }) => status === (type === 'Ready' ? 'False' : 'True'))
     // What only takes a moment is told by the event that ends it.
-    .filter(({ reason }) => reason !== 'Pending');
+    .filter(({ reason }) => reason !== 'Pending' && reason !== 'Deleting');
   const [first] = problems;
   if (first === undefined || problems.every((condition) => wasSaid(certificate, condition))) return [];
   // An authority that is ready and waits, does so for the bundles of its own rotation.

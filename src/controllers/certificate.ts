@@ -14,6 +14,7 @@ import {
   planSecret,
   type RoleOutcome,
   rememberedRoots,
+  retainsSecrets,
   rolesOf,
   type SecretRecord,
   type SecretStep,
@@ -296,8 +297,13 @@ function resultOf({ outcome: { role, problem }, failure }: Settled): RoleResult 
  * resource, and is rare enough to ask for a new one. An adoption too: `kubectl delete --cascade=orphan` takes the
  * ownerReference off so that the Secret survives, and the watch may show that before it shows the deletion.
  */
-const needsCurrent = (step: SecretStep, { status }: CertificateRecord): boolean =>
-  isAdoption(step) || (step.step === 'issue' && (step.reason !== 'SecretMissing' || (status.secrets ?? []).length > 0));
+const needsCurrent = (step: SecretStep, certificate: CertificateRecord): boolean =>
+  isAdoption(step) ||
+  (step.step === 'issue' &&
+    (step.reason !== 'SecretMissing' ||
+      (certificate.status.secrets ?? []).length > 0 ||
+      // Nothing would delete such a Secret should the resource be gone.
+      retainsSecrets(certificate)));
 
 const isAdoption = (step: SecretStep): boolean =>
   (step.step === 'issue' || step.step === 'update') && step.ownership === 'adopt';

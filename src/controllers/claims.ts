@@ -15,7 +15,7 @@ export class Claims {
 
   /**
    * Who has the name instead of the resource, in words; undefined when it is the resource's own. The resource that the
-   * Secret belongs to keeps it; a Secret that is not there goes to the oldest claimant, by creation, then UID.
+   * Secret belongs to keeps it; a Secret that is not there goes to the oldest claimant that is not being deleted, by creation, then UID.
    */
   holder(certificate: CertificateRecord, secretName: string, secret: SecretRecord | undefined): string | undefined {
     const { authorities } = this.#caches;
@@ -25,7 +25,8 @@ export class Claims {
     if (secret !== undefined && belongsTo(secret, certificate)) return undefined;
     const claimants = this.#caches.claimants(keyOf({ namespace: certificate.namespace, name: secretName }));
     const owner = secret && claimants.find((claimant) => belongsTo(secret, claimant));
-    const first = owner ?? claimants.reduce((a, b) => (isOlder(b, a) ? b : a), certificate);
+    const first =
+      owner ?? claimants.filter(({ deleting }) => !deleting).reduce((a, b) => (isOlder(b, a) ? b : a), certificate);
     return first.uid === certificate.uid ? undefined : `MtlsCertificate ${first.name}`;
   }
 }

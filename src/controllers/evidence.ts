@@ -131,7 +131,8 @@ export class EvidenceGatherer {
 const isResolved = ({ issued: { leaf } }: Seen): boolean => leaf === undefined || leaf.root !== undefined;
 
 const seenAs = (record: SecretRecord, token: object | undefined): Seen => {
-  const { namespace, owner: uid, ownerName: name } = record;
-  const owner = name === undefined ? {} : { owner: { key: keyOf({ namespace, name }), uid } };
+  const { namespace, controller, owner: uid, ownerName: name } = record;
+  const byUid = controller === 'certificate' ? { uid } : {};
+  const owner = name === undefined ? {} : { owner: { key: keyOf({ namespace, name }), ...byUid } };
   return { token, ...owner, issued: issuedSecret(record) };
 };

@@ -19,6 +19,8 @@ interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations
   readonly namesOwner: boolean;
   /** The annotation secret-name is the name of the Secret, as it should be, and is not in `annotations`. */
   readonly namesItself: boolean;
+  /** The annotation certificate-uid is the UID of the owner, and is not in `annotations`. */
+  readonly notesOwner: boolean;
   readonly bundle?: string;
   readonly problem?: string;
   readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding'>;
@@ -79,17 +81,23 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
   }) {
     const { [labelNames.certificate]: certificate, ...others } = labels;
     const namesOwner = certificate !== undefined && certificate === ownerName;
-    const { [annotationNames.secretName]: secretName, ...otherAnnotations } = annotations;
+    const { [annotationNames.secretName]: secretName, [annotationNames.certificateUid]: uidNote } = annotations;
     const namesItself = secretName === name;
+    const notesOwner = uidNote !== undefined && uidNote === owner;
+    const itsOwn = [
+      ...(namesItself ? [annotationNames.secretName] : []),
+      ...(notesOwner ? [annotationNames.certificateUid] : []),
+    ];
     const [contentInCommon, leaf] = partsOf(content);
     const common = {
       controller,
       ...(deleting && { deleting }),
       writable,
       labels: namesOwner ? others : labels,
-      annotations: namesItself ? otherAnnotations : annotations,
+      annotations: without(annotations, itsOwn),
       namesOwner,
       namesItself,
+      notesOwner,
       ...contentInCommon,
     };
     const own: Own = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf];
@@ -97,7 +105,7 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
   },
 
   read({ resourceVersion, changedAtMs, common, own }) {
-    const { controller, deleting, writable, labels, annotations, namesOwner, namesItself } = common;
+    const { controller, deleting, writable, labels, annotations, namesOwner, namesItself, notesOwner } = common;
     const [namespace, name, uid, owner, ownerName, leaf] = JSON.parse(own) as Own;
     return {
       namespace,
@@ -110,12 +118,19 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
       ...(ownerName !== null && { ownerName }),
       writable,
       labels: namesOwner && ownerName !== null ? { ...labels, [labelNames.certificate]: ownerName } : labels,
-      annotations: namesItself ? { ...annotations, [annotationNames.secretName]: name } : annotations,
+      annotations: {
+        ...annotations,
+        ...(namesItself && { [annotationNames.secretName]: name }),
+        ...(notesOwner && owner !== null && { [annotationNames.certificateUid]: owner }),
+      },
       content: contentOf(common, leaf),
       changedAtMs,
     };
   },
 };
+
+const without = (all: Readonly<Record<string, string>>, keys: readonly string[]): Record<string, string> =>
+  Object.fromEntries(Object.entries(all).filter(([key]) => !keys.includes(key)));
 
 function partsOf(content: SecretContent): [Pick<Common, 'bundle' | 'problem' | 'leaf' | 'above'>, OwnLeaf] {
   if (!('leaf' in content)) return [content, null];

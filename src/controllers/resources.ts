@@ -56,6 +56,7 @@ const asksForNothing: MtlsCertificateSpec = {
   authorityRef: { name: '' },
   duration: '',
   privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
+  deletionPolicy: 'Delete',
 };
 
 const signsNothing: MtlsAuthoritySpec = {
@@ -67,10 +68,11 @@ const signsNothing: MtlsAuthoritySpec = {
 };
 
 /** What the cache keeps of an MtlsCertificate. */
-export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate>): CertificateRecord {
+export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCertificate>): CertificateRecord {
   const rotateToken = tokenIn(metadata, annotations.rotate);
   const revokeToken = tokenIn(metadata, annotations.revoke);
   const retryToken = tokenIn(metadata, annotations.retry);
+  const spec = withDeletionPolicy(served);
   const specProblem = specProblemOf(shapes.MtlsCertificate, spec);
   return {
     namespace: shared.text(metadata.namespace ?? ''),
@@ -87,6 +89,12 @@ export function certificateRecord({ metadata, spec, status }: Of<MtlsCertificate
     status: sharingStatus(fittingFields(shapes.MtlsCertificate.status, status)),
   };
 }
+
+/** The API server adds this default once it serves the CRD that has it: during an upgrade it may serve the one before. */
+const withDeletionPolicy = (spec: MtlsCertificateSpec): MtlsCertificateSpec =>
+  typeof spec === 'object' && !Array.isArray(spec) && spec !== null && !Object.hasOwn(spec, 'deletionPolicy')
+    ? { ...spec, deletionPolicy: 'Delete' }
+    : spec;
 
 /** A spec whose parts are one with those of others that ask for the same. */
 function sharingSpec(spec: MtlsCertificateSpec): MtlsCertificateSpec {

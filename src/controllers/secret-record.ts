@@ -10,7 +10,15 @@ import {
   sha256Hex,
   verifyLeafAhead,
 } from '../pki/index.ts';
-import { ownerOf, parseOutputsNote, type SecretContent, type SecretRecord, templateKeys } from '../plan/index.ts';
+import {
+  type CertificateRecord,
+  ownerOf,
+  parseOutputsNote,
+  retainsSecrets,
+  type SecretContent,
+  type SecretRecord,
+  templateKeys,
+} from '../plan/index.ts';
 import { outputsDigest } from './outputs.ts';
 import { dataText } from './secret-data.ts';
 
@@ -97,11 +105,14 @@ function outputsAreIntact({ metadata, data = {} }: Secret): boolean {
   return keys.length === 0 || outputsDigest(data, keys) === digest;
 }
 
-/** The ownerReferences of a Secret with the resource as its controller, and those of others. */
-export const adoptedReferences = (
-  certificate: { name: string; uid: string },
+/** The ownerReferences that a Secret of the resource is to have; those of others stay. */
+export function ownerReferencesFor(
+  certificate: CertificateRecord,
   present: readonly OwnerReference[] = [],
-): OwnerReference[] => [...present.filter(({ uid }) => uid !== certificate.uid), ownerReference(certificate)];
+): OwnerReference[] {
+  const others = present.filter(({ uid }) => uid !== certificate.uid);
+  return retainsSecrets(certificate) ? others : [...others, ownerReference(certificate)];
+}
 
 /** The ownerReference by which a Secret belongs to its MtlsCertificate, and is removed with it. */
 export const ownerReference = ({ name, uid }: { name: string; uid: string }) => ({

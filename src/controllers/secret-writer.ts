@@ -28,7 +28,7 @@ import { issueContent, keptKey, type Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { makeOutputs, type Outputs } from './outputs.ts';
 import { base64, dataText } from './secret-data.ts';
-import { adoptedReferences, ownerReference, secretRecord } from './secret-record.ts';
+import { ownerReferencesFor, secretRecord } from './secret-record.ts';
 import { readStorePassword } from './store-password.ts';
 
 /** What the writer works with. */
@@ -183,7 +183,7 @@ export class SecretWriter {
       ...ref,
       labels: withoutNulls(whole.metadata.labels),
       annotations: withoutNulls(whole.metadata.annotations),
-      ownerReferences: [ownerReference(certificate)],
+      ownerReferences: ownerReferencesFor(certificate),
     };
     const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data: withoutNulls(whole.data) };
     const created = await client.create(secretResource, object, { signal, metadataOnly: true });
@@ -243,7 +243,7 @@ export class SecretWriter {
   ) {
     if (ownership === undefined) return {};
     const { metadata } = await this.#readLive(ref, secret, signal);
-    return { ownerReferences: adoptedReferences(certificate, metadata.ownerReferences) };
+    return { ownerReferences: ownerReferencesFor(certificate, metadata.ownerReferences) };
   }
 
   /** A Secret with its key, provided that nobody has changed it since it was observed. */

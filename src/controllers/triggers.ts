@@ -202,6 +202,7 @@ const isSameClaim = (before: CertificateRecord | undefined, after: CertificateRe
   before !== undefined &&
   after !== undefined &&
   before.uid === after.uid &&
+  before.deleting === after.deleting &&
   before.spec.authorityRef.name === after.spec.authorityRef.name &&
   isSameJson(secretKeysOf(before), secretKeysOf(after));
 

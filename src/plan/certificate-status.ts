@@ -57,7 +57,8 @@ export function planCertificateStatus(
   roots: readonly Certificate[],
 ): StatusPlan {
   const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role, now, roots));
-  const ready = readyCondition(certificate, outcomes, secrets, now);
+  const known = readyCondition(certificate, outcomes, secrets, now);
+  const ready = certificate.deleting ? deletingCondition(outcomes, known) : known;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
   const status: WantedStatus = {
     observedGeneration: certificate.generation,
@@ -161,6 +162,14 @@ function readyCondition(
   }
   const names = secrets.map(({ secretName }) => secretName).join(', ');
   return { type: 'Ready', status: 'True', reason: 'Issued', message: `up to date: ${names}` };
+}
+
+/** The condition of a resource that is being deleted, and held by a finalizer. */
+function deletingCondition(outcomes: readonly RoleOutcome[], ready: WantedCondition): WantedCondition {
+  const gone = outcomes.filter(({ role }) => role.secret === undefined).map(({ role }) => role.secretName);
+  if (gone.length === 0 || ready.status === 'False') return { ...ready, message: `being deleted; ${ready.message}` };
+  const message = `being deleted; a Secret that is gone is not created again: ${gone.join(', ')}`;
+  return { ...ready, status: 'False', reason: 'Deleting', message };
 }
 
 /** In the message of the condition Issuing: when a role that has failed is tried again. */

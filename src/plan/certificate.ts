@@ -1,7 +1,7 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import { anchorId, namesOutsidePath, pathOf } from '../pki/index.ts';
 import { timestamp } from './certificate-status.ts';
-import { metadataMatches, notedRevision, type SecretMetadata, secretMetadata } from './metadata.ts';
+import { metadataMatches, notedRevision, ownershipMetadata, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type {
   AuthorityView,
   CertificateRecord,
@@ -11,7 +11,14 @@ import type {
   SecretRecord,
 } from './observed.ts';
 import { type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
-import { conflictMessage, isOurs, mayBeDeleted, namesItself, ownershipChange } from './ownership.ts';
+import {
+  conflictMessage,
+  isOurs,
+  mayBeDeleted,
+  namesItself,
+  type OwnershipChange,
+  ownershipChange,
+} from './ownership.ts';
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
 import { canBeRevoked, unlisted } from './revocation-gate.ts';
 import { revocationIsAsked } from './revocation-request.ts';
@@ -30,8 +37,8 @@ export type SecretStep =
       readonly keepKey: boolean;
       readonly write: 'create' | 'update' | 'replace';
       readonly metadata: SecretMetadata;
-      /** The ownerReference is added in the same write. */
-      readonly ownership?: 'adopt';
+      /** What the same write does about who owns the Secret. */
+      readonly ownership?: 'adopt' | 'release';
       /** Absent where there are none, and have been none. */
       readonly outputs?: OutputsStep;
     }
@@ -39,7 +46,7 @@ export type SecretStep =
   | {
       readonly step: 'update';
       readonly metadata: SecretMetadata;
-      readonly ownership?: 'adopt';
+      readonly ownership?: 'adopt' | 'release';
       readonly outputs?: OutputsStep;
       readonly blocked?: Blocked;
     }
@@ -77,16 +84,14 @@ export function planCertificate(observed: ObservedCertificate, now: Date): Certi
   if (nothingIsToBeDecided(observed)) return { secrets: [], prune: [], mark: [] };
   const secrets = roles.map((role) => ({ role, step: planSecret(observed, role, now) }));
   const isWhole = secrets.length > 0 && secrets.every(({ step }) => step.step !== 'blocked');
-  const surplus = observed.surplus.filter((secret) => mayBeDeleted(secret, certificate));
+  // The garbage collector, or deletionPolicy, decides about what is left of a resource that is being deleted.
+  const surplus = certificate.deleting ? [] : observed.surplus.filter((secret) => mayBeDeleted(secret, certificate));
   return { secrets, prune: isWhole ? surplus : [], mark: surplus.filter((secret) => !namesItself(secret)) };
 }
 
-/**
- * True while neither Secrets nor status are anyone's business here. What is being deleted is the garbage collector's; a
- * Secret written now would only be an orphan for a while. What was not looked at yet will be in a moment.
- */
-export const nothingIsToBeDecided = ({ certificate, authority, storePassword }: ObservedCertificate): boolean =>
-  certificate.deleting || authority.state === 'unknown' || storePassword?.state === 'unknown';
+/** True while the authority or the password of the stores has not been read yet: that comes in a moment. */
+export const nothingIsToBeDecided = ({ authority, storePassword }: ObservedCertificate): boolean =>
+  authority.state === 'unknown' || storePassword?.state === 'unknown';
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export function planSecret(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
@@ -98,11 +103,14 @@ export function planSecret(observed: ObservedCertificate, role: ObservedRole, no
   // Roots that are in ca.crt alone are not what those trust who have mounted the trust store.
   if (outputsProblem(spec, sources) !== undefined) return step;
   // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
-  const metadata = { labels: {}, annotations: {} };
+  const change = ownershipOf(observed, role);
+  const unchanged = { labels: {}, annotations: {} };
   return {
     step: 'update',
-    metadata,
-    ...ownershipOf(observed, role),
+    // Without an ownerReference the metadata alone says whose it is.
+    metadata:
+      change.ownership === undefined ? unchanged : ownershipMetadata(observed.certificate, role.role, role.secret),
+    ...change,
     ...outputsOf(role.secret, spec, sources),
     blocked: step,
   };
@@ -119,7 +127,7 @@ const outputSources = ({ authority, storePassword }: ObservedCertificate): Outpu
   ...(authority.state === 'ready' && authority.crl !== undefined ? { crl: authority.crl } : {}),
 });
 
-const ownershipOf = ({ certificate }: ObservedCertificate, { secret }: ObservedRole) =>
+const ownershipOf = ({ certificate }: ObservedCertificate, { secret }: ObservedRole): OwnershipChange =>
   secret === undefined ? {} : ownershipChange(secret, certificate);
 
 /** True for a Secret of the resource's own with a leaf, whose roots are others than are trusted now, or that is not adopted yet. */
@@ -140,6 +148,8 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const blocked = (reason: CertificateReason, message: string) =>
     ({ step: 'blocked', reason, message, onlyDue: false }) as const;
   const { secret } = role;
+  // Pods use what is there, so it is kept up to date. A Secret that is gone stays gone: it would be an orphan in a moment.
+  if (certificate.deleting && secret === undefined) return { step: 'keep' };
   const rival = rivalRole(certificate, role);
   if (rival !== undefined) {
     return blocked('InvalidSpec', `role ${rival} names Secret ${role.secretName} too; each role needs one of its own`);
@@ -172,6 +182,9 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const ready = authority.state === 'ready' ? { authority } : {};
   const step = neededStep({ certificate, role, request, now, ...ready }, sources);
   if (step.step === 'keep' || step.step === 'blocked') return step;
+  if (step.step === 'issue' && step.write === 'replace' && certificate.deleting) {
+    return blocked('Deleting', `Secret ${role.secretName} would have to be created again: ${step.message}`);
+  }
   if (step.step === 'issue' && step.write === 'replace' && secret?.deleting === true) {
     return blocked(
       'Pending',

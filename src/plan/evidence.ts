@@ -57,15 +57,16 @@ const leafOf = ({ root, issuer, notAfter }: LeafRecord): NonNullable<IssuedSecre
 
 /**
  * The Secrets of a resource that have been issued once and are not there: whoever mounts them still has the old content,
- * and gets the new one when they are back. What has never been issued is in nobody's hands.
+ * and gets the new one when they are back. What has never been issued is in nobody's hands. The Secrets of a resource that is
+ * being deleted do not come back.
  * @param rootOf the anchor identity of a root by the fingerprint that status has of it
  */
 export const lostSecrets = (
-  { namespace, status }: CertificateRecord,
+  { namespace, deleting, status }: CertificateRecord,
   isThere: (secretName: string) => boolean,
   rootOf: (fingerprint: string) => string | undefined,
 ): IssuedSecret[] =>
-  (status.secrets ?? [])
+  (deleting ? [] : (status.secrets ?? []))
     .filter(({ secretName }) => !isThere(secretName))
     .map(({ secretName, authorityFingerprint, issuerId: issuer, notAfter: text }) => {
       const [root, notAfter] = [rootOf(authorityFingerprint), new Date(text)];

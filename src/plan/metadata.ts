@@ -1,6 +1,7 @@
 import { annotations, labels, managerName } from '../api/names.ts';
 import type { Role } from '../pki/index.ts';
 import type { CertificateRecord, SecretRecord } from './observed.ts';
+import { retainsSecrets } from './ownership.ts';
 import { secretNameOf } from './request.ts';
 
 /** Labels and annotations by key; null takes a key off. */
@@ -21,11 +22,13 @@ export interface IssueMarks {
 
 /** The metadata of a role's Secret; null for what an earlier template put on it and the present one does not. */
 export function secretMetadata(
-  { name, spec }: CertificateRecord,
+  certificate: CertificateRecord,
   role: Role,
   marks: IssueMarks,
   secret: SecretRecord | undefined,
 ): SecretMetadata {
+  const { spec } = certificate;
+  const owned = ownershipMetadata(certificate, role, secret);
   const template = {
     labels: unreserved(spec.secretTemplate?.labels),
     annotations: unreserved(spec.secretTemplate?.annotations),
@@ -37,9 +40,7 @@ export function secretMetadata(
     labels: {
       ...removed(earlier.labels),
       ...template.labels,
-      [labels.managedBy]: managerName,
-      [labels.certificate]: name,
-      [labels.role]: role,
+      ...owned.labels,
     },
     annotations: {
       ...removed(earlier.annotations),
@@ -47,10 +48,28 @@ export function secretMetadata(
       ...(templateIsEmpty
         ? removed(secret === undefined ? [] : [annotations.template])
         : { [annotations.template]: JSON.stringify(keys) }),
-      [annotations.secretName]: secretNameOf(name, spec, role),
+      ...owned.annotations,
       [annotations.revision]: String(marks.revision),
       ...(marks.rotateToken === undefined ? {} : { [annotations.rotate]: marks.rotateToken }),
       ...(marks.revokeToken === undefined ? {} : { [annotations.revoke]: marks.revokeToken }),
+    },
+  };
+}
+
+/** The metadata that says whose a Secret is. */
+export function ownershipMetadata(
+  certificate: CertificateRecord,
+  role: Role,
+  secret: SecretRecord | undefined,
+): SecretMetadata {
+  const { name, uid, spec } = certificate;
+  const hasUid = secret?.annotations[annotations.certificateUid] !== undefined;
+  return {
+    labels: { [labels.managedBy]: managerName, [labels.certificate]: name, [labels.role]: role },
+    annotations: {
+      [annotations.secretName]: secretNameOf(name, spec, role),
+      ...(retainsSecrets(certificate) ? { [annotations.certificateUid]: uid } : {}),
+      ...(hasUid && !retainsSecrets(certificate) ? removed([annotations.certificateUid]) : {}),
     },
   };
 }

@@ -43,7 +43,7 @@ export interface SecretRecord {
   readonly resourceVersion: string;
   /** What controls it by ownerReference: an MtlsCertificate, another kind of object, or nothing. */
   readonly controller: 'certificate' | 'other' | 'none';
-  /** UID of the MtlsCertificate that controls it. */
+  /** UID of the MtlsCertificate that controls it, or without a controller that of its annotation certificate-uid. */
   readonly owner?: string;
   /** Name of the MtlsCertificate that it belongs to by its own word, see ownerOf. */
   readonly ownerName?: string;

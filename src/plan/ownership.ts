@@ -28,7 +28,9 @@ export function ownerOf(
   }
   const { [labels.managedBy]: manager, [labels.certificate]: ownerName, [labels.role]: role } = secret.labels;
   const isHandedOver = manager === managerName && namesItself(secret) && roles.some((one) => one === role);
-  return isHandedOver && ownerName !== undefined ? { controller: 'none', ownerName } : { controller: 'none' };
+  if (!isHandedOver || ownerName === undefined) return { controller: 'none' };
+  const owner = secret.annotations[annotations.certificateUid];
+  return { controller: 'none', ownerName, ...(owner === undefined ? {} : { owner }) };
 }
 
 /** True for a Secret whose annotation secret-name is its own name. Only such a Secret is ever deleted. */
@@ -50,14 +52,24 @@ export const belongsTo = (
 export const isOurs = (secret: SecretRecord, certificate: CertificateRecord, role: Role): boolean =>
   belongsTo(secret, certificate) && (secret.controller === 'certificate' || secret.labels[labels.role] === role);
 
+/** True for a resource whose Secrets stay when it is deleted: they have no ownerReference, and the annotation certificate-uid. */
+export const retainsSecrets = ({ spec }: CertificateRecord): boolean => spec.deletionPolicy === 'Retain';
+
+/** What a write does about who owns a Secret: it makes it the resource's, or takes the ownerReference off. */
+export interface OwnershipChange {
+  readonly ownership?: 'adopt' | 'release';
+}
+
 /**
- * What a write has to change in the ownerReferences of a Secret of ours. Nothing while the resource is being deleted: with
- * `kubectl delete --cascade=orphan` the garbage collector is taking them off, so that the Secret survives.
+ * What has to change about who owns a Secret of ours. Nothing while the resource is being deleted: with
+ * `kubectl delete --cascade=orphan` the garbage collector is taking the ownerReference off, so that the Secret survives.
  */
-export const ownershipChange = (
-  { controller }: SecretRecord,
-  { deleting }: CertificateRecord,
-): { readonly ownership?: 'adopt' } => (deleting || controller === 'certificate' ? {} : { ownership: 'adopt' });
+export function ownershipChange({ controller, owner }: SecretRecord, certificate: CertificateRecord): OwnershipChange {
+  if (certificate.deleting) return {};
+  if (!retainsSecrets(certificate)) return controller === 'certificate' ? {} : { ownership: 'adopt' };
+  if (controller === 'certificate') return { ownership: 'release' };
+  return owner === certificate.uid ? {} : { ownership: 'adopt' };
+}
 
 /**
  * True for a Secret of the resource that may be deleted once no role needs it: it names itself. One that was written before

@@ -117,6 +117,7 @@ const issued = (() => {
     server: { service: 'service-0' },
     duration: '2160h',
     privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
+    deletionPolicy: 'Delete',
   } as const;
   const scope = { namespace: 'team-0', labels: {}, authority: 'default' };
   const rules = { trustDomain: 'cluster.local', clusterDomain: 'cluster.local', issuance: issuancePolicy(undefined) };

@@ -85,6 +85,7 @@ it('the API server fills in the defaults, so that a stored resource says what it
     server: { service: 'payments' },
     duration: '2160h',
     privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
+    deletionPolicy: 'Delete',
   });
 });
 

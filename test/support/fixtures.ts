@@ -176,6 +176,7 @@ const plainSpec: MtlsCertificateSpec = {
   server: { service: 'payments' },
   duration: '2160h',
   privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
+  deletionPolicy: 'Delete',
 };
 
 interface Parts {
@@ -334,6 +335,7 @@ function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: D
   const leaf = prepareLeaf(request.profile, createPublicKey(key), signer, context).sign();
   const token = record.rotateToken === undefined ? {} : { [annotations.rotate]: record.rotateToken };
   const template = record.spec.secretTemplate;
+  const isRetained = record.spec.deletionPolicy === 'Retain';
   const keys = { labels: Object.keys(template?.labels ?? {}), annotations: Object.keys(template?.annotations ?? {}) };
   return {
     apiVersion: 'v1',
@@ -353,10 +355,13 @@ function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: D
         ...template?.annotations,
         ...(template === undefined ? {} : { [annotations.template]: JSON.stringify(keys) }),
         [annotations.secretName]: secretNameOf(record.name, record.spec, role),
+        ...(isRetained ? { [annotations.certificateUid]: record.uid } : {}),
         [annotations.revision]: '1',
         ...token,
       },
-      ownerReferences: [{ apiVersion, kind: 'MtlsCertificate', name: record.name, uid: record.uid, controller: true }],
+      ownerReferences: isRetained
+        ? []
+        : [{ apiVersion, kind: 'MtlsCertificate', name: record.name, uid: record.uid, controller: true }],
     },
     type: secretType,
     data: {

@@ -330,23 +330,105 @@ describe('deletion', { concurrency: 4 }, () => {
     assert.equal(digestOf(await tenant.secret('other-server-tls')), other);
   });
 
-  test('Nothing is written for a resource that is being deleted', async () => {
+  test('A resource that is being deleted and held by a finalizer: its Secrets are kept, and none is created', async () => {
     const tenant = await world.tenant('deletion');
-    await tenant.create('db', { server: { service: 'db' } });
+    await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     await tenant.ready('db');
-    const finalizers = { metadata: { finalizers: ['example.com/not-yet'] } };
-    await tenant.patch('db', finalizers);
+    await tenant.patch('db', { metadata: { finalizers: ['example.com/not-yet'] } });
     await tenant.delete('db');
-    // What comes later is done: so the operator has seen what was before.
-    await tenant.create('before', { server: { service: 'before' } });
-    await tenant.ready('before');
-    await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
-    const held = await tenant.rotate('db', 'too-late');
+    await eventually(async () => {
+      const { status, message } = await readyOf(tenant, 'db');
+      assert.deepEqual([status, message], ['True', 'being deleted; up to date: db-server-tls, db-client-tls']);
+    });
+    await world.api.delete(paths.secrets(tenant.namespace, 'db-client-tls'));
+    await tenant.patchSecret('db-server-tls', { data: { 'tls.crt': '' } });
+    await eventually(async () => judge(await tenant.secret('db-server-tls')));
+    await tenant.notReady('db', 'Deleting');
+    assert.ok((await tenant.findSecret('db-client-tls')) === undefined, 'its Secret was written');
+    await tenant.patch('db', { metadata: { finalizers: null } });
+    await isGone(tenant, 'db-server-tls');
+  });
+
+  test('A rotation of the root does not wait for what is gone of a resource that is held by a finalizer', async () => {
+    const tenant = await world.tenant('held');
+    await world.createAuthority('held', { secretName: 'held', root: {}, rotation: { propagationDelay: '1s' } });
+    const old = (await world.authorityIs('held', 'True')).status?.activeRoot?.fingerprint;
+    await tenant.create('db', {
+      authorityRef: { name: 'held' },
+      server: { service: 'db' },
+      client: { serviceAccount: 'db' },
+    });
+    await tenant.ready('db');
+    await tenant.patch('db', { metadata: { finalizers: ['example.com/not-yet'] } });
+    await tenant.delete('db');
+    await world.api.delete(paths.secrets(tenant.namespace, 'db-client-tls'));
+    await tenant.notReady('db', 'Deleting');
+    const annotations = { 'mtls-operator.io/rotate-root': 'now' };
+    await world.api.patch(paths.authorities('held'), { metadata: { annotations } });
+    const active = await eventually(
+      async () => {
+        const { rotation, activeRoot } = (await world.authority('held')).status ?? {};
+        assert.equal(rotation, undefined, JSON.stringify(rotation));
+        assert.notEqual(activeRoot?.fingerprint, old);
+        return activeRoot?.fingerprint;
+      },
+      { timeoutMs: 90_000, message: 'the rotation does not end' },
+    );
+    assert.deepEqual((await judge(await tenant.secret('db-server-tls'))).roots, [active]);
+    assert.ok((await tenant.findSecret('db-client-tls')) === undefined, 'a Secret was created');
+    await tenant.patch('db', { metadata: { finalizers: null } });
+  });
+
+  test('5. Ownership: with deletionPolicy Retain Secrets outlive their resource, and the next one adopts them', async () => {
+    const tenant = await world.tenant('retained');
+    const spec = { server: { service: 'db' }, client: { serviceAccount: 'db' }, deletionPolicy: 'Retain' };
+    await tenant.create('db', spec);
+    await tenant.ready('db');
+    const before = await tenant.secret('db-server-tls');
+    assert.deepEqual(before.metadata.ownerReferences ?? [], []);
+    await world.api.delete(`${paths.certificates(tenant.namespace, 'db')}?propagationPolicy=Foreground`);
+    await eventually(async () =>
+      assert.ok((await world.api.find(paths.certificates(tenant.namespace, 'db'))) === undefined),
+    );
     await tenant.create('after', { server: { service: 'after' } });
     await tenant.ready('after');
-    assert.ok((await tenant.findSecret('db-server-tls')) === undefined, 'its Secret was written');
-    assert.equal((await tenant.get('db')).metadata.resourceVersion, held.metadata.resourceVersion);
-    await tenant.patch('db', { metadata: { finalizers: null } });
+    assert.equal(digestOf(await tenant.secret('db-server-tls')), digestOf(before));
+
+    const { metadata } = await tenant.create('db', spec);
+    await tenant.ready('db');
+    await eventually(async () => {
+      const adopted = await tenant.secret('db-server-tls');
+      assert.equal(adopted.metadata.annotations?.['mtls-operator.io/certificate-uid'], metadata.uid);
+      assert.equal(adopted.metadata.uid, before.metadata.uid);
+      assert.ok(JSON.stringify(adopted.data) === JSON.stringify(before.data), 'its content was changed');
+    });
+
+    await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
+    const again = await eventually(() => tenant.secret('db-server-tls'));
+    assert.notEqual(again.metadata.uid, before.metadata.uid);
+    await judge(again);
+    await tenant.patch('db', { spec: { client: null } });
+    await isGone(tenant, 'db-client-tls');
+    await judge(await tenant.secret('db-server-tls'));
+  });
+
+  test('5. Ownership: a change of deletionPolicy takes the ownerReference off, or puts it on, and changes nothing else', async () => {
+    const tenant = await world.tenant('retained');
+    const { metadata } = await tenant.create('db', { server: { service: 'db' } });
+    await tenant.ready('db');
+    const { data } = await tenant.secret('db-server-tls');
+    const owners = async (deletionPolicy: string, uids: readonly string[]) => {
+      await tenant.patch('db', { spec: { deletionPolicy } });
+      await eventually(async () => {
+        const secret = await tenant.secret('db-server-tls');
+        assert.deepEqual(secret.metadata.ownerReferences?.map(({ uid }) => uid) ?? [], uids);
+        assert.ok(JSON.stringify(secret.data) === JSON.stringify(data), 'its content was changed');
+      });
+    };
+    await owners('Retain', []);
+    await owners('Delete', [metadata.uid]);
+    await tenant.delete('db');
+    await isGone(tenant, 'db-server-tls');
   });
 
   test('5. Ownership: when the owner of a shared name is deleted, the next one gets the name', async () => {
@@ -416,15 +498,19 @@ test('4. Repair: a Secret of its own with another type is replaced', async () =>
   });
 });
 
-test('5. Ownership: a Secret from before the annotation secret-name is not written for it, and gets it with its next write', async () => {
+test('5. Ownership: a Secret from before the annotation secret-name is not written for it, and gets it with its next write; one that is retained is not written', async () => {
   const tenant = await world.tenant('upgraded');
   await tenant.create('db', named('mine'));
   await tenant.ready('db');
+  await tenant.create('retained', { ...named('kept'), deletionPolicy: 'Retain' });
+  await tenant.ready('retained');
+  const kept = await tenant.secret('kept');
   const unmarked = await tenant.patchSecret('mine', { metadata: { annotations: { [secretName]: null } } });
   await world.restart();
   await tenant.create('after', { server: { service: 'after' } });
   await tenant.ready('after');
   assert.equal((await tenant.secret('mine')).metadata.resourceVersion, unmarked.metadata.resourceVersion);
+  assert.equal((await tenant.secret('kept')).metadata.resourceVersion, kept.metadata.resourceVersion);
   await tenant.rotate('db', 'please');
   await tenant.ready('db');
   assert.equal((await tenant.secret('mine')).metadata.annotations?.[secretName], 'mine');

@@ -229,6 +229,7 @@ function requestOf({ key, role, names: kind, subject: subjectKind, encoding }: C
       encoding: encoding === 'PKCS8' ? 'PKCS8' : traditional,
       rotationPolicy: 'Always',
     },
+    deletionPolicy: 'Delete' as const,
     ...(subject === undefined ? {} : { subject }),
   };
   const request = leafRequest(spec, role, scope);

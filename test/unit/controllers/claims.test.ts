@@ -39,6 +39,13 @@ describe('the name of a Secret', () => {
     assert.equal(two.holder(younger.record, 'shared', undefined), 'MtlsCertificate same-age');
   });
 
+  test('is free when the older one is being deleted and has no Secret', () => {
+    const ending = older.with({ deleting: true });
+    const claims = claimsOf(younger, ending);
+    assert.equal(claims.holder(younger.record, 'shared', undefined), undefined);
+    assert.equal(claims.holder(younger.record, 'shared', ownedBy(ending)), 'MtlsCertificate older');
+  });
+
   test('belongs to exactly one, whoever asks first', () => {
     const all = [younger, older, sameAge];
     for (const order of [all, all.toReversed()]) {

@@ -221,6 +221,25 @@ describe('the evidence of an authority', () => {
     assert.equal(made.gatherer.gather(ruled).secrets[0]?.changedAtMs, 100);
   });
 
+  test('does not wait for a lost Secret of a certificate that is being deleted', () => {
+    const made = process();
+    made.caches.certificates.observe(
+      issued.remembering(statusOf('payments-server-tls')).with({ deleting: true }).record,
+    );
+    assert.deepEqual(whats(made), []);
+  });
+
+  test('has a Secret that is kept when its certificate is deleted, before, after, and when that is made again', () => {
+    const made = process();
+    const retained = issued.asking({ deletionPolicy: 'Retain' }).issuedBy(ours);
+    made.take(retained.secret('server'));
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+    made.caches.certificates.observe(retained.record);
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+    made.caches.certificates.observe(retained.with({ uid: 'again', resourceVersion: '90' }).record);
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+  });
+
   test('has no Secret that was never issued', () => {
     const made = process();
     made.caches.certificates.observe(certificate().record);

@@ -13,7 +13,9 @@ import { certificate, root } from '../../support/fixtures.ts';
 const text = fc.constantFrom('', 'a', 'b', '"\n\u0000é', '__proto__');
 const moment = fc.constantFrom(0, 1000, 1_772_000_000_000).map((ms) => new Date(ms));
 const marks = fc.dictionary(fc.constantFrom('x', 'y', labels.certificate), text, { noNullPrototype: true });
-const notes = fc.dictionary(fc.constantFrom('x', 'y', annotations.secretName), text, { noNullPrototype: true });
+const notes = fc.dictionary(fc.constantFrom('x', annotations.secretName, annotations.certificateUid), text, {
+  noNullPrototype: true,
+});
 const leaf: fc.Arbitrary<LeafRecord> = fc
   .record({
     own: fc.record({

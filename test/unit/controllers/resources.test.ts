@@ -23,10 +23,15 @@ describe('of a resource that is older than its schema', () => {
     ['with a fraction for a percentage', { ...spec, renewBeforePercentage: 1.5 }, 'spec.renewBeforePercentage'],
     ['with a label that is no text', { ...spec, secretTemplate: { labels: { a: 1 } } }, 'spec.secretTemplate.labels.a'],
   ];
+  test('without a deletion policy, which is younger than others, a certificate has the default', () => {
+    const { deletionPolicy: _, ...older } = spec;
+    const { specProblem, spec: read } = certificateOf(older);
+    assert.deepEqual([specProblem, read.deletionPolicy, read.server], [undefined, 'Delete', spec.server]);
+  });
   for (const [title, value, path] of odd) {
     test(`${title}, a certificate asks for nothing and says why`, () => {
       const record = certificateOf(value);
-      assert.deepEqual(Object.keys(record.spec), ['authorityRef', 'duration', 'privateKey']);
+      assert.deepEqual(Object.keys(record.spec), ['authorityRef', 'duration', 'privateKey', 'deletionPolicy']);
       const [ready] = planCertificateStatus(record, [], now, []).status.conditions;
       const message = `${path} is not of the type that the schema has for it; apply the resource again`;
       assert.deepEqual(ready, { type: 'Ready', status: 'False', reason: 'InvalidSpec', message });

@@ -294,6 +294,28 @@ describe('the condition Ready', () => {
   });
 });
 
+describe('the condition Ready of a resource that is being deleted', () => {
+  const held = issued.with({ deleting: true });
+  const readyOf = (...args: Parameters<typeof statusOf>) => {
+    const [condition] = statusOf(...args).status.conditions;
+    return [condition?.status, condition?.reason, condition?.message];
+  };
+
+  test('says so, and that its Secrets are up to date', () => {
+    const message = 'being deleted; up to date: payments-server-tls, payments-client-tls';
+    assert.deepEqual(readyOf(held), ['True', 'Issued', message]);
+  });
+  test('says which Secret is gone and stays so', () => {
+    const message = 'being deleted; a Secret that is gone is not created again: payments-client-tls';
+    assert.deepEqual(readyOf(held.withoutSecret('client')), ['False', 'Deleting', message]);
+  });
+  test('says what is wrong with a Secret that is there', () => {
+    const problems = { server: { reason: 'Denied', message: 'm' } } as const;
+    const message = 'being deleted; server: m';
+    assert.deepEqual(readyOf(held.withoutSecret('client'), { problems }), ['False', 'Denied', message]);
+  });
+});
+
 describe('the failures of the roles', () => {
   const failed = (attempts: number, agoMs: number, inMs: number, message: string): FailedAttempts => ({
     attempts,

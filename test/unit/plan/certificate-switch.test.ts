@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { annotations, labels } from '../../../src/api/names.ts';
 import { type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
 import { planCertificate, type ReadyAuthority } from '../../../src/plan/index.ts';
 import { reissueTime } from '../../../src/plan/reissue.ts';
@@ -46,6 +47,11 @@ const holding = (given: CertificateFixture, ...[first = signer, ...rest]: readon
 const switching = { ...ready(next, signer), tolerated: [bundleOf(signer, next).digest], reissue };
 const replaced = (given: CertificateFixture) => [issue(given, 'RootReplaced', messages.RootReplaced)];
 
+/** The metadata that says whose the Secret is. */
+const whose = {
+  labels: { [labels.managedBy]: 'mtls-operator', [labels.certificate]: 'payments', [labels.role]: 'server' },
+  annotations: { [annotations.secretName]: 'payments-server-tls' },
+};
 /** Nothing but the bundle is written; labels and annotations stay as they are. */
 const bundleOnly = { step: 'update', metadata: { labels: {}, annotations: {} } } as const;
 
@@ -172,7 +178,14 @@ describe('a certificate that may not be issued anew', () => {
 
   test('is adopted when its Secret was handed over, since a rotation counts it', () => {
     const step = stepOf(denied.whereSecret('server', orphaned));
-    assert.deepEqual(step, { ...bundleOnly, ownership: 'adopt', blocked: isDenied });
+    assert.deepEqual(step, { ...bundleOnly, metadata: whose, ownership: 'adopt', blocked: isDenied });
+  });
+
+  test('loses its ownerReference, and says in its metadata whose it is, when the Secret is to be retained', () => {
+    const step = stepOf(denied.asking({ deletionPolicy: 'Retain' }));
+    const withUid = { ...whose.annotations, [annotations.certificateUid]: 'certificate-uid' };
+    const metadata = { ...whose, annotations: withUid };
+    assert.deepEqual(step, { ...bundleOnly, metadata, ownership: 'release', blocked: isDenied });
   });
 
   test('is left alone when another resource claims its Secret', () => {

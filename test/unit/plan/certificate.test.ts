@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../src/api/names.ts';
-import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import { encodePrivateKey } from '../../../src/pki/index.ts';
 import {
@@ -74,7 +74,6 @@ describe('a Secret', () => {
       given: both.issuedBy(signer).withoutSecret('client'),
       plan: [keep, create(both, { role: 'client' })],
     },
-    'is not touched while the resource is being deleted': { given: fresh.with({ deleting: true }), plan: [] },
     'is not judged before the root has been looked at': { given: fresh, under: { state: 'unknown' }, plan: [] },
   });
 });
@@ -143,9 +142,15 @@ const notHandedOver = conflict(
   `{"annotations":{"${annotations.secretName}":"payments-server-tls"}}`,
 );
 
+/** A Secret with another controller than it has, or than its resource. */
+const ownedBy = (change: { uid?: string; name?: string; kind?: string; apiVersion?: string; controller?: boolean }) =>
+  withMetadata(() => ({ ownerReferences: [{ ...ownerReference(issued.record), ...change }] }));
+
+const adopt = { ownership: 'adopt' } as const;
+const release = { ownership: 'release' } as const;
+
 describe('a Secret without a controller that was handed over', () => {
   const handedOver = issued.whereSecret('server', orphaned);
-  const adopt = { ownership: 'adopt' } as const;
   check({
     'is adopted, with its key and certificate': { given: handedOver, plan: [{ ...update(), ...adopt }] },
     'is adopted by a resource of the same name that was made again': {
@@ -177,9 +182,67 @@ describe('a Secret without a controller that was handed over', () => {
       ],
     },
     'waits, judged, while the root is bad': { given: handedOver, under: notReady('RootExpired', 'x'), plan: [keep] },
-    'is left without an owner while the resource is being deleted': {
+    'is left without an owner while the resource is being deleted, as --cascade=orphan wants it': {
       given: handedOver.with({ deleting: true }),
-      plan: [],
+      plan: [keep],
+    },
+  });
+});
+
+describe('the Secret of a resource that is being deleted, and held by a finalizer', () => {
+  const held = issued.with({ deleting: true });
+  const opaque = held.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' }));
+  const broken = held.whereSecret('server', withData({ 'tls.crt': '' }));
+  check({
+    'is kept when it is as it should be': { given: held, plan: [keep] },
+    'gets the roots that are trusted now': {
+      given: held.whereSecret('server', withData({ 'ca.crt': '' })),
+      plan: [update()],
+    },
+    'is repaired': { given: broken, plan: [issue(held, 'SecretCorrupted', 'tls.crt holds no certificate')] },
+    'is rotated on request': {
+      given: held.rotating('a'),
+      plan: [issue(held, 'RotationRequested', 'a new value of the annotation rotate', { token: 'a' })],
+    },
+    'is not created again': { given: fresh.with({ deleting: true }), plan: [keep] },
+    'is not created again after it was deleted for another type': {
+      given: opaque,
+      plan: [
+        blocked(
+          'Deleting',
+          'Secret payments-server-tls would have to be created again: the Secret is immutable, or not of type kubernetes.io/tls',
+        ),
+      ],
+    },
+    'stays as it is where it is foreign': { given: held.whereSecret('server', foreign), plan: [notHandedOver] },
+  });
+});
+
+describe('with deletionPolicy Retain, a Secret', () => {
+  const retaining = fresh.asking({ deletionPolicy: 'Retain' });
+  const retained = retaining.issuedBy(signer);
+  const uid = { [annotations.template]: null, [annotations.certificateUid]: 'certificate-uid' };
+  check({
+    'is made with the UID of the resource in an annotation': {
+      given: retaining,
+      plan: [create(retaining, { annotations: { [annotations.certificateUid]: 'certificate-uid' } })],
+    },
+    'is kept without an owner': { given: retained, plan: [keep] },
+    'loses the owner that it has': {
+      given: retaining.issuedBy(signer).whereSecret('server', ownedBy({})),
+      plan: [{ ...update({ annotations: uid }), ...release }],
+    },
+    'keeps that owner while the resource is being deleted': {
+      given: retained.whereSecret('server', ownedBy({})).with({ deleting: true }),
+      plan: [keep],
+    },
+    'is adopted by a resource of the same name that is created later': {
+      given: retained.with({ uid: 'new-uid' }),
+      plan: [{ ...update({ annotations: { ...uid, [annotations.certificateUid]: 'new-uid' } }), ...adopt }],
+    },
+    'gets its owner when the policy is Delete again': {
+      given: retained.asking({ deletionPolicy: 'Delete' }),
+      plan: [{ ...update({ annotations: { ...uid, [annotations.certificateUid]: null } }), ...adopt }],
     },
   });
 });
@@ -226,13 +289,6 @@ describe('a Secret of somebody else is left alone', () => {
     '{"ownerReferences":null}',
   );
   const other = conflict('has another controller', '{"ownerReferences":null}');
-  const ownedBy = (change: { uid?: string; name?: string; kind?: string; apiVersion?: string; controller?: boolean }) =>
-    issued.whereSecret(
-      'server',
-      withMetadata(({ ownerReferences = [] }) => ({
-        ownerReferences: ownerReferences.map((one) => ({ ...one, ...change })),
-      })),
-    );
   check({
     'when it has no owner, and was not handed over': {
       given: issued.whereSecret('server', foreign),
@@ -255,21 +311,24 @@ describe('a Secret of somebody else is left alone', () => {
       plan: [conflict('was not handed over to this resource', `{"labels":{"${labels.role}":"server"}}`)],
     },
     'when another resource controls it': {
-      given: ownedBy({ uid: 'other-uid', name: 'other' }),
+      given: issued.whereSecret('server', ownedBy({ uid: 'other-uid', name: 'other' })),
       plan: [conflict('is controlled by MtlsCertificate other', '{"ownerReferences":null}')],
     },
     'when a former resource of the same name controls it': { given: issued.with({ uid: 'new-uid' }), plan: [former] },
-    'when another kind of the same UID controls it': { given: ownedBy({ kind: 'Certificate' }), plan: [other] },
+    'when another kind of the same UID controls it': {
+      given: issued.whereSecret('server', ownedBy({ kind: 'Certificate' })),
+      plan: [other],
+    },
     'when another API group of the same UID controls it': {
-      given: ownedBy({ apiVersion: 'cert-manager.io/v1' }),
+      given: issued.whereSecret('server', ownedBy({ apiVersion: 'cert-manager.io/v1' })),
       plan: [other],
     },
     'whatever is wrong with it': {
-      given: ownedBy({ uid: 'x' }).whereSecret('server', withData({ 'tls.crt': '' })),
+      given: issued.whereSecret('server', ownedBy({ uid: 'x' })).whereSecret('server', withData({ 'tls.crt': '' })),
       plan: [former],
     },
     'whatever the state of the authority': {
-      given: ownedBy({ uid: 'x' }),
+      given: issued.whereSecret('server', ownedBy({ uid: 'x' })),
       under: { state: 'missing' },
       plan: [former],
     },
@@ -280,7 +339,7 @@ describe('a Secret of somebody else is left alone', () => {
       ...withMetadata(() => ({ labels: {}, annotations: {} }))(secret),
       type: 'Opaque',
     });
-    const given = ownedBy({ kind: 'Certificate' }).whereSecret('server', bare);
+    const given = issued.whereSecret('server', ownedBy({ kind: 'Certificate' })).whereSecret('server', bare);
     const [before] = planCertificate(given.observed(authority), now).secrets;
     assert.ok(before?.step.step === 'blocked');
     const patch = /^.*kubectl -n shop patch secret payments-server-tls --type merge --patch '([^']*)'; or.*$/.exec(

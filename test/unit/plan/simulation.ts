@@ -2,7 +2,7 @@ import { labels, secretKeys, secretType } from '../../../src/api/names.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
 import { issueContent, keptKey, type Signer } from '../../../src/controllers/issuer.ts';
 import { base64 } from '../../../src/controllers/secret-data.ts';
-import { adoptedReferences, secretRecord } from '../../../src/controllers/secret-record.ts';
+import { ownerReferencesFor, secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import type { CertificatePlan } from '../../../src/plan/certificate.ts';
 import {
@@ -99,8 +99,8 @@ export class Simulation {
         name,
         resourceVersion: String(++this.#revision),
         ownerReferences:
-          base === undefined || step.ownership === 'adopt'
-            ? adoptedReferences(this.record, base?.metadata.ownerReferences)
+          base === undefined || step.ownership !== undefined
+            ? ownerReferencesFor(this.record, base?.metadata.ownerReferences)
             : (base.metadata.ownerReferences ?? []),
         labels: merged(base?.metadata.labels, step.metadata.labels),
         annotations: merged(base?.metadata.annotations, step.metadata.annotations),
