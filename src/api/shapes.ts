@@ -568,6 +568,7 @@ export const shapes = {
               "fingerprint": "string",
               "authorityFingerprint": "string",
               "issuerId": "string",
+              "publicKeyFingerprint": "string",
               "notBefore": "string",
               "notAfter": "string",
               "renewalTime": "string",

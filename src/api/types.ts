@@ -737,6 +737,11 @@ export interface IssuedSecret {
    * hexadecimal. A CA that is renewed with the same key keeps it.
    */
   readonly issuerId?: string;
+  /**
+   * The SHA-256 of the certificate's SubjectPublicKeyInfo, in lower-case hexadecimal. A Secret that was damaged keeps
+   * its private key only if it is the one of this certificate.
+   */
+  readonly publicKeyFingerprint?: string;
   /** When the certificate starts to be valid, a little before it was made. */
   readonly notBefore: string;
   /** When the certificate expires. */
@@ -746,8 +751,8 @@ export interface IssuedSecret {
   /** How many certificates have been written for the role; the first is 1. */
   readonly revision: number;
   /**
-   * The certificates that were in the Secret before and had not expired when they were replaced, the last 16 of them.
-   * The annotation revoke is about these, too.
+   * The certificates that were in the Secret before and had not expired when they were replaced, the last 256 of them.
+   * The annotation revoke is about these, too. When the list is full, the message of Ready says so.
    */
   readonly replaced?: readonly ReplacedCertificate[];
 }

@@ -23,6 +23,8 @@ interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations
   readonly notesOwner: boolean;
   readonly bundle?: string;
   readonly problem?: string;
+  /** Of the key in a Secret with a problem, which is rare. */
+  readonly publicKey?: string;
   readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding'>;
   /** Who stands above the leaf, with times as numbers: as dates they would take most of the time to be compared. */
   readonly above?: { readonly root: string; readonly issuer: string; readonly fromMs: number; readonly toMs: number };
@@ -41,6 +43,7 @@ type OwnLeaf =
       fingerprint: string,
       serialNumber: string,
       profile: string,
+      publicKey: string,
       notBeforeMs: number,
       notAfterMs: number,
       unresolved?: readonly string[],
@@ -132,10 +135,18 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
 const without = (all: Readonly<Record<string, string>>, keys: readonly string[]): Record<string, string> =>
   Object.fromEntries(Object.entries(all).filter(([key]) => !keys.includes(key)));
 
-function partsOf(content: SecretContent): [Pick<Common, 'bundle' | 'problem' | 'leaf' | 'above'>, OwnLeaf] {
-  if (!('leaf' in content)) return [content, null];
-  const { bundle, leaf } = content;
-  const { keyKind, keyEncoding, fingerprint, serialNumber, profile, notBefore, notAfter } = leaf;
+type ContentInCommon = Pick<Common, 'bundle' | 'problem' | 'publicKey' | 'leaf' | 'above'>;
+
+function partsOf(content: SecretContent): [ContentInCommon, OwnLeaf] {
+  if ('leaf' in content) return leafParts(content.leaf, content);
+  const { restorable, ...others } = content;
+  if (restorable === undefined) return [others, null];
+  const [common, own] = leafParts(restorable, others);
+  return [{ ...others, ...common }, own];
+}
+
+function leafParts(leaf: LeafRecord, { bundle }: Pick<SecretContent, 'bundle'>): [ContentInCommon, OwnLeaf] {
+  const { keyKind, keyEncoding, fingerprint, serialNumber, profile, publicKey, notBefore, notAfter } = leaf;
   const above = authorityOf(leaf);
   const common = {
     leaf: { keyKind, keyEncoding },
@@ -143,7 +154,7 @@ function partsOf(content: SecretContent): [Pick<Common, 'bundle' | 'problem' | '
     ...(bundle !== undefined && { bundle }),
   };
   const { unresolved } = leaf;
-  const own = [fingerprint, serialNumber, profile, notBefore.getTime(), notAfter.getTime()] as const;
+  const own = [fingerprint, serialNumber, profile, publicKey, notBefore.getTime(), notAfter.getTime()] as const;
   return [common, unresolved === undefined ? [...own] : [...own, unresolved]];
 }
 
@@ -152,13 +163,29 @@ function authorityOf({ root, issuer, issuerNotBefore: from, issuerNotAfter: to }
   return isKnown ? { root, issuer, fromMs: from.getTime(), toMs: to.getTime() } : undefined;
 }
 
-function contentOf({ bundle, problem, leaf, above }: Common, own: OwnLeaf): SecretContent {
-  const common = bundle === undefined ? {} : { bundle };
-  if (leaf === undefined || own === null) return { problem: problem ?? '', ...common };
-  const [fingerprint, serialNumber, profile, notBeforeMs, notAfterMs, unresolved] = own;
+function contentOf({ bundle, problem, publicKey, ...common }: Common, own: OwnLeaf): SecretContent {
+  const rest = bundle === undefined ? {} : { bundle };
+  const leaf = leafOf(common, own);
+  if (leaf !== undefined && problem === undefined) return { leaf, ...rest };
+  const remains = { ...(publicKey !== undefined && { publicKey }), ...(leaf && { restorable: leaf }) };
+  return { problem: problem ?? '', ...remains, ...rest };
+}
+
+function leafOf({ leaf, above }: Pick<Common, 'leaf' | 'above'>, own: OwnLeaf): LeafRecord | undefined {
+  if (leaf === undefined || own === null) return undefined;
+  const [fingerprint, serialNumber, profile, publicKey, notBeforeMs, notAfterMs, unresolved] = own;
   const [notBefore, notAfter] = [new Date(notBeforeMs), new Date(notAfterMs)];
-  const chain = { ...(above && authority(above)), ...(unresolved && { unresolved }) };
-  return { leaf: { fingerprint, serialNumber, notBefore, notAfter, profile, ...leaf, ...chain }, ...common };
+  return {
+    fingerprint,
+    serialNumber,
+    notBefore,
+    notAfter,
+    profile,
+    publicKey,
+    ...leaf,
+    ...(above && authority(above)),
+    ...(unresolved && { unresolved }),
+  };
 }
 
 const authority = ({ root, issuer, fromMs, toMs }: NonNullable<Common['above']>) => ({

@@ -7,6 +7,7 @@ import {
   proveKeyAhead,
   readLeaf,
   readLeafChain,
+  remainsOf,
   sha256Hex,
   verifyLeafAhead,
 } from '../pki/index.ts';
@@ -95,7 +96,8 @@ function secretContent(secret: Secret, roots: readonly Certificate[], chain?: Le
     return { leaf: readLeaf(certificates, text(secretKeys.privateKey), roots), ...bundle };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
-    return { problem: error.message, ...bundle };
+    const remains = remainsOf(text(secretKeys.certificate), text(secretKeys.privateKey), roots);
+    return { problem: error.message, ...remains, ...bundle };
   }
 }
 

@@ -10,7 +10,14 @@ import {
   type Served,
   secrets as secretResource,
 } from '../kube/index.ts';
-import { type Certificate, describeKeySpec, type Role, type TrustBundle } from '../pki/index.ts';
+import {
+  type Certificate,
+  chainWithin,
+  describeKeySpec,
+  encodeCertificates,
+  type Role,
+  type TrustBundle,
+} from '../pki/index.ts';
 import {
   type CertificateRecord,
   type CrlBundle,
@@ -136,17 +143,32 @@ export class SecretWriter {
     const { secret } = role;
     if (secret === undefined) throw new KubeError('Conflict', 'there is no Secret to update');
     const ref = refOf(certificate, role);
-    const needsKey = step.outputs !== undefined && step.outputs.keys.length > 0;
-    const present = needsKey ? (await this.#readLive(ref, secret, signal)).data : {};
-    const data = { [secretKeys.bundle]: base64(bundle.pem) };
+    const hasOutputs = step.outputs !== undefined && step.outputs.keys.length > 0;
+    const live = hasOutputs || step.restores === true ? await this.#readLive(ref, secret, signal) : undefined;
+    const restored = step.restores === true && live !== undefined ? this.#restore(live, secret) : undefined;
+    const present = live?.data ?? {};
+    const data = { [secretKeys.bundle]: base64(bundle.pem), ...restored?.data };
     const outputs =
       step.outputs && (await makeOutputs(step.outputs, { ...present, ...data }, { password, crl: crl?.pem }));
     const owners = await this.#ownersFor(certificate, step, ref, secret, signal);
     const patch = withOutputs({ metadata: { ...asObserved(secret), ...owners, ...step.metadata }, data }, outputs);
     const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
     // The precondition says that all else is as it was observed: it need not be read again.
-    const content = { ...secret.content, bundle: bundle.digest };
+    const content = { ...(restored?.content ?? secret.content), bundle: bundle.digest };
+    if (restored !== undefined) {
+      const { serialNumber } = restored.content.leaf;
+      this.#options.log.info('restored a certificate', { ...ref, role: role.role, serialNumber });
+    }
     return { secret: this.#remember(patched, content), keptKey: false };
+  }
+
+  /** The certificate that tls.crt still holds, in its own form. */
+  #restore(live: Secret, { content }: SecretRecord) {
+    const leaf = 'restorable' in content ? content.restorable : undefined;
+    const chain = leaf && chainWithin(dataText(live, secretKeys.certificate), leaf.publicKey);
+    if (leaf === undefined || chain === undefined) throw new KubeError('Conflict', 'the certificate is not there');
+    const text = encodeCertificates([chain.leaf, ...chain.intermediates]);
+    return { data: { [secretKeys.certificate]: base64(text) }, content: { leaf } };
   }
 
   async #issue(

@@ -66,4 +66,5 @@ export {
   usageFits,
 } from './profile.ts';
 export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';
+export { chainWithin, publicKeyDigest, type Remains, remainsOf } from './salvage.ts';
 export { storePasswordProblem } from './store-password.ts';

@@ -30,6 +30,8 @@ export interface LeafRecord extends Partial<LeafAuthority> {
   /** See describeKey. */
   readonly keyKind: string;
   readonly keyEncoding: KeyEncoding;
+  /** The SHA-256 of its SubjectPublicKeyInfo, lower-case hex. */
+  readonly publicKey: string;
   /**
    * The leaf and its intermediates, as base64 of their DER. They are there until the root that has signed the chain is
    * known, see resolveLeaf: a root may become known after the leaf was read.
@@ -129,6 +131,7 @@ export function leafRecord(
     notBefore: leaf.notBefore,
     notAfter: leaf.notAfter,
     profile: certificateProfileDigest(leaf),
+    publicKey: sha256Hex(leaf.publicKeyInfo),
     ...key,
     ...(root === undefined ? unresolvedChain([leaf, ...intermediates]) : authorityOf(intermediates, root)),
   };

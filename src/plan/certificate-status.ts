@@ -3,7 +3,7 @@ import type { MtlsCertificateStatus } from '../api/types.ts';
 import { anchorId, type Certificate } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
 import { notedRevision } from './metadata.ts';
-import type { CertificateRecord, ObservedRole } from './observed.ts';
+import type { CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
 import { isOurs } from './ownership.ts';
 import { renewalTime } from './renewal.ts';
 import { renewalSeed } from './secret.ts';
@@ -56,7 +56,7 @@ export function planCertificateStatus(
   now: Date,
   roots: readonly Certificate[],
 ): StatusPlan {
-  const secrets = outcomes.flatMap(({ role }) => secretStatus(certificate, role, now, roots));
+  const secrets = outcomes.flatMap((outcome) => secretStatus(certificate, outcome, now, roots));
   const known = readyCondition(certificate, outcomes, secrets, now);
   const ready = certificate.deleting ? deletingCondition(outcomes, known) : known;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
@@ -84,15 +84,17 @@ type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 
 function secretStatus(
   certificate: CertificateRecord,
-  { role, secretName, secret }: ObservedRole,
+  outcome: RoleOutcome,
   now: Date,
   roots: readonly Certificate[],
 ): SecretStatus[] {
+  const { role, secretName, secret } = outcome.role;
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
   // What was issued is remembered while the Secret is lost, damaged or taken over: pods use what they have loaded from it,
   // until it expires.
   const kept = known?.secretName === secretName ? [known] : [];
-  if (secret === undefined || !isOurs(secret, certificate, role) || !('leaf' in secret.content)) return kept;
+  if (secret === undefined || !isOurs(secret, certificate, role)) return kept;
+  if (!('leaf' in secret.content) || isStranger(outcome, secret, kept[0])) return kept;
   const { leaf } = secret.content;
   // While the root is bad its certificate is not known; status remembers it for a leaf that it has seen.
   const remembered = known?.fingerprint === leaf.fingerprint ? known : undefined;
@@ -109,6 +111,7 @@ function secretStatus(
       fingerprint: leaf.fingerprint,
       authorityFingerprint: root,
       ...(issuerId === undefined ? {} : { issuerId }),
+      publicKeyFingerprint: leaf.publicKey,
       notBefore: timestamp(leaf.notBefore),
       notAfter: timestamp(leaf.notAfter),
       renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
@@ -118,8 +121,20 @@ function secretStatus(
   ];
 }
 
-/** How many of those that were replaced are remembered, to be revoked if need be. */
-const maxReplaced = 16;
+/**
+ * True for a leaf that the operator has neither written nor accepted: another writer has put it there, and it is about to be
+ * replaced. The revision on the Secret shows a leaf that the operator wrote a moment before it was ended.
+ */
+const isStranger = ({ problem }: RoleOutcome, secret: SecretRecord, known: SecretStatus | undefined): boolean =>
+  problem !== undefined &&
+  problem.onlyDue !== true &&
+  known !== undefined &&
+  'leaf' in secret.content &&
+  secret.content.leaf.fingerprint !== known.fingerprint &&
+  notedRevision(secret) !== known.revision + 1;
+
+/** How many of those that were replaced are remembered, to be revoked if need be: some 50 KB in a status. */
+const maxReplaced = 256;
 
 /** Those that were in a Secret before. They change with the certificate alone, so that time by itself writes nothing. */
 function replacedBy(
@@ -132,8 +147,10 @@ function replacedBy(
   if (known.serialNumber === serialNumber) return before;
   const { authorityFingerprint, issuerId, notAfter } = known;
   const issuer = issuerId === undefined ? {} : { issuerId };
+  // Another writer may put a certificate back that was replaced: it is listed once, and not while it is in place.
   return [...before, { serialNumber: known.serialNumber, authorityFingerprint, ...issuer, notAfter }]
-    .filter((one) => new Date(one.notAfter) > now)
+    .filter((one, i, all) => all.findLastIndex((other) => other.serialNumber === one.serialNumber) === i)
+    .filter((one) => one.serialNumber !== serialNumber && new Date(one.notAfter) > now)
     .slice(-maxReplaced);
 }
 
@@ -161,7 +178,8 @@ function readyCondition(
     return { type: 'Ready', status: 'False', reason: 'Expired', message };
   }
   const names = secrets.map(({ secretName }) => secretName).join(', ');
-  return { type: 'Ready', status: 'True', reason: 'Issued', message: `up to date: ${names}` };
+  const message = [`up to date: ${names}`, ...secrets.flatMap(forgetsReplaced)].join('; ');
+  return { type: 'Ready', status: 'True', reason: 'Issued', message };
 }
 
 /** The condition of a resource that is being deleted, and held by a finalizer. */
@@ -171,6 +189,15 @@ function deletingCondition(outcomes: readonly RoleOutcome[], ready: WantedCondit
   const message = `being deleted; a Secret that is gone is not created again: ${gone.join(', ')}`;
   return { ...ready, status: 'False', reason: 'Deleting', message };
 }
+
+/** Says that the next certificate has the oldest one forgotten, which can then not be revoked by annotation any more. */
+const forgetsReplaced = ({ secretName, replaced = [] }: SecretStatus): string[] =>
+  replaced.length < maxReplaced
+    ? []
+    : [
+        `${maxReplaced} certificates that were replaced in ${secretName} have not expired: each one more has the oldest ` +
+          'forgotten, which the annotation revoke then does not reach',
+      ];
 
 /** In the message of the condition Issuing: when a role that has failed is tried again. */
 export const nextAttempt = /; next attempt at [^;\s]+/g;

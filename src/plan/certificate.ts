@@ -22,7 +22,16 @@ import {
 import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
 import { canBeRevoked, unlisted } from './revocation-gate.ts';
 import { revocationIsAsked } from './revocation-request.ts';
-import { type IssueReason, nextTurn, reasonToIssue, type SecretInput } from './secret.ts';
+import {
+  dueReasons,
+  type IssueReason,
+  isDamaged,
+  keyIsOurs,
+  nextTurn,
+  reasonToIssue,
+  rotationIsAsked,
+  type SecretInput,
+} from './secret.ts';
 
 /** What is to be done about one role's Secret. */
 export type SecretStep =
@@ -45,6 +54,8 @@ export type SecretStep =
   /** The same certificate; bundle, outputs or metadata differ. `blocked`: more would be needed, and cannot be. */
   | {
       readonly step: 'update';
+      /** The certificate is written in its own form again: tls.crt holds it among other things, or in another order. */
+      readonly restores?: true;
       readonly metadata: SecretMetadata;
       readonly ownership?: 'adopt' | 'release';
       readonly outputs?: OutputsStep;
@@ -221,14 +232,7 @@ function whatStays({ secret, secretName }: ObservedRole, authority: AuthorityVie
 
 /** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
 export const isOnlyDue = (step: SecretStep): boolean =>
-  step.step === 'update' || (step.step === 'issue' && dueReasons.has(step.reason));
-const dueReasons: ReadonlySet<IssueReason> = new Set([
-  'RenewalDue',
-  'RotationRequested',
-  'RevocationRequested',
-  'RootReplaced',
-  'IssuerKeyMissing',
-]);
+  (step.step === 'update' && step.restores !== true) || (step.step === 'issue' && dueReasons.has(step.reason));
 
 const awaitedList = (
   certificate: CertificateRecord,
@@ -259,8 +263,10 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
     const change = ownershipChange(secret, certificate);
     const isGood = bundleIsGood(secret, authority) && outputsMatch(secret, certificate.spec, sources);
-    if (!isGood || !metadataMatches(secret, metadata) || change.ownership !== undefined) {
-      return { step: 'update', metadata, ...change, ...outputsOf(secret, certificate.spec, sources) };
+    const restores = 'problem' in secret.content ? ({ restores: true } as const) : {};
+    const isRight = isGood && !('restores' in restores) && metadataMatches(secret, metadata);
+    if (!isRight || change.ownership !== undefined) {
+      return { step: 'update', ...restores, metadata, ...change, ...outputsOf(secret, certificate.spec, sources) };
     }
     const until = 'leaf' in secret.content ? nextTurn(secret.content.leaf, authority, certificate) : undefined;
     return until === undefined ? { step: 'keep' } : { step: 'keep', until };
@@ -276,7 +282,7 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     reason: finding?.reason ?? 'SecretMissing',
     message: finding?.message ?? '',
     request,
-    keepKey: request.keepKey && !needsNewKey(input, finding?.reason ?? 'SecretMissing'),
+    keepKey: keepsKey(input, finding?.reason ?? 'SecretMissing'),
     write: secret === undefined ? 'create' : secret.writable ? 'update' : 'replace',
     metadata: secretMetadata(certificate, role.role, marks, secret),
     ...(secret === undefined ? {} : ownershipChange(secret, certificate)),
@@ -284,9 +290,16 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
   };
 }
 
-/** A person who asks for a rotation, or to revoke, suspects the key, whatever the policy says about renewals. */
-const needsNewKey = ({ certificate, role: { secret } }: SecretInput, reason: IssueReason): boolean =>
-  reason === 'RotationRequested' || reason === 'SecretMissing' || revocationIsAsked(certificate, secret);
+/**
+ * Whether the next certificate is for the key in place: because spec asks for that, or because another writer has damaged
+ * the certificate and not the key. A person who asks for a rotation, or to revoke, suspects the key.
+ */
+function keepsKey(input: SecretInput, reason: IssueReason): boolean {
+  const { certificate, role, request } = input;
+  if (rotationIsAsked(certificate, role.secret) || revocationIsAsked(certificate, role.secret)) return false;
+  const isLost = reason === 'SecretCorrupted' || (reason === 'RootNotTrusted' && isDamaged(input));
+  return (request.keepKey || isLost) && keyIsOurs(input);
+}
 
 function keptMarks(input: SecretInput, secret: SecretRecord) {
   // No reason to issue means that the present tokens are handled, or there are none; then what is noted stays.

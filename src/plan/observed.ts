@@ -1,5 +1,5 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
-import type { Certificate, LeafRecord, Role, TrustBundle } from '../pki/index.ts';
+import type { Certificate, LeafRecord, Remains, Role, TrustBundle } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
 import type { IssuancePolicy } from './grant.ts';
 import type { StorePassword } from './outputs.ts';
@@ -63,10 +63,10 @@ export interface SecretRecord {
 }
 
 /**
- * The key pair in a Secret, or what is wrong with it; and the digest of its bundle. A Secret whose outputs are not those
+ * The key pair in a Secret, or what is wrong with it and what can still be used of it; and the digest of its bundle. A Secret whose outputs are not those
  * that were written with the bundle has none: what of it somebody has mounted is anyone's guess.
  */
-export type SecretContent = ({ readonly leaf: LeafRecord } | { readonly problem: string }) & {
+export type SecretContent = ({ readonly leaf: LeafRecord } | ({ readonly problem: string } & Remains)) & {
   readonly bundle?: string;
 };
 

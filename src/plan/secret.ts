@@ -56,13 +56,64 @@ export function reasonToIssue(input: SecretInput): Finding {
   if (!secret.writable) {
     return { reason: 'SecretCorrupted', message: 'the Secret is immutable, or not of type kubernetes.io/tls' };
   }
-  if ('problem' in secret.content) return { reason: 'SecretCorrupted', message: secret.content.problem };
-  const leafInput: LeafInput = { ...input, secret, leaf: secret.content.leaf };
+  const { content } = secret;
+  if (!('problem' in content)) return firstFinding({ ...input, secret, leaf: content.leaf });
+  const corrupted = { reason: 'SecretCorrupted', message: content.problem } as const;
+  // Without its root nothing can be written, and nothing says that the chain is the right one.
+  if (content.restorable === undefined || input.authority === undefined) return corrupted;
+  const finding = firstFinding({ ...input, secret, leaf: content.restorable });
+  return finding === undefined || dueReasons.has(finding.reason) ? finding : corrupted;
+}
+
+function firstFinding(input: LeafInput): Finding {
   for (const claim of claims) {
-    const finding = claim(leafInput);
+    const finding = claim(input);
     if (finding !== undefined) return finding;
   }
   return undefined;
+}
+
+/** The certificate in place is right for spec and does its work: it is only time for the next one. */
+export const dueReasons: ReadonlySet<IssueReason> = new Set([
+  'RenewalDue',
+  'RotationRequested',
+  'RevocationRequested',
+  'RootReplaced',
+  'IssuerKeyMissing',
+]);
+
+/** What status says of the certificate that the operator has written last into a Secret, as far as it knows. */
+export const writtenBefore = ({ status }: CertificateRecord, { role, secretName }: ObservedRole) =>
+  status.secrets?.find((entry) => entry.role === role && entry.secretName === secretName);
+
+/**
+ * True when what is wrong with a Secret is the work of another writer: it does not hold the certificate that the operator
+ * has written, or holds it without the intermediates above it. Says nothing of a Secret of which status says nothing.
+ */
+export function isDamaged({
+  certificate,
+  authority,
+  role,
+}: Pick<SecretInput, 'certificate' | 'authority' | 'role'>): boolean {
+  const written = writtenBefore(certificate, role);
+  if (written === undefined) return false;
+  const { content } = role.secret ?? {};
+  if (content === undefined || 'problem' in content || content.leaf.fingerprint !== written.fingerprint) return true;
+  const isKnownRoot = authority?.bundle.roots.some(({ fingerprint }) => fingerprint === written.authorityFingerprint);
+  return content.leaf.root === undefined && isKnownRoot === true;
+}
+
+/**
+ * True when the private key in a Secret is the one that the operator has written. A key of another writer must never be
+ * kept: that writer knows it.
+ */
+export function keyIsOurs({ certificate, authority, role }: SecretInput): boolean {
+  const { content } = role.secret ?? {};
+  if (content === undefined) return false;
+  const known = writtenBefore(certificate, role)?.publicKeyFingerprint;
+  if (known !== undefined) return ('leaf' in content ? content.leaf : content).publicKey === known;
+  // Status is older than the field: then a certificate of the authority vouches for the key.
+  return 'leaf' in content && isTrusted(content.leaf, authority);
 }
 
 /** From what makes a leaf worthless to what only makes it due. */
@@ -80,10 +131,13 @@ const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
 ];
 
 function rootIsNotTrusted({ leaf, authority }: LeafInput): Finding {
-  return authority === undefined || authority.bundle.roots.some((root) => anchorId(root) === leaf.root)
+  return authority === undefined || isTrusted(leaf, authority)
     ? undefined
     : { reason: 'RootNotTrusted', message: 'no trusted root of the authority has signed the certificate' };
 }
+
+const isTrusted = ({ root }: Pick<LeafRecord, 'root'>, authority: ReadyAuthority | undefined): boolean =>
+  authority?.bundle.roots.some((one) => anchorId(one) === root) === true;
 
 function profileDiffers({ leaf, request }: LeafInput): Finding {
   const wanted = profileDigest(encodedLeafProfile(request.profile, describeKeySpec(request.key)));
@@ -124,14 +178,19 @@ function revocationIsRequested({ certificate, secret }: LeafInput): Finding {
 }
 
 function rotationIsRequested({ certificate, secret }: LeafInput): Finding {
-  const { rotateToken } = certificate;
-  const isHandled =
-    rotateToken === undefined ||
-    rotateToken === secret.annotations[annotations.rotate] ||
-    // The note on the Secret was lost, and status remembers: a token never acts twice.
-    rotateToken === certificate.status.lastHandledRotate;
-  return isHandled ? undefined : { reason: 'RotationRequested', message: 'a new value of the annotation rotate' };
+  return rotationIsAsked(certificate, secret)
+    ? { reason: 'RotationRequested', message: 'a new value of the annotation rotate' }
+    : undefined;
 }
+
+/** True while a token has work to do on a Secret. That it is done is noted there, and in status should the note be lost. */
+export const rotationIsAsked = (
+  { rotateToken, status }: CertificateRecord,
+  secret: SecretRecord | undefined,
+): boolean =>
+  rotateToken !== undefined &&
+  rotateToken !== secret?.annotations[annotations.rotate] &&
+  rotateToken !== status.lastHandledRotate;
 
 /** The root that signed is on its way out, and it is this resource's turn. */
 function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Finding {

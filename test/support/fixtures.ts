@@ -25,6 +25,7 @@ import {
   type CertificateRecord,
   issuancePolicy,
   type ObservedCertificate,
+  planCertificateStatus,
   type ReadyAuthority,
   rolesOf,
   type SecretRecord,
@@ -239,6 +240,22 @@ export class CertificateFixture {
 
   remembering(status: MtlsCertificateStatus): CertificateFixture {
     return this.with({ status: { ...this.record.status, ...status } });
+  }
+
+  /** With the status that the operator writes when all is well. */
+  reported(view: AuthorityView): CertificateFixture {
+    const outcomes = this.observed(view).roles.map((role) => ({ role }));
+    const { status } = planCertificateStatus(
+      this.record,
+      outcomes,
+      now,
+      view.state === 'ready' ? view.bundle.roots : [],
+    );
+    const lastTransitionTime = now.toISOString();
+    return this.remembering({
+      ...status,
+      conditions: status.conditions.map((one) => ({ ...one, lastTransitionTime })),
+    });
   }
 
   /** With a Secret for every role, issued for the present spec and token by this root at this moment. */

@@ -69,9 +69,6 @@ describe('repair', { concurrency: 4 }, () => {
     }),
     'an emptied tls.crt': () => ({ 'tls.crt': '' }),
     'a cut tls.crt': (secret) => ({ 'tls.crt': base64(fileOf(secret, 'tls.crt').slice(0, 300)) }),
-    'a tls.crt with a second certificate in it': (secret) => ({
-      'tls.crt': base64(fileOf(secret, 'tls.crt') + fileOf(secret, 'ca.crt')),
-    }),
     'an emptied tls.key': () => ({ 'tls.key': '' }),
     'a tls.key of another certificate': async () => ({ 'tls.key': (await otherSecret()).data?.['tls.key'] }),
     'a pair of another resource': async () => {
@@ -94,15 +91,26 @@ describe('repair', { concurrency: 4 }, () => {
     });
   }
 
-  for (const [what, data] of Object.entries({
-    'a corrupted ca.crt': { 'ca.crt': base64('garbage') },
-    'a removed ca.crt': { 'ca.crt': null },
+  for (const [what, damage] of Object.entries<(secret: Secret) => object>({
+    'a corrupted ca.crt': () => ({ 'ca.crt': base64('garbage') }),
+    'a removed ca.crt': () => ({ 'ca.crt': null }),
+    'a tls.crt with a second certificate behind its own': (secret) => ({
+      'tls.crt': base64(fileOf(secret, 'tls.crt') + fileOf(secret, 'ca.crt')),
+    }),
+    'a tls.crt with a second certificate before its own': (secret) => ({
+      'tls.crt': base64(fileOf(secret, 'ca.crt') + fileOf(secret, 'tls.crt')),
+    }),
+    'a tls.crt with other ends of lines': (secret) => ({
+      'tls.crt': base64(fileOf(secret, 'tls.crt').replaceAll('\n', '\r\n')),
+    }),
   })) {
     test(`4. Repair: ${what} is put right, and key and certificate stay`, async () => {
       const { tenant, secret } = await tenantWithSecret();
-      await tenant.patchSecret(name, { data });
-      const after = await repaired(tenant);
-      assert.equal(after.data?.['tls.crt'], secret.data?.['tls.crt']);
+      await tenant.patchSecret(name, { data: damage(secret) });
+      const after = await repaired(tenant, ({ data }) =>
+        assert.ok(data?.['tls.crt'] === secret.data?.['tls.crt'] && data?.['ca.crt'] === secret.data?.['ca.crt']),
+      );
+      assert.equal(after.metadata.annotations?.['mtls-operator.io/revision'], '1');
       assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key is another one');
     });
   }
@@ -142,6 +150,25 @@ describe('repair', { concurrency: 4 }, () => {
     await tenant.patchSecret(name, { data: { 'tls.crt': '' } });
     const after = await repaired(tenant);
     assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key is another one');
+  });
+
+  test('4. Repair: of a tls.crt that is gone another one is issued for the same key', async () => {
+    const { tenant, secret } = await tenantWithSecret();
+    const before = await judge(secret);
+    await eventually(async () => assert.ok((await tenant.get('db')).status?.secrets?.[0]?.publicKeyFingerprint));
+    await tenant.patchSecret(name, { data: { 'tls.crt': '' } });
+    const after = await judge(await repaired(tenant));
+    assert.equal(after.publicKey, before.publicKey);
+    assert.notEqual(after.serialNumber, before.serialNumber);
+  });
+
+  test('4. Repair: a key that another writer put there is not signed, whatever spec says about keeping keys', async () => {
+    const { tenant, secret } = await tenantWithSecret({ ...server, privateKey: { rotationPolicy: 'Never' } });
+    const stranger = (await otherSecret()).data?.['tls.key'];
+    await tenant.patchSecret(name, { data: { 'tls.crt': '', 'tls.key': stranger } });
+    const after = await repaired(tenant);
+    assert.ok(after.data?.['tls.key'] !== stranger, 'the key of another writer was signed');
+    assert.ok(after.data?.['tls.key'] !== secret.data?.['tls.key']);
   });
 
   test('4. Repair: of a Secret that cannot be written (immutable) a new one is made', async () => {

@@ -24,6 +24,7 @@ const leaf: fc.Arbitrary<LeafRecord> = fc
       notBefore: moment,
       notAfter: moment,
       profile: text,
+      publicKey: text,
       keyKind: text,
       keyEncoding: fc.constantFrom('PKCS8' as const, 'SEC1' as const),
     }),
@@ -33,7 +34,10 @@ const leaf: fc.Arbitrary<LeafRecord> = fc
   .map(({ own, above, unresolved }) => ({ ...own, ...above, ...(unresolved && { unresolved }) }));
 const content: fc.Arbitrary<SecretContent> = fc.oneof(
   fc.record({ leaf, bundle: text }, { requiredKeys: ['leaf'], noNullPrototype: true }),
-  fc.record({ problem: text, bundle: text }, { requiredKeys: ['problem'], noNullPrototype: true }),
+  fc.record(
+    { problem: text, publicKey: text, restorable: leaf, bundle: text },
+    { requiredKeys: ['problem'], noNullPrototype: true },
+  ),
 );
 const record: fc.Arbitrary<SecretRecord> = fc.record(
   {

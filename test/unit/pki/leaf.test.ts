@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPublicKey, randomBytes, sign } from 'node:crypto';
+import { createHash, createPublicKey, randomBytes, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { bitString, encode, encoded, explicit, readAll, readOnly, sequence, tags } from '../../../src/pki/der.ts';
 import {
@@ -61,6 +61,7 @@ describe('the key pair of a Secret', () => {
       notBefore: leaf.notBefore,
       notAfter: leaf.notAfter,
       profile: profileDigest(encodedLeafProfile(profile, 'ECDSA-256')),
+      publicKey: createHash('sha256').update(leaf.publicKeyInfo).digest('hex'),
       keyKind: 'ECDSA-256',
       keyEncoding: 'PKCS8',
       root: rootIdOf(signer),

@@ -158,7 +158,11 @@ describe('a key that is never to be replaced', () => {
     more: Marks = {},
   ) => [issue(given, reason, message, { keepKey, ...more })];
   const renamed = own.asking({ server: { service: 'other' } });
-  const emptied = own.whereSecret('server', withData({ 'tls.crt': '' }));
+  const known = own.reported(authority);
+  const emptied = known.whereSecret('server', withData({ 'tls.crt': '' }));
+  const strange = known.whereSecret('server', () => never.issuedBy(root()).secret('server'));
+  const other = never.asking({ server: { service: 'other' } }).issuedBy(signer);
+  const moved = known.whereSecret('server', () => other.secret('server'));
   const untrusted = ready(root());
   const { renewal } = timesOf(own);
   check({
@@ -178,9 +182,21 @@ describe('a key that is never to be replaced', () => {
       plan: reissue(emptied, 'SecretCorrupted', 'tls.crt holds no certificate', true),
     },
     'is kept when the root is another one': {
-      given: own,
+      given: known,
       under: untrusted,
-      plan: reissue(own, 'RootNotTrusted', messages.RootNotTrusted, true),
+      plan: reissue(known, 'RootNotTrusted', messages.RootNotTrusted, true),
+    },
+    'is a new one when another writer has put a pair of its own there': {
+      given: strange,
+      plan: reissue(strange, 'RootNotTrusted', messages.RootNotTrusted, false),
+    },
+    'is a new one when nothing says that the key was the operator’s': {
+      given: own.whereSecret('server', withData({ 'tls.crt': '' })),
+      plan: reissue(own, 'SecretCorrupted', 'tls.crt holds no certificate', false),
+    },
+    'is a new one when a pair of another resource was put there': {
+      given: moved,
+      plan: reissue(moved, 'SpecChanged', changed.profile, false),
     },
     'is replaced when a person asks for a rotation': {
       given: own.rotating('a'),

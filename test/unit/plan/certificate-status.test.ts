@@ -21,6 +21,7 @@ import {
   now,
   ready,
   root,
+  withData,
   withMarks,
 } from '../../support/fixtures.ts';
 
@@ -67,6 +68,7 @@ function entry(given: CertificateFixture, role: Role, revision = 1) {
     fingerprint: leaf.fingerprint,
     authorityFingerprint: signer.certificate.fingerprint,
     issuerId: issuerIdOf(signer),
+    publicKeyFingerprint: leaf.publicKey,
     notBefore: seconds(leaf.notBefore),
     notAfter: seconds(leaf.notAfter),
     renewalTime: seconds(due),
@@ -190,12 +192,53 @@ describe('the certificates that were replaced', () => {
     assert.deepEqual(replacedIn(next(lost)), [mine]);
   });
 
-  test('are the last 16', () => {
+  const full = Array.from({ length: 256 }, (_, i) => ({ ...mine, serialNumber: (i + 1).toString(16) }));
+  const where = (given: CertificateFixture, replaced: typeof full) =>
+    given.remembering({ secrets: [{ ...entry(given, 'server'), replaced }] });
+
+  test('are all that have not expired: seventeen rotations and more', () => {
     let given = first;
-    for (let i = 0; i < 18; i += 1) given = next(given);
+    for (let i = 0; i < 20; i += 1) given = next(given);
     const serials = replacedIn(given)?.map((one) => one.serialNumber) ?? [];
-    assert.equal(serials.length, 16);
-    assert.ok(!serials.includes(serialNumber));
+    assert.equal(serials.length, 20);
+    assert.equal(serials[0], serialNumber);
+  });
+
+  test('are the last 256, and the message says before one is forgotten', () => {
+    const messageOf = (given: CertificateFixture) => statusOf(given).status.conditions[0]?.message;
+    assert.equal(messageOf(where(first, full.slice(1))), 'up to date: payments-server-tls');
+    const message =
+      'up to date: payments-server-tls; 256 certificates that were replaced in payments-server-tls have not expired: each ' +
+      'one more has the oldest forgotten, which the annotation revoke then does not reach';
+    assert.equal(messageOf(where(first, full)), message);
+    const more = replacedIn(where(first, full).issuedBy(signer));
+    assert.deepEqual(more, [...full.slice(1), mine]);
+  });
+
+  test('have no entry for one that another writer has put back, and one entry for each of the others', () => {
+    const back = where(certificate().issuedBy(signer), [mine, ...full.slice(0, 2)]);
+    const old = back.whereSecret('server', () => first.secret('server'));
+    const { serialNumber: latest } = entry(back, 'server');
+    const serials = ['1', '2', latest];
+    assert.deepEqual(
+      replacedIn(old)?.map((one) => one.serialNumber),
+      serials,
+    );
+  });
+
+  test('stay while another writer has damaged the Secret, and so does what is known of the certificate', () => {
+    const damaged = where(first, full).whereSecret('server', withData({ 'tls.crt': 'x' }));
+    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no' } };
+    assert.deepEqual(statusOf(damaged, { problems }).status.secrets, damaged.record.status.secrets);
+  });
+
+  test('and the entry itself take nothing from a pair that another writer has put there', () => {
+    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no' } };
+    for (const other of [root(), signer]) {
+      const known = where(first, full.slice(0, 1));
+      const strange = known.whereSecret('server', () => certificate().issuedBy(other).secret('server'));
+      assert.deepEqual(statusOf(strange, { problems }).status.secrets, known.record.status.secrets);
+    }
   });
 });
 

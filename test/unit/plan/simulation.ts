@@ -4,6 +4,7 @@ import { issueContent, keptKey, type Signer } from '../../../src/controllers/iss
 import { base64 } from '../../../src/controllers/secret-data.ts';
 import { ownerReferencesFor, secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
+import { chainWithin, encodeCertificates, parsePrivateKey, publicKeyDigest } from '../../../src/pki/index.ts';
 import type { CertificatePlan } from '../../../src/plan/certificate.ts';
 import {
   type CertificateRecord,
@@ -89,7 +90,9 @@ export class Simulation {
       Object.fromEntries(
         Object.entries({ ...old, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null),
       );
-    const data = step.step === 'issue' ? this.#issue(role, step, signer, now, before) : bundleOf(signer);
+    const restored = step.step === 'update' && step.restores === true ? certificateIn(before) : {};
+    const data =
+      step.step === 'issue' ? this.#issue(role, step, signer, now, before) : { ...restored, ...bundleOf(signer) };
     const isNew = step.step === 'issue' && step.write !== 'update';
     const base = isNew ? undefined : before;
     this.secrets.set(name, {
@@ -132,6 +135,15 @@ export class Simulation {
     const conditions = status.conditions.map((condition) => ({ ...condition, lastTransitionTime }));
     this.record = { ...this.record, status: { ...status, conditions } satisfies MtlsCertificateStatus };
   }
+}
+
+/** The certificate of the key in a Secret, as it was written. */
+function certificateIn(secret: Secret | undefined): Record<string, string> {
+  const text = (key: string) => Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('latin1');
+  const { key } = parsePrivateKey(text(secretKeys.privateKey));
+  const chain = chainWithin(text(secretKeys.certificate), publicKeyDigest(key));
+  if (chain === undefined) throw new Error('there is no certificate to restore');
+  return { [secretKeys.certificate]: base64(encodeCertificates([chain.leaf, ...chain.intermediates])) };
 }
 
 const bundleOf = ({ bundle }: Signer) => ({ [secretKeys.bundle]: base64(bundle.pem) });

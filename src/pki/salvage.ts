@@ -1,0 +1,72 @@
+import type { KeyObject } from 'node:crypto';
+import { type Certificate, isSignedBy, parseCertificate, sha256Hex } from './certificate.ts';
+import { PkiError } from './error.ts';
+import { parsePrivateKey, publicKeyDer } from './key.ts';
+import { type LeafChain, type LeafRecord, readLeaf } from './leaf.ts';
+import { parsePem } from './pem.ts';
+
+/** What is left of a key pair that is not in the form in which it was written. */
+export interface Remains {
+  /** See publicKeyDigest: of the private key, where that can be read. */
+  readonly publicKey?: string;
+  /** The leaf of that key, where tls.crt still holds it and the chain above it. */
+  readonly restorable?: LeafRecord;
+}
+
+/** What tools add to tls.crt is a chain, or a chain twice. Among more than this the leaf is not looked for. */
+const mostCertificates = 16;
+
+/** The SHA-256 of the SubjectPublicKeyInfo of a key, in lower-case hex. */
+export const publicKeyDigest = (key: KeyObject): string => sha256Hex(publicKeyDer(key));
+
+/** Finds what can still be used of a damaged key pair. Never throws for what is in it. */
+export function remainsOf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): Remains {
+  const publicKey = unlessMalformed(() => publicKeyDigest(parsePrivateKey(keyPem).key));
+  if (publicKey === undefined) return {};
+  const restorable = unlessMalformed(() => {
+    const chain = chainWithin(certificatePem, publicKey);
+    return chain && readLeaf(chain, keyPem, roots);
+  });
+  return { publicKey, ...(restorable === undefined ? {} : { restorable }) };
+}
+
+/**
+ * The leaf of a key among the certificates of a PEM text, whatever else the text holds and in whatever order, and the
+ * intermediates above the leaf. Undefined when the leaf is not there.
+ * @param publicKey see publicKeyDigest
+ * @throws PkiError for a text that cannot be read
+ */
+export function chainWithin(certificatePem: string, publicKey: string): LeafChain | undefined {
+  const blocks = parsePem(certificatePem).filter(({ label }) => label === 'CERTIFICATE');
+  if (blocks.length > mostCertificates) return undefined;
+  const certificates = blocks.flatMap(({ der }) => unlessMalformed(() => parseCertificate(der)) ?? []);
+  const leaves = certificates.filter(({ publicKeyInfo }) => sha256Hex(publicKeyInfo) === publicKey);
+  // A certificate that was renewed for the same key may stand next to the one before.
+  const leaf = leaves.sort((a, b) => b.notBefore.getTime() - a.notBefore.getTime())[0];
+  return leaf && { leaf, intermediates: intermediatesAbove(leaf, certificates) };
+}
+
+function intermediatesAbove(leaf: Certificate, certificates: readonly Certificate[]): Certificate[] {
+  const path: Certificate[] = [];
+  for (let below = leaf; ; ) {
+    const issuer = certificates.find(
+      (one) =>
+        one.basicConstraints?.ca === true &&
+        !one.subject.equals(one.issuer) &&
+        !path.some(({ fingerprint }) => fingerprint === one.fingerprint) &&
+        isSignedBy(below, one),
+    );
+    if (issuer === undefined) return path;
+    path.push(issuer);
+    below = issuer;
+  }
+}
+
+function unlessMalformed<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof PkiError) return undefined;
+    throw error;
+  }
+}
