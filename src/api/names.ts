@@ -86,6 +86,7 @@ export type CertificateReason =
   | 'InvalidSpec'
   | 'SecretConflict'
   | 'Deleting'
+  | 'SecretContested'
   | 'CrlUnavailable'
   | 'StorePasswordNotFound'
   | 'StorePasswordInvalid'

@@ -573,6 +573,17 @@ export const shapes = {
               "notAfter": "string",
               "renewalTime": "string",
               "revision": "integer",
+              "repairs": {
+                "fields": {
+                  "count": "integer",
+                  "lastTime": "string",
+                  "changedBy": "string"
+                },
+                "always": [
+                  "count",
+                  "lastTime"
+                ]
+              },
               "replaced": {
                 "list": {
                   "fields": {

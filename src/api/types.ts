@@ -751,10 +751,28 @@ export interface IssuedSecret {
   /** How many certificates have been written for the role; the first is 1. */
   readonly revision: number;
   /**
+   * How often the operator has undone what another writer did to the Secret. There once the repairs that are made at
+   * once are used up, until nobody has changed the Secret for an hour.
+   */
+  readonly repairs?: SecretRepairs;
+  /**
    * The certificates that were in the Secret before and had not expired when they were replaced, the last 256 of them.
    * The annotation revoke is about these, too. When the list is full, the message of Ready says so.
    */
   readonly replaced?: readonly ReplacedCertificate[];
+}
+
+/**
+ * How often the operator has undone what another writer did to the Secret. There once the repairs that are made at
+ * once are used up, until nobody has changed the Secret for an hour.
+ */
+export interface SecretRepairs {
+  /** How many times in a row. Pauses grow with it. */
+  readonly count: number;
+  /** When the Secret was repaired last. */
+  readonly lastTime: string;
+  /** The field manager that changes the Secret, and the fields, as metadata.managedFields of the Secret says. */
+  readonly changedBy?: string;
 }
 
 /** A certificate that is in the Secret no longer. */

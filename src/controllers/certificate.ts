@@ -4,7 +4,10 @@ import {
   type AuthorityRecord,
   type Blocked,
   type CertificateRecord,
+  contestedProblem,
+  freeRepairs,
   isOnlyDue,
+  isRepair,
   type NamespaceRecord,
   nothingIsToBeDecided,
   type ObservedCertificate,
@@ -27,6 +30,7 @@ import { adoptionEvent, type IssuedRole, issueEvents, problemEvents, type Record
 import type { Claims } from './claims.ts';
 import { IssuanceBackoff, type RoleResult } from './issuance-backoff.ts';
 import type { KeyMaker } from './key-maker.ts';
+import { RepairLimits, type RepairResult } from './repair-limits.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
 import type { Material, SecretWriter } from './secret-writer.ts';
 import { writeStatus } from './status-writer.ts';
@@ -64,6 +68,7 @@ const replans = 2;
 export class CertificateReconciler {
   readonly #context: CertificateContext;
   readonly #backoff = new IssuanceBackoff();
+  readonly #repairs = new RepairLimits();
   readonly #rulesOf = rulesReader();
 
   constructor(context: CertificateContext) {
@@ -73,6 +78,7 @@ export class CertificateReconciler {
   /** To be called at the beginning of a term: what was known in an earlier one is out of date. */
   beginToLead(): void {
     this.#backoff.clear();
+    this.#repairs.clear();
   }
 
   async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
@@ -80,10 +86,12 @@ export class CertificateReconciler {
     const certificate = certificates.get(key);
     if (certificate === undefined) {
       this.#backoff.forget(key, refOf(key).namespace ?? '');
+      this.#repairs.forget(key);
       keys.drop(key);
       return undefined;
     }
-    const { observed, material } = await this.#observe(key, certificate, signal);
+    const { observed: seen, material } = await this.#observe(key, certificate, signal);
+    const observed = await this.#withWriters(key, seen, signal);
     if (nothingIsToBeDecided(observed)) return undefined;
     const plannedAt = now();
     const plan = planCertificate(observed, plannedAt);
@@ -97,7 +105,8 @@ export class CertificateReconciler {
     if (pendingSince !== undefined && reportAt > now()) return { requeueAt: reportAt };
     const isWhole = settled.every(({ outcome }) => outcome.problem === undefined);
     await (isWhole ? writer.prune(certificate, plan.prune, signal) : writer.mark(plan.mark, signal));
-    return this.#writeStatus(observed, this.#withFailures(key, observed, settled), plannedAt, signal);
+    const outcomes = this.#withRepairs(key, observed, this.#withFailures(key, observed, settled));
+    return this.#writeStatus(observed, outcomes, plannedAt, signal);
   }
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
@@ -110,6 +119,8 @@ export class CertificateReconciler {
       record === undefined ? { state: 'missing' as const } : { ...views.view(authorityName), ...this.#rulesOf(record) };
     const material = views.material(authorityName);
     const hadConflict = certificate.status.conditions?.some(({ reason }) => reason === 'SecretConflict') === true;
+    const password = storePassword(certificate);
+    const request = { certificate, authority, ...(password === undefined ? {} : { storePassword: password }) };
     const roles = await Promise.all(
       rolesOf(certificate.spec).map(async (role): Promise<ObservedRole> => {
         const secretName = secretNameOf(certificate.name, certificate.spec, role);
@@ -123,12 +134,11 @@ export class CertificateReconciler {
           ...(claimedBy === undefined ? {} : { claimedBy }),
           ...(failed === undefined ? {} : { failed }),
         };
-        return withSecret({ role, secretName, ...known }, secret);
+        return this.#withKnownRepairs(key, request, withSecret({ role, secretName, ...known }, secret));
       }),
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = secretsOf(certificate).filter(({ name }) => !wanted.has(name));
-    const password = storePassword(certificate);
     const known = {
       ...(namespaceLabels === undefined ? {} : { namespaceLabels }),
       ...(password === undefined ? {} : { storePassword: password }),
@@ -170,6 +180,7 @@ export class CertificateReconciler {
       if (obstacle?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
       if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
       const onlyDue = isOnlyDue(step);
+      const isRepaired = isRepair(observed, role, step);
       try {
         // What signs, or is trusted, must still be what the plan was made for.
         if (material === undefined || views.material(authorityRef.name) !== material) {
@@ -185,7 +196,7 @@ export class CertificateReconciler {
         }
         const { secret, keptKey } = written;
         const outcome = { role: withSecret(role, secret) };
-        const done = { isWritten: true, adopted: step.ownership === 'adopt' };
+        const done = { isWritten: true, isRepaired, adopted: step.ownership === 'adopt' };
         if (step.step === 'issue') return { outcome, ...done, issued: { reason: step.reason, keptKey } };
         const problem = step.blocked === undefined ? {} : { problem: problemOf(step.blocked) };
         return { outcome: { ...outcome, ...problem }, ...done };
@@ -194,7 +205,13 @@ export class CertificateReconciler {
           const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;
           return { outcome: { role, problem }, failure: { isRefusal: isRefusal(error) } };
         }
-        if (attempt === replans || !isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound')) throw error;
+        const isOvertaken = isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound');
+        if (isOvertaken && attempt === replans && isRepaired && (role.repairs?.count ?? 0) >= freeRepairs) {
+          // A writer that is quicker than a repair: trying without a pause would only keep the API server busy.
+          const problem = contestedProblem(observed.certificate, role);
+          return { outcome: { role, problem }, isRepaired };
+        }
+        if (attempt === replans || !isOvertaken) throw error;
         role = withSecret(role, await writer.read(observed.certificate.namespace, role.secretName, signal));
         step = planSecret(observed, role, now());
         // The Secret is ahead of the resource as it was observed: begin anew, with the question what is asked for now.
@@ -218,6 +235,49 @@ export class CertificateReconciler {
     for (const secretName of adopted) recorder.record(adoptionEvent(certificate, secretName));
     for (const event of issueEvents(certificate, issued)) recorder.record(event);
     return Promise.all(settling);
+  }
+
+  /** Asks once, after every repair that was undone, who has undone it. */
+  async #withWriters(key: string, observed: ObservedCertificate, signal: AbortSignal): Promise<ObservedCertificate> {
+    const { writer, now } = this.#context;
+    const { certificate } = observed;
+    const { namespace } = certificate;
+    const contested = planCertificate(observed, now()).secrets.filter(
+      ({ role, step }) =>
+        step.step === 'blocked' && step.reason === 'SecretContested' && this.#repairs.isUnnamed(key, role.role),
+    );
+    if (contested.length === 0) return observed;
+    for (const { role } of contested) {
+      this.#repairs.name(key, role.role, await writer.lastWriter(namespace, role.secretName, signal));
+    }
+    return { ...observed, roles: observed.roles.map((role) => this.#withKnownRepairs(key, observed, role)) };
+  }
+
+  #withKnownRepairs(
+    key: string,
+    observed: Pick<ObservedCertificate, 'certificate' | 'authority' | 'storePassword'>,
+    role: ObservedRole,
+  ): ObservedRole {
+    const { repairs: _, ...others } = role;
+    const repairs = this.#repairs.get(key, observed, role, this.#context.now());
+    return repairs === undefined ? others : { ...others, repairs };
+  }
+
+  /** The outcomes with what was repaired up to now. */
+  #withRepairs(key: string, observed: ObservedCertificate, settled: readonly Settled[]): Settled[] {
+    const results = settled.map(
+      ({ outcome: { role }, isWritten = false, isRepaired = false }): RepairResult => ({
+        role,
+        isWritten,
+        isRepair: isRepaired,
+      }),
+    );
+    const repairs = this.#repairs.note(key, observed, results, this.#context.now());
+    return settled.map((one) => {
+      const { repairs: _, ...role } = one.outcome.role;
+      const known = repairs.get(role.role);
+      return { ...one, outcome: { ...one.outcome, role: known === undefined ? role : { ...role, repairs: known } } };
+    });
   }
 
   /** The outcomes with what has failed up to now. A write that succeeded has others tried again that were refused. */
@@ -266,6 +326,8 @@ interface Settled {
   readonly issued?: Omit<IssuedRole, 'role'>;
   readonly adopted?: boolean;
   readonly isWritten?: boolean;
+  /** What another writer did to the Secret was undone, or is now as often as it was tried. */
+  readonly isRepaired?: boolean;
   /** Present when the step was tried and failed. */
   readonly failure?: { readonly isRefusal: boolean };
   /** Since when its key is being made. */

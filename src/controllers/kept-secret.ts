@@ -14,7 +14,8 @@ interface KeptSecret {
   readonly own: string;
 }
 
-interface Common extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations' | 'controller' | 'deleting'> {
+interface Common
+  extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations' | 'controller' | 'deleting' | 'touched'> {
   /** The label of its certificate names its owner, as it should, and is not in `labels`. */
   readonly namesOwner: boolean;
   /** The annotation secret-name is the name of the Secret, as it should be, and is not in `annotations`. */
@@ -80,6 +81,7 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
     labels,
     annotations,
     content,
+    touched,
     changedAtMs,
   }) {
     const { [labelNames.certificate]: certificate, ...others } = labels;
@@ -95,6 +97,7 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
     const common = {
       controller,
       ...(deleting && { deleting }),
+      ...(touched && { touched }),
       writable,
       labels: namesOwner ? others : labels,
       annotations: without(annotations, itsOwn),
@@ -108,7 +111,8 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
   },
 
   read({ resourceVersion, changedAtMs, common, own }) {
-    const { controller, deleting, writable, labels, annotations, namesOwner, namesItself, notesOwner } = common;
+    const { controller, deleting, touched, writable, labels, annotations, namesOwner, namesItself, notesOwner } =
+      common;
     const [namespace, name, uid, owner, ownerName, leaf] = JSON.parse(own) as Own;
     return {
       namespace,
@@ -127,6 +131,7 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
         ...(notesOwner && owner !== null && { [annotationNames.certificateUid]: owner }),
       },
       content: contentOf(common, leaf),
+      ...(touched && { touched }),
       changedAtMs,
     };
   },

@@ -56,8 +56,13 @@ export function dated(record: SecretRecord, before: SecretRecord | undefined, mo
     before?.uid === record.uid &&
     before.content.bundle === record.content.bundle &&
     issuerOf(before.content) === issuerOf(record.content);
-  return { ...record, changedAtMs: isAsBefore ? before.changedAtMs : monotonicMs };
+  const changedAtMs = isAsBefore ? before.changedAtMs : monotonicMs;
+  return { ...record, ...(isTouched(record, before) ? { touched: true } : {}), changedAtMs };
 }
+
+/** True for another revision than the one before, which the operator did not write: see SecretWriter. */
+const isTouched = (record: SecretRecord, before: SecretRecord | undefined): boolean =>
+  before !== undefined && (before.resourceVersion !== record.resourceVersion || before.touched === true);
 
 const issuerOf = (content: SecretContent): string | undefined =>
   'leaf' in content ? `${content.leaf.root}/${content.leaf.issuer}` : undefined;

@@ -22,6 +22,7 @@ import {
   type CertificateRecord,
   type CrlBundle,
   type IssueReason,
+  lastWriter,
   namesItself,
   type ObservedRole,
   type OutputsStep,
@@ -216,9 +217,20 @@ export class SecretWriter {
 
   /** Reads a Secret past the cache, which knows neither those of others nor the very latest. */
   async read(namespace: string, name: string, signal: AbortSignal): Promise<SecretRecord | undefined> {
-    const { client, roots } = this.#options;
+    const { client, caches, roots } = this.#options;
     const live = await client.find(secretResource, { namespace, name }, { signal });
-    return live && secretRecord(live, roots());
+    if (live === undefined) return undefined;
+    const record = secretRecord(live, roots());
+    const cached = caches.secrets.get(keyOf({ namespace, name }));
+    // The cache would know what the operator has written.
+    const isTouched = cached?.resourceVersion === record.resourceVersion ? cached.touched === true : true;
+    return isTouched ? { ...record, touched: true } : record;
+  }
+
+  /** Which other writer has changed a Secret last, see lastWriter. Asks the API server: caches have no managedFields. */
+  async lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+    const live = await this.#options.client.find(secretResource, { namespace, name }, { signal, metadataOnly: true });
+    return lastWriter((live?.metadata as { readonly managedFields?: unknown } | undefined)?.managedFields);
   }
 
   /** Deletes Secrets that no role wants any more. */
@@ -307,7 +319,7 @@ export class SecretWriter {
     const { caches, roots } = this.#options;
     // Only what can be written is, and what was written need not come back, with its key, to be known.
     const read = secretRecord({ metadata, type: secretType }, roots(), content);
-    const record = isFirst ? read : caches.dated(read);
+    const { touched: _, ...record } = isFirst ? read : caches.dated(read);
     caches.secrets.remember(record);
     return record;
   }

@@ -112,7 +112,7 @@ export class KubeClient {
   async find<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
-    options: CallOptions = {},
+    options: CallOptions & Pick<Selection, 'metadataOnly'> = {},
   ): Promise<Served<T> | undefined> {
     try {
       return await this.get(resource, ref, options);

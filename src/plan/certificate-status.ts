@@ -2,6 +2,7 @@ import { annotations, type CertificateReason } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import { anchorId, type Certificate } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
+import { contestedProblem, isContested, repairMoments, repairStatus } from './contention.ts';
 import { notedRevision } from './metadata.ts';
 import type { CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
 import { isOurs } from './ownership.ts';
@@ -52,11 +53,12 @@ const conflictPollMs = 30_000;
  */
 export function planCertificateStatus(
   certificate: CertificateRecord,
-  outcomes: readonly RoleOutcome[],
+  settled: readonly RoleOutcome[],
   now: Date,
   roots: readonly Certificate[],
 ): StatusPlan {
-  const secrets = outcomes.flatMap((outcome) => secretStatus(certificate, outcome, now, roots));
+  const outcomes = settled.map((outcome) => withContention(certificate, outcome, now));
+  const secrets = settled.flatMap((outcome) => secretStatus(certificate, outcome, now, roots));
   const known = readyCondition(certificate, outcomes, secrets, now);
   const ready = certificate.deleting ? deletingCondition(outcomes, known) : known;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
@@ -74,8 +76,14 @@ export function planCertificateStatus(
     ...handledRetry(certificate),
     ...failureStatus(outcomes),
   };
-  return { status, ...revisit(outcomes, secrets, now) };
+  return { status, ...revisit(certificate, outcomes, secrets, now) };
 }
+
+/** A Secret that was repaired once too often has to stay right for a while before it counts as left alone. */
+const withContention = (certificate: CertificateRecord, outcome: RoleOutcome, now: Date): RoleOutcome =>
+  (outcome.problem === undefined || outcome.problem.onlyDue === true) && isContested(certificate, outcome.role, now)
+    ? { ...outcome, problem: contestedProblem(certificate, outcome.role) }
+    : outcome;
 
 /** RFC 3339 in whole seconds, as metav1.Time. */
 export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
@@ -90,9 +98,10 @@ function secretStatus(
 ): SecretStatus[] {
   const { role, secretName, secret } = outcome.role;
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
+  const repairs = repairStatus(outcome.role.repairs, now);
   // What was issued is remembered while the Secret is lost, damaged or taken over: pods use what they have loaded from it,
   // until it expires.
-  const kept = known?.secretName === secretName ? [known] : [];
+  const kept = known?.secretName === secretName ? [{ ...withoutRepairs(known), ...repairs }] : [];
   if (secret === undefined || !isOurs(secret, certificate, role)) return kept;
   if (!('leaf' in secret.content) || isStranger(outcome, secret, kept[0])) return kept;
   const { leaf } = secret.content;
@@ -117,8 +126,14 @@ function secretStatus(
       renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
       revision: notedRevision(secret) ?? 1,
       ...(replaced.length === 0 ? {} : { replaced }),
+      ...repairs,
     },
   ];
+}
+
+function withoutRepairs(entry: SecretStatus): SecretStatus {
+  const { repairs: _, ...others } = entry;
+  return others;
 }
 
 /**
@@ -285,12 +300,18 @@ function earliest<Key extends 'notAfter' | 'renewalTime'>(
   return first === undefined ? {} : ({ [key]: first } as Record<Key, string>);
 }
 
-function revisit(outcomes: readonly RoleOutcome[], secrets: readonly SecretStatus[], now: Date): { revisitAt?: Date } {
+function revisit(
+  certificate: CertificateRecord,
+  outcomes: readonly RoleOutcome[],
+  secrets: readonly SecretStatus[],
+  now: Date,
+): { revisitAt?: Date } {
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
     ...outcomes.flatMap(({ until }) => until ?? []),
     ...outcomes.flatMap(({ failed }) => failed?.nextRetryTime ?? []),
+    ...outcomes.flatMap(({ role }) => repairMoments(certificate, role)),
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
   ].filter((moment) => moment > now);
   return moments.length === 0 ? {} : { revisitAt: new Date(Math.min(...moments.map((moment) => moment.getTime()))) };

@@ -1,6 +1,7 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import { anchorId, namesOutsidePath, pathOf } from '../pki/index.ts';
 import { timestamp } from './certificate-status.ts';
+import { withPause } from './contention.ts';
 import { metadataMatches, notedRevision, ownershipMetadata, type SecretMetadata, secretMetadata } from './metadata.ts';
 import type {
   AuthorityView,
@@ -105,7 +106,10 @@ export const nothingIsToBeDecided = ({ authority, storePassword }: ObservedCerti
   authority.state === 'unknown' || storePassword?.state === 'unknown';
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
-export function planSecret(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
+export const planSecret = (observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep =>
+  withPause(observed, role, planUnpaused(observed, role, now), now);
+
+function planUnpaused(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
   const step = planContent(observed, role, now);
   // What the API server has refused a moment ago is not tried again with a part of it.
   if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !mayBeUpdated(observed, role)) return step;

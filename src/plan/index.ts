@@ -17,7 +17,18 @@ export {
   type SecretStep,
 } from './certificate.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
+export {
+  afterRepair,
+  contestedProblem,
+  freeRepairs,
+  isForgotten,
+  isRepair,
+  type Repairs,
+  rememberedRepairs,
+  retryIsAsked,
+} from './contention.ts';
 export { type Evidence, type IssuedSecret, issuedSecret, lostSecrets, type Publication } from './evidence.ts';
+export { lastWriter } from './field-manager.ts';
 export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {

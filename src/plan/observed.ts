@@ -1,6 +1,7 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts';
 import type { Certificate, LeafRecord, Remains, Role, TrustBundle } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
+import type { Repairs } from './contention.ts';
 import type { IssuancePolicy } from './grant.ts';
 import type { StorePassword } from './outputs.ts';
 import type { Reissue } from './reissue.ts';
@@ -55,6 +56,8 @@ export interface SecretRecord {
   /** The operator's own, and those that secretTemplate put there; the rest belongs to others. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly content: SecretContent;
+  /** Another writer has changed the Secret since the operator wrote it, or since it was first read. */
+  readonly touched?: true;
   /**
    * Since when its bundle, and the root of its leaf, are as they are: milliseconds of this process's monotonic clock;
    * minus infinity for what they have been from the beginning.
@@ -154,6 +157,8 @@ export interface ObservedRole {
   readonly claimedBy?: string;
   /** The failed attempts at this very request of this role; absent when the last one succeeded, or none was made. */
   readonly failed?: FailedAttempts;
+  /** What was repaired of its Secret of late; absent where nothing was, and where something else is asked for now. */
+  readonly repairs?: Repairs;
 }
 
 /** All that a decision about an MtlsCertificate rests on. */

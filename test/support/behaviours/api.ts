@@ -54,6 +54,8 @@ export interface Api {
   create<T = Stored>(path: string, object: Body): Promise<T>;
   /** JSON merge patch (RFC 7386). */
   patch<T = Stored>(path: string, patch: object): Promise<T>;
+  /** Server-side apply; the path has the field manager. */
+  apply<T = Stored>(path: string, object: object): Promise<T>;
   delete(path: string): Promise<void>;
   /**
    * Calls back for every event of a collection, from what is there now until `close`. The API server ends the watch of
@@ -87,9 +89,14 @@ export function openApi(cluster: TestCluster): Api {
   const dispatcher = new Agent({ connect: { ca } });
   const closing = new AbortController();
 
-  async function send(method: Dispatcher.HttpMethod, path: string, body?: Body): Promise<Dispatcher.ResponseData> {
+  async function send(
+    method: Dispatcher.HttpMethod,
+    path: string,
+    body?: Body,
+    patchType = 'application/merge-patch+json',
+  ): Promise<Dispatcher.ResponseData> {
     const written = typeof body === 'string' ? 'application/yaml' : 'application/json';
-    const type = method === 'PATCH' ? 'application/merge-patch+json' : written;
+    const type = method === 'PATCH' ? patchType : written;
     const headers = { authorization: `Bearer ${token}`, accept: 'application/json', 'content-type': type };
     const text = typeof body === 'object' ? JSON.stringify(body) : (body ?? null);
     return request(`${server}${path}`, {
@@ -102,8 +109,8 @@ export function openApi(cluster: TestCluster): Api {
     });
   }
 
-  async function read<T>(method: Dispatcher.HttpMethod, path: string, body?: Body): Promise<T> {
-    const reply = await send(method, path, body);
+  async function read<T>(method: Dispatcher.HttpMethod, path: string, body?: Body, patchType?: string): Promise<T> {
+    const reply = await send(method, path, body, patchType);
     const answer: unknown = await reply.body.json();
     if (reply.statusCode < 300) return answer as T;
     throw refusal(method, path, reply.statusCode, answer);
@@ -121,6 +128,7 @@ export function openApi(cluster: TestCluster): Api {
     list: async <T>(path: string) => (await read<{ items: T[] }>('GET', path)).items,
     create: (path, object) => read('POST', path, object),
     patch: (path, patch) => read('PATCH', path, patch),
+    apply: (path, object) => read('PATCH', path, object, 'application/apply-patch+yaml'),
     async delete(path) {
       await read('DELETE', path);
     },

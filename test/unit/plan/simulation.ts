@@ -1,18 +1,30 @@
+import { isDeepStrictEqual } from 'node:util';
 import { labels, secretKeys, secretType } from '../../../src/api/names.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
 import { issueContent, keptKey, type Signer } from '../../../src/controllers/issuer.ts';
+import type { RepairLimits } from '../../../src/controllers/repair-limits.ts';
 import { base64 } from '../../../src/controllers/secret-data.ts';
 import { ownerReferencesFor, secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
-import { chainWithin, encodeCertificates, parsePrivateKey, publicKeyDigest } from '../../../src/pki/index.ts';
+import {
+  chainWithin,
+  encodeCertificates,
+  parsePrivateKey,
+  publicKeyDigest,
+  type Role,
+} from '../../../src/pki/index.ts';
 import type { CertificatePlan } from '../../../src/plan/certificate.ts';
 import {
   type CertificateRecord,
   type IssueReason,
+  isRepair,
   type ObservedCertificate,
+  type ObservedRole,
   planCertificate,
   planCertificateStatus,
+  type Repairs,
   rolesOf,
+  type SecretRecord,
   type SecretStep,
   secretNameOf,
 } from '../../../src/plan/index.ts';
@@ -32,6 +44,11 @@ export class Simulation {
   record: CertificateRecord;
   readonly secrets: Map<string, Secret>;
   readonly issued: Issued[] = [];
+  /** How often a Secret or the status was written. */
+  writes = 0;
+  /** What the operator remembers of its repairs; a test that replaces it restarts the operator. */
+  limits: RepairLimits | undefined;
+  readonly #touched = new Set<string>();
   #revision = 100;
 
   constructor(record: CertificateRecord, secrets: Iterable<Secret>) {
@@ -39,13 +56,28 @@ export class Simulation {
     this.secrets = new Map([...secrets].map((secret) => [secret.metadata.name, secret]));
   }
 
-  observe(signer: Signer): ObservedCertificate {
+  /** Another writer changes a Secret, or deletes it. */
+  damage(name: string, change: (secret: Secret) => Secret | undefined): void {
+    const before = this.secrets.get(name);
+    if (before === undefined) return;
+    const after = change(before);
+    if (after === undefined) this.secrets.delete(name);
+    else this.secrets.set(name, after);
+    this.#touched.add(name);
+  }
+
+  observe(signer: Signer, now: Date): ObservedCertificate {
     const { spec, name, uid } = this.record;
-    const read = (secret: Secret) => secretRecord(secret, signer.bundle.roots);
-    const roles = rolesOf(spec).map((role) => {
+    const read = (secret: Secret): SecretRecord => ({
+      ...secretRecord(secret, signer.bundle.roots),
+      ...(this.#touched.has(secret.metadata.name) ? { touched: true } : {}),
+    });
+    const request = { certificate: this.record, authority: viewOf(signer) };
+    const roles = rolesOf(spec).map((role): ObservedRole => {
       const secretName = secretNameOf(name, spec, role);
       const secret = this.secrets.get(secretName);
-      return { role, secretName, ...(secret === undefined ? {} : { secret: read(secret) }) };
+      const repairs = this.limits?.get('a', request, { role, secretName }, now);
+      return { role, secretName, ...(secret && { secret: read(secret) }), ...(repairs && { repairs }) };
     });
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = [...this.secrets.values()]
@@ -56,23 +88,30 @@ export class Simulation {
   }
 
   plan(signer: Signer, now: Date): CertificatePlan {
-    return planCertificate(this.observe(signer), now);
+    return planCertificate(this.observe(signer, now), now);
   }
 
   /** One reconcile. It stops without a trace before write number `writes`, as a process does that is killed. */
   reconcile(signer: Signer, now: Date, writes = Number.POSITIVE_INFINITY): void {
     let left = writes;
-    const { secrets, prune } = this.plan(signer, now);
+    const observed = this.observe(signer, now);
+    const { secrets, prune } = planCertificate(observed, now);
     for (const { role, step } of secrets) {
       if (step.step === 'keep' || step.step === 'blocked') continue;
       if (left-- <= 0) return;
       this.#write(role.role, role.secretName, step, signer, now);
     }
+    const results = secrets.map(({ role, step }) => ({
+      role,
+      isWritten: step.step === 'issue' || step.step === 'update',
+      isRepair: isRepair(observed, role, step),
+    }));
+    const repairs = this.limits?.note('a', observed, results, now);
     for (const { name } of prune) {
       if (left-- <= 0) return;
       this.secrets.delete(name);
     }
-    if (left-- > 0) this.#writeStatus(signer, now, secrets);
+    if (left-- > 0) this.#writeStatus(signer, now, secrets, repairs);
   }
 
   #write(
@@ -83,6 +122,8 @@ export class Simulation {
     now: Date,
   ): void {
     const before = this.secrets.get(name);
+    this.writes += 1;
+    this.#touched.delete(name);
     const merged = (
       old: Readonly<Record<string, string>> | undefined,
       patch: Readonly<Record<string, string | null>>,
@@ -125,16 +166,37 @@ export class Simulation {
     return issueContent(request, key, signer, now).data;
   }
 
-  #writeStatus(signer: Signer, now: Date, planned: CertificatePlan['secrets']): void {
-    const outcomes = this.observe(signer).roles.map((role) => {
+  #writeStatus(
+    signer: Signer,
+    now: Date,
+    planned: CertificatePlan['secrets'],
+    repairs: ReadonlyMap<Role, Repairs> | undefined,
+  ): void {
+    const outcomes = this.observe(signer, now).roles.map((observed) => {
+      const { repairs: _, ...seen } = observed;
+      const known = repairs?.get(seen.role);
+      const role = known === undefined ? seen : { ...seen, repairs: known };
       const step = planned.find((one) => one.role.role === role.role)?.step;
       return step?.step === 'blocked' ? { role, problem: step } : { role };
     });
     const { status } = planCertificateStatus(this.record, outcomes, now, signer.bundle.roots);
     const lastTransitionTime = now.toISOString();
     const conditions = status.conditions.map((condition) => ({ ...condition, lastTransitionTime }));
+    if (!isSameStatus(this.record.status, status)) this.writes += 1;
     this.record = { ...this.record, status: { ...status, conditions } satisfies MtlsCertificateStatus };
   }
+}
+
+/** Times of transitions apart. */
+function isSameStatus(
+  a: MtlsCertificateStatus,
+  b: Omit<MtlsCertificateStatus, 'conditions'> & { conditions: readonly object[] },
+) {
+  const plain = ({ conditions = [], ...rest }: { readonly conditions?: readonly object[] }) => ({
+    ...rest,
+    conditions: conditions.map((one) => ({ ...one, lastTransitionTime: undefined })),
+  });
+  return isDeepStrictEqual(JSON.parse(JSON.stringify(plain(a))), JSON.parse(JSON.stringify(plain(b))));
 }
 
 /** The certificate of the key in a Secret, as it was written. */

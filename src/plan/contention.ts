@@ -1,0 +1,146 @@
+import { annotations } from '../api/names.ts';
+import type { MtlsCertificateStatus } from '../api/types.ts';
+import type { SecretStep } from './certificate.ts';
+import type { CertificateRecord, ObservedCertificate, ObservedRole } from './observed.ts';
+import { unitInterval } from './renewal.ts';
+import { revocationIsAsked } from './revocation-request.ts';
+import { isDamaged, rotationIsAsked } from './secret.ts';
+
+/** How often the operator has undone what another writer did to a Secret, in a row. */
+export interface Repairs {
+  readonly count: number;
+  readonly lastTime: Date;
+  /** The writer and the fields that it changed, in words; absent while that is not known. */
+  readonly changedBy?: string;
+  /** What outputs are made from has changed since: a CRL, the password of stores. A write for that undoes nothing. */
+  readonly sourcesChanged?: true;
+}
+
+/** So many repairs are made at once: a person may delete a Secret twice to see it made again. */
+export const freeRepairs = 3;
+const firstPauseMs = 30_000;
+const longestPauseMs = 20 * 60_000;
+/** A Secret that nobody has damaged for as long is as good as one that nobody ever has. */
+const forgottenAfterMs = 3_600_000;
+
+/** The state after one more repair. */
+export const afterRepair = (before: Repairs | undefined, now: Date): Repairs => ({
+  count: (before?.count ?? 0) + 1,
+  lastTime: now,
+  ...(before?.changedBy === undefined ? {} : { changedBy: before.changedBy }),
+});
+
+/** True when a Secret has been left alone for so long that its repairs do not count any more. */
+export const isForgotten = ({ lastTime }: Repairs, now: Date): boolean => forgottenAt(lastTime) <= now;
+const forgottenAt = (lastTime: Date): Date => new Date(lastTime.getTime() + forgottenAfterMs);
+
+/**
+ * When a Secret may be repaired again: at once after the first three times, then after 30 s, doubling to 20 minutes, each
+ * up to a tenth shorter. In an hour that is 11 repairs at most, and 4 in every further hour.
+ */
+export function nextRepairTime({ count, lastTime }: Repairs, seed: string): Date {
+  if (count < freeRepairs) return lastTime;
+  const fullMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(count - freeRepairs, 20));
+  return new Date(lastTime.getTime() + fullMs * (1 - 0.1 * unitInterval(`${seed}/repair/${count}`)));
+}
+
+/** What makes the pauses of a role's Secret differ from those of others. */
+const seedOf = ({ uid }: CertificateRecord, { role }: ObservedRole): string => `${uid}/${role}`;
+
+/**
+ * True when a step undoes what another writer has done to a Secret, and answers nothing that a person has asked for, no
+ * certificate that is due, and no other root.
+ */
+export function isRepair(
+  { certificate, authority }: ObservedCertificate,
+  role: ObservedRole,
+  step: SecretStep,
+): boolean {
+  if (step.step === 'keep' || step.step === 'blocked' || isAsked(certificate, role)) return false;
+  if (step.step === 'update' && step.restores !== true) {
+    return role.secret?.touched === true && role.repairs?.sourcesChanged !== true;
+  }
+  return isDamaged({ certificate, role, ...(authority.state === 'ready' ? { authority } : {}) });
+}
+
+/** True when a person has asked for something that is not handled yet: that never waits. */
+const isAsked = (certificate: CertificateRecord, { secret }: ObservedRole): boolean =>
+  certificate.generation !== certificate.status.observedGeneration ||
+  retryIsAsked(certificate) ||
+  rotationIsAsked(certificate, secret) ||
+  revocationIsAsked(certificate, secret);
+
+/** True while the annotation retry has a value that was not acted on. */
+export const retryIsAsked = ({ retryToken, status }: CertificateRecord): boolean =>
+  retryToken !== undefined && retryToken !== status.lastHandledRetry;
+
+/** The step, or why it has to wait: the Secret was repaired too often of late. */
+export function withPause(observed: ObservedCertificate, role: ObservedRole, step: SecretStep, now: Date): SecretStep {
+  const { repairs } = role;
+  if (repairs === undefined || !isRepair(observed, role, step)) return step;
+  if (nextRepairTime(repairs, seedOf(observed.certificate, role)) <= now) return step;
+  return { step: 'blocked', ...contestedProblem(observed.certificate, role), onlyDue: false };
+}
+
+/** Whether a Secret that is right now has to stay so for a while before it counts as left alone. */
+export const isContested = (certificate: CertificateRecord, role: ObservedRole, now: Date): boolean =>
+  role.repairs !== undefined &&
+  role.repairs.count > freeRepairs &&
+  nextRepairTime(role.repairs, seedOf(certificate, role)) > now;
+
+/** The message is the same from one repair to the next, so that it is one event and one write. */
+export function contestedProblem({ name }: CertificateRecord, { role, secretName, secret, repairs }: ObservedRole) {
+  const isGone = secret === undefined;
+  const by = repairs?.changedBy ?? 'a writer that its managedFields do not name';
+  const what = isGone
+    ? `is deleted again and again; the audit log of the API server says by whom`
+    : `is changed again and again by ${by}`;
+  const message =
+    `Secret ${secretName} ${what}: stop that writer, or set ${role}.secretName to another name. The operator repairs the ` +
+    `Secret after growing pauses of at most 20 minutes; to repair it now: ` +
+    `kubectl annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`;
+  return { reason: 'SecretContested', message } as const;
+}
+
+type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
+
+/**
+ * The part of status that survives a restart, so that a restart does not bring free repairs: there once they are used up,
+ * gone when they are forgotten.
+ */
+export const repairStatus = (repairs: Repairs | undefined, now: Date): Pick<SecretStatus, 'repairs'> =>
+  repairs === undefined || repairs.count < freeRepairs || isForgotten(repairs, now)
+    ? {}
+    : {
+        repairs: {
+          count: repairs.count,
+          lastTime: `${repairs.lastTime.toISOString().slice(0, 19)}Z`,
+          ...(repairs.changedBy === undefined ? {} : { changedBy: repairs.changedBy }),
+        },
+      };
+
+/** What status says of the repairs of a role's Secret; undefined when that is nothing, or nothing that an operator wrote. */
+export function rememberedRepairs(
+  { secrets }: MtlsCertificateStatus,
+  { role, secretName }: Pick<ObservedRole, 'role' | 'secretName'>,
+  now: Date,
+): Repairs | undefined {
+  const entry = secrets?.find((one) => one.role === role && one.secretName === secretName)?.repairs;
+  if (entry === undefined) return undefined;
+  const lastTime = new Date(entry.lastTime);
+  if (Number.isNaN(lastTime.getTime()) || entry.count < freeRepairs) return undefined;
+  const { changedBy } = entry;
+  return {
+    count: entry.count,
+    // A time in the future would delay repairs for as long as it says.
+    lastTime: lastTime > now ? now : lastTime,
+    ...(changedBy === undefined ? {} : { changedBy }),
+  };
+}
+
+/** When a role has to be looked at again because of its repairs. */
+export function repairMoments(certificate: CertificateRecord, role: ObservedRole): Date[] {
+  const { repairs } = role;
+  if (repairs === undefined || repairs.count < freeRepairs) return [];
+  return [nextRepairTime(repairs, seedOf(certificate, role)), forgottenAt(repairs.lastTime)];
+}

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { fileOf, judge } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let world: Installation;
+before(async () => {
+  world = await install();
+  await world.start();
+});
+after(() => world.end());
+
+const server = { server: { service: 'db' } };
+const name = 'db-server-tls';
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+async function issued(spec: object = server): Promise<{ tenant: Tenant; secret: Secret }> {
+  const tenant = await world.tenant('contested');
+  await tenant.create('db', spec);
+  await tenant.ready('db');
+  return { tenant, secret: await tenant.secret(name) };
+}
+
+/** Another writer, which has a field manager of its own. */
+const patchAs = ({ namespace }: Tenant, manager: string, patch: object): Promise<Secret> =>
+  world.api.patch(`${paths.secrets(namespace, name)}?fieldManager=${manager}`, patch);
+
+/** Waits until the operator has undone it. */
+const undone = (tenant: Tenant, isUndone: (secret: Secret) => boolean): Promise<Secret> =>
+  eventually(async () => {
+    const secret = await tenant.secret(name);
+    assert.ok(isUndone(secret), 'the Secret is not repaired');
+    return secret;
+  });
+
+const holdsCertificate = (secret: Secret): boolean => fileOf(secret, 'tls.crt').startsWith('-----BEGIN CERTIFICATE');
+
+/** Uses up the repairs that come at once, and damages the Secret once more. */
+async function contest(tenant: Tenant, manager: string, damage: object, isUndone: (secret: Secret) => boolean) {
+  for (let i = 0; i < 3; i += 1) {
+    await patchAs(tenant, manager, damage);
+    await undone(tenant, isUndone);
+  }
+  await patchAs(tenant, manager, damage);
+}
+
+const serialOf = async (tenant: Tenant): Promise<string | undefined> =>
+  (await tenant.get('db')).status?.secrets?.[0]?.serialNumber;
+
+/** The distinct keys and certificates that were ever in the Secret. */
+function everSeen({ namespace }: Tenant): { keys: number; certificates: number } {
+  const states = world.watched.states.filter(
+    ({ metadata }) => metadata.namespace === namespace && metadata.name === name,
+  );
+  const certificates = states.filter(holdsCertificate).map(({ data }) => data?.['tls.crt']);
+  return {
+    keys: new Set(states.map(({ data }) => data?.['tls.key'])).size,
+    certificates: new Set(certificates).size,
+  };
+}
+
+const retry = (tenant: Tenant, token: string): Promise<unknown> =>
+  tenant.patch('db', { metadata: { annotations: { 'mtls-operator.io/retry': token } } });
+
+describe('7. A contested Secret', { concurrency: 6 }, () => {
+  test('is repaired three times at once, and then SecretContested names the field manager', async () => {
+    const { tenant, secret } = await issued();
+    await contest(tenant, 'secret-syncer', { data: { 'tls.crt': base64('theirs') } }, holdsCertificate);
+    const { message } = await tenant.notReady('db', 'SecretContested');
+    assert.match(
+      message,
+      /^server: Secret db-server-tls is changed again and again by secret-syncer \(data\.tls\.crt\): /,
+    );
+    const { status } = await tenant.get('db');
+    const [entry] = status?.secrets ?? [];
+    assert.equal(entry?.repairs?.count, 3);
+    assert.equal(entry?.repairs?.changedBy, 'secret-syncer (data.tls.crt)');
+    // The key was never damaged: no new one was made, and the serials of all certificates are remembered.
+    assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 4 });
+    assert.equal(entry?.replaced?.length, 3);
+    assert.equal((await tenant.secret(name)).data?.['tls.key'], secret.data?.['tls.key']);
+    const events = await eventually(async () => {
+      const all = await world.api.list<{ reason: string; regarding: { namespace: string } }>(paths.events);
+      const found = all.filter(
+        ({ reason, regarding }) => reason === 'SecretContested' && regarding.namespace === tenant.namespace,
+      );
+      assert.ok(found.length > 0);
+      return found;
+    });
+    assert.equal(events.length, 1);
+  });
+
+  test('of a writer that never stops gets a bounded number of certificates', async () => {
+    const { tenant } = await issued();
+    const stop = new AbortController();
+    let writes = 0;
+    const writing = (async () => {
+      while (!stop.signal.aborted) {
+        await patchAs(tenant, 'quick-writer', { data: { 'tls.key': base64(`theirs ${writes}`) } });
+        writes += 1;
+      }
+    })();
+    try {
+      await tenant.notReady('db', 'SecretContested');
+      const before = writes;
+      await eventually(async () => assert.ok(writes > before + 100), { timeoutMs: 60_000 });
+      const { status } = await tenant.get('db');
+      assert.equal(status?.conditions?.[0]?.reason, 'SecretContested');
+      const { revision = 0 } = status?.secrets?.[0] ?? {};
+      assert.ok(revision <= 5, `${revision} certificates after ${writes} changes`);
+    } finally {
+      stop.abort();
+      await writing;
+    }
+  });
+
+  test('of metadata is written a bounded number of times, too', async () => {
+    const { tenant, secret } = await issued();
+    const damage = { metadata: { labels: { 'mtls-operator.io/role': 'theirs' } } };
+    await contest(
+      tenant,
+      'labeller',
+      damage,
+      ({ metadata }) => metadata.labels?.['mtls-operator.io/role'] === 'server',
+    );
+    const { message } = await tenant.notReady('db', 'SecretContested');
+    assert.match(message, /by labeller \(metadata\.labels\.mtls-operator\.io\/role\)/);
+    assert.equal((await tenant.secret(name)).data?.['tls.crt'], secret.data?.['tls.crt']);
+    assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 1 });
+  });
+
+  test('of ca.crt keeps its certificate and its key', async () => {
+    const { tenant, secret } = await issued();
+    const isUndone = ({ data }: Secret) => data?.['ca.crt'] === secret.data?.['ca.crt'];
+    await contest(tenant, 'bundler', { data: { 'ca.crt': base64('theirs') } }, isUndone);
+    const { message } = await tenant.notReady('db', 'SecretContested');
+    assert.match(message, /by bundler \(data\.ca\.crt\)/);
+    assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 1 });
+  });
+
+  test('that is deleted again and again is made again three times, and says where to look', async () => {
+    const { tenant } = await issued();
+    const remove = () => world.api.delete(paths.secrets(tenant.namespace, name));
+    for (let i = 0; i < 3; i += 1) {
+      const { metadata } = await tenant.secret(name);
+      await remove();
+      await undone(tenant, (secret) => secret.metadata.uid !== metadata.uid).catch((error: unknown) => {
+        if (!String(error).includes('404')) throw error;
+      });
+      await eventually(() => tenant.secret(name));
+    }
+    await remove();
+    const { message } = await tenant.notReady('db', 'SecretContested');
+    assert.match(message, /is deleted again and again; the audit log/);
+  });
+
+  test('is repaired at once for what a person asks for, and for the annotation retry', async () => {
+    const { tenant } = await issued();
+    const damage = { data: { 'tls.crt': base64('theirs') } };
+    await contest(tenant, 'secret-syncer', damage, holdsCertificate);
+    await tenant.notReady('db', 'SecretContested');
+    await tenant.rotate('db', 'now');
+    const rotated = await judge(await undone(tenant, holdsCertificate));
+    await patchAs(tenant, 'secret-syncer', damage);
+    await tenant.notReady('db', 'SecretContested');
+    await retry(tenant, 'first');
+    const retried = await tenant.ready('db');
+    assert.equal(retried.status?.lastHandledRetry, 'first');
+    assert.equal(retried.status?.secrets?.[0]?.repairs, undefined);
+    assert.equal((await judge(await tenant.secret(name))).publicKey, rotated.publicKey);
+  });
+
+  test('is named by the field manager of a server-side apply', async () => {
+    const { tenant } = await issued();
+    const apply = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data: { 'tls.crt': base64('theirs') } };
+    const path = `${paths.secrets(tenant.namespace, name)}?fieldManager=argo&force=true`;
+    for (let i = 0; i < 3; i += 1) {
+      await world.api.apply(path, apply);
+      await undone(tenant, holdsCertificate);
+    }
+    await world.api.apply(path, apply);
+    const { message } = await tenant.notReady('db', 'SecretContested');
+    assert.match(message, /by argo \(data\.tls\.crt\)/);
+  });
+});
+
+test('7. A contested Secret stays so over a restart, which brings no free repair, and ends by itself', async () => {
+  const { tenant } = await issued();
+  const damage = { data: { 'tls.crt': base64('theirs') } };
+  await contest(tenant, 'secret-syncer', damage, holdsCertificate);
+  const { message } = await tenant.notReady('db', 'SecretContested');
+  const before = await serialOf(tenant);
+  const { lastTime = '' } = (await tenant.get('db')).status?.secrets?.[0]?.repairs ?? {};
+  await world.restart();
+  assert.equal((await tenant.notReady('db', 'SecretContested')).message, message);
+  // The pause of half a minute counts from the last repair, whoever leads.
+  const secret = await eventually(
+    async () => {
+      const found = await tenant.secret(name);
+      assert.ok(holdsCertificate(found));
+      return found;
+    },
+    { timeoutMs: 60_000 },
+  );
+  assert.ok(Date.now() >= Date.parse(lastTime) + 26_000, 'the restart has brought a free repair');
+  assert.notEqual((await judge(secret)).serialNumber, before);
+  await tenant.notReady('db', 'SecretContested');
+  await eventually(async () => assert.equal((await tenant.get('db')).status?.conditions?.[0]?.status, 'True'), {
+    timeoutMs: 90_000,
+    message: 'it is contested for good',
+  });
+});
