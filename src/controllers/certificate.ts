@@ -1,5 +1,5 @@
 import { isKubeError, type KubeClient, KubeError, keyOf, refOf, type Store } from '../kube/index.ts';
-import { PkiError } from '../pki/index.ts';
+import { type LeafRecord, PkiError, type Role } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Blocked,
@@ -69,6 +69,8 @@ export class CertificateReconciler {
   readonly #context: CertificateContext;
   readonly #backoff = new IssuanceBackoff();
   readonly #repairs = new RepairLimits();
+  /** What was issued and is not in status yet, by key and role: see RoleOutcome. */
+  readonly #unrecorded = new Map<string, Map<Role, readonly LeafRecord[]>>();
   readonly #rulesOf = rulesReader();
 
   constructor(context: CertificateContext) {
@@ -79,6 +81,7 @@ export class CertificateReconciler {
   beginToLead(): void {
     this.#backoff.clear();
     this.#repairs.clear();
+    this.#unrecorded.clear();
   }
 
   async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
@@ -87,6 +90,7 @@ export class CertificateReconciler {
     if (certificate === undefined) {
       this.#backoff.forget(key, refOf(key).namespace ?? '');
       this.#repairs.forget(key);
+      this.#unrecorded.delete(key);
       keys.drop(key);
       return undefined;
     }
@@ -98,15 +102,15 @@ export class CertificateReconciler {
     const isRepeat = plan.secrets.some(({ step }) => needsCurrent(step, certificate));
     if (isRepeat && !(await this.#isCurrent(certificate, signal))) return undefined;
     const settling = plan.secrets.map(({ role, step }) => this.#settle(observed, role, step, material, signal));
-    const settled = await this.#ended(certificate, settling);
+    const settled = await this.#ended(key, observed, settling);
     // A key that is made in a moment is not worth a status of its own; one that takes longer is.
     const pendingSince = settled.flatMap((one) => one.pendingSince ?? [])[0];
     const reportAt = new Date((pendingSince?.getTime() ?? 0) + pendingGraceMs);
     if (pendingSince !== undefined && reportAt > now()) return { requeueAt: reportAt };
     const isWhole = settled.every(({ outcome }) => outcome.problem === undefined);
     await (isWhole ? writer.prune(certificate, plan.prune, signal) : writer.mark(plan.mark, signal));
-    const outcomes = this.#withRepairs(key, observed, this.#withFailures(key, observed, settled));
-    return this.#writeStatus(observed, outcomes, plannedAt, signal);
+    const outcomes = this.#withHistory(key, this.#withFailures(key, observed, settled));
+    return this.#writeStatus(key, observed, outcomes, plannedAt, signal);
   }
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
@@ -224,10 +228,16 @@ export class CertificateReconciler {
    * All results, or the first error, but never before all have ended: the next reconcile of the key must not meet this one.
    * What was issued or adopted is told first: it has happened, whatever becomes of the other roles and of status.
    */
-  async #ended(certificate: CertificateRecord, settling: ReadonlyArray<Promise<Settled>>): Promise<Settled[]> {
+  async #ended(
+    key: string,
+    observed: ObservedCertificate,
+    settling: ReadonlyArray<Promise<Settled>>,
+  ): Promise<Settled[]> {
     const { recorder } = this.#context;
+    const { certificate } = observed;
     const results = await Promise.allSettled(settling);
     const settled = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    this.#noteWritten(key, observed, settled);
     const issued: IssuedRole[] = settled.flatMap(({ outcome: { role }, issued: issue }) =>
       issue === undefined ? [] : [{ role, ...issue }],
     );
@@ -263,8 +273,8 @@ export class CertificateReconciler {
     return repairs === undefined ? others : { ...others, repairs };
   }
 
-  /** The outcomes with what was repaired up to now. */
-  #withRepairs(key: string, observed: ObservedCertificate, settled: readonly Settled[]): Settled[] {
+  /** Notes what was written, whatever becomes of the other roles and of status: repairs are counted in any case. */
+  #noteWritten(key: string, observed: ObservedCertificate, settled: readonly Settled[]): void {
     const results = settled.map(
       ({ outcome: { role }, isWritten = false, isRepaired = false }): RepairResult => ({
         role,
@@ -272,11 +282,30 @@ export class CertificateReconciler {
         isRepair: isRepaired,
       }),
     );
-    const repairs = this.#repairs.note(key, observed, results, this.#context.now());
+    this.#repairs.note(key, observed, results, this.#context.now());
+    const unrecorded = this.#unrecorded.get(key) ?? new Map<Role, readonly LeafRecord[]>();
+    for (const { outcome, issued } of settled) {
+      const { role, secret } = outcome.role;
+      if (issued === undefined || secret === undefined || !('leaf' in secret.content)) continue;
+      unrecorded.set(role, [...(unrecorded.get(role) ?? []), secret.content.leaf]);
+    }
+    if (unrecorded.size > 0) this.#unrecorded.set(key, unrecorded);
+  }
+
+  /** The outcomes with what was repaired of late, and with all that was issued since status was written. */
+  #withHistory(key: string, settled: readonly Settled[]): Settled[] {
+    const [repairs, unrecorded] = [this.#repairs.of(key), this.#unrecorded.get(key)];
     return settled.map((one) => {
       const { repairs: _, ...role } = one.outcome.role;
-      const known = repairs.get(role.role);
-      return { ...one, outcome: { ...one.outcome, role: known === undefined ? role : { ...role, repairs: known } } };
+      const [repaired, issued] = [repairs.get(role.role), unrecorded?.get(role.role)];
+      return {
+        ...one,
+        outcome: {
+          ...one.outcome,
+          role: repaired === undefined ? role : { ...role, repairs: repaired },
+          ...(issued === undefined ? {} : { unrecorded: issued }),
+        },
+      };
     });
   }
 
@@ -293,7 +322,14 @@ export class CertificateReconciler {
     });
   }
 
+  #recorded(key: string, entries: NonNullable<CertificateRecord['status']['secrets']>): void {
+    const known = this.#unrecorded.get(key);
+    for (const { role } of entries) known?.delete(role);
+    if (known?.size === 0) this.#unrecorded.delete(key);
+  }
+
   async #writeStatus(
+    key: string,
     { certificate, authority }: ObservedCertificate,
     settled: readonly Settled[],
     plannedAt: Date,
@@ -310,6 +346,7 @@ export class CertificateReconciler {
     const writer = { client, resource: certificateResource, store: certificates };
     const isWritten = await writeStatus(writer, certificate, status, now(), signal);
     if (!isWritten) return undefined;
+    this.#recorded(key, status.secrets ?? []);
     for (const event of problemEvents(certificate, status.conditions, authority)) recorder.record(event);
     return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
   }

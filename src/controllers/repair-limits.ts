@@ -46,19 +46,24 @@ export class RepairLimits {
     return { ...repairsIn(known), ...(known.sources === sourcesOf(observed) ? {} : { sourcesChanged: true }) };
   }
 
-  /** Notes what has become of the roles, and returns their repairs up to now. */
-  note(key: string, observed: Observed, results: readonly RepairResult[], now: Date): ReadonlyMap<Role, Repairs> {
+  /** Notes what has become of roles. Those that are not among the results stay as they are. */
+  note(key: string, observed: Observed, results: readonly RepairResult[], now: Date): void {
     const current = { request: requestOf(observed), sources: sourcesOf(observed) };
-    const roles = new Map<Role, Known>();
+    const roles = new Map(this.#known.get(key));
     for (const { role, isWritten, isRepair } of results) {
       const known = this.#get(key, observed, role, now);
       const isCounted = isRepair && (known === undefined || known.request === current.request);
       if (isCounted) roles.set(role.role, { ...known, ...afterRepair(known, now), ...current });
-      else if (known !== undefined) roles.set(role.role, isWritten ? { ...known, ...current } : known);
+      else if (known === undefined) roles.delete(role.role);
+      else roles.set(role.role, isWritten ? { ...known, ...current } : known);
     }
     if (roles.size > 0) this.#known.set(key, roles);
     else this.#known.delete(key);
-    return new Map([...roles].map(([role, known]) => [role, repairsIn(known)]));
+  }
+
+  /** The repairs of the roles of a resource up to now, for status. */
+  of(key: string): ReadonlyMap<Role, Repairs> {
+    return new Map([...(this.#known.get(key) ?? [])].map(([role, known]) => [role, repairsIn(known)]));
   }
 
   /** True when nobody has been asked yet who has undone the last repair. */

@@ -1,6 +1,6 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
-import { anchorId, type Certificate } from '../pki/index.ts';
+import { anchorId, type Certificate, type LeafRecord } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
 import { contestedProblem, isContested, repairMoments, repairStatus } from './contention.ts';
 import { notedRevision } from './metadata.ts';
@@ -21,6 +21,8 @@ export interface RoleOutcome {
     /** The certificate in place is right for spec and only due: it does its work until it expires. */
     readonly onlyDue?: boolean;
   };
+  /** What was issued into the Secret since status was written last: its latest write has failed. */
+  readonly unrecorded?: readonly LeafRecord[];
   /** The failed attempts up to now, the one of this step included. */
   readonly failed?: FailedAttempts;
 }
@@ -99,9 +101,10 @@ function secretStatus(
   const { role, secretName, secret } = outcome.role;
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
   const repairs = repairStatus(outcome.role.repairs, now);
+  const unrecorded = unrecordedIn(outcome, known, roots);
   // What was issued is remembered while the Secret is lost, damaged or taken over: pods use what they have loaded from it,
   // until it expires.
-  const kept = known?.secretName === secretName ? [{ ...withoutRepairs(known), ...repairs }] : [];
+  const kept = known?.secretName === secretName ? [stillKnown(known, unrecorded, repairs, now)] : [];
   if (secret === undefined || !isOurs(secret, certificate, role)) return kept;
   if (!('leaf' in secret.content) || isStranger(outcome, secret, kept[0])) return kept;
   const { leaf } = secret.content;
@@ -111,7 +114,7 @@ function secretStatus(
   const issuerId = leaf.issuer ?? remembered?.issuerId;
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
   if (root === undefined) return kept;
-  const replaced = replacedBy(leaf.serialNumber, known, now);
+  const replaced = replacedBy(leaf.serialNumber, known, unrecorded, now);
   return [
     {
       role,
@@ -131,9 +134,31 @@ function secretStatus(
   ];
 }
 
-function withoutRepairs(entry: SecretStatus): SecretStatus {
-  const { repairs: _, ...others } = entry;
-  return others;
+/** What status goes on saying of a certificate that is not in the Secret any more. */
+function stillKnown(
+  entry: SecretStatus,
+  unrecorded: readonly Replaced[],
+  repairs: Pick<SecretStatus, 'repairs'>,
+  now: Date,
+): SecretStatus {
+  const { repairs: _, replaced = [], ...others } = entry;
+  const all = unrecorded.length === 0 ? replaced : remembered([...replaced, ...unrecorded], entry.serialNumber, now);
+  return { ...others, ...(all.length === 0 ? {} : { replaced: all }), ...repairs };
+}
+
+/** The certificates that reached the Secret and are in status in no form yet. */
+function unrecordedIn(
+  { unrecorded = [] }: RoleOutcome,
+  known: SecretStatus | undefined,
+  roots: readonly Certificate[],
+): Replaced[] {
+  const listed = new Set([known?.serialNumber, ...(known?.replaced ?? []).map((one) => one.serialNumber)]);
+  return unrecorded.flatMap(({ serialNumber, root, issuer, notAfter }) => {
+    const authorityFingerprint = roots.find((one) => anchorId(one) === root)?.fingerprint;
+    if (authorityFingerprint === undefined || listed.has(serialNumber)) return [];
+    const issuerId = issuer === undefined ? {} : { issuerId: issuer };
+    return [{ serialNumber, authorityFingerprint, ...issuerId, notAfter: timestamp(notAfter) }];
+  });
 }
 
 /**
@@ -151,23 +176,32 @@ const isStranger = ({ problem }: RoleOutcome, secret: SecretRecord, known: Secre
 /** How many of those that were replaced are remembered, to be revoked if need be: some 50 KB in a status. */
 const maxReplaced = 256;
 
+type Replaced = NonNullable<SecretStatus['replaced']>[number];
+
 /** Those that were in a Secret before. They change with the certificate alone, so that time by itself writes nothing. */
 function replacedBy(
   serialNumber: string,
   known: SecretStatus | undefined,
+  unrecorded: readonly Replaced[],
   now: Date,
-): NonNullable<SecretStatus['replaced']> {
-  if (known === undefined) return [];
-  const before = known.replaced ?? [];
-  if (known.serialNumber === serialNumber) return before;
+): readonly Replaced[] {
+  const before = known?.replaced ?? [];
+  if (known === undefined || known.serialNumber === serialNumber) {
+    const more = unrecorded.filter((one) => one.serialNumber !== serialNumber);
+    return more.length === 0 ? before : remembered([...before, ...more], serialNumber, now);
+  }
   const { authorityFingerprint, issuerId, notAfter } = known;
   const issuer = issuerId === undefined ? {} : { issuerId };
-  // Another writer may put a certificate back that was replaced: it is listed once, and not while it is in place.
-  return [...before, { serialNumber: known.serialNumber, authorityFingerprint, ...issuer, notAfter }]
-    .filter((one, i, all) => all.findLastIndex((other) => other.serialNumber === one.serialNumber) === i)
+  const replaced = { serialNumber: known.serialNumber, authorityFingerprint, ...issuer, notAfter };
+  return remembered([...before, replaced, ...unrecorded], serialNumber, now);
+}
+
+/** Another writer may put a certificate back that was replaced: it is listed once, and not while it is in place. */
+const remembered = (all: readonly Replaced[], serialNumber: string, now: Date): Replaced[] =>
+  all
+    .filter((one, i) => all.findLastIndex((other) => other.serialNumber === one.serialNumber) === i)
     .filter((one) => one.serialNumber !== serialNumber && new Date(one.notAfter) > now)
     .slice(-maxReplaced);
-}
 
 function readyCondition(
   { specProblem }: CertificateRecord,

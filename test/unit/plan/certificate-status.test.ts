@@ -215,6 +215,30 @@ describe('the certificates that were replaced', () => {
     assert.deepEqual(more, [...full.slice(1), mine]);
   });
 
+  test('have those that were issued while status could not be written, whatever has become of the Secret', () => {
+    const [lost, latest] = [certificate().issuedBy(signer), certificate().issuedBy(signer)];
+    const leaves = [lost, latest].map((given) => {
+      const { content } = given.secretRecord('server', authority);
+      assert.ok('leaf' in content);
+      return content.leaf;
+    });
+    const [serial, latestSerial] = leaves.map((leaf) => leaf.serialNumber);
+    const inStatus = first.remembering({ secrets: [entry(first, 'server')] });
+    const serialsOf = (given: CertificateFixture) => {
+      const settled = outcomes(given).map((outcome) => ({ ...outcome, unrecorded: leaves }));
+      const { status } = planCertificateStatus(given.record, settled, now, authority.bundle.roots);
+      return status.secrets?.flatMap((one) => [one.serialNumber, ...(one.replaced ?? []).map((r) => r.serialNumber)]);
+    };
+    assert.deepEqual(serialsOf(inStatus.whereSecret('server', () => latest.secret('server'))), [
+      latestSerial,
+      serialNumber,
+      serial,
+    ]);
+    assert.deepEqual(serialsOf(inStatus.withoutSecret('server')), [serialNumber, serial, latestSerial]);
+    const damaged = inStatus.whereSecret('server', withData({ 'tls.crt': 'x' }));
+    assert.deepEqual(serialsOf(damaged), [serialNumber, serial, latestSerial]);
+  });
+
   test('have no entry for one that another writer has put back, and one entry for each of the others', () => {
     const back = where(certificate().issuedBy(signer), [mine, ...full.slice(0, 2)]);
     const old = back.whereSecret('server', () => first.secret('server'));

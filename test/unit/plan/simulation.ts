@@ -106,7 +106,8 @@ export class Simulation {
       isWritten: step.step === 'issue' || step.step === 'update',
       isRepair: isRepair(observed, role, step),
     }));
-    const repairs = this.limits?.note('a', observed, results, now);
+    this.limits?.note('a', observed, results, now);
+    const repairs = this.limits?.of('a');
     for (const { name } of prune) {
       if (left-- <= 0) return;
       this.secrets.delete(name);
