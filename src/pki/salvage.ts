@@ -1,13 +1,14 @@
 import type { KeyObject } from 'node:crypto';
 import { type Certificate, isSignedBy, parseCertificate, sha256Hex } from './certificate.ts';
 import { PkiError } from './error.ts';
-import { parsePrivateKey, publicKeyDer } from './key.ts';
+import { publicKeyDer } from './key.ts';
+import { parseSoundKey } from './key-pair.ts';
 import { type LeafChain, type LeafRecord, readLeaf } from './leaf.ts';
 import { parsePem } from './pem.ts';
 
 /** What is left of a key pair that is not in the form in which it was written. */
 export interface Remains {
-  /** See publicKeyDigest: of the private key, where that can be read. */
+  /** See publicKeyDigest: of the private key, where that can be read and its halves belong together. */
   readonly publicKey?: string;
   /** The leaf of that key, where tls.crt still holds it and the chain above it. */
   readonly restorable?: LeafRecord;
@@ -21,7 +22,7 @@ export const publicKeyDigest = (key: KeyObject): string => sha256Hex(publicKeyDe
 
 /** Finds what can still be used of a damaged key pair. Never throws for what is in it. */
 export function remainsOf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): Remains {
-  const publicKey = unlessMalformed(() => publicKeyDigest(parsePrivateKey(keyPem).key));
+  const publicKey = unlessMalformed(() => publicKeyDigest(parseSoundKey(keyPem)));
   if (publicKey === undefined) return {};
   const restorable = unlessMalformed(() => {
     const chain = chainWithin(certificatePem, publicKey);
