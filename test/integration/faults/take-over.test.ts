@@ -54,7 +54,39 @@ const phases = {
   // Ten Secrets at one each second.
   Switching: { approval: 'Automatic', propagationDelay: '0s', reissuesPerSecond: 1 },
   Draining: { approval: 'Automatic', propagationDelay: '10s', reissuesPerSecond: 50 },
+  // Held by `freeze`.
+  Retiring: { approval: 'Automatic', propagationDelay: '10s', reissuesPerSecond: 50 },
 } as const;
+
+const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies';
+const bindings = `${policies.slice(0, -'policies'.length)}policybindings`;
+
+/** From now on nobody can write the Secrets of a namespace: the old root stays in their bundles. */
+async function freeze(namespace: string): Promise<() => Promise<void>> {
+  const metadata = { name: namespace };
+  await faults.api.create(policies, {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    metadata,
+    spec: {
+      matchConstraints: {
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+        resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['secrets'] }],
+      },
+      validations: [{ expression: 'false', message: 'frozen' }],
+    },
+  });
+  await faults.api.create(bindings, {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicyBinding',
+    metadata,
+    spec: { policyName: namespace, validationActions: ['Deny'] },
+  });
+  return async () => {
+    await faults.api.delete(`${bindings}/${namespace}`);
+    await faults.api.delete(`${policies}/${namespace}`);
+  };
+}
 
 describe('2. A standby that was there before the rotation carries it on', () => {
   for (const [phase, rotation] of Object.entries(phases)) {
@@ -71,6 +103,11 @@ describe('2. A standby that was there before the rotation carries it on', () => 
       await configure(rotation);
       const before = (await status()).activeRoot?.fingerprint;
       await annotate('rotate-root', phase);
+      let thaw = (): Promise<void> => Promise.resolve();
+      if (phase === 'Retiring') {
+        await reaches('Draining');
+        thaw = await freeze(namespace);
+      }
       await reaches(phase);
       await first.kill();
       // One of the two leads now; the other one has stood by for all of it.
@@ -78,6 +115,7 @@ describe('2. A standby that was there before the rotation carries it on', () => 
       await next.stop();
       const last = next === second ? third : second;
       await leader(last);
+      await thaw();
       await configure({ approval: 'Automatic', propagationDelay: '0s', reissuesPerSecond: 50 });
       await eventually(
         async () => {

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 
 import { rotationKeys, secretKeys } from '../../../src/api/names.ts';
 import type { MtlsAuthority } from '../../../src/api/types.ts';
-import { anchorId } from '../../../src/pki/index.ts';
+import { anchorId, isSignedBy } from '../../../src/pki/index.ts';
 import { days, hours, intermediate, minutes, root } from '../../support/fixtures.ts';
 import { RotationWorld } from './rotation-world.ts';
 
@@ -209,8 +209,8 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
   assert.ok(!keys.includes(rotationKeys.next.privateKey), 'the key of the next root is kept');
   // The key of an issuer that was replaced under the same root stays while a certificate of it is in use.
   const [kept] = world.certificatesIn(world.rootSecret(), rotationKeys.previous.certificate);
-  const inUse = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[1] ?? []);
-  const isInUse = inUse.some(({ fingerprint }) => fingerprint === kept?.fingerprint);
+  const leaves = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[0] ?? []);
+  const isInUse = kept !== undefined && leaves.some((leaf) => isSignedBy(leaf, kept));
   assert.ok(kept === undefined || isInUse, 'the key of a previous root or issuer is kept');
   // Days went by at last, and a CRL may have come to be due.
   await world.settle();
