@@ -54,14 +54,15 @@ describe('docs/operations.md, as it is written:', () => {
     assert.equal(status?.activeRoot?.fingerprint, await fingerprintOf(readFileSync(join(folder, 'root.crt'), 'utf8')));
   });
 
-  it('the root is rotated by annotation, and with approval, and a root of one’s own by another one', async () => {
+  it('the root is rotated by annotation, with approval and skipped gates, and a root of one’s own by another one', async () => {
     const commands = commandsOf('Rotate the root');
-    assert.equal(commands.length, 5, 'the commands have changed: this test has to follow');
-    const [first, byAnnotation, byApproval, ownRoot] = [
+    assert.equal(commands.length, 7, 'the commands have changed: this test has to follow');
+    const [first, byAnnotation, byApproval, skips, ownRoot] = [
       await activeRoot(),
       commands.slice(0, 2),
       commands.slice(2, 4),
-      commands.slice(4),
+      commands.slice(4, 6),
+      commands.slice(6),
     ];
     await shell(byAnnotation);
     const second = await rotatedFrom(first);
@@ -71,6 +72,13 @@ describe('docs/operations.md, as it is written:', () => {
     await cluster.kubectl(['annotate', '--overwrite', 'mauth', 'default', 'mtls-operator.io/rotate-root=again']);
     await eventually(async () => assert.match((await rotation('default'))?.blockers?.join() ?? '', /^approval/));
     await assertTrusted([second, (await rotation('default'))?.newRoot]);
+    // They name a phase that is to come.
+    for (const skip of skips) {
+      const [, phase = ''] = /\$id\/([^"]+)"/.exec(skip) ?? [];
+      await shell([byApproval[0] ?? '', skip]);
+      const skipped = `${phase[0]?.toUpperCase()}${phase.slice(1)}`;
+      await eventually(async () => assert.ok((await rotation('default'))?.skipped?.includes(skipped), skipped));
+    }
     await shell(byApproval);
     await assertTrusted([await rotatedFrom(second)]);
 
