@@ -159,11 +159,13 @@ export const shapes = {
           "fields": {
             "approval": "string",
             "propagationDelay": "string",
+            "clusterTrustBundleDelay": "string",
             "reissuesPerSecond": "integer"
           },
           "always": [
             "approval",
             "propagationDelay",
+            "clusterTrustBundleDelay",
             "reissuesPerSecond"
           ]
         },

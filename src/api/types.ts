@@ -78,7 +78,10 @@ export interface MtlsAuthoritySpec {
    * certificates that exist: what is no longer allowed is not renewed and says so.
    */
   readonly issuance?: Issuance;
-  /** How the root is rotated. Default: {"approval":"Automatic","propagationDelay":"3m","reissuesPerSecond":100}. */
+  /**
+   * How the root is rotated. Default:
+   * {"approval":"Automatic","propagationDelay":"3m","clusterTrustBundleDelay":"7m","reissuesPerSecond":100}.
+   */
   readonly rotation: Rotation;
   /**
    * Who gets the trusted roots beside the Secrets, for programs that verify others and have no certificate of their
@@ -248,10 +251,16 @@ export interface Rotation {
    */
   readonly approval: 'Automatic' | 'Manual';
   /**
-   * How long after the last write of a Secret or bundle its content is taken to have reached every pod that mounts it:
-   * kubelet's delay and the time that programs take to reload. From 0s to 720h. Default: "3m".
+   * How long after the last write of a Secret or bundle, each by itself, its content is taken to have reached every
+   * pod that mounts it: kubelet's delay and the time that programs take to reload. From 0s to 720h. Default: "3m".
    */
   readonly propagationDelay: string;
+  /**
+   * How long after the last change of the ClusterTrustBundle its content is taken to have reached every pod; the
+   * larger of it and propagationDelay counts. Kubelet caches for 5 minutes what a pod mounts by name. Lower it only
+   * where all pods mount by signerName. From 0s to 720h. Default: "7m".
+   */
+  readonly clusterTrustBundleDelay: string;
   /**
    * How many certificates per second are re-issued, on average, when they switch to a new root. Each resource has a
    * moment of its own, so that pods do not reload all at once. Default: 100.

@@ -102,6 +102,11 @@ export class Caches {
     this.namespaces.subscribe((before, after) => {
       if (before !== undefined && after === undefined) this.configMaps.forget(before.name);
     });
+    this.authorities.subscribe((before, after) => {
+      if (before === undefined || before.uid === after?.uid) return;
+      this.configMaps.forgetOwner(before.uid);
+      this.clusterTrustBundles.forgetOwner(before.uid);
+    });
   }
 
   /** The resources that name a Secret, `namespace/name`. */

@@ -2,6 +2,7 @@ import { type KubeClient, keyOf, secrets as secretResource } from '../kube/index
 import { anchorId, type Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
+  type Counted,
   type Evidence,
   type IssuedSecret,
   idOfRemembered,
@@ -12,6 +13,7 @@ import {
   type SecretRecord,
 } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
+import { ChangeCounts } from './change-counts.ts';
 import { leafSecretSelector, secretRecord } from './secret-record.ts';
 
 /** Where evidence comes from. */
@@ -40,6 +42,8 @@ export class EvidenceGatherer {
   /** By key. A rotation looks again and again, and few Secrets are others by then. */
   #seen: ReadonlyMap<string, Seen> = new Map();
   #isInUse = false;
+  /** By the name of the authority. */
+  readonly #changes = new Map<string, ChangeCounts>();
 
   constructor(sources: EvidenceSources) {
     this.#sources = sources;
@@ -55,14 +59,17 @@ export class EvidenceGatherer {
     if (!this.#isInUse) this.#seen = new Map();
     this.#isInUse = false;
     let [secrets, published]: [Evidence['secrets']?, Evidence['publications']?] = [];
+    const counts = this.#countsOf(authority);
+    const counted = <T extends Counted>(objects: readonly T[]): readonly T[] =>
+      counts === undefined ? objects : objects.map((one) => counts.counted(one));
     const issuedSecrets = () => this.#issuedSecrets(authority);
     return {
       get secrets() {
-        secrets ??= issuedSecrets();
+        secrets ??= counted(issuedSecrets());
         return secrets;
       },
       get publications() {
-        published ??= publications(authority);
+        published ??= counted(publications(authority));
         return published;
       },
       examined: caches.secrets.size,
@@ -75,22 +82,51 @@ export class EvidenceGatherer {
     const { certificates, secrets } = this.#sources.caches;
     const roots = new Set(rememberedRoots(authority.status).map(anchorId));
     const rootOf = (fingerprint: string) => idOfRemembered(authority.status, fingerprint);
-    const isOurs = ({ owner, issued: { leaf } }: Seen): boolean => {
-      if (owner === undefined) return false;
-      const certificate = certificates.get(owner.key);
-      // Without a controller it counts by name: it is adopted, or was kept when an earlier resource was deleted.
-      const isOwner = certificate?.uid === (owner.uid ?? certificate?.uid);
-      if (certificate !== undefined && isOwner) return certificate.spec.authorityRef.name === authority.name;
-      // Its resource is not known (yet, or any more); whoever mounts it is there all the same.
-      return leaf?.root !== undefined && roots.has(leaf.root);
-    };
     const isThere = (namespace: string) => (name: string) => secrets.has(keyOf({ namespace, name }));
     return [
-      ...[...this.#look()].filter(isOurs).map(({ issued }) => issued),
+      ...[...this.#look()].flatMap((seen) => this.#counted(authority, roots, seen) ?? []),
       ...certificates
         .by('authority', authority.name)
         .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace), rootOf)),
     ];
+  }
+
+  /**
+   * A Secret that counts: one of a resource of the authority, and every other one whose leaf a root of the authority has
+   * signed, since whoever mounts it connects to the others. Labels and owners can be forged, and a signature cannot.
+   */
+  #counted({ name }: AuthorityRecord, roots: ReadonlySet<string>, seen: Seen): IssuedSecret | undefined {
+    const { owner, issued } = seen;
+    const { authorities, certificates } = this.#sources.caches;
+    const found = owner === undefined ? undefined : certificates.get(owner.key);
+    // Without a controller it counts by name: it is adopted, or was kept when an earlier resource was deleted.
+    const certificate = found?.uid === (owner?.uid ?? found?.uid) ? found : undefined;
+    const used = certificate?.spec.authorityRef.name;
+    if (certificate !== undefined && used === name) {
+      const ready = certificate.status.conditions?.find(({ type }) => type === 'Ready');
+      return ready?.status === 'False' ? { ...issued, why: ready.reason } : issued;
+    }
+    const root = issued.leaf?.root;
+    if (root === undefined || !roots.has(root)) return undefined;
+    if (used === undefined) return { ...issued, why: 'no MtlsCertificate owns it' };
+    // Two authorities can have a root in common: the Secret follows the bundle of its own.
+    const other = authorities.get(used);
+    const isOfBoth = other !== undefined && rememberedRoots(other.status).some((one) => anchorId(one) === root);
+    return isOfBoth ? undefined : { ...issued, why: `its MtlsCertificate has moved to authority ${used}` };
+  }
+
+  /** The counts of the present phase of a rotation; undefined where there is none. */
+  #countsOf({ name, status: { rotation } }: AuthorityRecord): ChangeCounts | undefined {
+    if (rotation === undefined) {
+      this.#changes.delete(name);
+      return undefined;
+    }
+    const phase = `${rotation.id}/${rotation.phase}`;
+    const known = this.#changes.get(name);
+    if (known?.phase === phase) return known;
+    const counts = new ChangeCounts(phase, this.#sources.caches.monotonicMs());
+    this.#changes.set(name, counts);
+    return counts;
   }
 
   /** Goes through all Secrets, and reads those that are others than they were. */

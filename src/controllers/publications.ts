@@ -72,6 +72,10 @@ export class Publications {
         const { store } = namespace === '' ? clusterTrustBundles : configMaps;
         return withNamed(store.by('place', placeOf(uid, namespace)), store.get(keyOf({ namespace, name: wanted })));
       },
+      isLost: ({ uid }, namespace, name) => {
+        const cache = namespace === '' ? clusterTrustBundles : configMaps;
+        return cache.isLost(uid, namespace, name);
+      },
       outcome: ({ name }, namespace, wanted) => this.#trust.outcome(name, namespace, wanted),
     };
   }

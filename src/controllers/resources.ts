@@ -64,7 +64,7 @@ const signsNothing: MtlsAuthoritySpec = {
   secretName: '-',
   trustDomain: '',
   clusterDomain: '',
-  rotation: { approval: 'Manual', propagationDelay: '1h', reissuesPerSecond: 1 },
+  rotation: { approval: 'Manual', propagationDelay: '1h', clusterTrustBundleDelay: '1h', reissuesPerSecond: 1 },
 };
 
 /** What the cache keeps of an MtlsCertificate. */

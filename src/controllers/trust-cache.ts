@@ -10,6 +10,8 @@ export class TrustCache {
     indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [placeOf(owner, namespace)]) },
   });
   readonly #monotonicMs: () => number;
+  /** Objects that were deleted and are not back: pods that mounted them still have their content. */
+  readonly #lost = new Set<string>();
   /** Namespaces in which pods may have mounted what was there before; undefined while that may be any of them. */
   #heldBefore: Set<string> | undefined;
 
@@ -17,8 +19,19 @@ export class TrustCache {
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
     this.store.subscribe((before, after) => {
-      if (before !== undefined && after === undefined) this.#heldBefore?.add(before.namespace);
+      if (before !== undefined && after === undefined) {
+        this.#heldBefore?.add(before.namespace);
+        this.#lost.add(lostKey(before));
+      } else if (after !== undefined) this.#lost.delete(lostKey(after));
     });
+  }
+
+  /**
+   * True when an object of this owner was there, and is not any more. After a restart that is not known: then an object
+   * that was deleted meanwhile counts again from the moment when it is back.
+   */
+  isLost(owner: string, namespace: string, name: string): boolean {
+    return this.#lost.has(lostKey({ owner, namespace, name }));
   }
 
   /** Says which namespaces are older than this cache; in those that come later nobody has mounted anything yet. */
@@ -29,6 +42,12 @@ export class TrustCache {
   /** A namespace is gone, with all that was mounted in it. */
   forget(namespace: string): void {
     this.#heldBefore?.delete(namespace);
+    for (const key of this.#lost) if (key.startsWith(`${namespace}/`)) this.#lost.delete(key);
+  }
+
+  /** An authority is gone, and nobody waits for what it has published. */
+  forgetOwner(owner: string): void {
+    for (const key of this.#lost) if (key.endsWith(`/${owner}`)) this.#lost.delete(key);
   }
 
   /** The record with its moment. The first bundle of a namespace has none: nobody has an older one. */
@@ -41,3 +60,6 @@ export class TrustCache {
     return { ...record, changedAtMs: isFirst ? Number.NEGATIVE_INFINITY : this.#monotonicMs() };
   }
 }
+
+const lostKey = ({ owner = '', namespace, name }: Pick<TrustRecord, 'owner' | 'namespace' | 'name'>): string =>
+  `${namespace}/${name}/${owner}`;

@@ -15,6 +15,10 @@ export interface IssuedSecret {
   readonly leaf?: { readonly root?: string; readonly issuer?: string; readonly notAfter: Date };
   /** Since when bundle and leaf are as they are, see Monotonic. */
   readonly changedAtMs: number;
+  /** How often it has changed since the phase began; absent when that is no cause for a word. */
+  readonly changes?: number;
+  /** Why it may never be as a phase needs it, in a few words. */
+  readonly why?: string;
 }
 
 /** What is published for those who hold no certificate. */
@@ -27,6 +31,11 @@ export interface Publication {
   readonly bundle?: string;
   /** Since when it is as it is, see Monotonic. */
   readonly changedAtMs: number;
+  /** A ClusterTrustBundle: kubelet caches the content of one that a pod mounts by name. */
+  readonly isClusterTrustBundle?: true;
+  /** As those of IssuedSecret. */
+  readonly changes?: number;
+  readonly why?: string;
 }
 
 /**
@@ -76,42 +85,74 @@ export const lostSecrets = (
         what: `${namespace}/${secretName}`,
         leaf: { ...known, notAfter },
         changedAtMs: Number.POSITIVE_INFINITY,
+        why: 'deleted',
       };
     });
 
-/** What a phase waits for, counted. */
+/** A Secret or a published bundle. */
+export type Counted = Omit<Publication, 'bundle'>;
+
+/** How long pods may take to load a change of an object, in milliseconds. */
+export type DelayOf = (one: Counted) => number;
+const noDelay: DelayOf = () => 0;
+
+/** What a phase waits for, counted. An object is done when it is as the phase needs it, and has been for its delay. */
 export interface Tally {
   readonly total: number;
+  readonly done: number;
   /** What is not as the phase needs it. */
   readonly missing: readonly Counted[];
-  /** For how long nothing has been missing, in milliseconds; as long as can be when nothing is counted. */
-  readonly settledMs: number;
+  /** What is, but has changed again and again, so that its delay starts over. */
+  readonly changedAgain: readonly Counted[];
+  /** Of what is as it should be, the one whose delay ends last; absent when there is none. */
+  readonly last?: { readonly one: Counted; readonly settlesInMs: number };
 }
-
-/** A Secret or a published bundle. */
-export type Counted = Pick<Publication, 'namespace' | 'what' | 'changedAtMs'>;
 
 /** Counts the Secrets and publications that hold one of these bundles. */
 export function tallyBundles(
   { secrets, publications, monotonicMs }: Evidence,
   digests: readonly string[],
   now: Date,
+  delayOf = noDelay,
 ): Tally {
   // Whoever mounts a Secret without a leaf that works has no connection to lose; it is repaired with the right bundle.
   const counted = [...secrets.filter((secret) => isLive(secret, now)), ...publications];
-  return tally(counted, ({ bundle }) => bundle !== undefined && digests.includes(bundle), monotonicMs);
+  const isRight = ({ bundle }: { readonly bundle?: string }) => bundle !== undefined && digests.includes(bundle);
+  return tally(counted, isRight, monotonicMs, delayOf);
 }
 
 /** Counts the Secrets whose leaf is of this root. One that has expired is nobody's concern any more. */
-export function tallyLeaves({ secrets, monotonicMs }: Evidence, root: string, now: Date): Tally {
+export function tallyLeaves({ secrets, monotonicMs }: Evidence, root: string, now: Date, delayOf = noDelay): Tally {
   const live = secrets.filter((secret) => isLive(secret, now));
-  return tally(live, ({ bundle, leaf }) => bundle !== undefined && leaf?.root === root, monotonicMs);
+  return tally(live, ({ bundle, leaf }) => bundle !== undefined && leaf?.root === root, monotonicMs, delayOf);
 }
 
-function tally<T extends Counted>(counted: readonly T[], isDone: (one: T) => boolean, monotonicMs: number): Tally {
-  const missing = counted.filter((one) => !isDone(one));
-  const settledMs = counted.reduce((least, { changedAtMs }) => Math.min(least, monotonicMs - changedAtMs), Infinity);
-  return { total: counted.length, missing, settledMs: missing.length > 0 ? 0 : settledMs };
+/** The first change in a phase is the operator's. */
+const changesToName = 2;
+
+function tally<T extends Counted>(
+  counted: readonly T[],
+  isRight: (one: T) => boolean,
+  monotonicMs: number,
+  delayOf: DelayOf,
+): Tally {
+  const [missing, changedAgain]: [Counted[], Counted[]] = [[], []];
+  let done = 0;
+  let last: Tally['last'];
+  for (const one of counted) {
+    if (!isRight(one)) {
+      missing.push(one);
+      continue;
+    }
+    const settlesInMs = delayOf(one) - (monotonicMs - one.changedAtMs);
+    if (settlesInMs <= 0) {
+      done += 1;
+      continue;
+    }
+    if ((one.changes ?? 0) >= changesToName) changedAgain.push(one);
+    if (last === undefined || settlesInMs > last.settlesInMs) last = { one, settlesInMs };
+  }
+  return { total: counted.length, done, missing, changedAgain, ...(last === undefined ? {} : { last }) };
 }
 
 /**

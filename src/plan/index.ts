@@ -27,7 +27,14 @@ export {
   rememberedRepairs,
   retryIsAsked,
 } from './contention.ts';
-export { type Evidence, type IssuedSecret, issuedSecret, lostSecrets, type Publication } from './evidence.ts';
+export {
+  type Counted,
+  type Evidence,
+  type IssuedSecret,
+  issuedSecret,
+  lostSecrets,
+  type Publication,
+} from './evidence.ts';
 export { lastWriter } from './field-manager.ts';
 export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';

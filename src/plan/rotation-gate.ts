@@ -1,6 +1,6 @@
 import { anchorId } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
-import { type Evidence, type Tally, tallyBundles, tallyLeaves } from './evidence.ts';
+import { type Counted, type DelayOf, type Evidence, type Tally, tallyBundles, tallyLeaves } from './evidence.ts';
 import type { AuthorityRecord } from './observed-authority.ts';
 import { rememberedActiveRoot, rememberedRoots } from './remembered-roots.ts';
 import { approveCommand, skipCommand } from './rotation-command.ts';
@@ -40,9 +40,9 @@ function withoutSkipped(evidence: Evidence, note: RotationNote): Evidence {
 const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, now: Date) => PhaseGate> = {
   // A leaf of the new root must not meet a peer that does not know it.
   Distributing({ authority, evidence, digests }, note, now) {
-    const tally = tallyBundles(evidence, digests, now);
     const isKnown = rememberedRoots(authority.status).some((root) => anchorId(root) === note.new);
-    const gate = settled(tally, `${nounFor(evidence)} to carry the new root`, authority, note, now);
+    const count = (delayOf: DelayOf) => tallyBundles(evidence, digests, now, delayOf);
+    const gate = settled(count, `${nounFor(evidence)} to carry the new root`, { authority, note, now });
     const isApproved = authority.spec.rotation.approval === 'Automatic' || note.approved !== undefined;
     const holds = [
       ...(isKnown ? [] : ['status to name the new root']),
@@ -57,11 +57,11 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
   },
   // A peer that still shows a leaf of the old root must be trusted until it has loaded the new one.
   Draining({ authority, evidence }, note, now) {
-    const tally = tallyLeaves(evidence, note.new, now);
+    const count = (delayOf: DelayOf) => tallyLeaves(evidence, note.new, now, delayOf);
     const what = `Secrets to have a certificate of ${rootsInWords(note).comes}`;
     const isKnown = rememberedActiveRoot(authority.status) === note.new;
     const holds = isKnown ? [] : [`status to name ${rootsInWords(note).comes}`];
-    return { ...settled(tally, what, authority, note, now), holds };
+    return { ...settled(count, what, { authority, note, now }), holds };
   },
   Retiring({ authority, evidence, digests }, note, now) {
     const tally = tallyBundles(evidence, digests, now);
@@ -70,32 +70,67 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
   },
 };
 
-/** A gate that opens once nothing has been missing for as long as pods may take to notice. */
-function settled(tally: Tally, what: string, authority: AuthorityRecord, note: RotationNote, now: Date): Gate {
-  const { spec } = authority;
-  const waits = waitsFor(tally, what, authority, note);
-  const delayMs = parseDurationMs(spec.rotation.propagationDelay);
+/** A gate that opens once everything is as it should be, and has been for as long as pods may take to load it. */
+function settled(
+  count: (delayOf: DelayOf) => Tally,
+  what: string,
+  { authority, note, now }: { authority: AuthorityRecord; note: RotationNote; now: Date },
+): Gate {
+  const { propagationDelay, clusterTrustBundleDelay } = authority.spec.rotation;
+  const delayMs = parseDurationMs(propagationDelay);
+  const floorMs = parseDurationMs(clusterTrustBundleDelay);
   // In a resource that is older than its schema.
-  if (delayMs === undefined) return { waits: [...waits, 'spec.rotation.propagationDelay to be a duration'], tally };
-  const opensInMs = delayMs - tally.settledMs;
-  if (waits.length > 0 || opensInMs <= 0) return { waits, tally };
-  const until = new Date(now.getTime() + opensInMs);
-  const wait = `pods to load what was written last: until ${until.toISOString().slice(0, 19)}Z (propagationDelay ${spec.rotation.propagationDelay})`;
+  if (delayMs === undefined || floorMs === undefined) {
+    const field = delayMs === undefined ? 'propagationDelay' : 'clusterTrustBundleDelay';
+    const tally = count(() => Number.POSITIVE_INFINITY);
+    return { waits: [...waitsFor(tally, what, authority, note), `spec.rotation.${field} to be a duration`], tally };
+  }
+  const isFloor = ({ isClusterTrustBundle }: Counted) => isClusterTrustBundle === true && floorMs > delayMs;
+  const tally = count((one) => (isFloor(one) ? floorMs : delayMs));
+  const { missing, changedAgain, last } = tally;
+  const waits = [...waitsFor(tally, what, authority, note), ...waitsForOthers(tally, what, authority, note)];
+  if (last === undefined || missing.length > 0) return { waits, tally };
+  const opensInMs = last.settlesInMs;
+  if (changedAgain.length > 0) return { waits, tally, opensInMs };
+  const until = `${new Date(now.getTime() + opensInMs).toISOString().slice(0, 19)}Z`;
+  const wait = isFloor(last.one)
+    ? `every node to load the ClusterTrustBundle: until ${until} (clusterTrustBundleDelay ${clusterTrustBundleDelay})`
+    : `pods to load what was written last: until ${until} (propagationDelay ${propagationDelay})`;
   return { waits: [wait], tally, opensInMs };
 }
 
 function waitsFor({ total, missing }: Tally, what: string, authority: AuthorityRecord, note: RotationNote): string[] {
   const [first] = missing;
   if (first === undefined) return [];
-  const named = missing
-    .slice(0, 3)
-    .map((one) => one.what)
-    .join(', ');
-  const more = missing.length > 3 ? ', …' : '';
-  // The narrowest skip: what else is missing has a namespace of its own.
-  const scope = first.namespace === '' ? `the phase ${note.phase}` : `namespace ${first.namespace}`;
-  const skip = `to skip ${scope}: ${skipCommand(authority, note, first.namespace)}`;
-  return [`${missing.length} of ${total} ${what}: ${named}${more} (${skip})`];
+  return [`${missing.length} of ${total} ${what}: ${namesOf(missing)} (${toSkip(first, authority, note)})`];
+}
+
+/** Names what another client keeps changing: its delay starts over each time. */
+function waitsForOthers(
+  { total, changedAgain }: Tally,
+  what: string,
+  authority: AuthorityRecord,
+  note: RotationNote,
+): string[] {
+  const [first] = changedAgain;
+  if (first === undefined) return [];
+  const names = namesOf(changedAgain, ({ changes = 0 }) => `changed ${changes} times`);
+  const still = `${what} and to stay as they are: ${names}`;
+  return [`${changedAgain.length} of ${total} ${still} (${toSkip(first, authority, note)})`];
+}
+
+function namesOf(objects: readonly Counted[], detail: (one: Counted) => string | undefined = ({ why }) => why): string {
+  const named = objects.slice(0, 3).map((one) => {
+    const more = detail(one);
+    return more === undefined ? one.what : `${one.what} (${more})`;
+  });
+  return `${named.join(', ')}${objects.length > 3 ? ', …' : ''}`;
+}
+
+/** The narrowest skip: what else is waited for has a namespace of its own. */
+function toSkip({ namespace }: Counted, authority: AuthorityRecord, note: RotationNote): string {
+  const scope = namespace === '' ? `the phase ${note.phase}` : `namespace ${namespace}`;
+  return `to skip ${scope}: ${skipCommand(authority, note, namespace)}`;
 }
 
 const nounFor = ({ publications }: Evidence): string => (publications.length === 0 ? 'Secrets' : 'Secrets and bundles');

@@ -45,7 +45,7 @@ export interface RotationReport {
   readonly waits: readonly string[];
   readonly remarks: readonly Remark[];
   readonly progress: string;
-  /** How many of those that the phase waits for are not there yet. */
+  /** How many of those that the phase waits for are not done. */
   readonly remaining: number;
   /** When a gate opens by time alone. */
   readonly opensInMs?: number;

@@ -35,8 +35,8 @@ export function planRotation(input: RotationInput, note: RotationNote, now: Date
       note,
       waits,
       remarks,
-      progress: `${gate.tally.total - gate.tally.missing.length} of ${gate.tally.total}`,
-      remaining: gate.tally.missing.length,
+      progress: `${gate.tally.done} of ${gate.tally.total}`,
+      remaining: gate.tally.total - gate.tally.done,
       ...(opensInMs === undefined ? {} : { opensInMs }),
     },
   };

@@ -17,6 +17,8 @@ export interface TrustWorld {
   readonly servesClusterTrustBundles: boolean | undefined;
   /** As ObservedTrust.found; the cluster's place is the empty name. */
   readonly found: (authority: AuthorityRecord, namespace: string, wanted: string) => readonly TrustRecord[];
+  /** True when an object of the authority was deleted, and is not back: pods may have mounted it. */
+  readonly isLost: (authority: AuthorityRecord, namespace: string, name: string) => boolean;
   /** What came of the last look at a place under that name; undefined when there was none. */
   readonly outcome: (authority: AuthorityRecord, namespace: string, wanted: string) => TrustOutcome | undefined;
 }
@@ -32,6 +34,8 @@ export interface TrustPlace {
   readonly changedAtMs: number;
   /** Somebody else has the name. */
   readonly isForeign: boolean;
+  /** It is not there, and the API server has refused to have it: no pod can have read it. */
+  readonly wasNeverThere: boolean;
   /** It has a name that spec no longer wants, and stays until the bundle is there under the new one. */
   readonly isSurplus: boolean;
   readonly outcome?: TrustOutcome;
@@ -72,6 +76,7 @@ function placesIn(
     ...(record?.bundle === undefined ? {} : { bundle: record.bundle }),
     changedAtMs: record?.changedAtMs ?? Number.POSITIVE_INFINITY,
     isForeign: isForeign && name === wanted,
+    wasNeverThere: record === undefined && outcome?.state === 'failed' && !world.isLost(authority, namespace, name),
     isSurplus: name !== wanted,
     ...(outcome === undefined ? {} : { outcome }),
   });
@@ -79,13 +84,21 @@ function placesIn(
   return [place(wanted, named), ...surplus.map((record) => place(record.name, record))];
 }
 
-/** The places that the operator publishes in: what somebody else has is not its to change, nor to wait for. */
+/**
+ * The places that a rotation waits for. What somebody else has is not the operator's to change. What never was published
+ * has no reader: one namespace that refuses it does not stop the rotation of all others.
+ */
 export const publicationsOf = (places: readonly TrustPlace[]): Publication[] =>
   places
-    .filter(({ isForeign }) => !isForeign)
-    .map(({ kind, namespace, name, bundle, changedAtMs }) => ({
+    .filter(({ isForeign, wasNeverThere }) => !isForeign && !wasNeverThere)
+    .map(({ kind, namespace, name, bundle, changedAtMs, outcome }) => ({
       namespace,
       what: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
       ...(bundle === undefined ? {} : { bundle }),
       changedAtMs,
+      ...(kind === 'ClusterTrustBundle' ? { isClusterTrustBundle: true as const } : {}),
+      ...(outcome?.state === 'failed' ? { why: outcome.message.slice(0, longestReason) } : {}),
     }));
+
+/** Of a message of the API server, which names the object as well. */
+const longestReason = 200;

@@ -165,7 +165,7 @@ export const authority = (changes: Partial<AuthorityRecord> = {}): AuthorityReco
     root: { commonName: 'mTLS Root', privateKey: { algorithm: 'ECDSA' }, duration: '87600h' },
     trustDomain: 'cluster.local',
     clusterDomain: 'cluster.local',
-    rotation: { approval: 'Automatic', propagationDelay: '3m', reissuesPerSecond: 100 },
+    rotation: { approval: 'Automatic', propagationDelay: '3m', clusterTrustBundleDelay: '7m', reissuesPerSecond: 100 },
   },
   status: {},
   ...changes,

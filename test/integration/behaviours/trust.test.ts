@@ -332,9 +332,85 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
   });
 });
 
+/** Nobody mounts the ClusterTrustBundles of this file by name. */
+const hasty = { propagationDelay: '1s', clusterTrustBundleDelay: '1s' };
+
+/** No ConfigMap can be created in the namespace from now on. */
+async function forbidConfigMaps(namespace: string): Promise<void> {
+  const quotas = `/api/v1/namespaces/${namespace}/resourcequotas`;
+  const spec = { hard: { configmaps: '0' } };
+  await world.api.create(quotas, { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none' }, spec });
+  // It counts once its controller has seen it.
+  await eventually(async () => {
+    const { status } = await world.api.get<{ status?: { hard?: object } }>(`${quotas}/none`);
+    assert.deepEqual(status?.hard, spec.hard);
+  });
+}
+
+describe('a namespace that refuses the ConfigMap', () => {
+  const rotate = (name: string, annotations: Readonly<Record<string, string>>) =>
+    world.api.patch(paths.authorities(name), { metadata: { annotations }, spec: { rotation: hasty } });
+  const ends = (name: string) =>
+    eventually(
+      async () => {
+        const { rotation, lastHandledRotateRoot } = (await world.authority(name)).status ?? {};
+        assert.equal(lastHandledRotateRoot, 'now');
+        assert.equal(rotation, undefined, JSON.stringify(rotation));
+      },
+      { timeoutMs: 120_000, message: 'the rotation does not end' },
+    );
+
+  test('does not hold up a rotation where it never had one, and is named with the reason', async () => {
+    const { name, label, configMap, namespace, says } = await publisher();
+    const place = await namespace();
+    await configMap(place);
+    const refuses = await namespaceWith({});
+    await forbidConfigMaps(refuses);
+    await relabel(refuses, label);
+    await says('False', 'PublishingFailed', new RegExp(`in 1 of 2 namespaces: ${refuses} .*exceeded quota: none`));
+    await rotate(name, { 'mtls-operator.io/rotate-root': 'now' });
+    await ends(name);
+    await configMap(place);
+    await says('False', 'PublishingFailed', new RegExp(refuses));
+    await eventually(async () => {
+      const events = await world.api.list<Stored & { regarding: { name: string }; reason: string; note: string }>(
+        paths.events,
+      );
+      const told = events.filter(({ regarding, reason }) => regarding.name === name && reason === 'PublishingFailed');
+      assert.ok(told.some(({ note }) => note.includes(refuses) && note.includes('exceeded quota')));
+    });
+  });
+
+  test('holds it up where pods may have the one that was deleted, until its name is skipped', async () => {
+    const { name, configMap, namespace, says } = await publisher();
+    const place = await namespace();
+    await configMap(place);
+    await forbidConfigMaps(place);
+    await world.api.delete(paths.configMaps(place, 'mtls-trust'));
+    await says('False', 'PublishingFailed', new RegExp(place));
+    await rotate(name, { 'mtls-operator.io/rotate-root': 'now' });
+    const waits = (phase: string) =>
+      eventually(async () => {
+        const { rotation } = (await world.authority(name)).status ?? {};
+        assert.equal(rotation?.phase, phase);
+        const [blocker = ''] = rotation.blockers ?? [];
+        assert.match(
+          blocker,
+          new RegExp(`: ConfigMap ${place}/mtls-trust \\(.*exceeded quota.*to skip namespace ${place}: `),
+        );
+        return rotation.id;
+      });
+    const id = await waits('Distributing');
+    await rotate(name, { 'mtls-operator.io/skip-gate': `${id}/Distributing/${place}` });
+    await waits('Retiring');
+    await rotate(name, { 'mtls-operator.io/skip-gate': `${id}/retiring/${place}` });
+    await ends(name);
+  });
+});
+
 test('a rotation of the root waits for what is published, and leaves the new root alone in it', async () => {
   const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
-  await world.api.patch(paths.authorities(name), { spec: { rotation: { propagationDelay: '1s' } } });
+  await world.api.patch(paths.authorities(name), { spec: { rotation: hasty } });
   const place = await namespace();
   const before = (await configMap(place)).data?.['ca.crt'] ?? '';
   const foreign = await namespaceWith({});

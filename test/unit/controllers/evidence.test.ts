@@ -70,6 +70,8 @@ const statusOf = (secretName: string) => ({
 });
 
 describe('the evidence of an authority', () => {
+  const whys = ({ gatherer }: ReturnType<typeof process>) =>
+    gatherer.gather(ruled).secrets.map(({ what, why }) => [what, why]);
   const whats = ({ gatherer }: ReturnType<typeof process>) => gatherer.gather(ruled).secrets.map(({ what }) => what);
 
   test('has the Secrets of its certificates, with bundle, leaf and moment, and what is published', () => {
@@ -162,8 +164,12 @@ describe('the evidence of an authority', () => {
 
   test('has no Secret of another authority’s certificate', () => {
     const made = process();
-    made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
-    made.take(secret);
+    made.caches.certificates.observe(
+      certificate()
+        .issuedBy(theirs)
+        .asking({ authorityRef: { name: 'other' } }).record,
+    );
+    made.take(certificate().issuedBy(theirs).secret('server'));
     assert.deepEqual(whats(made), []);
   });
 
@@ -197,12 +203,81 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
   });
 
-  test('has no Secret that belongs to nobody: without an owner, or a copy of another one', () => {
+  test('has a copy and every other Secret that belongs to no resource, when a root of the authority has signed its leaf', () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     made.take(foreign(secret));
     made.take(named('copy', { ownerReferences: [] }));
-    assert.deepEqual(whats(made), []);
+    made.take({
+      ...certificate().issuedBy(theirs).secret('server'),
+      metadata: named('theirs', { ownerReferences: [] }).metadata,
+    });
+    made.take(withData({ 'tls.crt': 'x' })(named('forged', { ownerReferences: [] })));
+    const why = 'no MtlsCertificate owns it';
+    assert.deepEqual(whys(made), [
+      ['shop/payments-server-tls', why],
+      ['shop/copy', why],
+    ]);
+  });
+
+  test('has a Secret whose resource has moved to another authority, until that one has issued it', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
+    made.take(secret);
+    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'its MtlsCertificate has moved to authority other']]);
+    made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
+    assert.deepEqual(whys(made), []);
+  });
+
+  test('leaves a Secret to its own authority where both trust its root', () => {
+    const made = process();
+    made.caches.authorities.observe({
+      ...authority({ status: knows([theirs, ours]) }),
+      name: 'other',
+      uid: 'other-uid',
+    });
+    made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
+    made.take(secret);
+    assert.deepEqual(whys(made), []);
+  });
+
+  test('says of a Secret whose resource is not ready why that is', () => {
+    const made = process();
+    const conditions = [
+      { type: 'Ready', status: 'False', reason: 'Denied', message: 'no', lastTransitionTime: '' } as const,
+    ];
+    made.caches.certificates.observe(issued.remembering({ conditions }).record);
+    made.take(secret);
+    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'Denied']]);
+  });
+
+  test('counts how often a Secret changes in a phase, and begins again with the next phase', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    const rotation = { id: 'r1', phase: 'Distributing', startedAt: '' } as const;
+    const changesIn = (phase: 'Distributing' | 'Draining') => {
+      const status = { ...ruled.status, rotation: { ...rotation, phase } };
+      return made.gatherer.gather({ ...ruled, status }).secrets.map(({ changes }) => changes);
+    };
+    let revision = 30;
+    const change = () => {
+      made.clock.ms += 100;
+      revision += 1;
+      const resourceVersion = `${revision}`;
+      made.take(withMetadata(() => ({ resourceVersion }))(withData({ 'ca.crt': resourceVersion })(secret)));
+    };
+    assert.deepEqual(changesIn('Distributing'), [undefined]);
+    change();
+    assert.deepEqual(changesIn('Distributing'), [undefined], 'the change of the operator itself');
+    change();
+    assert.deepEqual(changesIn('Distributing'), [2]);
+    assert.deepEqual(changesIn('Distributing'), [2], 'a look is no change');
+    // An authority that is not rotated is looked at in between.
+    made.gatherer.gather(authority({ name: 'other' }));
+    change();
+    assert.deepEqual(changesIn('Distributing'), [3]);
+    assert.deepEqual(changesIn('Draining'), [undefined]);
   });
 
   test('has a Secret that was issued once and is not there, as never changed', () => {
@@ -214,6 +289,7 @@ describe('the evidence of an authority', () => {
         what: 'shop/payments-server-tls',
         leaf: { root: rootIdOf(ours), issuer: issuerIdOf(ours), notAfter: later(days(1)) },
         changedAtMs: Number.POSITIVE_INFINITY,
+        why: 'deleted',
       },
     ]);
     made.take(secret);

@@ -71,7 +71,7 @@ test('publications are what the caches have, without a request', async (t) => {
     { namespace: 'b', what: 'ConfigMap b/trust', changedAtMs: Infinity },
     { namespace: 'b', what: 'ConfigMap b/former', bundle: sha256Hex('old'), changedAtMs: 50 },
     // Whether the cluster has any is not known yet.
-    { namespace: '', what: `ClusterTrustBundle ${bundleName}`, changedAtMs: Infinity },
+    { namespace: '', what: `ClusterTrustBundle ${bundleName}`, changedAtMs: Infinity, isClusterTrustBundle: true },
   ]);
   assert.deepEqual([made.of(authority()), made.conditions(authority())], [[], []]);
   assert.equal(server.exchanges.length, 0);
@@ -121,4 +121,29 @@ test('a bundle is as it is since it last changed, and the first one of a namespa
   cache.store.observeDeleted({ namespace: 'new', name: 'trust' }, '9');
   cache.forget('new');
   assert.equal(take('new', 'c', '10', 'w'), -Infinity, 'a namespace of the same name is another one');
+});
+
+test('an object is lost from its deletion until it is back, or its namespace or its authority is gone', () => {
+  const cache = new TrustCache(() => 10);
+  let version = 0;
+  const take = () => cache.store.observe(cache.dated(bundleRecord('shop', 'a', `${++version}`)));
+  const remove = () => cache.store.observeDeleted({ namespace: 'shop', name: 'trust' }, `${++version}`);
+  const owner = bundleRecord('shop', 'a', '1').owner ?? '';
+  const isLost = () => cache.isLost(owner, 'shop', 'trust');
+  assert.equal(isLost(), false, 'it was never there');
+  take();
+  assert.equal(isLost(), false);
+  remove();
+  assert.deepEqual([isLost(), cache.isLost('another', 'shop', 'trust')], [true, false]);
+  take();
+  assert.equal(isLost(), false);
+  remove();
+  cache.forget('sho');
+  assert.equal(isLost(), true);
+  cache.forget('shop');
+  assert.equal(isLost(), false);
+  take();
+  remove();
+  cache.forgetOwner(owner);
+  assert.equal(isLost(), false);
 });

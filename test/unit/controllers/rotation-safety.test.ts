@@ -143,7 +143,12 @@ describe('7. A rotation of the root', () => {
         approvals,
         fc.constantFrom(1, 100),
         async (podLags, history, approval, pace) => {
-          const spec = { approval, propagationDelay: '3m', reissuesPerSecond: pace } as const;
+          const spec = {
+            approval,
+            propagationDelay: '3m',
+            clusterTrustBundleDelay: '7m',
+            reissuesPerSecond: pace,
+          } as const;
           const world = await play(spec, podLags, history);
           await comesToAnEnd(world);
           for (const phase of world.seen) seen.set(phase, (seen.get(phase) ?? 0) + 1);
@@ -161,7 +166,12 @@ describe('7. A rotation of the root', () => {
   });
 
   test('fails connections when nobody waits for the pods: the property can tell', async () => {
-    const spec = { approval: 'Automatic', propagationDelay: '0s', reissuesPerSecond: 100 } as const;
+    const spec = {
+      approval: 'Automatic',
+      propagationDelay: '0s',
+      clusterTrustBundleDelay: '7m',
+      reissuesPerSecond: 100,
+    } as const;
     const rotate: Event = ['rotate-root', (world) => world.annotate('rotateRoot', 'now')];
     const works: Event = ['the operator works', (world) => world.settle()];
     const aMinute: Event = ['a minute goes by', (world) => world.tick(minutes(1))];

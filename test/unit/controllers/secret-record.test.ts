@@ -203,7 +203,12 @@ describe('the record of a resource', () => {
   test('says whether it is being deleted', () => {
     assert.equal(certificateRecord(resource({})).deleting, false);
     assert.equal(certificateRecord(resource({ deletionTimestamp: '2026-03-01T00:00:00Z' })).deleting, true);
-    const rotation = { approval: 'Manual', propagationDelay: '1s', reissuesPerSecond: 1 } as const;
+    const rotation = {
+      approval: 'Manual',
+      propagationDelay: '1s',
+      clusterTrustBundleDelay: '7m',
+      reissuesPerSecond: 1,
+    } as const;
     const spec = { secretName: 'a', trustDomain: 'a', clusterDomain: 'a', rotation };
     const kinds = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority' } as const;
     assert.equal(authorityRecord({ ...kinds, metadata, spec }).deleting, false);

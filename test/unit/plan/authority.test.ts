@@ -62,7 +62,7 @@ const brought: MtlsAuthoritySpec = {
   secretName: 'mtls-root',
   trustDomain: 'cluster.local',
   clusterDomain: 'cluster.local',
-  rotation: { approval: 'Automatic', propagationDelay: '3m', reissuesPerSecond: 100 },
+  rotation: { approval: 'Automatic', propagationDelay: '3m', clusterTrustBundleDelay: '7m', reissuesPerSecond: 100 },
 };
 const spec = authority().spec;
 const isReady = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {

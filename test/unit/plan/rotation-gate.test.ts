@@ -18,7 +18,7 @@ import {
   secretsOf,
   switching,
 } from './rotation-situation.ts';
-import { type Case, check, nextRootWaits, unapproved, verdicts, waiting } from './rotation-table.ts';
+import { type Case, check, nextRootWaits, toSkip, unapproved, verdicts, waiting } from './rotation-table.ts';
 
 type Gated = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
 
@@ -39,6 +39,14 @@ const lost = (what: string, signer = old): IssuedSecret => ({
   what,
   leaf: leafOf(signer),
   changedAtMs: Number.POSITIVE_INFINITY,
+});
+/** A ClusterTrustBundle with the new root, since that moment. */
+const inCluster = (changedAtMs: number) => ({
+  namespace: '',
+  what: 'ClusterTrustBundle x',
+  bundle: bundleOf(old, next).digest,
+  changedAtMs,
+  isClusterTrustBundle: true as const,
 });
 const delay = (until: string, text = '3m') =>
   `pods to load what was written last: until ${until} (propagationDelay ${text})`;
@@ -88,7 +96,7 @@ describe('the phase Distributing', () => {
     ),
     'waits for pods to load what was written last': waits(
       { ...distributing, secrets: [a, { ...b, changedAtMs: 1 }] },
-      [2, 2],
+      [1, 2],
       [delay('2026-03-01T12:00:00Z')],
       { opensInMs: 1 },
     ),
@@ -97,19 +105,85 @@ describe('the phase Distributing', () => {
         ...distributing,
         publications: [{ namespace: 'x', what: 'x', bundle: bundleOf(old, next).digest, changedAtMs: minutes(2) }],
       },
-      [3, 3],
+      [2, 3],
       [delay('2026-03-01T12:02:00Z')],
       { opensInMs: minutes(2) },
     ),
     'waits as long as spec says now': waits(
       { ...distributing, spec: rotating({ propagationDelay: '1h' }) },
-      [2, 2],
+      [0, 2],
       [delay('2026-03-01T12:57:00Z', '1h')],
       { opensInMs: minutes(57) },
     ),
+    'counts the delay of each object from its own last write': waits(
+      {
+        ...distributing,
+        secrets: [a, { ...b, changedAtMs: 1 }, { ...b, what: 'shop/c', changedAtMs: minutes(2) }],
+      },
+      [1, 3],
+      [delay('2026-03-01T12:02:00Z')],
+      { opensInMs: minutes(2) },
+    ),
+    'names first what is missing, then what changes again and again': waits(
+      { ...distributing, secrets: [stale, { ...b, changedAtMs: 1, changes: 3 }] },
+      [0, 2],
+      [
+        `1 of 2 ${carry}: shop/a`,
+        `1 of 2 ${carry} and to stay as they are: shop/b (changed 3 times)${toSkip('r1/Distributing/shop')}`,
+      ],
+    ),
+    'names what changes again and again, from the second time on': waits(
+      {
+        ...distributing,
+        secrets: [
+          { ...a, changedAtMs: minutes(1), changes: 1 },
+          { ...b, changedAtMs: minutes(2), changes: 2 },
+          { ...b, what: 'shop/c', changes: 9 },
+        ],
+      },
+      [1, 3],
+      [`1 of 3 ${carry} and to stay as they are: shop/b (changed 2 times)${toSkip('r1/Distributing/shop')}`],
+      { opensInMs: minutes(2) },
+    ),
+    'says why what it waits for may never come': waits(
+      { ...distributing, secrets: [{ ...stale, why: 'Denied' }, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a (Denied)${toSkip('r1/Distributing/shop')}`],
+    ),
+    'waits longer for a ClusterTrustBundle, which kubelet caches': waits(
+      { ...distributing, publications: [inCluster(minutes(0))] },
+      [2, 3],
+      ['every node to load the ClusterTrustBundle: until 2026-03-01T12:04:00Z (clusterTrustBundleDelay 7m)'],
+      { opensInMs: minutes(4) },
+    ),
+    'waits no longer for it than for all else when the delay of all is longer': waits(
+      {
+        ...distributing,
+        publications: [inCluster(minutes(0))],
+        spec: rotating({ propagationDelay: '10m' }),
+      },
+      [0, 3],
+      [delay('2026-03-01T12:07:00Z', '10m')],
+      { opensInMs: minutes(7) },
+    ),
+    'waits for it as long as a person has said who knows how it is mounted': waits(
+      {
+        ...distributing,
+        publications: [inCluster(1)],
+        spec: rotating({ clusterTrustBundleDelay: '0s' }),
+      },
+      [2, 3],
+      [delay('2026-03-01T12:00:00Z')],
+      { opensInMs: 1 },
+    ),
+    'waits for a delay of it that can be read': waits(
+      { ...distributing, spec: rotating({ clusterTrustBundleDelay: 'x' }) },
+      [0, 2],
+      ['spec.rotation.clusterTrustBundleDelay to be a duration'],
+    ),
     'waits for a delay that can be read': waits(
       { ...distributing, spec: rotating({ propagationDelay: 'x' }) },
-      [2, 2],
+      [0, 2],
       ['spec.rotation.propagationDelay to be a duration'],
     ),
     'waits for status to name the root that is to sign, should the Secret be written over': waits(
@@ -134,7 +208,7 @@ describe('the phase Distributing', () => {
         note: noteOf('Distributing', { approved: 'r1' }),
         monotonicMs: 0,
       },
-      [2, 2],
+      [0, 2],
       [delay('2026-03-01T12:03:00Z')],
       { opensInMs: minutes(3) },
     ),
@@ -153,7 +227,7 @@ describe('the phase Distributing', () => {
           { ...b, changedAtMs: minutes(3) },
         ],
       },
-      [1, 1],
+      [0, 1],
       [delay('2026-03-01T12:03:00Z')],
       { opensInMs: minutes(3) },
     ),
@@ -221,13 +295,13 @@ describe('the phase Draining', () => {
     ),
     'waits for pods to load what was issued last': waits(
       { ...draining, secrets: [a, { ...b, changedAtMs: minutes(1) }] },
-      [2, 2],
+      [1, 2],
       [delay('2026-03-01T12:01:00Z')],
       { opensInMs: minutes(1) },
     ),
     'waits for a delay that can be read': waits(
       { ...draining, spec: rotating({ propagationDelay: '' }) },
-      [2, 2],
+      [0, 2],
       ['spec.rotation.propagationDelay to be a duration'],
     ),
     'waits for status to name the root that signs before another one is forgotten': waits(

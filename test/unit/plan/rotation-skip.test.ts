@@ -190,7 +190,7 @@ describe('a namespace that is skipped', () => {
       plan: {
         ...waiting(
           given,
-          [1, 1],
+          [0, 1],
           ['pods to load what was written last: until 2026-03-01T12:01:00Z (propagationDelay 3m)'],
           { opensInMs: minutes(1) },
         ),

@@ -84,7 +84,7 @@ const sayings: Record<string, Saying> = {
     root: old,
     words: `the new root is distributed, the old one signs; waiting for ${delay}`,
     blockers: [delay],
-    progress: '2 of 2',
+    progress: '0 of 2',
     revisitInMs: 401,
   },
   'certificates of the old root': {
@@ -99,7 +99,7 @@ const sayings: Record<string, Saying> = {
     root: next,
     words: `all certificates are of the new root, pods load them; waiting for ${delay}`,
     blockers: [delay],
-    progress: '2 of 2',
+    progress: '0 of 2',
     revisitInMs: 11,
   },
   'bundles with the old root, and that it is too late to abort': {
@@ -118,7 +118,7 @@ const sayings: Record<string, Saying> = {
     root: next,
     words: `all certificates are of the new root, pods load them; waiting for ${delay}`,
     blockers: [delay],
-    progress: '2 of 2',
+    progress: '0 of 2',
     more: { approved: 'r1', skipped: ['Switching', 'Draining/web'] },
     revisitInMs: 11,
   },

@@ -33,6 +33,8 @@ interface Scene {
   readonly outcomes?: Readonly<Record<string, Partial<TrustOutcome> & { readonly state: TrustOutcome['state'] }>>;
   readonly isServed?: boolean | undefined;
   readonly terminating?: readonly string[];
+  /** Namespaces in which an object was there, and is not any more. */
+  readonly lost?: readonly string[];
   /** Further objects of the authority. */
   readonly more?: readonly TrustRecord[];
 }
@@ -55,6 +57,7 @@ function worldOf({
   cluster = 'absent',
   outcomes = {},
   terminating = [],
+  lost = [],
   more = [],
   ...rest
 }: Scene): TrustWorld {
@@ -69,6 +72,7 @@ function worldOf({
       const named = state === 'absent' ? [] : [record(namespace, wanted, state)];
       return [...named, ...more.filter((other) => other.namespace === namespace)];
     },
+    isLost: (_, namespace) => lost.includes(namespace),
     outcome: (_, namespace) => outcomes[namespace] as TrustOutcome | undefined,
   };
 }
@@ -223,7 +227,13 @@ describe('publications', () => {
         { namespace: 'shop', what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
         { namespace: 'web', what: 'ConfigMap web/trust', bundle: 'old', changedAtMs: 7 },
         { namespace: 'new', what: 'ConfigMap new/trust', changedAtMs: Infinity },
-        { namespace: '', what: `ClusterTrustBundle ${bundleName}`, bundle: digest, changedAtMs: 7 },
+        {
+          namespace: '',
+          what: `ClusterTrustBundle ${bundleName}`,
+          bundle: digest,
+          changedAtMs: 7,
+          isClusterTrustBundle: true,
+        },
       ],
     );
   });
@@ -250,13 +260,36 @@ describe('publications', () => {
     ]);
   });
 
+  describe('in a namespace where the API server refuses the ConfigMap', () => {
+    const outcomes = { shop: failed };
+    const whatsIn = (scene: Parameters<typeof publicationsIn>[1]) =>
+      publicationsIn(publisher({ configMap: { name: 'trust' } }), scene).map(({ what, why }) => [what, why]);
+    const web = ['ConfigMap web/trust', undefined];
+    const shop = ['ConfigMap shop/trust', 'exceeded quota'];
+
+    test('are not awaited where it never was: it has no reader', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' }, outcomes }), [web]));
+
+    test('are awaited where it was deleted: pods have it mounted', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' }, outcomes, lost: ['shop'] }), [shop, web]));
+
+    test('are awaited where it is there and cannot be changed, with the reason', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'old', web: 'own' }, outcomes }), [shop, web]));
+
+    test('are awaited where nobody has tried yet', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' } }), [
+        ['ConfigMap shop/trust', undefined],
+        web,
+      ]));
+  });
+
   test('are none without spec.trustBundle', () =>
     assert.deepEqual(publicationsIn(authority(), { cluster: 'own' }), []));
 
   test('are awaited of a cluster of which it is not known whether it has ClusterTrustBundles, and not of one without', () => {
     const what = `ClusterTrustBundle ${bundleName}`;
     assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [
-      { namespace: '', what, changedAtMs: Infinity },
+      { namespace: '', what, changedAtMs: Infinity, isClusterTrustBundle: true },
     ]);
     assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: false }), []);
   });
