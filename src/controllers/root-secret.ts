@@ -40,6 +40,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
   const endedRotation = metadata.annotations?.[annotations.endedRotation];
   const handledToken = metadata.annotations?.[annotations.rotateRoot];
   return {
+    ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
     resourceVersion: metadata.resourceVersion ?? '',
     inspection,
     anchors,

@@ -26,6 +26,8 @@ export interface AuthorityRecord {
 
 /** The root Secret as it was read, judged at the moment of reading. */
 export interface RootSecret {
+  /** The namespace of the operator. */
+  readonly namespace?: string;
   readonly resourceVersion: string;
   readonly inspection: RootInspection;
   /** Roots in ca.crt beside the active one, or why it cannot be read. */

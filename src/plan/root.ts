@@ -14,8 +14,9 @@ import { rememberedRoots } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';
 import { planRotation } from './rotation.ts';
 import { skipCommand } from './rotation-command.ts';
+import { expiredMessage, replaceExpired } from './rotation-expired.ts';
 import type { RotationNote } from './rotation-note.ts';
-import { isInterrupted, planStart, replaceExpired, wasOverwritten } from './rotation-start.ts';
+import { isInterrupted, planStart, wasOverwritten } from './rotation-start.ts';
 import {
   type RotationInput,
   type RotationPlan,
@@ -86,8 +87,13 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
   // First, because an intermediate is not fit to sign without the root that may be in there.
   if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
   if ('reason' in inspection) {
-    const step = inspection.reason === 'RootExpired' ? replaceExpired(observed, secret, anchors, now) : undefined;
-    return notReady(inspection.reason, inspection.message, step);
+    if (inspection.reason !== 'RootExpired') return notReady(inspection.reason, inspection.message);
+    const input = { authority, secret, evidence: observed.evidence };
+    // The root may have expired before it was written over one whose certificates work.
+    const valid = rememberedRoots(authority.status).filter(({ notAfter }) => notAfter > now);
+    const step = authority.deleting ? undefined : replaceExpired(input, uniqueAnchors([...anchors, ...valid]), now);
+    const message = step === undefined ? expiredMessage(input, inspection.message) : inspection.message;
+    return notReady(inspection.reason, message, step);
   }
   return planWithRoot(observed, secret, inspection.root, anchors, now);
 }

@@ -1,6 +1,14 @@
 import { anchorId } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
-import { type Counted, type DelayOf, type Evidence, type Tally, tallyBundles, tallyLeaves } from './evidence.ts';
+import {
+  type Counted,
+  type DelayOf,
+  type Evidence,
+  otherLeavesLive,
+  type Tally,
+  tallyBundles,
+  tallyLeaves,
+} from './evidence.ts';
 import type { AuthorityRecord } from './observed-authority.ts';
 import { rememberedActiveRoot, rememberedRoots } from './remembered-roots.ts';
 import { approveCommand, skipCommand } from './rotation-command.ts';
@@ -39,7 +47,9 @@ function withoutSkipped(evidence: Evidence, note: RotationNote): Evidence {
 // another one is forgotten.
 const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, now: Date) => PhaseGate> = {
   // A leaf of the new root must not meet a peer that does not know it.
-  Distributing({ authority, evidence, digests }, note, now) {
+  Distributing({ authority, evidence, digests, trusted }, note, now) {
+    if (nothingElseVerifies({ evidence, trusted }, note, now))
+      return { tally: tallyBundles(evidence, digests, now), waits: [] };
     const isKnown = rememberedRoots(authority.status).some((root) => anchorId(root) === note.new);
     const count = (delayOf: DelayOf) => tallyBundles(evidence, digests, now, delayOf);
     const gate = settled(count, `${nounFor(evidence)} to carry the new root`, { authority, note, now });
@@ -69,6 +79,15 @@ const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, no
     return { tally, waits: waitsFor(tally, what, authority, note) };
   },
 };
+
+/** True when every other root has expired: then no connection works that the new root could break. */
+const nothingElseVerifies = (
+  { evidence, trusted }: Pick<RotationInput, 'evidence' | 'trusted'>,
+  note: RotationNote,
+  now: Date,
+): boolean =>
+  trusted.every((root) => anchorId(root) === note.new || root.notAfter <= now) &&
+  !otherLeavesLive(evidence, note.new, now);
 
 /** A gate that opens once everything is as it should be, and has been for as long as pods may take to load it. */
 function settled(

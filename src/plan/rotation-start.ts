@@ -1,7 +1,7 @@
-import { anchorId, type Certificate, caId, type SigningRoot, uniqueAnchors } from '../pki/index.ts';
+import { anchorId, type Certificate, caId, type SigningRoot } from '../pki/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { otherLeavesLive } from './evidence.ts';
-import type { AuthorityRecord, RootSecret } from './observed-authority.ts';
+import type { AuthorityRecord } from './observed-authority.ts';
 import { idOfRemembered, rememberedActiveRoot } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';
 import { firstNote, type RotationInput, type RotationPlan, type RotationStep, rotate } from './rotation-step.ts';
@@ -82,36 +82,6 @@ function adopt(input: RotationInput, now: Date): RotationStep {
   return { ...rotate(input, event), move, trusted, note: firstNote(input, old, comes, phase, now) };
 }
 
-/**
- * A root that has expired is replaced at once when that is asked for: nothing of it works any more, so there is nothing to
- * wait for. A next root that is there already takes its place. It is kept beside the new one until the end, should the
- * clock be wrong.
- */
-export function replaceExpired(
-  { authority, evidence }: Pick<RotationInput, 'authority' | 'evidence'>,
-  secret: RootSecret,
-  anchors: readonly Certificate[],
-  now: Date,
-): RotationStep | undefined {
-  const handled = unhandledToken({ authority, secret });
-  if (handled === undefined) return undefined;
-  const input = { authority, evidence, secret };
-  const event = { reason: 'RotationStarted', message: 'the root that has expired is replaced: it was asked for' };
-  const known = rememberedActiveRoot(authority.status);
-  const old = known === undefined ? [] : [known];
-  const step = { ...rotate(input, event), trusted: anchors, handled };
-  const next = secret.next !== undefined && 'root' in secret.next ? secret.next.root.anchor : undefined;
-  if (next !== undefined) {
-    const note = firstNote(input, old, anchorId(next), 'Switching', now);
-    const trusted = uniqueAnchors([...anchors, next]);
-    return { ...step, move: { active: 'next', next: null, previous: 'active' }, trusted, note };
-  }
-  const wanted = authority.spec.root === undefined ? undefined : rootRequest(authority.spec.root);
-  if (wanted === undefined) return undefined;
-  const note = firstNote(input, old, '', 'Switching', now);
-  return { ...step, make: { slot: 'active', ...wanted }, move: { next: null, previous: 'active' }, note };
-}
-
 /** The roots of a rotation that an overwrite has interrupted. */
 const interrupted = ({ secret, authority }: RotationInput): string[] => {
   const { note } = secret;
@@ -142,7 +112,7 @@ export function wasOverwritten(input: RotationInput): boolean {
 }
 
 /** The value of rotate-root that asks for a rotation still. */
-function unhandledToken({ authority, secret }: Pick<RotationInput, 'authority' | 'secret'>): string | undefined {
+export function unhandledToken({ authority, secret }: Pick<RotationInput, 'authority' | 'secret'>): string | undefined {
   const { rotateRootToken, status } = authority;
   const isHandled = rotateRootToken === secret.handledToken || rotateRootToken === status.lastHandledRotateRoot;
   return isHandled ? undefined : rotateRootToken;

@@ -77,7 +77,11 @@ function advance(input: RotationInput, note: RotationNote, now: Date): RotationS
       const event = note.aborting
         ? { reason: 'RotationAborted', message: 'the rotation was taken back; the key of the other root is destroyed' }
         : { reason: 'RotationCompleted', message: 'only the new root is trusted; the key of the old one is destroyed' };
-      return { ...rotate(input, event), move: { previous: null }, trusted: without(trusted, note.old), ends: note.id };
+      // The clock may be wrong: then the key of a root that has expired by it is still needed.
+      const { previous } = input.secret;
+      const isKept = previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired';
+      const move = isKept ? {} : ({ previous: null } as const);
+      return { ...rotate(input, event), move, trusted: without(trusted, note.old), ends: note.id };
     }
   }
 }

@@ -11,6 +11,7 @@ import { RotationWorld } from './rotation-world.ts';
 type Act = (world: RotationWorld) => Promise<unknown> | void;
 type Event = readonly [what: string, act: Act];
 
+const years = (n: number): number => days(366) * n;
 const brought = ['A', 'B', 'C'].map((name) => root({ name }));
 const [belowA, belowB] = brought.map((above) =>
   ['1', '2'].map((name) => intermediate(above, { name, durationMs: days(3000) })),
@@ -67,6 +68,10 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     arbitrary: fc
       .constantFrom(-days(20), -hours(2), hours(2), days(20))
       .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['every root expires, with the operator away', (world) => world.tick(years(11))]),
   },
   {
     weight: 4,
@@ -165,6 +170,41 @@ describe('7. A rotation of the root', () => {
     }
   });
 
+  const spec = {
+    approval: 'Manual',
+    propagationDelay: '3m',
+    clusterTrustBundleDelay: '7m',
+    reissuesPerSecond: 100,
+  } as const;
+  const expired: readonly [title: string, before: Event[]][] = [
+    ['while the operator was away', []],
+    [
+      'while another root was distributed',
+      [
+        ['rotate-root', (world) => world.annotate('rotateRoot', 'now')],
+        ['the operator works', (world) => world.settle()],
+      ],
+    ],
+  ];
+  for (const [title, history] of expired) {
+    test(`is over without a word of a person when the root has expired ${title}`, async () => {
+      const world = await play(spec, [minutes(1)], history);
+      world.tick(years(11));
+      await world.start();
+      for (let round = 0; round < 4; round += 1) {
+        await world.settle();
+        world.tick(minutes(4));
+      }
+      await world.settle();
+      assert.deepEqual(world.status.rotation, undefined);
+      assert.equal(world.status.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+      for (const secret of world.leafSecrets()) {
+        assert.equal(world.contentOf(secret).root, world.status.activeRoot?.fingerprint);
+      }
+      assert.ok(world.hasExpired('previous'), 'its key is gone');
+    });
+  }
+
   test('fails connections when nobody waits for the pods: the property can tell', async () => {
     const spec = {
       approval: 'Automatic',
@@ -215,13 +255,17 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
     const ids = trusted.map(anchorId);
     assert.equal(new Set(ids).size, ids.length, `${name} trusts two certificates of one root`);
   }
-  const keys = Object.keys(world.rootSecret()?.data ?? {});
-  assert.ok(!keys.includes(rotationKeys.next.privateKey), 'the key of the next root is kept');
-  // The key of an issuer that was replaced under the same root stays while a certificate of it is in use.
+  const { data = {} } = world.rootSecret() ?? {};
+  // A root that was staged when it had expired is never used.
+  const isStaged = rotationKeys.next.privateKey in data;
+  assert.ok(!isStaged || world.hasExpired('next'), 'the key of the next root is kept');
+  // The key of an issuer that was replaced under the same root stays while a certificate of it is in use. That of a root that
+  // has expired stays as well: should the clock be wrong, a person can put it back.
   const [kept] = world.certificatesIn(world.rootSecret(), rotationKeys.previous.certificate);
   const leaves = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[0] ?? []);
   const isInUse = kept !== undefined && leaves.some((leaf) => isSignedBy(leaf, kept));
-  assert.ok(kept === undefined || isInUse, 'the key of a previous root or issuer is kept');
+  const isAllowed = kept === undefined || isInUse || world.hasExpired('previous');
+  assert.ok(isAllowed, 'the key of a previous root or issuer is kept');
   // Days went by at last, and a CRL may have come to be due.
   await world.settle();
   const { writes } = world;

@@ -344,6 +344,14 @@ export class RotationWorld {
     return this.api.find(secretResource, { namespace: operatorNamespace, name: rootName });
   }
 
+  /** True when the root Secret has a root in this slot that has expired. */
+  hasExpired(slot: keyof typeof rotationKeys): boolean {
+    const live = this.rootSecret();
+    const pem = live === undefined ? '' : dataText(live, rotationKeys[slot].certificate);
+    const [root] = parseCertificates(pem);
+    return root !== undefined && root.notAfter.getTime() <= this.#wallMs;
+  }
+
   leafSecrets(): Secret[] {
     return (this.api.all('secrets') as unknown as Secret[]).filter(({ metadata }) => metadata.namespace === 'shop');
   }

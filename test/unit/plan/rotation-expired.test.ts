@@ -1,9 +1,27 @@
-import { describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
 import { subjectText } from '../../../src/pki/index.ts';
 import type { RotationStep } from '../../../src/plan/index.ts';
 import { days, hours, later, root } from '../../support/fixtures.ts';
-import { brought, firstNote, making, next, old, quiet, type Situation } from './rotation-situation.ts';
-import { type Case, check, rotate } from './rotation-table.ts';
+import {
+  brought,
+  distributing,
+  fingerprintOf,
+  firstNote,
+  knows,
+  making,
+  next,
+  noteOf,
+  old,
+  overwritten,
+  quiet,
+  retiring,
+  rotating,
+  type Situation,
+  secretsOf,
+  switching,
+} from './rotation-situation.ts';
+import { type Case, check, planIn, rotate } from './rotation-table.ts';
 
 const at = later(days(3650));
 const asked = { rotateRootToken: 'a' };
@@ -14,14 +32,26 @@ const verdict = {
   message: `the root (${subjectText(old.certificate)}) expired at ${old.certificate.notAfter.toISOString()}; replace it`,
 } as const;
 
+/** A certificate that works, of a root that the expired one does not concern. */
+const stillLive = [
+  {
+    namespace: 'shop',
+    what: 'shop/a',
+    leaf: { root: fingerprintOf(young), notAfter: later(days(3660)) },
+    changedAtMs: 0,
+  },
+];
+
 const times = {
   id: at.getTime().toString(36),
   startedAt: `${at.toISOString().slice(0, 19)}Z`,
   since: at.toISOString(),
 };
+const says = 'the root has expired; another one is made and signs at once';
+const takes = 'the root has expired; the root in next.crt replaces it';
 /** The step that replaces it, and keeps it beside the new one. */
 const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> = {}): RotationStep =>
-  rotate(['RotationStarted', 'the root that has expired is replaced: it was asked for'], trusted, {
+  rotate(['RotationStarted', says], trusted, {
     make: {
       slot: 'active',
       profile: { subject: { commonName: 'mTLS Root' }, durationMs: hours(87_600) },
@@ -29,49 +59,230 @@ const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> 
     },
     move: { next: null, previous: 'active' },
     note: { ...firstNote([old], undefined, 'Switching'), ...times },
-    handled: 'a',
     ...more,
   });
-const keeps = (given: Situation): Case => ({ given, at, plan: { step: { step: 'keep' }, verdict } });
+const keeps = (given: Situation, more: string): Case => ({
+  given,
+  at,
+  plan: { step: { step: 'keep' }, verdict: { ...verdict, message: `${verdict.message}${more}` } },
+});
+const command =
+  'kubectl create secret tls mtls-root --cert=root.crt --key=root.key --dry-run=client -o yaml | ' +
+  'kubectl apply --server-side --force-conflicts -f -';
+const byHand = ` in tls.crt and tls.key of its Secret; no annotation is needed: ${command}`;
 
 describe('a root that has expired', () => {
   check({
-    'stays as it is, and signs nothing': keeps(quiet),
-    'is replaced at once when that is asked for, and kept as the one before': {
-      given: { ...quiet, asked },
+    'is replaced at once by one that the operator makes, and kept as the one before': {
+      given: quiet,
       at,
       plan: { step: replaces([old]), verdict },
     },
-    'is not replaced for a value that was handled': keeps({ ...quiet, asked, handled: 'a' }),
-    'is not replaced for a value that status remembers': keeps({
-      ...quiet,
-      asked,
-      status: { ...quiet.status, lastHandledRotateRoot: 'a' },
-    }),
-    'is not replaced where no root can be made': keeps({ ...quiet, asked, spec: brought }),
-    'is not replaced by a root that cannot be made': keeps({ ...quiet, asked, spec: making({ duration: 'x' }) }),
-    'is not replaced by what a person has staged without being asked': keeps({ ...quiet, next }),
-    'is replaced by the next root where there is one': {
-      given: { ...quiet, asked, next: young },
+    'is replaced at once when that is asked for, which is handled by that': {
+      given: { ...quiet, asked },
+      at,
+      plan: { step: replaces([old], { handled: 'a' }), verdict },
+    },
+    'is replaced although the value was handled before': {
+      given: { ...quiet, asked, handled: 'a' },
+      at,
+      plan: { step: replaces([old]), verdict },
+    },
+    'is distributed first where a certificate of another root works': {
+      given: { ...quiet, trusted: [old, young], secrets: stillLive },
       at,
       plan: {
-        step: rotate(['RotationStarted', 'the root that has expired is replaced: it was asked for'], [old, young], {
-          move: { active: 'next', next: null, previous: 'active' },
-          note: { ...firstNote([old], young, 'Switching'), ...times },
-          handled: 'a',
+        step: replaces([old, young], {
+          note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 },
         }),
         verdict,
       },
     },
+    'that was written over one whose certificates work does not end the trust in that one': {
+      given: { ...quiet, trusted: [], status: knows([young]), secrets: stillLive },
+      at,
+      plan: {
+        step: replaces([young], { note: { ...firstNote([young], undefined, 'Distributing'), ...times, windowMs: 10 } }),
+        verdict,
+      },
+    },
+    'stays where no root can be made, and the way out is told': keeps({ ...quiet, asked, spec: brought }, byHand),
+    'stays where it cannot be made as spec.root says': keeps(
+      { ...quiet, asked, spec: making({ duration: 'x' }) },
+      ', or mend spec.root: its duration or key size is not valid',
+    ),
+    'is replaced by the next root where there is one, of whomever it is': {
+      given: { ...quiet, spec: brought, next: young },
+      at,
+      plan: {
+        step: rotate(['RotationStarted', takes], [old, young], {
+          move: { active: 'next', next: null, previous: 'active' },
+          note: { ...firstNote([old], young, 'Switching'), ...times },
+        }),
+        verdict,
+      },
+    },
+    'is replaced by another one where the next root has expired as well': {
+      given: { ...quiet, next },
+      at,
+      plan: { step: replaces([old]), verdict },
+    },
     'is replaced although status was lost': {
-      given: { ...quiet, asked, status: {} },
+      given: { ...quiet, status: {} },
       at,
       plan: { step: replaces([old], { note: { ...firstNote([], undefined, 'Switching'), ...times } }), verdict },
     },
     'is not kept in ca.crt by a person who took it out': {
-      given: { ...quiet, asked, trusted: [next] },
+      given: { ...quiet, trusted: [next] },
       at,
       plan: { step: replaces([next], { note: { ...firstNote([old], undefined, 'Switching'), ...times } }), verdict },
     },
+  });
+});
+
+describe('a root that expires while it is replaced', () => {
+  const coming: Situation = {
+    ...distributing,
+    trusted: [old, young],
+    next: young,
+    note: noteOf('Distributing', { new: fingerprintOf(young) }),
+    secrets: secretsOf(old, old),
+  };
+  const since = at.toISOString();
+  const switches: Case['plan'] = {
+    step: rotate(
+      ['RotationSwitching', 'the old root has expired, so nothing is waited for; the new root signs'],
+      [old, young],
+      {
+        move: { active: 'next', next: null, previous: 'active' },
+        note: noteOf('Switching', { new: fingerprintOf(young), since }),
+      },
+    ),
+    verdict,
+  };
+  check({
+    'in Distributing gives way to the next root at once': { given: coming, at, plan: switches },
+    'in Distributing does so without approval, whatever is asked for': {
+      given: { ...coming, spec: rotating({ approval: 'Manual' }), asked: { abortToken: 'r1' } },
+      at,
+      plan: switches,
+    },
+    'in Distributing does so where nobody can make a root': { given: { ...coming, spec: brought }, at, plan: switches },
+    'in Distributing is told with the way out where the next root has expired too': keeps(
+      { ...coming, spec: brought, next, note: noteOf('Distributing') },
+      `${byHand}; until then approve-rotation, skip-gate and abort-rotation do nothing`,
+    ),
+  });
+
+  const brief = root({ name: 'Brief', durationMs: days(30) });
+  const afterBrief = later(days(31));
+  const expired = {
+    state: 'notReady',
+    reason: 'RootExpired',
+    message: `the root (${subjectText(brief.certificate)}) expired at ${brief.certificate.notAfter.toISOString()}; replace it`,
+  } as const;
+  const other: Situation = {
+    ...switching,
+    signs: brief,
+    trusted: [brief, old],
+    note: noteOf('Draining', { new: fingerprintOf(brief), skipped: ['Draining'], approved: 'r1' }),
+    spec: brought,
+    status: knows([brief, old]),
+  };
+  check({
+    'in Draining gives way to the old root, which its peers still trust': {
+      given: other,
+      at: afterBrief,
+      plan: {
+        step: rotate(
+          ['RotationAborting', 'the root that signed has expired; the other root of the rotation signs'],
+          [brief, old],
+          {
+            move: { active: 'previous', previous: 'active' },
+            note: noteOf('Switching', {
+              since: afterBrief.toISOString(),
+              old: [fingerprintOf(brief)],
+              new: fingerprintOf(old),
+              aborting: true,
+            }),
+          },
+        ),
+        verdict: expired,
+      },
+    },
+    'on its way back gives way to the root that it was to come to': {
+      given: {
+        ...other,
+        note: noteOf('Switching', { new: fingerprintOf(brief), old: [fingerprintOf(old)], aborting: true }),
+      },
+      at: afterBrief,
+      plan: {
+        step: rotate(
+          ['RotationSwitching', 'the root that signed has expired; the other root of the rotation signs'],
+          [brief, old],
+          {
+            move: { active: 'previous', previous: 'active' },
+            note: noteOf('Switching', {
+              since: afterBrief.toISOString(),
+              old: [fingerprintOf(brief)],
+              new: fingerprintOf(old),
+            }),
+          },
+        ),
+        verdict: expired,
+      },
+    },
+  });
+});
+
+describe('the phase Distributing', () => {
+  const given: Situation = {
+    ...overwritten,
+    signs: young,
+    trusted: [young, old],
+    note: noteOf('Distributing', { new: fingerprintOf(young) }),
+    spec: rotating({ approval: 'Manual' }),
+    status: {},
+    secrets: secretsOf(old, old),
+    publications: [{ namespace: 'shop', what: 'ConfigMap shop/trust', changedAtMs: 0 }],
+  };
+  test('waits for nothing once no other root can verify anything', () => {
+    const { step } = planIn(given, at);
+    assert.ok(step.step === 'rotate');
+    assert.deepEqual([step.event.reason, step.note?.phase], ['RotationSwitching', 'Switching']);
+  });
+
+  test('waits where a certificate of another root works', () => {
+    assert.equal(
+      planIn(
+        { ...given, secrets: [{ ...stillLive[0], leaf: { notAfter: later(days(3660)) } }] as typeof stillLive },
+        at,
+      ).step.step,
+      'keep',
+    );
+  });
+
+  test('waits where another root is valid', () => {
+    const valid = root({ name: 'Valid', at: later(days(3600)) });
+    const note = noteOf('Distributing', { new: fingerprintOf(young), old: [fingerprintOf(valid)] });
+    assert.equal(planIn({ ...given, trusted: [young, valid], note }, at).step.step, 'keep');
+  });
+});
+
+describe('a rotation that ends', () => {
+  const given: Situation = { ...retiring, previous: next };
+  test('destroys the key of a root that is valid', () => {
+    const { step } = planIn(given);
+    assert.ok(step.step === 'rotate');
+    assert.deepEqual(step.move, { previous: null });
+  });
+
+  test('keeps the key of a root that has expired: the clock may be wrong', () => {
+    const { step } = planIn(
+      { ...given, signs: young, trusted: [young], note: noteOf('Retiring', { new: fingerprintOf(young) }) },
+      at,
+    );
+    assert.ok(step.step === 'rotate');
+    assert.deepEqual([step.event.reason, step.move], ['RotationCompleted', {}]);
   });
 });
