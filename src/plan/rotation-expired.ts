@@ -1,7 +1,7 @@
 import { anchorId, type Certificate, type SigningRoot, uniqueAnchors } from '../pki/index.ts';
 import { otherLeavesLive } from './evidence.ts';
 import type { RootSecret } from './observed-authority.ts';
-import { rememberedActiveRoot } from './remembered-roots.ts';
+import { rememberedActiveRoot, rememberedRoots } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';
 import { unhandledToken } from './rotation-start.ts';
 import { firstNote, type RotationInput, type RotationStep, rotate, windowMs } from './rotation-step.ts';
@@ -76,7 +76,10 @@ function makeAnother(input: Input, anchors: readonly Certificate[], now: Date): 
   const { root } = input.authority.spec;
   const wanted = root === undefined ? undefined : rootRequest(root);
   if (wanted === undefined) return undefined;
-  const event = { reason: 'RotationStarted', message: 'the root has expired; another one is made and signs at once' };
+  const event = {
+    reason: 'RotationStarted',
+    message: 'the root has expired; another one is made and waits for no certificate',
+  };
   return {
     ...stepOf(input, event, anchors),
     make: { slot: 'active', ...wanted },
@@ -90,9 +93,14 @@ function stepOf(input: Input, event: RotationStep['event'], trusted: readonly Ce
   return { ...rotate(input, event), trusted, ...(handled === undefined ? {} : { handled }) };
 }
 
-/** A peer that shows a live certificate of another root has to know the next one first. */
-const phaseOf = ({ evidence }: Input, comes: string, now: Date): 'Distributing' | 'Switching' =>
-  otherLeavesLive(evidence, comes, now) ? 'Distributing' : 'Switching';
+/**
+ * A peer that shows a live certificate of another root has to know the next one before that one signs, and so does status,
+ * which remembers it should the Secret be written over.
+ */
+function phaseOf({ authority, evidence }: Input, comes: string, now: Date): 'Distributing' | 'Switching' {
+  const isKnown = rememberedRoots(authority.status).some((root) => anchorId(root) === comes);
+  return isKnown && !otherLeavesLive(evidence, comes, now) ? 'Switching' : 'Distributing';
+}
 
 /** The roots that nobody trusts at the end: the one that has expired, and those of the rotation that it was part of. */
 function rootsBefore({ authority, secret }: Input, comes: SigningRoot | undefined): string[] {

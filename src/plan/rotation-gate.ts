@@ -48,16 +48,15 @@ function withoutSkipped(evidence: Evidence, note: RotationNote): Evidence {
 const gates: Record<RotationPhase, (input: RotationInput, note: RotationNote, now: Date) => PhaseGate> = {
   // A leaf of the new root must not meet a peer that does not know it.
   Distributing({ authority, evidence, digests, trusted }, note, now) {
-    if (nothingElseVerifies({ evidence, trusted }, note, now))
-      return { tally: tallyBundles(evidence, digests, now), waits: [] };
     const isKnown = rememberedRoots(authority.status).some((root) => anchorId(root) === note.new);
+    const status = isKnown ? [] : ['status to name the new root'];
+    if (nothingElseVerifies({ evidence, trusted }, note, now)) {
+      return { tally: tallyBundles(evidence, digests, now), waits: [], holds: status };
+    }
     const count = (delayOf: DelayOf) => tallyBundles(evidence, digests, now, delayOf);
     const gate = settled(count, `${nounFor(evidence)} to carry the new root`, { authority, note, now });
     const isApproved = authority.spec.rotation.approval === 'Automatic' || note.approved !== undefined;
-    const holds = [
-      ...(isKnown ? [] : ['status to name the new root']),
-      ...(isApproved ? [] : [`approval: ${approveCommand(authority, note)}`]),
-    ];
+    const holds = [...status, ...(isApproved ? [] : [`approval: ${approveCommand(authority, note)}`])];
     return { ...gate, holds };
   },
   Switching({ authority, evidence }, note, now) {

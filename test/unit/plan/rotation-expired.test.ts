@@ -47,7 +47,7 @@ const times = {
   startedAt: `${at.toISOString().slice(0, 19)}Z`,
   since: at.toISOString(),
 };
-const says = 'the root has expired; another one is made and signs at once';
+const says = 'the root has expired; another one is made and waits for no certificate';
 const takes = 'the root has expired; the root in next.crt replaces it';
 /** The step that replaces it, and keeps it beside the new one. */
 const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> = {}): RotationStep =>
@@ -58,7 +58,7 @@ const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> 
       key: { algorithm: 'ECDSA', size: 256 },
     },
     move: { next: null, previous: 'active' },
-    note: { ...firstNote([old], undefined, 'Switching'), ...times },
+    note: { ...firstNote([old], undefined, 'Distributing'), ...times },
     ...more,
   });
 const keeps = (given: Situation, more: string): Case => ({
@@ -117,7 +117,7 @@ describe('a root that has expired', () => {
       plan: {
         step: rotate(['RotationStarted', takes], [old, young], {
           move: { active: 'next', next: null, previous: 'active' },
-          note: { ...firstNote([old], young, 'Switching'), ...times },
+          note: { ...firstNote([old], young, 'Distributing'), ...times },
         }),
         verdict,
       },
@@ -130,12 +130,12 @@ describe('a root that has expired', () => {
     'is replaced although status was lost': {
       given: { ...quiet, status: {} },
       at,
-      plan: { step: replaces([old], { note: { ...firstNote([], undefined, 'Switching'), ...times } }), verdict },
+      plan: { step: replaces([old], { note: { ...firstNote([], undefined, 'Distributing'), ...times } }), verdict },
     },
     'is not kept in ca.crt by a person who took it out': {
       given: { ...quiet, trusted: [next] },
       at,
-      plan: { step: replaces([next], { note: { ...firstNote([old], undefined, 'Switching'), ...times } }), verdict },
+      plan: { step: replaces([next], { note: { ...firstNote([old], undefined, 'Distributing'), ...times } }), verdict },
     },
   });
 });
@@ -145,6 +145,7 @@ describe('a root that expires while it is replaced', () => {
     ...distributing,
     trusted: [old, young],
     next: young,
+    status: knows([old, young]),
     note: noteOf('Distributing', { new: fingerprintOf(young) }),
     secrets: secretsOf(old, old),
   };
@@ -242,7 +243,7 @@ describe('the phase Distributing', () => {
     trusted: [young, old],
     note: noteOf('Distributing', { new: fingerprintOf(young) }),
     spec: rotating({ approval: 'Manual' }),
-    status: {},
+    status: knows([old, young]),
     secrets: secretsOf(old, old),
     publications: [{ namespace: 'shop', what: 'ConfigMap shop/trust', changedAtMs: 0 }],
   };
@@ -250,6 +251,11 @@ describe('the phase Distributing', () => {
     const { step } = planIn(given, at);
     assert.ok(step.step === 'rotate');
     assert.deepEqual([step.event.reason, step.note?.phase], ['RotationSwitching', 'Switching']);
+  });
+
+  test('waits for status to name the new root all the same: it is what remembers it', () => {
+    const plan = planIn({ ...given, status: knows([old]) }, at);
+    assert.deepEqual(plan.rotation?.waits, ['status to name the new root']);
   });
 
   test('waits where a certificate of another root works', () => {
