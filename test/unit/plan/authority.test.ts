@@ -16,7 +16,17 @@ import {
   planRoot as planRootAt,
   type RootSecret,
 } from '../../../src/plan/index.ts';
-import { authority, days, encodedRoot, hours, intermediate, later, now, root } from '../../support/fixtures.ts';
+import {
+  authority,
+  days,
+  earlier,
+  encodedRoot,
+  hours,
+  intermediate,
+  later,
+  now,
+  root,
+} from '../../support/fixtures.ts';
 
 const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
   SigningRoot,
@@ -175,7 +185,7 @@ describe('an authority with its Secret', () => {
       [inspectRoot('', '', now), 'RootMalformed'],
       [inspectRoot(crt, '', now), 'RootKeyMalformed'],
       [inspectRoot(crt, encodedRoot(other).key, now), 'RootKeyMismatch'],
-      [inspectRoot(crt, encodedRoot(active).key, later(days(9999))), 'RootExpired'],
+      [inspectRoot(crt, encodedRoot(active).key, earlier(days(9999))), 'RootNotYetValid'],
     ];
     for (const [inspection, reason] of bad) {
       const { step, verdict } = planRoot(observe({ resourceVersion: '7', inspection, anchors: [] }));

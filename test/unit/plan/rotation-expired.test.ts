@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { subjectText } from '../../../src/pki/index.ts';
 import type { RotationStep } from '../../../src/plan/index.ts';
-import { days, hours, later, root } from '../../support/fixtures.ts';
+import { days, hours, later, root, rootIdOf } from '../../support/fixtures.ts';
 import {
   brought,
   distributing,
-  fingerprintOf,
   firstNote,
   knows,
   making,
@@ -37,7 +36,7 @@ const stillLive = [
   {
     namespace: 'shop',
     what: 'shop/a',
-    leaf: { root: fingerprintOf(young), notAfter: later(days(3660)) },
+    leaf: { root: rootIdOf(young), notAfter: later(days(3660)) },
     changedAtMs: 0,
   },
 ];
@@ -146,7 +145,7 @@ describe('a root that expires while it is replaced', () => {
     trusted: [old, young],
     next: young,
     status: knows([old, young]),
-    note: noteOf('Distributing', { new: fingerprintOf(young) }),
+    note: noteOf('Distributing', { new: rootIdOf(young) }),
     secrets: secretsOf(old, old),
   };
   const since = at.toISOString();
@@ -156,7 +155,7 @@ describe('a root that expires while it is replaced', () => {
       [old, young],
       {
         move: { active: 'next', next: null, previous: 'active' },
-        note: noteOf('Switching', { new: fingerprintOf(young), since }),
+        note: noteOf('Switching', { new: rootIdOf(young), since }),
       },
     ),
     verdict,
@@ -186,7 +185,7 @@ describe('a root that expires while it is replaced', () => {
     ...switching,
     signs: brief,
     trusted: [brief, old],
-    note: noteOf('Draining', { new: fingerprintOf(brief), skipped: ['Draining'], approved: 'r1' }),
+    note: noteOf('Draining', { new: rootIdOf(brief), skipped: ['Draining'], approved: 'r1' }),
     spec: brought,
     status: knows([brief, old]),
   };
@@ -202,8 +201,8 @@ describe('a root that expires while it is replaced', () => {
             move: { active: 'previous', previous: 'active' },
             note: noteOf('Switching', {
               since: afterBrief.toISOString(),
-              old: [fingerprintOf(brief)],
-              new: fingerprintOf(old),
+              old: [rootIdOf(brief)],
+              new: rootIdOf(old),
               aborting: true,
             }),
           },
@@ -214,7 +213,7 @@ describe('a root that expires while it is replaced', () => {
     'on its way back gives way to the root that it was to come to': {
       given: {
         ...other,
-        note: noteOf('Switching', { new: fingerprintOf(brief), old: [fingerprintOf(old)], aborting: true }),
+        note: noteOf('Switching', { new: rootIdOf(brief), old: [rootIdOf(old)], aborting: true }),
       },
       at: afterBrief,
       plan: {
@@ -225,8 +224,8 @@ describe('a root that expires while it is replaced', () => {
             move: { active: 'previous', previous: 'active' },
             note: noteOf('Switching', {
               since: afterBrief.toISOString(),
-              old: [fingerprintOf(brief)],
-              new: fingerprintOf(old),
+              old: [rootIdOf(brief)],
+              new: rootIdOf(old),
             }),
           },
         ),
@@ -241,7 +240,7 @@ describe('the phase Distributing', () => {
     ...overwritten,
     signs: young,
     trusted: [young, old],
-    note: noteOf('Distributing', { new: fingerprintOf(young) }),
+    note: noteOf('Distributing', { new: rootIdOf(young) }),
     spec: rotating({ approval: 'Manual' }),
     status: knows([old, young]),
     secrets: secretsOf(old, old),
@@ -270,7 +269,7 @@ describe('the phase Distributing', () => {
 
   test('waits where another root is valid', () => {
     const valid = root({ name: 'Valid', at: later(days(3600)) });
-    const note = noteOf('Distributing', { new: fingerprintOf(young), old: [fingerprintOf(valid)] });
+    const note = noteOf('Distributing', { new: rootIdOf(young), old: [rootIdOf(valid)] });
     assert.equal(planIn({ ...given, trusted: [young, valid], note }, at).step.step, 'keep');
   });
 });
@@ -285,7 +284,7 @@ describe('a rotation that ends', () => {
 
   test('keeps the key of a root that has expired: the clock may be wrong', () => {
     const { step } = planIn(
-      { ...given, signs: young, trusted: [young], note: noteOf('Retiring', { new: fingerprintOf(young) }) },
+      { ...given, signs: young, trusted: [young], note: noteOf('Retiring', { new: rootIdOf(young) }) },
       at,
     );
     assert.ok(step.step === 'rotate');
