@@ -52,7 +52,7 @@ export function planAuthorityStatus(
     conditions: [
       readyConditionOf(verdict),
       ...rotatingCondition(authority, rotation, problem),
-      ...orphanCondition(authority, verdict),
+      ...orphanCondition(authority, secret, verdict),
     ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
     roots: verdict.bundle.roots.map(rootStatus),
@@ -158,18 +158,24 @@ function whatHappens(note: RotationNote): string {
 /** The condition IssuerKeyMissing, which stays as False once it was True. */
 function orphanCondition(
   { status, spec }: ObservedRoot['authority'],
+  secret: ObservedRoot['secret'],
   { crl }: AuthorityVerdict & { state: 'ready' },
 ): WantedCondition[] {
   const type = 'IssuerKeyMissing';
   const orphaned = crl?.orphaned ?? [];
   if (orphaned.length > 0) {
+    // The place has room for one CA, and the one that is there is in use.
+    const advice =
+      secret?.previous === undefined
+        ? 'To renew the CRL instead, put the certificate and the key of that CA into the Secret as previous.crt and previous.key'
+        : 'The Secret has room for the key of one CA that was replaced, and previous.key holds that of another one';
     const lists = orphaned.map(
       ({ subject, nextUpdate }) => `${subject.slice(0, 100)} (until ${timestamp(nextUpdate)})`,
     );
     const message =
       `Secret ${spec.secretName} lacks the key of a CA whose certificates are in use, so its CRL cannot be renewed: ` +
       `${lists.join(', ')}. The operator issues those certificates again before the CRL ends. ` +
-      'To renew the CRL instead, put the certificate and the key of that CA into the Secret as previous.crt and previous.key';
+      advice;
     return [{ type, status: 'True', reason: 'CrlCannotBeRenewed', message }];
   }
   const wasSet = status.conditions?.some((condition) => condition.type === type) === true;

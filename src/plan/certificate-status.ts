@@ -255,7 +255,7 @@ export const nextAttempt = /; next attempt at [^;\s]+/g;
  * True while a role's attempts fail, or the next certificate of one that has a working one cannot be issued yet. It stays
  * once it was set, as False.
  */
-function issuingCondition({ name, status }: CertificateRecord, outcomes: readonly RoleOutcome[]): WantedCondition[] {
+function issuingCondition({ namespace, name, status }: CertificateRecord, outcomes: readonly RoleOutcome[]): WantedCondition[] {
   const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.onlyDue === true);
   const [first] = delayed;
   if (first === undefined) {
@@ -269,7 +269,7 @@ function issuingCondition({ name, status }: CertificateRecord, outcomes: readonl
     return `${role.role}: ${problem?.message ?? 'waiting'}${retry}`;
   });
   const hint = delayed.some(({ failed }) => failed !== undefined)
-    ? `; to try now: kubectl annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`
+    ? `; to try now: kubectl -n ${namespace} annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`
     : '';
   const message = messages.join('; ') + hint;
   return [{ type: 'Issuing', status: 'True', reason: first.problem?.reason ?? 'Pending', message }];

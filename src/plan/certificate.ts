@@ -11,7 +11,7 @@ import type {
   ReadyAuthority,
   SecretRecord,
 } from './observed.ts';
-import { type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
+import { hasOutputs, type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
 import {
   conflictMessage,
   isOurs,
@@ -216,7 +216,12 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
     const reason = authority.reason === 'Pending' ? 'Pending' : 'AuthorityNotReady';
     return { step: 'blocked', reason, message, onlyDue: isOnlyDue(step) };
   }
-  const problem = outputsProblem(certificate.spec, sources) ?? awaitedList(certificate, role, step, authority, now);
+  const impossible = outputsProblem(certificate.spec, sources);
+  if (impossible !== undefined) {
+    const onlyDue = isOnlyDue(step) && isWhole(role.secret, certificate, authority);
+    return { step: 'blocked', ...impossible, onlyDue };
+  }
+  const problem = awaitedList(certificate, role, step, authority, now);
   if (problem !== undefined) return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };
   const { failed } = role;
   return failed !== undefined && failed.nextRetryTime > now
@@ -233,6 +238,10 @@ function whatStays({ secret, secretName }: ObservedRole, authority: AuthorityVie
     ? `; the certificate in Secret ${secretName} has expired`
     : `; the certificate in Secret ${secretName} stays and works until ${timestamp(leaf.notAfter)}, and is not renewed`;
 }
+
+/** True for a Secret with the bundle of now and every output that spec asks for, if perhaps of an earlier password or CRL. */
+const isWhole = (secret: SecretRecord | undefined, { spec }: CertificateRecord, authority: ReadyAuthority): boolean =>
+  secret !== undefined && bundleIsGood(secret, authority) && hasOutputs(secret, spec);
 
 /** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
 export const isOnlyDue = (step: SecretStep): boolean =>

@@ -89,7 +89,7 @@ export const isContested = (certificate: CertificateRecord, role: ObservedRole, 
   nextRepairTime(role.repairs, seedOf(certificate, role)) > now;
 
 /** The message is the same from one repair to the next, so that it is one event and one write. */
-export function contestedProblem({ name }: CertificateRecord, { role, secretName, secret, repairs }: ObservedRole) {
+export function contestedProblem({ namespace, name }: CertificateRecord, { role, secretName, secret, repairs }: ObservedRole) {
   const isGone = secret === undefined;
   const by = repairs?.changedBy ?? 'a writer that its managedFields do not name';
   const what = isGone
@@ -98,7 +98,7 @@ export function contestedProblem({ name }: CertificateRecord, { role, secretName
   const message =
     `Secret ${secretName} ${what}: stop that writer, or set ${role}.secretName to another name. The operator repairs the ` +
     `Secret after growing pauses of at most 20 minutes; to repair it now: ` +
-    `kubectl annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`;
+    `kubectl -n ${namespace} annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`;
   return { reason: 'SecretContested', message } as const;
 }
 

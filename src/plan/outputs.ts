@@ -89,6 +89,12 @@ export interface OutputSources {
   readonly crl?: CrlBundle;
 }
 
+/** True for a Secret with every output that a spec asks for, whatever they were made from. */
+export const hasOutputs = (secret: SecretRecord, spec: MtlsCertificateSpec): boolean => {
+  const { keys } = notedOutputs(secret);
+  return wantedOutputs(spec).every((key) => keys.includes(key));
+};
+
 /**
  * Whether a Secret has the outputs that a spec asks for, under the password and with the CRLs that there are now. That
  * they are as they were written is not asked here: a Secret in which they are not has no bundle, see SecretContent.
@@ -99,8 +105,7 @@ export function outputsMatch(
   { storePassword, crl }: OutputSources,
 ): boolean {
   const noted = notedOutputs(secret);
-  const wanted = wantedOutputs(spec);
-  if (wanted.length !== noted.keys.length || !wanted.every((key) => noted.keys.includes(key))) return false;
+  if (!hasOutputs(secret, spec) || wantedOutputs(spec).length !== noted.keys.length) return false;
   // What is under a password that is gone, or of a CA that signs no lists any more, is as good as it can be.
   const isUnderPassword = storePassword?.state !== 'found' || storePassword.version === noted.password;
   return isUnderPassword && (noted.crl === undefined || crl === undefined || crl.digest === noted.crl);

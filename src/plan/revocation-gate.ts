@@ -58,8 +58,8 @@ function cannotBeListed(
   const orphan = orphanOf(crl, unlistable[0]?.issuer);
   if (orphan === undefined) return undefined;
   return (
-    `${serialsOf(unlistable)} cannot be revoked: the root Secret of MtlsAuthority ${authorityName} lacks the key of their issuer ` +
-    `(${orphan.subject.slice(0, 100)}); put it there as previous.crt and previous.key, or ${advice}`
+    `${serialsOf(unlistable)} cannot be revoked: the root Secret of MtlsAuthority ${authorityName} lacks the key of the issuer ` +
+    `(${orphan.subject.slice(0, 100)}); put that CA into the Secret as previous.crt and previous.key, or ${advice}`
   );
 }
 

@@ -229,12 +229,17 @@ const waitsForBundles = (authority: AuthorityRecord, note: RotationNote) => ({
     `not to wait: ${skipCommand(authority, note)}`,
 });
 
+const whyWithdrawn = ({ next }: RootSecret): string =>
+  next !== undefined && 'reason' in next
+    ? `the next root cannot be used any more: ${next.message.replaceAll('tls.', 'next.')}`
+    : 'the root that was to follow is not in the root Secret any more';
+
 /** Takes away the note of a rotation that a person has ended by taking its roots away. */
 const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
   step: 'rotate',
   ...(secret.note === undefined ? {} : { ends: secret.note.id }),
   resourceVersion: secret.resourceVersion,
-  event: { reason: 'RotationWithdrawn', message: 'the root that was to follow is not in the root Secret any more' },
+  event: { reason: 'RotationWithdrawn', message: whyWithdrawn(secret) },
   move: {},
   trusted,
 });

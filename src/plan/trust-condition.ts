@@ -56,8 +56,14 @@ export function trustCondition(
       ? [judgeClusterTrustBundle(authority.name, clusterTrustBundle, bundle, servesClusterTrustBundles)]
       : []),
   ];
-  const problem = findings.find(({ reason }) => reason !== 'Published');
-  const message = findings.map((finding) => finding.message).join('; ');
+  const problems = findings.filter(({ reason }) => reason !== 'Published');
+  const problem = problems.find(({ reason }) => reason !== 'Pending') ?? problems[0];
+  // What is only not written yet is no part of a problem: its count changes, and each count would be another event.
+  const isTold = ({ reason }: Finding) => reason !== 'Pending' || problem?.reason === 'Pending';
+  const message = findings
+    .filter(isTold)
+    .map((finding) => finding.message)
+    .join('; ');
   if (problem !== undefined) return isNot(problem.reason, message);
   return { type, status: 'True', reason: 'Published', message: message || 'spec.trustBundle asks for nothing' };
 }

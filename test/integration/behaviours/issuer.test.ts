@@ -243,7 +243,7 @@ describe('9. an intermediate that is replaced by another one under the same root
       const { status } = await tenant.get('a');
       const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
       assert.equal(issuing?.reason, 'CrlUnavailable', JSON.stringify(status?.conditions));
-      assert.match(issuing?.message ?? '', /put it there as previous\.crt and previous\.key/);
+      assert.match(issuing?.message ?? '', /put that CA into the Secret as previous\.crt and previous\.key/);
     });
     assert.deepEqual(await serialsOf(tenant, 'a'), before);
     await world.bringRoot(name, { 'previous.crt': first.pem, 'previous.key': first.keyPem });

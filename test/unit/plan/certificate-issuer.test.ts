@@ -29,8 +29,8 @@ const serial = 'leaf' in content ? content.leaf.serialNumber : '';
 describe('a certificate of an intermediate whose key is gone', () => {
   const unlistable = blocked(
     'CrlUnavailable',
-    `${serial} cannot be revoked: the root Secret of MtlsAuthority default lacks the key of their issuer (CN=First); put it ` +
-      'there as previous.crt and previous.key, or take the annotation revoke away, and use rotate to replace what is there',
+    `${serial} cannot be revoked: the root Secret of MtlsAuthority default lacks the key of the issuer (CN=First); put that ` +
+      'CA into the Secret as previous.crt and previous.key, or take the annotation revoke away, and use rotate to replace what is there',
     { onlyDue: true },
   );
   check({

@@ -138,7 +138,7 @@ describe('key stores and trust stores', () => {
     'are not left behind by other roots when the password is lost': {
       given: lost,
       under: ready(signer, other),
-      plan: [blocked('StorePasswordNotFound', missing, { onlyDue: true })],
+      plan: [blocked('StorePasswordNotFound', missing)],
     },
     'are taken off without a password': {
       given: having(issued, stores, found.version),

@@ -168,7 +168,7 @@ describe('CRLs as an output', () => {
         blocked(
           'CrlUnavailable',
           'MtlsAuthority default has no CRL: the key usage of its root or intermediate lacks cRLSign',
-          { onlyDue: true },
+          { onlyDue: false },
         ),
       ],
     },

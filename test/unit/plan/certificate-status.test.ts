@@ -266,7 +266,7 @@ describe('the certificates that were replaced', () => {
   });
 });
 
-const tryNow = 'to try now: kubectl annotate mcert payments mtls-operator.io/retry="$(date +%s)" --overwrite';
+const tryNow = 'to try now: kubectl -n shop annotate mcert payments mtls-operator.io/retry="$(date +%s)" --overwrite';
 
 describe('the condition Ready', () => {
   const conditionsOf = (...args: Parameters<typeof statusOf>) => statusOf(...args).status.conditions;

@@ -220,7 +220,13 @@ describe('the root in next.crt, while it is distributed', () => {
     'is not what follows any more once its key does not fit': {
       given: { ...distributing, next: { crt: 'x', key: 'y' } },
       plan: {
-        step: drop,
+        step: {
+          ...drop,
+          event: {
+            reason: 'RotationWithdrawn',
+            message: 'the next root cannot be used any more: next.crt of the root Secret holds no certificate',
+          },
+        },
         verdict: ready([old]),
         problem: {
           reason: 'NextRootMalformed',

@@ -136,13 +136,13 @@ describe('the condition TrustPublished', () => {
       'False Pending: ConfigMap trust is up to date in 1 of 2 namespaces',
     ],
     [
-      'says all of it',
+      'says all of the trouble, and not what is only not written yet',
       inBoth,
       {
         namespaces: { a: 'theirs', b: 'absent', c: 'old', d: 'own' },
         outcomes: { b: failed, c: settled, '': failed },
       },
-      'False TrustConflict: 1 of 4 namespaces has a ConfigMap trust of somebody else: a; ConfigMap trust cannot be written in 1 of 4 namespaces: b (exceeded quota); ConfigMap trust is up to date in 1 of 4 namespaces; ClusterTrustBundle mtls-operator.io:default:roots cannot be written (exceeded quota)',
+      'False TrustConflict: 1 of 4 namespaces has a ConfigMap trust of somebody else: a; ConfigMap trust cannot be written in 1 of 4 namespaces: b (exceeded quota); ClusterTrustBundle mtls-operator.io:default:roots cannot be written (exceeded quota)',
     ],
     [
       'says that the ClusterTrustBundle is there',
