@@ -255,7 +255,10 @@ export const nextAttempt = /; next attempt at [^;\s]+/g;
  * True while a role's attempts fail, or the next certificate of one that has a working one cannot be issued yet. It stays
  * once it was set, as False.
  */
-function issuingCondition({ namespace, name, status }: CertificateRecord, outcomes: readonly RoleOutcome[]): WantedCondition[] {
+function issuingCondition(
+  { namespace, name, status }: CertificateRecord,
+  outcomes: readonly RoleOutcome[],
+): WantedCondition[] {
   const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.onlyDue === true);
   const [first] = delayed;
   if (first === undefined) {

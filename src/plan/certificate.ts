@@ -11,7 +11,14 @@ import type {
   ReadyAuthority,
   SecretRecord,
 } from './observed.ts';
-import { hasOutputs, type OutputSources, type OutputsStep, outputsMatch, outputsProblem, outputsStep } from './outputs.ts';
+import {
+  hasOutputs,
+  type OutputSources,
+  type OutputsStep,
+  outputsMatch,
+  outputsProblem,
+  outputsStep,
+} from './outputs.ts';
 import {
   conflictMessage,
   isOurs,

@@ -89,7 +89,10 @@ export const isContested = (certificate: CertificateRecord, role: ObservedRole, 
   nextRepairTime(role.repairs, seedOf(certificate, role)) > now;
 
 /** The message is the same from one repair to the next, so that it is one event and one write. */
-export function contestedProblem({ namespace, name }: CertificateRecord, { role, secretName, secret, repairs }: ObservedRole) {
+export function contestedProblem(
+  { namespace, name }: CertificateRecord,
+  { role, secretName, secret, repairs }: ObservedRole,
+) {
   const isGone = secret === undefined;
   const by = repairs?.changedBy ?? 'a writer that its managedFields do not name';
   const what = isGone
