@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { broughtRoot, extensions } from '../../support/behaviours/brought-root.ts';
+import { type BroughtRoot, broughtRoot, extensions } from '../../support/behaviours/brought-root.ts';
 import {
   type Authority,
   type Installation,
@@ -12,6 +14,7 @@ import {
 } from '../../support/behaviours/installation.ts';
 import { digestOf, fileOf, fingerprintOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { scratchFolder } from '../../support/scratch.ts';
 
 let world: Installation;
 let states: Authority[];
@@ -128,13 +131,16 @@ let authorities = 0;
 interface Options {
   readonly rotation?: object;
   readonly root?: object | null;
+  /** The root that is in the Secret before there is the authority. */
+  readonly brings?: BroughtRoot;
   readonly certificates?: number;
   readonly spec?: object;
 }
 
-async function rotating({ rotation, root = {}, certificates = 2, spec }: Options = {}): Promise<Rotating> {
+async function rotating({ rotation, root = {}, brings, certificates = 2, spec }: Options = {}): Promise<Rotating> {
   const name = `rotated-${++authorities}`;
-  if (root === null) await world.bringRoot(name, await broughtRoot({ commonName: `First of ${name}` }));
+  if (brings !== undefined) await world.bringRoot(name, brings);
+  else if (root === null) await world.bringRoot(name, await broughtRoot({ commonName: `First of ${name}` }));
   const settings = { propagationDelay: '1s', ...rotation };
   await world.createAuthority(name, {
     secretName: name,
@@ -467,6 +473,58 @@ describe('a root that the operator has made', { concurrency }, () => {
     const current = await authority.ends(old);
     await authority.isOn(current);
     assert.equal((await authority.status()).lastHandledRotateRoot, undefined);
+  });
+});
+
+describe('a root that expires', { concurrency }, () => {
+  const soon = () => broughtRoot({ commonName: 'Soon', notAfter: new Date(Date.now() + 20_000) });
+
+  test('while another one is distributed gives way to it, whatever the rotation waits for', async () => {
+    const brings = await soon();
+    // The operator begins to replace it when a tenth of its life is left; nothing but its end opens this gate.
+    const rotation = { approval: 'Manual', propagationDelay: '1h' };
+    const authority = await rotating({ brings, rotation, certificates: 1 });
+    const old = await fingerprintOf(brings['tls.crt']);
+    await eventually(async () => assert.notEqual(await authority.activeRoot(), old), { timeoutMs: 60_000 });
+    await authority.configure({ rotation: { propagationDelay: '1s' } });
+    const current = await authority.ends(old);
+    await world.authorityIs(authority.name, 'True');
+    await eventually(() => authority.isOn(current), { timeoutMs: 60_000 });
+  });
+
+  test('is replaced by one that the operator makes, and its key is kept should the clock be wrong', async () => {
+    const past = { notBefore: new Date(Date.now() - 20 * 86_400_000), notAfter: new Date(Date.now() - 86_400_000) };
+    const brings = await broughtRoot({ commonName: 'Long Past', ...past });
+    const authority = await rotating({ brings, rotation: { approval: 'Manual', propagationDelay: '1s' } });
+    const current = await authority.ends(await fingerprintOf(brings['tls.crt']));
+    await eventually(() => authority.isOn(current));
+    const root = await authority.rootSecret();
+    assert.equal(fileOf(root, 'previous.key'), brings['tls.key']);
+    assert.equal(await fingerprintOf(fileOf(root, 'tls.crt')), current);
+  });
+
+  test('is told with the command that replaces it, where the operator makes none', async () => {
+    const brings = await soon();
+    const name = `rotated-${++authorities}`;
+    await world.bringRoot(name, brings);
+    await world.createAuthority(name, { secretName: name });
+    const { status } = await world.authorityIs(name, 'False', 'RootExpired');
+    const message = status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '';
+    const [, create, apply] = /: kubectl (create .*) \| kubectl (apply .*)$/.exec(message) ?? [];
+    assert.ok(create !== undefined && apply !== undefined, message);
+    const folder = await scratchFolder('expired-root');
+    try {
+      const next = await broughtRoot({ commonName: 'Next' });
+      await writeFile(join(folder, 'root.crt'), next['tls.crt']);
+      await writeFile(join(folder, 'root.key'), next['tls.key']);
+      const words = (command: string) => command.replaceAll('=root.', `=${folder}/root.`).split(' ');
+      const input = await world.cluster.kubectl(words(create));
+      await world.cluster.kubectl(words(apply), { input });
+      await world.authorityIs(name, 'True');
+      assert.equal((await world.authority(name)).status?.activeRoot?.fingerprint, await fingerprintOf(next['tls.crt']));
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
