@@ -177,6 +177,8 @@ export class RotationWorld {
     const inspection = inspectRoot(text(secretKeys.certificate), text(secretKeys.privateKey), new Date(this.#wallMs));
     if ('reason' in inspection || inspection.root.intermediates.length > 0) return;
     const { key, certificate } = inspection.root;
+    // The certificate is not valid before this moment of the calendar, see mendClock.
+    this.#latestMs = Math.max(this.#latestMs, this.#wallMs);
     const { der } = makeCa({
       key,
       subject: encoded(certificate.subject),
