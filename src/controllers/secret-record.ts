@@ -1,4 +1,4 @@
-import { annotations, apiVersion, group, labels, managerName, secretKeys, secretType } from '../api/names.ts';
+import { annotations, apiVersion, labels, managerName, secretKeys, secretType } from '../api/names.ts';
 import type { OwnerReference, Secret } from '../kube/index.ts';
 import {
   type Certificate,
@@ -13,12 +13,12 @@ import {
 } from '../pki/index.ts';
 import {
   type CertificateRecord,
+  keptMetadata,
   ownerOf,
   parseOutputsNote,
   retainsSecrets,
   type SecretContent,
   type SecretRecord,
-  templateKeys,
 } from '../plan/index.ts';
 import { outputsDigest } from './outputs.ts';
 import { dataText } from './secret-data.ts';
@@ -33,18 +33,18 @@ export const leafSecretSelector = `${labels.managedBy}=${managerName},${labels.c
  */
 export function secretRecord(secret: Secret, roots: readonly Certificate[], known?: SecretContent): SecretRecord {
   const { metadata } = secret;
-  const { name, labels: allLabels = {}, annotations: allAnnotations = {} } = metadata;
+  const { name } = metadata;
+  const kept = keptMetadata({ labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} });
   const controller = metadata.ownerReferences?.find((reference) => reference.controller === true);
   return {
     namespace: metadata.namespace ?? '',
     name,
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
-    ...ownerOf({ name, labels: allLabels, annotations: allAnnotations }, controller),
+    ...ownerOf({ name, ...kept }, controller),
     ...(metadata.deletionTimestamp === undefined ? {} : { deleting: true }),
     writable: secret.type === secretType && secret.immutable !== true,
-    labels: allLabels,
-    annotations: ownAnnotations(allAnnotations),
+    ...kept,
     content: known ?? secretContent(secret, roots),
     changedAtMs: Number.NEGATIVE_INFINITY,
   };
@@ -66,14 +66,6 @@ const isTouched = (record: SecretRecord, before: SecretRecord | undefined): bool
 
 const issuerOf = (content: SecretContent): string | undefined =>
   'leaf' in content ? `${content.leaf.root}/${content.leaf.issuer}` : undefined;
-
-/** Others' annotations may be anything and of any size, the last applied configuration with the key in it included. */
-function ownAnnotations(all: Readonly<Record<string, string>>): Record<string, string> {
-  const fromTemplate = new Set(templateKeys(all[annotations.template]).annotations);
-  return Object.fromEntries(
-    Object.entries(all).filter(([key]) => key.startsWith(`${group}/`) || fromTemplate.has(key)),
-  );
-}
 
 /** The same for one of many: what takes longest, the verification of its leaf and of large keys, goes on beside the event loop. */
 export async function secretRecordAhead(secret: Secret, roots: readonly Certificate[]): Promise<SecretRecord> {

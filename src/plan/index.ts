@@ -37,6 +37,7 @@ export {
 } from './evidence.ts';
 export { lastWriter } from './field-manager.ts';
 export { type IssuancePolicy, issuancePolicy } from './grant.ts';
+export { keptMetadata } from './kept-metadata.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export type {
   AuthorityRules,

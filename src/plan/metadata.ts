@@ -1,5 +1,5 @@
 import { annotations, labels, managerName } from '../api/names.ts';
-import type { Role } from '../pki/index.ts';
+import { type Role, sha256Hex } from '../pki/index.ts';
 import type { CertificateRecord, SecretRecord } from './observed.ts';
 import { retainsSecrets } from './ownership.ts';
 import { secretNameOf } from './request.ts';
@@ -117,4 +117,14 @@ export function metadataMatches({ labels: actual, annotations: all }: SecretReco
 }
 
 const matches = (actual: Readonly<Record<string, string>>, wanted: MetadataPatch): boolean =>
-  Object.entries(wanted).every(([key, value]) => (Object.hasOwn(actual, key) ? actual[key] : null) === value);
+  Object.entries(wanted).every(([key, value]) => {
+    const kept = Object.hasOwn(actual, key) ? actual[key] : null;
+    return kept === value || (value !== null && kept === keptValue(value));
+  });
+
+// Longer values are kept as their digest.
+const longestValue = 128;
+
+/** What is kept of the value of an annotation that comes from a template: itself, or the digest of a long one. */
+export const keptValue = (value: string): string =>
+  value.length <= longestValue ? value : `sha256:${sha256Hex(value)}`;

@@ -22,7 +22,7 @@ export function ownerOf(
 ): Pick<SecretRecord, 'controller' | 'owner' | 'ownerName'> {
   if (controller !== undefined) {
     const isCertificate = controller.kind === 'MtlsCertificate' && controller.apiVersion.startsWith(`${group}/`);
-    return isCertificate
+    return isCertificate && isShort(controller)
       ? { controller: 'certificate', owner: controller.uid, ownerName: controller.name }
       : { controller: 'other' };
   }
@@ -32,6 +32,9 @@ export function ownerOf(
   const owner = secret.annotations[annotations.certificateUid];
   return { controller: 'none', ownerName, ...(owner === undefined ? {} : { owner }) };
 }
+
+/** The API server does not bound an ownerReference: one with a longer name or UID names no object that exists. */
+const isShort = ({ name, uid }: ControllerReference): boolean => name.length <= 253 && uid.length <= 64;
 
 /** True for a Secret whose annotation secret-name is its own name. Only such a Secret is ever deleted. */
 export const namesItself = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>
