@@ -1,12 +1,14 @@
 import type { KeyObject } from 'node:crypto';
+import { FairQueue } from '../kube/index.ts';
 import { generatePrivateKey, type KeySpec } from '../pki/index.ts';
 
-/** What becomes of the keys that are slow to make. */
+/** How keys that are slow to generate are generated. */
 export interface KeyMakerOptions {
-  /** How many are made at a time. */
+  /** How many are generated at a time. */
   readonly concurrency: number;
-  /** Called when a key that was not there is, or could not be made: its owner should ask again. */
+  /** Called when a key that was not there is, or could not be generated: its owner should ask again. */
   readonly onReady: (owner: string) => void;
+  readonly generate?: (spec: KeySpec) => Promise<KeyObject>;
 }
 
 interface Order {
@@ -16,23 +18,27 @@ interface Order {
 }
 
 /**
- * Makes private keys without keeping anybody waiting. The search for RSA primes takes from milliseconds to half a minute;
- * a reconcile that waited for it would hold a worker, and enough of them all workers. Keys of other kinds are there at once.
+ * Generates private keys without blocking a reconcile. The search for RSA primes takes from milliseconds to half a minute; a
+ * reconcile that waited for it would hold a worker, and enough of them all workers. Keys of other kinds are there at once.
+ *
+ * Namespaces take turns, and a namespace has one RSA key at a time being generated. So however many keys the other
+ * namespaces have ordered, the first key of a namespace waits for at most one key of each of them.
  */
 export class KeyMaker {
-  readonly #options: KeyMakerOptions;
-  /** By owner, then by purpose. */
+  readonly #options: Required<KeyMakerOptions>;
+  /** By owner (namespace/name), then by purpose. */
   readonly #orders = new Map<string, Map<string, Order>>();
-  readonly #waiting: Array<() => Promise<void>> = [];
+  /** Keys are owner/purpose. An order that was dropped keeps its place, and is passed over there. */
+  readonly #waiting = new FairQueue((key) => key.split('/', 1)[0] ?? '', 1);
   #running = 0;
 
   constructor(options: KeyMakerOptions) {
-    this.#options = options;
+    this.#options = { generate: generatePrivateKey, ...options };
   }
 
-  /** A new key, which is handed out once; or since when it is being made. */
+  /** A new key, which is handed out once; or since when it is being generated. The owner is namespace/name. */
   async take(owner: string, purpose: string, spec: KeySpec, now: Date): Promise<KeyObject | { since: Date }> {
-    if (spec.algorithm !== 'RSA') return generatePrivateKey(spec);
+    if (spec.algorithm !== 'RSA') return this.#options.generate(spec);
     const orders = this.#orders.get(owner) ?? new Map<string, Order>();
     this.#orders.set(owner, orders);
     const order = orders.get(purpose);
@@ -41,9 +47,8 @@ export class KeyMaker {
       this.#forget(owner, purpose);
       return order.key;
     }
-    const placed: Order = { spec, since: now };
-    orders.set(purpose, placed);
-    this.#waiting.push(() => this.#make(owner, purpose, placed));
+    orders.set(purpose, { spec, since: now });
+    this.#waiting.push(`${owner}/${purpose}`);
     this.#next();
     return { since: now };
   }
@@ -60,24 +65,29 @@ export class KeyMaker {
   }
 
   #next(): void {
-    if (this.#running >= this.#options.concurrency) return;
-    const make = this.#waiting.shift();
-    if (make === undefined) return;
-    this.#running += 1;
-    void make().finally(() => {
-      this.#running -= 1;
-      this.#next();
-    });
+    while (this.#running < this.#options.concurrency) {
+      const key = this.#waiting.take();
+      if (key === undefined) return;
+      this.#running += 1;
+      void this.#make(key).finally(() => {
+        this.#running -= 1;
+        this.#waiting.done(key);
+        this.#next();
+      });
+    }
   }
 
-  async #make(owner: string, purpose: string, order: Order): Promise<void> {
-    // Dropped, or asked for anew in another size, while it waited.
-    if (this.#orders.get(owner)?.get(purpose) !== order) return;
+  async #make(key: string): Promise<void> {
+    const end = key.lastIndexOf('/');
+    const [owner, purpose] = [key.slice(0, end), key.slice(end + 1)];
+    const order = this.#orders.get(owner)?.get(purpose);
+    // Dropped while it waited.
+    if (order === undefined) return;
     try {
-      order.key = await generatePrivateKey(order.spec);
+      order.key = await this.#options.generate(order.spec);
     } catch {
       // Nothing is known of why OpenSSL could not; the owner asks again, and that places a new order.
-      this.#forget(owner, purpose);
+      if (this.#orders.get(owner)?.get(purpose) === order) this.#forget(owner, purpose);
     }
     this.#options.onReady(owner);
   }

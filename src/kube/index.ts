@@ -18,6 +18,7 @@ export { Connection, type ConnectionOptions, loadConnection } from './connection
 export { Controller, type ControllerOptions, type ReconcileRecord, type Result, TerminalError } from './controller.ts';
 export { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
 export { type EventNote, EventRecorder, type EventRecorderOptions } from './events.ts';
+export { FairQueue } from './fair-queue.ts';
 export { type ElectorClock, type Lead, LeaderElector, type LeaderElectorOptions } from './leader.ts';
 export { defaultLeaseTiming, type LeaseTiming, timingProblem } from './lease-timing.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';

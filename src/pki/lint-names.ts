@@ -104,8 +104,10 @@ function lintName({ tag, content }: Element): void {
 const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
 const dnsName = new RegExp(`^(?:${label}\\.)*${label}$`);
 
-/** RFC 1123 2.1. A name that ends in a number is an address to some parsers, and to others a name. */
-const isDnsName = (text: string): boolean => text.length <= 253 && dnsName.test(text) && !/(?:^|\.)\d+$/.test(text);
+/** RFC 1123 2.1. Some parsers take a name whose last label is a number, as inet_aton(3) reads it, for an address. */
+const isDnsName = (text: string): boolean => text.length <= 253 && dnsName.test(text) && !endsInNumber.test(text);
+
+const endsInNumber = /(?:^|\.)(?:\d+|0[xX][\dA-Fa-f]*)$/;
 
 function isMailbox(text: string): boolean {
   const at = text.indexOf('@');
@@ -121,5 +123,6 @@ function isUri(text: string): boolean {
   if (!isAbsolute || authority === undefined) return isAbsolute;
   const [, host = '', port = ''] = /^(?:[^@]*@)?(\[[^\]]*\]|[^:@[\]]*)(:\d*)?$/.exec(authority) ?? ['', '..'];
   const isHost = host.startsWith('[') ? isIP(host.slice(1, -1)) === 6 : !/^\.|\.\.|\.$/.test(host);
-  return isHost && Number(port.slice(1)) <= 65_535;
+  const isUnclear = endsInNumber.test(host) && isIP(host) !== 4 && !/^spiffe:/i.test(text);
+  return isHost && !isUnclear && Number(port.slice(1)) <= 65_535;
 }

@@ -16,9 +16,14 @@ export function dnsLabels(name: string): readonly string[] | undefined {
   const labels = normal.split('.');
   const concrete = labels[0] === '*' ? labels.slice(1) : labels;
   if (normal.length > 253 || concrete.length === 0 || !concrete.every(isDnsLabel)) return undefined;
-  // A name that ends in a number is an address to some parsers (WHATWG URL 3.5), and a name to others.
-  return /^\d+$/.test(concrete.at(-1) ?? '') ? undefined : labels;
+  return isNumber(concrete.at(-1) ?? '') ? undefined : labels;
 }
+
+/**
+ * True for a label that inet_aton(3) reads as a number: decimal, octal or hexadecimal. Some parsers take a host whose last
+ * label is a number for an IPv4 address, in one to four parts (WHATWG URL 3.5, "ends in a number"), others for a name.
+ */
+const isNumber = (label: string): boolean => /^(\d+|0x[\da-f]*)$/i.test(label);
 
 /** An address in its canonical text form (RFC 5952 for IPv6). */
 export function normaliseIpAddress(address: string): string | undefined {
@@ -36,8 +41,8 @@ export function normaliseIpAddress(address: string): string | undefined {
 export function normaliseUri(uri: string): string | undefined {
   // RFC 3986 2, and a percent sign with nothing to say in none of its parts.
   const parts = /^([a-z][a-z0-9+.-]*):((?:[\w.~:/?#[\]@!$&'()*+,;=-]|%[0-9a-f]{2})+)$/i.exec(uri);
-  if (parts === null || !hasHost(parts[2] ?? '')) return undefined;
-  const [scheme, rest] = [parts[1]?.toLowerCase() ?? '', parts[2] ?? ''];
+  const [scheme, rest] = [parts?.[1]?.toLowerCase() ?? '', parts?.[2] ?? ''];
+  if (parts === null || !hasHost(scheme, rest)) return undefined;
   // RFC 3986 6.2.2.1. An authority with more than a host and a port in it has no case to be sure of.
   if (scheme !== 'spiffe') {
     return `${scheme}:${rest.replace(/^\/\/[A-Za-z0-9._:[\]-]+(?=[/?#]|$)/, (text) => text.toLowerCase())}`;
@@ -48,15 +53,19 @@ export function normaliseUri(uri: string): string | undefined {
 
 /**
  * False for what begins with an authority (RFC 3986 3.2) that has no host and port which everyone reads: Go cannot read a
- * certificate at all with a URI like https://a..b or https://a:b.
+ * certificate at all with a URI like https://a..b or https://a:b. A host that ends in a number
+ * is an IPv4 address in four parts; a trust domain is not a host.
  */
-function hasHost(rest: string): boolean {
+function hasHost(scheme: string, rest: string): boolean {
   const authority = /^\/\/([^/?#]*)/.exec(rest)?.[1];
   if (authority === undefined) return true;
   const parts = /^(?:[^@]*@)?(?:\[([^\]]*)\]|([^:@[\]]*))(?::(\d*))?$/.exec(authority);
   if (parts === null || Number(parts[3] ?? 0) > 65_535) return false;
   const [, address, host = ''] = parts;
-  return address === undefined ? host === '' || !host.split('.').includes('') : isIP(address) === 6;
+  if (address !== undefined) return host === '' && isIP(address) === 6;
+  if (host === '') return true;
+  const labels = host.split('.');
+  return !labels.includes('') && (scheme === 'spiffe' || !isNumber(labels.at(-1) ?? '') || isIP(host) === 4);
 }
 
 /** A SPIFFE ID (SPIFFE-ID 2): no user, port, query or fragment, no empty or dot segments, nothing percent-encoded. */

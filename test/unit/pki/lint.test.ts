@@ -625,6 +625,9 @@ describe('what breaks a rule is refused:', () => {
       'münchen',
       'a:1',
       '10.0.0.1',
+      '0x7f000001',
+      '127.0X1',
+      'a.0x',
       `${'a'.repeat(64)}.b`,
       `${'a.'.repeat(127)}b`,
     ].map((name) => alternative(`the DNS name ${JSON.stringify(name)}`, dns(name), /dNSName/)),
@@ -647,6 +650,8 @@ describe('what breaks a rule is refused:', () => {
       'https://[::1',
       'https://[a]/',
       'https://a@b@c/',
+      'https://0x7f000001/',
+      'https://a@127.1:443',
     ].map((uri) => alternative(`the URI ${JSON.stringify(uri)}`, implicit(6, Buffer.from(uri, 'latin1')), /a URI is/)),
     ...[
       '',
@@ -663,6 +668,7 @@ describe('what breaks a rule is refused:', () => {
       'a@b.',
       'a@[10.0.0.1]',
       'a@10.0.0.1',
+      'a@127.0x1',
       '\u00fc@a',
     ].map((mailbox) =>
       alternative(`the mailbox ${JSON.stringify(mailbox)}`, implicit(1, Buffer.from(mailbox, 'latin1')), /rfc822Name/),

@@ -289,6 +289,8 @@ const changes: Record<Kind, readonly Change[]> = {
     (name) => name.replace(/^[^.]*/, 'localhost'),
     (name) => name.replace(/\.[^.]*\./, '.*.'),
     (name) => name.replace(/\.[^.]*$/, '.1'),
+    (name) => name.replace(/\.[^.]*$/, '.0x1F'),
+    (name) => name.replace(/^.*$/, '0x7f000001'),
     (name) => name.replaceAll('.', '\uff0e'),
     (name) => `https://${name}/`,
   ],

@@ -38,7 +38,9 @@ const matchesOneOf = (patterns: readonly string[], text: string, toSource: (patt
 export function normalDns(name: string): string | undefined {
   const normal = name.toLowerCase().replace(/\.$/, '');
   const isName = new RegExp(`^(?:\\*\\.)?(?:${label}\\.)*${label}$`).test(normal);
-  return printable.test(name) && isName && normal.length <= 253 && !/(?:^|\.)\d+$/.test(normal) ? normal : undefined;
+  return printable.test(name) && isName && normal.length <= 253 && !/(?:^|\.)(?:\d+|0x[\da-f]*)$/.test(normal)
+    ? normal
+    : undefined;
 }
 
 export function mayHaveDns(name: string, role: Role, scope: OracleScope): boolean {
@@ -107,6 +109,9 @@ export function normalUri(uri: string): string | undefined {
   const [port] = /(?<=:)\d+$/.exec(authority.replace(/^\[.*\]/, '')) ?? [];
   if (hostAndPort === null || Number(port ?? 0) > 65_535) return undefined;
   if (hostAndPort[1] !== undefined && numberOf(hostAndPort[1])?.bits !== 128) return undefined;
+  const host = authority.replace(/:\d*$/, '');
+  const isNumeric = hostAndPort[1] === undefined && /(?:^|\.)(?:\d+|0x[\da-f]*)$/i.test(host);
+  if (isNumeric && numberOf(host)?.bits !== 32 && !/^spiffe:/i.test(uri)) return undefined;
   const colon = uri.indexOf(':');
   const normal = `${uri.slice(0, colon).toLowerCase()}${uri.slice(colon)}`.replace(
     /^[a-z0-9+.-]+:\/\/[^/?#@%]*(?=[/?#]|$)/,
@@ -242,7 +247,7 @@ export function mayHaveOtherName(name: string, { issuance, labels }: OracleScope
   const domain = new RegExp(`^\\*@(?:${label}\\.)*${label}$`, 'i');
   const mailboxes = patterns.filter((pattern) => printable.test(pattern) && domain.test(pattern));
   const atom = "[A-Za-z0-9#$&'+/=?^_`{|}~-]+";
-  const ofDomains = mailboxes.filter((pattern) => pattern.length <= 255 && !/[@.]\d+$/.test(pattern));
+  const ofDomains = mailboxes.filter((pattern) => pattern.length <= 255 && !/[@.](?:\d+|0x[\da-f]*)$/i.test(pattern));
   if (matchesOneOf(ofDomains, value, (text) => `${atom}(?:\\.${atom})*${RegExp.escape(text.slice(1))}`)) return true;
   const texts = patterns.filter((pattern) => !(pattern.includes('@') && pattern.includes('*')));
   return matchesOneOf(texts, value, (text) =>

@@ -352,7 +352,12 @@ describe('whatever is asked for', () => {
     const full = new RegExp(`^(\\*\\.)?(${label}\\.)*${ns}\\.svc(\\.${domain})?$`);
     const normal = name.toLowerCase().replace(/\.$/, '');
     const isAscii = /^[!-~]+$/.test(name);
-    return isAscii && normal !== 'localhost' && !/(^|\.)\d+$/.test(normal) && (short.test(normal) || full.test(normal));
+    return (
+      isAscii &&
+      normal !== 'localhost' &&
+      !/(^|\.)(\d+|0x[\da-f]*)$/.test(normal) &&
+      (short.test(normal) || full.test(normal))
+    );
   };
 
   const pieces = fc.constantFrom(
