@@ -99,6 +99,24 @@ describe('on the real path:', { concurrency: 3 }, () => {
       });
     }
 
+    test('and many of 8192 bits of one namespace delay one of 2048 bits of another by one key at most', async () => {
+      const greedy = Array.from({ length: 5 }, (_, i) => `greedy-${i}`);
+      const privateKey = { algorithm: 'RSA', size: 8192 };
+      for (const name of greedy) await large.tenant.create(name, { server: { service: 'db' }, privateKey });
+      const victim = await world.tenant('victim');
+      await victim.create('small', { server: { service: 'db' }, privateKey: { algorithm: 'RSA', size: 2048 } });
+      await eventually(
+        async () => {
+          const ready = (await victim.get('small')).status?.conditions?.find(({ type }) => type === 'Ready');
+          assert.equal(ready?.status, 'True', ready?.message ?? 'there is no condition Ready');
+        },
+        { timeoutMs: 600_000, message: 'the key of 2048 bits is not made' },
+      );
+      const names = await large.tenant.secretNames();
+      assert.ok(names.length <= 1, `before it came ${names.join()}`);
+      for (const name of greedy) await large.tenant.delete(name);
+    });
+
     test('and one of 8192 bits', async () => {
       const { tenant, name } = large;
       await eventually(
