@@ -59,7 +59,7 @@ export interface AuthorityContext {
   readonly evidence: EvidenceGatherer;
   /** The leaves of an authority that are to be revoked. */
   readonly asked: (authority: string, now: Date) => readonly Revocation[];
-  /** The CRLs that an authority has published in one of its ConfigMaps, read past the caches. */
+  /** The CRLs that an authority has published in the operator's namespace, read past the caches. */
   readonly publishedCrls: (authority: AuthorityRecord, signal: AbortSignal) => Promise<readonly Crl[]>;
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;

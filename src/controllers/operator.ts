@@ -122,7 +122,7 @@ export class Operator {
         publications: (authority) => publications.of(authority),
         renewPublications: (_, signal) => publications.renew(signal),
       }),
-      publishedCrls: (authority, signal) => publishedCrls(client, authority, signal),
+      publishedCrls: (authority, signal) => publishedCrls(client, namespace, authority, signal),
       asked: (authority, at) => this.caches.leavesToRevoke(authority, at),
       certificateCount: (authority) => certificates.count('authority', authority),
       onChange: (authority, change) => {

@@ -18,7 +18,6 @@ import {
   type RevocationState,
 } from '../plan/index.ts';
 import { base64, dataText } from './secret-data.ts';
-import { trustLabels } from './trust-objects.ts';
 
 /** What a root Secret says of revocation; nothing where there is none, or where somebody has damaged it. */
 export function revocationState(secret: Secret | undefined): RevocationState {
@@ -62,18 +61,21 @@ export function crlData(
   };
 }
 
-/** The CRLs in one of the ConfigMaps that an authority has published, whichever; none where it publishes none. */
+/**
+ * The CRLs that an authority has published in the operator's own namespace; none where it publishes none there. ConfigMaps
+ * of other namespaces are not read: whoever may write those could decide what the operator finds.
+ */
 export async function publishedCrls(
   client: KubeClient,
-  authority: AuthorityRecord,
+  namespace: string,
+  { uid, spec }: AuthorityRecord,
   signal: AbortSignal,
 ): Promise<readonly Crl[]> {
-  const labelSelector = Object.entries(trustLabels(authority))
-    .map(([label, value]) => `${label}=${value}`)
-    .join(',');
-  const { items } = await client.list(configMaps, { labelSelector, limit: 10, signal });
-  const own = items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === authority.uid));
-  return own.flatMap(({ data }) => readCrls(data?.[crlKey] ?? ''));
+  const name = spec.trustBundle?.configMap?.name;
+  if (name === undefined) return [];
+  const found = await client.find(configMaps, { namespace, name }, { signal });
+  const isOwn = found?.metadata.ownerReferences?.some((owner) => owner.controller === true && owner.uid === uid);
+  return isOwn === true ? readCrls(found?.data?.[crlKey] ?? '') : [];
 }
 
 function readCrls(pem: string): Crl[] {
