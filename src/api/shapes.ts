@@ -575,6 +575,8 @@ export const shapes = {
               "notAfter": "string",
               "renewalTime": "string",
               "revision": "integer",
+              "handledRotate": "string",
+              "handledRevoke": "string",
               "repairs": {
                 "fields": {
                   "count": "integer",

@@ -760,6 +760,16 @@ export interface IssuedSecret {
   /** How many certificates have been written for the role; the first is 1. */
   readonly revision: number;
   /**
+   * The value of the annotation mtls-operator.io/rotate that the certificate of this Secret answers, while another
+   * Secret of the resource does not answer it yet. Then lastHandledRotate has it.
+   */
+  readonly handledRotate?: string;
+  /**
+   * The value of the annotation mtls-operator.io/revoke that the certificate of this Secret answers, while another
+   * Secret of the resource does not answer it yet. Then lastHandledRevoke has it.
+   */
+  readonly handledRevoke?: string;
+  /**
    * How often the operator has undone what another writer did to the Secret. There once the repairs that are made at
    * once are used up, until nobody has changed the Secret for an hour.
    */

@@ -32,6 +32,7 @@ import { IssuanceBackoff, type RoleResult } from './issuance-backoff.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { RepairLimits, type RepairResult } from './repair-limits.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
+import { isSameJson } from './same-json.ts';
 import type { Material, SecretWriter } from './secret-writer.ts';
 import { writeStatus } from './status-writer.ts';
 
@@ -184,7 +185,7 @@ export class CertificateReconciler {
       if (obstacle?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
       if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
       const onlyDue = isOnlyDue(step);
-      const isRepaired = isRepair(observed, role, step);
+      const isRepaired = isRepair(observed, role, step, now());
       try {
         // What signs, or is trusted, must still be what the plan was made for.
         if (material === undefined || views.material(authorityRef.name) !== material) {
@@ -342,7 +343,7 @@ export class CertificateReconciler {
     const remembered = record === undefined ? [] : rememberedRoots(record.status);
     const roots = authority.state === 'ready' ? authority.bundle.roots : remembered;
     // As of the plan: what has become due since is not passed over, but looked at again at once.
-    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots);
+    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots, authority);
     const writer = { client, resource: certificateResource, store: certificates };
     const isWritten = await writeStatus(writer, certificate, status, now(), signal);
     if (!isWritten) return undefined;
@@ -415,8 +416,14 @@ const isSameRequest = (a: CertificateRecord, b: CertificateRecord): boolean =>
   a.revokeToken === b.revokeToken &&
   a.deleting === b.deleting;
 
-const hasHandledTheSame = ({ status: a }: CertificateRecord, { status: b }: CertificateRecord): boolean =>
-  a.lastHandledRotate === b.lastHandledRotate && a.lastHandledRevoke === b.lastHandledRevoke;
+const hasHandledTheSame = (a: CertificateRecord, b: CertificateRecord): boolean =>
+  isSameJson(handledIn(a), handledIn(b));
+
+const handledIn = ({ status: { lastHandledRotate, lastHandledRevoke, secrets = [] } }: CertificateRecord) => [
+  lastHandledRotate,
+  lastHandledRevoke,
+  secrets.map(({ role, handledRotate, handledRevoke }) => [role, handledRotate, handledRevoke]),
+];
 
 /** The API server looked at the write and said no; what it will say next time has to be waited for. */
 const isRefusal = (error: unknown): error is KubeError =>

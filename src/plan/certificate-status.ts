@@ -1,13 +1,15 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
-import { anchorId, type Certificate, type LeafRecord } from '../pki/index.ts';
+import { anchorId, type Certificate, type LeafRecord, type Role } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
 import { contestedProblem, isContested, repairMoments, repairStatus } from './contention.ts';
+import { handledByAll, handledByOne, type Verb } from './handled-token.ts';
 import { notedRevision } from './metadata.ts';
-import type { CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
+import type { AuthorityView, CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
 import { isOurs } from './ownership.ts';
 import { renewalTime } from './renewal.ts';
-import { renewalSeed } from './secret.ts';
+import { revocationIsAsked } from './revocation-request.ts';
+import { renewalSeed, rotationIsAsked } from './secret.ts';
 
 /** How a role stands after its step was carried out. */
 export interface RoleOutcome {
@@ -52,15 +54,24 @@ const conflictPollMs = 30_000;
 /**
  * The status of a resource from what has become of its roles. Depends on bytes and clock, never on what was attempted.
  * @param roots the roots that the authority trusts; none while its root is bad
+ * @param authority what was observed of the authority; without it, nothing says that a certificate is on a CRL
  */
 export function planCertificateStatus(
   certificate: CertificateRecord,
   settled: readonly RoleOutcome[],
   now: Date,
   roots: readonly Certificate[],
+  authority: AuthorityView = { state: 'unknown' },
 ): StatusPlan {
   const outcomes = settled.map((outcome) => withContention(certificate, outcome, now));
-  const secrets = settled.flatMap((outcome) => secretStatus(certificate, outcome, now, roots));
+  const answers = settled.map(({ role }) => answersOf(certificate, role, authority, now));
+  const handled = handledTokens(certificate, answers);
+  const secrets = settled.flatMap((outcome, i) =>
+    secretStatus(certificate, outcome, now, roots).map((entry) => ({
+      ...entry,
+      ...handledTokensOf(certificate, entry.role, answers[i] ?? noAnswers, handled),
+    })),
+  );
   const known = readyCondition(certificate, outcomes, secrets, now);
   const ready = certificate.deleting ? deletingCondition(outcomes, known) : known;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
@@ -73,8 +84,7 @@ export function planCertificateStatus(
       secrets.map((entry) => entry.notAfter),
     ),
     ...earliest('renewalTime', renewalTimes),
-    ...handledToken('lastHandledRotate', certificate.rotateToken, annotations.rotate, certificate, outcomes),
-    ...handledToken('lastHandledRevoke', certificate.revokeToken, annotations.revoke, certificate, outcomes),
+    ...handled,
     ...handledRetry(certificate),
     ...failureStatus(outcomes),
   };
@@ -141,7 +151,7 @@ function stillKnown(
   repairs: Pick<SecretStatus, 'repairs'>,
   now: Date,
 ): SecretStatus {
-  const { repairs: _, replaced = [], ...others } = entry;
+  const { repairs: _, handledRotate: __, handledRevoke: ___, replaced = [], ...others } = entry;
   const all = unrecorded.length === 0 ? replaced : remembered([...replaced, ...unrecorded], entry.serialNumber, now);
   return { ...others, ...(all.length === 0 ? {} : { replaced: all }), ...repairs };
 }
@@ -312,21 +322,41 @@ function handledRetry({ retryToken, status }: CertificateRecord): Pick<MtlsCerti
   return lastHandledRetry === undefined ? {} : { lastHandledRetry };
 }
 
-/** The present token, once every Secret of the resource was issued for it; the one handled before, until then. */
-function handledToken<Key extends 'lastHandledRotate' | 'lastHandledRevoke'>(
-  field: Key,
-  token: string | undefined,
-  annotation: string,
-  { status }: CertificateRecord,
-  outcomes: readonly RoleOutcome[],
-): Partial<Record<Key, string>> {
-  const isHandled =
-    token !== undefined &&
-    outcomes.length > 0 &&
-    outcomes.every(({ role }) => role.secret?.annotations[annotation] === token);
-  const handled = isHandled ? token : status[field];
-  return handled === undefined ? {} : ({ [field]: handled } as Record<Key, string>);
+/** Whether the Secret of a role answers the present tokens. */
+type Answers = Readonly<Record<Verb, boolean>>;
+const noAnswers: Answers = { rotate: false, revoke: false };
+
+function answersOf(
+  certificate: CertificateRecord,
+  { role, secret }: ObservedRole,
+  authority: AuthorityView,
+  now: Date,
+): Answers {
+  const ready = authority.state === 'ready' ? authority : undefined;
+  return {
+    rotate: certificate.rotateToken !== undefined && !rotationIsAsked(certificate, role, secret),
+    revoke: certificate.revokeToken !== undefined && !revocationIsAsked(certificate, role, secret, ready, now),
+  };
 }
+
+/** The present tokens, once every Secret of the resource was issued for them; those handled before, until then. */
+function handledTokens(certificate: CertificateRecord, answers: readonly Answers[]) {
+  const isAnswered = (verb: Verb) => answers.length > 0 && answers.every((one) => one[verb]);
+  return {
+    ...handledByAll('rotate', certificate, isAnswered('rotate')),
+    ...handledByAll('revoke', certificate, isAnswered('revoke')),
+  };
+}
+
+const handledTokensOf = (
+  certificate: CertificateRecord,
+  role: Role,
+  { rotate, revoke }: Answers,
+  ofAll: MtlsCertificateStatus,
+) => ({
+  ...handledByOne('rotate', certificate, role, { isAnswered: rotate, ofAll }),
+  ...handledByOne('revoke', certificate, role, { isAnswered: revoke, ofAll }),
+});
 
 function earliest<Key extends 'notAfter' | 'renewalTime'>(
   key: Key,

@@ -315,8 +315,9 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
  * the certificate and not the key. A person who asks for a rotation, or to revoke, suspects the key.
  */
 function keepsKey(input: SecretInput, reason: IssueReason): boolean {
-  const { certificate, role, request } = input;
-  if (rotationIsAsked(certificate, role.secret) || revocationIsAsked(certificate, role.secret)) return false;
+  const { certificate, authority, role, request, now } = input;
+  if (rotationIsAsked(certificate, role.role, role.secret)) return false;
+  if (revocationIsAsked(certificate, role.role, role.secret, authority, now)) return false;
   const isLost = reason === 'SecretCorrupted' || (reason === 'RootNotTrusted' && isDamaged(input));
   return (request.keepKey || isLost) && keyIsOurs(input);
 }

@@ -1,7 +1,7 @@
 import { annotations } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import type { SecretStep } from './certificate.ts';
-import type { CertificateRecord, ObservedCertificate, ObservedRole } from './observed.ts';
+import type { CertificateRecord, ObservedCertificate, ObservedRole, ReadyAuthority } from './observed.ts';
 import { unitInterval } from './renewal.ts';
 import { revocationIsAsked } from './revocation-request.ts';
 import { isDamaged, rotationIsAsked } from './secret.ts';
@@ -55,20 +55,27 @@ export function isRepair(
   { certificate, authority }: ObservedCertificate,
   role: ObservedRole,
   step: SecretStep,
+  now: Date,
 ): boolean {
-  if (step.step === 'keep' || step.step === 'blocked' || isAsked(certificate, role)) return false;
+  const ready = authority.state === 'ready' ? authority : undefined;
+  if (step.step === 'keep' || step.step === 'blocked' || isAsked(certificate, role, ready, now)) return false;
   if (step.step === 'update' && step.restores !== true) {
     return role.secret?.touched === true && role.repairs?.sourcesChanged !== true;
   }
-  return isDamaged({ certificate, role, ...(authority.state === 'ready' ? { authority } : {}) });
+  return isDamaged({ certificate, role, ...(ready === undefined ? {} : { authority: ready }) });
 }
 
 /** True when a person has asked for something that is not handled yet: that never waits. */
-const isAsked = (certificate: CertificateRecord, { secret }: ObservedRole): boolean =>
+const isAsked = (
+  certificate: CertificateRecord,
+  { role, secret }: ObservedRole,
+  authority: ReadyAuthority | undefined,
+  now: Date,
+): boolean =>
   certificate.generation !== certificate.status.observedGeneration ||
   retryIsAsked(certificate) ||
-  rotationIsAsked(certificate, secret) ||
-  revocationIsAsked(certificate, secret);
+  rotationIsAsked(certificate, role, secret) ||
+  revocationIsAsked(certificate, role, secret, authority, now);
 
 /** True while the annotation retry has a value that was not acted on. */
 export const retryIsAsked = ({ retryToken, status }: CertificateRecord): boolean =>
@@ -77,7 +84,7 @@ export const retryIsAsked = ({ retryToken, status }: CertificateRecord): boolean
 /** The step, or why it has to wait: the Secret was repaired too often of late. */
 export function withPause(observed: ObservedCertificate, role: ObservedRole, step: SecretStep, now: Date): SecretStep {
   const { repairs } = role;
-  if (repairs === undefined || !isRepair(observed, role, step)) return step;
+  if (repairs === undefined || !isRepair(observed, role, step, now)) return step;
   if (nextRepairTime(repairs, seedOf(observed.certificate, role)) <= now) return step;
   return { step: 'blocked', ...contestedProblem(observed.certificate, role), onlyDue: false };
 }

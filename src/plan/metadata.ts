@@ -50,10 +50,16 @@ export function secretMetadata(
         : { [annotations.template]: JSON.stringify(keys) }),
       ...owned.annotations,
       [annotations.revision]: String(marks.revision),
-      ...(marks.rotateToken === undefined ? {} : { [annotations.rotate]: marks.rotateToken }),
-      ...(marks.revokeToken === undefined ? {} : { [annotations.revoke]: marks.revokeToken }),
+      ...noted(annotations.rotate, marks.rotateToken, secret),
+      ...noted(annotations.revoke, marks.revokeToken, secret),
     },
   };
+}
+
+/** A note of a token. What the content was not issued for is taken off: another writer has put it there. */
+function noted(annotation: string, token: string | undefined, secret: SecretRecord | undefined): MetadataPatch {
+  if (token !== undefined) return { [annotation]: token };
+  return secret?.annotations[annotation] === undefined ? {} : removed([annotation]);
 }
 
 /** The metadata that says whose a Secret is. */

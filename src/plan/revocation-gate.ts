@@ -1,7 +1,7 @@
 import type { Blocked } from './certificate.ts';
 import type { CertificateRecord, CrlBundle, ObservedRole, ReadyAuthority } from './observed.ts';
 import { maxRevocations, type Revocation } from './revocation.ts';
-import { leavesToRevoke } from './revocation-request.ts';
+import { isToBeListed, leavesToRevoke, orphanOf } from './revocation-request.ts';
 import type { SecretInput } from './secret.ts';
 
 /**
@@ -62,12 +62,6 @@ function cannotBeListed(
     `(${orphan.subject.slice(0, 100)}); put that CA into the Secret as previous.crt and previous.key, or ${advice}`
   );
 }
-
-const orphanOf = ({ orphaned }: CrlBundle, issuer: string | undefined) => orphaned.find((one) => one.issuer === issuer);
-
-/** True for a leaf that a CRL of the authority can list. A status that is older than its field issuerId names the root. */
-const isToBeListed = ({ issuer }: Revocation, { crl, bundle }: ReadyAuthority): boolean =>
-  crl?.issuers.includes(issuer) === true || bundle.roots.some(({ fingerprint }) => fingerprint === issuer);
 
 const serialsOf = (revocations: readonly Revocation[]): string =>
   revocations.map(({ serialNumber }) => serialNumber).join(', ');

@@ -1,13 +1,13 @@
-import { annotations } from '../api/names.ts';
 import type { Role } from '../pki/index.ts';
-import type { CertificateRecord, SecretRecord } from './observed.ts';
+import { mayBeAnswer, openToken, statusOf } from './handled-token.ts';
+import type { CertificateRecord, CrlBundle, ReadyAuthority, SecretRecord } from './observed.ts';
 import { isOurs } from './ownership.ts';
 import type { Revocation } from './revocation.ts';
 
 /**
  * The leaves of a role that the annotation revoke is about: the one in its Secret, the one that was in it before the Secret
  * was lost, and those that were replaced and have not expired: a key may be the same, and who asks may have rotated first.
- * None when the token is handled, or there is none.
+ * None when the token is handled, or there is none. A leaf that may be the answer already is not one of them.
  */
 export function leavesToRevoke(
   certificate: CertificateRecord,
@@ -15,38 +15,64 @@ export function leavesToRevoke(
   secret: SecretRecord | undefined,
   now: Date,
 ): Revocation[] {
-  if (!revocationIsAsked(certificate, secret)) return [];
-  const { status } = certificate;
-  const entry = status.secrets?.find((one) => one.role === role);
+  if (openToken('revoke', certificate, role) === undefined) return [];
+  const inStatus = leavesInStatus(certificate, role, now);
   const leaf =
     secret !== undefined && isOurs(secret, certificate, role) && 'leaf' in secret.content
       ? secret.content.leaf
       : undefined;
-  const issuer = leaf?.issuer ?? (entry?.fingerprint === leaf?.fingerprint ? entry && issuerOf(entry) : undefined);
-  const inSecret =
-    leaf === undefined || issuer === undefined
-      ? []
-      : [{ serialNumber: leaf.serialNumber, issuer, notAfter: leaf.notAfter, revokedAt: now }];
-  const inStatus = (entry === undefined ? [] : [entry, ...(entry.replaced ?? [])])
-    .filter(({ serialNumber }) => serialNumber !== leaf?.serialNumber)
+  if (leaf === undefined || mayBeAnswer('revoke', certificate, role, secret)) return inStatus;
+  const { serialNumber, notAfter } = leaf;
+  const entry = statusOf(certificate, role);
+  const issuer = leaf.issuer ?? (entry?.fingerprint === leaf.fingerprint ? entry && issuerOf(entry) : undefined);
+  const inSecret = issuer === undefined || notAfter <= now ? [] : [{ serialNumber, issuer, notAfter, revokedAt: now }];
+  return [...inSecret, ...inStatus.filter((one) => one.serialNumber !== serialNumber || inSecret.length === 0)];
+}
+
+/** The unexpired leaves of a role that status knows. */
+function leavesInStatus(certificate: CertificateRecord, role: Role, now: Date): Revocation[] {
+  const entry = statusOf(certificate, role);
+  return (entry === undefined ? [] : [entry, ...(entry.replaced ?? [])])
     .map((one) => ({
       serialNumber: one.serialNumber,
       issuer: issuerOf(one),
       notAfter: new Date(one.notAfter),
       revokedAt: now,
-    }));
-  return [...inSecret, ...inStatus].filter(({ notAfter }) => notAfter > now);
+    }))
+    .filter(({ notAfter }) => notAfter > now);
 }
 
 /** What status says of the issuer of a leaf. A status that is older than the field `issuerId` names the root instead. */
 const issuerOf = ({ issuerId, authorityFingerprint }: { issuerId?: string; authorityFingerprint: string }): string =>
   issuerId ?? authorityFingerprint;
 
-/** True while a token has work to do on a Secret. That it is done is noted there, and in status should the note be lost. */
+/**
+ * True while a token has work to do on a Secret. Status says that it is done. The note on the Secret says so before status
+ * does, and is believed when no peer can accept a certificate any more that status knows: everybody can write such a note.
+ */
 export const revocationIsAsked = (
-  { revokeToken, status }: CertificateRecord,
+  certificate: CertificateRecord,
+  role: Role,
   secret: SecretRecord | undefined,
+  authority: ReadyAuthority | undefined,
+  now: Date,
 ): boolean =>
-  revokeToken !== undefined &&
-  revokeToken !== secret?.annotations[annotations.revoke] &&
-  revokeToken !== status.lastHandledRevoke;
+  openToken('revoke', certificate, role) !== undefined &&
+  !(
+    mayBeAnswer('revoke', certificate, role, secret) &&
+    leavesInStatus(certificate, role, now).every((leaf) => authority !== undefined && isRefused(leaf, authority))
+  );
+
+/** True for a leaf that is on the CRL, or that no trusted root leads to. */
+const isRefused = (leaf: Revocation, authority: ReadyAuthority): boolean =>
+  authority.crl !== undefined &&
+  (authority.crl.revoked.has(leaf.serialNumber) ||
+    !(isToBeListed(leaf, authority) || orphanOf(authority.crl, leaf.issuer) !== undefined));
+
+/** True for a leaf that a CRL of the authority can list. A status that is older than its field issuerId names the root. */
+export const isToBeListed = ({ issuer }: Revocation, { crl, bundle }: ReadyAuthority): boolean =>
+  crl?.issuers.includes(issuer) === true || bundle.roots.some(({ fingerprint }) => fingerprint === issuer);
+
+/** The CA of this identity, if its leaves are in use and its key is gone. */
+export const orphanOf = ({ orphaned }: CrlBundle, issuer: string | undefined) =>
+  orphaned.find((one) => one.issuer === issuer);

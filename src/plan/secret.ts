@@ -1,4 +1,3 @@
-import { annotations } from '../api/names.ts';
 import {
   anchorId,
   backdateMs,
@@ -8,8 +7,10 @@ import {
   type LeafRecord,
   pathOf,
   profileDigest,
+  type Role,
   type TrustBundle,
 } from '../pki/index.ts';
+import { mayBeAnswer, openToken } from './handled-token.ts';
 import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
 import { reissueTime } from './reissue.ts';
 import { renewalTime, unitInterval } from './renewal.ts';
@@ -171,26 +172,24 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
     : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
 }
 
-function revocationIsRequested({ certificate, secret }: LeafInput): Finding {
-  return revocationIsAsked(certificate, secret)
+function revocationIsRequested({ certificate, role: { role }, secret, authority, now }: LeafInput): Finding {
+  return revocationIsAsked(certificate, role, secret, authority, now)
     ? { reason: 'RevocationRequested', message: 'a new value of the annotation revoke' }
     : undefined;
 }
 
-function rotationIsRequested({ certificate, secret }: LeafInput): Finding {
-  return rotationIsAsked(certificate, secret)
+function rotationIsRequested({ certificate, role: { role }, secret }: LeafInput): Finding {
+  return rotationIsAsked(certificate, role, secret)
     ? { reason: 'RotationRequested', message: 'a new value of the annotation rotate' }
     : undefined;
 }
 
-/** True while a token has work to do on a Secret. That it is done is noted there, and in status should the note be lost. */
+/** True while a token has work to do on a Secret. Status says that it is done, and before status does, a note on the Secret. */
 export const rotationIsAsked = (
-  { rotateToken, status }: CertificateRecord,
+  certificate: CertificateRecord,
+  role: Role,
   secret: SecretRecord | undefined,
-): boolean =>
-  rotateToken !== undefined &&
-  rotateToken !== secret?.annotations[annotations.rotate] &&
-  rotateToken !== status.lastHandledRotate;
+): boolean => openToken('rotate', certificate, role) !== undefined && !mayBeAnswer('rotate', certificate, role, secret);
 
 /** The root that signed is on its way out, and it is this resource's turn. */
 function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Finding {

@@ -4,7 +4,15 @@ import { after, before, describe, test } from 'node:test';
 import { paths, type Secret } from '../../support/behaviours/api.ts';
 import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
 import { eventually } from '../../support/eventually.ts';
-import { crlsInConfigMap, crlsInRootSecret, revoke, serialsOf, serialsOn } from '../../support/revocation/revoking.ts';
+import {
+  askToRevoke,
+  crlsInConfigMap,
+  crlsInRootSecret,
+  revocationIsHandled,
+  revoke,
+  serialsOf,
+  serialsOn,
+} from '../../support/revocation/revoking.ts';
 
 let world: Installation;
 before(async () => {
@@ -70,5 +78,46 @@ describe('a restored CRL', () => {
     });
     // The list of the backup is valid: only its number and entries tell that it is old.
     await eventually(async () => assert.deepEqual(await listed('restored'), [serial]));
+  });
+});
+
+describe('the notes on a Secret', () => {
+  const note = (verb: 'revoke' | 'rotate', token: string) => ({
+    metadata: { annotations: { [`mtls-operator.io/${verb}`]: token } },
+  });
+
+  // Broken if it fails: a person who waits for lastHandledRevoke believes that peers refuse a certificate that they accept.
+  test('answer no request to revoke, whoever has written them before it is made', async () => {
+    await authority('noted');
+    const victim = await serverOf('noted');
+    const { server: serial = '' } = await serialsOf(victim, 'db');
+    await victim.patchSecret('db-server-tls', note('revoke', 'incident-7'));
+    await revoke(victim, 'db', 'incident-7');
+    assert.deepEqual(await listed('noted'), [serial]);
+    assert.notEqual((await serialsOf(victim, 'db'))['server'], serial);
+  });
+
+  test('answer no request to revoke while what they are written next to is that of another resource', async () => {
+    await authority('swapped');
+    const victim = await serverOf('swapped');
+    const { server: serial = '' } = await serialsOf(victim, 'db');
+    // Another certificate of the authority, which its owner may put there, with a note that answers the request to come.
+    await victim.create('twin', { authorityRef: { name: 'swapped' }, server: { service: 'db' } });
+    await victim.ready('twin');
+    const { data } = await victim.secret('twin-server-tls');
+    await askToRevoke(victim, 'db', 'incident-8');
+    await victim.patchSecret('db-server-tls', { ...note('revoke', 'incident-8'), data });
+    await revocationIsHandled(victim, 'db', 'incident-8');
+    assert.ok((await listed('swapped')).includes(serial));
+  });
+
+  test('answer no request to rotate', async () => {
+    await authority('rotated');
+    const victim = await serverOf('rotated');
+    const { server: serial = '' } = await serialsOf(victim, 'db');
+    await victim.patchSecret('db-server-tls', note('rotate', 'in-a-hurry'));
+    await victim.rotate('db', 'in-a-hurry');
+    await victim.ready('db');
+    assert.notEqual((await serialsOf(victim, 'db'))['server'], serial);
   });
 });

@@ -112,6 +112,8 @@ describe('a change of spec', () => {
 describe('a rotation by annotation', () => {
   const asked = issued.rotating('a');
   const done = fresh.rotating('a').issuedBy(signer);
+  const told = done.reported(authority).record.status.secrets ?? [];
+  const forged = done.remembering({ secrets: told });
   const lost = done.whereSecret('server', withMarks('annotations', { [annotations.rotate]: undefined }));
   check({
     'issues with a new value': {
@@ -136,6 +138,23 @@ describe('a rotation by annotation', () => {
     'is not over when only an earlier value was handled': {
       given: lost.remembering({ lastHandledRotate: 'z' }),
       plan: [issue(lost, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
+    },
+    'is not over when another writer has put the note next to the certificate that status knows': {
+      given: forged,
+      plan: [issue(forged, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
+    },
+    'is over when the operator ended before it wrote status': { given: forged.issuedBy(signer), plan: [keep] },
+    'is over for a Secret that status calls answered, while others are not': {
+      given: lost.remembering({ secrets: told.map((one) => ({ ...one, handledRotate: 'a' })) }),
+      plan: [update({ token: 'a' })],
+    },
+    'is none when the annotation is taken off; the next certificate comes without the note': {
+      given: done.withoutToken().asking({ duration: '24h' }),
+      plan: [
+        issue(done.withoutToken().asking({ duration: '24h' }), 'SpecChanged', changed.duration, {
+          annotations: { [annotations.template]: null, [annotations.rotate]: null },
+        }),
+      ],
     },
     'is none when the annotation is taken off; the note stays': { given: done.withoutToken(), plan: [keep] },
     'is noted with what is issued for another reason, too': {

@@ -48,6 +48,17 @@ const asking = issued.with({ revokeToken: 't1' });
 const content = issued.observed(authority).roles[0]?.secret?.content;
 const mine = content !== undefined && 'leaf' in content ? content.leaf.serialNumber : '';
 
+/** The same resource after status was written, and the annotation that another writer puts on its Secret. */
+const told = asking.remembering(issued.reported(authority).record.status);
+const noted = withMarks('annotations', { [annotations.revoke]: 't1' });
+/** The operator was ended after it wrote the answer, and before it could say so in status. */
+const ended = told.issuedBy(signer).whereSecret('server', noted);
+const another = { serialNumber: '51', fingerprint: 'f', publicKeyFingerprint: 'k' };
+const [entry] = told.record.status.secrets ?? [];
+if (entry === undefined) throw new Error('status has no Secret');
+
+const sameKey = { publicKeyFingerprint: entry.publicKeyFingerprint ?? '' };
+
 /** The metadata of a Secret that answers the token. */
 const answering = <Step extends Extract<SecretStep, { metadata: object }>>(step: Step) => ({
   ...step,
@@ -128,6 +139,41 @@ describe('a request to revoke', () => {
     },
     'is handled once, also when the note on the Secret was lost': {
       given: asking.remembering({ lastHandledRevoke: 't1' }),
+      under: underCrl(),
+      plan: [answering({ step: 'update', metadata: marks() })],
+    },
+    'is not answered by a note that another writer has put on the Secret': {
+      given: told.whereSecret('server', noted),
+      under: underCrl(),
+      plan: [waiting(mine)],
+    },
+    'is answered once, whatever another writer has noted on the Secret': {
+      given: told.whereSecret('server', noted),
+      under: underCrl(mine),
+      plan: [reissue],
+    },
+    'is not answered by a note next to a certificate that was replaced and is put back': {
+      given: told.whereSecret('server', noted).remembering({ secrets: [{ ...entry, ...another, replaced: [entry] }] }),
+      under: underCrl(mine, another.serialNumber),
+      plan: [reissue],
+    },
+    'is not answered by a note next to another certificate for the same key': {
+      given: told.whereSecret('server', noted).remembering({ secrets: [{ ...entry, ...another, ...sameKey }] }),
+      under: underCrl(mine, another.serialNumber),
+      plan: [reissue],
+    },
+    'is handled once by an operator that ends before it writes status': {
+      given: ended,
+      under: underCrl(mine),
+      plan: [keep],
+    },
+    'is not answered by a new certificate as long as the one that status knows is not on the CRL': {
+      given: ended,
+      under: underCrl(),
+      plan: [waiting(mine)],
+    },
+    'is handled once for a Secret that status calls answered, while others are not': {
+      given: told.remembering({ secrets: [{ ...entry, handledRevoke: 't1' }] }),
       under: underCrl(),
       plan: [answering({ step: 'update', metadata: marks() })],
     },

@@ -460,6 +460,37 @@ describe('the token that was handled last', () => {
     assert.equal(handled(done.withoutSecret('client')), undefined);
   });
 
+  test('is said of one Secret as long as another was not, so that the note on the Secret need not be believed', () => {
+    const half = done.whereSecret('client', withMarks('annotations', { [annotations.rotate]: 'z' }));
+    const saidOf = (given: CertificateFixture) => statusOf(given).status.secrets?.map((one) => one.handledRotate);
+    assert.deepEqual(saidOf(half), ['a', undefined]);
+    const { secrets = [] } = statusOf(half).status;
+    const without = half
+      .remembering({ secrets })
+      .whereSecret('server', withMarks('annotations', { [annotations.rotate]: undefined }));
+    assert.deepEqual(saidOf(without), ['a', undefined]);
+    assert.deepEqual(saidOf(without.withoutSecret('server')), ['a', undefined]);
+    assert.deepEqual(saidOf(without.withoutToken()), ['a', undefined]);
+    assert.deepEqual(saidOf(without.remembering({ lastHandledRotate: 'a' })), [undefined, undefined]);
+    assert.deepEqual(saidOf(done), [undefined, undefined]);
+  });
+
+  test('is not the one that another writer has noted on the Secret of a certificate that status knows', () => {
+    const asked = two.issuedBy(signer).reported(authority).rotating('a');
+    const note = withMarks('annotations', { [annotations.rotate]: 'a', [annotations.revoke]: 'a' });
+    const forged = asked.with({ revokeToken: 'a' }).whereSecret('server', note).whereSecret('client', note);
+    const { status } = statusOf(forged);
+    assert.equal(status.lastHandledRotate, undefined);
+    assert.equal(status.lastHandledRevoke, undefined);
+    assert.deepEqual(
+      status.secrets?.map(({ handledRotate, handledRevoke }) => [handledRotate, handledRevoke]),
+      [
+        [undefined, undefined],
+        [undefined, undefined],
+      ],
+    );
+  });
+
   test('stays when the annotation is taken off, and is none when there never was one', () => {
     assert.equal(handled(done.withoutToken().remembering({ lastHandledRotate: 'a' })), 'a');
     assert.equal(handled(issued), undefined);

@@ -23,8 +23,9 @@ import {
   now,
   root,
   withData,
+  withMarks,
 } from '../../support/fixtures.ts';
-import { issued, signer } from './certificate-table.ts';
+import { authority, issued, signer } from './certificate-table.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
 const other = root({ name: 'Other' });
@@ -332,6 +333,13 @@ describe('the leaves that a request to revoke is about', () => {
     }));
     assert.deepEqual(leaves(handled), []);
     assert.deepEqual(leaves(asking.remembering({ lastHandledRevoke: 't1' })), []);
+  });
+  test('are what is in the Secret and known to status, whatever another writer has noted on the Secret', () => {
+    const note = withMarks('annotations', { [annotations.revoke]: 't1' });
+    const told = asking.remembering(issued.reported(authority).record.status);
+    assert.deepEqual(leaves(told.whereSecret('server', note)), [mine]);
+    // The answer to the request, which status does not know yet.
+    assert.deepEqual(leaves(told.issuedBy(signer).whereSecret('server', note)), [mine]);
   });
   test('are none of a Secret that is not the resource’s own, or cannot be read', () => {
     assert.deepEqual(leaves(asking.whereSecret('server', foreign)), []);

@@ -104,7 +104,7 @@ export class Simulation {
     const results = secrets.map(({ role, step }) => ({
       role,
       isWritten: step.step === 'issue' || step.step === 'update',
-      isRepair: isRepair(observed, role, step),
+      isRepair: isRepair(observed, role, step, now),
     }));
     this.limits?.note('a', observed, results, now);
     const repairs = this.limits?.of('a');
