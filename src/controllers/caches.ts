@@ -17,6 +17,8 @@ import {
   type CertificateRecord,
   leavesToRevoke,
   type NamespaceRecord,
+  type OwnedSecret,
+  ownedBy,
   type Revocation,
   rolesOf,
   type SecretRecord,
@@ -117,13 +119,13 @@ export class Caches {
     return isOneMore && secretKeysOf(namesake).includes(secretKey) ? [...chosen, namesake] : chosen;
   }
 
-  /** The Secrets that a resource controls. */
-  secretsOf(certificate: CertificateRecord): SecretRecord[] {
+  /** The Secrets that a resource owns. */
+  secretsOf(certificate: CertificateRecord): OwnedSecret[] {
     const namesakes = defaultSecretKeysOf(certificate).flatMap((key) => this.secrets.get(key) ?? []);
     const others = this.secrets.by('owner', keyOf(certificate));
     const known = new Set(others.map(({ name }) => name));
-    return [...namesakes.filter(({ name }) => !known.has(name)), ...others].filter(
-      ({ owner }) => owner === certificate.uid,
+    return [...namesakes.filter(({ name }) => !known.has(name)), ...others].flatMap(
+      (secret) => ownedBy(secret, certificate) ?? [],
     );
   }
 

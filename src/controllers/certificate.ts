@@ -12,6 +12,7 @@ import {
   nothingIsToBeDecided,
   type ObservedCertificate,
   type ObservedRole,
+  type OwnedSecret,
   planCertificate,
   planCertificateStatus,
   planSecret,
@@ -41,8 +42,8 @@ export interface CertificateContext {
   readonly client: KubeClient;
   readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember' | 'writing'>;
   readonly secrets: Pick<Store<SecretRecord>, 'get'>;
-  /** The Secrets that a resource controls. */
-  readonly secretsOf: (certificate: CertificateRecord) => readonly SecretRecord[];
+  /** The Secrets that a resource owns. */
+  readonly secretsOf: (certificate: CertificateRecord) => readonly OwnedSecret[];
   readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
   readonly views: AuthorityViews;

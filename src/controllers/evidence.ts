@@ -3,6 +3,7 @@ import { anchorId, type Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Counted,
+  canOwn,
   type Evidence,
   type IssuedSecret,
   idOfRemembered,
@@ -31,8 +32,8 @@ export interface EvidenceSources {
 interface Seen {
   /** Of its record, see Store. */
   readonly token: object | undefined;
-  /** The resource that it belongs to by its own word; undefined when it belongs to none. */
-  readonly owner?: { readonly key: string; readonly uid?: string | undefined };
+  /** What the Secret says about its owner. */
+  readonly claim: Pick<SecretRecord, 'namespace' | 'name' | 'controller' | 'owner' | 'ownerName'>;
   readonly issued: IssuedSecret;
 }
 
@@ -92,23 +93,22 @@ export class EvidenceGatherer {
   }
 
   /**
-   * A Secret that counts: one of a resource of the authority, and every other one whose leaf a root of the authority has
-   * signed, since whoever mounts it connects to the others. Labels and owners can be forged, and a signature cannot.
+   * A Secret that counts: one that a resource of the authority owns or would adopt, and one with a leaf of this authority
+   * whose resource has moved to another authority. A Secret that no resource can own does not count, whatever is in it:
+   * anybody can copy a Secret, and give the copy labels, an owner and a finalizer.
    */
-  #counted({ name }: AuthorityRecord, roots: ReadonlySet<string>, seen: Seen): IssuedSecret | undefined {
-    const { owner, issued } = seen;
+  #counted({ name }: AuthorityRecord, roots: ReadonlySet<string>, { claim, issued }: Seen): IssuedSecret | undefined {
     const { authorities, certificates } = this.#sources.caches;
-    const found = owner === undefined ? undefined : certificates.get(owner.key);
-    // Without a controller it counts by name: it is adopted, or was kept when an earlier resource was deleted.
-    const certificate = found?.uid === (owner?.uid ?? found?.uid) ? found : undefined;
-    const used = certificate?.spec.authorityRef.name;
-    if (certificate !== undefined && used === name) {
-      const ready = certificate.status.conditions?.find(({ type }) => type === 'Ready');
+    const { namespace, ownerName } = claim;
+    const named = ownerName === undefined ? undefined : certificates.get(keyOf({ namespace, name: ownerName }));
+    if (named === undefined || !canOwn(named, claim)) return undefined;
+    const used = named.spec.authorityRef.name;
+    if (used === name) {
+      const ready = named.status.conditions?.find(({ type }) => type === 'Ready');
       return ready?.status === 'False' ? { ...issued, why: ready.reason } : issued;
     }
     const root = issued.leaf?.root;
     if (root === undefined || !roots.has(root)) return undefined;
-    if (used === undefined) return { ...issued, why: 'no MtlsCertificate owns it' };
     // Two authorities can have a root in common: the Secret follows the bundle of its own.
     const other = authorities.get(used);
     const isOfBoth = other !== undefined && rememberedRoots(other.status).some((one) => anchorId(one) === root);
@@ -167,8 +167,7 @@ export class EvidenceGatherer {
 const isResolved = ({ issued: { leaf } }: Seen): boolean => leaf === undefined || leaf.root !== undefined;
 
 const seenAs = (record: SecretRecord, token: object | undefined): Seen => {
-  const { namespace, controller, owner: uid, ownerName: name } = record;
-  const byUid = controller === 'certificate' ? { uid } : {};
-  const owner = name === undefined ? {} : { owner: { key: keyOf({ namespace, name }), ...byUid } };
-  return { token, ...owner, issued: issuedSecret(record) };
+  const { namespace, name, controller, owner, ownerName } = record;
+  const names = { ...(owner === undefined ? {} : { owner }), ...(ownerName === undefined ? {} : { ownerName }) };
+  return { token, claim: { namespace, name, controller, ...names }, issued: issuedSecret(record) };
 };

@@ -22,10 +22,12 @@ import {
   type CertificateRecord,
   type CrlBundle,
   type IssueReason,
+  isOurs,
   lastWriter,
   namesItself,
   type ObservedRole,
   type OutputsStep,
+  type OwnedSecret,
   type SecretContent,
   type SecretMetadata,
   type SecretRecord,
@@ -200,6 +202,7 @@ export class SecretWriter {
     }
     // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
     if (step.write === 'replace' && secret !== undefined) {
+      if (!isOurs(secret, certificate, role)) throw new KubeError('Conflict', 'the Secret belongs to another resource');
       await this.#delete(certificate, secret, `to replace it: ${step.message}`, signal);
     }
     const metadata = {
@@ -234,14 +237,14 @@ export class SecretWriter {
   }
 
   /** Deletes Secrets that no role wants any more. */
-  async prune(certificate: CertificateRecord, surplus: readonly SecretRecord[], signal: AbortSignal): Promise<void> {
+  async prune(certificate: CertificateRecord, surplus: readonly OwnedSecret[], signal: AbortSignal): Promise<void> {
     for (const secret of surplus) {
       await unlessChanged(this.#delete(certificate, secret, 'since no role names it any more', signal));
     }
   }
 
   /** Writes the annotation secret-name on Secrets that were written before it existed. */
-  async mark(secrets: readonly SecretRecord[], signal: AbortSignal): Promise<void> {
+  async mark(secrets: readonly OwnedSecret[], signal: AbortSignal): Promise<void> {
     for (const secret of secrets) await unlessChanged(this.#mark(secret, signal));
   }
 
@@ -257,8 +260,8 @@ export class SecretWriter {
     return { ...secret, resourceVersion: written.metadata.resourceVersion };
   }
 
-  /** Deletes a Secret, provided that it is as it was observed. Only what names itself is deleted. */
-  async #delete(certificate: CertificateRecord, secret: SecretRecord, why: string, signal: AbortSignal): Promise<void> {
+  /** Deletes a Secret, provided that it is as it was observed. Only a Secret that names itself is deleted. */
+  async #delete(certificate: CertificateRecord, secret: OwnedSecret, why: string, signal: AbortSignal): Promise<void> {
     const { client, log, onDeleted } = this.#options;
     const { namespace, name } = secret;
     const marked = namesItself(secret) ? secret : await this.#mark(secret, signal);

@@ -24,6 +24,7 @@ import {
   isOurs,
   mayBeDeleted,
   namesItself,
+  type OwnedSecret,
   type OwnershipChange,
   ownershipChange,
 } from './ownership.ts';
@@ -92,9 +93,9 @@ export interface SecretPlan {
 export interface CertificatePlan {
   readonly secrets: readonly SecretPlan[];
   /** Secrets of the resource to delete, once all others are as they should be. */
-  readonly prune: readonly SecretRecord[];
+  readonly prune: readonly OwnedSecret[];
   /** Those of them that were written before the annotation secret-name existed: they get it while status still names them. */
-  readonly mark: readonly SecretRecord[];
+  readonly mark: readonly OwnedSecret[];
 }
 
 /** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */

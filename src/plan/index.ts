@@ -61,7 +61,16 @@ export {
   parseOutputsNote,
   type StorePassword,
 } from './outputs.ts';
-export { belongsTo, isOurs, namesItself, ownerOf, retainsSecrets } from './ownership.ts';
+export {
+  belongsTo,
+  canOwn,
+  isOurs,
+  namesItself,
+  type OwnedSecret,
+  ownedBy,
+  ownerOf,
+  retainsSecrets,
+} from './ownership.ts';
 export { idOfRemembered, rememberedRoots } from './remembered-roots.ts';
 export { defaultSecretName, type LeafRequest, roles, rolesOf, secretNameOf } from './request.ts';
 export {

@@ -4,6 +4,7 @@ import type { FailedAttempts } from './backoff.ts';
 import type { Repairs } from './contention.ts';
 import type { IssuancePolicy } from './grant.ts';
 import type { StorePassword } from './outputs.ts';
+import type { OwnedSecret } from './ownership.ts';
 import type { Reissue } from './reissue.ts';
 
 /** What is known of an MtlsCertificate: its resource without what no decision needs. */
@@ -170,6 +171,6 @@ export interface ObservedCertificate {
   readonly roles: readonly ObservedRole[];
   /** Absent when spec asks for no stores. */
   readonly storePassword?: StorePassword;
-  /** Secrets that the resource controls and that no role of it wants any more. */
-  readonly surplus: readonly SecretRecord[];
+  /** Secrets that the resource owns and that no role of it wants any more. */
+  readonly surplus: readonly OwnedSecret[];
 }

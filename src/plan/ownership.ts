@@ -1,7 +1,7 @@
 import { annotations, group, labels, managerName } from '../api/names.ts';
 import type { Role } from '../pki/index.ts';
 import type { CertificateRecord, SecretRecord } from './observed.ts';
-import { roles } from './request.ts';
+import { roles, rolesOf, secretNameOf } from './request.ts';
 
 /** The ownerReference of the controller of an object. */
 export interface ControllerReference {
@@ -40,19 +40,43 @@ const isShort = ({ name, uid }: ControllerReference): boolean => name.length <= 
 export const namesItself = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>
   all[annotations.secretName] === name;
 
-/** True when the Secret belongs to this resource, whatever its role: by UID where it has a controller, else by name. */
+/** The part of a Secret that says whose it is, see ownerOf. */
+type Claim = Pick<SecretRecord, 'namespace' | 'controller' | 'owner' | 'ownerName'>;
+
+/**
+ * True when the Secret belongs to this resource, whatever its role. A name in another namespace is another resource, and
+ * anybody can write down a UID: namespace and name always count, and with a controller the UID does too.
+ */
 export const belongsTo = (
-  { namespace, controller, owner, ownerName }: Pick<SecretRecord, 'namespace' | 'controller' | 'owner' | 'ownerName'>,
-  certificate: CertificateRecord,
-): boolean =>
-  namespace === certificate.namespace &&
-  (controller === 'certificate' ? owner === certificate.uid : ownerName === certificate.name);
+  { namespace, controller, owner, ownerName }: Claim,
+  { namespace: ownNamespace, name, uid }: Pick<CertificateRecord, 'namespace' | 'name' | 'uid'>,
+): boolean => namespace === ownNamespace && ownerName === name && (controller === 'certificate' ? owner === uid : true);
+
+declare const owned: unique symbol;
+
+/** A Secret that was compared with the resource it belongs to: ownedBy and isOurs make it. The operator deletes no other. */
+export type OwnedSecret = SecretRecord & { readonly [owned]: true };
+
+/** The Secret, if it names this very resource as its owner: by kind, group, namespace, name and UID. */
+export const ownedBy = (secret: SecretRecord, certificate: CertificateRecord): OwnedSecret | undefined =>
+  belongsTo(secret, certificate) && secret.owner === certificate.uid ? (secret as OwnedSecret) : undefined;
+
+/**
+ * True for a Secret that this resource owns, or that it would adopt: one without a controller that was handed over to the
+ * resource, and has the name that the resource gives to the Secret of a role.
+ */
+export const canOwn = (certificate: CertificateRecord, secret: Claim & Pick<SecretRecord, 'name'>): boolean =>
+  belongsTo(secret, certificate) &&
+  (secret.owner === certificate.uid || (secret.controller === 'none' && namesSecret(certificate, secret.name)));
+
+const namesSecret = ({ name, spec }: CertificateRecord, secretName: string): boolean =>
+  rolesOf(spec).some((role) => secretNameOf(name, spec, role) === secretName);
 
 /**
  * True for the Secret of a role that the operator may write: the resource controls it, or it has no controller and was
  * handed over to this resource and role (a restored backup, or a Secret that was orphaned).
  */
-export const isOurs = (secret: SecretRecord, certificate: CertificateRecord, role: Role): boolean =>
+export const isOurs = (secret: SecretRecord, certificate: CertificateRecord, role: Role): secret is OwnedSecret =>
   belongsTo(secret, certificate) && (secret.controller === 'certificate' || secret.labels[labels.role] === role);
 
 /** True for a resource whose Secrets stay when it is deleted: they have no ownerReference, and the annotation certificate-uid. */

@@ -25,6 +25,8 @@ import {
   type CertificateRecord,
   issuancePolicy,
   type ObservedCertificate,
+  type OwnedSecret,
+  ownedBy,
   planCertificateStatus,
   type ReadyAuthority,
   rolesOf,
@@ -296,7 +298,7 @@ export class CertificateFixture {
     return secretRecord(this.secret(role), view.state === 'ready' ? view.bundle.roots : []);
   }
 
-  /** All that a decision rests on, with this view of the authority. */
+  /** All that a decision rests on, with this view of the authority. Of the surplus only what the resource owns is observed. */
   observed(view: AuthorityView, surplus: readonly SecretRecord[] = []): ObservedCertificate {
     const roots = view.state === 'ready' ? view.bundle.roots : this.#signers();
     const roles = rolesOf(this.record.spec).map((role) => {
@@ -309,7 +311,7 @@ export class CertificateFixture {
       ...(namespaceLabels === null ? {} : { namespaceLabels }),
       ...(storePassword === undefined ? {} : { storePassword }),
     };
-    return { certificate: this.record, ...known, authority: view, roles, surplus };
+    return { certificate: this.record, ...known, authority: view, roles, surplus: ownedAmong(surplus, this.record) };
   }
 
   /** A Secret is read while its authority is well, and goes on being known when that has ended. */
@@ -388,6 +390,10 @@ function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: D
     },
   };
 }
+
+/** Those of the Secrets that the resource owns. */
+export const ownedAmong = (secrets: readonly SecretRecord[], record: CertificateRecord): OwnedSecret[] =>
+  secrets.flatMap((secret) => ownedBy(secret, record) ?? []);
 
 /** A Secret with other data beside what it has; undefined takes a key out. */
 export const withData =

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/names.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { EvidenceGatherer } from '../../../src/controllers/evidence.ts';
 import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
@@ -57,6 +57,9 @@ const named = (name: string, change: Partial<Secret['metadata']> = {}) =>
   withMetadata(() => ({ name, uid: `${name}-uid`, ...change }))(secret);
 const marked = (name: string) => withMarks('annotations', { [annotations.secretName]: name })(named(name));
 const ownedBy = (uid: string, name = 'payments') => ({ ownerReferences: [ownerReference({ name, uid })] });
+/** The same, of a resource that does not exist. */
+const ownedByNobody = (one: Secret): Secret =>
+  withMetadata(() => ownedBy('gone-uid', 'gone'))(withMarks('labels', { [labels.certificate]: 'gone' })(one));
 const statusOf = (secretName: string) => ({
   secrets: [
     {
@@ -173,52 +176,49 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), []);
   });
 
-  test('has a Secret whose certificate is not known, when a root of the authority has signed it', () => {
-    const made = process();
-    made.take(secret);
-    made.take({ ...certificate().issuedBy(theirs).secret('server'), metadata: named('theirs').metadata });
-    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
-  });
-
-  test('has a Secret of a certificate that was deleted and made again under its name, with another authority', () => {
-    const made = process();
-    const again = issued.asking({ authorityRef: { name: 'other' } }).with({ uid: 'another' });
-    made.caches.certificates.observe(again.record);
-    made.take(secret);
-    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
-  });
-
   test('has a Secret without an owner that was handed over to a certificate, as a restored backup is', () => {
     const made = process();
     made.caches.certificates.observe(issued.with({ uid: 'made-again' }).record);
     made.take(orphaned(secret));
-    made.take(orphaned({ ...certificate().issuedBy(theirs).secret('server'), metadata: marked('other').metadata }));
-    assert.deepEqual(whats(made), ['shop/payments-server-tls', 'shop/other']);
-  });
-
-  test('has such a Secret whose certificate is gone, when a root of the authority has signed it', () => {
-    const made = process();
-    made.take(orphaned(secret));
-    made.take(orphaned({ ...certificate().issuedBy(theirs).secret('server'), metadata: marked('theirs').metadata }));
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
   });
 
-  test('has a copy and every other Secret that belongs to no resource, when a root of the authority has signed its leaf', () => {
-    const made = process();
-    made.caches.certificates.observe(issued.record);
-    made.take(foreign(secret));
-    made.take(named('copy', { ownerReferences: [] }));
-    made.take({
-      ...certificate().issuedBy(theirs).secret('server'),
-      metadata: named('theirs', { ownerReferences: [] }).metadata,
+  // Each has a leaf that a root of the authority has signed: anybody who can read a Secret can make such a copy.
+  const noOnes: [title: string, secret: Secret][] = [
+    ['whose resource is gone', ownedByNobody(secret)],
+    ['of a resource that was made again under its name', named('payments-server-tls', ownedBy('former-uid'))],
+    ['that was kept when its resource was deleted', orphaned(ownedByNobody(secret))],
+    ['of another namespace, with name and UID of the owner there', withMetadata(() => ({ namespace: 'evil' }))(secret)],
+    ['with the UID of a resource and another name', named('payments-server-tls', ownedBy('certificate-uid', 'other'))],
+    [
+      'whose owner of that name and UID is of another kind',
+      named('payments-server-tls', {
+        ownerReferences: [{ ...ownerReference({ name: 'payments', uid: 'certificate-uid' }), kind: 'MtlsAuthority' }],
+      }),
+    ],
+    [
+      'whose owner of that name and UID is of another group',
+      named('payments-server-tls', {
+        ownerReferences: [{ ...ownerReference({ name: 'payments', uid: 'certificate-uid' }), apiVersion: 'v1' }],
+      }),
+    ],
+    ['that was not handed over to anybody', foreign(secret)],
+    ['that is a copy under another name', named('copy', { ownerReferences: [] })],
+    ['that has a name of its own, which its resource does not give to a Secret', orphaned(marked('other'))],
+    [
+      'with a finalizer and an invented owner',
+      named('held', { ...ownedBy('invented', 'invented'), finalizers: ['a/b'] }),
+    ],
+  ];
+  for (const [title, one] of noOnes) {
+    test(`has no Secret ${title}`, () => {
+      const made = process();
+      made.caches.certificates.observe(issued.record);
+      made.take(one);
+      assert.equal(made.caches.secrets.size, 1);
+      assert.deepEqual(whats(made), []);
     });
-    made.take(withData({ 'tls.crt': 'x' })(named('forged', { ownerReferences: [] })));
-    const why = 'no MtlsCertificate owns it';
-    assert.deepEqual(whys(made), [
-      ['shop/payments-server-tls', why],
-      ['shop/copy', why],
-    ]);
-  });
+  }
 
   test('has a Secret whose resource has moved to another authority, until that one has issued it', () => {
     const made = process();
@@ -305,15 +305,17 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), []);
   });
 
-  test('has a Secret that is kept when its certificate is deleted, before, after, and when that is made again', () => {
+  test('has a Secret that outlives its certificate, for as long as that exists, and when that is made again', () => {
     const made = process();
     const retained = issued.asking({ deletionPolicy: 'Retain' }).issuedBy(ours);
     made.take(retained.secret('server'));
-    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+    assert.deepEqual(whats(made), []);
     made.caches.certificates.observe(retained.record);
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
     made.caches.certificates.observe(retained.with({ uid: 'again', resourceVersion: '90' }).record);
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+    made.caches.certificates.observeDeleted(retained.record, '91');
+    assert.deepEqual(whats(made), []);
   });
 
   test('has no Secret that was never issued', () => {

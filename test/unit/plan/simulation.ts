@@ -28,7 +28,7 @@ import {
   type SecretStep,
   secretNameOf,
 } from '../../../src/plan/index.ts';
-import { privateKey, ready } from '../../support/fixtures.ts';
+import { ownedAmong, privateKey, ready } from '../../support/fixtures.ts';
 
 /** What was issued for a role, and why. */
 export interface Issued {
@@ -67,7 +67,7 @@ export class Simulation {
   }
 
   observe(signer: Signer, now: Date): ObservedCertificate {
-    const { spec, name, uid } = this.record;
+    const { spec, name } = this.record;
     const read = (secret: Secret): SecretRecord => ({
       ...secretRecord(secret, signer.bundle.roots),
       ...(this.#touched.has(secret.metadata.name) ? { touched: true } : {}),
@@ -82,9 +82,8 @@ export class Simulation {
     const wanted = new Set(roles.map(({ secretName }) => secretName));
     const surplus = [...this.secrets.values()]
       .filter(({ metadata }) => !wanted.has(metadata.name) && metadata.labels?.[labels.certificate] === name)
-      .map(read)
-      .filter(({ owner }) => owner === uid);
-    return { certificate: this.record, authority: viewOf(signer), roles, surplus };
+      .map(read);
+    return { certificate: this.record, authority: viewOf(signer), roles, surplus: ownedAmong(surplus, this.record) };
   }
 
   plan(signer: Signer, now: Date): CertificatePlan {

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
+
+// What somebody with `edit` in one namespace writes about the owners of Secrets there.
+describe('a tenant that names the resource of another tenant as owner', () => {
+  let world: Installation;
+  let proxy: FaultyProxy;
+  const requests: Exchange[] = [];
+  before(async () => {
+    world = await install();
+    proxy = await startProxy(world.cluster);
+    proxy.faults = {
+      onRequest(exchange) {
+        requests.push(exchange);
+        return 'pass';
+      },
+    };
+    await world.start({ server: proxy.server });
+  });
+  after(async () => {
+    await world.end();
+    await proxy.stop();
+  });
+
+  const about = ({ namespace }: Tenant, method?: string): Exchange[] =>
+    requests.filter(
+      (one) => one.path.startsWith(`${paths.secrets(namespace)}/`) && (method === undefined || one.method === method),
+    );
+
+  test('has none of its Secrets read or deleted, however many name the UID of that resource', async (t) => {
+    const [victim, attacker] = [await world.tenant('victim'), await world.tenant('attacker')];
+    const { metadata } = await victim.create('db', { server: { service: 'db' } });
+    await victim.ready('db');
+    const { metadata: original, type, data } = await victim.secret('db-server-tls');
+    const owner = {
+      apiVersion: 'mtls-operator.io/v1alpha1',
+      kind: 'MtlsCertificate',
+      name: 'db',
+      uid: metadata.uid,
+      controller: true,
+    };
+    const names = Array.from({ length: 150 }, (_, i) => `forged-${i}`);
+    for (const name of names) {
+      await world.api.create(paths.secrets(attacker.namespace), {
+        metadata: {
+          name,
+          labels: original.labels,
+          annotations: { ...original.annotations, 'mtls-operator.io/secret-name': name },
+          ownerReferences: [owner],
+          // The garbage collector deletes what has no owner in its namespace, and a finalizer keeps it there.
+          finalizers: ['example.com/hold'],
+        },
+        type,
+        data,
+      });
+    }
+    for (const token of ['one', 'two', 'three']) {
+      await victim.rotate('db', token);
+      await victim.ready('db');
+    }
+    t.diagnostic(`requests about ${names.length} Secrets of the attacker: ${about(attacker).length}`);
+    assert.deepEqual(about(attacker), []);
+    assert.ok(about(victim).length > 0, 'the requests for the Secret of the victim were seen');
+  });
+
+  test('has each of its own Secrets deleted once, also while a finalizer holds it', async () => {
+    const tenant = await world.tenant('held');
+    await tenant.create('db', { server: { service: 'db', secretName: 'former' } });
+    await tenant.ready('db');
+    await tenant.patchSecret('former', { metadata: { finalizers: ['example.com/hold'] } });
+    await tenant.patch('db', { spec: { server: { service: 'db', secretName: 'present' } } });
+    await tenant.ready('db');
+    await eventually(async () => {
+      const { metadata } = await world.api.get<Secret & { metadata: { deletionTimestamp?: string } }>(
+        paths.secrets(tenant.namespace, 'former'),
+      );
+      assert.ok(metadata.deletionTimestamp !== undefined);
+    });
+    for (const token of ['one', 'two']) {
+      await tenant.rotate('db', token);
+      await tenant.ready('db');
+    }
+    assert.equal(about(tenant, 'DELETE').length, 1);
+    await tenant.patchSecret('former', { metadata: { finalizers: null } });
+  });
+
+  test('finds its Secrets without a resource by the command of docs/operations.md', async () => {
+    const tenant = await world.tenant('kept');
+    await tenant.create('kept', { server: { service: 'db' }, deletionPolicy: 'Retain' });
+    await tenant.create('stays', { server: { service: 'db' } });
+    for (const name of ['kept', 'stays']) await tenant.ready(name);
+    await tenant.delete('kept');
+    const docs = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8');
+    const [, command = ''] = /```console\n\$ (comm [^`]*)```/.exec(docs) ?? [];
+    const PATH = `${dirname(world.cluster.binaries.kubectl)}:${process.env['PATH']}`;
+    const env = { ...process.env, PATH, KUBECONFIG: world.cluster.kubeconfig };
+    await eventually(() => {
+      const found = execFileSync('bash', ['-c', command], { env, encoding: 'utf8' });
+      const lines = found.split('\n').filter((line) => line.startsWith(tenant.namespace));
+      assert.deepEqual(lines, [`${tenant.namespace}/kept`]);
+    });
+  });
+});
