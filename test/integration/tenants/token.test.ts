@@ -1,0 +1,495 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { writeOperatorKubeconfig } from '../../../tools/operator.ts';
+import { type Api, openApi, paths } from '../../support/behaviours/api.ts';
+import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { eventually } from '../../support/eventually.ts';
+import { makeCa } from '../../support/roots/make.ts';
+
+/** What a stolen token of the operator tries to write. */
+interface Attempt {
+  readonly what: string;
+  /** Part of the API server's answer; absent for what the operator does itself, which has to work. */
+  readonly refused?: string;
+  readonly write: (api: Api, query: string) => Promise<unknown>;
+}
+
+const dryRun = '?dryRun=All';
+const own = 'mtls-operator';
+const b64 = (text: string): string => Buffer.from(text).toString('base64');
+const tlsData = { 'tls.crt': b64('certificate'), 'tls.key': b64('key') };
+const leafLabels = {
+  'app.kubernetes.io/managed-by': 'mtls-operator',
+  'mtls-operator.io/certificate': 'payments',
+  'mtls-operator.io/role': 'server',
+};
+const rootLabels = { 'app.kubernetes.io/managed-by': 'mtls-operator' };
+const trustLabels = { ...rootLabels, 'mtls-operator.io/authority': 'default' };
+const foreignOwner = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  name: 'foreign',
+  uid: '00000000-0000-4000-8000-000000000000',
+};
+const ownController = {
+  apiVersion: 'mtls-operator.io/v1alpha1',
+  kind: 'MtlsCertificate',
+  name: 'payments',
+  uid: '00000000-0000-4000-8000-000000000001',
+  controller: true,
+};
+
+const secret = (
+  name: string,
+  labels: object,
+  more: { readonly metadata?: object; readonly [field: string]: unknown } = {},
+) => ({
+  type: 'kubernetes.io/tls',
+  data: tlsData,
+  ...more,
+  metadata: { name, labels, ...more.metadata },
+});
+const configMap = (name: string, labels: object, more: object = {}) => ({
+  data: { 'ca.crt': 'roots' },
+  ...more,
+  metadata: { name, labels },
+});
+const bundle = (signer: string) => ({
+  metadata: { name: `${signer.replace('/', ':')}:attempt` },
+  spec: { signerName: signer, trustBundle: makeCa().pem },
+});
+
+const create =
+  (path: string, object: object): Attempt['write'] =>
+  (api, query) =>
+    api.create(`${path}${query}`, object);
+const patch =
+  (path: string, change: object): Attempt['write'] =>
+  (api, query) =>
+    api.patch(`${path}${query}`, change);
+const remove =
+  (path: string): Attempt['write'] =>
+  (api, query) =>
+    api.delete(`${path}${query}`);
+
+const inSystem = 'writes no Secrets in kube-system';
+const otherType = 'Secrets of type kubernetes.io/tls only';
+const createsOwn = 'creates only Secrets with its labels';
+const changesOwn = 'changes only Secrets with its labels';
+const deletesOwn = 'deletes only Secrets of certificates';
+const serviceAccountToken = (labels: object, account = 'clusterrole-aggregation-controller') =>
+  secret('attempt', labels, {
+    type: 'kubernetes.io/service-account-token',
+    data: {},
+    metadata: { annotations: { 'kubernetes.io/service-account.name': account } },
+  });
+
+const forbidden: readonly (Attempt & { readonly refused: string })[] = [
+  {
+    what: 'a Secret with the token of an administrator, in kube-system',
+    refused: 'denied request',
+    write: create(paths.secrets('kube-system'), serviceAccountToken({})),
+  },
+  {
+    what: 'the same with the labels of the operator, in a namespace of a tenant',
+    refused: otherType,
+    write: create(paths.secrets('shop'), serviceAccountToken(leafLabels, 'default')),
+  },
+  {
+    what: 'the same in its own namespace',
+    refused: otherType,
+    write: create(paths.secrets(own), serviceAccountToken(rootLabels, 'default')),
+  },
+  {
+    what: 'a bootstrap token',
+    refused: inSystem,
+    write: create(
+      paths.secrets('kube-system'),
+      secret('bootstrap-token-abcdef', leafLabels, {
+        type: 'bootstrap.kubernetes.io/token',
+        data: { 'token-id': b64('abcdef'), 'token-secret': b64('0123456789abcdef') },
+      }),
+    ),
+  },
+  {
+    what: 'an Opaque Secret with its labels',
+    refused: otherType,
+    write: create(paths.secrets('shop'), secret('attempt', leafLabels, { type: 'Opaque' })),
+  },
+  {
+    what: 'an Opaque Secret in its own namespace',
+    refused: otherType,
+    write: create(paths.secrets(own), secret('attempt', rootLabels, { type: 'Opaque' })),
+  },
+  ...['kube-system', 'kube-public', 'kube-node-lease'].map((namespace) => ({
+    what: `a TLS Secret with its labels in ${namespace}`,
+    refused: inSystem,
+    write: create(paths.secrets(namespace), secret('attempt', leafLabels)),
+  })),
+  {
+    what: 'a TLS Secret without labels',
+    refused: createsOwn,
+    write: create(paths.secrets('shop'), secret('attempt', {})),
+  },
+  {
+    what: 'a TLS Secret with the label of a root, in a namespace of a tenant',
+    refused: createsOwn,
+    write: create(paths.secrets('shop'), secret('attempt', rootLabels)),
+  },
+  {
+    what: 'a TLS Secret for a role that does not exist',
+    refused: createsOwn,
+    write: create(paths.secrets('shop'), secret('attempt', { ...leafLabels, 'mtls-operator.io/role': 'ca' })),
+  },
+  {
+    what: 'a root Secret without its label',
+    refused: createsOwn,
+    write: create(paths.secrets(own), secret('attempt', {})),
+  },
+  {
+    what: 'a root Secret with a key that is none of its',
+    refused: createsOwn,
+    write: create(paths.secrets(own), secret('attempt', rootLabels, { data: { ...tlsData, token: b64('token') } })),
+  },
+  {
+    what: 'an ownerReference of another kind on a new Secret',
+    refused: 'ownerReferences to kinds of mtls-operator.io only',
+    write: create(
+      paths.secrets('shop'),
+      secret('attempt', leafLabels, { metadata: { ownerReferences: [foreignOwner] } }),
+    ),
+  },
+  {
+    what: 'an ownerReference of another kind on a Secret of its own',
+    refused: 'ownerReferences to kinds of mtls-operator.io only',
+    write: patch(paths.secrets('shop', 'ours'), { metadata: { ownerReferences: [foreignOwner] } }),
+  },
+  {
+    what: 'a finalizer on a Secret of its own',
+    refused: 'sets no finalizers',
+    write: patch(paths.secrets('shop', 'ours'), { metadata: { finalizers: ['example.com/held'] } }),
+  },
+  {
+    what: 'the data of a TLS Secret of others',
+    refused: changesOwn,
+    write: patch(paths.secrets('shop', 'foreign-tls'), { data: tlsData }),
+  },
+  {
+    what: 'its labels on a TLS Secret of others',
+    refused: changesOwn,
+    write: patch(paths.secrets('shop', 'foreign-tls'), { metadata: { labels: leafLabels } }),
+  },
+  {
+    what: 'its ownerReference on a TLS Secret of others',
+    refused: changesOwn,
+    write: patch(paths.secrets('shop', 'foreign-tls'), {
+      metadata: { labels: leafLabels, ownerReferences: [ownController] },
+    }),
+  },
+  {
+    what: 'the labels of a Secret of its own, taken off',
+    refused: changesOwn,
+    write: patch(paths.secrets('shop', 'ours'), { metadata: { labels: { 'mtls-operator.io/certificate': null } } }),
+  },
+  {
+    what: 'the data of an Opaque Secret of others',
+    refused: 'denied request',
+    write: patch(paths.secrets('shop', 'foreign-opaque'), { data: { password: b64('new') } }),
+  },
+  {
+    what: 'the data of an Opaque Secret with its labels',
+    refused: otherType,
+    write: patch(paths.secrets('shop', 'ours-opaque'), { data: { password: b64('new') } }),
+  },
+  {
+    what: 'the data of a Secret of another type in its own namespace',
+    refused: 'denied request',
+    write: patch(paths.secrets(own, 'registry'), { data: { password: b64('new') } }),
+  },
+  ...['foreign-tls', 'foreign-opaque'].map((name) => ({
+    what: `the deletion of a Secret of others, ${name}`,
+    refused: deletesOwn,
+    write: remove(paths.secrets('shop', name)),
+  })),
+  ...['brought-root', 'registry'].map((name) => ({
+    what: `the deletion of a Secret in its own namespace, ${name}`,
+    refused: deletesOwn,
+    write: remove(paths.secrets(own, name)),
+  })),
+  {
+    what: 'the deletion of a Secret in kube-system, with its labels',
+    refused: inSystem,
+    write: remove(paths.secrets('kube-system', 'labelled')),
+  },
+  {
+    what: 'a ConfigMap without labels',
+    refused: 'only ConfigMaps with its labels',
+    write: create(paths.configMaps('shop'), configMap('attempt', {})),
+  },
+  {
+    what: 'a ConfigMap with its labels that grants rights by its keys (aws-auth)',
+    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    write: create(paths.configMaps('kube-system'), configMap('aws-auth', trustLabels, { data: { mapUsers: '[]' } })),
+  },
+  {
+    what: 'the same in binary data',
+    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    write: create(
+      paths.configMaps('kube-system'),
+      configMap('aws-auth', trustLabels, { binaryData: { mapUsers: b64('[]') } }),
+    ),
+  },
+  {
+    what: 'a key of others in a ConfigMap of its own',
+    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    write: patch(paths.configMaps('shop', 'ours'), { data: { 'others.txt': 'changed' } }),
+  },
+  {
+    what: 'a further key in a ConfigMap of its own',
+    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    write: patch(paths.configMaps('shop', 'ours'), { data: { more: 'text' } }),
+  },
+  {
+    what: 'the data of a ConfigMap of others',
+    refused: 'changes and deletes only ConfigMaps with its labels',
+    write: patch(paths.configMaps('shop', 'foreign'), { metadata: { labels: trustLabels }, data: { 'ca.crt': 'new' } }),
+  },
+  {
+    what: 'the deletion of a ConfigMap of others',
+    refused: 'changes and deletes only ConfigMaps with its labels',
+    write: remove(paths.configMaps('shop', 'foreign')),
+  },
+  {
+    what: 'a finalizer on a ConfigMap of its own',
+    refused: 'sets no finalizers',
+    write: patch(paths.configMaps('shop', 'ours'), { metadata: { finalizers: ['example.com/held'] } }),
+  },
+  {
+    what: 'the deletion of a ClusterTrustBundle of another signer',
+    refused: 'only ClusterTrustBundles of the signers mtls-operator.io/*',
+    write: remove(paths.clusterTrustBundles('example.com:other:roots')),
+  },
+  {
+    what: 'a Lease of another name',
+    refused: 'only the Lease mtls-operator',
+    write: create(`/apis/coordination.k8s.io/v1/namespaces/${own}/leases`, { metadata: { name: 'attempt' } }),
+  },
+  {
+    what: 'an MtlsAuthority of another name',
+    refused: 'only the MtlsAuthority default',
+    write: create(paths.authorities(), {
+      apiVersion: 'mtls-operator.io/v1alpha1',
+      kind: 'MtlsAuthority',
+      metadata: { name: 'attempt' },
+      spec: { secretName: 'attempt', root: {}, issuance: { allow: [{ namespaceSelector: {}, dnsNames: ['*.com'] }] } },
+    }),
+  },
+];
+
+const allowed: readonly Attempt[] = [
+  {
+    what: 'a Secret of a certificate',
+    write: create(paths.secrets('shop'), secret('new', leafLabels, { metadata: { ownerReferences: [ownController] } })),
+  },
+  { what: 'the same in its own namespace', write: create(paths.secrets(own), secret('new', leafLabels)) },
+  { what: 'the data of a Secret of its own', write: patch(paths.secrets('shop', 'ours'), { data: tlsData }) },
+  {
+    what: 'the ownerReference of a Secret that was handed over, next to one of others',
+    write: async (api, query) => {
+      const { metadata } = await api.get(paths.secrets('shop', 'shared'));
+      const ownerReferences = [...(metadata.ownerReferences ?? []), ownController];
+      return api.patch(`${paths.secrets('shop', 'shared')}${query}`, { metadata: { ownerReferences } });
+    },
+  },
+  {
+    what: 'the labels of a Secret that it controls and that has lost them',
+    write: patch(paths.secrets('shop', 'unlabelled'), { metadata: { labels: leafLabels }, data: tlsData }),
+  },
+  { what: 'the deletion of a Secret of its own', write: remove(paths.secrets('shop', 'ours')) },
+  {
+    what: 'an annotation on an Opaque Secret with its labels, before it is replaced',
+    write: patch(paths.secrets('shop', 'ours-opaque'), {
+      metadata: { annotations: { 'mtls-operator.io/secret-name': 'ours-opaque' } },
+    }),
+  },
+  { what: 'the deletion of an Opaque Secret with its labels', write: remove(paths.secrets('shop', 'ours-opaque')) },
+  { what: 'a root Secret', write: create(paths.secrets(own), secret('new-root', rootLabels)) },
+  {
+    what: 'the next root in a root Secret that a person has brought',
+    write: patch(paths.secrets(own, 'brought-root'), { data: { 'next.crt': b64('root'), 'next.key': b64('key') } }),
+  },
+  ...['shop', 'kube-system'].map((namespace) => ({
+    what: `a ConfigMap of roots and CRLs in ${namespace}`,
+    write: create(
+      paths.configMaps(namespace),
+      configMap('new', trustLabels, { data: { 'ca.crt': 'a', 'ca.crl': 'b' } }),
+    ),
+  })),
+  {
+    what: 'the roots in a ConfigMap of its own, next to the keys of others',
+    write: patch(paths.configMaps('shop', 'ours'), {
+      data: { 'ca.crt': 'new', 'ca.crl': null },
+      binaryData: { 'ca.crt': null },
+    }),
+  },
+  { what: 'the deletion of a ConfigMap of its own', write: remove(paths.configMaps('shop', 'ours')) },
+  {
+    what: 'a ClusterTrustBundle of its own',
+    write: create(paths.clusterTrustBundles(), bundle('mtls-operator.io/default')),
+  },
+  {
+    what: 'its Lease',
+    write: create(`/apis/coordination.k8s.io/v1/namespaces/${own}/leases`, { metadata: { name: own } }),
+  },
+  {
+    what: 'the default authority',
+    write: create(paths.authorities(), {
+      apiVersion: 'mtls-operator.io/v1alpha1',
+      kind: 'MtlsAuthority',
+      metadata: { name: 'default' },
+      spec: { secretName: 'mtls-root', root: {} },
+    }),
+  },
+];
+
+const policies = join(import.meta.dirname, '../../../deploy/admission-policy.yaml');
+
+let world: Installation;
+let thief: Api;
+before(async () => {
+  world = await install();
+  const { cluster, api } = world;
+  const kubeconfig = join(cluster.dir, 'thief.kubeconfig');
+  await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args));
+  thief = openApi({ ...cluster, kubeconfig });
+  await cluster.kubectl(['create', 'namespace', 'shop']);
+  const opaque = { type: 'Opaque', data: { password: b64('old') } };
+  await api.create(paths.secrets('shop'), secret('foreign-tls', {}));
+  await api.create(paths.secrets('shop'), secret('foreign-opaque', {}, opaque));
+  await api.create(paths.secrets('shop'), secret('ours', leafLabels));
+  await api.create(paths.secrets('shop'), secret('ours-opaque', leafLabels, opaque));
+  // Owners that exist: the garbage collector would delete the Secrets.
+  const { metadata: foreign } = await api.create(paths.configMaps('shop'), configMap('foreign', {}));
+  const shared = { metadata: { ownerReferences: [{ ...foreignOwner, uid: foreign.uid }] } };
+  await api.create(paths.secrets('shop'), secret('shared', leafLabels, shared));
+  const owner = await world.tenantOf('shop').create('payments', { server: { service: 'payments' } });
+  const controlled = { metadata: { ownerReferences: [{ ...ownController, uid: owner.metadata.uid }] } };
+  await api.create(paths.secrets('shop'), secret('unlabelled', {}, controlled));
+  await api.create(paths.secrets(own), secret('brought-root', {}));
+  await api.create(paths.secrets(own), secret('registry', {}, opaque));
+  await api.create(paths.secrets('kube-system'), secret('labelled', leafLabels));
+  const data = { 'ca.crt': 'roots', 'others.txt': 'theirs' };
+  await api.create(
+    paths.configMaps('shop'),
+    configMap('ours', trustLabels, { data, binaryData: { bin: b64('theirs') } }),
+  );
+  await api.create(paths.clusterTrustBundles(), {
+    ...bundle('example.com/other'),
+    metadata: { name: 'example.com:other:roots' },
+  });
+});
+after(async () => {
+  await thief.close();
+  await world.end();
+});
+
+test('the policies are about fields that exist', async () => {
+  await eventually(async () => {
+    const { items } = await world.cluster.json<{ items: Policy[] }>(['get', 'validatingadmissionpolicies']);
+    assert.equal(items.length, 3);
+    for (const { metadata, status } of items) {
+      assert.equal(status?.observedGeneration, metadata.generation, metadata.name);
+      assert.deepEqual(status?.typeChecking?.expressionWarnings ?? [], [], metadata.name);
+    }
+  });
+});
+
+interface Policy {
+  readonly metadata: { readonly name: string; readonly generation: number };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly typeChecking?: { readonly expressionWarnings?: readonly unknown[] };
+  };
+}
+
+test('without the policies, RBAC would let all of it through', async () => {
+  await world.cluster.kubectl(['delete', 'validatingadmissionpolicybindings', '--all']);
+  for (const { what, write } of forbidden) {
+    await eventually(() => write(thief, dryRun), { message: `${what} is refused already without the policies` });
+  }
+  await world.cluster.kubectl(['apply', '--server-side', '-f', policies]);
+  for (const { what, write } of forbidden) {
+    await eventually(() => assert.rejects(write(thief, dryRun)), { message: `${what} is not refused` });
+  }
+});
+
+describe('a stolen token of the operator cannot write', () => {
+  for (const { what, refused, write } of forbidden) {
+    test(what, async () => {
+      await assert.rejects(write(thief, ''), ({ message }: Error) => {
+        assert.ok(message.includes(refused), `expected a message with "${refused}", got: ${message}`);
+        return true;
+      });
+    });
+  }
+});
+
+describe('what the operator writes is let through:', () => {
+  for (const { what, write } of allowed) test(what, async () => void (await write(thief, dryRun)));
+});
+
+describe('the operator, under its policies,', () => {
+  let tenant: Tenant;
+  before(async () => {
+    await world.start();
+    tenant = await world.tenant('tenant');
+  });
+
+  test('says at an MtlsCertificate in kube-system why it cannot be served, and serves others', async () => {
+    const system = world.tenantOf('kube-system');
+    await system.create('metrics', { server: { service: 'metrics' } });
+    const { message } = await system.notReady('metrics', 'IssuanceFailed');
+    assert.match(message, /writes no Secrets in kube-system/);
+    await tenant.create('payments', { server: { service: 'payments' } });
+    await tenant.ready('payments');
+    assert.ok((await system.findSecret('metrics-server-tls')) === undefined);
+  });
+
+  test('publishes roots into every namespace, kube-system included', async () => {
+    const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector: {} }, clusterTrustBundle: true };
+    await world.api.patch(paths.authorities('default'), { spec: { trustBundle } });
+    await eventually(async () => {
+      const { status } = await world.authority('default');
+      const published = status?.conditions?.find(({ type }) => type === 'TrustPublished');
+      assert.equal(published?.status, 'True', published?.message ?? 'no condition yet');
+      await world.api.get(paths.configMaps('kube-system', 'mtls-trust'));
+    });
+  });
+
+  test('rotates a certificate and a root, and repairs labels that a person has taken off', async () => {
+    await tenant.rotate('payments', 'again');
+    await tenant.ready('payments');
+    await tenant.patchSecret('payments-server-tls', {
+      metadata: { labels: { 'app.kubernetes.io/managed-by': null, 'mtls-operator.io/certificate': null } },
+    });
+    await eventually(async () => {
+      const { metadata } = await tenant.secret('payments-server-tls');
+      assert.equal(metadata.labels?.['mtls-operator.io/certificate'], 'payments');
+    });
+    const { status } = await world.authority('default');
+    await world.api.patch(paths.authorities('default'), {
+      metadata: { annotations: { 'mtls-operator.io/rotate-root': 'again' } },
+      spec: { rotation: { propagationDelay: '1s', clusterTrustBundleDelay: '1s' } },
+    });
+    await eventually(
+      async () => {
+        const now = (await world.authority('default')).status;
+        assert.notEqual(now?.activeRoot?.fingerprint, status?.activeRoot?.fingerprint);
+        assert.equal(now?.rotation, undefined, JSON.stringify(now?.rotation));
+      },
+      { timeoutMs: 90_000, message: 'the root is not rotated' },
+    );
+  });
+});
