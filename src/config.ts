@@ -2,6 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/names.ts';
+import { clientName } from './controllers/metrics-client.ts';
 import { defaultLeaseTiming, type LeaseTiming, timingProblem } from './kube/index.ts';
 import { parseDurationMs } from './plan/duration.ts';
 import { type LogLevel, logLevels } from './telemetry/logger.ts';
@@ -16,6 +17,14 @@ export interface Config extends LeaseTiming {
   readonly identity: string;
   readonly createDefaultAuthority: boolean;
   readonly listen: ListenAddress & { /** Somebody asked for this very address. */ readonly isExplicit: boolean };
+  /** Where and to whom metrics are served over TLS; absent: next to health, to everyone. */
+  readonly metrics?: {
+    readonly listen: ListenAddress;
+    /** The folder of tls.crt, tls.key and ca.crt. */
+    readonly tlsDirectory: string;
+    /** In the form of clientName. */
+    readonly clients: readonly string[];
+  };
   readonly logLevel: LogLevel;
   readonly workers: number;
   /** RSA keys in the making at a time. */
@@ -34,6 +43,10 @@ export const usage = `Usage: mtls-operator [options]
   --namespace NAME             the operator's namespace, where root Secrets are (POD_NAMESPACE, default ${managerName})
   --create-default-authority   make the MtlsAuthority "default" in a cluster that has no MtlsAuthority
   --listen-address HOST:PORT   where /healthz, /readyz and /metrics are served; no HOST: everywhere; port 0: any free one (default 127.0.0.1:8080)
+  --metrics-listen-address HOST:PORT
+                               serves /metrics here, over TLS, and no longer at --listen-address; needs the next two
+  --metrics-tls-directory DIR  the folder of tls.crt, tls.key and ca.crt; changed files are used without a restart
+  --metrics-client NAME        a client that may read the metrics, by a SPIFFE ID or DNS name of its certificate; repeatable
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
   --workers N                  certificates in work at a time, 1 to 1000 (default 32)
   --lease-duration DURATION    after which a silent leader is replaced, in whole seconds, at most 24h (default 15s)
@@ -60,9 +73,10 @@ export function readConfig(
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
     listen: {
-      ...listenAddress(values['listen-address'] ?? '127.0.0.1:8080'),
+      ...listenAddress('listen-address', values['listen-address'] ?? '127.0.0.1:8080'),
       isExplicit: values['listen-address'] !== undefined,
     },
+    ...metricsOf(values),
     logLevel: logLevel(values['log-level'] ?? 'info'),
     workers: count('workers', values.workers ?? '32'),
     keysInWork: keysInWork(env['UV_THREADPOOL_SIZE']),
@@ -87,6 +101,9 @@ function parse(argv: readonly string[]) {
         namespace: { type: 'string' },
         'create-default-authority': { type: 'boolean' },
         'listen-address': { type: 'string' },
+        'metrics-listen-address': { type: 'string' },
+        'metrics-tls-directory': { type: 'string' },
+        'metrics-client': { type: 'string', multiple: true },
         'log-level': { type: 'string' },
         workers: { type: 'string' },
         'lease-duration': { type: 'string' },
@@ -132,13 +149,42 @@ function filled(name: string, text: string): string {
   return text;
 }
 
-function listenAddress(text: string): ListenAddress {
+/** All three flags or none: every tenant can get a certificate of the same root, so that names have to be given. */
+function metricsOf(values: ReturnType<typeof parse>): Pick<Config, 'metrics'> {
+  const {
+    'metrics-listen-address': address,
+    'metrics-tls-directory': directory,
+    'metrics-client': names = [],
+  } = values;
+  if (address === undefined && directory === undefined && names.length === 0) return {};
+  if (address === undefined || directory === undefined || names.length === 0)
+    throw new ConfigError(
+      '--metrics-listen-address, --metrics-tls-directory and --metrics-client are used together: add those that are missing',
+    );
+  return {
+    metrics: {
+      listen: listenAddress('metrics-listen-address', address),
+      tlsDirectory: filled('metrics-tls-directory', directory),
+      clients: names.map(metricsClient),
+    },
+  };
+}
+
+function metricsClient(text: string): string {
+  const name = clientName(text);
+  if (name !== undefined) return name;
+  throw new ConfigError(
+    `--metrics-client: ${JSON.stringify(text)} is not a SPIFFE ID or DNS name, such as spiffe://cluster.local/ns/monitoring/sa/prometheus`,
+  );
+}
+
+function listenAddress(flag: string, text: string): ListenAddress {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2] ?? '';
   const isHost = match?.[1] === undefined ? host === '' || isHostname(host) : isIPv6(host);
   if (match === null || port > 65_535 || !isHost)
-    throw new ConfigError(`--listen-address: ${JSON.stringify(text)} is not HOST:PORT, such as 0.0.0.0:8080 or :8080`);
+    throw new ConfigError(`--${flag}: ${JSON.stringify(text)} is not HOST:PORT, such as 0.0.0.0:8080 or :8080`);
   return host === '' ? { port } : { host, port };
 }
 

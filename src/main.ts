@@ -1,11 +1,13 @@
 import { managerName } from './api/names.ts';
 import { type Config, ConfigError, readConfig, usage } from './config.ts';
 import { metricSources } from './controllers/metric-sources.ts';
+import { isMetricsClient } from './controllers/metrics-client.ts';
 import { Operator } from './controllers/operator.ts';
 import { aborted, KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';
 import { createLog, type LogLevel } from './telemetry/logger.ts';
 import { Metrics } from './telemetry/metrics.ts';
+import { type MetricsServer, serveMetrics } from './telemetry/metrics-server.ts';
 import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
 
 const lingerMs = 1000;
@@ -49,9 +51,10 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
   const telemetry = await listen(config, log, {
     healthy: () => undefined,
     ready: () => (operator.hasSynced ? undefined : 'the caches are not filled yet'),
-    metrics: () => metrics.expose(),
+    ...(config.metrics === undefined ? { metrics: () => metrics.expose() } : {}),
   });
   log.info('serving health and metrics', { address: telemetry.address });
+  const authenticated = await listenForMetrics(config, metrics, log);
 
   // The caches outlive the leadership, so that what is written at the very end is still seen to be written.
   const caching = new AbortController();
@@ -63,6 +66,7 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
     caching.abort();
     await cached;
     await client.close();
+    authenticated?.close();
     telemetry.server.close();
     telemetry.server.closeAllConnections();
   }
@@ -78,6 +82,23 @@ async function listen({ listen: address }: Config, log: ReturnType<typeof create
     log.warn('the default port is in use, taking a free one', { port: address.port });
     return serveTelemetry(telemetry, { ...address, port: 0 });
   }
+}
+
+/** Serves the metrics over TLS to named clients, if that is asked for. */
+async function listenForMetrics(
+  { metrics: options }: Config,
+  metrics: Metrics,
+  log: ReturnType<typeof createLog>,
+): Promise<MetricsServer | undefined> {
+  if (options === undefined) return undefined;
+  const server = await serveMetrics({
+    ...options,
+    metrics: () => metrics.expose(),
+    mayRead: isMetricsClient(options.clients),
+    log,
+  });
+  log.info('serving metrics over TLS', { address: server.address, clients: options.clients });
+  return server;
 }
 
 /** The first signal asks for an orderly end, a second one ends the process at once. */

@@ -1,3 +1,4 @@
+export { type CertificateNames, certificateNames } from './alternative-names.ts';
 export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './bundle.ts';
 export { anchorId, caId, uniqueAnchors } from './ca-id.ts';
 export {

@@ -39,6 +39,7 @@ export { lastWriter } from './field-manager.ts';
 export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { keptMetadata } from './kept-metadata.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
+export { dnsLabels, normaliseUri } from './names.ts';
 export type {
   AuthorityRules,
   AuthorityView,

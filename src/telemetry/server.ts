@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server as NetServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
@@ -8,8 +8,12 @@ import { pipeline } from 'node:stream/promises';
 export interface Telemetry {
   readonly healthy: () => string | undefined;
   readonly ready: () => string | undefined;
-  readonly metrics: () => Promise<{ contentType: string; body: Iterable<string> }>;
+  /** Absent when /metrics is served elsewhere. */
+  readonly metrics?: MetricsText;
 }
+
+/** The metrics as Prometheus reads them, in pieces. */
+export type MetricsText = () => Promise<{ contentType: string; body: Iterable<string> }>;
 
 /** Where to listen: on all addresses, of IPv6 too where there is any, without a host; port 0 takes a free one. */
 export interface ListenAddress {
@@ -18,7 +22,7 @@ export interface ListenAddress {
 }
 
 /**
- * Serves /healthz, /readyz and /metrics.
+ * Serves /healthz, /readyz and, unless it is served elsewhere, /metrics.
  * @throws the error of listen(2), when the address cannot be had
  */
 export async function serveTelemetry(
@@ -31,10 +35,18 @@ export async function serveTelemetry(
       else response.writeHead(500).end();
     });
   });
-  server.listen(address.port, address.host);
+  return { server, address: await listenOn(server, address) };
+}
+
+/**
+ * Starts to listen, and returns the address in text.
+ * @throws the error of listen(2), when the address cannot be had
+ */
+export async function listenOn(server: NetServer, { port: wanted, host: wantedHost }: ListenAddress): Promise<string> {
+  server.listen(wanted, wantedHost);
   await once(server, 'listening');
   const { address: host, port, family } = server.address() as AddressInfo;
-  return { server, address: family === 'IPv6' ? `[${host}]:${port}` : `${host}:${port}` };
+  return family === 'IPv6' ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 async function answer({ healthy, ready, metrics }: Telemetry, request: IncomingMessage, response: ServerResponse) {
@@ -47,14 +59,21 @@ async function answer({ healthy, ready, metrics }: Telemetry, request: IncomingM
       return check(healthy());
     case '/readyz':
       return check(ready());
-    case '/metrics': {
-      const { contentType, body } = await metrics();
-      if (request.method === 'HEAD') return reply(200, contentType, '');
-      response.writeHead(200, { 'content-type': contentType });
-      // As fast as whoever asks takes it: there may be megabytes of it.
-      return pipeline(Readable.from(body), response);
-    }
+    case '/metrics':
+      if (metrics !== undefined) return answerMetrics(metrics, request, response);
+      return reply(404, 'text/plain; charset=utf-8', 'metrics are served at --metrics-listen-address\n');
     default:
       return reply(404, 'text/plain; charset=utf-8', 'not found\n');
   }
+}
+
+/** Writes the metrics as fast as the client reads them: there may be megabytes. */
+export async function answerMetrics(
+  metrics: MetricsText,
+  { method }: IncomingMessage,
+  response: ServerResponse,
+): Promise<unknown> {
+  const { contentType, body } = await metrics();
+  response.writeHead(200, { 'content-type': contentType });
+  return method === 'HEAD' ? response.end() : pipeline(Readable.from(body), response);
 }

@@ -76,6 +76,19 @@ it('the API server accepts the examples of deploy/', async () => {
   await cluster.kubectl(['apply', '--dry-run=server', '-f', join(import.meta.dirname, '../../deploy/examples')]);
 });
 
+it('who views a namespace reads its certificates, and authorities only by the role that is made for it', async () => {
+  const may = async (verb: string, ...what: string[]): Promise<string> =>
+    (await cluster.tryKubectl(['auth', 'can-i', verb, ...what, '--as=jane', '--namespace=default'])).stdout.trim();
+  await cluster.kubectl(['create', 'rolebinding', 'jane', '--clusterrole=view', '--user=jane', '--namespace=default']);
+  await eventually(async () => assert.equal(await may('get', 'mtlscertificates'), 'yes'));
+  assert.equal(await may('create', 'mtlscertificates'), 'no');
+  assert.equal(await may('get', 'mtlsauthorities'), 'no');
+  const role = '--clusterrole=mtls-operator-authorities-view';
+  await cluster.kubectl(['create', 'clusterrolebinding', 'jane', role, '--user=jane']);
+  await eventually(async () => assert.equal(await may('get', 'mtlsauthorities'), 'yes'));
+  assert.equal(await may('create', 'mtlsauthorities'), 'no');
+});
+
 it('the API server fills in the defaults, so that a stored resource says what it means', async () => {
   const input = valid.find(({ name }) => name === 'server')?.text ?? '';
   const [stored] = await create(input, 'default', dryRun);

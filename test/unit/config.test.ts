@@ -57,6 +57,22 @@ describe('the configuration', () => {
     [['--listen-address', ':9090'], {}, { listen: { port: 9090, isExplicit: true } }],
     [['--listen-address', '[::1]:9090'], {}, { listen: { host: '::1', port: 9090, isExplicit: true } }],
     [['--listen-address', 'localhost:9090'], {}, { listen: { host: 'localhost', port: 9090, isExplicit: true } }],
+    [
+      [
+        '--metrics-listen-address=:8443',
+        '--metrics-tls-directory=/tls',
+        '--metrics-client=SPIFFE://Cluster.Local/ns/monitoring/sa/prometheus',
+        '--metrics-client=Prometheus.Monitoring.svc',
+      ],
+      {},
+      {
+        metrics: {
+          listen: { port: 8443 },
+          tlsDirectory: '/tls',
+          clients: ['spiffe://cluster.local/ns/monitoring/sa/prometheus', 'prometheus.monitoring.svc'],
+        },
+      },
+    ],
     [['--retry-period', '8333ms'], {}, { retryPeriodMs: 8333 }],
     [['--lease-duration', '24h'], {}, { leaseDurationMs: 86_400_000 }],
     [['--listen-address', '0.0.0.0:8080'], {}, { listen: { host: '0.0.0.0', port: 8080, isExplicit: true } }],
@@ -115,6 +131,18 @@ describe('the configuration is refused', () => {
     [['--listen-address', 'host:65536'], /--listen-address/],
     [['--listen-address', 'host:x'], /--listen-address/],
     [['--listen-address', '::1:8080'], /--listen-address/],
+    [['--metrics-listen-address=:8443'], /--metrics-tls-directory and --metrics-client are used together/],
+    [['--metrics-listen-address=:8443', '--metrics-tls-directory=/tls'], /are used together/],
+    [['--metrics-client=a'], /are used together/],
+    ...['', '*.shop.svc', 'spiffe://a/', '10.0.0.1', 'a b'].map((client): [string[], RegExp] => [
+      ['--metrics-listen-address=:1', '--metrics-tls-directory=/tls', `--metrics-client=${client}`],
+      /--metrics-client: .* is not a SPIFFE ID or DNS name/,
+    ]),
+    [
+      ['--metrics-listen-address=1', '--metrics-tls-directory=/', '--metrics-client=a'],
+      /--metrics-listen-address: "1"/,
+    ],
+    [['--metrics-listen-address=:1', '--metrics-tls-directory=', '--metrics-client=a'], /--metrics-tls-directory: the/],
     [['--lease-duration', '15'], /--lease-duration: "15" is not a duration like 15s/],
     [['--lease-duration', '0s'], /--lease-duration/],
     [['--lease-duration', '-15s'], /--lease-duration/],

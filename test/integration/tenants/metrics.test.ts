@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
+import { symlinkSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+
+import { type Config, readConfig } from '../../../src/config.ts';
+import { mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
+import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { eventually } from '../../support/eventually.ts';
+import { section } from '../../support/page.ts';
+import { type FixtureRoot, opensslRoot } from '../../support/pki-fixture.ts';
+import { scratchFolder } from '../../support/scratch.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const serverName = 'mtls-operator.mtls-operator.svc';
+
+let world: Installation;
+let monitoring: Tenant;
+let tenant: Tenant;
+let folder: string;
+let strangers: FixtureRoot;
+before(async () => {
+  world = await install();
+  [monitoring, tenant] = [await world.tenant('monitoring'), await world.tenant('tenant')];
+  folder = await scratchFolder('metrics');
+  strangers = await opensslRoot('Strangers');
+  await world.start({
+    args: [
+      '--metrics-listen-address=127.0.0.1:0',
+      `--metrics-tls-directory=${folder}`,
+      `--metrics-client=${spiffeId(monitoring)}`,
+      `--metrics-client=scraper.${monitoring.namespace}.svc`,
+    ],
+  });
+  await monitoring.create('prometheus', {
+    client: { serviceAccount: 'prometheus' },
+    peer: { service: 'scraper' },
+    server: { service: 'scraper' },
+  });
+  await tenant.create('prometheus', { client: { serviceAccount: 'prometheus' }, peer: { service: 'scraper' } });
+  await monitoring.ready('prometheus');
+  await tenant.ready('prometheus');
+});
+after(async () => {
+  await strangers.remove();
+  await world.end();
+});
+
+const spiffeId = ({ namespace }: Tenant): string => `spiffe://cluster.local/ns/${namespace}/sa/prometheus`;
+
+const filesOf = async (of: Tenant, name: string): Promise<SecretFiles> => secretFiles(await of.secret(name));
+
+/** Answers of the operator's metrics server to a client, and the certificate that the server has shown. */
+async function scrape(files: SecretFiles | undefined, path = '/metrics') {
+  const line = world.operator.logs.find(({ message }) => message === 'serving metrics over TLS');
+  const [host, port] = String(line?.['address']).split(':');
+  const { 'ca.crt': ca } = await filesOf(monitoring, 'prometheus-client-tls');
+  assert.ok(ca !== undefined);
+  const credentials = files === undefined ? {} : { cert: text(files, 'tls.crt'), key: text(files, 'tls.key') };
+  return new Promise<{ status: number | undefined; body: string; shown: string }>((resolve, reject) => {
+    const options = { host, port, path, servername: serverName, ca: Buffer.from(ca), ...credentials, agent: false };
+    const asked = request(options, (response) => {
+      const shown = fingerprint((response.socket as TLSSocket).getPeerX509Certificate());
+      let body = '';
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        body += piece;
+      });
+      response.on('end', () => resolve({ status: response.statusCode, body, shown }));
+    });
+    asked.on('error', reject).end();
+  });
+}
+
+const text = (files: SecretFiles, name: string): string => Buffer.from(files[name] ?? '').toString();
+const fingerprint = (certificate: X509Certificate | undefined): string =>
+  createHash('sha256')
+    .update(certificate?.raw ?? '')
+    .digest('hex');
+
+/** Gives the operator the files of its Secret, as kubelet does. */
+async function mount(): Promise<string> {
+  const files = await filesOf(world.tenantOf(operatorNamespace), 'metrics-server-tls');
+  await mountSecret(folder, files);
+  return fingerprint(new X509Certificate(text(files, 'tls.crt')));
+}
+
+describe('metrics over TLS', () => {
+  test('wait for a certificate that the operator itself issues', async () => {
+    const client = await filesOf(monitoring, 'prometheus-client-tls');
+    await assert.rejects(scrape(client));
+    const own = world.tenantOf(operatorNamespace);
+    await own.create('metrics', { server: { service: 'mtls-operator' } });
+    await own.ready('metrics');
+    const mounted = await mount();
+    const { status, body, shown } = await eventually(() => scrape(client));
+    assert.equal(status, 200, body);
+    assert.match(body, /^mtls_operator_leader 1$/m);
+    assert.equal(shown, mounted);
+  });
+
+  test('are read by a client with one of the names, a SPIFFE ID or a DNS name', async () => {
+    for (const name of ['prometheus-client-tls', 'prometheus-peer-tls']) {
+      const { status, body } = await scrape(await filesOf(monitoring, name));
+      assert.equal(status, 200, body);
+      assert.match(body, new RegExp(`namespace="${tenant.namespace}"`));
+    }
+    assert.equal((await scrape(await filesOf(monitoring, 'prometheus-client-tls'), '/')).status, 404);
+  });
+
+  test('are refused to a tenant whose certificate is of the same root, for the same names in its own namespace', async () => {
+    for (const name of ['prometheus-client-tls', 'prometheus-peer-tls']) {
+      const { status, body } = await scrape(await filesOf(tenant, name));
+      assert.equal(status, 403);
+      assert.doesNotMatch(body, /namespace=/);
+    }
+  });
+
+  test('are refused without a certificate, with one for servers, and with one of another root for the same name', async () => {
+    await assert.rejects(scrape(undefined));
+    await assert.rejects(scrape(await filesOf(monitoring, 'prometheus-server-tls')));
+    await assert.rejects(scrape(await strangers.issue('client', `URI:${spiffeId(monitoring)}`)));
+  });
+
+  test('are not at the plain address any more, where health stays', async () => {
+    const { url } = world.operator;
+    const metrics = await fetch(`${url}/metrics`);
+    assert.equal(metrics.status, 404);
+    assert.doesNotMatch(await metrics.text(), /mtls_operator/);
+    for (const path of ['/healthz', '/readyz']) assert.equal((await fetch(`${url}${path}`)).status, 200);
+  });
+
+  test('are served with the renewed certificate once it is mounted, and with the old one while files are damaged', async () => {
+    const own = world.tenantOf(operatorNamespace);
+    const client = await filesOf(monitoring, 'prometheus-client-tls');
+    const { shown: before } = await scrape(client);
+    await mountSecret(folder, { 'tls.crt': Buffer.from('damaged'), 'tls.key': Buffer.from('damaged') });
+    const refused = 'the files for serving metrics cannot be used yet';
+    const warnings = () => world.operator.logs.filter(({ message }) => message === refused).length;
+    const seen = warnings();
+    await eventually(() => assert.ok(warnings() > seen, 'the files have not been read'));
+    assert.equal((await scrape(client)).shown, before);
+    await own.rotate('metrics', 'renew');
+    await own.ready('metrics');
+    const renewed = await mount();
+    assert.notEqual(renewed, before);
+    await eventually(async () => assert.equal((await scrape(client)).shown, renewed));
+  });
+});
+
+test('docs/operations.md has the certificates and the patch of the Deployment, as the API server takes them', async () => {
+  const [certificates = '', patch = ''] = section('docs/operations.md', 'Metrics over TLS').blocks('yaml');
+  await world.cluster.kubectl(['create', 'namespace', 'monitoring']);
+  await world.cluster.kubectl(['apply', '--dry-run=server', '-f', '-'], { input: certificates });
+  const own = await scratchFolder('patched');
+  for (const name of ['deploy', 'crds']) symlinkSync(join(ROOT, name), join(own, name));
+  await mkdir(join(own, 'own'));
+  await writeFile(join(own, 'own/kustomization.yaml'), patch.replace('<the folder deploy>', '../deploy'));
+  await world.cluster.kubectl(['apply', '--server-side', '--dry-run=server', '-k', join(own, 'own')]);
+  const rendered = await world.cluster.kubectl(['kustomize', join(own, 'own')]);
+  const flags = [...rendered.matchAll(/- (--metrics-\S+)/g)].map(([, flag = '']) => flag);
+  const { metrics } = readConfig(flags, {}) as Config;
+  assert.deepEqual(metrics?.clients, ['spiffe://cluster.local/ns/monitoring/sa/prometheus']);
+});
+
+test('the NetworkPolicy selects the operator’s pods, names their ports, and admits labelled namespaces only', async () => {
+  const inNamespace = [`--namespace=${operatorNamespace}`, 'mtls-operator'];
+  const { spec: policy } = await world.cluster.json<NetworkPolicy>(['get', 'networkpolicy', ...inNamespace]);
+  const { spec: deployment } = await world.cluster.json<Deployment>(['get', 'deployment', ...inNamespace]);
+  const { labels } = deployment.template.metadata;
+  for (const [label, value] of Object.entries(policy.podSelector.matchLabels)) assert.equal(labels[label], value);
+  assert.deepEqual(policy.policyTypes, ['Ingress']);
+  assert.equal(policy.ingress.length, 1);
+  const [rule] = policy.ingress;
+  const admitted = { namespaceSelector: { matchLabels: { 'mtls-operator.io/metrics': 'allow' } } };
+  assert.deepEqual(rule?.from, [admitted]);
+  const ports = deployment.template.spec.containers.flatMap(({ ports }) => ports.map((port) => port.containerPort));
+  for (const port of ports)
+    assert.ok(
+      rule.ports.some((one) => one.port === port),
+      `port ${port} cannot be reached`,
+    );
+});
+
+interface NetworkPolicy {
+  readonly spec: {
+    readonly podSelector: { readonly matchLabels: Readonly<Record<string, string>> };
+    readonly policyTypes: readonly string[];
+    readonly ingress: readonly {
+      readonly from: readonly unknown[];
+      readonly ports: readonly { readonly port: number }[];
+    }[];
+  };
+}
+
+interface Deployment {
+  readonly spec: {
+    readonly template: {
+      readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+      readonly spec: {
+        readonly containers: readonly { readonly ports: readonly { readonly containerPort: number }[] }[];
+      };
+    };
+  };
+}
