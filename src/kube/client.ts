@@ -1,9 +1,11 @@
+import type { Readable } from 'node:stream';
 import type { Connection } from './connection.ts';
 import { Deadline } from './deadline.ts';
 import { isKubeError, KubeError } from './error.ts';
+import { type LastPart, type ListPart, readList } from './list.ts';
 import { type Log, silentLog } from './log.ts';
 import type { KubeObject, ObjectRef, Served } from './object.ts';
-import { type Call, type RequestRecord, Requests } from './request.ts';
+import { type Call, isBrokenConnection, type RequestRecord, Requests } from './request.ts';
 import { apiVersionOf, collectionPath, objectPath, type Resource } from './resource.ts';
 import { readWatch, type WatchEvent } from './watch.ts';
 
@@ -122,15 +124,9 @@ export class KubeClient {
     }
   }
 
-  /** One page of a collection: all of it, unless `limit` is given. */
+  /** One page of a collection as a whole: only for few and small objects. Without `limit`, it is the whole collection. */
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<ListPage<T>> {
-    const call: Call = {
-      verb: 'list',
-      resource: resource.plural,
-      path: collectionPath(resource, options.namespace),
-      query: { ...selectors(options), limit: options.limit?.toString(), continue: options.continueToken },
-      accept: acceptFor(options, 'PartialObjectMetadataList'),
-    };
+    const call = listCall(resource, options);
     const answer = (await this.#json(call, options)) as {
       readonly items?: readonly Served<T>[] | null;
       readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
@@ -141,21 +137,30 @@ export class KubeClient {
   }
 
   /**
-   * The pages of one consistent listing; the deadline is for each. The next one is on its way while the caller is busy with
-   * the last. Throws `Gone` when it took so long that it expired.
+   * One consistent listing, in parts of a few MiB: never is a whole page in memory, however large its objects are. `limit` is
+   * what one request asks for. The body is read on, and the API server has to wait, when the caller comes back for more; the
+   * next page is on its way while the caller is busy with the last part of a page. The deadline is for how long nothing may
+   * arrive. Throws `Gone` when the listing took so long that it expired.
    */
   async *listPages<T extends KubeObject>(
     resource: Resource<T>,
     options: Omit<ListOptions, 'continueToken'> = {},
-  ): AsyncGenerator<ListPage<T>, void, undefined> {
-    let next: Promise<ListPage<T>> | undefined = this.list(resource, options);
-    while (next !== undefined) {
-      const page: ListPage<T> = await next;
-      const { continueToken } = page;
-      next = continueToken === undefined ? undefined : this.list(resource, { ...options, continueToken });
-      // It fails before anyone waits for it, or nobody comes back for it.
-      next?.catch(() => {});
-      yield page;
+  ): AsyncGenerator<ListPart<T>, void, undefined> {
+    let next: OpenList | undefined = this.#openList(listCall(resource, options), options);
+    try {
+      while (next !== undefined) {
+        const page: OpenList = next;
+        next = undefined;
+        for await (const part of this.#partsOf<T>(page, options)) {
+          if ('isLast' in part && part.continueToken !== undefined) {
+            const { continueToken } = part;
+            next = this.#openList(listCall(resource, { ...options, continueToken }), options);
+          }
+          yield part;
+        }
+      }
+    } finally {
+      next?.cancel();
     }
   }
 
@@ -280,6 +285,57 @@ export class KubeClient {
     await this.#connection.close();
   }
 
+  /** Sends the request. What goes wrong with it is thrown to whoever reads it. */
+  #openList(call: Call, { timeoutMs = defaultTimeoutMs, signal }: CallOptions): OpenList {
+    const what = `no answer to list ${call.resource}${this.#connection.via}`;
+    const deadline = new Deadline(what, timeoutMs, signal);
+    const body = this.#requests.open(call, deadline).then(
+      (stream) => {
+        deadline.pause();
+        return stream;
+      },
+      (error: unknown) => {
+        deadline.end();
+        throw error;
+      },
+    );
+    body.catch(() => {});
+    const cancel = (): void => {
+      deadline.end();
+      body.then(
+        (stream) => stream.destroy(),
+        () => {},
+      );
+    };
+    return { call, body, deadline, cancel };
+  }
+
+  async *#partsOf<T extends KubeObject>(
+    { call, body, deadline }: OpenList,
+    options: CallOptions,
+    isRepeated = false,
+  ): AsyncGenerator<ListPart<T> | LastPart<T>, void, undefined> {
+    let isBegun = false;
+    const stream = await body;
+    try {
+      deadline.extend();
+      for await (const part of readList<T>(stream, () => deadline.extend())) {
+        isBegun = true;
+        deadline.pause();
+        yield part;
+        deadline.extend();
+      }
+      return;
+    } catch (error) {
+      const failure = this.#requests.classify(error, call, deadline);
+      // What the caller has already must not come twice: another answer may be of another moment.
+      if (isBegun || isRepeated || !isBrokenConnection(failure)) throw failure;
+    } finally {
+      deadline.end();
+    }
+    yield* this.#partsOf<T>(this.#openList(call, options), options, true);
+  }
+
   #object<T extends KubeObject>(call: Call, options: CallOptions): Promise<Served<T>> {
     return this.#json(call, options) as Promise<Served<T>>;
   }
@@ -294,6 +350,24 @@ export class KubeClient {
     }
   }
 }
+
+/** A page that was asked for. */
+interface OpenList {
+  readonly call: Call;
+  readonly body: Promise<Readable>;
+  /** Runs until the answer begins, and then while it is read. */
+  readonly deadline: Deadline;
+  /** Lets go of it when nobody is going to read it. */
+  readonly cancel: () => void;
+}
+
+const listCall = (resource: Resource<KubeObject>, options: ListOptions): Call => ({
+  verb: 'list',
+  resource: resource.plural,
+  path: collectionPath(resource, options.namespace),
+  query: { ...selectors(options), limit: options.limit?.toString(), continue: options.continueToken },
+  accept: acceptFor(options, 'PartialObjectMetadataList'),
+});
 
 const everythingFirst = { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' };
 

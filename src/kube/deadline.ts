@@ -8,10 +8,11 @@ export class Deadline {
   readonly #what: string;
   readonly #timeoutMs: number;
   readonly #outer: AbortSignal | undefined;
-  readonly #timer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #controller: AbortController | undefined;
   #endsAtMs: number;
   #isOver = false;
+  #hasEnded = false;
 
   /** `what` begins the message of a time-out. An infinite `timeoutMs` leaves the caller's signal alone. */
   constructor(what: string, timeoutMs: number, outer?: AbortSignal) {
@@ -19,7 +20,7 @@ export class Deadline {
     this.#timeoutMs = timeoutMs;
     this.#outer = outer;
     this.#endsAtMs = performance.now() + timeoutMs;
-    if (Number.isFinite(timeoutMs)) this.#timer = setTimeout(this.#finish, timeoutMs);
+    this.#start();
     if (outer?.aborted) this.#finish();
     else if (outer !== undefined) finishesOf(outer).add(this.#finish);
   }
@@ -39,10 +40,18 @@ export class Deadline {
     return this.#controller.signal;
   }
 
-  /** Starts the time again. */
+  /** Starts the time again, also after a pause. */
   extend(): void {
     this.#endsAtMs = performance.now() + this.#timeoutMs;
-    this.#timer?.refresh();
+    if (this.#timer === undefined) this.#start();
+    else this.#timer.refresh();
+  }
+
+  /** Stops the time until it is extended: the caller is busy, and the other side has to wait. */
+  pause(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#endsAtMs = Number.POSITIVE_INFINITY;
   }
 
   /** The result of something that cannot be cut short, or the deadline's error when that comes first. */
@@ -59,6 +68,7 @@ export class Deadline {
 
   /** Must be called when the call is over. */
   end(): void {
+    this.#hasEnded = true;
     clearTimeout(this.#timer);
     if (this.#outer !== undefined) finishes.get(this.#outer)?.delete(this.#finish);
   }
@@ -68,6 +78,11 @@ export class Deadline {
     if (this.#outer?.aborted) return new KubeError('Aborted', 'the call was aborted', { outcomeUnknown });
     const seconds = Math.round(this.#timeoutMs) / 1000;
     return new KubeError('Timeout', `${this.#what} within ${seconds} s`, { outcomeUnknown });
+  }
+
+  #start(): void {
+    const isLimited = Number.isFinite(this.#timeoutMs) && !this.#isOver && !this.#hasEnded;
+    if (isLimited) this.#timer = setTimeout(this.#finish, this.#timeoutMs);
   }
 
   readonly #finish = (): void => {

@@ -1,6 +1,7 @@
 import { type Backoff, backoffMs, sleep } from './backoff.ts';
 import type { KubeClient, Selection } from './client.ts';
 import { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
+import { partLimits } from './list.ts';
 import type { Log } from './log.ts';
 import { type KubeObject, keyOf, type Served } from './object.ts';
 import type { Resource } from './resource.ts';
@@ -71,6 +72,8 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   #resourceVersion: string | undefined;
   #failures = 0;
   #pagingExpired = false;
+  /** How much smaller pages are than usual. */
+  #pageDivisor = 1;
   #streams: boolean;
 
   constructor(options: ReflectorOptions<T, R>) {
@@ -114,21 +117,26 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
 
   async #readPages(signal: AbortSignal): Promise<Listing<R>> {
     const { client, resource, pageSize = 500 } = this.#options;
-    // A listing that outlived its continue token once comes in one piece: in pages it would end the same way.
-    const limit = this.#pagingExpired ? undefined : pageSize;
+    // A listing that outlived its continue token once comes as one page: in several it would end the same way. One that broke
+    // comes in smaller pages: the API server ends an answer that takes a minute.
+    const limit = this.#pagingExpired ? undefined : Math.ceil(pageSize / this.#pageDivisor);
     this.#pagingExpired = false;
     const records: R[] = [];
     let resourceVersion = '';
     try {
       for await (const page of client.listPages(resource, { ...this.#selection(), limit, signal })) {
-        resourceVersion ||= page.resourceVersion;
-        // Whole objects are let go of page by page: of this one and the next there are never more in memory.
+        // Of one listing it is the same on every page.
+        resourceVersion = page.resourceVersion ?? resourceVersion;
+        // Whole objects are let go of part by part.
         records.push(...(await this.#readAll(page.items)));
       }
     } catch (error) {
       this.#pagingExpired = isKubeError(error, 'Gone');
+      const isCut = isKubeError(error, 'Network', 'Timeout') && records.length > 0;
+      if (isCut) this.#pageDivisor = Math.min(this.#pageDivisor * 5, pageSize);
       throw error;
     }
+    this.#pageDivisor = 1;
     return { records, resourceVersion };
   }
 
@@ -139,15 +147,21 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     const { client, resource, log, pageSize = 500 } = this.#options;
     const records = new Map<string, R>();
     const waiting: Array<Served<T>> = [];
+    let waitingBytes = 0;
     const take = async (): Promise<void> => {
+      waitingBytes = 0;
       for (const record of await this.#readAll(waiting.splice(0))) records.set(keyOf(record), record);
     };
     try {
       const options = { ...this.#selection(), resourceVersion: undefined, idleTimeoutMs: streamIdleMs, signal };
       for await (const event of client.watch(resource, options)) {
-        if (event.type === 'ADDED' || event.type === 'MODIFIED') waiting.push(event.object);
+        if (event.type === 'ADDED' || event.type === 'MODIFIED') {
+          waiting.push(event.object);
+          waitingBytes += event.size;
+        }
         const isAll = event.type === 'BOOKMARK' && event.isAll === true;
-        if (isAll || event.type === 'DELETED' || waiting.length >= pageSize) await take();
+        const isFull = waiting.length >= pageSize || waitingBytes >= partLimits.bytes;
+        if (isAll || event.type === 'DELETED' || isFull) await take();
         if (event.type === 'DELETED') records.delete(keyOf(event.object.metadata));
         if (isAll) return { records: [...records.values()], resourceVersion: event.resourceVersion };
       }

@@ -15,7 +15,7 @@ export interface RequestRecord {
   /** The plural of the kind. */
   readonly resource: string;
   readonly code: string;
-  /** Until the answer was read; for a watch, until it began. */
+  /** Until the answer was read; for a watch and for a list that is read in parts, until it began. */
   readonly seconds: number;
 }
 
@@ -71,11 +71,22 @@ export class Requests {
   }
 
   /** The parsed JSON of the answer, after as many repeats as the rules and the deadline allow. */
-  async json(call: Call, deadline: Deadline): Promise<unknown> {
+  json(call: Call, deadline: Deadline): Promise<unknown> {
+    return this.#repeating(call, deadline, async () => {
+      const { body } = await this.#ask(call, deadline, exchange);
+      return parseBody(body, call);
+    });
+  }
+
+  /** As {@link Requests.stream}, after as many repeats as the rules and the deadline allow. */
+  open(call: Call, deadline: Deadline): Promise<Readable> {
+    return this.#repeating(call, deadline, () => this.stream(call, deadline));
+  }
+
+  async #repeating<A>(call: Call, deadline: Deadline, ask: () => Promise<A>): Promise<A> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const { body } = await this.#ask(call, deadline, exchange);
-        return parseBody(body, call);
+        return await ask();
       } catch (error) {
         const delayMs = repeatAfterMs(call, error, attempt);
         if (delayMs === undefined || delayMs >= deadline.remainingMs) throw error;
@@ -149,9 +160,12 @@ function repeatAfterMs(call: Call, error: unknown, attempt: number): number | un
     return attempt + 1 < throttledTries ? (retryAfterMs ?? 0) + backoffMs(attempt, throttleBackoff) : undefined;
   }
   // A kept connection that the server has closed meanwhile. Once: the next one is fresh.
-  const broken = code === 'Network' && error.cause instanceof Error && brokenConnection.has(systemCode(error.cause));
-  return broken && !isWrite(call) && attempt === 0 ? 0 : undefined;
+  return isBrokenConnection(error) && !isWrite(call) && attempt === 0 ? 0 : undefined;
 }
+
+/** True when the connection broke before the answer was there as a whole. */
+export const isBrokenConnection = ({ code, cause }: KubeError): boolean =>
+  code === 'Network' && cause instanceof Error && brokenConnection.has(systemCode(cause));
 
 function refusal(call: Call, answer: Answer): KubeError {
   let status: Status = {};

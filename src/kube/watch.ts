@@ -7,7 +7,8 @@ import type { KubeObject, Served } from './object.ts';
  * everything that was there when the watch began, where that was asked for.
  */
 export type WatchEvent<T extends KubeObject> =
-  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Served<T> }
+  /** `size` is that of its JSON, in characters. */
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Served<T>; readonly size: number }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly isAll?: true };
 
 /** KEP-3157. */
@@ -52,7 +53,7 @@ function parseEvent<T extends KubeObject>(line: string): WatchEvent<T> {
     case 'ADDED':
     case 'MODIFIED':
     case 'DELETED':
-      return { type, object };
+      return { type, object, size: line.length };
     default:
       throw new KubeError('Malformed', 'a watch event has an unknown type');
   }

@@ -67,7 +67,7 @@ async function allWork() {
   const found: Work[] = [];
   let version = '';
   for await (const page of client.listPages(certificateResource, { limit: 500 })) {
-    version ||= page.resourceVersion;
+    version = page.resourceVersion ?? version;
     for (const { metadata, spec } of page.items) found.push(workFor(metadata, wantedKey(spec.privateKey)));
   }
   return { resourceVersion: version, work: found };

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import {
   isKubeError,
@@ -104,6 +105,84 @@ test('the next page of a listing is on its way before the caller is done with th
   await eventually(() => assert.equal(server.exchanges.length, 2));
   // That it failed is told when it is asked for.
   await assert.rejects(pages.next(), failure('Gone'));
+});
+
+/** Sends a list of `count` objects of a megabyte each, as fast as the other side takes them; counts those it has taken. */
+async function sendMegabytes({ response }: Exchange, count: number, sent: { objects: number }): Promise<void> {
+  const item = JSON.stringify({ ...widget('a', 1), note: 'x'.repeat(1_000_000) });
+  response.setMaxListeners(0);
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.write('{"metadata":{"resourceVersion":"5"},"items":[');
+  for (; sent.objects < count && !response.destroyed; sent.objects += 1) {
+    if (response.write(sent.objects === 0 ? item : `,${item}`)) continue;
+    await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  response.end(']}');
+}
+
+test('the server has to wait while the caller is busy with a part of a page, and the deadline does not run meanwhile', async (t) => {
+  const sent = { objects: 0 };
+  const server = await serve(t, (exchange) => void sendMegabytes(exchange, 100, sent));
+  const pages = server.client().listPages(widgets, { limit: 500, timeoutMs: 1000 });
+  const first = await pages.next();
+  const taken = first.value?.items.length ?? 0;
+  assert.ok(taken <= 5, `${taken} objects of a megabyte in one part`);
+  // Longer than the deadline: what the system takes in between them is bounded, by some megabytes.
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  assert.ok(sent.objects < 50, `${sent.objects} megabytes were sent to a caller that is busy with ${taken}`);
+  let all = taken;
+  for await (const { items } of pages) all += items.length;
+  assert.equal(all, 100);
+});
+
+test('a list that falls silent in the middle of its body ends with Timeout', async (t) => {
+  const server = await serve(t, ({ response }) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write('{"metadata":{"resourceVersion":"5"},"items":[');
+  });
+  const reading = server.client().listPages(widgets, { timeoutMs: 50 }).next();
+  await assert.rejects(reading, failure('Timeout'));
+});
+
+test('a list whose connection broke before anything of it was handed over is asked for again, once', async (t) => {
+  const server = await serve(t, (exchange) => {
+    if (exchange.number > 1) return exchange.json(200, listOf(5, [widget('a', 1)]));
+    exchange.response.writeHead(200, { 'content-type': 'application/json' });
+    exchange.response.write('{"metadata":{"resourceVersion":"4"},"items":[', () => exchange.reset());
+  });
+  const found = await Array.fromAsync(server.client().listPages(widgets));
+  assert.deepEqual(
+    found.map(({ resourceVersion, items }) => [resourceVersion, items.length]),
+    [['5', 1]],
+  );
+});
+
+test('what broke after a part was handed over is not repeated: another answer would be of another moment', async (t) => {
+  const item = JSON.stringify({ ...widget('a', 1), note: 'x'.repeat(5_000_000) });
+  const server = await serve(t, ({ response, reset }) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write(`{"metadata":{"resourceVersion":"4"},"items":[${item},${item},{`);
+    response.write('"', () => setTimeout(reset, 500));
+  });
+  const pages = server.client().listPages(widgets);
+  assert.equal((await pages.next()).value?.items.length, 1);
+  await assert.rejects(pages.next(), failure('Network'));
+  assert.equal(server.exchanges.length, 1);
+});
+
+test('a page that nobody comes back for is let go of', async (t) => {
+  let closed: Promise<unknown> | undefined;
+  const server = await serve(t, ({ query, json, response }) => {
+    if (!query.has('continue')) return json(200, listOf(5, [widget('a', 1)], 'next'));
+    closed = once(response, 'close');
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write('{"metadata":{"resourceVersion":"5"},"items":[');
+  });
+  for await (const _ of server.client().listPages(widgets, { limit: 1 })) {
+    await eventually(() => assert.equal(server.exchanges.length, 2));
+    break;
+  }
+  await closed;
 });
 
 test('a throttled write is repeated, and not before Retry-After is over', async (t) => {

@@ -157,6 +157,50 @@ test('a listing can come as a watch that begins with all there is', async (t) =>
   assert.deepEqual([first?.query.get('resourceVersion'), second?.query.get('resourceVersion')], [null, '20']);
 });
 
+test('objects that come as a watch are read a few megabytes at a time', async (t) => {
+  const large = (name: string, resourceVersion: number) =>
+    event('ADDED', { ...widget(name, resourceVersion), note: 'x'.repeat(1_500_000) });
+  const together: number[] = [];
+  let waiting = 0;
+  const { reflector, sizes } = await reflect(
+    t,
+    {
+      list: ({ status }) => status(500, 'InternalError'),
+      watch: ({ query, events }) => {
+        if (!query.has('sendInitialEvents')) return events();
+        events(...Array.from({ length: 20 }, (_, i) => large(`w${i}`, i + 1)), allThere(30));
+      },
+    },
+    {
+      streams: true,
+      transformListed: async (object) => {
+        together.push((waiting += 1));
+        await new Promise((resolve) => setImmediate(resolve));
+        waiting -= 1;
+        return sized(object);
+      },
+    },
+  );
+  assert.equal(await reflector.synced, true);
+  assert.equal(Object.keys(sizes()).length, 20);
+  assert.ok(Math.max(...together) <= 4, `${Math.max(...together)} objects of 1.5 MB at a time`);
+});
+
+test('a listing that is cut off in the middle comes in smaller pages, and then in those of before', async (t) => {
+  const { lists, reflector } = await reflect(t, {
+    list: (exchange, nth) => {
+      if (exchange.query.has('continue') && nth === 2) return exchange.reset();
+      if (nth === 3) return exchange.reset();
+      exchange.json(200, listOf(10, [widget('a', 1)], exchange.query.has('continue') ? undefined : 'next'));
+    },
+    watch: ({ status }, nth) => status(nth < 2 ? 410 : 500, 'Expired'),
+  });
+  assert.equal(await reflector.synced, true);
+  await eventually(() => assert.ok(lists().length >= 7));
+  const limits = lists().map(({ query }) => query.get('limit'));
+  assert.deepEqual(limits.slice(0, 7), ['500', '500', '500', '100', '100', '500', '500']);
+});
+
 test('a later listing comes in pages, also when the first one came as a watch', async (t) => {
   const { lists, watches, sizes } = await reflect(
     t,
