@@ -155,8 +155,8 @@ export class Caches {
   }
 
   /**
-   * Fills all caches and keeps them until the signal aborts. Roots come first: a leaf is judged when its Secret is read,
-   * and is not kept to be judged again.
+   * Fills all caches and keeps them until the signal aborts. Roots and MtlsCertificates come before Secrets: a leaf is judged
+   * when its Secret is read, and is not kept to be judged again; and whose Secret it can be has to be known by then.
    * @param afterRoots called in between, to have the roots looked at
    * @param afterAll called when everything is there
    */
@@ -197,7 +197,14 @@ export class Caches {
         store: this.namespaces,
       }),
     ];
-    const running = first.map((reflector) => reflector.run(signal));
+    const certificates = new Reflector({
+      ...common('mtlscertificates'),
+      resource: certificateResource,
+      streams: true,
+      transform: certificateRecord,
+      store: this.certificates,
+    });
+    const running = [...first, certificates].map((reflector) => reflector.run(signal));
     if (!(await allSynced(first))) {
       // The signal has aborted: nothing else is begun.
       await Promise.all(running);
@@ -222,24 +229,18 @@ export class Caches {
         transform: (object) => this.configMaps.dated(inConfigMap.toRecord(object)),
         store: this.configMaps.store,
       }),
-      new Reflector({
-        ...common('mtlscertificates'),
-        resource: certificateResource,
-        streams: true,
-        transform: certificateRecord,
-        store: this.certificates,
-      }),
-      new Reflector({
-        ...common('secrets'),
-        resource: secretResource,
-        labelSelector: leafSecretSelector,
-        streams: true,
-        transform: (secret) => this.dated(secretRecord(secret, roots())),
-        transformListed: async (secret) => this.dated(await secretRecordAhead(secret, roots())),
-        store: this.secrets,
-      }),
     ];
     running.push(...second.map((reflector) => reflector.run(signal)));
+    const secrets = new Reflector({
+      ...common('secrets'),
+      resource: secretResource,
+      labelSelector: leafSecretSelector,
+      streams: true,
+      transform: (secret) => this.dated(secretRecord(secret, roots())),
+      transformListed: async (secret) => this.dated(await secretRecordAhead(secret, roots())),
+      store: this.secrets,
+    });
+    running.push(certificates.synced.then((isSynced) => (isSynced ? secrets.run(signal) : undefined)));
     const passwords = new Reflector({
       ...common('secrets'),
       resource: secretResource,
@@ -254,7 +255,7 @@ export class Caches {
     });
     running.push(this.#storesAreWanted(signal).then(() => passwords.run(signal)));
     this.#passwordReflector = passwords;
-    if (await allSynced(second)) {
+    if ((await certificates.synced) && (await allSynced([...second, secrets]))) {
       this.configMaps.beginWith(this.namespaces.keys());
       afterAll();
     }

@@ -152,11 +152,13 @@ export class EvidenceGatherer {
    */
   async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
     const { client, caches, roots, renewPublications } = this.#sources;
-    const selection = { labelSelector: leafSecretSelector, limit: 500, signal };
+    // Without their content, which anybody can make large: the caches have most of them as of this revision.
+    const selection = { labelSelector: leafSecretSelector, metadataOnly: true, limit: 500, signal };
     for await (const { items } of client.listPages(secretResource, selection)) {
-      for (const secret of items) {
-        if (caches.secrets.current(secret.metadata) !== undefined) continue;
-        caches.secrets.observe(caches.dated(secretRecord(secret, roots())));
+      for (const { metadata } of items) {
+        if (caches.secrets.current(metadata) !== undefined) continue;
+        const secret = await client.find(secretResource, metadata, { signal });
+        if (secret !== undefined) caches.secrets.observe(caches.dated(secretRecord(secret, roots())));
       }
     }
     await renewPublications(authority, signal);

@@ -120,7 +120,7 @@ export class Operator {
         caches: this.caches,
         roots,
         publications: (authority) => publications.of(authority),
-        renewPublications: (_, signal) => publications.renew(signal),
+        renewPublications: (authority, signal) => publications.renew(authority, signal),
       }),
       publishedCrls: (authority, signal) => publishedCrls(client, namespace, authority, signal),
       asked: (authority, at) => this.caches.leavesToRevoke(authority, at),

@@ -1,6 +1,7 @@
-import { clusterTrustBundles, configMaps, type KubeClient, keyOf } from '../kube/index.ts';
+import { type KubeClient, type KubeObject, keyOf, type ObjectMeta } from '../kube/index.ts';
 import {
   type AuthorityRecord,
+  configMapIn,
   type Publication,
   publicationsOf,
   type TrustRecord,
@@ -12,8 +13,8 @@ import {
 import type { AuthorityViews } from './authority-views.ts';
 import type { Caches } from './caches.ts';
 import type { TrustReconciler } from './trust.ts';
-import { placeOf } from './trust-cache.ts';
-import { inClusterTrustBundle, inConfigMap, trustSelector } from './trust-objects.ts';
+import { placeOf, type TrustCache } from './trust-cache.ts';
+import { authorityOf, inClusterTrustBundle, inConfigMap, type TrustKind, trustSelector } from './trust-objects.ts';
 
 /** Where the bundles of authorities are published, and which, as the caches know it. */
 export class Publications {
@@ -47,20 +48,41 @@ export class Publications {
   }
 
   /**
-   * Reads all that is published anew from the API server, past the watches, which may be behind. What turns out to be newer
-   * than the caches have it is taken in, and counts from now on.
+   * Reads what an authority has published again from the API server, past the watches, which may be behind. What turns out
+   * to be newer than the caches have it is taken in, and counts from now on. Anybody can make objects with these labels, and
+   * large ones: first their metadata are read, and then the content of those that can be the authority's.
    * @throws KubeError
    */
-  async renew(signal: AbortSignal): Promise<void> {
+  async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
     const { configMaps: inNamespaces, clusterTrustBundles: inCluster, servesClusterTrustBundles } = this.#caches;
-    const selection = { labelSelector: trustSelector, limit: 500, signal };
-    for await (const { items } of this.#client.listPages(configMaps, selection)) {
-      for (const object of items) inNamespaces.store.observe(inNamespaces.dated(inConfigMap.toRecord(object)));
+    await this.#renewKind(inConfigMap, inNamespaces, authority, signal);
+    if (servesClusterTrustBundles === true) await this.#renewKind(inClusterTrustBundle, inCluster, authority, signal);
+  }
+
+  async #renewKind<T extends KubeObject>(
+    { resource, toRecord }: TrustKind<T>,
+    cache: TrustCache,
+    authority: AuthorityRecord,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const selection = { labelSelector: trustSelector, metadataOnly: true, limit: 500, signal };
+    for await (const { items } of this.#client.listPages(resource, selection)) {
+      for (const { metadata } of items) {
+        const isKnown = cache.store.current(metadata) !== undefined;
+        if (isKnown || !this.#canBeOf(authority, cache, metadata)) continue;
+        const object = await this.#client.find(resource, metadata, { signal });
+        if (object !== undefined) cache.store.observe(cache.dated(toRecord(object)));
+      }
     }
-    if (servesClusterTrustBundles !== true) return;
-    for await (const { items } of this.#client.listPages(clusterTrustBundles, selection)) {
-      for (const object of items) inCluster.store.observe(inCluster.dated(inClusterTrustBundle.toRecord(object)));
-    }
+  }
+
+  /** True for an object that names the authority as its owner, where the authority has one already, or wants one. */
+  #canBeOf(authority: AuthorityRecord, cache: TrustCache, metadata: ObjectMeta): boolean {
+    if (authorityOf(metadata)?.uid !== authority.uid) return false;
+    const { namespace, name } = metadata;
+    if (namespace === undefined || cache.store.has(keyOf({ namespace, name }))) return true;
+    const place = this.#caches.namespaces.get(namespace);
+    return place !== undefined && configMapIn(authority, place) === name;
   }
 
   #world(): TrustWorld {

@@ -52,6 +52,17 @@ function specProblemOf({ spec: shape }: (typeof shapes)[keyof typeof shapes], sp
     : `${path} is not of the type that the schema has for it; apply the resource again`;
 }
 
+/** In characters of JSON. The schema admits no larger spec. */
+const largestSpec = 64 * 1024;
+
+/** The same for what anybody can create: what is kept of it has a bound, whatever schema it was stored under. */
+function certificateSpecProblemOf(spec: unknown): string | undefined {
+  const size = JSON.stringify(spec)?.length ?? 0;
+  return size <= largestSpec
+    ? specProblemOf(shapes.MtlsCertificate, spec)
+    : `spec has ${Math.ceil(size / 1024)} KB of JSON, and may have 64 KB; take out names or entries of secretTemplate`;
+}
+
 const asksForNothing: MtlsCertificateSpec = {
   authorityRef: { name: '' },
   duration: '',
@@ -73,7 +84,7 @@ export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCer
   const revokeToken = tokenIn(metadata, annotations.revoke);
   const retryToken = tokenIn(metadata, annotations.retry);
   const spec = withDeletionPolicy(served);
-  const specProblem = specProblemOf(shapes.MtlsCertificate, spec);
+  const specProblem = certificateSpecProblemOf(spec);
   return {
     namespace: shared.text(metadata.namespace ?? ''),
     name: metadata.name,

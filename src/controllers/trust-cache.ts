@@ -10,8 +10,11 @@ export class TrustCache {
     indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [placeOf(owner, namespace)]) },
   });
   readonly #monotonicMs: () => number;
-  /** Objects that were deleted and are not back: pods that mounted them still have their content. */
-  readonly #lost = new Set<string>();
+  /**
+   * Objects that were deleted and are not back, by namespace: pods that mounted them still have their content. As owner and
+   * name, the oldest first.
+   */
+  readonly #lost = new Map<string, Set<string>>();
   /** Namespaces in which pods may have mounted what was there before; undefined while that may be any of them. */
   #heldBefore: Set<string> | undefined;
 
@@ -21,8 +24,8 @@ export class TrustCache {
     this.store.subscribe((before, after) => {
       if (before !== undefined && after === undefined) {
         this.#heldBefore?.add(before.namespace);
-        this.#lost.add(lostKey(before));
-      } else if (after !== undefined) this.#lost.delete(lostKey(after));
+        if (before.owner !== undefined) this.#lose(before.namespace, lostKey(before));
+      } else if (after !== undefined) this.#lost.get(after.namespace)?.delete(lostKey(after));
     });
   }
 
@@ -31,7 +34,7 @@ export class TrustCache {
    * that was deleted meanwhile counts again from the moment when it is back.
    */
   isLost(owner: string, namespace: string, name: string): boolean {
-    return this.#lost.has(lostKey({ owner, namespace, name }));
+    return this.#lost.get(namespace)?.has(lostKey({ owner, name })) === true;
   }
 
   /** Says which namespaces are older than this cache; in those that come later nobody has mounted anything yet. */
@@ -42,12 +45,21 @@ export class TrustCache {
   /** A namespace is gone, with all that was mounted in it. */
   forget(namespace: string): void {
     this.#heldBefore?.delete(namespace);
-    for (const key of this.#lost) if (key.startsWith(`${namespace}/`)) this.#lost.delete(key);
+    this.#lost.delete(namespace);
   }
 
   /** An authority is gone, and nobody waits for what it has published. */
   forgetOwner(owner: string): void {
-    for (const key of this.#lost) if (key.endsWith(`/${owner}`)) this.#lost.delete(key);
+    for (const lost of this.#lost.values()) {
+      for (const key of lost) if (key.startsWith(`${owner}/`)) lost.delete(key);
+    }
+  }
+
+  /** Anybody can make and delete objects that name an authority as their owner: the last ones of a namespace are remembered. */
+  #lose(namespace: string, key: string): void {
+    const lost = this.#lost.get(namespace) ?? new Set();
+    this.#lost.set(namespace, lost.add(key));
+    for (const oldest of lost) if (lost.size > mostLost) lost.delete(oldest);
   }
 
   /** The record with its moment. The first bundle of a namespace has none: nobody has an older one. */
@@ -61,5 +73,7 @@ export class TrustCache {
   }
 }
 
-const lostKey = ({ owner = '', namespace, name }: Pick<TrustRecord, 'owner' | 'namespace' | 'name'>): string =>
-  `${namespace}/${name}/${owner}`;
+const lostKey = ({ owner = '', name }: Pick<TrustRecord, 'owner' | 'name'>): string => `${owner}/${name}`;
+
+/** Of one namespace, or of the cluster. An authority has one object there, and two while it gets another name. */
+const mostLost = 64;

@@ -68,24 +68,37 @@ export const inClusterTrustBundle: TrustKind<ClusterTrustBundle> = {
   toRecord: (object) => trustRecord(object, { bundle: object.spec.trustBundle }, false),
 };
 
+/** The API server does not bound an ownerReference: one with a longer name or UID names no object that exists. */
+const longestName = 253;
+const longestUid = 64;
+
+/** The MtlsAuthority that an object names as its controller. Anybody can write that down: whether it exists is for the caller. */
+export function authorityOf({ ownerReferences }: ObjectMeta): { name: string; uid: string } | undefined {
+  const owner = ownerReferences?.find(({ controller }) => controller === true);
+  if (owner?.kind !== 'MtlsAuthority' || !owner.apiVersion.startsWith(`${group}/`)) return undefined;
+  return owner.name.length <= longestName && owner.uid.length <= longestUid ? owner : undefined;
+}
+
+/** What is kept of an object that no authority controls, from its metadata. */
+export const foreignRecord = (object: KubeObject): TrustRecord => trustRecord(object, {}, false);
+
+/** What is kept has a fixed bound. Of an object that no authority controls it is only that its name is taken. */
 function trustRecord(
   { metadata }: KubeObject,
   { bundle, crl }: { readonly bundle?: string | undefined; readonly crl?: string | undefined },
   immutable: boolean,
 ): TrustRecord {
-  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
-  const isAuthority = owner?.kind === 'MtlsAuthority' && owner.apiVersion.startsWith(`${group}/`);
+  const owner = authorityOf(metadata);
   const label = metadata.labels?.[labels.managedBy] === managerName ? metadata.labels[labels.authority] : undefined;
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
-    ...(owner === undefined ? {} : { owner: owner.uid }),
-    ...(isAuthority ? { ownerName: owner.name } : {}),
+    ...(owner === undefined ? {} : { owner: owner.uid, ownerName: owner.name }),
     ...(label === undefined ? {} : { label }),
-    ...(bundle === undefined ? {} : { bundle: sha256Hex(bundle) }),
-    ...(crl === undefined ? {} : { crl: sha256Hex(crl) }),
+    ...(owner === undefined || bundle === undefined ? {} : { bundle: sha256Hex(bundle) }),
+    ...(owner === undefined || crl === undefined ? {} : { crl: sha256Hex(crl) }),
     immutable,
     deleting: metadata.deletionTimestamp !== undefined,
     changedAtMs: Number.NEGATIVE_INFINITY,

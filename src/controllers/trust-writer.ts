@@ -2,7 +2,14 @@ import { isKubeError, type KubeClient, KubeError, type KubeObject, keyOf, type L
 import type { TrustBundle } from '../pki/index.ts';
 import { type AuthorityRecord, type CrlBundle, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
 import { placeOf, type TrustCache } from './trust-cache.ts';
-import { authorityReference, type TrustContent, type TrustKind, trustLabels } from './trust-objects.ts';
+import {
+  authorityOf,
+  authorityReference,
+  foreignRecord,
+  type TrustContent,
+  type TrustKind,
+  trustLabels,
+} from './trust-objects.ts';
 
 /** The roots of an authority, and its CRLs where it has any. */
 export interface PublishedTrust {
@@ -85,7 +92,7 @@ export class TrustWriter<T extends KubeObject> {
     const found = new Map(own.map((record) => [record.name, record]));
     if (wanted === undefined || found.has(wanted)) return found;
     const cached = this.#cache.store.get(keyOf({ namespace, name: wanted }));
-    const named = cached ?? (askLive ? await this.#read(namespace, wanted, signal) : undefined);
+    const named = cached ?? (askLive ? await this.#readOfOthers(namespace, wanted, signal) : undefined);
     return named === undefined ? found : found.set(wanted, named);
   }
 
@@ -159,6 +166,13 @@ export class TrustWriter<T extends KubeObject> {
     const { resource, toRecord } = this.#kind;
     const live = await this.#client.find(resource, { namespace, name }, { signal });
     return live && toRecord(live);
+  }
+
+  /** The same for what somebody else had before: it may be large, and is read often, so whose it is comes first. */
+  async #readOfOthers(namespace: string, name: string, signal: AbortSignal): Promise<TrustRecord | undefined> {
+    const found = await this.#client.find(this.#kind.resource, { namespace, name }, { metadataOnly: true, signal });
+    const isOfOthers = found !== undefined && authorityOf(found.metadata) === undefined;
+    return isOfOthers ? foreignRecord(found) : found && this.#read(namespace, name, signal);
   }
 
   #remember(written: T): TrustRecord {

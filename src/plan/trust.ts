@@ -11,13 +11,13 @@ export interface TrustRecord {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
-  /** UID of what controls it by ownerReference, of whatever kind that is. */
+  /** UID of the MtlsAuthority that controls it by ownerReference. */
   readonly owner?: string;
-  /** Name of the MtlsAuthority that controls it. */
+  /** Its name. */
   readonly ownerName?: string;
   /** Its label `authority`, provided that its label `managed-by` names the operator. */
   readonly label?: string;
-  /** SHA-256 of the PEM in it, lower-case hex; absent when there is no PEM. */
+  /** SHA-256 of the PEM in it, lower-case hex; absent when there is no PEM, and when no MtlsAuthority controls it. */
   readonly bundle?: string;
   /** The same of the CRLs. */
   readonly crl?: string;

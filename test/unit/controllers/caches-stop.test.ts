@@ -43,3 +43,45 @@ describe('the caches end when the signal aborts, with an API server that', () =>
     });
   }
 });
+
+test('labelled Secrets are asked for when the MtlsCertificates are known, and not before', async (t) => {
+  const selectors = ({ path, query }: Exchange) =>
+    path.endsWith('/secrets') && query.get('labelSelector') !== null ? 'leaves' : path.split('/').at(-1);
+  let answerCertificates: (() => void) | undefined;
+  const server = await serve(t, (exchange) => {
+    const { query, json, events, status } = exchange;
+    const empty = () => json(200, { items: [], metadata: { resourceVersion: '1' } });
+    if (query.has('sendInitialEvents')) return status(422, 'Invalid');
+    if (query.has('watch')) return events();
+    if (selectors(exchange) === 'mtlscertificates') answerCertificates = empty;
+    else empty();
+  });
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  let isFilled = false;
+  const kept = new Caches(() => []).keep(
+    {
+      client: server.client(),
+      namespace: 'n',
+      roots: () => [],
+      log: silentLog,
+      onError: () => {},
+      onListed: () => {},
+      onClusterTrustBundlesServed: () => {},
+      onPasswordsListed: () => {},
+    },
+    stop.signal,
+    () => Promise.resolve(),
+    () => {
+      isFilled = true;
+    },
+  );
+  const asked = () => server.exchanges.map(selectors);
+  // ConfigMaps come in the same step as Secrets did.
+  await eventually(() => assert.ok(asked().includes('configmaps') && answerCertificates !== undefined));
+  assert.ok(!asked().includes('leaves'));
+  answerCertificates?.();
+  await eventually(() => assert.ok(asked().includes('leaves') && isFilled));
+  stop.abort();
+  await kept;
+});

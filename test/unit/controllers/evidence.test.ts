@@ -355,6 +355,16 @@ describe('evidence that is read anew', () => {
     assert.deepEqual(made.renewed, [ruled]);
   });
 
+  test('is listed without its content, and only what the caches do not have is read', async () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    const { metadata, ...known } = await made.api.create(secretResource, secret);
+    made.take({ ...known, metadata });
+    await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
+    await made.gatherer.renew(ruled, never);
+    assert.deepEqual(made.api.reads, ['list secrets, metadata only', 'get shop/new']);
+  });
+
   test('leaves alone what is known as of that revision, or a later one', async () => {
     const made = process();
     made.caches.certificates.observe(issued.record);

@@ -24,6 +24,8 @@ export class MemoryApi {
   #resourceVersion = 1000;
   /** How many more writes succeed. The one after them crashes: without effect, or (`lostReply`) with its effect. */
   budget: { writes: number; lostReply: boolean } = { writes: Number.POSITIVE_INFINITY, lostReply: false };
+  /** What was listed, and read on its own. */
+  readonly reads: string[] = [];
   /** Called after every change. */
   onChange: (plural: string, before: KubeObject | undefined, after: KubeObject | undefined) => void = () => undefined;
 
@@ -42,6 +44,11 @@ export class MemoryApi {
   }
 
   find<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): T | undefined {
+    if (resource.plural === 'secrets') this.reads.push(`get ${keyOf(ref)}`);
+    return this.#stored(resource, ref);
+  }
+
+  #stored<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): T | undefined {
     return this.#collection(resource.plural).get(keyOf(ref)) as T | undefined;
   }
 
@@ -51,7 +58,11 @@ export class MemoryApi {
     return found;
   }
 
-  async *listPages<T extends KubeObject>(resource: Resource<T>, { labelSelector = '' }: { labelSelector?: string }) {
+  async *listPages<T extends KubeObject>(
+    resource: Resource<T>,
+    { labelSelector = '', metadataOnly = false }: { labelSelector?: string; metadataOnly?: boolean },
+  ) {
+    this.reads.push(`list ${resource.plural}${metadataOnly ? ', metadata only' : ''}`);
     const wanted = labelSelector.split(',').map((text) => text.split('='));
     const items = this.all(resource.plural).filter(({ metadata }) =>
       wanted.every(([key = '', value]) => {
@@ -59,11 +70,13 @@ export class MemoryApi {
         return value === undefined ? actual !== undefined : actual === value;
       }),
     );
-    yield { items: items as unknown as T[], resourceVersion: String(this.#resourceVersion) };
+    const answers = metadataOnly ? items.map(({ metadata }) => ({ metadata })) : items;
+    yield { items: answers as unknown as T[], resourceVersion: String(this.#resourceVersion) };
   }
 
   async create<T extends KubeObject>(resource: Resource<T>, object: T, options: Answer = {}): Promise<T> {
-    if (this.find(resource, object.metadata) !== undefined) throw new KubeError('AlreadyExists', object.metadata.name);
+    if (this.#stored(resource, object.metadata) !== undefined)
+      throw new KubeError('AlreadyExists', object.metadata.name);
     const metadata = { ...object.metadata, uid: randomUUID(), creationTimestamp: '2026-01-01T00:00:00Z' };
     return answer(this.#write(resource, undefined, { ...object, metadata }), options);
   }

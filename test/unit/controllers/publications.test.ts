@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { Publications } from '../../../src/controllers/publications.ts';
@@ -52,10 +53,21 @@ async function publications(
   return { server, caches, publications: made, take };
 }
 
+const of = (uid: string, namespace: string): ConfigMap['metadata'] => ({
+  ...configMap(namespace, '').metadata,
+  name: 'of-others',
+  ownerReferences: ownerReferences.map((reference) => ({ ...reference, uid })),
+});
+
 /** An API server with these objects, two on a page. */
 const holding =
-  (objects: Readonly<Record<string, readonly unknown[] | undefined>>) =>
+  (objects: Readonly<Record<string, readonly ConfigMap[] | undefined>>) =>
   ({ path, query, json, status }: Exchange): void => {
+    const [, namespace, plural = '', name] = /^.api.v1.namespaces.(.*)\/(.*)\/(.*)$/.exec(path) ?? [];
+    const one = objects[plural]?.find((object) =>
+      isDeepStrictEqual([object.metadata.namespace, object.metadata.name], [namespace, name]),
+    );
+    if (one !== undefined) return json(200, one);
     const all = objects[path.split('/').at(-1) ?? ''];
     if (all === undefined) return status(404, 'NotFound');
     const from = Number(query.get('continue') ?? 0);
@@ -78,20 +90,32 @@ test('publications are what the caches have, without a request', async (t) => {
 });
 
 test('what the API server has that is newer is taken in, page by page', async (t) => {
-  const configmaps = [configMap('a', 'new'), configMap('b', 'new'), configMap('c', 'old')];
+  const forged = [
+    configMap('c', 'x', 'forged'),
+    { ...configMap('a', 'x', 'of-others'), metadata: of('others-uid', 'a') },
+  ];
+  const configmaps = [configMap('a', 'new'), configMap('b', 'new'), configMap('c', 'old'), ...forged];
   const { publications: made, take, server } = await publications(t, holding({ configmaps }), ['a', 'b', 'c']);
   take(configMap('a', 'older', 'trust', '2'));
   take(configMap('b', 'newest', 'trust', '4'));
-  await made.renew(new AbortController().signal);
+  await made.renew(publisher, new AbortController().signal);
   assert.deepEqual(made.of(publisher).slice(0, 3), [
     { namespace: 'a', what: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
     { namespace: 'b', what: 'ConfigMap b/trust', bundle: sha256Hex('newest'), changedAtMs: 50 },
     { namespace: 'c', what: 'ConfigMap c/trust', bundle: sha256Hex('old'), changedAtMs: 50 },
   ]);
-  // Two pages, and nothing asked of a kind that may not be there.
+  // Three pages without content, the content of what is newer and can be the authority's, and nothing asked of a kind that
+  // may not be there.
+  const [lists, gets] = [true, false].map((isList) =>
+    server.exchanges.filter(({ headers: { accept = '' } }) => accept.includes('PartialObjectMetadataList') === isList),
+  );
   assert.deepEqual(
-    server.exchanges.map(({ path }) => path),
-    ['/api/v1/configmaps', '/api/v1/configmaps'],
+    lists?.map(({ path }) => path),
+    Array(3).fill('/api/v1/configmaps'),
+  );
+  assert.deepEqual(
+    gets?.map(({ path }) => path),
+    ['/api/v1/namespaces/a/configmaps/trust', '/api/v1/namespaces/c/configmaps/trust'],
   );
 });
 
@@ -146,4 +170,38 @@ test('an object is lost from its deletion until it is back, or its namespace or 
   remove();
   cache.forgetOwner(owner);
   assert.equal(isLost(), false);
+});
+
+test('of an object that no authority controls only the name is kept, and of a long ownerReference nothing', () => {
+  const data = { 'ca.crt': 'x'.repeat(1_000_000), 'ca.crl': 'y' };
+  const labels = { 'app.kubernetes.io/managed-by': 'mtls-operator', 'mtls-operator.io/authority': 'default' };
+  const change = (reference: object) => ownerReferences.map((one) => ({ ...one, ...reference }));
+  for (const owners of [
+    undefined,
+    change({ kind: 'Widget' }),
+    change({ uid: data['ca.crt'] }),
+    change({ name: data['ca.crt'] }),
+  ]) {
+    const metadata = { ...configMap('shop', '').metadata, labels, ownerReferences: owners };
+    const { owner, bundle, crl, ...kept } = inConfigMap.toRecord({ metadata, data });
+    assert.deepEqual([owner, bundle, crl], [undefined, undefined, undefined]);
+    assert.ok(JSON.stringify(kept).length < 400);
+  }
+});
+
+test('what is remembered of deleted objects is bounded in each namespace', () => {
+  const cache = new TrustCache(() => 10);
+  let version = 0;
+  const come = (namespace: string, name: string) => {
+    const record = inConfigMap.toRecord(configMap(namespace, 'a', name, `${++version}`));
+    cache.store.observe(cache.dated(record));
+    cache.store.observeDeleted({ namespace, name }, `${++version}`);
+  };
+  come('shop', 'trust');
+  for (let i = 0; i < 1000; i += 1) come('loud', `forged-${i}`);
+  const isLost = (namespace: string, name: string) => cache.isLost('authority-uid', namespace, name);
+  assert.deepEqual(
+    [isLost('loud', 'forged-0'), isLost('loud', 'forged-999'), isLost('shop', 'trust')],
+    [false, true, true],
+  );
 });

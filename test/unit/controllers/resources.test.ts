@@ -76,3 +76,12 @@ describe('of a resource that is older than its schema', () => {
     assert.equal(authorityOf({ ...authority().spec, secretName: 7 }).spec.secretName, '-');
   });
 });
+
+test('of a spec of more than 64 KB nothing is kept but what is wrong with it', () => {
+  const { spec } = certificate().record;
+  const note = (length: number) => ({ ...spec, secretTemplate: { annotations: { note: 'x'.repeat(length) } } });
+  assert.equal(certificateOf(note(60_000)).specProblem, undefined);
+  const record = certificateOf(note(690_000));
+  assert.match(record.specProblem ?? '', /spec has \d+ KB of JSON, and may have 64 KB; take out names or entries/);
+  assert.ok(JSON.stringify(record).length < 2000);
+});

@@ -11,7 +11,11 @@ async function* chunksOf(bytes: Buffer, cuts: readonly number[]): AsyncGenerator
 }
 
 async function read(text: string, cuts: readonly number[] = [], limits = { bytes: 4096, items: 500 }) {
-  const parts: Array<{ items: readonly Widget[]; resourceVersion?: string | undefined; continueToken?: string }> = [];
+  const parts: Array<{
+    items: readonly Widget[];
+    resourceVersion?: string | undefined;
+    continueToken?: string | undefined;
+  }> = [];
   for await (const part of readList<Widget>(chunksOf(Buffer.from(text), cuts), () => {}, limits)) parts.push(part);
   const { resourceVersion, continueToken } = parts.at(-1) ?? {};
   return { items: parts.flatMap(({ items }) => items), resourceVersion, continueToken, parts };

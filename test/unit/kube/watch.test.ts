@@ -23,7 +23,7 @@ test('events are the same wherever the network cuts the stream', async () => {
     fc.asyncProperty(fc.array(fc.tuple(types, label), { minLength: 1 }), fc.array(fc.nat()), async (given, cuts) => {
       const sent = given.map(([type, name], index) => event(type, widget(name, index + 1)));
       const bytes = Buffer.from(sent.map((line) => `${JSON.stringify(line)}\n`).join(''));
-      const sized = sent.map((line) => ({ ...line, size: JSON.stringify(line).length }));
+      const sized = sent.map((line) => ({ ...(line as object), size: JSON.stringify(line).length }));
       assert.deepEqual(await read(chunksOf(bytes, cuts)), sized);
     }),
   );
