@@ -88,6 +88,7 @@ export type CertificateReason =
   | 'Deleting'
   | 'SecretContested'
   | 'CrlUnavailable'
+  | 'CrlShareExhausted'
   | 'StorePasswordNotFound'
   | 'StorePasswordInvalid'
   | 'IssuanceFailed'

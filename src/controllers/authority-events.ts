@@ -24,7 +24,8 @@ const quietReasons: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Of other conditions it is False that tells of trouble. */
-const isAboutTrouble = (type: WantedCondition['type']): boolean => type === 'IssuerKeyMissing';
+const isAboutTrouble = (type: WantedCondition['type']): boolean =>
+  type === 'IssuerKeyMissing' || type === 'CrlNearlyFull';
 
 /** What has newly gone wrong. It is a warning where a person has to act. */
 export function problemEvents(

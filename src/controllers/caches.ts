@@ -16,6 +16,7 @@ import {
   type AuthorityRecord,
   type CertificateRecord,
   leavesToRevoke,
+  maxRevocations,
   type NamespaceRecord,
   type OwnedSecret,
   ownedBy,
@@ -143,14 +144,27 @@ export class Caches {
     return mark === undefined ? { state: 'missing' } : { state: 'found', version: passwordVersion(mark, ref.key) };
   }
 
-  /** The leaves of an authority that are to be revoked. */
+  /**
+   * The leaves of an authority that are to be revoked: those of the oldest resource of a namespace first, since requests
+   * have no date. Of one namespace there are at most as many as a CRL has room for.
+   */
   leavesToRevoke(authority: string, now: Date): Revocation[] {
-    return this.certificates.by('revoking', authority).flatMap((certificate) => {
-      const { namespace, name, spec } = certificate;
-      return rolesOf(spec).flatMap((role) => {
-        const secret = this.secrets.get(keyOf({ namespace, name: secretNameOf(name, spec, role) }));
-        return leavesToRevoke(certificate, role, secret, now);
-      });
+    const byNamespace = Map.groupBy(this.certificates.by('revoking', authority), ({ namespace }) => namespace);
+    return [...byNamespace.values()].flatMap((certificates) => {
+      const leaves: Revocation[] = [];
+      for (const certificate of certificates.toSorted(byAge)) {
+        if (leaves.length >= maxRevocations) break;
+        leaves.push(...this.#leavesToRevoke(certificate, now));
+      }
+      return leaves;
+    });
+  }
+
+  #leavesToRevoke(certificate: CertificateRecord, now: Date): Revocation[] {
+    const { namespace, name, spec } = certificate;
+    return rolesOf(spec).flatMap((role) => {
+      const secret = this.secrets.get(keyOf({ namespace, name: secretNameOf(name, spec, role) }));
+      return leavesToRevoke(certificate, role, secret, now);
     });
   }
 
@@ -282,6 +296,10 @@ function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
   const ref = spec.outputs?.pkcs12?.passwordSecretRef;
   return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
 }
+
+/** RFC 3339 in one zone and precision sorts as text. */
+const byAge = (a: CertificateRecord, b: CertificateRecord): number =>
+  `${a.creationTimestamp}/${a.name}` < `${b.creationTimestamp}/${b.name}` ? -1 : 1;
 
 /** True for a resource that asks for key stores and trust stores. */
 export const asksForStores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;

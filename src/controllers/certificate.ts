@@ -184,7 +184,8 @@ export class CertificateReconciler {
         return { outcome: { role, ...(step.until === undefined ? {} : { until: step.until }) } };
       const obstacle = step.step === 'blocked' ? step : step.step === 'update' ? step.blocked : undefined;
       if (obstacle?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
-      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
+      const until = obstacle?.until === undefined ? {} : { until: obstacle.until };
+      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step), ...until } };
       const onlyDue = isOnlyDue(step);
       const isRepaired = isRepair(observed, role, step, now());
       try {
@@ -205,7 +206,7 @@ export class CertificateReconciler {
         const done = { isWritten: true, isRepaired, adopted: step.ownership === 'adopt' };
         if (step.step === 'issue') return { outcome, ...done, issued: { reason: step.reason, keptKey } };
         const problem = step.blocked === undefined ? {} : { problem: problemOf(step.blocked) };
-        return { outcome: { ...outcome, ...problem }, ...done };
+        return { outcome: { ...outcome, ...problem, ...until }, ...done };
       } catch (error) {
         if (isRefusal(error) || error instanceof PkiError) {
           const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;

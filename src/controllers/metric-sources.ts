@@ -1,5 +1,5 @@
 import { commonValidity, pathOf } from '../pki/index.ts';
-import { rotationPhases } from '../plan/index.ts';
+import { maxRevocations, rotationPhases } from '../plan/index.ts';
 import type { MetricSources } from '../telemetry/metrics.ts';
 import type { Sample } from '../telemetry/mirrored-gauge.ts';
 import type { Operator } from './operator.ts';
@@ -34,8 +34,11 @@ export function metricSources(operator: Operator): MetricSources {
       }
     },
     *crlEntries(): Iterable<Sample> {
-      for (const [authority, { revoked }] of operator.views.crls())
-        yield { labels: { authority }, value: revoked.size };
+      for (const [authority, { entries }] of operator.views.crls())
+        yield { labels: { authority }, value: entries.total };
+    },
+    *crlEntriesLimit(): Iterable<Sample> {
+      for (const [authority] of operator.views.crls()) yield { labels: { authority }, value: maxRevocations };
     },
     *rotationPhase(): Iterable<Sample> {
       for (const [authority, { note }] of operator.views.rotations()) {

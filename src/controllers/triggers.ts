@@ -2,6 +2,7 @@ import { keyOf, type WorkQueue } from '../kube/index.ts';
 import {
   type AuthorityRecord,
   type CertificateRecord,
+  crlIntervalMs,
   type NamespaceRecord,
   selects,
   type TrustRecord,
@@ -29,6 +30,8 @@ const trustDelayMs = 1000;
 export class Triggers {
   readonly #caches: Caches;
   readonly #queues: Queues;
+  /** When requests to revoke have an authority looked at last, or will, by its name: milliseconds as of Caches. */
+  readonly #crlLooks = new Map<string, number>();
 
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
@@ -37,6 +40,7 @@ export class Triggers {
       caches;
     authorities.subscribe((before, after) => {
       const { name } = after ?? before ?? { name: '' };
+      if (after === undefined) this.#crlLooks.delete(name);
       queues.authority.add(name);
       if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
       if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
@@ -49,7 +53,7 @@ export class Triggers {
       queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
       if (!isSameClaim(before, after)) for (const record of [before, after]) this.#claimChanged(record);
       if (after !== undefined && asksToRevoke(after) && after.revokeToken !== before?.revokeToken) {
-        queues.authority.add(after.spec.authorityRef.name);
+        this.crlAwaited(after.spec.authorityRef.name);
       }
     });
     secrets.subscribe((before, after) => {
@@ -127,9 +131,18 @@ export class Triggers {
     this.trustOf(authority);
   }
 
-  /** A certificate waits for being on the CRL of an authority. */
+  /**
+   * A certificate waits for being on the CRL of an authority. The first of them has the authority looked at now, those that
+   * follow are looked at together: each look reads the root Secret, and anybody can ask as often as they like.
+   */
   crlAwaited(authority: string): void {
-    this.#queues.authority.add(authority);
+    const nowMs = this.#caches.monotonicMs();
+    const lastMs = this.#crlLooks.get(authority) ?? Number.NEGATIVE_INFINITY;
+    // The look that is due has yet to come.
+    if (lastMs > nowMs) return;
+    const nextMs = Math.max(nowMs, lastMs + crlIntervalMs);
+    this.#crlLooks.set(authority, nextMs);
+    this.#queues.authority.addAfter(authority, nextMs - nowMs);
   }
 
   /** Adds the certificates that ask for stores. */

@@ -2,6 +2,7 @@ import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../ap
 import { anchorId, type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority.ts';
 import { timestamp, type WantedCondition } from './certificate-status.ts';
+import { crlCondition } from './crl-condition.ts';
 import type { Evidence } from './evidence.ts';
 import type { CrlBundle } from './observed.ts';
 import type { AuthorityRecord, ObservedRoot } from './observed-authority.ts';
@@ -26,7 +27,7 @@ const rotationPollMsPerSecret = 0.05;
 /** The status of an authority, and when it has to be looked at again without anything having been written. */
 export function planAuthorityStatus(
   { authority, certificates, secret, evidence }: ObservedRoot,
-  { verdict, rotation, problem }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem'>,
+  { verdict, rotation, problem, crlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'crlsAt'>,
   now: Date,
 ): { status: WantedAuthorityStatus; revisitAt?: Date } {
   const { activeRoot, roots, trustBundle, crl, rotation: earlier } = authority.status;
@@ -53,6 +54,7 @@ export function planAuthorityStatus(
       readyConditionOf(verdict),
       ...rotatingCondition(authority, rotation, problem),
       ...orphanCondition(authority, secret, verdict),
+      ...(verdict.crl === undefined ? [] : crlCondition(authority, verdict.crl.entries)),
     ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
     roots: verdict.bundle.roots.map(rootStatus),
@@ -69,6 +71,7 @@ export function planAuthorityStatus(
     ...issuerLook(rotation, verdict, secret, evidence, now),
     ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, evidence, now)]),
     ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
+    ...(crlsAt === undefined ? [] : [crlsAt]),
   ].filter((moment) => moment > now);
   const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
   return next === undefined ? { status } : { status, revisitAt: next };

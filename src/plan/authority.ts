@@ -1,9 +1,10 @@
 import { type Certificate, caId, type SigningRoot, subjectText } from '../pki/index.ts';
+import { paceCrls } from './crl-pace.ts';
 import { parseDurationMs } from './duration.ts';
 import { issuersInUse } from './evidence.ts';
 import type { CrlBundle } from './observed.ts';
 import type { ObservedAuthority, RootSecret } from './observed-authority.ts';
-import { type CrlPlan, crlBundle, latestOf, planCrls, type RevocationState } from './revocation.ts';
+import { type CrlPlan, crlBundle, latestOf, type RevocationState } from './revocation.ts';
 import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
 import type { RotationStep } from './rotation-step.ts';
 
@@ -24,6 +25,8 @@ export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
   readonly step: AuthorityStep;
   /** What certificates may expect of the authority until the step is done. */
   readonly verdict: AuthorityVerdict;
+  /** When requests to revoke that wait now can be put onto the CRLs, or may have room there. */
+  readonly crlsAt?: Date;
 }
 
 /** Decides what is to be done about the root Secret, its root first, and what may be expected of it until it is. */
@@ -35,10 +38,11 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   const { roots: trusted } = plan.verdict.bundle;
   const signers = trustedSigners(observed, trusted);
   const context = { before, trusted, isInUse: issuersInUse(observed.evidence, settleMsOf(observed), now) };
-  const crls = plan.step.step === 'keep' ? planCrls(revocation, signers, asked, now, context) : undefined;
+  const { plan: crls, nextAt } = plan.step.step === 'keep' ? paceCrls(revocation, signers, asked, now, context) : {};
   // What was published stays until the new lists are there, should the root Secret be behind it.
   const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers, context);
-  const decided = crl === undefined ? plan : { ...plan, verdict: { ...plan.verdict, crl } };
+  const paced = nextAt === undefined ? plan : { ...plan, crlsAt: nextAt };
+  const decided = crl === undefined ? paced : { ...paced, verdict: { ...plan.verdict, crl } };
   if (crls !== undefined) {
     return { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };
   }

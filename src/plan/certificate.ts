@@ -79,6 +79,8 @@ export interface Blocked {
   readonly message: string;
   /** See isOnlyDue. */
   readonly onlyDue: boolean;
+  /** When the root's replacement makes it due, which does not wait for what stands in the way now. */
+  readonly until?: Date;
   /** What is to be replaced has to be on the authority's CRL first: its controller has to look. */
   readonly awaitsCrl?: true;
 }
@@ -230,11 +232,20 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
     return { step: 'blocked', ...impossible, onlyDue };
   }
   const problem = awaitedList(certificate, role, step, authority, now);
-  if (problem !== undefined) return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };
+  if (problem !== undefined) {
+    return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step), ...turnOf(observed, role) };
+  }
   const { failed } = role;
   return failed !== undefined && failed.nextRetryTime > now
     ? { step: 'blocked', reason: 'IssuanceFailed', message: failed.message, onlyDue: isOnlyDue(step) }
     : step;
+}
+
+/** When the certificate in place is due for the sake of the CAs above it. */
+function turnOf({ certificate, authority }: ObservedCertificate, { secret }: ObservedRole): { readonly until?: Date } {
+  if (authority.state !== 'ready' || secret === undefined || !('leaf' in secret.content)) return {};
+  const until = nextTurn(secret.content.leaf, authority, certificate);
+  return until === undefined ? {} : { until };
 }
 
 /** What becomes of the certificate in place when its request is refused, for messages. Empty when there is none. */

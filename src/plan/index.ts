@@ -27,6 +27,8 @@ export {
   rememberedRepairs,
   retryIsAsked,
 } from './contention.ts';
+export { crlIntervalMs } from './crl-pace.ts';
+export { maxRevocations } from './crl-shares.ts';
 export {
   type Counted,
   type Evidence,

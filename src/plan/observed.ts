@@ -2,6 +2,7 @@ import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../api/types.ts
 import type { Certificate, LeafRecord, Remains, Role, TrustBundle } from '../pki/index.ts';
 import type { FailedAttempts } from './backoff.ts';
 import type { Repairs } from './contention.ts';
+import type { CrlEntries } from './crl-shares.ts';
 import type { IssuancePolicy } from './grant.ts';
 import type { StorePassword } from './outputs.ts';
 import type { OwnedSecret } from './ownership.ts';
@@ -115,6 +116,8 @@ export interface CrlBundle {
   readonly digest: string;
   /** Serial numbers of the leaves on them. */
   readonly revoked: ReadonlySet<string>;
+  /** What is remembered of them, of which there may be maxRevocations. */
+  readonly entries: CrlEntries;
   /** The identities of the CAs whose leaves can be put on them, see caId: their keys are there. */
   readonly issuers: readonly string[];
   /** When the first of the lists ends that the operator renews. */

@@ -1,7 +1,10 @@
 import type { Blocked } from './certificate.ts';
+import { maxRevocations, roomFor, shareName } from './crl-shares.ts';
+import { listed } from './listed.ts';
 import type { CertificateRecord, CrlBundle, ObservedRole, ReadyAuthority } from './observed.ts';
-import { maxRevocations, type Revocation } from './revocation.ts';
-import { isToBeListed, leavesToRevoke, orphanOf } from './revocation-request.ts';
+import type { Revocation } from './revocation.ts';
+import { isRefused, isToBeListed, leavesToRevoke, orphanOf } from './revocation-request.ts';
+import { rotateRootCommand } from './rotation-command.ts';
 import type { SecretInput } from './secret.ts';
 
 /**
@@ -24,18 +27,30 @@ export function unlisted(
   if (impossible !== undefined) return isRequested ? { reason: 'CrlUnavailable', message: impossible } : undefined;
   const { crl } = authority;
   const waiting = asked.filter((one) => isToBeListed(one, authority) && crl?.revoked.has(one.serialNumber) !== true);
-  if (crl === undefined || waiting.length === 0 || (isFull(crl) && !isRequested)) return undefined;
-  const full = isFull(crl) ? `, which is full (${maxRevocations} certificates)` : '';
-  const message = `waiting for ${serialsOf(waiting)} to be on the CRL of MtlsAuthority ${authorityName}${full}`;
-  return { reason: 'Pending', message, awaitsCrl: true };
+  if (crl === undefined || waiting.length === 0) return undefined;
+  const what = `${serialsOf(waiting)} to be on the CRL of MtlsAuthority ${authorityName}`;
+  if (roomFor(crl.entries, shareName(certificate.namespace)) > 0) {
+    return { reason: 'Pending', message: `waiting for ${what}`, awaitsCrl: true };
+  }
+  if (!isRequested) return undefined;
+  return { reason: 'CrlShareExhausted', message: exhausted(certificate, crl, what), awaitsCrl: true };
 }
 
-/** False when a leaf that is to be replaced can be put on no CRL, so that replacing it does not answer the request. */
+/** What is full, whose share it is, and what to do. The number changes with the entries of the namespace itself only. */
+function exhausted({ namespace, spec }: CertificateRecord, { entries }: CrlBundle, what: string): string {
+  const own = entries.byNamespace.get(shareName(namespace)) ?? 0;
+  return (
+    `waiting for ${what}: namespace ${namespace} has ${own} of the ${maxRevocations} entries of the CRL, and that is its ` +
+    'share, a quarter of what other namespaces leave. An entry leaves when its certificate expires: a shorter spec.duration ' +
+    'makes room earlier. To make room now, have an administrator rotate the root, which empties the CRL: ' +
+    rotateRootCommand({ name: spec.authorityRef.name })
+  );
+}
+
+/** False when a leaf that is to be replaced is on no CRL, so that replacing it does not answer the request. */
 export function canBeRevoked({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean {
   const asked = leavesToRevoke(certificate, role, secret, now);
-  if (asked.every(({ serialNumber }) => authority?.crl?.revoked.has(serialNumber) === true)) return true;
-  if (authority?.crl === undefined || isFull(authority.crl)) return false;
-  return cannotBeListed(asked, authority, certificate.spec.authorityRef.name) === undefined;
+  return asked.every((leaf) => authority !== undefined && isRefused(leaf, authority));
 }
 
 /** Why some leaves can be put on no CRL, although peers trust them, and what to do; undefined when all of them can. */
@@ -63,7 +78,6 @@ function cannotBeListed(
   );
 }
 
+/** There may be hundreds that were replaced. */
 const serialsOf = (revocations: readonly Revocation[]): string =>
-  revocations.map(({ serialNumber }) => serialNumber).join(', ');
-
-const isFull = ({ revoked }: CrlBundle): boolean => revoked.size >= maxRevocations;
+  listed(revocations.map(({ serialNumber }) => serialNumber));

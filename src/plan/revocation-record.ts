@@ -1,5 +1,6 @@
 import { type Certificate, caId, PkiError, parseCertificate } from '../pki/index.ts';
 import { timestamp } from './certificate-status.ts';
+import { isShareName } from './crl-shares.ts';
 import { bySerialNumber, type Revocation } from './revocation.ts';
 
 /** What a root Secret remembers about its CRLs and their entries, beside the CRLs themselves. */
@@ -11,15 +12,18 @@ export interface RevocationRecord {
 
 /**
  * Version 1 was an object of entries by fingerprint of the root certificate. It had no field `version`. Those entries are
- * read with the fingerprint as their issuer; planCrls finds out which CA it was.
+ * read with the fingerprint as their issuer; planCrls finds out which CA it was. Version 2 had no namespaces.
  */
-const version = 2;
+const version = 3;
 
 interface EncodedIssuer {
   /** Base64 of its DER; absent when only the identity is known. */
   readonly certificate?: string;
-  /** Each with its serial number, the time of its revocation, and the end of its certificate. */
-  readonly revoked: ReadonlyArray<readonly [string, string, string]>;
+  /**
+   * Each with its serial number, the time of its revocation, the end of its certificate, and the namespace that has asked
+   * for it, where that is known.
+   */
+  readonly revoked: ReadonlyArray<readonly [string, string, string, string?]>;
 }
 
 /** The data of a root Secret that remembers revocations: entries by identity of the issuer, see caId. */
@@ -35,10 +39,11 @@ export function encodeRevocations({ revocations, issuers }: RevocationRecord): s
 
 const encodeIssuer = (certificate: Certificate | undefined, entries: readonly Revocation[]): EncodedIssuer => ({
   ...(certificate === undefined ? {} : { certificate: certificate.der.toString('base64') }),
-  revoked: entries.map(({ serialNumber, revokedAt, notAfter }) => [
+  revoked: entries.map(({ serialNumber, revokedAt, notAfter, namespace }) => [
     serialNumber,
     timestamp(revokedAt),
     timestamp(notAfter),
+    ...(namespace === undefined ? ([] as const) : ([namespace] as const)),
   ]),
 });
 
@@ -98,12 +103,13 @@ function certificateIn(encoded: unknown, id: string): Certificate | undefined {
 
 function revocation(issuer: string, item: unknown): Revocation[] {
   if (!Array.isArray(item)) return [];
-  const [serialNumber = '', revoked = '', ends = ''] = item.map(String);
+  const [serialNumber = '', revoked = '', ends = '', namespace = ''] = item.map(String);
   const [revokedAt, notAfter] = [new Date(revoked), new Date(ends)];
   // Only what a CRL can hold (RFC 5280 4.1.2.2 and 5.1.2.4): an entry that it cannot hold would keep all others from it.
   const isSerial = /^([0-9a-f]{1,39}|[0-7][0-9a-f]{39})$/.test(serialNumber);
   const areTimes = [revokedAt, notAfter].every(
     (time) => time.getUTCFullYear() >= 1950 && time.getUTCFullYear() <= 9999,
   );
-  return isSerial && areTimes ? [{ serialNumber, issuer, revokedAt, notAfter }] : [];
+  const by = isShareName(namespace) ? { namespace } : {};
+  return isSerial && areTimes ? [{ serialNumber, issuer, revokedAt, notAfter, ...by }] : [];
 }

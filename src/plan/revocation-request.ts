@@ -1,4 +1,5 @@
 import type { Role } from '../pki/index.ts';
+import { shareName } from './crl-shares.ts';
 import { mayBeAnswer, openToken, statusOf } from './handled-token.ts';
 import type { CertificateRecord, CrlBundle, ReadyAuthority, SecretRecord } from './observed.ts';
 import { isOurs } from './ownership.ts';
@@ -25,7 +26,9 @@ export function leavesToRevoke(
   const { serialNumber, notAfter } = leaf;
   const entry = statusOf(certificate, role);
   const issuer = leaf.issuer ?? (entry?.fingerprint === leaf.fingerprint ? entry && issuerOf(entry) : undefined);
-  const inSecret = issuer === undefined || notAfter <= now ? [] : [{ serialNumber, issuer, notAfter, revokedAt: now }];
+  const namespace = shareName(certificate.namespace);
+  const inSecret =
+    issuer === undefined || notAfter <= now ? [] : [{ serialNumber, issuer, notAfter, revokedAt: now, namespace }];
   return [...inSecret, ...inStatus.filter((one) => one.serialNumber !== serialNumber || inSecret.length === 0)];
 }
 
@@ -38,6 +41,7 @@ function leavesInStatus(certificate: CertificateRecord, role: Role, now: Date): 
       issuer: issuerOf(one),
       notAfter: new Date(one.notAfter),
       revokedAt: now,
+      namespace: shareName(certificate.namespace),
     }))
     .filter(({ notAfter }) => notAfter > now);
 }
@@ -64,7 +68,7 @@ export const revocationIsAsked = (
   );
 
 /** True for a leaf that is on the CRL, or that no trusted root leads to. */
-const isRefused = (leaf: Revocation, authority: ReadyAuthority): boolean =>
+export const isRefused = (leaf: Revocation, authority: ReadyAuthority): boolean =>
   authority.crl !== undefined &&
   (authority.crl.revoked.has(leaf.serialNumber) ||
     !(isToBeListed(leaf, authority) || orphanOf(authority.crl, leaf.issuer) !== undefined));

@@ -13,6 +13,7 @@ import {
   sha256Hex,
   subjectText,
 } from '../pki/index.ts';
+import { admitted, countEntries } from './crl-shares.ts';
 import { firstOfEach, KnownCas } from './known-cas.ts';
 import type { CrlBundle } from './observed.ts';
 
@@ -21,6 +22,8 @@ export interface Revocation extends RevokedCertificate {
   /** The identity of the CA that has signed the leaf, see caId. In records of version 1, the fingerprint of its root. */
   readonly issuer: string;
   readonly notAfter: Date;
+  /** The namespace that has asked for it, see shareName. Absent where that is not known, or a person has written the entry. */
+  readonly namespace?: string;
 }
 
 /** What a root Secret says of revocation. */
@@ -56,9 +59,6 @@ export const crlRenewBeforeMs = 20 * 24 * 3_600_000;
 /** For verifiers whose clocks are behind, as for leaves. */
 const crlBackdateMs = 5 * 60_000;
 
-/** More would not fit into the root Secret. Whoever has so many to revoke is better served by another root. */
-export const maxRevocations = 5000;
-
 /** The signers that sign CRLs, one for each CA. Of several certificates of one CA the first one signs. */
 export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] =>
   firstOfEach(
@@ -93,30 +93,36 @@ export function planCrls(
   const cas = new KnownCas(state, signers, context);
   const issuers = crlSigners(signers);
   const known = distinct([...crls, ...(context.before?.crls ?? [])]);
-  const remembered = merged(
-    [
-      ...revocations,
-      // An expired entry of the state before may have left since.
-      ...(context.before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
-      ...issuers.flatMap(({ certificate }) =>
-        crls.filter((crl) => isCrlOf(crl, certificate)).flatMap((crl) => unremembered(certificate, crl)),
-      ),
-    ].map((revocation) => cas.withIssuer(revocation, known)),
-    asked.map((revocation) => cas.withIssuer(revocation, known)).filter(({ issuer }) => cas.canMatter(issuer)),
-  );
+  const remembered = [
+    ...revocations,
+    // An expired entry of the state before may have left since.
+    ...(context.before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
+    ...issuers.flatMap(({ certificate }) =>
+      crls.filter((crl) => isCrlOf(crl, certificate)).flatMap((crl) => unremembered(certificate, crl)),
+    ),
+  ].map((revocation) => cas.withIssuer(revocation, known));
   const lastListed = lastListings(known);
   const listable = new Set(issuers.map(({ certificate }) => caId(certificate)));
   // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3). When the
   // key of its issuer is gone there will be no such list.
-  const wanted = remembered.filter(({ issuer, serialNumber, notAfter }) =>
+  const kept = firstOfEach(remembered, serialOf).filter(({ issuer, serialNumber, notAfter }) =>
     listable.has(issuer)
       ? !((lastListed.get(serialNumber) ?? 0) > notAfter.getTime())
       : notAfter > now && !cas.isRetired(issuer),
   );
+  const present = new Set(kept.map(serialOf));
+  const news = firstOfEach(asked, serialOf)
+    .filter(({ serialNumber }) => !present.has(serialNumber))
+    .map((revocation) => cas.withIssuer(revocation, known))
+    .filter(({ issuer }) => cas.canMatter(issuer));
+  const added = admitted(countEntries(kept), news);
+  const wanted = [...kept, ...added].sort(bySerialNumber);
+  const waitForRoom = added.length < news.length;
   const lists = issuers.map(({ certificate }) => {
     const present = newest(known.filter((crl) => isCrlOf(crl, certificate)));
     const revoked = wanted.filter(({ issuer }) => issuer === caId(certificate));
-    return present !== undefined && isGood(present, certificate, revoked, now)
+    const isKept = present !== undefined && isGood(present, certificate, revoked, now);
+    return isKept && !(waitForRoom && revoked.some((one) => mayLeaveNext(one, now)))
       ? present
       : nextCrl(certificate, present, revoked, now);
   });
@@ -193,16 +199,18 @@ const newest = (crls: readonly Crl[]): Crl | undefined =>
 const unremembered = (issuer: Certificate, { revoked }: Crl): Revocation[] =>
   revoked.map((entry) => ({ ...entry, issuer: caId(issuer), notAfter: issuer.notAfter }));
 
-/** All of them, each serial number once; of those that are asked for, as many as there is room for. */
-function merged(known: readonly Revocation[], asked: readonly Revocation[]): Revocation[] {
-  const all = new Map<string, Revocation>();
-  for (const revocation of known) {
-    if (!all.has(revocation.serialNumber)) all.set(revocation.serialNumber, revocation);
-  }
-  for (const revocation of asked) {
-    if (!all.has(revocation.serialNumber) && all.size < maxRevocations) all.set(revocation.serialNumber, revocation);
-  }
-  return [...all.values()].sort(bySerialNumber);
+const serialOf = ({ serialNumber }: Revocation): string => serialNumber;
+
+/** True for an entry that leaves once a list is signed now. Without need that is left to the renewal of the list. */
+const mayLeaveNext = ({ notAfter }: Revocation, now: Date): boolean => leavesAt(notAfter) <= now;
+
+/** When a list that is signed then is dated after the end of the certificate: dates on lists have whole seconds. */
+const leavesAt = (notAfter: Date): Date => new Date(notAfter.getTime() + crlBackdateMs + 1000);
+
+/** When the next entry expires so that there is room for others; undefined when none does. */
+export function nextRoomAt({ revocations }: RevocationState, now: Date): Date | undefined {
+  const moments = revocations.map(({ notAfter }) => leavesAt(notAfter).getTime()).filter((ms) => ms > now.getTime());
+  return moments.length === 0 ? undefined : new Date(moments.reduce((a, b) => Math.min(a, b)));
 }
 
 export const bySerialNumber = (a: Revocation, b: Revocation): number => (a.serialNumber < b.serialNumber ? -1 : 1);
@@ -246,7 +254,7 @@ const nextCrl = (
 
 /** The CRLs of a root Secret as they are published; undefined when none is of a CA that signs. */
 export function crlBundle(
-  { crls, issuers: remembered = [] }: RevocationState,
+  { crls, revocations, issuers: remembered = [] }: RevocationState,
   signers: readonly SigningRoot[],
   { isInUse = () => true }: Pick<CrlContext, 'isInUse'> = {},
 ): CrlBundle | undefined {
@@ -262,6 +270,7 @@ export function crlBundle(
     pem,
     digest: sha256Hex(pem),
     revoked: new Set(crls.flatMap(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber))),
+    entries: countEntries(revocations),
     issuers: [...new Set(issuers.map(caId))],
     nextUpdate: more.reduce((least, { nextUpdate }) => (nextUpdate < least ? nextUpdate : least), first.nextUpdate),
     orphaned: orphaned.map((ca) => ({
@@ -271,6 +280,9 @@ export function crlBundle(
     })),
   };
 }
+
+/** When a list was signed, in whole seconds. */
+export const signedAt = ({ thisUpdate }: Crl): Date => new Date(thisUpdate.getTime() + crlBackdateMs);
 
 const lastUpdate = (crls: readonly Crl[]): Date =>
   new Date(Math.max(...crls.map(({ nextUpdate }) => nextUpdate.getTime())));

@@ -16,5 +16,9 @@ export function skipCommand(authority: Named, { id, phase, spentSkip }: Rotation
   return annotate(authority, `${annotations.skipGate}=${asked}`);
 }
 
+/** What a person types to have the root rotated. */
+export const rotateRootCommand = (authority: Named): string =>
+  annotate(authority, `${annotations.rotateRoot}="$(date +%s)"`);
+
 const annotate = ({ name }: Named, what: string): string =>
   `kubectl annotate mtlsauthority ${name} --overwrite ${what}`;

@@ -8,6 +8,7 @@ export interface MetricSources {
   rootExpiry(): Iterable<Sample>;
   crlNextUpdate(): Iterable<Sample>;
   crlEntries(): Iterable<Sample>;
+  crlEntriesLimit(): Iterable<Sample>;
   rotationPhase(): Iterable<Sample>;
   rotationRemaining(): Iterable<Sample>;
   queueLength(): Iterable<Sample>;
@@ -63,6 +64,7 @@ export class Metrics {
         () => sources.crlNextUpdate(),
       ],
       ['crl_entries', "Certificates on an authority's CRLs", () => sources.crlEntries()],
+      ['crl_entries_limit', "How many certificates an authority's CRLs have room for", () => sources.crlEntriesLimit()],
       ['rotation_phase', '1 for the phase of the rotation of a root that is under way', () => sources.rotationPhase()],
       [
         'rotation_remaining',

@@ -51,6 +51,7 @@ test('the README lists every metric of the operator’s own, and no other', asyn
     rootExpiry: none,
     crlNextUpdate: none,
     crlEntries: none,
+    crlEntriesLimit: none,
     rotationPhase: none,
     rotationRemaining: none,
     queueLength: none,

@@ -75,6 +75,7 @@ describe('the repairs of a Secret', () => {
       pem: '',
       digest,
       revoked: new Set<string>(),
+      entries: { total: 0, byNamespace: new Map() },
       issuers: [],
       orphaned: [],
       nextUpdate: now,

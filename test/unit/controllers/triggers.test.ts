@@ -91,6 +91,28 @@ describe('an authority that changes', () => {
   }
 });
 
+describe('requests to revoke', () => {
+  // Broken if it fails: one tenant has the operator read a root Secret with thousands of revocations as often as it asks.
+  test('have the authority looked at once at first, and together after that', async () => {
+    const { caches, queues, next } = await world({});
+    await taken(queues.authority);
+    const ask = (revokeToken: string) =>
+      caches.certificates.observe({
+        ...certificate().asking({ authorityRef: { name: 'plain' } }).record,
+        namespace: 'shop',
+        name: 'plain',
+        uid: 'shop/plain',
+        revokeToken,
+        ...next(),
+      });
+    ask('first');
+    assert.deepEqual(await taken(queues.authority), ['plain']);
+    for (let i = 0; i < 20; i += 1) ask(`more-${i}`);
+    assert.deepEqual(await taken(queues.authority), []);
+    for (const queue of Object.values(queues)) queue.shutDown();
+  });
+});
+
 describe('labels of a namespace that change', () => {
   const toEdge = { namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] };
   const notCore: LabelSelector = { matchExpressions: [{ key: 'team', operator: 'NotIn', values: ['core'] }] };

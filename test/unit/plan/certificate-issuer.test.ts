@@ -14,6 +14,7 @@ const crl = (endsInMs: number, revoked: readonly string[] = []): CrlBundle => ({
   pem: '',
   digest: 'digest',
   revoked: new Set(revoked),
+  entries: { total: revoked.length, byNamespace: new Map() },
   issuers: [issuerIdOf(second)],
   nextUpdate: later(days(30)),
   orphaned: [{ issuer: issuerIdOf(first), subject: 'CN=First', nextUpdate: later(endsInMs) }],
@@ -27,11 +28,12 @@ const { content } = issued.secretRecord('server', ready(first));
 const serial = 'leaf' in content ? content.leaf.serialNumber : '';
 
 describe('a certificate of an intermediate whose key is gone', () => {
+  const until = later(days(30) - leftMs);
   const unlistable = blocked(
     'CrlUnavailable',
     `${serial} cannot be revoked: the root Secret of MtlsAuthority default lacks the key of the issuer (CN=First); put that ` +
       'CA into the Secret as previous.crt and previous.key, or take the annotation revoke away, and use rotate to replace what is there',
-    { onlyDue: true },
+    { onlyDue: true, until },
   );
   check({
     'stays while its CRL is fresh, until its turn': {
@@ -44,7 +46,7 @@ describe('a certificate of an intermediate whose key is gone', () => {
       under: under(leftMs),
       plan: [issue(issued, 'IssuerKeyMissing', messages.IssuerKeyMissing)],
     },
-    'does not answer a request to revoke it': {
+    'does not answer a request to revoke it, and has its turn all the same': {
       given: issued.with({ revokeToken: 't1' }),
       under: under(days(30)),
       plan: [unlistable],

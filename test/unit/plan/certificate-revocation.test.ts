@@ -2,7 +2,7 @@ import { describe } from 'node:test';
 import { annotations, outputKeys } from '../../../src/api/names.ts';
 import { outputsDigest } from '../../../src/controllers/outputs.ts';
 import { crlData } from '../../../src/controllers/root-crl.ts';
-import { parseCrls } from '../../../src/pki/index.ts';
+import { parseCrls, trustBundle } from '../../../src/pki/index.ts';
 import {
   type AuthorityView,
   type CrlBundle,
@@ -10,8 +10,9 @@ import {
   planCrls,
   type SecretStep,
 } from '../../../src/plan/index.ts';
+import { reissueTime } from '../../../src/plan/reissue.ts';
 import { crlBundle } from '../../../src/plan/revocation.ts';
-import { days, issuerIdOf, later, now, ready, root, withData, withMarks } from '../../support/fixtures.ts';
+import { days, hours, issuerIdOf, later, now, ready, root, withData, withMarks } from '../../support/fixtures.ts';
 import {
   authority,
   blocked,
@@ -72,6 +73,25 @@ const waiting = (serials: string, message = `waiting for ${serials} to be on the
   onlyDue: true,
   awaitsCrl: true as const,
 });
+
+/** The namespace of the fixtures has used up its share. */
+const exhausted = {
+  ...authority,
+  crl: { ...crlWith(), entries: { total: 1300, byNamespace: new Map([['shop', 1240]]) } },
+};
+const noShare =
+  `waiting for ${mine} to be on the CRL of MtlsAuthority default: namespace shop has 1240 of the 5000 entries of the CRL, and ` +
+  'that is its share, a quarter of what other namespaces leave. An entry leaves when its certificate expires: a shorter ' +
+  'spec.duration makes room earlier. To make room now, have an administrator rotate the root, which empties the CRL: ' +
+  'kubectl annotate mtlsauthority default --overwrite mtls-operator.io/rotate-root="$(date +%s)"';
+
+/** The root is replaced, and certificates switch one after the other. */
+const next = root({ name: 'Next' });
+const ofRoot = { id: 'r1', since: now, windowMs: hours(1), resumedAt: new Date(0) };
+const turn = reissueTime(ofRoot, issued.record.uid);
+const bundle = trustBundle(next.anchor, [signer.anchor]);
+const switching: AuthorityView = { ...exhausted, ...ready(next, signer), crl: exhausted.crl, reissue: ofRoot };
+const holding = asking.whereSecret('server', withData({ 'ca.crt': bundle.pem }));
 
 const unrevocable = blocked(
   'CrlUnavailable',
@@ -176,6 +196,35 @@ describe('a request to revoke', () => {
       given: told.remembering({ secrets: [{ ...entry, handledRevoke: 't1' }] }),
       under: underCrl(),
       plan: [answering({ step: 'update', metadata: marks() })],
+    },
+    'says what is full when the namespace has used up its share': {
+      given: asking,
+      under: exhausted,
+      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true })],
+    },
+    'holds up nothing that is due when the namespace has used up its share, and is not answered by it': {
+      given: asking.with({ rotateToken: 'r1' }),
+      under: exhausted,
+      plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
+    },
+    'waits as before when another namespace has used up its share': {
+      given: asking,
+      under: {
+        ...exhausted,
+        crl: { ...exhausted.crl, entries: { total: 1300, byNamespace: new Map([['other', 1240]]) } },
+      },
+      plan: [waiting(mine)],
+    },
+    'that waits for room gives way when the root is replaced': {
+      given: holding,
+      under: switching,
+      at: turn,
+      plan: [issue(issued, 'RootReplaced', messages.RootReplaced)],
+    },
+    'that waits for room is looked at again when the root is replaced': {
+      given: holding,
+      under: switching,
+      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true, until: turn })],
     },
     'is not answered where nobody signs CRLs': { given: asking, plan: [unrevocable] },
     'holds up nothing that is due where nobody signs CRLs, and is not answered by it': {

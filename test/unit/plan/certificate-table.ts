@@ -34,8 +34,8 @@ export const keep: SecretStep = { step: 'keep' };
 export const blocked = (
   reason: Extract<SecretStep, { step: 'blocked' }>['reason'],
   message: string,
-  { onlyDue = false } = {},
-): SecretStep => ({ step: 'blocked', reason, message, onlyDue });
+  { onlyDue = false, ...more }: { onlyDue?: boolean; awaitsCrl?: true; until?: Date } = {},
+): SecretStep => ({ step: 'blocked', reason, message, onlyDue, ...more });
 
 /** What is in the metadata that a step writes. */
 export interface Marks {

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { annotations, secretKeys } from '../../../src/api/names.ts';
 import { crlData } from '../../../src/controllers/root-crl.ts';
 import { type Crl, issueCrl, parseCrls, type SigningRoot } from '../../../src/pki/index.ts';
+import { maxRevocations } from '../../../src/plan/crl-shares.ts';
 import {
   encodeRevocations,
   leavesToRevoke,
@@ -11,7 +12,7 @@ import {
   type Revocation,
   type RevocationState,
 } from '../../../src/plan/index.ts';
-import { crlBundle, maxRevocations } from '../../../src/plan/revocation.ts';
+import { crlBundle } from '../../../src/plan/revocation.ts';
 import {
   days,
   earlier,
@@ -183,10 +184,30 @@ describe('the CRLs of an authority', () => {
   });
 
   test('take as many as there is room for, and the others when there is', () => {
-    const many = Array.from({ length: maxRevocations + 2 }, (_, n) => revocation(n));
+    const many = Array.from({ length: maxRevocations + 2 }, (_, n) => revocation(n, { namespace: 'shop' }));
     const state = after(nothing, [signer], many);
-    assert.equal(state.revocations.length, maxRevocations);
+    assert.equal(state.revocations.length, maxRevocations / 4);
     assert.equal(planCrls(state, [signer], many, now), undefined);
+    const others = after(state, [signer], [...many, revocation(maxRevocations + 3, { namespace: 'other' })]);
+    assert.equal(others.revocations.length, maxRevocations / 4 + 1);
+  });
+
+  test('never lose an entry of an unexpired certificate to make room', () => {
+    const before = Array.from({ length: maxRevocations }, (_, n) => revocation(n));
+    const state = after({ ...nothing, revocations: before }, [signer]);
+    const asked = [revocation(maxRevocations + 1, { namespace: 'shop' })];
+    assert.equal(planCrls(state, [signer], asked, now), undefined);
+    assert.equal(planCrls(state, [signer], asked, later(days(9))), undefined);
+  });
+
+  test('are empty again after a rotation of the root, full as they were', () => {
+    const before = Array.from({ length: maxRevocations }, (_, n) => revocation(n));
+    const full = after({ ...nothing, revocations: before }, [signer]);
+    const asked = [revocation(maxRevocations + 1, { namespace: 'shop', issuer: issuerIdOf(other) })];
+    const both = after(full, [other, signer]);
+    assert.equal(both.revocations.length, maxRevocations);
+    const plan = planCrls(both, [other], asked, now, { trusted: [other.certificate] });
+    assert.deepEqual(plan?.revocations, asked);
   });
 
   test('are signed by no CA whose key usage excludes it', () => {
@@ -218,8 +239,16 @@ const withoutCrlSign: SigningRoot = {
 };
 
 describe('the note of revocations', () => {
+  const note = (issuer: string, ...row: readonly string[]) => {
+    const revoked = [Object.assign([serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'], row)];
+    return JSON.stringify({ version: 2, issuers: { [issuer]: { revoked } } });
+  };
+
   test('is read as it was written', () => {
-    const revocations = [revocation(1), revocation(2, { notAfter: later(days(3)), issuer: issuerIdOf(other) })];
+    const revocations = [
+      revocation(1, { namespace: 'shop' }),
+      revocation(2, { notAfter: later(days(3)), issuer: issuerIdOf(other) }),
+    ];
     const record = { revocations, issuers: [signer.certificate] };
     const read = parseRevocations(encodeRevocations(record));
     assert.deepEqual(read.revocations, revocations);
@@ -239,6 +268,19 @@ describe('the note of revocations', () => {
     assert.deepEqual(issuers, []);
   });
 
+  test('of version 2 has no namespaces, nor has an entry that a person has written', () => {
+    const { revocations } = parseRevocations(note(issuerIdOf(signer)));
+    assert.deepEqual(
+      revocations.map(({ serialNumber, namespace }) => [serialNumber, namespace]),
+      [[serial(1), undefined]],
+    );
+    assert.equal(
+      parseRevocations(note(issuerIdOf(signer), serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z', 'Not one'))
+        .revocations[0]?.namespace,
+      undefined,
+    );
+  });
+
   test('believes no certificate that is not the one of its identity', () => {
     const text = encodeRevocations({ revocations: [], issuers: [signer.certificate] });
     const swapped = text.replace(signer.certificate.der.toString('base64'), other.certificate.der.toString('base64'));
@@ -246,10 +288,6 @@ describe('the note of revocations', () => {
     assert.deepEqual(parseRevocations(swapped).issuers, []);
   });
 
-  const note = (issuer: string, ...row: readonly string[]) => {
-    const revoked = [Object.assign([serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'], row)];
-    return JSON.stringify({ version: 2, issuers: { [issuer]: { revoked } } });
-  };
   test('is of what a CRL can hold, or else it would keep all others from it', () => {
     const aRoot = 'a'.repeat(64);
     assert.equal(parseRevocations(note(aRoot)).revocations.length, 1);

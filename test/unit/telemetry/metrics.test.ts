@@ -39,6 +39,7 @@ describe('metrics', () => {
       rootExpiry: none,
       crlNextUpdate: none,
       crlEntries: none,
+      crlEntriesLimit: none,
       rotationPhase: none,
       rotationRemaining: none,
       queueLength: none,

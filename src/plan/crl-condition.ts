@@ -1,0 +1,30 @@
+import type { WantedCondition } from './certificate-status.ts';
+import { type CrlEntries, maxRevocations } from './crl-shares.ts';
+import type { AuthorityRecord } from './observed-authority.ts';
+import { rotateRootCommand } from './rotation-command.ts';
+
+/** From this part on an administrator is told. */
+const nearlyFull = 0.8;
+/** The message names steps of this many percent, or each revocation would be another message. */
+const stepPercent = 5;
+
+/** The condition CrlNearlyFull of an authority with CRLs, which stays as False once it was True. */
+export function crlCondition(authority: AuthorityRecord, { total, byNamespace }: CrlEntries): WantedCondition[] {
+  const type = 'CrlNearlyFull';
+  if (total >= maxRevocations * nearlyFull) {
+    const percent = Math.floor((total / maxRevocations) * (100 / stepPercent)) * stepPercent;
+    const most = [...byNamespace]
+      .sort(([a, countOfA], [b, countOfB]) => countOfB - countOfA || (a < b ? -1 : 1))
+      .slice(0, 3)
+      .map(([namespace]) => namespace);
+    const namespaces = most.length === 0 ? '' : `, most of them of ${most.join(', ')}`;
+    const message =
+      `${percent} % of the ${maxRevocations} entries of the CRL are in use${namespaces}. Entries leave when their certificates ` +
+      'expire: issuance.maxDuration limits how long that takes. To empty the CRL, rotate the root: ' +
+      rotateRootCommand(authority);
+    return [{ type, status: 'True', reason: 'EntriesAboveThreshold', message }];
+  }
+  const wasSet = authority.status.conditions?.some((condition) => condition.type === type) === true;
+  const message = `fewer than ${nearlyFull * 100} % of the entries of the CRL are in use`;
+  return wasSet ? [{ type, status: 'False', reason: 'EntriesBelowThreshold', message }] : [];
+}
