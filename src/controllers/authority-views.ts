@@ -102,6 +102,6 @@ function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): 
   };
 }
 
-/** What certificates depend on: the lists, who can be put on them, and which of them cannot be renewed. */
-const gistOf = ({ digest, issuers, orphaned }: CrlBundle): string =>
-  JSON.stringify([digest, issuers, orphaned.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);
+/** What certificates depend on: the lists, their room, who can be put on them, and which of them cannot be renewed. */
+const gistOf = ({ digest, entries, issuers, orphaned }: CrlBundle): string =>
+  JSON.stringify([digest, entries.total, issuers, orphaned.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);

@@ -35,7 +35,10 @@ export function planAuthorityStatus(
   if (verdict.state === 'notReady') {
     const status = {
       ...common,
-      conditions: [readyCondition('False', verdict.reason, verdict.message), ...rotatingAsSaid(authority)],
+      conditions: [
+        readyCondition('False', verdict.reason, verdict.message),
+        ...asSaid(authority, 'Rotating', 'IssuerKeyMissing', 'CrlNearlyFull'),
+      ],
       // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
       ...(activeRoot === undefined ? {} : { activeRoot }),
       ...(roots === undefined ? {} : { roots }),
@@ -54,7 +57,7 @@ export function planAuthorityStatus(
       readyConditionOf(verdict),
       ...rotatingCondition(authority, rotation, problem),
       ...orphanCondition(authority, secret, verdict),
-      ...(verdict.crl === undefined ? [] : crlCondition(authority, verdict.crl.entries)),
+      ...crlCondition(authority, verdict.crl?.entries),
     ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
     roots: verdict.bundle.roots.map(rootStatus),
@@ -122,11 +125,14 @@ const readyCondition = (status: 'True' | 'False', reason: string, message: strin
   message,
 });
 
-/** What was said of a rotation, while nothing can be known of it. */
-const rotatingAsSaid = ({ status }: AuthorityRecord): WantedCondition[] =>
-  (status.conditions ?? []).flatMap(({ type, status: holds, reason, message }) =>
-    type === 'Rotating' ? [{ type, status: holds === 'True' ? 'True' : 'False', reason, message } as const] : [],
-  );
+/** What was said before of these types, while nothing can be known of it. */
+const asSaid = ({ status }: AuthorityRecord, ...types: ReadonlyArray<WantedCondition['type']>): WantedCondition[] =>
+  types.flatMap((type) => {
+    const said = status.conditions?.find((condition) => condition.type === type);
+    if (said === undefined) return [];
+    const { status: holds, reason, message } = said;
+    return [{ type, status: holds === 'True' ? 'True' : 'False', reason, message } as const];
+  });
 
 function rotatingCondition(
   authority: AuthorityRecord,
@@ -136,7 +142,7 @@ function rotatingCondition(
   if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
   if (rotation === undefined) {
     // A condition that has once been set stays.
-    const wasSet = rotatingAsSaid(authority).length > 0;
+    const wasSet = asSaid(authority, 'Rotating').length > 0;
     return wasSet ? [{ type: 'Rotating', status: 'False', reason: 'Idle', message: 'no rotation is under way' }] : [];
   }
   const { note, waits, remarks } = rotation;

@@ -1,5 +1,5 @@
 import type { WantedCondition } from './certificate-status.ts';
-import { type CrlEntries, maxRevocations } from './crl-shares.ts';
+import { type CrlEntries, countEntries, maxRevocations } from './crl-shares.ts';
 import type { AuthorityRecord } from './observed-authority.ts';
 import { rotateRootCommand } from './rotation-command.ts';
 
@@ -8,8 +8,12 @@ const nearlyFull = 0.8;
 /** The message names steps of this many percent, or each revocation would be another message. */
 const stepPercent = 5;
 
-/** The condition CrlNearlyFull of an authority with CRLs, which stays as False once it was True. */
-export function crlCondition(authority: AuthorityRecord, { total, byNamespace }: CrlEntries): WantedCondition[] {
+/**
+ * The condition CrlNearlyFull of an authority, which stays as False once it was True.
+ * @param entries absent where there are no CRLs
+ */
+export function crlCondition(authority: AuthorityRecord, entries: CrlEntries = countEntries([])): WantedCondition[] {
+  const { total, byNamespace } = entries;
   const type = 'CrlNearlyFull';
   if (total >= maxRevocations * nearlyFull) {
     const percent = Math.floor((total / maxRevocations) * (100 / stepPercent)) * stepPercent;

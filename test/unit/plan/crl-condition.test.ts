@@ -42,5 +42,6 @@ describe('the condition CrlNearlyFull', () => {
     const [condition] = crlCondition(told, entries(0));
     assert.equal(condition?.status, 'False');
     assert.equal(condition?.reason, 'EntriesBelowThreshold');
+    assert.deepEqual(crlCondition(told), [condition]);
   });
 });
