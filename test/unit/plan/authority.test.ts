@@ -269,6 +269,18 @@ describe('the status of an authority', () => {
     assert.equal(revisitAt, undefined);
   });
 
+  test('keeps what was said of keys and CRLs while the root is bad', () => {
+    const lastTransitionTime = now.toISOString();
+    const conditions = ['IssuerKeyMissing', 'CrlNearlyFull'].map((type) => {
+      return { type, status: 'True' as const, reason: 'Said', message: 'm', lastTransitionTime };
+    });
+    const { status } = statusOf(observe(undefined, { status: { conditions }, spec: brought }));
+    assert.deepEqual(
+      status.conditions.map(({ type, reason }) => `${type} ${reason}`),
+      ['Ready RootMissing', 'IssuerKeyMissing Said', 'CrlNearlyFull Said'],
+    );
+  });
+
   test('keeps what was published while the Secret is gone', () => {
     const known = statusAfter(active);
     const { status } = statusOf(observe(undefined, { status: known, spec: brought }));
