@@ -111,6 +111,28 @@ describe('metrics over TLS', () => {
     assert.equal((await scrape(await filesOf(monitoring, 'prometheus-client-tls'), '/')).status, 404);
   });
 
+  test('name resources, and no names in certificates, certificates or keys', async () => {
+    const { body } = await scrape(await filesOf(monitoring, 'prometheus-client-tls'));
+    assert.doesNotMatch(body, /BEGIN|spiffe:|\.svc/);
+    const own = body.split('\n').filter((line) => line.startsWith('mtls_operator_'));
+    const labels = new Set(own.flatMap((line) => line.match(/[a-z_]+(?==")/g) ?? []));
+    const known = new Set([
+      'authority',
+      'code',
+      'controller',
+      'le',
+      'name',
+      'namespace',
+      'outcome',
+      'phase',
+      'reason',
+      'resource',
+      'role',
+      'verb',
+    ]);
+    for (const label of labels) assert.ok(known.has(label), label);
+  });
+
   test('are refused to a tenant whose certificate is of the same root, for the same names in its own namespace', async () => {
     for (const name of ['prometheus-client-tls', 'prometheus-peer-tls']) {
       const { status, body } = await scrape(await filesOf(tenant, name));

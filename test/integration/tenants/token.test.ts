@@ -436,6 +436,38 @@ describe('a stolen token of the operator cannot write', () => {
   }
 });
 
+describe('RBAC gives a stolen token nothing that runs programs or grants rights:', { concurrency: 4 }, () => {
+  const account = `--as=system:serviceaccount:${own}:mtls-operator`;
+  const rows = [
+    'pods',
+    'pods/exec',
+    'deployments.apps',
+    'serviceaccounts',
+    'serviceaccounts/token',
+    'namespaces',
+    'nodes',
+    ...['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map(
+      (role) => `${role}.rbac.authorization.k8s.io`,
+    ),
+    'validatingadmissionpolicies.admissionregistration.k8s.io',
+    'validatingadmissionpolicybindings.admissionregistration.k8s.io',
+    'mtlscertificates.mtls-operator.io',
+  ].flatMap((resource) => ['create', 'patch', 'delete'].map((verb) => [verb, resource] as const));
+  for (const [verb, resource] of [...rows, ['deletecollection', 'secrets'], ['impersonate', 'users']] as const) {
+    test(`it cannot ${verb} ${resource}`, async () => {
+      const { stdout } = await world.cluster.tryKubectl([
+        'auth',
+        'can-i',
+        verb,
+        resource,
+        account,
+        `--namespace=${own}`,
+      ]);
+      assert.equal(stdout.trim(), 'no');
+    });
+  }
+});
+
 describe('what the operator writes is let through:', () => {
   for (const { what, write } of allowed) test(what, async () => void (await write(thief, dryRun)));
 });
@@ -492,4 +524,19 @@ describe('the operator, under its policies,', () => {
       { timeoutMs: 90_000, message: 'the root is not rotated' },
     );
   });
+});
+
+test('what the policies cost a write, as the API server measures it', async (t) => {
+  const metrics = await world.cluster.kubectl(['get', '--raw', '/metrics']);
+  const name = 'apiserver_validating_admission_policy_check_duration_seconds';
+  for (const policy of ['mtls-operator-secrets', 'mtls-operator-configmaps', 'mtls-operator-names']) {
+    const value = (kind: string): number =>
+      metrics
+        .split('\n')
+        .filter((line) => line.startsWith(`${name}_${kind}{`) && line.includes(`policy="${policy}"`))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+    const count = value('count');
+    assert.ok(count > 0, `${policy} has checked nothing`);
+    t.diagnostic(`${policy}: ${((1000 * value('sum')) / count).toFixed(2)} ms a check, ${count} checks`);
+  }
 });
