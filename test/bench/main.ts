@@ -9,6 +9,7 @@ import { ceilingContestant } from './ceiling.ts';
 import { certManagerContestant } from './cert-manager.ts';
 import type { Contestant } from './contestant.ts';
 import { benchEvents } from './events.ts';
+import { benchHostile } from './hostile.ts';
 import { benchIssuing } from './issuing.ts';
 import type { Outcome } from './measure.ts';
 import { benchMemory } from './memory.ts';
@@ -44,6 +45,7 @@ const scenarios: readonly Scenario[] = [
 const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--no-settle] [--output FILE]
                         [--peer NAME --peer-command COMMAND --peer-crds FOLDER]
        npm run bench -- issuing | memory | events
+       npm run bench -- hostile [--count N]
 
   --scenario  which to run, all of them by default; "keys" is all kinds of key:
 ${scenarios.map(({ name, about }) => `                ${name.padEnd(16)} ${about}`).join('\n')}
@@ -181,7 +183,9 @@ const alone: Readonly<Record<string, () => unknown>> = {
   issuing: benchIssuing,
   memory: benchMemory,
   events: benchEvents,
+  hostile: () => benchHostile(isCounted ? Number(values.count) : undefined),
 };
+const isCounted = process.argv.some((argument) => argument.startsWith('--count'));
 const [word, ...surplus] = positionals;
 const bench = word === undefined ? benchAll : alone[word];
 if (values.help === true || bench === undefined || surplus.length > 0) process.stdout.write(usage);

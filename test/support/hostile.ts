@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+
+/** An object that a tenant with the role `edit` can create in a namespace of theirs, and where it goes. */
+export interface HostileObject {
+  readonly collection: 'secrets' | 'configmaps' | 'mtlscertificates';
+  readonly object: object;
+}
+
+/** Kinds of objects that cost memory to read, or to keep. */
+export type HostileKind = 'forged Secret' | 'forged ConfigMap' | 'Secret with 8,000 labels' | 'largest MtlsCertificate';
+
+export const hostileKinds: readonly HostileKind[] = [
+  'forged Secret',
+  'forged ConfigMap',
+  'Secret with 8,000 labels',
+  'largest MtlsCertificate',
+];
+
+const managedBy = { 'app.kubernetes.io/managed-by': 'mtls-operator' };
+
+/** The nth of a kind, with about so many bytes of JSON as far as its kind admits them. */
+export function hostileObject(kind: HostileKind, namespace: string, index: number, bytes: number): HostileObject {
+  const name = `hostile-${index}`;
+  switch (kind) {
+    case 'forged Secret':
+      return {
+        collection: 'secrets',
+        object: {
+          metadata: { namespace, name: `forged-${index}`, ...claimOf(name) },
+          type: 'kubernetes.io/tls',
+          data: { 'tls.crt': base64(bytes), 'tls.key': '', 'ca.crt': '' },
+        },
+      };
+    case 'forged ConfigMap':
+      return {
+        collection: 'configmaps',
+        object: {
+          metadata: { namespace, name, labels: { ...managedBy, 'mtls-operator.io/authority': 'default' } },
+          data: { 'ca.crt': base64(bytes) },
+        },
+      };
+    case 'Secret with 8,000 labels': {
+      const labels = Array.from({ length: 8000 }, (_, i) => [`example.com/label-${index}-${i}`, 'x'.repeat(60)]);
+      const { labels: own, annotations, ownerReferences } = claimOf(name);
+      const metadata = { namespace, name: `labelled-${index}`, annotations, ownerReferences };
+      return {
+        collection: 'secrets',
+        object: { metadata: { ...metadata, labels: { ...Object.fromEntries(labels), ...own } }, type: 'Opaque' },
+      };
+    }
+    case 'largest MtlsCertificate': {
+      const role = { dnsNames: Array.from({ length: 85 }, (_, i) => `${name}-${i}.${'x'.repeat(30)}.example.com`) };
+      return {
+        collection: 'mtlscertificates',
+        object: {
+          apiVersion: 'mtls-operator.io/v1alpha1',
+          kind: 'MtlsCertificate',
+          metadata: { namespace, name },
+          spec: { server: role, client: role, peer: role, secretTemplate: { annotations: { note: 'x'.repeat(3500) } } },
+        },
+      };
+    }
+  }
+}
+
+/** Labels, annotation and owner of a Secret that says it belongs to a resource which does not exist. */
+function claimOf(certificate: string) {
+  return {
+    labels: { ...managedBy, 'mtls-operator.io/certificate': certificate, 'mtls-operator.io/role': 'server' },
+    annotations: { 'mtls-operator.io/secret-name': certificate },
+    ownerReferences: [
+      {
+        apiVersion: 'mtls-operator.io/v1alpha1',
+        kind: 'MtlsCertificate',
+        name: certificate,
+        uid: crypto.randomUUID(),
+        controller: true,
+      },
+    ],
+  };
+}
+
+const base64 = (length: number): string => randomBytes(Math.floor((length * 3) / 4)).toString('base64');
