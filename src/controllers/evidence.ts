@@ -105,7 +105,7 @@ export class EvidenceGatherer {
     const used = named.spec.authorityRef.name;
     if (used === name) {
       const ready = named.status.conditions?.find(({ type }) => type === 'Ready');
-      return ready?.status === 'False' ? { ...issued, why: ready.reason } : issued;
+      return ready?.status === 'False' ? { why: ready.reason, ...issued } : issued;
     }
     const root = issued.leaf?.root;
     if (root === undefined || !roots.has(root)) return undefined;

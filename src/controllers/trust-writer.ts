@@ -1,6 +1,13 @@
 import { isKubeError, type KubeClient, KubeError, type KubeObject, keyOf, type Log } from '../kube/index.ts';
 import type { TrustBundle } from '../pki/index.ts';
-import { type AuthorityRecord, type CrlBundle, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
+import {
+  type AuthorityRecord,
+  type CrlBundle,
+  lastWriter,
+  planTrust,
+  type TrustRecord,
+  type TrustWrite,
+} from '../plan/index.ts';
 import { placeOf, type TrustCache } from './trust-cache.ts';
 import {
   authorityOf,
@@ -32,8 +39,8 @@ export interface TrustRequest {
   readonly mayWrite: () => boolean;
 }
 
-/** How a place is left. */
-export type TrustResult = 'settled' | 'foreign' | 'putOff';
+/** How a place is left. `held`: the wanted object was deleted, and a finalizer holds it. */
+export type TrustResult = 'settled' | 'foreign' | 'held' | 'putOff';
 
 /** Old and new names, and objects newer than the cache, take more than one round; what takes more than these is a fight. */
 const rounds = 5;
@@ -73,7 +80,7 @@ export class TrustWriter<T extends KubeObject> {
         found: [...found.values()],
       });
       const writes = steps.filter((step) => step.step !== 'conflict');
-      if (writes.length === 0) return steps.length > 0 ? 'foreign' : 'settled';
+      if (writes.length === 0) return resultOf(steps.length > 0, wanted === undefined ? undefined : found.get(wanted));
       if (round === 0 && !mayWrite()) return 'putOff';
       for (const step of writes) {
         const name = step.step === 'create' ? step.name : step.record.name;
@@ -83,6 +90,13 @@ export class TrustWriter<T extends KubeObject> {
       }
     }
     throw new KubeError('Conflict', 'somebody else goes on changing it');
+  }
+
+  /** Which other client has changed an object last, see lastWriter. Asks the API server: caches have no managedFields. */
+  async lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+    const { resource } = this.#kind;
+    const live = await this.#client.find(resource, { namespace, name }, { signal, metadataOnly: true });
+    return lastWriter((live?.metadata as { readonly managedFields?: unknown } | undefined)?.managedFields);
   }
 
   /** What is in a place, by name. */
@@ -180,6 +194,11 @@ export class TrustWriter<T extends KubeObject> {
     this.#cache.store.remember(record);
     return record;
   }
+}
+
+function resultOf(isConflict: boolean, wanted: TrustRecord | undefined): TrustResult {
+  if (isConflict) return 'foreign';
+  return wanted?.deleting === true ? 'held' : 'settled';
 }
 
 /** What is to be written; nothing without a bundle. */

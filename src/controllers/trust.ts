@@ -4,9 +4,11 @@ import {
   clusterTrustBundleOf,
   configMapIn,
   type NamespaceRecord,
+  type RootView,
   type TrustOutcome,
 } from '../plan/index.ts';
 import type { AuthorityViews } from './authority-views.ts';
+import { TrustRepairs } from './trust-repairs.ts';
 import type { TrustWriter } from './trust-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
@@ -26,9 +28,6 @@ export interface TrustContext {
 /** The key of a place: the names of authority and namespace, the latter empty for the cluster. Names hold no slash. */
 export const trustKey = (authority: string, namespace: string): string => `${authority}/${namespace}`;
 
-/** Writes to one place are so far apart: who fights with the operator over an object does not wear out the API server. */
-const writeIntervalMs = 1000;
-
 /** An object of others is not watched: how often to look whether it is gone. Very many of them take longer. */
 const foreignPollMs = 30_000;
 const foreignReadMs = 50;
@@ -38,7 +37,7 @@ export class TrustReconciler {
   readonly #context: TrustContext;
   readonly #outcomes = new Map<string, TrustOutcome>();
   readonly #foreign = new Set<string>();
-  readonly #writtenAt = new Map<string, number>();
+  readonly #repairs = new TrustRepairs();
 
   constructor(context: TrustContext) {
     this.#context = context;
@@ -54,7 +53,7 @@ export class TrustReconciler {
   clear(): void {
     this.#outcomes.clear();
     this.#foreign.clear();
-    this.#writtenAt.clear();
+    this.#repairs.clear();
   }
 
   async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
@@ -82,7 +81,11 @@ export class TrustReconciler {
   ): Promise<{ requeueAt: Date } | undefined> {
     const { views, now } = this.#context;
     const view = views.view(authority.name);
-    const nextWrite = new Date((this.#writtenAt.get(key) ?? 0) + writeIntervalMs);
+    const content = contentIn(wanted, view);
+    let isWriting = false;
+    const noteWrite = () => {
+      if (isWriting) this.#repairs.noteWrite(key, content, now());
+    };
     const request = {
       authority,
       namespace,
@@ -90,21 +93,30 @@ export class TrustReconciler {
       ...(view.state === 'ready' ? { published: view } : {}),
       askLive: this.#foreign.has(key),
       mayWrite: () => {
-        if (nextWrite > now()) return false;
-        this.#writtenAt.set(key, now().getTime());
-        return true;
+        isWriting = this.#repairs.nextWriteTime(key, content) <= now();
+        return isWriting;
       },
     };
     try {
       const result = await writer.settle(request, signal);
-      if (result === 'putOff') return { requeueAt: nextWrite };
+      noteWrite();
+      const wait = { requeueAt: this.#repairs.nextWriteTime(key, content) };
+      if (wanted !== undefined && this.#repairs.isContested(key, content, now())) {
+        // Before the repair: what the operator writes is the operator's in managedFields.
+        const isUnnamed = result === 'putOff' && this.#repairs.isUnnamed(key);
+        if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, wanted, signal));
+        this.#note(key, authority.name, { wanted, state: 'contested', message: this.#repairs.message(key) });
+        return wait;
+      }
+      if (result === 'putOff') return wait;
       if (wanted === undefined) return this.#forget(key, authority.name);
       // Nothing was looked at but spec.
       if (view.state !== 'ready') return undefined;
-      this.#note(key, authority.name, { wanted, state: result });
-      return result === 'foreign' ? { requeueAt: this.#nextPoll() } : undefined;
+      this.#note(key, authority.name, { wanted, state: result === 'foreign' ? 'foreign' : 'settled' });
+      return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
     } catch (error) {
       if (!isKubeError(error) || error.code === 'Aborted') throw error;
+      if (error.code === 'Conflict') noteWrite();
       // The namespace is going or gone, or the API server no longer has the kind: that is no failure.
       if (error.code === 'NotFound' || error.namespaceTerminating) return this.#forget(key, authority.name);
       if (wanted !== undefined) this.#note(key, authority.name, { wanted, state: 'failed', message: error.message });
@@ -123,7 +135,7 @@ export class TrustReconciler {
   #forget(key: string, authority?: string): undefined {
     this.#outcomes.delete(key);
     this.#foreign.delete(key);
-    this.#writtenAt.delete(key);
+    this.#repairs.forget(key);
     if (authority !== undefined) this.#context.onOutcome(authority);
   }
 
@@ -131,3 +143,7 @@ export class TrustReconciler {
     return new Date(this.#context.now().getTime() + Math.max(foreignPollMs, this.#foreign.size * foreignReadMs));
   }
 }
+
+/** What is to be in a place, in short; empty where nothing is to be, or nothing is known. */
+const contentIn = (wanted: string | undefined, view: RootView): string =>
+  wanted === undefined || view.state !== 'ready' ? '' : `${wanted} ${view.bundle.digest} ${view.crl?.digest ?? ''}`;

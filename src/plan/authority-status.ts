@@ -18,6 +18,7 @@ export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
 };
 
 const notYetValidPollMs = 60_000;
+const blockedPollMs = 600_000;
 /** How often a rotation looks how far it is. It waits for many small changes, and none of them is worth a look of its own. */
 const rotationPollMs = 1000;
 const issuerPollMs = 30_000;
@@ -46,9 +47,7 @@ export function planAuthorityStatus(
       ...(crl === undefined ? {} : { crl }),
       ...(earlier === undefined ? {} : { rotation: earlier }),
     };
-    // A root that is not valid yet becomes so without anything being written.
-    const waits = verdict.reason === 'RootNotYetValid';
-    return waits ? { status, revisitAt: new Date(now.getTime() + notYetValidPollMs) } : { status };
+    return { status, revisitAt: blockedLook(verdict.reason, now) };
   }
   const [first] = verdict.bundle.roots;
   const status = {
@@ -75,10 +74,18 @@ export function planAuthorityStatus(
     ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, evidence, now)]),
     ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
     ...(crlsAt === undefined ? [] : [crlsAt]),
+    ...(problem === undefined ? [] : [blockedLook(problem.reason, now)]),
   ].filter((moment) => moment > now);
   const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
   return next === undefined ? { status } : { status, revisitAt: next };
 }
+
+/**
+ * A root that is not valid yet becomes valid without an event. Whatever else is wrong ends with a write, which is an event;
+ * the authority is looked at again all the same, so that a missed one does not leave it as it is.
+ */
+const blockedLook = (reason: string, now: Date): Date =>
+  new Date(now.getTime() + (reason.endsWith('RootNotYetValid') ? notYetValidPollMs : blockedPollMs));
 
 const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>): Date[] => {
   const renewAt = rootRenewalTime(authority, anchor);

@@ -7,7 +7,7 @@ import { handledByAll, handledByOne, type Verb } from './handled-token.ts';
 import { notedRevision } from './metadata.ts';
 import type { AuthorityView, CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
 import { isOurs } from './ownership.ts';
-import { renewalTime } from './renewal.ts';
+import { renewalTime, unitInterval } from './renewal.ts';
 import { revocationIsAsked } from './revocation-request.ts';
 import { renewalSeed, rotationIsAsked } from './secret.ts';
 
@@ -50,6 +50,12 @@ export interface StatusPlan {
 
 /** A foreign Secret is not watched: how often to look whether it is gone. */
 const conflictPollMs = 30_000;
+
+/**
+ * A blocked role waits for an event: of its authority, its namespace, its Secret, a password. Events can be missed for
+ * reasons that nobody has thought of, so every blocked role is also looked at again after five to ten minutes.
+ */
+const blockedPollMs = 600_000;
 
 /**
  * The status of a resource from what has become of its roles. Depends on bytes and clock, never on what was attempted.
@@ -374,12 +380,14 @@ function revisit(
   now: Date,
 ): { revisitAt?: Date } {
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
+  const isBlocked = outcomes.some(({ problem }) => problem !== undefined);
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
     ...outcomes.flatMap(({ until }) => until ?? []),
     ...outcomes.flatMap(({ failed }) => failed?.nextRetryTime ?? []),
     ...outcomes.flatMap(({ role }) => repairMoments(certificate, role)),
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
+    ...(isBlocked ? [new Date(now.getTime() + blockedPollMs * (1 - unitInterval(certificate.uid) / 2))] : []),
   ].filter((moment) => moment > now);
   return moments.length === 0 ? {} : { revisitAt: new Date(Math.min(...moments.map((moment) => moment.getTime()))) };
 }

@@ -52,13 +52,17 @@ export interface Evidence {
 }
 
 /** The Secret of a certificate, as evidence. */
-export const issuedSecret = ({ namespace, name, content, changedAtMs }: SecretRecord): IssuedSecret => ({
+export const issuedSecret = ({ namespace, name, content, changedAtMs, deleting }: SecretRecord): IssuedSecret => ({
   namespace,
   what: `${namespace}/${name}`,
   ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
   ...('leaf' in content ? { leaf: leafOf(content.leaf) } : {}),
   changedAtMs,
+  ...(deleting === true ? { why: heldByFinalizer } : {}),
 });
+
+/** Why an object that was deleted is still there, in the messages of a rotation. */
+export const heldByFinalizer = 'being deleted, and a finalizer holds it';
 
 /** Of a leaf only what is asked for: there are as many as Secrets. */
 const leafOf = ({ root, issuer, notAfter }: LeafRecord): NonNullable<IssuedSecret['leaf']> =>

@@ -23,6 +23,7 @@ export {
   freeRepairs,
   isForgotten,
   isRepair,
+  nextRepairTime,
   type Repairs,
   rememberedRepairs,
   retryIsAsked,

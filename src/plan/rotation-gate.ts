@@ -138,11 +138,21 @@ function waitsForOthers(
 }
 
 function namesOf(objects: readonly Counted[], detail: (one: Counted) => string | undefined = ({ why }) => why): string {
-  const named = objects.slice(0, 3).map((one) => {
+  const named = spread(objects).map((one) => {
     const more = detail(one);
     return more === undefined ? one.what : `${one.what} (${more})`;
   });
-  return `${named.join(', ')}${objects.length > 3 ? ', …' : ''}`;
+  return `${named.join(', ')}${objects.length > namesInMessage ? ', …' : ''}`;
+}
+
+const namesInMessage = 3;
+
+/** The first objects; of more than fit, those of other namespaces first: the many objects of one do not hide the others. */
+function spread(objects: readonly Counted[]): readonly Counted[] {
+  if (objects.length <= namesInMessage) return objects;
+  const seen = new Set<string>();
+  const firsts = objects.filter(({ namespace }) => !seen.has(namespace) && seen.add(namespace));
+  return [...new Set([...firsts, ...objects])].slice(0, namesInMessage);
 }
 
 /** The narrowest skip: what else is waited for has a namespace of its own. */

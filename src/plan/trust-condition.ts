@@ -1,5 +1,6 @@
 import type { Condition } from '../api/types.ts';
 import type { WantedCondition } from './certificate-status.ts';
+import { heldByFinalizer } from './evidence.ts';
 import type { RootView } from './observed.ts';
 import type { AuthorityRecord } from './observed-authority.ts';
 import { clusterTrustBundleOf } from './trust.ts';
@@ -13,6 +14,7 @@ type TrustReason =
   | 'Pending'
   | 'AuthorityNotReady'
   | 'TrustConflict'
+  | 'TrustContested'
   | 'PublishingFailed'
   | 'ClusterTrustBundleNotServed';
 
@@ -71,22 +73,27 @@ export function trustCondition(
 /** The order of a cache would make another message of the same facts after a restart. */
 const byNamespace = (a: TrustPlace, b: TrustPlace): number => (a.namespace < b.namespace ? -1 : 1);
 
-/** Its own and of now. */
-const isPublished = ({ isForeign, bundle }: TrustPlace, wanted: string | undefined): boolean =>
-  !isForeign && bundle !== undefined && bundle === wanted;
+/** Its own, of now, and left alone by others. */
+const isPublished = ({ isForeign, bundle, outcome }: TrustPlace, wanted: string | undefined): boolean =>
+  !isForeign && bundle !== undefined && bundle === wanted && outcome?.state !== 'contested';
 
 function judgeConfigMaps(name: string, places: readonly TrustPlace[], bundle: string | undefined): Finding[] {
   const of = places.length === 1 ? '1 namespace' : `${places.length} namespaces`;
   const missing = places.filter((place) => !isPublished(place, bundle)).toSorted(byNamespace);
   if (missing.length === 0) return [{ reason: 'Published', message: `ConfigMap ${name} is in ${of}` }];
   const foreign = missing.filter(({ isForeign }) => isForeign);
-  const failed = missing.filter(({ isForeign, outcome }) => !isForeign && outcome?.state === 'failed');
-  const pending = missing.length - foreign.length - failed.length;
+  const contested = missing.filter(({ isForeign, outcome }) => !isForeign && outcome?.state === 'contested');
+  const failed = missing.filter((place) => !contested.includes(place) && failureOf(place) !== undefined);
+  const pending = missing.length - foreign.length - contested.length - failed.length;
   const findings: Finding[] = [];
   if (foreign.length > 0) {
     const have = foreign.length === 1 ? 'has' : 'have';
     const whose = `${foreign.length} of ${of} ${have} a ConfigMap ${name} of somebody else`;
     findings.push({ reason: 'TrustConflict', message: `${whose}: ${namesOf(foreign)}` });
+  }
+  if (contested.length > 0) {
+    const what = `ConfigMap ${name} does not stay as it is in ${contested.length} of ${of}: ${namesOf(contested)}`;
+    findings.push({ reason: 'TrustContested', message: `${what} (${messageOf(contested[0])})` });
   }
   if (failed.length > 0) {
     const what = `ConfigMap ${name} cannot be written in ${failed.length} of ${of}: ${namesOf(failed)}`;
@@ -113,8 +120,12 @@ function judgeClusterTrustBundle(
   if (place !== undefined && isPublished(place, bundle))
     return { reason: 'Published', message: `${what} is published` };
   if (place?.isForeign === true) return { reason: 'TrustConflict', message: `${what} is of somebody else` };
-  if (place?.outcome?.state === 'failed') {
-    return { reason: 'PublishingFailed', message: `${what} cannot be written (${failureOf(place)})` };
+  if (place?.outcome?.state === 'contested') {
+    return { reason: 'TrustContested', message: `${what} does not stay as it is (${messageOf(place)})` };
+  }
+  const failure = failureOf(place);
+  if (failure !== undefined) {
+    return { reason: 'PublishingFailed', message: `${what} cannot be written (${failure})` };
   }
   return { reason: 'Pending', message: `${what} is not up to date yet` };
 }
@@ -125,8 +136,15 @@ function namesOf(places: readonly TrustPlace[]): string {
   return `${names.slice(0, namesInMessage).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-const failureOf = (place: TrustPlace | undefined): string =>
-  place?.outcome?.state === 'failed' ? place.outcome.message : '';
+/** Why an object of the authority's own cannot be written; undefined when it can. */
+function failureOf(place: TrustPlace | undefined): string | undefined {
+  if (place === undefined || place.isForeign) return undefined;
+  if (place.outcome?.state === 'failed') return place.outcome.message;
+  return place.isDeleting ? heldByFinalizer : undefined;
+}
+
+const messageOf = (place: TrustPlace | undefined): string =>
+  place?.outcome !== undefined && 'message' in place.outcome ? place.outcome.message : '';
 
 const isNot = (reason: TrustReason, message: string): WantedCondition => ({ type, status: 'False', reason, message });
 

@@ -1,4 +1,4 @@
-import type { Publication } from './evidence.ts';
+import { heldByFinalizer, type Publication } from './evidence.ts';
 import type { NamespaceRecord } from './observed.ts';
 import type { AuthorityRecord } from './observed-authority.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust.ts';
@@ -7,6 +7,8 @@ import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust.ts'
 export type TrustOutcome = { readonly wanted?: string } & (
   | { readonly state: 'settled' }
   | { readonly state: 'foreign' }
+  /** Another client changes the object again and again, so that the operator repairs it after pauses only. */
+  | { readonly state: 'contested'; readonly message: string }
   | { readonly state: 'failed'; readonly message: string }
 );
 
@@ -38,6 +40,8 @@ export interface TrustPlace {
   readonly wasNeverThere: boolean;
   /** It has a name that spec no longer wants, and stays until the bundle is there under the new one. */
   readonly isSurplus: boolean;
+  /** It was deleted, and a finalizer holds it. */
+  readonly isDeleting: boolean;
   readonly outcome?: TrustOutcome;
 }
 
@@ -78,6 +82,7 @@ function placesIn(
     isForeign: isForeign && name === wanted,
     wasNeverThere: record === undefined && outcome?.state === 'failed' && !world.isLost(authority, namespace, name),
     isSurplus: name !== wanted,
+    isDeleting: record?.deleting === true,
     ...(outcome === undefined ? {} : { outcome }),
   });
   const surplus = own.filter(({ name }) => name !== wanted);
@@ -86,19 +91,28 @@ function placesIn(
 
 /**
  * The places that a rotation waits for. What somebody else has is not the operator's to change. What never was published
- * has no reader: one namespace that refuses it does not stop the rotation of all others.
+ * has no reader: one namespace that refuses it does not stop the rotation of all others. An object under a former name has
+ * had its end: a client that holds it with a finalizer does not hold the rotation.
  */
 export const publicationsOf = (places: readonly TrustPlace[]): Publication[] =>
   places
     .filter(({ isForeign, wasNeverThere }) => !isForeign && !wasNeverThere)
-    .map(({ kind, namespace, name, bundle, changedAtMs, outcome }) => ({
+    .filter(({ isSurplus, isDeleting }) => !(isSurplus && isDeleting))
+    .map(({ kind, namespace, name, bundle, changedAtMs, ...place }) => ({
       namespace,
       what: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
       ...(bundle === undefined ? {} : { bundle }),
       changedAtMs,
       ...(kind === 'ClusterTrustBundle' ? { isClusterTrustBundle: true as const } : {}),
-      ...(outcome?.state === 'failed' ? { why: outcome.message.slice(0, longestReason) } : {}),
+      ...reasonOf(place),
     }));
+
+/** Why an object may never be as a phase of a rotation needs it. */
+function reasonOf({ isDeleting, outcome }: Pick<TrustPlace, 'isDeleting' | 'outcome'>): { readonly why?: string } {
+  if (isDeleting) return { why: heldByFinalizer };
+  const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
+  return message === undefined ? {} : { why: message.slice(0, longestReason) };
+}
 
 /** Of a message of the API server, which names the object as well. */
 const longestReason = 200;

@@ -86,9 +86,9 @@ function planCopy(
 ): TrustStep {
   if (record === undefined) return { step: 'create', name };
   if (record.owner !== uid) return { step: 'conflict', record };
-  // Its end is under way, and it cannot be made anew before.
-  if (record.deleting) return { step: 'keep' };
-  if (record.immutable) return { step: 'replace', record };
+  // Pods read an object for as long as a finalizer holds it: it is kept up to date until it is gone. An immutable one
+  // cannot be, and its name is not free before.
+  if (record.immutable) return record.deleting ? { step: 'keep' } : { step: 'replace', record };
   const isRight = record.bundle === bundle && record.crl === crl && record.label === authorityLabel(authority);
   return isRight ? { step: 'keep' } : { step: 'update', record };
 }

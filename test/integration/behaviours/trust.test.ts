@@ -157,21 +157,21 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
 
   test('4. Repair: is back when it was deleted, edited, emptied, unlabelled or made immutable', async () => {
     const { configMap, namespace } = await publisher();
-    const place = await namespace();
-    const path = paths.configMaps(place, 'mtls-trust');
-    const { metadata } = await configMap(place);
-    const damages: (() => Promise<unknown>)[] = [
-      () => world.api.delete(path),
-      () => world.api.patch(path, { data: { 'ca.crt': 'nonsense' } }),
-      () => world.api.patch(path, { data: null }),
-      () => world.api.patch(path, { data: { 'ca.crt': null }, binaryData: { 'ca.crt': 'bm9uc2Vuc2U=' } }),
-      () => world.api.patch(path, { metadata: { labels: null } }),
-      () => world.api.patch(path, { metadata: { labels: { 'mtls-operator.io/authority': 'another' } } }),
-      () => world.api.patch(path, { immutable: true }),
-      () => world.api.patch(path, { immutable: true, data: { 'ca.crt': 'nonsense' } }),
+    const damages: ((path: string) => Promise<unknown>)[] = [
+      (path) => world.api.delete(path),
+      (path) => world.api.patch(path, { data: { 'ca.crt': 'nonsense' } }),
+      (path) => world.api.patch(path, { data: null }),
+      (path) => world.api.patch(path, { data: { 'ca.crt': null }, binaryData: { 'ca.crt': 'bm9uc2Vuc2U=' } }),
+      (path) => world.api.patch(path, { metadata: { labels: null } }),
+      (path) => world.api.patch(path, { metadata: { labels: { 'mtls-operator.io/authority': 'another' } } }),
+      (path) => world.api.patch(path, { immutable: true }),
+      (path) => world.api.patch(path, { immutable: true, data: { 'ca.crt': 'nonsense' } }),
     ];
+    // Each in a namespace of its own: what is damaged again and again is repaired after pauses.
     for (const damage of damages) {
-      await damage();
+      const place = await namespace();
+      const { metadata } = await configMap(place);
+      await damage(paths.configMaps(place, 'mtls-trust'));
       await eventually(async () => {
         const found = await configMap(place);
         assert.deepEqual(found.metadata.labels, metadata.labels);

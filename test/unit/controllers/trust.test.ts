@@ -7,10 +7,12 @@ import { inClusterTrustBundle, inConfigMap } from '../../../src/controllers/trus
 import { TrustWriter } from '../../../src/controllers/trust-writer.ts';
 import { type ConfigMap, isKubeError, silentLog } from '../../../src/kube/index.ts';
 import { trustBundle } from '../../../src/pki/index.ts';
+import type { TrustOutcome } from '../../../src/plan/index.ts';
 import { authority, later, now, root } from '../../support/fixtures.ts';
 import { type Exchange, type FaultServer, serve } from '../kube/fault-server.ts';
 
 const signer = root();
+const otherSigner = root();
 const bundle = trustBundle(signer.certificate, []);
 const owner = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority', name: 'default', uid: 'authority-uid' };
 const publisher = authority({
@@ -31,6 +33,19 @@ const configMap = (resourceVersion: string, pem = bundle.pem): ConfigMap => ({
 });
 const theirs: ConfigMap = { metadata: { ...configMap('3').metadata, ownerReferences: [] } };
 
+let version = 100;
+const nextVersion = (): string => String(++version);
+
+/** The ConfigMap as the API server shows its metadata after another client has edited it. */
+const editedBy = (manager: string) => ({
+  metadata: {
+    ...configMap('9').metadata,
+    managedFields: [
+      { manager, operation: 'Update', time: '2026-03-01T12:00:00Z', fieldsV1: { 'f:data': { 'f:ca.crt': {} } } },
+    ],
+  },
+});
+
 interface Scene {
   readonly server: FaultServer;
   readonly trust: TrustReconciler;
@@ -39,6 +54,12 @@ interface Scene {
   /** The methods of the requests so far. */
   readonly methods: () => string[];
   at: Date;
+  readonly outcome: () => TrustOutcome | undefined;
+  /** Another client writes the ConfigMap. */
+  readonly change: (pem: string) => void;
+  /** Another root signs; the bundle that is to be there is then `pem()`. */
+  readonly rotate: () => void;
+  readonly pem: () => string;
   readonly look: (namespace?: string) => Promise<{ requeueAt: Date } | undefined>;
 }
 
@@ -53,6 +74,7 @@ async function scene(
   const caches = new Caches(() => []);
   const views = new AuthorityViews();
   const told: string[] = [];
+  let published = bundle;
   caches.authorities.observe(publisher);
   caches.namespaces.observe({ name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
   if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
@@ -74,6 +96,13 @@ async function scene(
     told,
     at: now,
     methods: () => server.exchanges.map(({ method }) => method),
+    outcome: () => trust.outcome('default', 'shop', 'trust'),
+    change: (pem) => caches.configMaps.store.observe(inConfigMap.toRecord(configMap(nextVersion(), pem))),
+    rotate() {
+      published = trustBundle(otherSigner.certificate, []);
+      views.set(publisher, { state: 'ready', root: otherSigner, bundle: published, tolerated: [] });
+    },
+    pem: () => published.pem,
     look: (namespace = 'shop') => trust.reconcile(`default/${namespace}`, { signal: new AbortController().signal }),
   };
   return made;
@@ -130,6 +159,70 @@ describe('a place', () => {
     fixture.at = later(1000);
     await assert.rejects(fixture.look());
     assert.ok(fixture.methods().length > count, 'it is given up');
+  });
+
+  test('that another client changes again and again is repaired after growing pauses, and says who it is', async (t) => {
+    const fixture = await scene(t, undefined, ({ method, json }) =>
+      method === 'GET' ? json(200, editedBy('kubectl-edit')) : json(201, configMap(nextVersion())),
+    );
+    await fixture.look();
+    for (let repair = 1; repair <= 3; repair += 1) {
+      fixture.at = later(repair * 1000);
+      fixture.change('theirs');
+      assert.equal(fixture.outcome()?.state, 'settled');
+      await fixture.look();
+    }
+    const count = fixture.methods().length;
+    fixture.at = later(4000);
+    fixture.change('theirs');
+    const wait = await fixture.look();
+    assert.deepEqual(fixture.methods().slice(count), ['GET'], 'nothing is written, and the client is asked for once');
+    await fixture.look();
+    assert.equal(fixture.methods().length, count + 1);
+    const pauseMs = (wait?.requeueAt.getTime() ?? 0) - later(3000).getTime();
+    assert.ok(pauseMs > 26_000 && pauseMs <= 30_000, `${pauseMs} ms`);
+    const outcome = fixture.outcome();
+    assert.equal(outcome?.state, 'contested');
+    assert.match(
+      JSON.stringify(outcome),
+      /changed again and again by kubectl-edit \(data\.ca\.crt\): stop that client/,
+    );
+    fixture.at = wait?.requeueAt ?? now;
+    await fixture.look();
+    assert.equal(fixture.methods().at(-1), 'PATCH', 'it is repaired when the pause is over');
+    assert.equal(fixture.outcome()?.state, 'contested', 'one repair does not end it');
+    fixture.at = later(200_000);
+    assert.equal(await fixture.look(), undefined);
+    assert.equal(fixture.outcome()?.state, 'settled', 'it has been left alone');
+  });
+
+  test('that another client changes again and again gets other content at once', async (t) => {
+    const fixture = await scene(t, undefined, ({ method, json }) =>
+      method === 'GET' ? json(200, editedBy('x')) : json(201, configMap(nextVersion(), fixture.pem())),
+    );
+    await fixture.look();
+    for (let repair = 1; repair <= 4; repair += 1) {
+      fixture.at = later(repair * 1000);
+      fixture.change('theirs');
+      await fixture.look();
+    }
+    assert.equal(fixture.outcome()?.state, 'contested');
+    fixture.at = later(5000);
+    fixture.rotate();
+    await fixture.look();
+    assert.equal(fixture.methods().at(-1), 'PATCH');
+    assert.equal(fixture.outcome()?.state, 'settled');
+  });
+
+  test('whose object a finalizer holds is looked at again, since its name is not free yet', async (t) => {
+    const held = configMap('3', 'old');
+    const { look, methods } = await scene(
+      t,
+      { ...held, immutable: true, metadata: { ...held.metadata, deletionTimestamp: '2026-03-01T11:00:00Z' } },
+      unexpected,
+    );
+    assert.deepEqual(await look(), { requeueAt: later(30_000) });
+    assert.deepEqual(methods(), []);
   });
 
   test('that cannot be written says why, and is tried again', async (t) => {

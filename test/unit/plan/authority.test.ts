@@ -266,7 +266,8 @@ describe('the status of an authority', () => {
       certificates: 3,
       conditions: [{ type: 'Ready', status: 'False', reason: 'RootMalformed', message }],
     });
-    assert.equal(revisitAt, undefined);
+    // It ends with a write to the Secret; the look is for an event that was missed.
+    assert.deepEqual(revisitAt, new Date(now.getTime() + 600_000));
   });
 
   test('keeps what was said of keys and CRLs while the root is bad', () => {
@@ -295,4 +296,17 @@ describe('the status of an authority', () => {
     assert.equal(status.conditions[0]?.reason, 'RootNotYetValid');
     assert.deepEqual(revisitAt, new Date(at.getTime() + 60_000));
   });
+
+  const refusals: [reason: string, inMs: number][] = [
+    ['NextRootNotYetValid', 60_000],
+    ['NextRootMissing', 600_000],
+  ];
+  for (const [reason, inMs] of refusals) {
+    test(`is looked at again when a rotation was asked for and cannot begin: ${reason}`, () => {
+      const observed = observe(secretOf(active, [active]));
+      const plan = { ...planRoot(observed), problem: { reason, message: 'm' } };
+      const { revisitAt } = planAuthorityStatus(observed, plan, now);
+      assert.deepEqual(revisitAt, new Date(now.getTime() + inMs));
+    });
+  }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations, type CertificateReason } from '../../../src/api/names.ts';
 import type { Role } from '../../../src/pki/index.ts';
 import {
   type AuthorityView,
@@ -517,6 +517,35 @@ describe('the resource is looked at again', () => {
   test('every half minute while a Secret of others is in the way, which nobody watches', () => {
     const problems: Record<string, Problem> = { server: { reason: 'SecretConflict', message: 'x' } };
     assert.deepEqual(statusOf(issued, { problems }).revisitAt, later(30_000));
+  });
+
+  describe('within ten minutes while a role is blocked, whatever it waits for:', () => {
+    // Every reason but the two that are no problem.
+    const reasons: Record<Exclude<CertificateReason, 'Issued'>, true> = {
+      Pending: true,
+      AuthorityNotFound: true,
+      AuthorityNotReady: true,
+      Denied: true,
+      NameConstrained: true,
+      InvalidSpec: true,
+      SecretConflict: true,
+      Deleting: true,
+      SecretContested: true,
+      CrlUnavailable: true,
+      StorePasswordNotFound: true,
+      StorePasswordInvalid: true,
+      IssuanceFailed: true,
+      Expired: true,
+    };
+    for (const reason of Object.keys(reasons) as (keyof typeof reasons)[]) {
+      test(reason, () => {
+        for (const onlyDue of [false, true]) {
+          const problems: Record<string, Problem> = { server: { reason, message: 'x', onlyDue } };
+          const { revisitAt } = statusOf(issued, { problems });
+          assert.ok(revisitAt !== undefined && revisitAt <= later(600_000) && revisitAt > now, String(revisitAt));
+        }
+      });
+    }
   });
 
   test('when the next attempt is due', () => {

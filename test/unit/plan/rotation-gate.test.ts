@@ -67,6 +67,18 @@ describe('the phase Distributing', () => {
       [0, 5],
       [`5 of 5 ${carry}: shop/a, shop/b, shop/c, …`],
     ),
+    'names those of other namespaces first, which the many of one would hide': waits(
+      {
+        ...distributing,
+        secrets: ['x/a', 'x/b', 'x/c', 'x/d', 'shop/a', 'web/a'].map((what) => ({
+          ...stale,
+          namespace: what.split('/')[0] ?? '',
+          what,
+        })),
+      },
+      [0, 6],
+      [`6 of 6 ${carry}: x/a, shop/a, web/a, …`],
+    ),
     'names all three where there are three': waits(
       { ...distributing, secrets: ['a', 'b', 'c'].map((name) => ({ ...stale, what: `shop/${name}` })) },
       [0, 3],

@@ -260,7 +260,7 @@ describe('status while the root is bad', () => {
     const { rotation, roots, activeRoot, trustBundle } = switching.status;
     assert.deepEqual(
       [status.rotation, status.roots, status.activeRoot, status.trustBundle, revisitAt],
-      [rotation, roots, activeRoot, trustBundle, undefined],
+      [rotation, roots, activeRoot, trustBundle, later(600_000)],
     );
     assert.deepEqual(
       status.conditions.map(({ type, status: holds, reason }) => [type, holds, reason]),

@@ -88,6 +88,9 @@ function say(of: AuthorityRecord, scene: Scene, as: RootView = view): string | u
 const settled = { state: 'settled' } as const;
 const foreign = { state: 'foreign' } as const;
 const failed = { state: 'failed', message: 'exceeded quota' } as const;
+const contested = { state: 'contested', message: 'changed by x' } as const;
+/** An outdated object that was deleted and is still there. */
+const held = (name: string): TrustRecord => ({ ...record('shop', name, 'old'), immutable: true, deleting: true });
 const many = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
 
 describe('the condition TrustPublished', () => {
@@ -128,6 +131,30 @@ describe('the condition TrustPublished', () => {
       inConfigMaps,
       { namespaces: { shop: 'absent', web: 'own' }, outcomes: { shop: failed } },
       'False PublishingFailed: ConfigMap trust cannot be written in 1 of 2 namespaces: shop (exceeded quota)',
+    ],
+    [
+      'names the namespaces where another client keeps changing it',
+      inConfigMaps,
+      { namespaces: { shop: 'old', web: 'own' }, outcomes: { shop: contested, web: settled } },
+      'False TrustContested: ConfigMap trust does not stay as it is in 1 of 2 namespaces: shop (changed by x)',
+    ],
+    [
+      'names them while the object was right again for a moment only',
+      inConfigMaps,
+      { namespaces: { shop: 'own', web: 'own' }, outcomes: { shop: contested, web: settled } },
+      'False TrustContested: ConfigMap trust does not stay as it is in 1 of 2 namespaces: shop (changed by x)',
+    ],
+    [
+      'says that a finalizer holds an object that was deleted and cannot be written',
+      inConfigMaps,
+      { namespaces: { web: 'own', shop: 'absent' }, more: [held('trust')], outcomes: { shop: settled } },
+      'False PublishingFailed: ConfigMap trust cannot be written in 1 of 2 namespaces: shop (being deleted, and a finalizer holds it)',
+    ],
+    [
+      'says that another client keeps changing the ClusterTrustBundle',
+      inClusterTrustBundle,
+      { cluster: 'old', outcomes: { '': contested } },
+      `False TrustContested: ClusterTrustBundle ${bundleName} does not stay as it is (changed by x)`,
     ],
     [
       'says how far it is',
@@ -258,6 +285,29 @@ describe('publications', () => {
     assert.deepEqual(publicationsIn(inConfigMaps, scene), [
       { namespace: 'shop', what: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
     ]);
+  });
+
+  test('say why they may never be right: another client, or a finalizer', () => {
+    const scene = {
+      namespaces: { web: 'old', shop: 'absent' },
+      more: [held('trust')],
+      outcomes: { web: contested, shop: settled },
+    } as const;
+    assert.deepEqual(
+      publicationsIn(inConfigMaps, scene).map(({ what, why }) => [what, why]),
+      [
+        ['ConfigMap web/trust', 'changed by x'],
+        ['ConfigMap shop/trust', 'being deleted, and a finalizer holds it'],
+      ],
+    );
+  });
+
+  test('are not what was under a former name, once it was deleted and a finalizer holds it', () => {
+    const scene = { namespaces: { shop: 'own' }, more: [held('former')] } as const;
+    assert.deepEqual(
+      publicationsIn(inConfigMaps, scene).map(({ what }) => what),
+      ['ConfigMap shop/trust'],
+    );
   });
 
   describe('in a namespace where the API server refuses the ConfigMap', () => {

@@ -79,7 +79,17 @@ describe('an object that is to hold the bundle', () => {
       [written({ immutable: true })],
       ['replace mtls-trust'],
     ],
-    ['is left alone while it is being deleted', [written({ deleting: true, bundle: 'other' })], []],
+    [
+      'is kept up to date while a finalizer holds it, since pods read it',
+      [written({ deleting: true, bundle: 'other' })],
+      ['update mtls-trust'],
+    ],
+    ['is kept while a finalizer holds it', [written({ deleting: true })], []],
+    [
+      'is left alone while a finalizer holds it and it is immutable',
+      [written({ deleting: true, immutable: true, bundle: 'other' })],
+      [],
+    ],
     ['is another authority’s, and stays', [foreign], ['conflict mtls-trust']],
     ['is nobody’s, and stays', [without('owner', 'ownerName')], ['conflict mtls-trust']],
     [
