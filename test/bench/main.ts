@@ -13,7 +13,7 @@ import { benchHostile } from './hostile.ts';
 import { benchIssuing } from './issuing.ts';
 import type { Outcome } from './measure.ts';
 import { benchMemory } from './memory.ts';
-import { operatorContestant } from './operator-contestant.ts';
+import { operatorContestant, otherBuild } from './operator-contestant.ts';
 import { type Plane, startPlane } from './plane.ts';
 import { asJson, printTables, type Result } from './report.ts';
 import type { Scenario, Settings } from './scenario.ts';
@@ -43,7 +43,7 @@ const scenarios: readonly Scenario[] = [
 ];
 
 const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--no-settle] [--output FILE]
-                        [--peer NAME --peer-command COMMAND --peer-crds FOLDER]
+                        [--before FOLDER] [--peer NAME --peer-command COMMAND --peer-crds FOLDER]
        npm run bench -- issuing | memory | events
        npm run bench -- hostile [--count N]
 
@@ -53,6 +53,7 @@ ${scenarios.map(({ name, about }) => `                ${name.padEnd(16)} ${about
   --rounds    how often each is run, in alternation with the ceiling (default 3)
   --no-settle does not wait, in the last round, until memory is given back and for a look at an idle process
   --output    where the figures go as JSON (default bench.json)
+  --before    runs another build of the operator in alternation: the folder dist of another checkout, after npm run build
   --peer      runs another controller for cert-manager's Certificates beside it, in the scenarios that it can take part in
 `;
 
@@ -62,6 +63,7 @@ const { values, positionals } = parseArgs({
     count: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '3' },
     output: { type: 'string', default: 'bench.json' },
+    before: { type: 'string' },
     settle: { type: 'boolean', default: true },
     peer: { type: 'string' },
     'peer-command': { type: 'string' },
@@ -117,6 +119,7 @@ function contestantsOf({ takesPart }: Scenario, ceiling: Contestant): Contestant
   return [
     ...(takesPart.ceiling ? [ceiling] : []),
     operatorContestant,
+    ...(values.before === undefined ? [] : [otherBuild(values.before)]),
     ...(takesPart.peer && name !== undefined && command !== undefined && crds !== undefined
       ? [certManagerContestant({ name, command, crds })]
       : []),

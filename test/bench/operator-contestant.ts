@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { authorities, certificates as certificateResource } from '../../src/controllers/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
@@ -35,6 +36,16 @@ export const operatorContestant: Contestant = {
   },
   start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator(), env: imageEnvironment() }),
 };
+
+/**
+ * Another build of the operator, to be compared with this one: `main.js` of a folder that `npm run build` has written in
+ * another checkout. Manifests and the root are those of this one.
+ */
+export const otherBuild = (folder: string): Contestant => ({
+  ...operatorContestant,
+  name: 'before',
+  start: async ({ cluster }) => startOperator(cluster, { main: join(folder, 'main.js'), env: imageEnvironment() }),
+});
 
 function mtlsCertificate({ namespace, name, key, lifetime }: Pair): KubeObject {
   const spec = {
