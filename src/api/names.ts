@@ -87,6 +87,7 @@ export type CertificateReason =
   | 'SecretConflict'
   | 'Deleting'
   | 'SecretContested'
+  | 'SecretImmutable'
   | 'CrlUnavailable'
   | 'CrlShareExhausted'
   | 'StorePasswordNotFound'

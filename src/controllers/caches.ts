@@ -14,15 +14,15 @@ import {
 import type { Certificate } from '../pki/index.ts';
 import {
   type AuthorityRecord,
+  type CachedSecret,
   type CertificateRecord,
   leavesToRevoke,
   maxRevocations,
   type NamespaceRecord,
-  type OwnedSecret,
+  type Owned,
   ownedBy,
   type Revocation,
   rolesOf,
-  type SecretRecord,
   type StorePassword,
   secretNameOf,
 } from '../plan/index.ts';
@@ -34,8 +34,9 @@ import {
   certificates as certificateResource,
   namespaceRecord,
 } from './resources.ts';
+import { examined, SecretExaminer } from './secret-examiner.ts';
 import { chosenSecretKeysOf, defaultSecretKeysOf, namesakeOf, ownerByNoName, secretKeysOf } from './secret-names.ts';
-import { dated, leafSecretSelector, secretRecord, secretRecordAhead } from './secret-record.ts';
+import { dated, leafSecretSelector } from './secret-record.ts';
 import { type PasswordMark, passwordMark, passwordSelector, passwordVersion } from './store-password.ts';
 import { TrustCache } from './trust-cache.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from './trust-objects.ts';
@@ -52,8 +53,6 @@ export interface CacheSources {
   readonly client: KubeClient;
   /** Where root Secrets are. */
   readonly namespace: string;
-  /** The roots that are known when a Secret is read. */
-  readonly roots: () => readonly Certificate[];
   readonly log: Log;
   readonly onError: (resource: string, code: string) => void;
   /** Called when a collection was listed, the first time and every other, with the number of its objects. */
@@ -78,7 +77,8 @@ export class Caches {
       secret: chosenSecretKeysOf,
     },
   });
-  readonly secrets: Store<SecretRecord, 'owner'>;
+  readonly secrets: Store<CachedSecret, 'owner'>;
+  readonly examiner: SecretExaminer;
   readonly rootSecrets = new Store<RootSecretMark>();
   /** Kept from the moment on when somebody wants stores: most clusters have many Secrets that are no concern of ours. */
   readonly passwords = new Store<PasswordMark>();
@@ -100,6 +100,7 @@ export class Caches {
   constructor(roots: () => readonly Certificate[], monotonicMs: () => number = () => performance.now()) {
     this.monotonicMs = monotonicMs;
     this.secrets = new Store({ form: compactSecrets(roots), indexes: { owner: ownerByNoName } });
+    this.examiner = new SecretExaminer(this, roots);
     this.configMaps = new TrustCache(monotonicMs);
     this.clusterTrustBundles = new TrustCache(monotonicMs);
     this.namespaces.subscribe((before, after) => {
@@ -121,7 +122,7 @@ export class Caches {
   }
 
   /** The Secrets that a resource owns. */
-  secretsOf(certificate: CertificateRecord): OwnedSecret[] {
+  secretsOf(certificate: CertificateRecord): Array<CachedSecret & Owned> {
     const namesakes = defaultSecretKeysOf(certificate).flatMap((key) => this.secrets.get(key) ?? []);
     const others = this.secrets.by('owner', keyOf(certificate));
     const known = new Set(others.map(({ name }) => name));
@@ -131,7 +132,7 @@ export class Caches {
   }
 
   /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
-  dated(record: SecretRecord): SecretRecord {
+  dated<T extends CachedSecret>(record: T): T {
     return dated(record, this.secrets.get(keyOf(record)), this.monotonicMs());
   }
 
@@ -164,7 +165,7 @@ export class Caches {
     const { namespace, name, spec } = certificate;
     return rolesOf(spec).flatMap((role) => {
       const secret = this.secrets.get(keyOf({ namespace, name: secretNameOf(name, spec, role) }));
-      return leavesToRevoke(certificate, role, secret, now);
+      return leavesToRevoke(certificate, role, examined(secret), now);
     });
   }
 
@@ -180,8 +181,7 @@ export class Caches {
     afterRoots: () => Promise<void>,
     afterAll: () => void,
   ): Promise<void> {
-    const { client, namespace, roots, log, onError, onListed, onClusterTrustBundlesServed, onPasswordsListed } =
-      sources;
+    const { client, namespace, log, onError, onListed, onClusterTrustBundlesServed, onPasswordsListed } = sources;
     const common = (resource: string) => ({
       client,
       log,
@@ -250,8 +250,8 @@ export class Caches {
       resource: secretResource,
       labelSelector: leafSecretSelector,
       streams: true,
-      transform: (secret) => this.dated(secretRecord(secret, roots())),
-      transformListed: async (secret) => this.dated(await secretRecordAhead(secret, roots())),
+      transform: (secret) => this.examiner.read(secret),
+      transformListed: (secret) => this.examiner.readAhead(secret),
       store: this.secrets,
     });
     running.push(certificates.synced.then((isSynced) => (isSynced ? secrets.run(signal) : undefined)));

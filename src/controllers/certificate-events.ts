@@ -26,6 +26,7 @@ export interface IssuedRole {
 const eventReasons: Record<IssueReason, string> = {
   SecretMissing: 'Issued',
   SecretCorrupted: 'Repaired',
+  SecretImmutable: 'Repaired',
   RootNotTrusted: 'Reissued',
   SpecChanged: 'Reissued',
   RevocationRequested: 'Revoked',

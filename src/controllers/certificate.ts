@@ -1,10 +1,11 @@
-import { isKubeError, type KubeClient, KubeError, keyOf, refOf, type Store } from '../kube/index.ts';
+import { isKubeError, type KubeClient, KubeError, refOf, type Store } from '../kube/index.ts';
 import { type LeafRecord, PkiError, type Role } from '../pki/index.ts';
 import {
   type AuthorityRecord,
   type Blocked,
   type CertificateRecord,
   contestedProblem,
+  type FoundSecret,
   freeRepairs,
   isOnlyDue,
   isRepair,
@@ -12,7 +13,6 @@ import {
   nothingIsToBeDecided,
   type ObservedCertificate,
   type ObservedRole,
-  type OwnedSecret,
   planCertificate,
   planCertificateStatus,
   planSecret,
@@ -20,7 +20,6 @@ import {
   rememberedRoots,
   retainsSecrets,
   rolesOf,
-  type SecretRecord,
   type SecretStep,
   type StorePassword,
   secretNameOf,
@@ -34,6 +33,7 @@ import type { KeyMaker } from './key-maker.ts';
 import { RepairLimits, type RepairResult } from './repair-limits.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
 import { isSameJson } from './same-json.ts';
+import type { SecretFinder } from './secret-finder.ts';
 import type { Material, SecretWriter } from './secret-writer.ts';
 import { writeStatus } from './status-writer.ts';
 
@@ -41,9 +41,7 @@ import { writeStatus } from './status-writer.ts';
 export interface CertificateContext {
   readonly client: KubeClient;
   readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember' | 'writing'>;
-  readonly secrets: Pick<Store<SecretRecord>, 'get'>;
-  /** The Secrets that a resource owns. */
-  readonly secretsOf: (certificate: CertificateRecord) => readonly OwnedSecret[];
+  readonly finder: SecretFinder;
   readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
   readonly views: AuthorityViews;
@@ -117,7 +115,7 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(key: string, certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { secrets, secretsOf, namespaces, authorities, writer, views, claims, storePassword, now } = this.#context;
+    const { finder, namespaces, authorities, views, claims, storePassword, now } = this.#context;
     const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
     const record = authorities.get(authorityName);
@@ -130,21 +128,18 @@ export class CertificateReconciler {
     const roles = await Promise.all(
       rolesOf(certificate.spec).map(async (role): Promise<ObservedRole> => {
         const secretName = secretNameOf(certificate.name, certificate.spec, role);
-        const cached = secrets.get(keyOf({ namespace: certificate.namespace, name: secretName }));
-        // A Secret of others is not in the cache.
-        const isUnsure = cached === undefined && hadConflict;
-        const secret = isUnsure ? await writer.read(certificate.namespace, secretName, signal) : cached;
-        const claimedBy = claims.holder(certificate, secretName, secret);
+        const found = await finder.find(certificate, secretName, hadConflict, signal);
+        const claimedBy = claims.holder(certificate, secretName, found.secret ?? found.foreign);
         const failed = this.#backoff.get(key, { certificate, authority }, role, now());
         const known = {
           ...(claimedBy === undefined ? {} : { claimedBy }),
           ...(failed === undefined ? {} : { failed }),
         };
-        return this.#withKnownRepairs(key, request, withSecret({ role, secretName, ...known }, secret));
+        return this.#withKnownRepairs(key, request, withSecret({ role, secretName, ...known }, found));
       }),
     );
     const wanted = new Set(roles.map(({ secretName }) => secretName));
-    const surplus = secretsOf(certificate).filter(({ name }) => !wanted.has(name));
+    const surplus = await finder.ownedBeside(certificate, wanted, signal);
     const known = {
       ...(namespaceLabels === undefined ? {} : { namespaceLabels }),
       ...(password === undefined ? {} : { storePassword: password }),
@@ -175,7 +170,7 @@ export class CertificateReconciler {
     material: Material | undefined,
     signal: AbortSignal,
   ): Promise<Settled> {
-    const { writer, views, now } = this.#context;
+    const { finder, writer, views, now } = this.#context;
     const { authorityRef } = observed.certificate.spec;
     let role = firstRole;
     let step = firstStep;
@@ -202,7 +197,7 @@ export class CertificateReconciler {
           return { outcome: { role, problem }, pendingSince: written.since };
         }
         const { secret, keptKey } = written;
-        const outcome = { role: withSecret(role, secret) };
+        const outcome = { role: withSecret(role, { secret }) };
         const done = { isWritten: true, isRepaired, adopted: step.ownership === 'adopt' };
         if (step.step === 'issue') return { outcome, ...done, issued: { reason: step.reason, keptKey } };
         const problem = step.blocked === undefined ? {} : { problem: problemOf(step.blocked) };
@@ -219,7 +214,7 @@ export class CertificateReconciler {
           return { outcome: { role, problem }, isRepaired };
         }
         if (attempt === replans || !isOvertaken) throw error;
-        role = withSecret(role, await writer.read(observed.certificate.namespace, role.secretName, signal));
+        role = withSecret(role, await finder.findLive(observed.certificate, role.secretName, signal));
         step = planSecret(observed, role, now());
         // The Secret is ahead of the resource as it was observed: begin anew, with the question what is asked for now.
         if (needsCurrent(step, observed.certificate)) throw error;
@@ -380,9 +375,9 @@ const problemOf = ({ reason, message, onlyDue }: Blocked): NonNullable<RoleOutco
   onlyDue,
 });
 
-function withSecret(observed: ObservedRole, secret: SecretRecord | undefined): ObservedRole {
-  const { secret: _, ...role } = observed;
-  return secret === undefined ? role : { ...role, secret };
+function withSecret(observed: ObservedRole, found: FoundSecret): ObservedRole {
+  const { secret: _, foreign: __, ...role } = observed;
+  return { ...role, ...found };
 }
 
 /** What delays depend on. */

@@ -1,5 +1,5 @@
 import { keyOf } from '../kube/index.ts';
-import { belongsTo, type CertificateRecord, type SecretRecord } from '../plan/index.ts';
+import { belongsTo, type CertificateRecord, type ForeignSecret } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
 
 /** Decides which resource a Secret's name belongs to, so that of several claimants at most one ever writes. */
@@ -17,7 +17,7 @@ export class Claims {
    * Who has the name instead of the resource, in words; undefined when it is the resource's own. The resource that the
    * Secret belongs to keeps it; a Secret that is not there goes to the oldest claimant that is not being deleted, by creation, then UID.
    */
-  holder(certificate: CertificateRecord, secretName: string, secret: SecretRecord | undefined): string | undefined {
+  holder(certificate: CertificateRecord, secretName: string, secret: WhoseSecret | undefined): string | undefined {
     const { authorities } = this.#caches;
     const authority =
       certificate.namespace === this.#rootNamespace ? authorities.by('rootSecret', secretName)[0] : undefined;
@@ -30,6 +30,9 @@ export class Claims {
     return first.uid === certificate.uid ? undefined : `MtlsCertificate ${first.name}`;
   }
 }
+
+/** What a Secret says of its owner. */
+type WhoseSecret = Pick<ForeignSecret, 'namespace' | 'controller' | 'owner' | 'ownerName'>;
 
 const isOlder = (a: CertificateRecord, b: CertificateRecord): boolean =>
   a.creationTimestamp === b.creationTimestamp ? a.uid < b.uid : a.creationTimestamp < b.creationTimestamp;

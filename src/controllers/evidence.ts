@@ -1,7 +1,8 @@
 import { type KubeClient, keyOf, secrets as secretResource } from '../kube/index.ts';
-import { anchorId, type Certificate } from '../pki/index.ts';
+import { anchorId } from '../pki/index.ts';
 import {
   type AuthorityRecord,
+  type CachedSecret,
   type Counted,
   canOwn,
   type Evidence,
@@ -11,18 +12,15 @@ import {
   lostSecrets,
   type Publication,
   rememberedRoots,
-  type SecretRecord,
 } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
 import { ChangeCounts } from './change-counts.ts';
-import { leafSecretSelector, secretRecord } from './secret-record.ts';
+import { leafSecretSelector } from './secret-record.ts';
 
 /** Where evidence comes from. */
 export interface EvidenceSources {
   readonly client: KubeClient;
   readonly caches: Caches;
-  /** The roots that may have signed what is read. */
-  readonly roots: () => readonly Certificate[];
   readonly publications: (authority: AuthorityRecord) => readonly Publication[];
   /** Reads what is published anew. */
   readonly renewPublications: (authority: AuthorityRecord, signal: AbortSignal) => Promise<void>;
@@ -33,7 +31,7 @@ interface Seen {
   /** Of its record, see Store. */
   readonly token: object | undefined;
   /** What the Secret says about its owner. */
-  readonly claim: Pick<SecretRecord, 'namespace' | 'name' | 'controller' | 'owner' | 'ownerName'>;
+  readonly claim: Pick<CachedSecret, 'namespace' | 'name' | 'controller' | 'owner' | 'ownerName'>;
   readonly issued: IssuedSecret;
 }
 
@@ -151,14 +149,14 @@ export class EvidenceGatherer {
    * caches have it is taken in, and counts from now on.
    */
   async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
-    const { client, caches, roots, renewPublications } = this.#sources;
+    const { client, caches, renewPublications } = this.#sources;
     // Without their content, which anybody can make large: the caches have most of them as of this revision.
     const selection = { labelSelector: leafSecretSelector, metadataOnly: true, limit: 500, signal };
     for await (const { items } of client.listPages(secretResource, selection)) {
       for (const { metadata } of items) {
         if (caches.secrets.current(metadata) !== undefined) continue;
         const secret = await client.find(secretResource, metadata, { signal });
-        if (secret !== undefined) caches.secrets.observe(caches.dated(secretRecord(secret, roots())));
+        if (secret !== undefined) caches.secrets.observe(caches.examiner.read(secret));
       }
     }
     await renewPublications(authority, signal);
@@ -168,7 +166,7 @@ export class EvidenceGatherer {
 /** False for a leaf whose root was not known: by now it may be. */
 const isResolved = ({ issued: { leaf } }: Seen): boolean => leaf === undefined || leaf.root !== undefined;
 
-const seenAs = (record: SecretRecord, token: object | undefined): Seen => {
+const seenAs = (record: CachedSecret, token: object | undefined): Seen => {
   const { namespace, name, controller, owner, ownerName } = record;
   const names = { ...(owner === undefined ? {} : { owner }), ...(ownerName === undefined ? {} : { ownerName }) };
   return { token, claim: { namespace, name, controller, ...names }, issued: issuedSecret(record) };

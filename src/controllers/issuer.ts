@@ -15,6 +15,7 @@ import {
 } from '../pki/index.ts';
 import type { LeafRequest, SecretContent } from '../plan/index.ts';
 import { base64 } from './secret-data.ts';
+import { keyPairDigest } from './secret-record.ts';
 
 /** A signing root and the bundle that goes out with what it signs, taken together so that they cannot disagree. */
 export interface Signer {
@@ -40,14 +41,12 @@ export function issueContent(request: LeafRequest, key: KeyObject, { root, bundl
   if (record.root !== anchorId(root.anchor)) {
     throw new PkiError('VerificationFailed', 'the bundle does not verify the new certificate');
   }
-  return {
-    data: {
-      [secretKeys.certificate]: base64(encodeCertificates([leaf, ...root.intermediates])),
-      [secretKeys.privateKey]: base64(privateKey),
-      [secretKeys.bundle]: base64(bundle.pem),
-    },
-    content: { leaf: record, bundle: bundle.digest },
+  const data = {
+    [secretKeys.certificate]: base64(encodeCertificates([leaf, ...root.intermediates])),
+    [secretKeys.privateKey]: base64(privateKey),
+    [secretKeys.bundle]: base64(bundle.pem),
   };
+  return { data, content: { leaf: record, bundle: bundle.digest, digest: keyPairDigest(data) } };
 }
 
 /** The key in place, when it is whole and of the kind that is asked for. */

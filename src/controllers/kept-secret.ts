@@ -1,7 +1,13 @@
 import { annotations as annotationNames, labels as labelNames } from '../api/names.ts';
 import type { StoredForm } from '../kube/index.ts';
-import { type Certificate, type LeafRecord, resolveLeaf } from '../pki/index.ts';
-import type { SecretContent, SecretRecord } from '../plan/index.ts';
+import { type Certificate, type LeafRecord, resolveLeaf, rootSet } from '../pki/index.ts';
+import {
+  type CachedSecret,
+  isExamined,
+  type SecretContent,
+  type SecretMark,
+  type SecretRecord,
+} from '../plan/index.ts';
 import { shared } from './sharing.ts';
 
 /** The record of a Secret as the cache keeps it: there are more of them than of anything else. */
@@ -15,7 +21,10 @@ interface KeptSecret {
 }
 
 interface Common
-  extends Pick<SecretRecord, 'writable' | 'labels' | 'annotations' | 'controller' | 'deleting' | 'touched'> {
+  extends Pick<
+    SecretRecord,
+    'writable' | 'immutable' | 'labels' | 'annotations' | 'controller' | 'deleting' | 'touched'
+  > {
   /** The label of its certificate names its owner, as it should, and is not in `labels`. */
   readonly namesOwner: boolean;
   /** The annotation secret-name is the name of the Secret, as it should be, and is not in `annotations`. */
@@ -26,9 +35,16 @@ interface Common
   readonly problem?: string;
   /** Of the key in a Secret with a problem, which is rare. */
   readonly publicKey?: string;
-  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding'>;
+  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding' | 'triedRoots'>;
   /** Who stands above the leaf, with times as numbers: as dates they would take most of the time to be compared. */
   readonly above?: { readonly root: string; readonly issuer: string; readonly fromMs: number; readonly toMs: number };
+}
+
+/** What is kept of a Secret that was not examined, as JSON. */
+interface KeptMark {
+  readonly resourceVersion: string;
+  readonly changedAtMs: number;
+  readonly mark: string;
 }
 
 type Own = [
@@ -38,6 +54,7 @@ type Own = [
   owner: string | null,
   ownerName: string | null,
   leaf: OwnLeaf,
+  digest?: string,
 ];
 type OwnLeaf =
   | [
@@ -51,20 +68,50 @@ type OwnLeaf =
     ]
   | null;
 
+/** A leaf as it was resolved last, and with which roots. */
+interface Resolved {
+  readonly roots: string;
+  readonly leaf: LeafRecord;
+}
+
 /**
  * The form in which the cache keeps Secrets. The root of a leaf may become known after its Secret was read: that is settled
- * whenever a record is read from the cache, so that no reader ever sees a leaf of a known root without it.
+ * whenever a record is read from the cache, so that no reader ever sees a leaf of a known root without it. The signatures are
+ * verified once for each set of roots.
  * @param roots the roots that are known now
  */
-export const compactSecrets = (roots: () => readonly Certificate[]): StoredForm<SecretRecord, KeptSecret> => ({
-  keep: (record) => keptSecrets.keep(record),
-  read(kept) {
-    const record = keptSecrets.read(kept);
-    const { content } = record;
-    if (!('leaf' in content) || content.leaf.unresolved === undefined) return record;
-    return { ...record, content: { ...content, leaf: resolveLeaf(content.leaf, roots()) } };
+export function compactSecrets(roots: () => readonly Certificate[]): StoredForm<CachedSecret, KeptSecret | KeptMark> {
+  const resolved = new WeakMap<KeptSecret, Resolved>();
+  const resolve = (kept: KeptSecret, leaf: LeafRecord): LeafRecord => {
+    const known = roots();
+    const set = rootSet(known);
+    const before = resolved.get(kept);
+    if (before?.roots === set) return before.leaf;
+    const now = resolveLeaf(leaf, known);
+    resolved.set(kept, { roots: set, leaf: now });
+    return now;
+  };
+  return {
+    keep: (secret) => (isExamined(secret) ? keptSecrets.keep(secret) : keptMarks.keep(secret)),
+    read(kept) {
+      if ('mark' in kept) return keptMarks.read(kept);
+      const record = keptSecrets.read(kept);
+      const { content } = record;
+      if (!('leaf' in content) || content.leaf.unresolved === undefined) return record;
+      return { ...record, content: { ...content, leaf: resolve(kept, content.leaf) } };
+    },
+  };
+}
+
+/** Some 300 bytes for a Secret. */
+const keptMarks: StoredForm<SecretMark, KeptMark> = {
+  keep({ resourceVersion, changedAtMs, ...mark }) {
+    return { resourceVersion, changedAtMs, mark: JSON.stringify(mark) };
   },
-});
+  read({ resourceVersion, changedAtMs, mark }) {
+    return { ...(JSON.parse(mark) as SecretMark), resourceVersion, changedAtMs };
+  },
+};
 
 /** Some 500 bytes for a Secret, where its record takes 1000: most of that is texts that all of them have, and dates. */
 export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
@@ -78,6 +125,7 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
     deleting,
     resourceVersion,
     writable,
+    immutable,
     labels,
     annotations,
     content,
@@ -93,12 +141,14 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
       ...(namesItself ? [annotationNames.secretName] : []),
       ...(notesOwner ? [annotationNames.certificateUid] : []),
     ];
+    const { digest } = content;
     const [contentInCommon, leaf] = partsOf(content);
     const common = {
       controller,
       ...(deleting && { deleting }),
       ...(touched && { touched }),
       writable,
+      ...(immutable && { immutable }),
       labels: namesOwner ? others : labels,
       annotations: without(annotations, itsOwn),
       namesOwner,
@@ -106,14 +156,15 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
       notesOwner,
       ...contentInCommon,
     };
-    const own: Own = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf];
+    const itself = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf] as const;
+    const own: Own = digest === undefined ? [...itself] : [...itself, digest];
     return { resourceVersion, changedAtMs, common: shared.value(common), own: JSON.stringify(own) };
   },
 
   read({ resourceVersion, changedAtMs, common, own }) {
-    const { controller, deleting, touched, writable, labels, annotations, namesOwner, namesItself, notesOwner } =
-      common;
-    const [namespace, name, uid, owner, ownerName, leaf] = JSON.parse(own) as Own;
+    const { controller, deleting, touched, writable, immutable, labels, annotations } = common;
+    const { namesOwner, namesItself, notesOwner } = common;
+    const [namespace, name, uid, owner, ownerName, leaf, digest] = JSON.parse(own) as Own;
     return {
       namespace,
       name,
@@ -124,13 +175,14 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
       ...(owner !== null && { owner }),
       ...(ownerName !== null && { ownerName }),
       writable,
+      ...(immutable && { immutable }),
       labels: namesOwner && ownerName !== null ? { ...labels, [labelNames.certificate]: ownerName } : labels,
       annotations: {
         ...annotations,
         ...(namesItself && { [annotationNames.secretName]: name }),
         ...(notesOwner && owner !== null && { [annotationNames.certificateUid]: owner }),
       },
-      content: contentOf(common, leaf),
+      content: contentOf(common, leaf, digest),
       ...(touched && { touched }),
       changedAtMs,
     };
@@ -144,17 +196,17 @@ type ContentInCommon = Pick<Common, 'bundle' | 'problem' | 'publicKey' | 'leaf' 
 
 function partsOf(content: SecretContent): [ContentInCommon, OwnLeaf] {
   if ('leaf' in content) return leafParts(content.leaf, content);
-  const { restorable, ...others } = content;
+  const { restorable, digest: _, ...others } = content;
   if (restorable === undefined) return [others, null];
   const [common, own] = leafParts(restorable, others);
   return [{ ...others, ...common }, own];
 }
 
 function leafParts(leaf: LeafRecord, { bundle }: Pick<SecretContent, 'bundle'>): [ContentInCommon, OwnLeaf] {
-  const { keyKind, keyEncoding, fingerprint, serialNumber, profile, publicKey, notBefore, notAfter } = leaf;
+  const { keyKind, keyEncoding, triedRoots, fingerprint, serialNumber, profile, publicKey, notBefore, notAfter } = leaf;
   const above = authorityOf(leaf);
   const common = {
-    leaf: { keyKind, keyEncoding },
+    leaf: { keyKind, keyEncoding, ...(triedRoots !== undefined && { triedRoots }) },
     ...(above && { above }),
     ...(bundle !== undefined && { bundle }),
   };
@@ -168,8 +220,12 @@ function authorityOf({ root, issuer, issuerNotBefore: from, issuerNotAfter: to }
   return isKnown ? { root, issuer, fromMs: from.getTime(), toMs: to.getTime() } : undefined;
 }
 
-function contentOf({ bundle, problem, publicKey, ...common }: Common, own: OwnLeaf): SecretContent {
-  const rest = bundle === undefined ? {} : { bundle };
+function contentOf(
+  { bundle, problem, publicKey, ...common }: Common,
+  own: OwnLeaf,
+  digest: string | undefined,
+): SecretContent {
+  const rest = { ...(bundle !== undefined && { bundle }), ...(digest !== undefined && { digest }) };
   const leaf = leafOf(common, own);
   if (leaf !== undefined && problem === undefined) return { leaf, ...rest };
   const remains = { ...(publicKey !== undefined && { publicKey }), ...(leaf && { restorable: leaf }) };

@@ -22,6 +22,7 @@ import { KeyMaker } from './key-maker.ts';
 import { Publications } from './publications.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
 import { publishedCrls } from './root-crl.ts';
+import { SecretFinder } from './secret-finder.ts';
 import { SecretWriter } from './secret-writer.ts';
 import { StandbyRoots } from './standby-roots.ts';
 import { type Queues, Triggers } from './triggers.ts';
@@ -82,7 +83,7 @@ export class Operator {
 
   constructor(options: OperatorOptions) {
     const { client, namespace, identity, log, now, observer } = options;
-    const { authorities, certificates, secrets, namespaces } = this.caches;
+    const { authorities, certificates, namespaces } = this.caches;
     this.#options = options;
     const mostOfOneFlow = Math.ceil(options.workers / namespaceShare);
     this.#queues = {
@@ -118,7 +119,6 @@ export class Operator {
       evidence: new EvidenceGatherer({
         client,
         caches: this.caches,
-        roots,
         publications: (authority) => publications.of(authority),
         renewPublications: (authority, signal) => publications.renew(authority, signal),
       }),
@@ -148,8 +148,7 @@ export class Operator {
     this.#certificate = new CertificateReconciler({
       client,
       certificates,
-      secrets,
-      secretsOf: (certificate) => this.caches.secretsOf(certificate),
+      finder: new SecretFinder(client, this.caches),
       namespaces,
       authorities,
       writer: new SecretWriter({
@@ -196,7 +195,6 @@ export class Operator {
       {
         client,
         namespace,
-        roots: () => this.views.roots(),
         log,
         onError: (resource, code) => observer.onReflectorError(resource, code),
         onListed: (count) => observer.onListed(count),

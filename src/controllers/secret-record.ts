@@ -1,5 +1,6 @@
+import { hash, randomBytes } from 'node:crypto';
 import { annotations, apiVersion, labels, managerName, secretKeys, secretType } from '../api/names.ts';
-import type { OwnerReference, Secret } from '../kube/index.ts';
+import type { KubeObject, ObjectMeta, OwnerReference, Secret } from '../kube/index.ts';
 import {
   type Certificate,
   type LeafChain,
@@ -12,12 +13,16 @@ import {
   verifyLeafAhead,
 } from '../pki/index.ts';
 import {
+  type CachedSecret,
   type CertificateRecord,
+  type ForeignSecret,
+  isExamined,
   keptMetadata,
   ownerOf,
   parseOutputsNote,
   retainsSecrets,
   type SecretContent,
+  type SecretMark,
   type SecretRecord,
 } from '../plan/index.ts';
 import { outputsDigest } from './outputs.ts';
@@ -29,49 +34,91 @@ export const leafSecretSelector = `${labels.managedBy}=${managerName},${labels.c
 /**
  * What is remembered of a Secret: it is read, judged, and let go, with its key.
  * @param roots the roots that may have signed its leaf
- * @param known the content, where it was just written and need not be read again
+ * @param known the content, where it was just written or was read before
  */
-export function secretRecord(secret: Secret, roots: readonly Certificate[], known?: SecretContent): SecretRecord {
-  const { metadata } = secret;
-  const { name } = metadata;
-  const kept = keptMetadata({ labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} });
-  const controller = metadata.ownerReferences?.find((reference) => reference.controller === true);
-  return {
-    namespace: metadata.namespace ?? '',
-    name,
-    uid: metadata.uid ?? '',
-    resourceVersion: metadata.resourceVersion ?? '',
-    ...ownerOf({ name, ...kept }, controller),
-    ...(metadata.deletionTimestamp === undefined ? {} : { deleting: true }),
-    writable: secret.type === secretType && secret.immutable !== true,
-    ...kept,
-    content: known ?? secretContent(secret, roots),
-    changedAtMs: Number.NEGATIVE_INFINITY,
-  };
-}
-
-/** A record as it follows the one before: since when bundle, root and issuer have been as they are. */
-export function dated(record: SecretRecord, before: SecretRecord | undefined, monotonicMs: number): SecretRecord {
-  const isAsBefore =
-    before?.uid === record.uid &&
-    before.content.bundle === record.content.bundle &&
-    issuerOf(before.content) === issuerOf(record.content);
-  const changedAtMs = isAsBefore ? before.changedAtMs : monotonicMs;
-  return { ...record, ...(isTouched(record, before) ? { touched: true } : {}), changedAtMs };
-}
-
-/** True for another revision than the one before, which the operator did not write: see SecretWriter. */
-const isTouched = (record: SecretRecord, before: SecretRecord | undefined): boolean =>
-  before !== undefined && (before.resourceVersion !== record.resourceVersion || before.touched === true);
-
-const issuerOf = (content: SecretContent): string | undefined =>
-  'leaf' in content ? `${content.leaf.root}/${content.leaf.issuer}` : undefined;
+export const secretRecord = (secret: Secret, roots: readonly Certificate[], known?: SecretContent): SecretRecord =>
+  withMetadata(secret, known ?? secretContent(secret, roots));
 
 /** The same for one of many: what takes longest, the verification of its leaf and of large keys, goes on beside the event loop. */
 export async function secretRecordAhead(secret: Secret, roots: readonly Certificate[]): Promise<SecretRecord> {
   const chain = await chainAhead(secret, roots);
-  return secretRecord(secret, roots, secretContent(secret, roots, chain));
+  return withMetadata(secret, secretContent(secret, roots, chain));
 }
+
+function withMetadata(secret: Secret, content: SecretContent): SecretRecord {
+  const { claim, kept } = metadataOf(secret);
+  const isImmutable = secret.immutable === true;
+  const writable = secret.type === secretType && !isImmutable;
+  return {
+    ...claim,
+    writable,
+    ...(isImmutable ? { immutable: true } : {}),
+    ...kept,
+    content,
+    changedAtMs: Number.NEGATIVE_INFINITY,
+  };
+}
+
+/** What is remembered of a Secret that is not examined. It has a bound of some 500 octets. */
+export const secretMark = (secret: KubeObject): SecretMark => ({
+  ...metadataOf(secret).claim,
+  changedAtMs: Number.NEGATIVE_INFINITY,
+  unexamined: true,
+});
+
+/** What a foreign Secret says of itself. */
+export function foreignSecret(secret: KubeObject): ForeignSecret {
+  const { claim, kept } = metadataOf(secret);
+  const { uid: _, resourceVersion: __, deleting: ___, ...whose } = claim;
+  return { ...whose, ...kept };
+}
+
+/** What a Secret says of its owner, and the labels and annotations to keep of it. */
+function metadataOf({ metadata }: KubeObject) {
+  const kept = keptMetadata({ labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} });
+  const claim = {
+    ...ownerIn(metadata, kept),
+    uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
+    ...(metadata.deletionTimestamp === undefined ? {} : ({ deleting: true } as const)),
+  };
+  return { claim, kept };
+}
+
+/** Where a Secret is, and what it says of its owner. @param marks what is kept of its labels and annotations; default: all */
+export function ownerIn(
+  { namespace = '', name, ownerReferences, ...all }: ObjectMeta,
+  marks: Pick<SecretRecord, 'labels' | 'annotations'> = {
+    labels: all.labels ?? {},
+    annotations: all.annotations ?? {},
+  },
+) {
+  const controller = ownerReferences?.find((reference) => reference.controller === true);
+  return { namespace, name, ...ownerOf({ name, ...marks }, controller) };
+}
+
+/**
+ * A record as it follows the one before: since when bundle, root and issuer have been as they are. What was not examined may
+ * have been as it is for as long as it has been at its revision.
+ */
+export function dated<T extends CachedSecret>(record: T, before: CachedSecret | undefined, monotonicMs: number): T {
+  const changedAtMs = before !== undefined && isAsBefore(record, before) ? before.changedAtMs : monotonicMs;
+  return { ...record, ...(isExamined(record) && isTouched(record, before) ? { touched: true } : {}), changedAtMs };
+}
+
+function isAsBefore(record: CachedSecret, before: CachedSecret): boolean {
+  if (before.uid !== record.uid) return false;
+  if (!isExamined(record) || !isExamined(before)) return before.resourceVersion === record.resourceVersion;
+  return before.content.bundle === record.content.bundle && issuerOf(before.content) === issuerOf(record.content);
+}
+
+/** True for another revision than the one before, which the operator did not write: see SecretWriter. */
+const isTouched = (record: SecretRecord, before: CachedSecret | undefined): boolean =>
+  before !== undefined &&
+  (before.resourceVersion !== record.resourceVersion || (isExamined(before) && before.touched === true));
+
+const issuerOf = (content: SecretContent): string | undefined =>
+  'leaf' in content ? `${content.leaf.root}/${content.leaf.issuer}` : undefined;
 
 async function chainAhead(secret: Secret, roots: readonly Certificate[]): Promise<LeafChain | undefined> {
   try {
@@ -87,16 +134,33 @@ async function chainAhead(secret: Secret, roots: readonly Certificate[]): Promis
 
 function secretContent(secret: Secret, roots: readonly Certificate[], chain?: LeafChain): SecretContent {
   const text = (key: string) => dataText(secret, key);
-  const bundle = outputsAreIntact(secret) ? { bundle: sha256Hex(text(secretKeys.bundle)) } : {};
+  const common = { ...bundleOf(secret), digest: keyPairDigest(secret.data) };
   try {
     const certificates = chain ?? text(secretKeys.certificate);
-    return { leaf: readLeaf(certificates, text(secretKeys.privateKey), roots), ...bundle };
+    return { leaf: readLeaf(certificates, text(secretKeys.privateKey), roots), ...common };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
     const remains = remainsOf(text(secretKeys.certificate), text(secretKeys.privateKey), roots);
-    return { problem: error.message, ...remains, ...bundle };
+    return { problem: error.message, ...remains, ...common };
   }
 }
+
+/** The content of before, when the key pair is of the same data: a Secret is not examined again for a new annotation. */
+export function knownContent(secret: Secret, before: CachedSecret | undefined): SecretContent | undefined {
+  if (before === undefined || !isExamined(before) || before.uid !== secret.metadata.uid) return undefined;
+  const { bundle: _, ...keyPair } = before.content;
+  return keyPair.digest === keyPairDigest(secret.data) ? { ...keyPair, ...bundleOf(secret) } : undefined;
+}
+
+const bundleOf = (secret: Secret): Pick<SecretContent, 'bundle'> =>
+  outputsAreIntact(secret) ? { bundle: sha256Hex(dataText(secret, secretKeys.bundle)) } : {};
+
+/** Of this process alone: what is kept of a key must not be the same everywhere. */
+const salt = randomBytes(16).toString('base64');
+
+/** What tells the data of key pairs apart, as 128 bits. */
+export const keyPairDigest = (data: Secret['data'] = {}): string =>
+  hash('sha256', `${salt},${data[secretKeys.certificate]},${data[secretKeys.privateKey]}`, 'base64url').slice(0, 22);
 
 /** True for a Secret whose data are as they were when its outputs were written; also for one that has none. */
 function outputsAreIntact({ metadata, data = {} }: Secret): boolean {

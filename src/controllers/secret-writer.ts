@@ -38,7 +38,7 @@ import { issueContent, keptKey, type Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { makeOutputs, type Outputs } from './outputs.ts';
 import { base64, dataText } from './secret-data.ts';
-import { ownerReferencesFor, secretRecord } from './secret-record.ts';
+import { keyPairDigest, ownerReferencesFor, secretRecord } from './secret-record.ts';
 import { readStorePassword } from './store-password.ts';
 
 /** What the writer works with. */
@@ -168,10 +168,11 @@ export class SecretWriter {
   /** The certificate that tls.crt still holds, in its own form. */
   #restore(live: Secret, { content }: SecretRecord) {
     const leaf = 'restorable' in content ? content.restorable : undefined;
-    const chain = leaf && chainWithin(dataText(live, secretKeys.certificate), leaf.publicKey);
+    const text = dataText(live, secretKeys.certificate);
+    const chain = leaf && chainWithin(text, leaf.publicKey, this.#options.roots());
     if (leaf === undefined || chain === undefined) throw new KubeError('Conflict', 'the certificate is not there');
-    const text = encodeCertificates([chain.leaf, ...chain.intermediates]);
-    return { data: { [secretKeys.certificate]: base64(text) }, content: { leaf } };
+    const data = { [secretKeys.certificate]: base64(encodeCertificates([chain.leaf, ...chain.intermediates])) };
+    return { data, content: { leaf, digest: keyPairDigest({ ...live.data, ...data }) } };
   }
 
   async #issue(
@@ -216,18 +217,6 @@ export class SecretWriter {
     // Nobody has mounted what was never there; what was lost is still in the hands of those who did.
     const isFirst = !(certificate.status.secrets ?? []).some((entry) => entry.role === role);
     return this.#issued(created, content, issue, isFirst);
-  }
-
-  /** Reads a Secret past the cache, which knows neither those of others nor the very latest. */
-  async read(namespace: string, name: string, signal: AbortSignal): Promise<SecretRecord | undefined> {
-    const { client, caches, roots } = this.#options;
-    const live = await client.find(secretResource, { namespace, name }, { signal });
-    if (live === undefined) return undefined;
-    const record = secretRecord(live, roots());
-    const cached = caches.secrets.get(keyOf({ namespace, name }));
-    // The cache would know what the operator has written.
-    const isTouched = cached?.resourceVersion === record.resourceVersion ? cached.touched === true : true;
-    return isTouched ? { ...record, touched: true } : record;
   }
 
   /** Which other writer has changed a Secret last, see lastWriter. Asks the API server: caches have no managedFields. */

@@ -108,6 +108,16 @@ export class Store<R extends StoreRecord, I extends string = never> {
   }
 
   /**
+   * Takes in more of an object than is known of it, as of the same revision. The listeners are not told: the object is as it
+   * was. Returns false when another revision is known, or none.
+   */
+  refine(record: R): boolean {
+    if (this.#records.get(keyOf(record))?.resourceVersion !== record.resourceVersion) return false;
+    this.#set(keyOf(record), record, true);
+    return true;
+  }
+
+  /**
    * Takes in what this process has written itself: like `observe`, but the listeners are not told. Only for an answer that
    * holds no change of others: the watch will not bring it again.
    */

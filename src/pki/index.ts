@@ -42,6 +42,7 @@ export {
   readLeaf,
   readLeafChain,
   resolveLeaf,
+  rootSet,
   verifyLeafAhead,
 } from './leaf.ts';
 export {

@@ -4,6 +4,7 @@ import { readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer, publicKeyDer } from './key.ts';
 import { magnitude } from './lint-key.ts';
+import { checkKeyText, checkPrivateKey } from './work-limits.ts';
 
 /**
  * Whether the private half of a key makes its public half. OpenSSL believes the public half that RSA and ECDSA keys bring
@@ -20,10 +21,12 @@ export function privateHalfFits(key: KeyObject, der: Buffer, encoding: KeyEncodi
 
 /**
  * The private key in a PEM text, whose halves belong together.
- * @throws PkiError as parsePrivateKey, and MalformedKey when they do not
+ * @throws PkiError as parsePrivateKey, MalformedKey when they do not, and TooLarge and UnsupportedKey for other keys than leaves have
  */
 export function parseSoundKey(pem: string): KeyObject {
+  checkKeyText(pem);
   const { der, encoding } = parseKeyBlock(pem);
+  checkPrivateKey(der, encoding);
   const key = parseKeyDer(der, encoding);
   if (privateHalfFits(key, der, encoding, publicKeyDer(key))) return key;
   throw new PkiError('MalformedKey', 'the private half of the key does not make its public half');

@@ -1,21 +1,26 @@
 import type { KeyObject } from 'node:crypto';
-import { type Certificate, isSignedBy, parseCertificate, sha256Hex } from './certificate.ts';
+import { type Certificate, sha256Hex } from './certificate.ts';
 import { PkiError } from './error.ts';
 import { publicKeyDer } from './key.ts';
 import { parseSoundKey } from './key-pair.ts';
-import { type LeafChain, type LeafRecord, readLeaf } from './leaf.ts';
-import { parsePem } from './pem.ts';
+import {
+  canBeChain,
+  type LeafChain,
+  type LeafRecord,
+  namesAsIssuer,
+  readIntermediate,
+  readLeaf,
+  verifiedRoot,
+} from './leaf.ts';
+import { parseCertificateText } from './work-limits.ts';
 
 /** What is left of a key pair that is not in the form in which it was written. */
 export interface Remains {
   /** See publicKeyDigest: of the private key, where that can be read and its halves belong together. */
   readonly publicKey?: string;
-  /** The leaf of that key, where tls.crt still holds it and the chain above it. */
+  /** The leaf of that key, where tls.crt still holds it and the chain above it, up to a root that is known. */
   readonly restorable?: LeafRecord;
 }
-
-/** What tools add to tls.crt is a chain, or a chain twice. Among more than this the leaf is not looked for. */
-const mostCertificates = 16;
 
 /** The SHA-256 of the SubjectPublicKeyInfo of a key, in lower-case hex. */
 export const publicKeyDigest = (key: KeyObject): string => sha256Hex(publicKeyDer(key));
@@ -25,7 +30,7 @@ export function remainsOf(certificatePem: string, keyPem: string, roots: readonl
   const publicKey = unlessMalformed(() => publicKeyDigest(parseSoundKey(keyPem)));
   if (publicKey === undefined) return {};
   const restorable = unlessMalformed(() => {
-    const chain = chainWithin(certificatePem, publicKey);
+    const chain = chainWithin(certificatePem, publicKey, roots);
     return chain && readLeaf(chain, keyPem, roots);
   });
   return { publicKey, ...(restorable === undefined ? {} : { restorable }) };
@@ -33,20 +38,27 @@ export function remainsOf(certificatePem: string, keyPem: string, roots: readonl
 
 /**
  * The leaf of a key among the certificates of a PEM text, whatever else the text holds and in whatever order, and the
- * intermediates above the leaf. Undefined when the leaf is not there.
+ * intermediates above the leaf. Undefined when the leaf is not there, or none of the roots has signed its chain.
  * @param publicKey see publicKeyDigest
  * @throws PkiError for a text that cannot be read
  */
-export function chainWithin(certificatePem: string, publicKey: string): LeafChain | undefined {
-  const blocks = parsePem(certificatePem).filter(({ label }) => label === 'CERTIFICATE');
-  if (blocks.length > mostCertificates) return undefined;
-  const certificates = blocks.flatMap(({ der }) => unlessMalformed(() => parseCertificate(der)) ?? []);
+export function chainWithin(
+  certificatePem: string,
+  publicKey: string,
+  roots: readonly Certificate[],
+): LeafChain | undefined {
+  const blocks = parseCertificateText(certificatePem).filter(({ label }) => label === 'CERTIFICATE');
+  const certificates = blocks.flatMap(({ der }) => unlessMalformed(() => readIntermediate(der)) ?? []);
   const leaves = certificates.filter(({ publicKeyInfo }) => sha256Hex(publicKeyInfo) === publicKey);
   // A certificate that was renewed for the same key may stand next to the one before.
   const leaf = leaves.sort((a, b) => b.notBefore.getTime() - a.notBefore.getTime())[0];
-  return leaf && { leaf, intermediates: intermediatesAbove(leaf, certificates) };
+  if (leaf === undefined) return undefined;
+  const intermediates = intermediatesAbove(leaf, certificates);
+  const isSound = canBeChain(leaf, intermediates) && verifiedRoot([leaf, ...intermediates], roots) !== undefined;
+  return isSound ? { leaf, intermediates } : undefined;
 }
 
+/** By what the certificates say of each other: their signatures are verified from the top, when the top is known. */
 function intermediatesAbove(leaf: Certificate, certificates: readonly Certificate[]): Certificate[] {
   const path: Certificate[] = [];
   for (let below = leaf; ; ) {
@@ -55,7 +67,7 @@ function intermediatesAbove(leaf: Certificate, certificates: readonly Certificat
         one.basicConstraints?.ca === true &&
         !one.subject.equals(one.issuer) &&
         !path.some(({ fingerprint }) => fingerprint === one.fingerprint) &&
-        isSignedBy(below, one),
+        namesAsIssuer(below, one),
     );
     if (issuer === undefined) return path;
     path.push(issuer);

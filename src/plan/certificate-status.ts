@@ -249,7 +249,9 @@ function readyCondition(
 
 /** The condition of a resource that is being deleted, and held by a finalizer. */
 function deletingCondition(outcomes: readonly RoleOutcome[], ready: WantedCondition): WantedCondition {
-  const gone = outcomes.filter(({ role }) => role.secret === undefined).map(({ role }) => role.secretName);
+  const gone = outcomes
+    .filter(({ role: { secret, foreign } }) => secret === undefined && foreign === undefined)
+    .map(({ role }) => role.secretName);
   if (gone.length === 0 || ready.status === 'False') return { ...ready, message: `being deleted; ${ready.message}` };
   const message = `being deleted; a Secret that is gone is not created again: ${gone.join(', ')}`;
   return { ...ready, status: 'False', reason: 'Deleting', message };

@@ -172,9 +172,9 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const { certificate, namespaceLabels, authority } = observed;
   const blocked = (reason: CertificateReason, message: string) =>
     ({ step: 'blocked', reason, message, onlyDue: false }) as const;
-  const { secret } = role;
+  const { secret, foreign } = role;
   // Pods use what is there, so it is kept up to date. A Secret that is gone stays gone: it would be an orphan in a moment.
-  if (certificate.deleting && secret === undefined) return { step: 'keep' };
+  if (certificate.deleting && secret === undefined && foreign === undefined) return { step: 'keep' };
   const rival = rivalRole(certificate, role);
   if (rival !== undefined) {
     return blocked('InvalidSpec', `role ${rival} names Secret ${role.secretName} too; each role needs one of its own`);
@@ -182,8 +182,9 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   if (role.claimedBy !== undefined) {
     return blocked('SecretConflict', `Secret ${role.secretName} belongs to ${role.claimedBy}; name another one`);
   }
-  if (secret !== undefined && !isOurs(secret, certificate, role.role)) {
-    return blocked('SecretConflict', conflictMessage(secret, certificate, role.role));
+  const theirs = secret !== undefined && !isOurs(secret, certificate, role.role) ? secret : foreign;
+  if (theirs !== undefined) {
+    return blocked('SecretConflict', conflictMessage(theirs, certificate, role.role));
   }
   const authorityName = certificate.spec.authorityRef.name;
   if (authority.state === 'missing') {
@@ -211,10 +212,7 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
     return blocked('Deleting', `Secret ${role.secretName} would have to be created again: ${step.message}`);
   }
   if (step.step === 'issue' && step.write === 'replace' && secret?.deleting === true) {
-    return blocked(
-      'Pending',
-      `Secret ${role.secretName} is being deleted, and a finalizer holds it; it is issued again once it is gone`,
-    );
+    return blocked(...heldMessage(namespace, role.secretName, secret.immutable === true));
   }
   if (authority.state === 'ready' && authority.waits !== undefined && step.step === 'issue') {
     const message = `MtlsAuthority ${authorityName}: ${authority.waits.reason}: ${authority.waits.message}`;
@@ -246,6 +244,20 @@ function turnOf({ certificate, authority }: ObservedCertificate, { secret }: Obs
   if (authority.state !== 'ready' || secret === undefined || !('leaf' in secret.content)) return {};
   const until = nextTurn(secret.content.leaf, authority, certificate);
   return until === undefined ? {} : { until };
+}
+
+/** Says that a Secret cannot be created again, because a finalizer holds the one that cannot be written. */
+function heldMessage(namespace: string, secretName: string, isImmutable: boolean): [CertificateReason, string] {
+  const release = `kubectl -n ${namespace} patch secret ${secretName} --type merge --patch '{"metadata":{"finalizers":null}}'`;
+  const held =
+    `is being deleted, and a finalizer holds it; the operator creates it again once it is gone. ` +
+    `If the program that has set the finalizer does not take it off: ${release}`;
+  return isImmutable
+    ? [
+        'SecretImmutable',
+        `Secret ${secretName} is immutable, so that it gets no new root and no new certificate; it ${held}`,
+      ]
+    : ['Pending', `Secret ${secretName} ${held}`];
 }
 
 /** What becomes of the certificate in place when its request is refused, for messages. Empty when there is none. */
@@ -330,7 +342,8 @@ function keepsKey(input: SecretInput, reason: IssueReason): boolean {
   const { certificate, authority, role, request, now } = input;
   if (rotationIsAsked(certificate, role.role, role.secret)) return false;
   if (revocationIsAsked(certificate, role.role, role.secret, authority, now)) return false;
-  const isLost = reason === 'SecretCorrupted' || (reason === 'RootNotTrusted' && isDamaged(input));
+  const isLost =
+    reason === 'SecretCorrupted' || reason === 'SecretImmutable' || (reason === 'RootNotTrusted' && isDamaged(input));
   return (request.keepKey || isLost) && keyIsOurs(input);
 }
 

@@ -62,6 +62,8 @@ export function isRepair(
   if (step.step === 'update' && step.restores !== true) {
     return role.secret?.touched === true && role.repairs?.sourcesChanged !== true;
   }
+  // Nobody but another writer makes it immutable, or gives it another type.
+  if (role.secret?.writable === false) return true;
   return isDamaged({ certificate, role, ...(ready === undefined ? {} : { authority: ready }) });
 }
 

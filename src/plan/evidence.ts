@@ -1,5 +1,5 @@
 import type { LeafRecord } from '../pki/index.ts';
-import type { CertificateRecord, SecretRecord } from './observed.ts';
+import { type CachedSecret, type CertificateRecord, isExamined } from './observed.ts';
 
 /** A Secret of an authority's certificate: what of it a rotation waits for. */
 export interface IssuedSecret {
@@ -51,15 +51,22 @@ export interface Evidence {
   readonly monotonicMs: number;
 }
 
-/** The Secret of a certificate, as evidence. */
-export const issuedSecret = ({ namespace, name, content, changedAtMs, deleting }: SecretRecord): IssuedSecret => ({
-  namespace,
-  what: `${namespace}/${name}`,
-  ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
-  ...('leaf' in content ? { leaf: leafOf(content.leaf) } : {}),
-  changedAtMs,
-  ...(deleting === true ? { why: heldByFinalizer } : {}),
-});
+/** The Secret of a certificate, as evidence. One that was not read yet may hold anything: it counts as what no phase needs. */
+export function issuedSecret(secret: CachedSecret): IssuedSecret {
+  const { namespace, name, changedAtMs } = secret;
+  const common = { namespace, what: `${namespace}/${name}`, changedAtMs };
+  if (!isExamined(secret)) return { ...common, leaf: { notAfter: endOfTime }, why: 'the operator has not read it yet' };
+  const { content } = secret;
+  return {
+    ...common,
+    ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
+    ...('leaf' in content ? { leaf: leafOf(content.leaf) } : {}),
+    ...(secret.deleting === true ? { why: heldByFinalizer } : {}),
+  };
+}
+
+/** ECMA-262 21.4.1.1. */
+const endOfTime = new Date(8.64e15);
 
 /** Why an object that was deleted is still there, in the messages of a rotation. */
 export const heldByFinalizer = 'being deleted, and a finalizer holds it';

@@ -43,18 +43,23 @@ export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { keptMetadata } from './kept-metadata.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export { dnsLabels, normaliseUri } from './names.ts';
-export type {
-  AuthorityRules,
-  AuthorityView,
-  CertificateRecord,
-  CrlBundle,
-  NamespaceRecord,
-  ObservedCertificate,
-  ObservedRole,
-  ReadyAuthority,
-  RootView,
-  SecretContent,
-  SecretRecord,
+export {
+  type AuthorityRules,
+  type AuthorityView,
+  type CachedSecret,
+  type CertificateRecord,
+  type CrlBundle,
+  type ForeignSecret,
+  type FoundSecret,
+  isExamined,
+  type NamespaceRecord,
+  type ObservedCertificate,
+  type ObservedRole,
+  type ReadyAuthority,
+  type RootView,
+  type SecretContent,
+  type SecretMark,
+  type SecretRecord,
 } from './observed.ts';
 export type { AuthorityRecord, ObservedAuthority, ObservedRoot, RootSecret } from './observed-authority.ts';
 export {
@@ -70,6 +75,7 @@ export {
   canOwn,
   isOurs,
   namesItself,
+  type Owned,
   type OwnedSecret,
   ownedBy,
   ownerOf,

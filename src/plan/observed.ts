@@ -54,6 +54,7 @@ export interface SecretRecord {
   readonly deleting?: true;
   /** False for another type, or an immutable Secret: its data cannot be written. */
   readonly writable: boolean;
+  readonly immutable?: true;
   readonly labels: Readonly<Record<string, string>>;
   /** The operator's own, and those that secretTemplate put there; the rest belongs to others. */
   readonly annotations: Readonly<Record<string, string>>;
@@ -68,11 +69,43 @@ export interface SecretRecord {
 }
 
 /**
+ * What is known of a Secret that no resource can own, or that was read before its resource was known: nothing of its content,
+ * which somebody else may have written to keep the operator busy.
+ */
+export interface SecretMark
+  extends Pick<
+    SecretRecord,
+    'namespace' | 'name' | 'uid' | 'resourceVersion' | 'controller' | 'owner' | 'ownerName' | 'deleting' | 'changedAtMs'
+  > {
+  readonly unexamined: true;
+}
+
+/** What the cache has of a Secret. */
+export type CachedSecret = SecretRecord | SecretMark;
+
+/** True for a Secret whose content was read. */
+export const isExamined = (secret: CachedSecret): secret is SecretRecord => !('unexamined' in secret);
+
+/** A Secret that belongs to no resource, or another one: what its metadata says. */
+export type ForeignSecret = Pick<
+  SecretRecord,
+  'namespace' | 'name' | 'controller' | 'owner' | 'ownerName' | 'labels' | 'annotations'
+>;
+
+/** What there is under the name of a role's Secret: one that the resource can own, a foreign one, or nothing. */
+export interface FoundSecret {
+  readonly secret?: SecretRecord;
+  readonly foreign?: ForeignSecret;
+}
+
+/**
  * The key pair in a Secret, or what is wrong with it and what can still be used of it; and the digest of its bundle. A Secret whose outputs are not those
  * that were written with the bundle has none: what of it somebody has mounted is anyone's guess.
  */
 export type SecretContent = ({ readonly leaf: LeafRecord } | ({ readonly problem: string } & Remains)) & {
   readonly bundle?: string;
+  /** What tells the data apart that the key pair was read from: the same data are not read twice. */
+  readonly digest?: string;
 };
 
 /** How an authority stands with its root. */
@@ -153,10 +186,9 @@ export type AuthorityView =
 export interface ReadyAuthority extends ReadyRoot, AuthorityRules {}
 
 /** One role of a resource: its Secret as it is, who else lays claim to the Secret's name, and what was tried before. */
-export interface ObservedRole {
+export interface ObservedRole extends FoundSecret {
   readonly role: Role;
   readonly secretName: string;
-  readonly secret?: SecretRecord;
   /** The resource or Secret that has the name, in words; absent when it is this resource's to take. */
   readonly claimedBy?: string;
   /** The failed attempts at this very request of this role; absent when the last one succeeded, or none was made. */

@@ -1,6 +1,6 @@
 import { annotations, group, labels, managerName } from '../api/names.ts';
 import type { Role } from '../pki/index.ts';
-import type { CertificateRecord, SecretRecord } from './observed.ts';
+import type { CertificateRecord, ForeignSecret, SecretRecord } from './observed.ts';
 import { roles, rolesOf, secretNameOf } from './request.ts';
 
 /** The ownerReference of the controller of an object. */
@@ -54,12 +54,17 @@ export const belongsTo = (
 
 declare const owned: unique symbol;
 
-/** A Secret that was compared with the resource it belongs to: ownedBy and isOurs make it. The operator deletes no other. */
-export type OwnedSecret = SecretRecord & { readonly [owned]: true };
+/** Marks a Secret that was compared with the resource it belongs to: only ownedBy and isOurs set it. */
+export interface Owned {
+  readonly [owned]: true;
+}
+
+/** Such a Secret. The operator deletes no other. */
+export type OwnedSecret = SecretRecord & Owned;
 
 /** The Secret, if it names this very resource as its owner: by kind, group, namespace, name and UID. */
-export const ownedBy = (secret: SecretRecord, certificate: CertificateRecord): OwnedSecret | undefined =>
-  belongsTo(secret, certificate) && secret.owner === certificate.uid ? (secret as OwnedSecret) : undefined;
+export const ownedBy = <T extends Claim>(secret: T, certificate: CertificateRecord): (T & Owned) | undefined =>
+  belongsTo(secret, certificate) && secret.owner === certificate.uid ? (secret as T & Owned) : undefined;
 
 /**
  * True for a Secret that this resource owns, or that it would adopt: one without a controller that was handed over to the
@@ -111,7 +116,7 @@ export function mayBeDeleted(secret: SecretRecord, { name, status }: Certificate
 }
 
 /** Says why a Secret is left alone, and what to type. */
-export function conflictMessage(secret: SecretRecord, certificate: CertificateRecord, role: Role): string {
+export function conflictMessage(secret: ForeignSecret, certificate: CertificateRecord, role: Role): string {
   const { namespace, name } = secret;
   const wantedLabels = {
     [labels.managedBy]: managerName,
@@ -130,7 +135,7 @@ export function conflictMessage(secret: SecretRecord, certificate: CertificateRe
   );
 }
 
-function whose({ controller, owner, ownerName }: SecretRecord, { name, uid }: CertificateRecord): string {
+function whose({ controller, owner, ownerName }: ForeignSecret, { name, uid }: CertificateRecord): string {
   if (controller === 'other') return 'has another controller';
   if (controller === 'none') return 'was not handed over to this resource';
   return ownerName === name && owner !== uid

@@ -22,6 +22,7 @@ import { revocationIsAsked } from './revocation-request.ts';
 export type IssueReason =
   | 'SecretMissing'
   | 'SecretCorrupted'
+  | 'SecretImmutable'
   | 'RootNotTrusted'
   | 'SpecChanged'
   | 'RevocationRequested'
@@ -54,9 +55,8 @@ type Finding = { readonly reason: IssueReason; readonly message: string } | unde
 export function reasonToIssue(input: SecretInput): Finding {
   const { secret } = input.role;
   if (secret === undefined) return { reason: 'SecretMissing', message: 'the Secret does not exist' };
-  if (!secret.writable) {
-    return { reason: 'SecretCorrupted', message: 'the Secret is immutable, or not of type kubernetes.io/tls' };
-  }
+  if (secret.immutable === true) return { reason: 'SecretImmutable', message: immutableMessage };
+  if (!secret.writable) return { reason: 'SecretCorrupted', message: 'the Secret is not of type kubernetes.io/tls' };
   const { content } = secret;
   if (!('problem' in content)) return firstFinding({ ...input, secret, leaf: content.leaf });
   const corrupted = { reason: 'SecretCorrupted', message: content.problem } as const;
@@ -65,6 +65,11 @@ export function reasonToIssue(input: SecretInput): Finding {
   const finding = firstFinding({ ...input, secret, leaf: content.restorable });
   return finding === undefined || dueReasons.has(finding.reason) ? finding : corrupted;
 }
+
+/** Says what the operator does about an immutable Secret, and how to keep that from happening again. */
+const immutableMessage =
+  'the Secret is immutable, and could not be kept up to date: the operator deletes it and creates it again at once. ' +
+  'Take immutable: true out of the manifest or tool that has set it';
 
 function firstFinding(input: LeafInput): Finding {
   for (const claim of claims) {

@@ -181,6 +181,22 @@ describe('repair', { concurrency: 4 }, () => {
     await judge(after);
   });
 
+  test('4. Repair: an immutable Secret with a finalizer is told, and the command in the message ends it', async () => {
+    const { tenant, secret } = await tenantWithSecret();
+    await tenant.patchSecret(name, { immutable: true, metadata: { finalizers: ['example.com/hold'] } });
+    const { message } = await tenant.notReady('db', 'SecretImmutable');
+    const [, patch] = /patch secret \S+ --type merge --patch '([^']+)'/.exec(message) ?? [];
+    await tenant.patchSecret(name, JSON.parse(patch ?? '') as object);
+    await tenant.ready('db');
+    const after = await tenant.secret(name);
+    assert.notEqual(after.metadata.uid, secret.metadata.uid);
+    assert.equal(
+      after.data?.['tls.key'] === secret.data?.['tls.key'],
+      true,
+      'the key is the operator’s own, and stays',
+    );
+  });
+
   test('4. Repair comes at once the first three times, and the resource is Ready after it', async () => {
     const { tenant } = await tenantWithSecret();
     for (let i = 0; i < 3; i++) {

@@ -26,7 +26,6 @@ describe('the caches end when the signal aborts, with an API server that', () =>
         {
           client: server.client(),
           namespace: 'n',
-          roots: () => [],
           log: silentLog,
           onError: () => {},
           onListed: () => {},
@@ -63,7 +62,6 @@ test('labelled Secrets are asked for when the MtlsCertificates are known, and no
     {
       client: server.client(),
       namespace: 'n',
-      roots: () => [],
       log: silentLog,
       onError: () => {},
       onListed: () => {},

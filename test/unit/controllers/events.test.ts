@@ -24,6 +24,7 @@ describe('events', () => {
   const words: [reason: IssueReason, word: string][] = [
     ['SecretMissing', 'Issued'],
     ['SecretCorrupted', 'Repaired'],
+    ['SecretImmutable', 'Repaired'],
     ['RootNotTrusted', 'Reissued'],
     ['SpecChanged', 'Reissued'],
     ['RotationRequested', 'Rotated'],
@@ -158,8 +159,7 @@ describe('what one role was issued is told', () => {
     const material = {};
     const context = {
       certificates: { get: () => record },
-      secrets: { get: () => undefined },
-      secretsOf: () => [],
+      finder: { find: async () => ({}), ownedBeside: async () => [] },
       namespaces: { get: () => ({ labels: {} }) },
       authorities: { get: () => authority() },
       views: { view: () => ready(a), material: () => material },

@@ -5,7 +5,7 @@ import { Caches } from '../../../src/controllers/caches.ts';
 import { EvidenceGatherer } from '../../../src/controllers/evidence.ts';
 import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
 import { type Secret, secrets as secretResource } from '../../../src/kube/index.ts';
-import { type AuthorityRecord, lostSecrets, type Publication } from '../../../src/plan/index.ts';
+import { type AuthorityRecord, isExamined, lostSecrets, type Publication } from '../../../src/plan/index.ts';
 import {
   authority,
   certificate,
@@ -41,7 +41,6 @@ function process() {
   const gatherer = new EvidenceGatherer({
     client: api.client,
     caches,
-    roots: () => roots,
     publications: () => publications,
     renewPublications: async (one) => {
       renewed.push(one);
@@ -83,7 +82,7 @@ describe('the evidence of an authority', () => {
     made.take(secret);
     const { content } = issued.secretRecord('server');
     const [record] = made.caches.secrets.values();
-    assert.ok(record !== undefined && 'leaf' in record.content);
+    assert.ok(record !== undefined && isExamined(record) && 'leaf' in record.content);
     const { root, issuer, notAfter } = record.content.leaf;
     assert.deepEqual(made.gatherer.gather(ruled), {
       secrets: [
@@ -142,7 +141,6 @@ describe('the evidence of an authority', () => {
     const gatherer = new EvidenceGatherer({
       client: new MemoryApi().client,
       caches,
-      roots: () => roots,
       publications: () => {
         asked += 1;
         return publications;

@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { annotations, labels } from '../../../src/api/names.ts';
 import { compactSecrets, keptSecrets } from '../../../src/controllers/kept-secret.ts';
-import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import { knownContent, secretRecord } from '../../../src/controllers/secret-record.ts';
 import { Store } from '../../../src/kube/index.ts';
 import type { Certificate, LeafRecord } from '../../../src/pki/index.ts';
-import type { SecretContent, SecretRecord } from '../../../src/plan/index.ts';
+import type { CachedSecret, SecretContent, SecretRecord } from '../../../src/plan/index.ts';
 import { certificate, root } from '../../support/fixtures.ts';
 
 // Few values for each field, so that records share a lot and differ in a little.
@@ -29,13 +29,19 @@ const leaf: fc.Arbitrary<LeafRecord> = fc
       keyEncoding: fc.constantFrom('PKCS8' as const, 'SEC1' as const),
     }),
     unresolved: fc.option(fc.array(text)),
+    triedRoots: fc.option(text),
     above: fc.option(fc.record({ root: text, issuer: text, issuerNotBefore: moment, issuerNotAfter: moment })),
   })
-  .map(({ own, above, unresolved }) => ({ ...own, ...above, ...(unresolved && { unresolved }) }));
+  .map(({ own, above, unresolved, triedRoots }) => ({
+    ...own,
+    ...above,
+    ...(unresolved && { unresolved }),
+    ...(triedRoots !== null && { triedRoots }),
+  }));
 const content: fc.Arbitrary<SecretContent> = fc.oneof(
-  fc.record({ leaf, bundle: text }, { requiredKeys: ['leaf'], noNullPrototype: true }),
+  fc.record({ leaf, bundle: text, digest: text }, { requiredKeys: ['leaf'], noNullPrototype: true }),
   fc.record(
-    { problem: text, publicKey: text, restorable: leaf, bundle: text },
+    { problem: text, publicKey: text, restorable: leaf, bundle: text, digest: text },
     { requiredKeys: ['problem'], noNullPrototype: true },
   ),
 );
@@ -106,7 +112,7 @@ describe('the record of a Secret as it is kept', () => {
 test('a leaf whose root becomes known after its Secret was read has it from then on, in every reading of the cache', () => {
   const signer = root();
   const known: Certificate[] = [];
-  const store = new Store<SecretRecord>({ form: compactSecrets(() => known) });
+  const store = new Store<CachedSecret>({ form: compactSecrets(() => known) });
   const fixture = certificate().issuedBy(signer);
   const observed = secretRecord(fixture.secret('server'), []);
   store.observe(observed);
@@ -116,4 +122,37 @@ test('a leaf whose root becomes known after its Secret was read has it from then
   assert.deepEqual(read(), secretRecord(fixture.secret('server'), [signer.anchor]));
   known.pop();
   assert.deepEqual(read(), observed, 'nothing of it is kept');
+});
+
+test('a leaf whose root is not known is verified once for each set of roots, however often it is read or written', () => {
+  const signer = root();
+  const fixture = certificate().issuedBy(signer);
+  let verified = 0;
+  // Of the name that the leaf names, so that only its key tells that it is not the one.
+  const counting = (): Certificate => {
+    const { publicKey, subjectKeyId: _, ...other } = root().certificate;
+    return Object.defineProperty({ ...other, subject: signer.certificate.subject } as Certificate, 'publicKey', {
+      get() {
+        verified += 1;
+        return publicKey;
+      },
+    });
+  };
+  const known = [counting()];
+  const store = new Store<CachedSecret>({ form: compactSecrets(() => known) });
+  const secret = fixture.secret('server');
+  store.observe(secretRecord(secret, known));
+  assert.equal(verified, 1);
+  const read = () => {
+    for (let i = 0; i < 5; i += 1) store.get('shop/payments-server-tls');
+  };
+  read();
+  assert.equal(verified, 1);
+  known.push(counting());
+  read();
+  assert.equal(verified, 3, 'each of the two roots has that name');
+  const annotated = { ...secret, metadata: { ...secret.metadata, resourceVersion: '21' } };
+  store.observe(secretRecord(annotated, known, knownContent(annotated, store.get('shop/payments-server-tls'))));
+  read();
+  assert.equal(verified, 3, 'the same content');
 });

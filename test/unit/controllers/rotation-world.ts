@@ -14,7 +14,7 @@ import {
   certificates as certificateResource,
 } from '../../../src/controllers/resources.ts';
 import { base64, dataText } from '../../../src/controllers/secret-data.ts';
-import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import { SecretFinder } from '../../../src/controllers/secret-finder.ts';
 import { SecretWriter } from '../../../src/controllers/secret-writer.ts';
 import {
   isKubeError,
@@ -246,7 +246,6 @@ export class RotationWorld {
       evidence: new EvidenceGatherer({
         client,
         caches,
-        roots,
         publications: () => [],
         renewPublications: () => Promise.resolve(),
       }),
@@ -266,8 +265,7 @@ export class RotationWorld {
       certificate: new CertificateReconciler({
         client,
         certificates: caches.certificates,
-        secrets: caches.secrets,
-        secretsOf: (certificate) => caches.secretsOf(certificate),
+        finder: new SecretFinder(client, caches),
         writer: new SecretWriter({
           client,
           caches,
@@ -408,9 +406,9 @@ export class RotationWorld {
     }
   }
 
-  #takeIn({ caches, views }: Process, secret: Secret): void {
+  #takeIn({ caches }: Process, secret: Secret): void {
     if (secret.metadata.namespace === operatorNamespace) return;
-    caches.secrets.observe(caches.dated(secretRecord(secret, views.roots())));
+    caches.secrets.observe(caches.examiner.read(secret));
   }
 
   #changed(plural: string, before: KubeObject | undefined, after: KubeObject | undefined): void {

@@ -38,7 +38,7 @@ describe('what remains of a key pair', () => {
         assert.equal(publicKey, publicKeyDigest(key));
         const isWhole = path.every((one) => some.includes(one));
         if (isWhole) assert.equal(restorable?.root, anchorId(anchor.anchor));
-        const chain = chainWithin(text, publicKeyDigest(key));
+        const chain = chainWithin(text, publicKeyDigest(key), roots);
         if (isWhole && chain?.leaf.fingerprint === leaf.fingerprint) {
           assert.equal(encodeCertificates([chain.leaf, ...chain.intermediates]), good);
         }

@@ -531,6 +531,7 @@ describe('the resource is looked at again', () => {
       SecretConflict: true,
       Deleting: true,
       SecretContested: true,
+      SecretImmutable: true,
       CrlShareExhausted: true,
       CrlUnavailable: true,
       StorePasswordNotFound: true,

@@ -66,7 +66,7 @@ export const marks = ({ role = 'server', revision = 1, token, ...more }: Marks =
 export const update = (changes?: Marks): SecretStep => ({ step: 'update', metadata: marks(changes) });
 
 export const messages: Record<
-  Exclude<IssueReason, 'SecretCorrupted' | 'SpecChanged' | 'Expired' | 'RenewalDue'>,
+  Exclude<IssueReason, 'SecretCorrupted' | 'SecretImmutable' | 'SpecChanged' | 'Expired' | 'RenewalDue'>,
   string
 > = {
   SecretMissing: 'the Secret does not exist',

@@ -98,7 +98,10 @@ describe('a corrupted Secret is repaired', () => {
     check({ [title]: { given, plan: [issue(given, 'SecretCorrupted', message)] } });
   }
 
-  const misfit = 'the Secret is immutable, or not of type kubernetes.io/tls';
+  const misfit = 'the Secret is not of type kubernetes.io/tls';
+  const isImmutable =
+    'the Secret is immutable, and could not be kept up to date: the operator deletes it and creates it again at once. ' +
+    'Take immutable: true out of the manifest or tool that has set it';
   const opaque = issued.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' }));
   const immutable = issued.whereSecret('server', (secret) => ({ ...secret, immutable: true }));
   check({
@@ -108,7 +111,7 @@ describe('a corrupted Secret is repaired', () => {
     },
     'when it is immutable, by another Secret': {
       given: immutable,
-      plan: [issue(immutable, 'SecretCorrupted', misfit, { write: 'replace', keepKey: true })],
+      plan: [issue(immutable, 'SecretImmutable', isImmutable, { write: 'replace', keepKey: true })],
     },
     'when ca.crt is gone, with the same certificate': {
       given: issued.whereSecret('server', withData({ 'ca.crt': undefined })),
@@ -167,7 +170,7 @@ describe('a Secret without a controller that was handed over', () => {
       given: handedOver.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
       plan: [
         {
-          ...issue(issued, 'SecretCorrupted', 'the Secret is immutable, or not of type kubernetes.io/tls', {
+          ...issue(issued, 'SecretCorrupted', 'the Secret is not of type kubernetes.io/tls', {
             write: 'replace',
             keepKey: true,
           }),
@@ -204,7 +207,7 @@ describe('the Secret of a resource that is being deleted, and held by a finalize
       plan: [
         blocked(
           'Deleting',
-          'Secret payments-server-tls would have to be created again: the Secret is immutable, or not of type kubernetes.io/tls',
+          'Secret payments-server-tls would have to be created again: the Secret is not of type kubernetes.io/tls',
         ),
       ],
     },
@@ -259,20 +262,28 @@ describe('the annotation secret-name', () => {
 });
 
 describe('a Secret that is being deleted, and held by a finalizer', () => {
+  const isHeld =
+    'is being deleted, and a finalizer holds it; the operator creates it again once it is gone. If the program that has set the ' +
+    'finalizer does not take it off: kubectl -n shop patch secret payments-server-tls --type merge ' +
+    `--patch '{"metadata":{"finalizers":null}}'`;
   const held = issued.whereSecret(
     'server',
     withMetadata(() => ({ deletionTimestamp: now.toISOString() })),
   );
   check({
     'is kept up to date': { given: held.whereSecret('server', withData({ 'ca.crt': '' })), plan: [update()] },
-    'is not deleted again to be replaced': {
+    'is not deleted again to be replaced when it is immutable': {
       given: held.whereSecret('server', (secret) => ({ ...secret, immutable: true })),
       plan: [
         blocked(
-          'Pending',
-          'Secret payments-server-tls is being deleted, and a finalizer holds it; it is issued again once it is gone',
+          'SecretImmutable',
+          `Secret payments-server-tls is immutable, so that it gets no new root and no new certificate; it ${isHeld}`,
         ),
       ],
+    },
+    'nor when it is of another type': {
+      given: held.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
+      plan: [blocked('Pending', `Secret payments-server-tls ${isHeld}`)],
     },
   });
 });

@@ -60,6 +60,11 @@ describe('a Secret that was repaired three times', () => {
       known.whereSecret('server', withData({ 'tls.key': encodePrivateKey(privateKey(), 'PKCS8') })),
       'SecretContested',
     ],
+    [
+      'waits when it is made immutable again',
+      known.whereSecret('server', (secret) => ({ ...secret, immutable: true })),
+      'SecretContested',
+    ],
     ['waits when ca.crt is damaged', known.whereSecret('server', withData({ 'ca.crt': '' })), 'SecretContested'],
     [
       'waits when a label is taken off',

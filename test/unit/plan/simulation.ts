@@ -131,7 +131,7 @@ export class Simulation {
       Object.fromEntries(
         Object.entries({ ...old, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null),
       );
-    const restored = step.step === 'update' && step.restores === true ? certificateIn(before) : {};
+    const restored = step.step === 'update' && step.restores === true ? certificateIn(before, signer) : {};
     const data =
       step.step === 'issue' ? this.#issue(role, step, signer, now, before) : { ...restored, ...bundleOf(signer) };
     const isNew = step.step === 'issue' && step.write !== 'update';
@@ -200,10 +200,10 @@ function isSameStatus(
 }
 
 /** The certificate of the key in a Secret, as it was written. */
-function certificateIn(secret: Secret | undefined): Record<string, string> {
+function certificateIn(secret: Secret | undefined, { bundle }: Signer): Record<string, string> {
   const text = (key: string) => Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('latin1');
   const { key } = parsePrivateKey(text(secretKeys.privateKey));
-  const chain = chainWithin(text(secretKeys.certificate), publicKeyDigest(key));
+  const chain = chainWithin(text(secretKeys.certificate), publicKeyDigest(key), bundle.roots);
   if (chain === undefined) throw new Error('there is no certificate to restore');
   return { [secretKeys.certificate]: base64(encodeCertificates([chain.leaf, ...chain.intermediates])) };
 }
