@@ -48,6 +48,9 @@ export async function benchHostile(count = 2000, bytes = 1_400_000): Promise<voi
       rows[phase] = row;
       console.log(`${phase}: ${JSON.stringify(row)}`);
     });
+  } catch (error) {
+    // An operator that cannot start under its limit.
+    rows['ended'] = { operator: String(error).slice(0, 120) };
   } finally {
     console.table(rows);
     await plane.stop();
@@ -122,6 +125,7 @@ class HostileBench {
     const waits: number[] = [];
     const over = new AbortController();
     const working = work().finally(() => over.abort());
+    working.catch(() => {});
     do waits.push(await this.#serveVictim(confined));
     while (!over.signal.aborted && confined.ended === undefined);
     await working;

@@ -16,11 +16,16 @@ export const hostileKinds: readonly HostileKind[] = [
   'largest MtlsCertificate',
 ];
 
+/** The API server allows a MiB of data, in a Secret before it is base64. */
+const largestData = 2 ** 20;
+const largestSecret = 1_390_000;
+
 const managedBy = { 'app.kubernetes.io/managed-by': 'mtls-operator' };
 
-/** The nth of a kind, with about so many bytes of JSON as far as its kind admits them. */
+/** The nth of a kind, with about so many bytes in etcd as far as its kind admits them. */
 export function hostileObject(kind: HostileKind, namespace: string, index: number, bytes: number): HostileObject {
   const name = `hostile-${index}`;
+  const bytesOfText = Math.min(bytes, largestData);
   switch (kind) {
     case 'forged Secret':
       return {
@@ -28,7 +33,7 @@ export function hostileObject(kind: HostileKind, namespace: string, index: numbe
         object: {
           metadata: { namespace, name: `forged-${index}`, ...claimOf(name) },
           type: 'kubernetes.io/tls',
-          data: { 'tls.crt': base64(bytes), 'tls.key': '', 'ca.crt': '' },
+          data: { 'tls.crt': base64(Math.min(bytes, largestSecret)), 'tls.key': '', 'ca.crt': '' },
         },
       };
     case 'forged ConfigMap':
@@ -36,7 +41,8 @@ export function hostileObject(kind: HostileKind, namespace: string, index: numbe
         collection: 'configmaps',
         object: {
           metadata: { namespace, name, labels: { ...managedBy, 'mtls-operator.io/authority': 'default' } },
-          data: { 'ca.crt': base64(bytes) },
+          // Of control characters each is six bytes of JSON.
+          data: { 'ca.crt': index % 2 === 0 ? base64(bytesOfText) : '\u{1}'.repeat(bytesOfText) },
         },
       };
     case 'Secret with 8,000 labels': {
