@@ -153,9 +153,11 @@ export class EvidenceGatherer {
     // Without their content, which anybody can make large: the caches have most of them as of this revision.
     const selection = { labelSelector: leafSecretSelector, metadataOnly: true, limit: 500, signal };
     for await (const { items } of client.listPages(secretResource, selection)) {
-      for (const { metadata } of items) {
+      for (const found of items) {
+        const { metadata } = found;
         if (caches.secrets.current(metadata) !== undefined) continue;
-        const secret = await client.find(secretResource, metadata, { signal });
+        const canBeOwned = caches.examiner.canBeOwned(found);
+        const secret = canBeOwned ? await client.find(secretResource, metadata, { signal }) : found;
         if (secret !== undefined) caches.secrets.observe(caches.examiner.read(secret));
       }
     }

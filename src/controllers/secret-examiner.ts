@@ -1,4 +1,4 @@
-import { keyOf, type Secret, type Store } from '../kube/index.ts';
+import { type KubeObject, keyOf, type Secret, type Store } from '../kube/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { type CachedSecret, type CertificateRecord, canOwn, isExamined, type SecretRecord } from '../plan/index.ts';
 import { knownContent, ownerIn, secretMark, secretRecord, secretRecordAhead } from './secret-record.ts';
@@ -28,12 +28,12 @@ export class SecretExaminer {
 
   /** What the cache keeps of a Secret. */
   read(secret: Secret): CachedSecret {
-    return this.#hasOwner(secret) ? this.#examine(secret) : this.#known.dated(secretMark(secret));
+    return this.canBeOwned(secret) ? this.#examine(secret) : this.#known.dated(secretMark(secret));
   }
 
   /** The same for one of many: most of the work goes on beside the event loop. */
   async readAhead(secret: Secret): Promise<CachedSecret> {
-    const isNew = this.#hasOwner(secret) && this.#contentOf(secret) === undefined;
+    const isNew = this.canBeOwned(secret) && this.#contentOf(secret) === undefined;
     return isNew ? this.#known.dated(await secretRecordAhead(secret, this.#roots())) : this.read(secret);
   }
 
@@ -57,7 +57,8 @@ export class SecretExaminer {
     return knownContent(secret, this.#known.secrets.get(keyOf(secret.metadata)));
   }
 
-  #hasOwner({ metadata }: Secret): boolean {
+  /** True for a Secret that a known resource can own. Its metadata say so. */
+  canBeOwned({ metadata }: KubeObject): boolean {
     const claim = ownerIn(metadata);
     const { namespace, ownerName } = claim;
     if (ownerName === undefined) return false;

@@ -359,7 +359,9 @@ describe('evidence that is read anew', () => {
     const { metadata, ...known } = await made.api.create(secretResource, secret);
     made.take({ ...known, metadata });
     await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
+    await made.api.create(secretResource, named('forged', ownedBy('nobody')));
     await made.gatherer.renew(ruled, never);
+    assert.ok(made.caches.secrets.has('shop/forged'));
     assert.deepEqual(made.api.reads, ['list secrets, metadata only', 'get shop/new']);
   });
 
