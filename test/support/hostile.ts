@@ -19,6 +19,8 @@ export const hostileKinds: readonly HostileKind[] = [
 /** The API server allows a MiB of data, in a Secret before it is base64. */
 const largestData = 2 ** 20;
 const largestSecret = 1_390_000;
+/** It reads a request of at most 3 MiB. */
+const mostEscaped = 500_000;
 
 const managedBy = { 'app.kubernetes.io/managed-by': 'mtls-operator' };
 
@@ -42,7 +44,7 @@ export function hostileObject(kind: HostileKind, namespace: string, index: numbe
         object: {
           metadata: { namespace, name, labels: { ...managedBy, 'mtls-operator.io/authority': 'default' } },
           // Of control characters each is six bytes of JSON.
-          data: { 'ca.crt': index % 2 === 0 ? base64(bytesOfText) : '\u{1}'.repeat(bytesOfText) },
+          data: { 'ca.crt': index % 2 === 0 ? base64(bytesOfText) : '\u{1}'.repeat(Math.min(bytes, mostEscaped)) },
         },
       };
     case 'Secret with 8,000 labels': {
