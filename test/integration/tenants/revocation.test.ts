@@ -182,10 +182,11 @@ describe('the CRL', () => {
 
   // Broken if it fails: the way out that the documentation names does not work, and needs a person at each resource.
   test('that is full says so, and a rotation of the root empties it, though a request waits for room', async (t) => {
-    await authority('full', { rotation: { propagationDelay: '300ms' } });
+    // So slowly that the turn of the resource comes later than any event that would have it looked at.
+    await authority('full', { rotation: { propagationDelay: '300ms', reissuesPerSecond: 1 } });
     const victim = await serverOf('full');
-    const before = await listed('full');
-    assert.deepEqual(before, []);
+    await victim.patch('db', { spec: { client: { serviceAccount: 'db' }, peer: { service: 'db' } } });
+    await eventually(async () => assert.equal(Object.keys(await serialsOf(victim, 'db')).length, 3));
     await fill('full', victim, entriesOf(5000));
     const nearlyFull = async () =>
       (await world.authority('full')).status?.conditions?.find(({ type }) => type === 'CrlNearlyFull');
@@ -195,7 +196,7 @@ describe('the CRL', () => {
     await askToRevoke(victim, 'db', 'incident-10');
     const message = await isExhausted(victim);
     await victim.ready('db');
-    const { server: serial = '' } = await serialsOf(victim, 'db');
+    const before = Object.values(await serialsOf(victim, 'db'));
     // As the message says.
     const [, annotation = ''] = /mtls-operator\.io\/(rotate-root)=/.exec(message) ?? [];
     const started = performance.now();
@@ -215,7 +216,7 @@ describe('the CRL', () => {
     // The request that waited is answered: what the new root has signed since is on the list, and nothing else.
     await revocationIsHandled(victim, 'db', 'incident-10');
     const after = await listed('full');
-    assert.ok(after.length <= 1 && !after.includes(serial), `${after.length} entries`);
+    assert.ok(after.length <= 3 && !before.some((serial) => after.includes(serial)), `${after.length} entries`);
     await eventually(async () => assert.equal((await nearlyFull())?.status, 'False'));
   });
 
