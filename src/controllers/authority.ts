@@ -110,10 +110,10 @@ export class AuthorityReconciler {
       onChange(name, 'whole');
       return undefined;
     }
-    const { observed, plan } = await this.#settle(authority, signal);
+    const { observed, plan, plannedAt } = await this.#settle(authority, signal);
     const change = views.set(authority, plan.verdict, plan.rotation);
     if (change !== 'none') onChange(name, change);
-    return this.#writeStatus(observed, plan, signal);
+    return this.#writeStatus(observed, plan, plannedAt, signal);
   }
 
   /** Judges a root without writing anything, for replicas that do not lead, and before Secrets are read at start. */
@@ -134,15 +134,17 @@ export class AuthorityReconciler {
     const { evidence, now } = this.#context;
     for (let step = 0; ; step += 1) {
       let { observed, live } = await this.#observe(authority, signal);
-      let plan = planAuthority(observed, now());
+      let plannedAt = now();
+      let plan = planAuthority(observed, plannedAt);
       if (plan.step.step === 'rotate' && plan.step.proof === true) {
         await evidence.renew(authority, signal);
         ({ observed, live } = await this.#observe(authority, signal));
-        plan = planAuthority(observed, now());
+        plannedAt = now();
+        plan = planAuthority(observed, plannedAt);
       }
       if (plan.step.step === 'keep') {
         if (plan.verdict.state === 'ready') this.#revocations.set(authority.uid, observed.revocation);
-        return { observed, plan };
+        return { observed, plan, plannedAt };
       }
       if (step === stepsAtOnce) throw new KubeError('Conflict', 'the root Secret changes all the time');
       await this.#carryOut(observed, plan.step, live, signal);
@@ -282,11 +284,13 @@ export class AuthorityReconciler {
   async #writeStatus(
     observed: ObservedAuthority,
     plan: AuthorityPlan,
+    plannedAt: Date,
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
     const { client, authorities, trustConditions, recorder, now } = this.#context;
     const { authority } = observed;
-    const { status: planned, revisitAt } = planAuthorityStatus(observed, plan, now());
+    // As of the plan: what has become due since is not passed over, but looked at again at once.
+    const { status: planned, revisitAt } = planAuthorityStatus(observed, plan, plannedAt);
     const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
     const writer = { client, resource: authorityResource, store: authorities };
     if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;

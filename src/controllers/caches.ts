@@ -17,7 +17,7 @@ import {
   type CachedSecret,
   type CertificateRecord,
   leavesToRevoke,
-  maxRevocations,
+  mostAsked,
   type NamespaceRecord,
   type Owned,
   ownedBy,
@@ -147,14 +147,14 @@ export class Caches {
 
   /**
    * The leaves of an authority that are to be revoked: those of the oldest resource of a namespace first, since requests
-   * have no date. Of one namespace there are at most as many as a CRL has room for.
+   * have no date. Of one namespace there are not many more than mostAsked.
    */
   leavesToRevoke(authority: string, now: Date): Revocation[] {
     const byNamespace = Map.groupBy(this.certificates.by('revoking', authority), ({ namespace }) => namespace);
     return [...byNamespace.values()].flatMap((certificates) => {
       const leaves: Revocation[] = [];
       for (const certificate of certificates.toSorted(byAge)) {
-        if (leaves.length >= maxRevocations) break;
+        if (leaves.length >= mostAsked) break;
         leaves.push(...this.#leavesToRevoke(certificate, now));
       }
       return leaves;

@@ -4,6 +4,12 @@ import type { Revocation } from './revocation.ts';
 /** More would not fit into the root Secret. Whoever has so many to revoke is better served by another root. */
 export const maxRevocations = 5000;
 
+/**
+ * How many leaves of one namespace a decision goes through: twice its largest share, as some may be on the CRL already, and
+ * more than the 771 that one resource can have. The next ones have their turn when requests before them are answered.
+ */
+export const mostAsked = maxRevocations / 2;
+
 /** A namespace gets at most this part of the room that all others leave: see docs/design/0019-crl-shares.md. */
 const share = 1 / 4;
 

@@ -29,7 +29,7 @@ export {
   retryIsAsked,
 } from './contention.ts';
 export { crlIntervalMs } from './crl-pace.ts';
-export { maxRevocations } from './crl-shares.ts';
+export { maxRevocations, mostAsked } from './crl-shares.ts';
 export {
   type Counted,
   type Evidence,

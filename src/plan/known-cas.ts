@@ -18,6 +18,8 @@ export class KnownCas {
   /** Identities of the CAs on the paths of those that sign. */
   readonly #onPath: ReadonlySet<string>;
   readonly #context: CrlContext;
+  /** Verdicts by identity: thousands of entries have the same issuer. */
+  readonly #retired = new Map<string, boolean>();
 
   constructor(state: RevocationState, signers: readonly SigningRoot[], context: CrlContext) {
     const paths = signers.flatMap((signer) => [signer.certificate, ...pathOf(signer)]);
@@ -49,8 +51,12 @@ export class KnownCas {
 
   /** True for a CA to which no trusted root leads. */
   isRetired(issuer: string): boolean {
+    const known = this.#retired.get(issuer);
+    if (known !== undefined) return known;
     const ca = this.#find(issuer);
-    return ca !== undefined && this.#context.trusted !== undefined && !this.#isTrusted(ca, []);
+    const isRetired = ca !== undefined && this.#context.trusted !== undefined && !this.#isTrusted(ca, []);
+    this.#retired.set(issuer, isRetired);
+    return isRetired;
   }
 
   /** Whether a list stays whose key is not here: somebody may still meet what its CA has signed. */
