@@ -252,6 +252,18 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     write: patch(paths.configMaps('shop', 'ours'), { data: { more: 'text' } }),
   },
   {
+    what: 'a ConfigMap with so many keys of others that comparing them would occupy the API server',
+    refused: 'no ConfigMap of more than 64 keys',
+    write: patch(paths.configMaps('shop', 'crowded'), { data: { 'ca.crt': 'new' } }),
+  },
+  {
+    what: 'an Opaque Secret with its labels and as many keys',
+    refused: otherType,
+    write: patch(paths.secrets('shop', 'crowded'), {
+      metadata: { annotations: { 'mtls-operator.io/secret-name': 'crowded' } },
+    }),
+  },
+  {
     what: 'the data of a ConfigMap of others',
     refused: 'changes and deletes only ConfigMaps with its labels',
     write: patch(paths.configMaps('shop', 'foreign'), { metadata: { labels: trustLabels }, data: { 'ca.crt': 'new' } }),
@@ -377,6 +389,9 @@ before(async () => {
   const owner = await world.tenantOf('shop').create('payments', { server: { service: 'payments' } });
   const controlled = { metadata: { ownerReferences: [{ ...ownController, uid: owner.metadata.uid }] } };
   await api.create(paths.secrets('shop'), secret('unlabelled', {}, controlled));
+  const many = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`key-${i}`, '']));
+  await api.create(paths.configMaps('shop'), configMap('crowded', trustLabels, { data: many }));
+  await api.create(paths.secrets('shop'), secret('crowded', leafLabels, { type: 'Opaque', data: many }));
   await api.create(paths.secrets(own), secret('brought-root', {}));
   await api.create(paths.secrets(own), secret('registry', {}, opaque));
   await api.create(paths.secrets('kube-system'), secret('labelled', leafLabels));
