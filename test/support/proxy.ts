@@ -13,6 +13,8 @@ export interface Exchange {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly isWatch: boolean;
+  /** The header: whether it asks for metadata only. */
+  readonly accept: string;
 }
 
 /** An answer that the proxy gives in the API server's stead. */
@@ -63,6 +65,7 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
       path: url.pathname,
       query: url.searchParams,
       isWatch: url.searchParams.get('watch') === 'true',
+      accept: incoming.headers.accept ?? '',
     };
     const body = await readAll(incoming);
     const decision = (await proxy.faults.onRequest?.(exchange)) ?? 'pass';

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
 
@@ -90,6 +90,49 @@ describe('a tenant that names the resource of another tenant as owner', () => {
     }
     assert.equal(about(tenant, 'DELETE').length, 1);
     await tenant.patchSecret('former', { metadata: { finalizers: null } });
+  });
+
+  test('has a foreign Secret of 1 MB that 200 of its resources name read a few times, and never its content', async (t) => {
+    const tenant = await world.tenant('claims');
+    const data = { file: Buffer.alloc(1_000_000, 'x').toString('base64') };
+    await world.api.create(paths.secrets(tenant.namespace), { metadata: { name: 'large' }, data });
+    const names = Array.from({ length: 200 }, (_, i) => `claim-${i}`);
+    const isRead = ({ method, path }: Exchange) =>
+      method === 'GET' && path === paths.secrets(tenant.namespace, 'large');
+    const allConflict = (count: number) =>
+      eventually(
+        async () => {
+          const all = await world.api.list<Certificate>(paths.certificates(tenant.namespace));
+          const reasons = all.map(({ status }) => status?.conditions?.find(({ type }) => type === 'Ready')?.reason);
+          assert.equal(reasons.filter((reason) => reason === 'SecretConflict').length, count);
+        },
+        { timeoutMs: 60_000 },
+      );
+    for (let i = 0; i < names.length; i += 20) {
+      const some = names.slice(i, i + 20);
+      await Promise.all(some.map((name) => tenant.create(name, { server: { service: 'db', secretName: 'large' } })));
+    }
+    await allConflict(names.length);
+    // The others may have the name now: the operator looks at all of them again.
+    for (const name of names.slice(0, 3)) {
+      await tenant.delete(name);
+      await eventually(async () =>
+        assert.equal(await world.api.find(paths.certificates(tenant.namespace, name)), undefined),
+      );
+    }
+    await tenant.patch('claim-10', { spec: { duration: '24h' } });
+    await eventually(async () => {
+      const { status, metadata } = await tenant.get('claim-10');
+      assert.equal(status?.observedGeneration, (metadata as { generation?: number }).generation);
+    });
+    await allConflict(names.length - 3);
+    const reads = requests.filter(isRead);
+    t.diagnostic(`${reads.length} readings of the Secret for ${names.length} resources and 4 changes`);
+    assert.ok(reads.length > 0 && reads.length < 50, `${reads.length} readings`);
+    assert.deepEqual(
+      reads.filter(({ accept }) => !accept.includes('PartialObjectMetadata')),
+      [],
+    );
   });
 
   test('finds its Secrets without a resource by the command of docs/operations.md', async () => {
