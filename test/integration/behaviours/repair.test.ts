@@ -197,7 +197,7 @@ describe('repair', { concurrency: 4 }, () => {
       readonly regarding?: { namespace?: string };
     };
     await eventually(async () => {
-      const [event] = (await world.api.list<Event>(paths.events)).filter(
+      const event = (await world.api.list<Event>(paths.events)).find(
         ({ regarding, reason }) => regarding?.namespace === tenant.namespace && reason === 'SecretDeleted',
       );
       assert.match(event?.note ?? '', /to replace it: the Secret is immutable/);
