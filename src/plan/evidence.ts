@@ -168,7 +168,7 @@ function tally<T extends Counted>(
 
 /**
  * Tells which issuers have leaves that a peer may present: unexpired ones, and those that were replaced so lately that pods
- * may not have loaded the next ones. A leaf of an unknown issuer may be of any.
+ * may not have loaded the next ones. A leaf of a known root whose issuer is not known may be of any.
  * @param settleMs how long pods may take to load a change
  */
 export function issuersInUse(evidence: Evidence, settleMs: number, now: Date): (issuer: string) => boolean {
@@ -182,14 +182,19 @@ export function issuersInUse(evidence: Evidence, settleMs: number, now: Date): (
 function issuersOfLive({ secrets, monotonicMs }: Evidence, settleMs: number, now: Date) {
   const live = secrets.filter((secret) => isLive(secret, now));
   const issuers = new Set(live.flatMap(({ leaf }) => leaf?.issuer ?? []));
-  const areKnown = live.every(({ leaf }) => leaf?.issuer !== undefined);
+  const areKnown = live.filter(isOfKnownRoot).every(({ leaf }) => leaf?.issuer !== undefined);
   // What is lost has no moment of its own: it counts as long as its leaf lasts.
   const areLoaded = live.every(({ changedAtMs }) => changedAtMs === Infinity || monotonicMs - changedAtMs >= settleMs);
   return { issuers, isComplete: areKnown && areLoaded };
 }
 
-/** True when somebody may hold a leaf of another root than this one, known or not, and be let in with it. */
+/**
+ * True when a peer may present a leaf of another root than this one, and be let in with it. No peer lets in a leaf of a root
+ * that the authority does not know: anybody can put one into a Secret of their own.
+ */
 export const otherLeavesLive = ({ secrets }: Evidence, root: string, now: Date): boolean =>
-  secrets.some((secret) => isLive(secret, now) && secret.leaf?.root !== root);
+  secrets.some((secret) => isLive(secret, now) && isOfKnownRoot(secret) && secret.leaf?.root !== root);
+
+const isOfKnownRoot = ({ leaf }: IssuedSecret): boolean => leaf?.root !== undefined;
 
 const isLive = ({ leaf }: IssuedSecret, now: Date): boolean => leaf !== undefined && leaf.notAfter > now;

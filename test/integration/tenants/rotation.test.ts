@@ -124,7 +124,7 @@ const attacks: Readonly<Record<string, () => Promise<unknown>>> = {
 /** Skips what blockers say, as an administrator does who reads them; returns all that they ever said. */
 async function rotate(t: { diagnostic(text: string): void }, before: string): Promise<Set<string>> {
   const said = new Set<string>();
-  await annotate('rotate-root', 'once');
+  await annotate('rotate-root', `after ${before}`);
   await eventually(
     async () => {
       const { rotation, activeRoot } = await status();
@@ -148,6 +148,30 @@ const isLate = (rotation: NonNullable<Authority['status']>['rotation']): boolean
   (rotation?.blockers ?? []).every((blocker) => !blocker.includes(honest.namespace) && !/ until \d{4}-/.test(blocker));
 
 describe('A tenant in the way of a rotation of the root', () => {
+  test('that changes one object after another, each once, is named while pods load the certificates', async (t) => {
+    const names = Array.from({ length: 6 }, (_, i) => `one-of-many-${i}`);
+    for (const name of names) await hostileToo.create(name, { ...spec, server: { service: name } });
+    for (const name of names) await hostileToo.ready(name);
+    const before = (await status()).activeRoot?.fingerprint ?? '';
+    const isOver = new AbortController();
+    const attack = (async () => {
+      while (!isOver.signal.aborted && names.length > 0) {
+        if ((await status()).rotation?.phase === 'Draining') {
+          await hostileToo.patchSecret(`${names.shift()}-server-tls`, { data: { 'ca.crt': 'AAAA' } });
+        }
+        await delay(2000, undefined, { signal: isOver.signal }).catch(() => undefined);
+      }
+    })();
+    const said = [...(await rotate(t, before))];
+    isOver.abort();
+    await attack;
+    const named = said.filter((blocker) =>
+      blocker.includes(`to stay as they are: ${hostileToo.namespace}/one-of-many-`),
+    );
+    assert.ok(named.length > 0, said.join('\n'));
+    assert.ok(names.length > 0, 'the rotation ended when nothing was left to change');
+  });
+
   test('is named with the reason, can be skipped by namespace, and holds up nobody else', async (t) => {
     const before = (await status()).activeRoot?.fingerprint ?? '';
     for (const [title, attack] of Object.entries(attacks)) {

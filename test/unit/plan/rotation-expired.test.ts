@@ -257,15 +257,15 @@ describe('the phase Distributing', () => {
     assert.deepEqual(plan.rotation?.waits, ['status to name the new root']);
   });
 
-  test('waits where a certificate of another root works', () => {
-    assert.equal(
-      planIn(
-        { ...given, secrets: [{ ...stillLive[0], leaf: { notAfter: later(days(3660)) } }] as typeof stillLive },
-        at,
-      ).step.step,
-      'keep',
-    );
-  });
+  const stepWith = (leaf: { root?: string; issuer?: string }) => {
+    const secrets = [{ ...stillLive[0], leaf: { ...leaf, notAfter: later(days(3660)) } }] as typeof stillLive;
+    return planIn({ ...given, secrets }, at).step.step;
+  };
+  test('waits where a certificate of another root works', () =>
+    assert.equal(stepWith({ root: rootIdOf(old), issuer: rootIdOf(old) }), 'keep'));
+
+  test('does not wait for a certificate of a root that the authority does not know: anybody can make one', () =>
+    assert.equal(stepWith({}), 'rotate'));
 
   test('waits where another root is valid', () => {
     const valid = root({ name: 'Valid', at: later(days(3600)) });

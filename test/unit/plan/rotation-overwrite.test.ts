@@ -73,11 +73,13 @@ describe('a root that is written over another one', () => {
       [other, old],
       [old],
     ),
-    'is distributed first when a certificate is of a root that nobody knows': adopts(
-      { ...over, secrets: quiet.secrets.map((secret) => ({ ...secret, leaf: unknown })) },
-      [other, old],
-      [old],
-    ),
+    'signs at once where all certificates are of a root that nobody knows: no peer lets them in, and anybody can make one':
+      adopts(
+        { ...over, secrets: quiet.secrets.map((secret) => ({ ...secret, leaf: unknown })) },
+        [other, old],
+        [old],
+        atOnce,
+      ),
     'may sign by an intermediate': adopts({ ...over, signs: below }, [below, old], [old]),
     'signs at once where every certificate has expired': adopts(
       { ...over, secrets: gone },
