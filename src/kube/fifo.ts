@@ -7,6 +7,11 @@ export class Fifo<V> {
     return this.#items.length - this.#taken;
   }
 
+  /** The oldest; undefined when there is none. */
+  get first(): V | undefined {
+    return this.#items[this.#taken];
+  }
+
   push(value: V): void {
     this.#items.push(value);
   }

@@ -1,6 +1,7 @@
 import { type Backoff, backoffMs, sleep } from './backoff.ts';
 import type { KubeClient, Selection } from './client.ts';
 import { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
+import { HeldEvents } from './held-events.ts';
 import { partLimits } from './list.ts';
 import type { Log } from './log.ts';
 import { type KubeObject, keyOf, type Served } from './object.ts';
@@ -212,22 +213,36 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));
     const options = { ...this.#selection(), resourceVersion: from, timeoutSeconds, idleTimeoutMs, signal };
     let events = 0;
-    for await (const event of client.watch(resource, options)) {
-      events += 1;
-      this.#failures = 0;
-      const write = event.type === 'BOOKMARK' ? undefined : store.writeUnderWay(event.object.metadata);
-      if (write !== undefined) await settledSoon(write);
-      this.#take(event);
+    const held = new HeldEvents<WatchEvent<T>>(
+      (event) => this.#apply(event),
+      (resourceVersion) => {
+        store.advance(resourceVersion);
+        this.#resourceVersion = resourceVersion;
+      },
+    );
+    try {
+      for await (const event of client.watch(resource, options)) {
+        events += 1;
+        this.#failures = 0;
+        if (event.type === 'BOOKMARK') held.take(event, event.resourceVersion);
+        else {
+          const { metadata } = event.object;
+          // What a write of this process brings about, the answer to the write says as well, and need not be read.
+          const write = event.type === 'DELETED' ? undefined : store.writeUnderWay(metadata);
+          held.take(event, metadata.resourceVersion, keyOf(metadata), write && settledSoon(write));
+        }
+      }
+    } finally {
+      await held.drain();
     }
     // As in client-go: a server that ends watches at once would otherwise be called in a tight loop.
     if (events === 0 && performance.now() - started < 1000) throw new KubeError('Network', 'the watch ended at once');
     this.#failures = 0;
   }
 
-  #take(event: WatchEvent<T>): void {
+  #apply(event: WatchEvent<T>): void {
     const { transform, store, onEvent } = this.#options;
-    const resourceVersion = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
-    if (event.type === 'DELETED') store.observeDeleted(event.object.metadata, resourceVersion);
+    if (event.type === 'DELETED') store.observeDeleted(event.object.metadata, event.object.metadata.resourceVersion);
     else if (event.type !== 'BOOKMARK' && store.current(event.object.metadata) === undefined) {
       // What was written through need not be read a second time: that is every write of this process.
       try {
@@ -236,8 +251,6 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
         this.#leaveOut(event.object, error);
       }
     }
-    store.advance(resourceVersion);
-    this.#resourceVersion = resourceVersion;
     onEvent?.(event.type);
   }
 

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { HeldEvents } from '../../../src/kube/held-events.ts';
+
+interface Scene {
+  readonly held: HeldEvents<string>;
+  /** Events that were applied, and the resourceVersions that the watch has come to, in their order. */
+  readonly said: string[];
+}
+
+function scene(): Scene {
+  const said: string[] = [];
+  return {
+    said,
+    held: new HeldEvents(
+      (event) => said.push(event),
+      (resourceVersion) => said.push(`up to ${resourceVersion}`),
+    ),
+  };
+}
+
+describe('events of a watch', () => {
+  test('are applied in their order', () => {
+    const { held, said } = scene();
+    held.take('a1', '1', 'a');
+    held.take('bookmark', '2');
+    held.take('b1', '3', 'b');
+    assert.deepEqual(said, ['a1', 'up to 1', 'bookmark', 'up to 2', 'b1', 'up to 3']);
+  });
+
+  test('do not wait for one that is held, and the watch has not come past that one', async () => {
+    const { held, said } = scene();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    held.take('a1', '1', 'a', promise);
+    held.take('b1', '2', 'b');
+    held.take('b2', '3', 'b');
+    assert.deepEqual(said.splice(0), ['b1', 'b2']);
+    resolve();
+    await held.drain();
+    assert.deepEqual(said, ['a1', 'up to 3']);
+  });
+
+  test('of an object that is held take the place of the one before, and are held no longer', async () => {
+    const { held, said } = scene();
+    const { promise: first, resolve } = Promise.withResolvers<void>();
+    const { promise: never } = Promise.withResolvers<void>();
+    held.take('a1', '1', 'a', first);
+    held.take('b1', '2', 'b');
+    held.take('a2', '3', 'a', never);
+    resolve();
+    await held.drain();
+    assert.deepEqual(said, ['b1', 'a2', 'up to 3']);
+  });
+
+  test('that nothing is waited for come after what is held of their object', async () => {
+    const { held, said } = scene();
+    const { promise } = Promise.withResolvers<void>();
+    held.take('a1', '1', 'a', promise);
+    held.take('a deleted', '2', 'a');
+    assert.deepEqual(said, ['a1', 'up to 1', 'a deleted', 'up to 2']);
+    await held.drain();
+    assert.equal(said.length, 4);
+  });
+
+  test('are applied whether what is waited for succeeds or fails', async () => {
+    const { held, said } = scene();
+    held.take('a1', '1', 'a', Promise.reject(new Error('no')));
+    await held.drain();
+    assert.deepEqual(said, ['a1', 'up to 1']);
+  });
+});
