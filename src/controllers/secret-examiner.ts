@@ -26,14 +26,14 @@ export class SecretExaminer {
     this.#roots = roots;
   }
 
-  /** What the cache keeps of a Secret. */
+  /** What the cache keeps of a Secret. A very large one is read by the reconcile of its resource, when it is its turn. */
   read(secret: Secret): CachedSecret {
-    return this.canBeOwned(secret) ? this.#examine(secret) : this.#known.dated(secretMark(secret));
+    return this.#isExamined(secret) ? this.#examine(secret) : this.#known.dated(secretMark(secret));
   }
 
   /** The same for one of many: most of the work goes on beside the event loop. */
   async readAhead(secret: Secret): Promise<CachedSecret> {
-    const isNew = this.canBeOwned(secret) && this.#contentOf(secret) === undefined;
+    const isNew = this.#isExamined(secret) && this.#contentOf(secret) === undefined;
     return isNew ? this.#known.dated(await secretRecordAhead(secret, this.#roots())) : this.read(secret);
   }
 
@@ -50,6 +50,10 @@ export class SecretExaminer {
 
   #examine(secret: Secret): SecretRecord {
     return this.#known.dated(secretRecord(secret, this.#roots(), this.#contentOf(secret)));
+  }
+
+  #isExamined(secret: Secret): boolean {
+    return secret.isPartial !== true && this.canBeOwned(secret);
   }
 
   /** What was read from the same data before. */

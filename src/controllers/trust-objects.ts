@@ -65,7 +65,8 @@ export const inClusterTrustBundle: TrustKind<ClusterTrustBundle> = {
     spec: { signerName: signerNameOf(authority), trustBundle },
   }),
   change: (metadata, { bundle: trustBundle }) => ({ metadata, spec: { trustBundle } }),
-  toRecord: (object) => trustRecord(object, { bundle: object.spec.trustBundle }, false),
+  toRecord: (object) =>
+    trustRecord(object, { bundle: object.isPartial === true ? undefined : object.spec.trustBundle }, false),
 };
 
 /** The API server does not bound an ownerReference: one with a longer name or UID names no object that exists. */

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Connection } from './connection.ts';
 import { Deadline } from './deadline.ts';
 import { isKubeError, KubeError } from './error.ts';
-import { type LastPart, type ListPart, readList } from './list.ts';
+import { type LastPart, type ListPart, partLimits, readList } from './list.ts';
 import { type Log, silentLog } from './log.ts';
 import type { KubeObject, ObjectRef, Served } from './object.ts';
 import { type Call, isBrokenConnection, type RequestRecord, Requests } from './request.ts';
@@ -29,6 +29,8 @@ export interface Selection {
   readonly fieldSelector?: string | undefined;
   /** Objects come with their metadata only. */
   readonly metadataOnly?: boolean | undefined;
+  /** Of a large object only the metadata are read, see parseObject. For objects that anybody can make large. */
+  readonly skipsLarge?: boolean | undefined;
 }
 
 export interface ListOptions extends CallOptions, Selection {
@@ -272,7 +274,7 @@ export class KubeClient {
       options.signal,
     );
     try {
-      yield* readWatch<T>(await this.#requests.stream(call, deadline), () => deadline.extend());
+      yield* readWatch<T>(await this.#requests.stream(call, deadline), () => deadline.extend(), options.skipsLarge);
     } catch (error) {
       throw this.#requests.classify(error, call, deadline);
     } finally {
@@ -312,14 +314,14 @@ export class KubeClient {
 
   async *#partsOf<T extends KubeObject>(
     { call, body, deadline }: OpenList,
-    options: CallOptions,
+    options: CallOptions & Pick<Selection, 'skipsLarge'>,
     isRepeated = false,
   ): AsyncGenerator<ListPart<T> | LastPart<T>, void, undefined> {
     let isBegun = false;
     const stream = await body;
     try {
       deadline.extend();
-      for await (const part of readList<T>(stream, () => deadline.extend())) {
+      for await (const part of readList<T>(stream, () => deadline.extend(), partLimits, options.skipsLarge)) {
         isBegun = true;
         deadline.pause();
         yield part;

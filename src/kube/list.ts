@@ -1,4 +1,5 @@
 import { KubeError } from './error.ts';
+import { parseObject } from './large-object.ts';
 import { ListCutter } from './list-cutter.ts';
 import type { KubeObject, Served } from './object.ts';
 
@@ -33,6 +34,7 @@ export async function* readList<T extends KubeObject>(
   body: AsyncIterable<Buffer>,
   onData: () => void,
   limits: PartLimits = partLimits,
+  skipsLarge = false,
 ): AsyncGenerator<ListPart<T> | LastPart<T>, void, undefined> {
   const cutter = new ListCutter();
   let items: Served<T>[] = [];
@@ -45,7 +47,7 @@ export async function* readList<T extends KubeObject>(
         [items, bytes] = [[], 0];
         yield { items: part };
       }
-      items.push(parseItem<T>(text));
+      items.push(parseItem<T>(text, skipsLarge));
       bytes += text.length;
     }
   }
@@ -54,12 +56,8 @@ export async function* readList<T extends KubeObject>(
   yield { items, isLast: true, resourceVersion, continueToken: continueToken || undefined };
 }
 
-function parseItem<T extends KubeObject>(text: string): Served<T> {
-  try {
-    const item: unknown = JSON.parse(text);
-    if (typeof item === 'object' && item !== null && 'metadata' in item) return item as Served<T>;
-  } catch {
-    // No cause: the parser quotes the text.
-  }
-  throw new KubeError('Malformed', 'an item of a list is not an object in JSON');
+function parseItem<T extends KubeObject>(text: string, skipsLarge: boolean): Served<T> {
+  const item = parseObject<T>(text, 'an item of a list', skipsLarge);
+  if ('metadata' in item) return item;
+  throw new KubeError('Malformed', 'an item of a list has no metadata');
 }

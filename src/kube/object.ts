@@ -34,6 +34,8 @@ export interface KubeObject {
   readonly apiVersion?: string | undefined;
   readonly kind?: string | undefined;
   readonly metadata: ObjectMeta;
+  /** Its JSON was so large that its metadata alone was read, see parseObject. Never sent. */
+  readonly isPartial?: true;
 }
 
 /** An object as the API server gave it: what only the server can fill in is there. */

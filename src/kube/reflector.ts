@@ -306,8 +306,8 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   }
 
   #selection(): Selection {
-    const { namespace, labelSelector, fieldSelector, metadataOnly } = this.#options;
-    return { namespace, labelSelector, fieldSelector, metadataOnly };
+    const { namespace, labelSelector, fieldSelector, metadataOnly, skipsLarge } = this.#options;
+    return { namespace, labelSelector, fieldSelector, metadataOnly, skipsLarge };
   }
 }
 

@@ -1,5 +1,6 @@
 import { StringDecoder } from 'node:string_decoder';
 import { KubeError, type Status, statusError } from './error.ts';
+import { parseEventLine } from './large-object.ts';
 import type { KubeObject, Served } from './object.ts';
 
 /**
@@ -21,6 +22,7 @@ const endOfInitialEvents = 'k8s.io/initial-events-end';
 export async function* readWatch<T extends KubeObject>(
   body: AsyncIterable<Buffer>,
   onData: () => void,
+  skipsLarge = false,
 ): AsyncGenerator<WatchEvent<T>, void, undefined> {
   const decoder = new StringDecoder('utf8');
   let rest = '';
@@ -29,13 +31,13 @@ export async function* readWatch<T extends KubeObject>(
     const lines = decoder.write(chunk).split('\n');
     lines[0] = rest + (lines[0] ?? '');
     rest = lines.pop() ?? '';
-    for (const line of lines) if (line.trim() !== '') yield parseEvent<T>(line);
+    for (const line of lines) if (line.trim() !== '') yield parseEvent<T>(line, skipsLarge);
   }
-  if (rest.trim() !== '') yield parseEvent<T>(rest);
+  if (rest.trim() !== '') yield parseEvent<T>(rest, skipsLarge);
 }
 
-function parseEvent<T extends KubeObject>(line: string): WatchEvent<T> {
-  const { type, object } = parseLine<T>(line);
+function parseEvent<T extends KubeObject>(line: string, skipsLarge: boolean): WatchEvent<T> {
+  const { type, object } = parseEventLine<T>(line, 'a line of the watch', skipsLarge);
   if (type === 'ERROR') {
     const status = (object ?? {}) as Status;
     throw statusError(status.code ?? 500, status, { write: false });
@@ -57,14 +59,4 @@ function parseEvent<T extends KubeObject>(line: string): WatchEvent<T> {
     default:
       throw new KubeError('Malformed', 'a watch event has an unknown type');
   }
-}
-
-function parseLine<T extends KubeObject>(line: string): { type?: unknown; object?: Served<T> } {
-  try {
-    const event: unknown = JSON.parse(line);
-    if (typeof event === 'object' && event !== null) return event;
-  } catch {
-    // No cause: the parser quotes the line.
-  }
-  throw new KubeError('Malformed', 'a line of the watch is not a JSON object');
 }

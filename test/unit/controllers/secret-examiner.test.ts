@@ -88,6 +88,15 @@ describe('a Secret that the cache takes in', () => {
     });
   }
 
+  test('is a mark when it is so large that its metadata alone was read; its resource has it read', async () => {
+    const { take, kept, asked, finder } = made([issued], [secret]);
+    take({ metadata: secret.metadata, isPartial: true });
+    assert.equal(contentOf(kept()), undefined);
+    await finder.find(issued.record, 'payments-server-tls', false, never);
+    assert.deepEqual(asked, ['shop/payments-server-tls']);
+    assert.ok('leaf' in (contentOf(kept()) ?? {}));
+  });
+
   test('is read once for each content: another annotation is no reason, another byte is', () => {
     const { take, kept, roots } = made([issued]);
     take(secret);
