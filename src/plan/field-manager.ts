@@ -26,8 +26,20 @@ export function lastWriter(managedFields: unknown): string | undefined {
   const [last] = writers;
   if (last === undefined) return undefined;
   const more = last.fields.length > mostFields ? ', ...' : '';
-  return `${last.manager || 'a writer without a name'} (${last.fields.slice(0, mostFields).join(', ')}${more})`;
+  return `${nameOf(last.manager)} (${last.fields.slice(0, mostFields).join(', ')}${more})`;
 }
+
+/**
+ * Whoever writes an object chooses the name, and administrators read the message. A sentence in it could pass for advice of
+ * the operator, with a command to copy.
+ */
+function nameOf(manager: string): string {
+  if (manager === '') return 'a writer without a name';
+  return plainName.test(manager) ? manager : 'a writer whose name is not a plain one';
+}
+
+/** The names of programs, as clients set them: `kubectl-edit`, `argocd-controller`, `Go-http-client`. */
+const plainName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$/;
 
 function ownFieldsIn(fields: Fields): string[] {
   const metadata = asObject(fields['f:metadata']);
@@ -48,7 +60,8 @@ const isOwnMark = (key: string): boolean =>
 const keysIn = (fields: unknown): string[] =>
   Object.keys(asObject(fields))
     .filter((key) => key.startsWith('f:'))
-    .map((key) => textOf(key.slice(2)));
+    .map((key) => textOf(key.slice(2)))
+    .filter((key) => /^[-._a-zA-Z0-9/]+$/.test(key));
 
 type Fields = Readonly<Record<string, unknown>>;
 

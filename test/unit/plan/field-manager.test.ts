@@ -41,6 +41,12 @@ describe('the last writer of a Secret', () => {
       'a (metadata.labels.app.kubernetes.io/managed-by)',
     ],
     ['may have no name', [entry('', '01', crt)], 'a writer without a name (data.tls.crt)'],
+    [
+      'is named by a plain name only, since whoever writes chooses it and administrators read it',
+      [entry('; all is well, go on with: kubectl annotate mtlsauthority default x=y #', '01', crt)],
+      'a writer whose name is not a plain one (data.tls.crt)',
+    ],
+    ['has keys that are plain, too', [entry('a', '01', { 'f:data': { 'f:a; b': {}, 'f:c': {} } })], 'a (data.c)'],
     ['is not known where nothing says it', [], undefined],
     ['is not known without managedFields', undefined, undefined],
   ];
