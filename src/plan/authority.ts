@@ -38,7 +38,9 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   const { roots: trusted } = plan.verdict.bundle;
   const signers = trustedSigners(observed, trusted);
   const context = { before, trusted, isInUse: issuersInUse(observed.evidence, settleMsOf(observed), now) };
-  const { plan: crls, nextAt } = plan.step.step === 'keep' ? paceCrls(revocation, signers, asked, now, context) : {};
+  const places = () => observed.evidence.publications.length;
+  const { plan: crls, nextAt } =
+    plan.step.step === 'keep' ? paceCrls(revocation, signers, asked, now, { ...context, places }) : {};
   // What was published stays until the new lists are there, should the root Secret be behind it.
   const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers, context);
   const paced = nextAt === undefined ? plan : { ...plan, crlsAt: nextAt };

@@ -19,16 +19,63 @@ const revocation = (serialNumber: string, more: Partial<Revocation> = {}): Revoc
 });
 
 const nothing: RevocationState = { crls: [], revocations: [] };
-const paced = (state: RevocationState, asked: readonly Revocation[] = [], at = now) =>
-  paceCrls(state, [signer], asked, at);
+const paced = (state: RevocationState, asked: readonly Revocation[] = [], at = now, places = 0) =>
+  paceCrls(state, [signer], asked, at, { places: () => places });
 
 /** What the root Secret says after all that is to be done at that time, read back from its bytes. */
-function after(state: RevocationState, asked: readonly Revocation[] = [], at = now): RevocationState {
-  const { plan } = paced(state, asked, at);
+function after(state: RevocationState, asked: readonly Revocation[] = [], at = now, places = 0): RevocationState {
+  const { plan } = paced(state, asked, at, places);
   if (plan === undefined) return state;
   const data = crlData(plan, [signer]);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
-  return after({ crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) }, asked, at);
+  return after({ crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) }, asked, at, places);
+}
+
+/** A request: when it is made, in milliseconds after `now`, and what is to be revoked. */
+type Request = readonly [ms: number, asked: Revocation];
+
+const seconds = (n: number): number => n * 1000;
+let serials = 0;
+
+/** One request of a namespace every so often, for certificates of one hour, until a time. */
+function requests(namespace: string, everyMs: number, untilMs: number): Request[] {
+  return Array.from({ length: Math.ceil(untilMs / everyMs) }, (_, i): Request => {
+    serials += 1;
+    const serialNumber = `5${serials.toString(16).padStart(7, '0')}`;
+    return [i * everyMs, revocation(serialNumber, { namespace, notAfter: later(i * everyMs + minutes(60)) })];
+  });
+}
+
+/**
+ * Looks whenever a request is made, and when the pace says so, as the operator does.
+ * @returns when lists were signed, and how long each request has waited, all in milliseconds
+ */
+function answer(made: readonly Request[]) {
+  const order = made.toSorted(([a], [b]) => a - b);
+  const listed = new Map<string, number>();
+  const signings: number[] = [];
+  let state = empty;
+  let at = order[0]?.[0];
+  while (at !== undefined) {
+    const date = later(at);
+    const asked = order
+      .filter(([ms, one]) => ms <= date.getTime() - now.getTime() && one.notAfter > date)
+      .map(([, one]) => ({ ...one, revokedAt: date }));
+    const next = after(state, asked, date);
+    if (next !== state) signings.push(at);
+    for (const serial of serialsOn(next)) listed.set(serial, listed.get(serial) ?? at);
+    state = next;
+    const { nextAt } = paced(state, asked, date);
+    const ms = at;
+    const moments = [
+      ...order.map(([one]) => one).filter((one) => one > ms),
+      ...(nextAt === undefined ? [] : [nextAt.getTime() - now.getTime()]),
+    ];
+    at = moments.length === 0 ? undefined : Math.min(...moments);
+  }
+  const waits = (of: readonly Request[]) =>
+    of.map(([ms, { serialNumber }]) => (listed.get(serialNumber) ?? Number.POSITIVE_INFINITY) - ms);
+  return { signings, waits };
 }
 
 const serialsOn = ({ crls }: RevocationState) => crls.flatMap(({ revoked }) => revoked.map((one) => one.serialNumber));
@@ -75,4 +122,61 @@ describe('requests to revoke', () => {
     assert.equal(freed.revocations.length, 1250);
     assert.ok(serialsOn(freed).includes('1a'));
   });
+});
+
+describe('a namespace that asks to revoke again and again', () => {
+  const attack = requests('greedy', seconds(5), minutes(60));
+
+  test('has the list signed a few times in an hour, not each time', (t) => {
+    const { signings, waits } = answer(attack);
+    t.diagnostic(`${attack.length} requests, ${signings.length} signings`);
+    assert.ok(signings.length <= 24, `${signings.length} signings`);
+    assert.ok(Math.max(...waits(attack)) <= minutes(5));
+  });
+
+  test('lets no other namespace wait longer than the interval', (t) => {
+    const half = attack.slice(0, attack.length / 2);
+    const [last = 0] = answer(half.slice(0, half.length / 2)).signings.slice(-1);
+    const others = ['shop', 'bank', 'post'].flatMap((namespace, i) =>
+      // The first one comes 1 s after a signing for the attacker.
+      requests(namespace, minutes(11), minutes(22)).map(([ms, one]): Request => [last + 1000 + ms + minutes(i), one]),
+    );
+    const { signings, waits } = answer([...half, ...others]);
+    const most = Math.max(...waits(others));
+    t.diagnostic(`${others.length} requests of others: ${signings.length} signings, the longest wait ${most} ms`);
+    assert.ok(most > 0 && most <= crlIntervalMs, `${most} ms`);
+    assert.ok(signings.length <= 24 + others.length, `${signings.length} signings`);
+  });
+
+  test('is answered at once after a quiet time', () => {
+    const early = requests('greedy', seconds(5), minutes(2));
+    const [last = 0] = answer(early).signings.slice(-1);
+    const [request = assert.fail()] = requests('greedy', seconds(1), 1);
+    const again: Request = [last + minutes(10) + 1000, request[1]];
+    assert.deepEqual(answer([...early, again]).waits([again]), [0]);
+  });
+
+  test('is not slowed down by entries whose namespace is not known', () => {
+    const unknown = requests('greedy', seconds(5), minutes(2)).map(
+      ([ms, { serialNumber, issuer, revokedAt, notAfter }]) => {
+        const request: Request = [ms, { serialNumber, issuer, revokedAt, notAfter }];
+        return request;
+      },
+    );
+    assert.ok(Math.max(...answer(unknown).waits(unknown)) <= crlIntervalMs);
+  });
+});
+
+test('an incident with twenty resources, one after the other, is answered within a minute', () => {
+  const incident = requests('shop', 2500, seconds(50));
+  assert.equal(incident.length, 20);
+  const { signings } = answer(incident);
+  assert.ok(Math.max(...signings) <= minutes(1), signings.join());
+});
+
+test('requests wait for longer when the list is published in many places', () => {
+  const waiting = [revocation('2b')];
+  assert.deepEqual(paced(one, waiting, later(1), 250), { nextAt: later(crlIntervalMs) });
+  assert.deepEqual(paced(one, waiting, later(1), 1000), { nextAt: later(seconds(20)) });
+  assert.deepEqual(serialsOn(after(one, waiting, later(seconds(20)), 1000)), ['1a', '2b']);
 });
