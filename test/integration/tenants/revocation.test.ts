@@ -126,7 +126,7 @@ describe('the notes on a Secret', () => {
 });
 
 /** Entries of the record in a root Secret: serial numbers that no certificate has, for ten years, asked for by a namespace. */
-function entriesOf(count: number, namespace?: string): unknown[] {
+function entriesOf(count: number, namespace?: string): string[][] {
   const revokedAt = new Date(Date.now() - 3_600_000).toISOString();
   const notAfter = new Date(Date.now() + 3650 * 24 * 3_600_000).toISOString();
   return Array.from({ length: count }, (_, i) => [
@@ -260,6 +260,34 @@ describe('the CRL', () => {
     const most = Math.ceil(seconds / 5) + 1;
     assert.ok(lists <= most, `${lists} writes of the root Secret in ${seconds} s`);
     assert.ok(writes <= most * (places.length + 1), `${writes} writes of ConfigMaps in ${seconds} s`);
+  });
+
+  // Broken if it fails: a tenant that revokes short-lived certificates, one every few seconds, has every namespace written to for ever.
+  test('is not signed again for a namespace that never stops asking, and is for another one, for both', async (t) => {
+    await authority('steady');
+    const [attacker, victim] = [await serverOf('steady', 'greedy'), await serverOf('steady')];
+    // Twelve signings of the last minute: the pause after them is five minutes.
+    const asked = entriesOf(12, attacker.namespace).map(([serial, , ...rest], i) => {
+      return [serial, new Date(Date.now() - (12 - i) * 5000).toISOString(), ...rest];
+    });
+    await fill('steady', victim, asked);
+    const [{ server: theirs = '' }, { server: serial = '' }] = [
+      await serialsOf(attacker, 'db'),
+      await serialsOf(victim, 'db'),
+    ];
+    await askToRevoke(attacker, 'db', 'once-more');
+    await eventually(async () => {
+      const { thisUpdate } = (await crlsInRootSecret(world.api, 'steady'))[0] ?? assert.fail('no CRL');
+      // It is dated five minutes back. A list can be signed every five seconds.
+      assert.ok(Date.now() - thisUpdate.getTime() > 300_000 + 8000);
+    });
+    assert.ok(!(await listed('steady')).includes(theirs));
+    const started = performance.now();
+    await revoke(victim, 'db', 'incident-11');
+    t.diagnostic(`another namespace waited ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    const after = await listed('steady');
+    assert.ok(after.includes(serial) && after.includes(theirs), after.join());
+    await revocationIsHandled(attacker, 'db', 'once-more');
   });
 });
 

@@ -2,10 +2,20 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { crlData } from '../../../src/controllers/root-crl.ts';
-import { parseCrls } from '../../../src/pki/index.ts';
+import { encodeCertificates, inspectRoot, parseCrls, parseTrustAnchors } from '../../../src/pki/index.ts';
 import { crlIntervalMs, paceCrls } from '../../../src/plan/crl-pace.ts';
-import { parseRevocations, type Revocation, type RevocationState } from '../../../src/plan/index.ts';
-import { days, earlier, issuerIdOf, later, minutes, now, root } from '../../support/fixtures.ts';
+import { parseRevocations, planAuthority, type Revocation, type RevocationState } from '../../../src/plan/index.ts';
+import {
+  authority,
+  days,
+  earlier,
+  encodedRoot,
+  issuerIdOf,
+  later,
+  minutes,
+  now,
+  root,
+} from '../../support/fixtures.ts';
 
 const signer = root();
 
@@ -179,4 +189,21 @@ test('requests wait for longer when the list is published in many places', () =>
   assert.deepEqual(paced(one, waiting, later(1), 250), { nextAt: later(crlIntervalMs) });
   assert.deepEqual(paced(one, waiting, later(1), 1000), { nextAt: later(seconds(20)) });
   assert.deepEqual(serialsOn(after(one, waiting, later(seconds(20)), 1000)), ['1a', '2b']);
+  const { crt, key } = encodedRoot(signer);
+  const inspection = inspectRoot(crt, key, now);
+  const publications = Array.from({ length: 1000 }, (_, i) => ({
+    namespace: `ns-${i}`,
+    what: 'ConfigMap',
+    changedAtMs: 0,
+  }));
+  const observed = {
+    authority: authority(),
+    secret: { resourceVersion: '7', inspection, anchors: parseTrustAnchors(encodeCertificates([signer.certificate])) },
+    certificates: 1,
+    evidence: { secrets: [], publications, examined: 0, monotonicMs: 0 },
+    leadingSince: now,
+    revocation: one,
+    asked: waiting,
+  };
+  assert.deepEqual(planAuthority(observed, later(1)).crlsAt, later(seconds(20)));
 });
