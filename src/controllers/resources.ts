@@ -136,8 +136,18 @@ const sharingCondition = (condition: Condition): Condition => ({
 });
 
 const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
+  ...sharingIssuer(entry),
+  ...(entry.replaced && { replaced: entry.replaced.map(sharingIssuer) }),
+});
+
+/** Hundreds of replaced certificates have few issuers, and most of them one end. */
+const sharingIssuer = <T extends Pick<IssuedSecret, 'authorityFingerprint' | 'issuerId' | 'notAfter'>>(
+  entry: T,
+): T => ({
   ...entry,
   authorityFingerprint: shared.text(entry.authorityFingerprint),
+  ...(entry.issuerId === undefined ? {} : { issuerId: shared.text(entry.issuerId) }),
+  notAfter: shared.text(entry.notAfter),
 });
 
 /** What the cache keeps of an MtlsAuthority. */

@@ -35,6 +35,8 @@ export interface EventRecorderOptions {
 }
 
 const queuedMax = 1000;
+/** Of one namespace: its many failures leave room for the events of others. */
+const queuedMaxOfOne = queuedMax / 2;
 const concurrency = 2;
 // While there is other work. Ten a second are under a percent of what an API server can write.
 const busyIntervalMs = 100;
@@ -51,7 +53,7 @@ interface Waiting {
 
 /**
  * Writes events (events.k8s.io/v1) in the background, as well as can be: warnings before the rest, slowly while there is
- * other work. A repetition, too many for one object, or too many altogether are dropped, and a failure is only logged.
+ * other work. A repetition, too many for one object or one namespace, or too many altogether are dropped, and a failure is only logged.
  * Nothing here throws or makes its caller wait.
  */
 export class EventRecorder {
@@ -60,6 +62,8 @@ export class EventRecorder {
   readonly #now: () => number;
   readonly #filter = new EventFilter();
   readonly #waiting = { Warning: new Fifo<Waiting>(), Normal: new Fifo<Waiting>() };
+  /** How many of them are of a namespace. */
+  readonly #waitingOf = new Map<string, number>();
   #taken = 0;
   /** Since there was last nothing to write. */
   #dropped = 0;
@@ -82,13 +86,16 @@ export class EventRecorder {
     const isFull = Warning.length + Normal.length >= queuedMax;
     // Before anything else: in a burst these are most events, and what was never said may be said later.
     if (isFull && (note.type === 'Normal' || Normal.length === 0)) return this.#drop();
+    if (this.#countOf(note) >= queuedMaxOfOne) return this.#drop();
     if (!this.#filter.admits(note, this.#now())) return;
     if (isFull) {
       // A warning takes the place of what matters less.
-      Normal.shift();
+      this.#counted(Normal.shift(), -1);
       this.#drop();
     }
-    this.#waiting[note.type].push({ note, at: new Date() });
+    const waiting = { note, at: new Date() };
+    this.#waiting[note.type].push(waiting);
+    this.#counted(waiting, 1);
     if (this.#writing < concurrency) void this.#write();
   }
 
@@ -145,7 +152,20 @@ export class EventRecorder {
     const { Warning, Normal } = this.#waiting;
     this.#taken += 1;
     const [first, second] = this.#taken % normalEvery === 0 ? [Normal, Warning] : [Warning, Normal];
-    return first.shift() ?? second.shift();
+    return this.#counted(first.shift() ?? second.shift(), -1);
+  }
+
+  #countOf({ regarding: { namespace = '' } }: EventNote): number {
+    return this.#waitingOf.get(namespace) ?? 0;
+  }
+
+  #counted(waiting: Waiting | undefined, change: 1 | -1): Waiting | undefined {
+    if (waiting === undefined) return undefined;
+    const { namespace = '' } = waiting.note.regarding;
+    const count = this.#countOf(waiting.note) + change;
+    if (count > 0) this.#waitingOf.set(namespace, count);
+    else this.#waitingOf.delete(namespace);
+    return waiting;
   }
 
   #drop(): void {

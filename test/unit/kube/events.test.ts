@@ -26,6 +26,11 @@ const note = (name: string, text = 'made it'): EventNote => ({
   note: text,
 });
 
+const noteIn = (namespace: string, one: EventNote): EventNote => ({
+  ...one,
+  regarding: { ...one.regarding, namespace },
+});
+
 /** A clock that moves when told. */
 class ManualClock {
   now = 0;
@@ -207,7 +212,7 @@ test('of too many events the rest is dropped with one word about it, and a warni
   };
   const log: Log = { ...silentLog, info: keep, warn: keep };
   const { events, clock, bodies } = await recorder(t, undefined, { log, isBusy: () => true });
-  for (let count = 0; count < 20_000; count += 1) events.record(note(`n${count}`));
+  for (let count = 0; count < 20_000; count += 1) events.record(noteIn(`shop-${count % 3}`, note(`n${count}`)));
   for (let count = 0; count < 5; count += 1) events.record(warning(`w${count}`));
   assert.deepEqual(lines, ['events are dropped: too many are waiting {"waiting":1000}']);
   const flushed = events.flush(60_000);
@@ -221,6 +226,18 @@ test('of too many events the rest is dropped with one word about it, and a warni
   events.record(note('n19999'));
   await events.flush(60_000);
   assert.equal(bodies().length, 1001);
+});
+
+test('of one namespace at most half of the events that may wait do: those of others have room', async (t) => {
+  const { events, clock, bodies } = await recorder(t, undefined, { isBusy: () => true });
+  for (let count = 0; count < 2000; count += 1) events.record(noteIn('hostile', warning(`h${count}`)));
+  for (let count = 0; count < 25; count += 1) events.record(noteIn('victim', note(`v${count}`)));
+  const flushed = events.flush(60_000);
+  clock.advance(100);
+  await flushed;
+  const of = (prefix: string): number =>
+    bodies().filter((body) => (body['regarding'] as { name: string }).name.startsWith(prefix)).length;
+  assert.deepEqual([of('h'), of('v')], [500, 25]);
 });
 
 test('the name of a reporting instance is cut to what the API server takes', async (t) => {
