@@ -7,8 +7,8 @@ interface Position {
 }
 
 interface Held<E> {
-  event: E;
-  position: Position;
+  readonly event: E;
+  readonly position: Position;
   readonly until: Promise<unknown>;
 }
 
@@ -44,20 +44,17 @@ export class HeldEvents<E> {
       this.#done(event, position);
       return;
     }
-    const held = this.#held.get(key);
-    if (held === undefined) {
-      this.#held.set(key, { event, position, until });
-      const release = (): void => this.#release(key);
-      until.then(release, release);
-      return;
-    }
-    // The later event says all that the earlier one would have said, and is held no longer than that one.
-    held.position.isDone = true;
-    held.event = event;
-    held.position = position;
+    // The later event says all that the earlier one would have said.
+    const before = this.#held.get(key);
+    if (before !== undefined) before.position.isDone = true;
+    this.#held.set(key, { event, position, until });
+    const release = (): void => {
+      if (this.#held.get(key)?.until === until) this.#release(key);
+    };
+    until.then(release, release);
   }
 
-  /** Resolves when nothing is held any more. */
+  /** Resolves when nothing is held any more. To be called when nothing is taken any more. */
   async drain(): Promise<void> {
     await Promise.allSettled([...this.#held.values()].map(({ until }) => until));
     for (const key of this.#held.keys()) this.#release(key);

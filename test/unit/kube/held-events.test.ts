@@ -40,16 +40,19 @@ describe('events of a watch', () => {
     assert.deepEqual(said, ['a1', 'up to 3']);
   });
 
-  test('of an object that is held take the place of the one before, and are held no longer', async () => {
+  test('of an object that is held take the place of the one before, and wait for what they wait for', async () => {
     const { held, said } = scene();
-    const { promise: first, resolve } = Promise.withResolvers<void>();
-    const { promise: never } = Promise.withResolvers<void>();
-    held.take('a1', '1', 'a', first);
+    const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    held.take('a1', '1', 'a', first.promise);
     held.take('b1', '2', 'b');
-    held.take('a2', '3', 'a', never);
-    resolve();
+    held.take('a2', '3', 'a', second.promise);
+    first.resolve();
+    await first.promise;
+    held.take('b2', '4', 'b');
+    assert.deepEqual(said.splice(0), ['b1', 'b2', 'up to 2']);
+    second.resolve();
     await held.drain();
-    assert.deepEqual(said, ['b1', 'a2', 'up to 3']);
+    assert.deepEqual(said, ['a2', 'up to 4']);
   });
 
   test('that nothing is waited for come after what is held of their object', async () => {
