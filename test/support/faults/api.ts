@@ -62,6 +62,8 @@ export function adminApi(cluster: TestCluster): AdminApi {
     ca,
     method,
     path,
+    // A collection of hundreds of objects takes its time to delete on a busy machine.
+    timeout: 120_000,
     headers: { authorization, accept: 'application/json', 'content-type': contentType },
   });
 
