@@ -39,7 +39,9 @@ export async function openExchange(
   request: Dispatcher.DispatchOptions,
   deadline: Deadline,
 ): Promise<Answer & { readonly stream: Readable }> {
-  const { statusCode, headers, body } = await dispatcher.request({ ...request, signal: deadline.signal });
+  // The signal alone ends nothing before the request has a connection: an API server may accept one and stay silent.
+  const answer = dispatcher.request({ ...request, signal: deadline.signal });
+  const { statusCode, headers, body } = await deadline.within(answer);
   const text = statusCode < 300 ? '' : await body.text().catch(() => '');
   return { status: statusCode, retryAfter: single(headers['retry-after']), body: text, stream: body };
 }

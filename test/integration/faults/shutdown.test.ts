@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
@@ -57,8 +57,13 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await assertEnds(program);
   });
 
-  it('whose API server accepts connections and is silent', async () => {
-    const silent = createServer(() => {});
+  it('whose API server accepts connections and is silent', async (t) => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => sockets.push(socket));
+    t.after(() => {
+      silent.close();
+      for (const socket of sockets) socket.destroy();
+    });
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as { port: number };
     const connected = new Promise((resolve) => silent.once('connection', resolve));
@@ -66,7 +71,6 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await connected;
     // undici gives such a connection up after ten seconds.
     await assertEnds(program, 9_000);
-    silent.close();
   });
 
   it('whose token has no rights', async () => {
@@ -78,8 +82,9 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await assertEnds(program);
   });
 
-  it('that waits for the answer to a listing', async () => {
+  it('that waits for the answer to a listing', async (t) => {
     const proxy = await startProxy(cluster);
+    t.after(() => proxy.stop());
     const asked = Promise.withResolvers<void>();
     proxy.faults = {
       onRequest({ path }) {
@@ -91,7 +96,6 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     const program = await start(proxy.server);
     await asked.promise;
     await assertEnds(program);
-    await proxy.stop();
   });
 
   it('that waits for another to stop leading, and one that leads', async () => {
@@ -103,14 +107,14 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await assertEnds(leader);
   });
 
-  it('that leads when the API server falls silent', async () => {
+  it('that leads when the API server falls silent', async (t) => {
     const proxy = await startProxy(cluster);
+    t.after(() => proxy.stop());
     const program = await start(proxy.server);
     await logs(program, 'became the leader');
     proxy.faults = { onRequest: () => new Promise(() => {}) };
     // A reconcile under way has 20 s to end: kubelet kills a container after 30 s.
     await assertEnds(program, 30_000);
-    await proxy.stop();
   });
 });
 
