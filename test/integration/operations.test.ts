@@ -56,13 +56,14 @@ describe('docs/operations.md, as it is written:', () => {
 
   it('the root is rotated by annotation, with approval and skipped gates, and a root of one’s own by another one', async () => {
     const commands = commandsOf('Rotate the root');
-    assert.equal(commands.length, 7, 'the commands have changed: this test has to follow');
+    assert.equal(commands.length, 8, 'the commands have changed: this test has to follow');
     const [first, byAnnotation, byApproval, skips, ownRoot] = [
       await activeRoot(),
       commands.slice(0, 2),
       commands.slice(2, 4),
       commands.slice(4, 6),
-      commands.slice(6),
+      // The one before lists Secrets that no resource owns: tenants/ownership runs it.
+      commands.slice(7),
     ];
     await shell(byAnnotation);
     const second = await rotatedFrom(first);
