@@ -23,7 +23,6 @@ import {
   type CrlBundle,
   type IssueReason,
   isOurs,
-  lastWriter,
   namesItself,
   type ObservedRole,
   type OutputsStep,
@@ -36,6 +35,7 @@ import {
 import type { Caches } from './caches.ts';
 import { issueContent, keptKey, type Signer } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
+import { readLastWriter } from './last-writer.ts';
 import { makeOutputs, type Outputs } from './outputs.ts';
 import { base64, dataText } from './secret-data.ts';
 import { keyPairDigest, ownerReferencesFor, secretRecord } from './secret-record.ts';
@@ -219,10 +219,9 @@ export class SecretWriter {
     return this.#issued(created, content, issue, isFirst);
   }
 
-  /** Which other writer has changed a Secret last, see lastWriter. Asks the API server: caches have no managedFields. */
-  async lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
-    const live = await this.#options.client.find(secretResource, { namespace, name }, { signal, metadataOnly: true });
-    return lastWriter((live?.metadata as { readonly managedFields?: unknown } | undefined)?.managedFields);
+  /** Which other writer has changed a Secret last. */
+  lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+    return readLastWriter(this.#options.client, secretResource, { namespace, name }, signal);
   }
 
   /** Deletes Secrets that no role wants any more. */

@@ -1,13 +1,7 @@
 import { isKubeError, type KubeClient, KubeError, type KubeObject, keyOf, type Log } from '../kube/index.ts';
 import type { TrustBundle } from '../pki/index.ts';
-import {
-  type AuthorityRecord,
-  type CrlBundle,
-  lastWriter,
-  planTrust,
-  type TrustRecord,
-  type TrustWrite,
-} from '../plan/index.ts';
+import { type AuthorityRecord, type CrlBundle, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
+import { readLastWriter } from './last-writer.ts';
 import { placeOf, type TrustCache } from './trust-cache.ts';
 import {
   authorityOf,
@@ -92,11 +86,9 @@ export class TrustWriter<T extends KubeObject> {
     throw new KubeError('Conflict', 'somebody else goes on changing it');
   }
 
-  /** Which other client has changed an object last, see lastWriter. Asks the API server: caches have no managedFields. */
-  async lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
-    const { resource } = this.#kind;
-    const live = await this.#client.find(resource, { namespace, name }, { signal, metadataOnly: true });
-    return lastWriter((live?.metadata as { readonly managedFields?: unknown } | undefined)?.managedFields);
+  /** Which other client has changed an object last. */
+  lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+    return readLastWriter(this.#client, this.#kind.resource, { namespace, name }, signal);
   }
 
   /** What is in a place, by name. */

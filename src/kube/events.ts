@@ -53,8 +53,8 @@ interface Waiting {
 
 /**
  * Writes events (events.k8s.io/v1) in the background, as well as can be: warnings before the rest, slowly while there is
- * other work. A repetition, too many for one object or one namespace, or too many altogether are dropped, and a failure is only logged.
- * Nothing here throws or makes its caller wait.
+ * other work. A repetition is dropped, and so are too many for one object, for one namespace, or altogether. A failure is
+ * only logged. Nothing here throws or makes its caller wait.
  */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;

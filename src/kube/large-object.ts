@@ -7,7 +7,10 @@ import type { KubeObject, ObjectMeta, Served } from './object.ts';
  */
 export const longestRead = 1024 * 1024;
 
-/** Reads the JSON of an object: all of it, or of a large one the metadata where that is asked for. Throws `Malformed` when it is no object. */
+/**
+ * Reads the JSON of an object: all of it, or of a large one the metadata where that is asked for. Throws `Malformed` when it
+ * is no object.
+ */
 export function parseObject<T extends KubeObject>(text: string, what: string, skipsLarge: boolean): Served<T> {
   return !skipsLarge || text.length <= longestRead
     ? (parsed(text, what) as Served<T>)

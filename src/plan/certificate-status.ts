@@ -52,8 +52,8 @@ export interface StatusPlan {
 const conflictPollMs = 30_000;
 
 /**
- * A blocked role waits for an event: of its authority, its namespace, its Secret, a password. Events can be missed for
- * reasons that nobody has thought of, so every blocked role is also looked at again after five to ten minutes.
+ * A blocked role waits for an event of its authority, its namespace, its Secret or a password. The operator also reads every
+ * blocked role again after five to ten minutes, so that a missed event does not leave it blocked.
  */
 const blockedPollMs = 600_000;
 

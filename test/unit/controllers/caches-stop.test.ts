@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Caches } from '../../../src/controllers/caches.ts';
+import { type CacheSources, Caches } from '../../../src/controllers/caches.ts';
 import { silentLog } from '../../../src/kube/index.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Exchange, serve } from '../kube/fault-server.ts';
+import { type Exchange, type FaultServer, serve } from '../kube/fault-server.ts';
 
 /** Answers after which no cache is ever filled. */
 const answers: Readonly<Record<string, (exchange: Exchange) => void>> = {
@@ -17,21 +17,23 @@ const answers: Readonly<Record<string, (exchange: Exchange) => void>> = {
   },
 };
 
+const sourcesOf = (server: FaultServer): CacheSources => ({
+  client: server.client(),
+  namespace: 'n',
+  log: silentLog,
+  onError: () => {},
+  onListed: () => {},
+  onClusterTrustBundlesServed: () => {},
+  onPasswordsListed: () => {},
+});
+
 describe('the caches end when the signal aborts, with an API server that', () => {
   for (const [does, answer] of Object.entries(answers)) {
     test(does, async (t) => {
       const server = await serve(t, answer);
       const stop = new AbortController();
       const kept = new Caches(() => []).keep(
-        {
-          client: server.client(),
-          namespace: 'n',
-          log: silentLog,
-          onError: () => {},
-          onListed: () => {},
-          onClusterTrustBundlesServed: () => {},
-          onPasswordsListed: () => {},
-        },
+        sourcesOf(server),
         stop.signal,
         () => Promise.resolve(),
         () => assert.fail('they are not filled'),
@@ -59,15 +61,7 @@ test('labelled Secrets are asked for when the MtlsCertificates are known, and no
   t.after(() => stop.abort());
   let isFilled = false;
   const kept = new Caches(() => []).keep(
-    {
-      client: server.client(),
-      namespace: 'n',
-      log: silentLog,
-      onError: () => {},
-      onListed: () => {},
-      onClusterTrustBundlesServed: () => {},
-      onPasswordsListed: () => {},
-    },
+    sourcesOf(server),
     stop.signal,
     () => Promise.resolve(),
     () => {
