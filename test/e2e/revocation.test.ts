@@ -324,7 +324,7 @@ const rotationIs = (phase: string) =>
     async () => {
       const { rotation } = (await world.authority('default')).status ?? {};
       assert.ok(rotation !== undefined, 'there is no rotation');
-      assert.equal(rotation.phase, phase);
+      assert.equal(rotation.phase, phase, JSON.stringify(rotation));
       return rotation;
     },
     { timeoutMs: 60_000, message: `the rotation does not come to ${phase}` },
