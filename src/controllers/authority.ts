@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { annotations, labels, managerName, secretKeys, secretType } from '../api/names.ts';
 import {
+  type GuardedClient,
   isKubeError,
-  type KubeClient,
   KubeError,
   type Log,
   type Secret,
@@ -51,7 +51,7 @@ import { writeStatus } from './status-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface AuthorityContext {
-  readonly client: KubeClient;
+  readonly client: GuardedClient;
   /** The operator's namespace, where root Secrets are. */
   readonly namespace: string;
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;

@@ -1,7 +1,7 @@
 import {
   clusterTrustBundles as clusterTrustBundleResource,
   configMaps as configMapResource,
-  type KubeClient,
+  type GuardedClient,
   keyOf,
   type Log,
   namespaces as namespaceResource,
@@ -50,7 +50,7 @@ export interface RootSecretMark {
 
 /** Where the caches are filled from. */
 export interface CacheSources {
-  readonly client: KubeClient;
+  readonly client: GuardedClient;
   /** Where root Secrets are. */
   readonly namespace: string;
   readonly log: Log;

@@ -1,4 +1,4 @@
-import { isKubeError, type KubeClient, KubeError, refOf, type Store } from '../kube/index.ts';
+import { type GuardedClient, isKubeError, KubeError, refOf, type Store } from '../kube/index.ts';
 import { type LeafRecord, PkiError, type Role } from '../pki/index.ts';
 import {
   type AuthorityRecord,
@@ -39,7 +39,7 @@ import { writeStatus } from './status-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
-  readonly client: KubeClient;
+  readonly client: GuardedClient;
   readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember' | 'writing'>;
   readonly finder: SecretFinder;
   readonly namespaces: Store<NamespaceRecord>;

@@ -1,4 +1,4 @@
-import { type KubeClient, keyOf, secrets as secretResource } from '../kube/index.ts';
+import { type GuardedClient, keyOf, secrets as secretResource } from '../kube/index.ts';
 import { anchorId } from '../pki/index.ts';
 import {
   type AuthorityRecord,
@@ -19,7 +19,7 @@ import { leafSecretSelector } from './secret-record.ts';
 
 /** Where evidence comes from. */
 export interface EvidenceSources {
-  readonly client: KubeClient;
+  readonly client: GuardedClient;
   readonly caches: Caches;
   readonly publications: (authority: AuthorityRecord) => readonly Publication[];
   /** Reads what is published anew. */

@@ -1,9 +1,9 @@
-import type { KubeClient, KubeObject, ObjectRef, Resource } from '../kube/index.ts';
+import type { GuardedClient, KubeObject, ObjectRef, Resource } from '../kube/index.ts';
 import { lastWriter } from '../plan/index.ts';
 
 /** Which other client has changed an object last, see lastWriter. Asks the API server: caches have no managedFields. */
 export async function readLastWriter<T extends KubeObject>(
-  client: KubeClient,
+  client: GuardedClient,
   resource: Resource<T>,
   ref: ObjectRef,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-import { type KubeClient, type KubeObject, keyOf, type ObjectMeta } from '../kube/index.ts';
+import { type GuardedClient, type KubeObject, keyOf, type ObjectMeta } from '../kube/index.ts';
 import {
   type AuthorityRecord,
   configMapIn,
@@ -18,12 +18,12 @@ import { authorityOf, inClusterTrustBundle, inConfigMap, type TrustKind, trustSe
 
 /** Where the bundles of authorities are published, and which, as the caches know it. */
 export class Publications {
-  readonly #client: KubeClient;
+  readonly #client: GuardedClient;
   readonly #caches: Caches;
   readonly #views: AuthorityViews;
   readonly #trust: Pick<TrustReconciler, 'outcome'>;
 
-  constructor(client: KubeClient, caches: Caches, views: AuthorityViews, trust: Pick<TrustReconciler, 'outcome'>) {
+  constructor(client: GuardedClient, caches: Caches, views: AuthorityViews, trust: Pick<TrustReconciler, 'outcome'>) {
     this.#client = client;
     this.#caches = caches;
     this.#views = views;

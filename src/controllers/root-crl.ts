@@ -1,5 +1,5 @@
 import { crlKey, revocationsKey } from '../api/names.ts';
-import { configMaps, type KubeClient, type Secret } from '../kube/index.ts';
+import { configMaps, type GuardedClient, type Secret } from '../kube/index.ts';
 import {
   type Crl,
   caId,
@@ -66,7 +66,7 @@ export function crlData(
  * of other namespaces are not read: whoever may write those could decide what the operator finds.
  */
 export async function publishedCrls(
-  client: KubeClient,
+  client: GuardedClient,
   namespace: string,
   { uid, spec }: AuthorityRecord,
   signal: AbortSignal,

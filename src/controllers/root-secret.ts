@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { annotations, rotationKeys, secretKeys } from '../api/names.ts';
-import type { MergePatch, Secret } from '../kube/index.ts';
+import type { GuardedPatch, Secret } from '../kube/index.ts';
 import {
   anchorId,
   type Certificate,
@@ -55,7 +55,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
  * The one write that carries out a step of a rotation: keys, trusted roots and the note of where it stands.
  * @param live the Secret that the step was planned for, keys included
  */
-export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot | undefined): MergePatch<Secret> {
+export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot | undefined): GuardedPatch<Secret> {
   const { resourceVersion, move, make, trusted, note, ends, handled } = step;
   const written =
     note === undefined || note.new !== ''

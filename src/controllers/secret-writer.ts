@@ -1,7 +1,7 @@
 import { annotations, type CertificateReason, secretKeys, secretType } from '../api/names.ts';
 import {
+  type GuardedClient,
   isKubeError,
-  type KubeClient,
   KubeError,
   type KubeObject,
   keyOf,
@@ -43,7 +43,7 @@ import { readStorePassword } from './store-password.ts';
 
 /** What the writer works with. */
 export interface SecretWriterOptions {
-  readonly client: KubeClient;
+  readonly client: GuardedClient;
   readonly caches: Pick<Caches, 'secrets' | 'dated'>;
   /** The roots that may have signed what is read. */
   readonly roots: () => readonly Certificate[];
@@ -143,8 +143,7 @@ export class SecretWriter {
 
   async #update({ certificate, role, material, password, signal }: Job, step: UpdateStep): Promise<Written> {
     const { bundle, crl } = material;
-    const { secret } = role;
-    if (secret === undefined) throw new KubeError('Conflict', 'there is no Secret to update');
+    const secret = observedSecret(role);
     const ref = refOf(certificate, role);
     const hasOutputs = step.outputs !== undefined && step.outputs.keys.length > 0;
     const live = hasOutputs || step.restores === true ? await this.#readLive(ref, secret, signal) : undefined;
@@ -197,7 +196,8 @@ export class SecretWriter {
     const whole = withOutputs({ metadata: step.metadata, data }, outputs);
     if (step.write === 'update') {
       const owners = await this.#ownersFor(certificate, step, ref, secret, signal);
-      const patch = { metadata: { ...asObserved(secret), ...owners, ...whole.metadata }, data: whole.data };
+      const precondition = asObserved(observedSecret(observed));
+      const patch = { metadata: { ...precondition, ...owners, ...whole.metadata }, data: whole.data };
       const patched = await client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
       return this.#issued(patched, content, issue);
     }
@@ -330,11 +330,14 @@ const refOf = ({ namespace }: CertificateRecord, { secretName }: ObservedRole): 
   name: secretName,
 });
 
-/** The precondition that a Secret is as it was observed. */
-const asObserved = (secret: SecretRecord | undefined) => ({
-  uid: secret?.uid,
-  resourceVersion: secret?.resourceVersion,
-});
+/** @throws KubeError `Conflict`: then the role is observed and planned again */
+function observedSecret({ secret }: ObservedRole): SecretRecord {
+  if (secret === undefined) throw new KubeError('Conflict', 'there is no Secret to update');
+  return secret;
+}
+
+/** The precondition that the Secret is still the one that was observed, in the same state. */
+const asObserved = ({ uid, resourceVersion }: SecretRecord) => ({ uid, resourceVersion });
 
 interface SecretPatch<Metadata> {
   readonly metadata: Metadata;

@@ -1,9 +1,9 @@
 import {
   type Condition,
+  type GuardedClient,
+  type GuardedPatch,
   isKubeError,
-  type KubeClient,
   type KubeObject,
-  type MergePatch,
   mergeConditions,
   type Resource,
   type Store,
@@ -51,7 +51,7 @@ export function statusChange(
 
 /** What a status is written with, for either kind. */
 export interface StatusWriter<T extends KubeObject, R extends StatusRecord> {
-  readonly client: KubeClient;
+  readonly client: GuardedClient;
   readonly resource: Resource<T>;
   readonly store: Pick<Store<R>, 'remember' | 'writing'>;
 }
@@ -78,7 +78,7 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
   const change = statusChange(record.status, wanted, now);
   if (change === undefined) return true;
   const { resourceVersion } = record;
-  const body = { metadata: { resourceVersion }, status: change.patch } as unknown as MergePatch<T>;
+  const body = { metadata: { resourceVersion }, status: change.patch } as unknown as GuardedPatch<T>;
   try {
     const options = { subresource: 'status', metadataOnly: true, signal } as const;
     await store.writing(record, async () => {

@@ -1,4 +1,4 @@
-import { type KubeClient, KubeError, type Secret, type Served, secrets as secretResource } from '../kube/index.ts';
+import { type GuardedClient, KubeError, type Secret, type Served, secrets as secretResource } from '../kube/index.ts';
 import { storePasswordProblem } from '../pki/index.ts';
 import type { PasswordRef } from '../plan/index.ts';
 
@@ -34,7 +34,7 @@ export const passwordVersion = ({ uid, resourceVersion }: PasswordMark, key: str
  * @throws KubeError: Conflict when it has changed since
  */
 export async function readStorePassword(
-  client: KubeClient,
+  client: GuardedClient,
   namespace: string,
   { secretName, key, version }: PasswordRef,
   signal: AbortSignal,

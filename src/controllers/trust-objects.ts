@@ -4,8 +4,8 @@ import {
   type ConfigMap,
   clusterTrustBundles,
   configMaps,
+  type GuardedPatch,
   type KubeObject,
-  type MergePatch,
   type ObjectMeta,
   type Resource,
 } from '../kube/index.ts';
@@ -29,7 +29,7 @@ export interface TrustKind<T extends KubeObject> {
   /** A new object with these metadata. */
   readonly create: (metadata: ObjectMeta, authority: string, content: TrustContent) => T;
   /** What puts other content into an object, and leaves alone whatever else is in it. */
-  readonly change: (metadata: MergePatch<ObjectMeta>, content: TrustContent) => MergePatch<T>;
+  readonly change: (metadata: GuardedPatch<KubeObject>['metadata'], content: TrustContent) => GuardedPatch<T>;
   /** What is remembered of an object; since when it is as it is, the cache has to say. */
   readonly toRecord: (object: T) => TrustRecord;
 }

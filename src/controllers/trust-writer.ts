@@ -1,4 +1,4 @@
-import { isKubeError, type KubeClient, KubeError, type KubeObject, keyOf, type Log } from '../kube/index.ts';
+import { type GuardedClient, isKubeError, KubeError, type KubeObject, keyOf, type Log } from '../kube/index.ts';
 import type { TrustBundle } from '../pki/index.ts';
 import { type AuthorityRecord, type CrlBundle, planTrust, type TrustRecord, type TrustWrite } from '../plan/index.ts';
 import { readLastWriter } from './last-writer.ts';
@@ -44,12 +44,12 @@ const rounds = 5;
  * that it is as observed. What others have put on an object stays.
  */
 export class TrustWriter<T extends KubeObject> {
-  readonly #client: KubeClient;
+  readonly #client: GuardedClient;
   readonly #kind: TrustKind<T>;
   readonly #cache: TrustCache;
   readonly #log: Log;
 
-  constructor(client: KubeClient, kind: TrustKind<T>, cache: TrustCache, log: Log) {
+  constructor(client: GuardedClient, kind: TrustKind<T>, cache: TrustCache, log: Log) {
     this.#client = client;
     this.#kind = kind;
     this.#cache = cache;

@@ -10,7 +10,7 @@ import { compareResourceVersions, type Store, type StoreRecord } from './store.t
 import type { WatchEvent } from './watch.ts';
 
 export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> extends Selection {
-  readonly client: KubeClient;
+  readonly client: Pick<KubeClient, 'list' | 'listPages' | 'watch'>;
   readonly resource: Resource<T>;
   /** The compact record to keep of an object. An object it throws for is logged by name and left out. */
   readonly transform: (object: Served<T>) => R;
