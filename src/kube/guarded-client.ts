@@ -3,15 +3,15 @@ import type { KubeObject, ObjectRef, Served } from './object.ts';
 import type { Resource } from './resource.ts';
 
 /**
- * Names the object that was observed. A write with a precondition fails with `Conflict` if another object has the name now
- * (`uid`), or if the object has changed since (`resourceVersion`).
+ * A merge patch that fails with `Conflict` if the object has changed since it was observed, or another object has its name.
+ * A uid alone is no precondition of a patch: the API server answers `Invalid`.
  */
-export type Precondition =
-  | { readonly uid: string; readonly resourceVersion?: string | undefined }
-  | { readonly uid?: string | undefined; readonly resourceVersion: string };
+export type GuardedPatch<T extends KubeObject> = MergePatch<T> & {
+  readonly metadata: { readonly resourceVersion: string };
+};
 
-/** A merge patch with a precondition in its metadata. */
-export type GuardedPatch<T extends KubeObject> = MergePatch<T> & { readonly metadata: Precondition };
+/** A deletion that fails with `Conflict` if another object has the name now. */
+export type GuardedDeletion = DeleteOptions & { readonly uid: string };
 
 /**
  * The KubeClient that controllers get: it changes or deletes an object only under a precondition. A controller decides by
@@ -33,9 +33,5 @@ export interface GuardedClient extends Pick<KubeClient, 'create' | 'find' | 'get
     options?: WriteOptions,
   ): Promise<Served<T>>;
   /** @see KubeClient.delete */
-  delete<T extends KubeObject>(
-    resource: Resource<T>,
-    ref: ObjectRef,
-    options: DeleteOptions & Precondition,
-  ): Promise<void>;
+  delete<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options: GuardedDeletion): Promise<void>;
 }

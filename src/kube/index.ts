@@ -19,7 +19,7 @@ export { Controller, type ControllerOptions, type ReconcileRecord, type Result, 
 export { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
 export { type EventNote, EventRecorder, type EventRecorderOptions } from './events.ts';
 export { FairQueue } from './fair-queue.ts';
-export type { GuardedClient, GuardedPatch, Precondition } from './guarded-client.ts';
+export type { GuardedClient, GuardedDeletion, GuardedPatch } from './guarded-client.ts';
 export { type ElectorClock, type Lead, LeaderElector, type LeaderElectorOptions } from './leader.ts';
 export { defaultLeaseTiming, type LeaseTiming, timingProblem } from './lease-timing.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';

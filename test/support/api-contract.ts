@@ -5,9 +5,12 @@ import type { MtlsCertificate } from '../../src/api/types.ts';
 import { certificates } from '../../src/controllers/resources.ts';
 import {
   type GuardedClient,
+  type GuardedPatch,
   isKubeError,
   type KubeErrorCode,
   type KubeObject,
+  type MergePatch,
+  type ObjectMeta,
   type Resource,
   type Secret,
   type Selection,
@@ -52,34 +55,29 @@ const contract: readonly Clause[] = [
       const ref = refTo(api, 'a');
       assert.equal(await api.client.find(secrets, ref), undefined);
       await refuses('NotFound', api.client.get(secrets, ref));
-      await refuses('NotFound', api.client.mergePatch(secrets, ref, { metadata: { uid: absent } }));
+      await refuses('NotFound', api.client.mergePatch(secrets, ref, { metadata: { resourceVersion: '1' } }));
       await refuses('NotFound', api.client.delete(secrets, ref, { uid: absent }));
     },
   ],
   [
     'a merge patch sets, replaces and removes what it names, and leaves alone the rest',
     async (api) => {
-      const { metadata } = await create(api, 'a', { labels: { [label]: 'x' }, data: { one: 'MQ==', two: 'Mg==' } });
-      const { uid } = metadata;
-      const patch = { metadata: { uid, annotations: { [label]: 'y' } }, data: { one: null, three: 'Mw==' } };
-      const patched = await api.client.mergePatch(secrets, refTo(api, 'a'), patch);
+      const made = await create(api, 'a', { labels: { [label]: 'x' }, data: { one: 'MQ==', two: 'Mg==' } });
+      const annotations = { [label]: 'y' };
+      const patched = await patch(api, made, { metadata: { annotations }, data: { one: null, three: 'Mw==' } });
       assert.deepEqual(patched.data, { two: 'Mg==', three: 'Mw==' });
       assert.deepEqual(patched.metadata.labels, { [label]: 'x' });
-      assert.deepEqual(patched.metadata.annotations, { [label]: 'y' });
-      assert.notEqual(patched.metadata.resourceVersion, metadata.resourceVersion);
+      assert.deepEqual(patched.metadata.annotations, annotations);
+      assert.notEqual(patched.metadata.resourceVersion, made.metadata.resourceVersion);
       assert.deepEqual(await read(api, 'a'), patched);
     },
   ],
   [
     'a write that changes nothing leaves the resourceVersion as it was',
     async (api) => {
-      const { metadata } = await create(api, 'a', { data: { one: 'MQ==' } });
-      const { uid, resourceVersion } = metadata;
-      const patched = await api.client.mergePatch(secrets, refTo(api, 'a'), {
-        metadata: { uid },
-        data: { one: 'MQ==' },
-      });
-      assert.equal(patched.metadata.resourceVersion, resourceVersion);
+      const made = await create(api, 'a', { data: { one: 'MQ==' } });
+      const patched = await patch(api, made, { data: { one: 'MQ==' } });
+      assert.equal(patched.metadata.resourceVersion, made.metadata.resourceVersion);
     },
   ],
   [
@@ -87,8 +85,8 @@ const contract: readonly Clause[] = [
     async (api) => {
       const ref = refTo(api, 'a');
       const created = await api.client.create(secrets, secret(api, 'a'), { metadataOnly: true });
-      const { uid } = created.metadata;
-      const change = { metadata: { uid }, data: { one: 'MQ==' } };
+      const { resourceVersion } = created.metadata;
+      const change = { metadata: { resourceVersion }, data: { one: 'MQ==' } };
       const patched = await api.client.mergePatch(secrets, ref, change, { metadataOnly: true });
       const found = await api.client.find(secrets, ref, { metadataOnly: true });
       for (const answer of [created, patched, found]) assert.ok(answer !== undefined && !('data' in answer));
@@ -98,43 +96,35 @@ const contract: readonly Clause[] = [
   [
     'a patch of an older state, or of another object of that name, is a Conflict and changes nothing',
     async (api) => {
-      const ref = refTo(api, 'a');
-      const { metadata } = await create(api, 'a');
-      const { uid, resourceVersion } = metadata;
-      const current = await api.client.mergePatch(secrets, ref, {
-        metadata: { resourceVersion },
-        data: { one: 'MQ==' },
-      });
-      const stale = { data: { one: 'Mg==' } };
-      await refuses('Conflict', api.client.mergePatch(secrets, ref, { metadata: { resourceVersion }, ...stale }));
-      await refuses('Conflict', api.client.mergePatch(secrets, ref, { metadata: { uid, resourceVersion }, ...stale }));
-      await refuses('Conflict', api.client.mergePatch(secrets, ref, { metadata: { uid: absent }, ...stale }));
-      assert.deepEqual(await read(api, 'a'), current);
+      const first = await create(api, 'a');
+      const second = await patch(api, first, { data: { one: 'MQ==' } });
+      const change = { data: { one: 'Mg==' } };
+      await refuses('Conflict', patch(api, first, change));
+      await refuses('Conflict', patch(api, first, { metadata: { uid: first.metadata.uid }, ...change }));
+      await refuses('Conflict', patch(api, first, { metadata: { uid: absent }, ...change }));
+      await refuses('Invalid', patch(api, second, { metadata: { uid: absent }, ...change }));
+      assert.deepEqual(await read(api, 'a'), second);
     },
   ],
   [
-    'a stale patch is a Conflict also if it would change nothing',
+    'a patch of an older state is a Conflict also if it would change nothing',
     async (api) => {
-      const ref = refTo(api, 'a');
-      const { metadata } = await create(api, 'a');
-      const { resourceVersion } = metadata;
-      await api.client.mergePatch(secrets, ref, { metadata: { resourceVersion }, data: { one: 'MQ==' } });
-      const same = { metadata: { resourceVersion }, data: { one: 'MQ==' } };
-      await refuses('Conflict', api.client.mergePatch(secrets, ref, same));
+      const first = await create(api, 'a');
+      await patch(api, first, { data: { one: 'MQ==' } });
+      await refuses('Conflict', patch(api, first, { data: { one: 'MQ==' } }));
     },
   ],
   [
     'a deletion of an older state, or of another object of that name, is a Conflict and deletes nothing',
     async (api) => {
       const ref = refTo(api, 'a');
-      const { metadata } = await create(api, 'a');
-      const { uid, resourceVersion } = metadata;
-      const current = await api.client.mergePatch(secrets, ref, { metadata: { uid }, data: { one: 'MQ==' } });
-      await refuses('Conflict', api.client.delete(secrets, ref, { resourceVersion }));
+      const first = await create(api, 'a');
+      const second = await patch(api, first, { data: { one: 'MQ==' } });
+      const { uid, resourceVersion } = first.metadata;
       await refuses('Conflict', api.client.delete(secrets, ref, { uid, resourceVersion }));
       await refuses('Conflict', api.client.delete(secrets, ref, { uid: absent }));
-      assert.deepEqual(await read(api, 'a'), current);
-      await api.client.delete(secrets, ref, { uid, resourceVersion: current.metadata.resourceVersion });
+      assert.deepEqual(await read(api, 'a'), second);
+      await api.client.delete(secrets, ref, { uid, resourceVersion: second.metadata.resourceVersion });
       assert.equal(await api.client.find(secrets, ref), undefined);
     },
   ],
@@ -142,7 +132,7 @@ const contract: readonly Clause[] = [
     'an object with a finalizer is marked when it is deleted, and goes with its last finalizer',
     async (api) => {
       const ref = refTo(api, 'a');
-      const { metadata } = await create(api, 'a', { finalizers: ['mtls-operator.io/contract'] });
+      const { metadata } = await create(api, 'a', { finalizers: [label] });
       const { uid, resourceVersion } = metadata;
       await api.client.delete(secrets, ref, { uid, resourceVersion });
       const held = await read(api, 'a');
@@ -151,45 +141,35 @@ const contract: readonly Clause[] = [
       await api.client.delete(secrets, ref, { uid });
       assert.deepEqual(await read(api, 'a'), held);
       await refuses('AlreadyExists', create(api, 'a'));
-      await api.client.mergePatch(secrets, ref, { metadata: { uid, finalizers: null } });
+      await patch(api, held, { metadata: { finalizers: null } });
       assert.equal(await api.client.find(secrets, ref), undefined);
     },
   ],
   [
     'an immutable Secret keeps its data, and may get other metadata',
     async (api) => {
-      const ref = refTo(api, 'a');
-      const { metadata } = await create(api, 'a', { immutable: true });
-      const { uid } = metadata;
-      await refuses('Invalid', api.client.mergePatch(secrets, ref, { metadata: { uid }, data: { one: 'MQ==' } }));
-      await refuses('Invalid', api.client.mergePatch(secrets, ref, { metadata: { uid }, immutable: false }));
-      const patched = await api.client.mergePatch(secrets, ref, { metadata: { uid, labels: { [label]: 'x' } } });
+      const made = await create(api, 'a', { immutable: true });
+      await refuses('Invalid', patch(api, made, { data: { one: 'MQ==' } }));
+      await refuses('Invalid', patch(api, made, { immutable: false }));
+      const patched = await patch(api, made, { metadata: { labels: { [label]: 'x' } } });
       assert.deepEqual(patched.metadata.labels, { [label]: 'x' });
     },
   ],
   [
     'spec and status of a resource are written apart, and only another spec is another generation',
     async (api) => {
-      const ref = refTo(api, 'c');
       const status = { lastHandledRotate: 'one' };
-      const created = await api.client.create(certificates, { ...resource(api, 'c'), status } as MtlsCertificate);
-      assert.equal(lastHandled(created), undefined, 'a status came with the creation');
-      assert.equal(created.metadata.generation, 1);
-      const { uid } = created.metadata;
-      const both = { metadata: { uid }, spec: { duration: '48h' }, status } as const;
-      const withSpec = await api.client.mergePatch(certificates, ref, both);
-      assert.deepEqual([withSpec.spec.duration, lastHandled(withSpec)], ['48h', undefined]);
-      assert.equal(withSpec.metadata.generation, 2);
-      const other = { ...both, spec: { duration: '72h' } } as const;
-      const withStatus = await api.client.mergePatch(certificates, ref, other, { subresource: 'status' });
-      assert.deepEqual([withStatus.spec.duration, lastHandled(withStatus)], ['48h', 'one']);
-      assert.equal(withStatus.metadata.generation, 2);
-      const annotated = { metadata: { uid, annotations: { [label]: 'x' } } };
-      const withAnnotation = await api.client.mergePatch(certificates, ref, annotated);
-      assert.deepEqual([withAnnotation.metadata.generation, lastHandled(withAnnotation)], [2, 'one']);
-      const { resourceVersion } = withStatus.metadata;
-      const stale = { metadata: { resourceVersion }, status: { lastHandledRotate: 'two' } };
-      await refuses('Conflict', api.client.mergePatch(certificates, ref, stale, { subresource: 'status' }));
+      const said = ({ metadata, spec, ...rest }: Served<MtlsCertificate>) =>
+        [metadata.generation, spec.duration, rest.status?.lastHandledRotate] as const;
+      const created = await api.client.create(certificates, certificate(api, { duration: '24h' }, status));
+      assert.deepEqual(said(created), [1, '24h', undefined]);
+      const withSpec = await patchCertificate(api, created, { spec: { duration: '48h' }, status });
+      assert.deepEqual(said(withSpec), [2, '48h', undefined]);
+      const withStatus = await patchCertificate(api, withSpec, { spec: { duration: '72h' }, status }, 'status');
+      assert.deepEqual(said(withStatus), [2, '48h', 'one']);
+      const annotated = await patchCertificate(api, withStatus, { metadata: { annotations: { [label]: 'x' } } });
+      assert.deepEqual(said(annotated), [2, '48h', 'one']);
+      await refuses('Conflict', patchCertificate(api, withStatus, { status: { lastHandledRotate: 'two' } }, 'status'));
     },
   ],
   [
@@ -245,14 +225,33 @@ const create = (api: ApiUnderTest, name: string, marks?: SecretMarks): Promise<S
 
 const read = (api: ApiUnderTest, name: string): Promise<Served<Secret>> => api.client.get(secrets, refTo(api, name));
 
-const resource = (api: ApiUnderTest, name: string) => ({
-  apiVersion: 'mtls-operator.io/v1alpha1',
-  kind: 'MtlsCertificate',
-  metadata: refTo(api, name),
-  spec: { authorityRef: { name: 'default' }, server: { service: 'payments' } },
-});
+type SecretChange = MergePatch<Pick<Secret, 'data' | 'immutable'>> & { readonly metadata?: MergePatch<ObjectMeta> };
 
-const lastHandled = ({ status }: Pick<MtlsCertificate, 'status'>) => status?.lastHandledRotate;
+/** Changes a Secret as it was observed. */
+function patch(api: ApiUnderTest, { metadata }: Served<Secret>, change: SecretChange): Promise<Served<Secret>> {
+  const { name, resourceVersion } = metadata;
+  const whole = { ...change, metadata: { ...change.metadata, resourceVersion } };
+  return api.client.mergePatch(secrets, refTo(api, name), whole);
+}
+
+const certificate = (api: ApiUnderTest, spec: object, status: object): MtlsCertificate =>
+  ({
+    apiVersion: 'mtls-operator.io/v1alpha1',
+    kind: 'MtlsCertificate',
+    metadata: refTo(api, 'c'),
+    spec: { authorityRef: { name: 'default' }, server: { service: 'payments' }, ...spec },
+    status,
+  }) as MtlsCertificate;
+
+function patchCertificate(
+  api: ApiUnderTest,
+  { metadata: { name, resourceVersion } }: Served<MtlsCertificate>,
+  change: { readonly metadata?: object; readonly spec?: object; readonly status?: object },
+  subresource?: 'status',
+): Promise<Served<MtlsCertificate>> {
+  const whole = { ...change, metadata: { ...change.metadata, resourceVersion } };
+  return api.client.mergePatch(certificates, refTo(api, name), whole as GuardedPatch<MtlsCertificate>, { subresource });
+}
 
 async function list<T extends KubeObject>(
   { client }: ApiUnderTest,

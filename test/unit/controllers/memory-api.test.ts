@@ -29,7 +29,7 @@ describe('the API server in memory, for tests of the operator', () => {
     test(`ends its client at a write, ${lostReply ? 'after' : 'before'} the write takes effect`, async () => {
       const api = new MemoryApi();
       const { metadata } = await api.create(secrets, { metadata: ref });
-      const { uid } = metadata;
+      const { uid, resourceVersion } = metadata;
       const crashed = async (act: () => Promise<unknown>) => {
         api.budget = { writes: 0, lostReply };
         await assert.rejects(act(), Crash);
@@ -37,7 +37,7 @@ describe('the API server in memory, for tests of the operator', () => {
       };
       await crashed(() => api.create(secrets, { metadata: { ...ref, name: 'b' } }));
       assert.equal(api.all('secrets').length, lostReply ? 2 : 1);
-      await crashed(() => api.mergePatch(secrets, ref, { metadata: { uid }, data: { one: 'MQ==' } }));
+      await crashed(() => api.mergePatch(secrets, ref, { metadata: { resourceVersion }, data: { one: 'MQ==' } }));
       assert.deepEqual(api.find(secrets, ref)?.data, lostReply ? { one: 'MQ==' } : undefined);
       await crashed(() => api.delete(secrets, ref, { uid }));
       assert.equal(api.find(secrets, ref) === undefined, lostReply);

@@ -25,7 +25,7 @@ type Stored = Served<KubeObject>;
 /**
  * The part of an API server that controllers use, in memory. It behaves like the real one: test/support/api-contract.ts is
  * run against both. It validates nothing and fills in no defaults of a schema. It is stricter in one point: a client that
- * changes or deletes an object without a precondition is a mistake in the operator, and throws. People may (`byHand`).
+ * changes an object without its resourceVersion, or deletes one without its UID, is a mistake in the operator, and throws. People may (`byHand`).
  *
  * It can end its client at any write, before or after the write takes effect.
  */
@@ -101,9 +101,11 @@ export class MemoryApi {
     { subresource, metadataOnly }: Pick<WriteOptions, 'subresource'> & Answer = {},
   ): Promise<Served<T>> {
     const { metadata, ...content } = patch as { metadata?: Precondition; status?: object };
-    this.#expectPrecondition('patch', resource, ref, metadata);
+    this.#expectPrecondition('patch', resource, ref, metadata?.resourceVersion);
     const before = await this.get(resource, ref);
     expectSame(before, metadata);
+    if ((metadata?.uid ?? before.metadata.uid) !== before.metadata.uid)
+      throw new KubeError('Invalid', `${ref.name}: uid`);
     const merged = mergedWith(before, patch) as Served<T>;
     // Each of the two endpoints leaves alone what belongs to the other.
     const after: Served<T> = !hasStatus(resource)
@@ -122,9 +124,11 @@ export class MemoryApi {
     ref: ObjectRef,
     options: DeleteOptions = {},
   ): Promise<void> {
-    this.#expectPrecondition('delete', resource, ref, options);
+    this.#expectPrecondition('delete', resource, ref, options.uid);
     const before = await this.get(resource, ref);
     expectSame(before, options);
+    if ((options.uid ?? before.metadata.uid) !== before.metadata.uid)
+      throw new KubeError('Conflict', `${ref.name}: uid`);
     const { finalizers = [], deletionTimestamp } = before.metadata;
     if (finalizers.length === 0) this.#effect(resource, before, undefined);
     else if (deletionTimestamp === undefined) {
@@ -180,8 +184,8 @@ export class MemoryApi {
     return stored;
   }
 
-  #expectPrecondition(verb: string, { plural }: Resource<KubeObject>, ref: ObjectRef, given: Precondition = {}): void {
-    if (this.#isByHand || given.uid !== undefined || given.resourceVersion !== undefined) return;
+  #expectPrecondition(verb: string, { plural }: Resource<KubeObject>, ref: ObjectRef, given: string | undefined): void {
+    if (this.#isByHand || given !== undefined) return;
     throw new TypeError(`${verb} of ${plural} ${keyOf(ref)} without a precondition`);
   }
 
@@ -197,8 +201,7 @@ interface Precondition {
   readonly resourceVersion?: string | undefined;
 }
 
-function expectSame({ metadata }: Stored, { uid, resourceVersion }: Precondition = {}): void {
-  if (uid !== undefined && uid !== metadata.uid) throw new KubeError('Conflict', `${metadata.name}: uid`);
+function expectSame({ metadata }: Stored, { resourceVersion }: Precondition = {}): void {
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
     throw new KubeError('Conflict', `${metadata.name}: resourceVersion`);
   }
