@@ -110,7 +110,10 @@ export class EvidenceGatherer {
     // Two authorities can have a root in common: the Secret follows the bundle of its own.
     const other = authorities.get(used);
     const isOfBoth = other !== undefined && rememberedRoots(other.status).some((one) => anchorId(one) === root);
-    return isOfBoth ? undefined : { ...issued, why: `its MtlsCertificate has moved to authority ${used}` };
+    if (isOfBoth) return undefined;
+    const isReadable = named.specProblem === undefined;
+    const why = isReadable ? `has moved to authority ${used}` : 'has a spec that cannot be read';
+    return { ...issued, why: `its MtlsCertificate ${why}` };
   }
 
   /** The counts of the present phase of a rotation; undefined where there is none. */

@@ -72,12 +72,14 @@ export function planCertificateStatus(
   const outcomes = settled.map((outcome) => withContention(certificate, outcome, now));
   const answers = settled.map(({ role }) => answersOf(certificate, role, authority, now));
   const handled = handledTokens(certificate, answers);
-  const secrets = settled.flatMap((outcome, i) =>
+  const entries = settled.flatMap((outcome, i) =>
     secretStatus(certificate, outcome, now, roots).map((entry) => ({
       ...entry,
       ...handledTokensOf(certificate, entry.role, answers[i] ?? noAnswers, handled),
     })),
   );
+  // A resource that cannot be read, or asks for nothing, keeps its Secrets. So status keeps what it knows of them.
+  const secrets = settled.length === 0 ? (certificate.status.secrets ?? []) : entries;
   const known = readyCondition(certificate, outcomes, secrets, now);
   const ready = certificate.deleting ? deletingCondition(outcomes, known) : known;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);

@@ -92,23 +92,36 @@ export interface SecretPlan {
 }
 
 /** What is to be done about an MtlsCertificate. It holds no key material and may be logged. */
-export interface CertificatePlan {
-  readonly secrets: readonly SecretPlan[];
+export type CertificatePlan = PlanWithRoles | PlanWithoutRoles;
+
+interface PlanWithRoles {
+  readonly secrets: readonly [SecretPlan, ...SecretPlan[]];
   /** Secrets of the resource to delete, once all others are as they should be. */
   readonly prune: readonly OwnedSecret[];
   /** Those of them that were written before the annotation secret-name existed: they get it while status still names them. */
   readonly mark: readonly OwnedSecret[];
 }
 
+/**
+ * The plan of a resource whose spec cannot be read or asks for nothing, or whose authority is not known yet. The operator
+ * does not know which Secrets such a resource needs, so it deletes none.
+ */
+interface PlanWithoutRoles extends Pick<PlanWithRoles, 'mark'> {
+  readonly secrets: readonly [];
+  readonly prune: readonly [];
+}
+
 /** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
 export function planCertificate(observed: ObservedCertificate, now: Date): CertificatePlan {
   const { certificate, roles } = observed;
   if (nothingIsToBeDecided(observed)) return { secrets: [], prune: [], mark: [] };
-  const secrets = roles.map((role) => ({ role, step: planSecret(observed, role, now) }));
-  const isWhole = secrets.length > 0 && secrets.every(({ step }) => step.step !== 'blocked');
   // The garbage collector, or deletionPolicy, decides about what is left of a resource that is being deleted.
   const surplus = certificate.deleting ? [] : observed.surplus.filter((secret) => mayBeDeleted(secret, certificate));
-  return { secrets, prune: isWhole ? surplus : [], mark: surplus.filter((secret) => !namesItself(secret)) };
+  const mark = surplus.filter((secret) => !namesItself(secret));
+  const [first, ...others] = roles.map((role) => ({ role, step: planSecret(observed, role, now) }));
+  if (first === undefined) return { secrets: [], prune: [], mark };
+  const isWhole = [first, ...others].every(({ step }) => step.step !== 'blocked');
+  return { secrets: [first, ...others], prune: isWhole ? surplus : [], mark };
 }
 
 /** True while the authority or the password of the stores has not been read yet: that comes in a moment. */

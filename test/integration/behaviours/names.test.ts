@@ -198,14 +198,15 @@ describe('12. Bad input', () => {
     'maximum',
   ]);
 
-  /** Takes from the CRD all that refuses values, as if resources had been stored before it did. */
-  async function forgetChecks(): Promise<void> {
+  /** Changes the schema in the CRD: each field of it becomes what the function returns. */
+  async function changeSchema(change: (key: string, value: unknown) => unknown): Promise<void> {
     const { spec } = await world.api.get<CustomResourceDefinition>(definition);
-    const versions = JSON.parse(JSON.stringify(spec.versions), (key, value: unknown) =>
-      checks.has(key) ? undefined : value,
-    ) as unknown;
+    const versions = JSON.parse(JSON.stringify(spec.versions), change) as unknown;
     await world.api.patch(definition, { spec: { versions } });
   }
+
+  /** Takes from the CRD all that refuses values, as if resources had been stored before it did. */
+  const forgetChecks = () => changeSchema((key, value) => (checks.has(key) ? undefined : value));
 
   const server = { service: 'db' };
   const bad: Record<string, object> = {
@@ -283,6 +284,30 @@ describe('12. Bad input', () => {
       [],
     );
     assert.equal((await fetch(`${world.operator.url}/healthz`)).status, 200);
+  });
+
+  test('12. Bad input: a resource whose spec the operator cannot read any more says so, and its Secrets stay byte for byte', async () => {
+    const tenant = await world.tenant('unreadable');
+    const names = ['db-client-tls', 'db-server-tls'];
+    await tenant.create('db', { server, client: { serviceAccount: 'a' } });
+    const { status: before } = await tenant.ready('db');
+    const digests = () => Promise.all(names.map(async (name) => digestOf(await tenant.secret(name))));
+    const written = await digests();
+    // As the CRD of a later version may have it.
+    await forgetChecks();
+    await changeSchema((key, value) => (key === 'duration' ? { 'x-kubernetes-int-or-string': true } : value));
+    // It takes the API server a moment to serve it.
+    await eventually(() => tenant.patch('db', { spec: { duration: 7 } }));
+    const { message } = await tenant.notReady('db', 'InvalidSpec');
+    assert.match(message, /^spec\.duration is not of the type/);
+    assert.deepEqual(await tenant.secretNames(), names);
+    assert.deepEqual(await digests(), written);
+    const { status: meanwhile } = await tenant.get('db');
+    assert.deepEqual(meanwhile?.secrets, before?.secrets);
+    await tenant.patch('db', { spec: { duration: '2160h' } });
+    const { status: after } = await tenant.ready('db');
+    assert.deepEqual(after?.secrets, before?.secrets);
+    assert.deepEqual(await digests(), written);
   });
 
   const paths = (namespace: string): string =>

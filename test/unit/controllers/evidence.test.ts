@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../src/api/names.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { EvidenceGatherer } from '../../../src/controllers/evidence.ts';
+import { certificateRecord } from '../../../src/controllers/resources.ts';
 import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
 import { type Secret, secrets as secretResource } from '../../../src/kube/index.ts';
 import { type AuthorityRecord, isExamined, lostSecrets, type Publication } from '../../../src/plan/index.ts';
@@ -223,6 +224,16 @@ describe('the evidence of an authority', () => {
     made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
     made.take(secret);
     assert.deepEqual(whys(made), [['shop/payments-server-tls', 'its MtlsCertificate has moved to authority other']]);
+    made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
+    assert.deepEqual(whys(made), []);
+  });
+
+  test('has a Secret whose resource has a spec that cannot be read, in the authority that has signed it', () => {
+    const made = process();
+    const metadata = { ...issued.record, resourceVersion: '11' };
+    made.caches.certificates.observe(certificateRecord({ metadata, spec: { duration: 7 } } as never));
+    made.take(secret);
+    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'its MtlsCertificate has a spec that cannot be read']]);
     made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
     assert.deepEqual(whys(made), []);
   });

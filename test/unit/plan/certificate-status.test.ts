@@ -101,6 +101,22 @@ describe('the status of a resource', () => {
 
   test('is the same for the same facts', () => assert.deepEqual(statusOf(issued), statusOf(issued)));
 
+  test('goes on to say all it knows of the Secrets of a resource whose spec cannot be read, or asks for nothing', () => {
+    const { server: _, client: __, ...spec } = issued.record.spec;
+    const reported = issued.rotating('a').reported(authority);
+    const { conditions: ___, observedGeneration: ____, ...known } = reported.record.status;
+    assert.equal(known.secrets?.length, 2);
+    for (const specProblem of [{ specProblem: 'spec.duration is not of the type …' }, {}]) {
+      const given = reported.with({ spec, ...specProblem, generation: 7 }).rotating('b');
+      const { conditions, ...status } = statusOf(given).status;
+      assert.deepEqual(status, { observedGeneration: 7, ...known });
+      assert.deepEqual(
+        conditions.map(({ status: is, reason }) => [is, reason]),
+        [['False', 'InvalidSpec']],
+      );
+    }
+  });
+
   test('has no entry for a Secret that is not there, or not its own, or cannot be read', () => {
     const cases = [
       issued.withoutSecret('client'),

@@ -543,6 +543,28 @@ describe('a Secret that no role wants any more', () => {
     assert.deepEqual(pruned(fresh, { state: 'unknown' }), []);
     assert.deepEqual(pruned(issued.with({ deleting: true })), []);
   });
+
+  const { server: _, ...noRole } = issued.record.spec;
+  const withoutRoles = {
+    'asks for nothing': issued.with({ spec: noRole }),
+    'cannot be read': issued.with({ spec: noRole, specProblem: 'spec.duration is not of the type …' }),
+    'cannot be read, and has tokens': issued.with({ spec: noRole, specProblem: '…', revokeToken: 'a' }).rotating('b'),
+  };
+  const views: Record<string, AuthorityView> = {
+    'a good root': authority,
+    'a bad root': notReady('RootExpired', 'x'),
+    'an unknown root': { state: 'unknown' },
+    'no authority': { state: 'missing' },
+  };
+  for (const [what, given] of Object.entries(withoutRoles)) {
+    for (const [whose, view] of Object.entries(views)) {
+      test(`stays while the spec of its resource ${what}, with ${whose}`, () => {
+        const all = [issued.secretRecord('server'), ...surplus];
+        assert.equal(given.observed(view, all).surplus.length, 2);
+        assert.deepEqual(plan(given, all, view), { secrets: [], prune: [], mark: [] });
+      });
+    }
+  }
 });
 
 test('a plan holds nothing of a key', () => {
