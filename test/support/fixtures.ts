@@ -5,6 +5,7 @@ import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../src/api/t
 import { secretRecord } from '../../src/controllers/secret-record.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
+import { encoded } from '../../src/pki/der.ts';
 import {
   anchorId,
   caId,
@@ -83,6 +84,25 @@ export function root({
   const context = { now: at, serialSeed: randomBytes(20) };
   const certificate = issueRoot({ subject: { commonName: name }, durationMs }, signer, context);
   return { certificate, key: signer, intermediates: [], anchor: certificate };
+}
+
+/**
+ * Another root with the same name and a key of its own. With `sameKeyId` it also has the key identifier of the first one:
+ * only a signature tells the two apart.
+ */
+export function namesakeOf(
+  { certificate: { subject, subjectKeyId = '' } }: SigningRoot,
+  sameKeyId = false,
+): SigningRoot {
+  const keyId = sameKeyId ? { keyId: Buffer.from(subjectKeyId, 'hex') } : {};
+  const made = makeCa({
+    subject: encoded(subject),
+    notBefore: earlier(days(365)),
+    notAfter: later(days(3285)),
+    ...keyId,
+  });
+  const certificate = parseCertificate(made.der);
+  return { certificate, key: made.key, intermediates: [], anchor: certificate };
 }
 
 /** Extensions beside the usual ones, see make.ts. */

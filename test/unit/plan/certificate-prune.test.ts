@@ -79,6 +79,10 @@ const former: Record<string, { readonly mayGo: boolean; readonly change: (secret
     mayGo: false,
     change: (secret) => withMarks('labels', { 'mtls-operator.io/role': 'peer' })(named(undefined)(secret)),
   },
+  'without the annotation, with the label of another resource': {
+    mayGo: false,
+    change: (secret) => withMarks('labels', { 'mtls-operator.io/certificate': 'other' })(named(undefined)(secret)),
+  },
   'that is a copy': { mayGo: false, change: (secret) => secret },
   'of another resource': {
     mayGo: false,
@@ -161,10 +165,10 @@ test('a Secret is deleted only when no role needs anything that cannot be had, a
       if (needs.includes('impossible')) counts.impossible += 1;
       if (world.isDeleting) counts.deleting += 1;
     }),
-    { numRuns: 1000 },
+    { numRuns: 500 },
   );
   assert.ok(
-    Object.values(counts).every((count) => count > 20),
+    Object.values(counts).every((count) => count > 10),
     `hardly any world is of one kind: ${JSON.stringify(counts)}`,
   );
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, secretKeys } from '../../../src/api/names.ts';
 import { crlData } from '../../../src/controllers/root-crl.ts';
-import { type Crl, issueCrl, parseCrls, type SigningRoot } from '../../../src/pki/index.ts';
+import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../src/pki/index.ts';
 import { maxRevocations } from '../../../src/plan/crl-shares.ts';
 import {
   encodeRevocations,
@@ -12,7 +12,7 @@ import {
   type Revocation,
   type RevocationState,
 } from '../../../src/plan/index.ts';
-import { crlBundle } from '../../../src/plan/revocation.ts';
+import { crlBundle, crlRenewalTime } from '../../../src/plan/revocation.ts';
 import {
   days,
   earlier,
@@ -148,14 +148,13 @@ describe('the CRLs of an authority', () => {
     assert.equal(planCrls(state, [signer], [], now), undefined);
   });
 
-  test('that somebody else made in the name of one that signs are replaced', () => {
-    const namesake = root({ name: 'Signer' });
-    const forged = issueCrl({ certificate: signer.certificate, key: signer.key }, contentOf([]));
-    const tampered = { ...forged, signature: Buffer.from(forged.signature).fill(0, 8, 16) };
-    const state = after({ crls: [tampered, crlOf(namesake)], revocations: [] }, [signer]);
-    assert.ok(state.crls.every((crl) => crl.signature.compare(tampered.signature) !== 0));
-    // Another key's own list of that name stays: its authority key identifier says whose it is.
-    assert.equal(state.crls.length, 2);
+  test('with a signature of one that signs that does not verify are replaced', () => {
+    const [own] = fresh.crls;
+    assert.ok(own !== undefined);
+    const tampered = { ...own, signature: Buffer.from(own.signature).fill(0, 8, 16) };
+    const state = after({ crls: [tampered], revocations: [] }, [signer]);
+    assert.deepEqual(serialsOf(state), [[]]);
+    assert.ok(isCrlOf(state.crls[0] ?? tampered, signer.certificate));
   });
 
   test('keep entries of which the note was lost, for as long as their issuer lasts', () => {
@@ -181,6 +180,24 @@ describe('the CRLs of an authority', () => {
     const gone = after(expired, [signer], [], later(days(20) + hours(1)));
     assert.deepEqual(serialsOf(gone), [[]]);
     assert.deepEqual(gone.revocations, []);
+  });
+
+  test('get an entry in the step in which another one leaves: as many entries are not the same entries', () => {
+    const state = after(nothing, [signer], [revocation(1, { notAfter: later(days(12)) })]);
+    const last = after(state, [signer], [], later(days(20)));
+    const asked = [revocation(2, { notAfter: later(days(60)) })];
+    assert.deepEqual(serialsOf(after(last, [signer], asked, later(days(20) + hours(1)))), [[serial(2)]]);
+  });
+
+  test('with too few entries, or with as many others, are signed again; what is on them stays', () => {
+    const right = after(nothing, [signer], [revocation(1), revocation(2)]);
+    for (const serials of [[], [1], [1, 3], [3, 4]]) {
+      const revoked = serials.map((n) => revocation(n));
+      const odd = issueCrl(signer, { ...contentOf(revoked), nextUpdate: later(days(30)) });
+      const crls = planCrls({ ...right, crls: [odd] }, [signer], [], now)?.crls ?? [];
+      const lists = crls.map((list) => ('sign' in list ? list.sign.revoked.map((one) => one.serialNumber) : 'kept'));
+      assert.deepEqual(lists, [[...new Set([1, 2, ...serials])].map(serial)], serials.join());
+    }
   });
 
   test('take as many as there is room for, and the others when there is', () => {
@@ -222,6 +239,27 @@ describe('the CRLs of an authority', () => {
     assert.deepEqual([...(bundle?.revoked ?? [])], [serial(1)]);
     assert.deepEqual(bundle?.issuers, [signer, other].map(issuerIdOf));
     assert.deepEqual(bundle?.nextUpdate, later(days(30)));
+  });
+
+  test('are renewed when the first of them is due, wherever it stands', () => {
+    const early = after(nothing, [signer]);
+    for (const signers of [
+      [signer, other],
+      [other, signer],
+    ]) {
+      const state = after(early, signers, [], later(days(3)));
+      const bundle = crlBundle(state, signers);
+      assert.ok(bundle !== undefined);
+      assert.deepEqual([bundle.nextUpdate, crlRenewalTime(bundle)], [later(days(30)), later(days(10))]);
+      assert.equal(planCrls(state, signers, [], later(days(10) - 1000)), undefined);
+      const renewed = after(state, signers, [], later(days(10)));
+      // Only the list that was due.
+      const ends = renewed.crls.map(({ nextUpdate }) => nextUpdate);
+      assert.deepEqual(
+        ends,
+        signers[0] === signer ? [later(days(40)), later(days(33))] : [later(days(33)), later(days(40))],
+      );
+    }
   });
 });
 
