@@ -39,7 +39,7 @@ export class TrustCache {
 
   /** Says which namespaces are older than this cache; in those that come later nobody has mounted anything yet. */
   beginWith(namespaces: Iterable<string>): void {
-    this.#heldBefore = new Set(['', ...namespaces]);
+    this.#heldBefore = new Set(namespaces);
   }
 
   /** A namespace is gone, with all that was mounted in it. */

@@ -20,6 +20,9 @@ import {
 /** The process ends at this moment: what it was about to do is not done, and it learns nothing more. */
 export class Crash extends Error {}
 
+/** Called with an object before and after a change; without `before` it was created, without `after` deleted. */
+type ChangeListener = (plural: string, before: Stored | undefined, after: Stored | undefined) => void;
+
 type Stored = Served<KubeObject>;
 
 /**
@@ -37,8 +40,12 @@ export class MemoryApi {
   budget: { writes: number; lostReply: boolean } = { writes: Number.POSITIVE_INFINITY, lostReply: false };
   /** What was listed, and read on its own. */
   readonly reads: string[] = [];
-  /** Called after every change. */
-  onChange: (plural: string, before: KubeObject | undefined, after: KubeObject | undefined) => void = () => undefined;
+  readonly #listeners = new Set<ChangeListener>();
+
+  /** Calls `listener` after every change from now on. */
+  subscribe(listener: ChangeListener): void {
+    this.#listeners.add(listener);
+  }
 
   /** The resourceVersion of the last change. */
   get resourceVersion(): string {
@@ -179,7 +186,7 @@ export class MemoryApi {
     const stored = after && { ...after, metadata: { ...after.metadata, resourceVersion } };
     if (stored !== undefined) this.#collection(plural).set(keyOf(stored.metadata), stored);
     else if (before !== undefined) this.#collection(plural).delete(keyOf(before.metadata));
-    this.onChange(plural, before, stored);
+    for (const listener of this.#listeners) listener(plural, before, stored);
     if (isLast) throw new Crash();
     return stored;
   }
@@ -231,7 +238,11 @@ function mergedWith(target: unknown, patch: unknown): unknown {
 }
 
 /** Whether an object is selected: by namespace, by labels that exist or have a value, by fields that have one or have not. */
-function selectorOf({ namespace, labelSelector = '', fieldSelector = '' }: Selection): (object: KubeObject) => boolean {
+export function selectorOf({
+  namespace,
+  labelSelector = '',
+  fieldSelector = '',
+}: Selection): (object: KubeObject) => boolean {
   const labels = termsOf(labelSelector);
   const fields = termsOf(fieldSelector);
   return (object) =>
@@ -267,5 +278,5 @@ interface Answer {
 }
 
 /** What the API server sends back of an object. */
-const answer = <T extends KubeObject>(object: T, { metadataOnly }: Answer): T =>
+export const answer = <T extends KubeObject>(object: T, { metadataOnly }: Answer): T =>
   metadataOnly === true ? ({ metadata: object.metadata } as T) : object;

@@ -92,7 +92,7 @@ export class RotationWorld {
   /** @param lags how long the pods take to load a change, in milliseconds, one after the other */
   private constructor(lags: readonly number[]) {
     this.#lags = lags;
-    this.api.onChange = (plural, before, after) => this.#changed(plural, before, after);
+    this.api.subscribe((plural, before, after) => this.#changed(plural, before, after));
   }
 
   static async create(rotation: MtlsAuthority['spec']['rotation'], lags: readonly number[]): Promise<RotationWorld> {
