@@ -175,12 +175,10 @@ export class CertificateReconciler {
     let role = firstRole;
     let step = firstStep;
     for (let attempt = 0; ; attempt += 1) {
-      if (step.step === 'keep')
-        return { outcome: { role, ...(step.until === undefined ? {} : { until: step.until }) } };
+      if (step.step === 'keep') return { outcome: { role } };
       const obstacle = step.step === 'blocked' ? step : step.step === 'update' ? step.blocked : undefined;
       if (obstacle?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
-      const until = obstacle?.until === undefined ? {} : { until: obstacle.until };
-      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step), ...until } };
+      if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
       const onlyDue = isOnlyDue(step);
       const isRepaired = isRepair(observed, role, step, now());
       try {
@@ -201,7 +199,7 @@ export class CertificateReconciler {
         const done = { isWritten: true, isRepaired, adopted: step.ownership === 'adopt' };
         if (step.step === 'issue') return { outcome, ...done, issued: { reason: step.reason, keptKey } };
         const problem = step.blocked === undefined ? {} : { problem: problemOf(step.blocked) };
-        return { outcome: { ...outcome, ...problem, ...until }, ...done };
+        return { outcome: { ...outcome, ...problem }, ...done };
       } catch (error) {
         if (isRefusal(error) || error instanceof PkiError) {
           const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;

@@ -9,14 +9,12 @@ import type { AuthorityView, CertificateRecord, ObservedRole, SecretRecord } fro
 import { isOurs } from './ownership.ts';
 import { renewalTime, unitInterval } from './renewal.ts';
 import { revocationIsAsked } from './revocation-request.ts';
-import { renewalSeed, rotationIsAsked } from './secret.ts';
+import { nextTurn, renewalSeed, rotationIsAsked } from './secret.ts';
 
 /** How a role stands after its step was carried out. */
 export interface RoleOutcome {
   /** With the Secret as it is now. */
   readonly role: ObservedRole;
-  /** When it is due for a reason that the certificate itself does not show. */
-  readonly until?: Date;
   readonly problem?: {
     readonly reason: CertificateReason;
     readonly message: string;
@@ -96,7 +94,7 @@ export function planCertificateStatus(
     ...handledRetry(certificate),
     ...failureStatus(outcomes),
   };
-  return { status, ...revisit(certificate, outcomes, secrets, now) };
+  return { status, ...revisit(certificate, outcomes, secrets, authority, now) };
 }
 
 /** A Secret that was repaired once too often has to stay right for a while before it counts as left alone. */
@@ -377,17 +375,29 @@ function earliest<Key extends 'notAfter' | 'renewalTime'>(
   return first === undefined ? {} : ({ [key]: first } as Record<Key, string>);
 }
 
+/** When the certificate in a Secret has to be issued again because of the CAs above it. */
+const turnOf = (
+  certificate: CertificateRecord,
+  { secret }: ObservedRole,
+  authority: AuthorityView,
+): Date | undefined =>
+  secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready'
+    ? undefined
+    : nextTurn(secret.content.leaf, authority, certificate);
+
 function revisit(
   certificate: CertificateRecord,
   outcomes: readonly RoleOutcome[],
   secrets: readonly SecretStatus[],
+  authority: AuthorityView,
   now: Date,
 ): { revisitAt?: Date } {
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
   const isBlocked = outcomes.some(({ problem }) => problem !== undefined);
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
-    ...outcomes.flatMap(({ until }) => until ?? []),
+    // Asked of the certificate that is there now: a step that wrote something else into the Secret must not lose the moment.
+    ...outcomes.flatMap(({ role }) => turnOf(certificate, role, authority) ?? []),
     ...outcomes.flatMap(({ failed }) => failed?.nextRetryTime ?? []),
     ...outcomes.flatMap(({ role }) => repairMoments(certificate, role)),
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),

@@ -36,7 +36,6 @@ import {
   type IssueReason,
   isDamaged,
   keyIsOurs,
-  nextTurn,
   reasonToIssue,
   rotationIsAsked,
   type SecretInput,
@@ -44,8 +43,8 @@ import {
 
 /** What is to be done about one role's Secret. */
 export type SecretStep =
-  /** It is as it should be, or as good as it can be made now. `until`: when the root's replacement makes it due. */
-  | { readonly step: 'keep'; readonly until?: Date }
+  /** It is as it should be, or as good as it can be made now. */
+  | { readonly step: 'keep' }
   /** A new certificate, with a new key or the one in place, in one write. */
   | {
       readonly step: 'issue';
@@ -79,8 +78,6 @@ export interface Blocked {
   readonly message: string;
   /** See isOnlyDue. */
   readonly onlyDue: boolean;
-  /** When the root's replacement makes it due, which does not wait for what stands in the way now. */
-  readonly until?: Date;
   /** What is to be replaced has to be on the authority's CRL first: its controller has to look. */
   readonly awaitsCrl?: true;
 }
@@ -244,19 +241,12 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   }
   const problem = awaitedList(certificate, role, step, authority, now);
   if (problem !== undefined) {
-    return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step), ...turnOf(observed, role) };
+    return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };
   }
   const { failed } = role;
   return failed !== undefined && failed.nextRetryTime > now
     ? { step: 'blocked', reason: 'IssuanceFailed', message: failed.message, onlyDue: isOnlyDue(step) }
     : step;
-}
-
-/** When the certificate in place is due for the sake of the CAs above it. */
-function turnOf({ certificate, authority }: ObservedCertificate, { secret }: ObservedRole): { readonly until?: Date } {
-  if (authority.state !== 'ready' || secret === undefined || !('leaf' in secret.content)) return {};
-  const until = nextTurn(secret.content.leaf, authority, certificate);
-  return until === undefined ? {} : { until };
 }
 
 /** Says that a Secret cannot be created again, because a finalizer holds the one that cannot be written. */
@@ -325,8 +315,7 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
     if (!isRight || change.ownership !== undefined) {
       return { step: 'update', ...restores, metadata, ...change, ...outputsOf(secret, certificate.spec, sources) };
     }
-    const until = 'leaf' in secret.content ? nextTurn(secret.content.leaf, authority, certificate) : undefined;
-    return until === undefined ? { step: 'keep' } : { step: 'keep', until };
+    return { step: 'keep' };
   }
   const { rotateToken, revokeToken } = certificate;
   const marks = {

@@ -1,9 +1,10 @@
-import { describe } from 'node:test';
-import type { CrlBundle } from '../../../src/plan/index.ts';
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type CrlBundle, planCertificateStatus } from '../../../src/plan/index.ts';
 import { unitInterval } from '../../../src/plan/renewal.ts';
 import { crlRenewBeforeMs } from '../../../src/plan/revocation.ts';
-import { days, hours, intermediate, issuerIdOf, later, ready, root } from '../../support/fixtures.ts';
-import { authority, blocked, check, fresh, issue, marks, messages, signer } from './certificate-table.ts';
+import { days, hours, intermediate, issuerIdOf, later, now, ready, root } from '../../support/fixtures.ts';
+import { authority, blocked, check, fresh, issue, keep, marks, messages, signer } from './certificate-table.ts';
 import { renewedRoot } from './rotation-situation.ts';
 
 const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
@@ -28,18 +29,17 @@ const { content } = issued.secretRecord('server', ready(first));
 const serial = 'leaf' in content ? content.leaf.serialNumber : '';
 
 describe('a certificate of an intermediate whose key is gone', () => {
-  const until = later(days(30) - leftMs);
   const unlistable = blocked(
     'CrlUnavailable',
     `${serial} cannot be revoked: the root Secret of MtlsAuthority default lacks the key of the issuer (CN=First); put that ` +
       'CA into the Secret as previous.crt and previous.key, or take the annotation revoke away, and use rotate to replace what is there',
-    { onlyDue: true, until },
+    { onlyDue: true },
   );
   check({
     'stays while its CRL is fresh, until its turn': {
       given: issued,
       under: under(days(30)),
-      plan: [{ step: 'keep', until: later(days(30) - leftMs) }],
+      plan: [keep],
     },
     'is issued again when its turn has come, before that CRL ends': {
       given: issued,
@@ -57,6 +57,17 @@ describe('a certificate of an intermediate whose key is gone', () => {
       plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
     },
   });
+});
+
+test('a resource is read again at the turn of its certificate, whatever it waits for now', () => {
+  const turn = later(days(30) - leftMs);
+  const asking = issued.with({ revokeToken: 't1' });
+  for (const { certificate, roles } of [issued, asking].map((given) => given.observed(under(days(30))))) {
+    const { bundle, ...view } = under(days(30));
+    const outcomes = roles.map((role) => ({ role }));
+    const plan = planCertificateStatus(certificate, outcomes, now, bundle.roots, { bundle, ...view });
+    assert.deepEqual(plan.revisitAt, turn);
+  }
 });
 
 describe('a certificate whose end was cut by the end of its root', () => {

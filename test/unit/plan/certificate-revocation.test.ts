@@ -221,10 +221,10 @@ describe('a request to revoke', () => {
       at: turn,
       plan: [issue(issued, 'RootReplaced', messages.RootReplaced)],
     },
-    'that waits for room is looked at again when the root is replaced': {
+    'that waits for room goes on waiting until the root is replaced': {
       given: holding,
       under: switching,
-      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true, until: turn })],
+      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true })],
     },
     'is not answered where nobody signs CRLs': { given: asking, plan: [unrevocable] },
     'holds up nothing that is due where nobody signs CRLs, and is not answered by it': {

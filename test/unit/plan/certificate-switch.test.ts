@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../src/api/names.ts';
 import { type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
-import { planCertificate, type ReadyAuthority } from '../../../src/plan/index.ts';
+import { planCertificate, planCertificateStatus, type ReadyAuthority } from '../../../src/plan/index.ts';
 import { reissueTime } from '../../../src/plan/reissue.ts';
 import {
   type CertificateFixture,
@@ -60,18 +60,18 @@ describe('a certificate of the root that is replaced', () => {
   const tolerated = holding(issued, signer, next);
   const never = fresh.asking({ privateKey: { ...fresh.record.spec.privateKey, rotationPolicy: 'Never' } });
   check({
-    'is kept until its turn': { given: old, under: switching, plan: [{ step: 'keep', until: turn }] },
+    'is kept until its turn': { given: old, under: switching, plan: [keep] },
     'is kept in the moment before': {
       given: old,
       under: switching,
       at: new Date(turn.getTime() - 1),
-      plan: [{ step: 'keep', until: turn }],
+      plan: [keep],
     },
     'is issued anew when its turn has come': { given: old, under: switching, at: turn, plan: replaced(old) },
     'keeps a bundle of the same roots until then, the other one in front': {
       given: tolerated,
       under: switching,
-      plan: [{ step: 'keep', until: turn }],
+      plan: [keep],
     },
     'gets the bundle of the new order with the new certificate': {
       given: tolerated,
@@ -99,6 +99,16 @@ describe('a certificate of the root that is replaced', () => {
       plan: replaced(old),
     },
   });
+});
+
+// Broken if it fails: a step before the turn, such as one for a new CRL, has the rotation wait for something else to happen.
+test('a resource is read again at the turn of its certificate, whatever was written before that', () => {
+  for (const given of [holding(issued, next, signer), holding(issued, signer, next)]) {
+    const { certificate, roles } = given.observed(switching);
+    const outcomes = roles.map((role) => ({ role }));
+    const { revisitAt } = planCertificateStatus(certificate, outcomes, now, switching.bundle.roots, switching);
+    assert.deepEqual(revisitAt, turn);
+  }
 });
 
 describe('a certificate of the root that signs', () => {

@@ -34,7 +34,7 @@ export const keep: SecretStep = { step: 'keep' };
 export const blocked = (
   reason: Extract<SecretStep, { step: 'blocked' }>['reason'],
   message: string,
-  { onlyDue = false, ...more }: { onlyDue?: boolean; awaitsCrl?: true; until?: Date } = {},
+  { onlyDue = false, ...more }: { onlyDue?: boolean; awaitsCrl?: true } = {},
 ): SecretStep => ({ step: 'blocked', reason, message, onlyDue, ...more });
 
 /** What is in the metadata that a step writes. */

@@ -212,6 +212,36 @@ describe('a plan carried out', () => {
     );
   });
 
+  // Broken if it fails: a certificate is not renewed, or a rotation of the root waits until something else happens to it.
+  test('leaves nothing that is due before the moment at which the resource is read again', () => {
+    const reissues = fc.record({
+      id: fc.constantFrom('r1', 'r2', 'r3'),
+      since: fc.constantFrom(-days(1), -minutes(1), 0).map(later),
+      windowMs: fc.constantFrom(80, minutes(2), days(3)),
+      resumedAt: fc.constantFrom(-days(2), 0).map(later),
+    });
+    const shares = fc.nat({ max: 1_000_000 }).map((part) => part / 1_000_000);
+    let turns = 0;
+    fc.assert(
+      fc.property(worlds, signers, optional(reissues), shares, (world, signer, reissue, share) => {
+        const at = momentFor(signer, 0);
+        if (reissue !== undefined) world.under = { reissue };
+        world.reconcile(signer, at);
+        const end = world.revisitAt ?? commonValidity(pathOf(signer.root)).notAfter;
+        if (end < later(days(3))) turns += 1;
+        const waitMs = end.getTime() - 1 - at.getTime();
+        for (const moment of [Math.floor(waitMs * share), waitMs]) {
+          const { secrets } = world.plan(signer, new Date(at.getTime() + moment));
+          for (const { role, step } of secrets) {
+            assert.ok(step.step === 'keep' || step.step === 'blocked', `${role.role}: ${step.step} after ${moment} ms`);
+          }
+        }
+      }),
+      { numRuns: 120 },
+    );
+    assert.ok(turns > 12, `only ${turns} resources had a turn soon: the property says little`);
+  });
+
   test('keeps what others have put onto a Secret', () => {
     fc.assert(
       fc.property(worlds, signers, (world, signer) => {

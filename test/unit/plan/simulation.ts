@@ -22,6 +22,7 @@ import {
   type ObservedRole,
   planCertificate,
   planCertificateStatus,
+  type ReadyAuthority,
   type Repairs,
   rolesOf,
   type SecretRecord,
@@ -44,6 +45,10 @@ export class Simulation {
   record: CertificateRecord;
   readonly secrets: Map<string, Secret>;
   readonly issued: Issued[] = [];
+  /** What the authority's view says besides root and bundle. */
+  under: Pick<ReadyAuthority, 'reissue'> = {};
+  /** When the resource is read again, as of the last reconcile that wrote the status; undefined: when something changes. */
+  revisitAt: Date | undefined;
   /** How often a Secret or the status was written. */
   writes = 0;
   /** What the operator remembers of its repairs; a test that replaces it restarts the operator. */
@@ -72,7 +77,7 @@ export class Simulation {
       ...secretRecord(secret, signer.bundle.roots),
       ...(this.#touched.has(secret.metadata.name) ? { touched: true } : {}),
     });
-    const request = { certificate: this.record, authority: viewOf(signer) };
+    const request = { certificate: this.record, authority: this.#view(signer) };
     const roles = rolesOf(spec).map((role): ObservedRole => {
       const secretName = secretNameOf(name, spec, role);
       const secret = this.secrets.get(secretName);
@@ -83,7 +88,16 @@ export class Simulation {
     const surplus = [...this.secrets.values()]
       .filter(({ metadata }) => !wanted.has(metadata.name) && metadata.labels?.[labels.certificate] === name)
       .map(read);
-    return { certificate: this.record, authority: viewOf(signer), roles, surplus: ownedAmong(surplus, this.record) };
+    return {
+      certificate: this.record,
+      authority: this.#view(signer),
+      roles,
+      surplus: ownedAmong(surplus, this.record),
+    };
+  }
+
+  #view({ root, bundle }: Signer): ReturnType<typeof ready> {
+    return { ...ready(root), bundle, ...this.under };
   }
 
   plan(signer: Signer, now: Date): CertificatePlan {
@@ -179,7 +193,9 @@ export class Simulation {
       const step = planned.find((one) => one.role.role === role.role)?.step;
       return step?.step === 'blocked' ? { role, problem: step } : { role };
     });
-    const { status } = planCertificateStatus(this.record, outcomes, now, signer.bundle.roots);
+    const view = this.#view(signer);
+    const { status, revisitAt } = planCertificateStatus(this.record, outcomes, now, signer.bundle.roots, view);
+    this.revisitAt = revisitAt;
     const lastTransitionTime = now.toISOString();
     const conditions = status.conditions.map((condition) => ({ ...condition, lastTransitionTime }));
     if (!isSameStatus(this.record.status, status)) this.writes += 1;
@@ -209,5 +225,3 @@ function certificateIn(secret: Secret | undefined, { bundle }: Signer): Record<s
 }
 
 const bundleOf = ({ bundle }: Signer) => ({ [secretKeys.bundle]: base64(bundle.pem) });
-
-const viewOf = ({ root, bundle }: Signer): ReturnType<typeof ready> => ({ ...ready(root), bundle });
