@@ -32,6 +32,7 @@ const roots = {
   issuing: intermediate(old),
   endingSoon: intermediate(intermediate(old), { name: 'Ending Soon', durationMs: days(50) }),
   ending: root({ name: 'Ending', at: later(-days(300)), durationMs: days(320) }),
+  endingAbove: intermediate(root({ name: 'Ending Above', at: later(-days(300)), durationMs: days(320) })),
   young: root({ name: 'Young', at: later(minutes(4)) }),
 };
 const signerOf = (active: SigningRoot, ...others: readonly SigningRoot[]): Signer => ({
@@ -279,6 +280,87 @@ describe('a plan carried out', () => {
         assert.ok(world.plan(signer, at).secrets.every(({ step }) => step.step === 'keep' || step.step === 'blocked'));
       }),
       { numRuns: 200 },
+    );
+  });
+});
+
+describe('a life under CAs of which any may end first', () => {
+  /** A root, and up to two intermediates below it, each with an end of its own. */
+  const chains = fc
+    .array(fc.record({ endsInDays: fc.constantFrom(1, 9, 40, 400), isYoung: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 3,
+    })
+    .map(([top, ...below]) => {
+      const from = (isYoung = false) => (isYoung ? now : later(-days(30)));
+      const lasting = ({ endsInDays = 1, isYoung = false } = {}) => {
+        const at = from(isYoung);
+        return { at, durationMs: later(days(endsInDays)).getTime() - at.getTime() };
+      };
+      return below.reduce<SigningRoot>((above, one) => intermediate(above, lasting(one)), root(lasting(top)));
+    });
+  const lives = fc.record({
+    chain: chains,
+    duration: fc.constantFrom('5m', '26h', '720h', '2160h', '87600h'),
+    renewal: renewals,
+    rotationPolicy: fc.constantFrom('Always' as const, 'Never' as const),
+    pauses: fc.array(fc.nat({ max: 1_000_000 }), { minLength: 1, maxLength: 5 }),
+  });
+
+  test('has no renewal that gains nothing: each lasts longer than the one before, and the last one until a CA ends', () => {
+    const counts = { renewals: 0, cut: 0, rootEndsFirst: 0 };
+    fc.assert(
+      fc.property(lives, ({ chain, duration, renewal, rotationPolicy, pauses }) => {
+        const signer = signerOf(chain);
+        const path = pathOf(chain);
+        const end = commonValidity(path).notAfter;
+        const { record } = certificate().asking({
+          duration,
+          privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy },
+          ...renewal,
+        });
+        const world = new Simulation(record, []);
+        let at = now;
+        let last = now;
+        // Each renewal in its time, or late: after a pause of the operator.
+        for (let turn = 0; turn < 15 && at < end; turn += 1) {
+          const issuedBefore = world.issued.length;
+          world.reconcile(signer, at);
+          const [entry] = world.record.status.secrets ?? [];
+          assert.ok(entry !== undefined);
+          const notAfter = new Date(entry.notAfter);
+          const { secrets } = world.plan(signer, at);
+          assert.deepEqual(
+            secrets.map(({ step }) => step),
+            [{ step: 'keep' }],
+            'it is planned again',
+          );
+          const isRenewed = world.issued.length > issuedBefore;
+          if (isRenewed) assert.ok(notAfter > last, `renewed from ${last.toISOString()} to ${entry.notAfter}`);
+          if (notAfter < end) assert.ok(notAfter > at, 'it has expired, although its CAs have not');
+          if (isRenewed && turn > 0) counts.renewals += 1;
+          if (isRenewed && notAfter.getTime() === end.getTime()) counts.cut += 1;
+          last = notAfter;
+          const due = Math.max(new Date(entry.renewalTime).getTime(), at.getTime());
+          const late = ((pauses[turn % pauses.length] ?? 0) / 1_000_000) ** 4 * (end.getTime() - due);
+          at = new Date(Math.max(Math.floor(due + late), at.getTime() + 1000));
+        }
+        // What is left before the end is too short for another one.
+        for (const beforeEndMs of [60_000, 2000, 1000, 1]) {
+          const lastMoment = new Date(Math.max(end.getTime() - beforeEndMs, at.getTime()));
+          if (lastMoment >= end) continue;
+          world.reconcile(signer, lastMoment);
+          const issued = world.issued.length;
+          world.reconcile(signer, lastMoment);
+          assert.equal(world.issued.length, issued, 'it is renewed without end');
+        }
+        if (path.length > 1 && path.at(-1)?.notAfter === end) counts.rootEndsFirst += 1;
+      }),
+      { numRuns: 50, seed: 19 },
+    );
+    assert.ok(
+      Object.values(counts).every((count) => count > 10),
+      `hardly any: ${JSON.stringify(counts)}`,
     );
   });
 });
