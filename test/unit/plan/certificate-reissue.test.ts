@@ -235,6 +235,8 @@ describe('renewal', () => {
   const cut = fresh.issuedBy(ending);
   const endingBelow = intermediate(signer, { at: later(-days(20)), durationMs: days(30) });
   const cutBelow = fresh.issuedBy(endingBelow);
+  const endingAbove = intermediate(ending);
+  const cutAbove = fresh.issuedBy(endingAbove);
   check({
     'does not come before its time': { given: issued, at: new Date(renewal.getTime() - 1), plan: [keep] },
     'comes at its time': { given: issued, at: renewal, plan: due(issued, renewal) },
@@ -258,6 +260,18 @@ describe('renewal', () => {
       given: cutBelow,
       under: ready(endingBelow),
       at: later(days(9)),
+      plan: [keep],
+    },
+    'nor when the end of the root above an intermediate leaves nothing to gain': {
+      given: cutAbove,
+      under: ready(endingAbove),
+      at: later(days(9)),
+      plan: [keep],
+    },
+    'does not come after the end of a root that has not been read again since': {
+      given: cutAbove,
+      under: ready(endingAbove),
+      at: later(days(11)),
       plan: [keep],
     },
     'comes when a new intermediate lasts longer': {

@@ -292,9 +292,9 @@ describe('a life under CAs of which any may end first', () => {
       maxLength: 3,
     })
     .map(([top, ...below]) => {
-      const from = (isYoung = false) => (isYoung ? now : later(-days(30)));
       const lasting = ({ endsInDays = 1, isYoung = false } = {}) => {
-        const at = from(isYoung);
+        // A young one began later than a leaf that is issued now is backdated.
+        const at = later(isYoung ? minutes(4) : -days(30));
         return { at, durationMs: later(days(endsInDays)).getTime() - at.getTime() };
       };
       return below.reduce<SigningRoot>((above, one) => intermediate(above, lasting(one)), root(lasting(top)));
@@ -335,6 +335,7 @@ describe('a life under CAs of which any may end first', () => {
             [{ step: 'keep' }],
             'it is planned again',
           );
+          for (const secret of world.secrets.values()) assertSound(secret, signer);
           const isRenewed = world.issued.length > issuedBefore;
           if (isRenewed) assert.ok(notAfter > last, `renewed from ${last.toISOString()} to ${entry.notAfter}`);
           if (notAfter < end) assert.ok(notAfter > at, 'it has expired, although its CAs have not');

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { crlData } from '../../../src/controllers/root-crl.ts';
+import { parseCertificate } from '../../../src/pki/certificate.ts';
+import { encoded } from '../../../src/pki/der.ts';
 import { type Crl, caId, parseCrls, type SigningRoot, uniqueAnchors } from '../../../src/pki/index.ts';
 import {
   type CrlContext,
@@ -12,6 +14,7 @@ import {
 } from '../../../src/plan/revocation.ts';
 import { parseRevocations } from '../../../src/plan/revocation-record.ts';
 import { days, intermediate, issuerIdOf, later, now, root, rootIdOf } from '../../support/fixtures.ts';
+import { makeCa } from '../../support/roots/make.ts';
 import { renewedRoot } from './rotation-situation.ts';
 
 const anchor = root({ name: 'Anchor' });
@@ -65,6 +68,17 @@ describe('a root that is renewed with the same key', () => {
     const { crls } = after(state, [renewed, anchor], { asked, trusted: anchors(renewed) });
     assert.deepEqual(serialsOn(crls), [['11', '22']]);
     assert.ok((crls[0]?.number ?? 0n) > (state.crls[0]?.number ?? 0n));
+  });
+
+  test('and another key identifier has a list that names it: OpenSSL looks for that', () => {
+    const { subject } = anchor.certificate;
+    const made = makeCa({ subject: encoded(subject), key: anchor.key, keyId: Buffer.alloc(20, 7) });
+    const certificate = parseCertificate(made.der);
+    const again: SigningRoot = { certificate, key: anchor.key, intermediates: [], anchor: certificate };
+    assert.equal(issuerIdOf(again), issuerIdOf(anchor));
+    const { crls } = after(state, [again], { trusted: anchors(again) });
+    assert.deepEqual(serialsOn(crls), [['11']]);
+    assert.equal(crls[0]?.authorityKeyId, '07'.repeat(20));
   });
 
   test('is one anchor: the one that lasts longest', () => {
@@ -138,6 +152,19 @@ describe('an intermediate that was replaced under the same root', () => {
     );
     assert.deepEqual(crlBundle(both, [second], { isInUse: () => false })?.orphaned, []);
     assert.deepEqual(crlBundle(both, [second, first])?.orphaned, [], 'its key is there');
+  });
+
+  test('is told by the end of its last list, should there be several', () => {
+    const [, early] = both.crls;
+    const [, late] = after(both, [second, first], { trusted, at: later(days(10)) }).crls;
+    assert.ok(early !== undefined && late !== undefined && late.nextUpdate > early.nextUpdate);
+    for (const lists of [
+      [early, late],
+      [late, early],
+    ]) {
+      const state = { ...both, crls: [...both.crls.slice(0, 1), ...lists] };
+      assert.deepEqual(crlBundle(state, [second])?.orphaned[0]?.nextUpdate, late.nextUpdate);
+    }
   });
 
   test('never has its certificates on the list of the other one', () => {
