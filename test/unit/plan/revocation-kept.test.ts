@@ -8,6 +8,7 @@ import {
   crlBundle,
   crlRenewalTime,
   planCrls,
+  publishedState,
   type Revocation,
   type RevocationState,
 } from '../../../src/plan/revocation.ts';
@@ -130,6 +131,37 @@ describe('the list of a CA whose key is not here', () => {
     assert.ok(bundle !== undefined);
     assert.deepEqual(crlRenewalTime(bundle), later(days(10)));
   });
+});
+
+describe('what was published is believed', () => {
+  const listed = (of: SigningRoot, serial: string, at = now) =>
+    carriedOut(nothing, [of], { asked: [revocation(serial, of)], at }).crls;
+  const own = carriedOut(nothing, [active], { asked: [revocation('11')] });
+  const newer = listed(active, '22', later(hours(1)));
+  const rows: Record<
+    string,
+    { published: readonly Crl[]; state?: RevocationState; crls: readonly Crl[]; entries: string[] }
+  > = {
+    'not where it is what the root Secret has': { published: own.crls, crls: [], entries: [] },
+    'not where it is older': { published: listed(active, '33', earlier(hours(1))), crls: [], entries: [] },
+    'where it is later, with its entries': { published: newer, crls: newer, entries: ['22'] },
+    'where the root Secret has no list': { published: own.crls, state: nothing, crls: own.crls, entries: ['11'] },
+    'as the list of a trusted root whose key is gone, whose entries nobody can list': {
+      published: listed(former, '44'),
+      crls: listed(former, '44'),
+      entries: [],
+    },
+    'not as the list of an unknown CA': { published: listed(root({ name: 'Unknown' }), '55'), crls: [], entries: [] },
+    'once, however often it is there': { published: [...newer, ...newer], crls: newer, entries: ['22'] },
+  };
+  for (const [title, { published, state = own, crls, entries }] of Object.entries(rows)) {
+    test(title, () => {
+      const believed = publishedState(published, state, [active], [active.certificate, former.certificate]);
+      assert.deepEqual(serialsOn(believed.crls), serialsOn(crls));
+      assert.deepEqual([...new Set(believed.revocations.map(({ serialNumber }) => serialNumber))], entries);
+      assert.ok(believed.revocations.every(({ notAfter }) => notAfter === active.certificate.notAfter));
+    });
+  }
 });
 
 describe('an entry', () => {
