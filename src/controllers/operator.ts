@@ -11,24 +11,12 @@ import {
   sleep,
   WorkQueue,
 } from '../kube/index.ts';
-import { AuthorityReconciler } from './authority.ts';
-import { AuthorityViews } from './authority-views.ts';
-import { Caches } from './caches.ts';
-import { CertificateReconciler } from './certificate.ts';
-import { deletionEvent } from './certificate-events.ts';
-import { Claims } from './claims.ts';
-import { EvidenceGatherer } from './evidence.ts';
-import { KeyMaker } from './key-maker.ts';
-import { Publications } from './publications.ts';
+import type { AuthorityViews } from './authority-views.ts';
+import type { Caches } from './caches.ts';
+import { Reconcilers, type ReconcilersListener } from './reconcilers.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
-import { publishedCrls } from './root-crl.ts';
-import { SecretFinder } from './secret-finder.ts';
-import { SecretWriter } from './secret-writer.ts';
 import { StandbyRoots } from './standby-roots.ts';
 import { type Queues, Triggers } from './triggers.ts';
-import { TrustReconciler } from './trust.ts';
-import { inClusterTrustBundle, inConfigMap } from './trust-objects.ts';
-import { TrustWriter } from './trust-writer.ts';
 
 /** What the operator is made of that is not its own. */
 export interface OperatorOptions {
@@ -68,22 +56,19 @@ const createDefaultAuthorityMs = 5000;
 
 /** All of the operator in one process: caches that every replica keeps, and controllers that the leader runs. */
 export class Operator {
-  readonly views = new AuthorityViews();
-  readonly caches = new Caches(() => this.views.roots());
+  readonly views: AuthorityViews;
+  readonly caches: Caches;
   readonly #options: OperatorOptions;
   readonly #queues: Queues;
   readonly #triggers: Triggers;
   readonly #recorder: EventRecorder;
-  readonly #authority: AuthorityReconciler;
-  readonly #certificate: CertificateReconciler;
-  readonly #trust: TrustReconciler;
+  readonly #reconcilers: Reconcilers;
   readonly #standby: StandbyRoots;
   readonly #synced = Promise.withResolvers<void>();
   #hasSynced = false;
 
   constructor(options: OperatorOptions) {
-    const { client, namespace, identity, log, now, observer } = options;
-    const { authorities, certificates, namespaces } = this.caches;
+    const { client, namespace, identity, keysInWork, log, now, observer } = options;
     this.#options = options;
     const mostOfOneFlow = Math.ceil(options.workers / namespaceShare);
     this.#queues = {
@@ -91,7 +76,6 @@ export class Operator {
       certificate: new WorkQueue({ mostOfOneFlow }),
       trust: new WorkQueue(),
     };
-    this.#triggers = new Triggers(this.caches, this.#queues);
     this.#recorder = new EventRecorder({
       client,
       reportingController: managerName,
@@ -99,76 +83,26 @@ export class Operator {
       isBusy: () => this.#queues.certificate.length > 0,
       log,
     });
-    this.#trust = new TrustReconciler({
-      authorities,
-      namespaces,
-      views: this.views,
-      configMaps: new TrustWriter(client, inConfigMap, this.caches.configMaps, log),
-      clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, this.caches.clusterTrustBundles, log),
-      servesClusterTrustBundles: () => this.caches.servesClusterTrustBundles,
-      onOutcome: (authority) => this.#triggers.trustChanged(authority),
-      now,
-    });
-    const publications = new Publications(client, this.caches, this.views, this.#trust);
-    const roots = () => this.views.roots();
-    this.#authority = new AuthorityReconciler({
-      client,
-      namespace,
-      authorities,
-      views: this.views,
-      evidence: new EvidenceGatherer({
-        client,
-        caches: this.caches,
-        publications: (authority) => publications.of(authority),
-        renewPublications: (authority, signal) => publications.renew(authority, signal),
-      }),
-      publishedCrls: (authority, signal) => publishedCrls(client, namespace, authority, signal),
-      asked: (authority, at) => this.caches.leavesToRevoke(authority, at),
-      certificateCount: (authority) => certificates.count('authority', authority),
-      onChange: (authority, change) => {
+    const listener: ReconcilersListener = {
+      onAuthorityChange: (authority, change) => {
         if (change === 'crl') return this.#triggers.crlChanged(authority);
         this.#triggers.usersOf(authority);
         this.#triggers.trustOf(authority);
       },
-      trustConditions: (authority) => publications.conditions(authority),
-      recorder: this.#recorder,
-      log,
-      now,
-    });
-    this.#standby = new StandbyRoots({
-      authorities,
-      rootSecrets: this.caches.rootSecrets,
-      refresh: (authority, signal) => this.#authority.look(authority, signal),
-      log,
-    });
-    const keys = new KeyMaker({
-      concurrency: options.keysInWork,
-      onReady: (owner) => this.#queues.certificate.add(owner),
-    });
-    this.#certificate = new CertificateReconciler({
-      client,
-      certificates,
-      finder: new SecretFinder(client, this.caches),
-      namespaces,
-      authorities,
-      writer: new SecretWriter({
-        client,
-        caches: this.caches,
-        roots,
-        keys,
-        now,
-        log,
-        observer,
-        onDeleted: (certificate, deleted) => this.#recorder.record(deletionEvent(certificate, deleted)),
-      }),
-      views: this.views,
-      claims: new Claims(this.caches, namespace),
-      keys,
-      storePassword: (certificate) => this.caches.storePassword(certificate),
+      onTrustOutcome: (authority) => this.#triggers.trustChanged(authority),
       onCrlAwaited: (authority) => this.#triggers.crlAwaited(authority),
-      onRetry: (key) => this.#queues.certificate.add(key),
-      recorder: this.#recorder,
-      now,
+      onCertificateReady: (key) => this.#queues.certificate.add(key),
+    };
+    const recorder = this.#recorder;
+    this.#reconcilers = new Reconcilers({ client, namespace, keysInWork, recorder, observer, log, now, listener });
+    this.views = this.#reconcilers.views;
+    this.caches = this.#reconcilers.caches;
+    this.#triggers = new Triggers(this.caches, this.#queues);
+    this.#standby = new StandbyRoots({
+      authorities: this.caches.authorities,
+      rootSecrets: this.caches.rootSecrets,
+      refresh: (authority, signal) => this.#reconcilers.authority.look(authority, signal),
+      log,
     });
   }
 
@@ -202,7 +136,7 @@ export class Operator {
         onPasswordsListed: () => this.#triggers.usersOfPasswords(),
       },
       signal,
-      () => this.#lookAtRoots(signal),
+      () => this.#reconcilers.lookAtRoots(signal),
       () => {
         const { certificates, secrets } = this.caches;
         this.#standby.start();
@@ -220,21 +154,16 @@ export class Operator {
   /** Runs the controllers for as long as this replica leads; resolves when what was under way has ended. */
   readonly lead: Lead = async (leadership, lost) => {
     await this.#standby.stop();
-    // A root may have been replaced while this replica stood by: nothing is judged or signed by what it knew then.
-    this.views.clear();
-    this.#trust.clear();
-    this.#authority.beginToLead();
-    this.#certificate.beginToLead();
-    await this.#lookAtRoots(leadership);
+    await this.#reconcilers.beginToLead(leadership);
     this.#triggers.all();
     try {
       // Before anything else, so that no certificate that refers to it is told that it does not exist.
       const isMade = await this.#createDefaultAuthority(leadership);
       await Promise.all([
         isMade ? undefined : this.#createDefaultAuthorityLater(leadership),
-        this.#controller('authority', authorityWorkers, this.#authority).run(leadership, lost),
-        this.#controller('certificate', this.#options.workers, this.#certificate).run(leadership, lost),
-        this.#controller('trust', trustWorkers, this.#trust).run(leadership, lost),
+        this.#controller('authority', authorityWorkers, this.#reconcilers.authority).run(leadership, lost),
+        this.#controller('certificate', this.#options.workers, this.#reconcilers.certificate).run(leadership, lost),
+        this.#controller('trust', trustWorkers, this.#reconcilers.trust).run(leadership, lost),
       ]);
     } finally {
       this.#standby.start();
@@ -255,17 +184,6 @@ export class Operator {
       log,
       onResult: (record) => observer.onReconcile(name, record),
     });
-  }
-
-  async #lookAtRoots(signal: AbortSignal): Promise<void> {
-    for (const name of this.caches.authorities.keys()) {
-      try {
-        await this.#authority.look(name, signal);
-      } catch (error) {
-        // The leader's reconcile looks again; until then its certificates wait.
-        this.#options.log.warn('a root could not be read', { authority: name, error });
-      }
-    }
   }
 
   /** True when there is nothing more to be done about the default authority; false when its creation has failed. */

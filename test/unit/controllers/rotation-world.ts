@@ -1,28 +1,23 @@
 import { annotations, apiVersion, rotationKeys, secretKeys } from '../../../src/api/names.ts';
-import type { MtlsAuthority, MtlsCertificate } from '../../../src/api/types.ts';
-import { AuthorityReconciler } from '../../../src/controllers/authority.ts';
-import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
-import { Caches } from '../../../src/controllers/caches.ts';
-import { CertificateReconciler } from '../../../src/controllers/certificate.ts';
-import { Claims } from '../../../src/controllers/claims.ts';
-import { EvidenceGatherer } from '../../../src/controllers/evidence.ts';
-import { KeyMaker } from '../../../src/controllers/key-maker.ts';
+import type { MtlsAuthority } from '../../../src/api/types.ts';
 import {
-  authorityRecord,
   authorities as authorityResource,
-  certificateRecord,
   certificates as certificateResource,
 } from '../../../src/controllers/resources.ts';
 import { base64, dataText } from '../../../src/controllers/secret-data.ts';
-import { SecretFinder } from '../../../src/controllers/secret-finder.ts';
-import { SecretWriter } from '../../../src/controllers/secret-writer.ts';
+import { trustKey } from '../../../src/controllers/trust.ts';
 import {
+  type ClusterTrustBundle,
+  clusterTrustBundles as clusterTrustBundleResource,
+  configMaps as configMapResource,
   isKubeError,
   type KubeObject,
+  keyOf,
+  type MergePatch,
+  namespaces as namespaceResource,
+  type Resource,
   type Secret,
-  type Served,
   secrets as secretResource,
-  silentLog,
 } from '../../../src/kube/index.ts';
 import { parseCertificate } from '../../../src/pki/certificate.ts';
 import { encoded } from '../../../src/pki/der.ts';
@@ -39,66 +34,68 @@ import {
 import { authority, certificate, encodedRoot, now } from '../../support/fixtures.ts';
 import { makeCa } from '../../support/roots/make.ts';
 import { Crash, MemoryApi } from './memory-api.ts';
+import { type Loaded, WorldPods } from './world-pods.ts';
+import { type Interruption, WorldProcess } from './world-process.ts';
 
 const operatorNamespace = 'mtls-operator';
 const rootName = 'mtls-root';
-const never = new AbortController().signal;
+/** A ClusterTrustBundle takes pods up to seven minutes, all else three: kubelet caches it. */
+const clusterTrustBundleLag = 7 / 3;
 
-/** What a pod has loaded from a mounted Secret. */
-interface Loaded {
-  /** Identity of the root of its leaf: any certificate of that CA verifies it. */
-  readonly root: string | undefined;
-  readonly notAfterMs: number;
-  /** Identities of the roots that it trusts. */
-  readonly trusted: readonly string[];
-}
+/** The namespaces that come and go, besides the one with the certificates and the operator's own. */
+export const passing = ['edge', 'web'] as const;
 
-/** A pod: what it has loaded, and what is on its way to it. */
-interface Pod {
-  readonly lagMs: number;
-  loaded: Loaded;
-  coming: { readonly atMs: number; readonly content: Loaded }[];
-}
+/** A Secret, a ConfigMap or a ClusterTrustBundle. */
+type Mounted = Secret & Partial<Pick<ClusterTrustBundle, 'spec'>>;
 
-/** One process of the operator: caches that lag behind until they are told, and the controllers. */
-interface Process {
-  readonly caches: Caches;
-  readonly authority: AuthorityReconciler;
-  readonly certificate: CertificateReconciler;
-  readonly views: AuthorityViews;
-  readonly behind: (() => void)[];
-}
+/** What a person asks for in one word. */
+type Verb = 'rotateRoot' | 'approveRotation' | 'skipGate' | 'abortRotation';
 
 /**
- * A cluster in which the root is rotated: the operator's own controllers on an API server in memory, pods that load what
- * is mounted late, a calendar that can be set, a process that can end at every write. Every pod talks to every other.
+ * A cluster in which the root is rotated: the operator's own caches and controllers on an API server in memory, pods that load what
+ * is mounted late, a calendar that can be set, a process that can end at every write, or be replaced in the middle of it.
+ * Every pod with a certificate is verified by every pod: with the bundle of its Secret, of a ConfigMap, or of the
+ * ClusterTrustBundle.
  */
 export class RotationWorld {
   readonly api = new MemoryApi();
   readonly seen = new Set<string>();
   rotationsEnded = 0;
+  /** What must never happen, and has. */
+  readonly failures: string[] = [];
   writes = 0;
   #wallMs = now.getTime();
   #latestMs = 0;
   #monotonicMs = 0;
-  readonly #pods = new Map<string, Pod>();
+  readonly #pods: WorldPods;
   readonly #roots = new Map<string, Certificate>();
-  readonly #lags: readonly number[];
-  #process: Process | undefined;
+  /** What each Secret and published bundle has held, the oldest first. */
+  readonly #history = new Map<string, KubeObject[]>();
+  readonly #loaded = new Map<string, Loaded>();
+  /** How often a certificate was issued for the same request of a person. */
+  readonly #answers = new Map<string, number>();
+  #lastSecret: KubeObject | undefined;
+  #leader: WorldProcess | undefined;
   /** A replica that has been there for a while, and does not lead. */
-  #standby: Process | undefined;
+  #standby: WorldProcess | undefined;
   #certificates = 0;
 
   /** @param lags how long the pods take to load a change, in milliseconds, one after the other */
   private constructor(lags: readonly number[]) {
-    this.#lags = lags;
+    const lagOf = (mount: string, count: number): number => {
+      const lagMs = lags[count % lags.length] ?? 0;
+      return mount.startsWith('clustertrustbundles') ? lagMs * clusterTrustBundleLag : lagMs;
+    };
+    this.#pods = new WorldPods(lagOf, () => this.assertConnected());
     this.api.subscribe((plural, before, after) => this.#changed(plural, before, after));
   }
 
   static async create(rotation: MtlsAuthority['spec']['rotation'], lags: readonly number[]): Promise<RotationWorld> {
     const world = new RotationWorld(lags);
-    const spec = { ...authority().spec, rotation };
+    const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector: {} }, clusterTrustBundle: true };
+    const spec = { ...authority().spec, rotation, trustBundle };
     const kinds = { apiVersion, kind: 'MtlsAuthority' } as const;
+    for (const name of [operatorNamespace, 'shop']) await world.api.create(namespaceResource, { metadata: { name } });
     await world.api.create(authorityResource, { ...kinds, metadata: { name: 'default' }, spec } as never);
     await world.addCertificate();
     await world.addCertificate();
@@ -120,15 +117,7 @@ export class RotationWorld {
   tick(ms: number): void {
     this.#monotonicMs += ms;
     this.#wallMs += ms;
-    for (const pod of this.#pods.values()) {
-      const due = pod.coming.filter(({ atMs }) => atMs <= this.#monotonicMs);
-      pod.coming = pod.coming.filter(({ atMs }) => atMs > this.#monotonicMs);
-      // In the order of time, with a look at the mesh after each: that is when a connection would fail.
-      for (const { content } of due.toSorted((a, b) => a.atMs - b.atMs)) {
-        pod.loaded = content;
-        this.assertConnected();
-      }
-    }
+    this.#pods.tick(this.#monotonicMs);
   }
 
   setClock(byMs: number): void {
@@ -140,9 +129,16 @@ export class RotationWorld {
     this.#wallMs = this.#latestMs;
   }
 
-  async annotate(verb: 'rotateRoot' | 'approveRotation' | 'skipGate' | 'abortRotation', value: string): Promise<void> {
+  async annotate(verb: Verb, value: string): Promise<void> {
     const metadata = { annotations: { [annotations[verb]]: value } };
     await this.api.byHand(() => this.api.mergePatch(authorityResource, { name: 'default' }, { metadata }));
+  }
+
+  /** Asks for a new certificate of one resource. */
+  async rotateCertificate(token: string): Promise<void> {
+    const ref = { namespace: 'shop', name: 'c1' };
+    const metadata = { annotations: { [annotations.rotate]: token } };
+    await this.api.byHand(() => this.api.mergePatch(certificateResource, ref, { metadata }));
   }
 
   async stage(root: SigningRoot): Promise<void> {
@@ -198,140 +194,174 @@ export class RotationWorld {
 
   deleteRootSecret = (): Promise<void> => this.deleteSecret(operatorNamespace, rootName);
 
+  /**
+   * Puts a Secret or published bundle back to what it held before, which a person does not do where it would fail connections at once:
+   * every root that can be shown is trusted by it, and all trust its own.
+   * @param back how many contents ago, from the last one on
+   */
+  async putBack(choice: number, back: number): Promise<void> {
+    const mounts = [...this.#history.keys()];
+    const mount = mounts[choice % Math.max(1, mounts.length)];
+    const contents = (mount === undefined ? undefined : this.#history.get(mount)) ?? [];
+    const old = contents.at(-1 - (back % Math.max(1, contents.length)));
+    const resource = resourceOf(mount);
+    if (old === undefined || resource === undefined || !this.#isHarmless(this.contentOf(old))) return;
+    const live = this.api.all(resource.plural).find(({ metadata }) => keyOf(metadata) === keyOf(old.metadata));
+    if (live === undefined) return;
+    const { data, spec } = old as { data?: object; spec?: object };
+    const patch = { ...(data === undefined ? {} : { data }), ...(spec === undefined ? {} : { spec }) };
+    await this.api.byHand(() => this.api.mergePatch(resource, old.metadata, patch as MergePatch<KubeObject>));
+  }
+
+  /** Deletes a Secret or published bundle, and creates it again at once, as a restored backup does. */
+  async createAgain(choice: number): Promise<void> {
+    const mounts = [...this.#history.keys()];
+    const mount = mounts[choice % Math.max(1, mounts.length)];
+    const resource = resourceOf(mount);
+    const last = this.#history.get(mount ?? '')?.at(-1);
+    if (resource === undefined || last === undefined) return;
+    const live = this.api.all(resource.plural).find(({ metadata }) => keyOf(metadata) === keyOf(last.metadata));
+    if (live === undefined) return;
+    await this.api.byHand(async () => {
+      await this.api.delete(resource, live.metadata);
+      await this.api.create(resource, live);
+    });
+  }
+
+  /** True for content that fails no connection now, and none that the root which signs now can bring about. */
+  #isHarmless({ root, trusted, notAfterMs }: Loaded): boolean {
+    const others = [...this.#pods.contents(), ...this.#stored()];
+    const rootPem = this.rootSecret();
+    const signing = this.certificatesIn(rootPem, secretKeys.certificate).at(-1);
+    const bundle = this.certificatesIn(rootPem, secretKeys.bundle).map(anchorId);
+    const shown = [...others.flatMap((one) => one.root ?? []), ...(signing === undefined ? [] : [anchorId(signing)])];
+    const isVerified =
+      notAfterMs === undefined ||
+      (root !== undefined && bundle.includes(root) && [...others, { trusted }].every((one) => one.trusted.has(root)));
+    return isVerified && shown.every((one) => trusted.has(one));
+  }
+
+  #stored(): Loaded[] {
+    return [...this.#history.values()].flatMap((contents) => {
+      const last = contents.at(-1);
+      return last === undefined ? [] : [this.contentOf(last)];
+    });
+  }
+
+  /** A namespace comes, or begins to be deleted, or is gone at last, with what is in it. */
+  async passNamespace(name: (typeof passing)[number]): Promise<void> {
+    const found = this.api.find(namespaceResource, { name });
+    await this.api.byHand(async () => {
+      if (found === undefined) {
+        await this.api.create(namespaceResource, { metadata: { name, finalizers: ['kubernetes'] } });
+      } else if (found.metadata.deletionTimestamp === undefined) {
+        this.#pods.forget(name);
+        await this.api.delete(namespaceResource, { name });
+      } else {
+        for (const { metadata } of this.api.all('configmaps')) {
+          if (metadata.namespace === name) await this.api.delete(configMapResource, metadata);
+        }
+        await this.api.mergePatch(namespaceResource, { name }, { metadata: { finalizers: [] } });
+      }
+    });
+  }
+
   // What the operator does.
 
-  /** Starts the operator, after the end of the one before. */
+  /** Another process leads, which begins now. The one before has ended, or has not noticed yet. */
   async start(): Promise<void> {
-    this.#process = await this.#startProcess();
-    this.#process.authority.beginToLead();
+    await this.#leads(await this.#startProcess());
   }
 
   /** Starts a replica that stands by from now on. */
   async standBy(): Promise<void> {
+    await this.#standby?.end();
     this.#standby = await this.#startProcess();
   }
 
-  /** The leader ends, and the replica that has stood by leads. */
-  async takeOver(): Promise<void> {
-    const heir = this.#standby;
-    if (heir === undefined) return this.start();
+  /** The replica that has stood by leads. @param isCutOff it cannot read the root when it begins */
+  async takeOver(isCutOff = false): Promise<void> {
+    const heir = this.#standby ?? (await this.#startProcess());
     this.#standby = undefined;
-    this.#process = heir;
-    // As Operator.lead does.
-    heir.views.clear();
-    heir.authority.beginToLead();
-    await heir.authority.look('default', never);
+    heir.isCutOff = isCutOff;
+    await this.#leads(heir);
+    heir.isCutOff = false;
   }
 
-  async #startProcess(): Promise<Process> {
-    const views = new AuthorityViews();
-    const caches = new Caches(
-      () => views.roots(),
-      () => this.#monotonicMs,
-    );
-    const clock = () => {
-      this.#latestMs = Math.max(this.#latestMs, this.#wallMs);
-      return new Date(this.#wallMs);
-    };
-    const { client } = this.api;
-    const roots = () => views.roots();
-    const recorder = { record: () => undefined };
-    const queue = { onReady: () => undefined };
-    const keys = new KeyMaker({ concurrency: 1, ...queue });
-    const reconciler = new AuthorityReconciler({
-      client,
+  async #leads(heir: WorldProcess): Promise<void> {
+    const before = this.#leader;
+    this.#leader = heir;
+    if (before !== undefined) before.isSuperseded = true;
+    if (before?.isReconciling === false) await before.end();
+    await heir.lead();
+  }
+
+  #startProcess(): Promise<WorldProcess> {
+    return WorldProcess.start({
+      api: this.api,
       namespace: operatorNamespace,
-      authorities: caches.authorities,
-      views,
-      evidence: new EvidenceGatherer({
-        client,
-        caches,
-        publications: () => [],
-        renewPublications: () => Promise.resolve(),
-      }),
-      publishedCrls: () => Promise.resolve([]),
-      asked: (authority, at) => caches.leavesToRevoke(authority, at),
-      certificateCount: () => caches.certificates.size,
-      onChange: () => undefined,
-      trustConditions: () => [],
-      recorder,
-      log: silentLog,
-      now: clock,
+      now: () => {
+        this.#latestMs = Math.max(this.#latestMs, this.#wallMs);
+        return new Date(this.#wallMs);
+      },
+      monotonicMs: () => this.#monotonicMs,
+      onIssued: (reason) => this.#noteAnswer(reason),
     });
-    const observer = { onIssued: () => undefined };
-    const process: Process = {
-      caches,
-      authority: reconciler,
-      certificate: new CertificateReconciler({
-        client,
-        certificates: caches.certificates,
-        finder: new SecretFinder(client, caches),
-        writer: new SecretWriter({
-          client,
-          caches,
-          roots,
-          keys,
-          now: clock,
-          log: silentLog,
-          observer,
-          onDeleted: () => undefined,
-        }),
-        views,
-        namespaces: caches.namespaces,
-        authorities: caches.authorities,
-        claims: new Claims(caches, operatorNamespace),
-        onCrlAwaited: () => undefined,
-        onRetry: () => undefined,
-        storePassword: (certificate) => caches.storePassword(certificate),
-        keys,
-        recorder,
-        now: clock,
-      }),
-      views,
-      behind: [],
-    };
-    const served = <T>(plural: string) => this.api.all(plural) as unknown as Served<T & KubeObject>[];
-    for (const object of served<MtlsAuthority>('mtlsauthorities')) caches.authorities.observe(authorityRecord(object));
-    await reconciler.look('default', never);
-    for (const object of served<MtlsCertificate>('mtlscertificates'))
-      caches.certificates.observe(certificateRecord(object));
-    for (const secret of served<Secret>('secrets')) this.#takeIn(process, secret);
-    return process;
   }
 
-  /** The watches bring what has happened. */
-  deliver(): void {
-    for (const process of [this.#process, this.#standby]) for (const event of process?.behind.splice(0) ?? []) event();
+  /** Nothing goes on any more. */
+  async end(): Promise<void> {
+    await this.#leader?.end();
+    await this.#standby?.end();
   }
 
-  /** One reconcile of the authority; false when the process ended in it. */
-  reconcileAuthority = (writes = Number.POSITIVE_INFINITY, lostReply = false): Promise<boolean> =>
-    this.#run((process) => process.authority.reconcile('default', { signal: never }), writes, lostReply);
+  /** The watches, or those of one kind, bring what has happened to every process. */
+  async deliver(plural?: string): Promise<void> {
+    for (const process of [this.#leader, this.#standby]) await process?.deliver(plural);
+  }
 
-  /** One reconcile of every certificate. */
-  async reconcileCertificates(writes = Number.POSITIVE_INFINITY, lostReply = false): Promise<boolean> {
+  /** The watches of a kind end in every process. */
+  async cut(plural: string, isForgotten: boolean): Promise<void> {
+    for (const process of [this.#leader, this.#standby]) await process?.cut(plural, isForgotten);
+  }
+
+  /** The process ends at this moment. */
+  async crash(): Promise<void> {
+    await this.#leader?.end();
+  }
+
+  /** One reconcile of the authority. */
+  reconcileAuthority = (interruption?: Interruption): Promise<void> =>
+    this.#run(({ authority: reconciler }, signal) => reconciler.reconcile('default', { signal }), interruption);
+
+  /** One reconcile of every certificate. The interruption comes in the first that has so many requests. */
+  async reconcileCertificates(interruption?: Interruption): Promise<void> {
+    const interrupted = onceOnly(interruption);
     for (const { metadata } of this.api.all('mtlscertificates')) {
       const key = `shop/${metadata.name}`;
-      const goesOn = await this.#run(
-        (process) => process.certificate.reconcile(key, { signal: never }),
-        writes,
-        lostReply,
-      );
-      if (!goesOn) return false;
+      await this.#run(({ certificate: reconciler }, signal) => reconciler.reconcile(key, { signal }), interrupted());
     }
-    return true;
   }
 
-  /** The operator does what it can do now. */
+  /** One reconcile of every place where the bundle is published. */
+  async reconcileTrust(interruption?: Interruption): Promise<void> {
+    const interrupted = onceOnly(interruption);
+    for (const namespace of ['', ...this.api.all('namespaces').map(({ metadata }) => metadata.name)]) {
+      const key = trustKey('default', namespace);
+      await this.#run(({ trust }, signal) => trust.reconcile(key, { signal }), interrupted());
+    }
+  }
+
+  /** The operator does what it can do now, until it has nothing left to do. */
   async settle(): Promise<void> {
-    for (let round = 0; round < 3; round += 1) {
-      this.deliver();
+    for (let round = 0, before = -1; round < 4 && this.writes !== before; round += 1) {
+      before = this.writes;
+      await this.deliver();
       await this.reconcileAuthority();
-      this.deliver();
+      await this.reconcileTrust();
+      await this.deliver();
       await this.reconcileCertificates();
     }
-    this.deliver();
-    await this.reconcileAuthority();
   }
 
   // What there is to be seen.
@@ -356,12 +386,22 @@ export class RotationWorld {
     return (this.api.all('secrets') as unknown as Secret[]).filter(({ metadata }) => metadata.namespace === 'shop');
   }
 
-  contentOf(secret: Secret): Loaded {
-    const chain = parseCertificates(dataText(secret, secretKeys.certificate));
-    const [leaf, top] = [chain[0], chain.at(-1)];
-    const signer = [...this.#roots.values()].find((root) => top !== undefined && isSignedBy(top, root));
-    const trusted = parseCertificates(dataText(secret, secretKeys.bundle)).map(anchorId);
-    return { root: signer && anchorId(signer), notAfterMs: leaf?.notAfter.getTime() ?? 0, trusted };
+  contentOf(object: Mounted): Loaded {
+    const text = JSON.stringify([object.data, object.spec]);
+    const loaded = this.#loaded.get(text) ?? loadedFrom(object, this.#roots);
+    this.#loaded.set(text, loaded);
+    return loaded;
+  }
+
+  /** What is published; a namespace that is being deleted gets no more changes. */
+  published(): KubeObject[] {
+    const configMaps = this.api.all('configmaps').filter(({ metadata }) => !this.#isTerminating(metadata.namespace));
+    return [...configMaps, ...this.api.all('clustertrustbundles')];
+  }
+
+  #isTerminating(name = ''): boolean {
+    const found = this.api.all('namespaces').find(({ metadata }) => metadata.name === name);
+    return found?.metadata.deletionTimestamp !== undefined;
   }
 
   /** The certificates in a file of a Secret. */
@@ -370,15 +410,11 @@ export class RotationWorld {
 
   /** Throws when a pod shows a certificate to another one that does not trust its root. */
   assertConnected(): void {
-    // A pod whose own certificate has expired takes no part any more.
-    const live = [...this.#pods].filter(([, { loaded }]) => loaded.notAfterMs > this.#wallMs);
-    for (const [shows, { loaded }] of live) {
-      for (const [verifies, other] of live) {
-        if (loaded.root === undefined || !other.loaded.trusted.includes(loaded.root)) {
-          throw new Error(`${verifies} does not trust what ${shows} shows, in phase ${this.status.rotation?.phase}`);
-        }
-      }
-    }
+    const failure = this.failures[0] ?? this.#pods.failure(this.#wallMs);
+    if (failure === undefined) return;
+    // Whoever is in the middle of something may not pass it on.
+    this.failures.push(`${failure}, in phase ${this.status.rotation?.phase}`);
+    throw new Error(this.failures[0]);
   }
 
   async #patchRootSecret(patch: object): Promise<void> {
@@ -387,54 +423,51 @@ export class RotationWorld {
     await this.api.byHand(() => this.api.mergePatch(secretResource, ref, patch));
   }
 
-  async #run(work: (process: Process) => Promise<unknown>, writes: number, lostReply: boolean): Promise<boolean> {
-    this.api.budget = { writes, lostReply };
+  async #run(work: Parameters<WorldProcess['reconcile']>[0], interruption?: Interruption): Promise<void> {
+    const process = this.#leader;
     try {
-      if (this.#process === undefined) throw new Crash();
-      await work(this.#process);
-      return true;
+      await process?.reconcile(work, interruption);
     } catch (error) {
-      // The controller tries again after a conflict, and when the clock was set to where the root is not valid; a process
-      // that has ended is started again.
-      if (isKubeError(error) || (error instanceof PkiError && error.code === 'IssuerRefuses')) return true;
-      if (!(error instanceof Crash)) throw error;
-      this.api.budget = { writes: Number.POSITIVE_INFINITY, lostReply: false };
-      await this.start();
-      return false;
+      // The controller tries again after a conflict, and when the clock was set to where the root is not valid.
+      const isExpected = isKubeError(error) || (error instanceof PkiError && error.code === 'IssuerRefuses');
+      if (!isExpected && !(error instanceof Crash)) throw error;
     } finally {
+      if (process !== this.#leader) await process?.end();
+      if (this.#leader?.hasEnded !== false) await this.start();
       this.assertConnected();
     }
   }
 
-  #takeIn({ caches }: Process, secret: Secret): void {
-    if (secret.metadata.namespace === operatorNamespace) return;
-    caches.secrets.observe(caches.examiner.read(secret));
+  /** A request of a person is answered once. Throws when it is answered a second time. */
+  #noteAnswer(reason: string): void {
+    const { name, uid, annotations: notes = {} } = this.#lastSecret?.metadata ?? { name: '' };
+    if (reason !== 'RotationRequested') return;
+    const request = `${name} ${uid} ${notes[annotations.rotate]}`;
+    const count = (this.#answers.get(request) ?? 0) + 1;
+    this.#answers.set(request, count);
+    if (count > 1) this.failures.push(`${request} was issued ${count} times`);
   }
 
   #changed(plural: string, before: KubeObject | undefined, after: KubeObject | undefined): void {
     this.writes += 1;
-    if (plural === 'secrets') this.#secretChanged(before, after);
     if (plural === 'mtlsauthorities') this.#noteRotation(before, after);
-    for (const process of [this.#process, this.#standby])
-      if (process !== undefined) this.#announce(process, plural, before, after);
+    if (after === undefined || resourceOf(plural) === undefined) return;
+    const { namespace = '' } = after.metadata;
+    if (plural === 'secrets' && namespace === operatorNamespace) return this.#noteRoots(after);
+    if (plural === 'secrets') this.#lastSecret = after;
+    const mount = `${plural} ${keyOf(after.metadata)}`;
+    const contents = this.#history.get(mount) ?? [];
+    const [last] = contents.slice(-1);
+    if (last !== undefined && this.contentOf(last) === this.contentOf(after)) return;
+    this.#history.set(mount, [...contents, after]);
+    if (this.#isTerminating(namespace)) return;
+    this.#pods.changed(mount, namespace, this.contentOf(after), this.#monotonicMs);
   }
 
-  /** Puts a change behind what a process has not seen yet. */
-  #announce(process: Process, plural: string, before: KubeObject | undefined, after: KubeObject | undefined): void {
-    const { caches } = process;
-    const { resourceVersion } = this.api;
-    process.behind.push(() => {
-      if (after === undefined) {
-        const { namespace, name } = before?.metadata ?? { name: '' };
-        if (namespace === 'shop') caches.secrets.observeDeleted({ namespace, name }, resourceVersion);
-      } else if (plural === 'mtlsauthorities') {
-        caches.authorities.observe(authorityRecord(after as never));
-      } else if (plural === 'mtlscertificates') {
-        caches.certificates.observe(certificateRecord(after as never));
-      } else {
-        this.#takeIn(process, after);
-      }
-    });
+  #noteRoots(secret: Secret): void {
+    for (const key of [secretKeys.certificate, rotationKeys.next.certificate]) {
+      for (const root of parseTrustAnchors(dataText(secret, key))) this.#roots.set(root.fingerprint, root);
+    }
   }
 
   #noteRotation(before: KubeObject | undefined, after: KubeObject | undefined): void {
@@ -444,23 +477,32 @@ export class RotationWorld {
     if (is !== undefined) this.seen.add(`${is.phase}${is.aborting === true ? ' aborting' : ''}`);
     if (was !== undefined && is === undefined) this.rotationsEnded += 1;
   }
+}
 
-  #secretChanged(_before: Secret | undefined, after: Secret | undefined): void {
-    if (after === undefined) return;
-    if (after.metadata.namespace === operatorNamespace) {
-      for (const key of [secretKeys.certificate, rotationKeys.next.certificate]) {
-        for (const root of parseTrustAnchors(dataText(after, key))) this.#roots.set(root.fingerprint, root);
-      }
-      return;
-    }
-    const { name } = after.metadata;
-    const content = this.contentOf(after);
-    const pod = this.#pods.get(name);
-    if (pod === undefined) {
-      const lagMs = this.#lags[this.#pods.size % this.#lags.length] ?? 0;
-      this.#pods.set(name, { lagMs, loaded: content, coming: [] });
-    } else {
-      pod.coming.push({ atMs: this.#monotonicMs + pod.lagMs, content });
-    }
-  }
+/** The first of many that gets it is the only one. */
+function onceOnly(interruption: Interruption | undefined): () => Interruption | undefined {
+  let hasHappened = false;
+  if (interruption === undefined) return () => undefined;
+  const act = (): Promise<unknown> => {
+    hasHappened = true;
+    return interruption.act();
+  };
+  return () => (hasHappened ? undefined : { ...interruption, act });
+}
+
+/** The kind of what pods mount, by the beginning of its name here. */
+const resourceOf = (mount = ''): Resource<KubeObject> | undefined =>
+  [secretResource, configMapResource, clusterTrustBundleResource].find(({ plural }) => plural === mount.split(' ')[0]);
+
+/** What a pod reads in a Secret, a ConfigMap or a ClusterTrustBundle. */
+function loadedFrom(object: Mounted, roots: ReadonlyMap<string, Certificate>): Loaded {
+  const { data = {}, spec } = object;
+  const isSecret = secretKeys.certificate in data;
+  const pem = isSecret ? dataText(object, secretKeys.bundle) : (data[secretKeys.bundle] ?? spec?.trustBundle ?? '');
+  const trusted = new Map(parseCertificates(pem).map((one) => [anchorId(one), one.notAfter.getTime()]));
+  if (!isSecret) return { trusted };
+  const chain = parseCertificates(dataText(object, secretKeys.certificate));
+  const [leaf, top] = [chain[0], chain.at(-1)];
+  const signer = [...roots.values()].find((root) => top !== undefined && isSignedBy(top, root));
+  return { root: signer && anchorId(signer), notAfterMs: leaf?.notAfter.getTime() ?? 0, trusted };
 }

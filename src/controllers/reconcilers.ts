@@ -1,0 +1,144 @@
+import type { GuardedClient, Log } from '../kube/index.ts';
+import { AuthorityReconciler } from './authority.ts';
+import { AuthorityViews, type ViewChange } from './authority-views.ts';
+import { Caches } from './caches.ts';
+import { CertificateReconciler } from './certificate.ts';
+import { deletionEvent, type Recorder } from './certificate-events.ts';
+import { Claims } from './claims.ts';
+import { EvidenceGatherer } from './evidence.ts';
+import { KeyMaker } from './key-maker.ts';
+import { Publications } from './publications.ts';
+import { publishedCrls } from './root-crl.ts';
+import { SecretFinder } from './secret-finder.ts';
+import { SecretWriter } from './secret-writer.ts';
+import { TrustReconciler } from './trust.ts';
+import { inClusterTrustBundle, inConfigMap } from './trust-objects.ts';
+import { TrustWriter } from './trust-writer.ts';
+
+export interface ReconcilersOptions {
+  readonly client: GuardedClient;
+  /** Where root Secrets are. */
+  readonly namespace: string;
+  /** RSA keys that are generated at a time. */
+  readonly keysInWork: number;
+  readonly recorder: Recorder;
+  readonly observer: { onIssued(role: string, reason: string): void };
+  readonly log: Log;
+  readonly now: () => Date;
+  /** Milliseconds of a clock that only goes forward. Default: the one of the process. */
+  readonly monotonicMs?: (() => number) | undefined;
+  readonly listener: ReconcilersListener;
+}
+
+/** Is told what has to be reconciled again. */
+export interface ReconcilersListener {
+  /** The root of an authority, its bundle or its CRLs have changed. */
+  onAuthorityChange(authority: string, change: ViewChange): void;
+  /** Status of an authority may have something else to say about its published bundles. */
+  onTrustOutcome(authority: string): void;
+  /** A certificate has to be on a CRL of the authority before it can be replaced. */
+  onCrlAwaited(authority: string): void;
+  /** An MtlsCertificate, by key, need not wait any longer: its private key is there, or its failures no longer delay it. */
+  onCertificateReady(key: string): void;
+}
+
+/** The caches and the reconcilers of one process, as they work together. When each of them runs is for the Operator. */
+export class Reconcilers {
+  readonly views = new AuthorityViews();
+  readonly caches: Caches;
+  readonly authority: AuthorityReconciler;
+  readonly certificate: CertificateReconciler;
+  readonly trust: TrustReconciler;
+  readonly #log: Log;
+
+  constructor(options: ReconcilersOptions) {
+    const { client, namespace, keysInWork, recorder, observer, log, now, monotonicMs, listener } = options;
+    this.#log = log;
+    const { views } = this;
+    const roots = () => views.roots();
+    this.caches = new Caches(roots, monotonicMs);
+    const { caches } = this;
+    const { authorities, certificates, namespaces } = caches;
+    this.trust = new TrustReconciler({
+      authorities,
+      namespaces,
+      views,
+      configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, log),
+      clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, log),
+      servesClusterTrustBundles: () => caches.servesClusterTrustBundles,
+      onOutcome: (authority) => listener.onTrustOutcome(authority),
+      now,
+    });
+    const publications = new Publications(client, caches, views, this.trust);
+    this.authority = new AuthorityReconciler({
+      client,
+      namespace,
+      authorities,
+      views,
+      evidence: new EvidenceGatherer({
+        client,
+        caches,
+        publications: (authority) => publications.of(authority),
+        renewPublications: (authority, signal) => publications.renew(authority, signal),
+      }),
+      publishedCrls: (authority, signal) => publishedCrls(client, namespace, authority, signal),
+      asked: (authority, at) => caches.leavesToRevoke(authority, at),
+      certificateCount: (authority) => certificates.count('authority', authority),
+      onChange: (authority, change) => listener.onAuthorityChange(authority, change),
+      trustConditions: (authority) => publications.conditions(authority),
+      recorder,
+      log,
+      now,
+    });
+    const keys = new KeyMaker({ concurrency: keysInWork, onReady: (owner) => listener.onCertificateReady(owner) });
+    this.certificate = new CertificateReconciler({
+      client,
+      certificates,
+      finder: new SecretFinder(client, caches),
+      namespaces,
+      authorities,
+      writer: new SecretWriter({
+        client,
+        caches,
+        roots,
+        keys,
+        now,
+        log,
+        observer,
+        onDeleted: (certificate, deleted) => recorder.record(deletionEvent(certificate, deleted)),
+      }),
+      views,
+      claims: new Claims(caches, namespace),
+      keys,
+      storePassword: (certificate) => caches.storePassword(certificate),
+      onCrlAwaited: (authority) => listener.onCrlAwaited(authority),
+      onRetry: (key) => listener.onCertificateReady(key),
+      recorder,
+      now,
+    });
+  }
+
+  /**
+   * This process begins to lead. A root may have been replaced while it stood by, and another process has led since: nothing
+   * is judged or signed by what this one knew then.
+   */
+  async beginToLead(signal: AbortSignal): Promise<void> {
+    this.views.clear();
+    this.trust.clear();
+    this.authority.beginToLead();
+    this.certificate.beginToLead();
+    await this.lookAtRoots(signal);
+  }
+
+  /** Reads and judges the root of every authority, without writing anything. */
+  async lookAtRoots(signal: AbortSignal): Promise<void> {
+    for (const name of this.caches.authorities.keys()) {
+      try {
+        await this.authority.look(name, signal);
+      } catch (error) {
+        // The leader's reconcile looks again; until then its certificates wait.
+        this.#log.warn('a root could not be read', { authority: name, error });
+      }
+    }
+  }
+}
