@@ -194,15 +194,16 @@ export class RotationWorld {
 
   deleteRootSecret = (): Promise<void> => this.deleteSecret(operatorNamespace, rootName);
 
+  /** What pods mount, by kind and name. */
+  mount = (choice: number): string => [...this.#history.keys()][choice % this.#history.size] ?? '';
+
   /**
    * Puts a Secret or published bundle back to what it held before, which a person does not do where it would fail connections at once:
    * every root that can be shown is trusted by it, and all trust its own.
    * @param back how many contents ago, from the last one on
    */
-  async putBack(choice: number, back: number): Promise<void> {
-    const mounts = [...this.#history.keys()];
-    const mount = mounts[choice % Math.max(1, mounts.length)];
-    const contents = (mount === undefined ? undefined : this.#history.get(mount)) ?? [];
+  async putBack(mount: string, back: number): Promise<void> {
+    const contents = this.#history.get(mount) ?? [];
     const old = contents.at(-1 - (back % Math.max(1, contents.length)));
     const resource = resourceOf(mount);
     if (old === undefined || resource === undefined || !this.#isHarmless(this.contentOf(old))) return;
@@ -214,11 +215,9 @@ export class RotationWorld {
   }
 
   /** Deletes a Secret or published bundle, and creates it again at once, as a restored backup does. */
-  async createAgain(choice: number): Promise<void> {
-    const mounts = [...this.#history.keys()];
-    const mount = mounts[choice % Math.max(1, mounts.length)];
+  async createAgain(mount: string): Promise<void> {
     const resource = resourceOf(mount);
-    const last = this.#history.get(mount ?? '')?.at(-1);
+    const last = this.#history.get(mount)?.at(-1);
     if (resource === undefined || last === undefined) return;
     const live = this.api.all(resource.plural).find(({ metadata }) => keyOf(metadata) === keyOf(last.metadata));
     if (live === undefined) return;
