@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { MtlsCertificate, MtlsCertificateSpec } from '../../../src/api/types.ts';
 import { AuthorityViews } from '../../../src/controllers/authority-views.ts';
@@ -23,7 +24,8 @@ import {
   silentLog,
 } from '../../../src/kube/index.ts';
 import type { SigningRoot } from '../../../src/pki/index.ts';
-import { certificate, now, ready, authority as resourceOf, root } from '../../support/fixtures.ts';
+import type { AuthorityVerdict } from '../../../src/plan/index.ts';
+import { certificate, now, privateKey, ready, authority as resourceOf, root } from '../../support/fixtures.ts';
 import { MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
 
@@ -48,7 +50,11 @@ export class CertificateProcess {
   /** Keys of resources that were brought back because another one succeeded. */
   readonly retried: string[] = [];
   readonly crlAwaited: string[] = [];
+  /** Secrets that were deleted, each with the name of its resource. */
+  readonly deleted: string[] = [];
   nowMs = now.getTime();
+  /** Resolves with the RSA key that is being generated. Keys of other kinds are there at once. */
+  readonly rsaKey = Promise.withResolvers<KeyObject>();
   readonly reconciler: CertificateReconciler;
   readonly #memory: MemoryClient;
   readonly #before = new Map<string, Interruption[]>();
@@ -66,7 +72,11 @@ export class CertificateProcess {
     const { client } = this.#memory;
     const { caches, views } = this;
     const clock = () => new Date(this.nowMs);
-    const keys = new KeyMaker({ concurrency: 1, onReady: () => undefined });
+    const keys = new KeyMaker({
+      concurrency: 1,
+      onReady: () => undefined,
+      generate: async (spec) => (spec.algorithm === 'RSA' ? this.rsaKey.promise : privateKey(spec)),
+    });
     this.reconciler = new CertificateReconciler({
       client,
       certificates: caches.certificates,
@@ -81,7 +91,7 @@ export class CertificateProcess {
         now: clock,
         log: silentLog,
         observer: { onIssued: () => undefined },
-        onDeleted: () => undefined,
+        onDeleted: (one, { secretName }) => this.deleted.push(`${one.name}: ${secretName}`),
       }),
       views,
       claims: new Claims(caches, 'mtls-operator'),
@@ -126,10 +136,14 @@ export class CertificateProcess {
 
   /** The authority signs with this root from now on, and trusts the others, too. */
   sign(active: SigningRoot, ...others: readonly SigningRoot[]): void {
+    this.judge({ state: 'ready', root: active, bundle: ready(active, ...others).bundle, tolerated: [] });
+  }
+
+  /** This is known of the root of the authority from now on. */
+  judge(verdict: AuthorityVerdict): void {
     const record = this.caches.authorities.get('default');
     if (record === undefined) throw new Error('the authority has not been listed');
-    const { bundle } = ready(active, ...others);
-    this.views.set(record, { state: 'ready', root: active, bundle, tolerated: [] });
+    this.views.set(record, verdict);
   }
 
   /** The client of the process. */
@@ -221,11 +235,15 @@ export class CertificateProcess {
   }
 }
 
-/** An API server with an authority and a namespace. */
+/** An API server with an authority, whose status remembers its root, and a namespace. */
 async function newApi(): Promise<MemoryApi> {
   const api = new MemoryApi();
   const { spec } = resourceOf();
   await api.create(authorities, { apiVersion, kind: 'MtlsAuthority', metadata: { name: 'default' }, spec } as never);
+  const status = { trustBundle: ready(signer).bundle.pem, activeRoot: { fingerprint: signer.certificate.fingerprint } };
+  const resource: Resource<KubeObject> = authorities;
+  const patch = { status } as MergePatch<KubeObject>;
+  await api.byHand(() => api.mergePatch(resource, { name: 'default' }, patch, { subresource: 'status' }));
   await api.create(namespaces, { metadata: { name: 'shop', labels: {} } });
   return api;
 }

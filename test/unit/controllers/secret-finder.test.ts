@@ -3,7 +3,7 @@ import { beforeEach, describe, type TestContext, test } from 'node:test';
 import { annotations } from '../../../src/api/names.ts';
 import { certificates } from '../../../src/controllers/resources.ts';
 import { SecretFinder } from '../../../src/controllers/secret-finder.ts';
-import { isKubeError, type Secret, secrets } from '../../../src/kube/index.ts';
+import { isKubeError, type KubeClient, type Secret, secrets } from '../../../src/kube/index.ts';
 import { isExamined } from '../../../src/plan/index.ts';
 import { certificate, foreign, orphaned } from '../../support/fixtures.ts';
 import { CertificateProcess, signer } from './certificate-process.ts';
@@ -15,7 +15,13 @@ const issued = certificate().issuedBy(signer);
 /** A process with its caches, and a finder with no memory. */
 async function begin(t: TestContext) {
   const process = await CertificateProcess.begin(t);
-  const finder = new SecretFinder(process.client, process.caches);
+  /** What is read of a Secret: all of it, or its metadata. */
+  const readings: string[] = [];
+  const findCounted: KubeClient['find'] = (resource, ref, options) => {
+    readings.push(options?.metadataOnly === true ? 'metadata' : 'all');
+    return process.client.find(resource, ref, options);
+  };
+  const finder = new SecretFinder({ find: findCounted }, process.caches);
   const record = (name = 'payments') => process.caches.certificates.get(`shop/${name}`) ?? assert.fail();
   const find = (mayBeForeign = false, name = secretName) => finder.find(record(), name, mayBeForeign, never);
   const reads = () => process.requests.filter((request) => request.startsWith('find secrets'));
@@ -36,7 +42,7 @@ async function begin(t: TestContext) {
     return { ...secret, metadata: { ...secret.metadata, ownerReferences: owners } };
   };
   process.requests = [];
-  return { process, finder, find, reads, put, owned, record };
+  return { process, finder, readings, find, reads, put, owned, record };
 }
 
 /** The cache sees the Secret before its resource, as when watches run at paces of their own. */
@@ -85,10 +91,10 @@ describe('the Secret of a role', () => {
   });
 
   test('is foreign when it was not handed over, and only its metadata are read', async () => {
-    const { put, find, reads } = made;
+    const { put, find, readings } = made;
     await put(foreign(issued.secret('server')));
     const { secret, foreign: other } = await find(true);
-    assert.deepEqual([secret, other?.name, reads().length], [undefined, secretName, 1]);
+    assert.deepEqual([secret, other?.name, readings], [undefined, secretName, ['metadata']]);
     assert.ok(other !== undefined && !('content' in other));
   });
 
@@ -101,6 +107,15 @@ describe('the Secret of a role', () => {
     });
     const { secret, foreign: other } = await finder.findLive(record(), secretName, never);
     assert.deepEqual([secret, other?.name], [undefined, secretName]);
+  });
+
+  test('is not there when it was deleted before the operator could read it', async () => {
+    const { process, put, owned, finder, record } = made;
+    await put(owned());
+    await process.deliver();
+    process.before(`find secrets ${secretName}`, () => undefined);
+    process.before(`find secrets ${secretName}`, () => process.remove(secrets, secretName));
+    assert.deepEqual(await finder.findLive(record(), secretName, never), {});
   });
 
   test('is read past the cache when a write has met another one than that', async () => {
