@@ -11,6 +11,7 @@ import {
   clusterTrustBundles as clusterTrustBundleResource,
   configMaps as configMapResource,
   isKubeError,
+  KubeError,
   type KubeObject,
   keyOf,
   type MergePatch,
@@ -39,6 +40,7 @@ import { type Interruption, WorldProcess } from './world-process.ts';
 
 const operatorNamespace = 'mtls-operator';
 const rootName = 'mtls-root';
+const noAnswer = new KubeError('Network', 'no answer');
 /** A ClusterTrustBundle takes pods up to seven minutes, all else three: kubelet caches it. */
 const clusterTrustBundleLag = 7 / 3;
 
@@ -282,9 +284,9 @@ export class RotationWorld {
   async takeOver(isCutOff = false): Promise<void> {
     const heir = this.#standby ?? (await this.#startProcess());
     this.#standby = undefined;
-    heir.isCutOff = isCutOff;
+    if (isCutOff) heir.refusal = (request) => (request.startsWith('find secrets') ? noAnswer : undefined);
     await this.#leads(heir);
-    heir.isCutOff = false;
+    heir.refusal = () => undefined;
   }
 
   async #leads(heir: WorldProcess): Promise<void> {

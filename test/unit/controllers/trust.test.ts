@@ -214,6 +214,33 @@ describe('a place', () => {
     assert.equal(fixture.outcome()?.state, 'settled');
   });
 
+  test('that somebody else has is told of again in another term', async (t) => {
+    const { look, trust, told } = await scene(t, undefined, ({ method, json, status }) => {
+      if (method === 'POST') status(409, 'AlreadyExists');
+      else json(200, theirs);
+    });
+    await look();
+    trust.clear();
+    await look();
+    assert.deepEqual(told, ['default', 'default']);
+  });
+
+  test('that another client has changed again and again is repaired at once in another term', async (t) => {
+    const fixture = await scene(t, undefined, ({ method, json }) =>
+      method === 'GET' ? json(200, editedBy('x')) : json(201, configMap(nextVersion())),
+    );
+    await fixture.look();
+    for (let repair = 1; repair <= 4; repair += 1) {
+      fixture.at = later(repair * 1000);
+      fixture.change('theirs');
+      await fixture.look();
+    }
+    assert.equal(fixture.outcome()?.state, 'contested');
+    fixture.trust.clear();
+    await fixture.look();
+    assert.equal(fixture.methods().at(-1), 'PATCH');
+  });
+
   test('whose object a finalizer holds is looked at again, since its name is not free yet', async (t) => {
     const held = configMap('3', 'old');
     const { look, methods } = await scene(

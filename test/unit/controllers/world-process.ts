@@ -1,6 +1,6 @@
 import { mock } from 'node:test';
 import { Reconcilers } from '../../../src/controllers/reconcilers.ts';
-import { KubeError, silentLog } from '../../../src/kube/index.ts';
+import { type KubeError, silentLog } from '../../../src/kube/index.ts';
 import { Crash, type MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
 
@@ -39,8 +39,8 @@ export class WorldProcess {
   #isReconciling = false;
   /** Another process leads since, and this one has not noticed yet. */
   isSuperseded = false;
-  /** No read of a Secret is answered. */
-  isCutOff = false;
+  /** What the API server answers to a request in place of doing it. */
+  refusal: (request: string) => KubeError | undefined = () => undefined;
 
   private constructor({ api, namespace, now, monotonicMs, onIssued }: ProcessOptions) {
     this.#memory = new MemoryClient(api);
@@ -135,7 +135,8 @@ export class WorldProcess {
   async #onRequest(request: string, moment: 'before' | 'after'): Promise<void> {
     // Its request would have to be on the way for longer than the lease lasts, and has no precondition that tells.
     if (this.isSuperseded && moment === 'before' && request.startsWith('create ')) throw new Crash();
-    if (this.isCutOff && request.startsWith('find secrets')) throw new KubeError('Network', 'no answer');
+    const refusal = moment === 'before' ? this.refusal(request) : undefined;
+    if (refusal !== undefined) throw refusal;
     const interruption = this.#interruption;
     if (interruption === undefined || (interruption.countsWrites && !isWrite(request))) return;
     const { at, isAfter, act } = interruption;
