@@ -147,6 +147,10 @@ describe('a failure', () => {
     process.refuse(patch);
     const result = await process.settle();
     assert.deepEqual(result?.requeueAt, notAfter);
+    process.nowMs = notAfter.getTime();
+    await process.settle();
+    assert.ok(process.requests.includes(patch));
+    assert.equal(process.ready(), 'Issued');
   });
 });
 
@@ -311,21 +315,23 @@ test('a certificate that is to be revoked waits for the CRL, and its authority i
   assert.equal(process.status().lastHandledRevoke, 'a');
 });
 
-test('an adoption is told, and keeps the owners of others', async (t) => {
-  const process = await issued(t);
-  const others = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'theirs', uid: 'their-uid' }];
-  await process.changeSecret({ metadata: { ownerReferences: others } });
-  await process.settle();
-  assert.deepEqual(eventsOf(process), ['Issued', 'SecretAdopted']);
-  const owners = process.secret()?.metadata.ownerReferences ?? [];
-  assert.deepEqual(
-    owners.map(({ kind, controller = false }) => [kind, controller]),
-    [
-      ['ConfigMap', false],
-      ['MtlsCertificate', true],
-    ],
-  );
-});
+for (const [what, data] of Object.entries({ 'a good Secret': {}, 'a damaged Secret': { 'tls.crt': bytes('x') } })) {
+  test(`the adoption of ${what} is told, and keeps the owners of others`, async (t) => {
+    const process = await issued(t);
+    const others = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'theirs', uid: 'their-uid' }];
+    await process.changeSecret({ metadata: { ownerReferences: others }, data });
+    await process.settle();
+    assert.ok(eventsOf(process).includes('SecretAdopted'));
+    const owners = process.secret()?.metadata.ownerReferences ?? [];
+    assert.deepEqual(
+      owners.map(({ kind, controller = false }) => [kind, controller]),
+      [
+        ['ConfigMap', false],
+        ['MtlsCertificate', true],
+      ],
+    );
+  });
+}
 
 test('a Secret from before the annotation secret-name gets it before it is deleted', async (t) => {
   const process = await issued(t);

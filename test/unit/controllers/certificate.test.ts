@@ -504,6 +504,17 @@ describe('a Secret that another writer keeps changing', () => {
     assert.deepEqual([await damage(process), await damage(process), await damage(process)], [true, true, true]);
   });
 
+  test('is repaired at once when a person asks for it while the operator is down, and then as if for the first time', async (t) => {
+    const process = await issued(t);
+    for (let i = 0; i < 4; i += 1) await damage(process);
+    await process.annotate('retry', 'now');
+    const next = await CertificateProcess.begin(t, process.api);
+    next.nowMs = process.nowMs;
+    await next.settle();
+    assert.equal(next.ready(), 'Issued');
+    assert.deepEqual([await damage(next), await damage(next), await damage(next)], [true, true, true]);
+  });
+
   test('gets no free repairs from a restart or another leader', async (t) => {
     const process = await issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { RepairLimits } from '../../../src/controllers/repair-limits.ts';
 import { repairStatus } from '../../../src/plan/contention.ts';
 import type { ObservedCertificate } from '../../../src/plan/index.ts';
-import { certificate, hours, later, now, ready, root } from '../../support/fixtures.ts';
+import { certificate, hours, intermediate, later, now, ready, root } from '../../support/fixtures.ts';
 
 const signer = root();
 const authority = ready(signer);
@@ -50,6 +50,7 @@ describe('the repairs of a Secret', () => {
     ['a changed spec', fixture.asking({ duration: '1h' }).observed(authority)],
     ['a new value of rotate', fixture.rotating('a').observed(authority)],
     ['another root', fixture.observed(ready(root(), signer))],
+    ['another intermediate under the same root', fixture.observed(ready(intermediate(signer)))],
   ];
   for (const [title, changed] of requests) {
     test(`do not delay ${title}, and are counted on after it`, () => {
