@@ -36,11 +36,6 @@ export class Delays {
     return undefined;
   }
 
-  clear(): void {
-    this.#dueAt.clear();
-    this.#heap.clear();
-  }
-
   #dropOvertaken(): void {
     this.#heap.clear();
     for (const [key, at] of this.#dueAt) this.#heap.push(at, key);

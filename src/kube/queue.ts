@@ -145,8 +145,6 @@ export class WorkQueue {
   shutDown(): void {
     this.#isShutDown = true;
     this.#timer?.cancel();
-    this.#delayed.clear();
-    this.#dirty.clear();
     this.#handOut();
   }
 
