@@ -213,4 +213,5 @@ test('durations that leave no room for each other are refused', async (t) => {
   const options = { client: server.client(), lease: { namespace: 'n', name: 'l' }, identity: 'me', log: silentLog };
   assert.throws(() => new LeaderElector({ ...options, leaseDurationMs: 10_000 }), RangeError);
   assert.throws(() => new LeaderElector({ ...options, retryPeriodMs: 9_000 }), RangeError);
+  assert.throws(() => new LeaderElector({ ...options, renewDeadlineMs: 6_000, retryPeriodMs: 5_000 }), RangeError);
 });

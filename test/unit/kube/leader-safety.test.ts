@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { mock, test } from 'node:test';
+import * as fc from 'fast-check';
+import { type Candidate, type CandidateOptions, ElectionWorld, type Fate } from './election-world.ts';
+
+/** The same elections each time, unless more are asked for: ELECTION_RUNS=20000 npm test -- unit/kube/leader-safety */
+const asked = process.env['ELECTION_RUNS'];
+// To shrink a failure takes minutes.
+const runs = {
+  endOnFailure: true,
+  ...(asked === undefined ? { numRuns: 50, seed: 20_261_129 } : { numRuns: Number(asked) }),
+};
+
+const minute = 60_000;
+const lengthMs = 5 * minute;
+
+/** Something that goes wrong between one candidate and the API server for a while. */
+interface Trouble {
+  readonly whose: number;
+  readonly fromMs: number;
+  readonly lastsMs: number;
+  readonly outcome: Fate['outcome'];
+  /** Requests, and answers, take up to so much longer. */
+  readonly slowerMs: number;
+}
+
+/** What a person, a node or a rollout does to one candidate. It is started again after a while. */
+interface Blow {
+  readonly whose: number;
+  readonly atMs: number;
+  readonly how: 'stop' | 'kill';
+  readonly backAfterMs: number;
+  /** Whether it comes back under its name, as a container of the same pod does. */
+  readonly isSamePod: boolean;
+}
+
+// A renew deadline of 10 s on the slowest clock has passed before a lease duration of 15 s on the fastest.
+const rates = fc.constantFrom(0.83, 0.9, 1, 1, 1.1, 1.2);
+const member = fc.record({ rate: rates, drainMs: fc.constantFrom(0, 0, 3_000, 18_000) });
+const whose = fc.nat({ max: 2 });
+const moments = fc.nat({ max: lengthMs });
+const troubles: fc.Arbitrary<Trouble> = fc.record({
+  whose,
+  fromMs: moments,
+  lastsMs: fc.constantFrom(1_000, 5_000, 12_000, 30_000, minute),
+  outcome: fc.constantFrom<Fate['outcome']>(
+    'answered',
+    'refused',
+    'cut before',
+    'cut after',
+    'lost before',
+    'lost after',
+  ),
+  slowerMs: fc.constantFrom(0, 500, 4_000, 9_000, 14_000),
+});
+const blows: fc.Arbitrary<Blow> = fc.record({
+  whose,
+  atMs: moments,
+  how: fc.constantFrom('stop', 'kill'),
+  backAfterMs: fc.constantFrom(0, 1_000, 20_000),
+  isSamePod: fc.boolean(),
+});
+
+/** Numbers from 0 to 1 that a seed decides. */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+type Member = Omit<CandidateOptions, 'identity'>;
+
+/** One of three pods that run the operator. */
+interface Pod {
+  readonly options: Member;
+  /** How many pods there were before in its place. */
+  replaced: number;
+  process: Candidate;
+}
+
+/** The process ends, and another one starts in its place. */
+function strike(world: ElectionWorld, pod: Pod, { whose, how, backAfterMs, isSamePod }: Blow): void {
+  const { process, options } = pod;
+  if (process.isDead || process.isStopped) return;
+  const again = (): void => {
+    if (!isSamePod) pod.replaced += 1;
+    pod.process = world.start({ ...options, identity: `pod-${whose}-${pod.replaced}` });
+  };
+  if (how === 'kill') {
+    process.kill();
+    world.timeline.after(backAfterMs, again);
+  } else {
+    process.stop();
+    void process.ended.then(() => world.timeline.after(backAfterMs, again));
+  }
+}
+
+/** Five minutes in which things happen, and two in which all is well. */
+async function elect(
+  members: readonly Member[],
+  troubles: readonly Trouble[],
+  blows: readonly Blow[],
+  seed: number,
+): Promise<ElectionWorld> {
+  const next = random(seed);
+  mock.method(Math, 'random', next);
+  const world = new ElectionWorld();
+  const { timeline } = world;
+  const pods = members.map((options, i): Pod => {
+    const process = world.start({ ...options, identity: `pod-${i}-0` });
+    return { options, replaced: 0, process };
+  });
+  world.fateOf = (candidate) => {
+    const whose = pods.findIndex(({ process }) => process === candidate);
+    const trouble = troubles.findLast(
+      (one) => one.whose === whose && timeline.nowMs >= one.fromMs && timeline.nowMs < one.fromMs + one.lastsMs,
+    );
+    const { outcome, slowerMs } = trouble ?? { outcome: 'answered', slowerMs: 0 };
+    const takesMs = (): number => 1 + next() * (20 + slowerMs);
+    return { outcome, thereMs: takesMs(), backMs: takesMs() };
+  };
+  for (const blow of blows) {
+    const pod = pods[blow.whose] ?? assert.fail();
+    timeline.after(blow.atMs, () => strike(world, pod, blow));
+  }
+  await world.pass(lengthMs + 2 * minute);
+  return world;
+}
+
+test('two candidates never lead at the same time, whatever happens to requests and processes, and at last one leads', async (t) => {
+  const seen = { terms: 0, lost: 0, released: 0, killed: 0 };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.tuple(member, member, member),
+      fc.array(troubles, { maxLength: 12, size: 'max' }),
+      fc.array(blows, { maxLength: 5 }),
+      fc.nat(),
+      async (...history) => {
+        const { candidates, end } = await elect(...history);
+        assert.equal(candidates.filter(({ isActing }) => isActing).length, 1, 'all is well again, and none leads');
+        await end();
+        mock.restoreAll();
+        for (const { begun, lostAfterMs, hasReleased, wasKilledAsLeader } of candidates) {
+          seen.terms += begun.length;
+          seen.lost += lostAfterMs.length;
+          seen.released += hasReleased ? 1 : 0;
+          seen.killed += wasKilledAsLeader ? 1 : 0;
+        }
+      },
+    ),
+    runs,
+  );
+  t.diagnostic(`${runs.numRuns} elections: ${JSON.stringify(seen)}`);
+  for (const [what, count] of Object.entries(seen)) assert.ok(count > runs.numRuns / 10, `only ${count} ${what}`);
+});
