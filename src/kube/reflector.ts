@@ -129,7 +129,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
         // Of one listing it is the same on every page.
         resourceVersion = page.resourceVersion ?? resourceVersion;
         // Whole objects are let go of part by part.
-        records.push(...(await this.#readAll(page.items)));
+        for (const record of await this.#readAll(page.items)) if (record !== undefined) records.push(record);
       }
     } catch (error) {
       this.#pagingExpired = isKubeError(error, 'Gone');
@@ -151,7 +151,12 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     let waitingBytes = 0;
     const take = async (): Promise<void> => {
       waitingBytes = 0;
-      for (const record of await this.#readAll(waiting.splice(0))) records.set(keyOf(record), record);
+      const objects = waiting.splice(0);
+      for (const [index, record] of (await this.#readAll(objects)).entries()) {
+        const key = keyOf(objects[index]?.metadata ?? { name: '' });
+        if (record === undefined) records.delete(key);
+        else records.set(key, record);
+      }
     };
     try {
       const options = { ...this.#selection(), resourceVersion: undefined, idleTimeoutMs: streamIdleMs, signal };
@@ -249,20 +254,22 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
         store.observe(transform(event.object));
       } catch (error) {
         this.#leaveOut(event.object, error);
+        // As a listing would: what was known of it before is not what is there.
+        store.observeDeleted(event.object.metadata, event.object.metadata.resourceVersion);
       }
     }
     onEvent?.(event.type);
   }
 
-  /** The records of a page. */
-  async #readAll(objects: ReadonlyArray<Served<T>>): Promise<R[]> {
+  /** The records of a page, in its order; undefined for an object that is left out. */
+  async #readAll(objects: ReadonlyArray<Served<T>>): Promise<(R | undefined)[]> {
     const { transform, transformListed = async (object) => transform(object), store } = this.#options;
     const read = objects.map(async (object) => store.current(object.metadata) ?? (await transformListed(object)));
     const settled = await Promise.allSettled(read);
-    return settled.flatMap((result, index) => {
-      if (result.status === 'fulfilled') return [result.value];
+    return settled.map((result, index) => {
+      if (result.status === 'fulfilled') return result.value;
       this.#leaveOut(objects[index], result.reason);
-      return [];
+      return undefined;
     });
   }
 

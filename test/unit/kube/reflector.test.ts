@@ -412,6 +412,27 @@ test('an object that cannot be transformed is logged by name and left out; the o
   assert.equal(lists().length, 1);
 });
 
+test('an object that cannot be transformed any more leaves the cache, whichever way the change comes', async (t) => {
+  for (const streams of [false, true]) {
+    const { sizes, reflector } = await reflect(
+      t,
+      {
+        list: ({ json }) => json(200, listOf(10, [widget('a', 1), widget('b', 2), widget('c', 3)])),
+        watch: ({ query, events }) => {
+          const isStream = query.has('sendInitialEvents');
+          if (isStream)
+            events(event('ADDED', widget('a', 1)), event('ADDED', widget('b', 2)), event('ADDED', widget('c', 3)));
+          if (isStream) events(event('MODIFIED', widget('a', 9, 666)), allThere(10));
+          else events(event('MODIFIED', widget('a', 11, 666)), event('MODIFIED', widget('b', 12, 666)));
+        },
+      },
+      { streams },
+    );
+    await reflector.synced;
+    await eventually(() => assert.deepEqual(sizes(), { c: 1 }));
+  }
+});
+
 test('a kind that is not served yet, missing rights and a failing server are waited out', async (t) => {
   const { sizes, reflector, logged } = await reflect(t, {
     list: ({ json, status, reset }, nth) => {
