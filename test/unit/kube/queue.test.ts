@@ -113,10 +113,11 @@ test('of two dates for one key the earlier counts, whichever came first', () => 
   }
 });
 
-test('a date in the past is now', () => {
+test('a date in the past is now, and so is one that is no date', () => {
   const { queue } = queueOnManualClock();
   queue.addAt('a', new Date(0));
-  assert.equal(queue.length, 1);
+  queue.addAt('b', new Date('tomorrow'));
+  assert.equal(queue.length, 2);
 });
 
 test('failures double the delay up to the maximum, and forgetting begins again', () => {
