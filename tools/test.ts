@@ -9,7 +9,9 @@ import { inspect } from 'node:util';
 import { buildOperator } from './build.ts';
 import { findBinaries } from './controlplane/binaries.ts';
 import { BinariesError } from './controlplane/programs.ts';
+import { isLongRun } from './long-run.ts';
 import { MAIN_VARIABLE } from './operator.ts';
+import { EXAMPLE, saysWhySlow } from './slow-titles.ts';
 
 const USAGE = `usage: npm test [-- [unit|integration|e2e]... [PATTERN]]
 
@@ -17,6 +19,9 @@ Without a suite, all of them. PATTERN is part of a file's path, or else a regula
 `;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Ends a test process that cannot end itself. */
+const GUARD = new URL('test-guard.ts', import.meta.url).href;
 
 /** In the order in which they run. */
 const SUITES = ['unit', 'integration', 'e2e'] as const;
@@ -37,8 +42,14 @@ const isLong = (file: string): boolean => LONGEST.some((end) => file.endsWith(en
 /** Files that have the machine to themselves: forty programs connect to each other all the time. */
 const isAlone = (file: string): boolean => file.endsWith('/mesh.test.ts');
 
-/** For one test, and for one file: only what hangs gets there. */
-const TIMEOUT_MS = 20 * 60_000;
+/**
+ * How long one test, or one hook, may take that has no `timeout` of its own. Only what hangs gets there: the waits of a test
+ * end before, with a message. In `e2e` a peer may have to be compiled first.
+ */
+const TIMEOUT_MS: Readonly<Record<Suite, number>> = { unit: 120_000, integration: 300_000, e2e: 20 * 60_000 };
+
+/** A test that takes longer says why in its title, or its suite does. */
+const SLOW_S = 20;
 
 type Suite = (typeof SUITES)[number];
 
@@ -58,6 +69,8 @@ interface Totals {
   passed: number;
   skipped: number;
   readonly failures: Problem[];
+  /** Tests that take long and do not say why, with the seconds. */
+  readonly slow: (readonly [what: string, seconds: number])[];
 }
 
 const isSuite = (word: string): word is Suite => (SUITES as readonly string[]).includes(word);
@@ -81,7 +94,8 @@ async function runBatch(selection: Selection, totals: Totals): Promise<void> {
     cwd: ROOT,
     files: selection.files.map((file) => `${ROOT}${file}`),
     concurrency: CONCURRENCY[selection.suite],
-    timeout: TIMEOUT_MS,
+    execArgv: ['--import', GUARD],
+    ...(isLongRun ? {} : { timeout: TIMEOUT_MS[selection.suite] }),
     ...(selection.titles === undefined ? {} : { testNamePatterns: selection.titles }),
   });
   let shownFile = '';
@@ -126,6 +140,8 @@ async function runBatch(selection: Selection, totals: Totals): Promise<void> {
     } else if (data.details.type !== 'suite' && !isFile) {
       show('✓', took);
       totals.passed++;
+      const seconds = data.details.duration_ms / 1000;
+      if (seconds > SLOW_S && !saysWhySlow(title)) totals.slow.push([`${file}: ${title}`, seconds]);
     }
   }
 }
@@ -144,7 +160,9 @@ function reasonOf(mark: string | boolean | undefined): string {
   return typeof mark === 'string' && mark !== '' ? mark : 'no reason given';
 }
 
-function report({ passed, skipped, failures }: Totals): number {
+function report({ passed, skipped, failures, slow }: Totals): number {
+  if (slow.length > 0) console.log(`\nLonger than ${SLOW_S} s, without a reason in the title, such as ${EXAMPLE}`);
+  for (const [what, seconds] of slow) console.log(`  ${seconds.toFixed(0)} s  ${what}`);
   if (failures.length > 0) console.log('\nFailures');
   for (const { file, title, detail } of failures) {
     console.log(`\n${file}: ${title}\n${detail.replaceAll(/^/gm, '  ')}`);
@@ -170,7 +188,7 @@ async function main(words: readonly string[]): Promise<number> {
     process.env[MAIN_VARIABLE] = await buildOperator();
   }
 
-  const totals: Totals = { passed: 0, skipped: 0, failures: [] };
+  const totals: Totals = { passed: 0, skipped: 0, failures: [], slow: [] };
   for (const batch of chosen.flatMap(batchesOf)) await runBatch(batch, totals);
   return report(totals);
 }

@@ -99,7 +99,9 @@ describe('on the real path:', { concurrency: 3 }, () => {
       });
     }
 
-    test('and many of 8192 bits of one namespace delay one of 2048 bits of another by one key at most', async () => {
+    test('and many of 8192 bits of one namespace delay one of 2048 bits of another by one key at most (20 s to 5 min: a key of 8192 bits is made by trial)', {
+      timeout: 700_000,
+    }, async () => {
       const greedy = Array.from({ length: 5 }, (_, i) => `greedy-${i}`);
       const privateKey = { algorithm: 'RSA', size: 8192 };
       for (const name of greedy) await large.tenant.create(name, { server: { service: 'db' }, privateKey });
@@ -117,7 +119,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       for (const name of greedy) await large.tenant.delete(name);
     });
 
-    test('and one of 8192 bits', async () => {
+    test('and one of 8192 bits (20 s to 5 min: it is made by trial)', { timeout: 700_000 }, async () => {
       const { tenant, name } = large;
       await eventually(
         async () => {

@@ -21,7 +21,7 @@ describe('2. Intent survives: a connection that stays open and falls silent', ()
   const never = new Promise<never>(() => {});
 
   // Broken if it fails: one write that is never answered holds up its resource for ever, or is made twice.
-  it('in the middle of a write: the write is looked after once its time is over, and is not made twice', async () => {
+  it('in the middle of a write: the write is looked after once its time is over, and is not made twice (30 s: the operator waits for its own time-out)', async () => {
     const namespace = await faults.cluster.namespace('mute');
     let silenced = 0;
     faults.proxy.faults = {
@@ -37,7 +37,7 @@ describe('2. Intent survives: a connection that stays open and falls silent', ()
   });
 
   // Broken if it fails: a middlebox that drops a connection without a word leaves the operator blind for good.
-  it('under a watch: what changed meanwhile is found by listing again', async () => {
+  it('under a watch: what changed meanwhile is found by listing again (2 min: the operator waits for its own time-outs)', async () => {
     const namespace = await faults.cluster.namespace('blind');
     await faults.createPairs(namespace, ['a']);
     await faults.assertEndsAs(namespace, pairsAt(['a'], 1), operator);

@@ -297,9 +297,7 @@ const named = (history: readonly Event[]): readonly Event[] =>
 
 describe('7. A rotation of the root', () => {
   // Longer: ROTATION_RUNS=5000 npm test -- unit/controllers/rotation-safety
-  test('fails no connection and comes to its end, whatever is asked for, set, lost, or crashes', {
-    timeout: 3_600_000,
-  }, async (t) => {
+  test('fails no connection and comes to its end, whatever is asked for, set, lost, or crashes', async (t) => {
     const seen = new Map<string, number>();
     let ended = 0;
     await fc.assert(

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { EXAMPLE, saysWhySlow } from '../../tools/slow-titles.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A test with options: its title, and the options as they are written. */
+const withOptions = /\b(?:test|it)\(\s*(['"`])((?:(?!\1)[^\\]|\\.)*)\1,\s*\{([^{}]*)\}/g;
+
+/** Longer than anything that only ends when it hangs. */
+const longMs = 60_000;
+
+/** The `timeout` of a test that waits for more than a minute on purpose, and whose title does not say why. */
+function unexplained(source: string): string[] {
+  return [...source.matchAll(withOptions)].flatMap(([, , title = '', options = '']) => {
+    const written = /\btimeout: ([^,\n]+)/.exec(options)?.[1]?.trim();
+    if (written === undefined) return [];
+    const isShort = /^[\d_]+$/.test(written) && Number(written.replaceAll('_', '')) <= longMs;
+    return isShort || saysWhySlow(title) ? [] : [title];
+  });
+}
+
+describe('a test that asks for more than a minute to end in', () => {
+  for (const file of globSync('test/**/*.test.ts', { cwd: root }).toSorted()) {
+    const source = readFileSync(`${root}${file}`, 'utf8');
+    if (!/\btimeout:/.test(source)) continue;
+    test(`says in its title how long it takes and why, such as ${EXAMPLE}: ${file}`, () => {
+      assert.deepEqual(unexplained(source), []);
+    });
+  }
+
+  test('is found, whatever else it asks for', () => {
+    const tests = [
+      ["'it\\'s slow'", '{ timeout: 90_000 }'],
+      ['`takes ${n}`', '{\n  skip,\n  timeout: 20 * 60_000,\n}'],
+      ["'waits (2 min: the watch falls silent)'", '{ timeout: 300_000 }'],
+      ["'is quick'", '{ timeout: 5000 }'],
+      ["'has no limit of its own'", '{ skip }'],
+    ];
+    const source = tests.map(([title, options]) => `test(${title}, ${options}, () => {});`).join('\n');
+    assert.deepEqual(unexplained(source), ["it\\'s slow", 'takes ${n}']);
+  });
+});
