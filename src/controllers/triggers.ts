@@ -30,7 +30,7 @@ const trustDelayMs = 1000;
 export class Triggers {
   readonly #caches: Caches;
   readonly #queues: Queues;
-  /** When requests to revoke have an authority looked at last, or will, by its name: milliseconds as of Caches. */
+  /** When requests to revoke last had an authority read, or will have it read, by its name: milliseconds as of Caches. */
   readonly #crlLooks = new Map<string, number>();
 
   constructor(caches: Caches, queues: Queues) {
@@ -132,16 +132,15 @@ export class Triggers {
   }
 
   /**
-   * A certificate waits for being on the CRL of an authority. The first of them has the authority looked at now, those that
-   * follow are looked at together: each look reads the root Secret, and anybody can ask as often as they like.
+   * A certificate waits to be on the CRL of an authority. The authority is read at once for the first request, and after a
+   * pause for the requests that follow: each reading is of the root Secret, and anybody can ask as often as they like.
    */
   crlAwaited(authority: string): void {
     const nowMs = this.#caches.monotonicMs();
-    const lastMs = this.#crlLooks.get(authority) ?? Number.NEGATIVE_INFINITY;
-    // The look that is due has yet to come.
-    if (lastMs > nowMs) return;
-    const nextMs = Math.max(nowMs, lastMs + crlIntervalMs);
+    const knownMs = this.#crlLooks.get(authority) ?? Number.NEGATIVE_INFINITY;
+    const nextMs = knownMs > nowMs ? knownMs : Math.max(nowMs, knownMs + crlIntervalMs);
     this.#crlLooks.set(authority, nextMs);
+    // Also if that moment was set before: the queue may have dropped it for an earlier one, which has passed since.
     this.#queues.authority.addAfter(authority, nextMs - nowMs);
   }
 

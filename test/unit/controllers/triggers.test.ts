@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
 import type { Issuance, LabelSelector } from '../../../src/api/types.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { Triggers } from '../../../src/controllers/triggers.ts';
-import { WorkQueue } from '../../../src/kube/index.ts';
+import { type Clock, WorkQueue } from '../../../src/kube/index.ts';
 import { authority, certificate } from '../../support/fixtures.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -110,6 +111,99 @@ describe('requests to revoke', () => {
     for (let i = 0; i < 20; i += 1) ask(`more-${i}`);
     assert.deepEqual(await taken(queues.authority), []);
     for (const queue of Object.values(queues)) queue.shutDown();
+  });
+});
+
+/** A clock that stands still until the test moves it, for a queue and for the caches. */
+function manualClock() {
+  let nowMs = 0;
+  const timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
+  const clock: Clock = {
+    now: () => nowMs,
+    schedule(callback, ms) {
+      const timer = { atMs: nowMs + ms, callback };
+      timers.add(timer);
+      return () => timers.delete(timer);
+    },
+  };
+  const advance = (ms: number): void => {
+    const endMs = nowMs + ms;
+    for (;;) {
+      const due = [...timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
+      if (due === undefined) break;
+      timers.delete(due);
+      nowMs = Math.max(nowMs, due.atMs);
+      due.callback();
+    }
+    nowMs = endMs;
+  };
+  return { clock, advance };
+}
+
+describe('a request to revoke', () => {
+  const moments = fc.array(
+    fc.oneof(
+      fc.constant({ what: 'ask' } as const),
+      fc.nat({ max: 6000 }).map((ms) => ({ what: 'wait', ms }) as const),
+      // Whatever else has the authority read after a pause.
+      fc.nat({ max: 6000 }).map((ms) => ({ what: 'other', ms }) as const),
+    ),
+    { maxLength: 30 },
+  );
+
+  // Broken if it fails: a request is not answered before another one comes, or the day on which the CRL is renewed.
+  test('has the authority read after it, within 5 s, and not more often than that for requests alone', () => {
+    fc.assert(
+      fc.property(moments, (history) => {
+        const { clock, advance } = manualClock();
+        const caches = new Caches(
+          () => [],
+          () => clock.now(),
+        );
+        const authorities = new WorkQueue({ clock });
+        const triggers = new Triggers(caches, {
+          authority: authorities,
+          certificate: new WorkQueue({ clock }),
+          trust: new WorkQueue({ clock }),
+        });
+        const askedAt: number[] = [];
+        const readAt: number[] = [];
+        const read = (): void => {
+          for (; authorities.length > 0; authorities.done('plain')) {
+            void authorities.get();
+            readAt.push(clock.now());
+          }
+        };
+        const wait = (ms: number): void => {
+          for (let left = ms; left > 0; left -= 1) {
+            advance(1);
+            read();
+          }
+        };
+        let others = 0;
+        for (const event of history) {
+          if (event.what === 'wait') wait(event.ms);
+          else if (event.what === 'other') {
+            authorities.addAfter('plain', event.ms);
+            others += 1;
+          } else {
+            triggers.crlAwaited('plain');
+            askedAt.push(clock.now());
+          }
+          read();
+        }
+        wait(6000);
+        for (const ms of askedAt) {
+          assert.ok(
+            readAt.some((at) => at >= ms && at <= ms + 5000),
+            `asked at ${ms}, read at ${readAt.join(', ')}`,
+          );
+        }
+        assert.ok(readAt.length <= others + 1 + clock.now() / 5000, `${readAt.length} reads`);
+        authorities.shutDown();
+      }),
+      { numRuns: 100 },
+    );
   });
 });
 
