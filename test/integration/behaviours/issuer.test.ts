@@ -185,8 +185,10 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     await world.bringRoot(name, { 'next.crt': other.pem, 'next.key': other.keyPem });
     await allTrust(signed, other);
     await listsAre(signed, []);
-    const published = await crlsInConfigMap(world.api, tenant.namespace, name);
-    assert.equal(published.length, 1, 'a list of the retired root is published');
+    await eventually(async () => {
+      const published = await crlsInConfigMap(world.api, tenant.namespace, name);
+      assert.equal(published.length, 1, 'a list of the retired root is published');
+    });
     const { data = {} } = await rootSecret(name);
     assert.deepEqual(certificatesIn(Buffer.from(data['ca.crt'] ?? '', 'base64').toString('latin1')), [other.pem]);
   });
