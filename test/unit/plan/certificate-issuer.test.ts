@@ -4,7 +4,7 @@ import { type CrlBundle, planCertificateStatus } from '../../../src/plan/index.t
 import { unitInterval } from '../../../src/plan/renewal.ts';
 import { crlRenewBeforeMs } from '../../../src/plan/revocation.ts';
 import { days, hours, intermediate, issuerIdOf, later, now, ready, root } from '../../support/fixtures.ts';
-import { authority, blocked, check, fresh, issue, keep, marks, messages, signer } from './certificate-table.ts';
+import { authority, blocked, check, fresh, issue, keep, marks, messages, signer, update } from './certificate-table.ts';
 import { renewedRoot } from './rotation-situation.ts';
 
 const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
@@ -55,6 +55,19 @@ describe('a certificate of an intermediate whose key is gone', () => {
       given: issued.with({ revokeToken: 't1', rotateToken: 'r1' }),
       under: under(days(30)),
       plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
+    },
+  });
+});
+
+describe('a certificate that was cut short by the end of its root', () => {
+  const ending = root({ name: 'Ending', at: later(-days(20)), durationMs: days(30) });
+  const below = intermediate(ending);
+  const cut = fresh.issuedBy(below, later(-days(5)));
+  check({
+    'is kept when that root is renewed: the next one lasts as long as spec asks for': {
+      given: cut,
+      under: ready({ ...below, anchor: renewedRoot(ending, 'Ending').anchor }),
+      plan: [update()],
     },
   });
 });

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../src/api/names.ts';
 import { ownerReference, secretRecord } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
-import { belongsTo, canOwn, isOurs, ownedBy } from '../../../src/plan/index.ts';
+import { belongsTo, canOwn, isOurs, ownedBy, ownerOf } from '../../../src/plan/index.ts';
 import { certificate, foreign, orphaned, root, withMarks, withMetadata } from '../../support/fixtures.ts';
 
 const issued = certificate().issuedBy(root());
@@ -53,6 +53,16 @@ const rows: [title: string, secret: Secret, is: { belongs: boolean; owned: boole
     withMetadata(() => ({ namespace: 'evil' }))(orphaned(noted('payments-server-tls', 'certificate-uid')(secret))),
     { belongs: false, owned: false, canOwn: false },
   ],
+  [
+    'that was handed over without the label managed-by',
+    orphaned(withMarks('labels', { [labels.managedBy]: undefined })(secret)),
+    { belongs: false, owned: false, canOwn: false },
+  ],
+  [
+    'that was handed over without a role',
+    orphaned(withMarks('labels', { [labels.role]: 'x' })(secret)),
+    { belongs: false, owned: false, canOwn: false },
+  ],
   ['that was not handed over', foreign(secret), { belongs: false, owned: false, canOwn: false }],
   [
     'that was handed over to another resource',
@@ -73,5 +83,20 @@ describe('a resource and a Secret', () => {
       assert.deepEqual(found, is);
       assert.equal(isOurs(record, issued.record, 'server'), is.belongs);
     });
+  }
+});
+
+test('of an owner with a name or UID that no object can have nothing is kept', () => {
+  const claim = { name: secret.metadata.name, labels: {}, annotations: {} };
+  for (const [change, isKept] of [
+    [{ name: 'n'.repeat(253), uid: 'u'.repeat(64) }, true],
+    [{ name: 'n'.repeat(254) }, false],
+    [{ uid: 'u'.repeat(65) }, false],
+  ] as const) {
+    const { controller, owner, ownerName } = ownerOf(claim, { ...reference, ...change });
+    assert.deepEqual(
+      [controller, owner !== undefined, ownerName !== undefined],
+      [isKept ? 'certificate' : 'other', isKept, isKept],
+    );
   }
 });
