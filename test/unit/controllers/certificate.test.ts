@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { annotations } from '../../../src/api/names.ts';
 import { certificates } from '../../../src/controllers/resources.ts';
 import { isKubeError, secrets } from '../../../src/kube/index.ts';
-import { minutes, root } from '../../support/fixtures.ts';
+import { days, minutes, root } from '../../support/fixtures.ts';
 import { CertificateProcess, signer } from './certificate-process.ts';
 
 const secretName = 'payments-server-tls';
@@ -525,6 +525,36 @@ describe('a Secret that another writer keeps changing', () => {
     process.reconciler.beginToLead();
     await process.settle();
     assert.equal(process.secret()?.data?.['tls.crt'], bytes('x'));
+  });
+
+  test('is repaired in its time, and forgotten an hour later, without anything else happening', async (t) => {
+    const process = await issued(t);
+    for (let i = 0; i < 4; i += 1) await damage(process);
+    const history: [afterMs: number, ready: string | undefined, remembered: boolean][] = [];
+    const beganMs = process.nowMs;
+    for (let turn = 0; turn < 4; turn += 1) {
+      const result = await process.settle();
+      process.nowMs = result?.requeueAt.getTime() ?? assert.fail('it is not brought back');
+      await process.settle();
+      const isRemembered = process.status().secrets?.[0]?.repairs !== undefined;
+      history.push([process.nowMs - beganMs, process.ready(), isRemembered]);
+    }
+    const [repaired, calm, forgotten, later] = history;
+    assert.ok(repaired !== undefined && calm !== undefined && forgotten !== undefined && later !== undefined);
+    // 30 s after three repairs, 60 s after the fourth, each up to a tenth less.
+    assert.ok(repaired[0] >= 27_000 && repaired[0] <= 30_000, `${repaired[0]} ms`);
+    assert.ok(calm[0] - repaired[0] >= 54_000 && calm[0] - repaired[0] <= 60_000, `${calm[0]} ms`);
+    assert.equal(forgotten[0] - repaired[0], minutes(60));
+    assert.ok(later[0] > days(30));
+    assert.deepEqual(
+      history.map(([, ...rest]) => rest),
+      [
+        ['SecretContested', true],
+        ['Issued', true],
+        ['Issued', false],
+        ['Issued', false],
+      ],
+    );
   });
 
   test('is contested, too, when the other writer is quicker than each repair', async (t) => {

@@ -84,6 +84,7 @@ describe('a Secret that was repaired three times', () => {
     ['is kept when it is right', known, 'keep'],
     ['is issued for a changed spec', spoilt.asking({ duration: '1h' }), 'issue'],
     ['is issued for a new value of rotate', spoilt.rotating('a'), 'issue'],
+    ['is issued for a new value of revoke', spoilt.with({ revokeToken: 'a' }), 'issue'],
     ['is issued for a new value of retry', spoilt.with({ retryToken: 'a' }), 'issue'],
     ['is renewed when that is due', fresh.issuedBy(signer).expiringIn(days(1)).reported(authority), 'issue'],
   ];
@@ -118,6 +119,7 @@ describe('what status says of repairs', () => {
     assert.deepEqual(remembered({}), repairs);
     assert.equal(remembered({ secretName: 'other' }), undefined);
     assert.equal(remembered({ repairs: { count: 5, lastTime: 'soon' } }), undefined);
+    assert.equal(remembered({ repairs: { count: 2, lastTime: now.toISOString() } }), undefined);
     assert.deepEqual(remembered({ repairs: { count: 5, lastTime: later(days(9)).toISOString() } })?.lastTime, now);
   });
 });
