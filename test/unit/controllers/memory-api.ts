@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 
 import {
@@ -35,6 +34,7 @@ type Stored = Served<KubeObject>;
 export class MemoryApi {
   readonly #objects = new Map<string, Map<string, Stored>>();
   #resourceVersion = 1000;
+  #uids = 0;
   #isByHand = false;
   /** How many more writes succeed. The next one crashes: without effect, or (`lostReply`) with its effect. */
   budget: { writes: number; lostReply: boolean } = { writes: Number.POSITIVE_INFINITY, lostReply: false };
@@ -93,7 +93,7 @@ export class MemoryApi {
     const { status: _, ...withoutStatus } = object as T & { status?: object };
     const metadata = {
       ...object.metadata,
-      uid: randomUUID(),
+      uid: this.#nextUid(),
       creationTimestamp: '2026-01-01T00:00:00Z',
       ...(hasStatus(resource) ? { generation: 1 } : {}),
     };
@@ -155,6 +155,12 @@ export class MemoryApi {
       this.budget = budget;
       this.#isByHand = false;
     }
+  }
+
+  /** The same in every run: the order of re-issues depends on UIDs. */
+  #nextUid(): string {
+    this.#uids += 1;
+    return `00000000-0000-4000-8000-${String(this.#uids).padStart(12, '0')}`;
   }
 
   #stored<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): Served<T> | undefined {
