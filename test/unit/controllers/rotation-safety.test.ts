@@ -150,6 +150,24 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       ),
   },
   {
+    weight: 4,
+    arbitrary: fc.tuple(fc.nat(), fc.nat({ max: 3 })).map(
+      ([n, back]): Event => [
+        `8 minutes go by, object ${n} is put back by ${back} contents, and the authority reconciled before a watch tells`,
+        async (world) => {
+          await world.settle();
+          world.tick(minutes(8));
+          await world.putBack(world.mount(n), back);
+          await world.reconcileAuthority();
+        },
+      ],
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.constant<Event>(['the operator works, but for published bundles', (world) => world.settle(false)]),
+  },
+  {
     weight: 1,
     arbitrary: fc
       .nat()
@@ -270,7 +288,7 @@ type RotationSpec = MtlsAuthority['spec']['rotation'];
 
 /** The same histories each time, unless more are asked for. */
 const asked = process.env['ROTATION_RUNS'];
-const runs = asked === undefined ? { numRuns: 32, seed: 20_261_129 } : { numRuns: Number(asked) };
+const runs = asked === undefined ? { numRuns: 40, seed: 20_261_129 } : { numRuns: Number(asked) };
 
 // A Reflector pauses after an error: the world says when that is over.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));

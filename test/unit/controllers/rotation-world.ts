@@ -353,13 +353,16 @@ export class RotationWorld {
     }
   }
 
-  /** The operator does what it can do now, until it has nothing left to do. */
-  async settle(): Promise<void> {
+  /**
+   * The operator does what it can do now, until it has nothing left to do.
+   * @param publishes false: it does not come to the published bundles
+   */
+  async settle(publishes = true): Promise<void> {
     for (let round = 0, before = -1; round < 4 && this.writes !== before; round += 1) {
       before = this.writes;
       await this.deliver();
       await this.reconcileAuthority();
-      await this.reconcileTrust();
+      if (publishes) await this.reconcileTrust();
       await this.deliver();
       await this.reconcileCertificates();
     }
