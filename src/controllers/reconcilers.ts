@@ -1,4 +1,6 @@
 import type { GuardedClient, Log } from '../kube/index.ts';
+import type { Certificate } from '../pki/index.ts';
+import { rememberedRoots } from '../plan/index.ts';
 import { AuthorityReconciler } from './authority.ts';
 import { AuthorityViews, type ViewChange } from './authority-views.ts';
 import { Caches } from './caches.ts';
@@ -55,7 +57,7 @@ export class Reconcilers {
     const { client, namespace, keysInWork, recorder, observer, log, now, monotonicMs, listener } = options;
     this.#log = log;
     const { views } = this;
-    const roots = () => views.roots();
+    const roots = () => [...views.roots(), ...this.#unreadRoots()];
     this.caches = new Caches(roots, monotonicMs);
     const { caches } = this;
     const { authorities, certificates, namespaces } = caches;
@@ -128,6 +130,16 @@ export class Reconcilers {
     this.authority.beginToLead();
     this.certificate.beginToLead();
     await this.lookAtRoots(signal);
+  }
+
+  /**
+   * The roots of authorities whose root Secret has not been read yet, as their status remembers them. A certificate whose root
+   * is not known holds no gate of a rotation.
+   */
+  #unreadRoots(): Certificate[] {
+    return [...this.caches.authorities.values()]
+      .filter(({ name }) => this.views.view(name).state === 'unknown')
+      .flatMap(({ status }) => rememberedRoots(status));
   }
 
   /** Reads and judges the root of every authority, without writing anything. */

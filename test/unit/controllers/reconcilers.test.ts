@@ -21,7 +21,7 @@ const places = ['', 'mtls-operator', 'shop'];
 const bundleName = 'mtls-operator.io:default:roots';
 
 /** A process that has issued a certificate and published its bundle at 200 of its clock. */
-async function issuing(t: TestContext) {
+async function issuing(t: TestContext, { hasStandby = false } = {}) {
   const api = new MemoryApi();
   const clock = { ms: 100 };
   for (const name of ['mtls-operator', 'shop']) await api.create(namespaces, { metadata: { name } });
@@ -44,6 +44,8 @@ async function issuing(t: TestContext) {
     await started.lead();
     return started;
   };
+  const standby = hasStandby ? await WorldProcess.start(options) : undefined;
+  t.after(() => standby?.end());
   const process = await start();
   const { caches } = process.reconcilers;
   /** The operator works at this moment; its watches bring nothing of what it writes. */
@@ -66,7 +68,7 @@ async function issuing(t: TestContext) {
     await process.deliver();
   };
   await workAt(200);
-  return { api, clock, process, start, byHand, workAt, since };
+  return { api, clock, process, standby, start, byHand, workAt, since };
 }
 
 // Broken if one fails: a rotation goes on before pods have loaded what the operator has written.
@@ -115,6 +117,22 @@ describe('a process that leads again', () => {
     process.refusal = () => undefined;
     await process.lead();
     assert.equal(views.view('default').state, 'ready');
+  });
+
+  // Broken if it fails: a new root signs at once, and peers that do not know it yet refuse its certificates.
+  test('knows by status whose certificates are out there, when it could not read the root', async (t) => {
+    const { api, standby, workAt } = await issuing(t, { hasStandby: true });
+    assert.ok(standby !== undefined);
+    // It has read the certificate when it did not know its root yet.
+    await standby.deliver();
+    await api.byHand(() => api.delete(secrets, rootRef));
+    standby.refusal = (request) => (request.startsWith('find secrets') ? new KubeError('Network', '') : undefined);
+    await standby.lead();
+    standby.refusal = () => undefined;
+    await standby.deliver();
+    await workAt(300, standby);
+    const { status } = api.find(authorities, { name: 'default' }) ?? {};
+    assert.equal(status?.rotation?.phase, 'Distributing');
   });
 
   test('has forgotten who had the name of a bundle', async (t) => {
