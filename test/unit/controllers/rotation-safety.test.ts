@@ -247,7 +247,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.constant<Event>(['abort', abort]) },
   {
-    weight: 4,
+    weight: 12,
     arbitrary: fc.constant<Event>([
       'abort what has switched',
       async (world) => {
