@@ -13,10 +13,10 @@ import {
 } from '../kube/index.ts';
 import type { AuthorityViews } from './authority-views.ts';
 import type { Caches } from './caches.ts';
-import { Reconcilers, type ReconcilersListener } from './reconcilers.ts';
+import { Reconcilers } from './reconcilers.ts';
 import { authorityRecord, authorities as authorityResource } from './resources.ts';
 import { StandbyRoots } from './standby-roots.ts';
-import { type Queues, Triggers } from './triggers.ts';
+import type { Queues } from './triggers.ts';
 
 /** What the operator is made of that is not its own. */
 export interface OperatorOptions {
@@ -60,7 +60,6 @@ export class Operator {
   readonly caches: Caches;
   readonly #options: OperatorOptions;
   readonly #queues: Queues;
-  readonly #triggers: Triggers;
   readonly #recorder: EventRecorder;
   readonly #reconcilers: Reconcilers;
   readonly #standby: StandbyRoots;
@@ -83,21 +82,10 @@ export class Operator {
       isBusy: () => this.#queues.certificate.length > 0,
       log,
     });
-    const listener: ReconcilersListener = {
-      onAuthorityChange: (authority, change) => {
-        if (change === 'crl') return this.#triggers.crlChanged(authority);
-        this.#triggers.usersOf(authority);
-        this.#triggers.trustOf(authority);
-      },
-      onTrustOutcome: (authority) => this.#triggers.trustChanged(authority),
-      onCrlAwaited: (authority) => this.#triggers.crlAwaited(authority),
-      onCertificateReady: (key) => this.#queues.certificate.add(key),
-    };
-    const recorder = this.#recorder;
-    this.#reconcilers = new Reconcilers({ client, namespace, keysInWork, recorder, observer, log, now, listener });
+    const [recorder, queues] = [this.#recorder, this.#queues];
+    this.#reconcilers = new Reconcilers({ client, namespace, keysInWork, recorder, observer, log, now, queues });
     this.views = this.#reconcilers.views;
     this.caches = this.#reconcilers.caches;
-    this.#triggers = new Triggers(this.caches, this.#queues);
     this.#standby = new StandbyRoots({
       authorities: this.caches.authorities,
       rootSecrets: this.caches.rootSecrets,
@@ -132,8 +120,8 @@ export class Operator {
         log,
         onError: (resource, code) => observer.onReflectorError(resource, code),
         onListed: (count) => observer.onListed(count),
-        onClusterTrustBundlesServed: () => this.#triggers.clusterTrustBundles(),
-        onPasswordsListed: () => this.#triggers.usersOfPasswords(),
+        onClusterTrustBundlesServed: () => this.#reconcilers.triggers.clusterTrustBundles(),
+        onPasswordsListed: () => this.#reconcilers.triggers.usersOfPasswords(),
       },
       signal,
       () => this.#reconcilers.lookAtRoots(signal),
@@ -155,7 +143,7 @@ export class Operator {
   readonly lead: Lead = async (leadership, lost) => {
     await this.#standby.stop();
     await this.#reconcilers.beginToLead(leadership);
-    this.#triggers.all();
+    this.#reconcilers.triggers.all();
     try {
       // Before anything else, so that no certificate that refers to it is told that it does not exist.
       const isMade = await this.#createDefaultAuthority(leadership);

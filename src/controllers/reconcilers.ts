@@ -2,7 +2,7 @@ import type { GuardedClient, Log } from '../kube/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { rememberedRoots } from '../plan/index.ts';
 import { AuthorityReconciler } from './authority.ts';
-import { AuthorityViews, type ViewChange } from './authority-views.ts';
+import { AuthorityViews } from './authority-views.ts';
 import { Caches } from './caches.ts';
 import { CertificateReconciler } from './certificate.ts';
 import { deletionEvent, type Recorder } from './certificate-events.ts';
@@ -13,6 +13,7 @@ import { Publications } from './publications.ts';
 import { publishedCrls } from './root-crl.ts';
 import { SecretFinder } from './secret-finder.ts';
 import { SecretWriter } from './secret-writer.ts';
+import { type Queues, Triggers } from './triggers.ts';
 import { TrustReconciler } from './trust.ts';
 import { inClusterTrustBundle, inConfigMap } from './trust-objects.ts';
 import { TrustWriter } from './trust-writer.ts';
@@ -29,37 +30,32 @@ export interface ReconcilersOptions {
   readonly now: () => Date;
   /** Milliseconds of a clock that only goes forward. Default: the one of the process. */
   readonly monotonicMs?: (() => number) | undefined;
-  readonly listener: ReconcilersListener;
+  /** Where the keys come that have to be reconciled. */
+  readonly queues: Queues;
 }
 
-/** Is told what has to be reconciled again. */
-export interface ReconcilersListener {
-  /** The root of an authority, its bundle or its CRLs have changed. */
-  onAuthorityChange(authority: string, change: ViewChange): void;
-  /** Status of an authority may have something else to say about its published bundles. */
-  onTrustOutcome(authority: string): void;
-  /** A certificate has to be on a CRL of the authority before it can be replaced. */
-  onCrlAwaited(authority: string): void;
-  /** An MtlsCertificate, by key, need not wait any longer: its private key is there, or its failures no longer delay it. */
-  onCertificateReady(key: string): void;
-}
-
-/** The caches and the reconcilers of one process, as they work together. When each of them runs is for the Operator. */
+/**
+ * The caches and the reconcilers of one process, and the triggers that bring keys into their queues. Who takes the keys out,
+ * and when, is for the Operator.
+ */
 export class Reconcilers {
   readonly views = new AuthorityViews();
   readonly caches: Caches;
   readonly authority: AuthorityReconciler;
   readonly certificate: CertificateReconciler;
   readonly trust: TrustReconciler;
+  readonly triggers: Triggers;
   readonly #log: Log;
 
   constructor(options: ReconcilersOptions) {
-    const { client, namespace, keysInWork, recorder, observer, log, now, monotonicMs, listener } = options;
+    const { client, namespace, keysInWork, recorder, observer, log, now, monotonicMs, queues } = options;
     this.#log = log;
     const { views } = this;
     const roots = () => [...views.roots(), ...this.#unreadRoots()];
     this.caches = new Caches(roots, monotonicMs);
     const { caches } = this;
+    this.triggers = new Triggers(caches, queues);
+    const { triggers } = this;
     const { authorities, certificates, namespaces } = caches;
     this.trust = new TrustReconciler({
       authorities,
@@ -68,7 +64,7 @@ export class Reconcilers {
       configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, log),
       clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, log),
       servesClusterTrustBundles: () => caches.servesClusterTrustBundles,
-      onOutcome: (authority) => listener.onTrustOutcome(authority),
+      onOutcome: (authority) => triggers.trustChanged(authority),
       now,
     });
     const publications = new Publications(client, caches, views, this.trust);
@@ -86,13 +82,13 @@ export class Reconcilers {
       publishedCrls: (authority, signal) => publishedCrls(client, namespace, authority, signal),
       asked: (authority, at) => caches.leavesToRevoke(authority, at),
       certificateCount: (authority) => certificates.count('authority', authority),
-      onChange: (authority, change) => listener.onAuthorityChange(authority, change),
+      onChange: (authority, change) => triggers.authorityChanged(authority, change),
       trustConditions: (authority) => publications.conditions(authority),
       recorder,
       log,
       now,
     });
-    const keys = new KeyMaker({ concurrency: keysInWork, onReady: (owner) => listener.onCertificateReady(owner) });
+    const keys = new KeyMaker({ concurrency: keysInWork, onReady: (owner) => queues.certificate.add(owner) });
     this.certificate = new CertificateReconciler({
       client,
       certificates,
@@ -113,8 +109,8 @@ export class Reconcilers {
       claims: new Claims(caches, namespace),
       keys,
       storePassword: (certificate) => caches.storePassword(certificate),
-      onCrlAwaited: (authority) => listener.onCrlAwaited(authority),
-      onRetry: (key) => listener.onCertificateReady(key),
+      onCrlAwaited: (authority) => triggers.crlAwaited(authority),
+      onRetry: (key) => queues.certificate.add(key),
       recorder,
       now,
     });

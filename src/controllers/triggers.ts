@@ -7,6 +7,7 @@ import {
   selects,
   type TrustRecord,
 } from '../plan/index.ts';
+import type { ViewChange } from './authority-views.ts';
 import { asksForStores, asksToRevoke, type Caches } from './caches.ts';
 import { isSameJson } from './same-json.ts';
 import { secretKeysOf } from './secret-names.ts';
@@ -121,6 +122,16 @@ export class Triggers {
   /** Adds the ClusterTrustBundle of every authority. */
   clusterTrustBundles(): void {
     for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
+  }
+
+  /** Adds what depends on the root of an authority, its bundle or its CRLs. */
+  authorityChanged(authority: string, change: ViewChange): void {
+    if (change === 'crl') {
+      this.crlChanged(authority);
+      return;
+    }
+    this.usersOf(authority);
+    this.trustOf(authority);
   }
 
   /** The CRLs of an authority are others: adds where they are published, and those that wait for them. */

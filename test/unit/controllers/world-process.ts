@@ -1,6 +1,7 @@
 import { mock } from 'node:test';
 import { Reconcilers } from '../../../src/controllers/reconcilers.ts';
-import { type KubeError, silentLog } from '../../../src/kube/index.ts';
+import type { Queues } from '../../../src/controllers/triggers.ts';
+import { type KubeError, silentLog, WorkQueue } from '../../../src/kube/index.ts';
 import { Crash, type MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
 
@@ -21,12 +22,20 @@ interface ProcessOptions {
   readonly now: () => Date;
   readonly monotonicMs: () => number;
   readonly onIssued: (reason: string) => void;
+  /** Default: queues that nobody takes keys from, since everything is reconciled again and again. */
+  readonly queues?: Queues;
 }
 
 const isWrite = (request: string): boolean => /^(create|mergePatch|delete) /.test(request);
 
 /** Longer than a Reflector pauses after its first errors. */
 const reflectorPauseMs = 10_000;
+
+function idleQueues(): Queues {
+  const clock = { now: () => 0, schedule: () => () => undefined };
+  const queue = () => new WorkQueue({ clock });
+  return { authority: queue(), certificate: queue(), trust: queue() };
+}
 
 /** One process of the operator. Its caches are kept by Caches.keep, and are behind until its watches deliver. */
 export class WorldProcess {
@@ -42,7 +51,7 @@ export class WorldProcess {
   /** What the API server answers to a request in place of doing it. */
   refusal: (request: string) => KubeError | undefined = () => undefined;
 
-  private constructor({ api, namespace, now, monotonicMs, onIssued }: ProcessOptions) {
+  private constructor({ api, namespace, now, monotonicMs, onIssued, queues = idleQueues() }: ProcessOptions) {
     this.#memory = new MemoryClient(api);
     this.#memory.onRequest = (request, moment) => this.#onRequest(request, moment);
     this.reconcilers = new Reconcilers({
@@ -54,19 +63,14 @@ export class WorldProcess {
       log: silentLog,
       now,
       monotonicMs,
-      // Everything is reconciled again and again.
-      listener: {
-        onAuthorityChange: () => undefined,
-        onTrustOutcome: () => undefined,
-        onCrlAwaited: () => undefined,
-        onCertificateReady: () => undefined,
-      },
+      queues,
     });
   }
 
   /** Begins, and has its caches filled as the Operator does. */
   static async start(options: ProcessOptions): Promise<WorldProcess> {
     const process = new WorldProcess(options);
+    const { triggers } = process.reconcilers;
     const { promise, resolve } = Promise.withResolvers<void>();
     const signal = process.#stop.signal;
     process.#kept = process.reconcilers.caches.keep(
@@ -76,8 +80,8 @@ export class WorldProcess {
         log: silentLog,
         onError: () => undefined,
         onListed: () => undefined,
-        onClusterTrustBundlesServed: () => undefined,
-        onPasswordsListed: () => undefined,
+        onClusterTrustBundlesServed: () => triggers.clusterTrustBundles(),
+        onPasswordsListed: () => triggers.usersOfPasswords(),
       },
       signal,
       () => process.reconcilers.lookAtRoots(signal),
