@@ -4,8 +4,9 @@ import * as fc from 'fast-check';
 import type { Issuance, LabelSelector } from '../../../src/api/types.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { Triggers } from '../../../src/controllers/triggers.ts';
-import { type Clock, WorkQueue } from '../../../src/kube/index.ts';
+import { WorkQueue } from '../../../src/kube/index.ts';
 import { authority, certificate } from '../../support/fixtures.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -114,32 +115,6 @@ describe('requests to revoke', () => {
   });
 });
 
-/** A clock that stands still until the test moves it, for a queue and for the caches. */
-function manualClock() {
-  let nowMs = 0;
-  const timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
-  const clock: Clock = {
-    now: () => nowMs,
-    schedule(callback, ms) {
-      const timer = { atMs: nowMs + ms, callback };
-      timers.add(timer);
-      return () => timers.delete(timer);
-    },
-  };
-  const advance = (ms: number): void => {
-    const endMs = nowMs + ms;
-    for (;;) {
-      const due = [...timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
-      if (due === undefined) break;
-      timers.delete(due);
-      nowMs = Math.max(nowMs, due.atMs);
-      due.callback();
-    }
-    nowMs = endMs;
-  };
-  return { clock, advance };
-}
-
 describe('a request to revoke', () => {
   const moments = fc.array(
     fc.oneof(
@@ -155,11 +130,8 @@ describe('a request to revoke', () => {
   test('has the authority read after it, within 5 s, and not more often than that for requests alone', () => {
     fc.assert(
       fc.property(moments, (history) => {
-        const { clock, advance } = manualClock();
-        const caches = new Caches(
-          () => [],
-          () => clock.now(),
-        );
+        const clock = new ManualClock();
+        const caches = new Caches(() => [], clock.now);
         const authorities = new WorkQueue({ clock });
         const triggers = new Triggers(caches, {
           authority: authorities,
@@ -176,7 +148,7 @@ describe('a request to revoke', () => {
         };
         const wait = (ms: number): void => {
           for (let left = ms; left > 0; left -= 1) {
-            advance(1);
+            clock.advance(1);
             read();
           }
         };
