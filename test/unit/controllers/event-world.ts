@@ -29,6 +29,11 @@ export const tenants = ['shop', 'web'] as const;
 export const names = ['a', 'b', 'c'] as const;
 export const authorityNames = ['default', 'other'] as const;
 
+/** What a namespace of the team `edge` may have. */
+export const grant = {
+  allow: [{ namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] }],
+};
+
 type Controller = keyof Queues;
 const controllers: readonly Controller[] = ['authority', 'certificate', 'trust'];
 
@@ -71,9 +76,17 @@ export class EventWorld {
   /** @param choices in which order watches bring news and queues hand out keys */
   static async create(choices: readonly number[]): Promise<EventWorld> {
     const world = new EventWorld(choices);
-    for (const name of [operatorNamespace, ...tenants]) await world.#create(namespaceResource, { metadata: { name } });
-    await world.createAuthority('default');
+    for (const name of [operatorNamespace, 'shop']) await world.#create(namespaceResource, { metadata: { name } });
+    await world.#create(namespaceResource, { metadata: { name: 'web', labels: { team: 'edge' } } });
+    await world.createAuthority('default', { issuance: grant });
+    await world.createCertificate({ namespace: 'shop', name: 'a' }, { outputs: { crl: true } });
+    // Two that claim one Secret, and one that needs a grant.
+    const shared = { service: 'a', secretName: 'shared' };
+    for (const name of ['b', 'c']) await world.createCertificate({ namespace: 'shop', name }, { server: shared });
+    const granted = { service: 'a', dnsNames: ['a.example.com'] };
+    await world.createCertificate({ namespace: 'web', name: 'a' }, { server: granted });
     await world.restart();
+    await world.pass(0);
     return world;
   }
 
@@ -182,6 +195,13 @@ export class EventWorld {
     }
     for (const key of refs('mtlscertificates')) await this.#reconcile('certificate', key);
     return written;
+  }
+
+  /** True while the root of an authority is rotated. */
+  get isRotating(): boolean {
+    return this.api
+      .all('mtlsauthorities')
+      .some((one) => (one as unknown as MtlsAuthority).status?.rotation !== undefined);
   }
 
   async end(): Promise<void> {
