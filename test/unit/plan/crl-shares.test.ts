@@ -6,6 +6,7 @@ import {
   countEntries,
   isShareName,
   maxRevocations,
+  mostAsked,
   roomFor,
   shareName,
   shareOf,
@@ -39,6 +40,12 @@ describe('the share of a namespace', () => {
     assert.equal(after(['a', 'b']).length, 1250 + 937);
     assert.equal(shareOf(countEntries(after(['a'])), 'a'), 1250);
     assert.equal(shareOf(countEntries(after(['a'])), 'b'), 937);
+  });
+
+  test('and the certificates of one resource fit twice into what a decision goes through', () => {
+    assert.ok(mostAsked >= 2 * shareOf(countEntries([]), 'a'));
+    // Three roles, each with its certificate and those that status remembers.
+    assert.ok(mostAsked >= 2 * 3 * (1 + 256));
   });
 
   test('does not grow by asking again', () => {

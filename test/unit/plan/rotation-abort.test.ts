@@ -101,6 +101,10 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     'goes back by the same stages from Switching': goesBack({ ...switching, secrets: secretsOf(old, old, next) }),
     'goes back although nothing is missing any more': goesBack(switching),
     'goes back from Draining': goesBack(draining),
+    'goes back at its own pace: as many certificates as there are now': goesBack(
+      { ...switching, secrets: [...secretsOf(next, next, old), ...secretsOf(old, next, old)] },
+      { windowMs: 40 },
+    ),
     'goes back with all that waits to be known as it was': goesBack({ ...draining, next: other }),
     'forgets on its way back what was approved and skipped on its way there': goesBack({
       ...draining,
@@ -227,6 +231,12 @@ describe('a rotation that cannot be aborted', () => {
         verdict: verdicts.Retiring,
       },
     },
+    'says so in Retiring although a person has put the old root back into ca.crt: bundles without it are out': refuses(
+      { ...retiring, trusted: [next, old] },
+      tooLate,
+      '2 of 2 Secrets to be without the old root: shop/a, shop/b',
+      ready([next, old], { reissue: reissueOf(retiring) }),
+    ),
     'says so where the key of the old root is gone': refuses(
       { ...withoutKey, secrets },
       noKey,

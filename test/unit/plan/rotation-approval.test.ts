@@ -90,6 +90,10 @@ describe('an approval', () => {
         given,
         plan: { ...waiting(given, [0, 2], waits[phase]), verdict: verdicts[phase] },
       },
+      [`is not recorded in ${phase}, where none is needed any more`]: {
+        given: { ...given, note: noteOf(phase) },
+        plan: { ...waiting({ ...given, note: noteOf(phase) }, [0, 2], waits[phase]), verdict: verdicts[phase] },
+      },
     });
   }
 });
