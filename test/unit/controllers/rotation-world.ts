@@ -81,6 +81,7 @@ export class RotationWorld {
   /** A replica that has been there for a while, and does not lead. */
   #standby: WorldProcess | undefined;
   #certificates = 0;
+  #requests = 0;
 
   /** @param lags how long the pods take to load a change, in milliseconds, one after the other */
   private constructor(lags: readonly number[]) {
@@ -136,8 +137,9 @@ export class RotationWorld {
     await this.api.byHand(() => this.api.mergePatch(authorityResource, { name: 'default' }, { metadata }));
   }
 
-  /** Asks for a new certificate of one resource. */
-  async rotateCertificate(token: string): Promise<void> {
+  /** Asks for a new certificate of one resource, with a value that was never there before. */
+  async rotateCertificate(): Promise<void> {
+    const token = `request-${++this.#requests}`;
     const ref = { namespace: 'shop', name: 'c1' };
     const metadata = { annotations: { [annotations.rotate]: token } };
     await this.api.byHand(() => this.api.mergePatch(certificateResource, ref, { metadata }));
