@@ -146,13 +146,13 @@ export class SecretWriter {
     const secret = observedSecret(role);
     const ref = refOf(certificate, role);
     const hasOutputs = step.outputs !== undefined && step.outputs.keys.length > 0;
-    const live = hasOutputs || step.restores === true ? await this.#readLive(ref, secret, signal) : undefined;
+    const live = hasOutputs || step.restores === true ? await this.#readLive(ref, signal) : undefined;
     const restored = step.restores === true && live !== undefined ? this.#restore(live, secret) : undefined;
     const present = live?.data ?? {};
     const data = { [secretKeys.bundle]: base64(bundle.pem), ...restored?.data };
     const outputs =
       step.outputs && (await makeOutputs(step.outputs, { ...present, ...data }, { password, crl: crl?.pem }));
-    const owners = await this.#ownersFor(certificate, step, ref, secret, signal);
+    const owners = await this.#ownersFor(certificate, step, ref, signal);
     const patch = withOutputs({ metadata: { ...asObserved(secret), ...owners, ...step.metadata }, data }, outputs);
     const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
     // The precondition says that all else is as it was observed: it need not be read again.
@@ -184,7 +184,7 @@ export class SecretWriter {
     const ref = refOf(certificate, observed);
     if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const kept = step.keepKey
-      ? keptKey(step.request, dataText(await this.#readLive(ref, secret, signal), secretKeys.privateKey))
+      ? keptKey(step.request, dataText(await this.#readLive(ref, signal), secretKeys.privateKey))
       : undefined;
     const key = kept ?? (await keys.take(keyOf(certificate), role, step.request.key, now()));
     if ('since' in key) {
@@ -195,7 +195,7 @@ export class SecretWriter {
     const outputs = step.outputs && (await makeOutputs(step.outputs, data, { password, crl: crl?.pem }));
     const whole = withOutputs({ metadata: step.metadata, data }, outputs);
     if (step.write === 'update') {
-      const owners = await this.#ownersFor(certificate, step, ref, secret, signal);
+      const owners = await this.#ownersFor(certificate, step, ref, signal);
       const precondition = asObserved(observedSecret(observed));
       const patch = { metadata: { ...precondition, ...owners, ...whole.metadata }, data: whole.data };
       const patched = await client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
@@ -259,25 +259,15 @@ export class SecretWriter {
   }
 
   /** The ownerReferences that a step writes; those of others stay. */
-  async #ownersFor(
-    certificate: CertificateRecord,
-    { ownership }: WritingStep,
-    ref: SecretRef,
-    secret: SecretRecord | undefined,
-    signal: AbortSignal,
-  ) {
+  async #ownersFor(certificate: CertificateRecord, { ownership }: WritingStep, ref: SecretRef, signal: AbortSignal) {
     if (ownership === undefined) return {};
-    const { metadata } = await this.#readLive(ref, secret, signal);
+    const { metadata } = await this.#readLive(ref, signal);
     return { ownerReferences: ownerReferencesFor(certificate, metadata.ownerReferences) };
   }
 
-  /** A Secret with its key, provided that nobody has changed it since it was observed. */
-  async #readLive(ref: SecretRef, secret: SecretRecord | undefined, signal: AbortSignal): Promise<Secret> {
-    const live = await this.#options.client.get(secretResource, ref, { signal });
-    if (live.metadata.resourceVersion !== secret?.resourceVersion) {
-      throw new KubeError('Conflict', 'the Secret changed since it was observed');
-    }
-    return live;
+  /** The Secret with its key. If it has changed since it was observed, the write that follows is refused by its precondition. */
+  #readLive(ref: SecretRef, signal: AbortSignal): Promise<Secret> {
+    return this.#options.client.get(secretResource, ref, { signal });
   }
 
   /** The password of the stores that a step writes; without text when it writes none. */
