@@ -4,6 +4,7 @@ import { subjectText } from '../../../src/pki/index.ts';
 import type { RotationStep } from '../../../src/plan/index.ts';
 import { days, hours, later, root, rootIdOf } from '../../support/fixtures.ts';
 import {
+  anchorsOf,
   brought,
   distributing,
   firstNote,
@@ -32,14 +33,15 @@ const verdict = {
 } as const;
 
 /** A certificate that works, of a root that the expired one does not concern. */
-const stillLive = [
+const liveOf = (signer: typeof old) => [
   {
     namespace: 'shop',
     what: 'shop/a',
-    leaf: { root: rootIdOf(young), notAfter: later(days(3660)) },
+    leaf: { root: rootIdOf(signer), notAfter: later(days(3660)) },
     changedAtMs: 0,
   },
 ];
+const stillLive = liveOf(young);
 
 const times = {
   id: at.getTime().toString(36),
@@ -131,6 +133,16 @@ describe('a root that has expired', () => {
       at,
       plan: { step: replaces([old], { note: { ...firstNote([], undefined, 'Distributing'), ...times } }), verdict },
     },
+    'is not replaced by a root from before, which no rotation is about': {
+      given: { ...quiet, trusted: [old, young], previous: young, secrets: stillLive },
+      at,
+      plan: {
+        step: replaces([old, young], {
+          note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 },
+        }),
+        verdict,
+      },
+    },
     'is not kept in ca.crt by a person who took it out': {
       given: { ...quiet, trusted: [next] },
       at,
@@ -148,6 +160,7 @@ describe('a root that expires while it is replaced', () => {
     note: noteOf('Distributing', { new: rootIdOf(young) }),
     secrets: secretsOf(old, old),
   };
+  const elder = root({ name: 'Elder', at: later(days(3500)) });
   const since = at.toISOString();
   const switches: Case['plan'] = {
     step: rotate(
@@ -168,6 +181,26 @@ describe('a root that expires while it is replaced', () => {
       plan: switches,
     },
     'in Distributing does so where nobody can make a root': { given: { ...coming, spec: brought }, at, plan: switches },
+    'in Distributing gives way to the next root, and to no root from before': {
+      given: { ...coming, trusted: [old, young, elder], previous: elder },
+      at,
+      plan: {
+        ...switches,
+        step: { ...switches.step, trusted: anchorsOf(old, young, elder) } as typeof switches.step,
+      },
+    },
+    'in Distributing waits for bundles where a certificate of another root works': {
+      given: { ...coming, trusted: [old, young, elder], secrets: liveOf(elder) },
+      at,
+      plan: {
+        ...switches,
+        step: {
+          ...switches.step,
+          trusted: anchorsOf(old, young, elder),
+          note: noteOf('Distributing', { new: rootIdOf(young), since, windowMs: 10 }),
+        } as typeof switches.step,
+      },
+    },
     'in Distributing is told with the way out where the next root has expired too': keeps(
       { ...coming, spec: brought, next, note: noteOf('Distributing') },
       `${byHand}; until then approve-rotation, skip-gate and abort-rotation do nothing`,
@@ -208,6 +241,17 @@ describe('a root that expires while it is replaced', () => {
           },
         ),
         verdict: expired,
+      },
+    },
+    'in Draining gives way to no root that a person has taken out of ca.crt': {
+      given: { ...other, trusted: [brief], status: knows([brief]) },
+      at: afterBrief,
+      plan: {
+        step: { step: 'keep' },
+        verdict: {
+          ...expired,
+          message: `${expired.message}${byHand}; until then approve-rotation, skip-gate and abort-rotation do nothing`,
+        },
       },
     },
     'on its way back gives way to the root that it was to come to': {
