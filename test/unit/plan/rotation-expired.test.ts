@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { subjectText } from '../../../src/pki/index.ts';
-import type { RotationStep } from '../../../src/plan/index.ts';
+import { planRoot, type RotationStep } from '../../../src/plan/index.ts';
 import { days, hours, later, root, rootIdOf } from '../../support/fixtures.ts';
 import {
   anchorsOf,
@@ -12,6 +12,7 @@ import {
   making,
   next,
   noteOf,
+  observedIn,
   old,
   overwritten,
   quiet,
@@ -149,6 +150,13 @@ describe('a root that has expired', () => {
       plan: { step: replaces([next], { note: { ...firstNote([old], undefined, 'Distributing'), ...times } }), verdict },
     },
   });
+});
+
+test('a root that has expired is not replaced while its authority is being deleted', () => {
+  const observed = observedIn(quiet, at);
+  const { step, verdict: is } = planRoot({ ...observed, authority: { ...observed.authority, deleting: true } }, at);
+  assert.deepEqual([step, is.state], [{ step: 'keep' }, 'notReady']);
+  assert.equal(planRoot(observed, at).step.step, 'rotate');
 });
 
 describe('a root that expires while it is replaced', () => {

@@ -1,10 +1,12 @@
 import { describe } from 'node:test';
 import { subjectText } from '../../../src/pki/index.ts';
 import type { RotationStep } from '../../../src/plan/index.ts';
-import { days, encodedRoot, hours, intermediate, root } from '../../support/fixtures.ts';
+import { days, encodedRoot, hours, intermediate, later, root } from '../../support/fixtures.ts';
 import {
   brought,
+  bundleOf,
   firstNote,
+  knows,
   making,
   next,
   old,
@@ -30,6 +32,43 @@ const makesNext = (why: string, more: Partial<RotationStep> = {}) =>
     note: firstNote([old], undefined),
     ...more,
   });
+
+describe('a root in ca.crt', () => {
+  const ending = (ms: number) => root({ name: 'Ending', at: later(-days(100)), durationMs: days(100) + ms });
+  const [past, last] = [ending(0), ending(1000)];
+  check({
+    'leaves every bundle in the moment in which it expires': {
+      given: { ...quiet, trusted: [old, past] },
+      plan: { step: keep, verdict },
+    },
+    'is in every bundle until then': {
+      given: { ...quiet, trusted: [old, last] },
+      plan: { step: keep, verdict: ready([old, last]) },
+    },
+  });
+});
+
+describe('a root that was renewed', () => {
+  const renewed = renewedRoot(old, 'Old');
+  const given: Situation = { ...quiet, signs: renewed, trusted: [renewed], status: knows([old, other]) };
+  check({
+    'has the other roots that were trusted put into ca.crt, before status forgets them': {
+      given,
+      plan: {
+        step: { step: 'remember', resourceVersion: '7', bundle: bundleOf(renewed, other) },
+        verdict: ready([renewed, other]),
+      },
+    },
+    'changes nothing once they are there': {
+      given: { ...given, trusted: [renewed, other] },
+      plan: { step: keep, verdict: ready([renewed, other]) },
+    },
+    'does not bring roots back that a person takes out of ca.crt afterwards': {
+      given: { ...given, status: knows([renewed, other]) },
+      plan: { step: keep, verdict: ready([renewed]) },
+    },
+  });
+});
 
 describe('a rotation that is asked for by annotation', () => {
   const begins = (given: Situation, more?: Partial<RotationStep>): Case => ({
