@@ -264,7 +264,11 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   /** The records of a page, in its order; undefined for an object that is left out. */
   async #readAll(objects: ReadonlyArray<Served<T>>): Promise<(R | undefined)[]> {
     const { transform, transformListed = async (object) => transform(object), store } = this.#options;
-    const read = objects.map(async (object) => store.current(object.metadata) ?? (await transformListed(object)));
+    const read = objects.map(async (object) => {
+      const known = store.current(object.metadata);
+      // A newer version may be from before the cluster was restored from a backup: the Store decides about that.
+      return known?.resourceVersion === object.metadata.resourceVersion ? known : transformListed(object);
+    });
     const settled = await Promise.allSettled(read);
     return settled.map((result, index) => {
       if (result.status === 'fulfilled') return result.value;

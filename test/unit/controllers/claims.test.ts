@@ -81,6 +81,19 @@ describe('the name of a Secret', () => {
     assert.equal(claimsOf(other).holder(other.record, 'mtls-root', undefined), undefined);
   });
 
+  test('that one resource has by default is free when that resource names another, or has no such role', () => {
+    const others = [named('older', 'z'), certificate().with({ name: 'older', uid: 'z' }).asking({ server: undefined })];
+    const taker = certificate()
+      .with({ name: 'younger', uid: 'b' })
+      .asking({ server: { service: 'a', secretName: 'older-server-tls' } });
+    for (const other of others) {
+      assert.equal(claimsOf(other, taker).holder(taker.record, 'older-server-tls', undefined), undefined);
+    }
+    const byDefault = certificate().with({ name: 'older', uid: 'a' });
+    const holder = claimsOf(byDefault, taker).holder(taker.record, 'older-server-tls', undefined);
+    assert.equal(holder, 'MtlsCertificate older');
+  });
+
   test('is free in another namespace', () => {
     const elsewhere = named('older', 'c').inNamespace('other');
     assert.equal(claimsOf(older, elsewhere).holder(elsewhere.record, 'shared', undefined), undefined);

@@ -270,6 +270,11 @@ table('a certificate', {
     ({ put }) => put.certificate('shop', 'a', named('b-server-tls')),
     { certificate: ['shop/a', 'shop/b'], authority: ['org in 5 s'] },
   ],
+  'that names what would be the default Secret of another queues itself': [
+    ({ put }) => put.certificate('shop', 'b', named('shared')),
+    ({ put }) => put.certificate('shop', 'a', named('b-server-tls')),
+    { certificate: ['shop/a'], authority: ['org in 5 s'] },
+  ],
   'that stops naming a Secret queues the others that name it': [
     ({ put }) => {
       put.certificate('shop', 'a', named('shared'));

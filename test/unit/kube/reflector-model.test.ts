@@ -22,11 +22,11 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
     weight: 4,
     arbitrary: fc
       .tuple(names, sizes)
-      .map(([name, size]): Act => [`${name} becomes ${size}`, ({ server }) => void server.put(name, size)]),
+      .map(([name, size]): Act => [`${name} becomes ${size}`, (world) => world.put(name, size)]),
   },
   {
     weight: 2,
-    arbitrary: names.map((name): Act => [`${name} is deleted`, ({ server }) => server.delete(name)]),
+    arbitrary: names.map((name): Act => [`${name} is deleted`, (world) => world.delete(name)]),
   },
   {
     weight: 3,
@@ -45,6 +45,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
       .map(([nth, outcome]): Act => [`request ${nth} ${outcome}`, (world) => world.step(nth, outcome)]),
   },
   { weight: 1, arbitrary: fc.constant<Act>(['the changes are compacted', ({ server }) => server.compact()]) },
+  { weight: 1, arbitrary: fc.constant<Act>(['the cluster is restored from a backup', (world) => world.restore()]) },
   { weight: 2, arbitrary: fc.constant<Act>(['time passes', () => mock.timers.tick(1100)]) },
 );
 
@@ -53,7 +54,7 @@ const named = (history: readonly Act[]): readonly Act[] =>
   Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
 
 test('whatever happens to the objects, the network and the own writes: the cache comes to be what is there, and subscribers hear of it', async (t) => {
-  const seen = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0 };
+  const seen = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
   await fc.assert(
     fc.asyncProperty(
       fc.boolean(),
@@ -64,7 +65,7 @@ test('whatever happens to the objects, the network and the own writes: the cache
         mock.timers.reset();
         mock.timers.enable({ apis: ['setTimeout'] });
         const world = new ReflectorWorld({ streams, pageSize });
-        for (const [name, size] of before) world.server.put(name, size);
+        for (const [name, size] of before) world.put(name, size);
         for (const [, act] of history) {
           act(world);
           await new Promise(setImmediate);
@@ -80,7 +81,7 @@ test('whatever happens to the objects, the network and the own writes: the cache
   );
   mock.timers.reset();
   t.diagnostic(`${runs.numRuns} histories: ${JSON.stringify(seen)}`);
-  for (const [what, count] of Object.entries(seen)) assert.ok(count > runs.numRuns / 2, `only ${count} ${what}`);
+  for (const [what, count] of Object.entries(seen)) assert.ok(count > runs.numRuns / 4, `only ${count} ${what}`);
 });
 
 /** Lets everything arrive. */

@@ -44,6 +44,11 @@ interface Gate {
 
 const keyOf = (name: string): string => `n/${name}`;
 
+interface Backup {
+  readonly revision: number;
+  readonly objects: ReadonlyMap<string, Served<Widget>>;
+}
+
 /** One collection of an API server: its objects, and the changes that it still knows. */
 class Collection {
   revision = 10;
@@ -51,6 +56,7 @@ class Collection {
   changes: Change[] = [];
   /** Changes up to this revision are forgotten. */
   compactedTo = 0;
+  readonly #backups: Backup[] = [];
   /** Each version of each object that there ever was, by name and revision. */
   readonly versions = new Map<string, Served<Widget>>();
 
@@ -78,7 +84,23 @@ class Collection {
     this.changes = [];
   }
 
+  /** A backup of before `revision`, the last one; undefined when there is none. */
+  backupBefore(revision: number): Backup | undefined {
+    return this.#backups.findLast((backup) => backup.revision < revision);
+  }
+
+  /** Everything is as it was then, and revisions that were given since are given again. */
+  restore({ revision, objects }: Backup): void {
+    this.revision = revision;
+    this.objects.clear();
+    for (const [name, object] of objects) this.objects.set(name, object);
+    this.changes = this.changes.filter(({ object }) => Number(object.metadata.resourceVersion) <= revision);
+    this.compactedTo = Math.min(this.compactedTo, revision);
+    this.#backups.splice(0);
+  }
+
   #next(name: string, size: number): Served<Widget> {
+    this.#backups.push({ revision: this.revision, objects: new Map(this.objects) });
     // Other kinds have revisions of the same counter.
     this.revision += 1 + (this.revision % 3);
     const metadata = { namespace: 'n', name, uid: name, resourceVersion: String(this.revision) };
@@ -96,15 +118,24 @@ export class ReflectorWorld {
   readonly server = new Collection();
   readonly store = new Store<Sized, 'size'>({ indexes: { size: ({ size }) => [String(size)] } });
   readonly gates = new Set<Gate>();
-  readonly counts = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0 };
+  readonly counts = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
   /** What a subscriber knows that has heard of every change from the beginning. */
   readonly #heard = new Map<string, Sized>();
   readonly #stop = new AbortController();
   readonly #run: Promise<void>;
   #problem: string | undefined;
+  /** Up to where the cache has seen everything. */
+  #seen = 0;
+  /** The cluster was restored, and the cache does not know it yet. */
+  #awaitsListing = false;
 
   constructor(options: Pick<ReflectorOptions<Widget, Sized>, 'streams' | 'pageSize'>) {
     this.store.subscribe((before, after) => this.#hear(before, after));
+    const { advance } = this.store;
+    this.store.advance = (resourceVersion) => {
+      this.#seen = Number(resourceVersion);
+      advance.call(this.store, resourceVersion);
+    };
     const reflector = new Reflector<Widget, Sized>({
       client: this.#client(),
       resource: widgets,
@@ -112,6 +143,7 @@ export class ReflectorWorld {
       transform: sized,
       log: silentLog,
       backoff: { baseMs: 100, maxMs: 1000 },
+      onListed: () => (this.#awaitsListing = false),
       ...options,
     });
     this.#run = reflector.run(this.#stop.signal);
@@ -131,10 +163,12 @@ export class ReflectorWorld {
     if (known === undefined || this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) return;
     const written = this.store.writing({ namespace: 'n', name }, async () => {
       await this.#network();
-      if (this.server.objects.get(name)?.metadata.resourceVersion !== known.resourceVersion)
-        throw new KubeError('Conflict', 'it has changed');
+      const isCurrent = this.server.objects.get(name)?.metadata.resourceVersion === known.resourceVersion;
+      if (!isCurrent || this.#awaitsListing) throw new KubeError('Conflict', 'it has changed');
+      const { restores } = this.counts;
       const object = this.server.put(name, size);
       await this.#network();
+      if (this.counts.restores !== restores) throw new KubeError('Network', 'the API server has gone down');
       const record = sized(object);
       // Nobody is told: the subscriber of this test knows it from here.
       if (this.store.remember(record)) {
@@ -150,11 +184,33 @@ export class ReflectorWorld {
     const reading = async (): Promise<void> => {
       await this.#network();
       const object = this.server.objects.get(name);
-      if (object === undefined) return;
+      const { restores } = this.counts;
       await this.#network();
+      if (object === undefined || this.counts.restores !== restores) return;
       this.store.observe(sized(object));
     };
     reading().catch(() => {});
+  }
+
+  put(name: string, size: number): void {
+    if (!this.#awaitsListing) this.server.put(name, size);
+  }
+
+  delete(name: string): void {
+    if (!this.#awaitsListing) this.server.delete(name);
+  }
+
+  /**
+   * The cluster is restored from a backup that is older than what the cache has seen. Until there was a listing nothing
+   * changes: what is written by then under a revision that was seen before cannot be told from what was seen.
+   */
+  restore(): void {
+    const backup = this.server.backupBefore(this.#seen);
+    if (backup === undefined || this.#awaitsListing) return;
+    this.counts.restores += 1;
+    this.server.restore(backup);
+    this.#awaitsListing = true;
+    this.#seen = 0;
   }
 
   /** What must hold at any time. */
@@ -190,7 +246,8 @@ export class ReflectorWorld {
     const known = this.#heard.get(key);
     if (known?.resourceVersion !== before?.resourceVersion)
       this.#problem ??= `${key} was changed from ${before?.resourceVersion}, and was last heard of at ${known?.resourceVersion}`;
-    if (before !== undefined && after !== undefined && Number(after.resourceVersion) <= Number(before.resourceVersion))
+    const wentBack = Number(after?.resourceVersion ?? Infinity) <= Number(before?.resourceVersion ?? 0);
+    if (wentBack && !this.#awaitsListing && before !== undefined && after !== undefined)
       this.#problem ??= `${key} went back from ${before.resourceVersion} to ${after.resourceVersion}`;
     if (after === undefined) this.#heard.delete(key);
     else this.#heard.set(key, after);
@@ -231,6 +288,7 @@ export class ReflectorWorld {
     this.counts.lists += 1;
     await this.#network(signal);
     const { revision } = this.server;
+    const { restores } = this.counts;
     const left = [...this.server.objects.values()];
     do {
       const page = left.splice(0, limit);
@@ -240,6 +298,7 @@ export class ReflectorWorld {
       }
       yield { items: page.slice(-1), resourceVersion: String(revision), isLast: true };
       await this.#network(signal);
+      if (this.counts.restores !== restores) throw new KubeError('Network', 'the API server has gone down');
       if (left.length > 0 && this.server.compactedTo > revision) throw new KubeError('Gone', 'the token has expired');
     } while (left.length > 0);
   }
@@ -257,9 +316,11 @@ export class ReflectorWorld {
     for (let pauses = 0; pauses < 2; pauses += 1) {
       if ((await this.#network(signal)) === 'ends') return;
       if (revision < this.server.compactedTo) throw new KubeError('Gone', 'too old');
+      if (revision > this.server.revision) throw new KubeError('Network', 'the API server has gone down');
       const changes = this.server.after(revision);
       revision = this.server.revision;
       for (const { type, object } of changes) yield { type, object, size: 100 };
+      yield { type: 'BOOKMARK', resourceVersion: String(revision) };
     }
     yield { type: 'BOOKMARK', resourceVersion: String(revision), isAll: true };
   }
@@ -269,6 +330,7 @@ export class ReflectorWorld {
     for (let revision = Number(resourceVersion); ; ) {
       if ((await this.#network(signal)) === 'ends') return;
       if (revision < this.server.compactedTo) throw new KubeError('Gone', 'too old');
+      if (revision > this.server.revision) throw new KubeError('Timeout', 'too large resource version');
       const changes = this.server.after(revision);
       // As long as there are more, some of them come.
       const some = changes.slice(0, 1 + (revision % 4));

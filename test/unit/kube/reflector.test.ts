@@ -290,6 +290,30 @@ for (const [what, cut] of resumed) {
   });
 }
 
+/** Of the listings after the first those that ask for more than one object. */
+const repeated = (lists: readonly Exchange[]): unknown[] =>
+  lists
+    .slice(1)
+    .map(({ query }) => query.get('limit'))
+    .filter((limit) => limit !== '1');
+
+const waitedOut: [what: string, refuse: (exchange: Exchange) => void][] = [
+  ['breaks', ({ reset }) => reset()],
+  ['is throttled', ({ status }) => status(429, 'TooManyRequests')],
+  ['is not authenticated', ({ status }) => status(401, 'Unauthorized')],
+  ['is not authorised', ({ status }) => status(403, 'Forbidden')],
+];
+for (const [what, refuse] of waitedOut) {
+  test(`a watch that ${what} ten times goes on from where it was, without a listing`, async (t) => {
+    const { sizes, lists } = await reflect(t, {
+      list: ({ query, json }) => json(200, listOf(10, query.get('limit') === '1' ? [] : [widget('a', 1)])),
+      watch: (exchange, nth) => (nth <= 10 ? refuse(exchange) : exchange.events(event('ADDED', widget('b', 11)))),
+    });
+    await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
+    assert.deepEqual(repeated(lists()), []);
+  });
+}
+
 test('a watch that was only given bookmarks goes on from the last one', async (t) => {
   const { sizes, watches } = await reflect(t, {
     list: ({ json }) => json(200, listOf(10, [])),
@@ -332,13 +356,6 @@ for (const [what, answer] of relisted) {
     });
   });
 }
-
-/** Of the listings after the first those that ask for more than one object. */
-const repeated = (lists: readonly Exchange[]): unknown[] =>
-  lists
-    .slice(1)
-    .map(({ query }) => query.get('limit'))
-    .filter((limit) => limit !== '1');
 
 test('a watch that is silent because nothing happens goes on from where it was: nothing is listed again', async (t) => {
   const { sizes, logged, lists, watches } = await reflect(
@@ -391,7 +408,8 @@ test('a watch that is silent because the API server was restored from a backup e
       list: ({ json }, nth) => json(200, nth === 1 ? listOf(10, [widget('a', 1)]) : listOf(5, [widget('b', 2)])),
       watch: ({ events }) => events(),
     },
-    { idleTimeoutMs: 100 },
+    // Only the listing of one object can tell.
+    { idleTimeoutMs: 100, probe: { watchMs: 600_000, idleTimeoutMs: 600_000 } },
   );
   await eventually(() => assert.deepEqual(sizes(), { b: 1 }));
   assert.deepEqual(
@@ -400,6 +418,32 @@ test('a watch that is silent because the API server was restored from a backup e
       .slice(0, 3),
     ['500', '1', '500'],
   );
+});
+
+test('a watch that falls silent after an event is looked after from that event', async (t) => {
+  const { watches } = await reflect(
+    t,
+    {
+      list: ({ query, json }) => json(200, listOf(query.get('limit') === '1' ? 40 : 10, [])),
+      watch: ({ events }, nth) => events(...(nth === 1 ? [event('ADDED', widget('a', 11))] : [])),
+    },
+    { idleTimeoutMs: 100 },
+  );
+  await eventually(() => assert.ok(watches().length >= 2));
+  assert.equal(watches()[1]?.query.get('resourceVersion'), '11');
+});
+
+test('when the API server was restored from a backup, the cache is what is there, though it knew newer versions', async (t) => {
+  const { sizes } = await reflect(t, {
+    list: ({ json }, nth) => json(200, nth === 1 ? listOf(10, [widget('a', 1)]) : listOf(20, [widget('a', 15, 5)])),
+    watch: ({ query, events, status }) => {
+      if (query.get('resourceVersion') === '10') events(event('MODIFIED', widget('a', 30, 9)), bookmark(31));
+      if (query.get('resourceVersion') === '10') setImmediate(() => events(event('ERROR', { code: 410 })));
+      else if (query.get('resourceVersion') === '20') events();
+      else status(410, 'Expired');
+    },
+  });
+  await eventually(() => assert.deepEqual(sizes(), { a: 5 }));
 });
 
 test('an object that cannot be transformed is logged by name and left out; the others are kept up', async (t) => {
@@ -431,6 +475,23 @@ test('an object that cannot be transformed any more leaves the cache, whichever 
     await reflector.synced;
     await eventually(() => assert.deepEqual(sizes(), { c: 1 }));
   }
+});
+
+test('a listing in one piece is for one time: the next one comes in pages again', async (t) => {
+  const { lists, sizes } = await reflect(t, {
+    list: ({ query, json, status }, nth) => {
+      if (query.has('continue')) status(410, 'Expired');
+      else if (query.has('limit') && nth < 4) json(200, listOf(10, [widget('a', 1)], 'next'));
+      else json(200, listOf(nth * 10, [widget('a', 1), widget('b', nth)]));
+    },
+    watch: (exchange, nth) => (nth === 1 ? exchange.status(410, 'Expired') : exchange.events()),
+  });
+  await eventually(() => assert.equal(lists().length, 4));
+  assert.deepEqual(
+    lists().map(({ query }) => query.get('limit')),
+    ['500', '500', null, '500'],
+  );
+  await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
 });
 
 test('a kind that is not served yet, missing rights and a failing server are waited out', async (t) => {
@@ -505,6 +566,24 @@ test('the event of a write whose answer is on the way is not read: the answer sa
   await eventually(() => assert.equal(taken.length, 2));
   assert.deepEqual([read, told], [['b'], ['b']]);
   assert.equal(store.get('n/a')?.size, 1);
+});
+
+test('a deletion is not held by a write whose answer is on the way', async (t) => {
+  const taken: string[] = [];
+  const { store, reflector } = await reflect(
+    t,
+    {
+      list: ({ json }) => json(200, listOf(10, [widget('a', 1)])),
+      watch: ({ events }) => events(event('DELETED', widget('a', 11)), event('ADDED', widget('b', 12))),
+    },
+    { onEvent: (type) => taken.push(type) },
+  );
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  const written = store.writing(ref('a'), () => answered);
+  await reflector.synced;
+  await eventually(() => assert.deepEqual(taken, ['DELETED', 'ADDED']));
+  answer();
+  await written;
 });
 
 test('the event of a write that failed, or is never answered, is read', async (t) => {
