@@ -82,7 +82,9 @@ describe('the name of a Secret', () => {
   });
 
   test('that one resource has by default is free when that resource names another, or has no such role', () => {
-    const others = [named('older', 'z'), certificate().with({ name: 'older', uid: 'z' }).asking({ server: undefined })];
+    const { server: _, ...rest } = certificate().record.spec;
+    const client = certificate().with({ name: 'older', uid: 'a', spec: { ...rest, client: { serviceAccount: 'a' } } });
+    const others = [named('older', 'a'), client];
     const taker = certificate()
       .with({ name: 'younger', uid: 'b' })
       .asking({ server: { service: 'a', secretName: 'older-server-tls' } });

@@ -68,7 +68,20 @@ describe('events of a watch', () => {
   test('are applied whether what is waited for succeeds or fails', async () => {
     const { held, said } = scene();
     held.take('a1', '1', 'a', Promise.reject(new Error('no')));
-    await held.drain();
+    held.take('b1', '2', 'b', Promise.resolve());
+    await new Promise(setImmediate);
+    assert.deepEqual(said, ['a1', 'up to 1', 'b1', 'up to 2']);
+  });
+
+  test('are still waited for when the watch has ended', async () => {
+    const { held, said } = scene();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    held.take('a1', '1', 'a', promise);
+    const drained = held.drain();
+    await new Promise(setImmediate);
+    assert.deepEqual(said, []);
+    resolve();
+    await drained;
     assert.deepEqual(said, ['a1', 'up to 1']);
   });
 });

@@ -110,32 +110,37 @@ class Collection {
   }
 }
 
+class SizedStore extends Store<Sized, 'size'> {
+  /** Up to where the Reflector has seen everything. */
+  seen = 0;
+
+  override advance(resourceVersion: string): void {
+    this.seen = Number(resourceVersion);
+    super.advance(resourceVersion);
+  }
+}
+
 /**
  * A collection, a network whose every step the test decides about, and a Reflector that keeps a Store like the collection.
  * The process of the Reflector also writes some of the objects itself.
  */
 export class ReflectorWorld {
   readonly server = new Collection();
-  readonly store = new Store<Sized, 'size'>({ indexes: { size: ({ size }) => [String(size)] } });
+  readonly store = new SizedStore({ indexes: { size: ({ size }) => [String(size)] } });
   readonly gates = new Set<Gate>();
   readonly counts = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
   /** What a subscriber knows that has heard of every change from the beginning. */
   readonly #heard = new Map<string, Sized>();
+  /** The last event of each object that a watch has brought. */
+  readonly #brought = new Map<string, Change>();
   readonly #stop = new AbortController();
   readonly #run: Promise<void>;
   #problem: string | undefined;
-  /** Up to where the cache has seen everything. */
-  #seen = 0;
   /** The cluster was restored, and the cache does not know it yet. */
   #awaitsListing = false;
 
   constructor(options: Pick<ReflectorOptions<Widget, Sized>, 'streams' | 'pageSize'>) {
     this.store.subscribe((before, after) => this.#hear(before, after));
-    const { advance } = this.store;
-    this.store.advance = (resourceVersion) => {
-      this.#seen = Number(resourceVersion);
-      advance.call(this.store, resourceVersion);
-    };
     const reflector = new Reflector<Widget, Sized>({
       client: this.#client(),
       resource: widgets,
@@ -143,7 +148,10 @@ export class ReflectorWorld {
       transform: sized,
       log: silentLog,
       backoff: { baseMs: 100, maxMs: 1000 },
-      onListed: () => (this.#awaitsListing = false),
+      onListed: () => {
+        this.#awaitsListing = false;
+        this.#brought.clear();
+      },
       ...options,
     });
     this.#run = reflector.run(this.#stop.signal);
@@ -205,12 +213,12 @@ export class ReflectorWorld {
    * changes: what is written by then under a revision that was seen before cannot be told from what was seen.
    */
   restore(): void {
-    const backup = this.server.backupBefore(this.#seen);
+    const backup = this.server.backupBefore(this.store.seen);
     if (backup === undefined || this.#awaitsListing) return;
     this.counts.restores += 1;
     this.server.restore(backup);
     this.#awaitsListing = true;
-    this.#seen = 0;
+    this.#brought.clear();
   }
 
   /** What must hold at any time. */
@@ -219,6 +227,14 @@ export class ReflectorWorld {
     for (const record of this.store.values()) {
       const version = this.server.versions.get(`${record.name}@${record.resourceVersion}`);
       assert.deepEqual(version && sized(version), record, 'the cache has a version that there never was');
+    }
+    for (const [name, { type, object }] of this.#brought) {
+      // An event may wait for the answer to a write of this process.
+      if (this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) continue;
+      const known = Number(this.store.get(keyOf(name))?.resourceVersion ?? 0);
+      const revision = Number(object.metadata.resourceVersion);
+      const isGone = type === 'DELETED' || object.spec?.size === unreadable;
+      assert.ok(isGone ? known === 0 || known > revision : known >= revision, `the cache missed ${type} of ${name}`);
     }
   }
 
@@ -337,6 +353,7 @@ export class ReflectorWorld {
       for (const { type, object } of some) {
         this.counts.events += 1;
         revision = Number(object.metadata.resourceVersion);
+        this.#brought.set(object.metadata.name, { type, object });
         yield { type, object, size: 100 };
       }
       if (some.length === changes.length && this.server.revision % 2 === 0) {

@@ -314,6 +314,18 @@ for (const [what, refuse] of waitedOut) {
   });
 }
 
+test('a watch that is told of errors goes on without a listing as long as it brings something each time', async (t) => {
+  const { sizes, lists } = await reflect(t, {
+    list: ({ json }) => json(200, listOf(10, [])),
+    watch: ({ events }, nth) => {
+      events(event('ADDED', widget(`w${nth}`, 10 + nth)));
+      if (nth < 10) events(event('ERROR', { code: 500, reason: 'InternalError' }));
+    },
+  });
+  await eventually(() => assert.equal(Object.keys(sizes()).length, 10));
+  assert.equal(lists().length, 1);
+});
+
 test('a watch that was only given bookmarks goes on from the last one', async (t) => {
   const { sizes, watches } = await reflect(t, {
     list: ({ json }) => json(200, listOf(10, [])),
