@@ -56,8 +56,8 @@ export class HeldEvents<E> {
 
   /** Resolves when nothing is held any more. To be called when nothing is taken any more. */
   async drain(): Promise<void> {
+    // Each releases its event when it settles, before this goes on.
     await Promise.allSettled([...this.#held.values()].map(({ until }) => until));
-    for (const key of this.#held.keys()) this.#release(key);
   }
 
   #release(key: string): void {
