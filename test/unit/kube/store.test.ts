@@ -52,6 +52,28 @@ test('a late answer to a write does not bring back what the watch has shown to b
   assert.equal(store.observe(pod('a', 21)), true);
 });
 
+test('a deletion counts for as long as older news may come: until everything up to it was seen', () => {
+  const store = podStore();
+  store.observe(pod('a', 5));
+  store.observeDeleted(pod('a', 12), '12');
+  store.advance('10');
+  assert.equal(store.observe(pod('a', 11)), false);
+  store.advance('12');
+  assert.equal(store.observe(pod('a', 11)), false);
+  store.advance('8');
+  assert.equal(store.observe(pod('a', 11)), false, 'what was seen once stays seen');
+});
+
+test('where revisions are no numbers, what comes last counts', () => {
+  const store = podStore();
+  const opaque = (resourceVersion: string): Pod => ({ ...pod('a', 0), resourceVersion });
+  for (const resourceVersion of ['b', 'a']) assert.equal(store.observe(opaque(resourceVersion)), true);
+  assert.equal(store.get('ns/a')?.resourceVersion, 'a');
+  assert.equal(store.current(opaque('a')), undefined);
+  store.observeDeleted(pod('a', 0), 'c');
+  assert.equal(store.size, 0);
+});
+
 test('a listing removes what it lacks, but not what was written after it', () => {
   const store = podStore();
   store.observe(pod('gone', 5));
@@ -66,6 +88,8 @@ test('a listing from before what was seen is a restored cluster, and replaces ev
   const store = podStore();
   store.replaceAll([pod('a', 50), pod('b', 60)], '100');
   store.observe(pod('c', 101));
+  store.observe(pod('d', 102));
+  store.observeDeleted(pod('d', 103), '103');
   store.replaceAll([pod('a', 10, 'restored')], '20');
   assert.deepEqual([...store.values()], [pod('a', 10, 'restored')]);
   assert.equal(store.observe(pod('d', 21)), true);
