@@ -72,6 +72,9 @@ test('where revisions are no numbers, what comes last counts', () => {
   assert.equal(store.current(opaque('a')), undefined);
   store.observeDeleted(pod('a', 0), 'c');
   assert.equal(store.size, 0);
+  store.observe(opaque('d'));
+  store.replaceAll([], 'e');
+  assert.equal(store.size, 0);
 });
 
 test('a listing removes what it lacks, but not what was written after it', () => {
