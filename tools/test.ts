@@ -30,12 +30,25 @@ const SUITES = ['unit', 'integration', 'e2e'] as const;
  * How many files run at a time. Most start a control plane, which keeps a core busy at first; those of `integration` mostly
  * wait after that: for delays, for what is looked at now and then, for a time-out.
  */
-const CONCURRENCY: Readonly<Record<Suite, number>> = { unit: 2, integration: 3, e2e: 2 };
+const CONCURRENCY: Readonly<Record<Suite, number>> = { unit: 2, integration: 4, e2e: 2 };
 
 /** Those that take longest, by the end of their path. They come first: what is long and last runs with nothing beside it. */
-const LONGEST = ['root-rotation', 'silence', 'quiet', 'trust', 'crash', 'network', 'keys', 'failure', 'ownership'].map(
-  (name) => `/${name}.test.ts`,
-);
+const LONGEST = [
+  'root-rotation',
+  'silence',
+  'quiet',
+  'trust',
+  'crash',
+  'network',
+  'keys',
+  'failure',
+  'ownership',
+  'bench',
+  'memory',
+  'rotation-safety',
+  'event-world',
+  'convergence',
+].map((name) => `/${name}.test.ts`);
 
 const isLong = (file: string): boolean => LONGEST.some((end) => file.endsWith(end));
 
