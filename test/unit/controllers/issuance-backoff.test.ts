@@ -103,6 +103,14 @@ describe('a failed attempt', () => {
     assert.deepEqual(backoff.wake('shop', later(hours(1))), []);
   });
 
+  test('is forgotten after a success of all roles: a later failure is the first one, and nobody brings it back', () => {
+    const backoff = new IssuanceBackoff();
+    backoff.note('a', observed, failing(observed, ['server']), now);
+    backoff.note('a', observed, failing(observed, []), now);
+    assert.equal(backoff.get('a', observed, 'server', now), undefined);
+    assert.deepEqual(backoff.wake('shop', later(hours(1))), []);
+  });
+
   test('has its message cut where an API server answers with a page of text', () => {
     const message = `${'x'.repeat(1022)}😀${'y'.repeat(5000)}`;
     const results = failing(observed, ['server'], { message });
@@ -211,5 +219,32 @@ describe('a write that succeeds in a namespace', () => {
     assert.deepEqual(backoff.wake('shop', later(8001)), ['c']);
     assert.deepEqual(backoff.wake('shop', later(8002)), []);
     assert.equal(backoff.get('a', observed, 'server', now)?.attempts, 2);
+  });
+
+  test('brings back those that failed the longest ago: one that failed again just now does not hold them up', () => {
+    const backoff = refused();
+    const seen = delayed(backoff, 'a', observed);
+    backoff.note('a', seen, failing(seen, ['server']), later(9000));
+    assert.deepEqual(backoff.wake('shop', later(9001)), ['b', 'c']);
+    assert.deepEqual(backoff.wake('shop', later(14_000)), ['a']);
+  });
+
+  test('brings back only the roles that were refused', () => {
+    const backoff = new IssuanceBackoff();
+    const [server, client] = [failing(observed, ['server']), failing(observed, ['client'], { isRefusal: false })];
+    backoff.note('a', observed, [...server.slice(0, 1), ...client.slice(1)], now);
+    const before = backoff.get('a', observed, 'client', now);
+    assert.deepEqual(backoff.wake('shop', later(5000)), ['a']);
+    assert.deepEqual(backoff.get('a', observed, 'server', now)?.nextRetryTime, later(5000));
+    assert.deepEqual(backoff.get('a', observed, 'client', now), before);
+  });
+
+  test('brings back one that waits since before a restart: the API server may have refused it', () => {
+    const before = refused();
+    const after = new IssuanceBackoff();
+    const seen = delayed(before, 'a', observed);
+    const waiting = seen.roles.map((role) => ({ role, isDelayed: role.failed !== undefined }));
+    after.note('a', seen, waiting, later(5000));
+    assert.deepEqual(after.wake('shop', later(5000)), ['a']);
   });
 });

@@ -174,6 +174,58 @@ describe('an intermediate that was replaced under the same root', () => {
   });
 });
 
+describe('what is known of a CA whose key is gone', () => {
+  const trusted = anchors(anchor);
+  const listed = after(nothing, [second, first], { asked: [revocation('11', first, later(days(60)))], trusted });
+
+  test('is its list without entries while it is in use, and no longer', () => {
+    const empty = after(nothing, [second, first], { trusted });
+    const lists = (isInUse: boolean) => after(empty, [second], { trusted, isInUse: () => isInUse }).crls.length;
+    assert.deepEqual([lists(true), lists(false)], [2, 1]);
+  });
+
+  test('is the list of a trusted root, though nobody uses it', () => {
+    const both = after(nothing, [anchor, other], { trusted: anchors(anchor, other) });
+    const kept = after(both, [anchor], { trusted: anchors(anchor, other), isInUse: () => false });
+    assert.equal(kept.crls.length, 2);
+  });
+
+  test('is its certificate as long as an entry of it lasts, also without its list', () => {
+    const { crls, ...rest } = listed;
+    const without = after({ crls: crls.slice(0, 1), ...rest }, [second], { trusted });
+    assert.deepEqual(without.issuers?.map(caId).sort(), [first, second].map(issuerIdOf).sort());
+    const expired = after(without, [second], { trusted, at: later(days(61)) });
+    assert.deepEqual(expired.issuers?.map(caId), [issuerIdOf(second)]);
+  });
+
+  test('is its entry where it is not known whom peers trust', () => {
+    const { crls, ...rest } = listed;
+    const { revocations } = after({ crls: crls.slice(0, 1), ...rest }, [second]);
+    assert.deepEqual(
+      revocations.map(({ serialNumber }) => serialNumber),
+      ['11'],
+    );
+  });
+
+  test('ends, where CAs have signed each other and no trusted root leads to them', () => {
+    const [a, b] = [makeCa({ name: 'A' }), makeCa({ name: 'B' })];
+    const signedBy = (ca: typeof a, by: typeof a) =>
+      parseCertificate(makeCa({ subject: encoded(ca.subject), key: ca.key, keyId: ca.keyId, by }).der);
+    const loop = [signedBy(a, b), signedBy(b, a)] as const;
+    const entry = { ...revocation('11', first), issuer: caId(loop[0]) };
+    const state = { ...nothing, revocations: [entry], issuers: loop };
+    assert.deepEqual(after(state, [anchor], { trusted }).revocations, []);
+  });
+});
+
+test('an entry stays with the issuer that its record names, whatever list has its serial number', () => {
+  const trusted = anchors(anchor);
+  const ofFirst = after(nothing, [first], { asked: [revocation('11', first)], trusted });
+  const record = { revocations: [revocation('11', second)], issuers: [first.certificate, second.certificate] };
+  const { crls } = after({ crls: ofFirst.crls, ...record }, [second, first], { trusted });
+  assert.deepEqual(serialsOn(crls)[0], ['11']);
+});
+
 test('a certificate of an issuer that nobody trusts is put on no list', () => {
   const context = { trusted: anchors(anchor) };
   const state = after(nothing, [anchor], context);
