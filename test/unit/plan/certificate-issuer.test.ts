@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type CrlBundle, planCertificateStatus } from '../../../src/plan/index.ts';
+import { annotations } from '../../../src/api/names.ts';
+import { type CrlBundle, planCertificate, planCertificateStatus } from '../../../src/plan/index.ts';
 import { unitInterval } from '../../../src/plan/renewal.ts';
 import { crlRenewBeforeMs } from '../../../src/plan/revocation.ts';
 import { days, hours, intermediate, issuerIdOf, later, now, ready, root } from '../../support/fixtures.ts';
@@ -70,6 +71,16 @@ describe('a certificate that was cut short by the end of its root', () => {
       plan: [update()],
     },
   });
+});
+
+test('a certificate of such an intermediate that is on its last CRL can be revoked: it is replaced', () => {
+  const given = issued.with({ revokeToken: 't1' });
+  const stepUnder = (revoked: readonly string[]) =>
+    planCertificate(given.observed(under(days(30), revoked)), now).secrets[0]?.step;
+  const step = stepUnder([serial]);
+  assert.ok(step?.step === 'issue');
+  assert.deepEqual([step.reason, step.metadata.annotations[annotations.revoke]], ['RevocationRequested', 't1']);
+  assert.equal(stepUnder([])?.step, 'blocked');
 });
 
 test('a resource is read again at the turn of its certificate, whatever it waits for now', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, secretKeys } from '../../../src/api/names.ts';
 import { crlData } from '../../../src/controllers/root-crl.ts';
+import { secretRecord } from '../../../src/controllers/secret-record.ts';
 import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../src/pki/index.ts';
 import { maxRevocations } from '../../../src/plan/crl-shares.ts';
 import {
@@ -401,6 +402,18 @@ describe('the leaves that a request to revoke is about', () => {
   test('are each named once', () => assert.deepEqual(leaves(asking.remembering(remembered(mine))), [mine]));
   test('are none that have expired', () => {
     assert.deepEqual(leaves(asking.remembering(remembered('51', now))), [mine]);
+    const expired = asking.issuedBy(signer, earlier(days(90)));
+    assert.deepEqual(leaves(expired), []);
+    assert.deepEqual(leaves(asking.issuedBy(signer, earlier(days(90) - 1000))).length, 1);
+  });
+  test('have the issuer that status knows while nothing is known of their root', () => {
+    const told = asking.remembering(issued.reported(authority).record.status);
+    const unknown = secretRecord(issued.secret('server'), []);
+    const found = (given: typeof issued) =>
+      leavesToRevoke(given.record, 'server', unknown, now).map(({ serialNumber, issuer }) => [serialNumber, issuer]);
+    assert.deepEqual(found(told), [[mine, issuerIdOf(signer)]]);
+    assert.deepEqual(found(asking), []);
+    assert.deepEqual(found(asking.remembering(remembered('51'))), [['51', signer.anchor.fingerprint]]);
   });
   test('are none of a role that the request has been handled for', () => {
     const handled = asking.whereSecret('server', (secret) => ({
