@@ -265,6 +265,9 @@ export class ReflectorWorld {
     const wentBack = Number(after?.resourceVersion ?? Infinity) <= Number(before?.resourceVersion ?? 0);
     if (wentBack && !this.#awaitsListing && before !== undefined && after !== undefined)
       this.#problem ??= `${key} went back from ${before.resourceVersion} to ${after.resourceVersion}`;
+    const found = after === undefined ? [] : this.store.by('size', String(after.size));
+    if (this.store.get(key) !== after || found.includes(after as Sized) !== (after !== undefined))
+      this.#problem ??= `a subscriber was told of ${key} before the cache had the change`;
     if (after === undefined) this.#heard.delete(key);
     else this.#heard.set(key, after);
   }

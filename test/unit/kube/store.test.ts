@@ -98,6 +98,31 @@ test('a listing from before what was seen is a restored cluster, and replaces ev
   assert.equal(store.observe(pod('d', 21)), true);
 });
 
+test('more of an object is taken in as of the same revision only, and no listener is told', () => {
+  const store = podStore();
+  store.observe(pod('a', 5, 'x'));
+  let told = 0;
+  store.subscribe(() => (told += 1));
+  for (const other of [pod('a', 4, 'y'), pod('a', 6, 'y'), pod('b', 5, 'y')]) assert.equal(store.refine(other), false);
+  assert.deepEqual([...store.values()], [pod('a', 5, 'x')]);
+  assert.equal(store.refine(pod('a', 5, 'y')), true);
+  assert.deepEqual([store.by('node', 'x'), store.by('node', 'y')], [[], [pod('a', 5, 'y')]]);
+  assert.equal(told, 0);
+});
+
+test('of two writes of one object at a time the second is known until it has ended', async () => {
+  const store = podStore();
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const ref = { namespace: 'ns', name: 'a' };
+  const writes = [store.writing(ref, () => first.promise), store.writing(ref, () => second.promise)];
+  first.resolve();
+  await writes[0];
+  assert.equal(store.writeUnderWay(ref), second.promise);
+  second.resolve();
+  await writes[1];
+  assert.equal(store.writeUnderWay(ref), undefined);
+});
+
 test('an index finds records by their values of now', () => {
   const store = podStore();
   store.observe(pod('a', 1, 'x'));
