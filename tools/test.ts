@@ -59,7 +59,7 @@ const isAlone = (file: string): boolean => file.endsWith('/mesh.test.ts');
  * How long one test, or one hook, may take that has no `timeout` of its own. Only what hangs gets there: the waits of a test
  * end before, with a message. In `e2e` a peer may have to be compiled first.
  */
-const TIMEOUT_MS: Readonly<Record<Suite, number>> = { unit: 120_000, integration: 300_000, e2e: 20 * 60_000 };
+const TIMEOUT_MS: Readonly<Record<Suite, number>> = { unit: 300_000, integration: 300_000, e2e: 20 * 60_000 };
 
 /** A test that takes longer says why in its title, or its suite does. */
 const SLOW_S = 20;

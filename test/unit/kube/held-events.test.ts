@@ -77,11 +77,11 @@ describe('events of a watch', () => {
     const { held, said } = scene();
     const { promise, resolve } = Promise.withResolvers<void>();
     held.take('a1', '1', 'a', promise);
-    const drained = held.drain();
+    const drained = held.drain().then(() => said.push('drained'));
     await new Promise(setImmediate);
     assert.deepEqual(said, []);
     resolve();
     await drained;
-    assert.deepEqual(said, ['a1', 'up to 1']);
+    assert.deepEqual(said, ['a1', 'up to 1', 'drained']);
   });
 });
