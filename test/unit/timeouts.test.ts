@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { longRunVariables } from '../../tools/long-run.ts';
 import { EXAMPLE, saysWhySlow } from '../../tools/slow-titles.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -42,4 +43,17 @@ describe('a test that asks for more than a minute to end in', () => {
     const source = tests.map(([title, options]) => `test(${title}, ${options}, () => {});`).join('\n');
     assert.deepEqual(unexplained(source), ["it\\'s slow", 'takes ${n}']);
   });
+});
+
+test('a variable that asks for more cases lifts the time-outs', () => {
+  const asked = globSync('test/**/*.ts', { cwd: root }).flatMap((file) =>
+    [...readFileSync(`${root}${file}`, 'utf8').matchAll(/process\.env\['(\w+_(?:RUNS|CASES|EVERY))'\]/g)].map(
+      ([, name]) => name ?? '',
+    ),
+  );
+  assert.ok(asked.length > 0);
+  assert.deepEqual(
+    asked.filter((name) => !longRunVariables.includes(name)),
+    [],
+  );
 });
