@@ -558,13 +558,14 @@ table('what is not a change of a cache:', {
     ({ triggers }) => triggers.crlAwaited('org'),
     { authority: ['org in 5 s'] },
   ],
-  'a third certificate that waits for the CRL queues nothing more': [
+  // The queue may have dropped that moment for an earlier one, which has passed since.
+  'a third certificate that waits for the CRL queues the authority for the moment that the second has set': [
     ({ triggers }) => {
       triggers.crlAwaited('org');
       triggers.crlAwaited('org');
     },
     ({ triggers }) => triggers.crlAwaited('org'),
-    {},
+    { authority: ['org in 5 s'] },
   ],
   'a certificate that waits for the CRL five seconds later queues the authority at once': [
     (world) => {
