@@ -23,9 +23,8 @@ export function leavesToRevoke(
       ? secret.content.leaf
       : undefined;
   if (leaf === undefined || mayBeAnswer('revoke', certificate, role, secret)) return inStatus;
-  const { serialNumber, notAfter } = leaf;
-  const entry = statusOf(certificate, role);
-  const issuer = leaf.issuer ?? (entry?.fingerprint === leaf.fingerprint ? entry && issuerOf(entry) : undefined);
+  // While the root of the leaf is not known, status may know its issuer.
+  const { serialNumber, issuer, notAfter } = leaf;
   const namespace = shareName(certificate.namespace);
   const inSecret =
     issuer === undefined || notAfter <= now ? [] : [{ serialNumber, issuer, notAfter, revokedAt: now, namespace }];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { crlData } from '../../../src/controllers/root-crl.ts';
-import { encodeCertificates, inspectRoot, parseCrls, parseTrustAnchors } from '../../../src/pki/index.ts';
+import { encodeCertificates, inspectRoot, issueCrl, parseCrls, parseTrustAnchors } from '../../../src/pki/index.ts';
 import { crlIntervalMs, paceCrls } from '../../../src/plan/crl-pace.ts';
 import { parseRevocations, planAuthority, type Revocation, type RevocationState } from '../../../src/plan/index.ts';
 import {
@@ -111,6 +111,38 @@ describe('requests to revoke', () => {
     assert.deepEqual(serialsOn(after(one, [revocation('2b')], earlier(days(1)))), ['1a', '2b']);
   });
 
+  test('do not wait because of the list of another CA, though that was signed just now', () => {
+    const theirs = issueCrl(root({ name: 'Other' }), {
+      number: 1n,
+      thisUpdate: earlier(minutes(5)),
+      nextUpdate: later(days(30)),
+      revoked: [{ serialNumber: '99', revokedAt: now }],
+    });
+    const state = after({ ...empty, crls: [...empty.crls, theirs] });
+    assert.equal(state.crls.length, 2);
+    assert.ok(serialsOn(after(state, [revocation('2b')], later(1))).includes('2b'));
+  });
+
+  test('that wait for room are looked at again when there is some, though others wait for longer', () => {
+    // One namespace has its whole share, and another one asks each minute.
+    const greedy = Array.from({ length: 12 }, (_, i) =>
+      revocation(`6${i.toString(16).padStart(7, '0')}`, { namespace: 'greedy', revokedAt: earlier(minutes(12 - i)) }),
+    );
+    const own = Array.from({ length: 1247 }, (_, i) =>
+      revocation(`7${i.toString(16).padStart(7, '0')}`, {
+        revokedAt: earlier(days(1)),
+        notAfter: i === 3 ? earlier(minutes(4)) : later(days(30)),
+      }),
+    );
+    const state = after({ crls: [], revocations: [...greedy, ...own] }, [], earlier(minutes(1)));
+    assert.equal(state.revocations.length, 1259);
+    const [mine, theirs] = [revocation('1a'), revocation('2b', { namespace: 'greedy' })];
+    const room = later(minutes(1) + 1000);
+    assert.deepEqual(paced(state, [theirs]).nextAt, later(minutes(4)));
+    assert.deepEqual(paced(state, [mine]).nextAt, room);
+    assert.deepEqual(paced(state, [mine, theirs]).nextAt, room);
+  });
+
   test('go along with what has to be signed anyway', () => {
     const lost = { ...one, crls: [] };
     assert.deepEqual(serialsOn(after(lost, [revocation('2b')], later(1))), ['1a', '2b']);
@@ -156,6 +188,16 @@ describe('a namespace that asks to revoke again and again', () => {
     t.diagnostic(`${others.length} requests of others: ${signings.length} signings, the longest wait ${most} ms`);
     assert.ok(most > 0 && most <= crlIntervalMs, `${most} ms`);
     assert.ok(signings.length <= 24 + others.length, `${signings.length} signings`);
+  });
+
+  test('begins afresh after a quiet time: its next requests wait for the interval only', () => {
+    const early = requests('greedy', seconds(5), minutes(2));
+    const [last = 0] = answer(early).signings.slice(-1);
+    const again = requests('greedy', seconds(6), seconds(30)).map(([ms, one]): Request => {
+      const at = last + minutes(10) + 1000 + ms;
+      return [at, { ...one, notAfter: later(at + minutes(60)) }];
+    });
+    assert.ok(Math.max(...answer([...early, ...again]).waits(again)) <= crlIntervalMs);
   });
 
   test('is answered at once after a quiet time', () => {
