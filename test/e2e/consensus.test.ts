@@ -26,7 +26,7 @@ const combinations: readonly Combination[] = isFull
   ? [largest, ...coveringCombinations(seed, 239)]
   : coveringCombinations(seed);
 
-describe(`certificates of ${combinations.length} combinations (FUZZ_SEED=${seed})`, () => {
+describe(`certificates of ${combinations.length} combinations (FUZZ_SEED=${seed}) (30 s: judges are compiled and started)`, () => {
   const matters: Matter[] = [];
   const hearings: Hearing[] = [];
 

@@ -60,7 +60,7 @@ test('an unknown flag is answered with the usage', async () => {
   assert.match(stderr, /usage: npm run demo/);
 });
 
-test('on a cluster of the user', async (t) => {
+test('on a cluster of the user (25 s: the demo runs as a whole)', async (t) => {
   let cluster: ControlPlane;
   t.before(async () => {
     cluster = await startControlPlane();

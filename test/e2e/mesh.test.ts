@@ -22,7 +22,9 @@ const leastDelayMs = 8000;
 // 20 servers and 20 clients on openssl, nginx, Go, Java, Python, Node.js and curl. Each has its Secret as kubelet mounts it,
 // by a lag of its own behind what is written. All the time every client connects to every server, and each of the two
 // verifies the other.
-describe('the mesh, while the root is rotated', { skip: unlessInstalled(...peersOfMesh) }, () => {
+describe('the mesh, while the root is rotated (40 s: programs load new files after seconds)', {
+  skip: unlessInstalled(...peersOfMesh),
+}, () => {
   let mesh: OperatedMesh;
   let secretsOfFirstRoot: readonly RoleSecret[];
   let startedAt = Date.now();

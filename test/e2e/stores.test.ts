@@ -14,7 +14,7 @@ const unreadable: readonly (Pick<StoreSample, 'kind' | 'keyKind'> & { judge: str
   { judge: 'NSS', kind: 'keystore', keyKind: 'Ed25519', reason: 'NSS of Debian 12 (3.87) has no Ed25519 keys' },
 ];
 
-describe('PKCS#12 stores', () => {
+describe('PKCS#12 stores (25 s: Java starts again and again)', () => {
   let folder: string;
   let samples: readonly StoreSample[];
   const fileOf = (sample: StoreSample): StoreFile => ({

@@ -30,7 +30,7 @@ interface Report {
 const countOf = ({ requestsPerCertificate }: Round, key: string): number =>
   Math.round((requestsPerCertificate[key] ?? 0) * 2 * count);
 
-test('the benchmark compares the operator with the same writes: one Secret a certificate, one status a resource', async () => {
+test('the benchmark compares the operator with the same writes: one Secret a certificate, one status a resource (2 min: the benchmark runs as a whole)', async () => {
   const output = join(await scratchFolder('bench'), 'bench.json');
   const options = ['--scenario', 'burst', '--count', String(count), '--rounds', '1', '--no-settle', '--output', output];
   const { stdout } = await promisify(execFile)(process.execPath, [main, ...options]);

@@ -162,7 +162,7 @@ describe('a control plane with a folder of its own', () => {
   });
   after(() => rmSync(dir, { recursive: true, force: true }));
 
-  test('outlives its starter, and the next start ends what is left of it and goes on with its data', async () => {
+  test('outlives its starter, and the next start ends what is left of it and goes on with its data (20 s: a control plane starts twice)', async () => {
     const { starter } = await startInAnotherProcess(dir);
     await killHard(starter);
     const leftOver = processesOf(dir);

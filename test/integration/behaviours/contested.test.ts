@@ -187,7 +187,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
   });
 });
 
-test('7. A contested Secret stays so over a restart, which brings no free repair, and ends by itself', async () => {
+test('7. A contested Secret stays so over a restart, which brings no free repair, and ends by itself (90 s: repairs pause for half a minute and more)', async () => {
   const { tenant } = await issued();
   const damage = { data: { 'tls.crt': base64('theirs') } };
   await contest(tenant, 'secret-syncer', damage, holdsCertificate);

@@ -289,7 +289,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
     }
   });
 
-  describe('a key that is never to be replaced', { concurrency: 2 }, () => {
+  describe('a key that is never to be replaced (30 s: it waits for a renewal)', { concurrency: 2 }, () => {
     const soon = { duration: '5m', renewBefore: '4m45s' };
 
     async function issuedAgain(tenant: Tenant, certificate: Certificate): Promise<Awaited<ReturnType<typeof judge>>> {

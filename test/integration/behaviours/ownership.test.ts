@@ -57,7 +57,7 @@ describe('ownership', { concurrency: 6 }, () => {
     },
   };
   for (const [what, more] of Object.entries(foreign)) {
-    test(`5. Ownership: a foreign Secret ${what} stays byte-identical, and once it is gone the name is taken`, async () => {
+    test(`5. Ownership: a foreign Secret ${what} stays byte-identical, and once it is gone the name is taken (35 s: a foreign object is read every 30 s)`, async () => {
       const tenant = await world.tenant('ownership');
       const before = digestOf(await createSecret(tenant, 'wanted', more));
       await tenant.create('db', named('wanted'));
@@ -92,7 +92,7 @@ describe('ownership', { concurrency: 6 }, () => {
     }
   });
 
-  test('5. Ownership: a Secret that is restored from a backup without its owner is adopted byte for byte', async () => {
+  test('5. Ownership: a Secret that is restored from a backup without its owner is adopted byte for byte (25 s: it waits for the garbage collector)', async () => {
     const tenant = await world.tenant('restored');
     await tenant.create('db', named('mine'));
     await tenant.ready('db');
@@ -121,7 +121,7 @@ describe('ownership', { concurrency: 6 }, () => {
     );
   });
 
-  test('5. Ownership: Secrets that --cascade=orphan keeps survive, and are adopted by the resource that is made again', async () => {
+  test('5. Ownership: Secrets that --cascade=orphan keeps survive, and are adopted by the resource that is made again (25 s: it waits for the garbage collector)', async () => {
     const tenant = await world.tenant('orphaned');
     const names = Array.from({ length: 8 }, (_, i) => `db-${i}`);
     for (const name of names) await tenant.create(name, { server: { service: 'db' } });

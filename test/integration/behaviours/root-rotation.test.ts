@@ -161,7 +161,7 @@ const concurrency = 4;
 const all: Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
 
 describe('a rotation that is asked for', { concurrency }, () => {
-  test('goes through its phases, and no leaf of the new root is there before every bundle has it', async () => {
+  test('goes through its phases, and no leaf of the new root is there before every bundle has it (40 s: each phase waits for its delay)', async () => {
     // Longer than a look takes on a slow machine: each phase is seen.
     const authority = await rotating({ certificates: 4, rotation: { propagationDelay: '4s' } });
     const old = await authority.activeRoot();
@@ -335,7 +335,7 @@ describe('a rotation that is aborted', { concurrency }, () => {
     );
   });
 
-  test('while pods load the new certificates: it goes back as well, and can be had again', async () => {
+  test('while pods load the new certificates: it goes back as well, and can be had again (25 s: each phase waits for its delay)', async () => {
     const authority = await rotating({ rotation: { propagationDelay: '3s' } });
     const old = await authority.activeRoot();
     await authority.annotate('rotate-root', 'now');
@@ -479,7 +479,7 @@ describe('a root that the operator has made', { concurrency }, () => {
 describe('a root that expires', { concurrency }, () => {
   const soon = () => broughtRoot({ commonName: 'Soon', notAfter: new Date(Date.now() + 20_000) });
 
-  test('while another one is distributed gives way to it, whatever the rotation waits for', async () => {
+  test('while another one is distributed gives way to it, whatever the rotation waits for (25 s: a root expires)', async () => {
     const brings = await soon();
     // The operator begins to replace it when a tenth of its life is left; nothing but its end opens this gate.
     const rotation = { approval: 'Manual', propagationDelay: '1h' };
@@ -503,7 +503,7 @@ describe('a root that expires', { concurrency }, () => {
     assert.equal(await fingerprintOf(fileOf(root, 'tls.crt')), current);
   });
 
-  test('is told with the command that replaces it, where the operator makes none', async () => {
+  test('is told with the command that replaces it, where the operator makes none (25 s: a root expires)', async () => {
     const brings = await soon();
     const name = `rotated-${++authorities}`;
     await world.bringRoot(name, brings);

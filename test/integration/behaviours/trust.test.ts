@@ -194,7 +194,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     assert.deepEqual(metadata.annotations, added.annotations);
   });
 
-  test('5. Ownership: one of somebody else stays byte-identical, status says so, and once it is gone the name is taken', async () => {
+  test('5. Ownership: one of somebody else stays byte-identical, status says so, and once it is gone the name is taken (35 s: a foreign object is read every 30 s)', async () => {
     const { name, configMap, namespace, label, says } = await publisher();
     const [shop = '', web = ''] = [await namespaceWith({}), await namespaceWith({})].sort();
     // Without an owner, and with the operator's own labels: neither is for the operator to take.
@@ -274,7 +274,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     });
   });
 
-  test('goes with its authority', async () => {
+  test('goes with its authority (25 s: the garbage collector takes its time)', async () => {
     const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
     const place = await namespace();
     await configMap(place);
@@ -470,7 +470,7 @@ describe('the ClusterTrustBundle of an authority', { concurrency: 3 }, () => {
     await isGone(path);
   });
 
-  test('5. Ownership: one of somebody else stays as it is, and once it is gone the name is taken', async () => {
+  test('5. Ownership: one of somebody else stays as it is, and once it is gone the name is taken (35 s: a foreign object is read every 30 s)', async () => {
     const name = `publisher-${authorities + 1}`;
     const path = paths.clusterTrustBundles(clusterTrustBundleName(name));
     const spec = { signerName: `mtls-operator.io/${name}`, trustBundle: (await broughtRoot())['tls.crt'] };

@@ -204,7 +204,7 @@ describe('2. Intent survives: two replicas', () => {
 
   // Broken if it fails: a leader that was away (a paused machine, a long swap) goes on writing from what it knew before:
   // a second key for a revision that its successor has issued, or a rotation handled by both.
-  it('do each piece of work once, though leaders are paused in the middle of it and wake up long after', async () => {
+  it('do each piece of work once, though leaders are paused in the middle of it and wake up long after (25 s: Leases have to expire)', async () => {
     const names = pairNames(60);
     const namespace = await faults.cluster.namespace('pause');
     const left = await startReplica('left', shortLease);

@@ -163,7 +163,7 @@ describe('2. Intent survives: a network that', () => {
 
   // Broken if it fails: what changed while the operator did not look and is no longer kept as history is never seen: a
   // new resource that stays without Secrets, a Secret that stays deleted, a token that is not handled.
-  it('is away while the API server compacts the place where the operator was in its watches makes it list again', async () => {
+  it('is away while the API server compacts the place where the operator was in its watches makes it list again (30 s: the API server is away)', async () => {
     await startBehindProxy();
     const namespace = await faults.cluster.namespace('gone');
     await faults.createPairs(namespace, ['a', 'deleted', 'mended']);

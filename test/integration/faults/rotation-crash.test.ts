@@ -39,7 +39,7 @@ after(async () => {
   await world.end();
 });
 
-describe('2. Intent survives: the operator, killed right after a write of a rotation of the root', () => {
+describe('2. Intent survives: the operator, killed right after a write of a rotation of the root (30 s: it starts again after each)', () => {
   afterEach(() => world.operator.kill());
 
   // Broken if it fails: a step of the rotation is more than one write, or what it stands on lives in the process: the

@@ -88,7 +88,7 @@ async function freeze(namespace: string): Promise<() => Promise<void>> {
   };
 }
 
-describe('2. A standby that was there before the rotation carries it on', () => {
+describe('2. A standby that was there before the rotation carries it on (35 s: a Lease has to expire)', () => {
   for (const [phase, rotation] of Object.entries(phases)) {
     // Broken if it fails: the rotation waits for ever, because the replica takes certificates of the new root for those of
     // an unknown root; or the replica issues them again.

@@ -96,7 +96,7 @@ function peakBytes(): number | undefined {
 
 const memory = (): string => `${Math.round((peakBytes() ?? Number.NaN) / 1024 / 1024)} MiB at its highest`;
 
-describe('280 objects of up to a megabyte of one tenant, under the memory limit of the Deployment', () => {
+describe('280 objects of up to a megabyte of one tenant, under the memory limit of the Deployment (1 min: they have to be written)', () => {
   // Broken if it fails: whoever may edit one namespace ends the operator for all of them.
   test('the running operator serves another tenant', async (t) => {
     await victimIsServed(t, 'before');
