@@ -49,9 +49,9 @@ describe('a deadline', () => {
     deadline.onOver = () => (ends += 1);
     const { signal } = deadline;
     pass(999);
-    assert.deepEqual([isOver(deadline), signal.aborted, deadline.remainingMs, ends], [false, false, 1, 0]);
+    assert.deepEqual([signal.aborted, isOver(deadline), deadline.remainingMs, ends], [false, false, 1, 0]);
     pass(1);
-    assert.deepEqual([isOver(deadline), signal.aborted, deadline.remainingMs, ends], [true, true, 0, 1]);
+    assert.deepEqual([signal.aborted, isOver(deadline), deadline.remainingMs, ends], [true, true, 0, 1]);
     assert.equal(deadline.error(true).code, 'Timeout');
     assert.match(deadline.error(true).message, /^no answer within 1 s$/);
     assert.deepEqual([deadline.error(true).outcomeUnknown, deadline.error(false).outcomeUnknown], [true, false]);
