@@ -215,7 +215,9 @@ describe('renewal', { concurrency: 3 }, () => {
       shares.join(', '),
     );
     assert.ok(Math.max(...shares) - Math.min(...shares) > 0.03, `hardly any spread: ${shares.join(', ')}`);
-    assert.equal(new Set(shares).size, shares.length);
+    // Of 10,800 whole seconds, two of the twenty are the same in one run of sixty; three pairs are in one of a million.
+    const different = new Set(shares).size;
+    assert.ok(different >= shares.length - 2, `${different} different times`);
   });
 });
 
