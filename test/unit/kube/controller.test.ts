@@ -9,6 +9,7 @@ import {
   TerminalError,
   WorkQueue,
 } from '../../../src/kube/index.ts';
+import { eventually } from '../../support/eventually.ts';
 
 interface Harness {
   readonly queue: WorkQueue;
@@ -23,9 +24,7 @@ function harness(options: Partial<ControllerOptions> & Pick<ControllerOptions, '
   const records: ReconcileRecord[] = [];
   const onResult = (record: ReconcileRecord): number => records.push(record);
   const controller = new Controller({ name: 'test', queue, workers: 2, log: silentLog, onResult, ...options });
-  const ended = async (count: number): Promise<void> => {
-    while (records.length < count) await new Promise(setImmediate);
-  };
+  const ended = (count: number): Promise<void> => eventually(() => assert.ok(records.length >= count));
   return { queue, controller, records, ended };
 }
 
@@ -51,6 +50,28 @@ test('a failed reconcile is tried again until it succeeds, one that failed for g
   stop.abort();
   await run;
   assert.deepEqual(outcomes(records), ['terminal terminal', 'flaky error', 'flaky error', 'flaky success']);
+});
+
+test('delays begin again after a success, and after a failure for good', async () => {
+  for (const ending of [async () => {}, () => Promise.reject(new TerminalError('hopeless'))]) {
+    const retries: unknown[] = [];
+    const fails = (): Promise<void> => Promise.reject(new Error('not yet'));
+    const turns = [fails, fails, ending, fails];
+    const { queue, controller, ended } = harness({
+      queue: new WorkQueue({ backoff: { baseMs: 1, maxMs: 100 }, random: () => 0 }),
+      reconcile: () => (turns.shift() ?? (async () => {}))(),
+      log: { ...silentLog, warn: (_, fields) => retries.push(fields?.['retryMs']) },
+    });
+    const stop = new AbortController();
+    const run = controller.run(stop.signal);
+    queue.add('key');
+    await ended(3);
+    queue.add('key');
+    await ended(5);
+    stop.abort();
+    await run;
+    assert.deepEqual(retries, [1, 2, 1]);
+  }
 });
 
 test('a reconcile that throws instead of rejecting harms nobody', async () => {
@@ -184,7 +205,8 @@ test('reconciles that wait for nothing leave the event loop to timers and answer
   const stop = new AbortController();
   const run = controller.run(stop.signal);
   const turns: number[] = [];
-  while (records.length < keys) {
+  for (const endsAt = performance.now() + 30_000; records.length < keys; ) {
+    assert.ok(performance.now() < endsAt, `only ${records.length} reconciles have ended`);
     await new Promise((resolve) => setTimeout(resolve));
     turns.push(records.length);
   }
