@@ -84,6 +84,25 @@ test('a kind that is no longer served is forgotten', async (t) => {
   await eventually(() => assert.deepEqual([store.size, reflector.isServed, served], [0, false, [true, false]]));
 });
 
+test('a kind whose watch breaks, is refused or has lost its place stays in the cache meanwhile', async (t) => {
+  const { server, store, served } = await reflect(t, ({ json }) => json(200, listOf(5, [widget('a', 3)])));
+  const changes: unknown[] = [];
+  await eventually(() => assert.equal(server.exchanges.filter(isWatch).length, 1));
+  store.subscribe((_, after) => changes.push(after?.name));
+  const errors = [
+    { code: 500, reason: 'InternalError' },
+    { code: 403, reason: 'Forbidden' },
+    { code: 410, reason: 'Expired' },
+  ];
+  for (const [nth, error] of errors.entries()) {
+    server.exchanges.findLast(isWatch)?.events(event('ERROR', error));
+    await eventually(() => assert.equal(server.exchanges.filter(isWatch).length, nth + 2));
+  }
+  server.exchanges.findLast(isWatch)?.reset();
+  await eventually(() => assert.equal(server.exchanges.filter(isWatch).length, errors.length + 2));
+  assert.deepEqual([store.size, served, changes], [1, [true], []]);
+});
+
 test('an API server that cannot say is asked until it can', async (t) => {
   const { reflector, logged } = await reflect(t, ({ json, status, number }) => {
     if (number <= 3) status(500, 'InternalError');
