@@ -63,6 +63,10 @@ export class EventWorld {
   #process: WorldProcess | undefined;
   #queues: Queues = this.#newQueues();
   readonly #choices: Choices;
+  /** UIDs of resources and authorities that were deleted. What they own is left. */
+  readonly #orphans: string[] = [];
+  /** The resourceVersion up to which the watches have brought everything. */
+  #delivered = '';
 
   private constructor(choices: readonly number[]) {
     this.#choices = new Choices(choices);
@@ -71,7 +75,6 @@ export class EventWorld {
       if (plural === 'mtlscertificates' || plural === 'mtlsauthorities') this.#orphans.push(before.metadata.uid ?? '');
     });
   }
-  readonly #orphans: string[] = [];
 
   /** @param choices in which order watches bring news and queues hand out keys */
   static async create(choices: readonly number[]): Promise<EventWorld> {
@@ -179,15 +182,10 @@ export class EventWorld {
 
   /** Reconciles every key there is. What that writes was not brought back by any event or timer. */
   async reconcileAll(): Promise<string[]> {
-    const { resourceVersion } = this.api;
     const written: string[] = [];
-    const note = (plural: string, before?: KubeObject, after?: KubeObject): void => {
+    this.api.subscribe((plural, before, after) => {
       written.push(`${plural} ${keyOf((after ?? before)?.metadata ?? { name: '' })}`);
-    };
-    const noteAll = (...change: Parameters<typeof note>): void => {
-      if (resourceVersion !== this.api.resourceVersion) note(...change);
-    };
-    this.api.subscribe(noteAll);
+    });
     const refs = (plural: string) => this.api.all(plural).map(({ metadata }) => keyOf(metadata));
     for (const name of refs('mtlsauthorities')) {
       await this.#reconcile('authority', name);
@@ -220,7 +218,6 @@ export class EventWorld {
   get #hasNews(): boolean {
     return this.#orphans.length > 0 || this.#delivered !== this.api.resourceVersion;
   }
-  #delivered = '';
 
   async #deliver(): Promise<void> {
     for (const uid of this.#orphans.splice(0)) await this.#collectGarbage(uid);
