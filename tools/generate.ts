@@ -1,5 +1,5 @@
 /**
- * `npm run generate`: writes src/api/types.ts, src/api/shapes.ts and docs/api.md from crds/*.yaml, the one source of the schema.
+ * `npm run generate`: writes src/api/types.ts, src/api/schemas.json and docs/api.md from crds/*.yaml, the one source of the schema.
  * With --check it writes nothing, and exits with 1 when one of them is stale.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { referenceFile } from './generate/reference.ts';
 import { type Crd, readKind } from './generate/schema.ts';
-import { shapesFile } from './generate/shapes.ts';
+import { schemasFile } from './generate/schemas.ts';
 import { typesFile } from './generate/types.ts';
 
 const repository = join(import.meta.dirname, '..');
@@ -21,7 +21,7 @@ const kinds = readdirSync(crds)
 
 const generated = {
   'src/api/types.ts': typesFile(kinds),
-  'src/api/shapes.ts': shapesFile(kinds),
+  'src/api/schemas.json': schemasFile(kinds),
   'docs/api.md': referenceFile(kinds),
 };
 

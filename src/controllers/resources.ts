@@ -1,6 +1,5 @@
 import { annotations, group, version } from '../api/names.ts';
-import { fittingFields, misfit } from '../api/shape.ts';
-import { shapes } from '../api/shapes.ts';
+import { fittingFields, misfit, type Schema, schemas } from '../api/schema.ts';
 import type {
   Condition,
   IssuedSecret,
@@ -45,8 +44,8 @@ function tokenIn({ annotations: all }: ObjectMeta, annotation: string): string |
 // taken for would stop whoever comes upon it, the listing of all others included.
 
 /** Why a spec cannot be read, for the resource's condition. */
-function specProblemOf({ spec: shape }: (typeof shapes)[keyof typeof shapes], spec: unknown): string | undefined {
-  const path = misfit(shape, spec, 'spec');
+function specProblemOf(schema: Schema, spec: unknown): string | undefined {
+  const path = misfit(schema, spec, 'spec');
   return path === undefined
     ? undefined
     : `${path} is not of the type that the schema has for it; apply the resource again`;
@@ -59,7 +58,7 @@ const largestSpec = 64 * 1024;
 function certificateSpecProblemOf(spec: unknown): string | undefined {
   const size = JSON.stringify(spec)?.length ?? 0;
   return size <= largestSpec
-    ? specProblemOf(shapes.MtlsCertificate, spec)
+    ? specProblemOf(schemas.MtlsCertificate.spec, spec)
     : `spec has ${Math.ceil(size / 1024)} KB of JSON, and may have 64 KB; take out names or entries of secretTemplate`;
 }
 
@@ -97,7 +96,7 @@ export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCer
     ...(revokeToken === undefined ? {} : { revokeToken }),
     ...(retryToken === undefined ? {} : { retryToken }),
     ...(specProblem === undefined ? { spec: sharingSpec(spec) } : { specProblem, spec: asksForNothing }),
-    status: sharingStatus(fittingFields(shapes.MtlsCertificate.status, status)),
+    status: sharingStatus(fittingFields(schemas.MtlsCertificate.status, status)),
   };
 }
 
@@ -158,8 +157,8 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
     tokenIn(metadata, annotations.skipGate),
     tokenIn(metadata, annotations.abortRotation),
   ];
-  const specProblem = specProblemOf(shapes.MtlsAuthority, spec);
-  const readable = { ...signsNothing, ...fittingFields(shapes.MtlsAuthority.spec, spec) };
+  const specProblem = specProblemOf(schemas.MtlsAuthority.spec, spec);
+  const readable = { ...signsNothing, ...fittingFields(schemas.MtlsAuthority.spec, spec) };
   return {
     namespace: '',
     name: metadata.name,
@@ -172,7 +171,7 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
     ...(skipToken === undefined ? {} : { skipToken }),
     ...(abortToken === undefined ? {} : { abortToken }),
     ...(specProblem === undefined ? { spec } : { specProblem, spec: readable }),
-    status: fittingFields(shapes.MtlsAuthority.status, status),
+    status: fittingFields(schemas.MtlsAuthority.status, status),
   };
 }
 

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { Shape } from '../../src/api/shape.ts';
+import type { Schema } from '../../src/api/schema.ts';
 
 /** Texts that stand somewhere in a resource, good ones first, and such as nobody expects there. */
 const texts: readonly string[] = [
@@ -49,9 +49,9 @@ const oddNumber = fc.oneof(
   fc.integer(),
 );
 
-/** Values of a shape, as a schema without bounds would let them through. */
-export function ofShape(shape: Shape, wrongTypes: boolean, name = ''): fc.Arbitrary<unknown> {
-  const value = valueOf(shape, wrongTypes);
+/** Values of a schema without its bounds; with `wrongTypes`, some values have another type. */
+export function ofSchema(schema: Schema, wrongTypes: boolean, name = ''): fc.Arbitrary<unknown> {
+  const value = valueOf(schema, wrongTypes);
   const good = usual[name];
   const mostly =
     good === undefined
@@ -75,21 +75,19 @@ export function ofShape(shape: Shape, wrongTypes: boolean, name = ''): fc.Arbitr
   return fc.oneof({ arbitrary: mostly, weight: 100 }, { arbitrary: wrong, weight: 1 });
 }
 
-function valueOf(shape: Shape, wrongTypes: boolean): fc.Arbitrary<unknown> {
-  if (shape === 'string') return oddText;
-  if (shape === 'integer') return oddNumber;
-  if (shape === 'boolean') return fc.boolean();
-  if ('list' in shape) return fc.array(ofShape(shape.list, wrongTypes), { maxLength: 3 });
-  if ('map' in shape)
-    return fc.dictionary(oddText, ofShape(shape.map, wrongTypes), { maxKeys: 3, noNullPrototype: true });
-  const names = Object.keys(shape.fields);
-  // A few of the others at a time: where everything is odd, the first check is also the last.
-  const others = names.filter((name) => !shape.always.includes(name));
-  return fc.subarray(others, { maxLength: Math.min(3, others.length) }).chain((some) => {
-    const fields = [...shape.always, ...some].map((name) => [
-      name,
-      ofShape(shape.fields[name] ?? 'string', wrongTypes, name),
-    ]);
-    return fc.record(Object.fromEntries(fields) as Record<string, fc.Arbitrary<unknown>>, { noNullPrototype: true });
+function valueOf({ type, items, properties, additionalProperties, required = [] }: Schema, wrongTypes: boolean) {
+  if (type === 'string') return oddText;
+  if (type === 'integer') return oddNumber;
+  if (type === 'boolean') return fc.boolean();
+  if (items !== undefined) return fc.array(ofSchema(items, wrongTypes), { maxLength: 3 });
+  if (additionalProperties !== undefined)
+    return fc.dictionary(oddText, ofSchema(additionalProperties, wrongTypes), { maxKeys: 3, noNullPrototype: true });
+  const fields = Object.entries(properties ?? {});
+  // A few of the optional fields at a time: where every field is odd, only the first check is tested.
+  const optional = fields.map(([name]) => name).filter((name) => !required.includes(name));
+  return fc.subarray(optional, { maxLength: Math.min(3, optional.length) }).chain((some) => {
+    const chosen = fields.filter(([name]) => required.includes(name) || some.includes(name));
+    const record = Object.fromEntries(chosen.map(([name, field]) => [name, ofSchema(field, wrongTypes, name)]));
+    return fc.record(record, { noNullPrototype: true });
   });
 }

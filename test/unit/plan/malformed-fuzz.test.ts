@@ -12,8 +12,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { annotations, group, rotationKeys, secretKeys, secretType } from '../../../src/api/names.ts';
-import { misfit } from '../../../src/api/shape.ts';
-import { shapes } from '../../../src/api/shapes.ts';
+import { misfit, schemas } from '../../../src/api/schema.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
 import { revocationState } from '../../../src/controllers/root-crl.ts';
 import { rootSecret } from '../../../src/controllers/root-secret.ts';
@@ -39,7 +38,7 @@ import {
   trustCondition,
 } from '../../../src/plan/index.ts';
 import { certificate, encodedRoot, notReady, now, privateKey, ready, root } from '../../support/fixtures.ts';
-import { oddText, ofShape } from '../../support/odd-values.ts';
+import { oddText, ofSchema } from '../../support/odd-values.ts';
 import { onlyPkiErrors } from '../pki/expect.ts';
 import { distributing, draining, secretOf, switching } from './rotation-situation.ts';
 
@@ -85,11 +84,11 @@ const metadata = fc.record({
   deletionTimestamp: fc.constantFrom(undefined, undefined, undefined, '2026-01-01T00:00:00Z'),
 });
 
-const object = (shape: (typeof shapes)[keyof typeof shapes], wrongTypes: boolean) =>
+const object = ({ spec, status }: (typeof schemas)[keyof typeof schemas], wrongTypes: boolean) =>
   fc.record({
     metadata,
-    spec: ofShape(shape.spec, wrongTypes),
-    status: fc.option(ofShape(shape.status, wrongTypes), { nil: undefined }),
+    spec: ofSchema(spec, wrongTypes),
+    status: fc.option(ofSchema(status, wrongTypes), { nil: undefined }),
   });
 
 const own = {
@@ -135,9 +134,9 @@ for (const wrongTypes of [false, true]) {
 
   test(`${numRuns} certificates with values ${kind}, with seed ${seed}, are decided about`, (t) => {
     const counts = { decided: 0, unreadable: 0, issue: 0, update: 0, keep: 0, blocked: 0 };
-    const issuances = ofShape(shapes.MtlsAuthority.spec.fields.issuance, false);
+    const issuances = ofSchema(schemas.MtlsAuthority.spec.properties!['issuance']!, false);
     const cases = fc.record({
-      certificate: object(shapes.MtlsCertificate, wrongTypes),
+      certificate: object(schemas.MtlsCertificate, wrongTypes),
       secret: fc.option(leafSecrets, { nil: undefined }),
       issuance: issuances,
       state: fc.constantFrom('ready', 'ready', 'ready', 'notReady', 'missing'),
@@ -174,7 +173,7 @@ for (const wrongTypes of [false, true]) {
         );
         const { status } = planCertificateStatus(record, outcomes, now, [signer.anchor]);
         assertSayable(status.conditions);
-        assert.equal(misfit(shapes.MtlsCertificate.status, { ...status, conditions: [] }, 'status'), undefined);
+        assert.equal(misfit(schemas.MtlsCertificate.status, { ...status, conditions: [] }, 'status'), undefined);
         counts.decided += 1;
         for (const { step } of plan.secrets) {
           counts[step.step] += 1;
@@ -213,7 +212,7 @@ for (const wrongTypes of [false, true]) {
         };
       });
     const cases = fc.record({
-      authority: object(shapes.MtlsAuthority, wrongTypes),
+      authority: object(schemas.MtlsAuthority, wrongTypes),
       secret: fc.option(rootSecrets, { nil: undefined, freq: 8 }),
       leaves: fc.array(leafSecrets, { maxLength: 2 }),
     });
@@ -234,7 +233,7 @@ for (const wrongTypes of [false, true]) {
         const plan = planAuthority(observed, now);
         const { status } = planAuthorityStatus(observed, plan, now);
         assertSayable(status.conditions);
-        assert.equal(misfit(shapes.MtlsAuthority.status, { ...status, conditions: [] }, 'status'), undefined);
+        assert.equal(misfit(schemas.MtlsAuthority.status, { ...status, conditions: [] }, 'status'), undefined);
         configMapIn(record, { name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
         trustCondition(record, { state: 'unknown' }, [], { servesClusterTrustBundles: undefined });
         issuancePolicy(record.spec.issuance);
