@@ -8,7 +8,7 @@ import {
   type RotationReport,
   rememberedRoots,
 } from '../plan/index.ts';
-import type { Material } from './secret-writer.ts';
+import type { Material } from './signing-material.ts';
 
 interface Entry {
   readonly view: RootView;

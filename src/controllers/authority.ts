@@ -41,8 +41,8 @@ import {
 } from '../plan/index.ts';
 import { authorityEvent, problemEvents } from './authority-events.ts';
 import type { AuthorityViews, ViewChange } from './authority-views.ts';
-import type { Recorder } from './certificate-events.ts';
 import type { EvidenceGatherer } from './evidence.ts';
+import type { Recorder } from './recorder.ts';
 import { authorities as authorityResource } from './resources.ts';
 import { crlData, revocationReader } from './root-crl.ts';
 import { type MadeRoot, madePair, rootSecret, rotationPatch } from './root-secret.ts';

@@ -10,11 +10,6 @@ import {
 } from '../plan/index.ts';
 import type { DeletedSecret } from './secret-writer.ts';
 
-/** Sends events in the background. */
-export interface Recorder {
-  record(note: EventNote): void;
-}
-
 /** A role that was issued, and why. */
 export interface IssuedRole {
   readonly role: ObservedRole;

@@ -26,15 +26,17 @@ import {
 } from '../plan/index.ts';
 import { rulesReader } from './authority-rules.ts';
 import type { AuthorityViews } from './authority-views.ts';
-import { adoptionEvent, type IssuedRole, issueEvents, problemEvents, type Recorder } from './certificate-events.ts';
+import { adoptionEvent, type IssuedRole, issueEvents, problemEvents } from './certificate-events.ts';
 import type { Claims } from './claims.ts';
 import { IssuanceBackoff, type RoleResult } from './issuance-backoff.ts';
 import type { KeyMaker } from './key-maker.ts';
+import type { Recorder } from './recorder.ts';
 import { RepairLimits, type RepairResult } from './repair-limits.ts';
 import { certificateRecord, certificates as certificateResource } from './resources.ts';
 import { isSameJson } from './same-json.ts';
 import type { SecretFinder } from './secret-finder.ts';
-import type { Material, SecretWriter } from './secret-writer.ts';
+import type { SecretWriter } from './secret-writer.ts';
+import type { Material } from './signing-material.ts';
 import { writeStatus } from './status-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */

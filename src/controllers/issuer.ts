@@ -10,18 +10,11 @@ import {
   PkiError,
   parseSoundKey,
   prepareLeaf,
-  type SigningRoot,
-  type TrustBundle,
 } from '../pki/index.ts';
 import type { LeafRequest, SecretContent } from '../plan/index.ts';
 import { base64 } from './secret-data.ts';
 import { keyPairDigest } from './secret-record.ts';
-
-/** A signing root and the bundle that goes out with what it signs, taken together so that they cannot disagree. */
-export interface Signer {
-  readonly root: SigningRoot;
-  readonly bundle: TrustBundle;
-}
+import type { Signer } from './signing-material.ts';
 
 /** The data of a Secret, base64, and what is to be remembered of it. The data is key material: it goes into the write. */
 export interface IssuedContent {

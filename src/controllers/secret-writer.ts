@@ -10,17 +10,9 @@ import {
   type Served,
   secrets as secretResource,
 } from '../kube/index.ts';
-import {
-  type Certificate,
-  chainWithin,
-  describeKeySpec,
-  encodeCertificates,
-  type Role,
-  type TrustBundle,
-} from '../pki/index.ts';
+import { type Certificate, chainWithin, describeKeySpec, encodeCertificates, type Role } from '../pki/index.ts';
 import {
   type CertificateRecord,
-  type CrlBundle,
   type IssueReason,
   isOurs,
   namesItself,
@@ -33,12 +25,13 @@ import {
   type SecretStep,
 } from '../plan/index.ts';
 import type { Caches } from './caches.ts';
-import { issueContent, keptKey, type Signer } from './issuer.ts';
+import { issueContent, keptKey } from './issuer.ts';
 import type { KeyMaker } from './key-maker.ts';
 import { readLastWriter } from './last-writer.ts';
 import { makeOutputs, type Outputs } from './outputs.ts';
 import { base64, dataText } from './secret-data.ts';
 import { keyPairDigest, ownerReferencesFor, secretRecord } from './secret-record.ts';
+import type { Material } from './signing-material.ts';
 import { readStorePassword } from './store-password.ts';
 
 /** What the writer works with. */
@@ -65,13 +58,6 @@ type WritingStep = IssueStep | UpdateStep;
 export interface DeletedSecret {
   readonly secretName: string;
   readonly why: string;
-}
-
-/** What an authority gives to the writer: the roots that everyone trusts, and what signs, if anything does now. */
-export interface Material {
-  readonly bundle: TrustBundle;
-  readonly crl?: CrlBundle;
-  readonly signer?: Signer;
 }
 
 /** A Secret as it was written, and whether a new certificate in it is for the private key that was there before. */

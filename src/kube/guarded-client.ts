@@ -1,5 +1,6 @@
 import type { DeleteOptions, KubeClient, MergePatch, MetadataOnly, WriteOptions } from './client.ts';
-import type { KubeObject, ObjectRef, Served } from './object.ts';
+import type { ObjectRef } from './key.ts';
+import type { KubeObject, Served } from './object.ts';
 import type { Resource } from './resource.ts';
 
 /**

@@ -20,19 +20,11 @@ export { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
 export { type EventNote, EventRecorder, type EventRecorderOptions } from './events.ts';
 export { FairQueue } from './fair-queue.ts';
 export type { GuardedClient, GuardedDeletion, GuardedPatch } from './guarded-client.ts';
+export { keyOf, type ObjectRef, refOf } from './key.ts';
 export { type ElectorClock, type Lead, LeaderElector, type LeaderElectorOptions } from './leader.ts';
 export { defaultLeaseTiming, type LeaseTiming, timingProblem } from './lease-timing.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';
-export {
-  type Condition,
-  type KubeObject,
-  keyOf,
-  type ObjectMeta,
-  type ObjectRef,
-  type OwnerReference,
-  refOf,
-  type Served,
-} from './object.ts';
+export type { Condition, KubeObject, ObjectMeta, OwnerReference, Served } from './object.ts';
 export { OptionalReflector, type OptionalReflectorOptions } from './optional-reflector.ts';
 export { type Clock, WorkQueue, type WorkQueueOptions } from './queue.ts';
 export { Reflector, type ReflectorOptions } from './reflector.ts';

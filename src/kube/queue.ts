@@ -2,7 +2,7 @@ import { onAbort } from './abort.ts';
 import { type Backoff, backoffMs } from './backoff.ts';
 import { Delays } from './delays.ts';
 import { FairQueue, type Rank } from './fair-queue.ts';
-import { refOf } from './object.ts';
+import { refOf } from './key.ts';
 
 /** The time and timers of a WorkQueue; tests bring their own. */
 export interface Clock {

@@ -1,4 +1,5 @@
-import type { KubeObject, ObjectMeta, ObjectRef } from './object.ts';
+import type { ObjectRef } from './key.ts';
+import type { KubeObject, ObjectMeta } from './object.ts';
 
 declare const objectType: unique symbol;
 

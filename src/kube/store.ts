@@ -1,4 +1,4 @@
-import { keyOf, type ObjectRef } from './object.ts';
+import { keyOf, type ObjectRef } from './key.ts';
 import { StoreIndex } from './store-index.ts';
 
 /** What a record needs for a Store: whose it is, and as of which revision. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Certificate } from './certificate.ts';
-import { issuerKeyIdentifier } from './signed.ts';
+import { keyIdentifier } from './signed.ts';
 
 /**
  * The identity of the CA that a certificate describes: the SHA-256 of its subject and its public key, in lower-case hex.
@@ -48,3 +48,7 @@ export function uniqueAnchors(anchors: readonly Certificate[]): Certificate[] {
 
 const lastsLonger = (a: Certificate, b: Certificate): boolean =>
   a.notAfter.getTime() === b.notAfter.getTime() ? a.fingerprint < b.fingerprint : a.notAfter > b.notAfter;
+
+/** The issuer's own identifier, whatever method made it; a root without one gets what its key would have. */
+export const issuerKeyIdentifier = (ca: Certificate): Buffer =>
+  ca.subjectKeyId === undefined ? keyIdentifier(ca.publicKey) : Buffer.from(ca.subjectKeyId, 'hex');

@@ -4,7 +4,7 @@ import { PkiError } from './error.ts';
 import { acceptedSignatures, type Signed, verifiesSigned, verifiesSignedInPool } from './key.ts';
 import { oids } from './oid.ts';
 import { parsePem } from './pem.ts';
-import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './signed.ts';
+import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './read-fields.ts';
 
 /** KeyUsage bits (RFC 5280 4.2.1.3). */
 export const keyUsageBits = {

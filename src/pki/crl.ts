@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import { issuerKeyIdentifier } from './ca-id.ts';
 import { type Certificate, keyUsageBits } from './certificate.ts';
 import {
   type Asn1,
@@ -19,17 +20,8 @@ import { PkiError } from './error.ts';
 import { type Signed, verifiesSigned } from './key.ts';
 import { oids } from './oid.ts';
 import { encodePem, parsePem } from './pem.ts';
-import {
-  encodeFields,
-  extension,
-  issuerKeyIdentifier,
-  readAuthorityKeyIdentifier,
-  readExtensions,
-  readTime,
-  serialText,
-  signFields,
-  wholeSeconds,
-} from './signed.ts';
+import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './read-fields.ts';
+import { encodeFields, extension, signFields, wholeSeconds } from './signed.ts';
 
 /** A certificate that must not be trusted any more. */
 export interface RevokedCertificate {

@@ -287,3 +287,11 @@ function firstArcs(head: number): string {
   const top = Math.min(2, Math.floor(head / 40));
   return `${top}.${head - top * 40}`;
 }
+
+/** The octets of a positive INTEGER in its one encoding (X.690 8.3.2), without the zero in front; undefined for others. */
+export function positiveInteger(element: Element | undefined): Buffer | undefined {
+  const { content } = expectTag(element, tags.integer);
+  const [first = 0x80, second = 0] = content;
+  if (first !== 0) return first < 0x80 ? content : undefined;
+  return content.length > 1 && second >= 0x80 ? content.subarray(1) : undefined;
+}

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import { issuerKeyIdentifier } from './ca-id.ts';
 import { type Certificate, isSignedBy, keyUsageBits, parseCertificate, readCertificate } from './certificate.ts';
 import {
   type Asn1,
@@ -25,7 +26,7 @@ import { commonValidity, pathOf } from './path.ts';
 import { encodedLeafProfile, type LeafProfile } from './profile.ts';
 import type { SigningRoot } from './root.ts';
 import { checkWithForge } from './second-reader.ts';
-import { encodeFields, extension, issuerKeyIdentifier, keyIdentifier, signFields, wholeSeconds } from './signed.ts';
+import { encodeFields, extension, keyIdentifier, signFields, wholeSeconds } from './signed.ts';
 
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
 export const backdateMs = 5 * 60 * 1000;

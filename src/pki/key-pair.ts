@@ -1,9 +1,8 @@
 import { createECDH, type KeyObject, sign, verify } from 'node:crypto';
 import { promisify } from 'node:util';
-import { readOnly, tags } from './der.ts';
+import { positiveInteger, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer, publicKeyDer } from './key.ts';
-import { magnitude } from './lint-key.ts';
 import { checkKeyText, checkPrivateKey } from './work-limits.ts';
 
 /**
@@ -76,7 +75,7 @@ function makesPoint(key: KeyObject, curve: string, publicInfo: Buffer): boolean 
  */
 function rsaNumbersFit(der: Buffer, encoding: KeyEncoding): boolean {
   const [, ...elements] = readOnly(pkcs1Of(der, encoding), tags.sequence).children();
-  const numbers = elements.map((element) => magnitude(element));
+  const numbers = elements.map((element) => positiveInteger(element));
   const [n, e, d, p, q, dp, dq, inverse, ...more] = numbers.map((octets) =>
     octets === undefined || octets.length === 0 ? 0n : BigInt(`0x${octets.toString('hex')}`),
   );

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { type Element, expectTag, readOid, readOnly, tags } from './der.ts';
+import { type Element, expectTag, positiveInteger, readOid, readOnly, tags } from './der.ts';
 import { hold, violation } from './lint-rule.ts';
 
 /** The kinds of keys that leaves have. */
@@ -52,21 +52,13 @@ const exponents = { least: 65_537, most: 2 ** 31 - 1 };
 
 function lintRsaKey(bits: Buffer): void {
   const [modulus, exponent, ...more] = readOnly(bits, tags.sequence).children();
-  const [n, e] = [modulus, exponent].map((element) => magnitude(element));
+  const [n, e] = [modulus, exponent].map((element) => positiveInteger(element));
   hold(more.length === 0 && n !== undefined && e !== undefined, 'an RSA key is two positive numbers (RFC 8017 A.1.1)');
   const size = n.length * 8 - Math.clz32(n[0] ?? 0) + 24;
   hold(rsaSizes.has(size), 'an RSA key has 2048, 3072, 4096 or 8192 bits');
   hold(((n.at(-1) ?? 0) & 1) === 1, 'the modulus of an RSA key is odd');
   const value = e.length > 4 ? Number.POSITIVE_INFINITY : e.readUIntBE(0, e.length);
   hold(value % 2 === 1 && value >= exponents.least && value <= exponents.most, 'the exponent of an RSA key is safe');
-}
-
-/** The octets of a positive INTEGER in its one encoding (X.690 8.3.2), without the zero in front; undefined for others. */
-export function magnitude(element: Element | undefined): Buffer | undefined {
-  const { content } = expectTag(element, tags.integer);
-  const [first = 0x80, second = 0] = content;
-  if (first !== 0) return first < 0x80 ? content : undefined;
-  return content.length > 1 && second >= 0x80 ? content.subarray(1) : undefined;
 }
 
 /** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */

@@ -1,9 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import { keyUsageBits } from './certificate.ts';
-import { type Element, expectTag, readOid, readOnly, tags } from './der.ts';
+import { type Element, expectTag, positiveInteger, readOid, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
 import { publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
-import { keyIdentifierOf, type LeafKeyKind, lintPublicKey, magnitude } from './lint-key.ts';
+import { keyIdentifierOf, type LeafKeyKind, lintPublicKey } from './lint-key.ts';
 import { lintAlternativeNames, lintSubject } from './lint-names.ts';
 import { hold } from './lint-rule.ts';
 import { oids } from './oid.ts';
@@ -50,7 +50,7 @@ const emptySequence = Buffer.of(0x30, 0);
 
 function lintSerialNumber(serial: Element | undefined): void {
   const { content } = expectTag(serial, tags.integer);
-  hold(magnitude(serial) !== undefined, 'the serial number is positive (RFC 5280 4.1.2.2)');
+  hold(positiveInteger(serial) !== undefined, 'the serial number is positive (RFC 5280 4.1.2.2)');
   // Room for the 127 random bits of the profile.
   hold(content.length >= 16 && content.length <= 20, 'the serial number has 16 to 20 octets');
 }

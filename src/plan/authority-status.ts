@@ -1,16 +1,18 @@
 import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../api/types.ts';
 import { anchorId, type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../pki/index.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority.ts';
-import { timestamp, type WantedCondition } from './certificate-status.ts';
+import type { AuthorityRecord } from './authority-record.ts';
+import type { WantedCondition } from './condition.ts';
+import type { CrlBundle } from './crl-bundle.ts';
 import { crlCondition } from './crl-condition.ts';
 import type { Evidence } from './evidence.ts';
-import type { CrlBundle } from './observed.ts';
-import type { AuthorityRecord, ObservedRoot } from './observed-authority.ts';
+import type { ObservedRoot } from './observed-root.ts';
 import { rememberedRoots } from './remembered-roots.ts';
 import { crlRenewalTime } from './revocation.ts';
 import { type RotationNote, rootsInWords } from './rotation-note.ts';
 import { rootRenewalTime } from './rotation-start.ts';
 import type { Remark, RotationReport } from './rotation-step.ts';
+import { timestamp } from './timestamp.ts';
 
 /** The status to be, but for the times of transitions. */
 export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {

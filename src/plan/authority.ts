@@ -1,10 +1,12 @@
 import { type Certificate, caId, type SigningRoot, subjectText } from '../pki/index.ts';
+import type { CrlBundle } from './crl-bundle.ts';
 import { paceCrls } from './crl-pace.ts';
 import { parseDurationMs } from './duration.ts';
 import { issuersInUse } from './evidence.ts';
-import type { CrlBundle } from './observed.ts';
-import type { ObservedAuthority, RootSecret } from './observed-authority.ts';
-import { type CrlPlan, crlBundle, latestOf, type RevocationState } from './revocation.ts';
+import type { ObservedAuthority } from './observed-authority.ts';
+import type { RootSecret } from './observed-root.ts';
+import { type CrlPlan, crlBundle, latestOf } from './revocation.ts';
+import type { RevocationState } from './revocation-state.ts';
 import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
 import type { RotationStep } from './rotation-step.ts';
 

@@ -1,6 +1,6 @@
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import type { Role } from '../pki/index.ts';
-import { unitInterval } from './renewal.ts';
+import { unitInterval } from './spread.ts';
 
 /** Failed attempts in a row, at one state of the world. */
 export interface Failures {

@@ -1,15 +1,21 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import { anchorId, type Certificate, type LeafRecord, type Role } from '../pki/index.ts';
+import type { AuthorityView } from './authority-view.ts';
 import type { FailedAttempts } from './backoff.ts';
+import type { CertificateRecord } from './certificate-record.ts';
+import type { WantedCondition } from './condition.ts';
 import { contestedProblem, isContested, repairMoments, repairStatus } from './contention.ts';
 import { handledByAll, handledByOne, type Verb } from './handled-token.ts';
 import { notedRevision } from './metadata.ts';
-import type { AuthorityView, CertificateRecord, ObservedRole, SecretRecord } from './observed.ts';
+import type { ObservedRole } from './observed.ts';
 import { isOurs } from './ownership.ts';
-import { renewalTime, unitInterval } from './renewal.ts';
+import { renewalTime } from './renewal.ts';
 import { revocationIsAsked } from './revocation-request.ts';
 import { nextTurn, renewalSeed, rotationIsAsked } from './secret.ts';
+import type { SecretRecord } from './secret-record.ts';
+import { unitInterval } from './spread.ts';
+import { timestamp } from './timestamp.ts';
 
 /** How a role stands after its step was carried out. */
 export interface RoleOutcome {
@@ -25,14 +31,6 @@ export interface RoleOutcome {
   readonly unrecorded?: readonly LeafRecord[];
   /** The failed attempts up to now, the one of this step included. */
   readonly failed?: FailedAttempts;
-}
-
-/** A condition before it is merged with what is there: the time of the transition is the merge's business. */
-export interface WantedCondition {
-  readonly type: 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing' | 'CrlNearlyFull';
-  readonly status: 'True' | 'False';
-  readonly reason: string;
-  readonly message: string;
 }
 
 /** The status to be, but for the times of transitions. */
@@ -102,9 +100,6 @@ const withContention = (certificate: CertificateRecord, outcome: RoleOutcome, no
   (outcome.problem === undefined || outcome.problem.onlyDue === true) && isContested(certificate, outcome.role, now)
     ? { ...outcome, problem: contestedProblem(certificate, outcome.role) }
     : outcome;
-
-/** RFC 3339 in whole seconds, as metav1.Time. */
-export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 

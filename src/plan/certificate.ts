@@ -1,16 +1,10 @@
 import { annotations, type CertificateReason } from '../api/names.ts';
 import { anchorId, namesOutsidePath, pathOf } from '../pki/index.ts';
-import { timestamp } from './certificate-status.ts';
+import type { AuthorityView, ReadyAuthority } from './authority-view.ts';
+import type { CertificateRecord } from './certificate-record.ts';
 import { withPause } from './contention.ts';
-import { metadataMatches, notedRevision, ownershipMetadata, type SecretMetadata, secretMetadata } from './metadata.ts';
-import type {
-  AuthorityView,
-  CertificateRecord,
-  ObservedCertificate,
-  ObservedRole,
-  ReadyAuthority,
-  SecretRecord,
-} from './observed.ts';
+import { metadataMatches, notedRevision, ownershipMetadata, secretMetadata } from './metadata.ts';
+import type { ObservedCertificate, ObservedRole } from './observed.ts';
 import {
   hasOutputs,
   type OutputSources,
@@ -28,9 +22,10 @@ import {
   type OwnershipChange,
   ownershipChange,
 } from './ownership.ts';
-import { type LeafRequest, leafRequest, rolesOf, secretNameOf } from './request.ts';
+import { type LeafRequest, leafRequest } from './request.ts';
 import { canBeRevoked, unlisted } from './revocation-gate.ts';
 import { revocationIsAsked } from './revocation-request.ts';
+import { rolesOf, secretNameOf } from './roles.ts';
 import {
   dueReasons,
   type IssueReason,
@@ -40,47 +35,9 @@ import {
   rotationIsAsked,
   type SecretInput,
 } from './secret.ts';
-
-/** What is to be done about one role's Secret. */
-export type SecretStep =
-  /** It is as it should be, or as good as it can be made now. */
-  | { readonly step: 'keep' }
-  /** A new certificate, with a new key or the one in place, in one write. */
-  | {
-      readonly step: 'issue';
-      readonly reason: IssueReason;
-      readonly message: string;
-      readonly request: LeafRequest;
-      readonly keepKey: boolean;
-      readonly write: 'create' | 'update' | 'replace';
-      readonly metadata: SecretMetadata;
-      /** What the same write does about who owns the Secret. */
-      readonly ownership?: 'adopt' | 'release';
-      /** Absent where there are none, and have been none. */
-      readonly outputs?: OutputsStep;
-    }
-  /** The same certificate; bundle, outputs or metadata differ. `blocked`: more would be needed, and cannot be. */
-  | {
-      readonly step: 'update';
-      /** The certificate is written in its own form again: tls.crt holds it among other things, or in another order. */
-      readonly restores?: true;
-      readonly metadata: SecretMetadata;
-      readonly ownership?: 'adopt' | 'release';
-      readonly outputs?: OutputsStep;
-      readonly blocked?: Blocked;
-    }
-  | Blocked;
-
-/** Something stands in the way; what is there is left as it is. */
-export interface Blocked {
-  readonly step: 'blocked';
-  readonly reason: CertificateReason;
-  readonly message: string;
-  /** See isOnlyDue. */
-  readonly onlyDue: boolean;
-  /** What is to be replaced has to be on the authority's CRL first: its controller has to look. */
-  readonly awaitsCrl?: true;
-}
+import type { SecretRecord } from './secret-record.ts';
+import type { SecretStep } from './secret-step.ts';
+import { timestamp } from './timestamp.ts';
 
 /** One role with its step. */
 export interface SecretPlan {

@@ -1,6 +1,6 @@
-import type { WantedCondition } from './certificate-status.ts';
+import type { AuthorityRecord } from './authority-record.ts';
+import type { WantedCondition } from './condition.ts';
 import { type CrlEntries, countEntries, maxRevocations } from './crl-shares.ts';
-import type { AuthorityRecord } from './observed-authority.ts';
 import { rotateRootCommand } from './rotation-command.ts';
 
 /** From this part on an administrator is told. */

@@ -1,14 +1,6 @@
 import { isCrlOf, type SigningRoot } from '../pki/index.ts';
-import {
-  type CrlContext,
-  type CrlPlan,
-  crlSigners,
-  nextRoomAt,
-  planCrls,
-  type Revocation,
-  type RevocationState,
-  signedAt,
-} from './revocation.ts';
+import { type CrlPlan, crlSigners, nextRoomAt, planCrls, signedAt } from './revocation.ts';
+import type { CrlContext, Revocation, RevocationState } from './revocation-state.ts';
 
 /**
  * Requests to revoke are put onto the CRLs together, at most once in this time, in milliseconds: each change of a CRL is

@@ -1,5 +1,5 @@
 import { sha256Hex } from '../pki/index.ts';
-import type { Revocation } from './revocation.ts';
+import type { Revocation } from './revocation-state.ts';
 
 /** More would not fit into the root Secret. Whoever has so many to revoke is better served by another root. */
 export const maxRevocations = 5000;

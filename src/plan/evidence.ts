@@ -1,5 +1,6 @@
 import type { LeafRecord } from '../pki/index.ts';
-import { type CachedSecret, type CertificateRecord, isExamined } from './observed.ts';
+import type { CertificateRecord } from './certificate-record.ts';
+import { type CachedSecret, isExamined } from './secret-record.ts';
 
 /** A Secret of an authority's certificate: what of it a rotation waits for. */
 export interface IssuedSecret {

@@ -1,8 +1,9 @@
 import { annotations } from '../api/names.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import type { Role } from '../pki/index.ts';
-import type { CertificateRecord, SecretRecord } from './observed.ts';
+import type { CertificateRecord } from './certificate-record.ts';
 import { isOurs } from './ownership.ts';
+import type { SecretRecord } from './secret-record.ts';
 
 /** What an annotation of a resource asks for, of each of its Secrets. */
 export type Verb = 'rotate' | 'revoke';

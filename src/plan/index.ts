@@ -6,28 +6,16 @@ export {
   signersAfter,
   signersIn,
 } from './authority.ts';
+export type { AuthorityRecord } from './authority-record.ts';
 export { planAuthorityStatus } from './authority-status.ts';
+export type { AuthorityRules, AuthorityView, ReadyAuthority, RootView } from './authority-view.ts';
 export { afterFailure, type FailedAttempts, failureMessage, rememberedFailures } from './backoff.ts';
-export {
-  type Blocked,
-  isOnlyDue,
-  nothingIsToBeDecided,
-  planCertificate,
-  planSecret,
-  type SecretStep,
-} from './certificate.ts';
-export { nextAttempt, planCertificateStatus, type RoleOutcome, type WantedCondition } from './certificate-status.ts';
-export {
-  afterRepair,
-  contestedProblem,
-  freeRepairs,
-  isForgotten,
-  isRepair,
-  nextRepairTime,
-  type Repairs,
-  rememberedRepairs,
-  retryIsAsked,
-} from './contention.ts';
+export { isOnlyDue, nothingIsToBeDecided, planCertificate, planSecret } from './certificate.ts';
+export type { CertificateRecord } from './certificate-record.ts';
+export { nextAttempt, planCertificateStatus, type RoleOutcome } from './certificate-status.ts';
+export type { WantedCondition } from './condition.ts';
+export { contestedProblem, isRepair, rememberedRepairs, retryIsAsked } from './contention.ts';
+export type { CrlBundle } from './crl-bundle.ts';
 export { crlIntervalMs } from './crl-pace.ts';
 export { maxRevocations, mostAsked } from './crl-shares.ts';
 export {
@@ -43,25 +31,10 @@ export { type IssuancePolicy, issuancePolicy } from './grant.ts';
 export { keptMetadata } from './kept-metadata.ts';
 export { type SecretMetadata, templateKeys } from './metadata.ts';
 export { dnsLabels, normaliseUri } from './names.ts';
-export {
-  type AuthorityRules,
-  type AuthorityView,
-  type CachedSecret,
-  type CertificateRecord,
-  type CrlBundle,
-  type ForeignSecret,
-  type FoundSecret,
-  isExamined,
-  type NamespaceRecord,
-  type ObservedCertificate,
-  type ObservedRole,
-  type ReadyAuthority,
-  type RootView,
-  type SecretContent,
-  type SecretMark,
-  type SecretRecord,
-} from './observed.ts';
-export type { AuthorityRecord, ObservedAuthority, ObservedRoot, RootSecret } from './observed-authority.ts';
+export type { NamespaceRecord } from './namespace-record.ts';
+export type { ObservedCertificate, ObservedRole } from './observed.ts';
+export type { ObservedAuthority } from './observed-authority.ts';
+export type { ObservedRoot, RootSecret } from './observed-root.ts';
 export {
   encodeOutputsNote,
   type OutputKey,
@@ -82,17 +55,13 @@ export {
   retainsSecrets,
 } from './ownership.ts';
 export { idOfRemembered, rememberedRoots } from './remembered-roots.ts';
-export { defaultSecretName, type LeafRequest, roles, rolesOf, secretNameOf } from './request.ts';
-export {
-  type CrlPlan,
-  crlSigners,
-  planCrls,
-  publishedState,
-  type Revocation,
-  type RevocationState,
-} from './revocation.ts';
+export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './repairs.ts';
+export type { LeafRequest } from './request.ts';
+export { type CrlPlan, crlSigners, planCrls, publishedState } from './revocation.ts';
 export { encodeRevocations, parseRevocations } from './revocation-record.ts';
 export { leavesToRevoke } from './revocation-request.ts';
+export type { Revocation, RevocationState } from './revocation-state.ts';
+export { defaultSecretName, roles, rolesOf, secretNameOf } from './roles.ts';
 export { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
 export {
   encodeRotationNote,
@@ -103,6 +72,16 @@ export {
 } from './rotation-note.ts';
 export type { Remark, RotationReport, RotationStep } from './rotation-step.ts';
 export type { IssueReason } from './secret.ts';
+export {
+  type CachedSecret,
+  type ForeignSecret,
+  type FoundSecret,
+  isExamined,
+  type SecretContent,
+  type SecretMark,
+  type SecretRecord,
+} from './secret-record.ts';
+export type { Blocked, SecretStep } from './secret-step.ts';
 export { selects } from './selector.ts';
 export {
   authorityLabel,
@@ -116,10 +95,4 @@ export {
   type TrustWrite,
 } from './trust.ts';
 export { trustCondition } from './trust-condition.ts';
-export {
-  publicationsOf,
-  type TrustOutcome,
-  type TrustPlace,
-  type TrustWorld,
-  trustPlaces,
-} from './trust-places.ts';
+export { publicationsOf, type TrustOutcome, type TrustPlace, type TrustWorld, trustPlaces } from './trust-places.ts';

@@ -8,7 +8,7 @@ import {
   pathOf,
   type SigningRoot,
 } from '../pki/index.ts';
-import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation.ts';
+import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
 /** Every CA that is known: those that sign, those above them, those that are trusted, and those that were remembered. */
 export class KnownCas {

@@ -1,8 +1,9 @@
 import { annotations, labels, managerName } from '../api/names.ts';
 import { type Role, sha256Hex } from '../pki/index.ts';
-import type { CertificateRecord, SecretRecord } from './observed.ts';
+import type { CertificateRecord } from './certificate-record.ts';
 import { retainsSecrets } from './ownership.ts';
-import { secretNameOf } from './request.ts';
+import { secretNameOf } from './roles.ts';
+import type { SecretRecord } from './secret-record.ts';
 
 /** Labels and annotations by key; null takes a key off. */
 export type MetadataPatch = Record<string, string | null>;

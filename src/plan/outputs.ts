@@ -1,6 +1,7 @@
 import { annotations, outputKeys } from '../api/names.ts';
 import type { MtlsCertificateSpec } from '../api/types.ts';
-import type { CrlBundle, SecretRecord } from './observed.ts';
+import type { CrlBundle } from './crl-bundle.ts';
+import type { SecretRecord } from './secret-record.ts';
 
 /** A further form of the content of a Secret, by the key of its data. */
 export type OutputKey = (typeof outputKeys)[keyof typeof outputKeys];

@@ -1,7 +1,8 @@
 import { annotations, group, labels, managerName } from '../api/names.ts';
 import type { Role } from '../pki/index.ts';
-import type { CertificateRecord, ForeignSecret, SecretRecord } from './observed.ts';
-import { roles, rolesOf, secretNameOf } from './request.ts';
+import type { CertificateRecord } from './certificate-record.ts';
+import { roles, rolesOf, secretNameOf } from './roles.ts';
+import type { ForeignSecret, SecretRecord } from './secret-record.ts';
 
 /** The ownerReference of the controller of an object. */
 export interface ControllerReference {

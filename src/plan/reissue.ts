@@ -1,4 +1,4 @@
-import { unitInterval } from './renewal.ts';
+import { unitInterval } from './spread.ts';
 
 /** When the certificates of a replaced root are issued anew. */
 export interface Reissue {

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto';
 import { parseDurationMs } from './duration.ts';
+import { unitInterval } from './spread.ts';
 
 /** Times of a leaf that exists. */
 export interface Lifetime {
@@ -39,6 +39,3 @@ export function renewalTime({ notBefore, notAfter }: Lifetime, settings: Renewal
   const jitterMs = jitterShare * Math.max(0, Math.min(leftMs, usableMs - leftMs)) * unitInterval(seed);
   return new Date(Math.floor((notAfter.getTime() - leftMs - jitterMs) / 1000) * 1000);
 }
-
-/** A number in [0, 1) that depends on the text alone and spreads evenly. */
-export const unitInterval = (seed: string): number => hash('sha256', seed, 'buffer').readUInt32BE(0) / 2 ** 32;

@@ -29,9 +29,6 @@ import { maxOtherValueLength } from './pattern.ts';
 import { denials, type Scope } from './permission.ts';
 import { subjectProblem } from './subject.ts';
 
-/** The roles, in the order in which they are planned and shown. */
-export const roles: readonly Role[] = ['server', 'client', 'peer'];
-
 /** What a role of a resource asks for, checked, normalised and authorised. */
 export interface LeafRequest {
   readonly profile: LeafProfile;
@@ -49,16 +46,6 @@ export interface Refusal {
   readonly reason: 'Denied' | 'InvalidSpec' | 'Pending';
   readonly message: string;
 }
-
-/** The Secret of a role: the one that spec names, or the default. */
-export const secretNameOf = (certificateName: string, spec: MtlsCertificateSpec, role: Role): string =>
-  spec[role]?.secretName ?? defaultSecretName(certificateName, role);
-
-/** The Secret of a role that names none. */
-export const defaultSecretName = (certificateName: string, role: Role): string => `${certificateName}-${role}-tls`;
-
-/** The roles that a spec asks for. */
-export const rolesOf = (spec: MtlsCertificateSpec): Role[] => roles.filter((role) => spec[role] !== undefined);
 
 /**
  * The request of one role. Checks again what the CRD's schema refuses already: a resource may be older than its schema.

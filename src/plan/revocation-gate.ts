@@ -1,11 +1,14 @@
-import type { Blocked } from './certificate.ts';
+import type { ReadyAuthority } from './authority-view.ts';
+import type { CertificateRecord } from './certificate-record.ts';
+import type { CrlBundle } from './crl-bundle.ts';
 import { maxRevocations, roomFor, shareName } from './crl-shares.ts';
 import { listed } from './listed.ts';
-import type { CertificateRecord, CrlBundle, ObservedRole, ReadyAuthority } from './observed.ts';
-import type { Revocation } from './revocation.ts';
+import type { ObservedRole } from './observed.ts';
 import { isRefused, isToBeListed, leavesToRevoke, orphanOf } from './revocation-request.ts';
+import type { Revocation } from './revocation-state.ts';
 import { rotateRootCommand } from './rotation-command.ts';
 import type { SecretInput } from './secret.ts';
+import type { Blocked } from './secret-step.ts';
 
 /**
  * What a certificate that is to be replaced waits for: a leaf that is to be revoked goes onto the CRL before it is

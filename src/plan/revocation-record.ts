@@ -1,7 +1,8 @@
 import { type Certificate, caId, PkiError, parseCertificate } from '../pki/index.ts';
-import { timestamp } from './certificate-status.ts';
 import { isShareName } from './crl-shares.ts';
-import { bySerialNumber, type Revocation } from './revocation.ts';
+import { bySerialNumber } from './revocation.ts';
+import type { Revocation } from './revocation-state.ts';
+import { timestamp } from './timestamp.ts';
 
 /** What a root Secret remembers about its CRLs and their entries, beside the CRLs themselves. */
 export interface RevocationRecord {

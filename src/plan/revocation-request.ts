@@ -1,9 +1,12 @@
 import type { Role } from '../pki/index.ts';
+import type { ReadyAuthority } from './authority-view.ts';
+import type { CertificateRecord } from './certificate-record.ts';
+import type { CrlBundle } from './crl-bundle.ts';
 import { shareName } from './crl-shares.ts';
 import { mayBeAnswer, openToken, statusOf } from './handled-token.ts';
-import type { CertificateRecord, CrlBundle, ReadyAuthority, SecretRecord } from './observed.ts';
 import { isOurs } from './ownership.ts';
-import type { Revocation } from './revocation.ts';
+import type { Revocation } from './revocation-state.ts';
+import type { SecretRecord } from './secret-record.ts';
 
 /**
  * The leaves of a role that the annotation revoke is about: the one in its Secret, the one that was in it before the Secret

@@ -1,46 +1,20 @@
 import {
   type Certificate,
   type Crl,
-  type CrlContent,
   caId,
   encodeCrls,
   isCrlOf,
   maySignCrls,
   namesIssuer,
   pathOf,
-  type RevokedCertificate,
   type SigningRoot,
   sha256Hex,
   subjectText,
 } from '../pki/index.ts';
+import type { CrlBundle } from './crl-bundle.ts';
 import { admitted, countEntries } from './crl-shares.ts';
 import { firstOfEach, KnownCas } from './known-cas.ts';
-import type { CrlBundle } from './observed.ts';
-
-/** A leaf that is on its issuer's CRL, or is to be. */
-export interface Revocation extends RevokedCertificate {
-  /** The identity of the CA that has signed the leaf, see caId. In records of version 1, the fingerprint of its root. */
-  readonly issuer: string;
-  readonly notAfter: Date;
-  /** The namespace that has asked for it, see shareName. Absent where that is not known, or a person has written the entry. */
-  readonly namespace?: string;
-}
-
-/** What a root Secret says of revocation. */
-export interface RevocationState {
-  /** Every list in ca.crl; none when that cannot be read. */
-  readonly crls: readonly Crl[];
-  /** The revoked leaves with what their lists do not say of them. */
-  readonly revocations: readonly Revocation[];
-  /** The CAs of the lists and entries, as they were remembered. */
-  readonly issuers?: readonly Certificate[];
-}
-
-/** A list to be signed. */
-export interface CrlToSign extends CrlContent {
-  /** The identity of the CA that signs it, see caId. */
-  readonly issuer: string;
-}
+import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
 /** What ca.crl of a root Secret is to hold from now on, and what is to be remembered of its lists and entries. */
 export interface CrlPlan {
@@ -65,16 +39,6 @@ export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] =>
     signers.filter(({ certificate }) => maySignCrls(certificate)),
     ({ certificate }) => caId(certificate),
   );
-
-/** What is known beside the root Secret as it is. */
-export interface CrlContext {
-  /** What the root Secret was seen to say before: somebody may have lost or overwritten what was in it. */
-  readonly before?: RevocationState | undefined;
-  /** The roots that are trusted now; absent when that is not known. */
-  readonly trusted?: readonly Certificate[];
-  /** Whether a peer may present an unexpired leaf of this issuer, see caId. Default: it may. */
-  readonly isInUse?: (issuer: string) => boolean;
-}
 
 /**
  * What is to be done about the CRLs of an authority; undefined when they are as they should be. Every CA that signs, or is

@@ -8,7 +8,8 @@ import {
   trustBundle,
   uniqueAnchors,
 } from '../pki/index.ts';
-import type { AuthorityRecord, ObservedRoot, RootSecret } from './observed-authority.ts';
+import type { AuthorityRecord } from './authority-record.ts';
+import type { ObservedRoot, RootSecret } from './observed-root.ts';
 import type { Reissue } from './reissue.ts';
 import { rememberedRoots } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';

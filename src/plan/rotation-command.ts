@@ -1,15 +1,24 @@
 import { annotations } from '../api/names.ts';
-import type { AuthorityRecord } from './observed-authority.ts';
-import type { RotationNote } from './rotation-note.ts';
 
-type Named = Pick<AuthorityRecord, 'name'>;
+/** An MtlsAuthority. */
+interface Named {
+  readonly name: string;
+}
+
+/** The rotation of its root that is under way. */
+interface Rotation {
+  readonly id: string;
+  readonly phase: string;
+  /** The last value of skip-gate that the operator has acted on. */
+  readonly spentSkip?: string;
+}
 
 /** What a person types to let certificates switch. */
-export const approveCommand = (authority: Named, { id }: Pick<RotationNote, 'id'>): string =>
+export const approveCommand = (authority: Named, { id }: Pick<Rotation, 'id'>): string =>
   annotate(authority, `${annotations.approveRotation}=${id}`);
 
 /** What a person types so that the present phase no longer waits, for one namespace or, without one, for anything. */
-export function skipCommand(authority: Named, { id, phase, spentSkip }: RotationNote, namespace = ''): string {
+export function skipCommand(authority: Named, { id, phase, spentSkip }: Rotation, namespace = ''): string {
   const value = (name: string) => `${id}/${name}${namespace === '' ? '' : `/${namespace}`}`;
   // The value that is there already asks for nothing new.
   const asked = value(phase) === spentSkip ? value(phase.toLowerCase()) : value(phase);

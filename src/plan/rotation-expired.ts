@@ -1,6 +1,6 @@
 import { anchorId, type Certificate, type SigningRoot, uniqueAnchors } from '../pki/index.ts';
 import { otherLeavesLive } from './evidence.ts';
-import type { RootSecret } from './observed-authority.ts';
+import type { RootSecret } from './observed-root.ts';
 import { rememberedActiveRoot, rememberedRoots } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';
 import { unhandledToken } from './rotation-start.ts';

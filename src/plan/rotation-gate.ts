@@ -1,4 +1,5 @@
 import { anchorId } from '../pki/index.ts';
+import type { AuthorityRecord } from './authority-record.ts';
 import { parseDurationMs } from './duration.ts';
 import {
   type Counted,
@@ -9,7 +10,6 @@ import {
   tallyBundles,
   tallyLeaves,
 } from './evidence.ts';
-import type { AuthorityRecord } from './observed-authority.ts';
 import { rememberedActiveRoot, rememberedRoots } from './remembered-roots.ts';
 import { approveCommand, skipCommand } from './rotation-command.ts';
 import { type RotationNote, type RotationPhase, rootsInWords, skipsNamespace, skipsPhase } from './rotation-note.ts';

@@ -1,7 +1,7 @@
 import { anchorId, type Certificate, caId, type SigningRoot } from '../pki/index.ts';
+import type { AuthorityRecord } from './authority-record.ts';
 import { parseDurationMs } from './duration.ts';
 import { otherLeavesLive } from './evidence.ts';
-import type { AuthorityRecord } from './observed-authority.ts';
 import { idOfRemembered, rememberedActiveRoot } from './remembered-roots.ts';
 import { rootRequest } from './root-request.ts';
 import { firstNote, type RotationInput, type RotationPlan, type RotationStep, rotate } from './rotation-step.ts';

@@ -1,6 +1,7 @@
 import { anchorId, type Certificate, type KeySpec, type RootProfile, type SigningRoot } from '../pki/index.ts';
+import type { AuthorityRecord } from './authority-record.ts';
 import type { Evidence } from './evidence.ts';
-import type { AuthorityRecord, RootSecret } from './observed-authority.ts';
+import type { RootSecret } from './observed-root.ts';
 import type { RotationNote, RotationPhase } from './rotation-note.ts';
 
 /** A change of the root Secret: one write, with all that belongs together in it. */

@@ -10,13 +10,17 @@ import {
   type Role,
   type TrustBundle,
 } from '../pki/index.ts';
+import type { ReadyAuthority } from './authority-view.ts';
+import type { CertificateRecord } from './certificate-record.ts';
 import { mayBeAnswer, openToken } from './handled-token.ts';
-import type { CertificateRecord, ObservedRole, ReadyAuthority, SecretRecord } from './observed.ts';
+import type { ObservedRole } from './observed.ts';
 import { reissueTime } from './reissue.ts';
-import { renewalTime, unitInterval } from './renewal.ts';
+import { renewalTime } from './renewal.ts';
 import type { LeafRequest } from './request.ts';
 import { crlRenewBeforeMs } from './revocation.ts';
 import { revocationIsAsked } from './revocation-request.ts';
+import type { SecretRecord } from './secret-record.ts';
+import { unitInterval } from './spread.ts';
 
 /** Why a certificate is issued. */
 export type IssueReason =

@@ -1,8 +1,8 @@
 import type { Condition } from '../api/types.ts';
-import type { WantedCondition } from './certificate-status.ts';
+import type { AuthorityRecord } from './authority-record.ts';
+import type { RootView } from './authority-view.ts';
+import type { WantedCondition } from './condition.ts';
 import { heldByFinalizer } from './evidence.ts';
-import type { RootView } from './observed.ts';
-import type { AuthorityRecord } from './observed-authority.ts';
 import { clusterTrustBundleOf } from './trust.ts';
 import type { TrustPlace, TrustWorld } from './trust-places.ts';
 

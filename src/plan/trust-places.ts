@@ -1,6 +1,6 @@
+import type { AuthorityRecord } from './authority-record.ts';
 import { heldByFinalizer, type Publication } from './evidence.ts';
-import type { NamespaceRecord } from './observed.ts';
-import type { AuthorityRecord } from './observed-authority.ts';
+import type { NamespaceRecord } from './namespace-record.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust.ts';
 
 /** What came of the last look at a place. */

@@ -1,7 +1,7 @@
 import { group } from '../api/names.ts';
 import { sha256Hex } from '../pki/index.ts';
-import type { NamespaceRecord } from './observed.ts';
-import type { AuthorityRecord } from './observed-authority.ts';
+import type { AuthorityRecord } from './authority-record.ts';
+import type { NamespaceRecord } from './namespace-record.ts';
 import { selects } from './selector.ts';
 
 /** What is known of an object that holds a published bundle, or has the name of one: a ConfigMap or ClusterTrustBundle. */

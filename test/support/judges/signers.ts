@@ -2,7 +2,7 @@ import { type KeyObject, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { Signer } from '../../../src/controllers/issuer.ts';
+import type { Signer } from '../../../src/controllers/signing-material.ts';
 import { encoded } from '../../../src/pki/der.ts';
 import {
   type Certificate,

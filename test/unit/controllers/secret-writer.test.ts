@@ -4,7 +4,8 @@ import { annotations, labels, secretKeys } from '../../../src/api/names.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { KeyMaker } from '../../../src/controllers/key-maker.ts';
 import { secretRecord } from '../../../src/controllers/secret-record.ts';
-import { type Material, SecretWriter } from '../../../src/controllers/secret-writer.ts';
+import { SecretWriter } from '../../../src/controllers/secret-writer.ts';
+import type { Material } from '../../../src/controllers/signing-material.ts';
 import {
   isKubeError,
   type KubeErrorCode,

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { labels, secretKeys } from '../../../src/api/names.ts';
-import type { Signer } from '../../../src/controllers/issuer.ts';
 import { RepairLimits } from '../../../src/controllers/repair-limits.ts';
+import type { Signer } from '../../../src/controllers/signing-material.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
-import { nextRepairTime, rememberedRepairs, repairStatus } from '../../../src/plan/contention.ts';
+import { rememberedRepairs, repairStatus } from '../../../src/plan/contention.ts';
 import { planCertificate, type Repairs } from '../../../src/plan/index.ts';
+import { nextRepairTime } from '../../../src/plan/repairs.ts';
 import {
   type CertificateFixture,
   certificate,

@@ -4,15 +4,9 @@ import * as fc from 'fast-check';
 
 import { crlData } from '../../../src/controllers/root-crl.ts';
 import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../src/pki/index.ts';
-import {
-  type CrlContext,
-  crlBundle,
-  crlRenewBeforeMs,
-  planCrls,
-  type Revocation,
-  type RevocationState,
-} from '../../../src/plan/revocation.ts';
+import { crlBundle, crlRenewBeforeMs, planCrls } from '../../../src/plan/revocation.ts';
 import { parseRevocations } from '../../../src/plan/revocation-record.ts';
+import type { CrlContext, Revocation, RevocationState } from '../../../src/plan/revocation-state.ts';
 import { days, hours, issuerIdOf, later, namesakeOf, root } from '../../support/fixtures.ts';
 
 const first = root({ name: 'First' });

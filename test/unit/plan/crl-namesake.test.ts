@@ -3,14 +3,9 @@ import { describe, test } from 'node:test';
 
 import { crlData } from '../../../src/controllers/root-crl.ts';
 import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../src/pki/index.ts';
-import {
-  crlBundle,
-  planCrls,
-  publishedState,
-  type Revocation,
-  type RevocationState,
-} from '../../../src/plan/revocation.ts';
+import { crlBundle, planCrls, publishedState } from '../../../src/plan/revocation.ts';
 import { parseRevocations } from '../../../src/plan/revocation-record.ts';
+import type { Revocation, RevocationState } from '../../../src/plan/revocation-state.ts';
 import {
   days,
   earlier,

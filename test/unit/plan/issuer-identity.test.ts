@@ -5,14 +5,9 @@ import { crlData } from '../../../src/controllers/root-crl.ts';
 import { parseCertificate } from '../../../src/pki/certificate.ts';
 import { encoded } from '../../../src/pki/der.ts';
 import { type Crl, caId, parseCrls, type SigningRoot, uniqueAnchors } from '../../../src/pki/index.ts';
-import {
-  type CrlContext,
-  crlBundle,
-  planCrls,
-  type Revocation,
-  type RevocationState,
-} from '../../../src/plan/revocation.ts';
+import { crlBundle, planCrls } from '../../../src/plan/revocation.ts';
 import { parseRevocations } from '../../../src/plan/revocation-record.ts';
+import type { CrlContext, Revocation, RevocationState } from '../../../src/plan/revocation-state.ts';
 import { days, intermediate, issuerIdOf, later, now, root, rootIdOf } from '../../support/fixtures.ts';
 import { makeCa } from '../../support/roots/make.ts';
 import { renewedRoot } from './rotation-situation.ts';

@@ -4,7 +4,8 @@ import * as fc from 'fast-check';
 import { backdateMs } from '../../../src/pki/index.ts';
 import { afterFailure } from '../../../src/plan/backoff.ts';
 import { parseDurationMs } from '../../../src/plan/duration.ts';
-import { type RenewalSettings, renewalTime, unitInterval } from '../../../src/plan/renewal.ts';
+import { type RenewalSettings, renewalTime } from '../../../src/plan/renewal.ts';
+import { unitInterval } from '../../../src/plan/spread.ts';
 import { days, hours, later, minutes, now } from '../../support/fixtures.ts';
 
 describe('a duration', () => {

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
 import type { Role } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
-import { leafRequest, rolesOf, secretNameOf } from '../../../src/plan/request.ts';
+import { leafRequest } from '../../../src/plan/request.ts';
+import { rolesOf, secretNameOf } from '../../../src/plan/roles.ts';
 import { certificate, hours, rules } from '../../support/fixtures.ts';
 
 const domains = { trustDomain: 'example.org', clusterDomain: 'k8s.local' };

@@ -3,16 +3,9 @@ import { describe, test } from 'node:test';
 
 import { type Crl, encodeCrls, issueCrl, type SigningRoot } from '../../../src/pki/index.ts';
 import { maxRevocations, shareName } from '../../../src/plan/crl-shares.ts';
-import {
-  type CrlContext,
-  crlBundle,
-  crlRenewalTime,
-  planCrls,
-  publishedState,
-  type Revocation,
-  type RevocationState,
-} from '../../../src/plan/revocation.ts';
+import { crlBundle, crlRenewalTime, planCrls, publishedState } from '../../../src/plan/revocation.ts';
 import { encodeRevocations, parseRevocations } from '../../../src/plan/revocation-record.ts';
+import type { CrlContext, Revocation, RevocationState } from '../../../src/plan/revocation-state.ts';
 import { days, earlier, hours, issuerIdOf, later, now, root } from '../../support/fixtures.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };

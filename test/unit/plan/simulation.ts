@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { labels, secretKeys, secretType } from '../../../src/api/names.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
-import { issueContent, keptKey, type Signer } from '../../../src/controllers/issuer.ts';
+import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
 import type { RepairLimits } from '../../../src/controllers/repair-limits.ts';
 import { base64 } from '../../../src/controllers/secret-data.ts';
 import { ownerReferencesFor, secretRecord } from '../../../src/controllers/secret-record.ts';
+import type { Signer } from '../../../src/controllers/signing-material.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import {
   chainWithin,
