@@ -12,6 +12,7 @@ import type { ListenAddress } from './telemetry/server.ts';
 export interface Config extends LeaseTiming {
   readonly kubeconfig?: string;
   readonly context?: string;
+  readonly serviceAccountDirectory?: string;
   readonly namespace: string;
   /** Name of this replica in the Lease and in events. */
   readonly identity: string;
@@ -38,8 +39,10 @@ export class ConfigError extends Error {
 
 export const usage = `Usage: mtls-operator [options]
 
-  --kubeconfig FILE            kubeconfig to use; without it the Pod's ServiceAccount, then KUBECONFIG, then ~/.kube/config
+  --kubeconfig FILE            kubeconfig to use; without it KUBECONFIG, then the Pod's ServiceAccount, then ~/.kube/config
   --context NAME               context of the kubeconfig
+  --service-account-directory DIR
+                               use the Pod's ServiceAccount, whose token and ca.crt are mounted here
   --namespace NAME             the operator's namespace, where root Secrets are (POD_NAMESPACE, default ${managerName})
   --create-default-authority   make the MtlsAuthority "default" in a cluster that has no MtlsAuthority
   --listen-address HOST:PORT   where /healthz, /readyz and /metrics are served; no HOST: everywhere; port 0: any free one (default 127.0.0.1:8080)
@@ -65,9 +68,13 @@ export function readConfig(
 ): Config | 'help' {
   const values = parse(argv);
   if (values.help === true) return 'help';
+  const serviceAccountDirectory = values['service-account-directory'];
   return Object.freeze({
     ...(values.kubeconfig === undefined ? {} : { kubeconfig: filled('kubeconfig', values.kubeconfig) }),
     ...(values.context === undefined ? {} : { context: filled('context', values.context) }),
+    ...(serviceAccountDirectory === undefined
+      ? {}
+      : { serviceAccountDirectory: filled('service-account-directory', serviceAccountDirectory) }),
     namespace: namespaceOf(values.namespace, env['POD_NAMESPACE']),
     // Two replicas on one host must not share a name, or each would take the other's Lease for its own.
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
@@ -98,6 +105,7 @@ function parse(argv: readonly string[]) {
       options: {
         kubeconfig: { type: 'string' },
         context: { type: 'string' },
+        'service-account-directory': { type: 'string' },
         namespace: { type: 'string' },
         'create-default-authority': { type: 'boolean' },
         'listen-address': { type: 'string' },

@@ -17,7 +17,7 @@ const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 async function run(config: Config, signal: AbortSignal): Promise<void> {
   const log = createLog(config.logLevel);
   const metrics = new Metrics();
-  const connection = loadConnection(config);
+  const connection = await loadConnection(config);
   const client = new KubeClient(connection, {
     userAgent: `${managerName}/0.1.0`,
     log,

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { pollUntil } from './controlplane/poll.ts';
@@ -17,8 +18,14 @@ export const OPERATOR_SERVICE_ACCOUNT = 'mtls-operator';
 export type Kubectl = (args: readonly string[]) => Promise<string>;
 
 interface Kubeconfig {
-  readonly clusters: { cluster: { server: string } }[];
+  readonly clusters: { cluster: { server: string; 'certificate-authority-data'?: string } }[];
   readonly users: { user: object }[];
+}
+
+/** How the operator finds the API server and logs in. */
+export interface OperatorLogin {
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
@@ -26,15 +33,39 @@ interface Kubeconfig {
  * `server` is the API server's URL as the operator sees it, for instance that of a proxy; the administrator's by default.
  */
 export async function writeOperatorKubeconfig(path: string, kubectl: Kubectl, server?: string): Promise<void> {
-  const subject = [OPERATOR_SERVICE_ACCOUNT, `--namespace=${OPERATOR_NAMESPACE}`];
-  const token = await kubectl(['create', 'token', ...subject, '--duration=24h']);
-  const config = JSON.parse(
-    await kubectl(['config', 'view', '--minify', '--flatten', '--raw', '--output=json']),
-  ) as Kubeconfig;
-  for (const user of config.users) user.user = { token: token.trim() };
+  const config = await adminKubeconfig(kubectl);
+  const token = await operatorToken(kubectl);
+  for (const user of config.users) user.user = { token };
   for (const { cluster } of config.clusters) cluster.server = server ?? cluster.server;
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
 }
+
+/** Writes the files that kubelet mounts into the operator's pod. Throws where a pod could not reach the API server. */
+export async function writeServiceAccount(
+  directory: string,
+  kubectl: Kubectl,
+  server?: string,
+): Promise<OperatorLogin> {
+  const [cluster] = (await adminKubeconfig(kubectl)).clusters.map((entry) => entry.cluster);
+  const ca = cluster?.['certificate-authority-data'];
+  if (cluster === undefined || ca === undefined) throw new Error('the kubeconfig has no certificate authority');
+  const { hostname, port } = new URL(server ?? cluster.server);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'token'), await operatorToken(kubectl), { mode: 0o600 });
+  writeFileSync(join(directory, 'ca.crt'), Buffer.from(ca, 'base64'));
+  return {
+    args: [`--service-account-directory=${directory}`],
+    env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port || '443' },
+  };
+}
+
+async function operatorToken(kubectl: Kubectl): Promise<string> {
+  const subject = [OPERATOR_SERVICE_ACCOUNT, `--namespace=${OPERATOR_NAMESPACE}`];
+  return (await kubectl(['create', 'token', ...subject, '--duration=24h'])).trim();
+}
+
+const adminKubeconfig = async (kubectl: Kubectl): Promise<Kubeconfig> =>
+  JSON.parse(await kubectl(['config', 'view', '--minify', '--flatten', '--raw', '--output=json'])) as Kubeconfig;
 
 export interface OperatorProgramOptions {
   readonly args?: readonly string[];
@@ -45,11 +76,11 @@ export interface OperatorProgramOptions {
 
 /** Starts the operator on a free port of 127.0.0.1, with a default authority if there is none. */
 export function startOperatorProgram(
-  kubeconfig: string,
+  login: OperatorLogin,
   { args = [], env = {}, main = process.env[MAIN_VARIABLE] ?? SOURCE }: OperatorProgramOptions = {},
 ): Program {
-  const flags = [`--kubeconfig=${kubeconfig}`, '--create-default-authority', '--listen-address=127.0.0.1:0'];
-  return startProgram(main, [...flags, ...args], { POD_NAMESPACE: OPERATOR_NAMESPACE, ...env });
+  const flags = [...login.args, '--create-default-authority', '--listen-address=127.0.0.1:0'];
+  return startProgram(main, [...flags, ...args], { POD_NAMESPACE: OPERATOR_NAMESPACE, ...login.env, ...env });
 }
 
 /** Where it serves /healthz, /readyz and /metrics, once it does. */

@@ -1,18 +1,22 @@
-import { existsSync } from 'node:fs';
-import type { RequestOptions } from 'node:https';
 import { isDeepStrictEqual } from 'node:util';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import type { ApiServer, Credentials } from './api-server.ts';
 import { sleep } from './backoff.ts';
 import { KubeError } from './error.ts';
-import { KubeConfig } from './kubeconfig.ts';
+import { hasServiceAccount, inClusterServer, serviceAccountDirectory } from './in-cluster.ts';
 import { parseProxy, proxyFromEnvironment, proxyInWords } from './proxy.ts';
 
-/** Where to find the API server and the credentials for it. */
+/**
+ * Where to find the API server and the credentials for it. Without any: KUBECONFIG, the ServiceAccount of the pod,
+ * ~/.kube/config, in this order.
+ */
 export interface ConnectionOptions {
-  /** A kubeconfig file. Left out: KUBECONFIG, the ServiceAccount of the pod, ~/.kube/config, in this order. */
+  /** A kubeconfig file. */
   readonly kubeconfig?: string | undefined;
   /** A context of the kubeconfig. Left out: its current one. */
   readonly context?: string | undefined;
+  /** The folder of a pod's ServiceAccount token and ca.crt, unless a kubeconfig or context is given. */
+  readonly serviceAccountDirectory?: string | undefined;
 }
 
 /** What one request needs besides itself. */
@@ -23,9 +27,7 @@ export interface Transport {
   readonly watches: Dispatcher;
 }
 
-const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token';
-
-// A mounted ServiceAccount token is replaced with a fifth of its hour left, so ten seconds of age never matter.
+// Kubelet replaces a mounted ServiceAccount token when a fifth of its hour is left, so ten seconds of age never matter.
 const rereadAfterMs = 10_000;
 
 const closeMs = 1000;
@@ -34,11 +36,24 @@ const closeMs = 1000;
 const connections = 32;
 
 /**
- * The way to one API server: its address, the credentials, re-read as they are rotated, and a pool of connections.
- * Throws a KubeError `Configuration` when there is no usable kubeconfig; it does not connect yet.
+ * The way to one API server: its address, the credentials, re-read as they are rotated, and a pool of connections. It does not
+ * connect yet.
+ * @throws KubeError Configuration when there is no usable kubeconfig and no ServiceAccount
  */
-export function loadConnection(options: ConnectionOptions = {}): Connection {
-  return new Connection(() => loadConfig(options));
+export async function loadConnection(options: ConnectionOptions = {}): Promise<Connection> {
+  return new Connection(await loadServer(options), () => loadServer(options));
+}
+
+async function loadServer({ kubeconfig, context, ...options }: ConnectionOptions): Promise<ApiServer> {
+  if (kubeconfig === undefined && context === undefined) {
+    const directory = options.serviceAccountDirectory ?? serviceAccountDirectory;
+    const isAskedFor = options.serviceAccountDirectory !== undefined;
+    if (isAskedFor || (!process.env['KUBECONFIG'] && hasServiceAccount(directory))) {
+      return inClusterServer(directory, process.env);
+    }
+  }
+  const { kubeconfigServer } = await import('./kubeconfig.ts');
+  return kubeconfigServer(kubeconfig, context);
 }
 
 export class Connection {
@@ -46,31 +61,28 @@ export class Connection {
   readonly origin: string;
   /** Path in front of every API path, without a slash at its end; empty for an API server of its own. */
   readonly basePath: string;
-  /** The namespace of the context; in a pod, the pod's own. */
-  readonly namespace: string | undefined;
   /** ` through the proxy http://…`, for messages; empty without a proxy. */
   readonly via: string;
   readonly #proxy: URL | undefined;
-  readonly #load: () => KubeConfig;
-  #config: KubeConfig;
+  readonly #reload: () => Promise<ApiServer>;
+  #server: ApiServer;
   #tls: TlsMaterial | undefined;
   #current: Transport | undefined;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #reading: Promise<Transport> | undefined;
   #renewing: Promise<Transport> | undefined;
 
-  constructor(load: () => KubeConfig) {
-    this.#load = load;
-    this.#config = load();
-    const server = new URL(serverOf(this.#config));
-    this.origin = server.origin;
-    this.basePath = server.pathname.replace(/\/+$/, '');
-    const { proxyUrl } = this.#config.getCurrentCluster() ?? {};
-    this.#proxy = proxyUrl
-      ? parseProxy(proxyUrl, 'proxy-url of the kubeconfig')
-      : proxyFromEnvironment(server, process.env);
+  /** @param reload gives the same server, with nothing of its credentials cached */
+  constructor(server: ApiServer, reload: () => Promise<ApiServer>) {
+    this.#server = server;
+    this.#reload = reload;
+    const url = new URL(server.url);
+    this.origin = url.origin;
+    this.basePath = url.pathname.replace(/\/+$/, '');
+    this.#proxy = server.proxyUrl
+      ? parseProxy(server.proxyUrl, 'proxy-url of the kubeconfig')
+      : proxyFromEnvironment(url, process.env);
     this.via = this.#proxy === undefined ? '' : ` through the proxy ${proxyInWords(this.#proxy)}`;
-    this.namespace = this.#config.getContextObject(this.#config.getCurrentContext())?.namespace;
   }
 
   /** The credentials and connections of now. Throws a KubeError `Configuration` when the first credentials cannot be read. */
@@ -108,8 +120,8 @@ export class Connection {
 
   async #renew(): Promise<Transport> {
     await this.#reading?.catch(() => undefined);
-    // The whole configuration again: it caches token files and the answers of credential programs.
-    this.#config = this.#load();
+    // The whole kubeconfig again: client-node caches token files and the answers of login programs.
+    this.#server = await this.#reload();
     return this.#read();
   }
 
@@ -121,7 +133,7 @@ export class Connection {
   }
 
   async #readNow(): Promise<Transport> {
-    const options = await authentication(this.#config);
+    const options = await readCredentials(this.#server);
     const { ca, cert, key, passphrase, pfx, servername, rejectUnauthorized } = options;
     const tls: TlsMaterial = { ca, cert, key, passphrase, pfx, servername, rejectUnauthorized };
     const headers = authenticationHeaders(options);
@@ -141,61 +153,20 @@ export class Connection {
 }
 
 type TlsMaterial = Pick<
-  RequestOptions,
+  Credentials,
   'ca' | 'cert' | 'key' | 'passphrase' | 'pfx' | 'servername' | 'rejectUnauthorized'
 >;
 
-function loadConfig({ kubeconfig, context }: ConnectionOptions): KubeConfig {
-  const config = new KubeConfig();
-  const origin = kubeconfig ?? process.env['KUBECONFIG'];
+async function readCredentials(server: ApiServer): Promise<Credentials> {
   try {
-    if (kubeconfig !== undefined) config.loadFromFile(kubeconfig);
-    else if (!origin && context === undefined && existsSync(serviceAccountToken)) config.loadFromCluster();
-    else config.loadFromDefault();
-  } catch (error) {
-    // No cause and no message of the parser: it quotes the lines around the fault, and those may be a key.
-    const systemError = error instanceof Error && 'syscall' in error;
-    const why = systemError ? error.message : 'it is not a valid kubeconfig';
-    throw new KubeError('Configuration', `cannot read the kubeconfig ${origin ?? ''}: ${why}`);
-  }
-  if (context !== undefined) {
-    const names = config.getContexts().map(({ name }) => name);
-    if (!names.includes(context)) {
-      throw new KubeError(
-        'Configuration',
-        `the kubeconfig has no context ${context}; it has ${names.join(', ') || 'none'}`,
-      );
-    }
-    config.setCurrentContext(context);
-  }
-  return config;
-}
-
-function serverOf(config: KubeConfig): string {
-  const cluster = config.getCurrentCluster();
-  // What client-node makes up when it has found nothing.
-  const invented = cluster?.name === 'cluster' && cluster.server === 'http://localhost:8080' && !cluster.caData;
-  if (!cluster || invented) {
-    throw new KubeError('Configuration', 'no API server: give a kubeconfig, set KUBECONFIG, or run in a pod');
-  }
-  if (!URL.canParse(cluster.server)) {
-    throw new KubeError('Configuration', `the server of cluster ${cluster.name} is not a URL: ${cluster.server}`);
-  }
-  return cluster.server;
-}
-
-async function authentication(config: KubeConfig): Promise<RequestOptions> {
-  const options: RequestOptions = {};
-  try {
-    await config.applyToHTTPSOptions(options);
+    return await server.credentials();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new KubeError('Configuration', `cannot read the credentials for the API server: ${why.slice(0, 300)}`);
   }
-  return options;
 }
 
-function authenticationHeaders({ headers, auth }: RequestOptions): string[] {
+function authenticationHeaders({ headers, auth }: Credentials): string[] {
   const basic = auth ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
   const given = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value).trim()]);
   return Object.entries<string>({ ...basic, ...Object.fromEntries(given) }).flat();

@@ -25,7 +25,7 @@ import { type Specimen, specimenFor } from './specimen.ts';
 const width = 32;
 
 const { kubeconfig, job, specimens } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as CeilingInput;
-const client = new KubeClient(loadConnection({ kubeconfig }), { userAgent: 'ceiling' });
+const client = new KubeClient(await loadConnection({ kubeconfig }), { userAgent: 'ceiling' });
 
 interface WithStatus extends KubeObject {
   readonly status: unknown;

@@ -39,7 +39,7 @@ const verbs = {
 export async function startPlane(): Promise<Plane> {
   const cluster = await startTestCluster();
   const own = new Map<string, number>();
-  const client = new KubeClient(loadConnection({ kubeconfig: cluster.kubeconfig }), {
+  const client = new KubeClient(await loadConnection({ kubeconfig: cluster.kubeconfig }), {
     userAgent: 'bench',
     onRequest: ({ verb, resource }) => add(own, `${verbs[verb]} ${resource}`, 1),
   });

@@ -11,7 +11,7 @@ describe('a real API server', () => {
 
   before(async () => {
     cluster = await startTestCluster();
-    client = new KubeClient(loadConnection({ kubeconfig: cluster.kubeconfig }), { userAgent: 'contract-test/1' });
+    client = new KubeClient(await loadConnection({ kubeconfig: cluster.kubeconfig }), { userAgent: 'contract-test/1' });
   });
 
   after(async () => {

@@ -37,7 +37,7 @@ let namespacesMade = 0;
 
 before(async () => {
   cluster = await startControlPlane();
-  client = clientOf(cluster.kubeconfig);
+  client = await clientOf(cluster.kubeconfig);
 });
 
 after(async () => {
@@ -45,8 +45,8 @@ after(async () => {
   await cluster?.stop();
 });
 
-function clientOf(kubeconfig: string, onRequest?: (record: RequestRecord) => void): KubeClient {
-  return new KubeClient(loadConnection({ kubeconfig }), { userAgent: 'kube-test/1', onRequest });
+async function clientOf(kubeconfig: string, onRequest?: (record: RequestRecord) => void): Promise<KubeClient> {
+  return new KubeClient(await loadConnection({ kubeconfig }), { userAgent: 'kube-test/1', onRequest });
 }
 
 async function newNamespace(): Promise<string> {
@@ -173,13 +173,13 @@ test('a namespace that is being deleted refuses in a way that can be told from m
 });
 
 test('a credential that the API server does not know is Unauthorized, one without rights Forbidden', async (t) => {
-  const withToken = (token: string): KubeClient => clientOf(writeKubeconfig(t, { user: { token } }));
-  const unknown = withToken('nobody');
+  const withToken = (token: string): Promise<KubeClient> => clientOf(writeKubeconfig(t, { user: { token } }));
+  const unknown = await withToken('nobody');
   await assert.rejects(unknown.get(secrets, { namespace: 'default', name: 'a' }), refused('Unauthorized'));
   await unknown.close();
 
   const { stdout } = await cluster.kubectl(['create', 'token', 'default', '--namespace=default']);
-  const powerless = withToken(stdout.trim());
+  const powerless = await withToken(stdout.trim());
   await assert.rejects(powerless.get(secrets, { namespace: 'default', name: 'a' }), refused('Forbidden'));
   await powerless.close();
 });
@@ -189,7 +189,7 @@ test('1,200 Secrets are listed in pages of 500, and kept up to date after that',
   const names = Array.from({ length: 1200 }, (_, index) => `s-${index}`);
   await Promise.all(names.map((name) => client.create(secrets, secret(namespace, name))));
   const pages: RequestRecord[] = [];
-  const counting = clientOf(cluster.kubeconfig, (record) => {
+  const counting = await clientOf(cluster.kubeconfig, (record) => {
     if (record.verb === 'list') pages.push(record);
   });
   t.after(() => counting.close());
@@ -270,7 +270,7 @@ test('objects that a selector no longer takes in leave the store', async (t) => 
 test('no change is lost when connections are cut again and again', async (t) => {
   const namespace = await newNamespace();
   const proxy = await cuttingProxy(t);
-  const cut = clientOf(proxy.kubeconfig);
+  const cut = await clientOf(proxy.kubeconfig);
   t.after(() => cut.close());
   const { reflector, values } = reflectSecrets(t, namespace, { client: cut });
   await reflector.synced;
@@ -389,7 +389,7 @@ test('one candidate leads, also when its Lease is deleted; a release hands over,
     return { elector, stop };
   };
   const proxy = await cuttingProxy(t);
-  const behindProxy = clientOf(proxy.kubeconfig);
+  const behindProxy = await clientOf(proxy.kubeconfig);
   t.after(() => behindProxy.close());
 
   const first = candidate('first', client);
@@ -465,7 +465,7 @@ test('a proxy is gone through when the kubeconfig names it, or the environment d
   t.after(() => proxy.close());
   const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   const reach = async (change: object): Promise<void> => {
-    const proxied = clientOf(writeKubeconfig(t, { cluster: change }));
+    const proxied = await clientOf(writeKubeconfig(t, { cluster: change }));
     await proxied.get(namespaces, { name: 'default' });
     await proxied.close();
   };

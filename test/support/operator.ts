@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import { startOperatorProgram, waitForOperator, writeOperatorKubeconfig } from '../../tools/operator.ts';
+import { startOperatorProgram, waitForOperator, writeServiceAccount } from '../../tools/operator.ts';
 import type { Exit, LogLine } from '../../tools/program.ts';
 import type { TestCluster } from './cluster.ts';
 
@@ -37,11 +37,11 @@ export interface Operator {
 
 let started = 0;
 
-/** Starts the operator on the cluster and waits until it is ready. It ends with this process. */
+/** Starts the operator on the cluster, as in a pod, and waits until it is ready. It ends with this process. */
 export async function startOperator(cluster: TestCluster, options: OperatorOptions = {}): Promise<Operator> {
-  const kubeconfig = join(cluster.dir, `operator-${process.pid}-${++started}.kubeconfig`);
-  await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args), options.server);
-  const program = startOperatorProgram(kubeconfig, {
+  const directory = join(cluster.dir, `operator-${process.pid}-${++started}`);
+  const login = await writeServiceAccount(directory, (args) => cluster.kubectl(args), options.server);
+  const program = startOperatorProgram(login, {
     args: options.args ?? [],
     env: { POD_NAME: `operator-${started}`, ...options.env },
     ...(options.main === undefined ? {} : { main: options.main }),

@@ -44,6 +44,7 @@ describe('the configuration', () => {
   const settings: [argv: string[], env: Record<string, string>, expected: Partial<Config>][] = [
     [['--kubeconfig', '/a', '--context', 'b'], {}, { kubeconfig: '/a', context: 'b' }],
     [['--kubeconfig=/a'], {}, { kubeconfig: '/a' }],
+    [['--service-account-directory=/sa'], {}, { serviceAccountDirectory: '/sa' }],
     [['--namespace', 'pki'], {}, { namespace: 'pki' }],
     [[], { POD_NAMESPACE: 'pki' }, { namespace: 'pki' }],
     [['--namespace', 'a'], { POD_NAMESPACE: 'b' }, { namespace: 'a' }],
@@ -157,6 +158,7 @@ describe('the configuration is refused', () => {
     [['--renew-deadline', '15s'], /shorter than --lease-duration: 15s is not .*; use for example --renew-deadline=10s/],
     [['--lease-duration', '9s'], /shorter than --lease-duration: 10s is not shorter than 9s/],
     [['--kubeconfig', ''], /--kubeconfig: the value is empty; give one, or leave the flag out/],
+    [['--service-account-directory='], /--service-account-directory: the value is empty/],
     [['--context='], /--context: the value is empty/],
     [['--listen-address', '[:::]:80'], /--listen-address/],
     [['--listen-address', '999.1.1.1:80'], /--listen-address/],

@@ -38,7 +38,7 @@ interface Followed<T> {
 
 /** Follows the authorities, and the certificates and Secrets of the examples' namespace. */
 export async function followObjects(connection: ConnectionOptions, cleanup: AsyncDisposableStack): Promise<Objects> {
-  const client = new KubeClient(loadConnection(connection), { userAgent: 'mtls-operator-demo/0.1.0' });
+  const client = new KubeClient(await loadConnection(connection), { userAgent: 'mtls-operator-demo/0.1.0' });
   const over = new AbortController();
   const runs: Promise<void>[] = [];
   cleanup.defer(async () => {

@@ -100,7 +100,7 @@ async function install({ cluster, screen, folder, cleanup }: Stage): Promise<Pro
 
   const kubeconfig = join(folder, 'operator.kubeconfig');
   await writeOperatorKubeconfig(kubeconfig, kubectl);
-  const operator = startOperatorProgram(kubeconfig);
+  const operator = startOperatorProgram({ args: [`--kubeconfig=${kubeconfig}`] });
   cleanup.defer(async () => {
     const { code } = await screen.during('the operator stops', operator.stop());
     assert.equal(code, 0, `the operator did not stop cleanly:\n${operator.tail()}`);

@@ -30,7 +30,10 @@ async function start(server: string | undefined, token?: string): Promise<Progra
     for (const user of config.users) user.user = { token };
     writeFileSync(kubeconfig, JSON.stringify(config));
   }
-  const program = startOperatorProgram(kubeconfig, { env: { POD_NAME: `shutdown-${started}` } });
+  const program = startOperatorProgram(
+    { args: [`--kubeconfig=${kubeconfig}`] },
+    { env: { POD_NAME: `shutdown-${started}` } },
+  );
   await waitForOperator(program, { untilReady: false });
   return program;
 }

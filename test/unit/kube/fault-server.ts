@@ -4,13 +4,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { ApiServer } from '../../../src/kube/api-server.ts';
 import {
+  Connection,
   defineResource,
   KubeClient,
   type KubeClientOptions,
   type KubeObject,
-  loadConnection,
 } from '../../../src/kube/index.ts';
+import { kubeconfigServer } from '../../../src/kube/kubeconfig.ts';
 
 /** One request as it came, and the way to answer it. */
 export interface Exchange {
@@ -78,7 +80,9 @@ export async function serve(t: TestContext, answer: (exchange: Exchange) => void
     rmSync(folder, { recursive: true });
   });
   const client: FaultServer['client'] = (options = {}) => {
-    const made = new KubeClient(loadConnection({ kubeconfig }), { userAgent: 'test/1', ...options });
+    const load = (): ApiServer => kubeconfigServer(kubeconfig, undefined);
+    const connection = new Connection(load(), async () => load());
+    const made = new KubeClient(connection, { userAgent: 'test/1', ...options });
     clients.push(made);
     return made;
   };
