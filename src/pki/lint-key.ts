@@ -1,20 +1,10 @@
 import { hash } from 'node:crypto';
 import { type Element, expectTag, positiveInteger, readOid, readOnly, tags } from './der.ts';
+import { keyTypes, pointLengths } from './lint-oids.ts';
 import { hold, violation } from './lint-rule.ts';
 
 /** The kinds of keys that leaves have. */
 export type LeafKeyKind = 'RSA' | 'ECDSA' | 'Ed25519';
-
-/** Object identifiers of public keys and curves (RFC 8017 A.1, RFC 5480 2.1.1, RFC 8410 3). */
-const rsaEncryption = '1.2.840.113549.1.1.1';
-const ecPublicKey = '1.2.840.10045.2.1';
-const ed25519 = '1.3.101.112';
-/** With the octets of an uncompressed point. */
-const pointLengths: Readonly<Record<string, number>> = {
-  '1.2.840.10045.3.1.7': 65,
-  '1.3.132.0.34': 97,
-  '1.3.132.0.35': 133,
-};
 
 /** The kind of a SubjectPublicKeyInfo that a leaf may have, with its bits as they are in the BIT STRING. */
 export function lintPublicKey(info: Element | undefined): { readonly kind: LeafKeyKind; readonly bits: Buffer } {
@@ -25,18 +15,18 @@ export function lintPublicKey(info: Element | undefined): { readonly kind: LeafK
   const [id, parameters, ...others] = expectTag(algorithm, tags.sequence).children();
   hold(others.length === 0, 'the algorithm of a public key is an identifier and its parameters');
   switch (readOid(id)) {
-    case rsaEncryption:
+    case keyTypes.rsaEncryption:
       hold(parameters?.der.equals(nullDer) === true, 'an RSA key has NULL for parameters (RFC 3279 2.3.1)');
       lintRsaKey(bits);
       return { kind: 'RSA', bits };
-    case ecPublicKey: {
+    case keyTypes.ecPublicKey: {
       hold(parameters?.tag === tags.oid, 'an ECDSA key names its curve (RFC 5480 2.1.1)');
       const length = pointLengths[readOid(parameters)];
       hold(length !== undefined, 'the curve of an ECDSA key is P-256, P-384 or P-521');
       hold(bits.length === length && bits[0] === 4, 'the point of an ECDSA key is uncompressed, in full length');
       return { kind: 'ECDSA', bits };
     }
-    case ed25519:
+    case keyTypes.ed25519:
       hold(parameters === undefined, 'an Ed25519 key has no parameters (RFC 8410 3)');
       hold(bits.length === 32, 'an Ed25519 key has 32 octets');
       return { kind: 'Ed25519', bits };

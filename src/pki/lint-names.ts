@@ -1,32 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { isIP } from 'node:net';
 import { type Element, expectTag, readAll, readOid, readOnly, tags } from './der.ts';
+import { attributes, countryName } from './lint-oids.ts';
 import { hold, violation } from './lint-rule.ts';
 
 const utf8String = 0x0c;
 const printableString = 0x13;
-
-/** An attribute of a subject: its string type, and its upper bound in characters (RFC 5280 A.1, X.520 annex C). */
-interface Attribute {
-  readonly tag: number;
-  readonly most: number;
-  /** True for what a subject has once at most. */
-  readonly single?: boolean;
-}
-
-const attributes: Readonly<Record<string, Attribute>> = {
-  '2.5.4.3': { tag: utf8String, most: 64, single: true }, // commonName
-  '2.5.4.5': { tag: printableString, most: 64, single: true }, // serialNumber
-  '2.5.4.6': { tag: printableString, most: 2 }, // countryName
-  '2.5.4.7': { tag: utf8String, most: 128 }, // localityName
-  '2.5.4.8': { tag: utf8String, most: 128 }, // stateOrProvinceName
-  '2.5.4.9': { tag: utf8String, most: 128 }, // streetAddress
-  '2.5.4.10': { tag: utf8String, most: 64 }, // organizationName
-  '2.5.4.11': { tag: utf8String, most: 64 }, // organizationalUnitName
-  '2.5.4.17': { tag: utf8String, most: 40 }, // postalCode
-};
-
-const country = '2.5.4.6';
+const stringTags = { utf8String, printableString } as const;
 
 /** A subject, and whether there is anything in it. */
 export function lintSubject(subject: Element | undefined): { readonly isEmpty: boolean } {
@@ -42,7 +22,7 @@ export function lintSubject(subject: Element | undefined): { readonly isEmpty: b
     hold(!(attribute.single === true && seen.has(id)), 'a subject has one common name and one serial number at most');
     seen.add(id);
     hold(
-      value?.tag === attribute.tag && more.length === 0,
+      value?.tag === stringTags[attribute.type] && more.length === 0,
       'an attribute of a subject has the string type of its kind',
     );
     const text = textOf(value);
@@ -50,7 +30,7 @@ export function lintSubject(subject: Element | undefined): { readonly isEmpty: b
       Array.from(text).length <= attribute.most,
       'an attribute of a subject is within its upper bound (RFC 5280 A.1)',
     );
-    hold(id !== country || /^[A-Z]{2}$/.test(text), 'a country is two capital letters');
+    hold(id !== countryName || /^[A-Z]{2}$/.test(text), 'a country is two capital letters');
   }
   return { isEmpty: sets.length === 0 };
 }

@@ -1,12 +1,11 @@
 import type { KeyObject } from 'node:crypto';
-import { keyUsageBits } from './certificate.ts';
 import { type Element, expectTag, positiveInteger, readOid, readOnly, tags } from './der.ts';
 import { PkiError } from './error.ts';
-import { publicKeyDer, type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
+import { describeKey, publicKeyDer } from './key.ts';
 import { keyIdentifierOf, type LeafKeyKind, lintPublicKey } from './lint-key.ts';
 import { lintAlternativeNames, lintSubject } from './lint-names.ts';
+import { extensionNames, purposes, rsaSignatures, signatures } from './lint-oids.ts';
 import { hold } from './lint-rule.ts';
-import { oids } from './oid.ts';
 import { type CaPath, commonValidity } from './path.ts';
 import type { LeafProfile } from './profile.ts';
 
@@ -23,7 +22,7 @@ export function lintLeaf(tbs: Buffer, { role, usages = [] }: Pick<LeafProfile, '
     const [ca] = path;
     hold(version?.der.equals(version3) === true, 'the version is 3');
     lintSerialNumber(serial);
-    lintAlgorithm(algorithm, signatureAlgorithm(ca.publicKey));
+    lintAlgorithm(algorithm, ca.publicKey);
     hold(issuer?.der.equals(ca.subject) === true, 'the issuer is the subject of the CA, octet by octet');
     lintValidity(validity, path);
     const { isEmpty } = lintSubject(subject);
@@ -55,14 +54,16 @@ function lintSerialNumber(serial: Element | undefined): void {
   hold(content.length >= 16 && content.length <= 20, 'the serial number has 16 to 20 octets');
 }
 
-function lintAlgorithm(algorithm: Element | undefined, { oid, nullParameters }: SignatureAlgorithm): void {
+function lintAlgorithm(algorithm: Element | undefined, signer: KeyObject): void {
   const [id, ...parameters] = expectTag(algorithm, tags.sequence).children();
-  hold(readOid(id) === oid, 'the signature algorithm is the one that the key of the CA signs with');
-  const asWanted = nullParameters
-    ? parameters.length === 1 && parameters[0]?.der.equals(nullDer)
-    : parameters.length === 0;
+  const { modulusLength: bits } = signer.asymmetricKeyDetails ?? {};
+  const expected =
+    bits === undefined ? signatures[describeKey(signer)] : rsaSignatures.find(({ fromBits }) => bits >= fromBits)?.id;
+  hold(readOid(id) === expected, 'the signature algorithm is the one that the key of the CA signs with');
   hold(
-    asWanted === true,
+    bits === undefined
+      ? parameters.length === 0
+      : parameters.length === 1 && parameters[0]?.der.equals(nullDer) === true,
     'the signature algorithm has NULL parameters for RSA, and else none (RFC 4055 5, RFC 5758 3.2)',
   );
 }
@@ -107,9 +108,7 @@ const criticality = {
 } as const;
 
 type ExtensionName = keyof typeof criticality;
-const extensionNames = new Map(
-  (Object.keys(criticality) as ExtensionName[]).map((name) => [oids[name] as string, name]),
-);
+const extensions = new Map<string, ExtensionName>(Object.entries(extensionNames));
 
 /** The values of the extensions, of which each of the profile is there once, and no other. */
 function readExtensions(wrapper: Element | undefined, subjectIsEmpty: boolean): Record<ExtensionName, Buffer> {
@@ -117,7 +116,7 @@ function readExtensions(wrapper: Element | undefined, subjectIsEmpty: boolean): 
   const values: Partial<Record<ExtensionName, Buffer>> = {};
   for (const item of list) {
     const parts = expectTag(item, tags.sequence).children();
-    const name = extensionNames.get(readOid(parts[0]));
+    const name = extensions.get(readOid(parts[0]));
     hold(name !== undefined, 'there are extensions of the profile alone');
     hold(values[name] === undefined, 'each extension is there once (RFC 5280 4.2)');
     const [flag, value] = parts.length === 3 ? parts.slice(1) : [undefined, parts[1]];
@@ -134,16 +133,17 @@ function readExtensions(wrapper: Element | undefined, subjectIsEmpty: boolean): 
 }
 
 const isComplete = (values: Partial<Record<ExtensionName, Buffer>>): values is Record<ExtensionName, Buffer> =>
-  Object.keys(values).length === extensionNames.size;
+  Object.keys(values).length === extensions.size;
 
 const trueDer = Buffer.of(1, 1, 0xff);
 
-const { digitalSignature, contentCommitment, keyEncipherment, dataEncipherment, keyAgreement } = keyUsageBits;
+/** The bits of keyUsage in their octet (RFC 5280 4.2.1.3). */
+const [digitalSignature, contentCommitment, keyEncipherment, dataEncipherment, keyAgreement] = [128, 64, 32, 16, 8];
 /** RFC 3279 2.3.1, RFC 5480 3, RFC 8410 5, without what a CA does. */
-const keyUsagesOf: Readonly<Record<LeafKeyKind, ReadonlySet<number>>> = {
-  RSA: new Set([digitalSignature, contentCommitment, keyEncipherment, dataEncipherment]),
-  ECDSA: new Set([digitalSignature, contentCommitment, keyAgreement]),
-  Ed25519: new Set([digitalSignature, contentCommitment]),
+const keyUsagesOf: Readonly<Record<LeafKeyKind, number>> = {
+  RSA: digitalSignature | contentCommitment | keyEncipherment | dataEncipherment,
+  ECDSA: digitalSignature | contentCommitment | keyAgreement,
+  Ed25519: digitalSignature | contentCommitment,
 };
 
 function lintKeyUsage(value: Buffer, kind: LeafKeyKind): void {
@@ -154,23 +154,11 @@ function lintKeyUsage(value: Buffer, kind: LeafKeyKind): void {
     content.length === 2 && unused < 8 && first % 2 ** (unused + 1) === 2 ** unused,
     'keyUsage has bits, as DER has them',
   );
-  const bits = [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (first & (0x80 >> bit)) !== 0);
-  hold(bits.includes(digitalSignature), 'keyUsage has digitalSignature');
-  hold(
-    bits.every((bit) => keyUsagesOf[kind].has(bit)),
-    'keyUsage has what a leaf with such a key can do, and nothing else',
-  );
+  hold((first & digitalSignature) !== 0, 'keyUsage has digitalSignature');
+  hold((first & ~keyUsagesOf[kind]) === 0, 'keyUsage has what a leaf with such a key can do, and nothing else');
 }
 
 const roleUsages = { server: ['serverAuth'], client: ['clientAuth'], peer: ['serverAuth', 'clientAuth'] } as const;
-/** RFC 5280 4.2.1.12, RFC 4945 5.1.3.12. */
-const purposes: Readonly<Record<string, string>> = {
-  '1.3.6.1.5.5.7.3.1': 'serverAuth',
-  '1.3.6.1.5.5.7.3.2': 'clientAuth',
-  '1.3.6.1.5.5.7.3.3': 'codeSigning',
-  '1.3.6.1.5.5.7.3.4': 'emailProtection',
-  '1.3.6.1.5.5.7.3.17': 'ipsecIKE',
-};
 const purposeNames: ReadonlySet<string> = new Set(Object.values(purposes));
 
 function lintExtendedKeyUsage(value: Buffer, asked: readonly string[]): void {
