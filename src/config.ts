@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { managerName } from './api/names.ts';
+import { managerName } from './api/constants.ts';
 import { clientName } from './controllers/metrics-client.ts';
 import { defaultLeaseTiming, type LeaseTiming, timingProblem } from './kube/index.ts';
 import { parseDurationMs } from './plan/duration.ts';

@@ -1,4 +1,4 @@
-import { managerName } from './api/names.ts';
+import { managerName } from './api/constants.ts';
 import { type Config, ConfigError, readConfig, usage } from './config.ts';
 import { metricSources } from './controllers/metric-sources.ts';
 import { isMetricsClient } from './controllers/metrics-client.ts';

@@ -1,4 +1,4 @@
-import { apiVersion } from '../api/names.ts';
+import { apiVersion } from '../api/constants.ts';
 import type { EventNote } from '../kube/index.ts';
 import type { AuthorityRecord, AuthorityVerdict, WantedCondition } from '../plan/index.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { annotations, labels, managerName, secretKeys, secretType } from '../api/names.ts';
+import { annotations, labels, managerName, secretKeys, secretType } from '../api/constants.ts';
 import {
   type GuardedClient,
   isKubeError,

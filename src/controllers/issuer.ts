@@ -1,5 +1,5 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
-import { secretKeys } from '../api/names.ts';
+import { secretKeys } from '../api/constants.ts';
 import {
   anchorId,
   describeKey,

@@ -1,4 +1,4 @@
-import { annotations as annotationNames, labels as labelNames } from '../api/names.ts';
+import { annotations as annotationNames, labels as labelNames } from '../api/constants.ts';
 import type { StoredForm } from '../kube/index.ts';
 import { type Certificate, type LeafRecord, resolveLeaf, rootSet } from '../pki/index.ts';
 import {

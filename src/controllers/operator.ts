@@ -1,4 +1,4 @@
-import { apiVersion, defaultAuthorityName, managerName } from '../api/names.ts';
+import { apiVersion, defaultAuthorityName, managerName } from '../api/constants.ts';
 import {
   Controller,
   type ControllerOptions,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { outputKeys, secretKeys } from '../api/names.ts';
+import { outputKeys, secretKeys } from '../api/constants.ts';
 import { encodeKeyStore, encodeTrustStore, parseCertificates, parsePrivateKey, privateKeyDer } from '../pki/index.ts';
 import { encodeOutputsNote, type OutputKey, type OutputsStep } from '../plan/index.ts';
 import { dataText } from './secret-data.ts';

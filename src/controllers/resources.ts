@@ -1,4 +1,4 @@
-import { annotations, group, version } from '../api/names.ts';
+import { annotations, group, version } from '../api/constants.ts';
 import { fittingFields, misfit, type Schema, schemas } from '../api/schema.ts';
 import type {
   Condition,

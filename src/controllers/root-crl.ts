@@ -1,4 +1,4 @@
-import { crlKey, revocationsKey } from '../api/names.ts';
+import { crlKey, revocationsKey } from '../api/constants.ts';
 import { configMaps, type GuardedClient, type Secret } from '../kube/index.ts';
 import {
   type Crl,

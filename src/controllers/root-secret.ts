@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { annotations, rotationKeys, secretKeys } from '../api/names.ts';
+import { annotations, rotationKeys, secretKeys } from '../api/constants.ts';
 import type { GuardedPatch, Secret } from '../kube/index.ts';
 import {
   anchorId,

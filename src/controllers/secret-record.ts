@@ -1,5 +1,5 @@
 import { hash, randomBytes } from 'node:crypto';
-import { annotations, apiVersion, labels, managerName, secretKeys, secretType } from '../api/names.ts';
+import { annotations, apiVersion, labels, managerName, secretKeys, secretType } from '../api/constants.ts';
 import type { KubeObject, ObjectMeta, OwnerReference, Secret } from '../kube/index.ts';
 import {
   type Certificate,

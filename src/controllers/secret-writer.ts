@@ -1,4 +1,4 @@
-import { annotations, type CertificateReason, secretKeys, secretType } from '../api/names.ts';
+import { annotations, type CertificateReason, secretKeys, secretType } from '../api/constants.ts';
 import {
   type GuardedClient,
   isKubeError,

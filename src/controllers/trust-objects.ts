@@ -1,4 +1,4 @@
-import { apiVersion, crlKey, group, labels, managerName, secretKeys } from '../api/names.ts';
+import { apiVersion, crlKey, group, labels, managerName, secretKeys } from '../api/constants.ts';
 import {
   type ClusterTrustBundle,
   type ConfigMap,

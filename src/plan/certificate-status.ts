@@ -1,4 +1,4 @@
-import { annotations, type CertificateReason } from '../api/names.ts';
+import { annotations, type CertificateReason } from '../api/constants.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import { anchorId, type Certificate, type LeafRecord, type Role } from '../pki/index.ts';
 import type { AuthorityView } from './authority-view.ts';

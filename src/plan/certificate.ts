@@ -1,4 +1,4 @@
-import { annotations, type CertificateReason } from '../api/names.ts';
+import { annotations, type CertificateReason } from '../api/constants.ts';
 import { anchorId, namesOutsidePath, pathOf } from '../pki/index.ts';
 import type { AuthorityView, ReadyAuthority } from './authority-view.ts';
 import type { CertificateRecord } from './certificate-record.ts';

@@ -1,4 +1,4 @@
-import { annotations } from '../api/names.ts';
+import { annotations } from '../api/constants.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import type { ReadyAuthority } from './authority-view.ts';
 import type { CertificateRecord } from './certificate-record.ts';

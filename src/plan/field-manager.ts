@@ -1,4 +1,4 @@
-import { annotations, group, labels, managerName } from '../api/names.ts';
+import { annotations, group, labels, managerName } from '../api/constants.ts';
 
 /** More than one message needs. */
 const mostFields = 3;

@@ -1,4 +1,4 @@
-import { annotations } from '../api/names.ts';
+import { annotations } from '../api/constants.ts';
 import type { MtlsCertificateStatus } from '../api/types.ts';
 import type { Role } from '../pki/index.ts';
 import type { CertificateRecord } from './certificate-record.ts';

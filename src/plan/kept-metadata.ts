@@ -1,4 +1,4 @@
-import { annotations, labels } from '../api/names.ts';
+import { annotations, labels } from '../api/constants.ts';
 import { keptValue, templateKeys } from './metadata.ts';
 
 type Entries = Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import { annotations, labels, managerName } from '../api/names.ts';
+import { annotations, labels, managerName } from '../api/constants.ts';
 import { type Role, sha256Hex } from '../pki/index.ts';
 import type { CertificateRecord } from './certificate-record.ts';
 import { retainsSecrets } from './ownership.ts';

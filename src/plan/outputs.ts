@@ -1,4 +1,4 @@
-import { annotations, outputKeys } from '../api/names.ts';
+import { annotations, outputKeys } from '../api/constants.ts';
 import type { MtlsCertificateSpec } from '../api/types.ts';
 import type { CrlBundle } from './crl-bundle.ts';
 import type { SecretRecord } from './secret-record.ts';

@@ -1,4 +1,4 @@
-import { annotations, group, labels, managerName } from '../api/names.ts';
+import { annotations, group, labels, managerName } from '../api/constants.ts';
 import type { Role } from '../pki/index.ts';
 import type { CertificateRecord } from './certificate-record.ts';
 import { roles, rolesOf, secretNameOf } from './roles.ts';

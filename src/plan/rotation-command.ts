@@ -1,4 +1,4 @@
-import { annotations } from '../api/names.ts';
+import { annotations } from '../api/constants.ts';
 
 /** An MtlsAuthority. */
 interface Named {

@@ -1,4 +1,4 @@
-import { annotations } from '../api/names.ts';
+import { annotations } from '../api/constants.ts';
 import { longestSkipList, type RotationNote, type RotationPhase, rotationPhases, skipOf } from './rotation-note.ts';
 import { type Remark, type RotationInput, type RotationStep, rotate } from './rotation-step.ts';
 

@@ -1,4 +1,4 @@
-import type { CertificateReason } from '../api/names.ts';
+import type { CertificateReason } from '../api/constants.ts';
 import type { SecretMetadata } from './metadata.ts';
 import type { OutputsStep } from './outputs.ts';
 import type { LeafRequest } from './request.ts';

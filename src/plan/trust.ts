@@ -1,4 +1,4 @@
-import { group } from '../api/names.ts';
+import { group } from '../api/constants.ts';
 import { sha256Hex } from '../pki/index.ts';
 import type { AuthorityRecord } from './authority-record.ts';
 import type { NamespaceRecord } from './namespace-record.ts';

@@ -1,7 +1,7 @@
 // Writes what the operator would write, and nothing else: see ceiling.ts. It runs until it is ended.
 
 import { readFileSync } from 'node:fs';
-import { secretKeys } from '../../src/api/names.ts';
+import { secretKeys } from '../../src/api/constants.ts';
 import { certificates as certificateResource } from '../../src/controllers/resources.ts';
 import {
   isKubeError,

@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { apiVersion } from '../../src/api/names.ts';
+import { apiVersion } from '../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../src/api/types.ts';
 import { issueContent } from '../../src/controllers/issuer.ts';
 import { certificateRecord } from '../../src/controllers/resources.ts';

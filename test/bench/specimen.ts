@@ -1,4 +1,4 @@
-import { annotations } from '../../src/api/names.ts';
+import { annotations } from '../../src/api/constants.ts';
 import { type KubeObject, refOf, type Secret, secrets } from '../../src/kube/index.ts';
 import { describeKeySpec, type KeySpec } from '../../src/pki/index.ts';
 import { eventually } from '../support/eventually.ts';

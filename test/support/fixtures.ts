@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 
-import { annotations, apiVersion, secretKeys, secretType } from '../../src/api/names.ts';
+import { annotations, apiVersion, secretKeys, secretType } from '../../src/api/constants.ts';
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../src/api/types.ts';
 import { secretRecord } from '../../src/controllers/secret-record.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';

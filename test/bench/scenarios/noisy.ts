@@ -1,4 +1,4 @@
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import type { Contestant } from '../contestant.ts';
 import { createAll, metered, type Outcome, pairs } from '../measure.ts';
 import type { Plane } from '../plane.ts';

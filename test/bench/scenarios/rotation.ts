@@ -1,4 +1,4 @@
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import { authorities } from '../../../src/controllers/resources.ts';
 import { countersOf, createAll, metered, type Outcome, pairs } from '../measure.ts';
 import type { Plane } from '../plane.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 
-import { group, version } from '../../../src/api/names.ts';
+import { group, version } from '../../../src/api/constants.ts';
 import type { MtlsAuthority } from '../../../src/api/types.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { ApiEvent, ApiList, ApiObject } from '../../support/faults/api.ts';

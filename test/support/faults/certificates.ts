@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { annotations, apiVersion, group, labels, version } from '../../../src/api/names.ts';
+import { annotations, apiVersion, group, labels, version } from '../../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../../src/api/types.ts';
 import type { AdminApi, ApiList, ApiObject } from './api.ts';
 import { type ApiSecret, secretVersion } from './secret-history.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import type { AdminApi, ApiEvent, ApiList, ApiObject } from './api.ts';
 
 /** A Secret as the API server gives it. */

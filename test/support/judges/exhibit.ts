@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { secretKeys } from '../../../src/api/names.ts';
+import { secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec, OtherName, ServerRole, Subject } from '../../../src/api/types.ts';
 import { issueContent } from '../../../src/controllers/issuer.ts';
 import { keyUsageBits } from '../../../src/pki/certificate.ts';

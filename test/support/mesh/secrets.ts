@@ -1,4 +1,4 @@
-import { labels } from '../../../src/api/names.ts';
+import { labels } from '../../../src/api/constants.ts';
 import { type Api, paths, type Secret } from '../behaviours/api.ts';
 import { secretFiles } from '../peers/index.ts';
 import type { Role } from './mesh.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import { certificates } from '../../../src/controllers/resources.ts';
 import { isKubeError, secrets } from '../../../src/kube/index.ts';
 import { days, minutes, root } from '../../support/fixtures.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
 import * as fc from 'fast-check';
 
-import { secretKeys } from '../../../src/api/names.ts';
+import { secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../../src/api/types.ts';
 import { authorities, certificates } from '../../../src/controllers/resources.ts';
 import { configMaps, namespaces, secrets } from '../../../src/kube/index.ts';

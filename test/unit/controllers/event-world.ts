@@ -1,4 +1,4 @@
-import { annotations, apiVersion } from '../../../src/api/names.ts';
+import { annotations, apiVersion } from '../../../src/api/constants.ts';
 import type { MtlsAuthority, MtlsCertificate } from '../../../src/api/types.ts';
 import {
   authorities as authorityResource,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations, labels } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/constants.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { EvidenceGatherer } from '../../../src/controllers/evidence.ts';
 import { certificateRecord } from '../../../src/controllers/resources.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { annotations, labels } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/constants.ts';
 import { compactSecrets, keptSecrets } from '../../../src/controllers/kept-secret.ts';
 import { knownContent, secretRecord } from '../../../src/controllers/secret-record.ts';
 import { Store } from '../../../src/kube/index.ts';

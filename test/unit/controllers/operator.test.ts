@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { secretKeys } from '../../../src/api/names.ts';
+import { secretKeys } from '../../../src/api/constants.ts';
 import { Operator } from '../../../src/controllers/operator.ts';
 import { authorities } from '../../../src/controllers/resources.ts';
 import { base64 } from '../../../src/controllers/secret-data.ts';

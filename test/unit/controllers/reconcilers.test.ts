@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, mock, type TestContext, test } from 'node:test';
-import { annotations, crlKey, revocationsKey } from '../../../src/api/names.ts';
+import { annotations, crlKey, revocationsKey } from '../../../src/api/constants.ts';
 import { authorities, certificates } from '../../../src/controllers/resources.ts';
 import { revocationState } from '../../../src/controllers/root-crl.ts';
 import { trustKey } from '../../../src/controllers/trust.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import { type MadeRoot, rootSecret, rotationPatch } from '../../../src/controllers/root-secret.ts';
 import { encodeCertificates, inspectRoot } from '../../../src/pki/index.ts';
 import { parseRotationNote, type RotationStep } from '../../../src/plan/index.ts';

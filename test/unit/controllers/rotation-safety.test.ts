@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, mock, test } from 'node:test';
 import * as fc from 'fast-check';
 
-import { rotationKeys, secretKeys } from '../../../src/api/names.ts';
+import { rotationKeys, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsAuthority } from '../../../src/api/types.ts';
 import { anchorId, isSignedBy } from '../../../src/pki/index.ts';
 import { days, hours, intermediate, minutes, root } from '../../support/fixtures.ts';

@@ -1,4 +1,4 @@
-import { annotations, apiVersion, rotationKeys, secretKeys } from '../../../src/api/names.ts';
+import { annotations, apiVersion, rotationKeys, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsAuthority } from '../../../src/api/types.ts';
 import {
   authorities as authorityResource,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, type TestContext, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import { certificates } from '../../../src/controllers/resources.ts';
 import { SecretFinder } from '../../../src/controllers/secret-finder.ts';
 import { isKubeError, type KubeClient, type Secret, secrets } from '../../../src/kube/index.ts';

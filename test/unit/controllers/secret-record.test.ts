@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations, labels } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/constants.ts';
 import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
 import { dated, ownerReference, secretRecord, secretRecordAhead } from '../../../src/controllers/secret-record.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations, labels, secretKeys } from '../../../src/api/names.ts';
+import { annotations, labels, secretKeys } from '../../../src/api/constants.ts';
 import { Caches } from '../../../src/controllers/caches.ts';
 import { KeyMaker } from '../../../src/controllers/key-maker.ts';
 import { secretRecord } from '../../../src/controllers/secret-record.ts';

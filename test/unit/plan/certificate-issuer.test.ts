@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import { type CrlBundle, planCertificate, planCertificateStatus } from '../../../src/plan/index.ts';
 import { crlRenewBeforeMs } from '../../../src/plan/revocation.ts';
 import { unitInterval } from '../../../src/plan/spread.ts';

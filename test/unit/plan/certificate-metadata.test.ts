@@ -1,5 +1,5 @@
 import { describe } from 'node:test';
-import { annotations, labels } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/constants.ts';
 import { withMarks } from '../../support/fixtures.ts';
 import { check, fresh, issued, keep, signer, update } from './certificate-table.ts';
 

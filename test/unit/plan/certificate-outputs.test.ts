@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations, outputKeys, secretKeys } from '../../../src/api/names.ts';
+import { annotations, outputKeys, secretKeys } from '../../../src/api/constants.ts';
 import type { Outputs } from '../../../src/api/types.ts';
 import { outputsDigest } from '../../../src/controllers/outputs.ts';
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import { sha256Hex } from '../../../src/pki/index.ts';
 import { type IssueReason, planCertificate } from '../../../src/plan/index.ts';
 import {

@@ -1,5 +1,5 @@
 import { describe } from 'node:test';
-import { annotations, outputKeys } from '../../../src/api/names.ts';
+import { annotations, outputKeys } from '../../../src/api/constants.ts';
 import { outputsDigest } from '../../../src/controllers/outputs.ts';
 import { crlData } from '../../../src/controllers/root-crl.ts';
 import { parseCrls, trustBundle } from '../../../src/pki/index.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations, type CertificateReason } from '../../../src/api/names.ts';
+import { annotations, type CertificateReason } from '../../../src/api/constants.ts';
 import type { Role } from '../../../src/pki/index.ts';
 import {
   type AuthorityView,

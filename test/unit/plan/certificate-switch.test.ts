@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations, labels } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/constants.ts';
 import { type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
 import { planCertificate, planCertificateStatus, type ReadyAuthority } from '../../../src/plan/index.ts';
 import { reissueTime } from '../../../src/plan/reissue.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { labels, secretKeys } from '../../../src/api/names.ts';
+import { labels, secretKeys } from '../../../src/api/constants.ts';
 import { RepairLimits } from '../../../src/controllers/repair-limits.ts';
 import type { Signer } from '../../../src/controllers/signing-material.ts';
 import type { Secret } from '../../../src/kube/index.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { annotations, labels, secretKeys } from '../../../src/api/names.ts';
+import { annotations, labels, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
 import type { Signer } from '../../../src/controllers/signing-material.ts';
 import type { Secret } from '../../../src/kube/index.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations } from '../../../src/api/names.ts';
+import { annotations } from '../../../src/api/constants.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import type { LeafRecord } from '../../../src/pki/index.ts';
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { annotations, labels } from '../../../src/api/names.ts';
+import { annotations, labels } from '../../../src/api/constants.ts';
 import { secretRecord } from '../../../src/controllers/secret-record.ts';
 import { metadataMatches, secretMetadata } from '../../../src/plan/metadata.ts';
 import { certificate, root, withMarks, withMetadata } from '../../support/fixtures.ts';

@@ -11,7 +11,7 @@ import { createPublicKey, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
-import { annotations, group, rotationKeys, secretKeys, secretType } from '../../../src/api/names.ts';
+import { annotations, group, rotationKeys, secretKeys, secretType } from '../../../src/api/constants.ts';
 import { misfit, schemas } from '../../../src/api/schema.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
 import { revocationState } from '../../../src/controllers/root-crl.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { annotations, rotationKeys, secretKeys } from '../../../src/api/names.ts';
+import { annotations, rotationKeys, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root } from '../../../src/api/types.ts';
 import { rootSecret } from '../../../src/controllers/root-secret.ts';
 import { base64 } from '../../../src/controllers/secret-data.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { labels, secretKeys, secretType } from '../../../src/api/names.ts';
+import { labels, secretKeys, secretType } from '../../../src/api/constants.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
 import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
 import type { RepairLimits } from '../../../src/controllers/repair-limits.ts';
