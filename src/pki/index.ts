@@ -1,27 +1,12 @@
-export { type CertificateNames, certificateNames } from './alternative-names.ts';
-export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './bundle.ts';
-export { anchorId, caId, uniqueAnchors } from './ca-id.ts';
 export {
-  type Certificate,
-  isSignedBy,
-  parseCertificate,
-  parseCertificates,
-  sha256Hex,
-  subjectText,
-} from './certificate.ts';
-export {
-  type Crl,
-  type CrlContent,
-  encodeCrls,
-  isCrlOf,
-  issueCrl,
-  maySignCrls,
-  namesIssuer,
-  parseCrls,
-  type RevokedCertificate,
-} from './crl.ts';
-export { PkiError, type PkiErrorCode } from './error.ts';
-export { backdateMs, type IssueContext, issueRoot, type PreparedLeaf, prepareLeaf, type RootProfile } from './issue.ts';
+  backdateMs,
+  type IssueContext,
+  issueRoot,
+  type PreparedLeaf,
+  prepareLeaf,
+  type RootProfile,
+} from './issue/issue.ts';
+export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './issuer/issuer.ts';
 export {
   describeKey,
   describeKeySpec,
@@ -32,8 +17,10 @@ export {
   parsePrivateKey,
   privateKeyDer,
   publicKeyDer,
-} from './key.ts';
-export { parseSoundKey } from './key-pair.ts';
+} from './keys/key.ts';
+export { parseSoundKey } from './keys/key-pair.ts';
+export { storePasswordProblem } from './keystore/keystore-password.ts';
+export { encodeKeyStore, encodeTrustStore } from './keystore/pkcs12.ts';
 export {
   type LeafChain,
   type LeafRecord,
@@ -44,7 +31,30 @@ export {
   resolveLeaf,
   rootSet,
   verifyLeafAhead,
-} from './leaf.ts';
+} from './leaf/leaf-record.ts';
+export { chainWithin, publicKeyDigest, type Remains, remainsOf } from './leaf/leaf-remains.ts';
+export { PkiError, type PkiErrorCode } from './pki-error.ts';
+export { anchorId, caId, uniqueAnchors } from './x509/ca-id.ts';
+export { commonValidity, pathOf } from './x509/ca-path.ts';
+export {
+  type Certificate,
+  isSignedBy,
+  parseCertificate,
+  parseCertificates,
+  sha256Hex,
+  subjectText,
+} from './x509/certificate.ts';
+export {
+  type Crl,
+  type CrlContent,
+  encodeCrls,
+  isCrlOf,
+  issueCrl,
+  maySignCrls,
+  namesIssuer,
+  parseCrls,
+  type RevokedCertificate,
+} from './x509/crl.ts';
 export {
   encodeIpAddress,
   encodeSubject,
@@ -52,10 +62,7 @@ export {
   type OtherName,
   type Subject,
   type SubjectAltNames,
-} from './name.ts';
-export { namesOutsideConstraints, namesOutsidePath } from './name-constraints.ts';
-export { commonValidity, pathOf } from './path.ts';
-export { encodeKeyStore, encodeTrustStore } from './pkcs12.ts';
+} from './x509/distinguished-name.ts';
 export {
   type ExtendedUsage,
   encodedLeafProfile,
@@ -66,7 +73,7 @@ export {
   profileDigest,
   type Role,
   usageFits,
-} from './profile.ts';
-export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './root.ts';
-export { chainWithin, publicKeyDigest, type Remains, remainsOf } from './salvage.ts';
-export { storePasswordProblem } from './store-password.ts';
+} from './x509/leaf-profile.ts';
+export { namesOutsideConstraints, namesOutsidePath } from './x509/name-constraints.ts';
+export { type CertificateNames, certificateNames } from './x509/subject-alt-names.ts';
+export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './x509/trust-bundle.ts';

@@ -4,8 +4,7 @@ import { annotations, apiVersion, secretKeys, secretType } from '../../src/api/c
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../src/api/types.ts';
 import { secretRecord } from '../../src/controllers/secret-record.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';
-import { parseCertificate } from '../../src/pki/certificate.ts';
-import { encoded } from '../../src/pki/der.ts';
+import { encoded } from '../../src/pki/asn1/der.ts';
 import {
   anchorId,
   caId,
@@ -19,6 +18,7 @@ import {
   type SigningRoot,
   trustBundle,
 } from '../../src/pki/index.ts';
+import { parseCertificate } from '../../src/pki/x509/certificate.ts';
 import {
   type AuthorityRecord,
   type AuthorityRules,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { implicit } from '../../../src/pki/der.ts';
+import { implicit } from '../../../src/pki/asn1/der.ts';
 import type { Secret } from '../../support/behaviours/api.ts';
 import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import { certificatesIn, digestOf, fileOf, fingerprintOf, judge } from '../../support/behaviours/judge.ts';

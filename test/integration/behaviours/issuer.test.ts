@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { encoded } from '../../../src/pki/der.ts';
+import { encoded } from '../../../src/pki/asn1/der.ts';
 import { paths, type Secret } from '../../support/behaviours/api.ts';
 import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
 import { certificatesIn, fileOf, fingerprintOf } from '../../support/behaviours/judge.ts';

@@ -2,7 +2,8 @@ import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type Asn1, encode, encoded, implicit, implicitConstructed, sequence } from '../../../src/pki/der.ts';
+import { type Asn1, encode, encoded, implicit, implicitConstructed, sequence } from '../../../src/pki/asn1/der.ts';
+import { oids } from '../../../src/pki/asn1/oid.ts';
 import {
   encodeCertificates,
   encodeSubject,
@@ -14,7 +15,6 @@ import {
   type Subject,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
-import { oids } from '../../../src/pki/oid.ts';
 import { ecKey, extension, makeCa } from '../roots/make.ts';
 
 /** Subtrees, each as `dns:example.com`, `ip:10.0.0.0/8` (or with a mask), `email:`, `uri:`, `dir:` (an organization). */

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Signer } from '../../../src/controllers/signing-material.ts';
-import { encoded } from '../../../src/pki/der.ts';
+import { encoded } from '../../../src/pki/asn1/der.ts';
 import {
   type Certificate,
   encodeCertificates,

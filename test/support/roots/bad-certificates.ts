@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 
-import { bitString, boolean, encode, integer, nullValue, oid, sequence } from '../../../src/pki/der.ts';
-import { oids } from '../../../src/pki/oid.ts';
-import { encodePem } from '../../../src/pki/pem.ts';
+import { bitString, boolean, encode, integer, nullValue, oid, sequence } from '../../../src/pki/asn1/der.ts';
+import { oids } from '../../../src/pki/asn1/oid.ts';
+import { encodePem } from '../../../src/pki/asn1/pem.ts';
 import { openssl, opensslRoot, scratchFile } from '../openssl.ts';
 import type { BadRoot, RootFiles } from './corpus.ts';
 import { rootFiles } from './corpus.ts';

@@ -1,5 +1,5 @@
-import { explicit, implicit, sequence, utf8String } from '../../../src/pki/der.ts';
-import { oids } from '../../../src/pki/oid.ts';
+import { explicit, implicit, sequence, utf8String } from '../../../src/pki/asn1/der.ts';
+import { oids } from '../../../src/pki/asn1/oid.ts';
 import { type BadRoot, filesOf } from './corpus.ts';
 import {
   authorityKeyId,

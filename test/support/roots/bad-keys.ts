@@ -11,8 +11,8 @@ import {
   readOnly,
   sequence,
   tags,
-} from '../../../src/pki/der.ts';
-import { encodePem } from '../../../src/pki/pem.ts';
+} from '../../../src/pki/asn1/der.ts';
+import { encodePem } from '../../../src/pki/asn1/pem.ts';
 import { openssl } from '../openssl.ts';
 import type { BadRoot, RootFiles } from './corpus.ts';
 import { ecKey, type MadeCa, makeCa, rsaKey } from './make.ts';

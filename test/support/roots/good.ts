@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 
-import { explicit, implicit, oid, printableString, sequence, setOf, utf8String } from '../../../src/pki/der.ts';
-import { oids } from '../../../src/pki/oid.ts';
+import { explicit, implicit, oid, printableString, sequence, setOf, utf8String } from '../../../src/pki/asn1/der.ts';
+import { oids } from '../../../src/pki/asn1/oid.ts';
 import { openssl, opensslRoot } from '../openssl.ts';
 import { filesOf, type GoodRoot, type RootFiles, rootFiles } from './corpus.ts';
 import {

@@ -18,9 +18,9 @@ import {
   setOf,
   time,
   utf8String,
-} from '../../../src/pki/der.ts';
-import { oids } from '../../../src/pki/oid.ts';
-import { encodePem } from '../../../src/pki/pem.ts';
+} from '../../../src/pki/asn1/der.ts';
+import { oids } from '../../../src/pki/asn1/oid.ts';
+import { encodePem } from '../../../src/pki/asn1/pem.ts';
 
 /** A CA that was made here, good or bad, and its key. */
 export interface MadeCa {

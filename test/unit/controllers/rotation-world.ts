@@ -20,8 +20,7 @@ import {
   type Secret,
   secrets as secretResource,
 } from '../../../src/kube/index.ts';
-import { parseCertificate } from '../../../src/pki/certificate.ts';
-import { encoded } from '../../../src/pki/der.ts';
+import { encoded } from '../../../src/pki/asn1/der.ts';
 import {
   anchorId,
   type Certificate,
@@ -32,6 +31,7 @@ import {
   parseTrustAnchors,
   type SigningRoot,
 } from '../../../src/pki/index.ts';
+import { parseCertificate } from '../../../src/pki/x509/certificate.ts';
 import { authority, certificate, encodedRoot, now } from '../../support/fixtures.ts';
 import { makeCa } from '../../support/roots/make.ts';
 import { Crash, MemoryApi } from './memory-api.ts';

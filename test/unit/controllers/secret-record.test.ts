@@ -5,8 +5,8 @@ import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
 import { dated, ownerReference, secretRecord, secretRecordAhead } from '../../../src/controllers/secret-record.ts';
 import type { Secret } from '../../../src/kube/index.ts';
+import { encodePem } from '../../../src/pki/asn1/pem.ts';
 import { encodePrivateKey, trustBundle } from '../../../src/pki/index.ts';
-import { encodePem } from '../../../src/pki/pem.ts';
 import {
   certificate,
   intermediate,

@@ -11,8 +11,8 @@ import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { isSelfSigned, issuerText } from '../../../src/pki/certificate.ts';
-import { encode, implicit, readAll, readElement, readOid, readOnly, tags } from '../../../src/pki/der.ts';
+import { encode, implicit, readAll, readElement, readOid, readOnly, tags } from '../../../src/pki/asn1/der.ts';
+import { encodePem, parsePem } from '../../../src/pki/asn1/pem.ts';
 import {
   encodeCertificates,
   encodePrivateKey,
@@ -31,13 +31,13 @@ import {
   subjectText,
   trustBundle,
 } from '../../../src/pki/index.ts';
-import { signatureAlgorithm } from '../../../src/pki/key.ts';
+import { signatureAlgorithm } from '../../../src/pki/keys/key.ts';
+import { isSelfSigned, issuerText } from '../../../src/pki/x509/certificate.ts';
 import {
   certificateNamesOutsideConstraints,
   constraintsAreReadable,
   namesOutsideConstraints,
-} from '../../../src/pki/name-constraints.ts';
-import { encodePem, parsePem } from '../../../src/pki/pem.ts';
+} from '../../../src/pki/x509/name-constraints.ts';
 import { derNodes, encodeNode, spoilt, wrapped } from '../../support/der-mutation.ts';
 import { days, intermediate, later, now, privateKey, root } from '../../support/fixtures.ts';
 import { permitting } from '../../support/roots/make.ts';

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { crlData } from '../../../src/controllers/root-crl.ts';
-import { parseCertificate } from '../../../src/pki/certificate.ts';
-import { encoded } from '../../../src/pki/der.ts';
+import { encoded } from '../../../src/pki/asn1/der.ts';
 import { type Crl, caId, parseCrls, type SigningRoot, uniqueAnchors } from '../../../src/pki/index.ts';
+import { parseCertificate } from '../../../src/pki/x509/certificate.ts';
 import { crlBundle, planCrls } from '../../../src/plan/revocation.ts';
 import { parseRevocations } from '../../../src/plan/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../src/plan/revocation-state.ts';

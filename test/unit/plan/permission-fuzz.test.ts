@@ -20,7 +20,7 @@ import type {
   Subject,
   SubjectGrant,
 } from '../../../src/api/types.ts';
-import { expectTag, readAll, readOid, readOnly, tags } from '../../../src/pki/der.ts';
+import { expectTag, readAll, readOid, readOnly, tags } from '../../../src/pki/asn1/der.ts';
 import { type LeafUsage, prepareLeaf, type Role } from '../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../src/plan/index.ts';
 import { type LeafRequest, leafRequest } from '../../../src/plan/request.ts';

@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
-import { parseCertificate } from '../../../src/pki/certificate.ts';
-import { encoded } from '../../../src/pki/der.ts';
+import { encoded } from '../../../src/pki/asn1/der.ts';
+import { parseCertificate } from '../../../src/pki/x509/certificate.ts';
 import type { RotationPhase, RotationStep } from '../../../src/plan/index.ts';
 import { days, earlier, intermediate, later, minutes } from '../../support/fixtures.ts';
 import { makeCa } from '../../support/roots/make.ts';

@@ -1,0 +1,179 @@
+import type { KeyObject } from 'node:crypto';
+import {
+  type Asn1,
+  boolean,
+  encoded,
+  explicit,
+  implicit,
+  integer,
+  namedBits,
+  octetString,
+  oid,
+  readOnly,
+  sequence,
+  tags,
+  time,
+} from '../asn1/der.ts';
+import { checkWithForge } from '../asn1/der-roundtrip.ts';
+import { oids } from '../asn1/oid.ts';
+import type { SigningRoot } from '../issuer/issuer.ts';
+import { describeKey, publicKeyDer } from '../keys/key.ts';
+import { lintLeaf } from '../lint/lint.ts';
+import { PkiError } from '../pki-error.ts';
+import { issuerKeyIdentifier } from '../x509/ca-id.ts';
+import { commonValidity, pathOf } from '../x509/ca-path.ts';
+import { type Certificate, isSignedBy, keyUsageBits, parseCertificate, readCertificate } from '../x509/certificate.ts';
+import { encodeSubject, type Subject } from '../x509/distinguished-name.ts';
+import { encodedLeafProfile, type LeafProfile } from '../x509/leaf-profile.ts';
+import { namesOutsidePath } from '../x509/name-constraints.ts';
+import { encodeFields, extension, keyIdentifier, signFields, wholeSeconds } from '../x509/to-be-signed.ts';
+
+/** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
+export const backdateMs = 5 * 60 * 1000;
+
+/** What stands in a certificate beside what is asked for: a moment, and 20 random octets that become the serial number. */
+export interface IssueContext {
+  readonly now: Date;
+  readonly serialSeed: Uint8Array;
+}
+
+/** A leaf that passed every check and waits for its one signature. */
+export interface PreparedLeaf {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** Signs, reads the result back and verifies it with the issuer. @throws PkiError when called a second time */
+  sign(): Certificate;
+}
+
+/**
+ * The one entry to signing a leaf. Checks the request against profile and issuer, lays out the certificate, and has what is
+ * laid out checked once more from its octets; nothing is signed yet. The leaf is never valid before or after its issuer,
+ * nor any CA above that.
+ * @param key either half of the pair that the leaf is for; only the public one is looked at
+ * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses, ProfileViolation
+ */
+export function prepareLeaf(
+  profile: LeafProfile,
+  key: KeyObject,
+  issuer: SigningRoot,
+  { now, serialSeed }: IssueContext,
+): PreparedLeaf {
+  const { certificate: ca } = issuer;
+  const path = pathOf(issuer);
+  const limits = commonValidity(path);
+  if (now < limits.notBefore || now >= limits.notAfter) {
+    throw new PkiError('IssuerRefuses', 'the issuer, or a CA above it, is not valid now');
+  }
+  const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, limits.notBefore.getTime()));
+  const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, limits.notAfter.getTime()));
+  const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(key));
+  const refused = namesOutsidePath(path, profile.names, profile.subject);
+  if (refused.length > 0) {
+    throw new PkiError('IssuerRefuses', `the name constraints of the root exclude ${refused.slice(0, 5).join(', ')}`);
+  }
+  const subjectIsEmpty = readOnly(subject, tags.sequence).content.length === 0;
+  const tbs = {
+    serialSeed,
+    issuer: ca.subject,
+    notBefore,
+    notAfter,
+    subject,
+    publicKey: publicKeyDer(key),
+    extensions: [
+      extension(oids.basicConstraints, true, sequence()),
+      extension(oids.keyUsage, true, namedBits(keyUsage)),
+      extension(oids.extKeyUsage, false, sequence(...extendedKeyUsage.map(oid))),
+      extension(oids.subjectKeyIdentifier, false, octetString(keyIdentifier(key))),
+      extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, issuerKeyIdentifier(ca)))),
+      extension(oids.subjectAltName, subjectIsEmpty, encoded(subjectAltNames)),
+    ],
+  };
+  const der = encodeTbs(tbs, issuer.key);
+  lintLeaf(der, profile, path);
+  let signed = false;
+  return {
+    notBefore,
+    notAfter,
+    sign() {
+      if (signed) throw new PkiError('InvalidRequest', 'a prepared leaf is signed once');
+      signed = true;
+      const leaf = readCertificate(signFields(der, issuer.key));
+      // A fault of memory or library in signing must not reach a Secret.
+      if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
+      return leaf;
+    },
+  };
+}
+
+/** What a new self-signed root says. */
+export interface RootProfile {
+  readonly subject: Subject;
+  readonly durationMs: number;
+}
+
+/**
+ * A self-signed root over a new key. No path length and no extended key usage, which some stacks would hold against its
+ * leaves; the subject ends with an attribute derived from the key, since two roots of one name confuse OpenSSL.
+ */
+export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSeed }: IssueContext): Certificate {
+  const id = keyIdentifier(key);
+  const subject = encodeSubject({ ...profile.subject, serialNumber: id.toString('hex').slice(0, 16) });
+  const tbs = encodeTbs(
+    {
+      serialSeed,
+      issuer: subject,
+      notBefore: wholeSeconds(now.getTime() - backdateMs),
+      notAfter: wholeSeconds(now.getTime() + profile.durationMs),
+      subject,
+      publicKey: publicKeyDer(key),
+      extensions: [
+        extension(oids.basicConstraints, true, sequence(boolean(true))),
+        extension(oids.keyUsage, true, namedBits([keyUsageBits.keyCertSign, keyUsageBits.cRLSign])),
+        extension(oids.subjectKeyIdentifier, false, octetString(id)),
+      ],
+    },
+    key,
+  );
+  checkWithForge(tbs);
+  const root = parseCertificate(signFields(tbs, key));
+  if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
+  return root;
+}
+
+interface TbsCertificate {
+  readonly serialSeed: Uint8Array;
+  readonly issuer: Buffer;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly subject: Buffer;
+  readonly publicKey: Buffer;
+  readonly extensions: Asn1[];
+}
+
+/** RFC 5280 4.1.2. */
+const encodeTbs = (tbs: TbsCertificate, issuerKey: KeyObject): Buffer =>
+  encodeFields(
+    (algorithm) =>
+      sequence(
+        explicit(0, integer(Uint8Array.of(2))),
+        integer(serialNumber(tbs.serialSeed)),
+        algorithm,
+        encoded(tbs.issuer),
+        sequence(time(tbs.notBefore), time(tbs.notAfter)),
+        encoded(tbs.subject),
+        encoded(tbs.publicKey),
+        explicit(3, sequence(...tbs.extensions)),
+      ),
+    issuerKey,
+  );
+
+/**
+ * 20 octets, the most RFC 5280 4.1.2.2 allows: positive and of constant length, with 158 random bits.
+ * @throws PkiError InvalidRequest
+ */
+function serialNumber(seed: Uint8Array): Uint8Array {
+  if (seed.length !== 20) throw new PkiError('InvalidRequest', 'a serial number is made from 20 random octets');
+  const serial = Uint8Array.from(seed);
+  serial[0] = ((seed[0] ?? 0) & 0x3f) | 0x40;
+  return serial;
+}

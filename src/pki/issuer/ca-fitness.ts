@@ -1,0 +1,162 @@
+import type { KeyObject } from 'node:crypto';
+import { expectTag, readOnly, tags } from '../asn1/der.ts';
+import { oids } from '../asn1/oid.ts';
+import { acceptedSignatures, describeKey, publicKeyDer, signatureAlgorithm } from '../keys/key.ts';
+import { type CaPath, identifiersAgree } from '../x509/ca-path.ts';
+import { type Certificate, isSelfSigned, keyUsageBits, subjectText } from '../x509/certificate.ts';
+import { certificateNamesOutsideConstraints, constraintsAreReadable } from '../x509/name-constraints.ts';
+
+/** Why a CA may not stand above a leaf; each is a condition reason of its own on the MtlsAuthority. */
+export type CaProblem =
+  | 'RootMalformed'
+  | 'RootNotCA'
+  | 'RootKeyUsage'
+  | 'RootExtendedKeyUsage'
+  | 'RootUnknownCriticalExtension'
+  | 'RootWeakSignature'
+  | 'RootWeakKey'
+  | 'RootNotYetValid'
+  | 'RootExpired'
+  | 'RootPathLength'
+  | 'RootNameConstrained';
+
+/** A problem with the words that tell a person what to do. */
+export interface Finding<Problem> {
+  readonly reason: Problem;
+  readonly message: string;
+}
+
+/** What a message calls a certificate. */
+export function describeCa(certificate: Certificate): string {
+  const kind = certificate.subject.equals(certificate.issuer) ? 'root' : 'intermediate';
+  const subject = subjectText(certificate);
+  return subject === '' ? `the ${kind}` : `the ${kind} (${subject.slice(0, 100)})`;
+}
+
+/** The first thing that keeps a CA from standing above a leaf at a moment, whatever stands above and below itself. */
+export function caProblem(certificate: Certificate, now: Date): Finding<CaProblem> | undefined {
+  for (const [reason, claim] of claims) {
+    const complaint = claim(certificate, now);
+    if (complaint !== undefined) return { reason, message: `${describeCa(certificate)} ${complaint}` };
+  }
+  return undefined;
+}
+
+/** The first thing that keeps the CAs of a path from standing above each other. */
+export function pathProblem(path: CaPath): Finding<CaProblem> | undefined {
+  for (const [index, ca] of path.entries()) {
+    const below = path.slice(0, index).filter(({ subject, issuer }) => !subject.equals(issuer));
+    // RFC 5280 4.2.1.9: as many CAs may follow, without the leaf and those that issue to themselves.
+    const limit = ca.basicConstraints?.pathLength;
+    if (limit !== undefined && below.length > limit) {
+      const message = `the path length of ${describeCa(ca)} is used up: it allows ${limit} CAs below itself, and there are ${below.length}`;
+      return { reason: 'RootPathLength', message };
+    }
+    for (const other of below) {
+      const excluded =
+        ca.nameConstraints === undefined ? [] : certificateNamesOutsideConstraints(ca.nameConstraints, other);
+      if (excluded.length > 0) {
+        const message = `the name constraints of ${describeCa(ca)} exclude ${excluded.slice(0, 5).join(', ')} of ${describeCa(other)}`;
+        return { reason: 'RootNameConstrained', message };
+      }
+    }
+  }
+  return undefined;
+}
+
+/** What does not hold of a certificate, as the rest of a sentence; in the order a person would want to hear of it. */
+const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) => string | undefined]> = [
+  [
+    'RootNotCA',
+    ({ basicConstraints }) =>
+      basicConstraints?.ca === true ? undefined : 'is not a CA (basicConstraints CA:TRUE is missing)',
+  ],
+  [
+    'RootKeyUsage',
+    ({ keyUsage }) =>
+      keyUsage === undefined || keyUsage.has(keyUsageBits.keyCertSign)
+        ? undefined
+        : 'may not sign certificates: its key usage does not include keyCertSign',
+  ],
+  [
+    // Any usage (2.5.29.37.0) is none of these to OpenSSL.
+    'RootExtendedKeyUsage',
+    ({ extendedKeyUsage }) =>
+      extendedKeyUsage === undefined ||
+      (extendedKeyUsage.includes(oids.serverAuth) && extendedKeyUsage.includes(oids.clientAuth))
+        ? undefined
+        : 'excludes serverAuth or clientAuth by its extended key usage; use one without that extension',
+  ],
+  [
+    'RootUnknownCriticalExtension',
+    ({ unknownCritical }) =>
+      unknownCritical.length === 0
+        ? undefined
+        : `has critical extensions that are not understood: ${unknownCritical.slice(0, 5).join(', ')}`,
+  ],
+  [
+    'RootWeakSignature',
+    ({ signatureOid }) =>
+      acceptedSignatures.has(signatureOid)
+        ? undefined
+        : `is signed with algorithm ${signatureOid}; use SHA-256 or stronger with ECDSA, RSA or Ed25519`,
+  ],
+  ['RootWeakKey', ({ publicKey }) => weakness(publicKey)],
+  [
+    // RFC 5280 4.1.2.4: an issuer has a name, and strict verifiers insist on it.
+    'RootMalformed',
+    ({ subject }) => (readOnly(subject, tags.sequence).content.length > 0 ? undefined : 'has an empty subject'),
+  ],
+  [
+    'RootMalformed',
+    ({ nameConstraints }) =>
+      nameConstraints === undefined || constraintsAreReadable(nameConstraints)
+        ? undefined
+        : 'has name constraints that cannot be read (by Go or Java, at least)',
+  ],
+  [
+    // OpenSSL then does not take it for self-signed.
+    'RootMalformed',
+    (certificate) =>
+      identifiersAgree(certificate, certificate) || !isSelfSigned(certificate)
+        ? undefined
+        : 'names another certificate than itself in its authority key identifier',
+  ],
+  [
+    'RootNotYetValid',
+    ({ notBefore }, now) => (notBefore <= now ? undefined : `is not valid before ${notBefore.toISOString()}`),
+  ],
+  [
+    'RootExpired',
+    ({ notAfter }, now) => (now < notAfter ? undefined : `expired at ${notAfter.toISOString()}; replace it`),
+  ],
+];
+
+/** SP 800-131A allows less only for what was signed long ago. The most that Go's TLS takes since CVE-2023-29409. */
+const rsaBits = { least: 2048, most: 8192 };
+/** FIPS 186-5 A.1.1 rules out smaller ones, where lax verifiers were forged upon; Go has no room for larger ones. */
+const rsaExponents = { least: 65_537n, most: 2n ** 31n - 1n };
+
+function weakness(key: KeyObject): string | undefined {
+  const { modulusLength: bits, publicExponent: exponent } = key.asymmetricKeyDetails ?? {};
+  if (bits !== undefined && (bits < rsaBits.least || bits > rsaBits.most)) {
+    return `has an RSA key of ${bits} bits; use ${rsaBits.least} to ${rsaBits.most}`;
+  }
+  if (exponent !== undefined && (exponent < rsaExponents.least || exponent > rsaExponents.most)) {
+    return 'has an RSA key with a public exponent that is not safe everywhere; use 65537';
+  }
+  try {
+    signatureAlgorithm(key);
+  } catch {
+    return `has a key of type ${describeKey(key)}; use ECDSA P-256, P-384, P-521, RSA or Ed25519`;
+  }
+  return key.asymmetricKeyType === 'ec' && !curveIsNamed(key)
+    ? 'has a key that spells out the parameters of its curve; use the name of the curve'
+    : undefined;
+}
+
+/** RFC 5480 2.1.1 has curves by name only; parameters of one's own were a way to forge roots (CVE-2020-0601). */
+function curveIsNamed(key: KeyObject): boolean {
+  const [algorithm] = readOnly(publicKeyDer(key), tags.sequence).children();
+  return expectTag(algorithm, tags.sequence).children()[1]?.tag === tags.oid;
+}

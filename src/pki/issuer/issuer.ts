@@ -1,0 +1,168 @@
+import { type KeyObject, sign, verify } from 'node:crypto';
+import { parsePrivateKey, signatureAlgorithm } from '../keys/key.ts';
+import { PkiError } from '../pki-error.ts';
+import { type CaPath, commonValidity, deadEnd, isIssuedBy, pathsToRoots } from '../x509/ca-path.ts';
+import { belongsTo, type Certificate, issuerText, parseCertificates } from '../x509/certificate.ts';
+import { type CaProblem, caProblem, describeCa, type Finding, pathProblem } from './ca-fitness.ts';
+
+/** A root with its private key, found fit to sign. Node.js prints and serialises a KeyObject without its material. */
+export interface SigningRoot {
+  /** The certificate of the key that signs: the root itself, or an intermediate. */
+  readonly certificate: Certificate;
+  readonly key: KeyObject;
+  /** What a leaf carries behind itself, the issuer first; empty when the issuer is the root. */
+  readonly intermediates: readonly Certificate[];
+  /** The self-signed root that peers trust. */
+  readonly anchor: Certificate;
+}
+
+/** Why a root may not sign; each is a condition reason of its own on the MtlsAuthority. */
+export type RootProblem =
+  | CaProblem
+  | 'RootKeyMalformed'
+  | 'RootKeyEncrypted'
+  | 'RootKeyMismatch'
+  | 'RootChainIncomplete'
+  | 'RootIssuerMismatch'
+  | 'RootUnrelatedCertificates';
+
+/** The answer to whether a root may sign: the root itself, or a reason and a message that says what to do. */
+export type RootInspection = { readonly root: SigningRoot } | Finding<RootProblem>;
+
+/** A root with 7 intermediates: by default Java takes a chain of at most 8 from a client, its leaf included. */
+const maxCertificates = 8;
+
+/**
+ * Judges the root of a Secret at a moment: the certificate that comes first signs, with the key; the others in tls.crt,
+ * in any order, and the anchors lead from it to a self-signed root. Every CA on the way is judged, and everything in
+ * tls.crt has to be on it. Where there are several ways (a cross-signed CA), the fit one that uses most of tls.crt is
+ * taken, then the one that is valid for longest, then the shortest; what is still alike is told apart by fingerprints.
+ * Never throws for bad input; the inspection says what is wrong with it.
+ * @param anchors self-signed CAs from the ca.crt of the same Secret
+ */
+export function inspectRoot(
+  certificatePem: string,
+  keyPem: string,
+  now: Date,
+  anchors: readonly Certificate[] = [],
+): RootInspection {
+  const chain = readChain(certificatePem);
+  if ('reason' in chain) return chain;
+  const [issuer, ...rest] = chain;
+  const problem = caProblem(issuer, now);
+  if (problem !== undefined) return problem;
+  const key = readKey(keyPem, chain);
+  if ('reason' in key) return key;
+  const path = findPath(issuer, rest, anchors, now);
+  if ('reason' in path) return path;
+  const anchor = path.at(-1) ?? issuer;
+  return { root: { certificate: issuer, key, intermediates: path.slice(0, -1), anchor } };
+}
+
+/** The certificates of tls.crt, none twice. */
+function readChain(pem: string): CaPath | Finding<RootProblem> {
+  const malformed = (what: string): Finding<RootProblem> => ({
+    reason: 'RootMalformed',
+    message: `tls.crt of the root Secret ${what}`,
+  });
+  try {
+    const certificates = parseCertificates(pem);
+    if (certificates.length > maxCertificates) {
+      return malformed(`holds ${certificates.length} certificates; a chain has at most ${maxCertificates}`);
+    }
+    const [issuer, ...rest] = unique(certificates);
+    return issuer === undefined ? malformed('holds no certificate') : [issuer, ...rest];
+  } catch (error) {
+    const isUnsupported = error instanceof PkiError && error.code === 'UnsupportedKey';
+    return { ...malformed(`cannot be used: ${messageOf(error)}`), ...(isUnsupported ? { reason: 'RootWeakKey' } : {}) };
+  }
+}
+
+/** The private key, when it is the first certificate's. */
+function readKey(pem: string, [issuer, ...rest]: CaPath): KeyObject | Finding<RootProblem> {
+  try {
+    const { key } = parsePrivateKey(pem);
+    if (belongsTo(key, issuer) && signsFor(key, issuer)) return key;
+    const owner = rest.find((other) => belongsTo(key, other));
+    const message =
+      owner === undefined
+        ? 'tls.key of the root Secret does not belong to its tls.crt'
+        : `tls.key of the root Secret belongs to ${describeCa(owner)}; put that certificate first in tls.crt`;
+    return { reason: 'RootKeyMismatch', message };
+  } catch (error) {
+    const isEncrypted = error instanceof PkiError && error.code === 'EncryptedKey';
+    return isEncrypted
+      ? { reason: 'RootKeyEncrypted', message: 'tls.key of the root Secret is encrypted; store it decrypted' }
+      : { reason: 'RootKeyMalformed', message: `tls.key of the root Secret: ${messageOf(error)}` };
+  }
+}
+
+/** A key brings its public half along, and OpenSSL believes it: only a signature shows that they belong together. */
+function signsFor(key: KeyObject, certificate: Certificate): boolean {
+  const { digest } = signatureAlgorithm(key);
+  const probe = Buffer.from(certificate.fingerprint);
+  return verify(digest, probe, certificate.publicKey, sign(digest, probe, key));
+}
+
+/** The way to a root that is fit, or what is wrong with the best there is. */
+function findPath(
+  issuer: Certificate,
+  rest: readonly Certificate[],
+  anchors: readonly Certificate[],
+  now: Date,
+): CaPath | Finding<RootProblem> {
+  const others = unique([...rest, ...anchors]);
+  const leftOver = (path: CaPath) => rest.filter((other) => !path.some((ca) => ca.fingerprint === other.fingerprint));
+  const paths = pathsToRoots([issuer], others).sort(
+    (a, b) =>
+      leftOver(a).length - leftOver(b).length ||
+      commonValidity(b).notAfter.getTime() - commonValidity(a).notAfter.getTime() ||
+      a.length - b.length ||
+      (fingerprints(a) < fingerprints(b) ? -1 : 1),
+  );
+  const problems: Finding<RootProblem>[] = [];
+  for (const path of paths) {
+    const problem = firstProblem(path, now) ?? unrelated(leftOver(path));
+    if (problem === undefined) return path;
+    problems.push(problem);
+  }
+  return problems[0] ?? noRoot(deadEnd([issuer], others), others);
+}
+
+function firstProblem(path: CaPath, now: Date): Finding<RootProblem> | undefined {
+  for (const ca of path) {
+    const problem = caProblem(ca, now);
+    if (problem !== undefined) return problem;
+  }
+  return pathProblem(path);
+}
+
+function unrelated(certificates: readonly Certificate[]): Finding<RootProblem> | undefined {
+  const [first] = certificates;
+  if (first === undefined) return undefined;
+  const more = certificates.length > 1 ? ` and ${certificates.length - 1} more` : '';
+  const message = `tls.crt of the root Secret holds ${describeCa(first)}${more}, which the first certificate does not lead to; other roots to trust belong into ca.crt`;
+  return { reason: 'RootUnrelatedCertificates', message };
+}
+
+function noRoot(top: Certificate, others: readonly Certificate[]): Finding<RootProblem> {
+  const issuer = issuerText(top).slice(0, 100);
+  // In a loop, whoever has that name has signed it.
+  return [top, ...others].some((other) => other.subject.equals(top.issuer) && !isIssuedBy(top, other))
+    ? {
+        reason: 'RootIssuerMismatch',
+        message: `${describeCa(top)} was not issued by the certificate that has its issuer's name (${issuer}), as signature or key identifier show; bring the one that issued it`,
+      }
+    : {
+        reason: 'RootChainIncomplete',
+        message: `${describeCa(top)} is not self-signed, and its issuer (${issuer}) is missing; put the self-signed root into ca.crt of the root Secret, and what is in between into tls.crt`,
+      };
+}
+
+const unique = (certificates: readonly Certificate[]): Certificate[] => [
+  ...new Map(certificates.map((certificate) => [certificate.fingerprint, certificate])).values(),
+];
+
+const fingerprints = (path: CaPath): string => path.map(({ fingerprint }) => fingerprint).join();
+
+const messageOf = (error: unknown): string => (error instanceof PkiError ? error.message : 'cannot be read');

@@ -1,0 +1,107 @@
+import type { KeyObject } from 'node:crypto';
+import {
+  type Asn1,
+  bmpString,
+  encode,
+  explicit,
+  implicit,
+  octetString,
+  oid,
+  sequence,
+  setOf,
+  wholeNumber,
+} from '../asn1/der.ts';
+import { oids } from '../asn1/oid.ts';
+import { PkiError } from '../pki-error.ts';
+import { belongsTo, type Certificate } from '../x509/certificate.ts';
+import { checkStorePassword } from './keystore-password.ts';
+import { seedsOf } from './keystore-seeds.ts';
+import { type EncryptionSeeds, encryptWithPassword } from './pbes2.ts';
+import { macData } from './pkcs12-mac.ts';
+
+/** What readers call the one entry of a key store. */
+const keyAlias = 'certificate';
+
+/**
+ * A PKCS#12 store (RFC 7292) of a private key and its chain, the leaf first, as one entry. The same arguments give the
+ * same octets, and others give other salts (see seedsOf).
+ * @throws PkiError InvalidRequest for a key that is not the leaf's, and what storePasswordProblem says of the password
+ */
+export async function encodeKeyStore(key: KeyObject, chain: readonly Certificate[], password: string): Promise<Buffer> {
+  checkStorePassword(password);
+  const [leaf, ...intermediates] = chain;
+  if (leaf === undefined || !belongsTo(key, leaf)) {
+    throw new PkiError('InvalidRequest', 'a key store needs a chain that begins with the certificate of its key');
+  }
+  // By the same identifier readers find the certificate of a key; its octets are up to the writer.
+  const entry = [friendlyName(keyAlias), localKeyId(Buffer.from(leaf.fingerprint, 'hex'))];
+  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
+  const certificates = [certificateBag(leaf, entry), ...intermediates.map((ca) => certificateBag(ca, []))];
+  const seeds = seedsOf(key, ['keystore', password, ...chain.map(({ der }) => der)]);
+  const [keys, certs] = await Promise.all([
+    shroudedKeyBag(pkcs8, entry, password, seeds.encryption('key')),
+    encryptedContent(certificates, password, seeds.encryption('certificates')),
+  ]);
+  return store([data(encode(sequence(keys))), certs], password, seeds.salt('mac'));
+}
+
+/**
+ * A PKCS#12 store of trusted roots, one entry each, as Java reads it: what it is to trust says so in an attribute. The
+ * key is in no entry; the salts are made with it, since who has only the store must not be able to make them (see
+ * seedsOf).
+ * @throws PkiError InvalidRequest without any root, and what storePasswordProblem says of the password
+ */
+export async function encodeTrustStore(
+  roots: readonly Certificate[],
+  password: string,
+  key: KeyObject,
+): Promise<Buffer> {
+  checkStorePassword(password);
+  if (roots.length === 0) throw new PkiError('InvalidRequest', 'a trust store needs a root');
+  const entries = roots.map((root) =>
+    certificateBag(root, [friendlyName(`root-${root.fingerprint.slice(0, 16)}`), trustedForAnyUsage()]),
+  );
+  const seeds = seedsOf(key, ['truststore', password, ...roots.map(({ der }) => der)]);
+  const certs = await encryptedContent(entries, password, seeds.encryption('certificates'));
+  return store([certs], password, seeds.salt('mac'));
+}
+
+/** The PFX around contents, with password integrity. */
+function store(contents: Asn1[], password: string, macSalt: Buffer): Buffer {
+  const authenticated = encode(sequence(...contents));
+  return encode(sequence(wholeNumber(3), data(authenticated), macData(authenticated, password, macSalt)));
+}
+
+/** RFC 5652 4, a ContentInfo of type data. */
+const data = (content: Buffer): Asn1 => sequence(oid(oids.data), explicit(0, octetString(content)));
+
+/** RFC 5652 8, a ContentInfo of type encrypted-data; what is in it are bags. */
+async function encryptedContent(bags: Asn1[], password: string, seeds: EncryptionSeeds): Promise<Asn1> {
+  const { algorithm, content } = await encryptWithPassword(encode(sequence(...bags)), password, seeds);
+  const info = sequence(oid(oids.data), algorithm, implicit(0, content));
+  return sequence(oid(oids.encryptedData), explicit(0, sequence(wholeNumber(0), info)));
+}
+
+/** RFC 7292 4.2.2. */
+async function shroudedKeyBag(
+  pkcs8: Buffer,
+  attributes: Asn1[],
+  password: string,
+  seeds: EncryptionSeeds,
+): Promise<Asn1> {
+  const { algorithm, content } = await encryptWithPassword(pkcs8, password, seeds);
+  return bag(oids.pkcs8ShroudedKeyBag, sequence(algorithm, octetString(content)), attributes);
+}
+
+/** RFC 7292 4.2.3. */
+const certificateBag = ({ der }: Certificate, attributes: Asn1[]): Asn1 =>
+  bag(oids.certBag, sequence(oid(oids.x509Certificate), explicit(0, octetString(der))), attributes);
+
+const bag = (type: string, value: Asn1, attributes: Asn1[]): Asn1 =>
+  sequence(oid(type), explicit(0, value), ...(attributes.length === 0 ? [] : [setOf(...attributes)]));
+
+const attribute = (type: string, value: Asn1): Asn1 => sequence(oid(type), setOf(value));
+const friendlyName = (name: string): Asn1 => attribute(oids.friendlyName, bmpString(name));
+const localKeyId = (id: Buffer): Asn1 => attribute(oids.localKeyId, octetString(id));
+/** Without it Java does not see a certificate that belongs to no key. */
+const trustedForAnyUsage = (): Asn1 => attribute(oids.trustedKeyUsage, oid(oids.anyExtendedKeyUsage));

@@ -1,0 +1,238 @@
+import type { KeyObject } from 'node:crypto';
+import {
+  type Asn1,
+  type Element,
+  encoded,
+  expectTag,
+  explicit,
+  implicit,
+  integer,
+  readAll,
+  readOid,
+  readOnly,
+  sequence,
+  tags,
+  time,
+} from '../asn1/der.ts';
+import { oids } from '../asn1/oid.ts';
+import { encodePem, parsePem } from '../asn1/pem.ts';
+import { type Signed, verifiesSigned } from '../keys/key.ts';
+import { PkiError } from '../pki-error.ts';
+import { issuerKeyIdentifier } from './ca-id.ts';
+import { type Certificate, keyUsageBits } from './certificate.ts';
+import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './certificate-fields.ts';
+import { encodeFields, extension, signFields, wholeSeconds } from './to-be-signed.ts';
+
+/** A certificate that must not be trusted any more. */
+export interface RevokedCertificate {
+  /** Lower-case hex, as in Certificate. */
+  readonly serialNumber: string;
+  readonly revokedAt: Date;
+}
+
+/** What an issuer says in a CRL. Times lose their fractions of a second. */
+export interface CrlContent {
+  /** Higher than that of any CRL that the issuer has signed before. */
+  readonly number: bigint;
+  readonly thisUpdate: Date;
+  /** By when the next CRL is there: many verifiers refuse every certificate of the issuer after that. */
+  readonly nextUpdate: Date;
+  readonly revoked: readonly RevokedCertificate[];
+}
+
+/** What a CRL says, read once (RFC 5280 5.1). */
+export interface Crl extends CrlContent, Signed {
+  readonly der: Buffer;
+  /** DER of the name, for comparison octet by octet. */
+  readonly issuer: Buffer;
+  readonly authorityKeyId?: string;
+}
+
+/** False for a CA whose key usage does not have cRLSign: what it signs nobody has to accept (RFC 5280 4.2.1.3). */
+export const maySignCrls = ({ keyUsage }: Certificate): boolean =>
+  keyUsage === undefined || keyUsage.has(keyUsageBits.cRLSign);
+
+/** The most octets that a CRL number and a serial number may have (RFC 5280 5.2.3 and 4.1.2.2). */
+const maxNumberOctets = 20;
+
+/**
+ * Signs a CRL of version 2, reads it back and verifies it. Equal content gives an equal list: sorted by serial number,
+ * none twice, the earliest date of each.
+ * @throws PkiError IssuerRefuses for an issuer that may not sign CRLs, InvalidRequest, VerificationFailed
+ */
+export function issueCrl(
+  { certificate, key }: { readonly certificate: Certificate; readonly key: KeyObject },
+  { number, thisUpdate, nextUpdate, revoked }: CrlContent,
+): Crl {
+  if (!maySignCrls(certificate)) throw new PkiError('IssuerRefuses', 'the key usage of the issuer excludes CRLs');
+  if (!(thisUpdate < nextUpdate)) throw new PkiError('InvalidRequest', 'a CRL is replaced later than it is issued');
+  const entries = sortedEntries(revoked).map(({ serial, revokedAt }) => sequence(serial, instant(revokedAt)));
+  const fields = encodeFields(
+    (algorithm) =>
+      sequence(
+        integer(Uint8Array.of(1)),
+        algorithm,
+        encoded(certificate.subject),
+        instant(thisUpdate),
+        instant(nextUpdate),
+        // RFC 5280 5.1.2.6: absent, and not empty, when nothing is revoked.
+        ...(entries.length === 0 ? [] : [sequence(...entries)]),
+        explicit(
+          0,
+          sequence(
+            extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, issuerKeyIdentifier(certificate)))),
+            extension(oids.cRLNumber, false, shortInteger(number.toString(16))),
+          ),
+        ),
+      ),
+    key,
+  );
+  const crl = parseCrl(signFields(fields, key));
+  // A fault of memory or library in signing must not be published: verifiers would refuse everybody.
+  if (!isCrlOf(crl, certificate)) throw new PkiError('VerificationFailed', 'the signed CRL does not verify');
+  return crl;
+}
+
+function sortedEntries(revoked: readonly RevokedCertificate[]): Array<{ serial: Asn1; revokedAt: Date }> {
+  const earliest = new Map<bigint, { serial: Asn1; revokedAt: Date }>();
+  for (const { serialNumber, revokedAt } of revoked) {
+    const serial = shortInteger(serialNumber);
+    const value = BigInt(`0x${serialNumber}`);
+    const known = earliest.get(value);
+    if (known === undefined || revokedAt < known.revokedAt) earliest.set(value, { serial, revokedAt });
+  }
+  return [...earliest].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+}
+
+/** An INTEGER from hex digits. @throws PkiError InvalidRequest for anything else, or for too many */
+function shortInteger(hex: string): Asn1 {
+  const magnitude = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
+  const isShort = magnitude.length < maxNumberOctets || (magnitude[0] ?? 0x80) < 0x80;
+  if (!/^[0-9a-f]+$/.test(hex) || magnitude.length > maxNumberOctets || !isShort) {
+    throw new PkiError('InvalidRequest', `a serial or CRL number has 1 to ${maxNumberOctets} octets`);
+  }
+  return integer(magnitude);
+}
+
+/** @throws PkiError InvalidRequest for a moment that the types of time in a CRL do not reach */
+function instant(date: Date): Asn1 {
+  const year = date.getUTCFullYear();
+  if (!(year >= 1950 && year <= 9999)) throw new PkiError('InvalidRequest', 'a time of a CRL is out of range');
+  return time(wholeSeconds(date.getTime()));
+}
+
+/** PEM of CRLs in the given order. */
+export const encodeCrls = (crls: readonly Crl[]): string => crls.map(({ der }) => encodePem('X509 CRL', der)).join('');
+
+/**
+ * Every CRL of a PEM text, in order. Only such as can be understood in full: version 2, with a number and a next
+ * update, and nothing critical, since an extension that is (an indirect CRL, a delta) changes what the entries mean.
+ * @throws PkiError MalformedPem, TooLarge, MalformedCrl
+ */
+export function parseCrls(pem: string): Crl[] {
+  return parsePem(pem).map(({ label, der }) => {
+    if (label !== 'X509 CRL') throw new PkiError('MalformedPem', `expected X509 CRL, found ${label}`);
+    return parseCrl(der);
+  });
+}
+
+function parseCrl(der: Buffer): Crl {
+  try {
+    return readCrl(der);
+  } catch (error) {
+    if (!(error instanceof PkiError) || error.code !== 'MalformedDer') throw error;
+    throw new PkiError('MalformedCrl', 'the CRL cannot be read', { cause: error });
+  }
+}
+
+/** Version 2 is written as one. */
+const version2 = Buffer.of(1);
+
+function readCrl(der: Buffer): Crl {
+  const [tbs, algorithm, signature, ...more] = readOnly(der, tags.sequence).children();
+  const fields = expectTag(tbs, tags.sequence).children();
+  const [version, innerAlgorithm, issuer, thisUpdate, nextUpdate] = fields;
+  if (version?.tag !== tags.integer || !version.content.equals(version2)) {
+    throw new PkiError('MalformedCrl', 'not a version 2 CRL');
+  }
+  const entries = fields[5]?.tag === tags.sequence ? fields[5] : undefined;
+  const [extensions, ...others] = fields.slice(entries === undefined ? 5 : 6);
+  const bits = expectTag(signature, tags.bitString).content;
+  // RFC 5280 5.1.1.2; the octet before a signature counts its unused bits.
+  const agree = innerAlgorithm !== undefined && algorithm?.der.equals(innerAlgorithm.der) === true;
+  if (!agree || bits[0] !== 0 || more.length > 0 || others.length > 0) {
+    throw new PkiError('MalformedCrl', 'the parts of the CRL do not fit each other');
+  }
+  if (tbs === undefined || thisUpdate === undefined || nextUpdate === undefined) {
+    throw new PkiError('MalformedDer', 'the CRL is incomplete');
+  }
+  return {
+    der,
+    issuer: expectTag(issuer, tags.sequence).der,
+    thisUpdate: readTime(thisUpdate),
+    nextUpdate: readTime(nextUpdate),
+    revoked: readAll(entries?.content ?? Buffer.alloc(0)).map(readEntry),
+    ...interpretExtensions(expectTag(extensions, 0xa0)),
+    signatureOid: readOid(expectTag(algorithm, tags.sequence).children()[0]),
+    tbs: tbs.der,
+    signature: bits.subarray(1),
+  };
+}
+
+function readEntry(entry: Element): RevokedCertificate {
+  const [serial, revokedAt, extensions, ...more] = expectTag(entry, tags.sequence).children();
+  if (revokedAt === undefined || more.length > 0) throw new PkiError('MalformedDer', 'an entry of the CRL is odd');
+  if (extensions !== undefined) understoodExtensions(expectTag(extensions, tags.sequence).content, []);
+  return { serialNumber: serialText(expectTag(serial, tags.integer)), revokedAt: readTime(revokedAt) };
+}
+
+function interpretExtensions(wrapper: Element): Pick<Crl, 'number' | 'authorityKeyId'> {
+  const list = understoodExtensions(readOnly(wrapper.content, tags.sequence).content, [
+    oids.cRLNumber,
+    oids.authorityKeyIdentifier,
+  ]);
+  const number = list.get(oids.cRLNumber);
+  if (number === undefined) throw new PkiError('MalformedCrl', 'the CRL has no number');
+  const authority = list.get(oids.authorityKeyIdentifier);
+  const { authorityKeyId } = authority === undefined ? {} : readAuthorityKeyIdentifier(authority);
+  return { number: readNumber(number), ...(authorityKeyId === undefined ? {} : { authorityKeyId }) };
+}
+
+/** The values of extensions by their identifiers. @throws PkiError MalformedCrl when any is critical and not known */
+function understoodExtensions(list: Buffer, known: readonly string[]): Map<string, Buffer> {
+  const extensions = readExtensions(list, 'MalformedCrl');
+  const unknown = extensions.find(({ id, critical }) => critical && !known.includes(id));
+  if (unknown !== undefined) {
+    throw new PkiError('MalformedCrl', `the critical extension ${unknown.id} of the CRL is not understood`);
+  }
+  return new Map(extensions.map(({ id, value }) => [id, value]));
+}
+
+function readNumber(value: Buffer): bigint {
+  const { content } = readOnly(value, tags.integer);
+  if (content.length > maxNumberOctets || (content[0] ?? 0x80) >= 0x80) {
+    throw new PkiError('MalformedDer', 'the number of the CRL is out of range');
+  }
+  return BigInt(`0x${content.toString('hex')}`);
+}
+
+/**
+ * True when the CRL has the name of the CA and the key of the CA verifies it. A CA that was renewed with the same key is
+ * the issuer of its earlier CRLs, whatever key identifier they name. Says nothing about times, nor whether the CA may sign
+ * CRLs.
+ */
+export function isCrlOf(crl: Crl, ca: Certificate): boolean {
+  const known = verdicts.get(crl) ?? new WeakMap<Certificate, boolean>();
+  verdicts.set(crl, known);
+  const verdict = known.get(ca) ?? (crl.issuer.equals(ca.subject) && verifiesSigned(ca.publicKey, crl));
+  known.set(ca, verdict);
+  return verdict;
+}
+
+/** The same question comes up several times in one plan. */
+const verdicts = new WeakMap<Crl, WeakMap<Certificate, boolean>>();
+
+/** True for a list with the name of the CA that names no key, or the key of that CA. Nothing is verified. */
+export const namesIssuer = (crl: Crl, ca: Certificate): boolean =>
+  crl.issuer.equals(ca.subject) &&
+  (crl.authorityKeyId === undefined || crl.authorityKeyId === issuerKeyIdentifier(ca).toString('hex'));

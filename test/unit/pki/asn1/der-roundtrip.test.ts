@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { encode, explicit, oid, readOnly, sequence, tags, time, utf8String } from '../../../../src/pki/asn1/der.ts';
+import { checkWithForge } from '../../../../src/pki/asn1/der-roundtrip.ts';
+import { root } from '../../../support/fixtures.ts';
+import { throwsCode } from '../expect.ts';
+
+describe('node-forge', () => {
+  test('finds nothing wrong with roots of every kind', () => {
+    for (const key of [
+      { algorithm: 'ECDSA', size: 521 },
+      { algorithm: 'RSA', size: 2048 },
+      { algorithm: 'Ed25519' },
+    ] as const) {
+      const [tbs] = readOnly(root({ key, name: 'Wurzel Ü' }).certificate.der, tags.sequence).children();
+      assert.ok(tbs !== undefined);
+      checkWithForge(tbs.der);
+    }
+  });
+
+  test('finds nothing wrong with any identifier, text and moment', () => {
+    const arcs = fc.array(fc.nat({ max: 2 ** 31 - 1 }), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(arcs, fc.string({ unit: 'binary' }), fc.nat({ max: 2 ** 32 }), (more, text, at) =>
+        checkWithForge(
+          encode(sequence(oid(['1.3', ...more].join('.')), explicit(3, utf8String(text)), time(new Date(at * 1000)))),
+        ),
+      ),
+    );
+  });
+
+  const bad: [title: string, der: string][] = [
+    ['an indefinite length', '30800500 0000'],
+    ['a length in more octets than it needs', '308102 0500'],
+    ['contents that are cut off', '3004 0500'],
+    ['octets behind the end', '3002 0500 00'],
+    ['an INTEGER with a needless zero', '3004 0202 0001'],
+    ['nothing', ''],
+  ];
+  for (const [title, der] of bad) {
+    test(`refuses ${title}`, () =>
+      throwsCode('ProfileViolation', () => checkWithForge(Buffer.from(der.replaceAll(' ', ''), 'hex'))));
+  }
+});

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import {
+  type Asn1,
+  bitString,
+  bmpString,
+  boolean,
+  encode,
+  encoded,
+  explicit,
+  implicit,
+  implicitConstructed,
+  integer,
+  namedBits,
+  nullValue,
+  octetString,
+  oid,
+  printableString,
+  readAll,
+  readElement,
+  readOid,
+  readOnly,
+  sequence,
+  setOf,
+  tags,
+  time,
+  utf8String,
+  wholeNumber,
+} from '../../../../src/pki/asn1/der.ts';
+import { openssl } from '../../../support/openssl.ts';
+import { onlyPkiErrors, throwsCode } from '../expect.ts';
+
+const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
+
+describe('the encoder', () => {
+  const encodings: [title: string, node: Asn1, der: string][] = [
+    ['an empty sequence', sequence(), '30 00'],
+    ['a set', setOf(nullValue()), '31 02 05 00'],
+    [
+      'a set in the order of the encodings',
+      setOf(octetString(Uint8Array.of(0)), nullValue(), boolean(true), octetString(Uint8Array.of())),
+      '31 0a 01 01 ff 04 00 04 01 00 05 00',
+    ],
+    ['TRUE as 0xff', boolean(true), '01 01 ff'],
+    ['FALSE as 0x00', boolean(false), '01 01 00'],
+    ['zero', integer(Uint8Array.of(0)), '02 01 00'],
+    ['an integer without needless zeros', integer(Uint8Array.of(0, 0, 1)), '02 01 01'],
+    ['an integer that would read as negative, with a zero in front', integer(Uint8Array.of(0x80)), '02 02 00 80'],
+    ['an integer that needs its zero, with one zero', integer(Uint8Array.of(0, 0, 0x80)), '02 02 00 80'],
+    ['the number zero', wholeNumber(0), '02 01 00'],
+    ['a number', wholeNumber(10_000), '02 02 27 10'],
+    ['the largest number', wholeNumber(2 ** 32 - 1), '02 05 00 ff ff ff ff'],
+    ['bits with the count of those unused', bitString(Uint8Array.of(0xa0), 5), '03 02 05 a0'],
+    ['named bits without trailing zeros', namedBits([0]), '03 02 07 80'],
+    ['named bits of keyCertSign and cRLSign', namedBits([5, 6]), '03 02 01 06'],
+    ['named bits beyond the first octet', namedBits([8]), '03 03 07 00 80'],
+    ['UTF-8 text', utf8String('é'), '0c 02 c3 a9'],
+    ['text of UTF-16', bmpString('aä'), '1e 04 00 61 00 e4'],
+    ['printable text', printableString('DE'), '13 02 44 45'],
+    ['an explicit tag', explicit(3, nullValue()), 'a3 02 05 00'],
+    ['an implicit tag', implicit(2, Buffer.from('a')), '82 01 61'],
+    ['an implicit tag of a constructed type', implicitConstructed(0, [nullValue()]), 'a0 02 05 00'],
+    ['an object identifier', oid('2.5.29.17'), '06 03 55 1d 11'],
+    ['an object identifier whose first octet is not its first two arcs', oid('2.999.3'), '06 03 88 37 03'],
+    ['an arc of 7 bits, and of one more', oid('1.2.127.128'), '06 04 2a 7f 81 00'],
+    ['an arc of 31 bits', oid('1.2.2147483647'), '06 06 2a 87 ff ff ff 7f'],
+    ['the least object identifiers', sequence(oid('0.0'), oid('1.39'), oid('2.0')), '30 09 06 01 00 06 01 4f 06 01 50'],
+    ['the last second of UTCTime', time(new Date('2049-12-31T23:59:59Z')), '17 0d 343931323331323335393539 5a'],
+    [
+      'the first second of GeneralizedTime',
+      time(new Date('2050-01-01T00:00:00Z')),
+      '18 0f 3230353030313031303030303030 5a',
+    ],
+    ['time in whole seconds', time(new Date('2026-03-01T12:00:00.999Z')), '17 0d 323630333031313230303030 5a'],
+  ];
+  for (const [title, node, der] of encodings) {
+    test(`writes ${title}`, () => assert.equal(encode(node).toString('hex'), hex(der).toString('hex')));
+  }
+
+  test('uses the long form of a length from 128 octets on', () => {
+    assert.equal(
+      encode(octetString(Buffer.alloc(127)))
+        .subarray(0, 2)
+        .toString('hex'),
+      '047f',
+    );
+    assert.equal(
+      encode(octetString(Buffer.alloc(128)))
+        .subarray(0, 3)
+        .toString('hex'),
+      '048180',
+    );
+    assert.equal(
+      encode(octetString(Buffer.alloc(65_536)))
+        .subarray(0, 5)
+        .toString('hex'),
+      '0483010000',
+    );
+  });
+
+  test('takes encoded elements over byte for byte, whatever is in them', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), fc.constantFrom(0x04, 0x30, 0xa0, 0x82), (content, tag) => {
+        const inner = Buffer.concat([Buffer.of(tag), encode(octetString(content)).subarray(1)]);
+        assert.deepEqual(readOnly(encode(sequence(encoded(inner))), tags.sequence).content, inner);
+      }),
+    );
+  });
+
+  test('keeps leading zeros of an element that has the number of an INTEGER', () => {
+    for (const tag of [0x02, 0x82]) {
+      const inner = Buffer.of(tag, 3, 0, 1, 2);
+      assert.deepEqual(readOnly(encode(sequence(encoded(inner))), tags.sequence).content, inner);
+    }
+  });
+
+  test('is understood by openssl', () => {
+    const der = encode(
+      sequence(oid('1.2.840.10045.4.3.2'), integer(Uint8Array.of(1, 0)), boolean(true), utf8String('ü')),
+    );
+    const parsed = openssl(['asn1parse', '-inform', 'DER'], der);
+    assert.match(parsed, /OBJECT +:ecdsa-with-SHA256[\s\S]*INTEGER +:0100[\s\S]*BOOLEAN +:255[\s\S]*UTF8STRING +:ü/);
+  });
+});
+
+describe('encoder and reader', () => {
+  const leaf = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }).map(octetString),
+    fc.uint8Array({ minLength: 1, maxLength: 20 }).map(integer),
+    fc.string().map(utf8String),
+    fc.boolean().map(boolean),
+  );
+  const trees = fc.letrec<{ node: Asn1 }>((tie) => ({
+    node: fc.oneof(
+      { maxDepth: 4 },
+      leaf,
+      fc.array(tie('node'), { maxLength: 4 }).map((nodes) => sequence(...nodes)),
+    ),
+  })).node;
+
+  /** Puts a tree together again from what was read. */
+  const rebuilt = (der: Buffer): Buffer => {
+    const [element, ...more] = readAll(der);
+    assert.ok(element !== undefined && more.length === 0);
+    if (element.tag !== tags.sequence) return element.der;
+    return encode(sequence(...readAll(element.content).map((child) => encoded(rebuilt(child.der)))));
+  };
+
+  test('agree on every tree', () => {
+    fc.assert(
+      fc.property(trees, (tree) => {
+        const der = encode(tree);
+        assert.deepEqual(rebuilt(der), der);
+      }),
+    );
+  });
+
+  test('agree on every object identifier', () => {
+    const arcs = fc.array(fc.nat({ max: 2 ** 31 - 1 }), { maxLength: 8 });
+    const heads = fc.oneof(
+      fc.tuple(fc.constantFrom(0, 1), fc.nat({ max: 39 })),
+      fc.tuple(fc.constant(2), fc.nat({ max: 999 })),
+    );
+    fc.assert(
+      fc.property(heads, arcs, (head, rest) => {
+        const dotted = [...head, ...rest].join('.');
+        assert.equal(readOid(readOnly(encode(oid(dotted)), tags.oid)), dotted);
+      }),
+    );
+  });
+
+  test('read integers as the number that was written', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 160n }), (number) => {
+        const digits = number.toString(16);
+        const magnitude = Buffer.from(digits.padStart(digits.length + (digits.length % 2), '0'), 'hex');
+        const { content } = readOnly(encode(integer(magnitude)), tags.integer);
+        assert.equal(BigInt(`0x${content.toString('hex')}`), number);
+        assert.ok((content[0] ?? 0x80) < 0x80, 'it is not negative');
+      }),
+    );
+  });
+});
+
+describe('the reader refuses', () => {
+  const malformed: [title: string, der: string][] = [
+    ['nothing at all', ''],
+    ['an identifier without a length', '30'],
+    ['contents that are cut off', '04 03 00 00'],
+    ['a length that is cut off', '04 82 01'],
+    ['an indefinite length', '30 80 00 00'],
+    ['the reserved first length octet', '04 ff'],
+    ['a long form where the short one would do', '04 81 01 00'],
+    ['a length with a zero in front', `04 82 00 80 ${'00'.repeat(128)}`],
+    ['a length of five octets', '04 85 01 00 00 00 00'],
+    ['a length of four gibibytes', '04 84 ff ff ff ff 00'],
+    ['a tag of several octets', '1f 81 00 00'],
+  ];
+  for (const [title, der] of malformed) {
+    test(title, () => throwsCode('MalformedDer', () => readElement(hex(der))));
+  }
+
+  test('octets behind the only element', () =>
+    throwsCode('MalformedDer', () => readOnly(hex('30 00 00'), tags.sequence)));
+  test('another tag than the one that is due', () =>
+    throwsCode('MalformedDer', () => readOnly(hex('31 00'), tags.sequence)));
+  test('a list whose last element is cut off', () => throwsCode('MalformedDer', () => readAll(hex('05 00 04 01'))));
+
+  const identifiers: [title: string, der: string][] = [
+    ['an empty object identifier', '06 00'],
+    ['an object identifier that is cut off', '06 02 55 9d'],
+    ['an object identifier with a needless octet, another spelling of a known one', '06 04 55 1d 80 13'],
+    ['an arc beyond anything that is in use', '06 07 55 ff ff ff ff ff 7f'],
+    ['a string in the place of an object identifier', '04 01 55'],
+  ];
+  for (const [title, der] of identifiers) {
+    test(title, () => throwsCode('MalformedDer', () => readOid(readElement(hex(der)).element)));
+  }
+
+  test('arbitrary octets with PkiError or not at all', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        const der = Buffer.from(bytes);
+        onlyPkiErrors(() => readAll(der));
+        onlyPkiErrors(() => readOnly(der, tags.sequence));
+        onlyPkiErrors(() => readOid(readElement(der).element));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('a megabyte of nesting in no time, since it does not descend', () => {
+    const der = Buffer.alloc(1024 * 1024, hex('30 80'));
+    throwsCode('MalformedDer', () => readAll(der));
+  });
+});

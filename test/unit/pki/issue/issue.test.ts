@@ -1,0 +1,421 @@
+import assert from 'node:assert/strict';
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { implicit } from '../../../../src/pki/asn1/der.ts';
+import {
+  backdateMs,
+  type Certificate,
+  describeKeySpec,
+  encodeCertificates,
+  encodedLeafProfile,
+  inspectRoot,
+  isSignedBy,
+  issueRoot,
+  type KeySpec,
+  type LeafProfile,
+  type LeafUsage,
+  prepareLeaf,
+  profileDigest,
+  type Role,
+  type SigningRoot,
+  type SubjectAltNames,
+} from '../../../../src/pki/index.ts';
+import { certificateProfileDigest } from '../../../../src/pki/x509/leaf-profile.ts';
+import {
+  days,
+  earlier,
+  hours,
+  intermediate,
+  later,
+  minutes,
+  now,
+  privateKey,
+  root,
+} from '../../../support/fixtures.ts';
+import { openssl, opensslRefusal, opensslRoot, type Purpose, present } from '../../../support/openssl.ts';
+import { permitting } from '../../../support/roots/make.ts';
+import { throwsCode } from '../expect.ts';
+
+const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const profile = (changes: Partial<LeafProfile> = {}): LeafProfile => ({
+  role: 'server',
+  subject: { commonName: 'payments' },
+  names: { ...none, dnsNames: ['payments.shop.svc'] },
+  durationMs: days(90),
+  ...changes,
+});
+const context = (at = now) => ({ now: at, serialSeed: randomBytes(20) });
+
+const issueLeaf = (
+  issuer: SigningRoot,
+  changes: Partial<LeafProfile> = {},
+  { at = now, key = privateKey() }: { at?: Date; key?: KeyObject } = {},
+): Certificate => prepareLeaf(profile(changes), createPublicKey(key), issuer, context(at)).sign();
+
+/** `openssl x509 -text`, as trimmed lines. */
+const textOf = (certificate: Certificate): string[] =>
+  openssl(['x509', '-text', '-noout', '-nameopt', 'RFC2253'], encodeCertificates([certificate]))
+    .split('\n')
+    .map((line) => line.trim());
+
+/** The line that follows an extension's title, and whether the extension is critical. */
+function extension(text: readonly string[], title: string): { critical: boolean; value: string } | undefined {
+  const at = text.findIndex((line) => line.startsWith(`X509v3 ${title}:`));
+  return at < 0 ? undefined : { critical: text[at]?.includes('critical') === true, value: text[at + 1] ?? '' };
+}
+
+/** YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ with the name of its type, as they stand in the certificate. */
+const timesOf = ({ der }: Certificate): string[] =>
+  openssl(['asn1parse', '-inform', 'DER'], der).match(/(UTCTIME|GENERALIZEDTIME) +:\S+/g) ?? [];
+
+const extensionTitles = (text: readonly string[]): string[] =>
+  text.flatMap((line) => /^X509v3 (?!extensions)([^:]+):/.exec(line)?.[1] ?? []);
+
+const purposes = { server: ['sslserver'], client: ['sslclient'], peer: ['sslserver', 'sslclient'] } as const;
+const usages: Record<Role, string> = {
+  server: 'TLS Web Server Authentication',
+  client: 'TLS Web Client Authentication',
+  peer: 'TLS Web Server Authentication, TLS Web Client Authentication',
+};
+
+describe('a leaf', () => {
+  const p256: KeySpec = { algorithm: 'ECDSA', size: 256 };
+  const keys: [spec: KeySpec, keyUsage: string, publicKey: string, signature: string][] = [
+    [p256, 'Digital Signature', 'id-ecPublicKey', 'ecdsa-with-SHA256'],
+    [{ algorithm: 'ECDSA', size: 384 }, 'Digital Signature', 'id-ecPublicKey', 'ecdsa-with-SHA384'],
+    [{ algorithm: 'ECDSA', size: 521 }, 'Digital Signature', 'id-ecPublicKey', 'ecdsa-with-SHA512'],
+    [{ algorithm: 'Ed25519' }, 'Digital Signature', 'ED25519', 'ED25519'],
+    [
+      { algorithm: 'RSA', size: 2048 },
+      'Digital Signature, Key Encipherment',
+      'rsaEncryption',
+      'sha256WithRSAEncryption',
+    ],
+  ];
+  const roles: Role[] = ['server', 'client', 'peer'];
+  const cases = keys.flatMap(([spec, keyUsage, publicKey, signature]) =>
+    roles.map((role) => ({
+      role,
+      spec,
+      keyUsage: role === 'client' ? 'Digital Signature' : keyUsage,
+      publicKey,
+      signature,
+    })),
+  );
+  for (const { role, spec, keyUsage, publicKey, signature } of cases) {
+    test(`for a ${role} with ${describeKeySpec(spec)}, under a root of the same kind, has the profile`, () => {
+      const issuer = root({ name: 'Org', key: spec });
+      const leaf = issueLeaf(issuer, { role }, { key: privateKey(spec) });
+      const text = textOf(leaf);
+      assert.deepEqual(extensionTitles(text), [
+        'Basic Constraints',
+        'Key Usage',
+        'Extended Key Usage',
+        'Subject Key Identifier',
+        'Authority Key Identifier',
+        'Subject Alternative Name',
+      ]);
+      assert.deepEqual(extension(text, 'Basic Constraints'), { critical: true, value: 'CA:FALSE' });
+      assert.deepEqual(extension(text, 'Key Usage'), { critical: true, value: keyUsage });
+      assert.deepEqual(extension(text, 'Extended Key Usage'), { critical: false, value: usages[role] });
+      assert.deepEqual(extension(text, 'Subject Alternative Name'), {
+        critical: false,
+        value: 'DNS:payments.shop.svc',
+      });
+      const [own, issuers] = ['Subject', 'Authority'].map((of) => extension(text, `${of} Key Identifier`)?.value);
+      assert.match(own ?? '', /^([0-9A-F]{2}:){19}[0-9A-F]{2}$/);
+      assert.equal(issuers, extension(textOf(issuer.certificate), 'Subject Key Identifier')?.value);
+      assert.ok(text.includes('Version: 3 (0x2)') && text.includes('Subject: CN=payments'));
+      assert.ok(text.includes(`Public Key Algorithm: ${publicKey}`));
+      assert.equal(text.filter((line) => line === `Signature Algorithm: ${signature}`).length, 2);
+      for (const purpose of ['sslserver', 'sslclient'] as const) {
+        const refusal = opensslRefusal(
+          encodeCertificates([leaf]),
+          encodeCertificates([issuer.certificate]),
+          purpose,
+          now,
+        );
+        const isMeant = (purposes[role] as readonly string[]).includes(purpose);
+        if (isMeant) assert.equal(refusal, undefined);
+        else assert.match(refusal ?? '', /unsuitable certificate purpose|unsupported certificate purpose/);
+      }
+    });
+  }
+
+  const allUsages = ['ipsecIKE', 'emailProtection', 'codeSigning', 'contentCommitment'] as const;
+  const beside: [spec: KeySpec, usages: readonly LeafUsage[], keyUsage: string][] = [
+    [p256, ['keyAgreement', ...allUsages], 'Digital Signature, Non Repudiation, Key Agreement'],
+    [
+      { algorithm: 'RSA', size: 2048 },
+      ['dataEncipherment', ...allUsages],
+      'Digital Signature, Non Repudiation, Key Encipherment, Data Encipherment',
+    ],
+    [{ algorithm: 'Ed25519' }, allUsages, 'Digital Signature, Non Repudiation'],
+  ];
+  for (const [spec, some, keyUsage] of beside) {
+    test(`with ${describeKeySpec(spec)} is for more than TLS when that is asked for, and for TLS all the same`, () => {
+      const issuer = root();
+      const leaf = issueLeaf(issuer, { role: 'client', usages: some }, { key: privateKey(spec) });
+      const text = textOf(leaf);
+      assert.deepEqual(extension(text, 'Key Usage'), { critical: true, value: keyUsage });
+      assert.deepEqual(extension(text, 'Extended Key Usage'), {
+        critical: false,
+        value: 'TLS Web Client Authentication, Code Signing, E-mail Protection, ipsec Internet Key Exchange',
+      });
+      const refusal = (purpose: Purpose) =>
+        opensslRefusal(encodeCertificates([leaf]), encodeCertificates([issuer.certificate]), purpose, now);
+      assert.deepEqual([refusal('sslclient'), refusal('smimesign')], [undefined, undefined]);
+      assert.match(refusal('sslserver') ?? '', /unsuitable certificate purpose|unsupported certificate purpose/);
+    });
+  }
+
+  test('has one digest for its usages in any order, the one of its profile, and another for others', () => {
+    const issuer = root();
+    const digests = [
+      ['ipsecIKE', 'keyAgreement', 'codeSigning'],
+      ['codeSigning', 'keyAgreement', 'ipsecIKE'],
+    ].map((list) => certificateProfileDigest(issueLeaf(issuer, { usages: list as LeafUsage[] })));
+    const usages: LeafUsage[] = ['keyAgreement', 'codeSigning', 'ipsecIKE'];
+    const wanted = (some: readonly LeafUsage[]) =>
+      profileDigest(encodedLeafProfile(profile({ usages: some }), 'ECDSA-256'));
+    assert.deepEqual(new Set([...digests, wanted(usages)]).size, 1);
+    for (const usage of usages) assert.notEqual(wanted(usages.filter((other) => other !== usage)), wanted(usages));
+  });
+
+  test('has no NULL behind the algorithm but for RSA', () => {
+    const algorithms = (issuer: SigningRoot): string =>
+      openssl(['asn1parse', '-inform', 'DER'], issueLeaf(issuer).der).replaceAll(/ +/g, ' ');
+    assert.doesNotMatch(algorithms(root({ key: { algorithm: 'Ed25519' } })), /NULL/);
+    assert.doesNotMatch(algorithms(root()), /NULL/);
+    assert.equal(algorithms(root({ key: { algorithm: 'RSA', size: 2048 } })).match(/prim: NULL/g)?.length, 2);
+  });
+
+  test('has its alternative names critical when its subject is empty', () => {
+    const text = textOf(issueLeaf(root(), { subject: {} }));
+    assert.equal(extension(text, 'Subject Alternative Name')?.critical, true);
+  });
+
+  test('is valid from five minutes before the moment of issue, for as long as asked for', () => {
+    const leaf = issueLeaf(root(), { durationMs: hours(1) });
+    assert.deepEqual([leaf.notBefore, leaf.notAfter], [earlier(backdateMs), later(hours(1))]);
+    assert.equal(backdateMs, minutes(5));
+  });
+
+  test('has whole seconds, never beyond what was asked for', () => {
+    const leaf = issueLeaf(root(), { durationMs: hours(1) + 999 }, { at: later(1) });
+    assert.deepEqual([leaf.notBefore, leaf.notAfter], [earlier(backdateMs), later(hours(1) + 1000)]);
+    const other = issueLeaf(root(), { durationMs: hours(1) + 998 }, { at: later(1) });
+    assert.deepEqual(other.notAfter, later(hours(1)));
+  });
+
+  test('ends with its root when it would outlive it', () => {
+    const issuer = root({ at: earlier(days(10)), durationMs: days(20) });
+    assert.deepEqual(issueLeaf(issuer).notAfter, issuer.certificate.notAfter);
+  });
+
+  test('lasts no longer than any CA above it, and begins with the last of them', () => {
+    const above = root({ at: earlier(days(10)), durationMs: days(20) });
+    const ends = [above, intermediate(above), intermediate(intermediate(above, { durationMs: days(35) }))];
+    const notAfter = [above.certificate.notAfter, above.certificate.notAfter, later(days(5))];
+    assert.deepEqual(
+      ends.map((issuer) => issueLeaf(issuer).notAfter),
+      notAfter,
+    );
+    const young = root({ at: later(minutes(4)) });
+    assert.deepEqual(issueLeaf(intermediate(young)).notBefore, young.certificate.notBefore);
+    const ended = root({ at: earlier(days(10)), durationMs: days(9) });
+    throwsCode('IssuerRefuses', () => issueLeaf(intermediate(intermediate(ended))));
+  });
+
+  test('is refused for names that any CA above it excludes', () => {
+    const permitted = permitting(implicit(2, Buffer.from('payments.shop.svc')));
+    const above = intermediate(root(), { more: [permitted] });
+    const issuer = intermediate(above);
+    const other = { names: { ...none, dnsNames: ['a.payments.shop.svc', 'orders.shop.svc'] } };
+    throwsCode('IssuerRefuses', () => issueLeaf(issuer, other), /exclude orders\.shop\.svc$/);
+    assert.ok(isSignedBy(issueLeaf(issuer), issuer.certificate));
+  });
+
+  test('does not begin before its root', () => {
+    const issuer = root({ at: now });
+    const leaf = issueLeaf(issuer, {}, { at: earlier(minutes(4)) });
+    assert.deepEqual(leaf.notBefore, issuer.certificate.notBefore);
+  });
+
+  test('begins with a root that a person has made this very second', () => {
+    const { crt, key } = opensslRoot();
+    const at = new Date(Math.floor(Date.now() / 1000) * 1000 + 1000);
+    const inspection = inspectRoot(crt, key, at);
+    assert.ok('root' in inspection);
+    assert.deepEqual(issueLeaf(inspection.root, {}, { at }).notBefore, inspection.root.certificate.notBefore);
+  });
+
+  const boundaries: [title: string, end: Date, times: string[]][] = [
+    ['UTCTime up to the last second of 2049', new Date('2049-12-31T23:59:59Z'), ['UTCTIME', ':491231235959Z']],
+    ['GeneralizedTime from 2050 on', new Date('2050-01-01T00:00:00Z'), ['GENERALIZEDTIME', ':20500101000000Z']],
+  ];
+  for (const [title, end, expected] of boundaries) {
+    test(`has ${title}`, () => {
+      const issuer = root({ durationMs: days(36_500) });
+      const leaf = issueLeaf(issuer, { durationMs: end.getTime() - now.getTime() });
+      const [begin, finish] = timesOf(leaf).map((line) => line.split(/ +/));
+      assert.deepEqual(finish, expected);
+      assert.deepEqual(begin, ['UTCTIME', ':260301115500Z']);
+      assert.deepEqual(leaf.notAfter, end);
+    });
+  }
+
+  test('may begin after 2049, too', () => {
+    const at = new Date('2060-06-01T00:00:00Z');
+    const issuer = root({ at, durationMs: days(365) });
+    const leaf = issueLeaf(issuer, {}, { at });
+    assert.deepEqual(leaf.notBefore, new Date('2060-05-31T23:55:00Z'));
+    assert.deepEqual(timesOf(leaf)[0]?.split(/ +/), ['GENERALIZEDTIME', ':20600531235500Z']);
+  });
+
+  test('never outlives its root, whatever is asked for and when', () => {
+    const issuer = root({ at: earlier(days(100)), durationMs: days(200) });
+    const { notBefore, notAfter } = issuer.certificate;
+    const moments = fc.date({ min: notBefore, max: new Date(notAfter.getTime() - 1), noInvalidDate: true });
+    fc.assert(
+      fc.property(moments, fc.nat({ max: days(3650) }), (at, more) => {
+        const prepared = prepareLeaf(profile({ durationMs: minutes(5) + more }), publicKey, issuer, context(at));
+        assert.ok(prepared.notBefore >= notBefore && prepared.notAfter <= notAfter);
+        assert.ok(prepared.notBefore <= at && prepared.notAfter > prepared.notBefore);
+      }),
+    );
+  });
+
+  const publicKey = createPublicKey(privateKey());
+
+  test('is signed once', () => {
+    const prepared = prepareLeaf(profile(), publicKey, root(), context());
+    prepared.sign();
+    throwsCode('InvalidRequest', () => prepared.sign(), /signed once/);
+  });
+
+  const refusals: [title: string, code: 'InvalidRequest' | 'InvalidName', changes: Partial<LeafProfile>][] = [
+    ['without any alternative name', 'InvalidRequest', { names: none }],
+    ['with a common name of 65 characters', 'InvalidRequest', { subject: { commonName: 'a'.repeat(65) } }],
+    ['for encryption with a key that only signs', 'InvalidRequest', { usages: ['dataEncipherment'] }],
+    ['for what a CA does', 'InvalidRequest', { usages: ['keyCertSign' as never] }],
+    ['with a name outside ASCII', 'InvalidName', { names: { ...none, dnsNames: ['münchen'] } }],
+    ['with an address that is none', 'InvalidName', { names: { ...none, ipAddresses: ['10.0.0'] } }],
+  ];
+  for (const [title, code, changes] of refusals) {
+    test(`is refused ${title}`, () =>
+      throwsCode(code, () => prepareLeaf(profile(changes), publicKey, root(), context())));
+  }
+
+  test('is refused by a root that is not valid yet, and by one that has expired', () => {
+    const issuer = root({ at: now, durationMs: days(1) });
+    const { notBefore, notAfter } = issuer.certificate;
+    const prepareAt = (at: Date) => prepareLeaf(profile(), publicKey, issuer, context(at));
+    throwsCode('IssuerRefuses', () => prepareAt(new Date(notBefore.getTime() - 1)));
+    throwsCode('IssuerRefuses', () => prepareAt(notAfter));
+    assert.ok(prepareAt(notBefore).notBefore >= notBefore);
+    assert.deepEqual(prepareAt(new Date(notAfter.getTime() - 1)).notAfter, notAfter);
+  });
+
+  test('is refused by a root whose key does not verify what it signs', () => {
+    const impostor = { ...root(), key: privateKey() };
+    throwsCode('VerificationFailed', () => prepareLeaf(profile(), publicKey, impostor, context()).sign());
+  });
+});
+
+describe('the serial number', () => {
+  const issuer = root();
+  const publicKey = createPublicKey(privateKey());
+  const serialOf = (serialSeed: Uint8Array): string =>
+    prepareLeaf(profile(), publicKey, issuer, { now, serialSeed }).sign().serialNumber;
+
+  test('is positive and of 20 octets, whatever the seed', () => {
+    for (const seed of [Buffer.alloc(20), Buffer.alloc(20, 0xff), Buffer.alloc(20, 0x80), Buffer.alloc(20, 0x7f)]) {
+      assert.match(serialOf(seed), /^[4-7][0-9a-f]{39}$/);
+    }
+  });
+
+  test('is the one that openssl reads', () => {
+    const leaf = issueLeaf(issuer);
+    const read = openssl(['x509', '-noout', '-serial'], encodeCertificates([leaf]));
+    assert.equal(read.trim().toLowerCase(), `serial=${leaf.serialNumber}`);
+  });
+
+  test('differs for every seed', () => {
+    const serials = Array.from({ length: 200 }, () => serialOf(randomBytes(20)));
+    assert.equal(new Set(serials).size, serials.length);
+  });
+
+  test('is not made from fewer octets', () => {
+    for (const length of [0, 19, 21]) throwsCode('InvalidRequest', () => serialOf(Buffer.alloc(length)));
+  });
+});
+
+describe('a root of our own', () => {
+  const keys: KeySpec[] = [
+    { algorithm: 'ECDSA', size: 256 },
+    { algorithm: 'ECDSA', size: 521 },
+    { algorithm: 'RSA', size: 3072 },
+    { algorithm: 'Ed25519' },
+  ];
+  for (const key of keys) {
+    test(`with ${describeKeySpec(key)} has the profile and may sign`, () => {
+      const { certificate, key: signer } = root({ name: 'Org', key, at: now, durationMs: days(3650) });
+      const text = textOf(certificate);
+      assert.deepEqual(extensionTitles(text), ['Basic Constraints', 'Key Usage', 'Subject Key Identifier']);
+      assert.deepEqual(extension(text, 'Basic Constraints'), { critical: true, value: 'CA:TRUE' });
+      assert.deepEqual(extension(text, 'Key Usage'), { critical: true, value: 'Certificate Sign, CRL Sign' });
+      assert.deepEqual([certificate.notBefore, certificate.notAfter], [earlier(backdateMs), later(days(3650))]);
+      assert.deepEqual(certificate.subject, certificate.issuer);
+      const pem = encodeCertificates([certificate]);
+      const inspection = inspectRoot(pem, signer.export({ type: 'pkcs8', format: 'pem' }), now);
+      assert.ok('root' in inspection);
+    });
+  }
+
+  test('has another subject for every key, since two of one name confuse OpenSSL', () => {
+    const [a, b] = [root({ name: 'Org' }), root({ name: 'Org' })];
+    assert.ok(!a.certificate.subject.equals(b.certificate.subject));
+    const { key } = a;
+    const again = issueRoot({ subject: { commonName: 'Org' }, durationMs: days(1) }, key, context());
+    assert.deepEqual(again.subject, a.certificate.subject);
+  });
+});
+
+describe('the issuer of a leaf is its root’s subject, octet by octet,', () => {
+  // What other programs write into names, and what a program that reads and writes names anew would change.
+  const subjects: [title: string, subject: string, settings: string[]][] = [
+    ['when the root has PrintableString', '/C=DE/O=Org/CN=Root', ['string_mask = default']],
+    ['when the root has TeletexString', '/O=Börse/CN=Root', ['string_mask = MASK:4']],
+    ['when the root has BMPString', '/O=Börse/CN=Röot', ['string_mask = MASK:2048']],
+    ['when the root has UTF8String', '/O=Börse/CN=日本', ['string_mask = utf8only']],
+    ['when the root has attributes of one set', '/O=Org+OU=Unit/CN=Root', ['string_mask = utf8only']],
+  ];
+  for (const [title, subject, settings] of subjects) {
+    test(title, () => {
+      const { crt, key } = opensslRoot({
+        subject,
+        settings,
+        more: ['-utf8', ...(title.includes('set') ? ['-multivalue-rdn'] : [])],
+      });
+      const at = present;
+      const inspection = inspectRoot(crt, key, at);
+      assert.ok('root' in inspection, JSON.stringify(inspection));
+      const leaf = issueLeaf(inspection.root, {}, { at });
+      assert.deepEqual(leaf.issuer, inspection.root.certificate.subject);
+      assert.ok(isSignedBy(leaf, inspection.root.certificate));
+      assert.equal(opensslRefusal(encodeCertificates([leaf]), crt, 'sslserver', at), undefined);
+    });
+  }
+
+  test('and so is its key identifier, when the root has one that is not derived from the key', () => {
+    const { crt, key } = opensslRoot({
+      extensions: ['basicConstraints = critical, CA:TRUE', 'subjectKeyIdentifier = 0102'],
+    });
+    const at = present;
+    const inspection = inspectRoot(crt, key, at);
+    assert.ok('root' in inspection);
+    assert.equal(issueLeaf(inspection.root, {}, { at }).authorityKeyId, '0102');
+  });
+});

@@ -1,0 +1,124 @@
+/** What is handed in to be slow: twice as much of it is twice as much work, and not four times. Counted, not timed. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  bitString,
+  encode,
+  encoded,
+  explicit,
+  integer,
+  nullValue,
+  octetString,
+  oid,
+  readAll,
+  readElement,
+  readOid,
+  sequence,
+  time,
+} from '../../../../src/pki/asn1/der.ts';
+import { encodePem, parsePem } from '../../../../src/pki/asn1/pem.ts';
+import {
+  inspectRoot,
+  parseCertificates,
+  parseCrls,
+  parsePrivateKey,
+  parseTrustAnchors,
+} from '../../../../src/pki/index.ts';
+import {
+  certificateNamesOutsideConstraints,
+  constraintsAreReadable,
+  namesOutsideConstraints,
+} from '../../../../src/pki/x509/name-constraints.ts';
+import { wrapped } from '../../../support/der-mutation.ts';
+import { encodedRoot, later, now, root } from '../../../support/fixtures.ts';
+import { workOf } from '../../../support/work.ts';
+import { onlyPkiErrors } from '../expect.ts';
+
+const signer = root();
+const { crt, key } = encodedRoot(signer);
+const subject = encoded(signer.certificate.subject);
+const repeated = (octets: Buffer, count: number): Buffer => Buffer.concat(Array.from({ length: count }, () => octets));
+const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
+
+/** A CRL of so many entries, or extensions, without a signature that anybody would believe. */
+function crl(entries: number, extensions: number): string {
+  const entry = encode(sequence(integer(Uint8Array.of(7)), time(now)));
+  const more = Array.from({ length: extensions }, (_, i) => sequence(oid(`1.3.${i}`), octetString(Buffer.alloc(0))));
+  const number = sequence(oid('2.5.29.20'), octetString(encode(integer(Uint8Array.of(1)))));
+  const list = encoded(wrapped(0x30, repeated(entry, entries)));
+  const head = [integer(Uint8Array.of(1)), algorithm, subject, time(now), time(later(1000))];
+  const tbs = sequence(...head, list, explicit(0, sequence(number, ...more)));
+  return encodePem('X509 CRL', encode(sequence(tbs, algorithm, bitString(Buffer.alloc(70)))));
+}
+
+/** Constraints, or names, of so many of the element. */
+const subtrees = (count: number, tag = 0xa1): Buffer => {
+  const subtree = encode(sequence(encoded(wrapped(0x82, Buffer.from('example.com')))));
+  return wrapped(0x30, wrapped(tag, repeated(subtree, count)));
+};
+const lists = (count: number): Buffer => wrapped(0x30, repeated(Buffer.of(0xa0, 0), count));
+const nested = (depth: number): Buffer => {
+  let der = encode(nullValue());
+  for (let level = 0; level < depth; level += 1) der = wrapped(0x30, der);
+  return der;
+};
+const alternatives = (count: number): Buffer =>
+  wrapped(0x30, repeated(wrapped(0x82, Buffer.from('a.example.com')), count));
+const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+
+describe('twice as much takes twice as long:', () => {
+  const hostile: [title: string, count: number, act: (count: number) => () => unknown][] = [
+    ['elements in a row', 5000, (count) => readAll.bind(undefined, repeated(Buffer.of(5, 0), count))],
+    ['elements in each other', 2000, (count) => readAll.bind(undefined, nested(count))],
+    [
+      'arcs of an identifier',
+      5000,
+      (count) => {
+        const { element } = readElement(wrapped(0x06, Buffer.alloc(count, 1)));
+        return () => readOid(element);
+      },
+    ],
+    [
+      'octets of one arc',
+      5000,
+      (count) => {
+        const { element } = readElement(wrapped(0x06, Buffer.alloc(count, 0x81)));
+        return () => readOid(element);
+      },
+    ],
+    ['PEM blocks', 48, (count) => parsePem.bind(undefined, encodePem('X', Buffer.alloc(9)).repeat(count))],
+    ['beginnings without an end', 5000, (count) => parsePem.bind(undefined, '-----BEGIN X-----\n'.repeat(count))],
+    ['certificates', 32, (count) => parseCertificates.bind(undefined, crt.repeat(count))],
+    ['roots', 32, (count) => parseTrustAnchors.bind(undefined, crt.repeat(count))],
+    ['certificates of a root Secret', 32, (count) => () => inspectRoot(crt.repeat(count), key, now)],
+    ['keys', 32, (count) => parsePrivateKey.bind(undefined, key.repeat(count))],
+    ['entries of a CRL', 2000, (count) => parseCrls.bind(undefined, crl(count, 0))],
+    ['extensions of a CRL', 500, (count) => parseCrls.bind(undefined, crl(0, count))],
+    ['subtrees of name constraints', 2000, (count) => () => constraintsAreReadable(subtrees(count))],
+    ['lists of subtrees', 2000, (count) => () => constraintsAreReadable(lists(count))],
+    [
+      'subtrees that a name is compared with',
+      2000,
+      (count) => () => namesOutsideConstraints(subtrees(count), names, {}),
+    ],
+    ['lists that a name is looked for in', 2000, (count) => () => namesOutsideConstraints(lists(count), names, {})],
+    [
+      'names of a CA, and subtrees that they are compared with',
+      3000,
+      (count) => {
+        const certificate = { ...signer.certificate, subjectAltNames: alternatives(count) };
+        return () => certificateNamesOutsideConstraints(subtrees(count, 0xa0), certificate);
+      },
+    ],
+  ];
+  for (const [title, count, make] of hostile) {
+    test(title, (t) => {
+      const [once, twice] = [make(count), make(2 * count)].map((act) =>
+        workOf('/src/pki/', () => onlyPkiErrors(act)),
+      ) as [number, number];
+      t.diagnostic(`${once} and ${twice} steps`);
+      assert.ok(once > 0, 'nothing was counted');
+      assert.ok(twice < 2.5 * once + 500, `${once} steps become ${twice}`);
+    });
+  }
+});

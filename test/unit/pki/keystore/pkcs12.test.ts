@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { createSecureContext } from 'node:tls';
+import * as fc from 'fast-check';
+import { readAll, tags } from '../../../../src/pki/asn1/der.ts';
+import {
+  describeKeySpec,
+  encodeKeyStore,
+  encodePrivateKey,
+  encodeTrustStore,
+  PkiError,
+  parsePrivateKey,
+  storePasswordProblem,
+} from '../../../../src/pki/index.ts';
+import { seedsOf } from '../../../../src/pki/keystore/keystore-seeds.ts';
+import { privateKey } from '../../../support/fixtures.ts';
+import { scratchFile } from '../../../support/openssl.ts';
+import { run } from '../../../support/peers/process.ts';
+import type { StoreFile } from '../../../support/stores/judge.ts';
+import { openssl } from '../../../support/stores/judges.ts';
+import { everyCharacter, keyAndChain, keyKinds, someRoots } from '../../../support/stores/samples.ts';
+
+const { key, chain } = keyAndChain(undefined, 2);
+const [root, otherRoot] = [someRoots(1), someRoots(1)];
+const password = 'changeit';
+
+const saved = (kind: StoreFile['kind'], store: Buffer): StoreFile => {
+  const path = scratchFile();
+  writeFileSync(path, store, { mode: 0o600 });
+  return { kind, path, password };
+};
+
+const whatOpensslSays = async (store: Buffer): Promise<string[]> => {
+  const { path } = saved('keystore', store);
+  const { code, stderr } = await run(['openssl', 'pkcs12', '-info', '-in', path, '-noout', '-passin', 'pass:changeit']);
+  assert.equal(code, 0, stderr);
+  return stderr.trim().split('\n');
+};
+
+describe('openssl says', () => {
+  const mac = ['MAC: sha256, Iteration 2048', 'MAC length: 32, salt length: 16'];
+  const encryption = 'PBES2, PBKDF2, AES-256-CBC, Iteration 10000, PRF hmacWithSHA256';
+
+  test('how a key store is protected, and what is in it', async () => {
+    assert.deepEqual(await whatOpensslSays(await encodeKeyStore(key, chain, password)), [
+      ...mac,
+      'PKCS7 Data',
+      `Shrouded Keybag: ${encryption}`,
+      `PKCS7 Encrypted data: ${encryption}`,
+      ...chain.map(() => 'Certificate bag'),
+    ]);
+  });
+
+  test('how a trust store is protected, and what is in it', async () => {
+    assert.deepEqual(await whatOpensslSays(await encodeTrustStore([...root, ...otherRoot], password, key)), [
+      ...mac,
+      `PKCS7 Encrypted data: ${encryption}`,
+      'Certificate bag',
+      'Certificate bag',
+    ]);
+  });
+});
+
+/** The tag of an explicit [0], which RFC 7292 and RFC 5652 put around the content of a given type. */
+const explicit = 0xa0;
+
+/** Every string of 16 octets in a store, and nothing else has that length: salts and initialisation vectors. */
+function seedsIn(der: Buffer, parent?: number): string[] {
+  return readAll(der).flatMap(({ tag, content }) => {
+    if (tag === tags.octetString && content.length === 16) return [content.toString('hex')];
+    // Any other string of octets is a key in its encryption, or a MAC, and may look like DER by chance.
+    const isNested = tag === tags.octetString && parent === explicit;
+    return isNested || tag === tags.sequence || tag === explicit ? seedsIn(content, tag) : [];
+  });
+}
+
+describe('a store', () => {
+  for (const spec of keyKinds) {
+    test(`of the same content is the same octets, with a key of ${describeKeySpec(spec)} read from any encoding`, async () => {
+      const made = keyAndChain(spec, 1);
+      const keyStore = await encodeKeyStore(made.key, made.chain, password);
+      const trustStore = await encodeTrustStore(root, password, made.key);
+      for (const encoding of ['PKCS8', 'PKCS1', 'SEC1'] as const) {
+        if (encoding === 'PKCS1' && spec.algorithm !== 'RSA') continue;
+        if (encoding === 'SEC1' && spec.algorithm !== 'ECDSA') continue;
+        const read = parsePrivateKey(encodePrivateKey(made.key, encoding)).key;
+        assert.ok(keyStore.equals(await encodeKeyStore(read, made.chain, password)), encoding);
+        assert.ok(trustStore.equals(await encodeTrustStore(root, password, read)), encoding);
+      }
+    });
+  }
+
+  test('has salts and vectors of its own, whatever the difference to another', async () => {
+    const renewed = keyAndChain();
+    const another = privateKey();
+    const stores = await Promise.all([
+      encodeKeyStore(key, chain, password),
+      encodeKeyStore(key, chain, `${password}.`),
+      encodeKeyStore(key, chain.slice(0, 2), password),
+      encodeKeyStore(renewed.key, renewed.chain, password),
+      encodeTrustStore(root, password, key),
+      encodeTrustStore(root, `${password}.`, key),
+      encodeTrustStore(otherRoot, password, key),
+      encodeTrustStore([...root, ...otherRoot], password, key),
+      encodeTrustStore([...otherRoot, ...root], password, key),
+      encodeTrustStore(root, password, another),
+    ]);
+    const seeds = stores.map((store) => seedsIn(store));
+    // A salt and a vector for the key, for the certificates, and a salt for the MAC.
+    assert.deepEqual(
+      seeds.map(({ length }) => length),
+      [5, 5, 5, 5, 3, 3, 3, 3, 3, 3],
+    );
+    assert.equal(new Set(seeds.flat()).size, seeds.flat().length);
+  });
+
+  test('tells lists of parts from each other that read alike', () => {
+    const salts = [['ab', 'c'], ['a', 'bc'], ['abc'], ['abc', '']].map((parts) => seedsOf(key, parts).salt('mac'));
+    assert.equal(new Set(salts.map((salt) => salt.toString('hex'))).size, salts.length);
+  });
+
+  test('holds a key that Node.js serves with, and says nothing of it outside the encryption', async () => {
+    const store = await encodeKeyStore(key, chain, password);
+    assert.ok(createSecureContext({ pfx: store, passphrase: password }));
+    assert.throws(() => createSecureContext({ pfx: store, passphrase: 'another' }), /mac verify failure/);
+    const scalar = Buffer.from(String(key.export({ format: 'jwk' }).d), 'base64url');
+    assert.ok(!store.includes(scalar));
+  });
+});
+
+describe('a store is refused', () => {
+  const isInvalid = (words: RegExp) => (error: unknown) =>
+    error instanceof PkiError && error.code === 'InvalidRequest' && words.test(error.message);
+
+  test('without a chain', async () => assert.rejects(encodeKeyStore(key, [], password), isInvalid(/chain/)));
+  test('with a chain that does not begin with the certificate of the key', async () =>
+    assert.rejects(encodeKeyStore(key, chain.slice(1), password), isInvalid(/chain/)));
+  test('with the key of another certificate', async () =>
+    assert.rejects(encodeKeyStore(privateKey(), chain, password), isInvalid(/chain/)));
+  test('without a root', async () => assert.rejects(encodeTrustStore([], password, key), isInvalid(/root/)));
+  test('with a password that it cannot have', async () => {
+    await assert.rejects(encodeKeyStore(key, chain, ''), isInvalid(/empty/));
+    await assert.rejects(encodeTrustStore(root, '', key), isInvalid(/empty/));
+  });
+});
+
+describe('a password', () => {
+  const fit: [title: string, text: string][] = [
+    ['of one character', 'x'],
+    ['of every printable character', everyCharacter],
+    ['with spaces around it', ' two words '],
+    ['of 256 characters', 'x'.repeat(256)],
+  ];
+  for (const [title, text] of fit) {
+    test(`${title} is taken`, () => assert.equal(storePasswordProblem(text), undefined));
+  }
+
+  const unfit: [title: string, text: string, problem: RegExp][] = [
+    ['that is empty', '', /empty/],
+    ['that is a line break alone', '\n', /line break/],
+    ['with a line break at its end', 'changeit\n', /ends with a line break/],
+    ['with a line break of Windows at its end', 'changeit\r\n', /ends with a line break/],
+    ['with a line break inside', 'change\nit', /ASCII/],
+    ['with a tab', 'change\tit', /ASCII/],
+    ['with a NUL', 'changeit\0', /ASCII/],
+    ['with DEL', 'changeit\x7f', /ASCII/],
+    ['with an umlaut', 'pässword', /ASCII/],
+    ['in Cyrillic', 'пароль', /ASCII/],
+    ['with a character of two code units', '😀changeit', /ASCII/],
+    ['with half of such a character', '\ud83dchangeit', /ASCII/],
+    ['of octets that were not UTF-8', 'change\ufffdit', /ASCII/],
+    ['of 257 characters', 'x'.repeat(257), /257 characters.*at most 256/],
+  ];
+  for (const [title, text, problem] of unfit) {
+    test(`${title} is refused, without a word of it`, () => {
+      const message = storePasswordProblem(text) ?? '';
+      assert.match(message, problem);
+      assert.ok(text.trim() === '' || !message.includes(text.trim()));
+    });
+  }
+
+  test('is refused, or openssl opens the store with it', async () => {
+    const texts = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 12 }),
+      fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 300 }),
+      fc.tuple(fc.string(), fc.constantFrom('\n', '\r', '\0', '\t', 'é')).map(([text, end]) => text + end),
+    );
+    await fc.assert(
+      fc.asyncProperty(texts, async (text) => {
+        if (storePasswordProblem(text) !== undefined) {
+          await assert.rejects(encodeTrustStore(root, text, key), PkiError);
+          return;
+        }
+        const stores = [
+          { ...saved('keystore', await encodeKeyStore(key, chain, text)), password: text },
+          { ...saved('truststore', await encodeTrustStore(root, text, key)), password: text },
+        ];
+        const fingerprints = [chain, root].map((list) => list.map(({ fingerprint }) => fingerprint));
+        const readings = await openssl.read(stores);
+        assert.deepEqual(
+          readings.map((reading) => ('error' in reading ? reading.error : reading.certificates)),
+          fingerprints,
+        );
+      }),
+      { numRuns: 30 },
+    );
+  });
+});

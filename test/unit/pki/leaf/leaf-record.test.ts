@@ -1,0 +1,322 @@
+import assert from 'node:assert/strict';
+import { createHash, createPublicKey, randomBytes, sign } from 'node:crypto';
+import { describe, test } from 'node:test';
+import {
+  bitString,
+  encode,
+  encoded,
+  explicit,
+  readAll,
+  readOnly,
+  sequence,
+  tags,
+} from '../../../../src/pki/asn1/der.ts';
+import { encodePem } from '../../../../src/pki/asn1/pem.ts';
+import {
+  encodeCertificates,
+  encodedLeafProfile,
+  encodePrivateKey,
+  leafRecord,
+  type PkiErrorCode,
+  parseCertificates,
+  prepareLeaf,
+  profileDigest,
+  readLeaf,
+  readLeafChain,
+  resolveLeaf,
+  verifyLeafAhead,
+} from '../../../../src/pki/index.ts';
+import {
+  days,
+  encodedRoot,
+  hours,
+  intermediate,
+  issuerIdOf,
+  now,
+  privateKey,
+  root,
+  rootIdOf,
+} from '../../../support/fixtures.ts';
+import { openssl, opensslRoot } from '../../../support/openssl.ts';
+import { onlyPkiErrors, throwsCode } from '../expect.ts';
+
+const signer = root();
+const key = privateKey();
+const profile = {
+  role: 'peer',
+  subject: { commonName: 'payments' },
+  names: {
+    dnsNames: ['payments.shop.svc'],
+    ipAddresses: ['10.0.0.1'],
+    uris: ['spiffe://cluster.local/ns/shop/sa/a'],
+    emailAddresses: [],
+    otherNames: [],
+  },
+  durationMs: hours(24),
+} as const;
+
+const issue = (by = signer) =>
+  prepareLeaf(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) }).sign();
+const leaf = issue();
+const crt = encodeCertificates([leaf]);
+const keyPem = encodePrivateKey(key, 'PKCS8');
+const roots = [root().certificate, signer.certificate];
+
+describe('the key pair of a Secret', () => {
+  test('is remembered by what was issued', () => {
+    assert.deepEqual(readLeaf(crt, keyPem, roots), {
+      fingerprint: leaf.fingerprint,
+      serialNumber: leaf.serialNumber,
+      notBefore: leaf.notBefore,
+      notAfter: leaf.notAfter,
+      profile: profileDigest(encodedLeafProfile(profile, 'ECDSA-256')),
+      publicKey: createHash('sha256').update(leaf.publicKeyInfo).digest('hex'),
+      keyKind: 'ECDSA-256',
+      keyEncoding: 'PKCS8',
+      root: rootIdOf(signer),
+      issuer: issuerIdOf(signer),
+      issuerNotBefore: signer.certificate.notBefore,
+      issuerNotAfter: signer.certificate.notAfter,
+    });
+  });
+
+  test('has the fingerprint and the serial number that openssl reads', () => {
+    const [fingerprint, serial] = openssl(['x509', '-noout', '-fingerprint', '-sha256', '-serial'], crt)
+      .trim()
+      .split('\n');
+    assert.equal(fingerprint?.replaceAll(':', '').toLowerCase(), `sha256 fingerprint=${leaf.fingerprint}`);
+    assert.equal(serial?.toLowerCase(), `serial=${leaf.serialNumber}`);
+  });
+
+  test('has no root when none of those that are known has signed it', () => {
+    assert.equal(readLeaf(crt, keyPem, []).root, undefined);
+    assert.equal(readLeaf(crt, keyPem, [root().certificate]).root, undefined);
+  });
+
+  test('has the root that verifies it, not one that only claims its key identifier', () => {
+    const impostor = { ...root().certificate, subjectKeyId: signer.certificate.subjectKeyId ?? '' };
+    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, rootIdOf(signer));
+    assert.equal(readLeaf(crt, keyPem, [impostor]).root, undefined);
+  });
+
+  test('has the root that verifies it, not one of its name with another key', () => {
+    const impostor = { ...root().certificate, subject: signer.certificate.subject };
+    assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, rootIdOf(signer));
+  });
+
+  test('is the same when its signature was verified ahead, by whichever root', async () => {
+    const impostor = { ...root().certificate, subject: signer.certificate.subject };
+    for (const known of [roots, [impostor], [impostor, signer.certificate], []]) {
+      const chain = readLeafChain(crt);
+      await verifyLeafAhead(chain, known);
+      assert.deepEqual(readLeaf(chain, keyPem, known), readLeaf(crt, keyPem, known));
+    }
+    const damaged = Buffer.from(leaf.der);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1);
+    const chain = readLeafChain(encodePem('CERTIFICATE', damaged));
+    await verifyLeafAhead(chain, roots);
+    assert.equal(readLeaf(chain, keyPem, roots).root, undefined);
+  });
+
+  test('keeps nothing of the key and no octets of the certificate', () => {
+    const kept = JSON.stringify(leafRecord(leaf, [], keyPem, roots));
+    assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
+  });
+
+  const [tbs, algorithm, signature] = readOnly(leaf.der, tags.sequence).children();
+  assert.ok(tbs !== undefined && algorithm !== undefined && signature !== undefined);
+  /** The leaf with this as what is signed, and these as the bits of the signature, the count of unused ones before them. */
+  const assembled = (fields: Buffer, bits: Buffer): string => {
+    const parts = [encoded(fields), encoded(algorithm.der), bitString(bits.subarray(1), bits[0])];
+    return encodePem('CERTIFICATE', encode(sequence(...parts)));
+  };
+  const signed = (fields: Buffer): Buffer => Buffer.concat([Buffer.of(0), sign('sha256', fields, signer.key)]);
+
+  test('has a root when its parts are put together anew, so that the ways not to have one below show something', () => {
+    assert.equal(readLeaf(assembled(tbs.der, signature.content), keyPem, roots).root, rootIdOf(signer));
+    assert.equal(readLeaf(assembled(tbs.der, signed(tbs.der)), keyPem, roots).root, rootIdOf(signer));
+  });
+
+  test('has no root when the algorithm inside is another than the one outside, which the signature is of', () => {
+    const fields = Buffer.from(tbs.der);
+    // ecdsa-with-SHA384 for ecdsa-with-SHA256.
+    fields[fields.indexOf(algorithm.der) + algorithm.der.length - 1] = 3;
+    assert.equal(readLeaf(assembled(fields, signed(fields)), keyPem, roots).root, undefined);
+  });
+
+  test('has no root when the signature is not of whole octets, or one bit of what is signed has changed', () => {
+    const bits = Buffer.from(signature.content);
+    bits[0] = 1;
+    assert.equal(readLeaf(assembled(tbs.der, bits), keyPem, roots).root, undefined);
+    const fields = Buffer.from(tbs.der);
+    fields.writeUInt8(fields.readUInt8(20) ^ 1, 20);
+    assert.equal(readLeaf(assembled(fields, signature.content), keyPem, roots).root, undefined);
+  });
+
+  test('is judged by OpenSSL as well when none of the roots that are known vouches for it', () => {
+    // A name that is a sequence of sequences, where sets are due: our own reader takes it as it is.
+    const der = Buffer.from(leaf.der);
+    der[der.indexOf(leaf.subject) + 2] = 0x30;
+    throwsCode('MalformedCertificate', () => readLeaf(encodePem('CERTIFICATE', der), keyPem, roots));
+  });
+
+  const encrypted = openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], keyPem);
+  const bad: [title: string, crt: string, key: string, code: PkiErrorCode][] = [
+    ['when the key belongs to another certificate', crt, encodePrivateKey(privateKey(), 'PKCS8'), 'VerificationFailed'],
+    [
+      'when the key is of another kind',
+      crt,
+      encodePrivateKey(privateKey({ algorithm: 'Ed25519' }), 'PKCS8'),
+      'VerificationFailed',
+    ],
+    ['when there is no certificate', '', keyPem, 'MalformedCertificate'],
+    ['when there is no key', crt, '', 'MalformedKey'],
+    ['when there are two leaves', crt + encodeCertificates([issue()]), keyPem, 'VerificationFailed'],
+    ['when the root stands behind the leaf', crt + encodedRoot(signer).crt, keyPem, 'VerificationFailed'],
+    ['when text stands before the certificate', `hello\n${crt}`, keyPem, 'MalformedPem'],
+    ['when text stands behind the certificate', `${crt}hello`, keyPem, 'MalformedPem'],
+    ['when the lines of the certificate are broken elsewhere', crt.replace('\n', '\r\n'), keyPem, 'MalformedPem'],
+    ['when the last line end is gone', crt.trimEnd(), keyPem, 'MalformedPem'],
+    ['when a letter of the certificate was lost', crt.slice(0, 200) + crt.slice(201), keyPem, 'MalformedCertificate'],
+    ['when the certificate is cut off', crt.slice(0, 100), keyPem, 'MalformedPem'],
+    ['when key and certificate are swapped', keyPem, crt, 'MalformedPem'],
+    [
+      'when the certificate is garbage',
+      '-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n',
+      keyPem,
+      'MalformedCertificate',
+    ],
+    ['when the key is encrypted', crt, encrypted, 'EncryptedKey'],
+    ['when there are two keys', crt, keyPem + keyPem, 'MalformedKey'],
+    ['when there is a megabyte and more', crt + '\n'.repeat(1024 * 1024), keyPem, 'TooLarge'],
+  ];
+  for (const [title, crt, key, code] of bad) {
+    test(`is refused ${title}`, () => throwsCode(code, () => readLeaf(crt, key, roots)));
+  }
+});
+
+describe('the chain of a Secret', () => {
+  const impostorRoot = root({ name: 'Root' }).certificate;
+  const upper = intermediate(signer, { name: 'Upper' });
+  const lower = intermediate(upper, { name: 'Lower', durationMs: days(90) });
+  const below = issue(lower);
+  const chainOf = (...certificates: Parameters<typeof encodeCertificates>[0]) => encodeCertificates(certificates);
+  const whole = chainOf(below, ...lower.intermediates);
+
+  test('is remembered by root, issuer and the time in which all of them are valid', () => {
+    const { root: anchor, issuer, issuerNotBefore, issuerNotAfter } = readLeaf(whole, keyPem, roots);
+    assert.deepEqual(
+      { anchor, issuer, issuerNotBefore, issuerNotAfter },
+      {
+        anchor: rootIdOf(signer),
+        issuer: issuerIdOf(lower),
+        issuerNotBefore: upper.certificate.notBefore,
+        issuerNotAfter: lower.certificate.notAfter,
+      },
+    );
+  });
+
+  test('has no root while that is not known, nor when the last intermediates are missing', () => {
+    assert.equal(readLeaf(whole, keyPem, []).root, undefined);
+    for (const part of [chainOf(below), chainOf(below, lower.certificate)]) {
+      const record = readLeaf(part, keyPem, roots);
+      assert.deepEqual([record.root, record.issuer, record.issuerNotAfter], [undefined, undefined, undefined]);
+    }
+  });
+
+  test('is resolved once its root is known, as if it had been known from the beginning', () => {
+    const unknown = readLeaf(whole, keyPem, [impostorRoot]);
+    assert.equal(unknown.unresolved?.length, 3);
+    assert.equal(resolveLeaf(unknown, [impostorRoot]), unknown);
+    assert.deepEqual(resolveLeaf(unknown, roots), readLeaf(whole, keyPem, roots));
+    assert.equal(readLeaf(whole, keyPem, roots).unresolved, undefined);
+  });
+
+  const impostor = intermediate(root({ name: 'Root' }), { name: 'Upper' });
+  const leafAbove = prepareLeaf(profile, createPublicKey(upper.key), signer, {
+    now,
+    serialSeed: randomBytes(20),
+  }).sign();
+  const { subject } = leafAbove;
+  const noCa = { ...upper.certificate, subject };
+  const underLeaf = issue({ ...upper, certificate: noCa, intermediates: [noCa] });
+  const brief = { ...upper.certificate, notAfter: new Date(below.notAfter.getTime() - 1) };
+  const bad: [title: string, pem: string][] = [
+    ['when the one in the middle is missing', chainOf(below, upper.certificate)],
+    ['in another order', chainOf(below, upper.certificate, lower.certificate)],
+    ['with an intermediate twice', chainOf(below, lower.certificate, lower.certificate, upper.certificate)],
+    ['with one of the same name', chainOf(below, lower.certificate, impostor.certificate)],
+    ['with its root behind it', chainOf(below, ...lower.intermediates, signer.certificate)],
+    ['with a leaf for an intermediate', chainOf(underLeaf, leafAbove)],
+  ];
+  for (const [title, pem] of bad) {
+    test(`is refused ${title}`, () => throwsCode('VerificationFailed', () => readLeaf(pem, keyPem, roots)));
+  }
+
+  test('is refused with text between its certificates', () => {
+    throwsCode('MalformedPem', () => readLeaf(chainOf(below) + `\n${chainOf(...lower.intermediates)}`, keyPem, roots));
+  });
+
+  test('is refused with an intermediate that ends before the leaf', () => {
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, brief], keyPem, roots));
+    const late = { ...upper.certificate, notBefore: new Date(below.notBefore.getTime() + 1) };
+    throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, late], keyPem, roots));
+  });
+});
+
+describe('a certificate', () => {
+  /** A self-signed certificate with these extensions, as openssl writes them. */
+  const parse = (extensions: readonly string[]) => parseCertificates(opensslRoot({ extensions }).crt);
+
+  const unreadable: [title: string, extensions: readonly string[]][] = [
+    ['with basic constraints that are no sequence', ['basicConstraints = DER:05:00']],
+    ['with a path length of five octets', ['basicConstraints = DER:30:0a:01:01:ff:02:05:01:00:00:00:00']],
+    ['with key usage that is no bit string', ['keyUsage = DER:05:00']],
+    ['with key usage of no octets', ['keyUsage = DER:03:00']],
+    ['with extended key usage that is cut off', ['extendedKeyUsage = DER:30:05:06']],
+    ['with a usage that is spelt in a second way', ['extendedKeyUsage = DER:30:06:06:04:55:1d:80:25']],
+    ['with octets behind a key identifier', ['subjectKeyIdentifier = DER:04:01:aa:00']],
+  ];
+  for (const [title, extensions] of unreadable) {
+    test(`is unreadable ${title}`, () => throwsCode('MalformedCertificate', () => parse(extensions)));
+  }
+
+  test('is unreadable with an extension twice, of which nobody knows which one counts', () => {
+    const [tbs, ...signature] = readAll(readOnly(leaf.der, tags.sequence).content).map(({ der }) => der);
+    const fields = readAll(readOnly(tbs ?? Buffer.alloc(0), tags.sequence).content);
+    const list = readAll(readOnly(fields.at(-1)?.content ?? Buffer.alloc(0), tags.sequence).content);
+    const [first] = list;
+    assert.ok(first !== undefined);
+    const extensions = explicit(3, sequence(...[...list, first].map(({ der }) => encoded(der))));
+    const changed = sequence(...fields.slice(0, -1).map(({ der }) => encoded(der)), extensions);
+    const der = encode(sequence(changed, ...signature.map(encoded)));
+    throwsCode('MalformedCertificate', () => parseCertificates(encodePem('CERTIFICATE', der)), /appears twice/);
+  });
+
+  test('is unreadable with octets behind it', () => {
+    const pem = encodePem('CERTIFICATE', Buffer.concat([leaf.der, Buffer.of(0)]));
+    throwsCode('MalformedCertificate', () => parseCertificates(pem));
+  });
+
+  test('says what is in its extensions', () => {
+    const [certificate] = parse([
+      'basicConstraints = critical, CA:TRUE, pathlen:3',
+      'keyUsage = digitalSignature, keyCertSign, decipherOnly',
+      'extendedKeyUsage = serverAuth, 1.2.3.4',
+      '1.2.3.5 = critical, ASN1:NULL',
+      '1.2.3.6 = ASN1:NULL',
+    ]);
+    assert.deepEqual(certificate?.basicConstraints, { ca: true, pathLength: 3 });
+    assert.deepEqual([...(certificate.keyUsage ?? [])], [0, 5, 8]);
+    assert.deepEqual(certificate.extendedKeyUsage, ['1.3.6.1.5.5.7.3.1', '1.2.3.4']);
+    assert.deepEqual(certificate.unknownCritical, ['1.2.3.5']);
+  });
+
+  test('is not read from the first octets of another form', () => {
+    for (const der of [Buffer.alloc(0), Buffer.from(crt), Buffer.alloc(100, 0x30)]) {
+      const pem = encodePem('CERTIFICATE', der);
+      assert.throws(() => parseCertificates(pem));
+      onlyPkiErrors(() => parseCertificates(pem));
+    }
+  });
+});

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { createPublicKey, randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { encodePem } from '../../../../src/pki/asn1/pem.ts';
+import {
+  anchorId,
+  chainWithin,
+  encodeCertificates,
+  encodePrivateKey,
+  prepareLeaf,
+  publicKeyDigest,
+  remainsOf,
+  type SigningRoot,
+} from '../../../../src/pki/index.ts';
+import { certificate, intermediate, now, privateKey, requestOf, root } from '../../../support/fixtures.ts';
+
+const anchor = root();
+const upper = intermediate(anchor, { name: 'Upper' });
+const issuing = intermediate(upper, { name: 'Issuing' });
+const { profile } = requestOf(certificate().record, 'server');
+const key = privateKey();
+const keyPem = encodePrivateKey(key, 'PKCS8');
+const issue = (by: SigningRoot) =>
+  prepareLeaf(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) }).sign();
+const leaf = issue(issuing);
+const path = [leaf, ...issuing.intermediates];
+const good = encodeCertificates(path);
+const roots = [anchor.anchor];
+
+describe('what remains of a key pair', () => {
+  test('is the leaf of the key and its chain, whatever else is there and in whatever order', () => {
+    const strangers = [anchor.anchor, root().anchor, intermediate(root()).certificate];
+    fc.assert(
+      fc.property(fc.shuffledSubarray([...path, ...path, ...strangers], { minLength: 1 }), (some) => {
+        const text = encodeCertificates(some).replaceAll('\n', '\r\n');
+        const { publicKey, restorable } = remainsOf(text, keyPem, roots);
+        assert.equal(publicKey, publicKeyDigest(key));
+        const isWhole = path.every((one) => some.includes(one));
+        if (isWhole) assert.equal(restorable?.root, anchorId(anchor.anchor));
+        const chain = chainWithin(text, publicKeyDigest(key), roots);
+        if (isWhole && chain?.leaf.fingerprint === leaf.fingerprint) {
+          assert.equal(encodeCertificates([chain.leaf, ...chain.intermediates]), good);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('is the key alone when its leaf is not there', () => {
+    const publicKey = publicKeyDigest(key);
+    const others = encodeCertificates([
+      prepareLeaf(profile, createPublicKey(privateKey()), issuing, { now, serialSeed: randomBytes(20) }).sign(),
+    ]);
+    for (const text of ['', 'garbage', '-----BEGIN CERTIFICATE-----', others, encodePem('CERTIFICATE', Buffer.of(1))]) {
+      assert.deepEqual(remainsOf(text, keyPem, roots), { publicKey });
+    }
+  });
+
+  test('is nothing when the key cannot be read', () => {
+    for (const text of ['', 'garbage', keyPem + keyPem, keyPem.slice(0, 80)]) {
+      assert.deepEqual(remainsOf(good, text, roots), {});
+    }
+  });
+
+  test('is not looked for among more certificates than any tool puts there', () => {
+    const many = good + encodeCertificates(Array.from({ length: 16 }, () => anchor.anchor));
+    assert.equal(remainsOf(many, keyPem, roots).restorable, undefined);
+  });
+});
