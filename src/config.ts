@@ -2,9 +2,9 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/constants.ts';
-import { clientName } from './controllers/metrics-client.ts';
 import { defaultLeaseTiming, type LeaseTiming, timingProblem } from './kube/index.ts';
-import { parseDurationMs } from './plan/duration.ts';
+import { clientName } from './plan/policy/metrics-client.ts';
+import { parseDurationMs } from './plan/timing/duration.ts';
 import { type LogLevel, logLevels } from './telemetry/logger.ts';
 import type { ListenAddress } from './telemetry/server.ts';
 

@@ -5,36 +5,27 @@ export {
   planAuthority,
   signersAfter,
   signersIn,
-} from './authority.ts';
-export type { AuthorityRecord } from './authority-record.ts';
-export { planAuthorityStatus } from './authority-status.ts';
-export type { AuthorityRules, AuthorityView, ReadyAuthority, RootView } from './authority-view.ts';
-export { afterFailure, type FailedAttempts, failureMessage, rememberedFailures } from './backoff.ts';
-export { isOnlyDue, nothingIsToBeDecided, planCertificate, planSecret } from './certificate.ts';
-export type { CertificateRecord } from './certificate-record.ts';
-export { nextAttempt, planCertificateStatus, type RoleOutcome } from './certificate-status.ts';
-export type { WantedCondition } from './condition.ts';
-export { contestedProblem, isRepair, rememberedRepairs, retryIsAsked } from './contention.ts';
-export type { CrlBundle } from './crl-bundle.ts';
-export { crlIntervalMs } from './crl-pace.ts';
-export { maxRevocations, mostAsked } from './crl-shares.ts';
+} from './authority/authority-plan.ts';
+export { planAuthorityStatus } from './authority/authority-status.ts';
+export type { ObservedAuthority } from './authority/observed-authority.ts';
+export { planRoot, type RootPlan, type RootStep, type RootVerdict } from './authority/root-plan.ts';
+export type { AuthorityRules, AuthorityView, ReadyAuthority, RootView } from './certificate/authority-state.ts';
+export { isOnlyDue, nothingIsToBeDecided, planCertificate, planSecret } from './certificate/certificate-plan.ts';
+export { nextAttempt, planCertificateStatus, type RoleOutcome } from './certificate/certificate-status.ts';
+export { contestedProblem, isRepair, rememberedRepairs, retryIsAsked } from './certificate/contention.ts';
 export {
-  type Counted,
-  type Evidence,
-  type IssuedSecret,
-  issuedSecret,
-  lostSecrets,
-  type Publication,
-} from './evidence.ts';
-export { lastWriter } from './field-manager.ts';
-export { type IssuancePolicy, issuancePolicy } from './grant.ts';
-export { keptMetadata } from './kept-metadata.ts';
-export { type SecretMetadata, templateKeys } from './metadata.ts';
-export { dnsLabels, normaliseUri } from './names.ts';
-export type { NamespaceRecord } from './namespace-record.ts';
-export type { ObservedCertificate, ObservedRole } from './observed.ts';
-export type { ObservedAuthority } from './observed-authority.ts';
-export type { ObservedRoot, RootSecret } from './observed-root.ts';
+  afterFailure,
+  type FailedAttempts,
+  failureMessage,
+  rememberedFailures,
+} from './certificate/failed-attempts.ts';
+export type { IssueReason } from './certificate/issue-reason.ts';
+export { keptMetadata } from './certificate/kept-metadata.ts';
+export type { LeafRequest } from './certificate/leaf-request.ts';
+export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';
+export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repairs.ts';
+export { leavesToRevoke } from './certificate/revocation-request.ts';
+export { type SecretMetadata, templateKeys } from './certificate/secret-metadata.ts';
 export {
   encodeOutputsNote,
   type OutputKey,
@@ -42,7 +33,16 @@ export {
   type PasswordRef,
   parseOutputsNote,
   type StorePassword,
-} from './outputs.ts';
+} from './certificate/secret-outputs.ts';
+export type { Blocked, SecretStep } from './certificate/secret-step.ts';
+export { type IssuancePolicy, issuancePolicy } from './policy/grant.ts';
+export { selects } from './policy/label-selector.ts';
+export { dnsLabels, normaliseUri } from './policy/name-forms.ts';
+export type { AuthorityRecord } from './records/authority-record.ts';
+export type { CertificateRecord } from './records/certificate-record.ts';
+export type { WantedCondition } from './records/condition.ts';
+export { lastWriter } from './records/field-manager.ts';
+export type { NamespaceRecord } from './records/namespace-record.ts';
 export {
   belongsTo,
   canOwn,
@@ -53,25 +53,9 @@ export {
   ownedBy,
   ownerOf,
   retainsSecrets,
-} from './ownership.ts';
-export { idOfRemembered, rememberedRoots } from './remembered-roots.ts';
-export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './repairs.ts';
-export type { LeafRequest } from './request.ts';
-export { type CrlPlan, crlSigners, planCrls, publishedState } from './revocation.ts';
-export { encodeRevocations, parseRevocations } from './revocation-record.ts';
-export { leavesToRevoke } from './revocation-request.ts';
-export type { Revocation, RevocationState } from './revocation-state.ts';
-export { defaultSecretName, roles, rolesOf, secretNameOf } from './roles.ts';
-export { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root.ts';
-export {
-  encodeRotationNote,
-  parseRotationNote,
-  type RotationNote,
-  type RotationPhase,
-  rotationPhases,
-} from './rotation-note.ts';
-export type { Remark, RotationReport, RotationStep } from './rotation-step.ts';
-export type { IssueReason } from './secret.ts';
+} from './records/ownership.ts';
+export { idOfRemembered, rememberedRoots } from './records/remembered-roots.ts';
+export { defaultSecretName, roles, rolesOf, secretNameOf } from './records/roles.ts';
 export {
   type CachedSecret,
   type ForeignSecret,
@@ -80,9 +64,31 @@ export {
   type SecretContent,
   type SecretMark,
   type SecretRecord,
-} from './secret-record.ts';
-export type { Blocked, SecretStep } from './secret-step.ts';
-export { selects } from './selector.ts';
+} from './records/secret-record.ts';
+export type { CrlBundle } from './revocation/crl-bundle.ts';
+export { crlIntervalMs } from './revocation/crl-pace.ts';
+export { type CrlPlan, crlSigners, planCrls, publishedState } from './revocation/crl-plan.ts';
+export { maxRevocations, mostAsked } from './revocation/crl-shares.ts';
+export { encodeRevocations, parseRevocations } from './revocation/revocation-record.ts';
+export type { Revocation, RevocationState } from './revocation/revocation-state.ts';
+export type { ObservedRoot, RootSecret } from './rotation/observed-root.ts';
+export {
+  type Counted,
+  type Evidence,
+  type IssuedSecret,
+  issuedSecret,
+  lostSecrets,
+  type Publication,
+} from './rotation/rollout.ts';
+export {
+  encodeRotationNote,
+  parseRotationNote,
+  type RotationNote,
+  type RotationPhase,
+  rotationPhases,
+} from './rotation/rotation-state.ts';
+export type { Remark, RotationReport, RotationStep } from './rotation/rotation-step.ts';
+export { trustCondition } from './trust/trust-condition.ts';
 export {
   authorityLabel,
   clusterTrustBundleOf,
@@ -93,6 +99,11 @@ export {
   type TrustRecord,
   type TrustStep,
   type TrustWrite,
-} from './trust.ts';
-export { trustCondition } from './trust-condition.ts';
-export { publicationsOf, type TrustOutcome, type TrustPlace, type TrustWorld, trustPlaces } from './trust-places.ts';
+} from './trust/trust-plan.ts';
+export {
+  publicationsOf,
+  type TrustOutcome,
+  type TrustPlace,
+  type TrustWorld,
+  trustPlaces,
+} from './trust/trust-targets.ts';

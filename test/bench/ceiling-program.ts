@@ -16,7 +16,7 @@ import {
   secrets as secretResource,
 } from '../../src/kube/index.ts';
 import { describeKeySpec, type KeySpec } from '../../src/pki/index.ts';
-import { keySpecOf } from '../../src/plan/key-spec.ts';
+import { keySpecOf } from '../../src/plan/certificate/key-spec.ts';
 import type { CeilingInput } from './ceiling.ts';
 import { inParallel } from './parallel.ts';
 import { type Specimen, specimenFor } from './specimen.ts';

@@ -7,6 +7,8 @@ import { ownerReference, secretRecord } from '../../src/controllers/secret-recor
 import { statusChange } from '../../src/controllers/status-writer.ts';
 import type { Secret } from '../../src/kube/index.ts';
 import { issueRoot, trustBundle } from '../../src/pki/index.ts';
+import { leafRequest } from '../../src/plan/certificate/leaf-request.ts';
+import { secretMetadata } from '../../src/plan/certificate/secret-metadata.ts';
 import {
   type CertificateRecord,
   issuancePolicy,
@@ -15,8 +17,6 @@ import {
   type SecretContent,
   secretNameOf,
 } from '../../src/plan/index.ts';
-import { secretMetadata } from '../../src/plan/metadata.ts';
-import { leafRequest } from '../../src/plan/request.ts';
 
 /** The moment at which the population was issued. */
 export const issuedAt = new Date();

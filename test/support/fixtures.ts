@@ -19,6 +19,7 @@ import {
   trustBundle,
 } from '../../src/pki/index.ts';
 import { parseCertificate } from '../../src/pki/x509/certificate.ts';
+import { type LeafRequest, leafRequest } from '../../src/plan/certificate/leaf-request.ts';
 import {
   type AuthorityRecord,
   type AuthorityRules,
@@ -35,7 +36,6 @@ import {
   type StorePassword,
   secretNameOf,
 } from '../../src/plan/index.ts';
-import { type LeafRequest, leafRequest } from '../../src/plan/request.ts';
 import { type CaOptions, makeCa } from './roots/make.ts';
 
 /** The moment at which every fixture lives. */

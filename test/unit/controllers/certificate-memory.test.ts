@@ -6,7 +6,7 @@ import { crlData } from '../../../src/controllers/root-crl.ts';
 import { secrets } from '../../../src/kube/index.ts';
 import { parseCrls } from '../../../src/pki/index.ts';
 import { planCrls, type Revocation } from '../../../src/plan/index.ts';
-import { crlBundle } from '../../../src/plan/revocation.ts';
+import { crlBundle } from '../../../src/plan/revocation/crl-plan.ts';
 import { days, issuerIdOf, later, now, privateKey, ready, root } from '../../support/fixtures.ts';
 import { CertificateProcess, signer } from './certificate-process.ts';
 

@@ -21,7 +21,7 @@ import {
   withMarks,
   withMetadata,
 } from '../../support/fixtures.ts';
-import { knows } from '../plan/rotation-situation.ts';
+import { knows } from '../plan/rotation/rotation-situation.ts';
 import { MemoryApi } from './memory-api.ts';
 
 const [ours, theirs] = [root({ name: 'Ours' }), root({ name: 'Theirs' })];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RepairLimits } from '../../../src/controllers/repair-limits.ts';
-import { repairStatus } from '../../../src/plan/contention.ts';
+import { repairStatus } from '../../../src/plan/certificate/contention.ts';
 import type { ObservedCertificate } from '../../../src/plan/index.ts';
 import { certificate, hours, intermediate, later, now, ready, root } from '../../support/fixtures.ts';
 

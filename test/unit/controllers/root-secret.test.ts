@@ -19,8 +19,8 @@ import {
   type Situation,
   secretOf,
   switching,
-} from '../plan/rotation-situation.ts';
-import { planIn } from '../plan/rotation-table.ts';
+} from '../plan/rotation/rotation-situation.ts';
+import { planIn } from '../plan/rotation/rotation-table.ts';
 
 /** What a step writes into the data of the Secret, as text; null takes a key away. */
 function written(situation: Situation, step: RotationStep, made?: MadeRoot) {

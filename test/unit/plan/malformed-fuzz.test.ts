@@ -40,7 +40,7 @@ import {
 import { certificate, encodedRoot, notReady, now, privateKey, ready, root } from '../../support/fixtures.ts';
 import { oddText, ofSchema } from '../../support/odd-values.ts';
 import { onlyPkiErrors } from '../pki/expect.ts';
-import { distributing, draining, secretOf, switching } from './rotation-situation.ts';
+import { distributing, draining, secretOf, switching } from './rotation/rotation-situation.ts';
 
 const numRuns = Number(process.env['FUZZ_CASES'] ?? 1000);
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);

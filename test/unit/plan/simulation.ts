@@ -14,7 +14,7 @@ import {
   publicKeyDigest,
   type Role,
 } from '../../../src/pki/index.ts';
-import type { CertificatePlan } from '../../../src/plan/certificate.ts';
+import type { CertificatePlan } from '../../../src/plan/certificate/certificate-plan.ts';
 import {
   type CertificateRecord,
   type IssueReason,

@@ -1,0 +1,111 @@
+import { type Certificate, caId, type SigningRoot, subjectText } from '../../pki/index.ts';
+import type { CrlBundle } from '../revocation/crl-bundle.ts';
+import { paceCrls } from '../revocation/crl-pace.ts';
+import { type CrlPlan, crlBundle, latestOf } from '../revocation/crl-plan.ts';
+import type { RevocationState } from '../revocation/revocation-state.ts';
+import type { RootSecret } from '../rotation/observed-root.ts';
+import { issuersInUse } from '../rotation/rollout.ts';
+import type { RotationStep } from '../rotation/rotation-step.ts';
+import { parseDurationMs } from '../timing/duration.ts';
+import type { ObservedAuthority } from './observed-authority.ts';
+import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root-plan.ts';
+
+/** What is to be done about the root Secret. */
+export type AuthorityStep =
+  | RootStep
+  /** Something is to be revoked, or a CRL is missing or will soon have ended. */
+  | { readonly step: 'signCrls'; readonly resourceVersion: string; readonly plan: CrlPlan };
+
+/** Whether the authority signs, and if not why. */
+export type AuthorityVerdict =
+  | Exclude<RootVerdict, { state: 'ready' }>
+  /** `crl` is absent when none of what signs may sign CRLs. */
+  | (Extract<RootVerdict, { state: 'ready' }> & { readonly crl?: CrlBundle });
+
+/** The decision about an authority. */
+export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
+  readonly step: AuthorityStep;
+  /** What certificates may expect of the authority until the step is done. */
+  readonly verdict: AuthorityVerdict;
+  /** When requests to revoke that wait now can be put onto the CRLs, or may have room there. */
+  readonly crlsAt?: Date;
+}
+
+/** Decides what is to be done about the root Secret, its root first, and what may be expected of it until it is. */
+export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
+  const plan = planRoot(observed, now);
+  const { secret, revocation, revocationBefore: before, asked } = observed;
+  if (secret === undefined || plan.verdict.state === 'notReady') return plan;
+  // A step of the root's brings the CRLs of its roots along, in the same write.
+  const { roots: trusted } = plan.verdict.bundle;
+  const signers = trustedSigners(observed, trusted);
+  const context = { before, trusted, isInUse: issuersInUse(observed.evidence, settleMsOf(observed), now) };
+  const places = () => observed.evidence.publications.length;
+  const { plan: crls, nextAt } =
+    plan.step.step === 'keep' ? paceCrls(revocation, signers, asked, now, { ...context, places }) : {};
+  // What was published stays until the new lists are there, should the root Secret be behind it.
+  const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers, context);
+  const paced = nextAt === undefined ? plan : { ...plan, crlsAt: nextAt };
+  const decided = crl === undefined ? paced : { ...paced, verdict: { ...plan.verdict, crl } };
+  if (crls !== undefined) {
+    return { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };
+  }
+  const isQuiet = plan.step.step === 'keep' && secret.note === undefined;
+  const retirement = isQuiet
+    ? retireIssuer(secret, plan.verdict.root, trusted, revocation, context.isInUse)
+    : undefined;
+  return retirement === undefined ? decided : { ...decided, step: retirement };
+}
+
+/** How long pods may take to load a change. */
+const settleMsOf = ({ authority }: ObservedAuthority): number =>
+  parseDurationMs(authority.spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;
+
+/**
+ * Outside of a rotation, the key of a replaced issuer is there for its CRL alone. It is destroyed once no certificate of
+ * that issuer is in use, and none on its CRL would be valid.
+ */
+function retireIssuer(
+  secret: RootSecret,
+  signer: SigningRoot,
+  trusted: readonly Certificate[],
+  { revocations }: RevocationState,
+  isInUse: (issuer: string) => boolean,
+): RotationStep | undefined {
+  const { previous } = secret;
+  if (previous === undefined || 'reason' in previous) return undefined;
+  const issuer = caId(previous.root.certificate);
+  const isNeeded =
+    issuer !== caId(signer.certificate) && (isInUse(issuer) || revocations.some((one) => one.issuer === issuer));
+  if (isNeeded) return undefined;
+  const message = `no certificate of ${subjectText(previous.root.certificate)} is in use any more; its key is destroyed`;
+  const { resourceVersion } = secret;
+  const event = { reason: 'IssuerRetired', message };
+  return { step: 'rotate', resourceVersion, event, move: { previous: null }, trusted, proof: true };
+}
+
+/** The signers whose roots are trusted. A retired one signs no list any more: its list goes with it. */
+const trustedSigners = (
+  observed: Pick<ObservedAuthority, 'secret' | 'held'>,
+  trusted: readonly Certificate[],
+): SigningRoot[] => {
+  const ids = new Set(trusted.map(caId));
+  return signersIn(observed).filter(({ anchor }) => ids.has(caId(anchor)));
+};
+
+/** The signers of a step of a rotation, as they are after it: the one that it makes the active one comes first. */
+export function signersAfter(observed: Pick<ObservedAuthority, 'secret' | 'held'>, step: RotationStep): SigningRoot[] {
+  const { active } = step.move;
+  const moved = active === undefined ? undefined : observed.secret?.[active];
+  const first = moved !== undefined && 'root' in moved ? caId(moved.root.certificate) : '';
+  const isFirst = ({ certificate }: SigningRoot): boolean => caId(certificate) === first;
+  const signers = trustedSigners(observed, step.trusted);
+  return [...signers.filter(isFirst), ...signers.filter((signer) => !isFirst(signer))];
+}
+
+/** Everything that can sign: what the root Secret has the keys of, and the root that signed until it was written over. */
+export function signersIn({ secret, held }: Pick<ObservedAuthority, 'secret' | 'held'>): SigningRoot[] {
+  const { inspection, next, previous } = secret ?? {};
+  const inSecret = [inspection, next, previous].flatMap((one) => (one !== undefined && 'root' in one ? one.root : []));
+  return [...inSecret, ...(held === undefined ? [] : [held])];
+}

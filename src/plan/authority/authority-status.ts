@@ -1,0 +1,250 @@
+import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../../api/types.ts';
+import { anchorId, type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../../pki/index.ts';
+import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { WantedCondition } from '../records/condition.ts';
+import { rememberedRoots } from '../records/remembered-roots.ts';
+import type { CrlBundle } from '../revocation/crl-bundle.ts';
+import { crlCondition } from '../revocation/crl-condition.ts';
+import { crlRenewalTime } from '../revocation/crl-plan.ts';
+import type { ObservedRoot } from '../rotation/observed-root.ts';
+import type { Evidence } from '../rotation/rollout.ts';
+import { rootRenewalTime } from '../rotation/rotation-start.ts';
+import { type RotationNote, rootsInWords } from '../rotation/rotation-state.ts';
+import type { Remark, RotationReport } from '../rotation/rotation-step.ts';
+import { timestamp } from '../timing/timestamp.ts';
+import type { AuthorityPlan, AuthorityVerdict } from './authority-plan.ts';
+
+/** The status to be, but for the times of transitions. */
+export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
+  readonly conditions: readonly WantedCondition[];
+};
+
+const notYetValidPollMs = 60_000;
+const blockedPollMs = 600_000;
+/** How often a rotation looks how far it is. It waits for many small changes, and none of them is worth a look of its own. */
+const rotationPollMs = 1000;
+const issuerPollMs = 30_000;
+/** A look goes through the Secrets of every authority, for about a microsecond each; the pause is fifty times as long. */
+const rotationPollMsPerSecret = 0.05;
+
+/** The status of an authority, and when it has to be looked at again without anything having been written. */
+export function planAuthorityStatus(
+  { authority, certificates, secret, evidence }: ObservedRoot,
+  { verdict, rotation, problem, crlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'crlsAt'>,
+  now: Date,
+): { status: WantedAuthorityStatus; revisitAt?: Date } {
+  const { activeRoot, roots, trustBundle, crl, rotation: earlier } = authority.status;
+  const common = { observedGeneration: authority.generation, certificates, ...handledToken(authority, secret) };
+  if (verdict.state === 'notReady') {
+    const status = {
+      ...common,
+      conditions: [
+        readyCondition('False', verdict.reason, verdict.message),
+        ...asSaid(authority, 'Rotating', 'IssuerKeyMissing', 'CrlNearlyFull'),
+      ],
+      // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
+      ...(activeRoot === undefined ? {} : { activeRoot }),
+      ...(roots === undefined ? {} : { roots }),
+      ...(trustBundle === undefined ? {} : { trustBundle }),
+      ...(crl === undefined ? {} : { crl }),
+      ...(earlier === undefined ? {} : { rotation: earlier }),
+    };
+    return { status, revisitAt: blockedLook(verdict.reason, now) };
+  }
+  const [first] = verdict.bundle.roots;
+  const status = {
+    ...common,
+    conditions: [
+      readyConditionOf(verdict),
+      ...rotatingCondition(authority, rotation, problem),
+      ...orphanCondition(authority, secret, verdict),
+      ...crlCondition(authority, verdict.crl?.entries),
+    ],
+    ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
+    roots: verdict.bundle.roots.map(rootStatus),
+    trustBundle: verdict.bundle.pem,
+    ...(verdict.crl === undefined ? {} : { crl: crlStatus(verdict.crl) }),
+    ...(rotation === undefined
+      ? {}
+      : { rotation: rotationStatus(rotation, fingerprints(verdict, secret, authority.status)) }),
+  };
+  const moments = [
+    commonValidity(pathOf(verdict.root)).notAfter,
+    // Each leaves the bundle when it expires.
+    ...verdict.bundle.roots.map(({ notAfter }) => notAfter),
+    ...issuerLook(rotation, verdict, secret, evidence, now),
+    ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, evidence, now)]),
+    ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
+    ...(crlsAt === undefined ? [] : [crlsAt]),
+    ...(problem === undefined ? [] : [blockedLook(problem.reason, now)]),
+  ].filter((moment) => moment > now);
+  const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
+  return next === undefined ? { status } : { status, revisitAt: next };
+}
+
+/**
+ * A root that is not valid yet becomes valid without an event. Whatever else is wrong ends with a write, which is an event;
+ * the authority is looked at again all the same, so that a missed one does not leave it as it is.
+ */
+const blockedLook = (reason: string, now: Date): Date =>
+  new Date(now.getTime() + (reason.endsWith('RootNotYetValid') ? notYetValidPollMs : blockedPollMs));
+
+const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>): Date[] => {
+  const renewAt = rootRenewalTime(authority, anchor);
+  return renewAt === undefined ? [] : [renewAt];
+};
+
+function nextLook({ opensInMs = Infinity }: RotationReport, { examined }: Evidence, now: Date): Date {
+  const pollMs = Math.max(rotationPollMs, examined * rotationPollMsPerSecret);
+  return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
+}
+
+/** While certificates of a replaced issuer are in use: nothing is written to the authority when the last of them goes. */
+function issuerLook(
+  rotation: RotationReport | undefined,
+  { crl }: AuthorityVerdict & { state: 'ready' },
+  secret: ObservedRoot['secret'],
+  { examined }: Pick<Evidence, 'examined'>,
+  now: Date,
+): Date[] {
+  const isWatched = rotation === undefined && (secret?.previous !== undefined || (crl?.orphaned ?? []).length > 0);
+  return isWatched ? [new Date(now.getTime() + Math.max(issuerPollMs, examined * rotationPollMsPerSecret))] : [];
+}
+
+function handledToken({ status }: ObservedRoot['authority'], secret: ObservedRoot['secret']) {
+  const token = secret?.handledToken ?? status.lastHandledRotateRoot;
+  return token === undefined ? {} : { lastHandledRotateRoot: token };
+}
+
+function readyConditionOf({ root, waits }: AuthorityVerdict & { state: 'ready' }): WantedCondition {
+  if (waits !== undefined) return readyCondition('False', waits.reason, waits.message);
+  const until = timestamp(commonValidity(pathOf(root)).notAfter);
+  return readyCondition('True', 'Ready', `signs with ${describeSigner(root)}, valid until ${until}`);
+}
+
+function describeSigner({ certificate, anchor }: SigningRoot): string {
+  const [issuer, root] = [certificate, anchor].map(({ fingerprint }) => fingerprint.slice(0, 16));
+  return issuer === root ? `root ${root}` : `intermediate ${issuer} under root ${root}`;
+}
+
+const readyCondition = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({
+  type: 'Ready',
+  status,
+  reason,
+  message,
+});
+
+/** What was said before of these types, while nothing can be known of it. */
+const asSaid = ({ status }: AuthorityRecord, ...types: ReadonlyArray<WantedCondition['type']>): WantedCondition[] =>
+  types.flatMap((type) => {
+    const said = status.conditions?.find((condition) => condition.type === type);
+    if (said === undefined) return [];
+    const { status: holds, reason, message } = said;
+    return [{ type, status: holds === 'True' ? 'True' : 'False', reason, message } as const];
+  });
+
+function rotatingCondition(
+  authority: AuthorityRecord,
+  rotation: RotationReport | undefined,
+  problem: AuthorityPlan['problem'],
+): WantedCondition[] {
+  if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
+  if (rotation === undefined) {
+    // A condition that has once been set stays.
+    const wasSet = asSaid(authority, 'Rotating').length > 0;
+    return wasSet ? [{ type: 'Rotating', status: 'False', reason: 'Idle', message: 'no rotation is under way' }] : [];
+  }
+  const { note, waits, remarks } = rotation;
+  const message = [whatHappens(note), `waiting for ${waits.join(', and ')}`, ...remarks.map(textOf)].join('; ');
+  return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
+}
+
+function whatHappens(note: RotationNote): string {
+  const { comes, goes } = rootsInWords(note);
+  switch (note.phase) {
+    case 'Distributing':
+      return 'the new root is distributed, the old one signs';
+    case 'Switching':
+      return `${comes} signs, certificates are issued anew`;
+    case 'Draining':
+      return `all certificates are of ${comes}, pods load them`;
+    case 'Retiring':
+      return `${goes} is taken out of every bundle`;
+  }
+}
+
+/** The condition IssuerKeyMissing, which stays as False once it was True. */
+function orphanCondition(
+  { status, spec }: ObservedRoot['authority'],
+  secret: ObservedRoot['secret'],
+  { crl }: AuthorityVerdict & { state: 'ready' },
+): WantedCondition[] {
+  const type = 'IssuerKeyMissing';
+  const orphaned = crl?.orphaned ?? [];
+  if (orphaned.length > 0) {
+    // The place has room for one CA, and the one that is there is in use.
+    const advice =
+      secret?.previous === undefined
+        ? 'To renew the CRL instead, put the certificate and the key of that CA into the Secret as previous.crt and previous.key'
+        : 'The Secret has room for the key of one CA that was replaced, and previous.key holds that of another one';
+    const lists = orphaned.map(
+      ({ subject, nextUpdate }) => `${subject.slice(0, 100)} (until ${timestamp(nextUpdate)})`,
+    );
+    const message =
+      `Secret ${spec.secretName} lacks the key of a CA whose certificates are in use, so its CRL cannot be renewed: ` +
+      `${lists.join(', ')}. The operator issues those certificates again before the CRL ends. ` +
+      advice;
+    return [{ type, status: 'True', reason: 'CrlCannotBeRenewed', message }];
+  }
+  const wasSet = status.conditions?.some((condition) => condition.type === type) === true;
+  const message = 'the operator has the key of every CA whose certificates are in use';
+  return wasSet ? [{ type, status: 'False', reason: 'KeysPresent', message }] : [];
+}
+
+/** The fingerprints of the roots of a rotation by their identities, as far as their certificates are known. */
+function fingerprints(
+  { bundle }: AuthorityVerdict & { state: 'ready' },
+  secret: ObservedRoot['secret'],
+  status: MtlsAuthorityStatus,
+): (id: string) => string | undefined {
+  const inSecret = [secret?.inspection, secret?.next, secret?.previous].flatMap((one) =>
+    one !== undefined && 'root' in one ? one.root.anchor : [],
+  );
+  const known = [...bundle.roots, ...inSecret, ...rememberedRoots(status)];
+  return (id) => known.find((root) => anchorId(root) === id)?.fingerprint;
+}
+
+const rotationStatus = (
+  { note, waits, remarks, progress }: RotationReport,
+  fingerprintOf: (id: string) => string | undefined,
+): RotationStatus => ({
+  id: note.id,
+  phase: note.phase,
+  startedAt: note.startedAt,
+  ...oldRootOf(note, fingerprintOf),
+  newRoot: fingerprintOf(note.new) ?? note.new,
+  ...(note.aborting ? { aborting: true } : {}),
+  ...(note.approved === undefined ? {} : { approved: note.approved }),
+  ...(note.skipped === undefined ? {} : { skipped: note.skipped }),
+  progress,
+  blockers: [...waits, ...remarks.map(textOf)],
+});
+
+const textOf = ({ message }: Remark): string => message;
+
+/** In Retiring the certificate of the old root may be nowhere any more: then its identity names it. */
+function oldRootOf({ old: [id] }: RotationNote, fingerprintOf: (id: string) => string | undefined) {
+  return id === undefined ? {} : { oldRoot: fingerprintOf(id) ?? id };
+}
+
+const crlStatus = ({ revoked, nextUpdate, orphaned }: CrlBundle): CrlStatus => ({
+  revoked: revoked.size,
+  nextUpdate: timestamp(orphaned.reduce((least, one) => (one.nextUpdate < least ? one.nextUpdate : least), nextUpdate)),
+});
+
+const rootStatus = (root: Certificate): Root => ({
+  fingerprint: root.fingerprint,
+  subject: subjectText(root),
+  notBefore: timestamp(root.notBefore),
+  notAfter: timestamp(root.notAfter),
+});

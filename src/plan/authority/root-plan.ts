@@ -1,0 +1,256 @@
+import {
+  anchorId,
+  type Certificate,
+  type KeySpec,
+  type RootProfile,
+  type SigningRoot,
+  type TrustBundle,
+  trustBundle,
+  uniqueAnchors,
+} from '../../pki/index.ts';
+import type { Reissue } from '../certificate/reissue.ts';
+import type { AuthorityRecord } from '../records/authority-record.ts';
+import { rememberedRoots } from '../records/remembered-roots.ts';
+import type { ObservedRoot, RootSecret } from '../rotation/observed-root.ts';
+import { rootRequest } from '../rotation/root-request.ts';
+import { expiredMessage, replaceExpired } from '../rotation/rotation-expired.ts';
+import { planRotation } from '../rotation/rotation-plan.ts';
+import { isInterrupted, planStart, wasOverwritten } from '../rotation/rotation-start.ts';
+import type { RotationNote } from '../rotation/rotation-state.ts';
+import {
+  type RotationInput,
+  type RotationPlan,
+  type RotationReport,
+  type RotationStep,
+  without,
+} from '../rotation/rotation-step.ts';
+import { skipCommand } from '../text/kubectl-command.ts';
+
+/** What is to be done about the root Secret. */
+export type RootStep =
+  | { readonly step: 'keep' }
+  | {
+      readonly step: 'create';
+      readonly profile: RootProfile;
+      readonly key: KeySpec;
+      readonly remembered: readonly Certificate[];
+    }
+  /** The active root was renewed: its predecessor goes on being trusted, and into ca.crt before any peer loses it. */
+  | { readonly step: 'remember'; readonly resourceVersion: string; readonly bundle: TrustBundle }
+  | RotationStep;
+
+/** Whether the authority signs, and if not why. */
+export type RootVerdict =
+  | {
+      readonly state: 'ready';
+      /** What signs; the root that will, while `waits` says what for. */
+      readonly root: SigningRoot;
+      readonly bundle: TrustBundle;
+      /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
+      readonly tolerated: readonly string[];
+      /** How the certificates of other roots are brought to the one that signs. */
+      readonly reissue?: Reissue;
+      /** Why nothing is issued now, although bundles are kept. */
+      readonly waits?: { readonly reason: string; readonly message: string };
+    }
+  | { readonly state: 'notReady'; readonly reason: string; readonly message: string };
+
+/** The decision about an authority. */
+export interface RootPlan {
+  readonly step: RootStep;
+  /** What certificates may expect of the authority until the step is done. */
+  readonly verdict: RootVerdict;
+  /** The rotation that is under way. */
+  readonly rotation?: RotationReport;
+  /** A rotation was asked for, and cannot be. */
+  readonly problem?: { readonly reason: string; readonly message: string };
+}
+
+/** Decides what is to be done about the root, and what certificates may expect of the authority until it is. */
+export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
+  const { authority, secret } = observed;
+  const { spec } = authority;
+  const notReady = (reason: string, message: string, step: RootStep = { step: 'keep' }) => ({
+    step,
+    verdict: { state: 'notReady', reason, message } as const,
+  });
+  if (authority.specProblem !== undefined) return notReady('InvalidSpec', authority.specProblem);
+  if (secret === undefined) {
+    if (authority.deleting || spec.root === undefined) {
+      return notReady('RootMissing', `Secret ${spec.secretName} with tls.crt and tls.key does not exist; create it`);
+    }
+    const wanted = rootRequest(spec.root);
+    if (wanted === undefined) return notReady('InvalidSpec', 'spec.root: duration or key size is not valid');
+    const step = { step: 'create', ...wanted, remembered: rememberedRoots(authority.status) } as const;
+    return notReady('Pending', `Secret ${spec.secretName} with a new root is being created`, step);
+  }
+  const { inspection, anchors } = secret;
+  // First, because an intermediate is not fit to sign without the root that may be in there.
+  if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
+  if ('reason' in inspection) {
+    if (inspection.reason !== 'RootExpired') return notReady(inspection.reason, inspection.message);
+    const input = { authority, secret, evidence: observed.evidence };
+    // The root may have expired before it was written over one whose certificates work.
+    const valid = rememberedRoots(authority.status).filter(({ notAfter }) => notAfter > now);
+    const step = authority.deleting ? undefined : replaceExpired(input, uniqueAnchors([...anchors, ...valid]), now);
+    const message = step === undefined ? expiredMessage(input, inspection.message) : inspection.message;
+    return notReady(inspection.reason, message, step);
+  }
+  return planWithRoot(observed, secret, inspection.root, anchors, now);
+}
+
+/** The decision once there is a root that may sign. */
+function planWithRoot(
+  observed: ObservedRoot,
+  secret: RootSecret,
+  active: SigningRoot,
+  anchors: readonly Certificate[],
+  now: Date,
+): RootPlan {
+  const { authority, evidence, leadingSince } = observed;
+  const note = noteThatFits(secret, active);
+  const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
+  const more = note === undefined ? predecessors(authority, secret, active) : comingRoots(note, secret);
+  // Never the active one: a note whose new root is in place fits.
+  const trusted = trustedRoots(active, without([...anchors, ...more], stale), now);
+  const input = { authority, secret, active, trusted, evidence };
+  if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
+
+  const signer = signerOf(observed, note, active);
+  const bundle = trustBundle((signer ?? oldRoot(note, trusted) ?? active).anchor, trusted);
+  const tolerated = toleratedBundles(note, trusted, active);
+  const digests = [bundle.digest, ...tolerated];
+  const plan = planRotation({ ...input, digests }, note, now);
+  const reissue = {
+    id: note.id,
+    since: unlessAhead(new Date(note.since), now),
+    windowMs: note.windowMs,
+    resumedAt: unlessAhead(leadingSince, now),
+  };
+  return {
+    verdict: {
+      state: 'ready',
+      root: signer ?? active,
+      bundle,
+      tolerated,
+      ...(note.phase === 'Distributing' ? {} : { reissue }),
+      ...(signer === undefined ? { waits: waitsForBundles(authority, note) } : {}),
+    },
+    ...outcomeOf(plan),
+  };
+}
+
+/**
+ * The roots that are trusted: the one in tls.crt stands for its CA, whatever other certificates of that CA ca.crt holds.
+ * Others leave when they expire.
+ */
+const trustedRoots = ({ anchor }: SigningRoot, others: readonly Certificate[], now: Date): Certificate[] => [
+  anchor,
+  ...uniqueAnchors(others.filter((root) => anchorId(root) !== anchorId(anchor) && root.notAfter > now)),
+];
+
+/** A moment that has passed; the beginning of time for one that a clock that was set back has put into the future. */
+const unlessAhead = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
+
+/** No rotation is under way: one may begin, or what was renewed is remembered. */
+function planQuiet(input: RotationInput, now: Date): RootPlan {
+  const { secret, active, trusted } = input;
+  const bundle = trustBundle(active.anchor, trusted);
+  const verdict = { state: 'ready', root: active, bundle, tolerated: [] } as const;
+  const plan = planStart(input, now);
+  if ('step' in plan) {
+    // Until the step is done nobody knows the roots that it brings: what is out there stays as it is.
+    return wasOverwritten(input)
+      ? {
+          step: plan.step,
+          verdict: { ...verdict, waits: { reason: 'RootReplaced', message: plan.step.event.message } },
+        }
+      : { step: plan.step, verdict };
+  }
+  const outcome = outcomeOf(plan);
+  if (secret.note !== undefined) return { ...outcome, verdict, step: dropNote(input) };
+  const inSecret = 'problem' in secret.anchors ? [] : secret.anchors;
+  const kept = new Set([active.anchor, ...inSecret].map(anchorId));
+  const isRemembered = bundle.roots.every((root) => kept.has(anchorId(root)));
+  if (isRemembered) return { ...outcome, verdict };
+  return { ...outcome, verdict, step: { step: 'remember', resourceVersion: secret.resourceVersion, bundle } };
+}
+
+const outcomeOf = (plan: RotationPlan): Pick<RootPlan, 'step' | 'rotation' | 'problem'> => {
+  if ('step' in plan) return { step: plan.step };
+  const keep = { step: 'keep' } as const;
+  if ('report' in plan) return { step: keep, rotation: plan.report };
+  return 'problem' in plan ? { step: keep, problem: plan.problem } : { step: keep };
+};
+
+/** The note, where the roots in the Secret are those that it is about; a person may have changed them since. */
+function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): RotationNote | undefined {
+  if (note === undefined) return undefined;
+  const isActive = note.new === anchorId(anchor);
+  if (note.phase !== 'Distributing') return isActive ? note : undefined;
+  if (isActive) return note;
+  const isNext = next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new;
+  return isNext && note.old[0] === anchorId(anchor) ? note : undefined;
+}
+
+/**
+ * The root that is distributed belongs into every bundle until the end of that phase, whatever a person has made of ca.crt
+ * meanwhile: bundles without it would open the gate. To be rid of it, the rotation is aborted, or next.crt taken away.
+ */
+const comingRoots = (note: RotationNote, { next }: RootSecret): Certificate[] =>
+  note.phase === 'Distributing' && next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new
+    ? [next.root.anchor]
+    : [];
+
+/** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
+function signerOf({ held }: ObservedRoot, note: RotationNote, active: SigningRoot): SigningRoot | undefined {
+  if (note.phase !== 'Distributing' || note.new !== anchorId(active.anchor)) return active;
+  return held !== undefined && anchorId(held.anchor) === note.old[0] ? held : undefined;
+}
+
+/** The bundle begins with the root that signs; where that one has no key left, with it all the same. */
+const oldRoot = (note: RotationNote, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
+  trusted.filter((root) => anchorId(root) === note.old[0]).map((anchor) => ({ anchor }))[0];
+
+/**
+ * While certificates switch, a bundle of the same roots with another of them in front is as good: it is put in order with
+ * the next certificate, so that each Secret is written once.
+ */
+const toleratedBundles = (note: RotationNote, trusted: readonly Certificate[], active: SigningRoot): string[] =>
+  note.phase === 'Switching' || note.phase === 'Draining'
+    ? trusted
+        .filter((root) => anchorId(root) !== anchorId(active.anchor) && note.old.includes(anchorId(root)))
+        .map((first) => trustBundle(first, trusted).digest)
+    : [];
+
+const waitsForBundles = (authority: AuthorityRecord, note: RotationNote) => ({
+  reason: 'RootDistributing',
+  message:
+    'the root was written over by another one, which signs as soon as every bundle has it; ' +
+    `not to wait: ${skipCommand(authority, note)}`,
+});
+
+const whyWithdrawn = ({ next }: RootSecret): string =>
+  next !== undefined && 'reason' in next
+    ? `the next root cannot be used any more: ${next.message.replaceAll('tls.', 'next.')}`
+    : 'the root that was to follow is not in the root Secret any more';
+
+/** Takes away the note of a rotation that a person has ended by taking its roots away. */
+const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
+  step: 'rotate',
+  ...(secret.note === undefined ? {} : { ends: secret.note.id }),
+  resourceVersion: secret.resourceVersion,
+  event: { reason: 'RotationWithdrawn', message: whyWithdrawn(secret) },
+  move: {},
+  trusted,
+});
+
+/**
+ * The roots that were trusted when another root was active. Once status names the active root, ca.crt of the Secret
+ * alone decides, so that a person can end trust by taking a root out of it.
+ */
+function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: SigningRoot): readonly Certificate[] {
+  const { status } = authority;
+  const isAnother = status.activeRoot !== undefined && status.activeRoot.fingerprint !== anchor.fingerprint;
+  return isAnother || isInterrupted({ authority, secret }) ? rememberedRoots(status) : [];
+}

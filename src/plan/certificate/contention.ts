@@ -1,0 +1,123 @@
+import { annotations } from '../../api/constants.ts';
+import type { MtlsCertificateStatus } from '../../api/types.ts';
+import type { CertificateRecord } from '../records/certificate-record.ts';
+import type { ReadyAuthority } from './authority-state.ts';
+import { isDamaged, rotationIsAsked } from './issue-reason.ts';
+import type { ObservedCertificate, ObservedRole } from './observed-certificate.ts';
+import type { Repairs } from './repairs.ts';
+import { forgottenAt, freeRepairs, isForgotten, nextRepairTime } from './repairs.ts';
+import { revocationIsAsked } from './revocation-request.ts';
+import type { SecretStep } from './secret-step.ts';
+
+/** What makes the pauses of a role's Secret differ from those of others. */
+const seedOf = ({ uid }: CertificateRecord, { role }: ObservedRole): string => `${uid}/${role}`;
+
+/**
+ * True when a step undoes what another writer has done to a Secret, and answers nothing that a person has asked for, no
+ * certificate that is due, and no other root.
+ */
+export function isRepair(
+  { certificate, authority }: ObservedCertificate,
+  role: ObservedRole,
+  step: SecretStep,
+  now: Date,
+): boolean {
+  const ready = authority.state === 'ready' ? authority : undefined;
+  if (step.step === 'keep' || step.step === 'blocked' || isAsked(certificate, role, ready, now)) return false;
+  if (step.step === 'update' && step.restores !== true) {
+    return role.secret?.touched === true && role.repairs?.sourcesChanged !== true;
+  }
+  // Nobody but another writer makes it immutable, or gives it another type.
+  if (role.secret?.writable === false) return true;
+  return isDamaged({ certificate, role, ...(ready === undefined ? {} : { authority: ready }) });
+}
+
+/** True when a person has asked for something that is not handled yet: that never waits. */
+const isAsked = (
+  certificate: CertificateRecord,
+  { role, secret }: ObservedRole,
+  authority: ReadyAuthority | undefined,
+  now: Date,
+): boolean =>
+  certificate.generation !== certificate.status.observedGeneration ||
+  retryIsAsked(certificate) ||
+  rotationIsAsked(certificate, role, secret) ||
+  revocationIsAsked(certificate, role, secret, authority, now);
+
+/** True while the annotation retry has a value that was not acted on. */
+export const retryIsAsked = ({ retryToken, status }: CertificateRecord): boolean =>
+  retryToken !== undefined && retryToken !== status.lastHandledRetry;
+
+/** The step, or why it has to wait: the Secret was repaired too often of late. */
+export function withPause(observed: ObservedCertificate, role: ObservedRole, step: SecretStep, now: Date): SecretStep {
+  const { repairs } = role;
+  if (repairs === undefined || !isRepair(observed, role, step, now)) return step;
+  if (nextRepairTime(repairs, seedOf(observed.certificate, role)) <= now) return step;
+  return { step: 'blocked', ...contestedProblem(observed.certificate, role), onlyDue: false };
+}
+
+/** Whether a Secret that is right now has to stay so for a while before it counts as left alone. */
+export const isContested = (certificate: CertificateRecord, role: ObservedRole, now: Date): boolean =>
+  role.repairs !== undefined &&
+  role.repairs.count > freeRepairs &&
+  nextRepairTime(role.repairs, seedOf(certificate, role)) > now;
+
+/** The message is the same from one repair to the next, so that it is one event and one write. */
+export function contestedProblem(
+  { namespace, name }: CertificateRecord,
+  { role, secretName, secret, repairs }: ObservedRole,
+) {
+  const isGone = secret === undefined;
+  const by = repairs?.changedBy ?? 'a writer that its managedFields do not name';
+  const what = isGone
+    ? `is deleted again and again; the audit log of the API server says by whom`
+    : `is changed again and again by ${by}`;
+  const message =
+    `Secret ${secretName} ${what}: stop that writer, or set ${role}.secretName to another name. The operator repairs the ` +
+    `Secret after growing pauses of at most 20 minutes; to repair it now: ` +
+    `kubectl -n ${namespace} annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`;
+  return { reason: 'SecretContested', message } as const;
+}
+
+type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
+
+/**
+ * The part of status that survives a restart, so that a restart does not bring free repairs: there once they are used up,
+ * gone when they are forgotten.
+ */
+export const repairStatus = (repairs: Repairs | undefined, now: Date): Pick<SecretStatus, 'repairs'> =>
+  repairs === undefined || repairs.count < freeRepairs || isForgotten(repairs, now)
+    ? {}
+    : {
+        repairs: {
+          count: repairs.count,
+          lastTime: `${repairs.lastTime.toISOString().slice(0, 19)}Z`,
+          ...(repairs.changedBy === undefined ? {} : { changedBy: repairs.changedBy }),
+        },
+      };
+
+/** What status says of the repairs of a role's Secret; undefined when that is nothing, or nothing that an operator wrote. */
+export function rememberedRepairs(
+  { secrets }: MtlsCertificateStatus,
+  { role, secretName }: Pick<ObservedRole, 'role' | 'secretName'>,
+  now: Date,
+): Repairs | undefined {
+  const entry = secrets?.find((one) => one.role === role && one.secretName === secretName)?.repairs;
+  if (entry === undefined) return undefined;
+  const lastTime = new Date(entry.lastTime);
+  if (Number.isNaN(lastTime.getTime()) || entry.count < freeRepairs) return undefined;
+  const { changedBy } = entry;
+  return {
+    count: entry.count,
+    // A time in the future would delay repairs for as long as it says.
+    lastTime: lastTime > now ? now : lastTime,
+    ...(changedBy === undefined ? {} : { changedBy }),
+  };
+}
+
+/** When a role has to be looked at again because of its repairs. */
+export function repairMoments(certificate: CertificateRecord, role: ObservedRole): Date[] {
+  const { repairs } = role;
+  if (repairs === undefined || repairs.count < freeRepairs) return [];
+  return [nextRepairTime(repairs, seedOf(certificate, role)), forgottenAt(repairs.lastTime)];
+}

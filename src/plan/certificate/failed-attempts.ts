@@ -1,0 +1,55 @@
+import type { MtlsCertificateStatus } from '../../api/types.ts';
+import type { Role } from '../../pki/index.ts';
+import { unitInterval } from '../timing/spread.ts';
+
+/** Failed attempts in a row, at one state of the world. */
+export interface Failures {
+  readonly attempts: number;
+  readonly lastFailureTime: Date;
+  readonly nextRetryTime: Date;
+}
+
+/** The failed attempts of one role at the same request, and why the last one failed. */
+export interface FailedAttempts extends Failures {
+  readonly message: string;
+}
+
+const firstDelayMs = 5000;
+const longestDelayMs = 600_000;
+/** An API server may answer with a page of text. Status has two copies of it. */
+const longestMessage = 1024;
+
+/**
+ * The state after one more failure: 5 s at first, doubling to ten minutes, each up to a tenth shorter so that what failed
+ * together is not retried together; never later than the moment at which the certificate in place expires, should that
+ * be ahead.
+ */
+export function afterFailure(previousAttempts: number, now: Date, seed: string, expiry?: Date): Failures {
+  const attempts = previousAttempts + 1;
+  const fullMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(previousAttempts, 20));
+  const delayMs = fullMs * (1 - 0.1 * unitInterval(`${seed}/${attempts}`));
+  const retryMs = now.getTime() + delayMs;
+  const limitMs = expiry !== undefined && expiry > now ? expiry.getTime() : Number.POSITIVE_INFINITY;
+  return { attempts, lastFailureTime: now, nextRetryTime: new Date(Math.min(retryMs, limitMs)) };
+}
+
+/** The message of a failure, as it is remembered and reported. */
+export const failureMessage = (message: string): string =>
+  message.length <= longestMessage ? message : `${message.slice(0, longestMessage - 1).toWellFormed()}…`;
+
+/**
+ * What status says of a role's failed attempts; undefined when it says nothing, or nothing that can be used. A time in
+ * the future that the operator cannot have written does not delay anything for longer than a failure would.
+ */
+export function rememberedFailures(
+  { failures }: MtlsCertificateStatus,
+  role: Role,
+  now: Date,
+): FailedAttempts | undefined {
+  const entry = failures?.find((one) => one.role === role);
+  if (entry === undefined) return undefined;
+  const [lastFailureTime, nextRetryTime] = [new Date(entry.lastFailureTime), new Date(entry.nextRetryTime)];
+  if (Number.isNaN(lastFailureTime.getTime()) || Number.isNaN(nextRetryTime.getTime())) return undefined;
+  if (nextRetryTime.getTime() - now.getTime() > longestDelayMs) return undefined;
+  return { attempts: Math.max(1, entry.attempts), lastFailureTime, nextRetryTime, message: entry.message };
+}

@@ -1,0 +1,183 @@
+import type { MtlsCertificateSpec } from '../../api/types.ts';
+import {
+  describeKeySpec,
+  isObjectIdentifier,
+  type KeyEncoding,
+  type KeySpec,
+  type LeafProfile,
+  maxCommonNameLength,
+  type OtherName,
+  type Role,
+  type Subject,
+  type SubjectAltNames,
+  usageFits,
+} from '../../pki/index.ts';
+import { denials, type Scope } from '../policy/evaluate-policy.ts';
+import { grantsDnsName, grantsFor } from '../policy/grant.ts';
+import {
+  dnsLabels,
+  isPlainText,
+  normaliseCommonName,
+  normaliseEmailAddress,
+  normaliseIpAddress,
+  normaliseUri,
+} from '../policy/name-forms.ts';
+import { maxOtherValueLength } from '../policy/name-pattern.ts';
+import { serviceNames, spiffeIdOf } from '../policy/own-names.ts';
+import { subjectProblem } from '../policy/subject.ts';
+import { clipped, listed } from '../text/word-list.ts';
+import { parseDurationMs } from '../timing/duration.ts';
+import { keySpecOf } from './key-spec.ts';
+
+/** What a role of a resource asks for, checked, normalised and authorised. */
+export interface LeafRequest {
+  readonly profile: LeafProfile;
+  readonly key: KeySpec;
+  readonly keyEncoding: KeyEncoding;
+  /** Keep the key over renewals. */
+  readonly keepKey: boolean;
+}
+
+/**
+ * Why a role's request is refused as it stands: nothing will help but another spec, or another authority. Pending: its
+ * namespace has not been seen, and the labels of that may allow more.
+ */
+export interface Refusal {
+  readonly reason: 'Denied' | 'InvalidSpec' | 'Pending';
+  readonly message: string;
+}
+
+/**
+ * The request of one role. Checks again what the CRD's schema refuses already: a resource may be older than its schema.
+ */
+export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope): LeafRequest | Refusal {
+  const invalid = (message: string): Refusal => ({ reason: 'InvalidSpec', message });
+  const durationMs = parseDurationMs(spec.duration);
+  if (durationMs === undefined || durationMs < minimumDurationMs) return invalid('duration: use at least 5m');
+  const key = keySpecOf(spec.privateKey, 2048);
+  if (key === undefined) return invalid('privateKey: the size does not fit the algorithm');
+  if (!encodingFits(spec.privateKey)) return invalid('privateKey: the encoding does not fit the algorithm');
+  const { names, invalid: badNames } = requestedNames(spec, role, scope);
+  if (badNames.length > 0) {
+    return invalid(`these names are not valid: ${listed(badNames.map((name) => clipped(name)))}`);
+  }
+  if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
+  const badUris = uriProblem(names.uris);
+  if (badUris !== undefined) return invalid(badUris);
+  const { commonName: askedCommonName } = spec[role] ?? {};
+  const commonName = askedCommonName === undefined ? undefined : normaliseCommonName(askedCommonName);
+  if (commonName !== undefined && !isPlainText(commonName, maxCommonNameLength)) {
+    return invalid(
+      `commonName: use 1 to ${maxCommonNameLength} characters, no control characters, no space at either end`,
+    );
+  }
+  const badSubject = subjectProblem(spec.subject ?? {});
+  if (badSubject !== undefined) return invalid(badSubject);
+  const usages = [...new Set(spec[role]?.usages)];
+  const unfit = usages.filter((usage) => !usageFits(usage, describeKeySpec(key)));
+  if (unfit.length > 0) {
+    return invalid(
+      `usages: a certificate with a key of type ${describeKeySpec(key)} cannot have ${listed(unfit.map((usage) => clipped(usage)))}`,
+    );
+  }
+  const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
+  const denied = denials({ role, names, subject, usages, durationMs }, scope);
+  const { labels, namespace } = scope;
+  if (labels === undefined && (denied.length > 0 || mayGrantMore(spec, role, scope))) {
+    // Watches run at paces of their own. The namespace comes in a moment.
+    const message = `namespace ${namespace} has not been seen yet; its labels say what it may have`;
+    return { reason: 'Pending', message };
+  }
+  if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
+  const isOtherNamesAlone = Object.entries(names).every(([kind, list]) => kind === 'otherNames' || list.length === 0);
+  if (isOtherNamesAlone && askedCommonName === undefined && isEmptySubject(spec.subject)) {
+    return invalid(
+      'otherNames alone need a commonName or a subject beside them: Go and others refuse them as they are',
+    );
+  }
+  return {
+    profile: { role, subject, names, ...(usages.length === 0 ? {} : { usages }), durationMs },
+    key,
+    keyEncoding: spec.privateKey.encoding,
+    keepKey: spec.privateKey.rotationPolicy === 'Never',
+  };
+}
+
+/** Verifiers of SPIFFE IDs refuse a certificate with a SPIFFE ID and a second URI (SPIFFE X509-SVID 2, 5.2). */
+const uriProblem = (uris: readonly string[]): string | undefined =>
+  uris.length > 1 && uris.some((uri) => uri.startsWith('spiffe:'))
+    ? 'uris: a certificate with a SPIFFE ID has no other URI (SPIFFE X509-SVID 2), and this one asks for ' +
+      `${listed(uris.map((uri) => clipped(uri)))}; ask for the others in another role or resource`
+    : undefined;
+
+/** True when the alternative names would be critical (RFC 5280 4.2.1.6), which whoever knows none of them refuses. */
+const isEmptySubject = (subject: MtlsCertificateSpec['subject']): boolean =>
+  Object.values(subject ?? {}).every((value) => value.length === 0);
+
+const encodingFits = ({ algorithm, encoding }: MtlsCertificateSpec['privateKey']): boolean =>
+  encoding === 'PKCS8' || encoding === { RSA: 'PKCS1', ECDSA: 'SEC1', Ed25519: undefined }[algorithm];
+
+/** DESIGN's lower bound: below it, backdating and propagation are most of a lifetime. */
+const minimumDurationMs = 5 * 60 * 1000;
+
+/** All names of a role in normal form, without repeats, and those that are none. */
+function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: Scope) {
+  const asked: AskedNames = spec[role] ?? {};
+  const bad: string[] = [];
+  const normalised = (list: readonly string[] | undefined, normalise: (name: string) => string | undefined) => {
+    const result = new Set<string>();
+    for (const name of list ?? []) {
+      const normal = normalise(name);
+      if (normal === undefined) bad.push(name);
+      else result.add(normal);
+    }
+    return [...result];
+  };
+  const dns = (name: string) => dnsLabels(name)?.join('.');
+  const names: SubjectAltNames = {
+    dnsNames: normalised([...namesOfService(asked.service, role, scope), ...(asked.dnsNames ?? [])], dns),
+    ipAddresses: normalised(asked.ipAddresses, normaliseIpAddress),
+    uris: normalised([...idsOfServiceAccount(asked.serviceAccount, scope), ...(asked.uris ?? [])], normaliseUri),
+    emailAddresses: normalised(asked.emailAddresses, normaliseEmailAddress),
+    otherNames: once(asked.otherNames ?? []),
+  };
+  const badOtherNames = names.otherNames
+    .filter(({ oid, utf8Value }) => !isObjectIdentifier(oid) || !isPlainText(utf8Value, maxOtherValueLength))
+    .map(({ oid, utf8Value }) => JSON.stringify(`${oid}:${utf8Value}`));
+  return { names, invalid: [...bad, ...badOtherNames] };
+}
+
+const once = (names: readonly OtherName[]): OtherName[] => [
+  // An object identifier has no blank in it, so that two names never have one key.
+  ...new Map(names.map(({ oid, utf8Value }) => [`${oid} ${utf8Value}`, { oid, utf8Value }])).values(),
+];
+
+/** The union of what the three roles can ask for. */
+interface AskedNames {
+  readonly service?: string;
+  readonly serviceAccount?: string;
+  readonly dnsNames?: readonly string[];
+  readonly ipAddresses?: readonly string[];
+  readonly uris?: readonly string[];
+  readonly emailAddresses?: readonly string[];
+  readonly otherNames?: readonly OtherName[];
+}
+
+/** The names that are own, and for a peer the bare one, where it is granted. */
+const namesOfService = (service: string | undefined, role: Role, scope: Scope): string[] =>
+  service === undefined
+    ? []
+    : [
+        ...(grantsDnsName(grantsFor(scope.issuance, scope.labels), service) ? [service] : []),
+        ...serviceNames(service, role, scope),
+      ];
+
+/** True where labels that are not known yet might grant a peer the bare name of its Service. */
+const mayGrantMore = (spec: MtlsCertificateSpec, role: Role, { issuance, labels }: Scope): boolean => {
+  const service = role === 'peer' ? spec.peer?.service : undefined;
+  const [now, perhaps] = [grantsFor(issuance, labels), issuance.grants];
+  return service !== undefined && grantsDnsName(perhaps, service) && !grantsDnsName(now, service);
+};
+
+const idsOfServiceAccount = (serviceAccount: string | undefined, scope: Scope): string[] =>
+  serviceAccount === undefined ? [] : [spiffeIdOf(serviceAccount, scope)];

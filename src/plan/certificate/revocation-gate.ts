@@ -1,0 +1,86 @@
+import type { CertificateRecord } from '../records/certificate-record.ts';
+import type { CrlBundle } from '../revocation/crl-bundle.ts';
+import { maxRevocations, roomFor, shareName } from '../revocation/crl-shares.ts';
+import type { Revocation } from '../revocation/revocation-state.ts';
+import { rotateRootCommand } from '../text/kubectl-command.ts';
+import { listed } from '../text/word-list.ts';
+import type { ReadyAuthority } from './authority-state.ts';
+import type { SecretInput } from './issue-reason.ts';
+import type { ObservedRole } from './observed-certificate.ts';
+import { isRefused, isToBeListed, leavesToRevoke, orphanOf } from './revocation-request.ts';
+import type { Blocked } from './secret-step.ts';
+
+/**
+ * What a certificate that is to be replaced waits for: a leaf that is to be revoked goes onto the CRL before it is
+ * replaced, because nobody knows its serial number afterwards. Undefined when it is on the CRL, or when no peer trusts
+ * its issuer any more. A leaf that can be put on no CRL does not answer the request, or the person who made it would
+ * believe that peers refuse it; a certificate that is due for other reasons is issued all the same.
+ * @param isRequested whether the request to revoke is the reason to issue
+ */
+export function unlisted(
+  certificate: CertificateRecord,
+  { role, secret }: ObservedRole,
+  isRequested: boolean,
+  authority: ReadyAuthority,
+  now: Date,
+): Pick<Blocked, 'reason' | 'message' | 'awaitsCrl'> | undefined {
+  const asked = leavesToRevoke(certificate, role, secret, now);
+  const authorityName = certificate.spec.authorityRef.name;
+  const impossible = cannotBeListed(asked, authority, authorityName);
+  if (impossible !== undefined) return isRequested ? { reason: 'CrlUnavailable', message: impossible } : undefined;
+  const { crl } = authority;
+  const waiting = asked.filter((one) => isToBeListed(one, authority) && crl?.revoked.has(one.serialNumber) !== true);
+  if (crl === undefined || waiting.length === 0) return undefined;
+  const what = `${serialsOf(waiting)} to be on the CRL of MtlsAuthority ${authorityName}`;
+  if (roomFor(crl.entries, shareName(certificate.namespace)) > 0) {
+    return { reason: 'Pending', message: `waiting for ${what}`, awaitsCrl: true };
+  }
+  if (!isRequested) return undefined;
+  return { reason: 'CrlShareExhausted', message: exhausted(certificate, crl, what), awaitsCrl: true };
+}
+
+/** What is full, whose share it is, and what to do. The number changes with the entries of the namespace itself only. */
+function exhausted({ namespace, spec }: CertificateRecord, { entries }: CrlBundle, what: string): string {
+  const own = entries.byNamespace.get(shareName(namespace)) ?? 0;
+  return (
+    `waiting for ${what}: namespace ${namespace} has ${own} of the ${maxRevocations} entries of the CRL, and that is its ` +
+    'share, a quarter of what other namespaces leave. An entry leaves when its certificate expires: a shorter spec.duration ' +
+    'makes room earlier. To make room now, have an administrator rotate the root, which empties the CRL: ' +
+    rotateRootCommand({ name: spec.authorityRef.name })
+  );
+}
+
+/** False when a leaf that is to be replaced is on no CRL, so that replacing it does not answer the request. */
+export function canBeRevoked({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean {
+  const asked = leavesToRevoke(certificate, role, secret, now);
+  return asked.every((leaf) => authority !== undefined && isRefused(leaf, authority));
+}
+
+/** Why some leaves can be put on no CRL, although peers trust them, and what to do; undefined when all of them can. */
+function cannotBeListed(
+  asked: readonly Revocation[],
+  { crl }: ReadyAuthority,
+  authorityName: string,
+): string | undefined {
+  if (asked.length === 0) return undefined;
+  const advice = 'take the annotation revoke away, and use rotate to replace what is there';
+  if (crl === undefined) {
+    return (
+      `${serialsOf(asked)} cannot be revoked: MtlsAuthority ${authorityName} has no CRL, since the key usage of its root or ` +
+      `intermediate lacks cRLSign; ${advice}`
+    );
+  }
+  const unlistable = asked.filter(
+    ({ issuer, serialNumber }) => orphanOf(crl, issuer) !== undefined && !crl.revoked.has(serialNumber),
+  );
+  const orphan = orphanOf(crl, unlistable[0]?.issuer);
+  if (orphan === undefined) return undefined;
+  return (
+    `${serialsOf(unlistable)} cannot be revoked: the root Secret of MtlsAuthority ${authorityName} lacks the key of the issuer ` +
+    `(${orphan.subject.slice(0, 100)}); put that CA into the Secret as previous.crt and previous.key, or ${advice}`
+  );
+}
+
+/** There may be hundreds that were replaced. */
+const serialsOf = (revocations: readonly Revocation[]): string =>
+  listed(revocations.map(({ serialNumber }) => serialNumber));

@@ -1,0 +1,150 @@
+import { annotations, outputKeys } from '../../api/constants.ts';
+import type { MtlsCertificateSpec } from '../../api/types.ts';
+import type { SecretRecord } from '../records/secret-record.ts';
+import type { CrlBundle } from '../revocation/crl-bundle.ts';
+
+/** A further form of the content of a Secret, by the key of its data. */
+export type OutputKey = (typeof outputKeys)[keyof typeof outputKeys];
+
+/** The password of the stores of a resource, as far as it is known without being read. */
+export type StorePassword =
+  /** The Secrets that may hold it have not been listed yet. */
+  | { readonly state: 'unknown' }
+  | { readonly state: 'missing' }
+  /** `version` names the Secret, its revision and the key: another version may be another password. */
+  | { readonly state: 'found'; readonly version: string };
+
+/** Where the password of the stores is. */
+export interface PasswordRef {
+  readonly secretName: string;
+  readonly key: string;
+  /** See StorePassword. */
+  readonly version: string;
+}
+
+/** What a write makes of the outputs of a Secret. */
+export interface OutputsStep {
+  /** What the Secret is to hold. */
+  readonly keys: readonly OutputKey[];
+  /** What it holds of the operator's, and is not to hold any more. */
+  readonly removed: readonly OutputKey[];
+  /** There when keys has stores. */
+  readonly password?: PasswordRef;
+  /** Digest of the CRLs; there when keys has them. */
+  readonly crl?: string;
+}
+
+/** What is noted on a Secret of its outputs, in the same write. */
+export interface OutputsNote {
+  readonly keys: readonly OutputKey[];
+  /** Version of the password of the stores. */
+  readonly password?: string;
+  /** Digest of the CRLs. */
+  readonly crl?: string;
+  /** Over the whole data that the operator wrote: what others have changed since does not fit it. */
+  readonly digest: string;
+}
+
+const knownKeys: readonly OutputKey[] = Object.values(outputKeys);
+
+/** The outputs that a spec asks for. */
+export const wantedOutputs = ({
+  outputs: { combinedPEM, der, pkcs12, crl } = {},
+}: MtlsCertificateSpec): OutputKey[] => [
+  ...(combinedPEM === true ? [outputKeys.combinedPem] : []),
+  ...(der === true ? [outputKeys.der] : []),
+  ...(pkcs12 === undefined ? [] : [outputKeys.keyStore, outputKeys.trustStore]),
+  ...(crl === true ? [outputKeys.crl] : []),
+];
+
+export const encodeOutputsNote = (note: OutputsNote): string => JSON.stringify(note);
+
+/** What the annotation `outputs` says; without keys when it is absent or was tampered with. */
+export function parseOutputsNote(annotation: string | undefined): OutputsNote {
+  const nothing = { keys: [], digest: '' };
+  if (annotation === undefined) return nothing;
+  try {
+    const value = JSON.parse(annotation) as Partial<Record<keyof OutputsNote, unknown>> | null;
+    const { keys, password, crl, digest } = value ?? {};
+    if (!Array.isArray(keys) || typeof digest !== 'string') return nothing;
+    return {
+      keys: knownKeys.filter((key) => keys.includes(key)),
+      ...(typeof password === 'string' ? { password } : {}),
+      ...(typeof crl === 'string' ? { crl } : {}),
+      digest,
+    };
+  } catch {
+    return nothing;
+  }
+}
+
+/** What is noted of the outputs of a Secret; nothing for one that is not there. */
+export const notedOutputs = (secret: SecretRecord | undefined): OutputsNote =>
+  parseOutputsNote(secret?.annotations[annotations.outputs]);
+
+/** What outputs depend on beside spec and the key pair. */
+export interface OutputSources {
+  /** Absent when spec asks for no stores. */
+  readonly storePassword?: StorePassword;
+  /** Absent when there are no CRLs, or it is not known whether there are. */
+  readonly crl?: CrlBundle;
+}
+
+/** True for a Secret with every output that a spec asks for, whatever they were made from. */
+export const hasOutputs = (secret: SecretRecord, spec: MtlsCertificateSpec): boolean => {
+  const { keys } = notedOutputs(secret);
+  return wantedOutputs(spec).every((key) => keys.includes(key));
+};
+
+/**
+ * Whether a Secret has the outputs that a spec asks for, under the password and with the CRLs that there are now. That
+ * they are as they were written is not asked here: a Secret in which they are not has no bundle, see SecretContent.
+ */
+export function outputsMatch(
+  secret: SecretRecord,
+  spec: MtlsCertificateSpec,
+  { storePassword, crl }: OutputSources,
+): boolean {
+  const noted = notedOutputs(secret);
+  if (!hasOutputs(secret, spec) || wantedOutputs(spec).length !== noted.keys.length) return false;
+  // What is under a password that is gone, or of a CA that signs no lists any more, is as good as it can be.
+  const isUnderPassword = storePassword?.state !== 'found' || storePassword.version === noted.password;
+  return isUnderPassword && (noted.crl === undefined || crl === undefined || crl.digest === noted.crl);
+}
+
+/** What a write makes of the outputs; undefined when the Secret has none and gets none. */
+export function outputsStep(
+  secret: SecretRecord | undefined,
+  spec: MtlsCertificateSpec,
+  { storePassword, crl }: OutputSources,
+): OutputsStep | undefined {
+  const keys = wantedOutputs(spec);
+  const removed = notedOutputs(secret).keys.filter((key) => !keys.includes(key));
+  if (keys.length + removed.length === 0) return undefined;
+  const ref = spec.outputs?.pkcs12?.passwordSecretRef;
+  return {
+    keys,
+    removed,
+    ...(ref !== undefined && storePassword?.state === 'found'
+      ? { password: { secretName: ref.name, key: ref.key, version: storePassword.version } }
+      : {}),
+    ...(keys.includes(outputKeys.crl) && crl !== undefined ? { crl: crl.digest } : {}),
+  };
+}
+
+/** Why the outputs that a spec asks for cannot be made; undefined when they can. */
+export function outputsProblem(
+  { outputs, authorityRef }: MtlsCertificateSpec,
+  { storePassword, crl }: OutputSources,
+): { readonly reason: 'StorePasswordNotFound' | 'CrlUnavailable'; readonly message: string } | undefined {
+  if (storePassword?.state === 'missing') {
+    const { name, key } = outputs?.pkcs12?.passwordSecretRef ?? { name: '', key: '' };
+    const message = `Secret ${name} with the password of the stores (key ${key}) does not exist; create it`;
+    return { reason: 'StorePasswordNotFound', message };
+  }
+  if (outputs?.crl === true && crl === undefined) {
+    const message = `MtlsAuthority ${authorityRef.name} has no CRL: the key usage of its root or intermediate lacks cRLSign`;
+    return { reason: 'CrlUnavailable', message };
+  }
+  return undefined;
+}

@@ -1,0 +1,48 @@
+import type { LabelRequirement, LabelSelector } from '../../api/types.ts';
+import { listed } from '../text/word-list.ts';
+
+/** True when a selector selects what has these labels, as in metav1.LabelSelector. One that is empty or absent selects all. */
+export const selects = (selector: LabelSelector | undefined, labels: Readonly<Record<string, string>>): boolean =>
+  Object.entries(selector?.matchLabels ?? {}).every(([key, value]) => label(labels, key) === value) &&
+  (selector?.matchExpressions ?? []).every((requirement) => isMet(requirement, label(labels, requirement.key)));
+
+/** True when a selector selects everything, whatever its labels. */
+export const selectsAll = ({ matchLabels, matchExpressions }: LabelSelector): boolean =>
+  Object.keys(matchLabels ?? {}).length === 0 && (matchExpressions ?? []).length === 0;
+
+/** A selector in the syntax of `kubectl get namespaces --selector`, shortened for a condition when it is long. */
+export function selectorText({ matchLabels, matchExpressions }: LabelSelector): string {
+  const equal = Object.entries(matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
+  return listed([...equal, ...(matchExpressions ?? []).map(requirementText)], ',');
+}
+
+function requirementText({ key, operator, values = [] }: LabelRequirement): string {
+  switch (operator) {
+    case 'In':
+      return `${key} in (${listed(values, ',')})`;
+    case 'NotIn':
+      return `${key} notin (${listed(values, ',')})`;
+    case 'Exists':
+      return key;
+    case 'DoesNotExist':
+      return `!${key}`;
+  }
+}
+
+/** Own properties only: a key may be called like something that every object has. */
+const label = (labels: Readonly<Record<string, string>>, key: string): string | undefined =>
+  Object.hasOwn(labels, key) ? labels[key] : undefined;
+
+function isMet({ operator, values = [] }: LabelRequirement, value: string | undefined): boolean {
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      // Without values it says nothing (the schema refuses it), and what says nothing does not select.
+      return values.length > 0 && (value === undefined || !values.includes(value));
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+  }
+}

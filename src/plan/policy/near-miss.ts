@@ -1,0 +1,43 @@
+import type { Role } from '../../pki/index.ts';
+import { dnsLabels, parseSpiffeId } from './name-forms.ts';
+import { type Home, isOwnServiceName, isOwnSpiffeId, spiffeIdOf } from './own-names.ts';
+
+/** The own name that is closest to a denied DNS name; undefined where none is close. */
+export const nearestServiceName = (name: string, role: Role, home: Home): string | undefined =>
+  serviceCandidates(dnsLabels(name) ?? [], home)
+    .map((labels) => labels.join('.'))
+    .find((candidate) => isOwnServiceName(candidate, role, home));
+
+/** From the likeliest slip to the least likely; some are no own names. */
+function serviceCandidates(labels: readonly string[], { namespace, clusterDomain }: Home): string[][] {
+  const domain = clusterDomain.split('.');
+  const candidates: string[][] = [];
+  const own = labels.lastIndexOf(namespace);
+  // db-0.db.shop lacks `svc`; db.shop.svc.example.com and db.shop.cluster.local have a wrong domain behind the namespace.
+  if (own >= 1) {
+    const rest = labels.slice(own + 1);
+    const isShort = rest.length === 0 || (rest.length === 1 && rest[0] === 'svc');
+    candidates.push([...labels.slice(0, own + 1), 'svc', ...(isShort ? [] : domain)]);
+  }
+  // db.other.svc has the form of a Service, in another namespace; db.svc and db lack the namespace, db.other has another.
+  const svc = labels.lastIndexOf('svc');
+  if (svc >= 2) {
+    candidates.push([...labels.slice(0, svc - 1), namespace, 'svc', ...(svc === labels.length - 1 ? [] : domain)]);
+  }
+  const [first = '', last = ''] = labels;
+  const lacksNamespace = labels.length === 1 || (labels.length === 2 && last === 'svc');
+  if (lacksNamespace && first !== namespace && first !== 'localhost') candidates.push([first, namespace, 'svc']);
+  if (labels.length === 2 && !lacksNamespace && !topLevelDomain.test(last)) candidates.push([first, namespace]);
+  return candidates;
+}
+
+/** Behind such a label example.com is a name of the internet, not a Service of another namespace. */
+const topLevelDomain = /^([a-z]{2}|com|org|net|edu|gov|app|dev|info|local|internal|test|example)$/;
+
+/** The own SPIFFE ID of the same ServiceAccount; undefined for a URI that names none. */
+export function nearestSpiffeId(uri: string, home: Home): string | undefined {
+  const [, serviceAccount] = /^\/ns\/[^/]+\/sa\/([^/]+)$/.exec(parseSpiffeId(uri)?.path ?? '') ?? [];
+  if (serviceAccount === undefined) return undefined;
+  const candidate = spiffeIdOf(serviceAccount, home);
+  return isOwnSpiffeId(candidate, home) ? candidate : undefined;
+}

@@ -1,0 +1,22 @@
+import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../api/types.ts';
+
+/** What is known of an MtlsCertificate: its resource without what no decision needs. */
+export interface CertificateRecord {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly generation: number;
+  readonly creationTimestamp: string;
+  readonly deleting: boolean;
+  /** The value of the annotation rotate; absent when there is no request. */
+  readonly rotateToken?: string;
+  /** The value of the annotation revoke; absent when there is no request. */
+  readonly revokeToken?: string;
+  /** The value of the annotation retry; absent when there is no request. */
+  readonly retryToken?: string;
+  /** Why spec cannot be read; then `spec` asks for nothing. */
+  readonly specProblem?: string;
+  readonly spec: MtlsCertificateSpec;
+  readonly status: MtlsCertificateStatus;
+}

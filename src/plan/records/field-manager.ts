@@ -1,0 +1,72 @@
+import { annotations, group, labels, managerName } from '../../api/constants.ts';
+
+/** More than one message needs. */
+const mostFields = 3;
+const longestName = 128;
+
+/**
+ * Who of all but the operator has changed a Secret last in what the operator writes, and which fields, in words:
+ * `kubectl-edit (data.tls.crt)`. Undefined when managedFields do not say it: what a writer takes away leaves no trace
+ * there.
+ * @param managedFields metadata.managedFields as the API server gave it, not trusted
+ */
+export function lastWriter(managedFields: unknown): string | undefined {
+  if (!Array.isArray(managedFields)) return undefined;
+  const writers = managedFields
+    .map(asObject)
+    .filter(({ manager, subresource }) => manager !== managerName && subresource === undefined)
+    .map(({ manager, time, fieldsV1 }) => ({
+      manager: textOf(manager),
+      time: textOf(time),
+      fields: ownFieldsIn(asObject(fieldsV1)),
+    }))
+    .filter(({ fields }) => fields.length > 0)
+    // RFC 3339 in one zone and precision sorts as text.
+    .sort((a, b) => (a.time < b.time ? 1 : a.time > b.time ? -1 : 0));
+  const [last] = writers;
+  if (last === undefined) return undefined;
+  const more = last.fields.length > mostFields ? ', ...' : '';
+  return `${nameOf(last.manager)} (${last.fields.slice(0, mostFields).join(', ')}${more})`;
+}
+
+/**
+ * Whoever writes an object chooses the name, and administrators read the message. A sentence in it could pass for advice of
+ * the operator, with a command to copy.
+ */
+function nameOf(manager: string): string {
+  if (manager === '') return 'a writer without a name';
+  return plainName.test(manager) ? manager : 'a writer whose name is not a plain one';
+}
+
+/** The names of programs, as clients set them: `kubectl-edit`, `argocd-controller`, `Go-http-client`. */
+const plainName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$/;
+
+function ownFieldsIn(fields: Fields): string[] {
+  const metadata = asObject(fields['f:metadata']);
+  const marks = ['labels', 'annotations'].flatMap((kind) =>
+    keysIn(metadata[`f:${kind}`])
+      .filter(isOwnMark)
+      .map((key) => `metadata.${kind}.${key}`),
+  );
+  const data = keysIn(fields['f:data']).map((key) => `data.${key}`);
+  const others = ['type', 'immutable'].filter((key) => `f:${key}` in fields);
+  return [...data, ...marks, ...others];
+}
+
+const isOwnMark = (key: string): boolean =>
+  key === labels.managedBy ||
+  (key.startsWith(`${group}/`) && Object.values<string>({ ...labels, ...annotations }).includes(key));
+
+const keysIn = (fields: unknown): string[] =>
+  Object.keys(asObject(fields))
+    .filter((key) => key.startsWith('f:'))
+    .map((key) => textOf(key.slice(2)))
+    .filter((key) => /^[-._a-zA-Z0-9/]+$/.test(key));
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const asObject = (value: unknown): Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+
+const textOf = (value: unknown): string =>
+  typeof value === 'string' ? value.slice(0, longestName).toWellFormed() : '';

@@ -1,0 +1,150 @@
+import { annotations, group, labels, managerName } from '../../api/constants.ts';
+import type { Role } from '../../pki/index.ts';
+import type { CertificateRecord } from './certificate-record.ts';
+import { roles, rolesOf, secretNameOf } from './roles.ts';
+import type { ForeignSecret, SecretRecord } from './secret-record.ts';
+
+/** The ownerReference of the controller of an object. */
+export interface ControllerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/**
+ * Whose Secret this is, by what the Secret itself says: its controller, or without a controller the labels of the operator
+ * together with the annotation secret-name. A copy under another name carries the name of the original there, so it claims
+ * nothing. Anybody can write all of this in a namespace of theirs: whether the resource exists is for the caller to check.
+ */
+export function ownerOf(
+  secret: Pick<SecretRecord, 'name' | 'labels' | 'annotations'>,
+  controller: ControllerReference | undefined,
+): Pick<SecretRecord, 'controller' | 'owner' | 'ownerName'> {
+  if (controller !== undefined) {
+    const isCertificate = controller.kind === 'MtlsCertificate' && controller.apiVersion.startsWith(`${group}/`);
+    return isCertificate && isShort(controller)
+      ? { controller: 'certificate', owner: controller.uid, ownerName: controller.name }
+      : { controller: 'other' };
+  }
+  const { [labels.managedBy]: manager, [labels.certificate]: ownerName, [labels.role]: role } = secret.labels;
+  const isHandedOver = manager === managerName && namesItself(secret) && roles.some((one) => one === role);
+  if (!isHandedOver || ownerName === undefined) return { controller: 'none' };
+  const owner = secret.annotations[annotations.certificateUid];
+  return { controller: 'none', ownerName, ...(owner === undefined ? {} : { owner }) };
+}
+
+/** The API server does not bound an ownerReference: one with a longer name or UID names no object that exists. */
+const isShort = ({ name, uid }: ControllerReference): boolean => name.length <= 253 && uid.length <= 64;
+
+/** True for a Secret whose annotation secret-name is its own name. Only such a Secret is ever deleted. */
+export const namesItself = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>
+  all[annotations.secretName] === name;
+
+/** The part of a Secret that says whose it is, see ownerOf. */
+type Claim = Pick<SecretRecord, 'namespace' | 'controller' | 'owner' | 'ownerName'>;
+
+/**
+ * True when the Secret belongs to this resource, whatever its role. A name in another namespace is another resource, and
+ * anybody can write down a UID: namespace and name always count, and with a controller the UID does too.
+ */
+export const belongsTo = (
+  { namespace, controller, owner, ownerName }: Claim,
+  { namespace: ownNamespace, name, uid }: Pick<CertificateRecord, 'namespace' | 'name' | 'uid'>,
+): boolean => namespace === ownNamespace && ownerName === name && (controller === 'certificate' ? owner === uid : true);
+
+declare const owned: unique symbol;
+
+/** Marks a Secret that was compared with the resource it belongs to: only ownedBy and isOurs set it. */
+export interface Owned {
+  readonly [owned]: true;
+}
+
+/** Such a Secret. The operator deletes no other. */
+export type OwnedSecret = SecretRecord & Owned;
+
+/** The Secret, if it names this very resource as its owner: by kind, group, namespace, name and UID. */
+export const ownedBy = <T extends Claim>(secret: T, certificate: CertificateRecord): (T & Owned) | undefined =>
+  belongsTo(secret, certificate) && secret.owner === certificate.uid ? (secret as T & Owned) : undefined;
+
+/**
+ * True for a Secret that this resource owns, or that it would adopt: one without a controller that was handed over to the
+ * resource, and has the name that the resource gives to the Secret of a role.
+ */
+export const canOwn = (certificate: CertificateRecord, secret: Claim & Pick<SecretRecord, 'name'>): boolean =>
+  belongsTo(secret, certificate) &&
+  (secret.owner === certificate.uid || (secret.controller === 'none' && namesSecret(certificate, secret.name)));
+
+const namesSecret = ({ name, spec }: CertificateRecord, secretName: string): boolean =>
+  rolesOf(spec).some((role) => secretNameOf(name, spec, role) === secretName);
+
+/**
+ * True for the Secret of a role that the operator may write: the resource controls it, or it has no controller and was
+ * handed over to this resource and role (a restored backup, or a Secret that was orphaned).
+ */
+export const isOurs = (secret: SecretRecord, certificate: CertificateRecord, role: Role): secret is OwnedSecret =>
+  belongsTo(secret, certificate) && (secret.controller === 'certificate' || secret.labels[labels.role] === role);
+
+/** True for a resource whose Secrets stay when it is deleted: they have no ownerReference, and the annotation certificate-uid. */
+export const retainsSecrets = ({ spec }: CertificateRecord): boolean => spec.deletionPolicy === 'Retain';
+
+/** What a write does about who owns a Secret: it makes it the resource's, or takes the ownerReference off. */
+export interface OwnershipChange {
+  readonly ownership?: 'adopt' | 'release';
+}
+
+/**
+ * What has to change about who owns a Secret of ours. Nothing while the resource is being deleted: with
+ * `kubectl delete --cascade=orphan` the garbage collector is taking the ownerReference off, so that the Secret survives.
+ */
+export function ownershipChange({ controller, owner }: SecretRecord, certificate: CertificateRecord): OwnershipChange {
+  if (certificate.deleting) return {};
+  if (!retainsSecrets(certificate)) return controller === 'certificate' ? {} : { ownership: 'adopt' };
+  if (controller === 'certificate') return { ownership: 'release' };
+  return owner === certificate.uid ? {} : { ownership: 'adopt' };
+}
+
+/**
+ * True for a Secret of the resource that may be deleted once no role needs it: it names itself. One that was written before
+ * the annotation existed has to be in status, since a copy of it has the same labels and owner.
+ */
+export function mayBeDeleted(secret: SecretRecord, { name, status }: CertificateRecord): boolean {
+  if (secret.deleting === true) return false;
+  if (secret.annotations[annotations.secretName] !== undefined) return namesItself(secret);
+  const { [labels.certificate]: certificate, [labels.role]: role } = secret.labels;
+  const isInStatus = status.secrets?.some((entry) => entry.secretName === secret.name && entry.role === role) === true;
+  return certificate === name && isInStatus;
+}
+
+/** Says why a Secret is left alone, and what to type. */
+export function conflictMessage(secret: ForeignSecret, certificate: CertificateRecord, role: Role): string {
+  const { namespace, name } = secret;
+  const wantedLabels = {
+    [labels.managedBy]: managerName,
+    [labels.certificate]: certificate.name,
+    [labels.role]: role,
+  };
+  const metadata = {
+    ...(secret.controller === 'none' ? {} : { ownerReferences: null }),
+    ...missing('labels', secret.labels, wantedLabels),
+    ...missing('annotations', secret.annotations, { [annotations.secretName]: name }),
+  };
+  const patch = `kubectl -n ${namespace} patch secret ${name} --type merge --patch '${JSON.stringify({ metadata })}'`;
+  return (
+    `Secret ${name} exists and ${whose(secret, certificate)}. Delete it: kubectl -n ${namespace} delete secret ${name}; ` +
+    `or hand it over, which replaces its content unless it is right: ${patch}; or set ${role}.secretName to another name`
+  );
+}
+
+function whose({ controller, owner, ownerName }: ForeignSecret, { name, uid }: CertificateRecord): string {
+  if (controller === 'other') return 'has another controller';
+  if (controller === 'none') return 'was not handed over to this resource';
+  return ownerName === name && owner !== uid
+    ? `is controlled by a former MtlsCertificate ${name}, so that the garbage collector deletes it`
+    : `is controlled by MtlsCertificate ${ownerName ?? ''}`;
+}
+
+function missing(field: string, actual: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>) {
+  const entries = Object.entries(wanted).filter(([key, value]) => actual[key] !== value);
+  return entries.length === 0 ? {} : { [field]: Object.fromEntries(entries) };
+}

@@ -1,0 +1,29 @@
+import type { MtlsAuthorityStatus } from '../../api/types.ts';
+import { anchorId, type Certificate, parseTrustAnchors } from '../../pki/index.ts';
+
+const known = new WeakMap<MtlsAuthorityStatus, readonly Certificate[]>();
+
+/** The roots that were trusted when status was written last; none at a fresh start. */
+export function rememberedRoots(status: MtlsAuthorityStatus): readonly Certificate[] {
+  const roots = known.get(status) ?? parsed(status.trustBundle ?? '');
+  known.set(status, roots);
+  return roots;
+}
+
+function parsed(pem: string): readonly Certificate[] {
+  try {
+    return parseTrustAnchors(pem);
+  } catch {
+    return [];
+  }
+}
+
+/** The anchor identity of the root that signed when status was written last; undefined when status names none. */
+export const rememberedActiveRoot = (status: MtlsAuthorityStatus): string | undefined =>
+  idOfRemembered(status, status.activeRoot?.fingerprint);
+
+/** The anchor identity of a root that status names by the fingerprint of its certificate. */
+export function idOfRemembered(status: MtlsAuthorityStatus, fingerprint: string | undefined): string | undefined {
+  const root = rememberedRoots(status).find((one) => one.fingerprint === fingerprint);
+  return root && anchorId(root);
+}

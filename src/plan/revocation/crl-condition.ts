@@ -1,0 +1,34 @@
+import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { WantedCondition } from '../records/condition.ts';
+import { rotateRootCommand } from '../text/kubectl-command.ts';
+import { type CrlEntries, countEntries, maxRevocations } from './crl-shares.ts';
+
+/** From this part on an administrator is told. */
+const nearlyFull = 0.8;
+/** The message names steps of this many percent, or each revocation would be another message. */
+const stepPercent = 5;
+
+/**
+ * The condition CrlNearlyFull of an authority, which stays as False once it was True.
+ * @param entries absent where there are no CRLs
+ */
+export function crlCondition(authority: AuthorityRecord, entries: CrlEntries = countEntries([])): WantedCondition[] {
+  const { total, byNamespace } = entries;
+  const type = 'CrlNearlyFull';
+  if (total >= maxRevocations * nearlyFull) {
+    const percent = Math.floor((total / maxRevocations) * (100 / stepPercent)) * stepPercent;
+    const most = [...byNamespace]
+      .sort(([a, countOfA], [b, countOfB]) => countOfB - countOfA || (a < b ? -1 : 1))
+      .slice(0, 3)
+      .map(([namespace]) => namespace);
+    const namespaces = most.length === 0 ? '' : `, most of them of ${most.join(', ')}`;
+    const message =
+      `${percent} % of the ${maxRevocations} entries of the CRL are in use${namespaces}. Entries leave when their certificates ` +
+      'expire: issuance.maxDuration limits how long that takes. To empty the CRL, rotate the root: ' +
+      rotateRootCommand(authority);
+    return [{ type, status: 'True', reason: 'EntriesAboveThreshold', message }];
+  }
+  const wasSet = authority.status.conditions?.some((condition) => condition.type === type) === true;
+  const message = `fewer than ${nearlyFull * 100} % of the entries of the CRL are in use`;
+  return wasSet ? [{ type, status: 'False', reason: 'EntriesBelowThreshold', message }] : [];
+}

@@ -1,0 +1,116 @@
+import { isCrlOf, type SigningRoot } from '../../pki/index.ts';
+import { type CrlPlan, crlSigners, nextRoomAt, planCrls, signedAt } from './crl-plan.ts';
+import type { CrlContext, Revocation, RevocationState } from './revocation-state.ts';
+
+/**
+ * Requests to revoke are put onto the CRLs together, at most once in this time, in milliseconds: each change of a CRL is
+ * written to every namespace that has it. The first request after a quiet time does not wait.
+ */
+export const crlIntervalMs = 5000;
+
+/** The interval is longer when a CRL is published in many places: this long for each of them, so 20 s for 1,000. */
+const intervalMsPerPlace = 20;
+
+/** A namespace may cause this many signings at the interval. After that its own requests wait longer each time. */
+const signingsAtInterval = 6;
+
+/** How long the next request of such a namespace waits after the last signing with one of its requests. It doubles each time. */
+const firstPauseMs = 10_000;
+const longestPauseMs = 5 * 60_000;
+
+/** A namespace begins afresh after this time without a revocation. It is longer than the longest pause. */
+const quietMs = 10 * 60_000;
+
+/** What planCrls decides, and when it has to be asked again without an event. */
+export interface PacedCrls {
+  readonly plan?: CrlPlan;
+  readonly nextAt?: Date;
+}
+
+/** What is known beside the root Secret as it is. */
+export interface PaceContext extends CrlContext {
+  /** In how many places the CRLs are published. It is counted only when requests may have to wait. */
+  readonly places?: () => number;
+}
+
+/**
+ * Decides about the CRLs of an authority as planCrls does, and lets requests that come soon after others wait for more.
+ * A namespace that asks again and again waits longer, unless a list is signed for another namespace meanwhile.
+ */
+export function paceCrls(
+  state: RevocationState,
+  signers: readonly SigningRoot[],
+  asked: readonly Revocation[],
+  now: Date,
+  context: PaceContext = {},
+): PacedCrls {
+  const plan = planCrls(state, signers, asked, now, context);
+  const open = unlisted(state, asked);
+  if (plan === undefined) {
+    const nextAt = open.length > 0 ? nextRoomAt(state, now) : undefined;
+    return nextAt === undefined ? {} : { nextAt };
+  }
+  const earliestMs = lastSigningMs(state, signers, now) + intervalMs(context);
+  const dueMs = dueMoments(state, earliestMs, now);
+  const due = open.filter(({ namespace }) => dueMs(namespace) <= now.getTime());
+  // What has to be signed for another namespace, or for another reason, takes all requests along.
+  const isDue = due.length === open.length || planCrls(state, signers, due, now, context) !== undefined;
+  if (isDue) return { plan };
+  // Others wait for room meanwhile.
+  const roomAt = due.length > 0 ? nextRoomAt(state, now) : undefined;
+  const nextMs = open
+    .map(({ namespace }) => dueMs(namespace))
+    .filter((ms) => ms > now.getTime())
+    .reduce((a, b) => Math.min(a, b), roomAt?.getTime() ?? Number.POSITIVE_INFINITY);
+  return { nextAt: new Date(nextMs) };
+}
+
+/** The leaves that wait for room on the CRL, for their turn, or for the key of their issuer. */
+function unlisted({ revocations }: RevocationState, asked: readonly Revocation[]): Revocation[] {
+  const present = new Set(revocations.map(({ serialNumber }) => serialNumber));
+  return asked.filter(({ serialNumber }) => !present.has(serialNumber));
+}
+
+const intervalMs = ({ places = () => 0 }: PaceContext): number =>
+  Math.max(crlIntervalMs, places() * intervalMsPerPlace);
+
+/** When a list was signed last; infinitely long ago when none was. An empty list was signed for no request. */
+function lastSigningMs({ crls }: RevocationState, signers: readonly SigningRoot[], now: Date): number {
+  const cas = crlSigners(signers).map(({ certificate }) => certificate);
+  return (
+    crls
+      .filter((crl) => crl.revoked.length > 0 && cas.some((ca) => isCrlOf(crl, ca)))
+      .map((crl) => signedAt(crl).getTime())
+      // The clock was set back.
+      .filter((ms) => ms <= now.getTime())
+      .reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  );
+}
+
+/** When a list can be signed for a namespace, by shareName: at the earliest moment for all, or at the end of its own pause. */
+function dueMoments(
+  { revocations }: RevocationState,
+  earliestMs: number,
+  now: Date,
+): (namespace: string | undefined) => number {
+  const byNamespace = Map.groupBy(revocations, ({ namespace }) => namespace);
+  const known = new Map<string, number>();
+  return (namespace) => {
+    // An entry of which the namespace is not known slows nobody down.
+    if (namespace === undefined) return earliestMs;
+    const dueMs = known.get(namespace) ?? Math.max(earliestMs, pauseEndMs(byNamespace.get(namespace) ?? [], now));
+    known.set(namespace, dueMs);
+    return dueMs;
+  };
+}
+
+/** When the pause of a namespace with these entries ends. Entries of one signing have the same date. */
+function pauseEndMs(entries: readonly Revocation[], now: Date): number {
+  const moments = [...new Set(entries.map(({ revokedAt }) => revokedAt.getTime()))]
+    .filter((ms) => ms <= now.getTime())
+    .sort((a, b) => b - a);
+  const [last = Number.NEGATIVE_INFINITY] = moments;
+  const quiet = moments.findIndex((ms, i) => ms - (moments[i + 1] ?? Number.NEGATIVE_INFINITY) > quietMs);
+  const more = quiet + 1 - signingsAtInterval;
+  return more < 0 ? last : last + Math.min(firstPauseMs * 2 ** more, longestPauseMs);
+}

@@ -1,0 +1,112 @@
+import {
+  type Certificate,
+  type Crl,
+  caId,
+  isCrlOf,
+  isSignedBy,
+  namesIssuer,
+  pathOf,
+  type SigningRoot,
+} from '../../pki/index.ts';
+import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
+
+/** Every CA that is known: those that sign, those above them, those that are trusted, and those that were remembered. */
+export class KnownCas {
+  readonly #signers: readonly SigningRoot[];
+  readonly #all: readonly Certificate[];
+  readonly #byId: ReadonlyMap<string, Certificate>;
+  /** Identities of the CAs on the paths of those that sign. */
+  readonly #onPath: ReadonlySet<string>;
+  readonly #context: CrlContext;
+  /** Verdicts by identity: thousands of entries have the same issuer. */
+  readonly #retired = new Map<string, boolean>();
+
+  constructor(state: RevocationState, signers: readonly SigningRoot[], context: CrlContext) {
+    const paths = signers.flatMap((signer) => [signer.certificate, ...pathOf(signer)]);
+    const all = [...paths, ...(context.trusted ?? []), ...(state.issuers ?? []), ...(context.before?.issuers ?? [])];
+    this.#signers = signers;
+    this.#all = firstOfEach(all, caId);
+    this.#byId = new Map(this.#all.map((ca) => [caId(ca), ca]));
+    this.#onPath = new Set(paths.map(caId));
+    this.#context = context;
+  }
+
+  /** The revocation with the identity of its issuer, where its record is of version 1, or the status that names it is. */
+  withIssuer(revocation: Revocation, crls: readonly Crl[]): Revocation {
+    const { issuer: named, serialNumber } = revocation;
+    if (this.#find(named) !== undefined) return revocation;
+    // The list of the issuer says it best: several intermediates may have stood under the one root.
+    const listing = crls.find(({ revoked }) => revoked.some((entry) => entry.serialNumber === serialNumber));
+    const issuer =
+      (listing === undefined ? undefined : this.#issuerOf(listing)) ??
+      this.#signers.find(({ anchor }) => anchor.fingerprint === named)?.certificate ??
+      this.#all.find(({ fingerprint }) => fingerprint === named);
+    return issuer === undefined ? revocation : { ...revocation, issuer: caId(issuer) };
+  }
+
+  /** False when nobody can trust what this issuer has signed. */
+  canMatter(issuer: string): boolean {
+    return this.#context.trusted === undefined || (this.#find(issuer) !== undefined && !this.isRetired(issuer));
+  }
+
+  /** True for a CA to which no trusted root leads. */
+  isRetired(issuer: string): boolean {
+    const known = this.#retired.get(issuer);
+    if (known !== undefined) return known;
+    const ca = this.#find(issuer);
+    const isRetired = ca !== undefined && this.#context.trusted !== undefined && !this.#isTrusted(ca, []);
+    this.#retired.set(issuer, isRetired);
+    return isRetired;
+  }
+
+  /** Whether a list stays whose key is not here: somebody may still meet what its CA has signed. */
+  keepsList(crl: Crl, revocations: readonly Revocation[], now: Date): boolean {
+    const ca = this.#issuerOf(crl);
+    if (ca === undefined) {
+      // Of a CA that nothing is known of, as a person may have brought it; but never a forged one of a CA that is known.
+      return crl.nextUpdate > now && !this.#all.some((known) => namesIssuer(crl, known));
+    }
+    const id = caId(ca);
+    // A list that a person has brought of a CA above.
+    if (this.#onPath.has(id)) return true;
+    if (this.#context.trusted === undefined) return crl.nextUpdate > now;
+    if (this.isRetired(id)) return false;
+    const isRoot = this.#context.trusted.some((root) => caId(root) === id);
+    const isInUse = this.#context.isInUse ?? (() => true);
+    return isRoot || revocations.some(({ issuer }) => issuer === id) || isInUse(id);
+  }
+
+  /** The CAs of these lists and entries, each once. */
+  issuersOf(lists: ReadonlyArray<Crl | CrlToSign>, revocations: readonly Revocation[]): Certificate[] {
+    const ids = new Set([
+      ...lists
+        .flatMap((list) => ('der' in list ? (this.#issuerOf(list) ?? []) : (this.#find(list.issuer) ?? [])))
+        .map(caId),
+      ...revocations.map(({ issuer }) => issuer),
+    ]);
+    return this.#all.filter((ca) => ids.has(caId(ca)));
+  }
+
+  #find(id: string): Certificate | undefined {
+    return this.#byId.get(id);
+  }
+
+  #issuerOf(crl: Crl): Certificate | undefined {
+    return this.#all.find((ca) => isCrlOf(crl, ca));
+  }
+
+  #isTrusted(ca: Certificate, below: readonly Certificate[]): boolean {
+    if (this.#context.trusted?.some((root) => caId(root) === caId(ca)) === true) return true;
+    return this.#all.some(
+      (above) =>
+        above !== ca && !below.includes(above) && isSignedBy(ca, above) && this.#isTrusted(above, [...below, ca]),
+    );
+  }
+}
+
+/** The first item of each key, in their order. */
+export function firstOfEach<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
+  const first = new Map<string, T>();
+  for (const item of items) if (!first.has(keyOf(item))) first.set(keyOf(item), item);
+  return [...first.values()];
+}

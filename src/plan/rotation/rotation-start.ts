@@ -1,0 +1,138 @@
+import { anchorId, type Certificate, caId, type SigningRoot } from '../../pki/index.ts';
+import type { AuthorityRecord } from '../records/authority-record.ts';
+import { idOfRemembered, rememberedActiveRoot } from '../records/remembered-roots.ts';
+import { parseDurationMs } from '../timing/duration.ts';
+import { otherLeavesLive } from './rollout.ts';
+import { rootRequest } from './root-request.ts';
+import { firstNote, type RotationInput, type RotationPlan, type RotationStep, rotate } from './rotation-step.ts';
+
+/** The decision about an authority of which no rotation is under way: whether one begins. */
+export function planStart(input: RotationInput, now: Date): RotationPlan {
+  const { authority, secret, active, trusted } = input;
+  const { next } = secret;
+  const token = unhandledToken(input);
+  const handled = token === undefined ? {} : { handled: token };
+  if (wasOverwritten(input)) return { step: adopt(input, now) };
+  if (next !== undefined && 'reason' in next) {
+    // What judges roots speaks of the one that signs.
+    const message = `the next root cannot be used: ${next.message.replaceAll('tls.', 'next.')}`;
+    return { problem: { reason: `Next${next.reason}`, message } };
+  }
+  if (next !== undefined && anchorId(next.root.anchor) === anchorId(active.anchor)) {
+    return { step: { ...replaceIssuer(input, next.root), trusted, ...handled } };
+  }
+  if (next !== undefined) return { step: { ...begin(input, next.root.anchor, now), ...handled } };
+  const reason = token === undefined ? renewalReason(input, now) : 'it was asked for';
+  if (reason === undefined) return { none: true };
+  const wanted = authority.spec.root === undefined ? undefined : rootRequest(authority.spec.root);
+  if (wanted === undefined && authority.spec.root !== undefined) {
+    return { problem: { reason: 'InvalidSpec', message: 'spec.root: duration or key size is not valid' } };
+  }
+  if (wanted === undefined) {
+    const message = `there is no spec.root to make a root from; put the next root into Secret ${authority.spec.secretName} as next.crt and next.key`;
+    return { problem: { reason: 'NextRootMissing', message } };
+  }
+  const event = { reason: 'RotationStarted', message: `a new root is distributed next to the present one: ${reason}` };
+  const step = { ...rotate(input, event), make: { slot: 'next' as const, ...wanted }, trusted, ...handled };
+  return { step: { ...step, note: firstNote(input, [anchorId(active.anchor)], '', 'Distributing', now) } };
+}
+
+/**
+ * What is in next.crt has the root that everybody trusts: nothing has to be distributed first. The key of another issuer
+ * under that root stays, since only that key can renew the CRL that leaves of that issuer are checked against.
+ */
+function replaceIssuer(input: RotationInput, next: SigningRoot): RotationStep {
+  const event = { reason: 'IssuerReplaced', message: 'next.crt has the same root; it signs from now on' };
+  const isSameCa = caId(next.certificate) === caId(input.active.certificate);
+  const move = { active: 'next', next: null } as const;
+  return {
+    ...rotate(input, event),
+    move: isSameCa ? move : { ...move, previous: 'active' },
+    trusted: input.trusted,
+  };
+}
+
+/** A root that was put into the Secret to follow the present one, or has taken the place of one that was to. */
+function begin(input: RotationInput, next: Certificate, now: Date): RotationStep {
+  const { active, trusted } = input;
+  const event = { reason: 'RotationStarted', message: 'the root in next.crt is distributed next to the present one' };
+  const note = firstNote(input, [anchorId(active.anchor)], anchorId(next), 'Distributing', now);
+  return { ...rotate(input, event), trusted: [...trusted, next], note };
+}
+
+/**
+ * Somebody wrote another root over the one that signed. Those that were trusted go on being so; nothing is signed by the
+ * new one until it is known everywhere, unless no certificate of another root works any more.
+ */
+function adopt(input: RotationInput, now: Date): RotationStep {
+  const { authority, active, trusted, evidence } = input;
+  const event = {
+    reason: 'RootReplaced',
+    message: 'another root was written over the one that signed; both are trusted',
+  };
+  const comes = anchorId(active.anchor);
+  const old = [...new Set([rememberedActiveRoot(authority.status) ?? '', ...interrupted(input)])].filter(
+    (root) => root !== comes && trusted.some((one) => anchorId(one) === root),
+  );
+  const phase = otherLeavesLive(evidence, comes, now) ? 'Distributing' : 'Switching';
+  // Keys of a rotation that was under way are of no more use; what a person has put there since is.
+  const { next, note } = input.secret;
+  const isForgotten = next !== undefined && 'root' in next && anchorId(next.root.anchor) === note?.new;
+  const move = { previous: null, ...(isForgotten ? { next: null } : {}) };
+  return { ...rotate(input, event), move, trusted, note: firstNote(input, old, comes, phase, now) };
+}
+
+/** The roots of a rotation that an overwrite has interrupted. */
+const interrupted = ({ secret, authority }: RotationInput): string[] => {
+  const { note } = secret;
+  if (note !== undefined) return [...note.old, note.new];
+  const { status } = authority;
+  const { oldRoot, newRoot } = status.rotation ?? {};
+  return [oldRoot, newRoot].flatMap((fingerprint) => idOfRemembered(status, fingerprint) ?? []);
+};
+
+/** True when status tells of a rotation of which the Secret knows nothing, and that did not come to its end. */
+export const isInterrupted = ({
+  authority: { status },
+  secret,
+}: Pick<RotationInput, 'authority' | 'secret'>): boolean =>
+  status.rotation !== undefined && secret.note === undefined && secret.endedRotation !== status.rotation.id;
+
+/** True when a person has ended a rotation by putting a root back, and others than that one were on their way out. */
+const isUnfinished = ({ secret: { note }, active, trusted }: RotationInput): boolean =>
+  trusted.map(anchorId).some((root) => root !== anchorId(active.anchor) && note?.old.includes(root) === true);
+
+/** True when the Secret has another root than the one that status says signs, or has lost its part of a rotation. */
+export function wasOverwritten(input: RotationInput): boolean {
+  const { authority, active } = input;
+  if (isInterrupted(input) || isUnfinished(input)) return true;
+  // A renewed certificate of the same CA is the same root: whoever trusts one of them accepts the leaves of both.
+  const known = rememberedActiveRoot(authority.status);
+  return known !== undefined && known !== anchorId(active.anchor);
+}
+
+/** The value of rotate-root that asks for a rotation still. */
+export function unhandledToken({ authority, secret }: Pick<RotationInput, 'authority' | 'secret'>): string | undefined {
+  const { rotateRootToken, status } = authority;
+  const isHandled = rotateRootToken === secret.handledToken || rotateRootToken === status.lastHandledRotateRoot;
+  return isHandled ? undefined : rotateRootToken;
+}
+
+/** Why a root that the operator has made is due to be replaced; undefined when it is not. */
+function renewalReason({ authority, active }: RotationInput, now: Date): string | undefined {
+  const renewAt = rootRenewalTime(authority, active.anchor);
+  return renewAt === undefined || renewAt > now ? undefined : `it expires at ${active.anchor.notAfter.toISOString()}`;
+}
+
+/** When a rotation begins by itself; never for a root that only a person can replace. */
+export function rootRenewalTime({ spec }: AuthorityRecord, { notBefore, notAfter }: Certificate): Date | undefined {
+  if (spec.root === undefined) return undefined;
+  const lifetimeMs = notAfter.getTime() - notBefore.getTime();
+  const { renewBefore } = spec.root;
+  const asked = renewBefore === undefined ? undefined : parseDurationMs(renewBefore);
+  // A root that were due from its beginning would be replaced without end.
+  const beforeMs = Math.min(asked ?? lifetimeMs * defaultRenewalShare, lifetimeMs * longestRenewalShare);
+  return new Date(notAfter.getTime() - beforeMs);
+}
+const defaultRenewalShare = 0.1;
+const longestRenewalShare = 0.9;

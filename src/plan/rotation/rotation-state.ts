@@ -1,0 +1,130 @@
+import { anchorId, type Certificate } from '../../pki/index.ts';
+
+/** The stages of a rotation, in their order; see docs/design/0008-root-rotation.md. */
+export const rotationPhases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as const;
+export type RotationPhase = (typeof rotationPhases)[number];
+
+/**
+ * What is known of a rotation beside the roots themselves. It is an annotation of the root Secret, so that it changes in
+ * the same write as the keys that it is about. Roots are named by their anchor identity, see anchorId.
+ */
+export interface RotationNote {
+  /** Unlike that of any other rotation of the authority: it is what people approve and abort. */
+  readonly id: string;
+  readonly phase: RotationPhase;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  /** When the phase began. RFC 3339 with milliseconds. */
+  readonly since: string;
+  /** The roots that are no longer trusted in the end; the first is the one that signed. */
+  readonly old: readonly string[];
+  /** The root that signs in the end. */
+  readonly new: string;
+  /** Over how long re-issues are spread in the phase Switching, in milliseconds. */
+  readonly windowMs: number;
+  /** It was aborted after certificates had switched, and goes back. */
+  readonly aborting: boolean;
+  /** The value of the annotation approve-rotation that let certificates switch. */
+  readonly approved?: string;
+  /** What is not waited for, as the annotation skip-gate has asked: see skipOf. */
+  readonly skipped?: readonly string[];
+  /** The value of skip-gate when the rotation was aborted: it is not for the way back. */
+  readonly spentSkip?: string;
+}
+
+/** Entries of `skipped` that a rotation has at most: status has a limit. */
+export const longestSkipList = 64;
+
+/** How a skip is recorded: the phase, or the phase and a namespace. */
+export const skipOf = (phase: RotationPhase, namespace?: string): string =>
+  namespace === undefined ? phase : `${phase}/${namespace}`;
+
+/** True when this phase does not wait for any Secret or bundle. */
+export const skipsPhase = ({ skipped = [], phase }: RotationNote): boolean => skipped.includes(skipOf(phase));
+
+/** True when this phase does not wait for what is in that namespace. */
+export const skipsNamespace = ({ skipped = [], phase }: RotationNote, namespace: string): boolean =>
+  skipped.includes(skipOf(phase, namespace));
+
+/** What people call the roots of a rotation: which comes, and which goes. On the way back it is the old one that comes. */
+export const rootsInWords = ({ aborting }: Pick<RotationNote, 'aborting'>): { comes: string; goes: string } =>
+  aborting ? { comes: 'the old root', goes: 'the new root' } : { comes: 'the new root', goes: 'the old root' };
+
+/** Version 1 had no field `version`, and named roots by the fingerprints of their certificates. */
+const version = 2;
+
+/** The text of the annotation. */
+export const encodeRotationNote = (note: RotationNote): string => JSON.stringify({ version, ...note });
+
+/**
+ * The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on.
+ * @param roots the roots that a note of version 1 may name
+ */
+export function parseRotationNote(
+  text: string | undefined,
+  roots: readonly Certificate[] = [],
+): RotationNote | undefined {
+  try {
+    const value = withoutApproves(JSON.parse(text ?? 'null'));
+    if (!isRotationNote(value)) return undefined;
+    const { version: written, ...note } = value;
+    return written === undefined ? fromVersion1(note, roots) : note;
+  } catch {
+    return undefined;
+  }
+}
+
+function fromVersion1(note: RotationNote, roots: readonly Certificate[]): RotationNote {
+  const ids = new Map(roots.map((root) => [root.fingerprint, anchorId(root)]));
+  const idOf = (fingerprint: string) => ids.get(fingerprint) ?? fingerprint;
+  return { ...note, old: note.old.map(idOf), new: idOf(note.new) };
+}
+
+/**
+ * Before there was the annotation skip-gate, one field said what approve-rotation had done: it let certificates switch
+ * (`Switch`), or skipped a phase.
+ */
+function withoutApproves(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('approves' in value)) return value;
+  const { approves, ...note } = value;
+  if (approves === 'Switch') return note;
+  return rotationPhases.some((phase) => phase === approves) ? { ...note, skipped: [approves] } : undefined;
+}
+
+/** As long as status takes it. */
+const longestId = 64;
+/** Ten million certificates, one a second. */
+const longestWindowMs = 1e10;
+
+// Stricter than the types: what is in it goes into status, which the API server refuses as a whole for a part of it.
+function isRotationNote(value: unknown): value is RotationNote & { readonly version?: number } {
+  if (typeof value !== 'object' || value === null) return false;
+  const note = value as Partial<Record<keyof RotationNote | 'version', unknown>>;
+  return (
+    (note.version === undefined || note.version === version) &&
+    isText(note.id) &&
+    note.id.length <= longestId &&
+    rotationPhases.some((phase) => phase === note.phase) &&
+    isMoment(note.startedAt) &&
+    isMoment(note.since) &&
+    Array.isArray(note.old) &&
+    note.old.every(isDigest) &&
+    isDigest(note.new) &&
+    typeof note.windowMs === 'number' &&
+    note.windowMs >= 0 &&
+    note.windowMs <= longestWindowMs &&
+    typeof note.aborting === 'boolean' &&
+    (note.approved === undefined || isText(note.approved)) &&
+    (note.skipped === undefined || isSkipList(note.skipped)) &&
+    (note.spentSkip === undefined || isText(note.spentSkip))
+  );
+}
+
+const isSkipList = (value: unknown): boolean =>
+  Array.isArray(value) && value.length <= longestSkipList && value.every((one) => isText(one) && skipForm.test(one));
+const skipForm = new RegExp(`^(${rotationPhases.join('|')})(/[-a-z0-9]{1,63})?$`);
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 1024;
+const isDigest = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value);
+const isMoment = (value: unknown): boolean =>
+  isText(value) && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(value) && !Number.isNaN(Date.parse(value));

@@ -1,0 +1,106 @@
+import { anchorId, type Certificate, type KeySpec, type RootProfile, type SigningRoot } from '../../pki/index.ts';
+import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { RootSecret } from './observed-root.ts';
+import type { Evidence } from './rollout.ts';
+import type { RotationNote, RotationPhase } from './rotation-state.ts';
+
+/** A change of the root Secret: one write, with all that belongs together in it. */
+export interface RotationStep {
+  readonly step: 'rotate';
+  readonly resourceVersion: string;
+  /** What happens, for people. */
+  readonly event: { readonly reason: string; readonly message: string };
+  /** A root to be made, and the place for it. */
+  readonly make?: { readonly slot: 'active' | 'next'; readonly profile: RootProfile; readonly key: KeySpec };
+  /** Which pair goes where; null destroys what is there. */
+  readonly move: {
+    readonly active?: 'next' | 'previous';
+    readonly next?: null;
+    readonly previous?: 'active' | null;
+  };
+  /** The roots that are trusted from then on; the one that is made is added. */
+  readonly trusted: readonly Certificate[];
+  /** The state of the rotation from then on, absent when it is over. `new` is empty for a root that is yet to be made. */
+  readonly note?: RotationNote;
+  /** The id of a rotation that the step ends: it is no longer there because it is over, not because somebody wrote over it. */
+  readonly ends?: string;
+  /** The value of the annotation rotate-root that the step acts on. */
+  readonly handled?: string;
+  /** It rests on evidence, which has to be read anew from the API server before: caches may lag behind. */
+  readonly proof?: true;
+}
+
+/** Something that was asked for and cannot be, or has to wait for the end of the rotation. */
+export interface Remark {
+  /** Of the event that reports it. */
+  readonly reason: string;
+  readonly message: string;
+  /** It is as it should be, and no cause for alarm. */
+  readonly isExpected?: true;
+}
+
+/** Where a rotation stands, and what it is waiting for. */
+export interface RotationReport {
+  readonly note: RotationNote;
+  /** What is waited for. */
+  readonly waits: readonly string[];
+  readonly remarks: readonly Remark[];
+  readonly progress: string;
+  /** How many of those that the phase waits for are not done. */
+  readonly remaining: number;
+  /** When a gate opens by time alone. */
+  readonly opensInMs?: number;
+}
+
+/** The root Secret and what it means for a rotation, once its root is found fit to sign. */
+export interface RotationInput {
+  readonly authority: AuthorityRecord;
+  readonly secret: RootSecret;
+  readonly active: SigningRoot;
+  /** All roots in ca.crt, and those that status remembers of before an overwrite. */
+  readonly trusted: readonly Certificate[];
+  /** Bundles, as digests, that hold all that the present phase needs. */
+  readonly digests: readonly string[];
+  readonly evidence: Evidence;
+}
+
+/** What is to be done about a rotation: a step, or the report of what is waited for; neither when there is none. */
+export type RotationPlan =
+  | { readonly step: RotationStep }
+  | { readonly report: RotationReport }
+  /** Something was asked for that cannot be done. */
+  | { readonly problem: { readonly reason: string; readonly message: string } }
+  | { readonly none: true };
+
+/** True when the new root is where the one that signs is: from the switch on, or since somebody put it there. */
+export const isInPlace = ({ active }: RotationInput, note: RotationNote): boolean =>
+  anchorId(active.anchor) === note.new;
+
+export const firstNote = (
+  input: Pick<RotationInput, 'authority' | 'evidence'>,
+  old: readonly string[],
+  comes: string,
+  phase: RotationPhase,
+  now: Date,
+): RotationNote => ({
+  // Unique because a rotation takes longer than a millisecond.
+  id: now.getTime().toString(36),
+  phase,
+  startedAt: `${now.toISOString().slice(0, 19)}Z`,
+  since: now.toISOString(),
+  old,
+  new: comes,
+  windowMs: windowMs(input),
+  aborting: false,
+});
+
+/** How long re-issues take at the pace that is set. */
+export const windowMs = ({ authority, evidence }: Pick<RotationInput, 'authority' | 'evidence'>): number =>
+  Math.round((evidence.secrets.length / Math.max(1, authority.spec.rotation.reissuesPerSecond)) * 1000);
+
+export const rotate = ({ secret }: Pick<RotationInput, 'secret'>, event: RotationStep['event']) =>
+  ({ step: 'rotate', resourceVersion: secret.resourceVersion, event, move: {} }) as const;
+
+/** The roots but for those with these identities, see anchorId. */
+export const without = (roots: readonly Certificate[], gone: readonly string[]): Certificate[] =>
+  roots.filter((root) => !gone.includes(anchorId(root)));

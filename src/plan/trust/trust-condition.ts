@@ -1,0 +1,154 @@
+import type { Condition } from '../../api/types.ts';
+import type { RootView } from '../certificate/authority-state.ts';
+import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { WantedCondition } from '../records/condition.ts';
+import { heldByFinalizer } from '../rotation/rollout.ts';
+import { clusterTrustBundleOf } from './trust-plan.ts';
+import type { TrustPlace, TrustWorld } from './trust-targets.ts';
+
+const type = 'TrustPublished';
+
+/** Why a bundle is, or is not, everywhere that spec says. */
+type TrustReason =
+  | 'Published'
+  | 'Pending'
+  | 'AuthorityNotReady'
+  | 'TrustConflict'
+  | 'TrustContested'
+  | 'PublishingFailed'
+  | 'ClusterTrustBundleNotServed';
+
+/** What is the matter with some of the places, in words. */
+interface Finding {
+  readonly reason: TrustReason;
+  readonly message: string;
+}
+
+/** So many names are given in a message; of the rest, how many there are. */
+const namesInMessage = 5;
+
+/**
+ * The condition TrustPublished: True when the bundle of now is in every place that spec asks for. Undefined when spec
+ * asks for none. It depends on what is there, never on what was just done.
+ */
+export function trustCondition(
+  authority: AuthorityRecord,
+  view: RootView,
+  places: readonly TrustPlace[],
+  { servesClusterTrustBundles }: Pick<TrustWorld, 'servesClusterTrustBundles'>,
+): WantedCondition | undefined {
+  const { trustBundle } = authority.spec;
+  if (trustBundle === undefined) return undefined;
+  if (view.state === 'notReady') {
+    return isNot('AuthorityNotReady', 'the authority is not ready; what is published stays as it is');
+  }
+  const judged = places.filter(({ isSurplus }) => !isSurplus);
+  const bundle = view.state === 'ready' ? view.bundle.digest : undefined;
+  // After a restart nothing is known that status does not know better, until everything has been looked at once.
+  const isUnseen = (place: TrustPlace) => place.outcome === undefined && !isPublished(place, bundle);
+  if (bundle === undefined || judged.some(isUnseen)) {
+    const said = authority.status.conditions?.find((condition) => condition.type === type);
+    if (said !== undefined && said.observedGeneration === authority.generation) return asWanted(said);
+  }
+  const configMaps = judged.filter(({ kind }) => kind === 'ConfigMap');
+  const clusterTrustBundle = judged.find(({ kind }) => kind === 'ClusterTrustBundle');
+  const findings = [
+    ...(trustBundle.configMap === undefined ? [] : judgeConfigMaps(trustBundle.configMap.name, configMaps, bundle)),
+    ...(trustBundle.clusterTrustBundle
+      ? [judgeClusterTrustBundle(authority.name, clusterTrustBundle, bundle, servesClusterTrustBundles)]
+      : []),
+  ];
+  const problems = findings.filter(({ reason }) => reason !== 'Published');
+  const problem = problems.find(({ reason }) => reason !== 'Pending') ?? problems[0];
+  // What is only not written yet is no part of a problem: its count changes, and each count would be another event.
+  const isTold = ({ reason }: Finding) => reason !== 'Pending' || problem?.reason === 'Pending';
+  const message = findings
+    .filter(isTold)
+    .map((finding) => finding.message)
+    .join('; ');
+  if (problem !== undefined) return isNot(problem.reason, message);
+  return { type, status: 'True', reason: 'Published', message: message || 'spec.trustBundle asks for nothing' };
+}
+
+/** The order of a cache would make another message of the same facts after a restart. */
+const byNamespace = (a: TrustPlace, b: TrustPlace): number => (a.namespace < b.namespace ? -1 : 1);
+
+/** Its own, of now, and left alone by others. */
+const isPublished = ({ isForeign, bundle, outcome }: TrustPlace, wanted: string | undefined): boolean =>
+  !isForeign && bundle !== undefined && bundle === wanted && outcome?.state !== 'contested';
+
+function judgeConfigMaps(name: string, places: readonly TrustPlace[], bundle: string | undefined): Finding[] {
+  const of = places.length === 1 ? '1 namespace' : `${places.length} namespaces`;
+  const missing = places.filter((place) => !isPublished(place, bundle)).toSorted(byNamespace);
+  if (missing.length === 0) return [{ reason: 'Published', message: `ConfigMap ${name} is in ${of}` }];
+  const foreign = missing.filter(({ isForeign }) => isForeign);
+  const contested = missing.filter(({ isForeign, outcome }) => !isForeign && outcome?.state === 'contested');
+  const failed = missing.filter((place) => !contested.includes(place) && failureOf(place) !== undefined);
+  const pending = missing.length - foreign.length - contested.length - failed.length;
+  const findings: Finding[] = [];
+  if (foreign.length > 0) {
+    const have = foreign.length === 1 ? 'has' : 'have';
+    const whose = `${foreign.length} of ${of} ${have} a ConfigMap ${name} of somebody else`;
+    findings.push({ reason: 'TrustConflict', message: `${whose}: ${namesOf(foreign)}` });
+  }
+  if (contested.length > 0) {
+    const what = `ConfigMap ${name} does not stay as it is in ${contested.length} of ${of}: ${namesOf(contested)}`;
+    findings.push({ reason: 'TrustContested', message: `${what} (${messageOf(contested[0])})` });
+  }
+  if (failed.length > 0) {
+    const what = `ConfigMap ${name} cannot be written in ${failed.length} of ${of}: ${namesOf(failed)}`;
+    findings.push({ reason: 'PublishingFailed', message: `${what} (${failureOf(failed[0])})` });
+  }
+  if (pending > 0) {
+    const upToDate = places.length - missing.length;
+    findings.push({ reason: 'Pending', message: `ConfigMap ${name} is up to date in ${upToDate} of ${of}` });
+  }
+  return findings;
+}
+
+function judgeClusterTrustBundle(
+  authority: string,
+  place: TrustPlace | undefined,
+  bundle: string | undefined,
+  isServed: boolean | undefined,
+): Finding {
+  const what = `ClusterTrustBundle ${clusterTrustBundleOf(authority)}`;
+  if (isServed === false) {
+    const message = 'this cluster serves no ClusterTrustBundle of certificates.k8s.io/v1';
+    return { reason: 'ClusterTrustBundleNotServed', message };
+  }
+  if (place !== undefined && isPublished(place, bundle))
+    return { reason: 'Published', message: `${what} is published` };
+  if (place?.isForeign === true) return { reason: 'TrustConflict', message: `${what} is of somebody else` };
+  if (place?.outcome?.state === 'contested') {
+    return { reason: 'TrustContested', message: `${what} does not stay as it is (${messageOf(place)})` };
+  }
+  const failure = failureOf(place);
+  if (failure !== undefined) {
+    return { reason: 'PublishingFailed', message: `${what} cannot be written (${failure})` };
+  }
+  return { reason: 'Pending', message: `${what} is not up to date yet` };
+}
+
+function namesOf(places: readonly TrustPlace[]): string {
+  const names = places.map(({ namespace }) => namespace);
+  const more = names.length - namesInMessage;
+  return `${names.slice(0, namesInMessage).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+/** Why an object of the authority's own cannot be written; undefined when it can. */
+function failureOf(place: TrustPlace | undefined): string | undefined {
+  if (place === undefined || place.isForeign) return undefined;
+  if (place.outcome?.state === 'failed') return place.outcome.message;
+  return place.isDeleting ? heldByFinalizer : undefined;
+}
+
+const messageOf = (place: TrustPlace | undefined): string =>
+  place?.outcome !== undefined && 'message' in place.outcome ? place.outcome.message : '';
+
+const isNot = (reason: TrustReason, message: string): WantedCondition => ({ type, status: 'False', reason, message });
+
+/** A condition as it was said before, to be said again. */
+function asWanted({ status, reason, message }: Condition): WantedCondition {
+  return { type, status: status === 'True' ? 'True' : 'False', reason, message };
+}

@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { MtlsAuthoritySpec } from '../../../../src/api/types.ts';
+import {
+  encodeCertificates,
+  inspectRoot,
+  parseTrustAnchors,
+  type RootInspection,
+  type SigningRoot,
+  trustBundle,
+} from '../../../../src/pki/index.ts';
+import {
+  type Evidence,
+  type ObservedRoot,
+  planAuthorityStatus,
+  planRoot as planRootAt,
+  type RootSecret,
+} from '../../../../src/plan/index.ts';
+import {
+  authority,
+  days,
+  earlier,
+  encodedRoot,
+  hours,
+  intermediate,
+  later,
+  now,
+  root,
+} from '../../../support/fixtures.ts';
+
+const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
+  SigningRoot,
+  SigningRoot,
+  SigningRoot,
+];
+
+const bundleOf = (first: SigningRoot, ...rest: readonly SigningRoot[]) =>
+  trustBundle(
+    first.certificate,
+    rest.map(({ certificate }) => certificate),
+  );
+
+/** The root Secret with this root, and these in ca.crt. */
+const secretOf = (signer: SigningRoot, anchors: readonly SigningRoot[] = [signer], at = now): RootSecret => {
+  const { crt, key } = encodedRoot(signer);
+  const caCrt = encodeCertificates(anchors.map(({ certificate }) => certificate));
+  return { resourceVersion: '7', inspection: inspectRoot(crt, key, at), anchors: parseTrustAnchors(caCrt) };
+};
+
+/** Nothing was issued yet. */
+const evidence: Evidence = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
+const leadingSince = now;
+const planRoot = (observed: ObservedRoot, at = now) => planRootAt(observed, at);
+
+/** What status says once this root is active, and these are trusted. */
+const statusAfter = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
+  const secret = secretOf(signer, [signer, ...rest]);
+  const observed = { authority: authority(), secret, certificates: 0, evidence, leadingSince };
+  const { conditions: _, ...status } = planAuthorityStatus(observed, planRoot(observed), now).status;
+  return status;
+};
+
+const observe = (secret: RootSecret | undefined, changes: Parameters<typeof authority>[0] = {}): ObservedRoot => ({
+  authority: authority(changes),
+  certificates: 3,
+  evidence,
+  leadingSince,
+  ...(secret === undefined ? {} : { secret }),
+});
+
+const brought: MtlsAuthoritySpec = {
+  secretName: 'mtls-root',
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+  rotation: { approval: 'Automatic', propagationDelay: '3m', clusterTrustBundleDelay: '7m', reissuesPerSecond: 100 },
+};
+const spec = authority().spec;
+const isReady = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
+  // The certificate as it was read from the Secret.
+  const { inspection } = secretOf(signer);
+  assert.ok('root' in inspection);
+  return { state: 'ready', root: inspection.root, bundle: bundleOf(signer, ...rest), tolerated: [] };
+};
+
+describe('an authority without its Secret', () => {
+  test('makes the root that spec describes', () => {
+    assert.deepEqual(planRoot(observe(undefined)), {
+      step: {
+        step: 'create',
+        profile: { subject: { commonName: 'mTLS Root' }, durationMs: hours(87_600) },
+        key: { algorithm: 'ECDSA', size: 256 },
+        remembered: [],
+      },
+      verdict: { state: 'notReady', reason: 'Pending', message: 'Secret mtls-root with a new root is being created' },
+    });
+  });
+
+  test('makes it with organizations and another key, RSA larger than a leaf’s', () => {
+    const wanted = {
+      commonName: 'Org',
+      organizations: ['A', 'B'],
+      privateKey: { algorithm: 'RSA' },
+      duration: '1h',
+    } as const;
+    const { step } = planRoot(observe(undefined, { spec: { ...spec, root: wanted } }));
+    assert.deepEqual(step, {
+      step: 'create',
+      profile: { subject: { commonName: 'Org', organizations: ['A', 'B'] }, durationMs: hours(1) },
+      key: { algorithm: 'RSA', size: 3072 },
+      remembered: [],
+    });
+  });
+
+  test('remembers the roots that were trusted, so that what they signed goes on working', () => {
+    const { step } = planRoot(observe(undefined, { status: statusAfter(active, former) }));
+    assert.ok(step.step === 'create');
+    assert.deepEqual(
+      step.remembered.map(({ fingerprint }) => fingerprint),
+      [active, former].map(({ certificate }) => certificate.fingerprint),
+    );
+  });
+
+  test('remembers nothing where status holds nothing that can be read', () => {
+    for (const trustBundle of ['', 'garbage', '-----BEGIN CERTIFICATE-----']) {
+      const { step } = planRoot(observe(undefined, { status: { trustBundle } }));
+      assert.ok(step.step === 'create');
+      assert.deepEqual(step.remembered, []);
+    }
+  });
+
+  const missing = 'Secret mtls-root with tls.crt and tls.key does not exist; create it';
+  const waiting: [title: string, changes: Parameters<typeof authority>[0], reason: string, message: string][] = [
+    ['waits for the root of a person', { spec: brought }, 'RootMissing', missing],
+    ['makes none while it is being deleted', { deleting: true }, 'RootMissing', missing],
+    [
+      'makes none of a size that there is not',
+      { spec: { ...spec, root: { commonName: 'a', privateKey: { algorithm: 'ECDSA', size: 2048 }, duration: '1h' } } },
+      'InvalidSpec',
+      'spec.root: duration or key size is not valid',
+    ],
+    [
+      'makes none for a duration that is none',
+      { spec: { ...spec, root: { commonName: 'a', privateKey: { algorithm: 'ECDSA' }, duration: 'x' } } },
+      'InvalidSpec',
+      'spec.root: duration or key size is not valid',
+    ],
+  ];
+  for (const [title, changes, reason, message] of waiting) {
+    test(title, () => {
+      const verdict = { state: 'notReady', reason, message };
+      assert.deepEqual(planRoot(observe(undefined, changes)), { step: { step: 'keep' }, verdict });
+    });
+  }
+});
+
+describe('an authority with its Secret', () => {
+  const keep = { step: 'keep' };
+
+  test('signs with its root, and trusts it', () => {
+    assert.deepEqual(planRoot(observe(secretOf(active))), { step: keep, verdict: isReady(active) });
+  });
+
+  test('needs no ca.crt', () => {
+    assert.deepEqual(planRoot(observe(secretOf(active, []))), { step: keep, verdict: isReady(active) });
+  });
+
+  test('trusts the roots in ca.crt, too', () => {
+    const plan = planRoot(observe(secretOf(active, [former, active, other])));
+    assert.deepEqual(plan, { step: keep, verdict: isReady(active, former, other) });
+  });
+
+  test('changes nothing when status knows the root', () => {
+    const plan = planRoot(observe(secretOf(active), { status: statusAfter(active) }));
+    assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
+  });
+
+  test('ends trust in a root that a person took out of ca.crt', () => {
+    const plan = planRoot(observe(secretOf(active, [active]), { status: statusAfter(active, former) }));
+    assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
+  });
+
+  test('never writes a root over one that is bad', () => {
+    const { crt } = encodedRoot(active);
+    const bad: [inspection: RootInspection, reason: string][] = [
+      [inspectRoot('', '', now), 'RootMalformed'],
+      [inspectRoot(crt, '', now), 'RootKeyMalformed'],
+      [inspectRoot(crt, encodedRoot(other).key, now), 'RootKeyMismatch'],
+      [inspectRoot(crt, encodedRoot(active).key, earlier(days(9999))), 'RootNotYetValid'],
+    ];
+    for (const [inspection, reason] of bad) {
+      const { step, verdict } = planRoot(observe({ resourceVersion: '7', inspection, anchors: [] }));
+      assert.deepEqual([step, verdict.state === 'notReady' && verdict.reason], [keep, reason]);
+    }
+  });
+
+  test('does not sign while its ca.crt cannot be read, since nobody knows whom to trust', () => {
+    const secret = { ...secretOf(active), anchors: { problem: 'a PEM block is not base64' } };
+    assert.deepEqual(planRoot(observe(secret)), {
+      step: keep,
+      verdict: {
+        state: 'notReady',
+        reason: 'RootMalformed',
+        message: 'ca.crt of the root Secret: a PEM block is not base64',
+      },
+    });
+  });
+});
+
+describe('the status of an authority', () => {
+  const statusOf = (observed: ObservedRoot, at = now) => planAuthorityStatus(observed, planRoot(observed, at), at);
+  const entry = ({ certificate: { fingerprint, notBefore, notAfter } }: SigningRoot, subject: RegExp) => ({
+    fingerprint,
+    subject,
+    notBefore: notBefore.toISOString().replace('.000', ''),
+    notAfter: notAfter.toISOString().replace('.000', ''),
+  });
+
+  test('names the root that signs, all that are trusted, and who uses it', () => {
+    const { status, revisitAt } = statusOf(observe(secretOf(active, [active, former]), { generation: 4 }));
+    const { subject: _, ...activeRoot } = status.activeRoot ?? { subject: '' };
+    const { subject, ...expected } = entry(active, /CN=Active/);
+    assert.deepEqual(activeRoot, expected);
+    assert.match(status.activeRoot?.subject ?? '', subject);
+    assert.deepEqual(
+      status.roots?.map(({ fingerprint }) => fingerprint),
+      [active, former].map(({ certificate }) => certificate.fingerprint),
+    );
+    assert.equal(status.trustBundle, bundleOf(active, former).pem);
+    assert.deepEqual([status.observedGeneration, status.certificates], [4, 3]);
+    const { fingerprint, notAfter } = active.certificate;
+    const message = `signs with root ${fingerprint.slice(0, 16)}, valid until ${notAfter.toISOString().replace('.000', '')}`;
+    assert.deepEqual(status.conditions, [{ type: 'Ready', status: 'True', reason: 'Ready', message }]);
+    // A tenth of its lifetime before its end it is replaced.
+    const lifetimeMs = notAfter.getTime() - active.certificate.notBefore.getTime();
+    assert.deepEqual(revisitAt, new Date(notAfter.getTime() - lifetimeMs / 10));
+  });
+
+  test('names the root that an intermediate signs under, and is looked at again when the first of them ends', () => {
+    const below = intermediate(active, { durationMs: days(60) });
+    const observed = observe(secretOf(below, [former]));
+    const { verdict, step } = planRoot(observed);
+    assert.ok(verdict.state === 'ready');
+    assert.deepEqual(
+      verdict.bundle.roots.map(({ fingerprint }) => fingerprint),
+      [active, former].map(({ certificate }) => certificate.fingerprint),
+    );
+    assert.deepEqual(step, { step: 'keep' });
+    const { status, revisitAt } = statusOf(observed);
+    assert.equal(status.activeRoot?.fingerprint, active.certificate.fingerprint);
+    const [issuer, anchor] = [below, active].map(({ certificate }) => certificate.fingerprint.slice(0, 16));
+    const end = below.certificate.notAfter.toISOString().replace('.000', '');
+    const message = `signs with intermediate ${issuer} under root ${anchor}, valid until ${end}`;
+    assert.equal(status.conditions[0]?.message, message);
+    assert.deepEqual(revisitAt, below.certificate.notAfter);
+  });
+
+  test('keeps what was published while the root is bad, and says what is wrong', () => {
+    const known = statusAfter(active, former);
+    const inspection = inspectRoot('', '', now);
+    const { status, revisitAt } = statusOf(
+      observe({ resourceVersion: '7', inspection, anchors: [] }, { status: known }),
+    );
+    const message = 'tls.crt of the root Secret holds no certificate';
+    assert.deepEqual(status, {
+      ...known,
+      certificates: 3,
+      conditions: [{ type: 'Ready', status: 'False', reason: 'RootMalformed', message }],
+    });
+    // It ends with a write to the Secret; the look is for an event that was missed.
+    assert.deepEqual(revisitAt, new Date(now.getTime() + 600_000));
+  });
+
+  test('keeps what was said of keys and CRLs while the root is bad', () => {
+    const lastTransitionTime = now.toISOString();
+    const conditions = ['IssuerKeyMissing', 'CrlNearlyFull'].map((type) => {
+      return { type, status: 'True' as const, reason: 'Said', message: 'm', lastTransitionTime };
+    });
+    const { status } = statusOf(observe(undefined, { status: { conditions }, spec: brought }));
+    assert.deepEqual(
+      status.conditions.map(({ type, reason }) => `${type} ${reason}`),
+      ['Ready RootMissing', 'IssuerKeyMissing Said', 'CrlNearlyFull Said'],
+    );
+  });
+
+  test('keeps what was published while the Secret is gone', () => {
+    const known = statusAfter(active);
+    const { status } = statusOf(observe(undefined, { status: known, spec: brought }));
+    assert.deepEqual([status.activeRoot, status.trustBundle], [known.activeRoot, known.trustBundle]);
+  });
+
+  test('is looked at again when the root may have become valid', () => {
+    const at = later(-days(400));
+    const young = secretOf(active, [active], at);
+    const observed = observe(young);
+    const { status, revisitAt } = statusOf(observed, at);
+    assert.equal(status.conditions[0]?.reason, 'RootNotYetValid');
+    assert.deepEqual(revisitAt, new Date(at.getTime() + 60_000));
+  });
+
+  const refusals: [reason: string, inMs: number][] = [
+    ['NextRootNotYetValid', 60_000],
+    ['NextRootMissing', 600_000],
+  ];
+  for (const [reason, inMs] of refusals) {
+    test(`is looked at again when a rotation was asked for and cannot begin: ${reason}`, () => {
+      const observed = observe(secretOf(active, [active]));
+      const plan = { ...planRoot(observed), problem: { reason, message: 'm' } };
+      const { revisitAt } = planAuthorityStatus(observed, plan, now);
+      assert.deepEqual(revisitAt, new Date(now.getTime() + inMs));
+    });
+  }
+});

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { annotations, outputKeys, secretKeys } from '../../../../src/api/constants.ts';
+import type { Outputs } from '../../../../src/api/types.ts';
+import { outputsDigest } from '../../../../src/controllers/outputs.ts';
+import { wantedOutputs } from '../../../../src/plan/certificate/secret-outputs.ts';
+import {
+  encodeOutputsNote,
+  type OutputKey,
+  type OutputsStep,
+  parseOutputsNote,
+  type StorePassword,
+} from '../../../../src/plan/index.ts';
+import { notReady, ready, root, withData, withMarks } from '../../../support/fixtures.ts';
+import {
+  authority,
+  blocked,
+  check,
+  create,
+  deniedName,
+  fresh,
+  issue,
+  issued,
+  keep,
+  messages,
+  signer,
+  stays,
+  update,
+} from './certificate-table.ts';
+
+const { combinedPem, der, keyStore, trustStore } = outputKeys;
+const stores = [keyStore, trustStore] as const;
+const pkcs12: Outputs = { pkcs12: { passwordSecretRef: { name: 'store-password', key: 'password' } } };
+const found: StorePassword = { state: 'found', version: 'uid/7/password' };
+const password = { secretName: 'store-password', key: 'password', version: 'uid/7/password' };
+
+/** The Secret as it is after these outputs were written into it. Their bytes are of no matter to a plan. */
+function having(given: typeof issued, keys: readonly OutputKey[], version?: string): typeof issued {
+  const data = Object.fromEntries(keys.map((key) => [key, `the bytes of ${key}`]));
+  const withBytes = given.whereSecret('server', withData(data));
+  const digest = outputsDigest(withBytes.secret('server').data ?? {}, keys);
+  const note = encodeOutputsNote({ keys, ...(version === undefined ? {} : { password: version }), digest });
+  return withBytes.whereSecret('server', withMarks('annotations', { [annotations.outputs]: note }));
+}
+
+const updateWith = (outputs: OutputsStep) => ({ ...update(), outputs });
+const asking = (outputs: Outputs) => issued.asking({ outputs });
+const withStores = having(asking(pkcs12), stores, found.version).wherePasswordIs(found);
+const tamperedWith = (key: string, given = withStores) => given.whereSecret('server', withData({ [key]: 'x' }));
+const other = root({ name: 'Other' });
+
+describe('outputs', () => {
+  check({
+    'are made with the certificate': {
+      given: fresh.asking({ outputs: { combinedPEM: true, der: true } }),
+      plan: [{ ...create(fresh), outputs: { keys: [combinedPem, der], removed: [] } }],
+    },
+    'are added to a certificate that is there': {
+      given: asking({ der: true }),
+      plan: [updateWith({ keys: [der], removed: [] })],
+    },
+    'are none when none is asked for': { given: asking({ combinedPEM: false, der: false }), plan: [keep] },
+    'that are there are kept': { given: having(asking({ der: true }), [der]), plan: [keep] },
+    'that are no longer asked for are taken off': {
+      given: having(asking({ der: true }), [combinedPem, der]),
+      plan: [updateWith({ keys: [der], removed: [combinedPem] })],
+    },
+    'are taken off, all of them': {
+      given: having(issued, [der, ...stores], found.version),
+      plan: [updateWith({ keys: [], removed: [der, keyStore, trustStore] })],
+    },
+    'are written anew when somebody has changed them': {
+      given: tamperedWith(der, having(asking({ der: true }), [der])),
+      plan: [updateWith({ keys: [der], removed: [] })],
+    },
+    'are written anew when somebody has taken them away': {
+      given: having(asking({ der: true }), [der]).whereSecret('server', withData({ [der]: undefined })),
+      plan: [updateWith({ keys: [der], removed: [] })],
+    },
+    'are written anew when their note was taken off': {
+      given: having(asking({ der: true }), [der]).whereSecret(
+        'server',
+        withMarks('annotations', { [annotations.outputs]: undefined }),
+      ),
+      plan: [updateWith({ keys: [der], removed: [] })],
+    },
+    'follow the roots': {
+      given: having(asking({ der: true }), [der]),
+      under: ready(signer, other),
+      plan: [updateWith({ keys: [der], removed: [] })],
+    },
+    'wait for a root that may sign': {
+      given: asking({ der: true }),
+      under: notReady('RootExpired', 'expired'),
+      plan: [keep],
+    },
+    'are made anew with the next certificate': {
+      given: having(asking({ der: true }), [der]).rotating('t1'),
+      plan: [
+        {
+          ...issue(issued, 'RotationRequested', messages.RotationRequested, { token: 't1' }),
+          outputs: { keys: [der], removed: [] },
+        },
+      ],
+    },
+  });
+});
+
+describe('key stores and trust stores', () => {
+  const writeStores = updateWith({ keys: stores, removed: [], password });
+  const missing = 'Secret store-password with the password of the stores (key password) does not exist; create it';
+  const lost = withStores.wherePasswordIs({ state: 'missing' });
+  check({
+    'are made under the password that spec refers to': {
+      given: asking(pkcs12).wherePasswordIs(found),
+      plan: [writeStores],
+    },
+    'are kept under the same password': { given: withStores, plan: [keep] },
+    'are written anew under another one': {
+      given: having(asking(pkcs12), stores, 'uid/6/password').wherePasswordIs(found),
+      plan: [writeStores],
+    },
+    'are repaired, the key store': { given: tamperedWith(keyStore), plan: [writeStores] },
+    'are repaired, the trust store': { given: tamperedWith(trustStore), plan: [writeStores] },
+    'are no business of anybody before it is known which Secrets there are': {
+      given: asking(pkcs12).wherePasswordIs({ state: 'unknown' }),
+      plan: [],
+    },
+    'are not made without a password, nor is anything else issued': {
+      given: fresh.asking({ outputs: pkcs12 }).wherePasswordIs({ state: 'missing' }),
+      plan: [blocked('StorePasswordNotFound', missing)],
+    },
+    'that are there are kept when the password is lost': { given: lost, plan: [keep] },
+    'hold up a rotation when the password is lost; the certificate in place does its work': {
+      given: lost.rotating('t1'),
+      plan: [blocked('StorePasswordNotFound', missing, { onlyDue: true })],
+    },
+    'are not left behind by other roots when the password is lost': {
+      given: lost,
+      under: ready(signer, other),
+      plan: [blocked('StorePasswordNotFound', missing)],
+    },
+    'are taken off without a password': {
+      given: having(issued, stores, found.version),
+      plan: [updateWith({ keys: [], removed: stores })],
+    },
+    'get other roots although the certificate may not be renewed': {
+      given: withStores.asking({ server: { dnsNames: ['no.example.org'] }, outputs: pkcs12 }),
+      under: ready(signer, other),
+      plan: [
+        {
+          step: 'update',
+          metadata: { labels: {}, annotations: {} },
+          outputs: { keys: stores, removed: [], password },
+          blocked: {
+            step: 'blocked',
+            reason: 'Denied',
+            message: deniedName('no.example.org') + stays,
+            onlyDue: false,
+          },
+        },
+      ],
+    },
+  });
+
+  test('a Secret whose stores are not what was written has no bundle for a rotation of the root to count', () => {
+    assert.ok(withStores.secretRecord('server', authority).content.bundle !== undefined);
+    for (const key of [...stores, secretKeys.bundle]) {
+      assert.equal(tamperedWith(key).secretRecord('server', authority).content.bundle, undefined, key);
+    }
+  });
+});
+
+describe('the note of outputs', () => {
+  test('is read as it was written', () => {
+    const note = { keys: [der, keyStore], password: 'a/1/b', digest: 'd' } as const;
+    assert.deepEqual(parseOutputsNote(encodeOutputsNote(note)), note);
+  });
+
+  for (const annotation of [undefined, '', '{', 'null', '[]', '7', '{"keys":"key.der","digest":"d"}', '{"keys":[]}']) {
+    test(`says nothing when it is ${JSON.stringify(annotation)}`, () => {
+      assert.deepEqual(parseOutputsNote(annotation), { keys: [], digest: '' });
+    });
+  }
+
+  test('names no data but the operator’s own', () => {
+    const { keys } = parseOutputsNote('{"keys":["tls.key","mine","key.der",1],"digest":"d"}');
+    assert.deepEqual(keys, [der]);
+  });
+
+  test('names every output that there is', () => {
+    assert.deepEqual(wantedOutputs({ ...issued.record.spec, outputs: { combinedPEM: true, der: true, ...pkcs12 } }), [
+      combinedPem,
+      der,
+      ...stores,
+    ]);
+  });
+});

@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { annotations } from '../../../../src/api/constants.ts';
+import { sha256Hex } from '../../../../src/pki/index.ts';
+import { type IssueReason, planCertificate } from '../../../../src/plan/index.ts';
+import {
+  type CertificateFixture,
+  days,
+  grantingRules,
+  hours,
+  intermediate,
+  later,
+  minutes,
+  ready,
+  root,
+  withData,
+  withMarks,
+} from '../../../support/fixtures.ts';
+import {
+  authority,
+  changed,
+  check,
+  create,
+  fresh,
+  issue,
+  issued,
+  keep,
+  type Marks,
+  messages,
+  signer,
+  timesOf,
+  update,
+} from './certificate-table.ts';
+
+describe('a change of spec', () => {
+  const { spec } = fresh.record;
+  const granting = { ...authority, ...grantingRules };
+  const changes: [title: string, change: Parameters<CertificateFixture['asking']>[0], message: string][] = [
+    ['of the Service', { server: { service: 'other' } }, changed.profile],
+    ['by one more name', { server: { service: 'payments', dnsNames: ['a.shop.svc'] } }, changed.profile],
+    ['of the common name', { server: { service: 'payments', commonName: 'payments' } }, changed.profile],
+    ['of the subject', { subject: { organizations: ['Org'] } }, changed.profile],
+    ['of the key’s size', { privateKey: { ...spec.privateKey, size: 384 } }, changed.key],
+    [
+      'of the key’s algorithm, except to RSA',
+      { privateKey: { ...spec.privateKey, algorithm: 'Ed25519' } },
+      changed.key,
+    ],
+    [
+      'of the key’s algorithm to RSA, which has another usage',
+      { privateKey: { ...spec.privateKey, algorithm: 'RSA' } },
+      changed.profile,
+    ],
+    ['of the key’s encoding', { privateKey: { ...spec.privateKey, encoding: 'SEC1' } }, changed.key],
+    ['to a longer duration', { duration: '2161h' }, changed.duration],
+    ['to a shorter duration', { duration: '2159h' }, changed.duration],
+    ['by two seconds of duration', { duration: '2160h2s' }, changed.duration],
+  ];
+  for (const [title, change, message] of changes) {
+    const given = issued.asking(change);
+    check({ [`${title} re-issues`]: { given, under: granting, plan: [issue(given, 'SpecChanged', message)] } });
+  }
+
+  const keeping: [title: string, change: Parameters<CertificateFixture['asking']>[0]][] = [
+    ['of the size to the default', { privateKey: { ...spec.privateKey, size: 256 } }],
+    ['of renewBefore, while it is not due', { renewBefore: '24h' }],
+    ['of the rotation policy', { privateKey: { ...spec.privateKey, rotationPolicy: 'Never' } }],
+    ['of how a duration is written', { duration: '129600m' }],
+    ['of how a name is written', { server: { service: 'payments', dnsNames: ['Payments.SHOP.'] } }],
+  ];
+  for (const [title, change] of keeping) {
+    check({ [`${title} re-issues nothing`]: { given: issued.asking(change), plan: [keep] } });
+  }
+
+  const ending = root({ at: later(-days(1)), durationMs: days(31) });
+  const cut = fresh.issuedBy(ending);
+  check({
+    'by a role issues that role alone': {
+      given: issued.asking({ client: { serviceAccount: 'a' } }),
+      plan: [keep, create(issued.asking({ client: { serviceAccount: 'a' } }), { role: 'client' })],
+    },
+    'to a longer duration gains nothing when the root ends before': {
+      given: cut.asking({ duration: '8760h' }),
+      under: ready(ending),
+      plan: [keep],
+    },
+    'to a duration that ends before the root re-issues': {
+      given: cut.asking({ duration: '24h' }),
+      under: ready(ending),
+      plan: [issue(cut.asking({ duration: '24h' }), 'SpecChanged', changed.duration)],
+    },
+  });
+
+  test('is none, whatever the fraction of the second in which a certificate was issued', () => {
+    for (const ms of [0, 1, 499, 500, 999]) {
+      for (const duration of ['5m', '300500ms', '301999ms', '2160h']) {
+        const given = fresh.asking({ duration }).issuedBy(signer, later(ms));
+        assert.deepEqual(planCertificate(given.observed(authority), later(ms)).secrets[0]?.step, keep);
+      }
+    }
+  });
+
+  test('is none for a certificate that a new root’s beginning has cut', () => {
+    const young = root({ at: later(minutes(5)) });
+    for (const ms of [0, 1, minutes(1), minutes(4)]) {
+      const given = fresh.asking({ duration: '1h' }).issuedBy(young, later(ms));
+      assert.deepEqual(planCertificate(given.observed(ready(young)), later(ms)).secrets[0]?.step, keep);
+    }
+  });
+});
+
+describe('a rotation by annotation', () => {
+  const asked = issued.rotating('a');
+  const done = fresh.rotating('a').issuedBy(signer);
+  const told = done.reported(authority).record.status.secrets ?? [];
+  const forged = done.remembering({ secrets: told });
+  const lost = done.whereSecret('server', withMarks('annotations', { [annotations.rotate]: undefined }));
+  check({
+    'issues with a new value': {
+      given: asked,
+      plan: [issue(asked, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
+    },
+    'issues with another value': {
+      given: done.rotating('b'),
+      plan: [issue(done.rotating('b'), 'RotationRequested', messages.RotationRequested, { token: 'b' })],
+    },
+    'is over once the Secret notes its value': { given: done, plan: [keep] },
+    'is not repeated when the note was lost and status remembers; the note is made again': {
+      given: lost.remembering({ lastHandledRotate: 'a' }),
+      plan: [update({ token: 'a' })],
+    },
+    'is not repeated when the note was changed and status remembers': {
+      given: done
+        .whereSecret('server', withMarks('annotations', { [annotations.rotate]: 'x' }))
+        .remembering({ lastHandledRotate: 'a' }),
+      plan: [update({ token: 'a' })],
+    },
+    'is not over when only an earlier value was handled': {
+      given: lost.remembering({ lastHandledRotate: 'z' }),
+      plan: [issue(lost, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
+    },
+    'is not over when another writer has put the note next to the certificate that status knows': {
+      given: forged,
+      plan: [issue(forged, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
+    },
+    'is over when the operator ended before it wrote status': { given: forged.issuedBy(signer), plan: [keep] },
+    'is over for a Secret that status calls answered, while others are not': {
+      given: lost.remembering({ secrets: told.map((one) => ({ ...one, handledRotate: 'a' })) }),
+      plan: [update({ token: 'a' })],
+    },
+    'is none when the annotation is taken off; the next certificate comes without the note': {
+      given: done.withoutToken().asking({ duration: '24h' }),
+      plan: [
+        issue(done.withoutToken().asking({ duration: '24h' }), 'SpecChanged', changed.duration, {
+          annotations: { [annotations.template]: null, [annotations.rotate]: null },
+        }),
+      ],
+    },
+    'is none when the annotation is taken off; the note stays': { given: done.withoutToken(), plan: [keep] },
+    'is noted with what is issued for another reason, too': {
+      given: fresh.rotating('a'),
+      plan: [create(fresh.rotating('a'), { token: 'a' })],
+    },
+  });
+});
+
+const never = fresh.asking({ privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Never' } });
+
+describe('a key that is never to be replaced', () => {
+  const own = never.issuedBy(signer);
+  const dueAt = later(days(80));
+  const reissue = (
+    given: CertificateFixture,
+    reason: IssueReason,
+    message: string,
+    keepKey: boolean,
+    more: Marks = {},
+  ) => [issue(given, reason, message, { keepKey, ...more })];
+  const renamed = own.asking({ server: { service: 'other' } });
+  const known = own.reported(authority);
+  const emptied = known.whereSecret('server', withData({ 'tls.crt': '' }));
+  const strange = known.whereSecret('server', () => never.issuedBy(root()).secret('server'));
+  const other = never.asking({ server: { service: 'other' } }).issuedBy(signer);
+  const moved = known.whereSecret('server', () => other.secret('server'));
+  const untrusted = ready(root());
+  const { renewal } = timesOf(own);
+  check({
+    'is kept at renewal': {
+      given: own,
+      at: dueAt,
+      plan: reissue(own, 'RenewalDue', `renewal was due at ${renewal.toISOString()}`, true),
+    },
+    'is kept after expiry': {
+      given: own,
+      at: later(days(91)),
+      plan: reissue(own, 'Expired', `the certificate expired at ${later(days(90)).toISOString()}`, true),
+    },
+    'is kept when spec changes': { given: renamed, plan: reissue(renamed, 'SpecChanged', changed.profile, true) },
+    'is kept when the certificate was lost': {
+      given: emptied,
+      plan: reissue(emptied, 'SecretCorrupted', 'tls.crt holds no certificate', true),
+    },
+    'is kept when the root is another one': {
+      given: known,
+      under: untrusted,
+      plan: reissue(known, 'RootNotTrusted', messages.RootNotTrusted, true),
+    },
+    'is a new one when another writer has put a pair of its own there': {
+      given: strange,
+      plan: reissue(strange, 'RootNotTrusted', messages.RootNotTrusted, false),
+    },
+    'is a new one when nothing says that the key was the operator’s': {
+      given: own.whereSecret('server', withData({ 'tls.crt': '' })),
+      plan: reissue(own, 'SecretCorrupted', 'tls.crt holds no certificate', false),
+    },
+    'is a new one when a pair of another resource was put there': {
+      given: moved,
+      plan: reissue(moved, 'SpecChanged', changed.profile, false),
+    },
+    'is replaced when a person asks for a rotation': {
+      given: own.rotating('a'),
+      plan: reissue(own.rotating('a'), 'RotationRequested', messages.RotationRequested, false, { token: 'a' }),
+    },
+    'is a new one when the Secret is gone': { given: never, plan: [create(never)] },
+  });
+});
+
+describe('renewal', () => {
+  const { notAfter, renewal } = timesOf(issued);
+  const due = (given: CertificateFixture, at: Date) => [
+    issue(given, 'RenewalDue', `renewal was due at ${at.toISOString()}`),
+  ];
+  // Ten days of the root are left: the leaf is cut to them.
+  const ending = root({ at: later(-days(20)), durationMs: days(30) });
+  const cut = fresh.issuedBy(ending);
+  const endingBelow = intermediate(signer, { at: later(-days(20)), durationMs: days(30) });
+  const cutBelow = fresh.issuedBy(endingBelow);
+  const endingAbove = intermediate(ending);
+  const cutAbove = fresh.issuedBy(endingAbove);
+  check({
+    'does not come before its time': { given: issued, at: new Date(renewal.getTime() - 1), plan: [keep] },
+    'comes at its time': { given: issued, at: renewal, plan: due(issued, renewal) },
+    'comes in the last moment, too': {
+      given: issued,
+      at: new Date(notAfter.getTime() - 1),
+      plan: due(issued, renewal),
+    },
+    'is a new certificate once the old one has expired': {
+      given: issued,
+      at: notAfter,
+      plan: [issue(issued, 'Expired', `the certificate expired at ${notAfter.toISOString()}`)],
+    },
+    'does not come over and over when the root’s end leaves nothing to gain': {
+      given: cut,
+      under: ready(ending),
+      at: later(days(9)),
+      plan: [keep],
+    },
+    'nor when an intermediate’s end leaves nothing to gain': {
+      given: cutBelow,
+      under: ready(endingBelow),
+      at: later(days(9)),
+      plan: [keep],
+    },
+    'nor when the end of the root above an intermediate leaves nothing to gain': {
+      given: cutAbove,
+      under: ready(endingAbove),
+      at: later(days(9)),
+      plan: [keep],
+    },
+    'does not come after the end of a root that has not been read again since': {
+      given: cutAbove,
+      under: ready(endingAbove),
+      at: later(days(11)),
+      plan: [keep],
+    },
+    'comes when a new intermediate lasts longer': {
+      given: cutBelow,
+      under: ready(intermediate(signer)),
+      at: later(days(9)),
+      plan: due(cutBelow, timesOf(cutBelow).renewal),
+    },
+    'nor in the root’s last second': { given: cut, under: ready(ending), at: later(days(10) - 1), plan: [keep] },
+    'comes when a new root lasts longer': {
+      given: cut,
+      under: ready(signer, ending),
+      at: later(days(9)),
+      plan: due(cut, timesOf(cut).renewal),
+    },
+    'comes early when spec says so now': {
+      given: issued.asking({ renewBefore: '2000h' }),
+      at: later(hours(161)),
+      plan: due(issued.asking({ renewBefore: '2000h' }), timesOf(issued.asking({ renewBefore: '2000h' })).renewal),
+    },
+  });
+});
+
+/** The first certificate of a Secret, without those behind it. */
+const leafOf = (given: CertificateFixture): string =>
+  /^[^]*?-----END CERTIFICATE-----\n/.exec(
+    Buffer.from(given.secret('server').data?.['tls.crt'] ?? '', 'base64').toString(),
+  )?.[0] ?? '';
+
+describe('a change of roots', () => {
+  const next = root({ name: 'Next' });
+  check({
+    'writes the new bundle and keeps the certificate, while its root is trusted': {
+      given: issued,
+      under: ready(signer, next),
+      plan: [update()],
+    },
+    'keeps the certificate of the former root, while that is trusted': {
+      given: issued,
+      under: ready(next, signer),
+      plan: [update()],
+    },
+    're-issues when nobody trusts the former root any more': {
+      given: issued,
+      under: ready(next),
+      plan: [issue(issued, 'RootNotTrusted', messages.RootNotTrusted)],
+    },
+  });
+
+  const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
+  const below = fresh.issuedBy(first);
+  check({
+    'keeps the certificate of an intermediate that was replaced by another under its root': {
+      given: below,
+      under: ready(second),
+      plan: [keep],
+    },
+    'keeps the certificate of an intermediate when the root itself signs, and the other way round': {
+      given: below,
+      under: ready(signer),
+      plan: [keep],
+    },
+    're-issues below an intermediate when nobody trusts its root any more': {
+      given: below,
+      under: ready(intermediate(next)),
+      plan: [issue(below, 'RootNotTrusted', messages.RootNotTrusted)],
+    },
+    're-issues when the intermediates are gone from the Secret': {
+      given: below.whereSecret('server', withData({ 'tls.crt': leafOf(below) })),
+      under: ready(first),
+      plan: [issue(below, 'RootNotTrusted', messages.RootNotTrusted)],
+    },
+  });
+
+  test('is seen by the digest of the bundle alone', () => {
+    const { content } = issued.observed(authority).roles[0]?.secret ?? {};
+    assert.equal(content?.bundle, sha256Hex(authority.bundle.pem));
+  });
+});

@@ -1,0 +1,271 @@
+import { describe } from 'node:test';
+import { annotations, outputKeys } from '../../../../src/api/constants.ts';
+import { outputsDigest } from '../../../../src/controllers/outputs.ts';
+import { crlData } from '../../../../src/controllers/root-crl.ts';
+import { parseCrls, trustBundle } from '../../../../src/pki/index.ts';
+import { reissueTime } from '../../../../src/plan/certificate/reissue.ts';
+import {
+  type AuthorityView,
+  type CrlBundle,
+  encodeOutputsNote,
+  planCrls,
+  type SecretStep,
+} from '../../../../src/plan/index.ts';
+import { crlBundle } from '../../../../src/plan/revocation/crl-plan.ts';
+import { days, hours, issuerIdOf, later, now, ready, root, withData, withMarks } from '../../../support/fixtures.ts';
+import {
+  authority,
+  blocked,
+  check,
+  create,
+  fresh,
+  issue,
+  issued,
+  keep,
+  marks,
+  messages,
+  signer,
+  update,
+} from './certificate-table.ts';
+
+/** The CRLs of the signer with these on them. */
+function crlWith(...serials: readonly string[]): CrlBundle {
+  const revoked = serials.map((serialNumber) => ({
+    serialNumber,
+    issuer: issuerIdOf(signer),
+    revokedAt: now,
+    notAfter: later(days(90)),
+  }));
+  const plan = planCrls({ crls: [], revocations: [] }, [signer], revoked, now);
+  const data = plan === undefined ? {} : crlData(plan, [signer]);
+  const crls = parseCrls(Buffer.from(data['ca.crl'] ?? '', 'base64').toString('latin1'));
+  const bundle = crlBundle({ crls, revocations: [] }, [signer]);
+  if (bundle === undefined) throw new Error('the signer signs no CRLs');
+  return bundle;
+}
+
+const underCrl = (...serials: readonly string[]): AuthorityView => ({ ...authority, crl: crlWith(...serials) });
+const asking = issued.with({ revokeToken: 't1' });
+const content = issued.observed(authority).roles[0]?.secret?.content;
+const mine = content !== undefined && 'leaf' in content ? content.leaf.serialNumber : '';
+
+/** The same resource after status was written, and the annotation that another writer puts on its Secret. */
+const told = asking.remembering(issued.reported(authority).record.status);
+const noted = withMarks('annotations', { [annotations.revoke]: 't1' });
+/** The operator was ended after it wrote the answer, and before it could say so in status. */
+const ended = told.issuedBy(signer).whereSecret('server', noted);
+const another = { serialNumber: '51', fingerprint: 'f', publicKeyFingerprint: 'k' };
+const [entry] = told.record.status.secrets ?? [];
+if (entry === undefined) throw new Error('status has no Secret');
+
+const sameKey = { publicKeyFingerprint: entry.publicKeyFingerprint ?? '' };
+
+/** The metadata of a Secret that answers the token. */
+const answering = <Step extends Extract<SecretStep, { metadata: object }>>(step: Step) => ({
+  ...step,
+  metadata: { ...step.metadata, annotations: { ...step.metadata.annotations, [annotations.revoke]: 't1' } },
+});
+const reissue = answering(issue(issued, 'RevocationRequested', messages.RevocationRequested));
+const waiting = (serials: string, message = `waiting for ${serials} to be on the CRL of MtlsAuthority default`) => ({
+  step: 'blocked' as const,
+  reason: 'Pending' as const,
+  message,
+  onlyDue: true,
+  awaitsCrl: true as const,
+});
+
+/** The namespace of the fixtures has used up its share. */
+const exhausted = {
+  ...authority,
+  crl: { ...crlWith(), entries: { total: 1300, byNamespace: new Map([['shop', 1240]]) } },
+};
+const noShare =
+  `waiting for ${mine} to be on the CRL of MtlsAuthority default: namespace shop has 1240 of the 5000 entries of the CRL, and ` +
+  'that is its share, a quarter of what other namespaces leave. An entry leaves when its certificate expires: a shorter ' +
+  'spec.duration makes room earlier. To make room now, have an administrator rotate the root, which empties the CRL: ' +
+  'kubectl annotate mtlsauthority default --overwrite mtls-operator.io/rotate-root="$(date +%s)"';
+
+/** The root is replaced, and certificates switch one after the other. */
+const next = root({ name: 'Next' });
+const ofRoot = { id: 'r1', since: now, windowMs: hours(1), resumedAt: new Date(0) };
+const turn = reissueTime(ofRoot, issued.record.uid);
+const bundle = trustBundle(next.anchor, [signer.anchor]);
+const switching: AuthorityView = { ...exhausted, ...ready(next, signer), crl: exhausted.crl, reissue: ofRoot };
+const holding = asking.whereSecret('server', withData({ 'ca.crt': bundle.pem }));
+
+const unrevocable = blocked(
+  'CrlUnavailable',
+  `${mine} cannot be revoked: MtlsAuthority default has no CRL, since the key usage of its root or intermediate lacks ` +
+    'cRLSign; take the annotation revoke away, and use rotate to replace what is there',
+  { onlyDue: true },
+);
+
+describe('a request to revoke', () => {
+  check({
+    'waits until the certificate in place is on the CRL': { given: asking, under: underCrl(), plan: [waiting(mine)] },
+    'is followed by a new certificate once it is': { given: asking, under: underCrl(mine), plan: [reissue] },
+    'gets a new key, whatever the policy': {
+      given: asking.asking({ privateKey: { ...issued.record.spec.privateKey, rotationPolicy: 'Never' } }),
+      under: underCrl(mine),
+      plan: [
+        {
+          ...reissue,
+          request: { ...reissue.request, keepKey: true },
+        },
+      ],
+    },
+    'waits for what was in the Secret before it was lost as well': {
+      given: asking.withoutSecret('server').remembering({
+        secrets: [
+          {
+            role: 'server',
+            secretName: 'payments-server-tls',
+            serialNumber: '51',
+            fingerprint: 'f',
+            authorityFingerprint: signer.anchor.fingerprint,
+            notBefore: '2026-01-01T00:00:00Z',
+            notAfter: '2027-01-01T00:00:00Z',
+            renewalTime: '2026-12-01T00:00:00Z',
+            revision: 1,
+          },
+        ],
+      }),
+      under: underCrl(),
+      plan: [{ ...waiting('51'), onlyDue: false }],
+    },
+    'is not passed over by an issue for another reason': {
+      given: asking.asking({ duration: '24h' }),
+      under: underCrl(),
+      plan: [{ ...waiting(mine), onlyDue: false }],
+    },
+    'is answered by an issue for another reason, once the CRL has it': {
+      given: asking.with({ rotateToken: 'r1' }),
+      under: underCrl(mine),
+      plan: [
+        answering(
+          issue(issued.with({ rotateToken: 'r1' }), 'RotationRequested', messages.RotationRequested, { token: 'r1' }),
+        ),
+      ],
+    },
+    'that came with the resource revokes nothing': {
+      given: fresh.with({ revokeToken: 't1' }),
+      under: underCrl(),
+      plan: [answering(create(fresh))],
+    },
+    'is handled once': {
+      given: asking.whereSecret('server', withMarks('annotations', { [annotations.revoke]: 't1' })),
+      under: underCrl(),
+      plan: [keep],
+    },
+    'is handled once, also when the note on the Secret was lost': {
+      given: asking.remembering({ lastHandledRevoke: 't1' }),
+      under: underCrl(),
+      plan: [answering({ step: 'update', metadata: marks() })],
+    },
+    'is not answered by a note that another writer has put on the Secret': {
+      given: told.whereSecret('server', noted),
+      under: underCrl(),
+      plan: [waiting(mine)],
+    },
+    'is answered once, whatever another writer has noted on the Secret': {
+      given: told.whereSecret('server', noted),
+      under: underCrl(mine),
+      plan: [reissue],
+    },
+    'is not answered by a note next to a certificate that was replaced and is put back': {
+      given: told.whereSecret('server', noted).remembering({ secrets: [{ ...entry, ...another, replaced: [entry] }] }),
+      under: underCrl(mine, another.serialNumber),
+      plan: [reissue],
+    },
+    'is not answered by a note next to another certificate for the same key': {
+      given: told.whereSecret('server', noted).remembering({ secrets: [{ ...entry, ...another, ...sameKey }] }),
+      under: underCrl(mine, another.serialNumber),
+      plan: [reissue],
+    },
+    'is handled once by an operator that ends before it writes status': {
+      given: ended,
+      under: underCrl(mine),
+      plan: [keep],
+    },
+    'is not answered by a new certificate as long as the one that status knows is not on the CRL': {
+      given: ended,
+      under: underCrl(),
+      plan: [waiting(mine)],
+    },
+    'is handled once for a Secret that status calls answered, while others are not': {
+      given: told.remembering({ secrets: [{ ...entry, handledRevoke: 't1' }] }),
+      under: underCrl(),
+      plan: [answering({ step: 'update', metadata: marks() })],
+    },
+    'says what is full when the namespace has used up its share': {
+      given: asking,
+      under: exhausted,
+      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true })],
+    },
+    'holds up nothing that is due when the namespace has used up its share, and is not answered by it': {
+      given: asking.with({ rotateToken: 'r1' }),
+      under: exhausted,
+      plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
+    },
+    'waits as before when another namespace has used up its share': {
+      given: asking,
+      under: {
+        ...exhausted,
+        crl: { ...exhausted.crl, entries: { total: 1300, byNamespace: new Map([['other', 1240]]) } },
+      },
+      plan: [waiting(mine)],
+    },
+    'that waits for room gives way when the root is replaced': {
+      given: holding,
+      under: switching,
+      at: turn,
+      plan: [issue(issued, 'RootReplaced', messages.RootReplaced)],
+    },
+    'that waits for room goes on waiting until the root is replaced': {
+      given: holding,
+      under: switching,
+      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true })],
+    },
+    'is not answered where nobody signs CRLs': { given: asking, plan: [unrevocable] },
+    'holds up nothing that is due where nobody signs CRLs, and is not answered by it': {
+      given: asking.with({ rotateToken: 'r1' }),
+      plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
+    },
+    'is answered with a new certificate alone where the key of its root is gone': {
+      given: asking,
+      under: { ...ready(root({ name: 'New' }), signer), crl: { ...crlWith(), issuers: ['the other'] } },
+      plan: [reissue],
+    },
+  });
+});
+
+describe('CRLs as an output', () => {
+  const crl = crlWith();
+  const given = issued.asking({ outputs: { crl: true } });
+  const under = { ...authority, crl };
+  const step = (digest: string) => ({
+    ...update(),
+    outputs: { keys: [outputKeys.crl], removed: [], crl: digest },
+  });
+  const withBytes = given.whereSecret('server', withData({ [outputKeys.crl]: crl.pem }));
+  const digest = outputsDigest(withBytes.secret('server').data ?? {}, [outputKeys.crl]);
+  const note = encodeOutputsNote({ keys: [outputKeys.crl], crl: crl.digest, digest });
+  const written = withBytes.whereSecret('server', withMarks('annotations', { [annotations.outputs]: note }));
+  const another = crlWith('51');
+  check({
+    'are added': { given, under, plan: [step(crl.digest)] },
+    'are kept': { given: written, under, plan: [keep] },
+    'follow what is revoked': { given: written, under: { ...authority, crl: another }, plan: [step(another.digest)] },
+    'are kept as they are when nobody signs them any more': { given: written, plan: [keep] },
+    'cannot be had of a CA that signs none': {
+      given,
+      plan: [
+        blocked(
+          'CrlUnavailable',
+          'MtlsAuthority default has no CRL: the key usage of its root or intermediate lacks cRLSign',
+          { onlyDue: false },
+        ),
+      ],
+    },
+  });
+});

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { lastWriter } from '../../../../src/plan/index.ts';
+
+const entry = (manager: string, time: string, fieldsV1: object, more: object = {}) => ({
+  manager,
+  operation: 'Update',
+  time: `2026-03-01T12:00:${time}Z`,
+  fieldsV1,
+  ...more,
+});
+const crt = { 'f:data': { '.': {}, 'f:tls.crt': {} } };
+
+describe('the last writer of a Secret', () => {
+  const rows: [title: string, fields: unknown, writer: string | undefined][] = [
+    [
+      'is the newest but for the operator',
+      [entry('a', '01', crt), entry('b', '02', crt), entry('mtls-operator', '03', crt)],
+      'b (data.tls.crt)',
+    ],
+    [
+      'has to have changed what the operator writes',
+      [entry('a', '01', crt), entry('b', '02', { 'f:metadata': { 'f:annotations': { 'f:x': {} } } })],
+      'a (data.tls.crt)',
+    ],
+    ['is not one of status', [entry('a', '01', crt, { subresource: 'status' })], undefined],
+    [
+      'is named with its fields',
+      [entry('a', '01', { 'f:data': { 'f:tls.crt': {}, 'f:tls.key': {} }, 'f:type': {} })],
+      'a (data.tls.crt, data.tls.key, type)',
+    ],
+    [
+      'is named with three fields at most',
+      [entry('a', '01', { 'f:data': { 'f:a': {}, 'f:b': {}, 'f:c': {}, 'f:d': {} } })],
+      'a (data.a, data.b, data.c, ...)',
+    ],
+    [
+      'may have changed a label',
+      [entry('a', '01', { 'f:metadata': { 'f:labels': { 'f:app.kubernetes.io/managed-by': {} } } })],
+      'a (metadata.labels.app.kubernetes.io/managed-by)',
+    ],
+    ['may have no name', [entry('', '01', crt)], 'a writer without a name (data.tls.crt)'],
+    [
+      'is named by a plain name only, since whoever writes chooses it and administrators read it',
+      [entry('; all is well, go on with: kubectl annotate mtlsauthority default x=y #', '01', crt)],
+      'a writer whose name is not a plain one (data.tls.crt)',
+    ],
+    ['has keys that are plain, too', [entry('a', '01', { 'f:data': { 'f:a; b': {}, 'f:c': {} } })], 'a (data.c)'],
+    ['is not known where nothing says it', [], undefined],
+    ['is not known without managedFields', undefined, undefined],
+  ];
+  for (const [title, fields, writer] of rows) test(title, () => assert.equal(lastWriter(fields), writer));
+
+  test('is looked for in anything without an error', () => {
+    fc.assert(
+      fc.property(fc.anything(), fc.anything(), (a, b) => {
+        lastWriter(a);
+        lastWriter([a, { manager: b, fieldsV1: { 'f:data': a, 'f:metadata': b } }]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { crlData } from '../../../../src/controllers/root-crl.ts';
+import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../../src/pki/index.ts';
+import { crlBundle, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
+import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
+import type { Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
+import {
+  days,
+  earlier,
+  hours,
+  intermediate,
+  issuerIdOf,
+  later,
+  namesakeOf,
+  now,
+  root,
+} from '../../../support/fixtures.ts';
+
+const nothing: RevocationState = { crls: [], revocations: [] };
+const signer = root({ name: 'Signer' });
+const serialsOn = (crls: readonly Crl[]) => crls.map(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber));
+const revocation = (serialNumber: string, of: SigningRoot): Revocation => ({
+  serialNumber,
+  issuer: issuerIdOf(of),
+  revokedAt: now,
+  notAfter: later(days(30)),
+});
+
+/** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
+function after(
+  state: RevocationState,
+  signers: readonly SigningRoot[],
+  asked: readonly Revocation[] = [],
+  before: RevocationState = nothing,
+): RevocationState {
+  const plan = planCrls(state, signers, asked, now, { before, trusted: signers.map(({ anchor }) => anchor) });
+  if (plan === undefined) return state;
+  const data = crlData(plan, signers);
+  const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
+  return { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
+}
+
+/** A list of another CA with the name of the signer: later than any of the signer's, and with a leaf of the signer's on it. */
+const listOf = (namesake: SigningRoot): Crl =>
+  issueCrl(namesake, {
+    number: 10n ** 20n,
+    thisUpdate: earlier(hours(1)),
+    nextUpdate: later(days(300)),
+    revoked: [{ serialNumber: '99', revokedAt: now }],
+  });
+
+const own = after(nothing, [signer], [revocation('11', signer)]);
+const kinds = {
+  'its own key identifier': namesakeOf(signer),
+  'the key identifier of the signer': namesakeOf(signer, true),
+};
+for (const [title, namesake] of Object.entries(kinds)) {
+  describe(`a list of another CA with the name of the signer and ${title}`, () => {
+    const foreign = listOf(namesake);
+
+    test('has the name of the signer, and does not verify with its key', () => {
+      assert.deepEqual(foreign.issuer, signer.certificate.subject);
+      assert.deepEqual([isCrlOf(foreign, signer.certificate), isCrlOf(foreign, namesake.certificate)], [false, true]);
+    });
+
+    const states: Record<string, [state: RevocationState, before?: RevocationState]> = {
+      'alone in the Secret': [{ ...own, crls: [foreign] }],
+      'in front of the list of the signer': [{ ...own, crls: [foreign, ...own.crls] }],
+      'behind the list of the signer': [{ ...own, crls: [...own.crls, foreign] }],
+      'in what was seen before': [own, { ...nothing, crls: [foreign] }],
+      'in both': [
+        { ...own, crls: [foreign] },
+        { ...own, crls: [foreign] },
+      ],
+    };
+    for (const [where, [state, before]] of Object.entries(states)) {
+      test(`${where} is not the list of the signer, and puts nothing on it`, () => {
+        const { crls, revocations } = after(state, [signer], [], before);
+        const [first] = crls;
+        assert.ok(first !== undefined && isCrlOf(first, signer.certificate));
+        assert.deepEqual(serialsOn([first]), [['11']]);
+        assert.ok(first.number < foreign.number, 'its number was taken over');
+        assert.deepEqual(
+          revocations.map(({ serialNumber }) => serialNumber),
+          ['11'],
+        );
+      });
+    }
+
+    test('leaves the list of the signer as it is', () => {
+      const { crls } = after({ ...own, crls: [...own.crls, foreign] }, [signer]);
+      assert.deepEqual(crls[0]?.der, own.crls[0]?.der);
+    });
+
+    test('is not published as the list of the signer, and has no say in when that one is renewed', () => {
+      assert.equal(crlBundle({ ...own, crls: [foreign] }, [signer]), undefined);
+      const soon = issueCrl(namesake, {
+        number: 1n,
+        thisUpdate: earlier(hours(1)),
+        nextUpdate: later(1000),
+        revoked: [],
+      });
+      const bundle = crlBundle({ ...own, crls: [soon, ...own.crls] }, [signer]);
+      assert.deepEqual(bundle?.nextUpdate, own.crls[0]?.nextUpdate);
+    });
+
+    test('is not believed when it was published', () => {
+      assert.deepEqual(publishedState([foreign], nothing, [signer], [signer.anchor]), nothing);
+      const both = publishedState([...own.crls, foreign], nothing, [signer], [signer.anchor]);
+      assert.deepEqual(serialsOn(both.crls), [['11']]);
+      assert.deepEqual(
+        both.revocations.map(({ serialNumber }) => serialNumber),
+        ['11'],
+      );
+    });
+
+    test('is told apart while both sign: each has a list of its own, with its own leaves', () => {
+      const asked = [revocation('11', signer), revocation('22', namesake)];
+      const both = after(nothing, [signer, namesake], asked);
+      const listed = [signer, namesake].map(({ certificate }) => both.crls.filter((crl) => isCrlOf(crl, certificate)));
+      assert.deepEqual(listed.map(serialsOn), [[['11']], [['22']]]);
+      assert.equal(planCrls(both, [signer, namesake], asked, now), undefined);
+      assert.deepEqual(crlBundle(both, [signer, namesake])?.issuers, [signer, namesake].map(issuerIdOf));
+    });
+  });
+}
+
+test('a list with the key identifier of the signer that the signer has not signed goes; one of an unknown CA stays', () => {
+  const [own1, forged] = [listOf(kinds['its own key identifier']), listOf(kinds['the key identifier of the signer'])];
+  const { crls } = after({ ...own, crls: [...own.crls, forged, own1] }, [signer]);
+  assert.deepEqual(
+    crls.map(({ der }) => der),
+    [own.crls[0]?.der, own1.der],
+  );
+});
+
+describe('an intermediate that got a new key under its old name', () => {
+  const anchor = root({ name: 'Anchor' });
+  const [old, rekeyed] = [intermediate(anchor, { name: 'Issuing' }), intermediate(anchor, { name: 'Issuing' })];
+
+  test('has a list of its own, next to that of the old key, and each entry is on the list of the key that signed', () => {
+    assert.deepEqual(old.certificate.subject, rekeyed.certificate.subject);
+    const first = after(nothing, [old], [revocation('11', old)]);
+    const both = after(first, [rekeyed, old], [revocation('22', rekeyed), revocation('33', old)]);
+    assert.deepEqual(serialsOn(both.crls), [['22'], ['11', '33']]);
+    assert.deepEqual(
+      both.crls.map((crl) => [old, rekeyed].map(({ certificate }) => isCrlOf(crl, certificate))),
+      [
+        [false, true],
+        [true, false],
+      ],
+    );
+  });
+
+  test('has an entry of a record of version 1 on the list of the key that has listed it', () => {
+    const { crls } = after(nothing, [old], [revocation('11', old)]);
+    const version1 = `{"${anchor.anchor.fingerprint}": [["11", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"]]}`;
+    const both = after({ crls, ...parseRevocations(version1) }, [rekeyed, old]);
+    assert.deepEqual(serialsOn(both.crls), [[], ['11']]);
+    assert.deepEqual(
+      both.revocations.map(({ issuer }) => issuer),
+      [issuerIdOf(old)],
+    );
+  });
+});

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Revocation } from '../../../../src/plan/index.ts';
+import {
+  admitted,
+  countEntries,
+  isShareName,
+  maxRevocations,
+  mostAsked,
+  roomFor,
+  shareName,
+  shareOf,
+} from '../../../../src/plan/revocation/crl-shares.ts';
+import { days, later, now } from '../../../support/fixtures.ts';
+
+let serials = 0;
+const asked = (namespace: string, count = 1): Revocation[] =>
+  Array.from({ length: count }, () => ({
+    serialNumber: (++serials).toString(16).padStart(8, '0'),
+    issuer: 'issuer',
+    revokedAt: now,
+    notAfter: later(days(3650)),
+    namespace,
+  }));
+
+/** The entries after each of these namespaces has asked for all that there is, one after the other. */
+function after(greedy: readonly string[], before: readonly Revocation[] = []): Revocation[] {
+  return greedy.reduce<Revocation[]>(
+    (entries, namespace) => [...entries, ...admitted(countEntries(entries), asked(namespace, maxRevocations))],
+    [...before],
+  );
+}
+
+const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `greedy-${i}`);
+
+describe('the share of a namespace', () => {
+  test('is a quarter of what the others leave', () => {
+    assert.equal(after(['a']).length, maxRevocations / 4);
+    assert.equal(after(['a', 'b']).length, 1250 + 937);
+    assert.equal(shareOf(countEntries(after(['a'])), 'a'), 1250);
+    assert.equal(shareOf(countEntries(after(['a'])), 'b'), 937);
+  });
+
+  test('and the certificates of one resource fit twice into what a decision goes through', () => {
+    assert.ok(mostAsked >= 2 * shareOf(countEntries([]), 'a'));
+    // Three roles, each with its certificate and those that status remembers.
+    assert.ok(mostAsked >= 2 * 3 * (1 + 256));
+  });
+
+  test('does not grow by asking again', () => {
+    const entries = after(['a']);
+    assert.deepEqual(admitted(countEntries(entries), asked('a', 10)), []);
+    assert.equal(after(['a', 'a', 'a']).length, 1250);
+  });
+
+  for (const [count, left] of [
+    [1, 937],
+    [5, 297],
+    [10, 70],
+    [20, 4],
+  ] as const) {
+    test(`is still ${left} certificates when ${count} other namespaces have used up theirs`, () => {
+      assert.equal(roomFor(countEntries(after(names(count))), 'honest'), left);
+    });
+  }
+
+  test('never fills the list, however many namespaces there are', () => {
+    const entries = after(names(200));
+    assert.ok(entries.length < maxRevocations, `${entries.length} entries`);
+  });
+
+  test('is over what is there already, whoever has asked for that', () => {
+    const unknown = asked('x', 4000).map(({ serialNumber, issuer, revokedAt, notAfter }) => ({
+      serialNumber,
+      issuer,
+      revokedAt,
+      notAfter,
+    }));
+    assert.equal(shareOf(countEntries(unknown), 'a'), 250);
+    assert.equal(after(['a'], unknown).length, 4250);
+  });
+
+  test('is given in turns to those who ask at the same time, and within a namespace in their order', () => {
+    const entries = countEntries(after(names(12)));
+    const [a, b] = [asked('a', 100), asked('b', 100)];
+    const got = admitted(entries, [...b, ...a]);
+    const of = (all: readonly Revocation[]) => got.filter((one) => all.includes(one));
+    assert.ok(of(a).length > 0 && Math.abs(of(a).length - of(b).length) <= 1, `${of(a).length} and ${of(b).length}`);
+    assert.deepEqual(of(a), a.slice(0, of(a).length));
+    assert.deepEqual(admitted(entries, [...a, ...b]), got);
+  });
+});
+
+describe('the name by which a namespace is remembered', () => {
+  test('is its own', () => assert.equal(shareName('shop'), 'shop'));
+
+  test('is short for every namespace, and another one for each', () => {
+    const long = ['a', 'b'].map((end) => shareName(`${'n'.repeat(62)}${end}`));
+    assert.equal(new Set(long).size, 2);
+    for (const name of [...long, 'shop', shareName('a-'.repeat(30))]) {
+      assert.ok(name.length <= 32 && isShareName(name), name);
+    }
+  });
+
+  for (const text of ['', 'A', '-a', 'a'.repeat(33), 'a b', 'undefined\n']) {
+    test(`is not ${JSON.stringify(text)}`, () => assert.equal(isShareName(text), false));
+  }
+});

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { CachedSecret } from '../../../../src/plan/index.ts';
+import {
+  type Evidence,
+  type IssuedSecret,
+  issuedSecret,
+  issuersInUse,
+  tallyBundles,
+  tallyLeaves,
+} from '../../../../src/plan/rotation/rollout.ts';
+import { days, issuerIdOf, later, minutes, now, rootIdOf } from '../../../support/fixtures.ts';
+import { issued } from '../certificate/certificate-table.ts';
+import { bundleOf, leafOf, next, old, secretsOf } from './rotation-situation.ts';
+
+const delayMs = minutes(3);
+/** Ten minutes after the process began. */
+const evidenceOf = (...secrets: readonly IssuedSecret[]): Evidence => ({
+  secrets,
+  publications: [],
+  examined: secrets.length,
+  monotonicMs: minutes(10),
+});
+const [a, b] = secretsOf(old, old);
+if (a === undefined || b === undefined) throw new Error('there are two Secrets');
+
+describe('a Secret that the operator has not read', () => {
+  const { labels: _, annotations: __, content: ___, writable: ____, ...claim } = issued.secretRecord('server');
+  const unread: CachedSecret = { ...claim, unexamined: true };
+
+  test('holds up every phase, whatever it needs, and is named with the reason', () => {
+    const evidence = evidenceOf(issuedSecret(unread));
+    for (const tally of [
+      tallyBundles(evidence, [bundleOf(old).digest], now),
+      tallyLeaves(evidence, rootIdOf(old), now),
+      tallyLeaves(evidence, rootIdOf(next), later(days(10_000))),
+    ]) {
+      assert.deepEqual([tally.done, tally.total], [0, 1]);
+      assert.deepEqual(
+        tally.missing.map(({ what, why }) => [what, why]),
+        [['shop/payments-server-tls', 'the operator has not read it yet']],
+      );
+    }
+  });
+});
+
+test('a Secret that a finalizer holds in deletion is named with the reason', () => {
+  const record = issued.secretRecord('server');
+  assert.equal(issuedSecret({ ...record, deleting: true }).why, 'being deleted, and a finalizer holds it');
+  assert.equal(issuedSecret(record).why, undefined);
+});
+
+describe('an issuer is in use', () => {
+  const [first, second] = [issuerIdOf(old), issuerIdOf(next)];
+  const changedMinutesAgo = (count: number) => ({ changedAtMs: minutes(10 - count) });
+  const lost = { ...a, changedAtMs: Number.POSITIVE_INFINITY, why: 'deleted' };
+  const { issuer: _, ...withoutIssuer } = leafOf(old);
+  const rows: Record<string, { secrets: readonly IssuedSecret[]; inUse: readonly string[] }> = {
+    'never, where there is no Secret': { secrets: [], inUse: [] },
+    'while a certificate of it lasts': { secrets: [a, b], inUse: [first] },
+    'while a certificate of a lost Secret lasts': { secrets: [lost], inUse: [first] },
+    'no longer than that': { secrets: [{ ...lost, leaf: { ...leafOf(old), notAfter: now } }], inUse: [] },
+    'no longer than its certificates, whatever other issuers have': {
+      secrets: [
+        { ...a, leaf: { ...leafOf(old), notAfter: now } },
+        { ...b, leaf: leafOf(next) },
+      ],
+      inUse: [second],
+    },
+    'for as long as pods may have the certificate from before a change': {
+      secrets: [{ ...a, ...changedMinutesAgo(2), leaf: leafOf(next) }],
+      inUse: [first, second],
+    },
+    'no longer than pods take to load a change': {
+      secrets: [{ ...a, ...changedMinutesAgo(3), leaf: leafOf(next) }],
+      inUse: [second],
+    },
+    'perhaps, while the issuer of a certificate of a known root is not known': {
+      secrets: [{ ...a, leaf: withoutIssuer }],
+      inUse: [first, second],
+    },
+    'not because of a certificate of an unknown root': {
+      secrets: [{ ...a, leaf: { notAfter: later(days(1)) } }],
+      inUse: [],
+    },
+  };
+  for (const [title, { secrets, inUse }] of Object.entries(rows)) {
+    test(title, () => {
+      const isInUse = issuersInUse(evidenceOf(...secrets), delayMs, now);
+      assert.deepEqual([first, second].filter(isInUse), inUse);
+    });
+  }
+});

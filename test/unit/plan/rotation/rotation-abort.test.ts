@@ -1,0 +1,286 @@
+import { describe } from 'node:test';
+import type { RotationNote } from '../../../../src/plan/index.ts';
+import { days, encodedRoot, now, root, rootIdOf } from '../../../support/fixtures.ts';
+import {
+  bundleOf,
+  distributing,
+  draining,
+  next,
+  noteOf,
+  old,
+  other,
+  overwritten,
+  retiring,
+  rotating,
+  type Situation,
+  secretsOf,
+  switching,
+} from './rotation-situation.ts';
+import {
+  type Case,
+  check,
+  ignored,
+  nextRootWaits,
+  ready,
+  reissueOf,
+  rotate,
+  toSkip,
+  verdicts,
+  waiting,
+} from './rotation-table.ts';
+
+const since = now.toISOString();
+const asked = { abortToken: 'r1' };
+const aborting = (given: Situation): Situation => ({ ...given, asked });
+
+describe('a rotation that is aborted before certificates switch', () => {
+  const dropped = {
+    step: rotate(['RotationAborted', 'the new root is dropped; no certificate was of it'], [old], {
+      move: { next: null },
+      ends: 'r1',
+    }),
+    verdict: verdicts.Distributing,
+  };
+  check({
+    'is over at once, and the new key destroyed': { given: aborting(distributing), plan: dropped },
+    'is over although bundles are not there yet': {
+      given: aborting({ ...distributing, secrets: secretsOf(old, old) }),
+      plan: dropped,
+    },
+    'is over although it is approved in the same moment': {
+      given: { ...distributing, spec: rotating({ approval: 'Manual' }), asked: { ...asked, approveToken: 'r1' } },
+      plan: dropped,
+    },
+    'goes on trusting what it was not about': {
+      given: aborting({ ...distributing, trusted: [old, next, other] }),
+      plan: {
+        step: { ...dropped.step, trusted: [old.anchor, other.anchor] },
+        verdict: ready([old, next, other]),
+      },
+    },
+    'is another one: the id is of a former rotation': {
+      given: { ...distributing, asked: { abortToken: 'r0' }, secrets: secretsOf(old, old) },
+      plan: {
+        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
+          remarks: [ignored('abort-rotation=r0', 'it does not name this rotation, r1', true)],
+        }),
+        verdict: verdicts.Distributing,
+      },
+    },
+    'is not aborted by an id with something behind it': {
+      given: { ...distributing, asked: { abortToken: 'r1/2' }, secrets: secretsOf(old, old) },
+      plan: {
+        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
+          remarks: [
+            ignored(
+              'abort-rotation=r1/2',
+              'the value is the id alone, r1; to skip what a phase waits for, use mtls-operator.io/skip-gate',
+            ),
+          ],
+        }),
+        verdict: verdicts.Distributing,
+      },
+    },
+  });
+});
+
+describe('a rotation that is aborted while certificates switch, or after', () => {
+  const back = { old: [rootIdOf(next)], new: rootIdOf(old), aborting: true } as const;
+  const goesBack = (given: Situation, note: Partial<RotationNote> = {}): Case => ({
+    given: aborting(given),
+    plan: {
+      step: rotate(['RotationAborting', 'the old root signs again; certificates are issued anew'], [next, old], {
+        move: { active: 'previous', previous: 'active' },
+        note: noteOf('Switching', { since, ...back, ...note }),
+      }),
+      verdict: given.note?.phase === 'Draining' ? verdicts.Draining : verdicts.Switching,
+    },
+  });
+  const skipped = { approved: 'r1', skipped: ['Switching', 'Draining/shop'] } as const;
+  check({
+    'goes back by the same stages from Switching': goesBack({ ...switching, secrets: secretsOf(old, old, next) }),
+    'goes back although nothing is missing any more': goesBack(switching),
+    'goes back from Draining': goesBack(draining),
+    'goes back at its own pace: as many certificates as there are now': goesBack(
+      { ...switching, secrets: [...secretsOf(next, next, old), ...secretsOf(old, next, old)] },
+      { windowMs: 40 },
+    ),
+    'goes back with all that waits to be known as it was': goesBack({ ...draining, next: other }),
+    'forgets on its way back what was approved and skipped on its way there': goesBack({
+      ...draining,
+      note: noteOf('Draining', skipped),
+    }),
+    'remembers which skip was asked for on its way there': {
+      ...goesBack({ ...draining, note: noteOf('Draining', skipped) }, { spentSkip: 'r1/draining/shop' }),
+      given: {
+        ...draining,
+        note: noteOf('Draining', skipped),
+        asked: { ...asked, skipToken: 'r1/draining/shop' },
+      },
+    },
+    'does not remember a skip of another rotation': {
+      ...goesBack(draining),
+      given: { ...draining, asked: { ...asked, skipToken: 'r0/draining' } },
+    },
+  });
+
+  const backwards: Situation = {
+    ...switching,
+    signs: old,
+    trusted: [old, next],
+    previous: next,
+    note: noteOf('Switching', back),
+    secrets: secretsOf(next, next, old),
+  };
+  const verdict = ready([old, next], {
+    tolerated: [bundleOf(next, old).digest],
+    reissue: reissueOf(backwards),
+  });
+  const missing = ['2 of 2 Secrets to have a certificate of the old root: shop/a, shop/b'];
+  check({
+    'waits for every certificate to be of the old root again': {
+      given: backwards,
+      plan: { ...waiting(backwards, [0, 2], missing), verdict },
+    },
+    'is not turned round by the same word again': {
+      given: aborting(backwards),
+      plan: { ...waiting(backwards, [0, 2], missing), verdict },
+    },
+    'is not spared a wait by what was skipped on its way there': {
+      given: {
+        ...backwards,
+        asked: { skipToken: 'r1/Switching/shop' },
+        note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+      },
+      plan: {
+        step: { step: 'keep' },
+        rotation: {
+          note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+          // The value that is there already would be nothing new.
+          waits: [`${missing.join()}${toSkip('r1/switching/shop')}`],
+          remarks: [
+            ignored(
+              'skip-gate=r1/Switching/shop',
+              'it was set before the rotation was aborted, and is not for the way back',
+            ),
+          ],
+          progress: '0 of 2',
+          remaining: 2,
+        },
+        verdict,
+      },
+    },
+    'is spared a wait by the same skip in other letters': {
+      given: {
+        ...backwards,
+        asked: { skipToken: 'r1/switching/shop' },
+        note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+      },
+      plan: {
+        step: rotate(
+          [
+            'RotationGateSkipped',
+            'the phase Switching does not wait for Secrets and bundles in namespace shop: mtls-operator.io/skip-gate says so',
+          ],
+          [old, next],
+          { note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop', skipped: ['Switching/shop'] }) },
+        ),
+        verdict,
+      },
+    },
+    'drains once every certificate is of the old root': {
+      given: aborting({ ...backwards, secrets: secretsOf(old, old, next) }),
+      plan: {
+        step: rotate(['RotationDraining', 'every certificate is of the old root; pods load them'], [old, next], {
+          note: noteOf('Draining', { ...back, since }),
+          proof: true,
+        }),
+        verdict,
+      },
+    },
+  });
+});
+
+describe('a rotation that cannot be aborted', () => {
+  const { secrets } = { secrets: secretsOf(old, old, next) };
+  const refuses = (given: Situation, remark: string, wait: string, verdict: Case['plan']['verdict']): Case => ({
+    given: aborting(given),
+    plan: { ...waiting(given, [0, 2], [wait], { remarks: [{ reason: 'AbortRefused', message: remark }] }), verdict },
+  });
+  const noKey =
+    'it cannot be aborted: the key of the old root is not there; put that root back into tls.crt and tls.key';
+  const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
+  const { previous: _, ...withoutKey } = switching;
+  const leaves = '2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b';
+  const past = root({ name: 'Past', durationMs: days(30) });
+  check({
+    'says so in Retiring, and goes on': refuses(
+      { ...retiring, secrets: secretsOf(next, next, old) },
+      tooLate,
+      '2 of 2 Secrets to be without the old root: shop/a, shop/b',
+      verdicts.Retiring,
+    ),
+    'comes to its end in Retiring once nothing is missing': {
+      given: aborting(retiring),
+      plan: {
+        step: rotate(
+          ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
+          [next],
+          { move: { previous: null }, ends: 'r1', proof: true },
+        ),
+        verdict: verdicts.Retiring,
+      },
+    },
+    'says so in Retiring although a person has put the old root back into ca.crt: bundles without it are out': refuses(
+      { ...retiring, trusted: [next, old] },
+      tooLate,
+      '2 of 2 Secrets to be without the old root: shop/a, shop/b',
+      ready([next, old], { reissue: reissueOf(retiring) }),
+    ),
+    'says so where the key of the old root is gone': refuses(
+      { ...withoutKey, secrets },
+      noKey,
+      leaves,
+      verdicts.Switching,
+    ),
+    'says so where the old root has expired': refuses(
+      { ...switching, secrets, previous: past },
+      'it cannot be aborted: the old root may not sign (RootExpired)',
+      leaves,
+      verdicts.Switching,
+    ),
+    'says so where the key is not that of the old root': refuses(
+      { ...switching, secrets, previous: { ...encodedRoot(old), key: encodedRoot(other).key } },
+      'it cannot be aborted: the old root may not sign (RootKeyMismatch)',
+      leaves,
+      verdicts.Switching,
+    ),
+    'says so where a person has taken the old root out of ca.crt: pods do not trust it any more': refuses(
+      { ...switching, secrets, trusted: [next] },
+      tooLate,
+      leaves,
+      ready([next], { reissue: reissueOf(switching) }),
+    ),
+    'says so where another root was put in the place of the old one': refuses(
+      { ...switching, secrets, previous: other },
+      tooLate,
+      leaves,
+      verdicts.Switching,
+    ),
+    'says so where the old root was written over': refuses(
+      { ...overwritten, secrets: secretsOf(old, old) },
+      noKey,
+      '2 of 2 Secrets to carry the new root: shop/a, shop/b',
+      verdicts.overwritten,
+    ),
+    'says so beside the root that waits for its end': {
+      given: aborting({ ...retiring, next: other, secrets: secretsOf(next, next, old) }),
+      plan: {
+        ...waiting(retiring, [0, 2], ['2 of 2 Secrets to be without the old root: shop/a, shop/b'], {
+          remarks: [{ reason: 'AbortRefused', message: tooLate }, nextRootWaits],
+        }),
+        verdict: verdicts.Retiring,
+      },
+    },
+  });
+});

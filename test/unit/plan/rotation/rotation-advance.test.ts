@@ -1,0 +1,151 @@
+import { describe } from 'node:test';
+import type { IssuedSecret, RotationStep } from '../../../../src/plan/index.ts';
+import { days, earlier, minutes, now, rootIdOf } from '../../../support/fixtures.ts';
+import {
+  distributing,
+  draining,
+  knows,
+  next,
+  noteOf,
+  old,
+  other,
+  overwritten,
+  quiet,
+  retiring,
+  rotating,
+  type Situation,
+  secretsOf,
+  switching,
+} from './rotation-situation.ts';
+import { type Case, check, ready, rotate, verdicts } from './rotation-table.ts';
+
+const since = now.toISOString();
+type Phase = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
+/** A phase that ends, on evidence that has to be read anew. */
+const goesOn = (given: Situation, step: RotationStep, verdict = verdicts[given.note?.phase as Phase]): Case => ({
+  given,
+  plan: { step: { ...step, proof: true }, verdict },
+});
+
+describe('a phase of which nothing is missing ends', () => {
+  const switches = rotate(['RotationSwitching', 'the new root signs; certificates are issued anew'], [old, next], {
+    move: { active: 'next', next: null, previous: 'active' },
+    note: noteOf('Switching', { since }),
+  });
+  const drains = rotate(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
+    note: noteOf('Draining', { since }),
+  });
+  const retires = rotate(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
+    note: noteOf('Retiring', { since }),
+  });
+  const completes = rotate(
+    ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
+    [next],
+    { move: { previous: null }, ends: 'r1' },
+  );
+  const approval = { approved: 'r1' } as const;
+  const many = Array.from({ length: 250 }, (_, i) => ({ ...(distributing.secrets[0] as IssuedSecret), what: `${i}` }));
+  check({
+    'Distributing with the switch of the keys, each kept': goesOn(distributing, switches),
+    'Distributing after approval': goesOn(
+      {
+        ...distributing,
+        spec: rotating({ approval: 'Manual' }),
+        note: noteOf('Distributing', approval),
+      },
+      { ...switches, note: noteOf('Switching', { since, ...approval }) },
+    ),
+    'Distributing at once where nothing was ever issued': goesOn(
+      { ...distributing, secrets: [], monotonicMs: 0 },
+      { ...switches, note: noteOf('Switching', { since, windowMs: 0 }) },
+    ),
+    'Distributing with as much time to switch as the pace asks for': goesOn(
+      { ...distributing, secrets: many, spec: rotating({ reissuesPerSecond: 10 }) },
+      { ...switches, note: noteOf('Switching', { since, windowMs: 25_000 }) },
+    ),
+    'Distributing without a move where the new root is in its place already': goesOn(
+      overwritten,
+      {
+        ...rotate(['RotationSwitching', 'the new root signs; certificates are issued anew'], [next, old]),
+        note: noteOf('Switching', { since }),
+      },
+      verdicts.overwritten,
+    ),
+    'Distributing without waiting where no delay is wanted': goesOn(
+      { ...distributing, monotonicMs: 0, spec: rotating({ propagationDelay: '0s' }) },
+      switches,
+    ),
+    'Switching once every certificate is of the new root, without a delay': goesOn(
+      { ...switching, monotonicMs: 0 },
+      drains,
+    ),
+    'Draining, and the old root is not trusted any more': goesOn(draining, retires),
+    'Draining, and a root that is not of this rotation goes on being trusted': goesOn(
+      { ...draining, trusted: [next, old, other] },
+      rotate(['RotationRetiring', 'the old root is taken out of every bundle'], [next, other], {
+        note: noteOf('Retiring', { since }),
+      }),
+      ready([next, old, other], {
+        tolerated: [ready([old, next, other])].map((verdict) => ('bundle' in verdict ? verdict.bundle.digest : '')),
+        ...('reissue' in verdicts.Draining ? { reissue: verdicts.Draining.reissue } : {}),
+      }),
+    ),
+    'Draining, and every root that an overwrite has left behind is not trusted any more': goesOn(
+      {
+        ...draining,
+        trusted: [next, old],
+        note: noteOf('Draining', { old: [rootIdOf(old), rootIdOf(other)] }),
+      },
+      { ...retires, note: noteOf('Retiring', { since, old: [rootIdOf(old), rootIdOf(other)] }) },
+    ),
+    'Retiring, and the key of the old root is destroyed': goesOn(retiring, completes),
+    'Retiring at once, as pods that trust one root more lose nothing': goesOn(
+      { ...retiring, monotonicMs: 0 },
+      completes,
+    ),
+    'Retiring of a rotation that goes back, and the key of the new root is destroyed': goesOn(
+      { ...retiring, note: noteOf('Retiring', { aborting: true }) },
+      {
+        ...completes,
+        event: {
+          reason: 'RotationAborted',
+          message: 'the rotation was taken back; the key of the other root is destroyed',
+        },
+      },
+    ),
+    'Retiring although a root was staged, whose rotation begins after that': goesOn(
+      { ...retiring, next: other },
+      completes,
+    ),
+  });
+});
+
+describe('a Secret that nobody can have loaded', () => {
+  const [a] = switching.secrets as [IssuedSecret];
+  const gone = { ...a, leaf: { root: rootIdOf(old), notAfter: earlier(days(1)) } };
+  check({
+    'does not hold up the switch': goesOn(
+      { ...switching, secrets: [gone] },
+      rotate(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
+        note: noteOf('Draining', { since }),
+      }),
+    ),
+  });
+});
+
+describe('a rotation whose end is noted', () => {
+  const over: Situation = { ...quiet, signs: next, trusted: [next], secrets: secretsOf(next, next), ended: 'r1' };
+  const verdict = ready([next]);
+  const keep = { step: 'keep' } as const;
+  check({
+    'is over although status is behind': {
+      given: { ...over, status: retiring.status },
+      plan: { step: keep, verdict },
+    },
+    'is over once status knows': { given: { ...over, status: knows([next]) }, plan: { step: keep, verdict } },
+    'is over after an abort that status has not heard of': {
+      given: { ...quiet, ended: 'r1', status: distributing.status, monotonicMs: minutes(3) },
+      plan: { step: keep, verdict: ready([old]) },
+    },
+  });
+});

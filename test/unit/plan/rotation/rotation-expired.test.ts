@@ -1,0 +1,345 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { subjectText } from '../../../../src/pki/index.ts';
+import { planRoot, type RotationStep } from '../../../../src/plan/index.ts';
+import { days, hours, later, root, rootIdOf } from '../../../support/fixtures.ts';
+import {
+  anchorsOf,
+  brought,
+  distributing,
+  firstNote,
+  knows,
+  making,
+  next,
+  noteOf,
+  observedIn,
+  old,
+  overwritten,
+  quiet,
+  retiring,
+  rotating,
+  type Situation,
+  secretsOf,
+  switching,
+} from './rotation-situation.ts';
+import { type Case, check, planIn, rotate } from './rotation-table.ts';
+
+const at = later(days(3650));
+const asked = { rotateRootToken: 'a' };
+const young = root({ name: 'Young', at: later(days(3600)) });
+const verdict = {
+  state: 'notReady',
+  reason: 'RootExpired',
+  message: `the root (${subjectText(old.certificate)}) expired at ${old.certificate.notAfter.toISOString()}; replace it`,
+} as const;
+
+/** A certificate that works, of a root that the expired one does not concern. */
+const liveOf = (signer: typeof old) => [
+  {
+    namespace: 'shop',
+    what: 'shop/a',
+    leaf: { root: rootIdOf(signer), notAfter: later(days(3660)) },
+    changedAtMs: 0,
+  },
+];
+const stillLive = liveOf(young);
+
+const times = {
+  id: at.getTime().toString(36),
+  startedAt: `${at.toISOString().slice(0, 19)}Z`,
+  since: at.toISOString(),
+};
+const says = 'the root has expired; another one is made and waits for no certificate';
+const takes = 'the root has expired; the root in next.crt replaces it';
+/** The step that replaces it, and keeps it beside the new one. */
+const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> = {}): RotationStep =>
+  rotate(['RotationStarted', says], trusted, {
+    make: {
+      slot: 'active',
+      profile: { subject: { commonName: 'mTLS Root' }, durationMs: hours(87_600) },
+      key: { algorithm: 'ECDSA', size: 256 },
+    },
+    move: { next: null, previous: 'active' },
+    note: { ...firstNote([old], undefined, 'Distributing'), ...times },
+    ...more,
+  });
+const keeps = (given: Situation, more: string): Case => ({
+  given,
+  at,
+  plan: { step: { step: 'keep' }, verdict: { ...verdict, message: `${verdict.message}${more}` } },
+});
+const command =
+  'kubectl create secret tls mtls-root --cert=root.crt --key=root.key --dry-run=client -o yaml | ' +
+  'kubectl apply --server-side --force-conflicts -f -';
+const byHand = ` in tls.crt and tls.key of its Secret; no annotation is needed: ${command}`;
+
+describe('a root that has expired', () => {
+  check({
+    'is replaced at once by one that the operator makes, and kept as the one before': {
+      given: quiet,
+      at,
+      plan: { step: replaces([old]), verdict },
+    },
+    'is replaced at once when that is asked for, which is handled by that': {
+      given: { ...quiet, asked },
+      at,
+      plan: { step: replaces([old], { handled: 'a' }), verdict },
+    },
+    'is replaced although the value was handled before': {
+      given: { ...quiet, asked, handled: 'a' },
+      at,
+      plan: { step: replaces([old]), verdict },
+    },
+    'is distributed first where a certificate of another root works': {
+      given: { ...quiet, trusted: [old, young], secrets: stillLive },
+      at,
+      plan: {
+        step: replaces([old, young], {
+          note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 },
+        }),
+        verdict,
+      },
+    },
+    'that was written over one whose certificates work does not end the trust in that one': {
+      given: { ...quiet, trusted: [], status: knows([young]), secrets: stillLive },
+      at,
+      plan: {
+        step: replaces([young], { note: { ...firstNote([young], undefined, 'Distributing'), ...times, windowMs: 10 } }),
+        verdict,
+      },
+    },
+    'stays where no root can be made, and the way out is told': keeps({ ...quiet, asked, spec: brought }, byHand),
+    'stays where it cannot be made as spec.root says': keeps(
+      { ...quiet, asked, spec: making({ duration: 'x' }) },
+      ', or mend spec.root: its duration or key size is not valid',
+    ),
+    'is replaced by the next root where there is one, of whomever it is': {
+      given: { ...quiet, spec: brought, next: young },
+      at,
+      plan: {
+        step: rotate(['RotationStarted', takes], [old, young], {
+          move: { active: 'next', next: null, previous: 'active' },
+          note: { ...firstNote([old], young, 'Distributing'), ...times },
+        }),
+        verdict,
+      },
+    },
+    'is replaced by another one where the next root has expired as well': {
+      given: { ...quiet, next },
+      at,
+      plan: { step: replaces([old]), verdict },
+    },
+    'is replaced although status was lost': {
+      given: { ...quiet, status: {} },
+      at,
+      plan: { step: replaces([old], { note: { ...firstNote([], undefined, 'Distributing'), ...times } }), verdict },
+    },
+    'is not replaced by a root from before, which no rotation is about': {
+      given: { ...quiet, trusted: [old, young], previous: young, secrets: stillLive },
+      at,
+      plan: {
+        step: replaces([old, young], {
+          note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 },
+        }),
+        verdict,
+      },
+    },
+    'is not kept in ca.crt by a person who took it out': {
+      given: { ...quiet, trusted: [next] },
+      at,
+      plan: { step: replaces([next], { note: { ...firstNote([old], undefined, 'Distributing'), ...times } }), verdict },
+    },
+  });
+});
+
+test('a root that has expired is not replaced while its authority is being deleted', () => {
+  const observed = observedIn(quiet, at);
+  const { step, verdict: is } = planRoot({ ...observed, authority: { ...observed.authority, deleting: true } }, at);
+  assert.deepEqual([step, is.state], [{ step: 'keep' }, 'notReady']);
+  assert.equal(planRoot(observed, at).step.step, 'rotate');
+});
+
+describe('a root that expires while it is replaced', () => {
+  const coming: Situation = {
+    ...distributing,
+    trusted: [old, young],
+    next: young,
+    status: knows([old, young]),
+    note: noteOf('Distributing', { new: rootIdOf(young) }),
+    secrets: secretsOf(old, old),
+  };
+  const elder = root({ name: 'Elder', at: later(days(3500)) });
+  const since = at.toISOString();
+  const switches: Case['plan'] = {
+    step: rotate(
+      ['RotationSwitching', 'the old root has expired, so nothing is waited for; the new root signs'],
+      [old, young],
+      {
+        move: { active: 'next', next: null, previous: 'active' },
+        note: noteOf('Switching', { new: rootIdOf(young), since }),
+      },
+    ),
+    verdict,
+  };
+  check({
+    'in Distributing gives way to the next root at once': { given: coming, at, plan: switches },
+    'in Distributing does so without approval, whatever is asked for': {
+      given: { ...coming, spec: rotating({ approval: 'Manual' }), asked: { abortToken: 'r1' } },
+      at,
+      plan: switches,
+    },
+    'in Distributing does so where nobody can make a root': { given: { ...coming, spec: brought }, at, plan: switches },
+    'in Distributing gives way to the next root, and to no root from before': {
+      given: { ...coming, trusted: [old, young, elder], previous: elder },
+      at,
+      plan: {
+        ...switches,
+        step: { ...switches.step, trusted: anchorsOf(old, young, elder) } as typeof switches.step,
+      },
+    },
+    'in Distributing waits for bundles where a certificate of another root works': {
+      given: { ...coming, trusted: [old, young, elder], secrets: liveOf(elder) },
+      at,
+      plan: {
+        ...switches,
+        step: {
+          ...switches.step,
+          trusted: anchorsOf(old, young, elder),
+          note: noteOf('Distributing', { new: rootIdOf(young), since, windowMs: 10 }),
+        } as typeof switches.step,
+      },
+    },
+    'in Distributing is told with the way out where the next root has expired too': keeps(
+      { ...coming, spec: brought, next, note: noteOf('Distributing') },
+      `${byHand}; until then approve-rotation, skip-gate and abort-rotation do nothing`,
+    ),
+  });
+
+  const brief = root({ name: 'Brief', durationMs: days(30) });
+  const afterBrief = later(days(31));
+  const expired = {
+    state: 'notReady',
+    reason: 'RootExpired',
+    message: `the root (${subjectText(brief.certificate)}) expired at ${brief.certificate.notAfter.toISOString()}; replace it`,
+  } as const;
+  const other: Situation = {
+    ...switching,
+    signs: brief,
+    trusted: [brief, old],
+    note: noteOf('Draining', { new: rootIdOf(brief), skipped: ['Draining'], approved: 'r1' }),
+    spec: brought,
+    status: knows([brief, old]),
+  };
+  check({
+    'in Draining gives way to the old root, which its peers still trust': {
+      given: other,
+      at: afterBrief,
+      plan: {
+        step: rotate(
+          ['RotationAborting', 'the root that signed has expired; the other root of the rotation signs'],
+          [brief, old],
+          {
+            move: { active: 'previous', previous: 'active' },
+            note: noteOf('Switching', {
+              since: afterBrief.toISOString(),
+              old: [rootIdOf(brief)],
+              new: rootIdOf(old),
+              aborting: true,
+            }),
+          },
+        ),
+        verdict: expired,
+      },
+    },
+    'in Draining gives way to no root that a person has taken out of ca.crt': {
+      given: { ...other, trusted: [brief], status: knows([brief]) },
+      at: afterBrief,
+      plan: {
+        step: { step: 'keep' },
+        verdict: {
+          ...expired,
+          message: `${expired.message}${byHand}; until then approve-rotation, skip-gate and abort-rotation do nothing`,
+        },
+      },
+    },
+    'on its way back gives way to the root that it was to come to': {
+      given: {
+        ...other,
+        note: noteOf('Switching', { new: rootIdOf(brief), old: [rootIdOf(old)], aborting: true }),
+      },
+      at: afterBrief,
+      plan: {
+        step: rotate(
+          ['RotationSwitching', 'the root that signed has expired; the other root of the rotation signs'],
+          [brief, old],
+          {
+            move: { active: 'previous', previous: 'active' },
+            note: noteOf('Switching', {
+              since: afterBrief.toISOString(),
+              old: [rootIdOf(brief)],
+              new: rootIdOf(old),
+            }),
+          },
+        ),
+        verdict: expired,
+      },
+    },
+  });
+});
+
+describe('the phase Distributing', () => {
+  const given: Situation = {
+    ...overwritten,
+    signs: young,
+    trusted: [young, old],
+    note: noteOf('Distributing', { new: rootIdOf(young) }),
+    spec: rotating({ approval: 'Manual' }),
+    status: knows([old, young]),
+    secrets: secretsOf(old, old),
+    publications: [{ namespace: 'shop', what: 'ConfigMap shop/trust', changedAtMs: 0 }],
+  };
+  test('waits for nothing once no other root can verify anything', () => {
+    const { step } = planIn(given, at);
+    assert.ok(step.step === 'rotate');
+    assert.deepEqual([step.event.reason, step.note?.phase], ['RotationSwitching', 'Switching']);
+  });
+
+  test('waits for status to name the new root all the same: it is what remembers it', () => {
+    const plan = planIn({ ...given, status: knows([old]) }, at);
+    assert.deepEqual(plan.rotation?.waits, ['status to name the new root']);
+  });
+
+  const stepWith = (leaf: { root?: string; issuer?: string }) => {
+    const secrets = [{ ...stillLive[0], leaf: { ...leaf, notAfter: later(days(3660)) } }] as typeof stillLive;
+    return planIn({ ...given, secrets }, at).step.step;
+  };
+  test('waits where a certificate of another root works', () =>
+    assert.equal(stepWith({ root: rootIdOf(old), issuer: rootIdOf(old) }), 'keep'));
+
+  test('does not wait for a certificate of a root that the authority does not know: anybody can make one', () =>
+    assert.equal(stepWith({}), 'rotate'));
+
+  test('waits where another root is valid', () => {
+    const valid = root({ name: 'Valid', at: later(days(3600)) });
+    const note = noteOf('Distributing', { new: rootIdOf(young), old: [rootIdOf(valid)] });
+    assert.equal(planIn({ ...given, trusted: [young, valid], note }, at).step.step, 'keep');
+  });
+});
+
+describe('a rotation that ends', () => {
+  const given: Situation = { ...retiring, previous: next };
+  test('destroys the key of a root that is valid', () => {
+    const { step } = planIn(given);
+    assert.ok(step.step === 'rotate');
+    assert.deepEqual(step.move, { previous: null });
+  });
+
+  test('keeps the key of a root that has expired: the clock may be wrong', () => {
+    const { step } = planIn(
+      { ...given, signs: young, trusted: [young], note: noteOf('Retiring', { new: rootIdOf(young) }) },
+      at,
+    );
+    assert.ok(step.step === 'rotate');
+    assert.deepEqual([step.event.reason, step.move], ['RotationCompleted', {}]);
+  });
+});

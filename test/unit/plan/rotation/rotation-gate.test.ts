@@ -1,0 +1,355 @@
+import { describe } from 'node:test';
+import type { IssuedSecret } from '../../../../src/plan/index.ts';
+import { days, earlier, later, minutes } from '../../../support/fixtures.ts';
+import {
+  bundleOf,
+  distributing,
+  draining,
+  knows,
+  leafOf,
+  next,
+  noteOf,
+  old,
+  other,
+  overwritten,
+  retiring,
+  rotating,
+  type Situation,
+  secretsOf,
+  switching,
+} from './rotation-situation.ts';
+import { type Case, check, nextRootWaits, toSkip, unapproved, verdicts, waiting } from './rotation-table.ts';
+
+type Gated = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
+
+/** A phase that goes on, for these reasons. */
+const waits = (
+  given: Situation,
+  counts: readonly [done: number, total: number],
+  reasons: readonly string[],
+  more: { opensInMs?: number; verdict?: Case['plan']['verdict'] } = {},
+): Case => {
+  const { verdict = verdicts[given.note?.phase as Gated], ...report } = more;
+  return { given, plan: { ...waiting(given, counts, reasons, report), verdict } };
+};
+
+/** A Secret that was issued once and is not there. */
+const lost = (what: string, signer = old): IssuedSecret => ({
+  namespace: what.split('/')[0] ?? '',
+  what,
+  leaf: leafOf(signer),
+  changedAtMs: Number.POSITIVE_INFINITY,
+});
+/** A ClusterTrustBundle with the new root, since that moment. */
+const inCluster = (changedAtMs: number) => ({
+  namespace: '',
+  what: 'ClusterTrustBundle x',
+  bundle: bundleOf(old, next).digest,
+  changedAtMs,
+  isClusterTrustBundle: true as const,
+});
+const delay = (until: string, text = '3m') =>
+  `pods to load what was written last: until ${until} (propagationDelay ${text})`;
+const unknownRoot = 'status to name the new root';
+
+describe('the phase Distributing', () => {
+  const carry = 'Secrets to carry the new root';
+  const [a, b] = secretsOf(old, old, next) as [IssuedSecret, IssuedSecret];
+  const [stale] = secretsOf(old, old) as [IssuedSecret];
+  check({
+    'waits for a Secret without the new root': waits(
+      { ...distributing, secrets: [stale, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a`],
+    ),
+    'names three of those that it waits for': waits(
+      { ...distributing, secrets: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...stale, what: `shop/${name}` })) },
+      [0, 5],
+      [`5 of 5 ${carry}: shop/a, shop/b, shop/c, …`],
+    ),
+    'names those of other namespaces first, which the many of one would hide': waits(
+      {
+        ...distributing,
+        secrets: ['x/a', 'x/b', 'x/c', 'x/d', 'shop/a', 'web/a'].map((what) => ({
+          ...stale,
+          namespace: what.split('/')[0] ?? '',
+          what,
+        })),
+      },
+      [0, 6],
+      [`6 of 6 ${carry}: x/a, shop/a, web/a, …`],
+    ),
+    'names all three where there are three': waits(
+      { ...distributing, secrets: ['a', 'b', 'c'].map((name) => ({ ...stale, what: `shop/${name}` })) },
+      [0, 3],
+      [`3 of 3 ${carry}: shop/a, shop/b, shop/c`],
+    ),
+    'waits for a Secret that was deleted, as somebody has it mounted': waits(
+      { ...distributing, secrets: [a, lost('shop/b')] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/b`],
+    ),
+    'waits for a bundle that is not published yet, and for one that is of before': waits(
+      {
+        ...distributing,
+        publications: [
+          { namespace: 'a', what: 'ConfigMap a/trust', changedAtMs: Number.POSITIVE_INFINITY },
+          { namespace: 'b', what: 'ConfigMap b/trust', bundle: bundleOf(old).digest, changedAtMs: 0 },
+          { namespace: 'c', what: 'ConfigMap c/trust', bundle: bundleOf(old, next).digest, changedAtMs: 0 },
+        ],
+      },
+      [3, 5],
+      ['2 of 5 Secrets and bundles to carry the new root: ConfigMap a/trust, ConfigMap b/trust'],
+    ),
+    'takes no other bundle with the new root for the one that is wanted': waits(
+      { ...distributing, secrets: [{ ...a, bundle: bundleOf(next, old).digest }, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a`],
+    ),
+    'waits for pods to load what was written last': waits(
+      { ...distributing, secrets: [a, { ...b, changedAtMs: 1 }] },
+      [1, 2],
+      [delay('2026-03-01T12:00:00Z')],
+      { opensInMs: 1 },
+    ),
+    'waits for pods that use a bundle that was published': waits(
+      {
+        ...distributing,
+        publications: [{ namespace: 'x', what: 'x', bundle: bundleOf(old, next).digest, changedAtMs: minutes(2) }],
+      },
+      [2, 3],
+      [delay('2026-03-01T12:02:00Z')],
+      { opensInMs: minutes(2) },
+    ),
+    'waits as long as spec says now': waits(
+      { ...distributing, spec: rotating({ propagationDelay: '1h' }) },
+      [0, 2],
+      [delay('2026-03-01T12:57:00Z', '1h')],
+      { opensInMs: minutes(57) },
+    ),
+    'counts the delay of each object from its own last write': waits(
+      {
+        ...distributing,
+        secrets: [a, { ...b, changedAtMs: 1 }, { ...b, what: 'shop/c', changedAtMs: minutes(2) }],
+      },
+      [1, 3],
+      [delay('2026-03-01T12:02:00Z')],
+      { opensInMs: minutes(2) },
+    ),
+    'names first what is missing, then what changes again and again': waits(
+      { ...distributing, secrets: [stale, { ...b, changedAtMs: 1, changes: 3 }] },
+      [0, 2],
+      [
+        `1 of 2 ${carry}: shop/a`,
+        `1 of 2 ${carry} and to stay as they are: shop/b (changed 3 times)${toSkip('r1/Distributing/shop')}`,
+      ],
+    ),
+    'names what changes again and again, from the second time on': waits(
+      {
+        ...distributing,
+        secrets: [
+          { ...a, changedAtMs: minutes(1), changes: 1 },
+          { ...b, changedAtMs: minutes(2), changes: 2 },
+          { ...b, what: 'shop/c', changes: 9 },
+        ],
+      },
+      [1, 3],
+      [`1 of 3 ${carry} and to stay as they are: shop/b (changed 2 times)${toSkip('r1/Distributing/shop')}`],
+      { opensInMs: minutes(2) },
+    ),
+    'says why what it waits for may never come': waits(
+      { ...distributing, secrets: [{ ...stale, why: 'Denied' }, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a (Denied)${toSkip('r1/Distributing/shop')}`],
+    ),
+    'waits longer for a ClusterTrustBundle, which kubelet caches': waits(
+      { ...distributing, publications: [inCluster(minutes(0))] },
+      [2, 3],
+      ['every node to load the ClusterTrustBundle: until 2026-03-01T12:04:00Z (clusterTrustBundleDelay 7m)'],
+      { opensInMs: minutes(4) },
+    ),
+    'waits no longer for it than for all else when the delay of all is longer': waits(
+      {
+        ...distributing,
+        publications: [inCluster(minutes(0))],
+        spec: rotating({ propagationDelay: '10m' }),
+      },
+      [0, 3],
+      [delay('2026-03-01T12:07:00Z', '10m')],
+      { opensInMs: minutes(7) },
+    ),
+    'waits for it as long as a person has said who knows how it is mounted': waits(
+      {
+        ...distributing,
+        publications: [inCluster(1)],
+        spec: rotating({ clusterTrustBundleDelay: '0s' }),
+      },
+      [2, 3],
+      [delay('2026-03-01T12:00:00Z')],
+      { opensInMs: 1 },
+    ),
+    'waits for a delay of it that can be read': waits(
+      { ...distributing, spec: rotating({ clusterTrustBundleDelay: 'x' }) },
+      [0, 2],
+      ['spec.rotation.clusterTrustBundleDelay to be a duration'],
+    ),
+    'waits for a delay that can be read': waits(
+      { ...distributing, spec: rotating({ propagationDelay: 'x' }) },
+      [0, 2],
+      ['spec.rotation.propagationDelay to be a duration'],
+    ),
+    'waits for status to name the root that is to sign, should the Secret be written over': waits(
+      { ...distributing, status: knows([old]) },
+      [2, 2],
+      [unknownRoot],
+    ),
+    'waits for all of it': waits(
+      { ...distributing, status: {}, spec: rotating({ approval: 'Manual' }), secrets: [stale, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a`, unknownRoot, unapproved],
+    ),
+    'waits for approval alone': waits(
+      { ...distributing, spec: rotating({ approval: 'Manual' }) },
+      [2, 2],
+      [unapproved],
+    ),
+    'waits for the delay although it is approved': waits(
+      {
+        ...distributing,
+        spec: rotating({ approval: 'Manual' }),
+        note: noteOf('Distributing', { approved: 'r1' }),
+        monotonicMs: 0,
+      },
+      [0, 2],
+      [delay('2026-03-01T12:03:00Z')],
+      { opensInMs: minutes(3) },
+    ),
+    'waits for bundles that begin with the old root, although its key is gone': waits(
+      { ...overwritten, secrets: [{ ...a, bundle: bundleOf(next, old).digest }, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a`],
+      { verdict: verdicts.overwritten },
+    ),
+    'waits for nobody whose certificate has expired, or cannot be read': waits(
+      {
+        ...distributing,
+        secrets: [
+          { ...stale, leaf: { ...leafOf(old), notAfter: earlier(0) } },
+          { namespace: 'shop', what: 'shop/c', bundle: stale.bundle ?? '', changedAtMs: 0 },
+          { ...b, changedAtMs: minutes(3) },
+        ],
+      },
+      [0, 1],
+      [delay('2026-03-01T12:03:00Z')],
+      { opensInMs: minutes(3) },
+    ),
+    'waits for one whose root nobody knows': waits(
+      {
+        ...distributing,
+        secrets: [{ namespace: 'shop', what: 'shop/a', changedAtMs: 0, leaf: { notAfter: later(days(1)) } }, b],
+      },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a`],
+    ),
+    'waits for bundles with the new root although a person has taken it out of ca.crt': waits(
+      { ...distributing, trusted: [old], secrets: [stale, b] },
+      [1, 2],
+      [`1 of 2 ${carry}: shop/a`],
+    ),
+  });
+});
+
+describe('the phase Switching', () => {
+  const have = 'Secrets to have a certificate of the new root';
+  const [a, b] = switching.secrets as [IssuedSecret, IssuedSecret];
+  const of = (secret: IssuedSecret, root: typeof old) => ({ ...secret, leaf: leafOf(root) });
+  const { root: _, ...unknown } = leafOf(old);
+  check({
+    'waits for a Secret with a certificate of the old root': waits(
+      { ...switching, secrets: [of(a, old), b] },
+      [1, 2],
+      [`1 of 2 ${have}: shop/a`],
+    ),
+    'waits for a Secret with a certificate of another root, or of nobody’s': waits(
+      { ...switching, secrets: [of(a, other), { ...b, leaf: unknown }] },
+      [0, 2],
+      [`2 of 2 ${have}: shop/a, shop/b`],
+    ),
+    'waits for a Secret that was deleted, whatever its certificate was of': waits(
+      { ...switching, secrets: [a, lost('shop/b', next)] },
+      [1, 2],
+      [`1 of 2 ${have}: shop/b`],
+    ),
+    'waits for nobody whose certificate has expired': waits(
+      { ...switching, secrets: [{ ...a, leaf: { ...leafOf(old), notAfter: earlier(0) } }, of(b, old)] },
+      [0, 1],
+      [`1 of 1 ${have}: shop/b`],
+    ),
+    'says that a root that was staged meanwhile waits': {
+      given: { ...switching, next: other, secrets: [of(a, old), b] },
+      plan: {
+        ...waiting(switching, [1, 2], [`1 of 2 ${have}: shop/a`], {
+          remarks: [nextRootWaits],
+        }),
+        verdict: verdicts.Switching,
+      },
+    },
+  });
+});
+
+describe('the phase Draining', () => {
+  const [a, b] = draining.secrets as [IssuedSecret, IssuedSecret];
+  check({
+    'waits for a certificate of the old root that has come back': waits(
+      { ...draining, secrets: [a, { ...b, leaf: leafOf(old) }] },
+      [1, 2],
+      ['1 of 2 Secrets to have a certificate of the new root: shop/b'],
+    ),
+    'waits for pods to load what was issued last': waits(
+      { ...draining, secrets: [a, { ...b, changedAtMs: minutes(1) }] },
+      [1, 2],
+      [delay('2026-03-01T12:01:00Z')],
+      { opensInMs: minutes(1) },
+    ),
+    'waits for a delay that can be read': waits(
+      { ...draining, spec: rotating({ propagationDelay: '' }) },
+      [0, 2],
+      ['spec.rotation.propagationDelay to be a duration'],
+    ),
+    'waits for status to name the root that signs before another one is forgotten': waits(
+      { ...draining, status: knows([old, next]) },
+      [2, 2],
+      [unknownRoot],
+    ),
+    'does not wait for bundles: either root may be in front': waits(
+      { ...draining, status: {}, secrets: [{ ...a, bundle: bundleOf(old, next).digest }, b] },
+      [2, 2],
+      [unknownRoot],
+    ),
+  });
+});
+
+describe('the phase Retiring', () => {
+  const [, b] = retiring.secrets as [IssuedSecret, IssuedSecret];
+  const [withOld] = switching.secrets as [IssuedSecret];
+  check({
+    'waits for a Secret that still has the old root': waits(
+      { ...retiring, secrets: [withOld, b] },
+      [1, 2],
+      ['1 of 2 Secrets to be without the old root: shop/a'],
+    ),
+    'waits for a published bundle that still has the old root': waits(
+      {
+        ...retiring,
+        publications: [{ namespace: 'a', what: 'ConfigMap a/t', bundle: bundleOf(next, old).digest, changedAtMs: 0 }],
+      },
+      [2, 3],
+      ['1 of 3 Secrets and bundles to be without the old root: ConfigMap a/t'],
+    ),
+    'waits for a Secret that was deleted': waits(
+      { ...retiring, secrets: [lost('shop/a', next), b] },
+      [1, 2],
+      ['1 of 2 Secrets to be without the old root: shop/a'],
+    ),
+  });
+});

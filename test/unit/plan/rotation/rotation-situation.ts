@@ -1,0 +1,244 @@
+import { randomBytes } from 'node:crypto';
+import { annotations, rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
+import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root } from '../../../../src/api/types.ts';
+import { rootSecret } from '../../../../src/controllers/root-secret.ts';
+import { base64 } from '../../../../src/controllers/secret-data.ts';
+import type { Secret } from '../../../../src/kube/index.ts';
+import { encodeCertificates, issueRoot, type SigningRoot, trustBundle } from '../../../../src/pki/index.ts';
+import {
+  encodeRotationNote,
+  type IssuedSecret,
+  type ObservedRoot,
+  type Publication,
+  type RotationNote,
+} from '../../../../src/plan/index.ts';
+import {
+  authority,
+  days,
+  earlier,
+  encodedRoot,
+  issuerIdOf,
+  later,
+  minutes,
+  now,
+  root,
+  rootIdOf,
+} from '../../../support/fixtures.ts';
+
+export const old = root({ name: 'Old' });
+export const next = root({ name: 'New' });
+export const other = root({ name: 'Other' });
+
+export const fingerprintOf = ({ anchor }: SigningRoot): string => anchor.fingerprint;
+export const anchorsOf = (...roots: readonly SigningRoot[]) => roots.map(({ anchor }) => anchor);
+export const bundleOf = (first: SigningRoot, ...rest: readonly SigningRoot[]) =>
+  trustBundle(first.anchor, anchorsOf(...rest));
+
+/** A pair in the root Secret: a root with its key, or texts that a person has put there. */
+export type Pair = SigningRoot | { readonly crt: string; readonly key: string };
+
+const {
+  root: ownRoot = { commonName: '', privateKey: { algorithm: 'ECDSA' as const }, duration: '' },
+  ...broughtSpec
+} = authority().spec;
+/** The spec of an authority whose root a person brings. */
+export const brought: MtlsAuthoritySpec = broughtSpec;
+/** The spec of an authority that makes its root, with changes. */
+export const making = (changes: Partial<NonNullable<MtlsAuthoritySpec['root']>>): MtlsAuthoritySpec => ({
+  ...brought,
+  root: { ...ownRoot, ...changes },
+});
+/** The spec of an authority with other settings for rotations. */
+export const rotating = (changes: Partial<MtlsAuthoritySpec['rotation']>): MtlsAuthoritySpec => ({
+  ...authority().spec,
+  rotation: { ...brought.rotation, ...changes },
+});
+
+/** All that a decision about a rotation rests on, in short. */
+export interface Situation {
+  /** What is in tls.crt and tls.key. */
+  readonly signs: Pair;
+  /** What is in ca.crt. */
+  readonly trusted: readonly SigningRoot[];
+  readonly next?: Pair;
+  readonly previous?: Pair;
+  readonly note?: RotationNote;
+  readonly ended?: string;
+  readonly handled?: string;
+  /** The annotations of the authority. */
+  readonly asked?: Pick<ObservedRoot['authority'], 'rotateRootToken' | 'approveToken' | 'skipToken' | 'abortToken'>;
+  readonly spec?: MtlsAuthoritySpec;
+  readonly status: MtlsAuthorityStatus;
+  readonly secrets: readonly IssuedSecret[];
+  readonly publications?: readonly Publication[];
+  /** Default: as many as there are secrets. */
+  readonly examined?: number;
+  readonly monotonicMs?: number;
+  readonly held?: SigningRoot;
+  readonly leadingSince?: Date;
+}
+
+/** What status says: the roots that are trusted, the one that signs first, and of which rotation. */
+export const knows = (
+  roots: readonly SigningRoot[],
+  rotation?: NonNullable<MtlsAuthorityStatus['rotation']>,
+): MtlsAuthorityStatus => {
+  const entries = anchorsOf(...roots).map(({ fingerprint }): Root => ({ fingerprint }) as Root);
+  return {
+    ...(entries[0] === undefined ? {} : { activeRoot: entries[0] }),
+    roots: entries,
+    trustBundle: encodeCertificates(anchorsOf(...roots)),
+    ...(rotation === undefined ? {} : { rotation }),
+  };
+};
+
+export const leafOf = (signer: SigningRoot) => ({
+  root: rootIdOf(signer),
+  issuer: issuerIdOf(signer),
+  notAfter: later(days(60)),
+});
+
+/** The Secrets of two certificates, with a leaf of this root and this bundle, written when the process began. */
+export const secretsOf = (signer: SigningRoot, ...[first, ...rest]: readonly SigningRoot[]): IssuedSecret[] =>
+  ['shop/a', 'shop/b'].map((what) => ({
+    namespace: 'shop',
+    what,
+    bundle: bundleOf(first ?? signer, ...rest).digest,
+    leaf: leafOf(signer),
+    changedAtMs: 0,
+  }));
+
+/** The note of the rotation `r1` from old to new, which began an hour ago, and its phase ten minutes ago. */
+export const noteOf = (phase: RotationNote['phase'], changes: Partial<RotationNote> = {}): RotationNote => ({
+  id: 'r1',
+  phase,
+  startedAt: '2026-03-01T11:00:00Z',
+  since: earlier(minutes(10)).toISOString(),
+  old: [rootIdOf(old)],
+  new: rootIdOf(next),
+  windowMs: 20,
+  aborting: false,
+  ...changes,
+});
+
+/** The note of a rotation that begins now. */
+export const firstNote = (
+  goes: readonly SigningRoot[],
+  comes: SigningRoot | undefined,
+  phase: RotationNote['phase'] = 'Distributing',
+): RotationNote => ({
+  id: now.getTime().toString(36),
+  phase,
+  startedAt: '2026-03-01T12:00:00Z',
+  since: '2026-03-01T12:00:00.000Z',
+  old: goes.map(rootIdOf),
+  new: comes === undefined ? '' : rootIdOf(comes),
+  windowMs: 20,
+  aborting: false,
+});
+
+/** What status says of the rotation `r1`. */
+export const rotationOf = (phase: RotationNote['phase']) => ({
+  id: 'r1',
+  phase,
+  startedAt: '2026-03-01T11:00:00Z',
+  oldRoot: fingerprintOf(old),
+  newRoot: fingerprintOf(next),
+});
+
+// Each phase when all that it waits for is there.
+
+/** No rotation is under way. */
+export const quiet: Situation = {
+  signs: old,
+  trusted: [old],
+  status: knows([old]),
+  secrets: secretsOf(old, old),
+  monotonicMs: minutes(3),
+};
+export const distributing: Situation = {
+  ...quiet,
+  trusted: [old, next],
+  next,
+  note: noteOf('Distributing'),
+  status: knows([old, next], rotationOf('Distributing')),
+  secrets: secretsOf(old, old, next),
+};
+export const switching: Situation = {
+  ...quiet,
+  signs: next,
+  trusted: [next, old],
+  previous: old,
+  note: noteOf('Switching'),
+  status: knows([next, old], rotationOf('Switching')),
+  secrets: secretsOf(next, next, old),
+};
+export const draining: Situation = {
+  ...switching,
+  note: noteOf('Draining'),
+  status: knows([next, old], rotationOf('Draining')),
+};
+export const retiring: Situation = {
+  ...draining,
+  trusted: [next],
+  note: noteOf('Retiring'),
+  status: knows([next], rotationOf('Retiring')),
+  secrets: secretsOf(next, next),
+};
+/** The new root was written over the old one, whose key is gone. */
+export const overwritten: Situation = {
+  ...quiet,
+  signs: next,
+  trusted: [next, old],
+  note: noteOf('Distributing'),
+  status: knows([old, next], rotationOf('Distributing')),
+  secrets: secretsOf(old, old, next),
+};
+
+const textsOf = (pair: Pair) => ('anchor' in pair ? encodedRoot(pair) : pair);
+
+/** The root Secret of a situation, its keys included. */
+export function secretOf({ signs, trusted, next: comes, previous, note, ended, handled }: Situation): Secret {
+  const pair = (keys: { certificate: string; privateKey: string }, content: Pair | undefined) => {
+    if (content === undefined) return {};
+    const { crt, key } = textsOf(content);
+    return { [keys.certificate]: base64(crt), [keys.privateKey]: base64(key) };
+  };
+  return {
+    metadata: {
+      name: 'mtls-root',
+      resourceVersion: '7',
+      annotations: {
+        ...(note === undefined ? {} : { [annotations.rotation]: encodeRotationNote(note) }),
+        ...(ended === undefined ? {} : { [annotations.endedRotation]: ended }),
+        ...(handled === undefined ? {} : { [annotations.rotateRoot]: handled }),
+      },
+    },
+    data: {
+      ...pair(secretKeys, signs),
+      ...pair(rotationKeys.next, comes),
+      ...pair(rotationKeys.previous, previous),
+      [secretKeys.bundle]: base64(encodeCertificates(anchorsOf(...trusted))),
+    },
+  };
+}
+
+export function observedIn(situation: Situation, at = now): ObservedRoot {
+  const { asked, spec, status, secrets, publications = [], monotonicMs = 0, held } = situation;
+  const { examined = secrets.length } = situation;
+  return {
+    authority: authority({ ...asked, status, ...(spec === undefined ? {} : { spec }) }),
+    secret: rootSecret(secretOf(situation), at),
+    certificates: secrets.length,
+    evidence: { secrets, publications, examined, monotonicMs },
+    ...(held === undefined ? {} : { held }),
+    leadingSince: situation.leadingSince ?? earlier(minutes(30)),
+  };
+}
+
+/** The same root with another certificate of the same key and name, made now. */
+export function renewedRoot(of: SigningRoot, name: string): SigningRoot {
+  const context = { now, serialSeed: randomBytes(20) };
+  const certificate = issueRoot({ subject: { commonName: name }, durationMs: days(3650) }, of.key, context);
+  return { certificate, key: of.key, intermediates: [], anchor: certificate };
+}

@@ -1,0 +1,238 @@
+import { describe } from 'node:test';
+import type { IssuedSecret, RotationNote } from '../../../../src/plan/index.ts';
+import { minutes } from '../../../support/fixtures.ts';
+import {
+  bundleOf,
+  distributing,
+  noteOf,
+  old,
+  overwritten,
+  rotating,
+  type Situation,
+  secretsOf,
+} from './rotation-situation.ts';
+import { type Case, check, ignored, rotate, toSkip, verdicts, waiting } from './rotation-table.ts';
+import { ends, type Phase, phases, rootsOf, unmet, waits } from './rotation-unmet.ts';
+
+/** Status is what remembers the roots: nothing is skipped before it does. */
+const holdsOf = (phase: Phase): readonly string[] => waits[phase].slice(1);
+
+const skips = (
+  given: Situation,
+  phase: Phase,
+  [skip, message]: readonly [skip: string, message: string],
+  before: Partial<RotationNote> = {},
+): Case => {
+  const now = given.note?.phase ?? phase;
+  return {
+    given,
+    plan: {
+      step: rotate(
+        ['RotationGateSkipped', `the phase ${phase} does not wait for ${message}: mtls-operator.io/skip-gate says so`],
+        rootsOf[now],
+        { note: noteOf(now, { ...before, skipped: [...(before.skipped ?? []), skip] }) },
+      ),
+      verdict: verdicts[now],
+    },
+  };
+};
+const all = 'Secrets and bundles';
+const inShop = 'Secrets and bundles in namespace shop';
+
+for (const phase of phases) {
+  const given = unmet[phase];
+  const verdict = verdicts[phase];
+  const asking = (skipToken: string, note: Partial<RotationNote> = {}): Situation => ({
+    ...given,
+    asked: { skipToken },
+    note: noteOf(phase, note),
+  });
+  const stays = (situation: Situation, ...remarks: ReturnType<typeof ignored>[]): Case => ({
+    given: situation,
+    plan: { ...waiting(situation, [0, 2], waits[phase], { remarks }), verdict },
+  });
+  const ignores = (skipToken: string, why: string, isExpected?: true): Case =>
+    stays(asking(skipToken), ignored(`skip-gate=${skipToken}`, why, isExpected));
+  const known = { ...given, status: (phase === 'Distributing' ? distributing : given).status };
+  const skipped = noteOf(phase, { skipped: [phase] });
+  const form = `the value is r1/<phase> or r1/<phase>/<namespace>, for example r1/${phase}`;
+
+  describe(`the gate of the phase ${phase}, when it is not met,`, () => {
+    check({
+      'is waited for': stays(given),
+      'is skipped by its name': skips(asking(`r1/${phase}`), phase, [phase, all]),
+      'is skipped by its name in small letters': skips(asking(`r1/${phase.toLowerCase()}`), phase, [phase, all]),
+      'is skipped by its name in capitals': skips(asking(`r1/${phase.toUpperCase()}`), phase, [phase, all]),
+      'is skipped for one namespace': skips(asking(`r1/${phase}/shop`), phase, [`${phase}/shop`, inShop]),
+      'is skipped as a whole after one namespace was': skips(
+        asking(`r1/${phase}`, { skipped: [`${phase}/shop`] }),
+        phase,
+        [phase, all],
+        { skipped: [`${phase}/shop`] },
+      ),
+      'is not skipped by the name of another phase that was skipped': stays({
+        ...given,
+        note: noteOf(phase, { skipped: phases.filter((one) => one !== phase) }),
+      }),
+      'is not skipped by another namespace that was skipped': stays({
+        ...given,
+        note: noteOf(phase, { skipped: [`${phase}/web`] }),
+      }),
+      'is not skipped by another rotation': ignores(`r0/${phase}`, 'it does not name this rotation, r1', true),
+      'is not skipped by an id that only begins alike': ignores(
+        `r12/${phase}`,
+        'it does not name this rotation, r1',
+        true,
+      ),
+      'is not skipped by the id alone': ignores('r1', form),
+      'is not skipped without a phase': ignores('r1/', form),
+      'is not skipped by an unknown phase': ignores(
+        'r1/Waiting',
+        'the phases are Distributing, Switching, Draining, Retiring',
+      ),
+      'is not skipped for what is no namespace': ignores(`r1/${phase}/Shop`, form),
+      'is not skipped for an empty namespace': ignores(`r1/${phase}/`, form),
+      'is not skipped for an object': ignores(`r1/${phase}/shop/a`, form),
+      'is not skipped by an approval': stays({ ...given, asked: { approveToken: 'r1' } }),
+      'is not skipped by a request for another rotation': stays({ ...given, asked: { rotateRootToken: 'r1' } }),
+      'is not skipped for the 65th namespace': stays(
+        asking(`r1/${phase}/shop`, { skipped: Array(64).fill(`${phase}/web`) }),
+        ignored(`skip-gate=r1/${phase}/shop`, '64 skips are recorded; skip the whole phase'),
+      ),
+    });
+  });
+
+  const afterwards = { ...known, note: skipped, asked: { skipToken: `r1/${phase}` } };
+  describe(`the phase ${phase}, once its gate is skipped,`, () => {
+    const holds = holdsOf(phase);
+    check({
+      'waits for status to name the new root all the same': {
+        given: { ...given, note: skipped, asked: { skipToken: `r1/${phase}` } },
+        plan:
+          holds.length === 0
+            ? { step: ends(phase, skipped), verdict }
+            : { ...waiting({ ...given, note: skipped }, [0, 2], holds), verdict },
+      },
+    });
+    if (phase === 'Draining') return;
+    check({
+      'ends, and no evidence is read': { given: afterwards, plan: { step: ends(phase, skipped), verdict } },
+      'ends although the annotation was taken off': {
+        given: { ...known, note: skipped },
+        plan: { step: ends(phase, skipped), verdict },
+      },
+    });
+  });
+}
+
+describe('the skip of a phase that comes later', () => {
+  check({
+    'is recorded at once, and the present phase waits': skips(
+      { ...unmet.Distributing, asked: { skipToken: 'r1/Draining' } },
+      'Draining',
+      ['Draining', `${all}, from its beginning`],
+    ),
+    'does not open the present gate': {
+      given: { ...unmet.Switching, note: noteOf('Switching', { skipped: ['Draining'] }) },
+      plan: {
+        ...waiting(
+          { ...unmet.Switching, note: noteOf('Switching', { skipped: ['Draining'] }) },
+          [0, 2],
+          waits.Switching,
+        ),
+        verdict: verdicts.Switching,
+      },
+    },
+  });
+});
+
+describe('the skip of a phase that is over', () => {
+  const given = { ...unmet.Switching, asked: { skipToken: 'r1/distributing' } };
+  const note = noteOf('Switching', { skipped: ['Distributing'] });
+  check({
+    'does nothing': {
+      given,
+      plan: {
+        ...waiting(given, [0, 2], waits.Switching, {
+          remarks: [ignored('skip-gate=r1/distributing', 'the phase Distributing is over')],
+        }),
+        verdict: verdicts.Switching,
+      },
+    },
+    'is not spoken of when it did something then': {
+      given: { ...given, note },
+      plan: { ...waiting({ ...given, note }, [0, 2], waits.Switching), verdict: verdicts.Switching },
+    },
+  });
+});
+
+describe('a namespace that is skipped', () => {
+  const [a, b] = secretsOf(old, old) as [IssuedSecret, IssuedSecret];
+  const note = noteOf('Distributing', { skipped: ['Distributing/shop'] });
+  const elsewhere: IssuedSecret = { ...b, namespace: 'web', what: 'web/b' };
+  const next = bundleOf(old, ...rootsOf.Distributing);
+  const published = { namespace: 'shop', what: 'ConfigMap shop/mtls-trust', bundle: 'other', changedAtMs: 0 };
+  const given: Situation = { ...distributing, note, secrets: [a, elsewhere], publications: [published] };
+  check({
+    'is not counted, and the others are': {
+      given,
+      plan: {
+        ...waiting(given, [0, 1], ['1 of 1 Secrets to carry the new root: web/b']),
+        verdict: verdicts.Distributing,
+      },
+    },
+    'does not stop the evidence of the others from being read again': {
+      given: { ...given, secrets: [a, { ...elsewhere, bundle: next.digest }] },
+      plan: { step: { ...ends('Distributing', note), proof: true }, verdict: verdicts.Distributing },
+    },
+    'does not spare the others their delay': {
+      given: { ...given, secrets: [a, { ...elsewhere, bundle: next.digest, changedAtMs: minutes(1) }] },
+      plan: {
+        ...waiting(
+          given,
+          [0, 1],
+          ['pods to load what was written last: until 2026-03-01T12:01:00Z (propagationDelay 3m)'],
+          { opensInMs: minutes(1) },
+        ),
+        verdict: verdicts.Distributing,
+      },
+    },
+    'is no namespace for what belongs to the cluster: its phase is named': {
+      given: { ...given, secrets: [], publications: [{ ...published, namespace: '', what: 'ClusterTrustBundle x' }] },
+      plan: {
+        ...waiting(
+          given,
+          [0, 1],
+          [
+            `1 of 1 Secrets and bundles to carry the new root: ClusterTrustBundle x${toSkip('r1/Distributing', 'the phase Distributing')}`,
+          ],
+        ),
+        verdict: verdicts.Distributing,
+      },
+    },
+  });
+});
+
+describe('a root that was written over and waits', () => {
+  const note = noteOf('Distributing', { skipped: ['Distributing'] });
+  check({
+    'signs without waiting once its gate is skipped': {
+      given: { ...overwritten, secrets: secretsOf(old, old), note },
+      plan: {
+        step: { ...ends('Distributing', note), trusted: [...ends('Switching', note).trusted], move: {} },
+        verdict: verdicts.overwritten,
+      },
+    },
+    'waits for approval all the same': {
+      given: { ...overwritten, spec: rotating({ approval: 'Manual' }), note },
+      plan: {
+        ...waiting(
+          { ...overwritten, note },
+          [2, 2],
+          ['approval: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/approve-rotation=r1'],
+        ),
+        verdict: verdicts.overwritten,
+      },
+    },
+  });
+});

@@ -1,0 +1,245 @@
+import { describe } from 'node:test';
+import { subjectText } from '../../../../src/pki/index.ts';
+import type { RotationStep } from '../../../../src/plan/index.ts';
+import { days, encodedRoot, hours, intermediate, later, root } from '../../../support/fixtures.ts';
+import {
+  brought,
+  bundleOf,
+  firstNote,
+  knows,
+  making,
+  next,
+  old,
+  other,
+  quiet,
+  renewedRoot,
+  type Situation,
+} from './rotation-situation.ts';
+import { type Case, check, ready, rotate } from './rotation-table.ts';
+
+const keep = { step: 'keep' } as const;
+const verdict = ready([old]);
+const asked = { rotateRootToken: 'a' };
+
+const make = {
+  slot: 'next',
+  profile: { subject: { commonName: 'mTLS Root' }, durationMs: hours(87_600) },
+  key: { algorithm: 'ECDSA', size: 256 },
+} as const;
+const makesNext = (why: string, more: Partial<RotationStep> = {}) =>
+  rotate(['RotationStarted', `a new root is distributed next to the present one: ${why}`], [old], {
+    make,
+    note: firstNote([old], undefined),
+    ...more,
+  });
+
+describe('a root in ca.crt', () => {
+  const ending = (ms: number) => root({ name: 'Ending', at: later(-days(100)), durationMs: days(100) + ms });
+  const [past, last] = [ending(0), ending(1000)];
+  check({
+    'leaves every bundle in the moment in which it expires': {
+      given: { ...quiet, trusted: [old, past] },
+      plan: { step: keep, verdict },
+    },
+    'is in every bundle until then': {
+      given: { ...quiet, trusted: [old, last] },
+      plan: { step: keep, verdict: ready([old, last]) },
+    },
+  });
+});
+
+describe('a root that was renewed', () => {
+  const renewed = renewedRoot(old, 'Old');
+  const given: Situation = { ...quiet, signs: renewed, trusted: [renewed], status: knows([old, other]) };
+  check({
+    'has the other roots that were trusted put into ca.crt, before status forgets them': {
+      given,
+      plan: {
+        step: { step: 'remember', resourceVersion: '7', bundle: bundleOf(renewed, other) },
+        verdict: ready([renewed, other]),
+      },
+    },
+    'changes nothing once they are there': {
+      given: { ...given, trusted: [renewed, other] },
+      plan: { step: keep, verdict: ready([renewed, other]) },
+    },
+    'does not bring roots back that a person takes out of ca.crt afterwards': {
+      given: { ...given, status: knows([renewed, other]) },
+      plan: { step: keep, verdict: ready([renewed]) },
+    },
+  });
+});
+
+describe('a rotation that is asked for by annotation', () => {
+  const begins = (given: Situation, more?: Partial<RotationStep>): Case => ({
+    given,
+    plan: { step: makesNext('it was asked for', { handled: 'a', ...more }), verdict },
+  });
+  const rsa = making({ commonName: 'Org', organizations: ['A'], privateKey: { algorithm: 'RSA' }, duration: '1h' });
+  check({
+    'begins with a root that is made to follow': begins({ ...quiet, asked }),
+    'begins with a value that is not the one that was handled': begins({ ...quiet, asked, handled: 'z' }),
+    'makes a root as spec describes it now': begins(
+      { ...quiet, asked, spec: rsa },
+      {
+        make: {
+          slot: 'next',
+          profile: { subject: { commonName: 'Org', organizations: ['A'] }, durationMs: hours(1) },
+          key: { algorithm: 'RSA', size: 3072 },
+        },
+      },
+    ),
+    'is over once the Secret notes its value': {
+      given: { ...quiet, asked, handled: 'a' },
+      plan: { step: keep, verdict },
+    },
+    'is over when status alone remembers its value': {
+      given: { ...quiet, asked, status: { ...quiet.status, lastHandledRotateRoot: 'a' } },
+      plan: { step: keep, verdict },
+    },
+    'keeps trusting what was trusted before': {
+      given: { ...quiet, trusted: [old, other], asked },
+      plan: {
+        step: rotate(
+          ['RotationStarted', 'a new root is distributed next to the present one: it was asked for'],
+          [old, other],
+          { make, note: firstNote([old], undefined), handled: 'a' },
+        ),
+        verdict: ready([old, other]),
+      },
+    },
+    'cannot be where no root can be made, and says what to do': {
+      given: { ...quiet, asked, spec: brought },
+      plan: {
+        step: keep,
+        verdict,
+        problem: {
+          reason: 'NextRootMissing',
+          message:
+            'there is no spec.root to make a root from; put the next root into Secret mtls-root as next.crt and next.key',
+        },
+      },
+    },
+  });
+});
+
+describe('a rotation that begins by itself', () => {
+  const { notBefore, notAfter } = old.certificate;
+  const lifetimeMs = notAfter.getTime() - notBefore.getTime();
+  const before = (ms: number): Date => new Date(notAfter.getTime() - ms);
+  const at = (moment: Date, spec = making({})): Case => ({
+    given: { ...quiet, spec },
+    at: moment,
+    plan: { step: keep, verdict },
+  });
+  const due = (moment: Date, spec = making({})): Case => {
+    const startedAt = `${moment.toISOString().slice(0, 19)}Z`;
+    const times = { id: moment.getTime().toString(36), startedAt, since: moment.toISOString() };
+    const note = { ...firstNote([old], undefined), ...times };
+    return {
+      given: { ...quiet, spec },
+      at: moment,
+      plan: { step: makesNext(`it expires at ${notAfter.toISOString()}`, { note }), verdict },
+    };
+  };
+  const tenth = before(lifetimeMs / 10);
+  const longest = before(lifetimeMs * 0.9);
+  check({
+    'does not come before the last tenth of the root’s life': at(new Date(tenth.getTime() - 1)),
+    'comes with the last tenth of the root’s life': due(tenth),
+    'does not come before renewBefore': at(before(hours(8760) + 1), making({ renewBefore: '8760h' })),
+    'comes with renewBefore': due(before(hours(8760)), making({ renewBefore: '8760h' })),
+    'takes a renewBefore that is none for a tenth': due(tenth, making({ renewBefore: 'x' })),
+    'does not come in the first tenth of the root’s life': at(
+      new Date(longest.getTime() - 1),
+      making({ renewBefore: '99999h' }),
+    ),
+    'comes after the first tenth when renewBefore is longer than the root lives': due(
+      longest,
+      making({ renewBefore: '99999h' }),
+    ),
+    'does not come for a root that only a person can replace': at(before(1), brought),
+  });
+});
+
+describe('a root that a person has put into next.crt and next.key', () => {
+  const started = (comes: typeof next, more: Partial<RotationStep> = {}) =>
+    rotate(['RotationStarted', 'the root in next.crt is distributed next to the present one'], [old, comes], {
+      note: firstNote([old], comes),
+      ...more,
+    });
+  const below = intermediate(old, { durationMs: days(60) });
+  const belowNext = intermediate(next);
+  const signsAtOnce = (given: Situation, more: Partial<RotationStep> = {}): Case => ({
+    given,
+    plan: {
+      step: rotate(['IssuerReplaced', 'next.crt has the same root; it signs from now on'], [old], {
+        move: { active: 'next', next: null, previous: 'active' },
+        ...more,
+      }),
+      verdict,
+    },
+  });
+  const unusable = (reason: string, why: string, staged: { crt: string; key: string }): Case => ({
+    given: { ...quiet, next: staged },
+    plan: {
+      step: keep,
+      verdict,
+      problem: { reason, message: `the next root cannot be used: ${why.replaceAll('tls.', 'next.')}` },
+    },
+  });
+  const { crt, key } = encodedRoot(next);
+  const past = root({ name: 'Past', durationMs: days(30) });
+  check({
+    'is distributed': { given: { ...quiet, next }, plan: { step: started(next), verdict } },
+    'is distributed where no root can be made': {
+      given: { ...quiet, next, spec: brought },
+      plan: { step: started(next), verdict },
+    },
+    'is what a value of rotate-root asks for': {
+      given: { ...quiet, next, asked },
+      plan: { step: started(next, { handled: 'a' }), verdict },
+    },
+    'may sign by an intermediate; its root is what is distributed': {
+      given: { ...quiet, next: belowNext },
+      plan: { step: started(next), verdict },
+    },
+    'signs at once when it is the present one, whose key need not be kept': signsAtOnce(
+      { ...quiet, next: old },
+      { move: { active: 'next', next: null } },
+    ),
+    'signs at once when it is the present one, renewed with the same key': signsAtOnce(
+      { ...quiet, next: renewedRoot(old, 'Old') },
+      { move: { active: 'next', next: null } },
+    ),
+    'signs at once when it is an intermediate of the present one': signsAtOnce({ ...quiet, next: below }),
+    'signs at once by itself after its intermediate': {
+      ...signsAtOnce({ ...quiet, signs: below, next: old }),
+      plan: { step: signsAtOnce(quiet).plan.step, verdict: ready([below]) },
+    },
+    'signs at once when it was asked for with a value, which is handled': signsAtOnce(
+      { ...quiet, next: below, asked },
+      { handled: 'a' },
+    ),
+    'cannot follow without its key': unusable(
+      'NextRootKeyMalformed',
+      'tls.key of the root Secret: expected one private key, found 0 PEM blocks',
+      { crt, key: '' },
+    ),
+    'cannot follow with the key of another': unusable(
+      'NextRootKeyMismatch',
+      'tls.key of the root Secret does not belong to its tls.crt',
+      { crt, key: encodedRoot(old).key },
+    ),
+    'cannot follow without its certificate': unusable(
+      'NextRootMalformed',
+      'tls.crt of the root Secret holds no certificate',
+      { crt: '', key },
+    ),
+    'cannot follow once it has expired': unusable(
+      'NextRootExpired',
+      `the root (${subjectText(past.certificate)}) expired at ${past.certificate.notAfter.toISOString()}; replace it`,
+      encodedRoot(past),
+    ),
+  });
+});

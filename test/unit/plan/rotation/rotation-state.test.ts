@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import {
+  encodeRotationNote,
+  parseRotationNote,
+  type RotationNote,
+  rotationPhases,
+} from '../../../../src/plan/index.ts';
+import { earlier, minutes, root, rootIdOf } from '../../../support/fixtures.ts';
+
+const fingerprint = 'ab'.repeat(32);
+const note: RotationNote = {
+  id: 'mm7w3c00',
+  phase: 'Draining',
+  startedAt: '2026-03-01T11:00:00Z',
+  since: earlier(minutes(10)).toISOString(),
+  old: [fingerprint],
+  new: 'cd'.repeat(32),
+  windowMs: 20,
+  aborting: false,
+};
+const full: RotationNote = {
+  ...note,
+  approved: 'mm7w3c00',
+  skipped: ['Draining', 'Retiring/shop'],
+  spentSkip: 'mm7w3c00/draining',
+};
+
+const fingerprints = fc.stringMatching(/^[0-9a-f]{64}$/);
+const moments = fc
+  .date({ min: new Date(0), max: new Date('9999-12-31T23:59:59Z'), noInvalidDate: true })
+  .map((date) => date.toISOString());
+const notes: fc.Arbitrary<RotationNote> = fc.record(
+  {
+    id: fc.string({ minLength: 1, maxLength: 64 }),
+    phase: fc.constantFrom(...rotationPhases),
+    startedAt: moments.map((text) => `${text.slice(0, 19)}Z`),
+    since: moments,
+    old: fc.array(fingerprints, { maxLength: 5 }),
+    new: fingerprints,
+    windowMs: fc.nat(),
+    aborting: fc.boolean(),
+    approved: fc.string({ minLength: 1, maxLength: 1024 }),
+    skipped: fc.array(fc.constantFrom(...rotationPhases, 'Switching/shop'), { maxLength: 64 }),
+    spentSkip: fc.string({ minLength: 1, maxLength: 1024 }),
+  },
+  { noNullPrototype: true, requiredKeys: ['id', 'phase', 'startedAt', 'since', 'old', 'new', 'windowMs', 'aborting'] },
+);
+
+describe('the note of a rotation', () => {
+  test('is read as it was written', () => {
+    fc.assert(fc.property(notes, (any) => assert.deepEqual(parseRotationNote(encodeRotationNote(any)), any)));
+  });
+
+  test('of version 1 has the identities of the roots that its fingerprints name; an unknown one stays as it is', () => {
+    const roots = ['Old', 'New'].map((name) => root({ name }));
+    const [old = '', next = ''] = roots.map(({ anchor }) => anchor.fingerprint);
+    const unknown = 'f'.repeat(64);
+    const note = { ...full, old: [old, unknown], new: next };
+    const { version: _, ...version1 } = JSON.parse(encodeRotationNote(note)) as Record<string, unknown>;
+    const anchors = roots.map(({ anchor }) => anchor);
+    const [first, second] = roots.map(rootIdOf);
+    assert.deepEqual(parseRotationNote(JSON.stringify(version1), anchors), {
+      ...note,
+      old: [first, unknown],
+      new: second,
+    });
+    assert.equal(parseRotationNote(JSON.stringify({ ...version1, version: 3 }), anchors), undefined);
+  });
+
+  test('is none where there is no annotation', () => assert.equal(parseRotationNote(undefined), undefined));
+
+  test('is none in whatever is not JSON, or not of its form', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => assert.equal(parseRotationNote(text), undefined)),
+    );
+  });
+
+  test('is none with a piece of it cut off', () => {
+    const text = encodeRotationNote(full);
+    for (let length = 0; length < text.length; length += 1) {
+      assert.equal(parseRotationNote(text.slice(0, length)), undefined, text.slice(0, length));
+    }
+  });
+
+  test('is none when a field is missing', () => {
+    for (const key of Object.keys(note)) {
+      assert.equal(parseRotationNote(JSON.stringify({ ...note, [key]: undefined })), undefined, key);
+    }
+  });
+
+  test('is none when a field is of another type', () => {
+    const others = [null, 0, -1, '', 'x', true, [], {}, [0], [''], [null]];
+    const allowed: Partial<Record<keyof RotationNote, readonly unknown[]>> = {
+      id: ['x'],
+      old: [[]],
+      windowMs: [0],
+      aborting: [true],
+      approved: ['x'],
+      skipped: [[]],
+      spentSkip: ['x'],
+    };
+    for (const key of Object.keys(full) as (keyof RotationNote)[]) {
+      for (const value of others) {
+        const isAllowed = allowed[key]?.some((one) => JSON.stringify(one) === JSON.stringify(value)) === true;
+        const read = parseRotationNote(JSON.stringify({ ...full, [key]: value }));
+        assert.equal(read !== undefined, isAllowed, `${key}: ${JSON.stringify(value)}`);
+      }
+    }
+  });
+
+  const unfit: [title: string, text: string][] = [
+    ['a time without a time zone', JSON.stringify({ ...note, since: '2026-03-01T11:00:00' })],
+    ['a time that only a program could guess', JSON.stringify({ ...note, startedAt: '1' })],
+    ['a day that there is not', JSON.stringify({ ...note, startedAt: '2026-13-01T11:00:00Z' })],
+    ['a time without end', encodeRotationNote(note).replace('"windowMs":20', '"windowMs":1e999')],
+    ['more time than there is', encodeRotationNote(note).replace('"windowMs":20', '"windowMs":1e16')],
+    ['a root by another name', JSON.stringify({ ...note, old: ['CN=Old'] })],
+    ['a new root that is yet to be made', JSON.stringify({ ...note, new: '' })],
+    ['an id that is longer than status takes', JSON.stringify({ ...note, id: 'x'.repeat(65) })],
+    ['a value that is longer than any that is acted on', JSON.stringify({ ...note, approved: 'x'.repeat(1025) })],
+    ['a skip of what is no phase', JSON.stringify({ ...note, skipped: ['Waiting'] })],
+    ['a skip of what is no namespace', JSON.stringify({ ...note, skipped: ['Draining/Shop'] })],
+    ['more skips than status takes', JSON.stringify({ ...note, skipped: Array(65).fill('Draining') })],
+    ['the skip of no phase, in the form of before', JSON.stringify({ ...note, approved: 'r1', approves: 'All' })],
+    ['a list of notes', JSON.stringify([note])],
+    ['a note within a note', JSON.stringify(JSON.stringify(note))],
+  ];
+  for (const [title, text] of unfit)
+    test(`is none with ${title}`, () => assert.equal(parseRotationNote(text), undefined));
+
+  describe('as it was written before there was skip-gate', () => {
+    test('is approved where certificates were let switch', () => {
+      const text = JSON.stringify({ ...note, approved: 'mm7w3c00', approves: 'Switch' });
+      assert.deepEqual(parseRotationNote(text), { ...note, approved: 'mm7w3c00' });
+    });
+
+    for (const phase of rotationPhases) {
+      test(`skips ${phase} where that was waived`, () => {
+        const text = JSON.stringify({ ...note, approved: 'mm7w3c00/2', approves: phase });
+        assert.deepEqual(parseRotationNote(text), { ...note, approved: 'mm7w3c00/2', skipped: [phase] });
+      });
+    }
+  });
+
+  test('is read whatever else somebody has written into it', () => {
+    assert.notEqual(parseRotationNote(JSON.stringify({ ...note, more: 'x' })), undefined);
+  });
+});

@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { planAuthorityStatus } from '../../../../src/plan/index.ts';
+import { earlier, hours, later, minutes, now, rootIdOf } from '../../../support/fixtures.ts';
+import {
+  brought,
+  bundleOf,
+  distributing,
+  draining,
+  fingerprintOf,
+  knows,
+  making,
+  next,
+  noteOf,
+  observedIn,
+  old,
+  other,
+  overwritten,
+  quiet,
+  retiring,
+  rotating,
+  type Situation,
+  secretsOf,
+  switching,
+} from './rotation-situation.ts';
+import { assertHoldsNoKey, planIn, toSkip, unapproved } from './rotation-table.ts';
+
+const statusIn = (situation: Situation, at = now) => {
+  const planned = planAuthorityStatus(observedIn(situation, at), planIn(situation, at), at);
+  assertHoldsNoKey(planned, situation);
+  return planned;
+};
+const signs = (root: typeof old) => ({
+  type: 'Ready',
+  status: 'True',
+  reason: 'Ready',
+  message: `signs with root ${fingerprintOf(root).slice(0, 16)}, valid until ${root.certificate.notAfter.toISOString().replace('.000', '')}`,
+});
+const rotates = (reason: string, message: string) => ({ type: 'Rotating', status: 'True', reason, message });
+
+/** What status says of a phase: the conditions, the rotation, and when it is looked at again. */
+interface Saying {
+  readonly given: Situation;
+  readonly root: typeof old;
+  readonly words: string;
+  readonly blockers: readonly string[];
+  readonly progress: string;
+  readonly more?: object;
+  readonly revisitInMs?: number;
+}
+const carry = `2 of 2 Secrets to carry the new root: shop/a, shop/b${toSkip('r1/Distributing/shop')}`;
+const leaves = `2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b${toSkip('r1/Switching/shop')}`;
+const withOld = `2 of 2 Secrets to be without the old root: shop/a, shop/b${toSkip('r1/Retiring/shop')}`;
+const delay = 'pods to load what was written last: until 2026-03-01T12:00:00Z (propagationDelay 3m)';
+const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
+const back = { old: [rootIdOf(next)], new: rootIdOf(old), aborting: true } as const;
+const directions = { oldRoot: fingerprintOf(next), newRoot: fingerprintOf(old), aborting: true };
+const backwards = { ...switching, signs: old, trusted: [old, next], previous: next };
+
+const sayings: Record<string, Saying> = {
+  'bundles that are missing': {
+    given: { ...distributing, secrets: secretsOf(old, old) },
+    root: old,
+    words: `the new root is distributed, the old one signs; waiting for ${carry}`,
+    blockers: [carry],
+    progress: '0 of 2',
+  },
+  'everything that is missing, and who has to approve': {
+    given: {
+      ...distributing,
+      status: {},
+      spec: rotating({ approval: 'Manual' }),
+      secrets: secretsOf(old, old),
+    },
+    root: old,
+    words:
+      `the new root is distributed, the old one signs; waiting for ${carry}, and status to name the new root, ` +
+      `and ${unapproved}`,
+    blockers: [carry, 'status to name the new root', unapproved],
+    progress: '0 of 2',
+  },
+  'a delay, at whose end it is looked at again': {
+    given: { ...distributing, monotonicMs: minutes(3) - 400 },
+    root: old,
+    words: `the new root is distributed, the old one signs; waiting for ${delay}`,
+    blockers: [delay],
+    progress: '0 of 2',
+    revisitInMs: 401,
+  },
+  'certificates of the old root': {
+    given: { ...switching, secrets: secretsOf(old, old, next) },
+    root: next,
+    words: `the new root signs, certificates are issued anew; waiting for ${leaves}`,
+    blockers: [leaves],
+    progress: '0 of 2',
+  },
+  'pods that load their certificate': {
+    given: { ...draining, monotonicMs: minutes(3) - 10 },
+    root: next,
+    words: `all certificates are of the new root, pods load them; waiting for ${delay}`,
+    blockers: [delay],
+    progress: '0 of 2',
+    revisitInMs: 11,
+  },
+  'bundles with the old root, and that it is too late to abort': {
+    given: { ...retiring, asked: { abortToken: 'r1' }, secrets: secretsOf(next, next, old) },
+    root: next,
+    words: `the old root is taken out of every bundle; waiting for ${withOld}; ${tooLate}`,
+    blockers: [withOld, tooLate],
+    progress: '0 of 2',
+  },
+  'what was approved and skipped': {
+    given: {
+      ...draining,
+      note: noteOf('Draining', { approved: 'r1', skipped: ['Switching', 'Draining/web'] }),
+      monotonicMs: minutes(3) - 10,
+    },
+    root: next,
+    words: `all certificates are of the new root, pods load them; waiting for ${delay}`,
+    blockers: [delay],
+    progress: '0 of 2',
+    more: { approved: 'r1', skipped: ['Switching', 'Draining/web'] },
+    revisitInMs: 11,
+  },
+};
+
+describe('status while the root is rotated', () => {
+  for (const [title, { given, root, words, blockers, progress, more = {}, revisitInMs = 1000 }] of Object.entries(
+    sayings,
+  )) {
+    test(`names ${title}`, () => {
+      const { status, revisitAt } = statusIn(given);
+      const phase = given.note?.phase ?? '';
+      assert.deepEqual(status.conditions, [signs(root), rotates(phase, words)]);
+      const roots = { oldRoot: fingerprintOf(old), newRoot: fingerprintOf(next) };
+      const startedAt = '2026-03-01T11:00:00Z';
+      assert.deepEqual(status.rotation, { id: 'r1', phase, startedAt, ...roots, ...more, progress, blockers });
+      assert.equal(status.activeRoot?.fingerprint, fingerprintOf(root));
+      assert.deepEqual(revisitAt, later(revisitInMs));
+    });
+  }
+
+  test('is looked at again less often with many Secrets, whosever they are, but not after its gate can open', () => {
+    const secrets = secretsOf(old, old, next);
+    const lookedAt = (examined: number, opensInMs: number) =>
+      statusIn({ ...distributing, secrets, examined, monotonicMs: minutes(3) - opensInMs }).revisitAt;
+    assert.deepEqual(lookedAt(20_000, 5000), later(1000));
+    assert.deepEqual(lookedAt(60_000, 5000), later(3000));
+    assert.deepEqual(lookedAt(60_000, 2000), later(2001));
+    assert.deepEqual(lookedAt(60_000, 400), later(401));
+  });
+
+  test('says in which direction an aborted rotation goes', () => {
+    const cases = [
+      ['Switching', secretsOf(next, next, old), 'the old root signs, certificates are issued anew; '],
+      ['Draining', secretsOf(next, next, old), 'all certificates are of the old root, pods load them; '],
+      ['Retiring', secretsOf(old, next, old), 'the new root is taken out of every bundle; '],
+    ] as const;
+    for (const [phase, secrets, words] of cases) {
+      const trusted = phase === 'Retiring' ? [old] : [old, next];
+      const { status } = statusIn({ ...backwards, trusted, secrets, note: noteOf(phase, back) });
+      const message = status.conditions[1]?.message ?? '';
+      assert.ok(message.startsWith(words), message);
+      assert.deepEqual({ ...status.rotation, ...directions }, status.rotation);
+    }
+  });
+
+  test('names every root that is trusted, the one that signs first', () => {
+    const { status } = statusIn({ ...switching, secrets: secretsOf(old, old, next) });
+    assert.deepEqual(
+      status.roots?.map(({ fingerprint }) => fingerprint),
+      [next, old].map(fingerprintOf),
+    );
+    assert.equal(status.trustBundle, bundleOf(next, old).pem);
+  });
+
+  test('is not ready while the root that was written over waits, and goes on naming the old one first', () => {
+    const { status } = statusIn({ ...overwritten, secrets: secretsOf(old, old) });
+    const [isReady, isRotating] = status.conditions;
+    assert.deepEqual([isReady?.status, isReady?.reason], ['False', 'RootDistributing']);
+    assert.match(
+      isReady?.message ?? '',
+      /not to wait: kubectl annotate mtlsauthority default --overwrite mtls-operator.io\/skip-gate=r1\/Distributing$/,
+    );
+    assert.deepEqual([isRotating?.status, isRotating?.reason], ['True', 'Distributing']);
+    assert.equal(status.activeRoot?.fingerprint, fingerprintOf(old));
+  });
+
+  test('names no old root where none is known', () => {
+    const { status } = statusIn({
+      ...switching,
+      note: noteOf('Switching', { old: [] }),
+      secrets: secretsOf(old, old, next),
+    });
+    assert.equal('oldRoot' in (status.rotation ?? {}), false);
+  });
+});
+
+describe('status without a rotation', () => {
+  test('says what is in the way of one', () => {
+    const { status } = statusIn({ ...quiet, asked: { rotateRootToken: 'a' }, spec: brought });
+    const [first, problem] = status.conditions;
+    assert.deepEqual(first, signs(old));
+    assert.deepEqual([problem?.type, problem?.status, problem?.reason], ['Rotating', 'False', 'NextRootMissing']);
+    assert.equal(status.rotation, undefined);
+    assert.equal(status.lastHandledRotateRoot, undefined);
+  });
+
+  test('forgets a rotation that has ended', () => {
+    const { status } = statusIn({ ...quiet, ended: 'r1', status: distributing.status });
+    assert.deepEqual([status.rotation, status.conditions], [undefined, [signs(old)]]);
+  });
+
+  test('is looked at again when the root is due', () => {
+    const { revisitAt } = statusIn({ ...quiet, spec: making({ renewBefore: '8760h' }) });
+    assert.deepEqual(revisitAt, new Date(old.certificate.notAfter.getTime() - hours(8760)));
+    assert.deepEqual(statusIn({ ...quiet, spec: brought }).revisitAt, old.certificate.notAfter);
+  });
+});
+
+describe('the condition Rotating, once it was set,', () => {
+  const said = {
+    type: 'Rotating',
+    status: 'True',
+    reason: 'Draining',
+    message: 'm',
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  } as const;
+  const rotatingIn = (given: Situation) =>
+    statusIn({ ...given, status: { ...given.status, conditions: [said] } })
+      .status.conditions.filter(({ type }) => type === 'Rotating')
+      .map(({ status, reason }) => [status, reason]);
+
+  test('stays as False when the rotation has ended', () => {
+    assert.deepEqual(rotatingIn(quiet), [['False', 'Idle']]);
+    assert.deepEqual(statusIn(quiet).status.conditions, [signs(old)]);
+  });
+
+  test('stays as it was while the root is bad', () => {
+    assert.deepEqual(rotatingIn({ ...switching, signs: { crt: '', key: '' } }), [['True', 'Draining']]);
+  });
+});
+
+describe('the value of rotate-root in status', () => {
+  const known = { ...quiet.status, lastHandledRotateRoot: 'b' };
+  const values: [title: string, given: Situation, value: string | undefined][] = [
+    ['is that of the Secret', { ...quiet, handled: 'a', status: known }, 'a'],
+    ['stays when the Secret has lost it', { ...quiet, status: known }, 'b'],
+    ['is none at first', quiet, undefined],
+    ['is not what is asked for and was not handled yet', { ...quiet, asked: { rotateRootToken: 'c' } }, undefined],
+  ];
+  for (const [title, given, value] of values) {
+    test(title, () => assert.equal(statusIn(given).status.lastHandledRotateRoot, value));
+  }
+});
+
+describe('status while the root is bad', () => {
+  test('keeps the rotation, and all roots that are trusted', () => {
+    const { status, revisitAt } = statusIn({ ...switching, signs: { crt: '', key: '' } });
+    const { rotation, roots, activeRoot, trustBundle } = switching.status;
+    assert.deepEqual(
+      [status.rotation, status.roots, status.activeRoot, status.trustBundle, revisitAt],
+      [rotation, roots, activeRoot, trustBundle, later(600_000)],
+    );
+    assert.deepEqual(
+      status.conditions.map(({ type, status: holds, reason }) => [type, holds, reason]),
+      [['Ready', 'False', 'RootMalformed']],
+    );
+  });
+
+  test('has no rotation where none was', () => {
+    const { status } = statusIn({ ...quiet, signs: { crt: '', key: '' }, status: knows([old, other]) });
+    assert.equal('rotation' in status, false);
+  });
+});
+
+describe('a clock that was set back', () => {
+  const reissueIn = (situation: Situation) => {
+    const { verdict } = planIn(situation);
+    assert.ok(verdict.state === 'ready');
+    return verdict.reissue;
+  };
+  const past = new Date(0);
+
+  test('does not keep certificates from switching: what has begun in the future began long ago', () => {
+    const ahead = { ...switching, note: noteOf('Switching', { since: later(hours(5)).toISOString() }) };
+    const resumedAt = earlier(minutes(30));
+    const waits = { ...ahead, secrets: secretsOf(old, old, next) };
+    assert.deepEqual(reissueIn(waits), { id: 'r1', since: past, windowMs: 20, resumedAt });
+  });
+
+  test('does not keep a leader from it that began to lead in the future', () => {
+    const reissue = reissueIn({ ...switching, leadingSince: later(1) });
+    assert.deepEqual(reissue, { id: 'r1', since: earlier(minutes(10)), windowMs: 20, resumedAt: past });
+  });
+
+  test('takes this very moment for one that has passed', () => {
+    const reissue = reissueIn({
+      ...switching,
+      note: noteOf('Switching', { since: now.toISOString() }),
+      leadingSince: now,
+    });
+    assert.deepEqual(reissue, { id: 'r1', since: now, windowMs: 20, resumedAt: now });
+  });
+
+  test('has no say in how long pods have had a bundle', () => {
+    const ahead = { ...distributing, note: noteOf('Distributing', { since: later(hours(5)).toISOString() }) };
+    assert.equal(planIn(ahead).step.step, 'rotate');
+  });
+});

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inspectRoot, type SigningRoot } from '../../../../src/pki/index.ts';
+import {
+  planRoot,
+  type Remark,
+  type RootPlan,
+  type RootVerdict,
+  type RotationReport,
+  type RotationStep,
+} from '../../../../src/plan/index.ts';
+import { earlier, encodedRoot, minutes, now } from '../../../support/fixtures.ts';
+import {
+  anchorsOf,
+  bundleOf,
+  draining,
+  next,
+  observedIn,
+  old,
+  retiring,
+  type Situation,
+  switching,
+} from './rotation-situation.ts';
+
+/** The plan, twice the same, in whose JSON there is no key of anybody. */
+export function planIn(situation: Situation, at = now): RootPlan {
+  const plan = planRoot(observedIn(situation, at), at);
+  assert.deepEqual(planRoot(observedIn(situation, at), at), plan, 'the same observation gives the same plan');
+  assertHoldsNoKey(plan, situation);
+  return plan;
+}
+
+/** Throws when anything of a private key of the situation is in what may be logged. */
+export function assertHoldsNoKey(value: unknown, { signs, next: comes, previous, held }: Situation): void {
+  const text = JSON.stringify(value);
+  assert.ok(!text.includes('PRIVATE KEY'), 'a PEM of a private key');
+  for (const pair of [signs, comes, previous, held]) {
+    if (pair === undefined) continue;
+    const secret = 'anchor' in pair ? (pair.key.export({ format: 'jwk' }).d ?? '') : '';
+    if (secret === '') continue;
+    const bytes = Buffer.from(secret, 'base64url');
+    for (const form of ['base64url', 'base64', 'hex'] as const) assert.ok(!text.includes(bytes.toString(form)), form);
+  }
+}
+
+/** A root as it is once it was read from its Secret. */
+export function asRead(signer: SigningRoot): SigningRoot {
+  const { crt, key } = encodedRoot(signer);
+  const inspection = inspectRoot(crt, key, now);
+  assert.ok('root' in inspection);
+  return inspection.root;
+}
+
+/** An authority signs with the first root and trusts all of these, in this order. */
+export const ready = (
+  [first, ...rest]: readonly [SigningRoot, ...SigningRoot[]],
+  more: Partial<RootVerdict & { state: 'ready' }> = {},
+): RootVerdict => ({
+  state: 'ready',
+  root: asRead(first),
+  bundle: bundleOf(first, ...rest),
+  tolerated: [],
+  ...more,
+});
+
+/** How certificates switch in a situation: since when the phase is, and since when this process leads. */
+export const reissueOf = ({ note, leadingSince = earlier(minutes(30)) }: Situation) => ({
+  id: note?.id ?? '',
+  since: new Date(note?.since ?? ''),
+  windowMs: note?.windowMs ?? 0,
+  resumedAt: leadingSince,
+});
+
+/** What certificates may expect in each phase. */
+export const verdicts = {
+  Distributing: ready([old, next]),
+  Switching: ready([next, old], { tolerated: [bundleOf(old, next).digest], reissue: reissueOf(switching) }),
+  Draining: ready([next, old], { tolerated: [bundleOf(old, next).digest], reissue: reissueOf(draining) }),
+  Retiring: ready([next], { reissue: reissueOf(retiring) }),
+  overwritten: ready([next], {
+    bundle: bundleOf(old, next),
+    waits: {
+      reason: 'RootDistributing',
+      message:
+        'the root was written over by another one, which signs as soon as every bundle has it; ' +
+        'not to wait: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/skip-gate=r1/Distributing',
+    },
+  }),
+} as const;
+
+/** A step of a rotation; by default nothing moves. */
+export const rotate = (
+  [reason, message]: readonly [reason: string, message: string],
+  trusted: readonly SigningRoot[],
+  more: Partial<RotationStep> = {},
+): RotationStep => ({
+  step: 'rotate',
+  resourceVersion: '7',
+  event: { reason, message },
+  move: {},
+  trusted: anchorsOf(...trusted),
+  ...more,
+});
+
+/** How a message ends that names what is missing: with what a person types to skip the first namespace of it. */
+export const toSkip = (value: string, scope = `namespace ${value.split('/')[2]}`): string =>
+  ` (to skip ${scope}: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/skip-gate=${value})`;
+
+/** What is waited for until somebody approves. */
+export const unapproved =
+  'approval: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/approve-rotation=r1';
+
+/** What is said of a root that is staged while another one takes over. */
+export const nextRootWaits: Remark = {
+  reason: 'NextRootWaits',
+  message: 'next.crt and next.key wait for the end of this rotation',
+  isExpected: true,
+};
+
+/** A value of an annotation that does nothing. */
+export const ignored = (annotation: string, why: string, isExpected?: true): Remark => ({
+  reason: 'AnnotationIgnored',
+  message: `mtls-operator.io/${annotation} does nothing: ${why}`,
+  ...(isExpected === true ? { isExpected } : {}),
+});
+
+/** The report of a rotation that waits; to what names objects, the command that skips them is added. */
+export const waiting = (
+  situation: Situation,
+  [done, total]: readonly [done: number, total: number],
+  waits: readonly string[],
+  more: Partial<RotationReport> = {},
+): Pick<RootPlan, 'step' | 'rotation'> => {
+  assert.ok(situation.note !== undefined);
+  const progress = { progress: `${done} of ${total}`, remaining: total - done };
+  const { note } = situation;
+  const withSkips = waits.map((wait) => {
+    const [, namespace] = /^\d+ of \d+ [^:]*: (?:ConfigMap )?([^/]+)\//.exec(wait) ?? [];
+    return namespace === undefined || wait.includes('(to skip')
+      ? wait
+      : `${wait}${toSkip(`${note.id}/${note.phase}/${namespace}`)}`;
+  });
+  return { step: { step: 'keep' }, rotation: { note, waits: withSkips, remarks: [], ...progress, ...more } };
+};
+
+/** What is observed, at which moment, and the whole plan. */
+export interface Case {
+  readonly given: Situation;
+  readonly at?: Date;
+  readonly plan: RootPlan;
+}
+
+/** A test for every sentence. */
+export function check(cases: Readonly<Record<string, Case>>): void {
+  for (const [title, { given, at, plan }] of Object.entries(cases)) {
+    test(title, () => assert.deepEqual(planIn(given, at), plan));
+  }
+}

@@ -1,0 +1,60 @@
+import type { RotationNote, RotationStep } from '../../../../src/plan/index.ts';
+import { now } from '../../../support/fixtures.ts';
+import {
+  distributing,
+  draining,
+  next,
+  old,
+  retiring,
+  type Situation,
+  secretsOf,
+  switching,
+} from './rotation-situation.ts';
+import { rotate } from './rotation-table.ts';
+
+export type Phase = RotationNote['phase'];
+export const since = now.toISOString();
+
+/** Each phase when none of what it waits for is there. */
+export const unmet: Record<Phase, Situation> = {
+  Distributing: { ...distributing, status: {}, secrets: secretsOf(old, old) },
+  Switching: { ...switching, secrets: secretsOf(old, old, next) },
+  Draining: { ...draining, status: {}, secrets: secretsOf(old, old, next) },
+  Retiring: { ...retiring, secrets: secretsOf(next, next, old) },
+};
+export const waits: Record<Phase, readonly [what: string, ...holds: string[]]> = {
+  Distributing: ['2 of 2 Secrets to carry the new root: shop/a, shop/b', 'status to name the new root'],
+  Switching: ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b'],
+  Draining: ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b', 'status to name the new root'],
+  Retiring: ['2 of 2 Secrets to be without the old root: shop/a, shop/b'],
+};
+export const phases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as const;
+export const rootsOf = { Distributing: [old, next], Switching: [next, old], Draining: [next, old], Retiring: [next] };
+
+/** The step that each phase ends with. */
+export const ends = (phase: Phase, note: RotationNote): RotationStep => {
+  switch (phase) {
+    case 'Distributing':
+      return rotate(['RotationSwitching', 'the new root signs; certificates are issued anew'], [old, next], {
+        move: { active: 'next', next: null, previous: 'active' },
+        note: { ...note, since, phase: 'Switching' },
+      });
+    case 'Switching':
+      return rotate(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
+        note: { ...note, since, phase: 'Draining' },
+      });
+    case 'Draining':
+      return rotate(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
+        note: { ...note, since, phase: 'Retiring' },
+      });
+    case 'Retiring':
+      return rotate(
+        ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
+        [next],
+        {
+          move: { previous: null },
+          ends: note.id,
+        },
+      );
+  }
+};

@@ -1,0 +1,346 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { TrustBundle } from '../../../../src/api/types.ts';
+import {
+  type AuthorityRecord,
+  type NamespaceRecord,
+  publicationsOf,
+  type RootView,
+  type TrustOutcome,
+  type TrustRecord,
+  type TrustWorld,
+  trustCondition,
+  trustPlaces,
+} from '../../../../src/plan/index.ts';
+import { authority, notReady, ready, root } from '../../../support/fixtures.ts';
+
+const view = ready(root());
+const { digest } = view.bundle;
+const bundleName = 'mtls-operator.io:default:roots';
+
+const publisher = (trustBundle: Partial<TrustBundle>, changes: Partial<AuthorityRecord> = {}): AuthorityRecord =>
+  authority({ spec: { ...authority().spec, trustBundle: { clusterTrustBundle: false, ...trustBundle } }, ...changes });
+
+const inConfigMaps = publisher({ configMap: { name: 'trust' } });
+const inBoth = publisher({ configMap: { name: 'trust' }, clusterTrustBundle: true });
+const inClusterTrustBundle = publisher({ clusterTrustBundle: true });
+
+/** What there is in the world, place by place. */
+interface Scene {
+  /** Namespaces: 'own' holds the bundle of now, 'old' another; what is not there has only an outcome. */
+  readonly namespaces?: Readonly<Record<string, 'own' | 'old' | 'theirs' | 'absent'>>;
+  readonly cluster?: 'own' | 'old' | 'theirs' | 'absent';
+  readonly outcomes?: Readonly<Record<string, Partial<TrustOutcome> & { readonly state: TrustOutcome['state'] }>>;
+  readonly isServed?: boolean | undefined;
+  readonly terminating?: readonly string[];
+  /** Namespaces in which an object was there, and is not any more. */
+  readonly lost?: readonly string[];
+  /** Further objects of the authority. */
+  readonly more?: readonly TrustRecord[];
+}
+
+const record = (namespace: string, name: string, state: string): TrustRecord => ({
+  namespace,
+  name,
+  uid: 'u',
+  resourceVersion: '1',
+  owner: state === 'theirs' ? 'another-uid' : 'authority-uid',
+  label: 'default',
+  bundle: state === 'old' ? 'old' : digest,
+  immutable: false,
+  deleting: false,
+  changedAtMs: 7,
+});
+
+function worldOf({
+  namespaces = {},
+  cluster = 'absent',
+  outcomes = {},
+  terminating = [],
+  lost = [],
+  more = [],
+  ...rest
+}: Scene): TrustWorld {
+  const all = Object.keys(namespaces).map((name): NamespaceRecord => {
+    return { name, resourceVersion: '1', labels: {}, terminating: terminating.includes(name) };
+  });
+  return {
+    namespaces: all,
+    servesClusterTrustBundles: 'isServed' in rest ? rest.isServed : true,
+    found(_, namespace, wanted) {
+      const state = namespace === '' ? cluster : (namespaces[namespace] ?? 'absent');
+      const named = state === 'absent' ? [] : [record(namespace, wanted, state)];
+      return [...named, ...more.filter((other) => other.namespace === namespace)];
+    },
+    isLost: (_, namespace) => lost.includes(namespace),
+    outcome: (_, namespace) => outcomes[namespace] as TrustOutcome | undefined,
+  };
+}
+
+function say(of: AuthorityRecord, scene: Scene, as: RootView = view): string | undefined {
+  const world = worldOf(scene);
+  const condition = trustCondition(of, as, trustPlaces(of, world), world);
+  if (condition === undefined) return undefined;
+  assert.equal(condition.type, 'TrustPublished');
+  return `${condition.status} ${condition.reason}: ${condition.message}`;
+}
+
+const settled = { state: 'settled' } as const;
+const foreign = { state: 'foreign' } as const;
+const failed = { state: 'failed', message: 'exceeded quota' } as const;
+const contested = { state: 'contested', message: 'changed by x' } as const;
+/** An outdated object that was deleted and is still there. */
+const held = (name: string): TrustRecord => ({ ...record('shop', name, 'old'), immutable: true, deleting: true });
+const many = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
+
+describe('the condition TrustPublished', () => {
+  const table: [title: string, of: AuthorityRecord, scene: Scene, said: string | undefined][] = [
+    ['is not there without spec.trustBundle', authority(), { namespaces: { shop: 'absent' } }, undefined],
+    ['is True when nothing is asked for', publisher({}), {}, 'True Published: spec.trustBundle asks for nothing'],
+    [
+      'counts namespaces',
+      inConfigMaps,
+      { namespaces: { shop: 'own', web: 'own' } },
+      'True Published: ConfigMap trust is in 2 namespaces',
+    ],
+    ['counts one', inConfigMaps, { namespaces: { shop: 'own' } }, 'True Published: ConfigMap trust is in 1 namespace'],
+    ['counts none', inConfigMaps, {}, 'True Published: ConfigMap trust is in 0 namespaces'],
+    [
+      'does not count namespaces that are being deleted',
+      inConfigMaps,
+      { namespaces: { shop: 'own', web: 'absent' }, terminating: ['web'] },
+      'True Published: ConfigMap trust is in 1 namespace',
+    ],
+    [
+      'names the namespaces where somebody else has the name, in order',
+      inConfigMaps,
+      { namespaces: { web: 'absent', shop: 'theirs', ok: 'own' }, outcomes: { web: foreign, shop: foreign } },
+      'False TrustConflict: 2 of 3 namespaces have a ConfigMap trust of somebody else: shop, web',
+    ],
+    [
+      'names five of many',
+      inConfigMaps,
+      {
+        namespaces: Object.fromEntries(many(8).map((name) => [name, 'absent'])),
+        outcomes: Object.fromEntries(many(8).map((name) => [name, foreign])),
+      },
+      'False TrustConflict: 8 of 8 namespaces have a ConfigMap trust of somebody else: n0, n1, n2, n3, n4 and 3 more',
+    ],
+    [
+      'says why a namespace cannot have it',
+      inConfigMaps,
+      { namespaces: { shop: 'absent', web: 'own' }, outcomes: { shop: failed } },
+      'False PublishingFailed: ConfigMap trust cannot be written in 1 of 2 namespaces: shop (exceeded quota)',
+    ],
+    [
+      'names the namespaces where another client keeps changing it',
+      inConfigMaps,
+      { namespaces: { shop: 'old', web: 'own' }, outcomes: { shop: contested, web: settled } },
+      'False TrustContested: ConfigMap trust does not stay as it is in 1 of 2 namespaces: shop (changed by x)',
+    ],
+    [
+      'names them while the object was right again for a moment only',
+      inConfigMaps,
+      { namespaces: { shop: 'own', web: 'own' }, outcomes: { shop: contested, web: settled } },
+      'False TrustContested: ConfigMap trust does not stay as it is in 1 of 2 namespaces: shop (changed by x)',
+    ],
+    [
+      'says that a finalizer holds an object that was deleted and cannot be written',
+      inConfigMaps,
+      { namespaces: { web: 'own', shop: 'absent' }, more: [held('trust')], outcomes: { shop: settled } },
+      'False PublishingFailed: ConfigMap trust cannot be written in 1 of 2 namespaces: shop (being deleted, and a finalizer holds it)',
+    ],
+    [
+      'says that another client keeps changing the ClusterTrustBundle',
+      inClusterTrustBundle,
+      { cluster: 'old', outcomes: { '': contested } },
+      `False TrustContested: ClusterTrustBundle ${bundleName} does not stay as it is (changed by x)`,
+    ],
+    [
+      'says how far it is',
+      inConfigMaps,
+      { namespaces: { shop: 'old', web: 'own' }, outcomes: { shop: settled } },
+      'False Pending: ConfigMap trust is up to date in 1 of 2 namespaces',
+    ],
+    [
+      'says all of the trouble, and not what is only not written yet',
+      inBoth,
+      {
+        namespaces: { a: 'theirs', b: 'absent', c: 'old', d: 'own' },
+        outcomes: { b: failed, c: settled, '': failed },
+      },
+      'False TrustConflict: 1 of 4 namespaces has a ConfigMap trust of somebody else: a; ConfigMap trust cannot be written in 1 of 4 namespaces: b (exceeded quota); ClusterTrustBundle mtls-operator.io:default:roots cannot be written (exceeded quota)',
+    ],
+    [
+      'says that the ClusterTrustBundle is there',
+      inClusterTrustBundle,
+      { cluster: 'own' },
+      `True Published: ClusterTrustBundle ${bundleName} is published`,
+    ],
+    [
+      'says that it is somebody else’s',
+      inClusterTrustBundle,
+      { cluster: 'theirs', outcomes: { '': foreign } },
+      `False TrustConflict: ClusterTrustBundle ${bundleName} is of somebody else`,
+    ],
+    [
+      'says that it is not up to date',
+      inClusterTrustBundle,
+      { cluster: 'old', outcomes: { '': settled } },
+      `False Pending: ClusterTrustBundle ${bundleName} is not up to date yet`,
+    ],
+    [
+      'says that the cluster has none',
+      inBoth,
+      { namespaces: { shop: 'own' }, isServed: false },
+      'False ClusterTrustBundleNotServed: ConfigMap trust is in 1 namespace; this cluster serves no ClusterTrustBundle of certificates.k8s.io/v1',
+    ],
+    [
+      'does not take an object under an old name for one',
+      inConfigMaps,
+      { namespaces: { shop: 'theirs' }, more: [record('shop', 'old', 'own')], outcomes: { shop: foreign } },
+      'False TrustConflict: 1 of 1 namespace has a ConfigMap trust of somebody else: shop',
+    ],
+  ];
+  for (const [title, of, scene, said] of table) test(title, () => assert.equal(say(of, scene), said));
+
+  test('is False while the root is bad', () => {
+    const bad = notReady('RootExpired', 'm');
+    const said = 'False AuthorityNotReady: the authority is not ready; what is published stays as it is';
+    assert.equal(say(inConfigMaps, { namespaces: { shop: 'own' } }, bad), said);
+  });
+});
+
+describe('after a restart, the condition', () => {
+  const message = '1 of 1 namespace has a ConfigMap trust of somebody else: shop';
+  const remembering = (observedGeneration: number) => ({
+    ...inConfigMaps,
+    status: {
+      conditions: [
+        {
+          type: 'TrustPublished',
+          status: 'False',
+          reason: 'TrustConflict',
+          message,
+          lastTransitionTime: '2026-01-01T00:00:00Z',
+          observedGeneration,
+        } as const,
+      ],
+    },
+  });
+  const scene = { namespaces: { shop: 'absent' } } as const;
+  const pending = 'False Pending: ConfigMap trust is up to date in 0 of 1 namespace';
+
+  test('stays as it was until everything has been looked at', () =>
+    assert.equal(say(remembering(1), scene), `False TrustConflict: ${message}`));
+  test('stays as it was until the root has been looked at', () =>
+    assert.equal(
+      say(remembering(1), { namespaces: { shop: 'own' } }, { state: 'unknown' }),
+      `False TrustConflict: ${message}`,
+    ));
+  test('is said anew once it has been', () =>
+    assert.equal(say(remembering(1), { ...scene, outcomes: { shop: settled } }), pending));
+  test('is not that of an older spec', () => assert.equal(say(remembering(0), scene), pending));
+  test('is that of nobody when there was none', () => assert.equal(say(inConfigMaps, scene), pending));
+});
+
+describe('publications', () => {
+  const publicationsIn = (of: AuthorityRecord, scene: Scene) => publicationsOf(trustPlaces(of, worldOf(scene)));
+
+  test('are all that is to hold the bundle, with what it holds', () => {
+    assert.deepEqual(
+      publicationsIn(inBoth, { namespaces: { shop: 'own', web: 'old', new: 'absent' }, cluster: 'own' }),
+      [
+        { namespace: 'shop', what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
+        { namespace: 'web', what: 'ConfigMap web/trust', bundle: 'old', changedAtMs: 7 },
+        { namespace: 'new', what: 'ConfigMap new/trust', changedAtMs: Infinity },
+        {
+          namespace: '',
+          what: `ClusterTrustBundle ${bundleName}`,
+          bundle: digest,
+          changedAtMs: 7,
+          isClusterTrustBundle: true,
+        },
+      ],
+    );
+  });
+
+  test('are not what somebody else has, nor what is going', () => {
+    const scene = {
+      namespaces: { shop: 'theirs', web: 'absent', going: 'own' },
+      outcomes: { web: foreign, '': foreign },
+      terminating: ['going'],
+    } as const;
+    assert.deepEqual(publicationsIn(inBoth, scene), []);
+  });
+
+  test('are what the authority has taken since somebody else had it', () => {
+    assert.deepEqual(publicationsIn(inConfigMaps, { namespaces: { shop: 'own' }, outcomes: { shop: foreign } }), [
+      { namespace: 'shop', what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
+    ]);
+  });
+
+  test('are what stays under an old name, since it is mounted', () => {
+    const scene = { namespaces: { shop: 'theirs' }, more: [record('shop', 'former', 'old')] } as const;
+    assert.deepEqual(publicationsIn(inConfigMaps, scene), [
+      { namespace: 'shop', what: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
+    ]);
+  });
+
+  test('say why they may never be right: another client, or a finalizer', () => {
+    const scene = {
+      namespaces: { web: 'old', shop: 'absent' },
+      more: [held('trust')],
+      outcomes: { web: contested, shop: settled },
+    } as const;
+    assert.deepEqual(
+      publicationsIn(inConfigMaps, scene).map(({ what, why }) => [what, why]),
+      [
+        ['ConfigMap web/trust', 'changed by x'],
+        ['ConfigMap shop/trust', 'being deleted, and a finalizer holds it'],
+      ],
+    );
+  });
+
+  test('are not what was under a former name, once it was deleted and a finalizer holds it', () => {
+    const scene = { namespaces: { shop: 'own' }, more: [held('former')] } as const;
+    assert.deepEqual(
+      publicationsIn(inConfigMaps, scene).map(({ what }) => what),
+      ['ConfigMap shop/trust'],
+    );
+  });
+
+  describe('in a namespace where the API server refuses the ConfigMap', () => {
+    const outcomes = { shop: failed };
+    const whatsIn = (scene: Parameters<typeof publicationsIn>[1]) =>
+      publicationsIn(publisher({ configMap: { name: 'trust' } }), scene).map(({ what, why }) => [what, why]);
+    const web = ['ConfigMap web/trust', undefined];
+    const shop = ['ConfigMap shop/trust', 'exceeded quota'];
+
+    test('are not awaited where it never was: it has no reader', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' }, outcomes }), [web]));
+
+    test('are awaited where it was deleted: pods have it mounted', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' }, outcomes, lost: ['shop'] }), [shop, web]));
+
+    test('are awaited where it is there and cannot be changed, with the reason', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'old', web: 'own' }, outcomes }), [shop, web]));
+
+    test('are awaited where nobody has tried yet', () =>
+      assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' } }), [
+        ['ConfigMap shop/trust', undefined],
+        web,
+      ]));
+  });
+
+  test('are none without spec.trustBundle', () =>
+    assert.deepEqual(publicationsIn(authority(), { cluster: 'own' }), []));
+
+  test('are awaited of a cluster of which it is not known whether it has ClusterTrustBundles, and not of one without', () => {
+    const what = `ClusterTrustBundle ${bundleName}`;
+    assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [
+      { namespace: '', what, changedAtMs: Infinity, isClusterTrustBundle: true },
+    ]);
+    assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: false }), []);
+  });
+});

@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { TrustBundle } from '../../../../src/api/types.ts';
+import {
+  authorityLabel,
+  clusterTrustBundleOf,
+  configMapIn,
+  type NamespaceRecord,
+  type ObservedTrust,
+  planTrust,
+  signerNameOf,
+  type TrustRecord,
+  type TrustStep,
+} from '../../../../src/plan/index.ts';
+import { authority } from '../../../support/fixtures.ts';
+
+const { name, uid } = authority();
+
+/** A ConfigMap that is as the operator has written it. */
+const written = (changes: Partial<TrustRecord> = {}): TrustRecord => ({
+  namespace: 'shop',
+  name: 'mtls-trust',
+  uid: 'object-uid',
+  resourceVersion: '7',
+  owner: uid,
+  ownerName: name,
+  label: name,
+  bundle: 'digest',
+  immutable: false,
+  deleting: false,
+  changedAtMs: 0,
+  ...changes,
+});
+
+/** The same without what is named. */
+function without(...keys: (keyof TrustRecord)[]): TrustRecord {
+  const entries = Object.entries(written()).filter(([key]) => !keys.some((gone) => gone === key));
+  return Object.fromEntries(entries) as unknown as TrustRecord;
+}
+
+const observe = (found: readonly TrustRecord[], changes: Partial<ObservedTrust> = {}): ObservedTrust => ({
+  authority: authority(),
+  bundle: 'digest',
+  wanted: 'mtls-trust',
+  found,
+  ...changes,
+});
+
+/** The steps in short: what, and under which name. */
+const stepsOf = (observed: ObservedTrust): string[] =>
+  planTrust(observed).map((step: TrustStep) => {
+    if (step.step === 'keep') return 'keep';
+    return `${step.step} ${step.step === 'create' ? step.name : step.record.name}`;
+  });
+
+describe('the CRLs beside the bundle', () => {
+  const table: [title: string, found: TrustRecord, crl: string | undefined, steps: string[]][] = [
+    ['are kept', written({ crl: 'lists' }), 'lists', []],
+    ['are added', written(), 'lists', ['update mtls-trust']],
+    ['follow what is revoked', written({ crl: 'old' }), 'lists', ['update mtls-trust']],
+    ['are taken away when there are none any more', written({ crl: 'old' }), undefined, ['update mtls-trust']],
+  ];
+  for (const [title, found, crl, steps] of table) {
+    test(title, () => assert.deepEqual(stepsOf(observe([found], crl === undefined ? {} : { crl })), steps));
+  }
+});
+
+describe('an object that is to hold the bundle', () => {
+  const foreign = written({ owner: 'another-uid', ownerName: 'another' });
+  const table: [title: string, found: TrustRecord[], steps: string[]][] = [
+    ['is kept when it is as written', [written()], []],
+    ['is created when there is none', [], ['create mtls-trust']],
+    ['is updated when it holds another bundle', [written({ bundle: 'other' })], ['update mtls-trust']],
+    ['is updated when it holds none', [without('bundle')], ['update mtls-trust']],
+    ['is updated when its label is another', [written({ label: 'other' })], ['update mtls-trust']],
+    ['is updated when its labels are gone', [without('label')], ['update mtls-trust']],
+    [
+      'is replaced when it is immutable, for kubelet no longer looks at it',
+      [written({ immutable: true })],
+      ['replace mtls-trust'],
+    ],
+    [
+      'is kept up to date while a finalizer holds it, since pods read it',
+      [written({ deleting: true, bundle: 'other' })],
+      ['update mtls-trust'],
+    ],
+    ['is kept while a finalizer holds it', [written({ deleting: true })], []],
+    [
+      'is left alone while a finalizer holds it and it is immutable',
+      [written({ deleting: true, immutable: true, bundle: 'other' })],
+      [],
+    ],
+    ['is another authority’s, and stays', [foreign], ['conflict mtls-trust']],
+    ['is nobody’s, and stays', [without('owner', 'ownerName')], ['conflict mtls-trust']],
+    [
+      'is nobody’s and being deleted: its end is waited for',
+      [{ ...without('owner'), deleting: true }],
+      ['conflict mtls-trust'],
+    ],
+    ['is immutable and another’s, and stays', [{ ...foreign, immutable: true }], ['conflict mtls-trust']],
+  ];
+  for (const [title, found, steps] of table) {
+    test(title, () => assert.deepEqual(stepsOf(observe(found)), steps));
+  }
+
+  test('of a step is the very record that was observed, for the precondition', () => {
+    const record = written({ bundle: 'other' });
+    assert.deepEqual(planTrust(observe([record])), [{ step: 'update', record }]);
+  });
+});
+
+describe('an object under a name that spec no longer wants', () => {
+  const old = written({ name: 'old' });
+  const outdated = written({ name: 'old', bundle: 'other' });
+  const foreign = written({ owner: 'another-uid' });
+  const table: [title: string, found: TrustRecord[], steps: string[]][] = [
+    ['goes once the bundle is there under the new one', [old, written()], ['delete old']],
+    ['goes whatever it holds, then', [outdated, written()], ['delete old']],
+    ['stays until then', [old], ['create mtls-trust']],
+    ['stays while the new one is outdated', [old, written({ bundle: 'other' })], ['update mtls-trust']],
+    ['stays while the new one is being deleted', [old, written({ deleting: true })], []],
+    ['stays while somebody else has the new name', [old, foreign], ['conflict mtls-trust']],
+    ['is kept up to date as long as it stays', [outdated, foreign], ['conflict mtls-trust', 'update old']],
+    ['stays when it is somebody else’s', [written({ name: 'old', owner: 'another-uid' }), written()], []],
+    ['is not deleted twice', [written({ name: 'old', deleting: true }), written()], []],
+  ];
+  for (const [title, found, steps] of table) {
+    test(title, () => assert.deepEqual(stepsOf(observe(found)), steps));
+  }
+});
+
+describe('a place where spec wants no bundle', () => {
+  const nothingWanted = (found: TrustRecord[], changes: Partial<ObservedTrust> = {}) => {
+    const { wanted: _, ...observed } = observe(found, changes);
+    return stepsOf(observed);
+  };
+
+  test('loses all that is the authority’s', () =>
+    assert.deepEqual(nothingWanted([written(), written({ name: 'old' })]), ['delete mtls-trust', 'delete old']));
+
+  test('loses it while the root is bad as well: it is spec that says so', () => {
+    const { bundle: _, wanted: __, ...observed } = observe([written()]);
+    assert.deepEqual(stepsOf(observed), ['delete mtls-trust']);
+  });
+
+  test('keeps what is somebody else’s', () => {
+    assert.deepEqual(nothingWanted([written({ owner: 'another-uid' }), without('owner')]), []);
+  });
+});
+
+describe('nothing is changed', () => {
+  const found = [written({ bundle: 'other' }), written({ name: 'old', immutable: true })];
+
+  test('while the root is bad, or has not been looked at', () => {
+    const { bundle: _, ...observed } = observe(found);
+    assert.deepEqual(stepsOf(observed), []);
+    assert.deepEqual(stepsOf({ ...observed, found: [] }), []);
+  });
+
+  test('for an authority that is being deleted', () => {
+    assert.deepEqual(stepsOf(observe(found, { authority: authority({ deleting: true }) })), []);
+    assert.deepEqual(stepsOf(observe([], { authority: authority({ deleting: true }) })), []);
+  });
+});
+
+test('a plan that is carried out and planned again comes to an end, with the bundle under the wanted name alone', () => {
+  const states: TrustRecord[] = [
+    written(),
+    written({ bundle: 'other' }),
+    written({ immutable: true }),
+    written({ owner: 'another-uid' }),
+    without('owner', 'bundle', 'label'),
+  ];
+  const others = states.map((record) => ({ ...record, name: 'old' }));
+  for (const first of [undefined, ...states]) {
+    for (const second of [undefined, ...others]) {
+      const found = new Map([first, second].flatMap((record) => (record === undefined ? [] : [[record.name, record]])));
+      let rounds = 0;
+      for (let steps = plan(found); steps.length > 0; steps = plan(found)) {
+        for (const step of steps) {
+          if (step.step === 'delete') found.delete(step.record.name);
+          else found.set(nameOf(step), written({ name: nameOf(step) }));
+        }
+        rounds += 1;
+        assert.ok(rounds <= 2, 'it does not come to an end');
+      }
+      const own = [...found.values()].filter(({ owner }) => owner === uid).map((record) => record.name);
+      const isForeign = first !== undefined && first.owner !== uid;
+      assert.deepEqual(own, isForeign ? (second?.owner === uid ? ['old'] : []) : ['mtls-trust']);
+    }
+  }
+
+  function plan(found: ReadonlyMap<string, TrustRecord>) {
+    return planTrust(observe([...found.values()])).filter((step) => step.step !== 'conflict');
+  }
+  function nameOf(step: Exclude<ReturnType<typeof plan>[number], never>): string {
+    return step.step === 'create' ? step.name : step.record.name;
+  }
+});
+
+describe('a namespace', () => {
+  const trusting = (trustBundle?: Partial<TrustBundle>) => {
+    const { spec } = authority();
+    const bundle = trustBundle === undefined ? {} : { trustBundle: { clusterTrustBundle: false, ...trustBundle } };
+    return authority({ spec: { ...spec, ...bundle } });
+  };
+  const namespace = (changes: Partial<NamespaceRecord> = {}): NamespaceRecord => ({
+    name: 'shop',
+    resourceVersion: '1',
+    labels: { team: 'a' },
+    terminating: false,
+    ...changes,
+  });
+  const inTeam = (team: string) => ({ name: 'trust', namespaceSelector: { matchLabels: { team } } });
+
+  const table: [title: string, wanted: string | undefined, trustBundle?: Partial<TrustBundle>, is?: NamespaceRecord][] =
+    [
+      ['gets none without spec.trustBundle', undefined],
+      ['gets none without spec.trustBundle.configMap', undefined, { clusterTrustBundle: true }],
+      ['gets one without a selector', 'trust', { configMap: { name: 'trust' } }],
+      ['gets one of an empty selector', 'trust', { configMap: { name: 'trust', namespaceSelector: {} } }],
+      ['gets one that is selected', 'trust', { configMap: inTeam('a') }],
+      ['gets none that is not selected', undefined, { configMap: inTeam('b') }],
+      ['gets none while it is being deleted', undefined, { configMap: inTeam('a') }, namespace({ terminating: true })],
+    ];
+  for (const [title, wanted, trustBundle, is = namespace()] of table) {
+    test(title, () => assert.equal(configMapIn(trusting(trustBundle), is), wanted));
+  }
+});
+
+describe('names', () => {
+  test('of a ClusterTrustBundle begin with the name of its signer', () => {
+    assert.equal(signerNameOf('my.org'), 'mtls-operator.io/my.org');
+    assert.equal(clusterTrustBundleOf('my.org'), 'mtls-operator.io:my.org:roots');
+  });
+
+  test('of authorities are their label as long as they fit, and beginning and digest otherwise', () => {
+    assert.equal(authorityLabel('a'.repeat(63)), 'a'.repeat(63));
+    const [long, other] = [authorityLabel('a'.repeat(253)), authorityLabel(`${'a'.repeat(252)}b`)];
+    assert.match(long, /^a{46}-[0-9a-f]{16}$/);
+    assert.equal(long.length, 63);
+    assert.notEqual(long, other);
+  });
+});
