@@ -1,5 +1,3 @@
-export { aborted, onAbort } from './abort.ts';
-export { type Backoff, backoffMs, sleep } from './backoff.ts';
 export {
   type CallOptions,
   type DeleteOptions,
@@ -12,23 +10,13 @@ export {
   type Selection,
   type WatchOptions,
   type WriteOptions,
-} from './client.ts';
-export { mergeConditions, microTimestamp, timestamp, type WantedCondition } from './conditions.ts';
-export { Connection, type ConnectionOptions, loadConnection } from './connection.ts';
-export { Controller, type ControllerOptions, type ReconcileRecord, type Result, TerminalError } from './controller.ts';
-export { isKubeError, KubeError, type KubeErrorCode } from './error.ts';
-export { type EventNote, EventRecorder, type EventRecorderOptions } from './events.ts';
-export { FairQueue } from './fair-queue.ts';
-export type { GuardedClient, GuardedDeletion, GuardedPatch } from './guarded-client.ts';
-export { keyOf, type ObjectRef, refOf } from './key.ts';
-export { type ElectorClock, type Lead, LeaderElector, type LeaderElectorOptions } from './leader.ts';
-export { defaultLeaseTiming, type LeaseTiming, timingProblem } from './lease-timing.ts';
-export { type Log, type LogFields, silentLog } from './log.ts';
-export type { Condition, KubeObject, ObjectMeta, OwnerReference, Served } from './object.ts';
-export { OptionalReflector, type OptionalReflectorOptions } from './optional-reflector.ts';
-export { type Clock, WorkQueue, type WorkQueueOptions } from './queue.ts';
-export { Reflector, type ReflectorOptions } from './reflector.ts';
-export type { RequestRecord, Verb } from './request.ts';
+} from './api/client.ts';
+export { Connection, type ConnectionOptions, loadConnection } from './api/connection.ts';
+export type { GuardedClient, GuardedDeletion, GuardedPatch } from './api/guarded-client.ts';
+export { isKubeError, KubeError, type KubeErrorCode } from './api/kube-error.ts';
+export { type Log, type LogFields, silentLog } from './api/log.ts';
+export type { Condition, KubeObject, ObjectMeta, OwnerReference, Served } from './api/object.ts';
+export type { RequestRecord, Verb } from './api/request.ts';
 export {
   apiVersionOf,
   type ClusterTrustBundle,
@@ -46,7 +34,12 @@ export {
   type Resource,
   type Secret,
   secrets,
-} from './resource.ts';
+} from './api/resource.ts';
+export type { WatchEvent } from './api/watch-stream.ts';
+export { aborted, onAbort } from './async/abort.ts';
+export { type Backoff, backoffMs, sleep } from './async/backoff.ts';
+export { OptionalReflector, type OptionalReflectorOptions } from './cache/optional-reflector.ts';
+export { Reflector, type ReflectorOptions } from './cache/reflector.ts';
 export {
   compareResourceVersions,
   Store,
@@ -54,5 +47,23 @@ export {
   type StoreListener,
   type StoreOptions,
   type StoreRecord,
-} from './store.ts';
-export type { WatchEvent } from './watch.ts';
+} from './cache/store.ts';
+export { mergeConditions, microTimestamp, timestamp, type WantedCondition } from './controller/conditions.ts';
+export {
+  Controller,
+  type ControllerOptions,
+  type ReconcileRecord,
+  type Result,
+  TerminalError,
+} from './controller/controller.ts';
+export { type EventNote, EventRecorder, type EventRecorderOptions } from './events/event-recorder.ts';
+export {
+  type ElectorClock,
+  type Lead,
+  LeaderElector,
+  type LeaderElectorOptions,
+} from './leaderelection/leader-elector.ts';
+export { defaultLeaseTiming, type LeaseTiming, timingProblem } from './leaderelection/lease-timing.ts';
+export { FairQueue } from './workqueue/fair-queue.ts';
+export { keyOf, type ObjectRef, refOf } from './workqueue/object-key.ts';
+export { type Clock, WorkQueue, type WorkQueueOptions } from './workqueue/work-queue.ts';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { type CacheSources, Caches } from '../../../src/controllers/caches.ts';
 import { silentLog } from '../../../src/kube/index.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Exchange, type FaultServer, serve } from '../kube/fault-server.ts';
+import { type Exchange, type FaultServer, serve } from '../kube/api/fault-server.ts';
 
 /** Answers after which no cache is ever filled. */
 const answers: Readonly<Record<string, (exchange: Exchange) => void>> = {

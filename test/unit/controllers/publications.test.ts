@@ -10,7 +10,7 @@ import type { ConfigMap } from '../../../src/kube/index.ts';
 import { sha256Hex } from '../../../src/pki/index.ts';
 import type { TrustOutcome } from '../../../src/plan/index.ts';
 import { authority } from '../../support/fixtures.ts';
-import { type Exchange, serve } from '../kube/fault-server.ts';
+import { type Exchange, serve } from '../kube/api/fault-server.ts';
 
 const publisher = authority({
   spec: { ...authority().spec, trustBundle: { configMap: { name: 'trust' }, clusterTrustBundle: true } },

@@ -9,7 +9,7 @@ import { type ConfigMap, isKubeError, silentLog } from '../../../src/kube/index.
 import { trustBundle } from '../../../src/pki/index.ts';
 import type { TrustOutcome } from '../../../src/plan/index.ts';
 import { authority, later, now, root } from '../../support/fixtures.ts';
-import { type Exchange, type FaultServer, serve } from '../kube/fault-server.ts';
+import { type Exchange, type FaultServer, serve } from '../kube/api/fault-server.ts';
 
 const signer = root();
 const otherSigner = root();

@@ -1,0 +1,38 @@
+import type { ObjectRef } from '../workqueue/object-key.ts';
+import type { DeleteOptions, KubeClient, MergePatch, MetadataOnly, WriteOptions } from './client.ts';
+import type { KubeObject, Served } from './object.ts';
+import type { Resource } from './resource.ts';
+
+/**
+ * A merge patch that fails with `Conflict` if the object has changed since it was observed, or another object has its name.
+ * A uid alone is no precondition of a patch: the API server answers `Invalid`.
+ */
+export type GuardedPatch<T extends KubeObject> = MergePatch<T> & {
+  readonly metadata: { readonly resourceVersion: string };
+};
+
+/** A deletion that fails with `Conflict` if another object has the name now. */
+export type GuardedDeletion = DeleteOptions & { readonly uid: string };
+
+/**
+ * The KubeClient that controllers get: it changes or deletes an object only under a precondition. A controller decides by
+ * caches that may be behind, and another replica may lead by now, so a write without a precondition could destroy the work
+ * of someone else.
+ */
+export interface GuardedClient extends Pick<KubeClient, 'create' | 'find' | 'get' | 'list' | 'listPages' | 'watch'> {
+  /** @see KubeClient.mergePatch */
+  mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    patch: GuardedPatch<T>,
+    options: WriteOptions & MetadataOnly,
+  ): Promise<Served<KubeObject>>;
+  mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    patch: GuardedPatch<T>,
+    options?: WriteOptions,
+  ): Promise<Served<T>>;
+  /** @see KubeClient.delete */
+  delete<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options: GuardedDeletion): Promise<void>;
+}

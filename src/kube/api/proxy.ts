@@ -1,0 +1,108 @@
+import { BlockList, isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
+import { KubeError } from './kube-error.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The proxy that the environment names for an address, read as Go reads it (golang.org/x/net/http/httpproxy), and with it
+ * kubectl: HTTPS_PROXY or HTTP_PROXY by the scheme, unless NO_PROXY has the host; capital letters win. Undefined for none: this
+ * machine itself is never reached through a proxy.
+ * @throws KubeError Configuration when the variable names no proxy; the message has no credentials
+ */
+export function proxyFromEnvironment(target: URL, env: Environment): URL | undefined {
+  const name = target.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const text = oneOf(env, name);
+  if (text === '' || !usesProxy(target, oneOf(env, 'NO_PROXY'))) return undefined;
+  return parseProxy(text, name);
+}
+
+/** A proxy in words: without its credentials. */
+export const proxyInWords = ({ protocol, host }: URL): string => `${protocol}//${host}`;
+
+/** An empty variable is none. */
+const oneOf = (env: Environment, name: string): string => env[name] || env[name.toLowerCase()] || '';
+
+/**
+ * A proxy as the environment or a kubeconfig names it; without a scheme it is one of http.
+ * @param source where it is named, for the message
+ * @throws KubeError Configuration
+ */
+export function parseProxy(text: string, source: string): URL {
+  const full = text.includes('://') ? text : `http://${text}`;
+  const url = URL.canParse(full) ? new URL(full) : undefined;
+  if (url !== undefined && url.host !== '' && supported.has(url.protocol)) return url;
+  throw new KubeError(
+    'Configuration',
+    `${source} is not the URL of a proxy: use http://HOST:PORT or https://HOST:PORT`,
+  );
+}
+
+const supported: ReadonlySet<string> = new Set(['http:', 'https:', 'socks5:']);
+
+function usesProxy(target: URL, noProxy: string): boolean {
+  const host = target.hostname.replace(/^\[(.*)\]$/, '$1');
+  const port = target.port || (target.protocol === 'https:' ? '443' : '80');
+  const ip = isIP(host) === 0 ? undefined : unmapped(host);
+  if (host === 'localhost' || (ip !== undefined && (ip === '::1' || ip.startsWith('127.')))) return false;
+  const entries = noProxy.split(',').map((entry) => entry.trim().toLowerCase());
+  return !entries.some((entry) => entry === '*' || matches(entry, { host, port, ip }));
+}
+
+interface Target {
+  readonly host: string;
+  readonly port: string;
+  readonly ip: string | undefined;
+}
+
+function matches(entry: string, { host, port, ip }: Target): boolean {
+  if (entry === '') return false;
+  const range = rangeOf(entry);
+  if (range !== undefined) return ip !== undefined && range.check(ip, familyOf(ip));
+  const { name, port: onlyPort } = splitPort(entry);
+  if (name === '' || (onlyPort !== '' && onlyPort !== port)) return false;
+  if (isAddress(name)) return ip !== undefined && isSameAddress(ip, name);
+  // `*.example.org` is `.example.org`: all below it, and not itself; `example.org` is both.
+  const plain = name.startsWith('*.') ? name.slice(1) : name;
+  const isBelow = plain.startsWith('.');
+  const domain = asciiOf(isBelow ? plain.slice(1) : plain);
+  return host.endsWith(`.${domain}`) || (!isBelow && host === domain);
+}
+
+const isAddress = (text: string): boolean => isIP(text) !== 0 && !text.includes('%');
+const familyOf = (ip: string): 'ipv4' | 'ipv6' => (isIP(ip) === 4 ? 'ipv4' : 'ipv6');
+
+/** An IPv4 address in the form of IPv6 is that IPv4 address. */
+function unmapped(ip: string): string {
+  if (isIP(ip) !== 6) return ip;
+  const [, high, low] =
+    /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/.exec(new URL(`http://[${ip}]`).hostname.slice(1, -1)) ?? [];
+  if (high === undefined || low === undefined) return ip;
+  return [high, low].flatMap((part) => [Number.parseInt(part, 16) >> 8, Number.parseInt(part, 16) & 255]).join('.');
+}
+
+function isSameAddress(ip: string, text: string): boolean {
+  const other = unmapped(text);
+  const one = new BlockList();
+  one.addAddress(other, familyOf(other));
+  return familyOf(ip) === familyOf(other) && one.check(ip, familyOf(ip));
+}
+
+/** A range in CIDR notation (RFC 4632). */
+function rangeOf(entry: string): BlockList | undefined {
+  const [, address = '', digits = ''] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
+  const prefix = Number(digits);
+  if (!isAddress(address) || prefix > (isIP(address) === 4 ? 32 : 128)) return undefined;
+  const range = new BlockList();
+  range.addSubnet(address, prefix, familyOf(address));
+  return range;
+}
+
+/** As net.SplitHostPort; what that refuses is a host without a port. */
+function splitPort(entry: string): { readonly name: string; readonly port: string } {
+  const [, bracketed, plain, port = ''] = /^(?:\[([^[\]]*)\]|([^:[\]]*)):([^:[\]]*)$/.exec(entry) ?? [];
+  const name = bracketed ?? plain;
+  return name === undefined ? { name: entry, port: '' } : { name, port };
+}
+
+const asciiOf = (domain: string): string => domainToASCII(domain) || domain;

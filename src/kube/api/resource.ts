@@ -1,0 +1,153 @@
+import type { ObjectRef } from '../workqueue/object-key.ts';
+import type { KubeObject, ObjectMeta } from './object.ts';
+
+declare const objectType: unique symbol;
+
+/** Where a kind is served, and the type of its objects. Made by {@link defineResource}. */
+export interface Resource<T extends KubeObject> {
+  /** API group; empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+  /** Never there at run time: it lets calls infer the type of the objects. */
+  readonly [objectType]?: T;
+}
+
+/** Describes a kind, such as `defineResource<Widget>({ group: 'example.org', version: 'v1', … })`. */
+export function defineResource<T extends KubeObject>(
+  descriptor: Omit<Resource<KubeObject>, typeof objectType>,
+): Resource<T> {
+  return Object.freeze({ ...descriptor });
+}
+
+/** The apiVersion that objects of the kind carry. */
+export function apiVersionOf(resource: Resource<KubeObject>): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+/** The URL path of a collection: in one namespace, or across all of them. */
+export function collectionPath(resource: Resource<KubeObject>, namespace?: string): string {
+  const root = resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
+  const scope = resource.namespaced && namespace ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  return `${root}${scope}/${resource.plural}`;
+}
+
+/** The URL path of one object, or of its subresource. Throws a TypeError when a namespaced ref has no namespace. */
+export function objectPath(resource: Resource<KubeObject>, ref: ObjectRef, subresource?: string): string {
+  // An empty name or namespace would silently address the collection: a DELETE there removes everything in it.
+  if (ref.name === '') throw new TypeError(`a ${resource.kind} needs a name`);
+  if (resource.namespaced && !ref.namespace) throw new TypeError(`${resource.kind} ${ref.name} needs a namespace`);
+  const path = `${collectionPath(resource, ref.namespace)}/${encodeURIComponent(ref.name)}`;
+  return subresource === undefined ? path : `${path}/${subresource}`;
+}
+
+/** core/v1 Secret. `data` is base64. */
+export interface Secret extends KubeObject {
+  readonly type?: string | undefined;
+  readonly immutable?: boolean | undefined;
+  readonly data?: Readonly<Record<string, string>> | undefined;
+}
+
+/** core/v1 Namespace. */
+export interface Namespace extends KubeObject {
+  readonly status?: { readonly phase?: string | undefined } | undefined;
+}
+
+/** core/v1 ConfigMap. */
+export interface ConfigMap extends KubeObject {
+  readonly immutable?: boolean | undefined;
+  readonly data?: Readonly<Record<string, string>> | undefined;
+  /** Base64. A key may be here or in `data`. */
+  readonly binaryData?: Readonly<Record<string, string>> | undefined;
+}
+
+/** certificates.k8s.io/v1 ClusterTrustBundle (KEP-3257): trust anchors for every pod that mounts them. */
+export interface ClusterTrustBundle extends KubeObject {
+  readonly spec: { readonly signerName?: string | undefined; readonly trustBundle: string };
+}
+
+/** coordination.k8s.io/v1 Lease. Times are RFC 3339 with microseconds. */
+export interface Lease extends KubeObject {
+  readonly spec?:
+    | {
+        readonly holderIdentity?: string | undefined;
+        readonly leaseDurationSeconds?: number | undefined;
+        readonly acquireTime?: string | undefined;
+        readonly renewTime?: string | undefined;
+        readonly leaseTransitions?: number | undefined;
+      }
+    | undefined;
+}
+
+/** core/v1 ObjectReference: the object an event is about. */
+export interface ObjectReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace?: string | undefined;
+  readonly name: string;
+  readonly uid?: string | undefined;
+  readonly resourceVersion?: string | undefined;
+}
+
+/** events.k8s.io/v1 Event. */
+export interface Event extends KubeObject {
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly eventTime: string;
+  readonly reportingController: string;
+  readonly reportingInstance: string;
+  readonly action: string;
+  readonly reason: string;
+  readonly note: string;
+  readonly type: 'Normal' | 'Warning';
+  readonly regarding: ObjectReference;
+}
+
+export const secrets = defineResource<Secret>({
+  group: '',
+  version: 'v1',
+  plural: 'secrets',
+  kind: 'Secret',
+  namespaced: true,
+});
+
+export const namespaces = defineResource<Namespace>({
+  group: '',
+  version: 'v1',
+  plural: 'namespaces',
+  kind: 'Namespace',
+  namespaced: false,
+});
+
+export const configMaps = defineResource<ConfigMap>({
+  group: '',
+  version: 'v1',
+  plural: 'configmaps',
+  kind: 'ConfigMap',
+  namespaced: true,
+});
+
+export const clusterTrustBundles = defineResource<ClusterTrustBundle>({
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  plural: 'clustertrustbundles',
+  kind: 'ClusterTrustBundle',
+  namespaced: false,
+});
+
+export const leases = defineResource<Lease>({
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  plural: 'leases',
+  kind: 'Lease',
+  namespaced: true,
+});
+
+export const events = defineResource<Event>({
+  group: 'events.k8s.io',
+  version: 'v1',
+  plural: 'events',
+  kind: 'Event',
+  namespaced: true,
+});

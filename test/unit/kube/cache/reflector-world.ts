@@ -1,0 +1,380 @@
+import assert from 'node:assert/strict';
+import {
+  type KubeClient,
+  KubeError,
+  type KubeErrorCode,
+  onAbort,
+  Reflector,
+  type ReflectorOptions,
+  type Served,
+  Store,
+  type StoreRecord,
+  silentLog,
+  type WatchEvent,
+} from '../../../../src/kube/index.ts';
+import { type Widget, widgets } from '../api/fault-server.ts';
+
+/** A size that the transform of the cache throws for. */
+export const unreadable = 666;
+
+interface Sized extends StoreRecord {
+  readonly size: number;
+}
+
+/** A change of the collection. */
+interface Change {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  readonly object: Served<Widget>;
+}
+
+/** What the network does with the next step of a listing, a watch or a write. */
+export type Outcome = 'goes on' | 'breaks' | 'is refused' | 'ends' | 'expires' | 'is silent';
+
+const codes: Readonly<Record<Exclude<Outcome, 'goes on' | 'ends'>, KubeErrorCode>> = {
+  breaks: 'Network',
+  'is refused': 'ServerError',
+  expires: 'Gone',
+  'is silent': 'Timeout',
+};
+
+/** Something that waits for the network. */
+interface Gate {
+  readonly pass: (outcome: Outcome) => void;
+}
+
+const keyOf = (name: string): string => `n/${name}`;
+
+interface Backup {
+  readonly revision: number;
+  readonly objects: ReadonlyMap<string, Served<Widget>>;
+}
+
+/** One collection of an API server: its objects, and the changes that it still knows. */
+class Collection {
+  revision = 10;
+  readonly objects = new Map<string, Served<Widget>>();
+  changes: Change[] = [];
+  /** Changes up to this revision are forgotten. */
+  compactedTo = 0;
+  readonly #backups: Backup[] = [];
+  /** Each version of each object that there ever was, by name and revision. */
+  readonly versions = new Map<string, Served<Widget>>();
+
+  put(name: string, size: number): Served<Widget> {
+    const type = this.objects.has(name) ? 'MODIFIED' : 'ADDED';
+    const object = this.#next(name, size);
+    this.objects.set(name, object);
+    this.changes.push({ type, object });
+    return object;
+  }
+
+  delete(name: string): void {
+    const last = this.objects.get(name);
+    if (last === undefined) return;
+    this.objects.delete(name);
+    this.changes.push({ type: 'DELETED', object: this.#next(name, last.spec?.size ?? 0) });
+  }
+
+  after(revision: number): Change[] {
+    return this.changes.filter(({ object }) => Number(object.metadata.resourceVersion) > revision);
+  }
+
+  compact(): void {
+    this.compactedTo = this.revision;
+    this.changes = [];
+  }
+
+  /** A backup of before `revision`, the last one; undefined when there is none. */
+  backupBefore(revision: number): Backup | undefined {
+    return this.#backups.findLast((backup) => backup.revision < revision);
+  }
+
+  /** Everything is as it was then, and revisions that were given since are given again. */
+  restore({ revision, objects }: Backup): void {
+    this.revision = revision;
+    this.objects.clear();
+    for (const [name, object] of objects) this.objects.set(name, object);
+    this.changes = this.changes.filter(({ object }) => Number(object.metadata.resourceVersion) <= revision);
+    this.compactedTo = Math.min(this.compactedTo, revision);
+    this.#backups.splice(0);
+  }
+
+  #next(name: string, size: number): Served<Widget> {
+    this.#backups.push({ revision: this.revision, objects: new Map(this.objects) });
+    // Other kinds have revisions of the same counter.
+    this.revision += 1 + (this.revision % 3);
+    const metadata = { namespace: 'n', name, uid: name, resourceVersion: String(this.revision) };
+    const object = { metadata, spec: { size } } as Served<Widget>;
+    this.versions.set(`${name}@${this.revision}`, object);
+    return object;
+  }
+}
+
+class SizedStore extends Store<Sized, 'size'> {
+  /** Up to where the Reflector has seen everything. */
+  seen = 0;
+
+  override advance(resourceVersion: string): void {
+    this.seen = Number(resourceVersion);
+    super.advance(resourceVersion);
+  }
+}
+
+/**
+ * A collection, a network whose every step the test decides about, and a Reflector that keeps a Store like the collection.
+ * The process of the Reflector also writes some of the objects itself.
+ */
+export class ReflectorWorld {
+  readonly server = new Collection();
+  readonly store = new SizedStore({ indexes: { size: ({ size }) => [String(size)] } });
+  readonly gates = new Set<Gate>();
+  readonly counts = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
+  /** What a subscriber knows that has heard of every change from the beginning. */
+  readonly #heard = new Map<string, Sized>();
+  /** The last event of each object that a watch has brought. */
+  readonly #brought = new Map<string, Change>();
+  readonly #stop = new AbortController();
+  readonly #run: Promise<void>;
+  #problem: string | undefined;
+  /** The cluster was restored, and the cache does not know it yet. */
+  #awaitsListing = false;
+
+  constructor(options: Pick<ReflectorOptions<Widget, Sized>, 'streams' | 'pageSize'>) {
+    this.store.subscribe((before, after) => this.#hear(before, after));
+    const reflector = new Reflector<Widget, Sized>({
+      client: this.#client(),
+      resource: widgets,
+      store: this.store,
+      transform: sized,
+      log: silentLog,
+      backoff: { baseMs: 100, maxMs: 1000 },
+      onListed: () => {
+        this.#awaitsListing = false;
+        this.#brought.clear();
+      },
+      ...options,
+    });
+    this.#run = reflector.run(this.#stop.signal);
+  }
+
+  /** Lets the oldest of what waits for the network have its next step. */
+  step(nth: number, outcome: Outcome): void {
+    const gate = [...this.gates][nth % this.gates.size];
+    if (gate === undefined) return;
+    this.gates.delete(gate);
+    gate.pass(outcome);
+  }
+
+  /** This process writes an object that it has in its cache, and takes in the answer without telling itself. */
+  write(name: string, size: number): void {
+    const known = this.store.get(keyOf(name));
+    if (known === undefined || this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) return;
+    const written = this.store.writing({ namespace: 'n', name }, async () => {
+      await this.#network();
+      const isCurrent = this.server.objects.get(name)?.metadata.resourceVersion === known.resourceVersion;
+      if (!isCurrent || this.#awaitsListing) throw new KubeError('Conflict', 'it has changed');
+      const { restores } = this.counts;
+      const object = this.server.put(name, size);
+      await this.#network();
+      if (this.counts.restores !== restores) throw new KubeError('Network', 'the API server has gone down');
+      const record = sized(object);
+      // Nobody is told: the subscriber of this test knows it from here.
+      if (this.store.remember(record)) {
+        this.counts.remembered += 1;
+        this.#heard.set(keyOf(name), record);
+      }
+    });
+    written.catch(() => {});
+  }
+
+  /** This process reads an object, and takes in what it has read, maybe much later. */
+  read(name: string): void {
+    const reading = async (): Promise<void> => {
+      await this.#network();
+      const object = this.server.objects.get(name);
+      const { restores } = this.counts;
+      await this.#network();
+      if (object === undefined || this.counts.restores !== restores) return;
+      this.store.observe(sized(object));
+    };
+    reading().catch(() => {});
+  }
+
+  put(name: string, size: number): void {
+    if (!this.#awaitsListing) this.server.put(name, size);
+  }
+
+  delete(name: string): void {
+    if (!this.#awaitsListing) this.server.delete(name);
+  }
+
+  /**
+   * The cluster is restored from a backup that is older than what the cache has seen. Until there was a listing nothing
+   * changes: what is written by then under a revision that was seen before cannot be told from what was seen.
+   */
+  restore(): void {
+    const backup = this.server.backupBefore(this.store.seen);
+    if (backup === undefined || this.#awaitsListing) return;
+    this.counts.restores += 1;
+    this.server.restore(backup);
+    this.#awaitsListing = true;
+    this.#brought.clear();
+  }
+
+  /** What must hold at any time. */
+  check(): void {
+    assert.equal(this.#problem, undefined);
+    for (const record of this.store.values()) {
+      const version = this.server.versions.get(`${record.name}@${record.resourceVersion}`);
+      assert.deepEqual(version && sized(version), record, 'the cache has a version that there never was');
+    }
+    for (const [name, { type, object }] of this.#brought) {
+      // An event may wait for the answer to a write of this process.
+      if (this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) continue;
+      const known = Number(this.store.get(keyOf(name))?.resourceVersion ?? 0);
+      const revision = Number(object.metadata.resourceVersion);
+      const isGone = type === 'DELETED' || object.spec?.size === unreadable;
+      assert.ok(isGone ? known === 0 || known > revision : known >= revision, `the cache missed ${type} of ${name}`);
+    }
+  }
+
+  /** What must hold when everything has arrived. */
+  checkEnd(): void {
+    this.check();
+    const there = [...this.server.objects.values()].filter(({ spec }) => spec?.size !== unreadable).map(sized);
+    const byName = (a: Sized, b: Sized): number => (a.name < b.name ? -1 : 1);
+    assert.deepEqual([...this.store.values()].sort(byName), there.sort(byName), 'the cache is not what is there');
+    assert.deepEqual([...this.#heard.values()].sort(byName), there, 'a subscriber has not heard of everything');
+    for (const { size } of there) {
+      const ofSize = there.filter((record) => record.size === size);
+      assert.deepEqual(this.store.by('size', String(size)).sort(byName), ofSize, 'the index is not what is there');
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#stop.abort();
+    for (const gate of this.gates) gate.pass('breaks');
+    await this.#run;
+  }
+
+  #hear(before: Sized | undefined, after: Sized | undefined): void {
+    const key = keyOf((after ?? before)?.name ?? '');
+    const known = this.#heard.get(key);
+    if (known?.resourceVersion !== before?.resourceVersion)
+      this.#problem ??= `${key} was changed from ${before?.resourceVersion}, and was last heard of at ${known?.resourceVersion}`;
+    const wentBack = Number(after?.resourceVersion ?? Infinity) <= Number(before?.resourceVersion ?? 0);
+    if (wentBack && !this.#awaitsListing && before !== undefined && after !== undefined)
+      this.#problem ??= `${key} went back from ${before.resourceVersion} to ${after.resourceVersion}`;
+    const found = after === undefined ? [] : this.store.by('size', String(after.size));
+    if (this.store.get(key) !== after || found.includes(after as Sized) !== (after !== undefined))
+      this.#problem ??= `a subscriber was told of ${key} before the cache had the change`;
+    if (after === undefined) this.#heard.delete(key);
+    else this.#heard.set(key, after);
+  }
+
+  /** Waits until the test lets the network do its next step. */
+  async #network(signal?: AbortSignal): Promise<'goes on' | 'ends'> {
+    const { promise, resolve } = Promise.withResolvers<Outcome | 'aborted'>();
+    const gate = { pass: resolve };
+    this.gates.add(gate);
+    const stopListening = onAbort(signal, () => resolve('aborted'));
+    const outcome = await promise;
+    stopListening();
+    this.gates.delete(gate);
+    if (outcome === 'aborted') throw new KubeError('Aborted', 'the call was aborted');
+    if (outcome === 'goes on' || outcome === 'ends') return outcome;
+    throw new KubeError(codes[outcome], outcome);
+  }
+
+  #client(): KubeClient {
+    return {
+      list: (_: unknown, options: Options) => this.#list(options),
+      listPages: (_: unknown, options: Options) => this.#listPages(options),
+      watch: (_: unknown, options: Options) =>
+        options.resourceVersion === undefined ? this.#stream(options) : this.#watch(options),
+    } as unknown as KubeClient;
+  }
+
+  async #list({ signal }: Options) {
+    await this.#network(signal);
+    const resourceVersion = String(this.server.revision);
+    await this.#network(signal);
+    return { items: [], resourceVersion, continueToken: undefined };
+  }
+
+  /** A listing is of one moment, however long its pages take. The API server sends a page in parts. */
+  async *#listPages({ signal, limit = Number.POSITIVE_INFINITY }: Options) {
+    this.counts.lists += 1;
+    await this.#network(signal);
+    const { revision } = this.server;
+    const { restores } = this.counts;
+    const left = [...this.server.objects.values()];
+    do {
+      const page = left.splice(0, limit);
+      for (const object of page.slice(0, -1)) {
+        yield { items: [object] };
+        await this.#network(signal);
+      }
+      yield { items: page.slice(-1), resourceVersion: String(revision), isLast: true };
+      await this.#network(signal);
+      if (this.counts.restores !== restores) throw new KubeError('Network', 'the API server has gone down');
+      if (left.length > 0 && this.server.compactedTo > revision) throw new KubeError('Gone', 'the token has expired');
+    } while (left.length > 0);
+  }
+
+  /** A watch that begins with everything there is. */
+  async *#stream({ signal }: Options): AsyncGenerator<WatchEvent<Widget>, void, undefined> {
+    this.counts.streams += 1;
+    await this.#network(signal);
+    let { revision } = this.server;
+    const there = [...this.server.objects.values()];
+    for (const object of there) {
+      yield { type: 'ADDED', object, size: 100 };
+      if (object.spec?.size === 0 && (await this.#network(signal)) === 'ends') return;
+    }
+    for (let pauses = 0; pauses < 2; pauses += 1) {
+      if ((await this.#network(signal)) === 'ends') return;
+      if (revision < this.server.compactedTo) throw new KubeError('Gone', 'too old');
+      if (revision > this.server.revision) throw new KubeError('Network', 'the API server has gone down');
+      const changes = this.server.after(revision);
+      revision = this.server.revision;
+      for (const { type, object } of changes) yield { type, object, size: 100 };
+      yield { type: 'BOOKMARK', resourceVersion: String(revision) };
+    }
+    yield { type: 'BOOKMARK', resourceVersion: String(revision), isAll: true };
+  }
+
+  async *#watch({ signal, resourceVersion }: Options): AsyncGenerator<WatchEvent<Widget>, void, undefined> {
+    this.counts.watches += 1;
+    for (let revision = Number(resourceVersion); ; ) {
+      if ((await this.#network(signal)) === 'ends') return;
+      if (revision < this.server.compactedTo) throw new KubeError('Gone', 'too old');
+      if (revision > this.server.revision) throw new KubeError('Timeout', 'too large resource version');
+      const changes = this.server.after(revision);
+      // As long as there are more, some of them come.
+      const some = changes.slice(0, 1 + (revision % 4));
+      for (const { type, object } of some) {
+        this.counts.events += 1;
+        revision = Number(object.metadata.resourceVersion);
+        this.#brought.set(object.metadata.name, { type, object });
+        yield { type, object, size: 100 };
+      }
+      if (some.length === changes.length && this.server.revision % 2 === 0) {
+        revision = this.server.revision;
+        yield { type: 'BOOKMARK', resourceVersion: String(revision) };
+      }
+    }
+  }
+}
+
+interface Options {
+  readonly signal?: AbortSignal;
+  readonly limit?: number;
+  readonly resourceVersion?: string;
+}
+
+function sized({ metadata, spec }: Served<Widget>): Sized {
+  if (spec?.size === unreadable) throw new Error('cannot be read');
+  const { namespace, name, resourceVersion } = metadata;
+  return { namespace, name, resourceVersion, size: spec?.size ?? 0 };
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import {
+  type Condition,
+  mergeConditions,
+  microTimestamp,
+  timestamp,
+  type WantedCondition,
+} from '../../../../src/kube/index.ts';
+
+const then = '2026-01-01T00:00:00Z';
+const now = new Date('2026-02-03T04:05:06.789Z');
+const ready = (status: Condition['status'], reason = 'R', observedGeneration = 1): WantedCondition => ({
+  type: 'Ready',
+  status,
+  reason,
+  message: 'm',
+  observedGeneration,
+});
+
+test('a condition whose status is the same keeps its time, whatever else changed', () => {
+  const previous = [{ ...ready('True'), lastTransitionTime: then }];
+  const merged = mergeConditions(previous, [ready('True', 'Other', 2)], now);
+  assert.deepEqual(merged, [{ ...ready('True', 'Other', 2), lastTransitionTime: then }]);
+});
+
+test('a condition whose status changed is dated now', () => {
+  const previous = [{ ...ready('True'), lastTransitionTime: then }];
+  assert.equal(mergeConditions(previous, [ready('False')], now)[0]?.lastTransitionTime, '2026-02-03T04:05:06Z');
+});
+
+test('a type that is no longer wanted goes, the others keep their places, new ones come last', () => {
+  const types = (conditions: readonly { type: string }[]): string => conditions.map(({ type }) => type).join();
+  const of = (type: string): WantedCondition => ({ ...ready('True'), type });
+  const previous = ['A', 'B', 'C'].map((type) => ({ ...of(type), lastTransitionTime: then }));
+  assert.equal(types(mergeConditions(previous, ['D', 'C', 'A'].map(of), now)), 'A,C,D');
+  assert.equal(types(mergeConditions(undefined, ['D', 'C'].map(of), now)), 'D,C');
+});
+
+test('merging the same facts again, at any later time, changes nothing', () => {
+  const wanted = fc.uniqueArray(
+    fc.record(
+      {
+        type: fc.constantFrom('A', 'B', 'C', 'D'),
+        status: fc.constantFrom('True', 'False', 'Unknown'),
+        reason: fc.string(),
+        message: fc.string(),
+        observedGeneration: fc.nat(),
+      },
+      { requiredKeys: ['type', 'status', 'reason', 'message'] },
+    ),
+    { selector: ({ type }) => type },
+  );
+  fc.assert(
+    fc.property(wanted, wanted, fc.date({ noInvalidDate: true }), (before, after, later) => {
+      const merged = mergeConditions(mergeConditions([], before, now), after, now);
+      assert.deepEqual(mergeConditions(merged, after, later), merged);
+      // As the API server gives it back.
+      assert.deepEqual(
+        JSON.parse(JSON.stringify(merged)),
+        merged.map((condition) => ({ ...condition })),
+      );
+    }),
+  );
+});
+
+test('times have the precision that their types have', () => {
+  assert.equal(timestamp(now), '2026-02-03T04:05:06Z');
+  assert.equal(microTimestamp(now), '2026-02-03T04:05:06.789000Z');
+});

@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  Controller,
+  type ControllerOptions,
+  KubeError,
+  type ReconcileRecord,
+  silentLog,
+  TerminalError,
+  WorkQueue,
+} from '../../../../src/kube/index.ts';
+import { eventually } from '../../../support/eventually.ts';
+
+interface Harness {
+  readonly queue: WorkQueue;
+  readonly controller: Controller;
+  readonly records: ReconcileRecord[];
+  /** Resolves when so many reconciles have ended. */
+  readonly ended: (count: number) => Promise<void>;
+}
+
+function harness(options: Partial<ControllerOptions> & Pick<ControllerOptions, 'reconcile'>): Harness {
+  const queue = options.queue ?? new WorkQueue({ backoff: { baseMs: 1, maxMs: 1 } });
+  const records: ReconcileRecord[] = [];
+  const onResult = (record: ReconcileRecord): number => records.push(record);
+  const controller = new Controller({ name: 'test', queue, workers: 2, log: silentLog, onResult, ...options });
+  const ended = (count: number): Promise<void> => eventually(() => assert.ok(records.length >= count));
+  return { queue, controller, records, ended };
+}
+
+function outcomes(records: readonly ReconcileRecord[]): string[] {
+  return records.map(({ key, outcome }) => `${key} ${outcome}`);
+}
+
+test('a failed reconcile is tried again until it succeeds, one that failed for good is not', async () => {
+  let failures = 0;
+  const { queue, controller, records, ended } = harness({
+    reconcile: async (key) => {
+      if (key === 'terminal') throw new TerminalError('hopeless');
+      failures += 1;
+      if (failures < 3) throw new Error('not yet');
+    },
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('terminal');
+  await ended(1);
+  queue.add('flaky');
+  await ended(4);
+  stop.abort();
+  await run;
+  assert.deepEqual(outcomes(records), ['terminal terminal', 'flaky error', 'flaky error', 'flaky success']);
+});
+
+test('delays begin again after a success, and after a failure for good', async () => {
+  for (const ending of [async () => {}, () => Promise.reject(new TerminalError('hopeless'))]) {
+    const retries: unknown[] = [];
+    const fails = (): Promise<void> => Promise.reject(new Error('not yet'));
+    const turns = [fails, fails, ending, fails];
+    const { queue, controller, ended } = harness({
+      queue: new WorkQueue({ backoff: { baseMs: 1, maxMs: 100 }, random: () => 0 }),
+      reconcile: () => (turns.shift() ?? (async () => {}))(),
+      log: { ...silentLog, warn: (_, fields) => retries.push(fields?.['retryMs']) },
+    });
+    const stop = new AbortController();
+    const run = controller.run(stop.signal);
+    queue.add('key');
+    await ended(3);
+    queue.add('key');
+    await ended(5);
+    stop.abort();
+    await run;
+    assert.deepEqual(retries, [1, 2, 1]);
+  }
+});
+
+test('a reconcile that throws instead of rejecting harms nobody', async () => {
+  const { queue, controller, records, ended } = harness({
+    reconcile: (key) => {
+      if (key === 'bad') throw new TypeError('thrown');
+      return Promise.resolve();
+    },
+    queue: new WorkQueue(),
+    workers: 1,
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('bad');
+  queue.add('good');
+  await ended(2);
+  stop.abort();
+  await run;
+  assert.deepEqual(outcomes(records), ['bad error', 'good success']);
+});
+
+test('a reconcile can ask to be called at a time', async () => {
+  const { queue, controller, records, ended } = harness({
+    reconcile: async () => (records.length === 0 ? { requeueAt: new Date(Date.now() + 5) } : undefined),
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('a');
+  await ended(2);
+  stop.abort();
+  await run;
+  assert.deepEqual(outcomes(records), ['a requeued', 'a success']);
+});
+
+test('one key is never reconciled twice at once, different keys are', async () => {
+  const running = new Map<string, number>();
+  let most = 0;
+  const { queue, controller, ended } = harness({
+    workers: 4,
+    reconcile: async (key) => {
+      assert.equal(running.get(key) ?? 0, 0);
+      running.set(key, 1);
+      most = Math.max(
+        most,
+        [...running.values()].reduce((sum, count) => sum + count, 0),
+      );
+      queue.add(key === 'a' ? 'b' : 'a');
+      await new Promise(setImmediate);
+      running.set(key, 0);
+    },
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  for (const key of ['a', 'b', 'c', 'd']) queue.add(key);
+  await ended(50);
+  stop.abort();
+  await run;
+  assert.ok(most > 1);
+});
+
+test('a stop lets the reconciles under way end, leaves the rest in the queue, and the controller runs again', async () => {
+  const gate = Promise.withResolvers<void>();
+  const { queue, controller, records, ended } = harness({
+    workers: 1,
+    reconcile: async (_key, { signal }) => {
+      await gate.promise;
+      assert.equal(signal.aborted, false);
+    },
+  });
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  queue.add('under way');
+  queue.add('waiting');
+  stop.abort();
+  let isOver = false;
+  const over = run.then(() => {
+    isOver = true;
+    return isOver;
+  });
+  await new Promise(setImmediate);
+  assert.equal(isOver, false);
+  gate.resolve();
+  await over;
+  assert.deepEqual(outcomes(records), ['under way success']);
+
+  const again = new AbortController();
+  const second = controller.run(again.signal);
+  await ended(2);
+  again.abort();
+  await second;
+  assert.deepEqual(outcomes(records).at(-1), 'waiting success');
+});
+
+for (const [why, drainTimeoutMs] of [
+  ['when the right to write is lost', 60_000],
+  ['after the drain time-out', 10],
+] as const) {
+  test(`a reconcile that goes on after a stop is aborted ${why}, and its key is kept`, async () => {
+    const begun = Promise.withResolvers<void>();
+    const { queue, controller, records } = harness({
+      drainTimeoutMs,
+      reconcile: async (_key, { signal }) => {
+        begun.resolve();
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        throw new KubeError('Aborted', 'the call was aborted');
+      },
+    });
+    const stop = new AbortController();
+    const lost = new AbortController();
+    const run = controller.run(stop.signal, lost.signal);
+    queue.add('a');
+    await begun.promise;
+    if (drainTimeoutMs > 1000) lost.abort();
+    stop.abort();
+    await run;
+    assert.deepEqual(outcomes(records), ['a interrupted']);
+    assert.equal(queue.length, 1);
+  });
+}
+
+// Without turns the Lease of a leader runs out while it looks at a hundred thousand objects that are as they should be.
+test('reconciles that wait for nothing leave the event loop to timers and answers now and then', async () => {
+  const keys = 300;
+  const { queue, controller, records } = harness({
+    reconcile: async () => {
+      for (const until = performance.now() + 1; performance.now() < until; );
+    },
+    workers: 32,
+  });
+  for (let key = 0; key < keys; key += 1) queue.add(`key-${key}`);
+  const stop = new AbortController();
+  const run = controller.run(stop.signal);
+  const turns: number[] = [];
+  for (const endsAt = performance.now() + 30_000; records.length < keys; ) {
+    assert.ok(performance.now() < endsAt, `only ${records.length} reconciles have ended`);
+    await new Promise((resolve) => setTimeout(resolve));
+    turns.push(records.length);
+  }
+  stop.abort();
+  await run;
+  const most = Math.max(...turns.map((count, i) => count - (turns[i - 1] ?? 0)));
+  // A turn is 10 ms and a reconcile 1 ms, or more on a busy machine.
+  assert.ok(most <= keys / 3, `${most} of ${keys} reconciles in one turn`);
+});

@@ -1,0 +1,378 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { type Clock, WorkQueue } from '../../../../src/kube/index.ts';
+
+/** A clock that moves when told. */
+class ManualClock implements Clock {
+  #now = Date.UTC(2026, 0, 1);
+  readonly #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  schedule(callback: () => void, ms: number): () => void {
+    assert.ok(ms >= 0 && ms < 2 ** 31, `no timer takes ${ms} ms`);
+    const timer = { at: this.#now + ms, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      const [next] = [...this.#timers].sort((a, b) => a.at - b.at);
+      if (next === undefined || next.at > end) break;
+      this.#timers.delete(next);
+      this.#now = next.at;
+      next.callback();
+    }
+    this.#now = end;
+  }
+}
+
+const day = 86_400_000;
+
+function queueOnManualClock(): { queue: WorkQueue; clock: ManualClock } {
+  const clock = new ManualClock();
+  return { queue: new WorkQueue({ clock, random: () => 0 }), clock };
+}
+
+test('a key that is added again before it is taken is taken once, in its first place', async () => {
+  const { queue } = queueOnManualClock();
+  for (const key of ['a', 'b', 'a']) queue.add(key);
+  assert.deepEqual([await queue.get(), await queue.get(), queue.length], ['a', 'b', 0]);
+});
+
+test('namespaces take turns; what has none is a flow of its own, and a program can say otherwise', async () => {
+  const added = ['a/1', 'a/2', 'node', 'other', 'b/1'];
+  const take = async (queue: WorkQueue): Promise<(string | undefined)[]> => {
+    for (const key of added) queue.add(key);
+    return [await queue.get(), await queue.get(), await queue.get(), await queue.get(), await queue.get()];
+  };
+  assert.deepEqual(await take(new WorkQueue()), ['a/1', 'node', 'b/1', 'a/2', 'other']);
+  assert.deepEqual(await take(new WorkQueue({ flowOf: () => '' })), added);
+});
+
+test('a key that is added while it is processed comes again when it is done, not before', async () => {
+  const { queue } = queueOnManualClock();
+  queue.add('a');
+  await queue.get();
+  queue.add('a');
+  queue.add('a');
+  assert.equal(queue.length, 0);
+  queue.done('a');
+  assert.equal(queue.length, 1);
+  await queue.get();
+  queue.done('a');
+  assert.equal(queue.length, 0);
+});
+
+test('whoever waits gets the next key, and the waiter that left gets none', async () => {
+  const { queue } = queueOnManualClock();
+  const leaving = new AbortController();
+  const left = queue.get(leaving.signal);
+  const waiting = queue.get();
+  leaving.abort();
+  queue.add('a');
+  assert.deepEqual([await left, await waiting], [undefined, 'a']);
+});
+
+test('a delayed key comes when it is due, also after more than 2^31 milliseconds', () => {
+  const { queue, clock } = queueOnManualClock();
+  queue.addAt('renewal', new Date(clock.now() + 60 * day));
+  queue.addAfter('soon', 1000);
+  clock.advance(999);
+  assert.equal(queue.length, 0);
+  clock.advance(1);
+  assert.equal(queue.length, 1);
+  clock.advance(60 * day - 1001);
+  assert.equal(queue.length, 1);
+  clock.advance(1);
+  assert.equal(queue.length, 2);
+  assert.equal(clock.timers, 0);
+});
+
+test('of two dates for one key the earlier counts, whichever came first', () => {
+  for (const delays of [
+    [10, 500],
+    [500, 10],
+  ]) {
+    const { queue, clock } = queueOnManualClock();
+    for (const ms of delays) queue.addAfter('a', ms);
+    clock.advance(10);
+    assert.equal(queue.length, 1);
+    clock.advance(1000);
+    assert.equal(queue.length, 1);
+    assert.equal(clock.timers, 0);
+  }
+});
+
+test('a date in the past is now, and so is one that is no date', () => {
+  const { queue } = queueOnManualClock();
+  queue.addAt('a', new Date(0));
+  queue.addAt('b', new Date('tomorrow'));
+  assert.equal(queue.length, 2);
+});
+
+test('failures double the delay up to the maximum, and forgetting begins again', () => {
+  const { clock } = queueOnManualClock();
+  const queue = new WorkQueue({ clock, random: () => 0, backoff: { baseMs: 500, maxMs: 3000 } });
+  const delays = [1, 2, 3, 4, 5].map(() => queue.addRateLimited('a'));
+  assert.deepEqual(delays, [500, 1000, 2000, 3000, 3000]);
+  queue.forget('a');
+  assert.equal(queue.addRateLimited('a'), 500);
+  assert.equal(queue.addRateLimited('b'), 500);
+});
+
+test('the jitter takes away up to a half', () => {
+  const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+  fc.assert(
+    fc.property(random, fc.integer({ min: 0, max: 2000 }), (value, failures) => {
+      const queue = new WorkQueue({ clock: new ManualClock(), random: () => value });
+      for (let count = 0; count < failures; count += 1) queue.addRateLimited('a');
+      const full = Math.min(300_000, 500 * 2 ** Math.min(failures, 20));
+      const delay = queue.addRateLimited('a');
+      assert.ok(delay > full / 2 - 1e-6 && delay <= full);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a queue that is shut down gives what is ready, then nothing, and takes in nothing', async () => {
+  const { queue, clock } = queueOnManualClock();
+  queue.add('processed');
+  await queue.get();
+  queue.add('processed');
+  queue.add('ready');
+  queue.addAfter('delayed', 5);
+  queue.shutDown();
+  queue.done('processed');
+  queue.add('late');
+  clock.advance(100);
+  assert.deepEqual([await queue.get(), await queue.get()], ['ready', undefined]);
+  assert.equal(clock.timers, 0);
+
+  const { queue: empty } = queueOnManualClock();
+  const waiting = empty.get();
+  empty.shutDown();
+  assert.equal(await waiting, undefined);
+});
+
+interface Model {
+  /** In order of arrival. Keys that were due in the same instant are one arrival. */
+  readonly ready: { readonly key: string; readonly arrival: number }[];
+  readonly processing: Set<string>;
+  readonly dirty: Set<string>;
+  readonly dueAt: Map<string, number>;
+  now: number;
+  arrivals: number;
+}
+
+interface Real {
+  readonly queue: WorkQueue;
+  readonly clock: ManualClock;
+}
+
+function modelAdd(model: Model, key: string, arrival = ++model.arrivals): void {
+  if (model.processing.has(key)) model.dirty.add(key);
+  else if (!model.ready.some((ready) => ready.key === key)) model.ready.push({ key, arrival });
+}
+
+const namespaceOf = (key: string): string => key.split('/')[0] ?? '';
+
+class Add implements fc.AsyncCommand<Model, Real> {
+  readonly key: string;
+  constructor(key: string) {
+    this.key = key;
+  }
+  check = (): boolean => true;
+  async run(model: Model, { queue }: Real): Promise<void> {
+    modelAdd(model, this.key);
+    queue.add(this.key);
+    assert.equal(queue.length, model.ready.length);
+  }
+  toString = (): string => `add(${this.key})`;
+}
+
+class AddAfter implements fc.AsyncCommand<Model, Real> {
+  readonly key: string;
+  readonly ms: number;
+  constructor(key: string, ms: number) {
+    this.key = key;
+    this.ms = ms;
+  }
+  check = (): boolean => true;
+  async run(model: Model, { queue }: Real): Promise<void> {
+    const at = model.now + this.ms;
+    if (this.ms === 0) modelAdd(model, this.key);
+    else model.dueAt.set(this.key, Math.min(at, model.dueAt.get(this.key) ?? at));
+    queue.addAfter(this.key, this.ms);
+    assert.equal(queue.length, model.ready.length);
+  }
+  toString = (): string => `addAfter(${this.key}, ${this.ms})`;
+}
+
+class Advance implements fc.AsyncCommand<Model, Real> {
+  readonly ms: number;
+  constructor(ms: number) {
+    this.ms = ms;
+  }
+  check = (): boolean => true;
+  async run(model: Model, { queue, clock }: Real): Promise<void> {
+    model.now += this.ms;
+    const due = [...model.dueAt].filter(([, at]) => at <= model.now).sort(([, a], [, b]) => a - b);
+    const arrivals = model.arrivals;
+    for (const [key, at] of due) {
+      model.dueAt.delete(key);
+      const arrival = arrivals + due.findIndex(([, other]) => other === at) + 1;
+      modelAdd(model, key, arrival);
+    }
+    model.arrivals += due.length;
+    clock.advance(this.ms);
+    assert.equal(queue.length, model.ready.length);
+  }
+  toString = (): string => `advance(${this.ms})`;
+}
+
+class Get implements fc.AsyncCommand<Model, Real> {
+  check = ({ ready }: Readonly<Model>): boolean => ready.length > 0;
+  async run(model: Model, { queue }: Real): Promise<void> {
+    const key = await queue.get();
+    assert.ok(key !== undefined && !model.processing.has(key), `${key} is being processed already`);
+    const taken = model.ready.find((ready) => ready.key === key) ?? assert.fail(`${key} was not waiting`);
+    const own = model.ready.filter((ready) => namespaceOf(ready.key) === namespaceOf(key));
+    assert.ok(
+      own.every(({ arrival }) => arrival >= taken.arrival),
+      `${key} is not the first of its namespace`,
+    );
+    model.ready.splice(model.ready.indexOf(taken), 1);
+    model.processing.add(key);
+  }
+  toString = (): string => 'get()';
+}
+
+class Done implements fc.AsyncCommand<Model, Real> {
+  readonly key: string;
+  constructor(key: string) {
+    this.key = key;
+  }
+  check = ({ processing }: Readonly<Model>): boolean => processing.has(this.key);
+  async run(model: Model, { queue }: Real): Promise<void> {
+    model.processing.delete(this.key);
+    if (model.dirty.delete(this.key)) modelAdd(model, this.key);
+    queue.done(this.key);
+    assert.equal(queue.length, model.ready.length);
+  }
+  toString = (): string => `done(${this.key})`;
+}
+
+test('whatever is done to it, no key is given out twice at once, none is lost, and a namespace is first in, first out', async () => {
+  const keys = fc.constantFrom('n/a', 'n/b', 'n/c', 'm/a', 'm/b');
+  const commands = fc.commands(
+    [
+      keys.map((key) => new Add(key)),
+      fc.tuple(keys, fc.integer({ min: 0, max: 200_000 })).map(([key, ms]) => new AddAfter(key, ms)),
+      fc.integer({ min: 1, max: 200_000 }).map((ms) => new Advance(ms)),
+      fc.constant(new Get()),
+      keys.map((key) => new Done(key)),
+    ],
+    { maxCommands: 60 },
+  );
+  await fc.assert(
+    fc.asyncProperty(commands, async (run) => {
+      await fc.asyncModelRun(() => {
+        const real = queueOnManualClock();
+        const model = {
+          ready: [],
+          processing: new Set<string>(),
+          dirty: new Set<string>(),
+          dueAt: new Map(),
+          now: real.clock.now(),
+          arrivals: 0,
+        };
+        return { model, real };
+      }, run);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a flow has no more keys in work than it may; others do not wait for it, and it goes on when one is done', async () => {
+  const queue = new WorkQueue({ mostOfOneFlow: 2 });
+  for (const key of ['a/1', 'a/2', 'a/3', 'a/4']) queue.add(key);
+  assert.deepEqual([await queue.get(), await queue.get()], ['a/1', 'a/2']);
+  const [next, last] = [queue.get(), queue.get()];
+  queue.add('b/1');
+  assert.equal(await next, 'b/1');
+  assert.equal(queue.length, 2);
+  queue.done('a/2');
+  assert.equal(await last, 'a/3');
+});
+
+test('a queue that is shut down gives out what waits for its flow before it ends', async () => {
+  const queue = new WorkQueue({ mostOfOneFlow: 1 });
+  queue.add('a/1');
+  queue.add('a/2');
+  assert.equal(await queue.get(), 'a/1');
+  const [next, end] = [queue.get(), queue.get()];
+  queue.shutDown();
+  queue.done('a/1');
+  assert.equal(await next, 'a/2');
+  assert.equal(await end, undefined);
+});
+
+test('whatever comes and goes, no flow has too many keys in work, and no worker waits for a key that it could have', async () => {
+  const keys = fc
+    .tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 1, max: 9 }))
+    .map(([flow, i]) => `${flow}/${i}`);
+  const steps = fc.array(fc.oneof(keys, fc.constant('get' as const), fc.constant('done' as const)), { maxLength: 120 });
+  await fc.assert(
+    fc.asyncProperty(steps, async (pattern) => {
+      const queue = new WorkQueue({ mostOfOneFlow: 2 });
+      const inWork: string[] = [];
+      const waiting = new Set<string>();
+      let idle = 0;
+      const takeOne = async () => {
+        const key = (await queue.get()) ?? assert.fail('the queue is not shut down');
+        idle -= 1;
+        waiting.delete(key);
+        inWork.push(key);
+      };
+      for (const step of pattern) {
+        if (step === 'get') {
+          idle += 1;
+          void takeOne();
+        } else if (step === 'done') {
+          const key = inWork.shift();
+          if (key !== undefined) queue.done(key);
+        } else {
+          queue.add(step);
+          if (!inWork.includes(step)) waiting.add(step);
+        }
+        await new Promise(setImmediate);
+        const count = (flow: string) => inWork.filter((key) => key.startsWith(flow)).length;
+        for (const flow of ['a', 'b', 'c']) assert.ok(count(flow) <= 2);
+        const isFree = (key: string) => count(key.slice(0, 1)) < 2;
+        if (idle > 0) assert.ok(![...waiting].some(isFree));
+      }
+    }),
+  );
+});
+
+test('a key in the background comes after all others, and what somebody waits for is not put there by another', async () => {
+  const queue = new WorkQueue();
+  queue.addInBackground('n/well');
+  queue.add('n/asked');
+  queue.addInBackground('n/asked');
+  queue.addInBackground('n/promoted');
+  queue.add('n/promoted');
+  const taken: (string | undefined)[] = [];
+  while (queue.length > 0) taken.push(await queue.get());
+  assert.deepEqual(taken, ['n/asked', 'n/promoted', 'n/well']);
+});
