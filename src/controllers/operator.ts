@@ -11,12 +11,12 @@ import {
   sleep,
   WorkQueue,
 } from '../kube/index.ts';
-import type { AuthorityViews } from './authority-views.ts';
-import type { Caches } from './caches.ts';
+import { StandbyRoots } from './authority/standby-roots.ts';
+import type { AuthorityViews } from './cache/authority-states.ts';
+import type { Caches } from './cache/caches.ts';
+import type { Queues } from './event-handlers.ts';
+import { authorityRecord, authorities as authorityResource } from './objects/resources.ts';
 import { Reconcilers } from './reconcilers.ts';
-import { authorityRecord, authorities as authorityResource } from './resources.ts';
-import { StandbyRoots } from './standby-roots.ts';
-import type { Queues } from './triggers.ts';
 
 /** What the operator is made of that is not its own. */
 export interface OperatorOptions {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { secretKeys } from '../../src/api/constants.ts';
-import { certificates as certificateResource } from '../../src/controllers/resources.ts';
+import { certificates as certificateResource } from '../../src/controllers/objects/resources.ts';
 import {
   isKubeError,
   KubeClient,

@@ -1,10 +1,10 @@
 // npm run bench -- events: what the caches and the look at a status cost, in CPU, without an API server.
 
-import { Caches } from '../../src/controllers/caches.ts';
-import { certificateRecord } from '../../src/controllers/resources.ts';
-import { secretRecord } from '../../src/controllers/secret-record.ts';
-import { statusChange } from '../../src/controllers/status-writer.ts';
-import { Triggers } from '../../src/controllers/triggers.ts';
+import { Caches } from '../../src/controllers/cache/caches.ts';
+import { Triggers } from '../../src/controllers/event-handlers.ts';
+import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
+import { certificateRecord } from '../../src/controllers/objects/resources.ts';
+import { statusChange } from '../../src/controllers/objects/status-writer.ts';
 import { type Secret, WorkQueue } from '../../src/kube/index.ts';
 import { planCertificateStatus, rolesOf, secretNameOf } from '../../src/plan/index.ts';
 import { contentOf, issuedAt, member, roots } from './population.ts';

@@ -1,7 +1,7 @@
 // npm run bench -- hostile: what one tenant's objects do to the operator under the memory limit that it is shipped with.
 
 import { annotations } from '../../src/api/constants.ts';
-import { authorities, certificates } from '../../src/controllers/resources.ts';
+import { authorities, certificates } from '../../src/controllers/objects/resources.ts';
 import { configMaps, defineResource, type KubeObject, secrets } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
 import { pollUntil } from '../../tools/controlplane/poll.ts';

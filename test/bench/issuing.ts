@@ -2,9 +2,9 @@
 // kind of key, and how large what comes of it is.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { issueContent } from '../../src/controllers/issuer.ts';
-import { makeOutputs } from '../../src/controllers/outputs.ts';
-import { secretRecord } from '../../src/controllers/secret-record.ts';
+import { issueContent } from '../../src/controllers/certificate/leaf-issuer.ts';
+import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
+import { makeOutputs } from '../../src/controllers/objects/output-data.ts';
 import { generatePrivateKey, issueRoot, type KeySpec, trustBundle } from '../../src/pki/index.ts';
 import type { LeafRequest, OutputKey } from '../../src/plan/index.ts';
 

@@ -3,9 +3,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Caches } from '../../src/controllers/caches.ts';
-import { certificateRecord } from '../../src/controllers/resources.ts';
-import { secretRecord } from '../../src/controllers/secret-record.ts';
+import { Caches } from '../../src/controllers/cache/caches.ts';
+import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
+import { certificateRecord } from '../../src/controllers/objects/resources.ts';
 import { keyOf, type Secret, WorkQueue } from '../../src/kube/index.ts';
 import { contentOf, member, roots } from './population.ts';
 

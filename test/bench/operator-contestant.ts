@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { authorities, certificates as certificateResource } from '../../src/controllers/resources.ts';
+import { authorities, certificates as certificateResource } from '../../src/controllers/objects/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
 import { eventually } from '../support/eventually.ts';

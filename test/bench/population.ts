@@ -1,10 +1,10 @@
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { apiVersion } from '../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../src/api/types.ts';
-import { issueContent } from '../../src/controllers/issuer.ts';
-import { certificateRecord } from '../../src/controllers/resources.ts';
-import { ownerReference, secretRecord } from '../../src/controllers/secret-record.ts';
-import { statusChange } from '../../src/controllers/status-writer.ts';
+import { issueContent } from '../../src/controllers/certificate/leaf-issuer.ts';
+import { ownerReference, secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
+import { certificateRecord } from '../../src/controllers/objects/resources.ts';
+import { statusChange } from '../../src/controllers/objects/status-writer.ts';
 import type { Secret } from '../../src/kube/index.ts';
 import { issueRoot, trustBundle } from '../../src/pki/index.ts';
 import { leafRequest } from '../../src/plan/certificate/leaf-request.ts';

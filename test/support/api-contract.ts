@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { MtlsCertificate } from '../../src/api/types.ts';
-import { certificates } from '../../src/controllers/resources.ts';
+import { certificates } from '../../src/controllers/objects/resources.ts';
 import {
   type GuardedClient,
   type GuardedPatch,

@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } fro
 
 import { annotations, apiVersion, secretKeys, secretType } from '../../src/api/constants.ts';
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../src/api/types.ts';
-import { secretRecord } from '../../src/controllers/secret-record.ts';
+import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
 import type { ObjectMeta, Secret } from '../../src/kube/index.ts';
 import { encoded } from '../../src/pki/asn1/der.ts';
 import {

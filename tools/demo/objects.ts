@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 
 import type { MtlsAuthority, MtlsCertificate } from '../../src/api/types.ts';
-import { authorities, certificates } from '../../src/controllers/resources.ts';
+import { authorities, certificates } from '../../src/controllers/objects/resources.ts';
 import {
   type ConnectionOptions,
   KubeClient,

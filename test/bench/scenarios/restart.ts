@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { authorities } from '../../../src/controllers/resources.ts';
+import { authorities } from '../../../src/controllers/objects/resources.ts';
 import { pollUntil } from '../../../tools/controlplane/poll.ts';
 import { eventually } from '../../support/eventually.ts';
 import { cpuMs, createAll, mib, pairs, perCertificate, settledMiB } from '../measure.ts';

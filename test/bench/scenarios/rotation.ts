@@ -1,5 +1,5 @@
 import { annotations } from '../../../src/api/constants.ts';
-import { authorities } from '../../../src/controllers/resources.ts';
+import { authorities } from '../../../src/controllers/objects/resources.ts';
 import { countersOf, createAll, metered, type Outcome, pairs } from '../measure.ts';
 import type { Plane } from '../plane.ts';
 import { Progress } from '../progress.ts';

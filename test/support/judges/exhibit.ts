@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec, OtherName, ServerRole, Subject } from '../../../src/api/types.ts';
-import { issueContent } from '../../../src/controllers/issuer.ts';
+import { issueContent } from '../../../src/controllers/certificate/leaf-issuer.ts';
 import { sequence } from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { encodePem } from '../../../src/pki/asn1/pem.ts';

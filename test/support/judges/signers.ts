@@ -2,7 +2,7 @@ import { type KeyObject, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { Signer } from '../../../src/controllers/signing-material.ts';
+import type { Signer } from '../../../src/controllers/cache/signing-material.ts';
 import { encoded } from '../../../src/pki/asn1/der.ts';
 import {
   type Certificate,

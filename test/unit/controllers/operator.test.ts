@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { secretKeys } from '../../../src/api/constants.ts';
+import { authorities } from '../../../src/controllers/objects/resources.ts';
+import { base64 } from '../../../src/controllers/objects/secret-data.ts';
 import { Operator } from '../../../src/controllers/operator.ts';
-import { authorities } from '../../../src/controllers/resources.ts';
-import { base64 } from '../../../src/controllers/secret-data.ts';
 import { KubeError, namespaces, secrets, silentLog } from '../../../src/kube/index.ts';
 import type { SigningRoot } from '../../../src/pki/index.ts';
 import { authority, encodedRoot, root } from '../../support/fixtures.ts';
-import { MemoryApi } from './memory-api.ts';
-import { MemoryClient } from './memory-client.ts';
+import { MemoryApi } from './world/memory-api.ts';
+import { MemoryClient } from './world/memory-client.ts';
 
 const rootRef = { namespace: 'mtls-operator', name: 'mtls-root' };
 const [first, second, third] = [root({ name: 'First' }), root({ name: 'Second' }), root({ name: 'Third' })];

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, mock, type TestContext, test } from 'node:test';
 import { annotations, crlKey, revocationsKey } from '../../../src/api/constants.ts';
-import { authorities, certificates } from '../../../src/controllers/resources.ts';
-import { revocationState } from '../../../src/controllers/root-crl.ts';
-import { trustKey } from '../../../src/controllers/trust.ts';
+import { authorities, certificates } from '../../../src/controllers/objects/resources.ts';
+import { revocationState } from '../../../src/controllers/objects/root-crl.ts';
+import { trustKey } from '../../../src/controllers/trust/trust-reconciler.ts';
 import { configMaps, KubeError, namespaces, secrets } from '../../../src/kube/index.ts';
 import { authority, certificate, later, minutes } from '../../support/fixtures.ts';
-import { MemoryApi } from './memory-api.ts';
-import { WorldProcess } from './world-process.ts';
+import { MemoryApi } from './world/memory-api.ts';
+import { WorldProcess } from './world/world-process.ts';
 
 // WorldProcess says when a pause of a Reflector is over.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));

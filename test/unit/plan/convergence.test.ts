@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { annotations, labels, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
-import type { Signer } from '../../../src/controllers/signing-material.ts';
+import type { Signer } from '../../../src/controllers/cache/signing-material.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import { commonValidity, encodePrivateKey, pathOf, type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
 import { rolesOf, secretNameOf } from '../../../src/plan/index.ts';

@@ -13,11 +13,11 @@ import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { annotations, group, rotationKeys, secretKeys, secretType } from '../../../src/api/constants.ts';
 import { misfit, schemas } from '../../../src/api/schema.ts';
-import { authorityRecord, certificateRecord } from '../../../src/controllers/resources.ts';
-import { revocationState } from '../../../src/controllers/root-crl.ts';
-import { rootSecret } from '../../../src/controllers/root-secret.ts';
-import { secretKeysOf } from '../../../src/controllers/secret-names.ts';
-import { secretRecord } from '../../../src/controllers/secret-record.ts';
+import { secretRecord } from '../../../src/controllers/objects/leaf-secret.ts';
+import { authorityRecord, certificateRecord } from '../../../src/controllers/objects/resources.ts';
+import { revocationState } from '../../../src/controllers/objects/root-crl.ts';
+import { rootSecret } from '../../../src/controllers/objects/root-secret.ts';
+import { secretKeysOf } from '../../../src/controllers/objects/secret-names.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import { prepareLeaf } from '../../../src/pki/index.ts';
 import {

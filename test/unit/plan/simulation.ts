@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { labels, secretKeys, secretType } from '../../../src/api/constants.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
-import { issueContent, keptKey } from '../../../src/controllers/issuer.ts';
-import type { RepairLimits } from '../../../src/controllers/repair-limits.ts';
-import { base64 } from '../../../src/controllers/secret-data.ts';
-import { ownerReferencesFor, secretRecord } from '../../../src/controllers/secret-record.ts';
-import type { Signer } from '../../../src/controllers/signing-material.ts';
+import type { Signer } from '../../../src/controllers/cache/signing-material.ts';
+import { issueContent, keptKey } from '../../../src/controllers/certificate/leaf-issuer.ts';
+import type { RepairLimits } from '../../../src/controllers/certificate/repair-limits.ts';
+import { ownerReferencesFor, secretRecord } from '../../../src/controllers/objects/leaf-secret.ts';
+import { base64 } from '../../../src/controllers/objects/secret-data.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import {
   chainWithin,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, outputKeys, secretKeys } from '../../../../src/api/constants.ts';
 import type { Outputs } from '../../../../src/api/types.ts';
-import { outputsDigest } from '../../../../src/controllers/outputs.ts';
+import { outputsDigest } from '../../../../src/controllers/objects/output-data.ts';
 import { wantedOutputs } from '../../../../src/plan/certificate/secret-outputs.ts';
 import {
   encodeOutputsNote,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { annotations } from '../../../../src/api/constants.ts';
-import { secretRecord } from '../../../../src/controllers/secret-record.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import {
   type AuthorityView,

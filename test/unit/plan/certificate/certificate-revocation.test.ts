@@ -1,7 +1,7 @@
 import { describe } from 'node:test';
 import { annotations, outputKeys } from '../../../../src/api/constants.ts';
-import { outputsDigest } from '../../../../src/controllers/outputs.ts';
-import { crlData } from '../../../../src/controllers/root-crl.ts';
+import { outputsDigest } from '../../../../src/controllers/objects/output-data.ts';
+import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { parseCrls, trustBundle } from '../../../../src/pki/index.ts';
 import { reissueTime } from '../../../../src/plan/certificate/reissue.ts';
 import {

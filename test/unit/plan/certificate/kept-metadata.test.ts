@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { secretRecord } from '../../../../src/controllers/secret-record.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { metadataMatches, secretMetadata } from '../../../../src/plan/certificate/secret-metadata.ts';
 import { certificate, root, withMarks, withMetadata } from '../../../support/fixtures.ts';
 

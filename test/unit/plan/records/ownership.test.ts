@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { ownerReference, secretRecord } from '../../../../src/controllers/secret-record.ts';
+import { ownerReference, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import { belongsTo, canOwn, isOurs, ownedBy, ownerOf } from '../../../../src/plan/index.ts';
 import { certificate, foreign, orphaned, root, withMarks, withMetadata } from '../../../support/fixtures.ts';

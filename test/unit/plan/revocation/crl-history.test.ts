@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 
-import { crlData } from '../../../../src/controllers/root-crl.ts';
+import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../../src/pki/index.ts';
 import { crlBundle, crlRenewBeforeMs, planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';

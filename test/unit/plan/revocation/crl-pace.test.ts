@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { crlData } from '../../../../src/controllers/root-crl.ts';
+import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { encodeCertificates, inspectRoot, issueCrl, parseCrls, parseTrustAnchors } from '../../../../src/pki/index.ts';
 import { parseRevocations, planAuthority, type Revocation, type RevocationState } from '../../../../src/plan/index.ts';
 import { crlIntervalMs, paceCrls } from '../../../../src/plan/revocation/crl-pace.ts';

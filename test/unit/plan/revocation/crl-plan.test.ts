@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, secretKeys } from '../../../../src/api/constants.ts';
-import { crlData } from '../../../../src/controllers/root-crl.ts';
-import { secretRecord } from '../../../../src/controllers/secret-record.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../../src/pki/index.ts';
 import {
   encodeRevocations,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { crlData } from '../../../../src/controllers/root-crl.ts';
+import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { encoded } from '../../../../src/pki/asn1/der.ts';
 import { type Crl, caId, parseCrls, type SigningRoot, uniqueAnchors } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { annotations, rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root } from '../../../../src/api/types.ts';
-import { rootSecret } from '../../../../src/controllers/root-secret.ts';
-import { base64 } from '../../../../src/controllers/secret-data.ts';
+import { rootSecret } from '../../../../src/controllers/objects/root-secret.ts';
+import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import { encodeCertificates, issueRoot, type SigningRoot, trustBundle } from '../../../../src/pki/index.ts';
 import {

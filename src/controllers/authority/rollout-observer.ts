@@ -1,0 +1,178 @@
+import { type GuardedClient, keyOf, secrets as secretResource } from '../../kube/index.ts';
+import { anchorId } from '../../pki/index.ts';
+import {
+  type AuthorityRecord,
+  type CachedSecret,
+  type Counted,
+  canOwn,
+  type Evidence,
+  type IssuedSecret,
+  idOfRemembered,
+  issuedSecret,
+  lostSecrets,
+  type Publication,
+  rememberedRoots,
+} from '../../plan/index.ts';
+import type { Caches } from '../cache/caches.ts';
+import { leafSecretSelector } from '../objects/leaf-secret.ts';
+import { ChangeCounts } from './change-counts.ts';
+
+/** Where evidence comes from. */
+export interface EvidenceSources {
+  readonly client: GuardedClient;
+  readonly caches: Caches;
+  readonly publications: (authority: AuthorityRecord) => readonly Publication[];
+  /** Reads what is published anew. */
+  readonly renewPublications: (authority: AuthorityRecord, signal: AbortSignal) => Promise<void>;
+}
+
+/** A Secret as it was when all were gone through last. */
+interface Seen {
+  /** Of its record, see Store. */
+  readonly token: object | undefined;
+  /** What the Secret says about its owner. */
+  readonly claim: Pick<CachedSecret, 'namespace' | 'name' | 'controller' | 'owner' | 'ownerName'>;
+  readonly issued: IssuedSecret;
+}
+
+/** Gathers what a rotation of the root waits for. */
+export class EvidenceGatherer {
+  readonly #sources: EvidenceSources;
+  /** By key. A rotation looks again and again, and few Secrets are others by then. */
+  #seen: ReadonlyMap<string, Seen> = new Map();
+  #isInUse = false;
+  /** By the name of the authority. */
+  readonly #changes = new Map<string, ChangeCounts>();
+
+  constructor(sources: EvidenceSources) {
+    this.#sources = sources;
+  }
+
+  /**
+   * Everything of an authority that is out there, as the caches know it. It is gathered when it is asked for: that goes
+   * through all Secrets, and most looks at an authority are for no rotation.
+   */
+  gather(authority: AuthorityRecord): Evidence {
+    const { caches, publications } = this.#sources;
+    // Nothing was asked for since the last look: no rotation is under way.
+    if (!this.#isInUse) this.#seen = new Map();
+    this.#isInUse = false;
+    let [secrets, published]: [Evidence['secrets']?, Evidence['publications']?] = [];
+    const counts = this.#countsOf(authority);
+    const counted = <T extends Counted>(objects: readonly T[]): readonly T[] =>
+      counts === undefined ? objects : objects.map((one) => counts.counted(one));
+    const issuedSecrets = () => this.#issuedSecrets(authority);
+    return {
+      get secrets() {
+        secrets ??= counted(issuedSecrets());
+        return secrets;
+      },
+      get publications() {
+        published ??= counted(publications(authority));
+        return published;
+      },
+      examined: caches.secrets.size,
+      // What is gathered later than this counts as younger than it is, which only makes a gate wait.
+      monotonicMs: caches.monotonicMs(),
+    };
+  }
+
+  #issuedSecrets(authority: AuthorityRecord): Evidence['secrets'] {
+    const { certificates, secrets } = this.#sources.caches;
+    const roots = new Set(rememberedRoots(authority.status).map(anchorId));
+    const rootOf = (fingerprint: string) => idOfRemembered(authority.status, fingerprint);
+    const isThere = (namespace: string) => (name: string) => secrets.has(keyOf({ namespace, name }));
+    return [
+      ...[...this.#look()].flatMap((seen) => this.#counted(authority, roots, seen) ?? []),
+      ...certificates
+        .by('authority', authority.name)
+        .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace), rootOf)),
+    ];
+  }
+
+  /**
+   * A Secret that counts: one that a resource of the authority owns or would adopt, and one with a leaf of this authority
+   * whose resource has moved to another authority. A Secret that no resource can own does not count, whatever is in it:
+   * anybody can copy a Secret, and give the copy labels, an owner and a finalizer.
+   */
+  #counted({ name }: AuthorityRecord, roots: ReadonlySet<string>, { claim, issued }: Seen): IssuedSecret | undefined {
+    const { authorities, certificates } = this.#sources.caches;
+    const { namespace, ownerName } = claim;
+    const named = ownerName === undefined ? undefined : certificates.get(keyOf({ namespace, name: ownerName }));
+    if (named === undefined || !canOwn(named, claim)) return undefined;
+    const used = named.spec.authorityRef.name;
+    if (used === name) {
+      const ready = named.status.conditions?.find(({ type }) => type === 'Ready');
+      return ready?.status === 'False' ? { why: ready.reason, ...issued } : issued;
+    }
+    const root = issued.leaf?.root;
+    if (root === undefined || !roots.has(root)) return undefined;
+    // Two authorities can have a root in common: the Secret follows the bundle of its own.
+    const other = authorities.get(used);
+    const isOfBoth = other !== undefined && rememberedRoots(other.status).some((one) => anchorId(one) === root);
+    if (isOfBoth) return undefined;
+    const isReadable = named.specProblem === undefined;
+    const why = isReadable ? `has moved to authority ${used}` : 'has a spec that cannot be read';
+    return { ...issued, why: `its MtlsCertificate ${why}` };
+  }
+
+  /** The counts of the present phase of a rotation; undefined where there is none. */
+  #countsOf({ name, status: { rotation } }: AuthorityRecord): ChangeCounts | undefined {
+    if (rotation === undefined) {
+      this.#changes.delete(name);
+      return undefined;
+    }
+    const phase = `${rotation.id}/${rotation.phase}`;
+    const known = this.#changes.get(name);
+    if (known?.phase === phase) return known;
+    const counts = new ChangeCounts(phase, this.#sources.caches.monotonicMs());
+    this.#changes.set(name, counts);
+    return counts;
+  }
+
+  /** Goes through all Secrets, and reads those that are others than they were. */
+  #look(): Iterable<Seen> {
+    const { secrets } = this.#sources.caches;
+    const seen = new Map<string, Seen>();
+    for (const key of secrets.keys()) {
+      const before = this.#seen.get(key);
+      const token = secrets.token(key);
+      const record =
+        before !== undefined && before.token === token && isResolved(before) ? undefined : secrets.get(key);
+      const now = record === undefined ? before : seenAs(record, token);
+      if (now !== undefined) seen.set(key, now);
+    }
+    this.#seen = seen;
+    this.#isInUse = true;
+    return seen.values();
+  }
+
+  /**
+   * Reads all of it anew from the API server, past the watches, which may be behind. What turns out to be newer than the
+   * caches have it is taken in, and counts from now on.
+   */
+  async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
+    const { client, caches, renewPublications } = this.#sources;
+    // Without their content, which anybody can make large: the caches have most of them as of this revision.
+    const selection = { labelSelector: leafSecretSelector, metadataOnly: true, limit: 500, signal };
+    for await (const { items } of client.listPages(secretResource, selection)) {
+      for (const found of items) {
+        const { metadata } = found;
+        if (caches.secrets.current(metadata) !== undefined) continue;
+        const canBeOwned = caches.examiner.canBeOwned(found);
+        const secret = canBeOwned ? await client.find(secretResource, metadata, { signal }) : found;
+        if (secret !== undefined) caches.secrets.observe(caches.examiner.read(secret));
+      }
+    }
+    await renewPublications(authority, signal);
+  }
+}
+
+/** False for a leaf whose root was not known: by now it may be. */
+const isResolved = ({ issued: { leaf } }: Seen): boolean => leaf === undefined || leaf.root !== undefined;
+
+const seenAs = (record: CachedSecret, token: object | undefined): Seen => {
+  const { namespace, name, controller, owner, ownerName } = record;
+  const names = { ...(owner === undefined ? {} : { owner }), ...(ownerName === undefined ? {} : { ownerName }) };
+  return { token, claim: { namespace, name, controller, ...names }, issued: issuedSecret(record) };
+};

@@ -1,0 +1,107 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type Certificate, pathOf, type SigningRoot } from '../../pki/index.ts';
+import {
+  type AuthorityRecord,
+  type AuthorityVerdict,
+  type CrlBundle,
+  type RootView,
+  type RotationReport,
+  rememberedRoots,
+} from '../../plan/index.ts';
+import type { Material } from './signing-material.ts';
+
+interface Entry {
+  readonly view: RootView;
+  readonly material?: Material;
+  /** The roots that may have signed what is out there. */
+  readonly roots: readonly Certificate[];
+  /** What decides whether another view says the same, without certificates and keys; and the same of the CRLs. */
+  readonly gist: unknown;
+  readonly crl?: string;
+}
+
+/** What another view says that the one before did not: nothing, only other CRLs, or anything else. */
+export type ViewChange = 'none' | 'crl' | 'whole';
+
+/**
+ * What certificates see of the authorities: the last verdict on each one's root. The only holder of signing keys, as
+ * opaque key objects. A view and its material are replaced together, and only when they say something else than before.
+ */
+export class AuthorityViews {
+  readonly #entries = new Map<string, Entry>();
+  readonly #rotations = new Map<string, RotationReport>();
+
+  /** Takes over a verdict. Says what of it is news, because of which others have to be looked at again. */
+  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): ViewChange {
+    if (rotation === undefined) this.#rotations.delete(name);
+    else this.#rotations.set(name, rotation);
+    const entry = entryOf(status, verdict);
+    const before = this.#entries.get(name);
+    const isSame = before !== undefined && isDeepStrictEqual(before.gist, entry.gist);
+    if (isSame && before.crl === entry.crl) return 'none';
+    this.#entries.set(name, entry);
+    return isSame ? 'crl' : 'whole';
+  }
+
+  /** Forgets an authority that is gone. */
+  delete(name: string): void {
+    this.#entries.delete(name);
+    this.#rotations.delete(name);
+  }
+
+  /** Forgets all of them: each is `unknown` until its root is looked at again. */
+  clear(): void {
+    this.#entries.clear();
+    this.#rotations.clear();
+  }
+
+  /** The view of an authority that exists; `unknown` until its root has been looked at. */
+  view(name: string): RootView {
+    return this.#entries.get(name)?.view ?? { state: 'unknown' };
+  }
+
+  /** What the authority signs with and whom it trusts, when it is ready. The same object for as long as it is so. */
+  material(name: string): Material | undefined {
+    return this.#entries.get(name)?.material;
+  }
+
+  /** Every root that any authority trusts: one of them has signed a leaf of ours. */
+  roots(): Certificate[] {
+    return [...this.#entries.values()].flatMap(({ roots }) => roots);
+  }
+
+  /** What signs by name of authority, for metrics. */
+  *active(): Iterable<[name: string, root: SigningRoot]> {
+    for (const [name, { material }] of this.#entries) {
+      if (material?.signer !== undefined) yield [name, material.signer.root];
+    }
+  }
+
+  /** The CRLs by name of authority, for metrics. */
+  *crls(): Iterable<[name: string, crl: CrlBundle]> {
+    for (const [name, { material }] of this.#entries) if (material?.crl !== undefined) yield [name, material.crl];
+  }
+
+  /** The rotations under way by name of authority, for metrics. */
+  rotations(): Iterable<[name: string, rotation: RotationReport]> {
+    return this.#rotations;
+  }
+}
+
+function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
+  if (verdict.state === 'notReady') return { view: verdict, roots: rememberedRoots(status), gist: verdict };
+  const { root, bundle, crl, ...rest } = verdict;
+  const { certificate, intermediates, anchor } = root;
+  const published = { bundle, ...(crl === undefined ? {} : { crl }) };
+  return {
+    view: { ...rest, ...published, root: certificate, intermediates, anchor },
+    material: rest.waits === undefined ? { ...published, signer: { root, bundle } } : published,
+    roots: bundle.roots,
+    ...(crl === undefined ? {} : { crl: gistOf(crl) }),
+    gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
+  };
+}
+
+/** What certificates depend on: the lists, their room, who can be put on them, and which of them cannot be renewed. */
+const gistOf = ({ digest, entries, issuers, orphaned }: CrlBundle): string =>
+  JSON.stringify([digest, entries.total, issuers, orphaned.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);

@@ -1,0 +1,257 @@
+import { annotations as annotationNames, labels as labelNames } from '../../api/constants.ts';
+import type { StoredForm } from '../../kube/index.ts';
+import { type Certificate, type LeafRecord, resolveLeaf, rootSet } from '../../pki/index.ts';
+import {
+  type CachedSecret,
+  isExamined,
+  type SecretContent,
+  type SecretMark,
+  type SecretRecord,
+} from '../../plan/index.ts';
+import { shared } from '../objects/intern-pool.ts';
+
+/** The record of a Secret as the cache keeps it: there are more of them than of anything else. */
+interface KeptSecret {
+  readonly resourceVersion: string;
+  readonly changedAtMs: number;
+  /** What thousands of them say alike. */
+  readonly common: Common;
+  /** What is its own, as JSON. */
+  readonly own: string;
+}
+
+interface Common
+  extends Pick<
+    SecretRecord,
+    'writable' | 'immutable' | 'labels' | 'annotations' | 'controller' | 'deleting' | 'touched'
+  > {
+  /** The label of its certificate names its owner, as it should, and is not in `labels`. */
+  readonly namesOwner: boolean;
+  /** The annotation secret-name is the name of the Secret, as it should be, and is not in `annotations`. */
+  readonly namesItself: boolean;
+  /** The annotation certificate-uid is the UID of the owner, and is not in `annotations`. */
+  readonly notesOwner: boolean;
+  readonly bundle?: string;
+  readonly problem?: string;
+  /** Of the key in a Secret with a problem, which is rare. */
+  readonly publicKey?: string;
+  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding' | 'triedRoots'>;
+  /** Who stands above the leaf, with times as numbers: as dates they would take most of the time to be compared. */
+  readonly above?: { readonly root: string; readonly issuer: string; readonly fromMs: number; readonly toMs: number };
+}
+
+/** What is kept of a Secret that was not examined, as JSON. */
+interface KeptMark {
+  readonly resourceVersion: string;
+  readonly changedAtMs: number;
+  readonly mark: string;
+}
+
+type Own = [
+  namespace: string,
+  name: string,
+  uid: string,
+  owner: string | null,
+  ownerName: string | null,
+  leaf: OwnLeaf,
+  digest?: string,
+];
+type OwnLeaf =
+  | [
+      fingerprint: string,
+      serialNumber: string,
+      profile: string,
+      publicKey: string,
+      notBeforeMs: number,
+      notAfterMs: number,
+      unresolved?: readonly string[],
+    ]
+  | null;
+
+/** A leaf as it was resolved last, and with which roots. */
+interface Resolved {
+  readonly roots: string;
+  readonly leaf: LeafRecord;
+}
+
+/**
+ * The form in which the cache keeps Secrets. The root of a leaf may become known after its Secret was read: that is settled
+ * whenever a record is read from the cache, so that no reader ever sees a leaf of a known root without it. The signatures are
+ * verified once for each set of roots.
+ * @param roots the roots that are known now
+ */
+export function compactSecrets(roots: () => readonly Certificate[]): StoredForm<CachedSecret, KeptSecret | KeptMark> {
+  const resolved = new WeakMap<KeptSecret, Resolved>();
+  const resolve = (kept: KeptSecret, leaf: LeafRecord): LeafRecord => {
+    const known = roots();
+    const set = rootSet(known);
+    const before = resolved.get(kept);
+    if (before?.roots === set) return before.leaf;
+    const now = resolveLeaf(leaf, known);
+    resolved.set(kept, { roots: set, leaf: now });
+    return now;
+  };
+  return {
+    keep: (secret) => (isExamined(secret) ? keptSecrets.keep(secret) : keptMarks.keep(secret)),
+    read(kept) {
+      if ('mark' in kept) return keptMarks.read(kept);
+      const record = keptSecrets.read(kept);
+      const { content } = record;
+      if (!('leaf' in content) || content.leaf.unresolved === undefined) return record;
+      return { ...record, content: { ...content, leaf: resolve(kept, content.leaf) } };
+    },
+  };
+}
+
+/** Some 300 bytes for a Secret. */
+const keptMarks: StoredForm<SecretMark, KeptMark> = {
+  keep({ resourceVersion, changedAtMs, ...mark }) {
+    return { resourceVersion, changedAtMs, mark: JSON.stringify(mark) };
+  },
+  read({ resourceVersion, changedAtMs, mark }) {
+    return { ...(JSON.parse(mark) as SecretMark), resourceVersion, changedAtMs };
+  },
+};
+
+/** Some 500 bytes for a Secret, where its record takes 1000: most of that is texts that all of them have, and dates. */
+export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
+  keep({
+    namespace,
+    name,
+    uid,
+    controller,
+    owner,
+    ownerName,
+    deleting,
+    resourceVersion,
+    writable,
+    immutable,
+    labels,
+    annotations,
+    content,
+    touched,
+    changedAtMs,
+  }) {
+    const { [labelNames.certificate]: certificate, ...others } = labels;
+    const namesOwner = certificate !== undefined && certificate === ownerName;
+    const { [annotationNames.secretName]: secretName, [annotationNames.certificateUid]: uidNote } = annotations;
+    const namesItself = secretName === name;
+    const notesOwner = uidNote !== undefined && uidNote === owner;
+    const itsOwn = [
+      ...(namesItself ? [annotationNames.secretName] : []),
+      ...(notesOwner ? [annotationNames.certificateUid] : []),
+    ];
+    const { digest } = content;
+    const [contentInCommon, leaf] = partsOf(content);
+    const common = {
+      controller,
+      ...(deleting && { deleting }),
+      ...(touched && { touched }),
+      writable,
+      ...(immutable && { immutable }),
+      labels: namesOwner ? others : labels,
+      annotations: without(annotations, itsOwn),
+      namesOwner,
+      namesItself,
+      notesOwner,
+      ...contentInCommon,
+    };
+    const itself = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf] as const;
+    const own: Own = digest === undefined ? [...itself] : [...itself, digest];
+    return { resourceVersion, changedAtMs, common: shared.value(common), own: JSON.stringify(own) };
+  },
+
+  read({ resourceVersion, changedAtMs, common, own }) {
+    const { controller, deleting, touched, writable, immutable, labels, annotations } = common;
+    const { namesOwner, namesItself, notesOwner } = common;
+    const [namespace, name, uid, owner, ownerName, leaf, digest] = JSON.parse(own) as Own;
+    return {
+      namespace,
+      name,
+      uid,
+      resourceVersion,
+      controller,
+      ...(deleting && { deleting }),
+      ...(owner !== null && { owner }),
+      ...(ownerName !== null && { ownerName }),
+      writable,
+      ...(immutable && { immutable }),
+      labels: namesOwner && ownerName !== null ? { ...labels, [labelNames.certificate]: ownerName } : labels,
+      annotations: {
+        ...annotations,
+        ...(namesItself && { [annotationNames.secretName]: name }),
+        ...(notesOwner && owner !== null && { [annotationNames.certificateUid]: owner }),
+      },
+      content: contentOf(common, leaf, digest),
+      ...(touched && { touched }),
+      changedAtMs,
+    };
+  },
+};
+
+const without = (all: Readonly<Record<string, string>>, keys: readonly string[]): Record<string, string> =>
+  Object.fromEntries(Object.entries(all).filter(([key]) => !keys.includes(key)));
+
+type ContentInCommon = Pick<Common, 'bundle' | 'problem' | 'publicKey' | 'leaf' | 'above'>;
+
+function partsOf(content: SecretContent): [ContentInCommon, OwnLeaf] {
+  if ('leaf' in content) return leafParts(content.leaf, content);
+  const { restorable, digest: _, ...others } = content;
+  if (restorable === undefined) return [others, null];
+  const [common, own] = leafParts(restorable, others);
+  return [{ ...others, ...common }, own];
+}
+
+function leafParts(leaf: LeafRecord, { bundle }: Pick<SecretContent, 'bundle'>): [ContentInCommon, OwnLeaf] {
+  const { keyKind, keyEncoding, triedRoots, fingerprint, serialNumber, profile, publicKey, notBefore, notAfter } = leaf;
+  const above = authorityOf(leaf);
+  const common = {
+    leaf: { keyKind, keyEncoding, ...(triedRoots !== undefined && { triedRoots }) },
+    ...(above && { above }),
+    ...(bundle !== undefined && { bundle }),
+  };
+  const { unresolved } = leaf;
+  const own = [fingerprint, serialNumber, profile, publicKey, notBefore.getTime(), notAfter.getTime()] as const;
+  return [common, unresolved === undefined ? [...own] : [...own, unresolved]];
+}
+
+function authorityOf({ root, issuer, issuerNotBefore: from, issuerNotAfter: to }: LeafRecord): Common['above'] {
+  const isKnown = root !== undefined && issuer !== undefined && from !== undefined && to !== undefined;
+  return isKnown ? { root, issuer, fromMs: from.getTime(), toMs: to.getTime() } : undefined;
+}
+
+function contentOf(
+  { bundle, problem, publicKey, ...common }: Common,
+  own: OwnLeaf,
+  digest: string | undefined,
+): SecretContent {
+  const rest = { ...(bundle !== undefined && { bundle }), ...(digest !== undefined && { digest }) };
+  const leaf = leafOf(common, own);
+  if (leaf !== undefined && problem === undefined) return { leaf, ...rest };
+  const remains = { ...(publicKey !== undefined && { publicKey }), ...(leaf && { restorable: leaf }) };
+  return { problem: problem ?? '', ...remains, ...rest };
+}
+
+function leafOf({ leaf, above }: Pick<Common, 'leaf' | 'above'>, own: OwnLeaf): LeafRecord | undefined {
+  if (leaf === undefined || own === null) return undefined;
+  const [fingerprint, serialNumber, profile, publicKey, notBeforeMs, notAfterMs, unresolved] = own;
+  const [notBefore, notAfter] = [new Date(notBeforeMs), new Date(notAfterMs)];
+  return {
+    fingerprint,
+    serialNumber,
+    notBefore,
+    notAfter,
+    profile,
+    publicKey,
+    ...leaf,
+    ...(above && authority(above)),
+    ...(unresolved && { unresolved }),
+  };
+}
+
+const authority = ({ root, issuer, fromMs, toMs }: NonNullable<Common['above']>) => ({
+  root,
+  issuer,
+  issuerNotBefore: new Date(fromMs),
+  issuerNotAfter: new Date(toMs),
+});

@@ -1,0 +1,151 @@
+import type { Role } from '../../pki/index.ts';
+import {
+  afterFailure,
+  type FailedAttempts,
+  failureMessage,
+  type ObservedCertificate,
+  type ObservedRole,
+  rememberedFailures,
+} from '../../plan/index.ts';
+
+/** How the step of a role has ended, as far as delays are concerned. */
+export interface RoleResult {
+  /** As observed: with the failures of before. */
+  readonly role: ObservedRole;
+  /** Present when the step was tried and failed now. */
+  readonly failure?: {
+    readonly message: string;
+    /** The API server refused the write: another write that succeeds in the namespace may mean that the cause is gone. */
+    readonly isRefusal: boolean;
+    /** When the certificate in place expires. */
+    readonly expiry?: Date;
+  };
+  /** The step was not tried, because of the failures of before. */
+  readonly isDelayed: boolean;
+}
+
+interface Known extends FailedAttempts {
+  /** See attemptOf. */
+  readonly attempt: string;
+  readonly isRefusal: boolean;
+}
+
+type Attempt = Pick<ObservedCertificate, 'certificate' | 'authority'>;
+
+/** How many delayed resources a write that succeeds brings back. Each of them that succeeds brings back as many. */
+const wokenBySuccess = 2;
+
+/** A resource that failed a moment ago is not brought back, however many others succeed. */
+const restMs = 5000;
+
+/**
+ * Failed attempts, by key of the resource and by role: a role waits for its own failures only. What was attempted is
+ * remembered with them: a changed spec, a new token or another root is another attempt, and is made at once.
+ */
+export class IssuanceBackoff {
+  readonly #known = new Map<string, ReadonlyMap<Role, Known>>();
+  /** Keys of resources whose write was refused, by namespace; those that failed the longest ago come first. */
+  readonly #refused = new Map<string, Set<string>>();
+
+  /** The failed attempts at what a role asks for now; undefined when the last attempt succeeded, or was another one. */
+  get(key: string, observed: Attempt, role: Role, now: Date): FailedAttempts | undefined {
+    const roles = this.#known.get(key);
+    if (roles === undefined)
+      return isAnother(observed) ? undefined : rememberedFailures(observed.certificate.status, role, now);
+    const known = roles.get(role);
+    if (known === undefined || known.attempt !== attemptOf(observed)) return undefined;
+    const { attempts, lastFailureTime, nextRetryTime, message } = known;
+    return { attempts, lastFailureTime, nextRetryTime, message };
+  }
+
+  /** Notes how all roles of a resource have ended. Returns the failures up to now of those that fail. */
+  note(key: string, observed: Attempt, results: readonly RoleResult[], now: Date): ReadonlyMap<Role, FailedAttempts> {
+    const before = this.#known.get(key);
+    const attempt = attemptOf(observed);
+    const roles = new Map<Role, Known>();
+    for (const {
+      role: { role, failed },
+      failure,
+      isDelayed,
+    } of results) {
+      if (failure !== undefined) {
+        const seed = `${observed.certificate.uid}/${role}`;
+        const failures = afterFailure(failed?.attempts ?? 0, now, seed, failure.expiry);
+        const { isRefusal } = failure;
+        roles.set(role, { ...failures, message: failureMessage(failure.message), attempt, isRefusal });
+      } else if (isDelayed && failed !== undefined) {
+        // After a restart nothing says whether the API server refused it: trying it early does no harm.
+        roles.set(role, { ...failed, attempt, isRefusal: before?.get(role)?.isRefusal ?? true });
+      }
+    }
+    const { namespace } = observed.certificate;
+    if (results.some(({ failure }) => failure !== undefined)) this.#refusedIn(namespace).delete(key);
+    if ([...roles.values()].some(({ isRefusal }) => isRefusal)) this.#refusedIn(namespace).add(key);
+    else this.#leave(namespace, key);
+    if (roles.size > 0) this.#known.set(key, roles);
+    else this.#known.delete(key);
+    return roles;
+  }
+
+  /**
+   * A write has succeeded in a namespace: the keys of the resources there that were refused the longest ago, which are
+   * not delayed any longer. Those that succeed bring back others, so that a repaired quota reaches all of them at once.
+   */
+  wake(namespace: string, now: Date): string[] {
+    const woken: string[] = [];
+    for (const key of this.#refused.get(namespace) ?? []) {
+      const roles = this.#known.get(key);
+      const isResting = [...(roles?.values() ?? [])].some(
+        ({ lastFailureTime }) => now.getTime() - lastFailureTime.getTime() < restMs,
+      );
+      if (isResting || woken.length === wokenBySuccess) break;
+      this.#known.set(key, new Map([...(roles ?? [])].map(([role, known]) => [role, wokenAt(known, now)])));
+      this.#leave(namespace, key);
+      woken.push(key);
+    }
+    return woken;
+  }
+
+  /** Forgets a resource that is gone. */
+  forget(key: string, namespace: string): void {
+    this.#known.delete(key);
+    this.#leave(namespace, key);
+  }
+
+  /** Forgets everything: what another leader has seen since is in status. */
+  clear(): void {
+    this.#known.clear();
+    this.#refused.clear();
+  }
+
+  #refusedIn(namespace: string): Set<string> {
+    const keys = this.#refused.get(namespace) ?? new Set();
+    this.#refused.set(namespace, keys);
+    return keys;
+  }
+
+  #leave(namespace: string, key: string): void {
+    const keys = this.#refused.get(namespace);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#refused.delete(namespace);
+  }
+}
+
+const wokenAt = (known: Known, now: Date): Known => (known.isRefusal ? { ...known, nextRetryTime: now } : known);
+
+/** What an attempt is about. */
+function attemptOf({ certificate, authority }: Attempt): string {
+  const root = authority.state === 'ready' ? authority.bundle.digest : authority.state;
+  const { uid, generation, rotateToken = '', revokeToken = '', retryToken = '' } = certificate;
+  return [uid, generation, rotateToken, revokeToken, retryToken, root].join('/');
+}
+
+/** True when status speaks of another attempt. Which token failed is not in it: one that is not handled may have come since. */
+function isAnother({ certificate: { status, generation, rotateToken, revokeToken, retryToken } }: Attempt): boolean {
+  return (
+    status.observedGeneration !== generation ||
+    (rotateToken !== undefined && rotateToken !== status.lastHandledRotate) ||
+    (revokeToken !== undefined && revokeToken !== status.lastHandledRevoke) ||
+    (retryToken !== undefined && retryToken !== status.lastHandledRetry)
+  );
+}

@@ -1,0 +1,137 @@
+import type { Role } from '../../pki/index.ts';
+import {
+  afterRepair,
+  isForgotten,
+  type ObservedCertificate,
+  type ObservedRole,
+  type Repairs,
+  rememberedRepairs,
+  retryIsAsked,
+} from '../../plan/index.ts';
+
+/** What has become of a role's Secret. */
+export interface RepairResult {
+  readonly role: ObservedRole;
+  readonly isWritten: boolean;
+  /** The write has undone what another writer did. */
+  readonly isRepair: boolean;
+}
+
+interface Known extends Repairs {
+  /** See requestOf and sourcesOf: what the last write was for. */
+  readonly request: string;
+  readonly sources: string;
+  /** At which count the writer was asked for. */
+  readonly namedAt?: number;
+}
+
+type Observed = Pick<ObservedCertificate, 'certificate' | 'authority' | 'storePassword'>;
+
+/**
+ * How often Secrets were repaired of late, by key of the resource and by role. It is there for those alone that another
+ * writer changes. What a person asks for, and another root, are no repairs and are never delayed by them.
+ */
+export class RepairLimits {
+  readonly #known = new Map<string, Map<Role, Known>>();
+
+  /** The repairs that may delay the next one; undefined when none do. */
+  get(
+    key: string,
+    observed: Observed,
+    role: Pick<ObservedRole, 'role' | 'secretName'>,
+    now: Date,
+  ): Repairs | undefined {
+    const known = this.#get(key, observed, role, now);
+    if (known === undefined || known.request !== requestOf(observed)) return undefined;
+    return { ...repairsIn(known), ...(known.sources === sourcesOf(observed) ? {} : { sourcesChanged: true }) };
+  }
+
+  /** Notes what has become of roles. Those that are not among the results stay as they are. */
+  note(key: string, observed: Observed, results: readonly RepairResult[], now: Date): void {
+    const current = { request: requestOf(observed), sources: sourcesOf(observed) };
+    const roles = new Map(this.#known.get(key));
+    for (const { role, isWritten, isRepair } of results) {
+      const known = this.#get(key, observed, role, now);
+      const isCounted = isRepair && (known === undefined || known.request === current.request);
+      if (isCounted) roles.set(role.role, { ...known, ...afterRepair(known, now), ...current });
+      else if (known === undefined) roles.delete(role.role);
+      else roles.set(role.role, isWritten ? { ...known, ...current } : known);
+    }
+    if (roles.size > 0) this.#known.set(key, roles);
+    else this.#known.delete(key);
+  }
+
+  /** The repairs of the roles of a resource up to now, for status. */
+  of(key: string): ReadonlyMap<Role, Repairs> {
+    return new Map([...(this.#known.get(key) ?? [])].map(([role, known]) => [role, repairsIn(known)]));
+  }
+
+  /** True when nobody has been asked yet who has undone the last repair. */
+  isUnnamed(key: string, role: Role): boolean {
+    const known = this.#known.get(key)?.get(role);
+    return known !== undefined && known.namedAt !== known.count;
+  }
+
+  /** Notes who has undone it; undefined when that is not to be found out. */
+  name(key: string, role: Role, changedBy: string | undefined): void {
+    const known = this.#known.get(key)?.get(role);
+    if (known === undefined) return;
+    const { changedBy: before, ...others } = known;
+    const writer = changedBy ?? before;
+    const named = { ...others, namedAt: known.count, ...(writer === undefined ? {} : { changedBy: writer }) };
+    this.#known.get(key)?.set(role, named);
+  }
+
+  /** Forgets a resource that is gone. */
+  forget(key: string): void {
+    this.#known.delete(key);
+  }
+
+  /** Forgets everything: what another leader has done since is in status. */
+  clear(): void {
+    this.#known.clear();
+  }
+
+  #get(key: string, observed: Observed, role: Pick<ObservedRole, 'role' | 'secretName'>, now: Date): Known | undefined {
+    const { certificate } = observed;
+    // A person who asks for a repair has stopped the writer, or wants to see whether it has stopped.
+    if (retryIsAsked(certificate)) this.#known.get(key)?.delete(role.role);
+    const known = this.#known.get(key)?.get(role.role) ?? this.#afterRestart(key, observed, role, now);
+    return known === undefined || isForgotten(known, now) ? undefined : known;
+  }
+
+  #afterRestart(
+    key: string,
+    observed: Observed,
+    role: Pick<ObservedRole, 'role' | 'secretName'>,
+    now: Date,
+  ): Known | undefined {
+    const { certificate } = observed;
+    if (retryIsAsked(certificate)) return undefined;
+    const repairs = rememberedRepairs(certificate.status, role, now);
+    if (repairs === undefined) return undefined;
+    const known = { ...repairs, request: requestOf(observed), sources: sourcesOf(observed) };
+    const roles = this.#known.get(key) ?? new Map<Role, Known>();
+    this.#known.set(key, roles.set(role.role, known));
+    return known;
+  }
+}
+
+const repairsIn = ({ count, lastTime, changedBy }: Known): Repairs => ({
+  count,
+  lastTime,
+  ...(changedBy === undefined ? {} : { changedBy }),
+});
+
+/** What a Secret is written for: the request of a person, and the roots. */
+function requestOf({ certificate, authority }: Observed): string {
+  const { uid, generation, rotateToken = '', revokeToken = '', retryToken = '' } = certificate;
+  const root = authority.state === 'ready' ? [authority.bundle.digest, authority.root.fingerprint] : [];
+  return JSON.stringify([uid, generation, rotateToken, revokeToken, retryToken, ...root]);
+}
+
+/** What the outputs of a Secret are made from beside that. */
+function sourcesOf({ certificate, authority, storePassword }: Observed): string {
+  const crl = authority.state === 'ready' && certificate.spec.outputs?.crl === true ? authority.crl?.digest : undefined;
+  return JSON.stringify([crl, storePassword]);
+}

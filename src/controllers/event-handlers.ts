@@ -1,0 +1,234 @@
+import { keyOf, type WorkQueue } from '../kube/index.ts';
+import {
+  type AuthorityRecord,
+  type CertificateRecord,
+  crlIntervalMs,
+  type NamespaceRecord,
+  selects,
+  type TrustRecord,
+} from '../plan/index.ts';
+import type { ViewChange } from './cache/authority-states.ts';
+import { asksForStores, asksToRevoke, type Caches } from './cache/caches.ts';
+import { isSameJson } from './objects/same-json.ts';
+import { secretKeysOf } from './objects/secret-names.ts';
+import { trustKey } from './trust/trust-reconciler.ts';
+
+/** The queues of the controllers. */
+export interface Queues {
+  readonly authority: WorkQueue;
+  readonly certificate: WorkQueue;
+  /** The places where bundles are published. */
+  readonly trust: WorkQueue;
+}
+
+/** How far status.certificates of an authority may lag behind, in milliseconds: it is for people. */
+const countDelayMs = 5000;
+
+/** The same for what status says of the published bundles, of which there may be very many. */
+const trustDelayMs = 1000;
+
+/** Which keys a change adds. What happened is not told: reconciles look at the state, never at the event. */
+export class Triggers {
+  readonly #caches: Caches;
+  readonly #queues: Queues;
+  /** When requests to revoke last had an authority read, or will have it read, by its name: milliseconds as of Caches. */
+  readonly #crlLooks = new Map<string, number>();
+
+  constructor(caches: Caches, queues: Queues) {
+    this.#caches = caches;
+    this.#queues = queues;
+    const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles, passwords } =
+      caches;
+    authorities.subscribe((before, after) => {
+      const { name } = after ?? before ?? { name: '' };
+      if (after === undefined) this.#crlLooks.delete(name);
+      queues.authority.add(name);
+      if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
+      if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
+    });
+    rootSecrets.subscribe((before, after) => {
+      const { name: secretName } = after ?? before ?? { name: '' };
+      for (const { name } of authorities.by('rootSecret', secretName)) queues.authority.add(name);
+    });
+    certificates.subscribe((before, after) => {
+      queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
+      if (!isSameClaim(before, after)) for (const record of [before, after]) this.#claimChanged(record);
+      if (after !== undefined && asksToRevoke(after) && after.revokeToken !== before?.revokeToken) {
+        this.crlAwaited(after.spec.authorityRef.name);
+      }
+    });
+    secrets.subscribe((before, after) => {
+      for (const record of [before, after]) {
+        if (record?.ownerName !== undefined) {
+          queues.certificate.add(keyOf({ namespace: record.namespace, name: record.ownerName }));
+        }
+      }
+      const appearedOrWent = before === undefined ? after : after === undefined ? before : undefined;
+      if (appearedOrWent !== undefined) this.#claimantsOf(keyOf(appearedOrWent));
+    });
+    passwords.subscribe((before, after) => {
+      const secretKey = keyOf(after ?? before ?? { name: '' });
+      for (const record of certificates.by('password', secretKey)) queues.certificate.add(keyOf(record));
+    });
+    namespaces.subscribe((before, after) => {
+      const isSelectedAlike = before?.terminating === after?.terminating && isSameJson(before?.labels, after?.labels);
+      const { name: namespace } = after ?? before ?? { name: '' };
+      if (isSelectedAlike) return;
+      this.#labelsChanged(before, after);
+      for (const { name, spec } of authorities.values()) {
+        if (spec.trustBundle?.configMap !== undefined) queues.trust.add(trustKey(name, namespace));
+      }
+    });
+    configMaps.store.subscribe((before, after) => {
+      for (const record of [before, after]) {
+        if (record === undefined) continue;
+        this.#publisherOf(record);
+        // Whoever wants the name may have it now, or has to hear that it is taken.
+        for (const { name, spec } of authorities.values()) {
+          if (spec.trustBundle?.configMap?.name === record.name) queues.trust.add(trustKey(name, record.namespace));
+        }
+      }
+    });
+    clusterTrustBundles.store.subscribe((before, after) => {
+      for (const record of [before, after]) if (record !== undefined) this.#publisherOf(record);
+    });
+  }
+
+  /** Adds everything there is: in the background, so that what changes from now on does not wait for all that is well. */
+  all(): void {
+    const { authorities, certificates } = this.#caches;
+    for (const name of authorities.keys()) this.#queues.authority.add(name);
+    this.#queues.certificate.putOff();
+    for (const key of certificates.keys()) this.#queues.certificate.addInBackground(key);
+    for (const name of authorities.keys()) this.trustOf(name);
+  }
+
+  /** Adds the places where an authority publishes its bundle, and those where it has. */
+  trustOf(name: string): void {
+    const { authorities, namespaces, configMaps } = this.#caches;
+    const authority = authorities.get(name);
+    if (authority === undefined) return;
+    const { trust } = this.#queues;
+    trust.add(trustKey(name, ''));
+    if (authority.spec.trustBundle?.configMap !== undefined) {
+      for (const namespace of namespaces.keys()) trust.add(trustKey(name, namespace));
+    } else {
+      for (const { owner, namespace } of configMaps.store.values()) {
+        if (owner === authority.uid) trust.add(trustKey(name, namespace));
+      }
+    }
+  }
+
+  /** Adds the ClusterTrustBundle of every authority. */
+  clusterTrustBundles(): void {
+    for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
+  }
+
+  /** Adds what depends on the root of an authority, its bundle or its CRLs. */
+  authorityChanged(authority: string, change: ViewChange): void {
+    if (change === 'crl') {
+      this.crlChanged(authority);
+      return;
+    }
+    this.usersOf(authority);
+    this.trustOf(authority);
+  }
+
+  /** The CRLs of an authority are others: adds where they are published, and those that wait for them. */
+  crlChanged(authority: string): void {
+    for (const record of this.#caches.certificates.by('authority', authority)) {
+      if (asksToRevoke(record) || record.spec.outputs?.crl === true) this.#queues.certificate.add(keyOf(record));
+    }
+    this.trustOf(authority);
+  }
+
+  /**
+   * A certificate waits to be on the CRL of an authority. The authority is read at once for the first request, and after a
+   * pause for the requests that follow: each reading is of the root Secret, and anybody can ask as often as they like.
+   */
+  crlAwaited(authority: string): void {
+    const nowMs = this.#caches.monotonicMs();
+    const knownMs = this.#crlLooks.get(authority) ?? Number.NEGATIVE_INFINITY;
+    const nextMs = knownMs > nowMs ? knownMs : Math.max(nowMs, knownMs + crlIntervalMs);
+    this.#crlLooks.set(authority, nextMs);
+    // Also if that moment was set before: the queue may have dropped it for an earlier one, which has passed since.
+    this.#queues.authority.addAfter(authority, nextMs - nowMs);
+  }
+
+  /** Adds the certificates that ask for stores. */
+  usersOfPasswords(): void {
+    for (const record of this.#caches.certificates.values()) {
+      if (asksForStores(record)) this.#queues.certificate.add(keyOf(record));
+    }
+  }
+
+  /** The outcome of a look at a place of the authority is to be seen in its status. */
+  trustChanged(authority: string): void {
+    this.#queues.authority.addAfter(authority, trustDelayMs);
+  }
+
+  /** Adds the certificates of an authority, in the background: what somebody asks for meanwhile comes before most of them. */
+  usersOf(authority: string): void {
+    for (const record of this.#caches.certificates.by('authority', authority)) {
+      this.#queues.certificate.addInBackground(keyOf(record));
+    }
+  }
+
+  /** Adds the certificates whose authority makes a difference between the labels of before and after. */
+  #labelsChanged(before: NamespaceRecord | undefined, after: NamespaceRecord | undefined): void {
+    // Of a namespace that is gone the certificates are, too, and the watch will say so.
+    if (after === undefined) return;
+    const isAffected = new Map<string, boolean>();
+    for (const record of this.#caches.certificates.by('namespace', after.name)) {
+      const authority = record.spec.authorityRef.name;
+      const known = isAffected.get(authority) ?? this.#issuanceDiffers(authority, before, after);
+      isAffected.set(authority, known);
+      if (known) this.#queues.certificate.add(keyOf(record));
+    }
+  }
+
+  #issuanceDiffers(authority: string, before: NamespaceRecord | undefined, after: NamespaceRecord): boolean {
+    // What a namespace may have that had not been seen was left open.
+    if (before === undefined) return true;
+    const { namespaceSelector, allow = [] } = this.#caches.authorities.get(authority)?.spec.issuance ?? {};
+    const selectors = [namespaceSelector, ...allow.map((grant) => grant.namespaceSelector)];
+    return selectors.some((selector) => selects(selector, before.labels) !== selects(selector, after.labels));
+  }
+
+  /** A claim came or went: others that want the same Secrets may have to move, and the authority counts its users. */
+  #claimChanged(record: CertificateRecord | undefined): void {
+    if (record === undefined) return;
+    for (const secretKey of secretKeysOf(record)) this.#claimantsOf(secretKey);
+    this.#queues.authority.addAfter(record.spec.authorityRef.name, countDelayMs);
+  }
+
+  #publisherOf({ ownerName, namespace }: TrustRecord): void {
+    if (ownerName !== undefined) this.#queues.trust.add(trustKey(ownerName, namespace));
+  }
+
+  #claimantsOf(secretKey: string): void {
+    for (const claimant of this.#caches.claimants(secretKey)) {
+      this.#queues.certificate.add(keyOf(claimant));
+    }
+  }
+}
+
+/** What certificates of an authority depend on beside its root, that it exists included. */
+function rulesIn(authority: AuthorityRecord | undefined) {
+  if (authority === undefined) return undefined;
+  const { trustDomain, clusterDomain, issuance } = authority.spec;
+  return { trustDomain, clusterDomain, issuance };
+}
+
+/** True when nothing has changed that others are affected by. */
+const isSameClaim = (before: CertificateRecord | undefined, after: CertificateRecord | undefined): boolean =>
+  before !== undefined &&
+  after !== undefined &&
+  before.uid === after.uid &&
+  before.deleting === after.deleting &&
+  before.spec.authorityRef.name === after.spec.authorityRef.name &&
+  isSameJson(secretKeysOf(before), secretKeysOf(after));
+
+/** What the places of an authority are affected by when it changes, beside its root. */
+const publishingOf = (record: AuthorityRecord | undefined) =>
+  record === undefined ? undefined : [record.uid, record.deleting, record.spec.trustBundle];

@@ -1,0 +1,184 @@
+import { annotations, group, version } from '../../api/constants.ts';
+import { fittingFields, misfit, type Schema, schemas } from '../../api/schema.ts';
+import type {
+  Condition,
+  IssuedSecret,
+  MtlsAuthority,
+  MtlsAuthoritySpec,
+  MtlsCertificate,
+  MtlsCertificateSpec,
+  MtlsCertificateStatus,
+} from '../../api/types.ts';
+import { defineResource, type KubeObject, type Namespace, type ObjectMeta, type Served } from '../../kube/index.ts';
+import type { AuthorityRecord, CertificateRecord, NamespaceRecord } from '../../plan/index.ts';
+import { shared } from './intern-pool.ts';
+
+type Of<Kind> = Kind & KubeObject & { readonly metadata: ObjectMeta };
+
+export const certificates = defineResource<Of<MtlsCertificate>>({
+  group,
+  version,
+  plural: 'mtlscertificates',
+  kind: 'MtlsCertificate',
+  namespaced: true,
+});
+
+export const authorities = defineResource<Of<MtlsAuthority>>({
+  group,
+  version,
+  plural: 'mtlsauthorities',
+  kind: 'MtlsAuthority',
+  namespaced: false,
+});
+
+/** Tokens are short by nature. One that is not would be copied onto every Secret and into status, and is passed over. */
+const longestToken = 1024;
+
+/** The token that an annotation asks with; undefined when there is no request. */
+function tokenIn({ annotations: all }: ObjectMeta, annotation: string): string | undefined {
+  const token = all?.[annotation] ?? '';
+  return token === '' || token.length > longestToken ? undefined : token;
+}
+
+// A resource may be older than its schema: the API server serves what is stored. What is of another type than it is
+// taken for would stop whoever comes upon it, the listing of all others included.
+
+/** Why a spec cannot be read, for the resource's condition. */
+function specProblemOf(schema: Schema, spec: unknown): string | undefined {
+  const path = misfit(schema, spec, 'spec');
+  return path === undefined
+    ? undefined
+    : `${path} is not of the type that the schema has for it; apply the resource again`;
+}
+
+/** In characters of JSON. The schema admits no larger spec. */
+const largestSpec = 64 * 1024;
+
+/** The same for what anybody can create: what is kept of it has a bound, whatever schema it was stored under. */
+function certificateSpecProblemOf(spec: unknown): string | undefined {
+  const size = JSON.stringify(spec)?.length ?? 0;
+  return size <= largestSpec
+    ? specProblemOf(schemas.MtlsCertificate.spec, spec)
+    : `spec has ${Math.ceil(size / 1024)} KB of JSON, and may have 64 KB; take out names or entries of secretTemplate`;
+}
+
+const asksForNothing: MtlsCertificateSpec = {
+  authorityRef: { name: '' },
+  duration: '',
+  privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
+  deletionPolicy: 'Delete',
+};
+
+const signsNothing: MtlsAuthoritySpec = {
+  // No Secret can have this name.
+  secretName: '-',
+  trustDomain: '',
+  clusterDomain: '',
+  rotation: { approval: 'Manual', propagationDelay: '1h', clusterTrustBundleDelay: '1h', reissuesPerSecond: 1 },
+};
+
+/** What the cache keeps of an MtlsCertificate. */
+export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCertificate>): CertificateRecord {
+  const rotateToken = tokenIn(metadata, annotations.rotate);
+  const revokeToken = tokenIn(metadata, annotations.revoke);
+  const retryToken = tokenIn(metadata, annotations.retry);
+  const spec = withDeletionPolicy(served);
+  const specProblem = certificateSpecProblemOf(spec);
+  return {
+    namespace: shared.text(metadata.namespace ?? ''),
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
+    generation: metadata.generation ?? 0,
+    creationTimestamp: metadata.creationTimestamp ?? '',
+    deleting: metadata.deletionTimestamp !== undefined,
+    ...(rotateToken === undefined ? {} : { rotateToken }),
+    ...(revokeToken === undefined ? {} : { revokeToken }),
+    ...(retryToken === undefined ? {} : { retryToken }),
+    ...(specProblem === undefined ? { spec: sharingSpec(spec) } : { specProblem, spec: asksForNothing }),
+    status: sharingStatus(fittingFields(schemas.MtlsCertificate.status, status)),
+  };
+}
+
+/** The API server adds this default once it serves the CRD that has it: during an upgrade it may serve the one before. */
+const withDeletionPolicy = (spec: MtlsCertificateSpec): MtlsCertificateSpec =>
+  typeof spec === 'object' && !Array.isArray(spec) && spec !== null && !Object.hasOwn(spec, 'deletionPolicy')
+    ? { ...spec, deletionPolicy: 'Delete' }
+    : spec;
+
+/** A spec whose parts are one with those of others that ask for the same. */
+function sharingSpec(spec: MtlsCertificateSpec): MtlsCertificateSpec {
+  const { subject, outputs, secretTemplate } = spec;
+  return {
+    ...spec,
+    duration: shared.text(spec.duration),
+    authorityRef: shared.value(spec.authorityRef),
+    privateKey: shared.value(spec.privateKey),
+    ...(subject && { subject: shared.value(subject) }),
+    ...(outputs && { outputs: shared.value(outputs) }),
+    ...(secretTemplate && { secretTemplate: shared.value(secretTemplate) }),
+  };
+}
+
+/** A status that is one with others in what they say alike. */
+const sharingStatus = (status: MtlsCertificateStatus): MtlsCertificateStatus => ({
+  ...status,
+  ...(status.conditions && { conditions: status.conditions.map(sharingCondition) }),
+  ...(status.secrets && { secrets: status.secrets.map(sharingSecret) }),
+});
+
+const sharingCondition = (condition: Condition): Condition => ({
+  ...condition,
+  reason: shared.text(condition.reason),
+  // Of what is well each says something else.
+  message: condition.status === 'True' ? condition.message : shared.text(condition.message),
+});
+
+const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
+  ...sharingIssuer(entry),
+  ...(entry.replaced && { replaced: entry.replaced.map(sharingIssuer) }),
+});
+
+/** Hundreds of replaced certificates have few issuers, and most of them one end. */
+const sharingIssuer = <T extends Pick<IssuedSecret, 'authorityFingerprint' | 'issuerId' | 'notAfter'>>(
+  entry: T,
+): T => ({
+  ...entry,
+  authorityFingerprint: shared.text(entry.authorityFingerprint),
+  ...(entry.issuerId === undefined ? {} : { issuerId: shared.text(entry.issuerId) }),
+  notAfter: shared.text(entry.notAfter),
+});
+
+/** What the cache keeps of an MtlsAuthority. */
+export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): AuthorityRecord {
+  const [rotateRootToken, approveToken, skipToken, abortToken] = [
+    tokenIn(metadata, annotations.rotateRoot),
+    tokenIn(metadata, annotations.approveRotation),
+    tokenIn(metadata, annotations.skipGate),
+    tokenIn(metadata, annotations.abortRotation),
+  ];
+  const specProblem = specProblemOf(schemas.MtlsAuthority.spec, spec);
+  const readable = { ...signsNothing, ...fittingFields(schemas.MtlsAuthority.spec, spec) };
+  return {
+    namespace: '',
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
+    generation: metadata.generation ?? 0,
+    deleting: metadata.deletionTimestamp !== undefined,
+    ...(rotateRootToken === undefined ? {} : { rotateRootToken }),
+    ...(approveToken === undefined ? {} : { approveToken }),
+    ...(skipToken === undefined ? {} : { skipToken }),
+    ...(abortToken === undefined ? {} : { abortToken }),
+    ...(specProblem === undefined ? { spec } : { specProblem, spec: readable }),
+    status: fittingFields(schemas.MtlsAuthority.status, status),
+  };
+}
+
+/** What the cache keeps of a Namespace, of which its metadata is read alone. */
+export const namespaceRecord = ({ metadata }: Served<Namespace>): NamespaceRecord => ({
+  name: metadata.name,
+  resourceVersion: metadata.resourceVersion,
+  labels: metadata.labels ?? {},
+  terminating: metadata.deletionTimestamp !== undefined,
+});

@@ -1,0 +1,107 @@
+import type { KeyObject } from 'node:crypto';
+import { annotations, rotationKeys, secretKeys } from '../../api/constants.ts';
+import type { GuardedPatch, Secret } from '../../kube/index.ts';
+import {
+  anchorId,
+  type Certificate,
+  encodeCertificates,
+  encodePrivateKey,
+  inspectRoot,
+  PkiError,
+  parseTrustAnchors,
+  type RootInspection,
+} from '../../pki/index.ts';
+import { encodeRotationNote, parseRotationNote, type RootSecret, type RotationStep } from '../../plan/index.ts';
+import { base64, dataText } from './secret-data.ts';
+
+/** A root that was just made. */
+export interface MadeRoot {
+  readonly certificate: Certificate;
+  readonly key: KeyObject;
+}
+
+/** Where a pair of certificate and key is in the data of a root Secret. */
+const slots = { active: secretKeys, ...rotationKeys } as const;
+
+/** What is known of a root Secret. Its keys live on as opaque key objects only. */
+export function rootSecret(secret: Secret, now: Date): RootSecret {
+  const text = (key: string) => dataText(secret, key);
+  const { metadata } = secret;
+  const anchors = readAnchors(text(secretKeys.bundle));
+  const known = 'problem' in anchors ? [] : anchors;
+  const judge = ({ certificate, privateKey }: (typeof slots)[keyof typeof slots]): RootInspection =>
+    inspectRoot(text(certificate), text(privateKey), now, known);
+  const judged = (slot: keyof typeof rotationKeys): { [key in typeof slot]?: RootInspection } =>
+    text(slots[slot].certificate) + text(slots[slot].privateKey) === '' ? {} : { [slot]: judge(slots[slot]) };
+  const inspection = judge(slots.active);
+  const others = { ...judged('next'), ...judged('previous') };
+  const signers = [inspection, ...Object.values(others)].flatMap((one) => ('root' in one ? one.root.anchor : []));
+  const note = parseRotationNote(metadata.annotations?.[annotations.rotation], [...known, ...signers]);
+  const endedRotation = metadata.annotations?.[annotations.endedRotation];
+  const handledToken = metadata.annotations?.[annotations.rotateRoot];
+  return {
+    ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+    resourceVersion: metadata.resourceVersion ?? '',
+    inspection,
+    anchors,
+    ...others,
+    ...(note === undefined ? {} : { note }),
+    ...(endedRotation === undefined ? {} : { endedRotation }),
+    ...(handledToken === undefined ? {} : { handledToken }),
+  };
+}
+
+/**
+ * The one write that carries out a step of a rotation: keys, trusted roots and the note of where it stands.
+ * @param live the Secret that the step was planned for, keys included
+ */
+export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot | undefined): GuardedPatch<Secret> {
+  const { resourceVersion, move, make, trusted, note, ends, handled } = step;
+  const written =
+    note === undefined || note.new !== ''
+      ? note
+      : { ...note, new: made === undefined ? '' : anchorId(made.certificate) };
+  return {
+    metadata: {
+      resourceVersion,
+      annotations: {
+        [annotations.rotation]: written === undefined ? null : encodeRotationNote(written),
+        ...(ends === undefined ? {} : { [annotations.endedRotation]: ends }),
+        ...(handled === undefined ? {} : { [annotations.rotateRoot]: handled }),
+      },
+    },
+    data: {
+      ...(move.active === undefined ? {} : pair('active', live, move.active)),
+      ...(move.next === null ? pair('next', live, null) : {}),
+      ...(move.previous === undefined ? {} : pair('previous', live, move.previous)),
+      ...(make === undefined || made === undefined ? {} : madePair(make.slot, made)),
+      [secretKeys.bundle]: base64(encodeCertificates([...trusted, ...(made === undefined ? [] : [made.certificate])])),
+    },
+  };
+}
+
+type Slot = keyof typeof slots;
+
+/** The data that puts what is in one slot into another, or takes it away. */
+function pair(to: Slot, { data }: Secret, from: Slot | null): Record<string, string | null> {
+  const source = (key: 'certificate' | 'privateKey') => (from === null ? null : (data?.[slots[from][key]] ?? null));
+  return {
+    [slots[to].certificate]: source('certificate'),
+    [slots[to].privateKey]: source('privateKey'),
+  };
+}
+
+/** The data of a root that was made, for a slot. */
+export const madePair = (slot: Slot, { certificate, key }: MadeRoot): Record<string, string> => ({
+  [slots[slot].certificate]: base64(encodeCertificates([certificate])),
+  [slots[slot].privateKey]: base64(encodePrivateKey(key, 'PKCS8')),
+});
+
+function readAnchors(pem: string): RootSecret['anchors'] {
+  try {
+    return parseTrustAnchors(pem);
+  } catch (error) {
+    if (error instanceof PkiError) return { problem: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,103 @@
+import {
+  type Condition,
+  type GuardedClient,
+  type GuardedPatch,
+  isKubeError,
+  type KubeObject,
+  mergeConditions,
+  type Resource,
+  type Store,
+} from '../../kube/index.ts';
+import type { WantedCondition } from '../../plan/index.ts';
+import { shared } from './intern-pool.ts';
+import { isSameJson } from './same-json.ts';
+
+interface Status {
+  readonly conditions?: readonly Condition[];
+  readonly observedGeneration?: number;
+}
+
+/** A change of a status. */
+export interface StatusChange {
+  /** A merge patch, with null for what is to go. */
+  readonly patch: Record<string, unknown>;
+  /** The status that comes of it. */
+  readonly status: Record<string, unknown>;
+}
+
+/** How a status is brought to what is wanted; undefined when it is there already: nothing is written in steady state. */
+export function statusChange(
+  actual: Status,
+  wanted: Omit<Status, 'conditions'> & { readonly conditions: readonly WantedCondition[] },
+  now: Date,
+): StatusChange | undefined {
+  const { observedGeneration } = wanted;
+  const conditions = mergeConditions(
+    actual.conditions,
+    wanted.conditions.map((condition) => ({
+      ...condition,
+      ...(observedGeneration === undefined ? {} : { observedGeneration }),
+    })),
+    now,
+  );
+  const next: Record<string, unknown> = { ...wanted, conditions };
+  if (isSameJson(actual, next)) return undefined;
+  const before = new Map<string, unknown>(Object.entries(actual));
+  const changes = Object.entries(next).filter(([key, value]) => !isSameJson(before.get(key), value));
+  const gone = [...before.keys()].filter((key) => !(key in next)).map((key) => [key, null]);
+  if (changes.length + gone.length === 0) return undefined;
+  return { patch: Object.fromEntries([...changes, ...gone]), status: next };
+}
+
+/** What a status is written with, for either kind. */
+export interface StatusWriter<T extends KubeObject, R extends StatusRecord> {
+  readonly client: GuardedClient;
+  readonly resource: Resource<T>;
+  readonly store: Pick<Store<R>, 'remember' | 'writing'>;
+}
+
+interface StatusRecord {
+  readonly namespace: string;
+  readonly name: string;
+  readonly resourceVersion: string;
+  readonly status: Status;
+}
+
+/**
+ * Writes a status where it differs from what is wanted. False when the resource is gone, or has changed since it was
+ * observed: that brings it here again.
+ * @throws KubeError
+ */
+export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
+  { client, resource, store }: StatusWriter<T, R>,
+  record: R,
+  wanted: Parameters<typeof statusChange>[1],
+  now: Date,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const change = statusChange(record.status, wanted, now);
+  if (change === undefined) return true;
+  const { resourceVersion } = record;
+  const body = { metadata: { resourceVersion }, status: change.patch } as unknown as GuardedPatch<T>;
+  try {
+    const options = { subresource: 'status', metadataOnly: true, signal } as const;
+    await store.writing(record, async () => {
+      const { metadata } = await client.mergePatch(resource, record, body, options);
+      // By the precondition, the rest is as it was observed.
+      store.remember({ ...record, resourceVersion: metadata.resourceVersion, status: asRead(change.status) });
+    });
+    return true;
+  } catch (error) {
+    if (isKubeError(error, 'NotFound', 'Conflict')) return false;
+    throw error;
+  }
+}
+
+/** A copy that holds on to nothing: a text that was put together keeps its parts for as long as it lives. */
+function asRead<T>(value: T): T {
+  if (typeof value === 'string') return shared.text(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(asRead) as T;
+  const entries = Object.entries(value).filter(([, part]) => part !== undefined);
+  return Object.fromEntries(entries.map(([key, part]) => [key, asRead(part)])) as T;
+}

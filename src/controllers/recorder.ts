@@ -1,6 +1,0 @@
-import type { EventNote } from '../kube/index.ts';
-
-/** Sends events in the background. */
-export interface Recorder {
-  record(note: EventNote): void;
-}

@@ -1,0 +1,113 @@
+import { type GuardedClient, type KubeObject, keyOf, type ObjectMeta } from '../../kube/index.ts';
+import {
+  type AuthorityRecord,
+  configMapIn,
+  type Publication,
+  publicationsOf,
+  type TrustRecord,
+  type TrustWorld,
+  trustCondition,
+  trustPlaces,
+  type WantedCondition,
+} from '../../plan/index.ts';
+import type { AuthorityViews } from '../cache/authority-states.ts';
+import type { Caches } from '../cache/caches.ts';
+import { placeOf, type TrustCache } from '../cache/trust-cache.ts';
+import {
+  authorityOf,
+  inClusterTrustBundle,
+  inConfigMap,
+  type TrustKind,
+  trustSelector,
+} from '../objects/trust-objects.ts';
+import type { TrustReconciler } from './trust-reconciler.ts';
+
+/** Where the bundles of authorities are published, and which, as the caches know it. */
+export class Publications {
+  readonly #client: GuardedClient;
+  readonly #caches: Caches;
+  readonly #views: AuthorityViews;
+  readonly #trust: Pick<TrustReconciler, 'outcome'>;
+
+  constructor(client: GuardedClient, caches: Caches, views: AuthorityViews, trust: Pick<TrustReconciler, 'outcome'>) {
+    this.#client = client;
+    this.#caches = caches;
+    this.#views = views;
+    this.#trust = trust;
+  }
+
+  /**
+   * All objects that are to hold the authority's bundle now. Left out is what somebody else has, and what is in namespaces
+   * that are being deleted.
+   */
+  of(authority: AuthorityRecord): readonly Publication[] {
+    return publicationsOf(trustPlaces(authority, this.#world()));
+  }
+
+  /** The condition TrustPublished, where spec asks for published bundles. */
+  conditions(authority: AuthorityRecord): readonly WantedCondition[] {
+    if (authority.spec.trustBundle === undefined) return [];
+    const world = this.#world();
+    const view = this.#views.view(authority.name);
+    const condition = trustCondition(authority, view, trustPlaces(authority, world), world);
+    return condition === undefined ? [] : [condition];
+  }
+
+  /**
+   * Reads what an authority has published again from the API server, past the watches, which may be behind. What turns out
+   * to be newer than the caches have it is taken in, and counts from now on. Anybody can make objects with these labels, and
+   * large ones: first their metadata are read, and then the content of those that can be the authority's.
+   * @throws KubeError
+   */
+  async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
+    const { configMaps: inNamespaces, clusterTrustBundles: inCluster, servesClusterTrustBundles } = this.#caches;
+    await this.#renewKind(inConfigMap, inNamespaces, authority, signal);
+    if (servesClusterTrustBundles === true) await this.#renewKind(inClusterTrustBundle, inCluster, authority, signal);
+  }
+
+  async #renewKind<T extends KubeObject>(
+    { resource, toRecord }: TrustKind<T>,
+    cache: TrustCache,
+    authority: AuthorityRecord,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const selection = { labelSelector: trustSelector, metadataOnly: true, limit: 500, signal };
+    for await (const { items } of this.#client.listPages(resource, selection)) {
+      for (const { metadata } of items) {
+        const isKnown = cache.store.current(metadata) !== undefined;
+        if (isKnown || !this.#canBeOf(authority, cache, metadata)) continue;
+        const object = await this.#client.find(resource, metadata, { signal });
+        if (object !== undefined) cache.store.observe(cache.dated(toRecord(object)));
+      }
+    }
+  }
+
+  /** True for an object that names the authority as its owner, where the authority has one already, or wants one. */
+  #canBeOf(authority: AuthorityRecord, cache: TrustCache, metadata: ObjectMeta): boolean {
+    if (authorityOf(metadata)?.uid !== authority.uid) return false;
+    const { namespace, name } = metadata;
+    if (namespace === undefined || cache.store.has(keyOf({ namespace, name }))) return true;
+    const place = this.#caches.namespaces.get(namespace);
+    return place !== undefined && configMapIn(authority, place) === name;
+  }
+
+  #world(): TrustWorld {
+    const { namespaces, configMaps, clusterTrustBundles, servesClusterTrustBundles } = this.#caches;
+    return {
+      namespaces: namespaces.values(),
+      servesClusterTrustBundles,
+      found: ({ uid }, namespace, wanted) => {
+        const { store } = namespace === '' ? clusterTrustBundles : configMaps;
+        return withNamed(store.by('place', placeOf(uid, namespace)), store.get(keyOf({ namespace, name: wanted })));
+      },
+      isLost: ({ uid }, namespace, name) => {
+        const cache = namespace === '' ? clusterTrustBundles : configMaps;
+        return cache.isLost(uid, namespace, name);
+      },
+      outcome: ({ name }, namespace, wanted) => this.#trust.outcome(name, namespace, wanted),
+    };
+  }
+}
+
+const withNamed = (own: readonly TrustRecord[], named: TrustRecord | undefined): readonly TrustRecord[] =>
+  named === undefined || own.includes(named) ? own : [...own, named];

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { AuthorityReconciler } from '../../../../src/controllers/authority/authority-reconciler.ts';
+import { AuthorityViews } from '../../../../src/controllers/cache/authority-states.ts';
+import { Caches } from '../../../../src/controllers/cache/caches.ts';
+import { authorityRecord, authorities as authorityResource } from '../../../../src/controllers/objects/resources.ts';
+import { silentLog } from '../../../../src/kube/index.ts';
+import type { Revocation } from '../../../../src/plan/index.ts';
+import { authority, days, now } from '../../../support/fixtures.ts';
+import { MemoryApi } from '../world/memory-api.ts';
+
+const never = new AbortController().signal;
+
+// Broken if it fails: a request to revoke waits for ever, since its pause has ended while the operator was busy.
+test('an authority is looked at again for what becomes due between its plan and its status', async () => {
+  // Wherever the end of the pause lies between the moments at which the operator reads the clock.
+  for (let offsetMs = -30_000; offsetMs <= 5000; offsetMs += 1000) await revokesAfterPause(offsetMs);
+});
+
+/** Asks for a second revocation while the clock is read at moments that are seconds apart, beginning at this one. */
+async function revokesAfterPause(offsetMs: number): Promise<void> {
+  const api = new MemoryApi();
+  const views = new AuthorityViews();
+  const caches = new Caches(() => views.roots());
+  let timeMs = now.getTime();
+  let stepMs = 0;
+  const asked: Revocation[] = [];
+  const reconciler = new AuthorityReconciler({
+    client: api.client,
+    namespace: 'mtls-operator',
+    authorities: caches.authorities,
+    views,
+    evidence: {
+      gather: () => ({ secrets: [], publications: [], examined: 0, monotonicMs: 0 }),
+      renew: () => Promise.resolve(),
+    } as never,
+    publishedCrls: () => Promise.resolve([]),
+    asked: () => asked,
+    certificateCount: () => 0,
+    onChange: () => undefined,
+    trustConditions: () => [],
+    recorder: { record: () => undefined },
+    log: silentLog,
+    now: () => new Date((timeMs += stepMs)),
+  });
+  const { spec } = authority();
+  const created = await api.create(authorityResource, {
+    apiVersion: 'mtls-operator.io/v1alpha1',
+    kind: 'MtlsAuthority',
+    metadata: { name: 'default' },
+    spec: { ...spec, root: { ...spec.root } },
+  } as never);
+  caches.authorities.observe(authorityRecord(created));
+  const reconcile = () => reconciler.reconcile('default', { signal: never });
+  await reconcile();
+  const issuer = views.material('default')?.crl?.issuers[0] ?? '';
+  const ask = (serialNumber: string) => {
+    asked.push({ serialNumber, issuer, revokedAt: now, notAfter: new Date(timeMs + days(30)), namespace: 'shop' });
+  };
+  ask('1a');
+  await reconcile();
+  ask('2b');
+  timeMs += offsetMs;
+  stepMs = 3000;
+  for (let look = 0; look < 5; look += 1) {
+    const result = await reconcile();
+    if (views.material('default')?.crl?.revoked.has('2b') === true) return;
+    const isSoon = result !== undefined && result.requeueAt.getTime() < now.getTime() + 60_000;
+    assert.ok(isSoon, `nothing brings it back at ${offsetMs} ms`);
+    // The queue would wait until then.
+    timeMs = Math.max(timeMs, result.requeueAt.getTime() - stepMs);
+  }
+  assert.fail(`it is never put onto the CRL at ${offsetMs} ms`);
+}

@@ -1,0 +1,394 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { annotations, labels } from '../../../../src/api/constants.ts';
+import { EvidenceGatherer } from '../../../../src/controllers/authority/rollout-observer.ts';
+import { Caches } from '../../../../src/controllers/cache/caches.ts';
+import { ownerReference, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { certificateRecord } from '../../../../src/controllers/objects/resources.ts';
+import { type Secret, secrets as secretResource } from '../../../../src/kube/index.ts';
+import { type AuthorityRecord, isExamined, lostSecrets, type Publication } from '../../../../src/plan/index.ts';
+import {
+  authority,
+  certificate,
+  days,
+  foreign,
+  issuerIdOf,
+  later,
+  orphaned,
+  root,
+  rootIdOf,
+  withData,
+  withMarks,
+  withMetadata,
+} from '../../../support/fixtures.ts';
+import { knows } from '../../plan/rotation/rotation-situation.ts';
+import { MemoryApi } from '../world/memory-api.ts';
+
+const [ours, theirs] = [root({ name: 'Ours' }), root({ name: 'Theirs' })];
+const roots = [ours.certificate, theirs.certificate];
+const ruled = authority({ status: knows([ours]) });
+const never = new AbortController().signal;
+const publications: readonly Publication[] = [{ namespace: 'shop', what: 'ConfigMap shop/trust', changedAtMs: 5 }];
+
+/** A process with its caches, whose clock stands at 100. */
+function process() {
+  const api = new MemoryApi();
+  const clock = { ms: 100 };
+  const caches = new Caches(
+    () => [ours.certificate],
+    () => clock.ms,
+  );
+  const renewed: AuthorityRecord[] = [];
+  const gatherer = new EvidenceGatherer({
+    client: api.client,
+    caches,
+    publications: () => publications,
+    renewPublications: async (one) => {
+      renewed.push(one);
+    },
+  });
+  const take = (secret: Secret) => caches.secrets.observe(caches.dated(secretRecord(secret, roots)));
+  return { api, caches, clock, gatherer, renewed, take };
+}
+
+const issued = certificate().issuedBy(ours);
+const secret = issued.secret('server');
+const named = (name: string, change: Partial<Secret['metadata']> = {}) =>
+  withMetadata(() => ({ name, uid: `${name}-uid`, ...change }))(secret);
+const marked = (name: string) => withMarks('annotations', { [annotations.secretName]: name })(named(name));
+const ownedBy = (uid: string, name = 'payments') => ({ ownerReferences: [ownerReference({ name, uid })] });
+/** The same, of a resource that does not exist. */
+const ownedByNobody = (one: Secret): Secret =>
+  withMetadata(() => ownedBy('gone-uid', 'gone'))(withMarks('labels', { [labels.certificate]: 'gone' })(one));
+const statusOf = (secretName: string) => ({
+  secrets: [
+    {
+      role: 'server',
+      secretName,
+      authorityFingerprint: ours.certificate.fingerprint,
+      issuerId: issuerIdOf(ours),
+      notAfter: later(days(1)).toISOString(),
+    } as never,
+  ],
+});
+
+describe('the evidence of an authority', () => {
+  const whys = ({ gatherer }: ReturnType<typeof process>) =>
+    gatherer.gather(ruled).secrets.map(({ what, why }) => [what, why]);
+  const whats = ({ gatherer }: ReturnType<typeof process>) => gatherer.gather(ruled).secrets.map(({ what }) => what);
+
+  test('has the Secrets of its certificates, with bundle, leaf and moment, and what is published', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    const { content } = issued.secretRecord('server');
+    const [record] = made.caches.secrets.values();
+    assert.ok(record !== undefined && isExamined(record) && 'leaf' in record.content);
+    const { root, issuer, notAfter } = record.content.leaf;
+    assert.deepEqual(made.gatherer.gather(ruled), {
+      secrets: [
+        {
+          namespace: 'shop',
+          what: 'shop/payments-server-tls',
+          bundle: content.bundle,
+          leaf: { root, issuer, notAfter },
+          changedAtMs: 100,
+        },
+      ],
+      publications,
+      examined: 1,
+      monotonicMs: 100,
+    });
+    assert.deepEqual([root, issuer], [rootIdOf(ours), issuerIdOf(ours)]);
+  });
+
+  test('counts the Secrets of every authority as gone through', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    made.take(
+      withMetadata(() => ({ name: 'foreign', uid: 'foreign-uid', ...ownedBy('foreign') }))(
+        certificate().issuedBy(theirs).secret('server'),
+      ),
+    );
+    const { secrets, examined } = made.gatherer.gather(ruled);
+    assert.deepEqual([secrets.length, examined], [1, 2]);
+  });
+
+  test('follows what has changed since the last look, and reads nothing else again', () => {
+    const made = process();
+    const client = certificate()
+      .asking({ client: { serviceAccount: 'a' } })
+      .issuedBy(ours);
+    made.caches.certificates.observe(client.record);
+    made.take(client.secret('server'));
+    made.take(client.secret('client'));
+    const look = () => new Map(made.gatherer.gather(ruled).secrets.map((one) => [one.what, one]));
+    const [server, other] = ['shop/payments-server-tls', 'shop/payments-client-tls'];
+    const before = look();
+    assert.deepEqual([...before.keys()], [server, other]);
+    made.clock.ms = 200;
+    made.take(withMetadata(() => ({ resourceVersion: '30' }))(withData({ 'ca.crt': 'x' })(client.secret('server'))));
+    const after = look();
+    assert.deepEqual([before.get(server)?.changedAtMs, after.get(server)?.changedAtMs], [100, 200]);
+    assert.equal(after.get(other), before.get(other));
+    made.caches.secrets.observeDeleted(client.secret('client').metadata, '40');
+    assert.deepEqual([...look().keys()], [server]);
+  });
+
+  test('is gathered when it is asked for, and then once', () => {
+    const { caches } = process();
+    let asked = 0;
+    const gatherer = new EvidenceGatherer({
+      client: new MemoryApi().client,
+      caches,
+      publications: () => {
+        asked += 1;
+        return publications;
+      },
+      renewPublications: async () => undefined,
+    });
+    const evidence = gatherer.gather(ruled);
+    assert.equal(asked, 0);
+    assert.equal(evidence.publications, publications);
+    assert.equal(evidence.publications, publications);
+    assert.equal(asked, 1);
+    assert.equal(evidence.secrets, evidence.secrets);
+  });
+
+  test('has a Secret whose content is broken, without a leaf', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(withData({ 'tls.crt': 'x' })(secret));
+    const [found, ...more] = made.gatherer.gather(ruled).secrets;
+    assert.deepEqual([found?.what, found?.leaf, more], ['shop/payments-server-tls', undefined, []]);
+  });
+
+  test('has no Secret of another authority’s certificate', () => {
+    const made = process();
+    made.caches.certificates.observe(
+      certificate()
+        .issuedBy(theirs)
+        .asking({ authorityRef: { name: 'other' } }).record,
+    );
+    made.take(certificate().issuedBy(theirs).secret('server'));
+    assert.deepEqual(whats(made), []);
+  });
+
+  test('has a Secret without an owner that was handed over to a certificate, as a restored backup is', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.with({ uid: 'made-again' }).record);
+    made.take(orphaned(secret));
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+  });
+
+  // Each has a leaf that a root of the authority has signed: anybody who can read a Secret can make such a copy.
+  const noOnes: [title: string, secret: Secret][] = [
+    ['whose resource is gone', ownedByNobody(secret)],
+    ['of a resource that was made again under its name', named('payments-server-tls', ownedBy('former-uid'))],
+    ['that was kept when its resource was deleted', orphaned(ownedByNobody(secret))],
+    ['of another namespace, with name and UID of the owner there', withMetadata(() => ({ namespace: 'evil' }))(secret)],
+    ['with the UID of a resource and another name', named('payments-server-tls', ownedBy('certificate-uid', 'other'))],
+    [
+      'whose owner of that name and UID is of another kind',
+      named('payments-server-tls', {
+        ownerReferences: [{ ...ownerReference({ name: 'payments', uid: 'certificate-uid' }), kind: 'MtlsAuthority' }],
+      }),
+    ],
+    [
+      'whose owner of that name and UID is of another group',
+      named('payments-server-tls', {
+        ownerReferences: [{ ...ownerReference({ name: 'payments', uid: 'certificate-uid' }), apiVersion: 'v1' }],
+      }),
+    ],
+    ['that was not handed over to anybody', foreign(secret)],
+    ['that is a copy under another name', named('copy', { ownerReferences: [] })],
+    ['that has a name of its own, which its resource does not give to a Secret', orphaned(marked('other'))],
+    [
+      'with a finalizer and an invented owner',
+      named('held', { ...ownedBy('invented', 'invented'), finalizers: ['a/b'] }),
+    ],
+  ];
+  for (const [title, one] of noOnes) {
+    test(`has no Secret ${title}`, () => {
+      const made = process();
+      made.caches.certificates.observe(issued.record);
+      made.take(one);
+      assert.equal(made.caches.secrets.size, 1);
+      assert.deepEqual(whats(made), []);
+    });
+  }
+
+  test('has a Secret whose resource has moved to another authority, until that one has issued it', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
+    made.take(secret);
+    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'its MtlsCertificate has moved to authority other']]);
+    made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
+    assert.deepEqual(whys(made), []);
+  });
+
+  test('has a Secret whose resource has a spec that cannot be read, in the authority that has signed it', () => {
+    const made = process();
+    const metadata = { ...issued.record, resourceVersion: '11' };
+    made.caches.certificates.observe(certificateRecord({ metadata, spec: { duration: 7 } } as never));
+    made.take(secret);
+    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'its MtlsCertificate has a spec that cannot be read']]);
+    made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
+    assert.deepEqual(whys(made), []);
+  });
+
+  test('leaves a Secret to its own authority where both trust its root', () => {
+    const made = process();
+    made.caches.authorities.observe({
+      ...authority({ status: knows([theirs, ours]) }),
+      name: 'other',
+      uid: 'other-uid',
+    });
+    made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
+    made.take(secret);
+    assert.deepEqual(whys(made), []);
+  });
+
+  test('says of a Secret whose resource is not ready why that is', () => {
+    const made = process();
+    const conditions = [
+      { type: 'Ready', status: 'False', reason: 'Denied', message: 'no', lastTransitionTime: '' } as const,
+    ];
+    made.caches.certificates.observe(issued.remembering({ conditions }).record);
+    made.take(secret);
+    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'Denied']]);
+  });
+
+  test('counts how often a Secret changes in a phase, and begins again with the next phase', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    const rotation = { id: 'r1', phase: 'Distributing', startedAt: '' } as const;
+    const changesIn = (phase: 'Distributing' | 'Draining') => {
+      const status = { ...ruled.status, rotation: { ...rotation, phase } };
+      return made.gatherer.gather({ ...ruled, status }).secrets.map(({ changes }) => changes);
+    };
+    let revision = 30;
+    const change = () => {
+      made.clock.ms += 100;
+      revision += 1;
+      const resourceVersion = `${revision}`;
+      made.take(withMetadata(() => ({ resourceVersion }))(withData({ 'ca.crt': resourceVersion })(secret)));
+    };
+    assert.deepEqual(changesIn('Distributing'), [undefined]);
+    change();
+    assert.deepEqual(changesIn('Distributing'), [undefined], 'the change of the operator itself');
+    change();
+    assert.deepEqual(changesIn('Distributing'), [2]);
+    assert.deepEqual(changesIn('Distributing'), [2], 'a look is no change');
+    // An authority that is not rotated is looked at in between.
+    made.gatherer.gather(authority({ name: 'other' }));
+    change();
+    assert.deepEqual(changesIn('Distributing'), [3]);
+    assert.deepEqual(changesIn('Draining'), [undefined]);
+  });
+
+  test('has a Secret that was issued once and is not there, as never changed', () => {
+    const made = process();
+    made.caches.certificates.observe(issued.remembering(statusOf('payments-server-tls')).record);
+    assert.deepEqual(made.gatherer.gather(ruled).secrets, [
+      {
+        namespace: 'shop',
+        what: 'shop/payments-server-tls',
+        leaf: { root: rootIdOf(ours), issuer: issuerIdOf(ours), notAfter: later(days(1)) },
+        changedAtMs: Number.POSITIVE_INFINITY,
+        why: 'deleted',
+      },
+    ]);
+    made.take(secret);
+    assert.equal(made.gatherer.gather(ruled).secrets.length, 1, 'it counts once when it is back');
+    assert.equal(made.gatherer.gather(ruled).secrets[0]?.changedAtMs, 100);
+  });
+
+  test('does not wait for a lost Secret of a certificate that is being deleted', () => {
+    const made = process();
+    made.caches.certificates.observe(
+      issued.remembering(statusOf('payments-server-tls')).with({ deleting: true }).record,
+    );
+    assert.deepEqual(whats(made), []);
+  });
+
+  test('has a Secret that outlives its certificate, for as long as that exists, and when that is made again', () => {
+    const made = process();
+    const retained = issued.asking({ deletionPolicy: 'Retain' }).issuedBy(ours);
+    made.take(retained.secret('server'));
+    assert.deepEqual(whats(made), []);
+    made.caches.certificates.observe(retained.record);
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+    made.caches.certificates.observe(retained.with({ uid: 'again', resourceVersion: '90' }).record);
+    assert.deepEqual(whats(made), ['shop/payments-server-tls']);
+    made.caches.certificates.observeDeleted(retained.record, '91');
+    assert.deepEqual(whats(made), []);
+  });
+
+  test('has no Secret that was never issued', () => {
+    const made = process();
+    made.caches.certificates.observe(certificate().record);
+    assert.deepEqual(whats(made), []);
+    assert.deepEqual(
+      lostSecrets(
+        certificate().record,
+        () => false,
+        () => undefined,
+      ),
+      [],
+    );
+  });
+});
+
+describe('evidence that is read anew', () => {
+  test('has what the watch has not brought yet, and counts it from now on', async () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    made.take(secret);
+    await made.api.create(secretResource, withData({ 'ca.crt': 'another bundle' })(named('payments-server-tls')));
+    await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
+    await made.api.create(secretResource, named('unlabelled', { labels: {} }));
+    made.clock.ms = 200;
+    await made.gatherer.renew(ruled, never);
+    const { secrets } = made.gatherer.gather(ruled);
+    assert.deepEqual(
+      secrets.map(({ what, changedAtMs }) => [what, changedAtMs]),
+      [
+        ['shop/payments-server-tls', 200],
+        ['shop/new', 200],
+      ],
+    );
+    assert.notEqual(secrets[0]?.bundle, issued.secretRecord('server').content.bundle);
+    assert.deepEqual(made.renewed, [ruled]);
+  });
+
+  test('is listed without its content, and only what the caches do not have is read', async () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    const { metadata, ...known } = await made.api.create(secretResource, secret);
+    made.take({ ...known, metadata });
+    await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
+    await made.api.create(secretResource, named('forged', ownedBy('nobody')));
+    await made.gatherer.renew(ruled, never);
+    assert.ok(made.caches.secrets.has('shop/forged'));
+    assert.deepEqual(made.api.reads, ['list secrets, metadata only', 'get shop/new']);
+  });
+
+  test('leaves alone what is known as of that revision, or a later one', async () => {
+    const made = process();
+    made.caches.certificates.observe(issued.record);
+    const { metadata, ...stored } = await made.api.create(secretResource, secret);
+    made.take({ ...stored, metadata });
+    const [before] = made.caches.secrets.values();
+    made.clock.ms = 200;
+    await made.gatherer.renew(ruled, never);
+    assert.deepEqual([...made.caches.secrets.values()][0], before);
+    const newer = { ...metadata, resourceVersion: `${Number(metadata.resourceVersion) + 1}` };
+    made.take(withData({ 'ca.crt': 'newer' })({ ...stored, metadata: newer }));
+    const [known] = made.caches.secrets.values();
+    await made.gatherer.renew(ruled, never);
+    assert.deepEqual([...made.caches.secrets.values()][0], known);
+  });
+});

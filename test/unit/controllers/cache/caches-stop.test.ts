@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type CacheSources, Caches } from '../../../../src/controllers/cache/caches.ts';
+import { silentLog } from '../../../../src/kube/index.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { type Exchange, type FaultServer, serve } from '../../kube/api/fault-server.ts';
+
+/** Answers after which no cache is ever filled. */
+const answers: Readonly<Record<string, (exchange: Exchange) => void>> = {
+  'breaks connections': ({ reset }) => reset(),
+  'answers 403': ({ status }) => status(403, 'Forbidden'),
+  'does not answer': () => {},
+  'has listed only what is listed first': ({ path, query, json, events }) => {
+    if (query.has('watch')) events();
+    else if (/authorities|namespaces$|\/secrets$/.test(path))
+      json(200, { items: [], metadata: { resourceVersion: '1' } });
+  },
+};
+
+const sourcesOf = (server: FaultServer): CacheSources => ({
+  client: server.client(),
+  namespace: 'n',
+  log: silentLog,
+  onError: () => {},
+  onListed: () => {},
+  onClusterTrustBundlesServed: () => {},
+  onPasswordsListed: () => {},
+});
+
+describe('the caches end when the signal aborts, with an API server that', () => {
+  for (const [does, answer] of Object.entries(answers)) {
+    test(does, async (t) => {
+      const server = await serve(t, answer);
+      const stop = new AbortController();
+      const kept = new Caches(() => []).keep(
+        sourcesOf(server),
+        stop.signal,
+        () => Promise.resolve(),
+        () => assert.fail('they are not filled'),
+      );
+      await eventually(() => assert.ok(server.exchanges.length >= 3));
+      stop.abort();
+      await kept;
+    });
+  }
+});
+
+test('labelled Secrets are asked for when the MtlsCertificates are known, and not before', async (t) => {
+  const selectors = ({ path, query }: Exchange) =>
+    path.endsWith('/secrets') && query.get('labelSelector') !== null ? 'leaves' : path.split('/').at(-1);
+  let answerCertificates: (() => void) | undefined;
+  const server = await serve(t, (exchange) => {
+    const { query, json, events, status } = exchange;
+    const empty = () => json(200, { items: [], metadata: { resourceVersion: '1' } });
+    if (query.has('sendInitialEvents')) return status(422, 'Invalid');
+    if (query.has('watch')) return events();
+    if (selectors(exchange) === 'mtlscertificates') answerCertificates = empty;
+    else empty();
+  });
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  let isFilled = false;
+  const kept = new Caches(() => []).keep(
+    sourcesOf(server),
+    stop.signal,
+    () => Promise.resolve(),
+    () => {
+      isFilled = true;
+    },
+  );
+  const asked = () => server.exchanges.map(selectors);
+  // ConfigMaps come in the same step as Secrets did.
+  await eventually(() => assert.ok(asked().includes('configmaps') && answerCertificates !== undefined));
+  assert.ok(!asked().includes('leaves'));
+  answerCertificates?.();
+  await eventually(() => assert.ok(asked().includes('leaves') && isFilled));
+  stop.abort();
+  await kept;
+});

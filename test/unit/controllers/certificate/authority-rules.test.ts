@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { rulesReader } from '../../../../src/controllers/certificate/authority-rules.ts';
+import { issuancePolicy } from '../../../../src/plan/index.ts';
+import { authority, rules } from '../../../support/fixtures.ts';
+
+describe('what an authority says of names', () => {
+  const { spec } = authority();
+  const issuance = { maxDuration: '24h', allow: [{ namespaceSelector: {}, ipRanges: ['10.0.0.0/8'] }] };
+
+  test('is nothing beside its domains when spec has no more', () => {
+    assert.deepEqual(rulesReader()(authority()), rules);
+  });
+
+  test('is read once for a spec, whatever happens to the rest of the resource', () => {
+    const rulesOf = rulesReader();
+    const granting = authority({ spec: { ...spec, issuance } });
+    const first = rulesOf(granting);
+    assert.deepEqual(first.issuance, issuancePolicy(issuance));
+    assert.equal(rulesOf({ ...granting, status: { certificates: 1 } }), first);
+  });
+
+  test('is what the newest spec says', () => {
+    const rulesOf = rulesReader();
+    rulesOf(authority({ spec: { ...spec, issuance } }));
+    assert.deepEqual(rulesOf(authority({ spec: { ...spec, issuance: {} } })).issuance, issuancePolicy({}));
+  });
+});

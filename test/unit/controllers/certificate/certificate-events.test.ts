@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { problemEvents as authorityProblems } from '../../../../src/controllers/authority/authority-events.ts';
+import { issueEvents, problemEvents } from '../../../../src/controllers/certificate/certificate-events.ts';
+import {
+  type CertificateContext,
+  CertificateReconciler,
+} from '../../../../src/controllers/certificate/certificate-reconciler.ts';
+import { type EventNote, KubeError, keyOf } from '../../../../src/kube/index.ts';
+import { trustBundle } from '../../../../src/pki/index.ts';
+import type { AuthorityVerdict, IssueReason, ObservedRole } from '../../../../src/plan/index.ts';
+import { authority, certificate, notReady, now, ready, root } from '../../../support/fixtures.ts';
+
+const a = root({ name: 'A' });
+
+describe('events', () => {
+  const issued = certificate()
+    .asking({ client: { serviceAccount: 'a' } })
+    .issuedBy(a);
+  const { roles } = issued.observed(ready(a));
+  const eventsOf = (reasons: readonly IssueReason[], given = issued) =>
+    issueEvents(
+      given.record,
+      reasons.flatMap((reason, i) => (roles[i] === undefined ? [] : [{ role: roles[i], reason, keptKey: false }])),
+    );
+
+  const words: [reason: IssueReason, word: string][] = [
+    ['SecretMissing', 'Issued'],
+    ['SecretCorrupted', 'Repaired'],
+    ['SecretImmutable', 'Repaired'],
+    ['RootNotTrusted', 'Reissued'],
+    ['SpecChanged', 'Reissued'],
+    ['RotationRequested', 'Rotated'],
+    ['Expired', 'Renewed'],
+    ['RenewalDue', 'Renewed'],
+  ];
+  for (const [reason, word] of words) {
+    test(`say ${word} for ${reason}, with the Secret and the serial number`, () => {
+      const [event, ...more] = eventsOf([reason]);
+      assert.deepEqual([event?.type, event?.reason, more], ['Normal', word, []]);
+      assert.match(
+        event?.note ?? '',
+        new RegExp(`^${word} server certificate in Secret payments-server-tls \\(serial [0-9a-f]{40}\\)$`),
+      );
+      assert.deepEqual(event?.regarding.uid, 'certificate-uid');
+    });
+  }
+
+  test('say of which roles the private key was kept', () => {
+    const [server, client] = roles;
+    assert.ok(server !== undefined && client !== undefined);
+    const kept = { role: server, reason: 'RenewalDue', keptKey: true } as const;
+    const [event] = issueEvents(issued.record, [kept, { ...kept, role: client, keptKey: false }]);
+    assert.match(
+      event?.note ?? '',
+      /^Renewed server certificate in Secret \S+ \(serial [0-9a-f]+, private key kept\), client certificate in Secret \S+ \(serial [0-9a-f]+\)$/,
+    );
+  });
+
+  test('are one for several roles of one reason, and one for each reason otherwise', () => {
+    assert.equal(eventsOf(['Expired', 'RenewalDue']).length, 1);
+    assert.equal(eventsOf(['SecretMissing', 'SpecChanged']).length, 2);
+  });
+
+  test('say what has gone wrong once, and not again while it stays', () => {
+    const condition = { type: 'Ready', status: 'False', reason: 'Denied', message: 'm' } as const;
+    const [event] = problemEvents(issued.record, [condition], ready(a));
+    assert.deepEqual([event?.type, event?.reason, event?.note], ['Warning', 'Denied', 'm']);
+    const said = issued.remembering({ conditions: [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }] });
+    assert.deepEqual(problemEvents(said.record, [condition], ready(a)), []);
+  });
+
+  const problem = (type: 'Ready' | 'Issuing', reason: string, message = 'm') =>
+    ({ type, status: type === 'Ready' ? 'False' : 'True', reason, message }) as const;
+
+  test('say nothing of what passes in a moment, nor of a condition that is as it should be', () => {
+    const idle = { type: 'Issuing', status: 'False', reason: 'Idle', message: 'm' } as const;
+    const good = { type: 'Ready', status: 'True', reason: 'Issued', message: 'm' } as const;
+    assert.deepEqual(problemEvents(issued.record, [good, idle], ready(a)), []);
+    assert.deepEqual(problemEvents(issued.record, [problem('Ready', 'Pending')], ready(a)), []);
+  });
+
+  test('are no warnings while an authority waits for the bundles of its rotation, and warnings while its root is bad', () => {
+    const conditions = [problem('Ready', 'AuthorityNotReady')];
+    const [normal] = problemEvents(issued.record, conditions, ready(a));
+    assert.equal(normal?.type, 'Normal');
+    const [warning] = problemEvents(issued.record, conditions, notReady('RootExpired', 'm'));
+    assert.equal(warning?.type, 'Warning');
+  });
+
+  test('are equal for equal failures, one for each attempt', () => {
+    const attempt = (time: string) => [
+      problem('Ready', 'IssuanceFailed', 'server: no'),
+      problem('Issuing', 'IssuanceFailed', `no; next attempt at ${time}`),
+    ];
+    const [first, second] = [attempt('2026-01-01T00:00:00Z'), attempt('2026-01-01T00:01:00Z')];
+    const lastTransitionTime = '2026-01-01T00:00:00Z';
+    const said = issued.remembering({ conditions: first.map((condition) => ({ ...condition, lastTransitionTime })) });
+    const events = problemEvents(said.record, second, ready(a));
+    assert.deepEqual(events, problemEvents(issued.record, first, ready(a)));
+    assert.deepEqual(
+      events.map(({ type, note }) => [type, note]),
+      [['Warning', 'server: no']],
+    );
+    const [onlyIssuing] = problemEvents(issued.record, first.slice(1), ready(a));
+    assert.equal(onlyIssuing?.note, 'no');
+  });
+});
+
+describe('events of an authority', () => {
+  const good: AuthorityVerdict = { state: 'ready', root: a, bundle: trustBundle(a.anchor, []), tolerated: [] };
+  const bad: AuthorityVerdict = { state: 'notReady', reason: 'RootExpired', message: 'm' };
+  const cases: [
+    type: 'Ready' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing',
+    reason: string,
+    given: AuthorityVerdict,
+    expected: string[],
+  ][] = [
+    ['IssuerKeyMissing', 'KeysPresent', good, []],
+    ['Ready', 'RootExpired', bad, ['Warning']],
+    ['Ready', 'RootDistributing', good, ['Normal']],
+    ['Ready', 'Pending', bad, []],
+    ['Rotating', 'NextRootMissing', good, ['Warning']],
+    ['Rotating', 'Idle', good, []],
+    ['TrustPublished', 'Pending', good, []],
+    ['TrustPublished', 'AuthorityNotReady', bad, []],
+    ['TrustPublished', 'TrustConflict', good, ['Warning']],
+    ['TrustPublished', 'PublishingFailed', good, ['Warning']],
+  ];
+  for (const [type, reason, given, expected] of cases) {
+    test(`${expected[0] ?? 'None'} for ${type}=False with ${reason}`, () => {
+      const condition = { type, status: 'False', reason, message: 'm' } as const;
+      const events = authorityProblems(authority(), [condition], given);
+      assert.deepEqual(
+        events.map((event) => event.type),
+        expected,
+      );
+      const conditions = [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }];
+      const said = { ...authority(), status: { conditions } };
+      assert.deepEqual(authorityProblems(said, [condition], given), []);
+    });
+  }
+
+  test('Warning for a condition that is True when something is wrong', () => {
+    const condition = { type: 'IssuerKeyMissing', status: 'True', reason: 'CrlCannotBeRenewed', message: 'm' } as const;
+    assert.deepEqual(
+      authorityProblems(authority(), [condition], good).map(({ type }) => type),
+      ['Warning'],
+    );
+  });
+});
+
+describe('what one role was issued is told', () => {
+  const asked = certificate().asking({ client: { serviceAccount: 'a' } });
+  const { record } = asked;
+  const issued = asked.issuedBy(a);
+  const signal = new AbortController().signal;
+
+  /** Reconciles a resource whose server is issued, and whose client becomes what is given. */
+  async function reconcile(client: () => unknown): Promise<EventNote[]> {
+    const events: EventNote[] = [];
+    const material = {};
+    const context = {
+      certificates: { get: () => record },
+      finder: { find: async () => ({}), ownedBeside: async () => [] },
+      namespaces: { get: () => ({ labels: {} }) },
+      authorities: { get: () => authority() },
+      views: { view: () => ready(a), material: () => material },
+      claims: { holder: () => undefined },
+      storePassword: () => undefined,
+      keys: { drop: () => {} },
+      recorder: { record: (event: EventNote) => events.push(event) },
+      writer: {
+        write: async (_: unknown, { role }: ObservedRole) =>
+          role === 'server' ? { secret: issued.secretRecord('server', ready(a)), keptKey: false } : client(),
+      },
+      now: () => now,
+    };
+    const reconciler = new CertificateReconciler(context as unknown as CertificateContext);
+    await reconciler
+      .reconcile(keyOf(record), { signal })
+      .catch((error: unknown) => assert.ok(error instanceof KubeError));
+    return events;
+  }
+
+  const others: Readonly<Record<string, () => unknown>> = {
+    'while the key of another is being generated': () => ({ since: now, message: 'the RSA key is being generated' }),
+    'though another could not be written': () => {
+      throw new KubeError('Network', 'no answer');
+    },
+  };
+  for (const [title, client] of Object.entries(others)) {
+    test(title, async () => {
+      const events = await reconcile(client);
+      assert.deepEqual(
+        events.map(({ type, reason }) => [type, reason]),
+        [['Normal', 'Issued']],
+      );
+      assert.match(events[0]?.note ?? '', /^Issued server certificate in Secret payments-server-tls/);
+    });
+  }
+});

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { RepairLimits } from '../../../../src/controllers/certificate/repair-limits.ts';
+import { repairStatus } from '../../../../src/plan/certificate/contention.ts';
+import type { ObservedCertificate } from '../../../../src/plan/index.ts';
+import { certificate, hours, intermediate, later, now, ready, root } from '../../../support/fixtures.ts';
+
+const signer = root();
+const authority = ready(signer);
+const fixture = certificate().issuedBy(signer).reported(authority);
+const observed = fixture.observed(authority);
+const where = { role: 'server', secretName: 'payments-server-tls' } as const;
+
+/** So many repairs, one after the other. */
+function repaired(times: number, seen: ObservedCertificate = observed): RepairLimits {
+  const limits = new RepairLimits();
+  for (let i = 0; i < times; i += 1) {
+    const results = seen.roles.map((role) => ({ role, isWritten: true, isRepair: true }));
+    limits.note('a', seen, results, later(i * 1000));
+  }
+  return limits;
+}
+
+describe('the repairs of a Secret', () => {
+  test('are counted, by resource and role', () => {
+    const limits = repaired(2);
+    assert.deepEqual(limits.get('a', observed, where, now), { count: 2, lastTime: later(1000) });
+    assert.equal(limits.get('b', observed, where, now), undefined);
+    assert.equal(limits.get('a', observed, { ...where, role: 'client' }, now), undefined);
+  });
+
+  test('are not counted for what is no repair, and nothing is remembered of a Secret that nobody changes', () => {
+    const results = observed.roles.map((role) => ({ role, isWritten: true, isRepair: false }));
+    const limits = new RepairLimits();
+    limits.note('a', observed, results, now);
+    assert.equal(limits.of('a').size, 0);
+    assert.equal(limits.get('a', observed, where, now), undefined);
+  });
+
+  test('are forgotten after an hour, with the resource, and by another leader', () => {
+    assert.equal(repaired(9).get('a', observed, where, later(hours(1) + 8000)), undefined);
+    const [gone, other] = [repaired(9), repaired(9)];
+    gone.forget('a');
+    assert.equal(gone.get('a', observed, where, now), undefined);
+    other.clear();
+    assert.equal(other.get('a', observed, where, now), undefined);
+  });
+
+  const requests: [title: string, changed: ObservedCertificate][] = [
+    ['a changed spec', fixture.asking({ duration: '1h' }).observed(authority)],
+    ['a new value of rotate', fixture.rotating('a').observed(authority)],
+    ['another root', fixture.observed(ready(root(), signer))],
+    ['another intermediate under the same root', fixture.observed(ready(intermediate(signer)))],
+  ];
+  for (const [title, changed] of requests) {
+    test(`do not delay ${title}, and are counted on after it`, () => {
+      const limits = repaired(5);
+      assert.equal(limits.get('a', changed, where, now), undefined);
+      const results = changed.roles.map((role) => ({ role, isWritten: true, isRepair: true }));
+      limits.note('a', changed, results, later(9000));
+      assert.equal(limits.of('a').get('server')?.count, 5);
+      assert.equal(limits.get('a', changed, where, now)?.count, 5);
+    });
+  }
+
+  test('are forgotten when a person asks for a repair', () => {
+    const asking = fixture.with({ retryToken: 'a' });
+    const limits = repaired(5);
+    assert.equal(limits.get('a', asking.observed(authority), where, now), undefined);
+    const handled = asking.remembering({ lastHandledRetry: 'a' }).observed(authority);
+    assert.equal(limits.get('a', handled, where, now), undefined);
+  });
+
+  test('know when outputs have to be written for another CRL', () => {
+    const crl = (digest: string) => ({
+      pem: '',
+      digest,
+      revoked: new Set<string>(),
+      entries: { total: 0, byNamespace: new Map() },
+      issuers: [],
+      orphaned: [],
+      nextUpdate: now,
+    });
+    const asking = fixture.asking({ outputs: { crl: true } });
+    const under = (digest: string) => asking.observed({ ...authority, crl: crl(digest) });
+    const limits = repaired(2, under('1'));
+    assert.equal(limits.get('a', under('1'), where, now)?.sourcesChanged, undefined);
+    assert.equal(limits.get('a', under('2'), where, now)?.sourcesChanged, true);
+  });
+
+  test('are read from status after a restart, with the count that they had', () => {
+    const repairs = { count: 7, lastTime: now, changedBy: 'a (data.tls.crt)' };
+    const secrets = (fixture.record.status.secrets ?? []).map((entry) => ({ ...entry, ...repairStatus(repairs, now) }));
+    const after = fixture.remembering({ secrets }).observed(authority);
+    const limits = new RepairLimits();
+    assert.deepEqual(limits.get('a', after, where, now), repairs);
+    const results = after.roles.map((role) => ({ role, isWritten: true, isRepair: true }));
+    limits.note('a', after, results, later(1000));
+    assert.equal(limits.of('a').get('server')?.count, 8);
+  });
+});
+
+test('the repairs of a role are kept when the other role has come to no end', () => {
+  const both = fixture
+    .asking({ client: { serviceAccount: 'a' } })
+    .issuedBy(signer)
+    .observed(authority);
+  const limits = repaired(4, both);
+  const results = both.roles.slice(0, 1).map((role) => ({ role, isWritten: true, isRepair: true }));
+  limits.note('a', both, results, later(9000));
+  assert.deepEqual(
+    [...limits.of('a')].map(([role, { count }]) => [role, count]),
+    [
+      ['server', 5],
+      ['client', 4],
+    ],
+  );
+});
+
+describe('the writer that undoes them', () => {
+  test('is asked for once after each of them', () => {
+    const limits = repaired(3);
+    assert.ok(limits.isUnnamed('a', 'server'));
+    limits.name('a', 'server', 'first');
+    assert.ok(!limits.isUnnamed('a', 'server'));
+    assert.equal(limits.get('a', observed, where, now)?.changedBy, 'first');
+    const results = observed.roles.map((role) => ({ role, isWritten: true, isRepair: true }));
+    limits.note('a', observed, results, later(9000));
+    assert.ok(limits.isUnnamed('a', 'server'));
+    limits.name('a', 'server', undefined);
+    assert.equal(limits.get('a', observed, where, now)?.changedBy, 'first', 'it is forgotten');
+  });
+});

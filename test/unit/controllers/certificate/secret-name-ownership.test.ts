@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Caches } from '../../../../src/controllers/cache/caches.ts';
+import { Claims } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { authority, type CertificateFixture, certificate, orphaned, root } from '../../../support/fixtures.ts';
+
+const rootNamespace = 'mtls-operator';
+const named = (name: string, uid: string, creationTimestamp = '2026-01-01T00:00:00Z'): CertificateFixture =>
+  certificate()
+    .with({ name, uid, creationTimestamp })
+    .asking({ server: { service: 'a', secretName: 'shared' } });
+
+const older = named('older', 'z', '2025-12-31T23:59:59Z');
+const younger = named('younger', 'b');
+const sameAge = named('same-age', 'a');
+
+function claimsOf(...fixtures: readonly CertificateFixture[]): Claims {
+  const caches = new Caches(() => []);
+  fixtures.forEach(({ record }, i) => caches.certificates.observe({ ...record, resourceVersion: String(i + 1) }));
+  caches.authorities.observe(authority());
+  return new Claims(caches, rootNamespace);
+}
+
+const ownedBy = (fixture: CertificateFixture) => fixture.issuedBy(root()).secretRecord('server');
+
+describe('the name of a Secret', () => {
+  test('belongs to the only one that claims it', () => {
+    assert.equal(claimsOf(older).holder(older.record, 'shared', undefined), undefined);
+  });
+
+  test('belongs to the oldest of several, by UID among those of one second', () => {
+    const claims = claimsOf(younger, older, sameAge);
+    assert.equal(claims.holder(older.record, 'shared', undefined), undefined);
+    assert.equal(claims.holder(younger.record, 'shared', undefined), 'MtlsCertificate older');
+    assert.equal(claims.holder(sameAge.record, 'shared', undefined), 'MtlsCertificate older');
+    const two = claimsOf(younger, sameAge);
+    assert.equal(two.holder(sameAge.record, 'shared', undefined), undefined);
+    assert.equal(two.holder(younger.record, 'shared', undefined), 'MtlsCertificate same-age');
+  });
+
+  test('is free when the older one is being deleted and has no Secret', () => {
+    const ending = older.with({ deleting: true });
+    const claims = claimsOf(younger, ending);
+    assert.equal(claims.holder(younger.record, 'shared', undefined), undefined);
+    assert.equal(claims.holder(younger.record, 'shared', ownedBy(ending)), 'MtlsCertificate older');
+  });
+
+  test('belongs to exactly one, whoever asks first', () => {
+    const all = [younger, older, sameAge];
+    for (const order of [all, all.toReversed()]) {
+      const holders = all.filter(({ record }) => claimsOf(...order).holder(record, 'shared', undefined) === undefined);
+      assert.deepEqual(holders, [older]);
+    }
+  });
+
+  test('stays with the younger one that has the Secret', () => {
+    const claims = claimsOf(younger, older);
+    assert.equal(claims.holder(younger.record, 'shared', ownedBy(younger)), undefined);
+    assert.equal(claims.holder(older.record, 'shared', ownedBy(younger)), 'MtlsCertificate younger');
+  });
+
+  test('stays with the one that a Secret without an owner was handed over to', () => {
+    const claims = claimsOf(younger, older);
+    const secret = secretRecord(orphaned(younger.issuedBy(root()).secret('server')), []);
+    assert.equal(claims.holder(younger.record, 'shared', secret), undefined);
+    assert.equal(claims.holder(older.record, 'shared', secret), 'MtlsCertificate younger');
+  });
+
+  test('of a root Secret belongs to its authority, even against an owner', () => {
+    const impostor = certificate()
+      .inNamespace(rootNamespace)
+      .asking({ server: { service: 'a', secretName: 'mtls-root' } });
+    const claims = claimsOf(impostor);
+    assert.equal(claims.holder(impostor.record, 'mtls-root', undefined), 'MtlsAuthority default');
+    assert.equal(claims.holder(impostor.record, 'mtls-root', ownedBy(impostor)), 'MtlsAuthority default');
+  });
+
+  test('of a root Secret is free in every other namespace', () => {
+    const other = certificate().asking({ server: { service: 'a', secretName: 'mtls-root' } });
+    assert.equal(claimsOf(other).holder(other.record, 'mtls-root', undefined), undefined);
+  });
+
+  test('that one resource has by default is free when that resource names another, or has no such role', () => {
+    const { server: _, ...rest } = certificate().record.spec;
+    const client = certificate().with({ name: 'older', uid: 'a', spec: { ...rest, client: { serviceAccount: 'a' } } });
+    const others = [named('older', 'a'), client];
+    const taker = certificate()
+      .with({ name: 'younger', uid: 'b' })
+      .asking({ server: { service: 'a', secretName: 'older-server-tls' } });
+    for (const other of others) {
+      assert.equal(claimsOf(other, taker).holder(taker.record, 'older-server-tls', undefined), undefined);
+    }
+    const byDefault = certificate().with({ name: 'older', uid: 'a' });
+    const holder = claimsOf(byDefault, taker).holder(taker.record, 'older-server-tls', undefined);
+    assert.equal(holder, 'MtlsCertificate older');
+  });
+
+  test('is free in another namespace', () => {
+    const elsewhere = named('older', 'c').inNamespace('other');
+    assert.equal(claimsOf(older, elsewhere).holder(elsewhere.record, 'shared', undefined), undefined);
+  });
+});

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { Sharing } from '../../../../src/controllers/objects/intern-pool.ts';
+import { isSameJson } from '../../../../src/controllers/objects/same-json.ts';
+
+/** A text that is equal to another one, and is another one. */
+const copyOf = <T>(value: T): T => structuredClone(value);
+
+describe('what is shared', () => {
+  test('is what was given, whatever came before', () => {
+    const shared = new Sharing(3);
+    const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !hasMinusZero(value));
+    fc.assert(
+      fc.property(json, (value) => assert.deepEqual(shared.value(copyOf(value)), value)),
+      { numRuns: 500 },
+    );
+    fc.assert(fc.property(fc.string(), (text) => assert.equal(shared.text(text), text)));
+  });
+
+  test('is one object for equal values, and never one for values of different kinds', () => {
+    const shared = new Sharing();
+    const values = [{ a: 1 }, { a: '1' }, ['a', 1], '{"a":1}', { a: null }, {}, []];
+    const first = values.map((value) => shared.value(value));
+    assert.deepEqual(first, values);
+    for (const [i, value] of values.entries()) assert.equal(shared.value(copyOf(value)), first[i]);
+  });
+
+  test('holds no more than it may, and goes on from there', () => {
+    const shared = new Sharing(2);
+    const [a, b] = [{ name: 'a' }, { name: 'b' }];
+    shared.value(a);
+    shared.value(b);
+    assert.equal(shared.value(copyOf(a)), a);
+    shared.value({ name: 'c' });
+    const again = copyOf(a);
+    assert.equal(shared.value(again), again, 'what was forgotten is kept twice');
+    assert.equal(shared.value(copyOf(a)), again);
+  });
+
+  test('leaves alone what is not there', () => {
+    const shared = new Sharing();
+    assert.deepEqual([shared.text(undefined), shared.value(undefined)], [undefined, undefined]);
+  });
+});
+
+describe('two values say the same', () => {
+  test('as often as node finds them deeply equal', () => {
+    const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !hasMinusZero(value));
+    fc.assert(
+      fc.property(json, json, (a, b) => {
+        assert.equal(isSameJson(a, copyOf(a)), true);
+        assert.equal(isSameJson(a, b), JSON.stringify(sorted(a)) === JSON.stringify(sorted(b)));
+      }),
+    );
+  });
+
+  const different: [a: unknown, b: unknown][] = [
+    [{ a: 1 }, { a: 1, b: 1 }],
+    [{ a: undefined }, {}],
+    [{ a: undefined }, { b: undefined }],
+    [{ toString: 1 }, { b: 1 }],
+    [{}, []],
+    [[], null],
+    [['a'], { 0: 'a' }],
+    [undefined, null],
+    [1, '1'],
+  ];
+  for (const [a, b] of different) {
+    test(`unlike ${JSON.stringify(a)} and ${JSON.stringify(b)}`, () => {
+      assert.equal(isSameJson(a, b), false);
+      assert.equal(isSameJson(b, a), false);
+      assert.equal(isSameJson({ x: [a] }, { x: [b] }), false);
+    });
+  }
+
+  test('in whatever order of keys', () => assert.equal(isSameJson({ a: 1, b: [2] }, { b: [2], a: 1 }), true));
+});
+
+// JSON has it, schemas of ours do not: no number of theirs is anything but a count.
+const hasMinusZero = (value: unknown): boolean =>
+  Object.is(value, -0) ||
+  (typeof value === 'object' && value !== null && Object.values(value).some((item) => hasMinusZero(item)));
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(sorted);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return entries.map(([key, item]) => [key, sorted(item)]).concat([['an object', '']]);
+}

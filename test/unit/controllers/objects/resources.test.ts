@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { authorityRecord, certificateRecord } from '../../../../src/controllers/objects/resources.ts';
+import { revocationState } from '../../../../src/controllers/objects/root-crl.ts';
+import { planAuthority, planCertificateStatus, planTrust } from '../../../../src/plan/index.ts';
+import { authority, certificate, now } from '../../../support/fixtures.ts';
+
+const metadata = { name: 'payments', namespace: 'shop', uid: 'a', resourceVersion: '1', generation: 1 };
+const certificateOf = (spec: unknown, status?: unknown) =>
+  certificateRecord({ metadata, spec, status } as unknown as Parameters<typeof certificateRecord>[0]);
+const authorityOf = (spec: unknown) =>
+  authorityRecord({ metadata, spec } as unknown as Parameters<typeof authorityRecord>[0]);
+
+describe('of a resource that is older than its schema', () => {
+  const { spec } = certificate().record;
+  const odd: [title: string, spec: unknown, path: string][] = [
+    ['without a spec', undefined, 'spec'],
+    ['with a list in the place of a spec', [], 'spec'],
+    ['without what always has a default', { ...spec, authorityRef: undefined }, 'spec.authorityRef'],
+    ['with a role that is null', { ...spec, client: null }, 'spec.client'],
+    ['with a number among names', { ...spec, server: { dnsNames: ['a', 1] } }, 'spec.server.dnsNames[1]'],
+    ['with a list for a duration', { ...spec, duration: ['5m'] }, 'spec.duration'],
+    ['with a fraction for a percentage', { ...spec, renewBeforePercentage: 1.5 }, 'spec.renewBeforePercentage'],
+    ['with a label that is no text', { ...spec, secretTemplate: { labels: { a: 1 } } }, 'spec.secretTemplate.labels.a'],
+  ];
+  test('without a deletion policy, which is younger than others, a certificate has the default', () => {
+    const { deletionPolicy: _, ...older } = spec;
+    const { specProblem, spec: read } = certificateOf(older);
+    assert.deepEqual([specProblem, read.deletionPolicy, read.server], [undefined, 'Delete', spec.server]);
+  });
+  for (const [title, value, path] of odd) {
+    test(`${title}, a certificate asks for nothing and says why`, () => {
+      const record = certificateOf(value);
+      assert.deepEqual(Object.keys(record.spec), ['authorityRef', 'duration', 'privateKey', 'deletionPolicy']);
+      const [ready] = planCertificateStatus(record, [], now, []).status.conditions;
+      const message = `${path} is not of the type that the schema has for it; apply the resource again`;
+      assert.deepEqual(ready, { type: 'Ready', status: 'False', reason: 'InvalidSpec', message });
+    });
+  }
+
+  test('with fields that nobody knows, a certificate is what it was', () => {
+    const value = { ...spec, future: { a: 1 } };
+    assert.deepEqual(certificateOf(value).spec, value);
+    assert.equal(certificateOf(value).specProblem, undefined);
+  });
+
+  test('the parts of a status that cannot be read are forgotten, and no others', () => {
+    const { status } = certificateOf(spec, { secrets: 'x', lastHandledRotate: 'a', conditions: [{ type: 'Ready' }] });
+    assert.deepEqual(status, { lastHandledRotate: 'a' });
+  });
+
+  test('an authority signs nothing, and keeps the settings that can be read', () => {
+    const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector: {} }, clusterTrustBundle: true };
+    const record = authorityOf({ ...authority().spec, trustBundle, rotation: 'never' });
+    assert.deepEqual(record.spec.trustBundle, trustBundle);
+    assert.equal(record.spec.secretName, 'mtls-root');
+    const evidence = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
+    const observed = { authority: record, certificates: 0, evidence, leadingSince: now };
+    const { step, verdict } = planAuthority({ ...observed, revocation: revocationState(undefined), asked: [] }, now);
+    assert.deepEqual(step, { step: 'keep' });
+    assert.ok(verdict.state === 'notReady' && verdict.reason === 'InvalidSpec');
+    assert.match(verdict.message, /^spec\.rotation is not of the type/);
+  });
+
+  test('what an authority has published stays, although nobody knows whether it still wants it', () => {
+    const record = authorityOf({ ...authority().spec, trustBundle: 'everywhere' });
+    const copy = { namespace: 'shop', name: 'mtls-trust', uid: 'b', resourceVersion: '1', owner: record.uid };
+    const found = [{ ...copy, bundle: 'a', label: 'default', immutable: false, deleting: false, changedAtMs: 0 }];
+    assert.equal(record.spec.trustBundle, undefined);
+    assert.deepEqual(planTrust({ authority: record, found }), []);
+    const { specProblem: _, ...readable } = record;
+    assert.equal(planTrust({ authority: readable, found })[0]?.step, 'delete');
+  });
+
+  test('an authority without a Secret has one that cannot be', () => {
+    assert.equal(authorityOf({ ...authority().spec, secretName: 7 }).spec.secretName, '-');
+  });
+});
+
+test('of a spec of more than 64 KB nothing is kept but what is wrong with it', () => {
+  const { spec } = certificate().record;
+  const note = (length: number) => ({ ...spec, secretTemplate: { annotations: { note: 'x'.repeat(length) } } });
+  assert.equal(certificateOf(note(60_000)).specProblem, undefined);
+  const record = certificateOf(note(690_000));
+  assert.match(record.specProblem ?? '', /spec has \d+ KB of JSON, and may have 64 KB; take out names or entries/);
+  assert.ok(JSON.stringify(record).length < 2000);
+});

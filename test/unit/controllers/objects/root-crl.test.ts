@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  crlData,
+  publishedCrls,
+  revocationReader,
+  revocationState,
+} from '../../../../src/controllers/objects/root-crl.ts';
+import { configMaps, type Secret } from '../../../../src/kube/index.ts';
+import { isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
+import { planCrls } from '../../../../src/plan/index.ts';
+import { authority, days, issuerIdOf, later, now, root } from '../../../support/fixtures.ts';
+import { MemoryApi } from '../world/memory-api.ts';
+
+const signer = root();
+
+/** A root Secret with CRLs on which these are. */
+function listing(...serialNumbers: readonly string[]): Secret {
+  const asked = serialNumbers.map((serialNumber) => {
+    return { serialNumber, revokedAt: now, notAfter: later(days(1)), issuer: issuerIdOf(signer) };
+  });
+  const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now);
+  assert.ok(plan !== undefined);
+  return { metadata: { name: 'mtls-root' }, data: crlData(plan, [signer]) };
+}
+
+describe('what a root Secret says of revocation', () => {
+  const [one, two] = [listing('1a'), listing('1a', '2b')];
+
+  test('is read once for as long as it says the same', () => {
+    const read = revocationReader();
+    const first = read(one);
+    assert.deepEqual(first, revocationState(one));
+    assert.equal(read(structuredClone(one)), first);
+    assert.equal(read({ ...one, metadata: { name: 'mtls-root', resourceVersion: '2' } }), first);
+  });
+
+  test('is read anew when any of it differs, and for each Secret on its own', () => {
+    const read = revocationReader();
+    const serials = (secret: Secret) => read(secret).revocations.map(({ serialNumber }) => serialNumber);
+    const other = { ...two, metadata: { name: 'other' } };
+    assert.deepEqual([one, two, other, one].map(serials), [['1a'], ['1a', '2b'], ['1a', '2b'], ['1a']]);
+    const { 'ca.crl': _, ...forgotten } = one.data ?? {};
+    assert.deepEqual(read({ ...one, data: forgotten }).crls, []);
+    assert.deepEqual(read({ ...one, data: {} }), { crls: [], revocations: [], issuers: [] });
+    assert.deepEqual(read(undefined), { crls: [], revocations: [] });
+  });
+});
+
+test('each CRL is signed with the key of its own CA, in whatever order the signers are', () => {
+  const other = root({ name: 'Other' });
+  const plan = planCrls({ crls: [], revocations: [] }, [signer, other], [], now);
+  assert.ok(plan !== undefined);
+  for (const signers of [
+    [signer, other],
+    [other, signer],
+  ]) {
+    const text = Buffer.from(crlData(plan, signers)['ca.crl'] ?? '', 'base64').toString();
+    const lists = parseCrls(text);
+    assert.deepEqual(
+      [signer, other].map(({ certificate }, i) => lists[i] !== undefined && isCrlOf(lists[i], certificate)),
+      [true, true],
+    );
+  }
+  assert.equal(parseCrls(Buffer.from(crlData(plan, [other])['ca.crl'] ?? '', 'base64').toString()).length, 1);
+});
+
+describe('the CRLs that an authority has published', () => {
+  const never = new AbortController().signal;
+  const publishing = authority({
+    spec: {
+      ...authority().spec,
+      trustBundle: { configMap: { name: 'trust', namespaceSelector: {} }, clusterTrustBundle: false },
+    },
+  });
+  const crls = Buffer.from(listing('1a').data?.['ca.crl'] ?? '', 'base64').toString();
+  const owner = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority', name: 'default' };
+  const own = { ...owner, uid: 'authority-uid', controller: true };
+  const inOwnNamespace = { namespace: 'mtls-operator', name: 'trust', ownerReferences: [own] };
+  const rows: Record<string, { given?: typeof publishing; metadata?: object; data?: object; found: boolean }> = {
+    'are those in its ConfigMap in the namespace of the operator': { found: true },
+    'are none where it publishes none': { given: authority(), found: false },
+    'are none of a ConfigMap in another namespace': { metadata: { namespace: 'shop' }, found: false },
+    'are none of a ConfigMap of another name': { metadata: { name: 'other' }, found: false },
+    'are none of a ConfigMap without an owner': { metadata: { ownerReferences: [] }, found: false },
+    'are none of a ConfigMap of another authority': {
+      metadata: { ownerReferences: [{ ...own, uid: 'other-uid' }] },
+      found: false,
+    },
+    'are none of a ConfigMap that it owns and another object controls': {
+      metadata: {
+        ownerReferences: [
+          { ...own, controller: false },
+          { ...own, uid: 'other-uid' },
+        ],
+      },
+      found: false,
+    },
+    'are none that cannot be read': { data: { 'ca.crl': 'x' }, found: false },
+    'are none where there are none yet': { data: {}, found: false },
+  };
+  for (const [title, { given = publishing, metadata = {}, data = { 'ca.crl': crls }, found }] of Object.entries(rows)) {
+    test(title, async () => {
+      const api = new MemoryApi();
+      await api.create(configMaps, { metadata: { ...inOwnNamespace, ...metadata }, data } as never);
+      const read = await publishedCrls(api.client, 'mtls-operator', given, never);
+      assert.deepEqual(
+        read.map(({ der }) => der),
+        found ? parseCrls(crls).map(({ der }) => der) : [],
+      );
+    });
+  }
+});

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { annotations } from '../../../../src/api/constants.ts';
+import { type MadeRoot, rootSecret, rotationPatch } from '../../../../src/controllers/objects/root-secret.ts';
+import { encodeCertificates, inspectRoot } from '../../../../src/pki/index.ts';
+import { parseRotationNote, type RotationStep } from '../../../../src/plan/index.ts';
+import { encodedRoot, hours, later, now, rootIdOf } from '../../../support/fixtures.ts';
+import {
+  anchorsOf,
+  distributing,
+  draining,
+  next,
+  noteOf,
+  old,
+  other,
+  overwritten,
+  quiet,
+  retiring,
+  type Situation,
+  secretOf,
+  switching,
+} from '../../plan/rotation/rotation-situation.ts';
+import { planIn } from '../../plan/rotation/rotation-table.ts';
+
+/** What a step writes into the data of the Secret, as text; null takes a key away. */
+function written(situation: Situation, step: RotationStep, made?: MadeRoot) {
+  const { metadata, data } = rotationPatch(secretOf(situation), step, made);
+  const texts = Object.entries(data ?? {}).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? Buffer.from(value, 'base64').toString() : value,
+  ]);
+  return { metadata, data: Object.fromEntries(texts) as Record<string, string | null> };
+}
+const stepOf = (situation: Situation, at = now): RotationStep => {
+  const { step } = planIn(situation, at);
+  assert.ok(step.step === 'rotate');
+  return step;
+};
+const bundle = (...roots: readonly (typeof old)[]) => encodeCertificates(anchorsOf(...roots));
+const made: MadeRoot = { certificate: other.certificate, key: other.key };
+const [ofOld, ofNext, ofOther] = [old, next, other].map(encodedRoot) as [
+  ReturnType<typeof encodedRoot>,
+  ReturnType<typeof encodedRoot>,
+  ReturnType<typeof encodedRoot>,
+];
+const noteIn = (metadata: ReturnType<typeof written>['metadata']) =>
+  parseRotationNote(metadata?.annotations?.[annotations.rotation] ?? undefined);
+
+describe('the one write of a step', () => {
+  test('takes place only on the Secret that it was planned for', () => {
+    const { metadata } = written(distributing, stepOf(distributing));
+    assert.equal(metadata?.resourceVersion, '7');
+  });
+
+  test('makes the next root, and leaves the one that signs alone', () => {
+    const asked = { ...quiet, asked: { rotateRootToken: 'a' } };
+    const { metadata, data } = written(asked, stepOf(asked), made);
+    assert.deepEqual(data, { 'next.crt': ofOther.crt, 'next.key': ofOther.key, 'ca.crt': bundle(old, other) });
+    assert.equal(metadata?.annotations?.[annotations.rotateRoot], 'a');
+    assert.equal(noteIn(metadata)?.new, rootIdOf(other));
+  });
+
+  test('trusts a staged root, and moves no key', () => {
+    const staged = { ...quiet, next };
+    const { metadata, data } = written(staged, stepOf(staged));
+    assert.deepEqual(data, { 'ca.crt': bundle(old, next) });
+    assert.deepEqual(Object.keys(metadata?.annotations ?? {}), [annotations.rotation]);
+    assert.equal(noteIn(metadata)?.new, rootIdOf(next));
+  });
+
+  test('moves both pairs at the switch', () => {
+    const { metadata, data } = written(distributing, stepOf(distributing));
+    assert.deepEqual(data, {
+      'tls.crt': ofNext.crt,
+      'tls.key': ofNext.key,
+      'next.crt': null,
+      'next.key': null,
+      'previous.crt': ofOld.crt,
+      'previous.key': ofOld.key,
+      'ca.crt': bundle(old, next),
+    });
+    assert.deepEqual(noteIn(metadata), { ...noteOf('Switching'), since: now.toISOString() });
+  });
+
+  test('moves no key where the new root is in its place', () => {
+    assert.deepEqual(written(overwritten, stepOf(overwritten)).data, { 'ca.crt': bundle(next, old) });
+  });
+
+  test('changes places when it is aborted after the switch', () => {
+    const aborted = { ...switching, asked: { abortToken: 'r1' } };
+    assert.deepEqual(written(aborted, stepOf(aborted)).data, {
+      'tls.crt': ofOld.crt,
+      'tls.key': ofOld.key,
+      'previous.crt': ofNext.crt,
+      'previous.key': ofNext.key,
+      'ca.crt': bundle(next, old),
+    });
+  });
+
+  test('destroys the key of the next root when it is aborted before, and notes the end', () => {
+    const aborted = { ...distributing, asked: { abortToken: 'r1' } };
+    const { metadata, data } = written(aborted, stepOf(aborted));
+    assert.deepEqual(data, { 'next.crt': null, 'next.key': null, 'ca.crt': bundle(old) });
+    assert.deepEqual(metadata?.annotations, { [annotations.rotation]: null, [annotations.endedRotation]: 'r1' });
+  });
+
+  test('takes the old root out of ca.crt first, and destroys its key last', () => {
+    assert.deepEqual(written(draining, stepOf(draining)).data, { 'ca.crt': bundle(next) });
+    const { metadata, data } = written(retiring, stepOf(retiring));
+    assert.deepEqual(data, { 'previous.crt': null, 'previous.key': null, 'ca.crt': bundle(next) });
+    assert.deepEqual(metadata?.annotations, { [annotations.rotation]: null, [annotations.endedRotation]: 'r1' });
+  });
+
+  test('destroys the keys of a rotation that an overwrite has interrupted', () => {
+    const over = { ...distributing, signs: other };
+    const { data } = written(over, stepOf(over));
+    assert.deepEqual(data, {
+      'next.crt': null,
+      'next.key': null,
+      'previous.crt': null,
+      'previous.key': null,
+      'ca.crt': bundle(other, old),
+    });
+  });
+
+  test('keeps a root that has expired as the one before', () => {
+    const at = later(hours(24 * 3650));
+    const expired = { ...quiet, asked: { rotateRootToken: 'a' } };
+    const { metadata, data } = written(expired, stepOf(expired, at), made);
+    assert.deepEqual(data, {
+      'tls.crt': ofOther.crt,
+      'tls.key': ofOther.key,
+      'next.crt': null,
+      'next.key': null,
+      'previous.crt': ofOld.crt,
+      'previous.key': ofOld.key,
+      'ca.crt': bundle(old, other),
+    });
+    assert.equal(noteIn(metadata)?.new, rootIdOf(other));
+  });
+});
+
+describe('what is known of a root Secret', () => {
+  test('has no part that is not in it', () => {
+    const { inspection, anchors, ...rest } = rootSecret(secretOf(quiet), now);
+    assert.ok('root' in inspection);
+    assert.deepEqual(anchors, anchorsOf(old));
+    assert.deepEqual(rest, { resourceVersion: '7' });
+  });
+
+  test('has both pairs, the note, the end of the rotation before, and the value that was handled', () => {
+    const given = { ...switching, next: other, ended: 'r0', handled: 'a' };
+    const { inspection, next: comes, previous, note, endedRotation, handledToken } = rootSecret(secretOf(given), now);
+    const anchors = anchorsOf(next, old);
+    assert.deepEqual(
+      [inspection, comes, previous],
+      [ofNext, ofOther, ofOld].map(({ crt, key }) => inspectRoot(crt, key, now, anchors)),
+    );
+    assert.deepEqual([note, endedRotation, handledToken], [switching.note, 'r0', 'a']);
+  });
+
+  test('judges a pair of which only a half is there', () => {
+    for (const half of [
+      { ...ofNext, key: '' },
+      { ...ofNext, crt: '' },
+    ]) {
+      assert.ok('reason' in (rootSecret(secretOf({ ...quiet, next: half }), now).next ?? {}));
+    }
+  });
+
+  test('has no note where somebody has made of it what cannot be read', () => {
+    const { metadata, ...secret } = secretOf(switching);
+    const spoilt = { ...secret, metadata: { ...metadata, annotations: { [annotations.rotation]: '{"id":"r1"}' } } };
+    assert.equal('note' in rootSecret(spoilt, now), false);
+  });
+
+  test('shows no key when it is printed', () => {
+    const text = JSON.stringify(rootSecret(secretOf({ ...switching, next: other }), now));
+    for (const { key } of [ofOld, ofNext, ofOther]) assert.ok(!text.includes(key.split('\n')[1] ?? 'PRIVATE KEY'));
+  });
+});

@@ -1,0 +1,249 @@
+import type { KeyObject } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import type { MtlsCertificate, MtlsCertificateSpec } from '../../../../src/api/types.ts';
+import { AuthorityViews } from '../../../../src/controllers/cache/authority-states.ts';
+import { Caches } from '../../../../src/controllers/cache/caches.ts';
+import { CertificateReconciler } from '../../../../src/controllers/certificate/certificate-reconciler.ts';
+import { KeyMaker } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
+import { SecretFinder } from '../../../../src/controllers/certificate/secret-finder.ts';
+import { Claims } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
+import { SecretWriter } from '../../../../src/controllers/certificate/secret-writer.ts';
+import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
+import {
+  type EventNote,
+  type KubeClient,
+  KubeError,
+  type KubeErrorCode,
+  type KubeObject,
+  type MergePatch,
+  namespaces,
+  type Resource,
+  type Secret,
+  type Served,
+  secrets,
+  silentLog,
+} from '../../../../src/kube/index.ts';
+import type { SigningRoot } from '../../../../src/pki/index.ts';
+import type { AuthorityVerdict } from '../../../../src/plan/index.ts';
+import { certificate, now, privateKey, ready, authority as resourceOf, root } from '../../../support/fixtures.ts';
+import { MemoryApi } from './memory-api.ts';
+import { MemoryClient } from './memory-client.ts';
+
+const never = new AbortController().signal;
+const apiVersion = 'mtls-operator.io/v1alpha1';
+export const signer = root({ name: 'Signer' });
+
+/** What is done in the middle of a request of the operator. */
+type Interruption = (request: string) => Promise<void> | void;
+
+/**
+ * The controller of MtlsCertificates in one process, on an API server in memory, with an authority `default` and a namespace
+ * `shop`. The caches bring what has changed when the test says so.
+ */
+export class CertificateProcess {
+  readonly api: MemoryApi;
+  readonly caches: Caches;
+  readonly views = new AuthorityViews();
+  readonly events: EventNote[] = [];
+  /** The requests since the last reconcile began, in words, see OnRequest. */
+  requests: string[] = [];
+  /** Keys of resources that were brought back because another one succeeded. */
+  readonly retried: string[] = [];
+  readonly crlAwaited: string[] = [];
+  /** Secrets that were deleted, each with the name of its resource. */
+  readonly deleted: string[] = [];
+  nowMs = now.getTime();
+  /** Resolves with the RSA key that is being generated. Keys of other kinds are there at once. */
+  readonly rsaKey = Promise.withResolvers<KeyObject>();
+  readonly reconciler: CertificateReconciler;
+  readonly #memory: MemoryClient;
+  readonly #before = new Map<string, Interruption[]>();
+
+  private constructor(api: MemoryApi) {
+    this.api = api;
+    this.#memory = new MemoryClient(api);
+    this.#memory.onRequest = async (request, moment) => {
+      if (moment !== 'before') return;
+      this.requests.push(request);
+      for (const interrupt of this.#before.get(request)?.splice(0, 1) ?? []) await interrupt(request);
+    };
+    const roots = () => this.views.roots();
+    this.caches = new Caches(roots, () => this.nowMs);
+    const { client } = this.#memory;
+    const { caches, views } = this;
+    const clock = () => new Date(this.nowMs);
+    const keys = new KeyMaker({
+      concurrency: 1,
+      onReady: () => undefined,
+      generate: async (spec) => (spec.algorithm === 'RSA' ? this.rsaKey.promise : privateKey(spec)),
+    });
+    this.reconciler = new CertificateReconciler({
+      client,
+      certificates: caches.certificates,
+      finder: new SecretFinder(client, caches),
+      namespaces: caches.namespaces,
+      authorities: caches.authorities,
+      writer: new SecretWriter({
+        client,
+        caches,
+        roots,
+        keys,
+        now: clock,
+        log: silentLog,
+        observer: { onIssued: () => undefined },
+        onDeleted: (one, { secretName }) => this.deleted.push(`${one.name}: ${secretName}`),
+      }),
+      views,
+      claims: new Claims(caches, 'mtls-operator'),
+      keys,
+      storePassword: (one) => caches.storePassword(one),
+      onCrlAwaited: (name) => this.crlAwaited.push(name),
+      onRetry: (key) => this.retried.push(key),
+      recorder: { record: (note) => this.events.push(note) },
+      now: clock,
+    });
+  }
+
+  /** A process that has filled its caches from this API server, and leads. It ends with the test. */
+  static async begin(t: TestContext, api?: MemoryApi): Promise<CertificateProcess> {
+    const process = new CertificateProcess(api ?? (await newApi()));
+    const stop = new AbortController();
+    const filled = Promise.withResolvers<void>();
+    const ignore = () => undefined;
+    const kept = process.caches.keep(
+      {
+        client: process.#memory.client,
+        namespace: 'mtls-operator',
+        log: silentLog,
+        onError: ignore,
+        onListed: ignore,
+        onClusterTrustBundlesServed: ignore,
+        onPasswordsListed: ignore,
+      },
+      stop.signal,
+      async () => process.sign(signer),
+      filled.resolve,
+    );
+    t.after(() => {
+      stop.abort();
+      return kept;
+    });
+    await filled.promise;
+    await process.#memory.settled();
+    process.reconciler.beginToLead();
+    return process;
+  }
+
+  /** The authority signs with this root from now on, and trusts the others, too. */
+  sign(active: SigningRoot, ...others: readonly SigningRoot[]): void {
+    this.judge({ state: 'ready', root: active, bundle: ready(active, ...others).bundle, tolerated: [] });
+  }
+
+  /** This is known of the root of the authority from now on. */
+  judge(verdict: AuthorityVerdict): void {
+    const record = this.caches.authorities.get('default');
+    if (record === undefined) throw new Error('the authority has not been listed');
+    this.views.set(record, verdict);
+  }
+
+  /** The client of the process. */
+  get client(): KubeClient {
+    return this.#memory.client;
+  }
+
+  /** The watches bring what has happened, of all kinds or of one. */
+  deliver = (plural?: string): Promise<void> => this.#memory.deliver(plural);
+
+  /** Does something before the next request of these words is carried out; called again, before the one after it. */
+  before(request: string, interrupt: Interruption): void {
+    this.#before.set(request, [...(this.#before.get(request) ?? []), interrupt]);
+  }
+
+  /** The next request of these words fails. */
+  refuse(request: string, code: KubeErrorCode = 'Forbidden', times = 1): void {
+    for (let i = 0; i < times; i += 1) {
+      this.before(request, () => {
+        throw new KubeError(code, 'exceeded quota');
+      });
+    }
+  }
+
+  reconcile(name = 'payments'): Promise<{ requeueAt: Date } | undefined> {
+    this.requests = [];
+    return this.reconciler.reconcile(`shop/${name}`, { signal: never });
+  }
+
+  /** Reconciles a resource, with what the watches bring before and after. */
+  async settle(name = 'payments'): Promise<{ requeueAt: Date } | undefined> {
+    await this.deliver();
+    const result = await this.reconcile(name);
+    await this.deliver();
+    return result;
+  }
+
+  // What people do, and what there is.
+
+  async create(spec: Partial<MtlsCertificateSpec> = {}, name = 'payments'): Promise<void> {
+    const object = { apiVersion, kind: 'MtlsCertificate', metadata: { namespace: 'shop', name } };
+    const { spec: plain } = certificate().record;
+    await this.api.create(certificates, { ...object, spec: { ...plain, ...spec } } as never);
+  }
+
+  patch(change: object, name = 'payments'): Promise<unknown> {
+    return this.byHand(certificates, name, change);
+  }
+
+  /** As another replica writes the status. */
+  patchStatus(status: object): Promise<unknown> {
+    const resource: Resource<KubeObject> = certificates;
+    const patch = { status } as MergePatch<KubeObject>;
+    const ref = { namespace: 'shop', name: 'payments' };
+    return this.api.byHand(() => this.api.mergePatch(resource, ref, patch, { subresource: 'status' }));
+  }
+
+  annotate(verb: 'rotate' | 'revoke' | 'retry', value: string, name = 'payments'): Promise<unknown> {
+    return this.patch({ metadata: { annotations: { [`mtls-operator.io/${verb}`]: value } } }, name);
+  }
+
+  /** As another writer changes an object. */
+  byHand(resource: Resource<KubeObject>, name: string, change: object): Promise<unknown> {
+    const patch = change as MergePatch<KubeObject>;
+    return this.api.byHand(() => this.api.mergePatch(resource, { namespace: 'shop', name }, patch));
+  }
+
+  changeSecret(change: object, name = 'payments-server-tls'): Promise<unknown> {
+    return this.byHand(secrets, name, change);
+  }
+
+  remove(resource: Resource<KubeObject>, name: string): Promise<void> {
+    return this.api.byHand(() => this.api.delete(resource, { namespace: 'shop', name }));
+  }
+
+  /** A Secret as it is in the API server. */
+  secret(name = 'payments-server-tls'): Served<Secret> | undefined {
+    return this.api.find(secrets, { namespace: 'shop', name });
+  }
+
+  status(name = 'payments'): NonNullable<MtlsCertificate['status']> {
+    const found = this.api.find(certificates, { namespace: 'shop', name });
+    return found?.status ?? {};
+  }
+
+  /** The reason of the condition Ready. */
+  ready(name = 'payments'): string | undefined {
+    return this.status(name).conditions?.find(({ type }) => type === 'Ready')?.reason;
+  }
+}
+
+/** An API server with an authority, whose status remembers its root, and a namespace. */
+async function newApi(): Promise<MemoryApi> {
+  const api = new MemoryApi();
+  const { spec } = resourceOf();
+  await api.create(authorities, { apiVersion, kind: 'MtlsAuthority', metadata: { name: 'default' }, spec } as never);
+  const status = { trustBundle: ready(signer).bundle.pem, activeRoot: { fingerprint: signer.certificate.fingerprint } };
+  const resource: Resource<KubeObject> = authorities;
+  const patch = { status } as MergePatch<KubeObject>;
+  await api.byHand(() => api.mergePatch(resource, { name: 'default' }, patch, { subresource: 'status' }));
+  await api.create(namespaces, { metadata: { name: 'shop', labels: {} } });
+  return api;
+}

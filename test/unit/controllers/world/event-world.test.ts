@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, mock, test } from 'node:test';
+import * as fc from 'fast-check';
+
+import { secretKeys } from '../../../../src/api/constants.ts';
+import type { MtlsCertificate } from '../../../../src/api/types.ts';
+import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
+import { configMaps, namespaces, secrets } from '../../../../src/kube/index.ts';
+import { minutes } from '../../../support/fixtures.ts';
+import { authorityNames, EventWorld, grant, names, tenants } from './event-world.ts';
+
+// WorldProcess says when a pause of a Reflector is over.
+before(() => mock.timers.enable({ apis: ['setTimeout'] }));
+after(() => mock.timers.reset());
+
+type Event = readonly [what: string, act: (world: EventWorld) => Promise<unknown>];
+type Spec = Partial<MtlsCertificate['spec']>;
+
+const refs = fc.record({ namespace: fc.constantFrom(...tenants), name: fc.constantFrom(...names) });
+const tokens = fc.nat({ max: 1000 }).map((n) => `t${n}`);
+
+const specs = fc.constantFrom<Spec>(
+  { server: { service: 'a' } },
+  { server: { service: 'a' }, outputs: { crl: true } },
+  { server: { service: 'a' }, client: { serviceAccount: 'a' } },
+  { server: { service: 'a', secretName: 'shared' } },
+  { server: { service: 'a', secretName: 'shared' }, outputs: { crl: true } },
+  { server: { service: 'a', dnsNames: ['a.example.com'] } },
+  { authorityRef: { name: 'other' } },
+);
+const nameOf = (spec: Spec): string => JSON.stringify(spec);
+
+const secretNames = ['a-server-tls', 'b-server-tls', 'a-client-tls', 'shared'];
+const secretRefs = fc.record({ namespace: fc.constantFrom(...tenants), name: fc.constantFrom(...secretNames) });
+
+/** What people do, each with the words for a report. */
+const acts: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(refs, specs)
+      .map(
+        ([ref, spec]): Event => [
+          `create ${ref.namespace}/${ref.name} ${nameOf(spec)}`,
+          (world) => world.createCertificate(ref, spec),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(refs, specs)
+      .map(
+        ([ref, spec]): Event => [
+          `change ${ref.namespace}/${ref.name} to ${nameOf(spec)}`,
+          (world) => world.patch(certificates, ref, { spec }),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: refs.map(
+      (ref): Event => [`delete ${ref.namespace}/${ref.name}`, (world) => world.delete(certificates, ref)],
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(refs, fc.constantFrom('rotate' as const, 'revoke' as const), tokens)
+      .map(
+        ([ref, verb, token]): Event => [
+          `${verb} ${ref.namespace}/${ref.name} (${token})`,
+          (world) => world.annotate(certificates, ref, verb, token),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(secretRefs, fc.constantFrom(...Object.values(secretKeys)))
+      .map(
+        ([ref, key]): Event => [
+          `spoil ${key} of Secret ${ref.namespace}/${ref.name}`,
+          (world) => world.patch(secrets, ref, { data: { [key]: 'eA==' } }),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: secretRefs.map(
+      (ref): Event => [`delete Secret ${ref.namespace}/${ref.name}`, (world) => world.delete(secrets, ref)],
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: secretRefs.map(
+      (ref): Event => [`create foreign Secret ${ref.namespace}/${ref.name}`, (world) => world.createForeignSecret(ref)],
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...authorityNames), tokens)
+      .map(
+        ([name, token]): Event => [
+          `rotate-root of ${name} (${token})`,
+          (world) => world.annotate(authorities, { name }, 'rotateRoot', token),
+        ],
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom(...authorityNames)
+      .map((name): Event => [`abort the rotation of ${name}`, (world) => world.abort(name)]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom<object>({ issuance: grant }, { issuance: null }, { trustDomain: 'x' })
+      .map(
+        (spec): Event => [
+          `change authority default: ${JSON.stringify(spec)}`,
+          (world) => world.patch(authorities, { name: 'default' }, { spec }),
+        ],
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom<object>(
+        { configMap: { name: 'renamed', namespaceSelector: {} } },
+        { configMap: { namespaceSelector: { matchLabels: { team: 'edge' } } } },
+        { clusterTrustBundle: false },
+        { configMap: null },
+      )
+      .map(
+        (trustBundle): Event => [
+          `publish otherwise: ${JSON.stringify(trustBundle)}`,
+          (world) => world.patch(authorities, { name: 'default' }, { spec: { trustBundle } }),
+        ],
+      ),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['create authority other', (world) => world.createAuthority('other')]) },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['delete authority other', (world) => world.delete(authorities, { name: 'other' })]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom(...authorityNames)
+      .map(
+        (name): Event => [
+          `delete the root Secret of ${name}`,
+          (world) => world.delete(secrets, { namespace: 'mtls-operator', name: `root-${name}` }),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...tenants), fc.constantFrom('edge', null))
+      .map(
+        ([name, team]): Event => [
+          `label namespace ${name}: ${team}`,
+          (world) => world.patch(namespaces, { name }, { metadata: { labels: { team } } }),
+        ],
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...tenants), fc.constantFrom('trust-default', 'renamed'))
+      .map(
+        ([namespace, name]): Event => [
+          `spoil ConfigMap ${namespace}/${name}`,
+          (world) => world.patch(configMaps, { namespace, name }, { data: { 'ca.crt': 'x' } }),
+        ],
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...tenants), fc.constantFrom('trust-default', 'renamed'))
+      .map(
+        ([namespace, name]): Event => [
+          `delete ConfigMap ${namespace}/${name}`,
+          (world) => world.delete(configMaps, { namespace, name }),
+        ],
+      ),
+  },
+);
+
+const happenings: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 12, arbitrary: acts },
+  { weight: 6, arbitrary: fc.constant<Event>(['one step', (world) => world.step()]) },
+  {
+    weight: 6,
+    arbitrary: fc
+      .constantFrom(0, 300, 1000, 4000, 6000, minutes(1), minutes(6))
+      .map((ms): Event => [`${ms} ms pass`, (world) => world.pass(ms)]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom('secrets', 'mtlscertificates', 'mtlsauthorities', 'configmaps'), fc.boolean())
+      .map(
+        ([plural, isGone]): Event => [
+          `the watch of ${plural} is cut${isGone ? ', and forgotten' : ''}`,
+          (world) => world.cut(plural, isGone),
+        ],
+      ),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['the operator is restarted', (world) => world.restart()]) },
+);
+
+const named = (history: readonly Event[]): readonly Event[] =>
+  Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
+
+/** The same histories each time, unless more are asked for. */
+const asked = process.env['EVENT_RUNS'];
+const runs = asked === undefined ? { numRuns: 60, seed: 20_261_129 } : { numRuns: Number(asked) };
+
+describe('nothing waits for what does not come', () => {
+  // Longer: EVENT_RUNS=2000 npm test -- unit/controllers/event-world
+  test('at rest, a look at everything finds nothing to do', async (t) => {
+    let reconciles = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(happenings, { minLength: 5, maxLength: 30 }).map(named),
+        fc.array(fc.nat({ max: 30 }), { maxLength: 60 }),
+        async (history, choices) => {
+          const world = await EventWorld.create(choices);
+          try {
+            for (const [, act] of history) await act(world);
+            // Longer than what the operator puts off on purpose, and shorter than the pauses after which it reads what is blocked
+            // in any case.
+            await world.pass(7000);
+            for (let i = 0; i < 10 && world.isRotating; i += 1) await world.pass(8000);
+            // The next step of a rotation may be due within a second, after which it reads its evidence again.
+            const isExpected = world.isRotating ? /^(secrets mtls-operator\/|mtlsauthorities )/ : /^$/;
+            const written = (await world.reconcileAll()).filter((one) => !isExpected.test(one));
+            assert.deepEqual(written, [], world.errors.slice(-5).join('\n'));
+            reconciles += world.reconciles;
+          } finally {
+            await world.end();
+          }
+        },
+      ),
+      runs,
+    );
+    t.diagnostic(`${runs.numRuns} histories, ${reconciles} reconciles`);
+  });
+});

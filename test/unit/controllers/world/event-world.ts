@@ -1,0 +1,286 @@
+import { annotations, apiVersion } from '../../../../src/api/constants.ts';
+import type { MtlsAuthority, MtlsCertificate } from '../../../../src/api/types.ts';
+import type { Queues } from '../../../../src/controllers/event-handlers.ts';
+import {
+  authorities as authorityResource,
+  certificates as certificateResource,
+} from '../../../../src/controllers/objects/resources.ts';
+import { trustKey } from '../../../../src/controllers/trust/trust-reconciler.ts';
+import {
+  configMaps as configMapResource,
+  isKubeError,
+  type KubeObject,
+  keyOf,
+  type MergePatch,
+  namespaces as namespaceResource,
+  type ObjectRef,
+  type Resource,
+  secrets as secretResource,
+  WorkQueue,
+} from '../../../../src/kube/index.ts';
+import { PkiError } from '../../../../src/pki/index.ts';
+import { authority, certificate, now } from '../../../support/fixtures.ts';
+import { ManualClock } from '../../../support/manual-clock.ts';
+import { MemoryApi } from './memory-api.ts';
+import { WorldProcess } from './world-process.ts';
+
+const operatorNamespace = 'mtls-operator';
+export const tenants = ['shop', 'web'] as const;
+export const names = ['a', 'b', 'c'] as const;
+export const authorityNames = ['default', 'other'] as const;
+
+/** What a namespace of the team `edge` may have. */
+export const grant = {
+  allow: [{ namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] }],
+};
+
+type Controller = keyof Queues;
+const controllers: readonly Controller[] = ['authority', 'certificate', 'trust'];
+
+/** Decides what comes next where several things could: a list of choices, and after that always the first. */
+class Choices {
+  readonly #left: number[];
+
+  constructor(choices: readonly number[]) {
+    this.#left = [...choices];
+  }
+
+  of<T>(options: readonly T[]): T | undefined {
+    return options[(this.#left.shift() ?? 0) % Math.max(1, options.length)];
+  }
+}
+
+/**
+ * One process of the operator on an API server in memory, in simulated time. A key is reconciled only when a trigger or a
+ * timer of the operator has put it into a queue, so what nothing brings back stays as it is.
+ */
+export class EventWorld {
+  readonly api = new MemoryApi();
+  readonly clock = new ManualClock(now.getTime());
+  /** What went wrong in reconciles that are retried, for the report of a failure. */
+  readonly errors: string[] = [];
+  reconciles = 0;
+  #process: WorldProcess | undefined;
+  #queues: Queues = this.#newQueues();
+  readonly #choices: Choices;
+  /** UIDs of resources and authorities that were deleted. What they own is left. */
+  readonly #orphans: string[] = [];
+  /** The resourceVersion up to which the watches have brought everything. */
+  #delivered = '';
+
+  private constructor(choices: readonly number[]) {
+    this.#choices = new Choices(choices);
+    this.api.subscribe((plural, before, after) => {
+      if (after !== undefined || before === undefined) return;
+      if (plural === 'mtlscertificates' || plural === 'mtlsauthorities') this.#orphans.push(before.metadata.uid ?? '');
+    });
+  }
+
+  /** @param choices in which order watches bring news and queues hand out keys */
+  static async create(choices: readonly number[]): Promise<EventWorld> {
+    const world = new EventWorld(choices);
+    for (const name of [operatorNamespace, 'shop']) await world.#create(namespaceResource, { metadata: { name } });
+    await world.#create(namespaceResource, { metadata: { name: 'web', labels: { team: 'edge' } } });
+    await world.createAuthority('default', { issuance: grant });
+    await world.createCertificate({ namespace: 'shop', name: 'a' }, { outputs: { crl: true } });
+    // Two that claim one Secret, and one that needs a grant.
+    const shared = { service: 'a', secretName: 'shared' };
+    for (const name of ['b', 'c']) await world.createCertificate({ namespace: 'shop', name }, { server: shared });
+    const granted = { service: 'a', dnsNames: ['a.example.com'] };
+    await world.createCertificate({ namespace: 'web', name: 'a' }, { server: granted });
+    await world.restart();
+    await world.pass(0);
+    return world;
+  }
+
+  // What people do.
+
+  createAuthority(name: string, changes: Partial<MtlsAuthority['spec']> = {}): Promise<void> {
+    const rotation = { ...authority().spec.rotation, propagationDelay: '5s', clusterTrustBundleDelay: '5s' };
+    const trustBundle = { configMap: { name: `trust-${name}`, namespaceSelector: {} }, clusterTrustBundle: true };
+    const spec = { ...authority().spec, secretName: `root-${name}`, rotation, trustBundle, ...changes };
+    return this.#create(authorityResource, { apiVersion, kind: 'MtlsAuthority', metadata: { name }, spec } as never);
+  }
+
+  createCertificate(ref: ObjectRef, changes: Partial<MtlsCertificate['spec']>): Promise<void> {
+    const spec = { ...certificate().record.spec, ...changes };
+    return this.#create(certificateResource, { apiVersion, kind: 'MtlsCertificate', metadata: ref, spec } as never);
+  }
+
+  patch<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, patch: object): Promise<void> {
+    return this.#byHand(() => this.api.mergePatch(resource, ref, patch as MergePatch<T>));
+  }
+
+  annotate(
+    resource: Resource<KubeObject>,
+    ref: ObjectRef,
+    verb: keyof typeof annotations,
+    value: string,
+  ): Promise<void> {
+    return this.patch(resource, ref, { metadata: { annotations: { [annotations[verb]]: value } } });
+  }
+
+  /** Asks for an end of the rotation that is under way. */
+  async abort(name: string): Promise<void> {
+    const found = this.api.find(authorityResource, { name });
+    await this.annotate(authorityResource, { name }, 'abortRotation', found?.status?.rotation?.id ?? 'none');
+  }
+
+  delete(resource: Resource<KubeObject>, ref: ObjectRef): Promise<void> {
+    return this.#byHand(() => this.api.delete(resource, ref));
+  }
+
+  /** Creates a Secret that is no concern of the operator's. */
+  createForeignSecret = (ref: ObjectRef): Promise<void> =>
+    this.#create(secretResource, { metadata: ref, type: 'Opaque', data: { theirs: 'eA==' } });
+
+  // What time and the operator do.
+
+  /** The process ends, and another one leads. */
+  async restart(): Promise<void> {
+    await this.end();
+    this.#queues = this.#newQueues();
+    this.#process = await WorldProcess.start({
+      api: this.api,
+      namespace: operatorNamespace,
+      now: () => new Date(this.clock.now()),
+      monotonicMs: this.clock.now,
+      onIssued: () => undefined,
+      queues: this.#queues,
+    });
+    await this.#process.lead();
+    this.#process.reconcilers.triggers.all();
+  }
+
+  async cut(plural: string, isForgotten: boolean): Promise<void> {
+    await this.#process?.cut(plural, isForgotten);
+  }
+
+  /** Lets time pass. The operator works whenever something has come into its queues. */
+  async pass(ms: number): Promise<void> {
+    const end = this.clock.now() + ms;
+    for (;;) {
+      await this.#work();
+      const next = this.clock.nextAt ?? Number.POSITIVE_INFINITY;
+      if (next > end) break;
+      this.clock.advanceTo(next);
+    }
+    this.clock.advanceTo(end);
+    await this.#work();
+  }
+
+  /** Does one thing that there is to do: brings news, or reconciles a key. False when there is nothing. */
+  async step(): Promise<boolean> {
+    const waiting = controllers.filter((one) => this.#queues[one].length > 0);
+    const options: Array<Controller | 'news'> = this.#hasNews ? ['news', ...waiting] : waiting;
+    const choice = this.#choices.of(options);
+    if (choice === undefined) return false;
+    if (choice === 'news') await this.#deliver();
+    else await this.#reconcileNext(choice);
+    return true;
+  }
+
+  /** Reconciles every key there is. What that writes was not brought back by any event or timer. */
+  async reconcileAll(): Promise<string[]> {
+    const written: string[] = [];
+    this.api.subscribe((plural, before, after) => {
+      written.push(`${plural} ${keyOf((after ?? before)?.metadata ?? { name: '' })}`);
+    });
+    const refs = (plural: string) => this.api.all(plural).map(({ metadata }) => keyOf(metadata));
+    for (const name of refs('mtlsauthorities')) {
+      await this.#reconcile('authority', name);
+      for (const place of ['', ...refs('namespaces')]) await this.#reconcile('trust', trustKey(name, place));
+    }
+    for (const key of refs('mtlscertificates')) await this.#reconcile('certificate', key);
+    return written;
+  }
+
+  /** True while the root of an authority is rotated. */
+  get isRotating(): boolean {
+    return this.api
+      .all('mtlsauthorities')
+      .some((one) => (one as unknown as MtlsAuthority).status?.rotation !== undefined);
+  }
+
+  async end(): Promise<void> {
+    await this.#process?.end();
+    for (const queue of Object.values(this.#queues)) queue.shutDown();
+  }
+
+  async #work(): Promise<void> {
+    let steps = 0;
+    while (await this.step()) {
+      steps += 1;
+      if (steps > mostSteps) throw new Error(`it never comes to rest: ${this.errors.slice(-3).join('; ')}`);
+    }
+  }
+
+  get #hasNews(): boolean {
+    return this.#orphans.length > 0 || this.#delivered !== this.api.resourceVersion;
+  }
+
+  async #deliver(): Promise<void> {
+    for (const uid of this.#orphans.splice(0)) await this.#collectGarbage(uid);
+    this.#delivered = this.api.resourceVersion;
+    await this.#process?.deliver();
+  }
+
+  /** As kube-controller-manager does: what an object has owned goes with it. */
+  async #collectGarbage(uid: string): Promise<void> {
+    for (const resource of [secretResource, configMapResource]) {
+      for (const { metadata } of this.api.all(resource.plural)) {
+        const isOwned = metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
+        if (isOwned) await this.delete(resource, metadata);
+      }
+    }
+  }
+
+  async #reconcileNext(controller: Controller): Promise<void> {
+    const queue = this.#queues[controller];
+    const key = await queue.get();
+    if (key === undefined) return;
+    // As Controller does.
+    const result = await this.#reconcile(controller, key);
+    if (result === 'failed') queue.addRateLimited(key);
+    else {
+      queue.forget(key);
+      if (result !== undefined) queue.addAt(key, result.requeueAt);
+    }
+    queue.done(key);
+  }
+
+  async #reconcile(controller: Controller, key: string): Promise<{ requeueAt: Date } | undefined | 'failed'> {
+    this.reconciles += 1;
+    let result: { requeueAt: Date } | undefined;
+    try {
+      await this.#process?.reconcile(async (reconcilers, signal) => {
+        result = await reconcilers[controller].reconcile(key, { signal });
+      });
+      return result;
+    } catch (error) {
+      if (!isKubeError(error) && !(error instanceof PkiError)) throw error;
+      this.errors.push(`${controller} ${key}: ${error.message}`);
+      return 'failed';
+    }
+  }
+
+  #newQueues(): Queues {
+    const queue = () => new WorkQueue({ clock: this.clock, random: () => 0.5 });
+    return { authority: queue(), certificate: queue(), trust: queue() };
+  }
+
+  async #create<T extends KubeObject>(resource: Resource<T>, object: T): Promise<void> {
+    await this.#byHand(() => this.api.create(resource, object));
+  }
+
+  /** What a person wants may be there already, or be gone. */
+  async #byHand(act: () => Promise<unknown>): Promise<void> {
+    try {
+      await this.api.byHand(act);
+    } catch (error) {
+      if (!isKubeError(error, 'NotFound', 'AlreadyExists')) throw error;
+    }
+  }
+}
+
+const mostSteps = 2000;

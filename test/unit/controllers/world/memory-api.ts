@@ -1,0 +1,288 @@
+import { isDeepStrictEqual } from 'node:util';
+
+import {
+  type DeleteOptions,
+  type GuardedClient,
+  type KubeClient,
+  KubeError,
+  type KubeObject,
+  keyOf,
+  type MergePatch,
+  type ObjectRef,
+  type Resource,
+  type Secret,
+  type Selection,
+  type Served,
+  type WriteOptions,
+} from '../../../../src/kube/index.ts';
+
+/** The process ends at this moment: what it was about to do is not done, and it learns nothing more. */
+export class Crash extends Error {}
+
+/** Called with an object before and after a change; without `before` it was created, without `after` deleted. */
+type ChangeListener = (plural: string, before: Stored | undefined, after: Stored | undefined) => void;
+
+type Stored = Served<KubeObject>;
+
+/**
+ * The part of an API server that controllers use, in memory. It behaves like the real one: test/support/api-contract.ts is
+ * run against both. It validates nothing and fills in no defaults of a schema. It is stricter in one point: a client that
+ * changes an object without its resourceVersion, or deletes one without its UID, is a mistake in the operator, and throws. People may (`byHand`).
+ *
+ * It can end its client at any write, before or after the write takes effect.
+ */
+export class MemoryApi {
+  readonly #objects = new Map<string, Map<string, Stored>>();
+  #resourceVersion = 1000;
+  #uids = 0;
+  #isByHand = false;
+  /** How many more writes succeed. The next one crashes: without effect, or (`lostReply`) with its effect. */
+  budget: { writes: number; lostReply: boolean } = { writes: Number.POSITIVE_INFINITY, lostReply: false };
+  /** What was listed, and read on its own. */
+  readonly reads: string[] = [];
+  readonly #listeners = new Set<ChangeListener>();
+
+  /** Calls `listener` after every change from now on. */
+  subscribe(listener: ChangeListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** The resourceVersion of the last change. */
+  get resourceVersion(): string {
+    return String(this.#resourceVersion);
+  }
+
+  /** The same as the client of a controller. */
+  get client(): GuardedClient & KubeClient {
+    return this as unknown as GuardedClient & KubeClient;
+  }
+
+  all(plural: string): Stored[] {
+    return [...this.#collection(plural).values()];
+  }
+
+  find<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options: Answer = {}): Served<T> | undefined {
+    if (resource.plural === 'secrets') this.reads.push(`get ${keyOf(ref)}`);
+    const found = this.#stored(resource, ref);
+    return found && answer(found, options);
+  }
+
+  async get<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options: Answer = {}): Promise<Served<T>> {
+    const found = this.find(resource, ref, options);
+    if (found === undefined) throw new KubeError('NotFound', `${resource.plural} ${ref.name}`);
+    return found;
+  }
+
+  async *listPages<T extends KubeObject>(resource: Resource<T>, selection: Selection & { limit?: number } = {}) {
+    const { metadataOnly = false, limit = Number.POSITIVE_INFINITY } = selection;
+    this.reads.push(`list ${resource.plural}${metadataOnly ? ', metadata only' : ''}`);
+    const resourceVersion = String(this.#resourceVersion);
+    const isSelected = selectorOf(selection);
+    const items = this.all(resource.plural)
+      .filter(isSelected)
+      .toSorted((a, b) => (keyOf(a.metadata) < keyOf(b.metadata) ? -1 : 1))
+      .map((object) => answer(object, selection)) as unknown as Array<Served<T>>;
+    do yield { items: items.splice(0, limit), resourceVersion };
+    while (items.length > 0);
+  }
+
+  async create<T extends KubeObject>(resource: Resource<T>, object: T, options: Answer = {}): Promise<Served<T>> {
+    const { namespace, name } = object.metadata;
+    if (resource.namespaced !== (namespace !== undefined)) throw new TypeError(`${name} has the wrong scope`);
+    if (this.#stored(resource, object.metadata) !== undefined) throw new KubeError('AlreadyExists', name);
+    const { status: _, ...withoutStatus } = object as T & { status?: object };
+    const metadata = {
+      ...object.metadata,
+      uid: this.#nextUid(),
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      ...(hasStatus(resource) ? { generation: 1 } : {}),
+    };
+    const created = { ...(hasStatus(resource) ? withoutStatus : object), metadata } as unknown as T;
+    return answer(this.#write(resource, undefined, created), options);
+  }
+
+  async mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    patch: MergePatch<T>,
+    { subresource, metadataOnly }: Pick<WriteOptions, 'subresource'> & Answer = {},
+  ): Promise<Served<T>> {
+    const { metadata, ...content } = patch as { metadata?: Precondition; status?: object };
+    this.#expectPrecondition('patch', resource, ref, metadata?.resourceVersion);
+    const before = await this.get(resource, ref);
+    expectSame(before, metadata);
+    if ((metadata?.uid ?? before.metadata.uid) !== before.metadata.uid)
+      throw new KubeError('Invalid', `${ref.name}: uid`);
+    const merged = mergedWith(before, patch) as Served<T>;
+    // Each of the two endpoints leaves alone what belongs to the other.
+    const after: Served<T> = !hasStatus(resource)
+      ? merged
+      : subresource === 'status'
+        ? { ...before, ...pick(mergedWith(before, content) as Served<T>, 'status') }
+        : { ...(mergedWith(merged, { status: null }) as Served<T>), ...pick(before, 'status') };
+    if (wasImmutable(before) && !isDeepStrictEqual(contentOf(before), contentOf(after))) {
+      throw new KubeError('Invalid', `${ref.name} is immutable`);
+    }
+    return answer(this.#write(resource, before, after), { metadataOnly });
+  }
+
+  async delete<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    options: DeleteOptions = {},
+  ): Promise<void> {
+    this.#expectPrecondition('delete', resource, ref, options.uid);
+    const before = await this.get(resource, ref);
+    expectSame(before, options);
+    if ((options.uid ?? before.metadata.uid) !== before.metadata.uid)
+      throw new KubeError('Conflict', `${ref.name}: uid`);
+    const { finalizers = [], deletionTimestamp } = before.metadata;
+    if (finalizers.length === 0) this.#effect(resource, before, undefined);
+    else if (deletionTimestamp === undefined) {
+      const metadata = { ...before.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' };
+      this.#effect(resource, before, { ...before, metadata });
+    }
+  }
+
+  /** What a person does. It never crashes, and needs no precondition. */
+  async byHand<T>(act: () => Promise<T>): Promise<T> {
+    const { budget } = this;
+    this.budget = { writes: Number.POSITIVE_INFINITY, lostReply: false };
+    this.#isByHand = true;
+    try {
+      return await act();
+    } finally {
+      this.budget = budget;
+      this.#isByHand = false;
+    }
+  }
+
+  /** The same in every run: the order of re-issues depends on UIDs. */
+  #nextUid(): string {
+    this.#uids += 1;
+    return `00000000-0000-4000-8000-${String(this.#uids).padStart(12, '0')}`;
+  }
+
+  #stored<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): Served<T> | undefined {
+    return this.#collection(resource.plural).get(keyOf(ref)) as Served<T> | undefined;
+  }
+
+  /** Stores an object, unless nothing of it changes. */
+  #write<T extends KubeObject>(resource: Resource<T>, before: Served<T> | undefined, changed: T): Served<T> {
+    // As JSON: what is undefined is not sent.
+    const after = JSON.parse(JSON.stringify(changed)) as Served<T>;
+    if (before !== undefined && isDeepStrictEqual(before, after)) return before;
+    const { deletionTimestamp, finalizers = [] } = after.metadata;
+    const isGone = deletionTimestamp !== undefined && finalizers.length === 0;
+    const isNext = before !== undefined && hasStatus(resource) && !isDeepStrictEqual(specOf(before), specOf(after));
+    const generation = isNext ? { generation: (before.metadata.generation ?? 0) + 1 } : {};
+    const stored = { ...after, metadata: { ...after.metadata, ...generation } };
+    return this.#effect(resource, before, isGone ? undefined : stored) ?? stored;
+  }
+
+  #effect<T extends KubeObject>(
+    { plural }: Resource<T>,
+    before: Served<T> | undefined,
+    after: Served<T> | undefined,
+  ): Served<T> | undefined {
+    const isLast = this.budget.writes <= 0;
+    if (isLast && !this.budget.lostReply) throw new Crash();
+    this.budget.writes -= 1;
+    const resourceVersion = String(++this.#resourceVersion);
+    const stored = after && { ...after, metadata: { ...after.metadata, resourceVersion } };
+    if (stored !== undefined) this.#collection(plural).set(keyOf(stored.metadata), stored);
+    else if (before !== undefined) this.#collection(plural).delete(keyOf(before.metadata));
+    for (const listener of this.#listeners) listener(plural, before, stored);
+    if (isLast) throw new Crash();
+    return stored;
+  }
+
+  #expectPrecondition(verb: string, { plural }: Resource<KubeObject>, ref: ObjectRef, given: string | undefined): void {
+    if (this.#isByHand || given !== undefined) return;
+    throw new TypeError(`${verb} of ${plural} ${keyOf(ref)} without a precondition`);
+  }
+
+  #collection(plural: string): Map<string, Stored> {
+    const known = this.#objects.get(plural) ?? new Map<string, Stored>();
+    this.#objects.set(plural, known);
+    return known;
+  }
+}
+
+interface Precondition {
+  readonly uid?: string | undefined;
+  readonly resourceVersion?: string | undefined;
+}
+
+function expectSame({ metadata }: Stored, { resourceVersion }: Precondition = {}): void {
+  if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
+    throw new KubeError('Conflict', `${metadata.name}: resourceVersion`);
+  }
+}
+
+/** Our own kinds have a status subresource, and a generation. */
+const hasStatus = ({ group }: Resource<KubeObject>): boolean => group === 'mtls-operator.io';
+
+const specOf = (object: KubeObject): unknown => (object as { spec?: unknown }).spec;
+
+const wasImmutable = (object: Secret): boolean => object.immutable === true;
+
+const contentOf = ({ type, data, immutable }: Secret): object => ({ type, data, immutable });
+
+const pick = (object: object, key: string): object =>
+  Object.fromEntries(Object.entries(object).filter(([name]) => name === key));
+
+/** RFC 7386. */
+function mergedWith(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const result: Record<string, unknown> = typeof target === 'object' && target !== null ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else if (value !== undefined) result[key] = mergedWith(result[key], value);
+  }
+  return result;
+}
+
+/** Whether an object is selected: by namespace, by labels that exist or have a value, by fields that have one or have not. */
+export function selectorOf({
+  namespace,
+  labelSelector = '',
+  fieldSelector = '',
+}: Selection): (object: KubeObject) => boolean {
+  const labels = termsOf(labelSelector);
+  const fields = termsOf(fieldSelector);
+  return (object) =>
+    (namespace === undefined || object.metadata.namespace === namespace) &&
+    labels.every((term) => holds(term, object.metadata.labels?.[term.key])) &&
+    fields.every((term) => holds(term, Object.entries(object).find(([key]) => key === term.key)?.[1]));
+}
+
+interface Term {
+  readonly key: string;
+  readonly operator: string | undefined;
+  readonly value: string | undefined;
+}
+
+const termsOf = (selector: string): Term[] =>
+  selector
+    .split(',')
+    .filter((text) => text !== '')
+    .map((text) => {
+      const found = /^(?<key>[\w./-]+)(?:(?<operator>!=|==?)(?<value>[\w./-]*))?$/.exec(text);
+      if (found?.groups === undefined) throw new TypeError(`the selector ${text} is not understood here`);
+      const { key = '', operator, value } = found.groups;
+      return { key, operator, value };
+    });
+
+function holds({ operator, value }: Term, actual: unknown): boolean {
+  if (operator === undefined) return actual !== undefined;
+  return operator === '!=' ? actual !== value : actual === value;
+}
+
+interface Answer {
+  readonly metadataOnly?: boolean | undefined;
+}
+
+/** What the API server sends back of an object. */
+export const answer = <T extends KubeObject>(object: T, { metadataOnly }: Answer): T =>
+  metadataOnly === true ? ({ metadata: object.metadata } as T) : object;

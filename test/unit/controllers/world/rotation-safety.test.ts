@@ -1,0 +1,495 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, mock, test } from 'node:test';
+import * as fc from 'fast-check';
+
+import { rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
+import type { MtlsAuthority } from '../../../../src/api/types.ts';
+import { anchorId, isSignedBy } from '../../../../src/pki/index.ts';
+import { days, hours, intermediate, minutes, root } from '../../../support/fixtures.ts';
+import { passing, RotationWorld } from './rotation-world.ts';
+import type { Interruption } from './world-process.ts';
+
+type Act = (world: RotationWorld) => Promise<unknown> | void;
+type Event = readonly [what: string, act: Act];
+
+const years = (n: number): number => days(366) * n;
+const brought = ['A', 'B', 'C'].map((name) => root({ name }));
+const [belowA, belowB] = brought.map((above) =>
+  ['1', '2'].map((name) => intermediate(above, { name, durationMs: days(3000) })),
+);
+const anyBrought = fc.constantFrom(...brought, ...(belowA ?? []), ...(belowB ?? []));
+
+const kinds = fc.constantFrom(
+  'secrets',
+  'configmaps',
+  'clustertrustbundles',
+  'namespaces',
+  'mtlsauthorities',
+  'mtlscertificates',
+);
+
+const abort = (world: RotationWorld): Promise<void> =>
+  world.annotate('abortRotation', world.status.rotation?.id ?? 'none');
+
+/** What happens in the middle of a reconcile. */
+const inBetween = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<Event>(['the process ends', (world) => world.crash()]) },
+  {
+    weight: 3,
+    arbitrary: fc.constant<Event>([
+      'the replica that stood by takes over and works',
+      async (world) => {
+        await world.takeOver();
+        await world.settle();
+      },
+    ]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>([
+      'another process begins, takes over and works',
+      async (world) => {
+        await world.start();
+        await world.settle();
+      },
+    ]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom(-hours(2), hours(2))
+      .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
+  },
+  { weight: 2, arbitrary: fc.constant<Event>(['the watches bring news', (world) => world.deliver()]) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .nat({ max: 5 })
+      .map((n): Event => [`rotate-root ${n}`, (world) => world.annotate('rotateRoot', `${n}`)]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['rotate a certificate', (world) => world.rotateCertificate()]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['abort', abort]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(anyBrought, fc.boolean())
+      .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['the root Secret is deleted', (world) => world.deleteRootSecret()]) },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .nat()
+      .map((n): Event => [`object ${n} is deleted and created again`, (world) => world.createAgain(world.mount(n))]),
+  },
+);
+
+const reconciles = {
+  'the authority': (world, interruption) => world.reconcileAuthority(interruption),
+  certificates: (world, interruption) => world.reconcileCertificates(interruption),
+  bundles: (world, interruption) => world.reconcileTrust(interruption),
+} satisfies Record<string, (world: RotationWorld, interruption: Interruption) => Promise<void>>;
+
+const interruptions: fc.Arbitrary<Event> = fc
+  .tuple(
+    fc.constantFrom(...(Object.keys(reconciles) as (keyof typeof reconciles)[])),
+    fc.record({ at: fc.nat({ max: 4 }), countsWrites: fc.boolean(), isAfter: fc.boolean() }),
+    inBetween,
+  )
+  .map(
+    ([what, moment, [title, act]]): Event => [
+      `${what}: in the middle of a reconcile (${JSON.stringify(moment)}), ${title}`,
+      (world) => reconciles[what](world, { ...moment, act: async () => act(world) }),
+    ],
+  );
+
+/** How often events come: the operator works most of the time, or no rotation would ever get anywhere. */
+const events: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 10, arbitrary: fc.constant<Event>(['the operator works', (world) => world.settle()]) },
+  {
+    weight: 8,
+    arbitrary: fc.constantFrom(minutes(1), minutes(3), minutes(4), minutes(7)).map(
+      (ms): Event => [
+        `the operator works before and after ${ms} ms go by`,
+        async (world) => {
+          await world.settle();
+          world.tick(ms);
+          await world.settle();
+        },
+      ],
+    ),
+  },
+  {
+    weight: 8,
+    arbitrary: fc
+      .constantFrom(1000, minutes(1), minutes(2), minutes(3), minutes(4), minutes(7), hours(1))
+      .map((ms): Event => [`${ms} ms go by`, (world) => world.tick(ms)]),
+  },
+  { weight: 8, arbitrary: interruptions },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.nat(), fc.nat({ max: 3 }))
+      .map(
+        ([n, back]): Event => [
+          `object ${n} is put back by ${back} contents`,
+          (world) => world.putBack(world.mount(n), back),
+        ],
+      ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(fc.nat(), fc.nat({ max: 3 })).map(
+      ([n, back]): Event => [
+        `8 minutes go by, object ${n} is put back by ${back} contents, and the authority reconciled before a watch tells`,
+        async (world) => {
+          await world.settle();
+          world.tick(minutes(8));
+          await world.putBack(world.mount(n), back);
+          await world.reconcileAuthority();
+        },
+      ],
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.constant<Event>(['the operator works, but for published bundles', (world) => world.settle(false)]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .nat()
+      .map((n): Event => [`object ${n} is deleted and created again`, (world) => world.createAgain(world.mount(n))]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom(...passing)
+      .map((name): Event => [`namespace ${name} comes or goes`, (world) => world.passNamespace(name)]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(kinds, fc.boolean())
+      .map(
+        ([plural, isForgotten]): Event => [
+          `the watches of ${plural} end${isForgotten ? ', and cannot be resumed' : ''}`,
+          (world) => world.cut(plural, isForgotten),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>(['rotate a certificate', (world) => world.rotateCertificate()]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>(['the authority alone is reconciled', (world) => world.reconcileAuthority()]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>(['certificates alone are reconciled', (world) => world.reconcileCertificates()]),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['bundles alone are published', (world) => world.reconcileTrust()]) },
+  { weight: 1, arbitrary: fc.constant<Event>(['the watches bring news', (world) => world.deliver()]) },
+  {
+    weight: 2,
+    arbitrary: kinds.map((plural): Event => [`the watches of ${plural} bring news`, (world) => world.deliver(plural)]),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['another replica leads', (world) => world.start()]) },
+  { weight: 1, arbitrary: fc.constant<Event>(['a replica stands by', (world) => world.standBy()]) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .boolean()
+      .map(
+        (isCutOff): Event => [
+          `the replica that stood by takes over${isCutOff ? ', and cannot read the root' : ''}`,
+          (world) => world.takeOver(isCutOff),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom('over', 'next')
+      .map((how): Event => [`the root is renewed with the same key (${how})`, (world) => world.renewRoot(how)]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(-days(20), -hours(2), hours(2), days(20))
+      .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['every root expires, with the operator away', (world) => world.tick(years(11))]),
+  },
+  {
+    weight: 4,
+    arbitrary: fc
+      .nat({ max: 5 })
+      .map((n): Event => [`rotate-root ${n}`, (world) => world.annotate('rotateRoot', `${n}`)]),
+  },
+  { weight: 2, arbitrary: fc.constant<Event>(['abort', abort]) },
+  {
+    weight: 12,
+    arbitrary: fc.constant<Event>([
+      'abort what has switched',
+      async (world) => {
+        if (/Switching|Draining/.test(world.status.rotation?.phase ?? '')) await abort(world);
+      },
+    ]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Event>([
+      'approve',
+      async (world) => {
+        // Where nobody has to approve, the word would be that nobody has to wait.
+        const isWaiting = world.status.rotation?.blockers?.some((blocker) => blocker.startsWith('approval'));
+        if (isWaiting === true) await world.annotate('approveRotation', world.status.rotation?.id ?? 'none');
+      },
+    ]),
+  },
+  { weight: 1, arbitrary: anyBrought.map((next): Event => ['a root is staged', (world) => world.stage(next)]) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(anyBrought, fc.boolean())
+      .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['the root Secret is deleted', (world) => world.deleteRootSecret()]) },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')]),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>(['a certificate is asked for', (world) => world.addCertificate()]) },
+);
+
+const lags = fc.array(fc.nat({ max: minutes(3) - 1 }), { minLength: 1, maxLength: 4 });
+const histories = fc.array(events, { minLength: 25, maxLength: 50, size: 'max' });
+const approvals = fc.constantFrom('Automatic', 'Manual');
+type RotationSpec = MtlsAuthority['spec']['rotation'];
+
+/** The same histories each time, unless more are asked for. */
+const asked = process.env['ROTATION_RUNS'];
+const runs = asked === undefined ? { numRuns: 40, seed: 20_261_129 } : { numRuns: Number(asked) };
+
+// A Reflector pauses after an error: the world says when that is over.
+before(() => mock.timers.enable({ apis: ['setTimeout'] }));
+after(() => mock.timers.reset());
+
+const onEnd: RotationWorld[] = [];
+afterEach(async () => {
+  for (const world of onEnd.splice(0)) await world.end();
+});
+
+async function play(spec: RotationSpec, podLags: readonly number[], history: readonly Event[]): Promise<RotationWorld> {
+  const world = await RotationWorld.create(spec, podLags);
+  onEnd.push(world);
+  for (const [, act] of history) {
+    await act(world);
+    world.assertConnected();
+  }
+  return world;
+}
+
+/** A history by the names of its events, for the report of a failure. */
+const named = (history: readonly Event[]): readonly Event[] =>
+  Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
+
+describe('7. A rotation of the root', () => {
+  // Longer: ROTATION_RUNS=5000 npm test -- unit/controllers/rotation-safety
+  test('fails no connection and comes to its end, whatever is asked for, set, lost, or crashes', async (t) => {
+    const seen = new Map<string, number>();
+    let ended = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        lags,
+        histories.map(named),
+        approvals,
+        fc.constantFrom(1, 100),
+        async (podLags, history, approval, pace) => {
+          const spec = {
+            approval,
+            propagationDelay: '3m',
+            clusterTrustBundleDelay: '7m',
+            reissuesPerSecond: pace,
+          } as const;
+          const world = await play(spec, podLags, history);
+          await comesToAnEnd(world);
+          await world.end();
+          for (const phase of world.seen) seen.set(phase, (seen.get(phase) ?? 0) + 1);
+          ended += world.rotationsEnded;
+        },
+      ),
+      runs,
+    );
+    t.diagnostic(
+      `${runs.numRuns} histories, ${ended} rotations ended; histories with a phase: ${JSON.stringify([...seen])}`,
+    );
+    for (const phase of [/^Distributing$/, /^Switching$/, /^Draining$/, /^Retiring$/, /aborting$/]) {
+      assert.ok(
+        [...seen.keys()].some((one) => phase.test(one)),
+        `no history reached ${phase}: the property says little`,
+      );
+    }
+  });
+
+  const spec = {
+    approval: 'Manual',
+    propagationDelay: '3m',
+    clusterTrustBundleDelay: '7m',
+    reissuesPerSecond: 100,
+  } as const;
+  const expired: readonly [title: string, before: Event[]][] = [
+    ['while the operator was away', []],
+    [
+      'while another root was distributed',
+      [
+        ['rotate-root', (world) => world.annotate('rotateRoot', 'now')],
+        ['the operator works', (world) => world.settle()],
+      ],
+    ],
+  ];
+  for (const [title, history] of expired) {
+    test(`is over without a word of a person when the root has expired ${title}`, async () => {
+      const world = await play(spec, [minutes(1)], history);
+      world.tick(years(11));
+      await world.start();
+      for (let round = 0; round < 4; round += 1) {
+        await world.settle();
+        world.tick(minutes(4));
+      }
+      await world.settle();
+      assert.deepEqual(world.status.rotation, undefined);
+      assert.equal(world.status.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+      for (const secret of world.leafSecrets()) {
+        const [trusted] = world.certificatesIn(secret, secretKeys.bundle);
+        assert.equal(trusted?.fingerprint, world.status.activeRoot?.fingerprint);
+        assert.equal(world.contentOf(secret).root, trusted && anchorId(trusted));
+      }
+      assert.ok(world.hasExpired('previous'), 'its key is gone');
+    });
+  }
+
+  const phases: readonly [phase: string, mounts: readonly string[]][] = [
+    [
+      'Distributing',
+      [
+        'secrets shop/c1-server-tls',
+        'configmaps shop/mtls-trust',
+        'clustertrustbundles mtls-operator.io:default:roots',
+      ],
+    ],
+    ['Draining', ['secrets shop/c1-server-tls']],
+  ];
+  for (const [phase, mounts] of phases) {
+    for (const mount of mounts) {
+      test(`stays in ${phase} when ${mount} was put back behind the back of the caches, and goes on when it is repaired`, async () => {
+        const world = await RotationWorld.create({ ...spec, approval: 'Automatic' }, [0]);
+        onEnd.push(world);
+        await world.annotate('rotateRoot', 'now');
+        for (let round = 0; round < 10 && world.status.rotation?.phase !== phase; round += 1) {
+          await world.settle();
+          if (world.status.rotation?.phase !== phase) world.tick(minutes(4));
+        }
+        // Two writes to one place are a second apart. Then all that the phase waits for is there, and the delay of it is over.
+        world.tick(1000);
+        await world.settle();
+        world.tick(minutes(8));
+        await world.putBack(mount, 1);
+        await world.reconcileAuthority();
+        assert.equal(world.status.rotation?.phase, phase);
+        await world.settle();
+        world.tick(minutes(3) - 1);
+        await world.settle();
+        assert.equal(world.status.rotation?.phase, phase, 'pods have had no time to load the repair');
+        world.tick(minutes(4) + 1);
+        await world.settle();
+        assert.notEqual(world.status.rotation?.phase, phase);
+      });
+    }
+  }
+
+  test('fails connections when nobody waits for the pods: the property can tell', async () => {
+    const spec = {
+      approval: 'Automatic',
+      propagationDelay: '0s',
+      clusterTrustBundleDelay: '7m',
+      reissuesPerSecond: 100,
+    } as const;
+    const rotate: Event = ['rotate-root', (world) => world.annotate('rotateRoot', 'now')];
+    const works: Event = ['the operator works', (world) => world.settle()];
+    const aMinute: Event = ['a minute goes by', (world) => world.tick(minutes(1))];
+    const history = [rotate, ...Array.from({ length: 12 }, () => [works, aMinute]).flat()];
+    await play({ ...spec, propagationDelay: '3m' }, [0, minutes(2)], history);
+    await assert.rejects(play(spec, [0, minutes(2)], history), /does not trust what/);
+  });
+});
+
+/** Faults have ended: the operator works and time goes by, and all is as it should be, and stays so. */
+async function comesToAnEnd(world: RotationWorld): Promise<void> {
+  world.mendClock();
+  // A pause after a failure takes ten minutes at most.
+  let quietRounds = 0;
+  for (let round = 0; round < 60 && (quietRounds < 2 || world.status.rotation !== undefined); round += 1) {
+    const writesBefore = world.writes;
+    await world.settle();
+    const { rotation } = world.status;
+    if (rotation?.blockers?.some((blocker) => blocker.startsWith('approval')) === true) {
+      await world.annotate('approveRotation', rotation.id);
+    }
+    // A Secret that was lost while no root could sign is waited for until its certificate has expired.
+    quietRounds = world.writes === writesBefore ? quietRounds + 1 : 0;
+    world.tick(round >= 20 ? days(10) : minutes(quietRounds === 0 ? 4 : 11));
+  }
+  const { activeRoot, rotation, conditions, roots } = world.status;
+  // A root that is brought may be of a later day than the one that the clock was set to.
+  assert.equal(rotation, undefined, JSON.stringify(conditions));
+  assert.equal(conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+  for (const secret of world.leafSecrets()) {
+    const { name } = secret.metadata;
+    const trusted = world.certificatesIn(secret, secretKeys.bundle);
+    assert.equal(trusted[0]?.fingerprint, activeRoot?.fingerprint, `${name} has another root in front`);
+    assert.equal(world.contentOf(secret).root, trusted[0] && anchorId(trusted[0]), `${name} is of another root`);
+    assert.deepEqual(
+      trusted.map(({ fingerprint }) => fingerprint),
+      roots?.map(({ fingerprint }) => fingerprint),
+    );
+    const ids = trusted.map(anchorId);
+    assert.equal(new Set(ids).size, ids.length, `${name} trusts two certificates of one root`);
+  }
+  const bundle = world.certificatesIn(world.rootSecret(), secretKeys.bundle);
+  for (const object of world.published()) {
+    const { trusted } = world.contentOf(object);
+    assert.deepEqual([...trusted.keys()], bundle.map(anchorId), object.metadata.name);
+  }
+  const { data = {} } = world.rootSecret() ?? {};
+  // A root that was staged when it had expired is never used.
+  const isStaged = rotationKeys.next.privateKey in data;
+  assert.ok(!isStaged || world.hasExpired('next'), 'the key of the next root is kept');
+  // The key of an issuer that was replaced under the same root stays while a certificate of it is in use. That of a root that
+  // has expired stays as well: should the clock be wrong, a person can put it back.
+  const [kept] = world.certificatesIn(world.rootSecret(), rotationKeys.previous.certificate);
+  const leaves = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[0] ?? []);
+  const isInUse = kept !== undefined && leaves.some((leaf) => isSignedBy(leaf, kept));
+  const isAllowed = kept === undefined || isInUse || world.hasExpired('previous');
+  assert.ok(isAllowed, 'the key of a previous root or issuer is kept');
+  // Days went by at last, and a CRL may have come to be due.
+  await world.settle();
+  const { writes } = world;
+  await world.settle();
+  assert.equal(world.writes, writes, 'it goes on writing');
+}
