@@ -29,7 +29,7 @@ export interface Config extends LeaseTiming {
   readonly logLevel: LogLevel;
   readonly workers: number;
   /** RSA keys in the making at a time. */
-  readonly keysInWork: number;
+  readonly rsaKeyWorkers: number;
 }
 
 /** A setting that cannot be used; the message names it and says what is allowed. */
@@ -86,13 +86,13 @@ export function readConfig(
     ...metricsOf(values),
     logLevel: logLevel(values['log-level'] ?? 'info'),
     workers: count('workers', values.workers ?? '32'),
-    keysInWork: keysInWork(env['UV_THREADPOOL_SIZE']),
+    rsaKeyWorkers: rsaKeyWorkers(env['UV_THREADPOOL_SIZE']),
     ...leaseTiming(values),
   });
 }
 
 /** As many as there are cores, but no more than half of libuv's threads: name look-ups and files need the others. */
-function keysInWork(threadPoolSize: string | undefined): number {
+function rsaKeyWorkers(threadPoolSize: string | undefined): number {
   // As libuv reads it: without a number at its beginning, it is one thread.
   const threads = threadPoolSize === undefined ? 4 : Number.parseInt(threadPoolSize, 10) || 1;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(threads / 2)));

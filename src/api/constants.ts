@@ -90,7 +90,7 @@ export type CertificateReason =
   | 'SecretImmutable'
   | 'CrlUnavailable'
   | 'CrlShareExhausted'
-  | 'StorePasswordNotFound'
-  | 'StorePasswordInvalid'
+  | 'KeystorePasswordNotFound'
+  | 'KeystorePasswordInvalid'
   | 'IssuanceFailed'
   | 'Expired';

@@ -7,8 +7,8 @@ import {
   selects,
   type TrustRecord,
 } from '../plan/index.ts';
-import type { ViewChange } from './cache/authority-states.ts';
-import { asksForStores, asksToRevoke, type Caches } from './cache/caches.ts';
+import type { AuthorityChange } from './cache/authority-states.ts';
+import { asksForKeystores, asksToRevoke, type Caches } from './cache/caches.ts';
 import { isSameJson } from './objects/same-json.ts';
 import { secretKeysOf } from './objects/secret-names.ts';
 import { trustKey } from './trust/trust-reconciler.ts';
@@ -28,7 +28,7 @@ const countDelayMs = 5000;
 const trustDelayMs = 1000;
 
 /** Which keys a change adds. What happened is not told: reconciles look at the state, never at the event. */
-export class Triggers {
+export class EventHandlers {
   readonly #caches: Caches;
   readonly #queues: Queues;
   /** When requests to revoke last had an authority read, or will have it read, by its name: milliseconds as of Caches. */
@@ -125,7 +125,7 @@ export class Triggers {
   }
 
   /** Adds what depends on the root of an authority, its bundle or its CRLs. */
-  authorityChanged(authority: string, change: ViewChange): void {
+  authorityChanged(authority: string, change: AuthorityChange): void {
     if (change === 'crl') {
       this.crlChanged(authority);
       return;
@@ -158,7 +158,7 @@ export class Triggers {
   /** Adds the certificates that ask for stores. */
   usersOfPasswords(): void {
     for (const record of this.#caches.certificates.values()) {
-      if (asksForStores(record)) this.#queues.certificate.add(keyOf(record));
+      if (asksForKeystores(record)) this.#queues.certificate.add(keyOf(record));
     }
   }
 

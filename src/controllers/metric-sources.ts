@@ -24,29 +24,29 @@ export function metricSources(operator: Operator): MetricSources {
       }
     },
     *rootExpiry(): Iterable<Sample> {
-      for (const [authority, root] of operator.views.active()) {
+      for (const [authority, root] of operator.authorityStates.active()) {
         yield { labels: { authority }, value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };
       }
     },
     *crlNextUpdate(): Iterable<Sample> {
-      for (const [authority, { nextUpdate }] of operator.views.crls()) {
+      for (const [authority, { nextUpdate }] of operator.authorityStates.crls()) {
         yield { labels: { authority }, value: nextUpdate.getTime() / 1000 };
       }
     },
     *crlEntries(): Iterable<Sample> {
-      for (const [authority, { entries }] of operator.views.crls())
+      for (const [authority, { entries }] of operator.authorityStates.crls())
         yield { labels: { authority }, value: entries.total };
     },
     *crlEntriesLimit(): Iterable<Sample> {
-      for (const [authority] of operator.views.crls()) yield { labels: { authority }, value: maxRevocations };
+      for (const [authority] of operator.authorityStates.crls()) yield { labels: { authority }, value: maxRevocations };
     },
     *rotationPhase(): Iterable<Sample> {
-      for (const [authority, { note }] of operator.views.rotations()) {
+      for (const [authority, { note }] of operator.authorityStates.rotations()) {
         for (const phase of rotationPhases) yield { labels: { authority, phase }, value: note.phase === phase ? 1 : 0 };
       }
     },
     *rotationRemaining(): Iterable<Sample> {
-      for (const [authority, { remaining }] of operator.views.rotations())
+      for (const [authority, { remaining }] of operator.authorityStates.rotations())
         yield { labels: { authority }, value: remaining };
     },
     *queueLength(): Iterable<Sample> {

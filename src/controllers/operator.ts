@@ -12,7 +12,7 @@ import {
   WorkQueue,
 } from '../kube/index.ts';
 import { StandbyRoots } from './authority/standby-roots.ts';
-import type { AuthorityViews } from './cache/authority-states.ts';
+import type { AuthorityStates } from './cache/authority-states.ts';
 import type { Caches } from './cache/caches.ts';
 import type { Queues } from './event-handlers.ts';
 import { authorityRecord, authorities as authorityResource } from './objects/resources.ts';
@@ -27,7 +27,7 @@ export interface OperatorOptions {
   readonly identity: string;
   readonly workers: number;
   /** RSA keys in the making at a time. */
-  readonly keysInWork: number;
+  readonly rsaKeyWorkers: number;
   /** Make the MtlsAuthority `default` in a cluster that has no authority at all. */
   readonly createDefaultAuthority: boolean;
   readonly log: Log;
@@ -56,7 +56,7 @@ const createDefaultAuthorityMs = 5000;
 
 /** All of the operator in one process: caches that every replica keeps, and controllers that the leader runs. */
 export class Operator {
-  readonly views: AuthorityViews;
+  readonly authorityStates: AuthorityStates;
   readonly caches: Caches;
   readonly #options: OperatorOptions;
   readonly #queues: Queues;
@@ -67,12 +67,12 @@ export class Operator {
   #hasSynced = false;
 
   constructor(options: OperatorOptions) {
-    const { client, namespace, identity, keysInWork, log, now, observer } = options;
+    const { client, namespace, identity, rsaKeyWorkers, log, now, observer } = options;
     this.#options = options;
-    const mostOfOneFlow = Math.ceil(options.workers / namespaceShare);
+    const maxPerFlow = Math.ceil(options.workers / namespaceShare);
     this.#queues = {
       authority: new WorkQueue(),
-      certificate: new WorkQueue({ mostOfOneFlow }),
+      certificate: new WorkQueue({ maxPerFlow }),
       trust: new WorkQueue(),
     };
     this.#recorder = new EventRecorder({
@@ -83,13 +83,13 @@ export class Operator {
       log,
     });
     const [recorder, queues] = [this.#recorder, this.#queues];
-    this.#reconcilers = new Reconcilers({ client, namespace, keysInWork, recorder, observer, log, now, queues });
-    this.views = this.#reconcilers.views;
+    this.#reconcilers = new Reconcilers({ client, namespace, rsaKeyWorkers, recorder, observer, log, now, queues });
+    this.authorityStates = this.#reconcilers.authorityStates;
     this.caches = this.#reconcilers.caches;
     this.#standby = new StandbyRoots({
       authorities: this.caches.authorities,
       rootSecrets: this.caches.rootSecrets,
-      refresh: (authority, signal) => this.#reconcilers.authority.look(authority, signal),
+      refresh: (authority, signal) => this.#reconcilers.authority.refresh(authority, signal),
       log,
     });
   }
@@ -120,11 +120,11 @@ export class Operator {
         log,
         onError: (resource, code) => observer.onReflectorError(resource, code),
         onListed: (count) => observer.onListed(count),
-        onClusterTrustBundlesServed: () => this.#reconcilers.triggers.clusterTrustBundles(),
-        onPasswordsListed: () => this.#reconcilers.triggers.usersOfPasswords(),
+        onClusterTrustBundlesServed: () => this.#reconcilers.eventHandlers.clusterTrustBundles(),
+        onPasswordsListed: () => this.#reconcilers.eventHandlers.usersOfPasswords(),
       },
       signal,
-      () => this.#reconcilers.lookAtRoots(signal),
+      () => this.#reconcilers.refreshRoots(signal),
       () => {
         const { certificates, secrets } = this.caches;
         this.#standby.start();
@@ -143,7 +143,7 @@ export class Operator {
   readonly lead: Lead = async (leadership, lost) => {
     await this.#standby.stop();
     await this.#reconcilers.beginToLead(leadership);
-    this.#reconcilers.triggers.all();
+    this.#reconcilers.eventHandlers.all();
     try {
       // Before anything else, so that no certificate that refers to it is told that it does not exist.
       const isMade = await this.#createDefaultAuthority(leadership);

@@ -2,16 +2,16 @@ import type { GuardedClient, Log } from '../kube/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { rememberedRoots } from '../plan/index.ts';
 import { AuthorityReconciler } from './authority/authority-reconciler.ts';
-import { EvidenceGatherer } from './authority/rollout-observer.ts';
-import { AuthorityViews } from './cache/authority-states.ts';
+import { RolloutObserver } from './authority/rollout-observer.ts';
+import { AuthorityStates } from './cache/authority-states.ts';
 import { Caches } from './cache/caches.ts';
 import { deletionEvent } from './certificate/certificate-events.ts';
 import { CertificateReconciler } from './certificate/certificate-reconciler.ts';
-import { KeyMaker } from './certificate/rsa-key-pool.ts';
+import { RsaKeyPool } from './certificate/rsa-key-pool.ts';
 import { SecretFinder } from './certificate/secret-finder.ts';
-import { Claims } from './certificate/secret-name-ownership.ts';
+import { SecretNameOwnership } from './certificate/secret-name-ownership.ts';
 import { SecretWriter } from './certificate/secret-writer.ts';
-import { type Queues, Triggers } from './event-handlers.ts';
+import { EventHandlers, type Queues } from './event-handlers.ts';
 import type { Recorder } from './objects/recorder.ts';
 import { publishedCrls } from './objects/root-crl.ts';
 import { inClusterTrustBundle, inConfigMap } from './objects/trust-objects.ts';
@@ -24,7 +24,7 @@ export interface ReconcilersOptions {
   /** Where root Secrets are. */
   readonly namespace: string;
   /** RSA keys that are generated at a time. */
-  readonly keysInWork: number;
+  readonly rsaKeyWorkers: number;
   readonly recorder: Recorder;
   readonly observer: { onIssued(role: string, reason: string): void };
   readonly log: Log;
@@ -40,41 +40,41 @@ export interface ReconcilersOptions {
  * and when, is for the Operator.
  */
 export class Reconcilers {
-  readonly views = new AuthorityViews();
+  readonly authorityStates = new AuthorityStates();
   readonly caches: Caches;
   readonly authority: AuthorityReconciler;
   readonly certificate: CertificateReconciler;
   readonly trust: TrustReconciler;
-  readonly triggers: Triggers;
+  readonly eventHandlers: EventHandlers;
   readonly #log: Log;
 
   constructor(options: ReconcilersOptions) {
-    const { client, namespace, keysInWork, recorder, observer, log, now, monotonicMs, queues } = options;
+    const { client, namespace, rsaKeyWorkers, recorder, observer, log, now, monotonicMs, queues } = options;
     this.#log = log;
-    const { views } = this;
-    const roots = () => [...views.roots(), ...this.#unreadRoots()];
+    const { authorityStates } = this;
+    const roots = () => [...authorityStates.roots(), ...this.#unreadRoots()];
     this.caches = new Caches(roots, monotonicMs);
     const { caches } = this;
-    this.triggers = new Triggers(caches, queues);
-    const { triggers } = this;
+    this.eventHandlers = new EventHandlers(caches, queues);
+    const { eventHandlers } = this;
     const { authorities, certificates, namespaces } = caches;
     this.trust = new TrustReconciler({
       authorities,
       namespaces,
-      views,
+      authorityStates,
       configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, log),
       clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, log),
       servesClusterTrustBundles: () => caches.servesClusterTrustBundles,
-      onOutcome: (authority) => triggers.trustChanged(authority),
+      onOutcome: (authority) => eventHandlers.trustChanged(authority),
       now,
     });
-    const publications = new Publications(client, caches, views, this.trust);
+    const publications = new Publications(client, caches, authorityStates, this.trust);
     this.authority = new AuthorityReconciler({
       client,
       namespace,
       authorities,
-      views,
-      evidence: new EvidenceGatherer({
+      authorityStates,
+      rollout: new RolloutObserver({
         client,
         caches,
         publications: (authority) => publications.of(authority),
@@ -83,13 +83,13 @@ export class Reconcilers {
       publishedCrls: (authority, signal) => publishedCrls(client, namespace, authority, signal),
       asked: (authority, at) => caches.leavesToRevoke(authority, at),
       certificateCount: (authority) => certificates.count('authority', authority),
-      onChange: (authority, change) => triggers.authorityChanged(authority, change),
+      onChange: (authority, change) => eventHandlers.authorityChanged(authority, change),
       trustConditions: (authority) => publications.conditions(authority),
       recorder,
       log,
       now,
     });
-    const keys = new KeyMaker({ concurrency: keysInWork, onReady: (owner) => queues.certificate.add(owner) });
+    const keys = new RsaKeyPool({ concurrency: rsaKeyWorkers, onReady: (owner) => queues.certificate.add(owner) });
     this.certificate = new CertificateReconciler({
       client,
       certificates,
@@ -106,11 +106,11 @@ export class Reconcilers {
         observer,
         onDeleted: (certificate, deleted) => recorder.record(deletionEvent(certificate, deleted)),
       }),
-      views,
-      claims: new Claims(caches, namespace),
+      authorityStates,
+      secretNames: new SecretNameOwnership(caches, namespace),
       keys,
-      storePassword: (certificate) => caches.storePassword(certificate),
-      onCrlAwaited: (authority) => triggers.crlAwaited(authority),
+      keystorePassword: (certificate) => caches.keystorePassword(certificate),
+      onCrlAwaited: (authority) => eventHandlers.crlAwaited(authority),
       onRetry: (key) => queues.certificate.add(key),
       recorder,
       now,
@@ -122,11 +122,11 @@ export class Reconcilers {
    * is judged or signed by what this one knew then.
    */
   async beginToLead(signal: AbortSignal): Promise<void> {
-    this.views.clear();
+    this.authorityStates.clear();
     this.trust.clear();
     this.authority.beginToLead();
     this.certificate.beginToLead();
-    await this.lookAtRoots(signal);
+    await this.refreshRoots(signal);
   }
 
   /**
@@ -135,15 +135,15 @@ export class Reconcilers {
    */
   #unreadRoots(): Certificate[] {
     return [...this.caches.authorities.values()]
-      .filter(({ name }) => this.views.view(name).state === 'unknown')
+      .filter(({ name }) => this.authorityStates.get(name).state === 'unknown')
       .flatMap(({ status }) => rememberedRoots(status));
   }
 
   /** Reads and judges the root of every authority, without writing anything. */
-  async lookAtRoots(signal: AbortSignal): Promise<void> {
+  async refreshRoots(signal: AbortSignal): Promise<void> {
     for (const name of this.caches.authorities.keys()) {
       try {
-        await this.authority.look(name, signal);
+        await this.authority.refresh(name, signal);
       } catch (error) {
         // The leader's reconcile looks again; until then its certificates wait.
         this.#log.warn('a root could not be read', { authority: name, error });

@@ -6,7 +6,7 @@ export {
   prepareLeaf,
   type RootProfile,
 } from './issue/issue.ts';
-export { inspectRoot, type RootInspection, type RootProblem, type SigningRoot } from './issuer/issuer.ts';
+export { type Issuer, type IssuerInspection, inspectIssuer, type RootProblem } from './issuer/issuer.ts';
 export {
   describeKey,
   describeKeySpec,
@@ -19,7 +19,7 @@ export {
   publicKeyDer,
 } from './keys/key.ts';
 export { parseSoundKey } from './keys/key-pair.ts';
-export { storePasswordProblem } from './keystore/keystore-password.ts';
+export { keystorePasswordProblem } from './keystore/keystore-password.ts';
 export { encodeKeyStore, encodeTrustStore } from './keystore/pkcs12.ts';
 export {
   type LeafChain,

@@ -9,8 +9,8 @@ export {
 export { planAuthorityStatus } from './authority/authority-status.ts';
 export type { ObservedAuthority } from './authority/observed-authority.ts';
 export { planRoot, type RootPlan, type RootStep, type RootVerdict } from './authority/root-plan.ts';
-export type { AuthorityRules, AuthorityView, ReadyAuthority, RootView } from './certificate/authority-state.ts';
-export { isOnlyDue, nothingIsToBeDecided, planCertificate, planSecret } from './certificate/certificate-plan.ts';
+export type { AuthorityRules, AuthorityState, ReadyAuthority, RootState } from './certificate/authority-state.ts';
+export { isAwaitingCaches, planCertificate, planSecret, stepCanWait } from './certificate/certificate-plan.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome } from './certificate/certificate-status.ts';
 export { contestedProblem, isRepair, rememberedRepairs, retryIsAsked } from './certificate/contention.ts';
 export {
@@ -28,11 +28,11 @@ export { leavesToRevoke } from './certificate/revocation-request.ts';
 export { type SecretMetadata, templateKeys } from './certificate/secret-metadata.ts';
 export {
   encodeOutputsNote,
+  type KeystorePassword,
   type OutputKey,
   type OutputsStep,
   type PasswordRef,
   parseOutputsNote,
-  type StorePassword,
 } from './certificate/secret-outputs.ts';
 export type { Blocked, SecretStep } from './certificate/secret-step.ts';
 export { type IssuancePolicy, issuancePolicy } from './policy/grant.ts';
@@ -74,17 +74,17 @@ export type { Revocation, RevocationState } from './revocation/revocation-state.
 export type { ObservedRoot, RootSecret } from './rotation/observed-root.ts';
 export {
   type Counted,
-  type Evidence,
   type IssuedSecret,
   issuedSecret,
   lostSecrets,
   type Publication,
+  type RolloutObservation,
 } from './rotation/rollout.ts';
 export {
-  encodeRotationNote,
-  parseRotationNote,
-  type RotationNote,
+  encodeRotationState,
+  parseRotationState,
   type RotationPhase,
+  type RotationState,
   rotationPhases,
 } from './rotation/rotation-state.ts';
 export type { Remark, RotationReport, RotationStep } from './rotation/rotation-step.ts';
@@ -103,7 +103,7 @@ export {
 export {
   publicationsOf,
   type TrustOutcome,
-  type TrustPlace,
+  type TrustTarget,
   type TrustWorld,
-  trustPlaces,
+  trustTargets,
 } from './trust/trust-targets.ts';

@@ -1,7 +1,7 @@
 // npm run bench -- events: what the caches and the look at a status cost, in CPU, without an API server.
 
 import { Caches } from '../../src/controllers/cache/caches.ts';
-import { Triggers } from '../../src/controllers/event-handlers.ts';
+import { EventHandlers } from '../../src/controllers/event-handlers.ts';
 import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
 import { certificateRecord } from '../../src/controllers/objects/resources.ts';
 import { statusChange } from '../../src/controllers/objects/status-writer.ts';
@@ -24,7 +24,7 @@ export function benchEvents(): void {
   const secretRecords = secrets.map((secret, i) => secretRecord(secret, roots, contents[i]));
   const caches = new Caches(() => roots);
   const [authority, certificate, trust] = [new WorkQueue(), new WorkQueue(), new WorkQueue()];
-  const triggers = new Triggers(caches, { authority, certificate, trust });
+  const triggers = new EventHandlers(caches, { authority, certificate, trust });
   for (const record of records) caches.certificates.observe(record);
   for (const record of secretRecords) caches.secrets.observe(record);
   triggers.all();

@@ -9,11 +9,11 @@ import {
   describeKeySpec,
   encodeCertificates,
   encodeCrls,
+  type Issuer,
   issueCrl,
   type KeySpec,
   prepareLeaf,
   type RevokedCertificate,
-  type SigningRoot,
 } from '../../src/pki/index.ts';
 import {
   type CrlCase,
@@ -33,9 +33,9 @@ import { run } from '../support/peers/process.ts';
 const present = Math.floor(Date.now() / 1000) * 1000;
 const at = (ms: number): Date => new Date(present + ms);
 
-const issuer = (key?: KeySpec): SigningRoot => root({ at: at(-days(1)), ...(key === undefined ? {} : { key }) });
+const issuer = (key?: KeySpec): Issuer => root({ at: at(-days(1)), ...(key === undefined ? {} : { key }) });
 
-function leafOf(signer: SigningRoot): Certificate {
+function leafOf(signer: Issuer): Certificate {
   const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
   const profile = { role: 'server', subject: {}, names, durationMs: days(2) } as const;
   const context = { now: new Date(present), serialSeed: randomBytes(20) };
@@ -45,7 +45,7 @@ function leafOf(signer: SigningRoot): Certificate {
 const revoke = ({ serialNumber }: Certificate): RevokedCertificate => ({ serialNumber, revokedAt: at(-hours(1)) });
 
 /** The CRL of an issuer, from an hour ago until in a day. */
-const crlOf = (signer: SigningRoot, ...revoked: readonly Certificate[]): Crl =>
+const crlOf = (signer: Issuer, ...revoked: readonly Certificate[]): Crl =>
   issueCrl(signer, {
     number: 258n,
     thisUpdate: at(-hours(1)),
@@ -53,10 +53,10 @@ const crlOf = (signer: SigningRoot, ...revoked: readonly Certificate[]): Crl =>
     revoked: revoked.map(revoke),
   });
 
-const expiredCrlOf = (signer: SigningRoot): Crl =>
+const expiredCrlOf = (signer: Issuer): Crl =>
   issueCrl(signer, { number: 257n, thisUpdate: at(-hours(4)), nextUpdate: at(-hours(2)), revoked: [] });
 
-const judged = (signer: SigningRoot, leaf: Certificate, ...crls: readonly Crl[]): CrlCase => ({
+const judged = (signer: Issuer, leaf: Certificate, ...crls: readonly Crl[]): CrlCase => ({
   leaf: encodeCertificates([leaf, ...signer.intermediates]),
   roots: encodeCertificates([signer.anchor]),
   crls: encodeCrls(crls),
@@ -74,7 +74,7 @@ const keys: readonly KeySpec[] = [
 type Expected = 'accepted' | RegExp;
 
 /** A leaf by itself and one that is revoked, of an issuer, under all that may be at hand. */
-function situations(signer: SigningRoot, other: SigningRoot): Array<[title: string, given: CrlCase, Expected]> {
+function situations(signer: Issuer, other: Issuer): Array<[title: string, given: CrlCase, Expected]> {
   const [revoked, good] = [leafOf(signer), leafOf(signer)];
   const [own, foreign] = [crlOf(signer, revoked), crlOf(other)];
   return [

@@ -10,12 +10,12 @@ import {
   caId,
   encodeCertificates,
   encodePrivateKey,
+  type Issuer,
   issueRoot,
   type KeySpec,
   pathOf,
   prepareLeaf,
   type Role,
-  type SigningRoot,
   trustBundle,
 } from '../../src/pki/index.ts';
 import { parseCertificate } from '../../src/pki/x509/certificate.ts';
@@ -23,9 +23,10 @@ import { type LeafRequest, leafRequest } from '../../src/plan/certificate/leaf-r
 import {
   type AuthorityRecord,
   type AuthorityRules,
-  type AuthorityView,
+  type AuthorityState,
   type CertificateRecord,
   issuancePolicy,
+  type KeystorePassword,
   type ObservedCertificate,
   type OwnedSecret,
   ownedBy,
@@ -33,7 +34,6 @@ import {
   type ReadyAuthority,
   rolesOf,
   type SecretRecord,
-  type StorePassword,
   secretNameOf,
 } from '../../src/plan/index.ts';
 import { type CaOptions, makeCa } from './roots/make.ts';
@@ -79,7 +79,7 @@ export function root({
   key,
   at = earlier(days(365)),
   durationMs = days(3650),
-}: RootOptions = {}): SigningRoot {
+}: RootOptions = {}): Issuer {
   const signer = privateKey(key);
   const context = { now: at, serialSeed: randomBytes(20) };
   const certificate = issueRoot({ subject: { commonName: name }, durationMs }, signer, context);
@@ -90,10 +90,7 @@ export function root({
  * Another root with the same name and a key of its own. With `sameKeyId` it also has the key identifier of the first one:
  * only a signature tells the two apart.
  */
-export function namesakeOf(
-  { certificate: { subject, subjectKeyId = '' } }: SigningRoot,
-  sameKeyId = false,
-): SigningRoot {
+export function namesakeOf({ certificate: { subject, subjectKeyId = '' } }: Issuer, sameKeyId = false): Issuer {
   const keyId = sameKeyId ? { keyId: Buffer.from(subjectKeyId, 'hex') } : {};
   const made = makeCa({
     subject: encoded(subject),
@@ -110,9 +107,9 @@ type IntermediateOptions = Omit<RootOptions, 'key'> & Pick<CaOptions, 'more'>;
 
 /** A CA below another one: by default a month old, with a year to go. */
 export function intermediate(
-  above: SigningRoot,
+  above: Issuer,
   { name = 'Intermediate', at = earlier(days(30)), durationMs = days(395), more = [] }: IntermediateOptions = {},
-): SigningRoot {
+): Issuer {
   const { subject, subjectKeyId = '' } = above.certificate;
   const by = { key: above.key, subject, keyId: Buffer.from(subjectKeyId, 'hex') };
   const notAfter = new Date(at.getTime() + durationMs);
@@ -127,12 +124,12 @@ export function intermediate(
 }
 
 /** The identity of a signer's root, as leaves and rotations name it. */
-export const rootIdOf = ({ anchor }: SigningRoot): string => anchorId(anchor);
+export const rootIdOf = ({ anchor }: Issuer): string => anchorId(anchor);
 /** The identity of the CA that signs, as leaves, CRLs and revocations name it. */
-export const issuerIdOf = ({ certificate: ca }: SigningRoot): string => caId(ca);
+export const issuerIdOf = ({ certificate: ca }: Issuer): string => caId(ca);
 
 /** A root, or an intermediate with all that is above it, as the texts of its Secret. */
-export const encodedRoot = (signer: SigningRoot): { crt: string; key: string } => ({
+export const encodedRoot = (signer: Issuer): { crt: string; key: string } => ({
   crt: encodeCertificates(pathOf(signer)),
   key: encodePrivateKey(signer.key, 'PKCS8'),
 });
@@ -153,7 +150,7 @@ export const grantingRules: AuthorityRules = {
 };
 
 /** An authority that signs with the first root and trusts all. */
-export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): ReadyAuthority & { state: 'ready' } => ({
+export const ready = (active: Issuer, ...others: readonly Issuer[]): ReadyAuthority & { state: 'ready' } => ({
   state: 'ready',
   root: active.certificate,
   intermediates: active.intermediates,
@@ -162,12 +159,12 @@ export const ready = (active: SigningRoot, ...others: readonly SigningRoot[]): R
     active.anchor,
     others.map(({ anchor }) => anchor),
   ),
-  tolerated: [],
+  acceptedBundleDigests: [],
   ...rules,
 });
 
 /** An authority whose root may not sign. */
-export const notReady = (reason: string, message: string): AuthorityView & { state: 'notReady' } => ({
+export const notReady = (reason: string, message: string): AuthorityState & { state: 'notReady' } => ({
   state: 'notReady',
   reason,
   message,
@@ -205,8 +202,8 @@ const plainSpec: MtlsCertificateSpec = {
 interface Parts {
   readonly record: CertificateRecord;
   readonly secrets: ReadonlyMap<Role, Secret>;
-  readonly signer?: SigningRoot;
-  readonly storePassword?: StorePassword;
+  readonly signer?: Issuer;
+  readonly keystorePassword?: KeystorePassword;
   /** Null when the namespace has not been seen. */
   readonly namespaceLabels: Readonly<Record<string, string>> | null;
 }
@@ -246,8 +243,8 @@ export class CertificateFixture {
   }
 
   /** With this to be said of the password of its stores. */
-  wherePasswordIs(storePassword: StorePassword): CertificateFixture {
-    return new CertificateFixture({ ...this.#parts, storePassword });
+  wherePasswordIs(keystorePassword: KeystorePassword): CertificateFixture {
+    return new CertificateFixture({ ...this.#parts, keystorePassword });
   }
 
   /** With this value of the annotation rotate. */
@@ -265,7 +262,7 @@ export class CertificateFixture {
   }
 
   /** With the status that the operator writes when all is well. */
-  reported(view: AuthorityView): CertificateFixture {
+  reported(view: AuthorityState): CertificateFixture {
     const outcomes = this.observed(view).roles.map((role) => ({ role }));
     const { status } = planCertificateStatus(
       this.record,
@@ -281,7 +278,7 @@ export class CertificateFixture {
   }
 
   /** With a Secret for every role, issued for the present spec and token by this root at this moment. */
-  issuedBy(signer: SigningRoot, at: Date = now): CertificateFixture {
+  issuedBy(signer: Issuer, at: Date = now): CertificateFixture {
     const secrets = new Map(rolesOf(this.record.spec).map((role) => [role, issue(this.record, role, signer, at)]));
     return new CertificateFixture({ ...this.#parts, secrets, signer });
   }
@@ -314,22 +311,22 @@ export class CertificateFixture {
   }
 
   /** What the operator keeps of that Secret. */
-  secretRecord(role: Role, view: AuthorityView = { state: 'missing' }): SecretRecord {
+  secretRecord(role: Role, view: AuthorityState = { state: 'missing' }): SecretRecord {
     return secretRecord(this.secret(role), view.state === 'ready' ? view.bundle.roots : []);
   }
 
   /** All that a decision rests on, with this view of the authority. Of the surplus only what the resource owns is observed. */
-  observed(view: AuthorityView, surplus: readonly SecretRecord[] = []): ObservedCertificate {
+  observed(view: AuthorityState, surplus: readonly SecretRecord[] = []): ObservedCertificate {
     const roots = view.state === 'ready' ? view.bundle.roots : this.#signers();
     const roles = rolesOf(this.record.spec).map((role) => {
       const secret = this.#parts.secrets.get(role);
       const secretName = secretNameOf(this.record.name, this.record.spec, role);
       return { role, secretName, ...(secret === undefined ? {} : { secret: secretRecord(secret, roots) }) };
     });
-    const { namespaceLabels, storePassword } = this.#parts;
+    const { namespaceLabels, keystorePassword } = this.#parts;
     const known = {
       ...(namespaceLabels === null ? {} : { namespaceLabels }),
-      ...(storePassword === undefined ? {} : { storePassword }),
+      ...(keystorePassword === undefined ? {} : { keystorePassword }),
     };
     return { certificate: this.record, ...known, authority: view, roles, surplus: ownedAmong(surplus, this.record) };
   }
@@ -367,7 +364,7 @@ export function requestOf({ spec, namespace }: CertificateRecord, role: Role): L
 }
 
 /** The Secret of a role as the operator writes it. */
-function issue(record: CertificateRecord, role: Role, signer: SigningRoot, at: Date): Secret {
+function issue(record: CertificateRecord, role: Role, signer: Issuer, at: Date): Secret {
   const request = requestOf(record, role);
   const key = privateKey(request.key);
   const context = { now: at, serialSeed: randomBytes(20) };

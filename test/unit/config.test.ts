@@ -13,7 +13,7 @@ const read = (argv: readonly string[] = [], env: Record<string, string | undefin
 
 describe('the configuration', () => {
   test('has a default for every setting', () => {
-    const { identity, keysInWork, ...config } = read();
+    const { identity, rsaKeyWorkers, ...config } = read();
     assert.deepEqual(config, {
       namespace: 'mtls-operator',
       createDefaultAuthority: false,
@@ -24,19 +24,19 @@ describe('the configuration', () => {
       renewDeadlineMs: 10_000,
       retryPeriodMs: 2000,
     });
-    assert.ok(keysInWork >= 1);
+    assert.ok(rsaKeyWorkers >= 1);
     assert.match(identity, new RegExp(`-${process.pid}-`));
   });
 
   test('makes RSA keys on all cores, and leaves half of the threads to others', () => {
     const cores = availableParallelism();
-    const keysInWork = (threads?: string) => read([], { UV_THREADPOOL_SIZE: threads }).keysInWork;
-    assert.equal(keysInWork(), Math.min(2, cores));
-    assert.equal(keysInWork(String(2 * cores)), cores);
-    assert.equal(keysInWork('1024'), cores);
-    assert.equal(keysInWork('1'), 1);
+    const rsaKeyWorkers = (threads?: string) => read([], { UV_THREADPOOL_SIZE: threads }).rsaKeyWorkers;
+    assert.equal(rsaKeyWorkers(), Math.min(2, cores));
+    assert.equal(rsaKeyWorkers(String(2 * cores)), cores);
+    assert.equal(rsaKeyWorkers('1024'), cores);
+    assert.equal(rsaKeyWorkers('1'), 1);
     // For libuv these are one thread.
-    for (const one of ['', '0', 'many']) assert.equal(keysInWork(one), 1);
+    for (const one of ['', '0', 'many']) assert.equal(rsaKeyWorkers(one), 1);
   });
 
   test('cannot be changed', () => assert.ok(Object.isFrozen(read())));

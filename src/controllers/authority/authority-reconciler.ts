@@ -15,10 +15,10 @@ import {
   caId,
   encodeCertificates,
   generatePrivateKey,
+  type Issuer,
   issueRoot,
   type KeySpec,
   type RootProfile,
-  type SigningRoot,
 } from '../../pki/index.ts';
 import {
   type AuthorityPlan,
@@ -39,7 +39,7 @@ import {
   signersIn,
   type WantedCondition,
 } from '../../plan/index.ts';
-import type { AuthorityViews, ViewChange } from '../cache/authority-states.ts';
+import type { AuthorityChange, AuthorityStates } from '../cache/authority-states.ts';
 import type { Recorder } from '../objects/recorder.ts';
 import { authorities as authorityResource } from '../objects/resources.ts';
 import { crlData, revocationReader } from '../objects/root-crl.ts';
@@ -47,7 +47,7 @@ import { type MadeRoot, madePair, rootSecret, rotationPatch } from '../objects/r
 import { base64 } from '../objects/secret-data.ts';
 import { writeStatus } from '../objects/status-writer.ts';
 import { authorityEvent, problemEvents } from './authority-events.ts';
-import type { EvidenceGatherer } from './rollout-observer.ts';
+import type { RolloutObserver } from './rollout-observer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface AuthorityContext {
@@ -55,8 +55,8 @@ export interface AuthorityContext {
   /** The operator's namespace, where root Secrets are. */
   readonly namespace: string;
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
-  readonly views: AuthorityViews;
-  readonly evidence: EvidenceGatherer;
+  readonly authorityStates: AuthorityStates;
+  readonly rollout: RolloutObserver;
   /** The leaves of an authority that are to be revoked. */
   readonly asked: (authority: string, now: Date) => readonly Revocation[];
   /** The CRLs that an authority has published in the operator's namespace, read past the caches. */
@@ -64,7 +64,7 @@ export interface AuthorityContext {
   /** How many MtlsCertificates refer to an authority. */
   readonly certificateCount: (authority: string) => number;
   /** Called when certificates of an authority, and its published bundles, have to be looked at again. */
-  readonly onChange: (authority: string, change: ViewChange) => void;
+  readonly onChange: (authority: string, change: AuthorityChange) => void;
   /** What there is to say of its published bundles. */
   readonly trustConditions: (authority: AuthorityRecord) => readonly WantedCondition[];
   readonly recorder: Recorder;
@@ -103,41 +103,41 @@ export class AuthorityReconciler {
   }
 
   async reconcile(name: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
-    const { authorities, views, onChange } = this.#context;
+    const { authorities, authorityStates, onChange } = this.#context;
     const authority = authorities.get(name);
     if (authority === undefined) {
-      views.delete(name);
+      authorityStates.delete(name);
       onChange(name, 'whole');
       return undefined;
     }
     const { observed, plan, plannedAt } = await this.#settle(authority, signal);
-    const change = views.set(authority, plan.verdict, plan.rotation);
+    const change = authorityStates.set(authority, plan.verdict, plan.rotation);
     if (change !== 'none') onChange(name, change);
     return this.#writeStatus(observed, plan, plannedAt, signal);
   }
 
   /** Judges a root without writing anything, for replicas that do not lead, and before Secrets are read at start. */
-  async look(name: string, signal: AbortSignal): Promise<void> {
-    const { authorities, views, now } = this.#context;
+  async refresh(name: string, signal: AbortSignal): Promise<void> {
+    const { authorities, authorityStates, now } = this.#context;
     const authority = authorities.get(name);
     if (authority === undefined) {
-      views.delete(name);
+      authorityStates.delete(name);
       return;
     }
     const { observed } = await this.#observe(authority, signal);
     const { verdict, rotation } = planAuthority(observed, now());
-    views.set(authority, verdict, rotation);
+    authorityStates.set(authority, verdict, rotation);
   }
 
   /** Takes one step after the other until there is nothing more to be done now. */
   async #settle(authority: AuthorityRecord, signal: AbortSignal) {
-    const { evidence, now } = this.#context;
+    const { rollout, now } = this.#context;
     for (let step = 0; ; step += 1) {
       let { observed, live } = await this.#observe(authority, signal);
       let plannedAt = now();
       let plan = planAuthority(observed, plannedAt);
       if (plan.step.step === 'rotate' && plan.step.proof === true) {
-        await evidence.renew(authority, signal);
+        await rollout.renew(authority, signal);
         ({ observed, live } = await this.#observe(authority, signal));
         plannedAt = now();
         plan = planAuthority(observed, plannedAt);
@@ -152,12 +152,12 @@ export class AuthorityReconciler {
   }
 
   async #observe(authority: AuthorityRecord, signal: AbortSignal): Promise<Observation> {
-    const { client, namespace, certificateCount, evidence, asked, views, now } = this.#context;
-    const held = views.material(authority.name)?.signer?.root;
+    const { client, namespace, certificateCount, rollout, asked, authorityStates, now } = this.#context;
+    const held = authorityStates.material(authority.name)?.signer?.root;
     const common = {
       authority,
       certificates: certificateCount(authority.name),
-      evidence: evidence.gather(authority),
+      rollout: rollout.gather(authority),
       asked: asked(authority.name, now()),
       ...(held === undefined ? {} : { held }),
       leadingSince: this.#leadingSince,
@@ -174,7 +174,7 @@ export class AuthorityReconciler {
   async #revocationBefore(
     authority: AuthorityRecord,
     revocation: RevocationState,
-    signers: readonly SigningRoot[],
+    signers: readonly Issuer[],
     signal: AbortSignal,
   ): Promise<RevocationState> {
     const seen = this.#revocations.get(authority.uid);
@@ -239,7 +239,7 @@ export class AuthorityReconciler {
   /** The data of the root Secret that hold the CRLs of these signers; none when they are there already. */
   #crlsOf(
     { revocation, revocationBefore: before }: ObservedAuthority,
-    signers: readonly SigningRoot[],
+    signers: readonly Issuer[],
     trusted: readonly Certificate[],
   ): Record<string, string> {
     const plan = planCrls(revocation, signers, [], this.#context.now(), { before, trusted });
@@ -307,7 +307,7 @@ const inWords = (revocations: readonly Revocation[]): string => {
   return `${serials.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 };
 
-const signerOf = ({ certificate, key }: MadeRoot): SigningRoot => ({
+const signerOf = ({ certificate, key }: MadeRoot): Issuer => ({
   certificate,
   key,
   intermediates: [],

@@ -5,12 +5,12 @@ import {
   type CachedSecret,
   type Counted,
   canOwn,
-  type Evidence,
   type IssuedSecret,
   idOfRemembered,
   issuedSecret,
   lostSecrets,
   type Publication,
+  type RolloutObservation,
   rememberedRoots,
 } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
@@ -18,7 +18,7 @@ import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { ChangeCounts } from './change-counts.ts';
 
 /** Where evidence comes from. */
-export interface EvidenceSources {
+export interface RolloutSources {
   readonly client: GuardedClient;
   readonly caches: Caches;
   readonly publications: (authority: AuthorityRecord) => readonly Publication[];
@@ -36,15 +36,15 @@ interface Seen {
 }
 
 /** Gathers what a rotation of the root waits for. */
-export class EvidenceGatherer {
-  readonly #sources: EvidenceSources;
+export class RolloutObserver {
+  readonly #sources: RolloutSources;
   /** By key. A rotation looks again and again, and few Secrets are others by then. */
   #seen: ReadonlyMap<string, Seen> = new Map();
   #isInUse = false;
   /** By the name of the authority. */
   readonly #changes = new Map<string, ChangeCounts>();
 
-  constructor(sources: EvidenceSources) {
+  constructor(sources: RolloutSources) {
     this.#sources = sources;
   }
 
@@ -52,12 +52,12 @@ export class EvidenceGatherer {
    * Everything of an authority that is out there, as the caches know it. It is gathered when it is asked for: that goes
    * through all Secrets, and most looks at an authority are for no rotation.
    */
-  gather(authority: AuthorityRecord): Evidence {
+  gather(authority: AuthorityRecord): RolloutObservation {
     const { caches, publications } = this.#sources;
     // Nothing was asked for since the last look: no rotation is under way.
     if (!this.#isInUse) this.#seen = new Map();
     this.#isInUse = false;
-    let [secrets, published]: [Evidence['secrets']?, Evidence['publications']?] = [];
+    let [secrets, published]: [RolloutObservation['secrets']?, RolloutObservation['publications']?] = [];
     const counts = this.#countsOf(authority);
     const counted = <T extends Counted>(objects: readonly T[]): readonly T[] =>
       counts === undefined ? objects : objects.map((one) => counts.counted(one));
@@ -77,7 +77,7 @@ export class EvidenceGatherer {
     };
   }
 
-  #issuedSecrets(authority: AuthorityRecord): Evidence['secrets'] {
+  #issuedSecrets(authority: AuthorityRecord): RolloutObservation['secrets'] {
     const { certificates, secrets } = this.#sources.caches;
     const roots = new Set(rememberedRoots(authority.status).map(anchorId));
     const rootOf = (fingerprint: string) => idOfRemembered(authority.status, fingerprint);

@@ -1,18 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Certificate, pathOf, type SigningRoot } from '../../pki/index.ts';
+import { type Certificate, type Issuer, pathOf } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
   type AuthorityVerdict,
   type CrlBundle,
-  type RootView,
+  type RootState,
   type RotationReport,
   rememberedRoots,
 } from '../../plan/index.ts';
-import type { Material } from './signing-material.ts';
+import type { SigningMaterial } from './signing-material.ts';
 
 interface Entry {
-  readonly view: RootView;
-  readonly material?: Material;
+  readonly view: RootState;
+  readonly material?: SigningMaterial;
   /** The roots that may have signed what is out there. */
   readonly roots: readonly Certificate[];
   /** What decides whether another view says the same, without certificates and keys; and the same of the CRLs. */
@@ -21,18 +21,18 @@ interface Entry {
 }
 
 /** What another view says that the one before did not: nothing, only other CRLs, or anything else. */
-export type ViewChange = 'none' | 'crl' | 'whole';
+export type AuthorityChange = 'none' | 'crl' | 'whole';
 
 /**
  * What certificates see of the authorities: the last verdict on each one's root. The only holder of signing keys, as
  * opaque key objects. A view and its material are replaced together, and only when they say something else than before.
  */
-export class AuthorityViews {
+export class AuthorityStates {
   readonly #entries = new Map<string, Entry>();
   readonly #rotations = new Map<string, RotationReport>();
 
   /** Takes over a verdict. Says what of it is news, because of which others have to be looked at again. */
-  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): ViewChange {
+  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): AuthorityChange {
     if (rotation === undefined) this.#rotations.delete(name);
     else this.#rotations.set(name, rotation);
     const entry = entryOf(status, verdict);
@@ -56,12 +56,12 @@ export class AuthorityViews {
   }
 
   /** The view of an authority that exists; `unknown` until its root has been looked at. */
-  view(name: string): RootView {
+  get(name: string): RootState {
     return this.#entries.get(name)?.view ?? { state: 'unknown' };
   }
 
   /** What the authority signs with and whom it trusts, when it is ready. The same object for as long as it is so. */
-  material(name: string): Material | undefined {
+  material(name: string): SigningMaterial | undefined {
     return this.#entries.get(name)?.material;
   }
 
@@ -71,7 +71,7 @@ export class AuthorityViews {
   }
 
   /** What signs by name of authority, for metrics. */
-  *active(): Iterable<[name: string, root: SigningRoot]> {
+  *active(): Iterable<[name: string, root: Issuer]> {
     for (const [name, { material }] of this.#entries) {
       if (material?.signer !== undefined) yield [name, material.signer.root];
     }

@@ -16,6 +16,7 @@ import {
   type AuthorityRecord,
   type CachedSecret,
   type CertificateRecord,
+  type KeystorePassword,
   leavesToRevoke,
   mostAsked,
   type NamespaceRecord,
@@ -23,7 +24,6 @@ import {
   ownedBy,
   type Revocation,
   rolesOf,
-  type StorePassword,
   secretNameOf,
 } from '../../plan/index.ts';
 import { dated, leafSecretSelector } from '../objects/leaf-secret.ts';
@@ -143,7 +143,7 @@ export class Caches {
   }
 
   /** The password of the stores of a resource; undefined when it asks for none. */
-  storePassword({ namespace, spec }: CertificateRecord): StorePassword | undefined {
+  keystorePassword({ namespace, spec }: CertificateRecord): KeystorePassword | undefined {
     const ref = spec.outputs?.pkcs12?.passwordSecretRef;
     if (ref === undefined) return undefined;
     if (this.#passwordReflector?.hasSynced !== true) return { state: 'unknown' };
@@ -288,7 +288,7 @@ export class Caches {
   async #storesAreWanted(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const look = (record: CertificateRecord | undefined): void => {
-      if (record !== undefined && asksForStores(record)) resolve();
+      if (record !== undefined && asksForKeystores(record)) resolve();
     };
     for (const record of this.certificates.values()) look(record);
     const unsubscribe = this.certificates.subscribe((_, after) => look(after));
@@ -310,7 +310,7 @@ const byAge = (a: CertificateRecord, b: CertificateRecord): number =>
   `${a.creationTimestamp}/${a.name}` < `${b.creationTimestamp}/${b.name}` ? -1 : 1;
 
 /** True for a resource that asks for key stores and trust stores. */
-export const asksForStores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;
+export const asksForKeystores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;
 
 /** True for a resource with a token of revocation that it has not answered yet. */
 export const asksToRevoke = ({ revokeToken, status }: CertificateRecord): boolean =>

@@ -8,7 +8,7 @@ import {
   type SecretMark,
   type SecretRecord,
 } from '../../plan/index.ts';
-import { shared } from '../objects/intern-pool.ts';
+import { internPool } from '../objects/intern-pool.ts';
 
 /** The record of a Secret as the cache keeps it: there are more of them than of anything else. */
 interface KeptSecret {
@@ -92,10 +92,10 @@ export function compactSecrets(roots: () => readonly Certificate[]): StoredForm<
     return now;
   };
   return {
-    keep: (secret) => (isExamined(secret) ? keptSecrets.keep(secret) : keptMarks.keep(secret)),
+    keep: (secret) => (isExamined(secret) ? compactSecret.keep(secret) : keptMarks.keep(secret)),
     read(kept) {
       if ('mark' in kept) return keptMarks.read(kept);
-      const record = keptSecrets.read(kept);
+      const record = compactSecret.read(kept);
       const { content } = record;
       if (!('leaf' in content) || content.leaf.unresolved === undefined) return record;
       return { ...record, content: { ...content, leaf: resolve(kept, content.leaf) } };
@@ -114,7 +114,7 @@ const keptMarks: StoredForm<SecretMark, KeptMark> = {
 };
 
 /** Some 500 bytes for a Secret, where its record takes 1000: most of that is texts that all of them have, and dates. */
-export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
+export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
   keep({
     namespace,
     name,
@@ -158,7 +158,7 @@ export const keptSecrets: StoredForm<SecretRecord, KeptSecret> = {
     };
     const itself = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf] as const;
     const own: Own = digest === undefined ? [...itself] : [...itself, digest];
-    return { resourceVersion, changedAtMs, common: shared.value(common), own: JSON.stringify(own) };
+    return { resourceVersion, changedAtMs, common: internPool.value(common), own: JSON.stringify(own) };
   },
 
   read({ resourceVersion, changedAtMs, common, own }) {

@@ -2,12 +2,12 @@ import { keyOf, Store } from '../../kube/index.ts';
 import type { TrustRecord } from '../../plan/index.ts';
 
 /** Where an authority, by UID, publishes: a namespace, or the cluster for the empty name. */
-export const placeOf = (owner: string, namespace: string): string => `${owner}/${namespace}`;
+export const targetOf = (owner: string, namespace: string): string => `${owner}/${namespace}`;
 
 /** The records of one kind of published bundles, with the moments from which on their bundles have been as they are. */
 export class TrustCache {
   readonly store = new Store<TrustRecord, 'place'>({
-    indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [placeOf(owner, namespace)]) },
+    indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [targetOf(owner, namespace)]) },
   });
   readonly #monotonicMs: () => number;
   /**

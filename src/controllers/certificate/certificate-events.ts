@@ -1,7 +1,7 @@
 import { apiVersion } from '../../api/constants.ts';
 import type { EventNote } from '../../kube/index.ts';
 import {
-  type AuthorityView,
+  type AuthorityState,
   type CertificateRecord,
   type IssueReason,
   nextAttempt,
@@ -76,7 +76,7 @@ export function issueEvents(certificate: CertificateRecord, issued: readonly Iss
 export function problemEvents(
   certificate: CertificateRecord,
   conditions: readonly WantedCondition[],
-  authority: AuthorityView,
+  authority: AuthorityState,
 ): EventNote[] {
   const problems = conditions
     .filter(({ type, status }) => status === (type === 'Ready' ? 'False' : 'True'))

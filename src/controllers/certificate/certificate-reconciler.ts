@@ -7,10 +7,10 @@ import {
   contestedProblem,
   type FoundSecret,
   freeRepairs,
-  isOnlyDue,
+  isAwaitingCaches,
   isRepair,
+  type KeystorePassword,
   type NamespaceRecord,
-  nothingIsToBeDecided,
   type ObservedCertificate,
   type ObservedRole,
   planCertificate,
@@ -21,11 +21,11 @@ import {
   retainsSecrets,
   rolesOf,
   type SecretStep,
-  type StorePassword,
   secretNameOf,
+  stepCanWait,
 } from '../../plan/index.ts';
-import type { AuthorityViews } from '../cache/authority-states.ts';
-import type { Material } from '../cache/signing-material.ts';
+import type { AuthorityStates } from '../cache/authority-states.ts';
+import type { SigningMaterial } from '../cache/signing-material.ts';
 import type { Recorder } from '../objects/recorder.ts';
 import { certificateRecord, certificates as certificateResource } from '../objects/resources.ts';
 import { isSameJson } from '../objects/same-json.ts';
@@ -34,24 +34,24 @@ import { rulesReader } from './authority-rules.ts';
 import { adoptionEvent, type IssuedRole, issueEvents, problemEvents } from './certificate-events.ts';
 import { IssuanceBackoff, type RoleResult } from './issuance-backoff.ts';
 import { RepairLimits, type RepairResult } from './repair-limits.ts';
-import type { KeyMaker } from './rsa-key-pool.ts';
+import type { RsaKeyPool } from './rsa-key-pool.ts';
 import type { SecretFinder } from './secret-finder.ts';
-import type { Claims } from './secret-name-ownership.ts';
+import type { SecretNameOwnership } from './secret-name-ownership.ts';
 import type { SecretWriter } from './secret-writer.ts';
 
 /** What the controller works with; all of it is made in one place, operator.ts. */
 export interface CertificateContext {
   readonly client: GuardedClient;
-  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'remember' | 'writing'>;
+  readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'observeOwnWrite' | 'trackWrite'>;
   readonly finder: SecretFinder;
   readonly namespaces: Store<NamespaceRecord>;
   readonly writer: SecretWriter;
-  readonly views: AuthorityViews;
+  readonly authorityStates: AuthorityStates;
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
-  readonly claims: Claims;
-  readonly keys: KeyMaker;
+  readonly secretNames: SecretNameOwnership;
+  readonly keys: RsaKeyPool;
   /** The password of a resource's stores; undefined when it asks for none. */
-  readonly storePassword: (certificate: CertificateRecord) => StorePassword | undefined;
+  readonly keystorePassword: (certificate: CertificateRecord) => KeystorePassword | undefined;
   /** Called when something has to be on the CRL of an authority before it can be replaced. */
   readonly onCrlAwaited: (authority: string) => void;
   /** Called with the key of a resource whose failures do not delay it any longer. */
@@ -98,7 +98,7 @@ export class CertificateReconciler {
     }
     const { observed: seen, material } = await this.#observe(key, certificate, signal);
     const observed = await this.#withWriters(key, seen, signal);
-    if (nothingIsToBeDecided(observed)) return undefined;
+    if (isAwaitingCaches(observed)) return undefined;
     const plannedAt = now();
     const plan = planCertificate(observed, plannedAt);
     const isRepeat = plan.secrets.some(({ step }) => needsCurrent(step, certificate));
@@ -117,21 +117,23 @@ export class CertificateReconciler {
 
   /** Gathers what the decision rests on. The API server is only asked where the cache cannot know. */
   async #observe(key: string, certificate: CertificateRecord, signal: AbortSignal): Promise<Observation> {
-    const { finder, namespaces, authorities, views, claims, storePassword, now } = this.#context;
+    const { finder, namespaces, authorities, authorityStates, secretNames, keystorePassword, now } = this.#context;
     const namespaceLabels = namespaces.get(certificate.namespace)?.labels;
     const { name: authorityName } = certificate.spec.authorityRef;
     const record = authorities.get(authorityName);
     const authority =
-      record === undefined ? { state: 'missing' as const } : { ...views.view(authorityName), ...this.#rulesOf(record) };
-    const material = views.material(authorityName);
+      record === undefined
+        ? { state: 'missing' as const }
+        : { ...authorityStates.get(authorityName), ...this.#rulesOf(record) };
+    const material = authorityStates.material(authorityName);
     const hadConflict = certificate.status.conditions?.some(({ reason }) => reason === 'SecretConflict') === true;
-    const password = storePassword(certificate);
-    const request = { certificate, authority, ...(password === undefined ? {} : { storePassword: password }) };
+    const password = keystorePassword(certificate);
+    const request = { certificate, authority, ...(password === undefined ? {} : { keystorePassword: password }) };
     const roles = await Promise.all(
       rolesOf(certificate.spec).map(async (role): Promise<ObservedRole> => {
         const secretName = secretNameOf(certificate.name, certificate.spec, role);
         const found = await finder.find(certificate, secretName, hadConflict, signal);
-        const claimedBy = claims.holder(certificate, secretName, found.secret ?? found.foreign);
+        const claimedBy = secretNames.holder(certificate, secretName, found.secret ?? found.foreign);
         const failed = this.#backoff.get(key, { certificate, authority }, role, now());
         const known = {
           ...(claimedBy === undefined ? {} : { claimedBy }),
@@ -144,7 +146,7 @@ export class CertificateReconciler {
     const surplus = await finder.ownedBeside(certificate, wanted, signal);
     const known = {
       ...(namespaceLabels === undefined ? {} : { namespaceLabels }),
-      ...(password === undefined ? {} : { storePassword: password }),
+      ...(password === undefined ? {} : { keystorePassword: password }),
     };
     return { observed: { certificate, ...known, authority, roles, surplus }, material };
   }
@@ -169,10 +171,10 @@ export class CertificateReconciler {
     observed: ObservedCertificate,
     firstRole: ObservedRole,
     firstStep: SecretStep,
-    material: Material | undefined,
+    material: SigningMaterial | undefined,
     signal: AbortSignal,
   ): Promise<Settled> {
-    const { finder, writer, views, now } = this.#context;
+    const { finder, writer, authorityStates, now } = this.#context;
     const { authorityRef } = observed.certificate.spec;
     let role = firstRole;
     let step = firstStep;
@@ -181,19 +183,19 @@ export class CertificateReconciler {
       const obstacle = step.step === 'blocked' ? step : step.step === 'update' ? step.blocked : undefined;
       if (obstacle?.awaitsCrl === true) this.#context.onCrlAwaited(authorityRef.name);
       if (step.step === 'blocked') return { outcome: { role, problem: problemOf(step) } };
-      const onlyDue = isOnlyDue(step);
+      const canWait = stepCanWait(step);
       const isRepaired = isRepair(observed, role, step, now());
       try {
         // What signs, or is trusted, must still be what the plan was made for.
-        if (material === undefined || views.material(authorityRef.name) !== material) {
+        if (material === undefined || authorityStates.material(authorityRef.name) !== material) {
           throw new KubeError('Conflict', 'the authority changed since it was observed');
         }
         const written = await writer.write(observed.certificate, role, step, material, signal);
         if ('refused' in written) {
-          return { outcome: { role, problem: { reason: written.refused, message: written.message, onlyDue } } };
+          return { outcome: { role, problem: { reason: written.refused, message: written.message, canWait } } };
         }
         if ('since' in written) {
-          const problem = { reason: 'Pending', message: written.message, onlyDue } as const;
+          const problem = { reason: 'Pending', message: written.message, canWait } as const;
           return { outcome: { role, problem }, pendingSince: written.since };
         }
         const { secret, keptKey } = written;
@@ -204,7 +206,7 @@ export class CertificateReconciler {
         return { outcome: { ...outcome, ...problem }, ...done };
       } catch (error) {
         if (isRefusal(error) || error instanceof PkiError) {
-          const problem = { reason: 'IssuanceFailed', message: error.message, onlyDue } as const;
+          const problem = { reason: 'IssuanceFailed', message: error.message, canWait } as const;
           return { outcome: { role, problem }, failure: { isRefusal: isRefusal(error) } };
         }
         const isOvertaken = isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound');
@@ -263,7 +265,7 @@ export class CertificateReconciler {
 
   #withKnownRepairs(
     key: string,
-    observed: Pick<ObservedCertificate, 'certificate' | 'authority' | 'storePassword'>,
+    observed: Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystorePassword'>,
     role: ObservedRole,
   ): ObservedRole {
     const { repairs: _, ...others } = role;
@@ -353,7 +355,7 @@ export class CertificateReconciler {
 interface Observation {
   readonly observed: ObservedCertificate;
   /** Roots and signer, as of the same moment as the observed view of the authority. */
-  readonly material: Material | undefined;
+  readonly material: SigningMaterial | undefined;
 }
 
 interface Settled {
@@ -369,10 +371,10 @@ interface Settled {
   readonly pendingSince?: Date;
 }
 
-const problemOf = ({ reason, message, onlyDue }: Blocked): NonNullable<RoleOutcome['problem']> => ({
+const problemOf = ({ reason, message, canWait }: Blocked): NonNullable<RoleOutcome['problem']> => ({
   reason,
   message,
-  onlyDue,
+  canWait,
 });
 
 function withSecret(observed: ObservedRole, found: FoundSecret): ObservedRole {

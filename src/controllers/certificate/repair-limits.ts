@@ -25,7 +25,7 @@ interface Known extends Repairs {
   readonly namedAt?: number;
 }
 
-type Observed = Pick<ObservedCertificate, 'certificate' | 'authority' | 'storePassword'>;
+type Observed = Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystorePassword'>;
 
 /**
  * How often Secrets were repaired of late, by key of the resource and by role. It is there for those alone that another
@@ -131,7 +131,7 @@ function requestOf({ certificate, authority }: Observed): string {
 }
 
 /** What the outputs of a Secret are made from beside that. */
-function sourcesOf({ certificate, authority, storePassword }: Observed): string {
+function sourcesOf({ certificate, authority, keystorePassword }: Observed): string {
   const crl = authority.state === 'ready' && certificate.spec.outputs?.crl === true ? authority.crl?.digest : undefined;
-  return JSON.stringify([crl, storePassword]);
+  return JSON.stringify([crl, keystorePassword]);
 }

@@ -24,7 +24,7 @@ interface Order {
  * Namespaces take turns, and a namespace has one RSA key at a time being generated. So however many keys the other
  * namespaces have ordered, the first key of a namespace waits for at most one key of each of them.
  */
-export class KeyMaker {
+export class RsaKeyPool {
   readonly #options: Required<KeyMakerOptions>;
   /** By owner (namespace/name), then by purpose. */
   readonly #orders = new Map<string, Map<string, Order>>();

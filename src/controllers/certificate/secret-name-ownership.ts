@@ -3,7 +3,7 @@ import { belongsTo, type CertificateRecord, type ForeignSecret } from '../../pla
 import type { Caches } from '../cache/caches.ts';
 
 /** Decides which resource a Secret's name belongs to, so that of several claimants at most one ever writes. */
-export class Claims {
+export class SecretNameOwnership {
   readonly #caches: Pick<Caches, 'claimants' | 'authorities'>;
   readonly #rootNamespace: string;
 

@@ -25,14 +25,14 @@ import {
   type SecretStep,
 } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
-import type { Material } from '../cache/signing-material.ts';
+import type { SigningMaterial } from '../cache/signing-material.ts';
 import { readLastWriter } from '../objects/last-writer.ts';
 import { keyPairDigest, ownerReferencesFor, secretRecord } from '../objects/leaf-secret.ts';
 import { makeOutputs, type Outputs } from '../objects/output-data.ts';
-import { readStorePassword } from '../objects/password-secret.ts';
+import { readKeystorePassword } from '../objects/password-secret.ts';
 import { base64, dataText } from '../objects/secret-data.ts';
 import { issueContent, keptKey } from './leaf-issuer.ts';
-import type { KeyMaker } from './rsa-key-pool.ts';
+import type { RsaKeyPool } from './rsa-key-pool.ts';
 
 /** What the writer works with. */
 export interface SecretWriterOptions {
@@ -40,7 +40,7 @@ export interface SecretWriterOptions {
   readonly caches: Pick<Caches, 'secrets' | 'dated'>;
   /** The roots that may have signed what is read. */
   readonly roots: () => readonly Certificate[];
-  readonly keys: KeyMaker;
+  readonly keys: RsaKeyPool;
   readonly now: () => Date;
   readonly log: Log;
   readonly observer: { onIssued(role: string, reason: string): void };
@@ -91,7 +91,7 @@ interface SecretRef {
 interface Job {
   readonly certificate: CertificateRecord;
   readonly role: ObservedRole;
-  readonly material: Material;
+  readonly material: SigningMaterial;
   /** Of the stores; undefined when the step writes none. */
   readonly password: string | undefined;
   readonly signal: AbortSignal;
@@ -116,13 +116,13 @@ export class SecretWriter {
     certificate: CertificateRecord,
     role: ObservedRole,
     step: WritingStep,
-    material: Material,
+    material: SigningMaterial,
     signal: AbortSignal,
   ): Promise<Written | Pending | Refused> {
     const password = await this.#readPassword(certificate.namespace, step.outputs, signal);
     if ('refused' in password) return password;
     const job = { certificate, role, material, password: password.text, signal };
-    return this.#options.caches.secrets.writing(refOf(certificate, role), () =>
+    return this.#options.caches.secrets.trackWrite(refOf(certificate, role), () =>
       step.step === 'update' ? this.#update(job, step) : this.#issue(job, step),
     );
   }
@@ -147,7 +147,7 @@ export class SecretWriter {
       const { serialNumber } = restored.content.leaf;
       this.#options.log.info('restored a certificate', { ...ref, role: role.role, serialNumber });
     }
-    return { secret: this.#remember(patched, content), keptKey: false };
+    return { secret: this.#observeOwnWrite(patched, content), keptKey: false };
   }
 
   /** The certificate that tls.crt still holds, in its own form. */
@@ -263,8 +263,8 @@ export class SecretWriter {
     signal: AbortSignal,
   ): Promise<{ readonly text?: string } | Refused> {
     if (outputs?.password === undefined) return {};
-    const password = await readStorePassword(this.#options.client, namespace, outputs.password, signal);
-    return 'problem' in password ? { refused: 'StorePasswordInvalid', message: password.problem } : password;
+    const password = await readKeystorePassword(this.#options.client, namespace, outputs.password, signal);
+    return 'problem' in password ? { refused: 'KeystorePasswordInvalid', message: password.problem } : password;
   }
 
   #issued(
@@ -279,15 +279,15 @@ export class SecretWriter {
     observer.onIssued(role, reason);
     // The audit trail of a certificate authority: every signature, with what identifies it.
     log.info('issued a certificate', { namespace, secret, role, reason, keptKey, serialNumber, notAfter });
-    return { secret: this.#remember(written, content, isFirst), keptKey };
+    return { secret: this.#observeOwnWrite(written, content, isFirst), keptKey };
   }
 
-  #remember({ metadata }: WrittenMetadata, content: SecretContent, isFirst = false): SecretRecord {
+  #observeOwnWrite({ metadata }: WrittenMetadata, content: SecretContent, isFirst = false): SecretRecord {
     const { caches, roots } = this.#options;
     // Only what can be written is, and what was written need not come back, with its key, to be known.
     const read = secretRecord({ metadata, type: secretType }, roots(), content);
     const { touched: _, ...record } = isFirst ? read : caches.dated(read);
-    caches.secrets.remember(record);
+    caches.secrets.observeOwnWrite(record);
     return record;
   }
 }

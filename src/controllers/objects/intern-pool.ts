@@ -3,7 +3,7 @@
  * same authority, the same spec of a key, the same labels. It holds what came last, and begins anew when it is full: what
  * is forgotten is only kept twice from then on.
  */
-export class Sharing {
+export class InternPool {
   readonly #most: number;
   readonly #texts = new Map<string, string>();
   readonly #values = new Map<string, unknown>();
@@ -33,4 +33,4 @@ export class Sharing {
 }
 
 /** What the records of all caches share. */
-export const shared = new Sharing();
+export const internPool = new InternPool();

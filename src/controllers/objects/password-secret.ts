@@ -5,7 +5,7 @@ import {
   type Served,
   secrets as secretResource,
 } from '../../kube/index.ts';
-import { storePasswordProblem } from '../../pki/index.ts';
+import { keystorePasswordProblem } from '../../pki/index.ts';
 import type { PasswordRef } from '../../plan/index.ts';
 
 /** A Secret that may hold a password exists at a revision; what it holds is read when it is needed, and not kept. */
@@ -39,7 +39,7 @@ export const passwordVersion = ({ uid, resourceVersion }: PasswordMark, key: str
  * Reads the password that was observed, or says why it cannot be one.
  * @throws KubeError: Conflict when it has changed since
  */
-export async function readStorePassword(
+export async function readKeystorePassword(
   client: GuardedClient,
   namespace: string,
   { secretName, key, version }: PasswordRef,
@@ -54,6 +54,6 @@ export async function readStorePassword(
   if (encoded === undefined) return { problem: `${where}, which is to be the password of the stores, does not exist` };
   // Octets that are no ASCII are no password, whatever text they may be.
   const text = Buffer.from(encoded, 'base64').toString('latin1');
-  const problem = storePasswordProblem(text);
+  const problem = keystorePasswordProblem(text);
   return problem === undefined ? { text } : { problem: `${where} cannot be the password of the stores: ${problem}` };
 }

@@ -11,7 +11,7 @@ import type {
 } from '../../api/types.ts';
 import { defineResource, type KubeObject, type Namespace, type ObjectMeta, type Served } from '../../kube/index.ts';
 import type { AuthorityRecord, CertificateRecord, NamespaceRecord } from '../../plan/index.ts';
-import { shared } from './intern-pool.ts';
+import { internPool } from './intern-pool.ts';
 
 type Of<Kind> = Kind & KubeObject & { readonly metadata: ObjectMeta };
 
@@ -85,7 +85,7 @@ export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCer
   const spec = withDeletionPolicy(served);
   const specProblem = certificateSpecProblemOf(spec);
   return {
-    namespace: shared.text(metadata.namespace ?? ''),
+    namespace: internPool.text(metadata.namespace ?? ''),
     name: metadata.name,
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
@@ -111,12 +111,12 @@ function sharingSpec(spec: MtlsCertificateSpec): MtlsCertificateSpec {
   const { subject, outputs, secretTemplate } = spec;
   return {
     ...spec,
-    duration: shared.text(spec.duration),
-    authorityRef: shared.value(spec.authorityRef),
-    privateKey: shared.value(spec.privateKey),
-    ...(subject && { subject: shared.value(subject) }),
-    ...(outputs && { outputs: shared.value(outputs) }),
-    ...(secretTemplate && { secretTemplate: shared.value(secretTemplate) }),
+    duration: internPool.text(spec.duration),
+    authorityRef: internPool.value(spec.authorityRef),
+    privateKey: internPool.value(spec.privateKey),
+    ...(subject && { subject: internPool.value(subject) }),
+    ...(outputs && { outputs: internPool.value(outputs) }),
+    ...(secretTemplate && { secretTemplate: internPool.value(secretTemplate) }),
   };
 }
 
@@ -129,9 +129,9 @@ const sharingStatus = (status: MtlsCertificateStatus): MtlsCertificateStatus => 
 
 const sharingCondition = (condition: Condition): Condition => ({
   ...condition,
-  reason: shared.text(condition.reason),
+  reason: internPool.text(condition.reason),
   // Of what is well each says something else.
-  message: condition.status === 'True' ? condition.message : shared.text(condition.message),
+  message: condition.status === 'True' ? condition.message : internPool.text(condition.message),
 });
 
 const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
@@ -144,9 +144,9 @@ const sharingIssuer = <T extends Pick<IssuedSecret, 'authorityFingerprint' | 'is
   entry: T,
 ): T => ({
   ...entry,
-  authorityFingerprint: shared.text(entry.authorityFingerprint),
-  ...(entry.issuerId === undefined ? {} : { issuerId: shared.text(entry.issuerId) }),
-  notAfter: shared.text(entry.notAfter),
+  authorityFingerprint: internPool.text(entry.authorityFingerprint),
+  ...(entry.issuerId === undefined ? {} : { issuerId: internPool.text(entry.issuerId) }),
+  notAfter: internPool.text(entry.notAfter),
 });
 
 /** What the cache keeps of an MtlsAuthority. */

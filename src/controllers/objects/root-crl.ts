@@ -1,15 +1,6 @@
 import { crlKey, revocationsKey } from '../../api/constants.ts';
 import { configMaps, type GuardedClient, type Secret } from '../../kube/index.ts';
-import {
-  type Crl,
-  caId,
-  encodeCrls,
-  issueCrl,
-  PkiError,
-  parseCrls,
-  type SigningRoot,
-  sha256Hex,
-} from '../../pki/index.ts';
+import { type Crl, caId, encodeCrls, type Issuer, issueCrl, PkiError, parseCrls, sha256Hex } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
   type CrlPlan,
@@ -46,10 +37,7 @@ export function revocationReader(): typeof revocationState {
 }
 
 /** The data of a root Secret that carry out a plan: the lists that are kept, and those that are signed now. */
-export function crlData(
-  { crls, revocations, issuers }: CrlPlan,
-  signers: readonly SigningRoot[],
-): Record<string, string> {
+export function crlData({ crls, revocations, issuers }: CrlPlan, signers: readonly Issuer[]): Record<string, string> {
   const lists = crls.flatMap((list): Crl[] => {
     if ('keep' in list) return [list.keep];
     const signer = signers.find(({ certificate }) => caId(certificate) === list.sign.issuer);

@@ -6,12 +6,12 @@ import {
   type Certificate,
   encodeCertificates,
   encodePrivateKey,
-  inspectRoot,
+  type IssuerInspection,
+  inspectIssuer,
   PkiError,
   parseTrustAnchors,
-  type RootInspection,
 } from '../../pki/index.ts';
-import { encodeRotationNote, parseRotationNote, type RootSecret, type RotationStep } from '../../plan/index.ts';
+import { encodeRotationState, parseRotationState, type RootSecret, type RotationStep } from '../../plan/index.ts';
 import { base64, dataText } from './secret-data.ts';
 
 /** A root that was just made. */
@@ -29,14 +29,14 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
   const { metadata } = secret;
   const anchors = readAnchors(text(secretKeys.bundle));
   const known = 'problem' in anchors ? [] : anchors;
-  const judge = ({ certificate, privateKey }: (typeof slots)[keyof typeof slots]): RootInspection =>
-    inspectRoot(text(certificate), text(privateKey), now, known);
-  const judged = (slot: keyof typeof rotationKeys): { [key in typeof slot]?: RootInspection } =>
+  const judge = ({ certificate, privateKey }: (typeof slots)[keyof typeof slots]): IssuerInspection =>
+    inspectIssuer(text(certificate), text(privateKey), now, known);
+  const judged = (slot: keyof typeof rotationKeys): { [key in typeof slot]?: IssuerInspection } =>
     text(slots[slot].certificate) + text(slots[slot].privateKey) === '' ? {} : { [slot]: judge(slots[slot]) };
   const inspection = judge(slots.active);
   const others = { ...judged('next'), ...judged('previous') };
   const signers = [inspection, ...Object.values(others)].flatMap((one) => ('root' in one ? one.root.anchor : []));
-  const note = parseRotationNote(metadata.annotations?.[annotations.rotation], [...known, ...signers]);
+  const note = parseRotationState(metadata.annotations?.[annotations.rotation], [...known, ...signers]);
   const endedRotation = metadata.annotations?.[annotations.endedRotation];
   const handledToken = metadata.annotations?.[annotations.rotateRoot];
   return {
@@ -65,7 +65,7 @@ export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot |
     metadata: {
       resourceVersion,
       annotations: {
-        [annotations.rotation]: written === undefined ? null : encodeRotationNote(written),
+        [annotations.rotation]: written === undefined ? null : encodeRotationState(written),
         ...(ends === undefined ? {} : { [annotations.endedRotation]: ends }),
         ...(handled === undefined ? {} : { [annotations.rotateRoot]: handled }),
       },

@@ -9,7 +9,7 @@ import {
   type Store,
 } from '../../kube/index.ts';
 import type { WantedCondition } from '../../plan/index.ts';
-import { shared } from './intern-pool.ts';
+import { internPool } from './intern-pool.ts';
 import { isSameJson } from './same-json.ts';
 
 interface Status {
@@ -53,7 +53,7 @@ export function statusChange(
 export interface StatusWriter<T extends KubeObject, R extends StatusRecord> {
   readonly client: GuardedClient;
   readonly resource: Resource<T>;
-  readonly store: Pick<Store<R>, 'remember' | 'writing'>;
+  readonly store: Pick<Store<R>, 'observeOwnWrite' | 'trackWrite'>;
 }
 
 interface StatusRecord {
@@ -81,10 +81,10 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
   const body = { metadata: { resourceVersion }, status: change.patch } as unknown as GuardedPatch<T>;
   try {
     const options = { subresource: 'status', metadataOnly: true, signal } as const;
-    await store.writing(record, async () => {
+    await store.trackWrite(record, async () => {
       const { metadata } = await client.mergePatch(resource, record, body, options);
       // By the precondition, the rest is as it was observed.
-      store.remember({ ...record, resourceVersion: metadata.resourceVersion, status: asRead(change.status) });
+      store.observeOwnWrite({ ...record, resourceVersion: metadata.resourceVersion, status: asRead(change.status) });
     });
     return true;
   } catch (error) {
@@ -95,7 +95,7 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
 
 /** A copy that holds on to nothing: a text that was put together keeps its parts for as long as it lives. */
 function asRead<T>(value: T): T {
-  if (typeof value === 'string') return shared.text(value);
+  if (typeof value === 'string') return internPool.text(value);
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(asRead) as T;
   const entries = Object.entries(value).filter(([, part]) => part !== undefined);

@@ -7,12 +7,12 @@ import {
   type TrustRecord,
   type TrustWorld,
   trustCondition,
-  trustPlaces,
+  trustTargets,
   type WantedCondition,
 } from '../../plan/index.ts';
-import type { AuthorityViews } from '../cache/authority-states.ts';
+import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { Caches } from '../cache/caches.ts';
-import { placeOf, type TrustCache } from '../cache/trust-cache.ts';
+import { type TrustCache, targetOf } from '../cache/trust-cache.ts';
 import {
   authorityOf,
   inClusterTrustBundle,
@@ -26,13 +26,18 @@ import type { TrustReconciler } from './trust-reconciler.ts';
 export class Publications {
   readonly #client: GuardedClient;
   readonly #caches: Caches;
-  readonly #views: AuthorityViews;
+  readonly #authorityStates: AuthorityStates;
   readonly #trust: Pick<TrustReconciler, 'outcome'>;
 
-  constructor(client: GuardedClient, caches: Caches, views: AuthorityViews, trust: Pick<TrustReconciler, 'outcome'>) {
+  constructor(
+    client: GuardedClient,
+    caches: Caches,
+    authorityStates: AuthorityStates,
+    trust: Pick<TrustReconciler, 'outcome'>,
+  ) {
     this.#client = client;
     this.#caches = caches;
-    this.#views = views;
+    this.#authorityStates = authorityStates;
     this.#trust = trust;
   }
 
@@ -41,15 +46,15 @@ export class Publications {
    * that are being deleted.
    */
   of(authority: AuthorityRecord): readonly Publication[] {
-    return publicationsOf(trustPlaces(authority, this.#world()));
+    return publicationsOf(trustTargets(authority, this.#world()));
   }
 
   /** The condition TrustPublished, where spec asks for published bundles. */
   conditions(authority: AuthorityRecord): readonly WantedCondition[] {
     if (authority.spec.trustBundle === undefined) return [];
     const world = this.#world();
-    const view = this.#views.view(authority.name);
-    const condition = trustCondition(authority, view, trustPlaces(authority, world), world);
+    const view = this.#authorityStates.get(authority.name);
+    const condition = trustCondition(authority, view, trustTargets(authority, world), world);
     return condition === undefined ? [] : [condition];
   }
 
@@ -98,7 +103,7 @@ export class Publications {
       servesClusterTrustBundles,
       found: ({ uid }, namespace, wanted) => {
         const { store } = namespace === '' ? clusterTrustBundles : configMaps;
-        return withNamed(store.by('place', placeOf(uid, namespace)), store.get(keyOf({ namespace, name: wanted })));
+        return withNamed(store.by('place', targetOf(uid, namespace)), store.get(keyOf({ namespace, name: wanted })));
       },
       isLost: ({ uid }, namespace, name) => {
         const cache = namespace === '' ? clusterTrustBundles : configMaps;

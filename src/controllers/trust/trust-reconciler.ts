@@ -4,10 +4,10 @@ import {
   clusterTrustBundleOf,
   configMapIn,
   type NamespaceRecord,
-  type RootView,
+  type RootState,
   type TrustOutcome,
 } from '../../plan/index.ts';
-import type { AuthorityViews } from '../cache/authority-states.ts';
+import type { AuthorityStates } from '../cache/authority-states.ts';
 import { TrustRepairs } from './trust-repairs.ts';
 import type { TrustWriter } from './trust-writer.ts';
 
@@ -15,7 +15,7 @@ import type { TrustWriter } from './trust-writer.ts';
 export interface TrustContext {
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
   readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
-  readonly views: AuthorityViews;
+  readonly authorityStates: AuthorityStates;
   readonly configMaps: TrustWriter<ConfigMap>;
   readonly clusterTrustBundles: TrustWriter<ClusterTrustBundle>;
   /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
@@ -79,8 +79,8 @@ export class TrustReconciler {
     { authority, namespace, wanted }: { authority: AuthorityRecord; namespace: string; wanted: string | undefined },
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
-    const { views, now } = this.#context;
-    const view = views.view(authority.name);
+    const { authorityStates, now } = this.#context;
+    const view = authorityStates.get(authority.name);
     const content = contentIn(wanted, view);
     let isWriting = false;
     const noteWrite = () => {
@@ -145,5 +145,5 @@ export class TrustReconciler {
 }
 
 /** What is to be in a place, in short; empty where nothing is to be, or nothing is known. */
-const contentIn = (wanted: string | undefined, view: RootView): string =>
+const contentIn = (wanted: string | undefined, view: RootState): string =>
   wanted === undefined || view.state !== 'ready' ? '' : `${wanted} ${view.bundle.digest} ${view.crl?.digest ?? ''}`;

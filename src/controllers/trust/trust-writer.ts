@@ -7,7 +7,7 @@ import {
   type TrustRecord,
   type TrustWrite,
 } from '../../plan/index.ts';
-import { placeOf, type TrustCache } from '../cache/trust-cache.ts';
+import { type TrustCache, targetOf } from '../cache/trust-cache.ts';
 import { readLastWriter } from '../objects/last-writer.ts';
 import {
   authorityOf,
@@ -100,7 +100,7 @@ export class TrustWriter<T extends KubeObject> {
   /** What is in a place, by name. */
   async #observe(request: TrustRequest, signal: AbortSignal): Promise<Map<string, TrustRecord>> {
     const { authority, namespace, wanted, askLive } = request;
-    const own = this.#cache.store.by('place', placeOf(authority.uid, namespace));
+    const own = this.#cache.store.by('place', targetOf(authority.uid, namespace));
     const found = new Map(own.map((record) => [record.name, record]));
     if (wanted === undefined || found.has(wanted)) return found;
     const cached = this.#cache.store.get(keyOf({ namespace, name: wanted }));
@@ -156,7 +156,7 @@ export class TrustWriter<T extends KubeObject> {
       ownerReferences: [authorityReference(authority)],
     };
     const object = create(metadata, authority.name, needed(content));
-    return this.#remember(await this.#client.create(resource, object, { signal }));
+    return this.#observeOwnWrite(await this.#client.create(resource, object, { signal }));
   }
 
   async #update(
@@ -167,7 +167,7 @@ export class TrustWriter<T extends KubeObject> {
   ): Promise<TrustRecord> {
     const { resource, change } = this.#kind;
     const patch = change({ uid, resourceVersion, labels: trustLabels(authority) }, needed(content));
-    return this.#remember(await this.#client.mergePatch(resource, { namespace, name }, patch, { signal }));
+    return this.#observeOwnWrite(await this.#client.mergePatch(resource, { namespace, name }, patch, { signal }));
   }
 
   async #delete({ namespace, name, uid, resourceVersion }: TrustRecord, signal: AbortSignal): Promise<void> {
@@ -187,9 +187,9 @@ export class TrustWriter<T extends KubeObject> {
     return isOfOthers ? foreignRecord(found) : found && this.#read(namespace, name, signal);
   }
 
-  #remember(written: T): TrustRecord {
+  #observeOwnWrite(written: T): TrustRecord {
     const record = this.#cache.dated(this.#kind.toRecord(written));
-    this.#cache.store.remember(record);
+    this.#cache.store.observeOwnWrite(record);
     return record;
   }
 }

@@ -121,7 +121,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
    * Takes in what this process has written itself: like `observe`, but the listeners are not told. Only for an answer that
    * holds no change of others: the watch will not bring it again.
    */
-  remember(record: R): boolean {
+  observeOwnWrite(record: R): boolean {
     return this.#take(record, { silently: true });
   }
 
@@ -129,7 +129,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
    * Carries out a write of this process that ends with `remember`. The watch often has the outcome first; its Reflector
    * waits for the answer then, and has nothing to read.
    */
-  async writing<A>(ref: ObjectRef, write: () => Promise<A>): Promise<A> {
+  async trackWrite<A>(ref: ObjectRef, write: () => Promise<A>): Promise<A> {
     const key = keyOf(ref);
     const written = write();
     this.#writes.set(key, written);

@@ -2,7 +2,7 @@ import { isKubeError } from '../api/kube-error.ts';
 import type { Log } from '../api/log.ts';
 import { onAbort } from '../async/abort.ts';
 import type { WorkQueue } from '../workqueue/work-queue.ts';
-import { Turn } from './time-slice.ts';
+import { TimeSlice } from './time-slice.ts';
 
 /** When to look again without being asked; nothing: when something changes. */
 export type Result = void | { readonly requeueAt: Date };
@@ -35,7 +35,7 @@ export interface ControllerOptions {
 /** Takes keys from a queue and reconciles them, several at a time. All errors end here, under one policy. */
 export class Controller {
   readonly #options: ControllerOptions;
-  readonly #turn = new Turn();
+  readonly #timeSlice = new TimeSlice();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -73,7 +73,7 @@ export class Controller {
       } finally {
         queue.done(key);
       }
-      await this.#turn.rest();
+      await this.#timeSlice.yield();
     }
   }
 

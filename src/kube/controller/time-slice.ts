@@ -6,16 +6,16 @@ const longestMs = 10;
  * timer or answer has its turn, however many they are: a hundred thousand objects that are as they should be would keep the
  * Lease from being renewed.
  */
-export class Turn {
+export class TimeSlice {
   #current: { readonly endsAtMs: number; readonly over: Promise<void> } | undefined;
 
   /** Resolves at once while the turn lasts, else in one of the next. */
-  async rest(): Promise<void> {
+  async yield(): Promise<void> {
     // Of all who wait for the next one, those who come late find it over.
-    for (let turn = this.#turn(); performance.now() >= turn.endsAtMs; turn = this.#turn()) await turn.over;
+    for (let turn = this.#timeSlice(); performance.now() >= turn.endsAtMs; turn = this.#timeSlice()) await turn.over;
   }
 
-  #turn(): { readonly endsAtMs: number; readonly over: Promise<void> } {
+  #timeSlice(): { readonly endsAtMs: number; readonly over: Promise<void> } {
     this.#current ??= {
       endsAtMs: performance.now() + longestMs,
       over: new Promise((resolve) => {

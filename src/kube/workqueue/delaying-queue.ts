@@ -1,7 +1,7 @@
 import { Heap } from './heap.ts';
 
 /** Keys that are due at a time, each at the earliest of the times that were set for it. */
-export class Delays {
+export class DelayingQueue {
   readonly #dueAt = new Map<string, number>();
   /** An entry with another time than `#dueAt` has was overtaken by an earlier one. */
   readonly #heap = new Heap<string>();

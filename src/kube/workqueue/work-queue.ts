@@ -1,6 +1,6 @@
 import { onAbort } from '../async/abort.ts';
 import { type Backoff, backoffMs } from '../async/backoff.ts';
-import { Delays } from './delaying-queue.ts';
+import { DelayingQueue } from './delaying-queue.ts';
 import { FairQueue, type Rank } from './fair-queue.ts';
 import { refOf } from './object-key.ts';
 
@@ -18,7 +18,7 @@ export interface WorkQueueOptions {
   /** What a key belongs to: of those that wait, every flow gets its turn. Default: its namespace. */
   readonly flowOf?: ((key: string) => string) | undefined;
   /** How many keys of one flow may be in work at a time, so that workers are left for the others. Default: any number. */
-  readonly mostOfOneFlow?: number | undefined;
+  readonly maxPerFlow?: number | undefined;
   readonly clock?: Clock | undefined;
   /** Uniform in [0, 1): for the jitter. */
   readonly random?: (() => number) | undefined;
@@ -53,13 +53,13 @@ export class WorkQueue {
   readonly #dirty = new Set<string>();
   readonly #failures = new Map<string, number>();
   readonly #waiters: ((key: string | undefined) => void)[] = [];
-  readonly #delayed = new Delays();
+  readonly #delayed = new DelayingQueue();
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #isShutDown = false;
 
   constructor(options: WorkQueueOptions = {}) {
     this.#backoff = options.backoff ?? { baseMs: 500, maxMs: 300_000 };
-    this.#ready = new FairQueue(options.flowOf ?? namespaceOf, options.mostOfOneFlow);
+    this.#ready = new FairQueue(options.flowOf ?? namespaceOf, options.maxPerFlow);
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
   }

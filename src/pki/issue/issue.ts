@@ -16,7 +16,7 @@ import {
 } from '../asn1/der.ts';
 import { checkWithForge } from '../asn1/der-roundtrip.ts';
 import { oids } from '../asn1/oid.ts';
-import type { SigningRoot } from '../issuer/issuer.ts';
+import type { Issuer } from '../issuer/issuer.ts';
 import { describeKey, publicKeyDer } from '../keys/key.ts';
 import { lintLeaf } from '../lint/lint.ts';
 import { PkiError } from '../pki-error.ts';
@@ -55,7 +55,7 @@ export interface PreparedLeaf {
 export function prepareLeaf(
   profile: LeafProfile,
   key: KeyObject,
-  issuer: SigningRoot,
+  issuer: Issuer,
   { now, serialSeed }: IssueContext,
 ): PreparedLeaf {
   const { certificate: ca } = issuer;

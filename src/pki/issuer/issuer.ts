@@ -6,7 +6,7 @@ import { belongsTo, type Certificate, issuerText, parseCertificates } from '../x
 import { type CaProblem, caProblem, describeCa, type Finding, pathProblem } from './ca-fitness.ts';
 
 /** A root with its private key, found fit to sign. Node.js prints and serialises a KeyObject without its material. */
-export interface SigningRoot {
+export interface Issuer {
   /** The certificate of the key that signs: the root itself, or an intermediate. */
   readonly certificate: Certificate;
   readonly key: KeyObject;
@@ -27,7 +27,7 @@ export type RootProblem =
   | 'RootUnrelatedCertificates';
 
 /** The answer to whether a root may sign: the root itself, or a reason and a message that says what to do. */
-export type RootInspection = { readonly root: SigningRoot } | Finding<RootProblem>;
+export type IssuerInspection = { readonly root: Issuer } | Finding<RootProblem>;
 
 /** A root with 7 intermediates: by default Java takes a chain of at most 8 from a client, its leaf included. */
 const maxCertificates = 8;
@@ -40,12 +40,12 @@ const maxCertificates = 8;
  * Never throws for bad input; the inspection says what is wrong with it.
  * @param anchors self-signed CAs from the ca.crt of the same Secret
  */
-export function inspectRoot(
+export function inspectIssuer(
   certificatePem: string,
   keyPem: string,
   now: Date,
   anchors: readonly Certificate[] = [],
-): RootInspection {
+): IssuerInspection {
   const chain = readChain(certificatePem);
   if ('reason' in chain) return chain;
   const [issuer, ...rest] = chain;

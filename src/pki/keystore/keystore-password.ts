@@ -8,7 +8,7 @@ const maxLength = 256;
  * of it; undefined when it can. Only printable ASCII can: the two derivations of PKCS#12 take UTF-16 and UTF-8, and Java
  * refuses anything else for the second ("Password is not ASCII"), with a message that blames the password itself.
  */
-export function storePasswordProblem(password: string): string | undefined {
+export function keystorePasswordProblem(password: string): string | undefined {
   if (password === '') return 'the password is empty';
   // Before anything else: it is what an editor or echo leaves behind, and nothing that a person sees.
   if (/[\r\n]$/.test(password)) {
@@ -23,8 +23,8 @@ export function storePasswordProblem(password: string): string | undefined {
   return undefined;
 }
 
-/** @throws PkiError InvalidRequest, with what storePasswordProblem says */
-export function checkStorePassword(password: string): void {
-  const problem = storePasswordProblem(password);
+/** @throws PkiError InvalidRequest, with what keystorePasswordProblem says */
+export function checkKeystorePassword(password: string): void {
+  const problem = keystorePasswordProblem(password);
   if (problem !== undefined) throw new PkiError('InvalidRequest', problem);
 }

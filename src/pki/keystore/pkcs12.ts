@@ -14,7 +14,7 @@ import {
 import { oids } from '../asn1/oid.ts';
 import { PkiError } from '../pki-error.ts';
 import { belongsTo, type Certificate } from '../x509/certificate.ts';
-import { checkStorePassword } from './keystore-password.ts';
+import { checkKeystorePassword } from './keystore-password.ts';
 import { seedsOf } from './keystore-seeds.ts';
 import { type EncryptionSeeds, encryptWithPassword } from './pbes2.ts';
 import { macData } from './pkcs12-mac.ts';
@@ -25,10 +25,10 @@ const keyAlias = 'certificate';
 /**
  * A PKCS#12 store (RFC 7292) of a private key and its chain, the leaf first, as one entry. The same arguments give the
  * same octets, and others give other salts (see seedsOf).
- * @throws PkiError InvalidRequest for a key that is not the leaf's, and what storePasswordProblem says of the password
+ * @throws PkiError InvalidRequest for a key that is not the leaf's, and what keystorePasswordProblem says of the password
  */
 export async function encodeKeyStore(key: KeyObject, chain: readonly Certificate[], password: string): Promise<Buffer> {
-  checkStorePassword(password);
+  checkKeystorePassword(password);
   const [leaf, ...intermediates] = chain;
   if (leaf === undefined || !belongsTo(key, leaf)) {
     throw new PkiError('InvalidRequest', 'a key store needs a chain that begins with the certificate of its key');
@@ -49,14 +49,14 @@ export async function encodeKeyStore(key: KeyObject, chain: readonly Certificate
  * A PKCS#12 store of trusted roots, one entry each, as Java reads it: what it is to trust says so in an attribute. The
  * key is in no entry; the salts are made with it, since who has only the store must not be able to make them (see
  * seedsOf).
- * @throws PkiError InvalidRequest without any root, and what storePasswordProblem says of the password
+ * @throws PkiError InvalidRequest without any root, and what keystorePasswordProblem says of the password
  */
 export async function encodeTrustStore(
   roots: readonly Certificate[],
   password: string,
   key: KeyObject,
 ): Promise<Buffer> {
-  checkStorePassword(password);
+  checkKeystorePassword(password);
   if (roots.length === 0) throw new PkiError('InvalidRequest', 'a trust store needs a root');
   const entries = roots.map((root) =>
     certificateBag(root, [friendlyName(`root-${root.fingerprint.slice(0, 16)}`), trustedForAnyUsage()]),

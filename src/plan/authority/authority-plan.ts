@@ -1,4 +1,4 @@
-import { type Certificate, caId, type SigningRoot, subjectText } from '../../pki/index.ts';
+import { type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { paceCrls } from '../revocation/crl-pace.ts';
 import { type CrlPlan, crlBundle, latestOf } from '../revocation/crl-plan.ts';
@@ -39,8 +39,8 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   // A step of the root's brings the CRLs of its roots along, in the same write.
   const { roots: trusted } = plan.verdict.bundle;
   const signers = trustedSigners(observed, trusted);
-  const context = { before, trusted, isInUse: issuersInUse(observed.evidence, settleMsOf(observed), now) };
-  const places = () => observed.evidence.publications.length;
+  const context = { before, trusted, isInUse: issuersInUse(observed.rollout, settleMsOf(observed), now) };
+  const places = () => observed.rollout.publications.length;
   const { plan: crls, nextAt } =
     plan.step.step === 'keep' ? paceCrls(revocation, signers, asked, now, { ...context, places }) : {};
   // What was published stays until the new lists are there, should the root Secret be behind it.
@@ -67,7 +67,7 @@ const settleMsOf = ({ authority }: ObservedAuthority): number =>
  */
 function retireIssuer(
   secret: RootSecret,
-  signer: SigningRoot,
+  signer: Issuer,
   trusted: readonly Certificate[],
   { revocations }: RevocationState,
   isInUse: (issuer: string) => boolean,
@@ -88,23 +88,23 @@ function retireIssuer(
 const trustedSigners = (
   observed: Pick<ObservedAuthority, 'secret' | 'held'>,
   trusted: readonly Certificate[],
-): SigningRoot[] => {
+): Issuer[] => {
   const ids = new Set(trusted.map(caId));
   return signersIn(observed).filter(({ anchor }) => ids.has(caId(anchor)));
 };
 
 /** The signers of a step of a rotation, as they are after it: the one that it makes the active one comes first. */
-export function signersAfter(observed: Pick<ObservedAuthority, 'secret' | 'held'>, step: RotationStep): SigningRoot[] {
+export function signersAfter(observed: Pick<ObservedAuthority, 'secret' | 'held'>, step: RotationStep): Issuer[] {
   const { active } = step.move;
   const moved = active === undefined ? undefined : observed.secret?.[active];
   const first = moved !== undefined && 'root' in moved ? caId(moved.root.certificate) : '';
-  const isFirst = ({ certificate }: SigningRoot): boolean => caId(certificate) === first;
+  const isFirst = ({ certificate }: Issuer): boolean => caId(certificate) === first;
   const signers = trustedSigners(observed, step.trusted);
   return [...signers.filter(isFirst), ...signers.filter((signer) => !isFirst(signer))];
 }
 
 /** Everything that can sign: what the root Secret has the keys of, and the root that signed until it was written over. */
-export function signersIn({ secret, held }: Pick<ObservedAuthority, 'secret' | 'held'>): SigningRoot[] {
+export function signersIn({ secret, held }: Pick<ObservedAuthority, 'secret' | 'held'>): Issuer[] {
   const { inspection, next, previous } = secret ?? {};
   const inSecret = [inspection, next, previous].flatMap((one) => (one !== undefined && 'root' in one ? one.root : []));
   return [...inSecret, ...(held === undefined ? [] : [held])];

@@ -1,5 +1,5 @@
 import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../../api/types.ts';
-import { anchorId, type Certificate, commonValidity, pathOf, type SigningRoot, subjectText } from '../../pki/index.ts';
+import { anchorId, type Certificate, commonValidity, type Issuer, pathOf, subjectText } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { WantedCondition } from '../records/condition.ts';
 import { rememberedRoots } from '../records/remembered-roots.ts';
@@ -7,9 +7,9 @@ import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlCondition } from '../revocation/crl-condition.ts';
 import { crlRenewalTime } from '../revocation/crl-plan.ts';
 import type { ObservedRoot } from '../rotation/observed-root.ts';
-import type { Evidence } from '../rotation/rollout.ts';
+import type { RolloutObservation } from '../rotation/rollout.ts';
 import { rootRenewalTime } from '../rotation/rotation-start.ts';
-import { type RotationNote, rootsInWords } from '../rotation/rotation-state.ts';
+import { type RotationState, rootsInWords } from '../rotation/rotation-state.ts';
 import type { Remark, RotationReport } from '../rotation/rotation-step.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority-plan.ts';
@@ -29,7 +29,7 @@ const rotationPollMsPerSecret = 0.05;
 
 /** The status of an authority, and when it has to be looked at again without anything having been written. */
 export function planAuthorityStatus(
-  { authority, certificates, secret, evidence }: ObservedRoot,
+  { authority, certificates, secret, rollout }: ObservedRoot,
   { verdict, rotation, problem, crlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'crlsAt'>,
   now: Date,
 ): { status: WantedAuthorityStatus; revisitAt?: Date } {
@@ -72,8 +72,8 @@ export function planAuthorityStatus(
     commonValidity(pathOf(verdict.root)).notAfter,
     // Each leaves the bundle when it expires.
     ...verdict.bundle.roots.map(({ notAfter }) => notAfter),
-    ...issuerLook(rotation, verdict, secret, evidence, now),
-    ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, evidence, now)]),
+    ...issuerLook(rotation, verdict, secret, rollout, now),
+    ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, rollout, now)]),
     ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
     ...(crlsAt === undefined ? [] : [crlsAt]),
     ...(problem === undefined ? [] : [blockedLook(problem.reason, now)]),
@@ -94,7 +94,7 @@ const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>)
   return renewAt === undefined ? [] : [renewAt];
 };
 
-function nextLook({ opensInMs = Infinity }: RotationReport, { examined }: Evidence, now: Date): Date {
+function nextLook({ opensInMs = Infinity }: RotationReport, { examined }: RolloutObservation, now: Date): Date {
   const pollMs = Math.max(rotationPollMs, examined * rotationPollMsPerSecret);
   return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
 }
@@ -104,7 +104,7 @@ function issuerLook(
   rotation: RotationReport | undefined,
   { crl }: AuthorityVerdict & { state: 'ready' },
   secret: ObservedRoot['secret'],
-  { examined }: Pick<Evidence, 'examined'>,
+  { examined }: Pick<RolloutObservation, 'examined'>,
   now: Date,
 ): Date[] {
   const isWatched = rotation === undefined && (secret?.previous !== undefined || (crl?.orphaned ?? []).length > 0);
@@ -122,7 +122,7 @@ function readyConditionOf({ root, waits }: AuthorityVerdict & { state: 'ready' }
   return readyCondition('True', 'Ready', `signs with ${describeSigner(root)}, valid until ${until}`);
 }
 
-function describeSigner({ certificate, anchor }: SigningRoot): string {
+function describeSigner({ certificate, anchor }: Issuer): string {
   const [issuer, root] = [certificate, anchor].map(({ fingerprint }) => fingerprint.slice(0, 16));
   return issuer === root ? `root ${root}` : `intermediate ${issuer} under root ${root}`;
 }
@@ -159,7 +159,7 @@ function rotatingCondition(
   return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
 }
 
-function whatHappens(note: RotationNote): string {
+function whatHappens(note: RotationState): string {
   const { comes, goes } = rootsInWords(note);
   switch (note.phase) {
     case 'Distributing':
@@ -233,7 +233,7 @@ const rotationStatus = (
 const textOf = ({ message }: Remark): string => message;
 
 /** In Retiring the certificate of the old root may be nowhere any more: then its identity names it. */
-function oldRootOf({ old: [id] }: RotationNote, fingerprintOf: (id: string) => string | undefined) {
+function oldRootOf({ old: [id] }: RotationState, fingerprintOf: (id: string) => string | undefined) {
   return id === undefined ? {} : { oldRoot: fingerprintOf(id) ?? id };
 }
 

@@ -1,9 +1,9 @@
 import {
   anchorId,
   type Certificate,
+  type Issuer,
   type KeySpec,
   type RootProfile,
-  type SigningRoot,
   type TrustBundle,
   trustBundle,
   uniqueAnchors,
@@ -16,7 +16,7 @@ import { rootRequest } from '../rotation/root-request.ts';
 import { expiredMessage, replaceExpired } from '../rotation/rotation-expired.ts';
 import { planRotation } from '../rotation/rotation-plan.ts';
 import { isInterrupted, planStart, wasOverwritten } from '../rotation/rotation-start.ts';
-import type { RotationNote } from '../rotation/rotation-state.ts';
+import type { RotationState } from '../rotation/rotation-state.ts';
 import {
   type RotationInput,
   type RotationPlan,
@@ -44,10 +44,10 @@ export type RootVerdict =
   | {
       readonly state: 'ready';
       /** What signs; the root that will, while `waits` says what for. */
-      readonly root: SigningRoot;
+      readonly root: Issuer;
       readonly bundle: TrustBundle;
       /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
-      readonly tolerated: readonly string[];
+      readonly acceptedBundleDigests: readonly string[];
       /** How the certificates of other roots are brought to the one that signs. */
       readonly reissue?: Reissue;
       /** Why nothing is issued now, although bundles are kept. */
@@ -89,7 +89,7 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
   if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
   if ('reason' in inspection) {
     if (inspection.reason !== 'RootExpired') return notReady(inspection.reason, inspection.message);
-    const input = { authority, secret, evidence: observed.evidence };
+    const input = { authority, secret, rollout: observed.rollout };
     // The root may have expired before it was written over one whose certificates work.
     const valid = rememberedRoots(authority.status).filter(({ notAfter }) => notAfter > now);
     const step = authority.deleting ? undefined : replaceExpired(input, uniqueAnchors([...anchors, ...valid]), now);
@@ -103,23 +103,23 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
 function planWithRoot(
   observed: ObservedRoot,
   secret: RootSecret,
-  active: SigningRoot,
+  active: Issuer,
   anchors: readonly Certificate[],
   now: Date,
 ): RootPlan {
-  const { authority, evidence, leadingSince } = observed;
+  const { authority, rollout, leadingSince } = observed;
   const note = noteThatFits(secret, active);
   const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
   const more = note === undefined ? predecessors(authority, secret, active) : comingRoots(note, secret);
   // Never the active one: a note whose new root is in place fits.
   const trusted = trustedRoots(active, without([...anchors, ...more], stale), now);
-  const input = { authority, secret, active, trusted, evidence };
+  const input = { authority, secret, active, trusted, rollout };
   if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
 
   const signer = signerOf(observed, note, active);
   const bundle = trustBundle((signer ?? oldRoot(note, trusted) ?? active).anchor, trusted);
-  const tolerated = toleratedBundles(note, trusted, active);
-  const digests = [bundle.digest, ...tolerated];
+  const acceptedBundleDigests = toleratedBundles(note, trusted, active);
+  const digests = [bundle.digest, ...acceptedBundleDigests];
   const plan = planRotation({ ...input, digests }, note, now);
   const reissue = {
     id: note.id,
@@ -132,7 +132,7 @@ function planWithRoot(
       state: 'ready',
       root: signer ?? active,
       bundle,
-      tolerated,
+      acceptedBundleDigests,
       ...(note.phase === 'Distributing' ? {} : { reissue }),
       ...(signer === undefined ? { waits: waitsForBundles(authority, note) } : {}),
     },
@@ -144,7 +144,7 @@ function planWithRoot(
  * The roots that are trusted: the one in tls.crt stands for its CA, whatever other certificates of that CA ca.crt holds.
  * Others leave when they expire.
  */
-const trustedRoots = ({ anchor }: SigningRoot, others: readonly Certificate[], now: Date): Certificate[] => [
+const trustedRoots = ({ anchor }: Issuer, others: readonly Certificate[], now: Date): Certificate[] => [
   anchor,
   ...uniqueAnchors(others.filter((root) => anchorId(root) !== anchorId(anchor) && root.notAfter > now)),
 ];
@@ -156,7 +156,7 @@ const unlessAhead = (moment: Date, now: Date): Date => (moment <= now ? moment :
 function planQuiet(input: RotationInput, now: Date): RootPlan {
   const { secret, active, trusted } = input;
   const bundle = trustBundle(active.anchor, trusted);
-  const verdict = { state: 'ready', root: active, bundle, tolerated: [] } as const;
+  const verdict = { state: 'ready', root: active, bundle, acceptedBundleDigests: [] } as const;
   const plan = planStart(input, now);
   if ('step' in plan) {
     // Until the step is done nobody knows the roots that it brings: what is out there stays as it is.
@@ -184,7 +184,7 @@ const outcomeOf = (plan: RotationPlan): Pick<RootPlan, 'step' | 'rotation' | 'pr
 };
 
 /** The note, where the roots in the Secret are those that it is about; a person may have changed them since. */
-function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): RotationNote | undefined {
+function noteThatFits({ note, next }: RootSecret, { anchor }: Issuer): RotationState | undefined {
   if (note === undefined) return undefined;
   const isActive = note.new === anchorId(anchor);
   if (note.phase !== 'Distributing') return isActive ? note : undefined;
@@ -197,33 +197,33 @@ function noteThatFits({ note, next }: RootSecret, { anchor }: SigningRoot): Rota
  * The root that is distributed belongs into every bundle until the end of that phase, whatever a person has made of ca.crt
  * meanwhile: bundles without it would open the gate. To be rid of it, the rotation is aborted, or next.crt taken away.
  */
-const comingRoots = (note: RotationNote, { next }: RootSecret): Certificate[] =>
+const comingRoots = (note: RotationState, { next }: RootSecret): Certificate[] =>
   note.phase === 'Distributing' && next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new
     ? [next.root.anchor]
     : [];
 
 /** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
-function signerOf({ held }: ObservedRoot, note: RotationNote, active: SigningRoot): SigningRoot | undefined {
+function signerOf({ held }: ObservedRoot, note: RotationState, active: Issuer): Issuer | undefined {
   if (note.phase !== 'Distributing' || note.new !== anchorId(active.anchor)) return active;
   return held !== undefined && anchorId(held.anchor) === note.old[0] ? held : undefined;
 }
 
 /** The bundle begins with the root that signs; where that one has no key left, with it all the same. */
-const oldRoot = (note: RotationNote, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
+const oldRoot = (note: RotationState, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
   trusted.filter((root) => anchorId(root) === note.old[0]).map((anchor) => ({ anchor }))[0];
 
 /**
  * While certificates switch, a bundle of the same roots with another of them in front is as good: it is put in order with
  * the next certificate, so that each Secret is written once.
  */
-const toleratedBundles = (note: RotationNote, trusted: readonly Certificate[], active: SigningRoot): string[] =>
+const toleratedBundles = (note: RotationState, trusted: readonly Certificate[], active: Issuer): string[] =>
   note.phase === 'Switching' || note.phase === 'Draining'
     ? trusted
         .filter((root) => anchorId(root) !== anchorId(active.anchor) && note.old.includes(anchorId(root)))
         .map((first) => trustBundle(first, trusted).digest)
     : [];
 
-const waitsForBundles = (authority: AuthorityRecord, note: RotationNote) => ({
+const waitsForBundles = (authority: AuthorityRecord, note: RotationState) => ({
   reason: 'RootDistributing',
   message:
     'the root was written over by another one, which signs as soon as every bundle has it; ' +
@@ -249,7 +249,7 @@ const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
  * The roots that were trusted when another root was active. Once status names the active root, ca.crt of the Secret
  * alone decides, so that a person can end trust by taking a root out of it.
  */
-function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: SigningRoot): readonly Certificate[] {
+function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: Issuer): readonly Certificate[] {
   const { status } = authority;
   const isAnother = status.activeRoot !== undefined && status.activeRoot.fingerprint !== anchor.fingerprint;
   return isAnother || isInterrupted({ authority, secret }) ? rememberedRoots(status) : [];

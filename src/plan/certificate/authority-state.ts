@@ -4,7 +4,7 @@ import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import type { Reissue } from './reissue.ts';
 
 /** How an authority stands with its root. */
-export type RootView = UnknownRoot | BadRoot | ({ readonly state: 'ready' } & ReadyRoot);
+export type RootState = UnknownRoot | BadRoot | ({ readonly state: 'ready' } & ReadyRoot);
 
 /** It has not been looked at yet. */
 interface UnknownRoot {
@@ -30,7 +30,7 @@ export interface ReadyRoot {
   /** Absent when none of what signs may sign CRLs. */
   readonly crl?: CrlBundle;
   /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
-  readonly tolerated: readonly string[];
+  readonly acceptedBundleDigests: readonly string[];
   /** How the certificates of other roots are brought to the one that signs. */
   readonly reissue?: Reissue;
   /** Why nothing is issued now, although bundles are kept. */
@@ -45,7 +45,7 @@ export interface AuthorityRules {
 }
 
 /** What certificates see of their authority. */
-export type AuthorityView =
+export type AuthorityState =
   | { readonly state: 'missing' }
   | UnknownRoot
   | (BadRoot & AuthorityRules)

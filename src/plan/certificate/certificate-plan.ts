@@ -13,7 +13,7 @@ import {
 import { rolesOf, secretNameOf } from '../records/roles.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 import { timestamp } from '../timing/timestamp.ts';
-import type { AuthorityView, ReadyAuthority } from './authority-state.ts';
+import type { AuthorityState, ReadyAuthority } from './authority-state.ts';
 import { withPause } from './contention.ts';
 import {
   dueReasons,
@@ -68,7 +68,7 @@ interface PlanWithoutRoles extends Pick<PlanWithRoles, 'mark'> {
 /** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
 export function planCertificate(observed: ObservedCertificate, now: Date): CertificatePlan {
   const { certificate, roles } = observed;
-  if (nothingIsToBeDecided(observed)) return { secrets: [], prune: [], mark: [] };
+  if (isAwaitingCaches(observed)) return { secrets: [], prune: [], mark: [] };
   // The garbage collector, or deletionPolicy, decides about what is left of a resource that is being deleted.
   const surplus = certificate.deleting ? [] : observed.surplus.filter((secret) => mayBeDeleted(secret, certificate));
   const mark = surplus.filter((secret) => !namesItself(secret));
@@ -79,8 +79,8 @@ export function planCertificate(observed: ObservedCertificate, now: Date): Certi
 }
 
 /** True while the authority or the password of the stores has not been read yet: that comes in a moment. */
-export const nothingIsToBeDecided = ({ authority, storePassword }: ObservedCertificate): boolean =>
-  authority.state === 'unknown' || storePassword?.state === 'unknown';
+export const isAwaitingCaches = ({ authority, keystorePassword }: ObservedCertificate): boolean =>
+  authority.state === 'unknown' || keystorePassword?.state === 'unknown';
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export const planSecret = (observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep =>
@@ -114,8 +114,8 @@ function outputsOf(...[secret, spec, sources]: Parameters<typeof outputsStep>): 
   return outputs === undefined ? {} : { outputs };
 }
 
-const outputSources = ({ authority, storePassword }: ObservedCertificate): OutputSources => ({
-  ...(storePassword === undefined ? {} : { storePassword }),
+const outputSources = ({ authority, keystorePassword }: ObservedCertificate): OutputSources => ({
+  ...(keystorePassword === undefined ? {} : { keystorePassword }),
   ...(authority.state === 'ready' && authority.crl !== undefined ? { crl: authority.crl } : {}),
 });
 
@@ -132,13 +132,15 @@ function mayBeUpdated(
   return !bundleIsGood(secret, authority) || ownershipChange(secret, certificate).ownership !== undefined;
 }
 
-const bundleIsGood = ({ content: { bundle } }: SecretRecord, { bundle: wanted, tolerated }: ReadyAuthority): boolean =>
-  bundle === wanted.digest || (bundle !== undefined && tolerated.includes(bundle));
+const bundleIsGood = (
+  { content: { bundle } }: SecretRecord,
+  { bundle: wanted, acceptedBundleDigests }: ReadyAuthority,
+): boolean => bundle === wanted.digest || (bundle !== undefined && acceptedBundleDigests.includes(bundle));
 
 function planContent(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
   const { certificate, namespaceLabels, authority } = observed;
   const blocked = (reason: CertificateReason, message: string) =>
-    ({ step: 'blocked', reason, message, onlyDue: false }) as const;
+    ({ step: 'blocked', reason, message, canWait: false }) as const;
   const { secret, foreign } = role;
   // Pods use what is there, so it is kept up to date. A Secret that is gone stays gone: it would be an orphan in a moment.
   if (certificate.deleting && secret === undefined && foreign === undefined) return { step: 'keep' };
@@ -183,26 +185,26 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   }
   if (authority.state === 'ready' && authority.waits !== undefined && step.step === 'issue') {
     const message = `MtlsAuthority ${authorityName}: ${authority.waits.reason}: ${authority.waits.message}`;
-    return { step: 'blocked', reason: 'AuthorityNotReady', message, onlyDue: isOnlyDue(step) };
+    return { step: 'blocked', reason: 'AuthorityNotReady', message, canWait: stepCanWait(step) };
   }
   if (authority.state === 'notReady') {
     const message = `MtlsAuthority ${authorityName}: ${authority.reason}: ${authority.message}`;
     // A root that is being created is there in a moment.
     const reason = authority.reason === 'Pending' ? 'Pending' : 'AuthorityNotReady';
-    return { step: 'blocked', reason, message, onlyDue: isOnlyDue(step) };
+    return { step: 'blocked', reason, message, canWait: stepCanWait(step) };
   }
   const impossible = outputsProblem(certificate.spec, sources);
   if (impossible !== undefined) {
-    const onlyDue = isOnlyDue(step) && isWhole(role.secret, certificate, authority);
-    return { step: 'blocked', ...impossible, onlyDue };
+    const canWait = stepCanWait(step) && isWhole(role.secret, certificate, authority);
+    return { step: 'blocked', ...impossible, canWait };
   }
   const problem = awaitedList(certificate, role, step, authority, now);
   if (problem !== undefined) {
-    return { step: 'blocked', ...problem, onlyDue: isOnlyDue(step) };
+    return { step: 'blocked', ...problem, canWait: stepCanWait(step) };
   }
   const { failed } = role;
   return failed !== undefined && failed.nextRetryTime > now
-    ? { step: 'blocked', reason: 'IssuanceFailed', message: failed.message, onlyDue: isOnlyDue(step) }
+    ? { step: 'blocked', reason: 'IssuanceFailed', message: failed.message, canWait: stepCanWait(step) }
     : step;
 }
 
@@ -221,7 +223,7 @@ function heldMessage(namespace: string, secretName: string, isImmutable: boolean
 }
 
 /** What becomes of the certificate in place when its request is refused, for messages. Empty when there is none. */
-function whatStays({ secret, secretName }: ObservedRole, authority: AuthorityView, now: Date): string {
+function whatStays({ secret, secretName }: ObservedRole, authority: AuthorityState, now: Date): string {
   if (secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready') return '';
   const { leaf } = secret.content;
   if (!authority.bundle.roots.some((root) => anchorId(root) === leaf.root)) return '';
@@ -235,7 +237,7 @@ const isWhole = (secret: SecretRecord | undefined, { spec }: CertificateRecord, 
   secret !== undefined && bundleIsGood(secret, authority) && hasOutputs(secret, spec);
 
 /** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
-export const isOnlyDue = (step: SecretStep): boolean =>
+export const stepCanWait = (step: SecretStep): boolean =>
   (step.step === 'update' && step.restores !== true) || (step.step === 'issue' && dueReasons.has(step.reason));
 
 const awaitedList = (

@@ -7,7 +7,7 @@ import { isOurs } from '../records/ownership.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 import { unitInterval } from '../timing/spread.ts';
 import { timestamp } from '../timing/timestamp.ts';
-import type { AuthorityView } from './authority-state.ts';
+import type { AuthorityState } from './authority-state.ts';
 import { contestedProblem, isContested, repairMoments, repairStatus } from './contention.ts';
 import type { FailedAttempts } from './failed-attempts.ts';
 import { handledByAll, handledByOne, type Verb } from './handled-token.ts';
@@ -25,7 +25,7 @@ export interface RoleOutcome {
     readonly reason: CertificateReason;
     readonly message: string;
     /** The certificate in place is right for spec and only due: it does its work until it expires. */
-    readonly onlyDue?: boolean;
+    readonly canWait?: boolean;
   };
   /** What was issued into the Secret since status was written last: its latest write has failed. */
   readonly unrecorded?: readonly LeafRecord[];
@@ -63,7 +63,7 @@ export function planCertificateStatus(
   settled: readonly RoleOutcome[],
   now: Date,
   roots: readonly Certificate[],
-  authority: AuthorityView = { state: 'unknown' },
+  authority: AuthorityState = { state: 'unknown' },
 ): StatusPlan {
   const outcomes = settled.map((outcome) => withContention(certificate, outcome, now));
   const answers = settled.map(({ role }) => answersOf(certificate, role, authority, now));
@@ -97,7 +97,7 @@ export function planCertificateStatus(
 
 /** A Secret that was repaired once too often has to stay right for a while before it counts as left alone. */
 const withContention = (certificate: CertificateRecord, outcome: RoleOutcome, now: Date): RoleOutcome =>
-  (outcome.problem === undefined || outcome.problem.onlyDue === true) && isContested(certificate, outcome.role, now)
+  (outcome.problem === undefined || outcome.problem.canWait === true) && isContested(certificate, outcome.role, now)
     ? { ...outcome, problem: contestedProblem(certificate, outcome.role) }
     : outcome;
 
@@ -178,7 +178,7 @@ function unrecordedIn(
  */
 const isStranger = ({ problem }: RoleOutcome, secret: SecretRecord, known: SecretStatus | undefined): boolean =>
   problem !== undefined &&
-  problem.onlyDue !== true &&
+  problem.canWait !== true &&
   known !== undefined &&
   'leaf' in secret.content &&
   secret.content.leaf.fingerprint !== known.fingerprint &&
@@ -225,7 +225,7 @@ function readyCondition(
     return { type: 'Ready', status: 'False', reason: 'InvalidSpec', message };
   }
   const problems = outcomes.flatMap(({ role, problem }) =>
-    problem === undefined || problem.onlyDue === true ? [] : [{ role: role.role, ...problem }],
+    problem === undefined || problem.canWait === true ? [] : [{ role: role.role, ...problem }],
   );
   const [first] = problems;
   if (first !== undefined) {
@@ -272,7 +272,7 @@ function issuingCondition(
   { namespace, name, status }: CertificateRecord,
   outcomes: readonly RoleOutcome[],
 ): WantedCondition[] {
-  const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.onlyDue === true);
+  const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.canWait === true);
   const [first] = delayed;
   if (first === undefined) {
     const wasSet = status.conditions?.some(({ type }) => type === 'Issuing') === true;
@@ -332,7 +332,7 @@ const noAnswers: Answers = { rotate: false, revoke: false };
 function answersOf(
   certificate: CertificateRecord,
   { role, secret }: ObservedRole,
-  authority: AuthorityView,
+  authority: AuthorityState,
   now: Date,
 ): Answers {
   const ready = authority.state === 'ready' ? authority : undefined;
@@ -374,7 +374,7 @@ function earliest<Key extends 'notAfter' | 'renewalTime'>(
 const turnOf = (
   certificate: CertificateRecord,
   { secret }: ObservedRole,
-  authority: AuthorityView,
+  authority: AuthorityState,
 ): Date | undefined =>
   secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready'
     ? undefined
@@ -384,7 +384,7 @@ function revisit(
   certificate: CertificateRecord,
   outcomes: readonly RoleOutcome[],
   secrets: readonly SecretStatus[],
-  authority: AuthorityView,
+  authority: AuthorityState,
   now: Date,
 ): { revisitAt?: Date } {
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');

@@ -53,7 +53,7 @@ export function withPause(observed: ObservedCertificate, role: ObservedRole, ste
   const { repairs } = role;
   if (repairs === undefined || !isRepair(observed, role, step, now)) return step;
   if (nextRepairTime(repairs, seedOf(observed.certificate, role)) <= now) return step;
-  return { step: 'blocked', ...contestedProblem(observed.certificate, role), onlyDue: false };
+  return { step: 'blocked', ...contestedProblem(observed.certificate, role), canWait: false };
 }
 
 /** Whether a Secret that is right now has to stay so for a while before it counts as left alone. */

@@ -12,7 +12,7 @@ import {
   type SubjectAltNames,
   usageFits,
 } from '../../pki/index.ts';
-import { denials, type Scope } from '../policy/evaluate-policy.ts';
+import { evaluatePolicy, type Scope } from '../policy/evaluate-policy.ts';
 import { grantsDnsName, grantsFor } from '../policy/grant.ts';
 import {
   dnsLabels,
@@ -81,7 +81,7 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
     );
   }
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
-  const denied = denials({ role, names, subject, usages, durationMs }, scope);
+  const denied = evaluatePolicy({ role, names, subject, usages, durationMs }, scope);
   const { labels, namespace } = scope;
   if (labels === undefined && (denied.length > 0 || mayGrantMore(spec, role, scope))) {
     // Watches run at paces of their own. The namespace comes in a moment.

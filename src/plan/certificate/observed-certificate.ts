@@ -2,10 +2,10 @@ import type { Role } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import type { OwnedSecret } from '../records/ownership.ts';
 import type { FoundSecret } from '../records/secret-record.ts';
-import type { AuthorityView } from './authority-state.ts';
+import type { AuthorityState } from './authority-state.ts';
 import type { FailedAttempts } from './failed-attempts.ts';
 import type { Repairs } from './repairs.ts';
-import type { StorePassword } from './secret-outputs.ts';
+import type { KeystorePassword } from './secret-outputs.ts';
 
 /** One role of a resource: its Secret as it is, who else lays claim to the Secret's name, and what was tried before. */
 export interface ObservedRole extends FoundSecret {
@@ -24,10 +24,10 @@ export interface ObservedCertificate {
   readonly certificate: CertificateRecord;
   /** The labels of its namespace; absent while the namespace has not been seen. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
-  readonly authority: AuthorityView;
+  readonly authority: AuthorityState;
   readonly roles: readonly ObservedRole[];
   /** Absent when spec asks for no stores. */
-  readonly storePassword?: StorePassword;
+  readonly keystorePassword?: KeystorePassword;
   /** Secrets that the resource owns and that no role of it wants any more. */
   readonly surplus: readonly OwnedSecret[];
 }

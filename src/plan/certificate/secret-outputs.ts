@@ -7,7 +7,7 @@ import type { CrlBundle } from '../revocation/crl-bundle.ts';
 export type OutputKey = (typeof outputKeys)[keyof typeof outputKeys];
 
 /** The password of the stores of a resource, as far as it is known without being read. */
-export type StorePassword =
+export type KeystorePassword =
   /** The Secrets that may hold it have not been listed yet. */
   | { readonly state: 'unknown' }
   | { readonly state: 'missing' }
@@ -18,7 +18,7 @@ export type StorePassword =
 export interface PasswordRef {
   readonly secretName: string;
   readonly key: string;
-  /** See StorePassword. */
+  /** See KeystorePassword. */
   readonly version: string;
 }
 
@@ -85,7 +85,7 @@ export const notedOutputs = (secret: SecretRecord | undefined): OutputsNote =>
 /** What outputs depend on beside spec and the key pair. */
 export interface OutputSources {
   /** Absent when spec asks for no stores. */
-  readonly storePassword?: StorePassword;
+  readonly keystorePassword?: KeystorePassword;
   /** Absent when there are no CRLs, or it is not known whether there are. */
   readonly crl?: CrlBundle;
 }
@@ -103,12 +103,12 @@ export const hasOutputs = (secret: SecretRecord, spec: MtlsCertificateSpec): boo
 export function outputsMatch(
   secret: SecretRecord,
   spec: MtlsCertificateSpec,
-  { storePassword, crl }: OutputSources,
+  { keystorePassword, crl }: OutputSources,
 ): boolean {
   const noted = notedOutputs(secret);
   if (!hasOutputs(secret, spec) || wantedOutputs(spec).length !== noted.keys.length) return false;
   // What is under a password that is gone, or of a CA that signs no lists any more, is as good as it can be.
-  const isUnderPassword = storePassword?.state !== 'found' || storePassword.version === noted.password;
+  const isUnderPassword = keystorePassword?.state !== 'found' || keystorePassword.version === noted.password;
   return isUnderPassword && (noted.crl === undefined || crl === undefined || crl.digest === noted.crl);
 }
 
@@ -116,7 +116,7 @@ export function outputsMatch(
 export function outputsStep(
   secret: SecretRecord | undefined,
   spec: MtlsCertificateSpec,
-  { storePassword, crl }: OutputSources,
+  { keystorePassword, crl }: OutputSources,
 ): OutputsStep | undefined {
   const keys = wantedOutputs(spec);
   const removed = notedOutputs(secret).keys.filter((key) => !keys.includes(key));
@@ -125,8 +125,8 @@ export function outputsStep(
   return {
     keys,
     removed,
-    ...(ref !== undefined && storePassword?.state === 'found'
-      ? { password: { secretName: ref.name, key: ref.key, version: storePassword.version } }
+    ...(ref !== undefined && keystorePassword?.state === 'found'
+      ? { password: { secretName: ref.name, key: ref.key, version: keystorePassword.version } }
       : {}),
     ...(keys.includes(outputKeys.crl) && crl !== undefined ? { crl: crl.digest } : {}),
   };
@@ -135,12 +135,12 @@ export function outputsStep(
 /** Why the outputs that a spec asks for cannot be made; undefined when they can. */
 export function outputsProblem(
   { outputs, authorityRef }: MtlsCertificateSpec,
-  { storePassword, crl }: OutputSources,
-): { readonly reason: 'StorePasswordNotFound' | 'CrlUnavailable'; readonly message: string } | undefined {
-  if (storePassword?.state === 'missing') {
+  { keystorePassword, crl }: OutputSources,
+): { readonly reason: 'KeystorePasswordNotFound' | 'CrlUnavailable'; readonly message: string } | undefined {
+  if (keystorePassword?.state === 'missing') {
     const { name, key } = outputs?.pkcs12?.passwordSecretRef ?? { name: '', key: '' };
     const message = `Secret ${name} with the password of the stores (key ${key}) does not exist; create it`;
-    return { reason: 'StorePasswordNotFound', message };
+    return { reason: 'KeystorePasswordNotFound', message };
   }
   if (outputs?.crl === true && crl === undefined) {
     const message = `MtlsAuthority ${authorityRef.name} has no CRL: the key usage of its root or intermediate lacks cRLSign`;

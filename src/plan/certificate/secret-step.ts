@@ -39,8 +39,8 @@ export interface Blocked {
   readonly step: 'blocked';
   readonly reason: CertificateReason;
   readonly message: string;
-  /** See isOnlyDue. */
-  readonly onlyDue: boolean;
+  /** See stepCanWait. */
+  readonly canWait: boolean;
   /** What is to be replaced has to be on the authority's CRL first: its controller has to look. */
   readonly awaitsCrl?: true;
 }

@@ -46,7 +46,7 @@ interface Requested extends RequestedNames {
  * Why a namespace may not have what it asks for, in sentences; empty when it may. Pure and total: this is the gate that
  * stands where names are signed, whatever was checked before.
  */
-export function denials(requested: Requested, scope: Scope): string[] {
+export function evaluatePolicy(requested: Requested, scope: Scope): string[] {
   const { namespace, authority } = scope;
   const { namespaceSelector } = scope.issuance;
   if (!isSelected(namespaceSelector ?? {}, scope.labels)) {

@@ -1,4 +1,4 @@
-import { isCrlOf, type SigningRoot } from '../../pki/index.ts';
+import { type Issuer, isCrlOf } from '../../pki/index.ts';
 import { type CrlPlan, crlSigners, nextRoomAt, planCrls, signedAt } from './crl-plan.ts';
 import type { CrlContext, Revocation, RevocationState } from './revocation-state.ts';
 
@@ -39,7 +39,7 @@ export interface PaceContext extends CrlContext {
  */
 export function paceCrls(
   state: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   asked: readonly Revocation[],
   now: Date,
   context: PaceContext = {},
@@ -75,7 +75,7 @@ const intervalMs = ({ places = () => 0 }: PaceContext): number =>
   Math.max(crlIntervalMs, places() * intervalMsPerPlace);
 
 /** When a list was signed last; infinitely long ago when none was. An empty list was signed for no request. */
-function lastSigningMs({ crls }: RevocationState, signers: readonly SigningRoot[], now: Date): number {
+function lastSigningMs({ crls }: RevocationState, signers: readonly Issuer[], now: Date): number {
   const cas = crlSigners(signers).map(({ certificate }) => certificate);
   return (
     crls

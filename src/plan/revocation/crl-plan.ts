@@ -3,11 +3,11 @@ import {
   type Crl,
   caId,
   encodeCrls,
+  type Issuer,
   isCrlOf,
   maySignCrls,
   namesIssuer,
   pathOf,
-  type SigningRoot,
   sha256Hex,
   subjectText,
 } from '../../pki/index.ts';
@@ -34,7 +34,7 @@ export const crlRenewBeforeMs = 20 * 24 * 3_600_000;
 const crlBackdateMs = 5 * 60_000;
 
 /** The signers that sign CRLs, one for each CA. Of several certificates of one CA the first one signs. */
-export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] =>
+export const crlSigners = (signers: readonly Issuer[]): Issuer[] =>
   firstOfEach(
     signers.filter(({ certificate }) => maySignCrls(certificate)),
     ({ certificate }) => caId(certificate),
@@ -48,7 +48,7 @@ export const crlSigners = (signers: readonly SigningRoot[]): SigningRoot[] =>
  */
 export function planCrls(
   state: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   asked: readonly Revocation[],
   now: Date,
   context: CrlContext = {},
@@ -129,7 +129,7 @@ const isSameRecord = (
 export function publishedState(
   published: readonly Crl[],
   { crls, issuers = [] }: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   trusted: readonly Certificate[],
 ): RevocationState {
   const ahead = published.filter((crl) => !crls.some((own) => isOfSameIssuer(own, crl) && own.number >= crl.number));
@@ -219,7 +219,7 @@ const nextCrl = (
 /** The CRLs of a root Secret as they are published; undefined when none is of a CA that signs. */
 export function crlBundle(
   { crls, revocations, issuers: remembered = [] }: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   { isInUse = () => true }: Pick<CrlContext, 'isInUse'> = {},
 ): CrlBundle | undefined {
   const issuers = crlSigners(signers).map(({ certificate }) => certificate);

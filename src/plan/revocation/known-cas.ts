@@ -2,17 +2,17 @@ import {
   type Certificate,
   type Crl,
   caId,
+  type Issuer,
   isCrlOf,
   isSignedBy,
   namesIssuer,
   pathOf,
-  type SigningRoot,
 } from '../../pki/index.ts';
 import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
 /** Every CA that is known: those that sign, those above them, those that are trusted, and those that were remembered. */
 export class KnownCas {
-  readonly #signers: readonly SigningRoot[];
+  readonly #signers: readonly Issuer[];
   readonly #all: readonly Certificate[];
   readonly #byId: ReadonlyMap<string, Certificate>;
   /** Identities of the CAs on the paths of those that sign. */
@@ -21,7 +21,7 @@ export class KnownCas {
   /** Verdicts by identity: thousands of entries have the same issuer. */
   readonly #retired = new Map<string, boolean>();
 
-  constructor(state: RevocationState, signers: readonly SigningRoot[], context: CrlContext) {
+  constructor(state: RevocationState, signers: readonly Issuer[], context: CrlContext) {
     const paths = signers.flatMap((signer) => [signer.certificate, ...pathOf(signer)]);
     const all = [...paths, ...(context.trusted ?? []), ...(state.issuers ?? []), ...(context.before?.issuers ?? [])];
     this.#signers = signers;

@@ -1,21 +1,21 @@
-import type { Certificate, RootInspection, SigningRoot } from '../../pki/index.ts';
+import type { Certificate, Issuer, IssuerInspection } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { Evidence } from './rollout.ts';
-import type { RotationNote } from './rotation-state.ts';
+import type { RolloutObservation } from './rollout.ts';
+import type { RotationState } from './rotation-state.ts';
 
 /** The root Secret as it was read, judged at the moment of reading. */
 export interface RootSecret {
   /** The namespace of the operator. */
   readonly namespace?: string;
   readonly resourceVersion: string;
-  readonly inspection: RootInspection;
+  readonly inspection: IssuerInspection;
   /** Roots in ca.crt beside the active one, or why it cannot be read. */
   readonly anchors: readonly Certificate[] | { readonly problem: string };
   /** The root that is to follow, and the one before; absent when the Secret has neither certificate nor key of it. */
-  readonly next?: RootInspection;
-  readonly previous?: RootInspection;
+  readonly next?: IssuerInspection;
+  readonly previous?: IssuerInspection;
   /** The state of the rotation under way. */
-  readonly note?: RotationNote;
+  readonly note?: RotationState;
   /** The id of the rotation that ended last. */
   readonly endedRotation?: string;
   /** The value of rotate-root that was acted on last. */
@@ -28,9 +28,9 @@ export interface ObservedRoot {
   readonly secret?: RootSecret;
   /** How many MtlsCertificates refer to it. */
   readonly certificates: number;
-  readonly evidence: Evidence;
+  readonly rollout: RolloutObservation;
   /** The root that signed until now, while this process still holds its key. */
-  readonly held?: SigningRoot;
+  readonly held?: Issuer;
   /** When this process began to lead. */
   readonly leadingSince: Date;
 }

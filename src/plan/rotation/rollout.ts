@@ -44,7 +44,7 @@ export interface Publication {
  * can set: how long ago something was written must not depend on the calendar. It begins anew with each process, which
  * then takes everything for written when it began.
  */
-export interface Evidence {
+export interface RolloutObservation {
   readonly secrets: readonly IssuedSecret[];
   readonly publications: readonly Publication[];
   /** How many Secrets were gone through for it: those of every authority. */
@@ -109,7 +109,7 @@ export type DelayOf = (one: Counted) => number;
 const noDelay: DelayOf = () => 0;
 
 /** What a phase waits for, counted. An object is done when it is as the phase needs it, and has been for its delay. */
-export interface Tally {
+export interface RolloutProgress {
   readonly total: number;
   readonly done: number;
   /** What is not as the phase needs it. */
@@ -121,36 +121,41 @@ export interface Tally {
 }
 
 /** Counts the Secrets and publications that hold one of these bundles. */
-export function tallyBundles(
-  { secrets, publications, monotonicMs }: Evidence,
+export function countBundles(
+  { secrets, publications, monotonicMs }: RolloutObservation,
   digests: readonly string[],
   now: Date,
   delayOf = noDelay,
-): Tally {
+): RolloutProgress {
   // Whoever mounts a Secret without a leaf that works has no connection to lose; it is repaired with the right bundle.
   const counted = [...secrets.filter((secret) => isLive(secret, now)), ...publications];
   const isRight = ({ bundle }: { readonly bundle?: string }) => bundle !== undefined && digests.includes(bundle);
-  return tally(counted, isRight, monotonicMs, delayOf);
+  return progress(counted, isRight, monotonicMs, delayOf);
 }
 
 /** Counts the Secrets whose leaf is of this root. One that has expired is nobody's concern any more. */
-export function tallyLeaves({ secrets, monotonicMs }: Evidence, root: string, now: Date, delayOf = noDelay): Tally {
+export function countLeaves(
+  { secrets, monotonicMs }: RolloutObservation,
+  root: string,
+  now: Date,
+  delayOf = noDelay,
+): RolloutProgress {
   const live = secrets.filter((secret) => isLive(secret, now));
-  return tally(live, ({ bundle, leaf }) => bundle !== undefined && leaf?.root === root, monotonicMs, delayOf);
+  return progress(live, ({ bundle, leaf }) => bundle !== undefined && leaf?.root === root, monotonicMs, delayOf);
 }
 
 /** The first change in a phase is the operator's. */
 const changesToName = 2;
 
-function tally<T extends Counted>(
+function progress<T extends Counted>(
   counted: readonly T[],
   isRight: (one: T) => boolean,
   monotonicMs: number,
   delayOf: DelayOf,
-): Tally {
+): RolloutProgress {
   const [missing, changedAgain]: [Counted[], Counted[]] = [[], []];
   let done = 0;
-  let last: Tally['last'];
+  let last: RolloutProgress['last'];
   for (const one of counted) {
     if (!isRight(one)) {
       missing.push(one);
@@ -172,15 +177,15 @@ function tally<T extends Counted>(
  * may not have loaded the next ones. A leaf of a known root whose issuer is not known may be of any.
  * @param settleMs how long pods may take to load a change
  */
-export function issuersInUse(evidence: Evidence, settleMs: number, now: Date): (issuer: string) => boolean {
+export function issuersInUse(rollout: RolloutObservation, settleMs: number, now: Date): (issuer: string) => boolean {
   let known: { readonly issuers: ReadonlySet<string>; readonly isComplete: boolean } | undefined;
   return (issuer) => {
-    known ??= issuersOfLive(evidence, settleMs, now);
+    known ??= issuersOfLive(rollout, settleMs, now);
     return !known.isComplete || known.issuers.has(issuer);
   };
 }
 
-function issuersOfLive({ secrets, monotonicMs }: Evidence, settleMs: number, now: Date) {
+function issuersOfLive({ secrets, monotonicMs }: RolloutObservation, settleMs: number, now: Date) {
   const live = secrets.filter((secret) => isLive(secret, now));
   const issuers = new Set(live.flatMap(({ leaf }) => leaf?.issuer ?? []));
   const areKnown = live.filter(isOfKnownRoot).every(({ leaf }) => leaf?.issuer !== undefined);
@@ -193,7 +198,7 @@ function issuersOfLive({ secrets, monotonicMs }: Evidence, settleMs: number, now
  * True when a peer may present a leaf of another root than this one, and be let in with it. No peer lets in a leaf of a root
  * that the authority does not know: anybody can put one into a Secret of their own.
  */
-export const otherLeavesLive = ({ secrets }: Evidence, root: string, now: Date): boolean =>
+export const otherLeavesLive = ({ secrets }: RolloutObservation, root: string, now: Date): boolean =>
   secrets.some((secret) => isLive(secret, now) && isOfKnownRoot(secret) && secret.leaf?.root !== root);
 
 const isOfKnownRoot = ({ leaf }: IssuedSecret): boolean => leaf?.root !== undefined;

@@ -1,5 +1,5 @@
 import { annotations } from '../../api/constants.ts';
-import { longestSkipList, type RotationNote, type RotationPhase, rotationPhases, skipOf } from './rotation-state.ts';
+import { longestSkipList, type RotationPhase, type RotationState, rotationPhases, skipOf } from './rotation-state.ts';
 import { type Remark, type RotationInput, type RotationStep, rotate } from './rotation-step.ts';
 
 /** What the annotations of the authority ask of the rotation that is under way. */
@@ -11,7 +11,7 @@ export interface Controls {
 }
 
 /** Reads approve-rotation and skip-gate. Each value acts once, in the rotation whose id it has. */
-export function planControls(input: RotationInput, note: RotationNote): Controls {
+export function planControls(input: RotationInput, note: RotationState): Controls {
   const { abortToken } = input.authority;
   const wrongAbort = abortToken === undefined ? undefined : notTheId('abortRotation', abortToken, note);
   const remarks = wrongAbort === undefined ? [] : [wrongAbort];
@@ -24,7 +24,7 @@ export function planControls(input: RotationInput, note: RotationNote): Controls
 }
 
 /** The annotation approve-rotation: certificates may switch to the new root, and nothing else. */
-function readApproval(input: RotationInput, note: RotationNote): RotationStep | Remark | undefined {
+function readApproval(input: RotationInput, note: RotationState): RotationStep | Remark | undefined {
   const { approveToken: token, spec } = input.authority;
   if (token === undefined) return undefined;
   const wrong = notTheId('approveRotation', token, note);
@@ -36,7 +36,7 @@ function readApproval(input: RotationInput, note: RotationNote): RotationStep | 
 }
 
 /** The annotation skip-gate: a phase, or one namespace in it, is no longer waited for. */
-function readSkip(input: RotationInput, note: RotationNote): RotationStep | Remark | undefined {
+function readSkip(input: RotationInput, note: RotationState): RotationStep | Remark | undefined {
   const { skipToken: token } = input.authority;
   if (token === undefined) return undefined;
   const [id, name = '', namespace, ...rest] = token.split('/');
@@ -57,7 +57,7 @@ function readSkip(input: RotationInput, note: RotationNote): RotationStep | Rema
   return { ...rotate(input, event), trusted: input.trusted, note: { ...note, skipped: [...skipped, skip] } };
 }
 
-function inWords(phase: RotationPhase, namespace: string | undefined, note: RotationNote): string {
+function inWords(phase: RotationPhase, namespace: string | undefined, note: RotationState): string {
   const what = namespace === undefined ? 'Secrets and bundles' : `Secrets and bundles in namespace ${namespace}`;
   const when = phase === note.phase ? '' : ', from its beginning';
   return `the phase ${phase} does not wait for ${what}${when}: ${annotations.skipGate} says so`;
@@ -66,7 +66,7 @@ function inWords(phase: RotationPhase, namespace: string | undefined, note: Rota
 type Control = 'abortRotation' | 'approveRotation' | 'skipGate';
 
 /** Why a value that ought to be the id of the rotation is not; undefined when it is. */
-function notTheId(annotation: Control, token: string, note: RotationNote): Remark | undefined {
+function notTheId(annotation: Control, token: string, note: RotationState): Remark | undefined {
   if (token === note.id) return undefined;
   if (!token.startsWith(`${note.id}/`)) return otherRotation(annotation, token, note);
   const why = `the value is the id alone, ${note.id}; to skip what a phase waits for, use ${annotations.skipGate}`;
@@ -74,7 +74,7 @@ function notTheId(annotation: Control, token: string, note: RotationNote): Remar
 }
 
 /** A value that names another rotation does nothing. It may have stayed since that one, so it is no cause for alarm. */
-const otherRotation = (annotation: Control, token: string, { id }: RotationNote): Remark => ({
+const otherRotation = (annotation: Control, token: string, { id }: RotationState): Remark => ({
   ...ignored(annotation, token, `it does not name this rotation, ${id}`),
   isExpected: true,
 });

@@ -1,4 +1,4 @@
-import { anchorId, type Certificate, type SigningRoot, uniqueAnchors } from '../../pki/index.ts';
+import { anchorId, type Certificate, type Issuer, uniqueAnchors } from '../../pki/index.ts';
 import { rememberedActiveRoot, rememberedRoots } from '../records/remembered-roots.ts';
 import type { RootSecret } from './observed-root.ts';
 import { otherLeavesLive } from './rollout.ts';
@@ -6,7 +6,7 @@ import { rootRequest } from './root-request.ts';
 import { unhandledToken } from './rotation-start.ts';
 import { firstNote, type RotationInput, type RotationStep, rotate, windowMs } from './rotation-step.ts';
 
-type Input = Pick<RotationInput, 'authority' | 'evidence' | 'secret'>;
+type Input = Pick<RotationInput, 'authority' | 'rollout' | 'secret'>;
 
 /**
  * What replaces a root that has expired; undefined when only a person can. Its certificates no longer verify, so the next
@@ -38,7 +38,7 @@ export function expiredMessage({ authority, secret }: Pick<Input, 'authority' | 
 }
 
 /** The rotation goes back to the root that it came from, which is still valid; or on to it, if it was on its way back. */
-function turnRound(input: Input, root: SigningRoot, anchors: readonly Certificate[], now: Date): RotationStep {
+function turnRound(input: Input, root: Issuer, anchors: readonly Certificate[], now: Date): RotationStep {
   const { note } = input.secret;
   const fresh = firstNote(input, rootsBefore(input, root), anchorId(root.anchor), 'Switching', now);
   const aborting = note !== undefined && !note.aborting;
@@ -55,7 +55,7 @@ function turnRound(input: Input, root: SigningRoot, anchors: readonly Certificat
 }
 
 /** The next root signs: the one that was being distributed, or one that a person has staged. */
-function takeNext(input: Input, root: SigningRoot, anchors: readonly Certificate[], now: Date): RotationStep {
+function takeNext(input: Input, root: Issuer, anchors: readonly Certificate[], now: Date): RotationStep {
   const { note } = input.secret;
   const comes = anchorId(root.anchor);
   const isComing = note?.phase === 'Distributing' && note.new === comes;
@@ -97,22 +97,22 @@ function stepOf(input: Input, event: RotationStep['event'], trusted: readonly Ce
  * A peer that shows a live certificate of another root has to know the next one before that one signs, and so does status,
  * which remembers it should the Secret be written over.
  */
-function phaseOf({ authority, evidence }: Input, comes: string, now: Date): 'Distributing' | 'Switching' {
+function phaseOf({ authority, rollout }: Input, comes: string, now: Date): 'Distributing' | 'Switching' {
   const isKnown = rememberedRoots(authority.status).some((root) => anchorId(root) === comes);
-  return isKnown && !otherLeavesLive(evidence, comes, now) ? 'Switching' : 'Distributing';
+  return isKnown && !otherLeavesLive(rollout, comes, now) ? 'Switching' : 'Distributing';
 }
 
 /** The roots that nobody trusts at the end: the one that has expired, and those of the rotation that it was part of. */
-function rootsBefore({ authority, secret }: Input, comes: SigningRoot | undefined): string[] {
+function rootsBefore({ authority, secret }: Input, comes: Issuer | undefined): string[] {
   const { note } = secret;
   const comesId = comes === undefined ? undefined : anchorId(comes.anchor);
   const all = [rememberedActiveRoot(authority.status), ...(note === undefined ? [] : [note.new, ...note.old])];
   return [...new Set(all.flatMap((root) => (root === undefined || root === comesId ? [] : root)))];
 }
 
-const usable = (slot: RootSecret['next']): SigningRoot | undefined =>
+const usable = (slot: RootSecret['next']): Issuer | undefined =>
   slot !== undefined && 'root' in slot ? slot.root : undefined;
 
-function trustedOnly(root: SigningRoot | undefined, anchors: readonly Certificate[]): SigningRoot | undefined {
+function trustedOnly(root: Issuer | undefined, anchors: readonly Certificate[]): Issuer | undefined {
   return root !== undefined && anchors.some((one) => anchorId(one) === anchorId(root.anchor)) ? root : undefined;
 }

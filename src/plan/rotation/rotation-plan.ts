@@ -1,7 +1,7 @@
 import { anchorId } from '../../pki/index.ts';
 import { planControls } from './rotation-controls.ts';
 import { gateOf } from './rotation-gate.ts';
-import { type RotationNote, rootsInWords, skipsPhase } from './rotation-state.ts';
+import { type RotationState, rootsInWords, skipsPhase } from './rotation-state.ts';
 import {
   isInPlace,
   type Remark,
@@ -14,7 +14,7 @@ import {
 } from './rotation-step.ts';
 
 /** The decision about a rotation that is under way. */
-export function planRotation(input: RotationInput, note: RotationNote, now: Date): RotationPlan {
+export function planRotation(input: RotationInput, note: RotationState, now: Date): RotationPlan {
   const { authority, secret } = input;
   const abort = authority.abortToken === note.id ? planAbort(input, note, now) : undefined;
   if (abort?.step !== undefined) return { step: abort.step };
@@ -35,8 +35,8 @@ export function planRotation(input: RotationInput, note: RotationNote, now: Date
       note,
       waits,
       remarks,
-      progress: `${gate.tally.done} of ${gate.tally.total}`,
-      remaining: gate.tally.total - gate.tally.done,
+      progress: `${gate.progress.done} of ${gate.progress.total}`,
+      remaining: gate.progress.total - gate.progress.done,
       ...(opensInMs === undefined ? {} : { opensInMs }),
     },
   };
@@ -49,7 +49,7 @@ const nextRootWaits: Remark = {
 };
 
 /** The step that ends a phase. */
-function advance(input: RotationInput, note: RotationNote, now: Date): RotationStep {
+function advance(input: RotationInput, note: RotationState, now: Date): RotationStep {
   const { trusted } = input;
   const at = { since: now.toISOString() };
   const { comes, goes } = rootsInWords(note);
@@ -89,7 +89,7 @@ function advance(input: RotationInput, note: RotationNote, now: Date): RotationS
 /** Goes back: at once before certificates have switched, by the same stages in the other direction after that. */
 function planAbort(
   input: RotationInput,
-  note: RotationNote,
+  note: RotationState,
   now: Date,
 ): { step: RotationStep; refused?: undefined } | { refused: string; step?: undefined } | undefined {
   const { secret, active, trusted } = input;

@@ -1,4 +1,4 @@
-import { anchorId, type Certificate, caId, type SigningRoot } from '../../pki/index.ts';
+import { anchorId, type Certificate, caId, type Issuer } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { idOfRemembered, rememberedActiveRoot } from '../records/remembered-roots.ts';
 import { parseDurationMs } from '../timing/duration.ts';
@@ -41,7 +41,7 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
  * What is in next.crt has the root that everybody trusts: nothing has to be distributed first. The key of another issuer
  * under that root stays, since only that key can renew the CRL that leaves of that issuer are checked against.
  */
-function replaceIssuer(input: RotationInput, next: SigningRoot): RotationStep {
+function replaceIssuer(input: RotationInput, next: Issuer): RotationStep {
   const event = { reason: 'IssuerReplaced', message: 'next.crt has the same root; it signs from now on' };
   const isSameCa = caId(next.certificate) === caId(input.active.certificate);
   const move = { active: 'next', next: null } as const;
@@ -65,7 +65,7 @@ function begin(input: RotationInput, next: Certificate, now: Date): RotationStep
  * new one until it is known everywhere, unless no certificate of another root works any more.
  */
 function adopt(input: RotationInput, now: Date): RotationStep {
-  const { authority, active, trusted, evidence } = input;
+  const { authority, active, trusted, rollout } = input;
   const event = {
     reason: 'RootReplaced',
     message: 'another root was written over the one that signed; both are trusted',
@@ -74,7 +74,7 @@ function adopt(input: RotationInput, now: Date): RotationStep {
   const old = [...new Set([rememberedActiveRoot(authority.status) ?? '', ...interrupted(input)])].filter(
     (root) => root !== comes && trusted.some((one) => anchorId(one) === root),
   );
-  const phase = otherLeavesLive(evidence, comes, now) ? 'Distributing' : 'Switching';
+  const phase = otherLeavesLive(rollout, comes, now) ? 'Distributing' : 'Switching';
   // Keys of a rotation that was under way are of no more use; what a person has put there since is.
   const { next, note } = input.secret;
   const isForgotten = next !== undefined && 'root' in next && anchorId(next.root.anchor) === note?.new;

@@ -8,7 +8,7 @@ export type RotationPhase = (typeof rotationPhases)[number];
  * What is known of a rotation beside the roots themselves. It is an annotation of the root Secret, so that it changes in
  * the same write as the keys that it is about. Roots are named by their anchor identity, see anchorId.
  */
-export interface RotationNote {
+export interface RotationState {
   /** Unlike that of any other rotation of the authority: it is what people approve and abort. */
   readonly id: string;
   readonly phase: RotationPhase;
@@ -40,30 +40,30 @@ export const skipOf = (phase: RotationPhase, namespace?: string): string =>
   namespace === undefined ? phase : `${phase}/${namespace}`;
 
 /** True when this phase does not wait for any Secret or bundle. */
-export const skipsPhase = ({ skipped = [], phase }: RotationNote): boolean => skipped.includes(skipOf(phase));
+export const skipsPhase = ({ skipped = [], phase }: RotationState): boolean => skipped.includes(skipOf(phase));
 
 /** True when this phase does not wait for what is in that namespace. */
-export const skipsNamespace = ({ skipped = [], phase }: RotationNote, namespace: string): boolean =>
+export const skipsNamespace = ({ skipped = [], phase }: RotationState, namespace: string): boolean =>
   skipped.includes(skipOf(phase, namespace));
 
 /** What people call the roots of a rotation: which comes, and which goes. On the way back it is the old one that comes. */
-export const rootsInWords = ({ aborting }: Pick<RotationNote, 'aborting'>): { comes: string; goes: string } =>
+export const rootsInWords = ({ aborting }: Pick<RotationState, 'aborting'>): { comes: string; goes: string } =>
   aborting ? { comes: 'the old root', goes: 'the new root' } : { comes: 'the new root', goes: 'the old root' };
 
 /** Version 1 had no field `version`, and named roots by the fingerprints of their certificates. */
 const version = 2;
 
 /** The text of the annotation. */
-export const encodeRotationNote = (note: RotationNote): string => JSON.stringify({ version, ...note });
+export const encodeRotationState = (note: RotationState): string => JSON.stringify({ version, ...note });
 
 /**
  * The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on.
  * @param roots the roots that a note of version 1 may name
  */
-export function parseRotationNote(
+export function parseRotationState(
   text: string | undefined,
   roots: readonly Certificate[] = [],
-): RotationNote | undefined {
+): RotationState | undefined {
   try {
     const value = withoutApproves(JSON.parse(text ?? 'null'));
     if (!isRotationNote(value)) return undefined;
@@ -74,7 +74,7 @@ export function parseRotationNote(
   }
 }
 
-function fromVersion1(note: RotationNote, roots: readonly Certificate[]): RotationNote {
+function fromVersion1(note: RotationState, roots: readonly Certificate[]): RotationState {
   const ids = new Map(roots.map((root) => [root.fingerprint, anchorId(root)]));
   const idOf = (fingerprint: string) => ids.get(fingerprint) ?? fingerprint;
   return { ...note, old: note.old.map(idOf), new: idOf(note.new) };
@@ -97,9 +97,9 @@ const longestId = 64;
 const longestWindowMs = 1e10;
 
 // Stricter than the types: what is in it goes into status, which the API server refuses as a whole for a part of it.
-function isRotationNote(value: unknown): value is RotationNote & { readonly version?: number } {
+function isRotationNote(value: unknown): value is RotationState & { readonly version?: number } {
   if (typeof value !== 'object' || value === null) return false;
-  const note = value as Partial<Record<keyof RotationNote | 'version', unknown>>;
+  const note = value as Partial<Record<keyof RotationState | 'version', unknown>>;
   return (
     (note.version === undefined || note.version === version) &&
     isText(note.id) &&

@@ -1,8 +1,8 @@
-import { anchorId, type Certificate, type KeySpec, type RootProfile, type SigningRoot } from '../../pki/index.ts';
+import { anchorId, type Certificate, type Issuer, type KeySpec, type RootProfile } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { RootSecret } from './observed-root.ts';
-import type { Evidence } from './rollout.ts';
-import type { RotationNote, RotationPhase } from './rotation-state.ts';
+import type { RolloutObservation } from './rollout.ts';
+import type { RotationPhase, RotationState } from './rotation-state.ts';
 
 /** A change of the root Secret: one write, with all that belongs together in it. */
 export interface RotationStep {
@@ -21,7 +21,7 @@ export interface RotationStep {
   /** The roots that are trusted from then on; the one that is made is added. */
   readonly trusted: readonly Certificate[];
   /** The state of the rotation from then on, absent when it is over. `new` is empty for a root that is yet to be made. */
-  readonly note?: RotationNote;
+  readonly note?: RotationState;
   /** The id of a rotation that the step ends: it is no longer there because it is over, not because somebody wrote over it. */
   readonly ends?: string;
   /** The value of the annotation rotate-root that the step acts on. */
@@ -41,7 +41,7 @@ export interface Remark {
 
 /** Where a rotation stands, and what it is waiting for. */
 export interface RotationReport {
-  readonly note: RotationNote;
+  readonly note: RotationState;
   /** What is waited for. */
   readonly waits: readonly string[];
   readonly remarks: readonly Remark[];
@@ -56,12 +56,12 @@ export interface RotationReport {
 export interface RotationInput {
   readonly authority: AuthorityRecord;
   readonly secret: RootSecret;
-  readonly active: SigningRoot;
+  readonly active: Issuer;
   /** All roots in ca.crt, and those that status remembers of before an overwrite. */
   readonly trusted: readonly Certificate[];
   /** Bundles, as digests, that hold all that the present phase needs. */
   readonly digests: readonly string[];
-  readonly evidence: Evidence;
+  readonly rollout: RolloutObservation;
 }
 
 /** What is to be done about a rotation: a step, or the report of what is waited for; neither when there is none. */
@@ -73,16 +73,16 @@ export type RotationPlan =
   | { readonly none: true };
 
 /** True when the new root is where the one that signs is: from the switch on, or since somebody put it there. */
-export const isInPlace = ({ active }: RotationInput, note: RotationNote): boolean =>
+export const isInPlace = ({ active }: RotationInput, note: RotationState): boolean =>
   anchorId(active.anchor) === note.new;
 
 export const firstNote = (
-  input: Pick<RotationInput, 'authority' | 'evidence'>,
+  input: Pick<RotationInput, 'authority' | 'rollout'>,
   old: readonly string[],
   comes: string,
   phase: RotationPhase,
   now: Date,
-): RotationNote => ({
+): RotationState => ({
   // Unique because a rotation takes longer than a millisecond.
   id: now.getTime().toString(36),
   phase,
@@ -95,8 +95,8 @@ export const firstNote = (
 });
 
 /** How long re-issues take at the pace that is set. */
-export const windowMs = ({ authority, evidence }: Pick<RotationInput, 'authority' | 'evidence'>): number =>
-  Math.round((evidence.secrets.length / Math.max(1, authority.spec.rotation.reissuesPerSecond)) * 1000);
+export const windowMs = ({ authority, rollout }: Pick<RotationInput, 'authority' | 'rollout'>): number =>
+  Math.round((rollout.secrets.length / Math.max(1, authority.spec.rotation.reissuesPerSecond)) * 1000);
 
 export const rotate = ({ secret }: Pick<RotationInput, 'secret'>, event: RotationStep['event']) =>
   ({ step: 'rotate', resourceVersion: secret.resourceVersion, event, move: {} }) as const;

@@ -1,10 +1,10 @@
 import type { Condition } from '../../api/types.ts';
-import type { RootView } from '../certificate/authority-state.ts';
+import type { RootState } from '../certificate/authority-state.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { WantedCondition } from '../records/condition.ts';
 import { heldByFinalizer } from '../rotation/rollout.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
-import type { TrustPlace, TrustWorld } from './trust-targets.ts';
+import type { TrustTarget, TrustWorld } from './trust-targets.ts';
 
 const type = 'TrustPublished';
 
@@ -33,8 +33,8 @@ const namesInMessage = 5;
  */
 export function trustCondition(
   authority: AuthorityRecord,
-  view: RootView,
-  places: readonly TrustPlace[],
+  view: RootState,
+  places: readonly TrustTarget[],
   { servesClusterTrustBundles }: Pick<TrustWorld, 'servesClusterTrustBundles'>,
 ): WantedCondition | undefined {
   const { trustBundle } = authority.spec;
@@ -45,7 +45,7 @@ export function trustCondition(
   const judged = places.filter(({ isSurplus }) => !isSurplus);
   const bundle = view.state === 'ready' ? view.bundle.digest : undefined;
   // After a restart nothing is known that status does not know better, until everything has been looked at once.
-  const isUnseen = (place: TrustPlace) => place.outcome === undefined && !isPublished(place, bundle);
+  const isUnseen = (place: TrustTarget) => place.outcome === undefined && !isPublished(place, bundle);
   if (bundle === undefined || judged.some(isUnseen)) {
     const said = authority.status.conditions?.find((condition) => condition.type === type);
     if (said !== undefined && said.observedGeneration === authority.generation) return asWanted(said);
@@ -71,13 +71,13 @@ export function trustCondition(
 }
 
 /** The order of a cache would make another message of the same facts after a restart. */
-const byNamespace = (a: TrustPlace, b: TrustPlace): number => (a.namespace < b.namespace ? -1 : 1);
+const byNamespace = (a: TrustTarget, b: TrustTarget): number => (a.namespace < b.namespace ? -1 : 1);
 
 /** Its own, of now, and left alone by others. */
-const isPublished = ({ isForeign, bundle, outcome }: TrustPlace, wanted: string | undefined): boolean =>
+const isPublished = ({ isForeign, bundle, outcome }: TrustTarget, wanted: string | undefined): boolean =>
   !isForeign && bundle !== undefined && bundle === wanted && outcome?.state !== 'contested';
 
-function judgeConfigMaps(name: string, places: readonly TrustPlace[], bundle: string | undefined): Finding[] {
+function judgeConfigMaps(name: string, places: readonly TrustTarget[], bundle: string | undefined): Finding[] {
   const of = places.length === 1 ? '1 namespace' : `${places.length} namespaces`;
   const missing = places.filter((place) => !isPublished(place, bundle)).toSorted(byNamespace);
   if (missing.length === 0) return [{ reason: 'Published', message: `ConfigMap ${name} is in ${of}` }];
@@ -108,7 +108,7 @@ function judgeConfigMaps(name: string, places: readonly TrustPlace[], bundle: st
 
 function judgeClusterTrustBundle(
   authority: string,
-  place: TrustPlace | undefined,
+  place: TrustTarget | undefined,
   bundle: string | undefined,
   isServed: boolean | undefined,
 ): Finding {
@@ -130,20 +130,20 @@ function judgeClusterTrustBundle(
   return { reason: 'Pending', message: `${what} is not up to date yet` };
 }
 
-function namesOf(places: readonly TrustPlace[]): string {
+function namesOf(places: readonly TrustTarget[]): string {
   const names = places.map(({ namespace }) => namespace);
   const more = names.length - namesInMessage;
   return `${names.slice(0, namesInMessage).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** Why an object of the authority's own cannot be written; undefined when it can. */
-function failureOf(place: TrustPlace | undefined): string | undefined {
+function failureOf(place: TrustTarget | undefined): string | undefined {
   if (place === undefined || place.isForeign) return undefined;
   if (place.outcome?.state === 'failed') return place.outcome.message;
   return place.isDeleting ? heldByFinalizer : undefined;
 }
 
-const messageOf = (place: TrustPlace | undefined): string =>
+const messageOf = (place: TrustTarget | undefined): string =>
   place?.outcome !== undefined && 'message' in place.outcome ? place.outcome.message : '';
 
 const isNot = (reason: TrustReason, message: string): WantedCondition => ({ type, status: 'False', reason, message });

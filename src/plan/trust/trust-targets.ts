@@ -26,7 +26,7 @@ export interface TrustWorld {
 }
 
 /** One object that is to hold the bundle now. */
-export interface TrustPlace {
+export interface TrustTarget {
   readonly kind: 'ConfigMap' | 'ClusterTrustBundle';
   readonly namespace: string;
   readonly name: string;
@@ -49,8 +49,8 @@ export interface TrustPlace {
  * Where the bundle of an authority is to be now: all that spec selects, those that somebody else has included. Left out
  * are namespaces that are being deleted, and the ClusterTrustBundle in a cluster that has none.
  */
-export function trustPlaces(authority: AuthorityRecord, world: TrustWorld): TrustPlace[] {
-  const places: TrustPlace[] = [];
+export function trustTargets(authority: AuthorityRecord, world: TrustWorld): TrustTarget[] {
+  const places: TrustTarget[] = [];
   for (const namespace of world.namespaces) {
     const wanted = configMapIn(authority, namespace);
     if (wanted !== undefined) places.push(...placesIn(authority, 'ConfigMap', namespace.name, wanted, world));
@@ -63,17 +63,17 @@ export function trustPlaces(authority: AuthorityRecord, world: TrustWorld): Trus
 
 function placesIn(
   authority: AuthorityRecord,
-  kind: TrustPlace['kind'],
+  kind: TrustTarget['kind'],
   namespace: string,
   wanted: string,
   world: TrustWorld,
-): TrustPlace[] {
+): TrustTarget[] {
   const found = world.found(authority, namespace, wanted);
   const own = found.filter(({ owner }) => owner === authority.uid);
   const named = own.find(({ name }) => name === wanted);
   const outcome = world.outcome(authority, namespace, wanted);
   const isForeign = named === undefined && (outcome?.state === 'foreign' || found.some(({ name }) => name === wanted));
-  const place = (name: string, record: TrustRecord | undefined): TrustPlace => ({
+  const place = (name: string, record: TrustRecord | undefined): TrustTarget => ({
     kind,
     namespace,
     name,
@@ -94,7 +94,7 @@ function placesIn(
  * has no reader: one namespace that refuses it does not stop the rotation of all others. An object under a former name has
  * had its end: a client that holds it with a finalizer does not hold the rotation.
  */
-export const publicationsOf = (places: readonly TrustPlace[]): Publication[] =>
+export const publicationsOf = (places: readonly TrustTarget[]): Publication[] =>
   places
     .filter(({ isForeign, wasNeverThere }) => !isForeign && !wasNeverThere)
     .filter(({ isSurplus, isDeleting }) => !(isSurplus && isDeleting))
@@ -108,7 +108,7 @@ export const publicationsOf = (places: readonly TrustPlace[]): Publication[] =>
     }));
 
 /** Why an object may never be as a phase of a rotation needs it. */
-function reasonOf({ isDeleting, outcome }: Pick<TrustPlace, 'isDeleting' | 'outcome'>): { readonly why?: string } {
+function reasonOf({ isDeleting, outcome }: Pick<TrustTarget, 'isDeleting' | 'outcome'>): { readonly why?: string } {
   if (isDeleting) return { why: heldByFinalizer };
   const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
   return message === undefined ? {} : { why: message.slice(0, longestReason) };

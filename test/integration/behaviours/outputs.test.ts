@@ -220,7 +220,7 @@ describe('stores and their password', { concurrency: 4 }, () => {
   test('while there is no password nothing is issued; status says what to do, and it goes on by itself', async () => {
     const tenant = await world.tenant('outputs');
     await tenant.create('db', asking(stores));
-    const condition = await tenant.notReady('db', 'StorePasswordNotFound');
+    const condition = await tenant.notReady('db', 'KeystorePasswordNotFound');
     assert.match(condition.message, /Secret store-password .*\(key password\) does not exist; create it/);
     assert.deepEqual(await tenant.secretNames(), []);
     await setPassword(tenant, password);
@@ -237,7 +237,7 @@ describe('stores and their password', { concurrency: 4 }, () => {
       const tenant = await world.tenant('outputs');
       await setPassword(tenant, text);
       await tenant.create('db', asking(stores));
-      const condition = await tenant.notReady('db', 'StorePasswordInvalid');
+      const condition = await tenant.notReady('db', 'KeystorePasswordInvalid');
       assert.match(condition.message, /key password of Secret store-password cannot be the password/);
       assert.doesNotMatch(condition.message, new RegExp(password));
       await setPassword(tenant, password);
@@ -250,7 +250,7 @@ describe('stores and their password', { concurrency: 4 }, () => {
     const tenant = await world.tenant('outputs');
     await setPassword(tenant, password, 'elsewhere');
     await tenant.create('db', asking(stores));
-    assert.match((await tenant.notReady('db', 'StorePasswordInvalid')).message, /does not exist/);
+    assert.match((await tenant.notReady('db', 'KeystorePasswordInvalid')).message, /does not exist/);
     await setPassword(tenant, password);
     await tenant.ready('db');
     await has(tenant, ['keystore.p12', 'truststore.p12']);
@@ -264,7 +264,7 @@ describe('stores and their password', { concurrency: 4 }, () => {
     await eventually(async () => {
       const { status } = await tenant.get('db');
       const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
-      assert.equal(issuing?.reason, 'StorePasswordNotFound');
+      assert.equal(issuing?.reason, 'KeystorePasswordNotFound');
       assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
     });
     assert.equal(digestOf(await tenant.secret(name)), digestOf(before));

@@ -7,11 +7,11 @@ import { oids } from '../../../src/pki/asn1/oid.ts';
 import {
   encodeCertificates,
   encodeSubject,
+  type Issuer,
   type LeafProfile,
   namesOutsideConstraints,
   parseCertificates,
   prepareLeaf,
-  type SigningRoot,
   type Subject,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
@@ -83,7 +83,7 @@ export function constrainedExhibit(
   if (constrained === undefined || anchor === undefined) throw new Error('there is no CA');
   // As a CA without the constraints would have signed it.
   const { nameConstraints: _, ...free } = constrained;
-  const signer: SigningRoot = { certificate: free, key: between, intermediates: [constrained], anchor };
+  const signer: Issuer = { certificate: free, key: between, intermediates: [constrained], anchor };
   const profile: LeafProfile = { role: 'peer', subject, names: { ...none, ...names }, durationMs: 3_600_000 };
   const context = { now: new Date(), serialSeed: randomBytes(20) };
   const unconstrained = { ...signer, intermediates: [free] };

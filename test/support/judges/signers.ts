@@ -8,10 +8,10 @@ import {
   type Certificate,
   encodeCertificates,
   encodePrivateKey,
-  inspectRoot,
+  type Issuer,
+  inspectIssuer,
   issueRoot,
   parseTrustAnchors,
-  type SigningRoot,
   trustBundle,
 } from '../../../src/pki/index.ts';
 import { openssl, opensslFile, scratchFile } from '../openssl.ts';
@@ -63,13 +63,13 @@ const makers: Record<Combination['signer'], (kind: KeyKind) => Promise<Signer>> 
   },
 };
 
-const bundled = (root: SigningRoot, ...others: readonly Certificate[]): Signer => ({
+const bundled = (root: Issuer, ...others: readonly Certificate[]): Signer => ({
   root,
   bundle: trustBundle(root.anchor, others),
 });
 
 /** A root that the operator makes, taken out of its Secret as the operator takes it. */
-function ownRoot(key: KeyObject): SigningRoot {
+function ownRoot(key: KeyObject): Issuer {
   const profile = {
     subject: { commonName: 'mTLS Root', organizations: ['Example Org'] },
     durationMs: 3365 * 86_400_000,
@@ -78,8 +78,8 @@ function ownRoot(key: KeyObject): SigningRoot {
   return inspected(encodeCertificates([certificate]), key);
 }
 
-function inspected(crt: string, key: KeyObject, anchors = ''): SigningRoot {
-  const inspection = inspectRoot(crt, encodePrivateKey(key, 'PKCS8'), new Date(), parseTrustAnchors(anchors));
+function inspected(crt: string, key: KeyObject, anchors = ''): Issuer {
+  const inspection = inspectIssuer(crt, encodePrivateKey(key, 'PKCS8'), new Date(), parseTrustAnchors(anchors));
   if ('reason' in inspection) throw new Error(inspection.message);
   return inspection.root;
 }

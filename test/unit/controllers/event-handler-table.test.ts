@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Caches } from '../../../src/controllers/cache/caches.ts';
-import { Triggers } from '../../../src/controllers/event-handlers.ts';
+import { EventHandlers } from '../../../src/controllers/event-handlers.ts';
 import { secretMark } from '../../../src/controllers/objects/leaf-secret.ts';
 import { WorkQueue } from '../../../src/kube/index.ts';
 import type { AuthorityRecord, CertificateRecord, TrustRecord } from '../../../src/plan/index.ts';
@@ -57,7 +57,7 @@ class World {
   readonly authority = new Recorder();
   readonly certificate = new Recorder();
   readonly trust = new Recorder();
-  readonly triggers = new Triggers(this.caches, this);
+  readonly eventHandlers = new EventHandlers(this.caches, this);
   #revision = 0;
 
   constructor() {
@@ -214,11 +214,11 @@ table('an authority', {
   ],
   'that comes back can be asked for revocations at once': [
     (world) => {
-      world.triggers.crlAwaited('org');
+      world.eventHandlers.crlAwaited('org');
       world.gone(world.caches.authorities, 'org');
       world.put.authority('org');
     },
-    (world) => world.triggers.crlAwaited('org'),
+    (world) => world.eventHandlers.crlAwaited('org'),
     { authority: ['org'] },
   ],
 });
@@ -387,17 +387,17 @@ table('a Secret', {
 });
 
 const withStores = { outputs: { pkcs12: { passwordSecretRef: { name: 'password', key: 'password' } } } } as const;
-const asksForStores: Act = ({ put }) => put.certificate('shop', 'a', withStores);
+const asksForKeystores: Act = ({ put }) => put.certificate('shop', 'a', withStores);
 
 table('a Secret that may hold a password', {
   'that appears queues the certificates that name it': [
-    asksForStores,
+    asksForKeystores,
     ({ put }) => put.password('shop', 'password'),
     { certificate: ['shop/a'] },
   ],
   'that changes queues the certificates that name it': [
     (world) => {
-      asksForStores(world);
+      asksForKeystores(world);
       world.put.password('shop', 'password');
     },
     ({ put }) => put.password('shop', 'password'),
@@ -405,13 +405,13 @@ table('a Secret that may hold a password', {
   ],
   'that is gone queues the certificates that name it': [
     (world) => {
-      asksForStores(world);
+      asksForKeystores(world);
       world.put.password('shop', 'password');
     },
     (world) => world.gone(world.caches.passwords, 'shop/password'),
     { certificate: ['shop/a'] },
   ],
-  'of another namespace queues nothing': [asksForStores, ({ put }) => put.password('home', 'password'), {}],
+  'of another namespace queues nothing': [asksForKeystores, ({ put }) => put.password('home', 'password'), {}],
 });
 
 const toEdge = { allow: [{ namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] }] };
@@ -507,7 +507,7 @@ const askingForCrl = { outputs: { crl: true } };
 table('what is not a change of a cache:', {
   'a replica that comes to lead queues everything': [
     undefined,
-    ({ triggers }) => triggers.all(),
+    ({ eventHandlers }) => eventHandlers.all(),
     {
       authority: ['lab', 'org'],
       certificate: ['home/a in the background', ...usersOfOrg, 'what waits is put off'],
@@ -516,7 +516,7 @@ table('what is not a change of a cache:', {
   ],
   'an API server that starts to serve ClusterTrustBundles queues that place of every authority': [
     undefined,
-    ({ triggers }) => triggers.clusterTrustBundles(),
+    ({ eventHandlers }) => eventHandlers.clusterTrustBundles(),
     { trust: ['lab/', 'org/'] },
   ],
   'a new CRL queues every place of its authority, and the certificates that hold it or wait for it': [
@@ -525,59 +525,59 @@ table('what is not a change of a cache:', {
       put.certificate('shop', 'c', {}, { revokeToken: 'now' });
       put.certificate('home', 'b', { ...askingForCrl, authorityRef: { name: 'lab' } });
     },
-    ({ triggers }) => triggers.crlChanged('org'),
+    ({ eventHandlers }) => eventHandlers.crlChanged('org'),
     { certificate: ['shop/a', 'shop/c'], trust: everyPlaceOfOrg },
   ],
   'the first listing of passwords queues the certificates that ask for key stores': [
-    asksForStores,
-    ({ triggers }) => triggers.usersOfPasswords(),
+    asksForKeystores,
+    ({ eventHandlers }) => eventHandlers.usersOfPasswords(),
     { certificate: ['shop/a'] },
   ],
   'the outcome of a publication queues its authority a second later': [
     undefined,
-    ({ triggers }) => triggers.trustChanged('org'),
+    ({ eventHandlers }) => eventHandlers.trustChanged('org'),
     { authority: ['org in 1 s'] },
   ],
   'a new root queues the certificates of its authority': [
     undefined,
-    ({ triggers }) => triggers.usersOf('org'),
+    ({ eventHandlers }) => eventHandlers.usersOf('org'),
     { certificate: usersOfOrg },
   ],
   'a new bundle queues every place of its authority': [
     undefined,
-    ({ triggers }) => triggers.trustOf('org'),
+    ({ eventHandlers }) => eventHandlers.trustOf('org'),
     { trust: everyPlaceOfOrg },
   ],
   'a new bundle of an authority that is gone queues nothing': [
     undefined,
-    ({ triggers }) => triggers.trustOf('never'),
+    ({ eventHandlers }) => eventHandlers.trustOf('never'),
     {},
   ],
   'a second certificate that waits for the CRL queues the authority five seconds after the first': [
-    ({ triggers }) => triggers.crlAwaited('org'),
-    ({ triggers }) => triggers.crlAwaited('org'),
+    ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
+    ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     { authority: ['org in 5 s'] },
   ],
   // The queue may have dropped that moment for an earlier one, which has passed since.
   'a third certificate that waits for the CRL queues the authority for the moment that the second has set': [
-    ({ triggers }) => {
-      triggers.crlAwaited('org');
-      triggers.crlAwaited('org');
+    ({ eventHandlers }) => {
+      eventHandlers.crlAwaited('org');
+      eventHandlers.crlAwaited('org');
     },
-    ({ triggers }) => triggers.crlAwaited('org'),
+    ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     { authority: ['org in 5 s'] },
   ],
   'a certificate that waits for the CRL five seconds later queues the authority at once': [
     (world) => {
-      world.triggers.crlAwaited('org');
+      world.eventHandlers.crlAwaited('org');
       world.nowMs += 5_000;
     },
-    ({ triggers }) => triggers.crlAwaited('org'),
+    ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     { authority: ['org'] },
   ],
   'a certificate that waits for the CRL of another authority queues that at once': [
-    ({ triggers }) => triggers.crlAwaited('org'),
-    ({ triggers }) => triggers.crlAwaited('lab'),
+    ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
+    ({ eventHandlers }) => eventHandlers.crlAwaited('lab'),
     { authority: ['lab'] },
   ],
 });

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Issuance, LabelSelector } from '../../../src/api/types.ts';
 import { Caches } from '../../../src/controllers/cache/caches.ts';
-import { Triggers } from '../../../src/controllers/event-handlers.ts';
+import { EventHandlers } from '../../../src/controllers/event-handlers.ts';
 import { WorkQueue } from '../../../src/kube/index.ts';
 import { authority, certificate } from '../../support/fixtures.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -27,7 +27,7 @@ const taken = async (queue: WorkQueue): Promise<string[]> => (await inOrder(queu
 async function world(issuance: Issuance) {
   const caches = new Caches(() => []);
   const queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
-  const triggers = new Triggers(caches, queues);
+  const eventHandlers = new EventHandlers(caches, queues);
   let revision = 0;
   const next = () => ({ resourceVersion: String(++revision) });
   const { spec } = authority();
@@ -44,17 +44,17 @@ async function world(issuance: Issuance) {
   }
   const certificates = () => taken(queues.certificate);
   await certificates();
-  return { caches, queues, triggers, label, certificates, next };
+  return { caches, queues, eventHandlers, label, certificates, next };
 }
 
 describe('a replica that comes to lead', () => {
   // Broken if it fails: after a failover whoever asks for something waits until all that is well was looked at.
   test('looks at everything, and first of all at what changes then', async () => {
-    const { caches, queues, triggers, next } = await world({});
+    const { caches, queues, eventHandlers, next } = await world({});
     for (const name of ['a', 'b', 'c']) {
       caches.certificates.observe({ ...certificate().record, namespace: 'shop', name, uid: name, ...next() });
     }
-    triggers.all();
+    eventHandlers.all();
     caches.certificates.observe({ ...certificate().record, namespace: 'shop', name: 'c', uid: 'c', ...next() });
     const order = await inOrder(queues.certificate);
     assert.deepEqual(order.toSorted(), [
@@ -133,7 +133,7 @@ describe('a request to revoke', () => {
         const clock = new ManualClock();
         const caches = new Caches(() => [], clock.now);
         const authorities = new WorkQueue({ clock });
-        const triggers = new Triggers(caches, {
+        const eventHandlers = new EventHandlers(caches, {
           authority: authorities,
           certificate: new WorkQueue({ clock }),
           trust: new WorkQueue({ clock }),
@@ -159,7 +159,7 @@ describe('a request to revoke', () => {
             authorities.addAfter('plain', event.ms);
             others += 1;
           } else {
-            triggers.crlAwaited('plain');
+            eventHandlers.crlAwaited('plain');
             askedAt.push(clock.now());
           }
           read();

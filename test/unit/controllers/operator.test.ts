@@ -6,7 +6,7 @@ import { authorities } from '../../../src/controllers/objects/resources.ts';
 import { base64 } from '../../../src/controllers/objects/secret-data.ts';
 import { Operator } from '../../../src/controllers/operator.ts';
 import { KubeError, namespaces, secrets, silentLog } from '../../../src/kube/index.ts';
-import type { SigningRoot } from '../../../src/pki/index.ts';
+import type { Issuer } from '../../../src/pki/index.ts';
 import { authority, encodedRoot, root } from '../../support/fixtures.ts';
 import { MemoryApi } from './world/memory-api.ts';
 import { MemoryClient } from './world/memory-client.ts';
@@ -14,7 +14,7 @@ import { MemoryClient } from './world/memory-client.ts';
 const rootRef = { namespace: 'mtls-operator', name: 'mtls-root' };
 const [first, second, third] = [root({ name: 'First' }), root({ name: 'Second' }), root({ name: 'Third' })];
 
-const dataOf = (signer: SigningRoot): Record<string, string> => {
+const dataOf = (signer: Issuer): Record<string, string> => {
   const { crt, key } = encodedRoot(signer);
   return { [secretKeys.certificate]: base64(crt), [secretKeys.privateKey]: base64(key) };
 };
@@ -31,7 +31,7 @@ async function standby(t: TestContext) {
     namespace: rootRef.namespace,
     identity: 'replica',
     workers: 1,
-    keysInWork: 1,
+    rsaKeyWorkers: 1,
     createDefaultAuthority: false,
     log: silentLog,
     now: () => new Date(),
@@ -51,13 +51,13 @@ async function standby(t: TestContext) {
   });
   await operator.synced;
   await memory.settled();
-  const replaceRoot = async (signer: SigningRoot): Promise<void> => {
+  const replaceRoot = async (signer: Issuer): Promise<void> => {
     await api.byHand(() => api.mergePatch(secrets, rootRef, { data: dataOf(signer) }));
     await memory.deliver();
   };
   /** The root that this replica takes for the one that signs. */
   const knownRoot = (): string | undefined => {
-    const view = operator.views.view('default');
+    const view = operator.authorityStates.get('default');
     return view.state === 'ready' ? view.root.fingerprint : undefined;
   };
   return { memory, operator, replaceRoot, knownRoot };

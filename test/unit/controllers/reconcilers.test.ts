@@ -109,14 +109,17 @@ test('a repair of a label changes no moment', async (t) => {
 describe('a process that leads again', () => {
   test('signs and publishes nothing with a root that it cannot read', async (t) => {
     const { process } = await issuing(t);
-    const { views } = process.reconcilers;
-    assert.equal(views.view('default').state, 'ready');
+    const { authorityStates } = process.reconcilers;
+    assert.equal(authorityStates.get('default').state, 'ready');
     process.refusal = (request) => (request.startsWith('find secrets') ? new KubeError('Network', '') : undefined);
     await process.lead();
-    assert.deepEqual([views.view('default'), views.material('default')], [{ state: 'unknown' }, undefined]);
+    assert.deepEqual(
+      [authorityStates.get('default'), authorityStates.material('default')],
+      [{ state: 'unknown' }, undefined],
+    );
     process.refusal = () => undefined;
     await process.lead();
-    assert.equal(views.view('default').state, 'ready');
+    assert.equal(authorityStates.get('default').state, 'ready');
   });
 
   // Broken if it fails: a new root signs at once, and peers that do not know it yet refuse its certificates.
@@ -179,7 +182,7 @@ describe('a process that leads again', () => {
     await workAt(minutes(8));
     clock.ms = minutes(20);
     await process.lead();
-    const view = process.reconcilers.views.view('default');
+    const view = process.reconcilers.authorityStates.get('default');
     assert.deepEqual(view.state === 'ready' && view.reissue?.resumedAt, later(minutes(20) * 60));
   });
 

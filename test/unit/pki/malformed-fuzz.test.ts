@@ -16,7 +16,8 @@ import { encodePem, parsePem } from '../../../src/pki/asn1/pem.ts';
 import {
   encodeCertificates,
   encodePrivateKey,
-  inspectRoot,
+  type Issuer,
+  inspectIssuer,
   isCrlOf,
   issueCrl,
   type KeyEncoding,
@@ -27,7 +28,6 @@ import {
   parseTrustAnchors,
   prepareLeaf,
   readLeaf,
-  type SigningRoot,
   subjectText,
   trustBundle,
 } from '../../../src/pki/index.ts';
@@ -49,10 +49,10 @@ const rsa = root({ key: { algorithm: 'RSA', size: 2048 } });
 const ed25519 = root({ key: { algorithm: 'Ed25519' } });
 const above = root();
 const below = intermediate(above, { more: [permitting(implicit(2, Buffer.from('shop.svc')))] });
-const signers: readonly SigningRoot[] = [above, rsa, ed25519, below];
+const signers: readonly Issuer[] = [above, rsa, ed25519, below];
 const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const leafKey = privateKey();
-const leafOf = (signer: SigningRoot) =>
+const leafOf = (signer: Issuer) =>
   prepareLeaf(
     { role: 'server', subject: { commonName: 'db' }, names, durationMs: days(30) },
     createPublicKey(leafKey),
@@ -179,7 +179,7 @@ function readText(text: string, key: KeyObject | undefined): void {
     [abovePem, text, []],
     [belowPem, pemOf.get(below.key) ?? '', trusted],
   ] as const) {
-    const inspection = inspectRoot(crt, pem, now, trust);
+    const inspection = inspectIssuer(crt, pem, now, trust);
     if ('reason' in inspection) assertNoKeyMaterial(inspection.message);
     else {
       counts.roots += 1;

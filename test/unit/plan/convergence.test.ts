@@ -6,7 +6,7 @@ import { annotations, labels, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
 import type { Signer } from '../../../src/controllers/cache/signing-material.ts';
 import type { Secret } from '../../../src/kube/index.ts';
-import { commonValidity, encodePrivateKey, pathOf, type SigningRoot, trustBundle } from '../../../src/pki/index.ts';
+import { commonValidity, encodePrivateKey, type Issuer, pathOf, trustBundle } from '../../../src/pki/index.ts';
 import { rolesOf, secretNameOf } from '../../../src/plan/index.ts';
 import {
   certificate,
@@ -35,7 +35,7 @@ const roots = {
   endingAbove: intermediate(root({ name: 'Ending Above', at: later(-days(300)), durationMs: days(320) })),
   young: root({ name: 'Young', at: later(minutes(4)) }),
 };
-const signerOf = (active: SigningRoot, ...others: readonly SigningRoot[]): Signer => ({
+const signerOf = (active: Issuer, ...others: readonly Issuer[]): Signer => ({
   root: active,
   bundle: trustBundle(
     active.anchor,
@@ -297,7 +297,7 @@ describe('a life under CAs of which any may end first', () => {
         const at = later(isYoung ? minutes(4) : -days(30));
         return { at, durationMs: later(days(endsInDays)).getTime() - at.getTime() };
       };
-      return below.reduce<SigningRoot>((above, one) => intermediate(above, lasting(one)), root(lasting(top)));
+      return below.reduce<Issuer>((above, one) => intermediate(above, lasting(one)), root(lasting(top)));
     });
   const lives = fc.record({
     chain: chains,

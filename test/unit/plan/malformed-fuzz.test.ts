@@ -22,12 +22,12 @@ import type { Secret } from '../../../src/kube/index.ts';
 import { prepareLeaf } from '../../../src/pki/index.ts';
 import {
   type AuthorityRecord,
-  type AuthorityView,
+  type AuthorityState,
   configMapIn,
   issuancePolicy,
   issuedSecret,
   lostSecrets,
-  parseRotationNote,
+  parseRotationState,
   planAuthority,
   planAuthorityStatus,
   planCertificate,
@@ -153,12 +153,12 @@ for (const wrongTypes of [false, true]) {
         );
         if (record.specProblem !== undefined) counts.unreadable += 1;
         const policy = issuancePolicy(issuance as Parameters<typeof issuancePolicy>[0]);
-        const views: Record<string, AuthorityView> = {
+        const authorityStates: Record<string, AuthorityState> = {
           ready: { ...ready(signer), issuance: policy },
           notReady: notReady('RootExpired', 'the root has expired'),
           missing: { state: 'missing' },
         };
-        const authority = views[state] ?? ready(signer);
+        const authority = authorityStates[state] ?? ready(signer);
         const kept = secret === undefined ? undefined : secretRecord(secret, [signer.anchor]);
         const roles = rolesOf(record.spec).map((role) => ({
           role,
@@ -227,7 +227,7 @@ for (const wrongTypes of [false, true]) {
           revocation: revocationState(secret),
           asked: [],
           certificates: 1,
-          evidence: { secrets, publications: [], examined: secrets.length, monotonicMs: 1000 },
+          rollout: { secrets, publications: [], examined: secrets.length, monotonicMs: 1000 },
           leadingSince: now,
         };
         const plan = planAuthority(observed, now);
@@ -257,7 +257,7 @@ test('annotations of the operator that somebody has changed are read as what the
   );
   fc.assert(
     fc.property(spoilt, (text) => {
-      parseRotationNote(text);
+      parseRotationState(text);
       const { labels, annotations: keys } = templateKeys(text);
       assert.ok([...labels, ...keys].every((name) => typeof name === 'string'));
     }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { AuthorityReconciler } from '../../../../src/controllers/authority/authority-reconciler.ts';
-import { AuthorityViews } from '../../../../src/controllers/cache/authority-states.ts';
+import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { authorityRecord, authorities as authorityResource } from '../../../../src/controllers/objects/resources.ts';
 import { silentLog } from '../../../../src/kube/index.ts';
@@ -21,8 +21,8 @@ test('an authority is looked at again for what becomes due between its plan and 
 /** Asks for a second revocation while the clock is read at moments that are seconds apart, beginning at this one. */
 async function revokesAfterPause(offsetMs: number): Promise<void> {
   const api = new MemoryApi();
-  const views = new AuthorityViews();
-  const caches = new Caches(() => views.roots());
+  const authorityStates = new AuthorityStates();
+  const caches = new Caches(() => authorityStates.roots());
   let timeMs = now.getTime();
   let stepMs = 0;
   const asked: Revocation[] = [];
@@ -30,8 +30,8 @@ async function revokesAfterPause(offsetMs: number): Promise<void> {
     client: api.client,
     namespace: 'mtls-operator',
     authorities: caches.authorities,
-    views,
-    evidence: {
+    authorityStates,
+    rollout: {
       gather: () => ({ secrets: [], publications: [], examined: 0, monotonicMs: 0 }),
       renew: () => Promise.resolve(),
     } as never,
@@ -54,7 +54,7 @@ async function revokesAfterPause(offsetMs: number): Promise<void> {
   caches.authorities.observe(authorityRecord(created));
   const reconcile = () => reconciler.reconcile('default', { signal: never });
   await reconcile();
-  const issuer = views.material('default')?.crl?.issuers[0] ?? '';
+  const issuer = authorityStates.material('default')?.crl?.issuers[0] ?? '';
   const ask = (serialNumber: string) => {
     asked.push({ serialNumber, issuer, revokedAt: now, notAfter: new Date(timeMs + days(30)), namespace: 'shop' });
   };
@@ -65,7 +65,7 @@ async function revokesAfterPause(offsetMs: number): Promise<void> {
   stepMs = 3000;
   for (let look = 0; look < 5; look += 1) {
     const result = await reconcile();
-    if (views.material('default')?.crl?.revoked.has('2b') === true) return;
+    if (authorityStates.material('default')?.crl?.revoked.has('2b') === true) return;
     const isSoon = result !== undefined && result.requeueAt.getTime() < now.getTime() + 60_000;
     assert.ok(isSoon, `nothing brings it back at ${offsetMs} ms`);
     // The queue would wait until then.

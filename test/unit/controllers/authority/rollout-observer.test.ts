@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { EvidenceGatherer } from '../../../../src/controllers/authority/rollout-observer.ts';
+import { RolloutObserver } from '../../../../src/controllers/authority/rollout-observer.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { ownerReference, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { certificateRecord } from '../../../../src/controllers/objects/resources.ts';
@@ -39,7 +39,7 @@ function process() {
     () => clock.ms,
   );
   const renewed: AuthorityRecord[] = [];
-  const gatherer = new EvidenceGatherer({
+  const gatherer = new RolloutObserver({
     client: api.client,
     caches,
     publications: () => publications,
@@ -139,7 +139,7 @@ describe('the evidence of an authority', () => {
   test('is gathered when it is asked for, and then once', () => {
     const { caches } = process();
     let asked = 0;
-    const gatherer = new EvidenceGatherer({
+    const gatherer = new RolloutObserver({
       client: new MemoryApi().client,
       caches,
       publications: () => {
@@ -148,12 +148,12 @@ describe('the evidence of an authority', () => {
       },
       renewPublications: async () => undefined,
     });
-    const evidence = gatherer.gather(ruled);
+    const rollout = gatherer.gather(ruled);
     assert.equal(asked, 0);
-    assert.equal(evidence.publications, publications);
-    assert.equal(evidence.publications, publications);
+    assert.equal(rollout.publications, publications);
+    assert.equal(rollout.publications, publications);
     assert.equal(asked, 1);
-    assert.equal(evidence.secrets, evidence.secrets);
+    assert.equal(rollout.secrets, rollout.secrets);
   });
 
   test('has a Secret whose content is broken, without a leaf', () => {

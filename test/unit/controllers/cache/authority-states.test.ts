@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { AuthorityViews } from '../../../../src/controllers/cache/authority-states.ts';
+import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { statusChange } from '../../../../src/controllers/objects/status-writer.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict, RotationReport } from '../../../../src/plan/index.ts';
@@ -14,40 +14,43 @@ const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => 
     active.anchor,
     others.map(({ anchor }) => anchor),
   ),
-  tolerated: [],
+  acceptedBundleDigests: [],
 });
 const bad: AuthorityVerdict = { state: 'notReady', reason: 'RootExpired', message: 'x' };
 
 describe('what certificates see of an authority', () => {
   test('is unknown until its root was looked at, and again once it is gone', () => {
-    const views = new AuthorityViews();
-    assert.deepEqual(views.view('default'), { state: 'unknown' });
-    views.set(authority(), verdict(a));
-    views.delete('default');
-    assert.deepEqual([views.view('default'), views.material('default')], [{ state: 'unknown' }, undefined]);
+    const authorityStates = new AuthorityStates();
+    assert.deepEqual(authorityStates.get('default'), { state: 'unknown' });
+    authorityStates.set(authority(), verdict(a));
+    authorityStates.delete('default');
+    assert.deepEqual(
+      [authorityStates.get('default'), authorityStates.material('default')],
+      [{ state: 'unknown' }, undefined],
+    );
   });
 
   test('is its root without the key, which is for signing alone', () => {
-    const views = new AuthorityViews();
-    views.set(authority(), verdict(a, b));
-    assert.deepEqual(views.view('default'), {
+    const authorityStates = new AuthorityStates();
+    authorityStates.set(authority(), verdict(a, b));
+    assert.deepEqual(authorityStates.get('default'), {
       state: 'ready',
       root: a.certificate,
       intermediates: [],
       anchor: a.anchor,
-      bundle: views.material('default')?.bundle,
-      tolerated: [],
+      bundle: authorityStates.material('default')?.bundle,
+      acceptedBundleDigests: [],
     });
-    assert.equal(views.material('default')?.signer?.root, a);
-    assert.deepEqual(views.roots(), [a.certificate, b.certificate]);
-    assert.deepEqual([...views.active()], [['default', a]]);
+    assert.equal(authorityStates.material('default')?.signer?.root, a);
+    assert.deepEqual(authorityStates.roots(), [a.certificate, b.certificate]);
+    assert.deepEqual([...authorityStates.active()], [['default', a]]);
   });
 
   test('has no signer while the root is bad', () => {
-    const views = new AuthorityViews();
-    views.set(authority(), verdict(a));
-    views.set(authority(), bad);
-    assert.deepEqual([views.material('default'), [...views.active()]], [undefined, []]);
+    const authorityStates = new AuthorityStates();
+    authorityStates.set(authority(), verdict(a));
+    authorityStates.set(authority(), bad);
+    assert.deepEqual([authorityStates.material('default'), [...authorityStates.active()]], [undefined, []]);
   });
 
   const changes: [title: string, before: AuthorityVerdict, after: AuthorityVerdict, changed: boolean][] = [
@@ -62,9 +65,9 @@ describe('what certificates see of an authority', () => {
   ];
   for (const [title, before, after, changed] of changes) {
     test(`${changed ? 'is' : 'is not'} worth another look for ${title}`, () => {
-      const views = new AuthorityViews();
-      assert.equal(views.set(authority(), before), 'whole');
-      assert.equal(views.set(authority(), after), changed ? 'whole' : 'none');
+      const authorityStates = new AuthorityStates();
+      assert.equal(authorityStates.set(authority(), before), 'whole');
+      assert.equal(authorityStates.set(authority(), after), changed ? 'whole' : 'none');
     });
   }
 });
@@ -73,37 +76,37 @@ describe('the rotations under way', () => {
   const report = (id: string) => ({ note: { id } }) as RotationReport;
 
   test('are those that the last look at each authority has found', () => {
-    const views = new AuthorityViews();
-    views.set(authority(), verdict(a), report('r1'));
-    views.set(authority({ name: 'other' }), verdict(b), report('r2'));
+    const authorityStates = new AuthorityStates();
+    authorityStates.set(authority(), verdict(a), report('r1'));
+    authorityStates.set(authority({ name: 'other' }), verdict(b), report('r2'));
     assert.deepEqual(
-      [...views.rotations()].map(([name, { note }]) => [name, note.id]),
+      [...authorityStates.rotations()].map(([name, { note }]) => [name, note.id]),
       [
         ['default', 'r1'],
         ['other', 'r2'],
       ],
     );
-    views.set(authority(), verdict(a));
+    authorityStates.set(authority(), verdict(a));
     assert.deepEqual(
-      [...views.rotations()].map(([name]) => name),
+      [...authorityStates.rotations()].map(([name]) => name),
       ['other'],
     );
-    views.delete('other');
-    assert.deepEqual([...views.rotations()], []);
+    authorityStates.delete('other');
+    assert.deepEqual([...authorityStates.rotations()], []);
   });
 
   test('are nothing that certificates have to be looked at for', () => {
-    const views = new AuthorityViews();
-    views.set(authority(), verdict(a), report('r1'));
-    assert.equal(views.set(authority(), verdict(a), report('r2')), 'none');
-    assert.equal([...views.rotations()][0]?.[1].note.id, 'r2');
+    const authorityStates = new AuthorityStates();
+    authorityStates.set(authority(), verdict(a), report('r1'));
+    assert.equal(authorityStates.set(authority(), verdict(a), report('r2')), 'none');
+    assert.equal([...authorityStates.rotations()][0]?.[1].note.id, 'r2');
   });
 
   test('are forgotten with all else', () => {
-    const views = new AuthorityViews();
-    views.set(authority(), verdict(a), report('r1'));
-    views.clear();
-    assert.deepEqual([[...views.rotations()], views.view('default')], [[], { state: 'unknown' }]);
+    const authorityStates = new AuthorityStates();
+    authorityStates.set(authority(), verdict(a), report('r1'));
+    authorityStates.clear();
+    assert.deepEqual([[...authorityStates.rotations()], authorityStates.get('default')], [[], { state: 'unknown' }]);
   });
 });
 
@@ -113,23 +116,23 @@ describe('an authority that waits', () => {
   const reissue = { id: 'r1', since: now, windowMs: 5, resumedAt: now };
 
   test('has bundles to write and nothing to sign with', () => {
-    const views = new AuthorityViews();
-    views.set(authority(), waiting);
-    const material = views.material('default');
+    const authorityStates = new AuthorityStates();
+    authorityStates.set(authority(), waiting);
+    const material = authorityStates.material('default');
     assert.deepEqual([material?.signer, material?.bundle.roots], [undefined, [a.certificate, b.certificate]]);
-    assert.deepEqual([[...views.active()], views.roots()], [[], [a.certificate, b.certificate]]);
-    const view = views.view('default');
+    assert.deepEqual([[...authorityStates.active()], authorityStates.roots()], [[], [a.certificate, b.certificate]]);
+    const view = authorityStates.get('default');
     assert.deepEqual(view.state === 'ready' && view.waits, waits);
   });
 
   test('is worth another look when it has ceased to wait, and when certificates begin to switch', () => {
-    const views = new AuthorityViews();
-    views.set(authority(), waiting);
-    assert.equal(views.set(authority(), verdict(a, b)), 'whole');
+    const authorityStates = new AuthorityStates();
+    authorityStates.set(authority(), waiting);
+    assert.equal(authorityStates.set(authority(), verdict(a, b)), 'whole');
     const switching = { ...(verdict(a, b) as AuthorityVerdict & { state: 'ready' }), reissue };
-    assert.equal(views.set(authority(), switching), 'whole');
-    assert.equal(views.set(authority(), { ...switching, reissue: { ...reissue } }), 'none');
-    assert.equal(views.set(authority(), { ...switching, tolerated: ['x'] }), 'whole');
+    assert.equal(authorityStates.set(authority(), switching), 'whole');
+    assert.equal(authorityStates.set(authority(), { ...switching, reissue: { ...reissue } }), 'none');
+    assert.equal(authorityStates.set(authority(), { ...switching, acceptedBundleDigests: ['x'] }), 'whole');
   });
 });
 

@@ -54,7 +54,7 @@ function begin(t: TestContext, api: MemoryApi, held?: { readonly request: string
     onClusterTrustBundlesServed: () => {},
     onPasswordsListed: () => {},
   };
-  const lookAtRoots = async () => {
+  const refreshRoots = async () => {
     for (let turn = 0; turn < 5; turn += 1) await setImmediate();
     requests.push('the roots are looked at');
     roots = [signer.certificate];
@@ -63,7 +63,7 @@ function begin(t: TestContext, api: MemoryApi, held?: { readonly request: string
     requests.push('the caches are filled');
     filled.resolve();
   };
-  const kept = caches.keep(sources, stop.signal, lookAtRoots, haveFilled);
+  const kept = caches.keep(sources, stop.signal, refreshRoots, haveFilled);
   t.after(() => {
     stop.abort();
     return kept;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { compactSecrets, keptSecrets } from '../../../../src/controllers/cache/compact-secret.ts';
+import { compactSecret, compactSecrets } from '../../../../src/controllers/cache/compact-secret.ts';
 import { knownContent, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { Store } from '../../../../src/kube/index.ts';
 import type { Certificate, LeafRecord } from '../../../../src/pki/index.ts';
@@ -83,9 +83,9 @@ describe('the record of a Secret as it is kept', () => {
   test('is read as it was, whatever it shares with others', () => {
     fc.assert(
       fc.property(fc.array(record, { minLength: 1, maxLength: 10 }), (records) => {
-        const kept = records.map((one) => keptSecrets.keep(one));
+        const kept = records.map((one) => compactSecret.keep(one));
         assert.deepEqual(
-          kept.map((one) => keptSecrets.read(one)),
+          kept.map((one) => compactSecret.read(one)),
           records,
         );
       }),
@@ -96,7 +96,7 @@ describe('the record of a Secret as it is kept', () => {
   test('has in common with that of another Secret all but what is its own', () => {
     const signer = root();
     const [one, other] = ['payments', 'orders'].map((name) =>
-      keptSecrets.keep(
+      compactSecret.keep(
         certificate()
           .with({ name, uid: `uid of ${name}` })
           .issuedBy(signer)

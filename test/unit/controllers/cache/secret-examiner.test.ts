@@ -187,15 +187,15 @@ describe('a foreign Secret that resources name', () => {
     world.finder.find(record, 'large', true, never);
 
   test('is read once for 200 of them, and its content never', async () => {
-    const claims = Array.from({ length: 200 }, (_, i) => claim(`c${i}`));
-    const world = made(claims, [large]);
+    const secretNames = Array.from({ length: 200 }, (_, i) => claim(`c${i}`));
+    const world = made(secretNames, [large]);
     for (let round = 0; round < 3; round += 1) {
-      const found = await Promise.all(claims.map(({ record }) => ask(world, record)));
+      const found = await Promise.all(secretNames.map(({ record }) => ask(world, record)));
       assert.ok(found.every(({ secret: own, foreign: theirs }) => own === undefined && theirs?.name === 'large'));
     }
     assert.deepEqual(world.asked, ['metadata of shop/large']);
     world.clock.ms += 5000;
-    await Promise.all(claims.map(({ record }) => ask(world, record)));
+    await Promise.all(secretNames.map(({ record }) => ask(world, record)));
     assert.equal(world.asked.length, 2);
   });
 

@@ -108,7 +108,12 @@ describe('events', () => {
 });
 
 describe('events of an authority', () => {
-  const good: AuthorityVerdict = { state: 'ready', root: a, bundle: trustBundle(a.anchor, []), tolerated: [] };
+  const good: AuthorityVerdict = {
+    state: 'ready',
+    root: a,
+    bundle: trustBundle(a.anchor, []),
+    acceptedBundleDigests: [],
+  };
   const bad: AuthorityVerdict = { state: 'notReady', reason: 'RootExpired', message: 'm' };
   const cases: [
     type: 'Ready' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing',
@@ -165,9 +170,9 @@ describe('what one role was issued is told', () => {
       finder: { find: async () => ({}), ownedBeside: async () => [] },
       namespaces: { get: () => ({ labels: {} }) },
       authorities: { get: () => authority() },
-      views: { view: () => ready(a), material: () => material },
-      claims: { holder: () => undefined },
-      storePassword: () => undefined,
+      authorityStates: { get: () => ready(a), material: () => material },
+      secretNames: { holder: () => undefined },
+      keystorePassword: () => undefined,
       keys: { drop: () => {} },
       recorder: { record: (event: EventNote) => events.push(event) },
       writer: {

@@ -287,7 +287,7 @@ describe('what stands in the way of a role', () => {
     await process.create({ outputs: { pkcs12: { passwordSecretRef: { name: 'pw', key: 'p' } } } });
     await process.settle();
     await process.settle();
-    assert.equal(process.ready(), 'StorePasswordInvalid');
+    assert.equal(process.ready(), 'KeystorePasswordInvalid');
     assert.equal(process.secret(), undefined);
     await process.byHand(secrets, 'pw', { data: { p: bytes('password') } });
     await process.settle();
@@ -301,7 +301,7 @@ test('a certificate that is to be revoked waits for the CRL, and its authority i
     const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now) ?? assert.fail();
     const crls = parseCrls(Buffer.from(crlData(plan, [signer])['ca.crl'] ?? '', 'base64').toString());
     const crl = crlBundle({ crls, revocations: plan.revocations }, [signer]) ?? assert.fail();
-    process.judge({ state: 'ready', root: signer, bundle: ready(signer).bundle, tolerated: [], crl });
+    process.judge({ state: 'ready', root: signer, bundle: ready(signer).bundle, acceptedBundleDigests: [], crl });
   };
   listing([]);
   const [before, serialNumber = ''] = [tlsOf(process), serialIn(process)];

@@ -573,7 +573,7 @@ describe('a Secret that another writer keeps changing', () => {
 
 test('an authority that is not known yet leaves everything as it is', async (t) => {
   const process = await issued(t);
-  process.views.clear();
+  process.authorityStates.clear();
   await process.annotate('rotate', 'a');
   await process.settle();
   assert.deepEqual(process.requests, []);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, KeyObject } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { KeyMaker } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
+import { RsaKeyPool } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
 import { describeKey, type KeySpec } from '../../../../src/pki/index.ts';
 
 const now = new Date('2026-11-23T12:00:00Z');
@@ -15,7 +15,7 @@ const someKey = generateKeyPairSync('ed25519').privateKey;
 function steppedMaker(concurrency: number) {
   const told: string[] = [];
   const inWork: { readonly size: number; readonly finish: () => void; readonly fail: () => void }[] = [];
-  const keys = new KeyMaker({
+  const keys = new RsaKeyPool({
     concurrency,
     onReady: (owner) => told.push(owner),
     generate: (spec) =>
@@ -43,7 +43,7 @@ function maker(concurrency = 1) {
   };
   const ready = (owner: string): Promise<void> =>
     told.includes(owner) ? Promise.resolve() : new Promise((resolve) => waiters.set(owner, resolve));
-  return { keys: new KeyMaker({ concurrency, onReady }), told, ready };
+  return { keys: new RsaKeyPool({ concurrency, onReady }), told, ready };
 }
 
 describe('keys', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
-import { Claims } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
+import { SecretNameOwnership } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { authority, type CertificateFixture, certificate, orphaned, root } from '../../../support/fixtures.ts';
 
@@ -15,11 +15,11 @@ const older = named('older', 'z', '2025-12-31T23:59:59Z');
 const younger = named('younger', 'b');
 const sameAge = named('same-age', 'a');
 
-function claimsOf(...fixtures: readonly CertificateFixture[]): Claims {
+function claimsOf(...fixtures: readonly CertificateFixture[]): SecretNameOwnership {
   const caches = new Caches(() => []);
   fixtures.forEach(({ record }, i) => caches.certificates.observe({ ...record, resourceVersion: String(i + 1) }));
   caches.authorities.observe(authority());
-  return new Claims(caches, rootNamespace);
+  return new SecretNameOwnership(caches, rootNamespace);
 }
 
 const ownedBy = (fixture: CertificateFixture) => fixture.issuedBy(root()).secretRecord('server');
@@ -30,10 +30,10 @@ describe('the name of a Secret', () => {
   });
 
   test('belongs to the oldest of several, by UID among those of one second', () => {
-    const claims = claimsOf(younger, older, sameAge);
-    assert.equal(claims.holder(older.record, 'shared', undefined), undefined);
-    assert.equal(claims.holder(younger.record, 'shared', undefined), 'MtlsCertificate older');
-    assert.equal(claims.holder(sameAge.record, 'shared', undefined), 'MtlsCertificate older');
+    const secretNames = claimsOf(younger, older, sameAge);
+    assert.equal(secretNames.holder(older.record, 'shared', undefined), undefined);
+    assert.equal(secretNames.holder(younger.record, 'shared', undefined), 'MtlsCertificate older');
+    assert.equal(secretNames.holder(sameAge.record, 'shared', undefined), 'MtlsCertificate older');
     const two = claimsOf(younger, sameAge);
     assert.equal(two.holder(sameAge.record, 'shared', undefined), undefined);
     assert.equal(two.holder(younger.record, 'shared', undefined), 'MtlsCertificate same-age');
@@ -41,9 +41,9 @@ describe('the name of a Secret', () => {
 
   test('is free when the older one is being deleted and has no Secret', () => {
     const ending = older.with({ deleting: true });
-    const claims = claimsOf(younger, ending);
-    assert.equal(claims.holder(younger.record, 'shared', undefined), undefined);
-    assert.equal(claims.holder(younger.record, 'shared', ownedBy(ending)), 'MtlsCertificate older');
+    const secretNames = claimsOf(younger, ending);
+    assert.equal(secretNames.holder(younger.record, 'shared', undefined), undefined);
+    assert.equal(secretNames.holder(younger.record, 'shared', ownedBy(ending)), 'MtlsCertificate older');
   });
 
   test('belongs to exactly one, whoever asks first', () => {
@@ -55,25 +55,25 @@ describe('the name of a Secret', () => {
   });
 
   test('stays with the younger one that has the Secret', () => {
-    const claims = claimsOf(younger, older);
-    assert.equal(claims.holder(younger.record, 'shared', ownedBy(younger)), undefined);
-    assert.equal(claims.holder(older.record, 'shared', ownedBy(younger)), 'MtlsCertificate younger');
+    const secretNames = claimsOf(younger, older);
+    assert.equal(secretNames.holder(younger.record, 'shared', ownedBy(younger)), undefined);
+    assert.equal(secretNames.holder(older.record, 'shared', ownedBy(younger)), 'MtlsCertificate younger');
   });
 
   test('stays with the one that a Secret without an owner was handed over to', () => {
-    const claims = claimsOf(younger, older);
+    const secretNames = claimsOf(younger, older);
     const secret = secretRecord(orphaned(younger.issuedBy(root()).secret('server')), []);
-    assert.equal(claims.holder(younger.record, 'shared', secret), undefined);
-    assert.equal(claims.holder(older.record, 'shared', secret), 'MtlsCertificate younger');
+    assert.equal(secretNames.holder(younger.record, 'shared', secret), undefined);
+    assert.equal(secretNames.holder(older.record, 'shared', secret), 'MtlsCertificate younger');
   });
 
   test('of a root Secret belongs to its authority, even against an owner', () => {
     const impostor = certificate()
       .inNamespace(rootNamespace)
       .asking({ server: { service: 'a', secretName: 'mtls-root' } });
-    const claims = claimsOf(impostor);
-    assert.equal(claims.holder(impostor.record, 'mtls-root', undefined), 'MtlsAuthority default');
-    assert.equal(claims.holder(impostor.record, 'mtls-root', ownedBy(impostor)), 'MtlsAuthority default');
+    const secretNames = claimsOf(impostor);
+    assert.equal(secretNames.holder(impostor.record, 'mtls-root', undefined), 'MtlsAuthority default');
+    assert.equal(secretNames.holder(impostor.record, 'mtls-root', ownedBy(impostor)), 'MtlsAuthority default');
   });
 
   test('of a root Secret is free in every other namespace', () => {

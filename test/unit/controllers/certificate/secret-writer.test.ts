@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels, secretKeys } from '../../../../src/api/constants.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
-import type { Material } from '../../../../src/controllers/cache/signing-material.ts';
-import { KeyMaker } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
+import type { SigningMaterial } from '../../../../src/controllers/cache/signing-material.ts';
+import { RsaKeyPool } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
 import { SecretWriter } from '../../../../src/controllers/certificate/secret-writer.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import {
@@ -47,7 +47,7 @@ interface Scene {
   readonly given: CertificateFixture;
   readonly role: ObservedRole;
   readonly step: SecretStep;
-  readonly material: Material;
+  readonly material: SigningMaterial;
 }
 
 async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { state: 'ready' }): Promise<Scene> {
@@ -63,7 +63,7 @@ async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { stat
     client: api.client,
     caches,
     roots: () => roots,
-    keys: new KeyMaker({ concurrency: 1, onReady: () => undefined }),
+    keys: new RsaKeyPool({ concurrency: 1, onReady: () => undefined }),
     now: () => now,
     log: silentLog,
     observer: { onIssued: () => undefined },

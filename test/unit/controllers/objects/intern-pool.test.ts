@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { Sharing } from '../../../../src/controllers/objects/intern-pool.ts';
+import { InternPool } from '../../../../src/controllers/objects/intern-pool.ts';
 import { isSameJson } from '../../../../src/controllers/objects/same-json.ts';
 
 /** A text that is equal to another one, and is another one. */
@@ -9,38 +9,38 @@ const copyOf = <T>(value: T): T => structuredClone(value);
 
 describe('what is shared', () => {
   test('is what was given, whatever came before', () => {
-    const shared = new Sharing(3);
+    const internPool = new InternPool(3);
     const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !hasMinusZero(value));
     fc.assert(
-      fc.property(json, (value) => assert.deepEqual(shared.value(copyOf(value)), value)),
+      fc.property(json, (value) => assert.deepEqual(internPool.value(copyOf(value)), value)),
       { numRuns: 500 },
     );
-    fc.assert(fc.property(fc.string(), (text) => assert.equal(shared.text(text), text)));
+    fc.assert(fc.property(fc.string(), (text) => assert.equal(internPool.text(text), text)));
   });
 
   test('is one object for equal values, and never one for values of different kinds', () => {
-    const shared = new Sharing();
+    const internPool = new InternPool();
     const values = [{ a: 1 }, { a: '1' }, ['a', 1], '{"a":1}', { a: null }, {}, []];
-    const first = values.map((value) => shared.value(value));
+    const first = values.map((value) => internPool.value(value));
     assert.deepEqual(first, values);
-    for (const [i, value] of values.entries()) assert.equal(shared.value(copyOf(value)), first[i]);
+    for (const [i, value] of values.entries()) assert.equal(internPool.value(copyOf(value)), first[i]);
   });
 
   test('holds no more than it may, and goes on from there', () => {
-    const shared = new Sharing(2);
+    const internPool = new InternPool(2);
     const [a, b] = [{ name: 'a' }, { name: 'b' }];
-    shared.value(a);
-    shared.value(b);
-    assert.equal(shared.value(copyOf(a)), a);
-    shared.value({ name: 'c' });
+    internPool.value(a);
+    internPool.value(b);
+    assert.equal(internPool.value(copyOf(a)), a);
+    internPool.value({ name: 'c' });
     const again = copyOf(a);
-    assert.equal(shared.value(again), again, 'what was forgotten is kept twice');
-    assert.equal(shared.value(copyOf(a)), again);
+    assert.equal(internPool.value(again), again, 'what was forgotten is kept twice');
+    assert.equal(internPool.value(copyOf(a)), again);
   });
 
   test('leaves alone what is not there', () => {
-    const shared = new Sharing();
-    assert.deepEqual([shared.text(undefined), shared.value(undefined)], [undefined, undefined]);
+    const internPool = new InternPool();
+    assert.deepEqual([internPool.text(undefined), internPool.value(undefined)], [undefined, undefined]);
   });
 });
 

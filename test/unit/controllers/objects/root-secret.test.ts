@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 import { type MadeRoot, rootSecret, rotationPatch } from '../../../../src/controllers/objects/root-secret.ts';
-import { encodeCertificates, inspectRoot } from '../../../../src/pki/index.ts';
-import { parseRotationNote, type RotationStep } from '../../../../src/plan/index.ts';
+import { encodeCertificates, inspectIssuer } from '../../../../src/pki/index.ts';
+import { parseRotationState, type RotationStep } from '../../../../src/plan/index.ts';
 import { encodedRoot, hours, later, now, rootIdOf } from '../../../support/fixtures.ts';
 import {
   anchorsOf,
@@ -44,7 +44,7 @@ const [ofOld, ofNext, ofOther] = [old, next, other].map(encodedRoot) as [
   ReturnType<typeof encodedRoot>,
 ];
 const noteIn = (metadata: ReturnType<typeof written>['metadata']) =>
-  parseRotationNote(metadata?.annotations?.[annotations.rotation] ?? undefined);
+  parseRotationState(metadata?.annotations?.[annotations.rotation] ?? undefined);
 
 describe('the one write of a step', () => {
   test('takes place only on the Secret that it was planned for', () => {
@@ -154,7 +154,7 @@ describe('what is known of a root Secret', () => {
     const anchors = anchorsOf(next, old);
     assert.deepEqual(
       [inspection, comes, previous],
-      [ofNext, ofOther, ofOld].map(({ crt, key }) => inspectRoot(crt, key, now, anchors)),
+      [ofNext, ofOther, ofOld].map(({ crt, key }) => inspectIssuer(crt, key, now, anchors)),
     );
     assert.deepEqual([note, endedRotation, handledToken], [switching.note, 'r0', 'a']);
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { AuthorityViews } from '../../../../src/controllers/cache/authority-states.ts';
+import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { TrustCache } from '../../../../src/controllers/cache/trust-cache.ts';
 import { inConfigMap } from '../../../../src/controllers/objects/trust-objects.ts';
@@ -47,7 +47,7 @@ async function publications(
   }
   const outcome = (_: string, place: string, wanted: string): TrustOutcome | undefined =>
     foreign.includes(place) ? { wanted, state: 'foreign' } : undefined;
-  const made = new Publications(server.client(), caches, new AuthorityViews(), { outcome });
+  const made = new Publications(server.client(), caches, new AuthorityStates(), { outcome });
   const take = (object: ConfigMap) =>
     caches.configMaps.store.observe(caches.configMaps.dated(inConfigMap.toRecord(object)));
   return { server, caches, publications: made, take };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { AuthorityViews } from '../../../../src/controllers/cache/authority-states.ts';
+import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { inClusterTrustBundle, inConfigMap } from '../../../../src/controllers/objects/trust-objects.ts';
 import { TrustReconciler } from '../../../../src/controllers/trust/trust-reconciler.ts';
@@ -72,18 +72,18 @@ async function scene(
   const server = await serve(t, answer);
   const client = server.client();
   const caches = new Caches(() => []);
-  const views = new AuthorityViews();
+  const authorityStates = new AuthorityStates();
   const told: string[] = [];
   let published = bundle;
   caches.authorities.observe(publisher);
   caches.namespaces.observe({ name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
   if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
-  views.set(publisher, { state: 'ready', root: signer, bundle, tolerated: [] });
+  authorityStates.set(publisher, { state: 'ready', root: signer, bundle, acceptedBundleDigests: [] });
   const { authorities, namespaces } = caches;
   const trust = new TrustReconciler({
     authorities,
     namespaces,
-    views,
+    authorityStates,
     configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, silentLog),
     clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, silentLog),
     servesClusterTrustBundles: () => false,
@@ -100,7 +100,12 @@ async function scene(
     change: (pem) => caches.configMaps.store.observe(inConfigMap.toRecord(configMap(nextVersion(), pem))),
     rotate() {
       published = trustBundle(otherSigner.certificate, []);
-      views.set(publisher, { state: 'ready', root: otherSigner, bundle: published, tolerated: [] });
+      authorityStates.set(publisher, {
+        state: 'ready',
+        root: otherSigner,
+        bundle: published,
+        acceptedBundleDigests: [],
+      });
     },
     pem: () => published.pem,
     look: (namespace = 'shop') => trust.reconcile(`default/${namespace}`, { signal: new AbortController().signal }),

@@ -1,12 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { MtlsCertificate, MtlsCertificateSpec } from '../../../../src/api/types.ts';
-import { AuthorityViews } from '../../../../src/controllers/cache/authority-states.ts';
+import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { CertificateReconciler } from '../../../../src/controllers/certificate/certificate-reconciler.ts';
-import { KeyMaker } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
+import { RsaKeyPool } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
 import { SecretFinder } from '../../../../src/controllers/certificate/secret-finder.ts';
-import { Claims } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
+import { SecretNameOwnership } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
 import { SecretWriter } from '../../../../src/controllers/certificate/secret-writer.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import {
@@ -23,7 +23,7 @@ import {
   secrets,
   silentLog,
 } from '../../../../src/kube/index.ts';
-import type { SigningRoot } from '../../../../src/pki/index.ts';
+import type { Issuer } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict } from '../../../../src/plan/index.ts';
 import { certificate, now, privateKey, ready, authority as resourceOf, root } from '../../../support/fixtures.ts';
 import { MemoryApi } from './memory-api.ts';
@@ -43,7 +43,7 @@ type Interruption = (request: string) => Promise<void> | void;
 export class CertificateProcess {
   readonly api: MemoryApi;
   readonly caches: Caches;
-  readonly views = new AuthorityViews();
+  readonly authorityStates = new AuthorityStates();
   readonly events: EventNote[] = [];
   /** The requests since the last reconcile began, in words, see OnRequest. */
   requests: string[] = [];
@@ -67,12 +67,12 @@ export class CertificateProcess {
       this.requests.push(request);
       for (const interrupt of this.#before.get(request)?.splice(0, 1) ?? []) await interrupt(request);
     };
-    const roots = () => this.views.roots();
+    const roots = () => this.authorityStates.roots();
     this.caches = new Caches(roots, () => this.nowMs);
     const { client } = this.#memory;
-    const { caches, views } = this;
+    const { caches, authorityStates } = this;
     const clock = () => new Date(this.nowMs);
-    const keys = new KeyMaker({
+    const keys = new RsaKeyPool({
       concurrency: 1,
       onReady: () => undefined,
       generate: async (spec) => (spec.algorithm === 'RSA' ? this.rsaKey.promise : privateKey(spec)),
@@ -93,10 +93,10 @@ export class CertificateProcess {
         observer: { onIssued: () => undefined },
         onDeleted: (one, { secretName }) => this.deleted.push(`${one.name}: ${secretName}`),
       }),
-      views,
-      claims: new Claims(caches, 'mtls-operator'),
+      authorityStates,
+      secretNames: new SecretNameOwnership(caches, 'mtls-operator'),
       keys,
-      storePassword: (one) => caches.storePassword(one),
+      keystorePassword: (one) => caches.keystorePassword(one),
       onCrlAwaited: (name) => this.crlAwaited.push(name),
       onRetry: (key) => this.retried.push(key),
       recorder: { record: (note) => this.events.push(note) },
@@ -135,15 +135,15 @@ export class CertificateProcess {
   }
 
   /** The authority signs with this root from now on, and trusts the others, too. */
-  sign(active: SigningRoot, ...others: readonly SigningRoot[]): void {
-    this.judge({ state: 'ready', root: active, bundle: ready(active, ...others).bundle, tolerated: [] });
+  sign(active: Issuer, ...others: readonly Issuer[]): void {
+    this.judge({ state: 'ready', root: active, bundle: ready(active, ...others).bundle, acceptedBundleDigests: [] });
   }
 
   /** This is known of the root of the authority from now on. */
   judge(verdict: AuthorityVerdict): void {
     const record = this.caches.authorities.get('default');
     if (record === undefined) throw new Error('the authority has not been listed');
-    this.views.set(record, verdict);
+    this.authorityStates.set(record, verdict);
   }
 
   /** The client of the process. */

@@ -149,7 +149,7 @@ export class EventWorld {
       queues: this.#queues,
     });
     await this.#process.lead();
-    this.#process.reconcilers.triggers.all();
+    this.#process.reconcilers.eventHandlers.all();
   }
 
   async cut(plural: string, isForgotten: boolean): Promise<void> {

@@ -24,12 +24,12 @@ import { encoded } from '../../../../src/pki/asn1/der.ts';
 import {
   anchorId,
   type Certificate,
-  inspectRoot,
+  type Issuer,
+  inspectIssuer,
   isSignedBy,
   PkiError,
   parseCertificates,
   parseTrustAnchors,
-  type SigningRoot,
 } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
 import { authority, certificate, encodedRoot, now } from '../../../support/fixtures.ts';
@@ -145,14 +145,14 @@ export class RotationWorld {
     await this.api.byHand(() => this.api.mergePatch(certificateResource, ref, { metadata }));
   }
 
-  async stage(root: SigningRoot): Promise<void> {
+  async stage(root: Issuer): Promise<void> {
     const { crt, key } = encodedRoot(root);
     const data = { [rotationKeys.next.certificate]: base64(crt), [rotationKeys.next.privateKey]: base64(key) };
     await this.#patchRootSecret({ data });
   }
 
   /** Puts another root over the one that signs; `whole`: as kubectl replace does, with all else gone. */
-  async overwrite(root: SigningRoot, whole: boolean): Promise<void> {
+  async overwrite(root: Issuer, whole: boolean): Promise<void> {
     const { crt, key } = encodedRoot(root);
     const data = { [secretKeys.certificate]: base64(crt), [secretKeys.privateKey]: base64(key) };
     if (!whole) {
@@ -174,7 +174,7 @@ export class RotationWorld {
     const live = this.rootSecret();
     if (live === undefined) return;
     const text = (key: string) => dataText(live, key);
-    const inspection = inspectRoot(text(secretKeys.certificate), text(secretKeys.privateKey), new Date(this.#wallMs));
+    const inspection = inspectIssuer(text(secretKeys.certificate), text(secretKeys.privateKey), new Date(this.#wallMs));
     if ('reason' in inspection || inspection.root.intermediates.length > 0) return;
     const { key, certificate } = inspection.root;
     // The certificate is not valid before this moment of the calendar, see mendClock.

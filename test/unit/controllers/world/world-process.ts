@@ -57,7 +57,7 @@ export class WorldProcess {
     this.reconcilers = new Reconcilers({
       client: this.#memory.client,
       namespace,
-      keysInWork: 1,
+      rsaKeyWorkers: 1,
       recorder: { record: () => undefined },
       observer: { onIssued: (_, reason) => onIssued(reason) },
       log: silentLog,
@@ -70,7 +70,7 @@ export class WorldProcess {
   /** Begins, and has its caches filled as the Operator does. */
   static async start(options: ProcessOptions): Promise<WorldProcess> {
     const process = new WorldProcess(options);
-    const { triggers } = process.reconcilers;
+    const { eventHandlers } = process.reconcilers;
     const { promise, resolve } = Promise.withResolvers<void>();
     const signal = process.#stop.signal;
     process.#kept = process.reconcilers.caches.keep(
@@ -80,11 +80,11 @@ export class WorldProcess {
         log: silentLog,
         onError: () => undefined,
         onListed: () => undefined,
-        onClusterTrustBundlesServed: () => triggers.clusterTrustBundles(),
-        onPasswordsListed: () => triggers.usersOfPasswords(),
+        onClusterTrustBundlesServed: () => eventHandlers.clusterTrustBundles(),
+        onPasswordsListed: () => eventHandlers.usersOfPasswords(),
       },
       signal,
-      () => process.reconcilers.lookAtRoots(signal),
+      () => process.reconcilers.refreshRoots(signal),
       resolve,
     );
     await promise;

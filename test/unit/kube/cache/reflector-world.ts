@@ -169,7 +169,7 @@ export class ReflectorWorld {
   write(name: string, size: number): void {
     const known = this.store.get(keyOf(name));
     if (known === undefined || this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) return;
-    const written = this.store.writing({ namespace: 'n', name }, async () => {
+    const written = this.store.trackWrite({ namespace: 'n', name }, async () => {
       await this.#network();
       const isCurrent = this.server.objects.get(name)?.metadata.resourceVersion === known.resourceVersion;
       if (!isCurrent || this.#awaitsListing) throw new KubeError('Conflict', 'it has changed');
@@ -179,7 +179,7 @@ export class ReflectorWorld {
       if (this.counts.restores !== restores) throw new KubeError('Network', 'the API server has gone down');
       const record = sized(object);
       // Nobody is told: the subscriber of this test knows it from here.
-      if (this.store.remember(record)) {
+      if (this.store.observeOwnWrite(record)) {
         this.counts.remembered += 1;
         this.#heard.set(keyOf(name), record);
       }

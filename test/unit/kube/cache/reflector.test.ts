@@ -587,9 +587,9 @@ test('the event of a write whose answer is on the way is not read: the answer sa
   const told: unknown[] = [];
   store.subscribe((_, after) => told.push(after?.name));
   const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
-  const written = store.writing(ref('a'), async () => {
+  const written = store.trackWrite(ref('a'), async () => {
     await answered;
-    return store.remember({ ...ref('a'), resourceVersion: '11', size: 1 });
+    return store.observeOwnWrite({ ...ref('a'), resourceVersion: '11', size: 1 });
   });
   await reflector.synced;
   await eventually(() => assert.equal(watches().length, 1));
@@ -613,7 +613,7 @@ test('a deletion is not held by a write whose answer is on the way', async (t) =
     { onEvent: (type) => taken.push(type) },
   );
   const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
-  const written = store.writing(ref('a'), () => answered);
+  const written = store.trackWrite(ref('a'), () => answered);
   await reflector.synced;
   await eventually(() => assert.deepEqual(taken, ['DELETED', 'ADDED']));
   answer();
@@ -627,8 +627,8 @@ test('the event of a write that failed, or is never answered, is read', async (t
   });
   const { promise: never } = Promise.withResolvers<void>();
   const { promise: failed, reject } = Promise.withResolvers<void>();
-  void store.writing(ref('b'), () => never);
-  const failure = assert.rejects(store.writing(ref('a'), () => failed));
+  void store.trackWrite(ref('b'), () => never);
+  const failure = assert.rejects(store.trackWrite(ref('a'), () => failed));
   reject(new Error('the connection broke'));
   await failure;
   await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 2 }));

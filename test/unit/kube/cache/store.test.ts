@@ -114,7 +114,7 @@ test('of two writes of one object at a time the second is known until it has end
   const store = podStore();
   const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const ref = { namespace: 'ns', name: 'a' };
-  const writes = [store.writing(ref, () => first.promise), store.writing(ref, () => second.promise)];
+  const writes = [store.trackWrite(ref, () => first.promise), store.trackWrite(ref, () => second.promise)];
   first.resolve();
   await writes[0];
   assert.equal(store.writeUnderWay(ref), second.promise);

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { Delays } from '../../../../src/kube/workqueue/delaying-queue.ts';
+import { DelayingQueue } from '../../../../src/kube/workqueue/delaying-queue.ts';
 
 test('each key comes once, at its earliest time, and no key before another that is due earlier', () => {
   const keys = fc.constantFrom('a', 'b', 'c', 'd', 'e');
   fc.assert(
     fc.property(fc.array(fc.tuple(keys, fc.integer({ min: 0, max: 20 })), { maxLength: 100 }), (given) => {
-      const delays = new Delays();
+      const delays = new DelayingQueue();
       const model = new Map<string, number>();
       for (const [key, at] of given) {
         delays.set(key, at);
@@ -24,7 +24,7 @@ test('each key comes once, at its earliest time, and no key before another that 
 });
 
 test('a key that is woken early again and again leaves nothing behind', () => {
-  const delays = new Delays();
+  const delays = new DelayingQueue();
   const farAway = 10_000_000;
   delays.set('other', farAway);
   for (let now = 0; now < 10_000; now += 1) {

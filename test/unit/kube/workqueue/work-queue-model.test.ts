@@ -76,7 +76,7 @@ class Model {
     this.#most = most;
     this.queue = new WorkQueue({
       clock: this.clock,
-      mostOfOneFlow: most,
+      maxPerFlow: most,
       flowOf,
       random: () => 0,
       backoff: { baseMs: 10, maxMs: 80 },

@@ -304,7 +304,7 @@ test('whatever is done to it, no key is given out twice at once, none is lost, a
 });
 
 test('a flow has no more keys in work than it may; others do not wait for it, and it goes on when one is done', async () => {
-  const queue = new WorkQueue({ mostOfOneFlow: 2 });
+  const queue = new WorkQueue({ maxPerFlow: 2 });
   for (const key of ['a/1', 'a/2', 'a/3', 'a/4']) queue.add(key);
   assert.deepEqual([await queue.get(), await queue.get()], ['a/1', 'a/2']);
   const [next, last] = [queue.get(), queue.get()];
@@ -316,7 +316,7 @@ test('a flow has no more keys in work than it may; others do not wait for it, an
 });
 
 test('a queue that is shut down gives out what waits for its flow before it ends', async () => {
-  const queue = new WorkQueue({ mostOfOneFlow: 1 });
+  const queue = new WorkQueue({ maxPerFlow: 1 });
   queue.add('a/1');
   queue.add('a/2');
   assert.equal(await queue.get(), 'a/1');
@@ -334,7 +334,7 @@ test('whatever comes and goes, no flow has too many keys in work, and no worker 
   const steps = fc.array(fc.oneof(keys, fc.constant('get' as const), fc.constant('done' as const)), { maxLength: 120 });
   await fc.assert(
     fc.asyncProperty(steps, async (pattern) => {
-      const queue = new WorkQueue({ mostOfOneFlow: 2 });
+      const queue = new WorkQueue({ maxPerFlow: 2 });
       const inWork: string[] = [];
       const waiting = new Set<string>();
       let idle = 0;

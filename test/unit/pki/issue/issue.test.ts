@@ -9,7 +9,8 @@ import {
   describeKeySpec,
   encodeCertificates,
   encodedLeafProfile,
-  inspectRoot,
+  type Issuer,
+  inspectIssuer,
   isSignedBy,
   issueRoot,
   type KeySpec,
@@ -18,7 +19,6 @@ import {
   prepareLeaf,
   profileDigest,
   type Role,
-  type SigningRoot,
   type SubjectAltNames,
 } from '../../../../src/pki/index.ts';
 import { certificateProfileDigest } from '../../../../src/pki/x509/leaf-profile.ts';
@@ -48,7 +48,7 @@ const profile = (changes: Partial<LeafProfile> = {}): LeafProfile => ({
 const context = (at = now) => ({ now: at, serialSeed: randomBytes(20) });
 
 const issueLeaf = (
-  issuer: SigningRoot,
+  issuer: Issuer,
   changes: Partial<LeafProfile> = {},
   { at = now, key = privateKey() }: { at?: Date; key?: KeyObject } = {},
 ): Certificate => prepareLeaf(profile(changes), createPublicKey(key), issuer, context(at)).sign();
@@ -184,7 +184,7 @@ describe('a leaf', () => {
   });
 
   test('has no NULL behind the algorithm but for RSA', () => {
-    const algorithms = (issuer: SigningRoot): string =>
+    const algorithms = (issuer: Issuer): string =>
       openssl(['asn1parse', '-inform', 'DER'], issueLeaf(issuer).der).replaceAll(/ +/g, ' ');
     assert.doesNotMatch(algorithms(root({ key: { algorithm: 'Ed25519' } })), /NULL/);
     assert.doesNotMatch(algorithms(root()), /NULL/);
@@ -246,7 +246,7 @@ describe('a leaf', () => {
   test('begins with a root that a person has made this very second', () => {
     const { crt, key } = opensslRoot();
     const at = new Date(Math.floor(Date.now() / 1000) * 1000 + 1000);
-    const inspection = inspectRoot(crt, key, at);
+    const inspection = inspectIssuer(crt, key, at);
     assert.ok('root' in inspection);
     assert.deepEqual(issueLeaf(inspection.root, {}, { at }).notBefore, inspection.root.certificate.notBefore);
   });
@@ -369,7 +369,7 @@ describe('a root of our own', () => {
       assert.deepEqual([certificate.notBefore, certificate.notAfter], [earlier(backdateMs), later(days(3650))]);
       assert.deepEqual(certificate.subject, certificate.issuer);
       const pem = encodeCertificates([certificate]);
-      const inspection = inspectRoot(pem, signer.export({ type: 'pkcs8', format: 'pem' }), now);
+      const inspection = inspectIssuer(pem, signer.export({ type: 'pkcs8', format: 'pem' }), now);
       assert.ok('root' in inspection);
     });
   }
@@ -400,7 +400,7 @@ describe('the issuer of a leaf is its root’s subject, octet by octet,', () => 
         more: ['-utf8', ...(title.includes('set') ? ['-multivalue-rdn'] : [])],
       });
       const at = present;
-      const inspection = inspectRoot(crt, key, at);
+      const inspection = inspectIssuer(crt, key, at);
       assert.ok('root' in inspection, JSON.stringify(inspection));
       const leaf = issueLeaf(inspection.root, {}, { at });
       assert.deepEqual(leaf.issuer, inspection.root.certificate.subject);
@@ -414,7 +414,7 @@ describe('the issuer of a leaf is its root’s subject, octet by octet,', () => 
       extensions: ['basicConstraints = critical, CA:TRUE', 'subjectKeyIdentifier = 0102'],
     });
     const at = present;
-    const inspection = inspectRoot(crt, key, at);
+    const inspection = inspectIssuer(crt, key, at);
     assert.ok('root' in inspection);
     assert.equal(issueLeaf(inspection.root, {}, { at }).authorityKeyId, '0102');
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
-import { inspectRoot, parseTrustAnchors, type RootProblem, trustBundle } from '../../../../src/pki/index.ts';
+import { inspectIssuer, parseTrustAnchors, type RootProblem, trustBundle } from '../../../../src/pki/index.ts';
 import { days, encodedRoot, root } from '../../../support/fixtures.ts';
 import {
   type OpensslRoot,
@@ -21,7 +21,7 @@ const signedByGood = (options: OpensslRootOptions): OpensslRoot =>
   opensslRoot({ ...options, more: ['-CA', scratchFile(good.crt), '-CAkey', scratchFile(good.key)] });
 
 const verdictOn = ({ crt, key }: OpensslRoot, at = present): RootProblem | 'good' => {
-  const inspection = inspectRoot(crt, key, at);
+  const inspection = inspectIssuer(crt, key, at);
   return 'reason' in inspection ? inspection.reason : 'good';
 };
 
@@ -46,7 +46,7 @@ describe('a root that a person brings', () => {
       other.key,
       good.key.replaceAll('PRIVATE KEY', 'X'),
     ]) {
-      assert.ok(!JSON.stringify(inspectRoot(good.crt, key, present)).includes(body.slice(0, 16)));
+      assert.ok(!JSON.stringify(inspectIssuer(good.crt, key, present)).includes(body.slice(0, 16)));
     }
   });
 
@@ -63,7 +63,7 @@ describe('a root that a person brings', () => {
       });
     fc.assert(
       fc.property(damaged(crtDer), damaged(keyDer), (crt, key) => {
-        const inspection = inspectRoot(pem('CERTIFICATE', crt), pem('PRIVATE KEY', key), present);
+        const inspection = inspectIssuer(pem('CERTIFICATE', crt), pem('PRIVATE KEY', key), present);
         const isUntouched = crt.equals(crtDer) && key.equals(keyDer);
         if (isUntouched) assert.ok('root' in inspection);
         else if ('root' in inspection)
@@ -77,7 +77,7 @@ describe('a root that a person brings', () => {
 describe('the way from an intermediate to its root', () => {
   const pemOf = (...cas: readonly MadeCa[]): string => cas.map(({ pem }) => pem).join('');
   const pathOfRoot = (crt: string, key: string, caCrt = ''): string[] => {
-    const inspection = inspectRoot(crt, key, new Date(), parseTrustAnchors(caCrt));
+    const inspection = inspectIssuer(crt, key, new Date(), parseTrustAnchors(caCrt));
     assert.ok('root' in inspection, 'message' in inspection ? inspection.message : '');
     const { intermediates, anchor } = inspection.root;
     return [...intermediates, anchor].map(({ der }) => encodePem('CERTIFICATE', der));
@@ -94,7 +94,7 @@ describe('the way from an intermediate to its root', () => {
         assert.deepEqual(pathOfRoot(pemOf(signer, ...rest), signer.keyPem), way);
       }),
     );
-    const inspection = inspectRoot(pemOf(signer, between, upper, root, middle), signer.keyPem, new Date());
+    const inspection = inspectIssuer(pemOf(signer, between, upper, root, middle), signer.keyPem, new Date());
     assert.ok('reason' in inspection && inspection.reason === 'RootUnrelatedCertificates');
   });
 
@@ -112,12 +112,12 @@ describe('the way from an intermediate to its root', () => {
     const ended = makeCa({ name: 'Ended', notAfter: inDays(-0.5) });
     const above = makeCa({ name: 'New', key: next.key, keyId: next.keyId, by: ended });
     const anchors = parseTrustAnchors(pemOf(next, ended));
-    const inspection = inspectRoot(pemOf(signer, above), signer.keyPem, new Date(), anchors);
+    const inspection = inspectIssuer(pemOf(signer, above), signer.keyPem, new Date(), anchors);
     assert.ok('reason' in inspection && inspection.reason === 'RootExpired');
   });
 
   test('is refused where two ways are in tls.crt, since a leaf carries one', () => {
-    const inspection = inspectRoot(pemOf(signer, cross, old, next), signer.keyPem, new Date());
+    const inspection = inspectIssuer(pemOf(signer, cross, old, next), signer.keyPem, new Date());
     assert.ok('reason' in inspection && inspection.reason === 'RootUnrelatedCertificates');
   });
 
@@ -146,7 +146,7 @@ describe('the way from an intermediate to its root', () => {
       makeCa({ name: 'B', key: b.key, keyId: b.keyId, by: a }),
     ]);
     const [first = a] = all;
-    const inspection = inspectRoot(pemOf(...all), first.keyPem, new Date());
+    const inspection = inspectIssuer(pemOf(...all), first.keyPem, new Date());
     assert.ok('reason' in inspection && inspection.reason === 'RootChainIncomplete');
   });
 
@@ -154,7 +154,7 @@ describe('the way from an intermediate to its root', () => {
     const root = makeCa({ name: 'The Root', notAfter: inDays(-0.5) });
     const below = makeCa({ name: 'Issuing', by: root });
     const messageOn = (caCrt: string) => {
-      const inspection = inspectRoot(below.pem, below.keyPem, new Date(), parseTrustAnchors(caCrt));
+      const inspection = inspectIssuer(below.pem, below.keyPem, new Date(), parseTrustAnchors(caCrt));
       return 'reason' in inspection ? inspection.message : '';
     };
     assert.match(

@@ -4,12 +4,12 @@ import { describe, test } from 'node:test';
 import {
   type Certificate,
   encodeCertificates,
-  inspectRoot,
+  type IssuerInspection,
+  inspectIssuer,
   leafRecord,
   PkiError,
   parseTrustAnchors,
   prepareLeaf,
-  type RootInspection,
   readLeaf,
   trustBundle,
 } from '../../../../src/pki/index.ts';
@@ -33,9 +33,9 @@ function anchorsIn(files: RootFiles): Certificate[] | { reason: 'RootMalformed';
   }
 }
 
-function inspect(files: RootFiles, now = new Date()): RootInspection {
+function inspect(files: RootFiles, now = new Date()): IssuerInspection {
   const anchors = anchorsIn(files);
-  return 'reason' in anchors ? anchors : inspectRoot(files['tls.crt'], files['tls.key'], now, anchors);
+  return 'reason' in anchors ? anchors : inspectIssuer(files['tls.crt'], files['tls.key'], now, anchors);
 }
 
 test('the corpus is as large as it is said to be, and says nothing twice', () => {

@@ -18,7 +18,7 @@ import {
 } from '../../../../src/pki/asn1/der.ts';
 import { encodePem, parsePem } from '../../../../src/pki/asn1/pem.ts';
 import {
-  inspectRoot,
+  inspectIssuer,
   parseCertificates,
   parseCrls,
   parsePrivateKey,
@@ -90,7 +90,7 @@ describe('twice as much takes twice as long:', () => {
     ['beginnings without an end', 5000, (count) => parsePem.bind(undefined, '-----BEGIN X-----\n'.repeat(count))],
     ['certificates', 32, (count) => parseCertificates.bind(undefined, crt.repeat(count))],
     ['roots', 32, (count) => parseTrustAnchors.bind(undefined, crt.repeat(count))],
-    ['certificates of a root Secret', 32, (count) => () => inspectRoot(crt.repeat(count), key, now)],
+    ['certificates of a root Secret', 32, (count) => () => inspectIssuer(crt.repeat(count), key, now)],
     ['keys', 32, (count) => parsePrivateKey.bind(undefined, key.repeat(count))],
     ['entries of a CRL', 2000, (count) => parseCrls.bind(undefined, crl(count, 0))],
     ['extensions of a CRL', 500, (count) => parseCrls.bind(undefined, crl(0, count))],

@@ -9,9 +9,9 @@ import {
   encodeKeyStore,
   encodePrivateKey,
   encodeTrustStore,
+  keystorePasswordProblem,
   PkiError,
   parsePrivateKey,
-  storePasswordProblem,
 } from '../../../../src/pki/index.ts';
 import { seedsOf } from '../../../../src/pki/keystore/keystore-seeds.ts';
 import { privateKey } from '../../../support/fixtures.ts';
@@ -153,7 +153,7 @@ describe('a password', () => {
     ['of 256 characters', 'x'.repeat(256)],
   ];
   for (const [title, text] of fit) {
-    test(`${title} is taken`, () => assert.equal(storePasswordProblem(text), undefined));
+    test(`${title} is taken`, () => assert.equal(keystorePasswordProblem(text), undefined));
   }
 
   const unfit: [title: string, text: string, problem: RegExp][] = [
@@ -174,7 +174,7 @@ describe('a password', () => {
   ];
   for (const [title, text, problem] of unfit) {
     test(`${title} is refused, without a word of it`, () => {
-      const message = storePasswordProblem(text) ?? '';
+      const message = keystorePasswordProblem(text) ?? '';
       assert.match(message, problem);
       assert.ok(text.trim() === '' || !message.includes(text.trim()));
     });
@@ -188,7 +188,7 @@ describe('a password', () => {
     );
     await fc.assert(
       fc.asyncProperty(texts, async (text) => {
-        if (storePasswordProblem(text) !== undefined) {
+        if (keystorePasswordProblem(text) !== undefined) {
           await assert.rejects(encodeTrustStore(root, text, key), PkiError);
           return;
         }

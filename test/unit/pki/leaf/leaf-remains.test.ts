@@ -8,10 +8,10 @@ import {
   chainWithin,
   encodeCertificates,
   encodePrivateKey,
+  type Issuer,
   prepareLeaf,
   publicKeyDigest,
   remainsOf,
-  type SigningRoot,
 } from '../../../../src/pki/index.ts';
 import { certificate, intermediate, now, privateKey, requestOf, root } from '../../../support/fixtures.ts';
 
@@ -21,7 +21,7 @@ const issuing = intermediate(upper, { name: 'Issuing' });
 const { profile } = requestOf(certificate().record, 'server');
 const key = privateKey();
 const keyPem = encodePrivateKey(key, 'PKCS8');
-const issue = (by: SigningRoot) =>
+const issue = (by: Issuer) =>
   prepareLeaf(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) }).sign();
 const leaf = issue(issuing);
 const path = [leaf, ...issuing.intermediates];

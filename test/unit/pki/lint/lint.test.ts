@@ -26,7 +26,7 @@ import {
   utf8String,
 } from '../../../../src/pki/asn1/der.ts';
 import { oids } from '../../../../src/pki/asn1/oid.ts';
-import { type LeafProfile, type Role, type SigningRoot, type SubjectAltNames } from '../../../../src/pki/index.ts';
+import { type Issuer, type LeafProfile, type Role, type SubjectAltNames } from '../../../../src/pki/index.ts';
 import { prepareLeaf } from '../../../../src/pki/issue/issue.ts';
 import { lintLeaf } from '../../../../src/pki/lint/lint.ts';
 import { pathOf } from '../../../../src/pki/x509/ca-path.ts';
@@ -791,7 +791,7 @@ describe('what is laid out from a profile', () => {
     privateKey({ algorithm: 'Ed25519' }),
     rsa,
   ];
-  const signers: SigningRoot[] = [
+  const signers: Issuer[] = [
     signer,
     root({ key: { algorithm: 'Ed25519' } }),
     root({ key: { algorithm: 'RSA', size: 2048 } }),

@@ -23,6 +23,7 @@ import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import {
   type CrlContent,
   encodeCrls,
+  type Issuer,
   isCrlOf,
   issueCrl,
   type KeySpec,
@@ -30,7 +31,6 @@ import {
   namesIssuer,
   parseCertificates,
   parseCrls,
-  type SigningRoot,
 } from '../../../../src/pki/index.ts';
 import { days, intermediate, later, now, privateKey, root } from '../../../support/fixtures.ts';
 import { openssl, opensslFile, opensslRoot, scratchFile } from '../../../support/openssl.ts';
@@ -155,7 +155,7 @@ describe('a CRL', () => {
   });
 
   test('is not signed by a CA whose key usage excludes it', () => {
-    const brought = (keyUsage: readonly string[]): SigningRoot['certificate'] => {
+    const brought = (keyUsage: readonly string[]): Issuer['certificate'] => {
       const extensions = ['basicConstraints = critical, CA:TRUE', ...keyUsage, 'subjectKeyIdentifier = hash'];
       const [certificate] = parseCertificates(opensslRoot({ extensions }).crt);
       assert.ok(certificate !== undefined);

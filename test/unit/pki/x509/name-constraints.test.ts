@@ -16,12 +16,12 @@ import {
 import { oids } from '../../../../src/pki/asn1/oid.ts';
 import {
   encodeCertificates,
-  inspectRoot,
+  type Issuer,
+  inspectIssuer,
   issueRoot,
   namesOutsideConstraints,
   parseCertificates,
   prepareLeaf,
-  type SigningRoot,
   type Subject,
   type SubjectAltNames,
 } from '../../../../src/pki/index.ts';
@@ -34,7 +34,7 @@ const key = privateKey();
 const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
 
 /** The extension as openssl writes it. The section is for the distinguished name of dirName. */
-function constrainedRoot(constraints: string, section: readonly string[] = []): SigningRoot & { pem: string } {
+function constrainedRoot(constraints: string, section: readonly string[] = []): Issuer & { pem: string } {
   const extensions = [...goodRoot, `nameConstraints = critical, ${constraints}`, ...section];
   const { crt } = opensslRoot({ keyPem, extensions });
   const [certificate] = parseCertificates(crt);
@@ -43,7 +43,7 @@ function constrainedRoot(constraints: string, section: readonly string[] = []): 
 }
 
 /** A root of the same name and key without constraints: its leaves are what an unconstrained issuer would have signed. */
-function unconstrained({ certificate }: SigningRoot): SigningRoot {
+function unconstrained({ certificate }: Issuer): Issuer {
   const { nameConstraints: _, ...plain } = certificate;
   return { certificate: plain, key, intermediates: [], anchor: plain };
 }
@@ -278,7 +278,7 @@ describe('constraints that cannot be read', () => {
   for (const [title, der] of malformed) {
     test(`${title} keep a root from signing`, () => {
       const { crt } = opensslRoot({ keyPem, extensions: [...goodRoot, `nameConstraints = critical, DER:${der}`] });
-      const inspection = inspectRoot(crt, keyPem, present);
+      const inspection = inspectIssuer(crt, keyPem, present);
       assert.deepEqual('reason' in inspection && inspection.reason, 'RootMalformed');
     });
   }
@@ -308,7 +308,7 @@ describe('constraints that cannot be read', () => {
   for (const [title, der] of unreadable) {
     test(`${title} keeps a root from signing, whatever the names`, () => {
       const { crt } = opensslRoot({ keyPem, extensions: [...goodRoot, `nameConstraints = critical, DER:${der}`] });
-      const inspection = inspectRoot(crt, keyPem, present);
+      const inspection = inspectIssuer(crt, keyPem, present);
       assert.deepEqual('reason' in inspection && inspection.reason, 'RootMalformed');
       const constraints = Buffer.from(der.replaceAll(':', ''), 'hex');
       const names = { ...none, dnsNames: ['a'], otherNames: [{ oid: '1.2.3', utf8Value: 'a' }] };

@@ -3,17 +3,17 @@ import { describe, test } from 'node:test';
 import type { MtlsAuthoritySpec } from '../../../../src/api/types.ts';
 import {
   encodeCertificates,
-  inspectRoot,
+  type Issuer,
+  type IssuerInspection,
+  inspectIssuer,
   parseTrustAnchors,
-  type RootInspection,
-  type SigningRoot,
   trustBundle,
 } from '../../../../src/pki/index.ts';
 import {
-  type Evidence,
   type ObservedRoot,
   planAuthorityStatus,
   planRoot as planRootAt,
+  type RolloutObservation,
   type RootSecret,
 } from '../../../../src/plan/index.ts';
 import {
@@ -28,34 +28,30 @@ import {
   root,
 } from '../../../support/fixtures.ts';
 
-const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
-  SigningRoot,
-  SigningRoot,
-  SigningRoot,
-];
+const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [Issuer, Issuer, Issuer];
 
-const bundleOf = (first: SigningRoot, ...rest: readonly SigningRoot[]) =>
+const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) =>
   trustBundle(
     first.certificate,
     rest.map(({ certificate }) => certificate),
   );
 
 /** The root Secret with this root, and these in ca.crt. */
-const secretOf = (signer: SigningRoot, anchors: readonly SigningRoot[] = [signer], at = now): RootSecret => {
+const secretOf = (signer: Issuer, anchors: readonly Issuer[] = [signer], at = now): RootSecret => {
   const { crt, key } = encodedRoot(signer);
   const caCrt = encodeCertificates(anchors.map(({ certificate }) => certificate));
-  return { resourceVersion: '7', inspection: inspectRoot(crt, key, at), anchors: parseTrustAnchors(caCrt) };
+  return { resourceVersion: '7', inspection: inspectIssuer(crt, key, at), anchors: parseTrustAnchors(caCrt) };
 };
 
 /** Nothing was issued yet. */
-const evidence: Evidence = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
+const rollout: RolloutObservation = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
 const leadingSince = now;
 const planRoot = (observed: ObservedRoot, at = now) => planRootAt(observed, at);
 
 /** What status says once this root is active, and these are trusted. */
-const statusAfter = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
+const statusAfter = (signer: Issuer, ...rest: readonly Issuer[]) => {
   const secret = secretOf(signer, [signer, ...rest]);
-  const observed = { authority: authority(), secret, certificates: 0, evidence, leadingSince };
+  const observed = { authority: authority(), secret, certificates: 0, rollout, leadingSince };
   const { conditions: _, ...status } = planAuthorityStatus(observed, planRoot(observed), now).status;
   return status;
 };
@@ -63,7 +59,7 @@ const statusAfter = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
 const observe = (secret: RootSecret | undefined, changes: Parameters<typeof authority>[0] = {}): ObservedRoot => ({
   authority: authority(changes),
   certificates: 3,
-  evidence,
+  rollout,
   leadingSince,
   ...(secret === undefined ? {} : { secret }),
 });
@@ -75,11 +71,11 @@ const brought: MtlsAuthoritySpec = {
   rotation: { approval: 'Automatic', propagationDelay: '3m', clusterTrustBundleDelay: '7m', reissuesPerSecond: 100 },
 };
 const spec = authority().spec;
-const isReady = (signer: SigningRoot, ...rest: readonly SigningRoot[]) => {
+const isReady = (signer: Issuer, ...rest: readonly Issuer[]) => {
   // The certificate as it was read from the Secret.
   const { inspection } = secretOf(signer);
   assert.ok('root' in inspection);
-  return { state: 'ready', root: inspection.root, bundle: bundleOf(signer, ...rest), tolerated: [] };
+  return { state: 'ready', root: inspection.root, bundle: bundleOf(signer, ...rest), acceptedBundleDigests: [] };
 };
 
 describe('an authority without its Secret', () => {
@@ -181,11 +177,11 @@ describe('an authority with its Secret', () => {
 
   test('never writes a root over one that is bad', () => {
     const { crt } = encodedRoot(active);
-    const bad: [inspection: RootInspection, reason: string][] = [
-      [inspectRoot('', '', now), 'RootMalformed'],
-      [inspectRoot(crt, '', now), 'RootKeyMalformed'],
-      [inspectRoot(crt, encodedRoot(other).key, now), 'RootKeyMismatch'],
-      [inspectRoot(crt, encodedRoot(active).key, earlier(days(9999))), 'RootNotYetValid'],
+    const bad: [inspection: IssuerInspection, reason: string][] = [
+      [inspectIssuer('', '', now), 'RootMalformed'],
+      [inspectIssuer(crt, '', now), 'RootKeyMalformed'],
+      [inspectIssuer(crt, encodedRoot(other).key, now), 'RootKeyMismatch'],
+      [inspectIssuer(crt, encodedRoot(active).key, earlier(days(9999))), 'RootNotYetValid'],
     ];
     for (const [inspection, reason] of bad) {
       const { step, verdict } = planRoot(observe({ resourceVersion: '7', inspection, anchors: [] }));
@@ -208,7 +204,7 @@ describe('an authority with its Secret', () => {
 
 describe('the status of an authority', () => {
   const statusOf = (observed: ObservedRoot, at = now) => planAuthorityStatus(observed, planRoot(observed, at), at);
-  const entry = ({ certificate: { fingerprint, notBefore, notAfter } }: SigningRoot, subject: RegExp) => ({
+  const entry = ({ certificate: { fingerprint, notBefore, notAfter } }: Issuer, subject: RegExp) => ({
     fingerprint,
     subject,
     notBefore: notBefore.toISOString().replace('.000', ''),
@@ -256,7 +252,7 @@ describe('the status of an authority', () => {
 
   test('keeps what was published while the root is bad, and says what is wrong', () => {
     const known = statusAfter(active, former);
-    const inspection = inspectRoot('', '', now);
+    const inspection = inspectIssuer('', '', now);
     const { status, revisitAt } = statusOf(
       observe({ resourceVersion: '7', inspection, anchors: [] }, { status: known }),
     );

@@ -50,7 +50,7 @@ describe('what an authority grants', () => {
         {
           step: 'update',
           metadata: { labels: {}, annotations: {} },
-          blocked: { step: 'blocked', reason: 'Denied', message, onlyDue: false },
+          blocked: { step: 'blocked', reason: 'Denied', message, canWait: false },
         },
       ],
     },

@@ -6,10 +6,10 @@ import { outputsDigest } from '../../../../src/controllers/objects/output-data.t
 import { wantedOutputs } from '../../../../src/plan/certificate/secret-outputs.ts';
 import {
   encodeOutputsNote,
+  type KeystorePassword,
   type OutputKey,
   type OutputsStep,
   parseOutputsNote,
-  type StorePassword,
 } from '../../../../src/plan/index.ts';
 import { notReady, ready, root, withData, withMarks } from '../../../support/fixtures.ts';
 import {
@@ -31,7 +31,7 @@ import {
 const { combinedPem, der, keyStore, trustStore } = outputKeys;
 const stores = [keyStore, trustStore] as const;
 const pkcs12: Outputs = { pkcs12: { passwordSecretRef: { name: 'store-password', key: 'password' } } };
-const found: StorePassword = { state: 'found', version: 'uid/7/password' };
+const found: KeystorePassword = { state: 'found', version: 'uid/7/password' };
 const password = { secretName: 'store-password', key: 'password', version: 'uid/7/password' };
 
 /** The Secret as it is after these outputs were written into it. Their bytes are of no matter to a plan. */
@@ -128,17 +128,17 @@ describe('key stores and trust stores', () => {
     },
     'are not made without a password, nor is anything else issued': {
       given: fresh.asking({ outputs: pkcs12 }).wherePasswordIs({ state: 'missing' }),
-      plan: [blocked('StorePasswordNotFound', missing)],
+      plan: [blocked('KeystorePasswordNotFound', missing)],
     },
     'that are there are kept when the password is lost': { given: lost, plan: [keep] },
     'hold up a rotation when the password is lost; the certificate in place does its work': {
       given: lost.rotating('t1'),
-      plan: [blocked('StorePasswordNotFound', missing, { onlyDue: true })],
+      plan: [blocked('KeystorePasswordNotFound', missing, { canWait: true })],
     },
     'are not left behind by other roots when the password is lost': {
       given: lost,
       under: ready(signer, other),
-      plan: [blocked('StorePasswordNotFound', missing)],
+      plan: [blocked('KeystorePasswordNotFound', missing)],
     },
     'are taken off without a password': {
       given: having(issued, stores, found.version),
@@ -156,7 +156,7 @@ describe('key stores and trust stores', () => {
             step: 'blocked',
             reason: 'Denied',
             message: deniedName('no.example.org') + stays,
-            onlyDue: false,
+            canWait: false,
           },
         },
       ],

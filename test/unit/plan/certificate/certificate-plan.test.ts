@@ -5,7 +5,7 @@ import { ownerReference, secretRecord } from '../../../../src/controllers/object
 import type { Secret } from '../../../../src/kube/index.ts';
 import { encodePrivateKey } from '../../../../src/pki/index.ts';
 import {
-  type AuthorityView,
+  type AuthorityState,
   type FailedAttempts,
   planCertificate,
   type SecretRecord,
@@ -379,8 +379,8 @@ describe('without its authority', () => {
   const missing = { state: 'missing' } as const;
   const bad = notReady('RootExpired', 'the root expired');
   const notFound = blocked('AuthorityNotFound', 'MtlsAuthority default does not exist');
-  const waiting = (onlyDue = false) =>
-    blocked('AuthorityNotReady', 'MtlsAuthority default: RootExpired: the root expired', { onlyDue });
+  const waiting = (canWait = false) =>
+    blocked('AuthorityNotReady', 'MtlsAuthority default: RootExpired: the root expired', { canWait });
   check({
     'nothing is issued when it does not exist': { given: fresh, under: missing, plan: [notFound] },
     'what is there stays when it does not exist': { given: issued, under: missing, plan: [notFound] },
@@ -458,7 +458,7 @@ describe('after a failure', () => {
     },
   });
   const both = fresh.asking({ client: { serviceAccount: 'checkout' } });
-  const held = (onlyDue: boolean) => blocked('IssuanceFailed', 'the API server refused the Secret', { onlyDue });
+  const held = (canWait: boolean) => blocked('IssuanceFailed', 'the API server refused the Secret', { canWait });
   const due = fresh.issuedBy(signer).expiringIn(days(1));
   check({
     'nothing is tried before its time': { given: fresh, failed: failedAttempt(later(1)), plan: [held(false)] },
@@ -498,9 +498,9 @@ describe('a Secret that no role wants any more', () => {
     secretRecord(change(withMetadata(() => ({ name: 'former' }))(issued.secret('server'))), []),
   ];
   const surplus = ofFormerName(namedAs('former'));
-  const plan = (given: CertificateFixture, all: readonly SecretRecord[], view: AuthorityView = authority) =>
+  const plan = (given: CertificateFixture, all: readonly SecretRecord[], view: AuthorityState = authority) =>
     planCertificate(given.observed(view, all), now);
-  const pruned = (given: CertificateFixture, view?: AuthorityView) => plan(given, surplus, view).prune;
+  const pruned = (given: CertificateFixture, view?: AuthorityState) => plan(given, surplus, view).prune;
   const remembering = (secretName: string, role = 'server') =>
     issued.remembering({ secrets: [{ role, secretName } as never] });
 
@@ -550,14 +550,14 @@ describe('a Secret that no role wants any more', () => {
     'cannot be read': issued.with({ spec: noRole, specProblem: 'spec.duration is not of the type …' }),
     'cannot be read, and has tokens': issued.with({ spec: noRole, specProblem: '…', revokeToken: 'a' }).rotating('b'),
   };
-  const views: Record<string, AuthorityView> = {
+  const authorityStates: Record<string, AuthorityState> = {
     'a good root': authority,
     'a bad root': notReady('RootExpired', 'x'),
     'an unknown root': { state: 'unknown' },
     'no authority': { state: 'missing' },
   };
   for (const [what, given] of Object.entries(withoutRoles)) {
-    for (const [whose, view] of Object.entries(views)) {
+    for (const [whose, view] of Object.entries(authorityStates)) {
       test(`stays while the spec of its resource ${what}, with ${whose}`, () => {
         const all = [issued.secretRecord('server'), ...surplus];
         assert.equal(given.observed(view, all).surplus.length, 2);

@@ -5,7 +5,7 @@ import { annotations } from '../../../../src/api/constants.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import {
-  type AuthorityView,
+  type AuthorityState,
   type CertificateRecord,
   type FailedAttempts,
   type ObservedRole,
@@ -31,18 +31,20 @@ import {
 const signer = root({ name: 'Signer' });
 
 /** What an authority can do for a resource. */
-const authorities: Record<string, { readonly view: AuthorityView; readonly keeps: boolean; readonly issues: boolean }> =
-  {
-    good: { view: ready(signer), keeps: true, issues: true },
-    waiting: {
-      view: { ...ready(signer), waits: { reason: 'RootDistributing', message: 'x' } },
-      keeps: true,
-      issues: false,
-    },
-    bad: { view: notReady('RootExpired', 'x'), keeps: true, issues: false },
-    missing: { view: { state: 'missing' }, keeps: false, issues: false },
-    unknown: { view: { state: 'unknown' }, keeps: false, issues: false },
-  };
+const authorities: Record<
+  string,
+  { readonly view: AuthorityState; readonly keeps: boolean; readonly issues: boolean }
+> = {
+  good: { view: ready(signer), keeps: true, issues: true },
+  waiting: {
+    view: { ...ready(signer), waits: { reason: 'RootDistributing', message: 'x' } },
+    keeps: true,
+    issues: false,
+  },
+  bad: { view: notReady('RootExpired', 'x'), keeps: true, issues: false },
+  missing: { view: { state: 'missing' }, keeps: false, issues: false },
+  unknown: { view: { state: 'unknown' }, keeps: false, issues: false },
+};
 
 const failed: FailedAttempts = { attempts: 1, lastFailureTime: now, nextRetryTime: later(1), message: 'x' };
 const record = (secret: Secret): SecretRecord => secretRecord(secret, [signer.anchor]);

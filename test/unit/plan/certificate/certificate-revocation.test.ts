@@ -5,7 +5,7 @@ import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { parseCrls, trustBundle } from '../../../../src/pki/index.ts';
 import { reissueTime } from '../../../../src/plan/certificate/reissue.ts';
 import {
-  type AuthorityView,
+  type AuthorityState,
   type CrlBundle,
   encodeOutputsNote,
   planCrls,
@@ -44,7 +44,7 @@ function crlWith(...serials: readonly string[]): CrlBundle {
   return bundle;
 }
 
-const underCrl = (...serials: readonly string[]): AuthorityView => ({ ...authority, crl: crlWith(...serials) });
+const underCrl = (...serials: readonly string[]): AuthorityState => ({ ...authority, crl: crlWith(...serials) });
 const asking = issued.with({ revokeToken: 't1' });
 const content = issued.observed(authority).roles[0]?.secret?.content;
 const mine = content !== undefined && 'leaf' in content ? content.leaf.serialNumber : '';
@@ -70,7 +70,7 @@ const waiting = (serials: string, message = `waiting for ${serials} to be on the
   step: 'blocked' as const,
   reason: 'Pending' as const,
   message,
-  onlyDue: true,
+  canWait: true,
   awaitsCrl: true as const,
 });
 
@@ -90,14 +90,14 @@ const next = root({ name: 'Next' });
 const ofRoot = { id: 'r1', since: now, windowMs: hours(1), resumedAt: new Date(0) };
 const turn = reissueTime(ofRoot, issued.record.uid);
 const bundle = trustBundle(next.anchor, [signer.anchor]);
-const switching: AuthorityView = { ...exhausted, ...ready(next, signer), crl: exhausted.crl, reissue: ofRoot };
+const switching: AuthorityState = { ...exhausted, ...ready(next, signer), crl: exhausted.crl, reissue: ofRoot };
 const holding = asking.whereSecret('server', withData({ 'ca.crt': bundle.pem }));
 
 const unrevocable = blocked(
   'CrlUnavailable',
   `${mine} cannot be revoked: MtlsAuthority default has no CRL, since the key usage of its root or intermediate lacks ` +
     'cRLSign; take the annotation revoke away, and use rotate to replace what is there',
-  { onlyDue: true },
+  { canWait: true },
 );
 
 describe('a request to revoke', () => {
@@ -131,12 +131,12 @@ describe('a request to revoke', () => {
         ],
       }),
       under: underCrl(),
-      plan: [{ ...waiting('51'), onlyDue: false }],
+      plan: [{ ...waiting('51'), canWait: false }],
     },
     'is not passed over by an issue for another reason': {
       given: asking.asking({ duration: '24h' }),
       under: underCrl(),
-      plan: [{ ...waiting(mine), onlyDue: false }],
+      plan: [{ ...waiting(mine), canWait: false }],
     },
     'is answered by an issue for another reason, once the CRL has it': {
       given: asking.with({ rotateToken: 'r1' }),
@@ -200,7 +200,7 @@ describe('a request to revoke', () => {
     'says what is full when the namespace has used up its share': {
       given: asking,
       under: exhausted,
-      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true })],
+      plan: [blocked('CrlShareExhausted', noShare, { canWait: true, awaitsCrl: true })],
     },
     'holds up nothing that is due when the namespace has used up its share, and is not answered by it': {
       given: asking.with({ rotateToken: 'r1' }),
@@ -224,7 +224,7 @@ describe('a request to revoke', () => {
     'that waits for room goes on waiting until the root is replaced': {
       given: holding,
       under: switching,
-      plan: [blocked('CrlShareExhausted', noShare, { onlyDue: true, awaitsCrl: true })],
+      plan: [blocked('CrlShareExhausted', noShare, { canWait: true, awaitsCrl: true })],
     },
     'is not answered where nobody signs CRLs': { given: asking, plan: [unrevocable] },
     'holds up nothing that is due where nobody signs CRLs, and is not answered by it': {
@@ -263,7 +263,7 @@ describe('CRLs as an output', () => {
         blocked(
           'CrlUnavailable',
           'MtlsAuthority default has no CRL: the key usage of its root or intermediate lacks cRLSign',
-          { onlyDue: false },
+          { canWait: false },
         ),
       ],
     },

@@ -4,7 +4,7 @@ import { annotations, type CertificateReason } from '../../../../src/api/constan
 import type { Role } from '../../../../src/pki/index.ts';
 import { renewalTime } from '../../../../src/plan/certificate/renewal.ts';
 import {
-  type AuthorityView,
+  type AuthorityState,
   type FailedAttempts,
   planCertificateStatus,
   type RoleOutcome,
@@ -37,7 +37,7 @@ const outcomes = (
   given: CertificateFixture,
   problems: Partial<Record<Role, Problem>> = {},
   failures: Partial<Record<Role, FailedAttempts>> = {},
-  view: AuthorityView = authority,
+  view: AuthorityState = authority,
 ): RoleOutcome[] =>
   given.observed(view).roles.map((role) => {
     const [problem, failed] = [problems[role.role], failures[role.role]];
@@ -316,7 +316,7 @@ describe('the condition Ready', () => {
   });
 
   test('is True while the certificate in place does its work and the next one fails; Issuing says why', () => {
-    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', onlyDue: true } };
+    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', canWait: true } };
     const nextRetryTime = later(20_000);
     const failures = { server: { attempts: 3, lastFailureTime: now, nextRetryTime, message: 'no' } };
     const { status, revisitAt } = statusOf(issued, { problems, failures });
@@ -334,7 +334,7 @@ describe('the condition Ready', () => {
 
   test('is True while a renewal waits for the root; Issuing says so', () => {
     const problems: Record<string, Problem> = {
-      server: { reason: 'AuthorityNotReady', message: 'bad root', onlyDue: true },
+      server: { reason: 'AuthorityNotReady', message: 'bad root', canWait: true },
     };
     assert.deepEqual(conditionsOf(issued, { problems }), [
       upToDate,
@@ -364,7 +364,7 @@ describe('the condition Ready', () => {
   });
 
   test('is False for a certificate that has expired even where its renewal was only due', () => {
-    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', onlyDue: true } };
+    const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', canWait: true } };
     const [condition] = conditionsOf(issued, { problems, at: later(days(90)) });
     assert.deepEqual([condition?.status, condition?.reason], ['False', 'Expired']);
   });
@@ -550,15 +550,15 @@ describe('the resource is looked at again', () => {
       SecretImmutable: true,
       CrlShareExhausted: true,
       CrlUnavailable: true,
-      StorePasswordNotFound: true,
-      StorePasswordInvalid: true,
+      KeystorePasswordNotFound: true,
+      KeystorePasswordInvalid: true,
       IssuanceFailed: true,
       Expired: true,
     };
     for (const reason of Object.keys(reasons) as (keyof typeof reasons)[]) {
       test(reason, () => {
-        for (const onlyDue of [false, true]) {
-          const problems: Record<string, Problem> = { server: { reason, message: 'x', onlyDue } };
+        for (const canWait of [false, true]) {
+          const problems: Record<string, Problem> = { server: { reason, message: 'x', canWait } };
           const { revisitAt } = statusOf(issued, { problems });
           assert.ok(revisitAt !== undefined && revisitAt <= later(600_000) && revisitAt > now, String(revisitAt));
         }

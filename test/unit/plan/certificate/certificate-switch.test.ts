@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { type SigningRoot, trustBundle } from '../../../../src/pki/index.ts';
+import { type Issuer, trustBundle } from '../../../../src/pki/index.ts';
 import { reissueTime } from '../../../../src/plan/certificate/reissue.ts';
 import { planCertificate, planCertificateStatus, type ReadyAuthority } from '../../../../src/plan/index.ts';
 import {
@@ -35,16 +35,16 @@ import {
 const next = root({ name: 'Next' });
 const reissue = { id: 'r1', since: now, windowMs: hours(1), resumedAt: new Date(0) };
 const turn = reissueTime(reissue, fresh.record.uid);
-const bundleOf = (first: SigningRoot, ...rest: readonly SigningRoot[]) =>
+const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) =>
   trustBundle(
     first.anchor,
     rest.map(({ anchor }) => anchor),
   );
-const holding = (given: CertificateFixture, ...[first = signer, ...rest]: readonly SigningRoot[]) =>
+const holding = (given: CertificateFixture, ...[first = signer, ...rest]: readonly Issuer[]) =>
   given.whereSecret('server', withData({ 'ca.crt': bundleOf(first, ...rest).pem }));
 
 /** The new root signs, and certificates switch one after the other. */
-const switching = { ...ready(next, signer), tolerated: [bundleOf(signer, next).digest], reissue };
+const switching = { ...ready(next, signer), acceptedBundleDigests: [bundleOf(signer, next).digest], reissue };
 const replaced = (given: CertificateFixture) => [issue(given, 'RootReplaced', messages.RootReplaced)];
 
 /** The metadata that says whose the Secret is. */
@@ -57,7 +57,7 @@ const bundleOnly = { step: 'update', metadata: { labels: {}, annotations: {} } }
 
 describe('a certificate of the root that is replaced', () => {
   const old = holding(issued, next, signer);
-  const tolerated = holding(issued, signer, next);
+  const acceptedBundleDigests = holding(issued, signer, next);
   const never = fresh.asking({ privateKey: { ...fresh.record.spec.privateKey, rotationPolicy: 'Never' } });
   check({
     'is kept until its turn': { given: old, under: switching, plan: [keep] },
@@ -69,23 +69,27 @@ describe('a certificate of the root that is replaced', () => {
     },
     'is issued anew when its turn has come': { given: old, under: switching, at: turn, plan: replaced(old) },
     'keeps a bundle of the same roots until then, the other one in front': {
-      given: tolerated,
+      given: acceptedBundleDigests,
       under: switching,
       plan: [keep],
     },
     'gets the bundle of the new order with the new certificate': {
-      given: tolerated,
+      given: acceptedBundleDigests,
       under: switching,
       at: turn,
-      plan: replaced(tolerated),
+      plan: replaced(acceptedBundleDigests),
     },
     'gets the bundle at once where that lacks a root': { given: issued, under: switching, plan: [update()] },
     'gets the bundle at once where the other order is not tolerated': {
-      given: tolerated,
-      under: { ...switching, tolerated: [] },
+      given: acceptedBundleDigests,
+      under: { ...switching, acceptedBundleDigests: [] },
       plan: [update()],
     },
-    'is kept while the new root is distributed': { given: tolerated, under: ready(signer, next), plan: [keep] },
+    'is kept while the new root is distributed': {
+      given: acceptedBundleDigests,
+      under: ready(signer, next),
+      plan: [keep],
+    },
     'keeps its key where the key is never to be replaced': {
       given: holding(never.issuedBy(signer), next, signer),
       under: switching,
@@ -113,13 +117,17 @@ test('a resource is read again at the turn of its certificate, whatever was writ
 
 describe('a certificate of the root that signs', () => {
   const done = holding(fresh.issuedBy(next), next, signer);
-  const tolerated = holding(fresh.issuedBy(next), signer, next);
+  const acceptedBundleDigests = holding(fresh.issuedBy(next), signer, next);
   check({
     'has no turn': { given: done, under: switching, at: turn, plan: [keep] },
-    'keeps a bundle of the same roots in the other order': { given: tolerated, under: switching, plan: [keep] },
+    'keeps a bundle of the same roots in the other order': {
+      given: acceptedBundleDigests,
+      under: switching,
+      plan: [keep],
+    },
     'is put in order once that is not tolerated': {
-      given: tolerated,
-      under: { ...switching, tolerated: [] },
+      given: acceptedBundleDigests,
+      under: { ...switching, acceptedBundleDigests: [] },
       plan: [update()],
     },
   });
@@ -132,12 +140,12 @@ describe('an authority whose root waits for every bundle to hold it', () => {
     bundle: bundleOf(signer, next),
     waits: { reason, message: 'it waits' },
   };
-  const waits = (onlyDue: boolean) =>
+  const waits = (canWait: boolean) =>
     ({
       step: 'blocked',
       reason: 'AuthorityNotReady',
       message: 'MtlsAuthority default: RootDistributing: it waits',
-      onlyDue,
+      canWait,
     }) as const;
   const old = holding(issued, signer, next);
   const due = later(days(80));
@@ -211,7 +219,7 @@ describe('a certificate that may not be issued anew', () => {
     const observed = issued.observed(under);
     const roles = observed.roles.map((role) => ({ ...role, failed }));
     const step = planCertificate({ ...observed, roles }, at).secrets[0]?.step;
-    assert.deepEqual(step, blocked('IssuanceFailed', 'm', { onlyDue: true }));
+    assert.deepEqual(step, blocked('IssuanceFailed', 'm', { canWait: true }));
     assert.ok(timesOf(issued).renewal < at);
   });
 });

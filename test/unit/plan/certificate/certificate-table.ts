@@ -4,7 +4,7 @@ import { annotations, labels } from '../../../../src/api/constants.ts';
 import { type Role } from '../../../../src/pki/index.ts';
 import { renewalTime } from '../../../../src/plan/certificate/renewal.ts';
 import {
-  type AuthorityView,
+  type AuthorityState,
   type FailedAttempts,
   type IssueReason,
   planCertificate,
@@ -22,7 +22,7 @@ export const issued = fresh.issuedBy(signer);
 /** What is observed, and what is to be done. */
 export interface Case {
   readonly given: CertificateFixture;
-  readonly under?: AuthorityView;
+  readonly under?: AuthorityState;
   readonly at?: Date;
   /** What has failed before, by role. */
   readonly failed?: Partial<Record<Role, FailedAttempts>>;
@@ -34,8 +34,8 @@ export const keep: SecretStep = { step: 'keep' };
 export const blocked = (
   reason: Extract<SecretStep, { step: 'blocked' }>['reason'],
   message: string,
-  { onlyDue = false, ...more }: { onlyDue?: boolean; awaitsCrl?: true } = {},
-): SecretStep => ({ step: 'blocked', reason, message, onlyDue, ...more });
+  { canWait = false, ...more }: { canWait?: boolean; awaitsCrl?: true } = {},
+): SecretStep => ({ step: 'blocked', reason, message, canWait, ...more });
 
 /** What is in the metadata that a step writes. */
 export interface Marks {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 
 import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../../src/pki/index.ts';
+import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../../src/pki/index.ts';
 import { crlBundle, crlRenewBeforeMs, planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
@@ -36,7 +36,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
 /** The root Secret, its signers, and what was ever revoked. */
 class World {
   state: RevocationState = { crls: [], revocations: [] };
-  signers: readonly SigningRoot[] = cas;
+  signers: readonly Issuer[] = cas;
   at = later(0);
   readonly revoked = new Map<string, Revocation>();
   #asked: Revocation[] = [];
@@ -90,7 +90,7 @@ test('whatever happens to a root Secret, each CA that signs has one list: fresh,
   fc.assert(
     fc.property(fc.array(events, { minLength: 3, maxLength: 14 }), (history) => {
       const world = new World();
-      const numbers = new Map<SigningRoot, bigint>();
+      const numbers = new Map<Issuer, bigint>();
       for (const event of history) {
         world.apply(event);
         const { state, signers, at } = world;

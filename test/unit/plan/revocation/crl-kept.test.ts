@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { type Crl, encodeCrls, issueCrl, type SigningRoot } from '../../../../src/pki/index.ts';
+import { type Crl, encodeCrls, type Issuer, issueCrl } from '../../../../src/pki/index.ts';
 import { crlBundle, crlRenewalTime, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
 import { maxRevocations, shareName } from '../../../../src/plan/revocation/crl-shares.ts';
 import { encodeRevocations, parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
@@ -23,7 +23,7 @@ type Circumstances = CrlContext & { readonly asked?: readonly Revocation[]; read
 /** What the root Secret says once everything is carried out; the same when there is nothing to be done. */
 function carriedOut(
   state: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   { asked = [], at = now, ...context }: Circumstances = {},
   stepsLeft = 2,
 ): RevocationState {
@@ -84,7 +84,7 @@ describe('revocations that were there stay', () => {
 });
 
 describe('the list of a CA whose key is not here', () => {
-  const listOf = (signer: SigningRoot, until: Date, number = 7n): Crl =>
+  const listOf = (signer: Issuer, until: Date, number = 7n): Crl =>
     issueCrl(signer, { number, thisUpdate: earlier(days(40)), nextUpdate: until, revoked: [] });
   const withList = (crl: Crl): RevocationState => {
     const state = carriedOut(nothing, [active]);
@@ -127,7 +127,7 @@ describe('the list of a CA whose key is not here', () => {
 });
 
 describe('what was published is believed', () => {
-  const listed = (of: SigningRoot, serial: string, at = now) =>
+  const listed = (of: Issuer, serial: string, at = now) =>
     carriedOut(nothing, [of], { asked: [revocation(serial, of)], at }).crls;
   const own = carriedOut(nothing, [active], { asked: [revocation('11')] });
   const newer = listed(active, '22', later(hours(1)));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../../src/pki/index.ts';
+import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../../src/pki/index.ts';
 import { crlBundle, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
@@ -21,7 +21,7 @@ import {
 const nothing: RevocationState = { crls: [], revocations: [] };
 const signer = root({ name: 'Signer' });
 const serialsOn = (crls: readonly Crl[]) => crls.map(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber));
-const revocation = (serialNumber: string, of: SigningRoot): Revocation => ({
+const revocation = (serialNumber: string, of: Issuer): Revocation => ({
   serialNumber,
   issuer: issuerIdOf(of),
   revokedAt: now,
@@ -31,7 +31,7 @@ const revocation = (serialNumber: string, of: SigningRoot): Revocation => ({
 /** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
 function after(
   state: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   asked: readonly Revocation[] = [],
   before: RevocationState = nothing,
 ): RevocationState {
@@ -43,7 +43,7 @@ function after(
 }
 
 /** A list of another CA with the name of the signer: later than any of the signer's, and with a leaf of the signer's on it. */
-const listOf = (namesake: SigningRoot): Crl =>
+const listOf = (namesake: Issuer): Crl =>
   issueCrl(namesake, {
     number: 10n ** 20n,
     thisUpdate: earlier(hours(1)),

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import { encodeCertificates, inspectRoot, issueCrl, parseCrls, parseTrustAnchors } from '../../../../src/pki/index.ts';
+import {
+  encodeCertificates,
+  inspectIssuer,
+  issueCrl,
+  parseCrls,
+  parseTrustAnchors,
+} from '../../../../src/pki/index.ts';
 import { parseRevocations, planAuthority, type Revocation, type RevocationState } from '../../../../src/plan/index.ts';
 import { crlIntervalMs, paceCrls } from '../../../../src/plan/revocation/crl-pace.ts';
 import {
@@ -232,7 +238,7 @@ test('requests wait for longer when the list is published in many places', () =>
   assert.deepEqual(paced(one, waiting, later(1), 1000), { nextAt: later(seconds(20)) });
   assert.deepEqual(serialsOn(after(one, waiting, later(seconds(20)), 1000)), ['1a', '2b']);
   const { crt, key } = encodedRoot(signer);
-  const inspection = inspectRoot(crt, key, now);
+  const inspection = inspectIssuer(crt, key, now);
   const publications = Array.from({ length: 1000 }, (_, i) => ({
     namespace: `ns-${i}`,
     what: 'ConfigMap',
@@ -242,7 +248,7 @@ test('requests wait for longer when the list is published in many places', () =>
     authority: authority(),
     secret: { resourceVersion: '7', inspection, anchors: parseTrustAnchors(encodeCertificates([signer.certificate])) },
     certificates: 1,
-    evidence: { secrets: [], publications, examined: 0, monotonicMs: 0 },
+    rollout: { secrets: [], publications, examined: 0, monotonicMs: 0 },
     leadingSince: now,
     revocation: one,
     asked: waiting,

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { annotations, secretKeys } from '../../../../src/api/constants.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import { type Crl, isCrlOf, issueCrl, parseCrls, type SigningRoot } from '../../../../src/pki/index.ts';
+import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../../src/pki/index.ts';
 import {
   encodeRevocations,
   leavesToRevoke,
@@ -45,7 +45,7 @@ const revocation = (n: number, more: Partial<Revocation> = {}): Revocation => ({
 /** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
 function after(
   state: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   asked: readonly Revocation[] = [],
   at = now,
 ): RevocationState {
@@ -270,9 +270,9 @@ const contentOf = (revoked: readonly Revocation[]) => ({
   nextUpdate: later(days(25)),
   revoked,
 });
-const crlOf = ({ certificate, key }: SigningRoot): Crl => issueCrl({ certificate, key }, contentOf([]));
+const crlOf = ({ certificate, key }: Issuer): Crl => issueCrl({ certificate, key }, contentOf([]));
 /** A root that may sign certificates and nothing else, as parsing would give it. */
-const withoutCrlSign: SigningRoot = {
+const withoutCrlSign: Issuer = {
   ...signer,
   certificate: { ...signer.certificate, keyUsage: new Set([5]) },
 };

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 
 import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { encoded } from '../../../../src/pki/asn1/der.ts';
-import { type Crl, caId, parseCrls, type SigningRoot, uniqueAnchors } from '../../../../src/pki/index.ts';
+import { type Crl, caId, type Issuer, parseCrls, uniqueAnchors } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
 import { crlBundle, planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
@@ -17,10 +17,10 @@ const renewed = renewedRoot(anchor, 'Anchor');
 const other = root({ name: 'Other' });
 const [first, second] = [intermediate(anchor, { name: 'First' }), intermediate(anchor, { name: 'Second' })];
 const nothing: RevocationState = { crls: [], revocations: [] };
-const anchors = (...signers: readonly SigningRoot[]) => signers.map((signer) => signer.anchor);
+const anchors = (...signers: readonly Issuer[]) => signers.map((signer) => signer.anchor);
 const serialsOn = (crls: readonly Crl[]) => crls.map(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber));
 
-const revocation = (serialNumber: string, signer: SigningRoot, notAfter = later(days(30))): Revocation => ({
+const revocation = (serialNumber: string, signer: Issuer, notAfter = later(days(30))): Revocation => ({
   serialNumber,
   issuer: issuerIdOf(signer),
   revokedAt: now,
@@ -30,7 +30,7 @@ const revocation = (serialNumber: string, signer: SigningRoot, notAfter = later(
 /** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
 function after(
   state: RevocationState,
-  signers: readonly SigningRoot[],
+  signers: readonly Issuer[],
   {
     asked = [],
     at = now,
@@ -69,7 +69,7 @@ describe('a root that is renewed with the same key', () => {
     const { subject } = anchor.certificate;
     const made = makeCa({ subject: encoded(subject), key: anchor.key, keyId: Buffer.alloc(20, 7) });
     const certificate = parseCertificate(made.der);
-    const again: SigningRoot = { certificate, key: anchor.key, intermediates: [], anchor: certificate };
+    const again: Issuer = { certificate, key: anchor.key, intermediates: [], anchor: certificate };
     assert.equal(issuerIdOf(again), issuerIdOf(anchor));
     const { crls } = after(state, [again], { trusted: anchors(again) });
     assert.deepEqual(serialsOn(crls), [['11']]);

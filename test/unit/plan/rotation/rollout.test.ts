@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { CachedSecret } from '../../../../src/plan/index.ts';
 import {
-  type Evidence,
+  countBundles,
+  countLeaves,
   type IssuedSecret,
   issuedSecret,
   issuersInUse,
-  tallyBundles,
-  tallyLeaves,
+  type RolloutObservation,
 } from '../../../../src/plan/rotation/rollout.ts';
 import { days, issuerIdOf, later, minutes, now, rootIdOf } from '../../../support/fixtures.ts';
 import { issued } from '../certificate/certificate-table.ts';
@@ -15,7 +15,7 @@ import { bundleOf, leafOf, next, old, secretsOf } from './rotation-situation.ts'
 
 const delayMs = minutes(3);
 /** Ten minutes after the process began. */
-const evidenceOf = (...secrets: readonly IssuedSecret[]): Evidence => ({
+const evidenceOf = (...secrets: readonly IssuedSecret[]): RolloutObservation => ({
   secrets,
   publications: [],
   examined: secrets.length,
@@ -29,15 +29,15 @@ describe('a Secret that the operator has not read', () => {
   const unread: CachedSecret = { ...claim, unexamined: true };
 
   test('holds up every phase, whatever it needs, and is named with the reason', () => {
-    const evidence = evidenceOf(issuedSecret(unread));
-    for (const tally of [
-      tallyBundles(evidence, [bundleOf(old).digest], now),
-      tallyLeaves(evidence, rootIdOf(old), now),
-      tallyLeaves(evidence, rootIdOf(next), later(days(10_000))),
+    const rollout = evidenceOf(issuedSecret(unread));
+    for (const progress of [
+      countBundles(rollout, [bundleOf(old).digest], now),
+      countLeaves(rollout, rootIdOf(old), now),
+      countLeaves(rollout, rootIdOf(next), later(days(10_000))),
     ]) {
-      assert.deepEqual([tally.done, tally.total], [0, 1]);
+      assert.deepEqual([progress.done, progress.total], [0, 1]);
       assert.deepEqual(
-        tally.missing.map(({ what, why }) => [what, why]),
+        progress.missing.map(({ what, why }) => [what, why]),
         [['shop/payments-server-tls', 'the operator has not read it yet']],
       );
     }

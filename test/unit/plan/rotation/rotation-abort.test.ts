@@ -1,5 +1,5 @@
 import { describe } from 'node:test';
-import type { RotationNote } from '../../../../src/plan/index.ts';
+import type { RotationState } from '../../../../src/plan/index.ts';
 import { days, encodedRoot, now, root, rootIdOf } from '../../../support/fixtures.ts';
 import {
   bundleOf,
@@ -86,7 +86,7 @@ describe('a rotation that is aborted before certificates switch', () => {
 
 describe('a rotation that is aborted while certificates switch, or after', () => {
   const back = { old: [rootIdOf(next)], new: rootIdOf(old), aborting: true } as const;
-  const goesBack = (given: Situation, note: Partial<RotationNote> = {}): Case => ({
+  const goesBack = (given: Situation, note: Partial<RotationState> = {}): Case => ({
     given: aborting(given),
     plan: {
       step: rotate(['RotationAborting', 'the old root signs again; certificates are issued anew'], [next, old], {
@@ -133,7 +133,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     secrets: secretsOf(next, next, old),
   };
   const verdict = ready([old, next], {
-    tolerated: [bundleOf(next, old).digest],
+    acceptedBundleDigests: [bundleOf(next, old).digest],
     reissue: reissueOf(backwards),
   });
   const missing = ['2 of 2 Secrets to have a certificate of the old root: shop/a, shop/b'];

@@ -86,7 +86,9 @@ describe('a phase of which nothing is missing ends', () => {
         note: noteOf('Retiring', { since }),
       }),
       ready([next, old, other], {
-        tolerated: [ready([old, next, other])].map((verdict) => ('bundle' in verdict ? verdict.bundle.digest : '')),
+        acceptedBundleDigests: [ready([old, next, other])].map((verdict) =>
+          'bundle' in verdict ? verdict.bundle.digest : '',
+        ),
         ...('reissue' in verdicts.Draining ? { reissue: verdicts.Draining.reissue } : {}),
       }),
     ),

@@ -183,7 +183,7 @@ describe('a root that is written over while a rotation is under way', () => {
     'in Switching by a renewed certificate of the new one: the rotation goes on': (() => {
       const renewed = renewedRoot(next, 'New');
       const plan = planIn(switching);
-      const more = { tolerated: [bundleOf(old, renewed).digest], reissue: reissueOf(switching) };
+      const more = { acceptedBundleDigests: [bundleOf(old, renewed).digest], reissue: reissueOf(switching) };
       const step = { ...plan.step, trusted: anchorsOf(renewed, old) } as RotationStep;
       return { given: { ...switching, signs: renewed }, plan: { ...plan, step, verdict: ready([renewed, old], more) } };
     })(),

@@ -4,13 +4,13 @@ import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root } from '../../../../s
 import { rootSecret } from '../../../../src/controllers/objects/root-secret.ts';
 import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
-import { encodeCertificates, issueRoot, type SigningRoot, trustBundle } from '../../../../src/pki/index.ts';
+import { encodeCertificates, type Issuer, issueRoot, trustBundle } from '../../../../src/pki/index.ts';
 import {
-  encodeRotationNote,
+  encodeRotationState,
   type IssuedSecret,
   type ObservedRoot,
   type Publication,
-  type RotationNote,
+  type RotationState,
 } from '../../../../src/plan/index.ts';
 import {
   authority,
@@ -29,13 +29,12 @@ export const old = root({ name: 'Old' });
 export const next = root({ name: 'New' });
 export const other = root({ name: 'Other' });
 
-export const fingerprintOf = ({ anchor }: SigningRoot): string => anchor.fingerprint;
-export const anchorsOf = (...roots: readonly SigningRoot[]) => roots.map(({ anchor }) => anchor);
-export const bundleOf = (first: SigningRoot, ...rest: readonly SigningRoot[]) =>
-  trustBundle(first.anchor, anchorsOf(...rest));
+export const fingerprintOf = ({ anchor }: Issuer): string => anchor.fingerprint;
+export const anchorsOf = (...roots: readonly Issuer[]) => roots.map(({ anchor }) => anchor);
+export const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) => trustBundle(first.anchor, anchorsOf(...rest));
 
 /** A pair in the root Secret: a root with its key, or texts that a person has put there. */
-export type Pair = SigningRoot | { readonly crt: string; readonly key: string };
+export type Pair = Issuer | { readonly crt: string; readonly key: string };
 
 const {
   root: ownRoot = { commonName: '', privateKey: { algorithm: 'ECDSA' as const }, duration: '' },
@@ -59,10 +58,10 @@ export interface Situation {
   /** What is in tls.crt and tls.key. */
   readonly signs: Pair;
   /** What is in ca.crt. */
-  readonly trusted: readonly SigningRoot[];
+  readonly trusted: readonly Issuer[];
   readonly next?: Pair;
   readonly previous?: Pair;
-  readonly note?: RotationNote;
+  readonly note?: RotationState;
   readonly ended?: string;
   readonly handled?: string;
   /** The annotations of the authority. */
@@ -74,13 +73,13 @@ export interface Situation {
   /** Default: as many as there are secrets. */
   readonly examined?: number;
   readonly monotonicMs?: number;
-  readonly held?: SigningRoot;
+  readonly held?: Issuer;
   readonly leadingSince?: Date;
 }
 
 /** What status says: the roots that are trusted, the one that signs first, and of which rotation. */
 export const knows = (
-  roots: readonly SigningRoot[],
+  roots: readonly Issuer[],
   rotation?: NonNullable<MtlsAuthorityStatus['rotation']>,
 ): MtlsAuthorityStatus => {
   const entries = anchorsOf(...roots).map(({ fingerprint }): Root => ({ fingerprint }) as Root);
@@ -92,14 +91,14 @@ export const knows = (
   };
 };
 
-export const leafOf = (signer: SigningRoot) => ({
+export const leafOf = (signer: Issuer) => ({
   root: rootIdOf(signer),
   issuer: issuerIdOf(signer),
   notAfter: later(days(60)),
 });
 
 /** The Secrets of two certificates, with a leaf of this root and this bundle, written when the process began. */
-export const secretsOf = (signer: SigningRoot, ...[first, ...rest]: readonly SigningRoot[]): IssuedSecret[] =>
+export const secretsOf = (signer: Issuer, ...[first, ...rest]: readonly Issuer[]): IssuedSecret[] =>
   ['shop/a', 'shop/b'].map((what) => ({
     namespace: 'shop',
     what,
@@ -109,7 +108,7 @@ export const secretsOf = (signer: SigningRoot, ...[first, ...rest]: readonly Sig
   }));
 
 /** The note of the rotation `r1` from old to new, which began an hour ago, and its phase ten minutes ago. */
-export const noteOf = (phase: RotationNote['phase'], changes: Partial<RotationNote> = {}): RotationNote => ({
+export const noteOf = (phase: RotationState['phase'], changes: Partial<RotationState> = {}): RotationState => ({
   id: 'r1',
   phase,
   startedAt: '2026-03-01T11:00:00Z',
@@ -123,10 +122,10 @@ export const noteOf = (phase: RotationNote['phase'], changes: Partial<RotationNo
 
 /** The note of a rotation that begins now. */
 export const firstNote = (
-  goes: readonly SigningRoot[],
-  comes: SigningRoot | undefined,
-  phase: RotationNote['phase'] = 'Distributing',
-): RotationNote => ({
+  goes: readonly Issuer[],
+  comes: Issuer | undefined,
+  phase: RotationState['phase'] = 'Distributing',
+): RotationState => ({
   id: now.getTime().toString(36),
   phase,
   startedAt: '2026-03-01T12:00:00Z',
@@ -138,7 +137,7 @@ export const firstNote = (
 });
 
 /** What status says of the rotation `r1`. */
-export const rotationOf = (phase: RotationNote['phase']) => ({
+export const rotationOf = (phase: RotationState['phase']) => ({
   id: 'r1',
   phase,
   startedAt: '2026-03-01T11:00:00Z',
@@ -209,7 +208,7 @@ export function secretOf({ signs, trusted, next: comes, previous, note, ended, h
       name: 'mtls-root',
       resourceVersion: '7',
       annotations: {
-        ...(note === undefined ? {} : { [annotations.rotation]: encodeRotationNote(note) }),
+        ...(note === undefined ? {} : { [annotations.rotation]: encodeRotationState(note) }),
         ...(ended === undefined ? {} : { [annotations.endedRotation]: ended }),
         ...(handled === undefined ? {} : { [annotations.rotateRoot]: handled }),
       },
@@ -230,14 +229,14 @@ export function observedIn(situation: Situation, at = now): ObservedRoot {
     authority: authority({ ...asked, status, ...(spec === undefined ? {} : { spec }) }),
     secret: rootSecret(secretOf(situation), at),
     certificates: secrets.length,
-    evidence: { secrets, publications, examined, monotonicMs },
+    rollout: { secrets, publications, examined, monotonicMs },
     ...(held === undefined ? {} : { held }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
 }
 
 /** The same root with another certificate of the same key and name, made now. */
-export function renewedRoot(of: SigningRoot, name: string): SigningRoot {
+export function renewedRoot(of: Issuer, name: string): Issuer {
   const context = { now, serialSeed: randomBytes(20) };
   const certificate = issueRoot({ subject: { commonName: name }, durationMs: days(3650) }, of.key, context);
   return { certificate, key: of.key, intermediates: [], anchor: certificate };

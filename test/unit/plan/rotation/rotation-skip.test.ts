@@ -1,5 +1,5 @@
 import { describe } from 'node:test';
-import type { IssuedSecret, RotationNote } from '../../../../src/plan/index.ts';
+import type { IssuedSecret, RotationState } from '../../../../src/plan/index.ts';
 import { minutes } from '../../../support/fixtures.ts';
 import {
   bundleOf,
@@ -21,7 +21,7 @@ const skips = (
   given: Situation,
   phase: Phase,
   [skip, message]: readonly [skip: string, message: string],
-  before: Partial<RotationNote> = {},
+  before: Partial<RotationState> = {},
 ): Case => {
   const now = given.note?.phase ?? phase;
   return {
@@ -42,7 +42,7 @@ const inShop = 'Secrets and bundles in namespace shop';
 for (const phase of phases) {
   const given = unmet[phase];
   const verdict = verdicts[phase];
-  const asking = (skipToken: string, note: Partial<RotationNote> = {}): Situation => ({
+  const asking = (skipToken: string, note: Partial<RotationState> = {}): Situation => ({
     ...given,
     asked: { skipToken },
     note: noteOf(phase, note),

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import {
-  encodeRotationNote,
-  parseRotationNote,
-  type RotationNote,
+  encodeRotationState,
+  parseRotationState,
+  type RotationState,
   rotationPhases,
 } from '../../../../src/plan/index.ts';
 import { earlier, minutes, root, rootIdOf } from '../../../support/fixtures.ts';
 
 const fingerprint = 'ab'.repeat(32);
-const note: RotationNote = {
+const note: RotationState = {
   id: 'mm7w3c00',
   phase: 'Draining',
   startedAt: '2026-03-01T11:00:00Z',
@@ -20,7 +20,7 @@ const note: RotationNote = {
   windowMs: 20,
   aborting: false,
 };
-const full: RotationNote = {
+const full: RotationState = {
   ...note,
   approved: 'mm7w3c00',
   skipped: ['Draining', 'Retiring/shop'],
@@ -31,7 +31,7 @@ const fingerprints = fc.stringMatching(/^[0-9a-f]{64}$/);
 const moments = fc
   .date({ min: new Date(0), max: new Date('9999-12-31T23:59:59Z'), noInvalidDate: true })
   .map((date) => date.toISOString());
-const notes: fc.Arbitrary<RotationNote> = fc.record(
+const notes: fc.Arbitrary<RotationState> = fc.record(
   {
     id: fc.string({ minLength: 1, maxLength: 64 }),
     phase: fc.constantFrom(...rotationPhases),
@@ -50,7 +50,7 @@ const notes: fc.Arbitrary<RotationNote> = fc.record(
 
 describe('the note of a rotation', () => {
   test('is read as it was written', () => {
-    fc.assert(fc.property(notes, (any) => assert.deepEqual(parseRotationNote(encodeRotationNote(any)), any)));
+    fc.assert(fc.property(notes, (any) => assert.deepEqual(parseRotationState(encodeRotationState(any)), any)));
   });
 
   test('of version 1 has the identities of the roots that its fingerprints name; an unknown one stays as it is', () => {
@@ -58,41 +58,41 @@ describe('the note of a rotation', () => {
     const [old = '', next = ''] = roots.map(({ anchor }) => anchor.fingerprint);
     const unknown = 'f'.repeat(64);
     const note = { ...full, old: [old, unknown], new: next };
-    const { version: _, ...version1 } = JSON.parse(encodeRotationNote(note)) as Record<string, unknown>;
+    const { version: _, ...version1 } = JSON.parse(encodeRotationState(note)) as Record<string, unknown>;
     const anchors = roots.map(({ anchor }) => anchor);
     const [first, second] = roots.map(rootIdOf);
-    assert.deepEqual(parseRotationNote(JSON.stringify(version1), anchors), {
+    assert.deepEqual(parseRotationState(JSON.stringify(version1), anchors), {
       ...note,
       old: [first, unknown],
       new: second,
     });
-    assert.equal(parseRotationNote(JSON.stringify({ ...version1, version: 3 }), anchors), undefined);
+    assert.equal(parseRotationState(JSON.stringify({ ...version1, version: 3 }), anchors), undefined);
   });
 
-  test('is none where there is no annotation', () => assert.equal(parseRotationNote(undefined), undefined));
+  test('is none where there is no annotation', () => assert.equal(parseRotationState(undefined), undefined));
 
   test('is none in whatever is not JSON, or not of its form', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json()), (text) => assert.equal(parseRotationNote(text), undefined)),
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => assert.equal(parseRotationState(text), undefined)),
     );
   });
 
   test('is none with a piece of it cut off', () => {
-    const text = encodeRotationNote(full);
+    const text = encodeRotationState(full);
     for (let length = 0; length < text.length; length += 1) {
-      assert.equal(parseRotationNote(text.slice(0, length)), undefined, text.slice(0, length));
+      assert.equal(parseRotationState(text.slice(0, length)), undefined, text.slice(0, length));
     }
   });
 
   test('is none when a field is missing', () => {
     for (const key of Object.keys(note)) {
-      assert.equal(parseRotationNote(JSON.stringify({ ...note, [key]: undefined })), undefined, key);
+      assert.equal(parseRotationState(JSON.stringify({ ...note, [key]: undefined })), undefined, key);
     }
   });
 
   test('is none when a field is of another type', () => {
     const others = [null, 0, -1, '', 'x', true, [], {}, [0], [''], [null]];
-    const allowed: Partial<Record<keyof RotationNote, readonly unknown[]>> = {
+    const allowed: Partial<Record<keyof RotationState, readonly unknown[]>> = {
       id: ['x'],
       old: [[]],
       windowMs: [0],
@@ -101,10 +101,10 @@ describe('the note of a rotation', () => {
       skipped: [[]],
       spentSkip: ['x'],
     };
-    for (const key of Object.keys(full) as (keyof RotationNote)[]) {
+    for (const key of Object.keys(full) as (keyof RotationState)[]) {
       for (const value of others) {
         const isAllowed = allowed[key]?.some((one) => JSON.stringify(one) === JSON.stringify(value)) === true;
-        const read = parseRotationNote(JSON.stringify({ ...full, [key]: value }));
+        const read = parseRotationState(JSON.stringify({ ...full, [key]: value }));
         assert.equal(read !== undefined, isAllowed, `${key}: ${JSON.stringify(value)}`);
       }
     }
@@ -114,8 +114,8 @@ describe('the note of a rotation', () => {
     ['a time without a time zone', JSON.stringify({ ...note, since: '2026-03-01T11:00:00' })],
     ['a time that only a program could guess', JSON.stringify({ ...note, startedAt: '1' })],
     ['a day that there is not', JSON.stringify({ ...note, startedAt: '2026-13-01T11:00:00Z' })],
-    ['a time without end', encodeRotationNote(note).replace('"windowMs":20', '"windowMs":1e999')],
-    ['more time than there is', encodeRotationNote(note).replace('"windowMs":20', '"windowMs":1e16')],
+    ['a time without end', encodeRotationState(note).replace('"windowMs":20', '"windowMs":1e999')],
+    ['more time than there is', encodeRotationState(note).replace('"windowMs":20', '"windowMs":1e16')],
     ['a root by another name', JSON.stringify({ ...note, old: ['CN=Old'] })],
     ['a new root that is yet to be made', JSON.stringify({ ...note, new: '' })],
     ['an id that is longer than status takes', JSON.stringify({ ...note, id: 'x'.repeat(65) })],
@@ -128,23 +128,23 @@ describe('the note of a rotation', () => {
     ['a note within a note', JSON.stringify(JSON.stringify(note))],
   ];
   for (const [title, text] of unfit)
-    test(`is none with ${title}`, () => assert.equal(parseRotationNote(text), undefined));
+    test(`is none with ${title}`, () => assert.equal(parseRotationState(text), undefined));
 
   describe('as it was written before there was skip-gate', () => {
     test('is approved where certificates were let switch', () => {
       const text = JSON.stringify({ ...note, approved: 'mm7w3c00', approves: 'Switch' });
-      assert.deepEqual(parseRotationNote(text), { ...note, approved: 'mm7w3c00' });
+      assert.deepEqual(parseRotationState(text), { ...note, approved: 'mm7w3c00' });
     });
 
     for (const phase of rotationPhases) {
       test(`skips ${phase} where that was waived`, () => {
         const text = JSON.stringify({ ...note, approved: 'mm7w3c00/2', approves: phase });
-        assert.deepEqual(parseRotationNote(text), { ...note, approved: 'mm7w3c00/2', skipped: [phase] });
+        assert.deepEqual(parseRotationState(text), { ...note, approved: 'mm7w3c00/2', skipped: [phase] });
       });
     }
   });
 
   test('is read whatever else somebody has written into it', () => {
-    assert.notEqual(parseRotationNote(JSON.stringify({ ...note, more: 'x' })), undefined);
+    assert.notEqual(parseRotationState(JSON.stringify({ ...note, more: 'x' })), undefined);
   });
 });

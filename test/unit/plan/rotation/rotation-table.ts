@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inspectRoot, type SigningRoot } from '../../../../src/pki/index.ts';
+import { type Issuer, inspectIssuer } from '../../../../src/pki/index.ts';
 import {
   planRoot,
   type Remark,
@@ -44,22 +44,22 @@ export function assertHoldsNoKey(value: unknown, { signs, next: comes, previous,
 }
 
 /** A root as it is once it was read from its Secret. */
-export function asRead(signer: SigningRoot): SigningRoot {
+export function asRead(signer: Issuer): Issuer {
   const { crt, key } = encodedRoot(signer);
-  const inspection = inspectRoot(crt, key, now);
+  const inspection = inspectIssuer(crt, key, now);
   assert.ok('root' in inspection);
   return inspection.root;
 }
 
 /** An authority signs with the first root and trusts all of these, in this order. */
 export const ready = (
-  [first, ...rest]: readonly [SigningRoot, ...SigningRoot[]],
+  [first, ...rest]: readonly [Issuer, ...Issuer[]],
   more: Partial<RootVerdict & { state: 'ready' }> = {},
 ): RootVerdict => ({
   state: 'ready',
   root: asRead(first),
   bundle: bundleOf(first, ...rest),
-  tolerated: [],
+  acceptedBundleDigests: [],
   ...more,
 });
 
@@ -74,8 +74,8 @@ export const reissueOf = ({ note, leadingSince = earlier(minutes(30)) }: Situati
 /** What certificates may expect in each phase. */
 export const verdicts = {
   Distributing: ready([old, next]),
-  Switching: ready([next, old], { tolerated: [bundleOf(old, next).digest], reissue: reissueOf(switching) }),
-  Draining: ready([next, old], { tolerated: [bundleOf(old, next).digest], reissue: reissueOf(draining) }),
+  Switching: ready([next, old], { acceptedBundleDigests: [bundleOf(old, next).digest], reissue: reissueOf(switching) }),
+  Draining: ready([next, old], { acceptedBundleDigests: [bundleOf(old, next).digest], reissue: reissueOf(draining) }),
   Retiring: ready([next], { reissue: reissueOf(retiring) }),
   overwritten: ready([next], {
     bundle: bundleOf(old, next),
@@ -91,7 +91,7 @@ export const verdicts = {
 /** A step of a rotation; by default nothing moves. */
 export const rotate = (
   [reason, message]: readonly [reason: string, message: string],
-  trusted: readonly SigningRoot[],
+  trusted: readonly Issuer[],
   more: Partial<RotationStep> = {},
 ): RotationStep => ({
   step: 'rotate',

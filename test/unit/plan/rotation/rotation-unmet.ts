@@ -1,4 +1,4 @@
-import type { RotationNote, RotationStep } from '../../../../src/plan/index.ts';
+import type { RotationState, RotationStep } from '../../../../src/plan/index.ts';
 import { now } from '../../../support/fixtures.ts';
 import {
   distributing,
@@ -12,7 +12,7 @@ import {
 } from './rotation-situation.ts';
 import { rotate } from './rotation-table.ts';
 
-export type Phase = RotationNote['phase'];
+export type Phase = RotationState['phase'];
 export const since = now.toISOString();
 
 /** Each phase when none of what it waits for is there. */
@@ -32,7 +32,7 @@ export const phases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as c
 export const rootsOf = { Distributing: [old, next], Switching: [next, old], Draining: [next, old], Retiring: [next] };
 
 /** The step that each phase ends with. */
-export const ends = (phase: Phase, note: RotationNote): RotationStep => {
+export const ends = (phase: Phase, note: RotationState): RotationStep => {
   switch (phase) {
     case 'Distributing':
       return rotate(['RotationSwitching', 'the new root signs; certificates are issued anew'], [old, next], {

@@ -5,12 +5,12 @@ import {
   type AuthorityRecord,
   type NamespaceRecord,
   publicationsOf,
-  type RootView,
+  type RootState,
   type TrustOutcome,
   type TrustRecord,
   type TrustWorld,
   trustCondition,
-  trustPlaces,
+  trustTargets,
 } from '../../../../src/plan/index.ts';
 import { authority, notReady, ready, root } from '../../../support/fixtures.ts';
 
@@ -77,9 +77,9 @@ function worldOf({
   };
 }
 
-function say(of: AuthorityRecord, scene: Scene, as: RootView = view): string | undefined {
+function say(of: AuthorityRecord, scene: Scene, as: RootState = view): string | undefined {
   const world = worldOf(scene);
-  const condition = trustCondition(of, as, trustPlaces(of, world), world);
+  const condition = trustCondition(of, as, trustTargets(of, world), world);
   if (condition === undefined) return undefined;
   assert.equal(condition.type, 'TrustPublished');
   return `${condition.status} ${condition.reason}: ${condition.message}`;
@@ -245,7 +245,7 @@ describe('after a restart, the condition', () => {
 });
 
 describe('publications', () => {
-  const publicationsIn = (of: AuthorityRecord, scene: Scene) => publicationsOf(trustPlaces(of, worldOf(scene)));
+  const publicationsIn = (of: AuthorityRecord, scene: Scene) => publicationsOf(trustTargets(of, worldOf(scene)));
 
   test('are all that is to hold the bundle, with what it holds', () => {
     assert.deepEqual(
