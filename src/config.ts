@@ -3,8 +3,7 @@ import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/constants.ts';
 import { defaultLeaseTiming, type LeaseTiming, timingProblem } from './kube/index.ts';
-import { clientName } from './plan/policy/metrics-client.ts';
-import { parseDurationMs } from './plan/timing/duration.ts';
+import { clientName, parseDurationMs } from './plan/index.ts';
 import { type LogLevel, logLevels } from './telemetry/logger.ts';
 import type { ListenAddress } from './telemetry/server.ts';
 

@@ -1,9 +1,8 @@
 import { managerName } from './api/constants.ts';
 import { type Config, ConfigError, readConfig, usage } from './config.ts';
-import { metricSources } from './controllers/metric-sources.ts';
-import { Operator } from './controllers/operator.ts';
+import { metricSources, Operator } from './controllers/index.ts';
 import { aborted, KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
-import { isMetricsClient } from './plan/policy/metrics-client.ts';
+import { isMetricsClient } from './plan/index.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';
 import { createLog, type LogLevel } from './telemetry/logger.ts';
 import { Metrics } from './telemetry/metrics.ts';

@@ -1,10 +1,11 @@
 // npm run check: everything that can be said about the sources without running them. npm run format: the same with --fix.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { output } from './controlplane/command.ts';
+import { layerProblems } from './layers.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -19,6 +20,7 @@ interface Step {
 const STEPS: readonly Step[] = [
   { name: 'types (tsc)', run: () => program(bin('tsc'), []) },
   { name: 'lint (oxlint)', run: () => program(bin('oxlint'), ['--type-aware', '--deny-warnings']) },
+  { name: 'layers (tools/layers.ts)', run: checkLayers },
   { name: 'format and import order (biome)', run: () => program(bin('biome'), ['check', '.']) },
   { name: 'format of Go (gofmt)', run: () => checkFormat(GOFMT) },
   { name: 'format of Rust (rustfmt)', run: () => checkFormat(RUSTFMT) },
@@ -84,6 +86,16 @@ async function format(formatter: Formatter, flag?: string): Promise<{ stdout: st
       return { stdout: '', stderr: '' };
     throw error;
   }
+}
+
+/** ARCHITECTURE.md has the layers. */
+async function checkLayers(): Promise<Finding> {
+  const src = join(ROOT, 'src');
+  const sources = globSync('**/*.ts', { cwd: src }).map((path) => ({
+    path,
+    text: readFileSync(join(src, path), 'utf8'),
+  }));
+  return layerProblems(sources).join('\n') || undefined;
 }
 
 /** Addresses in a lock file bind everyone to the registry that its last writer happened to use. */

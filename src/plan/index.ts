@@ -37,6 +37,7 @@ export {
 export type { Blocked, SecretStep } from './certificate/secret-step.ts';
 export { type IssuancePolicy, issuancePolicy } from './policy/grant.ts';
 export { selects } from './policy/label-selector.ts';
+export { clientName, isMetricsClient } from './policy/metrics-client.ts';
 export { dnsLabels, normaliseUri } from './policy/name-forms.ts';
 export type { AuthorityRecord } from './records/authority-record.ts';
 export type { CertificateRecord } from './records/certificate-record.ts';
@@ -88,6 +89,7 @@ export {
   rotationPhases,
 } from './rotation/rotation-state.ts';
 export type { Remark, RotationReport, RotationStep } from './rotation/rotation-step.ts';
+export { parseDurationMs } from './timing/duration.ts';
 export { trustCondition } from './trust/trust-condition.ts';
 export {
   authorityLabel,

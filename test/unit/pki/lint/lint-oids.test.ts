@@ -72,7 +72,7 @@ const hooks = registerHooks({
 after(() => hooks.deregister());
 
 const withWrong = (name: string): Promise<typeof Pki> =>
-  import(new URL(`../../../src/pki/index.ts?planted=${name}`, import.meta.url).href) as Promise<typeof Pki>;
+  import(new URL(`../../../../src/pki/index.ts?planted=${name}`, import.meta.url).href) as Promise<typeof Pki>;
 
 /** Prepares a leaf that has every extension, usage and attribute of the profile. */
 async function prepareLeafOf(pki: typeof Pki, signer: KeySpec): Promise<void> {

@@ -1,0 +1,2 @@
+export { metricSources } from './metric-sources.ts';
+export { Operator } from './operator.ts';

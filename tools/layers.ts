@@ -1,0 +1,160 @@
+// The layers of src, and what is wrong with the imports of a tree. ARCHITECTURE.md explains each layer.
+
+import { dirname, join, posix } from 'node:path';
+
+/** What a folder of src may import of the others, and the layers inside it. */
+interface Folder {
+  /** Other folders of src. */
+  readonly imports: readonly string[];
+  /**
+   * Sub-folders and files, the lowest layer first. A layer may import the layers before it. The members of one layer do not
+   * import each other.
+   */
+  readonly layers: ReadonlyArray<readonly string[]>;
+  /** Others import this folder through its index.ts alone. */
+  readonly hasFace: boolean;
+}
+
+export const folders: Readonly<Record<string, Folder>> = {
+  api: { imports: [], layers: [['constants.ts', 'types.ts', 'schema.ts']], hasFace: false },
+  pki: {
+    imports: [],
+    layers: [['pki-error.ts'], ['asn1'], ['keys'], ['x509'], ['issuer', 'keystore', 'leaf', 'lint'], ['issue']],
+    hasFace: true,
+  },
+  plan: {
+    imports: ['api', 'pki'],
+    layers: [
+      ['text', 'timing'],
+      ['records'],
+      ['revocation', 'policy'],
+      ['certificate'],
+      ['rotation'],
+      ['authority'],
+      ['trust'],
+    ],
+    hasFace: true,
+  },
+  kube: {
+    imports: [],
+    layers: [['async'], ['workqueue'], ['api'], ['cache', 'controller'], ['leaderelection', 'events']],
+    hasFace: true,
+  },
+  telemetry: {
+    imports: [],
+    layers: [
+      ['idle-collection.ts', 'logger.ts', 'mirrored-gauge.ts', 'server.ts', 'tls-files.ts'],
+      ['metrics.ts', 'metrics-server.ts'],
+    ],
+    hasFace: false,
+  },
+  controllers: {
+    imports: ['api', 'pki', 'plan', 'kube', 'telemetry'],
+    layers: [
+      ['objects'],
+      ['cache'],
+      ['certificate', 'authority', 'trust'],
+      ['event-handlers.ts'],
+      ['reconcilers.ts'],
+      ['operator.ts'],
+      ['metric-sources.ts'],
+    ],
+    hasFace: true,
+  },
+};
+
+/** The programs: they may import every face, and no folder imports them. */
+const programs: ReadonlySet<string> = new Set(['main.ts', 'config.ts']);
+
+/** A source file: its path below src, with slashes, and its text. */
+export interface Source {
+  readonly path: string;
+  readonly text: string;
+}
+
+/**
+ * What is wrong with the structure of src, one sentence each: imports against the layers, circles of imports, imports past a
+ * face, files in no layer, and two files of one name. Imports of types count as imports.
+ */
+export function layerProblems(sources: readonly Source[]): string[] {
+  const imports = new Map(sources.map(({ path, text }) => [path, importsOf(path, text)]));
+  const misplaced = sources.flatMap(({ path }) =>
+    isPlaced(path) ? [] : `${path} is in no layer: add it to tools/layers.ts`,
+  );
+  const against = [...imports].flatMap(([path, targets]) => targets.flatMap((target) => problemOf(path, target) ?? []));
+  return [...misplaced, ...against, ...circlesIn(imports), ...namesakesIn(sources)];
+}
+
+const importStatement = /^(?:import|export)\b(?:[^';]*?\bfrom)?\s*'(\.[^']+)'|\bimport\(\s*'(\.[^']+)'/gm;
+
+function importsOf(path: string, text: string): string[] {
+  const specifiers = [...text.matchAll(importStatement)].map(([, fixed, dynamic]) => fixed ?? dynamic ?? '');
+  return [...new Set(specifiers.map((specifier) => posix.normalize(posix.join(dirname(path), specifier))))];
+}
+
+/** A path as the folder of src that it is in, and its layer in that folder: -1 for the face, undefined for none. */
+interface Place {
+  readonly folder: string;
+  readonly member: string;
+  readonly layer: number | undefined;
+}
+
+function placeOf(path: string): Place {
+  const [folder = '', member = ''] = path.split('/');
+  const layer = folders[folder]?.layers.findIndex((members) => members.includes(member)) ?? -1;
+  return { folder, member, layer: layer === -1 ? undefined : layer };
+}
+
+const isFace = (path: string): boolean =>
+  path === join(dirname(path), 'index.ts') && folders[dirname(path)]?.hasFace === true;
+
+const isPlaced = (path: string): boolean => programs.has(path) || isFace(path) || placeOf(path).layer !== undefined;
+
+function problemOf(path: string, target: string): string | undefined {
+  const says = (why: string): string => `${path} imports ${target}: ${why}`;
+  if (programs.has(target)) {
+    return programs.has(path) ? undefined : says('no folder imports the programs');
+  }
+  const [from, to] = [placeOf(path), placeOf(target)];
+  if (from.folder !== to.folder) {
+    const allowed = programs.has(path) ? Object.keys(folders) : (folders[from.folder]?.imports ?? []);
+    if (!allowed.includes(to.folder)) return says(`${from.folder} imports ${allowed.join(', ') || 'no other folder'}`);
+    return folders[to.folder]?.hasFace !== true || isFace(target) ? undefined : says(`use ${to.folder}/index.ts`);
+  }
+  if (isFace(path)) return undefined;
+  if (isFace(target)) return says('a folder does not import its own face');
+  if (from.member === to.member || from.layer === undefined || to.layer === undefined || to.layer < from.layer)
+    return undefined;
+  return says(`${to.member} is not below ${from.member}`);
+}
+
+/** Between folders, the layers rule circles out. */
+const isInside = (path: string, target: string): boolean =>
+  !isFace(target) && placeOf(path).folder === placeOf(target).folder;
+
+function circlesIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) {
+      circles.push(`imports go in a circle: ${[...trail.slice(trail.indexOf(path)), path].join(' → ')}`);
+      return;
+    }
+    if (done.has(path)) return;
+    for (const target of imports.get(path) ?? []) if (isInside(path, target)) visit(target, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of imports.keys()) visit(path, []);
+  return circles;
+}
+
+/** A name that occurs once can be spoken of, and found, without its folder. */
+function namesakesIn(sources: readonly Source[]): string[] {
+  const byName = Map.groupBy(
+    sources.filter(({ path }) => !isFace(path)),
+    ({ path }) => posix.basename(path),
+  );
+  return [...byName.values()]
+    .filter((namesakes) => namesakes.length > 1)
+    .map((namesakes) => `two files have one name: ${namesakes.map(({ path }) => path).join(', ')}`);
+}
