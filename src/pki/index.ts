@@ -29,7 +29,6 @@ export {
   readLeaf,
   readLeafChain,
   resolveLeaf,
-  rootSet,
   verifyLeafAhead,
 } from './leaf/leaf-record.ts';
 export { chainWithin, publicKeyDigest, type Remains, remainsOf } from './leaf/leaf-remains.ts';
@@ -63,6 +62,7 @@ export {
   type Subject,
   type SubjectAltNames,
 } from './x509/distinguished-name.ts';
+export { firstOfEach } from './x509/first-of-each.ts';
 export {
   type ExtendedUsage,
   encodedLeafProfile,

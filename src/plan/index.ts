@@ -40,7 +40,7 @@ export { selects } from './policy/label-selector.ts';
 export { clientName, isMetricsClient } from './policy/metrics-client.ts';
 export { dnsLabels, normaliseUri } from './policy/name-forms.ts';
 export type { AuthorityRecord } from './records/authority-record.ts';
-export type { CertificateRecord } from './records/certificate-record.ts';
+export { byAge, type CertificateRecord } from './records/certificate-record.ts';
 export type { WantedCondition } from './records/condition.ts';
 export { lastWriter } from './records/field-manager.ts';
 export type { NamespaceRecord } from './records/namespace-record.ts';

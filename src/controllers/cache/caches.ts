@@ -14,6 +14,7 @@ import {
 import type { Certificate } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
+  byAge,
   type CachedSecret,
   type CertificateRecord,
   type KeystorePassword,
@@ -304,10 +305,6 @@ function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
   const ref = spec.outputs?.pkcs12?.passwordSecretRef;
   return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
 }
-
-/** RFC 3339 in one zone and precision sorts as text. */
-const byAge = (a: CertificateRecord, b: CertificateRecord): number =>
-  `${a.creationTimestamp}/${a.name}` < `${b.creationTimestamp}/${b.name}` ? -1 : 1;
 
 /** True for a resource that asks for key stores and trust stores. */
 export const asksForKeystores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;

@@ -1,6 +1,6 @@
 import { annotations as annotationNames, labels as labelNames } from '../../api/constants.ts';
 import type { StoredForm } from '../../kube/index.ts';
-import { type Certificate, type LeafRecord, resolveLeaf, rootSet } from '../../pki/index.ts';
+import { type Certificate, type LeafRecord, resolveLeaf } from '../../pki/index.ts';
 import {
   type CachedSecret,
   isExamined,
@@ -18,6 +18,8 @@ interface KeptSecret {
   readonly common: Common;
   /** What is its own, as JSON. */
   readonly own: string;
+  /** Of the leaf. Not in the JSON: its last attempt is known by this very list, see resolveLeaf. */
+  readonly unresolved?: readonly string[];
 }
 
 interface Common
@@ -35,7 +37,7 @@ interface Common
   readonly problem?: string;
   /** Of the key in a Secret with a problem, which is rare. */
   readonly publicKey?: string;
-  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding' | 'triedRoots'>;
+  readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding'>;
   /** Who stands above the leaf, with times as numbers: as dates they would take most of the time to be compared. */
   readonly above?: { readonly root: string; readonly issuer: string; readonly fromMs: number; readonly toMs: number };
 }
@@ -64,15 +66,8 @@ type OwnLeaf =
       publicKey: string,
       notBeforeMs: number,
       notAfterMs: number,
-      unresolved?: readonly string[],
     ]
   | null;
-
-/** A leaf as it was resolved last, and with which roots. */
-interface Resolved {
-  readonly roots: string;
-  readonly leaf: LeafRecord;
-}
 
 /**
  * The form in which the cache keeps Secrets. The root of a leaf may become known after its Secret was read: that is settled
@@ -81,16 +76,6 @@ interface Resolved {
  * @param roots the roots that are known now
  */
 export function compactSecrets(roots: () => readonly Certificate[]): StoredForm<CachedSecret, KeptSecret | KeptMark> {
-  const resolved = new WeakMap<KeptSecret, Resolved>();
-  const resolve = (kept: KeptSecret, leaf: LeafRecord): LeafRecord => {
-    const known = roots();
-    const set = rootSet(known);
-    const before = resolved.get(kept);
-    if (before?.roots === set) return before.leaf;
-    const now = resolveLeaf(leaf, known);
-    resolved.set(kept, { roots: set, leaf: now });
-    return now;
-  };
   return {
     keep: (secret) => (isExamined(secret) ? compactSecret.keep(secret) : keptMarks.keep(secret)),
     read(kept) {
@@ -98,7 +83,7 @@ export function compactSecrets(roots: () => readonly Certificate[]): StoredForm<
       const record = compactSecret.read(kept);
       const { content } = record;
       if (!('leaf' in content) || content.leaf.unresolved === undefined) return record;
-      return { ...record, content: { ...content, leaf: resolve(kept, content.leaf) } };
+      return { ...record, content: { ...content, leaf: resolveLeaf(content.leaf, roots()) } };
     },
   };
 }
@@ -142,6 +127,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
       ...(notesOwner ? [annotationNames.certificateUid] : []),
     ];
     const { digest } = content;
+    const { unresolved } = leafIn(content) ?? {};
     const [contentInCommon, leaf] = partsOf(content);
     const common = {
       controller,
@@ -158,10 +144,16 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
     };
     const itself = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf] as const;
     const own: Own = digest === undefined ? [...itself] : [...itself, digest];
-    return { resourceVersion, changedAtMs, common: internPool.value(common), own: JSON.stringify(own) };
+    return {
+      resourceVersion,
+      changedAtMs,
+      common: internPool.value(common),
+      own: JSON.stringify(own),
+      ...(unresolved && { unresolved }),
+    };
   },
 
-  read({ resourceVersion, changedAtMs, common, own }) {
+  read({ resourceVersion, changedAtMs, common, own, unresolved }) {
     const { controller, deleting, touched, writable, immutable, labels, annotations } = common;
     const { namesOwner, namesItself, notesOwner } = common;
     const [namespace, name, uid, owner, ownerName, leaf, digest] = JSON.parse(own) as Own;
@@ -182,7 +174,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
         ...(namesItself && { [annotationNames.secretName]: name }),
         ...(notesOwner && owner !== null && { [annotationNames.certificateUid]: owner }),
       },
-      content: contentOf(common, leaf, digest),
+      content: contentOf(common, leaf, digest, unresolved),
       ...(touched && { touched }),
       changedAtMs,
     };
@@ -194,6 +186,9 @@ const without = (all: Readonly<Record<string, string>>, keys: readonly string[])
 
 type ContentInCommon = Pick<Common, 'bundle' | 'problem' | 'publicKey' | 'leaf' | 'above'>;
 
+const leafIn = (content: SecretContent): LeafRecord | undefined =>
+  'leaf' in content ? content.leaf : content.restorable;
+
 function partsOf(content: SecretContent): [ContentInCommon, OwnLeaf] {
   if ('leaf' in content) return leafParts(content.leaf, content);
   const { restorable, digest: _, ...others } = content;
@@ -203,16 +198,14 @@ function partsOf(content: SecretContent): [ContentInCommon, OwnLeaf] {
 }
 
 function leafParts(leaf: LeafRecord, { bundle }: Pick<SecretContent, 'bundle'>): [ContentInCommon, OwnLeaf] {
-  const { keyKind, keyEncoding, triedRoots, fingerprint, serialNumber, profile, publicKey, notBefore, notAfter } = leaf;
+  const { keyKind, keyEncoding, fingerprint, serialNumber, profile, publicKey, notBefore, notAfter } = leaf;
   const above = authorityOf(leaf);
   const common = {
-    leaf: { keyKind, keyEncoding, ...(triedRoots !== undefined && { triedRoots }) },
+    leaf: { keyKind, keyEncoding },
     ...(above && { above }),
     ...(bundle !== undefined && { bundle }),
   };
-  const { unresolved } = leaf;
-  const own = [fingerprint, serialNumber, profile, publicKey, notBefore.getTime(), notAfter.getTime()] as const;
-  return [common, unresolved === undefined ? [...own] : [...own, unresolved]];
+  return [common, [fingerprint, serialNumber, profile, publicKey, notBefore.getTime(), notAfter.getTime()]];
 }
 
 function authorityOf({ root, issuer, issuerNotBefore: from, issuerNotAfter: to }: LeafRecord): Common['above'] {
@@ -224,17 +217,22 @@ function contentOf(
   { bundle, problem, publicKey, ...common }: Common,
   own: OwnLeaf,
   digest: string | undefined,
+  unresolved: readonly string[] | undefined,
 ): SecretContent {
   const rest = { ...(bundle !== undefined && { bundle }), ...(digest !== undefined && { digest }) };
-  const leaf = leafOf(common, own);
+  const leaf = leafOf(common, own, unresolved);
   if (leaf !== undefined && problem === undefined) return { leaf, ...rest };
   const remains = { ...(publicKey !== undefined && { publicKey }), ...(leaf && { restorable: leaf }) };
   return { problem: problem ?? '', ...remains, ...rest };
 }
 
-function leafOf({ leaf, above }: Pick<Common, 'leaf' | 'above'>, own: OwnLeaf): LeafRecord | undefined {
+function leafOf(
+  { leaf, above }: Pick<Common, 'leaf' | 'above'>,
+  own: OwnLeaf,
+  unresolved: readonly string[] | undefined,
+): LeafRecord | undefined {
   if (leaf === undefined || own === null) return undefined;
-  const [fingerprint, serialNumber, profile, publicKey, notBeforeMs, notAfterMs, unresolved] = own;
+  const [fingerprint, serialNumber, profile, publicKey, notBeforeMs, notAfterMs] = own;
   const [notBefore, notAfter] = [new Date(notBeforeMs), new Date(notAfterMs)];
   return {
     fingerprint,

@@ -1,5 +1,5 @@
 import { keyOf } from '../../kube/index.ts';
-import { belongsTo, type CertificateRecord, type ForeignSecret } from '../../plan/index.ts';
+import { belongsTo, byAge, type CertificateRecord, type ForeignSecret } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
 
 /** Decides which resource a Secret's name belongs to, so that of several claimants at most one ever writes. */
@@ -26,13 +26,10 @@ export class SecretNameOwnership {
     const claimants = this.#caches.claimants(keyOf({ namespace: certificate.namespace, name: secretName }));
     const owner = secret && claimants.find((claimant) => belongsTo(secret, claimant));
     const first =
-      owner ?? claimants.filter(({ deleting }) => !deleting).reduce((a, b) => (isOlder(b, a) ? b : a), certificate);
+      owner ?? claimants.filter(({ deleting }) => !deleting).reduce((a, b) => (byAge(b, a) < 0 ? b : a), certificate);
     return first.uid === certificate.uid ? undefined : `MtlsCertificate ${first.name}`;
   }
 }
 
 /** What a Secret says of its owner. */
 type WhoseSecret = Pick<ForeignSecret, 'namespace' | 'controller' | 'owner' | 'ownerName'>;
-
-const isOlder = (a: CertificateRecord, b: CertificateRecord): boolean =>
-  a.creationTimestamp === b.creationTimestamp ? a.uid < b.uid : a.creationTimestamp < b.creationTimestamp;

@@ -3,6 +3,7 @@ import { parsePrivateKey, signatureAlgorithm } from '../keys/key.ts';
 import { PkiError } from '../pki-error.ts';
 import { type CaPath, commonValidity, deadEnd, isIssuedBy, pathsToRoots } from '../x509/ca-path.ts';
 import { belongsTo, type Certificate, issuerText, parseCertificates } from '../x509/certificate.ts';
+import { firstOfEach } from '../x509/first-of-each.ts';
 import { type CaProblem, caProblem, describeCa, type Finding, pathProblem } from './ca-fitness.ts';
 
 /** A root with its private key, found fit to sign. Node.js prints and serialises a KeyObject without its material. */
@@ -70,7 +71,7 @@ function readChain(pem: string): CaPath | Finding<RootProblem> {
     if (certificates.length > maxCertificates) {
       return malformed(`holds ${certificates.length} certificates; a chain has at most ${maxCertificates}`);
     }
-    const [issuer, ...rest] = unique(certificates);
+    const [issuer, ...rest] = firstOfEach(certificates, fingerprintOf);
     return issuer === undefined ? malformed('holds no certificate') : [issuer, ...rest];
   } catch (error) {
     const isUnsupported = error instanceof PkiError && error.code === 'UnsupportedKey';
@@ -111,7 +112,7 @@ function findPath(
   anchors: readonly Certificate[],
   now: Date,
 ): CaPath | Finding<RootProblem> {
-  const others = unique([...rest, ...anchors]);
+  const others = firstOfEach([...rest, ...anchors], fingerprintOf);
   const leftOver = (path: CaPath) => rest.filter((other) => !path.some((ca) => ca.fingerprint === other.fingerprint));
   const paths = pathsToRoots([issuer], others).sort(
     (a, b) =>
@@ -159,10 +160,8 @@ function noRoot(top: Certificate, others: readonly Certificate[]): Finding<RootP
       };
 }
 
-const unique = (certificates: readonly Certificate[]): Certificate[] => [
-  ...new Map(certificates.map((certificate) => [certificate.fingerprint, certificate])).values(),
-];
+const fingerprintOf = ({ fingerprint }: Certificate): string => fingerprint;
 
-const fingerprints = (path: CaPath): string => path.map(({ fingerprint }) => fingerprint).join();
+const fingerprints = (path: CaPath): string => path.map(fingerprintOf).join();
 
 const messageOf = (error: unknown): string => (error instanceof PkiError ? error.message : 'cannot be read');

@@ -35,8 +35,6 @@ export interface LeafRecord extends Partial<LeafAuthority> {
    * known, see resolveLeaf: a root may become known after the leaf was read.
    */
   readonly unresolved?: readonly string[];
-  /** The roots of which none has signed that chain, see rootSet: it is verified once for each set of roots. */
-  readonly triedRoots?: string;
 }
 
 /** The CAs above a leaf. All fields are absent while the root that has signed its chain is not known. */
@@ -161,17 +159,27 @@ export function leafRecord(
 /** Larger chains than authorities write are not kept: their leaves stay without a root. */
 const maxUnresolvedOctets = 12_288;
 
-function unresolvedChain(
-  chain: readonly Certificate[],
-  roots: readonly Certificate[],
-): Pick<LeafRecord, 'unresolved' | 'triedRoots'> {
+function unresolvedChain(chain: readonly Certificate[], roots: readonly Certificate[]): Pick<LeafRecord, 'unresolved'> {
   const octets = chain.reduce((sum, { der }) => sum + der.length, 0);
   if (octets > maxUnresolvedOctets) return {};
-  return { unresolved: chain.map(({ der }) => der.toString('base64')), triedRoots: rootSet(roots) };
+  const unresolved = chain.map(({ der }) => der.toString('base64'));
+  attempts.set(unresolved, { roots: rootSet(roots), above: undefined });
+  return { unresolved };
 }
 
-/** What tells sets of roots apart. */
-export const rootSet = (roots: readonly Certificate[]): string =>
+/** The last attempt to find the root of a chain. */
+interface Attempt {
+  /** The roots that were tried, see rootSet. */
+  readonly roots: string;
+  /** Undefined when none of them has signed the chain. */
+  readonly above: LeafAuthority | undefined;
+}
+
+/** By the `unresolved` of records: a chain is verified once for each set of roots. */
+const attempts = new WeakMap<readonly string[], Attempt>();
+
+/** A text that differs between sets of roots. */
+const rootSet = (roots: readonly Certificate[]): string =>
   sha256Hex(
     roots
       .map(({ fingerprint }) => fingerprint)
@@ -184,15 +192,19 @@ export const rootSet = (roots: readonly Certificate[]): string =>
  * not to be so. A leaf is read once, and the root of its chain may become known later.
  */
 export function resolveLeaf(record: LeafRecord, roots: readonly Certificate[]): LeafRecord {
-  const { unresolved, triedRoots, ...resolved } = record;
+  const { unresolved, ...resolved } = record;
   if (unresolved === undefined) return record;
-  const tried = rootSet(roots);
-  if (tried === triedRoots) return record;
+  const set = rootSet(roots);
+  const before = attempts.get(unresolved);
+  const above = before?.roots === set ? before.above : authorityAbove(unresolved, roots);
+  attempts.set(unresolved, { roots: set, above });
+  return above === undefined ? record : { ...resolved, ...above };
+}
+
+function authorityAbove(unresolved: readonly string[], roots: readonly Certificate[]): LeafAuthority | undefined {
   const [leaf, ...intermediates] = unresolved.map((der) => readCertificate(Buffer.from(der, 'base64')));
   const root = leaf && rootUnlessForged([leaf, ...intermediates], roots);
-  return root === undefined
-    ? { ...resolved, unresolved, triedRoots: tried }
-    : { ...resolved, ...authorityOf(intermediates, root) };
+  return root && authorityOf(intermediates, root);
 }
 
 /** Undefined also for a chain that breaks off further down. */
@@ -280,17 +292,14 @@ export function verifiedRoot(chain: Chain, roots: readonly Certificate[]): Certi
   if (top === undefined || root === undefined) return undefined;
   let above = top;
   for (const below of others) {
-    if (isSameCa(above, root)) throw noChain();
+    // An intermediate that is the root itself, in another certificate perhaps.
+    if (caId(above) === caId(root)) throw noChain();
     keepIn(intermediatesVerified, above);
     if (!isSignedBy(below, above)) throw noChain();
     above = below;
   }
   return root;
 }
-
-/** True for an intermediate that is the root itself, in another certificate perhaps. */
-const isSameCa = (ca: Certificate, root: Certificate): boolean =>
-  ca.subject.equals(root.subject) && ca.publicKeyInfo.equals(root.publicKeyInfo);
 
 const rootsThatMayHaveSigned = (certificate: Certificate, roots: readonly Certificate[]): Certificate[] =>
   roots.filter((root) => namesAsIssuer(certificate, root));

@@ -1,4 +1,4 @@
-import { publicKeyDer } from '../keys/key.ts';
+import { caId } from './ca-id.ts';
 import { type Certificate, isSelfSigned, isSignedBy } from './certificate.ts';
 
 /** CA certificates from the one that signs leaves up to the self-signed root, each signed by the next. */
@@ -41,7 +41,7 @@ export function deadEnd(path: CaPath, others: readonly Certificate[]): Certifica
 
 /** The certificates that have signed the last one of a path and are not on it. */
 const nextOn = (path: CaPath, others: readonly Certificate[]): Certificate[] =>
-  others.filter((other) => isIssuedBy(topOf(path), other) && !path.some((passed) => isSameEntity(passed, other)));
+  others.filter((other) => isIssuedBy(topOf(path), other) && !path.some((passed) => caId(passed) === caId(other)));
 
 const topOf = (path: CaPath): Certificate => path.at(-1) ?? path[0];
 
@@ -56,6 +56,3 @@ export const identifiersAgree = (certificate: Certificate, issuer: Certificate):
 
 const agree = (named: string | undefined, actual: string | undefined): boolean =>
   named === undefined || actual === undefined || named === actual;
-
-const isSameEntity = (a: Certificate, b: Certificate): boolean =>
-  a.subject.equals(b.subject) && publicKeyDer(a.publicKey).equals(publicKeyDer(b.publicKey));

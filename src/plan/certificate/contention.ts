@@ -1,6 +1,7 @@
 import { annotations } from '../../api/constants.ts';
 import type { MtlsCertificateStatus } from '../../api/types.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
+import { timestamp } from '../timing/timestamp.ts';
 import type { ReadyAuthority } from './authority-state.ts';
 import { isDamaged, rotationIsAsked } from './issue-reason.ts';
 import type { ObservedCertificate, ObservedRole } from './observed-certificate.ts';
@@ -91,7 +92,7 @@ export const repairStatus = (repairs: Repairs | undefined, now: Date): Pick<Secr
     : {
         repairs: {
           count: repairs.count,
-          lastTime: `${repairs.lastTime.toISOString().slice(0, 19)}Z`,
+          lastTime: timestamp(repairs.lastTime),
           ...(repairs.changedBy === undefined ? {} : { changedBy: repairs.changedBy }),
         },
       };

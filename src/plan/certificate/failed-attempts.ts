@@ -1,6 +1,6 @@
 import type { MtlsCertificateStatus } from '../../api/types.ts';
 import type { Role } from '../../pki/index.ts';
-import { unitInterval } from '../timing/spread.ts';
+import { spreadDelayMs } from '../timing/spread.ts';
 
 /** Failed attempts in a row, at one state of the world. */
 export interface Failures {
@@ -14,8 +14,7 @@ export interface FailedAttempts extends Failures {
   readonly message: string;
 }
 
-const firstDelayMs = 5000;
-const longestDelayMs = 600_000;
+const delays = { firstMs: 5000, longestMs: 600_000 };
 /** An API server may answer with a page of text. Status has two copies of it. */
 const longestMessage = 1024;
 
@@ -26,9 +25,7 @@ const longestMessage = 1024;
  */
 export function afterFailure(previousAttempts: number, now: Date, seed: string, expiry?: Date): Failures {
   const attempts = previousAttempts + 1;
-  const fullMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(previousAttempts, 20));
-  const delayMs = fullMs * (1 - 0.1 * unitInterval(`${seed}/${attempts}`));
-  const retryMs = now.getTime() + delayMs;
+  const retryMs = now.getTime() + spreadDelayMs(previousAttempts, delays, `${seed}/${attempts}`);
   const limitMs = expiry !== undefined && expiry > now ? expiry.getTime() : Number.POSITIVE_INFINITY;
   return { attempts, lastFailureTime: now, nextRetryTime: new Date(Math.min(retryMs, limitMs)) };
 }
@@ -50,6 +47,6 @@ export function rememberedFailures(
   if (entry === undefined) return undefined;
   const [lastFailureTime, nextRetryTime] = [new Date(entry.lastFailureTime), new Date(entry.nextRetryTime)];
   if (Number.isNaN(lastFailureTime.getTime()) || Number.isNaN(nextRetryTime.getTime())) return undefined;
-  if (nextRetryTime.getTime() - now.getTime() > longestDelayMs) return undefined;
+  if (nextRetryTime.getTime() - now.getTime() > delays.longestMs) return undefined;
   return { attempts: Math.max(1, entry.attempts), lastFailureTime, nextRetryTime, message: entry.message };
 }

@@ -1,6 +1,7 @@
 import type { MtlsCertificateSpec } from '../../api/types.ts';
 import {
   describeKeySpec,
+  firstOfEach,
   isObjectIdentifier,
   type KeyEncoding,
   type KeySpec,
@@ -147,10 +148,9 @@ function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: Scope) {
   return { names, invalid: [...bad, ...badOtherNames] };
 }
 
-const once = (names: readonly OtherName[]): OtherName[] => [
-  // An object identifier has no blank in it, so that two names never have one key.
-  ...new Map(names.map(({ oid, utf8Value }) => [`${oid} ${utf8Value}`, { oid, utf8Value }])).values(),
-];
+// An object identifier has no blank in it, so two names never have the same key.
+const once = (names: readonly OtherName[]): OtherName[] =>
+  firstOfEach(names, ({ oid, utf8Value }) => `${oid} ${utf8Value}`);
 
 /** The union of what the three roles can ask for. */
 interface AskedNames {

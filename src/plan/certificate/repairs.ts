@@ -1,4 +1,4 @@
-import { unitInterval } from '../timing/spread.ts';
+import { spreadDelayMs } from '../timing/spread.ts';
 
 /** How often the operator has undone what another writer did to a Secret, in a row. */
 export interface Repairs {
@@ -12,8 +12,7 @@ export interface Repairs {
 
 /** So many repairs are made at once: a person may delete a Secret twice to see it made again. */
 export const freeRepairs = 3;
-const firstPauseMs = 30_000;
-const longestPauseMs = 20 * 60_000;
+const pauses = { firstMs: 30_000, longestMs: 20 * 60_000 };
 /** A Secret that nobody has damaged for as long is as good as one that nobody ever has. */
 const forgottenAfterMs = 3_600_000;
 
@@ -36,6 +35,5 @@ export const forgottenAt = (lastTime: Date): Date => new Date(lastTime.getTime()
  */
 export function nextRepairTime({ count, lastTime }: Repairs, seed: string): Date {
   if (count < freeRepairs) return lastTime;
-  const fullMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(count - freeRepairs, 20));
-  return new Date(lastTime.getTime() + fullMs * (1 - 0.1 * unitInterval(`${seed}/repair/${count}`)));
+  return new Date(lastTime.getTime() + spreadDelayMs(count - freeRepairs, pauses, `${seed}/repair/${count}`));
 }

@@ -107,12 +107,17 @@ export const grantsFor = (
   labels: Readonly<Record<string, string>> | undefined,
 ): readonly NameGrant[] => grants.filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels));
 
-export function grantsDnsName(grants: readonly NameGrant[], name: string): boolean {
-  const matches = dnsMatcher(name);
-  return grants.some(({ dnsNames }) => dnsNames.some(matches));
-}
+/** True when the matcher of a name accepts a pattern of any grant. */
+const matchesAny = <Pattern>(
+  grants: readonly NameGrant[],
+  patternsOf: (grant: NameGrant) => readonly Pattern[],
+  matches: (pattern: Pattern) => boolean,
+): boolean => grants.some((grant) => patternsOf(grant).some(matches));
 
-/** The path /ns/<namespace> in the authority's trust domain is that namespace's own: for another's, a `*` is no word. */
+export const grantsDnsName = (grants: readonly NameGrant[], name: string): boolean =>
+  matchesAny(grants, ({ dnsNames }) => dnsNames, dnsMatcher(name));
+
+/** The path /ns/<namespace> in the authority's trust domain is that namespace's own: there `*` grants no other namespace. */
 export function grantsUri(
   grants: readonly NameGrant[],
   uri: string,
@@ -121,34 +126,23 @@ export function grantsUri(
   const id = parseSpiffeId(normaliseUri(uri) ?? '');
   const [, ns, owner] = id?.path.split('/') ?? [];
   const isOfAnother = id?.trustDomain === trustDomain.toLowerCase() && ns === 'ns' && owner !== namespace;
-  const matches = uriMatcher(uri, isOfAnother ? 2 : 0);
-  return grants.some(({ uris }) => uris.some(matches));
+  return matchesAny(grants, ({ uris }) => uris, uriMatcher(uri, isOfAnother ? 2 : 0));
 }
 
-export function grantsIpAddress(grants: readonly NameGrant[], address: string): boolean {
-  const matches = ipMatcher(address);
-  return grants.some(({ ipRanges }) => ipRanges.some(matches));
-}
+export const grantsIpAddress = (grants: readonly NameGrant[], address: string): boolean =>
+  matchesAny(grants, ({ ipRanges }) => ipRanges, ipMatcher(address));
 
-export function grantsEmailAddress(grants: readonly NameGrant[], address: string): boolean {
-  const matches = emailMatcher(address);
-  return grants.some(({ emailAddresses }) => emailAddresses.some(matches));
-}
+export const grantsEmailAddress = (grants: readonly NameGrant[], address: string): boolean =>
+  matchesAny(grants, ({ emailAddresses }) => emailAddresses, emailMatcher(address));
 
-export function grantsCommonName(grants: readonly NameGrant[], commonName: string): boolean {
-  const matches = commonNameMatcher(commonName);
-  return grants.some(({ commonNames }) => commonNames.some(matches));
-}
+export const grantsCommonName = (grants: readonly NameGrant[], commonName: string): boolean =>
+  matchesAny(grants, ({ commonNames }) => commonNames, commonNameMatcher(commonName));
 
-export function grantsOtherName(grants: readonly NameGrant[], name: OtherName): boolean {
-  const matches = otherNameMatcher(name);
-  return grants.some(({ otherNames }) => otherNames.some(matches));
-}
+export const grantsOtherName = (grants: readonly NameGrant[], name: OtherName): boolean =>
+  matchesAny(grants, ({ otherNames }) => otherNames, otherNameMatcher(name));
 
-export function grantsSubjectValue(grants: readonly NameGrant[], field: SubjectField, value: string): boolean {
-  const matches = subjectMatcher(value);
-  return grants.some(({ subject }) => subject[field].some(matches));
-}
+export const grantsSubjectValue = (grants: readonly NameGrant[], field: SubjectField, value: string): boolean =>
+  matchesAny(grants, ({ subject }) => subject[field], subjectMatcher(value));
 
 export const grantsUsage = (grants: readonly NameGrant[], usage: ExtendedUsage): boolean =>
   grants.some(({ usages }) => usages.includes(usage));

@@ -20,3 +20,9 @@ export interface CertificateRecord {
   readonly spec: MtlsCertificateSpec;
   readonly status: MtlsCertificateStatus;
 }
+
+/** The order of resources by age, the oldest first: by creation, then by UID. RFC 3339 in one zone and precision sorts as text. */
+export const byAge = (a: CertificateRecord, b: CertificateRecord): number =>
+  ageKey(a) < ageKey(b) ? -1 : ageKey(a) > ageKey(b) ? 1 : 0;
+
+const ageKey = ({ creationTimestamp, uid }: CertificateRecord): string => `${creationTimestamp}/${uid}`;

@@ -1,4 +1,5 @@
 import { type Issuer, isCrlOf } from '../../pki/index.ts';
+import { doubledMs } from '../timing/spread.ts';
 import { type CrlPlan, crlSigners, nextRoomAt, planCrls, signedAt } from './crl-plan.ts';
 import type { CrlContext, Revocation, RevocationState } from './revocation-state.ts';
 
@@ -15,8 +16,7 @@ const intervalMsPerPlace = 20;
 const signingsAtInterval = 6;
 
 /** How long the next request of such a namespace waits after the last signing with one of its requests. It doubles each time. */
-const firstPauseMs = 10_000;
-const longestPauseMs = 5 * 60_000;
+const pauses = { firstMs: 10_000, longestMs: 5 * 60_000 };
 
 /** A namespace begins afresh after this time without a revocation. It is longer than the longest pause. */
 const quietMs = 10 * 60_000;
@@ -112,5 +112,5 @@ function pauseEndMs(entries: readonly Revocation[], now: Date): number {
   const [last = Number.NEGATIVE_INFINITY] = moments;
   const quiet = moments.findIndex((ms, i) => ms - (moments[i + 1] ?? Number.NEGATIVE_INFINITY) > quietMs);
   const more = quiet + 1 - signingsAtInterval;
-  return more < 0 ? last : last + Math.min(firstPauseMs * 2 ** more, longestPauseMs);
+  return more < 0 ? last : last + doubledMs(more, pauses);
 }

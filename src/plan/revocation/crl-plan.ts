@@ -3,6 +3,7 @@ import {
   type Crl,
   caId,
   encodeCrls,
+  firstOfEach,
   type Issuer,
   isCrlOf,
   maySignCrls,
@@ -13,7 +14,7 @@ import {
 } from '../../pki/index.ts';
 import type { CrlBundle } from './crl-bundle.ts';
 import { admitted, countEntries } from './crl-shares.ts';
-import { firstOfEach, KnownCas } from './known-cas.ts';
+import { KnownCas } from './known-cas.ts';
 import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
 /** What ca.crl of a root Secret is to hold from now on, and what is to be remembered of its lists and entries. */
@@ -153,8 +154,7 @@ export function latestOf(state: RevocationState, other: RevocationState | undefi
 }
 
 /** Each list once, the first of those that are the same. */
-const distinct = (crls: readonly Crl[]): Crl[] =>
-  [...new Map(crls.toReversed().map((crl) => [crl.der.toString('latin1'), crl])).values()].toReversed();
+const distinct = (crls: readonly Crl[]): Crl[] => firstOfEach(crls, ({ der }) => der.toString('latin1'));
 
 const newest = (crls: readonly Crl[]): Crl | undefined =>
   crls.reduce<Crl | undefined>((a, b) => (a === undefined || b.number > a.number ? b : a), undefined);

@@ -2,6 +2,7 @@ import {
   type Certificate,
   type Crl,
   caId,
+  firstOfEach,
   type Issuer,
   isCrlOf,
   isSignedBy,
@@ -102,11 +103,4 @@ export class KnownCas {
         above !== ca && !below.includes(above) && isSignedBy(ca, above) && this.#isTrusted(above, [...below, ca]),
     );
   }
-}
-
-/** The first item of each key, in their order. */
-export function firstOfEach<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
-  const first = new Map<string, T>();
-  for (const item of items) if (!first.has(keyOf(item))) first.set(keyOf(item), item);
-  return [...first.values()];
 }

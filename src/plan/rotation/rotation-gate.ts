@@ -3,6 +3,7 @@ import type { AuthorityRecord } from '../records/authority-record.ts';
 import { rememberedActiveRoot, rememberedRoots } from '../records/remembered-roots.ts';
 import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
+import { timestamp } from '../timing/timestamp.ts';
 import {
   type Counted,
   countBundles,
@@ -113,7 +114,7 @@ function settled(
   if (last === undefined || missing.length > 0) return { waits, progress };
   const opensInMs = last.settlesInMs;
   if (changedAgain.length > 0) return { waits, progress, opensInMs };
-  const until = `${new Date(now.getTime() + opensInMs).toISOString().slice(0, 19)}Z`;
+  const until = timestamp(new Date(now.getTime() + opensInMs));
   const wait = isFloor(last.one)
     ? `every node to load the ClusterTrustBundle: until ${until} (clusterTrustBundleDelay ${clusterTrustBundleDelay})`
     : `pods to load what was written last: until ${until} (propagationDelay ${propagationDelay})`;

@@ -1,5 +1,6 @@
 import { anchorId, type Certificate, type Issuer, type KeySpec, type RootProfile } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
+import { timestamp } from '../timing/timestamp.ts';
 import type { RootSecret } from './observed-root.ts';
 import type { RolloutObservation } from './rollout.ts';
 import type { RotationPhase, RotationState } from './rotation-state.ts';
@@ -86,7 +87,7 @@ export const firstNote = (
   // Unique because a rotation takes longer than a millisecond.
   id: now.getTime().toString(36),
   phase,
-  startedAt: `${now.toISOString().slice(0, 19)}Z`,
+  startedAt: timestamp(now),
   since: now.toISOString(),
   old,
   new: comes,

@@ -29,14 +29,12 @@ const leaf: fc.Arbitrary<LeafRecord> = fc
       keyEncoding: fc.constantFrom('PKCS8' as const, 'SEC1' as const),
     }),
     unresolved: fc.option(fc.array(text)),
-    triedRoots: fc.option(text),
     above: fc.option(fc.record({ root: text, issuer: text, issuerNotBefore: moment, issuerNotAfter: moment })),
   })
-  .map(({ own, above, unresolved, triedRoots }) => ({
+  .map(({ own, above, unresolved }) => ({
     ...own,
     ...above,
     ...(unresolved && { unresolved }),
-    ...(triedRoots !== null && { triedRoots }),
   }));
 const content: fc.Arbitrary<SecretContent> = fc.oneof(
   fc.record({ leaf, bundle: text, digest: text }, { requiredKeys: ['leaf'], noNullPrototype: true }),
