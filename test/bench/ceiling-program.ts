@@ -17,8 +17,8 @@ import {
 } from '../../src/kube/index.ts';
 import { describeKeySpec, type KeySpec } from '../../src/pki/index.ts';
 import { keySpecOf } from '../../src/plan/certificate/key-spec.ts';
+import { inParallel } from '../support/parallel.ts';
 import type { CeilingInput } from './ceiling.ts';
-import { inParallel } from './parallel.ts';
 import { type Specimen, specimenFor } from './specimen.ts';
 
 /** As many as the operator has workers; each sends its two Secrets at once. */
@@ -46,7 +46,7 @@ const live = job === 'renew' || job === 'rotate' ? await liveSecrets() : new Map
 console.log(JSON.stringify({ message: 'begins', at: Date.now() }));
 switch (job) {
   case 'issue':
-    await inParallel(width, work.length, (i) => issue(at(i)));
+    await inParallel(work, issue, width);
     break;
   case 'renew':
     await renewAll();
@@ -91,12 +91,6 @@ function workFor(metadata: Served<KubeObject>['metadata'], spec: KeySpec): Work 
   return { resourceVersion, namespace, name, first, second };
 }
 
-function at(index: number): Work {
-  const one = work[index];
-  if (one === undefined) throw new RangeError(`there is no work ${index}`);
-  return one;
-}
-
 async function issue(one: Work): Promise<void> {
   await Promise.all(one.first.secrets.map((secret) => client.create(secretResource, secret, { metadataOnly: true })));
   await writeStatus(one, one.first);
@@ -111,21 +105,21 @@ async function writeStatus({ resourceVersion, namespace, name }: Work, { status 
 }
 
 async function renewAll(): Promise<void> {
-  await inParallel(width, work.length, async (i) => {
-    const one = at(i);
+  const renew = async (one: Work): Promise<void> => {
     await Promise.all(one.second.secrets.map((secret) => replaceData(secret, secret.data ?? {})));
     await writeStatus(one, one.second);
-  });
+  };
+  await inParallel(work, renew, width);
 }
 
 /** The writes of a rotation: the new root beside the old one, the end of the old root, and the leaf, here with the status last. */
 async function rotateAll(): Promise<void> {
   for (const copies of [2, 1]) {
-    await inParallel(width, work.length, async (i) => {
-      await Promise.all(
-        at(i).second.secrets.map((secret) => replaceData(secret, { [secretKeys.bundle]: bundleOf(secret, copies) })),
+    const rewrite = ({ second }: Work): Promise<unknown> =>
+      Promise.all(
+        second.secrets.map((secret) => replaceData(secret, { [secretKeys.bundle]: bundleOf(secret, copies) })),
       );
-    });
+    await inParallel(work, rewrite, width);
   }
   await renewAll();
 }

@@ -9,6 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { type HostileKind, hostileKinds, hostileObject } from '../support/hostile.ts';
 import { imageEnvironment } from '../support/image.ts';
 import { type Operator, startOperator } from '../support/operator.ts';
+import { inParallel } from '../support/parallel.ts';
 import { isReady } from './contestant.ts';
 import { type MemoryLimit, memoryLimit } from './memory-limit.ts';
 import { type Plane, startPlane } from './plane.ts';
@@ -155,14 +156,11 @@ class HostileBench {
 
   async #attack(kind: HostileKind, count: number, bytes: number): Promise<void> {
     const { client } = this.#plane;
-    let next = 0;
-    const worker = async () => {
-      for (let i = next++; i < count; i = next++) {
-        const { collection, object } = hostileObject(kind, attacker, i, bytes);
-        await client.create<KubeObject>(resources[collection], object as KubeObject, { metadataOnly: true });
-      }
+    const create = (index: number): Promise<unknown> => {
+      const { collection, object } = hostileObject(kind, attacker, index, bytes);
+      return client.create<KubeObject>(resources[collection], object as KubeObject, { metadataOnly: true });
     };
-    await Promise.all(Array.from({ length: width }, worker));
+    await inParallel(Array(count).keys(), create, width);
   }
 
   async #rotate(): Promise<void> {

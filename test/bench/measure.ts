@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inParallel } from '../support/parallel.ts';
 import type { Contestant, Job, Pair, Running } from './contestant.ts';
-import { inParallel } from './parallel.ts';
 import { between, type Plane, type RequestCounts } from './plane.ts';
 import { type ProcessUsage, usageOf } from './process-usage.ts';
-import type { Progress } from './progress.ts';
+import { Progress } from './progress.ts';
 
 /** What came of one measurement; each figure is there only where it makes sense. */
 export interface Outcome {
@@ -39,10 +39,7 @@ export const pairs = (
 /** Creates what asks for the pairs; returns how many objects that were. */
 export async function createAll({ client }: Plane, contestant: Contestant, wanted: readonly Pair[]): Promise<number> {
   const objects = wanted.flatMap((pair) => contestant.requestsFor(pair));
-  await inParallel(32, objects.length, async (i) => {
-    const object = objects[i];
-    if (object !== undefined) await client.create(contestant.resource, object);
-  });
+  await inParallel(objects, (object) => client.create(contestant.resource, object), 32);
   return objects.length;
 }
 
@@ -147,6 +144,22 @@ export async function workedOff(
     return await metered(plane, contestant, running, { certificates, settles, since }, () =>
       untilAllIssued(plane, contestant, running, progress, objects),
     );
+  } finally {
+    await running.stop();
+    await progress.stop();
+  }
+}
+
+/** Runs `work` with a contestant that issues whatever is created, and with the progress of that; ends both. */
+export async function following(
+  plane: Plane,
+  contestant: Contestant,
+  work: (running: Running, progress: Progress) => Promise<Outcome>,
+): Promise<Outcome> {
+  const running = await contestant.start(plane, 'follow');
+  const progress = await Progress.begin(plane.client, contestant);
+  try {
+    return await work(running, progress);
   } finally {
     await running.stop();
     await progress.stop();

@@ -1,5 +1,5 @@
 import { secrets } from '../../src/kube/index.ts';
-import { inParallel } from './parallel.ts';
+import { inParallel } from '../support/parallel.ts';
 import type { Plane } from './plane.ts';
 
 /** How fast this machine is at present, by what any client could do: virtual cores differ by a factor, from hour to hour, too. */
@@ -25,9 +25,9 @@ export async function measureYardstick(plane: Plane): Promise<Yardstick> {
       { metadataOnly: true },
     );
   // Both sides compile their code first.
-  await inParallel(width, count / 3, (i) => create('warm', i));
+  await inParallel(Array(count / 3).keys(), (i) => create('warm', i), width);
   const [own, apiServer, started] = [process.cpuUsage(), plane.apiServerUsage(), performance.now()];
-  await inParallel(width, count, (i) => create('yardstick', i));
+  await inParallel(Array(count).keys(), (i) => create('yardstick', i), width);
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(own);
   return {

@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
 
-import { type Installation, install } from '../support/behaviours/installation.ts';
+import { after, describe, test } from 'node:test';
+
+import { installation } from '../support/installation.ts';
 import {
   assertMutualTls,
   clients,
@@ -18,15 +19,12 @@ import { scratchFolder } from '../support/scratch.ts';
 
 // Every server with the client at its place in the list: each program verifies such a chain at both ends once.
 describe('mutual TLS below two intermediates, with only the root in ca.crt', () => {
-  let world: Installation;
   let base: string;
   let parties: Parties;
 
-  before(async () => {
+  const world = installation({}, async () => {
     base = await scratchFolder('intermediate');
-    world = await install();
-    await world.start();
-    // It is made in a cluster that has no authority yet.
+    // The operator creates the default authority only in a cluster that has none.
     await world.authorityIs('default', 'True');
     const root = makeCa({ name: 'Brought Root' });
     const upper = makeCa({ name: 'Policy CA', by: root });
@@ -35,8 +33,7 @@ describe('mutual TLS below two intermediates, with only the root in ca.crt', () 
     const tenant = await world.tenant('intermediate');
     const mounted = async (name: string, role: 'server' | 'client', spec: object): Promise<string> => {
       const folder = join(base, name);
-      await tenant.create(name, spec);
-      await tenant.ready(name);
+      await tenant.issue(name, spec);
       await mountSecret(folder, secretFiles(await tenant.secret(`${name}-${role}-tls`)));
       return folder;
     };

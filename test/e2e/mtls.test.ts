@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import type { IssuedSecret } from '../../src/api/types.ts';
-import { startTestCluster, type TestCluster } from '../support/cluster.ts';
-import { type Operator, startOperator } from '../support/operator.ts';
+import { installation, type Tenant } from '../support/installation.ts';
 import {
   assertMutualTls,
   clients,
@@ -21,7 +20,6 @@ import { scratchFolder } from '../support/scratch.ts';
 
 type Role = IssuedSecret['role'];
 
-const apiVersion = 'mtls-operator.io/v1alpha1';
 const roles = { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } };
 const both = { service: 'payments', serviceAccount: 'payments' };
 
@@ -44,32 +42,18 @@ const connections = [
 ] as const;
 
 describe('mutual TLS from the Secrets that the operator writes', () => {
-  let cluster: TestCluster;
-  let operator: Operator;
-  let namespace: string;
+  let tenant: Tenant;
   let serverName: string;
   let base: string;
   const at = (name: Name, role: Role): string => join(base, `${name}-${role}`);
 
-  before(async () => {
+  const world = installation({}, async () => {
     base = await scratchFolder('secrets');
-    cluster = await startTestCluster();
-    operator = await startOperator(cluster);
-    namespace = await cluster.namespace('mtls');
-    serverName = `payments.${namespace}.svc`;
-    const otherRoot = { secretName: 'stranger-root', root: { commonName: 'Stranger Root' } };
-    const items = [
-      { apiVersion, kind: 'MtlsAuthority', metadata: { name: 'stranger' }, spec: otherRoot },
-      ...Object.entries(certificates).map(([name, spec]) => ({
-        apiVersion,
-        kind: 'MtlsCertificate',
-        metadata: { name, namespace },
-        spec,
-      })),
-    ];
-    await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) });
-    const ready = ['wait', 'mtlscertificate', '--all', '--for=condition=Ready', '--timeout=120s', '-n', namespace];
-    await cluster.kubectl(ready);
+    tenant = await world.tenant('mtls');
+    serverName = `payments.${tenant.namespace}.svc`;
+    await world.createAuthority('stranger', { secretName: 'stranger-root', root: { commonName: 'Stranger Root' } });
+    for (const [name, spec] of Object.entries(certificates)) await tenant.create(name, spec);
+    for (const name of Object.keys(certificates)) await tenant.ready(name);
     for (const { name, server, client } of connections) {
       await mount(name, server, at(name, server));
       await mount(name, client, at(name, client));
@@ -77,17 +61,10 @@ describe('mutual TLS from the Secrets that the operator writes', () => {
     await mount('stranger', 'client', at('stranger', 'client'));
   });
 
-  after(async () => {
-    await operator?.stop();
-    await cluster?.stop();
-    await rm(base, { recursive: true });
-  });
+  after(() => rm(base, { recursive: true }));
 
   async function mount(name: Name, role: Role, folder: string): Promise<void> {
-    await mountSecret(
-      folder,
-      secretFiles(await cluster.json(['get', 'secret', `${name}-${role}-tls`, '-n', namespace])),
-    );
+    await mountSecret(folder, secretFiles(await tenant.secret(`${name}-${role}-tls`)));
   }
 
   async function certificateIn(folder: string): Promise<X509Certificate> {
@@ -95,8 +72,8 @@ describe('mutual TLS from the Secrets that the operator writes', () => {
   }
 
   test('each certificate has the kind of key that was asked for, and the names of its Service or ServiceAccount', async () => {
-    const service = ['payments', `payments.${namespace}`, serverName, `${serverName}.cluster.local`];
-    const spiffeId = (account: string): string => `URI:spiffe://cluster.local/ns/${namespace}/sa/${account}`;
+    const service = ['payments', `payments.${tenant.namespace}`, serverName, `${serverName}.cluster.local`];
+    const spiffeId = (account: string): string => `URI:spiffe://cluster.local/ns/${tenant.namespace}/sa/${account}`;
     const names: Record<Role, string[]> = {
       server: service.map((name) => `DNS:${name}`),
       client: [spiffeId('checkout')],

@@ -3,9 +3,9 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { type ConfigMap, paths, type Secret } from '../support/behaviours/api.ts';
-import { type Installation, install, operatorNamespace, type Tenant } from '../support/behaviours/installation.ts';
+import { type ConfigMap, paths } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
+import { installation, type Tenant } from '../support/installation.ts';
 import {
   type ClientPeer,
   curlClient,
@@ -26,7 +26,6 @@ import {
 import { pemCertificates } from '../support/peers/peer.ts';
 import { run } from '../support/peers/process.ts';
 import { opensslRoot } from '../support/pki-fixture.ts';
-import { revoke } from '../support/revocation/revoking.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 /** Those that can be told to check CRLs. */
@@ -38,15 +37,13 @@ const isRevoked = /revoked/i;
 /** What may be mounted: `old` is what a thief has copied before it was revoked. */
 type Mount = 'db' | 'leaked' | 'alice' | 'bob' | 'old-leaked' | 'old-alice' | 'trust';
 
-let world: Installation;
 let tenant: Tenant;
 let base: string;
 let serverName: string;
 const at = (mount: Mount): string => join(base, mount);
 
-before(async () => {
+const world = installation({ operator: false }, async () => {
   base = await scratchFolder('revocation');
-  world = await install();
   // A rotation stays in each phase until it is let go.
   const rotation = { propagationDelay: '1h' };
   const trustBundle = { configMap: { name: 'mtls-trust' } };
@@ -61,10 +58,7 @@ before(async () => {
   await mountAll();
 });
 
-after(async () => {
-  await world?.end();
-  await rm(base, { recursive: true });
-});
+after(() => rm(base, { recursive: true }));
 
 async function mount(name: 'db' | 'leaked' | 'alice' | 'bob', as: Mount = name): Promise<void> {
   const role = name === 'alice' || name === 'bob' ? 'client' : 'server';
@@ -155,7 +149,7 @@ describe('a certificate that was revoked', () => {
   before(async () => {
     await mount('alice', 'old-alice');
     await mount('leaked', 'old-leaked');
-    await Promise.all([revoke(tenant, 'alice', 'incident-1'), revoke(tenant, 'leaked', 'incident-1')]);
+    await Promise.all([tenant.revoke('alice', 'incident-1'), tenant.revoke('leaked', 'incident-1')]);
     // The token is answered when the new certificate is there; the bundles follow.
     await eventually(async () => {
       await mountAll();
@@ -284,7 +278,7 @@ describe('below an intermediate, with the CRL of the root that a person has put 
         assert.partialDeepStrictEqual(await connect(goPeer, running, 'alice'), accepted);
       });
 
-      const { data } = await world.api.get<Secret>(paths.secrets(operatorNamespace, 'brought'));
+      const { data } = await world.rootSecret('brought');
       const present = Buffer.from(data?.['ca.crl'] ?? '', 'base64').toString('latin1');
       const ofRoot = await root.crl();
       await world.bringRoot('brought', { 'ca.crl': `${ofRoot}${present}` });
@@ -298,7 +292,7 @@ describe('below an intermediate, with the CRL of the root that a person has put 
       await serving(nginxServer, 'db', async (running) => {
         assert.partialDeepStrictEqual(await connect(goPeer, running, 'alice'), accepted);
       });
-      await revoke(tenant, 'inner-alice', 'incident-2');
+      await tenant.revoke('inner-alice', 'incident-2');
       await eventually(async () => {
         await mountInner();
         assert.match(await verdict('old-alice'), isRevoked);
@@ -314,7 +308,7 @@ describe('below an intermediate, with the CRL of the root that a person has put 
   });
 });
 
-const patchAuthority = (patch: object): Promise<unknown> => world.api.patch(paths.authorities('default'), patch);
+const patchAuthority = (patch: object): Promise<unknown> => world.patchAuthority('default', patch);
 
 const skip = (gate: string): Promise<unknown> =>
   patchAuthority({ metadata: { annotations: { 'mtls-operator.io/skip-gate': gate } } });

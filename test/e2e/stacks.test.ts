@@ -3,9 +3,9 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { paths } from '../support/behaviours/api.ts';
-import type { Authority } from '../support/behaviours/installation.ts';
+import { paths } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
+import type { Authority } from '../support/installation.ts';
 import { issueOf, rootsIn } from '../support/mesh/issue.ts';
 import type { LaggingMount } from '../support/mesh/mount.ts';
 import { mountSecret, type SecretFiles, secretFiles, unlessInstalled } from '../support/peers/index.ts';

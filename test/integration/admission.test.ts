@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 
 import type { MtlsCertificate } from '../../src/api/types.ts';
-import { type Api, openApi, paths, type Stored } from '../support/behaviours/api.ts';
-import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { paths } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Operator, startOperator } from '../support/operator.ts';
+import { installation, type Tenant } from '../support/installation.ts';
 
 /** A file of test/integration/manifests. $(NAMESPACE) in it stands for the namespace that it is applied to. */
 interface Manifest {
@@ -31,16 +30,7 @@ const concurrency = 8;
 const strictly = '?fieldValidation=Strict';
 const dryRun = `${strictly}&dryRun=All`;
 
-let cluster: TestCluster;
-let api: Api;
-before(async () => {
-  cluster = await startTestCluster();
-  api = openApi(cluster);
-});
-after(async () => {
-  await api.close();
-  await cluster.stop();
-});
+const world = installation({ operator: false });
 
 it('has a corpus of at least 45 invalid and 15 valid manifests, and every invalid one says what it expects', () => {
   assert.ok(invalid.length >= 45, `${invalid.length} invalid manifests`);
@@ -72,21 +62,31 @@ describe('the API server accepts', { concurrency }, () => {
 
 it('the API server accepts the examples of deploy/', async () => {
   // A dry run does not create the namespace that the examples are in.
-  await cluster.kubectl(['create', 'namespace', 'shop']);
-  await cluster.kubectl(['apply', '--dry-run=server', '-f', join(import.meta.dirname, '../../deploy/examples')]);
+  await world.cluster.kubectl(['create', 'namespace', 'shop']);
+  await world.cluster.kubectl(['apply', '--dry-run=server', '-f', join(import.meta.dirname, '../../deploy/examples')]);
 });
 
 it('who views a namespace reads its certificates, and authorities only by the role that is made for it', async () => {
   const may = async (verb: string, ...what: string[]): Promise<string> =>
-    (await cluster.tryKubectl(['auth', 'can-i', verb, ...what, '--as=jane', '--namespace=default'])).stdout.trim();
-  await cluster.kubectl(['create', 'rolebinding', 'jane', '--clusterrole=view', '--user=jane', '--namespace=default']);
+    (
+      await world.cluster.tryKubectl(['auth', 'can-i', verb, ...what, '--as=jane', '--namespace=default'])
+    ).stdout.trim();
+  await world.cluster.kubectl([
+    'create',
+    'rolebinding',
+    'jane',
+    '--clusterrole=view',
+    '--user=jane',
+    '--namespace=default',
+  ]);
   await eventually(async () => assert.equal(await may('get', 'mtlscertificates'), 'yes'));
   assert.equal(await may('create', 'mtlscertificates'), 'no');
   // A request, since `auth can-i` asks about the namespace also for what has none.
-  const reads = async (): Promise<string> => (await cluster.tryKubectl(['get', 'mtlsauthorities', '--as=jane'])).stderr;
+  const reads = async (): Promise<string> =>
+    (await world.cluster.tryKubectl(['get', 'mtlsauthorities', '--as=jane'])).stderr;
   assert.match(await reads(), /forbidden/i);
   const role = '--clusterrole=mtls-operator-authorities-view';
-  await cluster.kubectl(['create', 'clusterrolebinding', 'jane', role, '--user=jane']);
+  await world.cluster.kubectl(['create', 'clusterrolebinding', 'jane', role, '--user=jane']);
   await eventually(async () => assert.doesNotMatch(await reads(), /forbidden/i));
   assert.equal(await may('create', 'mtlsauthorities'), 'no');
 });
@@ -107,31 +107,25 @@ it('the API server fills in the defaults, so that a stored resource says what it
 it('the API server refuses another secretName for an MtlsAuthority that exists', async () => {
   const minimal = valid.find(({ name }) => name === 'authority-brought')?.text ?? '';
   const authority = (secretName: string) => minimal.replace('brought-root', secretName);
-  await cluster.kubectl(['apply', '-f', '-'], { input: authority('first') });
-  const { code, stderr } = await cluster.tryKubectl(['apply', '-f', '-'], { input: authority('second') });
+  await world.cluster.kubectl(['apply', '-f', '-'], { input: authority('first') });
+  const { code, stderr } = await world.cluster.tryKubectl(['apply', '-f', '-'], { input: authority('second') });
   // The operator makes the default authority in a cluster that has none at all.
-  await cluster.kubectl(['delete', 'mauth', '--all']);
+  await world.cluster.kubectl(['delete', 'mauth', '--all']);
   assert.notEqual(code, 0, 'the secretName was changed');
   assert.match(stderr, /secretName cannot be changed/);
 });
 
 describe('the operator', () => {
-  let operator: Operator;
-  let namespaces = 0;
-  before(async () => {
-    operator = await startOperator(cluster);
-  });
-  after(() => operator.stop());
+  before(() => world.start());
 
   describe('answers with a condition and writes no Secret', { concurrency }, () => {
     for (const { name, text, condition } of invalid) {
       if (condition === undefined) continue;
       it(`${condition}: ${sentence(name)}`, async () => {
-        const namespace = await apply(text);
-        const message = await readyCondition(namespace, { status: 'False', reason: condition });
+        const tenant = await apply(text);
+        const { message } = await tenant.notReady(await nameIn(tenant), condition);
         assert.match(message, /\S/, 'the condition has no message');
-        const selector = '?labelSelector=app.kubernetes.io/managed-by%3Dmtls-operator';
-        assert.deepEqual(await api.list(paths.secrets(namespace) + selector), []);
+        assert.deepEqual(await tenant.secrets(), []);
       });
     }
   });
@@ -139,38 +133,29 @@ describe('the operator', () => {
   describe('makes Ready', { concurrency }, () => {
     for (const { name, text } of validCertificates) {
       it(sentence(name), async () => {
-        await readyCondition(await apply(text), { status: 'True' });
+        const tenant = await apply(text);
+        await tenant.ready(await nameIn(tenant));
       });
     }
   });
 
   it('is well after all of that', async () => {
-    assert.equal((await fetch(`${operator.url}/healthz`)).status, 200);
-    assert.equal((await fetch(`${operator.url}/readyz`)).status, 200);
+    assert.equal((await fetch(`${world.operator.url}/healthz`)).status, 200);
+    assert.equal((await fetch(`${world.operator.url}/readyz`)).status, 200);
   });
 
-  /** Creates what a manifest holds, in a namespace of its own. */
-  async function apply(text: string): Promise<string> {
-    const namespace = `admission-${++namespaces}`;
-    await api.create(paths.namespaces(), { metadata: { name: namespace } });
-    await create(text, namespace, strictly);
-    return namespace;
+  /** Creates the objects of a manifest in a namespace of their own. */
+  async function apply(text: string): Promise<Tenant> {
+    const tenant = await world.tenant('admission');
+    await create(text, tenant.namespace, strictly);
+    return tenant;
   }
 
-  /** Waits until the one MtlsCertificate of a namespace has this condition Ready, and returns its message. */
-  async function readyCondition(namespace: string, expected: { status: string; reason?: string }): Promise<string> {
-    return eventually(
-      async () => {
-        const [certificate] = await api.list<Stored & MtlsCertificate>(paths.certificates(namespace));
-        const ready = certificate?.status?.conditions?.find(({ type }) => type === 'Ready');
-        assert.ok(ready !== undefined, 'there is no condition Ready');
-        assert.equal(ready.status, expected.status, `${ready.reason}: ${ready.message}`);
-        if (expected.reason !== undefined) assert.equal(ready.reason, expected.reason, ready.message);
-        assert.equal(ready.observedGeneration, certificate?.metadata.generation);
-        return ready.message;
-      },
-      { timeoutMs: 120_000 },
-    );
+  /** The name of the one MtlsCertificate of a namespace. */
+  async function nameIn(tenant: Tenant): Promise<string> {
+    const [certificate, ...others] = await tenant.list();
+    assert.ok(certificate !== undefined && others.length === 0, 'a manifest of one MtlsCertificate');
+    return certificate.metadata.name;
   }
 });
 
@@ -187,7 +172,7 @@ async function create(text: string, namespace: string, query: string): Promise<o
     const [, kind = ''] = /^kind: (.+)$/m.exec(object) ?? [];
     const collection = collections[kind];
     assert.ok(collection !== undefined, `a manifest with a ${kind}`);
-    created.push(await api.create<object>(collection(namespace) + query, object));
+    created.push(await world.api.create<object>(collection(namespace) + query, object));
   }
   return created;
 }

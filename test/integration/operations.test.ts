@@ -1,29 +1,22 @@
 import assert from 'node:assert/strict';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import type { MtlsAuthority } from '../../src/api/types.ts';
 import { output } from '../../tools/controlplane/command.ts';
-import type { Secret } from '../support/behaviours/api.ts';
+import { paths, type Secret } from '../support/api.ts';
 import { fileOf, fingerprintOf, openssl } from '../support/behaviours/judge.ts';
-import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Operator, startOperator } from '../support/operator.ts';
+import { installation } from '../support/installation.ts';
 import { section } from '../support/page.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 describe('docs/operations.md, as it is written:', () => {
-  let cluster: TestCluster;
-  let operator: Operator;
   let folder: string;
-
-  before(async () => {
-    cluster = await startTestCluster();
-    operator = await startOperator(cluster);
+  const world = installation({}, async ({ cluster }) => {
     folder = await scratchFolder('operations');
     for (const name of ['deploy', 'crds']) symlinkSync(join(ROOT, name), join(folder, name));
     await cluster.kubectl(['apply', '-f', join(ROOT, 'deploy/examples/payments.yaml')]);
@@ -31,15 +24,11 @@ describe('docs/operations.md, as it is written:', () => {
     await cluster.kubectl(ready);
     await configure('default', {});
   });
-  after(async () => {
-    await operator.stop();
-    await cluster.stop();
-  });
 
   it('a backup of the root restores it, by the stages of a rotation from the root that was made meanwhile', async () => {
     const original = await activeRoot();
     await shell(commandsOf('Back up the root'));
-    await cluster.kubectl(['--namespace=mtls-operator', 'delete', 'secret', 'mtls-root']);
+    await world.api.delete(paths.rootSecret('mtls-root'));
     const between = await rotatedFrom(original);
     await assertTrusted([between]);
     await shell(['kubectl replace -f mtls-root.yaml']);
@@ -49,8 +38,7 @@ describe('docs/operations.md, as it is written:', () => {
 
   it('a root of one’s own signs for an authority of its own', async () => {
     await shell(commandsOf('Bring your own root'));
-    await cluster.kubectl(['wait', '--for=condition=Ready', '--timeout=60s', 'mauth/own']);
-    const { status } = await cluster.json<MtlsAuthority>(['get', 'mauth', 'own']);
+    const { status } = await world.authorityIs('own', 'True');
     assert.equal(status?.activeRoot?.fingerprint, await fingerprintOf(readFileSync(join(folder, 'root.crt'), 'utf8')));
   });
 
@@ -70,7 +58,7 @@ describe('docs/operations.md, as it is written:', () => {
     await assertTrusted([second]);
 
     await configure('default', { approval: 'Manual' });
-    await cluster.kubectl(['annotate', '--overwrite', 'mauth', 'default', 'mtls-operator.io/rotate-root=again']);
+    await world.rotateRoot('default', 'again');
     await eventually(async () => assert.match((await rotation('default'))?.blockers?.join() ?? '', /^approval/));
     await assertTrusted([second, (await rotation('default'))?.newRoot]);
     // They name a phase that is to come.
@@ -96,7 +84,7 @@ describe('docs/operations.md, as it is written:', () => {
     const kept = await data();
     await shell(['kubectl delete mcert --all -A --cascade=orphan', 'kubectl delete -k deploy']);
     await eventually(async () => {
-      const { stdout } = await cluster.tryKubectl(['get', 'crd', '--output=name']);
+      const { stdout } = await world.cluster.tryKubectl(['get', 'crd', '--output=name']);
       assert.doesNotMatch(stdout, /mtls-operator/);
     });
     assert.deepEqual(await data(), kept);
@@ -106,8 +94,8 @@ describe('docs/operations.md, as it is written:', () => {
   async function shell(commands: readonly string[]): Promise<void> {
     const env = {
       ...process.env,
-      KUBECONFIG: cluster.kubeconfig,
-      PATH: `${dirname(cluster.binaries.kubectl)}:${process.env['PATH']}`,
+      KUBECONFIG: world.cluster.kubeconfig,
+      PATH: `${dirname(world.cluster.binaries.kubectl)}:${process.env['PATH']}`,
     };
     const script = ['set -euo pipefail', ...commands].join('\n');
     const { code, stderr } = await output('bash', ['-c', script], { cwd: folder, env });
@@ -115,17 +103,14 @@ describe('docs/operations.md, as it is written:', () => {
   }
 
   async function activeRoot(name = 'default'): Promise<string | undefined> {
-    const { status } = await cluster.json<MtlsAuthority>(['get', 'mauth', name]);
-    return status?.activeRoot?.fingerprint;
+    return (await world.authority(name)).status?.activeRoot?.fingerprint;
   }
 
-  const rotation = async (name: string) => (await cluster.json<MtlsAuthority>(['get', 'mauth', name])).status?.rotation;
+  const rotation = async (name: string) => (await world.authority(name)).status?.rotation;
 
   /** No pods here that a rotation would have to wait for. */
-  async function configure(name: string, settings: object): Promise<void> {
-    const patch = JSON.stringify({ spec: { rotation: { propagationDelay: '1s', ...settings } } });
-    await cluster.kubectl(['patch', 'mauth', name, '--type=merge', `--patch=${patch}`]);
-  }
+  const configure = (name: string, settings: object) =>
+    world.patchAuthority(name, { spec: { rotation: { propagationDelay: '1s', ...settings } } });
 
   /** Waits for the end of a rotation, and returns the root that signs then. */
   async function rotatedFrom(before: string | undefined, name = 'default'): Promise<string | undefined> {
@@ -140,10 +125,7 @@ describe('docs/operations.md, as it is written:', () => {
     );
   }
 
-  async function secrets(): Promise<readonly Secret[]> {
-    const { items } = await cluster.json<{ items: Secret[] }>(['get', 'secrets', '--namespace=shop']);
-    return items;
-  }
+  const secrets = () => world.api.list<Secret>(paths.secrets('shop'));
 
   /** Every Secret trusts these roots, and what each one shows is trusted by all. */
   async function assertTrusted(roots: readonly (string | undefined)[]): Promise<void> {

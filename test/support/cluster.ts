@@ -8,8 +8,6 @@ export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
   readonly kubectl: (args: readonly string[], options?: { input?: string; kubeconfig?: string }) => Promise<string>;
   /** The same without the throw, for commands that are expected to fail. */
   readonly tryKubectl: ControlPlane['kubectl'];
-  /** What kubectl prints with `-o json`, parsed. */
-  json<T>(args: readonly string[]): Promise<T>;
   /** Creates a namespace whose name begins with `prefix` and is nobody else's, returns the name. */
   namespace(prefix: string): Promise<string>;
 }
@@ -40,7 +38,6 @@ function withHelpers(controlPlane: ControlPlane): TestCluster {
     ...controlPlane,
     kubectl,
     tryKubectl: controlPlane.kubectl,
-    json: async <T>(args: readonly string[]) => JSON.parse(await kubectl([...args, '-o', 'json'])) as T,
     async namespace(prefix) {
       const input = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: `${prefix}-` } });
       const created = await kubectl(['create', '-f', '-', '-o', 'name'], { input });

@@ -1,8 +1,7 @@
-import { keyOf, secrets } from '../../../src/kube/index.ts';
+import { type KubeObject, keyOf, secrets } from '../../../src/kube/index.ts';
 import { eventually } from '../../support/eventually.ts';
-import { metered, type Outcome, pairs } from '../measure.ts';
-import { inParallel } from '../parallel.ts';
-import { Progress } from '../progress.ts';
+import { inParallel } from '../../support/parallel.ts';
+import { following, metered, type Outcome, pairs } from '../measure.ts';
 import type { Scenario } from '../scenario.ts';
 
 /** How many resources live at a time. */
@@ -15,11 +14,14 @@ export const churn: Scenario = {
   takesPart: { ceiling: true, peer: true },
   async run(plane, contestant, { count, settles }) {
     const { client } = plane;
-    const running = await contestant.start(plane, 'follow');
-    const progress = await Progress.begin(plane.client, contestant);
     const objects = pairs(plane, count).flatMap((pair) => contestant.requestsFor(pair));
     const certificates = objects.length * contestant.certificatesPerObject;
-    try {
+    return following(plane, contestant, async (running, progress) => {
+      const comeAndGo = async (object: KubeObject): Promise<void> => {
+        await client.create(contestant.resource, object);
+        await progress.seen(keyOf(object.metadata));
+        await client.delete(contestant.resource, object.metadata);
+      };
       const outcome = await metered(
         plane,
         contestant,
@@ -27,21 +29,12 @@ export const churn: Scenario = {
         { certificates, settles },
         async (): Promise<Outcome> => {
           const started = performance.now();
-          await inParallel(alive, objects.length, async (i) => {
-            const object = objects[i];
-            if (object === undefined) return;
-            await client.create(contestant.resource, object);
-            await progress.seen(keyOf(object.metadata));
-            await client.delete(contestant.resource, object.metadata);
-          });
+          await inParallel(objects, comeAndGo, alive);
           return { certificatesPerSecond: certificates / ((performance.now() - started) / 1000) };
         },
       );
       return { ...outcome, figures: { 'Secrets left': await secretsLeft() } };
-    } finally {
-      await running.stop();
-      await progress.stop();
-    }
+    });
 
     async function secretsLeft(): Promise<number> {
       return eventually(

@@ -1,8 +1,7 @@
 import { annotations } from '../../../src/api/constants.ts';
 import type { Contestant } from '../contestant.ts';
-import { createAll, metered, type Outcome, pairs } from '../measure.ts';
+import { createAll, following, metered, type Outcome, pairs } from '../measure.ts';
 import type { Plane } from '../plane.ts';
-import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 import { percentile } from '../statistics.ts';
 import { createAtRate } from './stream.ts';
@@ -19,12 +18,10 @@ export const noisy: Scenario = {
   about: 'one namespace asks for rotations as fast as it can; the others create resources',
   takesPart: { ceiling: false, peer: false },
   async run(plane, contestant, { count, settles }) {
-    const running = await contestant.start(plane, 'follow');
-    const progress = await Progress.begin(plane.client, contestant);
     const [loud = '', ...others] = plane.namespaces;
     const quiet = { ...plane, namespaces: others };
     const noisyOnes = { ...plane, namespaces: [loud] };
-    try {
+    return following(plane, contestant, async (running, progress) => {
       await progress.reached(await createAll(noisyOnes, contestant, pairs(noisyOnes, noisyPairs, { prefix: 'loud' })));
       const latencies = async (prefix: string) =>
         createAtRate(quiet, contestant, progress, pairs(quiet, Math.min(count, 300), { prefix }), rate);
@@ -32,7 +29,7 @@ export const noisy: Scenario = {
       const alone = await latencies('calm');
       // The API server has the same to do, and the operator nothing: what is left is what others wait for its queue.
       const harmless = await flooding(plane, contestant, loud, 'example.com/note', () => latencies('note'));
-      return await metered(plane, contestant, running, { settles }, async (): Promise<Outcome> => {
+      return metered(plane, contestant, running, { settles }, async (): Promise<Outcome> => {
         const flooded = await flooding(plane, contestant, loud, annotations.rotate, () => latencies('loud'));
         return {
           latenciesMs: flooded.result,
@@ -44,10 +41,7 @@ export const noisy: Scenario = {
           },
         };
       });
-    } finally {
-      await running.stop();
-      await progress.stop();
-    }
+    });
   },
 };
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keyOf } from '../../../src/kube/index.ts';
 import type { Contestant, Pair } from '../contestant.ts';
-import { createAll, metered, type Outcome, pairs, untilAllIssued } from '../measure.ts';
+import { createAll, following, metered, type Outcome, pairs, untilAllIssued } from '../measure.ts';
 import type { Plane } from '../plane.ts';
 import { machineUsage } from '../process-usage.ts';
-import { Progress } from '../progress.ts';
+import type { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
 /** How long the programs may warm up, in seconds. */
@@ -19,20 +19,15 @@ export const flood: Scenario = {
   about: 'resources are created as fast as the API server takes them',
   takesPart: { ceiling: true, peer: true },
   async run(plane, contestant, { count, settles }) {
-    const running = await contestant.start(plane, 'follow');
-    const progress = await Progress.begin(plane.client, contestant);
-    try {
+    return following(plane, contestant, async (running, progress) => {
       const objects = objectsFor(contestant, pairs(plane, count));
       const certificates = objects * contestant.certificatesPerObject;
-      return await metered(plane, contestant, running, { certificates, settles }, async () => {
+      return metered(plane, contestant, running, { certificates, settles }, async () => {
         const measured = untilAllIssued(plane, contestant, running, progress, objects);
         await createAll(plane, contestant, pairs(plane, count));
         return measured;
       });
-    } finally {
-      await running.stop();
-      await progress.stop();
-    }
+    });
   },
 };
 
@@ -43,24 +38,19 @@ const streamAt = (name: string, part: string, divisor: number): Scenario => ({
   takesPart: { ceiling: true, peer: true },
   async run(plane, contestant, { count, settles, ceilingPairsPerSecond }) {
     const rate = ceilingPairsPerSecond / divisor;
-    const running = await contestant.start(plane, 'follow');
-    const progress = await Progress.begin(plane.client, contestant);
-    try {
+    return following(plane, contestant, async (running, progress) => {
       const warmUp = pairs(plane, Math.ceil(rate * warmUpSeconds), { prefix: 'warm' });
       await createAtRate(plane, contestant, progress, warmUp, rate);
       const wanted = pairs(plane, count);
       const certificates = objectsFor(contestant, wanted) * contestant.certificatesPerObject;
-      return await metered(plane, contestant, running, { certificates, settles }, async (): Promise<Outcome> => {
+      return metered(plane, contestant, running, { certificates, settles }, async (): Promise<Outcome> => {
         const before = machineUsage();
         const latenciesMs = await createAtRate(plane, contestant, progress, wanted, rate);
         const after = machineUsage();
         const busy = (100 * (after.busyMs - before.busyMs)) / (after.allMs - before.allMs);
         return { latenciesMs, figures: { 'pairs created per second': rate, 'of all cores in use, %': busy } };
       });
-    } finally {
-      await running.stop();
-      await progress.stop();
-    }
+    });
   },
 });
 

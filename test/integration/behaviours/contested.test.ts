@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { paths, type Secret } from '../../support/api.ts';
 import { fileOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
+const world = installation();
 
 const server = { server: { service: 'db' } };
 const name = 'db-server-tls';
@@ -19,8 +14,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 async function issued(spec: object = server): Promise<{ tenant: Tenant; secret: Secret }> {
   const tenant = await world.tenant('contested');
-  await tenant.create('db', spec);
-  await tenant.ready('db');
+  await tenant.issue('db', spec);
   return { tenant, secret: await tenant.secret(name) };
 }
 

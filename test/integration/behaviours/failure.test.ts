@@ -1,25 +1,21 @@
 import assert from 'node:assert/strict';
 import { readdir, rm } from 'node:fs/promises';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 
-import { paths } from '../../support/behaviours/api.ts';
+import { paths } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
-import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import { certificatesIn, digestOf, fileOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
+import { refuse, refuseChanges } from '../../support/refuse.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
-let world: Installation;
 let temporary: string;
-before(async () => {
-  world = await install(['--log-level=debug']);
+const world = installation({ args: ['--log-level=debug'], operator: false }, async () => {
   temporary = await scratchFolder('operator-tmp');
   await world.start({ env: { TMPDIR: temporary } });
 });
-after(async () => {
-  await world.end();
-  await rm(temporary, { recursive: true });
-});
+after(() => rm(temporary, { recursive: true }));
 
 const server = { server: { service: 'db' } };
 
@@ -36,51 +32,13 @@ async function forbidSecrets({ namespace }: Tenant): Promise<() => Promise<void>
   return () => world.api.delete(`${quotas}/none`);
 }
 
-/** What an admission policy matches. */
-interface Rule {
-  readonly apiGroups: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly resources: readonly string[];
-  readonly operations: readonly string[];
-}
-
-/** The rule's writes are refused in the namespace until the returned function is called; `probe` is one of them. */
-async function refuse({ namespace }: Tenant, rule: Rule, probe: () => Promise<unknown>): Promise<() => Promise<void>> {
-  const group = 'admissionregistration.k8s.io/v1';
-  const [policies, bindings] = ['policies', 'policybindings'].map((end) => `/apis/${group}/validatingadmission${end}`);
-  const create = (path = '', kind = '', spec = {}): Promise<unknown> =>
-    world.api.create(path, { apiVersion: group, kind, metadata: { name: namespace }, spec });
-  await create(policies, 'ValidatingAdmissionPolicy', {
-    matchConstraints: {
-      resourceRules: [{ ...rule, apiVersions: ['v1'] }],
-      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-    },
-    validations: [{ expression: 'false', message: 'frozen by policy' }],
-  });
-  const spec = { policyName: namespace, validationActions: ['Deny'] };
-  await create(bindings, 'ValidatingAdmissionPolicyBinding', spec);
-  // It counts once the API server has seen it.
-  await eventually(() => assert.rejects(probe(), /frozen by policy/));
-  return async () => {
-    await world.api.delete(`${bindings}/${namespace}`);
-    await world.api.delete(`${policies}/${namespace}`);
-  };
-}
-
-/** No Secret can be changed. */
-async function refuseChanges(tenant: Tenant): Promise<() => Promise<void>> {
-  const rule = { apiGroups: [''], resources: ['secrets'], operations: ['UPDATE'] };
-  const path = `${paths.secrets(tenant.namespace, 'db-server-tls')}?dryRun=All`;
-  return refuse(tenant, rule, () => world.api.patch(path, { metadata: { labels: { probe: 'x' } } }));
-}
-
 /** No event can be written. */
 async function refuseEvents(tenant: Tenant): Promise<() => Promise<void>> {
   const rule = { apiGroups: ['', 'events.k8s.io'], resources: ['events'], operations: ['CREATE'] };
   const { namespace } = tenant;
   const involvedObject = { kind: 'Namespace', name: namespace, namespace };
   const path = `/api/v1/namespaces/${namespace}/events?dryRun=All`;
-  return refuse(tenant, rule, () => world.api.create(path, { metadata: { name: 'probe' }, involvedObject }));
+  return refuse(world, tenant, rule, () => world.api.create(path, { metadata: { name: 'probe' }, involvedObject }));
 }
 
 interface Failures {
@@ -154,14 +112,13 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
 
   test('9. Failure of one role does not delay the repair of the other, nor say anything of it', async () => {
     const tenant = await world.tenant('role');
-    await tenant.create('db', { ...server, client: { serviceAccount: 'db' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { ...server, client: { serviceAccount: 'db' } });
     const secrets = paths.secrets(tenant.namespace);
     const rule = { apiGroups: [''], resources: ['secrets'], resourceNames: ['db-client-tls'], operations: ['CREATE'] };
     const probe = { metadata: { name: 'db-client-tls' }, type: 'Opaque' };
     await world.api.delete(`${secrets}/db-client-tls`);
     await eventually(() => tenant.secret('db-client-tls'));
-    const allow = await refuse(tenant, rule, () => world.api.create(`${secrets}?dryRun=All`, probe));
+    const allow = await refuse(world, tenant, rule, () => world.api.create(`${secrets}?dryRun=All`, probe));
     await world.api.delete(`${secrets}/db-client-tls`);
     const before = await failed(tenant, 3);
     await world.api.delete(`${secrets}/db-server-tls`);
@@ -189,8 +146,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
     const names = Array.from({ length: 40 }, (_, i) => `db-${i}`);
     await Promise.all(names.map((name) => tenant.create(name, server)));
     const other = await world.tenant('other');
-    await other.create('db', server);
-    await other.ready('db');
+    await other.issue('db', server);
     for (const name of names) await tenant.notReady(name, 'IssuanceFailed');
     await allow();
     for (const name of names) assertNoFailure(await tenant.ready(name));
@@ -198,10 +154,9 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
 
   test('9. Failure of a rotation leaves the certificate in place Ready, and the rotation is made up for once', async () => {
     const tenant = await world.tenant('frozen');
-    await tenant.create('db', server);
-    await tenant.ready('db');
+    await tenant.issue('db', server);
     const before = await tenant.secret('db-server-tls');
-    const allow = await refuseChanges(tenant);
+    const allow = await refuseChanges(world, tenant, 'db-server-tls');
     await tenant.rotate('db', 'first');
     await failed(tenant, 1);
     const { status } = await tenant.get('db');
@@ -287,8 +242,7 @@ test('11. Key material is in the Secrets and nowhere else: not in logs, events, 
   const kinds = [{ algorithm: 'RSA', encoding: 'PKCS1' }, { algorithm: 'Ed25519' }, { encoding: 'SEC1' }];
   for (const [i, privateKey] of kinds.entries()) {
     const spec = { ...server, authorityRef: { name: 'leaky' }, privateKey };
-    await tenant.create(`db-${i}`, spec);
-    await tenant.ready(`db-${i}`);
+    await tenant.issue(`db-${i}`, spec);
     await tenant.rotate(`db-${i}`, 'once');
     await tenant.ready(`db-${i}`);
   }
@@ -311,8 +265,7 @@ test('11. Key material is in the Secrets and nowhere else: not in logs, events, 
   // What is only said at level debug: an event that cannot be written.
   const mute = await world.tenant('mute');
   await refuseEvents(mute);
-  await mute.create('db', server);
-  await mute.ready('db');
+  await mute.issue('db', server);
   await eventually(() =>
     assert.ok(
       world.logs().some(({ level }) => level === 'debug'),

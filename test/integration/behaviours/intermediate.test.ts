@@ -1,32 +1,22 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { implicit } from '../../../src/pki/asn1/der.ts';
-import type { Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { base64, type Secret } from '../../support/api.ts';
 import { certificatesIn, digestOf, fileOf, fingerprintOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 import { filesOf } from '../../support/roots/corpus.ts';
 import { inDays, isCa, keyUsage, type MadeCa, makeCa, permitting } from '../../support/roots/make.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
-
-let authorities = 0;
+const world = installation();
 
 /** An authority that signs with this CA, over these to this root, and a namespace with a certificate of it. */
 async function authorityOf(signer: MadeCa, chain: readonly MadeCa[], root: MadeCa) {
-  const name = `authority-${++authorities}`;
-  await world.bringRoot(name, { ...filesOf(signer, chain, [root]) });
-  await world.createAuthority(name, { secretName: name });
+  const name = await world.ownAuthority({}, { ...filesOf(signer, chain, [root]) });
   await world.authorityIs(name, 'True');
   const tenant = await world.tenant('intermediate');
-  await tenant.create('db', serverOf(name, tenant));
-  await tenant.ready('db');
+  await tenant.issue('db', serverOf(name, tenant));
   return { name, tenant };
 }
 
@@ -36,7 +26,7 @@ const serverOf = (name: string, { namespace }: Tenant): object => ({
 });
 
 const issuersIn = (secret: Secret): string[] => certificatesIn(fileOf(secret, 'tls.crt')).slice(1);
-const changedTo = (pem: string): object => ({ data: { 'tls.crt': Buffer.from(pem).toString('base64') } });
+const changedTo = (pem: string): object => ({ data: { 'tls.crt': base64(pem) } });
 
 describe('a Secret below intermediates', { concurrency: 2 }, () => {
   const damages: [title: string, change: (certificates: readonly string[], other: string) => readonly string[]][] = [
@@ -116,8 +106,7 @@ describe('an intermediate', { concurrency: 2 }, () => {
       const { status } = await world.authority(name);
       assert.match(status?.conditions?.[0]?.message ?? '', new RegExp(`intermediate ${fingerprint.slice(0, 16)} `));
     });
-    await tenant.create('next', serverOf(name, tenant));
-    await tenant.ready('next');
+    await tenant.issue('next', serverOf(name, tenant));
     assert.deepEqual(issuersIn(await tenant.secret('next-server-tls')), [second.pem]);
     assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
     await tenant.rotate('db', 'onto-the-second');
@@ -150,14 +139,11 @@ describe('an intermediate', { concurrency: 2 }, () => {
     const tenant = await world.tenant('constrained');
     const inside = `${tenant.namespace}.svc.cluster.local`;
     const root = makeCa({ more: [permitting(implicit(2, Buffer.from(inside)))] });
-    const name = `authority-${++authorities}`;
-    await world.bringRoot(name, { ...filesOf(makeCa({ by: root }), [root]) });
-    await world.createAuthority(name, { secretName: name });
+    const name = await world.ownAuthority({}, { ...filesOf(makeCa({ by: root }), [root]) });
     await tenant.create('outside', { authorityRef: { name }, server: { service: 'db' } });
     const { message } = await tenant.notReady('outside', 'NameConstrained');
     assert.match(message, /\bdb\b/);
-    await tenant.create('inside', serverOf(name, tenant));
-    await tenant.ready('inside');
+    await tenant.issue('inside', serverOf(name, tenant));
     assert.deepEqual((await judge(await tenant.secret('inside-server-tls'))).names, [`DNS:db.${inside}`]);
     assert.deepEqual(await tenant.secretNames(), ['inside-server-tls']);
   });
@@ -169,8 +155,7 @@ test('3. A restart reads Secrets below intermediates as they were written, and i
   const { name, tenant } = await authorityOf(makeCa({ by: upper }), [root, upper], root);
   const digest = digestOf(await tenant.secret('db-server-tls'));
   const { logs } = await world.restart();
-  await tenant.create('later', serverOf(name, tenant));
-  await tenant.ready('later');
+  await tenant.issue('later', serverOf(name, tenant));
   assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
   const issued = logs.filter(({ message }) => message === 'issued a certificate').map(({ secret }) => secret);
   assert.deepEqual(issued, ['later-server-tls']);

@@ -1,32 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { encoded } from '../../../src/pki/asn1/der.ts';
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { operatorNamespace, paths, type Secret } from '../../support/api.ts';
 import { certificatesIn, fileOf, fingerprintOf } from '../../support/behaviours/judge.ts';
+import { serialsOn } from '../../support/crl/lists.ts';
 import { eventually } from '../../support/eventually.ts';
+import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
 import { openssl, scratchFile } from '../../support/openssl.ts';
-import {
-  askToRevoke,
-  crlsInConfigMap,
-  crlsInRootSecret,
-  revoke,
-  revokeAnnotation,
-  serialsOf,
-  serialsOn,
-} from '../../support/revocation/revoking.ts';
 import { filesOf } from '../../support/roots/corpus.ts';
 import { inDays, isCa, keyUsage, type MadeCa, makeCa } from '../../support/roots/make.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install(['--workers=1']);
-  await world.start();
-});
-after(() => world.end());
-
-let authorities = 0;
+const world = installation({ args: ['--workers=1'] });
 
 interface Signed {
   readonly name: string;
@@ -35,14 +20,13 @@ interface Signed {
 
 /** An authority that signs with this CA, and a namespace with two certificates of it. */
 async function authorityOf(signer: MadeCa, root: MadeCa = signer): Promise<Signed> {
-  const name = `issuer-${++authorities}`;
-  await world.bringRoot(name, { ...filesOf(signer, [], [root]) });
-  const rotation = { propagationDelay: '300ms' };
-  await world.createAuthority(name, { secretName: name, rotation, trustBundle: { configMap: { name } } });
+  const spec = { rotation: { propagationDelay: '300ms' } };
+  const name = await world.ownAuthority(spec, { ...filesOf(signer, [], [root]) });
+  await world.publishTrust(name);
   const tenant = await world.tenant('issuer');
+  await tenant.trust(name);
   for (const resource of ['a', 'b']) {
-    await tenant.create(resource, { authorityRef: { name }, server: { service: resource }, outputs: { crl: true } });
-    await tenant.ready(resource);
+    await tenant.issue(resource, { authorityRef: { name }, server: { service: resource }, outputs: { crl: true } });
   }
   return { name, tenant };
 }
@@ -51,9 +35,7 @@ async function authorityOf(signer: MadeCa, root: MadeCa = signer): Promise<Signe
 const renewed = ({ key, subject, keyId }: MadeCa): MadeCa =>
   makeCa({ key, subject: encoded(subject), keyId, notBefore: new Date(), notAfter: inDays(7300) });
 
-const rootSecret = (name: string): Promise<Secret> => world.api.get(paths.secrets(operatorNamespace, name));
-const condition = async (name: string, type: string) =>
-  (await world.authority(name)).status?.conditions?.find((one) => one.type === type);
+const condition = async (name: string, type: string) => conditionOf(await world.authority(name), type);
 
 /** Waits until every Secret of the namespace has just these roots in ca.crt. */
 const allTrust = ({ tenant }: Signed, ...roots: readonly MadeCa[]): Promise<void> =>
@@ -73,7 +55,7 @@ const allTrust = ({ tenant }: Signed, ...roots: readonly MadeCa[]): Promise<void
 const listsAre = ({ name }: Signed, ...lists: readonly (readonly string[])[]): Promise<void> =>
   eventually(
     async () => {
-      const found = await crlsInRootSecret(world.api, name);
+      const found = await world.crls(name);
       assert.deepEqual(
         found.map((crl) => serialsOn([crl])),
         lists.map((serials) => serials.toSorted()),
@@ -110,10 +92,10 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
       const next = renewed(old);
       const signed = await authorityOf(old);
       const { name, tenant } = signed;
-      const { server: thief = '' } = await serialsOf(tenant, 'a');
+      const { server: thief = '' } = await tenant.serials('a');
       const stolen = fileOf(await tenant.secret('a-server-tls'), 'tls.crt');
-      await revoke(tenant, 'a', 'incident-1');
-      const before = { a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') };
+      await tenant.revoke('a', 'incident-1');
+      const before = { a: await tenant.serials('a'), b: await tenant.serials('b') };
       const writesBefore = await revisionsOf(name);
       await renew(name, next);
       await allTrust(signed, next);
@@ -123,12 +105,12 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
         assert.equal(status?.activeRoot?.fingerprint, await fingerprintOf(next.pem));
         assert.equal(status?.rotation, undefined);
       });
-      assert.deepEqual({ a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') }, before);
+      assert.deepEqual({ a: await tenant.serials('a'), b: await tenant.serials('b') }, before);
       assert.ok((await revisionsOf(name)) - writesBefore <= 5, 'the root Secret was written again and again');
 
-      const { server: second = '' } = await serialsOf(tenant, 'b');
+      const { server: second = '' } = await tenant.serials('b');
       const loaded = fileOf(await tenant.secret('b-server-tls'), 'tls.crt');
-      await revoke(tenant, 'b', 'incident-2');
+      await tenant.revoke('b', 'incident-2');
       await listsAre(signed, [thief, second]);
       const secret = await tenant.secret('b-server-tls');
       assert.match(verifyWithCrl(stolen, secret), /certificate revoked/);
@@ -142,27 +124,26 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     const next = renewed(old);
     const signed = await authorityOf(old);
     const { tenant, name } = signed;
-    const { server: thief = '' } = await serialsOf(tenant, 'a');
-    await revoke(tenant, 'a', 'incident-1');
-    const before = { a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') };
+    const { server: thief = '' } = await tenant.serials('a');
+    await tenant.revoke('a', 'incident-1');
+    const before = { a: await tenant.serials('a'), b: await tenant.serials('b') };
     await world.restart(() => world.bringRoot(name, { 'tls.crt': next.pem }));
     await allTrust(signed, next);
     await listsAre(signed, [thief]);
     await tenant.ready('a');
-    assert.deepEqual({ a: await serialsOf(tenant, 'a'), b: await serialsOf(tenant, 'b') }, before);
+    assert.deepEqual({ a: await tenant.serials('a'), b: await tenant.serials('b') }, before);
     const revisions = async () => [
-      (await rootSecret(name)).metadata.resourceVersion,
+      (await world.rootSecret(name)).metadata.resourceVersion,
       ...(await tenant.secrets()).map(({ metadata }) => metadata.resourceVersion),
       ...(await Promise.all(['a', 'b'].map((resource) => tenant.get(resource)))).map(
         (one) => one.metadata.resourceVersion,
       ),
     ];
-    await tenant.lookAgain('b');
+    await tenant.reconcileAgain('b');
     const settled = await revisions();
     await world.restart();
     // What is asked for after everything else is done after everything else: there is one worker.
-    await tenant.create('later', { authorityRef: { name }, server: { service: 'later' } });
-    await tenant.ready('later');
+    await tenant.issue('later', { authorityRef: { name }, server: { service: 'later' } });
     const afterwards = new Set(await revisions());
     assert.deepEqual(
       settled.filter((revision) => !afterwards.has(revision)),
@@ -176,8 +157,8 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     const next = renewed(old);
     const signed = await authorityOf(old);
     const { name, tenant } = signed;
-    const { server: thief = '' } = await serialsOf(tenant, 'a');
-    await revoke(tenant, 'a', 'incident-1');
+    const { server: thief = '' } = await tenant.serials('a');
+    await tenant.revoke('a', 'incident-1');
     await world.bringRoot(name, { 'tls.crt': next.pem, 'ca.crt': next.pem + old.pem });
     await allTrust(signed, next);
     await listsAre(signed, [thief]);
@@ -186,10 +167,10 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     await allTrust(signed, other);
     await listsAre(signed, []);
     await eventually(async () => {
-      const published = await crlsInConfigMap(world.api, tenant.namespace, name);
+      const published = await tenant.crls(`trust-${name}`);
       assert.equal(published.length, 1, 'a list of the retired root is published');
     });
-    const { data = {} } = await rootSecret(name);
+    const { data = {} } = await world.rootSecret(name);
     assert.deepEqual(certificatesIn(Buffer.from(data['ca.crt'] ?? '', 'base64').toString('latin1')), [other.pem]);
   });
 });
@@ -216,15 +197,15 @@ describe('9. an intermediate that is replaced by another one under the same root
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'next.crt': second.pem, 'next.key': second.keyPem });
     await listsAre(signed, [], []);
-    const { server: thief = '' } = await serialsOf(tenant, 'a');
+    const { server: thief = '' } = await tenant.serials('a');
     const stolen = fileOf(await tenant.secret('a-server-tls'), 'tls.crt');
-    await revoke(tenant, 'a', 'incident-1');
+    await tenant.revoke('a', 'incident-1');
     // The list of the second one, which signs now, and behind it that of the first one.
     await listsAre(signed, [], [thief]);
     const secret = await tenant.secret('a-server-tls');
     assert.match(verifyWithCrl(stolen, secret), /certificate revoked/);
     assert.match(verifyWithCrl(fileOf(secret, 'tls.crt'), secret), /: OK/);
-    assert.ok((await rootSecret(name)).data?.['previous.key'] !== undefined, 'the key of the first one is gone');
+    assert.ok((await world.rootSecret(name)).data?.['previous.key'] !== undefined, 'the key of the first one is gone');
     assert.equal(await condition(name, 'IssuerKeyMissing'), undefined);
   });
 
@@ -239,15 +220,14 @@ describe('9. an intermediate that is replaced by another one under the same root
       assert.equal(missing?.status, 'True');
       assert.match(missing?.message ?? '', /previous\.crt and previous\.key/);
     });
-    const before = await serialsOf(tenant, 'a');
-    await askToRevoke(tenant, 'a', 'incident-1');
+    const before = await tenant.serials('a');
+    await tenant.askToRevoke('a', 'incident-1');
     await eventually(async () => {
-      const { status } = await tenant.get('a');
-      const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
-      assert.equal(issuing?.reason, 'CrlUnavailable', JSON.stringify(status?.conditions));
+      const issuing = conditionOf(await tenant.get('a'), 'Issuing');
+      assert.equal(issuing?.reason, 'CrlUnavailable', JSON.stringify(issuing));
       assert.match(issuing?.message ?? '', /put that CA into the Secret as previous\.crt and previous\.key/);
     });
-    assert.deepEqual(await serialsOf(tenant, 'a'), before);
+    assert.deepEqual(await tenant.serials('a'), before);
     await world.bringRoot(name, { 'previous.crt': first.pem, 'previous.key': first.keyPem });
     await listsAre(signed, [], [before['server'] ?? '']);
     await eventually(async () => assert.equal((await tenant.get('a')).status?.lastHandledRevoke, 'incident-1'));
@@ -268,8 +248,8 @@ describe('9. an intermediate that is replaced by another one under the same root
     // It is looked for every half a minute, and a touch of the authority is one more look.
     await eventually(
       async () => {
-        await world.api.patch(paths.authorities(name), { metadata: { annotations: { touched: `${Date.now()}` } } });
-        assert.equal((await rootSecret(name)).data?.['previous.key'], undefined);
+        await world.patchAuthority(name, { metadata: { annotations: { touched: `${Date.now()}` } } });
+        assert.equal((await world.rootSecret(name)).data?.['previous.key'], undefined);
       },
       { timeoutMs: 60_000 },
     );
@@ -281,13 +261,13 @@ test('9. a root without a key identifier of its own has its CRL published, and i
   const plain = makeCa({ extensions: [isCa(), keyUsage([5, 6])] });
   const signed = await authorityOf(plain);
   const { tenant, name } = signed;
-  const { server: thief = '' } = await serialsOf(tenant, 'a');
-  await revoke(tenant, 'a', 'incident-1');
+  const { server: thief = '' } = await tenant.serials('a');
+  await tenant.revoke('a', 'incident-1');
   await listsAre(signed, [thief]);
   await eventually(async () => {
-    assert.deepEqual(serialsOn(await crlsInConfigMap(world.api, tenant.namespace, name)), [thief]);
+    assert.deepEqual(serialsOn(await tenant.crls(`trust-${name}`)), [thief]);
   });
-  assert.equal((await tenant.get('a')).metadata.annotations?.[revokeAnnotation], 'incident-1');
+  assert.equal((await tenant.get('a')).metadata.annotations?.['mtls-operator.io/revoke'], 'incident-1');
 });
 
 test('8. a root in ca.crt that expires leaves every bundle at its end', async () => {

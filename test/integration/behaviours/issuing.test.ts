@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { paths } from '../../support/behaviours/api.ts';
-import { type Authority, type Certificate, type Installation, install } from '../../support/behaviours/installation.ts';
+import { paths } from '../../support/api.ts';
 import { judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Authority, type Certificate, install, installation } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
+const world = installation();
 
 describe('issuing', { concurrency: 4 }, () => {
   const both = { service: 'db', serviceAccount: 'db' };
@@ -27,8 +22,7 @@ describe('issuing', { concurrency: 4 }, () => {
     const title = Object.values(key).join(' ') || 'nothing said';
     test(`1. Each Secret is whole: server, client and peer with keys of ${title}`, async () => {
       const tenant = await world.tenant('issuing');
-      await tenant.create('db', { server: both, client: both, peer: both, privateKey: key });
-      const { status } = await tenant.ready('db');
+      const { status } = await tenant.issue('db', { server: both, client: both, peer: both, privateKey: key });
       const usages = {
         server: 'TLS Web Server Authentication',
         client: 'TLS Web Client Authentication',
@@ -64,8 +58,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
       ['odd', '1h30m15s', 5_415_000],
     ] as const) {
       const from = Date.now();
-      await tenant.create(name, { server: { service: 'db' }, duration });
-      await tenant.ready(name);
+      await tenant.issue(name, { server: { service: 'db' }, duration });
       const { notAfter } = await judge(await tenant.secret(`${name}-server-tls`));
       const issuedAt = notAfter.getTime() - ms;
       assert.ok(issuedAt >= from - 1000 && issuedAt <= Date.now(), `${name} lasts until ${notAfter.toISOString()}`);
@@ -74,8 +67,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
 
   test('Events on the resource tell what was issued, rotated, repaired and denied, once', async () => {
     const tenant = await world.tenant('events');
-    await tenant.create('db', { server: { service: 'db' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { server: { service: 'db' } });
     await tenant.rotate('db', 'once');
     await tenant.ready('db');
     await tenant.patchSecret('db-server-tls', { data: { 'tls.crt': '' } });
@@ -96,8 +88,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
 
   test('The API server keeps one owner for all of a status, not one for each of its fields', async () => {
     const tenant = await world.tenant('owner');
-    await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     for (const { metadata } of [await tenant.get('db'), await world.authority('default')]) {
       const { managedFields = [] } = metadata as { managedFields?: Array<{ subresource?: string; fieldsV1: unknown }> };
       const ofStatus = managedFields.filter(({ subresource }) => subresource === 'status');
@@ -110,8 +101,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
 
   test('kubectl get shows Ready, why, the authority and when it expires; wide, the renewal too', async () => {
     const tenant = await world.tenant('columns');
-    await tenant.create('db', { server: { service: 'db' } });
-    const { status } = await tenant.ready('db');
+    const { status } = await tenant.issue('db', { server: { service: 'db' } });
     const get = (...args: string[]): Promise<string> =>
       world.cluster.kubectl(['get', 'mcert', 'db', `--namespace=${tenant.namespace}`, '--no-headers', ...args]);
     const { notAfter, renewalTime } = status!.secrets![0]!;
@@ -123,8 +113,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
 
   test('A Secret that another takes over keeps its series of the expiry, for as long as pods use what was in it', async () => {
     const tenant = await world.tenant('taken');
-    await tenant.create('db', { server: { service: 'db' } });
-    const { status } = await tenant.ready('db');
+    const { status } = await tenant.issue('db', { server: { service: 'db' } });
     await tenant.patchSecret('db-server-tls', { metadata: { ownerReferences: null, labels: null, annotations: null } });
     await tenant.notReady('db', 'SecretConflict');
     const seconds = Date.parse(status!.notAfter!) / 1000;

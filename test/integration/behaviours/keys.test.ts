@@ -1,17 +1,12 @@
 /** Every kind of key under roots of every other kind, every part of a subject and every kind of name: judged by openssl. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import { fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
+const world = installation();
 
 /** Keys of roots, and what openssl calls the signatures that they make. */
 const roots = [
@@ -85,8 +80,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
           .filter(({ under }) => under.test(root))
           .map((kind, i) => ({ ...kind, role: roles[i % roles.length] ?? 'peer', name: `c-${i}` }));
         const checks = tried.map(async ({ key, kind, role, name }) => {
-          await tenant.create(name, { authorityRef: { name: authority }, [role]: namesOf[role], privateKey: key });
-          await tenant.ready(name);
+          await tenant.issue(name, { authorityRef: { name: authority }, [role]: namesOf[role], privateKey: key });
           const secret = await tenant.secret(`${name}-${role}-tls`);
           const [judged, signed] = await Promise.all([judge(secret), signatureOf(fileOf(secret, 'tls.crt'))]);
           const what = `${Object.values(key).join(' ')} of a ${role}`;
@@ -182,8 +176,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
         serialNumber: "A-1 (b)'+,./:=?",
       };
       const wanted = { authorityRef: { name: authority }, client: { serviceAccount: 'db', commonName }, subject };
-      await tenant.create('db', wanted);
-      await tenant.ready('db');
+      await tenant.issue('db', wanted);
       const secret = await tenant.secret('db-client-tls');
       await judge(secret);
       // One attribute a line, and no escapes but those of UTF-8 itself.
@@ -211,7 +204,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
         { oid: '2.999.123456789', utf8Value: 'a_b' },
         { oid: upn, utf8Value: 'ops@example.com' },
       ];
-      await tenant.create('db', {
+      await tenant.issue('db', {
         authorityRef: { name: authority },
         peer: {
           dnsNames: ['*.example.com', longest],
@@ -221,7 +214,6 @@ describe('on the real path:', { concurrency: 3 }, () => {
           otherNames,
         },
       });
-      await tenant.ready('db');
       const secret = await tenant.secret('db-peer-tls');
       const { names, subject } = await judge(secret);
       assert.equal(subject, '');
@@ -266,8 +258,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
     ]) {
       test(`is replaced: ${Object.values(privateKey).join(' ')}`, async () => {
         const tenant = await world.tenant('damaged');
-        await tenant.create('db', { server: { service: 'db' }, privateKey });
-        await tenant.ready('db');
+        await tenant.issue('db', { server: { service: 'db' }, privateKey });
         const [label = '', body = ''] = fileOf(await tenant.secret('db-server-tls'), 'tls.key').split(/\n(.*)\n/s);
         const der = Buffer.from(body, 'base64');
         // In the middle of the private number, or of the first prime; the public half is elsewhere.
@@ -323,8 +314,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
     ]) {
       test(`is there again after a renewal, which says so, and another after a rotation: ${Object.values(privateKey).join(' ')}`, async () => {
         const tenant = await world.tenant('kept');
-        await tenant.create('db', { server: { service: 'db' }, ...soon, privateKey });
-        const created = await tenant.ready('db');
+        const created = await tenant.issue('db', { server: { service: 'db' }, ...soon, privateKey });
         const first = await judge(await tenant.secret('db-server-tls'));
         await saysOf(tenant, first.serialNumber, /^Issued: .*\(serial [0-9a-f]+\)$/);
 

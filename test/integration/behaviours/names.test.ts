@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { type Installation, install } from '../../support/behaviours/installation.ts';
 import { digestOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
+const world = installation();
 
 /** Puts the real namespace into a spec. */
 function within<T extends object>(namespace: string, spec: T): T {
@@ -127,8 +122,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
 
   test('6. Denied later: the Secret stays byte-identical, and follows when the name is taken back', async () => {
     const tenant = await world.tenant('names');
-    await tenant.create('db', { server: { service: 'db' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { server: { service: 'db' } });
     const digest = digestOf(await tenant.secret('db-server-tls'));
     await tenant.patch('db', { spec: { server: { dnsNames: ['db.other.svc'] } } });
     await tenant.notReady('db', 'Denied');
@@ -145,8 +139,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     const long = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(60)}.${namespace}.svc`;
     const dnsNames = [`*.${namespace}.svc`, `*.db.${namespace}.svc.cluster.local`, `pod-0.db.${namespace}.svc`, long];
     const uris = [`spiffe://cluster.local/ns/${namespace}/sa/other`];
-    await tenant.create('db', { peer: { service: 'db', serviceAccount: 'db', dnsNames }, client: { uris } });
-    await tenant.ready('db');
+    await tenant.issue('db', { peer: { service: 'db', serviceAccount: 'db', dnsNames }, client: { uris } });
     const service = [`db.${namespace}`, `db.${namespace}.svc`, `db.${namespace}.svc.cluster.local`];
     assert.deepEqual(
       (await judge(await tenant.secret('db-peer-tls'))).names,
@@ -168,8 +161,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     const tenant = await world.tenant('names');
     const { namespace } = tenant;
     const both = { service: 'db', serviceAccount: 'db' };
-    await tenant.create('db', { authorityRef: { name: 'domains' }, peer: both });
-    await tenant.ready('db');
+    await tenant.issue('db', { authorityRef: { name: 'domains' }, peer: both });
     const { names } = await judge(await tenant.secret('db-peer-tls'));
     assert.ok(names.includes(`DNS:db.${namespace}.svc.k8s.example.org`));
     assert.ok(names.includes(`URI:spiffe://example.org/ns/${namespace}/sa/db`));
@@ -261,8 +253,7 @@ describe('12. Bad input', () => {
       return names;
     };
     const [badNames, harmlessNames] = [await create(bad, 'bad'), await create(harmless, 'harmless')];
-    await tenant.create('good', { server });
-    await tenant.ready('good');
+    await tenant.issue('good', { server });
     for (const name of harmlessNames.values()) {
       await tenant.ready(name);
       await judge(await tenant.secret(`${name}-server-tls`));
@@ -289,8 +280,7 @@ describe('12. Bad input', () => {
   test('12. Bad input: a resource whose spec the operator cannot read any more says so, and its Secrets stay byte for byte', async () => {
     const tenant = await world.tenant('unreadable');
     const names = ['db-client-tls', 'db-server-tls'];
-    await tenant.create('db', { server, client: { serviceAccount: 'a' } });
-    const { status: before } = await tenant.ready('db');
+    const { status: before } = await tenant.issue('db', { server, client: { serviceAccount: 'a' } });
     const digests = () => Promise.all(names.map(async (name) => digestOf(await tenant.secret(name))));
     const written = await digests();
     // As the CRD of a later version may have it.

@@ -1,21 +1,16 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { paths, type Secret } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import { certificatesIn, digestOf, fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install(['--workers=1']);
-  await world.start();
-});
-after(() => world.end());
+const world = installation({ args: ['--workers=1'] });
 
 const name = 'db-server-tls';
 const password = 'correct horse battery staple';
@@ -40,8 +35,7 @@ async function setPassword(tenant: Tenant, text: string, key = 'password'): Prom
 async function tenantWith(outputs: object): Promise<Tenant> {
   const tenant = await world.tenant('outputs');
   await setPassword(tenant, password);
-  await tenant.create('db', asking(outputs));
-  await tenant.ready('db');
+  await tenant.issue('db', asking(outputs));
   return tenant;
 }
 
@@ -141,8 +135,7 @@ describe('outputs', { concurrency: 4 }, () => {
   for (const encoding of ['PKCS8', 'PKCS1'] as const) {
     test(`key.der is the key in the encoding that spec asks for, ${encoding}`, async () => {
       const tenant = await world.tenant('outputs');
-      await tenant.create('db', { ...asking({ der: true }), privateKey: { algorithm: 'RSA', encoding } });
-      await tenant.ready('db');
+      await tenant.issue('db', { ...asking({ der: true }), privateKey: { algorithm: 'RSA', encoding } });
       const key = bytesOf(await has(tenant, ['key.der']), 'key.der');
       const folder = await scratchFolder('key');
       try {
@@ -177,8 +170,7 @@ describe('outputs', { concurrency: 4 }, () => {
     const tenant = await world.tenant('outputs');
     await setPassword(tenant, password);
     const spec = { authorityRef: { name: 'outputs' }, ...asking({ combinedPEM: true, ...stores }) };
-    await tenant.create('db', spec);
-    await tenant.ready('db');
+    await tenant.issue('db', spec);
     const files = ['tls-combined.pem', 'keystore.p12', 'truststore.p12'];
     const first = await has(tenant, files);
     await tenant.rotate('db', 'again');
@@ -292,10 +284,10 @@ describe('stores and their password', { concurrency: 4 }, () => {
 test('a look at what is right writes nothing, and neither does another operator', async () => {
   const tenant = await tenantWith({ combinedPEM: true, der: true, ...stores });
   const { metadata } = await tenant.secret(name);
-  await tenant.lookAgain('db');
+  await tenant.reconcileAgain('db');
   assert.equal((await tenant.secret(name)).metadata.resourceVersion, metadata.resourceVersion);
   await world.restart();
-  await tenant.lookAgain('db');
+  await tenant.reconcileAgain('db');
   assert.equal((await tenant.secret(name)).metadata.resourceVersion, metadata.resourceVersion);
 });
 

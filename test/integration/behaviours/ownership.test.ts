@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { describe, test } from 'node:test';
+
+import { operatorNamespace, paths, type Secret } from '../../support/api.ts';
 import { digestOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
+const world = installation();
 
 const named = (secretName: string): object => ({ server: { service: 'db', secretName } });
 const secretName = 'mtls-operator.io/secret-name';
@@ -94,8 +90,7 @@ describe('ownership', { concurrency: 6 }, () => {
 
   test('5. Ownership: a Secret that is restored from a backup without its owner is adopted byte for byte (25 s: it waits for the garbage collector)', async () => {
     const tenant = await world.tenant('restored');
-    await tenant.create('db', named('mine'));
-    await tenant.ready('db');
+    await tenant.issue('db', named('mine'));
     const { metadata, type, data } = await tenant.secret('mine');
     await tenant.delete('db');
     await isGone(tenant, 'mine');
@@ -105,8 +100,7 @@ describe('ownership', { concurrency: 6 }, () => {
       type,
       data,
     });
-    const again = await tenant.create('db', named('mine'));
-    await tenant.ready('db');
+    const again = await tenant.issue('db', named('mine'));
     const adopted = await tenant.secret('mine');
     assert.equal(adopted.metadata.uid, restored.metadata.uid);
     assert.deepEqual(
@@ -149,8 +143,7 @@ describe('ownership', { concurrency: 6 }, () => {
 
   test('5. Ownership: a copy of a Secret under another name stays, with all its labels and its owner', async () => {
     const tenant = await world.tenant('copies');
-    await tenant.create('db', named('mine'));
-    await tenant.ready('db');
+    await tenant.issue('db', named('mine'));
     const { metadata, type, data } = await tenant.secret('mine');
     const { labels, annotations, ownerReferences } = metadata;
     const { [secretName]: _, ...unmarked } = annotations ?? {};
@@ -173,8 +166,7 @@ describe('ownership', { concurrency: 6 }, () => {
 
   test('5. Ownership: a Secret that is deleted because no role names it any more is named in an event and in the log', async () => {
     const tenant = await world.tenant('prune');
-    await tenant.create('db', named('first'));
-    await tenant.ready('db');
+    await tenant.issue('db', named('first'));
     // It was written before the annotation existed, and status names it.
     await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
     await tenant.patch('db', { spec: named('second') });
@@ -190,8 +182,7 @@ describe('ownership', { concurrency: 6 }, () => {
 
   test('5. Ownership: a Secret from before the annotation is still deleted after a while in which it could not be', async () => {
     const tenant = await world.tenant('prune');
-    await tenant.create('db', named('first'));
-    await tenant.ready('db');
+    await tenant.issue('db', named('first'));
     await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
     await createSecret(tenant, 'taken');
     await tenant.patch('db', { spec: named('taken') });
@@ -246,8 +237,7 @@ describe('ownership', { concurrency: 6 }, () => {
 
   test('5. Ownership: a Secret is deleted when its role is taken out of spec, or gets another name', async () => {
     const tenant = await world.tenant('prune');
-    await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     const theirs = digestOf(await createSecret(tenant, 'db-peer-tls'));
     await tenant.patch('db', { spec: named('renamed') });
     await tenant.ready('db');
@@ -266,8 +256,7 @@ describe('ownership', { concurrency: 6 }, () => {
 
   test('5. Ownership: the old Secret stays as long as a changed secretName cannot be had', async () => {
     const tenant = await world.tenant('prune');
-    await tenant.create('db', named('first'));
-    await tenant.ready('db');
+    await tenant.issue('db', named('first'));
     const before = digestOf(await tenant.secret('first'));
     await createSecret(tenant, 'taken');
     await tenant.patch('db', { spec: named('taken') });
@@ -276,7 +265,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: the root Secret is out of reach of a resource in the namespace of the operator', async () => {
-    const rootBefore = await world.api.get<Secret>(paths.secrets(operatorNamespace, 'mtls-root'));
+    const rootBefore = await world.rootSecret('mtls-root');
     const metadata = { name: 'thief', namespace: operatorNamespace };
     const kinds = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate' };
     const path = paths.certificates(operatorNamespace);
@@ -285,15 +274,14 @@ describe('ownership', { concurrency: 6 }, () => {
       const { status } = await world.api.get<Awaited<ReturnType<Tenant['get']>>>(`${path}/thief`);
       assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.reason, 'SecretConflict');
     });
-    const root = await world.api.get<Secret>(paths.secrets(operatorNamespace, 'mtls-root'));
+    const root = await world.rootSecret('mtls-root');
     assert.equal(digestOf(root), digestOf(rootBefore));
     await world.api.delete(`${path}/thief`);
   });
 
   test('5. Ownership: a Secret whose ownerReference and annotation were taken off is nobody the operator may write to', async () => {
     const tenant = await world.tenant('ownership');
-    await tenant.create('db', named('mine'));
-    await tenant.ready('db');
+    await tenant.issue('db', named('mine'));
     const metadata = { ownerReferences: null, annotations: { [secretName]: null } };
     const secret = await tenant.patchSecret('mine', { metadata, data: { 'tls.crt': '' } });
     await tenant.notReady('db', 'SecretConflict');
@@ -302,8 +290,7 @@ describe('ownership', { concurrency: 6 }, () => {
 
   test('5. Ownership: a Secret whose ownerReference alone was taken off is adopted again and repaired', async () => {
     const tenant = await world.tenant('ownership');
-    const { metadata } = await tenant.create('db', named('mine'));
-    await tenant.ready('db');
+    const { metadata } = await tenant.issue('db', named('mine'));
     await tenant.patchSecret('mine', { metadata: { ownerReferences: null }, data: { 'tls.crt': '' } });
     await eventually(async () => {
       const secret = await tenant.secret('mine');
@@ -332,8 +319,7 @@ describe('deletion', { concurrency: 4 }, () => {
 
   test('A resource that is being deleted and held by a finalizer: its Secrets are kept, and none is created', async () => {
     const tenant = await world.tenant('deletion');
-    await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     await tenant.patch('db', { metadata: { finalizers: ['example.com/not-yet'] } });
     await tenant.delete('db');
     await eventually(async () => {
@@ -353,18 +339,17 @@ describe('deletion', { concurrency: 4 }, () => {
     const tenant = await world.tenant('held');
     await world.createAuthority('held', { secretName: 'held', root: {}, rotation: { propagationDelay: '1s' } });
     const old = (await world.authorityIs('held', 'True')).status?.activeRoot?.fingerprint;
-    await tenant.create('db', {
+    await tenant.issue('db', {
       authorityRef: { name: 'held' },
       server: { service: 'db' },
       client: { serviceAccount: 'db' },
     });
-    await tenant.ready('db');
     await tenant.patch('db', { metadata: { finalizers: ['example.com/not-yet'] } });
     await tenant.delete('db');
     await world.api.delete(paths.secrets(tenant.namespace, 'db-client-tls'));
     await tenant.notReady('db', 'Deleting');
     const annotations = { 'mtls-operator.io/rotate-root': 'now' };
-    await world.api.patch(paths.authorities('held'), { metadata: { annotations } });
+    await world.patchAuthority('held', { metadata: { annotations } });
     const active = await eventually(
       async () => {
         const { rotation, activeRoot } = (await world.authority('held')).status ?? {};
@@ -382,20 +367,17 @@ describe('deletion', { concurrency: 4 }, () => {
   test('5. Ownership: with deletionPolicy Retain Secrets outlive their resource, and the next one adopts them', async () => {
     const tenant = await world.tenant('retained');
     const spec = { server: { service: 'db' }, client: { serviceAccount: 'db' }, deletionPolicy: 'Retain' };
-    await tenant.create('db', spec);
-    await tenant.ready('db');
+    await tenant.issue('db', spec);
     const before = await tenant.secret('db-server-tls');
     assert.deepEqual(before.metadata.ownerReferences ?? [], []);
     await world.api.delete(`${paths.certificates(tenant.namespace, 'db')}?propagationPolicy=Foreground`);
     await eventually(async () =>
       assert.ok((await world.api.find(paths.certificates(tenant.namespace, 'db'))) === undefined),
     );
-    await tenant.create('after', { server: { service: 'after' } });
-    await tenant.ready('after');
+    await tenant.issue('after', { server: { service: 'after' } });
     assert.equal(digestOf(await tenant.secret('db-server-tls')), digestOf(before));
 
-    const { metadata } = await tenant.create('db', spec);
-    await tenant.ready('db');
+    const { metadata } = await tenant.issue('db', spec);
     await eventually(async () => {
       const adopted = await tenant.secret('db-server-tls');
       assert.equal(adopted.metadata.annotations?.['mtls-operator.io/certificate-uid'], metadata.uid);
@@ -414,8 +396,7 @@ describe('deletion', { concurrency: 4 }, () => {
 
   test('5. Ownership: a change of deletionPolicy takes the ownerReference off, or puts it on, and changes nothing else', async () => {
     const tenant = await world.tenant('retained');
-    const { metadata } = await tenant.create('db', { server: { service: 'db' } });
-    await tenant.ready('db');
+    const { metadata } = await tenant.issue('db', { server: { service: 'db' } });
     const { data } = await tenant.secret('db-server-tls');
     const owners = async (deletionPolicy: string, uids: readonly string[]) => {
       await tenant.patch('db', { spec: { deletionPolicy } });
@@ -433,8 +414,7 @@ describe('deletion', { concurrency: 4 }, () => {
 
   test('5. Ownership: when the owner of a shared name is deleted, the next one gets the name', async () => {
     const tenant = await world.tenant('ownership');
-    await tenant.create('first', named('shared'));
-    await tenant.ready('first');
+    await tenant.issue('first', named('shared'));
     await tenant.create('second', named('shared'));
     await tenant.notReady('second', 'SecretConflict');
     await tenant.delete('first');
@@ -460,8 +440,7 @@ describe('deletion', { concurrency: 4 }, () => {
 
   test('A resource that is deleted and made again at once gets a Secret of its own', async () => {
     const tenant = await world.tenant('deletion');
-    const first = await tenant.create('db', { server: { service: 'db' } });
-    await tenant.ready('db');
+    const first = await tenant.issue('db', { server: { service: 'db' } });
     await tenant.delete('db');
     const second = await tenant.create('db', { server: { service: 'db' } });
     assert.notEqual(second.metadata.uid, first.metadata.uid);
@@ -479,8 +458,7 @@ describe('deletion', { concurrency: 4 }, () => {
 
 test('4. Repair: a Secret of its own with another type is replaced', async () => {
   const tenant = await world.tenant('type');
-  const { metadata } = await tenant.create('db', named('mine'));
-  await tenant.ready('db');
+  const { metadata } = await tenant.issue('db', named('mine'));
   const { metadata: written } = await tenant.secret('mine');
   await world.restart(async () => {
     await world.api.delete(paths.secrets(tenant.namespace, 'mine'));
@@ -500,15 +478,12 @@ test('4. Repair: a Secret of its own with another type is replaced', async () =>
 
 test('5. Ownership: a Secret from before the annotation secret-name is not written for it, and gets it with its next write; one that is retained is not written', async () => {
   const tenant = await world.tenant('upgraded');
-  await tenant.create('db', named('mine'));
-  await tenant.ready('db');
-  await tenant.create('retained', { ...named('kept'), deletionPolicy: 'Retain' });
-  await tenant.ready('retained');
+  await tenant.issue('db', named('mine'));
+  await tenant.issue('retained', { ...named('kept'), deletionPolicy: 'Retain' });
   const kept = await tenant.secret('kept');
   const unmarked = await tenant.patchSecret('mine', { metadata: { annotations: { [secretName]: null } } });
   await world.restart();
-  await tenant.create('after', { server: { service: 'after' } });
-  await tenant.ready('after');
+  await tenant.issue('after', { server: { service: 'after' } });
   assert.equal((await tenant.secret('mine')).metadata.resourceVersion, unmarked.metadata.resourceVersion);
   assert.equal((await tenant.secret('kept')).metadata.resourceVersion, kept.metadata.resourceVersion);
   await tenant.rotate('db', 'please');

@@ -1,26 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
 
-import { paths, type Stored } from '../../support/behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { describe, test } from 'node:test';
+
+import { paths, type Stored } from '../../support/api.ts';
 import { digestOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install(['--workers=1']);
-  await world.start();
-  // It is only made in a cluster that has none.
-  await world.authorityIs('default', 'True');
-});
-after(() => world.end());
-
-let made = 0;
+// The operator creates the default authority only in a cluster that has none.
+const world = installation({ args: ['--workers=1'] }, () => world.authorityIs('default', 'True'));
 
 /** An authority of the test's own. */
 async function authority(issuance: object): Promise<string> {
-  const name = `authority-${++made}`;
-  await world.createAuthority(name, { secretName: name, root: {}, issuance });
+  const name = await world.ownAuthority({ issuance });
   await world.authorityIs(name, 'True');
   return name;
 }
@@ -28,17 +20,12 @@ async function authority(issuance: object): Promise<string> {
 /** Replaces the whole of spec.issuance, in one write. */
 async function setIssuance(name: string, issuance: object): Promise<void> {
   const none = { maxDuration: null, namespaceSelector: null, allow: null };
-  await world.api.patch(paths.authorities(name), { spec: { issuance: { ...none, ...issuance } } });
-}
-
-/** Sets labels of the tenant's namespace; null takes one off. */
-async function label(tenant: Tenant, labels: Readonly<Record<string, string | null>>): Promise<void> {
-  await world.api.patch(`/api/v1/namespaces/${tenant.namespace}`, { metadata: { labels } });
+  await world.patchAuthority(name, { spec: { issuance: { ...none, ...issuance } } });
 }
 
 async function tenantOf(team: string): Promise<Tenant> {
   const tenant = await world.tenant('permission');
-  await label(tenant, { team });
+  await tenant.label({ team });
   return tenant;
 }
 
@@ -159,8 +146,7 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
       assert.ok(message.includes(`issuance.allow of MtlsAuthority ${name}`), message);
       assert.deepEqual(await other.secretNames(), []);
 
-      await selected.create('a', wanted);
-      await selected.ready('a');
+      await selected.issue('a', wanted);
       const { names, subject, usage } = await judge(await selected.secret(`a-${role}-tls`));
       const all = [...names, subject, usage];
       assert.ok(all.includes(printed), `${printed} is not in ${all.join(', ')}`);
@@ -213,7 +199,7 @@ describe('a policy that changes is applied to the certificates that exist:', { c
     const end = `the certificate in Secret db-server-tls stays and works until ${before?.notAfter}, and is not renewed`;
     assert.ok(message.endsWith(end), message);
     await tenant.rotate('db', 'while-denied');
-    await tenant.lookAgain('db');
+    await tenant.reconcileAgain('db');
     assert.match((await tenant.notReady('db', 'Denied')).message, rule);
     assert.equal(digestOf(await tenant.secret('db-server-tls')), digest, 'the Secret was written');
     const { status } = await tenant.get('db');
@@ -225,14 +211,14 @@ describe('a policy that changes is applied to the certificates that exist:', { c
   async function assertGoesOn(tenant: Tenant): Promise<void> {
     const { status } = await tenant.ready('db');
     assert.equal(status?.lastHandledRotate, 'while-denied');
-    await tenant.lookAgain('db');
+    await tenant.reconcileAgain('db');
     const secret = await tenant.secret('db-server-tls');
     await judge(secret);
     assert.equal(new Set((await world.watched.upTo(secret)).map(({ data }) => data?.['tls.key'])).size, 2);
     assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 2);
   }
 
-  const changes: Record<string, { withdraw: (name: string, tenant: Tenant) => Promise<void>; rule: RegExp }> = {
+  const changes: Record<string, { withdraw: (name: string, tenant: Tenant) => Promise<unknown>; rule: RegExp }> = {
     'a grant is taken back': {
       withdraw: (name) => setIssuance(name, {}),
       rule: /DNS name "db\.example\.com": namespace \S+ may have only .* issuance\.allow of MtlsAuthority authority-/,
@@ -242,11 +228,11 @@ describe('a policy that changes is applied to the certificates that exist:', { c
       rule: /DNS name "db\.example\.com"/,
     },
     'the namespace loses its label': {
-      withdraw: (_, tenant) => label(tenant, { team: null }),
+      withdraw: (_, tenant) => tenant.label({ team: null }),
       rule: /DNS name "db\.example\.com"/,
     },
     'the namespace is given to another team': {
-      withdraw: (_, tenant) => label(tenant, { team: 'core' }),
+      withdraw: (_, tenant) => tenant.label({ team: 'core' }),
       rule: /DNS name "db\.example\.com"/,
     },
     'certificates have to be shorter': {
@@ -262,14 +248,13 @@ describe('a policy that changes is applied to the certificates that exist:', { c
     test(`6. ${what}: Denied, the Secret stays as it is, and all goes on when it is given back`, async () => {
       const name = await authority(granting);
       const tenant = await tenantOf('edge');
-      await tenant.create('db', spec(name));
-      await tenant.ready('db');
+      await tenant.issue('db', spec(name));
       const digest = digestOf(await tenant.secret('db-server-tls'));
 
       await withdraw(name, tenant);
       await assertLeftAlone(tenant, digest, rule);
 
-      await Promise.all([setIssuance(name, granting), label(tenant, { team: 'edge' })]);
+      await Promise.all([setIssuance(name, granting), tenant.label({ team: 'edge' })]);
       await assertGoesOn(tenant);
     });
   }
@@ -282,30 +267,28 @@ test('6. The certificate of a peer has the bare name of its Service while that i
   const qualified = ['db.$', 'db.$.svc', 'db.$.svc.cluster.local'].map(
     (form) => `DNS:${form.replace('$', tenant.namespace)}`,
   );
-  await tenant.create('db', { authorityRef: { name }, peer: { service: 'db' } });
-  await tenant.ready('db');
+  await tenant.issue('db', { authorityRef: { name }, peer: { service: 'db' } });
   assert.deepEqual(await named(), qualified);
 
   await setIssuance(name, { allow: [{ namespaceSelector: edge, dnsNames: ['db'] }] });
   await eventually(async () => assert.deepEqual(await named(), ['DNS:db', ...qualified]));
-  await label(tenant, { team: 'core' });
+  await tenant.label({ team: 'core' });
   await eventually(async () => assert.deepEqual(await named(), qualified));
   const { status } = await tenant.ready('db');
   assert.equal(status?.secrets?.[0]?.revision, 3);
-  await tenant.lookAgain('db');
+  await tenant.reconcileAgain('db');
   assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 3);
 });
 
 test('6. What is no longer allowed stays so, and as it is, over a restart', async () => {
   const name = await authority({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] });
   const tenant = await world.tenant('permission');
-  await tenant.create('db', { authorityRef: { name }, server: { dnsNames: ['db.example.com'] } });
-  await tenant.ready('db');
+  await tenant.issue('db', { authorityRef: { name }, server: { dnsNames: ['db.example.com'] } });
   const digest = digestOf(await tenant.secret('db-server-tls'));
   await setIssuance(name, {});
   await tenant.notReady('db', 'Denied');
   await world.restart();
-  await tenant.lookAgain('db');
+  await tenant.reconcileAgain('db');
   await tenant.notReady('db', 'Denied');
   assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
 });
@@ -334,7 +317,7 @@ describe('6. The authority says', { concurrency: 3 }, () => {
     const { message } = await other.notReady('db', 'Denied');
     assert.ok(message.includes(`may not use MtlsAuthority ${name}, only those with the labels team=edge`), message);
     assert.deepEqual(await other.secretNames(), []);
-    await label(other, { team: 'edge' });
+    await other.label({ team: 'edge' });
     await other.ready('db');
   });
 

@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { paths, type Secret, type Stored } from '../../support/behaviours/api.ts';
+import { paths, type Secret, type Stored } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import { digestOf, fileOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
+const world = installation();
 
 const server = { server: { service: 'db' } };
 const name = 'db-server-tls';
@@ -21,8 +16,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64');
 /** A tenant with one Secret, and what others have put on it. */
 async function tenantWithSecret(spec: object = server): Promise<{ tenant: Tenant; secret: Secret }> {
   const tenant = await world.tenant('repair');
-  await tenant.create('db', spec);
-  await tenant.ready('db');
+  await tenant.issue('db', spec);
   const secret = await tenant.patchSecret(name, {
     metadata: { labels: { 'example.com/team': 'data' }, annotations: { 'example.com/note': 'kept' } },
     data: { 'extra.txt': base64('theirs') },
@@ -232,8 +226,7 @@ describe('secretTemplate', () => {
   test('4. Labels and annotations of the template are put on the Secret, changed and taken off with it', async () => {
     const tenant = await world.tenant('template');
     const template = { labels: { app: 'db', tier: 'a' }, annotations: { 'example.com/reload': 'yes' } };
-    await tenant.create('db', { ...server, secretTemplate: template });
-    await tenant.ready('db');
+    await tenant.issue('db', { ...server, secretTemplate: template });
     const first = await tenant.patchSecret(name, { metadata: { labels: { 'example.com/team': 'data' } } });
     assert.partialDeepStrictEqual(first.metadata, template);
 
@@ -253,8 +246,7 @@ describe('secretTemplate', () => {
 
   test('4. A label of the template that somebody changes or takes off is put back', async () => {
     const tenant = await world.tenant('template');
-    await tenant.create('db', { ...server, secretTemplate: { labels: { app: 'db', tier: 'a' } } });
-    await tenant.ready('db');
+    await tenant.issue('db', { ...server, secretTemplate: { labels: { app: 'db', tier: 'a' } } });
     const digest = digestOf({ ...(await tenant.secret(name)), metadata: { name } as Secret['metadata'] });
     await tenant.patchSecret(name, { metadata: { labels: { app: 'other', tier: null } } });
     await eventually(async () =>
@@ -266,7 +258,6 @@ describe('secretTemplate', () => {
 
 async function otherSecret(): Promise<Secret> {
   const tenant = await world.tenant('other');
-  await tenant.create('db', server);
-  await tenant.ready('db');
+  await tenant.issue('db', server);
   return tenant.secret(name);
 }

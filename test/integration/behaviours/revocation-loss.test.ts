@@ -1,30 +1,15 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import type { Crl } from '../../../src/pki/index.ts';
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { paths, type Secret } from '../../support/api.ts';
+import { serialsOn } from '../../support/crl/lists.ts';
 import { eventually } from '../../support/eventually.ts';
-import {
-  askToRevoke,
-  crlsInConfigMap,
-  crlsInRootSecret,
-  revoke,
-  revokeAnnotation,
-  serialsOf,
-  serialsOn,
-} from '../../support/revocation/revoking.ts';
+import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
 import { filesOf } from '../../support/roots/corpus.ts';
 import { makeCa } from '../../support/roots/make.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
-
-let authorities = 0;
+const world = installation();
 
 interface Revoked {
   readonly name: string;
@@ -38,31 +23,26 @@ interface Revoked {
 
 /** An authority of its own with one revoked certificate. */
 async function revoked(trustBundle?: object): Promise<Revoked> {
-  const name = `loss-${++authorities}`;
-  const rotation = { propagationDelay: '300ms' };
-  await world.createAuthority(name, { secretName: name, root: {}, rotation, trustBundle });
+  const name = await world.ownAuthority({ rotation: { propagationDelay: '300ms' }, trustBundle });
   const tenant = await world.tenant('loss');
-  await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
-  await tenant.ready('db');
-  const { data: backup } = await world.api.get<Secret>(rootSecret(name));
-  const { server: serial = '' } = await serialsOf(tenant, 'db');
-  await revoke(tenant, 'db', 'incident-1');
-  const [crl] = await crlsInRootSecret(world.api, name);
+  await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
+  const { data: backup } = await world.rootSecret(name);
+  const { server: serial = '' } = await tenant.serials('db');
+  await tenant.revoke('db', 'incident-1');
+  const [crl] = await world.crls(name);
   assert.ok(crl !== undefined);
   assert.deepEqual(serialsOn([crl]), [serial]);
   return { name, tenant, serial, crl, backup };
 }
 
-const rootSecret = (name: string): string => paths.secrets(operatorNamespace, name);
-
 const listsAre = (name: string, expected: (lists: readonly Crl[]) => void): Promise<void> =>
-  eventually(async () => expected(await crlsInRootSecret(world.api, name)), { timeoutMs: 60_000 });
+  eventually(async () => expected(await world.crls(name)), { timeoutMs: 60_000 });
 
 describe('what was revoked stays on the CRL, under a number that does not go back', () => {
   // Broken if these fail: the list is signed anew from what is in the Secret, and the thief's certificate is good again.
   test('when somebody takes the lists out of the root Secret', async () => {
     const { name, serial, crl } = await revoked();
-    await world.api.patch(rootSecret(name), { data: { 'ca.crl': null, 'revoked.json': null } });
+    await world.api.patch(paths.rootSecret(name), { data: { 'ca.crl': null, 'revoked.json': null } });
     await listsAre(name, (lists) => {
       assert.deepEqual(serialsOn(lists), [serial]);
       assert.ok((lists[0]?.number ?? 0n) >= crl.number);
@@ -71,7 +51,7 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
 
   test('when somebody puts back a root Secret from before', async () => {
     const { name, serial, crl, backup } = await revoked();
-    await world.api.patch(rootSecret(name), { data: backup });
+    await world.api.patch(paths.rootSecret(name), { data: backup });
     await listsAre(name, (lists) => {
       assert.deepEqual(serialsOn(lists), [serial]);
       assert.ok((lists[0]?.number ?? 0n) >= crl.number);
@@ -81,21 +61,21 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
   test('when there is a published list, and the root Secret loses its own while no operator looks', async () => {
     const { name, serial, crl, tenant, backup } = await revoked({ configMap: { name: 'trust' } });
     await eventually(async () => {
-      assert.deepEqual(serialsOn(await crlsInConfigMap(world.api, tenant.namespace, 'trust')), [serial]);
+      assert.deepEqual(serialsOn(await tenant.crls('trust')), [serial]);
     });
-    await world.restart(() => world.api.patch(rootSecret(name), { data: backup }));
+    await world.restart(() => world.api.patch(paths.rootSecret(name), { data: backup }));
     await listsAre(name, (lists) => {
       assert.deepEqual(serialsOn(lists), [serial]);
       assert.ok((lists[0]?.number ?? 0n) >= crl.number);
     });
     await tenant.rotate('db', 'later');
     await tenant.ready('db');
-    assert.deepEqual(serialsOn(await crlsInConfigMap(world.api, tenant.namespace, 'trust')), [serial]);
+    assert.deepEqual(serialsOn(await tenant.crls('trust')), [serial]);
   });
 
   test('when the root Secret is deleted and another root made, as long as the old one is trusted', async () => {
     const { name, serial, tenant } = await revoked();
-    await world.api.delete(rootSecret(name));
+    await world.api.delete(paths.rootSecret(name));
     await listsAre(name, (lists) => {
       assert.ok(lists.length >= 2, 'the new root has a list as well');
       assert.deepEqual(serialsOn(lists), [serial]);
@@ -105,16 +85,16 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
 
   test('when a person writes a serial number into revoked.json', async () => {
     const { name, serial, tenant } = await revoked();
-    const { data } = await world.api.get<Secret>(rootSecret(name));
+    const { data } = await world.rootSecret(name);
     const record = JSON.parse(Buffer.from(data?.['revoked.json'] ?? '', 'base64').toString()) as {
       readonly issuers: Readonly<Record<string, { readonly revoked: unknown[] }>>;
     };
     const { issuerId = '', serialNumber = '' } = (await tenant.get('db')).status?.secrets?.[0] ?? {};
     record.issuers[issuerId]?.revoked.push([serialNumber, new Date().toISOString(), '2027-12-01T00:00:00Z']);
     const text = Buffer.from(JSON.stringify(record)).toString('base64');
-    await world.api.patch(rootSecret(name), { data: { 'revoked.json': text } });
+    await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': text } });
     await listsAre(name, (lists) => assert.deepEqual(serialsOn(lists), [serial, serialNumber].sort()));
-    assert.equal((await serialsOf(tenant, 'db'))['server'], serialNumber, 'it is left to the person to replace it');
+    assert.equal((await tenant.serials('db'))['server'], serialNumber, 'it is left to the person to replace it');
   });
 });
 
@@ -122,22 +102,20 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
 const keyCertSign = 5;
 
 test('a root that may not sign CRLs answers no request to revoke, and says so', async () => {
-  await world.bringRoot('no-lists', { ...filesOf(makeCa({ usage: [keyCertSign] })) });
-  await world.createAuthority('no-lists', { secretName: 'no-lists' });
+  const name = await world.ownAuthority({}, { ...filesOf(makeCa({ usage: [keyCertSign] })) });
   const tenant = await world.tenant('no-lists');
-  await tenant.create('db', { authorityRef: { name: 'no-lists' }, server: { service: 'db' } });
-  await tenant.ready('db');
-  const before = await serialsOf(tenant, 'db');
-  await askToRevoke(tenant, 'db', 'incident-1');
+  await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
+  const before = await tenant.serials('db');
+  await tenant.askToRevoke('db', 'incident-1');
   await eventually(async () => {
-    const { status } = await tenant.get('db');
-    const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
+    const certificate = await tenant.get('db');
+    const issuing = conditionOf(certificate, 'Issuing');
     assert.equal(issuing?.reason, 'CrlUnavailable');
     assert.match(issuing?.message ?? '', /cannot be revoked: .* lacks cRLSign; .* use rotate/);
-    assert.equal(status?.lastHandledRevoke, undefined);
+    assert.equal(certificate.status?.lastHandledRevoke, undefined);
   });
-  const annotations = { [revokeAnnotation]: null, 'mtls-operator.io/rotate': 'incident-1' };
+  const annotations = { 'mtls-operator.io/revoke': null, 'mtls-operator.io/rotate': 'incident-1' };
   await tenant.patch('db', { metadata: { annotations } });
   await tenant.ready('db');
-  assert.notEqual((await serialsOf(tenant, 'db'))['server'], before['server']);
+  assert.notEqual((await tenant.serials('db'))['server'], before['server']);
 });

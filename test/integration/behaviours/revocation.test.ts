@@ -1,52 +1,37 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { type ConfigMap, paths, type Secret } from '../../support/behaviours/api.ts';
+import { type ConfigMap, paths } from '../../support/api.ts';
 import { broughtRoot, extensions } from '../../support/behaviours/brought-root.ts';
+import { digestOf, fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
+import { eventually } from '../../support/eventually.ts';
 import {
   type Authority,
   type Certificate,
-  type Installation,
-  install,
-  operatorNamespace,
+  conditionOf,
+  installation,
   type Tenant,
-} from '../../support/behaviours/installation.ts';
-import { digestOf, fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
-import { eventually } from '../../support/eventually.ts';
-import { askToRevoke, revocationIsHandled } from '../../support/revocation/revoking.ts';
+} from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install(['--workers=2']);
-  await world.start();
-});
-after(() => world.end());
+const world = installation({ args: ['--workers=2'] });
 
-let authorities = 0;
 /** An authority of its own, with a ConfigMap in every namespace that is labelled with its name. */
-async function authority(spec: object = { root: {} }): Promise<string> {
-  const name = `revoking-${++authorities}`;
-  await world.createAuthority(name, {
-    secretName: name,
-    trustBundle: {
-      configMap: { name: `trust-${name}`, namespaceSelector: { matchLabels: { 'example.com/trusts': name } } },
-    },
-    ...spec,
-  });
+async function authority(spec?: object, files?: Readonly<Record<string, string>>): Promise<string> {
+  const name = await world.ownAuthority(spec, files);
+  await world.publishTrust(name);
   return name;
 }
 
 /** A namespace that gets the ConfigMap of the authority, with a Ready resource that has a server and a client. */
 async function tenantOf(name: string, spec: object = {}): Promise<Tenant> {
   const tenant = await world.tenant('revoke');
-  await world.api.patch(paths.namespaces(tenant.namespace), { metadata: { labels: { 'example.com/trusts': name } } });
-  await tenant.create('db', {
+  await tenant.trust(name);
+  await tenant.issue('db', {
     authorityRef: { name },
     server: { service: 'db' },
     client: { serviceAccount: 'db' },
     ...spec,
   });
-  await tenant.ready('db');
   return tenant;
 }
 
@@ -87,7 +72,6 @@ const published = (name: string, tenant: Tenant, revoked: readonly string[]): Pr
     return lists;
   });
 
-const rootSecretOf = (name: string): Promise<Secret> => world.api.get<Secret>(paths.secrets(operatorNamespace, name));
 const firstNumber = (lists: readonly List[]): number => lists[0]?.number ?? Number.NaN;
 
 describe('revocation', { concurrency: 4 }, () => {
@@ -110,8 +94,8 @@ describe('revocation', { concurrency: 4 }, () => {
     const [first] = await published(name, tenant, []);
     const before = await tenant.get('db');
     const key = (await judge(await tenant.secret('db-server-tls'))).publicKey;
-    await askToRevoke(tenant, 'db', 'leaked-1');
-    const after = await revocationIsHandled(tenant, 'db', 'leaked-1');
+    await tenant.askToRevoke('db', 'leaked-1');
+    const after = await tenant.revocationIsHandled('db', 'leaked-1');
     const lists = await published(name, tenant, serialsOf(before));
     await published(name, bystander, serialsOf(before));
     assert.ok(firstNumber(lists) > (first?.number ?? Number.NaN));
@@ -130,12 +114,12 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority();
     const tenant = await tenantOf(name);
     const before = serialsOf(await tenant.get('db'));
-    await askToRevoke(tenant, 'db', 'leaked-1');
-    await revocationIsHandled(tenant, 'db', 'leaked-1');
+    await tenant.askToRevoke('db', 'leaked-1');
+    await tenant.revocationIsHandled('db', 'leaked-1');
     const replaced = (await world.watched.upTo(await tenant.secret('db-server-tls'))).at(-1);
-    const listed = (await world.watched.upTo(await rootSecretOf(name))).at(-1);
+    const listed = (await world.watched.upTo(await world.rootSecret(name))).at(-1);
     assert.ok(Number(listed?.metadata.resourceVersion) < Number(replaced?.metadata.resourceVersion));
-    const lists = await listsIn(fileOf(listed ?? (await rootSecretOf(name)), 'ca.crl'));
+    const lists = await listsIn(fileOf(listed ?? (await world.rootSecret(name)), 'ca.crl'));
     assert.deepEqual(lists.flatMap(({ revoked }) => revoked).toSorted(), before.toSorted());
   });
 
@@ -143,14 +127,14 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority();
     const tenant = await tenantOf(name);
     const first = serialsOf(await tenant.get('db'));
-    await askToRevoke(tenant, 'db', 'a');
-    const second = serialsOf(await revocationIsHandled(tenant, 'db', 'a'));
+    await tenant.askToRevoke('db', 'a');
+    const second = serialsOf(await tenant.revocationIsHandled('db', 'a'));
     await tenant.patch('db', { metadata: { annotations: { 'example.com/touched': 'yes' } } });
     await tenant.patch('db', { spec: { secretTemplate: { labels: { 'example.com/seen': 'yes' } } } });
     await tenant.ready('db');
     assert.deepEqual(serialsOf(await tenant.get('db')), second);
-    await askToRevoke(tenant, 'db', 'b');
-    await revocationIsHandled(tenant, 'db', 'b');
+    await tenant.askToRevoke('db', 'b');
+    await tenant.revocationIsHandled('db', 'b');
     await published(name, tenant, [...first, ...second]);
   });
 
@@ -161,8 +145,8 @@ describe('revocation', { concurrency: 4 }, () => {
     await tenant.rotate('db', 'in a hurry');
     await tenant.ready('db');
     const second = serialsOf(await tenant.get('db'));
-    await askToRevoke(tenant, 'db', 'leaked');
-    await revocationIsHandled(tenant, 'db', 'leaked');
+    await tenant.askToRevoke('db', 'leaked');
+    await tenant.revocationIsHandled('db', 'leaked');
     await published(name, tenant, [...first, ...second]);
   });
 
@@ -174,7 +158,7 @@ describe('revocation', { concurrency: 4 }, () => {
       { authorityRef: { name }, server: { service: 'new' } },
       { 'mtls-operator.io/revoke': 'x' },
     );
-    const created = await revocationIsHandled(tenant, 'new', 'x');
+    const created = await tenant.revocationIsHandled('new', 'x');
     assert.equal(created.status?.secrets?.[0]?.revision, 1);
     await published(name, tenant, []);
   });
@@ -187,10 +171,10 @@ describe('revocation', { concurrency: 4 }, () => {
     await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: ['not.ours.example.org'] } } });
     await tenant.notReady('db', 'Denied');
     await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
-    await askToRevoke(tenant, 'db', 'lost');
+    await tenant.askToRevoke('db', 'lost');
     await published(name, tenant, before);
     await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: null } } });
-    await revocationIsHandled(tenant, 'db', 'lost');
+    await tenant.revocationIsHandled('db', 'lost');
   });
 
   test('a CRL in the Secret itself, when it is asked for, follows what is revoked and changes nothing else', async () => {
@@ -203,7 +187,7 @@ describe('revocation', { concurrency: 4 }, () => {
       [[]],
     );
     const revoked = serialsOf(await other.get('db'));
-    await askToRevoke(other, 'db', 'leaked');
+    await other.askToRevoke('db', 'leaked');
     const after = await eventually(async () => {
       const secret = await tenant.secret('db-server-tls');
       const [list] = await listsIn(fileOf(secret, 'ca.crl'));
@@ -226,8 +210,8 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority();
     const tenant = await tenantOf(name);
     const revoked = serialsOf(await tenant.get('db'));
-    await askToRevoke(tenant, 'db', 'leaked');
-    await revocationIsHandled(tenant, 'db', 'leaked');
+    await tenant.askToRevoke('db', 'leaked');
+    await tenant.revocationIsHandled('db', 'leaked');
     const before = await published(name, tenant, revoked);
     const path = paths.configMaps(tenant.namespace, `trust-${name}`);
     for (const value of ['tampered', null]) {
@@ -235,32 +219,29 @@ describe('revocation', { concurrency: 4 }, () => {
       await published(name, tenant, revoked);
     }
     // The list is there again, with all that was on it and a number that is not lower.
-    await world.api.patch(paths.secrets(operatorNamespace, name), { data: { 'ca.crl': 'eA==' } });
+    await world.api.patch(paths.rootSecret(name), { data: { 'ca.crl': 'eA==' } });
     await eventually(async () => {
       const lists = await published(name, tenant, revoked);
       assert.ok(firstNumber(lists) >= firstNumber(before));
     });
     // And without the note, the list itself knows.
-    await world.api.patch(paths.secrets(operatorNamespace, name), { data: { 'revoked.json': null } });
-    await eventually(async () => assert.notEqual((await rootSecretOf(name)).data?.['revoked.json'], undefined));
+    await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': null } });
+    await eventually(async () => assert.notEqual((await world.rootSecret(name)).data?.['revoked.json'], undefined));
     await published(name, tenant, revoked);
   });
 
   test('an authority that may not sign CRLs issues and has none; a token is not answered and holds up nothing', async () => {
     const [isCa, , keyId] = extensions.root;
     const root = await broughtRoot({ extensions: [isCa ?? '', 'keyUsage = critical, keyCertSign', keyId ?? ''] });
-    const secretName = 'no-crl-sign';
-    await world.bringRoot(secretName, root);
-    const name = await authority({ secretName, root: null });
+    const name = await authority({}, root);
     const tenant = await tenantOf(name);
     assert.equal((await configMapOf(name, tenant)).data?.['ca.crl'], undefined);
     const before = serialsOf(await tenant.get('db'));
-    await askToRevoke(tenant, 'db', 'leaked');
+    await tenant.askToRevoke('db', 'leaked');
     await eventually(async () => {
-      const { status } = await tenant.get('db');
-      const issuing = status?.conditions?.find(({ type }) => type === 'Issuing');
-      assert.equal(issuing?.reason, 'CrlUnavailable');
-      assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+      const certificate = await tenant.get('db');
+      assert.equal(conditionOf(certificate, 'Issuing')?.reason, 'CrlUnavailable');
+      assert.equal(conditionOf(certificate, 'Ready')?.status, 'True');
     });
     await tenant.rotate('db', 'instead');
     await tenant.ready('db');
@@ -275,12 +256,10 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority({ root: {}, rotation: { propagationDelay: '1s' } });
     const tenant = await tenantOf(name, { outputs: { crl: true } });
     const revoked = serialsOf(await tenant.get('db'));
-    await askToRevoke(tenant, 'db', 'leaked');
-    await revocationIsHandled(tenant, 'db', 'leaked');
+    await tenant.askToRevoke('db', 'leaked');
+    await tenant.revocationIsHandled('db', 'leaked');
     await published(name, tenant, revoked);
-    await world.api.patch(paths.authorities(name), {
-      metadata: { annotations: { 'mtls-operator.io/rotate-root': 'r1' } },
-    });
+    await world.rotateRoot(name, 'r1');
     await eventually(
       async () => {
         const { status }: Authority = await world.authority(name);
@@ -308,16 +287,16 @@ describe('revocation', { concurrency: 4 }, () => {
   test('the looks that follow write nothing', async () => {
     const name = await authority();
     const tenant = await tenantOf(name, { outputs: { crl: true } });
-    await askToRevoke(tenant, 'db', 'leaked');
-    await revocationIsHandled(tenant, 'db', 'leaked');
+    await tenant.askToRevoke('db', 'leaked');
+    await tenant.revocationIsHandled('db', 'leaked');
     await published(
       name,
       tenant,
-      (await listsIn(fileOf(await rootSecretOf(name), 'ca.crl'))).flatMap((one) => one.revoked),
+      (await listsIn(fileOf(await world.rootSecret(name), 'ca.crl'))).flatMap((one) => one.revoked),
     );
     const state = async () =>
       Promise.all(
-        [rootSecretOf(name), tenant.secret('db-server-tls'), configMapOf(name, tenant)].map(async (one) =>
+        [world.rootSecret(name), tenant.secret('db-server-tls'), configMapOf(name, tenant)].map(async (one) =>
           digestOf(await one),
         ),
       );
@@ -326,10 +305,9 @@ describe('revocation', { concurrency: 4 }, () => {
       assert.deepEqual(first, await state());
       return first;
     });
-    await world.api.patch(paths.authorities(name), { metadata: { annotations: { 'example.com/look': '1' } } });
+    await world.patchAuthority(name, { metadata: { annotations: { 'example.com/look': '1' } } });
     await tenant.patch('db', { metadata: { annotations: { 'example.com/look': '1' } } });
-    await tenant.create('other', { authorityRef: { name }, server: { service: 'other' } });
-    await tenant.ready('other');
+    await tenant.issue('other', { authorityRef: { name }, server: { service: 'other' } });
     assert.deepEqual(await state(), before);
   });
 });
@@ -338,14 +316,14 @@ test('a restart revokes nothing anew, and writes nothing', async () => {
   const name = await authority();
   const tenant = await tenantOf(name, { outputs: { crl: true } });
   const revoked = serialsOf(await tenant.get('db'));
-  await askToRevoke(tenant, 'db', 'leaked');
-  await revocationIsHandled(tenant, 'db', 'leaked');
+  await tenant.askToRevoke('db', 'leaked');
+  await tenant.revocationIsHandled('db', 'leaked');
   await published(name, tenant, revoked);
   await tenant.ready('db');
   const state = async () =>
     Promise.all(
       [
-        rootSecretOf(name),
+        world.rootSecret(name),
         tenant.secret('db-server-tls'),
         configMapOf(name, tenant),
         tenant.get('db'),
@@ -354,7 +332,6 @@ test('a restart revokes nothing anew, and writes nothing', async () => {
     );
   await world.restart();
   const before = await state();
-  await tenant.create('other', { authorityRef: { name: await authority() }, server: { service: 'other' } });
-  await tenant.ready('other');
+  await tenant.issue('other', { authorityRef: { name: await authority() }, server: { service: 'other' } });
   assert.deepEqual(await state(), before);
 });

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { paths } from '../../support/behaviours/api.ts';
-import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
 import {
   certificatesIn,
   digestOf,
@@ -12,20 +10,18 @@ import {
   judgeLeniently,
 } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
+import { inParallel } from '../../support/parallel.ts';
 import { badCertificates } from '../../support/roots/bad-certificates.ts';
 import { badChains } from '../../support/roots/bad-chains.ts';
 import { badKeys } from '../../support/roots/bad-keys.ts';
 import { rootFiles } from '../../support/roots/corpus.ts';
 import { goodRoots } from '../../support/roots/good.ts';
 
-let world: Installation;
 let tenant: Tenant;
-before(async () => {
-  world = await install();
-  await world.start();
+const world = installation({}, async () => {
   tenant = await world.tenant('corpus');
 });
-after(() => world.end());
 
 /** How many certificates the operator says that it has issued: in its metrics, and in its log. */
 async function issued(): Promise<readonly [metric: number, logged: number]> {
@@ -40,19 +36,10 @@ const certificateOf = (name: string): object => ({
   server: { dnsNames: [`db.${tenant.namespace}.svc.cluster.local`] },
 });
 
-/** Does the same for each, a handful at a time. */
-async function forEach<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
-  const waiting = [...items];
-  const work = async (): Promise<void> => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await act(item);
-  };
-  await Promise.all(Array.from({ length: 8 }, work));
-}
-
 async function allAre(names: readonly string[], isSo: (certificate: Certificate) => boolean): Promise<void> {
   await eventually(
     async () => {
-      const certificates = await world.api.list<Certificate>(paths.certificates(tenant.namespace));
+      const certificates = await tenant.list();
       const others = certificates.filter((one) => names.includes(one.metadata.name) && !isSo(one));
       assert.deepEqual(
         others.map(({ metadata, status }) => [metadata.name, status?.conditions]),
@@ -83,7 +70,7 @@ describe('8. A bad root signs nothing, and Secrets already written stay byte-ide
   // both a new resource and a rotation of the old one ask for a signature.
   before(async () => {
     const good = rootFiles();
-    await forEach(names, async (name) => {
+    await inParallel(names, async (name) => {
       await world.bringRoot(name, { ...good, 'ca.crt': '' });
       await world.createAuthority(name, { secretName: name });
       await tenant.create(name, certificateOf(name));
@@ -93,9 +80,9 @@ describe('8. A bad root signs nothing, and Secrets already written stay byte-ide
     issuedBefore = await issued();
     assert.equal(written.size, cases.length);
     assert.deepEqual(issuedBefore, [cases.length, cases.length]);
-    await forEach(cases, ({ name, make }) => world.bringRoot(name, { 'ca.crt': '', ...make() }));
-    await forEach(cases, ({ name, reason }) => world.authorityIs(name, 'False', reason));
-    await forEach(names, async (name) => {
+    await inParallel(cases, ({ name, make }) => world.bringRoot(name, { 'ca.crt': '', ...make() }));
+    await inParallel(cases, ({ name, reason }) => world.authorityIs(name, 'False', reason));
+    await inParallel(names, async (name) => {
       await tenant.create(`${name}-new`, certificateOf(name));
       await tenant.rotate(name, 'with-the-bad-root');
     });
@@ -128,7 +115,7 @@ describe('1. A good root signs Secrets that openssl verifies, with its intermedi
   const names = cases.map(({ name }) => name);
 
   before(async () => {
-    await forEach(cases, async ({ name, make }) => {
+    await inParallel(cases, async ({ name, make }) => {
       await world.bringRoot(name, { ...make() });
       await world.createAuthority(name, { secretName: name });
       await tenant.create(name, certificateOf(name));

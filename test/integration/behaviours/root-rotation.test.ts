@@ -1,32 +1,21 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { paths, type Secret } from '../../support/api.ts';
 import { type BroughtRoot, broughtRoot, extensions } from '../../support/behaviours/brought-root.ts';
-import {
-  type Authority,
-  type Installation,
-  install,
-  operatorNamespace,
-  type Tenant,
-} from '../../support/behaviours/installation.ts';
 import { digestOf, fileOf, fingerprintOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Authority, installation, type Tenant } from '../../support/installation.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
-let world: Installation;
-let states: Authority[];
-before(async () => {
-  world = await install();
-  await world.start();
-  states = [];
-  void world.api
+const states: Authority[] = [];
+const world = installation({}, async ({ api }) => {
+  void api
     .watch<Authority>(paths.authorities(), ({ object }) => states.push(object))
     .catch((error: unknown) => assert.fail(String(error)));
 });
-after(() => world.end());
 
 type Phase = NonNullable<NonNullable<Authority['status']>['rotation']>['phase'];
 
@@ -49,14 +38,14 @@ class Rotating {
 
   status = async () => (await world.authority(this.name)).status ?? {};
   activeRoot = async () => (await this.status()).activeRoot?.fingerprint ?? '';
-  rootSecret = (): Promise<Secret> => world.api.get(paths.secrets(operatorNamespace, this.name));
+  rootSecret = (): Promise<Secret> => world.rootSecret(this.name);
 
   async annotate(verb: string, value: string): Promise<void> {
     const annotations = { [`mtls-operator.io/${verb}`]: value };
-    await world.api.patch(paths.authorities(this.name), { metadata: { annotations } });
+    await world.patchAuthority(this.name, { metadata: { annotations } });
   }
 
-  configure = (spec: object): Promise<Authority> => world.api.patch(paths.authorities(this.name), { spec });
+  configure = (spec: object): Promise<Authority> => world.patchAuthority(this.name, { spec });
 
   /** Waits for a phase, and returns the rotation. */
   async reaches(phase: Phase) {

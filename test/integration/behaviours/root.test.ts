@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-
-import { paths, type Secret } from '../../support/behaviours/api.ts';
+import { describe, test } from 'node:test';
+import { paths, type Secret } from '../../support/api.ts';
 import {
   type BroughtRoot,
   type BroughtRootOptions,
@@ -9,35 +8,22 @@ import {
   extensions,
   keys,
 } from '../../support/behaviours/brought-root.ts';
-import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
 import { digestOf, fileOf, fingerprintOf, judge, publicKeyOf } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 import { startOperator } from '../../support/operator.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install(['--workers=1']);
-});
-after(() => world.end());
+const world = installation({ args: ['--workers=1'], operator: false });
 
 const dayMs = 24 * 3_600_000;
 const inDays = (days: number): Date => new Date(Date.now() + days * dayMs);
-const rootSecret = (name: string): Promise<Secret> => world.api.get(paths.secrets(operatorNamespace, name));
 
-let authorities = 0;
-
-/** A name for an authority and its Secret that no other test has. */
-const uniqueName = (): string => `authority-${++authorities}`;
-
-/** An authority with a root that somebody brought, and a certificate of it. */
+/** An authority with a root that a person brought, and a certificate of it. */
 async function broughtAuthority(root: BroughtRoot, spec: object = {}): Promise<{ name: string; tenant: Tenant }> {
-  const name = uniqueName();
-  await world.bringRoot(name, root);
-  await world.createAuthority(name, { secretName: name });
+  const name = await world.ownAuthority({}, root);
   await world.authorityIs(name, 'True');
   const tenant = await world.tenant('root');
-  await tenant.create('db', certificateOf(name, spec));
-  await tenant.ready('db');
+  await tenant.issue('db', certificateOf(name, spec));
   return { name, tenant };
 }
 
@@ -56,9 +42,8 @@ describe('the root of the default authority', () => {
     const [, second] = await Promise.all([world.start(), startOperator(world.cluster)]);
     await world.authorityIs('default', 'True');
     const tenant = await world.tenant('root');
-    await tenant.create('db', certificateOf('default'));
-    await tenant.ready('db');
-    const root = await rootSecret('mtls-root');
+    await tenant.issue('db', certificateOf('default'));
+    const root = await world.rootSecret('mtls-root');
     assert.equal(root.type, 'kubernetes.io/tls');
     for (const secret of await secretsOf(tenant)) {
       const { roots } = await judge(secret);
@@ -69,14 +54,14 @@ describe('the root of the default authority', () => {
   });
 
   test('2. A root is never written over: not by a restart, not for another authority resource', async () => {
-    const before = digestOf(await rootSecret('mtls-root'));
+    const before = digestOf(await world.rootSecret('mtls-root'));
     await world.restart();
     await world.authorityIs('default', 'True');
     await world.restart(() => world.api.delete(paths.authorities('default')));
     await world.authorityIs('default', 'True');
     await world.createAuthority('again', { secretName: 'mtls-root', root: { commonName: 'Another Root' } });
     await world.authorityIs('again', 'True');
-    assert.equal(digestOf(await rootSecret('mtls-root')), before);
+    assert.equal(digestOf(await world.rootSecret('mtls-root')), before);
     await world.api.delete(paths.authorities('again'));
   });
 });
@@ -89,13 +74,11 @@ describe('a root that the operator makes', { concurrency: 3 }, () => {
   ];
   for (const { root, kind } of specs) {
     test(`1. Signs Secrets that verify, with a key of ${kind}`, async () => {
-      const name = uniqueName();
       const subject = { commonName: 'Own Root', organizations: ['Example Org'] };
-      await world.createAuthority(name, { secretName: name, root: { ...root, ...subject, duration: '8760h' } });
+      const name = await world.ownAuthority({ root: { ...root, ...subject, duration: '8760h' } });
       const { status } = await world.authorityIs(name, 'True');
       const tenant = await world.tenant('root');
-      await tenant.create('db', certificateOf(name));
-      await tenant.ready('db');
+      await tenant.issue('db', certificateOf(name));
       for (const secret of await secretsOf(tenant)) {
         assert.deepEqual((await judge(secret)).roots, [status?.activeRoot?.fingerprint]);
       }
@@ -104,24 +87,21 @@ describe('a root that the operator makes', { concurrency: 3 }, () => {
   }
 
   test('2. A root Secret that is deleted is made anew, and the old root goes on being trusted everywhere', async () => {
-    const name = uniqueName();
-    await world.createAuthority(name, { secretName: name, root: {} });
+    const name = await world.ownAuthority();
     await world.authorityIs(name, 'True');
     const tenant = await world.tenant('root');
-    await tenant.create('db', certificateOf(name));
-    await tenant.ready('db');
+    await tenant.issue('db', certificateOf(name));
     const [before] = (await judge(await tenant.secret('db-server-tls'))).roots;
-    await world.api.delete(paths.secrets(operatorNamespace, name));
+    await world.api.delete(paths.rootSecret(name));
     await trusts(tenant, async (roots) => {
-      const now = await fingerprintOf(fileOf(await rootSecret(name), 'tls.crt'));
+      const now = await fingerprintOf(fileOf(await world.rootSecret(name), 'tls.crt'));
       assert.notEqual(now, before);
       // The old one is the one that signs, until every pod has had the time to load the other.
       assert.deepEqual(roots, [before, now]);
     });
     const { status } = await world.authorityIs(name, 'True');
     assert.equal(status?.activeRoot?.fingerprint, before);
-    await tenant.create('later', certificateOf(name));
-    await tenant.ready('later');
+    await tenant.issue('later', certificateOf(name));
     assert.equal((await judge(await tenant.secret('later-server-tls'))).roots[0], before);
   });
 });
@@ -140,8 +120,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
       const { name, tenant } = await broughtAuthority(root);
       const others = { ed25519: { algorithm: 'Ed25519' }, rsa: { algorithm: 'RSA', size: 2048 } };
       for (const [other, privateKey] of Object.entries(others)) {
-        await tenant.create(other, certificateOf(name, { privateKey }));
-        await tenant.ready(other);
+        await tenant.issue(other, certificateOf(name, { privateKey }));
         await judge(await tenant.secret(`${other}-server-tls`));
       }
       const fingerprint = await fingerprintOf(root['tls.crt']);
@@ -152,8 +131,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
   }
 
   test('8. An authority waits for a root that is to be brought, and says so', async () => {
-    const name = uniqueName();
-    await world.createAuthority(name, { secretName: name });
+    const name = await world.ownAuthority({ root: null });
     await world.authorityIs(name, 'False', 'RootMissing');
     const tenant = await world.tenant('root');
     await tenant.create('db', certificateOf(name));
@@ -183,7 +161,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
       [firstFingerprint, firstFingerprint],
     );
     await trusts(tenant, (roots) => assert.deepEqual(roots, [firstFingerprint, secondFingerprint]));
-    const bundle = fileOf(await rootSecret(name), 'ca.crt');
+    const bundle = fileOf(await world.rootSecret(name), 'ca.crt');
     assert.ok(
       bundle.includes(first['tls.crt'].trim().split('\n')[5] ?? '-'),
       'the root Secret has forgotten the old root',
@@ -194,13 +172,11 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
     const end = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
     const { tenant } = await broughtAuthority(await broughtRoot({ notAfter: end }));
     for (const secret of await secretsOf(tenant)) assert.deepEqual((await judge(secret)).notAfter, end);
-    const short = uniqueName();
-    await world.bringRoot(short, await broughtRoot({ notBefore: inDays(-1), notAfter: new Date(Date.now() + 60_000) }));
-    await world.createAuthority(short, { secretName: short });
-    await tenant.create('short', certificateOf(short, { duration: '5m' }));
-    await tenant.ready('short');
+    const ending = await broughtRoot({ notBefore: inDays(-1), notAfter: new Date(Date.now() + 60_000) });
+    const short = await world.ownAuthority({}, ending);
+    await tenant.issue('short', certificateOf(short, { duration: '5m' }));
     const digest = digestOf(await tenant.secret('short-server-tls'));
-    await tenant.lookAgain('short');
+    await tenant.reconcileAgain('short');
     assert.equal(digestOf(await tenant.secret('short-server-tls')), digest);
   });
 
@@ -276,21 +252,16 @@ describe('8. A bad root signs nothing, and Secrets already written stay as they 
   }
 
   test('8. name-constrained against the request: only the resource that asks for other names is refused', async () => {
-    const name = uniqueName();
     const tenant = await world.tenant('root');
-    await world.bringRoot(
-      name,
-      await broughtRoot({ extensions: extensions.constrainedTo(`${tenant.namespace}.svc.cluster.local`) }),
-    );
-    await world.createAuthority(name, { secretName: name });
+    const inside = extensions.constrainedTo(`${tenant.namespace}.svc.cluster.local`);
+    const name = await world.ownAuthority({}, await broughtRoot({ extensions: inside }));
     await world.authorityIs(name, 'True');
     await tenant.create('outside', { authorityRef: { name }, server: { service: 'db' } });
     const { message } = await tenant.notReady('outside', 'NameConstrained');
     assert.match(message, /\bdb\b/);
     assert.deepEqual(await tenant.secretNames(), []);
     const dnsNames = [`db.${tenant.namespace}.svc.cluster.local`];
-    await tenant.create('inside', { authorityRef: { name }, server: { dnsNames } });
-    await tenant.ready('inside');
+    await tenant.issue('inside', { authorityRef: { name }, server: { dnsNames } });
     assert.deepEqual(
       (await judge(await tenant.secret('inside-server-tls'))).names,
       dnsNames.map((dnsName) => `DNS:${dnsName}`),
@@ -300,22 +271,19 @@ describe('8. A bad root signs nothing, and Secrets already written stay as they 
 
 describe('an authority that is deleted', () => {
   test('deletes no key: its certificates go on working, say AuthorityNotFound, and are Ready when it is back', async () => {
-    const name = uniqueName();
-    const spec = { secretName: name, root: {} };
-    await world.createAuthority(name, spec);
+    const name = await world.ownAuthority();
     const tenant = await world.tenant('root');
-    await tenant.create('db', certificateOf(name));
-    await tenant.ready('db');
-    const root = await rootSecret(name);
+    await tenant.issue('db', certificateOf(name));
+    const root = await world.rootSecret(name);
     const digests = (await secretsOf(tenant)).map(digestOf);
     await world.api.delete(paths.authorities(name));
     await tenant.notReady('db', 'AuthorityNotFound');
-    assert.equal(digestOf(await rootSecret(name)), digestOf(root));
+    assert.equal(digestOf(await world.rootSecret(name)), digestOf(root));
     for (const secret of await secretsOf(tenant)) await judge(secret);
-    await world.createAuthority(name, spec);
+    await world.createAuthority(name, { secretName: name, root: {} });
     await tenant.ready('db');
     assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
-    assert.equal(await publicKeyOf(await rootSecret(name)), await publicKeyOf(root));
+    assert.equal(await publicKeyOf(await world.rootSecret(name)), await publicKeyOf(root));
   });
 });
 

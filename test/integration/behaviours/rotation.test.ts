@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import type { Secret } from '../../support/api.ts';
 import { digestOf, judge, publicKeyOf } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install(['--workers=1']);
-  await world.start();
-});
-after(() => world.end());
+const world = installation({ args: ['--workers=1'] });
 
 const roles = { server: { service: 'db' }, client: { serviceAccount: 'db' }, peer: { service: 'db' } };
 const secretNames = ['db-server-tls', 'db-client-tls', 'db-peer-tls'];
@@ -40,8 +35,7 @@ async function assertIssuedTimes(tenant: Tenant, times: number): Promise<void> {
 describe('rotation by annotation', { concurrency: 3 }, () => {
   test('2. A new token rotates every Secret of the resource exactly once, and the token is echoed', async () => {
     const tenant = await world.tenant('rotate');
-    await tenant.create('db', roles);
-    await tenant.ready('db');
+    await tenant.issue('db', roles);
     const before = await Promise.all((await secretsOf(tenant)).map(judge));
 
     await tenant.rotate('db', 'first');
@@ -61,20 +55,19 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
 
   test('2. The same token again, and taking the annotation off, do nothing', async () => {
     const tenant = await world.tenant('rotate');
-    await tenant.create('db', roles);
-    await tenant.ready('db');
+    await tenant.issue('db', roles);
     await tenant.rotate('db', 'once');
     await tenant.ready('db');
     const digests = (await secretsOf(tenant)).map(digestOf);
 
     await tenant.rotate('db', 'once');
-    await tenant.lookAgain('db');
+    await tenant.reconcileAgain('db');
     assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
     const { metadata } = await tenant.patch('db', { metadata: { annotations: { 'mtls-operator.io/rotate': null } } });
     assert.equal(metadata.annotations?.['mtls-operator.io/rotate'], undefined);
-    await tenant.lookAgain('db');
+    await tenant.reconcileAgain('db');
     await tenant.rotate('db', 'once');
-    await tenant.lookAgain('db');
+    await tenant.reconcileAgain('db');
     assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
     assert.equal((await tenant.get('db')).status?.lastHandledRotate, 'once');
   });
@@ -83,14 +76,13 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
     const tenant = await world.tenant('rotate');
     await tenant.create('db', roles, { 'mtls-operator.io/rotate': 'from-the-start' });
     assert.equal((await tenant.ready('db')).status?.lastHandledRotate, 'from-the-start');
-    await tenant.lookAgain('db');
+    await tenant.reconcileAgain('db');
     await assertIssuedTimes(tenant, 1);
   });
 
   test('2. A rotation makes a new key although the key is kept over renewals', async () => {
     const tenant = await world.tenant('rotate');
-    await tenant.create('db', { ...roles, privateKey: { rotationPolicy: 'Never' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { ...roles, privateKey: { rotationPolicy: 'Never' } });
     await tenant.rotate('db', 'suspicion');
     await tenant.ready('db');
     await assertIssuedTimes(tenant, 2);
@@ -98,8 +90,7 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
 
   test('The operator leaves the annotation to its owner', async () => {
     const tenant = await world.tenant('rotate');
-    await tenant.create('db', roles);
-    await tenant.ready('db');
+    await tenant.issue('db', roles);
     await tenant.rotate('db', 'mine');
     assert.deepEqual((await tenant.ready('db')).metadata.annotations, { 'mtls-operator.io/rotate': 'mine' });
   });
@@ -116,13 +107,12 @@ describe('a changed spec', { concurrency: 3 }, () => {
   before(async () => {
     await world.authorityIs('default', 'True');
     const allow = [{ namespaceSelector: {}, subject: { organizations: ['Example Org'] } }];
-    await world.api.patch(paths.authorities('default'), { spec: { issuance: { allow } } });
+    await world.patchAuthority('default', { spec: { issuance: { allow } } });
   });
   for (const { what, spec } of changes) {
     test(`is issued anew, once: ${what}`, async () => {
       const tenant = await world.tenant('change');
-      await tenant.create('db', { server: { service: 'db' } });
-      await tenant.ready('db');
+      await tenant.issue('db', { server: { service: 'db' } });
       const before = await judge(await tenant.secret('db-server-tls'));
       await tenant.patch('db', { spec: JSON.parse(JSON.stringify(spec).replace('$(NAMESPACE)', tenant.namespace)) });
       const { status } = await tenant.ready('db');
@@ -144,8 +134,7 @@ describe('a changed spec', { concurrency: 3 }, () => {
 
   test('leaves the Secret of a role that it does not concern byte-identical', async () => {
     const tenant = await world.tenant('change');
-    await tenant.create('db', roles);
-    await tenant.ready('db');
+    await tenant.issue('db', roles);
     const digest = digestOf(await tenant.secret('db-client-tls'));
     await tenant.patch('db', { spec: { server: { service: 'other' } } });
     await tenant.ready('db');
@@ -162,8 +151,11 @@ describe('renewal', { concurrency: 3 }, () => {
     const what = rotationPolicy === 'Always' ? 'with a new key' : 'with the same key if it is to be kept';
     test(`10. Renewal comes at its time and not before, ${what}`, async () => {
       const tenant = await world.tenant('renewal');
-      await tenant.create('db', { server: { service: 'db' }, ...soon, privateKey: { rotationPolicy } });
-      const { status } = await tenant.ready('db');
+      const { status } = await tenant.issue('db', {
+        server: { service: 'db' },
+        ...soon,
+        privateKey: { rotationPolicy },
+      });
       const due = new Date(status?.secrets?.[0]?.renewalTime ?? Number.NaN);
       const first = await judge(await tenant.secret('db-server-tls'));
       const renewed = await eventually(
@@ -224,13 +216,12 @@ describe('renewal', { concurrency: 3 }, () => {
 describe('a restart of the operator', () => {
   test('2. Rotates nothing for a token that was handled, and once for one that came while it was away', async () => {
     const tenant = await world.tenant('restart');
-    await tenant.create('db', roles);
-    await tenant.ready('db');
+    await tenant.issue('db', roles);
     await tenant.rotate('db', 'before');
     await tenant.ready('db');
     const digests = (await secretsOf(tenant)).map(digestOf);
     await world.restart();
-    await tenant.lookAgain('db');
+    await tenant.reconcileAgain('db');
     assert.deepEqual((await secretsOf(tenant)).map(digestOf), digests);
     await world.restart(() => tenant.rotate('db', 'while-away'));
     await tenant.ready('db');
@@ -239,8 +230,7 @@ describe('a restart of the operator', () => {
 
   test('2. Loses no rotation and does none twice when the operator is killed as it is asked for', async () => {
     const tenant = await world.tenant('restart');
-    await tenant.create('db', roles);
-    await tenant.ready('db');
+    await tenant.issue('db', roles);
     await tenant.rotate('db', 'in-the-middle');
     await world.operator.kill();
     await world.start();

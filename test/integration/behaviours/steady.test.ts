@@ -1,22 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
 
-import { paths, type Stored } from '../../support/behaviours/api.ts';
-import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { test } from 'node:test';
+
+import { paths, type Stored } from '../../support/api.ts';
 import { fileOf, fingerprintOf, judge, publicKeyOf } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
 
 const count = 200;
 const names = Array.from({ length: count }, (_, i) => `db-${i}`);
 const roles = { server: { service: 'db' }, client: { serviceAccount: 'db' } };
 
-let world: Installation;
 let tenant: Tenant;
-before(async () => {
-  world = await install();
+const world = installation({ operator: false }, async () => {
   tenant = await world.tenant('steady');
 });
-after(() => world.end());
 
 /** The samples of a metric of the operator that runs now, by labels. */
 async function metric(name: string): Promise<{ labels: string; value: number }[]> {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import type { Condition } from '../../../src/api/types.ts';
-import { type ClusterTrustBundle, type ConfigMap, paths, type Stored } from '../../support/behaviours/api.ts';
+import { type ClusterTrustBundle, type ConfigMap, paths, type Stored } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
-import { type Authority, type Installation, install } from '../../support/behaviours/installation.ts';
 import { certificatesIn, digestOf, fingerprintOf } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Authority, installation } from '../../support/installation.ts';
 import {
   clients,
   mountSecret,
@@ -20,12 +20,7 @@ import {
 import { startProgram } from '../../support/peers/process.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-});
-after(() => world.end());
+const world = installation();
 
 let authorities = 0;
 
@@ -80,7 +75,7 @@ async function publisher(trustBundle: object = {}, root?: Readonly<Record<string
         },
         { timeoutMs: 60_000, message: `${name} does not say ${reason}` },
       ),
-    change: (changed) => world.api.patch(paths.authorities(name), { spec: { trustBundle: changed } }),
+    change: (changed) => world.patchAuthority(name, { spec: { trustBundle: changed } }),
   };
 }
 
@@ -349,7 +344,7 @@ async function forbidConfigMaps(namespace: string): Promise<void> {
 
 describe('a namespace that refuses the ConfigMap', () => {
   const rotate = (name: string, annotations: Readonly<Record<string, string>>) =>
-    world.api.patch(paths.authorities(name), { metadata: { annotations }, spec: { rotation: hasty } });
+    world.patchAuthority(name, { metadata: { annotations }, spec: { rotation: hasty } });
   const ends = (name: string) =>
     eventually(
       async () => {
@@ -410,7 +405,7 @@ describe('a namespace that refuses the ConfigMap', () => {
 
 test('a rotation of the root waits for what is published, and leaves the new root alone in it', async () => {
   const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
-  await world.api.patch(paths.authorities(name), { spec: { rotation: hasty } });
+  await world.patchAuthority(name, { spec: { rotation: hasty } });
   const place = await namespace();
   const before = (await configMap(place)).data?.['ca.crt'] ?? '';
   const foreign = await namespaceWith({});
@@ -420,7 +415,7 @@ test('a rotation of the root waits for what is published, and leaves the new roo
   const held = { metadata: { finalizers: ['example.com/not-yet'] } };
   await world.api.patch(paths.configMaps(place, 'mtls-trust'), held);
   await world.api.delete(paths.configMaps(place, 'mtls-trust'));
-  await world.api.patch(paths.authorities(name), {
+  await world.patchAuthority(name, {
     metadata: { annotations: { 'mtls-operator.io/rotate-root': 'now' } },
   });
   await eventually(async () => {
@@ -518,8 +513,7 @@ test('a consumer without a certificate verifies a server with the ConfigMap alon
   const { name, configMap, namespace } = await publisher();
   const [servers, consumers] = [await namespaceWith({}), await namespace()];
   const tenant = world.tenantOf(servers);
-  await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
-  await tenant.ready('db');
+  await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
   const folder = await scratchFolder('trust');
   t.after(() => rm(folder, { recursive: true }));
   const [server, consumer, stranger] = ['server', 'consumer', 'stranger'].map((who) => join(folder, who)) as [

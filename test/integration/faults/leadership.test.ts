@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 
-import { group, version } from '../../../src/api/constants.ts';
-import type { MtlsAuthority } from '../../../src/api/types.ts';
+import { paths, type Stored } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
-import type { ApiEvent, ApiList, ApiObject } from '../../support/faults/api.ts';
-import { type ApiCertificate, certificatesPath, pairsAt, requestRotation } from '../../support/faults/certificates.ts';
-import { type FaultCluster, pairNames, startFaultCluster } from '../../support/faults/pairs.ts';
-import type { ApiSecret } from '../../support/faults/secret-history.ts';
-import { type Operator, startOperator } from '../../support/operator.ts';
-import { startProxy } from '../../support/proxy.ts';
+import { pairsAt } from '../../support/faults/namespace-state.ts';
+import { pairNames, pairsIn } from '../../support/faults/pairs.ts';
+import { installation } from '../../support/installation.ts';
+import type { Operator } from '../../support/operator.ts';
 
-interface Lease extends ApiObject {
+interface Lease extends Stored {
   readonly spec: { readonly holderIdentity: string; readonly acquireTime: string; readonly renewTime: string };
 }
 
@@ -19,30 +16,17 @@ const leaseDurationMs = 3000;
 const shortLease = ['--lease-duration=3s', '--renew-deadline=2s', '--retry-period=500ms'];
 const longLease = ['--lease-duration=5m', '--renew-deadline=4m', '--retry-period=500ms'];
 
-let faults: FaultCluster;
-let replicas: Operator[] = [];
-before(async () => {
-  faults = await startFaultCluster();
-});
-after(() => faults.stop());
+const world = installation({ operator: false });
 afterEach(async () => {
-  await Promise.all(replicas.map((replica) => replica.kill()));
-  replicas = [];
+  await world.killOperators();
   // The next test's replicas would have to wait until it expires.
-  await faults.api.delete(leasePath);
+  await world.api.delete(paths.lease);
 });
 
-const leasePath = '/apis/coordination.k8s.io/v1/namespaces/mtls-operator/leases/mtls-operator';
-const rootSecretPath = '/api/v1/namespaces/mtls-operator/secrets/mtls-root';
+const startReplica = (name: string, args: readonly string[], server?: string): Promise<Operator> =>
+  world.start({ args, env: { POD_NAME: name }, ...(server === undefined ? {} : { server }) });
 
-async function startReplica(name: string, args: readonly string[], server?: string): Promise<Operator> {
-  const proxied = server === undefined ? {} : { server };
-  const replica = await startOperator(faults.cluster, { args, env: { POD_NAME: name }, ...proxied });
-  replicas.push(replica);
-  return replica;
-}
-
-const lease = (): Promise<Lease> => faults.api.get<Lease>(leasePath);
+const lease = (): Promise<Lease> => world.api.get<Lease>(paths.lease);
 
 /** Waits until a replica leads, and returns the Lease that says so. */
 const leads = (name: string): Promise<Lease> =>
@@ -55,33 +39,22 @@ const leads = (name: string): Promise<Lease> =>
     { message: `${name} does not lead`, timeoutMs: 60_000 },
   );
 
-const authorityPath = `/apis/${group}/${version}/mtlsauthorities/default`;
-const authorityStatus = async (): Promise<NonNullable<MtlsAuthority['status']>> =>
-  (await faults.api.get<MtlsAuthority>(authorityPath)).status ?? {};
+const authorityStatus = async () => (await world.authority('default')).status ?? {};
 const activeRoot = async (): Promise<string | undefined> => (await authorityStatus()).activeRoot?.fingerprint;
 
 describe('2. Intent survives: two replicas', () => {
   // Broken if it fails: a replica that does not lead writes, or the leader writes over a root that is there. Half of a
   // cluster would then trust a root that the other half has never heard of.
   it('that are started at once in an empty cluster make one authority and one root', async () => {
-    const roots = new Set<string>();
-    const watching = new AbortController();
-    const watched = faults.api.watch<ApiSecret>(
-      '/api/v1/namespaces/mtls-operator/secrets?watch=true&fieldSelector=metadata.name%3Dmtls-root',
-      ({ object }: ApiEvent<ApiSecret>) => roots.add(object.data['tls.crt'] ?? ''),
-      watching.signal,
-    );
     await Promise.all([startReplica('first', shortLease), startReplica('second', shortLease)]);
     await eventually(async () => assert.notEqual(await activeRoot(), undefined));
-    const namespace = await faults.cluster.namespace('both');
-    await faults.createPairs(namespace, ['a']);
-    await faults.assertEndsAs(namespace, pairsAt(['a'], 1), ...replicas);
-    watching.abort();
-    await watched;
+    const pairs = await pairsIn(world, 'both');
+    await pairs.create(['a']);
+    await pairs.endAs(pairsAt(['a'], 1));
+    const states = await world.watched.upTo(await world.rootSecret('mtls-root'));
+    const roots = new Set(states.map(({ data }) => data?.['tls.crt']));
     assert.equal(roots.size, 1, 'the root Secret had another root at some time');
-    const made = replicas.flatMap(({ logs }) =>
-      logs.filter(({ message }) => message === 'created the default authority'),
-    );
+    const made = world.logs().filter(({ message }) => message === 'created the default authority');
     assert.equal(made.length, 1);
   });
 });
@@ -90,35 +63,36 @@ describe('2. Intent survives: a replica that takes over', () => {
   // Broken if it fails: it signs with the root that it knew when it began to stand by. If that one was replaced because
   // its key leaked, the leak is back; and certificates of the present root are taken for foreign and issued again.
   it('judges and signs by the root of now, though the root was replaced while it stood by', async () => {
-    const namespace = await faults.cluster.namespace('root');
+    const pairs = await pairsIn(world, 'root');
     const leader = await startReplica('knowing', shortLease);
     await leads('knowing');
-    await faults.createPairs(namespace, ['before']);
-    await faults.assertEndsAs(namespace, pairsAt(['before'], 1), leader);
-    const standby = await startReplica('ignorant', shortLease);
+    await pairs.create(['before']);
+    await pairs.endAs(pairsAt(['before'], 1));
+    await startReplica('ignorant', shortLease);
 
     // No pods here that a rotation would have to wait for.
-    await faults.api.mergePatch(authorityPath, { spec: { rotation: { propagationDelay: '0s' } } });
+    await world.patchAuthority('default', { spec: { rotation: { propagationDelay: '0s' } } });
     const replaced = await activeRoot();
-    await faults.api.delete(rootSecretPath);
+    await world.api.delete(paths.rootSecret('mtls-root'));
     await eventually(async () => {
       const { activeRoot: now, rotation } = await authorityStatus();
       assert.notEqual(now?.fingerprint, replaced);
       assert.equal(rotation, undefined);
     });
     // The new root has issued them once.
-    await requestRotation(faults.api, namespace, 'before', 'turn-1');
-    await faults.assertEndsAs(namespace, pairsAt(['before'], 3, 'turn-1'), leader);
+    await pairs.rotate(['before'], 'turn-1');
+    await pairs.endAs(pairsAt(['before'], 3, 'turn-1'));
     await leader.kill();
     await leads('ignorant');
-    await requestRotation(faults.api, namespace, 'before', 'turn-2');
-    await faults.assertEndsAs(namespace, pairsAt(['before'], 4, 'turn-2'), standby);
+    await pairs.rotate(['before'], 'turn-2');
+    await pairs.endAs(pairsAt(['before'], 4, 'turn-2'));
 
-    const { items } = await faults.api.get<ApiList<ApiCertificate>>(certificatesPath(namespace));
-    const signers = items.flatMap(({ status }) => status?.secrets ?? []).map((entry) => entry.authorityFingerprint);
+    const certificates = await pairs.tenant.list();
+    const signers = certificates
+      .flatMap(({ status }) => status?.secrets ?? [])
+      .map((entry) => entry.authorityFingerprint);
     assert.deepEqual(new Set(signers), new Set([await activeRoot()]));
-    const versions = faults.history.versions.filter((seen) => seen.namespace === namespace);
-    for (const [uid, ofOne] of Map.groupBy(versions, (seen) => seen.uid)) {
+    for (const [uid, ofOne] of Map.groupBy(pairs.history.versions, (seen) => seen.uid)) {
       const changes = ofOne.map(({ bundle }) => bundle).filter((bundle, index, all) => bundle !== all[index - 1]);
       assert.equal(new Set(changes).size, changes.length, `the bundle of ${uid} went back to what it once was`);
     }
@@ -127,42 +101,41 @@ describe('2. Intent survives: a replica that takes over', () => {
   // Broken if it fails: a token that was handled long ago acts again, because the replica has not yet seen that it was
   // handled, while it does see the Secret that a later token has led to.
   it('rotates nothing for a token of the past, though its view of the resource is that old', async () => {
-    const namespace = await faults.cluster.namespace('stale');
+    const pairs = await pairsIn(world, 'stale');
     const leader = await startReplica('fresh', shortLease);
     await leads('fresh');
-    await faults.createPairs(namespace, ['a']);
-    await faults.assertEndsAs(namespace, pairsAt(['a'], 1), leader);
-    const other = await faults.cluster.namespace('bystander');
-    await faults.createPairs(other, ['b']);
-    await faults.assertEndsAs(other, pairsAt(['b'], 1), leader);
-    const bystander = `/api/v1/namespaces/${other}/secrets/b-server-tls`;
-    const proxy = await startProxy(faults.cluster);
+    await pairs.create(['a']);
+    await pairs.endAs(pairsAt(['a'], 1));
+    const other = await pairsIn(world, 'bystander');
+    await other.create(['b']);
+    await other.endAs(pairsAt(['b'], 1));
+    const bystander = paths.secrets(other.namespace, 'b-server-tls');
     try {
       const catchUp = Promise.withResolvers<void>();
       let isBehind = false;
-      proxy.faults = {
+      world.proxy.faults = {
         async onEvents({ path }, text) {
           // The token comes through; from the status that says it is handled on, nothing does.
           isBehind ||= path.endsWith('/mtlscertificates') && text.includes('"lastHandledRotate":"turn-1"');
           if (isBehind && path.endsWith('/mtlscertificates')) await catchUp.promise;
         },
       };
-      const standby = await startReplica('behind', shortLease, proxy.server);
-      await requestRotation(faults.api, namespace, 'a', 'turn-1');
-      await faults.assertEndsAs(namespace, pairsAt(['a'], 2, 'turn-1'), leader);
-      await requestRotation(faults.api, namespace, 'a', 'turn-2');
-      await faults.assertEndsAs(namespace, pairsAt(['a'], 3, 'turn-2'), leader);
+      await startReplica('behind', shortLease, world.proxy.server);
+      await pairs.rotate(['a'], 'turn-1');
+      await pairs.endAs(pairsAt(['a'], 2, 'turn-1'));
+      await pairs.rotate(['a'], 'turn-2');
+      await pairs.endAs(pairsAt(['a'], 3, 'turn-2'));
       await leader.kill();
       await leads('behind');
       assert.ok(isBehind);
-      await faults.api.delete(bystander);
+      await world.api.delete(bystander);
       // Once it has put this right it has looked at the resource of old as well, which was in its queue before.
-      await eventually(() => faults.api.get(bystander), { timeoutMs: 60_000 });
+      await eventually(() => world.api.get(bystander), { timeoutMs: 60_000 });
       catchUp.resolve();
-      await requestRotation(faults.api, namespace, 'a', 'turn-3');
-      await faults.assertEndsAs(namespace, pairsAt(['a'], 4, 'turn-3'), standby);
+      await pairs.rotate(['a'], 'turn-3');
+      await pairs.endAs(pairsAt(['a'], 4, 'turn-3'));
     } finally {
-      await proxy.stop();
+      world.proxy.faults = {};
     }
   });
 });
@@ -172,57 +145,57 @@ describe('2. Intent survives: two replicas', () => {
   // has not expired, and two of them write.
   it('go on with the work of a leader that was killed, once its Lease has expired and not before', async () => {
     const names = pairNames(60);
-    const namespace = await faults.cluster.namespace('failover');
+    const pairs = await pairsIn(world, 'failover');
     const leader = await startReplica('killed', shortLease);
     await leads('killed');
-    const standby = await startReplica('standby', shortLease);
-    const killing = faults.history.reaches(namespace, 50).then(() => leader.kill());
-    await faults.createPairs(namespace, names);
+    await startReplica('standby', shortLease);
+    const killing = pairs.history.reaches(50).then(() => leader.kill());
+    await pairs.create(names);
     await killing;
     const { renewTime: lastRenewal } = (await lease()).spec;
     const { acquireTime } = (await leads('standby')).spec;
     const silentMs = Date.parse(acquireTime) - Date.parse(lastRenewal);
     assert.ok(silentMs >= leaseDurationMs, `taken over after ${silentMs} ms`);
-    await faults.assertEndsAs(namespace, pairsAt(names, 1), standby);
+    await pairs.endAs(pairsAt(names, 1));
   });
 
   // Broken if it fails: a leader that ends keeps its Lease, and each roll-out of the operator stops all issuing for the
   // lease duration; or it ends with a write under way.
   it('hand over at once when the leader is asked to end, however long the Lease', async () => {
     const names = pairNames(60);
-    const namespace = await faults.cluster.namespace('handover');
+    const pairs = await pairsIn(world, 'handover');
     const leader = await startReplica('ended', longLease);
     await leads('ended');
-    const standby = await startReplica('heir', longLease);
-    const stopping = faults.history.reaches(namespace, 50).then(() => leader.stop());
-    await faults.createPairs(namespace, names);
+    await startReplica('heir', longLease);
+    const stopping = pairs.history.reaches(50).then(() => leader.stop());
+    await pairs.create(names);
     await stopping;
     // Far below the five minutes that the Lease would have lasted.
     await leads('heir');
-    await faults.assertEndsAs(namespace, pairsAt(names, 1), standby);
+    await pairs.endAs(pairsAt(names, 1));
   });
 
   // Broken if it fails: a leader that was away (a paused machine, a long swap) goes on writing from what it knew before:
   // a second key for a revision that its successor has issued, or a rotation handled by both.
   it('do each piece of work once, though leaders are paused in the middle of it and wake up long after (25 s: Leases have to expire)', async () => {
     const names = pairNames(60);
-    const namespace = await faults.cluster.namespace('pause');
+    const pairs = await pairsIn(world, 'pause');
     const left = await startReplica('left', shortLease);
     await leads('left');
     const right = await startReplica('right', shortLease);
 
-    await whilePaused(left, faults.history.reaches(namespace, 50), async () => {
-      await faults.createPairs(namespace, names);
+    await whilePaused(left, pairs.history.reaches(50), async () => {
+      await pairs.create(names);
       await leads('right');
-      await faults.assertEndsAs(namespace, pairsAt(names, 1), right);
+      await pairs.endAs(pairsAt(names, 1));
     });
-    await whilePaused(right, faults.history.reaches(namespace, 170), async () => {
-      await faults.requestRotations(namespace, names, 'turn-1');
+    await whilePaused(right, pairs.history.reaches(170), async () => {
+      await pairs.rotate(names, 'turn-1');
       await leads('left');
-      await faults.assertEndsAs(namespace, pairsAt(names, 2, 'turn-1'), left);
+      await pairs.endAs(pairsAt(names, 2, 'turn-1'));
     });
-    await faults.requestRotations(namespace, names, 'turn-2');
-    await faults.assertEndsAs(namespace, pairsAt(names, 3, 'turn-2'), left, right);
+    await pairs.rotate(names, 'turn-2');
+    await pairs.endAs(pairsAt(names, 3, 'turn-2'));
   });
 
   /** Pauses a leader at a moment, and wakes it up after `work`; it must then have seen that it leads no more. */

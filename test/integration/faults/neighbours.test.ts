@@ -1,31 +1,24 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
+import { paths } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
-import { pairsAt } from '../../support/faults/certificates.ts';
-import { type ProxiedCluster, pairNames, startProxiedCluster } from '../../support/faults/pairs.ts';
-import { type Operator, startOperator } from '../../support/operator.ts';
+import { pairsAt } from '../../support/faults/namespace-state.ts';
+import { pairNames, pairsIn } from '../../support/faults/pairs.ts';
+import { installation } from '../../support/installation.ts';
+
+const world = installation({ operator: false });
 
 describe('A namespace has neighbours', () => {
-  let faults: ProxiedCluster;
-  let operator: Operator;
-  before(async () => {
-    faults = await startProxiedCluster();
-    operator = await startOperator(faults.cluster, { server: faults.proxy.server });
-  });
-  after(async () => {
-    await operator?.kill();
-    await faults.stop();
-  });
-
   // Broken if it fails: one tenant's flood has all workers, and every certificate of the others waits for the end of it.
   it('and has no more than its share of the workers: others are served while it waits for the API server', async () => {
-    const [flooded, other] = [await faults.cluster.namespace('flood'), await faults.cluster.namespace('other')];
+    await world.start({ server: world.proxy.server });
+    const [flooded, other] = [await pairsIn(world, 'flood'), await pairsIn(world, 'other')];
     const release = Promise.withResolvers<'pass'>();
     let held = 0;
-    faults.proxy.faults = {
+    world.proxy.faults = {
       onRequest({ method, path }) {
-        if (method !== 'POST' || path !== `/api/v1/namespaces/${flooded}/secrets`) return 'pass';
+        if (method !== 'POST' || path !== paths.secrets(flooded.namespace)) return 'pass';
         held += 1;
         return release.promise;
       },
@@ -33,12 +26,12 @@ describe('A namespace has neighbours', () => {
     // A quarter of 32 workers, with two Secrets each; and more pairs than there are workers.
     const share = 16;
     const names = pairNames(50);
-    await faults.createPairs(flooded, names);
+    await flooded.create(names);
     await eventually(() => assert.ok(held >= share));
-    await faults.createPairs(other, ['a']);
-    await faults.assertEndsAs(other, pairsAt(['a'], 1), operator);
+    await other.create(['a']);
+    await other.endAs(pairsAt(['a'], 1));
     assert.equal(held, share, 'writes of one namespace that are under way');
     release.resolve('pass');
-    await faults.assertEndsAs(flooded, pairsAt(names, 1), operator);
+    await flooded.endAs(pairsAt(names, 1));
   });
 });

@@ -1,48 +1,36 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { paths } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
-import { certificatesPath, pairsAt } from '../../support/faults/certificates.ts';
-import { type FaultCluster, pairNames, startFaultCluster } from '../../support/faults/pairs.ts';
-import { type Operator, startOperator } from '../../support/operator.ts';
-import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
+import { samePod } from '../../support/faults/kill-after-write.ts';
+import { pairsAt } from '../../support/faults/namespace-state.ts';
+import { type Pairs, pairNames, pairsIn } from '../../support/faults/pairs.ts';
+import { installation } from '../../support/installation.ts';
+import type { Exchange } from '../../support/proxy.ts';
 
-const samePod = { env: { POD_NAME: 'replica' } };
 const shortLease = ['--lease-duration=3s', '--renew-deadline=2s', '--retry-period=500ms'];
 
-let faults: FaultCluster;
-let operator: Operator;
-before(async () => {
-  faults = await startFaultCluster();
-});
-after(() => faults.stop());
-afterEach(() => operator.kill());
+const world = installation({ operator: false });
+afterEach(() => world.killOperators());
 
 describe('2. Intent survives: a network that', () => {
-  let proxy: FaultyProxy;
-  before(async () => {
-    proxy = await startProxy(faults.cluster);
-  });
-  after(() => proxy.stop());
-
-  async function startBehindProxy(): Promise<void> {
-    operator = await startOperator(faults.cluster, { ...samePod, server: proxy.server });
-  }
+  const startBehindProxy = () => world.start({ ...samePod, server: world.proxy.server });
 
   /** Issues and rotates pairs under a fault, which is made anew for each of the two. */
-  async function issueAndRotate(name: string, count: number, fault: (namespace: string) => void): Promise<void> {
+  async function issueAndRotate(name: string, count: number, fault: (pairs: Pairs) => void): Promise<void> {
     const names = pairNames(count);
-    const namespace = await faults.cluster.namespace(name);
+    const pairs = await pairsIn(world, name);
     try {
-      fault(namespace);
-      await faults.createPairs(namespace, names);
-      await faults.assertEndsAs(namespace, pairsAt(names, 1), operator);
-      fault(namespace);
-      await faults.requestRotations(namespace, names, 'turn-1');
-      await faults.assertEndsAs(namespace, pairsAt(names, 2, 'turn-1'), operator);
+      fault(pairs);
+      await pairs.create(names);
+      await pairs.endAs(pairsAt(names, 1));
+      fault(pairs);
+      await pairs.rotate(names, 'turn-1');
+      await pairs.endAs(pairsAt(names, 2, 'turn-1'));
     } finally {
-      proxy.faults = {};
+      world.proxy.faults = {};
     }
   }
 
@@ -52,7 +40,7 @@ describe('2. Intent survives: a network that', () => {
     let lost = new Map<string, number>();
     const loseReplies = (): void => {
       lost = new Map();
-      proxy.faults = {
+      world.proxy.faults = {
         onReply({ method, path }) {
           if (method === 'GET' || path.includes('/leases')) return 'pass';
           const what = `${method} ${path}`;
@@ -76,15 +64,17 @@ describe('2. Intent survives: a network that', () => {
   it('cuts all connections again and again, watches included, delays the work and changes nothing', async () => {
     await startBehindProxy();
     const over = new AbortController();
-    const cutting = (async () => {
+    const cut = async ({ history }: Pairs): Promise<void> => {
       for (let count = 10; !over.signal.aborted; count += 10) {
-        const namespace = faults.history.versions.at(-1)?.namespace ?? '';
-        await Promise.race([faults.history.reaches(namespace, count), delay(500)]);
-        proxy.cut();
+        await Promise.race([history.reaches(count), delay(500)]);
+        world.proxy.cut();
       }
-    })();
+    };
+    let cutting: Promise<void> | undefined;
     try {
-      await issueAndRotate('cut', 40, () => {});
+      await issueAndRotate('cut', 40, (pairs) => {
+        cutting ??= cut(pairs);
+      });
     } finally {
       over.abort();
       await cutting;
@@ -97,7 +87,7 @@ describe('2. Intent survives: a network that', () => {
     await startBehindProxy();
     await issueAndRotate('delay', 20, () => {
       const wait = (): Promise<void> => delay(Math.random() * 200);
-      proxy.faults = {
+      world.proxy.faults = {
         onEvents: wait,
         async onReply() {
           await wait();
@@ -111,25 +101,25 @@ describe('2. Intent survives: a network that', () => {
   it('withholds the events of Secrets lets one rotation after the other be handled once', async () => {
     await startBehindProxy();
     const names = pairNames(5);
-    const namespace = await faults.cluster.namespace('withhold');
-    await faults.createPairs(namespace, names);
-    await faults.assertEndsAs(namespace, pairsAt(names, 1), operator);
+    const pairs = await pairsIn(world, 'withhold');
+    await pairs.create(names);
+    await pairs.endAs(pairsAt(names, 1));
     const release = Promise.withResolvers<void>();
-    proxy.faults = {
+    world.proxy.faults = {
       async onEvents({ path }) {
         if (path.endsWith('/secrets')) await release.promise;
       },
     };
     try {
       for (const [index, token] of ['turn-1', 'turn-2', 'turn-3'].entries()) {
-        await faults.requestRotations(namespace, names, token);
-        await faults.assertEndsAs(namespace, pairsAt(names, index + 2, token), operator);
+        await pairs.rotate(names, token);
+        await pairs.endAs(pairsAt(names, index + 2, token));
       }
       release.resolve();
-      await faults.requestRotations(namespace, names, 'turn-4');
-      await faults.assertEndsAs(namespace, pairsAt(names, 5, 'turn-4'), operator);
+      await pairs.rotate(names, 'turn-4');
+      await pairs.endAs(pairsAt(names, 5, 'turn-4'));
     } finally {
-      proxy.faults = {};
+      world.proxy.faults = {};
       release.resolve();
     }
   });
@@ -139,9 +129,9 @@ describe('2. Intent survives: a network that', () => {
   it('has an API server behind it that answers 429 for a while gets its answers late', async () => {
     await startBehindProxy();
     const asked = new Map<string, number[]>();
-    await issueAndRotate('throttled', 5, (namespace) => {
+    await issueAndRotate('throttled', 5, ({ namespace }) => {
       asked.clear();
-      proxy.faults = {
+      world.proxy.faults = {
         onRequest({ method, path }: Exchange) {
           const what = `${method} ${path}`;
           if (path.includes('/leases')) return 'pass';
@@ -153,7 +143,7 @@ describe('2. Intent survives: a network that', () => {
           return { status: 429, headers: { 'retry-after': '1' }, body };
         },
       };
-      proxy.cut();
+      world.proxy.cut();
     });
     const impatient = [...asked].filter(
       ([what, [first = 0, second = Number.POSITIVE_INFINITY]]) => what.startsWith('PATCH') && second - first < 1000,
@@ -165,29 +155,29 @@ describe('2. Intent survives: a network that', () => {
   // new resource that stays without Secrets, a Secret that stays deleted, a token that is not handled.
   it('is away while the API server compacts the place where the operator was in its watches makes it list again (30 s: the API server is away)', async () => {
     await startBehindProxy();
-    const namespace = await faults.cluster.namespace('gone');
-    await faults.createPairs(namespace, ['a', 'deleted', 'mended']);
-    await faults.assertEndsAs(namespace, pairsAt(['a', 'deleted', 'mended'], 1), operator);
+    const pairs = await pairsIn(world, 'gone');
+    await pairs.create(['a', 'deleted', 'mended']);
+    await pairs.endAs(pairsAt(['a', 'deleted', 'mended'], 1));
 
     // Not merely paused: events that were sent already would still be waiting for it.
-    proxy.faults = { onRequest: () => 'break' };
-    proxy.cut();
-    await faults.requestRotations(namespace, ['a', 'mended'], 'turn-1');
-    await faults.api.delete(`${certificatesPath(namespace)}/deleted`);
+    world.proxy.faults = { onRequest: () => 'break' };
+    world.proxy.cut();
+    await pairs.rotate(['a', 'mended'], 'turn-1');
+    await pairs.tenant.delete('deleted');
     for (const role of ['server', 'client']) {
-      await faults.api.delete(`/api/v1/namespaces/${namespace}/secrets/mended-${role}-tls`);
+      await world.api.delete(paths.secrets(pairs.namespace, `mended-${role}-tls`));
     }
-    await faults.createPairs(namespace, ['new']);
-    await faults.cluster.compact();
-    proxy.faults = {};
+    await pairs.create(['new']);
+    await world.cluster.compact();
+    world.proxy.faults = {};
 
     const [rotated, issued] = [pairsAt(['a', 'mended'], 2, 'turn-1'), pairsAt(['new'], 1)];
     const expected = {
       certificates: { ...rotated.certificates, ...issued.certificates },
       secrets: { ...rotated.secrets, ...issued.secrets },
     };
-    await faults.assertEndsAs(namespace, expected, operator);
-    const listedAgain = operator.logs.filter(
+    await pairs.endAs(expected);
+    const listedAgain = world.operator.logs.filter(
       ({ message }) => message === 'the place in the watch is lost; listing again',
     );
     assert.ok(
@@ -200,30 +190,31 @@ describe('2. Intent survives: a network that', () => {
 describe('the API server', () => {
   // Broken if it fails: the operator ends, hangs or works on from an old view when the API server is upgraded under it.
   it('is restarted under the running operator, and the same process does what is asked for afterwards', async () => {
-    operator = await startOperator(faults.cluster, samePod);
-    await survives('restart', () => faults.cluster.restartApiServer());
+    await world.start(samePod);
+    await survives('restart', () => world.cluster.restartApiServer());
   });
 
   // Broken if it fails: a leader that has lost its Lease never campaigns again, or ends, or has gone on writing without it.
   it('is away for longer than the Lease lasts, and the same process leads again afterwards', async () => {
-    operator = await startOperator(faults.cluster, { ...samePod, args: shortLease });
+    await world.start({ ...samePod, args: shortLease });
     await survives('away', async () => {
-      await faults.cluster.stopApiServer();
-      const stepsDown = (): void => assert.ok(operator.logs.some(({ message }) => message === 'no longer the leader'));
+      await world.cluster.stopApiServer();
+      const stepsDown = (): void =>
+        assert.ok(world.operator.logs.some(({ message }) => message === 'no longer the leader'));
       await eventually(stepsDown, { message: 'it still leads', timeoutMs: 60_000 });
-      await faults.cluster.startApiServer();
+      await world.cluster.startApiServer();
     });
   });
 
   async function survives(name: string, outage: () => Promise<void>): Promise<void> {
     const names = pairNames(10);
-    const namespace = await faults.cluster.namespace(name);
-    await faults.createPairs(namespace, names);
-    await faults.assertEndsAs(namespace, pairsAt(names, 1), operator);
+    const pairs = await pairsIn(world, name);
+    await pairs.create(names);
+    await pairs.endAs(pairsAt(names, 1));
     await outage();
-    await faults.requestRotations(namespace, names, 'turn-1');
-    await faults.assertEndsAs(namespace, pairsAt(names, 2, 'turn-1'), operator);
+    await pairs.rotate(names, 'turn-1');
+    await pairs.endAs(pairsAt(names, 2, 'turn-1'));
     // It throws when the process has ended.
-    process.kill(operator.pid, 0);
+    process.kill(world.operator.pid, 0);
   }
 });

@@ -1,50 +1,27 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import {
-  type Certificate,
-  type Installation,
-  install,
-  operatorNamespace,
-  type Tenant,
-} from '../../support/behaviours/installation.ts';
 import { judge } from '../../support/behaviours/judge.ts';
+import { serialsOn } from '../../support/crl/lists.ts';
 import { eventually } from '../../support/eventually.ts';
-import { killAfterWrites, samePod } from '../../support/faults/kill-after-write.ts';
-import { startOperator } from '../../support/operator.ts';
-import { type FaultyProxy, startProxy } from '../../support/proxy.ts';
-import { crlsInConfigMap, crlsInRootSecret, revokeAnnotation, serialsOn } from '../../support/revocation/revoking.ts';
+import { crashSite, killAfterWrites, samePod } from '../../support/faults/kill-after-write.ts';
+import { conditionOf } from '../../support/installation.ts';
 
 /** Of all writes of a revocation every n-th is the last one once. CRASH_EVERY=1 takes them all, in about a minute. */
 const every = Number(process.env['CRASH_EVERY'] ?? 4);
 
-let world: Installation;
-let tenant: Tenant;
-let proxy: FaultyProxy;
-const names = ['a', 'b'];
-
-before(async () => {
-  world = await install();
-  await world.createAuthority('default', { secretName: 'mtls-root', root: {} });
-  await world.start(samePod);
-  tenant = await world.tenant('revocation-crash');
-  const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': tenant.namespace } };
-  const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector } };
-  await world.api.patch(paths.authorities('default'), { spec: { trustBundle } });
-  const spec = { server: { service: 'db' }, client: { serviceAccount: 'db' }, outputs: { crl: true } };
-  for (const name of names) await tenant.create(name, spec);
-  for (const name of names) await tenant.ready(name);
-  await world.operator.stop();
-  proxy = await startProxy(world.cluster);
-});
-after(async () => {
-  await proxy.stop();
-  await world.end();
-});
+const site = crashSite(
+  'revocation-crash',
+  (namespace) => {
+    const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': namespace } };
+    return { trustBundle: { configMap: { name: 'mtls-trust', namespaceSelector } } };
+  },
+  { outputs: { crl: true } },
+);
+const { world, names } = site;
 
 describe('2. Intent survives: the operator, killed right after a write of a revocation', () => {
-  afterEach(() => world.operator.kill());
+  afterEach(() => world.killOperators());
 
   // Broken if it fails: a certificate is replaced before its serial number is on the CRL, and with the process nobody
   // knows it any more; or the token is noted apart from the certificate that answers it, and is answered twice; or the
@@ -52,7 +29,6 @@ describe('2. Intent survives: the operator, killed right after a write of a revo
   it('has every replaced certificate on the CRL, once, and replaces each once, whichever write was the last', async (t) => {
     const last = await killAfterWrites(t, {
       world,
-      proxy,
       every,
       async begin(run) {
         const before = await state();
@@ -67,21 +43,21 @@ describe('2. Intent survives: the operator, killed right after a write of a revo
 });
 
 describe('2. Intent survives: the operator, killed while no list can be written', () => {
-  afterEach(() => world.operator.kill());
+  afterEach(() => world.killOperators());
 
   // Broken if it fails: a certificate is replaced before it is on the CRL. With the process it is then forgotten.
   it('has replaced nothing yet', async () => {
     const before = await state();
-    proxy.faults = {
+    world.proxy.faults = {
       onRequest: ({ method, path }) =>
         method === 'PATCH' && path.endsWith('/secrets/mtls-root') ? { status: 500, body: internalError } : 'pass',
     };
     await askAll('held');
-    const operator = await startOperator(world.cluster, { ...samePod, server: proxy.server });
+    const operator = await world.start({ ...samePod, server: world.proxy.server });
     await eventually(
       async () => {
         for (const name of names) {
-          const issuing = (await tenant.get(name)).status?.conditions?.find(({ type }) => type === 'Issuing');
+          const issuing = conditionOf(await site.tenant.get(name), 'Issuing');
           assert.match(
             issuing?.message ?? '',
             /^(server|client): waiting for \w+ to be on the CRL of MtlsAuthority default/,
@@ -92,7 +68,7 @@ describe('2. Intent survives: the operator, killed while no list can be written'
     );
     assert.deepEqual((await state()).serials, before.serials);
     await operator.kill();
-    proxy.faults = {};
+    world.proxy.faults = {};
     await world.start(samePod);
     await assertRevokedOnce(before, 'held');
   });
@@ -102,8 +78,9 @@ const internalError = { kind: 'Status', apiVersion: 'v1', status: 'Failure', rea
 
 /** Both at the same time; one of them is to be rotated as well, which the same certificates answer. */
 async function askAll(token: string): Promise<void> {
-  const asked = [{ [revokeAnnotation]: token }, { [revokeAnnotation]: token, 'mtls-operator.io/rotate': token }];
-  await Promise.all(names.map((name, i) => tenant.patch(name, { metadata: { annotations: asked[i] } })));
+  const revoke = { 'mtls-operator.io/revoke': token };
+  const asked = [revoke, { ...revoke, 'mtls-operator.io/rotate': token }];
+  await Promise.all(names.map((name, i) => site.tenant.patch(name, { metadata: { annotations: asked[i] } })));
 }
 
 interface State {
@@ -115,14 +92,11 @@ interface State {
 }
 
 async function state(): Promise<State> {
-  const certificates = await Promise.all(names.map((name) => tenant.get(name)));
-  const judged = await Promise.all((await tenant.secrets()).map(judge));
-  const crls = await crlsInRootSecret(world.api, 'mtls-root');
+  const judged = await Promise.all((await site.tenant.secrets()).map(judge));
+  const crls = await world.crls('mtls-root');
   return {
     serials: judged.map(({ serialNumber }) => serialNumber),
-    revisions: certificates.flatMap(({ status }: Certificate) =>
-      (status?.secrets ?? []).map(({ revision }) => revision),
-    ),
+    revisions: await site.revisions(),
     revoked: serialsOn(crls),
     number: crls[0]?.number ?? 0n,
   };
@@ -131,7 +105,7 @@ async function state(): Promise<State> {
 async function assertRevokedOnce(before: State, token: string): Promise<void> {
   await eventually(
     async () => {
-      const [a, b] = await Promise.all(names.map((name) => tenant.get(name)));
+      const [a, b] = await Promise.all(names.map((name) => site.tenant.get(name)));
       assert.equal(a?.status?.lastHandledRevoke, token);
       assert.equal(b?.status?.lastHandledRevoke, token);
       assert.equal(b?.status?.lastHandledRotate, token);
@@ -144,10 +118,10 @@ async function assertRevokedOnce(before: State, token: string): Promise<void> {
         now.serials.filter((serial) => now.revoked.includes(serial)),
         [],
       );
-      const published = await crlsInConfigMap(world.api, tenant.namespace, 'mtls-trust');
-      assert.deepEqual(serialsOn(published), now.revoked);
-      for (const { data } of await tenant.secrets()) {
-        assert.equal(data?.['ca.crl'], (await rootSecretData())?.['ca.crl'], 'a Secret has another CRL');
+      assert.deepEqual(serialsOn(await site.tenant.crls('mtls-trust')), now.revoked);
+      const root = await world.rootSecret('mtls-root');
+      for (const { data } of await site.tenant.secrets()) {
+        assert.equal(data?.['ca.crl'], root.data?.['ca.crl'], 'a Secret has another CRL');
       }
       const { status } = await world.authority('default');
       assert.equal(status?.crl?.revoked, now.revoked.length);
@@ -155,5 +129,3 @@ async function assertRevokedOnce(before: State, token: string): Promise<void> {
     { timeoutMs: 90_000, message: 'the certificates are not revoked once' },
   );
 }
-
-const rootSecretData = async () => (await world.api.get<Secret>(paths.secrets(operatorNamespace, 'mtls-root'))).data;

@@ -2,29 +2,24 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { startOperatorProgram, waitForOperator, writeOperatorKubeconfig } from '../../../tools/operator.ts';
 import type { LogLine, Program } from '../../../tools/program.ts';
-import { startTestCluster, type TestCluster } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
-import { startProxy } from '../../support/proxy.ts';
+import { installation } from '../../support/installation.ts';
 
 /** Far below the 30 s after which kubelet kills a container, far above what an orderly end takes. */
 const longestEndMs = 15_000;
 
-let cluster: TestCluster;
-before(async () => {
-  cluster = await startTestCluster();
-});
-after(() => cluster.stop());
+const world = installation({ operator: false });
 
 let started = 0;
 
 /** Starts the operator with a kubeconfig for `server`, and the operator's own token unless another is given. */
 async function start(server: string | undefined, token?: string): Promise<Program> {
-  const kubeconfig = join(cluster.dir, `shutdown-${++started}.kubeconfig`);
-  await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args), server);
+  const kubeconfig = join(world.cluster.dir, `shutdown-${++started}.kubeconfig`);
+  await writeOperatorKubeconfig(kubeconfig, (args) => world.cluster.kubectl(args), server);
   if (token !== undefined) {
     const config = JSON.parse(readFileSync(kubeconfig, 'utf8')) as { users: { user: object }[] };
     for (const user of config.users) user.user = { token };
@@ -77,8 +72,8 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
   });
 
   it('whose token has no rights', async () => {
-    const namespace = await cluster.namespace('powerless');
-    const token = await cluster.kubectl(['create', 'token', 'default', '--namespace', namespace]);
+    const namespace = await world.cluster.namespace('powerless');
+    const token = await world.cluster.kubectl(['create', 'token', 'default', '--namespace', namespace]);
     const program = await start(undefined, token.trim());
     const { code } = await logs(program, 'a watch was interrupted');
     assert.equal(code, 'Forbidden');
@@ -86,17 +81,18 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
   });
 
   it('that waits for the answer to a listing', async (t) => {
-    const proxy = await startProxy(cluster);
-    t.after(() => proxy.stop());
     const asked = Promise.withResolvers<void>();
-    proxy.faults = {
+    world.proxy.faults = {
       onRequest({ path }) {
         if (!path.endsWith('/mtlscertificates')) return 'pass';
         asked.resolve();
         return new Promise(() => {});
       },
     };
-    const program = await start(proxy.server);
+    t.after(() => {
+      world.proxy.faults = {};
+    });
+    const program = await start(world.proxy.server);
     await asked.promise;
     await assertEnds(program);
   });
@@ -110,12 +106,10 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await assertEnds(leader);
   });
 
-  it('that leads when the API server falls silent', async (t) => {
-    const proxy = await startProxy(cluster);
-    t.after(() => proxy.stop());
-    const program = await start(proxy.server);
+  it('that leads when the API server falls silent', async () => {
+    const program = await start(world.proxy.server);
     await logs(program, 'became the leader');
-    proxy.faults = { onRequest: () => new Promise(() => {}) };
+    world.proxy.faults = { onRequest: () => new Promise(() => {}) };
     // A reconcile under way has 20 s to end: kubelet kills a container after 30 s.
     await assertEnds(program, 30_000);
   });

@@ -1,42 +1,25 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 
-import { group, version } from '../../../src/api/constants.ts';
-import type { MtlsAuthority } from '../../../src/api/types.ts';
+import { paths } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
-import { certificatesPath, pairsAt } from '../../support/faults/certificates.ts';
-import { type FaultCluster, startFaultCluster } from '../../support/faults/pairs.ts';
-import { type Operator, startOperator } from '../../support/operator.ts';
+import { pairsAt } from '../../support/faults/namespace-state.ts';
+import { pairsIn } from '../../support/faults/pairs.ts';
+import { installation } from '../../support/installation.ts';
+import type { Operator } from '../../support/operator.ts';
+import { refuseChanges } from '../../support/refuse.ts';
 
-let faults: FaultCluster;
-let replicas: Operator[] = [];
-before(async () => {
-  faults = await startFaultCluster();
-});
-after(() => faults.stop());
+const world = installation({ operator: false });
 afterEach(async () => {
-  await Promise.all(replicas.map((replica) => replica.kill()));
-  replicas = [];
-  await faults.api.delete(leasePath);
+  await world.killOperators();
+  await world.api.delete(paths.lease);
 });
 
-const leasePath = '/apis/coordination.k8s.io/v1/namespaces/mtls-operator/leases/mtls-operator';
-const authorityPath = `/apis/${group}/${version}/mtlsauthorities/default`;
 const shortLease = ['--lease-duration=3s', '--renew-deadline=2s', '--retry-period=500ms'];
+const startReplica = (): Promise<Operator> => world.start({ args: shortLease });
 
-let started = 0;
-async function startReplica(): Promise<Operator> {
-  const replica = await startOperator(faults.cluster, { args: shortLease, env: { POD_NAME: `replica-${++started}` } });
-  replicas.push(replica);
-  return replica;
-}
-
-type Status = NonNullable<MtlsAuthority['status']>;
-const status = async (): Promise<Status> => (await faults.api.get<MtlsAuthority>(authorityPath)).status ?? {};
-
-const configure = (rotation: object) => faults.api.mergePatch(authorityPath, { spec: { rotation } });
-const annotate = (verb: string, value: string) =>
-  faults.api.mergePatch(authorityPath, { metadata: { annotations: { [`mtls-operator.io/${verb}`]: value } } });
+const status = async () => (await world.authority('default')).status ?? {};
+const configure = (rotation: object) => world.patchAuthority('default', { spec: { rotation } });
 
 /** Waits until the rotation is in a phase. */
 const reaches = (phase: string) =>
@@ -54,39 +37,9 @@ const phases = {
   // Ten Secrets at one each second.
   Switching: { approval: 'Automatic', propagationDelay: '0s', reissuesPerSecond: 1 },
   Draining: { approval: 'Automatic', propagationDelay: '10s', reissuesPerSecond: 50 },
-  // Held by `freeze`.
+  // Held by a policy that refuses changes of Secrets.
   Retiring: { approval: 'Automatic', propagationDelay: '10s', reissuesPerSecond: 50 },
 } as const;
-
-const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies';
-const bindings = `${policies.slice(0, -'policies'.length)}policybindings`;
-
-/** From now on nobody can write the Secrets of a namespace: the old root stays in their bundles. */
-async function freeze(namespace: string): Promise<() => Promise<void>> {
-  const metadata = { name: namespace };
-  await faults.api.create(policies, {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicy',
-    metadata,
-    spec: {
-      matchConstraints: {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-        resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['secrets'] }],
-      },
-      validations: [{ expression: 'false', message: 'frozen' }],
-    },
-  });
-  await faults.api.create(bindings, {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicyBinding',
-    metadata,
-    spec: { policyName: namespace, validationActions: ['Deny'] },
-  });
-  return async () => {
-    await faults.api.delete(`${bindings}/${namespace}`);
-    await faults.api.delete(`${policies}/${namespace}`);
-  };
-}
 
 describe('2. A standby that was there before the rotation carries it on (35 s: a Lease has to expire)', () => {
   for (const [phase, rotation] of Object.entries(phases)) {
@@ -95,18 +48,19 @@ describe('2. A standby that was there before the rotation carries it on (35 s: a
     it(`from ${phase}, after one leader was killed and the next one stopped`, async () => {
       const first = await startReplica();
       await eventually(async () => assert.notEqual((await status()).activeRoot, undefined), { timeoutMs: 60_000 });
-      const namespace = await faults.cluster.namespace('take-over');
+      const pairs = await pairsIn(world, 'take-over');
       const names = ['a', 'b', 'c', 'd', 'e'];
-      await faults.createPairs(namespace, names);
-      await faults.assertEndsAs(namespace, pairsAt(names, 1), first);
+      await pairs.create(names);
+      await pairs.endAs(pairsAt(names, 1));
       const [second, third] = [await startReplica(), await startReplica()];
       await configure(rotation);
       const before = (await status()).activeRoot?.fingerprint;
-      await annotate('rotate-root', phase);
+      await world.rotateRoot('default', phase);
       let thaw = (): Promise<void> => Promise.resolve();
       if (phase === 'Retiring') {
         await reaches('Draining');
-        thaw = await freeze(namespace);
+        // From now on the old root stays in the bundles.
+        thaw = await refuseChanges(world, pairs.tenant, 'a-server-tls');
       }
       await reaches(phase);
       await first.kill();
@@ -125,8 +79,8 @@ describe('2. A standby that was there before the rotation carries it on (35 s: a
         },
         { timeoutMs: 120_000, message: 'the rotation does not end' },
       );
-      await faults.assertEndsAs(namespace, pairsAt(names, 2), last);
-      for (const name of names) await faults.api.delete(`${certificatesPath(namespace)}/${name}`);
+      await pairs.endAs(pairsAt(names, 2));
+      for (const name of names) await pairs.tenant.delete(name);
     });
   }
 });

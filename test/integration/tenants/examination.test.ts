@@ -1,21 +1,15 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 
 import { parseCertificates } from '../../../src/pki/index.ts';
-import { paths, type Secret, type Stored } from '../../support/behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { paths, type Secret, type Stored } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 import { ecKey, type Issuer, inDays, type MadeCa, makeCa } from '../../support/roots/make.ts';
 
 // Somebody with `edit` in one namespace writes Secrets whose content costs much to verify. Without the limits of examination
 // one event of the first kind holds the event loop up for 100 ms.
-let world: Installation;
-before(async () => {
-  world = await install();
-  await world.start();
-  await world.authorityIs('default', 'True');
-});
-after(() => world.end());
+const world = installation({}, () => world.authorityIs('default', 'True'));
 
 const [notBefore, notAfter] = [inDays(-1), inDays(30)];
 
@@ -63,8 +57,7 @@ async function timeToReady(tenant: Tenant): Promise<number> {
   for (let i = 0; i < 3; i += 1) {
     const began = performance.now();
     const name = `db-${++victims}`;
-    await tenant.create(name, { server: { service: 'db' } });
-    await tenant.ready(name);
+    await tenant.issue(name, { server: { service: 'db' } });
     times.push(performance.now() - began);
   }
   return times.sort((a, b) => a - b)[1] ?? 0;
@@ -154,8 +147,7 @@ async function createBombs(tenant: Tenant, count: number, owner: string, more: o
 
 /** An MtlsCertificate of a tenant, and the ownerReferences by which Secrets are its own. */
 async function realOwner(tenant: Tenant) {
-  const { metadata } = await tenant.create('real', { server: { service: 'db' } });
-  await tenant.ready('real');
+  const { metadata } = await tenant.issue('real', { server: { service: 'db' } });
   const kinds = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate', controller: true };
   return { ownerReferences: [{ ...kinds, name: 'real', uid: metadata.uid }] };
 }
@@ -196,8 +188,7 @@ describe('a tenant that makes the operator verify', () => {
       const began = performance.now();
       await world.restart();
       const tenant = await world.tenant('start');
-      await tenant.create('db', { server: { service: 'db' } });
-      await tenant.ready('db');
+      await tenant.issue('db', { server: { service: 'db' } });
       return performance.now() - began;
     };
     const quietMs = await startMs();

@@ -1,43 +1,28 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, type TestContext, test } from 'node:test';
 
-import { type Api, openApi, paths } from '../../support/behaviours/api.ts';
-import type { Authority, Certificate } from '../../support/behaviours/installation.ts';
-import { startTestCluster, type TestCluster } from '../../support/cluster.ts';
+import { describe, type TestContext, test } from 'node:test';
+
+import { paths } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type HostileKind, hostileObject } from '../../support/hostile.ts';
-import { type Operator, startOperator } from '../../support/operator.ts';
+import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
+import { inParallel } from '../../support/parallel.ts';
 
 const megabyte = 1_000_000;
 const limitBytes = 512 * 1024 * 1024;
 /** What Node.js takes in a container of 512 MiB, see docs/performance.md. */
 const heapLimit = { NODE_OPTIONS: '--max-old-space-size=256' };
 
-let cluster: TestCluster;
-let api: Api;
-let operator: Operator;
-let attacker: string;
-let victim: string;
-
-const start = async (): Promise<void> => {
-  operator = await startOperator(cluster, { env: heapLimit });
-};
-
-before(async () => {
-  cluster = await startTestCluster();
-  api = openApi(cluster);
-  attacker = await cluster.namespace('attacker');
-  victim = await cluster.namespace('victim');
-  await api.create(paths.configMaps(victim), { metadata: { name: 'there' } });
-  await start();
+let attacker: Tenant;
+let victim: Tenant;
+// The Secrets are too large for this process to keep every state of them.
+const world = installation({ operator: false, watched: false }, async () => {
+  [attacker, victim] = [await world.tenant('attacker'), await world.tenant('victim')];
+  await world.api.create(paths.configMaps(victim.namespace), { metadata: { name: 'there' } });
+  await world.start({ env: heapLimit });
   const rotation = { propagationDelay: '0s', reissuesPerSecond: 1000 };
-  await eventually(() => api.patch(paths.authorities('default'), { spec: { rotation } }));
-});
-after(async () => {
-  await operator.kill();
-  await api.close();
-  await cluster.stop();
+  await eventually(() => world.patchAuthority('default', { spec: { rotation } }));
 });
 
 /** What one tenant creates: 280 objects, most of them of a megabyte. */
@@ -49,28 +34,22 @@ const attack: readonly (readonly [HostileKind, number])[] = [
 ];
 
 async function create(kind: HostileKind, count: number): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let i = next++; i < count; i = next++) {
-      const { collection, object } = hostileObject(kind, attacker, i, megabyte);
-      const path = { secrets: paths.secrets, configmaps: paths.configMaps, mtlscertificates: paths.certificates };
-      await api.create(path[collection](attacker), object);
-    }
+  const path = { secrets: paths.secrets, configmaps: paths.configMaps, mtlscertificates: paths.certificates };
+  const createOne = async (index: number): Promise<void> => {
+    const { collection, object } = hostileObject(kind, attacker.namespace, index, megabyte);
+    await world.api.create(path[collection](attacker.namespace), object);
   };
-  await Promise.all(Array.from({ length: 6 }, worker));
+  await inParallel(Array(count).keys(), createOne, 6);
 }
 
-/** Creates a resource in the other namespace, waits until it is Ready, and tells how long that took. */
+/** Creates a resource in the other namespace, waits until it is Ready, and reports how long that took. */
 async function victimIsServed(t: TestContext, name: string): Promise<void> {
   const started = performance.now();
-  const metadata = { namespace: victim, name };
-  const resource = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate', metadata };
-  await api.create(paths.certificates(victim), { ...resource, spec: { server: { service: name } } });
+  await victim.create(name, { server: { service: name } });
   await eventually(
     async () => {
       assertLives();
-      const { status } = await api.get<Certificate>(paths.certificates(victim, name));
-      assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+      assert.equal(conditionOf(await victim.get(name), 'Ready')?.status, 'True');
     },
     { timeoutMs: 40_000, message: 'the resource of the other namespace is not Ready' },
   );
@@ -79,6 +58,7 @@ async function victimIsServed(t: TestContext, name: string): Promise<void> {
 }
 
 function assertLives(): void {
+  const { operator } = world;
   const hasEnded = operator.logs.some(({ message }) => /heap out of memory/.test(String(message)));
   assert.ok(!hasEnded, `the operator has run out of memory:\n${operator.logTail(5)}`);
   // Throws when the process is gone.
@@ -90,7 +70,7 @@ function assertLives(): void {
 /** The most memory that the operator has had; undefined where the system does not say. */
 function peakBytes(): number | undefined {
   if (process.platform !== 'linux') return undefined;
-  const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${operator.pid}/status`, 'utf8')) ?? [];
+  const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${world.operator.pid}/status`, 'utf8')) ?? [];
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }
 
@@ -106,13 +86,12 @@ describe('280 objects of up to a megabyte of one tenant, under the memory limit 
 
   test('the root is rotated', async (t) => {
     const started = performance.now();
-    const annotations = { 'mtls-operator.io/rotate-root': 'now' };
-    await api.patch(paths.authorities('default'), { metadata: { annotations } });
+    await world.rotateRoot('default', 'now');
     // The certificates of the attacker are denied: they have nothing that a rotation waits for.
     await eventually(
       async () => {
         assertLives();
-        const { status } = await api.get<Authority>(paths.authorities('default'));
+        const { status } = await world.authority('default');
         assert.equal(status?.lastHandledRotateRoot, 'now');
         assert.equal(status?.rotation, undefined, JSON.stringify(status?.rotation));
       },
@@ -123,9 +102,9 @@ describe('280 objects of up to a megabyte of one tenant, under the memory limit 
   });
 
   test('an operator that is started finds its way through them', async (t) => {
-    await operator.stop();
+    await world.operator.stop();
     const started = performance.now();
-    await start();
+    await world.start({ env: heapLimit });
     t.diagnostic(`ready after ${((performance.now() - started) / 1000).toFixed(1)} s; ${memory()}`);
     await victimIsServed(t, 'after-start');
   });

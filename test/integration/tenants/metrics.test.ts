@@ -4,13 +4,14 @@ import { symlinkSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 
 import { type Config, readConfig } from '../../../src/config.ts';
 import { mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
-import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { operatorNamespace } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 import { section } from '../../support/page.ts';
 import { type FixtureRoot, opensslRoot } from '../../support/pki-fixture.ts';
 import { scratchFolder } from '../../support/scratch.ts';
@@ -18,13 +19,11 @@ import { scratchFolder } from '../../support/scratch.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 const serverName = 'mtls-operator.mtls-operator.svc';
 
-let world: Installation;
 let monitoring: Tenant;
 let tenant: Tenant;
 let folder: string;
 let strangers: FixtureRoot;
-before(async () => {
-  world = await install();
+const world = installation({ operator: false }, async () => {
   [monitoring, tenant] = [await world.tenant('monitoring'), await world.tenant('tenant')];
   folder = await scratchFolder('metrics');
   strangers = await opensslRoot('Strangers');
@@ -45,10 +44,7 @@ before(async () => {
   await monitoring.ready('prometheus');
   await tenant.ready('prometheus');
 });
-after(async () => {
-  await strangers.remove();
-  await world.end();
-});
+after(() => strangers.remove());
 
 const spiffeId = ({ namespace }: Tenant): string => `spiffe://cluster.local/ns/${namespace}/sa/prometheus`;
 
@@ -93,8 +89,7 @@ describe('metrics over TLS', () => {
     const client = await filesOf(monitoring, 'prometheus-client-tls');
     await assert.rejects(scrape(client));
     const own = world.tenantOf(operatorNamespace);
-    await own.create('metrics', { server: { service: 'mtls-operator' } });
-    await own.ready('metrics');
+    await own.issue('metrics', { server: { service: 'mtls-operator' } });
     const mounted = await mount();
     const { status, body, shown } = await eventually(() => scrape(client));
     assert.equal(status, 200, body);
@@ -189,9 +184,10 @@ test('docs/operations.md has the certificates and the patch of the Deployment, a
 });
 
 test('the NetworkPolicy selects the operator’s pods, names their ports, and admits labelled namespaces only', async () => {
-  const inNamespace = [`--namespace=${operatorNamespace}`, 'mtls-operator'];
-  const { spec: policy } = await world.cluster.json<NetworkPolicy>(['get', 'networkpolicy', ...inNamespace]);
-  const { spec: deployment } = await world.cluster.json<Deployment>(['get', 'deployment', ...inNamespace]);
+  const get = <T>(group: string, plural: string): Promise<T> =>
+    world.api.get<T>(`/apis/${group}/v1/namespaces/${operatorNamespace}/${plural}/mtls-operator`);
+  const { spec: policy } = await get<NetworkPolicy>('networking.k8s.io', 'networkpolicies');
+  const { spec: deployment } = await get<Deployment>('apps', 'deployments');
   const { labels } = deployment.template.metadata;
   for (const [label, value] of Object.entries(policy.podSelector.matchLabels)) assert.equal(labels[label], value);
   assert.deepEqual(policy.policyTypes, ['Ingress']);

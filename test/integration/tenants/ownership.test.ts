@@ -2,21 +2,17 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Certificate, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { paths, type Secret } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Exchange, type FaultyProxy, startProxy } from '../../support/proxy.ts';
+import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
+import type { Exchange } from '../../support/proxy.ts';
 
 // What somebody with `edit` in one namespace writes about the owners of Secrets there.
 describe('a tenant that names the resource of another tenant as owner', () => {
-  let world: Installation;
-  let proxy: FaultyProxy;
   const requests: Exchange[] = [];
-  before(async () => {
-    world = await install();
-    proxy = await startProxy(world.cluster);
+  const world = installation({ operator: false }, async ({ proxy }) => {
     proxy.faults = {
       onRequest(exchange) {
         requests.push(exchange);
@@ -24,10 +20,6 @@ describe('a tenant that names the resource of another tenant as owner', () => {
       },
     };
     await world.start({ server: proxy.server });
-  });
-  after(async () => {
-    await world.end();
-    await proxy.stop();
   });
 
   const about = ({ namespace }: Tenant, method?: string): Exchange[] =>
@@ -37,8 +29,7 @@ describe('a tenant that names the resource of another tenant as owner', () => {
 
   test('has none of its Secrets read or deleted, however many name the UID of that resource', async (t) => {
     const [victim, attacker] = [await world.tenant('victim'), await world.tenant('attacker')];
-    const { metadata } = await victim.create('db', { server: { service: 'db' } });
-    await victim.ready('db');
+    const { metadata } = await victim.issue('db', { server: { service: 'db' } });
     const { metadata: original, type, data } = await victim.secret('db-server-tls');
     const owner = {
       apiVersion: 'mtls-operator.io/v1alpha1',
@@ -73,8 +64,7 @@ describe('a tenant that names the resource of another tenant as owner', () => {
 
   test('has each of its own Secrets deleted once, also while a finalizer holds it', async () => {
     const tenant = await world.tenant('held');
-    await tenant.create('db', { server: { service: 'db', secretName: 'former' } });
-    await tenant.ready('db');
+    await tenant.issue('db', { server: { service: 'db', secretName: 'former' } });
     await tenant.patchSecret('former', { metadata: { finalizers: ['example.com/hold'] } });
     await tenant.patch('db', { spec: { server: { service: 'db', secretName: 'present' } } });
     await tenant.ready('db');

@@ -1,52 +1,29 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Installation, install, operatorNamespace, type Tenant } from '../../support/behaviours/installation.ts';
+import { describe, test } from 'node:test';
+
+import { operatorNamespace, paths } from '../../support/api.ts';
+import { serialsOn } from '../../support/crl/lists.ts';
 import { eventually } from '../../support/eventually.ts';
-import {
-  askToRevoke,
-  crlsInConfigMap,
-  crlsInRootSecret,
-  revocationIsHandled,
-  revoke,
-  serialsOf,
-  serialsOn,
-} from '../../support/revocation/revoking.ts';
+import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
 
-let world: Installation;
-before(async () => {
-  world = await install(['--workers=4']);
-  await world.start();
-});
-after(() => world.end());
-
-const rootSecret = (name: string): string => paths.secrets(operatorNamespace, name);
+const world = installation({ args: ['--workers=4'] });
 
 /** An authority that publishes a ConfigMap `trust-NAME` in every namespace that is labelled with its name, and in the operator's. */
 async function authority(name: string, spec: object = {}): Promise<void> {
-  const trusts = { 'example.com/trusts': name };
-  await world.createAuthority(name, {
-    secretName: name,
-    root: {},
-    trustBundle: { configMap: { name: `trust-${name}`, namespaceSelector: { matchLabels: trusts } } },
-    ...spec,
-  });
-  await trusting(operatorNamespace, name);
+  await world.createAuthority(name, { secretName: name, root: {}, ...spec });
+  await world.publishTrust(name);
+  await world.tenantOf(operatorNamespace).trust(name);
 }
-
-const trusting = (namespace: string, name: string): Promise<unknown> =>
-  world.api.patch(paths.namespaces(namespace), { metadata: { labels: { 'example.com/trusts': name } } });
 
 /** A Ready server of an authority, in a namespace of its own. */
 async function serverOf(name: string, prefix = 'victim'): Promise<Tenant> {
   const tenant = await world.tenant(prefix);
-  await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
-  await tenant.ready('db');
+  await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
   return tenant;
 }
 
-const listed = async (name: string): Promise<readonly string[]> => serialsOn(await crlsInRootSecret(world.api, name));
+const listed = async (name: string): Promise<readonly string[]> => serialsOn(await world.crls(name));
 
 describe('a restored CRL', () => {
   // Broken if it fails: whoever may write ConfigMaps in a namespace of theirs decides what the operator finds of its CRLs,
@@ -55,11 +32,11 @@ describe('a restored CRL', () => {
     await authority('restored');
     const { uid } = (await world.authority('restored')).metadata;
     const victim = await serverOf('restored');
-    const { data: backup } = await world.api.get<Secret>(rootSecret('restored'));
-    const { server: serial = '' } = await serialsOf(victim, 'db');
-    await revoke(victim, 'db', 'incident-1');
+    const { data: backup } = await world.rootSecret('restored');
+    const { server: serial = '' } = await victim.serials('db');
+    await victim.revoke('db', 'incident-1');
     await eventually(async () => {
-      assert.deepEqual(serialsOn(await crlsInConfigMap(world.api, operatorNamespace, 'trust-restored')), [serial]);
+      assert.deepEqual(serialsOn(await world.tenantOf(operatorNamespace).crls('trust-restored')), [serial]);
     });
     const attacker = await world.tenant('aaa');
     await world.restart(async () => {
@@ -74,7 +51,7 @@ describe('a restored CRL', () => {
         };
         await world.api.create(paths.configMaps(attacker.namespace), { metadata: forged, data: { 'ca.crl': '' } });
       }
-      await world.api.patch(rootSecret('restored'), { data: backup });
+      await world.api.patch(paths.rootSecret('restored'), { data: backup });
     });
     // The list of the backup is valid: only its number and entries tell that it is old.
     await eventually(async () => assert.deepEqual(await listed('restored'), [serial]));
@@ -90,38 +67,37 @@ describe('the notes on a Secret', () => {
   test('answer no request to revoke, whoever has written them before it is made', async () => {
     await authority('noted');
     const victim = await serverOf('noted');
-    const { server: serial = '' } = await serialsOf(victim, 'db');
+    const { server: serial = '' } = await victim.serials('db');
     await victim.patchSecret('db-server-tls', note('revoke', 'incident-7'));
-    await revoke(victim, 'db', 'incident-7');
+    await victim.revoke('db', 'incident-7');
     assert.deepEqual(await listed('noted'), [serial]);
-    assert.notEqual((await serialsOf(victim, 'db'))['server'], serial);
+    assert.notEqual((await victim.serials('db'))['server'], serial);
   });
 
   test('answer no request to revoke while what they are written next to is that of another resource', async () => {
     await authority('swapped');
     const victim = await serverOf('swapped');
-    const { server: serial = '' } = await serialsOf(victim, 'db');
+    const { server: serial = '' } = await victim.serials('db');
     // Another certificate of the authority, which its owner may put there, with a note that answers the request to come. The
     // operator sees it next to a status that does not know the certificate, as after an end between two writes.
-    await victim.create('twin', { authorityRef: { name: 'swapped' }, server: { service: 'db' } });
-    await victim.ready('twin');
+    await victim.issue('twin', { authorityRef: { name: 'swapped' }, server: { service: 'db' } });
     const { data } = await victim.secret('twin-server-tls');
     await world.restart(async () => {
       await victim.patchSecret('db-server-tls', { ...note('revoke', 'incident-8'), data });
-      await askToRevoke(victim, 'db', 'incident-8');
+      await victim.askToRevoke('db', 'incident-8');
     });
-    await revocationIsHandled(victim, 'db', 'incident-8');
+    await victim.revocationIsHandled('db', 'incident-8');
     assert.ok((await listed('swapped')).includes(serial));
   });
 
   test('answer no request to rotate', async () => {
     await authority('rotated');
     const victim = await serverOf('rotated');
-    const { server: serial = '' } = await serialsOf(victim, 'db');
+    const { server: serial = '' } = await victim.serials('db');
     await victim.patchSecret('db-server-tls', note('rotate', 'in-a-hurry'));
     await victim.rotate('db', 'in-a-hurry');
     await victim.ready('db');
-    assert.notEqual((await serialsOf(victim, 'db'))['server'], serial);
+    assert.notEqual((await victim.serials('db'))['server'], serial);
   });
 });
 
@@ -142,18 +118,15 @@ async function fill(name: string, victim: Tenant, entries: readonly unknown[]): 
   const { issuerId = '' } = (await victim.get('db')).status?.secrets?.[0] ?? {};
   const record = { version: 3, issuers: { [issuerId]: { revoked: entries } } };
   const text = Buffer.from(JSON.stringify(record)).toString('base64');
-  await world.api.patch(rootSecret(name), { data: { 'revoked.json': text } });
+  await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': text } });
   await eventually(async () => assert.equal((await world.authority(name)).status?.crl?.revoked, entries.length), {
     timeoutMs: 60_000,
   });
 }
 
-const issuingOf = async (tenant: Tenant) =>
-  (await tenant.get('db')).status?.conditions?.find(({ type }) => type === 'Issuing');
-
 const isExhausted = (tenant: Tenant): Promise<string> =>
   eventually(async () => {
-    const issuing = await issuingOf(tenant);
+    const issuing = conditionOf(await tenant.get('db'), 'Issuing');
     assert.equal(issuing?.reason, 'CrlShareExhausted');
     return issuing.message;
   });
@@ -171,11 +144,11 @@ describe('the CRL', () => {
     await authority('shared');
     const [attacker, victim] = [await serverOf('shared', 'greedy'), await serverOf('shared')];
     await fill('shared', victim, entriesOf(1250, attacker.namespace));
-    await askToRevoke(attacker, 'db', 'once-more');
+    await attacker.askToRevoke('db', 'once-more');
     const message = await isExhausted(attacker);
     assert.match(message, new RegExp(`namespace ${attacker.namespace} has 1250 of the 5000 entries of the CRL`));
-    const { server: serial = '' } = await serialsOf(victim, 'db');
-    await revoke(victim, 'db', 'incident-9');
+    const { server: serial = '' } = await victim.serials('db');
+    await victim.revoke('db', 'incident-9');
     assert.ok((await listed('shared')).includes(serial));
     assert.equal((await attacker.get('db')).status?.lastHandledRevoke, undefined);
   });
@@ -186,21 +159,20 @@ describe('the CRL', () => {
     await authority('full', { rotation: { propagationDelay: '300ms', reissuesPerSecond: 1 } });
     const victim = await serverOf('full');
     await victim.patch('db', { spec: { client: { serviceAccount: 'db' }, peer: { service: 'db' } } });
-    await eventually(async () => assert.equal(Object.keys(await serialsOf(victim, 'db')).length, 3));
+    await eventually(async () => assert.equal(Object.keys(await victim.serials('db')).length, 3));
     await fill('full', victim, entriesOf(5000));
-    const nearlyFull = async () =>
-      (await world.authority('full')).status?.conditions?.find(({ type }) => type === 'CrlNearlyFull');
+    const nearlyFull = async () => conditionOf(await world.authority('full'), 'CrlNearlyFull');
     await eventually(async () => assert.equal((await nearlyFull())?.status, 'True'));
     assert.equal(await metric(/^mtls_operator_crl_entries\{authority="full"\}/), 5000);
     assert.equal(await metric(/^mtls_operator_crl_entries_limit\{authority="full"\}/), 5000);
-    await askToRevoke(victim, 'db', 'incident-10');
+    await victim.askToRevoke('db', 'incident-10');
     const message = await isExhausted(victim);
     await victim.ready('db');
-    const before = Object.values(await serialsOf(victim, 'db'));
+    const before = Object.values(await victim.serials('db'));
     // As the message says.
     const [, annotation = ''] = /mtls-operator\.io\/(rotate-root)=/.exec(message) ?? [];
     const started = performance.now();
-    await world.api.patch(paths.authorities('full'), {
+    await world.patchAuthority('full', {
       metadata: { annotations: { [`mtls-operator.io/${annotation}`]: 'make-room' } },
     });
     await eventually(
@@ -214,7 +186,7 @@ describe('the CRL', () => {
     );
     t.diagnostic(`a rotation with a full CRL took ${((performance.now() - started) / 1000).toFixed(1)} s`);
     // The request that waited is answered: what the new root has signed since is on the list, and nothing else.
-    await revocationIsHandled(victim, 'db', 'incident-10');
+    await victim.revocationIsHandled('db', 'incident-10');
     const after = await listed('full');
     assert.ok(after.length <= 3 && !before.some((serial) => after.includes(serial)), `${after.length} entries`);
     await eventually(async () => assert.equal((await nearlyFull())?.status, 'False'));
@@ -226,7 +198,7 @@ describe('the CRL', () => {
     await world.createAuthority('witness', { secretName: 'witness', root: {} });
     const attacker = await world.tenant('paced');
     const places = await Promise.all(Array.from({ length: 5 }, () => world.tenant('place')));
-    for (const { namespace } of places) await trusting(namespace, 'paced');
+    for (const place of places) await place.trust('paced');
     const names = Array.from({ length: 12 }, (_, i) => `db-${i}`);
     for (const name of names) {
       await attacker.create(name, { authorityRef: { name: 'paced' }, server: { service: 'db' } });
@@ -234,23 +206,22 @@ describe('the CRL', () => {
     const serials = await Promise.all(
       names.map(async (name) => {
         await attacker.ready(name);
-        return (await serialsOf(attacker, name))['server'] ?? '';
+        return (await attacker.serials(name))['server'] ?? '';
       }),
     );
     const publications = /^mtls_operator_api_requests_total\{.*verb="(PATCH|patch)".*resource="configmaps"/;
     const [writesBefore, revisionsBefore] = [await metric(publications), await revisionsOf('paced')];
     const started = performance.now();
     for (const [i, name] of names.entries()) {
-      await askToRevoke(attacker, name, 'again');
+      await attacker.askToRevoke(name, 'again');
       // As long as somebody else's certificate takes.
-      await attacker.create(`witness-${i}`, { authorityRef: { name: 'witness' }, server: { service: 'db' } });
-      await attacker.ready(`witness-${i}`);
+      await attacker.issue(`witness-${i}`, { authorityRef: { name: 'witness' }, server: { service: 'db' } });
     }
-    for (const name of names) await revocationIsHandled(attacker, name, 'again');
+    for (const name of names) await attacker.revocationIsHandled(name, 'again');
     const seconds = (performance.now() - started) / 1000;
     assert.deepEqual(await listed('paced'), serials.toSorted());
     await eventually(async () => {
-      assert.equal((await crlsInConfigMap(world.api, operatorNamespace, 'trust-paced'))[0]?.revoked.length, 12);
+      assert.equal((await world.tenantOf(operatorNamespace).crls('trust-paced'))[0]?.revoked.length, 12);
     });
     const lists = (await revisionsOf('paced')) - revisionsBefore;
     const writes = (await metric(publications)) - writesBefore;
@@ -272,25 +243,25 @@ describe('the CRL', () => {
     });
     await fill('steady', victim, asked);
     const [{ server: theirs = '' }, { server: serial = '' }] = [
-      await serialsOf(attacker, 'db'),
-      await serialsOf(victim, 'db'),
+      await attacker.serials('db'),
+      await victim.serials('db'),
     ];
-    await askToRevoke(attacker, 'db', 'once-more');
+    await attacker.askToRevoke('db', 'once-more');
     await eventually(async () => {
-      const { thisUpdate } = (await crlsInRootSecret(world.api, 'steady'))[0] ?? assert.fail('no CRL');
+      const { thisUpdate } = (await world.crls('steady'))[0] ?? assert.fail('no CRL');
       // It is dated five minutes back. A list can be signed every five seconds.
       assert.ok(Date.now() - thisUpdate.getTime() > 300_000 + 8000);
     });
     assert.ok(!(await listed('steady')).includes(theirs));
     const started = performance.now();
-    await revoke(victim, 'db', 'incident-11');
+    await victim.revoke('db', 'incident-11');
     t.diagnostic(`another namespace waited ${((performance.now() - started) / 1000).toFixed(1)} s`);
     const after = await listed('steady');
     assert.ok(after.includes(serial) && after.includes(theirs), after.join());
-    await revocationIsHandled(attacker, 'db', 'once-more');
+    await attacker.revocationIsHandled('db', 'once-more');
   });
 });
 
 /** How many revisions of a root Secret there have been. */
 const revisionsOf = async (name: string): Promise<number> =>
-  (await world.watched.upTo(await world.api.get<Secret>(rootSecret(name)))).length;
+  (await world.watched.upTo(await world.rootSecret(name))).length;

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { type ConfigMap, paths, type Secret } from '../../support/behaviours/api.ts';
-import { type Authority, type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { type ConfigMap, paths, type Secret } from '../../support/api.ts';
 import { judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Authority, installation, type Tenant } from '../../support/installation.ts';
 
 const authorityName = 'held';
 const bundleName = 'held-trust';
@@ -14,15 +14,12 @@ const secretName = 'db-server-tls';
 const finalizers = ['example.com/hold'];
 const isDone = new AbortController();
 
-let world: Installation;
 let honest: Tenant;
 /** Two namespaces of one tenant, who may do there what the role `edit` allows. */
 let hostile: Tenant;
 let hostileToo: Tenant;
 
-before(async () => {
-  world = await install();
-  await world.start();
+const world = installation({}, async () => {
   await world.createAuthority(authorityName, {
     secretName: authorityName,
     root: {},
@@ -36,22 +33,18 @@ before(async () => {
     await world.tenant('hostile'),
   ];
   for (const tenant of [honest, hostile, hostileToo]) {
-    await world.api.patch(paths.namespaces(tenant.namespace), { metadata: { labels: { trust: authorityName } } });
-    await tenant.create('db', spec);
-    await tenant.ready('db');
+    await tenant.label({ trust: authorityName });
+    await tenant.issue('db', spec);
     await eventually(async () => assert.ok((await bundleOf(tenant)) !== undefined, 'the bundle is not published'));
   }
 });
-after(async () => {
-  isDone.abort();
-  await world.end();
-});
+after(() => isDone.abort());
 
 const status = async (): Promise<NonNullable<Authority['status']>> =>
   (await world.authority(authorityName)).status ?? {};
 
 const annotate = (verb: string, value: string): Promise<unknown> =>
-  world.api.patch(paths.authorities(authorityName), {
+  world.patchAuthority(authorityName, {
     metadata: { annotations: { [`mtls-operator.io/${verb}`]: value } },
   });
 
@@ -96,8 +89,7 @@ const attacks: Readonly<Record<string, () => Promise<unknown>>> = {
     await copyOf(hostileToo, 'copy', { finalizers, ownerReferences });
   },
   async 'holds a resource in deletion, with an immutable Secret'() {
-    await hostileToo.create('held', { ...spec, server: { service: 'held' } });
-    await hostileToo.ready('held');
+    await hostileToo.issue('held', { ...spec, server: { service: 'held' } });
     await hostileToo.patch('held', { metadata: { finalizers } });
     await hostileToo.delete('held');
     await hostileToo.patchSecret('held-server-tls', { immutable: true, metadata: { finalizers } });

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { writeOperatorKubeconfig } from '../../../tools/operator.ts';
-import { type Api, openApi, paths } from '../../support/behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../../support/behaviours/installation.ts';
+import { type Api, openApi, paths } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 import { makeCa } from '../../support/roots/make.ts';
 
 /** What a stolen token of the operator tries to write. */
@@ -368,11 +368,8 @@ const allowed: readonly Attempt[] = [
 
 const policies = join(import.meta.dirname, '../../../deploy/admission-policy.yaml');
 
-let world: Installation;
 let thief: Api;
-before(async () => {
-  world = await install();
-  const { cluster, api } = world;
+const world = installation({ operator: false }, async ({ cluster, api }) => {
   const kubeconfig = join(cluster.dir, 'thief.kubeconfig');
   await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args));
   thief = openApi({ ...cluster, kubeconfig });
@@ -405,16 +402,13 @@ before(async () => {
     metadata: { name: 'example.com:other:roots' },
   });
 });
-after(async () => {
-  await thief.close();
-  await world.end();
-});
+after(() => thief.close());
 
 test('the policies are about fields that exist', async () => {
   await eventually(async () => {
-    const { items } = await world.cluster.json<{ items: Policy[] }>(['get', 'validatingadmissionpolicies']);
-    assert.equal(items.length, 3);
-    for (const { metadata, status } of items) {
+    const found = await world.api.list<Policy>('/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies');
+    assert.equal(found.length, 3);
+    for (const { metadata, status } of found) {
       assert.equal(status?.observedGeneration, metadata.generation, metadata.name);
       assert.deepEqual(status?.typeChecking?.expressionWarnings ?? [], [], metadata.name);
     }
@@ -499,14 +493,13 @@ describe('the operator, under its policies,', () => {
     await system.create('metrics', { server: { service: 'metrics' } });
     const { message } = await system.notReady('metrics', 'IssuanceFailed');
     assert.match(message, /writes no Secrets in kube-system/);
-    await tenant.create('payments', { server: { service: 'payments' } });
-    await tenant.ready('payments');
+    await tenant.issue('payments', { server: { service: 'payments' } });
     assert.ok((await system.findSecret('metrics-server-tls')) === undefined);
   });
 
   test('publishes roots into every namespace, kube-system included', async () => {
     const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector: {} }, clusterTrustBundle: true };
-    await world.api.patch(paths.authorities('default'), { spec: { trustBundle } });
+    await world.patchAuthority('default', { spec: { trustBundle } });
     await eventually(async () => {
       const { status } = await world.authority('default');
       const published = status?.conditions?.find(({ type }) => type === 'TrustPublished');
@@ -526,7 +519,7 @@ describe('the operator, under its policies,', () => {
       assert.equal(metadata.labels?.['mtls-operator.io/certificate'], 'payments');
     });
     const { status } = await world.authority('default');
-    await world.api.patch(paths.authorities('default'), {
+    await world.patchAuthority('default', {
       metadata: { annotations: { 'mtls-operator.io/rotate-root': 'again' } },
       spec: { rotation: { propagationDelay: '1s', clusterTrustBundleDelay: '1s' } },
     });

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { Secret, Stored } from '../api.ts';
 import { run } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
-import type { Secret, Stored } from './api.ts';
 
 /** What the openssl command line says of the leaf in a Secret. */
 export interface Judged {

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 
+import { missing } from '../missing.ts';
 import { scratchFile } from '../openssl.ts';
 import { compiled } from '../peers/compiled.ts';
 import { goPeer, javaPeer, opensslClient } from '../peers/index.ts';
-import { type Command, run, succeeds } from '../peers/process.ts';
+import { type Command, run } from '../peers/process.ts';
 
 const here = import.meta.dirname;
 
@@ -71,8 +72,7 @@ export const opensslCrl: CrlJudge = {
 /** GnuTLS goes by the CRLs that it is given, however old they are, and does not miss others. */
 export const gnutlsCrl: CrlJudge = {
   name: 'GnuTLS',
-  missing: () =>
-    succeeds(['certtool', '--version']) ? null : 'certtool is not installed (Debian: apt-get install gnutls-bin)',
+  missing: missing.certtool,
   insists: false,
   refusals: async (cases) =>
     oneByOne(cases, (roots, crls, leaf) => [

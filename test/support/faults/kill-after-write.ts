@@ -1,24 +1,23 @@
+import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import type { TestContext } from 'node:test';
 
-import type { Installation } from '../behaviours/installation.ts';
-import { startOperator } from '../operator.ts';
-import type { Exchange, FaultyProxy } from '../proxy.ts';
+import { type Installation, installation, type Tenant } from '../installation.ts';
+import type { Operator } from '../operator.ts';
+import type { Exchange } from '../proxy.ts';
 
-/** A container that is started again in its Pod: it finds the Lease to be its own, and need not wait for it to expire. */
+/** A container that is started again in its Pod: it finds that the Lease is its own, and need not wait until it expires. */
 export const samePod = { env: { POD_NAME: 'replica' } };
 
-/** A write that is part of the story: neither the Lease nor an event is. */
-export const isEffective = ({ method, path }: Exchange): boolean =>
-  method !== 'GET' && !/\/(leases|events)(\/|$)/.test(path);
+/** A write that belongs to the story: not the Lease and not an event. */
+const isEffective = ({ method, path }: Exchange): boolean => method !== 'GET' && !/\/(leases|events)(\/|$)/.test(path);
 
 /** What is played again and again. */
 export interface Story {
   readonly world: Installation;
-  readonly proxy: FaultyProxy;
   /** Of all writes every n-th is the last one once, from a random one on. */
   readonly every: number;
-  /** Asks for something while no operator runs; returns what has to come of it. `last` tells one time from another. */
+  /** Asks for something while no operator runs; returns how to assert the outcome. `last` is different each time. */
   readonly begin: (last: number) => Promise<() => Promise<void>>;
 }
 
@@ -35,23 +34,28 @@ export async function killAfterWrites(t: TestContext, story: Story): Promise<num
 }
 
 /** Plays the story with a kill after its `last`-th write. False when it had fewer writes. */
-async function isKilledAfterWrite({ world, proxy, begin }: Story, last: number): Promise<boolean> {
+async function isKilledAfterWrite({ world, begin }: Story, last: number): Promise<boolean> {
+  const started = Promise.withResolvers<Operator>();
   const killed = Promise.withResolvers<boolean>();
   let writes = 0;
-  proxy.faults = {
-    onReply(exchange, status) {
+  world.proxy.faults = {
+    async onRequest({ method }) {
+      if (method !== 'GET') await started.promise;
+      return 'pass' as const;
+    },
+    async onReply(exchange, status) {
       if (isEffective(exchange) && status < 300) writes += 1;
       if (writes < last) return 'pass';
-      process.kill(operator.pid, 'SIGKILL');
+      process.kill((await started.promise).pid, 'SIGKILL');
       killed.resolve(true);
       return 'break';
     },
   };
   const assertEnd = await begin(last);
-  const operator = await startOperator(world.cluster, { ...samePod, server: proxy.server, waitUntilReady: false });
+  started.resolve(await world.start({ ...samePod, server: world.proxy.server, waitUntilReady: false }));
   const restarted = killed.promise.then(async (wasKilled) => {
-    await operator.kill();
-    proxy.faults = {};
+    await world.operator.kill();
+    world.proxy.faults = {};
     if (wasKilled) await world.start(samePod);
     return wasKilled;
   });
@@ -63,4 +67,41 @@ async function isKilledAfterWrite({ world, proxy, begin }: Story, last: number):
   }
   if (await restarted) await world.operator.stop();
   return restarted;
+}
+
+/** An installation with the authority `default`, two Ready resources of it, and an operator that has ended. */
+export interface CrashSite {
+  readonly world: Installation;
+  readonly tenant: Tenant;
+  readonly names: readonly string[];
+  /** The revisions of all certificates of the resources. */
+  revisions(): Promise<readonly number[]>;
+}
+
+/** The crash site of a test file: what the spec of its authority has besides the root, and that of its resources besides the roles. */
+export function crashSite(prefix: string, authority: (namespace: string) => object, resource: object = {}): CrashSite {
+  const names = ['a', 'b'];
+  let tenant: Tenant | undefined;
+  const world = installation({ operator: false }, async () => {
+    tenant = await world.tenant(prefix);
+    await world.createAuthority('default', { secretName: 'mtls-root', root: {}, ...authority(tenant.namespace) });
+    await world.start(samePod);
+    const spec = { server: { service: 'db' }, client: { serviceAccount: 'db' }, ...resource };
+    for (const name of names) await tenant.create(name, spec);
+    for (const name of names) await tenant.ready(name);
+    await world.operator.stop();
+  });
+  const site: CrashSite = {
+    world,
+    names,
+    get tenant() {
+      assert.ok(tenant !== undefined, 'the crash site is not ready');
+      return tenant;
+    },
+    async revisions() {
+      const certificates = await Promise.all(names.map((name) => site.tenant.get(name)));
+      return certificates.flatMap(({ status }) => (status?.secrets ?? []).map(({ revision }) => revision));
+    },
+  };
+  return site;
 }

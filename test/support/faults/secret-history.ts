@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 
-import { annotations } from '../../../src/api/constants.ts';
-import type { AdminApi, ApiEvent, ApiList, ApiObject } from './api.ts';
+import { annotations, labels } from '../../../src/api/constants.ts';
+import type { Secret } from '../api.ts';
+import type { Installation } from '../installation.ts';
 
-/** A Secret as the API server gives it. */
-export interface ApiSecret extends ApiObject {
-  readonly type: string;
-  readonly data: Readonly<Record<string, string>>;
-}
-
-/** What a Secret held at one resourceVersion, as everyone saw it who watches; without the key. */
+/** The content of a Secret at one resourceVersion, without the key. */
 export interface SecretVersion {
-  readonly namespace: string;
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
@@ -28,102 +21,66 @@ export interface SecretVersion {
   readonly bundle: string;
 }
 
-/** Every version of every written Secret, recorded from outside of the operator. */
+/** Every version of every Secret of MtlsCertificates in a namespace, as a client outside of the operator sees them. */
 export interface SecretHistory {
   readonly versions: readonly SecretVersion[];
-  /** Resolves the moment that so many versions of a namespace's Secrets have been seen. */
-  reaches(namespace: string, count: number): Promise<void>;
+  /** Resolves as soon as the history has so many versions. */
+  reaches(count: number): Promise<void>;
   /**
-   * Asserts what must hold at every moment in a namespace: a revision of a Secret has one key and one certificate for
-   * ever, another revision has another key, and a revision is one more than the one before. Throws as well until the
-   * record reaches what the API server holds now: to be polled.
+   * Asserts what must hold at every moment: a revision of a Secret has one key and one certificate for ever, another
+   * revision has another key, and a revision is one more than the one before. Also throws until the history includes what the
+   * API server holds now: to be polled.
    */
-  assertOneKeyPerRevision(namespace: string): Promise<void>;
-  stop(): Promise<void>;
+  assertOneKeyPerRevision(): Promise<void>;
 }
 
-const selector = 'labelSelector=app.kubernetes.io%2Fmanaged-by%3Dmtls-operator%2Cmtls-operator.io%2Fcertificate';
-
-/** Begins to record; what is there already is recorded as it is. */
-export async function recordSecrets(api: AdminApi): Promise<SecretHistory> {
+/** Starts to record the Secrets of a namespace, which has none yet. */
+export function recordSecrets(world: Installation, namespace: string): SecretHistory {
   const versions: SecretVersion[] = [];
   const listeners = new Set<() => void>();
   const broken: string[] = [];
-  const stopping = new AbortController();
-  let resourceVersion = '';
 
-  function record(secret: ApiSecret): void {
+  world.watched.follow((secret) => {
+    const { metadata } = secret;
+    if (metadata.namespace !== namespace || metadata.labels?.[labels.certificate] === undefined) return;
     try {
       versions.push(secretVersion(secret));
       for (const listener of listeners) listener();
     } catch (error) {
-      broken.push(`${secret.metadata.namespace}/${secret.metadata.name}: ${(error as Error).message}`);
+      broken.push(`${metadata.name}: ${(error as Error).message}`);
     }
-  }
+  });
 
-  async function list(): Promise<void> {
-    const all = await api.get<ApiList<ApiSecret>>(`/api/v1/secrets?${selector}`);
-    for (const item of all.items) record(item);
-    resourceVersion = all.metadata.resourceVersion;
-  }
-
-  function take({ type, object }: ApiEvent<ApiSecret>): void {
-    // Nothing but a resourceVersion that is no longer kept ends a watch in this way.
-    resourceVersion = type === 'ERROR' ? '' : object.metadata.resourceVersion;
-    if (type === 'ADDED' || type === 'MODIFIED') record(object);
-  }
-
-  /** Goes on through restarts of the API server, from where it was. */
-  async function follow(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        if (resourceVersion === '') await list();
-        const query = `${selector}&watch=true&allowWatchBookmarks=true&resourceVersion=${resourceVersion}`;
-        await api.watch<ApiSecret>(`/api/v1/secrets?${query}`, take, stopping.signal);
-      } catch {
-        // The API server is away.
-      }
-      await delay(50);
-    }
-  }
-
-  await list();
-  const following = follow();
   return {
     versions,
-    async reaches(namespace, count) {
+    async reaches(count) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const look = (): void => {
-        if (versions.filter((version) => version.namespace === namespace).length >= count) resolve();
+      const check = (): void => {
+        if (versions.length >= count) resolve();
       };
-      listeners.add(look);
-      look();
+      listeners.add(check);
+      check();
       await promise;
-      listeners.delete(look);
+      listeners.delete(check);
     },
-    async assertOneKeyPerRevision(namespace) {
-      const { items } = await api.get<ApiList<ApiSecret>>(`/api/v1/namespaces/${namespace}/secrets?${selector}`);
+    async assertOneKeyPerRevision() {
+      const secrets = await world.tenantOf(namespace).secrets();
       const recorded = new Set(versions.map((version) => version.resourceVersion));
-      const unseen = items.filter(({ metadata }) => !recorded.has(metadata.resourceVersion));
+      const unseen = secrets.filter(({ metadata }) => !recorded.has(metadata.resourceVersion));
       assert.deepEqual(
         unseen.map(({ metadata }) => metadata.name),
         [],
-        'the record does not reach the present yet',
+        'the history does not include the present yet',
       );
       assert.deepEqual(broken, [], 'Secrets that were wrong at some moment');
-      const ofNamespace = versions.filter((version) => version.namespace === namespace);
-      for (const ofOne of Map.groupBy(ofNamespace, ({ uid }) => uid).values()) assertRevisions(ofOne);
-    },
-    async stop() {
-      stopping.abort();
-      await following;
+      for (const ofOne of Map.groupBy(versions, ({ uid }) => uid).values()) assertRevisions(ofOne);
     },
   };
 }
 
 /** Reads a Secret as a pod would. Throws when its key, leaf and bundle do not belong together. */
-export function secretVersion({ metadata, data }: ApiSecret): SecretVersion {
-  const pem = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
+export function secretVersion({ metadata, data }: Secret): SecretVersion {
+  const pem = (key: string) => Buffer.from(data?.[key] ?? '', 'base64').toString('latin1');
   const leaf = new X509Certificate(pem('tls.crt'));
   assert.ok(leaf.checkPrivateKey(createPrivateKey(pem('tls.key'))), 'tls.key is not the key of tls.crt');
   const roots = pem('ca.crt').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
@@ -132,7 +89,6 @@ export function secretVersion({ metadata, data }: ApiSecret): SecretVersion {
     'ca.crt does not verify tls.crt',
   );
   return {
-    namespace: metadata.namespace ?? '',
     name: metadata.name,
     uid: metadata.uid,
     resourceVersion: metadata.resourceVersion,

@@ -1,3 +1,4 @@
+import { randomFrom } from '../random.ts';
 /** The kinds of certificate that are judged: every choice that a request and an authority leave open. */
 export const dimensions = {
   /** Of the leaf. */
@@ -143,14 +144,3 @@ const shuffled = <T>(values: readonly T[], random: () => number): T[] =>
     .map((value) => ({ value, order: random() }))
     .sort((a, b) => a.order - b.order)
     .map(({ value }) => value);
-
-/** Numbers from 0 to 1 that follow from the seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

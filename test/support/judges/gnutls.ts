@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
-import { type Command, succeeds } from '../peers/process.ts';
+import { missing } from '../missing.ts';
+import type { Command } from '../peers/process.ts';
 import { beyond, noForm, ownClock } from './limits.ts';
 import { commandJudge } from './program.ts';
 import type { Question } from './question.ts';
@@ -14,8 +15,7 @@ const sameKey = `a=$(${publicKey} --load-privkey "$1") && b=$(${publicKey} --loa
 export const gnutls = commandJudge(
   {
     name: 'GnuTLS',
-    missing: () =>
-      succeeds(['certtool', '--version']) ? null : 'GnuTLS is not installed (Debian: apt-get install gnutls-bin)',
+    missing: missing.certtool,
     cannotSay: beyond(noForm, ownClock),
   },
   ({ kind, folder, trust, usage, name }: Question): Command => {

@@ -1,4 +1,4 @@
-import { succeeds } from '../peers/process.ts';
+import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, onlyServerNames, onlyTls } from './limits.ts';
 import { programJudge } from './program.ts';
 import { made } from './programs.ts';
@@ -7,8 +7,7 @@ import { made } from './programs.ts';
 export const java = programJudge(
   {
     name: 'Java',
-    missing: () =>
-      succeeds(['javac', '-version']) ? null : 'no JDK is installed (Debian: apt-get install default-jdk-headless)',
+    missing: missing.jdk,
     cannotSay: beyond(noForm, noEmailNames, onlyServerNames, onlyTls),
   },
   async () => {

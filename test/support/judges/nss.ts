@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { succeeds } from '../peers/process.ts';
+import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
 import { programJudge } from './program.ts';
 import { made } from './programs.ts';
@@ -9,10 +9,7 @@ import { made } from './programs.ts';
 export const nss = programJudge(
   {
     name: 'NSS',
-    missing: () =>
-      succeeds(['pkg-config', 'nss']) && succeeds(['cc', '--version'])
-        ? null
-        : 'NSS and a C compiler are not installed (Debian: apt-get install gcc libnss3-dev pkg-config)',
+    missing: missing.nss,
     cannotSay: beyond(noForm, noKeys, noEmailNames),
   },
   async () => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
-import { type Command, succeeds } from '../peers/process.ts';
+import { missing } from '../missing.ts';
+import type { Command } from '../peers/process.ts';
 import { beyond, noForm } from './limits.ts';
 import { commandJudge } from './program.ts';
 import type { Question } from './question.ts';
@@ -12,8 +13,7 @@ const nameOptions: Readonly<Record<string, string>> = { dns: 'hostname', ip: 'ip
 export const openssl = commandJudge(
   {
     name: 'OpenSSL',
-    missing: () =>
-      succeeds(['openssl', 'version']) ? null : 'openssl is not installed (Debian: apt-get install openssl)',
+    missing: missing.openssl,
     cannotSay: beyond(noForm),
   },
   ({ kind, folder, trust, usage, name, at }: Question): Command => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { succeeds } from '../peers/process.ts';
+import { missing } from '../missing.ts';
 import { beyond, onlyForm } from './limits.ts';
 import { programJudge } from './program.ts';
 import { made } from './programs.ts';
@@ -9,10 +9,7 @@ import { made } from './programs.ts';
 export const pkilint = programJudge(
   {
     name: 'pkilint',
-    missing: () =>
-      succeeds(['python3', '-c', 'import ensurepip, venv'])
-        ? null
-        : 'Python with venv is not installed (Debian: apt-get install python3-venv)',
+    missing: missing.pythonVenv,
     cannotSay: beyond(onlyForm),
   },
   async () => {

@@ -1,3 +1,4 @@
+import { inParallel } from '../parallel.ts';
 import { type Command, run } from '../peers/process.ts';
 import type { Judge, Question, Verdict } from './question.ts';
 
@@ -46,14 +47,11 @@ export const commandJudge = (
   ...about,
   async judge(questions) {
     const verdicts = new Map<number, Verdict>();
-    const waiting = questions.values();
-    const work = async (): Promise<void> => {
-      for (const question of waiting) {
-        const { code, stdout, stderr } = await run(ask(question));
-        verdicts.set(question.id, verdict(`${stdout}${stderr}`.trim().replaceAll(/\s+/g, ' '), code));
-      }
+    const judgeOne = async (question: Question): Promise<void> => {
+      const { code, stdout, stderr } = await run(ask(question));
+      verdicts.set(question.id, verdict(`${stdout}${stderr}`.trim().replaceAll(/\s+/g, ' '), code));
     };
-    await Promise.all([work(), work()]);
+    await inParallel(questions, judgeOne, 2);
     return verdicts;
   },
 });

@@ -1,14 +1,11 @@
 import { join } from 'node:path';
 
 import { compiled } from '../peers/compiled.ts';
-import { type Command, succeeds } from '../peers/process.ts';
+import type { Command } from '../peers/process.ts';
 
 /** How the programs around the judges are made. Each is made once for its sources. */
 
 const here = import.meta.dirname;
-
-export const goIsMissing = (): string | null =>
-  succeeds(['go', 'version']) ? null : 'Go is not installed (https://go.dev/dl)';
 
 /** Builds a Go program of ours, with the modules that its go.sum names. */
 export async function goProgram(name: string, ...files: readonly string[]): Promise<Command> {

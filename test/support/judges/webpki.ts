@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-
 import { cacheFolder } from '../../../tools/controlplane/folders.ts';
-import { succeeds } from '../peers/process.ts';
+import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
 import { programJudge } from './program.ts';
 import { made } from './programs.ts';
@@ -15,10 +14,7 @@ const webpki = (library: 'aws-lc-rs' | 'ring') =>
   programJudge(
     {
       name: `webpki (${library})`,
-      missing: () =>
-        succeeds(['cargo', '--version']) && succeeds(['cc', '--version'])
-          ? null
-          : 'Rust and a C compiler are not installed (https://rustup.rs; Debian: apt-get install gcc)',
+      missing: missing.rustAndC,
       cannotSay: beyond(noForm, noKeys, noEmailNames),
     },
     async () => {

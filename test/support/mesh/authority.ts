@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 
 import type { RotationStatus } from '../../../src/api/types.ts';
-import { type Api, paths } from '../behaviours/api.ts';
-import type { Authority } from '../behaviours/installation.ts';
+import { type Api, paths } from '../api.ts';
 import { eventually } from '../eventually.ts';
+import type { Authority } from '../installation.ts';
 
 export type Phase = RotationStatus['phase'];
 type Status = NonNullable<Authority['status']>;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 
-import { type Installation, install } from '../behaviours/installation.ts';
 import { eventually } from '../eventually.ts';
+import { type Installation, install } from '../installation.ts';
 import { scratchFolder } from '../scratch.ts';
 import { type RotatedAuthority, watchAuthority } from './authority.ts';
 import { type Mesh, type Role, startMesh, type Workload } from './mesh.ts';

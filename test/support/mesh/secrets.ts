@@ -1,5 +1,5 @@
 import { labels } from '../../../src/api/constants.ts';
-import { type Api, paths, type Secret } from '../behaviours/api.ts';
+import { type Api, paths, type Secret } from '../api.ts';
 import { secretFiles } from '../peers/index.ts';
 import type { Role } from './mesh.ts';
 import type { SecretState } from './mount.ts';

@@ -1,17 +1,17 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { freePort } from '../../../tools/controlplane/ports.ts';
+import { missing } from '../missing.ts';
 import { filled, section } from '../page.ts';
 import { scratchFolder } from '../scratch.ts';
 import type { RunningServer, ServerPeer } from './peer.ts';
-import { startProgram, succeeds } from './process.ts';
+import { startProgram } from './process.ts';
 
 /** nginx in the foreground with the server of docs/stacks.md, and a folder of its own for everything it writes. */
 export const nginxServer: ServerPeer = {
   name: 'nginx',
   followsFolder: false,
-  missing: () => (succeeds(['nginx', '-v']) ? null : 'nginx is not installed (Debian: apt-get install nginx)'),
+  missing: missing.nginx,
   async start(folder, { port, crlFolder } = {}) {
     if (port !== undefined) return startNginx(folder, crlFolder, port);
     // nginx cannot choose a port itself, and a free one may be taken before it gets there.

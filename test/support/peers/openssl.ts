@@ -1,20 +1,17 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { missing } from '../missing.ts';
 import { scratchFile } from '../openssl.ts';
 import { scratchFolder } from '../scratch.ts';
 import { type ClientPeer, pemCertificates, readOutcome, type ServerPeer } from './peer.ts';
-import { run, startProgram, succeeds } from './process.ts';
-
-function missing(): string | null {
-  return succeeds(['openssl', 'version']) ? null : 'openssl is not installed (Debian: apt-get install openssl)';
-}
+import { run, startProgram } from './process.ts';
 
 /** `openssl s_server`. With -www it answers with a page that holds the client's certificate. */
 export const opensslServer: ServerPeer = {
   name: 'openssl s_server',
   followsFolder: false,
-  missing,
+  missing: missing.openssl,
   async start(folder, { port = 0, crlFolder } = {}) {
     const listen = ['s_server', '-www', '-accept', `127.0.0.1:${port}`];
     const trust = await trusting(folder, crlFolder);
@@ -29,7 +26,7 @@ export const opensslServer: ServerPeer = {
 /** `openssl s_client`. */
 export const opensslClient: ClientPeer = {
   name: 'openssl s_client',
-  missing,
+  missing: missing.openssl,
   async connect({ port, serverName, caFolder, folder, crlFolder }) {
     const connect = ['s_client', '-ign_eof', '-connect', `127.0.0.1:${port}`, '-servername', serverName];
     const trust = await trusting(caFolder, crlFolder);

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 
+import { missing } from '../missing.ts';
 import { compiled } from './compiled.ts';
 import { type ClientPeer, readOutcome, type ServerPeer } from './peer.ts';
-import { type Command, run, startProgram, succeeds } from './process.ts';
+import { type Command, run, startProgram } from './process.ts';
 
 const here = import.meta.dirname;
 
@@ -37,26 +38,22 @@ function program(name: string, missing: () => string | null, command: PeerProgra
 
 const checking = (crlFolder: string | undefined): string[] => (crlFolder === undefined ? [] : ['-crl', crlFolder]);
 
-/** Go's crypto/tls. */
-export const goPeer = program(
-  'Go',
-  () => (succeeds(['go', 'version']) ? null : 'Go is not installed (https://go.dev/dl)'),
-  async () => {
-    const sources = join(here, 'go');
-    const folder = await compiled(
-      'go',
-      ['go.mod', 'main.go', 'secret.go', 'clients.go', 'crl.go'].map((name) => join(sources, name)),
-      (output) => ({
-        command: ['go', 'build', '-o', output, '.'],
-        cwd: sources,
-      }),
-    );
-    return [join(folder, 'peer')];
-  },
-);
+/** Builds the sources in a folder of ours; returns the folder with the result. */
+function built(name: string, sources: readonly string[], command: (output: string) => Command): Promise<string> {
+  const cwd = join(here, name);
+  return compiled(
+    name,
+    sources.map((source) => join(cwd, source)),
+    (output) => ({ command: command(output), cwd }),
+  );
+}
 
-const noJdk = (): string | null =>
-  succeeds(['javac', '-version']) ? null : 'no JDK is installed (Debian: apt-get install default-jdk-headless)';
+/** Go's crypto/tls. */
+export const goPeer = program('Go', missing.go, async () => {
+  const sources = ['go.mod', 'main.go', 'secret.go', 'clients.go', 'crl.go'];
+  const folder = await built('go', sources, (output) => ['go', 'build', '-o', output, '.']);
+  return [join(folder, 'peer')];
+});
 
 async function java(...properties: readonly string[]): Promise<Command> {
   const source = join(here, 'java', 'Peer.java');
@@ -67,42 +64,22 @@ async function java(...properties: readonly string[]): Promise<Command> {
 }
 
 /** Java's JSSE. */
-export const javaPeer = program('Java', noJdk, () => java());
+export const javaPeer = program('Java', missing.jdk, () => java());
 
 /** The same with keystore.p12 and truststore.p12, under this password. */
 export const javaPeerWithStores = (password: string): PeerProgram =>
-  program('Java', noJdk, () => java(`-DstorePassword=${password}`));
+  program('Java', missing.jdk, () => java(`-DstorePassword=${password}`));
 
 /** Python's ssl. */
-export const pythonPeer = program(
-  'Python',
-  () =>
-    succeeds(['python3', '-c', 'import ssl; ssl.VERIFY_X509_PARTIAL_CHAIN'])
-      ? null
-      : 'Python 3.10 or later is not installed (Debian: apt-get install python3)',
-  () => ['python3', join(here, 'python', 'peer.py')],
-);
+export const pythonPeer = program('Python', missing.python, () => ['python3', join(here, 'python', 'peer.py')]);
 
 /** rustls, with ring. */
-export const rustPeer = program(
-  'rustls',
-  () =>
-    succeeds(['cargo', 'version'])
-      ? null
-      : 'Rust is not installed (https://rustup.rs; Debian 12 has one that is too old for rustls)',
-  async () => {
-    const sources = join(here, 'rust');
-    const folder = await compiled(
-      'rust',
-      ['Cargo.toml', 'Cargo.lock', 'src/main.rs', 'src/pem.rs', 'src/secret.rs'].map((name) => join(sources, name)),
-      (output) => ({
-        command: ['cargo', 'build', '--release', '--locked', '--quiet', '--target-dir', output],
-        cwd: sources,
-      }),
-    );
-    return [join(folder, 'release', 'peer')];
-  },
-);
+export const rustPeer = program('rustls', missing.rust, async () => {
+  const sources = ['Cargo.toml', 'Cargo.lock', 'src/main.rs', 'src/pem.rs', 'src/secret.rs'];
+  const build = ['cargo', 'build', '--release', '--locked', '--quiet', '--target-dir'] as const;
+  const folder = await built('rust', sources, (output) => [...build, output]);
+  return [join(folder, 'release', 'peer')];
+});
 
 /** Node's tls, in a process of its own. */
 export const nodePeer = program(

@@ -1,8 +1,8 @@
 import { globSync } from 'node:fs';
 import { chown, readFile, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-
 import { freePort } from '../../../tools/controlplane/ports.ts';
+import { missing } from '../missing.ts';
 import { filled, section } from '../page.ts';
 import { type Command, run, startProgram, succeeds } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
@@ -20,9 +20,9 @@ export const postgresqlStack: Stack = {
   certificate: 'db',
   checksServerName: true,
   missing: () =>
-    folderOfPrograms() !== undefined && succeeds(['psql', '--version'])
-      ? null
-      : 'PostgreSQL is not installed (Debian: apt-get install postgresql)',
+    folderOfPrograms() === undefined
+      ? 'the server of PostgreSQL is not installed (Debian: apt-get install postgresql)'
+      : missing.psql(),
   async start(site) {
     const account = await serverAccount();
     const data = await scratchFolder('postgresql');

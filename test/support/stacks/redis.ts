@@ -1,9 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { freePort } from '../../../tools/controlplane/ports.ts';
+import { missing } from '../missing.ts';
 import { filled, section } from '../page.ts';
-import { startProgram, succeeds } from '../peers/process.ts';
+import { startProgram } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
 import { asClient } from './client-command.ts';
 import type { Client, Outcome, Stack } from './stack.ts';
@@ -18,10 +18,7 @@ export const redisStack: Stack = {
   name: 'Redis',
   certificate: 'cache',
   checksServerName: false,
-  missing: () =>
-    succeeds(['redis-server', '--version']) && succeeds(['redis-cli', '--version'])
-      ? null
-      : 'Redis is not installed (Debian: apt-get install redis-server)',
+  missing: missing.redis,
   async start(site) {
     const data = await scratchFolder('redis');
     const port = await freePort();

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 
-import { type Api, paths, type Secret } from '../behaviours/api.ts';
-import { type Installation, install, type Tenant } from '../behaviours/installation.ts';
+import { type Api, paths, type Secret } from '../api.ts';
 import { eventually } from '../eventually.ts';
+import { type Installation, install, type Tenant } from '../installation.ts';
 import { type RotatedAuthority, watchAuthority } from '../mesh/authority.ts';
 import { type LaggingMount, laggingMount } from '../mesh/mount.ts';
 import { section } from '../page.ts';

@@ -1,7 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { missing } from '../missing.ts';
 import { compiled } from '../peers/compiled.ts';
-import { run, succeeds } from '../peers/process.ts';
+import { run } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
 import { byProgram, eachAlone, fingerprintsIn, privateKeyIn, type Reading, type StoreJudge } from './judge.ts';
 
@@ -12,8 +13,7 @@ export const openssl: StoreJudge = {
   name: 'OpenSSL',
   wrongPassword: /Mac verify error: invalid password/,
   showsKey: true,
-  missing: () =>
-    succeeds(['openssl', 'version']) ? null : 'openssl is not installed (Debian: apt-get install openssl)',
+  missing: missing.openssl,
   read: eachAlone(async ({ path, password }) => {
     const decrypted = ['-noenc', '-passin', `pass:${password}`];
     const { code, stdout, stderr } = await run(['openssl', 'pkcs12', '-in', path, ...decrypted]);
@@ -28,8 +28,7 @@ const gnutls: StoreJudge = {
   name: 'GnuTLS',
   wrongPassword: /MAC verification failed|Decryption has failed/,
   showsKey: true,
-  missing: () =>
-    succeeds(['certtool', '--version']) ? null : 'certtool is not installed (Debian: apt-get install gnutls-bin)',
+  missing: missing.certtool,
   read: eachAlone(async ({ path, password }) => {
     const withPassword = ['--password', password];
     const info = ['--p12-info', '--inder', '--infile', path];
@@ -51,10 +50,7 @@ const nss: StoreJudge = {
   name: 'NSS',
   wrongPassword: /SEC_ERROR_BAD_PASSWORD/,
   showsKey: false,
-  missing: () =>
-    succeeds(['sh', '-c', 'command -v pk12util && command -v certutil'])
-      ? null
-      : 'pk12util is not installed (Debian: apt-get install libnss3-tools)',
+  missing: missing.pk12util,
   read: eachAlone(async ({ kind, path, password }) => {
     const listed = await run(['pk12util', '-l', path, '-W', password]);
     if (listed.code !== 0) return { error: listed.stderr };
@@ -83,9 +79,6 @@ async function imported(path: string, password: string, found: Reading): Promise
   }
 }
 
-const missingJava = (): string | null =>
-  succeeds(['javac', '-version']) ? null : 'no JDK is installed (Debian: apt-get install default-jdk-headless)';
-
 /** For a JVM that lives for a second. */
 const fastStart = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
 
@@ -94,7 +87,7 @@ const javaAs = (type: 'PKCS12' | 'JKS'): StoreJudge => ({
   name: `Java's KeyStore of type ${type}`,
   wrongPassword: /keystore password was incorrect/,
   showsKey: true,
-  missing: missingJava,
+  missing: missing.jdk,
   read: byProgram(async () => {
     const source = join(here, 'java', 'StoreReader.java');
     const folder = await compiled('java-stores', [source], (output) => ({
@@ -109,7 +102,7 @@ const keytool: StoreJudge = {
   name: 'keytool',
   wrongPassword: /keystore password was incorrect/,
   showsKey: false,
-  missing: missingJava,
+  missing: missing.jdk,
   read: eachAlone(async ({ kind, path, password }) => {
     const list = [
       '-list',
@@ -136,7 +129,7 @@ const go: StoreJudge = {
   name: 'Go',
   wrongPassword: /decryption password incorrect/,
   showsKey: true,
-  missing: () => (succeeds(['go', 'version']) ? null : 'Go is not installed (https://go.dev/dl)'),
+  missing: missing.go,
   read: byProgram(async () => {
     const sources = join(here, 'go');
     const files = ['go.mod', 'go.sum', 'main.go'].map((name) => join(sources, name));
@@ -153,10 +146,7 @@ const python: StoreJudge = {
   name: 'Python',
   wrongPassword: /Invalid password or PKCS12 data/,
   showsKey: true,
-  missing: () =>
-    succeeds(['python3', '-c', 'from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12'])
-      ? null
-      : 'cryptography for Python is not installed (Debian: apt-get install python3-cryptography)',
+  missing: missing.cryptography,
   read: byProgram(() => ['python3', join(here, 'python', 'reader.py')]),
 };
 

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, type Dispatcher, request } from 'undici';
 
-import type { TestCluster } from '../cluster.ts';
+import type { TestCluster } from './cluster.ts';
+
+/** The namespace of the operator and of the root Secrets. */
+export const operatorNamespace = 'mtls-operator';
 
 /** What every object of the API server has. */
 export interface Stored {
@@ -11,9 +15,14 @@ export interface Stored {
     readonly namespace?: string;
     readonly uid: string;
     readonly resourceVersion: string;
+    readonly generation?: number;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
-    readonly ownerReferences?: readonly { readonly name: string; readonly uid: string }[];
+    readonly ownerReferences?: readonly {
+      readonly name: string;
+      readonly uid: string;
+      readonly controller?: boolean;
+    }[];
   };
 }
 
@@ -42,27 +51,28 @@ export interface WatchEvent<T> {
 }
 
 /**
- * The API server as its administrator sees it, straight over HTTPS with connections kept open: what is stored, byte for
- * byte, and cheap to poll. What is no success throws an Error with the HTTP status and the server's message.
+ * The API server as its administrator sees it, over plain HTTPS and without the operator's own client. Every call that does
+ * not succeed throws an Error with the HTTP status and the server's message.
  */
 export interface Api {
   get<T = Stored>(path: string): Promise<T>;
-  /** Undefined when there is none. */
+  /** Undefined when the object does not exist. */
   find<T = Stored>(path: string): Promise<T | undefined>;
   list<T = Stored>(path: string): Promise<readonly T[]>;
-  /** `object` may be text: YAML, which is then the API server's to read. */
+  /** `object` may be a text in YAML, which the API server parses. */
   create<T = Stored>(path: string, object: Body): Promise<T>;
   /** JSON merge patch (RFC 7386). */
   patch<T = Stored>(path: string, patch: object): Promise<T>;
-  /** Server-side apply; the path has the field manager. */
+  /** Server-side apply; the path names the field manager. */
   apply<T = Stored>(path: string, object: object): Promise<T>;
   delete(path: string): Promise<void>;
   /**
-   * Calls back for every event of a collection, from what is there now until `close`. The API server ends the watch of
-   * who is slow to read; it is then taken up where it was, with nothing left out.
+   * Calls back for every event of a collection until `close`, starting with an ADDED for every object that exists. A watch
+   * that the API server ends, or that a restart of the API server breaks, resumes at the last event. When the API server no
+   * longer keeps that place, the watch calls `onLost` and starts again: it has then missed events. Without `onLost` it throws.
    */
-  watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void): Promise<void>;
-  /** Ends its watches and connections. */
+  watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void, onLost?: () => void): Promise<void>;
+  /** Ends the watches and closes the connections. */
   close(): Promise<void>;
 }
 
@@ -71,8 +81,9 @@ type Body = object | string;
 const own = '/apis/mtls-operator.io/v1alpha1';
 const under = (collection: string, name: string): string => (name === '' ? collection : `${collection}/${name}`);
 
-/** Paths of what tests work with; without a name, of the collection. */
+/** Paths of the objects that tests work with; without a name, the path of the collection. */
 export const paths = {
+  rootSecret: (name: string) => under(`/api/v1/namespaces/${operatorNamespace}/secrets`, name),
   secrets: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/secrets`, name),
   configMaps: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/configmaps`, name),
   clusterTrustBundles: (name = '') => under('/apis/certificates.k8s.io/v1/clustertrustbundles', name),
@@ -116,6 +127,19 @@ export function openApi(cluster: TestCluster): Api {
     throw refusal(method, path, reply.statusCode, answer);
   }
 
+  /** The lines of a watch until it ends, for whatever reason. */
+  async function* linesOf(path: string): AsyncGenerator<string> {
+    try {
+      const { statusCode, body } = await send('GET', path);
+      if (statusCode === 410) yield JSON.stringify({ type: 'ERROR', object: await body.json() });
+      else if (statusCode === 200) yield* createInterface({ input: body });
+      else throw new Error(await body.text());
+    } catch {
+      // The API server is away or not ready yet, or this client was closed.
+      if (!closing.signal.aborted) await delay(50);
+    }
+  }
+
   return {
     get: (path) => read('GET', path),
     async find<T>(path: string) {
@@ -132,19 +156,19 @@ export function openApi(cluster: TestCluster): Api {
     async delete(path) {
       await read('DELETE', path);
     },
-    async watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void) {
+    async watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void, onLost?: () => void) {
       let place = '';
       while (!closing.signal.aborted) {
-        try {
-          const { body } = await send('GET', `${path}?watch=1${place}`);
-          for await (const line of createInterface({ input: body })) {
-            const event = JSON.parse(line) as WatchEvent<T>;
-            if (event.type === 'ERROR') throw new Error(`the watch of ${path} has lost its place`);
-            onEvent(event);
-            place = `&resourceVersion=${event.object.metadata.resourceVersion}`;
+        for await (const line of linesOf(`${path}?watch=true${place}`)) {
+          const event = JSON.parse(line) as WatchEvent<T>;
+          if (event.type === 'ERROR') {
+            if (onLost === undefined) throw new Error(`the watch of ${path} has lost its place: ${line}`);
+            onLost();
+            place = '';
+            break;
           }
-        } catch (error) {
-          if (!closing.signal.aborted) throw error;
+          onEvent(event);
+          place = `&resourceVersion=${event.object.metadata.resourceVersion}`;
         }
       }
     },
@@ -167,3 +191,7 @@ function readKubeconfig(path: string): { server: string; ca: string; token: stri
   const { server, 'certificate-authority-data': ca } = clusters[0]!.cluster;
   return { server, ca: Buffer.from(ca, 'base64').toString(), token: users[0]!.user.token };
 }
+
+/** The base64 of a text, as in the data of a Secret. */
+export const base64 = (text: string, encoding: BufferEncoding = 'utf8'): string =>
+  Buffer.from(text, encoding).toString('base64');

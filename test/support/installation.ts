@@ -1,0 +1,375 @@
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+
+import type { Condition, MtlsAuthority, MtlsCertificate } from '../../src/api/types.ts';
+import type { Crl } from '../../src/pki/index.ts';
+import {
+  type Api,
+  base64,
+  type ConfigMap,
+  openApi,
+  operatorNamespace,
+  paths,
+  type Secret,
+  type Stored,
+} from './api.ts';
+import { startTestCluster, type TestCluster } from './cluster.ts';
+import { crlsIn } from './crl/lists.ts';
+import { eventually } from './eventually.ts';
+import { type LogLine, type Operator, type OperatorOptions, startOperator } from './operator.ts';
+import { type FaultyProxy, startProxy } from './proxy.ts';
+import { type WatchedSecrets, watchSecrets } from './watched.ts';
+
+const apiVersion = 'mtls-operator.io/v1alpha1';
+
+export type Certificate = Stored & MtlsCertificate;
+export type Authority = Stored & MtlsAuthority;
+
+/** A control plane with `deploy/` installed, and the operators that a test starts on it. */
+export interface Installation {
+  readonly cluster: TestCluster;
+  readonly api: Api;
+  readonly watched: WatchedSecrets;
+  /** Between the API server and the operators that are started with `server: proxy.server`. */
+  readonly proxy: FaultyProxy;
+  /** The operator that was started last. */
+  readonly operator: Operator;
+  /** The log lines of all operators so far. */
+  logs(): readonly LogLine[];
+  /** The ends of the logs of the last two operators, for the message of a failure. */
+  logTails(): string;
+  start(options?: OperatorOptions): Promise<Operator>;
+  /** Stops the operator with SIGTERM, calls `meanwhile`, and starts the operator again. */
+  restart(meanwhile?: () => Promise<unknown>): Promise<Operator>;
+  /** Kills all operators with SIGKILL. */
+  killOperators(): Promise<void>;
+  /** A namespace of the caller's own. */
+  tenant(prefix: string): Promise<Tenant>;
+  /** A namespace that exists already. */
+  tenantOf(namespace: string): Tenant;
+  createAuthority(name: string, spec: object): Promise<Authority>;
+  /**
+   * Creates an authority of the caller's own with a root Secret of the same name, and returns that name. The operator makes
+   * the root, unless `files` says which root a person brings.
+   */
+  ownAuthority(spec?: object, files?: RootFiles): Promise<string>;
+  authority(name: string): Promise<Authority>;
+  patchAuthority(name: string, patch: object): Promise<Authority>;
+  /** Makes an authority NAME publish a ConfigMap `trust-NAME` in the namespaces of the tenants that `trust` it. */
+  publishTrust(name: string): Promise<Authority>;
+  /** Asks for a rotation of the root. */
+  rotateRoot(name: string, token: string): Promise<Authority>;
+  /** Waits until the authority's Ready has this status, and this reason if one is given, for its present spec. */
+  authorityIs(name: string, status: 'True' | 'False', reason?: string): Promise<Authority>;
+  /** The Secret of this name with a root. */
+  rootSecret(name: string): Promise<Secret>;
+  /** Writes a root Secret as a person who brings a root does: creates it or replaces its files. */
+  bringRoot(name: string, files: RootFiles): Promise<Secret>;
+  /** The CRLs in the root Secret of this name, in their order. */
+  crls(name: string): Promise<readonly Crl[]>;
+  /** Starts the control plane. `install` and `installation` do so. */
+  begin(): Promise<void>;
+  /** Stops everything. */
+  end(): Promise<void>;
+}
+
+/** The files of a root Secret; octets as latin1. */
+type RootFiles = Readonly<Record<string, string>>;
+
+/** A namespace and what its owner does in it. */
+export interface Tenant {
+  readonly namespace: string;
+  /** Creates an MtlsCertificate. */
+  create(name: string, spec: object, annotations?: Readonly<Record<string, string>>): Promise<Certificate>;
+  get(name: string): Promise<Certificate>;
+  /** All resources of the namespace. */
+  list(): Promise<readonly Certificate[]>;
+  /** Merge patch of an MtlsCertificate. */
+  patch(name: string, patch: object): Promise<Certificate>;
+  /** Creates an MtlsCertificate and waits until it is Ready. */
+  issue(name: string, spec: object, annotations?: Readonly<Record<string, string>>): Promise<Certificate>;
+  rotate(name: string, token: string): Promise<Certificate>;
+  delete(name: string): Promise<void>;
+  /** Waits until the resource is Ready for its present spec and rotate token. */
+  ready(name: string): Promise<Certificate>;
+  /** Waits until Ready is False for this reason and the present spec; returns the condition. */
+  notReady(name: string, reason: string): Promise<Condition>;
+  /**
+   * Makes the operator reconcile the resource again with nothing changed, and waits until it has. Needs an operator with
+   * `--workers=1`, which reconciles in the order of the requests.
+   */
+  reconcileAgain(name: string): Promise<void>;
+  /** Asks for the certificates in the Secrets of a resource to be revoked. */
+  askToRevoke(name: string, token: string): Promise<Certificate>;
+  /** Waits until a request to revoke is handled. */
+  revocationIsHandled(name: string, token: string): Promise<Certificate>;
+  /** Revokes the certificates in the Secrets of a resource, and waits until the Secrets hold new ones. */
+  revoke(name: string, token: string): Promise<Certificate>;
+  /** The serial numbers in the status of a resource, by role. */
+  serials(name: string): Promise<Readonly<Record<string, string>>>;
+  /** The CRLs in a ConfigMap that an authority publishes, in their order. */
+  crls(configMap: string): Promise<readonly Crl[]>;
+  /** Selects the namespace for the trust bundle of an authority, see `publishTrust`. */
+  trust(authority: string): Promise<Stored>;
+  /** Sets labels of the namespace; null removes one. */
+  label(labels: Readonly<Record<string, string | null>>): Promise<Stored>;
+  secret(name: string): Promise<Secret>;
+  findSecret(name: string): Promise<Secret | undefined>;
+  /** The Secrets that the operator wrote. */
+  secrets(): Promise<readonly Secret[]>;
+  /** Their names, sorted. */
+  secretNames(): Promise<readonly string[]>;
+  patchSecret(name: string, patch: object): Promise<Secret>;
+}
+
+/** The label of a namespace that trusts an authority. */
+const trusting = (authority: string) => ({ 'example.com/trusts': authority });
+
+/** What an installation starts with. */
+export interface InstallationOptions {
+  /** Arguments of every operator. */
+  readonly args?: readonly string[];
+  /** Whether an operator runs from the start; true by default. */
+  readonly operator?: boolean;
+  /** Whether `watched` records the Secrets; true by default. */
+  readonly watched?: boolean;
+}
+
+/**
+ * The installation of a test file or suite: starts before its tests and ends after them. `prepare` runs before the tests as
+ * well, on the started installation.
+ */
+export function installation(
+  { args = [], operator = true, watched = true }: InstallationOptions = {},
+  prepare?: (world: Installation) => Promise<unknown>,
+): Installation {
+  const world = newInstallation(args, watched);
+  before(async () => {
+    await world.begin();
+    if (operator) await world.start();
+    await prepare?.(world);
+  });
+  after(() => world.end());
+  return world;
+}
+
+/** Starts a control plane with `deploy/` and no operator. Every operator gets these arguments. */
+export async function install(args: readonly string[] = []): Promise<Installation> {
+  const world = newInstallation(args, true);
+  await world.begin();
+  return world;
+}
+
+interface Begun extends Pick<Installation, 'cluster' | 'api' | 'proxy'> {
+  readonly watched: WatchedSecrets | undefined;
+}
+
+/** An installation that has not begun. */
+function newInstallation(args: readonly string[], isWatched: boolean): Installation {
+  let begun: Begun | undefined;
+  const operators: Operator[] = [];
+  let authorities = 0;
+
+  const present = (): Begun => {
+    assert.ok(begun !== undefined, 'the installation has not begun');
+    return begun;
+  };
+  const current = (): Operator => {
+    const operator = operators.at(-1);
+    assert.ok(operator !== undefined, 'no operator was started');
+    return operator;
+  };
+
+  const world: Installation = {
+    get cluster() {
+      return present().cluster;
+    },
+    get api() {
+      return present().api;
+    },
+    get watched() {
+      const { watched } = present();
+      assert.ok(watched !== undefined, 'the Secrets of this installation are not watched');
+      return watched;
+    },
+    get proxy() {
+      return present().proxy;
+    },
+    get operator() {
+      return current();
+    },
+    logs: () => operators.flatMap(({ logs }) => logs),
+    logTails: () =>
+      operators
+        .slice(-2)
+        .map((operator) => `the end of a log:\n${operator.logTail()}`)
+        .join('\n'),
+    async start(options) {
+      const operator = await startOperator(world.cluster, { ...options, args: [...args, ...(options?.args ?? [])] });
+      operators.push(operator);
+      return operator;
+    },
+    async restart(meanwhile) {
+      await current().stop();
+      await meanwhile?.();
+      return world.start();
+    },
+    async killOperators() {
+      await Promise.all(operators.map((operator) => operator.kill()));
+    },
+    tenant: async (prefix) => tenant(world.api, await world.cluster.namespace(prefix)),
+    tenantOf: (namespace) => tenant(world.api, namespace),
+    createAuthority: (name, spec) =>
+      world.api.create(paths.authorities(), { apiVersion, kind: 'MtlsAuthority', metadata: { name }, spec }),
+    async ownAuthority(spec = {}, files) {
+      const name = `authority-${++authorities}`;
+      if (files !== undefined) await world.bringRoot(name, files);
+      const root = files === undefined ? { root: {} } : {};
+      await world.createAuthority(name, { secretName: name, ...root, ...spec });
+      return name;
+    },
+    authority: (name) => world.api.get(paths.authorities(name)),
+    patchAuthority: (name, patch) => world.api.patch(paths.authorities(name), patch),
+    publishTrust(name) {
+      const namespaceSelector = { matchLabels: trusting(name) };
+      const trustBundle = { configMap: { name: `trust-${name}`, namespaceSelector } };
+      return world.patchAuthority(name, { spec: { trustBundle } });
+    },
+    rotateRoot: (name, token) =>
+      world.patchAuthority(name, { metadata: { annotations: { 'mtls-operator.io/rotate-root': token } } }),
+    authorityIs: (name, status, reason) =>
+      eventually(
+        async () => {
+          const authority = await world.authority(name);
+          assertReadyIs(authority, status, reason);
+          return authority;
+        },
+        { timeoutMs: 60_000, message: `MtlsAuthority ${name} is not Ready=${status} ${reason ?? ''}` },
+      ),
+    rootSecret: (name) => world.api.get(paths.rootSecret(name)),
+    async bringRoot(name, files) {
+      const entries = Object.entries(files).map(([file, text]) => [file, base64(text, 'latin1')]);
+      const data = Object.fromEntries(entries) as Secret['data'];
+      const exists = await world.api.find(paths.rootSecret(name));
+      if (exists !== undefined) return world.api.patch<Secret>(paths.rootSecret(name), { data });
+      const metadata = { namespace: operatorNamespace, name };
+      return world.api.create<Secret>(paths.secrets(operatorNamespace), { metadata, type: 'kubernetes.io/tls', data });
+    },
+    crls: async (name) => crlsIn(await world.rootSecret(name)),
+    async begin() {
+      const cluster = await startTestCluster();
+      const api = openApi(cluster);
+      const watched = isWatched ? watchSecrets(api) : undefined;
+      begun = { cluster, api, watched, proxy: await startProxy(cluster) };
+    },
+    async end() {
+      if (begun === undefined) return;
+      const { api, cluster, watched, proxy } = begun;
+      try {
+        for (const operator of operators) await operator.stop();
+      } finally {
+        await api.close();
+        await proxy.stop();
+        await cluster.stop();
+        await watched?.ended();
+      }
+    },
+  };
+  return world;
+}
+
+function tenant(api: Api, namespace: string): Tenant {
+  const get = (name: string): Promise<Certificate> => api.get(paths.certificates(namespace, name));
+  const patch = (name: string, change: object): Promise<Certificate> =>
+    api.patch(paths.certificates(namespace, name), change);
+  const annotate = (name: string, annotations: Readonly<Record<string, string>>): Promise<Certificate> =>
+    patch(name, { metadata: { annotations } });
+  const create: Tenant['create'] = (name, spec, annotations = {}) =>
+    api.create(paths.certificates(namespace), {
+      apiVersion,
+      kind: 'MtlsCertificate',
+      metadata: { namespace, name, annotations },
+      spec,
+    });
+  const ready = (name: string): Promise<Certificate> =>
+    eventually(
+      async () => {
+        const certificate = await get(name);
+        assertReadyIs(certificate, 'True');
+        const token = certificate.metadata.annotations?.['mtls-operator.io/rotate'];
+        if (token !== undefined) assert.equal(certificate.status?.lastHandledRotate, token, 'not rotated yet');
+        return certificate;
+      },
+      { timeoutMs: 120_000, message: `MtlsCertificate ${name} is not Ready` },
+    );
+  const secrets = async (): Promise<Secret[]> =>
+    (await api.list<Secret>(paths.secrets(namespace))).filter(
+      ({ metadata }) => metadata.labels?.['app.kubernetes.io/managed-by'] === 'mtls-operator',
+    );
+  let witnesses = 0;
+  const self: Tenant = {
+    namespace,
+    create,
+    get,
+    list: () => api.list<Certificate>(paths.certificates(namespace)),
+    patch,
+    ready,
+    rotate: (name, token) => annotate(name, { 'mtls-operator.io/rotate': token }),
+    delete: (name) => api.delete(paths.certificates(namespace, name)),
+    notReady: (name, reason) =>
+      eventually(async () => assertReadyIs(await get(name), 'False', reason), {
+        timeoutMs: 120_000,
+        message: `MtlsCertificate ${name} does not say ${reason}`,
+      }),
+    async issue(name, spec, annotations) {
+      await create(name, spec, annotations);
+      return ready(name);
+    },
+    async reconcileAgain(name) {
+      const witness = `witness-${++witnesses}`;
+      await annotate(name, { 'example.com/touched': witness });
+      await self.issue(witness, { server: { service: 'witness' } });
+    },
+    askToRevoke: (name, token) => annotate(name, { 'mtls-operator.io/revoke': token }),
+    revocationIsHandled: (name, token) =>
+      eventually(
+        async () => {
+          const certificate = await get(name);
+          assert.equal(certificate.status?.lastHandledRevoke, token);
+          return certificate;
+        },
+        { timeoutMs: 60_000, message: `the revocation of ${name} is not handled` },
+      ),
+    async revoke(name, token) {
+      await self.askToRevoke(name, token);
+      await self.revocationIsHandled(name, token);
+      return ready(name);
+    },
+    async serials(name) {
+      const { status } = await get(name);
+      return Object.fromEntries((status?.secrets ?? []).map(({ role, serialNumber }) => [role, serialNumber]));
+    },
+    crls: async (name) => crlsIn(await api.get<ConfigMap>(paths.configMaps(namespace, name))),
+    trust: (authority) => self.label(trusting(authority)),
+    label: (labels) => api.patch(paths.namespaces(namespace), { metadata: { labels } }),
+    secret: (name) => api.get<Secret>(paths.secrets(namespace, name)),
+    findSecret: (name) => api.find<Secret>(paths.secrets(namespace, name)),
+    secrets,
+    secretNames: async () => (await secrets()).map(({ metadata }) => metadata.name).sort(),
+    patchSecret: (name, change) => api.patch<Secret>(paths.secrets(namespace, name), change),
+  };
+  return self;
+}
+
+/** The condition of this type, when there is one. */
+export const conditionOf = ({ status }: MtlsAuthority | MtlsCertificate, type: string): Condition | undefined =>
+  status?.conditions?.find((condition) => condition.type === type);
+
+function assertReadyIs(object: MtlsAuthority | MtlsCertificate, status: string, reason?: string): Condition {
+  const ready = conditionOf(object, 'Ready');
+  assert.ok(ready !== undefined, 'there is no condition Ready yet');
+  assert.equal(ready.status, status, `${ready.reason}: ${ready.message}`);
+  if (reason !== undefined) assert.equal(ready.reason, reason, ready.message);
+  assert.equal(ready.observedGeneration, object.metadata.generation, 'the condition is of an older spec');
+  return ready;
+}

@@ -1,0 +1,56 @@
+import { type Command, succeeds } from './peers/process.ts';
+
+/** Null when all commands succeed on this machine, else the sentence. */
+const unless =
+  (sentence: string, ...commands: readonly Command[]) =>
+  (): string | null =>
+    commands.every(succeeds) ? null : sentence;
+
+/** For every program that tests run: null when it is installed, else a sentence that says how to install it. */
+export const missing = {
+  certtool: unless('certtool is not installed (Debian: apt-get install gnutls-bin)', ['certtool', '--version']),
+  cryptography: unless('cryptography for Python is not installed (Debian: apt-get install python3-cryptography)', [
+    'python3',
+    '-c',
+    'from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12',
+  ]),
+  go: unless('Go is not installed (https://go.dev/dl)', ['go', 'version']),
+  jdk: unless('no JDK is installed (Debian: apt-get install default-jdk-headless)', ['javac', '-version']),
+  nginx: unless('nginx is not installed (Debian: apt-get install nginx)', ['nginx', '-v']),
+  nss: unless(
+    'NSS and a C compiler are not installed (Debian: apt-get install gcc libnss3-dev pkg-config)',
+    ['pkg-config', 'nss'],
+    ['cc', '--version'],
+  ),
+  openssl: unless('openssl is not installed (Debian: apt-get install openssl)', ['openssl', 'version']),
+  pk12util: unless('pk12util is not installed (Debian: apt-get install libnss3-tools)', [
+    'sh',
+    '-c',
+    'command -v pk12util && command -v certutil',
+  ]),
+  psql: unless('PostgreSQL is not installed (Debian: apt-get install postgresql)', ['psql', '--version']),
+  python: unless('Python 3.10 or later is not installed (Debian: apt-get install python3)', [
+    'python3',
+    '-c',
+    'import ssl; ssl.VERIFY_X509_PARTIAL_CHAIN',
+  ]),
+  pythonVenv: unless('Python with venv is not installed (Debian: apt-get install python3-venv)', [
+    'python3',
+    '-c',
+    'import ensurepip, venv',
+  ]),
+  redis: unless(
+    'Redis is not installed (Debian: apt-get install redis-server)',
+    ['redis-server', '--version'],
+    ['redis-cli', '--version'],
+  ),
+  rust: unless('Rust is not installed (https://rustup.rs; Debian 12 has one that is too old for rustls)', [
+    'cargo',
+    'version',
+  ]),
+  rustAndC: unless(
+    'Rust and a C compiler are not installed (https://rustup.rs; Debian: apt-get install gcc)',
+    ['cargo', '--version'],
+    ['cc', '--version'],
+  ),
+} as const;
