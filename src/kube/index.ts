@@ -15,7 +15,8 @@ export { Connection, type ConnectionOptions, loadConnection } from './api/connec
 export type { GuardedClient, GuardedDeletion, GuardedPatch } from './api/guarded-client.ts';
 export { isKubeError, KubeError, type KubeErrorCode } from './api/kube-error.ts';
 export { type Log, type LogFields, silentLog } from './api/log.ts';
-export type { Condition, KubeObject, ObjectMeta, OwnerReference, Served } from './api/object.ts';
+export { microTimestamp } from './api/micro-timestamp.ts';
+export type { KubeObject, ObjectMeta, OwnerReference, Served } from './api/object.ts';
 export type { RequestRecord, Verb } from './api/request.ts';
 export {
   apiVersionOf,
@@ -48,7 +49,6 @@ export {
   type StoreOptions,
   type StoreRecord,
 } from './cache/store.ts';
-export { mergeConditions, microTimestamp, timestamp, type WantedCondition } from './controller/conditions.ts';
 export {
   Controller,
   type ControllerOptions,

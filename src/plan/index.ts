@@ -41,9 +41,10 @@ export { clientName, isMetricsClient } from './policy/metrics-client.ts';
 export { dnsLabels, normaliseUri } from './policy/name-forms.ts';
 export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
-export type { WantedCondition } from './records/condition.ts';
+export { mergeConditions, type WantedCondition } from './records/condition.ts';
 export { lastWriter } from './records/field-manager.ts';
 export type { NamespaceRecord } from './records/namespace-record.ts';
+export { controllerOf, isOfKind, ownerReference } from './records/owner-reference.ts';
 export {
   belongsTo,
   canOwn,

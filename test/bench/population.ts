@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { apiVersion } from '../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../src/api/types.ts';
 import { issueContent } from '../../src/controllers/certificate/leaf-issuer.ts';
-import { ownerReference, secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
+import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
 import { certificateRecord } from '../../src/controllers/objects/resources.ts';
 import { statusChange } from '../../src/controllers/objects/status-writer.ts';
 import type { Secret } from '../../src/kube/index.ts';
@@ -12,6 +12,7 @@ import { secretMetadata } from '../../src/plan/certificate/secret-metadata.ts';
 import {
   type CertificateRecord,
   issuancePolicy,
+  ownerReference,
   planCertificateStatus,
   rolesOf,
   type SecretContent,
@@ -104,7 +105,7 @@ function secretOf(
       name: secretNameOf(record.name, record.spec, role),
       uid: uuid(`${record.uid}/${role}`),
       resourceVersion,
-      ownerReferences: [ownerReference(record)],
+      ownerReferences: [ownerReference('MtlsCertificate', record)],
     },
     type: 'kubernetes.io/tls',
     data: issued.data,

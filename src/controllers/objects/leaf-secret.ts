@@ -1,5 +1,5 @@
 import { hash, randomBytes } from 'node:crypto';
-import { annotations, apiVersion, labels, managerName, secretKeys, secretType } from '../../api/constants.ts';
+import { annotations, labels, managerName, secretKeys, secretType } from '../../api/constants.ts';
 import type { KubeObject, ObjectMeta, OwnerReference, Secret } from '../../kube/index.ts';
 import {
   type Certificate,
@@ -15,10 +15,12 @@ import {
 import {
   type CachedSecret,
   type CertificateRecord,
+  controllerOf,
   type ForeignSecret,
   isExamined,
   keptMetadata,
   ownerOf,
+  ownerReference,
   parseOutputsNote,
   retainsSecrets,
   type SecretContent,
@@ -93,8 +95,7 @@ export function ownerIn(
     annotations: all.annotations ?? {},
   },
 ) {
-  const controller = ownerReferences?.find((reference) => reference.controller === true);
-  return { namespace, name, ...ownerOf({ name, ...marks }, controller) };
+  return { namespace, name, ...ownerOf({ name, ...marks }, controllerOf(ownerReferences)) };
 }
 
 /**
@@ -174,14 +175,5 @@ export function ownerReferencesFor(
   present: readonly OwnerReference[] = [],
 ): OwnerReference[] {
   const others = present.filter(({ uid }) => uid !== certificate.uid);
-  return retainsSecrets(certificate) ? others : [...others, ownerReference(certificate)];
+  return retainsSecrets(certificate) ? others : [...others, ownerReference('MtlsCertificate', certificate)];
 }
-
-/** The ownerReference by which a Secret belongs to its MtlsCertificate, and is removed with it. */
-export const ownerReference = ({ name, uid }: { name: string; uid: string }) => ({
-  apiVersion,
-  kind: 'MtlsCertificate',
-  name,
-  uid,
-  controller: true,
-});

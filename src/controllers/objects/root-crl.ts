@@ -4,6 +4,7 @@ import { type Crl, caId, encodeCrls, type Issuer, issueCrl, PkiError, parseCrls,
 import {
   type AuthorityRecord,
   type CrlPlan,
+  controllerOf,
   encodeRevocations,
   parseRevocations,
   type RevocationState,
@@ -62,8 +63,8 @@ export async function publishedCrls(
   const name = spec.trustBundle?.configMap?.name;
   if (name === undefined) return [];
   const found = await client.find(configMaps, { namespace, name }, { signal });
-  const isOwn = found?.metadata.ownerReferences?.some((owner) => owner.controller === true && owner.uid === uid);
-  return isOwn === true ? readCrls(found?.data?.[crlKey] ?? '') : [];
+  const isOwn = controllerOf(found?.metadata.ownerReferences)?.uid === uid;
+  return isOwn ? readCrls(found?.data?.[crlKey] ?? '') : [];
 }
 
 function readCrls(pem: string): Crl[] {

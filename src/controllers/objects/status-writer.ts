@@ -1,14 +1,13 @@
+import type { Condition } from '../../api/types.ts';
 import {
-  type Condition,
   type GuardedClient,
   type GuardedPatch,
   isKubeError,
   type KubeObject,
-  mergeConditions,
   type Resource,
   type Store,
 } from '../../kube/index.ts';
-import type { WantedCondition } from '../../plan/index.ts';
+import { mergeConditions, type WantedCondition } from '../../plan/index.ts';
 import { internPool } from './intern-pool.ts';
 import { isSameJson } from './same-json.ts';
 

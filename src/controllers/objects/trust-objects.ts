@@ -1,4 +1,4 @@
-import { apiVersion, crlKey, group, labels, managerName, secretKeys } from '../../api/constants.ts';
+import { crlKey, labels, managerName, secretKeys } from '../../api/constants.ts';
 import {
   type ClusterTrustBundle,
   type ConfigMap,
@@ -10,7 +10,14 @@ import {
   type Resource,
 } from '../../kube/index.ts';
 import { sha256Hex } from '../../pki/index.ts';
-import { type AuthorityRecord, authorityLabel, signerNameOf, type TrustRecord } from '../../plan/index.ts';
+import {
+  type AuthorityRecord,
+  authorityLabel,
+  controllerOf,
+  isOfKind,
+  signerNameOf,
+  type TrustRecord,
+} from '../../plan/index.ts';
 
 /** The label selector of what the operator publishes. */
 export const trustSelector = `${labels.managedBy}=${managerName},${labels.authority}`;
@@ -69,15 +76,10 @@ export const inClusterTrustBundle: TrustKind<ClusterTrustBundle> = {
     trustRecord(object, { bundle: object.isPartial === true ? undefined : object.spec.trustBundle }, false),
 };
 
-/** The API server does not bound an ownerReference: one with a longer name or UID names no object that exists. */
-const longestName = 253;
-const longestUid = 64;
-
-/** The MtlsAuthority that an object names as its controller. Anybody can write that down: whether it exists is for the caller. */
+/** The MtlsAuthority that an object names as its controller, whether or not it exists. */
 export function authorityOf({ ownerReferences }: ObjectMeta): { name: string; uid: string } | undefined {
-  const owner = ownerReferences?.find(({ controller }) => controller === true);
-  if (owner?.kind !== 'MtlsAuthority' || !owner.apiVersion.startsWith(`${group}/`)) return undefined;
-  return owner.name.length <= longestName && owner.uid.length <= longestUid ? owner : undefined;
+  const owner = controllerOf(ownerReferences);
+  return owner !== undefined && isOfKind(owner, 'MtlsAuthority') ? owner : undefined;
 }
 
 /** What is kept of an object that no authority controls, from its metadata. */
@@ -110,13 +112,4 @@ function trustRecord(
 export const trustLabels = ({ name }: AuthorityRecord): Record<string, string> => ({
   [labels.managedBy]: managerName,
   [labels.authority]: authorityLabel(name),
-});
-
-/** The ownerReference by which what is published belongs to its authority, and is removed with it. */
-export const authorityReference = ({ name, uid }: AuthorityRecord) => ({
-  apiVersion,
-  kind: 'MtlsAuthority',
-  name,
-  uid,
-  controller: true,
 });

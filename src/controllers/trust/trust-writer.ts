@@ -3,6 +3,7 @@ import type { TrustBundle } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
   type CrlBundle,
+  ownerReference,
   planTrust,
   type TrustRecord,
   type TrustWrite,
@@ -11,7 +12,6 @@ import { type TrustCache, targetOf } from '../cache/trust-cache.ts';
 import { readLastWriter } from '../objects/last-writer.ts';
 import {
   authorityOf,
-  authorityReference,
   foreignRecord,
   type TrustContent,
   type TrustKind,
@@ -153,7 +153,7 @@ export class TrustWriter<T extends KubeObject> {
       ...(namespace === '' ? {} : { namespace }),
       name,
       labels: trustLabels(authority),
-      ownerReferences: [authorityReference(authority)],
+      ownerReferences: [ownerReference('MtlsAuthority', authority)],
     };
     const object = create(metadata, authority.name, needed(content));
     return this.#observeOwnWrite(await this.#client.create(resource, object, { signal }));

@@ -36,13 +36,3 @@ export interface KubeObject {
 export type Served<T extends KubeObject> = T & {
   readonly metadata: { readonly uid: string; readonly resourceVersion: string; readonly creationTimestamp: string };
 };
-
-/** metav1.Condition. */
-export interface Condition {
-  readonly type: string;
-  readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason: string;
-  readonly message: string;
-  readonly lastTransitionTime: string;
-  readonly observedGeneration?: number | undefined;
-}

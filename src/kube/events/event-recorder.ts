@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { KubeClient } from '../api/client.ts';
 import { type Log, silentLog } from '../api/log.ts';
+import { microTimestamp } from '../api/micro-timestamp.ts';
 import { type Event, events, type ObjectReference } from '../api/resource.ts';
 import { sleep } from '../async/backoff.ts';
-import { microTimestamp } from '../controller/conditions.ts';
 import { Fifo } from '../workqueue/fifo.ts';
 import { EventFilter } from './event-filter.ts';
 

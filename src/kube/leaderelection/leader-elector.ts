@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CallOptions, KubeClient } from '../api/client.ts';
 import { isKubeError } from '../api/kube-error.ts';
 import type { Log } from '../api/log.ts';
+import { microTimestamp } from '../api/micro-timestamp.ts';
 import type { Served } from '../api/object.ts';
 import { type Lease, leases } from '../api/resource.ts';
 import { onAbort } from '../async/abort.ts';
 import { sleep } from '../async/backoff.ts';
-import { microTimestamp } from '../controller/conditions.ts';
 import { defaultLeaseTiming, jitterFactor, type LeaseTiming, timingProblem } from './lease-timing.ts';
 
 /** The time of a LeaderElector; tests bring their own. */

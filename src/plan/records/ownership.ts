@@ -1,16 +1,9 @@
-import { annotations, group, labels, managerName } from '../../api/constants.ts';
+import { annotations, labels, managerName } from '../../api/constants.ts';
 import type { Role } from '../../pki/index.ts';
 import type { CertificateRecord } from './certificate-record.ts';
+import { type controllerOf, isOfKind } from './owner-reference.ts';
 import { roles, rolesOf, secretNameOf } from './roles.ts';
 import type { ForeignSecret, SecretRecord } from './secret-record.ts';
-
-/** The ownerReference of the controller of an object. */
-export interface ControllerReference {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-}
 
 /**
  * Whose Secret this is, by what the Secret itself says: its controller, or without a controller the labels of the operator
@@ -19,11 +12,10 @@ export interface ControllerReference {
  */
 export function ownerOf(
   secret: Pick<SecretRecord, 'name' | 'labels' | 'annotations'>,
-  controller: ControllerReference | undefined,
+  controller: ReturnType<typeof controllerOf>,
 ): Pick<SecretRecord, 'controller' | 'owner' | 'ownerName'> {
   if (controller !== undefined) {
-    const isCertificate = controller.kind === 'MtlsCertificate' && controller.apiVersion.startsWith(`${group}/`);
-    return isCertificate && isShort(controller)
+    return isOfKind(controller, 'MtlsCertificate')
       ? { controller: 'certificate', owner: controller.uid, ownerName: controller.name }
       : { controller: 'other' };
   }
@@ -33,9 +25,6 @@ export function ownerOf(
   const owner = secret.annotations[annotations.certificateUid];
   return { controller: 'none', ownerName, ...(owner === undefined ? {} : { owner }) };
 }
-
-/** The API server does not bound an ownerReference: one with a longer name or UID names no object that exists. */
-const isShort = ({ name, uid }: ControllerReference): boolean => name.length <= 253 && uid.length <= 64;
 
 /** True for a Secret whose annotation secret-name is its own name. Only such a Secret is ever deleted. */
 export const namesItself = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>

@@ -3,10 +3,16 @@ import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
 import { RolloutObserver } from '../../../../src/controllers/authority/rollout-observer.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
-import { ownerReference, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { certificateRecord } from '../../../../src/controllers/objects/resources.ts';
 import { type Secret, secrets as secretResource } from '../../../../src/kube/index.ts';
-import { type AuthorityRecord, isExamined, lostSecrets, type Publication } from '../../../../src/plan/index.ts';
+import {
+  type AuthorityRecord,
+  isExamined,
+  lostSecrets,
+  ownerReference,
+  type Publication,
+} from '../../../../src/plan/index.ts';
 import {
   authority,
   certificate,
@@ -56,7 +62,9 @@ const secret = issued.secret('server');
 const named = (name: string, change: Partial<Secret['metadata']> = {}) =>
   withMetadata(() => ({ name, uid: `${name}-uid`, ...change }))(secret);
 const marked = (name: string) => withMarks('annotations', { [annotations.secretName]: name })(named(name));
-const ownedBy = (uid: string, name = 'payments') => ({ ownerReferences: [ownerReference({ name, uid })] });
+const ownedBy = (uid: string, name = 'payments') => ({
+  ownerReferences: [ownerReference('MtlsCertificate', { name, uid })],
+});
 /** The same, of a resource that does not exist. */
 const ownedByNobody = (one: Secret): Secret =>
   withMetadata(() => ownedBy('gone-uid', 'gone'))(withMarks('labels', { [labels.certificate]: 'gone' })(one));
@@ -192,13 +200,17 @@ describe('the evidence of an authority', () => {
     [
       'whose owner of that name and UID is of another kind',
       named('payments-server-tls', {
-        ownerReferences: [{ ...ownerReference({ name: 'payments', uid: 'certificate-uid' }), kind: 'MtlsAuthority' }],
+        ownerReferences: [
+          { ...ownerReference('MtlsCertificate', { name: 'payments', uid: 'certificate-uid' }), kind: 'MtlsAuthority' },
+        ],
       }),
     ],
     [
       'whose owner of that name and UID is of another group',
       named('payments-server-tls', {
-        ownerReferences: [{ ...ownerReference({ name: 'payments', uid: 'certificate-uid' }), apiVersion: 'v1' }],
+        ownerReferences: [
+          { ...ownerReference('MtlsCertificate', { name: 'payments', uid: 'certificate-uid' }), apiVersion: 'v1' },
+        ],
       }),
     ],
     ['that was not handed over to anybody', foreign(secret)],

@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, mock, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { type CacheSources, Caches } from '../../../../src/controllers/cache/caches.ts';
-import { ownerReference } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { authorities, authorityRecord, certificates } from '../../../../src/controllers/objects/resources.ts';
 import {
-  authorityReference,
   inClusterTrustBundle,
   inConfigMap,
   type TrustKind,
@@ -21,7 +19,7 @@ import {
   secrets,
   silentLog,
 } from '../../../../src/kube/index.ts';
-import { isExamined } from '../../../../src/plan/index.ts';
+import { isExamined, ownerReference } from '../../../../src/plan/index.ts';
 import { authority, certificate, root, withMetadata } from '../../../support/fixtures.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 import { MemoryClient } from '../world/memory-client.ts';
@@ -108,7 +106,11 @@ const published = <T extends KubeObject>(
     ref,
     create: async (api) => {
       const owner = await ownerIn(api);
-      const metadata = { ...ref, labels: trustLabels(owner), ownerReferences: [authorityReference(owner)] };
+      const metadata = {
+        ...ref,
+        labels: trustLabels(owner),
+        ownerReferences: [ownerReference('MtlsAuthority', owner)],
+      };
       return api.create(kind.resource, kind.create(metadata, 'default', { bundle: 'first' }));
     },
     patch: (api, patch) => api.byHand(() => api.mergePatch(kind.resource, ref, patch as MergePatch<T>)),
@@ -126,7 +128,7 @@ const kinds: Readonly<Record<string, Kind>> = {
       const { spec } = issued.record;
       const metadata = { namespace: 'shop', name: 'payments' };
       const owner = await api.create(certificates, { metadata, spec } as never);
-      const ownerReferences = [ownerReference({ name: 'payments', uid: owner.metadata.uid ?? '' })];
+      const ownerReferences = [ownerReference('MtlsCertificate', { name: 'payments', uid: owner.metadata.uid ?? '' })];
       return api.create(secrets, withMetadata(() => ({ ownerReferences }))(issued.secret('server')));
     },
     patch: (api, patch) => api.byHand(() => api.mergePatch(secrets, secretRef, patch)),
@@ -266,7 +268,7 @@ test('the first bundle of a namespace that came later has nobody to wait for', a
   made.clock.ms = 200;
   await api.create(namespaces, { metadata: { name: 'later' } });
   const owner = await ownerIn(api);
-  const metadata = { labels: trustLabels(owner), ownerReferences: [authorityReference(owner)] };
+  const metadata = { labels: trustLabels(owner), ownerReferences: [ownerReference('MtlsAuthority', owner)] };
   const create = (namespace: string) =>
     api.create(
       inConfigMap.resource,

@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { SecretFinder } from '../../../../src/controllers/certificate/secret-finder.ts';
-import { ownerReference, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { type KubeClient, KubeError, type ObjectRef, type Secret } from '../../../../src/kube/index.ts';
 import type { Certificate } from '../../../../src/pki/index.ts';
-import { type CertificateRecord, isExamined, type SecretRecord } from '../../../../src/plan/index.ts';
+import { type CertificateRecord, isExamined, ownerReference, type SecretRecord } from '../../../../src/plan/index.ts';
 import {
   type CertificateFixture,
   certificate,
@@ -224,7 +224,7 @@ describe('a foreign Secret that resources name', () => {
 
   test('that has lost the labels of the operator and not its owner is the owner’s', async () => {
     const owner = claim('a');
-    const reference = ownerReference(owner.record);
+    const reference = ownerReference('MtlsCertificate', owner.record);
     const stripped = withMetadata(() => ({ name: 'large', labels: {}, ownerReferences: [reference] }))(secret);
     const world = made([owner, claim('b')], [stripped]);
     const { secret: own } = await ask(world, owner.record);

@@ -2,16 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
 import { issueContent, keptKey } from '../../../../src/controllers/certificate/leaf-issuer.ts';
-import {
-  dated,
-  ownerReference,
-  secretRecord,
-  secretRecordAhead,
-} from '../../../../src/controllers/objects/leaf-secret.ts';
+import { dated, secretRecord, secretRecordAhead } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { authorityRecord, certificateRecord } from '../../../../src/controllers/objects/resources.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import { encodePrivateKey, trustBundle } from '../../../../src/pki/index.ts';
+import { ownerReference } from '../../../../src/plan/index.ts';
 import {
   certificate,
   intermediate,
@@ -86,10 +82,12 @@ describe('the record of a Secret', () => {
 
   test('has as its owner the MtlsCertificate that controls it, in any version of the API', () => {
     const { ownerReferences } = issued.secret('server').metadata;
-    assert.deepEqual(ownerReferences, [ownerReference(issued.record)]);
+    assert.deepEqual(ownerReferences, [ownerReference('MtlsCertificate', issued.record)]);
     const owned = (change: object) =>
       secretRecord(
-        withMetadata(() => ({ ownerReferences: [{ ...ownerReference(issued.record), ...change }] }))(secret),
+        withMetadata(() => ({ ownerReferences: [{ ...ownerReference('MtlsCertificate', issued.record), ...change }] }))(
+          secret,
+        ),
         roots,
       ).owner;
     assert.equal(owned({}), issued.record.uid);
@@ -110,7 +108,11 @@ describe('whose Secret it is', () => {
 
   test('says its controller', () => {
     assert.deepEqual(ownerIn(given), ['certificate', issued.record.uid, 'payments']);
-    const reference = { ...ownerReference(issued.record), kind: 'ReplicaSet', apiVersion: 'apps/v1' };
+    const reference = {
+      ...ownerReference('MtlsCertificate', issued.record),
+      kind: 'ReplicaSet',
+      apiVersion: 'apps/v1',
+    };
     assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [reference] }))(given)), [
       'other',
       undefined,
@@ -120,7 +122,7 @@ describe('whose Secret it is', () => {
 
   test('say its labels and its annotation where it has no controller', () => {
     assert.deepEqual(ownerIn(orphaned(given)), ['none', undefined, 'payments']);
-    const another = { ...ownerReference(issued.record), kind: 'ConfigMap', controller: undefined };
+    const another = { ...ownerReference('MtlsCertificate', issued.record), kind: 'ConfigMap', controller: undefined };
     assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [another] }))(given)), [
       'none',
       undefined,

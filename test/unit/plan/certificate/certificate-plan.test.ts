@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { ownerReference, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import { encodePrivateKey } from '../../../../src/pki/index.ts';
 import {
   type AuthorityState,
   type FailedAttempts,
+  ownerReference,
   planCertificate,
   type SecretRecord,
 } from '../../../../src/plan/index.ts';
@@ -140,7 +141,7 @@ const notHandedOver = conflict(
 
 /** A Secret with another controller than it has, or than its resource. */
 const ownedBy = (change: { uid?: string; name?: string; kind?: string; apiVersion?: string; controller?: boolean }) =>
-  withMetadata(() => ({ ownerReferences: [{ ...ownerReference(issued.record), ...change }] }));
+  withMetadata(() => ({ ownerReferences: [{ ...ownerReference('MtlsCertificate', issued.record), ...change }] }));
 
 const adopt = { ownership: 'adopt' } as const;
 const release = { ownership: 'release' } as const;

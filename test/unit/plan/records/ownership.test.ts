@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { ownerReference, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
-import { belongsTo, canOwn, isOurs, ownedBy, ownerOf } from '../../../../src/plan/index.ts';
+import { belongsTo, canOwn, isOurs, ownedBy, ownerOf, ownerReference } from '../../../../src/plan/index.ts';
 import { certificate, foreign, orphaned, root, withMarks, withMetadata } from '../../../support/fixtures.ts';
 
 const issued = certificate().issuedBy(root());
 const secret = issued.secret('server');
-const reference = ownerReference({ name: 'payments', uid: 'certificate-uid' });
+const reference = ownerReference('MtlsCertificate', { name: 'payments', uid: 'certificate-uid' });
 const ownedAs = (change: Partial<typeof reference>) =>
   withMetadata(() => ({ ownerReferences: [{ ...reference, ...change }] }))(secret);
 const renamed = (one: Secret) => withMetadata(() => ({ name: 'other' }))(one);

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  type Condition,
-  mergeConditions,
-  microTimestamp,
-  timestamp,
-  type WantedCondition,
-} from '../../../../src/kube/index.ts';
+import type { Condition } from '../../../../src/api/types.ts';
+import { microTimestamp } from '../../../../src/kube/index.ts';
+import { mergeConditions } from '../../../../src/plan/index.ts';
+import { timestamp } from '../../../../src/plan/timing/timestamp.ts';
+
+type WantedCondition = Omit<Condition, 'lastTransitionTime'>;
 
 const then = '2026-01-01T00:00:00Z';
 const now = new Date('2026-02-03T04:05:06.789Z');
