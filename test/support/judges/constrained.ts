@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type Asn1, encode, encoded, implicit, implicitConstructed, sequence } from '../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import {
   encodeCertificates,
@@ -38,19 +38,20 @@ export interface ConstrainedExhibit {
   readonly outside: readonly string[];
 }
 
-const kinds: Readonly<Record<string, (text: string) => Asn1>> = {
-  email: (text) => implicit(1, Buffer.from(text, 'latin1')),
-  dns: (text) => implicit(2, Buffer.from(text, 'latin1')),
-  uri: (text) => implicit(6, Buffer.from(text, 'latin1')),
-  ip: (text) => implicit(7, network(text)),
-  dir: (text) => implicitConstructed(4, [encoded(encodeSubject(text === '' ? {} : { organizations: [text] }))]),
+const kinds: Readonly<Record<string, (text: string) => asn1.Asn1>> = {
+  email: (text) => asn1.implicit(1, Buffer.from(text, 'latin1')),
+  dns: (text) => asn1.implicit(2, Buffer.from(text, 'latin1')),
+  uri: (text) => asn1.implicit(6, Buffer.from(text, 'latin1')),
+  ip: (text) => asn1.implicit(7, network(text)),
+  dir: (text) =>
+    asn1.implicitConstructed(4, [asn1.encoded(encodeSubject(text === '' ? {} : { organizations: [text] }))]),
 };
 
-function subtree(text: string): Asn1 {
+function subtree(text: string): asn1.Asn1 {
   const [kind = '', value = ''] = text.split(/:(.*)/s);
   const base = kinds[kind]?.(value);
   if (base === undefined) throw new Error(`${text} is no constraint`);
-  return sequence(base);
+  return asn1.sequence(base);
 }
 
 /** Address and mask, `10.0.0.0/255.0.0.0`, each as octets in decimal with dots, so that both can be anything. */
@@ -58,10 +59,10 @@ const network = (text: string): Buffer => Buffer.from(text.split(/[./]/).map(Num
 
 /** The value of a NameConstraints extension. */
 export const encodeConstraints = ({ permitted = [], excluded = [] }: Constraints): Buffer =>
-  encode(
-    sequence(
-      ...(permitted.length === 0 ? [] : [implicitConstructed(0, permitted.map(subtree))]),
-      ...(excluded.length === 0 ? [] : [implicitConstructed(1, excluded.map(subtree))]),
+  asn1.encode(
+    asn1.sequence(
+      ...(permitted.length === 0 ? [] : [asn1.implicitConstructed(0, permitted.map(subtree))]),
+      ...(excluded.length === 0 ? [] : [asn1.implicitConstructed(1, excluded.map(subtree))]),
     ),
   );
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 
-import { bitString, boolean, encode, integer, nullValue, oid, sequence } from '../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { encodePem } from '../../../src/pki/asn1/pem.ts';
 import { openssl, opensslRoot, scratchFile } from '../openssl.ts';
@@ -91,32 +91,37 @@ const unreadable: readonly BadRoot[] = [
   {
     title: 'a negative path length',
     make: () =>
-      rootFiles({ constraints: extension(oids.basicConstraints, sequence(boolean(true), raw(2, Buffer.of(0xff)))) }),
+      rootFiles({
+        constraints: extension(oids.basicConstraints, asn1.sequence(asn1.boolean(true), raw(2, Buffer.of(0xff)))),
+      }),
   },
   {
     title: 'a path length of five octets',
     make: () =>
       rootFiles({
-        constraints: extension(oids.basicConstraints, sequence(boolean(true), integer(Buffer.of(1, 0, 0, 0, 0)))),
+        constraints: extension(
+          oids.basicConstraints,
+          asn1.sequence(asn1.boolean(true), asn1.integer(Buffer.of(1, 0, 0, 0, 0))),
+        ),
       }),
   },
   {
     title: 'basic constraints that are none',
-    make: () => rootFiles({ constraints: extension(oids.basicConstraints, nullValue()) }),
+    make: () => rootFiles({ constraints: extension(oids.basicConstraints, asn1.nullValue()) }),
   },
   {
     title: 'a time without seconds',
-    make: () => rootFiles({ validity: sequence(raw(0x17, '2601010000Z'), raw(0x17, '4901010000Z')) }),
+    make: () => rootFiles({ validity: asn1.sequence(raw(0x17, '2601010000Z'), raw(0x17, '4901010000Z')) }),
   },
   {
     title: 'a time with a zone',
-    make: () => rootFiles({ validity: sequence(raw(0x17, '260101000000+0100'), raw(0x17, '490101000000Z')) }),
+    make: () => rootFiles({ validity: asn1.sequence(raw(0x17, '260101000000+0100'), raw(0x17, '490101000000Z')) }),
   },
   {
     title: 'the 30th of February',
-    make: () => rootFiles({ validity: sequence(raw(0x17, '250230000000Z'), raw(0x17, '490101000000Z')) }),
+    make: () => rootFiles({ validity: asn1.sequence(raw(0x17, '250230000000Z'), raw(0x17, '490101000000Z')) }),
   },
-  { title: 'an empty subject', make: () => rootFiles({ subject: sequence() }) },
+  { title: 'an empty subject', make: () => rootFiles({ subject: asn1.sequence() }) },
   {
     title: 'name constraints that are none',
     make: () => rootFiles({ more: [extension(oids.nameConstraints, Buffer.from('30060404deadbeef', 'hex'), true)] }),
@@ -146,11 +151,11 @@ const noCa: readonly BadRoot[] = [
   { title: 'CA:FALSE', make: () => fromOpenssl({ extensions: ['basicConstraints = critical, CA:FALSE'] }) },
   {
     title: 'empty basic constraints',
-    make: () => rootFiles({ constraints: extension(oids.basicConstraints, sequence(), true) }),
+    make: () => rootFiles({ constraints: extension(oids.basicConstraints, asn1.sequence(), true) }),
   },
   {
     title: 'a path length without CA:TRUE',
-    make: () => rootFiles({ constraints: extension(oids.basicConstraints, sequence(integer(Buffer.of(0)))) }),
+    make: () => rootFiles({ constraints: extension(oids.basicConstraints, asn1.sequence(asn1.integer(Buffer.of(0)))) }),
   },
   {
     title: 'a leaf',
@@ -170,7 +175,7 @@ const usages: readonly BadRoot[] = [
   { title: 'a key for handshakes alone', make: () => rootFiles({ usage: [0, 2] }) },
   {
     title: 'a key for nothing',
-    make: () => rootFiles({ extensions: [isCa(), extension(oids.keyUsage, bitString(Buffer.alloc(0)))] }),
+    make: () => rootFiles({ extensions: [isCa(), extension(oids.keyUsage, asn1.bitString(Buffer.alloc(0)))] }),
   },
 ].map((root) => ({ ...root, reason: 'RootKeyUsage' }) as const);
 
@@ -218,16 +223,16 @@ const rsaPem = (): string => rsaKey(2048).export({ type: 'pkcs8', format: 'pem' 
 
 /** A public key that says `modulus` and `exponent`, whoever may have the private one. */
 const rsaSpki = (modulus: Buffer, exponent: Buffer): Buffer =>
-  encode(
-    sequence(
-      sequence(oid('1.2.840.113549.1.1.1'), nullValue()),
-      bitString(encode(sequence(integer(modulus), integer(exponent)))),
+  asn1.encode(
+    asn1.sequence(
+      asn1.sequence(asn1.oid('1.2.840.113549.1.1.1'), asn1.nullValue()),
+      asn1.bitString(asn1.encode(asn1.sequence(asn1.integer(modulus), asn1.integer(exponent)))),
     ),
   );
 
 /** A public key on a curve that has this name. */
-const ecSpki = (curve: Parameters<typeof sequence>[0], point: Buffer): Buffer =>
-  encode(sequence(sequence(oid('1.2.840.10045.2.1'), curve), bitString(point)));
+const ecSpki = (curve: Parameters<typeof asn1.sequence>[0], point: Buffer): Buffer =>
+  asn1.encode(asn1.sequence(asn1.sequence(asn1.oid('1.2.840.10045.2.1'), curve), asn1.bitString(point)));
 
 const prime256v1 = '1.2.840.10045.3.1.7';
 const oddModulus = (bytes: number): Buffer =>
@@ -250,12 +255,14 @@ const weakKeys: readonly BadRoot[] = [
   { title: 'brainpoolP256r1', make: () => rootFiles({ key: ecKey('brainpoolP256r1') }) },
   {
     title: 'a curve that nobody knows',
-    make: () => rootFiles({ spki: ecSpki(oid('1.2.3.4'), Buffer.concat([Buffer.of(4), Buffer.alloc(64, 1)])) }),
+    make: () => rootFiles({ spki: ecSpki(asn1.oid('1.2.3.4'), Buffer.concat([Buffer.of(4), Buffer.alloc(64, 1)])) }),
   },
   {
     title: 'a point that is not on its curve',
     make: () =>
-      rootFiles({ spki: ecSpki(oid(prime256v1), Buffer.concat([Buffer.of(4), p256Point(), Buffer.alloc(32, 1)])) }),
+      rootFiles({
+        spki: ecSpki(asn1.oid(prime256v1), Buffer.concat([Buffer.of(4), p256Point(), Buffer.alloc(32, 1)])),
+      }),
   },
   {
     title: 'a curve that is spelt out',
@@ -279,7 +286,7 @@ const times: readonly BadRoot[] = [
   {
     title: 'expired in 1950',
     reason: 'RootExpired',
-    make: () => rootFiles({ validity: sequence(raw(0x17, '500101000000Z'), raw(0x17, '500201000000Z')) }),
+    make: () => rootFiles({ validity: asn1.sequence(raw(0x17, '500101000000Z'), raw(0x17, '500201000000Z')) }),
   },
   {
     title: 'ends before it begins',

@@ -1,4 +1,4 @@
-import { explicit, implicit, sequence, utf8String } from '../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { type BadRoot, filesOf } from './corpus.ts';
 import {
@@ -68,7 +68,7 @@ const withoutRoot: readonly BadRoot[] = [
   },
   {
     title: 'an intermediate whose root in ca.crt is no CA',
-    make: () => under(makeCa({ constraints: extension(oids.basicConstraints, sequence()) })),
+    make: () => under(makeCa({ constraints: extension(oids.basicConstraints, asn1.sequence()) })),
   },
   {
     title: 'no name for its issuer',
@@ -100,7 +100,7 @@ const otherIssuer: readonly BadRoot[] = [
   {
     title: 'an intermediate that names the number of another certificate',
     make: () => {
-      const named = extension(oids.authorityKeyIdentifier, sequence(implicit(2, Buffer.of(1))));
+      const named = extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(2, Buffer.of(1))));
       return under(makeCa(), { extensions: [isCa(), keyUsage([5]), subjectKeyId(Buffer.of(1)), named] });
     },
   },
@@ -156,7 +156,7 @@ const pathLength: readonly BadRoot[] = [
   { title: 'a path length that is used up in the middle', make: () => around({ constraints: isCa(0) }) },
 ].map((root) => ({ ...root, reason: 'RootPathLength' }) as const);
 
-const directory = (commonName: string) => explicit(4, named(utf8String(commonName)));
+const directory = (commonName: string) => asn1.explicit(4, named(asn1.utf8String(commonName)));
 
 const badAbove: readonly BadRoot[] = [
   {
@@ -193,7 +193,7 @@ const badAbove: readonly BadRoot[] = [
   {
     title: 'no CA in the middle',
     reason: 'RootNotCA',
-    make: () => around({ constraints: extension(oids.basicConstraints, sequence()) }),
+    make: () => around({ constraints: extension(oids.basicConstraints, asn1.sequence()) }),
   },
   { title: 'a CA in the middle that may not sign', reason: 'RootKeyUsage', make: () => around({ usage: [0] }) },
   {

@@ -1,17 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 
-import {
-  encode,
-  encoded,
-  explicit,
-  integer,
-  octetString,
-  oid,
-  readAll,
-  readOnly,
-  sequence,
-  tags,
-} from '../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { encodePem } from '../../../src/pki/asn1/pem.ts';
 import { openssl } from '../openssl.ts';
 import type { BadRoot, RootFiles } from './corpus.ts';
@@ -68,15 +57,15 @@ const encrypted: readonly BadRoot[] = [
 /** A SEC1 key with the public half of another: OpenSSL believes the half that is written. */
 function splitKey({ key }: MadeCa): string {
   const { d = '' } = ecKey().export({ format: 'jwk' });
-  const parts = readAll(readOnly(key.export({ type: 'sec1', format: 'der' }), tags.sequence).content);
+  const parts = asn1.readAll(asn1.readOnly(key.export({ type: 'sec1', format: 'der' }), asn1.tags.sequence).content);
   const publicHalf = parts.find(({ tag }) => tag === 0xa1)?.der ?? Buffer.alloc(0);
-  const mixed = sequence(
-    integer(Uint8Array.of(1)),
-    octetString(Buffer.from(d, 'base64url')),
-    explicit(0, oid('1.2.840.10045.3.1.7')),
-    encoded(publicHalf),
+  const mixed = asn1.sequence(
+    asn1.integer(Uint8Array.of(1)),
+    asn1.octetString(Buffer.from(d, 'base64url')),
+    asn1.explicit(0, asn1.oid('1.2.840.10045.3.1.7')),
+    asn1.encoded(publicHalf),
   );
-  return encodePem('EC PRIVATE KEY', encode(mixed));
+  return encodePem('EC PRIVATE KEY', asn1.encode(mixed));
 }
 
 const mismatched: readonly BadRoot[] = [

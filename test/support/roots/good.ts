@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 
-import { explicit, implicit, oid, printableString, sequence, setOf, utf8String } from '../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { openssl, opensslRoot } from '../openssl.ts';
 import { filesOf, type GoodRoot, type RootFiles, rootFiles } from './corpus.ts';
@@ -100,7 +100,7 @@ const trimmed = ({ 'tls.crt': crt, 'tls.key': key }: RootFiles): RootFiles => ({
 });
 
 const contents: readonly GoodRoot[] = [
-  { title: 'a name in UTF-8', make: () => rootFiles({ subject: named(utf8String('Wurzel für Ämter 根')) }) },
+  { title: 'a name in UTF-8', make: () => rootFiles({ subject: named(asn1.utf8String('Wurzel für Ämter 根')) }) },
   {
     title: 'a name in UTF-16',
     make: () => rootFiles({ subject: named(raw(0x1e, Buffer.from('\u0416ax', 'utf16le').swap16())) }),
@@ -109,10 +109,10 @@ const contents: readonly GoodRoot[] = [
     title: 'a name of two attributes in one',
     make: () =>
       rootFiles({
-        subject: sequence(
-          setOf(
-            sequence(oid(oids.commonName), printableString('a')),
-            sequence(oid(oids.organization), printableString('b')),
+        subject: asn1.sequence(
+          asn1.setOf(
+            asn1.sequence(asn1.oid(oids.commonName), asn1.printableString('a')),
+            asn1.sequence(asn1.oid(oids.organization), asn1.printableString('b')),
           ),
         ),
       }),
@@ -130,7 +130,8 @@ const contents: readonly GoodRoot[] = [
   { title: 'an unknown extension', make: () => rootFiles({ more: [extension('1.2.3.4', Buffer.of(5, 0))] }) },
   {
     title: 'a policy',
-    make: () => rootFiles({ more: [extension(oids.certificatePolicies, sequence(sequence(oid('1.2.3.4'))))] }),
+    make: () =>
+      rootFiles({ more: [extension(oids.certificatePolicies, asn1.sequence(asn1.sequence(asn1.oid('1.2.3.4'))))] }),
   },
   { title: 'no key usage', isStrict: false, make: () => rootFiles({ extensions: [isCa()] }) },
   { title: 'no key identifier', isStrict: false, make: () => rootFiles({ extensions: [isCa(), keyUsage([5])] }) },
@@ -142,7 +143,7 @@ const contents: readonly GoodRoot[] = [
   { title: 'a key identifier of two octets', make: () => rootFiles({ keyId: Buffer.of(1, 2) }) },
   {
     title: 'name constraints that permit what is asked',
-    make: () => rootFiles({ more: [permitting(implicit(2, Buffer.from('svc.cluster.local')))] }),
+    make: () => rootFiles({ more: [permitting(asn1.implicit(2, Buffer.from('svc.cluster.local')))] }),
   },
 ];
 
@@ -282,7 +283,10 @@ const chains: readonly GoodRoot[] = [
     title: 'a root whose name constraints permit intermediate and leaf',
     intermediates: 1,
     make: () => {
-      const permitted = [implicit(2, Buffer.from('svc.cluster.local')), explicit(4, named(utf8String('Issuing CA')))];
+      const permitted = [
+        asn1.implicit(2, Buffer.from('svc.cluster.local')),
+        asn1.explicit(4, named(asn1.utf8String('Issuing CA'))),
+      ];
       const root = makeCa({ more: [permitting(...permitted)] });
       return filesOf(makeCa({ name: 'Issuing CA', by: root }), [root]);
     },

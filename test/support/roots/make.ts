@@ -1,24 +1,6 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 
-import {
-  type Asn1,
-  bitString,
-  boolean,
-  encode,
-  encoded,
-  explicit,
-  implicit,
-  implicitConstructed,
-  integer,
-  namedBits,
-  nullValue,
-  octetString,
-  oid,
-  sequence,
-  setOf,
-  time,
-  utf8String,
-} from '../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { encodePem } from '../../../src/pki/asn1/pem.ts';
 
@@ -40,22 +22,22 @@ export type Issuer = Pick<MadeCa, 'key' | 'subject' | 'keyId'>;
 export interface CaOptions {
   readonly name?: string;
   /** Instead of a common name. */
-  readonly subject?: Asn1;
+  readonly subject?: asn1.Asn1;
   readonly key?: KeyObject;
   /** Who signs; by default it does so itself. */
   readonly by?: Issuer;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
   /** Instead of both. */
-  readonly validity?: Asn1;
+  readonly validity?: asn1.Asn1;
   /** The number that is written: 2 is version 3. Absent in version 1. */
   readonly version?: number;
-  readonly constraints?: Asn1;
+  readonly constraints?: asn1.Asn1;
   readonly usage?: readonly number[];
   /** Beside basic constraints, key usage and identifiers. */
-  readonly more?: readonly Asn1[];
+  readonly more?: readonly asn1.Asn1[];
   /** Instead of all of them; none at all in versions that have no extensions. */
-  readonly extensions?: readonly Asn1[];
+  readonly extensions?: readonly asn1.Asn1[];
   readonly signature?: Signature;
   /** What the signed part says of its signature, when that is something else. */
   readonly claimed?: Signature;
@@ -67,7 +49,7 @@ export interface CaOptions {
 export interface Signature {
   readonly id: string;
   readonly digest: string | null;
-  readonly parameters?: Asn1;
+  readonly parameters?: asn1.Asn1;
 }
 
 const dayMs = 24 * 3_600_000;
@@ -88,7 +70,7 @@ export function rsaKey(modulusLength: number, publicExponent = 65_537): KeyObjec
 }
 
 const ecdsa = (digest: string, id: string): Signature => ({ id, digest });
-const rsa = (digest: string, id: string): Signature => ({ id, digest, parameters: nullValue() });
+const rsa = (digest: string, id: string): Signature => ({ id, digest, parameters: asn1.nullValue() });
 
 /** Signature algorithms, the bad ones too. */
 export const signatures = {
@@ -111,40 +93,46 @@ function usualSignature({ asymmetricKeyType }: KeyObject): Signature {
   return asymmetricKeyType === 'rsa' ? signatures.rsaSha256 : signatures.ecdsaSha256;
 }
 
-export const extension = (id: string, value: Asn1 | Buffer, critical = false): Asn1 =>
-  sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(Buffer.isBuffer(value) ? value : encode(value)));
+export const extension = (id: string, value: asn1.Asn1 | Buffer, critical = false): asn1.Asn1 =>
+  asn1.sequence(
+    asn1.oid(id),
+    ...(critical ? [asn1.boolean(true)] : []),
+    asn1.octetString(Buffer.isBuffer(value) ? value : asn1.encode(value)),
+  );
 
 /** basicConstraints with cA, and a path length. */
-export const isCa = (pathLength?: number, critical = true): Asn1 =>
+export const isCa = (pathLength?: number, critical = true): asn1.Asn1 =>
   extension(
     oids.basicConstraints,
-    sequence(boolean(true), ...(pathLength === undefined ? [] : [integer(Uint8Array.of(pathLength))])),
+    asn1.sequence(asn1.boolean(true), ...(pathLength === undefined ? [] : [asn1.integer(Uint8Array.of(pathLength))])),
     critical,
   );
-export const keyUsage = (bits: readonly number[]): Asn1 => extension(oids.keyUsage, namedBits(bits), true);
-export const extendedKeyUsage = (...usages: readonly string[]): Asn1 =>
-  extension(oids.extKeyUsage, sequence(...usages.map(oid)));
-export const subjectKeyId = (id: Buffer): Asn1 => extension(oids.subjectKeyIdentifier, octetString(id));
-export const authorityKeyId = (id: Buffer): Asn1 => extension(oids.authorityKeyIdentifier, sequence(implicit(0, id)));
+export const keyUsage = (bits: readonly number[]): asn1.Asn1 => extension(oids.keyUsage, asn1.namedBits(bits), true);
+export const extendedKeyUsage = (...usages: readonly string[]): asn1.Asn1 =>
+  extension(oids.extKeyUsage, asn1.sequence(...usages.map(asn1.oid)));
+export const subjectKeyId = (id: Buffer): asn1.Asn1 => extension(oids.subjectKeyIdentifier, asn1.octetString(id));
+export const authorityKeyId = (id: Buffer): asn1.Asn1 =>
+  extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(0, id)));
 /** `permitted` subtrees, as encoded GeneralNames. */
-export const permitting = (...names: readonly Asn1[]): Asn1 =>
+export const permitting = (...names: readonly asn1.Asn1[]): asn1.Asn1 =>
   extension(
     oids.nameConstraints,
-    sequence(
-      implicitConstructed(
+    asn1.sequence(
+      asn1.implicitConstructed(
         0,
-        names.map((name) => sequence(name)),
+        names.map((name) => asn1.sequence(name)),
       ),
     ),
     true,
   );
 
 /** An element with any tag and contents of less than 128 octets. */
-export const raw = (tag: number, content: Buffer | string): Asn1 =>
-  encoded(Buffer.concat([Uint8Array.of(tag, content.length), Buffer.from(content)]));
+export const raw = (tag: number, content: Buffer | string): asn1.Asn1 =>
+  asn1.encoded(Buffer.concat([Uint8Array.of(tag, content.length), Buffer.from(content)]));
 
 /** A name of one attribute, with a value of any type. */
-export const named = (value: Asn1): Asn1 => sequence(setOf(sequence(oid(oids.commonName), value)));
+export const named = (value: asn1.Asn1): asn1.Asn1 =>
+  asn1.sequence(asn1.setOf(asn1.sequence(asn1.oid(oids.commonName), value)));
 
 let made = 0;
 
@@ -152,7 +140,7 @@ let made = 0;
 export function makeCa(options: CaOptions = {}): MadeCa {
   const key = options.key ?? ecKey();
   const spki = options.spki ?? createPublicKey(key).export({ type: 'spki', format: 'der' });
-  const subject = encode(options.subject ?? named(utf8String(options.name ?? `CA ${++made}`)));
+  const subject = asn1.encode(options.subject ?? named(asn1.utf8String(options.name ?? `CA ${++made}`)));
   const keyId = options.keyId ?? createHash('sha256').update(spki).digest().subarray(0, 20);
   const signer = options.by ?? { key, subject };
   const signature = options.signature ?? usualSignature(signer.key);
@@ -165,23 +153,23 @@ export function makeCa(options: CaOptions = {}): MadeCa {
     ...(options.more ?? []),
   ];
   const version = options.version ?? 2;
-  const tbs = encode(
-    sequence(
-      ...(version === 0 ? [] : [explicit(0, integer(Uint8Array.of(version)))]),
-      integer(Buffer.concat([Uint8Array.of(0x40), randomBytes(15)])),
+  const tbs = asn1.encode(
+    asn1.sequence(
+      ...(version === 0 ? [] : [asn1.explicit(0, asn1.integer(Uint8Array.of(version)))]),
+      asn1.integer(Buffer.concat([Uint8Array.of(0x40), randomBytes(15)])),
       algorithm(options.claimed ?? signature),
-      encoded(signer.subject),
-      options.validity ?? sequence(time(notBefore), time(notAfter)),
-      encoded(subject),
-      encoded(spki),
-      ...(extensions.length === 0 ? [] : [explicit(3, sequence(...extensions))]),
+      asn1.encoded(signer.subject),
+      options.validity ?? asn1.sequence(asn1.time(notBefore), asn1.time(notAfter)),
+      asn1.encoded(subject),
+      asn1.encoded(spki),
+      ...(extensions.length === 0 ? [] : [asn1.explicit(3, asn1.sequence(...extensions))]),
     ),
   );
   const signed = sign(signature.digest, tbs, signer.key);
-  const der = encode(sequence(encoded(tbs), algorithm(signature), bitString(signed)));
+  const der = asn1.encode(asn1.sequence(asn1.encoded(tbs), algorithm(signature), asn1.bitString(signed)));
   const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
   return { der, pem: encodePem('CERTIFICATE', der), key, keyPem, subject, keyId };
 }
 
-const algorithm = ({ id, parameters }: Signature): Asn1 =>
-  sequence(oid(id), ...(parameters === undefined ? [] : [parameters]));
+const algorithm = ({ id, parameters }: Signature): asn1.Asn1 =>
+  asn1.sequence(asn1.oid(id), ...(parameters === undefined ? [] : [parameters]));

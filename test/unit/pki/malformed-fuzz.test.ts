@@ -11,7 +11,7 @@ import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { encode, implicit, readAll, readElement, readOid, readOnly, tags } from '../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { encodePem, parsePem } from '../../../src/pki/asn1/pem.ts';
 import {
   encodeCertificates,
@@ -48,7 +48,7 @@ const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
 const rsa = root({ key: { algorithm: 'RSA', size: 2048 } });
 const ed25519 = root({ key: { algorithm: 'Ed25519' } });
 const above = root();
-const below = intermediate(above, { more: [permitting(implicit(2, Buffer.from('shop.svc')))] });
+const below = intermediate(above, { more: [permitting(asn1.implicit(2, Buffer.from('shop.svc')))] });
 const signers: readonly Issuer[] = [above, rsa, ed25519, below];
 const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const leafKey = privateKey();
@@ -191,10 +191,10 @@ function readText(text: string, key: KeyObject | undefined): void {
 
 /** Everything that reads octets. */
 function readOctets(der: Buffer): void {
-  tried(() => readElement(der));
-  tried(() => readAll(der));
-  tried(() => readOnly(der, tags.sequence));
-  tried(() => readOid(readElement(der).element));
+  tried(() => asn1.readElement(der));
+  tried(() => asn1.readAll(der));
+  tried(() => asn1.readOnly(der, asn1.tags.sequence));
+  tried(() => asn1.readOid(asn1.readElement(der).element));
   constraintsAreReadable(der);
   tried(() => namesOutsideConstraints(der, names, { commonName: 'db' }));
   certificateNamesOutsideConstraints(der, below.certificate);
@@ -213,7 +213,7 @@ test(`${numRuns} of certificates, keys and CRLs that were spoilt, with seed ${se
   fc.assert(
     fc.property(cases, ({ spoilt: { sample: from, der }, label, anew, more }) => {
       const sample = samples.find((one) => one.der === from);
-      const isSignedAnew = anew && sample?.key !== undefined && tried(() => readAll(der)) !== undefined;
+      const isSignedAnew = anew && sample?.key !== undefined && tried(() => asn1.readAll(der)) !== undefined;
       const octets = isSignedAnew && sample.key !== undefined ? safelySignedAnew(der, sample.key) : der;
       if (octets.length > 0) {
         const pem = encodePem(label ?? sample?.label ?? 'X', octets);
@@ -273,6 +273,6 @@ test('the search for key material finds it', () => {
   assert.throws(() => assertNoKeyMaterial(`cannot read ${body.slice(7, 40)}`));
   assert.throws(() => assertNoKeyMaterial(keySamples[2]?.der.subarray(300, 316).toString('hex') ?? ''));
   assertNoKeyMaterial(
-    `cannot read ${above.certificate.fingerprint} ${encode(implicit(0, randomBytes(60))).toString('base64')}`,
+    `cannot read ${above.certificate.fingerprint} ${asn1.encode(asn1.implicit(0, randomBytes(60))).toString('base64')}`,
   );
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { encode, explicit, oid, readOnly, sequence, tags, time, utf8String } from '../../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { checkWithForge } from '../../../../src/pki/asn1/der-roundtrip.ts';
 import { root } from '../../../support/fixtures.ts';
 import { throwsCode } from '../expect.ts';
@@ -13,7 +13,7 @@ describe('node-forge', () => {
       { algorithm: 'RSA', size: 2048 },
       { algorithm: 'Ed25519' },
     ] as const) {
-      const [tbs] = readOnly(root({ key, name: 'Wurzel Ü' }).certificate.der, tags.sequence).children();
+      const [tbs] = asn1.readOnly(root({ key, name: 'Wurzel Ü' }).certificate.der, asn1.tags.sequence).children();
       assert.ok(tbs !== undefined);
       checkWithForge(tbs.der);
     }
@@ -24,7 +24,13 @@ describe('node-forge', () => {
     fc.assert(
       fc.property(arcs, fc.string({ unit: 'binary' }), fc.nat({ max: 2 ** 32 }), (more, text, at) =>
         checkWithForge(
-          encode(sequence(oid(['1.3', ...more].join('.')), explicit(3, utf8String(text)), time(new Date(at * 1000)))),
+          asn1.encode(
+            asn1.sequence(
+              asn1.oid(['1.3', ...more].join('.')),
+              asn1.explicit(3, asn1.utf8String(text)),
+              asn1.time(new Date(at * 1000)),
+            ),
+          ),
         ),
       ),
     );

@@ -1,98 +1,84 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  type Asn1,
-  bitString,
-  bmpString,
-  boolean,
-  encode,
-  encoded,
-  explicit,
-  implicit,
-  implicitConstructed,
-  integer,
-  namedBits,
-  nullValue,
-  octetString,
-  oid,
-  printableString,
-  readAll,
-  readElement,
-  readOid,
-  readOnly,
-  sequence,
-  setOf,
-  tags,
-  time,
-  utf8String,
-  wholeNumber,
-} from '../../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { openssl } from '../../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
 describe('the encoder', () => {
-  const encodings: [title: string, node: Asn1, der: string][] = [
-    ['an empty sequence', sequence(), '30 00'],
-    ['a set', setOf(nullValue()), '31 02 05 00'],
+  const encodings: [title: string, node: asn1.Asn1, der: string][] = [
+    ['an empty sequence', asn1.sequence(), '30 00'],
+    ['a set', asn1.setOf(asn1.nullValue()), '31 02 05 00'],
     [
       'a set in the order of the encodings',
-      setOf(octetString(Uint8Array.of(0)), nullValue(), boolean(true), octetString(Uint8Array.of())),
+      asn1.setOf(
+        asn1.octetString(Uint8Array.of(0)),
+        asn1.nullValue(),
+        asn1.boolean(true),
+        asn1.octetString(Uint8Array.of()),
+      ),
       '31 0a 01 01 ff 04 00 04 01 00 05 00',
     ],
-    ['TRUE as 0xff', boolean(true), '01 01 ff'],
-    ['FALSE as 0x00', boolean(false), '01 01 00'],
-    ['zero', integer(Uint8Array.of(0)), '02 01 00'],
-    ['an integer without needless zeros', integer(Uint8Array.of(0, 0, 1)), '02 01 01'],
-    ['an integer that would read as negative, with a zero in front', integer(Uint8Array.of(0x80)), '02 02 00 80'],
-    ['an integer that needs its zero, with one zero', integer(Uint8Array.of(0, 0, 0x80)), '02 02 00 80'],
-    ['the number zero', wholeNumber(0), '02 01 00'],
-    ['a number', wholeNumber(10_000), '02 02 27 10'],
-    ['the largest number', wholeNumber(2 ** 32 - 1), '02 05 00 ff ff ff ff'],
-    ['bits with the count of those unused', bitString(Uint8Array.of(0xa0), 5), '03 02 05 a0'],
-    ['named bits without trailing zeros', namedBits([0]), '03 02 07 80'],
-    ['named bits of keyCertSign and cRLSign', namedBits([5, 6]), '03 02 01 06'],
-    ['named bits beyond the first octet', namedBits([8]), '03 03 07 00 80'],
-    ['UTF-8 text', utf8String('é'), '0c 02 c3 a9'],
-    ['text of UTF-16', bmpString('aä'), '1e 04 00 61 00 e4'],
-    ['printable text', printableString('DE'), '13 02 44 45'],
-    ['an explicit tag', explicit(3, nullValue()), 'a3 02 05 00'],
-    ['an implicit tag', implicit(2, Buffer.from('a')), '82 01 61'],
-    ['an implicit tag of a constructed type', implicitConstructed(0, [nullValue()]), 'a0 02 05 00'],
-    ['an object identifier', oid('2.5.29.17'), '06 03 55 1d 11'],
-    ['an object identifier whose first octet is not its first two arcs', oid('2.999.3'), '06 03 88 37 03'],
-    ['an arc of 7 bits, and of one more', oid('1.2.127.128'), '06 04 2a 7f 81 00'],
-    ['an arc of 31 bits', oid('1.2.2147483647'), '06 06 2a 87 ff ff ff 7f'],
-    ['the least object identifiers', sequence(oid('0.0'), oid('1.39'), oid('2.0')), '30 09 06 01 00 06 01 4f 06 01 50'],
-    ['the last second of UTCTime', time(new Date('2049-12-31T23:59:59Z')), '17 0d 343931323331323335393539 5a'],
+    ['TRUE as 0xff', asn1.boolean(true), '01 01 ff'],
+    ['FALSE as 0x00', asn1.boolean(false), '01 01 00'],
+    ['zero', asn1.integer(Uint8Array.of(0)), '02 01 00'],
+    ['an integer without needless zeros', asn1.integer(Uint8Array.of(0, 0, 1)), '02 01 01'],
+    ['an integer that would read as negative, with a zero in front', asn1.integer(Uint8Array.of(0x80)), '02 02 00 80'],
+    ['an integer that needs its zero, with one zero', asn1.integer(Uint8Array.of(0, 0, 0x80)), '02 02 00 80'],
+    ['the number zero', asn1.wholeNumber(0), '02 01 00'],
+    ['a number', asn1.wholeNumber(10_000), '02 02 27 10'],
+    ['the largest number', asn1.wholeNumber(2 ** 32 - 1), '02 05 00 ff ff ff ff'],
+    ['bits with the count of those unused', asn1.bitString(Uint8Array.of(0xa0), 5), '03 02 05 a0'],
+    ['named bits without trailing zeros', asn1.namedBits([0]), '03 02 07 80'],
+    ['named bits of keyCertSign and cRLSign', asn1.namedBits([5, 6]), '03 02 01 06'],
+    ['named bits beyond the first octet', asn1.namedBits([8]), '03 03 07 00 80'],
+    ['UTF-8 text', asn1.utf8String('é'), '0c 02 c3 a9'],
+    ['text of UTF-16', asn1.bmpString('aä'), '1e 04 00 61 00 e4'],
+    ['printable text', asn1.printableString('DE'), '13 02 44 45'],
+    ['an explicit tag', asn1.explicit(3, asn1.nullValue()), 'a3 02 05 00'],
+    ['an implicit tag', asn1.implicit(2, Buffer.from('a')), '82 01 61'],
+    ['an implicit tag of a constructed type', asn1.implicitConstructed(0, [asn1.nullValue()]), 'a0 02 05 00'],
+    ['an object identifier', asn1.oid('2.5.29.17'), '06 03 55 1d 11'],
+    ['an object identifier whose first octet is not its first two arcs', asn1.oid('2.999.3'), '06 03 88 37 03'],
+    ['an arc of 7 bits, and of one more', asn1.oid('1.2.127.128'), '06 04 2a 7f 81 00'],
+    ['an arc of 31 bits', asn1.oid('1.2.2147483647'), '06 06 2a 87 ff ff ff 7f'],
+    [
+      'the least object identifiers',
+      asn1.sequence(asn1.oid('0.0'), asn1.oid('1.39'), asn1.oid('2.0')),
+      '30 09 06 01 00 06 01 4f 06 01 50',
+    ],
+    ['the last second of UTCTime', asn1.time(new Date('2049-12-31T23:59:59Z')), '17 0d 343931323331323335393539 5a'],
     [
       'the first second of GeneralizedTime',
-      time(new Date('2050-01-01T00:00:00Z')),
+      asn1.time(new Date('2050-01-01T00:00:00Z')),
       '18 0f 3230353030313031303030303030 5a',
     ],
-    ['time in whole seconds', time(new Date('2026-03-01T12:00:00.999Z')), '17 0d 323630333031313230303030 5a'],
+    ['time in whole seconds', asn1.time(new Date('2026-03-01T12:00:00.999Z')), '17 0d 323630333031313230303030 5a'],
   ];
   for (const [title, node, der] of encodings) {
-    test(`writes ${title}`, () => assert.equal(encode(node).toString('hex'), hex(der).toString('hex')));
+    test(`writes ${title}`, () => assert.equal(asn1.encode(node).toString('hex'), hex(der).toString('hex')));
   }
 
   test('uses the long form of a length from 128 octets on', () => {
     assert.equal(
-      encode(octetString(Buffer.alloc(127)))
+      asn1
+        .encode(asn1.octetString(Buffer.alloc(127)))
         .subarray(0, 2)
         .toString('hex'),
       '047f',
     );
     assert.equal(
-      encode(octetString(Buffer.alloc(128)))
+      asn1
+        .encode(asn1.octetString(Buffer.alloc(128)))
         .subarray(0, 3)
         .toString('hex'),
       '048180',
     );
     assert.equal(
-      encode(octetString(Buffer.alloc(65_536)))
+      asn1
+        .encode(asn1.octetString(Buffer.alloc(65_536)))
         .subarray(0, 5)
         .toString('hex'),
       '0483010000',
@@ -102,8 +88,11 @@ describe('the encoder', () => {
   test('takes encoded elements over byte for byte, whatever is in them', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), fc.constantFrom(0x04, 0x30, 0xa0, 0x82), (content, tag) => {
-        const inner = Buffer.concat([Buffer.of(tag), encode(octetString(content)).subarray(1)]);
-        assert.deepEqual(readOnly(encode(sequence(encoded(inner))), tags.sequence).content, inner);
+        const inner = Buffer.concat([Buffer.of(tag), asn1.encode(asn1.octetString(content)).subarray(1)]);
+        assert.deepEqual(
+          asn1.readOnly(asn1.encode(asn1.sequence(asn1.encoded(inner))), asn1.tags.sequence).content,
+          inner,
+        );
       }),
     );
   });
@@ -111,13 +100,21 @@ describe('the encoder', () => {
   test('keeps leading zeros of an element that has the number of an INTEGER', () => {
     for (const tag of [0x02, 0x82]) {
       const inner = Buffer.of(tag, 3, 0, 1, 2);
-      assert.deepEqual(readOnly(encode(sequence(encoded(inner))), tags.sequence).content, inner);
+      assert.deepEqual(
+        asn1.readOnly(asn1.encode(asn1.sequence(asn1.encoded(inner))), asn1.tags.sequence).content,
+        inner,
+      );
     }
   });
 
   test('is understood by openssl', () => {
-    const der = encode(
-      sequence(oid('1.2.840.10045.4.3.2'), integer(Uint8Array.of(1, 0)), boolean(true), utf8String('ü')),
+    const der = asn1.encode(
+      asn1.sequence(
+        asn1.oid('1.2.840.10045.4.3.2'),
+        asn1.integer(Uint8Array.of(1, 0)),
+        asn1.boolean(true),
+        asn1.utf8String('ü'),
+      ),
     );
     const parsed = openssl(['asn1parse', '-inform', 'DER'], der);
     assert.match(parsed, /OBJECT +:ecdsa-with-SHA256[\s\S]*INTEGER +:0100[\s\S]*BOOLEAN +:255[\s\S]*UTF8STRING +:ü/);
@@ -126,31 +123,33 @@ describe('the encoder', () => {
 
 describe('encoder and reader', () => {
   const leaf = fc.oneof(
-    fc.uint8Array({ maxLength: 300 }).map(octetString),
-    fc.uint8Array({ minLength: 1, maxLength: 20 }).map(integer),
-    fc.string().map(utf8String),
-    fc.boolean().map(boolean),
+    fc.uint8Array({ maxLength: 300 }).map(asn1.octetString),
+    fc.uint8Array({ minLength: 1, maxLength: 20 }).map(asn1.integer),
+    fc.string().map(asn1.utf8String),
+    fc.boolean().map(asn1.boolean),
   );
-  const trees = fc.letrec<{ node: Asn1 }>((tie) => ({
+  const trees = fc.letrec<{ node: asn1.Asn1 }>((tie) => ({
     node: fc.oneof(
       { maxDepth: 4 },
       leaf,
-      fc.array(tie('node'), { maxLength: 4 }).map((nodes) => sequence(...nodes)),
+      fc.array(tie('node'), { maxLength: 4 }).map((nodes) => asn1.sequence(...nodes)),
     ),
   })).node;
 
   /** Puts a tree together again from what was read. */
   const rebuilt = (der: Buffer): Buffer => {
-    const [element, ...more] = readAll(der);
+    const [element, ...more] = asn1.readAll(der);
     assert.ok(element !== undefined && more.length === 0);
-    if (element.tag !== tags.sequence) return element.der;
-    return encode(sequence(...readAll(element.content).map((child) => encoded(rebuilt(child.der)))));
+    if (element.tag !== asn1.tags.sequence) return element.der;
+    return asn1.encode(
+      asn1.sequence(...asn1.readAll(element.content).map((child) => asn1.encoded(rebuilt(child.der)))),
+    );
   };
 
   test('agree on every tree', () => {
     fc.assert(
       fc.property(trees, (tree) => {
-        const der = encode(tree);
+        const der = asn1.encode(tree);
         assert.deepEqual(rebuilt(der), der);
       }),
     );
@@ -165,7 +164,7 @@ describe('encoder and reader', () => {
     fc.assert(
       fc.property(heads, arcs, (head, rest) => {
         const dotted = [...head, ...rest].join('.');
-        assert.equal(readOid(readOnly(encode(oid(dotted)), tags.oid)), dotted);
+        assert.equal(asn1.readOid(asn1.readOnly(asn1.encode(asn1.oid(dotted)), asn1.tags.oid)), dotted);
       }),
     );
   });
@@ -175,7 +174,7 @@ describe('encoder and reader', () => {
       fc.property(fc.bigInt({ min: 0n, max: 2n ** 160n }), (number) => {
         const digits = number.toString(16);
         const magnitude = Buffer.from(digits.padStart(digits.length + (digits.length % 2), '0'), 'hex');
-        const { content } = readOnly(encode(integer(magnitude)), tags.integer);
+        const { content } = asn1.readOnly(asn1.encode(asn1.integer(magnitude)), asn1.tags.integer);
         assert.equal(BigInt(`0x${content.toString('hex')}`), number);
         assert.ok((content[0] ?? 0x80) < 0x80, 'it is not negative');
       }),
@@ -198,14 +197,15 @@ describe('the reader refuses', () => {
     ['a tag of several octets', '1f 81 00 00'],
   ];
   for (const [title, der] of malformed) {
-    test(title, () => throwsCode('MalformedDer', () => readElement(hex(der))));
+    test(title, () => throwsCode('MalformedDer', () => asn1.readElement(hex(der))));
   }
 
   test('octets behind the only element', () =>
-    throwsCode('MalformedDer', () => readOnly(hex('30 00 00'), tags.sequence)));
+    throwsCode('MalformedDer', () => asn1.readOnly(hex('30 00 00'), asn1.tags.sequence)));
   test('another tag than the one that is due', () =>
-    throwsCode('MalformedDer', () => readOnly(hex('31 00'), tags.sequence)));
-  test('a list whose last element is cut off', () => throwsCode('MalformedDer', () => readAll(hex('05 00 04 01'))));
+    throwsCode('MalformedDer', () => asn1.readOnly(hex('31 00'), asn1.tags.sequence)));
+  test('a list whose last element is cut off', () =>
+    throwsCode('MalformedDer', () => asn1.readAll(hex('05 00 04 01'))));
 
   const identifiers: [title: string, der: string][] = [
     ['an empty object identifier', '06 00'],
@@ -215,16 +215,16 @@ describe('the reader refuses', () => {
     ['a string in the place of an object identifier', '04 01 55'],
   ];
   for (const [title, der] of identifiers) {
-    test(title, () => throwsCode('MalformedDer', () => readOid(readElement(hex(der)).element)));
+    test(title, () => throwsCode('MalformedDer', () => asn1.readOid(asn1.readElement(hex(der)).element)));
   }
 
   test('arbitrary octets with PkiError or not at all', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         const der = Buffer.from(bytes);
-        onlyPkiErrors(() => readAll(der));
-        onlyPkiErrors(() => readOnly(der, tags.sequence));
-        onlyPkiErrors(() => readOid(readElement(der).element));
+        onlyPkiErrors(() => asn1.readAll(der));
+        onlyPkiErrors(() => asn1.readOnly(der, asn1.tags.sequence));
+        onlyPkiErrors(() => asn1.readOid(asn1.readElement(der).element));
       }),
       { numRuns: 2000 },
     );
@@ -232,6 +232,6 @@ describe('the reader refuses', () => {
 
   test('a megabyte of nesting in no time, since it does not descend', () => {
     const der = Buffer.alloc(1024 * 1024, hex('30 80'));
-    throwsCode('MalformedDer', () => readAll(der));
+    throwsCode('MalformedDer', () => asn1.readAll(der));
   });
 });

@@ -1,21 +1,7 @@
 /** What is handed in to be slow: twice as much of it is twice as much work, and not four times. Counted, not timed. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  bitString,
-  encode,
-  encoded,
-  explicit,
-  integer,
-  nullValue,
-  octetString,
-  oid,
-  readAll,
-  readElement,
-  readOid,
-  sequence,
-  time,
-} from '../../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { encodePem, parsePem } from '../../../../src/pki/asn1/pem.ts';
 import {
   inspectIssuer,
@@ -36,29 +22,31 @@ import { onlyPkiErrors } from '../expect.ts';
 
 const signer = root();
 const { crt, key } = encodedRoot(signer);
-const subject = encoded(signer.certificate.subject);
+const subject = asn1.encoded(signer.certificate.subject);
 const repeated = (octets: Buffer, count: number): Buffer => Buffer.concat(Array.from({ length: count }, () => octets));
-const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
+const algorithm = asn1.sequence(asn1.oid('1.2.840.10045.4.3.2'));
 
 /** A CRL of so many entries, or extensions, without a signature that anybody would believe. */
 function crl(entries: number, extensions: number): string {
-  const entry = encode(sequence(integer(Uint8Array.of(7)), time(now)));
-  const more = Array.from({ length: extensions }, (_, i) => sequence(oid(`1.3.${i}`), octetString(Buffer.alloc(0))));
-  const number = sequence(oid('2.5.29.20'), octetString(encode(integer(Uint8Array.of(1)))));
-  const list = encoded(wrapped(0x30, repeated(entry, entries)));
-  const head = [integer(Uint8Array.of(1)), algorithm, subject, time(now), time(later(1000))];
-  const tbs = sequence(...head, list, explicit(0, sequence(number, ...more)));
-  return encodePem('X509 CRL', encode(sequence(tbs, algorithm, bitString(Buffer.alloc(70)))));
+  const entry = asn1.encode(asn1.sequence(asn1.integer(Uint8Array.of(7)), asn1.time(now)));
+  const more = Array.from({ length: extensions }, (_, i) =>
+    asn1.sequence(asn1.oid(`1.3.${i}`), asn1.octetString(Buffer.alloc(0))),
+  );
+  const number = asn1.sequence(asn1.oid('2.5.29.20'), asn1.octetString(asn1.encode(asn1.integer(Uint8Array.of(1)))));
+  const list = asn1.encoded(wrapped(0x30, repeated(entry, entries)));
+  const head = [asn1.integer(Uint8Array.of(1)), algorithm, subject, asn1.time(now), asn1.time(later(1000))];
+  const tbs = asn1.sequence(...head, list, asn1.explicit(0, asn1.sequence(number, ...more)));
+  return encodePem('X509 CRL', asn1.encode(asn1.sequence(tbs, algorithm, asn1.bitString(Buffer.alloc(70)))));
 }
 
 /** Constraints, or names, of so many of the element. */
 const subtrees = (count: number, tag = 0xa1): Buffer => {
-  const subtree = encode(sequence(encoded(wrapped(0x82, Buffer.from('example.com')))));
+  const subtree = asn1.encode(asn1.sequence(asn1.encoded(wrapped(0x82, Buffer.from('example.com')))));
   return wrapped(0x30, wrapped(tag, repeated(subtree, count)));
 };
 const lists = (count: number): Buffer => wrapped(0x30, repeated(Buffer.of(0xa0, 0), count));
 const nested = (depth: number): Buffer => {
-  let der = encode(nullValue());
+  let der = asn1.encode(asn1.nullValue());
   for (let level = 0; level < depth; level += 1) der = wrapped(0x30, der);
   return der;
 };
@@ -68,22 +56,22 @@ const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddre
 
 describe('twice as much takes twice as long:', () => {
   const hostile: [title: string, count: number, act: (count: number) => () => unknown][] = [
-    ['elements in a row', 5000, (count) => readAll.bind(undefined, repeated(Buffer.of(5, 0), count))],
-    ['elements in each other', 2000, (count) => readAll.bind(undefined, nested(count))],
+    ['elements in a row', 5000, (count) => asn1.readAll.bind(undefined, repeated(Buffer.of(5, 0), count))],
+    ['elements in each other', 2000, (count) => asn1.readAll.bind(undefined, nested(count))],
     [
       'arcs of an identifier',
       5000,
       (count) => {
-        const { element } = readElement(wrapped(0x06, Buffer.alloc(count, 1)));
-        return () => readOid(element);
+        const { element } = asn1.readElement(wrapped(0x06, Buffer.alloc(count, 1)));
+        return () => asn1.readOid(element);
       },
     ],
     [
       'octets of one arc',
       5000,
       (count) => {
-        const { element } = readElement(wrapped(0x06, Buffer.alloc(count, 0x81)));
-        return () => readOid(element);
+        const { element } = asn1.readElement(wrapped(0x06, Buffer.alloc(count, 0x81)));
+        return () => asn1.readOid(element);
       },
     ],
     ['PEM blocks', 48, (count) => parsePem.bind(undefined, encodePem('X', Buffer.alloc(9)).repeat(count))],

@@ -1,16 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, randomBytes, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
-import {
-  bitString,
-  encode,
-  encoded,
-  explicit,
-  readAll,
-  readOnly,
-  sequence,
-  tags,
-} from '../../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import {
   encodeCertificates,
@@ -123,12 +114,12 @@ describe('the key pair of a Secret', () => {
     assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
   });
 
-  const [tbs, algorithm, signature] = readOnly(leaf.der, tags.sequence).children();
+  const [tbs, algorithm, signature] = asn1.readOnly(leaf.der, asn1.tags.sequence).children();
   assert.ok(tbs !== undefined && algorithm !== undefined && signature !== undefined);
   /** The leaf with this as what is signed, and these as the bits of the signature, the count of unused ones before them. */
   const assembled = (fields: Buffer, bits: Buffer): string => {
-    const parts = [encoded(fields), encoded(algorithm.der), bitString(bits.subarray(1), bits[0])];
-    return encodePem('CERTIFICATE', encode(sequence(...parts)));
+    const parts = [asn1.encoded(fields), asn1.encoded(algorithm.der), asn1.bitString(bits.subarray(1), bits[0])];
+    return encodePem('CERTIFICATE', asn1.encode(asn1.sequence(...parts)));
   };
   const signed = (fields: Buffer): Buffer => Buffer.concat([Buffer.of(0), sign('sha256', fields, signer.key)]);
 
@@ -282,14 +273,14 @@ describe('a certificate', () => {
   }
 
   test('is unreadable with an extension twice, of which nobody knows which one counts', () => {
-    const [tbs, ...signature] = readAll(readOnly(leaf.der, tags.sequence).content).map(({ der }) => der);
-    const fields = readAll(readOnly(tbs ?? Buffer.alloc(0), tags.sequence).content);
-    const list = readAll(readOnly(fields.at(-1)?.content ?? Buffer.alloc(0), tags.sequence).content);
+    const [tbs, ...signature] = asn1.readAll(asn1.readOnly(leaf.der, asn1.tags.sequence).content).map(({ der }) => der);
+    const fields = asn1.readAll(asn1.readOnly(tbs ?? Buffer.alloc(0), asn1.tags.sequence).content);
+    const list = asn1.readAll(asn1.readOnly(fields.at(-1)?.content ?? Buffer.alloc(0), asn1.tags.sequence).content);
     const [first] = list;
     assert.ok(first !== undefined);
-    const extensions = explicit(3, sequence(...[...list, first].map(({ der }) => encoded(der))));
-    const changed = sequence(...fields.slice(0, -1).map(({ der }) => encoded(der)), extensions);
-    const der = encode(sequence(changed, ...signature.map(encoded)));
+    const extensions = asn1.explicit(3, asn1.sequence(...[...list, first].map(({ der }) => asn1.encoded(der))));
+    const changed = asn1.sequence(...fields.slice(0, -1).map(({ der }) => asn1.encoded(der)), extensions);
+    const der = asn1.encode(asn1.sequence(changed, ...signature.map(asn1.encoded)));
     throwsCode('MalformedCertificate', () => parseCertificates(encodePem('CERTIFICATE', der)), /appears twice/);
   });
 

@@ -3,28 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  type Asn1,
-  boolean,
-  encode,
-  encoded,
-  explicit,
-  implicit,
-  implicitConstructed,
-  integer,
-  namedBits,
-  nullValue,
-  octetString,
-  oid,
-  printableString,
-  readAll,
-  readOnly,
-  sequence,
-  setOf,
-  tags,
-  time,
-  utf8String,
-} from '../../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { oids } from '../../../../src/pki/asn1/oid.ts';
 import { type Issuer, type LeafProfile, type Role, type SubjectAltNames } from '../../../../src/pki/index.ts';
 import { prepareLeaf } from '../../../../src/pki/issue/issue.ts';
@@ -42,7 +21,7 @@ const p256 = spkiOf(privateKey());
 
 /** RFC 7093 2, method 1. */
 const keyIdOf = (spki: Buffer): Buffer => {
-  const [, bits] = readAll(readOnly(spki, tags.sequence).content);
+  const [, bits] = asn1.readAll(asn1.readOnly(spki, asn1.tags.sequence).content);
   return createHash('sha256')
     .update(bits?.content.subarray(1) ?? '')
     .digest()
@@ -50,32 +29,33 @@ const keyIdOf = (spki: Buffer): Buffer => {
 };
 
 interface Parts {
-  readonly version: Asn1;
-  readonly serial: Asn1;
-  readonly algorithm: Asn1;
-  readonly issuer: Asn1;
-  readonly validity: Asn1;
-  readonly subject: Asn1;
+  readonly version: asn1.Asn1;
+  readonly serial: asn1.Asn1;
+  readonly algorithm: asn1.Asn1;
+  readonly issuer: asn1.Asn1;
+  readonly validity: asn1.Asn1;
+  readonly subject: asn1.Asn1;
   readonly key: Buffer;
-  readonly more: readonly Asn1[];
+  readonly more: readonly asn1.Asn1[];
   readonly extensions: Extensions;
 }
 interface Extensions {
-  readonly basicConstraints: Asn1 | undefined;
-  readonly keyUsage: Asn1 | undefined;
-  readonly extKeyUsage: Asn1 | undefined;
-  readonly subjectKeyIdentifier: Asn1 | undefined;
-  readonly authorityKeyIdentifier: Asn1 | undefined;
-  readonly subjectAltName: Asn1 | undefined;
-  readonly other: Asn1 | undefined;
+  readonly basicConstraints: asn1.Asn1 | undefined;
+  readonly keyUsage: asn1.Asn1 | undefined;
+  readonly extKeyUsage: asn1.Asn1 | undefined;
+  readonly subjectKeyIdentifier: asn1.Asn1 | undefined;
+  readonly authorityKeyIdentifier: asn1.Asn1 | undefined;
+  readonly subjectAltName: asn1.Asn1 | undefined;
+  readonly other: asn1.Asn1 | undefined;
 }
 
-const dns = (name: string): Asn1 => implicit(2, Buffer.from(name, 'latin1'));
-const san = (...names: readonly Asn1[]): Asn1 => extension(oids.subjectAltName, sequence(...names));
-const attribute = (type: string, value: Asn1): Asn1 => setOf(sequence(oid(type), value));
-const commonName = (text: string): Asn1 => attribute(oids.commonName, utf8String(text));
-const usages = (...ids: readonly string[]): Asn1 => extension(oids.extKeyUsage, sequence(...ids.map(oid)));
-const bits = (...numbers: readonly number[]): Asn1 => extension(oids.keyUsage, namedBits(numbers), true);
+const dns = (name: string): asn1.Asn1 => asn1.implicit(2, Buffer.from(name, 'latin1'));
+const san = (...names: readonly asn1.Asn1[]): asn1.Asn1 => extension(oids.subjectAltName, asn1.sequence(...names));
+const attribute = (type: string, value: asn1.Asn1): asn1.Asn1 => asn1.setOf(asn1.sequence(asn1.oid(type), value));
+const commonName = (text: string): asn1.Asn1 => attribute(oids.commonName, asn1.utf8String(text));
+const usages = (...ids: readonly string[]): asn1.Asn1 =>
+  extension(oids.extKeyUsage, asn1.sequence(...ids.map(asn1.oid)));
+const bits = (...numbers: readonly number[]): asn1.Asn1 => extension(oids.keyUsage, asn1.namedBits(numbers), true);
 
 /** A TBSCertificate of the profile, with other parts where they are given. */
 function tbs({
@@ -83,40 +63,40 @@ function tbs({
   ...changes
 }: Partial<Omit<Parts, 'extensions'>> & { extensions?: Partial<Extensions> }) {
   const parts = {
-    version: explicit(0, integer(Uint8Array.of(2))),
-    serial: integer(Buffer.concat([Uint8Array.of(0x40), randomBytes(19)])),
-    algorithm: sequence(oid(oids.ecdsaWithSha256)),
-    issuer: encoded(ca.subject),
-    validity: sequence(time(later(-minutes(5))), time(later(hours(1)))),
-    subject: sequence(commonName('payments')),
+    version: asn1.explicit(0, asn1.integer(Uint8Array.of(2))),
+    serial: asn1.integer(Buffer.concat([Uint8Array.of(0x40), randomBytes(19)])),
+    algorithm: asn1.sequence(asn1.oid(oids.ecdsaWithSha256)),
+    issuer: asn1.encoded(ca.subject),
+    validity: asn1.sequence(asn1.time(later(-minutes(5))), asn1.time(later(hours(1)))),
+    subject: asn1.sequence(commonName('payments')),
     key: p256,
     more: [],
     ...changes,
   };
   const all: Extensions = {
-    basicConstraints: extension(oids.basicConstraints, sequence(), true),
+    basicConstraints: extension(oids.basicConstraints, asn1.sequence(), true),
     keyUsage: bits(0),
     extKeyUsage: usages(oids.serverAuth),
-    subjectKeyIdentifier: extension(oids.subjectKeyIdentifier, octetString(keyIdOf(parts.key))),
+    subjectKeyIdentifier: extension(oids.subjectKeyIdentifier, asn1.octetString(keyIdOf(parts.key))),
     authorityKeyIdentifier: extension(
       oids.authorityKeyIdentifier,
-      sequence(implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex'))),
+      asn1.sequence(asn1.implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex'))),
     ),
     subjectAltName: san(dns('payments.shop.svc')),
     other: undefined,
     ...extensions,
   };
-  return encode(
-    sequence(
+  return asn1.encode(
+    asn1.sequence(
       parts.version,
       parts.serial,
       parts.algorithm,
       parts.issuer,
       parts.validity,
       parts.subject,
-      encoded(parts.key),
+      asn1.encoded(parts.key),
       ...parts.more,
-      explicit(3, sequence(...Object.values(all).flatMap((node: Asn1 | undefined) => node ?? []))),
+      asn1.explicit(3, asn1.sequence(...Object.values(all).flatMap((node: asn1.Asn1 | undefined) => node ?? []))),
     ),
   );
 }
@@ -129,19 +109,22 @@ const lint = (
 
 const rsa2048 = spkiOf(rsaKey(2048));
 const keyTypes = { rsa: '1.2.840.113549.1.1.1', ec: '1.2.840.10045.2.1' };
-const spki = (algorithm: Asn1[], key: Buffer): Buffer =>
-  encode(sequence(sequence(...algorithm), wide(0x03, Buffer.concat([Uint8Array.of(0), key]))));
+const spki = (algorithm: asn1.Asn1[], key: Buffer): Buffer =>
+  asn1.encode(asn1.sequence(asn1.sequence(...algorithm), wide(0x03, Buffer.concat([Uint8Array.of(0), key]))));
 /** An element with contents of any length. */
-const wide = (tag: number, content: Buffer): Asn1 => {
-  const der = encode(octetString(content));
+const wide = (tag: number, content: Buffer): asn1.Asn1 => {
+  const der = asn1.encode(asn1.octetString(content));
   der[0] = tag;
-  return encoded(der);
+  return asn1.encoded(der);
 };
-const rsaKeyOf = (...numbers: Asn1[]): Buffer => spki([oid(keyTypes.rsa), nullValue()], encode(sequence(...numbers)));
+const rsaKeyOf = (...numbers: asn1.Asn1[]): Buffer =>
+  spki([asn1.oid(keyTypes.rsa), asn1.nullValue()], asn1.encode(asn1.sequence(...numbers)));
 const rsaNumbers = (modulus: Buffer, exponent: number): Buffer =>
   spki(
-    [oid(keyTypes.rsa), nullValue()],
-    encode(sequence(integer(modulus), integer(Uint8Array.of(exponent >> 16, exponent >> 8, exponent)))),
+    [asn1.oid(keyTypes.rsa), asn1.nullValue()],
+    asn1.encode(
+      asn1.sequence(asn1.integer(modulus), asn1.integer(Uint8Array.of(exponent >> 16, exponent >> 8, exponent))),
+    ),
   );
 const modulus = (size: number, last = 1): Buffer => {
   const octets = Buffer.alloc(Math.ceil(size / 8), 0x55);
@@ -149,7 +132,7 @@ const modulus = (size: number, last = 1): Buffer => {
   octets[octets.length - 1] = last;
   return octets;
 };
-const point = (curve: string, octets: Buffer): Buffer => spki([oid(keyTypes.ec), oid(curve)], octets);
+const point = (curve: string, octets: Buffer): Buffer => spki([asn1.oid(keyTypes.ec), asn1.oid(curve)], octets);
 const curves = { p256: '1.2.840.10045.3.1.7', p384: '1.3.132.0.34', p521: '1.3.132.0.35', k256: '1.3.132.0.10' };
 
 const ofType = (type: 'ed448' | 'x25519' | 'rsa-pss') =>
@@ -164,28 +147,31 @@ const ofType = (type: 'ed448' | 'x25519' | 'rsa-pss') =>
 describe('what keeps the profile is let through:', () => {
   const good: Record<string, Parameters<typeof lint>> = {
     'as it is usually': [{}],
-    'with a serial number of 16 octets': [{ serial: integer(Buffer.alloc(16, 0x7f)) }],
+    'with a serial number of 16 octets': [{ serial: asn1.integer(Buffer.alloc(16, 0x7f)) }],
     'without a subject': [
-      { subject: sequence(), extensions: { subjectAltName: extension(oids.subjectAltName, sequence(dns('a')), true) } },
+      {
+        subject: asn1.sequence(),
+        extensions: { subjectAltName: extension(oids.subjectAltName, asn1.sequence(dns('a')), true) },
+      },
     ],
     'with every attribute at its upper bound, in characters of four octets': [
       {
-        subject: sequence(
-          attribute(oids.country, printableString('DE')),
-          attribute(oids.country, printableString('JP')),
-          attribute(oids.province, utf8String('𝄞'.repeat(128))),
-          attribute(oids.locality, utf8String('𝄞'.repeat(128))),
-          attribute(oids.streetAddress, utf8String('𝄞'.repeat(128))),
-          attribute(oids.postalCode, utf8String('𝄞'.repeat(40))),
-          attribute(oids.organization, utf8String('𝄞'.repeat(64))),
-          attribute(oids.organizationalUnit, utf8String('𝄞'.repeat(64))),
+        subject: asn1.sequence(
+          attribute(oids.country, asn1.printableString('DE')),
+          attribute(oids.country, asn1.printableString('JP')),
+          attribute(oids.province, asn1.utf8String('𝄞'.repeat(128))),
+          attribute(oids.locality, asn1.utf8String('𝄞'.repeat(128))),
+          attribute(oids.streetAddress, asn1.utf8String('𝄞'.repeat(128))),
+          attribute(oids.postalCode, asn1.utf8String('𝄞'.repeat(40))),
+          attribute(oids.organization, asn1.utf8String('𝄞'.repeat(64))),
+          attribute(oids.organizationalUnit, asn1.utf8String('𝄞'.repeat(64))),
           commonName('𝄞'.repeat(64)),
-          attribute(oids.serialNumber, printableString('a'.repeat(64))),
+          attribute(oids.serialNumber, asn1.printableString('a'.repeat(64))),
         ),
       },
     ],
     'that ends in GeneralizedTime': [
-      { validity: sequence(time(now), time(new Date('2050-01-01T00:00:00Z'))) },
+      { validity: asn1.sequence(asn1.time(now), asn1.time(new Date('2050-01-01T00:00:00Z'))) },
       { role: 'server' },
       [
         { ...ca, notAfter: later(days(36_500)) },
@@ -218,17 +204,17 @@ describe('what keeps the profile is let through:', () => {
         extensions: {
           subjectAltName: san(
             dns('*.Example.com'),
-            implicit(7, Buffer.of(10, 0, 0, 1)),
-            implicit(7, Buffer.alloc(16)),
-            ...['urn:a', 'https://u@[::1]:1/%aF?b#c', 'file:///a'].map((uri) => implicit(6, Buffer.from(uri))),
-            implicit(1, Buffer.from("o.p+s'@example.com")),
-            implicitConstructed(0, [oid('2.999.1'), explicit(0, utf8String('日本'))]),
+            asn1.implicit(7, Buffer.of(10, 0, 0, 1)),
+            asn1.implicit(7, Buffer.alloc(16)),
+            ...['urn:a', 'https://u@[::1]:1/%aF?b#c', 'file:///a'].map((uri) => asn1.implicit(6, Buffer.from(uri))),
+            asn1.implicit(1, Buffer.from("o.p+s'@example.com")),
+            asn1.implicitConstructed(0, [asn1.oid('2.999.1'), asn1.explicit(0, asn1.utf8String('日本'))]),
           ),
         },
       },
     ],
     'with a SPIFFE ID among names of other kinds': [
-      { extensions: { subjectAltName: san(dns('a'), implicit(6, Buffer.from('spiffe://a/b')), dns('b')) } },
+      { extensions: { subjectAltName: san(dns('a'), asn1.implicit(6, Buffer.from('spiffe://a/b')), dns('b')) } },
     ],
   };
   for (const [title, args] of Object.entries(good)) test(title, () => lint(...args));
@@ -237,7 +223,7 @@ describe('what keeps the profile is let through:', () => {
     const { subjectKeyId: _, ...certificate } = ca;
     const id = keyIdOf(spkiOf(signer.key));
     const path = [certificate, above.certificate] as const;
-    const authorityKeyIdentifier = extension(oids.authorityKeyIdentifier, sequence(implicit(0, id)));
+    const authorityKeyIdentifier = extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(0, id)));
     lint({ extensions: { authorityKeyIdentifier } }, { role: 'server' }, path);
     throwsCode('ProfileViolation', () =>
       lint({ extensions: { authorityKeyIdentifier: undefined } }, { role: 'server' }, path),
@@ -248,71 +234,91 @@ describe('what keeps the profile is let through:', () => {
 describe('what breaks a rule is refused:', () => {
   type Row = [title: string, changes: Parameters<typeof tbs>[0], message: RegExp];
   const serials: Row[] = [
-    ['of zero', { serial: integer(Uint8Array.of(0)) }, /serial number is positive/],
+    ['of zero', { serial: asn1.integer(Uint8Array.of(0)) }, /serial number is positive/],
     ['that is negative', { serial: raw(0x02, Buffer.alloc(20, 0x80)) }, /serial number is positive/],
     [
       'with a needless zero',
       { serial: raw(0x02, Buffer.concat([Buffer.alloc(1), Buffer.alloc(18, 1)])) },
       /is positive/,
     ],
-    ['of 21 octets', { serial: integer(Buffer.alloc(20, 0xff)) }, /16 to 20 octets/],
-    ['of 15 octets', { serial: integer(Buffer.alloc(15, 0x7f)) }, /16 to 20 octets/],
+    ['of 21 octets', { serial: asn1.integer(Buffer.alloc(20, 0xff)) }, /16 to 20 octets/],
+    ['of 15 octets', { serial: asn1.integer(Buffer.alloc(15, 0x7f)) }, /16 to 20 octets/],
     ['of no octets', { serial: raw(0x02, '') }, /serial number is positive/],
-    ['of another type', { serial: octetString(Buffer.alloc(20, 1)) }, /expected tag 0x2/],
+    ['of another type', { serial: asn1.octetString(Buffer.alloc(20, 1)) }, /expected tag 0x2/],
   ];
   const fields: Row[] = [
-    ['version 2', { version: explicit(0, integer(Uint8Array.of(1))) }, /version is 3/],
-    ['no version', { version: nullValue() }, /version is 3/],
-    ['a unique identifier', { more: [implicit(1, Buffer.of(0, 1))] }, /eight fields/],
-    ['another issuer', { issuer: sequence(commonName('Signer ')) }, /issuer is the subject of the CA/],
-    ['the issuer of its CA', { issuer: encoded(ca.issuer) }, /issuer is the subject of the CA/],
+    ['version 2', { version: asn1.explicit(0, asn1.integer(Uint8Array.of(1))) }, /version is 3/],
+    ['no version', { version: asn1.nullValue() }, /version is 3/],
+    ['a unique identifier', { more: [asn1.implicit(1, Buffer.of(0, 1))] }, /eight fields/],
+    ['another issuer', { issuer: asn1.sequence(commonName('Signer ')) }, /issuer is the subject of the CA/],
+    ['the issuer of its CA', { issuer: asn1.encoded(ca.issuer) }, /issuer is the subject of the CA/],
     [
       'an issuer in another string type',
-      { issuer: sequence(attribute(oids.commonName, printableString('Signer'))) },
+      { issuer: asn1.sequence(attribute(oids.commonName, asn1.printableString('Signer'))) },
       /octet by octet/,
     ],
   ];
   const algorithms: Row[] = [
-    ['a weaker signature', { algorithm: sequence(oid('1.2.840.10045.4.1')) }, /signature algorithm is the one/],
+    [
+      'a weaker signature',
+      { algorithm: asn1.sequence(asn1.oid('1.2.840.10045.4.1')) },
+      /signature algorithm is the one/,
+    ],
     [
       'the signature of another curve',
-      { algorithm: sequence(oid(oids.ecdsaWithSha384)) },
+      { algorithm: asn1.sequence(asn1.oid(oids.ecdsaWithSha384)) },
       /signature algorithm is the one/,
     ],
     [
       'the signature of another type',
-      { algorithm: sequence(oid(oids.sha256WithRsa), nullValue()) },
+      { algorithm: asn1.sequence(asn1.oid(oids.sha256WithRsa), asn1.nullValue()) },
       /signature algorithm is the one/,
     ],
-    ['NULL for an ECDSA signature', { algorithm: sequence(oid(oids.ecdsaWithSha256), nullValue()) }, /NULL parameters/],
+    [
+      'NULL for an ECDSA signature',
+      { algorithm: asn1.sequence(asn1.oid(oids.ecdsaWithSha256), asn1.nullValue()) },
+      /NULL parameters/,
+    ],
   ];
-  const during = (begin: Asn1, end: Asn1): Asn1 => sequence(begin, end);
+  const during = (begin: asn1.Asn1, end: asn1.Asn1): asn1.Asn1 => asn1.sequence(begin, end);
   const [first, last] = [ca.notBefore, ca.notAfter];
-  const utc = (digits: string): Asn1 => raw(0x17, digits);
+  const utc = (digits: string): asn1.Asn1 => raw(0x17, digits);
   const validities: Row[] = [
-    ['an end before its beginning', { validity: during(time(later(1000)), time(now)) }, /begins before it ends/],
-    ['no time at all', { validity: during(time(now), time(now)) }, /begins before it ends/],
+    [
+      'an end before its beginning',
+      { validity: during(asn1.time(later(1000)), asn1.time(now)) },
+      /begins before it ends/,
+    ],
+    ['no time at all', { validity: during(asn1.time(now), asn1.time(now)) }, /begins before it ends/],
     [
       'a beginning before its CA',
-      { validity: during(time(new Date(first.getTime() - 1000)), time(later(1000))) },
+      { validity: during(asn1.time(new Date(first.getTime() - 1000)), asn1.time(later(1000))) },
       /every CA above/,
     ],
-    ['an end after its CA', { validity: during(time(now), time(new Date(last.getTime() + 1000))) }, /every CA above/],
+    [
+      'an end after its CA',
+      { validity: during(asn1.time(now), asn1.time(new Date(last.getTime() + 1000))) },
+      /every CA above/,
+    ],
     [
       'GeneralizedTime before 2050',
-      { validity: during(raw(0x18, '20260301115500Z'), time(later(1000))) },
+      { validity: during(raw(0x18, '20260301115500Z'), asn1.time(later(1000))) },
       /is a UTCTime/,
     ],
     [
       'a fraction of a second',
-      { validity: during(raw(0x18, '20500301115500.5Z'), time(later(1000))) },
+      { validity: during(raw(0x18, '20500301115500.5Z'), asn1.time(later(1000))) },
       /whole seconds/,
     ],
-    ['no seconds', { validity: during(utc('2603011155Z'), time(later(1000))) }, /whole seconds/],
-    ['another time zone', { validity: during(utc('260301115500+0000'), time(later(1000))) }, /in UTC/],
-    ['the 30th of February', { validity: during(utc('260230115500Z'), time(later(1000))) }, /a time is a date/],
-    ['three times', { validity: sequence(time(now), time(later(1)), time(later(2))) }, /validity is two times/],
-    ['one time', { validity: sequence(time(now)) }, /expected tag/],
+    ['no seconds', { validity: during(utc('2603011155Z'), asn1.time(later(1000))) }, /whole seconds/],
+    ['another time zone', { validity: during(utc('260301115500+0000'), asn1.time(later(1000))) }, /in UTC/],
+    ['the 30th of February', { validity: during(utc('260230115500Z'), asn1.time(later(1000))) }, /a time is a date/],
+    [
+      'three times',
+      { validity: asn1.sequence(asn1.time(now), asn1.time(later(1)), asn1.time(later(2))) },
+      /validity is two times/,
+    ],
+    ['one time', { validity: asn1.sequence(asn1.time(now)) }, /expected tag/],
   ];
   const subjects: Row[] = [
     ...(
@@ -328,60 +334,75 @@ describe('what breaks a rule is refused:', () => {
     ).map(
       ([type, most]): Row => [
         `attribute ${type} of ${most + 1} characters`,
-        { subject: sequence(attribute(type, utf8String('a'.repeat(most + 1)))) },
+        { subject: asn1.sequence(attribute(type, asn1.utf8String('a'.repeat(most + 1)))) },
         /upper bound/,
       ],
     ),
     [
       'a serial number of 65',
-      { subject: sequence(attribute(oids.serialNumber, printableString('a'.repeat(65)))) },
+      { subject: asn1.sequence(attribute(oids.serialNumber, asn1.printableString('a'.repeat(65)))) },
       /upper bound/,
     ],
     [
       'a country of three letters',
-      { subject: sequence(attribute(oids.country, printableString('DEU'))) },
+      { subject: asn1.sequence(attribute(oids.country, asn1.printableString('DEU'))) },
       /upper bound/,
     ],
-    ['a country in lower case', { subject: sequence(attribute(oids.country, printableString('de'))) }, /two capital/],
-    ['a country in UTF8String', { subject: sequence(attribute(oids.country, utf8String('DE'))) }, /string type/],
+    [
+      'a country in lower case',
+      { subject: asn1.sequence(attribute(oids.country, asn1.printableString('de'))) },
+      /two capital/,
+    ],
+    [
+      'a country in UTF8String',
+      { subject: asn1.sequence(attribute(oids.country, asn1.utf8String('DE'))) },
+      /string type/,
+    ],
     [
       'a common name in PrintableString',
-      { subject: sequence(attribute(oids.commonName, printableString('a'))) },
+      { subject: asn1.sequence(attribute(oids.commonName, asn1.printableString('a'))) },
       /string type/,
     ],
     [
       'what is not printable in PrintableString',
-      { subject: sequence(attribute(oids.serialNumber, printableString('a_b'))) },
+      { subject: asn1.sequence(attribute(oids.serialNumber, asn1.printableString('a_b'))) },
       /PrintableString/,
     ],
-    ['what is not UTF-8', { subject: sequence(attribute(oids.commonName, raw(0x0c, Buffer.of(0xc3)))) }, /UTF-8/],
+    ['what is not UTF-8', { subject: asn1.sequence(attribute(oids.commonName, raw(0x0c, Buffer.of(0xc3)))) }, /UTF-8/],
     [
       'a surrogate in UTF-8',
-      { subject: sequence(attribute(oids.commonName, raw(0x0c, Buffer.of(0xed, 0xa0, 0x80)))) },
+      { subject: asn1.sequence(attribute(oids.commonName, raw(0x0c, Buffer.of(0xed, 0xa0, 0x80)))) },
       /UTF-8/,
     ],
-    ['NUL', { subject: sequence(commonName('payments\0.evil')) }, /control characters/],
-    ['a control character of two octets', { subject: sequence(commonName('a\u0085')) }, /control characters/],
-    ['a line break', { subject: sequence(commonName('a\nb')) }, /control characters/],
-    ['an empty attribute', { subject: sequence(commonName('')) }, /not empty/],
-    ['two common names', { subject: sequence(commonName('a'), commonName('b')) }, /one common name/],
+    ['NUL', { subject: asn1.sequence(commonName('payments\0.evil')) }, /control characters/],
+    ['a control character of two octets', { subject: asn1.sequence(commonName('a\u0085')) }, /control characters/],
+    ['a line break', { subject: asn1.sequence(commonName('a\nb')) }, /control characters/],
+    ['an empty attribute', { subject: asn1.sequence(commonName('')) }, /not empty/],
+    ['two common names', { subject: asn1.sequence(commonName('a'), commonName('b')) }, /one common name/],
     [
       'two attributes in a set',
       {
-        subject: sequence(
-          setOf(sequence(oid(oids.commonName), utf8String('a')), sequence(oid(oids.organization), utf8String('b'))),
+        subject: asn1.sequence(
+          asn1.setOf(
+            asn1.sequence(asn1.oid(oids.commonName), asn1.utf8String('a')),
+            asn1.sequence(asn1.oid(oids.organization), asn1.utf8String('b')),
+          ),
         ),
       },
       /each set/,
     ],
     [
       'an attribute of another type',
-      { subject: sequence(attribute('1.2.840.113549.1.9.1', raw(0x16, 'a@b'))) },
+      { subject: asn1.sequence(attribute('1.2.840.113549.1.9.1', raw(0x16, 'a@b'))) },
       /attributes of the profile/,
     ],
     [
       'an attribute of three parts',
-      { subject: sequence(setOf(sequence(oid(oids.commonName), utf8String('a'), nullValue()))) },
+      {
+        subject: asn1.sequence(
+          asn1.setOf(asn1.sequence(asn1.oid(oids.commonName), asn1.utf8String('a'), asn1.nullValue())),
+        ),
+      },
       /string type/,
     ],
   ];
@@ -395,52 +416,60 @@ describe('what breaks a rule is refused:', () => {
     ['an RSA key with an even modulus', key(rsaNumbers(modulus(2048, 2), 65_537)), /modulus/],
     [
       'an RSA key without parameters',
-      key(spki([oid(keyTypes.rsa)], Buffer.from(rsa2048.subarray(24)))),
+      key(spki([asn1.oid(keyTypes.rsa)], Buffer.from(rsa2048.subarray(24)))),
       /NULL for parameters/,
     ],
     ['an RSA-PSS key', key(ofType('rsa-pss')), /RSA, ECDSA or Ed25519/],
     ['an Ed448 key', key(ofType('ed448')), /RSA, ECDSA or Ed25519/],
     ['an X25519 key', key(ofType('x25519')), /RSA, ECDSA or Ed25519/],
     ['a key of another curve', key(spkiOf(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey)), /curve/],
-    ['a curve that is spelt out', key(spki([oid(keyTypes.ec), sequence()], Buffer.alloc(65, 4))), /names its curve/],
+    [
+      'a curve that is spelt out',
+      key(spki([asn1.oid(keyTypes.ec), asn1.sequence()], Buffer.alloc(65, 4))),
+      /names its curve/,
+    ],
     ['a compressed point', key(point(curves.p256, Buffer.alloc(33, 2))), /uncompressed/],
     ['a point of another length', key(point(curves.p384, Buffer.alloc(65, 4))), /full length/],
     ['a point that is compressed in full length', key(point(curves.p256, Buffer.alloc(65, 2))), /uncompressed/],
-    ['an Ed25519 key with NULL', key(spki([oid('1.3.101.112'), nullValue()], Buffer.alloc(32))), /no parameters/],
+    [
+      'an Ed25519 key with NULL',
+      key(spki([asn1.oid('1.3.101.112'), asn1.nullValue()], Buffer.alloc(32))),
+      /no parameters/,
+    ],
     [
       'a key whose algorithm has three parts',
-      key(spki([oid(keyTypes.ec), oid(curves.p256), nullValue()], Buffer.alloc(65, 4))),
+      key(spki([asn1.oid(keyTypes.ec), asn1.oid(curves.p256), asn1.nullValue()], Buffer.alloc(65, 4))),
       /an identifier and its parameters/,
     ],
     [
       'an RSA key of three numbers',
-      key(rsaKeyOf(integer(modulus(2048)), integer(Buffer.of(1, 0, 1)), integer(Buffer.of(3)))),
+      key(rsaKeyOf(asn1.integer(modulus(2048)), asn1.integer(Buffer.of(1, 0, 1)), asn1.integer(Buffer.of(3)))),
       /two positive numbers/,
     ],
     [
       'an RSA key with a negative modulus',
-      key(rsaKeyOf(wide(0x02, Buffer.alloc(256, 0x81)), integer(Buffer.of(1, 0, 1)))),
+      key(rsaKeyOf(wide(0x02, Buffer.alloc(256, 0x81)), asn1.integer(Buffer.of(1, 0, 1)))),
       /two positive numbers/,
     ],
     [
       'an RSA key with a needless zero',
-      key(rsaKeyOf(integer(modulus(2048)), raw(0x02, Buffer.of(0, 1, 0, 1)))),
+      key(rsaKeyOf(asn1.integer(modulus(2048)), raw(0x02, Buffer.of(0, 1, 0, 1)))),
       /two positive numbers/,
     ],
     [
       'an RSA key with an exponent of 32 bits',
-      key(rsaKeyOf(integer(modulus(2048)), integer(Buffer.of(0x80, 0, 0, 1)))),
+      key(rsaKeyOf(asn1.integer(modulus(2048)), asn1.integer(Buffer.of(0x80, 0, 0, 1)))),
       /exponent/,
     ],
     [
       'an RSA key with an exponent of 40 bits',
-      key(rsaKeyOf(integer(modulus(2048)), integer(Buffer.of(1, 0, 0, 0, 1)))),
+      key(rsaKeyOf(asn1.integer(modulus(2048)), asn1.integer(Buffer.of(1, 0, 0, 0, 1)))),
       /exponent/,
     ],
-    ['an Ed25519 key of 31 octets', key(spki([oid('1.3.101.112')], Buffer.alloc(31))), /32 octets/],
+    ['an Ed25519 key of 31 octets', key(spki([asn1.oid('1.3.101.112')], Buffer.alloc(31))), /32 octets/],
     [
       'a key with unused bits',
-      key(encode(sequence(sequence(oid('1.3.101.112')), raw(0x03, Buffer.alloc(33, 1))))),
+      key(asn1.encode(asn1.sequence(asn1.sequence(asn1.oid('1.3.101.112')), raw(0x03, Buffer.alloc(33, 1))))),
       /whole octets/,
     ],
   ];
@@ -453,13 +482,13 @@ describe('what breaks a rule is refused:', () => {
     authorityKeyIdentifier: 0,
     subjectAltName: 0,
   } satisfies Record<Exclude<keyof Extensions, 'other'>, 0>) as Exclude<keyof Extensions, 'other'>[];
-  const values: Record<(typeof names)[number], Asn1> = {
-    basicConstraints: sequence(),
-    keyUsage: namedBits([0]),
-    extKeyUsage: sequence(oid(oids.serverAuth)),
-    subjectKeyIdentifier: octetString(keyIdOf(p256)),
-    authorityKeyIdentifier: sequence(implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex'))),
-    subjectAltName: sequence(dns('payments.shop.svc')),
+  const values: Record<(typeof names)[number], asn1.Asn1> = {
+    basicConstraints: asn1.sequence(),
+    keyUsage: asn1.namedBits([0]),
+    extKeyUsage: asn1.sequence(asn1.oid(oids.serverAuth)),
+    subjectKeyIdentifier: asn1.octetString(keyIdOf(p256)),
+    authorityKeyIdentifier: asn1.sequence(asn1.implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex'))),
+    subjectAltName: asn1.sequence(dns('payments.shop.svc')),
   };
   const isCritical = (name: string): boolean => name === 'basicConstraints' || name === 'keyUsage';
   const extensions: Row[] = [
@@ -478,51 +507,57 @@ describe('what breaks a rule is refused:', () => {
     ]),
     [
       'another extension',
-      withExtensions({ other: extension(oids.certificatePolicies, sequence()) }),
+      withExtensions({ other: extension(oids.certificatePolicies, asn1.sequence()) }),
       /extensions of the profile alone/,
     ],
     [
       'name constraints',
-      withExtensions({ other: extension(oids.nameConstraints, sequence(), true) }),
+      withExtensions({ other: extension(oids.nameConstraints, asn1.sequence(), true) }),
       /extensions of the profile alone/,
     ],
     [
       'critical written as FALSE',
       withExtensions({
-        extKeyUsage: sequence(oid(oids.extKeyUsage), boolean(false), octetString(encode(values.extKeyUsage))),
+        extKeyUsage: asn1.sequence(
+          asn1.oid(oids.extKeyUsage),
+          asn1.boolean(false),
+          asn1.octetString(asn1.encode(values.extKeyUsage)),
+        ),
       }),
       /critical is TRUE, or left out/,
     ],
     [
       'an extension of four parts',
       withExtensions({
-        extKeyUsage: sequence(
-          oid(oids.extKeyUsage),
-          boolean(true),
-          octetString(encode(values.extKeyUsage)),
-          nullValue(),
+        extKeyUsage: asn1.sequence(
+          asn1.oid(oids.extKeyUsage),
+          asn1.boolean(true),
+          asn1.octetString(asn1.encode(values.extKeyUsage)),
+          asn1.nullValue(),
         ),
       }),
       /critical is TRUE, or left out/,
     ],
     [
       'alternative names that are not critical without a subject',
-      { subject: sequence() },
+      { subject: asn1.sequence() },
       /subjectAltName is critical/,
     ],
     [
       'cA',
-      withExtensions({ basicConstraints: extension(oids.basicConstraints, sequence(boolean(true)), true) }),
+      withExtensions({ basicConstraints: extension(oids.basicConstraints, asn1.sequence(asn1.boolean(true)), true) }),
       /no CA/,
     ],
     [
       'cA written as FALSE',
-      withExtensions({ basicConstraints: extension(oids.basicConstraints, sequence(boolean(false)), true) }),
+      withExtensions({ basicConstraints: extension(oids.basicConstraints, asn1.sequence(asn1.boolean(false)), true) }),
       /no CA/,
     ],
     [
       'a path length',
-      withExtensions({ basicConstraints: extension(oids.basicConstraints, sequence(integer(Uint8Array.of(0))), true) }),
+      withExtensions({
+        basicConstraints: extension(oids.basicConstraints, asn1.sequence(asn1.integer(Uint8Array.of(0))), true),
+      }),
       /no CA/,
     ],
     ...[2, 3, 5, 6, 7].map(
@@ -558,19 +593,21 @@ describe('what breaks a rule is refused:', () => {
     ],
     [
       'another key identifier',
-      withExtensions({ subjectKeyIdentifier: extension(oids.subjectKeyIdentifier, octetString(Buffer.alloc(20))) }),
+      withExtensions({
+        subjectKeyIdentifier: extension(oids.subjectKeyIdentifier, asn1.octetString(Buffer.alloc(20))),
+      }),
       /that of the key/,
     ],
     [
       'another authority’s identifier',
       withExtensions({
-        authorityKeyIdentifier: extension(oids.authorityKeyIdentifier, sequence(implicit(0, keyIdOf(p256)))),
+        authorityKeyIdentifier: extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(0, keyIdOf(p256)))),
       }),
       /of the CA, alone/,
     ],
     [
       'no authority key identifier in the extension',
-      withExtensions({ authorityKeyIdentifier: extension(oids.authorityKeyIdentifier, sequence()) }),
+      withExtensions({ authorityKeyIdentifier: extension(oids.authorityKeyIdentifier, asn1.sequence()) }),
       /of the CA, alone/,
     ],
     [
@@ -578,7 +615,7 @@ describe('what breaks a rule is refused:', () => {
       withExtensions({
         authorityKeyIdentifier: extension(
           oids.authorityKeyIdentifier,
-          sequence(implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex')), implicit(2, Buffer.of(1))),
+          asn1.sequence(asn1.implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex')), asn1.implicit(2, Buffer.of(1))),
         ),
       }),
       /of the CA, alone/,
@@ -587,18 +624,18 @@ describe('what breaks a rule is refused:', () => {
   const extendedUsages: Row[] = [
     ['the other role', withExtensions({ extKeyUsage: usages(oids.clientAuth) }), /usages of the role/],
     ['both roles', withExtensions({ extKeyUsage: usages(oids.serverAuth, oids.clientAuth) }), /usages of the role/],
-    ['no role', withExtensions({ extKeyUsage: extension(oids.extKeyUsage, sequence()) }), /usages of the role/],
+    ['no role', withExtensions({ extKeyUsage: extension(oids.extKeyUsage, asn1.sequence()) }), /usages of the role/],
     ['a role twice', withExtensions({ extKeyUsage: usages(oids.serverAuth, oids.serverAuth) }), /usages of the role/],
     ...['2.5.29.37.0', '1.3.6.1.5.5.7.3.9', '1.3.6.1.5.5.7.3.8', oids.codeSigning, oids.emailProtection].map(
       (id): Row => [`usage ${id}`, withExtensions({ extKeyUsage: usages(oids.serverAuth, id) }), /usages of the role/],
     ),
   ];
-  const alternative = (title: string, name: Asn1, message: RegExp): Row => [
+  const alternative = (title: string, name: asn1.Asn1, message: RegExp): Row => [
     title,
     withExtensions({ subjectAltName: san(name) }),
     message,
   ];
-  const uri = (text: string): Asn1 => implicit(6, Buffer.from(text));
+  const uri = (text: string): asn1.Asn1 => asn1.implicit(6, Buffer.from(text));
   const spiffeId = uri('spiffe://a/b');
   const sanNames: Row[] = [
     ['no alternative name', withExtensions({ subjectAltName: san() }), /at least one/],
@@ -652,7 +689,9 @@ describe('what breaks a rule is refused:', () => {
       'https://a@b@c/',
       'https://0x7f000001/',
       'https://a@127.1:443',
-    ].map((uri) => alternative(`the URI ${JSON.stringify(uri)}`, implicit(6, Buffer.from(uri, 'latin1')), /a URI is/)),
+    ].map((uri) =>
+      alternative(`the URI ${JSON.stringify(uri)}`, asn1.implicit(6, Buffer.from(uri, 'latin1')), /a URI is/),
+    ),
     ...[
       '',
       'a',
@@ -671,48 +710,56 @@ describe('what breaks a rule is refused:', () => {
       'a@127.0x1',
       '\u00fc@a',
     ].map((mailbox) =>
-      alternative(`the mailbox ${JSON.stringify(mailbox)}`, implicit(1, Buffer.from(mailbox, 'latin1')), /rfc822Name/),
+      alternative(
+        `the mailbox ${JSON.stringify(mailbox)}`,
+        asn1.implicit(1, Buffer.from(mailbox, 'latin1')),
+        /rfc822Name/,
+      ),
     ),
     ...[0, 3, 5, 8, 15, 17, 32].map((length) =>
-      alternative(`an address of ${length} octets`, implicit(7, Buffer.alloc(length)), /iPAddress/),
+      alternative(`an address of ${length} octets`, asn1.implicit(7, Buffer.alloc(length)), /iPAddress/),
     ),
-    alternative('a directoryName', implicitConstructed(4, [sequence(commonName('a'))]), /type of the profile/),
-    alternative('a registeredID', implicit(8, Buffer.of(0x2a, 3)), /type of the profile/),
-    alternative('an x400Address', implicitConstructed(3, [sequence()]), /type of the profile/),
-    alternative('an otherName without a value', implicitConstructed(0, [oid('1.2.3')]), /a type and a value/),
+    alternative(
+      'a directoryName',
+      asn1.implicitConstructed(4, [asn1.sequence(commonName('a'))]),
+      /type of the profile/,
+    ),
+    alternative('a registeredID', asn1.implicit(8, Buffer.of(0x2a, 3)), /type of the profile/),
+    alternative('an x400Address', asn1.implicitConstructed(3, [asn1.sequence()]), /type of the profile/),
+    alternative('an otherName without a value', asn1.implicitConstructed(0, [asn1.oid('1.2.3')]), /a type and a value/),
     alternative(
       'an otherName of three parts',
-      implicitConstructed(0, [oid('1.2.3'), explicit(0, utf8String('a')), nullValue()]),
+      asn1.implicitConstructed(0, [asn1.oid('1.2.3'), asn1.explicit(0, asn1.utf8String('a')), asn1.nullValue()]),
       /a type and a value/,
     ),
     alternative(
       'an otherName whose value is not explicit',
-      implicitConstructed(0, [oid('1.2.3'), utf8String('a')]),
+      asn1.implicitConstructed(0, [asn1.oid('1.2.3'), asn1.utf8String('a')]),
       /a type and a value/,
     ),
     alternative(
       'an otherName in another string type',
-      implicitConstructed(0, [oid('1.2.3'), explicit(0, printableString('a'))]),
+      asn1.implicitConstructed(0, [asn1.oid('1.2.3'), asn1.explicit(0, asn1.printableString('a'))]),
       /expected tag 0xc/,
     ),
     alternative(
       'an otherName without a type',
-      implicitConstructed(0, [nullValue(), explicit(0, utf8String('a'))]),
+      asn1.implicitConstructed(0, [asn1.nullValue(), asn1.explicit(0, asn1.utf8String('a'))]),
       /expected tag 0x6/,
     ),
     alternative(
       'an otherName that is empty',
-      implicitConstructed(0, [oid('1.2.3'), explicit(0, utf8String(''))]),
+      asn1.implicitConstructed(0, [asn1.oid('1.2.3'), asn1.explicit(0, asn1.utf8String(''))]),
       /not empty/,
     ),
     alternative(
       'an otherName with NUL',
-      implicitConstructed(0, [oid('1.2.3'), explicit(0, utf8String('a\0b'))]),
+      asn1.implicitConstructed(0, [asn1.oid('1.2.3'), asn1.explicit(0, asn1.utf8String('a\0b'))]),
       /control characters/,
     ),
     alternative(
       'an otherName that is not UTF-8',
-      implicitConstructed(0, [oid('1.2.3'), explicit(0, raw(0x0c, Buffer.of(0xff)))]),
+      asn1.implicitConstructed(0, [asn1.oid('1.2.3'), asn1.explicit(0, raw(0x0c, Buffer.of(0xff)))]),
       /UTF-8/,
     ),
   ];
@@ -735,7 +782,7 @@ describe('what breaks a rule is refused:', () => {
   test('a certificate that outlives a CA further above', () => {
     const brief = root({ at: later(-days(1)), durationMs: days(2) });
     const path = [ca, brief.certificate] as const;
-    const validity = sequence(time(now), time(later(days(3))));
+    const validity = asn1.sequence(asn1.time(now), asn1.time(later(days(3))));
     throwsCode('ProfileViolation', () => lint({ validity }, { role: 'server' }, path), /every CA above/);
   });
 
@@ -747,20 +794,20 @@ describe('what breaks a rule is refused:', () => {
   test('RSA signatures without NULL, and others than the strength of the key asks for', () => {
     const issuer = root({ key: { algorithm: 'RSA', size: 2048 } });
     const changes = {
-      issuer: encoded(issuer.certificate.subject),
+      issuer: asn1.encoded(issuer.certificate.subject),
       extensions: {
         authorityKeyIdentifier: extension(
           oids.authorityKeyIdentifier,
-          sequence(implicit(0, Buffer.from(issuer.certificate.subjectKeyId ?? '', 'hex'))),
+          asn1.sequence(asn1.implicit(0, Buffer.from(issuer.certificate.subjectKeyId ?? '', 'hex'))),
         ),
       },
     };
-    const signedWith = (...algorithm: Asn1[]) =>
-      lint({ ...changes, algorithm: sequence(...algorithm) }, { role: 'server' }, pathOf(issuer));
-    signedWith(oid(oids.sha256WithRsa), nullValue());
-    throwsCode('ProfileViolation', () => signedWith(oid(oids.sha256WithRsa)), /NULL parameters/);
-    throwsCode('ProfileViolation', () => signedWith(oid('1.2.840.113549.1.1.5'), nullValue()), /is the one/);
-    throwsCode('ProfileViolation', () => signedWith(oid('1.2.840.113549.1.1.10'), nullValue()), /is the one/);
+    const signedWith = (...algorithm: asn1.Asn1[]) =>
+      lint({ ...changes, algorithm: asn1.sequence(...algorithm) }, { role: 'server' }, pathOf(issuer));
+    signedWith(asn1.oid(oids.sha256WithRsa), asn1.nullValue());
+    throwsCode('ProfileViolation', () => signedWith(asn1.oid(oids.sha256WithRsa)), /NULL parameters/);
+    throwsCode('ProfileViolation', () => signedWith(asn1.oid('1.2.840.113549.1.1.5'), asn1.nullValue()), /is the one/);
+    throwsCode('ProfileViolation', () => signedWith(asn1.oid('1.2.840.113549.1.1.10'), asn1.nullValue()), /is the one/);
   });
 
   test('anything that is changed, cut or put in between, without another error', () => {

@@ -2,23 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  type Asn1,
-  bitString,
-  boolean,
-  encode,
-  encoded,
-  explicit,
-  integer,
-  nullValue,
-  octetString,
-  oid,
-  readAll,
-  readOnly,
-  sequence,
-  tags,
-  time,
-} from '../../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import {
   type CrlContent,
@@ -99,7 +83,7 @@ describe('a CRL', () => {
   test('has no list of certificates where there is none, and carries the name of an intermediate', () => {
     const below = intermediate(issuer);
     const crl = issueCrl(below, content());
-    assert.equal(readAll(readOnly(crl.tbs, tags.sequence).content).length, 6);
+    assert.equal(asn1.readAll(asn1.readOnly(crl.tbs, asn1.tags.sequence).content).length, 6);
     assert.ok(crl.issuer.equals(below.certificate.subject));
     assert.equal(isCrlOf(crl, below.certificate), true);
   });
@@ -227,65 +211,78 @@ describe('CRLs are read', () => {
     throwsCode('MalformedPem', () => parseCrls(encodePem('CERTIFICATE', issueCrl(issuer, content()).der)));
   });
 
-  const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
-  const extension = (id: string, value: Asn1, critical = false): Asn1 =>
-    sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(encode(value)));
-  const number = extension('2.5.29.20', integer(Uint8Array.of(1)));
-  const times = [time(now), time(later(days(1)))];
-  const name = encoded(issuer.certificate.subject);
+  const algorithm = asn1.sequence(asn1.oid('1.2.840.10045.4.3.2'));
+  const extension = (id: string, value: asn1.Asn1, critical = false): asn1.Asn1 =>
+    asn1.sequence(asn1.oid(id), ...(critical ? [asn1.boolean(true)] : []), asn1.octetString(asn1.encode(value)));
+  const number = extension('2.5.29.20', asn1.integer(Uint8Array.of(1)));
+  const times = [asn1.time(now), asn1.time(later(days(1)))];
+  const name = asn1.encoded(issuer.certificate.subject);
 
   interface Parts {
-    readonly fields: Asn1[];
-    readonly outer?: Asn1;
-    readonly signature?: Asn1;
-    readonly more?: Asn1[];
+    readonly fields: asn1.Asn1[];
+    readonly outer?: asn1.Asn1;
+    readonly signature?: asn1.Asn1;
+    readonly more?: asn1.Asn1[];
   }
-  const pemOf = ({ fields, outer = algorithm, signature = bitString(Buffer.alloc(8)), more = [] }: Parts): string =>
-    encodePem('X509 CRL', encode(sequence(sequence(...fields), outer, signature, ...more)));
-  const version = integer(Uint8Array.of(1));
+  const pemOf = ({
+    fields,
+    outer = algorithm,
+    signature = asn1.bitString(Buffer.alloc(8)),
+    more = [],
+  }: Parts): string =>
+    encodePem('X509 CRL', asn1.encode(asn1.sequence(asn1.sequence(...fields), outer, signature, ...more)));
+  const version = asn1.integer(Uint8Array.of(1));
   const head = [version, algorithm, name, ...times];
-  const withExtensions = (...list: Asn1[]): Parts => ({ fields: [...head, explicit(0, sequence(...list))] });
-  const entry = (...parts: Asn1[]): Parts => ({
-    fields: [...head, sequence(sequence(...parts)), explicit(0, sequence(number))],
+  const withExtensions = (...list: asn1.Asn1[]): Parts => ({
+    fields: [...head, asn1.explicit(0, asn1.sequence(...list))],
   });
-  const serial = integer(Uint8Array.of(7));
+  const entry = (...parts: asn1.Asn1[]): Parts => ({
+    fields: [...head, asn1.sequence(asn1.sequence(...parts)), asn1.explicit(0, asn1.sequence(number))],
+  });
+  const serial = asn1.integer(Uint8Array.of(7));
 
   test('with extensions that are not critical, whatever they are', () => {
-    const odd = extension('1.2.3.4', nullValue());
+    const odd = extension('1.2.3.4', asn1.nullValue());
     assert.equal(parseCrls(pemOf(withExtensions(number, odd))).length, 1);
-    const [crl] = parseCrls(pemOf(entry(serial, time(now), sequence(odd))));
+    const [crl] = parseCrls(pemOf(entry(serial, asn1.time(now), asn1.sequence(odd))));
     assert.deepEqual(crl?.revoked, [revoked('07')]);
   });
 
   const malformed: [title: string, parts: Parts, message?: RegExp][] = [
     ['of version 1', { fields: [algorithm, name, ...times] }, /version 2/],
-    ['of version 3', { fields: [integer(Uint8Array.of(2)), ...head.slice(1)] }, /version 2/],
-    ['without a next update', { fields: [version, algorithm, name, time(now), explicit(0, sequence(number))] }],
+    ['of version 3', { fields: [asn1.integer(Uint8Array.of(2)), ...head.slice(1)] }, /version 2/],
+    [
+      'without a next update',
+      { fields: [version, algorithm, name, asn1.time(now), asn1.explicit(0, asn1.sequence(number))] },
+    ],
     ['without extensions', { fields: head }],
     ['without a number', withExtensions(), /no number/],
-    ['with a negative number', withExtensions(extension('2.5.29.20', encoded(Buffer.of(2, 1, 0x80))))],
-    ['with a number of 21 octets', withExtensions(extension('2.5.29.20', integer(Buffer.alloc(21, 1))))],
+    ['with a negative number', withExtensions(extension('2.5.29.20', asn1.encoded(Buffer.of(2, 1, 0x80))))],
+    ['with a number of 21 octets', withExtensions(extension('2.5.29.20', asn1.integer(Buffer.alloc(21, 1))))],
     ['with two numbers', withExtensions(number, number), /appears twice/],
     [
       'that is a delta',
       withExtensions(number, extension('2.5.29.27', serial, true)),
       /critical extension 2\.5\.29\.27/,
     ],
-    ['that is indirect', withExtensions(number, extension('2.5.29.28', sequence(), true)), /2\.5\.29\.28/],
+    ['that is indirect', withExtensions(number, extension('2.5.29.28', asn1.sequence(), true)), /2\.5\.29\.28/],
     [
       'with an entry of another issuer',
-      entry(serial, time(now), sequence(extension('2.5.29.29', sequence(), true))),
+      entry(serial, asn1.time(now), asn1.sequence(extension('2.5.29.29', asn1.sequence(), true))),
       /2\.5\.29\.29/,
     ],
-    ['with a critical number in an entry', entry(serial, time(now), sequence(extension('2.5.29.20', serial, true)))],
+    [
+      'with a critical number in an entry',
+      entry(serial, asn1.time(now), asn1.sequence(extension('2.5.29.20', serial, true))),
+    ],
     ['with an entry without a date', entry(serial)],
-    ['with an entry without a serial number', entry(time(now))],
-    ['with more in an entry', entry(serial, time(now), sequence(), nullValue())],
-    ['with more behind the extensions', { fields: [...withExtensions(number).fields, nullValue()] }],
-    ['with more behind the signature', { ...withExtensions(number), more: [nullValue()] }],
-    ['that names two algorithms', { ...withExtensions(number), outer: sequence(oid('1.3.101.112')) }],
-    ['with a signature of odd bits', { ...withExtensions(number), signature: bitString(Buffer.alloc(8), 1) }],
-    ['without a signature', { ...withExtensions(number), signature: octetString(Buffer.alloc(8)) }],
+    ['with an entry without a serial number', entry(asn1.time(now))],
+    ['with more in an entry', entry(serial, asn1.time(now), asn1.sequence(), asn1.nullValue())],
+    ['with more behind the extensions', { fields: [...withExtensions(number).fields, asn1.nullValue()] }],
+    ['with more behind the signature', { ...withExtensions(number), more: [asn1.nullValue()] }],
+    ['that names two algorithms', { ...withExtensions(number), outer: asn1.sequence(asn1.oid('1.3.101.112')) }],
+    ['with a signature of odd bits', { ...withExtensions(number), signature: asn1.bitString(Buffer.alloc(8), 1) }],
+    ['without a signature', { ...withExtensions(number), signature: asn1.octetString(Buffer.alloc(8)) }],
   ];
   for (const [title, parts, message] of malformed) {
     test(`but none ${title}`, () => throwsCode('MalformedCrl', () => parseCrls(pemOf(parts)), message));
@@ -293,6 +290,6 @@ describe('CRLs are read', () => {
 
   test('and the parts that the others are tried with are good', () => {
     assert.equal(parseCrls(pemOf(withExtensions(number))).length, 1);
-    openssl(['crl', '-noout'], pemOf(entry(serial, time(now))));
+    openssl(['crl', '-noout'], pemOf(entry(serial, asn1.time(now))));
   });
 });

@@ -1,18 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import {
-  type Asn1,
-  bmpString,
-  encode,
-  implicit,
-  implicitConstructed,
-  oid,
-  printableString,
-  sequence,
-  setOf,
-  utf8String,
-} from '../../../../src/pki/asn1/der.ts';
+import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { oids } from '../../../../src/pki/asn1/oid.ts';
 import {
   encodeCertificates,
@@ -159,22 +148,25 @@ describe('a root with name constraints', () => {
   }
 
   test('takes a subject in another string type, or in one that nobody reads, for one that may be excluded', () => {
-    const organization = (value: Asn1) => sequence(setOf(sequence(oid(oids.organization), value)));
-    const outside = (kind: 0 | 1, ...names: Asn1[]) => {
-      const subtrees = names.map((name) => sequence(implicitConstructed(4, [name])));
-      const constraints = encode(sequence(implicitConstructed(kind, subtrees)));
+    const organization = (value: asn1.Asn1) =>
+      asn1.sequence(asn1.setOf(asn1.sequence(asn1.oid(oids.organization), value)));
+    const outside = (kind: 0 | 1, ...names: asn1.Asn1[]) => {
+      const subtrees = names.map((name) => asn1.sequence(asn1.implicitConstructed(4, [name])));
+      const constraints = asn1.encode(asn1.sequence(asn1.implicitConstructed(kind, subtrees)));
       return namesOutsideConstraints(constraints, none, org).length > 0;
     };
-    for (const value of [printableString('org'), bmpString('ORG'), implicit(3, Buffer.from('Org'))]) {
+    for (const value of [asn1.printableString('org'), asn1.bmpString('ORG'), asn1.implicit(3, Buffer.from('Org'))]) {
       assert.ok(outside(1, organization(value)), 'it is not excluded');
       assert.ok(outside(0, organization(value)), 'it is permitted');
     }
-    assert.ok(!outside(1, organization(printableString('Other'))) && !outside(0, organization(utf8String('Org'))));
-    const two = setOf(
-      sequence(oid(oids.organization), utf8String('Org')),
-      sequence(oid(oids.country), utf8String('DE')),
+    assert.ok(
+      !outside(1, organization(asn1.printableString('Other'))) && !outside(0, organization(asn1.utf8String('Org'))),
     );
-    assert.ok(outside(1, sequence(two)), 'two attributes in one are not compared');
+    const two = asn1.setOf(
+      asn1.sequence(asn1.oid(oids.organization), asn1.utf8String('Org')),
+      asn1.sequence(asn1.oid(oids.country), asn1.utf8String('DE')),
+    );
+    assert.ok(outside(1, asn1.sequence(two)), 'two attributes in one are not compared');
   });
 
   const commonNames: [constraints: string, commonName: string, asked: AskedText, allowed: boolean][] = [
@@ -285,8 +277,8 @@ describe('constraints that cannot be read', () => {
 
   test('or compared with so many names in any time exclude them all', () => {
     const encoded = (count: number): Buffer => {
-      const subtrees = Array.from({ length: count }, () => sequence(implicit(2, Buffer.from('shop.svc'))));
-      return encode(sequence(implicitConstructed(0, subtrees)));
+      const subtrees = Array.from({ length: count }, () => asn1.sequence(asn1.implicit(2, Buffer.from('shop.svc'))));
+      return asn1.encode(asn1.sequence(asn1.implicitConstructed(0, subtrees)));
     };
     const dnsNames = Array.from({ length: 1024 }, (_, i) => `${i}.shop.svc`);
     assert.deepEqual(namesOutsideConstraints(encoded(1024), { ...none, dnsNames }, {}), []);
