@@ -7,7 +7,8 @@ import { certificatesIn, digestOf, fileOf, fingerprintOf, judge } from '../../su
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
 import { filesOf } from '../../support/roots/corpus.ts';
-import { inDays, isCa, keyUsage, type MadeCa, makeCa, permitting } from '../../support/roots/make.ts';
+import { isCa, keyUsage, permitting } from '../../support/roots/extensions.ts';
+import { inDays, type MadeCa, makeCa } from '../../support/roots/make.ts';
 
 const world = installation();
 

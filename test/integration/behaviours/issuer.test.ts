@@ -9,7 +9,8 @@ import { eventually } from '../../support/eventually.ts';
 import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
 import { openssl, scratchFile } from '../../support/openssl.ts';
 import { filesOf } from '../../support/roots/corpus.ts';
-import { inDays, isCa, keyUsage, type MadeCa, makeCa } from '../../support/roots/make.ts';
+import { isCa, keyUsage } from '../../support/roots/extensions.ts';
+import { inDays, type MadeCa, makeCa } from '../../support/roots/make.ts';
 
 const world = installation({ args: ['--workers=1'] });
 

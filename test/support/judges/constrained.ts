@@ -15,7 +15,8 @@ import {
   type Subject,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
-import { ecKey, extension, makeCa } from '../roots/make.ts';
+import { extension } from '../roots/extensions.ts';
+import { ecKey, makeCa } from '../roots/make.ts';
 
 /** Subtrees, each as `dns:example.com`, `ip:10.0.0.0/8` (or with a mask), `email:`, `uri:`, `dir:` (an organization). */
 export interface Constraints {

@@ -11,7 +11,8 @@ import { encodeCertificates, encodePrivateKey, parseCertificates } from '../../.
 import { keyUsageBits } from '../../../src/pki/x509/certificate.ts';
 import { type LeafRequest, leafRequest } from '../../../src/plan/certificate/leaf-request.ts';
 import { issuancePolicy, type SecretContent } from '../../../src/plan/index.ts';
-import { extension, keyUsage, makeCa } from '../roots/make.ts';
+import { extension, keyUsage } from '../roots/extensions.ts';
+import { makeCa } from '../roots/make.ts';
 import type { Combination } from './combination.ts';
 import { keySpec, sharedKey } from './keys.ts';
 import type { Name } from './question.ts';

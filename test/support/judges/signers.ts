@@ -15,7 +15,8 @@ import {
   trustBundle,
 } from '../../../src/pki/index.ts';
 import { openssl, opensslFile, scratchFile } from '../openssl.ts';
-import { inDays, isCa, makeCa } from '../roots/make.ts';
+import { isCa } from '../roots/extensions.ts';
+import { inDays, makeCa } from '../roots/make.ts';
 import { scratchFolder } from '../scratch.ts';
 import type { Combination, KeyKind } from './combination.ts';
 import { sharedKey } from './keys.ts';

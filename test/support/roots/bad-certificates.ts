@@ -6,18 +6,8 @@ import { encodePem } from '../../../src/pki/asn1/pem.ts';
 import { openssl, opensslRoot, scratchFile } from '../openssl.ts';
 import type { BadRoot, RootFiles } from './corpus.ts';
 import { rootFiles } from './corpus.ts';
-import {
-  ecKey,
-  extendedKeyUsage,
-  extension,
-  inDays,
-  isCa,
-  type MadeCa,
-  makeCa,
-  raw,
-  rsaKey,
-  signatures,
-} from './make.ts';
+import { extendedKeyUsage, extension, isCa } from './extensions.ts';
+import { ecKey, inDays, type MadeCa, makeCa, raw, rsaKey, signatures } from './make.ts';
 
 /** The files of a good root after a change to its certificate's PEM. */
 const changed = (change: (pem: string, root: MadeCa) => string): RootFiles => {

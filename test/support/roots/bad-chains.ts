@@ -1,22 +1,8 @@
 import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { type BadRoot, filesOf } from './corpus.ts';
-import {
-  authorityKeyId,
-  ecKey,
-  extendedKeyUsage,
-  extension,
-  inDays,
-  isCa,
-  keyUsage,
-  type MadeCa,
-  makeCa,
-  named,
-  permitting,
-  rsaKey,
-  signatures,
-  subjectKeyId,
-} from './make.ts';
+import { authorityKeyId, extendedKeyUsage, extension, isCa, keyUsage, permitting, subjectKeyId } from './extensions.ts';
+import { ecKey, inDays, type MadeCa, makeCa, named, rsaKey, signatures } from './make.ts';
 
 /** An intermediate with its root in ca.crt, each made as said. */
 const under = (root: MadeCa, signer: Parameters<typeof makeCa>[0] = {}) =>

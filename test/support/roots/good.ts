@@ -4,20 +4,8 @@ import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { openssl, opensslRoot } from '../openssl.ts';
 import { filesOf, type GoodRoot, type RootFiles, rootFiles } from './corpus.ts';
-import {
-  ecKey,
-  extendedKeyUsage,
-  extension,
-  isCa,
-  keyUsage,
-  type MadeCa,
-  makeCa,
-  named,
-  permitting,
-  raw,
-  rsaKey,
-  signatures,
-} from './make.ts';
+import { extendedKeyUsage, extension, isCa, keyUsage, permitting } from './extensions.ts';
+import { ecKey, type MadeCa, makeCa, named, raw, rsaKey, signatures } from './make.ts';
 
 const ed25519 = () => generateKeyPairSync('ed25519').privateKey;
 

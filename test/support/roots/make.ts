@@ -3,6 +3,7 @@ import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, rando
 import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { encodePem } from '../../../src/pki/asn1/pem.ts';
+import { authorityKeyId, isCa, keyUsage, subjectKeyId } from './extensions.ts';
 
 /** A CA that was made here, good or bad, and its key. */
 export interface MadeCa {
@@ -92,39 +93,6 @@ function usualSignature({ asymmetricKeyType }: KeyObject): Signature {
   if (asymmetricKeyType === 'ed25519') return signatures.ed25519;
   return asymmetricKeyType === 'rsa' ? signatures.rsaSha256 : signatures.ecdsaSha256;
 }
-
-export const extension = (id: string, value: asn1.Asn1 | Buffer, critical = false): asn1.Asn1 =>
-  asn1.sequence(
-    asn1.oid(id),
-    ...(critical ? [asn1.boolean(true)] : []),
-    asn1.octetString(Buffer.isBuffer(value) ? value : asn1.encode(value)),
-  );
-
-/** basicConstraints with cA, and a path length. */
-export const isCa = (pathLength?: number, critical = true): asn1.Asn1 =>
-  extension(
-    oids.basicConstraints,
-    asn1.sequence(asn1.boolean(true), ...(pathLength === undefined ? [] : [asn1.integer(Uint8Array.of(pathLength))])),
-    critical,
-  );
-export const keyUsage = (bits: readonly number[]): asn1.Asn1 => extension(oids.keyUsage, asn1.namedBits(bits), true);
-export const extendedKeyUsage = (...usages: readonly string[]): asn1.Asn1 =>
-  extension(oids.extKeyUsage, asn1.sequence(...usages.map(asn1.oid)));
-export const subjectKeyId = (id: Buffer): asn1.Asn1 => extension(oids.subjectKeyIdentifier, asn1.octetString(id));
-export const authorityKeyId = (id: Buffer): asn1.Asn1 =>
-  extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(0, id)));
-/** `permitted` subtrees, as encoded GeneralNames. */
-export const permitting = (...names: readonly asn1.Asn1[]): asn1.Asn1 =>
-  extension(
-    oids.nameConstraints,
-    asn1.sequence(
-      asn1.implicitConstructed(
-        0,
-        names.map((name) => asn1.sequence(name)),
-      ),
-    ),
-    true,
-  );
 
 /** An element with any tag and contents of less than 128 octets. */
 export const raw = (tag: number, content: Buffer | string): asn1.Asn1 =>

@@ -40,7 +40,7 @@ import {
 } from '../../../src/pki/x509/name-constraints.ts';
 import { derNodes, encodeNode, spoilt, wrapped } from '../../support/der-mutation.ts';
 import { days, intermediate, later, now, privateKey, root } from '../../support/fixtures.ts';
-import { permitting } from '../../support/roots/make.ts';
+import { permitting } from '../../support/roots/extensions.ts';
 
 const numRuns = Number(process.env['FUZZ_CASES'] ?? 1500);
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);

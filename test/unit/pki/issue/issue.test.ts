@@ -34,7 +34,7 @@ import {
   root,
 } from '../../../support/fixtures.ts';
 import { openssl, opensslRefusal, opensslRoot, type Purpose, present } from '../../../support/openssl.ts';
-import { permitting } from '../../../support/roots/make.ts';
+import { permitting } from '../../../support/roots/extensions.ts';
 import { throwsCode } from '../expect.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };

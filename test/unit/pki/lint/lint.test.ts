@@ -10,7 +10,8 @@ import { prepareLeaf } from '../../../../src/pki/issue/issue.ts';
 import { lintLeaf } from '../../../../src/pki/lint/lint.ts';
 import { pathOf } from '../../../../src/pki/x509/ca-path.ts';
 import { days, hours, intermediate, later, minutes, now, privateKey, root } from '../../../support/fixtures.ts';
-import { extension, raw, rsaKey } from '../../../support/roots/make.ts';
+import { extension } from '../../../support/roots/extensions.ts';
+import { raw, rsaKey } from '../../../support/roots/make.ts';
 import { throwsCode } from '../expect.ts';
 
 const above = root({ name: 'Above' });
