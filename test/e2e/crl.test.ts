@@ -24,7 +24,8 @@ import {
   goReads,
   opensslCrl,
 } from '../support/crl/judges.ts';
-import { days, hours, intermediate, privateKey, root } from '../support/fixtures.ts';
+import { intermediate, privateKey, root } from '../support/fixtures/roots.ts';
+import { days, hours } from '../support/fixtures/times.ts';
 import { openssl, scratchFile } from '../support/openssl.ts';
 import { unlessInstalled } from '../support/peers/index.ts';
 import { run } from '../support/peers/process.ts';

@@ -7,7 +7,8 @@ import {
   type KeySpec,
   prepareLeaf,
 } from '../../../src/pki/index.ts';
-import { hours, intermediate, privateKey, root } from '../fixtures.ts';
+import { intermediate, privateKey, root } from '../fixtures/roots.ts';
+import { hours } from '../fixtures/times.ts';
 
 /** Every kind of key that a leaf can have; of RSA the most common size. */
 export const keyKinds: readonly KeySpec[] = [

@@ -5,7 +5,8 @@ import { EventHandlers } from '../../../src/controllers/event-handlers.ts';
 import { secretMark } from '../../../src/controllers/objects/leaf-secret.ts';
 import { WorkQueue } from '../../../src/kube/index.ts';
 import type { AuthorityRecord, CertificateRecord, TrustRecord } from '../../../src/plan/index.ts';
-import { authority, certificate } from '../../support/fixtures.ts';
+import { authority } from '../../support/fixtures/authority.ts';
+import { certificate } from '../../support/fixtures/certificate.ts';
 
 /** Writes down what is added instead of handing it out: a key, and when or how where that is not at once. */
 class Recorder extends WorkQueue {

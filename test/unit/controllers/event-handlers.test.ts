@@ -5,7 +5,8 @@ import type { Issuance, LabelSelector } from '../../../src/api/types.ts';
 import { Caches } from '../../../src/controllers/cache/caches.ts';
 import { EventHandlers } from '../../../src/controllers/event-handlers.ts';
 import { WorkQueue } from '../../../src/kube/index.ts';
-import { authority, certificate } from '../../support/fixtures.ts';
+import { authority } from '../../support/fixtures/authority.ts';
+import { certificate } from '../../support/fixtures/certificate.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 type Labels = Readonly<Record<string, string>>;

@@ -7,7 +7,8 @@ import { base64 } from '../../../src/controllers/objects/secret-data.ts';
 import { Operator } from '../../../src/controllers/operator.ts';
 import { KubeError, namespaces, secrets, silentLog } from '../../../src/kube/index.ts';
 import type { Issuer } from '../../../src/pki/index.ts';
-import { authority, encodedRoot, root } from '../../support/fixtures.ts';
+import { authority } from '../../support/fixtures/authority.ts';
+import { encodedRoot, root } from '../../support/fixtures/roots.ts';
 import { MemoryApi } from './world/memory-api.ts';
 import { MemoryClient } from './world/memory-client.ts';
 

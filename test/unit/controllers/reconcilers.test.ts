@@ -5,7 +5,9 @@ import { authorities, certificates } from '../../../src/controllers/objects/reso
 import { revocationState } from '../../../src/controllers/objects/root-crl.ts';
 import { trustKey } from '../../../src/controllers/trust/trust-reconciler.ts';
 import { configMaps, KubeError, namespaces, secrets } from '../../../src/kube/index.ts';
-import { authority, certificate, later, minutes } from '../../support/fixtures.ts';
+import { authority } from '../../support/fixtures/authority.ts';
+import { certificate } from '../../support/fixtures/certificate.ts';
+import { later, minutes } from '../../support/fixtures/times.ts';
 import { MemoryApi } from './world/memory-api.ts';
 import { WorldProcess } from './world/world-process.ts';
 

@@ -39,7 +39,8 @@ import {
   namesOutsideConstraints,
 } from '../../../src/pki/x509/name-constraints.ts';
 import { derNodes, encodeNode, spoilt, wrapped } from '../../support/der-mutation.ts';
-import { days, intermediate, later, now, privateKey, root } from '../../support/fixtures.ts';
+import { intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
+import { days, later, now } from '../../support/fixtures/times.ts';
 import { permitting } from '../../support/roots/extensions.ts';
 
 const numRuns = Number(process.env['FUZZ_CASES'] ?? 1500);

@@ -8,22 +8,10 @@ import type { Signer } from '../../../src/controllers/cache/signing-material.ts'
 import type { Secret } from '../../../src/kube/index.ts';
 import { commonValidity, encodePrivateKey, type Issuer, pathOf, trustBundle } from '../../../src/pki/index.ts';
 import { rolesOf, secretNameOf } from '../../../src/plan/index.ts';
-import {
-  certificate,
-  days,
-  encodedRoot,
-  foreign,
-  intermediate,
-  later,
-  minutes,
-  now,
-  orphaned,
-  privateKey,
-  root,
-  withData,
-  withMarks,
-  withMetadata,
-} from '../../support/fixtures.ts';
+import { certificate } from '../../support/fixtures/certificate.ts';
+import { encodedRoot, intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
+import { foreign, orphaned, withData, withMarks, withMetadata } from '../../support/fixtures/secret.ts';
+import { days, later, minutes, now } from '../../support/fixtures/times.ts';
 import { Simulation } from './simulation.ts';
 
 const old = root({ name: 'Old' });

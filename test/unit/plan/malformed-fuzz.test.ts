@@ -37,10 +37,14 @@ import {
   templateKeys,
   trustCondition,
 } from '../../../src/plan/index.ts';
-import { certificate, encodedRoot, notReady, now, privateKey, ready, root } from '../../support/fixtures.ts';
+import { notReady, ready } from '../../support/fixtures/authority.ts';
+import { certificate } from '../../support/fixtures/certificate.ts';
+import { encodedRoot, privateKey, root } from '../../support/fixtures/roots.ts';
+import { now } from '../../support/fixtures/times.ts';
 import { oddText, ofSchema } from '../../support/odd-values.ts';
 import { onlyPkiErrors } from '../pki/expect.ts';
-import { distributing, draining, secretOf, switching } from './rotation/rotation-situation.ts';
+import { distributing, draining, switching } from './rotation/rotation-phases.ts';
+import { secretOf } from './rotation/rotation-situation.ts';
 
 const numRuns = Number(process.env['FUZZ_CASES'] ?? 1000);
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);

@@ -30,7 +30,9 @@ import {
   type SecretStep,
   secretNameOf,
 } from '../../../src/plan/index.ts';
-import { ownedAmong, privateKey, ready } from '../../support/fixtures.ts';
+import { ready } from '../../support/fixtures/authority.ts';
+import { ownedAmong } from '../../support/fixtures/certificate.ts';
+import { privateKey } from '../../support/fixtures/roots.ts';
 
 /** What was issued for a role, and why. */
 export interface Issued {

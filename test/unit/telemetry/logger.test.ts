@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodePrivateKey } from '../../../src/pki/index.ts';
 import { inBatches, redact } from '../../../src/telemetry/logger.ts';
-import { privateKey } from '../../support/fixtures.ts';
+import { privateKey } from '../../support/fixtures/roots.ts';
 
 const key = privateKey();
 const pem = encodePrivateKey(key, 'PKCS8');

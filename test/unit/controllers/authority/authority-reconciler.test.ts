@@ -7,7 +7,8 @@ import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { authorityRecord, authorities as authorityResource } from '../../../../src/controllers/objects/resources.ts';
 import { silentLog } from '../../../../src/kube/index.ts';
 import type { Revocation } from '../../../../src/plan/index.ts';
-import { authority, days, now } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { days, now } from '../../../support/fixtures/times.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 
 const never = new AbortController().signal;

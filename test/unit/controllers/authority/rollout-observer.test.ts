@@ -13,20 +13,11 @@ import {
   ownerReference,
   type Publication,
 } from '../../../../src/plan/index.ts';
-import {
-  authority,
-  certificate,
-  days,
-  foreign,
-  issuerIdOf,
-  later,
-  orphaned,
-  root,
-  rootIdOf,
-  withData,
-  withMarks,
-  withMetadata,
-} from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { issuerIdOf, root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { foreign, orphaned, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
+import { days, later } from '../../../support/fixtures/times.ts';
 import { knows } from '../../plan/rotation/rotation-situation.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 

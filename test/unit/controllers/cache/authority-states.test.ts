@@ -4,7 +4,9 @@ import { AuthorityStates } from '../../../../src/controllers/cache/authority-sta
 import { statusChange } from '../../../../src/controllers/objects/status-writer.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict, RotationReport } from '../../../../src/plan/index.ts';
-import { authority, intermediate, later, now, root } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { intermediate, root } from '../../../support/fixtures/roots.ts';
+import { later, now } from '../../../support/fixtures/times.ts';
 
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
 const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => ({

@@ -20,7 +20,10 @@ import {
   silentLog,
 } from '../../../../src/kube/index.ts';
 import { isExamined, ownerReference } from '../../../../src/plan/index.ts';
-import { authority, certificate, root, withMetadata } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { withMetadata } from '../../../support/fixtures/secret.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 import { MemoryClient } from '../world/memory-client.ts';
 

@@ -4,7 +4,8 @@ import * as fc from 'fast-check';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { secretKeysOf } from '../../../../src/controllers/objects/secret-names.ts';
 import type { CertificateRecord, SecretRecord } from '../../../../src/plan/index.ts';
-import { certificate, root } from '../../../support/fixtures.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
 
 /** Names that are easily taken for each other. */
 const names = ['a', 'a-server-tls', 'a-client-tls', 'a-server-tls-client-tls', 'shared', '-server-tls'];

@@ -7,7 +7,8 @@ import { knownContent, secretRecord } from '../../../../src/controllers/objects/
 import { Store } from '../../../../src/kube/index.ts';
 import type { Certificate, LeafRecord } from '../../../../src/pki/index.ts';
 import type { CachedSecret, SecretContent, SecretRecord } from '../../../../src/plan/index.ts';
-import { certificate, root } from '../../../support/fixtures.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
 
 // Few values for each field, so that records share a lot and differ in a little.
 const text = fc.constantFrom('', 'a', 'b', '"\n\u0000é', '__proto__');

@@ -7,16 +7,9 @@ import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts
 import { type KubeClient, KubeError, type ObjectRef, type Secret } from '../../../../src/kube/index.ts';
 import type { Certificate } from '../../../../src/pki/index.ts';
 import { type CertificateRecord, isExamined, ownerReference, type SecretRecord } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  certificate,
-  foreign,
-  orphaned,
-  root,
-  withData,
-  withMarks,
-  withMetadata,
-} from '../../../support/fixtures.ts';
+import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { foreign, orphaned, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
 
 const signer = root();
 const issued = certificate().issuedBy(signer);

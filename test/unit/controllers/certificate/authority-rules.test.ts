@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { rulesReader } from '../../../../src/controllers/certificate/authority-rules.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
-import { authority, rules } from '../../../support/fixtures.ts';
+import { authority, rules } from '../../../support/fixtures/authority.ts';
 
 describe('what an authority says of names', () => {
   const { spec } = authority();

@@ -9,7 +9,10 @@ import {
 import { type EventNote, KubeError, keyOf } from '../../../../src/kube/index.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict, IssueReason, ObservedRole } from '../../../../src/plan/index.ts';
-import { authority, certificate, notReady, now, ready, root } from '../../../support/fixtures.ts';
+import { authority, notReady, ready } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { now } from '../../../support/fixtures/times.ts';
 
 const a = root({ name: 'A' });
 

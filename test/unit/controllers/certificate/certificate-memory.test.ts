@@ -7,7 +7,9 @@ import { secrets } from '../../../../src/kube/index.ts';
 import { parseCrls } from '../../../../src/pki/index.ts';
 import { planCrls, type Revocation } from '../../../../src/plan/index.ts';
 import { crlBundle } from '../../../../src/plan/revocation/crl-plan.ts';
-import { days, issuerIdOf, later, now, privateKey, ready, root } from '../../../support/fixtures.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import { issuerIdOf, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
 import { CertificateProcess, signer } from '../world/certificate-process.ts';
 
 const secretName = 'payments-server-tls';

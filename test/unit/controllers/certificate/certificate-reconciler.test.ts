@@ -3,7 +3,8 @@ import { describe, type TestContext, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 import { certificates } from '../../../../src/controllers/objects/resources.ts';
 import { isKubeError, secrets } from '../../../../src/kube/index.ts';
-import { days, minutes, root } from '../../../support/fixtures.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { days, minutes } from '../../../support/fixtures/times.ts';
 import { CertificateProcess, signer } from '../world/certificate-process.ts';
 
 const secretName = 'payments-server-tls';

@@ -4,16 +4,10 @@ import { IssuanceBackoff, type RoleResult } from '../../../../src/controllers/ce
 import { statusChange } from '../../../../src/controllers/objects/status-writer.ts';
 import type { Role } from '../../../../src/pki/index.ts';
 import { type ObservedCertificate, planCertificate, planCertificateStatus } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  certificate,
-  hours,
-  later,
-  notReady,
-  now,
-  ready,
-  root,
-} from '../../../support/fixtures.ts';
+import { notReady, ready } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { hours, later, now } from '../../../support/fixtures/times.ts';
 
 const signer = root();
 const authority = ready(signer);

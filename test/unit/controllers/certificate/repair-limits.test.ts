@@ -3,7 +3,10 @@ import { describe, test } from 'node:test';
 import { RepairLimits } from '../../../../src/controllers/certificate/repair-limits.ts';
 import { repairStatus } from '../../../../src/plan/certificate/contention.ts';
 import type { ObservedCertificate } from '../../../../src/plan/index.ts';
-import { certificate, hours, intermediate, later, now, ready, root } from '../../../support/fixtures.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { intermediate, root } from '../../../support/fixtures/roots.ts';
+import { hours, later, now } from '../../../support/fixtures/times.ts';
 
 const signer = root();
 const authority = ready(signer);

@@ -5,7 +5,8 @@ import { SecretFinder } from '../../../../src/controllers/certificate/secret-fin
 import { certificates } from '../../../../src/controllers/objects/resources.ts';
 import { isKubeError, type KubeClient, type Secret, secrets } from '../../../../src/kube/index.ts';
 import { isExamined } from '../../../../src/plan/index.ts';
-import { certificate, foreign, orphaned } from '../../../support/fixtures.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { foreign, orphaned } from '../../../support/fixtures/secret.ts';
 import { CertificateProcess, signer } from '../world/certificate-process.ts';
 
 const secretName = 'payments-server-tls';

@@ -3,7 +3,10 @@ import { describe, test } from 'node:test';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { SecretNameOwnership } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
-import { authority, type CertificateFixture, certificate, orphaned, root } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { orphaned } from '../../../support/fixtures/secret.ts';
 
 const rootNamespace = 'mtls-operator';
 const named = (name: string, uid: string, creationTimestamp = '2026-01-01T00:00:00Z'): CertificateFixture =>

@@ -19,17 +19,11 @@ import {
   type ReadyAuthority,
   type SecretStep,
 } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  certificate,
-  now,
-  orphaned,
-  ownedAmong,
-  ready,
-  root,
-  withData,
-  withMarks,
-} from '../../../support/fixtures.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate, ownedAmong } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { orphaned, withData, withMarks } from '../../../support/fixtures/secret.ts';
+import { now } from '../../../support/fixtures/times.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 
 const never = new AbortController().signal;

@@ -8,18 +8,10 @@ import type { Secret } from '../../../../src/kube/index.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import { encodePrivateKey, trustBundle } from '../../../../src/pki/index.ts';
 import { ownerReference } from '../../../../src/plan/index.ts';
-import {
-  certificate,
-  intermediate,
-  now,
-  orphaned,
-  privateKey,
-  requestOf,
-  root,
-  withData,
-  withMarks,
-  withMetadata,
-} from '../../../support/fixtures.ts';
+import { certificate, requestOf } from '../../../support/fixtures/certificate.ts';
+import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { orphaned, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
+import { now } from '../../../support/fixtures/times.ts';
 import { throwsCode } from '../../pki/expect.ts';
 
 const signer = root();

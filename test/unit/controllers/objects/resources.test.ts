@@ -3,7 +3,9 @@ import { describe, test } from 'node:test';
 import { authorityRecord, certificateRecord } from '../../../../src/controllers/objects/resources.ts';
 import { revocationState } from '../../../../src/controllers/objects/root-crl.ts';
 import { planAuthority, planCertificateStatus, planTrust } from '../../../../src/plan/index.ts';
-import { authority, certificate, now } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { now } from '../../../support/fixtures/times.ts';
 
 const metadata = { name: 'payments', namespace: 'shop', uid: 'a', resourceVersion: '1', generation: 1 };
 const certificateOf = (spec: unknown, status?: unknown) =>

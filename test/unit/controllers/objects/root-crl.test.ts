@@ -9,7 +9,9 @@ import {
 import { configMaps, type Secret } from '../../../../src/kube/index.ts';
 import { isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
 import { planCrls } from '../../../../src/plan/index.ts';
-import { authority, days, issuerIdOf, later, now, root } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 
 const signer = root();

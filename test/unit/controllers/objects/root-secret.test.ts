@@ -4,22 +4,18 @@ import { annotations } from '../../../../src/api/constants.ts';
 import { type MadeRoot, rootSecret, rotationPatch } from '../../../../src/controllers/objects/root-secret.ts';
 import { encodeCertificates, inspectIssuer } from '../../../../src/pki/index.ts';
 import { parseRotationState, type RotationStep } from '../../../../src/plan/index.ts';
-import { encodedRoot, hours, later, now, rootIdOf } from '../../../support/fixtures.ts';
+import { encodedRoot, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { hours, later, now } from '../../../support/fixtures/times.ts';
 import {
-  anchorsOf,
   distributing,
   draining,
-  next,
-  noteOf,
-  old,
-  other,
   overwritten,
   quiet,
   retiring,
-  type Situation,
-  secretOf,
   switching,
-} from '../../plan/rotation/rotation-situation.ts';
+} from '../../plan/rotation/rotation-phases.ts';
+import { anchorsOf, next, old, other } from '../../plan/rotation/rotation-roots.ts';
+import { noteOf, type Situation, secretOf } from '../../plan/rotation/rotation-situation.ts';
 import { planIn } from '../../plan/rotation/rotation-table.ts';
 
 /** What a step writes into the data of the Secret, as text; null takes a key away. */

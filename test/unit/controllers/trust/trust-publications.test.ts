@@ -9,7 +9,7 @@ import { Publications } from '../../../../src/controllers/trust/trust-publicatio
 import type { ConfigMap } from '../../../../src/kube/index.ts';
 import { sha256Hex } from '../../../../src/pki/index.ts';
 import type { TrustOutcome } from '../../../../src/plan/index.ts';
-import { authority } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
 import { type Exchange, serve } from '../../kube/api/fault-server.ts';
 
 const publisher = authority({

@@ -8,7 +8,9 @@ import { TrustWriter } from '../../../../src/controllers/trust/trust-writer.ts';
 import { type ConfigMap, isKubeError, silentLog } from '../../../../src/kube/index.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
 import type { TrustOutcome } from '../../../../src/plan/index.ts';
-import { authority, later, now, root } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { later, now } from '../../../support/fixtures/times.ts';
 import { type Exchange, type FaultServer, serve } from '../../kube/api/fault-server.ts';
 
 const signer = root();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { TrustRepairs } from '../../../../src/controllers/trust/trust-repairs.ts';
-import { hours, later, minutes } from '../../../support/fixtures.ts';
+import { hours, later, minutes } from '../../../support/fixtures/times.ts';
 
 const key = 'ConfigMap shop/trust';
 

@@ -25,7 +25,10 @@ import {
 } from '../../../../src/kube/index.ts';
 import type { Issuer } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict } from '../../../../src/plan/index.ts';
-import { certificate, now, privateKey, ready, authority as resourceOf, root } from '../../../support/fixtures.ts';
+import { ready, authority as resourceOf } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { privateKey, root } from '../../../support/fixtures/roots.ts';
+import { now } from '../../../support/fixtures/times.ts';
 import { MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
 

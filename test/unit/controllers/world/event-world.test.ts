@@ -6,7 +6,7 @@ import { secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../../../src/api/types.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import { configMaps, namespaces, secrets } from '../../../../src/kube/index.ts';
-import { minutes } from '../../../support/fixtures.ts';
+import { minutes } from '../../../support/fixtures/times.ts';
 import { authorityNames, EventWorld, grant, names, tenants } from './event-world.ts';
 
 // WorldProcess says when a pause of a Reflector is over.

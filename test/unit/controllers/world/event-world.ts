@@ -19,7 +19,9 @@ import {
   WorkQueue,
 } from '../../../../src/kube/index.ts';
 import { PkiError } from '../../../../src/pki/index.ts';
-import { authority, certificate, now } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { now } from '../../../support/fixtures/times.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { MemoryApi } from './memory-api.ts';
 import { WorldProcess } from './world-process.ts';

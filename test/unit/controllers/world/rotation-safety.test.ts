@@ -5,7 +5,8 @@ import * as fc from 'fast-check';
 import { rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsAuthority } from '../../../../src/api/types.ts';
 import { anchorId, isSignedBy } from '../../../../src/pki/index.ts';
-import { days, hours, intermediate, minutes, root } from '../../../support/fixtures.ts';
+import { intermediate, root } from '../../../support/fixtures/roots.ts';
+import { days, hours, minutes } from '../../../support/fixtures/times.ts';
 import { passing, RotationWorld } from './rotation-world.ts';
 import type { Interruption } from './world-process.ts';
 

@@ -32,7 +32,10 @@ import {
   parseTrustAnchors,
 } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
-import { authority, certificate, encodedRoot, now } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { encodedRoot } from '../../../support/fixtures/roots.ts';
+import { now } from '../../../support/fixtures/times.ts';
 import { makeCa } from '../../../support/roots/make.ts';
 import { Crash, MemoryApi } from './memory-api.ts';
 import { type Loaded, WorldPods } from './world-pods.ts';

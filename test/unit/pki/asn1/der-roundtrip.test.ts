@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { checkWithForge } from '../../../../src/pki/asn1/der-roundtrip.ts';
-import { root } from '../../../support/fixtures.ts';
+import { root } from '../../../support/fixtures/roots.ts';
 import { throwsCode } from '../expect.ts';
 
 describe('node-forge', () => {

@@ -22,17 +22,8 @@ import {
   type SubjectAltNames,
 } from '../../../../src/pki/index.ts';
 import { certificateProfileDigest } from '../../../../src/pki/x509/leaf-profile.ts';
-import {
-  days,
-  earlier,
-  hours,
-  intermediate,
-  later,
-  minutes,
-  now,
-  privateKey,
-  root,
-} from '../../../support/fixtures.ts';
+import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRefusal, opensslRoot, type Purpose, present } from '../../../support/openssl.ts';
 import { permitting } from '../../../support/roots/extensions.ts';
 import { throwsCode } from '../expect.ts';

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import { inspectIssuer, parseTrustAnchors, type RootProblem, trustBundle } from '../../../../src/pki/index.ts';
-import { days, encodedRoot, root } from '../../../support/fixtures.ts';
+import { encodedRoot, root } from '../../../support/fixtures/roots.ts';
+import { days } from '../../../support/fixtures/times.ts';
 import {
   type OpensslRoot,
   type OpensslRootOptions,

@@ -13,7 +13,8 @@ import {
   readLeaf,
   trustBundle,
 } from '../../../../src/pki/index.ts';
-import { hours, issuerIdOf, privateKey, rootIdOf } from '../../../support/fixtures.ts';
+import { issuerIdOf, privateKey, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { hours } from '../../../support/fixtures/times.ts';
 import { opensslRefusal } from '../../../support/openssl.ts';
 import { badCertificates } from '../../../support/roots/bad-certificates.ts';
 import { badChains } from '../../../support/roots/bad-chains.ts';

@@ -16,7 +16,8 @@ import {
   namesOutsideConstraints,
 } from '../../../../src/pki/x509/name-constraints.ts';
 import { wrapped } from '../../../support/der-mutation.ts';
-import { encodedRoot, later, now, root } from '../../../support/fixtures.ts';
+import { encodedRoot, root } from '../../../support/fixtures/roots.ts';
+import { later, now } from '../../../support/fixtures/times.ts';
 import { workOf } from '../../../support/work.ts';
 import { onlyPkiErrors } from '../expect.ts';
 

@@ -17,7 +17,8 @@ import {
   readLeafChain,
 } from '../../../../src/pki/index.ts';
 import { parseKeyBlock } from '../../../../src/pki/keys/key.ts';
-import { hours, now, root } from '../../../support/fixtures.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { hours, now } from '../../../support/fixtures/times.ts';
 import { openssl } from '../../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 

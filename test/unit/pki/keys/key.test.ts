@@ -13,7 +13,7 @@ import {
   parsePrivateKey,
 } from '../../../../src/pki/index.ts';
 import { publicKeyDer, signatureAlgorithm } from '../../../../src/pki/keys/key.ts';
-import { privateKey } from '../../../support/fixtures.ts';
+import { privateKey } from '../../../support/fixtures/roots.ts';
 import { openssl, opensslFile, p256 } from '../../../support/openssl.ts';
 import { throwsCode } from '../expect.ts';
 

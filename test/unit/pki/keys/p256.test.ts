@@ -4,7 +4,8 @@ import { describe, test } from 'node:test';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import { encodePrivateKey, generatePrivateKey, readLeaf } from '../../../../src/pki/index.ts';
 import { encodeP256, isKeyPairOf, readP256 } from '../../../../src/pki/keys/p256.ts';
-import { certificate, root, rootIdOf } from '../../../support/fixtures.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { openssl } from '../../../support/openssl.ts';
 import { throwsCode } from '../expect.ts';
 

@@ -14,7 +14,7 @@ import {
   parsePrivateKey,
 } from '../../../../src/pki/index.ts';
 import { seedsOf } from '../../../../src/pki/keystore/keystore-seeds.ts';
-import { privateKey } from '../../../support/fixtures.ts';
+import { privateKey } from '../../../support/fixtures/roots.ts';
 import { scratchFile } from '../../../support/openssl.ts';
 import { run } from '../../../support/peers/process.ts';
 import type { StoreFile } from '../../../support/stores/judge.ts';

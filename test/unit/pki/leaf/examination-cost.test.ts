@@ -50,7 +50,8 @@ const { encodePrivateKey, PkiError, proveKeyAhead, readLeaf, readLeafChain, rema
 );
 const { bitString, encode, encoded, integer, oid, sequence } = await import('../../../../src/pki/asn1/der.ts');
 const { encodePem } = await import('../../../../src/pki/asn1/pem.ts');
-const { certificate, intermediate, privateKey, root } = await import('../../../support/fixtures.ts');
+const { certificate } = await import('../../../support/fixtures/certificate.ts');
+const { intermediate, privateKey, root } = await import('../../../support/fixtures/roots.ts');
 const { ecKey, inDays, makeCa: makeAnyCa } = await import('../../../support/roots/make.ts');
 
 const ours = root();

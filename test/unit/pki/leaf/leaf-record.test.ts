@@ -17,17 +17,8 @@ import {
   resolveLeaf,
   verifyLeafAhead,
 } from '../../../../src/pki/index.ts';
-import {
-  days,
-  encodedRoot,
-  hours,
-  intermediate,
-  issuerIdOf,
-  now,
-  privateKey,
-  root,
-  rootIdOf,
-} from '../../../support/fixtures.ts';
+import { encodedRoot, intermediate, issuerIdOf, privateKey, root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, hours, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRoot } from '../../../support/openssl.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 

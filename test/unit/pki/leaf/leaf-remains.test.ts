@@ -13,7 +13,9 @@ import {
   publicKeyDigest,
   remainsOf,
 } from '../../../../src/pki/index.ts';
-import { certificate, intermediate, now, privateKey, requestOf, root } from '../../../support/fixtures.ts';
+import { certificate, requestOf } from '../../../support/fixtures/certificate.ts';
+import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { now } from '../../../support/fixtures/times.ts';
 
 const anchor = root();
 const upper = intermediate(anchor, { name: 'Upper' });

@@ -8,7 +8,7 @@ import { oids } from '../../../../src/pki/asn1/oid.ts';
 import type * as Pki from '../../../../src/pki/index.ts';
 import type { KeySpec, SubjectAltNames } from '../../../../src/pki/index.ts';
 import * as lintTable from '../../../../src/pki/lint/lint-oids.ts';
-import { now } from '../../../support/fixtures.ts';
+import { now } from '../../../support/fixtures/times.ts';
 
 const extensions = Object.values(lintTable.extensionNames);
 const purposes = Object.values(lintTable.purposes);

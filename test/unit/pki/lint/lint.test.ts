@@ -9,7 +9,8 @@ import { type Issuer, type LeafProfile, type Role, type SubjectAltNames } from '
 import { prepareLeaf } from '../../../../src/pki/issue/issue.ts';
 import { lintLeaf } from '../../../../src/pki/lint/lint.ts';
 import { pathOf } from '../../../../src/pki/x509/ca-path.ts';
-import { days, hours, intermediate, later, minutes, now, privateKey, root } from '../../../support/fixtures.ts';
+import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { extension } from '../../../support/roots/extensions.ts';
 import { raw, rsaKey } from '../../../support/roots/make.ts';
 import { throwsCode } from '../expect.ts';

@@ -16,7 +16,8 @@ import {
   parseCertificates,
   parseCrls,
 } from '../../../../src/pki/index.ts';
-import { days, intermediate, later, now, privateKey, root } from '../../../support/fixtures.ts';
+import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslFile, opensslRoot, scratchFile } from '../../../support/openssl.ts';
 import { throwsCode } from '../expect.ts';
 

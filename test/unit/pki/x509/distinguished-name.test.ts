@@ -11,7 +11,8 @@ import {
   type SubjectAltNames,
 } from '../../../../src/pki/index.ts';
 import { encodeSubjectAltNames } from '../../../../src/pki/x509/distinguished-name.ts';
-import { hours, now, privateKey, root } from '../../../support/fixtures.ts';
+import { privateKey, root } from '../../../support/fixtures/roots.ts';
+import { hours, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRoot } from '../../../support/openssl.ts';
 import { throwsCode } from '../expect.ts';
 

@@ -14,7 +14,8 @@ import {
   type Subject,
   type SubjectAltNames,
 } from '../../../../src/pki/index.ts';
-import { days, hours, now, privateKey } from '../../../support/fixtures.ts';
+import { privateKey } from '../../../support/fixtures/roots.ts';
+import { days, hours, now } from '../../../support/fixtures/times.ts';
 import { goodRoot, opensslRefusal, opensslRoot, present } from '../../../support/openssl.ts';
 import { throwsCode } from '../expect.ts';
 

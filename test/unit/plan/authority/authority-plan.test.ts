@@ -16,17 +16,9 @@ import {
   type RolloutObservation,
   type RootSecret,
 } from '../../../../src/plan/index.ts';
-import {
-  authority,
-  days,
-  earlier,
-  encodedRoot,
-  hours,
-  intermediate,
-  later,
-  now,
-  root,
-} from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
 
 const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [Issuer, Issuer, Issuer];
 

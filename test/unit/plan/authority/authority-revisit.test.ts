@@ -3,22 +3,11 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 
 import { planAuthorityStatus, planRoot, type RootPlan } from '../../../../src/plan/index.ts';
-import { days, earlier, hours, later, minutes, now, root } from '../../../support/fixtures.ts';
-import {
-  distributing,
-  draining,
-  knows,
-  making,
-  observedIn,
-  old,
-  overwritten,
-  quiet,
-  retiring,
-  rotating,
-  type Situation,
-  secretsOf,
-  switching,
-} from '../rotation/rotation-situation.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { distributing, draining, overwritten, quiet, retiring, switching } from '../rotation/rotation-phases.ts';
+import { old } from '../rotation/rotation-roots.ts';
+import { knows, making, observedIn, rotating, type Situation, secretsOf } from '../rotation/rotation-situation.ts';
 
 /** Roots that the operator makes, at an age at which they are soon due, and one that is not valid yet. */
 const ageing = [days(89), days(90) - minutes(10), days(90) - 1, days(99)].map((ageMs) =>

@@ -1,18 +1,12 @@
 import { describe } from 'node:test';
 import { encodePrivateKey } from '../../../../src/pki/index.ts';
 import type { SecretStep } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  certificate,
-  encodedRoot,
-  intermediate,
-  notReady,
-  privateKey,
-  ready,
-  root,
-  withData,
-} from '../../../support/fixtures.ts';
-import { authority, blocked, check, fresh, issue, issued, marks, messages, signer } from './certificate-table.ts';
+import { notReady, ready } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
+import { encodedRoot, intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { withData } from '../../../support/fixtures/secret.ts';
+import { blocked, issue, marks, messages } from './certificate-steps.ts';
+import { authority, check, fresh, issued, signer } from './certificate-table.ts';
 
 describe('a certificate that tls.crt still holds is written again, and none is issued', () => {
   const restore: SecretStep = { step: 'update', restores: true, metadata: marks() };

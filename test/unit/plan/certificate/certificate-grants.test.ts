@@ -1,20 +1,11 @@
 import { describe } from 'node:test';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
-import { days, grantingRules, requestOf, root } from '../../../support/fixtures.ts';
-import {
-  authority,
-  blocked,
-  changed,
-  check,
-  create,
-  deniedName,
-  fresh,
-  issue,
-  keep,
-  messages,
-  signer,
-  stays,
-} from './certificate-table.ts';
+import { grantingRules } from '../../../support/fixtures/authority.ts';
+import { requestOf } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { days } from '../../../support/fixtures/times.ts';
+import { blocked, changed, create, deniedName, issue, keep, messages, stays } from './certificate-steps.ts';
+import { authority, check, fresh, signer } from './certificate-table.ts';
 
 describe('what an authority grants', () => {
   const granting = { ...authority, ...grantingRules };

@@ -4,9 +4,12 @@ import { annotations } from '../../../../src/api/constants.ts';
 import { type CrlBundle, planCertificate, planCertificateStatus } from '../../../../src/plan/index.ts';
 import { crlRenewBeforeMs } from '../../../../src/plan/revocation/crl-plan.ts';
 import { unitInterval } from '../../../../src/plan/timing/spread.ts';
-import { days, hours, intermediate, issuerIdOf, later, now, ready, root } from '../../../support/fixtures.ts';
-import { renewedRoot } from '../rotation/rotation-situation.ts';
-import { authority, blocked, check, fresh, issue, keep, marks, messages, signer, update } from './certificate-table.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import { intermediate, issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { days, hours, later, now } from '../../../support/fixtures/times.ts';
+import { renewedRoot } from '../rotation/rotation-roots.ts';
+import { blocked, issue, keep, marks, messages, update } from './certificate-steps.ts';
+import { authority, check, fresh, signer } from './certificate-table.ts';
 
 const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
 const issued = fresh.issuedBy(first);

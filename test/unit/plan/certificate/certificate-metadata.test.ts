@@ -1,7 +1,8 @@
 import { describe } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { withMarks } from '../../../support/fixtures.ts';
-import { check, fresh, issued, keep, signer, update } from './certificate-table.ts';
+import { withMarks } from '../../../support/fixtures/secret.ts';
+import { keep, update } from './certificate-steps.ts';
+import { check, fresh, issued, signer } from './certificate-table.ts';
 
 describe('labels and annotations', () => {
   const template = { labels: { team: 'a' }, annotations: { 'example.com/note': 'b' } };

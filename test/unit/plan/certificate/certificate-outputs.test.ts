@@ -11,22 +11,11 @@ import {
   type OutputsStep,
   parseOutputsNote,
 } from '../../../../src/plan/index.ts';
-import { notReady, ready, root, withData, withMarks } from '../../../support/fixtures.ts';
-import {
-  authority,
-  blocked,
-  check,
-  create,
-  deniedName,
-  fresh,
-  issue,
-  issued,
-  keep,
-  messages,
-  signer,
-  stays,
-  update,
-} from './certificate-table.ts';
+import { notReady, ready } from '../../../support/fixtures/authority.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { withData, withMarks } from '../../../support/fixtures/secret.ts';
+import { blocked, create, deniedName, issue, keep, messages, stays, update } from './certificate-steps.ts';
+import { authority, check, fresh, issued, signer } from './certificate-table.ts';
 
 const { combinedPem, der, keyStore, trustStore } = outputKeys;
 const stores = [keyStore, trustStore] as const;

@@ -11,36 +11,13 @@ import {
   planCertificate,
   type SecretRecord,
 } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  days,
-  encodedRoot,
-  foreign,
-  later,
-  notReady,
-  now,
-  orphaned,
-  privateKey,
-  ready,
-  root,
-  withData,
-  withMarks,
-  withMetadata,
-} from '../../../support/fixtures.ts';
-import {
-  authority,
-  blocked,
-  check,
-  create,
-  deniedName,
-  fresh,
-  issue,
-  issued,
-  keep,
-  signer,
-  stays,
-  update,
-} from './certificate-table.ts';
+import { notReady, ready } from '../../../support/fixtures/authority.ts';
+import type { CertificateFixture } from '../../../support/fixtures/certificate.ts';
+import { encodedRoot, privateKey, root } from '../../../support/fixtures/roots.ts';
+import { foreign, orphaned, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
+import { blocked, create, deniedName, issue, keep, stays, update } from './certificate-steps.ts';
+import { authority, check, fresh, issued, signer } from './certificate-table.ts';
 
 describe('a Secret', () => {
   const both = fresh.asking({ client: { serviceAccount: 'checkout' } });

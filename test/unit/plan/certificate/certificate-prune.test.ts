@@ -13,20 +13,11 @@ import {
   roles,
   type SecretRecord,
 } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  certificate,
-  foreign,
-  later,
-  notReady,
-  now,
-  ownedAmong,
-  ready,
-  root,
-  withData,
-  withMarks,
-  withMetadata,
-} from '../../../support/fixtures.ts';
+import { notReady, ready } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate, ownedAmong } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { foreign, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
+import { later, now } from '../../../support/fixtures/times.ts';
 
 const signer = root({ name: 'Signer' });
 

@@ -3,34 +3,13 @@ import { describe, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 import { sha256Hex } from '../../../../src/pki/index.ts';
 import { type IssueReason, planCertificate } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  days,
-  grantingRules,
-  hours,
-  intermediate,
-  later,
-  minutes,
-  ready,
-  root,
-  withData,
-  withMarks,
-} from '../../../support/fixtures.ts';
-import {
-  authority,
-  changed,
-  check,
-  create,
-  fresh,
-  issue,
-  issued,
-  keep,
-  type Marks,
-  messages,
-  signer,
-  timesOf,
-  update,
-} from './certificate-table.ts';
+import { grantingRules, ready } from '../../../support/fixtures/authority.ts';
+import type { CertificateFixture } from '../../../support/fixtures/certificate.ts';
+import { intermediate, root } from '../../../support/fixtures/roots.ts';
+import { withData, withMarks } from '../../../support/fixtures/secret.ts';
+import { days, hours, later, minutes } from '../../../support/fixtures/times.ts';
+import { changed, create, issue, keep, type Marks, messages, update } from './certificate-steps.ts';
+import { authority, check, fresh, issued, signer, timesOf } from './certificate-table.ts';
 
 describe('a change of spec', () => {
   const { spec } = fresh.record;

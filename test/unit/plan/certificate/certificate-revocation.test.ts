@@ -12,21 +12,12 @@ import {
   type SecretStep,
 } from '../../../../src/plan/index.ts';
 import { crlBundle } from '../../../../src/plan/revocation/crl-plan.ts';
-import { days, hours, issuerIdOf, later, now, ready, root, withData, withMarks } from '../../../support/fixtures.ts';
-import {
-  authority,
-  blocked,
-  check,
-  create,
-  fresh,
-  issue,
-  issued,
-  keep,
-  marks,
-  messages,
-  signer,
-  update,
-} from './certificate-table.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { withData, withMarks } from '../../../support/fixtures/secret.ts';
+import { days, hours, later, now } from '../../../support/fixtures/times.ts';
+import { blocked, create, issue, keep, marks, messages, update } from './certificate-steps.ts';
+import { authority, check, fresh, issued, signer } from './certificate-table.ts';
 
 /** The CRLs of the signer with these on them. */
 function crlWith(...serials: readonly string[]): CrlBundle {

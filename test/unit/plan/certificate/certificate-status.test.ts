@@ -10,20 +10,11 @@ import {
   type RoleOutcome,
   rolesOf,
 } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  certificate,
-  days,
-  foreign,
-  issuerIdOf,
-  later,
-  notReady,
-  now,
-  ready,
-  root,
-  withData,
-  withMarks,
-} from '../../../support/fixtures.ts';
+import { notReady, ready } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
+import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { foreign, withData, withMarks } from '../../../support/fixtures/secret.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
 
 const signer = root();
 const authority = ready(signer);

@@ -4,33 +4,13 @@ import { annotations, labels } from '../../../../src/api/constants.ts';
 import { type Issuer, trustBundle } from '../../../../src/pki/index.ts';
 import { reissueTime } from '../../../../src/plan/certificate/reissue.ts';
 import { planCertificate, planCertificateStatus, type ReadyAuthority } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  days,
-  foreign,
-  hours,
-  later,
-  now,
-  orphaned,
-  ready,
-  root,
-  withData,
-} from '../../../support/fixtures.ts';
-import {
-  blocked,
-  check,
-  create,
-  deniedName,
-  fresh,
-  issue,
-  issued,
-  keep,
-  messages,
-  signer,
-  stays,
-  timesOf,
-  update,
-} from './certificate-table.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import type { CertificateFixture } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { foreign, orphaned, withData } from '../../../support/fixtures/secret.ts';
+import { days, hours, later, now } from '../../../support/fixtures/times.ts';
+import { blocked, create, deniedName, issue, keep, messages, stays, update } from './certificate-steps.ts';
+import { check, fresh, issued, signer, timesOf } from './certificate-table.ts';
 
 const next = root({ name: 'Next' });
 const reissue = { id: 'r1', since: now, windowMs: hours(1), resumedAt: new Date(0) };

@@ -9,21 +9,11 @@ import { encodePrivateKey, trustBundle } from '../../../../src/pki/index.ts';
 import { rememberedRepairs, repairStatus } from '../../../../src/plan/certificate/contention.ts';
 import { nextRepairTime } from '../../../../src/plan/certificate/repairs.ts';
 import { planCertificate, type Repairs } from '../../../../src/plan/index.ts';
-import {
-  type CertificateFixture,
-  certificate,
-  days,
-  hours,
-  later,
-  minutes,
-  now,
-  privateKey,
-  ready,
-  root,
-  withData,
-  withMarks,
-  withMetadata,
-} from '../../../support/fixtures.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
+import { privateKey, root } from '../../../support/fixtures/roots.ts';
+import { withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
+import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { Simulation } from '../simulation.ts';
 import { authority, fresh, issued, signer } from './certificate-table.ts';
 

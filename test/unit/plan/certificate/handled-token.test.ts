@@ -11,7 +11,9 @@ import {
   statusOf,
   type Verb,
 } from '../../../../src/plan/certificate/handled-token.ts';
-import { foreign, orphaned, ready, root, withData, withMarks, withMetadata } from '../../../support/fixtures.ts';
+import { ready } from '../../../support/fixtures/authority.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { foreign, orphaned, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
 import { authority, fresh, signer } from './certificate-table.ts';
 
 const both = fresh.asking({ client: { serviceAccount: 'checkout' } });

@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { metadataMatches, secretMetadata } from '../../../../src/plan/certificate/secret-metadata.ts';
-import { certificate, root, withMarks, withMetadata } from '../../../support/fixtures.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
 
 const signer = root();
 const roots = [signer.certificate];

@@ -5,7 +5,9 @@ import type { Role } from '../../../../src/pki/index.ts';
 import { leafRequest } from '../../../../src/plan/certificate/leaf-request.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { rolesOf, secretNameOf } from '../../../../src/plan/records/roles.ts';
-import { certificate, hours, rules } from '../../../support/fixtures.ts';
+import { rules } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { hours } from '../../../support/fixtures/times.ts';
 
 const domains = { trustDomain: 'example.org', clusterDomain: 'k8s.local' };
 const scope = { namespace: 'shop', labels: {}, authority: 'default', ...rules, ...domains };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { type Reissue, reissueTime } from '../../../../src/plan/certificate/reissue.ts';
-import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures.ts';
+import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 
 const windowMs = minutes(10);
 /** Whoever leads has led since before the switch. */

@@ -6,7 +6,7 @@ import { afterFailure } from '../../../../src/plan/certificate/failed-attempts.t
 import { type RenewalSettings, renewalTime } from '../../../../src/plan/certificate/renewal.ts';
 import { parseDurationMs } from '../../../../src/plan/timing/duration.ts';
 import { unitInterval } from '../../../../src/plan/timing/spread.ts';
-import { days, hours, later, minutes, now } from '../../../support/fixtures.ts';
+import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 
 describe('a duration', () => {
   const durations: [text: string, ms: number | undefined][] = [

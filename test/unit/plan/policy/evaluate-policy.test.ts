@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import type { Role, Subject, SubjectAltNames } from '../../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { deniedNames, type Scope } from '../../../../src/plan/policy/evaluate-policy.ts';
-import { rules } from '../../../support/fixtures.ts';
+import { rules } from '../../../support/fixtures/authority.ts';
 
 const shop: Scope = { namespace: 'shop', labels: {}, authority: 'default', ...rules };
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };

@@ -4,7 +4,8 @@ import type { Grant, Issuance, LabelSelector, MtlsCertificateSpec, Subject } fro
 import type { LeafUsage } from '../../../../src/pki/index.ts';
 import { leafRequest } from '../../../../src/plan/certificate/leaf-request.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
-import { certificate, rules } from '../../../support/fixtures.ts';
+import { rules } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
 
 type Labels = Readonly<Record<string, string>>;
 

@@ -24,7 +24,9 @@ import { expectTag, readAll, readOid, readOnly, tags } from '../../../../src/pki
 import { type LeafUsage, prepareLeaf, type Role } from '../../../../src/pki/index.ts';
 import { type LeafRequest, leafRequest } from '../../../../src/plan/certificate/leaf-request.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
-import { certificate, now, privateKey, root } from '../../../support/fixtures.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { privateKey, root } from '../../../support/fixtures/roots.ts';
+import { now } from '../../../support/fixtures/times.ts';
 import * as oracle from './policy-oracle.ts';
 
 const numRuns = Number(process.env['FUZZ_CASES'] ?? 30_000);

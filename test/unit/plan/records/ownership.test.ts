@@ -4,7 +4,9 @@ import { annotations, labels } from '../../../../src/api/constants.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import { belongsTo, canOwn, isOurs, ownedBy, ownerOf, ownerReference } from '../../../../src/plan/index.ts';
-import { certificate, foreign, orphaned, root, withMarks, withMetadata } from '../../../support/fixtures.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { foreign, orphaned, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
 
 const issued = certificate().issuedBy(root());
 const secret = issued.secret('server');

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { crlCondition } from '../../../../src/plan/revocation/crl-condition.ts';
-import { authority, now } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { now } from '../../../support/fixtures/times.ts';
 
 const entries = (total: number, byNamespace: Readonly<Record<string, number>> = {}) => ({
   total,

@@ -7,7 +7,8 @@ import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../..
 import { crlBundle, crlRenewBeforeMs, planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
-import { days, hours, issuerIdOf, later, namesakeOf, root } from '../../../support/fixtures.ts';
+import { issuerIdOf, namesakeOf, root } from '../../../support/fixtures/roots.ts';
+import { days, hours, later } from '../../../support/fixtures/times.ts';
 
 const first = root({ name: 'First' });
 /** Two with one name and different keys, and another one. */

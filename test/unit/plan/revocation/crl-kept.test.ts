@@ -6,7 +6,8 @@ import { crlBundle, crlRenewalTime, planCrls, publishedState } from '../../../..
 import { maxRevocations, shareName } from '../../../../src/plan/revocation/crl-shares.ts';
 import { encodeRevocations, parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
-import { days, earlier, hours, issuerIdOf, later, now, root } from '../../../support/fixtures.ts';
+import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
 const [active, former] = [root({ name: 'Active' }), root({ name: 'Former' })];

@@ -6,17 +6,8 @@ import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../..
 import { crlBundle, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
-import {
-  days,
-  earlier,
-  hours,
-  intermediate,
-  issuerIdOf,
-  later,
-  namesakeOf,
-  now,
-  root,
-} from '../../../support/fixtures.ts';
+import { intermediate, issuerIdOf, namesakeOf, root } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
 const signer = root({ name: 'Signer' });

@@ -11,17 +11,9 @@ import {
 } from '../../../../src/pki/index.ts';
 import { parseRevocations, planAuthority, type Revocation, type RevocationState } from '../../../../src/plan/index.ts';
 import { crlIntervalMs, paceCrls } from '../../../../src/plan/revocation/crl-pace.ts';
-import {
-  authority,
-  days,
-  earlier,
-  encodedRoot,
-  issuerIdOf,
-  later,
-  minutes,
-  now,
-  root,
-} from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { encodedRoot, issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { days, earlier, later, minutes, now } from '../../../support/fixtures/times.ts';
 
 const signer = root();
 

@@ -14,19 +14,9 @@ import {
 } from '../../../../src/plan/index.ts';
 import { crlBundle, crlRenewalTime } from '../../../../src/plan/revocation/crl-plan.ts';
 import { maxRevocations } from '../../../../src/plan/revocation/crl-shares.ts';
-import {
-  days,
-  earlier,
-  foreign,
-  hours,
-  issuerIdOf,
-  later,
-  minutes,
-  now,
-  root,
-  withData,
-  withMarks,
-} from '../../../support/fixtures.ts';
+import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { foreign, withData, withMarks } from '../../../support/fixtures/secret.ts';
+import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { authority, issued, signer } from '../certificate/certificate-table.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };

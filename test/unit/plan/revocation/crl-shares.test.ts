@@ -11,7 +11,7 @@ import {
   shareName,
   shareOf,
 } from '../../../../src/plan/revocation/crl-shares.ts';
-import { days, later, now } from '../../../support/fixtures.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
 
 let serials = 0;
 const asked = (namespace: string, count = 1): Revocation[] =>

@@ -8,9 +8,10 @@ import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
 import { crlBundle, planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
-import { days, intermediate, issuerIdOf, later, now, root, rootIdOf } from '../../../support/fixtures.ts';
+import { intermediate, issuerIdOf, root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
 import { makeCa } from '../../../support/roots/make.ts';
-import { renewedRoot } from '../rotation/rotation-situation.ts';
+import { renewedRoot } from '../rotation/rotation-roots.ts';
 
 const anchor = root({ name: 'Anchor' });
 const renewed = renewedRoot(anchor, 'Anchor');

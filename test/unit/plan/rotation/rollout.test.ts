@@ -9,9 +9,11 @@ import {
   issuersInUse,
   type RolloutObservation,
 } from '../../../../src/plan/rotation/rollout.ts';
-import { days, issuerIdOf, later, minutes, now, rootIdOf } from '../../../support/fixtures.ts';
+import { issuerIdOf, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { issued } from '../certificate/certificate-table.ts';
-import { bundleOf, leafOf, next, old, secretsOf } from './rotation-situation.ts';
+import { bundleOf, next, old } from './rotation-roots.ts';
+import { leafOf, secretsOf } from './rotation-situation.ts';
 
 const delayMs = minutes(3);
 /** Ten minutes after the process began. */

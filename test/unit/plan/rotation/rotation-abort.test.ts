@@ -1,21 +1,10 @@
 import { describe } from 'node:test';
 import type { RotationState } from '../../../../src/plan/index.ts';
-import { days, encodedRoot, now, root, rootIdOf } from '../../../support/fixtures.ts';
-import {
-  bundleOf,
-  distributing,
-  draining,
-  next,
-  noteOf,
-  old,
-  other,
-  overwritten,
-  retiring,
-  rotating,
-  type Situation,
-  secretsOf,
-  switching,
-} from './rotation-situation.ts';
+import { encodedRoot, root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, now } from '../../../support/fixtures/times.ts';
+import { distributing, draining, overwritten, retiring, switching } from './rotation-phases.ts';
+import { bundleOf, next, old, other } from './rotation-roots.ts';
+import { noteOf, rotating, type Situation, secretsOf } from './rotation-situation.ts';
 import {
   type Case,
   check,

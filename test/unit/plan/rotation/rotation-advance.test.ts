@@ -1,22 +1,10 @@
 import { describe } from 'node:test';
 import type { IssuedSecret, RotationStep } from '../../../../src/plan/index.ts';
-import { days, earlier, minutes, now, rootIdOf } from '../../../support/fixtures.ts';
-import {
-  distributing,
-  draining,
-  knows,
-  next,
-  noteOf,
-  old,
-  other,
-  overwritten,
-  quiet,
-  retiring,
-  rotating,
-  type Situation,
-  secretsOf,
-  switching,
-} from './rotation-situation.ts';
+import { rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, earlier, minutes, now } from '../../../support/fixtures/times.ts';
+import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
+import { next, old, other } from './rotation-roots.ts';
+import { knows, noteOf, rotating, type Situation, secretsOf } from './rotation-situation.ts';
 import { type Case, check, ready, rotate, verdicts } from './rotation-table.ts';
 
 const since = now.toISOString();

@@ -1,5 +1,7 @@
 import { describe } from 'node:test';
-import { distributing, next, noteOf, old, rotating, type Situation } from './rotation-situation.ts';
+import { distributing } from './rotation-phases.ts';
+import { next, old } from './rotation-roots.ts';
+import { noteOf, rotating, type Situation } from './rotation-situation.ts';
 import { type Case, check, ignored, rotate, unapproved, verdicts, waiting } from './rotation-table.ts';
 import { ends, phases, unmet, waits } from './rotation-unmet.ts';
 

@@ -2,25 +2,20 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { subjectText } from '../../../../src/pki/index.ts';
 import { planRoot, type RotationStep } from '../../../../src/plan/index.ts';
-import { days, hours, later, root, rootIdOf } from '../../../support/fixtures.ts';
+import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, hours, later } from '../../../support/fixtures/times.ts';
+import { distributing, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
+import { anchorsOf, next, old } from './rotation-roots.ts';
 import {
-  anchorsOf,
   brought,
-  distributing,
   firstNote,
   knows,
   making,
-  next,
   noteOf,
   observedIn,
-  old,
-  overwritten,
-  quiet,
-  retiring,
   rotating,
   type Situation,
   secretsOf,
-  switching,
 } from './rotation-situation.ts';
 import { type Case, check, planIn, rotate } from './rotation-table.ts';
 

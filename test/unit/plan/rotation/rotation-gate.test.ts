@@ -1,23 +1,9 @@
 import { describe } from 'node:test';
 import type { IssuedSecret } from '../../../../src/plan/index.ts';
-import { days, earlier, later, minutes } from '../../../support/fixtures.ts';
-import {
-  bundleOf,
-  distributing,
-  draining,
-  knows,
-  leafOf,
-  next,
-  noteOf,
-  old,
-  other,
-  overwritten,
-  retiring,
-  rotating,
-  type Situation,
-  secretsOf,
-  switching,
-} from './rotation-situation.ts';
+import { days, earlier, later, minutes } from '../../../support/fixtures/times.ts';
+import { distributing, draining, overwritten, retiring, switching } from './rotation-phases.ts';
+import { bundleOf, next, old, other } from './rotation-roots.ts';
+import { knows, leafOf, noteOf, rotating, type Situation, secretsOf } from './rotation-situation.ts';
 import { type Case, check, nextRootWaits, toSkip, unapproved, verdicts, waiting } from './rotation-table.ts';
 
 type Gated = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';

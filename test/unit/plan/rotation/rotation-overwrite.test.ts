@@ -2,27 +2,12 @@ import { describe } from 'node:test';
 import { encoded } from '../../../../src/pki/asn1/der.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
 import type { RotationPhase, RotationStep } from '../../../../src/plan/index.ts';
-import { days, earlier, intermediate, later, minutes } from '../../../support/fixtures.ts';
+import { intermediate } from '../../../support/fixtures/roots.ts';
+import { days, earlier, later, minutes } from '../../../support/fixtures/times.ts';
 import { makeCa } from '../../../support/roots/make.ts';
-import {
-  anchorsOf,
-  bundleOf,
-  distributing,
-  draining,
-  firstNote,
-  knows,
-  leafOf,
-  next,
-  old,
-  other,
-  overwritten,
-  quiet,
-  renewedRoot,
-  retiring,
-  type Situation,
-  secretsOf,
-  switching,
-} from './rotation-situation.ts';
+import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
+import { anchorsOf, bundleOf, next, old, other, renewedRoot } from './rotation-roots.ts';
+import { firstNote, knows, leafOf, type Situation, secretsOf } from './rotation-situation.ts';
 import {
   type Case,
   check,

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { annotations, rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsAuthoritySpec, MtlsAuthorityStatus, Root } from '../../../../src/api/types.ts';
 import { rootSecret } from '../../../../src/controllers/objects/root-secret.ts';
 import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
-import { encodeCertificates, type Issuer, issueRoot, trustBundle } from '../../../../src/pki/index.ts';
+import { encodeCertificates, type Issuer } from '../../../../src/pki/index.ts';
 import {
   encodeRotationState,
   type IssuedSecret,
@@ -12,26 +11,10 @@ import {
   type Publication,
   type RotationState,
 } from '../../../../src/plan/index.ts';
-import {
-  authority,
-  days,
-  earlier,
-  encodedRoot,
-  issuerIdOf,
-  later,
-  minutes,
-  now,
-  root,
-  rootIdOf,
-} from '../../../support/fixtures.ts';
-
-export const old = root({ name: 'Old' });
-export const next = root({ name: 'New' });
-export const other = root({ name: 'Other' });
-
-export const fingerprintOf = ({ anchor }: Issuer): string => anchor.fingerprint;
-export const anchorsOf = (...roots: readonly Issuer[]) => roots.map(({ anchor }) => anchor);
-export const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) => trustBundle(first.anchor, anchorsOf(...rest));
+import { authority } from '../../../support/fixtures/authority.ts';
+import { encodedRoot, issuerIdOf, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, earlier, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { anchorsOf, bundleOf, fingerprintOf, next, old } from './rotation-roots.ts';
 
 /** A pair in the root Secret: a root with its key, or texts that a person has put there. */
 export type Pair = Issuer | { readonly crt: string; readonly key: string };
@@ -145,55 +128,6 @@ export const rotationOf = (phase: RotationState['phase']) => ({
   newRoot: fingerprintOf(next),
 });
 
-// Each phase when all that it waits for is there.
-
-/** No rotation is under way. */
-export const quiet: Situation = {
-  signs: old,
-  trusted: [old],
-  status: knows([old]),
-  secrets: secretsOf(old, old),
-  monotonicMs: minutes(3),
-};
-export const distributing: Situation = {
-  ...quiet,
-  trusted: [old, next],
-  next,
-  note: noteOf('Distributing'),
-  status: knows([old, next], rotationOf('Distributing')),
-  secrets: secretsOf(old, old, next),
-};
-export const switching: Situation = {
-  ...quiet,
-  signs: next,
-  trusted: [next, old],
-  previous: old,
-  note: noteOf('Switching'),
-  status: knows([next, old], rotationOf('Switching')),
-  secrets: secretsOf(next, next, old),
-};
-export const draining: Situation = {
-  ...switching,
-  note: noteOf('Draining'),
-  status: knows([next, old], rotationOf('Draining')),
-};
-export const retiring: Situation = {
-  ...draining,
-  trusted: [next],
-  note: noteOf('Retiring'),
-  status: knows([next], rotationOf('Retiring')),
-  secrets: secretsOf(next, next),
-};
-/** The new root was written over the old one, whose key is gone. */
-export const overwritten: Situation = {
-  ...quiet,
-  signs: next,
-  trusted: [next, old],
-  note: noteOf('Distributing'),
-  status: knows([old, next], rotationOf('Distributing')),
-  secrets: secretsOf(old, old, next),
-};
-
 const textsOf = (pair: Pair) => ('anchor' in pair ? encodedRoot(pair) : pair);
 
 /** The root Secret of a situation, its keys included. */
@@ -233,11 +167,4 @@ export function observedIn(situation: Situation, at = now): ObservedRoot {
     ...(held === undefined ? {} : { held }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
-}
-
-/** The same root with another certificate of the same key and name, made now. */
-export function renewedRoot(of: Issuer, name: string): Issuer {
-  const context = { now, serialSeed: randomBytes(20) };
-  const certificate = issueRoot({ subject: { commonName: name }, durationMs: days(3650) }, of.key, context);
-  return { certificate, key: of.key, intermediates: [], anchor: certificate };
 }

@@ -1,20 +1,11 @@
 import { describe } from 'node:test';
 import { subjectText } from '../../../../src/pki/index.ts';
 import type { RotationStep } from '../../../../src/plan/index.ts';
-import { days, encodedRoot, hours, intermediate, later, root } from '../../../support/fixtures.ts';
-import {
-  brought,
-  bundleOf,
-  firstNote,
-  knows,
-  making,
-  next,
-  old,
-  other,
-  quiet,
-  renewedRoot,
-  type Situation,
-} from './rotation-situation.ts';
+import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots.ts';
+import { days, hours, later } from '../../../support/fixtures/times.ts';
+import { quiet } from './rotation-phases.ts';
+import { bundleOf, next, old, other, renewedRoot } from './rotation-roots.ts';
+import { brought, firstNote, knows, making, type Situation } from './rotation-situation.ts';
 import { type Case, check, ready, rotate } from './rotation-table.ts';
 
 const keep = { step: 'keep' } as const;

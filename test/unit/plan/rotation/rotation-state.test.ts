@@ -7,7 +7,8 @@ import {
   type RotationState,
   rotationPhases,
 } from '../../../../src/plan/index.ts';
-import { earlier, minutes, root, rootIdOf } from '../../../support/fixtures.ts';
+import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { earlier, minutes } from '../../../support/fixtures/times.ts';
 
 const fingerprint = 'ab'.repeat(32);
 const note: RotationState = {

@@ -1,27 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { planAuthorityStatus } from '../../../../src/plan/index.ts';
-import { earlier, hours, later, minutes, now, rootIdOf } from '../../../support/fixtures.ts';
+import { rootIdOf } from '../../../support/fixtures/roots.ts';
+import { earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
+import { bundleOf, fingerprintOf, next, old, other } from './rotation-roots.ts';
 import {
   brought,
-  bundleOf,
-  distributing,
-  draining,
-  fingerprintOf,
   knows,
   making,
-  next,
   noteOf,
   observedIn,
-  old,
-  other,
-  overwritten,
-  quiet,
-  retiring,
   rotating,
   type Situation,
   secretsOf,
-  switching,
 } from './rotation-situation.ts';
 import { assertHoldsNoKey, planIn, toSkip, unapproved } from './rotation-table.ts';
 

@@ -9,18 +9,11 @@ import {
   type RotationReport,
   type RotationStep,
 } from '../../../../src/plan/index.ts';
-import { earlier, encodedRoot, minutes, now } from '../../../support/fixtures.ts';
-import {
-  anchorsOf,
-  bundleOf,
-  draining,
-  next,
-  observedIn,
-  old,
-  retiring,
-  type Situation,
-  switching,
-} from './rotation-situation.ts';
+import { encodedRoot } from '../../../support/fixtures/roots.ts';
+import { earlier, minutes, now } from '../../../support/fixtures/times.ts';
+import { draining, retiring, switching } from './rotation-phases.ts';
+import { anchorsOf, bundleOf, next, old } from './rotation-roots.ts';
+import { observedIn, type Situation } from './rotation-situation.ts';
 
 /** The plan, twice the same, in whose JSON there is no key of anybody. */
 export function planIn(situation: Situation, at = now): RootPlan {

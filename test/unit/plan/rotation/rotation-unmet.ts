@@ -1,15 +1,8 @@
 import type { RotationState, RotationStep } from '../../../../src/plan/index.ts';
-import { now } from '../../../support/fixtures.ts';
-import {
-  distributing,
-  draining,
-  next,
-  old,
-  retiring,
-  type Situation,
-  secretsOf,
-  switching,
-} from './rotation-situation.ts';
+import { now } from '../../../support/fixtures/times.ts';
+import { distributing, draining, retiring, switching } from './rotation-phases.ts';
+import { next, old } from './rotation-roots.ts';
+import { type Situation, secretsOf } from './rotation-situation.ts';
 import { rotate } from './rotation-table.ts';
 
 export type Phase = RotationState['phase'];

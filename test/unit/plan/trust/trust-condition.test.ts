@@ -12,7 +12,8 @@ import {
   trustCondition,
   trustTargets,
 } from '../../../../src/plan/index.ts';
-import { authority, notReady, ready, root } from '../../../support/fixtures.ts';
+import { authority, notReady, ready } from '../../../support/fixtures/authority.ts';
+import { root } from '../../../support/fixtures/roots.ts';
 
 const view = ready(root());
 const { digest } = view.bundle;

@@ -12,7 +12,7 @@ import {
   type TrustRecord,
   type TrustStep,
 } from '../../../../src/plan/index.ts';
-import { authority } from '../../../support/fixtures.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
 
 const { name, uid } = authority();
 

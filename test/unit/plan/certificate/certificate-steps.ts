@@ -1,0 +1,87 @@
+import { annotations, labels } from '../../../../src/api/constants.ts';
+import { type Role } from '../../../../src/pki/index.ts';
+import type { IssueReason, SecretStep } from '../../../../src/plan/index.ts';
+import { type CertificateFixture, requestOf } from '../../../support/fixtures/certificate.ts';
+
+export const keep: SecretStep = { step: 'keep' };
+export const blocked = (
+  reason: Extract<SecretStep, { step: 'blocked' }>['reason'],
+  message: string,
+  { canWait = false, ...more }: { canWait?: boolean; awaitsCrl?: true } = {},
+): SecretStep => ({ step: 'blocked', reason, message, canWait, ...more });
+
+/** What is in the metadata that a step writes. */
+export interface Marks {
+  readonly role?: Role;
+  readonly revision?: number;
+  readonly token?: string;
+  readonly labels?: Record<string, string | null>;
+  /** What the patch says of the annotation `template` and those that it lists. */
+  readonly annotations?: Record<string, string | null>;
+}
+
+/** The metadata of a Secret that was there before, and whose resource has no template. */
+export const marks = ({ role = 'server', revision = 1, token, ...more }: Marks = {}) => ({
+  labels: {
+    ...more.labels,
+    [labels.managedBy]: 'mtls-operator',
+    [labels.certificate]: 'payments',
+    [labels.role]: role,
+  },
+  annotations: {
+    ...(more.annotations ?? { [annotations.template]: null }),
+    [annotations.secretName]: `payments-${role}-tls`,
+    [annotations.revision]: String(revision),
+    ...(token === undefined ? {} : { [annotations.rotate]: token }),
+  },
+});
+
+export const update = (changes?: Marks): SecretStep => ({ step: 'update', metadata: marks(changes) });
+
+export const messages: Record<
+  Exclude<IssueReason, 'SecretCorrupted' | 'SecretImmutable' | 'SpecChanged' | 'Expired' | 'RenewalDue'>,
+  string
+> = {
+  SecretMissing: 'the Secret does not exist',
+  RootNotTrusted: 'no trusted root of the authority has signed the certificate',
+  RevocationRequested: 'a new value of the annotation revoke',
+  RotationRequested: 'a new value of the annotation rotate',
+  RootReplaced: 'the root is rotated, and another one signs now',
+  IssuerKeyMissing: 'the CRL of the issuer of the certificate cannot be renewed',
+};
+export const changed = {
+  profile: 'names, subject or usages of the certificate differ from spec',
+  key: 'the private key differs from spec in algorithm, size or encoding',
+  duration: 'the lifetime of the certificate differs from spec.duration',
+};
+
+/** The answer to a server of namespace shop that asks for a DNS name which it may not have. */
+export const deniedName = (name: string): string =>
+  `DNS name "${name}": namespace shop may have only names of its own Services (<service>, <service>.shop, ` +
+  '<service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and those that issuance.allow of ' +
+  'MtlsAuthority default grants it';
+/** What is said beside it of a certificate that was issued just now, for 90 days. */
+export const stays =
+  '; the certificate in Secret payments-server-tls stays and works until 2026-05-30T12:00:00Z, and is not renewed';
+
+export type Issue = Extract<SecretStep, { step: 'issue' }>;
+
+/** A new certificate for what the fixture asks for, in the place of the first one. */
+export const issue = (
+  given: CertificateFixture,
+  reason: IssueReason,
+  message: string,
+  { keepKey = false, write = 'update', ...more }: Marks & Partial<Pick<Issue, 'keepKey' | 'write'>> = {},
+): Issue => ({
+  step: 'issue',
+  reason,
+  message,
+  request: requestOf(given.record, more.role ?? 'server'),
+  keepKey,
+  write,
+  metadata: marks({ revision: 2, ...more }),
+});
+
+/** The first certificate of a role, into a Secret that is not there. */
+export const create = (given: CertificateFixture, more: Marks = {}): Issue =>
+  issue(given, 'SecretMissing', messages.SecretMissing, { revision: 1, annotations: {}, write: 'create', ...more });

@@ -1,0 +1,52 @@
+import { minutes } from '../../../support/fixtures/times.ts';
+import { next, old } from './rotation-roots.ts';
+import { knows, noteOf, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
+
+// Each phase when all that it waits for is there.
+
+/** No rotation is under way. */
+export const quiet: Situation = {
+  signs: old,
+  trusted: [old],
+  status: knows([old]),
+  secrets: secretsOf(old, old),
+  monotonicMs: minutes(3),
+};
+export const distributing: Situation = {
+  ...quiet,
+  trusted: [old, next],
+  next,
+  note: noteOf('Distributing'),
+  status: knows([old, next], rotationOf('Distributing')),
+  secrets: secretsOf(old, old, next),
+};
+export const switching: Situation = {
+  ...quiet,
+  signs: next,
+  trusted: [next, old],
+  previous: old,
+  note: noteOf('Switching'),
+  status: knows([next, old], rotationOf('Switching')),
+  secrets: secretsOf(next, next, old),
+};
+export const draining: Situation = {
+  ...switching,
+  note: noteOf('Draining'),
+  status: knows([next, old], rotationOf('Draining')),
+};
+export const retiring: Situation = {
+  ...draining,
+  trusted: [next],
+  note: noteOf('Retiring'),
+  status: knows([next], rotationOf('Retiring')),
+  secrets: secretsOf(next, next),
+};
+/** The new root was written over the old one, whose key is gone. */
+export const overwritten: Situation = {
+  ...quiet,
+  signs: next,
+  trusted: [next, old],
+  note: noteOf('Distributing'),
+  status: knows([old, next], rotationOf('Distributing')),
+  secrets: secretsOf(old, old, next),
+};

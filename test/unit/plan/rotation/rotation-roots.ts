@@ -1,0 +1,19 @@
+import { randomBytes } from 'node:crypto';
+import { type Issuer, issueRoot, trustBundle } from '../../../../src/pki/index.ts';
+import { root } from '../../../support/fixtures/roots.ts';
+import { days, now } from '../../../support/fixtures/times.ts';
+
+export const old = root({ name: 'Old' });
+export const next = root({ name: 'New' });
+export const other = root({ name: 'Other' });
+
+export const fingerprintOf = ({ anchor }: Issuer): string => anchor.fingerprint;
+export const anchorsOf = (...roots: readonly Issuer[]) => roots.map(({ anchor }) => anchor);
+export const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) => trustBundle(first.anchor, anchorsOf(...rest));
+
+/** The same root with another certificate of the same key and name, made now. */
+export function renewedRoot(of: Issuer, name: string): Issuer {
+  const context = { now, serialSeed: randomBytes(20) };
+  const certificate = issueRoot({ subject: { commonName: name }, durationMs: days(3650) }, of.key, context);
+  return { certificate, key: of.key, intermediates: [], anchor: certificate };
+}
