@@ -1,6 +1,9 @@
 import schemasOfKinds from './schemas.json' with { type: 'json' };
 
-/** The part of a CRD's OpenAPI schema that stored resources are checked by. Generated from crds/ into schemas.json. */
+/**
+ * The part of a CRD's OpenAPI schema that stored resources are checked by, from schemas.json, which is generated from
+ * crds/. Of spec these are the types alone; of status also the bounds.
+ */
 export interface Schema {
   readonly type: string;
   /** The fields that a reader always finds: those that are required or have a default. */
@@ -8,7 +11,18 @@ export interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema;
   readonly items?: Schema;
+  readonly maxItems?: number;
+  /** The field in which the items of a list differ. */
+  readonly key?: string;
+  readonly enum?: readonly string[];
+  readonly pattern?: string;
+  readonly format?: string;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
 }
+
+type Fields = Readonly<Record<string, unknown>>;
 
 /** The schemas of each kind. */
 export const schemas: Readonly<Record<keyof typeof schemasOfKinds, Readonly<Record<'spec' | 'status', Schema>>>> =
@@ -16,49 +30,130 @@ export const schemas: Readonly<Record<keyof typeof schemasOfKinds, Readonly<Reco
 
 /** The path of the first part of a value that does not fit the schema, or undefined. Never throws. */
 export function misfit(schema: Schema, value: unknown, path: string): string | undefined {
-  const below = misfitBelow(schema, value);
+  const below = checkOf(schema)(value);
   return below === undefined ? undefined : path + below;
 }
 
-/** The fields of a status or spec that fit the schema: the value itself when all of them do. */
-export function fittingFields({ properties = {} }: Schema, value: unknown): Readonly<Record<string, unknown>> {
-  if (!hasType('object', value)) return {};
-  const fields = Object.entries(value as object);
-  const fitting = fields.filter(([name, field]) => {
+/** The fields of a spec that fit the schema as a whole. */
+export function fittingFields({ properties = {} }: Schema, value: unknown): Fields {
+  if (!isObject(value)) return {};
+  const isFitting = ([name, field]: [string, unknown]): boolean => {
     const schema = Object.hasOwn(properties, name) ? properties[name] : undefined;
-    return schema !== undefined && misfitBelow(schema, field) === undefined;
+    return schema !== undefined && checkOf(schema)(field) === undefined;
+  };
+  return Object.fromEntries(Object.entries(value).filter(isFitting));
+}
+
+/**
+ * What fits the schema of a value: the value itself, or a copy without the entries and fields that do not fit; undefined
+ * when nothing of it does. Of two list entries with the same key the first stays, of too many entries the last.
+ */
+export function fittingPart(schema: Schema, value: unknown): unknown {
+  if (checkOf(schema)(value) === undefined) return value;
+  const { items, properties, required = [], maxItems, key } = schema;
+  if (items !== undefined && Array.isArray(value)) {
+    const fitting = value.map((item) => fittingPart(items, item)).filter((item) => item !== undefined);
+    const byKey = Map.groupBy(fitting, (item) => (key === undefined ? item : (item as Fields)[key]));
+    const distinct = key === undefined ? fitting : [...byKey.values()].map(([first]) => first);
+    return distinct.length === 0 ? undefined : distinct.slice(-(maxItems ?? distinct.length));
+  }
+  if (properties === undefined || !isObject(value)) return undefined;
+  const entries = Object.entries(properties).flatMap(([name, field]) => {
+    const part = Object.hasOwn(value, name) ? fittingPart(field, value[name]) : undefined;
+    return part === undefined ? [] : [[name, part] as const];
   });
-  return fitting.length === fields.length ? (value as Readonly<Record<string, unknown>>) : Object.fromEntries(fitting);
+  const fields: Fields = Object.fromEntries(entries);
+  return required.every((name) => Object.hasOwn(fields, name)) ? fields : undefined;
 }
 
-/** The path below the value: '' is the value itself. The callers put a path together only when there is one. */
-function misfitBelow(schema: Schema, value: unknown): string | undefined {
-  if (!hasType(schema.type, value)) return '';
-  if (schema.items !== undefined) return misfitInItems(schema.items, value as readonly unknown[]);
-  return schema.type === 'object' ? misfitInFields(schema, value as Readonly<Record<string, unknown>>) : undefined;
+/** The path of the first misfit below a value: '' is the value itself. The callers put a path together only when there is one. */
+type Check = (value: unknown) => string | undefined;
+
+const checks = new WeakMap<Schema, Check>();
+
+/** The check of a schema, made once: the records of all resources are read again and again. */
+function checkOf(schema: Schema): Check {
+  const known = checks.get(schema);
+  if (known !== undefined) return known;
+  const check = makeCheck(schema);
+  checks.set(schema, check);
+  return check;
 }
 
-function misfitInItems(schema: Schema, items: readonly unknown[]): string | undefined {
-  for (let i = 0; i < items.length; i += 1) {
-    const below = misfitBelow(schema, items[i]);
-    if (below !== undefined) return `[${i}]${below}`;
+function makeCheck(schema: Schema): Check {
+  switch (schema.type) {
+    case 'string':
+      return verdictOf(textCheck(schema));
+    case 'integer':
+      return verdictOf(integerCheck(schema));
+    case 'array':
+      return listCheck(schema);
+    case 'object':
+      return fieldsCheck(schema);
+    default:
+      return verdictOf((value) => typeof value === schema.type);
   }
-  return undefined;
 }
 
-function misfitInFields(schema: Schema, fields: Readonly<Record<string, unknown>>): string | undefined {
-  const { required = [], properties = {}, additionalProperties } = schema;
-  for (const name of required) if (!Object.hasOwn(fields, name) || fields[name] === undefined) return `.${name}`;
-  for (const name of Object.keys(fields)) {
-    const field = Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
-    const below = field === undefined || fields[name] === undefined ? undefined : misfitBelow(field, fields[name]);
-    if (below !== undefined) return `.${name}${below}`;
-  }
-  return undefined;
+const verdictOf =
+  (fits: (value: unknown) => boolean): Check =>
+  (value) =>
+    fits(value) ? undefined : '';
+
+function listCheck({ items, maxItems = Infinity, key }: Schema): Check {
+  const check = items === undefined ? () => undefined : checkOf(items);
+  return (list) => {
+    if (!Array.isArray(list) || list.length > maxItems) return '';
+    for (let i = 0; i < list.length; i += 1) {
+      const below = check(list[i]);
+      if (below !== undefined) return `[${i}]${below}`;
+    }
+    if (key === undefined || list.length < 2) return undefined;
+    return new Set((list as readonly Fields[]).map((item) => item[key])).size === list.length ? undefined : '';
+  };
 }
 
-function hasType(type: string, value: unknown): boolean {
-  if (type === 'integer') return Number.isInteger(value);
-  if (type === 'array') return Array.isArray(value);
-  return typeof value === type && (type !== 'object' || (value !== null && !Array.isArray(value)));
+function fieldsCheck({ required = [], properties = {}, additionalProperties }: Schema): Check {
+  const fields = new Map(Object.entries(properties).map(([name, field]) => [name, checkOf(field)]));
+  const others = additionalProperties && checkOf(additionalProperties);
+  return (value) => {
+    if (!isObject(value)) return '';
+    for (const name of required) if (!Object.hasOwn(value, name) || value[name] === undefined) return `.${name}`;
+    for (const name of Object.keys(value)) {
+      const below = value[name] === undefined ? undefined : (fields.get(name) ?? others)?.(value[name]);
+      if (below !== undefined) return `.${name}${below}`;
+    }
+    return undefined;
+  };
 }
+
+export const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const largest: Readonly<Record<string, number>> = { int32: 2 ** 31 - 1, int64: Number.MAX_SAFE_INTEGER };
+
+function integerCheck({ minimum = -Infinity, format = '' }: Schema): (value: unknown) => boolean {
+  const maximum = largest[format] ?? Infinity;
+  return (value) => Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum;
+}
+
+function textCheck(schema: Schema): (value: unknown) => boolean {
+  const { enum: values, pattern, format, minLength = 0, maxLength = Infinity } = schema;
+  const form = pattern === undefined ? undefined : new RegExp(pattern);
+  // Hundreds of entries name the same root and the same date.
+  let last: string | undefined;
+  return (text) => {
+    if (typeof text !== 'string') return false;
+    if (text === last) return true;
+    if (text.length < minLength || text.length > maxLength || values?.includes(text) === false) return false;
+    if (form?.test(text) === false || (format === 'date-time' && !isMoment(text))) return false;
+    last = text;
+    return true;
+  };
+}
+
+const moment = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?Z$/;
+
+/** RFC 3339 in UTC, as the operator writes it. February 30 is a Date in JavaScript, and no date to the API server. */
+const isMoment = (text: string): boolean =>
+  moment.test(text) && (text.slice(8, 10) < '29' || new Date(text).toISOString().startsWith(text.slice(0, 10)));

@@ -297,8 +297,9 @@ export interface MtlsAuthorityStatus {
   readonly observedGeneration?: number;
   /**
    * Ready is True when the root is fit to sign and the authority does so, and Unknown before the operator has seen the
-   * resource. Rotating is True while the root is rotated, and says what is waited for; it is there once that has
-   * happened. TrustPublished is there when spec.trustBundle is.
+   * resource. Rotating is True while the root is rotated, and says what the rotation waits for. TrustPublished is True
+   * when the bundles of spec.trustBundle are published. IssuerKeyMissing and CrlNearlyFull report trouble when they
+   * are True. A type that has once been set stays, as False with the reason; a type that has never been set is absent.
    */
   readonly conditions?: readonly Condition[];
   /** The root that signs now. */
@@ -379,8 +380,15 @@ export interface RotationStatus {
    * phase, a slash and a namespace.
    */
   readonly skipped?: readonly string[];
-  /** How many of those that the phase waits for are done, as "237 of 240". */
+  /** The fields done and total in words, as "237 of 240". */
   readonly progress?: string;
+  /**
+   * How many of the Secrets and bundles that the phase waits for are as the phase needs them, and have been for their
+   * delay.
+   */
+  readonly done?: number;
+  /** How many Secrets and bundles the phase waits for. */
+  readonly total?: number;
   /** What the phase waits for, in words. Of many alike, a handful and how many more there are. */
   readonly blockers?: readonly string[];
 }
@@ -684,7 +692,7 @@ export interface MtlsCertificateStatus {
   /**
    * Ready is True when every Secret holds a valid certificate for what spec asks for, and Unknown before the operator
    * has seen the resource. Issuing is True while the certificates in place do their work and the next ones cannot be
-   * issued; it is there once that has happened.
+   * issued. It is absent until that has happened once, and then stays, as False with the reason.
    */
   readonly conditions?: readonly Condition[];
   /** The value of the annotation mtls-operator.io/rotate that was acted on last. */
@@ -739,8 +747,13 @@ export interface IssuedSecret {
   readonly serialNumber: string;
   /** The SHA-256 of the certificate's DER, in lower-case hexadecimal. */
   readonly fingerprint: string;
-  /** The fingerprint of the root that the certificate chains to. */
-  readonly authorityFingerprint: string;
+  /** The fingerprint of the root that the certificate chains to, as in activeRoot and roots of the MtlsAuthority. */
+  readonly rootFingerprint: string;
+  /**
+   * The earlier name of rootFingerprint. The operator reads it in a status that an earlier version has written, and no
+   * longer writes it.
+   */
+  readonly authorityFingerprint?: string;
   /**
    * The identity of the CA that signed the certificate: the SHA-256 of its subject and public key, in lower-case
    * hexadecimal. A CA that is renewed with the same key keeps it.
@@ -796,10 +809,12 @@ export interface SecretRepairs {
 
 /** A certificate that is in the Secret no longer. */
 export interface ReplacedCertificate {
-  /** Its serial number, in lower-case hex. */
+  /** Its serial number, in lower-case hexadecimal. */
   readonly serialNumber: string;
-  /** The SHA-256 fingerprint of the root that it chains to, in lower-case hex. */
-  readonly authorityFingerprint: string;
+  /** The fingerprint of the root that it chains to. */
+  readonly rootFingerprint: string;
+  /** The earlier name of rootFingerprint, as in the entry of the Secret. */
+  readonly authorityFingerprint?: string;
   /** The identity of the CA that signed it, as in the entry of the Secret. */
   readonly issuerId?: string;
   /** When it expires. */

@@ -46,8 +46,8 @@ export function metricSources(operator: Operator): MetricSources {
       }
     },
     *rotationRemaining(): Iterable<Sample> {
-      for (const [authority, { remaining }] of operator.authorityStates.rotations())
-        yield { labels: { authority }, value: remaining };
+      for (const [authority, { done, total }] of operator.authorityStates.rotations())
+        yield { labels: { authority }, value: total - done };
     },
     *queueLength(): Iterable<Sample> {
       for (const [controller, value] of Object.entries(operator.queueLengths()))

@@ -8,6 +8,7 @@ export interface Schema {
   readonly format?: string;
   readonly default?: unknown;
   readonly enum?: readonly string[];
+  readonly pattern?: string;
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly minimum?: number;
@@ -18,6 +19,8 @@ export interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema;
   readonly items?: Schema;
+  readonly anyOf?: readonly Pick<Schema, 'required'>[];
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message: string }[];
 }
 
@@ -80,9 +83,13 @@ export function typesOf(kinds: readonly Kind[]): readonly ObjectType[] {
   return [...types.values()];
 }
 
-/** Whether a reader always finds the field: it is required, or the API server fills in a default. */
+/**
+ * Whether a reader always finds the field: it is required, or the API server fills in a default. Of two names for one
+ * field (anyOf), the operator reads the second as the first.
+ */
 export function isAlwaysSet(name: string, owner: Schema): boolean {
-  return (owner.required ?? []).includes(name) || owner.properties?.[name]?.default !== undefined;
+  const required = [...(owner.required ?? []), ...(owner.anyOf?.[0]?.required ?? [])];
+  return required.includes(name) || owner.properties?.[name]?.default !== undefined;
 }
 
 function collectTypes(path: string, schema: Schema | undefined, types: Map<string, ObjectType>): void {

@@ -1,25 +1,32 @@
 import { isAlwaysSet, type Kind, type Schema } from './schema.ts';
 
-/** The text of src/api/schemas.json: the schemas of spec and status of each kind, one a line, reduced to what is checked on reading. */
+/**
+ * The text of src/api/schemas.json: the schemas of spec and status of each kind, one a line, reduced to what is checked
+ * on reading. The code decides about the bounds of spec, so that a message can name the rule.
+ */
 export function schemasFile(kinds: readonly Kind[]): string {
-  const lines = kinds.map(({ crd, schema }) => {
-    const part = (name: string) => `    "${name}": ${JSON.stringify(reduced(schema.properties?.[name]))}`;
-    return `  "${crd.spec.names.kind}": {\n${part('spec')},\n${part('status')}\n  }`;
+  const lines = kinds.map(({ crd, schema: { properties } }) => {
+    const spec = JSON.stringify(reduced(properties?.['spec'], false));
+    const status = JSON.stringify(reduced(properties?.['status'], true));
+    return `  "${crd.spec.names.kind}": {\n    "spec": ${spec},\n    "status": ${status}\n  }`;
   });
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
-function reduced(schema: Schema | undefined): unknown {
+const bounds = ['enum', 'pattern', 'format', 'minLength', 'maxLength', 'minimum', 'maxItems'] as const;
+
+function reduced(schema: Schema | undefined, withBounds: boolean): unknown {
   if (schema === undefined) return undefined;
-  const { type, properties, additionalProperties, items } = schema;
-  const required = Object.keys(properties ?? {}).filter((name) => isAlwaysSet(name, schema));
+  const { type, properties = {}, additionalProperties, items } = schema;
+  const fields = Object.entries(properties).map(([name, field]) => [name, reduced(field, withBounds)]);
+  const required = Object.keys(properties).filter((name) => isAlwaysSet(name, schema));
   return {
     type,
+    ...(withBounds && Object.fromEntries(bounds.map((name) => [name, schema[name]]))),
+    ...(withBounds && { key: schema['x-kubernetes-list-map-keys']?.[0] }),
     ...(required.length > 0 && { required }),
-    ...(properties && {
-      properties: Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, reduced(field)])),
-    }),
-    ...(additionalProperties && { additionalProperties: reduced(additionalProperties) }),
-    ...(items && { items: reduced(items) }),
+    ...(fields.length > 0 && { properties: Object.fromEntries(fields) }),
+    ...(additionalProperties && { additionalProperties: reduced(additionalProperties, withBounds) }),
+    ...(items && { items: reduced(items, withBounds) }),
   };
 }

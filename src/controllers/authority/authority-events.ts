@@ -19,8 +19,8 @@ export const authorityEvent = (
 /** What passes by itself, is the rule, or is said by another condition. */
 const quietReasons: Readonly<Record<string, readonly string[]>> = {
   Ready: ['Pending'],
-  Rotating: ['Idle'],
-  TrustPublished: ['Pending', 'AuthorityNotReady'],
+  Rotating: ['NoRotation', 'RotationCompleted', 'RotationAborted'],
+  TrustPublished: ['Pending', 'AuthorityNotReady', 'NotRequested'],
 };
 
 /** Of other conditions it is False that tells of trouble. */

@@ -1,5 +1,5 @@
 import { annotations, group, version } from '../../api/constants.ts';
-import { fittingFields, misfit, type Schema, schemas } from '../../api/schema.ts';
+import { fittingFields, fittingPart, misfit, type Schema, schemas } from '../../api/schema.ts';
 import type {
   Condition,
   IssuedSecret,
@@ -12,6 +12,7 @@ import type {
 import { defineResource, type KubeObject, type Namespace, type ObjectMeta, type Served } from '../../kube/index.ts';
 import type { AuthorityRecord, CertificateRecord, NamespaceRecord } from '../../plan/index.ts';
 import { internPool } from './intern-pool.ts';
+import { withNewNames } from './old-names.ts';
 
 type Of<Kind> = Kind & KubeObject & { readonly metadata: ObjectMeta };
 
@@ -84,6 +85,7 @@ export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCer
   const retryToken = tokenIn(metadata, annotations.retry);
   const spec = withDeletionPolicy(served);
   const specProblem = certificateSpecProblemOf(spec);
+  const renamed = withNewNames(status);
   return {
     namespace: internPool.text(metadata.namespace ?? ''),
     name: metadata.name,
@@ -96,7 +98,8 @@ export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCer
     ...(revokeToken === undefined ? {} : { revokeToken }),
     ...(retryToken === undefined ? {} : { retryToken }),
     ...(specProblem === undefined ? { spec: sharingSpec(spec) } : { specProblem, spec: asksForNothing }),
-    status: sharingStatus(fittingFields(schemas.MtlsCertificate.status, status)),
+    ...(renamed === status ? {} : { hasOldNames: true }),
+    status: sharingStatus(fittingPart(schemas.MtlsCertificate.status, renamed) ?? {}),
   };
 }
 
@@ -140,11 +143,9 @@ const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
 });
 
 /** Hundreds of replaced certificates have few issuers, and most of them one end. */
-const sharingIssuer = <T extends Pick<IssuedSecret, 'authorityFingerprint' | 'issuerId' | 'notAfter'>>(
-  entry: T,
-): T => ({
+const sharingIssuer = <T extends Pick<IssuedSecret, 'rootFingerprint' | 'issuerId' | 'notAfter'>>(entry: T): T => ({
   ...entry,
-  authorityFingerprint: internPool.text(entry.authorityFingerprint),
+  rootFingerprint: internPool.text(entry.rootFingerprint),
   ...(entry.issuerId === undefined ? {} : { issuerId: internPool.text(entry.issuerId) }),
   notAfter: internPool.text(entry.notAfter),
 });
@@ -171,7 +172,7 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
     ...(skipToken === undefined ? {} : { skipToken }),
     ...(abortToken === undefined ? {} : { abortToken }),
     ...(specProblem === undefined ? { spec } : { specProblem, spec: readable }),
-    status: fittingFields(schemas.MtlsAuthority.status, status),
+    status: fittingPart(schemas.MtlsAuthority.status, status) ?? {},
   };
 }
 

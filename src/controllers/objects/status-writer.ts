@@ -60,6 +60,7 @@ interface StatusRecord {
   readonly name: string;
   readonly resourceVersion: string;
   readonly status: Status;
+  readonly hasOldNames?: true;
 }
 
 /**
@@ -74,7 +75,9 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
   now: Date,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const change = statusChange(record.status, wanted, now);
+  const { hasOldNames = false, ...current } = record;
+  const stored = hasOldNames ? { ...record.status, secrets: undefined } : record.status;
+  const change = statusChange(stored, wanted, now);
   if (change === undefined) return true;
   const { resourceVersion } = record;
   const body = { metadata: { resourceVersion }, status: change.patch } as unknown as GuardedPatch<T>;
@@ -83,7 +86,8 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
     await store.trackWrite(record, async () => {
       const { metadata } = await client.mergePatch(resource, record, body, options);
       // By the precondition, the rest is as it was observed.
-      store.observeOwnWrite({ ...record, resourceVersion: metadata.resourceVersion, status: asRead(change.status) });
+      const status = asRead(change.status);
+      store.observeOwnWrite({ ...current, resourceVersion: metadata.resourceVersion, status } as unknown as R);
     });
     return true;
   } catch (error) {

@@ -56,7 +56,7 @@ export function planAuthorityStatus(
     ...common,
     conditions: [
       readyConditionOf(verdict),
-      ...rotatingCondition(authority, rotation, problem),
+      ...rotatingCondition(authority, rotation, problem, verdict.root.anchor),
       ...orphanCondition(authority, secret, verdict),
       ...crlCondition(authority, verdict.crl?.entries),
     ],
@@ -147,17 +147,30 @@ function rotatingCondition(
   authority: AuthorityRecord,
   rotation: RotationReport | undefined,
   problem: AuthorityPlan['problem'],
+  active: Certificate,
 ): WantedCondition[] {
   if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
-  if (rotation === undefined) {
-    // A condition that has once been set stays.
-    const wasSet = asSaid(authority, 'Rotating').length > 0;
-    return wasSet ? [{ type: 'Rotating', status: 'False', reason: 'Idle', message: 'no rotation is under way' }] : [];
-  }
+  if (rotation === undefined)
+    return asSaid(authority, 'Rotating').map((said) => endOfRotation(authority.status, said, active));
   const { note, waits, remarks } = rotation;
   const message = [whatHappens(note), `waiting for ${waits.join(', and ')}`, ...remarks.map(textOf)].join('; ');
   return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
 }
+
+/** How the last rotation ended. A condition that says so is repeated until another rotation begins. */
+function endOfRotation({ rotation }: MtlsAuthorityStatus, said: WantedCondition, active: Certificate): WantedCondition {
+  const type = 'Rotating';
+  if (said.status === 'False' && rotationEnds.has(said.reason)) return said;
+  if (said.status === 'False' || rotation === undefined)
+    return { type, status: 'False', reason: 'NoRotation', message: 'no rotation is under way' };
+  const isBack = rotation.aborting === true || rotation.oldRoot === active.fingerprint;
+  const [reason, how] = isBack
+    ? ['RotationAborted', 'was aborted: the root from before it signs']
+    : ['RotationCompleted', 'is complete: the new root signs'];
+  return { type, status: 'False', reason, message: `rotation ${rotation.id} ${how}` };
+}
+
+const rotationEnds: ReadonlySet<string> = new Set(['RotationCompleted', 'RotationAborted']);
 
 function whatHappens(note: RotationState): string {
   const { comes, goes } = rootsInWords(note);
@@ -215,7 +228,7 @@ function fingerprints(
 }
 
 const rotationStatus = (
-  { note, waits, remarks, progress }: RotationReport,
+  { note, waits, remarks, done, total }: RotationReport,
   fingerprintOf: (id: string) => string | undefined,
 ): RotationStatus => ({
   id: note.id,
@@ -226,7 +239,9 @@ const rotationStatus = (
   ...(note.aborting ? { aborting: true } : {}),
   ...(note.approved === undefined ? {} : { approved: note.approved }),
   ...(note.skipped === undefined ? {} : { skipped: note.skipped }),
-  progress,
+  progress: `${done} of ${total}`,
+  done,
+  total,
   blockers: [...waits, ...remarks.map(textOf)],
 });
 

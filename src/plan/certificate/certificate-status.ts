@@ -81,7 +81,7 @@ export function planCertificateStatus(
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
   const status: WantedStatus = {
     observedGeneration: certificate.generation,
-    conditions: [ready, ...issuingCondition(certificate, outcomes)],
+    conditions: [ready, ...issuingCondition(certificate, outcomes, ready)],
     secrets,
     ...earliest(
       'notAfter',
@@ -121,7 +121,7 @@ function secretStatus(
   const { leaf } = secret.content;
   // While the root is bad its certificate is not known; status remembers it for a leaf that it has seen.
   const remembered = known?.fingerprint === leaf.fingerprint ? known : undefined;
-  const root = roots.find((one) => anchorId(one) === leaf.root)?.fingerprint ?? remembered?.authorityFingerprint;
+  const root = roots.find((one) => anchorId(one) === leaf.root)?.fingerprint ?? remembered?.rootFingerprint;
   const issuerId = leaf.issuer ?? remembered?.issuerId;
   // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
   if (root === undefined) return kept;
@@ -132,7 +132,7 @@ function secretStatus(
       secretName,
       serialNumber: leaf.serialNumber,
       fingerprint: leaf.fingerprint,
-      authorityFingerprint: root,
+      rootFingerprint: root,
       ...(issuerId === undefined ? {} : { issuerId }),
       publicKeyFingerprint: leaf.publicKey,
       notBefore: timestamp(leaf.notBefore),
@@ -165,10 +165,10 @@ function unrecordedIn(
 ): Replaced[] {
   const listed = new Set([known?.serialNumber, ...(known?.replaced ?? []).map((one) => one.serialNumber)]);
   return unrecorded.flatMap(({ serialNumber, root, issuer, notAfter }) => {
-    const authorityFingerprint = roots.find((one) => anchorId(one) === root)?.fingerprint;
-    if (authorityFingerprint === undefined || listed.has(serialNumber)) return [];
+    const rootFingerprint = roots.find((one) => anchorId(one) === root)?.fingerprint;
+    if (rootFingerprint === undefined || listed.has(serialNumber)) return [];
     const issuerId = issuer === undefined ? {} : { issuerId: issuer };
-    return [{ serialNumber, authorityFingerprint, ...issuerId, notAfter: timestamp(notAfter) }];
+    return [{ serialNumber, rootFingerprint, ...issuerId, notAfter: timestamp(notAfter) }];
   });
 }
 
@@ -201,9 +201,9 @@ function replacedBy(
     const more = unrecorded.filter((one) => one.serialNumber !== serialNumber);
     return more.length === 0 ? before : remembered([...before, ...more], serialNumber, now);
   }
-  const { authorityFingerprint, issuerId, notAfter } = known;
+  const { rootFingerprint, issuerId, notAfter } = known;
   const issuer = issuerId === undefined ? {} : { issuerId };
-  const replaced = { serialNumber: known.serialNumber, authorityFingerprint, ...issuer, notAfter };
+  const replaced = { serialNumber: known.serialNumber, rootFingerprint, ...issuer, notAfter };
   return remembered([...before, replaced, ...unrecorded], serialNumber, now);
 }
 
@@ -265,20 +265,23 @@ const forgetsReplaced = ({ secretName, replaced = [] }: SecretStatus): string[] 
 export const nextAttempt = /; next attempt at [^;\s]+/g;
 
 /**
- * True while a role's attempts fail, or the next certificate of one that has a working one cannot be issued yet. It stays
- * once it was set, as False.
+ * The condition Issuing: True while the attempts of a role fail, or the next certificate of a role with a working one cannot
+ * be issued yet. It is absent until it was True once.
  */
 function issuingCondition(
   { namespace, name, status }: CertificateRecord,
   outcomes: readonly RoleOutcome[],
+  ready: WantedCondition,
 ): WantedCondition[] {
   const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.canWait === true);
   const [first] = delayed;
   if (first === undefined) {
-    const wasSet = status.conditions?.some(({ type }) => type === 'Issuing') === true;
-    return wasSet
-      ? [{ type: 'Issuing', status: 'False', reason: 'Idle', message: 'no certificate waits to be issued' }]
-      : [];
+    if (status.conditions?.some(({ type }) => type === 'Issuing') !== true) return [];
+    const [reason, message] =
+      ready.status === 'True'
+        ? ['Issued', 'no certificate waits to be issued']
+        : ['Blocked', 'no certificate can be issued now; the condition Ready has the reason'];
+    return [{ type: 'Issuing', status: 'False', reason, message }];
   }
   const messages = delayed.map(({ role, problem, failed }) => {
     const retry = failed === undefined ? '' : `; next attempt at ${timestamp(failed.nextRetryTime)}`;

@@ -97,7 +97,7 @@ export const repairStatus = (repairs: Repairs | undefined, now: Date): Pick<Secr
         },
       };
 
-/** What status says of the repairs of a role's Secret; undefined when that is nothing, or nothing that an operator wrote. */
+/** The repairs of a role's Secret in status; undefined when status has none that an operator can have written. */
 export function rememberedRepairs(
   { secrets }: MtlsCertificateStatus,
   { role, secretName }: Pick<ObservedRole, 'role' | 'secretName'>,

@@ -15,6 +15,8 @@ export interface FailedAttempts extends Failures {
 }
 
 const delays = { firstMs: 5000, longestMs: 600_000 };
+/** The largest count that status can hold. */
+export const largestCount = 2 ** 31 - 1;
 /** An API server may answer with a page of text. Status has two copies of it. */
 const longestMessage = 1024;
 
@@ -24,7 +26,7 @@ const longestMessage = 1024;
  * be ahead.
  */
 export function afterFailure(previousAttempts: number, now: Date, seed: string, expiry?: Date): Failures {
-  const attempts = previousAttempts + 1;
+  const attempts = Math.min(previousAttempts + 1, largestCount);
   const retryMs = now.getTime() + spreadDelayMs(previousAttempts, delays, `${seed}/${attempts}`);
   const limitMs = expiry !== undefined && expiry > now ? expiry.getTime() : Number.POSITIVE_INFINITY;
   return { attempts, lastFailureTime: now, nextRetryTime: new Date(Math.min(retryMs, limitMs)) };
@@ -35,8 +37,8 @@ export const failureMessage = (message: string): string =>
   message.length <= longestMessage ? message : `${message.slice(0, longestMessage - 1).toWellFormed()}…`;
 
 /**
- * What status says of a role's failed attempts; undefined when it says nothing, or nothing that can be used. A time in
- * the future that the operator cannot have written does not delay anything for longer than a failure would.
+ * The failed attempts of a role in status; undefined when status has none, or an entry that the operator cannot have
+ * written: it would delay the role for longer than a failure does. A last failure in the future counts as one of now.
  */
 export function rememberedFailures(
   { failures }: MtlsCertificateStatus,
@@ -48,5 +50,6 @@ export function rememberedFailures(
   const [lastFailureTime, nextRetryTime] = [new Date(entry.lastFailureTime), new Date(entry.nextRetryTime)];
   if (Number.isNaN(lastFailureTime.getTime()) || Number.isNaN(nextRetryTime.getTime())) return undefined;
   if (nextRetryTime.getTime() - now.getTime() > delays.longestMs) return undefined;
-  return { attempts: Math.max(1, entry.attempts), lastFailureTime, nextRetryTime, message: entry.message };
+  const lastTime = lastFailureTime > now ? now : lastFailureTime;
+  return { attempts: Math.max(1, entry.attempts), lastFailureTime: lastTime, nextRetryTime, message: entry.message };
 }

@@ -109,7 +109,7 @@ export function isDamaged({
   if (written === undefined) return false;
   const { content } = role.secret ?? {};
   if (content === undefined || 'problem' in content || content.leaf.fingerprint !== written.fingerprint) return true;
-  const isKnownRoot = authority?.bundle.roots.some(({ fingerprint }) => fingerprint === written.authorityFingerprint);
+  const isKnownRoot = authority?.bundle.roots.some(({ fingerprint }) => fingerprint === written.rootFingerprint);
   return content.leaf.root === undefined && isKnownRoot === true;
 }
 

@@ -1,4 +1,5 @@
 import { spreadDelayMs } from '../timing/spread.ts';
+import { largestCount } from './failed-attempts.ts';
 
 /** How often the operator has undone what another writer did to a Secret, in a row. */
 export interface Repairs {
@@ -18,7 +19,7 @@ const forgottenAfterMs = 3_600_000;
 
 /** The state after one more repair. */
 export const afterRepair = (before: Repairs | undefined, now: Date): Repairs => ({
-  count: (before?.count ?? 0) + 1,
+  count: Math.min((before?.count ?? 0) + 1, largestCount),
   lastTime: now,
   ...(before?.changedBy === undefined ? {} : { changedBy: before.changedBy }),
 });

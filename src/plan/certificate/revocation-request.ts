@@ -49,8 +49,8 @@ function leavesInStatus(certificate: CertificateRecord, role: Role, now: Date): 
 }
 
 /** What status says of the issuer of a leaf. A status that is older than the field `issuerId` names the root instead. */
-const issuerOf = ({ issuerId, authorityFingerprint }: { issuerId?: string; authorityFingerprint: string }): string =>
-  issuerId ?? authorityFingerprint;
+const issuerOf = ({ issuerId, rootFingerprint }: { issuerId?: string; rootFingerprint: string }): string =>
+  issuerId ?? rootFingerprint;
 
 /**
  * True while a token has work to do on a Secret. Status says that it is done. The note on the Secret says so before status

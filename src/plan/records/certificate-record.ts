@@ -19,6 +19,8 @@ export interface CertificateRecord {
   readonly specProblem?: string;
   readonly spec: MtlsCertificateSpec;
   readonly status: MtlsCertificateStatus;
+  /** The stored status has the names of an earlier version: the next reconcile writes all of it. */
+  readonly hasOldNames?: true;
 }
 
 /** The order of resources by age, the oldest first: by creation, then by UID. RFC 3339 in one zone and precision sorts as text. */

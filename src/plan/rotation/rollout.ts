@@ -89,8 +89,8 @@ export const lostSecrets = (
 ): IssuedSecret[] =>
   (deleting ? [] : (status.secrets ?? []))
     .filter(({ secretName }) => !isThere(secretName))
-    .map(({ secretName, authorityFingerprint, issuerId: issuer, notAfter: text }) => {
-      const [root, notAfter] = [rootOf(authorityFingerprint), new Date(text)];
+    .map(({ secretName, rootFingerprint, issuerId: issuer, notAfter: text }) => {
+      const [root, notAfter] = [rootOf(rootFingerprint), new Date(text)];
       const known = { ...(root === undefined ? {} : { root }), ...(issuer === undefined ? {} : { issuer }) };
       return {
         namespace,

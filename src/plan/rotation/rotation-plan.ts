@@ -35,8 +35,8 @@ export function planRotation(input: RotationInput, note: RotationState, now: Dat
       note,
       waits,
       remarks,
-      progress: `${gate.progress.done} of ${gate.progress.total}`,
-      remaining: gate.progress.total - gate.progress.done,
+      done: gate.progress.done,
+      total: gate.progress.total,
       ...(opensInMs === undefined ? {} : { opensInMs }),
     },
   };

@@ -114,7 +114,7 @@ function isRotationNote(value: unknown): value is RotationState & { readonly ver
     note.windowMs >= 0 &&
     note.windowMs <= longestWindowMs &&
     typeof note.aborting === 'boolean' &&
-    (note.approved === undefined || isText(note.approved)) &&
+    (note.approved === undefined || (isText(note.approved) && note.approved.length <= longestId)) &&
     (note.skipped === undefined || isSkipList(note.skipped)) &&
     (note.spentSkip === undefined || isText(note.spentSkip))
   );

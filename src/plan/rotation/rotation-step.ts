@@ -46,9 +46,9 @@ export interface RotationReport {
   /** What is waited for. */
   readonly waits: readonly string[];
   readonly remarks: readonly Remark[];
-  readonly progress: string;
-  /** How many of those that the phase waits for are not done. */
-  readonly remaining: number;
+  /** How many of the Secrets and bundles that the phase waits for are done, and how many there are. */
+  readonly done: number;
+  readonly total: number;
   /** When a gate opens by time alone. */
   readonly opensInMs?: number;
 }

@@ -12,6 +12,7 @@ const type = 'TrustPublished';
 type TrustReason =
   | 'Published'
   | 'Pending'
+  | 'NotRequested'
   | 'AuthorityNotReady'
   | 'TrustConflict'
   | 'TrustContested'
@@ -24,12 +25,14 @@ interface Finding {
   readonly message: string;
 }
 
+const whileNotReady = 'the authority is not ready; what is published stays as it is';
+
 /** So many names are given in a message; of the rest, how many there are. */
 const namesInMessage = 5;
 
 /**
- * The condition TrustPublished: True when the bundle of now is in every place that spec asks for. Undefined when spec
- * asks for none. It depends on what is there, never on what was just done.
+ * The condition TrustPublished: True when the present bundle is in every place that spec asks for. Undefined when spec
+ * asks for none and has never asked for one. It depends on the objects as they are, never on the last write.
  */
 export function trustCondition(
   authority: AuthorityRecord,
@@ -38,16 +41,22 @@ export function trustCondition(
   { servesClusterTrustBundles }: Pick<TrustWorld, 'servesClusterTrustBundles'>,
 ): WantedCondition | undefined {
   const { trustBundle } = authority.spec;
-  if (trustBundle === undefined) return undefined;
+  const said = authority.status.conditions?.find((condition) => condition.type === type);
+  if (trustBundle === undefined) {
+    if (said === undefined) return undefined;
+    // A spec that cannot be read may ask for bundles.
+    return authority.specProblem === undefined
+      ? isNot('NotRequested', 'spec.trustBundle is not set: the operator publishes no bundle')
+      : isNot('AuthorityNotReady', whileNotReady);
+  }
   if (view.state === 'notReady') {
-    return isNot('AuthorityNotReady', 'the authority is not ready; what is published stays as it is');
+    return isNot('AuthorityNotReady', whileNotReady);
   }
   const judged = places.filter(({ isSurplus }) => !isSurplus);
   const bundle = view.state === 'ready' ? view.bundle.digest : undefined;
   // After a restart nothing is known that status does not know better, until everything has been looked at once.
   const isUnseen = (place: TrustTarget) => place.outcome === undefined && !isPublished(place, bundle);
   if (bundle === undefined || judged.some(isUnseen)) {
-    const said = authority.status.conditions?.find((condition) => condition.type === type);
     if (said !== undefined && said.observedGeneration === authority.generation) return asWanted(said);
   }
   const configMaps = judged.filter(({ kind }) => kind === 'ConfigMap');

@@ -173,7 +173,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
       after.status?.conditions?.map(({ type, status, reason }) => [type, status, reason]),
       [
         ['Ready', 'True', 'Issued'],
-        ['Issuing', 'False', 'Idle'],
+        ['Issuing', 'False', 'Issued'],
       ],
     );
     assert.equal(after.status?.secrets?.[0]?.revision, 2);

@@ -40,7 +40,7 @@ describe('issuing', { concurrency: 4 }, () => {
         assert.partialDeepStrictEqual(entry, {
           serialNumber: judged.serialNumber,
           fingerprint: judged.fingerprint,
-          authorityFingerprint: judged.roots[0],
+          rootFingerprint: judged.roots[0],
           notBefore: rfc3339(judged.notBefore),
           notAfter: rfc3339(judged.notAfter),
           revision: 1,

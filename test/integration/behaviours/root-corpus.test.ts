@@ -138,7 +138,7 @@ describe('1. A good root signs Secrets that openssl verifies, with its intermedi
         status?.roots?.map(({ fingerprint }) => fingerprint),
       );
       const entry = (await tenant.get(name)).status?.secrets?.[0];
-      assert.equal(entry?.authorityFingerprint, roots[0]);
+      assert.equal(entry?.rootFingerprint, roots[0]);
       const message = status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '';
       const [issuer] = fingerprints;
       const words = issuer === undefined ? 'root' : `intermediate ${issuer.slice(0, 16)} under root`;

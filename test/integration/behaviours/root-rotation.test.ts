@@ -110,7 +110,7 @@ async function rootsOf(secrets: readonly Secret[]): Promise<(string | undefined)
       const owner = await world.api.get<Awaited<ReturnType<Tenant['get']>>>(
         paths.certificates(namespace, ownerReferences?.[0]?.name),
       );
-      return owner.status?.secrets?.find(({ secretName }) => secretName === name)?.authorityFingerprint;
+      return owner.status?.secrets?.find(({ secretName }) => secretName === name)?.rootFingerprint;
     }),
   );
 }
@@ -210,7 +210,7 @@ describe('a rotation that is asked for', { concurrency }, () => {
       return found;
     });
     assert.equal(rotation?.phase, 'Distributing');
-    assert.equal(rotation?.progress, '0 of 4');
+    assert.deepEqual([rotation?.progress, rotation?.done, rotation?.total], ['0 of 4', 0, 4]);
     assert.equal(rotation?.oldRoot, old);
     const { conditions } = await authority.status();
     const rotatingNow = conditions?.find(({ type }) => type === 'Rotating');
@@ -228,7 +228,10 @@ describe('a rotation that is asked for', { concurrency }, () => {
       new RegExp(`mtls_operator_rotation_phase\\{authority="${authority.name}",phase="Distributing"\\} 1`),
     );
     assert.match(metrics, new RegExp(`mtls_operator_rotation_remaining\\{authority="${authority.name}"\\} 4`));
+    await world.cluster.kubectl(['wait', 'mauth', authority.name, '--for=condition=Rotating=false', '--timeout=90s']);
     await authority.ends(old);
+    const over = (await authority.status()).conditions?.find(({ type }) => type === 'Rotating');
+    assert.deepEqual([over?.status, over?.reason], ['False', 'RotationCompleted']);
     await eventually(async () => {
       const reasons = new Set((await authority.events()).map(({ reason }) => reason));
       for (const reason of [
@@ -290,6 +293,7 @@ describe('a rotation that is aborted', { concurrency }, () => {
     const { id } = await authority.reaches('Distributing');
     await authority.annotate('abort-rotation', id);
     assert.equal(await authority.ends(), old);
+    await authority.says('was aborted');
     await eventually(() => authority.isOn(old));
     assert.deepEqual(
       (await authority.tenant.secrets()).map((secret) => fileOf(secret, 'tls.crt')),
@@ -314,6 +318,7 @@ describe('a rotation that is aborted', { concurrency }, () => {
     await eventually(async () => assert.equal((await authority.status()).rotation?.aborting, true));
     await authority.configure({ rotation: { reissuesPerSecond: 100 } });
     assert.equal(await authority.ends(), old);
+    await authority.says('was aborted');
     await authority.isOn(old);
     assert.equal(await fingerprintOf(fileOf(await authority.rootSecret(), 'tls.crt')), old);
     const root = await authority.rootSecret();
@@ -391,7 +396,7 @@ describe('a root that a person puts into the Secret', { concurrency }, () => {
     const { id } = await authority.reaches('Distributing');
     await authority.tenant.create('meanwhile', { authorityRef: { name: authority.name }, server: { service: 'db' } });
     const { status } = await authority.tenant.ready('meanwhile');
-    assert.equal(status?.secrets?.[0]?.authorityFingerprint, old);
+    assert.equal(status?.secrets?.[0]?.rootFingerprint, old);
     await authority.annotate('approve-rotation', id);
     assert.equal(await authority.ends(old), otherFingerprint);
     await authority.isOn(otherFingerprint);

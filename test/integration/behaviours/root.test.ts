@@ -125,7 +125,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
       }
       const fingerprint = await fingerprintOf(root['tls.crt']);
       for (const secret of await secretsOf(tenant)) assert.deepEqual((await judge(secret)).roots, [fingerprint]);
-      assert.equal((await tenant.get('db')).status?.secrets?.[0]?.authorityFingerprint, fingerprint);
+      assert.equal((await tenant.get('db')).status?.secrets?.[0]?.rootFingerprint, fingerprint);
       assert.equal((await world.authority(name)).status?.activeRoot?.fingerprint, fingerprint);
     });
   }
@@ -157,7 +157,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
     await tenant.rotate('db', 'not-yet-onto-the-new-root');
     const { status } = await tenant.ready('db');
     assert.deepEqual(
-      status?.secrets?.map(({ authorityFingerprint }) => authorityFingerprint),
+      status?.secrets?.map(({ rootFingerprint }) => rootFingerprint),
       [firstFingerprint, firstFingerprint],
     );
     await trusts(tenant, (roots) => assert.deepEqual(roots, [firstFingerprint, secondFingerprint]));

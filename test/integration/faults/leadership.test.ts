@@ -88,9 +88,7 @@ describe('2. Intent survives: a replica that takes over', () => {
     await pairs.endAs(pairsAt(['before'], 4, 'turn-2'));
 
     const certificates = await pairs.tenant.list();
-    const signers = certificates
-      .flatMap(({ status }) => status?.secrets ?? [])
-      .map((entry) => entry.authorityFingerprint);
+    const signers = certificates.flatMap(({ status }) => status?.secrets ?? []).map((entry) => entry.rootFingerprint);
     assert.deepEqual(new Set(signers), new Set([await activeRoot()]));
     for (const [uid, ofOne] of Map.groupBy(pairs.history.versions, (seen) => seen.uid)) {
       const changes = ofOne.map(({ bundle }) => bundle).filter((bundle, index, all) => bundle !== all[index - 1]);

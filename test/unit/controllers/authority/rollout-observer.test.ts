@@ -64,7 +64,7 @@ const statusOf = (secretName: string) => ({
     {
       role: 'server',
       secretName,
-      authorityFingerprint: ours.certificate.fingerprint,
+      rootFingerprint: ours.certificate.fingerprint,
       issuerId: issuerIdOf(ours),
       notAfter: later(days(1)).toISOString(),
     } as never,

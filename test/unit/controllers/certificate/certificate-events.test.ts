@@ -77,7 +77,7 @@ describe('events', () => {
     ({ type, status: type === 'Ready' ? 'False' : 'True', reason, message }) as const;
 
   test('say nothing of what passes in a moment, nor of a condition that is as it should be', () => {
-    const idle = { type: 'Issuing', status: 'False', reason: 'Idle', message: 'm' } as const;
+    const idle = { type: 'Issuing', status: 'False', reason: 'Issued', message: 'm' } as const;
     const good = { type: 'Ready', status: 'True', reason: 'Issued', message: 'm' } as const;
     assert.deepEqual(problemEvents(issued.record, [good, idle], ready(a)), []);
     assert.deepEqual(problemEvents(issued.record, [problem('Ready', 'Pending')], ready(a)), []);
@@ -129,7 +129,9 @@ describe('events of an authority', () => {
     ['Ready', 'RootDistributing', good, ['Normal']],
     ['Ready', 'Pending', bad, []],
     ['Rotating', 'NextRootMissing', good, ['Warning']],
-    ['Rotating', 'Idle', good, []],
+    ['Rotating', 'NoRotation', good, []],
+    ['Rotating', 'RotationCompleted', good, []],
+    ['TrustPublished', 'NotRequested', good, []],
     ['TrustPublished', 'Pending', good, []],
     ['TrustPublished', 'AuthorityNotReady', bad, []],
     ['TrustPublished', 'TrustConflict', good, ['Warning']],

@@ -94,7 +94,7 @@ describe('what the operator remembers of a resource until status has it', () => 
     process.judge({ state: 'notReady', reason: 'RootExpired', message: 'x' });
     await process.settle();
     const [entry] = process.status().secrets ?? [];
-    assert.equal(entry?.authorityFingerprint, signer.certificate.fingerprint);
+    assert.equal(entry?.rootFingerprint, signer.certificate.fingerprint);
   });
 });
 

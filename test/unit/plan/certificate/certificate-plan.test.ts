@@ -32,7 +32,7 @@ describe('a Secret', () => {
           secretName: 'payments-server-tls',
           serialNumber: '01',
           fingerprint: '00',
-          authorityFingerprint: '00',
+          rootFingerprint: '00',
           notBefore: '2026-01-01T00:00:00Z',
           notAfter: '2026-04-01T00:00:00Z',
           renewalTime: '2026-03-01T00:00:00Z',

@@ -113,7 +113,7 @@ describe('a request to revoke', () => {
             secretName: 'payments-server-tls',
             serialNumber: '51',
             fingerprint: 'f',
-            authorityFingerprint: signer.anchor.fingerprint,
+            rootFingerprint: signer.anchor.fingerprint,
             notBefore: '2026-01-01T00:00:00Z',
             notAfter: '2027-01-01T00:00:00Z',
             renewalTime: '2026-12-01T00:00:00Z',

@@ -57,7 +57,7 @@ function entry(given: CertificateFixture, role: Role, revision = 1) {
     secretName: `payments-${role}-tls`,
     serialNumber: leaf.serialNumber,
     fingerprint: leaf.fingerprint,
-    authorityFingerprint: signer.certificate.fingerprint,
+    rootFingerprint: signer.certificate.fingerprint,
     issuerId: issuerIdOf(signer),
     publicKeyFingerprint: leaf.publicKey,
     notBefore: seconds(leaf.notBefore),
@@ -174,8 +174,8 @@ describe('the certificates that were replaced', () => {
   /** The next one in the same Secret, as of what status says of the one before. */
   const next = (given: CertificateFixture, at = now): CertificateFixture =>
     given.remembering({ secrets: statusOf(given, { at }).status.secrets ?? [] }).issuedBy(signer, at);
-  const { serialNumber, authorityFingerprint, issuerId, notAfter } = entry(first, 'server');
-  const mine = { serialNumber, authorityFingerprint, issuerId, notAfter };
+  const { serialNumber, rootFingerprint, issuerId, notAfter } = entry(first, 'server');
+  const mine = { serialNumber, rootFingerprint, issuerId, notAfter };
 
   test('are none at first', () => assert.equal(replacedIn(first), undefined));
 
@@ -335,10 +335,15 @@ describe('the condition Ready', () => {
 
   test('keeps the condition Issuing once it was set, as False', () => {
     const set = { type: 'Issuing', status: 'True', reason: 'IssuanceFailed', message: 'no' } as const;
-    const idle = { type: 'Issuing', status: 'False', reason: 'Idle', message: 'no certificate waits to be issued' };
+    const idle = { type: 'Issuing', status: 'False', reason: 'Issued', message: 'no certificate waits to be issued' };
     const lastTransitionTime = seconds(now);
     const given = issued.remembering({ conditions: [{ ...set, lastTransitionTime }] });
     assert.deepEqual(conditionsOf(given), [upToDate, idle]);
+    const message = 'no certificate can be issued now; the condition Ready has the reason';
+    const denied: Record<string, Problem> = { server: { reason: 'Denied', message: 'no' } };
+    assert.deepEqual(conditionsOf(given, { problems: denied }).slice(1), [
+      { type: 'Issuing', status: 'False', reason: 'Blocked', message },
+    ]);
     assert.deepEqual(conditionsOf(issued), [upToDate]);
   });
 

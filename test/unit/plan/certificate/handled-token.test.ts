@@ -151,6 +151,6 @@ function leafOf(given: typeof both): LeafRecord {
 function withReplaced(given: typeof both) {
   const entry = statusOf(given.record, 'server');
   if (entry === undefined) throw new Error('status has no Secret');
-  const { authorityFingerprint, notAfter } = entry;
-  return { ...entry, replaced: [{ serialNumber: leafOf(given).serialNumber, authorityFingerprint, notAfter }] };
+  const { rootFingerprint, notAfter } = entry;
+  return { ...entry, replaced: [{ serialNumber: leafOf(given).serialNumber, rootFingerprint, notAfter }] };
 }

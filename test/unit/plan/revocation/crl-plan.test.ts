@@ -360,7 +360,7 @@ describe('the leaves that a request to revoke is about', () => {
         secretName: 'payments-server-tls',
         serialNumber,
         fingerprint: 'f',
-        authorityFingerprint: signer.anchor.fingerprint,
+        rootFingerprint: signer.anchor.fingerprint,
         notBefore: '2026-01-01T00:00:00Z',
         notAfter: notAfter.toISOString(),
         renewalTime: '2026-02-01T00:00:00Z',
@@ -382,8 +382,8 @@ describe('the leaves that a request to revoke is about', () => {
   });
   test('are also those that were replaced, as long as they have not expired', () => {
     const replaced = [
-      { serialNumber: '52', authorityFingerprint: signer.anchor.fingerprint, notAfter: later(days(1)).toISOString() },
-      { serialNumber: '53', authorityFingerprint: signer.anchor.fingerprint, notAfter: now.toISOString() },
+      { serialNumber: '52', rootFingerprint: signer.anchor.fingerprint, notAfter: later(days(1)).toISOString() },
+      { serialNumber: '53', rootFingerprint: signer.anchor.fingerprint, notAfter: now.toISOString() },
     ];
     const [entry] = remembered(mine).secrets;
     assert.ok(entry !== undefined);

@@ -12,6 +12,7 @@ import {
   noteOf,
   observedIn,
   rotating,
+  rotationOf,
   type Situation,
   secretsOf,
 } from './rotation-situation.ts';
@@ -126,7 +127,17 @@ describe('status while the root is rotated', () => {
       assert.deepEqual(status.conditions, [signs(root), rotates(phase, words)]);
       const roots = { oldRoot: fingerprintOf(old), newRoot: fingerprintOf(next) };
       const startedAt = '2026-03-01T11:00:00Z';
-      assert.deepEqual(status.rotation, { id: 'r1', phase, startedAt, ...roots, ...more, progress, blockers });
+      assert.deepEqual(status.rotation, {
+        id: 'r1',
+        phase,
+        startedAt,
+        ...roots,
+        ...more,
+        progress,
+        done: 0,
+        total: 2,
+        blockers,
+      });
       assert.equal(status.activeRoot?.fingerprint, fingerprintOf(root));
       assert.deepEqual(revisitAt, later(revisitInMs));
     });
@@ -211,25 +222,53 @@ describe('status without a rotation', () => {
 });
 
 describe('the condition Rotating, once it was set,', () => {
-  const said = {
-    type: 'Rotating',
-    status: 'True',
-    reason: 'Draining',
-    message: 'm',
-    lastTransitionTime: '2026-01-01T00:00:00Z',
-  } as const;
-  const rotatingIn = (given: Situation) =>
-    statusIn({ ...given, status: { ...given.status, conditions: [said] } })
+  const said = (status: 'True' | 'False', reason: string, message = 'm') =>
+    ({ type: 'Rotating', status, reason, message, lastTransitionTime: '2026-01-01T00:00:00Z' }) as const;
+  const rotatingIn = (given: Situation, before = said('True', 'Draining')) =>
+    statusIn({ ...given, status: { ...given.status, conditions: [before] } })
       .status.conditions.filter(({ type }) => type === 'Rotating')
-      .map(({ status, reason }) => [status, reason]);
+      .map(({ status, reason, message }) => [status, reason, message]);
+  const ended = { ended: 'r1' };
+  const none = ['False', 'NoRotation', 'no rotation is under way'];
+  const completed = ['False', 'RotationCompleted', 'rotation r1 is complete: the new root signs'];
+  const aborted = ['False', 'RotationAborted', 'rotation r1 was aborted: the root from before it signs'];
+  const table: [title: string, given: Situation, before: ReturnType<typeof said>, rotating: string[]][] = [
+    [
+      'is False after the last phase',
+      { ...quiet, ...ended, signs: next, trusted: [next], status: knows([next], rotationOf('Retiring')) },
+      said('True', 'Retiring'),
+      completed,
+    ],
+    [
+      'is False after an abort before the switch',
+      { ...quiet, ...ended, status: knows([old, next], rotationOf('Distributing')) },
+      said('True', 'Distributing'),
+      aborted,
+    ],
+    [
+      'is False after the way back of an abort',
+      { ...quiet, ...ended, status: knows([old], { ...rotationOf('Retiring'), ...directions }) },
+      said('True', 'Retiring'),
+      aborted,
+    ],
+    [
+      'goes on saying how the last rotation ended',
+      quiet,
+      said('False', 'RotationAborted', 'how'),
+      ['False', 'RotationAborted', 'how'],
+    ],
+    ['is False where status has no rotation', quiet, said('True', 'Draining'), none],
+    ['is False when a problem has passed', quiet, said('False', 'NextRootMissing'), none],
+    ['has a reason of this version after an upgrade', quiet, said('False', 'Idle'), none],
+  ];
+  for (const [title, given, before, rotating] of table) {
+    test(title, () => assert.deepEqual(rotatingIn(given, before), [rotating]));
+  }
 
-  test('stays as False when the rotation has ended', () => {
-    assert.deepEqual(rotatingIn(quiet), [['False', 'Idle']]);
-    assert.deepEqual(statusIn(quiet).status.conditions, [signs(old)]);
-  });
+  test('is absent before that', () => assert.deepEqual(statusIn(quiet).status.conditions, [signs(old)]));
 
   test('stays as it was while the root is bad', () => {
-    assert.deepEqual(rotatingIn({ ...switching, signs: { crt: '', key: '' } }), [['True', 'Draining']]);
+    assert.deepEqual(rotatingIn({ ...switching, signs: { crt: '', key: '' } }), [['True', 'Draining', 'm']]);
   });
 });
 

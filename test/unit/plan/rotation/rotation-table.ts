@@ -125,7 +125,7 @@ export const waiting = (
   more: Partial<RotationReport> = {},
 ): Pick<RootPlan, 'step' | 'rotation'> => {
   assert.ok(situation.note !== undefined);
-  const progress = { progress: `${done} of ${total}`, remaining: total - done };
+  const progress = { done, total };
   const { note } = situation;
   const withSkips = waits.map((wait) => {
     const [, namespace] = /^\d+ of \d+ [^:]*: (?:ConfigMap )?([^/]+)\//.exec(wait) ?? [];

@@ -205,6 +205,21 @@ describe('the condition TrustPublished', () => {
   ];
   for (const [title, of, scene, said] of table) test(title, () => assert.equal(say(of, scene), said));
 
+  test('stays, as False, when spec.trustBundle is taken out, and when spec cannot be read', () => {
+    const published = {
+      type: 'TrustPublished',
+      status: 'True',
+      reason: 'Published',
+      message: 'm',
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+    } as const;
+    const given = authority({ status: { conditions: [published] } });
+    const said = 'False NotRequested: spec.trustBundle is not set: the operator publishes no bundle';
+    assert.equal(say(given, {}), said);
+    const unread = 'False AuthorityNotReady: the authority is not ready; what is published stays as it is';
+    assert.equal(say({ ...given, specProblem: 'spec.trustBundle is …' }, {}), unread);
+  });
+
   test('is False while the root is bad', () => {
     const bad = notReady('RootExpired', 'm');
     const said = 'False AuthorityNotReady: the authority is not ready; what is published stays as it is';
