@@ -39,10 +39,14 @@ function kindSection({ crd, version, schema }: Kind): string {
     `- \`apiVersion: ${group}/${version.name}\`, \`kind: ${names.kind}\`, ${scope === 'Cluster' ? 'cluster-scoped' : 'namespaced'}`,
     `- Short name ${code(names.shortNames)}, category ${code(names.categories)}`,
     `- \`kubectl get\` shows ${columns(false)}; with \`-o wide\` also ${columns(true)}`,
+    ...(version.selectableFields === undefined ? [] : [`- Field selectors: ${selectors(version.selectableFields)}`]),
     '',
     ...rules(schema),
   ].join('\n');
 }
+
+const selectors = (fields: readonly { readonly jsonPath: string }[]): string =>
+  code(fields.map(({ jsonPath }) => jsonPath.slice(1)));
 
 function typeSection({ name, description, schema }: ObjectType): string {
   return [

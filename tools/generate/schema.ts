@@ -26,6 +26,7 @@ export interface Schema {
 
 interface Version {
   readonly name: string;
+  readonly selectableFields?: readonly { readonly jsonPath: string }[];
   readonly additionalPrinterColumns: readonly { readonly name: string; readonly priority?: number }[];
   readonly schema: { readonly openAPIV3Schema: Schema };
 }

@@ -111,6 +111,23 @@ describe('what a person sees', { concurrency: 4 }, () => {
     assert.deepEqual(authority.split(/\s+/).slice(0, 3), ['default', 'True', 'Ready']);
   });
 
+  test('kubectl finds the certificates of an authority by a field selector', async () => {
+    const tenant = await world.tenant('selected');
+    await tenant.create('db', { server: { service: 'db' } });
+    await tenant.create('other', { server: { service: 'db' }, authorityRef: { name: 'another' } });
+    const selected = (name: string): Promise<string> =>
+      world.cluster.kubectl([
+        'get',
+        'mcert',
+        `--namespace=${tenant.namespace}`,
+        `--field-selector=spec.authorityRef.name=${name}`,
+        '--output=name',
+      ]);
+    assert.equal((await selected('default')).trim(), 'mtlscertificate.mtls-operator.io/db');
+    assert.equal((await selected('another')).trim(), 'mtlscertificate.mtls-operator.io/other');
+    assert.equal((await selected('none')).trim(), '');
+  });
+
   test('A Secret that another takes over keeps its series of the expiry, for as long as pods use what was in it', async () => {
     const tenant = await world.tenant('taken');
     const { status } = await tenant.issue('db', { server: { service: 'db' } });
