@@ -1,4 +1,5 @@
 import { keyOf, type WorkQueue } from '../kube/index.ts';
+import type { CachedSecret } from '../plan/index.ts';
 import {
   type AuthorityRecord,
   type CertificateRecord,
@@ -8,10 +9,11 @@ import {
   type TrustRecord,
 } from '../plan/index.ts';
 import type { AuthorityChange } from './cache/authority-states.ts';
+import type { CacheChange } from './cache/caches.ts';
 import { asksForKeystores, asksToRevoke, type Caches } from './cache/caches.ts';
 import { isSameJson } from './objects/same-json.ts';
 import { secretKeysOf } from './objects/secret-names.ts';
-import { trustKey } from './trust/trust-reconciler.ts';
+import { trustKey } from './objects/trust-key.ts';
 
 /** The queues of the controllers. */
 export interface Queues {
@@ -27,11 +29,15 @@ const countDelayMs = 5000;
 /** The same for what status says of the published bundles, of which there may be very many. */
 const trustDelayMs = 1000;
 
-/** Which keys a change adds. What happened is not told: reconciles look at the state, never at the event. */
+/**
+ * Maps each change to the keys it adds to the queues. A key says which object to reconcile, and never what happened: reconciles
+ * read the state, not the event. ARCHITECTURE.md has the whole map as a table.
+ */
 export class EventHandlers {
   readonly #caches: Caches;
   readonly #queues: Queues;
-  /** When requests to revoke last had an authority read, or will have it read, by its name: milliseconds as of Caches. */
+  readonly #unsubscribe: ReadonlyArray<() => void>;
+  /** When requests to revoke last had an authority reconciled, or will, by its name: monotonic milliseconds of Caches. */
   readonly #crlLooks = new Map<string, number>();
 
   constructor(caches: Caches, queues: Queues) {
@@ -39,59 +45,88 @@ export class EventHandlers {
     this.#queues = queues;
     const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles, passwords } =
       caches;
-    authorities.subscribe((before, after) => {
-      const { name } = after ?? before ?? { name: '' };
-      if (after === undefined) this.#crlLooks.delete(name);
-      queues.authority.add(name);
-      if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
-      if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
-    });
-    rootSecrets.subscribe((before, after) => {
-      const { name: secretName } = after ?? before ?? { name: '' };
-      for (const { name } of authorities.by('rootSecret', secretName)) queues.authority.add(name);
-    });
-    certificates.subscribe((before, after) => {
-      queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
-      if (!isSameClaim(before, after)) for (const record of [before, after]) this.#claimChanged(record);
-      if (after !== undefined && asksToRevoke(after) && after.revokeToken !== before?.revokeToken) {
-        this.crlAwaited(after.spec.authorityRef.name);
-      }
-    });
-    secrets.subscribe((before, after) => {
-      for (const record of [before, after]) {
-        if (record?.ownerName !== undefined) {
-          queues.certificate.add(keyOf({ namespace: record.namespace, name: record.ownerName }));
+    this.#unsubscribe = [
+      authorities.subscribe((before, after) => this.#onAuthority(before, after)),
+      rootSecrets.subscribe((before, after) => this.#onRootSecret((after ?? before)?.name ?? '')),
+      certificates.subscribe((before, after) => this.#onCertificate(before, after)),
+      secrets.subscribe((before, after) => this.#onSecret(before, after)),
+      passwords.subscribe((before, after) => this.#onPassword(keyOf(after ?? before ?? { name: '' }))),
+      namespaces.subscribe((before, after) => this.#onNamespace(before, after)),
+      configMaps.store.subscribe((before, after) => this.#onConfigMap(before, after)),
+      clusterTrustBundles.store.subscribe((before, after) => this.#onClusterTrustBundle(before, after)),
+      caches.subscribe((change) => this.#onCacheChange(change)),
+    ];
+  }
+
+  /** Ends the subscriptions: nothing is queued for events from now on. */
+  stop(): void {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+  }
+
+  #onAuthority(before: AuthorityRecord | undefined, after: AuthorityRecord | undefined): void {
+    const { name } = after ?? before ?? { name: '' };
+    if (after === undefined) this.#crlLooks.delete(name);
+    this.#queues.authority.add(name);
+    if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
+    if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
+  }
+
+  #onRootSecret(secretName: string): void {
+    for (const { name } of this.#caches.authorities.by('rootSecret', secretName)) this.#queues.authority.add(name);
+  }
+
+  #onCertificate(before: CertificateRecord | undefined, after: CertificateRecord | undefined): void {
+    this.#queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
+    if (!isSameClaim(before, after)) for (const record of [before, after]) this.#claimChanged(record);
+    if (after !== undefined && asksToRevoke(after) && after.revokeToken !== before?.revokeToken) {
+      this.crlAwaited(after.spec.authorityRef.name);
+    }
+  }
+
+  #onSecret(before: CachedSecret | undefined, after: CachedSecret | undefined): void {
+    for (const record of [before, after]) {
+      if (record?.ownerName === undefined) continue;
+      this.#queues.certificate.add(keyOf({ namespace: record.namespace, name: record.ownerName }));
+    }
+    const createdOrDeleted = before === undefined ? after : after === undefined ? before : undefined;
+    if (createdOrDeleted !== undefined) this.#claimantsOf(keyOf(createdOrDeleted));
+  }
+
+  #onPassword(secretKey: string): void {
+    for (const record of this.#caches.certificates.by('password', secretKey))
+      this.#queues.certificate.add(keyOf(record));
+  }
+
+  #onNamespace(before: NamespaceRecord | undefined, after: NamespaceRecord | undefined): void {
+    const isSelectedAlike = before?.terminating === after?.terminating && isSameJson(before?.labels, after?.labels);
+    if (isSelectedAlike) return;
+    this.#labelsChanged(before, after);
+    const { name: namespace } = after ?? before ?? { name: '' };
+    for (const { name, spec } of this.#caches.authorities.values()) {
+      if (spec.trustBundle?.configMap !== undefined) this.#queues.trust.add(trustKey(name, namespace));
+    }
+  }
+
+  #onConfigMap(before: TrustRecord | undefined, after: TrustRecord | undefined): void {
+    for (const record of [before, after]) {
+      if (record === undefined) continue;
+      this.#publisherOf(record);
+      // Every authority that wants the name: it may be free now, or taken.
+      for (const { name, spec } of this.#caches.authorities.values()) {
+        if (spec.trustBundle?.configMap?.name === record.name) {
+          this.#queues.trust.add(trustKey(name, record.namespace));
         }
       }
-      const appearedOrWent = before === undefined ? after : after === undefined ? before : undefined;
-      if (appearedOrWent !== undefined) this.#claimantsOf(keyOf(appearedOrWent));
-    });
-    passwords.subscribe((before, after) => {
-      const secretKey = keyOf(after ?? before ?? { name: '' });
-      for (const record of certificates.by('password', secretKey)) queues.certificate.add(keyOf(record));
-    });
-    namespaces.subscribe((before, after) => {
-      const isSelectedAlike = before?.terminating === after?.terminating && isSameJson(before?.labels, after?.labels);
-      const { name: namespace } = after ?? before ?? { name: '' };
-      if (isSelectedAlike) return;
-      this.#labelsChanged(before, after);
-      for (const { name, spec } of authorities.values()) {
-        if (spec.trustBundle?.configMap !== undefined) queues.trust.add(trustKey(name, namespace));
-      }
-    });
-    configMaps.store.subscribe((before, after) => {
-      for (const record of [before, after]) {
-        if (record === undefined) continue;
-        this.#publisherOf(record);
-        // Whoever wants the name may have it now, or has to hear that it is taken.
-        for (const { name, spec } of authorities.values()) {
-          if (spec.trustBundle?.configMap?.name === record.name) queues.trust.add(trustKey(name, record.namespace));
-        }
-      }
-    });
-    clusterTrustBundles.store.subscribe((before, after) => {
-      for (const record of [before, after]) if (record !== undefined) this.#publisherOf(record);
-    });
+    }
+  }
+
+  #onClusterTrustBundle(before: TrustRecord | undefined, after: TrustRecord | undefined): void {
+    for (const record of [before, after]) if (record !== undefined) this.#publisherOf(record);
+  }
+
+  #onCacheChange(change: CacheChange): void {
+    if (change === 'passwordsListed') this.usersOfPasswords();
+    else this.clusterTrustBundles();
   }
 
   /** Adds everything there is: in the background, so that what changes from now on does not wait for all that is well. */

@@ -41,16 +41,16 @@ export function metricSources(operator: Operator): MetricSources {
       for (const [authority] of operator.authorityStates.crls()) yield { labels: { authority }, value: maxRevocations };
     },
     *rotationPhase(): Iterable<Sample> {
-      for (const [authority, { note }] of operator.authorityStates.rotations()) {
+      for (const [authority, { note }] of operator.term?.rotations ?? []) {
         for (const phase of rotationPhases) yield { labels: { authority, phase }, value: note.phase === phase ? 1 : 0 };
       }
     },
     *rotationRemaining(): Iterable<Sample> {
-      for (const [authority, { done, total }] of operator.authorityStates.rotations())
+      for (const [authority, { done, total }] of operator.term?.rotations ?? [])
         yield { labels: { authority }, value: total - done };
     },
     *queueLength(): Iterable<Sample> {
-      for (const [controller, value] of Object.entries(operator.queueLengths()))
+      for (const [controller, value] of Object.entries(operator.term?.queueLengths ?? {}))
         yield { labels: { controller }, value };
     },
   };

@@ -1,21 +1,21 @@
 import type { GuardedClient, Log } from '../kube/index.ts';
-import type { Certificate } from '../pki/index.ts';
-import { rememberedRoots } from '../plan/index.ts';
+import { AuthorityObserver } from './authority/authority-observer.ts';
 import { AuthorityReconciler } from './authority/authority-reconciler.ts';
-import { RolloutObserver } from './authority/rollout-observer.ts';
-import { AuthorityStates } from './cache/authority-states.ts';
-import { Caches } from './cache/caches.ts';
+import { RootSecretWriter } from './authority/root-secret-writer.ts';
 import { deletionEvent } from './certificate/certificate-events.ts';
+import { CertificateMemory } from './certificate/certificate-memory.ts';
+import { CertificateObserver } from './certificate/certificate-observer.ts';
 import { CertificateReconciler } from './certificate/certificate-reconciler.ts';
 import { RsaKeyPool } from './certificate/rsa-key-pool.ts';
 import { SecretFinder } from './certificate/secret-finder.ts';
 import { SecretNameOwnership } from './certificate/secret-name-ownership.ts';
 import { SecretWriter } from './certificate/secret-writer.ts';
+import { StepRunner } from './certificate/step-runner.ts';
 import { EventHandlers, type Queues } from './event-handlers.ts';
 import type { Recorder } from './objects/recorder.ts';
-import { publishedCrls } from './objects/root-crl.ts';
 import { inClusterTrustBundle, inConfigMap } from './objects/trust-objects.ts';
-import { Publications } from './trust/trust-publications.ts';
+import type { Replica } from './replica.ts';
+import { TrustPublications } from './trust/trust-publications.ts';
 import { TrustReconciler } from './trust/trust-reconciler.ts';
 import { TrustWriter } from './trust/trust-writer.ts';
 
@@ -23,131 +23,150 @@ export interface ReconcilersOptions {
   readonly client: GuardedClient;
   /** Where root Secrets are. */
   readonly namespace: string;
+  readonly replica: Replica;
+  readonly queues: Queues;
   /** RSA keys that are generated at a time. */
   readonly rsaKeyWorkers: number;
   readonly recorder: Recorder;
   readonly observer: { onIssued(role: string, reason: string): void };
   readonly log: Log;
   readonly now: () => Date;
-  /** Milliseconds of a clock that only goes forward. Default: the one of the process. */
-  readonly monotonicMs?: (() => number) | undefined;
-  /** Where the keys come that have to be reconciled. */
-  readonly queues: Queues;
 }
 
-/**
- * The caches and the reconcilers of one process, and the triggers that bring keys into their queues. Who takes the keys out,
- * and when, is for the Operator.
- */
-export class Reconcilers {
-  readonly authorityStates = new AuthorityStates();
-  readonly caches: Caches;
+/** The reconcilers of one term of a leader, and the event handlers that queue keys for them. */
+export interface Reconcilers {
   readonly authority: AuthorityReconciler;
   readonly certificate: CertificateReconciler;
   readonly trust: TrustReconciler;
   readonly eventHandlers: EventHandlers;
-  readonly #log: Log;
+  /** Ends the term: nothing is queued, and no key is generated, from now on. */
+  stop(): void;
+}
 
-  constructor(options: ReconcilersOptions) {
-    const { client, namespace, rsaKeyWorkers, recorder, observer, log, now, monotonicMs, queues } = options;
-    this.#log = log;
-    const { authorityStates } = this;
-    const roots = () => [...authorityStates.roots(), ...this.#unreadRoots()];
-    this.caches = new Caches(roots, monotonicMs);
-    const { caches } = this;
-    this.eventHandlers = new EventHandlers(caches, queues);
-    const { eventHandlers } = this;
-    const { authorities, certificates, namespaces } = caches;
-    this.trust = new TrustReconciler({
-      authorities,
+/**
+ * Begins a term. Another process has led since this one did, or read its caches: nothing is judged or signed by what this
+ * process knew before, so every root is read again, and the reconcilers begin without memory.
+ */
+export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal): Promise<Reconcilers> {
+  const { client, namespace, replica, queues, now } = options;
+  const { caches, authorityStates } = replica;
+  const eventHandlers = new EventHandlers(caches, queues);
+  const trust = trustReconciler(options, eventHandlers);
+  const publications = new TrustPublications(client, caches, authorityStates, trust);
+  const leadingSince = now();
+  const sources = { client, namespace, caches, authorityStates, publications, now, leadingSince };
+  const observer = new AuthorityObserver(sources);
+  const authority = authorityReconciler(options, eventHandlers, observer, publications);
+  const keys = new RsaKeyPool({
+    concurrency: options.rsaKeyWorkers,
+    onReady: (owner) => queues.certificate.add(owner),
+  });
+  const certificate = certificateReconciler({
+    ...options,
+    keys,
+    onCrlAwaited: (name) => eventHandlers.crlAwaited(name),
+    onRetry: (key) => queues.certificate.add(key),
+  });
+  authorityStates.clear();
+  await replica.refreshRoots(signal, observer);
+  eventHandlers.all();
+  const stop = (): void => {
+    eventHandlers.stop();
+    keys.stop();
+  };
+  return { authority, certificate, trust, eventHandlers, stop };
+}
+
+function trustReconciler(
+  { client, replica, log, now }: ReconcilersOptions,
+  eventHandlers: EventHandlers,
+): TrustReconciler {
+  const { caches, authorityStates } = replica;
+  return new TrustReconciler({
+    authorities: caches.authorities,
+    namespaces: caches.namespaces,
+    authorityStates,
+    configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, log),
+    clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, log),
+    servesClusterTrustBundles: () => caches.servesClusterTrustBundles,
+    onOutcome: (authority) => eventHandlers.trustChanged(authority),
+    now,
+  });
+}
+
+function authorityReconciler(
+  { client, namespace, replica, recorder, log, now }: ReconcilersOptions,
+  eventHandlers: EventHandlers,
+  observer: AuthorityObserver,
+  publications: TrustPublications,
+): AuthorityReconciler {
+  return new AuthorityReconciler({
+    client,
+    authorities: replica.caches.authorities,
+    authorityStates: replica.authorityStates,
+    observer,
+    writer: new RootSecretWriter({ client, namespace, recorder, log, now }),
+    onChange: (authority, change) => eventHandlers.authorityChanged(authority, change),
+    trustConditions: (authority) => publications.conditions(authority),
+    recorder,
+    now,
+  });
+}
+
+/** What a CertificateReconciler is put together from. */
+export interface CertificateParts {
+  readonly client: GuardedClient;
+  /** Where root Secrets are. */
+  readonly namespace: string;
+  readonly replica: Pick<Replica, 'caches' | 'authorityStates' | 'roots'>;
+  readonly keys: RsaKeyPool;
+  /** Called when a certificate has to be on the CRL of an authority before it can be replaced. */
+  readonly onCrlAwaited: (authority: string) => void;
+  /** Called with the key of a resource whose failures do not delay it any longer. */
+  readonly onRetry: (key: string) => void;
+  readonly recorder: Recorder;
+  readonly observer: { onIssued(role: string, reason: string): void };
+  readonly log: Log;
+  readonly now: () => Date;
+}
+
+export function certificateReconciler(parts: CertificateParts): CertificateReconciler {
+  const { client, namespace, replica, keys, onCrlAwaited, onRetry, recorder, observer, log, now } = parts;
+  const { caches, authorityStates, roots } = replica;
+  const { authorities, certificates, namespaces } = caches;
+  const memory = new CertificateMemory();
+  const finder = new SecretFinder(client, caches);
+  const writer = new SecretWriter({
+    client,
+    caches,
+    roots,
+    keys,
+    now,
+    log,
+    observer,
+    onDeleted: (certificate, deleted) => recorder.record(deletionEvent(certificate, deleted)),
+  });
+  return new CertificateReconciler({
+    client,
+    certificates,
+    authorities,
+    observer: new CertificateObserver({
+      finder,
+      writer,
       namespaces,
-      authorityStates,
-      configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, log),
-      clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, log),
-      servesClusterTrustBundles: () => caches.servesClusterTrustBundles,
-      onOutcome: (authority) => eventHandlers.trustChanged(authority),
-      now,
-    });
-    const publications = new Publications(client, caches, authorityStates, this.trust);
-    this.authority = new AuthorityReconciler({
-      client,
-      namespace,
       authorities,
-      authorityStates,
-      rollout: new RolloutObserver({
-        client,
-        caches,
-        publications: (authority) => publications.of(authority),
-        renewPublications: (authority, signal) => publications.renew(authority, signal),
-      }),
-      publishedCrls: (authority, signal) => publishedCrls(client, namespace, authority, signal),
-      asked: (authority, at) => caches.leavesToRevoke(authority, at),
-      certificateCount: (authority) => certificates.count('authority', authority),
-      onChange: (authority, change) => eventHandlers.authorityChanged(authority, change),
-      trustConditions: (authority) => publications.conditions(authority),
-      recorder,
-      log,
-      now,
-    });
-    const keys = new RsaKeyPool({ concurrency: rsaKeyWorkers, onReady: (owner) => queues.certificate.add(owner) });
-    this.certificate = new CertificateReconciler({
-      client,
-      certificates,
-      finder: new SecretFinder(client, caches),
-      namespaces,
-      authorities,
-      writer: new SecretWriter({
-        client,
-        caches,
-        roots,
-        keys,
-        now,
-        log,
-        observer,
-        onDeleted: (certificate, deleted) => recorder.record(deletionEvent(certificate, deleted)),
-      }),
       authorityStates,
       secretNames: new SecretNameOwnership(caches, namespace),
-      keys,
       keystorePassword: (certificate) => caches.keystorePassword(certificate),
-      onCrlAwaited: (authority) => eventHandlers.crlAwaited(authority),
-      onRetry: (key) => queues.certificate.add(key),
-      recorder,
+      memory,
       now,
-    });
-  }
-
-  /**
-   * This process begins to lead. A root may have been replaced while it stood by, and another process has led since: nothing
-   * is judged or signed by what this one knew then.
-   */
-  async beginToLead(signal: AbortSignal): Promise<void> {
-    this.authorityStates.clear();
-    this.trust.clear();
-    this.authority.beginToLead();
-    this.certificate.beginToLead();
-    await this.refreshRoots(signal);
-  }
-
-  /**
-   * The roots of authorities whose root Secret has not been read yet, as their status remembers them. A certificate whose root
-   * is not known holds no gate of a rotation.
-   */
-  #unreadRoots(): Certificate[] {
-    return [...this.caches.authorities.values()]
-      .filter(({ name }) => this.authorityStates.get(name).state === 'unknown')
-      .flatMap(({ status }) => rememberedRoots(status));
-  }
-
-  /** Reads and judges the root of every authority, without writing anything. */
-  async refreshRoots(signal: AbortSignal): Promise<void> {
-    for (const name of this.caches.authorities.keys()) {
-      try {
-        await this.authority.refresh(name, signal);
-      } catch (error) {
-        // The leader's reconcile looks again; until then its certificates wait.
-        this.#log.warn('a root could not be read', { authority: name, error });
-      }
-    }
-  }
+    }),
+    runner: new StepRunner({ finder, writer, authorityStates, onCrlAwaited, now }),
+    writer,
+    memory,
+    keys,
+    onRetry,
+    recorder,
+    now,
+  });
 }

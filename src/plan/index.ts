@@ -10,7 +10,13 @@ export { planAuthorityStatus } from './authority/authority-status.ts';
 export type { ObservedAuthority } from './authority/observed-authority.ts';
 export { planRoot, type RootPlan, type RootStep, type RootVerdict } from './authority/root-plan.ts';
 export type { AuthorityRules, AuthorityState, ReadyAuthority, RootState } from './certificate/authority-state.ts';
-export { isAwaitingCaches, planCertificate, planSecret, stepCanWait } from './certificate/certificate-plan.ts';
+export {
+  type CertificatePlan,
+  isAwaitingCaches,
+  planCertificate,
+  planSecret,
+  stepCanWait,
+} from './certificate/certificate-plan.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome } from './certificate/certificate-status.ts';
 export { contestedProblem, isRepair, rememberedRepairs, retryIsAsked } from './certificate/contention.ts';
 export {

@@ -1,6 +1,17 @@
 import { apiVersion } from '../../api/constants.ts';
 import type { EventNote } from '../../kube/index.ts';
-import type { AuthorityRecord, AuthorityVerdict, WantedCondition } from '../../plan/index.ts';
+import { caId } from '../../pki/index.ts';
+import {
+  type AuthorityRecord,
+  type AuthorityVerdict,
+  type CrlPlan,
+  crlSigners,
+  type ObservedAuthority,
+  type Revocation,
+  type RotationReport,
+  signersIn,
+  type WantedCondition,
+} from '../../plan/index.ts';
 
 /** An event about an authority. */
 export const authorityEvent = (
@@ -44,3 +55,43 @@ export function problemEvents(
       return authorityEvent(authority, passes ? 'Normal' : 'Warning', reason, message);
     });
 }
+
+/** What a person has requested of a rotation in vain. Each is reported once: status still says it after a restart. */
+export function remarkEvents(authority: AuthorityRecord, rotation: RotationReport | undefined): EventNote[] {
+  const reported = authority.status.rotation?.blockers ?? [];
+  return (rotation?.remarks ?? [])
+    .filter(({ message }) => !reported.includes(message))
+    .map(({ reason, message, isExpected }) =>
+      authorityEvent(authority, isExpected === true ? 'Normal' : 'Warning', reason, message),
+    );
+}
+
+/** The serial numbers that a plan adds to the CRLs, and the events that say so. */
+export function revocationEvents(
+  observed: ObservedAuthority,
+  { revocations }: CrlPlan,
+): { readonly revoked: readonly string[]; readonly events: readonly EventNote[] } {
+  const { authority, revocation } = observed;
+  const before = new Set(revocation.revocations.map(({ serialNumber }) => serialNumber));
+  const added = revocations.filter(({ serialNumber }) => !before.has(serialNumber));
+  const issuers = new Set(crlSigners(signersIn(observed)).map(({ certificate }) => caId(certificate)));
+  const listed = added.filter(({ issuer }) => issuers.has(issuer));
+  const unlisted = added.filter(({ issuer }) => !issuers.has(issuer));
+  const events: EventNote[] = [];
+  if (listed.length > 0) {
+    const note = `On the CRL from now on: ${inWords(listed)}`;
+    events.push(authorityEvent(authority, 'Normal', 'CertificatesRevoked', note));
+  }
+  if (unlisted.length > 0) {
+    const note = `On no CRL, since the key of their issuer is not here; peers refuse them when its root is not trusted any more: ${inWords(unlisted)}`;
+    events.push(authorityEvent(authority, 'Warning', 'CertificatesNotListed', note));
+  }
+  return { revoked: listed.map(({ serialNumber }) => serialNumber), events };
+}
+
+/** The first serial numbers, and how many more there are. */
+const inWords = (revocations: readonly Revocation[]): string => {
+  const serials = revocations.slice(0, 10).map(({ serialNumber }) => serialNumber);
+  const more = revocations.length - serials.length;
+  return `${serials.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+};

@@ -17,13 +17,16 @@ import type { Caches } from '../cache/caches.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { ChangeCounts } from './change-counts.ts';
 
-/** Where evidence comes from. */
+/** Where the observation of a rollout comes from. */
 export interface RolloutSources {
   readonly client: GuardedClient;
   readonly caches: Caches;
-  readonly publications: (authority: AuthorityRecord) => readonly Publication[];
-  /** Reads what is published anew. */
-  readonly renewPublications: (authority: AuthorityRecord, signal: AbortSignal) => Promise<void>;
+  readonly publications: {
+    /** The objects that hold, or have to hold, the bundle of an authority. */
+    of(authority: AuthorityRecord): readonly Publication[];
+    /** Reads them again from the API server. */
+    renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void>;
+  };
 }
 
 /** A Secret as it was when all were gone through last. */
@@ -68,7 +71,7 @@ export class RolloutObserver {
         return secrets;
       },
       get publications() {
-        published ??= counted(publications(authority));
+        published ??= counted(publications.of(authority));
         return published;
       },
       examined: caches.secrets.size,
@@ -152,7 +155,7 @@ export class RolloutObserver {
    * caches have it is taken in, and counts from now on.
    */
   async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
-    const { client, caches, renewPublications } = this.#sources;
+    const { client, caches, publications } = this.#sources;
     // Without their content, which anybody can make large: the caches have most of them as of this revision.
     const selection = { labelSelector: leafSecretSelector, metadataOnly: true, limit: 500, signal };
     for await (const { items } of client.listPages(secretResource, selection)) {
@@ -164,7 +167,7 @@ export class RolloutObserver {
         if (secret !== undefined) caches.secrets.observe(caches.examiner.read(secret));
       }
     }
-    await renewPublications(authority, signal);
+    await publications.renew(authority, signal);
   }
 }
 

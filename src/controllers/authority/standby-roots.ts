@@ -2,7 +2,6 @@ import { Controller, type Log, type Store, WorkQueue } from '../../kube/index.ts
 import type { AuthorityRecord } from '../../plan/index.ts';
 import type { RootSecretMark } from '../cache/caches.ts';
 
-/** What a replica that stands by works with. */
 export interface StandbyRootsOptions {
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly rootSecrets: Store<RootSecretMark>;
@@ -12,48 +11,41 @@ export interface StandbyRootsOptions {
 }
 
 /**
- * Keeps a replica that does not lead informed about the roots of authorities: it may have to carry on a rotation that began
- * after the replica had started. A changed root is read again; a read that fails is repeated.
+ * Keeps the roots of authorities up to date on a replica that does not lead: it may have to continue a rotation that began
+ * after it started. It reads a root again when the root Secret or the authority changes, and retries a read that failed.
+ * Lives from the construction to `stop`: a leader's authority controller does this itself.
  */
 export class StandbyRoots {
-  readonly #options: StandbyRootsOptions;
   readonly #queue = new WorkQueue();
-  readonly #controller: Controller;
-  #term: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  readonly #stop = new AbortController();
+  readonly #unsubscribe: ReadonlyArray<() => void>;
+  readonly #ended: Promise<void>;
 
-  constructor(options: StandbyRootsOptions) {
-    this.#options = options;
-    const { authorities, rootSecrets, refresh, log } = options;
-    this.#controller = new Controller({
+  /** Begins with every authority: another replica may have changed its root meanwhile. */
+  constructor({ authorities, rootSecrets, refresh, log }: StandbyRootsOptions) {
+    const queue = this.#queue;
+    this.#unsubscribe = [
+      authorities.subscribe((before, after) => queue.add((after ?? before)?.name ?? '')),
+      rootSecrets.subscribe((before, after) => {
+        for (const { name } of authorities.by('rootSecret', (after ?? before)?.name ?? '')) queue.add(name);
+      }),
+    ];
+    for (const name of authorities.keys()) queue.add(name);
+    const controller = new Controller({
       name: 'standby',
-      queue: this.#queue,
+      queue,
       workers: 1,
       reconcile: (name, { signal }) => refresh(name, signal),
       log,
     });
-    authorities.subscribe((before, after) => this.#add((after ?? before)?.name));
-    rootSecrets.subscribe((before, after) => {
-      for (const { name } of authorities.by('rootSecret', (after ?? before)?.name ?? '')) this.#add(name);
-    });
+    this.#ended = controller.run(this.#stop.signal, this.#stop.signal);
   }
 
-  /** Begins to stand by. What has changed before is read again: somebody else may have led since. */
-  start(): void {
-    const stop = new AbortController();
-    this.#term = { stop, ended: this.#controller.run(stop.signal, stop.signal) };
-    for (const name of this.#options.authorities.keys()) this.#add(name);
-  }
-
-  /** Ends it. Resolves when no read is under way any more, so that none comes after what a leader reads. */
+  /** Resolves when no read is in progress any more, so that none overwrites what a leader reads. */
   async stop(): Promise<void> {
-    const term = this.#term;
-    this.#term = undefined;
-    term?.stop.abort();
-    await term?.ended;
-  }
-
-  /** A leader has a controller of its own for this. */
-  #add(name: string | undefined): void {
-    if (this.#term !== undefined && name !== undefined) this.#queue.add(name);
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#stop.abort();
+    this.#queue.shutDown();
+    await this.#ended;
   }
 }

@@ -5,7 +5,6 @@ import {
   type AuthorityVerdict,
   type CrlBundle,
   type RootState,
-  type RotationReport,
   rememberedRoots,
 } from '../../plan/index.ts';
 import type { SigningMaterial } from './signing-material.ts';
@@ -29,12 +28,9 @@ export type AuthorityChange = 'none' | 'crl' | 'whole';
  */
 export class AuthorityStates {
   readonly #entries = new Map<string, Entry>();
-  readonly #rotations = new Map<string, RotationReport>();
 
   /** Takes over a verdict. Says what of it is news, because of which others have to be looked at again. */
-  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict, rotation?: RotationReport): AuthorityChange {
-    if (rotation === undefined) this.#rotations.delete(name);
-    else this.#rotations.set(name, rotation);
+  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict): AuthorityChange {
     const entry = entryOf(status, verdict);
     const before = this.#entries.get(name);
     const isSame = before !== undefined && isDeepStrictEqual(before.gist, entry.gist);
@@ -46,13 +42,11 @@ export class AuthorityStates {
   /** Forgets an authority that is gone. */
   delete(name: string): void {
     this.#entries.delete(name);
-    this.#rotations.delete(name);
   }
 
   /** Forgets all of them: each is `unknown` until its root is looked at again. */
   clear(): void {
     this.#entries.clear();
-    this.#rotations.clear();
   }
 
   /** The view of an authority that exists; `unknown` until its root has been looked at. */
@@ -80,11 +74,6 @@ export class AuthorityStates {
   /** The CRLs by name of authority, for metrics. */
   *crls(): Iterable<[name: string, crl: CrlBundle]> {
     for (const [name, { material }] of this.#entries) if (material?.crl !== undefined) yield [name, material.crl];
-  }
-
-  /** The rotations under way by name of authority, for metrics. */
-  rotations(): Iterable<[name: string, rotation: RotationReport]> {
-    return this.#rotations;
   }
 }
 

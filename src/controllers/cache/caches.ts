@@ -1,16 +1,4 @@
-import {
-  clusterTrustBundles as clusterTrustBundleResource,
-  configMaps as configMapResource,
-  type GuardedClient,
-  keyOf,
-  type Log,
-  namespaces as namespaceResource,
-  OptionalReflector,
-  onAbort,
-  Reflector,
-  Store,
-  secrets as secretResource,
-} from '../../kube/index.ts';
+import { keyOf, Store } from '../../kube/index.ts';
 import type { Certificate } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
@@ -27,15 +15,8 @@ import {
   rolesOf,
   secretNameOf,
 } from '../../plan/index.ts';
-import { dated, leafSecretSelector } from '../objects/leaf-secret.ts';
-import { type PasswordMark, passwordMark, passwordSelector, passwordVersion } from '../objects/password-secret.ts';
-import {
-  authorityRecord,
-  authorities as authorityResource,
-  certificateRecord,
-  certificates as certificateResource,
-  namespaceRecord,
-} from '../objects/resources.ts';
+import { dated } from '../objects/leaf-secret.ts';
+import { type PasswordMark, passwordVersion } from '../objects/password-secret.ts';
 import {
   chosenSecretKeysOf,
   defaultSecretKeysOf,
@@ -43,7 +24,6 @@ import {
   ownerByNoName,
   secretKeysOf,
 } from '../objects/secret-names.ts';
-import { inClusterTrustBundle, inConfigMap, trustSelector } from '../objects/trust-objects.ts';
 import { compactSecrets } from './compact-secret.ts';
 import { examined, SecretExaminer } from './secret-examiner.ts';
 import { TrustCache } from './trust-cache.ts';
@@ -55,20 +35,12 @@ export interface RootSecretMark {
   readonly resourceVersion: string;
 }
 
-/** Where the caches are filled from. */
-export interface CacheSources {
-  readonly client: GuardedClient;
-  /** Where root Secrets are. */
-  readonly namespace: string;
-  readonly log: Log;
-  readonly onError: (resource: string, code: string) => void;
-  /** Called when a collection was listed, the first time and every other, with the number of its objects. */
-  readonly onListed: (count: number) => void;
-  /** Called when the API server has come to serve ClusterTrustBundles, or has ceased to. */
-  readonly onClusterTrustBundlesServed: () => void;
-  /** Called when it is known which Secrets may hold passwords. */
-  readonly onPasswordsListed: () => void;
-}
+/**
+ * `clusterTrustBundlesServed`: the API server begins or ceases to serve ClusterTrustBundles. `passwordsListed`: the Secrets
+ * that may hold passwords of keystores are known.
+ */
+export type CacheChange = 'clusterTrustBundlesServed' | 'passwordsListed';
+type CacheListener = (change: CacheChange) => void;
 
 /** What every replica knows of the cluster, as records without key material. */
 export class Caches {
@@ -92,12 +64,16 @@ export class Caches {
   readonly namespaces = new Store<NamespaceRecord>();
   readonly configMaps: TrustCache;
   readonly clusterTrustBundles: TrustCache;
-  #clusterTrustBundleReflector: { readonly isServed: boolean | undefined } | undefined;
-  #passwordReflector: { readonly hasSynced: boolean } | undefined;
+  /** The Reflectors whose state is an answer in itself. keepCaches sets them. */
+  readonly reflectors: {
+    clusterTrustBundles?: { readonly isServed: boolean | undefined };
+    passwords?: { readonly hasSynced: boolean };
+  } = {};
+  readonly #listeners = new Set<CacheListener>();
 
   /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
   get servesClusterTrustBundles(): boolean | undefined {
-    return this.#clusterTrustBundleReflector?.isServed;
+    return this.reflectors.clusterTrustBundles?.isServed;
   }
 
   /** Milliseconds of a clock that only goes forward, see Evidence. */
@@ -118,6 +94,17 @@ export class Caches {
       this.configMaps.forgetOwner(before.uid);
       this.clusterTrustBundles.forgetOwner(before.uid);
     });
+  }
+
+  /** Calls back for what no single object says. Returns a function that ends it. */
+  subscribe(listener: CacheListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Tells those who have subscribed. */
+  publish(change: CacheChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 
   /** The resources that name a Secret, `namespace/name`. */
@@ -147,7 +134,7 @@ export class Caches {
   keystorePassword({ namespace, spec }: CertificateRecord): KeystorePassword | undefined {
     const ref = spec.outputs?.pkcs12?.passwordSecretRef;
     if (ref === undefined) return undefined;
-    if (this.#passwordReflector?.hasSynced !== true) return { state: 'unknown' };
+    if (this.reflectors.passwords?.hasSynced !== true) return { state: 'unknown' };
     const mark = this.passwords.get(keyOf({ namespace, name: ref.name }));
     return mark === undefined ? { state: 'missing' } : { state: 'found', version: passwordVersion(mark, ref.key) };
   }
@@ -175,129 +162,6 @@ export class Caches {
       return leavesToRevoke(certificate, role, examined(secret), now);
     });
   }
-
-  /**
-   * Fills all caches and keeps them until the signal aborts. Roots and MtlsCertificates come before Secrets: a leaf is judged
-   * when its Secret is read, and is not kept to be judged again; and whose Secret it can be has to be known by then.
-   * @param afterRoots called in between, to have the roots looked at
-   * @param afterAll called when everything is there
-   */
-  async keep(
-    sources: CacheSources,
-    signal: AbortSignal,
-    afterRoots: () => Promise<void>,
-    afterAll: () => void,
-  ): Promise<void> {
-    const { client, namespace, log, onError, onListed, onClusterTrustBundlesServed, onPasswordsListed } = sources;
-    const common = (resource: string) => ({
-      client,
-      log,
-      onListed,
-      onError: (code: string) => onError(resource, code),
-    });
-    const first = [
-      new Reflector({
-        ...common('mtlsauthorities'),
-        resource: authorityResource,
-        transform: authorityRecord,
-        store: this.authorities,
-      }),
-      new Reflector({
-        ...common('secrets'),
-        resource: secretResource,
-        namespace,
-        metadataOnly: true,
-        transform: ({ metadata }) => ({ namespace, name: metadata.name, resourceVersion: metadata.resourceVersion }),
-        store: this.rootSecrets,
-      }),
-      new Reflector({
-        ...common('namespaces'),
-        resource: namespaceResource,
-        metadataOnly: true,
-        transform: namespaceRecord,
-        store: this.namespaces,
-      }),
-    ];
-    const certificates = new Reflector({
-      ...common('mtlscertificates'),
-      resource: certificateResource,
-      streams: true,
-      transform: certificateRecord,
-      store: this.certificates,
-    });
-    const running = [...first, certificates].map((reflector) => reflector.run(signal));
-    if (!(await allSynced(first))) {
-      // The signal has aborted: nothing else is begun.
-      await Promise.all(running);
-      return;
-    }
-    await afterRoots();
-    const clusterTrustBundles = new OptionalReflector({
-      ...common('clustertrustbundles'),
-      resource: clusterTrustBundleResource,
-      labelSelector: trustSelector,
-      transform: (object) => this.clusterTrustBundles.dated(inClusterTrustBundle.toRecord(object)),
-      store: this.clusterTrustBundles.store,
-      onServed: onClusterTrustBundlesServed,
-    });
-    this.#clusterTrustBundleReflector = clusterTrustBundles;
-    const second = [
-      clusterTrustBundles,
-      new Reflector({
-        ...common('configmaps'),
-        resource: configMapResource,
-        labelSelector: trustSelector,
-        skipsLarge: true,
-        transform: (object) => this.configMaps.dated(inConfigMap.toRecord(object)),
-        store: this.configMaps.store,
-      }),
-    ];
-    running.push(...second.map((reflector) => reflector.run(signal)));
-    const secrets = new Reflector({
-      ...common('secrets'),
-      resource: secretResource,
-      labelSelector: leafSecretSelector,
-      skipsLarge: true,
-      streams: true,
-      transform: (secret) => this.examiner.read(secret),
-      transformListed: (secret) => this.examiner.readAhead(secret),
-      store: this.secrets,
-    });
-    running.push(certificates.synced.then((isSynced) => (isSynced ? secrets.run(signal) : undefined)));
-    const passwords = new Reflector({
-      ...common('secrets'),
-      resource: secretResource,
-      fieldSelector: passwordSelector,
-      metadataOnly: true,
-      transform: passwordMark,
-      store: this.passwords,
-      onListed(count) {
-        onListed(count);
-        onPasswordsListed();
-      },
-    });
-    running.push(this.#storesAreWanted(signal).then(() => passwords.run(signal)));
-    this.#passwordReflector = passwords;
-    if ((await certificates.synced) && (await allSynced([...second, secrets]))) {
-      this.configMaps.beginWith(this.namespaces.keys());
-      afterAll();
-    }
-    await Promise.all(running);
-  }
-
-  /** Resolves when a resource asks for stores, or the signal aborts. */
-  async #storesAreWanted(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const look = (record: CertificateRecord | undefined): void => {
-      if (record !== undefined && asksForKeystores(record)) resolve();
-    };
-    for (const record of this.certificates.values()) look(record);
-    const unsubscribe = this.certificates.subscribe((_, after) => look(after));
-    const stopListening = onAbort(signal, resolve);
-    await promise;
-    unsubscribe();
-    stopListening();
-  }
 }
 
 /** The Secret that holds the password of a resource's stores, as `namespace/name`; none when it asks for none. */
@@ -312,7 +176,3 @@ export const asksForKeystores = ({ spec }: CertificateRecord): boolean => spec.o
 /** True for a resource with a token of revocation that it has not answered yet. */
 export const asksToRevoke = ({ revokeToken, status }: CertificateRecord): boolean =>
   revokeToken !== undefined && revokeToken !== status.lastHandledRevoke;
-
-/** False when a reflector was stopped before it had listed. */
-const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>
-  (await Promise.all(reflectors.map(({ synced }) => synced))).every(Boolean);

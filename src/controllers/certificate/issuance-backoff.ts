@@ -112,12 +112,6 @@ export class IssuanceBackoff {
     this.#leave(namespace, key);
   }
 
-  /** Forgets everything: what another leader has seen since is in status. */
-  clear(): void {
-    this.#known.clear();
-    this.#refused.clear();
-  }
-
   #refusedIn(namespace: string): Set<string> {
     const keys = this.#refused.get(namespace) ?? new Set();
     this.#refused.set(namespace, keys);

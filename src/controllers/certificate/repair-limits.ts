@@ -87,11 +87,6 @@ export class RepairLimits {
     this.#known.delete(key);
   }
 
-  /** Forgets everything: what another leader has done since is in status. */
-  clear(): void {
-    this.#known.clear();
-  }
-
   #get(key: string, observed: Observed, role: Pick<ObservedRole, 'role' | 'secretName'>, now: Date): Known | undefined {
     const { certificate } = observed;
     // A person who asks for a repair has stopped the writer, or wants to see whether it has stopped.

@@ -3,7 +3,7 @@ import { FairQueue } from '../../kube/index.ts';
 import { generatePrivateKey, type KeySpec } from '../../pki/index.ts';
 
 /** How keys that are slow to generate are generated. */
-export interface KeyMakerOptions {
+export interface RsaKeyPoolOptions {
   /** How many are generated at a time. */
   readonly concurrency: number;
   /** Called when a key that was not there is, or could not be generated: its owner should ask again. */
@@ -25,14 +25,14 @@ interface Order {
  * namespaces have ordered, the first key of a namespace waits for at most one key of each of them.
  */
 export class RsaKeyPool {
-  readonly #options: Required<KeyMakerOptions>;
+  readonly #options: Required<RsaKeyPoolOptions>;
   /** By owner (namespace/name), then by purpose. */
   readonly #orders = new Map<string, Map<string, Order>>();
   /** Keys are owner/purpose. An order that was dropped keeps its place, and is passed over there. */
   readonly #waiting = new FairQueue((key) => key.split('/', 1)[0] ?? '', 1);
   #running = 0;
 
-  constructor(options: KeyMakerOptions) {
+  constructor(options: RsaKeyPoolOptions) {
     this.#options = { generate: generatePrivateKey, ...options };
   }
 
@@ -51,6 +51,11 @@ export class RsaKeyPool {
     this.#waiting.push(`${owner}/${purpose}`);
     this.#next();
     return { since: now };
+  }
+
+  /** Gives up all keys. Those that are being generated are thrown away when they are ready. */
+  stop(): void {
+    this.#orders.clear();
   }
 
   /** Gives up the keys of an owner that wants none any more. */

@@ -4,6 +4,7 @@ import {
   configMapIn,
   type Publication,
   publicationsOf,
+  type TrustOutcome,
   type TrustRecord,
   type TrustWorld,
   trustCondition,
@@ -20,20 +21,25 @@ import {
   type TrustKind,
   trustSelector,
 } from '../objects/trust-objects.ts';
-import type { TrustReconciler } from './trust-reconciler.ts';
+
+/** How publishing to a target ended last, if that was under this name. */
+interface TrustOutcomes {
+  outcome(authority: string, namespace: string, wanted: string): TrustOutcome | undefined;
+}
 
 /** Where the bundles of authorities are published, and which, as the caches know it. */
-export class Publications {
+export class TrustPublications {
   readonly #client: GuardedClient;
   readonly #caches: Caches;
   readonly #authorityStates: AuthorityStates;
-  readonly #trust: Pick<TrustReconciler, 'outcome'>;
+  readonly #trust: TrustOutcomes;
 
+  /** @param trust what publishing came to; a replica that does not lead knows nothing of it */
   constructor(
     client: GuardedClient,
     caches: Caches,
     authorityStates: AuthorityStates,
-    trust: Pick<TrustReconciler, 'outcome'>,
+    trust: TrustOutcomes = { outcome: () => undefined },
   ) {
     this.#client = client;
     this.#caches = caches;

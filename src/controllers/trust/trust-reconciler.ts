@@ -8,10 +8,11 @@ import {
   type TrustOutcome,
 } from '../../plan/index.ts';
 import type { AuthorityStates } from '../cache/authority-states.ts';
+import { trustKey } from '../objects/trust-key.ts';
 import { TrustRepairs } from './trust-repairs.ts';
 import type { TrustWriter } from './trust-writer.ts';
 
-/** What the controller works with; all of it is made in one place, operator.ts. */
+/** What the reconciler works with. reconcilers.ts puts it together. */
 export interface TrustContext {
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
   readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
@@ -24,9 +25,6 @@ export interface TrustContext {
   readonly onOutcome: (authority: string) => void;
   readonly now: () => Date;
 }
-
-/** The key of a place: the names of authority and namespace, the latter empty for the cluster. Names hold no slash. */
-export const trustKey = (authority: string, namespace: string): string => `${authority}/${namespace}`;
 
 /** An object of others is not watched: how often to look whether it is gone. Very many of them take longer. */
 const foreignPollMs = 30_000;
@@ -47,13 +45,6 @@ export class TrustReconciler {
   outcome(authority: string, namespace: string, wanted: string): TrustOutcome | undefined {
     const outcome = this.#outcomes.get(trustKey(authority, namespace));
     return outcome?.wanted === wanted ? outcome : undefined;
-  }
-
-  /** Forgets what came of all looks: what others have done since is not known. */
-  clear(): void {
-    this.#outcomes.clear();
-    this.#foreign.clear();
-    this.#repairs.clear();
   }
 
   async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {

@@ -71,9 +71,4 @@ export class TrustRepairs {
   forget(key: string): void {
     this.#known.delete(key);
   }
-
-  /** Forgets everything, at the beginning of a term. */
-  clear(): void {
-    this.#known.clear();
-  }
 }

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { describe, mock, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { secretKeys } from '../../../src/api/constants.ts';
-import { authorities } from '../../../src/controllers/objects/resources.ts';
+import { metricSources } from '../../../src/controllers/metric-sources.ts';
+import { authorities, certificates } from '../../../src/controllers/objects/resources.ts';
 import { base64 } from '../../../src/controllers/objects/secret-data.ts';
 import { Operator } from '../../../src/controllers/operator.ts';
 import { KubeError, namespaces, secrets, silentLog } from '../../../src/kube/index.ts';
 import type { Issuer } from '../../../src/pki/index.ts';
 import { authority } from '../../support/fixtures/authority.ts';
+import { certificate } from '../../support/fixtures/certificate.ts';
 import { encodedRoot, root } from '../../support/fixtures/roots.ts';
 import { MemoryApi } from './world/memory-api.ts';
 import { MemoryClient } from './world/memory-client.ts';
@@ -21,10 +23,12 @@ const dataOf = (signer: Issuer): Record<string, string> => {
 };
 
 /** A replica that stands by, in a cluster whose root is `first`. */
-async function standby(t: TestContext) {
+async function standby(t: TestContext, { createDefaultAuthority = false, hasAuthority = true } = {}) {
   const api = new MemoryApi();
   await api.create(namespaces, { metadata: { name: rootRef.namespace } });
-  await api.create(authorities, { metadata: { name: 'default' }, spec: authority().spec } as never);
+  if (hasAuthority) {
+    await api.create(authorities, { metadata: { name: 'default' }, spec: authority().spec } as never);
+  }
   await api.create(secrets, { metadata: rootRef, type: 'kubernetes.io/tls', data: dataOf(first) });
   const memory = new MemoryClient(api);
   const operator = new Operator({
@@ -33,7 +37,7 @@ async function standby(t: TestContext) {
     identity: 'replica',
     workers: 1,
     rsaKeyWorkers: 1,
-    createDefaultAuthority: false,
+    createDefaultAuthority,
     log: silentLog,
     now: () => new Date(),
     observer: {
@@ -61,7 +65,16 @@ async function standby(t: TestContext) {
     const view = operator.authorityStates.get('default');
     return view.state === 'ready' ? view.root.fingerprint : undefined;
   };
-  return { memory, operator, replaceRoot, knownRoot };
+  /** So many resources are created, and the watch brings them. */
+  const deliverCertificates = async (count: number): Promise<void> => {
+    const { spec } = certificate().record;
+    for (let i = 0; i < count; i += 1) {
+      const metadata = { namespace: rootRef.namespace, name: `one-${i}` };
+      await api.byHand(() => api.create(certificates, { metadata, spec } as never));
+    }
+    await memory.deliver();
+  };
+  return { api, memory, operator, replaceRoot, knownRoot, deliverCertificates };
 }
 
 /** All that can happen without a timer. */
@@ -112,4 +125,99 @@ test('a replica that begins to lead lets no reading from before come after its o
   resolve();
   await leading;
   assert.equal(knownRoot(), third.certificate.fingerprint);
+});
+
+/** A term that lasts until it is ended, of a replica that stands by. */
+async function leading(t: TestContext) {
+  const standing = await standby(t);
+  const leadership = new AbortController();
+  const ended = standing.operator.lead(leadership.signal, leadership.signal);
+  await turns();
+  const end = (): Promise<void> => {
+    leadership.abort();
+    return ended;
+  };
+  t.after(end);
+  return { ...standing, end };
+}
+
+describe('what only a leader needs', () => {
+  test('is not there on a replica that stands by', async (t) => {
+    const { operator, deliverCertificates } = await standby(t);
+    await deliverCertificates(20);
+    assert.equal(operator.term, undefined);
+    const sources = metricSources(operator);
+    const samples = [...sources.queueLength(), ...sources.rotationPhase(), ...sources.rotationRemaining()];
+    assert.deepEqual(samples, []);
+  });
+
+  test('is there while a term lasts, and gone after it', async (t) => {
+    const { operator, deliverCertificates, end } = await leading(t);
+    await turns();
+    assert.equal(operator.term?.queueLengths.authority, 0);
+    assert.deepEqual(
+      [...metricSources(operator).queueLength()].map(({ labels }) => labels['controller']),
+      ['authority', 'certificate', 'trust'],
+    );
+    const { term } = operator;
+    await end();
+    assert.equal(operator.term, undefined);
+    await deliverCertificates(20);
+    assert.deepEqual(
+      term?.queueLengths,
+      { authority: 0, certificate: 0, trust: 0 },
+      'a term that has ended queues nothing',
+    );
+  });
+
+  test('leaves no subscription behind', async (t) => {
+    const { operator } = await standby(t);
+    const {
+      authorities: watched,
+      rootSecrets,
+      certificates: served,
+      secrets: leaves,
+      namespaces: places,
+    } = operator.caches;
+    let active = 0;
+    for (const store of [watched, rootSecrets, served, leaves, places, operator.caches]) {
+      const subscribe = store.subscribe.bind(store);
+      mock.method(store, 'subscribe', (listener: never) => {
+        const unsubscribe = subscribe(listener);
+        active += 1;
+        return () => {
+          active -= 1;
+          unsubscribe();
+        };
+      });
+    }
+    // The subscriptions of standing by after a term.
+    await operator.lead(atOnce, atOnce);
+    const standingBy = active;
+    for (let term = 0; term < 3; term += 1) await operator.lead(atOnce, atOnce);
+    assert.deepEqual([standingBy, active], [2, 2]);
+  });
+});
+
+test('the default authority is created in a cluster without one, and tried again while the API server refuses it', async (t) => {
+  const { api, memory, operator } = await standby(t, { createDefaultAuthority: true, hasAuthority: false });
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  let refusals = 2;
+  memory.onRequest = async (request, moment) => {
+    if (moment === 'before' && request.startsWith('create mtlsauthorities') && refusals-- > 0)
+      throw new KubeError('Forbidden', 'no');
+  };
+  const leadership = new AbortController();
+  const ended = operator.lead(leadership.signal, leadership.signal);
+  const find = () => api.find(authorities, { name: 'default' });
+  await turns();
+  assert.equal(find(), undefined);
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    mock.timers.tick(2000);
+    await turns();
+  }
+  assert.equal(find()?.spec.secretName, 'mtls-root');
+  leadership.abort();
+  await ended;
 });

@@ -3,7 +3,7 @@ import { after, before, describe, mock, type TestContext, test } from 'node:test
 import { annotations, crlKey, revocationsKey } from '../../../src/api/constants.ts';
 import { authorities, certificates } from '../../../src/controllers/objects/resources.ts';
 import { revocationState } from '../../../src/controllers/objects/root-crl.ts';
-import { trustKey } from '../../../src/controllers/trust/trust-reconciler.ts';
+import { trustKey } from '../../../src/controllers/objects/trust-key.ts';
 import { configMaps, KubeError, namespaces, secrets } from '../../../src/kube/index.ts';
 import { authority } from '../../support/fixtures/authority.ts';
 import { certificate } from '../../support/fixtures/certificate.ts';
@@ -49,7 +49,7 @@ async function issuing(t: TestContext, { hasStandby = false } = {}) {
   const standby = hasStandby ? await WorldProcess.start(options) : undefined;
   t.after(() => standby?.end());
   const process = await start();
-  const { caches } = process.reconcilers;
+  const { caches } = process.replica;
   /** The operator works at this moment; its watches bring nothing of what it writes. */
   const workAt = async (ms: number, { reconcilers } = process): Promise<void> => {
     clock.ms = ms;
@@ -111,7 +111,7 @@ test('a repair of a label changes no moment', async (t) => {
 describe('a process that leads again', () => {
   test('signs and publishes nothing with a root that it cannot read', async (t) => {
     const { process } = await issuing(t);
-    const { authorityStates } = process.reconcilers;
+    const { authorityStates } = process.replica;
     assert.equal(authorityStates.get('default').state, 'ready');
     process.refusal = (request) => (request.startsWith('find secrets') ? new KubeError('Network', '') : undefined);
     await process.lead();
@@ -184,7 +184,7 @@ describe('a process that leads again', () => {
     await workAt(minutes(8));
     clock.ms = minutes(20);
     await process.lead();
-    const view = process.reconcilers.authorityStates.get('default');
+    const view = process.replica.authorityStates.get('default');
     assert.deepEqual(view.state === 'ready' && view.reissue?.resumedAt, later(minutes(20) * 60));
   });
 

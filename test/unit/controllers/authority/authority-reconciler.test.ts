@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { AuthorityObserver } from '../../../../src/controllers/authority/authority-observer.ts';
 import { AuthorityReconciler } from '../../../../src/controllers/authority/authority-reconciler.ts';
+import { RootSecretWriter } from '../../../../src/controllers/authority/root-secret-writer.ts';
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { authorityRecord, authorities as authorityResource } from '../../../../src/controllers/objects/resources.ts';
@@ -27,23 +29,19 @@ async function revokesAfterPause(offsetMs: number): Promise<void> {
   let timeMs = now.getTime();
   let stepMs = 0;
   const asked: Revocation[] = [];
+  Object.assign(caches, { leavesToRevoke: () => asked });
+  const publications = { of: () => [], renew: () => Promise.resolve() };
+  const clock = () => new Date((timeMs += stepMs));
+  const common = { client: api.client, namespace: 'mtls-operator', authorityStates, log: silentLog, now: clock };
+  const recorder = { record: () => undefined };
   const reconciler = new AuthorityReconciler({
-    client: api.client,
-    namespace: 'mtls-operator',
+    ...common,
     authorities: caches.authorities,
-    authorityStates,
-    rollout: {
-      gather: () => ({ secrets: [], publications: [], examined: 0, monotonicMs: 0 }),
-      renew: () => Promise.resolve(),
-    } as never,
-    publishedCrls: () => Promise.resolve([]),
-    asked: () => asked,
-    certificateCount: () => 0,
+    observer: new AuthorityObserver({ ...common, caches, publications }),
+    writer: new RootSecretWriter({ ...common, recorder }),
     onChange: () => undefined,
     trustConditions: () => [],
-    recorder: { record: () => undefined },
-    log: silentLog,
-    now: () => new Date((timeMs += stepMs)),
+    recorder,
   });
   const { spec } = authority();
   const created = await api.create(authorityResource, {

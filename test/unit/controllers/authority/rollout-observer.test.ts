@@ -39,9 +39,11 @@ function process() {
   const gatherer = new RolloutObserver({
     client: api.client,
     caches,
-    publications: () => publications,
-    renewPublications: async (one) => {
-      renewed.push(one);
+    publications: {
+      of: () => publications,
+      renew: async (one) => {
+        renewed.push(one);
+      },
     },
   });
   const take = (secret: Secret) => caches.secrets.observe(caches.dated(secretRecord(secret, roots)));
@@ -141,11 +143,13 @@ describe('the evidence of an authority', () => {
     const gatherer = new RolloutObserver({
       client: new MemoryApi().client,
       caches,
-      publications: () => {
-        asked += 1;
-        return publications;
+      publications: {
+        of: () => {
+          asked += 1;
+          return publications;
+        },
+        renew: async () => undefined,
       },
-      renewPublications: async () => undefined,
     });
     const rollout = gatherer.gather(ruled);
     assert.equal(asked, 0);

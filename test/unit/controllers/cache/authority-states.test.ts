@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { statusChange } from '../../../../src/controllers/objects/status-writer.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
-import type { AuthorityVerdict, RotationReport } from '../../../../src/plan/index.ts';
+import type { AuthorityVerdict } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { intermediate, root } from '../../../support/fixtures/roots.ts';
 import { later, now } from '../../../support/fixtures/times.ts';
@@ -74,42 +74,11 @@ describe('what certificates see of an authority', () => {
   }
 });
 
-describe('the rotations under way', () => {
-  const report = (id: string) => ({ note: { id } }) as RotationReport;
-
-  test('are those that the last look at each authority has found', () => {
-    const authorityStates = new AuthorityStates();
-    authorityStates.set(authority(), verdict(a), report('r1'));
-    authorityStates.set(authority({ name: 'other' }), verdict(b), report('r2'));
-    assert.deepEqual(
-      [...authorityStates.rotations()].map(([name, { note }]) => [name, note.id]),
-      [
-        ['default', 'r1'],
-        ['other', 'r2'],
-      ],
-    );
-    authorityStates.set(authority(), verdict(a));
-    assert.deepEqual(
-      [...authorityStates.rotations()].map(([name]) => name),
-      ['other'],
-    );
-    authorityStates.delete('other');
-    assert.deepEqual([...authorityStates.rotations()], []);
-  });
-
-  test('are nothing that certificates have to be looked at for', () => {
-    const authorityStates = new AuthorityStates();
-    authorityStates.set(authority(), verdict(a), report('r1'));
-    assert.equal(authorityStates.set(authority(), verdict(a), report('r2')), 'none');
-    assert.equal([...authorityStates.rotations()][0]?.[1].note.id, 'r2');
-  });
-
-  test('are forgotten with all else', () => {
-    const authorityStates = new AuthorityStates();
-    authorityStates.set(authority(), verdict(a), report('r1'));
-    authorityStates.clear();
-    assert.deepEqual([[...authorityStates.rotations()], authorityStates.get('default')], [[], { state: 'unknown' }]);
-  });
+test('what was known of an authority is forgotten when a term begins', () => {
+  const authorityStates = new AuthorityStates();
+  authorityStates.set(authority(), verdict(a));
+  authorityStates.clear();
+  assert.deepEqual(authorityStates.get('default'), { state: 'unknown' });
 });
 
 describe('an authority that waits', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, mock, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { type CacheSources, Caches } from '../../../../src/controllers/cache/caches.ts';
+import { Caches } from '../../../../src/controllers/cache/caches.ts';
+import { type CacheSources, keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
 import { authorities, authorityRecord, certificates } from '../../../../src/controllers/objects/resources.ts';
 import {
   inClusterTrustBundle,
@@ -52,8 +53,6 @@ function begin(t: TestContext, api: MemoryApi, held?: { readonly request: string
     log: silentLog,
     onError: () => {},
     onListed: () => {},
-    onClusterTrustBundlesServed: () => {},
-    onPasswordsListed: () => {},
   };
   const refreshRoots = async () => {
     for (let turn = 0; turn < 5; turn += 1) await setImmediate();
@@ -64,7 +63,7 @@ function begin(t: TestContext, api: MemoryApi, held?: { readonly request: string
     requests.push('the caches are filled');
     filled.resolve();
   };
-  const kept = caches.keep(sources, stop.signal, refreshRoots, haveFilled);
+  const kept = keepCaches(caches, sources, stop.signal, { afterRoots: refreshRoots, afterAll: haveFilled });
   t.after(() => {
     stop.abort();
     return kept;

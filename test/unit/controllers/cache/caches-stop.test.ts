@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type CacheSources, Caches } from '../../../../src/controllers/cache/caches.ts';
+import { Caches } from '../../../../src/controllers/cache/caches.ts';
+import { type CacheSources, keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
 import { silentLog } from '../../../../src/kube/index.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { type Exchange, type FaultServer, serve } from '../../kube/api/fault-server.ts';
@@ -23,8 +24,6 @@ const sourcesOf = (server: FaultServer): CacheSources => ({
   log: silentLog,
   onError: () => {},
   onListed: () => {},
-  onClusterTrustBundlesServed: () => {},
-  onPasswordsListed: () => {},
 });
 
 describe('the caches end when the signal aborts, with an API server that', () => {
@@ -32,12 +31,10 @@ describe('the caches end when the signal aborts, with an API server that', () =>
     test(does, async (t) => {
       const server = await serve(t, answer);
       const stop = new AbortController();
-      const kept = new Caches(() => []).keep(
-        sourcesOf(server),
-        stop.signal,
-        () => Promise.resolve(),
-        () => assert.fail('they are not filled'),
-      );
+      const kept = keepCaches(new Caches(() => []), sourcesOf(server), stop.signal, {
+        afterRoots: () => Promise.resolve(),
+        afterAll: () => assert.fail('they are not filled'),
+      });
       await eventually(() => assert.ok(server.exchanges.length >= 3));
       stop.abort();
       await kept;
@@ -60,14 +57,12 @@ test('labelled Secrets are asked for when the MtlsCertificates are known, and no
   const stop = new AbortController();
   t.after(() => stop.abort());
   let isFilled = false;
-  const kept = new Caches(() => []).keep(
-    sourcesOf(server),
-    stop.signal,
-    () => Promise.resolve(),
-    () => {
+  const kept = keepCaches(new Caches(() => []), sourcesOf(server), stop.signal, {
+    afterRoots: () => Promise.resolve(),
+    afterAll: () => {
       isFilled = true;
     },
-  );
+  });
   const asked = () => server.exchanges.map(selectors);
   // ConfigMaps come in the same step as Secrets did.
   await eventually(() => assert.ok(asked().includes('configmaps') && answerCertificates !== undefined));

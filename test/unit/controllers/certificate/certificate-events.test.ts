@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { problemEvents as authorityProblems } from '../../../../src/controllers/authority/authority-events.ts';
 import { issueEvents, problemEvents } from '../../../../src/controllers/certificate/certificate-events.ts';
+import { CertificateMemory } from '../../../../src/controllers/certificate/certificate-memory.ts';
 import {
   type CertificateContext,
   CertificateReconciler,
 } from '../../../../src/controllers/certificate/certificate-reconciler.ts';
+import type { StepResult } from '../../../../src/controllers/certificate/step-result.ts';
 import { type EventNote, KubeError, keyOf } from '../../../../src/kube/index.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict, IssueReason, ObservedRole } from '../../../../src/plan/index.ts';
@@ -167,23 +169,19 @@ describe('what one role was issued is told', () => {
   const signal = new AbortController().signal;
 
   /** Reconciles a resource whose server is issued, and whose client becomes what is given. */
-  async function reconcile(client: () => unknown): Promise<EventNote[]> {
+  async function reconcile(client: (role: ObservedRole) => StepResult): Promise<EventNote[]> {
     const events: EventNote[] = [];
-    const material = {};
+    const secret = issued.secretRecord('server', ready(a));
+    const run = async (_: unknown, role: ObservedRole): Promise<StepResult> =>
+      role.role === 'server'
+        ? { outcome: { role: { ...role, secret } }, issued: { reason: 'SecretMissing', keptKey: false } }
+        : client(role);
     const context = {
       certificates: { get: () => record },
-      finder: { find: async () => ({}), ownedBeside: async () => [] },
-      namespaces: { get: () => ({ labels: {} }) },
-      authorities: { get: () => authority() },
-      authorityStates: { get: () => ready(a), material: () => material },
-      secretNames: { holder: () => undefined },
-      keystorePassword: () => undefined,
-      keys: { drop: () => {} },
+      observer: { observe: async () => ({ observed: asked.observed(ready(a)), material: undefined }) },
+      runner: { run },
+      memory: new CertificateMemory(),
       recorder: { record: (event: EventNote) => events.push(event) },
-      writer: {
-        write: async (_: unknown, { role }: ObservedRole) =>
-          role === 'server' ? { secret: issued.secretRecord('server', ready(a)), keptKey: false } : client(),
-      },
       now: () => now,
     };
     const reconciler = new CertificateReconciler(context as unknown as CertificateContext);
@@ -193,8 +191,8 @@ describe('what one role was issued is told', () => {
     return events;
   }
 
-  const others: Readonly<Record<string, () => unknown>> = {
-    'while the key of another is being generated': () => ({ since: now, message: 'the RSA key is being generated' }),
+  const others: Readonly<Record<string, (role: ObservedRole) => StepResult>> = {
+    'while the key of another is being generated': (role) => ({ outcome: { role }, pendingSince: now }),
     'though another could not be written': () => {
       throw new KubeError('Network', 'no answer');
     },

@@ -78,7 +78,7 @@ describe('what the operator remembers of a resource until status has it', () => 
     await other.settle();
     await other.patch({ spec: { server: { service: 'payments' } } });
     await other.settle();
-    process.reconciler.beginToLead();
+    process.beginTerm();
     await process.annotate('rotate', 'a');
     const before = serialIn(other);
     await process.settle();
@@ -113,7 +113,7 @@ describe('repairs', () => {
   test('of an earlier term that status does not have do not count', async (t) => {
     const process = await issued(t);
     assert.deepEqual([await damage(process), await damage(process)], [true, true]);
-    process.reconciler.beginToLead();
+    process.beginTerm();
     assert.deepEqual(await thrice(process), [true, true, true]);
   });
 

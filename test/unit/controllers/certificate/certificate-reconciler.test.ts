@@ -289,7 +289,11 @@ describe('a Secret that no role names any more', () => {
     assert.ok(process.secret('renamed') !== undefined);
     const writes = process.requests.filter((request) => /^(create|delete|mergePatch) secrets/.test(request));
     assert.deepEqual(writes, ['create secrets renamed', `delete secrets ${secretName}`]);
-    assert.deepEqual(process.deleted, [`payments: ${secretName}`]);
+    const deletions = process.events.filter(({ reason }) => reason === 'SecretDeleted');
+    assert.deepEqual(
+      deletions.map(({ regarding, note }) => [regarding.name, note.split(',')[0]]),
+      [['payments', `Deleted Secret ${secretName}`]],
+    );
   });
 
   test('stays while the new one cannot be written, and while the write fails', async (t) => {
@@ -440,7 +444,7 @@ describe('a role that fails', () => {
     assert.deepEqual(process.requests, [create, writeStatus]);
     await process.reconcile();
     assert.deepEqual(process.requests, [writeStatus]);
-    process.reconciler.beginToLead();
+    process.beginTerm();
     await process.reconcile();
     assert.deepEqual(process.requests, [create, writeStatus]);
   });
@@ -451,7 +455,7 @@ describe('a role that fails', () => {
     process.refuse(create);
     await process.settle();
     assert.equal(process.ready(), 'IssuanceFailed');
-    process.reconciler.beginToLead();
+    process.beginTerm();
     await process.settle();
     const next = await CertificateProcess.begin(t, process.api);
     await next.settle();
@@ -523,7 +527,7 @@ describe('a Secret that another writer keeps changing', () => {
     next.nowMs = process.nowMs;
     await next.settle();
     assert.equal(next.secret()?.data?.['tls.crt'], bytes('x'));
-    process.reconciler.beginToLead();
+    process.beginTerm();
     await process.settle();
     assert.equal(process.secret()?.data?.['tls.crt'], bytes('x'));
   });

@@ -5,7 +5,7 @@ import { AuthorityStates } from '../../../../src/controllers/cache/authority-sta
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { TrustCache } from '../../../../src/controllers/cache/trust-cache.ts';
 import { inConfigMap } from '../../../../src/controllers/objects/trust-objects.ts';
-import { Publications } from '../../../../src/controllers/trust/trust-publications.ts';
+import { TrustPublications } from '../../../../src/controllers/trust/trust-publications.ts';
 import type { ConfigMap } from '../../../../src/kube/index.ts';
 import { sha256Hex } from '../../../../src/pki/index.ts';
 import type { TrustOutcome } from '../../../../src/plan/index.ts';
@@ -47,7 +47,7 @@ async function publications(
   }
   const outcome = (_: string, place: string, wanted: string): TrustOutcome | undefined =>
     foreign.includes(place) ? { wanted, state: 'foreign' } : undefined;
-  const made = new Publications(server.client(), caches, new AuthorityStates(), { outcome });
+  const made = new TrustPublications(server.client(), caches, new AuthorityStates(), { outcome });
   const take = (object: ConfigMap) =>
     caches.configMaps.store.observe(caches.configMaps.dated(inConfigMap.toRecord(object)));
   return { server, caches, publications: made, take };

@@ -56,6 +56,8 @@ interface Scene {
   /** The methods of the requests so far. */
   readonly methods: () => string[];
   at: Date;
+  /** Another term of the leader begins. */
+  readonly beginTerm: () => void;
   readonly outcome: () => TrustOutcome | undefined;
   /** Another client writes the ConfigMap. */
   readonly change: (pem: string) => void;
@@ -82,19 +84,26 @@ async function scene(
   if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
   authorityStates.set(publisher, { state: 'ready', root: signer, bundle, acceptedBundleDigests: [] });
   const { authorities, namespaces } = caches;
-  const trust = new TrustReconciler({
-    authorities,
-    namespaces,
-    authorityStates,
-    configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, silentLog),
-    clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, silentLog),
-    servesClusterTrustBundles: () => false,
-    onOutcome: (name) => told.push(name),
-    now: () => made.at,
-  });
+  const newTerm = () =>
+    new TrustReconciler({
+      authorities,
+      namespaces,
+      authorityStates,
+      configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, silentLog),
+      clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, silentLog),
+      servesClusterTrustBundles: () => false,
+      onOutcome: (name) => told.push(name),
+      now: () => made.at,
+    });
+  let trust = newTerm();
   const made: Scene = {
     server,
-    trust,
+    get trust() {
+      return trust;
+    },
+    beginTerm() {
+      trust = newTerm();
+    },
     told,
     at: now,
     methods: () => server.exchanges.map(({ method }) => method),
@@ -222,12 +231,12 @@ describe('a place', () => {
   });
 
   test('that somebody else has is told of again in another term', async (t) => {
-    const { look, trust, told } = await scene(t, undefined, ({ method, json, status }) => {
+    const { look, beginTerm, told } = await scene(t, undefined, ({ method, json, status }) => {
       if (method === 'POST') status(409, 'AlreadyExists');
       else json(200, theirs);
     });
     await look();
-    trust.clear();
+    beginTerm();
     await look();
     assert.deepEqual(told, ['default', 'default']);
   });
@@ -243,7 +252,7 @@ describe('a place', () => {
       await fixture.look();
     }
     assert.equal(fixture.outcome()?.state, 'contested');
-    fixture.trust.clear();
+    fixture.beginTerm();
     await fixture.look();
     assert.equal(fixture.methods().at(-1), 'PATCH');
   });
@@ -285,11 +294,11 @@ describe('a place', () => {
   });
 
   test('that was looked at for another name counts as not looked at', async (t) => {
-    const { look, trust } = await scene(t, configMap('3'), unexpected);
-    await look();
-    assert.equal(trust.outcome('default', 'shop', 'another'), undefined);
-    trust.clear();
-    assert.equal(trust.outcome('default', 'shop', 'trust'), undefined);
+    const fixture = await scene(t, configMap('3'), unexpected);
+    await fixture.look();
+    assert.equal(fixture.trust.outcome('default', 'shop', 'another'), undefined);
+    fixture.beginTerm();
+    assert.equal(fixture.trust.outcome('default', 'shop', 'trust'), undefined);
   });
 });
 

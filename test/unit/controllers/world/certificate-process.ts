@@ -3,12 +3,11 @@ import type { TestContext } from 'node:test';
 import type { MtlsCertificate, MtlsCertificateSpec } from '../../../../src/api/types.ts';
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
-import { CertificateReconciler } from '../../../../src/controllers/certificate/certificate-reconciler.ts';
+import { keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
+import type { CertificateReconciler } from '../../../../src/controllers/certificate/certificate-reconciler.ts';
 import { RsaKeyPool } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
-import { SecretFinder } from '../../../../src/controllers/certificate/secret-finder.ts';
-import { SecretNameOwnership } from '../../../../src/controllers/certificate/secret-name-ownership.ts';
-import { SecretWriter } from '../../../../src/controllers/certificate/secret-writer.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
+import { certificateReconciler } from '../../../../src/controllers/reconcilers.ts';
 import {
   type EventNote,
   type KubeClient,
@@ -53,12 +52,11 @@ export class CertificateProcess {
   /** Keys of resources that were brought back because another one succeeded. */
   readonly retried: string[] = [];
   readonly crlAwaited: string[] = [];
-  /** Secrets that were deleted, each with the name of its resource. */
-  readonly deleted: string[] = [];
   nowMs = now.getTime();
   /** Resolves with the RSA key that is being generated. Keys of other kinds are there at once. */
   readonly rsaKey = Promise.withResolvers<KeyObject>();
-  readonly reconciler: CertificateReconciler;
+  #reconciler: CertificateReconciler | undefined;
+  readonly #roots = () => this.authorityStates.roots();
   readonly #memory: MemoryClient;
   readonly #before = new Map<string, Interruption[]>();
 
@@ -70,40 +68,26 @@ export class CertificateProcess {
       this.requests.push(request);
       for (const interrupt of this.#before.get(request)?.splice(0, 1) ?? []) await interrupt(request);
     };
-    const roots = () => this.authorityStates.roots();
-    this.caches = new Caches(roots, () => this.nowMs);
-    const { client } = this.#memory;
-    const { caches, authorityStates } = this;
-    const clock = () => new Date(this.nowMs);
-    const keys = new RsaKeyPool({
-      concurrency: 1,
-      onReady: () => undefined,
-      generate: async (spec) => (spec.algorithm === 'RSA' ? this.rsaKey.promise : privateKey(spec)),
-    });
-    this.reconciler = new CertificateReconciler({
-      client,
-      certificates: caches.certificates,
-      finder: new SecretFinder(client, caches),
-      namespaces: caches.namespaces,
-      authorities: caches.authorities,
-      writer: new SecretWriter({
-        client,
-        caches,
-        roots,
-        keys,
-        now: clock,
-        log: silentLog,
-        observer: { onIssued: () => undefined },
-        onDeleted: (one, { secretName }) => this.deleted.push(`${one.name}: ${secretName}`),
+    this.caches = new Caches(this.#roots, () => this.nowMs);
+  }
+
+  /** Begins a term: the reconciler remembers nothing of an earlier one. */
+  beginTerm(): void {
+    this.#reconciler = certificateReconciler({
+      client: this.client,
+      namespace: 'mtls-operator',
+      replica: { caches: this.caches, authorityStates: this.authorityStates, roots: this.#roots },
+      keys: new RsaKeyPool({
+        concurrency: 1,
+        onReady: () => undefined,
+        generate: async (spec) => (spec.algorithm === 'RSA' ? this.rsaKey.promise : privateKey(spec)),
       }),
-      authorityStates,
-      secretNames: new SecretNameOwnership(caches, 'mtls-operator'),
-      keys,
-      keystorePassword: (one) => caches.keystorePassword(one),
       onCrlAwaited: (name) => this.crlAwaited.push(name),
       onRetry: (key) => this.retried.push(key),
       recorder: { record: (note) => this.events.push(note) },
-      now: clock,
+      observer: { onIssued: () => undefined },
+      log: silentLog,
+      now: () => new Date(this.nowMs),
     });
   }
 
@@ -113,19 +97,11 @@ export class CertificateProcess {
     const stop = new AbortController();
     const filled = Promise.withResolvers<void>();
     const ignore = () => undefined;
-    const kept = process.caches.keep(
-      {
-        client: process.#memory.client,
-        namespace: 'mtls-operator',
-        log: silentLog,
-        onError: ignore,
-        onListed: ignore,
-        onClusterTrustBundlesServed: ignore,
-        onPasswordsListed: ignore,
-      },
+    const kept = keepCaches(
+      process.caches,
+      { client: process.client, namespace: 'mtls-operator', log: silentLog, onError: ignore, onListed: ignore },
       stop.signal,
-      async () => process.sign(signer),
-      filled.resolve,
+      { afterRoots: async () => process.sign(signer), afterAll: filled.resolve },
     );
     t.after(() => {
       stop.abort();
@@ -133,7 +109,7 @@ export class CertificateProcess {
     });
     await filled.promise;
     await process.#memory.settled();
-    process.reconciler.beginToLead();
+    process.beginTerm();
     return process;
   }
 
@@ -173,7 +149,8 @@ export class CertificateProcess {
 
   reconcile(name = 'payments'): Promise<{ requeueAt: Date } | undefined> {
     this.requests = [];
-    return this.reconciler.reconcile(`shop/${name}`, { signal: never });
+    if (this.#reconciler === undefined) throw new Error('no term has begun');
+    return this.#reconciler.reconcile(`shop/${name}`, { signal: never });
   }
 
   /** Reconciles a resource, with what the watches bring before and after. */

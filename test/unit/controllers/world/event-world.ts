@@ -5,7 +5,7 @@ import {
   authorities as authorityResource,
   certificates as certificateResource,
 } from '../../../../src/controllers/objects/resources.ts';
-import { trustKey } from '../../../../src/controllers/trust/trust-reconciler.ts';
+import { trustKey } from '../../../../src/controllers/objects/trust-key.ts';
 import {
   configMaps as configMapResource,
   isKubeError,
@@ -151,7 +151,6 @@ export class EventWorld {
       queues: this.#queues,
     });
     await this.#process.lead();
-    this.#process.reconcilers.eventHandlers.all();
   }
 
   async cut(plural: string, isForgotten: boolean): Promise<void> {

@@ -5,7 +5,7 @@ import {
   certificates as certificateResource,
 } from '../../../../src/controllers/objects/resources.ts';
 import { base64, dataText } from '../../../../src/controllers/objects/secret-data.ts';
-import { trustKey } from '../../../../src/controllers/trust/trust-reconciler.ts';
+import { trustKey } from '../../../../src/controllers/objects/trust-key.ts';
 import {
   type ClusterTrustBundle,
   clusterTrustBundles as clusterTrustBundleResource,

@@ -1,6 +1,8 @@
 import { mock } from 'node:test';
+import { keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
 import type { Queues } from '../../../../src/controllers/event-handlers.ts';
-import { Reconcilers } from '../../../../src/controllers/reconcilers.ts';
+import { beginTerm, type Reconcilers, type ReconcilersOptions } from '../../../../src/controllers/reconcilers.ts';
+import { Replica } from '../../../../src/controllers/replica.ts';
 import { type KubeError, silentLog, WorkQueue } from '../../../../src/kube/index.ts';
 import { Crash, type MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
@@ -39,7 +41,9 @@ function idleQueues(): Queues {
 
 /** One process of the operator. Its caches are kept by Caches.keep, and are behind until its watches deliver. */
 export class WorldProcess {
-  readonly reconcilers: Reconcilers;
+  readonly replica: Replica;
+  readonly #options: ReconcilersOptions;
+  #reconcilers: Reconcilers | undefined;
   readonly #memory: MemoryClient;
   readonly #stop = new AbortController();
   #kept: Promise<void> = Promise.resolve();
@@ -54,39 +58,38 @@ export class WorldProcess {
   private constructor({ api, namespace, now, monotonicMs, onIssued, queues = idleQueues() }: ProcessOptions) {
     this.#memory = new MemoryClient(api);
     this.#memory.onRequest = (request, moment) => this.#onRequest(request, moment);
-    this.reconcilers = new Reconcilers({
-      client: this.#memory.client,
+    const { client } = this.#memory;
+    this.replica = new Replica({ client, namespace, log: silentLog, now, monotonicMs });
+    this.#options = {
+      client,
       namespace,
+      replica: this.replica,
       rsaKeyWorkers: 1,
       recorder: { record: () => undefined },
       observer: { onIssued: (_, reason) => onIssued(reason) },
       log: silentLog,
       now,
-      monotonicMs,
       queues,
-    });
+    };
   }
 
   /** Begins, and has its caches filled as the Operator does. */
   static async start(options: ProcessOptions): Promise<WorldProcess> {
     const process = new WorldProcess(options);
-    const { eventHandlers } = process.reconcilers;
+    const { replica } = process;
     const { promise, resolve } = Promise.withResolvers<void>();
     const signal = process.#stop.signal;
-    process.#kept = process.reconcilers.caches.keep(
-      {
-        client: process.#memory.client,
-        namespace: options.namespace,
-        log: silentLog,
-        onError: () => undefined,
-        onListed: () => undefined,
-        onClusterTrustBundlesServed: () => eventHandlers.clusterTrustBundles(),
-        onPasswordsListed: () => eventHandlers.usersOfPasswords(),
-      },
-      signal,
-      () => process.reconcilers.refreshRoots(signal),
-      resolve,
-    );
+    const sources = {
+      client: process.#memory.client,
+      namespace: options.namespace,
+      log: silentLog,
+      onError: () => undefined,
+      onListed: () => undefined,
+    };
+    process.#kept = keepCaches(replica.caches, sources, signal, {
+      afterRoots: () => replica.refreshRoots(signal),
+      afterAll: resolve,
+    });
     await promise;
     await process.#memory.settled();
     return process;
@@ -100,8 +103,17 @@ export class WorldProcess {
     return this.#hasEnded;
   }
 
-  /** Begins to lead, as the Operator does. */
-  lead = (): Promise<void> => this.reconcilers.beginToLead(this.#stop.signal);
+  /** Those of the present term. */
+  get reconcilers(): Reconcilers {
+    if (this.#reconcilers === undefined) throw new Error('this process has not begun to lead');
+    return this.#reconcilers;
+  }
+
+  /** Begins to lead, as a LeaderTerm does. An earlier term of the process has ended. */
+  async lead(): Promise<void> {
+    this.#reconcilers?.stop();
+    this.#reconcilers = await beginTerm(this.#options, this.#stop.signal);
+  }
 
   /** The process is no more, whatever it was about to do. */
   async end(): Promise<void> {

@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { annotations, labels, managerName, secretKeys, secretType } from '../../api/constants.ts';
+import { type GuardedClient, isKubeError, type Log, type Secret, secrets as secretResource } from '../../kube/index.ts';
+import {
+  type Certificate,
+  encodeCertificates,
+  generatePrivateKey,
+  type Issuer,
+  issueRoot,
+  type KeySpec,
+  type RootProfile,
+} from '../../pki/index.ts';
+import {
+  type AuthorityStep,
+  type CrlPlan,
+  type ObservedAuthority,
+  planCrls,
+  signersAfter,
+  signersIn,
+} from '../../plan/index.ts';
+import type { Recorder } from '../objects/recorder.ts';
+import { crlData } from '../objects/root-crl.ts';
+import { type MadeRoot, madePair, rotationPatch } from '../objects/root-secret.ts';
+import { base64 } from '../objects/secret-data.ts';
+import { authorityEvent, revocationEvents } from './authority-events.ts';
+import type { AuthorityObservation } from './authority-observer.ts';
+
+export interface RootSecretWriterOptions {
+  readonly client: GuardedClient;
+  /** The operator's namespace, where root Secrets are. */
+  readonly namespace: string;
+  readonly recorder: Recorder;
+  readonly log: Log;
+  readonly now: () => Date;
+}
+
+type Step<Name extends AuthorityStep['step']> = Extract<AuthorityStep, { step: Name }>;
+
+/** Carries out the steps of authorities: each is one write of the root Secret. */
+export class RootSecretWriter {
+  readonly #options: RootSecretWriterOptions;
+
+  constructor(options: RootSecretWriterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Carries out a step. If another client changed the Secret first, it writes nothing: the next observation shows why.
+   * @throws KubeError
+   */
+  async carryOut({ observed, live }: AuthorityObservation, step: AuthorityStep, signal: AbortSignal): Promise<void> {
+    try {
+      if (step.step === 'create') await this.#create(observed, step, signal);
+      else if (step.step === 'remember') await this.#remember(observed, step, signal);
+      else if (step.step === 'rotate' && live !== undefined) await this.#rotate(observed, step, live, signal);
+      else if (step.step === 'signCrls') await this.#signCrls(observed, step, signal);
+    } catch (error) {
+      if (!isKubeError(error, 'AlreadyExists', 'Conflict')) throw error;
+    }
+  }
+
+  /** Creates the root Secret with a new root. Never overwrites one. */
+  async #create(observed: ObservedAuthority, step: Step<'create'>, signal: AbortSignal): Promise<void> {
+    const ref = this.#refOf(observed);
+    const made = await this.#makeRoot(step);
+    const trusted = [made.certificate, ...step.remembered];
+    const crls = this.#crlsOf(observed, [signerOf(made)], trusted);
+    const data = { ...madePair('active', made), [secretKeys.bundle]: base64(encodeCertificates(trusted)), ...crls };
+    const { rotateRootToken } = observed.authority;
+    const metadata = {
+      ...ref,
+      labels: { [labels.managedBy]: managerName },
+      // A request for a new root that was made before there was one is answered by this root.
+      ...(rotateRootToken === undefined ? {} : { annotations: { [annotations.rotateRoot]: rotateRootToken } }),
+    };
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data };
+    await this.#options.client.create(secretResource, secret, { signal });
+    const { fingerprint } = made.certificate;
+    this.#record(observed, 'RootCreated', `Created root ${fingerprint.slice(0, 16)} in Secret ${ref.name}`);
+  }
+
+  /** Adds the predecessor of a renewed root to the bundle. */
+  async #remember(observed: ObservedAuthority, step: Step<'remember'>, signal: AbortSignal): Promise<void> {
+    const metadata = { resourceVersion: step.resourceVersion };
+    const data = { [secretKeys.bundle]: base64(step.bundle.pem) };
+    await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata, data }, { signal });
+    this.#record(observed, 'RootReplaced', 'The active root was renewed; its predecessor goes on being trusted');
+  }
+
+  /** Takes a rotation one step further, with the CRLs of every root that is trusted after it. */
+  async #rotate(observed: ObservedAuthority, step: Step<'rotate'>, live: Secret, signal: AbortSignal): Promise<void> {
+    const made = step.make === undefined ? undefined : await this.#makeRoot(step.make);
+    const patch = rotationPatch(live, step, made);
+    // A peer that checks CRLs refuses the certificates of a root without one: root and CRL are written together.
+    const signers = [...signersAfter(observed, step), ...(made === undefined ? [] : [signerOf(made)])];
+    const data = { ...patch.data, ...this.#crlsOf(observed, signers, step.trusted) };
+    await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { ...patch, data }, { signal });
+    this.#record(observed, step.event.reason, step.event.message);
+  }
+
+  async #signCrls(observed: ObservedAuthority, step: Step<'signCrls'>, signal: AbortSignal): Promise<void> {
+    const metadata = { resourceVersion: step.resourceVersion };
+    const data = crlData(step.plan, signersIn(observed));
+    await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata, data }, { signal });
+    this.#reportRevoked(observed, step.plan);
+  }
+
+  #reportRevoked(observed: ObservedAuthority, plan: CrlPlan): void {
+    const { recorder, log } = this.#options;
+    const { revoked, events } = revocationEvents(observed, plan);
+    log.info('signed CRLs', { authority: observed.authority.name, revoked, entries: plan.revocations.length });
+    for (const event of events) recorder.record(event);
+  }
+
+  #record({ authority }: ObservedAuthority, reason: string, note: string): void {
+    this.#options.recorder.record(authorityEvent(authority, 'Normal', reason, note));
+  }
+
+  #refOf({ authority }: ObservedAuthority) {
+    return { namespace: this.#options.namespace, name: authority.spec.secretName };
+  }
+
+  /** The data of the root Secret with the CRLs of these signers; empty if they are there already. */
+  #crlsOf(
+    { revocation, revocationBefore: before }: ObservedAuthority,
+    signers: readonly Issuer[],
+    trusted: readonly Certificate[],
+  ): Record<string, string> {
+    const plan = planCrls(revocation, signers, [], this.#options.now(), { before, trusted });
+    return plan === undefined ? {} : crlData(plan, signers);
+  }
+
+  async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<MadeRoot> {
+    const key = await generatePrivateKey(spec);
+    const certificate = issueRoot(profile, key, { now: this.#options.now(), serialSeed: randomBytes(20) });
+    return { certificate, key };
+  }
+}
+
+const signerOf = ({ certificate, key }: MadeRoot): Issuer => ({
+  certificate,
+  key,
+  intermediates: [],
+  anchor: certificate,
+});

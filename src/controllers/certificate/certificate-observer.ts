@@ -1,0 +1,113 @@
+import type { Store } from '../../kube/index.ts';
+import type { Role } from '../../pki/index.ts';
+import {
+  type AuthorityRecord,
+  type AuthorityState,
+  type CertificateRecord,
+  type KeystorePassword,
+  type NamespaceRecord,
+  type ObservedCertificate,
+  type ObservedRole,
+  planCertificate,
+  rolesOf,
+  secretNameOf,
+} from '../../plan/index.ts';
+import type { AuthorityStates } from '../cache/authority-states.ts';
+import type { SigningMaterial } from '../cache/signing-material.ts';
+import { rulesReader } from './authority-rules.ts';
+import type { CertificateMemory } from './certificate-memory.ts';
+import type { SecretFinder } from './secret-finder.ts';
+import type { SecretNameOwnership } from './secret-name-ownership.ts';
+import type { SecretWriter } from './secret-writer.ts';
+import { withSecret } from './step-result.ts';
+
+export interface CertificateObserverOptions {
+  readonly finder: Pick<SecretFinder, 'find' | 'ownedBeside'>;
+  readonly writer: Pick<SecretWriter, 'lastWriter'>;
+  readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
+  readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
+  readonly authorityStates: AuthorityStates;
+  readonly secretNames: Pick<SecretNameOwnership, 'holder'>;
+  /** The password of a resource's keystores; undefined when it asks for none. */
+  readonly keystorePassword: (certificate: CertificateRecord) => KeystorePassword | undefined;
+  readonly memory: CertificateMemory;
+  readonly now: () => Date;
+}
+
+/** What was observed, and what the authority signs with: both as of the same moment. */
+export interface CertificateObservation {
+  readonly observed: ObservedCertificate;
+  readonly material: SigningMaterial | undefined;
+}
+
+type Request = Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystorePassword'>;
+
+/** Gathers what a decision about an MtlsCertificate rests on. Asks the API server only what the caches cannot know. */
+export class CertificateObserver {
+  readonly #options: CertificateObserverOptions;
+  readonly #rulesOf = rulesReader();
+
+  constructor(options: CertificateObserverOptions) {
+    this.#options = options;
+  }
+
+  /** @throws KubeError */
+  async observe(key: string, certificate: CertificateRecord, signal: AbortSignal): Promise<CertificateObservation> {
+    const { authorityStates, namespaces, finder } = this.#options;
+    const material = authorityStates.material(certificate.spec.authorityRef.name);
+    const request = this.#requestOf(certificate);
+    const labels = namespaces.get(certificate.namespace)?.labels;
+    const roles = await Promise.all(
+      rolesOf(certificate.spec).map((role) => this.#observeRole(key, request, role, signal)),
+    );
+    const surplus = await finder.ownedBeside(certificate, new Set(roles.map(({ secretName }) => secretName)), signal);
+    const observed = { ...request, ...(labels === undefined ? {} : { namespaceLabels: labels }), roles, surplus };
+    return { observed: await this.#withWriters(key, observed, signal), material };
+  }
+
+  #requestOf(certificate: CertificateRecord): Request {
+    const password = this.#options.keystorePassword(certificate);
+    return {
+      certificate,
+      authority: this.#authorityOf(certificate),
+      ...(password === undefined ? {} : { keystorePassword: password }),
+    };
+  }
+
+  #authorityOf({ spec }: CertificateRecord): AuthorityState {
+    const { authorities, authorityStates } = this.#options;
+    const { name } = spec.authorityRef;
+    const record = authorities.get(name);
+    return record === undefined ? { state: 'missing' } : { ...authorityStates.get(name), ...this.#rulesOf(record) };
+  }
+
+  async #observeRole(key: string, request: Request, role: Role, signal: AbortSignal): Promise<ObservedRole> {
+    const { finder, secretNames, memory, now } = this.#options;
+    const { certificate } = request;
+    const secretName = secretNameOf(certificate.name, certificate.spec, role);
+    const hadConflict = certificate.status.conditions?.some(({ reason }) => reason === 'SecretConflict') === true;
+    const found = await finder.find(certificate, secretName, hadConflict, signal);
+    const claimedBy = secretNames.holder(certificate, secretName, found.secret ?? found.foreign);
+    const failed = memory.failedAttempts(key, request, role, now());
+    const known = {
+      ...(claimedBy === undefined ? {} : { claimedBy }),
+      ...(failed === undefined ? {} : { failed }),
+    };
+    return memory.withRepairs(key, request, withSecret({ role, secretName, ...known }, found), now());
+  }
+
+  /** Finds out, once after every repair that was undone, which client has undone it. */
+  async #withWriters(key: string, observed: ObservedCertificate, signal: AbortSignal): Promise<ObservedCertificate> {
+    const { writer, memory, now } = this.#options;
+    const { namespace } = observed.certificate;
+    const contested = planCertificate(observed, now()).secrets.filter(
+      ({ role, step }) =>
+        step.step === 'blocked' && step.reason === 'SecretContested' && memory.isWriterUnnamed(key, role.role),
+    );
+    if (contested.length === 0) return observed;
+    for (const { role } of contested) {
+      memory.nameWriter(key, role.role, await writer.lastWriter(namespace, role.secretName, signal));
+    }
+    return { ...observed, roles: observed.roles.map((role) => memory.withRepairs(key, observed, role, now())) };
+  }
+}
