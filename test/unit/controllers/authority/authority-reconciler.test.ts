@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
+import { annotations } from '../../../../src/api/constants.ts';
 
 import { AuthorityObserver } from '../../../../src/controllers/authority/authority-observer.ts';
 import { AuthorityReconciler } from '../../../../src/controllers/authority/authority-reconciler.ts';
@@ -7,11 +8,12 @@ import { RootSecretWriter } from '../../../../src/controllers/authority/root-sec
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { authorityRecord, authorities as authorityResource } from '../../../../src/controllers/objects/resources.ts';
-import { silentLog } from '../../../../src/kube/index.ts';
+import { namespaces, silentLog } from '../../../../src/kube/index.ts';
 import type { Revocation } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { days, now } from '../../../support/fixtures/times.ts';
 import { MemoryApi } from '../world/memory-api.ts';
+import { WorldProcess } from '../world/world-process.ts';
 
 const never = new AbortController().signal;
 
@@ -72,3 +74,37 @@ async function revokesAfterPause(offsetMs: number): Promise<void> {
   }
   assert.fail(`it is never put onto the CRL at ${offsetMs} ms`);
 }
+
+describe('the rotations in progress', () => {
+  test('are those of the last reconcile of each authority, and none of one that is gone', async (t) => {
+    // WorldProcess says when a pause of a Reflector is over.
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const api = new MemoryApi();
+    await api.create(namespaces, { metadata: { name: 'mtls-operator' } });
+    const { spec } = authority();
+    await api.create(authorityResource, { metadata: { name: 'default' }, spec } as never);
+    const options = {
+      api,
+      namespace: 'mtls-operator',
+      now: () => now,
+      monotonicMs: () => 0,
+      onIssued: () => undefined,
+    };
+    const process = await WorldProcess.start(options);
+    t.after(() => process.end());
+    await process.lead();
+    const reconciler = process.reconcilers.authority;
+    const reconcile = () => reconciler.reconcile('default', { signal: never });
+    await reconcile();
+    assert.deepEqual([...reconciler.rotations.keys()], []);
+    const metadata = { annotations: { [annotations.rotateRoot]: 'now' } };
+    await api.byHand(() => api.mergePatch(authorityResource, { name: 'default' }, { metadata }));
+    await process.deliver();
+    await reconcile();
+    assert.deepEqual([...reconciler.rotations.keys()], ['default']);
+    await api.byHand(() => api.delete(authorityResource, { name: 'default' }));
+    await process.deliver();
+    await reconcile();
+    assert.deepEqual([...reconciler.rotations.keys()], []);
+  });
+});
