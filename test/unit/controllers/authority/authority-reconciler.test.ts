@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, mock, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 
 import { AuthorityObserver } from '../../../../src/controllers/authority/authority-observer.ts';
@@ -78,7 +78,8 @@ async function revokesAfterPause(offsetMs: number): Promise<void> {
 describe('the rotations in progress', () => {
   test('are those of the last reconcile of each authority, and none of one that is gone', async (t) => {
     // WorldProcess says when a pause of a Reflector is over.
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    mock.timers.enable({ apis: ['setTimeout'] });
+    t.after(() => mock.timers.reset());
     const api = new MemoryApi();
     await api.create(namespaces, { metadata: { name: 'mtls-operator' } });
     const { spec } = authority();
