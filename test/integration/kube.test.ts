@@ -29,6 +29,7 @@ import {
   silentLog,
 } from '../../src/kube/index.ts';
 import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
+import { begin } from '../support/begin.ts';
 import { eventually } from '../support/eventually.ts';
 
 let cluster: ControlPlane;
@@ -112,12 +113,7 @@ function reflectSecrets(
     onError: (code) => errors.push(code),
     ...options,
   });
-  const stop = new AbortController();
-  const run = reflector.run(stop.signal);
-  t.after(async () => {
-    stop.abort();
-    await run;
-  });
+  t.after(begin((signal) => reflector.run(signal)));
   const values: Reflected['values'] = () =>
     Object.fromEntries([...store.values()].map(({ name, value }) => [name, value]));
   return { store, reflector, values, errors };
@@ -309,12 +305,7 @@ test('a kind that is installed only later is waited for', async (t) => {
     backoff: { baseMs: 50, maxMs: 200 },
     onError: (code) => errors.push(code),
   });
-  const stop = new AbortController();
-  const run = reflector.run(stop.signal);
-  t.after(async () => {
-    stop.abort();
-    await run;
-  });
+  t.after(begin((signal) => reflector.run(signal)));
   await eventually(() => assert.ok(errors.includes('NotFound')));
   const crd = {
     apiVersion: 'apiextensions.k8s.io/v1',

@@ -6,14 +6,15 @@ const unless =
   (): string | null =>
     commands.every(succeeds) ? null : sentence;
 
+const python = (program: string): Command => ['python3', '-c', program];
+
 /** For every program that tests run: null when it is installed, else a sentence that says how to install it. */
 export const missing = {
   certtool: unless('certtool is not installed (Debian: apt-get install gnutls-bin)', ['certtool', '--version']),
-  cryptography: unless('cryptography for Python is not installed (Debian: apt-get install python3-cryptography)', [
-    'python3',
-    '-c',
-    'from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12',
-  ]),
+  cryptography: unless(
+    'cryptography for Python is not installed (Debian: apt-get install python3-cryptography)',
+    python('from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12'),
+  ),
   go: unless('Go is not installed (https://go.dev/dl)', ['go', 'version']),
   jdk: unless('no JDK is installed (Debian: apt-get install default-jdk-headless)', ['javac', '-version']),
   nginx: unless('nginx is not installed (Debian: apt-get install nginx)', ['nginx', '-v']),
@@ -29,16 +30,14 @@ export const missing = {
     'command -v pk12util && command -v certutil',
   ]),
   psql: unless('PostgreSQL is not installed (Debian: apt-get install postgresql)', ['psql', '--version']),
-  python: unless('Python 3.10 or later is not installed (Debian: apt-get install python3)', [
-    'python3',
-    '-c',
-    'import ssl; ssl.VERIFY_X509_PARTIAL_CHAIN',
-  ]),
-  pythonVenv: unless('Python with venv is not installed (Debian: apt-get install python3-venv)', [
-    'python3',
-    '-c',
-    'import ensurepip, venv',
-  ]),
+  python: unless(
+    'Python 3.10 or later is not installed (Debian: apt-get install python3)',
+    python('import ssl; ssl.VERIFY_X509_PARTIAL_CHAIN'),
+  ),
+  pythonVenv: unless(
+    'Python with venv is not installed (Debian: apt-get install python3-venv)',
+    python('import ensurepip, venv'),
+  ),
   redis: unless(
     'Redis is not installed (Debian: apt-get install redis-server)',
     ['redis-server', '--version'],

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { nothingToMirror } from '../support/metrics.ts';
 import { section } from '../support/page.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -45,24 +46,12 @@ for (const [title, language] of Object.entries({
 
 test('the README lists every metric of the operator’s own, and no other', async () => {
   const metrics = new Metrics();
-  metrics.mirror({
-    certificateExpiry: none,
-    certificateReady: none,
-    rootExpiry: none,
-    crlNextUpdate: none,
-    crlEntries: none,
-    crlEntriesLimit: none,
-    rotationPhase: none,
-    rotationRemaining: none,
-    queueLength: none,
-  });
+  metrics.mirror(nothingToMirror);
   const { body } = await metrics.expose();
   const served = [...[...body].join('').matchAll(/^# TYPE (mtls_operator_\w+)/gm)].map(([, name]) => name);
   const listed = [...read('README.md').matchAll(/^\| `(mtls_operator_\w+)`/gm)].map(([, name]) => name);
   assert.deepEqual(new Set(listed), new Set(served));
 });
-
-const none = (): Iterable<never> => [];
 
 /** As GitHub makes them of headings. */
 const anchorsOf = (page: string): string[] =>

@@ -47,9 +47,11 @@ describe('a test that asks for more than a minute to end in', () => {
 
 test('a variable that asks for more cases lifts the time-outs', () => {
   const asked = globSync('test/**/*.ts', { cwd: root }).flatMap((file) =>
-    [...readFileSync(`${root}${file}`, 'utf8').matchAll(/process\.env\['(\w+_(?:RUNS|CASES|EVERY))'\]/g)].map(
-      ([, name]) => name ?? '',
-    ),
+    [
+      ...readFileSync(`${root}${file}`, 'utf8').matchAll(
+        /(?:process\.env\[|historyRuns\()'(\w+_(?:RUNS|CASES|EVERY))'/g,
+      ),
+    ].map(([, name]) => name ?? ''),
   );
   assert.ok(asked.length > 0);
   assert.deepEqual(

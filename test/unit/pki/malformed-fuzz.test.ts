@@ -42,9 +42,9 @@ import { derNodes, encodeNode, spoilt, wrapped } from '../../support/der-mutatio
 import { intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
 import { days, later, now } from '../../support/fixtures/times.ts';
 import { permitting } from '../../support/roots/extensions.ts';
+import { fuzzRuns } from '../../support/runs.ts';
 
-const numRuns = Number(process.env['FUZZ_CASES'] ?? 1500);
-const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
+const { numRuns, seed } = fuzzRuns(1500);
 
 const rsa = root({ key: { algorithm: 'RSA', size: 2048 } });
 const ed25519 = root({ key: { algorithm: 'Ed25519' } });

@@ -42,12 +42,12 @@ import { certificate } from '../../support/fixtures/certificate.ts';
 import { encodedRoot, privateKey, root } from '../../support/fixtures/roots.ts';
 import { now } from '../../support/fixtures/times.ts';
 import { oddText, ofSchema } from '../../support/odd-values.ts';
+import { fuzzRuns } from '../../support/runs.ts';
 import { onlyPkiErrors } from '../pki/expect.ts';
 import { distributing, draining, switching } from './rotation/rotation-phases.ts';
 import { secretOf } from './rotation/rotation-situation.ts';
 
-const numRuns = Number(process.env['FUZZ_CASES'] ?? 1000);
-const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
+const { numRuns, seed } = fuzzRuns(1000);
 
 const signer = root();
 const [good, another] = [encodedRoot(signer), encodedRoot(root())];

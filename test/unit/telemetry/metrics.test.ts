@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { exposeGauge, type Sample } from '../../../src/telemetry/mirrored-gauge.ts';
 import { serveTelemetry, type Telemetry } from '../../../src/telemetry/server.ts';
+import { nothingToMirror } from '../../support/metrics.ts';
 
 const lines = async (metrics: Metrics, name: string): Promise<string[]> =>
   [...(await metrics.expose()).body]
@@ -32,18 +33,7 @@ describe('metrics', () => {
   test('mirror the caches as they are when they are asked for, without what is gone', async () => {
     const metrics = new Metrics();
     let samples: Sample[] = [{ labels: { namespace: 'shop', name: 'a' }, value: 1 }];
-    const none = () => [];
-    metrics.mirror({
-      certificateExpiry: none,
-      certificateReady: () => samples,
-      rootExpiry: none,
-      crlNextUpdate: none,
-      crlEntries: none,
-      crlEntriesLimit: none,
-      rotationPhase: none,
-      rotationRemaining: none,
-      queueLength: none,
-    });
+    metrics.mirror({ ...nothingToMirror, certificateReady: () => samples });
     const ready = () => lines(metrics, 'mtls_operator_certificate_ready{');
     assert.deepEqual(await ready(), ['mtls_operator_certificate_ready{namespace="shop",name="a"} 1']);
     samples = [{ labels: { namespace: 'shop', name: 'b' }, value: 0 }];

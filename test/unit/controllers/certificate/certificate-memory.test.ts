@@ -10,23 +10,7 @@ import { crlBundle } from '../../../../src/plan/revocation/crl-plan.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
-import { CertificateProcess, signer } from '../world/certificate-process.ts';
-
-const secretName = 'payments-server-tls';
-const create = `create secrets ${secretName}`;
-const patch = `mergePatch secrets ${secretName}`;
-const writeStatus = 'mergePatch mtlscertificates payments';
-
-async function issued(
-  t: TestContext,
-  ...[spec]: Parameters<CertificateProcess['create']>
-): Promise<CertificateProcess> {
-  const process = await CertificateProcess.begin(t);
-  await process.create(spec);
-  await process.settle();
-  assert.equal(process.ready(), 'Issued');
-  return process;
-}
+import { CertificateProcess, create, patch, secretName, signer, writeStatus } from '../world/certificate-process.ts';
 
 const bytes = (text: string) => Buffer.from(text).toString('base64');
 const tlsOf = (process: CertificateProcess) => process.secret()?.data?.['tls.crt'];
@@ -50,7 +34,7 @@ async function deleteWithSecret(process: CertificateProcess): Promise<void> {
 
 describe('what the operator remembers of a resource until status has it', () => {
   test('goes when status has it: a role that is taken out and put back has no former certificates', async (t) => {
-    const process = await issued(t, { client: { serviceAccount: 'checkout' } });
+    const process = await CertificateProcess.issued(t, { client: { serviceAccount: 'checkout' } });
     await process.patch({ spec: { server: null } });
     await process.settle();
     assert.equal(process.secret(), undefined);
@@ -111,14 +95,14 @@ describe('repairs', () => {
   ];
 
   test('of an earlier term that status does not have do not count', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     assert.deepEqual([await damage(process), await damage(process)], [true, true]);
     process.beginTerm();
     assert.deepEqual(await thrice(process), [true, true, true]);
   });
 
   test('of a former resource of the same name do not count', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     assert.deepEqual(await thrice(process), [true, true, true]);
     assert.equal(await damage(process), false);
     await deleteWithSecret(process);
@@ -143,7 +127,7 @@ describe('a failure', () => {
   });
 
   test('is tried again when the certificate in place expires, at the latest', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     const notAfter = new Date(process.status().notAfter ?? '');
     process.nowMs = notAfter.getTime() - 2000;
     process.refuse(patch);
@@ -198,7 +182,7 @@ describe('a Secret that pods may have mounted', () => {
   const changedAtMs = ({ caches }: CertificateProcess) => caches.secrets.get(`shop/${secretName}`)?.changedAtMs;
 
   test('has a moment from which its content is as it is, and none when it was never there before', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     assert.equal(changedAtMs(process), Number.NEGATIVE_INFINITY);
     process.nowMs += 1000;
     process.sign(signer, root({ name: 'Second' }));
@@ -215,7 +199,7 @@ describe('a Secret that pods may have mounted', () => {
   });
 
   test('counts as touched by another writer until the operator writes it', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     const touched = () => {
       const record = process.caches.secrets.get(`shop/${secretName}`);
       return record !== undefined && 'touched' in record;
@@ -273,7 +257,7 @@ describe('what stands in the way of a role', () => {
   const uidOf = ({ caches }: CertificateProcess, name: string) => caches.certificates.get(`shop/${name}`)?.uid ?? '';
 
   test('is in status although the bundle could be written', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.patch({ spec: { server: { dnsNames: ['a.other'] } } });
     process.sign(signer, root({ name: 'Second' }));
     const before = process.secret()?.data?.['ca.crt'];
@@ -298,7 +282,7 @@ describe('what stands in the way of a role', () => {
 });
 
 test('a certificate that is to be revoked waits for the CRL, and its authority is told', async (t) => {
-  const process = await issued(t);
+  const process = await CertificateProcess.issued(t);
   const listing = (asked: readonly Revocation[]) => {
     const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now) ?? assert.fail();
     const crls = parseCrls(Buffer.from(crlData(plan, [signer])['ca.crl'] ?? '', 'base64').toString());
@@ -319,7 +303,7 @@ test('a certificate that is to be revoked waits for the CRL, and its authority i
 
 for (const [what, data] of Object.entries({ 'a good Secret': {}, 'a damaged Secret': { 'tls.crt': bytes('x') } })) {
   test(`the adoption of ${what} is told, and keeps the owners of others`, async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     const others = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'theirs', uid: 'their-uid' }];
     await process.changeSecret({ metadata: { ownerReferences: others }, data });
     await process.settle();
@@ -336,7 +320,7 @@ for (const [what, data] of Object.entries({ 'a good Secret': {}, 'a damaged Secr
 }
 
 test('a Secret from before the annotation secret-name gets it before it is deleted', async (t) => {
-  const process = await issued(t);
+  const process = await CertificateProcess.issued(t);
   await process.changeSecret({ metadata: { annotations: { [annotations.secretName]: null } } });
   await process.patch({ spec: { server: { service: 'payments', secretName: 'renamed' } } });
   let noted: string | undefined;
@@ -349,7 +333,7 @@ test('a Secret from before the annotation secret-name gets it before it is delet
 });
 
 test('a Secret that cannot be deleted is an error for the controller, which comes back', async (t) => {
-  const process = await issued(t);
+  const process = await CertificateProcess.issued(t);
   await process.patch({ spec: { server: { service: 'payments', secretName: 'renamed' } } });
   process.refuse(`delete secrets ${secretName}`, 'ServerError');
   await assert.rejects(process.settle(), /exceeded quota/);

@@ -5,26 +5,10 @@ import { certificates } from '../../../../src/controllers/objects/resources.ts';
 import { isKubeError, secrets } from '../../../../src/kube/index.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { days, minutes } from '../../../support/fixtures/times.ts';
-import { CertificateProcess, signer } from '../world/certificate-process.ts';
+import { CertificateProcess, create, patch, secretName, signer, writeStatus } from '../world/certificate-process.ts';
 
-const secretName = 'payments-server-tls';
-const create = `create secrets ${secretName}`;
-const patch = `mergePatch secrets ${secretName}`;
 const readSecret = `find secrets ${secretName}`;
-const writeStatus = 'mergePatch mtlscertificates payments';
 const readResource = 'find mtlscertificates payments';
-
-/** A process with a resource `payments` that is Ready. */
-async function issued(
-  t: TestContext,
-  ...[spec]: Parameters<CertificateProcess['create']>
-): Promise<CertificateProcess> {
-  const process = await CertificateProcess.begin(t);
-  await process.create(spec);
-  await process.settle();
-  assert.equal(process.ready(), 'Issued');
-  return process;
-}
 
 const both = { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } };
 const tlsOf = (process: CertificateProcess, name = secretName) => process.secret(name)?.data?.['tls.crt'];
@@ -36,14 +20,14 @@ const otherOwner = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'theirs',
 
 describe('a reconcile', () => {
   test('writes a Secret once and the status once, and nothing when all is well', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     assert.deepEqual(process.requests, [create, writeStatus]);
     await process.settle();
     assert.deepEqual(process.requests, []);
   });
 
   test('of a resource that is gone writes nothing', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.remove(certificates, 'payments');
     await process.settle();
     assert.deepEqual(process.requests, []);
@@ -98,7 +82,7 @@ describe('a resource that the cache has not seen change', () => {
   for (const [what, prepare] of Object.entries(steps)) {
     for (const [how, change] of Object.entries(changes)) {
       test(`gets no new Secret by ${what} when it ${how}`, async (t) => {
-        const process = await issued(t);
+        const process = await CertificateProcess.issued(t);
         await prepare(process);
         await process.deliver();
         await change(process);
@@ -114,7 +98,7 @@ describe('a resource that the cache has not seen change', () => {
       });
     }
     test(`is read once for ${what}, and gets it when nothing has changed but its status and labels`, async (t) => {
-      const process = await issued(t);
+      const process = await CertificateProcess.issued(t);
       await prepare(process);
       await process.deliver();
       await process.patch({ metadata: { labels: { theirs: 'x' } } });
@@ -139,7 +123,7 @@ describe('a resource that the cache has not seen change', () => {
   });
 
   test('gets no new Secret when the request for it was taken back', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.annotate('rotate', 'asked');
     await process.deliver();
     await process.patch({ metadata: { annotations: { [annotations.rotate]: null } } });
@@ -149,7 +133,7 @@ describe('a resource that the cache has not seen change', () => {
   });
 
   test('is not read for its first Secret, which nothing can have come before', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     assert.ok(!process.requests.includes(readResource));
   });
 
@@ -168,7 +152,7 @@ describe('a resource that the cache has not seen change', () => {
   }
 
   test('is not read for an update of the bundle', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     process.sign(signer, root({ name: 'Second' }));
     await process.reconcile();
     assert.deepEqual(process.requests, [patch]);
@@ -178,7 +162,7 @@ describe('a resource that the cache has not seen change', () => {
 describe('a write that meets a Secret that is newer than the cache', () => {
   /** A resource whose Secret gets another bundle. */
   const behind = async (t: TestContext) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     process.sign(signer, root({ name: 'Second' }));
     return process;
   };
@@ -228,7 +212,7 @@ describe('a write that meets a Secret that is newer than the cache', () => {
   });
 
   test('is not made again without asking for the resource when the Secret was deleted', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.annotate('rotate', 'a');
     await process.deliver();
     process.before(patch, () => process.remove(secrets, secretName));
@@ -268,7 +252,7 @@ describe('a write that meets a Secret that is newer than the cache', () => {
   });
 
   test('is not made with what an authority was before', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.annotate('rotate', 'a');
     await process.deliver();
     const before = tlsOf(process);
@@ -282,7 +266,7 @@ describe('a Secret that no role names any more', () => {
   const renamed = { spec: { server: { service: 'payments', secretName: 'renamed' } } };
 
   test('is deleted once the new one is there', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     await process.settle();
     assert.equal(process.secret(), undefined);
@@ -297,7 +281,7 @@ describe('a Secret that no role names any more', () => {
   });
 
   test('stays while the new one cannot be written, and while the write fails', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     for (const code of ['Forbidden', 'Network'] as const) {
       process.refuse('create secrets renamed', code);
@@ -310,7 +294,7 @@ describe('a Secret that no role names any more', () => {
   });
 
   test('stays while another role cannot have what it needs', async (t) => {
-    const process = await issued(t, both);
+    const process = await CertificateProcess.issued(t, both);
     await process.patch({ spec: { ...renamed.spec, client: { serviceAccount: 'other' } } });
     process.refuse('mergePatch secrets payments-client-tls');
     await process.settle();
@@ -319,7 +303,7 @@ describe('a Secret that no role names any more', () => {
   });
 
   test('stays when it was handed to another object in the moment before', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     process.before(`delete secrets ${secretName}`, () =>
       process.changeSecret({ metadata: { ownerReferences: otherOwner } }).then(() => undefined),
@@ -331,7 +315,7 @@ describe('a Secret that no role names any more', () => {
   });
 
   test('stays when it was deleted and made again by somebody in the moment before', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     process.before(`delete secrets ${secretName}`, async () => {
       const { metadata, ...rest } = process.secret() ?? assert.fail();
@@ -346,7 +330,7 @@ describe('a Secret that no role names any more', () => {
 
 describe('a Secret that cannot be written, of another type', () => {
   const opaque = async (t: TestContext) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     const { metadata, data } = process.secret() ?? assert.fail();
     const { uid: _, resourceVersion: __, ...named } = metadata;
     await process.remove(secrets, secretName);
@@ -376,7 +360,7 @@ describe('a Secret that cannot be written, of another type', () => {
 
 describe('what was issued before status could say so', () => {
   test('is in status afterwards, as replaced: it can still be revoked', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     const first = process.status().secrets?.[0]?.serialNumber;
     for (const token of ['a', 'b']) {
       await process.annotate('rotate', token);
@@ -484,7 +468,7 @@ describe('a Secret that another writer keeps changing', () => {
   };
 
   test('is repaired at once three times, then after pauses, and the writer is asked for once each time', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     assert.deepEqual([await damage(process), await damage(process), await damage(process)], [true, true, true]);
     assert.equal(process.ready(), 'Issued');
     assert.equal(await damage(process), false);
@@ -499,7 +483,7 @@ describe('a Secret that another writer keeps changing', () => {
   });
 
   test('is repaired at once when a person asks for it', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);
     assert.equal(process.ready(), 'SecretContested');
     await process.annotate('retry', 'now');
@@ -510,7 +494,7 @@ describe('a Secret that another writer keeps changing', () => {
   });
 
   test('is repaired at once when a person asks for it while the operator is down, and then as if for the first time', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);
     await process.annotate('retry', 'now');
     const next = await CertificateProcess.begin(t, process.api);
@@ -521,7 +505,7 @@ describe('a Secret that another writer keeps changing', () => {
   });
 
   test('gets no free repairs from a restart or another leader', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);
     const next = await CertificateProcess.begin(t, process.api);
     next.nowMs = process.nowMs;
@@ -533,7 +517,7 @@ describe('a Secret that another writer keeps changing', () => {
   });
 
   test('is repaired in its time, and forgotten an hour later, without anything else happening', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);
     const history: [afterMs: number, ready: string | undefined, remembered: boolean][] = [];
     const beganMs = process.nowMs;
@@ -563,7 +547,7 @@ describe('a Secret that another writer keeps changing', () => {
   });
 
   test('is contested, too, when the other writer is quicker than each repair', async (t) => {
-    const process = await issued(t);
+    const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 3; i += 1) await damage(process);
     process.nowMs += 30_001;
     await process.changeSecret({ data: { 'ca.crt': bytes('x') } });
@@ -577,7 +561,7 @@ describe('a Secret that another writer keeps changing', () => {
 });
 
 test('an authority that is not known yet leaves everything as it is', async (t) => {
-  const process = await issued(t);
+  const process = await CertificateProcess.issued(t);
   process.authorityStates.clear();
   await process.annotate('rotate', 'a');
   await process.settle();

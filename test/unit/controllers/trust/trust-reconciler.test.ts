@@ -126,6 +126,17 @@ async function scene(
 
 const unexpected = ({ status }: Exchange): void => status(500, 'Unexpected');
 
+/** Another client changes the ConfigMap again and again, until its repair is delayed. */
+async function contest(fixture: Scene): Promise<void> {
+  await fixture.look();
+  for (let repair = 1; repair <= 4; repair += 1) {
+    fixture.at = later(repair * 1000);
+    fixture.change('theirs');
+    await fixture.look();
+  }
+  assert.equal(fixture.outcome()?.state, 'contested');
+}
+
 describe('a place', () => {
   test('that is as it should be takes no request', async (t) => {
     const { look, methods, trust } = await scene(t, configMap('3'), unexpected);
@@ -216,13 +227,7 @@ describe('a place', () => {
     const fixture = await scene(t, undefined, ({ method, json }) =>
       method === 'GET' ? json(200, editedBy('x')) : json(201, configMap(nextVersion(), fixture.pem())),
     );
-    await fixture.look();
-    for (let repair = 1; repair <= 4; repair += 1) {
-      fixture.at = later(repair * 1000);
-      fixture.change('theirs');
-      await fixture.look();
-    }
-    assert.equal(fixture.outcome()?.state, 'contested');
+    await contest(fixture);
     fixture.at = later(5000);
     fixture.rotate();
     await fixture.look();
@@ -245,13 +250,7 @@ describe('a place', () => {
     const fixture = await scene(t, undefined, ({ method, json }) =>
       method === 'GET' ? json(200, editedBy('x')) : json(201, configMap(nextVersion())),
     );
-    await fixture.look();
-    for (let repair = 1; repair <= 4; repair += 1) {
-      fixture.at = later(repair * 1000);
-      fixture.change('theirs');
-      await fixture.look();
-    }
-    assert.equal(fixture.outcome()?.state, 'contested');
+    await contest(fixture);
     fixture.beginTerm();
     await fixture.look();
     assert.equal(fixture.methods().at(-1), 'PATCH');

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { KeyObject } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { MtlsCertificate, MtlsCertificateSpec } from '../../../../src/api/types.ts';
@@ -33,6 +34,14 @@ import { MemoryClient } from './memory-client.ts';
 
 const never = new AbortController().signal;
 const apiVersion = 'mtls-operator.io/v1alpha1';
+/** The Secret of the resource `payments`. */
+export const secretName = 'payments-server-tls';
+
+/** Requests for the resource `payments` and its Secret. */
+export const create = `create secrets ${secretName}`;
+export const patch = `mergePatch secrets ${secretName}`;
+export const writeStatus = 'mergePatch mtlscertificates payments';
+
 export const signer = root({ name: 'Signer' });
 
 /** What is done in the middle of a request of the operator. */
@@ -110,6 +119,18 @@ export class CertificateProcess {
     await filled.promise;
     await process.#memory.settled();
     process.beginTerm();
+    return process;
+  }
+
+  /** The same with a resource `payments` that is Ready. */
+  static async issued(
+    t: TestContext,
+    ...[spec]: Parameters<CertificateProcess['create']>
+  ): Promise<CertificateProcess> {
+    const process = await CertificateProcess.begin(t);
+    await process.create(spec);
+    await process.settle();
+    assert.equal(process.ready(), 'Issued');
     return process;
   }
 

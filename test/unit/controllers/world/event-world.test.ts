@@ -7,6 +7,7 @@ import type { MtlsCertificate } from '../../../../src/api/types.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import { configMaps, namespaces, secrets } from '../../../../src/kube/index.ts';
 import { minutes } from '../../../support/fixtures/times.ts';
+import { historyRuns } from '../../../support/runs.ts';
 import { authorityNames, EventWorld, grant, names, tenants } from './event-world.ts';
 
 // WorldProcess says when a pause of a Reflector is over.
@@ -218,12 +219,10 @@ const happenings: fc.Arbitrary<Event> = fc.oneof(
 const named = (history: readonly Event[]): readonly Event[] =>
   Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
 
-/** The same histories each time, unless more are asked for. */
-const asked = process.env['EVENT_RUNS'];
-const runs = asked === undefined ? { numRuns: 60, seed: 20_261_129 } : { numRuns: Number(asked) };
+const runs = historyRuns('EVENT_RUNS', 60);
 
 describe('nothing waits for what does not come', () => {
-  // Longer: EVENT_RUNS=2000 npm test -- unit/controllers/event-world
+  // Longer: EVENT_RUNS=2000 npm test -- unit event-world
   test('at rest, a look at everything finds nothing to do', async (t) => {
     let reconciles = 0;
     await fc.assert(

@@ -7,6 +7,7 @@ import type { MtlsAuthority } from '../../../../src/api/types.ts';
 import { anchorId, isSignedBy } from '../../../../src/pki/index.ts';
 import { intermediate, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, minutes } from '../../../support/fixtures/times.ts';
+import { historyRuns } from '../../../support/runs.ts';
 import { passing, RotationWorld } from './rotation-world.ts';
 import type { Interruption } from './world-process.ts';
 
@@ -29,64 +30,46 @@ const kinds = fc.constantFrom(
   'mtlscertificates',
 );
 
+/** An event without choices, and how often it is drawn. */
+const happens = (weight: number, ...event: Event) => ({ weight, arbitrary: fc.constant<Event>(event) });
+
 const abort = (world: RotationWorld): Promise<void> =>
   world.annotate('abortRotation', world.status.rotation?.id ?? 'none');
 
 /** What happens in the middle of a reconcile. */
 const inBetween = fc.oneof(
-  { weight: 4, arbitrary: fc.constant<Event>(['the process ends', (world) => world.crash()]) },
-  {
-    weight: 3,
-    arbitrary: fc.constant<Event>([
-      'the replica that stood by takes over and works',
-      async (world) => {
-        await world.takeOver();
-        await world.settle();
-      },
-    ]),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.constant<Event>([
-      'another process begins, takes over and works',
-      async (world) => {
-        await world.start();
-        await world.settle();
-      },
-    ]),
-  },
+  happens(4, 'the process ends', (world) => world.crash()),
+  happens(3, 'the replica that stood by takes over and works', async (world) => {
+    await world.takeOver();
+    await world.settle();
+  }),
+  happens(2, 'another process begins, takes over and works', async (world) => {
+    await world.start();
+    await world.settle();
+  }),
   {
     weight: 1,
     arbitrary: fc
       .constantFrom(-hours(2), hours(2))
       .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
   },
-  { weight: 2, arbitrary: fc.constant<Event>(['the watches bring news', (world) => world.deliver()]) },
+  happens(2, 'the watches bring news', (world) => world.deliver()),
   {
     weight: 1,
     arbitrary: fc
       .nat({ max: 5 })
       .map((n): Event => [`rotate-root ${n}`, (world) => world.annotate('rotateRoot', `${n}`)]),
   },
-  {
-    weight: 1,
-    arbitrary: fc.constant<Event>(['rotate a certificate', (world) => world.rotateCertificate()]),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.constant<Event>(['abort', abort]),
-  },
+  happens(1, 'rotate a certificate', (world) => world.rotateCertificate()),
+  happens(1, 'abort', abort),
   {
     weight: 1,
     arbitrary: fc
       .tuple(anyBrought, fc.boolean())
       .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
   },
-  { weight: 1, arbitrary: fc.constant<Event>(['the root Secret is deleted', (world) => world.deleteRootSecret()]) },
-  {
-    weight: 1,
-    arbitrary: fc.constant<Event>(['a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')]),
-  },
+  happens(1, 'the root Secret is deleted', (world) => world.deleteRootSecret()),
+  happens(1, 'a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')),
   {
     weight: 1,
     arbitrary: fc
@@ -116,7 +99,7 @@ const interruptions: fc.Arbitrary<Event> = fc
 
 /** How often events come: the operator works most of the time, or no rotation would ever get anywhere. */
 const events: fc.Arbitrary<Event> = fc.oneof(
-  { weight: 10, arbitrary: fc.constant<Event>(['the operator works', (world) => world.settle()]) },
+  happens(10, 'the operator works', (world) => world.settle()),
   {
     weight: 8,
     arbitrary: fc.constantFrom(minutes(1), minutes(3), minutes(4), minutes(7)).map(
@@ -162,10 +145,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       ],
     ),
   },
-  {
-    weight: 4,
-    arbitrary: fc.constant<Event>(['the operator works, but for published bundles', (world) => world.settle(false)]),
-  },
+  happens(4, 'the operator works, but for published bundles', (world) => world.settle(false)),
   {
     weight: 1,
     arbitrary: fc
@@ -189,26 +169,17 @@ const events: fc.Arbitrary<Event> = fc.oneof(
         ],
       ),
   },
-  {
-    weight: 2,
-    arbitrary: fc.constant<Event>(['rotate a certificate', (world) => world.rotateCertificate()]),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.constant<Event>(['the authority alone is reconciled', (world) => world.reconcileAuthority()]),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.constant<Event>(['certificates alone are reconciled', (world) => world.reconcileCertificates()]),
-  },
-  { weight: 1, arbitrary: fc.constant<Event>(['bundles alone are published', (world) => world.reconcileTrust()]) },
-  { weight: 1, arbitrary: fc.constant<Event>(['the watches bring news', (world) => world.deliver()]) },
+  happens(2, 'rotate a certificate', (world) => world.rotateCertificate()),
+  happens(2, 'the authority alone is reconciled', (world) => world.reconcileAuthority()),
+  happens(2, 'certificates alone are reconciled', (world) => world.reconcileCertificates()),
+  happens(1, 'bundles alone are published', (world) => world.reconcileTrust()),
+  happens(1, 'the watches bring news', (world) => world.deliver()),
   {
     weight: 2,
     arbitrary: kinds.map((plural): Event => [`the watches of ${plural} bring news`, (world) => world.deliver(plural)]),
   },
-  { weight: 1, arbitrary: fc.constant<Event>(['another replica leads', (world) => world.start()]) },
-  { weight: 1, arbitrary: fc.constant<Event>(['a replica stands by', (world) => world.standBy()]) },
+  happens(1, 'another replica leads', (world) => world.start()),
+  happens(1, 'a replica stands by', (world) => world.standBy()),
   {
     weight: 2,
     arbitrary: fc
@@ -232,37 +203,22 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       .constantFrom(-days(20), -hours(2), hours(2), days(20))
       .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
   },
-  {
-    weight: 1,
-    arbitrary: fc.constant<Event>(['every root expires, with the operator away', (world) => world.tick(years(11))]),
-  },
+  happens(1, 'every root expires, with the operator away', (world) => world.tick(years(11))),
   {
     weight: 4,
     arbitrary: fc
       .nat({ max: 5 })
       .map((n): Event => [`rotate-root ${n}`, (world) => world.annotate('rotateRoot', `${n}`)]),
   },
-  { weight: 2, arbitrary: fc.constant<Event>(['abort', abort]) },
-  {
-    weight: 12,
-    arbitrary: fc.constant<Event>([
-      'abort what has switched',
-      async (world) => {
-        if (/Switching|Draining/.test(world.status.rotation?.phase ?? '')) await abort(world);
-      },
-    ]),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.constant<Event>([
-      'approve',
-      async (world) => {
-        // Where nobody has to approve, the word would be that nobody has to wait.
-        const isWaiting = world.status.rotation?.blockers?.some((blocker) => blocker.startsWith('approval'));
-        if (isWaiting === true) await world.annotate('approveRotation', world.status.rotation?.id ?? 'none');
-      },
-    ]),
-  },
+  happens(2, 'abort', abort),
+  happens(12, 'abort what has switched', async (world) => {
+    if (/Switching|Draining/.test(world.status.rotation?.phase ?? '')) await abort(world);
+  }),
+  happens(2, 'approve', async (world) => {
+    // Where nobody has to approve, the word would be that nobody has to wait.
+    const isWaiting = world.status.rotation?.blockers?.some((blocker) => blocker.startsWith('approval'));
+    if (isWaiting === true) await world.annotate('approveRotation', world.status.rotation?.id ?? 'none');
+  }),
   { weight: 1, arbitrary: anyBrought.map((next): Event => ['a root is staged', (world) => world.stage(next)]) },
   {
     weight: 1,
@@ -270,12 +226,9 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       .tuple(anyBrought, fc.boolean())
       .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
   },
-  { weight: 1, arbitrary: fc.constant<Event>(['the root Secret is deleted', (world) => world.deleteRootSecret()]) },
-  {
-    weight: 1,
-    arbitrary: fc.constant<Event>(['a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')]),
-  },
-  { weight: 1, arbitrary: fc.constant<Event>(['a certificate is asked for', (world) => world.addCertificate()]) },
+  happens(1, 'the root Secret is deleted', (world) => world.deleteRootSecret()),
+  happens(1, 'a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')),
+  happens(1, 'a certificate is asked for', (world) => world.addCertificate()),
 );
 
 const lags = fc.array(fc.nat({ max: minutes(3) - 1 }), { minLength: 1, maxLength: 4 });
@@ -283,9 +236,7 @@ const histories = fc.array(events, { minLength: 25, maxLength: 50, size: 'max' }
 const approvals = fc.constantFrom('Automatic', 'Manual');
 type RotationSpec = MtlsAuthority['spec']['rotation'];
 
-/** The same histories each time, unless more are asked for. */
-const asked = process.env['ROTATION_RUNS'];
-const runs = asked === undefined ? { numRuns: 40, seed: 20_261_129 } : { numRuns: Number(asked) };
+const runs = historyRuns('ROTATION_RUNS', 40);
 
 // A Reflector pauses after an error: the world says when that is over.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));

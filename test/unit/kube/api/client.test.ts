@@ -10,7 +10,8 @@ import {
   secrets,
 } from '../../../../src/kube/index.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { type Exchange, listOf, serve, widget, widgets } from './fault-server.ts';
+import { type Exchange, serve } from './fault-server.ts';
+import { listOf, widget, widgets } from './widgets.ts';
 
 const ref = { namespace: 'n', name: 'a' };
 

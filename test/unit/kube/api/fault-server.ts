@@ -6,13 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { ApiServer } from '../../../../src/kube/api/api-server.ts';
 import { kubeconfigServer } from '../../../../src/kube/api/kubeconfig.ts';
-import {
-  Connection,
-  defineResource,
-  KubeClient,
-  type KubeClientOptions,
-  type KubeObject,
-} from '../../../../src/kube/index.ts';
+import { Connection, KubeClient, type KubeClientOptions } from '../../../../src/kube/index.ts';
 
 /** One request as it came, and the way to answer it. */
 export interface Exchange {
@@ -125,33 +119,4 @@ function kubeconfigOf(server: string, user: Record<string, string>): string {
     contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', namespace: 'here' } }],
     'current-context': 'x',
   });
-}
-
-/** A made-up kind. */
-export interface Widget extends KubeObject {
-  readonly spec?: { readonly size: number };
-}
-
-export const widgets = defineResource<Widget>({
-  group: 'example.org',
-  version: 'v1',
-  plural: 'widgets',
-  kind: 'Widget',
-  namespaced: true,
-});
-
-export function widget(name: string, resourceVersion: number, size = 1): Record<string, unknown> {
-  return { metadata: { namespace: 'n', name, uid: name, resourceVersion: String(resourceVersion) }, spec: { size } };
-}
-
-export function listOf(resourceVersion: number, items: readonly unknown[], continueToken?: string): unknown {
-  return { kind: 'List', metadata: { resourceVersion: String(resourceVersion), continue: continueToken }, items };
-}
-
-export function event(type: string, object: unknown): unknown {
-  return { type, object };
-}
-
-export function bookmark(resourceVersion: number): unknown {
-  return event('BOOKMARK', { metadata: { resourceVersion: String(resourceVersion) } });
 }

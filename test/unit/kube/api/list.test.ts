@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { readList } from '../../../../src/kube/api/list.ts';
 import { isKubeError } from '../../../../src/kube/index.ts';
-import { type Widget, widget } from './fault-server.ts';
+import { type Widget, widget } from './widgets.ts';
 
 async function* chunksOf(bytes: Buffer, cuts: readonly number[]): AsyncGenerator<Buffer> {
   const places = [0, ...cuts.map((cut) => cut % bytes.length).sort((a, b) => a - b), bytes.length];

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { readWatch } from '../../../../src/kube/api/watch-stream.ts';
 import { isKubeError, type KubeErrorCode, type WatchEvent } from '../../../../src/kube/index.ts';
-import { bookmark, event, serve, type Widget, widget, widgets } from './fault-server.ts';
+import { serve } from './fault-server.ts';
+import { bookmark, event, type Widget, widget, widgets } from './widgets.ts';
 
 async function* chunksOf(bytes: Buffer, cuts: readonly number[]): AsyncGenerator<Buffer> {
   const places = [0, ...cuts.map((cut) => cut % bytes.length).sort((a, b) => a - b), bytes.length];

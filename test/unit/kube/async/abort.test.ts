@@ -12,7 +12,8 @@ import {
   sleep,
   WorkQueue,
 } from '../../../../src/kube/index.ts';
-import { serve, type Widget, widgets } from '../api/fault-server.ts';
+import { serve } from '../api/fault-server.ts';
+import { type Widget, widgets } from '../api/widgets.ts';
 
 describe('a listener on a signal', () => {
   test('is called when the signal aborts, once', () => {

@@ -1,17 +1,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Log, OptionalReflector, Store, type StoreRecord } from '../../../../src/kube/index.ts';
+import { begin } from '../../../support/begin.ts';
 import { eventually } from '../../../support/eventually.ts';
-import {
-  type Exchange,
-  event,
-  type FaultServer,
-  listOf,
-  serve,
-  type Widget,
-  widget,
-  widgets,
-} from '../api/fault-server.ts';
+import { type Exchange, type FaultServer, serve } from '../api/fault-server.ts';
+import { event, listOf, type Widget, widget, widgets } from '../api/widgets.ts';
 
 interface Reflected {
   readonly server: FaultServer;
@@ -41,12 +34,7 @@ async function reflect(t: TestContext, answer: (exchange: Exchange) => void, rec
     recheckMs,
     onServed: (isServed) => served.push(isServed),
   });
-  const stop = new AbortController();
-  const run = reflector.run(stop.signal);
-  t.after(async () => {
-    stop.abort();
-    await run;
-  });
+  t.after(begin((signal) => reflector.run(signal)));
   return { server, store, reflector, logged, served };
 }
 

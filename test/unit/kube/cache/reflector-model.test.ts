@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import * as fc from 'fast-check';
+import { historyRuns } from '../../../support/runs.ts';
 import { type Outcome, ReflectorWorld, unreadable } from './reflector-world.ts';
 
-/** The same histories each time, unless more are asked for: CACHE_RUNS=20000 npm test -- unit/kube/reflector-model */
-const asked = process.env['CACHE_RUNS'];
-const runs = asked === undefined ? { numRuns: 200, seed: 20_261_129 } : { numRuns: Number(asked) };
+// More of them: CACHE_RUNS=20000 npm test -- unit reflector-model
+const runs = historyRuns('CACHE_RUNS', 200);
 
 type Act = readonly [what: string, act: (world: ReflectorWorld) => void];
 

@@ -12,7 +12,7 @@ import {
   silentLog,
   type WatchEvent,
 } from '../../../../src/kube/index.ts';
-import { type Widget, widgets } from '../api/fault-server.ts';
+import { type Widget, widgets } from '../api/widgets.ts';
 
 /** A size that the transform of the cache throws for. */
 export const unreadable = 666;

@@ -8,18 +8,10 @@ import {
   Store,
   type StoreRecord,
 } from '../../../../src/kube/index.ts';
+import { begin } from '../../../support/begin.ts';
 import { eventually } from '../../../support/eventually.ts';
-import {
-  bookmark,
-  type Exchange,
-  event,
-  type FaultServer,
-  listOf,
-  serve,
-  type Widget,
-  widget,
-  widgets,
-} from '../api/fault-server.ts';
+import { type Exchange, type FaultServer, serve } from '../api/fault-server.ts';
+import { bookmark, event, listOf, type Widget, widget, widgets } from '../api/widgets.ts';
 
 interface Sized extends StoreRecord {
   readonly size: number;
@@ -65,12 +57,7 @@ async function reflect(
     backoff: { baseMs: 1, maxMs: 5 },
     ...options,
   });
-  const stop = new AbortController();
-  const run = reflector.run(stop.signal);
-  const end = async (): Promise<void> => {
-    stop.abort();
-    await run;
-  };
+  const end = begin((signal) => reflector.run(signal));
   t.after(end);
   return {
     server,

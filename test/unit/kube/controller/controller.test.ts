@@ -9,6 +9,7 @@ import {
   TerminalError,
   WorkQueue,
 } from '../../../../src/kube/index.ts';
+import { begin } from '../../../support/begin.ts';
 import { eventually } from '../../../support/eventually.ts';
 
 interface Harness {
@@ -41,14 +42,12 @@ test('a failed reconcile is tried again until it succeeds, one that failed for g
       if (failures < 3) throw new Error('not yet');
     },
   });
-  const stop = new AbortController();
-  const run = controller.run(stop.signal);
+  const end = begin((signal) => controller.run(signal));
   queue.add('terminal');
   await ended(1);
   queue.add('flaky');
   await ended(4);
-  stop.abort();
-  await run;
+  await end();
   assert.deepEqual(outcomes(records), ['terminal terminal', 'flaky error', 'flaky error', 'flaky success']);
 });
 
@@ -62,14 +61,12 @@ test('delays begin again after a success, and after a failure for good', async (
       reconcile: () => (turns.shift() ?? (async () => {}))(),
       log: { ...silentLog, warn: (_, fields) => retries.push(fields?.['retryMs']) },
     });
-    const stop = new AbortController();
-    const run = controller.run(stop.signal);
+    const end = begin((signal) => controller.run(signal));
     queue.add('key');
     await ended(3);
     queue.add('key');
     await ended(5);
-    stop.abort();
-    await run;
+    await end();
     assert.deepEqual(retries, [1, 2, 1]);
   }
 });
@@ -83,13 +80,11 @@ test('a reconcile that throws instead of rejecting harms nobody', async () => {
     queue: new WorkQueue(),
     workers: 1,
   });
-  const stop = new AbortController();
-  const run = controller.run(stop.signal);
+  const end = begin((signal) => controller.run(signal));
   queue.add('bad');
   queue.add('good');
   await ended(2);
-  stop.abort();
-  await run;
+  await end();
   assert.deepEqual(outcomes(records), ['bad error', 'good success']);
 });
 
@@ -97,12 +92,10 @@ test('a reconcile can ask to be called at a time', async () => {
   const { queue, controller, records, ended } = harness({
     reconcile: async () => (records.length === 0 ? { requeueAt: new Date(Date.now() + 5) } : undefined),
   });
-  const stop = new AbortController();
-  const run = controller.run(stop.signal);
+  const end = begin((signal) => controller.run(signal));
   queue.add('a');
   await ended(2);
-  stop.abort();
-  await run;
+  await end();
   assert.deepEqual(outcomes(records), ['a requeued', 'a success']);
 });
 
@@ -123,12 +116,10 @@ test('one key is never reconciled twice at once, different keys are', async () =
       running.set(key, 0);
     },
   });
-  const stop = new AbortController();
-  const run = controller.run(stop.signal);
+  const end = begin((signal) => controller.run(signal));
   for (const key of ['a', 'b', 'c', 'd']) queue.add(key);
   await ended(50);
-  stop.abort();
-  await run;
+  await end();
   assert.ok(most > 1);
 });
 
@@ -141,13 +132,11 @@ test('a stop lets the reconciles under way end, leaves the rest in the queue, an
       assert.equal(signal.aborted, false);
     },
   });
-  const stop = new AbortController();
-  const run = controller.run(stop.signal);
+  const end = begin((signal) => controller.run(signal));
   queue.add('under way');
   queue.add('waiting');
-  stop.abort();
   let isOver = false;
-  const over = run.then(() => {
+  const over = end().then(() => {
     isOver = true;
     return isOver;
   });
@@ -157,11 +146,9 @@ test('a stop lets the reconciles under way end, leaves the rest in the queue, an
   await over;
   assert.deepEqual(outcomes(records), ['under way success']);
 
-  const again = new AbortController();
-  const second = controller.run(again.signal);
+  const endAgain = begin((signal) => controller.run(signal));
   await ended(2);
-  again.abort();
-  await second;
+  await endAgain();
   assert.deepEqual(outcomes(records).at(-1), 'waiting success');
 });
 
@@ -202,16 +189,14 @@ test('reconciles that wait for nothing leave the event loop to timers and answer
     workers: 32,
   });
   for (let key = 0; key < keys; key += 1) queue.add(`key-${key}`);
-  const stop = new AbortController();
-  const run = controller.run(stop.signal);
+  const end = begin((signal) => controller.run(signal));
   const turns: number[] = [];
   for (const endsAt = performance.now() + 30_000; records.length < keys; ) {
     assert.ok(performance.now() < endsAt, `only ${records.length} reconciles have ended`);
     await new Promise((resolve) => setTimeout(resolve));
     turns.push(records.length);
   }
-  stop.abort();
-  await run;
+  await end();
   const most = Math.max(...turns.map((count, i) => count - (turns[i - 1] ?? 0)));
   // A turn is 10 ms and a reconcile 1 ms, or more on a busy machine.
   assert.ok(most <= keys / 3, `${most} of ${keys} reconciles in one turn`);

@@ -1,15 +1,12 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import * as fc from 'fast-check';
+import { randomFrom } from '../../../support/random.ts';
+import { historyRuns } from '../../../support/runs.ts';
 import { type Candidate, type CandidateOptions, ElectionWorld, type Fate } from './election-world.ts';
 
-/** The same elections each time, unless more are asked for: ELECTION_RUNS=20000 npm test -- unit/kube/leader-safety */
-const asked = process.env['ELECTION_RUNS'];
-// To shrink a failure takes minutes.
-const runs = {
-  endOnFailure: true,
-  ...(asked === undefined ? { numRuns: 50, seed: 20_261_129 } : { numRuns: Number(asked) }),
-};
+// More of them: ELECTION_RUNS=20000 npm test -- unit leader-safety. To shrink a failure takes minutes.
+const runs = { endOnFailure: true, ...historyRuns('ELECTION_RUNS', 50) };
 
 const minute = 60_000;
 const lengthMs = 5 * minute;
@@ -61,17 +58,6 @@ const blows: fc.Arbitrary<Blow> = fc.record({
   isSamePod: fc.boolean(),
 });
 
-/** Numbers from 0 to 1 that a seed decides. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 type Member = Omit<CandidateOptions, 'identity'>;
 
 /** One of three pods that run the operator. */
@@ -106,7 +92,7 @@ async function elect(
   blows: readonly Blow[],
   seed: number,
 ): Promise<ElectionWorld> {
-  const next = random(seed);
+  const next = randomFrom(seed);
   mock.method(Math, 'random', next);
   const world = new ElectionWorld();
   const { timeline } = world;

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type Clock, WorkQueue } from '../../../../src/kube/index.ts';
+import { historyRuns } from '../../../support/runs.ts';
 
-/** The same histories each time, unless more are asked for: QUEUE_RUNS=50000 npm test -- unit/kube/queue-model */
-const asked = process.env['QUEUE_RUNS'];
-const runs = asked === undefined ? { numRuns: 400, seed: 20_261_129 } : { numRuns: Number(asked) };
+// More of them: QUEUE_RUNS=50000 npm test -- unit work-queue-model
+const runs = historyRuns('QUEUE_RUNS', 400);
 
 type Rank = 'asked' | 'background';
 

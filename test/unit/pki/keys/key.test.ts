@@ -2,27 +2,18 @@ import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
-import {
-  describeKey,
-  describeKeySpec,
-  encodePrivateKey,
-  generatePrivateKey,
-  type KeyEncoding,
-  type KeySpec,
-  PkiError,
-  parsePrivateKey,
-} from '../../../../src/pki/index.ts';
-import { publicKeyDer, signatureAlgorithm } from '../../../../src/pki/keys/key.ts';
+import { PkiError } from '../../../../src/pki/index.ts';
+import * as keys from '../../../../src/pki/keys/key.ts';
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { openssl, opensslFile, p256 } from '../../../support/openssl.ts';
 import { throwsCode } from '../expect.ts';
 
-const ecdsa = (size: 256 | 384 | 521): KeySpec => ({ algorithm: 'ECDSA', size });
-const rsa = (size: 2048 | 3072 | 4096): KeySpec => ({ algorithm: 'RSA', size });
-const ed25519: KeySpec = { algorithm: 'Ed25519' };
+const ecdsa = (size: 256 | 384 | 521): keys.KeySpec => ({ algorithm: 'ECDSA', size });
+const rsa = (size: 2048 | 3072 | 4096): keys.KeySpec => ({ algorithm: 'RSA', size });
+const ed25519: keys.KeySpec = { algorithm: 'Ed25519' };
 
 describe('a private key', () => {
-  const kinds: [spec: KeySpec, encoding: KeyEncoding, label: string, kind: string, opensslSays: RegExp][] = [
+  const kinds: [spec: keys.KeySpec, encoding: keys.KeyEncoding, label: string, kind: string, opensslSays: RegExp][] = [
     [ecdsa(256), 'PKCS8', 'PRIVATE KEY', 'ECDSA-256', /prime256v1/],
     [ecdsa(256), 'SEC1', 'EC PRIVATE KEY', 'ECDSA-256', /prime256v1/],
     [ecdsa(384), 'PKCS8', 'PRIVATE KEY', 'ECDSA-384', /secp384r1/],
@@ -36,14 +27,14 @@ describe('a private key', () => {
   ];
   for (const [spec, encoding, label, kind, opensslSays] of kinds) {
     test(`of kind ${kind} in ${encoding} is read back as it was written, and by openssl`, async () => {
-      const key = await generatePrivateKey(spec);
-      const pem = encodePrivateKey(key, encoding);
+      const key = await keys.generatePrivateKey(spec);
+      const pem = keys.encodePrivateKey(key, encoding);
       assert.equal(pem.split('\n')[0], `-----BEGIN ${label}-----`);
-      const read = parsePrivateKey(pem);
+      const read = keys.parsePrivateKey(pem);
       assert.equal(read.encoding, encoding);
       assert.ok(read.key.equals(key));
       assert.deepEqual(
-        [describeKey(key), describeKey(createPublicKey(key)), describeKeySpec(spec)],
+        [keys.describeKey(key), keys.describeKey(createPublicKey(key)), keys.describeKeySpec(spec)],
         [kind, kind, kind],
       );
       assert.match(openssl(['pkey', '-text_pub', '-noout'], pem), opensslSays);
@@ -52,19 +43,19 @@ describe('a private key', () => {
   }
 
   test('is another one every time', async () => {
-    const [a, b] = await Promise.all([generatePrivateKey(ecdsa(256)), generatePrivateKey(ecdsa(256))]);
-    assert.ok(!publicKeyDer(a).equals(publicKeyDer(b)));
+    const [a, b] = await Promise.all([keys.generatePrivateKey(ecdsa(256)), keys.generatePrivateKey(ecdsa(256))]);
+    assert.ok(!keys.publicKeyDer(a).equals(keys.publicKeyDer(b)));
   });
 
-  const misfits: [spec: KeySpec, encoding: KeyEncoding][] = [
+  const misfits: [spec: keys.KeySpec, encoding: keys.KeyEncoding][] = [
     [ecdsa(256), 'PKCS1'],
     [rsa(2048), 'SEC1'],
     [ed25519, 'PKCS1'],
     [ed25519, 'SEC1'],
   ];
   for (const [spec, encoding] of misfits) {
-    test(`of kind ${describeKeySpec(spec)} cannot be written as ${encoding}`, () =>
-      throwsCode('InvalidRequest', () => encodePrivateKey(privateKey(spec), encoding)));
+    test(`of kind ${keys.describeKeySpec(spec)} cannot be written as ${encoding}`, () =>
+      throwsCode('InvalidRequest', () => keys.encodePrivateKey(privateKey(spec), encoding)));
   }
 
   test('is shown and serialised without its material', () => {
@@ -78,12 +69,12 @@ describe('a private key is read', () => {
   test('with the EC PARAMETERS that openssl puts before it', () => {
     const pem = opensslFile(['ecparam', '-genkey', '-name', 'prime256v1']);
     assert.match(pem, /BEGIN EC PARAMETERS/);
-    assert.equal(parsePrivateKey(pem).encoding, 'SEC1');
+    assert.equal(keys.parsePrivateKey(pem).encoding, 'SEC1');
   });
 
   test('with text around it', () => {
-    const pem = encodePrivateKey(privateKey(), 'PKCS8');
-    assert.ok(parsePrivateKey(`Bag Attributes\n${pem}\n`).key.equals(parsePrivateKey(pem).key));
+    const pem = keys.encodePrivateKey(privateKey(), 'PKCS8');
+    assert.ok(keys.parsePrivateKey(`Bag Attributes\n${pem}\n`).key.equals(keys.parsePrivateKey(pem).key));
   });
 });
 
@@ -104,13 +95,13 @@ describe('a private key is refused', () => {
     ['when it is encrypted in the old form', openssl(['ec', '-aes256', '-passout', 'pass:x'], pkcs8), 'EncryptedKey'],
     ['when it is a megabyte and more', pkcs8 + ' '.repeat(1024 * 1024), 'TooLarge'],
   ];
-  for (const [title, pem, code] of texts) test(title, () => throwsCode(code, () => parsePrivateKey(pem)));
+  for (const [title, pem, code] of texts) test(title, () => throwsCode(code, () => keys.parsePrivateKey(pem)));
 
   test('without any of its text in the error', () => {
     const body = pkcs8.split('\n')[1] ?? '';
     for (const pem of [relabelled('RSA PRIVATE KEY'), pkcs8 + pkcs8, pkcs8.slice(0, 90)]) {
       assert.throws(
-        () => parsePrivateKey(pem),
+        () => keys.parsePrivateKey(pem),
         (error) => error instanceof PkiError && !inspect(error, { depth: 9 }).includes(body.slice(0, 16)),
       );
     }
@@ -118,7 +109,7 @@ describe('a private key is refused', () => {
 });
 
 describe('the signature', () => {
-  const algorithms: [kind: KeySpec, oid: string, digest: string | null, nullParameters: boolean][] = [
+  const algorithms: [kind: keys.KeySpec, oid: string, digest: string | null, nullParameters: boolean][] = [
     [ecdsa(256), '1.2.840.10045.4.3.2', 'sha256', false],
     [ecdsa(384), '1.2.840.10045.4.3.3', 'sha384', false],
     [ecdsa(521), '1.2.840.10045.4.3.4', 'sha512', false],
@@ -128,11 +119,11 @@ describe('the signature', () => {
     [rsa(4096), '1.2.840.113549.1.1.12', 'sha384', true],
   ];
   for (const [spec, oid, digest, nullParameters] of algorithms) {
-    test(`of ${describeKeySpec(spec)} uses ${digest ?? 'its own digest'}`, () =>
-      assert.deepEqual(signatureAlgorithm(privateKey(spec)), { oid, digest, nullParameters }));
+    test(`of ${keys.describeKeySpec(spec)} uses ${digest ?? 'its own digest'}`, () =>
+      assert.deepEqual(keys.signatureAlgorithm(privateKey(spec)), { oid, digest, nullParameters }));
   }
 
-  const unfit: [title: string, key: () => { privateKey: Parameters<typeof signatureAlgorithm>[0] }][] = [
+  const unfit: [title: string, key: () => { privateKey: Parameters<typeof keys.signatureAlgorithm>[0] }][] = [
     ['RSA of 1024 bits', () => generateKeyPairSync('rsa', { modulusLength: 1024 })],
     ['secp256k1', () => generateKeyPairSync('ec', { namedCurve: 'secp256k1' })],
     ['P-224', () => generateKeyPairSync('ec', { namedCurve: 'secp224r1' })],
@@ -142,6 +133,6 @@ describe('the signature', () => {
   ];
   for (const [title, make] of unfit) {
     test(`is refused to a key of ${title}`, () =>
-      throwsCode('UnsupportedKey', () => signatureAlgorithm(make().privateKey)));
+      throwsCode('UnsupportedKey', () => keys.signatureAlgorithm(make().privateKey)));
   }
 });

@@ -7,7 +7,8 @@ import { root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from '../rotation/rotation-phases.ts';
 import { old } from '../rotation/rotation-roots.ts';
-import { knows, making, observedIn, rotating, type Situation, secretsOf } from '../rotation/rotation-situation.ts';
+import { knows, observedIn, type Situation, secretsOf } from '../rotation/rotation-situation.ts';
+import { making, rotating } from '../rotation/rotation-specs.ts';
 
 /** Roots that the operator makes, at an age at which they are soon due, and one that is not valid yet. */
 const ageing = [days(89), days(90) - minutes(10), days(90) - 1, days(99)].map((ageMs) =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
-import { sha256Hex } from '../../../../src/pki/index.ts';
+import { type Issuer, sha256Hex } from '../../../../src/pki/index.ts';
 import { type IssueReason, planCertificate } from '../../../../src/plan/index.ts';
 import { grantingRules, ready } from '../../../support/fixtures/authority.ts';
 import type { CertificateFixture } from '../../../support/fixtures/certificate.ts';
@@ -211,6 +211,7 @@ describe('renewal', () => {
   ];
   // Ten days of the root are left: the leaf is cut to them.
   const ending = root({ at: later(-days(20)), durationMs: days(30) });
+  const keptAt = (at: Date, given: CertificateFixture, by: Issuer) => ({ given, under: ready(by), at, plan: [keep] });
   const cut = fresh.issuedBy(ending);
   const endingBelow = intermediate(signer, { at: later(-days(20)), durationMs: days(30) });
   const cutBelow = fresh.issuedBy(endingBelow);
@@ -229,30 +230,18 @@ describe('renewal', () => {
       at: notAfter,
       plan: [issue(issued, 'Expired', `the certificate expired at ${notAfter.toISOString()}`)],
     },
-    'does not come over and over when the root’s end leaves nothing to gain': {
-      given: cut,
-      under: ready(ending),
-      at: later(days(9)),
-      plan: [keep],
-    },
-    'nor when an intermediate’s end leaves nothing to gain': {
-      given: cutBelow,
-      under: ready(endingBelow),
-      at: later(days(9)),
-      plan: [keep],
-    },
-    'nor when the end of the root above an intermediate leaves nothing to gain': {
-      given: cutAbove,
-      under: ready(endingAbove),
-      at: later(days(9)),
-      plan: [keep],
-    },
-    'does not come after the end of a root that has not been read again since': {
-      given: cutAbove,
-      under: ready(endingAbove),
-      at: later(days(11)),
-      plan: [keep],
-    },
+    'does not come over and over when the root’s end leaves nothing to gain': keptAt(later(days(9)), cut, ending),
+    'nor when an intermediate’s end leaves nothing to gain': keptAt(later(days(9)), cutBelow, endingBelow),
+    'nor when the end of the root above an intermediate leaves nothing to gain': keptAt(
+      later(days(9)),
+      cutAbove,
+      endingAbove,
+    ),
+    'does not come after the end of a root that has not been read again since': keptAt(
+      later(days(11)),
+      cutAbove,
+      endingAbove,
+    ),
     'comes when a new intermediate lasts longer': {
       given: cutBelow,
       under: ready(intermediate(signer)),

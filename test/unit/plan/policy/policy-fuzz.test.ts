@@ -5,7 +5,7 @@
  *
  * Seeded, a part of it on every run. The long run, with a seed of its own if one is given:
  *
- *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit plan/permission-fuzz
+ *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit plan/policy/policy-fuzz
  */
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
@@ -27,10 +27,10 @@ import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
+import { fuzzRuns } from '../../../support/runs.ts';
 import * as oracle from './policy-oracle.ts';
 
-const numRuns = Number(process.env['FUZZ_CASES'] ?? 30_000);
-const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_124);
+const { numRuns, seed } = fuzzRuns(30_000, 20_261_124);
 
 type Kind = Exclude<keyof Grant, 'namespaceSelector' | 'usages'>;
 

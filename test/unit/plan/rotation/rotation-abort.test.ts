@@ -4,7 +4,8 @@ import { encodedRoot, root, rootIdOf } from '../../../support/fixtures/roots.ts'
 import { days, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, next, old, other } from './rotation-roots.ts';
-import { noteOf, rotating, type Situation, secretsOf } from './rotation-situation.ts';
+import { noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { rotating } from './rotation-specs.ts';
 import {
   type Case,
   check,

@@ -4,7 +4,8 @@ import { rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, earlier, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { next, old, other } from './rotation-roots.ts';
-import { knows, noteOf, rotating, type Situation, secretsOf } from './rotation-situation.ts';
+import { knows, noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { rotating } from './rotation-specs.ts';
 import { type Case, check, ready, rotate, verdicts } from './rotation-table.ts';
 
 const since = now.toISOString();

@@ -1,7 +1,8 @@
 import { describe } from 'node:test';
 import { distributing } from './rotation-phases.ts';
 import { next, old } from './rotation-roots.ts';
-import { noteOf, rotating, type Situation } from './rotation-situation.ts';
+import { noteOf, type Situation } from './rotation-situation.ts';
+import { rotating } from './rotation-specs.ts';
 import { type Case, check, ignored, rotate, unapproved, verdicts, waiting } from './rotation-table.ts';
 import { ends, phases, unmet, waits } from './rotation-unmet.ts';
 

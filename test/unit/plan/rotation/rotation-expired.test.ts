@@ -6,17 +6,8 @@ import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, hours, later } from '../../../support/fixtures/times.ts';
 import { distributing, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { anchorsOf, next, old } from './rotation-roots.ts';
-import {
-  brought,
-  firstNote,
-  knows,
-  making,
-  noteOf,
-  observedIn,
-  rotating,
-  type Situation,
-  secretsOf,
-} from './rotation-situation.ts';
+import { firstNote, knows, noteOf, observedIn, type Situation, secretsOf } from './rotation-situation.ts';
+import { brought, making, rotating } from './rotation-specs.ts';
 import { type Case, check, planIn, rotate } from './rotation-table.ts';
 
 const at = later(days(3650));
@@ -58,6 +49,8 @@ const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> 
     note: { ...firstNote([old], undefined, 'Distributing'), ...times },
     ...more,
   });
+/** The note where certificates of another root work, which take their time to switch. */
+const slowly = { note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 } };
 const keeps = (given: Situation, more: string): Case => ({
   given,
   at,
@@ -89,9 +82,7 @@ describe('a root that has expired', () => {
       given: { ...quiet, trusted: [old, young], secrets: stillLive },
       at,
       plan: {
-        step: replaces([old, young], {
-          note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 },
-        }),
+        step: replaces([old, young], slowly),
         verdict,
       },
     },
@@ -133,9 +124,7 @@ describe('a root that has expired', () => {
       given: { ...quiet, trusted: [old, young], previous: young, secrets: stillLive },
       at,
       plan: {
-        step: replaces([old, young], {
-          note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 },
-        }),
+        step: replaces([old, young], slowly),
         verdict,
       },
     },

@@ -3,7 +3,8 @@ import type { IssuedSecret } from '../../../../src/plan/index.ts';
 import { days, earlier, later, minutes } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, next, old, other } from './rotation-roots.ts';
-import { knows, leafOf, noteOf, rotating, type Situation, secretsOf } from './rotation-situation.ts';
+import { knows, leafOf, noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { rotating } from './rotation-specs.ts';
 import { type Case, check, nextRootWaits, toSkip, unapproved, verdicts, waiting } from './rotation-table.ts';
 
 type Gated = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';

@@ -19,23 +19,6 @@ import { anchorsOf, bundleOf, fingerprintOf, next, old } from './rotation-roots.
 /** A pair in the root Secret: a root with its key, or texts that a person has put there. */
 export type Pair = Issuer | { readonly crt: string; readonly key: string };
 
-const {
-  root: ownRoot = { commonName: '', privateKey: { algorithm: 'ECDSA' as const }, duration: '' },
-  ...broughtSpec
-} = authority().spec;
-/** The spec of an authority whose root a person brings. */
-export const brought: MtlsAuthoritySpec = broughtSpec;
-/** The spec of an authority that makes its root, with changes. */
-export const making = (changes: Partial<NonNullable<MtlsAuthoritySpec['root']>>): MtlsAuthoritySpec => ({
-  ...brought,
-  root: { ...ownRoot, ...changes },
-});
-/** The spec of an authority with other settings for rotations. */
-export const rotating = (changes: Partial<MtlsAuthoritySpec['rotation']>): MtlsAuthoritySpec => ({
-  ...authority().spec,
-  rotation: { ...brought.rotation, ...changes },
-});
-
 /** All that a decision about a rotation rests on, in short. */
 export interface Situation {
   /** What is in tls.crt and tls.key. */

@@ -3,7 +3,8 @@ import type { IssuedSecret, RotationState } from '../../../../src/plan/index.ts'
 import { minutes } from '../../../support/fixtures/times.ts';
 import { distributing, overwritten } from './rotation-phases.ts';
 import { bundleOf, old } from './rotation-roots.ts';
-import { noteOf, rotating, type Situation, secretsOf } from './rotation-situation.ts';
+import { noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { rotating } from './rotation-specs.ts';
 import { type Case, check, ignored, rotate, toSkip, verdicts, waiting } from './rotation-table.ts';
 import { ends, type Phase, phases, rootsOf, unmet, waits } from './rotation-unmet.ts';
 

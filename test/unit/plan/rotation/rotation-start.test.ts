@@ -5,7 +5,8 @@ import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots
 import { days, hours, later } from '../../../support/fixtures/times.ts';
 import { quiet } from './rotation-phases.ts';
 import { bundleOf, next, old, other, renewedRoot } from './rotation-roots.ts';
-import { brought, firstNote, knows, making, type Situation } from './rotation-situation.ts';
+import { firstNote, knows, type Situation } from './rotation-situation.ts';
+import { brought, making } from './rotation-specs.ts';
 import { type Case, check, ready, rotate } from './rotation-table.ts';
 
 const keep = { step: 'keep' } as const;

@@ -5,17 +5,8 @@ import { rootIdOf } from '../../../support/fixtures/roots.ts';
 import { earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, fingerprintOf, next, old, other } from './rotation-roots.ts';
-import {
-  brought,
-  knows,
-  making,
-  noteOf,
-  observedIn,
-  rotating,
-  rotationOf,
-  type Situation,
-  secretsOf,
-} from './rotation-situation.ts';
+import { knows, noteOf, observedIn, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { brought, making, rotating } from './rotation-specs.ts';
 import { assertHoldsNoKey, planIn, toSkip, unapproved } from './rotation-table.ts';
 
 const statusIn = (situation: Situation, at = now) => {
