@@ -1,4 +1,4 @@
-import { type ClusterTrustBundle, type ConfigMap, isKubeError, type KubeObject, type Store } from '../../kube/index.ts';
+import { type ClusterTrustBundle, type ConfigMap, isKubeError, type Store } from '../../kube/index.ts';
 import {
   type AuthorityRecord,
   clusterTrustBundleOf,
@@ -10,7 +10,7 @@ import {
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import { trustKey } from '../objects/trust-key.ts';
 import { TrustRepairs } from './trust-repairs.ts';
-import type { TrustWriter } from './trust-writer.ts';
+import type { TrustResult, TrustWriter } from './trust-writer.ts';
 
 /** What the reconciler works with. reconcilers.ts puts it together. */
 export interface TrustContext {
@@ -26,11 +26,30 @@ export interface TrustContext {
   readonly now: () => Date;
 }
 
+type Requeue = { readonly requeueAt: Date } | undefined;
+
+/** A target as it was observed: what has to be published there, and what is known of the authority. */
+interface Target {
+  readonly key: string;
+  readonly authority: AuthorityRecord;
+  /** Empty for the cluster. */
+  readonly namespace: string;
+  /** The name of the object; undefined where none may be. */
+  readonly wanted: string | undefined;
+  readonly writer: Pick<TrustWriter<ConfigMap>, 'settle' | 'lastWriter'>;
+  readonly state: RootState;
+  /** See contentIn. */
+  readonly content: string;
+}
+
 /** An object of others is not watched: how often to look whether it is gone. Very many of them take longer. */
 const foreignPollMs = 30_000;
 const foreignReadMs = 50;
 
-/** Publishes the bundles of authorities, one place at a time. What status says of it is the authority's controller's. */
+/**
+ * Publishes the bundles of authorities, one target at a time: observe → plan → carry out → report. TrustWriter plans and carries
+ * out; the authority's reconciler writes the outcome to status.
+ */
 export class TrustReconciler {
   readonly #context: TrustContext;
   readonly #outcomes = new Map<string, TrustOutcome>();
@@ -47,32 +66,52 @@ export class TrustReconciler {
     return outcome?.wanted === wanted ? outcome : undefined;
   }
 
-  async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<{ requeueAt: Date } | undefined> {
-    const { authorities, namespaces, configMaps, clusterTrustBundles, servesClusterTrustBundles } = this.#context;
+  async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<Requeue> {
     const [name = '', namespace = ''] = key.split('/');
-    const authority = authorities.get(name);
+    const authority = this.#context.authorities.get(name);
     if (authority === undefined) return this.#forget(key);
-    if (namespace === '') {
-      if (servesClusterTrustBundles() !== true) return this.#forget(key, name);
-      const isWanted = authority.spec.trustBundle?.clusterTrustBundle === true;
-      const wanted = isWanted ? clusterTrustBundleOf(name) : undefined;
-      return this.#settle(key, clusterTrustBundles, { authority, namespace, wanted }, signal);
+    const target = namespace === '' ? this.#inCluster(key, authority) : this.#inNamespace(key, authority, namespace);
+    if (target === undefined) return this.#forget(key, name);
+    try {
+      const result = await this.#publish(target, signal);
+      return await this.#report(target, result, signal);
+    } catch (error) {
+      return this.#fail(target, error);
     }
-    const place = namespaces.get(namespace);
-    // What is in a namespace that is being deleted goes with it.
-    if (place === undefined || place.terminating) return this.#forget(key, name);
-    return this.#settle(key, configMaps, { authority, namespace, wanted: configMapIn(authority, place) }, signal);
   }
 
-  async #settle<T extends KubeObject>(
+  /** The target in the cluster; undefined if the API server does not serve ClusterTrustBundles. */
+  #inCluster(key: string, authority: AuthorityRecord): Target | undefined {
+    const { clusterTrustBundles, servesClusterTrustBundles } = this.#context;
+    if (servesClusterTrustBundles() !== true) return undefined;
+    const isRequested = authority.spec.trustBundle?.clusterTrustBundle === true;
+    const wanted = isRequested ? clusterTrustBundleOf(authority.name) : undefined;
+    return this.#target(key, authority, '', wanted, clusterTrustBundles);
+  }
+
+  /** The target in a namespace; undefined if the namespace is gone, or is deleted with everything in it. */
+  #inNamespace(key: string, authority: AuthorityRecord, name: string): Target | undefined {
+    const { namespaces, configMaps } = this.#context;
+    const namespace = namespaces.get(name);
+    if (namespace === undefined || namespace.terminating) return undefined;
+    return this.#target(key, authority, name, configMapIn(authority, namespace), configMaps);
+  }
+
+  #target(
     key: string,
-    writer: TrustWriter<T>,
-    { authority, namespace, wanted }: { authority: AuthorityRecord; namespace: string; wanted: string | undefined },
-    signal: AbortSignal,
-  ): Promise<{ requeueAt: Date } | undefined> {
-    const { authorityStates, now } = this.#context;
-    const view = authorityStates.get(authority.name);
-    const content = contentIn(wanted, view);
+    authority: AuthorityRecord,
+    namespace: string,
+    wanted: string | undefined,
+    writer: Target['writer'],
+  ): Target {
+    const state = this.#context.authorityStates.get(authority.name);
+    return { key, authority, namespace, wanted, writer, state, content: contentIn(wanted, state) };
+  }
+
+  /** Plans and carries out what is to be done about a target. */
+  async #publish(target: Target, signal: AbortSignal): Promise<TrustResult> {
+    const { key, authority, namespace, wanted, writer, state, content } = target;
+    const { now } = this.#context;
     let isWriting = false;
     const noteWrite = () => {
       if (isWriting) this.#repairs.noteWrite(key, content, now());
@@ -81,7 +120,7 @@ export class TrustReconciler {
       authority,
       namespace,
       ...(wanted === undefined ? {} : { wanted }),
-      ...(view.state === 'ready' ? { published: view } : {}),
+      ...(state.state === 'ready' ? { published: state } : {}),
       askLive: this.#foreign.has(key),
       mayWrite: () => {
         isWriting = this.#repairs.nextWriteTime(key, content) <= now();
@@ -91,28 +130,38 @@ export class TrustReconciler {
     try {
       const result = await writer.settle(request, signal);
       noteWrite();
-      const wait = { requeueAt: this.#repairs.nextWriteTime(key, content) };
-      if (wanted !== undefined && this.#repairs.isContested(key, content, now())) {
-        // Before the repair: what the operator writes is the operator's in managedFields.
-        const isUnnamed = result === 'putOff' && this.#repairs.isUnnamed(key);
-        if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, wanted, signal));
-        this.#note(key, authority.name, { wanted, state: 'contested', message: this.#repairs.message(key) });
-        return wait;
-      }
-      if (result === 'putOff') return wait;
-      if (wanted === undefined) return this.#forget(key, authority.name);
-      // Nothing was looked at but spec.
-      if (view.state !== 'ready') return undefined;
-      this.#note(key, authority.name, { wanted, state: result === 'foreign' ? 'foreign' : 'settled' });
-      return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
+      return result;
     } catch (error) {
-      if (!isKubeError(error) || error.code === 'Aborted') throw error;
-      if (error.code === 'Conflict') noteWrite();
-      // The namespace is going or gone, or the API server no longer has the kind: that is no failure.
-      if (error.code === 'NotFound' || error.namespaceTerminating) return this.#forget(key, authority.name);
-      if (wanted !== undefined) this.#note(key, authority.name, { wanted, state: 'failed', message: error.message });
+      if (isKubeError(error, 'Conflict')) noteWrite();
       throw error;
     }
+  }
+
+  /** Notes the outcome for the status of the authority, and says when the target has to be reconciled again. */
+  async #report(target: Target, result: TrustResult, signal: AbortSignal): Promise<Requeue> {
+    const { key, authority, namespace, wanted, writer, state, content } = target;
+    const wait = { requeueAt: this.#repairs.nextWriteTime(key, content) };
+    if (wanted !== undefined && this.#repairs.isContested(key, content, this.#context.now())) {
+      // Only before the repair: after it, managedFields name the operator.
+      const isUnnamed = result === 'putOff' && this.#repairs.isUnnamed(key);
+      if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, wanted, signal));
+      this.#note(key, authority.name, { wanted, state: 'contested', message: this.#repairs.message(key) });
+      return wait;
+    }
+    if (result === 'putOff') return wait;
+    if (wanted === undefined) return this.#forget(key, authority.name);
+    // Without a bundle, nothing was compared: there is no outcome.
+    if (state.state !== 'ready') return undefined;
+    this.#note(key, authority.name, { wanted, state: result === 'foreign' ? 'foreign' : 'settled' });
+    return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
+  }
+
+  /** Notes a failure for status, and throws it again. Not if the namespace or the kind is gone: then nothing is published. */
+  #fail({ key, authority, wanted }: Target, error: unknown): undefined {
+    if (!isKubeError(error) || error.code === 'Aborted') throw error;
+    if (error.code === 'NotFound' || error.namespaceTerminating) return this.#forget(key, authority.name);
+    if (wanted !== undefined) this.#note(key, authority.name, { wanted, state: 'failed', message: error.message });
+    throw error;
   }
 
   #note(key: string, authority: string, outcome: TrustOutcome): void {
@@ -136,5 +185,5 @@ export class TrustReconciler {
 }
 
 /** What is to be in a place, in short; empty where nothing is to be, or nothing is known. */
-const contentIn = (wanted: string | undefined, view: RootState): string =>
-  wanted === undefined || view.state !== 'ready' ? '' : `${wanted} ${view.bundle.digest} ${view.crl?.digest ?? ''}`;
+const contentIn = (wanted: string | undefined, state: RootState): string =>
+  wanted === undefined || state.state !== 'ready' ? '' : `${wanted} ${state.bundle.digest} ${state.crl?.digest ?? ''}`;
