@@ -53,8 +53,8 @@ export function fittingPart(schema: Schema, value: unknown): unknown {
   const { items, properties, required = [], maxItems, key } = schema;
   if (items !== undefined && Array.isArray(value)) {
     const fitting = value.map((item) => fittingPart(items, item)).filter((item) => item !== undefined);
-    const byKey = Map.groupBy(fitting, (item) => (key === undefined ? item : (item as Fields)[key]));
-    const distinct = key === undefined ? fitting : [...byKey.values()].map(([first]) => first);
+    const byKey = Map.groupBy(fitting, (item) => (key === undefined ? {} : (item as Fields)[key]));
+    const distinct = [...byKey.values()].map(([first]) => first);
     return distinct.length === 0 ? undefined : distinct.slice(-(maxItems ?? distinct.length));
   }
   if (properties === undefined || !isObject(value)) return undefined;
@@ -82,23 +82,18 @@ function checkOf(schema: Schema): Check {
 
 function makeCheck(schema: Schema): Check {
   switch (schema.type) {
-    case 'string':
-      return verdictOf(textCheck(schema));
-    case 'integer':
-      return verdictOf(integerCheck(schema));
-    case 'array':
-      return listCheck(schema);
     case 'object':
       return fieldsCheck(schema);
+    case 'array':
+      return listCheck(schema);
+    case 'string':
+      return textCheck(schema);
+    case 'integer':
+      return integerCheck(schema);
     default:
-      return verdictOf((value) => typeof value === schema.type);
+      return (value) => (typeof value === schema.type ? undefined : '');
   }
 }
-
-const verdictOf =
-  (fits: (value: unknown) => boolean): Check =>
-  (value) =>
-    fits(value) ? undefined : '';
 
 function listCheck({ items, maxItems = Infinity, key }: Schema): Check {
   const check = items === undefined ? () => undefined : checkOf(items);
@@ -132,23 +127,26 @@ export const isObject = (value: unknown): value is Fields =>
 
 const largest: Readonly<Record<string, number>> = { int32: 2 ** 31 - 1, int64: Number.MAX_SAFE_INTEGER };
 
-function integerCheck({ minimum = -Infinity, format = '' }: Schema): (value: unknown) => boolean {
+function integerCheck({ minimum = -Infinity, format = '' }: Schema): Check {
   const maximum = largest[format] ?? Infinity;
-  return (value) => Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum;
+  return (value) => (Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum ? undefined : '');
 }
 
-function textCheck(schema: Schema): (value: unknown) => boolean {
-  const { enum: values, pattern, format, minLength = 0, maxLength = Infinity } = schema;
-  const form = pattern === undefined ? undefined : new RegExp(pattern);
+function textCheck({ enum: values, pattern = '', format, minLength = 0, maxLength = Infinity }: Schema): Check {
+  const form = new RegExp(pattern);
+  const fits = (text: string): boolean =>
+    text.length >= minLength &&
+    text.length <= maxLength &&
+    values?.includes(text) !== false &&
+    form.test(text) &&
+    (format !== 'date-time' || isMoment(text));
   // Hundreds of entries name the same root and the same date.
   let last: string | undefined;
   return (text) => {
-    if (typeof text !== 'string') return false;
-    if (text === last) return true;
-    if (text.length < minLength || text.length > maxLength || values?.includes(text) === false) return false;
-    if (form?.test(text) === false || (format === 'date-time' && !isMoment(text))) return false;
+    if (text === last && text !== undefined) return undefined;
+    if (typeof text !== 'string' || !fits(text)) return '';
     last = text;
-    return true;
+    return undefined;
   };
 }
 
