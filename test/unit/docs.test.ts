@@ -25,6 +25,23 @@ for (const page of pages) {
   });
 }
 
+const sources = globSync(['src/**/*.ts', 'test/**/*.ts', 'tools/**/*.ts', 'crds/*.yaml', 'deploy/**/*.yaml'], {
+  cwd: ROOT,
+});
+
+/** A part of a path at its end, as pages name files. */
+const isSource = (name: string): boolean => sources.some((file) => file === name || file.endsWith(`/${name}`));
+
+for (const page of pages) {
+  test(`${page}: every source file that it names exists`, () => {
+    const named = [...read(page).matchAll(/`((?:[\w.-]+\/)*[\w.-]+\.ts)`/g)].map(([, name = '']) => name);
+    assert.deepEqual(
+      named.filter((name) => !isSource(name)),
+      [],
+    );
+  });
+}
+
 const programs = globSync('test/support/peers/**/*.{go,py,rs,ts,java}', { cwd: ROOT }).map(read);
 for (const [title, language] of Object.entries({
   Go: 'go',
