@@ -1,11 +1,5 @@
-export {
-  backdateMs,
-  type IssueContext,
-  issueRoot,
-  type PreparedLeaf,
-  prepareLeaf,
-  type RootProfile,
-} from './issue/issue.ts';
+export { backdateMs, type IssueContext, prepareLeaf, prepareRoot, type RootProfile } from './issue/issue.ts';
+export { type IssuedLeaf, issueLeaf, type LeafIssuer } from './issue/issue-leaf.ts';
 export { type Issuer, type IssuerInspection, inspectIssuer, type RootProblem } from './issuer/issuer.ts';
 export {
   describeKey,
@@ -19,6 +13,7 @@ export {
   publicKeyDer,
 } from './keys/key.ts';
 export { parseSoundKey } from './keys/key-pair.ts';
+export { KeySigner, type Signer } from './keys/signer.ts';
 export { keystorePasswordProblem } from './keystore/keystore-password.ts';
 export { encodeKeyStore, encodeTrustStore } from './keystore/pkcs12.ts';
 export {
@@ -48,10 +43,10 @@ export {
   type CrlContent,
   encodeCrls,
   isCrlOf,
-  issueCrl,
   maySignCrls,
   namesIssuer,
   parseCrls,
+  prepareCrl,
   type RevokedCertificate,
 } from './x509/crl.ts';
 export {
@@ -75,5 +70,6 @@ export {
   usageFits,
 } from './x509/leaf-profile.ts';
 export { namesOutsideConstraints, namesOutsidePath } from './x509/name-constraints.ts';
+export { Prepared } from './x509/prepared.ts';
 export { type CertificateNames, certificateNames } from './x509/subject-alt-names.ts';
 export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './x509/trust-bundle.ts';

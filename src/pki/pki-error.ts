@@ -12,6 +12,7 @@ export type PkiErrorCode =
   | 'InvalidRequest'
   | 'IssuerRefuses'
   | 'ProfileViolation'
+  | 'SignerFailed'
   | 'VerificationFailed';
 
 /** The only error this folder throws for bad input. Its message never holds key material. */

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { defineResource, type KubeObject, namespaces, secrets } from '../../src/kube/index.ts';
-import { encodeCertificates, encodePrivateKey, issueRoot } from '../../src/pki/index.ts';
+import { encodeCertificates, encodePrivateKey } from '../../src/pki/index.ts';
 import { guardProcess } from '../../tools/controlplane/guard.ts';
 import { eventually } from '../support/eventually.ts';
+import { issueRoot } from '../support/sign.ts';
 import { type Contestant, isReady, type Pair } from './contestant.ts';
 import type { Plane } from './plane.ts';
 

@@ -2,11 +2,11 @@
 // kind of key, and how large what comes of it is.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { issueContent } from '../../src/controllers/certificate/leaf-issuer.ts';
 import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
 import { makeOutputs } from '../../src/controllers/objects/output-data.ts';
-import { generatePrivateKey, issueRoot, type KeySpec, trustBundle } from '../../src/pki/index.ts';
+import { generatePrivateKey, type KeySpec, trustBundle } from '../../src/pki/index.ts';
 import type { LeafRequest, OutputKey } from '../../src/plan/index.ts';
+import { issueContent, issueRoot, withSigner } from '../support/sign.ts';
 
 const specs: readonly KeySpec[] = [
   { algorithm: 'ECDSA', size: 256 },
@@ -32,7 +32,7 @@ async function rows(): Promise<Record<string, Record<string, string | number>>> 
     const rootKey = await generatePrivateKey(key);
     const context = { now: new Date(), serialSeed: randomBytes(20) };
     const certificate = issueRoot({ subject: { commonName: 'Bench Root' }, durationMs: 86_400_000 }, rootKey, context);
-    const root = { certificate, key: rootKey, intermediates: [], anchor: certificate };
+    const root = withSigner({ certificate, key: rootKey, intermediates: [], anchor: certificate });
     const signer = { root, bundle: trustBundle(certificate, []) };
     const request = requestFor(key);
     const leafKeys =

@@ -1,12 +1,11 @@
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { apiVersion } from '../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../src/api/types.ts';
-import { issueContent } from '../../src/controllers/certificate/leaf-issuer.ts';
 import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
 import { certificateRecord } from '../../src/controllers/objects/resources.ts';
 import { statusChange } from '../../src/controllers/objects/status-writer.ts';
 import type { Secret } from '../../src/kube/index.ts';
-import { issueRoot, trustBundle } from '../../src/pki/index.ts';
+import { trustBundle } from '../../src/pki/index.ts';
 import { leafRequest } from '../../src/plan/certificate/leaf-request.ts';
 import { secretMetadata } from '../../src/plan/certificate/secret-metadata.ts';
 import {
@@ -18,6 +17,7 @@ import {
   type SecretContent,
   secretNameOf,
 } from '../../src/plan/index.ts';
+import { issueContent, issueRoot, withSigner } from '../support/sign.ts';
 
 /** The moment at which the population was issued. */
 export const issuedAt = new Date();
@@ -35,7 +35,7 @@ const rootCertificate = issueRoot(
   rootKey,
   rootContext,
 );
-const root = { certificate: rootCertificate, key: rootKey, intermediates: [], anchor: rootCertificate };
+const root = withSigner({ certificate: rootCertificate, key: rootKey, intermediates: [], anchor: rootCertificate });
 const signer = { root, bundle: trustBundle(rootCertificate, []) };
 
 /** The roots that the population was issued by. */

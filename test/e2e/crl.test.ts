@@ -1,8 +1,8 @@
 /** CRLs, judged by programs that nobody here wrote: what they read in them, and which certificates they refuse. */
+
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-
 import {
   type Certificate,
   type Crl,
@@ -10,9 +10,7 @@ import {
   encodeCertificates,
   encodeCrls,
   type Issuer,
-  issueCrl,
   type KeySpec,
-  prepareLeaf,
   type RevokedCertificate,
 } from '../../src/pki/index.ts';
 import {
@@ -29,18 +27,19 @@ import { days, hours } from '../support/fixtures/times.ts';
 import { openssl, scratchFile } from '../support/openssl.ts';
 import { unlessInstalled } from '../support/peers/index.ts';
 import { run } from '../support/peers/process.ts';
+import { issueCrl, issueLeafNow, type TestIssuer } from '../support/sign.ts';
 
 // The programs go by the clock of the machine, and a slow machine may take an hour for this.
 const present = Math.floor(Date.now() / 1000) * 1000;
 const at = (ms: number): Date => new Date(present + ms);
 
-const issuer = (key?: KeySpec): Issuer => root({ at: at(-days(1)), ...(key === undefined ? {} : { key }) });
+const issuer = (key?: KeySpec): TestIssuer => root({ at: at(-days(1)), ...(key === undefined ? {} : { key }) });
 
 function leafOf(signer: Issuer): Certificate {
   const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
   const profile = { role: 'server', subject: {}, names, durationMs: days(2) } as const;
   const context = { now: new Date(present), serialSeed: randomBytes(20) };
-  return prepareLeaf(profile, createPublicKey(privateKey()), signer, context).sign();
+  return issueLeafNow(profile, createPublicKey(privateKey()), signer, context);
 }
 
 const revoke = ({ serialNumber }: Certificate): RevokedCertificate => ({ serialNumber, revokedAt: at(-hours(1)) });

@@ -50,7 +50,7 @@ export class AuthorityObserver {
   /** @throws KubeError */
   async observe(authority: AuthorityRecord, signal: AbortSignal): Promise<AuthorityObservation> {
     const { client, namespace, caches, authorityStates, leadingSince = new Date(0), now } = this.#options;
-    const held = authorityStates.material(authority.name)?.signer?.root;
+    const held = authorityStates.material(authority.name)?.issuer?.root;
     const common = {
       authority,
       certificates: caches.certificates.count('authority', authority.name),

@@ -6,8 +6,9 @@ import {
   encodeCertificates,
   generatePrivateKey,
   type Issuer,
-  issueRoot,
+  KeySigner,
   type KeySpec,
+  prepareRoot,
   type RootProfile,
 } from '../../pki/index.ts';
 import {
@@ -64,7 +65,7 @@ export class RootSecretWriter {
     const ref = this.#refOf(observed);
     const made = await this.#makeRoot(step);
     const trusted = [made.certificate, ...step.remembered];
-    const crls = this.#crlsOf(observed, [signerOf(made)], trusted);
+    const crls = await this.#crlsOf(observed, [issuerOf(made)], trusted);
     const data = { ...madePair('active', made), [secretKeys.bundle]: base64(encodeCertificates(trusted)), ...crls };
     const { rotateRootToken } = observed.authority;
     const metadata = {
@@ -92,15 +93,15 @@ export class RootSecretWriter {
     const made = step.make === undefined ? undefined : await this.#makeRoot(step.make);
     const patch = rotationPatch(live, step, made);
     // A peer that checks CRLs refuses the certificates of a root without one: root and CRL are written together.
-    const signers = [...signersAfter(observed, step), ...(made === undefined ? [] : [signerOf(made)])];
-    const data = { ...patch.data, ...this.#crlsOf(observed, signers, step.trusted) };
+    const signers = [...signersAfter(observed, step), ...(made === undefined ? [] : [issuerOf(made)])];
+    const data = { ...patch.data, ...(await this.#crlsOf(observed, signers, step.trusted)) };
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { ...patch, data }, { signal });
     this.#record(observed, step.event.reason, step.event.message);
   }
 
   async #signCrls(observed: ObservedAuthority, step: Step<'signCrls'>, signal: AbortSignal): Promise<void> {
     const metadata = { resourceVersion: step.resourceVersion };
-    const data = crlData(step.plan, signersIn(observed));
+    const data = await crlData(step.plan, signersIn(observed));
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata, data }, { signal });
     this.#reportRevoked(observed, step.plan);
   }
@@ -121,25 +122,26 @@ export class RootSecretWriter {
   }
 
   /** The data of the root Secret with the CRLs of these signers; empty if they are there already. */
-  #crlsOf(
+  async #crlsOf(
     { revocation, revocationBefore: before }: ObservedAuthority,
     signers: readonly Issuer[],
     trusted: readonly Certificate[],
-  ): Record<string, string> {
+  ): Promise<Record<string, string>> {
     const plan = planCrls(revocation, signers, [], this.#options.now(), { before, trusted });
     return plan === undefined ? {} : crlData(plan, signers);
   }
 
   async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<MadeRoot> {
     const key = await generatePrivateKey(spec);
-    const certificate = issueRoot(profile, key, { now: this.#options.now(), serialSeed: randomBytes(20) });
+    const context = { now: this.#options.now(), serialSeed: randomBytes(20) };
+    const certificate = await prepareRoot(profile, new KeySigner(key), context).sign();
     return { certificate, key };
   }
 }
 
-const signerOf = ({ certificate, key }: MadeRoot): Issuer => ({
+const issuerOf = ({ certificate, key }: MadeRoot): Issuer => ({
   certificate,
-  key,
+  signer: new KeySigner(key),
   intermediates: [],
   anchor: certificate,
 });

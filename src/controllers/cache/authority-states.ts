@@ -67,7 +67,7 @@ export class AuthorityStates {
   /** What signs by name of authority, for metrics. */
   *active(): Iterable<[name: string, root: Issuer]> {
     for (const [name, { material }] of this.#entries) {
-      if (material?.signer !== undefined) yield [name, material.signer.root];
+      if (material?.issuer !== undefined) yield [name, material.issuer.root];
     }
   }
 
@@ -84,7 +84,7 @@ function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): 
   const published = { bundle, ...(crl === undefined ? {} : { crl }) };
   return {
     view: { ...rest, ...published, root: certificate, intermediates, anchor },
-    material: rest.waits === undefined ? { ...published, signer: { root, bundle } } : published,
+    material: rest.waits === undefined ? { ...published, issuer: { root, bundle } } : published,
     roots: bundle.roots,
     ...(crl === undefined ? {} : { crl: gistOf(crl) }),
     gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },

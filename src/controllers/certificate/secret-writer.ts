@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { annotations, type CertificateReason, secretKeys, secretType } from '../../api/constants.ts';
 import {
   type GuardedClient,
@@ -10,7 +11,15 @@ import {
   type Served,
   secrets as secretResource,
 } from '../../kube/index.ts';
-import { type Certificate, chainWithin, describeKeySpec, encodeCertificates, type Role } from '../../pki/index.ts';
+import {
+  type Certificate,
+  chainWithin,
+  describeKeySpec,
+  encodeCertificates,
+  encodePrivateKey,
+  issueLeaf,
+  type Role,
+} from '../../pki/index.ts';
 import {
   type CertificateRecord,
   type IssueReason,
@@ -31,8 +40,8 @@ import { keyPairDigest, ownerReferencesFor, secretRecord } from '../objects/leaf
 import { makeOutputs, type Outputs } from '../objects/output-data.ts';
 import { readKeystorePassword } from '../objects/password-secret.ts';
 import { base64, dataText } from '../objects/secret-data.ts';
-import { issueContent, keptKey } from './leaf-issuer.ts';
 import type { RsaKeyPool } from './rsa-key-pool.ts';
+import { deliverInSecret, keptKey } from './secret-delivery.ts';
 
 /** What the writer works with. */
 export interface SecretWriterOptions {
@@ -166,9 +175,9 @@ export class SecretWriter {
   ): Promise<Written | Pending> {
     const { client, keys, now } = this.#options;
     const { role, secret } = observed;
-    const { crl, signer } = material;
+    const { crl, issuer } = material;
     const ref = refOf(certificate, observed);
-    if (signer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
+    if (issuer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const kept = step.keepKey
       ? keptKey(step.request, dataText(await this.#readLive(ref, signal), secretKeys.privateKey))
       : undefined;
@@ -177,7 +186,10 @@ export class SecretWriter {
       return { since: key.since, message: `the ${describeKeySpec(step.request.key)} key is being generated` };
     }
     const issue = { role, reason: step.reason, keptKey: kept !== undefined };
-    const { data, content } = issueContent(step.request, key, signer, now());
+    // First, since nothing is signed for a key that does not fit its encoding.
+    const privateKey = encodePrivateKey(key, step.request.keyEncoding);
+    const context = { now: now(), serialSeed: randomBytes(20) };
+    const { data, content } = deliverInSecret(await issueLeaf(step.request.profile, key, issuer, context), privateKey);
     const outputs = step.outputs && (await makeOutputs(step.outputs, data, { password, crl: crl?.pem }));
     const whole = withOutputs({ metadata: step.metadata, data }, outputs);
     if (step.write === 'update') {

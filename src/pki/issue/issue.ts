@@ -18,6 +18,7 @@ import { checkWithForge } from '../asn1/der-roundtrip.ts';
 import { oids } from '../asn1/oid.ts';
 import type { Issuer } from '../issuer/issuer.ts';
 import { describeKey, publicKeyDer } from '../keys/key.ts';
+import type { Signer } from '../keys/signer.ts';
 import { lintLeaf } from '../lint/lint.ts';
 import { PkiError } from '../pki-error.ts';
 import { issuerKeyIdentifier } from '../x509/ca-id.ts';
@@ -26,7 +27,8 @@ import { type Certificate, isSignedBy, keyUsageBits, parseCertificate, readCerti
 import { encodeSubject, type Subject } from '../x509/distinguished-name.ts';
 import { encodedLeafProfile, type LeafProfile } from '../x509/leaf-profile.ts';
 import { namesOutsidePath } from '../x509/name-constraints.ts';
-import { encodeFields, extension, keyIdentifier, signFields, wholeSeconds } from '../x509/to-be-signed.ts';
+import { Prepared } from '../x509/prepared.ts';
+import { extension, keyIdentifier, wholeSeconds } from '../x509/to-be-signed.ts';
 
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
 export const backdateMs = 5 * 60 * 1000;
@@ -35,14 +37,6 @@ export const backdateMs = 5 * 60 * 1000;
 export interface IssueContext {
   readonly now: Date;
   readonly serialSeed: Uint8Array;
-}
-
-/** A leaf that passed every check and waits for its one signature. */
-export interface PreparedLeaf {
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  /** Signs, reads the result back and verifies it with the issuer. @throws PkiError when called a second time */
-  sign(): Certificate;
 }
 
 /**
@@ -57,7 +51,7 @@ export function prepareLeaf(
   key: KeyObject,
   issuer: Issuer,
   { now, serialSeed }: IssueContext,
-): PreparedLeaf {
+): Prepared<Certificate> {
   const { certificate: ca } = issuer;
   const path = pathOf(issuer);
   const limits = commonValidity(path);
@@ -88,21 +82,14 @@ export function prepareLeaf(
       extension(oids.subjectAltName, subjectIsEmpty, encoded(subjectAltNames)),
     ],
   };
-  const der = encodeTbs(tbs, issuer.key);
-  lintLeaf(der, profile, path);
-  let signed = false;
-  return {
-    notBefore,
-    notAfter,
-    sign() {
-      if (signed) throw new PkiError('InvalidRequest', 'a prepared leaf is signed once');
-      signed = true;
-      const leaf = readCertificate(signFields(der, issuer.key));
-      // A fault of memory or library in signing must not reach a Secret.
-      if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
-      return leaf;
-    },
-  };
+  const prepared = new Prepared(tbsCertificate(tbs), issuer.signer, (der) => {
+    const leaf = readCertificate(der);
+    // A fault in signing must not reach a Secret.
+    if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
+    return leaf;
+  });
+  lintLeaf(prepared.fields, profile, path);
+  return prepared;
 }
 
 /** What a new self-signed root says. */
@@ -112,32 +99,36 @@ export interface RootProfile {
 }
 
 /**
- * A self-signed root over a new key. No path length and no extended key usage, which some stacks would hold against its
+ * A self-signed root over a new key, ready to be signed by it. No path length and no extended key usage, which some stacks would hold against its
  * leaves; the subject ends with an attribute derived from the key, since two roots of one name confuse OpenSSL.
  */
-export function issueRoot(profile: RootProfile, key: KeyObject, { now, serialSeed }: IssueContext): Certificate {
-  const id = keyIdentifier(key);
+export function prepareRoot(
+  profile: RootProfile,
+  signer: Signer,
+  { now, serialSeed }: IssueContext,
+): Prepared<Certificate> {
+  const id = keyIdentifier(signer.publicKey);
   const subject = encodeSubject({ ...profile.subject, serialNumber: id.toString('hex').slice(0, 16) });
-  const tbs = encodeTbs(
-    {
-      serialSeed,
-      issuer: subject,
-      notBefore: wholeSeconds(now.getTime() - backdateMs),
-      notAfter: wholeSeconds(now.getTime() + profile.durationMs),
-      subject,
-      publicKey: publicKeyDer(key),
-      extensions: [
-        extension(oids.basicConstraints, true, sequence(boolean(true))),
-        extension(oids.keyUsage, true, namedBits([keyUsageBits.keyCertSign, keyUsageBits.cRLSign])),
-        extension(oids.subjectKeyIdentifier, false, octetString(id)),
-      ],
-    },
-    key,
-  );
-  checkWithForge(tbs);
-  const root = parseCertificate(signFields(tbs, key));
-  if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
-  return root;
+  const tbs = {
+    serialSeed,
+    issuer: subject,
+    notBefore: wholeSeconds(now.getTime() - backdateMs),
+    notAfter: wholeSeconds(now.getTime() + profile.durationMs),
+    subject,
+    publicKey: publicKeyDer(signer.publicKey),
+    extensions: [
+      extension(oids.basicConstraints, true, sequence(boolean(true))),
+      extension(oids.keyUsage, true, namedBits([keyUsageBits.keyCertSign, keyUsageBits.cRLSign])),
+      extension(oids.subjectKeyIdentifier, false, octetString(id)),
+    ],
+  };
+  const prepared = new Prepared(tbsCertificate(tbs), signer, (der) => {
+    const root = parseCertificate(der);
+    if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
+    return root;
+  });
+  checkWithForge(prepared.fields);
+  return prepared;
 }
 
 interface TbsCertificate {
@@ -151,20 +142,16 @@ interface TbsCertificate {
 }
 
 /** RFC 5280 4.1.2. */
-const encodeTbs = (tbs: TbsCertificate, issuerKey: KeyObject): Buffer =>
-  encodeFields(
-    (algorithm) =>
-      sequence(
-        explicit(0, integer(Uint8Array.of(2))),
-        integer(serialNumber(tbs.serialSeed)),
-        algorithm,
-        encoded(tbs.issuer),
-        sequence(time(tbs.notBefore), time(tbs.notAfter)),
-        encoded(tbs.subject),
-        encoded(tbs.publicKey),
-        explicit(3, sequence(...tbs.extensions)),
-      ),
-    issuerKey,
+const tbsCertificate = (tbs: TbsCertificate) => (algorithm: Asn1) =>
+  sequence(
+    explicit(0, integer(Uint8Array.of(2))),
+    integer(serialNumber(tbs.serialSeed)),
+    algorithm,
+    encoded(tbs.issuer),
+    sequence(time(tbs.notBefore), time(tbs.notAfter)),
+    encoded(tbs.subject),
+    encoded(tbs.publicKey),
+    explicit(3, sequence(...tbs.extensions)),
   );
 
 /**

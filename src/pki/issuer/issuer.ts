@@ -1,16 +1,17 @@
-import { type KeyObject, sign, verify } from 'node:crypto';
-import { parsePrivateKey, signatureAlgorithm } from '../keys/key.ts';
+import { verify } from 'node:crypto';
+import { parsePrivateKey } from '../keys/key.ts';
+import { KeySigner, type Signer } from '../keys/signer.ts';
 import { PkiError } from '../pki-error.ts';
 import { type CaPath, commonValidity, deadEnd, isIssuedBy, pathsToRoots } from '../x509/ca-path.ts';
 import { belongsTo, type Certificate, issuerText, parseCertificates } from '../x509/certificate.ts';
 import { firstOfEach } from '../x509/first-of-each.ts';
 import { type CaProblem, caProblem, describeCa, type Finding, pathProblem } from './ca-fitness.ts';
 
-/** A root with its private key, found fit to sign. Node.js prints and serialises a KeyObject without its material. */
+/** A CA that can sign, found fit for it, and the way to its root. */
 export interface Issuer {
   /** The certificate of the key that signs: the root itself, or an intermediate. */
   readonly certificate: Certificate;
-  readonly key: KeyObject;
+  readonly signer: Signer;
   /** What a leaf carries behind itself, the issuer first; empty when the issuer is the root. */
   readonly intermediates: readonly Certificate[];
   /** The self-signed root that peers trust. */
@@ -52,12 +53,12 @@ export function inspectIssuer(
   const [issuer, ...rest] = chain;
   const problem = caProblem(issuer, now);
   if (problem !== undefined) return problem;
-  const key = readKey(keyPem, chain);
-  if ('reason' in key) return key;
+  const signer = readSigner(keyPem, chain);
+  if ('reason' in signer) return signer;
   const path = findPath(issuer, rest, anchors, now);
   if ('reason' in path) return path;
   const anchor = path.at(-1) ?? issuer;
-  return { root: { certificate: issuer, key, intermediates: path.slice(0, -1), anchor } };
+  return { root: { certificate: issuer, signer, intermediates: path.slice(0, -1), anchor } };
 }
 
 /** The certificates of tls.crt, none twice. */
@@ -79,11 +80,12 @@ function readChain(pem: string): CaPath | Finding<RootProblem> {
   }
 }
 
-/** The private key, when it is the first certificate's. */
-function readKey(pem: string, [issuer, ...rest]: CaPath): KeyObject | Finding<RootProblem> {
+/** Signs with the private key, when it is the key of the first certificate. The one place where a stored root key gets its signer. */
+function readSigner(pem: string, [issuer, ...rest]: CaPath): KeySigner | Finding<RootProblem> {
   try {
     const { key } = parsePrivateKey(pem);
-    if (belongsTo(key, issuer) && signsFor(key, issuer)) return key;
+    const signer = belongsTo(key, issuer) ? new KeySigner(key) : undefined;
+    if (signer !== undefined && signsFor(signer, issuer)) return signer;
     const owner = rest.find((other) => belongsTo(key, other));
     const message =
       owner === undefined
@@ -99,10 +101,9 @@ function readKey(pem: string, [issuer, ...rest]: CaPath): KeyObject | Finding<Ro
 }
 
 /** A key brings its public half along, and OpenSSL believes it: only a signature shows that they belong together. */
-function signsFor(key: KeyObject, certificate: Certificate): boolean {
-  const { digest } = signatureAlgorithm(key);
+function signsFor(signer: KeySigner, certificate: Certificate): boolean {
   const probe = Buffer.from(certificate.fingerprint);
-  return verify(digest, probe, certificate.publicKey, sign(digest, probe, key));
+  return verify(signer.algorithm.digest, probe, certificate.publicKey, signer.signNow(probe));
 }
 
 /** The way to a root that is fit, or what is wrong with the best there is. */

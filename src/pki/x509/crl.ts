@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import {
   type Asn1,
   type Element,
@@ -17,11 +16,13 @@ import {
 import { oids } from '../asn1/oid.ts';
 import { encodePem, parsePem } from '../asn1/pem.ts';
 import { type Signed, verifiesSigned } from '../keys/key.ts';
+import type { Signer } from '../keys/signer.ts';
 import { PkiError } from '../pki-error.ts';
 import { issuerKeyIdentifier } from './ca-id.ts';
 import { type Certificate, keyUsageBits } from './certificate.ts';
 import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './certificate-fields.ts';
-import { encodeFields, extension, signFields, wholeSeconds } from './to-be-signed.ts';
+import { Prepared } from './prepared.ts';
+import { extension, wholeSeconds } from './to-be-signed.ts';
 
 /** A certificate that must not be trusted any more. */
 export interface RevokedCertificate {
@@ -56,18 +57,18 @@ export const maySignCrls = ({ keyUsage }: Certificate): boolean =>
 const maxNumberOctets = 20;
 
 /**
- * Signs a CRL of version 2, reads it back and verifies it. Equal content gives an equal list: sorted by serial number,
- * none twice, the earliest date of each.
- * @throws PkiError IssuerRefuses for an issuer that may not sign CRLs, InvalidRequest, VerificationFailed
+ * Prepares a CRL of version 2, which is read back and verified once it is signed. Equal content gives an equal list: sorted by
+ * serial number, none twice, the earliest date of each.
+ * @throws PkiError IssuerRefuses for an issuer that may not sign CRLs, InvalidRequest
  */
-export function issueCrl(
-  { certificate, key }: { readonly certificate: Certificate; readonly key: KeyObject },
+export function prepareCrl(
+  { certificate, signer }: { readonly certificate: Certificate; readonly signer: Signer },
   { number, thisUpdate, nextUpdate, revoked }: CrlContent,
-): Crl {
+): Prepared<Crl> {
   if (!maySignCrls(certificate)) throw new PkiError('IssuerRefuses', 'the key usage of the issuer excludes CRLs');
   if (!(thisUpdate < nextUpdate)) throw new PkiError('InvalidRequest', 'a CRL is replaced later than it is issued');
   const entries = sortedEntries(revoked).map(({ serial, revokedAt }) => sequence(serial, instant(revokedAt)));
-  const fields = encodeFields(
+  return new Prepared(
     (algorithm) =>
       sequence(
         integer(Uint8Array.of(1)),
@@ -85,12 +86,14 @@ export function issueCrl(
           ),
         ),
       ),
-    key,
+    signer,
+    (der) => {
+      const crl = parseCrl(der);
+      // A fault in signing must not be published: verifiers would refuse every certificate of the issuer.
+      if (!isCrlOf(crl, certificate)) throw new PkiError('VerificationFailed', 'the signed CRL does not verify');
+      return crl;
+    },
   );
-  const crl = parseCrl(signFields(fields, key));
-  // A fault of memory or library in signing must not be published: verifiers would refuse everybody.
-  if (!isCrlOf(crl, certificate)) throw new PkiError('VerificationFailed', 'the signed CRL does not verify');
-  return crl;
 }
 
 function sortedEntries(revoked: readonly RevokedCertificate[]): Array<{ serial: Asn1; revokedAt: Date }> {

@@ -1,22 +1,20 @@
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
 import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import {
   encodeCertificates,
   encodeSubject,
-  type Issuer,
   type LeafProfile,
   namesOutsideConstraints,
   parseCertificates,
-  prepareLeaf,
   type Subject,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
 import { extension } from '../roots/extensions.ts';
 import { ecKey, makeCa } from '../roots/make.ts';
+import { issueLeafNow, withSigner } from '../sign.ts';
 
 /** Subtrees, each as `dns:example.com`, `ip:10.0.0.0/8` (or with a mask), `email:`, `uri:`, `dir:` (an organization). */
 export interface Constraints {
@@ -85,11 +83,11 @@ export function constrainedExhibit(
   if (constrained === undefined || anchor === undefined) throw new Error('there is no CA');
   // As a CA without the constraints would have signed it.
   const { nameConstraints: _, ...free } = constrained;
-  const signer: Issuer = { certificate: free, key: between, intermediates: [constrained], anchor };
+  const signer = withSigner({ certificate: free, key: between, intermediates: [constrained], anchor });
   const profile: LeafProfile = { role: 'peer', subject, names: { ...none, ...names }, durationMs: 3_600_000 };
   const context = { now: new Date(), serialSeed: randomBytes(20) };
   const unconstrained = { ...signer, intermediates: [free] };
-  const leaf = prepareLeaf(profile, createPublicKey(holder), unconstrained, context).sign();
+  const leaf = issueLeafNow(profile, createPublicKey(holder), unconstrained, context);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const key = holder.export({ type: 'pkcs8', format: 'pem' });
   writeFileSync(join(folder, 'tls.crt'), encodeCertificates([leaf, constrained]));

@@ -1,9 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
 import { secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec, OtherName, ServerRole, Subject } from '../../../src/api/types.ts';
-import { issueContent } from '../../../src/controllers/certificate/leaf-issuer.ts';
 import { sequence } from '../../../src/pki/asn1/der.ts';
 import { oids } from '../../../src/pki/asn1/oid.ts';
 import { encodePem } from '../../../src/pki/asn1/pem.ts';
@@ -13,6 +11,7 @@ import { type LeafRequest, leafRequest } from '../../../src/plan/certificate/lea
 import { issuancePolicy, type SecretContent } from '../../../src/plan/index.ts';
 import { extension, keyUsage } from '../roots/extensions.ts';
 import { makeCa } from '../roots/make.ts';
+import { issueContent } from '../sign.ts';
 import type { Combination } from './combination.ts';
 import { keySpec, sharedKey } from './keys.ts';
 import type { Name } from './question.ts';

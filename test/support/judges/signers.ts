@@ -1,8 +1,6 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-import type { Signer } from '../../../src/controllers/cache/signing-material.ts';
 import { encoded } from '../../../src/pki/asn1/der.ts';
 import {
   type Certificate,
@@ -10,7 +8,7 @@ import {
   encodePrivateKey,
   type Issuer,
   inspectIssuer,
-  issueRoot,
+  type LeafIssuer,
   parseTrustAnchors,
   trustBundle,
 } from '../../../src/pki/index.ts';
@@ -18,11 +16,12 @@ import { openssl, opensslFile, scratchFile } from '../openssl.ts';
 import { isCa } from '../roots/extensions.ts';
 import { inDays, makeCa } from '../roots/make.ts';
 import { scratchFolder } from '../scratch.ts';
+import { issueRoot } from '../sign.ts';
 import type { Combination, KeyKind } from './combination.ts';
 import { sharedKey } from './keys.ts';
 
 /** Who signs certificates of a combination, and a bundle in which the root is another one of the same name. */
-export interface SignerUnderTest extends Signer {
+export interface SignerUnderTest extends LeafIssuer {
   readonly impostors: string;
 }
 
@@ -39,7 +38,7 @@ export async function signerOf({ signer: shape, signerKey }: Combination): Promi
 const issuedAt = inDays(-365);
 const endsAt = inDays(3000);
 
-const makers: Record<Combination['signer'], (kind: KeyKind) => Promise<Signer>> = {
+const makers: Record<Combination['signer'], (kind: KeyKind) => Promise<LeafIssuer>> = {
   issued: async (kind) => bundled(ownRoot(await sharedKey('signer', kind))),
   rotation: async (kind) => {
     const former = ownRoot(await sharedKey('former', kind));
@@ -64,7 +63,7 @@ const makers: Record<Combination['signer'], (kind: KeyKind) => Promise<Signer>> 
   },
 };
 
-const bundled = (root: Issuer, ...others: readonly Certificate[]): Signer => ({
+const bundled = (root: Issuer, ...others: readonly Certificate[]): LeafIssuer => ({
   root,
   bundle: trustBundle(root.anchor, others),
 });
@@ -123,7 +122,7 @@ authorityKeyIdentifier = keyid:always
 const opensslTime = (date: Date): string => date.toISOString().replaceAll(/[-:T]|\.\d+/g, '');
 
 /** Its root has name and key identifier of the real one, but another key. */
-async function withImpostor(signer: Signer, kind: KeyKind): Promise<SignerUnderTest> {
+async function withImpostor(signer: LeafIssuer, kind: KeyKind): Promise<SignerUnderTest> {
   const { anchor } = signer.root;
   const others = signer.bundle.roots.filter(({ fingerprint }) => fingerprint !== anchor.fingerprint);
   const key = await sharedKey('impostor', kind);

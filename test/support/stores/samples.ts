@@ -5,10 +5,10 @@ import {
   encodeKeyStore,
   encodeTrustStore,
   type KeySpec,
-  prepareLeaf,
 } from '../../../src/pki/index.ts';
 import { intermediate, privateKey, root } from '../fixtures/roots.ts';
 import { hours } from '../fixtures/times.ts';
+import { issueLeafNow } from '../sign.ts';
 
 /** Every kind of key that a leaf can have; of RSA the most common size. */
 export const keyKinds: readonly KeySpec[] = [
@@ -27,7 +27,7 @@ export function keyAndChain(spec?: KeySpec, intermediates = 0): { key: KeyObject
   const key = privateKey(spec);
   const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
   const profile = { role: 'peer', subject: {}, names, durationMs: hours(24) } as const;
-  const leaf = prepareLeaf(profile, createPublicKey(key), signer, { now, serialSeed: randomBytes(20) }).sign();
+  const leaf = issueLeafNow(profile, createPublicKey(key), signer, { now, serialSeed: randomBytes(20) });
   return { key, chain: [leaf, ...signer.intermediates] };
 }
 

@@ -7,17 +7,17 @@ import { authorities, certificates } from '../../../src/controllers/objects/reso
 import { base64 } from '../../../src/controllers/objects/secret-data.ts';
 import { Operator } from '../../../src/controllers/operator.ts';
 import { KubeError, namespaces, secrets, silentLog } from '../../../src/kube/index.ts';
-import type { Issuer } from '../../../src/pki/index.ts';
 import { authority } from '../../support/fixtures/authority.ts';
 import { certificate } from '../../support/fixtures/certificate.ts';
 import { encodedRoot, root } from '../../support/fixtures/roots.ts';
+import { type TestIssuer } from '../../support/sign.ts';
 import { MemoryApi } from './world/memory-api.ts';
 import { MemoryClient } from './world/memory-client.ts';
 
 const rootRef = { namespace: 'mtls-operator', name: 'mtls-root' };
 const [first, second, third] = [root({ name: 'First' }), root({ name: 'Second' }), root({ name: 'Third' })];
 
-const dataOf = (signer: Issuer): Record<string, string> => {
+const dataOf = (signer: TestIssuer): Record<string, string> => {
   const { crt, key } = encodedRoot(signer);
   return { [secretKeys.certificate]: base64(crt), [secretKeys.privateKey]: base64(key) };
 };
@@ -56,7 +56,7 @@ async function standby(t: TestContext, { createDefaultAuthority = false, hasAuth
   });
   await operator.synced;
   await memory.settled();
-  const replaceRoot = async (signer: Issuer): Promise<void> => {
+  const replaceRoot = async (signer: TestIssuer): Promise<void> => {
     await api.byHand(() => api.mergePatch(secrets, rootRef, { data: dataOf(signer) }));
     await memory.deliver();
   };

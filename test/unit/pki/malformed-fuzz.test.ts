@@ -7,6 +7,7 @@
  *
  *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit pki/malformed-fuzz
  */
+
 import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { test } from 'node:test';
@@ -19,14 +20,12 @@ import {
   type Issuer,
   inspectIssuer,
   isCrlOf,
-  issueCrl,
   type KeyEncoding,
   PkiError,
   parseCertificates,
   parseCrls,
   parsePrivateKey,
   parseTrustAnchors,
-  prepareLeaf,
   readLeaf,
   subjectText,
   trustBundle,
@@ -43,6 +42,7 @@ import { intermediate, privateKey, root } from '../../support/fixtures/roots.ts'
 import { days, later, now } from '../../support/fixtures/times.ts';
 import { permitting } from '../../support/roots/extensions.ts';
 import { fuzzRuns } from '../../support/runs.ts';
+import { issueCrl, issueLeafNow, type TestIssuer } from '../../support/sign.ts';
 
 const { numRuns, seed } = fuzzRuns(1500);
 
@@ -50,11 +50,11 @@ const rsa = root({ key: { algorithm: 'RSA', size: 2048 } });
 const ed25519 = root({ key: { algorithm: 'Ed25519' } });
 const above = root();
 const below = intermediate(above, { more: [permitting(asn1.implicit(2, Buffer.from('shop.svc')))] });
-const signers: readonly Issuer[] = [above, rsa, ed25519, below];
+const signers: readonly TestIssuer[] = [above, rsa, ed25519, below];
 const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const leafKey = privateKey();
 const leafOf = (signer: Issuer) =>
-  prepareLeaf(
+  issueLeafNow(
     { role: 'server', subject: { commonName: 'db' }, names, durationMs: days(30) },
     createPublicKey(leafKey),
     signer,
@@ -62,7 +62,7 @@ const leafOf = (signer: Issuer) =>
       now,
       serialSeed: randomBytes(20),
     },
-  ).sign();
+  );
 
 interface Sample {
   readonly label: string;

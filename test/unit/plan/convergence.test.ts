@@ -4,14 +4,21 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { annotations, labels, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
-import type { Signer } from '../../../src/controllers/cache/signing-material.ts';
 import type { Secret } from '../../../src/kube/index.ts';
-import { commonValidity, encodePrivateKey, type Issuer, pathOf, trustBundle } from '../../../src/pki/index.ts';
+import {
+  commonValidity,
+  encodePrivateKey,
+  type Issuer,
+  type LeafIssuer,
+  pathOf,
+  trustBundle,
+} from '../../../src/pki/index.ts';
 import { rolesOf, secretNameOf } from '../../../src/plan/index.ts';
 import { certificate } from '../../support/fixtures/certificate.ts';
 import { encodedRoot, intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
 import { foreign, orphaned, withData, withMarks, withMetadata } from '../../support/fixtures/secret.ts';
 import { days, later, minutes, now } from '../../support/fixtures/times.ts';
+import { type TestIssuer } from '../../support/sign.ts';
 import { Simulation } from './simulation.ts';
 
 const old = root({ name: 'Old' });
@@ -23,7 +30,7 @@ const roots = {
   endingAbove: intermediate(root({ name: 'Ending Above', at: later(-days(300)), durationMs: days(320) })),
   young: root({ name: 'Young', at: later(minutes(4)) }),
 };
-const signerOf = (active: Issuer, ...others: readonly Issuer[]): Signer => ({
+const signerOf = (active: Issuer, ...others: readonly Issuer[]): LeafIssuer => ({
   root: active,
   bundle: trustBundle(
     active.anchor,
@@ -132,14 +139,14 @@ const worlds = fc
   });
 
 /** A moment at which the root that signs is valid, and all above it. */
-const momentFor = (signer: Signer, share: number): Date => {
+const momentFor = (signer: LeafIssuer, share: number): Date => {
   const { notBefore, notAfter } = commonValidity(pathOf(signer.root));
   const from = Math.max(now.getTime(), notBefore.getTime());
   return new Date(from + Math.floor((notAfter.getTime() - 1 - from) * share ** 4));
 };
 
 /** Judged with node:crypto alone: key, leaf, bundle and root belong together. */
-function assertSound(secret: Secret, signer: Signer): void {
+function assertSound(secret: Secret, signer: LeafIssuer): void {
   const text = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString();
   const [leaf, ...intermediates] = certificatesIn(text(secretKeys.certificate));
   const anchors = certificatesIn(text(secretKeys.bundle));
@@ -285,7 +292,7 @@ describe('a life under CAs of which any may end first', () => {
         const at = later(isYoung ? minutes(4) : -days(30));
         return { at, durationMs: later(days(endsInDays)).getTime() - at.getTime() };
       };
-      return below.reduce<Issuer>((above, one) => intermediate(above, lasting(one)), root(lasting(top)));
+      return below.reduce<TestIssuer>((above, one) => intermediate(above, lasting(one)), root(lasting(top)));
     });
   const lives = fc.record({
     chain: chains,

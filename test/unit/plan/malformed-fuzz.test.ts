@@ -6,6 +6,7 @@
  *
  *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit plan/malformed-fuzz
  */
+
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -19,7 +20,6 @@ import { revocationState } from '../../../src/controllers/objects/root-crl.ts';
 import { rootSecret } from '../../../src/controllers/objects/root-secret.ts';
 import { secretKeysOf } from '../../../src/controllers/objects/secret-names.ts';
 import type { Secret } from '../../../src/kube/index.ts';
-import { prepareLeaf } from '../../../src/pki/index.ts';
 import {
   type AuthorityRecord,
   type AuthorityState,
@@ -43,6 +43,7 @@ import { encodedRoot, privateKey, root } from '../../support/fixtures/roots.ts';
 import { now } from '../../support/fixtures/times.ts';
 import { oddText, ofSchema } from '../../support/odd-values.ts';
 import { fuzzRuns } from '../../support/runs.ts';
+import { issueLeafNow } from '../../support/sign.ts';
 import { onlyPkiErrors } from '../pki/expect.ts';
 import { distributing, draining, switching } from './rotation/rotation-phases.ts';
 import { secretOf } from './rotation/rotation-situation.ts';
@@ -183,8 +184,7 @@ for (const wrongTypes of [false, true]) {
           counts[step.step] += 1;
           if (step.step !== 'issue') continue;
           // The last check stands where it is signed: an odd value that came as far may be refused there.
-          const sign = () =>
-            prepareLeaf(step.request.profile, key, signer, { now, serialSeed: randomBytes(20) }).sign();
+          const sign = () => issueLeafNow(step.request.profile, key, signer, { now, serialSeed: randomBytes(20) });
           onlyPkiErrors(sign);
         }
       }),

@@ -1,15 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { labels, secretKeys, secretType } from '../../../src/api/constants.ts';
 import type { MtlsCertificateStatus } from '../../../src/api/types.ts';
-import type { Signer } from '../../../src/controllers/cache/signing-material.ts';
-import { issueContent, keptKey } from '../../../src/controllers/certificate/leaf-issuer.ts';
 import type { RepairLimits } from '../../../src/controllers/certificate/repair-limits.ts';
+import { keptKey } from '../../../src/controllers/certificate/secret-delivery.ts';
 import { ownerReferencesFor, secretRecord } from '../../../src/controllers/objects/leaf-secret.ts';
 import { base64 } from '../../../src/controllers/objects/secret-data.ts';
 import type { Secret } from '../../../src/kube/index.ts';
 import {
   chainWithin,
   encodeCertificates,
+  type LeafIssuer,
   parsePrivateKey,
   publicKeyDigest,
   type Role,
@@ -33,6 +33,7 @@ import {
 import { ready } from '../../support/fixtures/authority.ts';
 import { ownedAmong } from '../../support/fixtures/certificate.ts';
 import { privateKey } from '../../support/fixtures/roots.ts';
+import { issueContent } from '../../support/sign.ts';
 
 /** What was issued for a role, and why. */
 export interface Issued {
@@ -74,7 +75,7 @@ export class Simulation {
     this.#touched.add(name);
   }
 
-  observe(signer: Signer, now: Date): ObservedCertificate {
+  observe(signer: LeafIssuer, now: Date): ObservedCertificate {
     const { spec, name } = this.record;
     const read = (secret: Secret): SecretRecord => ({
       ...secretRecord(secret, signer.bundle.roots),
@@ -99,16 +100,16 @@ export class Simulation {
     };
   }
 
-  #view({ root, bundle }: Signer): ReturnType<typeof ready> {
+  #view({ root, bundle }: LeafIssuer): ReturnType<typeof ready> {
     return { ...ready(root), bundle, ...this.under };
   }
 
-  plan(signer: Signer, now: Date): CertificatePlan {
+  plan(signer: LeafIssuer, now: Date): CertificatePlan {
     return planCertificate(this.observe(signer, now), now);
   }
 
   /** One reconcile. It stops without a trace before write number `writes`, as a process does that is killed. */
-  reconcile(signer: Signer, now: Date, writes = Number.POSITIVE_INFINITY): void {
+  reconcile(signer: LeafIssuer, now: Date, writes = Number.POSITIVE_INFINITY): void {
     let left = writes;
     const observed = this.observe(signer, now);
     const { secrets, prune } = planCertificate(observed, now);
@@ -135,7 +136,7 @@ export class Simulation {
     role: string,
     name: string,
     step: Extract<SecretStep, { step: 'issue' | 'update' }>,
-    signer: Signer,
+    signer: LeafIssuer,
     now: Date,
   ): void {
     const before = this.secrets.get(name);
@@ -173,7 +174,7 @@ export class Simulation {
   #issue(
     role: string,
     { request, keepKey, reason }: Extract<SecretStep, { step: 'issue' }>,
-    signer: Signer,
+    signer: LeafIssuer,
     now: Date,
     before: Secret | undefined,
   ): Record<string, string> {
@@ -184,7 +185,7 @@ export class Simulation {
   }
 
   #writeStatus(
-    signer: Signer,
+    signer: LeafIssuer,
     now: Date,
     planned: CertificatePlan['secrets'],
     repairs: ReadonlyMap<Role, Repairs> | undefined,
@@ -219,7 +220,7 @@ function isSameStatus(
 }
 
 /** The certificate of the key in a Secret, as it was written. */
-function certificateIn(secret: Secret | undefined, { bundle }: Signer): Record<string, string> {
+function certificateIn(secret: Secret | undefined, { bundle }: LeafIssuer): Record<string, string> {
   const text = (key: string) => Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('latin1');
   const { key } = parsePrivateKey(text(secretKeys.privateKey));
   const chain = chainWithin(text(secretKeys.certificate), publicKeyDigest(key), bundle.roots);
@@ -227,4 +228,4 @@ function certificateIn(secret: Secret | undefined, { bundle }: Signer): Record<s
   return { [secretKeys.certificate]: base64(encodeCertificates([chain.leaf, ...chain.intermediates])) };
 }
 
-const bundleOf = ({ bundle }: Signer) => ({ [secretKeys.bundle]: base64(bundle.pem) });
+const bundleOf = ({ bundle }: LeafIssuer) => ({ [secretKeys.bundle]: base64(bundle.pem) });

@@ -43,7 +43,7 @@ describe('what certificates see of an authority', () => {
       bundle: authorityStates.material('default')?.bundle,
       acceptedBundleDigests: [],
     });
-    assert.equal(authorityStates.material('default')?.signer?.root, a);
+    assert.equal(authorityStates.material('default')?.issuer?.root, a);
     assert.deepEqual(authorityStates.roots(), [a.certificate, b.certificate]);
     assert.deepEqual([...authorityStates.active()], [['default', a]]);
   });
@@ -90,7 +90,7 @@ describe('an authority that waits', () => {
     const authorityStates = new AuthorityStates();
     authorityStates.set(authority(), waiting);
     const material = authorityStates.material('default');
-    assert.deepEqual([material?.signer, material?.bundle.roots], [undefined, [a.certificate, b.certificate]]);
+    assert.deepEqual([material?.issuer, material?.bundle.roots], [undefined, [a.certificate, b.certificate]]);
     assert.deepEqual([[...authorityStates.active()], authorityStates.roots()], [[], [a.certificate, b.certificate]]);
     const view = authorityStates.get('default');
     assert.deepEqual(view.state === 'ready' && view.waits, waits);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 import { certificates } from '../../../../src/controllers/objects/resources.ts';
-import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { secrets } from '../../../../src/kube/index.ts';
 import { parseCrls } from '../../../../src/pki/index.ts';
 import { planCrls, type Revocation } from '../../../../src/plan/index.ts';
@@ -10,6 +9,7 @@ import { crlBundle } from '../../../../src/plan/revocation/crl-plan.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
+import { crlDataNow } from '../../../support/sign.ts';
 import { CertificateProcess, create, patch, secretName, signer, writeStatus } from '../world/certificate-process.ts';
 
 const bytes = (text: string) => Buffer.from(text).toString('base64');
@@ -285,7 +285,7 @@ test('a certificate that is to be revoked waits for the CRL, and its authority i
   const process = await CertificateProcess.issued(t);
   const listing = (asked: readonly Revocation[]) => {
     const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now) ?? assert.fail();
-    const crls = parseCrls(Buffer.from(crlData(plan, [signer])['ca.crl'] ?? '', 'base64').toString());
+    const crls = parseCrls(Buffer.from(crlDataNow(plan, [signer])['ca.crl'] ?? '', 'base64').toString());
     const crl = crlBundle({ crls, revocations: plan.revocations }, [signer]) ?? assert.fail();
     process.judge({ state: 'ready', root: signer, bundle: ready(signer).bundle, acceptedBundleDigests: [], crl });
   };

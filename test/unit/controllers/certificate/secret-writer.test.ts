@@ -72,7 +72,7 @@ async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { stat
   assert.ok(plan !== undefined);
   const signs = under.bundle.roots[0]?.fingerprint === next.anchor.fingerprint ? next : signer;
   const { bundle } = under;
-  return { api, writer, given, role, step: plan.step, material: { bundle, signer: { root: signs, bundle } } };
+  return { api, writer, given, role, step: plan.step, material: { bundle, issuer: { root: signs, bundle } } };
 }
 
 const write = async ({ writer, given, role, step, material }: Scene): Promise<void> => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { issueContent, keptKey } from '../../../../src/controllers/certificate/leaf-issuer.ts';
+import { keptKey } from '../../../../src/controllers/certificate/secret-delivery.ts';
 import { dated, secretRecord, secretRecordAhead } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { authorityRecord, certificateRecord } from '../../../../src/controllers/objects/resources.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
@@ -12,6 +12,7 @@ import { certificate, requestOf } from '../../../support/fixtures/certificate.ts
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { orphaned, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
 import { now } from '../../../support/fixtures/times.ts';
+import { issueContent, withSigner } from '../../../support/sign.ts';
 import { throwsCode } from '../../pki/expect.ts';
 
 const signer = root();
@@ -237,7 +238,7 @@ describe('the content of a Secret', () => {
     // The same name and another key, as after a mix-up of files; and the key of another certificate.
     const mixed = { ...first, intermediates: [first.certificate, second.certificate] };
     throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: mixed, bundle }, now));
-    const other = { ...first, key: second.key };
+    const other = withSigner({ ...first, key: second.key });
     throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: other, bundle }, now));
   });
 

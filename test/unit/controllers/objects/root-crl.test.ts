@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  crlData,
-  publishedCrls,
-  revocationReader,
-  revocationState,
-} from '../../../../src/controllers/objects/root-crl.ts';
+import { publishedCrls, revocationReader, revocationState } from '../../../../src/controllers/objects/root-crl.ts';
 import { configMaps, type Secret } from '../../../../src/kube/index.ts';
 import { isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
 import { planCrls } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
+import { crlDataNow } from '../../../support/sign.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 
 const signer = root();
@@ -23,7 +19,7 @@ function listing(...serialNumbers: readonly string[]): Secret {
   });
   const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now);
   assert.ok(plan !== undefined);
-  return { metadata: { name: 'mtls-root' }, data: crlData(plan, [signer]) };
+  return { metadata: { name: 'mtls-root' }, data: crlDataNow(plan, [signer]) };
 }
 
 describe('what a root Secret says of revocation', () => {
@@ -57,14 +53,14 @@ test('each CRL is signed with the key of its own CA, in whatever order the signe
     [signer, other],
     [other, signer],
   ]) {
-    const text = Buffer.from(crlData(plan, signers)['ca.crl'] ?? '', 'base64').toString();
+    const text = Buffer.from(crlDataNow(plan, signers)['ca.crl'] ?? '', 'base64').toString();
     const lists = parseCrls(text);
     assert.deepEqual(
       [signer, other].map(({ certificate }, i) => lists[i] !== undefined && isCrlOf(lists[i], certificate)),
       [true, true],
     );
   }
-  assert.equal(parseCrls(Buffer.from(crlData(plan, [other])['ca.crl'] ?? '', 'base64').toString()).length, 1);
+  assert.equal(parseCrls(Buffer.from(crlDataNow(plan, [other])['ca.crl'] ?? '', 'base64').toString()).length, 1);
 });
 
 describe('the CRLs that an authority has published', () => {

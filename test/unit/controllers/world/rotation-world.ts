@@ -24,11 +24,11 @@ import { encoded } from '../../../../src/pki/asn1/der.ts';
 import {
   anchorId,
   type Certificate,
-  type Issuer,
   inspectIssuer,
   isSignedBy,
   PkiError,
   parseCertificates,
+  parsePrivateKey,
   parseTrustAnchors,
 } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
@@ -37,6 +37,7 @@ import { certificate } from '../../../support/fixtures/certificate.ts';
 import { encodedRoot } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
 import { makeCa } from '../../../support/roots/make.ts';
+import { type TestIssuer, withSigner } from '../../../support/sign.ts';
 import { Crash, MemoryApi } from './memory-api.ts';
 import { type Loaded, WorldPods } from './world-pods.ts';
 import { type Interruption, WorldProcess } from './world-process.ts';
@@ -148,14 +149,14 @@ export class RotationWorld {
     await this.api.byHand(() => this.api.mergePatch(certificateResource, ref, { metadata }));
   }
 
-  async stage(root: Issuer): Promise<void> {
+  async stage(root: TestIssuer): Promise<void> {
     const { crt, key } = encodedRoot(root);
     const data = { [rotationKeys.next.certificate]: base64(crt), [rotationKeys.next.privateKey]: base64(key) };
     await this.#patchRootSecret({ data });
   }
 
   /** Puts another root over the one that signs; `whole`: as kubectl replace does, with all else gone. */
-  async overwrite(root: Issuer, whole: boolean): Promise<void> {
+  async overwrite(root: TestIssuer, whole: boolean): Promise<void> {
     const { crt, key } = encodedRoot(root);
     const data = { [secretKeys.certificate]: base64(crt), [secretKeys.privateKey]: base64(key) };
     if (!whole) {
@@ -179,7 +180,8 @@ export class RotationWorld {
     const text = (key: string) => dataText(live, key);
     const inspection = inspectIssuer(text(secretKeys.certificate), text(secretKeys.privateKey), new Date(this.#wallMs));
     if ('reason' in inspection || inspection.root.intermediates.length > 0) return;
-    const { key, certificate } = inspection.root;
+    const { certificate } = inspection.root;
+    const { key } = parsePrivateKey(text(secretKeys.privateKey));
     // The certificate is not valid before this moment of the calendar, see mendClock.
     this.#latestMs = Math.max(this.#latestMs, this.#wallMs);
     const { der } = makeCa({
@@ -190,7 +192,7 @@ export class RotationWorld {
       notAfter: new Date(this.#wallMs + 4000 * 24 * 3_600_000),
     });
     const renewed = parseCertificate(der);
-    const root = { certificate: renewed, key, intermediates: [], anchor: renewed };
+    const root = withSigner({ certificate: renewed, key, intermediates: [], anchor: renewed });
     await (how === 'next' ? this.stage(root) : this.overwrite(root, false));
   }
 

@@ -12,7 +12,6 @@ import {
   type Issuer,
   inspectIssuer,
   isSignedBy,
-  issueRoot,
   type KeySpec,
   type LeafProfile,
   type LeafUsage,
@@ -26,6 +25,7 @@ import { intermediate, privateKey, root } from '../../../support/fixtures/roots.
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRefusal, opensslRoot, type Purpose, present } from '../../../support/openssl.ts';
 import { permitting } from '../../../support/roots/extensions.ts';
+import { issueLeafNow, issueRoot, signNow, withSigner } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
@@ -42,7 +42,7 @@ const issueLeaf = (
   issuer: Issuer,
   changes: Partial<LeafProfile> = {},
   { at = now, key = privateKey() }: { at?: Date; key?: KeyObject } = {},
-): Certificate => prepareLeaf(profile(changes), createPublicKey(key), issuer, context(at)).sign();
+): Certificate => issueLeafNow(profile(changes), createPublicKey(key), issuer, context(at));
 
 /** `openssl x509 -text`, as trimmed lines. */
 const textOf = (certificate: Certificate): string[] =>
@@ -271,19 +271,19 @@ describe('a leaf', () => {
     const moments = fc.date({ min: notBefore, max: new Date(notAfter.getTime() - 1), noInvalidDate: true });
     fc.assert(
       fc.property(moments, fc.nat({ max: days(3650) }), (at, more) => {
-        const prepared = prepareLeaf(profile({ durationMs: minutes(5) + more }), publicKey, issuer, context(at));
-        assert.ok(prepared.notBefore >= notBefore && prepared.notAfter <= notAfter);
-        assert.ok(prepared.notBefore <= at && prepared.notAfter > prepared.notBefore);
+        const leaf = issueLeafNow(profile({ durationMs: minutes(5) + more }), publicKey, issuer, context(at));
+        assert.ok(leaf.notBefore >= notBefore && leaf.notAfter <= notAfter);
+        assert.ok(leaf.notBefore <= at && leaf.notAfter > leaf.notBefore);
       }),
     );
   });
 
   const publicKey = createPublicKey(privateKey());
 
-  test('is signed once', () => {
+  test('is signed once', async () => {
     const prepared = prepareLeaf(profile(), publicKey, root(), context());
-    prepared.sign();
-    throwsCode('InvalidRequest', () => prepared.sign(), /signed once/);
+    await prepared.sign();
+    await assert.rejects(prepared.sign(), { code: 'InvalidRequest', message: /signed once/ });
   });
 
   const refusals: [title: string, code: 'InvalidRequest' | 'InvalidName', changes: Partial<LeafProfile>][] = [
@@ -305,13 +305,13 @@ describe('a leaf', () => {
     const prepareAt = (at: Date) => prepareLeaf(profile(), publicKey, issuer, context(at));
     throwsCode('IssuerRefuses', () => prepareAt(new Date(notBefore.getTime() - 1)));
     throwsCode('IssuerRefuses', () => prepareAt(notAfter));
-    assert.ok(prepareAt(notBefore).notBefore >= notBefore);
-    assert.deepEqual(prepareAt(new Date(notAfter.getTime() - 1)).notAfter, notAfter);
+    assert.ok(signNow(prepareAt(notBefore)).notBefore >= notBefore);
+    assert.deepEqual(signNow(prepareAt(new Date(notAfter.getTime() - 1))).notAfter, notAfter);
   });
 
   test('is refused by a root whose key does not verify what it signs', () => {
-    const impostor = { ...root(), key: privateKey() };
-    throwsCode('VerificationFailed', () => prepareLeaf(profile(), publicKey, impostor, context()).sign());
+    const impostor = withSigner({ ...root(), key: privateKey() });
+    throwsCode('VerificationFailed', () => issueLeafNow(profile(), publicKey, impostor, context()));
   });
 });
 
@@ -319,7 +319,7 @@ describe('the serial number', () => {
   const issuer = root();
   const publicKey = createPublicKey(privateKey());
   const serialOf = (serialSeed: Uint8Array): string =>
-    prepareLeaf(profile(), publicKey, issuer, { now, serialSeed }).sign().serialNumber;
+    issueLeafNow(profile(), publicKey, issuer, { now, serialSeed }).serialNumber;
 
   test('is positive and of 20 octets, whatever the seed', () => {
     for (const seed of [Buffer.alloc(20), Buffer.alloc(20, 0xff), Buffer.alloc(20, 0x80), Buffer.alloc(20, 0x7f)]) {

@@ -9,7 +9,6 @@ import {
   leafRecord,
   PkiError,
   parseTrustAnchors,
-  prepareLeaf,
   readLeaf,
   trustBundle,
 } from '../../../../src/pki/index.ts';
@@ -21,6 +20,7 @@ import { badChains } from '../../../support/roots/bad-chains.ts';
 import { badKeys } from '../../../support/roots/bad-keys.ts';
 import type { RootFiles } from '../../../support/roots/corpus.ts';
 import { goodRoots } from '../../../support/roots/good.ts';
+import { issueLeafNow } from '../../../support/sign.ts';
 
 const badRoots = [...badCertificates, ...badKeys, ...badChains];
 
@@ -71,7 +71,7 @@ describe('a good root signs a leaf that openssl accepts with its intermediates:'
       assert.ok('root' in inspection, 'reason' in inspection ? `${inspection.reason}: ${inspection.message}` : '');
       const { root } = inspection;
       assert.equal(root.intermediates.length, intermediates);
-      const leaf = prepareLeaf(profile, createPublicKey(key), root, { now, serialSeed: randomBytes(20) }).sign();
+      const leaf = issueLeafNow(profile, createPublicKey(key), root, { now, serialSeed: randomBytes(20) });
       const anchors = anchorsIn(files);
       assert.ok(Array.isArray(anchors));
       const bundle = trustBundle(root.anchor, anchors);

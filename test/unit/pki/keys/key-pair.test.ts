@@ -11,7 +11,6 @@ import {
   type KeyEncoding,
   type KeySpec,
   parseSoundKey,
-  prepareLeaf,
   proveKeyAhead,
   readLeaf,
   readLeafChain,
@@ -20,13 +19,14 @@ import { parseKeyBlock } from '../../../../src/pki/keys/key.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { hours, now } from '../../../support/fixtures/times.ts';
 import { openssl } from '../../../support/openssl.ts';
+import { issueLeafNow } from '../../../support/sign.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 
 const signer = root();
 const names = { dnsNames: ['a.b.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 const profile = { role: 'server', subject: { commonName: 'a' }, names, durationMs: hours(24) } as const;
 const leafOf = (key: KeyObject): Certificate =>
-  prepareLeaf(profile, createPublicKey(key), signer, { now, serialSeed: randomBytes(20) }).sign();
+  issueLeafNow(profile, createPublicKey(key), signer, { now, serialSeed: randomBytes(20) });
 
 const labels = { PKCS8: 'PRIVATE KEY', PKCS1: 'RSA PRIVATE KEY', SEC1: 'EC PRIVATE KEY' } as const;
 const kinds: [spec: KeySpec, encodings: KeyEncoding[]][] = [

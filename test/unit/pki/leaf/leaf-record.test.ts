@@ -10,7 +10,6 @@ import {
   leafRecord,
   type PkiErrorCode,
   parseCertificates,
-  prepareLeaf,
   profileDigest,
   readLeaf,
   readLeafChain,
@@ -20,6 +19,7 @@ import {
 import { encodedRoot, intermediate, issuerIdOf, privateKey, root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, hours, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRoot } from '../../../support/openssl.ts';
+import { issueLeafNow } from '../../../support/sign.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 
 const signer = root();
@@ -37,8 +37,7 @@ const profile = {
   durationMs: hours(24),
 } as const;
 
-const issue = (by = signer) =>
-  prepareLeaf(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) }).sign();
+const issue = (by = signer) => issueLeafNow(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) });
 const leaf = issue();
 const crt = encodeCertificates([leaf]);
 const keyPem = encodePrivateKey(key, 'PKCS8');
@@ -215,10 +214,10 @@ describe('the chain of a Secret', () => {
   });
 
   const impostor = intermediate(root({ name: 'Root' }), { name: 'Upper' });
-  const leafAbove = prepareLeaf(profile, createPublicKey(upper.key), signer, {
+  const leafAbove = issueLeafNow(profile, createPublicKey(upper.key), signer, {
     now,
     serialSeed: randomBytes(20),
-  }).sign();
+  });
   const { subject } = leafAbove;
   const noCa = { ...upper.certificate, subject };
   const underLeaf = issue({ ...upper, certificate: noCa, intermediates: [noCa] });

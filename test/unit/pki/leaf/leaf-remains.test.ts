@@ -9,13 +9,13 @@ import {
   encodeCertificates,
   encodePrivateKey,
   type Issuer,
-  prepareLeaf,
   publicKeyDigest,
   remainsOf,
 } from '../../../../src/pki/index.ts';
 import { certificate, requestOf } from '../../../support/fixtures/certificate.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
+import { issueLeafNow } from '../../../support/sign.ts';
 
 const anchor = root();
 const upper = intermediate(anchor, { name: 'Upper' });
@@ -23,8 +23,7 @@ const issuing = intermediate(upper, { name: 'Issuing' });
 const { profile } = requestOf(certificate().record, 'server');
 const key = privateKey();
 const keyPem = encodePrivateKey(key, 'PKCS8');
-const issue = (by: Issuer) =>
-  prepareLeaf(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) }).sign();
+const issue = (by: Issuer) => issueLeafNow(profile, createPublicKey(key), by, { now, serialSeed: randomBytes(20) });
 const leaf = issue(issuing);
 const path = [leaf, ...issuing.intermediates];
 const good = encodeCertificates(path);
@@ -52,7 +51,7 @@ describe('what remains of a key pair', () => {
   test('is the key alone when its leaf is not there', () => {
     const publicKey = publicKeyDigest(key);
     const others = encodeCertificates([
-      prepareLeaf(profile, createPublicKey(privateKey()), issuing, { now, serialSeed: randomBytes(20) }).sign(),
+      issueLeafNow(profile, createPublicKey(privateKey()), issuing, { now, serialSeed: randomBytes(20) }),
     ]);
     for (const text of ['', 'garbage', '-----BEGIN CERTIFICATE-----', others, encodePem('CERTIFICATE', Buffer.of(1))]) {
       assert.deepEqual(remainsOf(text, keyPem, roots), { publicKey });

@@ -78,7 +78,8 @@ const withWrong = (name: string): Promise<typeof Pki> =>
 async function prepareLeafOf(pki: typeof Pki, signer: KeySpec): Promise<void> {
   const key = await pki.generatePrivateKey(signer);
   const context = { now, serialSeed: new Uint8Array(20) };
-  const root = pki.issueRoot({ subject: { commonName: 'Root' }, durationMs: 1e9 }, key, context);
+  const rootSigner = new pki.KeySigner(key);
+  const root = await pki.prepareRoot({ subject: { commonName: 'Root' }, durationMs: 1e9 }, rootSigner, context).sign();
   const names: SubjectAltNames = {
     dnsNames: ['a.example.org'],
     ipAddresses: [],
@@ -99,7 +100,7 @@ async function prepareLeafOf(pki: typeof Pki, signer: KeySpec): Promise<void> {
   };
   const usages = ['codeSigning', 'emailProtection', 'ipsecIKE'] as const;
   const leafKey = await pki.generatePrivateKey({ algorithm: 'ECDSA', size: 256 });
-  const issuer = { certificate: root, key, intermediates: [], anchor: root };
+  const issuer = { certificate: root, signer: rootSigner, intermediates: [], anchor: root };
   pki.prepareLeaf({ role: 'peer', subject, names, usages, durationMs: 1e8 }, leafKey, issuer, context);
 }
 

@@ -3,17 +3,12 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { expectTag, readAll, readOid, readOnly, tags } from '../../../../src/pki/asn1/der.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
-import {
-  encodeIpAddress,
-  encodeSubject,
-  prepareLeaf,
-  type Subject,
-  type SubjectAltNames,
-} from '../../../../src/pki/index.ts';
+import { encodeIpAddress, encodeSubject, type Subject, type SubjectAltNames } from '../../../../src/pki/index.ts';
 import { encodeSubjectAltNames } from '../../../../src/pki/x509/distinguished-name.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { hours, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRoot } from '../../../support/openssl.ts';
+import { issueLeafNow } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
@@ -23,7 +18,7 @@ const signer = root();
 function leafWith(subject: Subject, names: Partial<SubjectAltNames>): string {
   const profile = { role: 'server', subject, names: { ...none, ...names }, durationMs: hours(1) } as const;
   const context = { now, serialSeed: Buffer.alloc(20, 1) };
-  return encodePem('CERTIFICATE', prepareLeaf(profile, privateKey(), signer, context).sign().der);
+  return encodePem('CERTIFICATE', issueLeafNow(profile, privateKey(), signer, context).der);
 }
 
 const namesOf = (names: Partial<SubjectAltNames>): string =>

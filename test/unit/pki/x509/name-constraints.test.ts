@@ -7,7 +7,6 @@ import {
   encodeCertificates,
   type Issuer,
   inspectIssuer,
-  issueRoot,
   namesOutsideConstraints,
   parseCertificates,
   prepareLeaf,
@@ -17,6 +16,7 @@ import {
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { days, hours, now } from '../../../support/fixtures/times.ts';
 import { goodRoot, opensslRefusal, opensslRoot, present } from '../../../support/openssl.ts';
+import { issueLeafNow, issueRoot, signNow, withSigner } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
@@ -29,13 +29,13 @@ function constrainedRoot(constraints: string, section: readonly string[] = []): 
   const { crt } = opensslRoot({ keyPem, extensions });
   const [certificate] = parseCertificates(crt);
   assert.ok(certificate !== undefined);
-  return { certificate, key, intermediates: [], anchor: certificate, pem: crt };
+  return withSigner({ certificate, key, intermediates: [], anchor: certificate, pem: crt });
 }
 
 /** A root of the same name and key without constraints: its leaves are what an unconstrained issuer would have signed. */
 function unconstrained({ certificate }: Issuer): Issuer {
   const { nameConstraints: _, ...plain } = certificate;
-  return { certificate: plain, key, intermediates: [], anchor: plain };
+  return withSigner({ certificate: plain, key, intermediates: [], anchor: plain });
 }
 
 type Asked = Partial<SubjectAltNames>;
@@ -102,7 +102,7 @@ describe('a root with name constraints', () => {
       const names = { ...none, ...asked };
       const profile = { role: 'server', subject: {}, names, durationMs: hours(1) } as const;
       const context = { now: present, serialSeed: randomBytes(20) };
-      const leaf = prepareLeaf(profile, createPublicKey(privateKey()), unconstrained(issuer), context).sign();
+      const leaf = issueLeafNow(profile, createPublicKey(privateKey()), unconstrained(issuer), context);
       const refusal = opensslRefusal(encodeCertificates([leaf]), issuer.pem, 'sslserver', present);
       if (allowed) assert.equal(refusal, undefined);
       else assert.match(refusal ?? '', /permitted subtree violation|excluded subtree violation/);
@@ -110,7 +110,7 @@ describe('a root with name constraints', () => {
       const outside = namesOutsideConstraints(issuer.certificate.nameConstraints ?? Buffer.alloc(0), names, {});
       assert.deepEqual(outside, allowed ? [] : [name]);
       const prepare = () => prepareLeaf(profile, createPublicKey(privateKey()), issuer, context);
-      if (allowed) prepare().sign();
+      if (allowed) signNow(prepare());
       else throwsCode('IssuerRefuses', prepare, new RegExp(RegExp.escape(name)));
     });
   }

@@ -3,7 +3,6 @@ import { describe, test } from 'node:test';
 import type { MtlsAuthoritySpec } from '../../../../src/api/types.ts';
 import {
   encodeCertificates,
-  type Issuer,
   type IssuerInspection,
   inspectIssuer,
   parseTrustAnchors,
@@ -19,17 +18,22 @@ import {
 import { authority } from '../../../support/fixtures/authority.ts';
 import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
+import { type TestIssuer } from '../../../support/sign.ts';
 
-const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [Issuer, Issuer, Issuer];
+const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
+  TestIssuer,
+  TestIssuer,
+  TestIssuer,
+];
 
-const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) =>
+const bundleOf = (first: TestIssuer, ...rest: readonly TestIssuer[]) =>
   trustBundle(
     first.certificate,
     rest.map(({ certificate }) => certificate),
   );
 
 /** The root Secret with this root, and these in ca.crt. */
-const secretOf = (signer: Issuer, anchors: readonly Issuer[] = [signer], at = now): RootSecret => {
+const secretOf = (signer: TestIssuer, anchors: readonly TestIssuer[] = [signer], at = now): RootSecret => {
   const { crt, key } = encodedRoot(signer);
   const caCrt = encodeCertificates(anchors.map(({ certificate }) => certificate));
   return { resourceVersion: '7', inspection: inspectIssuer(crt, key, at), anchors: parseTrustAnchors(caCrt) };
@@ -41,7 +45,7 @@ const leadingSince = now;
 const planRoot = (observed: ObservedRoot, at = now) => planRootAt(observed, at);
 
 /** What status says once this root is active, and these are trusted. */
-const statusAfter = (signer: Issuer, ...rest: readonly Issuer[]) => {
+const statusAfter = (signer: TestIssuer, ...rest: readonly TestIssuer[]) => {
   const secret = secretOf(signer, [signer, ...rest]);
   const observed = { authority: authority(), secret, certificates: 0, rollout, leadingSince };
   const { conditions: _, ...status } = planAuthorityStatus(observed, planRoot(observed), now).status;
@@ -63,7 +67,7 @@ const brought: MtlsAuthoritySpec = {
   rotation: { approval: 'Automatic', propagationDelay: '3m', clusterTrustBundleDelay: '7m', reissuesPerSecond: 100 },
 };
 const spec = authority().spec;
-const isReady = (signer: Issuer, ...rest: readonly Issuer[]) => {
+const isReady = (signer: TestIssuer, ...rest: readonly TestIssuer[]) => {
   // The certificate as it was read from the Secret.
   const { inspection } = secretOf(signer);
   assert.ok('root' in inspection);
@@ -196,7 +200,7 @@ describe('an authority with its Secret', () => {
 
 describe('the status of an authority', () => {
   const statusOf = (observed: ObservedRoot, at = now) => planAuthorityStatus(observed, planRoot(observed, at), at);
-  const entry = ({ certificate: { fingerprint, notBefore, notAfter } }: Issuer, subject: RegExp) => ({
+  const entry = ({ certificate: { fingerprint, notBefore, notAfter } }: TestIssuer, subject: RegExp) => ({
     fingerprint,
     subject,
     notBefore: notBefore.toISOString().replace('.000', ''),

@@ -1,7 +1,6 @@
 import { describe } from 'node:test';
 import { annotations, outputKeys } from '../../../../src/api/constants.ts';
 import { outputsDigest } from '../../../../src/controllers/objects/output-data.ts';
-import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { parseCrls, trustBundle } from '../../../../src/pki/index.ts';
 import { reissueTime } from '../../../../src/plan/certificate/reissue.ts';
 import {
@@ -16,6 +15,7 @@ import { ready } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { withData, withMarks } from '../../../support/fixtures/secret.ts';
 import { days, hours, later, now } from '../../../support/fixtures/times.ts';
+import { crlDataNow } from '../../../support/sign.ts';
 import { blocked, create, issue, keep, marks, messages, update } from './certificate-steps.ts';
 import { authority, check, fresh, issued, signer } from './certificate-table.ts';
 
@@ -28,7 +28,7 @@ function crlWith(...serials: readonly string[]): CrlBundle {
     notAfter: later(days(90)),
   }));
   const plan = planCrls({ crls: [], revocations: [] }, [signer], revoked, now);
-  const data = plan === undefined ? {} : crlData(plan, [signer]);
+  const data = plan === undefined ? {} : crlDataNow(plan, [signer]);
   const crls = parseCrls(Buffer.from(data['ca.crl'] ?? '', 'base64').toString('latin1'));
   const bundle = crlBundle({ crls, revocations: [] }, [signer]);
   if (bundle === undefined) throw new Error('the signer signs no CRLs');

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { labels, secretKeys } from '../../../../src/api/constants.ts';
-import type { Signer } from '../../../../src/controllers/cache/signing-material.ts';
 import { RepairLimits } from '../../../../src/controllers/certificate/repair-limits.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
-import { encodePrivateKey, trustBundle } from '../../../../src/pki/index.ts';
+import { encodePrivateKey, type LeafIssuer, trustBundle } from '../../../../src/pki/index.ts';
 import { rememberedRepairs, repairStatus } from '../../../../src/plan/certificate/contention.ts';
 import { nextRepairTime } from '../../../../src/plan/certificate/repairs.ts';
 import { planCertificate, type Repairs } from '../../../../src/plan/index.ts';
@@ -118,7 +117,7 @@ describe('what status says of repairs', () => {
 describe('whatever another writer does', () => {
   const other = encodePrivateKey(privateKey(), 'PKCS8');
   const stranger = certificate().issuedBy(root()).secret('server');
-  const own: Signer = { root: signer, bundle: trustBundle(signer.anchor, []) };
+  const own: LeafIssuer = { root: signer, bundle: trustBundle(signer.anchor, []) };
   const damages = fc.constantFrom<(secret: Secret) => Secret | undefined>(
     withData({ [secretKeys.certificate]: '' }),
     withData({ [secretKeys.certificate]: 'x' }),

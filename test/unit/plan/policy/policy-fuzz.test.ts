@@ -7,6 +7,7 @@
  *
  *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit plan/policy/policy-fuzz
  */
+
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
@@ -21,13 +22,14 @@ import type {
   SubjectGrant,
 } from '../../../../src/api/types.ts';
 import { expectTag, readAll, readOid, readOnly, tags } from '../../../../src/pki/asn1/der.ts';
-import { type LeafUsage, prepareLeaf, type Role } from '../../../../src/pki/index.ts';
+import { type LeafUsage, type Role } from '../../../../src/pki/index.ts';
 import { type LeafRequest, leafRequest } from '../../../../src/plan/certificate/leaf-request.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
 import { fuzzRuns } from '../../../support/runs.ts';
+import { issueLeafNow } from '../../../support/sign.ts';
 import * as oracle from './policy-oracle.ts';
 
 const { numRuns, seed } = fuzzRuns(30_000, 20_261_124);
@@ -599,7 +601,7 @@ const key = privateKey();
 /** The names of the certificate that is signed for a request, as Node.js (OpenSSL) reads them; otherNames, as they lie there. */
 function namesSigned(request: LeafRequest, given: Case): Case[] {
   const context = { now, serialSeed: randomBytes(20) };
-  const signed = prepareLeaf(request.profile, createPublicKey(key), signer, context).sign();
+  const signed = issueLeafNow(request.profile, createPublicKey(key), signer, context);
   const leaf = new X509Certificate(signed.der);
   const sanKinds: Record<string, Kind> = {
     DNS: 'dnsNames',
@@ -734,7 +736,7 @@ test('no certificate is for more than its role, its key and the authority allow,
       counts.allowed += 1;
       const context = { now, serialSeed: randomBytes(20) };
       const holder = createPublicKey(algorithm === 'RSA' ? rsaKey : key);
-      const leaf = prepareLeaf(request.profile, holder, signer, context).sign();
+      const leaf = issueLeafNow(request.profile, holder, signer, context);
       const has = [
         ...[...(leaf.keyUsage ?? [])].map((bit) => usageBits[bit] ?? `bit ${bit}`),
         ...(leaf.extendedKeyUsage ?? []).map((id) => usageOids[id] ?? id),

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-
-import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../../src/pki/index.ts';
+import { type Crl, type Issuer, isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
 import { crlBundle, crlRenewBeforeMs, planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
 import { issuerIdOf, namesakeOf, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, later } from '../../../support/fixtures/times.ts';
+import { crlDataNow, issueCrl } from '../../../support/sign.ts';
 
 const first = root({ name: 'First' });
 /** Two with one name and different keys, and another one. */
@@ -70,7 +69,7 @@ class World {
       const plan = planCrls(this.state, this.signers, this.#asked, this.at, context);
       if (plan === undefined) return;
       assert.ok(step < 3, 'plans that are carried out leave others without end');
-      const data = crlData(plan, this.signers);
+      const data = crlDataNow(plan, this.signers);
       const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
       this.state = { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
     }

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-
-import { type Crl, encodeCrls, type Issuer, issueCrl } from '../../../../src/pki/index.ts';
+import { type Crl, encodeCrls, type Issuer } from '../../../../src/pki/index.ts';
 import { crlBundle, crlRenewalTime, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
 import { maxRevocations, shareName } from '../../../../src/plan/revocation/crl-shares.ts';
 import { encodeRevocations, parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
 import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
+import { issueCrl, type TestIssuer } from '../../../support/sign.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
 const [active, former] = [root({ name: 'Active' }), root({ name: 'Former' })];
@@ -128,7 +128,7 @@ describe('the list of a CA whose key is not here', () => {
 });
 
 describe('what was published is believed', () => {
-  const listed = (of: Issuer, serial: string, at = now) =>
+  const listed = (of: TestIssuer, serial: string, at = now) =>
     carriedOut(nothing, [of], { asked: [revocation(serial, of)], at }).crls;
   const own = carriedOut(nothing, [active], { asked: [revocation('11')] });
   const newer = listed(active, '22', later(hours(1)));

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-
-import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../../src/pki/index.ts';
+import { type Crl, type Issuer, isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
 import { crlBundle, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
 import { intermediate, issuerIdOf, namesakeOf, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
+import { crlDataNow, issueCrl } from '../../../support/sign.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
 const signer = root({ name: 'Signer' });
@@ -28,7 +27,7 @@ function after(
 ): RevocationState {
   const plan = planCrls(state, signers, asked, now, { before, trusted: signers.map(({ anchor }) => anchor) });
   if (plan === undefined) return state;
-  const data = crlData(plan, signers);
+  const data = crlDataNow(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
   return { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
 }

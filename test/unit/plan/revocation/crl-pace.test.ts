@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-
-import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import {
-  encodeCertificates,
-  inspectIssuer,
-  issueCrl,
-  parseCrls,
-  parseTrustAnchors,
-} from '../../../../src/pki/index.ts';
+import { encodeCertificates, inspectIssuer, parseCrls, parseTrustAnchors } from '../../../../src/pki/index.ts';
 import { parseRevocations, planAuthority, type Revocation, type RevocationState } from '../../../../src/plan/index.ts';
 import { crlIntervalMs, paceCrls } from '../../../../src/plan/revocation/crl-pace.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { encodedRoot, issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { crlDataNow, issueCrl } from '../../../support/sign.ts';
 
 const signer = root();
 
@@ -34,7 +27,7 @@ const paced = (state: RevocationState, asked: readonly Revocation[] = [], at = n
 function after(state: RevocationState, asked: readonly Revocation[] = [], at = now, places = 0): RevocationState {
   const { plan } = paced(state, asked, at, places);
   if (plan === undefined) return state;
-  const data = crlData(plan, [signer]);
+  const data = crlDataNow(plan, [signer]);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
   return after({ crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) }, asked, at, places);
 }

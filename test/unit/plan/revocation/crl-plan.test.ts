@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, secretKeys } from '../../../../src/api/constants.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
-import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
-import { type Crl, type Issuer, isCrlOf, issueCrl, parseCrls } from '../../../../src/pki/index.ts';
+import { type Crl, type Issuer, isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
 import {
   encodeRevocations,
   leavesToRevoke,
@@ -17,6 +16,7 @@ import { maxRevocations } from '../../../../src/plan/revocation/crl-shares.ts';
 import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { foreign, withData, withMarks } from '../../../support/fixtures/secret.ts';
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { crlDataNow, issueCrl } from '../../../support/sign.ts';
 import { authority, issued, signer } from '../certificate/certificate-table.ts';
 
 const nothing: RevocationState = { crls: [], revocations: [] };
@@ -41,7 +41,7 @@ function after(
 ): RevocationState {
   const plan = planCrls(state, signers, asked, at);
   if (plan === undefined) return state;
-  const data = crlData(plan, signers);
+  const data = crlDataNow(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
   return { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
 }
@@ -260,7 +260,7 @@ const contentOf = (revoked: readonly Revocation[]) => ({
   nextUpdate: later(days(25)),
   revoked,
 });
-const crlOf = ({ certificate, key }: Issuer): Crl => issueCrl({ certificate, key }, contentOf([]));
+const crlOf = (issuer: Issuer): Crl => issueCrl(issuer, contentOf([]));
 /** A root that may sign certificates and nothing else, as parsing would give it. */
 const withoutCrlSign: Issuer = {
   ...signer,

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-
-import { crlData } from '../../../../src/controllers/objects/root-crl.ts';
 import { encoded } from '../../../../src/pki/asn1/der.ts';
 import { type Crl, caId, type Issuer, parseCrls, uniqueAnchors } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
@@ -11,6 +9,7 @@ import type { CrlContext, Revocation, RevocationState } from '../../../../src/pl
 import { intermediate, issuerIdOf, root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
 import { makeCa } from '../../../support/roots/make.ts';
+import { crlDataNow, withSigner } from '../../../support/sign.ts';
 import { renewedRoot } from '../rotation/rotation-roots.ts';
 
 const anchor = root({ name: 'Anchor' });
@@ -40,7 +39,7 @@ function after(
 ): RevocationState {
   const plan = planCrls(state, signers, asked, at, context);
   if (plan === undefined) return state;
-  const data = crlData(plan, signers);
+  const data = crlDataNow(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
   const next = { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
   assert.equal(
@@ -70,7 +69,7 @@ describe('a root that is renewed with the same key', () => {
     const { subject } = anchor.certificate;
     const made = makeCa({ subject: encoded(subject), key: anchor.key, keyId: Buffer.alloc(20, 7) });
     const certificate = parseCertificate(made.der);
-    const again: Issuer = { certificate, key: anchor.key, intermediates: [], anchor: certificate };
+    const again = withSigner({ certificate, key: anchor.key, intermediates: [], anchor: certificate });
     assert.equal(issuerIdOf(again), issuerIdOf(anchor));
     const { crls } = after(state, [again], { trusted: anchors(again) });
     assert.deepEqual(serialsOn(crls), [['11']]);

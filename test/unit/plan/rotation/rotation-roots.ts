@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type Issuer, issueRoot, trustBundle } from '../../../../src/pki/index.ts';
+import { type Issuer, trustBundle } from '../../../../src/pki/index.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { days, now } from '../../../support/fixtures/times.ts';
+import { issueRoot, type TestIssuer, withSigner } from '../../../support/sign.ts';
 
 export const old = root({ name: 'Old' });
 export const next = root({ name: 'New' });
@@ -12,8 +13,8 @@ export const anchorsOf = (...roots: readonly Issuer[]) => roots.map(({ anchor })
 export const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) => trustBundle(first.anchor, anchorsOf(...rest));
 
 /** The same root with another certificate of the same key and name, made now. */
-export function renewedRoot(of: Issuer, name: string): Issuer {
+export function renewedRoot(of: TestIssuer, name: string): TestIssuer {
   const context = { now, serialSeed: randomBytes(20) };
   const certificate = issueRoot({ subject: { commonName: name }, durationMs: days(3650) }, of.key, context);
-  return { certificate, key: of.key, intermediates: [], anchor: certificate };
+  return withSigner({ certificate, key: of.key, intermediates: [], anchor: certificate });
 }

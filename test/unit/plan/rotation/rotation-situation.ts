@@ -14,10 +14,11 @@ import {
 import { authority } from '../../../support/fixtures/authority.ts';
 import { encodedRoot, issuerIdOf, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, earlier, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { type TestIssuer } from '../../../support/sign.ts';
 import { anchorsOf, bundleOf, fingerprintOf, next, old } from './rotation-roots.ts';
 
 /** A pair in the root Secret: a root with its key, or texts that a person has put there. */
-export type Pair = Issuer | { readonly crt: string; readonly key: string };
+export type Pair = TestIssuer | { readonly crt: string; readonly key: string };
 
 /** All that a decision about a rotation rests on, in short. */
 export interface Situation {
@@ -39,7 +40,7 @@ export interface Situation {
   /** Default: as many as there are secrets. */
   readonly examined?: number;
   readonly monotonicMs?: number;
-  readonly held?: Issuer;
+  readonly held?: TestIssuer;
   readonly leadingSince?: Date;
 }
 
@@ -147,7 +148,15 @@ export function observedIn(situation: Situation, at = now): ObservedRoot {
     secret: rootSecret(secretOf(situation), at),
     certificates: secrets.length,
     rollout: { secrets, publications, examined, monotonicMs },
-    ...(held === undefined ? {} : { held }),
+    ...(held === undefined ? {} : { held: withoutKey(held) }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
 }
+
+/** An issuer as the operator has it, which cannot get at the key. */
+const withoutKey = ({ certificate, signer, intermediates, anchor }: TestIssuer): Issuer => ({
+  certificate,
+  signer,
+  intermediates,
+  anchor,
+});

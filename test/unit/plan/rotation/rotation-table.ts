@@ -11,6 +11,7 @@ import {
 } from '../../../../src/plan/index.ts';
 import { encodedRoot } from '../../../support/fixtures/roots.ts';
 import { earlier, minutes, now } from '../../../support/fixtures/times.ts';
+import { type TestIssuer } from '../../../support/sign.ts';
 import { draining, retiring, switching } from './rotation-phases.ts';
 import { anchorsOf, bundleOf, next, old } from './rotation-roots.ts';
 import { observedIn, type Situation } from './rotation-situation.ts';
@@ -37,7 +38,7 @@ export function assertHoldsNoKey(value: unknown, { signs, next: comes, previous,
 }
 
 /** A root as it is once it was read from its Secret. */
-export function asRead(signer: Issuer): Issuer {
+export function asRead(signer: TestIssuer): Issuer {
   const { crt, key } = encodedRoot(signer);
   const inspection = inspectIssuer(crt, key, now);
   assert.ok('root' in inspection);
@@ -46,7 +47,7 @@ export function asRead(signer: Issuer): Issuer {
 
 /** An authority signs with the first root and trusts all of these, in this order. */
 export const ready = (
-  [first, ...rest]: readonly [Issuer, ...Issuer[]],
+  [first, ...rest]: readonly [TestIssuer, ...Issuer[]],
   more: Partial<RootVerdict & { state: 'ready' }> = {},
 ): RootVerdict => ({
   state: 'ready',
