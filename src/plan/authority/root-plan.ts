@@ -15,16 +15,16 @@ import type { ObservedRoot, RootSecret } from '../rotation/observed-root.ts';
 import { rootRequest } from '../rotation/root-request.ts';
 import { expiredMessage, replaceExpired } from '../rotation/rotation-expired.ts';
 import { planRotation } from '../rotation/rotation-plan.ts';
-import { isInterrupted, planStart, wasOverwritten } from '../rotation/rotation-start.ts';
+import { planStart, wasOverwritten } from '../rotation/rotation-start.ts';
 import type { RotationState } from '../rotation/rotation-state.ts';
 import {
   type RotationInput,
   type RotationPlan,
   type RotationReport,
   type RotationStep,
-  without,
 } from '../rotation/rotation-step.ts';
 import { skipCommand } from '../text/kubectl-command.ts';
+import { trustAnchors } from './trust-anchors.ts';
 
 /** What is to be done about the root Secret. */
 export type RootStep =
@@ -109,10 +109,7 @@ function planWithRoot(
 ): RootPlan {
   const { authority, rollout, leadingSince } = observed;
   const note = noteThatFits(secret, active);
-  const stale = note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
-  const more = note === undefined ? predecessors(authority, secret, active) : comingRoots(note, secret);
-  // Never the active one: a note whose new root is in place fits.
-  const trusted = trustedRoots(active, without([...anchors, ...more], stale), now);
+  const trusted = trustAnchors({ authority, secret, active, inSecret: anchors, note }, now);
   const input = { authority, secret, active, trusted, rollout };
   if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
 
@@ -139,15 +136,6 @@ function planWithRoot(
     ...outcomeOf(plan),
   };
 }
-
-/**
- * The roots that are trusted: the one in tls.crt stands for its CA, whatever other certificates of that CA ca.crt holds.
- * Others leave when they expire.
- */
-const trustedRoots = ({ anchor }: Issuer, others: readonly Certificate[], now: Date): Certificate[] => [
-  anchor,
-  ...uniqueAnchors(others.filter((root) => anchorId(root) !== anchorId(anchor) && root.notAfter > now)),
-];
 
 /** A moment that has passed; the beginning of time for one that a clock that was set back has put into the future. */
 const unlessAhead = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
@@ -193,15 +181,6 @@ function noteThatFits({ note, next }: RootSecret, { anchor }: Issuer): RotationS
   return isNext && note.old[0] === anchorId(anchor) ? note : undefined;
 }
 
-/**
- * The root that is distributed belongs into every bundle until the end of that phase, whatever a person has made of ca.crt
- * meanwhile: bundles without it would open the gate. To be rid of it, the rotation is aborted, or next.crt taken away.
- */
-const comingRoots = (note: RotationState, { next }: RootSecret): Certificate[] =>
-  note.phase === 'Distributing' && next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new
-    ? [next.root.anchor]
-    : [];
-
 /** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
 function signerOf({ held }: ObservedRoot, note: RotationState, active: Issuer): Issuer | undefined {
   if (note.phase !== 'Distributing' || note.new !== anchorId(active.anchor)) return active;
@@ -244,13 +223,3 @@ const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
   move: {},
   trusted,
 });
-
-/**
- * The roots that were trusted when another root was active. Once status names the active root, ca.crt of the Secret
- * alone decides, so that a person can end trust by taking a root out of it.
- */
-function predecessors(authority: AuthorityRecord, secret: RootSecret, { anchor }: Issuer): readonly Certificate[] {
-  const { status } = authority;
-  const isAnother = status.activeRoot !== undefined && status.activeRoot.fingerprint !== anchor.fingerprint;
-  return isAnother || isInterrupted({ authority, secret }) ? rememberedRoots(status) : [];
-}
