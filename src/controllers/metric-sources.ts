@@ -41,8 +41,9 @@ export function metricSources(operator: Operator): MetricSources {
       for (const [authority] of operator.authorityStates.crls()) yield { labels: { authority }, value: maxRevocations };
     },
     *rotationPhase(): Iterable<Sample> {
-      for (const [authority, { note }] of operator.term?.rotations ?? []) {
-        for (const phase of rotationPhases) yield { labels: { authority, phase }, value: note.phase === phase ? 1 : 0 };
+      for (const [authority, { state }] of operator.term?.rotations ?? []) {
+        for (const phase of rotationPhases)
+          yield { labels: { authority, phase }, value: state.phase === phase ? 1 : 0 };
       }
     },
     *rotationRemaining(): Iterable<Sample> {

@@ -1,6 +1,6 @@
 import type { GuardedClient, Log } from '../kube/index.ts';
 import type { Certificate } from '../pki/index.ts';
-import { rememberedRoots } from '../plan/index.ts';
+import { rootsInStatus } from '../plan/index.ts';
 import { AuthorityObserver } from './authority/authority-observer.ts';
 import { StandbyRoots } from './authority/standby-roots.ts';
 import { AuthorityStates } from './cache/authority-states.ts';
@@ -40,7 +40,7 @@ export class Replica {
     const unread = [...this.caches.authorities.values()].filter(
       ({ name }) => this.authorityStates.get(name).state === 'unknown',
     );
-    return [...this.authorityStates.roots(), ...unread.flatMap(({ status }) => rememberedRoots(status))];
+    return [...this.authorityStates.roots(), ...unread.flatMap(({ status }) => rootsInStatus(status))];
   };
 
   /** Reads and judges the root of every authority, without writing anything. */

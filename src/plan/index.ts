@@ -47,7 +47,7 @@ export { clientName, isMetricsClient } from './policy/metrics-client.ts';
 export { dnsLabels, normaliseUri } from './policy/name-forms.ts';
 export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
-export { mergeConditions, type WantedCondition } from './records/condition.ts';
+export { type DesiredCondition, mergeConditions } from './records/condition.ts';
 export { lastWriter } from './records/field-manager.ts';
 export type { NamespaceRecord } from './records/namespace-record.ts';
 export { controllerOf, isOfKind, ownerReference } from './records/owner-reference.ts';
@@ -62,7 +62,7 @@ export {
   ownerOf,
   retainsSecrets,
 } from './records/ownership.ts';
-export { idOfRemembered, rememberedRoots } from './records/remembered-roots.ts';
+export { anchorIdInStatus, rootsInStatus } from './records/remembered-roots.ts';
 export { defaultSecretName, roles, rolesOf, secretNameOf } from './records/roles.ts';
 export {
   type CachedSecret,
@@ -81,11 +81,11 @@ export { encodeRevocations, parseRevocations } from './revocation/revocation-rec
 export type { Revocation, RevocationState } from './revocation/revocation-state.ts';
 export type { ObservedRoot, RootSecret } from './rotation/observed-root.ts';
 export {
-  type Counted,
   type IssuedSecret,
   issuedSecret,
-  lostSecrets,
+  missingSecrets,
   type Publication,
+  type RolloutObject,
   type RolloutObservation,
 } from './rotation/rollout.ts';
 export {
@@ -95,7 +95,7 @@ export {
   type RotationState,
   rotationPhases,
 } from './rotation/rotation-state.ts';
-export type { Remark, RotationReport, RotationStep } from './rotation/rotation-step.ts';
+export type { RotationNotice, RotationReport, RotationStep } from './rotation/rotation-step.ts';
 export { parseDurationMs } from './timing/duration.ts';
 export { trustCondition } from './trust/trust-condition.ts';
 export {

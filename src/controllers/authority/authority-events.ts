@@ -6,11 +6,11 @@ import {
   type AuthorityVerdict,
   type CrlPlan,
   crlSigners,
+  type DesiredCondition,
   type ObservedAuthority,
   type Revocation,
   type RotationReport,
   signersIn,
-  type WantedCondition,
 } from '../../plan/index.ts';
 
 /** An event about an authority. */
@@ -35,13 +35,13 @@ const quietReasons: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Of other conditions it is False that tells of trouble. */
-const isAboutTrouble = (type: WantedCondition['type']): boolean =>
+const isAboutTrouble = (type: DesiredCondition['type']): boolean =>
   type === 'IssuerKeyMissing' || type === 'CrlNearlyFull';
 
 /** What has newly gone wrong. It is a warning where a person has to act. */
 export function problemEvents(
   authority: AuthorityRecord,
-  conditions: readonly WantedCondition[],
+  conditions: readonly DesiredCondition[],
   verdict: AuthorityVerdict,
 ): EventNote[] {
   const said = authority.status.conditions ?? [];
@@ -59,7 +59,7 @@ export function problemEvents(
 /** What a person has requested of a rotation in vain. Each is reported once: status still says it after a restart. */
 export function remarkEvents(authority: AuthorityRecord, rotation: RotationReport | undefined): EventNote[] {
   const reported = authority.status.rotation?.blockers ?? [];
-  return (rotation?.remarks ?? [])
+  return (rotation?.notices ?? [])
     .filter(({ message }) => !reported.includes(message))
     .map(({ reason, message, isExpected }) =>
       authorityEvent(authority, isExpected === true ? 'Normal' : 'Warning', reason, message),

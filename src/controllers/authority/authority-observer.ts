@@ -6,7 +6,7 @@ import {
   planAuthority,
   publishedState,
   type RevocationState,
-  rememberedRoots,
+  rootsInStatus,
   signersIn,
 } from '../../plan/index.ts';
 import type { AuthorityStates } from '../cache/authority-states.ts';
@@ -50,13 +50,13 @@ export class AuthorityObserver {
   /** @throws KubeError */
   async observe(authority: AuthorityRecord, signal: AbortSignal): Promise<AuthorityObservation> {
     const { client, namespace, caches, authorityStates, leadingSince = new Date(0), now } = this.#options;
-    const held = authorityStates.material(authority.name)?.issuer?.root;
+    const issuerInMemory = authorityStates.material(authority.name)?.issuer?.root;
     const common = {
       authority,
       certificates: caches.certificates.count('authority', authority.name),
       rollout: this.#rollout.gather(authority),
-      asked: caches.leavesToRevoke(authority.name, now()),
-      ...(held === undefined ? {} : { held }),
+      requestedRevocations: caches.leavesToRevoke(authority.name, now()),
+      ...(issuerInMemory === undefined ? {} : { issuerInMemory }),
       leadingSince,
     };
     // Read from the API server, not from a cache: every decision about a root rests on this Secret, and there are few.
@@ -106,6 +106,6 @@ export class AuthorityObserver {
     const { client, namespace } = this.#options;
     const published = this.#published.get(authority.uid) ?? (await publishedCrls(client, namespace, authority, signal));
     this.#published.set(authority.uid, published);
-    return publishedState(published, revocation, signers, rememberedRoots(authority.status));
+    return publishedState(published, revocation, signers, rootsInStatus(authority.status));
   }
 }

@@ -2,10 +2,10 @@ import { type GuardedClient, KubeError, type Store } from '../../kube/index.ts';
 import {
   type AuthorityPlan,
   type AuthorityRecord,
+  type DesiredCondition,
   planAuthority,
   planAuthorityStatus,
   type RotationReport,
-  type WantedCondition,
 } from '../../plan/index.ts';
 import type { AuthorityChange, AuthorityStates } from '../cache/authority-states.ts';
 import type { Recorder } from '../objects/recorder.ts';
@@ -25,7 +25,7 @@ export interface AuthorityContext {
   /** Called when certificates of an authority and its published bundles have to be reconciled. */
   readonly onChange: (authority: string, change: AuthorityChange) => void;
   /** The conditions about its published bundles. */
-  readonly trustConditions: (authority: AuthorityRecord) => readonly WantedCondition[];
+  readonly trustConditions: (authority: AuthorityRecord) => readonly DesiredCondition[];
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -93,7 +93,7 @@ export class AuthorityReconciler {
     };
     const settled = await planned();
     const { step } = settled.plan;
-    if (step.step !== 'rotate' || step.proof !== true) return settled;
+    if (step.step !== 'rotate' || step.requiresLiveRead !== true) return settled;
     await observer.confirm(authority, signal);
     return planned();
   }
@@ -113,13 +113,13 @@ export class AuthorityReconciler {
   ): Promise<{ requeueAt: Date } | undefined> {
     const { client, authorities, trustConditions, recorder, now } = this.#context;
     const { authority } = observed;
-    // As of the plan: what became due since then makes revisitAt lie in the past, and comes again at once.
-    const { status: planned, revisitAt } = planAuthorityStatus(observed, plan, plannedAt);
+    // As of the plan: what became due since then makes requeueAt lie in the past, and comes again at once.
+    const { status: planned, requeueAt } = planAuthorityStatus(observed, plan, plannedAt);
     const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
     const writer = { client, resource: authorityResource, store: authorities };
     if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;
     for (const event of remarkEvents(authority, plan.rotation)) recorder.record(event);
     for (const event of problemEvents(authority, status.conditions, plan.verdict)) recorder.record(event);
-    return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
+    return requeueAt === undefined ? undefined : { requeueAt };
   }
 }

@@ -1,7 +1,7 @@
-import type { Counted } from '../../plan/index.ts';
+import type { RolloutObject } from '../../plan/index.ts';
 
 /** An object of a rotation, with the SHA-256 of its bundle where there is one. */
-type Bundled = Counted & { readonly bundle?: string };
+type Bundled = RolloutObject & { readonly bundle?: string };
 
 interface Seen {
   readonly changedAtMs: number;
@@ -27,15 +27,15 @@ export class ChangeCounts {
   /** The object, with the number of its changes where it has changed more than once. */
   counted<T extends Bundled>(one: T): T {
     const changes = this.#changes(one);
-    return changes > 1 ? { ...one, changes } : one;
+    return changes > 1 ? { ...one, changeCount: changes } : one;
   }
 
-  #changes({ what, changedAtMs, bundle }: Bundled): number {
-    const known = this.#seen.get(what);
+  #changes({ displayName, changedAtMs, bundle }: Bundled): number {
+    const known = this.#seen.get(displayName);
     // What is not there is missing, and named as that.
     if (known?.changedAtMs === changedAtMs || !Number.isFinite(changedAtMs)) return known?.changes ?? 0;
     const changes = (known?.changes ?? 0) + changesSince(known, { changedAtMs, bundle }, this.#beganMs);
-    this.#seen.set(what, { changedAtMs, bundle, changes });
+    this.#seen.set(displayName, { changedAtMs, bundle, changes });
     return changes;
   }
 }

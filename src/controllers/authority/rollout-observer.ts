@@ -2,16 +2,16 @@ import { type GuardedClient, keyOf, secrets as secretResource } from '../../kube
 import { anchorId } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
+  anchorIdInStatus,
   type CachedSecret,
-  type Counted,
   canOwn,
   type IssuedSecret,
-  idOfRemembered,
   issuedSecret,
-  lostSecrets,
+  missingSecrets,
   type Publication,
+  type RolloutObject,
   type RolloutObservation,
-  rememberedRoots,
+  rootsInStatus,
 } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
@@ -62,7 +62,7 @@ export class RolloutObserver {
     this.#isInUse = false;
     let [secrets, published]: [RolloutObservation['secrets']?, RolloutObservation['publications']?] = [];
     const counts = this.#countsOf(authority);
-    const counted = <T extends Counted>(objects: readonly T[]): readonly T[] =>
+    const counted = <T extends RolloutObject>(objects: readonly T[]): readonly T[] =>
       counts === undefined ? objects : objects.map((one) => counts.counted(one));
     const issuedSecrets = () => this.#issuedSecrets(authority);
     return {
@@ -74,7 +74,7 @@ export class RolloutObserver {
         published ??= counted(publications.of(authority));
         return published;
       },
-      examined: caches.secrets.size,
+      examinedSecrets: caches.secrets.size,
       // What is gathered later than this counts as younger than it is, which only makes a gate wait.
       monotonicMs: caches.monotonicMs(),
     };
@@ -82,14 +82,14 @@ export class RolloutObserver {
 
   #issuedSecrets(authority: AuthorityRecord): RolloutObservation['secrets'] {
     const { certificates, secrets } = this.#sources.caches;
-    const roots = new Set(rememberedRoots(authority.status).map(anchorId));
-    const rootOf = (fingerprint: string) => idOfRemembered(authority.status, fingerprint);
+    const roots = new Set(rootsInStatus(authority.status).map(anchorId));
+    const rootOf = (fingerprint: string) => anchorIdInStatus(authority.status, fingerprint);
     const isThere = (namespace: string) => (name: string) => secrets.has(keyOf({ namespace, name }));
     return [
       ...[...this.#look()].flatMap((seen) => this.#counted(authority, roots, seen) ?? []),
       ...certificates
         .by('authority', authority.name)
-        .flatMap((certificate) => lostSecrets(certificate, isThere(certificate.namespace), rootOf)),
+        .flatMap((certificate) => missingSecrets(certificate, isThere(certificate.namespace), rootOf)),
     ];
   }
 
@@ -106,17 +106,17 @@ export class RolloutObserver {
     const used = named.spec.authorityRef.name;
     if (used === name) {
       const ready = named.status.conditions?.find(({ type }) => type === 'Ready');
-      return ready?.status === 'False' ? { why: ready.reason, ...issued } : issued;
+      return ready?.status === 'False' ? { detail: ready.reason, ...issued } : issued;
     }
     const root = issued.leaf?.root;
     if (root === undefined || !roots.has(root)) return undefined;
     // Two authorities can have a root in common: the Secret follows the bundle of its own.
     const other = authorities.get(used);
-    const isOfBoth = other !== undefined && rememberedRoots(other.status).some((one) => anchorId(one) === root);
+    const isOfBoth = other !== undefined && rootsInStatus(other.status).some((one) => anchorId(one) === root);
     if (isOfBoth) return undefined;
     const isReadable = named.specProblem === undefined;
     const why = isReadable ? `has moved to authority ${used}` : 'has a spec that cannot be read';
-    return { ...issued, why: `its MtlsCertificate ${why}` };
+    return { ...issued, detail: `its MtlsCertificate ${why}` };
   }
 
   /** The counts of the present phase of a rotation; undefined where there is none. */

@@ -90,7 +90,7 @@ export class RootSecretWriter {
 
   /** Takes a rotation one step further, with the CRLs of every root that is trusted after it. */
   async #rotate(observed: ObservedAuthority, step: Step<'rotate'>, live: Secret, signal: AbortSignal): Promise<void> {
-    const made = step.make === undefined ? undefined : await this.#makeRoot(step.make);
+    const made = step.generate === undefined ? undefined : await this.#makeRoot(step.generate);
     const patch = rotationPatch(live, step, made);
     // A peer that checks CRLs refuses the certificates of a root without one: root and CRL are written together.
     const signers = [...signersAfter(observed, step), ...(made === undefined ? [] : [issuerOf(made)])];

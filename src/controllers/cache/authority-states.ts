@@ -5,7 +5,7 @@ import {
   type AuthorityVerdict,
   type CrlBundle,
   type RootState,
-  rememberedRoots,
+  rootsInStatus,
 } from '../../plan/index.ts';
 import type { SigningMaterial } from './signing-material.ts';
 
@@ -78,13 +78,13 @@ export class AuthorityStates {
 }
 
 function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
-  if (verdict.state === 'notReady') return { view: verdict, roots: rememberedRoots(status), gist: verdict };
-  const { root, bundle, crl, ...rest } = verdict;
+  if (verdict.state === 'notReady') return { view: verdict, roots: rootsInStatus(status), gist: verdict };
+  const { issuer: root, bundle, crl, ...rest } = verdict;
   const { certificate, intermediates, anchor } = root;
   const published = { bundle, ...(crl === undefined ? {} : { crl }) };
   return {
-    view: { ...rest, ...published, root: certificate, intermediates, anchor },
-    material: rest.waits === undefined ? { ...published, issuer: { root, bundle } } : published,
+    view: { ...rest, ...published, issuer: certificate, intermediates, anchor },
+    material: rest.issuancePaused === undefined ? { ...published, issuer: { root, bundle } } : published,
     roots: bundle.roots,
     ...(crl === undefined ? {} : { crl: gistOf(crl) }),
     gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },

@@ -3,10 +3,10 @@ import type { EventNote } from '../../kube/index.ts';
 import {
   type AuthorityState,
   type CertificateRecord,
+  type DesiredCondition,
   type IssueReason,
   nextAttempt,
   type ObservedRole,
-  type WantedCondition,
 } from '../../plan/index.ts';
 import type { DeletedSecret } from './secret-writer.ts';
 
@@ -75,7 +75,7 @@ export function issueEvents(certificate: CertificateRecord, issued: readonly Iss
  */
 export function problemEvents(
   certificate: CertificateRecord,
-  conditions: readonly WantedCondition[],
+  conditions: readonly DesiredCondition[],
   authority: AuthorityState,
 ): EventNote[] {
   const problems = conditions
@@ -103,5 +103,5 @@ const describe = ({ role: { role, secretName, secret }, keptKey }: IssuedRole): 
   return `${role} certificate in Secret ${secretName}${more === '' ? '' : ` (${more})`}`;
 };
 
-const wasSaid = ({ status }: CertificateRecord, { type, reason, message }: WantedCondition): boolean =>
+const wasSaid = ({ status }: CertificateRecord, { type, reason, message }: DesiredCondition): boolean =>
   status.conditions?.some((old) => old.type === type && old.reason === reason && old.message === message) === true;

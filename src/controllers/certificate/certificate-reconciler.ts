@@ -8,7 +8,7 @@ import {
   planCertificate,
   planCertificateStatus,
   type RoleOutcome,
-  rememberedRoots,
+  rootsInStatus,
 } from '../../plan/index.ts';
 import type { Recorder } from '../objects/recorder.ts';
 import { certificateRecord, certificates as certificateResource } from '../objects/resources.ts';
@@ -153,15 +153,15 @@ export class CertificateReconciler {
     const { client, authorities, certificates, memory, recorder, now } = this.#context;
     // While its root is bad, the roots that were trusted before stay trusted.
     const record = authorities.get(certificate.spec.authorityRef.name);
-    const remembered = record === undefined ? [] : rememberedRoots(record.status);
+    const remembered = record === undefined ? [] : rootsInStatus(record.status);
     const roots = authority.state === 'ready' ? authority.bundle.roots : remembered;
-    // As of the plan: what became due since then makes revisitAt lie in the past, and comes again at once.
-    const { status, revisitAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots, authority);
+    // As of the plan: what became due since then makes requeueAt lie in the past, and comes again at once.
+    const { status, requeueAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots, authority);
     const writer = { client, resource: certificateResource, store: certificates };
     if (!(await writeStatus(writer, certificate, status, now(), signal))) return undefined;
     memory.noteRecorded(key, status.secrets ?? []);
     for (const event of problemEvents(certificate, status.conditions, authority)) recorder.record(event);
-    return revisitAt === undefined ? undefined : { requeueAt: revisitAt };
+    return requeueAt === undefined ? undefined : { requeueAt };
   }
 }
 

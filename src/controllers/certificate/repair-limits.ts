@@ -121,7 +121,7 @@ const repairsIn = ({ count, lastTime, changedBy }: Known): Repairs => ({
 /** What a Secret is written for: the request of a person, and the roots. */
 function requestOf({ certificate, authority }: Observed): string {
   const { uid, generation, rotateToken = '', revokeToken = '', retryToken = '' } = certificate;
-  const root = authority.state === 'ready' ? [authority.bundle.digest, authority.root.fingerprint] : [];
+  const root = authority.state === 'ready' ? [authority.bundle.digest, authority.issuer.fingerprint] : [];
   return JSON.stringify([uid, generation, rotateToken, revokeToken, retryToken, ...root]);
 }
 

@@ -35,8 +35,8 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
     text(slots[slot].certificate) + text(slots[slot].privateKey) === '' ? {} : { [slot]: judge(slots[slot]) };
   const inspection = judge(slots.active);
   const others = { ...judged('next'), ...judged('previous') };
-  const signers = [inspection, ...Object.values(others)].flatMap((one) => ('root' in one ? one.root.anchor : []));
-  const note = parseRotationState(metadata.annotations?.[annotations.rotation], [...known, ...signers]);
+  const signers = [inspection, ...Object.values(others)].flatMap((one) => ('issuer' in one ? one.issuer.anchor : []));
+  const rotation = parseRotationState(metadata.annotations?.[annotations.rotation], [...known, ...signers]);
   const endedRotation = metadata.annotations?.[annotations.endedRotation];
   const handledToken = metadata.annotations?.[annotations.rotateRoot];
   return {
@@ -45,7 +45,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
     inspection,
     anchors,
     ...others,
-    ...(note === undefined ? {} : { note }),
+    ...(rotation === undefined ? {} : { rotation }),
     ...(endedRotation === undefined ? {} : { endedRotation }),
     ...(handledToken === undefined ? {} : { handledToken }),
   };
@@ -56,25 +56,25 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
  * @param live the Secret that the step was planned for, keys included
  */
 export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot | undefined): GuardedPatch<Secret> {
-  const { resourceVersion, move, make, trusted, note, ends, handled } = step;
+  const { resourceVersion, move, generate, trusted, rotation, endedRotation, handledToken } = step;
   const written =
-    note === undefined || note.new !== ''
-      ? note
-      : { ...note, new: made === undefined ? '' : anchorId(made.certificate) };
+    rotation === undefined || rotation.new !== ''
+      ? rotation
+      : { ...rotation, new: made === undefined ? '' : anchorId(made.certificate) };
   return {
     metadata: {
       resourceVersion,
       annotations: {
         [annotations.rotation]: written === undefined ? null : encodeRotationState(written),
-        ...(ends === undefined ? {} : { [annotations.endedRotation]: ends }),
-        ...(handled === undefined ? {} : { [annotations.rotateRoot]: handled }),
+        ...(endedRotation === undefined ? {} : { [annotations.endedRotation]: endedRotation }),
+        ...(handledToken === undefined ? {} : { [annotations.rotateRoot]: handledToken }),
       },
     },
     data: {
       ...(move.active === undefined ? {} : pair('active', live, move.active)),
       ...(move.next === null ? pair('next', live, null) : {}),
       ...(move.previous === undefined ? {} : pair('previous', live, move.previous)),
-      ...(make === undefined || made === undefined ? {} : madePair(make.slot, made)),
+      ...(generate === undefined || made === undefined ? {} : madePair(generate.slot, made)),
       [secretKeys.bundle]: base64(encodeCertificates([...trusted, ...(made === undefined ? [] : [made.certificate])])),
     },
   };

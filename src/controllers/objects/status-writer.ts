@@ -7,7 +7,7 @@ import {
   type Resource,
   type Store,
 } from '../../kube/index.ts';
-import { mergeConditions, type WantedCondition } from '../../plan/index.ts';
+import { type DesiredCondition, mergeConditions } from '../../plan/index.ts';
 import { internPool } from './intern-pool.ts';
 import { isSameJson } from './same-json.ts';
 
@@ -27,7 +27,7 @@ export interface StatusChange {
 /** How a status is brought to what is wanted; undefined when it is there already: nothing is written in steady state. */
 export function statusChange(
   actual: Status,
-  wanted: Omit<Status, 'conditions'> & { readonly conditions: readonly WantedCondition[] },
+  wanted: Omit<Status, 'conditions'> & { readonly conditions: readonly DesiredCondition[] },
   now: Date,
 ): StatusChange | undefined {
   const { observedGeneration } = wanted;

@@ -2,6 +2,7 @@ import { type GuardedClient, type KubeObject, keyOf, type ObjectMeta } from '../
 import {
   type AuthorityRecord,
   configMapIn,
+  type DesiredCondition,
   type Publication,
   publicationsOf,
   type TrustOutcome,
@@ -9,7 +10,6 @@ import {
   type TrustWorld,
   trustCondition,
   trustTargets,
-  type WantedCondition,
 } from '../../plan/index.ts';
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { Caches } from '../cache/caches.ts';
@@ -56,7 +56,7 @@ export class TrustPublications {
   }
 
   /** The condition TrustPublished, where spec asks for published bundles. */
-  conditions(authority: AuthorityRecord): readonly WantedCondition[] {
+  conditions(authority: AuthorityRecord): readonly DesiredCondition[] {
     if (authority.spec.trustBundle === undefined) return [];
     const world = this.#world();
     const view = this.#authorityStates.get(authority.name);

@@ -29,7 +29,7 @@ export type RootProblem =
   | 'RootUnrelatedCertificates';
 
 /** The answer to whether a root may sign: the root itself, or a reason and a message that says what to do. */
-export type IssuerInspection = { readonly root: Issuer } | Finding<RootProblem>;
+export type IssuerInspection = { readonly issuer: Issuer } | Finding<RootProblem>;
 
 /** A root with 7 intermediates: by default Java takes a chain of at most 8 from a client, its leaf included. */
 const maxCertificates = 8;
@@ -58,7 +58,7 @@ export function inspectIssuer(
   const path = findPath(issuer, rest, anchors, now);
   if ('reason' in path) return path;
   const anchor = path.at(-1) ?? issuer;
-  return { root: { certificate: issuer, signer, intermediates: path.slice(0, -1), anchor } };
+  return { issuer: { certificate: issuer, signer, intermediates: path.slice(0, -1), anchor } };
 }
 
 /** The certificates of tls.crt, none twice. */

@@ -28,13 +28,13 @@ export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
   /** What certificates may expect of the authority until the step is done. */
   readonly verdict: AuthorityVerdict;
   /** When requests to revoke that wait now can be put onto the CRLs, or may have room there. */
-  readonly crlsAt?: Date;
+  readonly nextCrlsAt?: Date;
 }
 
 /** Decides what is to be done about the root Secret, its root first, and what may be expected of it until it is. */
 export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
   const plan = planRoot(observed, now);
-  const { secret, revocation, revocationBefore: before, asked } = observed;
+  const { secret, revocation, revocationBefore: before, requestedRevocations } = observed;
   if (secret === undefined || plan.verdict.state === 'notReady') return plan;
   // A step of the root's brings the CRLs of its roots along, in the same write.
   const { roots: trusted } = plan.verdict.bundle;
@@ -42,17 +42,17 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   const context = { before, trusted, isInUse: issuersInUse(observed.rollout, settleMsOf(observed), now) };
   const places = () => observed.rollout.publications.length;
   const { plan: crls, nextAt } =
-    plan.step.step === 'keep' ? paceCrls(revocation, signers, asked, now, { ...context, places }) : {};
+    plan.step.step === 'keep' ? paceCrls(revocation, signers, requestedRevocations, now, { ...context, places }) : {};
   // What was published stays until the new lists are there, should the root Secret be behind it.
   const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers, context);
-  const paced = nextAt === undefined ? plan : { ...plan, crlsAt: nextAt };
+  const paced = nextAt === undefined ? plan : { ...plan, nextCrlsAt: nextAt };
   const decided = crl === undefined ? paced : { ...paced, verdict: { ...plan.verdict, crl } };
   if (crls !== undefined) {
     return { ...decided, step: { step: 'signCrls', resourceVersion: secret.resourceVersion, plan: crls } };
   }
-  const isQuiet = plan.step.step === 'keep' && secret.note === undefined;
+  const isQuiet = plan.step.step === 'keep' && secret.rotation === undefined;
   const retirement = isQuiet
-    ? retireIssuer(secret, plan.verdict.root, trusted, revocation, context.isInUse)
+    ? retireIssuer(secret, plan.verdict.issuer, trusted, revocation, context.isInUse)
     : undefined;
   return retirement === undefined ? decided : { ...decided, step: retirement };
 }
@@ -74,19 +74,19 @@ function retireIssuer(
 ): RotationStep | undefined {
   const { previous } = secret;
   if (previous === undefined || 'reason' in previous) return undefined;
-  const issuer = caId(previous.root.certificate);
+  const issuer = caId(previous.issuer.certificate);
   const isNeeded =
     issuer !== caId(signer.certificate) && (isInUse(issuer) || revocations.some((one) => one.issuer === issuer));
   if (isNeeded) return undefined;
-  const message = `no certificate of ${subjectText(previous.root.certificate)} is in use any more; its key is destroyed`;
+  const message = `no certificate of ${subjectText(previous.issuer.certificate)} is in use any more; its key is destroyed`;
   const { resourceVersion } = secret;
   const event = { reason: 'IssuerRetired', message };
-  return { step: 'rotate', resourceVersion, event, move: { previous: null }, trusted, proof: true };
+  return { step: 'rotate', resourceVersion, event, move: { previous: null }, trusted, requiresLiveRead: true };
 }
 
 /** The signers whose roots are trusted. A retired one signs no list any more: its list goes with it. */
 const trustedSigners = (
-  observed: Pick<ObservedAuthority, 'secret' | 'held'>,
+  observed: Pick<ObservedAuthority, 'secret' | 'issuerInMemory'>,
   trusted: readonly Certificate[],
 ): Issuer[] => {
   const ids = new Set(trusted.map(caId));
@@ -94,18 +94,23 @@ const trustedSigners = (
 };
 
 /** The signers of a step of a rotation, as they are after it: the one that it makes the active one comes first. */
-export function signersAfter(observed: Pick<ObservedAuthority, 'secret' | 'held'>, step: RotationStep): Issuer[] {
+export function signersAfter(
+  observed: Pick<ObservedAuthority, 'secret' | 'issuerInMemory'>,
+  step: RotationStep,
+): Issuer[] {
   const { active } = step.move;
   const moved = active === undefined ? undefined : observed.secret?.[active];
-  const first = moved !== undefined && 'root' in moved ? caId(moved.root.certificate) : '';
+  const first = moved !== undefined && 'issuer' in moved ? caId(moved.issuer.certificate) : '';
   const isFirst = ({ certificate }: Issuer): boolean => caId(certificate) === first;
   const signers = trustedSigners(observed, step.trusted);
   return [...signers.filter(isFirst), ...signers.filter((signer) => !isFirst(signer))];
 }
 
 /** Everything that can sign: what the root Secret has the keys of, and the root that signed until it was written over. */
-export function signersIn({ secret, held }: Pick<ObservedAuthority, 'secret' | 'held'>): Issuer[] {
+export function signersIn({ secret, issuerInMemory }: Pick<ObservedAuthority, 'secret' | 'issuerInMemory'>): Issuer[] {
   const { inspection, next, previous } = secret ?? {};
-  const inSecret = [inspection, next, previous].flatMap((one) => (one !== undefined && 'root' in one ? one.root : []));
-  return [...inSecret, ...(held === undefined ? [] : [held])];
+  const inSecret = [inspection, next, previous].flatMap((one) =>
+    one !== undefined && 'issuer' in one ? one.issuer : [],
+  );
+  return [...inSecret, ...(issuerInMemory === undefined ? [] : [issuerInMemory])];
 }

@@ -1,22 +1,22 @@
 import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../../api/types.ts';
 import { anchorId, type Certificate, commonValidity, type Issuer, pathOf, subjectText } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { WantedCondition } from '../records/condition.ts';
-import { rememberedRoots } from '../records/remembered-roots.ts';
+import type { DesiredCondition } from '../records/condition.ts';
+import { rootsInStatus } from '../records/remembered-roots.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlCondition } from '../revocation/crl-condition.ts';
 import { crlRenewalTime } from '../revocation/crl-plan.ts';
 import type { ObservedRoot } from '../rotation/observed-root.ts';
 import type { RolloutObservation } from '../rotation/rollout.ts';
 import { rootRenewalTime } from '../rotation/rotation-start.ts';
-import { type RotationState, rootsInWords } from '../rotation/rotation-state.ts';
-import type { Remark, RotationReport } from '../rotation/rotation-step.ts';
+import { type RotationState, rootNames } from '../rotation/rotation-state.ts';
+import type { RotationNotice, RotationReport } from '../rotation/rotation-step.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority-plan.ts';
 
 /** The status to be, but for the times of transitions. */
-export type WantedAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
-  readonly conditions: readonly WantedCondition[];
+export type DesiredAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
+  readonly conditions: readonly DesiredCondition[];
 };
 
 const notYetValidPollMs = 60_000;
@@ -30,9 +30,9 @@ const rotationPollMsPerSecret = 0.05;
 /** The status of an authority, and when it has to be looked at again without anything having been written. */
 export function planAuthorityStatus(
   { authority, certificates, secret, rollout }: ObservedRoot,
-  { verdict, rotation, problem, crlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'crlsAt'>,
+  { verdict, rotation, problem, nextCrlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'nextCrlsAt'>,
   now: Date,
-): { status: WantedAuthorityStatus; revisitAt?: Date } {
+): { status: DesiredAuthorityStatus; requeueAt?: Date } {
   const { activeRoot, roots, trustBundle, crl, rotation: earlier } = authority.status;
   const common = { observedGeneration: authority.generation, certificates, ...handledToken(authority, secret) };
   if (verdict.state === 'notReady') {
@@ -40,7 +40,7 @@ export function planAuthorityStatus(
       ...common,
       conditions: [
         readyCondition('False', verdict.reason, verdict.message),
-        ...asSaid(authority, 'Rotating', 'IssuerKeyMissing', 'CrlNearlyFull'),
+        ...unchangedConditions(authority, 'Rotating', 'IssuerKeyMissing', 'CrlNearlyFull'),
       ],
       // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
       ...(activeRoot === undefined ? {} : { activeRoot }),
@@ -49,15 +49,15 @@ export function planAuthorityStatus(
       ...(crl === undefined ? {} : { crl }),
       ...(earlier === undefined ? {} : { rotation: earlier }),
     };
-    return { status, revisitAt: blockedLook(verdict.reason, now) };
+    return { status, requeueAt: blockedRecheck(verdict.reason, now) };
   }
   const [first] = verdict.bundle.roots;
   const status = {
     ...common,
     conditions: [
       readyConditionOf(verdict),
-      ...rotatingCondition(authority, rotation, problem, verdict.root.anchor),
-      ...orphanCondition(authority, secret, verdict),
+      ...rotatingCondition(authority, rotation, problem, verdict.issuer.anchor),
+      ...issuerKeyCondition(authority, secret, verdict),
       ...crlCondition(authority, verdict.crl?.entries),
     ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
@@ -69,46 +69,52 @@ export function planAuthorityStatus(
       : { rotation: rotationStatus(rotation, fingerprints(verdict, secret, authority.status)) }),
   };
   const moments = [
-    commonValidity(pathOf(verdict.root)).notAfter,
+    commonValidity(pathOf(verdict.issuer)).notAfter,
     // Each leaves the bundle when it expires.
     ...verdict.bundle.roots.map(({ notAfter }) => notAfter),
-    ...issuerLook(rotation, verdict, secret, rollout, now),
-    ...(rotation === undefined ? renewalLook(authority, verdict.root.anchor) : [nextLook(rotation, rollout, now)]),
+    ...issuerRecheck(rotation, verdict, secret, rollout, now),
+    ...(rotation === undefined
+      ? renewalRecheck(authority, verdict.issuer.anchor)
+      : [rotationRecheck(rotation, rollout, now)]),
     ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
-    ...(crlsAt === undefined ? [] : [crlsAt]),
-    ...(problem === undefined ? [] : [blockedLook(problem.reason, now)]),
+    ...(nextCrlsAt === undefined ? [] : [nextCrlsAt]),
+    ...(problem === undefined ? [] : [blockedRecheck(problem.reason, now)]),
   ].filter((moment) => moment > now);
   const [next] = moments.sort((a, b) => a.getTime() - b.getTime());
-  return next === undefined ? { status } : { status, revisitAt: next };
+  return next === undefined ? { status } : { status, requeueAt: next };
 }
 
 /**
  * A root that is not valid yet becomes valid without an event. Whatever else is wrong ends with a write, which is an event;
  * the authority is looked at again all the same, so that a missed one does not leave it as it is.
  */
-const blockedLook = (reason: string, now: Date): Date =>
+const blockedRecheck = (reason: string, now: Date): Date =>
   new Date(now.getTime() + (reason.endsWith('RootNotYetValid') ? notYetValidPollMs : blockedPollMs));
 
-const renewalLook = (...[authority, anchor]: Parameters<typeof rootRenewalTime>): Date[] => {
+const renewalRecheck = (...[authority, anchor]: Parameters<typeof rootRenewalTime>): Date[] => {
   const renewAt = rootRenewalTime(authority, anchor);
   return renewAt === undefined ? [] : [renewAt];
 };
 
-function nextLook({ opensInMs = Infinity }: RotationReport, { examined }: RolloutObservation, now: Date): Date {
-  const pollMs = Math.max(rotationPollMs, examined * rotationPollMsPerSecret);
+function rotationRecheck(
+  { opensInMs = Infinity }: RotationReport,
+  { examinedSecrets }: RolloutObservation,
+  now: Date,
+): Date {
+  const pollMs = Math.max(rotationPollMs, examinedSecrets * rotationPollMsPerSecret);
   return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
 }
 
 /** While certificates of a replaced issuer are in use: nothing is written to the authority when the last of them goes. */
-function issuerLook(
+function issuerRecheck(
   rotation: RotationReport | undefined,
   { crl }: AuthorityVerdict & { state: 'ready' },
   secret: ObservedRoot['secret'],
-  { examined }: Pick<RolloutObservation, 'examined'>,
+  { examinedSecrets }: Pick<RolloutObservation, 'examinedSecrets'>,
   now: Date,
 ): Date[] {
   const isWatched = rotation === undefined && (secret?.previous !== undefined || (crl?.orphaned ?? []).length > 0);
-  return isWatched ? [new Date(now.getTime() + Math.max(issuerPollMs, examined * rotationPollMsPerSecret))] : [];
+  return isWatched ? [new Date(now.getTime() + Math.max(issuerPollMs, examinedSecrets * rotationPollMsPerSecret))] : [];
 }
 
 function handledToken({ status }: ObservedRoot['authority'], secret: ObservedRoot['secret']) {
@@ -116,10 +122,10 @@ function handledToken({ status }: ObservedRoot['authority'], secret: ObservedRoo
   return token === undefined ? {} : { lastHandledRotateRoot: token };
 }
 
-function readyConditionOf({ root, waits }: AuthorityVerdict & { state: 'ready' }): WantedCondition {
-  if (waits !== undefined) return readyCondition('False', waits.reason, waits.message);
-  const until = timestamp(commonValidity(pathOf(root)).notAfter);
-  return readyCondition('True', 'Ready', `signs with ${describeSigner(root)}, valid until ${until}`);
+function readyConditionOf({ issuer, issuancePaused }: AuthorityVerdict & { state: 'ready' }): DesiredCondition {
+  if (issuancePaused !== undefined) return readyCondition('False', issuancePaused.reason, issuancePaused.message);
+  const until = timestamp(commonValidity(pathOf(issuer)).notAfter);
+  return readyCondition('True', 'Ready', `signs with ${describeSigner(issuer)}, valid until ${until}`);
 }
 
 function describeSigner({ certificate, anchor }: Issuer): string {
@@ -127,7 +133,7 @@ function describeSigner({ certificate, anchor }: Issuer): string {
   return issuer === root ? `root ${root}` : `intermediate ${issuer} under root ${root}`;
 }
 
-const readyCondition = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({
+const readyCondition = (status: 'True' | 'False', reason: string, message: string): DesiredCondition => ({
   type: 'Ready',
   status,
   reason,
@@ -135,11 +141,14 @@ const readyCondition = (status: 'True' | 'False', reason: string, message: strin
 });
 
 /** What was said before of these types, while nothing can be known of it. */
-const asSaid = ({ status }: AuthorityRecord, ...types: ReadonlyArray<WantedCondition['type']>): WantedCondition[] =>
+const unchangedConditions = (
+  { status }: AuthorityRecord,
+  ...types: ReadonlyArray<DesiredCondition['type']>
+): DesiredCondition[] =>
   types.flatMap((type) => {
-    const said = status.conditions?.find((condition) => condition.type === type);
-    if (said === undefined) return [];
-    const { status: holds, reason, message } = said;
+    const earlier = status.conditions?.find((condition) => condition.type === type);
+    if (earlier === undefined) return [];
+    const { status: holds, reason, message } = earlier;
     return [{ type, status: holds === 'True' ? 'True' : 'False', reason, message } as const];
   });
 
@@ -148,20 +157,26 @@ function rotatingCondition(
   rotation: RotationReport | undefined,
   problem: AuthorityPlan['problem'],
   active: Certificate,
-): WantedCondition[] {
+): DesiredCondition[] {
   if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
   if (rotation === undefined)
-    return asSaid(authority, 'Rotating').map((said) => endOfRotation(authority.status, said, active));
-  const { note, waits, remarks } = rotation;
-  const message = [whatHappens(note), `waiting for ${waits.join(', and ')}`, ...remarks.map(textOf)].join('; ');
-  return [{ type: 'Rotating', status: 'True', reason: note.phase, message }];
+    return unchangedConditions(authority, 'Rotating').map((earlier) =>
+      endOfRotation(authority.status, earlier, active),
+    );
+  const { state, blockers, notices } = rotation;
+  const message = [phaseMessage(state), `waiting for ${blockers.join(', and ')}`, ...notices.map(textOf)].join('; ');
+  return [{ type: 'Rotating', status: 'True', reason: state.phase, message }];
 }
 
 /** How the last rotation ended. A condition that says so is repeated until another rotation begins. */
-function endOfRotation({ rotation }: MtlsAuthorityStatus, said: WantedCondition, active: Certificate): WantedCondition {
+function endOfRotation(
+  { rotation }: MtlsAuthorityStatus,
+  earlier: DesiredCondition,
+  active: Certificate,
+): DesiredCondition {
   const type = 'Rotating';
-  if (said.status === 'False' && rotationEnds.has(said.reason)) return said;
-  if (said.status === 'False' || rotation === undefined)
+  if (earlier.status === 'False' && rotationEnds.has(earlier.reason)) return earlier;
+  if (earlier.status === 'False' || rotation === undefined)
     return { type, status: 'False', reason: 'NoRotation', message: 'no rotation is under way' };
   const isBack = rotation.aborting === true || rotation.oldRoot === active.fingerprint;
   const [reason, how] = isBack
@@ -172,26 +187,26 @@ function endOfRotation({ rotation }: MtlsAuthorityStatus, said: WantedCondition,
 
 const rotationEnds: ReadonlySet<string> = new Set(['RotationCompleted', 'RotationAborted']);
 
-function whatHappens(note: RotationState): string {
-  const { comes, goes } = rootsInWords(note);
-  switch (note.phase) {
+function phaseMessage(state: RotationState): string {
+  const { incoming, outgoing } = rootNames(state);
+  switch (state.phase) {
     case 'Distributing':
       return 'the new root is distributed, the old one signs';
     case 'Switching':
-      return `${comes} signs, certificates are issued anew`;
+      return `${incoming} signs, certificates are issued anew`;
     case 'Draining':
-      return `all certificates are of ${comes}, pods load them`;
+      return `all certificates are of ${incoming}, pods load them`;
     case 'Retiring':
-      return `${goes} is taken out of every bundle`;
+      return `${outgoing} is taken out of every bundle`;
   }
 }
 
 /** The condition IssuerKeyMissing, which stays as False once it was True. */
-function orphanCondition(
+function issuerKeyCondition(
   { status, spec }: ObservedRoot['authority'],
   secret: ObservedRoot['secret'],
   { crl }: AuthorityVerdict & { state: 'ready' },
-): WantedCondition[] {
+): DesiredCondition[] {
   const type = 'IssuerKeyMissing';
   const orphaned = crl?.orphaned ?? [];
   if (orphaned.length > 0) {
@@ -221,31 +236,31 @@ function fingerprints(
   status: MtlsAuthorityStatus,
 ): (id: string) => string | undefined {
   const inSecret = [secret?.inspection, secret?.next, secret?.previous].flatMap((one) =>
-    one !== undefined && 'root' in one ? one.root.anchor : [],
+    one !== undefined && 'issuer' in one ? one.issuer.anchor : [],
   );
-  const known = [...bundle.roots, ...inSecret, ...rememberedRoots(status)];
+  const known = [...bundle.roots, ...inSecret, ...rootsInStatus(status)];
   return (id) => known.find((root) => anchorId(root) === id)?.fingerprint;
 }
 
 const rotationStatus = (
-  { note, waits, remarks, done, total }: RotationReport,
+  { state, blockers, notices, done, total }: RotationReport,
   fingerprintOf: (id: string) => string | undefined,
 ): RotationStatus => ({
-  id: note.id,
-  phase: note.phase,
-  startedAt: note.startedAt,
-  ...oldRootOf(note, fingerprintOf),
-  newRoot: fingerprintOf(note.new) ?? note.new,
-  ...(note.aborting ? { aborting: true } : {}),
-  ...(note.approved === undefined ? {} : { approved: note.approved }),
-  ...(note.skipped === undefined ? {} : { skipped: note.skipped }),
+  id: state.id,
+  phase: state.phase,
+  startedAt: state.startedAt,
+  ...oldRootOf(state, fingerprintOf),
+  newRoot: fingerprintOf(state.new) ?? state.new,
+  ...(state.aborting ? { aborting: true } : {}),
+  ...(state.approved === undefined ? {} : { approved: state.approved }),
+  ...(state.skipped === undefined ? {} : { skipped: state.skipped }),
   progress: `${done} of ${total}`,
   done,
   total,
-  blockers: [...waits, ...remarks.map(textOf)],
+  blockers: [...blockers, ...notices.map(textOf)],
 });
 
-const textOf = ({ message }: Remark): string => message;
+const textOf = ({ message }: RotationNotice): string => message;
 
 /** In Retiring the certificate of the old root may be nowhere any more: then its identity names it. */
 function oldRootOf({ old: [id] }: RotationState, fingerprintOf: (id: string) => string | undefined) {

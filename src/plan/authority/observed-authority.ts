@@ -8,5 +8,5 @@ export interface ObservedAuthority extends ObservedRoot {
   /** What it said when this process saw it last, or, when it has not yet, what was published since. */
   readonly revocationBefore?: RevocationState;
   /** Leaves that are to be revoked; some may be on the CRLs already. */
-  readonly asked: readonly Revocation[];
+  readonly requestedRevocations: readonly Revocation[];
 }

@@ -10,10 +10,10 @@ import {
 } from '../../pki/index.ts';
 import type { Reissue } from '../certificate/reissue.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import { rememberedRoots } from '../records/remembered-roots.ts';
+import { rootsInStatus } from '../records/remembered-roots.ts';
 import type { ObservedRoot, RootSecret } from '../rotation/observed-root.ts';
 import { rootRequest } from '../rotation/root-request.ts';
-import { expiredMessage, replaceExpired } from '../rotation/rotation-expired.ts';
+import { expiredRootMessage, planExpiredRoot } from '../rotation/rotation-expired.ts';
 import { planRotation } from '../rotation/rotation-plan.ts';
 import { planStart, wasOverwritten } from '../rotation/rotation-start.ts';
 import type { RotationState } from '../rotation/rotation-state.ts';
@@ -44,14 +44,14 @@ export type RootVerdict =
   | {
       readonly state: 'ready';
       /** What signs; the root that will, while `waits` says what for. */
-      readonly root: Issuer;
+      readonly issuer: Issuer;
       readonly bundle: TrustBundle;
       /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
       readonly acceptedBundleDigests: readonly string[];
       /** How the certificates of other roots are brought to the one that signs. */
       readonly reissue?: Reissue;
       /** Why nothing is issued now, although bundles are kept. */
-      readonly waits?: { readonly reason: string; readonly message: string };
+      readonly issuancePaused?: { readonly reason: string; readonly message: string };
     }
   | { readonly state: 'notReady'; readonly reason: string; readonly message: string };
 
@@ -79,9 +79,9 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
     if (authority.deleting || spec.root === undefined) {
       return notReady('RootMissing', `Secret ${spec.secretName} with tls.crt and tls.key does not exist; create it`);
     }
-    const wanted = rootRequest(spec.root);
-    if (wanted === undefined) return notReady('InvalidSpec', 'spec.root: duration or key size is not valid');
-    const step = { step: 'create', ...wanted, remembered: rememberedRoots(authority.status) } as const;
+    const request = rootRequest(spec.root);
+    if (request === undefined) return notReady('InvalidSpec', 'spec.root: duration or key size is not valid');
+    const step = { step: 'create', ...request, remembered: rootsInStatus(authority.status) } as const;
     return notReady('Pending', `Secret ${spec.secretName} with a new root is being created`, step);
   }
   const { inspection, anchors } = secret;
@@ -91,16 +91,16 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
     if (inspection.reason !== 'RootExpired') return notReady(inspection.reason, inspection.message);
     const input = { authority, secret, rollout: observed.rollout };
     // The root may have expired before it was written over one whose certificates work.
-    const valid = rememberedRoots(authority.status).filter(({ notAfter }) => notAfter > now);
-    const step = authority.deleting ? undefined : replaceExpired(input, uniqueAnchors([...anchors, ...valid]), now);
-    const message = step === undefined ? expiredMessage(input, inspection.message) : inspection.message;
+    const valid = rootsInStatus(authority.status).filter(({ notAfter }) => notAfter > now);
+    const step = authority.deleting ? undefined : planExpiredRoot(input, uniqueAnchors([...anchors, ...valid]), now);
+    const message = step === undefined ? expiredRootMessage(input, inspection.message) : inspection.message;
     return notReady(inspection.reason, message, step);
   }
-  return planWithRoot(observed, secret, inspection.root, anchors, now);
+  return planWithIssuer(observed, secret, inspection.issuer, anchors, now);
 }
 
 /** The decision once there is a root that may sign. */
-function planWithRoot(
+function planWithIssuer(
   observed: ObservedRoot,
   secret: RootSecret,
   active: Issuer,
@@ -108,55 +108,55 @@ function planWithRoot(
   now: Date,
 ): RootPlan {
   const { authority, rollout, leadingSince } = observed;
-  const note = noteThatFits(secret, active);
-  const trusted = trustAnchors({ authority, secret, active, inSecret: anchors, note }, now);
+  const rotation = currentRotation(secret, active);
+  const trusted = trustAnchors({ authority, secret, active, inSecret: anchors, rotation }, now);
   const input = { authority, secret, active, trusted, rollout };
-  if (note === undefined) return planQuiet({ ...input, digests: [] }, now);
+  if (rotation === undefined) return planWithoutRotation({ ...input, acceptedDigests: [] }, now);
 
-  const signer = signerOf(observed, note, active);
-  const bundle = trustBundle((signer ?? oldRoot(note, trusted) ?? active).anchor, trusted);
-  const acceptedBundleDigests = toleratedBundles(note, trusted, active);
-  const digests = [bundle.digest, ...acceptedBundleDigests];
-  const plan = planRotation({ ...input, digests }, note, now);
+  const signer = signerOf(observed, rotation, active);
+  const bundle = trustBundle((signer ?? oldRoot(rotation, trusted) ?? active).anchor, trusted);
+  const acceptedBundleDigests = acceptedBundles(rotation, trusted, active);
+  const acceptedDigests = [bundle.digest, ...acceptedBundleDigests];
+  const plan = planRotation({ ...input, acceptedDigests }, rotation, now);
   const reissue = {
-    id: note.id,
-    since: unlessAhead(new Date(note.since), now),
-    windowMs: note.windowMs,
-    resumedAt: unlessAhead(leadingSince, now),
+    id: rotation.id,
+    since: notInFuture(new Date(rotation.since), now),
+    windowMs: rotation.windowMs,
+    resumedAt: notInFuture(leadingSince, now),
   };
   return {
     verdict: {
       state: 'ready',
-      root: signer ?? active,
+      issuer: signer ?? active,
       bundle,
       acceptedBundleDigests,
-      ...(note.phase === 'Distributing' ? {} : { reissue }),
-      ...(signer === undefined ? { waits: waitsForBundles(authority, note) } : {}),
+      ...(rotation.phase === 'Distributing' ? {} : { reissue }),
+      ...(signer === undefined ? { issuancePaused: pausedForBundles(authority, rotation) } : {}),
     },
     ...outcomeOf(plan),
   };
 }
 
 /** A moment that has passed; the beginning of time for one that a clock that was set back has put into the future. */
-const unlessAhead = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
+const notInFuture = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
 
 /** No rotation is under way: one may begin, or what was renewed is remembered. */
-function planQuiet(input: RotationInput, now: Date): RootPlan {
+function planWithoutRotation(input: RotationInput, now: Date): RootPlan {
   const { secret, active, trusted } = input;
   const bundle = trustBundle(active.anchor, trusted);
-  const verdict = { state: 'ready', root: active, bundle, acceptedBundleDigests: [] } as const;
+  const verdict = { state: 'ready', issuer: active, bundle, acceptedBundleDigests: [] } as const;
   const plan = planStart(input, now);
   if ('step' in plan) {
     // Until the step is done nobody knows the roots that it brings: what is out there stays as it is.
     return wasOverwritten(input)
       ? {
           step: plan.step,
-          verdict: { ...verdict, waits: { reason: 'RootReplaced', message: plan.step.event.message } },
+          verdict: { ...verdict, issuancePaused: { reason: 'RootReplaced', message: plan.step.event.message } },
         }
       : { step: plan.step, verdict };
   }
   const outcome = outcomeOf(plan);
-  if (secret.note !== undefined) return { ...outcome, verdict, step: dropNote(input) };
+  if (secret.rotation !== undefined) return { ...outcome, verdict, step: withdrawRotation(input) };
   const inSecret = 'problem' in secret.anchors ? [] : secret.anchors;
   const kept = new Set([active.anchor, ...inSecret].map(anchorId));
   const isRemembered = bundle.roots.every((root) => kept.has(anchorId(root)));
@@ -172,41 +172,43 @@ const outcomeOf = (plan: RotationPlan): Pick<RootPlan, 'step' | 'rotation' | 'pr
 };
 
 /** The note, where the roots in the Secret are those that it is about; a person may have changed them since. */
-function noteThatFits({ note, next }: RootSecret, { anchor }: Issuer): RotationState | undefined {
-  if (note === undefined) return undefined;
-  const isActive = note.new === anchorId(anchor);
-  if (note.phase !== 'Distributing') return isActive ? note : undefined;
-  if (isActive) return note;
-  const isNext = next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new;
-  return isNext && note.old[0] === anchorId(anchor) ? note : undefined;
+function currentRotation({ rotation, next }: RootSecret, { anchor }: Issuer): RotationState | undefined {
+  if (rotation === undefined) return undefined;
+  const isActive = rotation.new === anchorId(anchor);
+  if (rotation.phase !== 'Distributing') return isActive ? rotation : undefined;
+  if (isActive) return rotation;
+  const isNext = next !== undefined && 'issuer' in next && anchorId(next.issuer.anchor) === rotation.new;
+  return isNext && rotation.old[0] === anchorId(anchor) ? rotation : undefined;
 }
 
 /** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
-function signerOf({ held }: ObservedRoot, note: RotationState, active: Issuer): Issuer | undefined {
-  if (note.phase !== 'Distributing' || note.new !== anchorId(active.anchor)) return active;
-  return held !== undefined && anchorId(held.anchor) === note.old[0] ? held : undefined;
+function signerOf({ issuerInMemory }: ObservedRoot, rotation: RotationState, active: Issuer): Issuer | undefined {
+  if (rotation.phase !== 'Distributing' || rotation.new !== anchorId(active.anchor)) return active;
+  return issuerInMemory !== undefined && anchorId(issuerInMemory.anchor) === rotation.old[0]
+    ? issuerInMemory
+    : undefined;
 }
 
 /** The bundle begins with the root that signs; where that one has no key left, with it all the same. */
-const oldRoot = (note: RotationState, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
-  trusted.filter((root) => anchorId(root) === note.old[0]).map((anchor) => ({ anchor }))[0];
+const oldRoot = (rotation: RotationState, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
+  trusted.filter((root) => anchorId(root) === rotation.old[0]).map((anchor) => ({ anchor }))[0];
 
 /**
  * While certificates switch, a bundle of the same roots with another of them in front is as good: it is put in order with
  * the next certificate, so that each Secret is written once.
  */
-const toleratedBundles = (note: RotationState, trusted: readonly Certificate[], active: Issuer): string[] =>
-  note.phase === 'Switching' || note.phase === 'Draining'
+const acceptedBundles = (rotation: RotationState, trusted: readonly Certificate[], active: Issuer): string[] =>
+  rotation.phase === 'Switching' || rotation.phase === 'Draining'
     ? trusted
-        .filter((root) => anchorId(root) !== anchorId(active.anchor) && note.old.includes(anchorId(root)))
+        .filter((root) => anchorId(root) !== anchorId(active.anchor) && rotation.old.includes(anchorId(root)))
         .map((first) => trustBundle(first, trusted).digest)
     : [];
 
-const waitsForBundles = (authority: AuthorityRecord, note: RotationState) => ({
+const pausedForBundles = (authority: AuthorityRecord, rotation: RotationState) => ({
   reason: 'RootDistributing',
   message:
     'the root was written over by another one, which signs as soon as every bundle has it; ' +
-    `not to wait: ${skipCommand(authority, note)}`,
+    `not to wait: ${skipCommand(authority, rotation)}`,
 });
 
 const whyWithdrawn = ({ next }: RootSecret): string =>
@@ -215,9 +217,9 @@ const whyWithdrawn = ({ next }: RootSecret): string =>
     : 'the root that was to follow is not in the root Secret any more';
 
 /** Takes away the note of a rotation that a person has ended by taking its roots away. */
-const dropNote = ({ secret, trusted }: RotationInput): RotationStep => ({
+const withdrawRotation = ({ secret, trusted }: RotationInput): RotationStep => ({
   step: 'rotate',
-  ...(secret.note === undefined ? {} : { ends: secret.note.id }),
+  ...(secret.rotation === undefined ? {} : { endedRotation: secret.rotation.id }),
   resourceVersion: secret.resourceVersion,
   event: { reason: 'RotationWithdrawn', message: whyWithdrawn(secret) },
   move: {},

@@ -1,10 +1,10 @@
 import { anchorId, type Certificate, type Issuer, uniqueAnchors } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import { rememberedRoots } from '../records/remembered-roots.ts';
+import { rootsInStatus } from '../records/remembered-roots.ts';
 import type { RootSecret } from '../rotation/observed-root.ts';
 import { isInterrupted } from '../rotation/rotation-start.ts';
 import type { RotationState } from '../rotation/rotation-state.ts';
-import { without } from '../rotation/rotation-step.ts';
+import { withoutRoots } from '../rotation/rotation-step.ts';
 
 /** What decides which roots the peers of an authority have to trust. */
 export interface AnchorContext {
@@ -14,7 +14,7 @@ export interface AnchorContext {
   /** The roots in ca.crt of the root Secret. */
   readonly inSecret: readonly Certificate[];
   /** The rotation under way. */
-  readonly note: RotationState | undefined;
+  readonly rotation: RotationState | undefined;
 }
 
 /** Where roots come from that are trusted next to the active one. */
@@ -27,19 +27,22 @@ const secretAnchors: AnchorSource = ({ inSecret }) => inSecret;
  * The root that a rotation distributes, whatever a person does to ca.crt: bundles without it would open the gate. A person who
  * does not want that root aborts the rotation, or removes next.crt.
  */
-const distributedAnchors: AnchorSource = ({ note, secret: { next } }) =>
-  note?.phase === 'Distributing' && next !== undefined && 'root' in next && anchorId(next.root.anchor) === note.new
-    ? [next.root.anchor]
+const distributedAnchors: AnchorSource = ({ rotation, secret: { next } }) =>
+  rotation?.phase === 'Distributing' &&
+  next !== undefined &&
+  'issuer' in next &&
+  anchorId(next.issuer.anchor) === rotation.new
+    ? [next.issuer.anchor]
     : [];
 
 /**
  * The roots that were trusted when another root was active. Once status names the active root, ca.crt alone decides, so that
  * a person can end trust by removing a root from it.
  */
-const rememberedAnchors: AnchorSource = ({ authority, secret, active: { anchor }, note }) => {
+const rememberedAnchors: AnchorSource = ({ authority, secret, active: { anchor }, rotation }) => {
   const { status } = authority;
   const isAnother = status.activeRoot !== undefined && status.activeRoot.fingerprint !== anchor.fingerprint;
-  return note === undefined && (isAnother || isInterrupted({ authority, secret })) ? rememberedRoots(status) : [];
+  return rotation === undefined && (isAnother || isInterrupted({ authority, secret })) ? rootsInStatus(status) : [];
 };
 
 const sources: readonly AnchorSource[] = [secretAnchors, distributedAnchors, rememberedAnchors];
@@ -50,7 +53,7 @@ const sources: readonly AnchorSource[] = [secretAnchors, distributedAnchors, rem
  */
 export function trustAnchors(context: AnchorContext, now: Date): Certificate[] {
   const { anchor } = context.active;
-  const others = without(
+  const others = withoutRoots(
     sources.flatMap((source) => source(context)),
     withdrawn(context),
   );
@@ -61,5 +64,5 @@ export function trustAnchors(context: AnchorContext, now: Date): Certificate[] {
 }
 
 /** The root of a rotation that a person ended by removing it. It is never the active one: then the rotation goes on. */
-const withdrawn = ({ note, secret }: AnchorContext): string[] =>
-  note === undefined && secret.note?.phase === 'Distributing' ? [secret.note.new] : [];
+const withdrawn = ({ rotation, secret }: AnchorContext): string[] =>
+  rotation === undefined && secret.rotation?.phase === 'Distributing' ? [secret.rotation.new] : [];

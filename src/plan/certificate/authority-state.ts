@@ -21,7 +21,7 @@ interface BadRoot {
 /** What signs: the CAs above its leaves, and all roots that are trusted. */
 export interface ReadyRoot {
   /** The certificate of the key that signs: the active root itself, or an intermediate. */
-  readonly root: Certificate;
+  readonly issuer: Certificate;
   /** What leaves carry behind themselves, the issuer first; empty when the issuer is the root. */
   readonly intermediates: readonly Certificate[];
   /** The active root, self-signed. */
@@ -34,7 +34,7 @@ export interface ReadyRoot {
   /** How the certificates of other roots are brought to the one that signs. */
   readonly reissue?: Reissue;
   /** Why nothing is issued now, although bundles are kept. */
-  readonly waits?: { readonly reason: string; readonly message: string };
+  readonly issuancePaused?: { readonly reason: string; readonly message: string };
 }
 
 /** What an authority says of the names it signs, whatever its root is like. */

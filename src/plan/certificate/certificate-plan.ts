@@ -183,8 +183,8 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   if (step.step === 'issue' && step.write === 'replace' && secret?.deleting === true) {
     return blocked(...heldMessage(namespace, role.secretName, secret.immutable === true));
   }
-  if (authority.state === 'ready' && authority.waits !== undefined && step.step === 'issue') {
-    const message = `MtlsAuthority ${authorityName}: ${authority.waits.reason}: ${authority.waits.message}`;
+  if (authority.state === 'ready' && authority.issuancePaused !== undefined && step.step === 'issue') {
+    const message = `MtlsAuthority ${authorityName}: ${authority.issuancePaused.reason}: ${authority.issuancePaused.message}`;
     return { step: 'blocked', reason: 'AuthorityNotReady', message, canWait: stepCanWait(step) };
   }
   if (authority.state === 'notReady') {

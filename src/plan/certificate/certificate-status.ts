@@ -2,7 +2,7 @@ import { annotations, type CertificateReason } from '../../api/constants.ts';
 import type { MtlsCertificateStatus } from '../../api/types.ts';
 import { anchorId, type Certificate, type LeafRecord, type Role } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
-import type { WantedCondition } from '../records/condition.ts';
+import type { DesiredCondition } from '../records/condition.ts';
 import { isOurs } from '../records/ownership.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 import { unitInterval } from '../timing/spread.ts';
@@ -34,14 +34,14 @@ export interface RoleOutcome {
 }
 
 /** The status to be, but for the times of transitions. */
-export type WantedStatus = Omit<MtlsCertificateStatus, 'conditions'> & {
-  readonly conditions: readonly WantedCondition[];
+export type DesiredCertificateStatus = Omit<MtlsCertificateStatus, 'conditions'> & {
+  readonly conditions: readonly DesiredCondition[];
 };
 
 /** A status, and when the resource has to be looked at again without anything having changed. */
 export interface StatusPlan {
-  readonly status: WantedStatus;
-  readonly revisitAt?: Date;
+  readonly status: DesiredCertificateStatus;
+  readonly requeueAt?: Date;
 }
 
 /** A foreign Secret is not watched: how often to look whether it is gone. */
@@ -79,7 +79,7 @@ export function planCertificateStatus(
   const known = readyCondition(certificate, outcomes, secrets, now);
   const ready = certificate.deleting ? deletingCondition(outcomes, known) : known;
   const renewalTimes = secrets.map((entry) => entry.renewalTime);
-  const status: WantedStatus = {
+  const status: DesiredCertificateStatus = {
     observedGeneration: certificate.generation,
     conditions: [ready, ...issuingCondition(certificate, outcomes, ready)],
     secrets,
@@ -219,7 +219,7 @@ function readyCondition(
   outcomes: readonly RoleOutcome[],
   secrets: readonly SecretStatus[],
   now: Date,
-): WantedCondition {
+): DesiredCondition {
   if (outcomes.length === 0) {
     const message = specProblem ?? 'spec asks for nothing: at least one of server, client and peer is needed';
     return { type: 'Ready', status: 'False', reason: 'InvalidSpec', message };
@@ -243,7 +243,7 @@ function readyCondition(
 }
 
 /** The condition of a resource that is being deleted, and held by a finalizer. */
-function deletingCondition(outcomes: readonly RoleOutcome[], ready: WantedCondition): WantedCondition {
+function deletingCondition(outcomes: readonly RoleOutcome[], ready: DesiredCondition): DesiredCondition {
   const gone = outcomes
     .filter(({ role: { secret, foreign } }) => secret === undefined && foreign === undefined)
     .map(({ role }) => role.secretName);
@@ -271,8 +271,8 @@ export const nextAttempt = /; next attempt at [^;\s]+/g;
 function issuingCondition(
   { namespace, name, status }: CertificateRecord,
   outcomes: readonly RoleOutcome[],
-  ready: WantedCondition,
-): WantedCondition[] {
+  ready: DesiredCondition,
+): DesiredCondition[] {
   const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.canWait === true);
   const [first] = delayed;
   if (first === undefined) {
@@ -389,7 +389,7 @@ function revisit(
   secrets: readonly SecretStatus[],
   authority: AuthorityState,
   now: Date,
-): { revisitAt?: Date } {
+): { requeueAt?: Date } {
   const conflict = outcomes.some(({ problem }) => problem?.reason === 'SecretConflict');
   const isBlocked = outcomes.some(({ problem }) => problem !== undefined);
   const moments = [
@@ -401,5 +401,5 @@ function revisit(
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
     ...(isBlocked ? [new Date(now.getTime() + blockedPollMs * (1 - unitInterval(certificate.uid) / 2))] : []),
   ].filter((moment) => moment > now);
-  return moments.length === 0 ? {} : { revisitAt: new Date(Math.min(...moments.map((moment) => moment.getTime()))) };
+  return moments.length === 0 ? {} : { requeueAt: new Date(Math.min(...moments.map((moment) => moment.getTime()))) };
 }

@@ -2,7 +2,7 @@ import type { Condition } from '../../api/types.ts';
 import { timestamp } from '../timing/timestamp.ts';
 
 /** A condition as a plan states it. {@link mergeConditions} adds the time of its transition. */
-export interface WantedCondition {
+export interface DesiredCondition {
   readonly type: 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing' | 'CrlNearlyFull';
   readonly status: 'True' | 'False';
   readonly reason: string;

@@ -4,7 +4,7 @@ import { anchorId, type Certificate, parseTrustAnchors } from '../../pki/index.t
 const known = new WeakMap<MtlsAuthorityStatus, readonly Certificate[]>();
 
 /** The roots that were trusted when status was written last; none at a fresh start. */
-export function rememberedRoots(status: MtlsAuthorityStatus): readonly Certificate[] {
+export function rootsInStatus(status: MtlsAuthorityStatus): readonly Certificate[] {
   const roots = known.get(status) ?? parsed(status.trustBundle ?? '');
   known.set(status, roots);
   return roots;
@@ -19,11 +19,11 @@ function parsed(pem: string): readonly Certificate[] {
 }
 
 /** The anchor identity of the root that signed when status was written last; undefined when status names none. */
-export const rememberedActiveRoot = (status: MtlsAuthorityStatus): string | undefined =>
-  idOfRemembered(status, status.activeRoot?.fingerprint);
+export const activeRootInStatus = (status: MtlsAuthorityStatus): string | undefined =>
+  anchorIdInStatus(status, status.activeRoot?.fingerprint);
 
 /** The anchor identity of a root that status names by the fingerprint of its certificate. */
-export function idOfRemembered(status: MtlsAuthorityStatus, fingerprint: string | undefined): string | undefined {
-  const root = rememberedRoots(status).find((one) => one.fingerprint === fingerprint);
+export function anchorIdInStatus(status: MtlsAuthorityStatus, fingerprint: string | undefined): string | undefined {
+  const root = rootsInStatus(status).find((one) => one.fingerprint === fingerprint);
   return root && anchorId(root);
 }

@@ -1,5 +1,5 @@
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { WantedCondition } from '../records/condition.ts';
+import type { DesiredCondition } from '../records/condition.ts';
 import { rotateRootCommand } from '../text/kubectl-command.ts';
 import { type CrlEntries, countEntries, maxRevocations } from './crl-shares.ts';
 
@@ -12,7 +12,7 @@ const stepPercent = 5;
  * The condition CrlNearlyFull of an authority, which stays as False once it was True.
  * @param entries absent where there are no CRLs
  */
-export function crlCondition(authority: AuthorityRecord, entries: CrlEntries = countEntries([])): WantedCondition[] {
+export function crlCondition(authority: AuthorityRecord, entries: CrlEntries = countEntries([])): DesiredCondition[] {
   const { total, byNamespace } = entries;
   const type = 'CrlNearlyFull';
   if (total >= maxRevocations * nearlyFull) {

@@ -15,7 +15,7 @@ export interface RootSecret {
   readonly next?: IssuerInspection;
   readonly previous?: IssuerInspection;
   /** The state of the rotation under way. */
-  readonly note?: RotationState;
+  readonly rotation?: RotationState;
   /** The id of the rotation that ended last. */
   readonly endedRotation?: string;
   /** The value of rotate-root that was acted on last. */
@@ -30,7 +30,7 @@ export interface ObservedRoot {
   readonly certificates: number;
   readonly rollout: RolloutObservation;
   /** The root that signed until now, while this process still holds its key. */
-  readonly held?: Issuer;
+  readonly issuerInMemory?: Issuer;
   /** When this process began to lead. */
   readonly leadingSince: Date;
 }

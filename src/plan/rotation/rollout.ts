@@ -6,7 +6,7 @@ import { type CachedSecret, isExamined } from '../records/secret-record.ts';
 export interface IssuedSecret {
   readonly namespace: string;
   /** `namespace/name`. */
-  readonly what: string;
+  readonly displayName: string;
   /** SHA-256 of its ca.crt; absent when the Secret ought to be there and is not. */
   readonly bundle?: string;
   /**
@@ -17,9 +17,9 @@ export interface IssuedSecret {
   /** Since when bundle and leaf are as they are, see Monotonic. */
   readonly changedAtMs: number;
   /** How often it has changed since the phase began; absent when that is no cause for a word. */
-  readonly changes?: number;
+  readonly changeCount?: number;
   /** Why it may never be as a phase needs it, in a few words. */
-  readonly why?: string;
+  readonly detail?: string;
 }
 
 /** What is published for those who hold no certificate. */
@@ -27,7 +27,7 @@ export interface Publication {
   /** Empty for an object of the cluster. */
   readonly namespace: string;
   /** In words: `ConfigMap shop/mtls-trust`. */
-  readonly what: string;
+  readonly displayName: string;
   /** SHA-256 of what is there; absent when it is not there yet. */
   readonly bundle?: string;
   /** Since when it is as it is, see Monotonic. */
@@ -35,8 +35,8 @@ export interface Publication {
   /** A ClusterTrustBundle: kubelet caches the content of one that a pod mounts by name. */
   readonly isClusterTrustBundle?: true;
   /** As those of IssuedSecret. */
-  readonly changes?: number;
-  readonly why?: string;
+  readonly changeCount?: number;
+  readonly detail?: string;
 }
 
 /**
@@ -48,21 +48,22 @@ export interface RolloutObservation {
   readonly secrets: readonly IssuedSecret[];
   readonly publications: readonly Publication[];
   /** How many Secrets were gone through for it: those of every authority. */
-  readonly examined: number;
+  readonly examinedSecrets: number;
   readonly monotonicMs: number;
 }
 
 /** The Secret of a certificate, as evidence. One that was not read yet may hold anything: it counts as what no phase needs. */
 export function issuedSecret(secret: CachedSecret): IssuedSecret {
   const { namespace, name, changedAtMs } = secret;
-  const common = { namespace, what: `${namespace}/${name}`, changedAtMs };
-  if (!isExamined(secret)) return { ...common, leaf: { notAfter: endOfTime }, why: 'the operator has not read it yet' };
+  const common = { namespace, displayName: `${namespace}/${name}`, changedAtMs };
+  if (!isExamined(secret))
+    return { ...common, leaf: { notAfter: endOfTime }, detail: 'the operator has not read it yet' };
   const { content } = secret;
   return {
     ...common,
     ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
     ...('leaf' in content ? { leaf: leafOf(content.leaf) } : {}),
-    ...(secret.deleting === true ? { why: heldByFinalizer } : {}),
+    ...(secret.deleting === true ? { detail: heldByFinalizer } : {}),
   };
 }
 
@@ -82,7 +83,7 @@ const leafOf = ({ root, issuer, notAfter }: LeafRecord): NonNullable<IssuedSecre
  * being deleted do not come back.
  * @param rootOf the anchor identity of a root by the fingerprint that status has of it
  */
-export const lostSecrets = (
+export const missingSecrets = (
   { namespace, deleting, status }: CertificateRecord,
   isThere: (secretName: string) => boolean,
   rootOf: (fingerprint: string) => string | undefined,
@@ -94,18 +95,18 @@ export const lostSecrets = (
       const known = { ...(root === undefined ? {} : { root }), ...(issuer === undefined ? {} : { issuer }) };
       return {
         namespace,
-        what: `${namespace}/${secretName}`,
+        displayName: `${namespace}/${secretName}`,
         leaf: { ...known, notAfter },
         changedAtMs: Number.POSITIVE_INFINITY,
-        why: 'deleted',
+        detail: 'deleted',
       };
     });
 
 /** A Secret or a published bundle. */
-export type Counted = Omit<Publication, 'bundle'>;
+export type RolloutObject = Omit<Publication, 'bundle'>;
 
 /** How long pods may take to load a change of an object, in milliseconds. */
-export type DelayOf = (one: Counted) => number;
+export type DelayOf = (one: RolloutObject) => number;
 const noDelay: DelayOf = () => 0;
 
 /** What a phase waits for, counted. An object is done when it is as the phase needs it, and has been for its delay. */
@@ -113,11 +114,11 @@ export interface RolloutProgress {
   readonly total: number;
   readonly done: number;
   /** What is not as the phase needs it. */
-  readonly missing: readonly Counted[];
+  readonly missing: readonly RolloutObject[];
   /** What is, but has changed again and again, so that its delay starts over. */
-  readonly changedAgain: readonly Counted[];
+  readonly changedAgain: readonly RolloutObject[];
   /** Of what is as it should be, the one whose delay ends last; absent when there is none. */
-  readonly last?: { readonly one: Counted; readonly settlesInMs: number };
+  readonly slowest?: { readonly object: RolloutObject; readonly settlesInMs: number };
 }
 
 /** Counts the Secrets and publications that hold one of these bundles. */
@@ -147,15 +148,15 @@ export function countLeaves(
 /** The first change in a phase is the operator's. */
 const changesToName = 2;
 
-function progress<T extends Counted>(
+function progress<T extends RolloutObject>(
   counted: readonly T[],
   isRight: (one: T) => boolean,
   monotonicMs: number,
   delayOf: DelayOf,
 ): RolloutProgress {
-  const [missing, changedAgain]: [Counted[], Counted[]] = [[], []];
+  const [missing, changedAgain]: [RolloutObject[], RolloutObject[]] = [[], []];
   let done = 0;
-  let last: RolloutProgress['last'];
+  let slowest: RolloutProgress['slowest'];
   for (const one of counted) {
     if (!isRight(one)) {
       missing.push(one);
@@ -166,10 +167,10 @@ function progress<T extends Counted>(
       done += 1;
       continue;
     }
-    if ((one.changes ?? 0) >= changesToName) changedAgain.push(one);
-    if (last === undefined || settlesInMs > last.settlesInMs) last = { one, settlesInMs };
+    if ((one.changeCount ?? 0) >= changesToName) changedAgain.push(one);
+    if (slowest === undefined || settlesInMs > slowest.settlesInMs) slowest = { object: one, settlesInMs };
   }
-  return { total: counted.length, done, missing, changedAgain, ...(last === undefined ? {} : { last }) };
+  return { total: counted.length, done, missing, changedAgain, ...(slowest === undefined ? {} : { slowest }) };
 }
 
 /**
@@ -198,7 +199,7 @@ function issuersOfLive({ secrets, monotonicMs }: RolloutObservation, settleMs: n
  * True when a peer may present a leaf of another root than this one, and be let in with it. No peer lets in a leaf of a root
  * that the authority does not know: anybody can put one into a Secret of their own.
  */
-export const otherLeavesLive = ({ secrets }: RolloutObservation, root: string, now: Date): boolean =>
+export const hasLiveLeavesOfOtherRoots = ({ secrets }: RolloutObservation, root: string, now: Date): boolean =>
   secrets.some((secret) => isLive(secret, now) && isOfKnownRoot(secret) && secret.leaf?.root !== root);
 
 const isOfKnownRoot = ({ leaf }: IssuedSecret): boolean => leaf?.root !== undefined;

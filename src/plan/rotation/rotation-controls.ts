@@ -1,87 +1,92 @@
 import { annotations } from '../../api/constants.ts';
 import { longestSkipList, type RotationPhase, type RotationState, rotationPhases, skipOf } from './rotation-state.ts';
-import { type Remark, type RotationInput, type RotationStep, rotate } from './rotation-step.ts';
+import { type RotationInput, type RotationNotice, type RotationStep, rotationStep } from './rotation-step.ts';
 
 /** What the annotations of the authority ask of the rotation that is under way. */
-export interface Controls {
+export interface AnnotationPlan {
   /** A request that is recorded in the root Secret before anything rests on it. */
   readonly step?: RotationStep;
   /** Values that do nothing, and why. */
-  readonly remarks: readonly Remark[];
+  readonly notices: readonly RotationNotice[];
 }
 
 /** Reads approve-rotation and skip-gate. Each value acts once, in the rotation whose id it has. */
-export function planControls(input: RotationInput, note: RotationState): Controls {
+export function planRotationAnnotations(input: RotationInput, rotation: RotationState): AnnotationPlan {
   const { abortToken } = input.authority;
-  const wrongAbort = abortToken === undefined ? undefined : notTheId('abortRotation', abortToken, note);
-  const remarks = wrongAbort === undefined ? [] : [wrongAbort];
-  for (const control of [readApproval(input, note), readSkip(input, note)]) {
+  const wrongAbort = abortToken === undefined ? undefined : notTheId('abortRotation', abortToken, rotation);
+  const notices = wrongAbort === undefined ? [] : [wrongAbort];
+  for (const control of [readApproval(input, rotation), readSkip(input, rotation)]) {
     if (control === undefined) continue;
-    if ('reason' in control) remarks.push(control);
-    else return { step: control, remarks: [] };
+    if ('reason' in control) notices.push(control);
+    else return { step: control, notices: [] };
   }
-  return { remarks };
+  return { notices };
 }
 
 /** The annotation approve-rotation: certificates may switch to the new root, and nothing else. */
-function readApproval(input: RotationInput, note: RotationState): RotationStep | Remark | undefined {
+function readApproval(input: RotationInput, rotation: RotationState): RotationStep | RotationNotice | undefined {
   const { approveToken: token, spec } = input.authority;
   if (token === undefined) return undefined;
-  const wrong = notTheId('approveRotation', token, note);
+  const wrong = notTheId('approveRotation', token, rotation);
   if (wrong !== undefined) return wrong;
-  const isAsked = note.phase === 'Distributing' && spec.rotation.approval === 'Manual' && note.approved === undefined;
+  const isAsked =
+    rotation.phase === 'Distributing' && spec.rotation.approval === 'Manual' && rotation.approved === undefined;
   if (!isAsked) return undefined;
   const event = { reason: 'RotationApproved', message: 'certificates may switch to the new root' };
-  return { ...rotate(input, event), trusted: input.trusted, note: { ...note, approved: token } };
+  return { ...rotationStep(input, event), trusted: input.trusted, rotation: { ...rotation, approved: token } };
 }
 
 /** The annotation skip-gate: a phase, or one namespace in it, is no longer waited for. */
-function readSkip(input: RotationInput, note: RotationState): RotationStep | Remark | undefined {
+function readSkip(input: RotationInput, rotation: RotationState): RotationStep | RotationNotice | undefined {
   const { skipToken: token } = input.authority;
   if (token === undefined) return undefined;
   const [id, name = '', namespace, ...rest] = token.split('/');
-  const refuse = (why: string) => ignored('skipGate', token, why);
-  if (id !== note.id) return otherRotation('skipGate', token, note);
-  const form = `the value is ${note.id}/<phase> or ${note.id}/<phase>/<namespace>, for example ${note.id}/${note.phase}`;
+  const refuse = (detail: string) => ignored('skipGate', token, detail);
+  if (id !== rotation.id) return otherRotation('skipGate', token, rotation);
+  const form = `the value is ${rotation.id}/<phase> or ${rotation.id}/<phase>/<namespace>, for example ${rotation.id}/${rotation.phase}`;
   if (name === '' || rest.length > 0 || (namespace !== undefined && !isNamespace(namespace))) return refuse(form);
   const phase = rotationPhases.find((one) => one.toLowerCase() === name.toLowerCase());
   if (phase === undefined) return refuse(`the phases are ${rotationPhases.join(', ')}`);
-  const skipped = note.skipped ?? [];
+  const skipped = rotation.skipped ?? [];
   const skip = skipOf(phase, namespace);
   if (skipped.includes(skip)) return undefined;
-  if (isBefore(phase, note.phase)) return refuse(`the phase ${phase} is over`);
-  if (token === note.spentSkip)
+  if (isBefore(phase, rotation.phase)) return refuse(`the phase ${phase} is over`);
+  if (token === rotation.spentSkip)
     return refuse('it was set before the rotation was aborted, and is not for the way back');
   if (skipped.length >= longestSkipList) return refuse(`${skipped.length} skips are recorded; skip the whole phase`);
-  const event = { reason: 'RotationGateSkipped', message: inWords(phase, namespace, note) };
-  return { ...rotate(input, event), trusted: input.trusted, note: { ...note, skipped: [...skipped, skip] } };
+  const event = { reason: 'RotationGateSkipped', message: inWords(phase, namespace, rotation) };
+  return {
+    ...rotationStep(input, event),
+    trusted: input.trusted,
+    rotation: { ...rotation, skipped: [...skipped, skip] },
+  };
 }
 
-function inWords(phase: RotationPhase, namespace: string | undefined, note: RotationState): string {
+function inWords(phase: RotationPhase, namespace: string | undefined, rotation: RotationState): string {
   const what = namespace === undefined ? 'Secrets and bundles' : `Secrets and bundles in namespace ${namespace}`;
-  const when = phase === note.phase ? '' : ', from its beginning';
+  const when = phase === rotation.phase ? '' : ', from its beginning';
   return `the phase ${phase} does not wait for ${what}${when}: ${annotations.skipGate} says so`;
 }
 
-type Control = 'abortRotation' | 'approveRotation' | 'skipGate';
+type RotationAnnotation = 'abortRotation' | 'approveRotation' | 'skipGate';
 
 /** Why a value that ought to be the id of the rotation is not; undefined when it is. */
-function notTheId(annotation: Control, token: string, note: RotationState): Remark | undefined {
-  if (token === note.id) return undefined;
-  if (!token.startsWith(`${note.id}/`)) return otherRotation(annotation, token, note);
-  const why = `the value is the id alone, ${note.id}; to skip what a phase waits for, use ${annotations.skipGate}`;
-  return ignored(annotation, token, why);
+function notTheId(annotation: RotationAnnotation, token: string, rotation: RotationState): RotationNotice | undefined {
+  if (token === rotation.id) return undefined;
+  if (!token.startsWith(`${rotation.id}/`)) return otherRotation(annotation, token, rotation);
+  const detail = `the value is the id alone, ${rotation.id}; to skip what a phase waits for, use ${annotations.skipGate}`;
+  return ignored(annotation, token, detail);
 }
 
 /** A value that names another rotation does nothing. It may have stayed since that one, so it is no cause for alarm. */
-const otherRotation = (annotation: Control, token: string, { id }: RotationState): Remark => ({
+const otherRotation = (annotation: RotationAnnotation, token: string, { id }: RotationState): RotationNotice => ({
   ...ignored(annotation, token, `it does not name this rotation, ${id}`),
   isExpected: true,
 });
 
-const ignored = (annotation: Control, token: string, why: string): Remark => ({
+const ignored = (annotation: RotationAnnotation, token: string, detail: string): RotationNotice => ({
   reason: 'AnnotationIgnored',
-  message: `${annotations[annotation]}=${shortened(token)} does nothing: ${why}`,
+  message: `${annotations[annotation]}=${shortened(token)} does nothing: ${detail}`,
 });
 
 /** Longer than any value that acts. */

@@ -1,99 +1,99 @@
 import { anchorId } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import { rememberedActiveRoot, rememberedRoots } from '../records/remembered-roots.ts';
+import { activeRootInStatus, rootsInStatus } from '../records/remembered-roots.ts';
 import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import {
-  type Counted,
   countBundles,
   countLeaves,
   type DelayOf,
-  otherLeavesLive,
+  hasLiveLeavesOfOtherRoots,
+  type RolloutObject,
   type RolloutObservation,
   type RolloutProgress,
 } from './rollout.ts';
-import { type RotationPhase, type RotationState, rootsInWords, skipsNamespace, skipsPhase } from './rotation-state.ts';
+import { type RotationPhase, type RotationState, rootNames, skipsNamespace, skipsPhase } from './rotation-state.ts';
 import type { RotationInput } from './rotation-step.ts';
 
 /** What the gate of a phase says. */
 interface Gate {
   /** What is waited for, in words; empty when the gate is open. */
-  readonly waits: readonly string[];
+  readonly blockers: readonly string[];
   readonly progress: RolloutProgress;
   readonly opensInMs?: number;
 }
 
 /** The same, with what nobody can skip: approval has an annotation of its own, and status is the operator's memory. */
 interface PhaseGate extends Gate {
-  readonly holds?: readonly string[];
+  readonly unskippable?: readonly string[];
 }
 
 /** What the present phase waits for, without what a person has skipped. */
-export function gateOf(input: RotationInput, note: RotationState, now: Date): Gate {
-  const rollout = withoutSkipped(input.rollout, note);
-  const { holds = [], ...gate } = gates[note.phase]({ ...input, rollout }, note, now);
-  if (skipsPhase(note)) return { waits: holds, progress: gate.progress };
-  return { ...gate, waits: [...gate.waits, ...holds] };
+export function phaseGate(input: RotationInput, rotation: RotationState, now: Date): Gate {
+  const rollout = withoutSkipped(input.rollout, rotation);
+  const { unskippable = [], ...gate } = gates[rotation.phase]({ ...input, rollout }, rotation, now);
+  if (skipsPhase(rotation)) return { blockers: unskippable, progress: gate.progress };
+  return { ...gate, blockers: [...gate.blockers, ...unskippable] };
 }
 
-function withoutSkipped(rollout: RolloutObservation, note: RotationState): RolloutObservation {
-  if (note.skipped === undefined) return rollout;
-  const isCounted = ({ namespace }: { readonly namespace: string }) => !skipsNamespace(note, namespace);
+function withoutSkipped(rollout: RolloutObservation, rotation: RotationState): RolloutObservation {
+  if (rotation.skipped === undefined) return rollout;
+  const isCounted = ({ namespace }: { readonly namespace: string }) => !skipsNamespace(rotation, namespace);
   const { secrets, publications } = rollout;
   return { ...rollout, secrets: secrets.filter(isCounted), publications: publications.filter(isCounted) };
 }
 
 // Status is what remembers the roots should somebody write over the Secret: it has to name one before it signs, and before
 // another one is forgotten.
-const gates: Record<RotationPhase, (input: RotationInput, note: RotationState, now: Date) => PhaseGate> = {
+const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationState, now: Date) => PhaseGate> = {
   // A leaf of the new root must not meet a peer that does not know it.
-  Distributing({ authority, rollout, digests, trusted }, note, now) {
-    const isKnown = rememberedRoots(authority.status).some((root) => anchorId(root) === note.new);
+  Distributing({ authority, rollout, acceptedDigests: digests, trusted }, rotation, now) {
+    const isKnown = rootsInStatus(authority.status).some((root) => anchorId(root) === rotation.new);
     const status = isKnown ? [] : ['status to name the new root'];
-    if (nothingElseVerifies({ rollout, trusted }, note, now)) {
-      return { progress: countBundles(rollout, digests, now), waits: [], holds: status };
+    if (onlyNewRootVerifies({ rollout, trusted }, rotation, now)) {
+      return { progress: countBundles(rollout, digests, now), blockers: [], unskippable: status };
     }
     const count = (delayOf: DelayOf) => countBundles(rollout, digests, now, delayOf);
-    const gate = settled(count, `${nounFor(rollout)} to carry the new root`, { authority, note, now });
-    const isApproved = authority.spec.rotation.approval === 'Automatic' || note.approved !== undefined;
-    const holds = [...status, ...(isApproved ? [] : [`approval: ${approveCommand(authority, note)}`])];
-    return { ...gate, holds };
+    const gate = propagationGate(count, `${nounFor(rollout)} to carry the new root`, { authority, rotation, now });
+    const isApproved = authority.spec.rotation.approval === 'Automatic' || rotation.approved !== undefined;
+    const unskippable = [...status, ...(isApproved ? [] : [`approval: ${approveCommand(authority, rotation)}`])];
+    return { ...gate, unskippable };
   },
-  Switching({ authority, rollout }, note, now) {
-    const progress = countLeaves(rollout, note.new, now);
-    const what = `Secrets to have a certificate of ${rootsInWords(note).comes}`;
-    return { progress, waits: waitsFor(progress, what, authority, note) };
+  Switching({ authority, rollout }, rotation, now) {
+    const progress = countLeaves(rollout, rotation.new, now);
+    const condition = `Secrets to have a certificate of ${rootNames(rotation).incoming}`;
+    return { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
   },
   // A peer that still shows a leaf of the old root must be trusted until it has loaded the new one.
-  Draining({ authority, rollout }, note, now) {
-    const count = (delayOf: DelayOf) => countLeaves(rollout, note.new, now, delayOf);
-    const what = `Secrets to have a certificate of ${rootsInWords(note).comes}`;
-    const isKnown = rememberedActiveRoot(authority.status) === note.new;
-    const holds = isKnown ? [] : [`status to name ${rootsInWords(note).comes}`];
-    return { ...settled(count, what, { authority, note, now }), holds };
+  Draining({ authority, rollout }, rotation, now) {
+    const count = (delayOf: DelayOf) => countLeaves(rollout, rotation.new, now, delayOf);
+    const condition = `Secrets to have a certificate of ${rootNames(rotation).incoming}`;
+    const isKnown = activeRootInStatus(authority.status) === rotation.new;
+    const unskippable = isKnown ? [] : [`status to name ${rootNames(rotation).incoming}`];
+    return { ...propagationGate(count, condition, { authority, rotation, now }), unskippable };
   },
-  Retiring({ authority, rollout, digests }, note, now) {
+  Retiring({ authority, rollout, acceptedDigests: digests }, rotation, now) {
     const progress = countBundles(rollout, digests, now);
-    const what = `${nounFor(rollout)} to be without ${rootsInWords(note).goes}`;
-    return { progress, waits: waitsFor(progress, what, authority, note) };
+    const condition = `${nounFor(rollout)} to be without ${rootNames(rotation).outgoing}`;
+    return { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
   },
 };
 
 /** True when every other root has expired: then no connection works that the new root could break. */
-const nothingElseVerifies = (
+const onlyNewRootVerifies = (
   { rollout, trusted }: Pick<RotationInput, 'rollout' | 'trusted'>,
-  note: RotationState,
+  rotation: RotationState,
   now: Date,
 ): boolean =>
-  trusted.every((root) => anchorId(root) === note.new || root.notAfter <= now) &&
-  !otherLeavesLive(rollout, note.new, now);
+  trusted.every((root) => anchorId(root) === rotation.new || root.notAfter <= now) &&
+  !hasLiveLeavesOfOtherRoots(rollout, rotation.new, now);
 
 /** A gate that opens once everything is as it should be, and has been for as long as pods may take to load it. */
-function settled(
+function propagationGate(
   count: (delayOf: DelayOf) => RolloutProgress,
-  what: string,
-  { authority, note, now }: { authority: AuthorityRecord; note: RotationState; now: Date },
+  condition: string,
+  { authority, rotation, now }: { authority: AuthorityRecord; rotation: RotationState; now: Date },
 ): Gate {
   const { propagationDelay, clusterTrustBundleDelay } = authority.spec.rotation;
   const delayMs = parseDurationMs(propagationDelay);
@@ -103,53 +103,62 @@ function settled(
     const field = delayMs === undefined ? 'propagationDelay' : 'clusterTrustBundleDelay';
     const progress = count(() => Number.POSITIVE_INFINITY);
     return {
-      waits: [...waitsFor(progress, what, authority, note), `spec.rotation.${field} to be a duration`],
+      blockers: [
+        ...missingBlockers(progress, condition, authority, rotation),
+        `spec.rotation.${field} to be a duration`,
+      ],
       progress,
     };
   }
-  const isFloor = ({ isClusterTrustBundle }: Counted) => isClusterTrustBundle === true && floorMs > delayMs;
+  const isFloor = ({ isClusterTrustBundle }: RolloutObject) => isClusterTrustBundle === true && floorMs > delayMs;
   const progress = count((one) => (isFloor(one) ? floorMs : delayMs));
-  const { missing, changedAgain, last } = progress;
-  const waits = [...waitsFor(progress, what, authority, note), ...waitsForOthers(progress, what, authority, note)];
-  if (last === undefined || missing.length > 0) return { waits, progress };
-  const opensInMs = last.settlesInMs;
-  if (changedAgain.length > 0) return { waits, progress, opensInMs };
+  const { missing, changedAgain, slowest } = progress;
+  const blockers = [
+    ...missingBlockers(progress, condition, authority, rotation),
+    ...changingBlockers(progress, condition, authority, rotation),
+  ];
+  if (slowest === undefined || missing.length > 0) return { blockers, progress };
+  const opensInMs = slowest.settlesInMs;
+  if (changedAgain.length > 0) return { blockers, progress, opensInMs };
   const until = timestamp(new Date(now.getTime() + opensInMs));
-  const wait = isFloor(last.one)
+  const wait = isFloor(slowest.object)
     ? `every node to load the ClusterTrustBundle: until ${until} (clusterTrustBundleDelay ${clusterTrustBundleDelay})`
     : `pods to load what was written last: until ${until} (propagationDelay ${propagationDelay})`;
-  return { waits: [wait], progress, opensInMs };
+  return { blockers: [wait], progress, opensInMs };
 }
 
-function waitsFor(
+function missingBlockers(
   { total, missing }: RolloutProgress,
-  what: string,
+  condition: string,
   authority: AuthorityRecord,
-  note: RotationState,
+  rotation: RotationState,
 ): string[] {
   const [first] = missing;
   if (first === undefined) return [];
-  return [`${missing.length} of ${total} ${what}: ${namesOf(missing)} (${toSkip(first, authority, note)})`];
+  return [`${missing.length} of ${total} ${condition}: ${namesOf(missing)} (${skipHint(first, authority, rotation)})`];
 }
 
 /** Names what another client keeps changing: its delay starts over each time. */
-function waitsForOthers(
+function changingBlockers(
   { total, changedAgain }: RolloutProgress,
-  what: string,
+  condition: string,
   authority: AuthorityRecord,
-  note: RotationState,
+  rotation: RotationState,
 ): string[] {
   const [first] = changedAgain;
   if (first === undefined) return [];
-  const names = namesOf(changedAgain, ({ changes = 0 }) => `changed ${changes} times`);
-  const still = `${what} and to stay as they are: ${names}`;
-  return [`${changedAgain.length} of ${total} ${still} (${toSkip(first, authority, note)})`];
+  const names = namesOf(changedAgain, ({ changeCount: changes = 0 }) => `changed ${changes} times`);
+  const still = `${condition} and to stay as they are: ${names}`;
+  return [`${changedAgain.length} of ${total} ${still} (${skipHint(first, authority, rotation)})`];
 }
 
-function namesOf(objects: readonly Counted[], detail: (one: Counted) => string | undefined = ({ why }) => why): string {
-  const named = spread(objects).map((one) => {
+function namesOf(
+  objects: readonly RolloutObject[],
+  detail: (one: RolloutObject) => string | undefined = ({ detail }) => detail,
+): string {
+  const named = sampleByNamespace(objects).map((one) => {
     const more = detail(one);
-    return more === undefined ? one.what : `${one.what} (${more})`;
+    return more === undefined ? one.displayName : `${one.displayName} (${more})`;
   });
   return `${named.join(', ')}${objects.length > namesInMessage ? ', …' : ''}`;
 }
@@ -157,7 +166,7 @@ function namesOf(objects: readonly Counted[], detail: (one: Counted) => string |
 const namesInMessage = 3;
 
 /** The first objects; of more than fit, those of other namespaces first: the many objects of one do not hide the others. */
-function spread(objects: readonly Counted[]): readonly Counted[] {
+function sampleByNamespace(objects: readonly RolloutObject[]): readonly RolloutObject[] {
   if (objects.length <= namesInMessage) return objects;
   const seen = new Set<string>();
   const firsts = objects.filter(({ namespace }) => !seen.has(namespace) && seen.add(namespace));
@@ -165,9 +174,9 @@ function spread(objects: readonly Counted[]): readonly Counted[] {
 }
 
 /** The narrowest skip: what else is waited for has a namespace of its own. */
-function toSkip({ namespace }: Counted, authority: AuthorityRecord, note: RotationState): string {
-  const scope = namespace === '' ? `the phase ${note.phase}` : `namespace ${namespace}`;
-  return `to skip ${scope}: ${skipCommand(authority, note, namespace)}`;
+function skipHint({ namespace }: RolloutObject, authority: AuthorityRecord, rotation: RotationState): string {
+  const scope = namespace === '' ? `the phase ${rotation.phase}` : `namespace ${namespace}`;
+  return `to skip ${scope}: ${skipCommand(authority, rotation, namespace)}`;
 }
 
 const nounFor = ({ publications }: RolloutObservation): string =>

@@ -1,40 +1,40 @@
 import { anchorId } from '../../pki/index.ts';
-import { planControls } from './rotation-controls.ts';
-import { gateOf } from './rotation-gate.ts';
-import { type RotationState, rootsInWords, skipsPhase } from './rotation-state.ts';
+import { planRotationAnnotations } from './rotation-controls.ts';
+import { phaseGate } from './rotation-gate.ts';
+import { type RotationState, rootNames, skipsPhase } from './rotation-state.ts';
 import {
   isInPlace,
-  type Remark,
   type RotationInput,
+  type RotationNotice,
   type RotationPlan,
   type RotationStep,
-  rotate,
-  windowMs,
-  without,
+  reissueWindowMs,
+  rotationStep,
+  withoutRoots,
 } from './rotation-step.ts';
 
 /** The decision about a rotation that is under way. */
-export function planRotation(input: RotationInput, note: RotationState, now: Date): RotationPlan {
+export function planRotation(input: RotationInput, rotation: RotationState, now: Date): RotationPlan {
   const { authority, secret } = input;
-  const abort = authority.abortToken === note.id ? planAbort(input, note, now) : undefined;
+  const abort = authority.abortToken === rotation.id ? planAbort(input, rotation, now) : undefined;
   if (abort?.step !== undefined) return { step: abort.step };
-  const controls = planControls(input, note);
+  const controls = planRotationAnnotations(input, rotation);
   if (controls.step !== undefined) return { step: controls.step };
-  const gate = gateOf(input, note, now);
-  const { waits, opensInMs } = gate;
-  if (waits.length === 0)
-    return { step: { ...advance(input, note, now), ...(skipsPhase(note) ? {} : { proof: true }) } };
-  const isQueued = secret.next !== undefined && isInPlace(input, note);
-  const remarks = [
+  const gate = phaseGate(input, rotation, now);
+  const { blockers, opensInMs } = gate;
+  if (blockers.length === 0)
+    return { step: { ...advance(input, rotation, now), ...(skipsPhase(rotation) ? {} : { requiresLiveRead: true }) } };
+  const isQueued = secret.next !== undefined && isInPlace(input, rotation);
+  const notices = [
     ...(abort?.refused === undefined ? [] : [{ reason: 'AbortRefused', message: abort.refused }]),
-    ...controls.remarks,
-    ...(isQueued ? [nextRootWaits] : []),
+    ...controls.notices,
+    ...(isQueued ? [nextRootQueued] : []),
   ];
   return {
     report: {
-      note,
-      waits,
-      remarks,
+      state: rotation,
+      blockers,
+      notices,
       done: gate.progress.done,
       total: gate.progress.total,
       ...(opensInMs === undefined ? {} : { opensInMs }),
@@ -42,46 +42,51 @@ export function planRotation(input: RotationInput, note: RotationState, now: Dat
   };
 }
 
-const nextRootWaits: Remark = {
+const nextRootQueued: RotationNotice = {
   reason: 'NextRootWaits',
   message: 'next.crt and next.key wait for the end of this rotation',
   isExpected: true,
 };
 
 /** The step that ends a phase. */
-function advance(input: RotationInput, note: RotationState, now: Date): RotationStep {
+function advance(input: RotationInput, rotation: RotationState, now: Date): RotationStep {
   const { trusted } = input;
   const at = { since: now.toISOString() };
-  const { comes, goes } = rootsInWords(note);
-  switch (note.phase) {
+  const { incoming, outgoing } = rootNames(rotation);
+  switch (rotation.phase) {
     case 'Distributing': {
       const event = { reason: 'RotationSwitching', message: 'the new root signs; certificates are issued anew' };
       // A root that was written over the old one is in its place already.
-      const move = isInPlace(input, note) ? {} : ({ active: 'next', next: null, previous: 'active' } as const);
-      const switching = { ...note, ...at, phase: 'Switching', windowMs: windowMs(input) } as const;
-      return { ...rotate(input, event), move, trusted, note: switching };
+      const move = isInPlace(input, rotation) ? {} : ({ active: 'next', next: null, previous: 'active' } as const);
+      const switching = { ...rotation, ...at, phase: 'Switching', windowMs: reissueWindowMs(input) } as const;
+      return { ...rotationStep(input, event), move, trusted, rotation: switching };
     }
     case 'Switching': {
-      const event = { reason: 'RotationDraining', message: `every certificate is of ${comes}; pods load them` };
-      return { ...rotate(input, event), trusted, note: { ...note, ...at, phase: 'Draining' } };
+      const event = { reason: 'RotationDraining', message: `every certificate is of ${incoming}; pods load them` };
+      return { ...rotationStep(input, event), trusted, rotation: { ...rotation, ...at, phase: 'Draining' } };
     }
     case 'Draining': {
-      const event = { reason: 'RotationRetiring', message: `${goes} is taken out of every bundle` };
+      const event = { reason: 'RotationRetiring', message: `${outgoing} is taken out of every bundle` };
       return {
-        ...rotate(input, event),
-        trusted: without(trusted, note.old),
-        note: { ...note, ...at, phase: 'Retiring' },
+        ...rotationStep(input, event),
+        trusted: withoutRoots(trusted, rotation.old),
+        rotation: { ...rotation, ...at, phase: 'Retiring' },
       };
     }
     case 'Retiring': {
-      const event = note.aborting
+      const event = rotation.aborting
         ? { reason: 'RotationAborted', message: 'the rotation was taken back; the key of the other root is destroyed' }
         : { reason: 'RotationCompleted', message: 'only the new root is trusted; the key of the old one is destroyed' };
       // The clock may be wrong: then the key of a root that has expired by it is still needed.
       const { previous } = input.secret;
       const isKept = previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired';
       const move = isKept ? {} : ({ previous: null } as const);
-      return { ...rotate(input, event), move, trusted: without(trusted, note.old), ends: note.id };
+      return {
+        ...rotationStep(input, event),
+        move,
+        trusted: withoutRoots(trusted, rotation.old),
+        endedRotation: rotation.id,
+      };
     }
   }
 }
@@ -89,17 +94,17 @@ function advance(input: RotationInput, note: RotationState, now: Date): Rotation
 /** Goes back: at once before certificates have switched, by the same stages in the other direction after that. */
 function planAbort(
   input: RotationInput,
-  note: RotationState,
+  rotation: RotationState,
   now: Date,
 ): { step: RotationStep; refused?: undefined } | { refused: string; step?: undefined } | undefined {
   const { secret, active, trusted } = input;
-  if (note.aborting) return undefined;
+  if (rotation.aborting) return undefined;
   const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
-  if (note.phase === 'Retiring') return { refused: tooLate };
-  if (!isInPlace(input, note)) {
+  if (rotation.phase === 'Retiring') return { refused: tooLate };
+  if (!isInPlace(input, rotation)) {
     const event = { reason: 'RotationAborted', message: 'the new root is dropped; no certificate was of it' };
-    const left = without(trusted, [note.new]);
-    return { step: { ...rotate(input, event), move: { next: null }, trusted: left, ends: note.id } };
+    const left = withoutRoots(trusted, [rotation.new]);
+    return { step: { ...rotationStep(input, event), move: { next: null }, trusted: left, endedRotation: rotation.id } };
   }
   const { previous } = secret;
   if (previous === undefined) {
@@ -108,25 +113,25 @@ function planAbort(
   }
   if ('reason' in previous) return { refused: `it cannot be aborted: the old root may not sign (${previous.reason})` };
   // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
-  const comes = anchorId(previous.root.anchor);
-  if (!trusted.some((root) => anchorId(root) === comes)) return { refused: tooLate };
+  const incoming = anchorId(previous.issuer.anchor);
+  if (!trusted.some((root) => anchorId(root) === incoming)) return { refused: tooLate };
   // What was approved and skipped on the way there was not said of the way back.
-  const { approved: _, skipped: __, ...kept } = note;
+  const { approved: _, skipped: __, ...kept } = rotation;
   const { skipToken } = input.authority;
-  const isSpent = skipToken?.startsWith(`${note.id}/`) === true;
+  const isSpent = skipToken?.startsWith(`${rotation.id}/`) === true;
   const event = { reason: 'RotationAborting', message: 'the old root signs again; certificates are issued anew' };
   return {
     step: {
-      ...rotate(input, event),
+      ...rotationStep(input, event),
       move: { active: 'previous', previous: 'active' },
       trusted,
-      note: {
+      rotation: {
         ...kept,
         phase: 'Switching',
         since: now.toISOString(),
         old: [anchorId(active.anchor)],
-        new: comes,
-        windowMs: windowMs(input),
+        new: incoming,
+        windowMs: reissueWindowMs(input),
         aborting: true,
         ...(isSpent ? { spentSkip: skipToken } : {}),
       },

@@ -47,14 +47,16 @@ export const skipsNamespace = ({ skipped = [], phase }: RotationState, namespace
   skipped.includes(skipOf(phase, namespace));
 
 /** What people call the roots of a rotation: which comes, and which goes. On the way back it is the old one that comes. */
-export const rootsInWords = ({ aborting }: Pick<RotationState, 'aborting'>): { comes: string; goes: string } =>
-  aborting ? { comes: 'the old root', goes: 'the new root' } : { comes: 'the new root', goes: 'the old root' };
+export const rootNames = ({ aborting }: Pick<RotationState, 'aborting'>): { incoming: string; outgoing: string } =>
+  aborting
+    ? { incoming: 'the old root', outgoing: 'the new root' }
+    : { incoming: 'the new root', outgoing: 'the old root' };
 
 /** Version 1 had no field `version`, and named roots by the fingerprints of their certificates. */
 const version = 2;
 
 /** The text of the annotation. */
-export const encodeRotationState = (note: RotationState): string => JSON.stringify({ version, ...note });
+export const encodeRotationState = (rotation: RotationState): string => JSON.stringify({ version, ...rotation });
 
 /**
  * The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on.
@@ -65,30 +67,30 @@ export function parseRotationState(
   roots: readonly Certificate[] = [],
 ): RotationState | undefined {
   try {
-    const value = withoutApproves(JSON.parse(text ?? 'null'));
-    if (!isRotationNote(value)) return undefined;
-    const { version: written, ...note } = value;
-    return written === undefined ? fromVersion1(note, roots) : note;
+    const value = withoutApprovesField(JSON.parse(text ?? 'null'));
+    if (!isRotationState(value)) return undefined;
+    const { version: written, ...rotation } = value;
+    return written === undefined ? fromVersion1(rotation, roots) : rotation;
   } catch {
     return undefined;
   }
 }
 
-function fromVersion1(note: RotationState, roots: readonly Certificate[]): RotationState {
+function fromVersion1(rotation: RotationState, roots: readonly Certificate[]): RotationState {
   const ids = new Map(roots.map((root) => [root.fingerprint, anchorId(root)]));
   const idOf = (fingerprint: string) => ids.get(fingerprint) ?? fingerprint;
-  return { ...note, old: note.old.map(idOf), new: idOf(note.new) };
+  return { ...rotation, old: rotation.old.map(idOf), new: idOf(rotation.new) };
 }
 
 /**
  * Before there was the annotation skip-gate, one field said what approve-rotation had done: it let certificates switch
  * (`Switch`), or skipped a phase.
  */
-function withoutApproves(value: unknown): unknown {
+function withoutApprovesField(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('approves' in value)) return value;
-  const { approves, ...note } = value;
-  if (approves === 'Switch') return note;
-  return rotationPhases.some((phase) => phase === approves) ? { ...note, skipped: [approves] } : undefined;
+  const { approves, ...rotation } = value;
+  if (approves === 'Switch') return rotation;
+  return rotationPhases.some((phase) => phase === approves) ? { ...rotation, skipped: [approves] } : undefined;
 }
 
 /** As long as status takes it. */
@@ -97,26 +99,26 @@ const longestId = 64;
 const longestWindowMs = 1e10;
 
 // Stricter than the types: what is in it goes into status, which the API server refuses as a whole for a part of it.
-function isRotationNote(value: unknown): value is RotationState & { readonly version?: number } {
+function isRotationState(value: unknown): value is RotationState & { readonly version?: number } {
   if (typeof value !== 'object' || value === null) return false;
-  const note = value as Partial<Record<keyof RotationState | 'version', unknown>>;
+  const rotation = value as Partial<Record<keyof RotationState | 'version', unknown>>;
   return (
-    (note.version === undefined || note.version === version) &&
-    isText(note.id) &&
-    note.id.length <= longestId &&
-    rotationPhases.some((phase) => phase === note.phase) &&
-    isMoment(note.startedAt) &&
-    isMoment(note.since) &&
-    Array.isArray(note.old) &&
-    note.old.every(isDigest) &&
-    isDigest(note.new) &&
-    typeof note.windowMs === 'number' &&
-    note.windowMs >= 0 &&
-    note.windowMs <= longestWindowMs &&
-    typeof note.aborting === 'boolean' &&
-    (note.approved === undefined || (isText(note.approved) && note.approved.length <= longestId)) &&
-    (note.skipped === undefined || isSkipList(note.skipped)) &&
-    (note.spentSkip === undefined || isText(note.spentSkip))
+    (rotation.version === undefined || rotation.version === version) &&
+    isText(rotation.id) &&
+    rotation.id.length <= longestId &&
+    rotationPhases.some((phase) => phase === rotation.phase) &&
+    isMoment(rotation.startedAt) &&
+    isMoment(rotation.since) &&
+    Array.isArray(rotation.old) &&
+    rotation.old.every(isDigest) &&
+    isDigest(rotation.new) &&
+    typeof rotation.windowMs === 'number' &&
+    rotation.windowMs >= 0 &&
+    rotation.windowMs <= longestWindowMs &&
+    typeof rotation.aborting === 'boolean' &&
+    (rotation.approved === undefined || (isText(rotation.approved) && rotation.approved.length <= longestId)) &&
+    (rotation.skipped === undefined || isSkipList(rotation.skipped)) &&
+    (rotation.spentSkip === undefined || isText(rotation.spentSkip))
   );
 }
 

@@ -12,7 +12,7 @@ export interface RotationStep {
   /** What happens, for people. */
   readonly event: { readonly reason: string; readonly message: string };
   /** A root to be made, and the place for it. */
-  readonly make?: { readonly slot: 'active' | 'next'; readonly profile: RootProfile; readonly key: KeySpec };
+  readonly generate?: { readonly slot: 'active' | 'next'; readonly profile: RootProfile; readonly key: KeySpec };
   /** Which pair goes where; null destroys what is there. */
   readonly move: {
     readonly active?: 'next' | 'previous';
@@ -22,17 +22,17 @@ export interface RotationStep {
   /** The roots that are trusted from then on; the one that is made is added. */
   readonly trusted: readonly Certificate[];
   /** The state of the rotation from then on, absent when it is over. `new` is empty for a root that is yet to be made. */
-  readonly note?: RotationState;
+  readonly rotation?: RotationState;
   /** The id of a rotation that the step ends: it is no longer there because it is over, not because somebody wrote over it. */
-  readonly ends?: string;
+  readonly endedRotation?: string;
   /** The value of the annotation rotate-root that the step acts on. */
-  readonly handled?: string;
+  readonly handledToken?: string;
   /** It rests on evidence, which has to be read anew from the API server before: caches may lag behind. */
-  readonly proof?: true;
+  readonly requiresLiveRead?: true;
 }
 
 /** Something that was asked for and cannot be, or has to wait for the end of the rotation. */
-export interface Remark {
+export interface RotationNotice {
   /** Of the event that reports it. */
   readonly reason: string;
   readonly message: string;
@@ -42,10 +42,10 @@ export interface Remark {
 
 /** Where a rotation stands, and what it is waiting for. */
 export interface RotationReport {
-  readonly note: RotationState;
+  readonly state: RotationState;
   /** What is waited for. */
-  readonly waits: readonly string[];
-  readonly remarks: readonly Remark[];
+  readonly blockers: readonly string[];
+  readonly notices: readonly RotationNotice[];
   /** How many of the Secrets and bundles that the phase waits for are done, and how many there are. */
   readonly done: number;
   readonly total: number;
@@ -61,7 +61,7 @@ export interface RotationInput {
   /** All roots in ca.crt, and those that status remembers of before an overwrite. */
   readonly trusted: readonly Certificate[];
   /** Bundles, as digests, that hold all that the present phase needs. */
-  readonly digests: readonly string[];
+  readonly acceptedDigests: readonly string[];
   readonly rollout: RolloutObservation;
 }
 
@@ -74,13 +74,13 @@ export type RotationPlan =
   | { readonly none: true };
 
 /** True when the new root is where the one that signs is: from the switch on, or since somebody put it there. */
-export const isInPlace = ({ active }: RotationInput, note: RotationState): boolean =>
-  anchorId(active.anchor) === note.new;
+export const isInPlace = ({ active }: RotationInput, rotation: RotationState): boolean =>
+  anchorId(active.anchor) === rotation.new;
 
-export const firstNote = (
+export const initialRotation = (
   input: Pick<RotationInput, 'authority' | 'rollout'>,
   old: readonly string[],
-  comes: string,
+  incoming: string,
   phase: RotationPhase,
   now: Date,
 ): RotationState => ({
@@ -90,18 +90,18 @@ export const firstNote = (
   startedAt: timestamp(now),
   since: now.toISOString(),
   old,
-  new: comes,
-  windowMs: windowMs(input),
+  new: incoming,
+  windowMs: reissueWindowMs(input),
   aborting: false,
 });
 
 /** How long re-issues take at the pace that is set. */
-export const windowMs = ({ authority, rollout }: Pick<RotationInput, 'authority' | 'rollout'>): number =>
+export const reissueWindowMs = ({ authority, rollout }: Pick<RotationInput, 'authority' | 'rollout'>): number =>
   Math.round((rollout.secrets.length / Math.max(1, authority.spec.rotation.reissuesPerSecond)) * 1000);
 
-export const rotate = ({ secret }: Pick<RotationInput, 'secret'>, event: RotationStep['event']) =>
+export const rotationStep = ({ secret }: Pick<RotationInput, 'secret'>, event: RotationStep['event']) =>
   ({ step: 'rotate', resourceVersion: secret.resourceVersion, event, move: {} }) as const;
 
 /** The roots but for those with these identities, see anchorId. */
-export const without = (roots: readonly Certificate[], gone: readonly string[]): Certificate[] =>
+export const withoutRoots = (roots: readonly Certificate[], gone: readonly string[]): Certificate[] =>
   roots.filter((root) => !gone.includes(anchorId(root)));

@@ -1,7 +1,7 @@
 import type { Condition } from '../../api/types.ts';
 import type { RootState } from '../certificate/authority-state.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { WantedCondition } from '../records/condition.ts';
+import type { DesiredCondition } from '../records/condition.ts';
 import { heldByFinalizer } from '../rotation/rollout.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
 import type { TrustTarget, TrustWorld } from './trust-targets.ts';
@@ -39,7 +39,7 @@ export function trustCondition(
   view: RootState,
   places: readonly TrustTarget[],
   { servesClusterTrustBundles }: Pick<TrustWorld, 'servesClusterTrustBundles'>,
-): WantedCondition | undefined {
+): DesiredCondition | undefined {
   const { trustBundle } = authority.spec;
   const said = authority.status.conditions?.find((condition) => condition.type === type);
   if (trustBundle === undefined) {
@@ -155,9 +155,9 @@ function failureOf(place: TrustTarget | undefined): string | undefined {
 const messageOf = (place: TrustTarget | undefined): string =>
   place?.outcome !== undefined && 'message' in place.outcome ? place.outcome.message : '';
 
-const isNot = (reason: TrustReason, message: string): WantedCondition => ({ type, status: 'False', reason, message });
+const isNot = (reason: TrustReason, message: string): DesiredCondition => ({ type, status: 'False', reason, message });
 
 /** A condition as it was said before, to be said again. */
-function asWanted({ status, reason, message }: Condition): WantedCondition {
+function asWanted({ status, reason, message }: Condition): DesiredCondition {
   return { type, status: status === 'True' ? 'True' : 'False', reason, message };
 }

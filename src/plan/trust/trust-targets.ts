@@ -100,7 +100,7 @@ export const publicationsOf = (places: readonly TrustTarget[]): Publication[] =>
     .filter(({ isSurplus, isDeleting }) => !(isSurplus && isDeleting))
     .map(({ kind, namespace, name, bundle, changedAtMs, ...place }) => ({
       namespace,
-      what: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
+      displayName: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
       ...(bundle === undefined ? {} : { bundle }),
       changedAtMs,
       ...(kind === 'ClusterTrustBundle' ? { isClusterTrustBundle: true as const } : {}),
@@ -108,10 +108,10 @@ export const publicationsOf = (places: readonly TrustTarget[]): Publication[] =>
     }));
 
 /** Why an object may never be as a phase of a rotation needs it. */
-function reasonOf({ isDeleting, outcome }: Pick<TrustTarget, 'isDeleting' | 'outcome'>): { readonly why?: string } {
-  if (isDeleting) return { why: heldByFinalizer };
+function reasonOf({ isDeleting, outcome }: Pick<TrustTarget, 'isDeleting' | 'outcome'>): { readonly detail?: string } {
+  if (isDeleting) return { detail: heldByFinalizer };
   const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
-  return message === undefined ? {} : { why: message.slice(0, longestReason) };
+  return message === undefined ? {} : { detail: message.slice(0, longestReason) };
 }
 
 /** Of a message of the API server, which names the object as well. */

@@ -81,7 +81,7 @@ function ownRoot(key: KeyObject): Issuer {
 function inspected(crt: string, key: KeyObject, anchors = ''): Issuer {
   const inspection = inspectIssuer(crt, encodePrivateKey(key, 'PKCS8'), new Date(), parseTrustAnchors(anchors));
   if ('reason' in inspection) throw new Error(inspection.message);
-  return inspection.root;
+  return inspection.issuer;
 }
 
 /** A root as `openssl ca` makes it, which of openssl's commands is the one that can date it back. */

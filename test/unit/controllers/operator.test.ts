@@ -63,7 +63,7 @@ async function standby(t: TestContext, { createDefaultAuthority = false, hasAuth
   /** The root that this replica takes for the one that signs. */
   const knownRoot = (): string | undefined => {
     const view = operator.authorityStates.get('default');
-    return view.state === 'ready' ? view.root.fingerprint : undefined;
+    return view.state === 'ready' ? view.issuer.fingerprint : undefined;
   };
   /** So many resources are created, and the watch brings them. */
   const deliverCertificates = async (count: number): Promise<void> => {

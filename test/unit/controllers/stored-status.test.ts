@@ -18,15 +18,15 @@ import {
   afterFailure,
   afterRepair,
   type CertificateRecord,
+  type DesiredCondition,
   leavesToRevoke,
-  lostSecrets,
+  missingSecrets,
   type ObservedCertificate,
   planAuthority,
   planAuthorityStatus,
   planCertificate,
   planCertificateStatus,
   trustCondition,
-  type WantedCondition,
 } from '../../../src/plan/index.ts';
 import { damaged } from '../../support/damaged.ts';
 import { ready } from '../../support/fixtures/authority.ts';
@@ -103,7 +103,7 @@ function assertStorable(schema: Schema, actual: object, wanted: Parameters<typeo
 }
 
 /** A condition type that has once been set stays. */
-function assertStays(types: readonly string[], before: MtlsAuthorityStatus, after: readonly WantedCondition[]): void {
+function assertStays(types: readonly string[], before: MtlsAuthorityStatus, after: readonly DesiredCondition[]): void {
   const set = (before.conditions ?? []).map(({ type }) => type).filter((type) => types.includes(type));
   assert.deepEqual(
     set.filter((type) => !after.some((condition) => condition.type === type)),
@@ -245,9 +245,9 @@ test(`${numRuns} certificates with a damaged status, with seed ${seed}, are deci
       const planned = planCertificateStatus(record, outcomes, now, view.bundle.roots, view);
       assertStorable(schemas.MtlsCertificate.status, record.status, planned.status);
       assertStays(['Ready', 'Issuing'], record.status, planned.status.conditions);
-      assert.ok(planned.revisitAt === undefined || planned.revisitAt > now);
+      assert.ok(planned.requeueAt === undefined || planned.requeueAt > now);
       for (const { role, secret } of roles) leavesToRevoke(record, role, secret, now);
-      lostSecrets(
+      missingSecrets(
         record,
         () => false,
         () => undefined,
@@ -291,10 +291,10 @@ test(`${numRuns} authorities with a damaged status, with seed ${seed}, are decid
   );
 });
 
-function idle(types: readonly WantedCondition['type'][]): WantedCondition[] {
+function idle(types: readonly DesiredCondition['type'][]): DesiredCondition[] {
   return types.map((type) => ({ type, status: 'False', reason: 'Idle', message: 'm' }));
 }
 
 function withRevocation<T extends object>(observed: T, situation: Situation) {
-  return { ...observed, revocation: revocationState(secretOf(situation)), asked: [] };
+  return { ...observed, revocation: revocationState(secretOf(situation)), requestedRevocations: [] };
 }

@@ -184,8 +184,8 @@ function readText(text: string, key: KeyObject | undefined): void {
     if ('reason' in inspection) assertNoKeyMaterial(inspection.message);
     else {
       counts.roots += 1;
-      tried(() => leafOf(inspection.root));
-      tried(() => issueCrl(inspection.root, { number: 1n, thisUpdate: now, nextUpdate: later(1000), revoked }));
+      tried(() => leafOf(inspection.issuer));
+      tried(() => issueCrl(inspection.issuer, { number: 1n, thisUpdate: now, nextUpdate: later(1000), revoked }));
     }
   }
 }

@@ -223,7 +223,7 @@ describe('a plan carried out', () => {
         const at = momentFor(signer, 0);
         if (reissue !== undefined) world.under = { reissue };
         world.reconcile(signer, at);
-        const end = world.revisitAt ?? commonValidity(pathOf(signer.root)).notAfter;
+        const end = world.requeueAt ?? commonValidity(pathOf(signer.root)).notAfter;
         if (end < later(days(3))) turns += 1;
         const waitMs = end.getTime() - 1 - at.getTime();
         for (const moment of [Math.floor(waitMs * share), waitMs]) {

@@ -26,7 +26,7 @@ import {
   configMapIn,
   issuancePolicy,
   issuedSecret,
-  lostSecrets,
+  missingSecrets,
   parseRotationState,
   planAuthority,
   planAuthorityStatus,
@@ -70,7 +70,7 @@ const data = (keys: readonly string[]) =>
     .map((entries): Record<string, string> => Object.fromEntries(entries));
 
 const marks = (names: readonly string[]): fc.Arbitrary<Record<string, string>> => {
-  const notes = [distributing, switching, draining].map(({ note }) => JSON.stringify(note));
+  const notes = [distributing, switching, draining].map(({ rotation: note }) => JSON.stringify(note));
   const values = fc.oneof(
     oddText,
     fc.constantFrom(...notes, ...notes.map((note) => note.replace('"', '')), '1', '{"labels":[1]}'),
@@ -151,7 +151,7 @@ for (const wrongTypes of [false, true]) {
       fc.property(cases, ({ certificate: served, secret, issuance, state, namespaceLabels }) => {
         const record = certificateRecord(withRole(served) as Parameters<typeof certificateRecord>[0]);
         secretKeysOf(record);
-        lostSecrets(
+        missingSecrets(
           record,
           () => false,
           () => undefined,
@@ -229,9 +229,9 @@ for (const wrongTypes of [false, true]) {
           authority: record,
           ...(secret === undefined ? {} : { secret: rootSecret(secret, now) }),
           revocation: revocationState(secret),
-          asked: [],
+          requestedRevocations: [],
           certificates: 1,
-          rollout: { secrets, publications: [], examined: secrets.length, monotonicMs: 1000 },
+          rollout: { secrets, publications: [], examinedSecrets: secrets.length, monotonicMs: 1000 },
           leadingSince: now,
         };
         const plan = planAuthority(observed, now);

@@ -52,7 +52,7 @@ export class Simulation {
   /** What the authority's view says besides root and bundle. */
   under: Pick<ReadyAuthority, 'reissue'> = {};
   /** When the resource is read again, as of the last reconcile that wrote the status; undefined: when something changes. */
-  revisitAt: Date | undefined;
+  requeueAt: Date | undefined;
   /** How often a Secret or the status was written. */
   writes = 0;
   /** What the operator remembers of its repairs; a test that replaces it restarts the operator. */
@@ -198,8 +198,8 @@ export class Simulation {
       return step?.step === 'blocked' ? { role, problem: step } : { role };
     });
     const view = this.#view(signer);
-    const { status, revisitAt } = planCertificateStatus(this.record, outcomes, now, signer.bundle.roots, view);
-    this.revisitAt = revisitAt;
+    const { status, requeueAt } = planCertificateStatus(this.record, outcomes, now, signer.bundle.roots, view);
+    this.requeueAt = requeueAt;
     const lastTransitionTime = now.toISOString();
     const conditions = status.conditions.map((condition) => ({ ...condition, lastTransitionTime }));
     if (!isSameStatus(this.record.status, status)) this.writes += 1;

@@ -7,16 +7,16 @@ type Look = readonly [changedAtMs: number, bundle?: string];
 /** The changes that are counted of an object that was seen like this, one look after the other; the phase began at 100. */
 function changesAfter(looks: readonly Look[]): number | undefined {
   const counts = new ChangeCounts('r1/Draining', 100);
-  let changes: number | undefined;
+  let changeCount: number | undefined;
   for (const [changedAtMs, bundle] of looks) {
-    const one = { namespace: 'shop', what: 'shop/a', changedAtMs, ...(bundle === undefined ? {} : { bundle }) };
-    ({ changes } = counts.counted<typeof one & { changes?: number }>(one));
+    const one = { namespace: 'shop', displayName: 'shop/a', changedAtMs, ...(bundle === undefined ? {} : { bundle }) };
+    ({ changeCount } = counts.counted<typeof one & { changeCount?: number }>(one));
   }
-  return changes;
+  return changeCount;
 }
 
 describe('the changes of an object in a phase of a rotation', () => {
-  const table: [title: string, looks: Look[], changes: number | undefined][] = [
+  const table: [title: string, looks: Look[], changeCount: number | undefined][] = [
     [
       'are none while it stays as it was before the phase',
       [

@@ -9,7 +9,7 @@ import { type Secret, secrets as secretResource } from '../../../../src/kube/ind
 import {
   type AuthorityRecord,
   isExamined,
-  lostSecrets,
+  missingSecrets,
   ownerReference,
   type Publication,
 } from '../../../../src/plan/index.ts';
@@ -25,7 +25,9 @@ const [ours, theirs] = [root({ name: 'Ours' }), root({ name: 'Theirs' })];
 const roots = [ours.certificate, theirs.certificate];
 const ruled = authority({ status: knows([ours]) });
 const never = new AbortController().signal;
-const publications: readonly Publication[] = [{ namespace: 'shop', what: 'ConfigMap shop/trust', changedAtMs: 5 }];
+const publications: readonly Publication[] = [
+  { namespace: 'shop', displayName: 'ConfigMap shop/trust', changedAtMs: 5 },
+];
 
 /** A process with its caches, whose clock stands at 100. */
 function process() {
@@ -75,8 +77,9 @@ const statusOf = (secretName: string) => ({
 
 describe('the evidence of an authority', () => {
   const whys = ({ gatherer }: ReturnType<typeof process>) =>
-    gatherer.gather(ruled).secrets.map(({ what, why }) => [what, why]);
-  const whats = ({ gatherer }: ReturnType<typeof process>) => gatherer.gather(ruled).secrets.map(({ what }) => what);
+    gatherer.gather(ruled).secrets.map(({ displayName: what, detail: why }) => [what, why]);
+  const whats = ({ gatherer }: ReturnType<typeof process>) =>
+    gatherer.gather(ruled).secrets.map(({ displayName: what }) => what);
 
   test('has the Secrets of its certificates, with bundle, leaf and moment, and what is published', () => {
     const made = process();
@@ -90,14 +93,14 @@ describe('the evidence of an authority', () => {
       secrets: [
         {
           namespace: 'shop',
-          what: 'shop/payments-server-tls',
+          displayName: 'shop/payments-server-tls',
           bundle: content.bundle,
           leaf: { root, issuer, notAfter },
           changedAtMs: 100,
         },
       ],
       publications,
-      examined: 1,
+      examinedSecrets: 1,
       monotonicMs: 100,
     });
     assert.deepEqual([root, issuer], [rootIdOf(ours), issuerIdOf(ours)]);
@@ -112,8 +115,8 @@ describe('the evidence of an authority', () => {
         certificate().issuedBy(theirs).secret('server'),
       ),
     );
-    const { secrets, examined } = made.gatherer.gather(ruled);
-    assert.deepEqual([secrets.length, examined], [1, 2]);
+    const { secrets, examinedSecrets } = made.gatherer.gather(ruled);
+    assert.deepEqual([secrets.length, examinedSecrets], [1, 2]);
   });
 
   test('follows what has changed since the last look, and reads nothing else again', () => {
@@ -124,7 +127,7 @@ describe('the evidence of an authority', () => {
     made.caches.certificates.observe(client.record);
     made.take(client.secret('server'));
     made.take(client.secret('client'));
-    const look = () => new Map(made.gatherer.gather(ruled).secrets.map((one) => [one.what, one]));
+    const look = () => new Map(made.gatherer.gather(ruled).secrets.map((one) => [one.displayName, one]));
     const [server, other] = ['shop/payments-server-tls', 'shop/payments-client-tls'];
     const before = look();
     assert.deepEqual([...before.keys()], [server, other]);
@@ -164,7 +167,7 @@ describe('the evidence of an authority', () => {
     made.caches.certificates.observe(issued.record);
     made.take(withData({ 'tls.crt': 'x' })(secret));
     const [found, ...more] = made.gatherer.gather(ruled).secrets;
-    assert.deepEqual([found?.what, found?.leaf, more], ['shop/payments-server-tls', undefined, []]);
+    assert.deepEqual([found?.displayName, found?.leaf, more], ['shop/payments-server-tls', undefined, []]);
   });
 
   test('has no Secret of another authority’s certificate', () => {
@@ -274,7 +277,7 @@ describe('the evidence of an authority', () => {
     const rotation = { id: 'r1', phase: 'Distributing', startedAt: '' } as const;
     const changesIn = (phase: 'Distributing' | 'Draining') => {
       const status = { ...ruled.status, rotation: { ...rotation, phase } };
-      return made.gatherer.gather({ ...ruled, status }).secrets.map(({ changes }) => changes);
+      return made.gatherer.gather({ ...ruled, status }).secrets.map(({ changeCount: changes }) => changes);
     };
     let revision = 30;
     const change = () => {
@@ -302,10 +305,10 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(made.gatherer.gather(ruled).secrets, [
       {
         namespace: 'shop',
-        what: 'shop/payments-server-tls',
+        displayName: 'shop/payments-server-tls',
         leaf: { root: rootIdOf(ours), issuer: issuerIdOf(ours), notAfter: later(days(1)) },
         changedAtMs: Number.POSITIVE_INFINITY,
-        why: 'deleted',
+        detail: 'deleted',
       },
     ]);
     made.take(secret);
@@ -339,7 +342,7 @@ describe('the evidence of an authority', () => {
     made.caches.certificates.observe(certificate().record);
     assert.deepEqual(whats(made), []);
     assert.deepEqual(
-      lostSecrets(
+      missingSecrets(
         certificate().record,
         () => false,
         () => undefined,
@@ -361,7 +364,7 @@ describe('evidence that is read anew', () => {
     await made.gatherer.renew(ruled, never);
     const { secrets } = made.gatherer.gather(ruled);
     assert.deepEqual(
-      secrets.map(({ what, changedAtMs }) => [what, changedAtMs]),
+      secrets.map(({ displayName: what, changedAtMs }) => [what, changedAtMs]),
       [
         ['shop/payments-server-tls', 200],
         ['shop/new', 200],

@@ -11,7 +11,7 @@ import { later, now } from '../../../support/fixtures/times.ts';
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
 const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => ({
   state: 'ready',
-  root: active,
+  issuer: active,
   bundle: trustBundle(
     active.anchor,
     others.map(({ anchor }) => anchor),
@@ -37,7 +37,7 @@ describe('what certificates see of an authority', () => {
     authorityStates.set(authority(), verdict(a, b));
     assert.deepEqual(authorityStates.get('default'), {
       state: 'ready',
-      root: a.certificate,
+      issuer: a.certificate,
       intermediates: [],
       anchor: a.anchor,
       bundle: authorityStates.material('default')?.bundle,
@@ -83,7 +83,10 @@ test('what was known of an authority is forgotten when a term begins', () => {
 
 describe('an authority that waits', () => {
   const waits = { reason: 'RootDistributing', message: 'm' };
-  const waiting: AuthorityVerdict = { ...(verdict(a, b) as AuthorityVerdict & { state: 'ready' }), waits };
+  const waiting: AuthorityVerdict = {
+    ...(verdict(a, b) as AuthorityVerdict & { state: 'ready' }),
+    issuancePaused: waits,
+  };
   const reissue = { id: 'r1', since: now, windowMs: 5, resumedAt: now };
 
   test('has bundles to write and nothing to sign with', () => {
@@ -93,7 +96,7 @@ describe('an authority that waits', () => {
     assert.deepEqual([material?.issuer, material?.bundle.roots], [undefined, [a.certificate, b.certificate]]);
     assert.deepEqual([[...authorityStates.active()], authorityStates.roots()], [[], [a.certificate, b.certificate]]);
     const view = authorityStates.get('default');
-    assert.deepEqual(view.state === 'ready' && view.waits, waits);
+    assert.deepEqual(view.state === 'ready' && view.issuancePaused, waits);
   });
 
   test('is worth another look when it has ceased to wait, and when certificates begin to switch', () => {

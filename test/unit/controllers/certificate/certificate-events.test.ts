@@ -115,7 +115,7 @@ describe('events', () => {
 describe('events of an authority', () => {
   const good: AuthorityVerdict = {
     state: 'ready',
-    root: a,
+    issuer: a,
     bundle: trustBundle(a.anchor, []),
     acceptedBundleDigests: [],
   };

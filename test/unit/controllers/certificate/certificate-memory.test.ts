@@ -287,7 +287,7 @@ test('a certificate that is to be revoked waits for the CRL, and its authority i
     const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now) ?? assert.fail();
     const crls = parseCrls(Buffer.from(crlDataNow(plan, [signer])['ca.crl'] ?? '', 'base64').toString());
     const crl = crlBundle({ crls, revocations: plan.revocations }, [signer]) ?? assert.fail();
-    process.judge({ state: 'ready', root: signer, bundle: ready(signer).bundle, acceptedBundleDigests: [], crl });
+    process.judge({ state: 'ready', issuer: signer, bundle: ready(signer).bundle, acceptedBundleDigests: [], crl });
   };
   listing([]);
   const [before, serialNumber = ''] = [tlsOf(process), serialIn(process)];

@@ -56,9 +56,12 @@ describe('of a resource that is older than its schema', () => {
     const record = authorityOf({ ...authority().spec, trustBundle, rotation: 'never' });
     assert.deepEqual(record.spec.trustBundle, trustBundle);
     assert.equal(record.spec.secretName, 'mtls-root');
-    const rollout = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
+    const rollout = { secrets: [], publications: [], examinedSecrets: 0, monotonicMs: 0 };
     const observed = { authority: record, certificates: 0, rollout, leadingSince: now };
-    const { step, verdict } = planAuthority({ ...observed, revocation: revocationState(undefined), asked: [] }, now);
+    const { step, verdict } = planAuthority(
+      { ...observed, revocation: revocationState(undefined), requestedRevocations: [] },
+      now,
+    );
     assert.deepEqual(step, { step: 'keep' });
     assert.ok(verdict.state === 'notReady' && verdict.reason === 'InvalidSpec');
     assert.match(verdict.message, /^spec\.rotation is not of the type/);

@@ -15,7 +15,7 @@ import {
   switching,
 } from '../../plan/rotation/rotation-phases.ts';
 import { anchorsOf, next, old, other } from '../../plan/rotation/rotation-roots.ts';
-import { noteOf, type Situation, secretOf } from '../../plan/rotation/rotation-situation.ts';
+import { rotationIn, type Situation, secretOf } from '../../plan/rotation/rotation-situation.ts';
 import { planIn } from '../../plan/rotation/rotation-table.ts';
 
 /** What a step writes into the data of the Secret, as text; null takes a key away. */
@@ -49,7 +49,7 @@ describe('the one write of a step', () => {
   });
 
   test('makes the next root, and leaves the one that signs alone', () => {
-    const asked = { ...quiet, asked: { rotateRootToken: 'a' } };
+    const asked = { ...quiet, tokens: { rotateRootToken: 'a' } };
     const { metadata, data } = written(asked, stepOf(asked), made);
     assert.deepEqual(data, { 'next.crt': ofOther.crt, 'next.key': ofOther.key, 'ca.crt': bundle(old, other) });
     assert.equal(metadata?.annotations?.[annotations.rotateRoot], 'a');
@@ -75,7 +75,7 @@ describe('the one write of a step', () => {
       'previous.key': ofOld.key,
       'ca.crt': bundle(old, next),
     });
-    assert.deepEqual(noteIn(metadata), { ...noteOf('Switching'), since: now.toISOString() });
+    assert.deepEqual(noteIn(metadata), { ...rotationIn('Switching'), since: now.toISOString() });
   });
 
   test('moves no key where the new root is in its place', () => {
@@ -83,7 +83,7 @@ describe('the one write of a step', () => {
   });
 
   test('changes places when it is aborted after the switch', () => {
-    const aborted = { ...switching, asked: { abortToken: 'r1' } };
+    const aborted = { ...switching, tokens: { abortToken: 'r1' } };
     assert.deepEqual(written(aborted, stepOf(aborted)).data, {
       'tls.crt': ofOld.crt,
       'tls.key': ofOld.key,
@@ -94,7 +94,7 @@ describe('the one write of a step', () => {
   });
 
   test('destroys the key of the next root when it is aborted before, and notes the end', () => {
-    const aborted = { ...distributing, asked: { abortToken: 'r1' } };
+    const aborted = { ...distributing, tokens: { abortToken: 'r1' } };
     const { metadata, data } = written(aborted, stepOf(aborted));
     assert.deepEqual(data, { 'next.crt': null, 'next.key': null, 'ca.crt': bundle(old) });
     assert.deepEqual(metadata?.annotations, { [annotations.rotation]: null, [annotations.endedRotation]: 'r1' });
@@ -121,7 +121,7 @@ describe('the one write of a step', () => {
 
   test('keeps a root that has expired as the one before', () => {
     const at = later(hours(24 * 3650));
-    const expired = { ...quiet, asked: { rotateRootToken: 'a' } };
+    const expired = { ...quiet, tokens: { rotateRootToken: 'a' } };
     const { metadata, data } = written(expired, stepOf(expired, at), made);
     assert.deepEqual(data, {
       'tls.crt': ofOther.crt,
@@ -139,20 +139,27 @@ describe('the one write of a step', () => {
 describe('what is known of a root Secret', () => {
   test('has no part that is not in it', () => {
     const { inspection, anchors, ...rest } = rootSecret(secretOf(quiet), now);
-    assert.ok('root' in inspection);
+    assert.ok('issuer' in inspection);
     assert.deepEqual(anchors, anchorsOf(old));
     assert.deepEqual(rest, { resourceVersion: '7' });
   });
 
   test('has both pairs, the note, the end of the rotation before, and the value that was handled', () => {
-    const given = { ...switching, next: other, ended: 'r0', handled: 'a' };
-    const { inspection, next: comes, previous, note, endedRotation, handledToken } = rootSecret(secretOf(given), now);
+    const given = { ...switching, next: other, endedRotation: 'r0', handledToken: 'a' };
+    const {
+      inspection,
+      next: incoming,
+      previous,
+      rotation,
+      endedRotation,
+      handledToken,
+    } = rootSecret(secretOf(given), now);
     const anchors = anchorsOf(next, old);
     assert.deepEqual(
-      [inspection, comes, previous],
+      [inspection, incoming, previous],
       [ofNext, ofOther, ofOld].map(({ crt, key }) => inspectIssuer(crt, key, now, anchors)),
     );
-    assert.deepEqual([note, endedRotation, handledToken], [switching.note, 'r0', 'a']);
+    assert.deepEqual([rotation, endedRotation, handledToken], [switching.rotation, 'r0', 'a']);
   });
 
   test('judges a pair of which only a half is there', () => {
@@ -167,7 +174,7 @@ describe('what is known of a root Secret', () => {
   test('has no note where somebody has made of it what cannot be read', () => {
     const { metadata, ...secret } = secretOf(switching);
     const spoilt = { ...secret, metadata: { ...metadata, annotations: { [annotations.rotation]: '{"id":"r1"}' } } };
-    assert.equal('note' in rootSecret(spoilt, now), false);
+    assert.equal('rotation' in rootSecret(spoilt, now), false);
   });
 
   test('shows no key when it is printed', () => {

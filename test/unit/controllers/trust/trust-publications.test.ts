@@ -79,11 +79,16 @@ test('publications are what the caches have, without a request', async (t) => {
   const { publications: made, take, server } = await publications(t, holding({}), ['a', 'b', 'theirs'], ['theirs']);
   for (const object of [configMap('a', 'new'), configMap('b', 'old', 'former')]) take(object);
   assert.deepEqual(made.of(publisher), [
-    { namespace: 'a', what: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
-    { namespace: 'b', what: 'ConfigMap b/trust', changedAtMs: Infinity },
-    { namespace: 'b', what: 'ConfigMap b/former', bundle: sha256Hex('old'), changedAtMs: 50 },
+    { namespace: 'a', displayName: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
+    { namespace: 'b', displayName: 'ConfigMap b/trust', changedAtMs: Infinity },
+    { namespace: 'b', displayName: 'ConfigMap b/former', bundle: sha256Hex('old'), changedAtMs: 50 },
     // Whether the cluster has any is not known yet.
-    { namespace: '', what: `ClusterTrustBundle ${bundleName}`, changedAtMs: Infinity, isClusterTrustBundle: true },
+    {
+      namespace: '',
+      displayName: `ClusterTrustBundle ${bundleName}`,
+      changedAtMs: Infinity,
+      isClusterTrustBundle: true,
+    },
   ]);
   assert.deepEqual([made.of(authority()), made.conditions(authority())], [[], []]);
   assert.equal(server.exchanges.length, 0);
@@ -100,9 +105,9 @@ test('what the API server has that is newer is taken in, page by page', async (t
   take(configMap('b', 'newest', 'trust', '4'));
   await made.renew(publisher, new AbortController().signal);
   assert.deepEqual(made.of(publisher).slice(0, 3), [
-    { namespace: 'a', what: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
-    { namespace: 'b', what: 'ConfigMap b/trust', bundle: sha256Hex('newest'), changedAtMs: 50 },
-    { namespace: 'c', what: 'ConfigMap c/trust', bundle: sha256Hex('old'), changedAtMs: 50 },
+    { namespace: 'a', displayName: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
+    { namespace: 'b', displayName: 'ConfigMap b/trust', bundle: sha256Hex('newest'), changedAtMs: 50 },
+    { namespace: 'c', displayName: 'ConfigMap c/trust', bundle: sha256Hex('old'), changedAtMs: 50 },
   ]);
   // Three pages without content, the content of what is newer and can be the authority's, and nothing asked of a kind that
   // may not be there.

@@ -82,7 +82,7 @@ async function scene(
   caches.authorities.observe(publisher);
   caches.namespaces.observe({ name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
   if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
-  authorityStates.set(publisher, { state: 'ready', root: signer, bundle, acceptedBundleDigests: [] });
+  authorityStates.set(publisher, { state: 'ready', issuer: signer, bundle, acceptedBundleDigests: [] });
   const { authorities, namespaces } = caches;
   const newTerm = () =>
     new TrustReconciler({
@@ -113,7 +113,7 @@ async function scene(
       published = trustBundle(otherSigner.certificate, []);
       authorityStates.set(publisher, {
         state: 'ready',
-        root: otherSigner,
+        issuer: otherSigner,
         bundle: published,
         acceptedBundleDigests: [],
       });

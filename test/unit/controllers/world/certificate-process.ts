@@ -136,7 +136,7 @@ export class CertificateProcess {
 
   /** The authority signs with this root from now on, and trusts the others, too. */
   sign(active: Issuer, ...others: readonly Issuer[]): void {
-    this.judge({ state: 'ready', root: active, bundle: ready(active, ...others).bundle, acceptedBundleDigests: [] });
+    this.judge({ state: 'ready', issuer: active, bundle: ready(active, ...others).bundle, acceptedBundleDigests: [] });
   }
 
   /** This is known of the root of the authority from now on. */

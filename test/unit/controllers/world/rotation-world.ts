@@ -179,8 +179,8 @@ export class RotationWorld {
     if (live === undefined) return;
     const text = (key: string) => dataText(live, key);
     const inspection = inspectIssuer(text(secretKeys.certificate), text(secretKeys.privateKey), new Date(this.#wallMs));
-    if ('reason' in inspection || inspection.root.intermediates.length > 0) return;
-    const { certificate } = inspection.root;
+    if ('reason' in inspection || inspection.issuer.intermediates.length > 0) return;
+    const { certificate } = inspection.issuer;
     const { key } = parsePrivateKey(text(secretKeys.privateKey));
     // The certificate is not valid before this moment of the calendar, see mendClock.
     this.#latestMs = Math.max(this.#latestMs, this.#wallMs);

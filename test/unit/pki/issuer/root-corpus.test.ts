@@ -68,8 +68,8 @@ describe('a good root signs a leaf that openssl accepts with its intermediates:'
       const files = make();
       const now = new Date();
       const inspection = inspect(files, now);
-      assert.ok('root' in inspection, 'reason' in inspection ? `${inspection.reason}: ${inspection.message}` : '');
-      const { root } = inspection;
+      assert.ok('issuer' in inspection, 'reason' in inspection ? `${inspection.reason}: ${inspection.message}` : '');
+      const { issuer: root } = inspection;
       assert.equal(root.intermediates.length, intermediates);
       const leaf = issueLeafNow(profile, createPublicKey(key), root, { now, serialSeed: randomBytes(20) });
       const anchors = anchorsIn(files);

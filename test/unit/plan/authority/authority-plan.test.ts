@@ -40,7 +40,7 @@ const secretOf = (signer: TestIssuer, anchors: readonly TestIssuer[] = [signer],
 };
 
 /** Nothing was issued yet. */
-const rollout: RolloutObservation = { secrets: [], publications: [], examined: 0, monotonicMs: 0 };
+const rollout: RolloutObservation = { secrets: [], publications: [], examinedSecrets: 0, monotonicMs: 0 };
 const leadingSince = now;
 const planRoot = (observed: ObservedRoot, at = now) => planRootAt(observed, at);
 
@@ -70,8 +70,8 @@ const spec = authority().spec;
 const isReady = (signer: TestIssuer, ...rest: readonly TestIssuer[]) => {
   // The certificate as it was read from the Secret.
   const { inspection } = secretOf(signer);
-  assert.ok('root' in inspection);
-  return { state: 'ready', root: inspection.root, bundle: bundleOf(signer, ...rest), acceptedBundleDigests: [] };
+  assert.ok('issuer' in inspection);
+  return { state: 'ready', issuer: inspection.issuer, bundle: bundleOf(signer, ...rest), acceptedBundleDigests: [] };
 };
 
 describe('an authority without its Secret', () => {
@@ -208,7 +208,7 @@ describe('the status of an authority', () => {
   });
 
   test('names the root that signs, all that are trusted, and who uses it', () => {
-    const { status, revisitAt } = statusOf(observe(secretOf(active, [active, former]), { generation: 4 }));
+    const { status, requeueAt } = statusOf(observe(secretOf(active, [active, former]), { generation: 4 }));
     const { subject: _, ...activeRoot } = status.activeRoot ?? { subject: '' };
     const { subject, ...expected } = entry(active, /CN=Active/);
     assert.deepEqual(activeRoot, expected);
@@ -224,7 +224,7 @@ describe('the status of an authority', () => {
     assert.deepEqual(status.conditions, [{ type: 'Ready', status: 'True', reason: 'Ready', message }]);
     // A tenth of its lifetime before its end it is replaced.
     const lifetimeMs = notAfter.getTime() - active.certificate.notBefore.getTime();
-    assert.deepEqual(revisitAt, new Date(notAfter.getTime() - lifetimeMs / 10));
+    assert.deepEqual(requeueAt, new Date(notAfter.getTime() - lifetimeMs / 10));
   });
 
   test('names the root that an intermediate signs under, and is looked at again when the first of them ends', () => {
@@ -237,19 +237,19 @@ describe('the status of an authority', () => {
       [active, former].map(({ certificate }) => certificate.fingerprint),
     );
     assert.deepEqual(step, { step: 'keep' });
-    const { status, revisitAt } = statusOf(observed);
+    const { status, requeueAt } = statusOf(observed);
     assert.equal(status.activeRoot?.fingerprint, active.certificate.fingerprint);
     const [issuer, anchor] = [below, active].map(({ certificate }) => certificate.fingerprint.slice(0, 16));
     const end = below.certificate.notAfter.toISOString().replace('.000', '');
     const message = `signs with intermediate ${issuer} under root ${anchor}, valid until ${end}`;
     assert.equal(status.conditions[0]?.message, message);
-    assert.deepEqual(revisitAt, below.certificate.notAfter);
+    assert.deepEqual(requeueAt, below.certificate.notAfter);
   });
 
   test('keeps what was published while the root is bad, and says what is wrong', () => {
     const known = statusAfter(active, former);
     const inspection = inspectIssuer('', '', now);
-    const { status, revisitAt } = statusOf(
+    const { status, requeueAt } = statusOf(
       observe({ resourceVersion: '7', inspection, anchors: [] }, { status: known }),
     );
     const message = 'tls.crt of the root Secret holds no certificate';
@@ -259,7 +259,7 @@ describe('the status of an authority', () => {
       conditions: [{ type: 'Ready', status: 'False', reason: 'RootMalformed', message }],
     });
     // It ends with a write to the Secret; the look is for an event that was missed.
-    assert.deepEqual(revisitAt, new Date(now.getTime() + 600_000));
+    assert.deepEqual(requeueAt, new Date(now.getTime() + 600_000));
   });
 
   test('keeps what was said of keys and CRLs while the root is bad', () => {
@@ -284,9 +284,9 @@ describe('the status of an authority', () => {
     const at = later(-days(400));
     const young = secretOf(active, [active], at);
     const observed = observe(young);
-    const { status, revisitAt } = statusOf(observed, at);
+    const { status, requeueAt } = statusOf(observed, at);
     assert.equal(status.conditions[0]?.reason, 'RootNotYetValid');
-    assert.deepEqual(revisitAt, new Date(at.getTime() + 60_000));
+    assert.deepEqual(requeueAt, new Date(at.getTime() + 60_000));
   });
 
   const refusals: [reason: string, inMs: number][] = [
@@ -297,8 +297,8 @@ describe('the status of an authority', () => {
     test(`is looked at again when a rotation was asked for and cannot begin: ${reason}`, () => {
       const observed = observe(secretOf(active, [active]));
       const plan = { ...planRoot(observed), problem: { reason, message: 'm' } };
-      const { revisitAt } = planAuthorityStatus(observed, plan, now);
-      assert.deepEqual(revisitAt, new Date(now.getTime() + inMs));
+      const { requeueAt } = planAuthorityStatus(observed, plan, now);
+      assert.deepEqual(requeueAt, new Date(now.getTime() + inMs));
     });
   }
 });

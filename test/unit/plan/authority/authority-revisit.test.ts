@@ -54,13 +54,13 @@ test('nothing is due for an authority before the moment at which it is read agai
         const moment = later(ms);
         const observed = observedIn({ ...base, secrets, monotonicMs: startMs + ms }, moment);
         const plan = planRoot(observed, moment);
-        return { plan, revisitAt: planAuthorityStatus(observed, plan, moment).revisitAt };
+        return { plan, requeueAt: planAuthorityStatus(observed, plan, moment).requeueAt };
       };
       const first = at(0);
       if (first.plan.step.step !== 'keep') return;
       kept += 1;
       // A gate is judged again a millisecond after it opens, since its clock has fractions of one.
-      const waitMs = (first.revisitAt?.getTime() ?? now.getTime() + days(4000)) - 2 - now.getTime();
+      const waitMs = (first.requeueAt?.getTime() ?? now.getTime() + days(4000)) - 2 - now.getTime();
       for (const ms of [Math.floor(waitMs * share), waitMs]) {
         const { plan } = at(ms);
         assert.equal(plan.step.step, 'keep', `after ${ms} ms`);

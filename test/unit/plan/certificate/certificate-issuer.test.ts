@@ -93,7 +93,7 @@ test('a resource is read again at the turn of its certificate, whatever it waits
     const { bundle, ...view } = under(days(30));
     const outcomes = roles.map((role) => ({ role }));
     const plan = planCertificateStatus(certificate, outcomes, now, bundle.roots, { bundle, ...view });
-    assert.deepEqual(plan.revisitAt, turn);
+    assert.deepEqual(plan.requeueAt, turn);
   }
 });
 

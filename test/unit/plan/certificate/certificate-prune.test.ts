@@ -28,7 +28,7 @@ const authorities: Record<
 > = {
   good: { view: ready(signer), keeps: true, issues: true },
   waiting: {
-    view: { ...ready(signer), waits: { reason: 'RootDistributing', message: 'x' } },
+    view: { ...ready(signer), issuancePaused: { reason: 'RootDistributing', message: 'x' } },
     keeps: true,
     issues: false,
   },

@@ -86,7 +86,7 @@ describe('the status of a resource', () => {
         notAfter: seconds(later(days(90))),
         renewalTime: first,
       },
-      revisitAt: new Date(first),
+      requeueAt: new Date(first),
     });
   });
 
@@ -310,7 +310,7 @@ describe('the condition Ready', () => {
     const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', canWait: true } };
     const nextRetryTime = later(20_000);
     const failures = { server: { attempts: 3, lastFailureTime: now, nextRetryTime, message: 'no' } };
-    const { status, revisitAt } = statusOf(issued, { problems, failures });
+    const { status, requeueAt } = statusOf(issued, { problems, failures });
     const message = `server: no; next attempt at ${seconds(nextRetryTime)}; ${tryNow}`;
     assert.deepEqual(status.conditions, [
       upToDate,
@@ -320,7 +320,7 @@ describe('the condition Ready', () => {
       [status.failedIssuanceAttempts, status.lastFailureTime, status.nextRetryTime],
       [3, seconds(now), seconds(nextRetryTime)],
     );
-    assert.deepEqual(revisitAt, nextRetryTime);
+    assert.deepEqual(requeueAt, nextRetryTime);
   });
 
   test('is True while a renewal waits for the root; Issuing says so', () => {
@@ -407,7 +407,7 @@ describe('the failures of the roles', () => {
   test('are told one by one, and in short as the most attempts, the last failure and the next attempt', () => {
     const failures = { server: failed(5, 10_000, 60_000, 'a'), client: failed(1, 1000, 4000, 'b') };
     const problems = { server: problem('a'), client: problem('b') };
-    const { status, revisitAt } = statusOf(issued, { failures, problems });
+    const { status, requeueAt } = statusOf(issued, { failures, problems });
     assert.deepEqual(
       [status.failedIssuanceAttempts, status.lastFailureTime, status.nextRetryTime],
       [5, seconds(later(-1000)), seconds(later(4000))],
@@ -433,7 +433,7 @@ describe('the failures of the roles', () => {
       issuing?.message,
       `server: a; next attempt at ${seconds(later(60_000))}; client: b; next attempt at ${seconds(later(4000))}; ${tryNow}`,
     );
-    assert.deepEqual(revisitAt, later(4000));
+    assert.deepEqual(requeueAt, later(4000));
   });
 
   test('of one role say nothing of the other', () => {
@@ -514,21 +514,21 @@ describe('the resource is looked at again', () => {
     const [first] = rolesOf(issued.record.spec)
       .map((role) => entry(issued, role).renewalTime)
       .sort();
-    assert.deepEqual(statusOf(issued).revisitAt, new Date(first ?? ''));
+    assert.deepEqual(statusOf(issued).requeueAt, new Date(first ?? ''));
   });
 
   test('when a certificate expires, once renewal is past', () => {
-    assert.deepEqual(statusOf(issued, { at: later(days(89)) }).revisitAt, later(days(90)));
+    assert.deepEqual(statusOf(issued, { at: later(days(89)) }).requeueAt, later(days(90)));
   });
 
   test('never, when all is past', () => {
-    assert.equal(statusOf(issued, { at: later(days(90)) }).revisitAt, undefined);
-    assert.equal(statusOf(two).revisitAt, undefined);
+    assert.equal(statusOf(issued, { at: later(days(90)) }).requeueAt, undefined);
+    assert.equal(statusOf(two).requeueAt, undefined);
   });
 
   test('every half minute while a Secret of others is in the way, which nobody watches', () => {
     const problems: Record<string, Problem> = { server: { reason: 'SecretConflict', message: 'x' } };
-    assert.deepEqual(statusOf(issued, { problems }).revisitAt, later(30_000));
+    assert.deepEqual(statusOf(issued, { problems }).requeueAt, later(30_000));
   });
 
   describe('within ten minutes while a role is blocked, whatever it waits for:', () => {
@@ -555,8 +555,8 @@ describe('the resource is looked at again', () => {
       test(reason, () => {
         for (const canWait of [false, true]) {
           const problems: Record<string, Problem> = { server: { reason, message: 'x', canWait } };
-          const { revisitAt } = statusOf(issued, { problems });
-          assert.ok(revisitAt !== undefined && revisitAt <= later(600_000) && revisitAt > now, String(revisitAt));
+          const { requeueAt } = statusOf(issued, { problems });
+          assert.ok(requeueAt !== undefined && requeueAt <= later(600_000) && requeueAt > now, String(requeueAt));
         }
       });
     }
@@ -564,6 +564,6 @@ describe('the resource is looked at again', () => {
 
   test('when the next attempt is due', () => {
     const failures = { server: { attempts: 1, lastFailureTime: now, nextRetryTime: later(4800), message: 'no' } };
-    assert.deepEqual(statusOf(issued, { failures }).revisitAt, later(4800));
+    assert.deepEqual(statusOf(issued, { failures }).requeueAt, later(4800));
   });
 });

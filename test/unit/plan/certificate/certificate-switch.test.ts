@@ -90,8 +90,8 @@ test('a resource is read again at the turn of its certificate, whatever was writ
   for (const given of [holding(issued, next, signer), holding(issued, signer, next)]) {
     const { certificate, roles } = given.observed(switching);
     const outcomes = roles.map((role) => ({ role }));
-    const { revisitAt } = planCertificateStatus(certificate, outcomes, now, switching.bundle.roots, switching);
-    assert.deepEqual(revisitAt, turn);
+    const { requeueAt } = planCertificateStatus(certificate, outcomes, now, switching.bundle.roots, switching);
+    assert.deepEqual(requeueAt, turn);
   }
 });
 
@@ -118,7 +118,7 @@ describe('an authority whose root waits for every bundle to hold it', () => {
   const under: ReadyAuthority & { state: 'ready' } = {
     ...ready(next, signer),
     bundle: bundleOf(signer, next),
-    waits: { reason, message: 'it waits' },
+    issuancePaused: { reason, message: 'it waits' },
   };
   const waits = (canWait: boolean) =>
     ({

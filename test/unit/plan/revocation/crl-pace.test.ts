@@ -226,17 +226,17 @@ test('requests wait for longer when the list is published in many places', () =>
   const inspection = inspectIssuer(crt, key, now);
   const publications = Array.from({ length: 1000 }, (_, i) => ({
     namespace: `ns-${i}`,
-    what: 'ConfigMap',
+    displayName: 'ConfigMap',
     changedAtMs: 0,
   }));
   const observed = {
     authority: authority(),
     secret: { resourceVersion: '7', inspection, anchors: parseTrustAnchors(encodeCertificates([signer.certificate])) },
     certificates: 1,
-    rollout: { secrets: [], publications, examined: 0, monotonicMs: 0 },
+    rollout: { secrets: [], publications, examinedSecrets: 0, monotonicMs: 0 },
     leadingSince: now,
     revocation: one,
-    asked: waiting,
+    requestedRevocations: waiting,
   };
-  assert.deepEqual(planAuthority(observed, later(1)).crlsAt, later(seconds(20)));
+  assert.deepEqual(planAuthority(observed, later(1)).nextCrlsAt, later(seconds(20)));
 });

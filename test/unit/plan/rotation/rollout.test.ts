@@ -20,7 +20,7 @@ const delayMs = minutes(3);
 const evidenceOf = (...secrets: readonly IssuedSecret[]): RolloutObservation => ({
   secrets,
   publications: [],
-  examined: secrets.length,
+  examinedSecrets: secrets.length,
   monotonicMs: minutes(10),
 });
 const [a, b] = secretsOf(old, old);
@@ -39,7 +39,7 @@ describe('a Secret that the operator has not read', () => {
     ]) {
       assert.deepEqual([progress.done, progress.total], [0, 1]);
       assert.deepEqual(
-        progress.missing.map(({ what, why }) => [what, why]),
+        progress.missing.map(({ displayName: what, detail: why }) => [what, why]),
         [['shop/payments-server-tls', 'the operator has not read it yet']],
       );
     }
@@ -48,8 +48,8 @@ describe('a Secret that the operator has not read', () => {
 
 test('a Secret that a finalizer holds in deletion is named with the reason', () => {
   const record = issued.secretRecord('server');
-  assert.equal(issuedSecret({ ...record, deleting: true }).why, 'being deleted, and a finalizer holds it');
-  assert.equal(issuedSecret(record).why, undefined);
+  assert.equal(issuedSecret({ ...record, deleting: true }).detail, 'being deleted, and a finalizer holds it');
+  assert.equal(issuedSecret(record).detail, undefined);
 });
 
 describe('an issuer is in use', () => {

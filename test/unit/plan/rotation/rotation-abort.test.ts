@@ -4,16 +4,16 @@ import { encodedRoot, root, rootIdOf } from '../../../support/fixtures/roots.ts'
 import { days, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, next, old, other } from './rotation-roots.ts';
-import { noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
 import { rotating } from './rotation-specs.ts';
 import {
   type Case,
   check,
   ignored,
-  nextRootWaits,
+  nextRootQueued,
   ready,
   reissueOf,
-  rotate,
+  rotationStep,
   toSkip,
   verdicts,
   waiting,
@@ -21,13 +21,13 @@ import {
 
 const since = now.toISOString();
 const asked = { abortToken: 'r1' };
-const aborting = (given: Situation): Situation => ({ ...given, asked });
+const aborting = (given: Situation): Situation => ({ ...given, tokens: asked });
 
 describe('a rotation that is aborted before certificates switch', () => {
   const dropped = {
-    step: rotate(['RotationAborted', 'the new root is dropped; no certificate was of it'], [old], {
+    step: rotationStep(['RotationAborted', 'the new root is dropped; no certificate was of it'], [old], {
       move: { next: null },
-      ends: 'r1',
+      endedRotation: 'r1',
     }),
     verdict: verdicts.Distributing,
   };
@@ -38,7 +38,7 @@ describe('a rotation that is aborted before certificates switch', () => {
       plan: dropped,
     },
     'is over although it is approved in the same moment': {
-      given: { ...distributing, spec: rotating({ approval: 'Manual' }), asked: { ...asked, approveToken: 'r1' } },
+      given: { ...distributing, spec: rotating({ approval: 'Manual' }), tokens: { ...asked, approveToken: 'r1' } },
       plan: dropped,
     },
     'goes on trusting what it was not about': {
@@ -49,19 +49,19 @@ describe('a rotation that is aborted before certificates switch', () => {
       },
     },
     'is another one: the id is of a former rotation': {
-      given: { ...distributing, asked: { abortToken: 'r0' }, secrets: secretsOf(old, old) },
+      given: { ...distributing, tokens: { abortToken: 'r0' }, secrets: secretsOf(old, old) },
       plan: {
         ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
-          remarks: [ignored('abort-rotation=r0', 'it does not name this rotation, r1', true)],
+          notices: [ignored('abort-rotation=r0', 'it does not name this rotation, r1', true)],
         }),
         verdict: verdicts.Distributing,
       },
     },
     'is not aborted by an id with something behind it': {
-      given: { ...distributing, asked: { abortToken: 'r1/2' }, secrets: secretsOf(old, old) },
+      given: { ...distributing, tokens: { abortToken: 'r1/2' }, secrets: secretsOf(old, old) },
       plan: {
         ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
-          remarks: [
+          notices: [
             ignored(
               'abort-rotation=r1/2',
               'the value is the id alone, r1; to skip what a phase waits for, use mtls-operator.io/skip-gate',
@@ -76,14 +76,14 @@ describe('a rotation that is aborted before certificates switch', () => {
 
 describe('a rotation that is aborted while certificates switch, or after', () => {
   const back = { old: [rootIdOf(next)], new: rootIdOf(old), aborting: true } as const;
-  const goesBack = (given: Situation, note: Partial<RotationState> = {}): Case => ({
+  const goesBack = (given: Situation, rotation: Partial<RotationState> = {}): Case => ({
     given: aborting(given),
     plan: {
-      step: rotate(['RotationAborting', 'the old root signs again; certificates are issued anew'], [next, old], {
+      step: rotationStep(['RotationAborting', 'the old root signs again; certificates are issued anew'], [next, old], {
         move: { active: 'previous', previous: 'active' },
-        note: noteOf('Switching', { since, ...back, ...note }),
+        rotation: rotationIn('Switching', { since, ...back, ...rotation }),
       }),
-      verdict: given.note?.phase === 'Draining' ? verdicts.Draining : verdicts.Switching,
+      verdict: given.rotation?.phase === 'Draining' ? verdicts.Draining : verdicts.Switching,
     },
   });
   const skipped = { approved: 'r1', skipped: ['Switching', 'Draining/shop'] } as const;
@@ -98,19 +98,19 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     'goes back with all that waits to be known as it was': goesBack({ ...draining, next: other }),
     'forgets on its way back what was approved and skipped on its way there': goesBack({
       ...draining,
-      note: noteOf('Draining', skipped),
+      rotation: rotationIn('Draining', skipped),
     }),
     'remembers which skip was asked for on its way there': {
-      ...goesBack({ ...draining, note: noteOf('Draining', skipped) }, { spentSkip: 'r1/draining/shop' }),
+      ...goesBack({ ...draining, rotation: rotationIn('Draining', skipped) }, { spentSkip: 'r1/draining/shop' }),
       given: {
         ...draining,
-        note: noteOf('Draining', skipped),
-        asked: { ...asked, skipToken: 'r1/draining/shop' },
+        rotation: rotationIn('Draining', skipped),
+        tokens: { ...asked, skipToken: 'r1/draining/shop' },
       },
     },
     'does not remember a skip of another rotation': {
       ...goesBack(draining),
-      given: { ...draining, asked: { ...asked, skipToken: 'r0/draining' } },
+      given: { ...draining, tokens: { ...asked, skipToken: 'r0/draining' } },
     },
   });
 
@@ -119,7 +119,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     signs: old,
     trusted: [old, next],
     previous: next,
-    note: noteOf('Switching', back),
+    rotation: rotationIn('Switching', back),
     secrets: secretsOf(next, next, old),
   };
   const verdict = ready([old, next], {
@@ -139,16 +139,16 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     'is not spared a wait by what was skipped on its way there': {
       given: {
         ...backwards,
-        asked: { skipToken: 'r1/Switching/shop' },
-        note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+        tokens: { skipToken: 'r1/Switching/shop' },
+        rotation: rotationIn('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
       },
       plan: {
         step: { step: 'keep' },
         rotation: {
-          note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+          state: rotationIn('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
           // The value that is there already would be nothing new.
-          waits: [`${missing.join()}${toSkip('r1/switching/shop')}`],
-          remarks: [
+          blockers: [`${missing.join()}${toSkip('r1/switching/shop')}`],
+          notices: [
             ignored(
               'skip-gate=r1/Switching/shop',
               'it was set before the rotation was aborted, and is not for the way back',
@@ -163,17 +163,19 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     'is spared a wait by the same skip in other letters': {
       given: {
         ...backwards,
-        asked: { skipToken: 'r1/switching/shop' },
-        note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
+        tokens: { skipToken: 'r1/switching/shop' },
+        rotation: rotationIn('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
       },
       plan: {
-        step: rotate(
+        step: rotationStep(
           [
             'RotationGateSkipped',
             'the phase Switching does not wait for Secrets and bundles in namespace shop: mtls-operator.io/skip-gate says so',
           ],
           [old, next],
-          { note: noteOf('Switching', { ...back, spentSkip: 'r1/Switching/shop', skipped: ['Switching/shop'] }) },
+          {
+            rotation: rotationIn('Switching', { ...back, spentSkip: 'r1/Switching/shop', skipped: ['Switching/shop'] }),
+          },
         ),
         verdict,
       },
@@ -181,9 +183,9 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     'drains once every certificate is of the old root': {
       given: aborting({ ...backwards, secrets: secretsOf(old, old, next) }),
       plan: {
-        step: rotate(['RotationDraining', 'every certificate is of the old root; pods load them'], [old, next], {
-          note: noteOf('Draining', { ...back, since }),
-          proof: true,
+        step: rotationStep(['RotationDraining', 'every certificate is of the old root; pods load them'], [old, next], {
+          rotation: rotationIn('Draining', { ...back, since }),
+          requiresLiveRead: true,
         }),
         verdict,
       },
@@ -195,7 +197,7 @@ describe('a rotation that cannot be aborted', () => {
   const { secrets } = { secrets: secretsOf(old, old, next) };
   const refuses = (given: Situation, remark: string, wait: string, verdict: Case['plan']['verdict']): Case => ({
     given: aborting(given),
-    plan: { ...waiting(given, [0, 2], [wait], { remarks: [{ reason: 'AbortRefused', message: remark }] }), verdict },
+    plan: { ...waiting(given, [0, 2], [wait], { notices: [{ reason: 'AbortRefused', message: remark }] }), verdict },
   });
   const noKey =
     'it cannot be aborted: the key of the old root is not there; put that root back into tls.crt and tls.key';
@@ -213,10 +215,10 @@ describe('a rotation that cannot be aborted', () => {
     'comes to its end in Retiring once nothing is missing': {
       given: aborting(retiring),
       plan: {
-        step: rotate(
+        step: rotationStep(
           ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
           [next],
-          { move: { previous: null }, ends: 'r1', proof: true },
+          { move: { previous: null }, endedRotation: 'r1', requiresLiveRead: true },
         ),
         verdict: verdicts.Retiring,
       },
@@ -267,7 +269,7 @@ describe('a rotation that cannot be aborted', () => {
       given: aborting({ ...retiring, next: other, secrets: secretsOf(next, next, old) }),
       plan: {
         ...waiting(retiring, [0, 2], ['2 of 2 Secrets to be without the old root: shop/a, shop/b'], {
-          remarks: [{ reason: 'AbortRefused', message: tooLate }, nextRootWaits],
+          notices: [{ reason: 'AbortRefused', message: tooLate }, nextRootQueued],
         }),
         verdict: verdicts.Retiring,
       },

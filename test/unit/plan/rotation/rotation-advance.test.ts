@@ -4,59 +4,70 @@ import { rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, earlier, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { next, old, other } from './rotation-roots.ts';
-import { knows, noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { knows, rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
 import { rotating } from './rotation-specs.ts';
-import { type Case, check, ready, rotate, verdicts } from './rotation-table.ts';
+import { type Case, check, ready, rotationStep, verdicts } from './rotation-table.ts';
 
 const since = now.toISOString();
 type Phase = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
 /** A phase that ends, on evidence that has to be read anew. */
-const goesOn = (given: Situation, step: RotationStep, verdict = verdicts[given.note?.phase as Phase]): Case => ({
+const goesOn = (given: Situation, step: RotationStep, verdict = verdicts[given.rotation?.phase as Phase]): Case => ({
   given,
-  plan: { step: { ...step, proof: true }, verdict },
+  plan: { step: { ...step, requiresLiveRead: true }, verdict },
 });
 
 describe('a phase of which nothing is missing ends', () => {
-  const switches = rotate(['RotationSwitching', 'the new root signs; certificates are issued anew'], [old, next], {
-    move: { active: 'next', next: null, previous: 'active' },
-    note: noteOf('Switching', { since }),
+  const switches = rotationStep(
+    ['RotationSwitching', 'the new root signs; certificates are issued anew'],
+    [old, next],
+    {
+      move: { active: 'next', next: null, previous: 'active' },
+      rotation: rotationIn('Switching', { since }),
+    },
+  );
+  const drains = rotationStep(
+    ['RotationDraining', 'every certificate is of the new root; pods load them'],
+    [next, old],
+    {
+      rotation: rotationIn('Draining', { since }),
+    },
+  );
+  const retires = rotationStep(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
+    rotation: rotationIn('Retiring', { since }),
   });
-  const drains = rotate(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
-    note: noteOf('Draining', { since }),
-  });
-  const retires = rotate(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
-    note: noteOf('Retiring', { since }),
-  });
-  const completes = rotate(
+  const completes = rotationStep(
     ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
     [next],
-    { move: { previous: null }, ends: 'r1' },
+    { move: { previous: null }, endedRotation: 'r1' },
   );
   const approval = { approved: 'r1' } as const;
-  const many = Array.from({ length: 250 }, (_, i) => ({ ...(distributing.secrets[0] as IssuedSecret), what: `${i}` }));
+  const many = Array.from({ length: 250 }, (_, i) => ({
+    ...(distributing.secrets[0] as IssuedSecret),
+    displayName: `${i}`,
+  }));
   check({
     'Distributing with the switch of the keys, each kept': goesOn(distributing, switches),
     'Distributing after approval': goesOn(
       {
         ...distributing,
         spec: rotating({ approval: 'Manual' }),
-        note: noteOf('Distributing', approval),
+        rotation: rotationIn('Distributing', approval),
       },
-      { ...switches, note: noteOf('Switching', { since, ...approval }) },
+      { ...switches, rotation: rotationIn('Switching', { since, ...approval }) },
     ),
     'Distributing at once where nothing was ever issued': goesOn(
       { ...distributing, secrets: [], monotonicMs: 0 },
-      { ...switches, note: noteOf('Switching', { since, windowMs: 0 }) },
+      { ...switches, rotation: rotationIn('Switching', { since, windowMs: 0 }) },
     ),
     'Distributing with as much time to switch as the pace asks for': goesOn(
       { ...distributing, secrets: many, spec: rotating({ reissuesPerSecond: 10 }) },
-      { ...switches, note: noteOf('Switching', { since, windowMs: 25_000 }) },
+      { ...switches, rotation: rotationIn('Switching', { since, windowMs: 25_000 }) },
     ),
     'Distributing without a move where the new root is in its place already': goesOn(
       overwritten,
       {
-        ...rotate(['RotationSwitching', 'the new root signs; certificates are issued anew'], [next, old]),
-        note: noteOf('Switching', { since }),
+        ...rotationStep(['RotationSwitching', 'the new root signs; certificates are issued anew'], [next, old]),
+        rotation: rotationIn('Switching', { since }),
       },
       verdicts.overwritten,
     ),
@@ -71,8 +82,8 @@ describe('a phase of which nothing is missing ends', () => {
     'Draining, and the old root is not trusted any more': goesOn(draining, retires),
     'Draining, and a root that is not of this rotation goes on being trusted': goesOn(
       { ...draining, trusted: [next, old, other] },
-      rotate(['RotationRetiring', 'the old root is taken out of every bundle'], [next, other], {
-        note: noteOf('Retiring', { since }),
+      rotationStep(['RotationRetiring', 'the old root is taken out of every bundle'], [next, other], {
+        rotation: rotationIn('Retiring', { since }),
       }),
       ready([next, old, other], {
         acceptedBundleDigests: [ready([old, next, other])].map((verdict) =>
@@ -85,9 +96,9 @@ describe('a phase of which nothing is missing ends', () => {
       {
         ...draining,
         trusted: [next, old],
-        note: noteOf('Draining', { old: [rootIdOf(old), rootIdOf(other)] }),
+        rotation: rotationIn('Draining', { old: [rootIdOf(old), rootIdOf(other)] }),
       },
-      { ...retires, note: noteOf('Retiring', { since, old: [rootIdOf(old), rootIdOf(other)] }) },
+      { ...retires, rotation: rotationIn('Retiring', { since, old: [rootIdOf(old), rootIdOf(other)] }) },
     ),
     'Retiring, and the key of the old root is destroyed': goesOn(retiring, completes),
     'Retiring at once, as pods that trust one root more lose nothing': goesOn(
@@ -95,7 +106,7 @@ describe('a phase of which nothing is missing ends', () => {
       completes,
     ),
     'Retiring of a rotation that goes back, and the key of the new root is destroyed': goesOn(
-      { ...retiring, note: noteOf('Retiring', { aborting: true }) },
+      { ...retiring, rotation: rotationIn('Retiring', { aborting: true }) },
       {
         ...completes,
         event: {
@@ -117,15 +128,21 @@ describe('a Secret that nobody can have loaded', () => {
   check({
     'does not hold up the switch': goesOn(
       { ...switching, secrets: [gone] },
-      rotate(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
-        note: noteOf('Draining', { since }),
+      rotationStep(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
+        rotation: rotationIn('Draining', { since }),
       }),
     ),
   });
 });
 
 describe('a rotation whose end is noted', () => {
-  const over: Situation = { ...quiet, signs: next, trusted: [next], secrets: secretsOf(next, next), ended: 'r1' };
+  const over: Situation = {
+    ...quiet,
+    signs: next,
+    trusted: [next],
+    secrets: secretsOf(next, next),
+    endedRotation: 'r1',
+  };
   const verdict = ready([next]);
   const keep = { step: 'keep' } as const;
   check({
@@ -135,7 +152,7 @@ describe('a rotation whose end is noted', () => {
     },
     'is over once status knows': { given: { ...over, status: knows([next]) }, plan: { step: keep, verdict } },
     'is over after an abort that status has not heard of': {
-      given: { ...quiet, ended: 'r1', status: distributing.status, monotonicMs: minutes(3) },
+      given: { ...quiet, endedRotation: 'r1', status: distributing.status, monotonicMs: minutes(3) },
       plan: { step: keep, verdict: ready([old]) },
     },
   });

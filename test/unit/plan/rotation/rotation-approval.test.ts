@@ -1,10 +1,10 @@
 import { describe } from 'node:test';
 import { distributing } from './rotation-phases.ts';
 import { next, old } from './rotation-roots.ts';
-import { noteOf, type Situation } from './rotation-situation.ts';
+import { rotationIn, type Situation } from './rotation-situation.ts';
 import { rotating } from './rotation-specs.ts';
-import { type Case, check, ignored, rotate, unapproved, verdicts, waiting } from './rotation-table.ts';
-import { ends, phases, unmet, waits } from './rotation-unmet.ts';
+import { type Case, check, ignored, rotationStep, unapproved, verdicts, waiting } from './rotation-table.ts';
+import { blockers, endOf, phases, unmet } from './rotation-unmet.ts';
 
 const manual = rotating({ approval: 'Manual' });
 const met: Situation = { ...distributing, spec: manual };
@@ -13,20 +13,20 @@ const approved = { approved: 'r1' } as const;
 const verdict = verdicts.Distributing;
 
 describe('a rotation that waits for approval', () => {
-  const approves = (given: Situation, already: Partial<Situation['note']> = {}): Case => ({
-    given: { ...given, note: noteOf('Distributing', already), asked: { approveToken: 'r1' } },
+  const approves = (given: Situation, already: Partial<Situation['rotation']> = {}): Case => ({
+    given: { ...given, rotation: rotationIn('Distributing', already), tokens: { approveToken: 'r1' } },
     plan: {
-      step: rotate(['RotationApproved', 'certificates may switch to the new root'], [old, next], {
-        note: noteOf('Distributing', { ...already, approved: 'r1' }),
+      step: rotationStep(['RotationApproved', 'certificates may switch to the new root'], [old, next], {
+        rotation: rotationIn('Distributing', { ...already, approved: 'r1' }),
       }),
       verdict,
     },
   });
   const stays = (approveToken: string, why: string, isExpected?: true): Case => ({
-    given: { ...met, asked: { approveToken } },
+    given: { ...met, tokens: { approveToken } },
     plan: {
       ...waiting(met, [2, 2], [unapproved], {
-        remarks: [ignored(`approve-rotation=${approveToken}`, why, isExpected)],
+        notices: [ignored(`approve-rotation=${approveToken}`, why, isExpected)],
       }),
       verdict,
     },
@@ -38,32 +38,45 @@ describe('a rotation that waits for approval', () => {
     'is approved ahead of time: the rest of the gate stays': approves(notMet),
     'is approved by its id after its gate was skipped': approves(notMet, { skipped: ['Distributing'] }),
     'waits for the rest of the gate after it was approved': {
-      given: { ...notMet, asked: { approveToken: 'r1' }, note: noteOf('Distributing', approved) },
-      plan: { ...waiting({ ...notMet, note: noteOf('Distributing', approved) }, [0, 2], waits.Distributing), verdict },
+      given: { ...notMet, tokens: { approveToken: 'r1' }, rotation: rotationIn('Distributing', approved) },
+      plan: {
+        ...waiting({ ...notMet, rotation: rotationIn('Distributing', approved) }, [0, 2], blockers.Distributing),
+        verdict,
+      },
     },
     'switches on evidence when it was approved and the gate is met': {
-      given: { ...met, asked: { approveToken: 'r1' }, note: noteOf('Distributing', approved) },
-      plan: { step: { ...ends('Distributing', noteOf('Distributing', approved)), proof: true }, verdict },
+      given: { ...met, tokens: { approveToken: 'r1' }, rotation: rotationIn('Distributing', approved) },
+      plan: {
+        step: { ...endOf('Distributing', rotationIn('Distributing', approved)), requiresLiveRead: true },
+        verdict,
+      },
     },
     'stays approved when the annotation is taken off': {
-      given: { ...met, note: noteOf('Distributing', approved) },
-      plan: { step: { ...ends('Distributing', noteOf('Distributing', approved)), proof: true }, verdict },
+      given: { ...met, rotation: rotationIn('Distributing', approved) },
+      plan: {
+        step: { ...endOf('Distributing', rotationIn('Distributing', approved)), requiresLiveRead: true },
+        verdict,
+      },
     },
     'is not approved by the id of another rotation': stays('r0', another, true),
     'is not approved by an id that only begins alike': stays('r12', another, true),
     'is not approved by what was the skip of a phase once': stays('r1/draining', idAlone),
     'is not approved by the skip of its gate': {
-      given: { ...met, note: noteOf('Distributing', { skipped: ['Distributing'] }) },
+      given: { ...met, rotation: rotationIn('Distributing', { skipped: ['Distributing'] }) },
       plan: {
-        ...waiting({ ...met, note: noteOf('Distributing', { skipped: ['Distributing'] }) }, [2, 2], [unapproved]),
+        ...waiting(
+          { ...met, rotation: rotationIn('Distributing', { skipped: ['Distributing'] }) },
+          [2, 2],
+          [unapproved],
+        ),
         verdict,
       },
     },
     'shortens a value that is longer than any that acts': {
-      given: { ...met, asked: { approveToken: 'x'.repeat(1000) } },
+      given: { ...met, tokens: { approveToken: 'x'.repeat(1000) } },
       plan: {
         ...waiting(met, [2, 2], [unapproved], {
-          remarks: [ignored(`approve-rotation=${'x'.repeat(150)}…`, another, true)],
+          notices: [ignored(`approve-rotation=${'x'.repeat(150)}…`, another, true)],
         }),
         verdict,
       },
@@ -73,11 +86,11 @@ describe('a rotation that waits for approval', () => {
 
 describe('an approval', () => {
   for (const phase of phases) {
-    const given: Situation = { ...unmet[phase], asked: { approveToken: 'r1' } };
+    const given: Situation = { ...unmet[phase], tokens: { approveToken: 'r1' } };
     check({
       [`skips nothing in ${phase} where none is needed`]: {
         given,
-        plan: { ...waiting(given, [0, 2], waits[phase]), verdict: verdicts[phase] },
+        plan: { ...waiting(given, [0, 2], blockers[phase]), verdict: verdicts[phase] },
       },
     });
   }
@@ -85,17 +98,20 @@ describe('an approval', () => {
     const given: Situation = {
       ...unmet[phase],
       spec: manual,
-      asked: { approveToken: 'r1' },
-      note: noteOf(phase, approved),
+      tokens: { approveToken: 'r1' },
+      rotation: rotationIn(phase, approved),
     };
     check({
       [`skips nothing in ${phase} after it let certificates switch`]: {
         given,
-        plan: { ...waiting(given, [0, 2], waits[phase]), verdict: verdicts[phase] },
+        plan: { ...waiting(given, [0, 2], blockers[phase]), verdict: verdicts[phase] },
       },
       [`is not recorded in ${phase}, where none is needed any more`]: {
-        given: { ...given, note: noteOf(phase) },
-        plan: { ...waiting({ ...given, note: noteOf(phase) }, [0, 2], waits[phase]), verdict: verdicts[phase] },
+        given: { ...given, rotation: rotationIn(phase) },
+        plan: {
+          ...waiting({ ...given, rotation: rotationIn(phase) }, [0, 2], blockers[phase]),
+          verdict: verdicts[phase],
+        },
       },
     });
   }

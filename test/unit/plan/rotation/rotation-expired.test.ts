@@ -6,9 +6,9 @@ import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, hours, later } from '../../../support/fixtures/times.ts';
 import { distributing, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { anchorsOf, next, old } from './rotation-roots.ts';
-import { firstNote, knows, noteOf, observedIn, type Situation, secretsOf } from './rotation-situation.ts';
+import { initialRotation, knows, observedIn, rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
 import { brought, making, rotating } from './rotation-specs.ts';
-import { type Case, check, planIn, rotate } from './rotation-table.ts';
+import { type Case, check, planIn, rotationStep } from './rotation-table.ts';
 
 const at = later(days(3650));
 const asked = { rotateRootToken: 'a' };
@@ -23,7 +23,7 @@ const verdict = {
 const liveOf = (signer: typeof old) => [
   {
     namespace: 'shop',
-    what: 'shop/a',
+    displayName: 'shop/a',
     leaf: { root: rootIdOf(signer), notAfter: later(days(3660)) },
     changedAtMs: 0,
   },
@@ -39,18 +39,18 @@ const says = 'the root has expired; another one is made and waits for no certifi
 const takes = 'the root has expired; the root in next.crt replaces it';
 /** The step that replaces it, and keeps it beside the new one. */
 const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> = {}): RotationStep =>
-  rotate(['RotationStarted', says], trusted, {
-    make: {
+  rotationStep(['RotationStarted', says], trusted, {
+    generate: {
       slot: 'active',
       profile: { subject: { commonName: 'mTLS Root' }, durationMs: hours(87_600) },
       key: { algorithm: 'ECDSA', size: 256 },
     },
     move: { next: null, previous: 'active' },
-    note: { ...firstNote([old], undefined, 'Distributing'), ...times },
+    rotation: { ...initialRotation([old], undefined, 'Distributing'), ...times },
     ...more,
   });
 /** The note where certificates of another root work, which take their time to switch. */
-const slowly = { note: { ...firstNote([old], undefined, 'Distributing'), ...times, windowMs: 10 } };
+const slowly = { rotation: { ...initialRotation([old], undefined, 'Distributing'), ...times, windowMs: 10 } };
 const keeps = (given: Situation, more: string): Case => ({
   given,
   at,
@@ -69,12 +69,12 @@ describe('a root that has expired', () => {
       plan: { step: replaces([old]), verdict },
     },
     'is replaced at once when that is asked for, which is handled by that': {
-      given: { ...quiet, asked },
+      given: { ...quiet, tokens: asked },
       at,
-      plan: { step: replaces([old], { handled: 'a' }), verdict },
+      plan: { step: replaces([old], { handledToken: 'a' }), verdict },
     },
     'is replaced although the value was handled before': {
-      given: { ...quiet, asked, handled: 'a' },
+      given: { ...quiet, tokens: asked, handledToken: 'a' },
       at,
       plan: { step: replaces([old]), verdict },
     },
@@ -90,22 +90,27 @@ describe('a root that has expired', () => {
       given: { ...quiet, trusted: [], status: knows([young]), secrets: stillLive },
       at,
       plan: {
-        step: replaces([young], { note: { ...firstNote([young], undefined, 'Distributing'), ...times, windowMs: 10 } }),
+        step: replaces([young], {
+          rotation: { ...initialRotation([young], undefined, 'Distributing'), ...times, windowMs: 10 },
+        }),
         verdict,
       },
     },
-    'stays where no root can be made, and the way out is told': keeps({ ...quiet, asked, spec: brought }, byHand),
+    'stays where no root can be made, and the way out is told': keeps(
+      { ...quiet, tokens: asked, spec: brought },
+      byHand,
+    ),
     'stays where it cannot be made as spec.root says': keeps(
-      { ...quiet, asked, spec: making({ duration: 'x' }) },
+      { ...quiet, tokens: asked, spec: making({ duration: 'x' }) },
       ', or mend spec.root: its duration or key size is not valid',
     ),
     'is replaced by the next root where there is one, of whomever it is': {
       given: { ...quiet, spec: brought, next: young },
       at,
       plan: {
-        step: rotate(['RotationStarted', takes], [old, young], {
+        step: rotationStep(['RotationStarted', takes], [old, young], {
           move: { active: 'next', next: null, previous: 'active' },
-          note: { ...firstNote([old], young, 'Distributing'), ...times },
+          rotation: { ...initialRotation([old], young, 'Distributing'), ...times },
         }),
         verdict,
       },
@@ -118,7 +123,10 @@ describe('a root that has expired', () => {
     'is replaced although status was lost': {
       given: { ...quiet, status: {} },
       at,
-      plan: { step: replaces([old], { note: { ...firstNote([], undefined, 'Distributing'), ...times } }), verdict },
+      plan: {
+        step: replaces([old], { rotation: { ...initialRotation([], undefined, 'Distributing'), ...times } }),
+        verdict,
+      },
     },
     'is not replaced by a root from before, which no rotation is about': {
       given: { ...quiet, trusted: [old, young], previous: young, secrets: stillLive },
@@ -131,7 +139,10 @@ describe('a root that has expired', () => {
     'is not kept in ca.crt by a person who took it out': {
       given: { ...quiet, trusted: [next] },
       at,
-      plan: { step: replaces([next], { note: { ...firstNote([old], undefined, 'Distributing'), ...times } }), verdict },
+      plan: {
+        step: replaces([next], { rotation: { ...initialRotation([old], undefined, 'Distributing'), ...times } }),
+        verdict,
+      },
     },
   });
 });
@@ -149,18 +160,18 @@ describe('a root that expires while it is replaced', () => {
     trusted: [old, young],
     next: young,
     status: knows([old, young]),
-    note: noteOf('Distributing', { new: rootIdOf(young) }),
+    rotation: rotationIn('Distributing', { new: rootIdOf(young) }),
     secrets: secretsOf(old, old),
   };
   const elder = root({ name: 'Elder', at: later(days(3500)) });
   const since = at.toISOString();
   const switches: Case['plan'] = {
-    step: rotate(
+    step: rotationStep(
       ['RotationSwitching', 'the old root has expired, so nothing is waited for; the new root signs'],
       [old, young],
       {
         move: { active: 'next', next: null, previous: 'active' },
-        note: noteOf('Switching', { new: rootIdOf(young), since }),
+        rotation: rotationIn('Switching', { new: rootIdOf(young), since }),
       },
     ),
     verdict,
@@ -168,7 +179,7 @@ describe('a root that expires while it is replaced', () => {
   check({
     'in Distributing gives way to the next root at once': { given: coming, at, plan: switches },
     'in Distributing does so without approval, whatever is asked for': {
-      given: { ...coming, spec: rotating({ approval: 'Manual' }), asked: { abortToken: 'r1' } },
+      given: { ...coming, spec: rotating({ approval: 'Manual' }), tokens: { abortToken: 'r1' } },
       at,
       plan: switches,
     },
@@ -189,12 +200,12 @@ describe('a root that expires while it is replaced', () => {
         step: {
           ...switches.step,
           trusted: anchorsOf(old, young, elder),
-          note: noteOf('Distributing', { new: rootIdOf(young), since, windowMs: 10 }),
+          rotation: rotationIn('Distributing', { new: rootIdOf(young), since, windowMs: 10 }),
         } as typeof switches.step,
       },
     },
     'in Distributing is told with the way out where the next root has expired too': keeps(
-      { ...coming, spec: brought, next, note: noteOf('Distributing') },
+      { ...coming, spec: brought, next, rotation: rotationIn('Distributing') },
       `${byHand}; until then approve-rotation, skip-gate and abort-rotation do nothing`,
     ),
   });
@@ -210,7 +221,7 @@ describe('a root that expires while it is replaced', () => {
     ...switching,
     signs: brief,
     trusted: [brief, old],
-    note: noteOf('Draining', { new: rootIdOf(brief), skipped: ['Draining'], approved: 'r1' }),
+    rotation: rotationIn('Draining', { new: rootIdOf(brief), skipped: ['Draining'], approved: 'r1' }),
     spec: brought,
     status: knows([brief, old]),
   };
@@ -219,12 +230,12 @@ describe('a root that expires while it is replaced', () => {
       given: other,
       at: afterBrief,
       plan: {
-        step: rotate(
+        step: rotationStep(
           ['RotationAborting', 'the root that signed has expired; the other root of the rotation signs'],
           [brief, old],
           {
             move: { active: 'previous', previous: 'active' },
-            note: noteOf('Switching', {
+            rotation: rotationIn('Switching', {
               since: afterBrief.toISOString(),
               old: [rootIdOf(brief)],
               new: rootIdOf(old),
@@ -249,16 +260,16 @@ describe('a root that expires while it is replaced', () => {
     'on its way back gives way to the root that it was to come to': {
       given: {
         ...other,
-        note: noteOf('Switching', { new: rootIdOf(brief), old: [rootIdOf(old)], aborting: true }),
+        rotation: rotationIn('Switching', { new: rootIdOf(brief), old: [rootIdOf(old)], aborting: true }),
       },
       at: afterBrief,
       plan: {
-        step: rotate(
+        step: rotationStep(
           ['RotationSwitching', 'the root that signed has expired; the other root of the rotation signs'],
           [brief, old],
           {
             move: { active: 'previous', previous: 'active' },
-            note: noteOf('Switching', {
+            rotation: rotationIn('Switching', {
               since: afterBrief.toISOString(),
               old: [rootIdOf(brief)],
               new: rootIdOf(old),
@@ -276,21 +287,21 @@ describe('the phase Distributing', () => {
     ...overwritten,
     signs: young,
     trusted: [young, old],
-    note: noteOf('Distributing', { new: rootIdOf(young) }),
+    rotation: rotationIn('Distributing', { new: rootIdOf(young) }),
     spec: rotating({ approval: 'Manual' }),
     status: knows([old, young]),
     secrets: secretsOf(old, old),
-    publications: [{ namespace: 'shop', what: 'ConfigMap shop/trust', changedAtMs: 0 }],
+    publications: [{ namespace: 'shop', displayName: 'ConfigMap shop/trust', changedAtMs: 0 }],
   };
   test('waits for nothing once no other root can verify anything', () => {
     const { step } = planIn(given, at);
     assert.ok(step.step === 'rotate');
-    assert.deepEqual([step.event.reason, step.note?.phase], ['RotationSwitching', 'Switching']);
+    assert.deepEqual([step.event.reason, step.rotation?.phase], ['RotationSwitching', 'Switching']);
   });
 
   test('waits for status to name the new root all the same: it is what remembers it', () => {
     const plan = planIn({ ...given, status: knows([old]) }, at);
-    assert.deepEqual(plan.rotation?.waits, ['status to name the new root']);
+    assert.deepEqual(plan.rotation?.blockers, ['status to name the new root']);
   });
 
   const stepWith = (leaf: { root?: string; issuer?: string }) => {
@@ -305,8 +316,8 @@ describe('the phase Distributing', () => {
 
   test('waits where another root is valid', () => {
     const valid = root({ name: 'Valid', at: later(days(3600)) });
-    const note = noteOf('Distributing', { new: rootIdOf(young), old: [rootIdOf(valid)] });
-    assert.equal(planIn({ ...given, trusted: [young, valid], note }, at).step.step, 'keep');
+    const rotation = rotationIn('Distributing', { new: rootIdOf(young), old: [rootIdOf(valid)] });
+    assert.equal(planIn({ ...given, trusted: [young, valid], rotation }, at).step.step, 'keep');
   });
 });
 
@@ -320,7 +331,7 @@ describe('a rotation that ends', () => {
 
   test('keeps the key of a root that has expired: the clock may be wrong', () => {
     const { step } = planIn(
-      { ...given, signs: young, trusted: [young], note: noteOf('Retiring', { new: rootIdOf(young) }) },
+      { ...given, signs: young, trusted: [young], rotation: rotationIn('Retiring', { new: rootIdOf(young) }) },
       at,
     );
     assert.ok(step.step === 'rotate');

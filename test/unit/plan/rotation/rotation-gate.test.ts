@@ -3,9 +3,9 @@ import type { IssuedSecret } from '../../../../src/plan/index.ts';
 import { days, earlier, later, minutes } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, next, old, other } from './rotation-roots.ts';
-import { knows, leafOf, noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { knows, leafOf, rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
 import { rotating } from './rotation-specs.ts';
-import { type Case, check, nextRootWaits, toSkip, unapproved, verdicts, waiting } from './rotation-table.ts';
+import { type Case, check, nextRootQueued, toSkip, unapproved, verdicts, waiting } from './rotation-table.ts';
 
 type Gated = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
 
@@ -16,21 +16,21 @@ const waits = (
   reasons: readonly string[],
   more: { opensInMs?: number; verdict?: Case['plan']['verdict'] } = {},
 ): Case => {
-  const { verdict = verdicts[given.note?.phase as Gated], ...report } = more;
+  const { verdict = verdicts[given.rotation?.phase as Gated], ...report } = more;
   return { given, plan: { ...waiting(given, counts, reasons, report), verdict } };
 };
 
 /** A Secret that was issued once and is not there. */
-const lost = (what: string, signer = old): IssuedSecret => ({
-  namespace: what.split('/')[0] ?? '',
-  what,
+const lost = (displayName: string, signer = old): IssuedSecret => ({
+  namespace: displayName.split('/')[0] ?? '',
+  displayName,
   leaf: leafOf(signer),
   changedAtMs: Number.POSITIVE_INFINITY,
 });
 /** A ClusterTrustBundle with the new root, since that moment. */
 const inCluster = (changedAtMs: number) => ({
   namespace: '',
-  what: 'ClusterTrustBundle x',
+  displayName: 'ClusterTrustBundle x',
   bundle: bundleOf(old, next).digest,
   changedAtMs,
   isClusterTrustBundle: true as const,
@@ -50,24 +50,27 @@ describe('the phase Distributing', () => {
       [`1 of 2 ${carry}: shop/a`],
     ),
     'names three of those that it waits for': waits(
-      { ...distributing, secrets: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...stale, what: `shop/${name}` })) },
+      {
+        ...distributing,
+        secrets: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...stale, displayName: `shop/${name}` })),
+      },
       [0, 5],
       [`5 of 5 ${carry}: shop/a, shop/b, shop/c, …`],
     ),
     'names those of other namespaces first, which the many of one would hide': waits(
       {
         ...distributing,
-        secrets: ['x/a', 'x/b', 'x/c', 'x/d', 'shop/a', 'web/a'].map((what) => ({
+        secrets: ['x/a', 'x/b', 'x/c', 'x/d', 'shop/a', 'web/a'].map((displayName) => ({
           ...stale,
-          namespace: what.split('/')[0] ?? '',
-          what,
+          namespace: displayName.split('/')[0] ?? '',
+          displayName,
         })),
       },
       [0, 6],
       [`6 of 6 ${carry}: x/a, shop/a, web/a, …`],
     ),
     'names all three where there are three': waits(
-      { ...distributing, secrets: ['a', 'b', 'c'].map((name) => ({ ...stale, what: `shop/${name}` })) },
+      { ...distributing, secrets: ['a', 'b', 'c'].map((name) => ({ ...stale, displayName: `shop/${name}` })) },
       [0, 3],
       [`3 of 3 ${carry}: shop/a, shop/b, shop/c`],
     ),
@@ -80,9 +83,9 @@ describe('the phase Distributing', () => {
       {
         ...distributing,
         publications: [
-          { namespace: 'a', what: 'ConfigMap a/trust', changedAtMs: Number.POSITIVE_INFINITY },
-          { namespace: 'b', what: 'ConfigMap b/trust', bundle: bundleOf(old).digest, changedAtMs: 0 },
-          { namespace: 'c', what: 'ConfigMap c/trust', bundle: bundleOf(old, next).digest, changedAtMs: 0 },
+          { namespace: 'a', displayName: 'ConfigMap a/trust', changedAtMs: Number.POSITIVE_INFINITY },
+          { namespace: 'b', displayName: 'ConfigMap b/trust', bundle: bundleOf(old).digest, changedAtMs: 0 },
+          { namespace: 'c', displayName: 'ConfigMap c/trust', bundle: bundleOf(old, next).digest, changedAtMs: 0 },
         ],
       },
       [3, 5],
@@ -102,7 +105,9 @@ describe('the phase Distributing', () => {
     'waits for pods that use a bundle that was published': waits(
       {
         ...distributing,
-        publications: [{ namespace: 'x', what: 'x', bundle: bundleOf(old, next).digest, changedAtMs: minutes(2) }],
+        publications: [
+          { namespace: 'x', displayName: 'x', bundle: bundleOf(old, next).digest, changedAtMs: minutes(2) },
+        ],
       },
       [2, 3],
       [delay('2026-03-01T12:02:00Z')],
@@ -117,14 +122,14 @@ describe('the phase Distributing', () => {
     'counts the delay of each object from its own last write': waits(
       {
         ...distributing,
-        secrets: [a, { ...b, changedAtMs: 1 }, { ...b, what: 'shop/c', changedAtMs: minutes(2) }],
+        secrets: [a, { ...b, changedAtMs: 1 }, { ...b, displayName: 'shop/c', changedAtMs: minutes(2) }],
       },
       [1, 3],
       [delay('2026-03-01T12:02:00Z')],
       { opensInMs: minutes(2) },
     ),
     'names first what is missing, then what changes again and again': waits(
-      { ...distributing, secrets: [stale, { ...b, changedAtMs: 1, changes: 3 }] },
+      { ...distributing, secrets: [stale, { ...b, changedAtMs: 1, changeCount: 3 }] },
       [0, 2],
       [
         `1 of 2 ${carry}: shop/a`,
@@ -135,9 +140,9 @@ describe('the phase Distributing', () => {
       {
         ...distributing,
         secrets: [
-          { ...a, changedAtMs: minutes(1), changes: 1 },
-          { ...b, changedAtMs: minutes(2), changes: 2 },
-          { ...b, what: 'shop/c', changes: 9 },
+          { ...a, changedAtMs: minutes(1), changeCount: 1 },
+          { ...b, changedAtMs: minutes(2), changeCount: 2 },
+          { ...b, displayName: 'shop/c', changeCount: 9 },
         ],
       },
       [1, 3],
@@ -145,7 +150,7 @@ describe('the phase Distributing', () => {
       { opensInMs: minutes(2) },
     ),
     'says why what it waits for may never come': waits(
-      { ...distributing, secrets: [{ ...stale, why: 'Denied' }, b] },
+      { ...distributing, secrets: [{ ...stale, detail: 'Denied' }, b] },
       [1, 2],
       [`1 of 2 ${carry}: shop/a (Denied)${toSkip('r1/Distributing/shop')}`],
     ),
@@ -204,7 +209,7 @@ describe('the phase Distributing', () => {
       {
         ...distributing,
         spec: rotating({ approval: 'Manual' }),
-        note: noteOf('Distributing', { approved: 'r1' }),
+        rotation: rotationIn('Distributing', { approved: 'r1' }),
         monotonicMs: 0,
       },
       [0, 2],
@@ -222,7 +227,7 @@ describe('the phase Distributing', () => {
         ...distributing,
         secrets: [
           { ...stale, leaf: { ...leafOf(old), notAfter: earlier(0) } },
-          { namespace: 'shop', what: 'shop/c', bundle: stale.bundle ?? '', changedAtMs: 0 },
+          { namespace: 'shop', displayName: 'shop/c', bundle: stale.bundle ?? '', changedAtMs: 0 },
           { ...b, changedAtMs: minutes(3) },
         ],
       },
@@ -233,7 +238,7 @@ describe('the phase Distributing', () => {
     'waits for one whose root nobody knows': waits(
       {
         ...distributing,
-        secrets: [{ namespace: 'shop', what: 'shop/a', changedAtMs: 0, leaf: { notAfter: later(days(1)) } }, b],
+        secrets: [{ namespace: 'shop', displayName: 'shop/a', changedAtMs: 0, leaf: { notAfter: later(days(1)) } }, b],
       },
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
@@ -276,7 +281,7 @@ describe('the phase Switching', () => {
       given: { ...switching, next: other, secrets: [of(a, old), b] },
       plan: {
         ...waiting(switching, [1, 2], [`1 of 2 ${have}: shop/a`], {
-          remarks: [nextRootWaits],
+          notices: [nextRootQueued],
         }),
         verdict: verdicts.Switching,
       },
@@ -328,7 +333,9 @@ describe('the phase Retiring', () => {
     'waits for a published bundle that still has the old root': waits(
       {
         ...retiring,
-        publications: [{ namespace: 'a', what: 'ConfigMap a/t', bundle: bundleOf(next, old).digest, changedAtMs: 0 }],
+        publications: [
+          { namespace: 'a', displayName: 'ConfigMap a/t', bundle: bundleOf(next, old).digest, changedAtMs: 0 },
+        ],
       },
       [2, 3],
       ['1 of 3 Secrets and bundles to be without the old root: ConfigMap a/t'],

@@ -7,15 +7,15 @@ import { days, earlier, later, minutes } from '../../../support/fixtures/times.t
 import { makeCa } from '../../../support/roots/make.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { anchorsOf, bundleOf, next, old, other, renewedRoot } from './rotation-roots.ts';
-import { firstNote, knows, leafOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { initialRotation, knows, leafOf, type Situation, secretsOf } from './rotation-situation.ts';
 import {
   type Case,
   check,
-  nextRootWaits,
+  nextRootQueued,
   planIn,
   ready,
   reissueOf,
-  rotate,
+  rotationStep,
   verdicts,
   waiting,
 } from './rotation-table.ts';
@@ -34,14 +34,17 @@ interface Taking {
 /** The step that takes a root in that was written over another one: these are trusted, and those will not be. */
 const takesIn = (
   trusted: Roots,
-  goes: readonly (typeof old)[],
+  outgoing: readonly (typeof old)[],
   { phase = 'Distributing', move = { previous: null } }: Taking = {},
 ): RotationStep =>
-  rotate([replaced.reason, replaced.message], trusted, { move, note: firstNote(goes, trusted[0], phase) });
+  rotationStep([replaced.reason, replaced.message], trusted, {
+    move,
+    rotation: initialRotation(outgoing, trusted[0], phase),
+  });
 /** Nothing is issued until that is written. */
 const adopts = (given: Situation, trusted: Roots, ...rest: [readonly (typeof old)[], Taking?]): Case => ({
   given,
-  plan: { step: takesIn(trusted, ...rest), verdict: ready(trusted, { waits: replaced }) },
+  plan: { step: takesIn(trusted, ...rest), verdict: ready(trusted, { issuancePaused: replaced }) },
 });
 const forgetsNext: Taking = { move: { previous: null, next: null } };
 const atOnce: Taking = { phase: 'Switching' };
@@ -126,8 +129,8 @@ describe('a root that is renewed with the same key and name', () => {
 });
 
 describe('a root that is written over while a rotation is under way', () => {
-  const { next: _n, note: _d, ...wholeDistributing } = distributing;
-  const { previous: _p, note: _s, ...wholeSwitching } = switching;
+  const { next: _n, rotation: _d, ...wholeDistributing } = distributing;
+  const { previous: _p, rotation: _s, ...wholeSwitching } = switching;
   check({
     'in Distributing: the root that was to follow is forgotten, with its key': adopts(
       { ...distributing, signs: other },
@@ -160,7 +163,7 @@ describe('a root that is written over while a rotation is under way', () => {
       given: { ...distributing, signs: next, secrets: secretsOf(old, old) },
       plan: {
         ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
-          remarks: [nextRootWaits],
+          notices: [nextRootQueued],
         }),
         verdict: verdicts.overwritten,
       },
@@ -199,9 +202,13 @@ describe('a root that is written over while a rotation is under way', () => {
 describe('the root in next.crt, while it is distributed', () => {
   const { next: _, ...withdrawn } = distributing;
   const { next: _o, ...withoutNext } = quiet;
-  const drop = rotate(['RotationWithdrawn', 'the root that was to follow is not in the root Secret any more'], [old], {
-    ends: 'r1',
-  });
+  const drop = rotationStep(
+    ['RotationWithdrawn', 'the root that was to follow is not in the root Secret any more'],
+    [old],
+    {
+      endedRotation: 'r1',
+    },
+  );
   check({
     'is withdrawn by taking it out of the Secret': { given: withdrawn, plan: { step: drop, verdict: ready([old]) } },
     'is not what follows any more once its key does not fit': {
@@ -224,26 +231,30 @@ describe('the root in next.crt, while it is distributed', () => {
     'is replaced by another one, which begins anew': {
       given: { ...distributing, next: other },
       plan: {
-        step: rotate(['RotationStarted', 'the root in next.crt is distributed next to the present one'], [old, other], {
-          note: firstNote([old], other),
-        }),
+        step: rotationStep(
+          ['RotationStarted', 'the root in next.crt is distributed next to the present one'],
+          [old, other],
+          {
+            rotation: initialRotation([old], other),
+          },
+        ),
         verdict: ready([old]),
       },
     },
     'is gone for good once that was noted': {
-      given: { ...withoutNext, ended: 'r1', status: distributing.status },
+      given: { ...withoutNext, endedRotation: 'r1', status: distributing.status },
       plan: { step: { step: 'keep' }, verdict: ready([old]) },
     },
   });
 });
 
 describe('the key of the root that was written over', () => {
-  const held = old;
+  const issuerInMemory = old;
   const unmet: Situation = { ...overwritten, secrets: secretsOf(old, old) };
   const wait = waiting(unmet, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b']);
   check({
     'goes on signing while this process still holds it': {
-      given: { ...unmet, held },
+      given: { ...unmet, issuerInMemory },
       plan: { ...wait, verdict: ready([old, next]) },
     },
     'is not there after a restart: nothing is issued, unless that is asked for': {
@@ -251,15 +262,15 @@ describe('the key of the root that was written over', () => {
       plan: { ...wait, verdict: verdicts.overwritten },
     },
     'does not sign when it is that of another root': {
-      given: { ...unmet, held: other },
+      given: { ...unmet, issuerInMemory: other },
       plan: { ...wait, verdict: verdicts.overwritten },
     },
     'does not sign when it is that of the new root': {
-      given: { ...unmet, held: next },
+      given: { ...unmet, issuerInMemory: next },
       plan: { ...wait, verdict: verdicts.overwritten },
     },
     'does not sign after the switch': {
-      given: { ...switching, held, secrets: secretsOf(old, old, next) },
+      given: { ...switching, issuerInMemory, secrets: secretsOf(old, old, next) },
       plan: {
         ...waiting(switching, [0, 2], ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b']),
         verdict: verdicts.Switching,
@@ -282,13 +293,18 @@ describe('the old root, taken out of ca.crt by a person while certificates switc
 });
 
 describe('a rotation whose note cannot be read', () => {
-  const { note: _, ...noteless } = draining;
+  const { rotation: _, ...noteless } = draining;
   check({
     'is one that was interrupted': adopts({ ...noteless, monotonicMs: minutes(3) }, [next, old], [old], atOnce),
     'is forgotten where status does not know of it either': {
       given: { ...noteless, status: knows([next, old]) },
       plan: { step: { step: 'keep' }, verdict: ready([next, old]) },
     },
-    'is another one than the one that has ended': adopts({ ...noteless, ended: 'r0' }, [next, old], [old], atOnce),
+    'is another one than the one that has ended': adopts(
+      { ...noteless, endedRotation: 'r0' },
+      [next, old],
+      [old],
+      atOnce,
+    ),
   });
 });

@@ -1,6 +1,6 @@
 import { minutes } from '../../../support/fixtures/times.ts';
 import { next, old } from './rotation-roots.ts';
-import { knows, noteOf, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { knows, rotationIn, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
 
 // Each phase when all that it waits for is there.
 
@@ -16,7 +16,7 @@ export const distributing: Situation = {
   ...quiet,
   trusted: [old, next],
   next,
-  note: noteOf('Distributing'),
+  rotation: rotationIn('Distributing'),
   status: knows([old, next], rotationOf('Distributing')),
   secrets: secretsOf(old, old, next),
 };
@@ -25,19 +25,19 @@ export const switching: Situation = {
   signs: next,
   trusted: [next, old],
   previous: old,
-  note: noteOf('Switching'),
+  rotation: rotationIn('Switching'),
   status: knows([next, old], rotationOf('Switching')),
   secrets: secretsOf(next, next, old),
 };
 export const draining: Situation = {
   ...switching,
-  note: noteOf('Draining'),
+  rotation: rotationIn('Draining'),
   status: knows([next, old], rotationOf('Draining')),
 };
 export const retiring: Situation = {
   ...draining,
   trusted: [next],
-  note: noteOf('Retiring'),
+  rotation: rotationIn('Retiring'),
   status: knows([next], rotationOf('Retiring')),
   secrets: secretsOf(next, next),
 };
@@ -46,7 +46,7 @@ export const overwritten: Situation = {
   ...quiet,
   signs: next,
   trusted: [next, old],
-  note: noteOf('Distributing'),
+  rotation: rotationIn('Distributing'),
   status: knows([old, next], rotationOf('Distributing')),
   secrets: secretsOf(old, old, next),
 };

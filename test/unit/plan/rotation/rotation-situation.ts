@@ -28,19 +28,19 @@ export interface Situation {
   readonly trusted: readonly Issuer[];
   readonly next?: Pair;
   readonly previous?: Pair;
-  readonly note?: RotationState;
-  readonly ended?: string;
-  readonly handled?: string;
+  readonly rotation?: RotationState;
+  readonly endedRotation?: string;
+  readonly handledToken?: string;
   /** The annotations of the authority. */
-  readonly asked?: Pick<ObservedRoot['authority'], 'rotateRootToken' | 'approveToken' | 'skipToken' | 'abortToken'>;
+  readonly tokens?: Pick<ObservedRoot['authority'], 'rotateRootToken' | 'approveToken' | 'skipToken' | 'abortToken'>;
   readonly spec?: MtlsAuthoritySpec;
   readonly status: MtlsAuthorityStatus;
   readonly secrets: readonly IssuedSecret[];
   readonly publications?: readonly Publication[];
   /** Default: as many as there are secrets. */
-  readonly examined?: number;
+  readonly examinedSecrets?: number;
   readonly monotonicMs?: number;
-  readonly held?: TestIssuer;
+  readonly issuerInMemory?: TestIssuer;
   readonly leadingSince?: Date;
 }
 
@@ -66,16 +66,16 @@ export const leafOf = (signer: Issuer) => ({
 
 /** The Secrets of two certificates, with a leaf of this root and this bundle, written when the process began. */
 export const secretsOf = (signer: Issuer, ...[first, ...rest]: readonly Issuer[]): IssuedSecret[] =>
-  ['shop/a', 'shop/b'].map((what) => ({
+  ['shop/a', 'shop/b'].map((displayName) => ({
     namespace: 'shop',
-    what,
+    displayName,
     bundle: bundleOf(first ?? signer, ...rest).digest,
     leaf: leafOf(signer),
     changedAtMs: 0,
   }));
 
 /** The note of the rotation `r1` from old to new, which began an hour ago, and its phase ten minutes ago. */
-export const noteOf = (phase: RotationState['phase'], changes: Partial<RotationState> = {}): RotationState => ({
+export const rotationIn = (phase: RotationState['phase'], changes: Partial<RotationState> = {}): RotationState => ({
   id: 'r1',
   phase,
   startedAt: '2026-03-01T11:00:00Z',
@@ -88,17 +88,17 @@ export const noteOf = (phase: RotationState['phase'], changes: Partial<RotationS
 });
 
 /** The note of a rotation that begins now. */
-export const firstNote = (
-  goes: readonly Issuer[],
-  comes: Issuer | undefined,
+export const initialRotation = (
+  outgoing: readonly Issuer[],
+  incoming: Issuer | undefined,
   phase: RotationState['phase'] = 'Distributing',
 ): RotationState => ({
   id: now.getTime().toString(36),
   phase,
   startedAt: '2026-03-01T12:00:00Z',
   since: '2026-03-01T12:00:00.000Z',
-  old: goes.map(rootIdOf),
-  new: comes === undefined ? '' : rootIdOf(comes),
+  old: outgoing.map(rootIdOf),
+  new: incoming === undefined ? '' : rootIdOf(incoming),
   windowMs: 20,
   aborting: false,
 });
@@ -115,7 +115,15 @@ export const rotationOf = (phase: RotationState['phase']) => ({
 const textsOf = (pair: Pair) => ('anchor' in pair ? encodedRoot(pair) : pair);
 
 /** The root Secret of a situation, its keys included. */
-export function secretOf({ signs, trusted, next: comes, previous, note, ended, handled }: Situation): Secret {
+export function secretOf({
+  signs,
+  trusted,
+  next: incoming,
+  previous,
+  rotation,
+  endedRotation: ended,
+  handledToken: handled,
+}: Situation): Secret {
   const pair = (keys: { certificate: string; privateKey: string }, content: Pair | undefined) => {
     if (content === undefined) return {};
     const { crt, key } = textsOf(content);
@@ -126,14 +134,14 @@ export function secretOf({ signs, trusted, next: comes, previous, note, ended, h
       name: 'mtls-root',
       resourceVersion: '7',
       annotations: {
-        ...(note === undefined ? {} : { [annotations.rotation]: encodeRotationState(note) }),
+        ...(rotation === undefined ? {} : { [annotations.rotation]: encodeRotationState(rotation) }),
         ...(ended === undefined ? {} : { [annotations.endedRotation]: ended }),
         ...(handled === undefined ? {} : { [annotations.rotateRoot]: handled }),
       },
     },
     data: {
       ...pair(secretKeys, signs),
-      ...pair(rotationKeys.next, comes),
+      ...pair(rotationKeys.next, incoming),
       ...pair(rotationKeys.previous, previous),
       [secretKeys.bundle]: base64(encodeCertificates(anchorsOf(...trusted))),
     },
@@ -141,14 +149,14 @@ export function secretOf({ signs, trusted, next: comes, previous, note, ended, h
 }
 
 export function observedIn(situation: Situation, at = now): ObservedRoot {
-  const { asked, spec, status, secrets, publications = [], monotonicMs = 0, held } = situation;
-  const { examined = secrets.length } = situation;
+  const { tokens: asked, spec, status, secrets, publications = [], monotonicMs = 0, issuerInMemory } = situation;
+  const { examinedSecrets = secrets.length } = situation;
   return {
     authority: authority({ ...asked, status, ...(spec === undefined ? {} : { spec }) }),
     secret: rootSecret(secretOf(situation), at),
     certificates: secrets.length,
-    rollout: { secrets, publications, examined, monotonicMs },
-    ...(held === undefined ? {} : { held: withoutKey(held) }),
+    rollout: { secrets, publications, examinedSecrets, monotonicMs },
+    ...(issuerInMemory === undefined ? {} : { issuerInMemory: withoutKey(issuerInMemory) }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
 }

@@ -3,13 +3,13 @@ import type { IssuedSecret, RotationState } from '../../../../src/plan/index.ts'
 import { minutes } from '../../../support/fixtures/times.ts';
 import { distributing, overwritten } from './rotation-phases.ts';
 import { bundleOf, old } from './rotation-roots.ts';
-import { noteOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
 import { rotating } from './rotation-specs.ts';
-import { type Case, check, ignored, rotate, toSkip, verdicts, waiting } from './rotation-table.ts';
-import { ends, type Phase, phases, rootsOf, unmet, waits } from './rotation-unmet.ts';
+import { type Case, check, ignored, rotationStep, toSkip, verdicts, waiting } from './rotation-table.ts';
+import { blockers, endOf, type Phase, phases, rootsOf, unmet } from './rotation-unmet.ts';
 
 /** Status is what remembers the roots: nothing is skipped before it does. */
-const holdsOf = (phase: Phase): readonly string[] => waits[phase].slice(1);
+const holdsOf = (phase: Phase): readonly string[] => blockers[phase].slice(1);
 
 const skips = (
   given: Situation,
@@ -17,14 +17,14 @@ const skips = (
   [skip, message]: readonly [skip: string, message: string],
   before: Partial<RotationState> = {},
 ): Case => {
-  const now = given.note?.phase ?? phase;
+  const now = given.rotation?.phase ?? phase;
   return {
     given,
     plan: {
-      step: rotate(
+      step: rotationStep(
         ['RotationGateSkipped', `the phase ${phase} does not wait for ${message}: mtls-operator.io/skip-gate says so`],
         rootsOf[now],
-        { note: noteOf(now, { ...before, skipped: [...(before.skipped ?? []), skip] }) },
+        { rotation: rotationIn(now, { ...before, skipped: [...(before.skipped ?? []), skip] }) },
       ),
       verdict: verdicts[now],
     },
@@ -36,19 +36,19 @@ const inShop = 'Secrets and bundles in namespace shop';
 for (const phase of phases) {
   const given = unmet[phase];
   const verdict = verdicts[phase];
-  const asking = (skipToken: string, note: Partial<RotationState> = {}): Situation => ({
+  const asking = (skipToken: string, rotation: Partial<RotationState> = {}): Situation => ({
     ...given,
-    asked: { skipToken },
-    note: noteOf(phase, note),
+    tokens: { skipToken },
+    rotation: rotationIn(phase, rotation),
   });
-  const stays = (situation: Situation, ...remarks: ReturnType<typeof ignored>[]): Case => ({
+  const stays = (situation: Situation, ...notices: ReturnType<typeof ignored>[]): Case => ({
     given: situation,
-    plan: { ...waiting(situation, [0, 2], waits[phase], { remarks }), verdict },
+    plan: { ...waiting(situation, [0, 2], blockers[phase], { notices }), verdict },
   });
   const ignores = (skipToken: string, why: string, isExpected?: true): Case =>
     stays(asking(skipToken), ignored(`skip-gate=${skipToken}`, why, isExpected));
   const known = { ...given, status: (phase === 'Distributing' ? distributing : given).status };
-  const skipped = noteOf(phase, { skipped: [phase] });
+  const skipped = rotationIn(phase, { skipped: [phase] });
   const form = `the value is r1/<phase> or r1/<phase>/<namespace>, for example r1/${phase}`;
 
   describe(`the gate of the phase ${phase}, when it is not met,`, () => {
@@ -66,11 +66,11 @@ for (const phase of phases) {
       ),
       'is not skipped by the name of another phase that was skipped': stays({
         ...given,
-        note: noteOf(phase, { skipped: phases.filter((one) => one !== phase) }),
+        rotation: rotationIn(phase, { skipped: phases.filter((one) => one !== phase) }),
       }),
       'is not skipped by another namespace that was skipped': stays({
         ...given,
-        note: noteOf(phase, { skipped: [`${phase}/web`] }),
+        rotation: rotationIn(phase, { skipped: [`${phase}/web`] }),
       }),
       'is not skipped by another rotation': ignores(`r0/${phase}`, 'it does not name this rotation, r1', true),
       'is not skipped by an id that only begins alike': ignores(
@@ -87,8 +87,8 @@ for (const phase of phases) {
       'is not skipped for what is no namespace': ignores(`r1/${phase}/Shop`, form),
       'is not skipped for an empty namespace': ignores(`r1/${phase}/`, form),
       'is not skipped for an object': ignores(`r1/${phase}/shop/a`, form),
-      'is not skipped by an approval': stays({ ...given, asked: { approveToken: 'r1' } }),
-      'is not skipped by a request for another rotation': stays({ ...given, asked: { rotateRootToken: 'r1' } }),
+      'is not skipped by an approval': stays({ ...given, tokens: { approveToken: 'r1' } }),
+      'is not skipped by a request for another rotation': stays({ ...given, tokens: { rotateRootToken: 'r1' } }),
       'is not skipped for the 65th namespace': stays(
         asking(`r1/${phase}/shop`, { skipped: Array(64).fill(`${phase}/web`) }),
         ignored(`skip-gate=r1/${phase}/shop`, '64 skips are recorded; skip the whole phase'),
@@ -96,24 +96,24 @@ for (const phase of phases) {
     });
   });
 
-  const afterwards = { ...known, note: skipped, asked: { skipToken: `r1/${phase}` } };
+  const afterwards = { ...known, rotation: skipped, tokens: { skipToken: `r1/${phase}` } };
   describe(`the phase ${phase}, once its gate is skipped,`, () => {
     const holds = holdsOf(phase);
     check({
       'waits for status to name the new root all the same': {
-        given: { ...given, note: skipped, asked: { skipToken: `r1/${phase}` } },
+        given: { ...given, rotation: skipped, tokens: { skipToken: `r1/${phase}` } },
         plan:
           holds.length === 0
-            ? { step: ends(phase, skipped), verdict }
-            : { ...waiting({ ...given, note: skipped }, [0, 2], holds), verdict },
+            ? { step: endOf(phase, skipped), verdict }
+            : { ...waiting({ ...given, rotation: skipped }, [0, 2], holds), verdict },
       },
     });
     if (phase === 'Draining') return;
     check({
-      'ends, and no evidence is read': { given: afterwards, plan: { step: ends(phase, skipped), verdict } },
+      'ends, and no evidence is read': { given: afterwards, plan: { step: endOf(phase, skipped), verdict } },
       'ends although the annotation was taken off': {
-        given: { ...known, note: skipped },
-        plan: { step: ends(phase, skipped), verdict },
+        given: { ...known, rotation: skipped },
+        plan: { step: endOf(phase, skipped), verdict },
       },
     });
   });
@@ -122,17 +122,17 @@ for (const phase of phases) {
 describe('the skip of a phase that comes later', () => {
   check({
     'is recorded at once, and the present phase waits': skips(
-      { ...unmet.Distributing, asked: { skipToken: 'r1/Draining' } },
+      { ...unmet.Distributing, tokens: { skipToken: 'r1/Draining' } },
       'Draining',
       ['Draining', `${all}, from its beginning`],
     ),
     'does not open the present gate': {
-      given: { ...unmet.Switching, note: noteOf('Switching', { skipped: ['Draining'] }) },
+      given: { ...unmet.Switching, rotation: rotationIn('Switching', { skipped: ['Draining'] }) },
       plan: {
         ...waiting(
-          { ...unmet.Switching, note: noteOf('Switching', { skipped: ['Draining'] }) },
+          { ...unmet.Switching, rotation: rotationIn('Switching', { skipped: ['Draining'] }) },
           [0, 2],
-          waits.Switching,
+          blockers.Switching,
         ),
         verdict: verdicts.Switching,
       },
@@ -141,32 +141,32 @@ describe('the skip of a phase that comes later', () => {
 });
 
 describe('the skip of a phase that is over', () => {
-  const given = { ...unmet.Switching, asked: { skipToken: 'r1/distributing' } };
-  const note = noteOf('Switching', { skipped: ['Distributing'] });
+  const given = { ...unmet.Switching, tokens: { skipToken: 'r1/distributing' } };
+  const rotation = rotationIn('Switching', { skipped: ['Distributing'] });
   check({
     'does nothing': {
       given,
       plan: {
-        ...waiting(given, [0, 2], waits.Switching, {
-          remarks: [ignored('skip-gate=r1/distributing', 'the phase Distributing is over')],
+        ...waiting(given, [0, 2], blockers.Switching, {
+          notices: [ignored('skip-gate=r1/distributing', 'the phase Distributing is over')],
         }),
         verdict: verdicts.Switching,
       },
     },
     'is not spoken of when it did something then': {
-      given: { ...given, note },
-      plan: { ...waiting({ ...given, note }, [0, 2], waits.Switching), verdict: verdicts.Switching },
+      given: { ...given, rotation },
+      plan: { ...waiting({ ...given, rotation }, [0, 2], blockers.Switching), verdict: verdicts.Switching },
     },
   });
 });
 
 describe('a namespace that is skipped', () => {
   const [a, b] = secretsOf(old, old) as [IssuedSecret, IssuedSecret];
-  const note = noteOf('Distributing', { skipped: ['Distributing/shop'] });
-  const elsewhere: IssuedSecret = { ...b, namespace: 'web', what: 'web/b' };
+  const rotation = rotationIn('Distributing', { skipped: ['Distributing/shop'] });
+  const elsewhere: IssuedSecret = { ...b, namespace: 'web', displayName: 'web/b' };
   const next = bundleOf(old, ...rootsOf.Distributing);
-  const published = { namespace: 'shop', what: 'ConfigMap shop/mtls-trust', bundle: 'other', changedAtMs: 0 };
-  const given: Situation = { ...distributing, note, secrets: [a, elsewhere], publications: [published] };
+  const published = { namespace: 'shop', displayName: 'ConfigMap shop/mtls-trust', bundle: 'other', changedAtMs: 0 };
+  const given: Situation = { ...distributing, rotation, secrets: [a, elsewhere], publications: [published] };
   check({
     'is not counted, and the others are': {
       given,
@@ -177,7 +177,7 @@ describe('a namespace that is skipped', () => {
     },
     'does not stop the evidence of the others from being read again': {
       given: { ...given, secrets: [a, { ...elsewhere, bundle: next.digest }] },
-      plan: { step: { ...ends('Distributing', note), proof: true }, verdict: verdicts.Distributing },
+      plan: { step: { ...endOf('Distributing', rotation), requiresLiveRead: true }, verdict: verdicts.Distributing },
     },
     'does not spare the others their delay': {
       given: { ...given, secrets: [a, { ...elsewhere, bundle: next.digest, changedAtMs: minutes(1) }] },
@@ -192,7 +192,11 @@ describe('a namespace that is skipped', () => {
       },
     },
     'is no namespace for what belongs to the cluster: its phase is named': {
-      given: { ...given, secrets: [], publications: [{ ...published, namespace: '', what: 'ClusterTrustBundle x' }] },
+      given: {
+        ...given,
+        secrets: [],
+        publications: [{ ...published, namespace: '', displayName: 'ClusterTrustBundle x' }],
+      },
       plan: {
         ...waiting(
           given,
@@ -208,20 +212,20 @@ describe('a namespace that is skipped', () => {
 });
 
 describe('a root that was written over and waits', () => {
-  const note = noteOf('Distributing', { skipped: ['Distributing'] });
+  const rotation = rotationIn('Distributing', { skipped: ['Distributing'] });
   check({
     'signs without waiting once its gate is skipped': {
-      given: { ...overwritten, secrets: secretsOf(old, old), note },
+      given: { ...overwritten, secrets: secretsOf(old, old), rotation },
       plan: {
-        step: { ...ends('Distributing', note), trusted: [...ends('Switching', note).trusted], move: {} },
+        step: { ...endOf('Distributing', rotation), trusted: [...endOf('Switching', rotation).trusted], move: {} },
         verdict: verdicts.overwritten,
       },
     },
     'waits for approval all the same': {
-      given: { ...overwritten, spec: rotating({ approval: 'Manual' }), note },
+      given: { ...overwritten, spec: rotating({ approval: 'Manual' }), rotation },
       plan: {
         ...waiting(
-          { ...overwritten, note },
+          { ...overwritten, rotation },
           [2, 2],
           ['approval: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/approve-rotation=r1'],
         ),

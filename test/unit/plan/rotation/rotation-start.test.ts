@@ -5,9 +5,9 @@ import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots
 import { days, hours, later } from '../../../support/fixtures/times.ts';
 import { quiet } from './rotation-phases.ts';
 import { bundleOf, next, old, other, renewedRoot } from './rotation-roots.ts';
-import { firstNote, knows, type Situation } from './rotation-situation.ts';
+import { initialRotation, knows, type Situation } from './rotation-situation.ts';
 import { brought, making } from './rotation-specs.ts';
-import { type Case, check, ready, rotate } from './rotation-table.ts';
+import { type Case, check, ready, rotationStep } from './rotation-table.ts';
 
 const keep = { step: 'keep' } as const;
 const verdict = ready([old]);
@@ -19,9 +19,9 @@ const make = {
   key: { algorithm: 'ECDSA', size: 256 },
 } as const;
 const makesNext = (why: string, more: Partial<RotationStep> = {}) =>
-  rotate(['RotationStarted', `a new root is distributed next to the present one: ${why}`], [old], {
-    make,
-    note: firstNote([old], undefined),
+  rotationStep(['RotationStarted', `a new root is distributed next to the present one: ${why}`], [old], {
+    generate: make,
+    rotation: initialRotation([old], undefined),
     ...more,
   });
 
@@ -65,16 +65,16 @@ describe('a root that was renewed', () => {
 describe('a rotation that is asked for by annotation', () => {
   const begins = (given: Situation, more?: Partial<RotationStep>): Case => ({
     given,
-    plan: { step: makesNext('it was asked for', { handled: 'a', ...more }), verdict },
+    plan: { step: makesNext('it was asked for', { handledToken: 'a', ...more }), verdict },
   });
   const rsa = making({ commonName: 'Org', organizations: ['A'], privateKey: { algorithm: 'RSA' }, duration: '1h' });
   check({
-    'begins with a root that is made to follow': begins({ ...quiet, asked }),
-    'begins with a value that is not the one that was handled': begins({ ...quiet, asked, handled: 'z' }),
+    'begins with a root that is made to follow': begins({ ...quiet, tokens: asked }),
+    'begins with a value that is not the one that was handled': begins({ ...quiet, tokens: asked, handledToken: 'z' }),
     'makes a root as spec describes it now': begins(
-      { ...quiet, asked, spec: rsa },
+      { ...quiet, tokens: asked, spec: rsa },
       {
-        make: {
+        generate: {
           slot: 'next',
           profile: { subject: { commonName: 'Org', organizations: ['A'] }, durationMs: hours(1) },
           key: { algorithm: 'RSA', size: 3072 },
@@ -82,26 +82,26 @@ describe('a rotation that is asked for by annotation', () => {
       },
     ),
     'is over once the Secret notes its value': {
-      given: { ...quiet, asked, handled: 'a' },
+      given: { ...quiet, tokens: asked, handledToken: 'a' },
       plan: { step: keep, verdict },
     },
     'is over when status alone remembers its value': {
-      given: { ...quiet, asked, status: { ...quiet.status, lastHandledRotateRoot: 'a' } },
+      given: { ...quiet, tokens: asked, status: { ...quiet.status, lastHandledRotateRoot: 'a' } },
       plan: { step: keep, verdict },
     },
     'keeps trusting what was trusted before': {
-      given: { ...quiet, trusted: [old, other], asked },
+      given: { ...quiet, trusted: [old, other], tokens: asked },
       plan: {
-        step: rotate(
+        step: rotationStep(
           ['RotationStarted', 'a new root is distributed next to the present one: it was asked for'],
           [old, other],
-          { make, note: firstNote([old], undefined), handled: 'a' },
+          { generate: make, rotation: initialRotation([old], undefined), handledToken: 'a' },
         ),
         verdict: ready([old, other]),
       },
     },
     'cannot be where no root can be made, and says what to do': {
-      given: { ...quiet, asked, spec: brought },
+      given: { ...quiet, tokens: asked, spec: brought },
       plan: {
         step: keep,
         verdict,
@@ -127,11 +127,11 @@ describe('a rotation that begins by itself', () => {
   const due = (moment: Date, spec = making({})): Case => {
     const startedAt = `${moment.toISOString().slice(0, 19)}Z`;
     const times = { id: moment.getTime().toString(36), startedAt, since: moment.toISOString() };
-    const note = { ...firstNote([old], undefined), ...times };
+    const rotation = { ...initialRotation([old], undefined), ...times };
     return {
       given: { ...quiet, spec },
       at: moment,
-      plan: { step: makesNext(`it expires at ${notAfter.toISOString()}`, { note }), verdict },
+      plan: { step: makesNext(`it expires at ${notAfter.toISOString()}`, { rotation }), verdict },
     };
   };
   const tenth = before(lifetimeMs / 10);
@@ -155,9 +155,9 @@ describe('a rotation that begins by itself', () => {
 });
 
 describe('a root that a person has put into next.crt and next.key', () => {
-  const started = (comes: typeof next, more: Partial<RotationStep> = {}) =>
-    rotate(['RotationStarted', 'the root in next.crt is distributed next to the present one'], [old, comes], {
-      note: firstNote([old], comes),
+  const started = (incoming: typeof next, more: Partial<RotationStep> = {}) =>
+    rotationStep(['RotationStarted', 'the root in next.crt is distributed next to the present one'], [old, incoming], {
+      rotation: initialRotation([old], incoming),
       ...more,
     });
   const below = intermediate(old, { durationMs: days(60) });
@@ -165,7 +165,7 @@ describe('a root that a person has put into next.crt and next.key', () => {
   const signsAtOnce = (given: Situation, more: Partial<RotationStep> = {}): Case => ({
     given,
     plan: {
-      step: rotate(['IssuerReplaced', 'next.crt has the same root; it signs from now on'], [old], {
+      step: rotationStep(['IssuerReplaced', 'next.crt has the same root; it signs from now on'], [old], {
         move: { active: 'next', next: null, previous: 'active' },
         ...more,
       }),
@@ -189,8 +189,8 @@ describe('a root that a person has put into next.crt and next.key', () => {
       plan: { step: started(next), verdict },
     },
     'is what a value of rotate-root asks for': {
-      given: { ...quiet, next, asked },
-      plan: { step: started(next, { handled: 'a' }), verdict },
+      given: { ...quiet, next, tokens: asked },
+      plan: { step: started(next, { handledToken: 'a' }), verdict },
     },
     'may sign by an intermediate; its root is what is distributed': {
       given: { ...quiet, next: belowNext },
@@ -210,8 +210,8 @@ describe('a root that a person has put into next.crt and next.key', () => {
       plan: { step: signsAtOnce(quiet).plan.step, verdict: ready([below]) },
     },
     'signs at once when it was asked for with a value, which is handled': signsAtOnce(
-      { ...quiet, next: below, asked },
-      { handled: 'a' },
+      { ...quiet, next: below, tokens: asked },
+      { handledToken: 'a' },
     ),
     'cannot follow without its key': unusable(
       'NextRootKeyMalformed',

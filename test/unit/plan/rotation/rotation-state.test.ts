@@ -11,7 +11,7 @@ import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { earlier, minutes } from '../../../support/fixtures/times.ts';
 
 const fingerprint = 'ab'.repeat(32);
-const note: RotationState = {
+const rotation: RotationState = {
   id: 'mm7w3c00',
   phase: 'Draining',
   startedAt: '2026-03-01T11:00:00Z',
@@ -22,7 +22,7 @@ const note: RotationState = {
   aborting: false,
 };
 const full: RotationState = {
-  ...note,
+  ...rotation,
   approved: 'mm7w3c00',
   skipped: ['Draining', 'Retiring/shop'],
   spentSkip: 'mm7w3c00/draining',
@@ -58,12 +58,12 @@ describe('the note of a rotation', () => {
     const roots = ['Old', 'New'].map((name) => root({ name }));
     const [old = '', next = ''] = roots.map(({ anchor }) => anchor.fingerprint);
     const unknown = 'f'.repeat(64);
-    const note = { ...full, old: [old, unknown], new: next };
-    const { version: _, ...version1 } = JSON.parse(encodeRotationState(note)) as Record<string, unknown>;
+    const rotation = { ...full, old: [old, unknown], new: next };
+    const { version: _, ...version1 } = JSON.parse(encodeRotationState(rotation)) as Record<string, unknown>;
     const anchors = roots.map(({ anchor }) => anchor);
     const [first, second] = roots.map(rootIdOf);
     assert.deepEqual(parseRotationState(JSON.stringify(version1), anchors), {
-      ...note,
+      ...rotation,
       old: [first, unknown],
       new: second,
     });
@@ -86,8 +86,8 @@ describe('the note of a rotation', () => {
   });
 
   test('is none when a field is missing', () => {
-    for (const key of Object.keys(note)) {
-      assert.equal(parseRotationState(JSON.stringify({ ...note, [key]: undefined })), undefined, key);
+    for (const key of Object.keys(rotation)) {
+      assert.equal(parseRotationState(JSON.stringify({ ...rotation, [key]: undefined })), undefined, key);
     }
   });
 
@@ -112,40 +112,40 @@ describe('the note of a rotation', () => {
   });
 
   const unfit: [title: string, text: string][] = [
-    ['a time without a time zone', JSON.stringify({ ...note, since: '2026-03-01T11:00:00' })],
-    ['a time that only a program could guess', JSON.stringify({ ...note, startedAt: '1' })],
-    ['a day that there is not', JSON.stringify({ ...note, startedAt: '2026-13-01T11:00:00Z' })],
-    ['a time without end', encodeRotationState(note).replace('"windowMs":20', '"windowMs":1e999')],
-    ['more time than there is', encodeRotationState(note).replace('"windowMs":20', '"windowMs":1e16')],
-    ['a root by another name', JSON.stringify({ ...note, old: ['CN=Old'] })],
-    ['a new root that is yet to be made', JSON.stringify({ ...note, new: '' })],
-    ['an id that is longer than status takes', JSON.stringify({ ...note, id: 'x'.repeat(65) })],
-    ['a value that is longer than any that is acted on', JSON.stringify({ ...note, approved: 'x'.repeat(1025) })],
-    ['a skip of what is no phase', JSON.stringify({ ...note, skipped: ['Waiting'] })],
-    ['a skip of what is no namespace', JSON.stringify({ ...note, skipped: ['Draining/Shop'] })],
-    ['more skips than status takes', JSON.stringify({ ...note, skipped: Array(65).fill('Draining') })],
-    ['the skip of no phase, in the form of before', JSON.stringify({ ...note, approved: 'r1', approves: 'All' })],
-    ['a list of notes', JSON.stringify([note])],
-    ['a note within a note', JSON.stringify(JSON.stringify(note))],
+    ['a time without a time zone', JSON.stringify({ ...rotation, since: '2026-03-01T11:00:00' })],
+    ['a time that only a program could guess', JSON.stringify({ ...rotation, startedAt: '1' })],
+    ['a day that there is not', JSON.stringify({ ...rotation, startedAt: '2026-13-01T11:00:00Z' })],
+    ['a time without end', encodeRotationState(rotation).replace('"windowMs":20', '"windowMs":1e999')],
+    ['more time than there is', encodeRotationState(rotation).replace('"windowMs":20', '"windowMs":1e16')],
+    ['a root by another name', JSON.stringify({ ...rotation, old: ['CN=Old'] })],
+    ['a new root that is yet to be made', JSON.stringify({ ...rotation, new: '' })],
+    ['an id that is longer than status takes', JSON.stringify({ ...rotation, id: 'x'.repeat(65) })],
+    ['a value that is longer than any that is acted on', JSON.stringify({ ...rotation, approved: 'x'.repeat(1025) })],
+    ['a skip of what is no phase', JSON.stringify({ ...rotation, skipped: ['Waiting'] })],
+    ['a skip of what is no namespace', JSON.stringify({ ...rotation, skipped: ['Draining/Shop'] })],
+    ['more skips than status takes', JSON.stringify({ ...rotation, skipped: Array(65).fill('Draining') })],
+    ['the skip of no phase, in the form of before', JSON.stringify({ ...rotation, approved: 'r1', approves: 'All' })],
+    ['a list of notes', JSON.stringify([rotation])],
+    ['a note within a note', JSON.stringify(JSON.stringify(rotation))],
   ];
   for (const [title, text] of unfit)
     test(`is none with ${title}`, () => assert.equal(parseRotationState(text), undefined));
 
   describe('as it was written before there was skip-gate', () => {
     test('is approved where certificates were let switch', () => {
-      const text = JSON.stringify({ ...note, approved: 'mm7w3c00', approves: 'Switch' });
-      assert.deepEqual(parseRotationState(text), { ...note, approved: 'mm7w3c00' });
+      const text = JSON.stringify({ ...rotation, approved: 'mm7w3c00', approves: 'Switch' });
+      assert.deepEqual(parseRotationState(text), { ...rotation, approved: 'mm7w3c00' });
     });
 
     for (const phase of rotationPhases) {
       test(`skips ${phase} where that was waived`, () => {
-        const text = JSON.stringify({ ...note, approved: 'mm7w3c00/2', approves: phase });
-        assert.deepEqual(parseRotationState(text), { ...note, approved: 'mm7w3c00/2', skipped: [phase] });
+        const text = JSON.stringify({ ...rotation, approved: 'mm7w3c00/2', approves: phase });
+        assert.deepEqual(parseRotationState(text), { ...rotation, approved: 'mm7w3c00/2', skipped: [phase] });
       });
     }
   });
 
   test('is read whatever else somebody has written into it', () => {
-    assert.notEqual(parseRotationState(JSON.stringify({ ...note, more: 'x' })), undefined);
+    assert.notEqual(parseRotationState(JSON.stringify({ ...rotation, more: 'x' })), undefined);
   });
 });

@@ -5,7 +5,7 @@ import { rootIdOf } from '../../../support/fixtures/roots.ts';
 import { earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, fingerprintOf, next, old, other } from './rotation-roots.ts';
-import { knows, noteOf, observedIn, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
+import { knows, observedIn, rotationIn, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
 import { brought, making, rotating } from './rotation-specs.ts';
 import { assertHoldsNoKey, planIn, toSkip, unapproved } from './rotation-table.ts';
 
@@ -87,7 +87,7 @@ const sayings: Record<string, Saying> = {
     revisitInMs: 11,
   },
   'bundles with the old root, and that it is too late to abort': {
-    given: { ...retiring, asked: { abortToken: 'r1' }, secrets: secretsOf(next, next, old) },
+    given: { ...retiring, tokens: { abortToken: 'r1' }, secrets: secretsOf(next, next, old) },
     root: next,
     words: `the old root is taken out of every bundle; waiting for ${withOld}; ${tooLate}`,
     blockers: [withOld, tooLate],
@@ -96,7 +96,7 @@ const sayings: Record<string, Saying> = {
   'what was approved and skipped': {
     given: {
       ...draining,
-      note: noteOf('Draining', { approved: 'r1', skipped: ['Switching', 'Draining/web'] }),
+      rotation: rotationIn('Draining', { approved: 'r1', skipped: ['Switching', 'Draining/web'] }),
       monotonicMs: minutes(3) - 10,
     },
     root: next,
@@ -113,8 +113,8 @@ describe('status while the root is rotated', () => {
     sayings,
   )) {
     test(`names ${title}`, () => {
-      const { status, revisitAt } = statusIn(given);
-      const phase = given.note?.phase ?? '';
+      const { status, requeueAt } = statusIn(given);
+      const phase = given.rotation?.phase ?? '';
       assert.deepEqual(status.conditions, [signs(root), rotates(phase, words)]);
       const roots = { oldRoot: fingerprintOf(old), newRoot: fingerprintOf(next) };
       const startedAt = '2026-03-01T11:00:00Z';
@@ -130,14 +130,14 @@ describe('status while the root is rotated', () => {
         blockers,
       });
       assert.equal(status.activeRoot?.fingerprint, fingerprintOf(root));
-      assert.deepEqual(revisitAt, later(revisitInMs));
+      assert.deepEqual(requeueAt, later(revisitInMs));
     });
   }
 
   test('is looked at again less often with many Secrets, whosever they are, but not after its gate can open', () => {
     const secrets = secretsOf(old, old, next);
-    const lookedAt = (examined: number, opensInMs: number) =>
-      statusIn({ ...distributing, secrets, examined, monotonicMs: minutes(3) - opensInMs }).revisitAt;
+    const lookedAt = (examinedSecrets: number, opensInMs: number) =>
+      statusIn({ ...distributing, secrets, examinedSecrets, monotonicMs: minutes(3) - opensInMs }).requeueAt;
     assert.deepEqual(lookedAt(20_000, 5000), later(1000));
     assert.deepEqual(lookedAt(60_000, 5000), later(3000));
     assert.deepEqual(lookedAt(60_000, 2000), later(2001));
@@ -152,7 +152,7 @@ describe('status while the root is rotated', () => {
     ] as const;
     for (const [phase, secrets, words] of cases) {
       const trusted = phase === 'Retiring' ? [old] : [old, next];
-      const { status } = statusIn({ ...backwards, trusted, secrets, note: noteOf(phase, back) });
+      const { status } = statusIn({ ...backwards, trusted, secrets, rotation: rotationIn(phase, back) });
       const message = status.conditions[1]?.message ?? '';
       assert.ok(message.startsWith(words), message);
       assert.deepEqual({ ...status.rotation, ...directions }, status.rotation);
@@ -183,7 +183,7 @@ describe('status while the root is rotated', () => {
   test('names no old root where none is known', () => {
     const { status } = statusIn({
       ...switching,
-      note: noteOf('Switching', { old: [] }),
+      rotation: rotationIn('Switching', { old: [] }),
       secrets: secretsOf(old, old, next),
     });
     assert.equal('oldRoot' in (status.rotation ?? {}), false);
@@ -192,7 +192,7 @@ describe('status while the root is rotated', () => {
 
 describe('status without a rotation', () => {
   test('says what is in the way of one', () => {
-    const { status } = statusIn({ ...quiet, asked: { rotateRootToken: 'a' }, spec: brought });
+    const { status } = statusIn({ ...quiet, tokens: { rotateRootToken: 'a' }, spec: brought });
     const [first, problem] = status.conditions;
     assert.deepEqual(first, signs(old));
     assert.deepEqual([problem?.type, problem?.status, problem?.reason], ['Rotating', 'False', 'NextRootMissing']);
@@ -201,14 +201,14 @@ describe('status without a rotation', () => {
   });
 
   test('forgets a rotation that has ended', () => {
-    const { status } = statusIn({ ...quiet, ended: 'r1', status: distributing.status });
+    const { status } = statusIn({ ...quiet, endedRotation: 'r1', status: distributing.status });
     assert.deepEqual([status.rotation, status.conditions], [undefined, [signs(old)]]);
   });
 
   test('is looked at again when the root is due', () => {
-    const { revisitAt } = statusIn({ ...quiet, spec: making({ renewBefore: '8760h' }) });
-    assert.deepEqual(revisitAt, new Date(old.certificate.notAfter.getTime() - hours(8760)));
-    assert.deepEqual(statusIn({ ...quiet, spec: brought }).revisitAt, old.certificate.notAfter);
+    const { requeueAt } = statusIn({ ...quiet, spec: making({ renewBefore: '8760h' }) });
+    assert.deepEqual(requeueAt, new Date(old.certificate.notAfter.getTime() - hours(8760)));
+    assert.deepEqual(statusIn({ ...quiet, spec: brought }).requeueAt, old.certificate.notAfter);
   });
 });
 
@@ -266,10 +266,10 @@ describe('the condition Rotating, once it was set,', () => {
 describe('the value of rotate-root in status', () => {
   const known = { ...quiet.status, lastHandledRotateRoot: 'b' };
   const values: [title: string, given: Situation, value: string | undefined][] = [
-    ['is that of the Secret', { ...quiet, handled: 'a', status: known }, 'a'],
+    ['is that of the Secret', { ...quiet, handledToken: 'a', status: known }, 'a'],
     ['stays when the Secret has lost it', { ...quiet, status: known }, 'b'],
     ['is none at first', quiet, undefined],
-    ['is not what is asked for and was not handled yet', { ...quiet, asked: { rotateRootToken: 'c' } }, undefined],
+    ['is not what is asked for and was not handled yet', { ...quiet, tokens: { rotateRootToken: 'c' } }, undefined],
   ];
   for (const [title, given, value] of values) {
     test(title, () => assert.equal(statusIn(given).status.lastHandledRotateRoot, value));
@@ -278,10 +278,10 @@ describe('the value of rotate-root in status', () => {
 
 describe('status while the root is bad', () => {
   test('keeps the rotation, and all roots that are trusted', () => {
-    const { status, revisitAt } = statusIn({ ...switching, signs: { crt: '', key: '' } });
+    const { status, requeueAt } = statusIn({ ...switching, signs: { crt: '', key: '' } });
     const { rotation, roots, activeRoot, trustBundle } = switching.status;
     assert.deepEqual(
-      [status.rotation, status.roots, status.activeRoot, status.trustBundle, revisitAt],
+      [status.rotation, status.roots, status.activeRoot, status.trustBundle, requeueAt],
       [rotation, roots, activeRoot, trustBundle, later(600_000)],
     );
     assert.deepEqual(
@@ -305,7 +305,7 @@ describe('a clock that was set back', () => {
   const past = new Date(0);
 
   test('does not keep certificates from switching: what has begun in the future began long ago', () => {
-    const ahead = { ...switching, note: noteOf('Switching', { since: later(hours(5)).toISOString() }) };
+    const ahead = { ...switching, rotation: rotationIn('Switching', { since: later(hours(5)).toISOString() }) };
     const resumedAt = earlier(minutes(30));
     const waits = { ...ahead, secrets: secretsOf(old, old, next) };
     assert.deepEqual(reissueIn(waits), { id: 'r1', since: past, windowMs: 20, resumedAt });
@@ -319,14 +319,14 @@ describe('a clock that was set back', () => {
   test('takes this very moment for one that has passed', () => {
     const reissue = reissueIn({
       ...switching,
-      note: noteOf('Switching', { since: now.toISOString() }),
+      rotation: rotationIn('Switching', { since: now.toISOString() }),
       leadingSince: now,
     });
     assert.deepEqual(reissue, { id: 'r1', since: now, windowMs: 20, resumedAt: now });
   });
 
   test('has no say in how long pods have had a bundle', () => {
-    const ahead = { ...distributing, note: noteOf('Distributing', { since: later(hours(5)).toISOString() }) };
+    const ahead = { ...distributing, rotation: rotationIn('Distributing', { since: later(hours(5)).toISOString() }) };
     assert.equal(planIn(ahead).step.step, 'rotate');
   });
 });

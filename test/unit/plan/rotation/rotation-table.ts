@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { type Issuer, inspectIssuer } from '../../../../src/pki/index.ts';
 import {
   planRoot,
-  type Remark,
   type RootPlan,
   type RootVerdict,
+  type RotationNotice,
   type RotationReport,
   type RotationStep,
 } from '../../../../src/plan/index.ts';
@@ -25,10 +25,10 @@ export function planIn(situation: Situation, at = now): RootPlan {
 }
 
 /** Throws when anything of a private key of the situation is in what may be logged. */
-export function assertHoldsNoKey(value: unknown, { signs, next: comes, previous, held }: Situation): void {
+export function assertHoldsNoKey(value: unknown, { signs, next: incoming, previous, issuerInMemory }: Situation): void {
   const text = JSON.stringify(value);
   assert.ok(!text.includes('PRIVATE KEY'), 'a PEM of a private key');
-  for (const pair of [signs, comes, previous, held]) {
+  for (const pair of [signs, incoming, previous, issuerInMemory]) {
     if (pair === undefined) continue;
     const secret = 'anchor' in pair ? (pair.key.export({ format: 'jwk' }).d ?? '') : '';
     if (secret === '') continue;
@@ -41,8 +41,8 @@ export function assertHoldsNoKey(value: unknown, { signs, next: comes, previous,
 export function asRead(signer: TestIssuer): Issuer {
   const { crt, key } = encodedRoot(signer);
   const inspection = inspectIssuer(crt, key, now);
-  assert.ok('root' in inspection);
-  return inspection.root;
+  assert.ok('issuer' in inspection);
+  return inspection.issuer;
 }
 
 /** An authority signs with the first root and trusts all of these, in this order. */
@@ -51,17 +51,17 @@ export const ready = (
   more: Partial<RootVerdict & { state: 'ready' }> = {},
 ): RootVerdict => ({
   state: 'ready',
-  root: asRead(first),
+  issuer: asRead(first),
   bundle: bundleOf(first, ...rest),
   acceptedBundleDigests: [],
   ...more,
 });
 
 /** How certificates switch in a situation: since when the phase is, and since when this process leads. */
-export const reissueOf = ({ note, leadingSince = earlier(minutes(30)) }: Situation) => ({
-  id: note?.id ?? '',
-  since: new Date(note?.since ?? ''),
-  windowMs: note?.windowMs ?? 0,
+export const reissueOf = ({ rotation, leadingSince = earlier(minutes(30)) }: Situation) => ({
+  id: rotation?.id ?? '',
+  since: new Date(rotation?.since ?? ''),
+  windowMs: rotation?.windowMs ?? 0,
   resumedAt: leadingSince,
 });
 
@@ -73,7 +73,7 @@ export const verdicts = {
   Retiring: ready([next], { reissue: reissueOf(retiring) }),
   overwritten: ready([next], {
     bundle: bundleOf(old, next),
-    waits: {
+    issuancePaused: {
       reason: 'RootDistributing',
       message:
         'the root was written over by another one, which signs as soon as every bundle has it; ' +
@@ -83,7 +83,7 @@ export const verdicts = {
 } as const;
 
 /** A step of a rotation; by default nothing moves. */
-export const rotate = (
+export const rotationStep = (
   [reason, message]: readonly [reason: string, message: string],
   trusted: readonly Issuer[],
   more: Partial<RotationStep> = {},
@@ -105,14 +105,14 @@ export const unapproved =
   'approval: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/approve-rotation=r1';
 
 /** What is said of a root that is staged while another one takes over. */
-export const nextRootWaits: Remark = {
+export const nextRootQueued: RotationNotice = {
   reason: 'NextRootWaits',
   message: 'next.crt and next.key wait for the end of this rotation',
   isExpected: true,
 };
 
 /** A value of an annotation that does nothing. */
-export const ignored = (annotation: string, why: string, isExpected?: true): Remark => ({
+export const ignored = (annotation: string, why: string, isExpected?: true): RotationNotice => ({
   reason: 'AnnotationIgnored',
   message: `mtls-operator.io/${annotation} does nothing: ${why}`,
   ...(isExpected === true ? { isExpected } : {}),
@@ -122,19 +122,22 @@ export const ignored = (annotation: string, why: string, isExpected?: true): Rem
 export const waiting = (
   situation: Situation,
   [done, total]: readonly [done: number, total: number],
-  waits: readonly string[],
+  blockers: readonly string[],
   more: Partial<RotationReport> = {},
 ): Pick<RootPlan, 'step' | 'rotation'> => {
-  assert.ok(situation.note !== undefined);
+  assert.ok(situation.rotation !== undefined);
   const progress = { done, total };
-  const { note } = situation;
-  const withSkips = waits.map((wait) => {
+  const { rotation } = situation;
+  const withSkips = blockers.map((wait) => {
     const [, namespace] = /^\d+ of \d+ [^:]*: (?:ConfigMap )?([^/]+)\//.exec(wait) ?? [];
     return namespace === undefined || wait.includes('(to skip')
       ? wait
-      : `${wait}${toSkip(`${note.id}/${note.phase}/${namespace}`)}`;
+      : `${wait}${toSkip(`${rotation.id}/${rotation.phase}/${namespace}`)}`;
   });
-  return { step: { step: 'keep' }, rotation: { note, waits: withSkips, remarks: [], ...progress, ...more } };
+  return {
+    step: { step: 'keep' },
+    rotation: { state: rotation, blockers: withSkips, notices: [], ...progress, ...more },
+  };
 };
 
 /** What is observed, at which moment, and the whole plan. */

@@ -3,7 +3,7 @@ import { now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, retiring, switching } from './rotation-phases.ts';
 import { next, old } from './rotation-roots.ts';
 import { type Situation, secretsOf } from './rotation-situation.ts';
-import { rotate } from './rotation-table.ts';
+import { rotationStep } from './rotation-table.ts';
 
 export type Phase = RotationState['phase'];
 export const since = now.toISOString();
@@ -15,7 +15,7 @@ export const unmet: Record<Phase, Situation> = {
   Draining: { ...draining, status: {}, secrets: secretsOf(old, old, next) },
   Retiring: { ...retiring, secrets: secretsOf(next, next, old) },
 };
-export const waits: Record<Phase, readonly [what: string, ...holds: string[]]> = {
+export const blockers: Record<Phase, readonly [displayName: string, ...holds: string[]]> = {
   Distributing: ['2 of 2 Secrets to carry the new root: shop/a, shop/b', 'status to name the new root'],
   Switching: ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b'],
   Draining: ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b', 'status to name the new root'],
@@ -25,28 +25,28 @@ export const phases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as c
 export const rootsOf = { Distributing: [old, next], Switching: [next, old], Draining: [next, old], Retiring: [next] };
 
 /** The step that each phase ends with. */
-export const ends = (phase: Phase, note: RotationState): RotationStep => {
+export const endOf = (phase: Phase, rotation: RotationState): RotationStep => {
   switch (phase) {
     case 'Distributing':
-      return rotate(['RotationSwitching', 'the new root signs; certificates are issued anew'], [old, next], {
+      return rotationStep(['RotationSwitching', 'the new root signs; certificates are issued anew'], [old, next], {
         move: { active: 'next', next: null, previous: 'active' },
-        note: { ...note, since, phase: 'Switching' },
+        rotation: { ...rotation, since, phase: 'Switching' },
       });
     case 'Switching':
-      return rotate(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
-        note: { ...note, since, phase: 'Draining' },
+      return rotationStep(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
+        rotation: { ...rotation, since, phase: 'Draining' },
       });
     case 'Draining':
-      return rotate(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
-        note: { ...note, since, phase: 'Retiring' },
+      return rotationStep(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
+        rotation: { ...rotation, since, phase: 'Retiring' },
       });
     case 'Retiring':
-      return rotate(
+      return rotationStep(
         ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
         [next],
         {
           move: { previous: null },
-          ends: note.id,
+          endedRotation: rotation.id,
         },
       );
   }

@@ -267,12 +267,12 @@ describe('publications', () => {
     assert.deepEqual(
       publicationsIn(inBoth, { namespaces: { shop: 'own', web: 'old', new: 'absent' }, cluster: 'own' }),
       [
-        { namespace: 'shop', what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
-        { namespace: 'web', what: 'ConfigMap web/trust', bundle: 'old', changedAtMs: 7 },
-        { namespace: 'new', what: 'ConfigMap new/trust', changedAtMs: Infinity },
+        { namespace: 'shop', displayName: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
+        { namespace: 'web', displayName: 'ConfigMap web/trust', bundle: 'old', changedAtMs: 7 },
+        { namespace: 'new', displayName: 'ConfigMap new/trust', changedAtMs: Infinity },
         {
           namespace: '',
-          what: `ClusterTrustBundle ${bundleName}`,
+          displayName: `ClusterTrustBundle ${bundleName}`,
           bundle: digest,
           changedAtMs: 7,
           isClusterTrustBundle: true,
@@ -292,14 +292,14 @@ describe('publications', () => {
 
   test('are what the authority has taken since somebody else had it', () => {
     assert.deepEqual(publicationsIn(inConfigMaps, { namespaces: { shop: 'own' }, outcomes: { shop: foreign } }), [
-      { namespace: 'shop', what: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
+      { namespace: 'shop', displayName: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
     ]);
   });
 
   test('are what stays under an old name, since it is mounted', () => {
     const scene = { namespaces: { shop: 'theirs' }, more: [record('shop', 'former', 'old')] } as const;
     assert.deepEqual(publicationsIn(inConfigMaps, scene), [
-      { namespace: 'shop', what: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
+      { namespace: 'shop', displayName: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
     ]);
   });
 
@@ -310,7 +310,7 @@ describe('publications', () => {
       outcomes: { web: contested, shop: settled },
     } as const;
     assert.deepEqual(
-      publicationsIn(inConfigMaps, scene).map(({ what, why }) => [what, why]),
+      publicationsIn(inConfigMaps, scene).map(({ displayName: what, detail: why }) => [what, why]),
       [
         ['ConfigMap web/trust', 'changed by x'],
         ['ConfigMap shop/trust', 'being deleted, and a finalizer holds it'],
@@ -321,7 +321,7 @@ describe('publications', () => {
   test('are not what was under a former name, once it was deleted and a finalizer holds it', () => {
     const scene = { namespaces: { shop: 'own' }, more: [held('former')] } as const;
     assert.deepEqual(
-      publicationsIn(inConfigMaps, scene).map(({ what }) => what),
+      publicationsIn(inConfigMaps, scene).map(({ displayName: what }) => what),
       ['ConfigMap shop/trust'],
     );
   });
@@ -329,7 +329,10 @@ describe('publications', () => {
   describe('in a namespace where the API server refuses the ConfigMap', () => {
     const outcomes = { shop: failed };
     const whatsIn = (scene: Parameters<typeof publicationsIn>[1]) =>
-      publicationsIn(publisher({ configMap: { name: 'trust' } }), scene).map(({ what, why }) => [what, why]);
+      publicationsIn(publisher({ configMap: { name: 'trust' } }), scene).map(({ displayName: what, detail: why }) => [
+        what,
+        why,
+      ]);
     const web = ['ConfigMap web/trust', undefined];
     const shop = ['ConfigMap shop/trust', 'exceeded quota'];
 
@@ -355,7 +358,7 @@ describe('publications', () => {
   test('are awaited of a cluster of which it is not known whether it has ClusterTrustBundles, and not of one without', () => {
     const what = `ClusterTrustBundle ${bundleName}`;
     assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [
-      { namespace: '', what, changedAtMs: Infinity, isClusterTrustBundle: true },
+      { namespace: '', displayName: what, changedAtMs: Infinity, isClusterTrustBundle: true },
     ]);
     assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: false }), []);
   });
