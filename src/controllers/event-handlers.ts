@@ -10,7 +10,7 @@ import {
 } from '../plan/index.ts';
 import type { AuthorityChange } from './cache/authority-states.ts';
 import type { CacheChange } from './cache/caches.ts';
-import { asksForKeystores, asksToRevoke, type Caches } from './cache/caches.ts';
+import { type Caches, requestsKeystores, requestsRevocation } from './cache/caches.ts';
 import { isSameJson } from './objects/same-json.ts';
 import { secretKeysOf } from './objects/secret-names.ts';
 import { trustKey } from './objects/trust-key.ts';
@@ -38,7 +38,7 @@ export class EventHandlers {
   readonly #queues: Queues;
   readonly #unsubscribe: ReadonlyArray<() => void>;
   /** When requests to revoke last had an authority reconciled, or will, by its name: monotonic milliseconds of Caches. */
-  readonly #crlLooks = new Map<string, number>();
+  readonly #crlReads = new Map<string, number>();
 
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
@@ -65,7 +65,7 @@ export class EventHandlers {
 
   #onAuthority(before: AuthorityRecord | undefined, after: AuthorityRecord | undefined): void {
     const { name } = after ?? before ?? { name: '' };
-    if (after === undefined) this.#crlLooks.delete(name);
+    if (after === undefined) this.#crlReads.delete(name);
     this.#queues.authority.add(name);
     if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
     if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
@@ -78,7 +78,7 @@ export class EventHandlers {
   #onCertificate(before: CertificateRecord | undefined, after: CertificateRecord | undefined): void {
     this.#queues.certificate.add(keyOf(after ?? before ?? { name: '' }));
     if (!isSameClaim(before, after)) for (const record of [before, after]) this.#claimChanged(record);
-    if (after !== undefined && asksToRevoke(after) && after.revokeToken !== before?.revokeToken) {
+    if (after !== undefined && requestsRevocation(after) && after.revokeToken !== before?.revokeToken) {
       this.crlAwaited(after.spec.authorityRef.name);
     }
   }
@@ -172,7 +172,7 @@ export class EventHandlers {
   /** The CRLs of an authority are others: adds where they are published, and those that wait for them. */
   crlChanged(authority: string): void {
     for (const record of this.#caches.certificates.by('authority', authority)) {
-      if (asksToRevoke(record) || record.spec.outputs?.crl === true) this.#queues.certificate.add(keyOf(record));
+      if (requestsRevocation(record) || record.spec.outputs?.crl === true) this.#queues.certificate.add(keyOf(record));
     }
     this.trustOf(authority);
   }
@@ -183,9 +183,9 @@ export class EventHandlers {
    */
   crlAwaited(authority: string): void {
     const nowMs = this.#caches.monotonicMs();
-    const knownMs = this.#crlLooks.get(authority) ?? Number.NEGATIVE_INFINITY;
+    const knownMs = this.#crlReads.get(authority) ?? Number.NEGATIVE_INFINITY;
     const nextMs = knownMs > nowMs ? knownMs : Math.max(nowMs, knownMs + crlIntervalMs);
-    this.#crlLooks.set(authority, nextMs);
+    this.#crlReads.set(authority, nextMs);
     // Also if that moment was set before: the queue may have dropped it for an earlier one, which has passed since.
     this.#queues.authority.addAfter(authority, nextMs - nowMs);
   }
@@ -193,7 +193,7 @@ export class EventHandlers {
   /** Adds the certificates that ask for stores. */
   usersOfPasswords(): void {
     for (const record of this.#caches.certificates.values()) {
-      if (asksForKeystores(record)) this.#queues.certificate.add(keyOf(record));
+      if (requestsKeystores(record)) this.#queues.certificate.add(keyOf(record));
     }
   }
 

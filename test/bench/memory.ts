@@ -38,7 +38,7 @@ async function bytesPerResource(count: number): Promise<Record<string, number>> 
     for (let i = 0; i < count; i += 1) {
       for (const text of member(i).secrets) {
         const object = JSON.parse(text) as Secret;
-        caches.secrets.observe(caches.dated(secretRecord(object, roots, contentOf(object))));
+        caches.secrets.observe(caches.withChangeTime(secretRecord(object, roots, contentOf(object))));
       }
     }
   });

@@ -21,7 +21,7 @@ import {
 } from '../../plan/index.ts';
 import type { Recorder } from '../objects/recorder.ts';
 import { crlData } from '../objects/root-crl.ts';
-import { type MadeRoot, madePair, rotationPatch } from '../objects/root-secret.ts';
+import { keyPairData, type NewRoot, rotationPatch } from '../objects/root-secret.ts';
 import { base64 } from '../objects/secret-data.ts';
 import { authorityEvent, revocationEvents } from './authority-events.ts';
 import type { AuthorityObservation } from './authority-observer.ts';
@@ -66,7 +66,7 @@ export class RootSecretWriter {
     const made = await this.#makeRoot(step);
     const trusted = [made.certificate, ...step.remembered];
     const crls = await this.#crlsOf(observed, [issuerOf(made)], trusted);
-    const data = { ...madePair('active', made), [secretKeys.bundle]: base64(encodeCertificates(trusted)), ...crls };
+    const data = { ...keyPairData('active', made), [secretKeys.bundle]: base64(encodeCertificates(trusted)), ...crls };
     const { rotateRootToken } = observed.authority;
     const metadata = {
       ...ref,
@@ -131,7 +131,7 @@ export class RootSecretWriter {
     return plan === undefined ? {} : crlData(plan, signers);
   }
 
-  async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<MadeRoot> {
+  async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<NewRoot> {
     const key = await generatePrivateKey(spec);
     const context = { now: this.#options.now(), serialSeed: randomBytes(20) };
     const certificate = await prepareRoot(profile, new KeySigner(key), context).sign();
@@ -139,7 +139,7 @@ export class RootSecretWriter {
   }
 }
 
-const issuerOf = ({ certificate, key }: MadeRoot): Issuer => ({
+const issuerOf = ({ certificate, key }: NewRoot): Issuer => ({
   certificate,
   signer: new KeySigner(key),
   intermediates: [],

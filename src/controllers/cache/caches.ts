@@ -15,16 +15,16 @@ import {
   rolesOf,
   secretNameOf,
 } from '../../plan/index.ts';
-import { dated } from '../objects/leaf-secret.ts';
+import { withChangeTime } from '../objects/leaf-secret.ts';
 import { type PasswordMark, passwordVersion } from '../objects/password-secret.ts';
 import {
   chosenSecretKeysOf,
   defaultSecretKeysOf,
   namesakeOf,
-  ownerByNoName,
+  ownerUnlessNamesake,
   secretKeysOf,
 } from '../objects/secret-names.ts';
-import { compactSecrets } from './compact-secret.ts';
+import { compactSecretForm } from './compact-secret.ts';
 import { examined, SecretExaminer } from './secret-examiner.ts';
 import { TrustCache } from './trust-cache.ts';
 
@@ -49,7 +49,7 @@ export class Caches {
   });
   readonly certificates = new Store<CertificateRecord, 'authority' | 'namespace' | 'secret' | 'password' | 'revoking'>({
     indexes: {
-      revoking: (certificate) => (asksToRevoke(certificate) ? [certificate.spec.authorityRef.name] : []),
+      revoking: (certificate) => (requestsRevocation(certificate) ? [certificate.spec.authorityRef.name] : []),
       password: (certificate) => passwordKeysOf(certificate),
       authority: ({ spec }) => [spec.authorityRef.name],
       namespace: ({ namespace }) => [namespace],
@@ -82,7 +82,7 @@ export class Caches {
   /** @param roots the roots that may have signed leaves, as far as they are known now */
   constructor(roots: () => readonly Certificate[], monotonicMs: () => number = () => performance.now()) {
     this.monotonicMs = monotonicMs;
-    this.secrets = new Store({ form: compactSecrets(roots), indexes: { owner: ownerByNoName } });
+    this.secrets = new Store({ form: compactSecretForm(roots), indexes: { owner: ownerUnlessNamesake } });
     this.examiner = new SecretExaminer(this, roots);
     this.configMaps = new TrustCache(monotonicMs);
     this.clusterTrustBundles = new TrustCache(monotonicMs);
@@ -126,8 +126,8 @@ export class Caches {
   }
 
   /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
-  dated<T extends CachedSecret>(record: T): T {
-    return dated(record, this.secrets.get(keyOf(record)), this.monotonicMs());
+  withChangeTime<T extends CachedSecret>(record: T): T {
+    return withChangeTime(record, this.secrets.get(keyOf(record)), this.monotonicMs());
   }
 
   /** The password of the stores of a resource; undefined when it asks for none. */
@@ -171,8 +171,8 @@ function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
 }
 
 /** True for a resource that asks for key stores and trust stores. */
-export const asksForKeystores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;
+export const requestsKeystores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;
 
 /** True for a resource with a token of revocation that it has not answered yet. */
-export const asksToRevoke = ({ revokeToken, status }: CertificateRecord): boolean =>
+export const requestsRevocation = ({ revokeToken, status }: CertificateRecord): boolean =>
   revokeToken !== undefined && revokeToken !== status.lastHandledRevoke;

@@ -75,7 +75,9 @@ type OwnLeaf =
  * verified once for each set of roots.
  * @param roots the roots that are known now
  */
-export function compactSecrets(roots: () => readonly Certificate[]): StoredForm<CachedSecret, KeptSecret | KeptMark> {
+export function compactSecretForm(
+  roots: () => readonly Certificate[],
+): StoredForm<CachedSecret, KeptSecret | KeptMark> {
   return {
     keep: (secret) => (isExamined(secret) ? compactSecret.keep(secret) : keptMarks.keep(secret)),
     read(kept) {

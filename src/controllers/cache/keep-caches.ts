@@ -20,7 +20,7 @@ import {
   namespaceRecord,
 } from '../objects/resources.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from '../objects/trust-objects.ts';
-import { asksForKeystores, type Caches } from './caches.ts';
+import { type Caches, requestsKeystores } from './caches.ts';
 
 /** Where the caches are filled from. */
 export interface CacheSources {
@@ -67,7 +67,7 @@ export async function keepCaches(
   const passwords = passwordReflector(caches, sources);
   running.push(firstKeystore(caches, signal).then(() => passwords.run(signal)));
   if ((await certificates.synced) && (await allSynced([...bundles, secrets]))) {
-    caches.configMaps.beginWith(caches.namespaces.keys());
+    caches.configMaps.noteNamespaces(caches.namespaces.keys());
     afterAll();
   }
   await Promise.all(running);
@@ -119,7 +119,7 @@ function bundleReflectors(caches: Caches, sources: CacheSources) {
     ...common(sources, 'clustertrustbundles'),
     resource: clusterTrustBundleResource,
     labelSelector: trustSelector,
-    transform: (object) => clusterTrustBundles.dated(inClusterTrustBundle.toRecord(object)),
+    transform: (object) => clusterTrustBundles.withChangeTime(inClusterTrustBundle.toRecord(object)),
     store: clusterTrustBundles.store,
     onServed: () => caches.publish('clusterTrustBundlesServed'),
   });
@@ -129,7 +129,7 @@ function bundleReflectors(caches: Caches, sources: CacheSources) {
     resource: configMapResource,
     labelSelector: trustSelector,
     skipsLarge: true,
-    transform: (object) => configMaps.dated(inConfigMap.toRecord(object)),
+    transform: (object) => configMaps.withChangeTime(inConfigMap.toRecord(object)),
     store: configMaps.store,
   });
   return [inCluster, inNamespaces];
@@ -143,7 +143,7 @@ const secretReflector = ({ secrets, examiner }: Caches, sources: CacheSources) =
     skipsLarge: true,
     streams: true,
     transform: (secret) => examiner.read(secret),
-    transformListed: (secret) => examiner.readAhead(secret),
+    transformListed: (secret) => examiner.readInPool(secret),
     store: secrets,
   });
 
@@ -168,7 +168,7 @@ function passwordReflector(caches: Caches, sources: CacheSources) {
 async function firstKeystore({ certificates }: Caches, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const check = (record: CertificateRecord | undefined): void => {
-    if (record !== undefined && asksForKeystores(record)) resolve();
+    if (record !== undefined && requestsKeystores(record)) resolve();
   };
   for (const record of certificates.values()) check(record);
   const unsubscribe = certificates.subscribe((_, after) => check(after));

@@ -1,13 +1,13 @@
 import { type KubeObject, keyOf, type Secret, type Store } from '../../kube/index.ts';
 import type { Certificate } from '../../pki/index.ts';
 import { type CachedSecret, type CertificateRecord, canOwn, isExamined, type SecretRecord } from '../../plan/index.ts';
-import { knownContent, ownerIn, secretMark, secretRecord, secretRecordAhead } from '../objects/leaf-secret.ts';
+import { knownContent, ownerIn, secretMark, secretRecord, secretRecordInPool } from '../objects/leaf-secret.ts';
 
 /** What the examiner knows of the cluster. */
 interface KnownSecrets {
   readonly certificates: Pick<Store<CertificateRecord>, 'get'>;
   readonly secrets: Pick<Store<CachedSecret>, 'get' | 'refine'>;
-  dated<T extends CachedSecret>(record: T): T;
+  withChangeTime<T extends CachedSecret>(record: T): T;
 }
 
 /**
@@ -28,13 +28,13 @@ export class SecretExaminer {
 
   /** What the cache keeps of a Secret. A very large one is read by the reconcile of its resource, when it is its turn. */
   read(secret: Secret): CachedSecret {
-    return this.#isExamined(secret) ? this.#examine(secret) : this.#known.dated(secretMark(secret));
+    return this.#isExamined(secret) ? this.#examine(secret) : this.#known.withChangeTime(secretMark(secret));
   }
 
   /** The same for one of many: most of the work goes on beside the event loop. */
-  async readAhead(secret: Secret): Promise<CachedSecret> {
+  async readInPool(secret: Secret): Promise<CachedSecret> {
     const isNew = this.#isExamined(secret) && this.#contentOf(secret) === undefined;
-    return isNew ? this.#known.dated(await secretRecordAhead(secret, this.#roots())) : this.read(secret);
+    return isNew ? this.#known.withChangeTime(await secretRecordInPool(secret, this.#roots())) : this.read(secret);
   }
 
   /** The record of a Secret that a resource can own. The cache takes it in, in place of a mark. */
@@ -49,7 +49,7 @@ export class SecretExaminer {
   }
 
   #examine(secret: Secret): SecretRecord {
-    return this.#known.dated(secretRecord(secret, this.#roots(), this.#contentOf(secret)));
+    return this.#known.withChangeTime(secretRecord(secret, this.#roots(), this.#contentOf(secret)));
   }
 
   #isExamined(secret: Secret): boolean {

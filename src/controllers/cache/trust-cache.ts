@@ -16,14 +16,14 @@ export class TrustCache {
    */
   readonly #lost = new Map<string, Set<string>>();
   /** Namespaces in which pods may have mounted what was there before; undefined while that may be any of them. */
-  #heldBefore: Set<string> | undefined;
+  #knownBefore: Set<string> | undefined;
 
   /** @param monotonicMs milliseconds of a clock that only goes forward */
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
     this.store.subscribe((before, after) => {
       if (before !== undefined && after === undefined) {
-        this.#heldBefore?.add(before.namespace);
+        this.#knownBefore?.add(before.namespace);
         if (before.owner !== undefined) this.#lose(before.namespace, lostKey(before));
       } else if (after !== undefined) this.#lost.get(after.namespace)?.delete(lostKey(after));
     });
@@ -38,13 +38,13 @@ export class TrustCache {
   }
 
   /** Says which namespaces are older than this cache; in those that come later nobody has mounted anything yet. */
-  beginWith(namespaces: Iterable<string>): void {
-    this.#heldBefore = new Set(namespaces);
+  noteNamespaces(namespaces: Iterable<string>): void {
+    this.#knownBefore = new Set(namespaces);
   }
 
   /** A namespace is gone, with all that was mounted in it. */
   forget(namespace: string): void {
-    this.#heldBefore?.delete(namespace);
+    this.#knownBefore?.delete(namespace);
     this.#lost.delete(namespace);
   }
 
@@ -63,12 +63,12 @@ export class TrustCache {
   }
 
   /** The record with its moment. The first bundle of a namespace has none: nobody has an older one. */
-  dated(record: TrustRecord): TrustRecord {
+  withChangeTime(record: TrustRecord): TrustRecord {
     const before = this.store.get(keyOf(record));
     if (before?.uid === record.uid && before.bundle === record.bundle) {
       return { ...record, changedAtMs: before.changedAtMs };
     }
-    const isFirst = before === undefined && this.#heldBefore?.has(record.namespace) === false;
+    const isFirst = before === undefined && this.#knownBefore?.has(record.namespace) === false;
     return { ...record, changedAtMs: isFirst ? Number.NEGATIVE_INFINITY : this.#monotonicMs() };
   }
 }

@@ -22,7 +22,7 @@ import type { SecretWriter } from './secret-writer.ts';
 import { withSecret } from './step-result.ts';
 
 export interface CertificateObserverOptions {
-  readonly finder: Pick<SecretFinder, 'find' | 'ownedBeside'>;
+  readonly finder: Pick<SecretFinder, 'find' | 'ownedExcept'>;
   readonly writer: Pick<SecretWriter, 'lastWriter'>;
   readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
@@ -60,7 +60,7 @@ export class CertificateObserver {
     const roles = await Promise.all(
       rolesOf(certificate.spec).map((role) => this.#observeRole(key, request, role, signal)),
     );
-    const surplus = await finder.ownedBeside(certificate, new Set(roles.map(({ secretName }) => secretName)), signal);
+    const surplus = await finder.ownedExcept(certificate, new Set(roles.map(({ secretName }) => secretName)), signal);
     const observed = { ...request, ...(labels === undefined ? {} : { namespaceLabels: labels }), roles, surplus };
     return { observed: await this.#withWriters(key, observed, signal), material };
   }

@@ -67,7 +67,7 @@ export class SecretFinder {
   }
 
   /** The Secrets that a resource owns, without those of these names. */
-  async ownedBeside(
+  async ownedExcept(
     certificate: CertificateRecord,
     wanted: ReadonlySet<string>,
     signal: AbortSignal,

@@ -46,7 +46,7 @@ import { deliverInSecret, keptKey } from './secret-delivery.ts';
 /** What the writer works with. */
 export interface SecretWriterOptions {
   readonly client: GuardedClient;
-  readonly caches: Pick<Caches, 'secrets' | 'dated'>;
+  readonly caches: Pick<Caches, 'secrets' | 'withChangeTime'>;
   /** The roots that may have signed what is read. */
   readonly roots: () => readonly Certificate[];
   readonly keys: RsaKeyPool;
@@ -298,7 +298,7 @@ export class SecretWriter {
     const { caches, roots } = this.#options;
     // Only what can be written is, and what was written need not come back, with its key, to be known.
     const read = secretRecord({ metadata, type: secretType }, roots(), content);
-    const { touched: _, ...record } = isFirst ? read : caches.dated(read);
+    const { touched: _, ...record } = isFirst ? read : caches.withChangeTime(read);
     caches.secrets.observeOwnWrite(record);
     return record;
   }

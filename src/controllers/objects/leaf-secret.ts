@@ -42,7 +42,7 @@ export const secretRecord = (secret: Secret, roots: readonly Certificate[], know
   withMetadata(secret, known ?? secretContent(secret, roots));
 
 /** The same for one of many: what takes longest, the verification of its leaf and of large keys, goes on beside the event loop. */
-export async function secretRecordAhead(secret: Secret, roots: readonly Certificate[]): Promise<SecretRecord> {
+export async function secretRecordInPool(secret: Secret, roots: readonly Certificate[]): Promise<SecretRecord> {
   const chain = await chainAhead(secret, roots);
   return withMetadata(secret, secretContent(secret, roots, chain));
 }
@@ -102,7 +102,11 @@ export function ownerIn(
  * A record as it follows the one before: since when bundle, root and issuer have been as they are. What was not examined may
  * have been as it is for as long as it has been at its revision.
  */
-export function dated<T extends CachedSecret>(record: T, before: CachedSecret | undefined, monotonicMs: number): T {
+export function withChangeTime<T extends CachedSecret>(
+  record: T,
+  before: CachedSecret | undefined,
+  monotonicMs: number,
+): T {
   const changedAtMs = before !== undefined && isAsBefore(record, before) ? before.changedAtMs : monotonicMs;
   return { ...record, ...(isExamined(record) && isTouched(record, before) ? { touched: true } : {}), changedAtMs };
 }

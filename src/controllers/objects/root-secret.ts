@@ -15,7 +15,7 @@ import { encodeRotationState, parseRotationState, type RootSecret, type Rotation
 import { base64, dataText } from './secret-data.ts';
 
 /** A root that was just made. */
-export interface MadeRoot {
+export interface NewRoot {
   readonly certificate: Certificate;
   readonly key: KeyObject;
 }
@@ -55,7 +55,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
  * The one write that carries out a step of a rotation: keys, trusted roots and the note of where it stands.
  * @param live the Secret that the step was planned for, keys included
  */
-export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot | undefined): GuardedPatch<Secret> {
+export function rotationPatch(live: Secret, step: RotationStep, made: NewRoot | undefined): GuardedPatch<Secret> {
   const { resourceVersion, move, generate, trusted, rotation, endedRotation, handledToken } = step;
   const written =
     rotation === undefined || rotation.new !== ''
@@ -74,7 +74,7 @@ export function rotationPatch(live: Secret, step: RotationStep, made: MadeRoot |
       ...(move.active === undefined ? {} : pair('active', live, move.active)),
       ...(move.next === null ? pair('next', live, null) : {}),
       ...(move.previous === undefined ? {} : pair('previous', live, move.previous)),
-      ...(generate === undefined || made === undefined ? {} : madePair(generate.slot, made)),
+      ...(generate === undefined || made === undefined ? {} : keyPairData(generate.slot, made)),
       [secretKeys.bundle]: base64(encodeCertificates([...trusted, ...(made === undefined ? [] : [made.certificate])])),
     },
   };
@@ -92,7 +92,7 @@ function pair(to: Slot, { data }: Secret, from: Slot | null): Record<string, str
 }
 
 /** The data of a root that was made, for a slot. */
-export const madePair = (slot: Slot, { certificate, key }: MadeRoot): Record<string, string> => ({
+export const keyPairData = (slot: Slot, { certificate, key }: NewRoot): Record<string, string> => ({
   [slots[slot].certificate]: base64(encodeCertificates([certificate])),
   [slots[slot].privateKey]: base64(encodePrivateKey(key, 'PKCS8')),
 });

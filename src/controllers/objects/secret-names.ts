@@ -35,5 +35,5 @@ export const defaultSecretKeysOf = ({ namespace, name }: CertificateRecord): str
   roles.map((role) => keyOf({ namespace, name: defaultSecretName(name, role) }));
 
 /** The resource that a Secret belongs to, as `namespace/name`, where the name of the Secret does not lead to it. */
-export const ownerByNoName = ({ namespace, name, ownerName }: CachedSecret): string[] =>
+export const ownerUnlessNamesake = ({ namespace, name, ownerName }: CachedSecret): string[] =>
   ownerName === undefined || namesakeOf(name) === ownerName ? [] : [keyOf({ namespace, name: ownerName })];

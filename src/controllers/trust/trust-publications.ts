@@ -88,7 +88,7 @@ export class TrustPublications {
         const isKnown = cache.store.current(metadata) !== undefined;
         if (isKnown || !this.#canBeOf(authority, cache, metadata)) continue;
         const object = await this.#client.find(resource, metadata, { signal });
-        if (object !== undefined) cache.store.observe(cache.dated(toRecord(object)));
+        if (object !== undefined) cache.store.observe(cache.withChangeTime(toRecord(object)));
       }
     }
   }

@@ -143,12 +143,12 @@ export class TrustReconciler {
     const wait = { requeueAt: this.#repairs.nextWriteTime(key, content) };
     if (wanted !== undefined && this.#repairs.isContested(key, content, this.#context.now())) {
       // Only before the repair: after it, managedFields name the operator.
-      const isUnnamed = result === 'putOff' && this.#repairs.isUnnamed(key);
+      const isUnnamed = result === 'postponed' && this.#repairs.isUnnamed(key);
       if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, wanted, signal));
       this.#note(key, authority.name, { wanted, state: 'contested', message: this.#repairs.message(key) });
       return wait;
     }
-    if (result === 'putOff') return wait;
+    if (result === 'postponed') return wait;
     if (wanted === undefined) return this.#forget(key, authority.name);
     // Without a bundle, nothing was compared: there is no outcome.
     if (state.state !== 'ready') return undefined;

@@ -40,7 +40,7 @@ export interface TrustRequest {
 }
 
 /** How a place is left. `held`: the wanted object was deleted, and a finalizer holds it. */
-export type TrustResult = 'settled' | 'foreign' | 'held' | 'putOff';
+export type TrustResult = 'settled' | 'foreign' | 'held' | 'postponed';
 
 /** Old and new names, and objects newer than the cache, take more than one round; what takes more than these is a fight. */
 const rounds = 5;
@@ -81,7 +81,7 @@ export class TrustWriter<T extends KubeObject> {
       });
       const writes = steps.filter((step) => step.step !== 'conflict');
       if (writes.length === 0) return resultOf(steps.length > 0, wanted === undefined ? undefined : found.get(wanted));
-      if (round === 0 && !mayWrite()) return 'putOff';
+      if (round === 0 && !mayWrite()) return 'postponed';
       for (const step of writes) {
         const name = step.step === 'create' ? step.name : step.record.name;
         const after = await this.#write(authority, namespace, name, step, contentOf(bundle, crl), signal);
@@ -188,7 +188,7 @@ export class TrustWriter<T extends KubeObject> {
   }
 
   #observeOwnWrite(written: T): TrustRecord {
-    const record = this.#cache.dated(this.#kind.toRecord(written));
+    const record = this.#cache.withChangeTime(this.#kind.toRecord(written));
     this.#cache.store.observeOwnWrite(record);
     return record;
   }

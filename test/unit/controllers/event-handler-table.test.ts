@@ -388,17 +388,17 @@ table('a Secret', {
 });
 
 const withStores = { outputs: { pkcs12: { passwordSecretRef: { name: 'password', key: 'password' } } } } as const;
-const asksForKeystores: Act = ({ put }) => put.certificate('shop', 'a', withStores);
+const requestsKeystores: Act = ({ put }) => put.certificate('shop', 'a', withStores);
 
 table('a Secret that may hold a password', {
   'that appears queues the certificates that name it': [
-    asksForKeystores,
+    requestsKeystores,
     ({ put }) => put.password('shop', 'password'),
     { certificate: ['shop/a'] },
   ],
   'that changes queues the certificates that name it': [
     (world) => {
-      asksForKeystores(world);
+      requestsKeystores(world);
       world.put.password('shop', 'password');
     },
     ({ put }) => put.password('shop', 'password'),
@@ -406,13 +406,13 @@ table('a Secret that may hold a password', {
   ],
   'that is gone queues the certificates that name it': [
     (world) => {
-      asksForKeystores(world);
+      requestsKeystores(world);
       world.put.password('shop', 'password');
     },
     (world) => world.gone(world.caches.passwords, 'shop/password'),
     { certificate: ['shop/a'] },
   ],
-  'of another namespace queues nothing': [asksForKeystores, ({ put }) => put.password('home', 'password'), {}],
+  'of another namespace queues nothing': [requestsKeystores, ({ put }) => put.password('home', 'password'), {}],
 });
 
 const toEdge = { allow: [{ namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] }] };
@@ -530,7 +530,7 @@ table('what is not a change of a cache:', {
     { certificate: ['shop/a', 'shop/c'], trust: everyPlaceOfOrg },
   ],
   'the first listing of passwords queues the certificates that ask for key stores': [
-    asksForKeystores,
+    requestsKeystores,
     ({ eventHandlers }) => eventHandlers.usersOfPasswords(),
     { certificate: ['shop/a'] },
   ],

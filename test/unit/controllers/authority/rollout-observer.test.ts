@@ -48,7 +48,7 @@ function process() {
       },
     },
   });
-  const take = (secret: Secret) => caches.secrets.observe(caches.dated(secretRecord(secret, roots)));
+  const take = (secret: Secret) => caches.secrets.observe(caches.withChangeTime(secretRecord(secret, roots)));
   return { api, caches, clock, gatherer, renewed, take };
 }
 

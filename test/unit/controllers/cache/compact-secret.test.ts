@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { annotations, labels } from '../../../../src/api/constants.ts';
-import { compactSecret, compactSecrets } from '../../../../src/controllers/cache/compact-secret.ts';
+import { compactSecret, compactSecretForm } from '../../../../src/controllers/cache/compact-secret.ts';
 import { knownContent, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { Store } from '../../../../src/kube/index.ts';
 import type { Certificate, LeafRecord } from '../../../../src/pki/index.ts';
@@ -111,7 +111,7 @@ describe('the record of a Secret as it is kept', () => {
 test('a leaf whose root becomes known after its Secret was read has it from then on, in every reading of the cache', () => {
   const signer = root();
   const known: Certificate[] = [];
-  const store = new Store<CachedSecret>({ form: compactSecrets(() => known) });
+  const store = new Store<CachedSecret>({ form: compactSecretForm(() => known) });
   const fixture = certificate().issuedBy(signer);
   const observed = secretRecord(fixture.secret('server'), []);
   store.observe(observed);
@@ -138,7 +138,7 @@ test('a leaf whose root is not known is verified once for each set of roots, how
     });
   };
   const known = [counting()];
-  const store = new Store<CachedSecret>({ form: compactSecrets(() => known) });
+  const store = new Store<CachedSecret>({ form: compactSecretForm(() => known) });
   const secret = fixture.secret('server');
   store.observe(secretRecord(secret, known));
   assert.equal(verified, 1);

@@ -47,7 +47,7 @@ describe('a Secret that the cache takes in', () => {
     for (const one of [secret, orphaned(secret)]) {
       const { take, kept, caches } = made([issued]);
       take(one);
-      assert.deepEqual(kept(), caches.dated(secretRecord(one, [signer.anchor])));
+      assert.deepEqual(kept(), caches.withChangeTime(secretRecord(one, [signer.anchor])));
     }
   });
 
@@ -133,7 +133,7 @@ describe('a Secret whose resource becomes known later', () => {
     const world = made([], [former]);
     world.take(former);
     arrive(world);
-    const owned = await world.finder.ownedBeside(issued.record, new Set(['payments-server-tls']), never);
+    const owned = await world.finder.ownedExcept(issued.record, new Set(['payments-server-tls']), never);
     assert.deepEqual(
       owned.map(({ name, content }) => [name, 'leaf' in content]),
       [['former', true]],

@@ -190,7 +190,7 @@ describe('what was read of a foreign Secret', () => {
 
 describe('the Secrets of a resource that no role names', () => {
   const names = async ({ finder, record }: Awaited<ReturnType<typeof begin>>, ...wanted: readonly string[]) =>
-    (await finder.ownedBeside(record(), new Set(wanted), never)).map(({ name }) => name).sort();
+    (await finder.ownedExcept(record(), new Set(wanted), never)).map(({ name }) => name).sort();
 
   test('are those that it controls', async (t) => {
     const made = await begin(t);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../../../src/api/constants.ts';
 import { keptKey } from '../../../../src/controllers/certificate/secret-delivery.ts';
-import { dated, secretRecord, secretRecordAhead } from '../../../../src/controllers/objects/leaf-secret.ts';
+import { secretRecord, secretRecordInPool, withChangeTime } from '../../../../src/controllers/objects/leaf-secret.ts';
 import { authorityRecord, certificateRecord } from '../../../../src/controllers/objects/resources.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
@@ -64,7 +64,7 @@ describe('the record of a Secret', () => {
     const { data: _, ...empty } = secret;
     const damaged = [{ 'tls.crt': 'x' }, { 'tls.key': 'x' }, { 'ca.crt': 'x' }].map((data) => withData(data)(secret));
     for (const one of [secret, empty, ...damaged]) {
-      assert.deepEqual(await secretRecordAhead(one, roots), secretRecord(one, roots));
+      assert.deepEqual(await secretRecordInPool(one, roots), secretRecord(one, roots));
     }
   });
 
@@ -141,10 +141,10 @@ describe('whose Secret it is', () => {
 describe('since when a Secret is as it is', () => {
   const record = secretRecord(secret, roots);
   const before = { ...record, changedAtMs: 10 };
-  const sinceOf = (after: typeof record) => dated(after, before, 50).changedAtMs;
+  const sinceOf = (after: typeof record) => withChangeTime(after, before, 50).changedAtMs;
   const another = root();
 
-  test('is now when it was not known', () => assert.equal(dated(record, undefined, 50).changedAtMs, 50));
+  test('is now when it was not known', () => assert.equal(withChangeTime(record, undefined, 50).changedAtMs, 50));
   test('is then while bundle and root stay', () => assert.equal(sinceOf({ ...record, resourceVersion: '21' }), 10));
   test('is then when the certificate was renewed under the same root', () => {
     assert.equal(sinceOf(secretRecord(certificate().issuedBy(signer).secret('server'), roots)), 10);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
-import { type MadeRoot, rootSecret, rotationPatch } from '../../../../src/controllers/objects/root-secret.ts';
+import { type NewRoot, rootSecret, rotationPatch } from '../../../../src/controllers/objects/root-secret.ts';
 import { encodeCertificates, inspectIssuer } from '../../../../src/pki/index.ts';
 import { parseRotationState, type RotationStep } from '../../../../src/plan/index.ts';
 import { encodedRoot, rootIdOf } from '../../../support/fixtures/roots.ts';
@@ -19,7 +19,7 @@ import { rotationIn, type Situation, secretOf } from '../../plan/rotation/rotati
 import { planIn } from '../../plan/rotation/rotation-table.ts';
 
 /** What a step writes into the data of the Secret, as text; null takes a key away. */
-function written(situation: Situation, step: RotationStep, made?: MadeRoot) {
+function written(situation: Situation, step: RotationStep, made?: NewRoot) {
   const { metadata, data } = rotationPatch(secretOf(situation), step, made);
   const texts = Object.entries(data ?? {}).map(([key, value]) => [
     key,
@@ -33,7 +33,7 @@ const stepOf = (situation: Situation, at = now): RotationStep => {
   return step;
 };
 const bundle = (...roots: readonly (typeof old)[]) => encodeCertificates(anchorsOf(...roots));
-const made: MadeRoot = { certificate: other.certificate, key: other.key };
+const made: NewRoot = { certificate: other.certificate, key: other.key };
 const [ofOld, ofNext, ofOther] = [old, next, other].map(encodedRoot) as [
   ReturnType<typeof encodedRoot>,
   ReturnType<typeof encodedRoot>,

@@ -49,7 +49,7 @@ async function publications(
     foreign.includes(place) ? { wanted, state: 'foreign' } : undefined;
   const made = new TrustPublications(server.client(), caches, new AuthorityStates(), { outcome });
   const take = (object: ConfigMap) =>
-    caches.configMaps.store.observe(caches.configMaps.dated(inConfigMap.toRecord(object)));
+    caches.configMaps.store.observe(caches.configMaps.withChangeTime(inConfigMap.toRecord(object)));
   return { server, caches, publications: made, take };
 }
 
@@ -133,12 +133,12 @@ test('a bundle is as it is since it last changed, and the first one of a namespa
   let clock = 10;
   const cache = new TrustCache(() => clock);
   const take = (namespace: string, pem: string, version: string, uid?: string): number => {
-    const record = cache.dated(bundleRecord(namespace, pem, version, uid));
+    const record = cache.withChangeTime(bundleRecord(namespace, pem, version, uid));
     cache.store.observe(record);
     return record.changedAtMs;
   };
   assert.equal(take('listed', 'a', '1'), 10, 'what was there before this process counts from its beginning');
-  cache.beginWith(['listed', 'empty']);
+  cache.noteNamespaces(['listed', 'empty']);
   clock = 20;
   assert.equal(take('listed', 'a', '2'), 10, 'another change is no other bundle');
   assert.equal(take('listed', 'b', '3'), 20);
@@ -155,7 +155,7 @@ test('a bundle is as it is since it last changed, and the first one of a namespa
 test('an object is lost from its deletion until it is back, or its namespace or its authority is gone', () => {
   const cache = new TrustCache(() => 10);
   let version = 0;
-  const take = () => cache.store.observe(cache.dated(bundleRecord('shop', 'a', `${++version}`)));
+  const take = () => cache.store.observe(cache.withChangeTime(bundleRecord('shop', 'a', `${++version}`)));
   const remove = () => cache.store.observeDeleted({ namespace: 'shop', name: 'trust' }, `${++version}`);
   const owner = bundleRecord('shop', 'a', '1').owner ?? '';
   const isLost = () => cache.isLost(owner, 'shop', 'trust');
@@ -199,7 +199,7 @@ test('what is remembered of deleted objects is bounded in each namespace', () =>
   let version = 0;
   const come = (namespace: string, name: string) => {
     const record = inConfigMap.toRecord(configMap(namespace, 'a', name, `${++version}`));
-    cache.store.observe(cache.dated(record));
+    cache.store.observe(cache.withChangeTime(record));
     cache.store.observeDeleted({ namespace, name }, `${++version}`);
   };
   come('shop', 'trust');
