@@ -8,7 +8,7 @@ export {
 } from './authority/authority-plan.ts';
 export { planAuthorityStatus } from './authority/authority-status.ts';
 export type { ObservedAuthority } from './authority/observed-authority.ts';
-export { planRoot, type RootPlan, type RootStep, type RootVerdict } from './authority/root-plan.ts';
+export { planRoot, type RootPlan, type RootVerdict } from './authority/root-plan.ts';
 export type { AuthorityRules, AuthorityState, ReadyAuthority, RootState } from './certificate/authority-state.ts';
 export {
   type CertificatePlan,
@@ -41,10 +41,9 @@ export {
   parseOutputsNote,
 } from './certificate/secret-outputs.ts';
 export type { Blocked, SecretStep } from './certificate/secret-step.ts';
-export { type IssuancePolicy, issuancePolicy } from './policy/grant.ts';
+export { issuancePolicy } from './policy/grant.ts';
 export { selects } from './policy/label-selector.ts';
 export { clientName, isMetricsClient } from './policy/metrics-client.ts';
-export { dnsLabels, normaliseUri } from './policy/name-forms.ts';
 export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
 export { type DesiredCondition, mergeConditions } from './records/condition.ts';
@@ -112,7 +111,6 @@ export {
 export {
   publicationsOf,
   type TrustOutcome,
-  type TrustTarget,
   type TrustWorld,
   trustTargets,
 } from './trust/trust-targets.ts';

@@ -5,7 +5,6 @@ export interface OwnerReference {
   readonly name: string;
   readonly uid: string;
   readonly controller?: boolean | undefined;
-  readonly blockOwnerDeletion?: boolean | undefined;
 }
 
 /** The part of metav1.ObjectMeta that programs here read or write. Timestamps stay strings. */

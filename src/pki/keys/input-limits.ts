@@ -7,7 +7,7 @@ import type { KeyEncoding } from './key.ts';
  * What reading a key pair of a Secret may cost. Anybody can write such a Secret, so sizes, counts and kinds of keys are
  * checked before OpenSSL gets any of it, and before anything is verified.
  */
-export const workLimits = {
+const workLimits = {
   /** Characters of tls.crt. The longest names that spec takes make a certificate of some 150,000. */
   certificateText: 256 * 1024,
   /** Certificates in tls.crt. A chain has 8 at most; other programs add one a second time. */

@@ -1,10 +1,10 @@
 import { hash, type KeyObject } from 'node:crypto';
-import { type Asn1, boolean, encode, octetString, oid, readOnly, sequence, tags } from '../asn1/der.ts';
+import { type Asn1, boolean, octetStringOf, oid, readOnly, sequence, tags } from '../asn1/der.ts';
 import { publicKeyDer } from '../keys/key.ts';
 
 /** An extension that is yet to be encoded (RFC 5280 4.1). */
 export const extension = (id: string, critical: boolean, value: Asn1): Asn1 =>
-  sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(encode(value)));
+  sequence(oid(id), ...(critical ? [boolean(true)] : []), octetStringOf(value));
 
 /** RFC 7093 2, method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
 export function keyIdentifier(key: KeyObject): Buffer {

@@ -1,7 +1,7 @@
 import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../../api/types.ts';
 import { anchorId, type Certificate, commonValidity, type Issuer, pathOf, subjectText } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { DesiredCondition } from '../records/condition.ts';
+import { type DesiredCondition, falseIfSet, restated } from '../records/condition.ts';
 import { rootsInStatus } from '../records/remembered-roots.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlCondition } from '../revocation/crl-condition.ts';
@@ -40,7 +40,9 @@ export function planAuthorityStatus(
       ...common,
       conditions: [
         readyCondition('False', verdict.reason, verdict.message),
-        ...unchangedConditions(authority, 'Rotating', 'IssuerKeyMissing', 'CrlNearlyFull'),
+        ...(['Rotating', 'IssuerKeyMissing', 'CrlNearlyFull'] as const).flatMap(
+          (type) => restated(authority.status, type) ?? [],
+        ),
       ],
       // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
       ...(activeRoot === undefined ? {} : { activeRoot }),
@@ -140,18 +142,6 @@ const readyCondition = (status: 'True' | 'False', reason: string, message: strin
   message,
 });
 
-/** What was said before of these types, while nothing can be known of it. */
-const unchangedConditions = (
-  { status }: AuthorityRecord,
-  ...types: ReadonlyArray<DesiredCondition['type']>
-): DesiredCondition[] =>
-  types.flatMap((type) => {
-    const earlier = status.conditions?.find((condition) => condition.type === type);
-    if (earlier === undefined) return [];
-    const { status: holds, reason, message } = earlier;
-    return [{ type, status: holds === 'True' ? 'True' : 'False', reason, message } as const];
-  });
-
 function rotatingCondition(
   authority: AuthorityRecord,
   rotation: RotationReport | undefined,
@@ -159,10 +149,10 @@ function rotatingCondition(
   active: Certificate,
 ): DesiredCondition[] {
   if (problem !== undefined) return [{ type: 'Rotating', status: 'False', ...problem }];
-  if (rotation === undefined)
-    return unchangedConditions(authority, 'Rotating').map((earlier) =>
-      endOfRotation(authority.status, earlier, active),
-    );
+  if (rotation === undefined) {
+    const earlier = restated(authority.status, 'Rotating');
+    return earlier === undefined ? [] : [endOfRotation(authority.status, earlier, active)];
+  }
   const { state, blockers, notices } = rotation;
   const message = [phaseMessage(state), `waiting for ${blockers.join(', and ')}`, ...notices.map(textOf)].join('; ');
   return [{ type: 'Rotating', status: 'True', reason: state.phase, message }];
@@ -224,9 +214,8 @@ function issuerKeyCondition(
       advice;
     return [{ type, status: 'True', reason: 'CrlCannotBeRenewed', message }];
   }
-  const wasSet = status.conditions?.some((condition) => condition.type === type) === true;
   const message = 'the operator has the key of every CA whose certificates are in use';
-  return wasSet ? [{ type, status: 'False', reason: 'KeysPresent', message }] : [];
+  return falseIfSet(status, { type, reason: 'KeysPresent', message });
 }
 
 /** The fingerprints of the roots of a rotation by their identities, as far as their certificates are known. */

@@ -2,7 +2,7 @@ import { annotations, type CertificateReason } from '../../api/constants.ts';
 import type { MtlsCertificateStatus } from '../../api/types.ts';
 import { anchorId, type Certificate, type LeafRecord, type Role } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
-import type { DesiredCondition } from '../records/condition.ts';
+import { type DesiredCondition, falseIfSet } from '../records/condition.ts';
 import { isOurs } from '../records/ownership.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 import { unitInterval } from '../timing/spread.ts';
@@ -276,12 +276,11 @@ function issuingCondition(
   const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.canWait === true);
   const [first] = delayed;
   if (first === undefined) {
-    if (status.conditions?.some(({ type }) => type === 'Issuing') !== true) return [];
     const [reason, message] =
       ready.status === 'True'
-        ? ['Issued', 'no certificate waits to be issued']
-        : ['Blocked', 'no certificate can be issued now; the condition Ready has the reason'];
-    return [{ type: 'Issuing', status: 'False', reason, message }];
+        ? (['Issued', 'no certificate waits to be issued'] as const)
+        : (['Blocked', 'no certificate can be issued now; the condition Ready has the reason'] as const);
+    return falseIfSet(status, { type: 'Issuing', reason, message });
   }
   const messages = delayed.map(({ role, problem, failed }) => {
     const retry = failed === undefined ? '' : `; next attempt at ${timestamp(failed.nextRetryTime)}`;

@@ -93,7 +93,7 @@ export const dueReasons: ReadonlySet<IssueReason> = new Set([
 ]);
 
 /** What status says of the certificate that the operator has written last into a Secret, as far as it knows. */
-export const writtenBefore = ({ status }: CertificateRecord, { role, secretName }: ObservedRole) =>
+const writtenBefore = ({ status }: CertificateRecord, { role, secretName }: ObservedRole) =>
   status.secrets?.find((entry) => entry.role === role && entry.secretName === secretName);
 
 /**

@@ -79,7 +79,7 @@ export function parseOutputsNote(annotation: string | undefined): OutputsNote {
 }
 
 /** What is noted of the outputs of a Secret; nothing for one that is not there. */
-export const notedOutputs = (secret: SecretRecord | undefined): OutputsNote =>
+const notedOutputs = (secret: SecretRecord | undefined): OutputsNote =>
   parseOutputsNote(secret?.annotations[annotations.outputs]);
 
 /** What outputs depend on beside spec and the key pair. */

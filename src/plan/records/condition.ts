@@ -1,13 +1,35 @@
 import type { Condition } from '../../api/types.ts';
 import { timestamp } from '../timing/timestamp.ts';
 
+type ConditionType = 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing' | 'CrlNearlyFull';
+
 /** A condition as a plan states it. {@link mergeConditions} adds the time of its transition. */
 export interface DesiredCondition {
-  readonly type: 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing' | 'CrlNearlyFull';
+  readonly type: ConditionType;
   readonly status: 'True' | 'False';
   readonly reason: string;
   readonly message: string;
 }
+
+interface WithConditions {
+  readonly conditions?: readonly Condition[];
+}
+
+/** The condition of a type as status has it; undefined where it was never set. */
+export const conditionOf = ({ conditions }: WithConditions, type: ConditionType): Condition | undefined =>
+  conditions?.find((condition) => condition.type === type);
+
+/** The condition of a type as status has it, to be stated again; undefined where it was never set. */
+export function restated(status: WithConditions, type: ConditionType): DesiredCondition | undefined {
+  const condition = conditionOf(status, type);
+  if (condition === undefined) return undefined;
+  const { reason, message } = condition;
+  return { type, status: condition.status === 'True' ? 'True' : 'False', reason, message };
+}
+
+/** A condition as False, with the reason why. Nothing where it was never set: a condition that was set once stays. */
+export const falseIfSet = (status: WithConditions, condition: Omit<DesiredCondition, 'status'>): DesiredCondition[] =>
+  conditionOf(status, condition.type) === undefined ? [] : [{ ...condition, status: 'False' }];
 
 type Undated = Omit<Condition, 'lastTransitionTime'>;
 

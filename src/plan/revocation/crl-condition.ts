@@ -1,5 +1,5 @@
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { DesiredCondition } from '../records/condition.ts';
+import { type DesiredCondition, falseIfSet } from '../records/condition.ts';
 import { rotateRootCommand } from '../text/kubectl-command.ts';
 import { type CrlEntries, countEntries, maxRevocations } from './crl-shares.ts';
 
@@ -28,7 +28,6 @@ export function crlCondition(authority: AuthorityRecord, entries: CrlEntries = c
       rotateRootCommand(authority);
     return [{ type, status: 'True', reason: 'EntriesAboveThreshold', message }];
   }
-  const wasSet = authority.status.conditions?.some((condition) => condition.type === type) === true;
   const message = `fewer than ${nearlyFull * 100} % of the entries of the CRL are in use`;
-  return wasSet ? [{ type, status: 'False', reason: 'EntriesBelowThreshold', message }] : [];
+  return falseIfSet(authority.status, { type, reason: 'EntriesBelowThreshold', message });
 }

@@ -1,7 +1,6 @@
-import type { Condition } from '../../api/types.ts';
 import type { RootState } from '../certificate/authority-state.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { DesiredCondition } from '../records/condition.ts';
+import { conditionOf, type DesiredCondition, restated } from '../records/condition.ts';
 import { heldByFinalizer } from '../rotation/rollout.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
 import type { TrustTarget, TrustWorld } from './trust-targets.ts';
@@ -41,7 +40,7 @@ export function trustCondition(
   { servesClusterTrustBundles }: Pick<TrustWorld, 'servesClusterTrustBundles'>,
 ): DesiredCondition | undefined {
   const { trustBundle } = authority.spec;
-  const said = authority.status.conditions?.find((condition) => condition.type === type);
+  const said = conditionOf(authority.status, type);
   if (trustBundle === undefined) {
     if (said === undefined) return undefined;
     // A spec that cannot be read may ask for bundles.
@@ -57,7 +56,7 @@ export function trustCondition(
   // After a restart nothing is known that status does not know better, until everything has been looked at once.
   const isUnseen = (place: TrustTarget) => place.outcome === undefined && !isPublished(place, bundle);
   if (bundle === undefined || judged.some(isUnseen)) {
-    if (said !== undefined && said.observedGeneration === authority.generation) return asWanted(said);
+    if (said !== undefined && said.observedGeneration === authority.generation) return restated(authority.status, type);
   }
   const configMaps = judged.filter(({ kind }) => kind === 'ConfigMap');
   const clusterTrustBundle = judged.find(({ kind }) => kind === 'ClusterTrustBundle');
@@ -156,8 +155,3 @@ const messageOf = (place: TrustTarget | undefined): string =>
   place?.outcome !== undefined && 'message' in place.outcome ? place.outcome.message : '';
 
 const isNot = (reason: TrustReason, message: string): DesiredCondition => ({ type, status: 'False', reason, message });
-
-/** A condition as it was said before, to be said again. */
-function asWanted({ status, reason, message }: Condition): DesiredCondition {
-  return { type, status: status === 'True' ? 'True' : 'False', reason, message };
-}
