@@ -39,7 +39,7 @@ export interface Faults {
 
 /** An HTTP proxy between one operator and the API server that can be told to fail. */
 export interface FaultyProxy {
-  /** The URL for the operator's kubeconfig. */
+  /** The API server's URL for the operator. */
   readonly server: string;
   /** The faults from now on, for watches under way as well; none at first. */
   faults: Faults;
@@ -50,7 +50,7 @@ export interface FaultyProxy {
 
 /**
  * Starts a proxy in front of a test cluster. It ends TLS with the API server's own certificate, which it finds in the
- * cluster's folder, so that the operator's kubeconfig needs no other root; credentials are passed along.
+ * cluster's folder, so that the operator needs no other root; credentials are passed along.
  */
 export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
   const certificates = join(cluster.dir, 'certificates');
