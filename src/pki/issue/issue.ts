@@ -33,17 +33,16 @@ import { extension, keyIdentifier, wholeSeconds } from '../x509/to-be-signed.ts'
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
 export const backdateMs = 5 * 60 * 1000;
 
-/** What stands in a certificate beside what is asked for: a moment, and 20 random octets that become the serial number. */
+/** What every certificate gets that no request asks for: the time of issue, and 20 random octets for the serial number. */
 export interface IssueContext {
   readonly now: Date;
   readonly serialSeed: Uint8Array;
 }
 
 /**
- * The one entry to signing a leaf. Checks the request against profile and issuer, lays out the certificate, and has what is
- * laid out checked once more from its octets; nothing is signed yet. The leaf is never valid before or after its issuer,
- * nor any CA above that.
- * @param key either half of the pair that the leaf is for; only the public one is looked at
+ * The one entry to signing a leaf. Checks the request against the profile and the issuer, encodes the certificate and lints
+ * its octets. Nothing is signed yet. The leaf is valid only while its issuer and every CA above that are.
+ * @param key either half of the pair that the leaf is for; only the public half is used
  * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses, ProfileViolation
  */
 export function prepareLeaf(
@@ -99,8 +98,8 @@ export interface RootProfile {
 }
 
 /**
- * A self-signed root over a new key, ready to be signed by it. No path length and no extended key usage, which some stacks would hold against its
- * leaves; the subject ends with an attribute derived from the key, since two roots of one name confuse OpenSSL.
+ * A self-signed root, ready to be signed. It has no path length and no extended key usage, since some stacks would refuse its
+ * leaves. The subject ends with an attribute that is derived from the key, since two roots of one name confuse OpenSSL.
  */
 export function prepareRoot(
   profile: RootProfile,
