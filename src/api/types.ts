@@ -304,7 +304,7 @@ export interface MtlsAuthorityStatus {
   readonly conditions?: readonly Condition[];
   /** The root that signs now. */
   readonly activeRoot?: Root;
-  /** The roots that are trusted now, the active one first. */
+  /** The roots that are trusted now, the active one first; of more than 64 roots the first 64. trustBundle has all. */
   readonly roots?: readonly Root[];
   /** The certificates of the roots that are trusted now, as PEM; the ca.crt of every Secret. */
   readonly trustBundle?: string;

@@ -27,6 +27,9 @@ const issuerPollMs = 30_000;
 /** A look goes through the Secrets of every authority, for about a microsecond each; the pause is fifty times as long. */
 const rotationPollMsPerSecret = 0.05;
 
+/** As many as the schema allows. `trustBundle` has all of them. */
+const mostRoots = 64;
+
 /** The status of an authority, and when it has to be looked at again without anything having been written. */
 export function planAuthorityStatus(
   { authority, certificates, secret, rollout }: ObservedRoot,
@@ -63,7 +66,7 @@ export function planAuthorityStatus(
       ...crlCondition(authority, verdict.crl?.entries),
     ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
-    roots: verdict.bundle.roots.map(rootStatus),
+    roots: verdict.bundle.roots.slice(0, mostRoots).map(rootStatus),
     trustBundle: verdict.bundle.pem,
     ...(verdict.crl === undefined ? {} : { crl: crlStatus(verdict.crl) }),
     ...(rotation === undefined

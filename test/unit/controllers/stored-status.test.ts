@@ -196,6 +196,14 @@ describe('a status of the version that wrote authorityFingerprint', () => {
   });
 });
 
+test('an authority that trusts more roots than status can list has a status that the API server stores', () => {
+  const situation = { ...quiet, trusted: [...quiet.trusted, ...Array.from({ length: 70 }, () => root())] };
+  const observed = withRevocation(observedIn(situation), situation);
+  const { status } = planAuthorityStatus(observed, planAuthority(observed, now), now);
+  assertStorable(schemas.MtlsAuthority.status, {}, status);
+  assert.equal(status.trustBundle?.match(/BEGIN/g)?.length, 71);
+});
+
 test('a count stops at the largest number that status holds', () => {
   const most = 2 ** 31 - 1;
   assert.equal(afterFailure(most, now, 'seed').attempts, most);
