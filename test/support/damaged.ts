@@ -47,7 +47,7 @@ const changes: fc.Arbitrary<(part: unknown) => unknown> = fc.oneof(
   ),
 );
 
-/** Statuses that a few changes have damaged, and statuses that never were one. */
+/** Statuses with a few damaged parts, and arbitrary values in place of a status. */
 export const damaged = (good: unknown): fc.Arbitrary<unknown> => {
   const change = fc.constantFrom(...pathsOf(good)).chain((path) => {
     const type = typeof path.reduce((part, key) => (part as Record<string, unknown>)[key], good);

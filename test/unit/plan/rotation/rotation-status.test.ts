@@ -243,7 +243,7 @@ describe('the condition Rotating, once it was set,', () => {
       aborted,
     ],
     [
-      'goes on saying how the last rotation ended',
+      'keeps the reason for which the last rotation ended',
       quiet,
       said('False', 'RotationAborted', 'how'),
       ['False', 'RotationAborted', 'how'],
