@@ -1,5 +1,12 @@
-export { backdateMs, type IssueContext, prepareLeaf, prepareRoot, type RootProfile } from './issue/issue.ts';
 export { type IssuedLeaf, issueLeaf, type LeafIssuer } from './issue/issue-leaf.ts';
+export {
+  backdateMs,
+  type IssueContext,
+  prepareLeaf,
+  prepareRoot,
+  type RootProfile,
+} from './issue/prepare-certificate.ts';
+export { prepareCrl } from './issue/prepare-crl.ts';
 export { type Issuer, type IssuerInspection, inspectIssuer, type RootProblem } from './issuer/issuer.ts';
 export {
   describeKey,
@@ -46,7 +53,6 @@ export {
   maySignCrls,
   namesIssuer,
   parseCrls,
-  prepareCrl,
   type RevokedCertificate,
 } from './x509/crl.ts';
 export {

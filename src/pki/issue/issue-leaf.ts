@@ -6,7 +6,7 @@ import { anchorId } from '../x509/ca-id.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { LeafProfile } from '../x509/leaf-profile.ts';
 import type { TrustBundle } from '../x509/trust-bundle.ts';
-import { type IssueContext, prepareLeaf } from './issue.ts';
+import { type IssueContext, prepareLeaf } from './prepare-certificate.ts';
 
 /** An issuer and the bundle that goes out with its certificates, taken together so that they cannot disagree. */
 export interface LeafIssuer {

@@ -1,28 +1,11 @@
-import {
-  type Asn1,
-  type Element,
-  encoded,
-  expectTag,
-  explicit,
-  implicit,
-  integer,
-  readAll,
-  readOid,
-  readOnly,
-  sequence,
-  tags,
-  time,
-} from '../asn1/der.ts';
+import { type Element, expectTag, readAll, readOid, readOnly, tags } from '../asn1/der.ts';
 import { oids } from '../asn1/oid.ts';
 import { encodePem, parsePem } from '../asn1/pem.ts';
 import { type Signed, verifiesSigned } from '../keys/key.ts';
-import type { Signer } from '../keys/signer.ts';
 import { PkiError } from '../pki-error.ts';
 import { issuerKeyIdentifier } from './ca-id.ts';
 import { type Certificate, keyUsageBits } from './certificate.ts';
 import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './certificate-fields.ts';
-import { Prepared } from './prepared.ts';
-import { extension, wholeSeconds } from './to-be-signed.ts';
 
 /** A certificate that must not be trusted any more. */
 export interface RevokedCertificate {
@@ -53,77 +36,6 @@ export interface Crl extends CrlContent, Signed {
 export const maySignCrls = ({ keyUsage }: Certificate): boolean =>
   keyUsage === undefined || keyUsage.has(keyUsageBits.cRLSign);
 
-/** The most octets that a CRL number and a serial number may have (RFC 5280 5.2.3 and 4.1.2.2). */
-const maxNumberOctets = 20;
-
-/**
- * Prepares a CRL of version 2, which is read back and verified once it is signed. Equal content gives an equal list: sorted by
- * serial number, none twice, the earliest date of each.
- * @throws PkiError IssuerRefuses for an issuer that may not sign CRLs, InvalidRequest
- */
-export function prepareCrl(
-  { certificate, signer }: { readonly certificate: Certificate; readonly signer: Signer },
-  { number, thisUpdate, nextUpdate, revoked }: CrlContent,
-): Prepared<Crl> {
-  if (!maySignCrls(certificate)) throw new PkiError('IssuerRefuses', 'the key usage of the issuer excludes CRLs');
-  if (!(thisUpdate < nextUpdate)) throw new PkiError('InvalidRequest', 'a CRL is replaced later than it is issued');
-  const entries = sortedEntries(revoked).map(({ serial, revokedAt }) => sequence(serial, instant(revokedAt)));
-  return new Prepared(
-    (algorithm) =>
-      sequence(
-        integer(Uint8Array.of(1)),
-        algorithm,
-        encoded(certificate.subject),
-        instant(thisUpdate),
-        instant(nextUpdate),
-        // RFC 5280 5.1.2.6: absent, and not empty, when nothing is revoked.
-        ...(entries.length === 0 ? [] : [sequence(...entries)]),
-        explicit(
-          0,
-          sequence(
-            extension(oids.authorityKeyIdentifier, false, sequence(implicit(0, issuerKeyIdentifier(certificate)))),
-            extension(oids.cRLNumber, false, shortInteger(number.toString(16))),
-          ),
-        ),
-      ),
-    signer,
-    (der) => {
-      const crl = parseCrl(der);
-      // A fault in signing must not be published: verifiers would refuse every certificate of the issuer.
-      if (!isCrlOf(crl, certificate)) throw new PkiError('VerificationFailed', 'the signed CRL does not verify');
-      return crl;
-    },
-  );
-}
-
-function sortedEntries(revoked: readonly RevokedCertificate[]): Array<{ serial: Asn1; revokedAt: Date }> {
-  const earliest = new Map<bigint, { serial: Asn1; revokedAt: Date }>();
-  for (const { serialNumber, revokedAt } of revoked) {
-    const serial = shortInteger(serialNumber);
-    const value = BigInt(`0x${serialNumber}`);
-    const known = earliest.get(value);
-    if (known === undefined || revokedAt < known.revokedAt) earliest.set(value, { serial, revokedAt });
-  }
-  return [...earliest].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
-}
-
-/** An INTEGER from hex digits. @throws PkiError InvalidRequest for anything else, or for too many */
-function shortInteger(hex: string): Asn1 {
-  const magnitude = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
-  const isShort = magnitude.length < maxNumberOctets || (magnitude[0] ?? 0x80) < 0x80;
-  if (!/^[0-9a-f]+$/.test(hex) || magnitude.length > maxNumberOctets || !isShort) {
-    throw new PkiError('InvalidRequest', `a serial or CRL number has 1 to ${maxNumberOctets} octets`);
-  }
-  return integer(magnitude);
-}
-
-/** @throws PkiError InvalidRequest for a moment that the types of time in a CRL do not reach */
-function instant(date: Date): Asn1 {
-  const year = date.getUTCFullYear();
-  if (!(year >= 1950 && year <= 9999)) throw new PkiError('InvalidRequest', 'a time of a CRL is out of range');
-  return time(wholeSeconds(date.getTime()));
-}
-
 /** PEM of CRLs in the given order. */
 export const encodeCrls = (crls: readonly Crl[]): string => crls.map(({ der }) => encodePem('X509 CRL', der)).join('');
 
@@ -139,7 +51,8 @@ export function parseCrls(pem: string): Crl[] {
   });
 }
 
-function parseCrl(der: Buffer): Crl {
+/** @throws PkiError MalformedCrl */
+export function parseCrl(der: Buffer): Crl {
   try {
     return readCrl(der);
   } catch (error) {
@@ -147,6 +60,9 @@ function parseCrl(der: Buffer): Crl {
     throw new PkiError('MalformedCrl', 'the CRL cannot be read', { cause: error });
   }
 }
+
+/** The most octets that a CRL number and a serial number may have (RFC 5280 5.2.3 and 4.1.2.2). */
+export const maxNumberOctets = 20;
 
 /** Version 2 is written as one. */
 const version2 = Buffer.of(1);

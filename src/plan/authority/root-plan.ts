@@ -17,12 +17,7 @@ import { expiredRootMessage, planExpiredRoot } from '../rotation/rotation-expire
 import { planRotation } from '../rotation/rotation-plan.ts';
 import { planStart, wasOverwritten } from '../rotation/rotation-start.ts';
 import type { RotationState } from '../rotation/rotation-state.ts';
-import {
-  type RotationInput,
-  type RotationPlan,
-  type RotationReport,
-  type RotationStep,
-} from '../rotation/rotation-step.ts';
+import type { RotationInput, RotationPlan, RotationReport, RotationStep } from '../rotation/rotation-step.ts';
 import { skipCommand } from '../text/kubectl-command.ts';
 import { trustAnchors } from './trust-anchors.ts';
 

@@ -10,7 +10,7 @@ import { KubeError, namespaces, secrets, silentLog } from '../../../src/kube/ind
 import { authority } from '../../support/fixtures/authority.ts';
 import { certificate } from '../../support/fixtures/certificate.ts';
 import { encodedRoot, root } from '../../support/fixtures/roots.ts';
-import { type TestIssuer } from '../../support/sign.ts';
+import type { TestIssuer } from '../../support/sign.ts';
 import { MemoryApi } from './world/memory-api.ts';
 import { MemoryClient } from './world/memory-client.ts';
 

@@ -18,7 +18,7 @@ import { certificate } from '../../support/fixtures/certificate.ts';
 import { encodedRoot, intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
 import { foreign, orphaned, withData, withMarks, withMetadata } from '../../support/fixtures/secret.ts';
 import { days, later, minutes, now } from '../../support/fixtures/times.ts';
-import { type TestIssuer } from '../../support/sign.ts';
+import type { TestIssuer } from '../../support/sign.ts';
 import { Simulation } from './simulation.ts';
 
 const old = root({ name: 'Old' });

@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { oids } from '../../../../src/pki/asn1/oid.ts';
 import { type Issuer, type LeafProfile, type Role, type SubjectAltNames } from '../../../../src/pki/index.ts';
-import { prepareLeaf } from '../../../../src/pki/issue/issue.ts';
+import { prepareLeaf } from '../../../../src/pki/issue/prepare-certificate.ts';
 import { lintLeaf } from '../../../../src/pki/lint/lint.ts';
 import { pathOf } from '../../../../src/pki/x509/ca-path.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';

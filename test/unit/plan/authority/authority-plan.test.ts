@@ -18,7 +18,7 @@ import {
 import { authority } from '../../../support/fixtures/authority.ts';
 import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
-import { type TestIssuer } from '../../../support/sign.ts';
+import type { TestIssuer } from '../../../support/sign.ts';
 
 const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
   TestIssuer,

@@ -14,7 +14,7 @@ import {
 import { authority } from '../../../support/fixtures/authority.ts';
 import { encodedRoot, issuerIdOf, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, earlier, later, minutes, now } from '../../../support/fixtures/times.ts';
-import { type TestIssuer } from '../../../support/sign.ts';
+import type { TestIssuer } from '../../../support/sign.ts';
 import { anchorsOf, bundleOf, fingerprintOf, next, old } from './rotation-roots.ts';
 
 /** A pair in the root Secret: a root with its key, or texts that a person has put there. */

@@ -11,7 +11,7 @@ import {
 } from '../../../../src/plan/index.ts';
 import { encodedRoot } from '../../../support/fixtures/roots.ts';
 import { earlier, minutes, now } from '../../../support/fixtures/times.ts';
-import { type TestIssuer } from '../../../support/sign.ts';
+import type { TestIssuer } from '../../../support/sign.ts';
 import { draining, retiring, switching } from './rotation-phases.ts';
 import { anchorsOf, bundleOf, next, old } from './rotation-roots.ts';
 import { observedIn, type Situation } from './rotation-situation.ts';
