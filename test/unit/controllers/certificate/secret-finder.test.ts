@@ -42,7 +42,7 @@ async function begin(t: TestContext) {
     const owners = (secret.metadata.ownerReferences ?? []).map((owner) => ({ ...owner, uid }));
     return { ...secret, metadata: { ...secret.metadata, ownerReferences: owners } };
   };
-  process.requests = [];
+  process.requests.length = 0;
   return { process, finder, readings, find, reads, put, owned, record };
 }
 

@@ -4,7 +4,6 @@ import type { TestContext } from 'node:test';
 import type { MtlsCertificate, MtlsCertificateSpec } from '../../../../src/api/types.ts';
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
-import { keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
 import type { CertificateReconciler } from '../../../../src/controllers/certificate/certificate-reconciler.ts';
 import { RsaKeyPool } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
@@ -12,8 +11,6 @@ import { certificateReconciler } from '../../../../src/controllers/reconcilers.t
 import {
   type EventNote,
   type KubeClient,
-  KubeError,
-  type KubeErrorCode,
   type KubeObject,
   type MergePatch,
   namespaces,
@@ -29,8 +26,10 @@ import { ready, authority as resourceOf } from '../../../support/fixtures/author
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
+import { fillCaches } from './fill-caches.ts';
 import { MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
+import { RequestScript } from './request-script.ts';
 
 const never = new AbortController().signal;
 const apiVersion = 'mtls-operator.io/v1alpha1';
@@ -44,9 +43,6 @@ export const writeStatus = 'mergePatch mtlscertificates payments';
 
 export const signer = root({ name: 'Signer' });
 
-/** What is done in the middle of a request of the operator. */
-type Interruption = (request: string) => Promise<void> | void;
-
 /**
  * The controller of MtlsCertificates in one process, on an API server in memory, with an authority `default` and a namespace
  * `shop`. The caches bring what has changed when the test says so.
@@ -56,8 +52,6 @@ export class CertificateProcess {
   readonly caches: Caches;
   readonly authorityStates = new AuthorityStates();
   readonly events: EventNote[] = [];
-  /** The requests since the last reconcile began, in words, see OnRequest. */
-  requests: string[] = [];
   /** Keys of resources that were brought back because another one succeeded. */
   readonly retried: string[] = [];
   readonly crlAwaited: string[] = [];
@@ -67,16 +61,15 @@ export class CertificateProcess {
   #reconciler: CertificateReconciler | undefined;
   readonly #roots = () => this.authorityStates.roots();
   readonly #memory: MemoryClient;
-  readonly #before = new Map<string, Interruption[]>();
+  /** The requests since the last reconcile began, and what happens before the next ones. */
+  readonly requests: string[];
+  readonly before: RequestScript['before'];
+  readonly refuse: RequestScript['refuse'];
 
   private constructor(api: MemoryApi) {
     this.api = api;
     this.#memory = new MemoryClient(api);
-    this.#memory.onRequest = async (request, moment) => {
-      if (moment !== 'before') return;
-      this.requests.push(request);
-      for (const interrupt of this.#before.get(request)?.splice(0, 1) ?? []) await interrupt(request);
-    };
+    ({ requests: this.requests, before: this.before, refuse: this.refuse } = new RequestScript(this.#memory));
     this.caches = new Caches(this.#roots, () => this.nowMs);
   }
 
@@ -104,20 +97,11 @@ export class CertificateProcess {
   static async begin(t: TestContext, api?: MemoryApi): Promise<CertificateProcess> {
     const process = new CertificateProcess(api ?? (await newApi()));
     const stop = new AbortController();
-    const filled = Promise.withResolvers<void>();
-    const ignore = () => undefined;
-    const kept = keepCaches(
-      process.caches,
-      { client: process.client, namespace: 'mtls-operator', log: silentLog, onError: ignore, onListed: ignore },
-      stop.signal,
-      { afterRoots: async () => process.sign(signer), afterAll: filled.resolve },
-    );
+    const ended = await fillCaches(process.caches, process.#memory, stop.signal, async () => process.sign(signer));
     t.after(() => {
       stop.abort();
-      return kept;
+      return ended();
     });
-    await filled.promise;
-    await process.#memory.settled();
     process.beginTerm();
     return process;
   }
@@ -154,22 +138,8 @@ export class CertificateProcess {
   /** The watches bring what has happened, of all kinds or of one. */
   deliver = (plural?: string): Promise<void> => this.#memory.deliver(plural);
 
-  /** Does something before the next request of these words is carried out; called again, before the one after it. */
-  before(request: string, interrupt: Interruption): void {
-    this.#before.set(request, [...(this.#before.get(request) ?? []), interrupt]);
-  }
-
-  /** The next request of these words fails. */
-  refuse(request: string, code: KubeErrorCode = 'Forbidden', times = 1): void {
-    for (let i = 0; i < times; i += 1) {
-      this.before(request, () => {
-        throw new KubeError(code, 'exceeded quota');
-      });
-    }
-  }
-
   reconcile(name = 'payments'): Promise<{ requeueAt: Date } | undefined> {
-    this.requests = [];
+    this.requests.length = 0;
     if (this.#reconciler === undefined) throw new Error('no term has begun');
     return this.#reconciler.reconcile(`shop/${name}`, { signal: never });
   }

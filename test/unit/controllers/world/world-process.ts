@@ -1,9 +1,9 @@
 import { mock } from 'node:test';
-import { keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
 import type { Queues } from '../../../../src/controllers/event-handlers.ts';
 import { beginTerm, type Reconcilers, type ReconcilersOptions } from '../../../../src/controllers/reconcilers.ts';
 import { Replica } from '../../../../src/controllers/replica.ts';
 import { type KubeError, silentLog, WorkQueue } from '../../../../src/kube/index.ts';
+import { fillCaches } from './fill-caches.ts';
 import { Crash, type MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
 
@@ -46,7 +46,7 @@ export class WorldProcess {
   #reconcilers: Reconcilers | undefined;
   readonly #memory: MemoryClient;
   readonly #stop = new AbortController();
-  #kept: Promise<void> = Promise.resolve();
+  #ended = (): Promise<void> => Promise.resolve();
   #interruption: Interruption | undefined;
   #hasEnded = false;
   #isReconciling = false;
@@ -77,21 +77,8 @@ export class WorldProcess {
   static async start(options: ProcessOptions): Promise<WorldProcess> {
     const process = new WorldProcess(options);
     const { replica } = process;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const signal = process.#stop.signal;
-    const sources = {
-      client: process.#memory.client,
-      namespace: options.namespace,
-      log: silentLog,
-      onError: () => undefined,
-      onListed: () => undefined,
-    };
-    process.#kept = keepCaches(replica.caches, sources, signal, {
-      afterRoots: () => replica.refreshRoots(signal),
-      afterAll: resolve,
-    });
-    await promise;
-    await process.#memory.settled();
+    const { signal } = process.#stop;
+    process.#ended = await fillCaches(replica.caches, process.#memory, signal, () => replica.refreshRoots(signal));
     return process;
   }
 
@@ -120,7 +107,7 @@ export class WorldProcess {
     this.#hasEnded = true;
     this.#memory.end();
     this.#stop.abort();
-    await this.#kept;
+    await this.#ended();
   }
 
   /** The watches, or those of one kind, bring what has happened. */

@@ -1,0 +1,292 @@
+import { createPrivateKey } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import { annotations, apiVersion, crlKey, rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
+import type { MtlsAuthority, MtlsAuthoritySpec } from '../../../../src/api/types.ts';
+import { AuthorityObserver } from '../../../../src/controllers/authority/authority-observer.ts';
+import { AuthorityReconciler } from '../../../../src/controllers/authority/authority-reconciler.ts';
+import { RootSecretWriter } from '../../../../src/controllers/authority/root-secret-writer.ts';
+import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
+import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
+import { Replica } from '../../../../src/controllers/replica.ts';
+import { TrustPublications } from '../../../../src/controllers/trust/trust-publications.ts';
+import {
+  configMaps,
+  type EventNote,
+  type KubeObject,
+  type MergePatch,
+  namespaces,
+  type Resource,
+  type Secret,
+  type Served,
+  secrets,
+  silentLog,
+} from '../../../../src/kube/index.ts';
+import { parseCertificates } from '../../../../src/pki/index.ts';
+import { type AuthorityStep, planAuthority } from '../../../../src/plan/index.ts';
+import { authority, ready } from '../../../support/fixtures/authority.ts';
+import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
+import { encodedRoot } from '../../../support/fixtures/roots.ts';
+import { now } from '../../../support/fixtures/times.ts';
+import { type TestIssuer, withSigner } from '../../../support/sign.ts';
+import { fillCaches } from './fill-caches.ts';
+import { MemoryApi } from './memory-api.ts';
+import { MemoryClient } from './memory-client.ts';
+import { RequestScript } from './request-script.ts';
+
+const never = new AbortController().signal;
+const namespace = 'mtls-operator';
+
+/** Where the root of the authority is. */
+export const rootRef = { namespace, name: 'mtls-root' };
+const authorityRef = { name: 'default' };
+
+/** Requests for the root Secret and the authority. */
+export const readRoot = 'find secrets mtls-root';
+export const createRoot = 'create secrets mtls-root';
+export const patchRoot = 'mergePatch secrets mtls-root';
+export const writeStatus = 'mergePatch mtlsauthorities default';
+
+/**
+ * The controller of MtlsAuthorities in one process, on an API server in memory, with an authority `default` and no root
+ * Secret. The caches bring what has changed when the test says so.
+ */
+export class AuthorityProcess {
+  readonly api: MemoryApi;
+  readonly replica: Replica;
+  readonly events: EventNote[] = [];
+  /** What the last reconcile reported for certificates and bundles. */
+  readonly changes: string[] = [];
+  /** The requests since the last reconcile began, and what happens before the next ones. */
+  readonly requests: string[];
+  readonly before: RequestScript['before'];
+  readonly refuse: RequestScript['refuse'];
+  nowMs = now.getTime();
+  /** How far the clock goes on whenever the operator reads it. */
+  stepMs = 0;
+  readonly reconciler: AuthorityReconciler;
+  readonly writer: RootSecretWriter;
+  readonly #observer: AuthorityObserver;
+  readonly #memory: MemoryClient;
+
+  private constructor(api: MemoryApi) {
+    this.api = api;
+    this.#memory = new MemoryClient(api);
+    ({ requests: this.requests, before: this.before, refuse: this.refuse } = new RequestScript(this.#memory));
+    const { client } = this.#memory;
+    const clock = () => new Date((this.nowMs += this.stepMs));
+    const common = { client, namespace, log: silentLog, now: clock };
+    const recorder = { record: (note: EventNote) => this.events.push(note) };
+    this.replica = new Replica({ ...common, monotonicMs: () => this.nowMs });
+    const { caches, authorityStates } = this.replica;
+    const publications = new TrustPublications(client, caches, authorityStates);
+    this.#observer = new AuthorityObserver({ ...common, caches, authorityStates, publications, leadingSince: now });
+    this.writer = new RootSecretWriter({ ...common, recorder });
+    this.reconciler = new AuthorityReconciler({
+      client,
+      authorities: caches.authorities,
+      authorityStates,
+      observer: this.#observer,
+      writer: this.writer,
+      onChange: (_, change) => this.changes.push(change),
+      trustConditions: (record) => publications.conditions(record),
+      recorder,
+      now: clock,
+    });
+  }
+
+  /** A process that has filled its caches from this API server, and leads. It ends with the test. */
+  static async begin(t: Pick<TestContext, 'after'>, api?: MemoryApi): Promise<AuthorityProcess> {
+    const process = new AuthorityProcess(api ?? (await newApi()));
+    const stop = new AbortController();
+    const ended = await fillCaches(process.replica.caches, process.#memory, stop.signal, async () => undefined);
+    t.after(() => {
+      stop.abort();
+      return ended();
+    });
+    return process;
+  }
+
+  /** The same with a root that the operator has created, and with status. */
+  static async created(t: Pick<TestContext, 'after'>): Promise<AuthorityProcess> {
+    const process = await AuthorityProcess.begin(t);
+    await process.settle();
+    return process;
+  }
+
+  /** The watches bring what has happened. */
+  deliver = (): Promise<void> => this.#memory.deliver();
+
+  reconcile(): Promise<{ requeueAt: Date } | undefined> {
+    this.requests.length = 0;
+    this.changes.length = 0;
+    this.events.length = 0;
+    return this.reconciler.reconcile('default', { signal: never });
+  }
+
+  /** Reconciles the authority, with what the watches bring before and after. */
+  async settle(): Promise<{ requeueAt: Date } | undefined> {
+    await this.deliver();
+    const result = await this.reconcile();
+    await this.deliver();
+    return result;
+  }
+
+  /** What the operator observes now, and the step that it plans. */
+  async plan() {
+    await this.deliver();
+    const record = this.replica.caches.authorities.get('default');
+    if (record === undefined) throw new Error('there is no authority');
+    const observation = await this.#observer.observe(record, never);
+    const { step } = planAuthority(observation.observed, new Date(this.nowMs));
+    return { observation, step };
+  }
+
+  /** Carries out the step that is planned now, and nothing else: no status is written. */
+  async carryOut(): Promise<AuthorityStep['step']> {
+    const { observation, step } = await this.plan();
+    await this.writer.carryOut(observation, step, never);
+    return step.step;
+  }
+
+  // What people do, and what there is.
+
+  annotate(verb: 'rotateRoot' | 'abortRotation', value: string): Promise<unknown> {
+    return this.change({ metadata: { annotations: { [annotations[verb]]: value } } });
+  }
+
+  /** Changes the authority. */
+  change(patch: object): Promise<unknown> {
+    return this.#byHand(authorities, authorityRef, patch);
+  }
+
+  changeSpec(spec: Partial<Record<keyof MtlsAuthoritySpec, unknown>>): Promise<unknown> {
+    return this.change({ spec });
+  }
+
+  remove(): Promise<void> {
+    return this.api.byHand(() => this.api.delete(authorities, authorityRef));
+  }
+
+  /** Changes the root Secret. */
+  changeRoot(patch: object): Promise<unknown> {
+    return this.#byHand(secrets, rootRef, patch);
+  }
+
+  /** Puts a root into the root Secret, which is created where there is none. Null takes it out. */
+  async putRoot(
+    slot: 'active' | keyof typeof rotationKeys,
+    root: TestIssuer | null,
+    others: object = {},
+  ): Promise<void> {
+    const { certificate: crt, privateKey: key } = slot === 'active' ? secretKeys : rotationKeys[slot];
+    const pair = root === null ? undefined : encodedRoot(root);
+    const data = { [crt]: pair ? base64(pair.crt) : null, [key]: pair ? base64(pair.key) : null, ...others };
+    if (this.secret() !== undefined) await this.changeRoot({ data });
+    else await this.api.byHand(() => this.api.create(secrets, { metadata: rootRef, data } as never));
+  }
+
+  removeRoot(): Promise<void> {
+    return this.api.byHand(() => this.api.delete(secrets, rootRef));
+  }
+
+  /** Publishes these CRLs in the operator's namespace, as the controller of bundles does. */
+  async publish(name: string, crls: string): Promise<void> {
+    const ref = { namespace, name };
+    const data = { [crlKey]: crls };
+    await this.api.byHand(async () => {
+      const { metadata } = await this.api.get(authorities, authorityRef);
+      const owner = { apiVersion, kind: 'MtlsAuthority', name: metadata.name, uid: metadata.uid, controller: true };
+      const exists = this.api.find(configMaps, ref) !== undefined;
+      if (exists) await this.api.mergePatch(configMaps, ref, { data });
+      else await this.api.create(configMaps, { metadata: { ...ref, ownerReferences: [owner] }, data });
+    });
+  }
+
+  /** Creates a resource. Returns it with a Secret of the root that signs now, which is not there. */
+  async addResource(name: string): Promise<CertificateFixture> {
+    const { spec } = certificate().record;
+    const object = { metadata: { namespace: 'shop', name }, spec };
+    const { metadata } = await this.api.byHand(() => this.api.create(certificates, object as never));
+    return certificate().with({ name, uid: metadata.uid }).issuedBy(this.root());
+  }
+
+  /** Creates a resource whose status has a certificate of the root that signs now. Its Secret is lost. */
+  async addCertificate(name: string): Promise<void> {
+    const issued = await this.addResource(name);
+    const { status } = issued.reported(ready(this.root())).record;
+    const ref = { namespace: 'shop', name };
+    const resource: Resource<KubeObject> = certificates;
+    const patch = { status } as MergePatch<KubeObject>;
+    await this.api.byHand(() => this.api.mergePatch(resource, ref, patch, { subresource: 'status' }));
+  }
+
+  /** The same, and a person asks to revoke the certificate. */
+  async addRevoked(name: string): Promise<void> {
+    await this.addCertificate(name);
+    const metadata = { annotations: { [annotations.revoke]: 'now' } };
+    await this.#byHand(certificates, { namespace: 'shop', name }, { metadata });
+  }
+
+  removeCertificate(name: string): Promise<void> {
+    return this.api.byHand(() => this.api.delete(certificates, { namespace: 'shop', name }));
+  }
+
+  /** The root in tls.crt and tls.key. */
+  root(): TestIssuer {
+    const { data = {} } = this.secret() ?? {};
+    const pem = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString();
+    const [certificate, ...intermediates] = parseCertificates(pem(secretKeys.certificate));
+    if (certificate === undefined) throw new Error('there is no root');
+    const anchor = intermediates.at(-1) ?? certificate;
+    return withSigner({ certificate, key: createPrivateKey(pem(secretKeys.privateKey)), intermediates, anchor });
+  }
+
+  /** The fingerprint of what the operator signs with; undefined while it does not sign. */
+  signsWith(): string | undefined {
+    return this.replica.authorityStates.material('default')?.issuer?.root.certificate.fingerprint;
+  }
+
+  secret(): Served<Secret> | undefined {
+    return this.api.find(secrets, rootRef);
+  }
+
+  status(): NonNullable<MtlsAuthority['status']> {
+    return this.api.find(authorities, authorityRef)?.status ?? {};
+  }
+
+  /** The reason of a condition. */
+  reason(type = 'Ready'): string | undefined {
+    return this.status().conditions?.find((condition) => condition.type === type)?.reason;
+  }
+
+  #byHand(resource: Resource<KubeObject>, ref: { namespace?: string; name: string }, patch: object): Promise<unknown> {
+    return this.api.byHand(() => this.api.mergePatch(resource, ref, patch as MergePatch<KubeObject>));
+  }
+}
+
+/** An API server with an authority, the operator's namespace and one other. */
+async function newApi(): Promise<MemoryApi> {
+  const api = new MemoryApi();
+  for (const name of [namespace, 'shop']) await api.create(namespaces, { metadata: { name } });
+  const { spec } = authority();
+  await api.create(authorities, { apiVersion, kind: 'MtlsAuthority', metadata: authorityRef, spec } as never);
+  return api;
+}
+
+/**
+ * How the entries of an object differ: `key new`, `key changed`, `key gone`, or `key from other` where the value was another
+ * key's before. In the order of the keys.
+ */
+export function differences(
+  before: Readonly<Record<string, string>> = {},
+  after: Readonly<Record<string, string>> = {},
+): string[] {
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+  return keys.flatMap((key) => {
+    if (before[key] === after[key]) return [];
+    if (after[key] === undefined) return `${key} gone`;
+    const [source] = Object.entries(before).find(([, value]) => value === after[key]) ?? [];
+    if (source !== undefined) return `${key} from ${source}`;
+    return before[key] === undefined ? `${key} new` : `${key} changed`;
+  });
+}
