@@ -93,7 +93,10 @@ export class RootSecretWriter {
     const made = step.generate === undefined ? undefined : await this.#makeRoot(step.generate);
     const patch = rotationPatch(live, step, made);
     // A peer that checks CRLs refuses the certificates of a root without one: root and CRL are written together.
-    const signers = [...signersAfter(observed, step), ...(made === undefined ? [] : [issuerOf(made)])];
+    const comes = made === undefined ? [] : [issuerOf(made)];
+    const others = signersAfter(observed, step);
+    // The list of the root that signs comes first: in another order, all lists would be written again at once.
+    const signers = step.generate?.slot === 'active' ? [...comes, ...others] : [...others, ...comes];
     const data = { ...patch.data, ...(await this.#crlsOf(observed, signers, step.trusted)) };
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { ...patch, data }, { signal });
     this.#record(observed, step.event.reason, step.event.message);
