@@ -153,5 +153,5 @@ function textCheck({ enum: values, pattern = '', format, minLength = 0, maxLengt
 const moment = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?Z$/;
 
 /** RFC 3339 in UTC, as the operator writes it. February 30 is a Date in JavaScript, and no date to the API server. */
-export const isMoment = (text: string): boolean =>
+const isMoment = (text: string): boolean =>
   moment.test(text) && (text.slice(8, 10) < '29' || new Date(text).toISOString().startsWith(text.slice(0, 10)));

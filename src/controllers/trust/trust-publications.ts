@@ -55,12 +55,12 @@ export class TrustPublications {
     return publicationsOf(trustTargets(authority, this.#world()));
   }
 
-  /** The condition TrustPublished, where spec asks for published bundles. */
+  /** The condition TrustPublished; none where spec has never asked for published bundles. */
   conditions(authority: AuthorityRecord): readonly DesiredCondition[] {
-    if (authority.spec.trustBundle === undefined) return [];
     const world = this.#world();
     const view = this.#authorityStates.get(authority.name);
-    const condition = trustCondition(authority, view, trustTargets(authority, world), world);
+    const targets = authority.spec.trustBundle === undefined ? [] : trustTargets(authority, world);
+    const condition = trustCondition(authority, view, targets, world);
     return condition === undefined ? [] : [condition];
   }
 

@@ -1,4 +1,3 @@
-import { isMoment } from '../../api/schema.ts';
 import { anchorId, type Certificate } from '../../pki/index.ts';
 
 /** The stages of a rotation, in their order; see docs/design/0008-root-rotation.md. */
@@ -108,7 +107,8 @@ function isRotationState(value: unknown): value is RotationState & { readonly ve
     isText(rotation.id) &&
     rotation.id.length <= longestId &&
     rotationPhases.some((phase) => phase === rotation.phase) &&
-    [rotation.startedAt, rotation.since].every((time) => isText(time) && isMoment(time)) &&
+    isMoment(rotation.startedAt) &&
+    isMoment(rotation.since) &&
     Array.isArray(rotation.old) &&
     rotation.old.every(isDigest) &&
     isDigest(rotation.new) &&
@@ -128,3 +128,5 @@ const skipForm = new RegExp(`^(${rotationPhases.join('|')})(/[-a-z0-9]{1,63})?$`
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 1024;
 const isDigest = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value);
+const isMoment = (value: unknown): boolean =>
+  isText(value) && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(value) && !Number.isNaN(Date.parse(value));
