@@ -18,7 +18,7 @@ export const labels = {
 } as const;
 
 export const annotations = {
-  /** On an MtlsCertificate: the token of a wanted rotation. On a Secret: the token that its content was issued for, see mayBeAnswer. */
+  /** On an MtlsCertificate: the token of a wanted rotation. On a Secret: the token that its content was issued for, see mayFulfilRequest. */
   rotate: `${group}/rotate`,
   /** The same for a wanted revocation of what is in the Secrets, which is then issued anew. */
   revoke: `${group}/revoke`,

@@ -18,29 +18,29 @@ export {
   stepCanWait,
 } from './certificate/certificate-plan.ts';
 export { nextAttempt, planCertificateStatus, type RoleOutcome } from './certificate/certificate-status.ts';
-export { contestedProblem, isRepair, rememberedRepairs, retryIsAsked } from './certificate/contention.ts';
+export { compactMetadata } from './certificate/compact-metadata.ts';
 export {
   afterFailure,
   type FailedAttempts,
   failureMessage,
-  rememberedFailures,
+  failuresInStatus,
 } from './certificate/failed-attempts.ts';
 export type { IssueReason } from './certificate/issue-reason.ts';
-export { keptMetadata } from './certificate/kept-metadata.ts';
 export type { LeafRequest } from './certificate/leaf-request.ts';
 export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';
-export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repairs.ts';
+export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repair-backoff.ts';
 export { leavesToRevoke } from './certificate/revocation-request.ts';
+export { contestedProblem, isRepair, repairsInStatus, retryIsPending } from './certificate/secret-contention.ts';
 export { type SecretMetadata, templateKeys } from './certificate/secret-metadata.ts';
 export {
-  encodeOutputsNote,
+  encodeOutputsRecord,
   type KeystorePassword,
   type OutputKey,
   type OutputsStep,
   type PasswordRef,
-  parseOutputsNote,
+  parseOutputsRecord,
 } from './certificate/secret-outputs.ts';
-export type { Blocked, SecretStep } from './certificate/secret-step.ts';
+export type { BlockedStep, SecretStep } from './certificate/secret-step.ts';
 export { issuancePolicy } from './policy/grant.ts';
 export { selects } from './policy/label-selector.ts';
 export { clientName, isMetricsClient } from './policy/metrics-client.ts';
@@ -53,15 +53,14 @@ export { controllerOf, isOfKind, ownerReference } from './records/owner-referenc
 export {
   belongsTo,
   canOwn,
+  isNamedInAnnotation,
   isOurs,
-  namesItself,
   type Owned,
   type OwnedSecret,
   ownedBy,
   ownerOf,
   retainsSecrets,
 } from './records/ownership.ts';
-export { anchorIdInStatus, rootsInStatus } from './records/remembered-roots.ts';
 export { defaultSecretName, roles, rolesOf, secretNameOf } from './records/roles.ts';
 export {
   type CachedSecret,
@@ -69,13 +68,14 @@ export {
   type FoundSecret,
   isExamined,
   type SecretContent,
-  type SecretMark,
   type SecretRecord,
+  type UnexaminedSecret,
 } from './records/secret-record.ts';
+export { anchorIdInStatus, rootsInStatus } from './records/status-roots.ts';
 export type { CrlBundle } from './revocation/crl-bundle.ts';
-export { crlIntervalMs } from './revocation/crl-pace.ts';
 export { type CrlPlan, crlSigners, planCrls, publishedState } from './revocation/crl-plan.ts';
-export { maxRevocations, mostAsked } from './revocation/crl-shares.ts';
+export { crlIntervalMs } from './revocation/crl-rate-limit.ts';
+export { maxRequestsPerNamespace, maxRevocations } from './revocation/crl-shares.ts';
 export { encodeRevocations, parseRevocations } from './revocation/revocation-record.ts';
 export type { Revocation, RevocationState } from './revocation/revocation-state.ts';
 export type { ObservedRoot, RootSecret } from './rotation/observed-root.ts';
@@ -111,6 +111,6 @@ export {
 export {
   publicationsOf,
   type TrustOutcome,
-  type TrustWorld,
+  type TrustSources,
   trustTargets,
 } from './trust/trust-targets.ts';

@@ -92,5 +92,5 @@ function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): 
 }
 
 /** What certificates depend on: the lists, their room, who can be put on them, and which of them cannot be renewed. */
-const gistOf = ({ digest, entries, issuers, orphaned }: CrlBundle): string =>
-  JSON.stringify([digest, entries.total, issuers, orphaned.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);
+const gistOf = ({ digest, entries, issuers, unrenewable }: CrlBundle): string =>
+  JSON.stringify([digest, entries.total, issuers, unrenewable.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);

@@ -7,7 +7,7 @@ import {
   type CertificateRecord,
   type KeystorePassword,
   leavesToRevoke,
-  mostAsked,
+  maxRequestsPerNamespace,
   type NamespaceRecord,
   type Owned,
   ownedBy,
@@ -141,14 +141,14 @@ export class Caches {
 
   /**
    * The leaves of an authority that are to be revoked: those of the oldest resource of a namespace first, since requests
-   * have no date. Of one namespace there are not many more than mostAsked.
+   * have no date. Of one namespace there are not many more than maxRequestsPerNamespace.
    */
   leavesToRevoke(authority: string, now: Date): Revocation[] {
     const byNamespace = Map.groupBy(this.certificates.by('revoking', authority), ({ namespace }) => namespace);
     return [...byNamespace.values()].flatMap((certificates) => {
       const leaves: Revocation[] = [];
       for (const certificate of certificates.toSorted(byAge)) {
-        if (leaves.length >= mostAsked) break;
+        if (leaves.length >= maxRequestsPerNamespace) break;
         leaves.push(...this.#leavesToRevoke(certificate, now));
       }
       return leaves;

@@ -5,8 +5,8 @@ import {
   type CachedSecret,
   isExamined,
   type SecretContent,
-  type SecretMark,
   type SecretRecord,
+  type UnexaminedSecret,
 } from '../../plan/index.ts';
 import { internPool } from '../objects/intern-pool.ts';
 
@@ -25,7 +25,7 @@ interface KeptSecret {
 interface Common
   extends Pick<
     SecretRecord,
-    'writable' | 'immutable' | 'labels' | 'annotations' | 'controller' | 'deleting' | 'touched'
+    'writable' | 'immutable' | 'labels' | 'annotations' | 'controller' | 'deleting' | 'modifiedByOthers'
   > {
   /** The label of its certificate names its owner, as it should, and is not in `labels`. */
   readonly namesOwner: boolean;
@@ -91,12 +91,12 @@ export function compactSecretForm(
 }
 
 /** Some 300 bytes for a Secret. */
-const keptMarks: StoredForm<SecretMark, KeptMark> = {
+const keptMarks: StoredForm<UnexaminedSecret, KeptMark> = {
   keep({ resourceVersion, changedAtMs, ...mark }) {
     return { resourceVersion, changedAtMs, mark: JSON.stringify(mark) };
   },
   read({ resourceVersion, changedAtMs, mark }) {
-    return { ...(JSON.parse(mark) as SecretMark), resourceVersion, changedAtMs };
+    return { ...(JSON.parse(mark) as UnexaminedSecret), resourceVersion, changedAtMs };
   },
 };
 
@@ -116,7 +116,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
     labels,
     annotations,
     content,
-    touched,
+    modifiedByOthers,
     changedAtMs,
   }) {
     const { [labelNames.certificate]: certificate, ...others } = labels;
@@ -134,7 +134,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
     const common = {
       controller,
       ...(deleting && { deleting }),
-      ...(touched && { touched }),
+      ...(modifiedByOthers && { modifiedByOthers }),
       writable,
       ...(immutable && { immutable }),
       labels: namesOwner ? others : labels,
@@ -156,7 +156,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
   },
 
   read({ resourceVersion, changedAtMs, common, own, unresolved }) {
-    const { controller, deleting, touched, writable, immutable, labels, annotations } = common;
+    const { controller, deleting, modifiedByOthers, writable, immutable, labels, annotations } = common;
     const { namesOwner, namesItself, notesOwner } = common;
     const [namespace, name, uid, owner, ownerName, leaf, digest] = JSON.parse(own) as Own;
     return {
@@ -177,7 +177,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
         ...(notesOwner && owner !== null && { [annotationNames.certificateUid]: owner }),
       },
       content: contentOf(common, leaf, digest, unresolved),
-      ...(touched && { touched }),
+      ...(modifiedByOthers && { modifiedByOthers }),
       changedAtMs,
     };
   },

@@ -43,7 +43,7 @@ export class SecretExaminer {
     // Without the labels of the operator the cache does not hold it: another writer has taken them off.
     const isLabelled = secrets.get(keyOf(secret.metadata)) !== undefined;
     const record = this.#examine(secret);
-    if (!isLabelled) return { ...record, touched: true };
+    if (!isLabelled) return { ...record, modifiedByOthers: true };
     secrets.refine(record);
     return record;
   }

@@ -88,12 +88,12 @@ export class CertificateMemory {
     return results.map(({ outcome }) => {
       const { repairs: _, ...role } = outcome.role;
       const [repaired, issued] = [repairs.get(role.role), unrecorded?.get(role.role)];
-      const failed = failures.get(role.role);
+      const failedAttempts = failures.get(role.role);
       return {
         ...outcome,
         role: repaired === undefined ? role : { ...role, repairs: repaired },
         ...(issued === undefined ? {} : { unrecorded: issued }),
-        ...(failed === undefined ? {} : { failed }),
+        ...(failedAttempts === undefined ? {} : { failedAttempts }),
       };
     });
   }

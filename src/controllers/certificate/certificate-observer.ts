@@ -87,11 +87,11 @@ export class CertificateObserver {
     const secretName = secretNameOf(certificate.name, certificate.spec, role);
     const hadConflict = certificate.status.conditions?.some(({ reason }) => reason === 'SecretConflict') === true;
     const found = await finder.find(certificate, secretName, hadConflict, signal);
-    const claimedBy = secretNames.holder(certificate, secretName, found.secret ?? found.foreign);
-    const failed = memory.failedAttempts(key, request, role, now());
+    const secretNameOwner = secretNames.holder(certificate, secretName, found.secret ?? found.foreign);
+    const failedAttempts = memory.failedAttempts(key, request, role, now());
     const known = {
-      ...(claimedBy === undefined ? {} : { claimedBy }),
-      ...(failed === undefined ? {} : { failed }),
+      ...(secretNameOwner === undefined ? {} : { secretNameOwner }),
+      ...(failedAttempts === undefined ? {} : { failedAttempts }),
     };
     return memory.withRepairs(key, request, withSecret({ role, secretName, ...known }, found), now());
   }

@@ -130,7 +130,7 @@ export class CertificateReconciler {
   ): Promise<void> {
     const { writer } = this.#context;
     const isComplete = results.every(({ outcome }) => outcome.problem === undefined);
-    await (isComplete ? writer.prune(certificate, plan.prune, signal) : writer.mark(plan.mark, signal));
+    await (isComplete ? writer.prune(certificate, plan.prune, signal) : writer.mark(plan.annotate, signal));
   }
 
   /** The outcomes of the steps, with what is remembered. A write that succeeded brings back resources that were refused. */

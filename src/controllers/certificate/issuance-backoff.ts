@@ -3,9 +3,9 @@ import {
   afterFailure,
   type FailedAttempts,
   failureMessage,
+  failuresInStatus,
   type ObservedCertificate,
   type ObservedRole,
-  rememberedFailures,
 } from '../../plan/index.ts';
 
 /** How the step of a role has ended, as far as delays are concerned. */
@@ -51,7 +51,7 @@ export class IssuanceBackoff {
   get(key: string, observed: Attempt, role: Role, now: Date): FailedAttempts | undefined {
     const roles = this.#known.get(key);
     if (roles === undefined)
-      return isAnother(observed) ? undefined : rememberedFailures(observed.certificate.status, role, now);
+      return isAnother(observed) ? undefined : failuresInStatus(observed.certificate.status, role, now);
     const known = roles.get(role);
     if (known === undefined || known.attempt !== attemptOf(observed)) return undefined;
     const { attempts, lastFailureTime, nextRetryTime, message } = known;
@@ -64,18 +64,18 @@ export class IssuanceBackoff {
     const attempt = attemptOf(observed);
     const roles = new Map<Role, Known>();
     for (const {
-      role: { role, failed },
+      role: { role, failedAttempts },
       failure,
       isDelayed,
     } of results) {
       if (failure !== undefined) {
         const seed = `${observed.certificate.uid}/${role}`;
-        const failures = afterFailure(failed?.attempts ?? 0, now, seed, failure.expiry);
+        const failures = afterFailure(failedAttempts?.attempts ?? 0, now, seed, failure.expiry);
         const { isRefusal } = failure;
         roles.set(role, { ...failures, message: failureMessage(failure.message), attempt, isRefusal });
-      } else if (isDelayed && failed !== undefined) {
+      } else if (isDelayed && failedAttempts !== undefined) {
         // After a restart nothing says whether the API server refused it: trying it early does no harm.
-        roles.set(role, { ...failed, attempt, isRefusal: before?.get(role)?.isRefusal ?? true });
+        roles.set(role, { ...failedAttempts, attempt, isRefusal: before?.get(role)?.isRefusal ?? true });
       }
     }
     const { namespace } = observed.certificate;

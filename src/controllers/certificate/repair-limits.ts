@@ -5,8 +5,8 @@ import {
   type ObservedCertificate,
   type ObservedRole,
   type Repairs,
-  rememberedRepairs,
-  retryIsAsked,
+  repairsInStatus,
+  retryIsPending,
 } from '../../plan/index.ts';
 
 /** What has become of a role's Secret. */
@@ -90,7 +90,7 @@ export class RepairLimits {
   #get(key: string, observed: Observed, role: Pick<ObservedRole, 'role' | 'secretName'>, now: Date): Known | undefined {
     const { certificate } = observed;
     // A person who asks for a repair has stopped the writer, or wants to see whether it has stopped.
-    if (retryIsAsked(certificate)) this.#known.get(key)?.delete(role.role);
+    if (retryIsPending(certificate)) this.#known.get(key)?.delete(role.role);
     const known = this.#known.get(key)?.get(role.role) ?? this.#afterRestart(key, observed, role, now);
     return known === undefined || isForgotten(known, now) ? undefined : known;
   }
@@ -102,8 +102,8 @@ export class RepairLimits {
     now: Date,
   ): Known | undefined {
     const { certificate } = observed;
-    if (retryIsAsked(certificate)) return undefined;
-    const repairs = rememberedRepairs(certificate.status, role, now);
+    if (retryIsPending(certificate)) return undefined;
+    const repairs = repairsInStatus(certificate.status, role, now);
     if (repairs === undefined) return undefined;
     const known = { ...repairs, request: requestOf(observed), sources: sourcesOf(observed) };
     const roles = this.#known.get(key) ?? new Map<Role, Known>();

@@ -23,8 +23,8 @@ import {
 import {
   type CertificateRecord,
   type IssueReason,
+  isNamedInAnnotation,
   isOurs,
-  namesItself,
   type ObservedRole,
   type OutputsStep,
   type OwnedSecret,
@@ -250,7 +250,7 @@ export class SecretWriter {
   async #delete(certificate: CertificateRecord, secret: OwnedSecret, why: string, signal: AbortSignal): Promise<void> {
     const { client, log, onDeleted } = this.#options;
     const { namespace, name } = secret;
-    const marked = namesItself(secret) ? secret : await this.#mark(secret, signal);
+    const marked = isNamedInAnnotation(secret) ? secret : await this.#mark(secret, signal);
     await client.delete(secretResource, { namespace, name }, { ...asObserved(marked), signal });
     log.info('deleted a Secret', { namespace, secret: name, certificate: certificate.name, why });
     onDeleted(certificate, { secretName: name, why });
@@ -298,7 +298,7 @@ export class SecretWriter {
     const { caches, roots } = this.#options;
     // Only what can be written is, and what was written need not come back, with its key, to be known.
     const read = secretRecord({ metadata, type: secretType }, roots(), content);
-    const { touched: _, ...record } = isFirst ? read : caches.withChangeTime(read);
+    const { modifiedByOthers: _, ...record } = isFirst ? read : caches.withChangeTime(read);
     caches.secrets.observeOwnWrite(record);
     return record;
   }

@@ -1,7 +1,7 @@
 import { isKubeError, KubeError } from '../../kube/index.ts';
 import { PkiError } from '../../pki/index.ts';
 import {
-  type Blocked,
+  type BlockedStep,
   contestedProblem,
   freeRepairs,
   isRepair,
@@ -130,7 +130,7 @@ function failureOf(error: unknown, role: ObservedRole, step: WritingStep): StepR
 const isRefusal = (error: unknown): error is KubeError =>
   isKubeError(error, 'Forbidden', 'Invalid', 'BadRequest', 'ServerError');
 
-const problemOf = ({ reason, message, canWait }: Blocked): NonNullable<RoleOutcome['problem']> => ({
+const problemOf = ({ reason, message, canWait }: BlockedStep): NonNullable<RoleOutcome['problem']> => ({
   reason,
   message,
   canWait,

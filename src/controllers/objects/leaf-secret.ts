@@ -15,17 +15,17 @@ import {
 import {
   type CachedSecret,
   type CertificateRecord,
+  compactMetadata,
   controllerOf,
   type ForeignSecret,
   isExamined,
-  keptMetadata,
   ownerOf,
   ownerReference,
-  parseOutputsNote,
+  parseOutputsRecord,
   retainsSecrets,
   type SecretContent,
-  type SecretMark,
   type SecretRecord,
+  type UnexaminedSecret,
 } from '../../plan/index.ts';
 import { outputsDigest } from './output-data.ts';
 import { dataText } from './secret-data.ts';
@@ -62,7 +62,7 @@ function withMetadata(secret: Secret, content: SecretContent): SecretRecord {
 }
 
 /** What is remembered of a Secret that is not examined. It has a bound of some 500 octets. */
-export const secretMark = (secret: KubeObject): SecretMark => ({
+export const secretMark = (secret: KubeObject): UnexaminedSecret => ({
   ...metadataOf(secret).claim,
   changedAtMs: Number.NEGATIVE_INFINITY,
   unexamined: true,
@@ -77,7 +77,7 @@ export function foreignSecret(secret: KubeObject): ForeignSecret {
 
 /** What a Secret says of its owner, and the labels and annotations to keep of it. */
 function metadataOf({ metadata }: KubeObject) {
-  const kept = keptMetadata({ labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} });
+  const kept = compactMetadata({ labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} });
   const claim = {
     ...ownerIn(metadata, kept),
     uid: metadata.uid ?? '',
@@ -108,7 +108,11 @@ export function withChangeTime<T extends CachedSecret>(
   monotonicMs: number,
 ): T {
   const changedAtMs = before !== undefined && isAsBefore(record, before) ? before.changedAtMs : monotonicMs;
-  return { ...record, ...(isExamined(record) && isTouched(record, before) ? { touched: true } : {}), changedAtMs };
+  return {
+    ...record,
+    ...(isExamined(record) && isTouched(record, before) ? { modifiedByOthers: true } : {}),
+    changedAtMs,
+  };
 }
 
 function isAsBefore(record: CachedSecret, before: CachedSecret): boolean {
@@ -120,7 +124,7 @@ function isAsBefore(record: CachedSecret, before: CachedSecret): boolean {
 /** True for another revision than the one before, which the operator did not write: see SecretWriter. */
 const isTouched = (record: SecretRecord, before: CachedSecret | undefined): boolean =>
   before !== undefined &&
-  (before.resourceVersion !== record.resourceVersion || (isExamined(before) && before.touched === true));
+  (before.resourceVersion !== record.resourceVersion || (isExamined(before) && before.modifiedByOthers === true));
 
 const issuerOf = (content: SecretContent): string | undefined =>
   'leaf' in content ? `${content.leaf.root}/${content.leaf.issuer}` : undefined;
@@ -169,7 +173,7 @@ export const keyPairDigest = (data: Secret['data'] = {}): string =>
 
 /** True for a Secret whose data are as they were when its outputs were written; also for one that has none. */
 function outputsAreIntact({ metadata, data = {} }: Secret): boolean {
-  const { keys, digest } = parseOutputsNote(metadata.annotations?.[annotations.outputs]);
+  const { keys, digest } = parseOutputsRecord(metadata.annotations?.[annotations.outputs]);
   return keys.length === 0 || outputsDigest(data, keys) === digest;
 }
 

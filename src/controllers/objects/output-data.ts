@@ -7,7 +7,7 @@ import {
   parsePrivateKey,
   privateKeyDer,
 } from '../../pki/index.ts';
-import { encodeOutputsNote, type OutputKey, type OutputsStep } from '../../plan/index.ts';
+import { encodeOutputsRecord, type OutputKey, type OutputsStep } from '../../plan/index.ts';
 import { dataText } from './secret-data.ts';
 
 /** The data of a Secret, base64, by key; null takes a key away. */
@@ -42,7 +42,7 @@ export async function makeOutputs(
   const text = (key: string) => dataText({ data }, key);
   for (const key of keys) made[key] = (await makers[key](text, ingredients)).toString('base64');
   if (keys.length === 0) return { data: made, note: null };
-  const note = encodeOutputsNote({
+  const note = encodeOutputsRecord({
     keys,
     ...(ref === undefined ? {} : { password: ref.version }),
     ...(crl === undefined ? {} : { crl }),

@@ -7,7 +7,7 @@ import {
   publicationsOf,
   type TrustOutcome,
   type TrustRecord,
-  type TrustWorld,
+  type TrustSources,
   trustCondition,
   trustTargets,
 } from '../../plan/index.ts';
@@ -24,7 +24,7 @@ import {
 
 /** How publishing to a target ended last, if that was under this name. */
 interface TrustOutcomes {
-  outcome(authority: string, namespace: string, wanted: string): TrustOutcome | undefined;
+  outcome(authority: string, namespace: string, desiredName: string): TrustOutcome | undefined;
 }
 
 /** Where the bundles of authorities are published, and which, as the caches know it. */
@@ -102,20 +102,23 @@ export class TrustPublications {
     return place !== undefined && configMapIn(authority, place) === name;
   }
 
-  #world(): TrustWorld {
+  #world(): TrustSources {
     const { namespaces, configMaps, clusterTrustBundles, servesClusterTrustBundles } = this.#caches;
     return {
       namespaces: namespaces.values(),
       servesClusterTrustBundles,
-      found: ({ uid }, namespace, wanted) => {
+      existing: ({ uid }, namespace, desiredName) => {
         const { store } = namespace === '' ? clusterTrustBundles : configMaps;
-        return withNamed(store.by('place', targetOf(uid, namespace)), store.get(keyOf({ namespace, name: wanted })));
+        return withNamed(
+          store.by('place', targetOf(uid, namespace)),
+          store.get(keyOf({ namespace, name: desiredName })),
+        );
       },
-      isLost: ({ uid }, namespace, name) => {
+      wasDeleted: ({ uid }, namespace, name) => {
         const cache = namespace === '' ? clusterTrustBundles : configMaps;
         return cache.isLost(uid, namespace, name);
       },
-      outcome: ({ name }, namespace, wanted) => this.#trust.outcome(name, namespace, wanted),
+      outcome: ({ name }, namespace, desiredName) => this.#trust.outcome(name, namespace, desiredName),
     };
   }
 }

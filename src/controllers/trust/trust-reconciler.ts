@@ -63,7 +63,7 @@ export class TrustReconciler {
   /** What came of the last look at a place, if that was under this name. */
   outcome(authority: string, namespace: string, wanted: string): TrustOutcome | undefined {
     const outcome = this.#outcomes.get(trustKey(authority, namespace));
-    return outcome?.wanted === wanted ? outcome : undefined;
+    return outcome?.desiredName === wanted ? outcome : undefined;
   }
 
   async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<Requeue> {
@@ -145,14 +145,14 @@ export class TrustReconciler {
       // Only before the repair: after it, managedFields name the operator.
       const isUnnamed = result === 'postponed' && this.#repairs.isUnnamed(key);
       if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, wanted, signal));
-      this.#note(key, authority.name, { wanted, state: 'contested', message: this.#repairs.message(key) });
+      this.#note(key, authority.name, { desiredName: wanted, state: 'contested', message: this.#repairs.message(key) });
       return wait;
     }
     if (result === 'postponed') return wait;
     if (wanted === undefined) return this.#forget(key, authority.name);
     // Without a bundle, nothing was compared: there is no outcome.
     if (state.state !== 'ready') return undefined;
-    this.#note(key, authority.name, { wanted, state: result === 'foreign' ? 'foreign' : 'settled' });
+    this.#note(key, authority.name, { desiredName: wanted, state: result === 'foreign' ? 'foreign' : 'settled' });
     return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
   }
 
@@ -160,7 +160,8 @@ export class TrustReconciler {
   #fail({ key, authority, wanted }: Target, error: unknown): undefined {
     if (!isKubeError(error) || error.code === 'Aborted') throw error;
     if (error.code === 'NotFound' || error.namespaceTerminating) return this.#forget(key, authority.name);
-    if (wanted !== undefined) this.#note(key, authority.name, { wanted, state: 'failed', message: error.message });
+    if (wanted !== undefined)
+      this.#note(key, authority.name, { desiredName: wanted, state: 'failed', message: error.message });
     throw error;
   }
 

@@ -76,8 +76,8 @@ export class TrustWriter<T extends KubeObject> {
         authority,
         ...(bundle === undefined ? {} : { bundle: bundle.digest }),
         ...(crl === undefined ? {} : { crl: crl.digest }),
-        ...(wanted === undefined ? {} : { wanted }),
-        found: [...found.values()],
+        ...(wanted === undefined ? {} : { desiredName: wanted }),
+        existing: [...found.values()],
       });
       const writes = steps.filter((step) => step.step !== 'conflict');
       if (writes.length === 0) return resultOf(steps.length > 0, wanted === undefined ? undefined : found.get(wanted));

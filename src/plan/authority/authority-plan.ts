@@ -1,7 +1,7 @@
 import { type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
-import { paceCrls } from '../revocation/crl-pace.ts';
-import { type CrlPlan, crlBundle, latestOf } from '../revocation/crl-plan.ts';
+import { type CrlPlan, crlBundle, withLaterCrls } from '../revocation/crl-plan.ts';
+import { planCrlsWithinRate } from '../revocation/crl-rate-limit.ts';
 import type { RevocationState } from '../revocation/revocation-state.ts';
 import type { RootSecret } from '../rotation/observed-root.ts';
 import { issuersInUse } from '../rotation/rollout.ts';
@@ -40,11 +40,13 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   const { roots: trusted } = plan.verdict.bundle;
   const signers = trustedSigners(observed, trusted);
   const context = { before, trusted, isInUse: issuersInUse(observed.rollout, settleMsOf(observed), now) };
-  const places = () => observed.rollout.publications.length;
+  const publicationCount = () => observed.rollout.publications.length;
   const { plan: crls, nextAt } =
-    plan.step.step === 'keep' ? paceCrls(revocation, signers, requestedRevocations, now, { ...context, places }) : {};
+    plan.step.step === 'keep'
+      ? planCrlsWithinRate(revocation, signers, requestedRevocations, now, { ...context, publicationCount })
+      : {};
   // What was published stays until the new lists are there, should the root Secret be behind it.
-  const crl = crlBundle(crls === undefined ? revocation : latestOf(revocation, before), signers, context);
+  const crl = crlBundle(crls === undefined ? revocation : withLaterCrls(revocation, before), signers, context);
   const paced = nextAt === undefined ? plan : { ...plan, nextCrlsAt: nextAt };
   const decided = crl === undefined ? paced : { ...paced, verdict: { ...plan.verdict, crl } };
   if (crls !== undefined) {

@@ -2,7 +2,7 @@ import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../..
 import { anchorId, type Certificate, commonValidity, type Issuer, pathOf, subjectText } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { type DesiredCondition, falseIfSet, restated } from '../records/condition.ts';
-import { rootsInStatus } from '../records/remembered-roots.ts';
+import { rootsInStatus } from '../records/status-roots.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlCondition } from '../revocation/crl-condition.ts';
 import { crlRenewalTime } from '../revocation/crl-plan.ts';
@@ -118,7 +118,7 @@ function issuerRecheck(
   { examinedSecrets }: Pick<RolloutObservation, 'examinedSecrets'>,
   now: Date,
 ): Date[] {
-  const isWatched = rotation === undefined && (secret?.previous !== undefined || (crl?.orphaned ?? []).length > 0);
+  const isWatched = rotation === undefined && (secret?.previous !== undefined || (crl?.unrenewable ?? []).length > 0);
   return isWatched ? [new Date(now.getTime() + Math.max(issuerPollMs, examinedSecrets * rotationPollMsPerSecret))] : [];
 }
 
@@ -201,14 +201,14 @@ function issuerKeyCondition(
   { crl }: AuthorityVerdict & { state: 'ready' },
 ): DesiredCondition[] {
   const type = 'IssuerKeyMissing';
-  const orphaned = crl?.orphaned ?? [];
-  if (orphaned.length > 0) {
+  const unrenewable = crl?.unrenewable ?? [];
+  if (unrenewable.length > 0) {
     // The place has room for one CA, and the one that is there is in use.
     const advice =
       secret?.previous === undefined
         ? 'To renew the CRL instead, put the certificate and the key of that CA into the Secret as previous.crt and previous.key'
         : 'The Secret has room for the key of one CA that was replaced, and previous.key holds that of another one';
-    const lists = orphaned.map(
+    const lists = unrenewable.map(
       ({ subject, nextUpdate }) => `${subject.slice(0, 100)} (until ${timestamp(nextUpdate)})`,
     );
     const message =
@@ -259,9 +259,11 @@ function oldRootOf({ old: [id] }: RotationState, fingerprintOf: (id: string) => 
   return id === undefined ? {} : { oldRoot: fingerprintOf(id) ?? id };
 }
 
-const crlStatus = ({ revoked, nextUpdate, orphaned }: CrlBundle): CrlStatus => ({
+const crlStatus = ({ revoked, nextUpdate, unrenewable }: CrlBundle): CrlStatus => ({
   revoked: revoked.size,
-  nextUpdate: timestamp(orphaned.reduce((least, one) => (one.nextUpdate < least ? one.nextUpdate : least), nextUpdate)),
+  nextUpdate: timestamp(
+    unrenewable.reduce((least, one) => (one.nextUpdate < least ? one.nextUpdate : least), nextUpdate),
+  ),
 });
 
 const rootStatus = (root: Certificate): Root => ({

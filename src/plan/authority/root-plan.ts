@@ -10,10 +10,10 @@ import {
 } from '../../pki/index.ts';
 import type { Reissue } from '../certificate/reissue.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import { rootsInStatus } from '../records/remembered-roots.ts';
+import { rootsInStatus } from '../records/status-roots.ts';
+import { expiredRootMessage, planExpiredRoot } from '../rotation/expired-root.ts';
 import type { ObservedRoot, RootSecret } from '../rotation/observed-root.ts';
 import { rootRequest } from '../rotation/root-request.ts';
-import { expiredRootMessage, planExpiredRoot } from '../rotation/rotation-expired.ts';
 import { planRotation } from '../rotation/rotation-plan.ts';
 import { planStart, wasOverwritten } from '../rotation/rotation-start.ts';
 import type { RotationState } from '../rotation/rotation-state.ts';

@@ -1,6 +1,6 @@
 import { anchorId, type Certificate, type Issuer, uniqueAnchors } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import { rootsInStatus } from '../records/remembered-roots.ts';
+import { rootsInStatus } from '../records/status-roots.ts';
 import type { RootSecret } from '../rotation/observed-root.ts';
 import { isInterrupted } from '../rotation/rotation-start.ts';
 import type { RotationState } from '../rotation/rotation-state.ts';

@@ -3,9 +3,9 @@ import { anchorId, namesOutsidePath, pathOf } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import {
   conflictMessage,
+  isNamedInAnnotation,
   isOurs,
   mayBeDeleted,
-  namesItself,
   type OwnedSecret,
   type OwnershipChange,
   ownershipChange,
@@ -14,21 +14,21 @@ import { rolesOf, secretNameOf } from '../records/roles.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { AuthorityState, ReadyAuthority } from './authority-state.ts';
-import { withPause } from './contention.ts';
 import {
-  dueReasons,
+  deferrableReasons,
   type IssueReason,
   isDamaged,
   keyIsOurs,
   reasonToIssue,
-  rotationIsAsked,
+  rotationIsPending,
   type SecretInput,
 } from './issue-reason.ts';
 import { type LeafRequest, leafRequest } from './leaf-request.ts';
 import type { ObservedCertificate, ObservedRole } from './observed-certificate.ts';
-import { canBeRevoked, unlisted } from './revocation-gate.ts';
-import { revocationIsAsked } from './revocation-request.ts';
-import { metadataMatches, notedRevision, ownershipMetadata, secretMetadata } from './secret-metadata.ts';
+import { isFullyRevoked, unlistedLeavesProblem } from './revocation-gate.ts';
+import { revocationIsPending } from './revocation-request.ts';
+import { withRepairBackoff } from './secret-contention.ts';
+import { metadataMatches, ownershipMetadata, recordedRevision, secretMetadata } from './secret-metadata.ts';
 import {
   hasOutputs,
   type OutputSources,
@@ -53,14 +53,14 @@ interface PlanWithRoles {
   /** Secrets of the resource to delete, once all others are as they should be. */
   readonly prune: readonly OwnedSecret[];
   /** Those of them that were written before the annotation secret-name existed: they get it while status still names them. */
-  readonly mark: readonly OwnedSecret[];
+  readonly annotate: readonly OwnedSecret[];
 }
 
 /**
  * The plan of a resource whose spec cannot be read or asks for nothing, or whose authority is not known yet. The operator
  * does not know which Secrets such a resource needs, so it deletes none.
  */
-interface PlanWithoutRoles extends Pick<PlanWithRoles, 'mark'> {
+interface PlanWithoutRoles extends Pick<PlanWithRoles, 'annotate'> {
   readonly secrets: readonly [];
   readonly prune: readonly [];
 }
@@ -68,14 +68,14 @@ interface PlanWithoutRoles extends Pick<PlanWithRoles, 'mark'> {
 /** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
 export function planCertificate(observed: ObservedCertificate, now: Date): CertificatePlan {
   const { certificate, roles } = observed;
-  if (isAwaitingCaches(observed)) return { secrets: [], prune: [], mark: [] };
+  if (isAwaitingCaches(observed)) return { secrets: [], prune: [], annotate: [] };
   // The garbage collector, or deletionPolicy, decides about what is left of a resource that is being deleted.
   const surplus = certificate.deleting ? [] : observed.surplus.filter((secret) => mayBeDeleted(secret, certificate));
-  const mark = surplus.filter((secret) => !namesItself(secret));
+  const annotate = surplus.filter((secret) => !isNamedInAnnotation(secret));
   const [first, ...others] = roles.map((role) => ({ role, step: planSecret(observed, role, now) }));
-  if (first === undefined) return { secrets: [], prune: [], mark };
+  if (first === undefined) return { secrets: [], prune: [], annotate };
   const isWhole = [first, ...others].every(({ step }) => step.step !== 'blocked');
-  return { secrets: [first, ...others], prune: isWhole ? surplus : [], mark };
+  return { secrets: [first, ...others], prune: isWhole ? surplus : [], annotate };
 }
 
 /** True while the authority or the password of the stores has not been read yet: that comes in a moment. */
@@ -84,9 +84,9 @@ export const isAwaitingCaches = ({ authority, keystorePassword }: ObservedCertif
 
 /** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
 export const planSecret = (observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep =>
-  withPause(observed, role, planUnpaused(observed, role, now), now);
+  withRepairBackoff(observed, role, planWithoutBackoff(observed, role, now), now);
 
-function planUnpaused(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
+function planWithoutBackoff(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
   const step = planContent(observed, role, now);
   // What the API server has refused a moment ago is not tried again with a part of it.
   if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !mayBeUpdated(observed, role)) return step;
@@ -125,9 +125,9 @@ const ownershipOf = ({ certificate }: ObservedCertificate, { secret }: ObservedR
 /** True for a Secret of the resource's own with a leaf, whose roots are others than are trusted now, or that is not adopted yet. */
 function mayBeUpdated(
   { certificate, authority }: ObservedCertificate,
-  { role, secret, claimedBy }: ObservedRole,
+  { role, secret, secretNameOwner }: ObservedRole,
 ): boolean {
-  if (authority.state !== 'ready' || claimedBy !== undefined || secret === undefined) return false;
+  if (authority.state !== 'ready' || secretNameOwner !== undefined || secret === undefined) return false;
   if (!isOurs(secret, certificate, role) || !secret.writable || !('leaf' in secret.content)) return false;
   return !bundleIsGood(secret, authority) || ownershipChange(secret, certificate).ownership !== undefined;
 }
@@ -144,12 +144,12 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const { secret, foreign } = role;
   // Pods use what is there, so it is kept up to date. A Secret that is gone stays gone: it would be an orphan in a moment.
   if (certificate.deleting && secret === undefined && foreign === undefined) return { step: 'keep' };
-  const rival = rivalRole(certificate, role);
+  const rival = roleWithSameSecret(certificate, role);
   if (rival !== undefined) {
     return blocked('InvalidSpec', `role ${rival} names Secret ${role.secretName} too; each role needs one of its own`);
   }
-  if (role.claimedBy !== undefined) {
-    return blocked('SecretConflict', `Secret ${role.secretName} belongs to ${role.claimedBy}; name another one`);
+  if (role.secretNameOwner !== undefined) {
+    return blocked('SecretConflict', `Secret ${role.secretName} belongs to ${role.secretNameOwner}; name another one`);
   }
   const theirs = secret !== undefined && !isOurs(secret, certificate, role.role) ? secret : foreign;
   if (theirs !== undefined) {
@@ -165,7 +165,7 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const request = leafRequest(certificate.spec, role.role, scope);
   if ('reason' in request) {
     const { reason, message } = request;
-    return blocked(reason, reason === 'Pending' ? message : message + whatStays(role, authority, now));
+    return blocked(reason, reason === 'Pending' ? message : message + currentLeafText(role, authority, now));
   }
   if (authority.state === 'ready') {
     const excluded = outsideConstraints(request, authority);
@@ -181,7 +181,7 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
     return blocked('Deleting', `Secret ${role.secretName} would have to be created again: ${step.message}`);
   }
   if (step.step === 'issue' && step.write === 'replace' && secret?.deleting === true) {
-    return blocked(...heldMessage(namespace, role.secretName, secret.immutable === true));
+    return blocked(...finalizerMessage(namespace, role.secretName, secret.immutable === true));
   }
   if (authority.state === 'ready' && authority.issuancePaused !== undefined && step.step === 'issue') {
     const message = `MtlsAuthority ${authorityName}: ${authority.issuancePaused.reason}: ${authority.issuancePaused.message}`;
@@ -198,18 +198,18 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
     const canWait = stepCanWait(step) && isWhole(role.secret, certificate, authority);
     return { step: 'blocked', ...impossible, canWait };
   }
-  const problem = awaitedList(certificate, role, step, authority, now);
+  const problem = crlBlocker(certificate, role, step, authority, now);
   if (problem !== undefined) {
     return { step: 'blocked', ...problem, canWait: stepCanWait(step) };
   }
-  const { failed } = role;
-  return failed !== undefined && failed.nextRetryTime > now
-    ? { step: 'blocked', reason: 'IssuanceFailed', message: failed.message, canWait: stepCanWait(step) }
+  const { failedAttempts } = role;
+  return failedAttempts !== undefined && failedAttempts.nextRetryTime > now
+    ? { step: 'blocked', reason: 'IssuanceFailed', message: failedAttempts.message, canWait: stepCanWait(step) }
     : step;
 }
 
 /** Says that a Secret cannot be created again, because a finalizer holds the one that cannot be written. */
-function heldMessage(namespace: string, secretName: string, isImmutable: boolean): [CertificateReason, string] {
+function finalizerMessage(namespace: string, secretName: string, isImmutable: boolean): [CertificateReason, string] {
   const release = `kubectl -n ${namespace} patch secret ${secretName} --type merge --patch '{"metadata":{"finalizers":null}}'`;
   const held =
     `is being deleted, and a finalizer holds it; the operator creates it again once it is gone. ` +
@@ -223,7 +223,7 @@ function heldMessage(namespace: string, secretName: string, isImmutable: boolean
 }
 
 /** What becomes of the certificate in place when its request is refused, for messages. Empty when there is none. */
-function whatStays({ secret, secretName }: ObservedRole, authority: AuthorityState, now: Date): string {
+function currentLeafText({ secret, secretName }: ObservedRole, authority: AuthorityState, now: Date): string {
   if (secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready') return '';
   const { leaf } = secret.content;
   if (!authority.bundle.roots.some((root) => anchorId(root) === leaf.root)) return '';
@@ -238,9 +238,9 @@ const isWhole = (secret: SecretRecord | undefined, { spec }: CertificateRecord, 
 
 /** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
 export const stepCanWait = (step: SecretStep): boolean =>
-  (step.step === 'update' && step.restores !== true) || (step.step === 'issue' && dueReasons.has(step.reason));
+  (step.step === 'update' && step.restores !== true) || (step.step === 'issue' && deferrableReasons.has(step.reason));
 
-const awaitedList = (
+const crlBlocker = (
   certificate: CertificateRecord,
   role: ObservedRole,
   step: SecretStep,
@@ -248,11 +248,14 @@ const awaitedList = (
   now: Date,
 ) =>
   step.step === 'issue'
-    ? unlisted(certificate, role, step.reason === 'RevocationRequested', authority, now)
+    ? unlistedLeavesProblem(certificate, role, step.reason === 'RevocationRequested', authority, now)
     : undefined;
 
 /** Another role of the resource that names the same Secret: each would write over the other's, without end. */
-const rivalRole = ({ name, spec }: CertificateRecord, { role, secretName }: ObservedRole): string | undefined =>
+const roleWithSameSecret = (
+  { name, spec }: CertificateRecord,
+  { role, secretName }: ObservedRole,
+): string | undefined =>
   rolesOf(spec).find((other) => other !== role && secretNameOf(name, spec, other) === secretName);
 
 const outsideConstraints = ({ profile }: LeafRequest, authority: ReadyAuthority): string[] =>
@@ -266,7 +269,7 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
   if (finding === undefined && secret !== undefined) {
     // Without its root there is no bundle to compare with, and nothing that could be written.
     if (authority === undefined) return { step: 'keep' };
-    const metadata = secretMetadata(certificate, role.role, keptMarks(input, secret), secret);
+    const metadata = secretMetadata(certificate, role.role, currentIssuance(input, secret), secret);
     const change = ownershipChange(secret, certificate);
     const isGood = bundleIsGood(secret, authority) && outputsMatch(secret, certificate.spec, sources);
     const restores = 'problem' in secret.content ? ({ restores: true } as const) : {};
@@ -280,7 +283,7 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
   const marks = {
     revision: revisionOf(input) + 1,
     ...(rotateToken === undefined ? {} : { rotateToken }),
-    ...(revokeToken === undefined || !canBeRevoked(input) ? {} : { revokeToken }),
+    ...(revokeToken === undefined || !isFullyRevoked(input) ? {} : { revokeToken }),
   };
   return {
     step: 'issue',
@@ -301,14 +304,14 @@ function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
  */
 function keepsKey(input: SecretInput, reason: IssueReason): boolean {
   const { certificate, authority, role, request, now } = input;
-  if (rotationIsAsked(certificate, role.role, role.secret)) return false;
-  if (revocationIsAsked(certificate, role.role, role.secret, authority, now)) return false;
+  if (rotationIsPending(certificate, role.role, role.secret)) return false;
+  if (revocationIsPending(certificate, role.role, role.secret, authority, now)) return false;
   const isLost =
     reason === 'SecretCorrupted' || reason === 'SecretImmutable' || (reason === 'RootNotTrusted' && isDamaged(input));
   return (request.keepKey || isLost) && keyIsOurs(input);
 }
 
-function keptMarks(input: SecretInput, secret: SecretRecord) {
+function currentIssuance(input: SecretInput, secret: SecretRecord) {
   // No reason to issue means that the present tokens are handled, or there are none; then what is noted stays.
   const rotateToken = input.certificate.rotateToken ?? secret.annotations[annotations.rotate];
   const revokeToken = input.certificate.revokeToken ?? secret.annotations[annotations.revoke];
@@ -322,5 +325,5 @@ function keptMarks(input: SecretInput, secret: SecretRecord) {
 /** How often the role has been issued so far, as the Secret says, or status should the Secret be gone. */
 function revisionOf({ certificate, role }: SecretInput): number {
   const known = certificate.status.secrets?.find((entry) => entry.role === role.role)?.revision ?? 0;
-  return Math.max(notedRevision(role.secret) ?? 0, known);
+  return Math.max(recordedRevision(role.secret) ?? 0, known);
 }

@@ -5,17 +5,17 @@ import type { CertificateRecord } from '../records/certificate-record.ts';
 import { type DesiredCondition, falseIfSet } from '../records/condition.ts';
 import { isOurs } from '../records/ownership.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
-import { unitInterval } from '../timing/spread.ts';
+import { hashFraction } from '../timing/jitter.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { AuthorityState } from './authority-state.ts';
-import { contestedProblem, isContested, repairMoments, repairStatus } from './contention.ts';
 import type { FailedAttempts } from './failed-attempts.ts';
-import { handledByAll, handledByOne, type Verb } from './handled-token.ts';
-import { nextTurn, renewalSeed, rotationIsAsked } from './issue-reason.ts';
+import { nextReissueTime, renewalSeed, rotationIsPending } from './issue-reason.ts';
 import type { ObservedRole } from './observed-certificate.ts';
 import { renewalTime } from './renewal.ts';
-import { revocationIsAsked } from './revocation-request.ts';
-import { notedRevision } from './secret-metadata.ts';
+import { handledByAll, handledByOne, type RequestVerb } from './request-token.ts';
+import { revocationIsPending } from './revocation-request.ts';
+import { contestedProblem, isContested, repairRecheckTimes, repairStatus } from './secret-contention.ts';
+import { recordedRevision } from './secret-metadata.ts';
 
 /** How a role stands after its step was carried out. */
 export interface RoleOutcome {
@@ -30,7 +30,7 @@ export interface RoleOutcome {
   /** What was issued into the Secret since status was written last: its latest write has failed. */
   readonly unrecorded?: readonly LeafRecord[];
   /** The failed attempts up to now, the one of this step included. */
-  readonly failed?: FailedAttempts;
+  readonly failedAttempts?: FailedAttempts;
 }
 
 /** The status to be, but for the times of transitions. */
@@ -66,12 +66,12 @@ export function planCertificateStatus(
   authority: AuthorityState = { state: 'unknown' },
 ): StatusPlan {
   const outcomes = settled.map((outcome) => withContention(certificate, outcome, now));
-  const answers = settled.map(({ role }) => answersOf(certificate, role, authority, now));
+  const answers = settled.map(({ role }) => fulfilledRequests(certificate, role, authority, now));
   const handled = handledTokens(certificate, answers);
   const entries = settled.flatMap((outcome, i) =>
     secretStatus(certificate, outcome, now, roots).map((entry) => ({
       ...entry,
-      ...handledTokensOf(certificate, entry.role, answers[i] ?? noAnswers, handled),
+      ...handledTokensOf(certificate, entry.role, answers[i] ?? noneFulfilled, handled),
     })),
   );
   // A resource that cannot be read, or asks for nothing, keeps its Secrets. So status keeps what it knows of them.
@@ -92,7 +92,7 @@ export function planCertificateStatus(
     ...handledRetry(certificate),
     ...failureStatus(outcomes),
   };
-  return { status, ...revisit(certificate, outcomes, secrets, authority, now) };
+  return { status, ...requeueTime(certificate, outcomes, secrets, authority, now) };
 }
 
 /** A Secret that was repaired once too often has to stay right for a while before it counts as left alone. */
@@ -115,9 +115,9 @@ function secretStatus(
   const unrecorded = unrecordedIn(outcome, known, roots);
   // What was issued is remembered while the Secret is lost, damaged or taken over: pods use what they have loaded from it,
   // until it expires.
-  const kept = known?.secretName === secretName ? [stillKnown(known, unrecorded, repairs, now)] : [];
+  const kept = known?.secretName === secretName ? [retainedStatus(known, unrecorded, repairs, now)] : [];
   if (secret === undefined || !isOurs(secret, certificate, role)) return kept;
-  if (!('leaf' in secret.content) || isStranger(outcome, secret, kept[0])) return kept;
+  if (!('leaf' in secret.content) || isForeignLeaf(outcome, secret, kept[0])) return kept;
   const { leaf } = secret.content;
   // While the root is bad its certificate is not known; status remembers it for a leaf that it has seen.
   const remembered = known?.fingerprint === leaf.fingerprint ? known : undefined;
@@ -138,7 +138,7 @@ function secretStatus(
       notBefore: timestamp(leaf.notBefore),
       notAfter: timestamp(leaf.notAfter),
       renewalTime: timestamp(renewalTime(leaf, certificate.spec, renewalSeed(certificate, role))),
-      revision: notedRevision(secret) ?? 1,
+      revision: recordedRevision(secret) ?? 1,
       ...(replaced.length === 0 ? {} : { replaced }),
       ...repairs,
     },
@@ -146,14 +146,15 @@ function secretStatus(
 }
 
 /** What status goes on saying of a certificate that is not in the Secret any more. */
-function stillKnown(
+function retainedStatus(
   entry: SecretStatus,
   unrecorded: readonly Replaced[],
   repairs: Pick<SecretStatus, 'repairs'>,
   now: Date,
 ): SecretStatus {
   const { repairs: _, handledRotate: __, handledRevoke: ___, replaced = [], ...others } = entry;
-  const all = unrecorded.length === 0 ? replaced : remembered([...replaced, ...unrecorded], entry.serialNumber, now);
+  const all =
+    unrecorded.length === 0 ? replaced : boundedReplaced([...replaced, ...unrecorded], entry.serialNumber, now);
   return { ...others, ...(all.length === 0 ? {} : { replaced: all }), ...repairs };
 }
 
@@ -176,13 +177,13 @@ function unrecordedIn(
  * True for a leaf that the operator has neither written nor accepted: another writer has put it there, and it is about to be
  * replaced. The revision on the Secret shows a leaf that the operator wrote a moment before it was ended.
  */
-const isStranger = ({ problem }: RoleOutcome, secret: SecretRecord, known: SecretStatus | undefined): boolean =>
+const isForeignLeaf = ({ problem }: RoleOutcome, secret: SecretRecord, known: SecretStatus | undefined): boolean =>
   problem !== undefined &&
   problem.canWait !== true &&
   known !== undefined &&
   'leaf' in secret.content &&
   secret.content.leaf.fingerprint !== known.fingerprint &&
-  notedRevision(secret) !== known.revision + 1;
+  recordedRevision(secret) !== known.revision + 1;
 
 /** How many of those that were replaced are remembered, to be revoked if need be: some 50 KB in a status. */
 const maxReplaced = 256;
@@ -199,16 +200,16 @@ function replacedBy(
   const before = known?.replaced ?? [];
   if (known === undefined || known.serialNumber === serialNumber) {
     const more = unrecorded.filter((one) => one.serialNumber !== serialNumber);
-    return more.length === 0 ? before : remembered([...before, ...more], serialNumber, now);
+    return more.length === 0 ? before : boundedReplaced([...before, ...more], serialNumber, now);
   }
   const { rootFingerprint, issuerId, notAfter } = known;
   const issuer = issuerId === undefined ? {} : { issuerId };
   const replaced = { serialNumber: known.serialNumber, rootFingerprint, ...issuer, notAfter };
-  return remembered([...before, replaced, ...unrecorded], serialNumber, now);
+  return boundedReplaced([...before, replaced, ...unrecorded], serialNumber, now);
 }
 
 /** Another writer may put a certificate back that was replaced: it is listed once, and not while it is in place. */
-const remembered = (all: readonly Replaced[], serialNumber: string, now: Date): Replaced[] =>
+const boundedReplaced = (all: readonly Replaced[], serialNumber: string, now: Date): Replaced[] =>
   all
     .filter((one, i) => all.findLastIndex((other) => other.serialNumber === one.serialNumber) === i)
     .filter((one) => one.serialNumber !== serialNumber && new Date(one.notAfter) > now)
@@ -238,7 +239,7 @@ function readyCondition(
     return { type: 'Ready', status: 'False', reason: 'Expired', message };
   }
   const names = secrets.map(({ secretName }) => secretName).join(', ');
-  const message = [`up to date: ${names}`, ...secrets.flatMap(forgetsReplaced)].join('; ');
+  const message = [`up to date: ${names}`, ...secrets.flatMap(replacedListWarning)].join('; ');
   return { type: 'Ready', status: 'True', reason: 'Issued', message };
 }
 
@@ -253,7 +254,7 @@ function deletingCondition(outcomes: readonly RoleOutcome[], ready: DesiredCondi
 }
 
 /** Says that the next certificate has the oldest one forgotten, which can then not be revoked by annotation any more. */
-const forgetsReplaced = ({ secretName, replaced = [] }: SecretStatus): string[] =>
+const replacedListWarning = ({ secretName, replaced = [] }: SecretStatus): string[] =>
   replaced.length < maxReplaced
     ? []
     : [
@@ -273,7 +274,9 @@ function issuingCondition(
   outcomes: readonly RoleOutcome[],
   ready: DesiredCondition,
 ): DesiredCondition[] {
-  const delayed = outcomes.filter(({ failed, problem }) => failed !== undefined || problem?.canWait === true);
+  const delayed = outcomes.filter(
+    ({ failedAttempts, problem }) => failedAttempts !== undefined || problem?.canWait === true,
+  );
   const [first] = delayed;
   if (first === undefined) {
     const [reason, message] =
@@ -282,11 +285,11 @@ function issuingCondition(
         : (['Blocked', 'no certificate can be issued now; the condition Ready has the reason'] as const);
     return falseIfSet(status, { type: 'Issuing', reason, message });
   }
-  const messages = delayed.map(({ role, problem, failed }) => {
-    const retry = failed === undefined ? '' : `; next attempt at ${timestamp(failed.nextRetryTime)}`;
+  const messages = delayed.map(({ role, problem, failedAttempts }) => {
+    const retry = failedAttempts === undefined ? '' : `; next attempt at ${timestamp(failedAttempts.nextRetryTime)}`;
     return `${role.role}: ${problem?.message ?? 'waiting'}${retry}`;
   });
-  const hint = delayed.some(({ failed }) => failed !== undefined)
+  const hint = delayed.some(({ failedAttempts }) => failedAttempts !== undefined)
     ? `; to try now: kubectl -n ${namespace} annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`
     : '';
   const message = messages.join('; ') + hint;
@@ -297,16 +300,16 @@ function issuingCondition(
 function failureStatus(
   outcomes: readonly RoleOutcome[],
 ): Pick<MtlsCertificateStatus, 'failures' | 'failedIssuanceAttempts' | 'lastFailureTime' | 'nextRetryTime'> {
-  const failures = outcomes.flatMap(({ role: { role }, failed }) =>
-    failed === undefined
+  const failures = outcomes.flatMap(({ role: { role }, failedAttempts }) =>
+    failedAttempts === undefined
       ? []
       : [
           {
             role,
-            attempts: failed.attempts,
-            lastFailureTime: timestamp(failed.lastFailureTime),
-            nextRetryTime: timestamp(failed.nextRetryTime),
-            message: failed.message,
+            attempts: failedAttempts.attempts,
+            lastFailureTime: timestamp(failedAttempts.lastFailureTime),
+            nextRetryTime: timestamp(failedAttempts.nextRetryTime),
+            message: failedAttempts.message,
           },
         ],
   );
@@ -328,25 +331,25 @@ function handledRetry({ retryToken, status }: CertificateRecord): Pick<MtlsCerti
 }
 
 /** Whether the Secret of a role answers the present tokens. */
-type Answers = Readonly<Record<Verb, boolean>>;
-const noAnswers: Answers = { rotate: false, revoke: false };
+type FulfilledRequests = Readonly<Record<RequestVerb, boolean>>;
+const noneFulfilled: FulfilledRequests = { rotate: false, revoke: false };
 
-function answersOf(
+function fulfilledRequests(
   certificate: CertificateRecord,
   { role, secret }: ObservedRole,
   authority: AuthorityState,
   now: Date,
-): Answers {
+): FulfilledRequests {
   const ready = authority.state === 'ready' ? authority : undefined;
   return {
-    rotate: certificate.rotateToken !== undefined && !rotationIsAsked(certificate, role, secret),
-    revoke: certificate.revokeToken !== undefined && !revocationIsAsked(certificate, role, secret, ready, now),
+    rotate: certificate.rotateToken !== undefined && !rotationIsPending(certificate, role, secret),
+    revoke: certificate.revokeToken !== undefined && !revocationIsPending(certificate, role, secret, ready, now),
   };
 }
 
 /** The present tokens, once every Secret of the resource was issued for them; those handled before, until then. */
-function handledTokens(certificate: CertificateRecord, answers: readonly Answers[]) {
-  const isAnswered = (verb: Verb) => answers.length > 0 && answers.every((one) => one[verb]);
+function handledTokens(certificate: CertificateRecord, answers: readonly FulfilledRequests[]) {
+  const isAnswered = (verb: RequestVerb) => answers.length > 0 && answers.every((one) => one[verb]);
   return {
     ...handledByAll('rotate', certificate, isAnswered('rotate')),
     ...handledByAll('revoke', certificate, isAnswered('revoke')),
@@ -356,7 +359,7 @@ function handledTokens(certificate: CertificateRecord, answers: readonly Answers
 const handledTokensOf = (
   certificate: CertificateRecord,
   role: Role,
-  { rotate, revoke }: Answers,
+  { rotate, revoke }: FulfilledRequests,
   ofAll: MtlsCertificateStatus,
 ) => ({
   ...handledByOne('rotate', certificate, role, { isAnswered: rotate, ofAll }),
@@ -373,16 +376,16 @@ function earliest<Key extends 'notAfter' | 'renewalTime'>(
 }
 
 /** When the certificate in a Secret has to be issued again because of the CAs above it. */
-const turnOf = (
+const reissueTimeOf = (
   certificate: CertificateRecord,
   { secret }: ObservedRole,
   authority: AuthorityState,
 ): Date | undefined =>
   secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready'
     ? undefined
-    : nextTurn(secret.content.leaf, authority, certificate);
+    : nextReissueTime(secret.content.leaf, authority, certificate);
 
-function revisit(
+function requeueTime(
   certificate: CertificateRecord,
   outcomes: readonly RoleOutcome[],
   secrets: readonly SecretStatus[],
@@ -394,11 +397,11 @@ function revisit(
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
     // Asked of the certificate that is there now: a step that wrote something else into the Secret must not lose the moment.
-    ...outcomes.flatMap(({ role }) => turnOf(certificate, role, authority) ?? []),
-    ...outcomes.flatMap(({ failed }) => failed?.nextRetryTime ?? []),
-    ...outcomes.flatMap(({ role }) => repairMoments(certificate, role)),
+    ...outcomes.flatMap(({ role }) => reissueTimeOf(certificate, role, authority) ?? []),
+    ...outcomes.flatMap(({ failedAttempts }) => failedAttempts?.nextRetryTime ?? []),
+    ...outcomes.flatMap(({ role }) => repairRecheckTimes(certificate, role)),
     ...(conflict ? [new Date(now.getTime() + conflictPollMs)] : []),
-    ...(isBlocked ? [new Date(now.getTime() + blockedPollMs * (1 - unitInterval(certificate.uid) / 2))] : []),
+    ...(isBlocked ? [new Date(now.getTime() + blockedPollMs * (1 - hashFraction(certificate.uid) / 2))] : []),
   ].filter((moment) => moment > now);
   return moments.length === 0 ? {} : { requeueAt: new Date(Math.min(...moments.map((moment) => moment.getTime()))) };
 }

@@ -1,6 +1,6 @@
 import type { MtlsCertificateStatus } from '../../api/types.ts';
 import type { Role } from '../../pki/index.ts';
-import { spreadDelayMs } from '../timing/spread.ts';
+import { spreadDelayMs } from '../timing/jitter.ts';
 
 /** Failed attempts in a row, at one state of the world. */
 export interface Failures {
@@ -40,7 +40,7 @@ export const failureMessage = (message: string): string =>
  * The failed attempts of a role in status; undefined when status has none, or an entry that the operator cannot have
  * written: it would delay the role for longer than a failure does. A last failure in the future counts as one of now.
  */
-export function rememberedFailures(
+export function failuresInStatus(
   { failures }: MtlsCertificateStatus,
   role: Role,
   now: Date,

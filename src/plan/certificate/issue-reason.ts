@@ -13,14 +13,14 @@ import {
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 import { crlRenewBeforeMs } from '../revocation/crl-plan.ts';
-import { unitInterval } from '../timing/spread.ts';
+import { hashFraction } from '../timing/jitter.ts';
 import type { ReadyAuthority } from './authority-state.ts';
-import { mayBeAnswer, openToken } from './handled-token.ts';
 import type { LeafRequest } from './leaf-request.ts';
 import type { ObservedRole } from './observed-certificate.ts';
 import { reissueTime } from './reissue.ts';
 import { renewalTime } from './renewal.ts';
-import { revocationIsAsked } from './revocation-request.ts';
+import { mayFulfilRequest, pendingToken } from './request-token.ts';
+import { revocationIsPending } from './revocation-request.ts';
 
 /** Why a certificate is issued. */
 export type IssueReason =
@@ -67,7 +67,7 @@ export function reasonToIssue(input: SecretInput): Finding {
   // Without its root nothing can be written, and nothing says that the chain is the right one.
   if (content.restorable === undefined || input.authority === undefined) return corrupted;
   const finding = firstFinding({ ...input, secret, leaf: content.restorable });
-  return finding === undefined || dueReasons.has(finding.reason) ? finding : corrupted;
+  return finding === undefined || deferrableReasons.has(finding.reason) ? finding : corrupted;
 }
 
 /** Says what the operator does about an immutable Secret, and how to keep that from happening again. */
@@ -76,7 +76,7 @@ const immutableMessage =
   'Take immutable: true out of the manifest or tool that has set it';
 
 function firstFinding(input: LeafInput): Finding {
-  for (const claim of claims) {
+  for (const claim of issueChecks) {
     const finding = claim(input);
     if (finding !== undefined) return finding;
   }
@@ -84,7 +84,7 @@ function firstFinding(input: LeafInput): Finding {
 }
 
 /** The certificate in place is right for spec and does its work: it is only time for the next one. */
-export const dueReasons: ReadonlySet<IssueReason> = new Set([
+export const deferrableReasons: ReadonlySet<IssueReason> = new Set([
   'RenewalDue',
   'RotationRequested',
   'RevocationRequested',
@@ -93,7 +93,7 @@ export const dueReasons: ReadonlySet<IssueReason> = new Set([
 ]);
 
 /** What status says of the certificate that the operator has written last into a Secret, as far as it knows. */
-const writtenBefore = ({ status }: CertificateRecord, { role, secretName }: ObservedRole) =>
+const lastIssuedStatus = ({ status }: CertificateRecord, { role, secretName }: ObservedRole) =>
   status.secrets?.find((entry) => entry.role === role && entry.secretName === secretName);
 
 /**
@@ -105,7 +105,7 @@ export function isDamaged({
   authority,
   role,
 }: Pick<SecretInput, 'certificate' | 'authority' | 'role'>): boolean {
-  const written = writtenBefore(certificate, role);
+  const written = lastIssuedStatus(certificate, role);
   if (written === undefined) return false;
   const { content } = role.secret ?? {};
   if (content === undefined || 'problem' in content || content.leaf.fingerprint !== written.fingerprint) return true;
@@ -120,14 +120,14 @@ export function isDamaged({
 export function keyIsOurs({ certificate, authority, role }: SecretInput): boolean {
   const { content } = role.secret ?? {};
   if (content === undefined) return false;
-  const known = writtenBefore(certificate, role)?.publicKeyFingerprint;
+  const known = lastIssuedStatus(certificate, role)?.publicKeyFingerprint;
   if (known !== undefined) return ('leaf' in content ? content.leaf : content).publicKey === known;
   // Status is older than the field: then a certificate of the authority vouches for the key.
   return 'leaf' in content && isTrusted(content.leaf, authority);
 }
 
 /** From what makes a leaf worthless to what only makes it due. */
-const claims: ReadonlyArray<(input: LeafInput) => Finding> = [
+const issueChecks: ReadonlyArray<(input: LeafInput) => Finding> = [
   rootIsNotTrusted,
   profileDiffers,
   keyDiffers,
@@ -182,34 +182,35 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
 }
 
 function revocationIsRequested({ certificate, role: { role }, secret, authority, now }: LeafInput): Finding {
-  return revocationIsAsked(certificate, role, secret, authority, now)
+  return revocationIsPending(certificate, role, secret, authority, now)
     ? { reason: 'RevocationRequested', message: 'a new value of the annotation revoke' }
     : undefined;
 }
 
 function rotationIsRequested({ certificate, role: { role }, secret }: LeafInput): Finding {
-  return rotationIsAsked(certificate, role, secret)
+  return rotationIsPending(certificate, role, secret)
     ? { reason: 'RotationRequested', message: 'a new value of the annotation rotate' }
     : undefined;
 }
 
 /** True while a token has work to do on a Secret. Status says that it is done, and before status does, a note on the Secret. */
-export const rotationIsAsked = (
+export const rotationIsPending = (
   certificate: CertificateRecord,
   role: Role,
   secret: SecretRecord | undefined,
-): boolean => openToken('rotate', certificate, role) !== undefined && !mayBeAnswer('rotate', certificate, role, secret);
+): boolean =>
+  pendingToken('rotate', certificate, role) !== undefined && !mayFulfilRequest('rotate', certificate, role, secret);
 
 /** The root that signed is on its way out, and it is this resource's turn. */
 function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Finding {
-  const turn = reissueTurn(leaf, authority, certificate);
+  const turn = rotationReissueTime(leaf, authority, certificate);
   return turn !== undefined && turn <= now
     ? { reason: 'RootReplaced', message: 'the root is rotated, and another one signs now' }
     : undefined;
 }
 
 /** When a leaf is to be issued anew because its root is replaced; undefined while it need not be. */
-const reissueTurn = (
+const rotationReissueTime = (
   leaf: LeafRecord,
   authority: ReadyAuthority | undefined,
   { uid }: CertificateRecord,
@@ -222,7 +223,7 @@ const idOfFirst = ({ roots: [first] }: TrustBundle): string | undefined => first
 
 /** The CRL that peers check the leaf against will end, and nobody can renew it. */
 function issuerKeyIsMissing({ leaf, authority, certificate, now }: LeafInput): Finding {
-  const turn = orphanTurn(leaf, authority, certificate);
+  const turn = crlReissueTime(leaf, authority, certificate);
   return turn !== undefined && turn <= now
     ? { reason: 'IssuerKeyMissing', message: 'the CRL of the issuer of the certificate cannot be renewed' }
     : undefined;
@@ -232,32 +233,32 @@ function issuerKeyIsMissing({ leaf, authority, certificate, now }: LeafInput): F
  * When a leaf is issued again because the key of its issuer is gone: a moment of the resource's own between the time at
  * which that CRL would have been renewed and half of what is left of it then. Undefined while there is no such need.
  */
-function orphanTurn(
+function crlReissueTime(
   leaf: LeafRecord,
   authority: ReadyAuthority | undefined,
   { uid }: CertificateRecord,
 ): Date | undefined {
-  const orphan = authority?.crl?.orphaned.find(({ issuer }) => issuer === leaf.issuer);
+  const orphan = authority?.crl?.unrenewable.find(({ issuer }) => issuer === leaf.issuer);
   if (orphan === undefined) return undefined;
-  const leftMs = crlRenewBeforeMs * (1 - unitInterval(`${orphan.issuer}/${uid}`) / 2);
+  const leftMs = crlRenewBeforeMs * (1 - hashFraction(`${orphan.issuer}/${uid}`) / 2);
   return new Date(orphan.nextUpdate.getTime() - leftMs);
 }
 
 /** When a leaf is issued again for the sake of the CAs above it; undefined while it need not be. */
-export function nextTurn(...input: Parameters<typeof reissueTurn>): Date | undefined {
-  const [first, second] = [reissueTurn(...input), orphanTurn(...input)];
+export function nextReissueTime(...input: Parameters<typeof rotationReissueTime>): Date | undefined {
+  const [first, second] = [rotationReissueTime(...input), crlReissueTime(...input)];
   return first === undefined || (second !== undefined && second < first) ? second : first;
 }
 
 function hasExpired({ leaf, now, ...input }: LeafInput): Finding {
-  return leaf.notAfter <= now && renewalGains(leaf, input, now)
+  return leaf.notAfter <= now && renewalExtendsLifetime(leaf, input, now)
     ? { reason: 'Expired', message: `the certificate expired at ${leaf.notAfter.toISOString()}` }
     : undefined;
 }
 
 function renewalIsDue({ leaf, now, certificate, role, ...input }: LeafInput): Finding {
   const due = renewalTime(leaf, certificate.spec, renewalSeed(certificate, role.role));
-  return due <= now && renewalGains(leaf, input, now)
+  return due <= now && renewalExtendsLifetime(leaf, input, now)
     ? { reason: 'RenewalDue', message: `renewal was due at ${due.toISOString()}` }
     : undefined;
 }
@@ -266,7 +267,11 @@ function renewalIsDue({ leaf, now, certificate, role, ...input }: LeafInput): Fi
  * False when the end of the CAs above keeps a new certificate from lasting longer: renewing over and over towards that end
  * would only wear out the API server.
  */
-const renewalGains = (leaf: LeafRecord, input: Pick<SecretInput, 'authority' | 'request'>, now: Date): boolean => {
+const renewalExtendsLifetime = (
+  leaf: LeafRecord,
+  input: Pick<SecretInput, 'authority' | 'request'>,
+  now: Date,
+): boolean => {
   if (input.authority === undefined) return true;
   const { notAfter } = commonValidity(pathOf(input.authority));
   const nextEndMs = Math.min(notAfter.getTime(), now.getTime() + input.request.profile.durationMs);

@@ -13,7 +13,7 @@ import {
   type SubjectAltNames,
   usageFits,
 } from '../../pki/index.ts';
-import { evaluatePolicy, type Scope } from '../policy/evaluate-policy.ts';
+import { evaluatePolicy, type PolicyScope } from '../policy/evaluate-policy.ts';
 import { grantsDnsName, grantsFor } from '../policy/grant.ts';
 import {
   dnsLabels,
@@ -22,11 +22,11 @@ import {
   normaliseEmailAddress,
   normaliseIpAddress,
   normaliseUri,
-} from '../policy/name-forms.ts';
+} from '../policy/name-normalisation.ts';
 import { maxOtherValueLength } from '../policy/name-pattern.ts';
 import { serviceNames, spiffeIdOf } from '../policy/own-names.ts';
-import { subjectProblem } from '../policy/subject.ts';
-import { clipped, listed } from '../text/word-list.ts';
+import { subjectProblem } from '../policy/subject-attributes.ts';
+import { joinShortened, truncate } from '../text/message-text.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { keySpecOf } from './key-spec.ts';
 
@@ -51,7 +51,7 @@ export interface Refusal {
 /**
  * The request of one role. Checks again what the CRD's schema refuses already: a resource may be older than its schema.
  */
-export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope): LeafRequest | Refusal {
+export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: PolicyScope): LeafRequest | Refusal {
   const invalid = (message: string): Refusal => ({ reason: 'InvalidSpec', message });
   const durationMs = parseDurationMs(spec.duration);
   if (durationMs === undefined || durationMs < minimumDurationMs) return invalid('duration: use at least 5m');
@@ -60,7 +60,7 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   if (!encodingFits(spec.privateKey)) return invalid('privateKey: the encoding does not fit the algorithm');
   const { names, invalid: badNames } = requestedNames(spec, role, scope);
   if (badNames.length > 0) {
-    return invalid(`these names are not valid: ${listed(badNames.map((name) => clipped(name)))}`);
+    return invalid(`these names are not valid: ${joinShortened(badNames.map((name) => truncate(name)))}`);
   }
   if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
   const badUris = uriProblem(names.uris);
@@ -78,7 +78,7 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
   const unfit = usages.filter((usage) => !usageFits(usage, describeKeySpec(key)));
   if (unfit.length > 0) {
     return invalid(
-      `usages: a certificate with a key of type ${describeKeySpec(key)} cannot have ${listed(unfit.map((usage) => clipped(usage)))}`,
+      `usages: a certificate with a key of type ${describeKeySpec(key)} cannot have ${joinShortened(unfit.map((usage) => truncate(usage)))}`,
     );
   }
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
@@ -89,7 +89,7 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
     const message = `namespace ${namespace} has not been seen yet; its labels say what it may have`;
     return { reason: 'Pending', message };
   }
-  if (denied.length > 0) return { reason: 'Denied', message: listed(denied, '; ') };
+  if (denied.length > 0) return { reason: 'Denied', message: joinShortened(denied, '; ') };
   const isOtherNamesAlone = Object.entries(names).every(([kind, list]) => kind === 'otherNames' || list.length === 0);
   if (isOtherNamesAlone && askedCommonName === undefined && isEmptySubject(spec.subject)) {
     return invalid(
@@ -108,7 +108,7 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Scope)
 const uriProblem = (uris: readonly string[]): string | undefined =>
   uris.length > 1 && uris.some((uri) => uri.startsWith('spiffe:'))
     ? 'uris: a certificate with a SPIFFE ID has no other URI (SPIFFE X509-SVID 2), and this one asks for ' +
-      `${listed(uris.map((uri) => clipped(uri)))}; ask for the others in another role or resource`
+      `${joinShortened(uris.map((uri) => truncate(uri)))}; ask for the others in another role or resource`
     : undefined;
 
 /** True when the alternative names would be critical (RFC 5280 4.2.1.6), which whoever knows none of them refuses. */
@@ -122,7 +122,7 @@ const encodingFits = ({ algorithm, encoding }: MtlsCertificateSpec['privateKey']
 const minimumDurationMs = 5 * 60 * 1000;
 
 /** All names of a role in normal form, without repeats, and those that are none. */
-function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: Scope) {
+function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: PolicyScope) {
   const asked: AskedNames = spec[role] ?? {};
   const bad: string[] = [];
   const normalised = (list: readonly string[] | undefined, normalise: (name: string) => string | undefined) => {
@@ -164,7 +164,7 @@ interface AskedNames {
 }
 
 /** The names that are own, and for a peer the bare one, where it is granted. */
-const namesOfService = (service: string | undefined, role: Role, scope: Scope): string[] =>
+const namesOfService = (service: string | undefined, role: Role, scope: PolicyScope): string[] =>
   service === undefined
     ? []
     : [
@@ -173,11 +173,11 @@ const namesOfService = (service: string | undefined, role: Role, scope: Scope): 
       ];
 
 /** True where labels that are not known yet might grant a peer the bare name of its Service. */
-const mayGrantMore = (spec: MtlsCertificateSpec, role: Role, { issuance, labels }: Scope): boolean => {
+const mayGrantMore = (spec: MtlsCertificateSpec, role: Role, { issuance, labels }: PolicyScope): boolean => {
   const service = role === 'peer' ? spec.peer?.service : undefined;
   const [now, perhaps] = [grantsFor(issuance, labels), issuance.grants];
   return service !== undefined && grantsDnsName(perhaps, service) && !grantsDnsName(now, service);
 };
 
-const idsOfServiceAccount = (serviceAccount: string | undefined, scope: Scope): string[] =>
+const idsOfServiceAccount = (serviceAccount: string | undefined, scope: PolicyScope): string[] =>
   serviceAccount === undefined ? [] : [spiffeIdOf(serviceAccount, scope)];

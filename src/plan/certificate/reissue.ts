@@ -1,4 +1,4 @@
-import { unitInterval } from '../timing/spread.ts';
+import { hashFraction } from '../timing/jitter.ts';
 
 /** When the certificates of a replaced root are issued anew. */
 export interface Reissue {
@@ -18,9 +18,9 @@ export interface Reissue {
  * all pods reload at once. That share differs with each leader, so that leaders that never last long still get everywhere.
  */
 export function reissueTime({ id, since, windowMs, resumedAt }: Reissue, uid: string): Date {
-  const moment = since.getTime() + windowMs * unitInterval(`${id}/${uid}`);
+  const moment = since.getTime() + windowMs * hashFraction(`${id}/${uid}`);
   const missedMs = resumedAt.getTime() - since.getTime();
   if (missedMs <= 0 || moment >= resumedAt.getTime()) return new Date(Math.floor(moment));
-  const share = unitInterval(`${id}/${uid}/${resumedAt.getTime()}`);
+  const share = hashFraction(`${id}/${uid}/${resumedAt.getTime()}`);
   return new Date(Math.floor(resumedAt.getTime() + Math.min(missedMs, windowMs) * share));
 }

@@ -1,5 +1,5 @@
 import { parseDurationMs } from '../timing/duration.ts';
-import { unitInterval } from '../timing/spread.ts';
+import { hashFraction } from '../timing/jitter.ts';
 
 /** Times of a leaf that exists. */
 export interface Lifetime {
@@ -36,6 +36,6 @@ export function renewalTime({ notBefore, notAfter }: Lifetime, settings: Renewal
       : (parseDurationMs(settings.renewBefore) ?? lifetimeMs);
   const leftMs = asked < usableMs ? Math.max(0, Math.min(asked, usableMs - shortestUseMs)) : lifetimeMs / 3;
   // Bounded by the time before, too: a leaf that is renewed early in its life must not be due when it is issued.
-  const jitterMs = jitterShare * Math.max(0, Math.min(leftMs, usableMs - leftMs)) * unitInterval(seed);
+  const jitterMs = jitterShare * Math.max(0, Math.min(leftMs, usableMs - leftMs)) * hashFraction(seed);
   return new Date(Math.floor((notAfter.getTime() - leftMs - jitterMs) / 1000) * 1000);
 }

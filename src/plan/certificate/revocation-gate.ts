@@ -3,12 +3,12 @@ import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { maxRevocations, roomFor, shareName } from '../revocation/crl-shares.ts';
 import type { Revocation } from '../revocation/revocation-state.ts';
 import { rotateRootCommand } from '../text/kubectl-command.ts';
-import { listed } from '../text/word-list.ts';
+import { joinShortened } from '../text/message-text.ts';
 import type { ReadyAuthority } from './authority-state.ts';
 import type { SecretInput } from './issue-reason.ts';
 import type { ObservedRole } from './observed-certificate.ts';
-import { isRefused, isToBeListed, leavesToRevoke, orphanOf } from './revocation-request.ts';
-import type { Blocked } from './secret-step.ts';
+import { canBeListed, isRejectedByPeers, leavesToRevoke, unrenewableCrlOf } from './revocation-request.ts';
+import type { BlockedStep } from './secret-step.ts';
 
 /**
  * What a certificate that is to be replaced waits for: a leaf that is to be revoked goes onto the CRL before it is
@@ -17,30 +17,30 @@ import type { Blocked } from './secret-step.ts';
  * believe that peers refuse it; a certificate that is due for other reasons is issued all the same.
  * @param isRequested whether the request to revoke is the reason to issue
  */
-export function unlisted(
+export function unlistedLeavesProblem(
   certificate: CertificateRecord,
   { role, secret }: ObservedRole,
   isRequested: boolean,
   authority: ReadyAuthority,
   now: Date,
-): Pick<Blocked, 'reason' | 'message' | 'awaitsCrl'> | undefined {
-  const asked = leavesToRevoke(certificate, role, secret, now);
+): Pick<BlockedStep, 'reason' | 'message' | 'awaitsCrl'> | undefined {
+  const requested = leavesToRevoke(certificate, role, secret, now);
   const authorityName = certificate.spec.authorityRef.name;
-  const impossible = cannotBeListed(asked, authority, authorityName);
+  const impossible = notListableMessage(requested, authority, authorityName);
   if (impossible !== undefined) return isRequested ? { reason: 'CrlUnavailable', message: impossible } : undefined;
   const { crl } = authority;
-  const waiting = asked.filter((one) => isToBeListed(one, authority) && crl?.revoked.has(one.serialNumber) !== true);
+  const waiting = requested.filter((one) => canBeListed(one, authority) && crl?.revoked.has(one.serialNumber) !== true);
   if (crl === undefined || waiting.length === 0) return undefined;
   const what = `${serialsOf(waiting)} to be on the CRL of MtlsAuthority ${authorityName}`;
   if (roomFor(crl.entries, shareName(certificate.namespace)) > 0) {
     return { reason: 'Pending', message: `waiting for ${what}`, awaitsCrl: true };
   }
   if (!isRequested) return undefined;
-  return { reason: 'CrlShareExhausted', message: exhausted(certificate, crl, what), awaitsCrl: true };
+  return { reason: 'CrlShareExhausted', message: shareExhaustedMessage(certificate, crl, what), awaitsCrl: true };
 }
 
 /** What is full, whose share it is, and what to do. The number changes with the entries of the namespace itself only. */
-function exhausted({ namespace, spec }: CertificateRecord, { entries }: CrlBundle, what: string): string {
+function shareExhaustedMessage({ namespace, spec }: CertificateRecord, { entries }: CrlBundle, what: string): string {
   const own = entries.byNamespace.get(shareName(namespace)) ?? 0;
   return (
     `waiting for ${what}: namespace ${namespace} has ${own} of the ${maxRevocations} entries of the CRL, and that is its ` +
@@ -51,29 +51,29 @@ function exhausted({ namespace, spec }: CertificateRecord, { entries }: CrlBundl
 }
 
 /** False when a leaf that is to be replaced is on no CRL, so that replacing it does not answer the request. */
-export function canBeRevoked({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean {
-  const asked = leavesToRevoke(certificate, role, secret, now);
-  return asked.every((leaf) => authority !== undefined && isRefused(leaf, authority));
+export function isFullyRevoked({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean {
+  const requested = leavesToRevoke(certificate, role, secret, now);
+  return requested.every((leaf) => authority !== undefined && isRejectedByPeers(leaf, authority));
 }
 
 /** Why some leaves can be put on no CRL, although peers trust them, and what to do; undefined when all of them can. */
-function cannotBeListed(
-  asked: readonly Revocation[],
+function notListableMessage(
+  requested: readonly Revocation[],
   { crl }: ReadyAuthority,
   authorityName: string,
 ): string | undefined {
-  if (asked.length === 0) return undefined;
+  if (requested.length === 0) return undefined;
   const advice = 'take the annotation revoke away, and use rotate to replace what is there';
   if (crl === undefined) {
     return (
-      `${serialsOf(asked)} cannot be revoked: MtlsAuthority ${authorityName} has no CRL, since the key usage of its root or ` +
+      `${serialsOf(requested)} cannot be revoked: MtlsAuthority ${authorityName} has no CRL, since the key usage of its root or ` +
       `intermediate lacks cRLSign; ${advice}`
     );
   }
-  const unlistable = asked.filter(
-    ({ issuer, serialNumber }) => orphanOf(crl, issuer) !== undefined && !crl.revoked.has(serialNumber),
+  const unlistable = requested.filter(
+    ({ issuer, serialNumber }) => unrenewableCrlOf(crl, issuer) !== undefined && !crl.revoked.has(serialNumber),
   );
-  const orphan = orphanOf(crl, unlistable[0]?.issuer);
+  const orphan = unrenewableCrlOf(crl, unlistable[0]?.issuer);
   if (orphan === undefined) return undefined;
   return (
     `${serialsOf(unlistable)} cannot be revoked: the root Secret of MtlsAuthority ${authorityName} lacks the key of the issuer ` +
@@ -83,4 +83,4 @@ function cannotBeListed(
 
 /** There may be hundreds that were replaced. */
 const serialsOf = (revocations: readonly Revocation[]): string =>
-  listed(revocations.map(({ serialNumber }) => serialNumber));
+  joinShortened(revocations.map(({ serialNumber }) => serialNumber));

@@ -6,7 +6,7 @@ import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { shareName } from '../revocation/crl-shares.ts';
 import type { Revocation } from '../revocation/revocation-state.ts';
 import type { ReadyAuthority } from './authority-state.ts';
-import { mayBeAnswer, openToken, statusOf } from './handled-token.ts';
+import { mayFulfilRequest, pendingToken, secretStatusOf } from './request-token.ts';
 
 /**
  * The leaves of a role that the annotation revoke is about: the one in its Secret, the one that was in it before the Secret
@@ -19,13 +19,13 @@ export function leavesToRevoke(
   secret: SecretRecord | undefined,
   now: Date,
 ): Revocation[] {
-  if (openToken('revoke', certificate, role) === undefined) return [];
+  if (pendingToken('revoke', certificate, role) === undefined) return [];
   const inStatus = leavesInStatus(certificate, role, now);
   const leaf =
     secret !== undefined && isOurs(secret, certificate, role) && 'leaf' in secret.content
       ? secret.content.leaf
       : undefined;
-  if (leaf === undefined || mayBeAnswer('revoke', certificate, role, secret)) return inStatus;
+  if (leaf === undefined || mayFulfilRequest('revoke', certificate, role, secret)) return inStatus;
   // While the root of the leaf is not known, status may know its issuer.
   const { serialNumber, issuer, notAfter } = leaf;
   const namespace = shareName(certificate.namespace);
@@ -36,7 +36,7 @@ export function leavesToRevoke(
 
 /** The unexpired leaves of a role that status knows. */
 function leavesInStatus(certificate: CertificateRecord, role: Role, now: Date): Revocation[] {
-  const entry = statusOf(certificate, role);
+  const entry = secretStatusOf(certificate, role);
   return (entry === undefined ? [] : [entry, ...(entry.replaced ?? [])])
     .map((one) => ({
       serialNumber: one.serialNumber,
@@ -56,29 +56,31 @@ const issuerOf = ({ issuerId, rootFingerprint }: { issuerId?: string; rootFinger
  * True while a token has work to do on a Secret. Status says that it is done. The note on the Secret says so before status
  * does, and is believed when no peer can accept a certificate any more that status knows: everybody can write such a note.
  */
-export const revocationIsAsked = (
+export const revocationIsPending = (
   certificate: CertificateRecord,
   role: Role,
   secret: SecretRecord | undefined,
   authority: ReadyAuthority | undefined,
   now: Date,
 ): boolean =>
-  openToken('revoke', certificate, role) !== undefined &&
+  pendingToken('revoke', certificate, role) !== undefined &&
   !(
-    mayBeAnswer('revoke', certificate, role, secret) &&
-    leavesInStatus(certificate, role, now).every((leaf) => authority !== undefined && isRefused(leaf, authority))
+    mayFulfilRequest('revoke', certificate, role, secret) &&
+    leavesInStatus(certificate, role, now).every(
+      (leaf) => authority !== undefined && isRejectedByPeers(leaf, authority),
+    )
   );
 
 /** True for a leaf that is on the CRL, or that no trusted root leads to. */
-export const isRefused = (leaf: Revocation, authority: ReadyAuthority): boolean =>
+export const isRejectedByPeers = (leaf: Revocation, authority: ReadyAuthority): boolean =>
   authority.crl !== undefined &&
   (authority.crl.revoked.has(leaf.serialNumber) ||
-    !(isToBeListed(leaf, authority) || orphanOf(authority.crl, leaf.issuer) !== undefined));
+    !(canBeListed(leaf, authority) || unrenewableCrlOf(authority.crl, leaf.issuer) !== undefined));
 
 /** True for a leaf that a CRL of the authority can list. A status that is older than its field issuerId names the root. */
-export const isToBeListed = ({ issuer }: Revocation, { crl, bundle }: ReadyAuthority): boolean =>
+export const canBeListed = ({ issuer }: Revocation, { crl, bundle }: ReadyAuthority): boolean =>
   crl?.issuers.includes(issuer) === true || bundle.roots.some(({ fingerprint }) => fingerprint === issuer);
 
 /** The CA of this identity, if its leaves are in use and its key is gone. */
-export const orphanOf = ({ orphaned }: CrlBundle, issuer: string | undefined) =>
-  orphaned.find((one) => one.issuer === issuer);
+export const unrenewableCrlOf = ({ unrenewable }: CrlBundle, issuer: string | undefined) =>
+  unrenewable.find((one) => one.issuer === issuer);

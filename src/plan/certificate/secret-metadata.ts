@@ -15,7 +15,7 @@ export interface SecretMetadata {
 }
 
 /** What the content of a Secret was issued for, written into the same object so that a crash cannot part them. */
-export interface IssueMarks {
+export interface IssuanceRecord {
   readonly revision: number;
   readonly rotateToken?: string;
   readonly revokeToken?: string;
@@ -25,7 +25,7 @@ export interface IssueMarks {
 export function secretMetadata(
   certificate: CertificateRecord,
   role: Role,
-  marks: IssueMarks,
+  marks: IssuanceRecord,
   secret: SecretRecord | undefined,
 ): SecretMetadata {
   const { spec } = certificate;
@@ -51,14 +51,18 @@ export function secretMetadata(
         : { [annotations.template]: JSON.stringify(keys) }),
       ...owned.annotations,
       [annotations.revision]: String(marks.revision),
-      ...noted(annotations.rotate, marks.rotateToken, secret),
-      ...noted(annotations.revoke, marks.revokeToken, secret),
+      ...tokenAnnotation(annotations.rotate, marks.rotateToken, secret),
+      ...tokenAnnotation(annotations.revoke, marks.revokeToken, secret),
     },
   };
 }
 
 /** A note of a token. What the content was not issued for is taken off: another writer has put it there. */
-function noted(annotation: string, token: string | undefined, secret: SecretRecord | undefined): MetadataPatch {
+function tokenAnnotation(
+  annotation: string,
+  token: string | undefined,
+  secret: SecretRecord | undefined,
+): MetadataPatch {
   if (token !== undefined) return { [annotation]: token };
   return secret?.annotations[annotation] === undefined ? {} : removed([annotation]);
 }
@@ -108,7 +112,7 @@ const unreserved = (entries: Readonly<Record<string, string>> | undefined): Reco
   Object.fromEntries(Object.entries(entries ?? {}).filter(([key]) => !isReserved(key)));
 
 /** How many times a Secret's content has been issued, as its annotation says; undefined when that says nothing. */
-export function notedRevision(secret: SecretRecord | undefined): number | undefined {
+export function recordedRevision(secret: SecretRecord | undefined): number | undefined {
   const text = secret?.annotations[annotations.revision] ?? '';
   return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;
 }
@@ -126,12 +130,12 @@ export function metadataMatches({ labels: actual, annotations: all }: SecretReco
 const matches = (actual: Readonly<Record<string, string>>, wanted: MetadataPatch): boolean =>
   Object.entries(wanted).every(([key, value]) => {
     const kept = Object.hasOwn(actual, key) ? actual[key] : null;
-    return kept === value || (value !== null && kept === keptValue(value));
+    return kept === value || (value !== null && kept === compactValue(value));
   });
 
 // Longer values are kept as their digest.
 const longestValue = 128;
 
 /** What is kept of the value of an annotation that comes from a template: itself, or the digest of a long one. */
-export const keptValue = (value: string): string =>
+export const compactValue = (value: string): string =>
   value.length <= longestValue ? value : `sha256:${sha256Hex(value)}`;

@@ -35,7 +35,7 @@ export interface OutputsStep {
 }
 
 /** What is noted on a Secret of its outputs, in the same write. */
-export interface OutputsNote {
+export interface OutputsRecord {
   readonly keys: readonly OutputKey[];
   /** Version of the password of the stores. */
   readonly password?: string;
@@ -48,7 +48,7 @@ export interface OutputsNote {
 const knownKeys: readonly OutputKey[] = Object.values(outputKeys);
 
 /** The outputs that a spec asks for. */
-export const wantedOutputs = ({
+export const requestedOutputs = ({
   outputs: { combinedPEM, der, pkcs12, crl } = {},
 }: MtlsCertificateSpec): OutputKey[] => [
   ...(combinedPEM === true ? [outputKeys.combinedPem] : []),
@@ -57,14 +57,14 @@ export const wantedOutputs = ({
   ...(crl === true ? [outputKeys.crl] : []),
 ];
 
-export const encodeOutputsNote = (note: OutputsNote): string => JSON.stringify(note);
+export const encodeOutputsRecord = (note: OutputsRecord): string => JSON.stringify(note);
 
 /** What the annotation `outputs` says; without keys when it is absent or was tampered with. */
-export function parseOutputsNote(annotation: string | undefined): OutputsNote {
+export function parseOutputsRecord(annotation: string | undefined): OutputsRecord {
   const nothing = { keys: [], digest: '' };
   if (annotation === undefined) return nothing;
   try {
-    const value = JSON.parse(annotation) as Partial<Record<keyof OutputsNote, unknown>> | null;
+    const value = JSON.parse(annotation) as Partial<Record<keyof OutputsRecord, unknown>> | null;
     const { keys, password, crl, digest } = value ?? {};
     if (!Array.isArray(keys) || typeof digest !== 'string') return nothing;
     return {
@@ -79,8 +79,8 @@ export function parseOutputsNote(annotation: string | undefined): OutputsNote {
 }
 
 /** What is noted of the outputs of a Secret; nothing for one that is not there. */
-const notedOutputs = (secret: SecretRecord | undefined): OutputsNote =>
-  parseOutputsNote(secret?.annotations[annotations.outputs]);
+const recordedOutputs = (secret: SecretRecord | undefined): OutputsRecord =>
+  parseOutputsRecord(secret?.annotations[annotations.outputs]);
 
 /** What outputs depend on beside spec and the key pair. */
 export interface OutputSources {
@@ -92,8 +92,8 @@ export interface OutputSources {
 
 /** True for a Secret with every output that a spec asks for, whatever they were made from. */
 export const hasOutputs = (secret: SecretRecord, spec: MtlsCertificateSpec): boolean => {
-  const { keys } = notedOutputs(secret);
-  return wantedOutputs(spec).every((key) => keys.includes(key));
+  const { keys } = recordedOutputs(secret);
+  return requestedOutputs(spec).every((key) => keys.includes(key));
 };
 
 /**
@@ -105,8 +105,8 @@ export function outputsMatch(
   spec: MtlsCertificateSpec,
   { keystorePassword, crl }: OutputSources,
 ): boolean {
-  const noted = notedOutputs(secret);
-  if (!hasOutputs(secret, spec) || wantedOutputs(spec).length !== noted.keys.length) return false;
+  const noted = recordedOutputs(secret);
+  if (!hasOutputs(secret, spec) || requestedOutputs(spec).length !== noted.keys.length) return false;
   // What is under a password that is gone, or of a CA that signs no lists any more, is as good as it can be.
   const isUnderPassword = keystorePassword?.state !== 'found' || keystorePassword.version === noted.password;
   return isUnderPassword && (noted.crl === undefined || crl === undefined || crl.digest === noted.crl);
@@ -118,8 +118,8 @@ export function outputsStep(
   spec: MtlsCertificateSpec,
   { keystorePassword, crl }: OutputSources,
 ): OutputsStep | undefined {
-  const keys = wantedOutputs(spec);
-  const removed = notedOutputs(secret).keys.filter((key) => !keys.includes(key));
+  const keys = requestedOutputs(spec);
+  const removed = recordedOutputs(secret).keys.filter((key) => !keys.includes(key));
   if (keys.length + removed.length === 0) return undefined;
   const ref = spec.outputs?.pkcs12?.passwordSecretRef;
   return {

@@ -30,12 +30,12 @@ export type SecretStep =
       readonly metadata: SecretMetadata;
       readonly ownership?: 'adopt' | 'release';
       readonly outputs?: OutputsStep;
-      readonly blocked?: Blocked;
+      readonly blocked?: BlockedStep;
     }
-  | Blocked;
+  | BlockedStep;
 
 /** Something stands in the way; what is there is left as it is. */
-export interface Blocked {
+export interface BlockedStep {
   readonly step: 'blocked';
   readonly reason: CertificateReason;
   readonly message: string;

@@ -1,5 +1,5 @@
 import { isExtendedUsage, type LeafUsage, type Role, type Subject, type SubjectAltNames } from '../../pki/index.ts';
-import { clipped } from '../text/word-list.ts';
+import { truncate } from '../text/message-text.ts';
 import {
   grantsCommonName,
   grantsDnsName,
@@ -14,14 +14,14 @@ import {
   isSelected,
 } from './grant.ts';
 import { selectorText } from './label-selector.ts';
-import { dnsLabels } from './name-forms.ts';
-import { nearestServiceName, nearestSpiffeId } from './near-miss.ts';
-import { type Home, isOwnCommonName, isOwnServiceName, isOwnSpiffeId, spiffeIdOf } from './own-names.ts';
-import { subjectFields, subjectValues } from './subject.ts';
-import { isSystemName } from './text-pattern.ts';
+import { dnsLabels } from './name-normalisation.ts';
+import { suggestServiceName, suggestSpiffeId } from './name-suggestion.ts';
+import { isOwnCommonName, isOwnServiceName, isOwnSpiffeId, type NameScope, spiffeIdOf } from './own-names.ts';
+import { subjectFields, subjectValues } from './subject-attributes.ts';
+import { isSystemName } from './wildcard.ts';
 
 /** Whose names are judged: what is real of the resource's namespace, and what its authority says. */
-export interface Scope extends Home {
+export interface PolicyScope extends NameScope {
   /** The namespace's labels; undefined when it is not known. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   /** The name of the authority, for messages. */
@@ -46,11 +46,11 @@ interface Requested extends RequestedNames {
  * Why a namespace may not have what it asks for, in sentences; empty when it may. Pure and total: this is the gate that
  * stands where names are signed, whatever was checked before.
  */
-export function evaluatePolicy(requested: Requested, scope: Scope): string[] {
+export function evaluatePolicy(requested: Requested, scope: PolicyScope): string[] {
   const { namespace, authority } = scope;
   const { namespaceSelector } = scope.issuance;
   if (!isSelected(namespaceSelector ?? {}, scope.labels)) {
-    const allowed = `those with the labels ${clipped(selectorText(namespaceSelector ?? {}), 1024)}`;
+    const allowed = `those with the labels ${truncate(selectorText(namespaceSelector ?? {}), 1024)}`;
     return [
       `namespace ${namespace} may not use MtlsAuthority ${authority}, only ${allowed} (issuance.namespaceSelector)`,
     ];
@@ -63,7 +63,7 @@ export function evaluatePolicy(requested: Requested, scope: Scope): string[] {
 }
 
 /** Extended usages that nobody has granted; the others only say more of a key, which its holder may use as he likes. */
-function deniedUsages(usages: readonly LeafUsage[], { namespace, authority, issuance, labels }: Scope): string[] {
+function deniedUsages(usages: readonly LeafUsage[], { namespace, authority, issuance, labels }: PolicyScope): string[] {
   const grants = grantsFor(issuance, labels);
   const rule = `namespace ${namespace} may have only usages of its roles and those that issuance.allow of MtlsAuthority ${authority} grants it`;
   return usages
@@ -71,7 +71,7 @@ function deniedUsages(usages: readonly LeafUsage[], { namespace, authority, issu
     .map((usage) => `usage ${usage}: ${rule}`);
 }
 
-function deniedDuration(durationMs: number, { authority, issuance: { maxDuration } }: Scope): string[] {
+function deniedDuration(durationMs: number, { authority, issuance: { maxDuration } }: PolicyScope): string[] {
   if (maxDuration === undefined || durationMs <= (maxDuration.ms ?? 0)) return [];
   return maxDuration.ms === undefined
     ? [`issuance.maxDuration of MtlsAuthority ${authority} is no duration`]
@@ -82,7 +82,7 @@ function deniedDuration(durationMs: number, { authority, issuance: { maxDuration
  * The names that a namespace may not have, each with what it may have instead. A namespace has its own Service names, the
  * SPIFFE IDs of its own ServiceAccounts, and what the authority grants it; nothing else.
  */
-export function deniedNames(requested: RequestedNames, scope: Scope): string[] {
+export function deniedNames(requested: RequestedNames, scope: PolicyScope): string[] {
   const { names, subject } = requested;
   const { namespace, authority, issuance, labels } = scope;
   const grants = grantsFor(issuance, labels);
@@ -112,7 +112,7 @@ export function deniedNames(requested: RequestedNames, scope: Scope): string[] {
       names.uris,
       `only ${accounts} and ${granted}`,
       (uri) => isOwnSpiffeId(uri, scope) || grantsUri(grants, uri, scope),
-      (uri) => didYouMean(nearestSpiffeId(uri, scope)),
+      (uri) => didYouMean(suggestSpiffeId(uri, scope)),
     ),
     ...denied('IP address', names.ipAddresses, `no IP addresses but ${granted}`, (address) =>
       grantsIpAddress(grants, address),
@@ -130,7 +130,7 @@ export function deniedNames(requested: RequestedNames, scope: Scope): string[] {
       subject.commonName === undefined ? [] : [subject.commonName],
       `only ${services}, ${accounts} and ${granted}`,
       (name) => isOwnCommonName(name, requested.role, scope) || grantsCommonName(grants, name),
-      (name) => serviceHint(name, requested.role, scope) || didYouMean(nearestSpiffeId(name, scope)),
+      (name) => serviceHint(name, requested.role, scope) || didYouMean(suggestSpiffeId(name, scope)),
     ),
     ...subjectFields.flatMap((field) =>
       denied(
@@ -145,17 +145,17 @@ export function deniedNames(requested: RequestedNames, scope: Scope): string[] {
 }
 
 /** Room for a whole DNS name; quotes and control characters make a text longer. */
-const quoted = (name: string): string => clipped(JSON.stringify(clipped(name)), 300);
+const quoted = (name: string): string => truncate(JSON.stringify(truncate(name)), 300);
 
 /** The forms that isOwnServiceName knows. */
-function ownServiceForms(role: Role, { namespace, clusterDomain }: Home): string {
+function ownServiceForms(role: Role, { namespace, clusterDomain }: NameScope): string {
   const bare = role === 'server' ? '<service>, ' : '';
   const qualified = `<service>.${namespace}.svc, <service>.${namespace}.svc.${clusterDomain}`;
   return `${bare}<service>.${namespace}, ${qualified}, and names below the last two`;
 }
 
-function serviceHint(name: string, role: Role, home: Home): string {
-  const nearest = didYouMean(nearestServiceName(name, role, home));
+function serviceHint(name: string, role: Role, scope: NameScope): string {
+  const nearest = didYouMean(suggestServiceName(name, role, scope));
   const isBare = role !== 'server' && dnsLabels(name)?.length === 1;
   return isBare ? `, since programs take the bare name of a ${role} for a user${nearest}` : nearest;
 }

@@ -2,7 +2,7 @@ import type { Grant, Issuance, LabelSelector, SubjectGrant } from '../../api/typ
 import type { ExtendedUsage, OtherName } from '../../pki/index.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { selects, selectsAll } from './label-selector.ts';
-import { normaliseUri, parseSpiffeId } from './name-forms.ts';
+import { normaliseUri, parseSpiffeId } from './name-normalisation.ts';
 import {
   type CommonNamePattern,
   commonNameMatcher,
@@ -23,7 +23,7 @@ import {
   type UriPattern,
   uriMatcher,
 } from './name-pattern.ts';
-import type { SubjectField } from './subject.ts';
+import type { SubjectField } from './subject-attributes.ts';
 import { parseSubjectPattern, type SubjectPattern, subjectMatcher } from './subject-pattern.ts';
 
 /** What spec.issuance of an authority says, read once for all of its certificates. Data: it can be compared and logged. */

@@ -1,5 +1,5 @@
 import type { LabelRequirement, LabelSelector } from '../../api/types.ts';
-import { listed } from '../text/word-list.ts';
+import { joinShortened } from '../text/message-text.ts';
 
 /** True when a selector selects what has these labels, as in metav1.LabelSelector. One that is empty or absent selects all. */
 export const selects = (selector: LabelSelector | undefined, labels: Readonly<Record<string, string>>): boolean =>
@@ -13,15 +13,15 @@ export const selectsAll = ({ matchLabels, matchExpressions }: LabelSelector): bo
 /** A selector in the syntax of `kubectl get namespaces --selector`, shortened for a condition when it is long. */
 export function selectorText({ matchLabels, matchExpressions }: LabelSelector): string {
   const equal = Object.entries(matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
-  return listed([...equal, ...(matchExpressions ?? []).map(requirementText)], ',');
+  return joinShortened([...equal, ...(matchExpressions ?? []).map(requirementText)], ',');
 }
 
 function requirementText({ key, operator, values = [] }: LabelRequirement): string {
   switch (operator) {
     case 'In':
-      return `${key} in (${listed(values, ',')})`;
+      return `${key} in (${joinShortened(values, ',')})`;
     case 'NotIn':
-      return `${key} notin (${listed(values, ',')})`;
+      return `${key} notin (${joinShortened(values, ',')})`;
     case 'Exists':
       return key;
     case 'DoesNotExist':

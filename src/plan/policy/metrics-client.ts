@@ -1,5 +1,5 @@
 import { certificateNames, PkiError, parseCertificate } from '../../pki/index.ts';
-import { dnsLabels, normaliseUri } from './name-forms.ts';
+import { dnsLabels, normaliseUri } from './name-normalisation.ts';
 
 /** The one form of the name of a client: a SPIFFE ID or another URI, or a DNS name without a wildcard. Undefined for none. */
 export function clientName(text: string): string | undefined {

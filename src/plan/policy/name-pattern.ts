@@ -7,8 +7,8 @@ import {
   normaliseEmailAddress,
   normaliseIpAddress,
   normaliseUri,
-} from './name-forms.ts';
-import { covers, spellsSystem } from './text-pattern.ts';
+} from './name-normalisation.ts';
+import { matchesWildcard, mayMatchSystemName } from './wildcard.ts';
 
 /**
  * The patterns that an authority grants names by, one kind of name after the other. Parsing gives undefined for what is
@@ -148,7 +148,7 @@ export function commonNameMatcher(commonName: string): (pattern: CommonNamePatte
   const name = normaliseCommonName(commonName);
   const isDnsName = dnsLabels(name) !== undefined;
   return ({ text, dnsText }) =>
-    spellsSystem(text, name) && (covers(text, name) || (isDnsName && covers(dnsText, name)));
+    mayMatchSystemName(text, name) && (matchesWildcard(text, name) || (isDnsName && matchesWildcard(dnsText, name)));
 }
 
 /** A type of names, and which of them: all plain mailboxes of a domain, or a text. */
@@ -191,6 +191,6 @@ export const otherNameMatcher =
     pattern.oid === oid &&
     pattern.values.some((value) =>
       'text' in value
-        ? covers(value.text, utf8Value)
+        ? matchesWildcard(value.text, utf8Value)
         : utf8Value.endsWith(`@${value.domain}`) && isPlainMailbox(utf8Value.slice(0, -value.domain.length - 1)),
     );

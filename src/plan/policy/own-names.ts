@@ -1,8 +1,8 @@
 import type { Role } from '../../pki/index.ts';
-import { dnsLabels, parseSpiffeId } from './name-forms.ts';
+import { dnsLabels, parseSpiffeId } from './name-normalisation.ts';
 
 /** Whose names are the own ones: a namespace, and the domains of its authority. */
-export interface Home {
+export interface NameScope {
   readonly namespace: string;
   readonly trustDomain: string;
   readonly clusterDomain: string;
@@ -13,7 +13,7 @@ export interface Home {
  * with or without the cluster's domain. `<service>` alone is for servers: programs take a client's bare name for a user. A
  * wildcard is own where every name it stands for would be, in the qualified forms alone.
  */
-export function isOwnServiceName(name: string, role: Role, { namespace, clusterDomain }: Home): boolean {
+export function isOwnServiceName(name: string, role: Role, { namespace, clusterDomain }: NameScope): boolean {
   const labels = dnsLabels(name);
   if (labels === undefined) return false;
   const wildcard = labels[0] === '*';
@@ -29,13 +29,13 @@ const endsWith = (labels: readonly string[], suffix: readonly string[]): boolean
   labels.length > suffix.length && suffix.every((text, i) => labels[labels.length - suffix.length + i] === text);
 
 /** The names of a Service in a role: all that are own. A client has no Service. */
-export const serviceNames = (service: string, role: Role, { namespace, clusterDomain }: Home): string[] => [
+export const serviceNames = (service: string, role: Role, { namespace, clusterDomain }: NameScope): string[] => [
   ...(role === 'server' ? [service] : []),
   ...[`.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.${clusterDomain}`].map((rest) => service + rest),
 ];
 
 /** True for the SPIFFE ID of a ServiceAccount of the namespace, compared in full. */
-export function isOwnSpiffeId(uri: string, { namespace, trustDomain }: Home): boolean {
+export function isOwnSpiffeId(uri: string, { namespace, trustDomain }: NameScope): boolean {
   const id = parseSpiffeId(uri);
   if (id?.trustDomain !== trustDomain.toLowerCase()) return false;
   const [empty, ns, owner, sa, name, ...more] = id.path.split('/');
@@ -44,9 +44,9 @@ export function isOwnSpiffeId(uri: string, { namespace, trustDomain }: Home): bo
 }
 
 /** The SPIFFE ID of a ServiceAccount of the namespace. */
-export const spiffeIdOf = (serviceAccount: string, { namespace, trustDomain }: Home): string =>
+export const spiffeIdOf = (serviceAccount: string, { namespace, trustDomain }: NameScope): string =>
   `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 
 /** A common name may be what an alternative name of the role may be: programs take the one for the other. */
-export const isOwnCommonName = (commonName: string, role: Role, home: Home): boolean =>
-  isOwnServiceName(commonName, role, home) || isOwnSpiffeId(commonName, home);
+export const isOwnCommonName = (commonName: string, role: Role, scope: NameScope): boolean =>
+  isOwnServiceName(commonName, role, scope) || isOwnSpiffeId(commonName, scope);

@@ -1,5 +1,5 @@
-import { isPlainText } from './name-forms.ts';
-import { covers, spellsSystem } from './text-pattern.ts';
+import { isPlainText } from './name-normalisation.ts';
+import { matchesWildcard, mayMatchSystemName } from './wildcard.ts';
 
 /** A pattern for values of a subject attribute, as it was written. */
 export interface SubjectPattern {
@@ -19,7 +19,7 @@ export const parseSubjectPattern = (text: string): SubjectPattern | undefined =>
  */
 export function subjectMatcher(value: string): (pattern: SubjectPattern) => boolean {
   const isPlain = isPlainValue(value);
-  return ({ text }) => spellsSystem(text, value) && (text === '*' ? isPlain : covers(text, value));
+  return ({ text }) => mayMatchSystemName(text, value) && (text === '*' ? isPlain : matchesWildcard(text, value));
 }
 
 /**

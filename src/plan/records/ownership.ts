@@ -20,25 +20,25 @@ export function ownerOf(
       : { controller: 'other' };
   }
   const { [labels.managedBy]: manager, [labels.certificate]: ownerName, [labels.role]: role } = secret.labels;
-  const isHandedOver = manager === managerName && namesItself(secret) && roles.some((one) => one === role);
+  const isHandedOver = manager === managerName && isNamedInAnnotation(secret) && roles.some((one) => one === role);
   if (!isHandedOver || ownerName === undefined) return { controller: 'none' };
   const owner = secret.annotations[annotations.certificateUid];
   return { controller: 'none', ownerName, ...(owner === undefined ? {} : { owner }) };
 }
 
 /** True for a Secret whose annotation secret-name is its own name. Only such a Secret is ever deleted. */
-export const namesItself = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>
+export const isNamedInAnnotation = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>
   all[annotations.secretName] === name;
 
 /** The part of a Secret that says whose it is, see ownerOf. */
-type Claim = Pick<SecretRecord, 'namespace' | 'controller' | 'owner' | 'ownerName'>;
+type OwnershipFields = Pick<SecretRecord, 'namespace' | 'controller' | 'owner' | 'ownerName'>;
 
 /**
  * True when the Secret belongs to this resource, whatever its role. A name in another namespace is another resource, and
  * anybody can write down a UID: namespace and name always count, and with a controller the UID does too.
  */
 export const belongsTo = (
-  { namespace, controller, owner, ownerName }: Claim,
+  { namespace, controller, owner, ownerName }: OwnershipFields,
   { namespace: ownNamespace, name, uid }: Pick<CertificateRecord, 'namespace' | 'name' | 'uid'>,
 ): boolean => namespace === ownNamespace && ownerName === name && (controller === 'certificate' ? owner === uid : true);
 
@@ -53,18 +53,21 @@ export interface Owned {
 export type OwnedSecret = SecretRecord & Owned;
 
 /** The Secret, if it names this very resource as its owner: by kind, group, namespace, name and UID. */
-export const ownedBy = <T extends Claim>(secret: T, certificate: CertificateRecord): (T & Owned) | undefined =>
+export const ownedBy = <T extends OwnershipFields>(
+  secret: T,
+  certificate: CertificateRecord,
+): (T & Owned) | undefined =>
   belongsTo(secret, certificate) && secret.owner === certificate.uid ? (secret as T & Owned) : undefined;
 
 /**
  * True for a Secret that this resource owns, or that it would adopt: one without a controller that was handed over to the
  * resource, and has the name that the resource gives to the Secret of a role.
  */
-export const canOwn = (certificate: CertificateRecord, secret: Claim & Pick<SecretRecord, 'name'>): boolean =>
+export const canOwn = (certificate: CertificateRecord, secret: OwnershipFields & Pick<SecretRecord, 'name'>): boolean =>
   belongsTo(secret, certificate) &&
-  (secret.owner === certificate.uid || (secret.controller === 'none' && namesSecret(certificate, secret.name)));
+  (secret.owner === certificate.uid || (secret.controller === 'none' && isRoleSecretName(certificate, secret.name)));
 
-const namesSecret = ({ name, spec }: CertificateRecord, secretName: string): boolean =>
+const isRoleSecretName = ({ name, spec }: CertificateRecord, secretName: string): boolean =>
   rolesOf(spec).some((role) => secretNameOf(name, spec, role) === secretName);
 
 /**
@@ -99,7 +102,7 @@ export function ownershipChange({ controller, owner }: SecretRecord, certificate
  */
 export function mayBeDeleted(secret: SecretRecord, { name, status }: CertificateRecord): boolean {
   if (secret.deleting === true) return false;
-  if (secret.annotations[annotations.secretName] !== undefined) return namesItself(secret);
+  if (secret.annotations[annotations.secretName] !== undefined) return isNamedInAnnotation(secret);
   const { [labels.certificate]: certificate, [labels.role]: role } = secret.labels;
   const isInStatus = status.secrets?.some((entry) => entry.secretName === secret.name && entry.role === role) === true;
   return certificate === name && isInStatus;
@@ -115,17 +118,17 @@ export function conflictMessage(secret: ForeignSecret, certificate: CertificateR
   };
   const metadata = {
     ...(secret.controller === 'none' ? {} : { ownerReferences: null }),
-    ...missing('labels', secret.labels, wantedLabels),
-    ...missing('annotations', secret.annotations, { [annotations.secretName]: name }),
+    ...missingEntries('labels', secret.labels, wantedLabels),
+    ...missingEntries('annotations', secret.annotations, { [annotations.secretName]: name }),
   };
   const patch = `kubectl -n ${namespace} patch secret ${name} --type merge --patch '${JSON.stringify({ metadata })}'`;
   return (
-    `Secret ${name} exists and ${whose(secret, certificate)}. Delete it: kubectl -n ${namespace} delete secret ${name}; ` +
+    `Secret ${name} exists and ${ownerText(secret, certificate)}. Delete it: kubectl -n ${namespace} delete secret ${name}; ` +
     `or hand it over, which replaces its content unless it is right: ${patch}; or set ${role}.secretName to another name`
   );
 }
 
-function whose({ controller, owner, ownerName }: ForeignSecret, { name, uid }: CertificateRecord): string {
+function ownerText({ controller, owner, ownerName }: ForeignSecret, { name, uid }: CertificateRecord): string {
   if (controller === 'other') return 'has another controller';
   if (controller === 'none') return 'was not handed over to this resource';
   return ownerName === name && owner !== uid
@@ -133,7 +136,11 @@ function whose({ controller, owner, ownerName }: ForeignSecret, { name, uid }: C
     : `is controlled by MtlsCertificate ${ownerName ?? ''}`;
 }
 
-function missing(field: string, actual: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>) {
+function missingEntries(
+  field: string,
+  actual: Readonly<Record<string, string>>,
+  wanted: Readonly<Record<string, string>>,
+) {
   const entries = Object.entries(wanted).filter(([key, value]) => actual[key] !== value);
   return entries.length === 0 ? {} : { [field]: Object.fromEntries(entries) };
 }

@@ -22,7 +22,7 @@ export interface SecretRecord {
   readonly annotations: Readonly<Record<string, string>>;
   readonly content: SecretContent;
   /** Another writer has changed the Secret since the operator wrote it, or since it was first read. */
-  readonly touched?: true;
+  readonly modifiedByOthers?: true;
   /**
    * Since when its bundle, and the root of its leaf, are as they are: milliseconds of this process's monotonic clock;
    * minus infinity for what they have been from the beginning.
@@ -34,7 +34,7 @@ export interface SecretRecord {
  * What is known of a Secret that no resource can own, or that was read before its resource was known: nothing of its content,
  * which somebody else may have written to keep the operator busy.
  */
-export interface SecretMark
+export interface UnexaminedSecret
   extends Pick<
     SecretRecord,
     'namespace' | 'name' | 'uid' | 'resourceVersion' | 'controller' | 'owner' | 'ownerName' | 'deleting' | 'changedAtMs'
@@ -43,7 +43,7 @@ export interface SecretMark
 }
 
 /** What the cache has of a Secret. */
-export type CachedSecret = SecretRecord | SecretMark;
+export type CachedSecret = SecretRecord | UnexaminedSecret;
 
 /** True for a Secret whose content was read. */
 export const isExamined = (secret: CachedSecret): secret is SecretRecord => !('unexamined' in secret);

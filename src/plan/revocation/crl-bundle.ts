@@ -14,11 +14,11 @@ export interface CrlBundle {
   /** When the first of the lists ends that the operator renews. */
   readonly nextUpdate: Date;
   /** CAs with leaves in use whose lists cannot be renewed, because their keys are gone. */
-  readonly orphaned: readonly OrphanedCrl[];
+  readonly unrenewable: readonly UnrenewableCrl[];
 }
 
 /** The last list of a CA whose key is gone. */
-export interface OrphanedCrl {
+export interface UnrenewableCrl {
   /** The identity of the CA, see caId. */
   readonly issuer: string;
   /** Its name, for people. */

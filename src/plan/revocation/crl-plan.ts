@@ -12,9 +12,9 @@ import {
   sha256Hex,
   subjectText,
 } from '../../pki/index.ts';
+import { CaRegistry } from './ca-registry.ts';
 import type { CrlBundle } from './crl-bundle.ts';
-import { admitted, countEntries } from './crl-shares.ts';
-import { KnownCas } from './known-cas.ts';
+import { countEntries, withinShares } from './crl-shares.ts';
 import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
 /** What ca.crl of a root Secret is to hold from now on, and what is to be remembered of its lists and entries. */
@@ -50,12 +50,12 @@ export const crlSigners = (signers: readonly Issuer[]): Issuer[] =>
 export function planCrls(
   state: RevocationState,
   signers: readonly Issuer[],
-  asked: readonly Revocation[],
+  requested: readonly Revocation[],
   now: Date,
   context: CrlContext = {},
 ): CrlPlan | undefined {
   const { crls, revocations } = state;
-  const cas = new KnownCas(state, signers, context);
+  const cas = new CaRegistry(state, signers, context);
   const issuers = crlSigners(signers);
   const known = distinct([...crls, ...(context.before?.crls ?? [])]);
   const remembered = [
@@ -63,50 +63,50 @@ export function planCrls(
     // An expired entry of the state before may have left since.
     ...(context.before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
     ...issuers.flatMap(({ certificate }) =>
-      crls.filter((crl) => isCrlOf(crl, certificate)).flatMap((crl) => unremembered(certificate, crl)),
+      crls.filter((crl) => isCrlOf(crl, certificate)).flatMap((crl) => entriesOf(certificate, crl)),
     ),
   ].map((revocation) => cas.withIssuer(revocation, known));
   const lastListed = lastListings(known);
   const listable = new Set(issuers.map(({ certificate }) => caId(certificate)));
   // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3). When the
   // key of its issuer is gone there will be no such list.
-  const kept = firstOfEach(remembered, serialOf).filter(({ issuer, serialNumber, notAfter }) =>
+  const remaining = firstOfEach(remembered, serialOf).filter(({ issuer, serialNumber, notAfter }) =>
     listable.has(issuer)
       ? !((lastListed.get(serialNumber) ?? 0) > notAfter.getTime())
       : notAfter > now && !cas.isRetired(issuer),
   );
-  const present = new Set(kept.map(serialOf));
-  const news = firstOfEach(asked, serialOf)
+  const present = new Set(remaining.map(serialOf));
+  const newEntries = firstOfEach(requested, serialOf)
     .filter(({ serialNumber }) => !present.has(serialNumber))
     .map((revocation) => cas.withIssuer(revocation, known))
-    .filter(({ issuer }) => cas.canMatter(issuer));
-  const added = admitted(countEntries(kept), news);
-  const wanted = [...kept, ...added].sort(bySerialNumber);
-  const waitForRoom = added.length < news.length;
+    .filter(({ issuer }) => cas.mayBeTrusted(issuer));
+  const added = withinShares(countEntries(remaining), newEntries);
+  const entries = [...remaining, ...added].sort(bySerialNumber);
+  const waitForRoom = added.length < newEntries.length;
   const lists = issuers.map(({ certificate }) => {
     const present = newest(known.filter((crl) => isCrlOf(crl, certificate)));
-    const revoked = wanted.filter(({ issuer }) => issuer === caId(certificate));
+    const revoked = entries.filter(({ issuer }) => issuer === caId(certificate));
     const isKept = present !== undefined && isGood(present, certificate, revoked, now);
     return isKept && !(waitForRoom && revoked.some((one) => mayLeaveNext(one, now)))
       ? present
       : nextCrl(certificate, present, revoked, now);
   });
-  const others = known.filter(
+  const inherited = known.filter(
     (crl) =>
       !issuers.some(({ certificate }) => isCrlOf(crl, certificate)) &&
-      cas.keepsList(crl, wanted, now) &&
+      cas.keepsCrl(crl, entries, now) &&
       !known.some((other) => other.number > crl.number && isOfSameIssuer(other, crl)),
   );
-  const all = [...lists, ...others];
-  const record = cas.issuersOf(all, wanted);
+  const all = [...lists, ...inherited];
+  const record = cas.issuersOf(all, entries);
   const isSame =
     all.length === crls.length &&
     all.every((list, i) => list === crls[i]) &&
-    isSameRecord({ revocations: wanted, issuers: record }, state);
+    isSameRecord({ revocations: entries, issuers: record }, state);
   if (isSame) return undefined;
   return {
     crls: all.map((list) => ('der' in list ? { keep: list } : { sign: list })),
-    revocations: wanted,
+    revocations: entries,
     issuers: record,
   };
 }
@@ -139,7 +139,7 @@ export function publishedState(
   return {
     crls: distinct(cas.flatMap(issued)),
     revocations: crlSigners(signers).flatMap(({ certificate }) =>
-      issued(certificate).flatMap((crl) => unremembered(certificate, crl)),
+      issued(certificate).flatMap((crl) => entriesOf(certificate, crl)),
     ),
   };
 }
@@ -147,7 +147,7 @@ export function publishedState(
 /** True for two lists that name the same issuer. */
 const isOfSameIssuer = (a: Crl, b: Crl): boolean => a.issuer.equals(b.issuer) && a.authorityKeyId === b.authorityKeyId;
 /** A state with the lists of another one that are later, or of other issuers. */
-export function latestOf(state: RevocationState, other: RevocationState | undefined): RevocationState {
+export function withLaterCrls(state: RevocationState, other: RevocationState | undefined): RevocationState {
   const known = distinct([...state.crls, ...(other?.crls ?? [])]);
   const isLast = (crl: Crl) => !known.some((one) => one.number > crl.number && isOfSameIssuer(one, crl));
   return { ...state, crls: known.filter(isLast) };
@@ -160,7 +160,7 @@ const newest = (crls: readonly Crl[]): Crl | undefined =>
   crls.reduce<Crl | undefined>((a, b) => (a === undefined || b.number > a.number ? b : a), undefined);
 
 /** Entries of a list of which nothing else is known: they stay as long as their issuer. */
-const unremembered = (issuer: Certificate, { revoked }: Crl): Revocation[] =>
+const entriesOf = (issuer: Certificate, { revoked }: Crl): Revocation[] =>
   revoked.map((entry) => ({ ...entry, issuer: caId(issuer), notAfter: issuer.notAfter }));
 
 const serialOf = ({ serialNumber }: Revocation): string => serialNumber;
@@ -229,7 +229,7 @@ export function crlBundle(
   if (first === undefined) return undefined;
   const pem = encodeCrls(crls);
   const onPath = new Set(signers.flatMap((signer) => [signer.certificate, ...pathOf(signer)]).map(caId));
-  const orphaned = remembered.filter((ca) => !onPath.has(caId(ca)) && listsOf(ca).length > 0 && isInUse(caId(ca)));
+  const unrenewable = remembered.filter((ca) => !onPath.has(caId(ca)) && listsOf(ca).length > 0 && isInUse(caId(ca)));
   return {
     pem,
     digest: sha256Hex(pem),
@@ -237,7 +237,7 @@ export function crlBundle(
     entries: countEntries(revocations),
     issuers: [...new Set(issuers.map(caId))],
     nextUpdate: more.reduce((least, { nextUpdate }) => (nextUpdate < least ? nextUpdate : least), first.nextUpdate),
-    orphaned: orphaned.map((ca) => ({
+    unrenewable: unrenewable.map((ca) => ({
       issuer: caId(ca),
       subject: subjectText(ca),
       nextUpdate: lastUpdate(listsOf(ca)),

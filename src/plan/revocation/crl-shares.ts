@@ -8,7 +8,7 @@ export const maxRevocations = 5000;
  * How many leaves of one namespace a decision goes through: twice its largest share, as some may be on the CRL already, and
  * more than the 771 that one resource can have. The next ones have their turn when requests before them are answered.
  */
-export const mostAsked = maxRevocations / 2;
+export const maxRequestsPerNamespace = maxRevocations / 2;
 
 /** A namespace gets at most this part of the room that all others leave: see docs/design/0019-crl-shares.md. */
 const share = 1 / 4;
@@ -53,7 +53,7 @@ export const roomFor = (entries: CrlEntries, namespace: string): number =>
  * Those of the leaves to be revoked for which there is room: in turns by namespace, and within a namespace in their order.
  * @param asked each with its namespace, and none of them an entry already
  */
-export function admitted(entries: CrlEntries, asked: readonly Revocation[]): Revocation[] {
+export function withinShares(entries: CrlEntries, requested: readonly Revocation[]): Revocation[] {
   let { total } = entries;
   const byNamespace = new Map(entries.byNamespace);
   const admits = ({ namespace = '' }: Revocation): boolean => {
@@ -62,12 +62,12 @@ export function admitted(entries: CrlEntries, asked: readonly Revocation[]): Rev
     byNamespace.set(namespace, (byNamespace.get(namespace) ?? 0) + 1);
     return true;
   };
-  return inTurns(asked).filter(admits);
+  return inTurns(requested).filter(admits);
 }
 
 /** The first of every namespace, then the second of every namespace, and so on. */
-function inTurns(asked: readonly Revocation[]): Revocation[] {
-  const flows = [...Map.groupBy(asked, ({ namespace = '' }) => namespace)]
+function inTurns(requested: readonly Revocation[]): Revocation[] {
+  const flows = [...Map.groupBy(requested, ({ namespace = '' }) => namespace)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, flow]) => flow);
   const longest = Math.max(0, ...flows.map(({ length }) => length));

@@ -1,6 +1,6 @@
 import { anchorId } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import { activeRootInStatus, rootsInStatus } from '../records/remembered-roots.ts';
+import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
 import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { timestamp } from '../timing/timestamp.ts';

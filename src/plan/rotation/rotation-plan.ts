@@ -1,5 +1,5 @@
 import { anchorId } from '../../pki/index.ts';
-import { planRotationAnnotations } from './rotation-controls.ts';
+import { planRotationAnnotations } from './rotation-annotations.ts';
 import { phaseGate } from './rotation-gate.ts';
 import { type RotationState, rootNames, skipsPhase } from './rotation-state.ts';
 import {

@@ -1,6 +1,6 @@
 import { anchorId, type Certificate, caId, type Issuer } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import { activeRootInStatus, anchorIdInStatus } from '../records/remembered-roots.ts';
+import { activeRootInStatus, anchorIdInStatus } from '../records/status-roots.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { hasLiveLeavesOfOtherRoots } from './rollout.ts';
 import { rootRequest } from './root-request.ts';

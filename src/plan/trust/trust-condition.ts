@@ -3,7 +3,7 @@ import type { AuthorityRecord } from '../records/authority-record.ts';
 import { conditionOf, type DesiredCondition, restated } from '../records/condition.ts';
 import { heldByFinalizer } from '../rotation/rollout.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
-import type { TrustTarget, TrustWorld } from './trust-targets.ts';
+import type { TrustSources, TrustTarget } from './trust-targets.ts';
 
 const type = 'TrustPublished';
 
@@ -35,9 +35,9 @@ const namesInMessage = 5;
  */
 export function trustCondition(
   authority: AuthorityRecord,
-  view: RootState,
-  places: readonly TrustTarget[],
-  { servesClusterTrustBundles }: Pick<TrustWorld, 'servesClusterTrustBundles'>,
+  state: RootState,
+  targets: readonly TrustTarget[],
+  { servesClusterTrustBundles }: Pick<TrustSources, 'servesClusterTrustBundles'>,
 ): DesiredCondition | undefined {
   const { trustBundle } = authority.spec;
   const said = conditionOf(authority.status, type);
@@ -48,13 +48,13 @@ export function trustCondition(
       ? isNot('NotRequested', 'spec.trustBundle is not set: the operator publishes no bundle')
       : isNot('AuthorityNotReady', whileNotReady);
   }
-  if (view.state === 'notReady') {
+  if (state.state === 'notReady') {
     return isNot('AuthorityNotReady', whileNotReady);
   }
-  const judged = places.filter(({ isSurplus }) => !isSurplus);
-  const bundle = view.state === 'ready' ? view.bundle.digest : undefined;
+  const judged = targets.filter(({ isSurplus }) => !isSurplus);
+  const bundle = state.state === 'ready' ? state.bundle.digest : undefined;
   // After a restart nothing is known that status does not know better, until everything has been looked at once.
-  const isUnseen = (place: TrustTarget) => place.outcome === undefined && !isPublished(place, bundle);
+  const isUnseen = (target: TrustTarget) => target.outcome === undefined && !isPublished(target, bundle);
   if (bundle === undefined || judged.some(isUnseen)) {
     if (said !== undefined && said.observedGeneration === authority.generation) return restated(authority.status, type);
   }
@@ -82,16 +82,16 @@ export function trustCondition(
 const byNamespace = (a: TrustTarget, b: TrustTarget): number => (a.namespace < b.namespace ? -1 : 1);
 
 /** Its own, of now, and left alone by others. */
-const isPublished = ({ isForeign, bundle, outcome }: TrustTarget, wanted: string | undefined): boolean =>
-  !isForeign && bundle !== undefined && bundle === wanted && outcome?.state !== 'contested';
+const isPublished = ({ isForeign, bundle, outcome }: TrustTarget, digest: string | undefined): boolean =>
+  !isForeign && bundle !== undefined && bundle === digest && outcome?.state !== 'contested';
 
-function judgeConfigMaps(name: string, places: readonly TrustTarget[], bundle: string | undefined): Finding[] {
-  const of = places.length === 1 ? '1 namespace' : `${places.length} namespaces`;
-  const missing = places.filter((place) => !isPublished(place, bundle)).toSorted(byNamespace);
+function judgeConfigMaps(name: string, targets: readonly TrustTarget[], bundle: string | undefined): Finding[] {
+  const of = targets.length === 1 ? '1 namespace' : `${targets.length} namespaces`;
+  const missing = targets.filter((target) => !isPublished(target, bundle)).toSorted(byNamespace);
   if (missing.length === 0) return [{ reason: 'Published', message: `ConfigMap ${name} is in ${of}` }];
   const foreign = missing.filter(({ isForeign }) => isForeign);
   const contested = missing.filter(({ isForeign, outcome }) => !isForeign && outcome?.state === 'contested');
-  const failed = missing.filter((place) => !contested.includes(place) && failureOf(place) !== undefined);
+  const failed = missing.filter((target) => !contested.includes(target) && failureOf(target) !== undefined);
   const pending = missing.length - foreign.length - contested.length - failed.length;
   const findings: Finding[] = [];
   if (foreign.length > 0) {
@@ -108,7 +108,7 @@ function judgeConfigMaps(name: string, places: readonly TrustTarget[], bundle: s
     findings.push({ reason: 'PublishingFailed', message: `${what} (${failureOf(failed[0])})` });
   }
   if (pending > 0) {
-    const upToDate = places.length - missing.length;
+    const upToDate = targets.length - missing.length;
     findings.push({ reason: 'Pending', message: `ConfigMap ${name} is up to date in ${upToDate} of ${of}` });
   }
   return findings;
@@ -116,7 +116,7 @@ function judgeConfigMaps(name: string, places: readonly TrustTarget[], bundle: s
 
 function judgeClusterTrustBundle(
   authority: string,
-  place: TrustTarget | undefined,
+  target: TrustTarget | undefined,
   bundle: string | undefined,
   isServed: boolean | undefined,
 ): Finding {
@@ -125,33 +125,33 @@ function judgeClusterTrustBundle(
     const message = 'this cluster serves no ClusterTrustBundle of certificates.k8s.io/v1';
     return { reason: 'ClusterTrustBundleNotServed', message };
   }
-  if (place !== undefined && isPublished(place, bundle))
+  if (target !== undefined && isPublished(target, bundle))
     return { reason: 'Published', message: `${what} is published` };
-  if (place?.isForeign === true) return { reason: 'TrustConflict', message: `${what} is of somebody else` };
-  if (place?.outcome?.state === 'contested') {
-    return { reason: 'TrustContested', message: `${what} does not stay as it is (${messageOf(place)})` };
+  if (target?.isForeign === true) return { reason: 'TrustConflict', message: `${what} is of somebody else` };
+  if (target?.outcome?.state === 'contested') {
+    return { reason: 'TrustContested', message: `${what} does not stay as it is (${messageOf(target)})` };
   }
-  const failure = failureOf(place);
+  const failure = failureOf(target);
   if (failure !== undefined) {
     return { reason: 'PublishingFailed', message: `${what} cannot be written (${failure})` };
   }
   return { reason: 'Pending', message: `${what} is not up to date yet` };
 }
 
-function namesOf(places: readonly TrustTarget[]): string {
-  const names = places.map(({ namespace }) => namespace);
+function namesOf(targets: readonly TrustTarget[]): string {
+  const names = targets.map(({ namespace }) => namespace);
   const more = names.length - namesInMessage;
   return `${names.slice(0, namesInMessage).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** Why an object of the authority's own cannot be written; undefined when it can. */
-function failureOf(place: TrustTarget | undefined): string | undefined {
-  if (place === undefined || place.isForeign) return undefined;
-  if (place.outcome?.state === 'failed') return place.outcome.message;
-  return place.isDeleting ? heldByFinalizer : undefined;
+function failureOf(target: TrustTarget | undefined): string | undefined {
+  if (target === undefined || target.isForeign) return undefined;
+  if (target.outcome?.state === 'failed') return target.outcome.message;
+  return target.isDeleting ? heldByFinalizer : undefined;
 }
 
-const messageOf = (place: TrustTarget | undefined): string =>
-  place?.outcome !== undefined && 'message' in place.outcome ? place.outcome.message : '';
+const messageOf = (target: TrustTarget | undefined): string =>
+  target?.outcome !== undefined && 'message' in target.outcome ? target.outcome.message : '';
 
 const isNot = (reason: TrustReason, message: string): DesiredCondition => ({ type, status: 'False', reason, message });

@@ -36,9 +36,9 @@ export interface ObservedTrust {
   /** Digest of the CRLs to publish with it; absent when there are none, or this is no place for any. */
   readonly crl?: string;
   /** Under which name spec wants the bundle here; absent when it does not. */
-  readonly wanted?: string;
+  readonly desiredName?: string;
   /** All that the authority controls in this place, and what has the wanted name, whoever controls it. */
-  readonly found: readonly TrustRecord[];
+  readonly existing: readonly TrustRecord[];
 }
 
 /** What is to be done about one object. */
@@ -57,20 +57,20 @@ export type TrustWrite = Exclude<TrustStep, { step: 'keep' | 'conflict' }>;
  * when the bundle is there under the new one, and until then is kept up to date, since somebody mounts it.
  */
 export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustStep, { step: 'keep' }>> {
-  const { authority, bundle, crl, wanted, found } = observed;
+  const { authority, bundle, crl, desiredName, existing } = observed;
   // Garbage collection removes all of it with its owner.
   if (authority.deleting) return [];
   // Nobody knows what it wants: what is published stays.
   if (authority.specProblem !== undefined) return [];
-  const own = found.filter(({ owner, deleting }) => owner === authority.uid && !deleting);
-  if (wanted === undefined) return own.map((record) => ({ step: 'delete', record }));
+  const own = existing.filter(({ owner, deleting }) => owner === authority.uid && !deleting);
+  if (desiredName === undefined) return own.map((record) => ({ step: 'delete', record }));
   // A bad root changes nothing, not even from one name to another: there is nothing to put under the new one.
   if (bundle === undefined) return [];
-  const named = found.find(({ name }) => name === wanted);
-  const first = planCopy(authority, wanted, { bundle, crl }, named);
+  const named = existing.find(({ name }) => name === desiredName);
+  const first = planCopy(authority, desiredName, { bundle, crl }, named);
   const isInPlace = first.step === 'keep' && named?.deleting === false;
   const others = own
-    .filter(({ name }) => name !== wanted)
+    .filter(({ name }) => name !== desiredName)
     .map(
       (record): TrustStep =>
         isInPlace ? { step: 'delete', record } : planCopy(authority, record.name, { bundle, crl }, record),

@@ -4,7 +4,7 @@ import { heldByFinalizer, type Publication } from '../rotation/rollout.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust-plan.ts';
 
 /** What came of the last look at a place. */
-export type TrustOutcome = { readonly wanted?: string } & (
+export type TrustOutcome = { readonly desiredName?: string } & (
   | { readonly state: 'settled' }
   | { readonly state: 'foreign' }
   /** Another client changes the object again and again, so that the operator repairs it after pauses only. */
@@ -13,16 +13,16 @@ export type TrustOutcome = { readonly wanted?: string } & (
 );
 
 /** What is known of the places where a bundle is published. */
-export interface TrustWorld {
+export interface TrustSources {
   readonly namespaces: Iterable<NamespaceRecord>;
   /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
   readonly servesClusterTrustBundles: boolean | undefined;
   /** As ObservedTrust.found; the cluster's place is the empty name. */
-  readonly found: (authority: AuthorityRecord, namespace: string, wanted: string) => readonly TrustRecord[];
+  readonly existing: (authority: AuthorityRecord, namespace: string, desiredName: string) => readonly TrustRecord[];
   /** True when an object of the authority was deleted, and is not back: pods may have mounted it. */
-  readonly isLost: (authority: AuthorityRecord, namespace: string, name: string) => boolean;
+  readonly wasDeleted: (authority: AuthorityRecord, namespace: string, name: string) => boolean;
   /** What came of the last look at a place under that name; undefined when there was none. */
-  readonly outcome: (authority: AuthorityRecord, namespace: string, wanted: string) => TrustOutcome | undefined;
+  readonly outcome: (authority: AuthorityRecord, namespace: string, desiredName: string) => TrustOutcome | undefined;
 }
 
 /** One object that is to hold the bundle now. */
@@ -37,7 +37,7 @@ export interface TrustTarget {
   /** Somebody else has the name. */
   readonly isForeign: boolean;
   /** It is not there, and the API server has refused to have it: no pod can have read it. */
-  readonly wasNeverThere: boolean;
+  readonly neverExisted: boolean;
   /** It has a name that spec no longer wants, and stays until the bundle is there under the new one. */
   readonly isSurplus: boolean;
   /** It was deleted, and a finalizer holds it. */
@@ -49,44 +49,47 @@ export interface TrustTarget {
  * Where the bundle of an authority is to be now: all that spec selects, those that somebody else has included. Left out
  * are namespaces that are being deleted, and the ClusterTrustBundle in a cluster that has none.
  */
-export function trustTargets(authority: AuthorityRecord, world: TrustWorld): TrustTarget[] {
-  const places: TrustTarget[] = [];
-  for (const namespace of world.namespaces) {
-    const wanted = configMapIn(authority, namespace);
-    if (wanted !== undefined) places.push(...placesIn(authority, 'ConfigMap', namespace.name, wanted, world));
+export function trustTargets(authority: AuthorityRecord, sources: TrustSources): TrustTarget[] {
+  const targets: TrustTarget[] = [];
+  for (const namespace of sources.namespaces) {
+    const desiredName = configMapIn(authority, namespace);
+    if (desiredName !== undefined)
+      targets.push(...targetsIn(authority, 'ConfigMap', namespace.name, desiredName, sources));
   }
-  if (authority.spec.trustBundle?.clusterTrustBundle === true && world.servesClusterTrustBundles !== false) {
-    places.push(...placesIn(authority, 'ClusterTrustBundle', '', clusterTrustBundleOf(authority.name), world));
+  if (authority.spec.trustBundle?.clusterTrustBundle === true && sources.servesClusterTrustBundles !== false) {
+    targets.push(...targetsIn(authority, 'ClusterTrustBundle', '', clusterTrustBundleOf(authority.name), sources));
   }
-  return places;
+  return targets;
 }
 
-function placesIn(
+function targetsIn(
   authority: AuthorityRecord,
   kind: TrustTarget['kind'],
   namespace: string,
-  wanted: string,
-  world: TrustWorld,
+  desiredName: string,
+  sources: TrustSources,
 ): TrustTarget[] {
-  const found = world.found(authority, namespace, wanted);
-  const own = found.filter(({ owner }) => owner === authority.uid);
-  const named = own.find(({ name }) => name === wanted);
-  const outcome = world.outcome(authority, namespace, wanted);
-  const isForeign = named === undefined && (outcome?.state === 'foreign' || found.some(({ name }) => name === wanted));
-  const place = (name: string, record: TrustRecord | undefined): TrustTarget => ({
+  const existing = sources.existing(authority, namespace, desiredName);
+  const own = existing.filter(({ owner }) => owner === authority.uid);
+  const named = own.find(({ name }) => name === desiredName);
+  const outcome = sources.outcome(authority, namespace, desiredName);
+  const isForeign =
+    named === undefined && (outcome?.state === 'foreign' || existing.some(({ name }) => name === desiredName));
+  const target = (name: string, record: TrustRecord | undefined): TrustTarget => ({
     kind,
     namespace,
     name,
     ...(record?.bundle === undefined ? {} : { bundle: record.bundle }),
     changedAtMs: record?.changedAtMs ?? Number.POSITIVE_INFINITY,
-    isForeign: isForeign && name === wanted,
-    wasNeverThere: record === undefined && outcome?.state === 'failed' && !world.isLost(authority, namespace, name),
-    isSurplus: name !== wanted,
+    isForeign: isForeign && name === desiredName,
+    neverExisted:
+      record === undefined && outcome?.state === 'failed' && !sources.wasDeleted(authority, namespace, name),
+    isSurplus: name !== desiredName,
     isDeleting: record?.deleting === true,
     ...(outcome === undefined ? {} : { outcome }),
   });
-  const surplus = own.filter(({ name }) => name !== wanted);
-  return [place(wanted, named), ...surplus.map((record) => place(record.name, record))];
+  const surplus = own.filter(({ name }) => name !== desiredName);
+  return [target(desiredName, named), ...surplus.map((record) => target(record.name, record))];
 }
 
 /**
@@ -94,17 +97,17 @@ function placesIn(
  * has no reader: one namespace that refuses it does not stop the rotation of all others. An object under a former name has
  * had its end: a client that holds it with a finalizer does not hold the rotation.
  */
-export const publicationsOf = (places: readonly TrustTarget[]): Publication[] =>
-  places
-    .filter(({ isForeign, wasNeverThere }) => !isForeign && !wasNeverThere)
+export const publicationsOf = (targets: readonly TrustTarget[]): Publication[] =>
+  targets
+    .filter(({ isForeign, neverExisted: wasNeverThere }) => !isForeign && !wasNeverThere)
     .filter(({ isSurplus, isDeleting }) => !(isSurplus && isDeleting))
-    .map(({ kind, namespace, name, bundle, changedAtMs, ...place }) => ({
+    .map(({ kind, namespace, name, bundle, changedAtMs, ...target }) => ({
       namespace,
       displayName: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
       ...(bundle === undefined ? {} : { bundle }),
       changedAtMs,
       ...(kind === 'ClusterTrustBundle' ? { isClusterTrustBundle: true as const } : {}),
-      ...reasonOf(place),
+      ...reasonOf(target),
     }));
 
 /** Why an object may never be as a phase of a rotation needs it. */

@@ -229,7 +229,7 @@ test(`${numRuns} certificates with a damaged status, with seed ${seed}, are deci
       const [backoff, repairs] = [new IssuanceBackoff(), new RepairLimits()];
       const roles = bare.roles.map((role) => {
         const [failed, known] = [backoff.get('key', bare, role.role, now), repairs.get('key', bare, role, now)];
-        return { ...role, ...(failed && { failed }), ...(known && { repairs: known }) };
+        return { ...role, ...(failed && { failedAttempts: failed }), ...(known && { repairs: known }) };
       });
       const observed = { ...bare, roles };
       const plan = planCertificate(observed, now);
@@ -247,7 +247,7 @@ test(`${numRuns} certificates with a damaged status, with seed ${seed}, are deci
         return {
           role: { ...role, ...(known && { repairs: known }) },
           ...(step.step === 'blocked' && { problem: step }),
-          ...(failed && { failed }),
+          ...(failed && { failedAttempts: failed }),
         };
       });
       const planned = planCertificateStatus(record, outcomes, now, view.bundle.roots, view);

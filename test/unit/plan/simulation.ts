@@ -79,7 +79,7 @@ export class Simulation {
     const { spec, name } = this.record;
     const read = (secret: Secret): SecretRecord => ({
       ...secretRecord(secret, signer.bundle.roots),
-      ...(this.#touched.has(secret.metadata.name) ? { touched: true } : {}),
+      ...(this.#touched.has(secret.metadata.name) ? { modifiedByOthers: true } : {}),
     });
     const request = { certificate: this.record, authority: this.#view(signer) };
     const roles = rolesOf(spec).map((role): ObservedRole => {

@@ -58,7 +58,7 @@ const record: fc.Arbitrary<SecretRecord> = fc.record(
     labels: marks,
     annotations: notes,
     content,
-    touched: fc.constant(true as const),
+    modifiedByOthers: fc.constant(true as const),
     changedAtMs: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 12.5),
   },
   {

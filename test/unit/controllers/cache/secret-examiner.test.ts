@@ -123,7 +123,7 @@ describe('a Secret whose resource becomes known later', () => {
     assert.deepEqual(world.asked, ['shop/payments-server-tls']);
     assert.deepEqual(world.kept(), found);
     assert.ok(found !== undefined && 'leaf' in found.content);
-    assert.deepEqual([found.changedAtMs, found.touched], [100, undefined], 'it is as it was since its mark');
+    assert.deepEqual([found.changedAtMs, found.modifiedByOthers], [100, undefined], 'it is as it was since its mark');
     await world.finder.find(issued.record, 'payments-server-tls', false, never);
     assert.equal(world.asked.length, 1, 'it is read once');
   });
@@ -221,7 +221,7 @@ describe('a foreign Secret that resources name', () => {
     const stripped = withMetadata(() => ({ name: 'large', labels: {}, ownerReferences: [reference] }))(secret);
     const world = made([owner, claim('b')], [stripped]);
     const { secret: own } = await ask(world, owner.record);
-    assert.equal(own?.touched, true);
+    assert.equal(own?.modifiedByOthers, true);
     const { foreign: theirs } = await ask(world, claim('b').record);
     assert.equal(theirs?.ownerName, 'a');
     assert.equal(labels.managedBy in (theirs?.labels ?? {}), false);

@@ -202,7 +202,7 @@ describe('a Secret that pods may have mounted', () => {
     const process = await CertificateProcess.issued(t);
     const touched = () => {
       const record = process.caches.secrets.get(`shop/${secretName}`);
-      return record !== undefined && 'touched' in record;
+      return record !== undefined && 'modifiedByOthers' in record;
     };
     await process.changeSecret({ data: { 'ca.crt': bytes('x') } });
     await process.deliver();

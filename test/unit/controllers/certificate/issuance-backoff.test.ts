@@ -23,7 +23,7 @@ const failing = (
   seen.roles.map((role) =>
     failed.includes(role.role)
       ? { role, isDelayed: false, failure: { message, isRefusal } }
-      : { role, isDelayed: role.failed !== undefined },
+      : { role, isDelayed: role.failedAttempts !== undefined },
   );
 
 /** What is observed, with what the back-off knows of it, as the reconciler puts it together. */
@@ -31,7 +31,7 @@ const delayed = (backoff: IssuanceBackoff, key: string, seen: ObservedCertificat
   ...seen,
   roles: seen.roles.map((role) => {
     const failed = backoff.get(key, seen, role.role, at);
-    return failed === undefined ? role : { ...role, failed };
+    return failed === undefined ? role : { ...role, failedAttempts: failed };
   }),
 });
 
@@ -118,7 +118,7 @@ describe('after a restart', () => {
     const outcomes = planCertificate(seen, now).secrets.map(({ role, step }) => ({
       role,
       ...(step.step === 'blocked' ? { problem: step } : {}),
-      ...(role.failed === undefined ? {} : { failed: role.failed }),
+      ...(role.failedAttempts === undefined ? {} : { failedAttempts: role.failedAttempts }),
     }));
     return planCertificateStatus(given.record, outcomes, now, authority.bundle.roots).status;
   };
@@ -149,7 +149,8 @@ describe('after a restart', () => {
     test(`a failure ${title} is known again, and nothing is written because of that`, () => {
       const after = failed(given, roles);
       const seen = delayed(new IssuanceBackoff(), 'a', after.observed(authority));
-      for (const { role, failed } of seen.roles) assert.equal(failed?.message, roles.includes(role) ? 'no' : undefined);
+      for (const { role, failedAttempts: failed } of seen.roles)
+        assert.equal(failed?.message, roles.includes(role) ? 'no' : undefined);
       assert.equal(statusChange(after.record.status, statusOf(after, seen), later(1000)), undefined);
     });
   }
@@ -237,7 +238,7 @@ describe('a write that succeeds in a namespace', () => {
     const before = refused();
     const after = new IssuanceBackoff();
     const seen = delayed(before, 'a', observed);
-    const waiting = seen.roles.map((role) => ({ role, isDelayed: role.failed !== undefined }));
+    const waiting = seen.roles.map((role) => ({ role, isDelayed: role.failedAttempts !== undefined }));
     after.note('a', seen, waiting, later(5000));
     assert.deepEqual(after.wake('shop', later(5000)), ['a']);
   });

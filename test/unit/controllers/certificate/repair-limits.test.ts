@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RepairLimits } from '../../../../src/controllers/certificate/repair-limits.ts';
-import { repairStatus } from '../../../../src/plan/certificate/contention.ts';
+import { repairStatus } from '../../../../src/plan/certificate/secret-contention.ts';
 import type { ObservedCertificate } from '../../../../src/plan/index.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
@@ -79,7 +79,7 @@ describe('the repairs of a Secret', () => {
       revoked: new Set<string>(),
       entries: { total: 0, byNamespace: new Map() },
       issuers: [],
-      orphaned: [],
+      unrenewable: [],
       nextUpdate: now,
     });
     const asking = fixture.asking({ outputs: { crl: true } });

@@ -72,9 +72,9 @@ describe('of a resource that is older than its schema', () => {
     const copy = { namespace: 'shop', name: 'mtls-trust', uid: 'b', resourceVersion: '1', owner: record.uid };
     const found = [{ ...copy, bundle: 'a', label: 'default', immutable: false, deleting: false, changedAtMs: 0 }];
     assert.equal(record.spec.trustBundle, undefined);
-    assert.deepEqual(planTrust({ authority: record, found }), []);
+    assert.deepEqual(planTrust({ authority: record, existing: found }), []);
     const { specProblem: _, ...readable } = record;
-    assert.equal(planTrust({ authority: readable, found })[0]?.step, 'delete');
+    assert.equal(planTrust({ authority: readable, existing: found })[0]?.step, 'delete');
   });
 
   test('an authority without a Secret has one that cannot be', () => {

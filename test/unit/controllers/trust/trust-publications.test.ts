@@ -46,7 +46,7 @@ async function publications(
     caches.namespaces.observe({ name, resourceVersion: '1', labels: {}, terminating: false });
   }
   const outcome = (_: string, place: string, wanted: string): TrustOutcome | undefined =>
-    foreign.includes(place) ? { wanted, state: 'foreign' } : undefined;
+    foreign.includes(place) ? { desiredName: wanted, state: 'foreign' } : undefined;
   const made = new TrustPublications(server.client(), caches, new AuthorityStates(), { outcome });
   const take = (object: ConfigMap) =>
     caches.configMaps.store.observe(caches.configMaps.withChangeTime(inConfigMap.toRecord(object)));

@@ -270,7 +270,7 @@ describe('a place', () => {
   test('that cannot be written says why, and is tried again', async (t) => {
     const { look, trust, told } = await scene(t, undefined, ({ status }) => status(403, 'Forbidden', 'exceeded quota'));
     await assert.rejects(look(), (error) => isKubeError(error, 'Forbidden'));
-    const outcome = { wanted: 'trust', state: 'failed', message: 'exceeded quota' };
+    const outcome = { desiredName: 'trust', state: 'failed', message: 'exceeded quota' };
     assert.deepEqual([trust.outcome('default', 'shop', 'trust'), told], [outcome, ['default']]);
   });
 

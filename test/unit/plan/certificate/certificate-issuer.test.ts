@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 import { type CrlBundle, planCertificate, planCertificateStatus } from '../../../../src/plan/index.ts';
 import { crlRenewBeforeMs } from '../../../../src/plan/revocation/crl-plan.ts';
-import { unitInterval } from '../../../../src/plan/timing/spread.ts';
+import { hashFraction } from '../../../../src/plan/timing/jitter.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { intermediate, issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, later, now } from '../../../support/fixtures/times.ts';
@@ -22,12 +22,12 @@ const crl = (endsInMs: number, revoked: readonly string[] = []): CrlBundle => ({
   entries: { total: revoked.length, byNamespace: new Map() },
   issuers: [issuerIdOf(second)],
   nextUpdate: later(days(30)),
-  orphaned: [{ issuer: issuerIdOf(first), subject: 'CN=First', nextUpdate: later(endsInMs) }],
+  unrenewable: [{ issuer: issuerIdOf(first), subject: 'CN=First', nextUpdate: later(endsInMs) }],
 });
 const under = (endsInMs: number, revoked?: readonly string[]) => ({ ...ready(second), crl: crl(endsInMs, revoked) });
 
 /** The part of the time with a renewable CRL that the resource of the fixtures waits. */
-const share = unitInterval(`${issuerIdOf(first)}/${issued.record.uid}`) / 2;
+const share = hashFraction(`${issuerIdOf(first)}/${issued.record.uid}`) / 2;
 const leftMs = Math.ceil(crlRenewBeforeMs * (1 - share));
 const { content } = issued.secretRecord('server', ready(first));
 const serial = 'leaf' in content ? content.leaf.serialNumber : '';

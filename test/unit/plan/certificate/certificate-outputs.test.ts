@@ -3,13 +3,13 @@ import { describe, test } from 'node:test';
 import { annotations, outputKeys, secretKeys } from '../../../../src/api/constants.ts';
 import type { Outputs } from '../../../../src/api/types.ts';
 import { outputsDigest } from '../../../../src/controllers/objects/output-data.ts';
-import { wantedOutputs } from '../../../../src/plan/certificate/secret-outputs.ts';
+import { requestedOutputs } from '../../../../src/plan/certificate/secret-outputs.ts';
 import {
-  encodeOutputsNote,
+  encodeOutputsRecord,
   type KeystorePassword,
   type OutputKey,
   type OutputsStep,
-  parseOutputsNote,
+  parseOutputsRecord,
 } from '../../../../src/plan/index.ts';
 import { notReady, ready } from '../../../support/fixtures/authority.ts';
 import { root } from '../../../support/fixtures/roots.ts';
@@ -28,7 +28,7 @@ function having(given: typeof issued, keys: readonly OutputKey[], version?: stri
   const data = Object.fromEntries(keys.map((key) => [key, `the bytes of ${key}`]));
   const withBytes = given.whereSecret('server', withData(data));
   const digest = outputsDigest(withBytes.secret('server').data ?? {}, keys);
-  const note = encodeOutputsNote({ keys, ...(version === undefined ? {} : { password: version }), digest });
+  const note = encodeOutputsRecord({ keys, ...(version === undefined ? {} : { password: version }), digest });
   return withBytes.whereSecret('server', withMarks('annotations', { [annotations.outputs]: note }));
 }
 
@@ -163,25 +163,24 @@ describe('key stores and trust stores', () => {
 describe('the note of outputs', () => {
   test('is read as it was written', () => {
     const note = { keys: [der, keyStore], password: 'a/1/b', digest: 'd' } as const;
-    assert.deepEqual(parseOutputsNote(encodeOutputsNote(note)), note);
+    assert.deepEqual(parseOutputsRecord(encodeOutputsRecord(note)), note);
   });
 
   for (const annotation of [undefined, '', '{', 'null', '[]', '7', '{"keys":"key.der","digest":"d"}', '{"keys":[]}']) {
     test(`says nothing when it is ${JSON.stringify(annotation)}`, () => {
-      assert.deepEqual(parseOutputsNote(annotation), { keys: [], digest: '' });
+      assert.deepEqual(parseOutputsRecord(annotation), { keys: [], digest: '' });
     });
   }
 
   test('names no data but the operator’s own', () => {
-    const { keys } = parseOutputsNote('{"keys":["tls.key","mine","key.der",1],"digest":"d"}');
+    const { keys } = parseOutputsRecord('{"keys":["tls.key","mine","key.der",1],"digest":"d"}');
     assert.deepEqual(keys, [der]);
   });
 
   test('names every output that there is', () => {
-    assert.deepEqual(wantedOutputs({ ...issued.record.spec, outputs: { combinedPEM: true, der: true, ...pkcs12 } }), [
-      combinedPem,
-      der,
-      ...stores,
-    ]);
+    assert.deepEqual(
+      requestedOutputs({ ...issued.record.spec, outputs: { combinedPEM: true, der: true, ...pkcs12 } }),
+      [combinedPem, der, ...stores],
+    );
   });
 });

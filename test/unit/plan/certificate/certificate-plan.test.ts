@@ -344,7 +344,7 @@ describe('a Secret of somebody else is left alone', () => {
   test('when another resource has claimed its name first, even if it is one’s own', () => {
     for (const fixture of [fresh, issued]) {
       const observed = fixture.observed(authority);
-      const roles = observed.roles.map((role) => ({ ...role, claimedBy: 'MtlsCertificate older' }));
+      const roles = observed.roles.map((role) => ({ ...role, secretNameOwner: 'MtlsCertificate older' }));
       assert.deepEqual(
         planCertificate({ ...observed, roles }, now).secrets.map(({ step }) => step),
         [blocked('SecretConflict', 'Secret payments-server-tls belongs to MtlsCertificate older; name another one')],
@@ -439,28 +439,28 @@ describe('after a failure', () => {
   const held = (canWait: boolean) => blocked('IssuanceFailed', 'the API server refused the Secret', { canWait });
   const due = fresh.issuedBy(signer).expiringIn(days(1));
   check({
-    'nothing is tried before its time': { given: fresh, failed: failedAttempt(later(1)), plan: [held(false)] },
-    'it is tried again at its time': { given: fresh, failed: failedAttempt(now), plan: [create(fresh)] },
+    'nothing is tried before its time': { given: fresh, failedAttempts: failedAttempt(later(1)), plan: [held(false)] },
+    'it is tried again at its time': { given: fresh, failedAttempts: failedAttempt(now), plan: [create(fresh)] },
     'a renewal waits while the certificate in place does its work': {
       given: due,
-      failed: failedAttempt(later(1)),
+      failedAttempts: failedAttempt(later(1)),
       plan: [held(true)],
     },
     'a repair of the bundle waits, too': {
       given: issued,
       under: ready(signer, root()),
-      failed: failedAttempt(later(1)),
+      failedAttempts: failedAttempt(later(1)),
       plan: [held(true)],
     },
     'the other role does not wait': {
       given: both,
-      failed: failedAttempt(later(1)),
+      failedAttempts: failedAttempt(later(1)),
       plan: [held(false), create(both, { role: 'client' })],
     },
-    'what needs nothing is kept': { given: issued, failed: failedAttempt(later(1)), plan: [keep] },
+    'what needs nothing is kept': { given: issued, failedAttempts: failedAttempt(later(1)), plan: [keep] },
     'a conflict is a conflict': {
       given: issued.with({ uid: 'new-uid' }),
-      failed: failedAttempt(later(1)),
+      failedAttempts: failedAttempt(later(1)),
       plan: [
         conflict(
           'is controlled by a former MtlsCertificate payments, so that the garbage collector deletes it',
@@ -484,24 +484,28 @@ describe('a Secret that no role wants any more', () => {
 
   test('is never deleted as a copy, whose annotation names the original', () => {
     const copy = ofFormerName((secret) => secret);
-    assert.deepEqual(plan(remembering('former'), copy), { ...plan(remembering('former'), []), prune: [], mark: [] });
+    assert.deepEqual(plan(remembering('former'), copy), {
+      ...plan(remembering('former'), []),
+      prune: [],
+      annotate: [],
+    });
   });
 
   test('is deleted without the annotation when it was written before that existed, and status names it', () => {
     const unmarked = ofFormerName(namedAs(undefined));
-    const { prune, mark } = plan(remembering('former'), unmarked);
-    assert.deepEqual([prune, mark], [unmarked, unmarked]);
+    const { prune, annotate } = plan(remembering('former'), unmarked);
+    assert.deepEqual([prune, annotate], [unmarked, unmarked]);
     for (const given of [issued, remembering('another'), remembering('former', 'client')]) {
       assert.deepEqual(plan(given, unmarked).prune, []);
-      assert.deepEqual(plan(given, unmarked).mark, []);
+      assert.deepEqual(plan(given, unmarked).annotate, []);
     }
   });
 
   test('gets the annotation from status while it cannot be deleted yet', () => {
     const unmarked = ofFormerName(namedAs(undefined));
-    const { prune, mark } = plan(remembering('former').asking({ server: { dnsNames: ['a.other'] } }), unmarked);
-    assert.deepEqual([prune, mark], [[], unmarked]);
-    assert.deepEqual(plan(remembering('former').asking({ server: { dnsNames: ['a.other'] } }), surplus).mark, []);
+    const { prune, annotate } = plan(remembering('former').asking({ server: { dnsNames: ['a.other'] } }), unmarked);
+    assert.deepEqual([prune, annotate], [[], unmarked]);
+    assert.deepEqual(plan(remembering('former').asking({ server: { dnsNames: ['a.other'] } }), surplus).annotate, []);
   });
 
   test('is not deleted again while a finalizer holds it', () => {
@@ -539,7 +543,7 @@ describe('a Secret that no role wants any more', () => {
       test(`stays while the spec of its resource ${what}, with ${whose}`, () => {
         const all = [issued.secretRecord('server'), ...surplus];
         assert.equal(given.observed(view, all).surplus.length, 2);
-        assert.deepEqual(plan(given, all, view), { secrets: [], prune: [], mark: [] });
+        assert.deepEqual(plan(given, all, view), { secrets: [], prune: [], annotate: [] });
       });
     }
   }

@@ -52,14 +52,14 @@ const states: Record<
     need: 'issue',
     seen: (role, secret) => ({ ...role, secret: record(withData({ 'tls.crt': '' })(secret)) }),
   },
-  'after a failure': { need: 'impossible', seen: (role) => ({ ...role, failed }) },
+  'after a failure': { need: 'impossible', seen: (role) => ({ ...role, failedAttempts: failed }) },
   'with a foreign Secret': {
     need: 'impossible',
     seen: (role, secret) => ({ ...role, foreign: record(foreign(secret)) }),
   },
   'with a name that another resource has': {
     need: 'impossible',
-    seen: (role, secret) => ({ ...role, secret: record(secret), claimedBy: 'MtlsCertificate other' }),
+    seen: (role, secret) => ({ ...role, secret: record(secret), secretNameOwner: 'MtlsCertificate other' }),
   },
 };
 

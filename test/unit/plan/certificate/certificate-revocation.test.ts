@@ -6,7 +6,7 @@ import { reissueTime } from '../../../../src/plan/certificate/reissue.ts';
 import {
   type AuthorityState,
   type CrlBundle,
-  encodeOutputsNote,
+  encodeOutputsRecord,
   planCrls,
   type SecretStep,
 } from '../../../../src/plan/index.ts';
@@ -240,7 +240,7 @@ describe('CRLs as an output', () => {
   });
   const withBytes = given.whereSecret('server', withData({ [outputKeys.crl]: crl.pem }));
   const digest = outputsDigest(withBytes.secret('server').data ?? {}, [outputKeys.crl]);
-  const note = encodeOutputsNote({ keys: [outputKeys.crl], crl: crl.digest, digest });
+  const note = encodeOutputsRecord({ keys: [outputKeys.crl], crl: crl.digest, digest });
   const written = withBytes.whereSecret('server', withMarks('annotations', { [annotations.outputs]: note }));
   const another = crlWith('51');
   check({

@@ -31,8 +31,12 @@ const outcomes = (
   view: AuthorityState = authority,
 ): RoleOutcome[] =>
   given.observed(view).roles.map((role) => {
-    const [problem, failed] = [problems[role.role], failures[role.role]];
-    return { role, ...(problem === undefined ? {} : { problem }), ...(failed === undefined ? {} : { failed }) };
+    const [problem, failedAttempts] = [problems[role.role], failures[role.role]];
+    return {
+      role,
+      ...(problem === undefined ? {} : { problem }),
+      ...(failedAttempts === undefined ? {} : { failedAttempts }),
+    };
   });
 
 const statusOf = (

@@ -188,16 +188,16 @@ describe('a certificate that may not be issued anew', () => {
 
   test('is left alone when another resource claims its Secret', () => {
     const observed = denied.observed(under);
-    const roles = observed.roles.map((role) => ({ ...role, claimedBy: 'MtlsCertificate a' }));
+    const roles = observed.roles.map((role) => ({ ...role, secretNameOwner: 'MtlsCertificate a' }));
     const step = planCertificate({ ...observed, roles }, now).secrets[0]?.step;
     assert.deepEqual(step?.step === 'blocked' && step.reason, 'SecretConflict');
   });
 
   test('is left alone after an attempt that has failed: the same write is not tried in part', () => {
     const at = later(days(80));
-    const failed = { attempts: 1, lastFailureTime: now, nextRetryTime: later(days(81)), message: 'm' };
+    const failedAttempts = { attempts: 1, lastFailureTime: now, nextRetryTime: later(days(81)), message: 'm' };
     const observed = issued.observed(under);
-    const roles = observed.roles.map((role) => ({ ...role, failed }));
+    const roles = observed.roles.map((role) => ({ ...role, failedAttempts }));
     const step = planCertificate({ ...observed, roles }, at).secrets[0]?.step;
     assert.deepEqual(step, blocked('IssuanceFailed', 'm', { canWait: true }));
     assert.ok(timesOf(issued).renewal < at);

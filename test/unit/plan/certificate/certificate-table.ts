@@ -26,19 +26,21 @@ export interface Case {
   readonly under?: AuthorityState;
   readonly at?: Date;
   /** What has failed before, by role. */
-  readonly failed?: Partial<Record<Role, FailedAttempts>>;
+  readonly failedAttempts?: Partial<Record<Role, FailedAttempts>>;
   /** The step of each role, in the order of roles. */
   readonly plan: readonly SecretStep[];
 }
 
 /** A test for every sentence: the whole plan, twice the same, with nothing to prune. */
 export function check(cases: Readonly<Record<string, Case>>): void {
-  for (const [title, { given, under = authority, at = now, failed = {}, plan }] of Object.entries(cases)) {
+  for (const [title, { given, under = authority, at = now, failedAttempts: failed = {}, plan }] of Object.entries(
+    cases,
+  )) {
     test(title, () => {
       const seen = given.observed(under);
       const roles = seen.roles.map((role) => {
         const attempts = failed[role.role];
-        return attempts === undefined ? role : { ...role, failed: attempts };
+        return attempts === undefined ? role : { ...role, failedAttempts: attempts };
       });
       const observed = { ...seen, roles };
       const actual = planCertificate(observed, at);

@@ -5,7 +5,7 @@ import { backdateMs } from '../../../../src/pki/index.ts';
 import { afterFailure } from '../../../../src/plan/certificate/failed-attempts.ts';
 import { type RenewalSettings, renewalTime } from '../../../../src/plan/certificate/renewal.ts';
 import { parseDurationMs } from '../../../../src/plan/timing/duration.ts';
-import { unitInterval } from '../../../../src/plan/timing/spread.ts';
+import { hashFraction } from '../../../../src/plan/timing/jitter.ts';
 import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 
 describe('a duration', () => {
@@ -148,7 +148,7 @@ describe('the renewal time', () => {
   });
 
   test('is spread by numbers that fill the unit interval', () => {
-    fc.assert(fc.property(fc.string(), (seed) => unitInterval(seed) >= 0 && unitInterval(seed) < 1));
+    fc.assert(fc.property(fc.string(), (seed) => hashFraction(seed) >= 0 && hashFraction(seed) < 1));
   });
 });
 

@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Role, Subject, SubjectAltNames } from '../../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
-import { deniedNames, type Scope } from '../../../../src/plan/policy/evaluate-policy.ts';
+import { deniedNames, type PolicyScope } from '../../../../src/plan/policy/evaluate-policy.ts';
 import { rules } from '../../../support/fixtures/authority.ts';
 
-const shop: Scope = { namespace: 'shop', labels: {}, authority: 'default', ...rules };
+const shop: PolicyScope = { namespace: 'shop', labels: {}, authority: 'default', ...rules };
 const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
 
 const mayHaveDns = (name: string, scope = shop, role: Role = 'server'): boolean =>
@@ -345,7 +345,7 @@ describe('whatever is asked for', () => {
    * Said in another way than the code says it: the names that cluster DNS and its search paths give to Services of the
    * namespace, as one regular expression over the normal form.
    */
-  const isOwn = (name: string, { namespace, clusterDomain }: Scope): boolean => {
+  const isOwn = (name: string, { namespace, clusterDomain }: PolicyScope): boolean => {
     const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
     const [ns, domain] = [RegExp.escape(namespace), RegExp.escape(clusterDomain)];
     const short = new RegExp(`^${label}(\\.${ns})?$`);

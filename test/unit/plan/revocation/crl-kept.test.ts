@@ -19,16 +19,16 @@ const revocation = (serialNumber: string, of = active, notAfter = later(days(30)
   notAfter,
 });
 
-type Circumstances = CrlContext & { readonly asked?: readonly Revocation[]; readonly at?: Date };
+type Circumstances = CrlContext & { readonly requested?: readonly Revocation[]; readonly at?: Date };
 
 /** What the root Secret says once everything is carried out; the same when there is nothing to be done. */
 function carriedOut(
   state: RevocationState,
   signers: readonly Issuer[],
-  { asked = [], at = now, ...context }: Circumstances = {},
+  { requested = [], at = now, ...context }: Circumstances = {},
   stepsLeft = 2,
 ): RevocationState {
-  const plan = planCrls(state, signers, asked, at, context);
+  const plan = planCrls(state, signers, requested, at, context);
   if (plan === undefined) return state;
   assert.ok(stepsLeft > 0, 'plans that are carried out leave others without end');
   const crls = plan.crls.map((list) => {
@@ -38,14 +38,14 @@ function carriedOut(
     return issueCrl(signer, list.sign);
   });
   const after = { crls, ...parseRevocations(encodeRevocations(plan)) };
-  return carriedOut(after, signers, { asked, at, ...context }, stepsLeft - 1);
+  return carriedOut(after, signers, { requested, at, ...context }, stepsLeft - 1);
 }
 
 const serialsOn = (crls: readonly Crl[]) => crls.map(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber));
 const numberOf = ({ crls: [first] }: RevocationState): bigint => first?.number ?? 0n;
 
 describe('revocations that were there stay', () => {
-  const two = carriedOut(nothing, [active], { asked: [revocation('11'), revocation('22')] });
+  const two = carriedOut(nothing, [active], { requested: [revocation('11'), revocation('22')] });
 
   test('when the root Secret is written over without them', () => {
     const after = carriedOut(nothing, [active], { before: two });
@@ -55,7 +55,7 @@ describe('revocations that were there stay', () => {
   });
 
   test('when a backup from before the last of them is put back', () => {
-    const backup = carriedOut(nothing, [active], { asked: [revocation('11')], at: earlier(days(1)) });
+    const backup = carriedOut(nothing, [active], { requested: [revocation('11')], at: earlier(days(1)) });
     const after = carriedOut(backup, [active], { before: two });
     assert.deepEqual(serialsOn(after.crls), [['11', '22']]);
     assert.ok(numberOf(after) >= numberOf(two));
@@ -63,22 +63,22 @@ describe('revocations that were there stay', () => {
 
   test('with a number that grows, when the clock was set back and the list is lost', () => {
     const at = earlier(days(2));
-    const after = carriedOut(nothing, [active], { before: two, asked: [revocation('33')], at });
+    const after = carriedOut(nothing, [active], { before: two, requested: [revocation('33')], at });
     assert.deepEqual(serialsOn(after.crls), [['11', '22', '33']]);
     assert.ok(numberOf(after) > numberOf(two));
   });
 
   test('when another root was made in place of a lost one, on the last list of the old one', () => {
     const trusted = [former.certificate, active.certificate];
-    const old = carriedOut(nothing, [former], { asked: [revocation('11', former)] });
+    const old = carriedOut(nothing, [former], { requested: [revocation('11', former)] });
     const after = carriedOut(nothing, [active], { before: old, trusted });
     assert.deepEqual(serialsOn(after.crls), [[], ['11']]);
     assert.deepEqual(after.crls[1]?.der, old.crls[0]?.der);
   });
 
   test('on two lists that somebody has put there of one CA', () => {
-    const one = carriedOut(nothing, [active], { asked: [revocation('11')] });
-    const other = carriedOut(nothing, [active], { asked: [revocation('22')], at: later(hours(1)) });
+    const one = carriedOut(nothing, [active], { requested: [revocation('11')] });
+    const other = carriedOut(nothing, [active], { requested: [revocation('22')], at: later(hours(1)) });
     const after = carriedOut({ crls: [...one.crls, ...other.crls], revocations: [] }, [active]);
     assert.deepEqual(serialsOn(after.crls), [['11', '22']]);
   });
@@ -129,8 +129,8 @@ describe('the list of a CA whose key is not here', () => {
 
 describe('what was published is believed', () => {
   const listed = (of: TestIssuer, serial: string, at = now) =>
-    carriedOut(nothing, [of], { asked: [revocation(serial, of)], at }).crls;
-  const own = carriedOut(nothing, [active], { asked: [revocation('11')] });
+    carriedOut(nothing, [of], { requested: [revocation(serial, of)], at }).crls;
+  const own = carriedOut(nothing, [active], { requested: [revocation('11')] });
   const newer = listed(active, '22', later(hours(1)));
   const rows: Record<
     string,
@@ -160,14 +160,14 @@ describe('what was published is believed', () => {
 
 describe('an entry', () => {
   test('that nobody can list, since the key of its root is gone, is forgotten when its certificate has expired', () => {
-    const asked = [revocation('11', former, later(days(3)))];
-    const remembered = carriedOut(nothing, [active], { asked });
-    assert.deepEqual(remembered.revocations, asked);
+    const requested = [revocation('11', former, later(days(3)))];
+    const remembered = carriedOut(nothing, [active], { requested });
+    assert.deepEqual(remembered.revocations, requested);
     assert.deepEqual(carriedOut(remembered, [active], { at: later(days(4)) }).revocations, []);
   });
 
   test('that is on a list leaves once a list was signed after its certificate had expired, whatever was seen before', () => {
-    const before = carriedOut(nothing, [active], { asked: [revocation('11', active, later(days(3)))] });
+    const before = carriedOut(nothing, [active], { requested: [revocation('11', active, later(days(3)))] });
     const late = later(days(15));
     const after = carriedOut(before, [active], { before, at: late });
     assert.deepEqual(serialsOn(after.crls), [[]]);

@@ -22,10 +22,10 @@ const revocation = (serialNumber: string, of: Issuer): Revocation => ({
 function after(
   state: RevocationState,
   signers: readonly Issuer[],
-  asked: readonly Revocation[] = [],
+  requested: readonly Revocation[] = [],
   before: RevocationState = nothing,
 ): RevocationState {
-  const plan = planCrls(state, signers, asked, now, { before, trusted: signers.map(({ anchor }) => anchor) });
+  const plan = planCrls(state, signers, requested, now, { before, trusted: signers.map(({ anchor }) => anchor) });
   if (plan === undefined) return state;
   const data = crlDataNow(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
@@ -107,11 +107,11 @@ for (const [title, namesake] of Object.entries(kinds)) {
     });
 
     test('is told apart while both sign: each has a list of its own, with its own leaves', () => {
-      const asked = [revocation('11', signer), revocation('22', namesake)];
-      const both = after(nothing, [signer, namesake], asked);
+      const requested = [revocation('11', signer), revocation('22', namesake)];
+      const both = after(nothing, [signer, namesake], requested);
       const listed = [signer, namesake].map(({ certificate }) => both.crls.filter((crl) => isCrlOf(crl, certificate)));
       assert.deepEqual(listed.map(serialsOn), [[['11']], [['22']]]);
-      assert.equal(planCrls(both, [signer, namesake], asked, now), undefined);
+      assert.equal(planCrls(both, [signer, namesake], requested, now), undefined);
       assert.deepEqual(crlBundle(both, [signer, namesake])?.issuers, [signer, namesake].map(issuerIdOf));
     });
   });

@@ -36,10 +36,10 @@ const revocation = (n: number, more: Partial<Revocation> = {}): Revocation => ({
 function after(
   state: RevocationState,
   signers: readonly Issuer[],
-  asked: readonly Revocation[] = [],
+  requested: readonly Revocation[] = [],
   at = now,
 ): RevocationState {
-  const plan = planCrls(state, signers, asked, at);
+  const plan = planCrls(state, signers, requested, at);
   if (plan === undefined) return state;
   const data = crlDataNow(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
@@ -176,8 +176,8 @@ describe('the CRLs of an authority', () => {
   test('get an entry in the step in which another one leaves: as many entries are not the same entries', () => {
     const state = after(nothing, [signer], [revocation(1, { notAfter: later(days(12)) })]);
     const last = after(state, [signer], [], later(days(20)));
-    const asked = [revocation(2, { notAfter: later(days(60)) })];
-    assert.deepEqual(serialsOf(after(last, [signer], asked, later(days(20) + hours(1)))), [[serial(2)]]);
+    const requested = [revocation(2, { notAfter: later(days(60)) })];
+    assert.deepEqual(serialsOf(after(last, [signer], requested, later(days(20) + hours(1)))), [[serial(2)]]);
   });
 
   test('with too few entries, or with as many others, are signed again; what is on them stays', () => {
@@ -203,19 +203,19 @@ describe('the CRLs of an authority', () => {
   test('never lose an entry of an unexpired certificate to make room', () => {
     const before = Array.from({ length: maxRevocations }, (_, n) => revocation(n));
     const state = after({ ...nothing, revocations: before }, [signer]);
-    const asked = [revocation(maxRevocations + 1, { namespace: 'shop' })];
-    assert.equal(planCrls(state, [signer], asked, now), undefined);
-    assert.equal(planCrls(state, [signer], asked, later(days(9))), undefined);
+    const requested = [revocation(maxRevocations + 1, { namespace: 'shop' })];
+    assert.equal(planCrls(state, [signer], requested, now), undefined);
+    assert.equal(planCrls(state, [signer], requested, later(days(9))), undefined);
   });
 
   test('are empty again after a rotation of the root, full as they were', () => {
     const before = Array.from({ length: maxRevocations }, (_, n) => revocation(n));
     const full = after({ ...nothing, revocations: before }, [signer]);
-    const asked = [revocation(maxRevocations + 1, { namespace: 'shop', issuer: issuerIdOf(other) })];
+    const requested = [revocation(maxRevocations + 1, { namespace: 'shop', issuer: issuerIdOf(other) })];
     const both = after(full, [other, signer]);
     assert.equal(both.revocations.length, maxRevocations);
-    const plan = planCrls(both, [other], asked, now, { trusted: [other.certificate] });
-    assert.deepEqual(plan?.revocations, asked);
+    const plan = planCrls(both, [other], requested, now, { trusted: [other.certificate] });
+    assert.deepEqual(plan?.revocations, requested);
   });
 
   test('are signed by no CA whose key usage excludes it', () => {

@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Revocation } from '../../../../src/plan/index.ts';
 import {
-  admitted,
   countEntries,
   isShareName,
+  maxRequestsPerNamespace,
   maxRevocations,
-  mostAsked,
   roomFor,
   shareName,
   shareOf,
+  withinShares,
 } from '../../../../src/plan/revocation/crl-shares.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
 
 let serials = 0;
-const asked = (namespace: string, count = 1): Revocation[] =>
+const requested = (namespace: string, count = 1): Revocation[] =>
   Array.from({ length: count }, () => ({
     serialNumber: (++serials).toString(16).padStart(8, '0'),
     issuer: 'issuer',
@@ -26,7 +26,7 @@ const asked = (namespace: string, count = 1): Revocation[] =>
 /** The entries after each of these namespaces has asked for all that there is, one after the other. */
 function after(greedy: readonly string[], before: readonly Revocation[] = []): Revocation[] {
   return greedy.reduce<Revocation[]>(
-    (entries, namespace) => [...entries, ...admitted(countEntries(entries), asked(namespace, maxRevocations))],
+    (entries, namespace) => [...entries, ...withinShares(countEntries(entries), requested(namespace, maxRevocations))],
     [...before],
   );
 }
@@ -42,14 +42,14 @@ describe('the share of a namespace', () => {
   });
 
   test('and the certificates of one resource fit twice into what a decision goes through', () => {
-    assert.ok(mostAsked >= 2 * shareOf(countEntries([]), 'a'));
+    assert.ok(maxRequestsPerNamespace >= 2 * shareOf(countEntries([]), 'a'));
     // Three roles, each with its certificate and those that status remembers.
-    assert.ok(mostAsked >= 2 * 3 * (1 + 256));
+    assert.ok(maxRequestsPerNamespace >= 2 * 3 * (1 + 256));
   });
 
   test('does not grow by asking again', () => {
     const entries = after(['a']);
-    assert.deepEqual(admitted(countEntries(entries), asked('a', 10)), []);
+    assert.deepEqual(withinShares(countEntries(entries), requested('a', 10)), []);
     assert.equal(after(['a', 'a', 'a']).length, 1250);
   });
 
@@ -70,7 +70,7 @@ describe('the share of a namespace', () => {
   });
 
   test('is over what is there already, whoever has asked for that', () => {
-    const unknown = asked('x', 4000).map(({ serialNumber, issuer, revokedAt, notAfter }) => ({
+    const unknown = requested('x', 4000).map(({ serialNumber, issuer, revokedAt, notAfter }) => ({
       serialNumber,
       issuer,
       revokedAt,
@@ -82,12 +82,12 @@ describe('the share of a namespace', () => {
 
   test('is given in turns to those who ask at the same time, and within a namespace in their order', () => {
     const entries = countEntries(after(names(12)));
-    const [a, b] = [asked('a', 100), asked('b', 100)];
-    const got = admitted(entries, [...b, ...a]);
+    const [a, b] = [requested('a', 100), requested('b', 100)];
+    const got = withinShares(entries, [...b, ...a]);
     const of = (all: readonly Revocation[]) => got.filter((one) => all.includes(one));
     assert.ok(of(a).length > 0 && Math.abs(of(a).length - of(b).length) <= 1, `${of(a).length} and ${of(b).length}`);
     assert.deepEqual(of(a), a.slice(0, of(a).length));
-    assert.deepEqual(admitted(entries, [...a, ...b]), got);
+    assert.deepEqual(withinShares(entries, [...a, ...b]), got);
   });
 });
 

@@ -32,18 +32,18 @@ function after(
   state: RevocationState,
   signers: readonly Issuer[],
   {
-    asked = [],
+    requested = [],
     at = now,
     ...context
-  }: CrlContext & { readonly asked?: readonly Revocation[]; readonly at?: Date } = {},
+  }: CrlContext & { readonly requested?: readonly Revocation[]; readonly at?: Date } = {},
 ): RevocationState {
-  const plan = planCrls(state, signers, asked, at, context);
+  const plan = planCrls(state, signers, requested, at, context);
   if (plan === undefined) return state;
   const data = crlDataNow(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
   const next = { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
   assert.equal(
-    planCrls(next, signers, asked, at, context),
+    planCrls(next, signers, requested, at, context),
     undefined,
     'a plan that was carried out leaves another one',
   );
@@ -51,7 +51,7 @@ function after(
 }
 
 describe('a root that is renewed with the same key', () => {
-  const state = after(nothing, [anchor], { asked: [revocation('11', anchor)], trusted: anchors(anchor) });
+  const state = after(nothing, [anchor], { requested: [revocation('11', anchor)], trusted: anchors(anchor) });
 
   test('has the CRL of the certificate before, as it is', () => {
     assert.equal(issuerIdOf(renewed), issuerIdOf(anchor));
@@ -59,8 +59,8 @@ describe('a root that is renewed with the same key', () => {
   });
 
   test('revokes what was signed before it and what is signed since, on one list', () => {
-    const asked = [revocation('22', renewed)];
-    const { crls } = after(state, [renewed, anchor], { asked, trusted: anchors(renewed) });
+    const requested = [revocation('22', renewed)];
+    const { crls } = after(state, [renewed, anchor], { requested, trusted: anchors(renewed) });
     assert.deepEqual(serialsOn(crls), [['11', '22']]);
     assert.ok((crls[0]?.number ?? 0n) > (state.crls[0]?.number ?? 0n));
   });
@@ -93,7 +93,7 @@ describe('a root that is renewed with the same key', () => {
 });
 
 describe('a record of version 1', () => {
-  const listed = after(nothing, [first], { asked: [revocation('11', first)], trusted: anchors(first) });
+  const listed = after(nothing, [first], { requested: [revocation('11', first)], trusted: anchors(first) });
   const version1 = (...serials: readonly string[]) =>
     parseRevocations(
       JSON.stringify({
@@ -119,11 +119,11 @@ describe('a record of version 1', () => {
 
 describe('an intermediate that was replaced under the same root', () => {
   const trusted = anchors(anchor);
-  const both = after(nothing, [second, first], { asked: [revocation('11', first, later(days(60)))], trusted });
+  const both = after(nothing, [second, first], { requested: [revocation('11', first, later(days(60)))], trusted });
 
   test('has its own list while its key is there', () => {
     assert.deepEqual(serialsOn(both.crls), [[], ['11']]);
-    const { crls } = after(both, [second, first], { asked: [revocation('22', first)], trusted });
+    const { crls } = after(both, [second, first], { requested: [revocation('22', first)], trusted });
     assert.deepEqual(serialsOn(crls), [[], ['11', '22']]);
   });
 
@@ -142,11 +142,11 @@ describe('an intermediate that was replaced under the same root', () => {
     const bundle = crlBundle(both, [second], { isInUse: (issuer) => issuer === issuerIdOf(first) });
     assert.deepEqual(bundle?.issuers, [issuerIdOf(second)]);
     assert.deepEqual(
-      bundle?.orphaned.map(({ issuer, nextUpdate }) => [issuer, nextUpdate]),
+      bundle?.unrenewable.map(({ issuer, nextUpdate }) => [issuer, nextUpdate]),
       [[issuerIdOf(first), both.crls[1]?.nextUpdate]],
     );
-    assert.deepEqual(crlBundle(both, [second], { isInUse: () => false })?.orphaned, []);
-    assert.deepEqual(crlBundle(both, [second, first])?.orphaned, [], 'its key is there');
+    assert.deepEqual(crlBundle(both, [second], { isInUse: () => false })?.unrenewable, []);
+    assert.deepEqual(crlBundle(both, [second, first])?.unrenewable, [], 'its key is there');
   });
 
   test('is told by the end of its last list, should there be several', () => {
@@ -158,12 +158,12 @@ describe('an intermediate that was replaced under the same root', () => {
       [late, early],
     ]) {
       const state = { ...both, crls: [...both.crls.slice(0, 1), ...lists] };
-      assert.deepEqual(crlBundle(state, [second])?.orphaned[0]?.nextUpdate, late.nextUpdate);
+      assert.deepEqual(crlBundle(state, [second])?.unrenewable[0]?.nextUpdate, late.nextUpdate);
     }
   });
 
   test('never has its certificates on the list of the other one', () => {
-    const { crls, revocations } = after(both, [second], { asked: [revocation('22', first)], trusted });
+    const { crls, revocations } = after(both, [second], { requested: [revocation('22', first)], trusted });
     assert.deepEqual(serialsOn(crls), [[], ['11']]);
     assert.deepEqual(serialsOn(after({ crls, revocations }, [second, first], { trusted }).crls), [[], ['11', '22']]);
   });
@@ -171,7 +171,7 @@ describe('an intermediate that was replaced under the same root', () => {
 
 describe('what is known of a CA whose key is gone', () => {
   const trusted = anchors(anchor);
-  const listed = after(nothing, [second, first], { asked: [revocation('11', first, later(days(60)))], trusted });
+  const listed = after(nothing, [second, first], { requested: [revocation('11', first, later(days(60)))], trusted });
 
   test('is its list without entries while it is in use, and no longer', () => {
     const empty = after(nothing, [second, first], { trusted });
@@ -215,7 +215,7 @@ describe('what is known of a CA whose key is gone', () => {
 
 test('an entry stays with the issuer that its record names, whatever list has its serial number', () => {
   const trusted = anchors(anchor);
-  const ofFirst = after(nothing, [first], { asked: [revocation('11', first)], trusted });
+  const ofFirst = after(nothing, [first], { requested: [revocation('11', first)], trusted });
   const record = { revocations: [revocation('11', second)], issuers: [first.certificate, second.certificate] };
   const { crls } = after({ crls: ofFirst.crls, ...record }, [second, first], { trusted });
   assert.deepEqual(serialsOn(crls)[0], ['11']);

@@ -8,7 +8,7 @@ import {
   type RootState,
   type TrustOutcome,
   type TrustRecord,
-  type TrustWorld,
+  type TrustSources,
   trustCondition,
   trustTargets,
 } from '../../../../src/plan/index.ts';
@@ -61,19 +61,19 @@ function worldOf({
   lost = [],
   more = [],
   ...rest
-}: Scene): TrustWorld {
+}: Scene): TrustSources {
   const all = Object.keys(namespaces).map((name): NamespaceRecord => {
     return { name, resourceVersion: '1', labels: {}, terminating: terminating.includes(name) };
   });
   return {
     namespaces: all,
     servesClusterTrustBundles: 'isServed' in rest ? rest.isServed : true,
-    found(_, namespace, wanted) {
+    existing(_, namespace, wanted) {
       const state = namespace === '' ? cluster : (namespaces[namespace] ?? 'absent');
       const named = state === 'absent' ? [] : [record(namespace, wanted, state)];
       return [...named, ...more.filter((other) => other.namespace === namespace)];
     },
-    isLost: (_, namespace) => lost.includes(namespace),
+    wasDeleted: (_, namespace) => lost.includes(namespace),
     outcome: (_, namespace) => outcomes[namespace] as TrustOutcome | undefined,
   };
 }

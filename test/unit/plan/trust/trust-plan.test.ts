@@ -41,8 +41,8 @@ function without(...keys: (keyof TrustRecord)[]): TrustRecord {
 const observe = (found: readonly TrustRecord[], changes: Partial<ObservedTrust> = {}): ObservedTrust => ({
   authority: authority(),
   bundle: 'digest',
-  wanted: 'mtls-trust',
-  found,
+  desiredName: 'mtls-trust',
+  existing: found,
   ...changes,
 });
 
@@ -131,7 +131,7 @@ describe('an object under a name that spec no longer wants', () => {
 
 describe('a place where spec wants no bundle', () => {
   const nothingWanted = (found: TrustRecord[], changes: Partial<ObservedTrust> = {}) => {
-    const { wanted: _, ...observed } = observe(found, changes);
+    const { desiredName: _, ...observed } = observe(found, changes);
     return stepsOf(observed);
   };
 
@@ -139,7 +139,7 @@ describe('a place where spec wants no bundle', () => {
     assert.deepEqual(nothingWanted([written(), written({ name: 'old' })]), ['delete mtls-trust', 'delete old']));
 
   test('loses it while the root is bad as well: it is spec that says so', () => {
-    const { bundle: _, wanted: __, ...observed } = observe([written()]);
+    const { bundle: _, desiredName: __, ...observed } = observe([written()]);
     assert.deepEqual(stepsOf(observed), ['delete mtls-trust']);
   });
 
@@ -154,7 +154,7 @@ describe('nothing is changed', () => {
   test('while the root is bad, or has not been looked at', () => {
     const { bundle: _, ...observed } = observe(found);
     assert.deepEqual(stepsOf(observed), []);
-    assert.deepEqual(stepsOf({ ...observed, found: [] }), []);
+    assert.deepEqual(stepsOf({ ...observed, existing: [] }), []);
   });
 
   test('for an authority that is being deleted', () => {

@@ -6,11 +6,11 @@ import type { LeafRecord } from '../../../../src/pki/index.ts';
 import {
   handledByAll,
   handledByOne,
-  mayBeAnswer,
-  openToken,
-  statusOf,
-  type Verb,
-} from '../../../../src/plan/certificate/handled-token.ts';
+  mayFulfilRequest,
+  pendingToken,
+  type RequestVerb,
+  secretStatusOf,
+} from '../../../../src/plan/certificate/request-token.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { foreign, orphaned, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
@@ -20,7 +20,7 @@ const both = fresh.asking({ client: { serviceAccount: 'checkout' } });
 const token = { rotate: 'rotateToken', revoke: 'revokeToken' } as const;
 const ofAll = { rotate: 'lastHandledRotate', revoke: 'lastHandledRevoke' } as const;
 const ofOne = { rotate: 'handledRotate', revoke: 'handledRevoke' } as const;
-const verbs: readonly Verb[] = ['rotate', 'revoke'];
+const verbs: readonly RequestVerb[] = ['rotate', 'revoke'];
 
 for (const verb of verbs) {
   /** Issued and in status; then a person has asked. */
@@ -34,7 +34,8 @@ for (const verb of verbs) {
 
   describe(`a request to ${verb}`, () => {
     test('is open until status says that all Secrets, or this one, have answered it', () => {
-      const open = (given: typeof known, role: 'server' | 'client' = 'server') => openToken(verb, given.record, role);
+      const open = (given: typeof known, role: 'server' | 'client' = 'server') =>
+        pendingToken(verb, given.record, role);
       assert.equal(open(known), 'a');
       assert.equal(open(known.remembering({ [ofAll[verb]]: 'a' })), undefined);
       assert.equal(open(known.remembering({ [ofAll[verb]]: 'b' })), 'a');
@@ -89,13 +90,13 @@ for (const verb of verbs) {
     for (const [title, { given, is }] of Object.entries(rows)) {
       test(`${is ? 'may have its answer' : 'has no answer'} in a Secret ${title}`, () => {
         const secret = given.observed(authority).roles.find(({ role }) => role === 'server')?.secret;
-        assert.equal(mayBeAnswer(verb, given.record, 'server', secret), is);
+        assert.equal(mayFulfilRequest(verb, given.record, 'server', secret), is);
       });
     }
 
     test('has its answer in a Secret of which status says nothing', () => {
       const given = answered.with({ status: {} });
-      assert.equal(mayBeAnswer(verb, given.record, 'server', given.secretRecord('server', ready(signer))), true);
+      assert.equal(mayFulfilRequest(verb, given.record, 'server', given.secretRecord('server', ready(signer))), true);
     });
 
     /** What status says of it next. */
@@ -149,7 +150,7 @@ function leafOf(given: typeof both): LeafRecord {
 
 /** The entry of the role server in status, with the certificate in its Secret as one that was replaced. */
 function withReplaced(given: typeof both) {
-  const entry = statusOf(given.record, 'server');
+  const entry = secretStatusOf(given.record, 'server');
   if (entry === undefined) throw new Error('status has no Secret');
   const { rootFingerprint, notAfter } = entry;
   return { ...entry, replaced: [{ serialNumber: leafOf(given).serialNumber, rootFingerprint, notAfter }] };

@@ -6,7 +6,7 @@ import { isOurs } from '../records/ownership.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 
 /** What an annotation of a resource asks for, of each of its Secrets. */
-export type Verb = 'rotate' | 'revoke';
+export type RequestVerb = 'rotate' | 'revoke';
 
 type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 
@@ -16,14 +16,14 @@ const names = {
 } as const;
 
 /** What status says of the certificate of a role. */
-export const statusOf = ({ status }: CertificateRecord, role: Role): SecretStatus | undefined =>
+export const secretStatusOf = ({ status }: CertificateRecord, role: Role): SecretStatus | undefined =>
   status.secrets?.find((entry) => entry.role === role);
 
 /** The token of a request that status does not call answered for this role; undefined when there is none. */
-export function openToken(verb: Verb, certificate: CertificateRecord, role: Role): string | undefined {
+export function pendingToken(verb: RequestVerb, certificate: CertificateRecord, role: Role): string | undefined {
   const { token: name, ofAll, ofOne } = names[verb];
   const token = certificate[name];
-  const isAnswered = token === certificate.status[ofAll] || token === statusOf(certificate, role)?.[ofOne];
+  const isAnswered = token === certificate.status[ofAll] || token === secretStatusOf(certificate, role)?.[ofOne];
   return isAnswered ? undefined : token;
 }
 
@@ -32,17 +32,17 @@ export function openToken(verb: Verb, certificate: CertificateRecord, role: Role
  * Everybody who may write Secrets in the namespace can write the note. So the note counts only next to a certificate of a
  * known root that status does not know, for another key than the last certificate that status knows.
  */
-export function mayBeAnswer(
-  verb: Verb,
+export function mayFulfilRequest(
+  verb: RequestVerb,
   certificate: CertificateRecord,
   role: Role,
   secret: SecretRecord | undefined,
 ): boolean {
-  const token = openToken(verb, certificate, role);
+  const token = pendingToken(verb, certificate, role);
   if (token === undefined || token !== secret?.annotations[names[verb].annotation]) return false;
   if (!isOurs(secret, certificate, role) || !('leaf' in secret.content)) return false;
   const { leaf } = secret.content;
-  const known = statusOf(certificate, role);
+  const known = secretStatusOf(certificate, role);
   const serials = known === undefined ? [] : [known, ...(known.replaced ?? [])].map((one) => one.serialNumber);
   return (
     leaf.root !== undefined && !serials.includes(leaf.serialNumber) && leaf.publicKey !== known?.publicKeyFingerprint
@@ -51,7 +51,7 @@ export function mayBeAnswer(
 
 /** The field of status for the token that all Secrets of a resource answer: the present one, or the one before. */
 export function handledByAll(
-  verb: Verb,
+  verb: RequestVerb,
   certificate: CertificateRecord,
   isAnswered: boolean,
 ): Pick<MtlsCertificateStatus, 'lastHandledRotate' | 'lastHandledRevoke'> {
@@ -62,12 +62,12 @@ export function handledByAll(
 
 /** The field of a Secret's status for the token that it answers, while other Secrets of the resource do not. */
 export function handledByOne(
-  verb: Verb,
+  verb: RequestVerb,
   certificate: CertificateRecord,
   role: Role,
   { isAnswered, ofAll }: { readonly isAnswered: boolean; readonly ofAll: MtlsCertificateStatus },
 ): Pick<SecretStatus, 'handledRotate' | 'handledRevoke'> {
   const { token, ofAll: all, ofOne } = names[verb];
-  const handled = (isAnswered ? certificate[token] : undefined) ?? statusOf(certificate, role)?.[ofOne];
+  const handled = (isAnswered ? certificate[token] : undefined) ?? secretStatusOf(certificate, role)?.[ofOne];
   return handled === undefined || handled === ofAll[all] ? {} : { [ofOne]: handled };
 }

@@ -2,7 +2,7 @@
  * True when `*` in the pattern can stand for one or more letters, digits, dashes and underscores each, so that the whole
  * is the text. Any other character could make a name of another kind of it: a host, an address, a list of attributes.
  */
-export function covers(pattern: string, text: string): boolean {
+export function matchesWildcard(pattern: string, text: string): boolean {
   // Which beginnings of the text the pattern so far can be, by their length. A backtracking matcher would not end.
   let reached = new Set([0]);
   for (const part of pattern) {
@@ -23,4 +23,5 @@ export function covers(pattern: string, text: string): boolean {
 export const isSystemName = (text: string): boolean => text.normalize('NFKC').toLowerCase().startsWith('system:');
 
 /** False for a pattern that would grant a system: name to a `*`. The beginning has to be written out. */
-export const spellsSystem = (pattern: string, name: string): boolean => !isSystemName(name) || isSystemName(pattern);
+export const mayMatchSystemName = (pattern: string, name: string): boolean =>
+  !isSystemName(name) || isSystemName(pattern);

@@ -6,7 +6,7 @@ import {
   normaliseEmailAddress,
   normaliseIpAddress,
   normaliseUri,
-} from '../../../../src/plan/policy/name-forms.ts';
+} from '../../../../src/plan/policy/name-normalisation.ts';
 
 const normaliseDns = (name: string): string | undefined => dnsLabels(name)?.join('.');
 

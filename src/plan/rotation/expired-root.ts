@@ -1,5 +1,5 @@
 import { anchorId, type Certificate, type Issuer, uniqueAnchors } from '../../pki/index.ts';
-import { activeRootInStatus, rootsInStatus } from '../records/remembered-roots.ts';
+import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
 import type { RootSecret } from './observed-root.ts';
 import { hasLiveLeavesOfOtherRoots } from './rollout.ts';
 import { rootRequest } from './root-request.ts';

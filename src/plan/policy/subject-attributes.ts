@@ -1,6 +1,6 @@
 import type { Subject as AskedSubject, SubjectGrant } from '../../api/types.ts';
 import type { Subject } from '../../pki/index.ts';
-import { isPlainText } from './name-forms.ts';
+import { isPlainText } from './name-normalisation.ts';
 
 /** The field of a grant for one attribute of a subject. */
 export type SubjectField = keyof SubjectGrant;

@@ -5,8 +5,8 @@ import { labels, secretKeys } from '../../../../src/api/constants.ts';
 import { RepairLimits } from '../../../../src/controllers/certificate/repair-limits.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
 import { encodePrivateKey, type LeafIssuer, trustBundle } from '../../../../src/pki/index.ts';
-import { rememberedRepairs, repairStatus } from '../../../../src/plan/certificate/contention.ts';
-import { nextRepairTime } from '../../../../src/plan/certificate/repairs.ts';
+import { nextRepairTime } from '../../../../src/plan/certificate/repair-backoff.ts';
+import { repairStatus, repairsInStatus } from '../../../../src/plan/certificate/secret-contention.ts';
 import { planCertificate, type Repairs } from '../../../../src/plan/index.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { type CertificateFixture, certificate } from '../../../support/fixtures/certificate.ts';
@@ -36,7 +36,7 @@ describe('a Secret that was repaired three times', () => {
     const roles = observed.roles.map((role) => ({
       ...role,
       repairs,
-      ...(role.secret && { secret: { ...role.secret, ...(touched ? { touched: true as const } : {}) } }),
+      ...(role.secret && { secret: { ...role.secret, ...(touched ? { modifiedByOthers: true as const } : {}) } }),
     }));
     const step = planCertificate({ ...observed, roles }, later(1000)).secrets[0]?.step;
     return step?.step === 'blocked' ? step.reason : step?.step;
@@ -105,7 +105,7 @@ describe('what status says of repairs', () => {
     assert.ok(entry !== undefined);
     const where = { role: 'server', secretName: name } as const;
     const remembered = (change: object) =>
-      rememberedRepairs({ secrets: [{ ...entry, ...repairStatus(repairs, now), ...change }] }, where, now);
+      repairsInStatus({ secrets: [{ ...entry, ...repairStatus(repairs, now), ...change }] }, where, now);
     assert.deepEqual(remembered({}), repairs);
     assert.equal(remembered({ secretName: 'other' }), undefined);
     assert.equal(remembered({ repairs: { count: 5, lastTime: 'soon' } }), undefined);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodeCertificates, inspectIssuer, parseCrls, parseTrustAnchors } from '../../../../src/pki/index.ts';
 import { parseRevocations, planAuthority, type Revocation, type RevocationState } from '../../../../src/plan/index.ts';
-import { crlIntervalMs, paceCrls } from '../../../../src/plan/revocation/crl-pace.ts';
+import { crlIntervalMs, planCrlsWithinRate } from '../../../../src/plan/revocation/crl-rate-limit.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { encodedRoot, issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, later, minutes, now } from '../../../support/fixtures/times.ts';
@@ -20,20 +20,20 @@ const revocation = (serialNumber: string, more: Partial<Revocation> = {}): Revoc
 });
 
 const nothing: RevocationState = { crls: [], revocations: [] };
-const paced = (state: RevocationState, asked: readonly Revocation[] = [], at = now, places = 0) =>
-  paceCrls(state, [signer], asked, at, { places: () => places });
+const paced = (state: RevocationState, requested: readonly Revocation[] = [], at = now, places = 0) =>
+  planCrlsWithinRate(state, [signer], requested, at, { publicationCount: () => places });
 
 /** What the root Secret says after all that is to be done at that time, read back from its bytes. */
-function after(state: RevocationState, asked: readonly Revocation[] = [], at = now, places = 0): RevocationState {
-  const { plan } = paced(state, asked, at, places);
+function after(state: RevocationState, requested: readonly Revocation[] = [], at = now, places = 0): RevocationState {
+  const { plan } = paced(state, requested, at, places);
   if (plan === undefined) return state;
   const data = crlDataNow(plan, [signer]);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
-  return after({ crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) }, asked, at, places);
+  return after({ crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) }, requested, at, places);
 }
 
 /** A request: when it is made, in milliseconds after `now`, and what is to be revoked. */
-type Request = readonly [ms: number, asked: Revocation];
+type Request = readonly [ms: number, requested: Revocation];
 
 const seconds = (n: number): number => n * 1000;
 let serials = 0;
@@ -59,14 +59,14 @@ function answer(made: readonly Request[]) {
   let at = order[0]?.[0];
   while (at !== undefined) {
     const date = later(at);
-    const asked = order
+    const requested = order
       .filter(([ms, one]) => ms <= date.getTime() - now.getTime() && one.notAfter > date)
       .map(([, one]) => ({ ...one, revokedAt: date }));
-    const next = after(state, asked, date);
+    const next = after(state, requested, date);
     if (next !== state) signings.push(at);
     for (const serial of serialsOn(next)) listed.set(serial, listed.get(serial) ?? at);
     state = next;
-    const { nextAt } = paced(state, asked, date);
+    const { nextAt } = paced(state, requested, date);
     const ms = at;
     const moments = [
       ...order.map(([one]) => one).filter((one) => one > ms),
@@ -91,11 +91,11 @@ describe('requests to revoke', () => {
   });
 
   test('that come soon after others wait together, and are looked at again then', () => {
-    const asked = [revocation('2b'), revocation('3c')];
+    const requested = [revocation('2b'), revocation('3c')];
     for (const ms of [0, 1, crlIntervalMs - 1]) {
-      assert.deepEqual(paced(one, asked, later(ms)), { nextAt: later(crlIntervalMs) });
+      assert.deepEqual(paced(one, requested, later(ms)), { nextAt: later(crlIntervalMs) });
     }
-    assert.deepEqual(serialsOn(after(one, asked, later(crlIntervalMs))), ['1a', '2b', '3c']);
+    assert.deepEqual(serialsOn(after(one, requested, later(crlIntervalMs))), ['1a', '2b', '3c']);
   });
 
   test('do not wait for a clock that was set back', () => {
@@ -145,13 +145,13 @@ describe('requests to revoke', () => {
     );
     const full = after(empty, own);
     assert.equal(full.revocations.length, 1250);
-    const asked = [revocation('1a')];
-    const { plan, nextAt } = paced(full, asked, later(minutes(1)));
+    const requested = [revocation('1a')];
+    const { plan, nextAt } = paced(full, requested, later(minutes(1)));
     assert.equal(plan, undefined);
     assert.deepEqual(nextAt, later(days(1) + minutes(5) + 1000));
     assert.equal(paced(full, [], later(minutes(1))).nextAt, undefined);
     // Long before the list is renewed: signed once more with the expired entry (RFC 5280 3.3), and then without.
-    const freed = after(full, asked, nextAt);
+    const freed = after(full, requested, nextAt);
     assert.equal(freed.revocations.length, 1250);
     assert.ok(serialsOn(freed).includes('1a'));
   });

@@ -1,5 +1,5 @@
 import { type Issuer, isCrlOf } from '../../pki/index.ts';
-import { doubledMs } from '../timing/spread.ts';
+import { doubledMs } from '../timing/jitter.ts';
 import { type CrlPlan, crlSigners, nextRoomAt, planCrls, signedAt } from './crl-plan.ts';
 import type { CrlContext, Revocation, RevocationState } from './revocation-state.ts';
 
@@ -10,7 +10,7 @@ import type { CrlContext, Revocation, RevocationState } from './revocation-state
 export const crlIntervalMs = 5000;
 
 /** The interval is longer when a CRL is published in many places: this long for each of them, so 20 s for 1,000. */
-const intervalMsPerPlace = 20;
+const intervalMsPerPublication = 20;
 
 /** A namespace may cause this many signings at the interval. After that its own requests wait longer each time. */
 const signingsAtInterval = 6;
@@ -22,30 +22,30 @@ const pauses = { firstMs: 10_000, longestMs: 5 * 60_000 };
 const quietMs = 10 * 60_000;
 
 /** What planCrls decides, and when it has to be asked again without an event. */
-export interface PacedCrls {
+export interface RateLimitedCrls {
   readonly plan?: CrlPlan;
   readonly nextAt?: Date;
 }
 
 /** What is known beside the root Secret as it is. */
-export interface PaceContext extends CrlContext {
+export interface RateContext extends CrlContext {
   /** In how many places the CRLs are published. It is counted only when requests may have to wait. */
-  readonly places?: () => number;
+  readonly publicationCount?: () => number;
 }
 
 /**
  * Decides about the CRLs of an authority as planCrls does, and lets requests that come soon after others wait for more.
  * A namespace that asks again and again waits longer, unless a list is signed for another namespace meanwhile.
  */
-export function paceCrls(
+export function planCrlsWithinRate(
   state: RevocationState,
   signers: readonly Issuer[],
-  asked: readonly Revocation[],
+  requested: readonly Revocation[],
   now: Date,
-  context: PaceContext = {},
-): PacedCrls {
-  const plan = planCrls(state, signers, asked, now, context);
-  const open = unlisted(state, asked);
+  context: RateContext = {},
+): RateLimitedCrls {
+  const plan = planCrls(state, signers, requested, now, context);
+  const open = unlistedLeaves(state, requested);
   if (plan === undefined) {
     const nextAt = open.length > 0 ? nextRoomAt(state, now) : undefined;
     return nextAt === undefined ? {} : { nextAt };
@@ -66,13 +66,13 @@ export function paceCrls(
 }
 
 /** The leaves that wait for room on the CRL, for their turn, or for the key of their issuer. */
-function unlisted({ revocations }: RevocationState, asked: readonly Revocation[]): Revocation[] {
+function unlistedLeaves({ revocations }: RevocationState, requested: readonly Revocation[]): Revocation[] {
   const present = new Set(revocations.map(({ serialNumber }) => serialNumber));
-  return asked.filter(({ serialNumber }) => !present.has(serialNumber));
+  return requested.filter(({ serialNumber }) => !present.has(serialNumber));
 }
 
-const intervalMs = ({ places = () => 0 }: PaceContext): number =>
-  Math.max(crlIntervalMs, places() * intervalMsPerPlace);
+const intervalMs = ({ publicationCount = () => 0 }: RateContext): number =>
+  Math.max(crlIntervalMs, publicationCount() * intervalMsPerPublication);
 
 /** When a list was signed last; infinitely long ago when none was. An empty list was signed for no request. */
 function lastSigningMs({ crls }: RevocationState, signers: readonly Issuer[], now: Date): number {

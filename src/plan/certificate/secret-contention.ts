@@ -3,11 +3,11 @@ import type { MtlsCertificateStatus } from '../../api/types.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { ReadyAuthority } from './authority-state.ts';
-import { isDamaged, rotationIsAsked } from './issue-reason.ts';
+import { isDamaged, rotationIsPending } from './issue-reason.ts';
 import type { ObservedCertificate, ObservedRole } from './observed-certificate.ts';
-import type { Repairs } from './repairs.ts';
-import { forgottenAt, freeRepairs, isForgotten, nextRepairTime } from './repairs.ts';
-import { revocationIsAsked } from './revocation-request.ts';
+import type { Repairs } from './repair-backoff.ts';
+import { forgottenAt, freeRepairs, isForgotten, nextRepairTime } from './repair-backoff.ts';
+import { revocationIsPending } from './revocation-request.ts';
 import type { SecretStep } from './secret-step.ts';
 
 /** What makes the pauses of a role's Secret differ from those of others. */
@@ -24,9 +24,9 @@ export function isRepair(
   now: Date,
 ): boolean {
   const ready = authority.state === 'ready' ? authority : undefined;
-  if (step.step === 'keep' || step.step === 'blocked' || isAsked(certificate, role, ready, now)) return false;
+  if (step.step === 'keep' || step.step === 'blocked' || hasPendingRequest(certificate, role, ready, now)) return false;
   if (step.step === 'update' && step.restores !== true) {
-    return role.secret?.touched === true && role.repairs?.sourcesChanged !== true;
+    return role.secret?.modifiedByOthers === true && role.repairs?.sourcesChanged !== true;
   }
   // Nobody but another writer makes it immutable, or gives it another type.
   if (role.secret?.writable === false) return true;
@@ -34,23 +34,28 @@ export function isRepair(
 }
 
 /** True when a person has asked for something that is not handled yet: that never waits. */
-const isAsked = (
+const hasPendingRequest = (
   certificate: CertificateRecord,
   { role, secret }: ObservedRole,
   authority: ReadyAuthority | undefined,
   now: Date,
 ): boolean =>
   certificate.generation !== certificate.status.observedGeneration ||
-  retryIsAsked(certificate) ||
-  rotationIsAsked(certificate, role, secret) ||
-  revocationIsAsked(certificate, role, secret, authority, now);
+  retryIsPending(certificate) ||
+  rotationIsPending(certificate, role, secret) ||
+  revocationIsPending(certificate, role, secret, authority, now);
 
 /** True while the annotation retry has a value that was not acted on. */
-export const retryIsAsked = ({ retryToken, status }: CertificateRecord): boolean =>
+export const retryIsPending = ({ retryToken, status }: CertificateRecord): boolean =>
   retryToken !== undefined && retryToken !== status.lastHandledRetry;
 
 /** The step, or why it has to wait: the Secret was repaired too often of late. */
-export function withPause(observed: ObservedCertificate, role: ObservedRole, step: SecretStep, now: Date): SecretStep {
+export function withRepairBackoff(
+  observed: ObservedCertificate,
+  role: ObservedRole,
+  step: SecretStep,
+  now: Date,
+): SecretStep {
   const { repairs } = role;
   if (repairs === undefined || !isRepair(observed, role, step, now)) return step;
   if (nextRepairTime(repairs, seedOf(observed.certificate, role)) <= now) return step;
@@ -98,7 +103,7 @@ export const repairStatus = (repairs: Repairs | undefined, now: Date): Pick<Secr
       };
 
 /** The repairs of a role's Secret in status; undefined when status has none that an operator can have written. */
-export function rememberedRepairs(
+export function repairsInStatus(
   { secrets }: MtlsCertificateStatus,
   { role, secretName }: Pick<ObservedRole, 'role' | 'secretName'>,
   now: Date,
@@ -117,7 +122,7 @@ export function rememberedRepairs(
 }
 
 /** When a role has to be looked at again because of its repairs. */
-export function repairMoments(certificate: CertificateRecord, role: ObservedRole): Date[] {
+export function repairRecheckTimes(certificate: CertificateRecord, role: ObservedRole): Date[] {
   const { repairs } = role;
   if (repairs === undefined || repairs.count < freeRepairs) return [];
   return [nextRepairTime(repairs, seedOf(certificate, role)), forgottenAt(repairs.lastTime)];

@@ -12,7 +12,7 @@ import {
 import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
 /** Every CA that is known: those that sign, those above them, those that are trusted, and those that were remembered. */
-export class KnownCas {
+export class CaRegistry {
   readonly #signers: readonly Issuer[];
   readonly #all: readonly Certificate[];
   readonly #byId: ReadonlyMap<string, Certificate>;
@@ -46,7 +46,7 @@ export class KnownCas {
   }
 
   /** False when nobody can trust what this issuer has signed. */
-  canMatter(issuer: string): boolean {
+  mayBeTrusted(issuer: string): boolean {
     return this.#context.trusted === undefined || (this.#find(issuer) !== undefined && !this.isRetired(issuer));
   }
 
@@ -61,7 +61,7 @@ export class KnownCas {
   }
 
   /** Whether a list stays whose key is not here: somebody may still meet what its CA has signed. */
-  keepsList(crl: Crl, revocations: readonly Revocation[], now: Date): boolean {
+  keepsCrl(crl: Crl, revocations: readonly Revocation[], now: Date): boolean {
     const ca = this.#issuerOf(crl);
     if (ca === undefined) {
       // Of a CA that nothing is known of, as a person may have brought it; but never a forged one of a CA that is known.

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 
 /** A number in [0, 1) that depends on the text alone and spreads evenly. */
-export const unitInterval = (seed: string): number => hash('sha256', seed, 'buffer').readUInt32BE(0) / 2 ** 32;
+export const hashFraction = (seed: string): number => hash('sha256', seed, 'buffer').readUInt32BE(0) / 2 ** 32;
 
 /** Delays that double with each failure. */
 export interface Doubling {
@@ -15,4 +15,4 @@ export const doubledMs = (others: number, { firstMs, longestMs }: Doubling): num
 
 /** The same, up to a tenth shorter by the seed: what failed together is not tried again together. */
 export const spreadDelayMs = (others: number, doubling: Doubling, seed: string): number =>
-  doubledMs(others, doubling) * (1 - 0.1 * unitInterval(seed));
+  doubledMs(others, doubling) * (1 - 0.1 * hashFraction(seed));

@@ -1,15 +1,15 @@
 import type { Role } from '../../pki/index.ts';
-import { dnsLabels, parseSpiffeId } from './name-forms.ts';
-import { type Home, isOwnServiceName, isOwnSpiffeId, spiffeIdOf } from './own-names.ts';
+import { dnsLabels, parseSpiffeId } from './name-normalisation.ts';
+import { isOwnServiceName, isOwnSpiffeId, type NameScope, spiffeIdOf } from './own-names.ts';
 
 /** The own name that is closest to a denied DNS name; undefined where none is close. */
-export const nearestServiceName = (name: string, role: Role, home: Home): string | undefined =>
-  serviceCandidates(dnsLabels(name) ?? [], home)
+export const suggestServiceName = (name: string, role: Role, scope: NameScope): string | undefined =>
+  serviceCandidates(dnsLabels(name) ?? [], scope)
     .map((labels) => labels.join('.'))
-    .find((candidate) => isOwnServiceName(candidate, role, home));
+    .find((candidate) => isOwnServiceName(candidate, role, scope));
 
 /** From the likeliest slip to the least likely; some are no own names. */
-function serviceCandidates(labels: readonly string[], { namespace, clusterDomain }: Home): string[][] {
+function serviceCandidates(labels: readonly string[], { namespace, clusterDomain }: NameScope): string[][] {
   const domain = clusterDomain.split('.');
   const candidates: string[][] = [];
   const own = labels.lastIndexOf(namespace);
@@ -35,9 +35,9 @@ function serviceCandidates(labels: readonly string[], { namespace, clusterDomain
 const topLevelDomain = /^([a-z]{2}|com|org|net|edu|gov|app|dev|info|local|internal|test|example)$/;
 
 /** The own SPIFFE ID of the same ServiceAccount; undefined for a URI that names none. */
-export function nearestSpiffeId(uri: string, home: Home): string | undefined {
+export function suggestSpiffeId(uri: string, scope: NameScope): string | undefined {
   const [, serviceAccount] = /^\/ns\/[^/]+\/sa\/([^/]+)$/.exec(parseSpiffeId(uri)?.path ?? '') ?? [];
   if (serviceAccount === undefined) return undefined;
-  const candidate = spiffeIdOf(serviceAccount, home);
-  return isOwnSpiffeId(candidate, home) ? candidate : undefined;
+  const candidate = spiffeIdOf(serviceAccount, scope);
+  return isOwnSpiffeId(candidate, scope) ? candidate : undefined;
 }

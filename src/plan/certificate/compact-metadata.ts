@@ -1,5 +1,5 @@
 import { annotations, labels } from '../../api/constants.ts';
-import { keptValue, templateKeys } from './secret-metadata.ts';
+import { compactValue, templateKeys } from './secret-metadata.ts';
 
 type Entries = Readonly<Record<string, string>>;
 
@@ -20,7 +20,7 @@ const mostTemplateKeys = 32;
  * The labels and annotations to keep of a Secret: the operator's own, and those that its template note names. Anybody can
  * write thousands of others, or long ones, into a namespace of theirs: what is kept has at most 30 KB.
  */
-export function keptMetadata(all: { readonly labels: Entries; readonly annotations: Entries }): {
+export function compactMetadata(all: { readonly labels: Entries; readonly annotations: Entries }): {
   readonly labels: Entries;
   readonly annotations: Entries;
 } {
@@ -32,7 +32,7 @@ export function keptMetadata(all: { readonly labels: Entries; readonly annotatio
     labels: pick(all.labels, [...ownLabels, ...bounded(template.labels)], (value) =>
       value.length <= longestLabel ? value : undefined,
     ),
-    annotations: { ...pick(all.annotations, bounded(template.annotations), keptValue), ...own },
+    annotations: { ...pick(all.annotations, bounded(template.annotations), compactValue), ...own },
   };
 }
 

@@ -1,4 +1,4 @@
-import { spreadDelayMs } from '../timing/spread.ts';
+import { spreadDelayMs } from '../timing/jitter.ts';
 import { largestCount } from './failed-attempts.ts';
 
 /** How often the operator has undone what another writer did to a Secret, in a row. */
