@@ -22,6 +22,7 @@ import {
   goReads,
   opensslCrl,
 } from '../support/crl/judges.ts';
+import { altNames } from '../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../support/fixtures/roots.ts';
 import { days, hours } from '../support/fixtures/times.ts';
 import { openssl, scratchFile } from '../support/openssl.ts';
@@ -36,7 +37,7 @@ const at = (ms: number): Date => new Date(present + ms);
 const issuer = (key?: KeySpec): TestIssuer => root({ at: at(-days(1)), ...(key === undefined ? {} : { key }) });
 
 function leafOf(signer: Issuer): Certificate {
-  const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+  const names = altNames({ dnsNames: ['db.shop.svc'] });
   const profile = { role: 'server', subject: {}, names, durationMs: days(2) } as const;
   const context = { now: new Date(present), serialSeed: randomBytes(20) };
   return issueLeafNow(profile, createPublicKey(privateKey()), signer, context);

@@ -29,6 +29,7 @@ import {
   silentLog,
 } from '../../src/kube/index.ts';
 import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
+import { base64 } from '../support/api.ts';
 import { begin } from '../support/begin.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -57,7 +58,7 @@ async function newNamespace(): Promise<string> {
 }
 
 function secret(namespace: string, name: string, value = 'x'): Secret {
-  return { metadata: { namespace, name }, data: { value: Buffer.from(value).toString('base64') } };
+  return { metadata: { namespace, name }, data: { value: base64(value) } };
 }
 
 /** The administrator's kubeconfig with a change, in a file that goes with the test. */

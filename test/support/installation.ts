@@ -45,6 +45,8 @@ export interface Installation {
   killOperators(): Promise<void>;
   /** A namespace of the caller's own. */
   tenant(prefix: string): Promise<Tenant>;
+  /** A namespace of the caller's own with a Ready resource `db` of this spec; by default a server. */
+  tenantWith(prefix: string, spec?: object): Promise<Tenant>;
   /** A namespace that exists already. */
   tenantOf(namespace: string): Tenant;
   createAuthority(name: string, spec: object): Promise<Authority>;
@@ -218,6 +220,11 @@ function newInstallation(args: readonly string[], isWatched: boolean): Installat
       await Promise.all(operators.map((operator) => operator.kill()));
     },
     tenant: async (prefix) => tenant(world.api, await world.cluster.namespace(prefix)),
+    async tenantWith(prefix, spec = { server: { service: 'db' } }) {
+      const own = await world.tenant(prefix);
+      await own.issue('db', spec);
+      return own;
+    },
     tenantOf: (namespace) => tenant(world.api, namespace),
     createAuthority: (name, spec) =>
       world.api.create(paths.authorities(), { apiVersion, kind: 'MtlsAuthority', metadata: { name }, spec }),

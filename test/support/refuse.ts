@@ -51,3 +51,16 @@ export function refuseChanges(world: Installation, tenant: Tenant, secretName: s
   const path = `${paths.secrets(tenant.namespace, secretName)}?dryRun=All`;
   return refuse(world, tenant, rule, () => world.api.patch(path, { metadata: { labels: { probe: 'x' } } }));
 }
+
+/** Forbids new objects of a namespace, such as `secrets`, by a quota, until the returned function is called. */
+export async function forbid({ api }: Installation, namespace: string, resource: string): Promise<() => Promise<void>> {
+  const quotas = `/api/v1/namespaces/${namespace}/resourcequotas`;
+  const spec = { hard: { [resource]: '0' } };
+  await api.create(quotas, { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none' }, spec });
+  // The quota takes effect once its controller has seen it.
+  await eventually(async () => {
+    const { status } = await api.get<{ status?: { hard?: object } }>(`${quotas}/none`);
+    assert.deepEqual(status?.hard, spec.hard);
+  });
+  return () => api.delete(`${quotas}/none`);
+}

@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/api.ts';
+import { base64, paths, type Secret } from '../../support/api.ts';
 import { fileOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
 
 const world = installation();
 
-const server = { server: { service: 'db' } };
 const name = 'db-server-tls';
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
-async function issued(spec: object = server): Promise<{ tenant: Tenant; secret: Secret }> {
-  const tenant = await world.tenant('contested');
-  await tenant.issue('db', spec);
+async function issued(spec?: object): Promise<{ tenant: Tenant; secret: Secret }> {
+  const tenant = await world.tenantWith('contested', spec);
   return { tenant, secret: await tenant.secret(name) };
 }
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readdir, rm } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
 
-import { paths } from '../../support/api.ts';
+import { base64, paths } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
 import { certificatesIn, digestOf, fileOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
-import { refuse, refuseChanges } from '../../support/refuse.ts';
+import { forbid, refuse, refuseChanges } from '../../support/refuse.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
 let temporary: string;
@@ -20,17 +20,7 @@ after(() => rm(temporary, { recursive: true }));
 const server = { server: { service: 'db' } };
 
 /** No Secret can be created in the namespace until the returned function is called. */
-async function forbidSecrets({ namespace }: Tenant): Promise<() => Promise<void>> {
-  const quotas = `/api/v1/namespaces/${namespace}/resourcequotas`;
-  const spec = { hard: { secrets: '0' } };
-  await world.api.create(quotas, { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none' }, spec });
-  // It counts once its controller has seen it.
-  await eventually(async () => {
-    const { status } = await world.api.get<{ status?: { hard?: object } }>(`${quotas}/none`);
-    assert.deepEqual(status?.hard, spec.hard);
-  });
-  return () => world.api.delete(`${quotas}/none`);
-}
+const forbidSecrets = ({ namespace }: Tenant) => forbid(world, namespace, 'secrets');
 
 /** No event can be written. */
 async function refuseEvents(tenant: Tenant): Promise<() => Promise<void>> {
@@ -111,8 +101,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
   }
 
   test('9. Failure of one role does not delay the repair of the other, nor say anything of it', async () => {
-    const tenant = await world.tenant('role');
-    await tenant.issue('db', { ...server, client: { serviceAccount: 'db' } });
+    const tenant = await world.tenantWith('role', { ...server, client: { serviceAccount: 'db' } });
     const secrets = paths.secrets(tenant.namespace);
     const rule = { apiGroups: [''], resources: ['secrets'], resourceNames: ['db-client-tls'], operations: ['CREATE'] };
     const probe = { metadata: { name: 'db-client-tls' }, type: 'Opaque' };
@@ -145,16 +134,14 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
     const allow = await forbidSecrets(tenant);
     const names = Array.from({ length: 40 }, (_, i) => `db-${i}`);
     await Promise.all(names.map((name) => tenant.create(name, server)));
-    const other = await world.tenant('other');
-    await other.issue('db', server);
+    await world.tenantWith('other', server);
     for (const name of names) await tenant.notReady(name, 'IssuanceFailed');
     await allow();
     for (const name of names) assertNoFailure(await tenant.ready(name));
   });
 
   test('9. Failure of a rotation leaves the certificate in place Ready, and the rotation is made up for once', async () => {
-    const tenant = await world.tenant('frozen');
-    await tenant.issue('db', server);
+    const tenant = await world.tenantWith('frozen', server);
     const before = await tenant.secret('db-server-tls');
     const allow = await refuseChanges(world, tenant, 'db-server-tls');
     await tenant.rotate('db', 'first');
@@ -257,7 +244,7 @@ test('11. Key material is in the Secrets and nowhere else: not in logs, events, 
   const foreign = { metadata: { name: 'foreign' }, type: 'kubernetes.io/tls', data: spoilt };
   await world.api.create(paths.secrets(tenant.namespace), {
     ...foreign,
-    data: { 'tls.crt': '', 'tls.key': Buffer.from(key).toString('base64') },
+    data: { 'tls.crt': '', 'tls.key': base64(key) },
   });
   await tenant.create('conflict', { server: { service: 'db', secretName: 'foreign' } });
   await tenant.notReady('conflict', 'SecretConflict');

@@ -79,6 +79,15 @@ function verifyWithCrl(leafAndChain: string, secret: Secret): string {
 
 const root = (): MadeCa => makeCa({ notBefore: inDays(-2), notAfter: inDays(60) });
 
+/** An authority with a revoked certificate, the thief's, and the renewed certificate of its root, which it does not have yet. */
+async function revokedAndRenewed() {
+  const old = root();
+  const signed = await authorityOf(old);
+  const { server: thief = '' } = await signed.tenant.serials('a');
+  await signed.tenant.revoke('a', 'incident-1');
+  return { old, next: renewed(old), signed, thief };
+}
+
 describe('9. a root that is renewed with the same key', { concurrency: 2 }, () => {
   const ways: readonly [how: string, renew: (name: string, next: MadeCa) => Promise<unknown>][] = [
     ['over tls.crt', (name, next) => world.bringRoot(name, { 'tls.crt': next.pem })],
@@ -121,12 +130,8 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
   }
 
   test('is as if it had always been so, for a process that starts after the change, and a second one writes nothing', async () => {
-    const old = root();
-    const next = renewed(old);
-    const signed = await authorityOf(old);
-    const { tenant, name } = signed;
-    const { server: thief = '' } = await tenant.serials('a');
-    await tenant.revoke('a', 'incident-1');
+    const { next, signed, thief } = await revokedAndRenewed();
+    const { name, tenant } = signed;
     const before = { a: await tenant.serials('a'), b: await tenant.serials('b') };
     await world.restart(() => world.bringRoot(name, { 'tls.crt': next.pem }));
     await allTrust(signed, next);
@@ -154,12 +159,8 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
   });
 
   test('leaves with all its certificates when another root has taken its place', async () => {
-    const old = root();
-    const next = renewed(old);
-    const signed = await authorityOf(old);
+    const { old, next, signed, thief } = await revokedAndRenewed();
     const { name, tenant } = signed;
-    const { server: thief = '' } = await tenant.serials('a');
-    await tenant.revoke('a', 'incident-1');
     await world.bringRoot(name, { 'tls.crt': next.pem, 'ca.crt': next.pem + old.pem });
     await allTrust(signed, next);
     await listsAre(signed, [thief]);
@@ -190,11 +191,16 @@ async function revisionsOf(name: string): Promise<number> {
 }
 const revisions = new Map<string, Set<string>>();
 
+/** An authority that signs with the first of two intermediates under one root. */
+async function underIntermediate() {
+  const anchor = root();
+  const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
+  return { first, second, signed: await authorityOf(first, anchor) };
+}
+
 describe('9. an intermediate that is replaced by another one under the same root', { concurrency: 2 }, () => {
   test('as next.crt and next.key: its key stays for its CRL until its last certificate is gone', async () => {
-    const anchor = root();
-    const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
-    const signed = await authorityOf(first, anchor);
+    const { second, signed } = await underIntermediate();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'next.crt': second.pem, 'next.key': second.keyPem });
     await listsAre(signed, [], []);
@@ -211,9 +217,7 @@ describe('9. an intermediate that is replaced by another one under the same root
   });
 
   test('over tls.crt and tls.key: nothing of it can be revoked, its condition says so, and a key that is put back ends that', async () => {
-    const anchor = root();
-    const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
-    const signed = await authorityOf(first, anchor);
+    const { first, second, signed } = await underIntermediate();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'tls.crt': second.pem, 'tls.key': second.keyPem });
     await eventually(async () => {
@@ -236,9 +240,7 @@ describe('9. an intermediate that is replaced by another one under the same root
   });
 
   test('and has no certificate left: its key is destroyed, and its CRL goes', async () => {
-    const anchor = root();
-    const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
-    const signed = await authorityOf(first, anchor);
+    const { second, signed } = await underIntermediate();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'next.crt': second.pem, 'next.key': second.keyPem });
     await listsAre(signed, [], []);

@@ -66,8 +66,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
   });
 
   test('Events on the resource tell what was issued, rotated, repaired and denied, once', async () => {
-    const tenant = await world.tenant('events');
-    await tenant.issue('db', { server: { service: 'db' } });
+    const tenant = await world.tenantWith('events');
     await tenant.rotate('db', 'once');
     await tenant.ready('db');
     await tenant.patchSecret('db-server-tls', { data: { 'tls.crt': '' } });
@@ -87,8 +86,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
   });
 
   test('The API server keeps one owner for all of a status, not one for each of its fields', async () => {
-    const tenant = await world.tenant('owner');
-    await tenant.issue('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
+    const tenant = await world.tenantWith('owner', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     for (const { metadata } of [await tenant.get('db'), await world.authority('default')]) {
       const { managedFields = [] } = metadata as { managedFields?: Array<{ subresource?: string; fieldsV1: unknown }> };
       const ofStatus = managedFields.filter(({ subresource }) => subresource === 'status');

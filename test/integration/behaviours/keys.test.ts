@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 
+import { base64 } from '../../support/api.ts';
 import { fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
@@ -257,8 +258,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       { algorithm: 'ECDSA', size: 256, rotationPolicy: 'Never' },
     ]) {
       test(`is replaced: ${Object.values(privateKey).join(' ')}`, async () => {
-        const tenant = await world.tenant('damaged');
-        await tenant.issue('db', { server: { service: 'db' }, privateKey });
+        const tenant = await world.tenantWith('damaged', { server: { service: 'db' }, privateKey });
         const [label = '', body = ''] = fileOf(await tenant.secret('db-server-tls'), 'tls.key').split(/\n(.*)\n/s);
         const der = Buffer.from(body, 'base64');
         // In the middle of the private number, or of the first prime; the public half is elsewhere.
@@ -268,7 +268,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
             : der.indexOf(Buffer.of(4, privateKey.size === 521 ? 66 : privateKey.size / 8)) + 20;
         der.writeUInt8(der.readUInt8(at) ^ 1, at);
         const pem = `${label}\n${der.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n${label.replace('BEGIN', 'END')}\n`;
-        await tenant.patchSecret('db-server-tls', { data: { 'tls.key': Buffer.from(pem).toString('base64') } });
+        await tenant.patchSecret('db-server-tls', { data: { 'tls.key': base64(pem) } });
         await eventually(async () => assert.equal((await tenant.ready('db')).status?.secrets?.[0]?.revision, 2));
         await judge(await tenant.secret('db-server-tls'));
         const checked = await openssl(

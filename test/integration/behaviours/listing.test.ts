@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { pairsAt } from '../../support/faults/namespace-state.ts';
-import { pairNames, pairsIn } from '../../support/faults/pairs.ts';
+import { issuedPairs, pairNames } from '../../support/faults/pairs.ts';
 import { installation } from '../../support/installation.ts';
 import type { Exchange } from '../../support/proxy.ts';
 
@@ -12,10 +12,7 @@ describe('An operator that starts where there is much', () => {
   // Broken if it fails: the pages of a listing come from etcd, one by one, and cost the API server several times as much.
   it('asks for certificates and their Secrets once, as a watch that begins with all there is (KEP-3157) (20 s: hundreds of certificates are issued first)', async () => {
     const names = pairNames(20);
-    const pairs = await pairsIn(world, 'streamed');
-    await pairs.create(names);
-    await pairs.endAs(pairsAt(names, 1));
-    await world.operator.stop();
+    const pairs = await issuedPairs(world, 'streamed', names);
     const seen: Exchange[] = [];
     world.proxy.faults = {
       onRequest(exchange) {

@@ -121,8 +121,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
   });
 
   test('6. Denied later: the Secret stays byte-identical, and follows when the name is taken back', async () => {
-    const tenant = await world.tenant('names');
-    await tenant.issue('db', { server: { service: 'db' } });
+    const tenant = await world.tenantWith('names');
     const digest = digestOf(await tenant.secret('db-server-tls'));
     await tenant.patch('db', { spec: { server: { dnsNames: ['db.other.svc'] } } });
     await tenant.notReady('db', 'Denied');

@@ -3,7 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/api.ts';
+import { base64, paths, type Secret } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
 import { certificatesIn, digestOf, fileOf, judge, openssl } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -18,7 +18,6 @@ const stores = { pkcs12: { passwordSecretRef: { name: 'store-password', key: 'pa
 const outputFiles = ['tls-combined.pem', 'key.der', 'keystore.p12', 'truststore.p12'] as const;
 
 const asking = (outputs: object | null) => ({ server: { service: 'db' }, outputs });
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const bytesOf = (secret: Secret, file: string): Buffer => Buffer.from(secret.data?.[file] ?? '', 'base64');
 const outputsOf = ({ data = {} }: Secret): string[] => Object.keys(data).filter((key) => !baseFiles.has(key));
 const baseFiles = new Set(['ca.crt', 'tls.crt', 'tls.key']);
@@ -134,8 +133,10 @@ describe('outputs', { concurrency: 4 }, () => {
 
   for (const encoding of ['PKCS8', 'PKCS1'] as const) {
     test(`key.der is the key in the encoding that spec asks for, ${encoding}`, async () => {
-      const tenant = await world.tenant('outputs');
-      await tenant.issue('db', { ...asking({ der: true }), privateKey: { algorithm: 'RSA', encoding } });
+      const tenant = await world.tenantWith('outputs', {
+        ...asking({ der: true }),
+        privateKey: { algorithm: 'RSA', encoding },
+      });
       const key = bytesOf(await has(tenant, ['key.der']), 'key.der');
       const folder = await scratchFolder('key');
       try {

@@ -89,8 +89,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: a Secret that is restored from a backup without its owner is adopted byte for byte (25 s: it waits for the garbage collector)', async () => {
-    const tenant = await world.tenant('restored');
-    await tenant.issue('db', named('mine'));
+    const tenant = await world.tenantWith('restored', named('mine'));
     const { metadata, type, data } = await tenant.secret('mine');
     await tenant.delete('db');
     await isGone(tenant, 'mine');
@@ -142,8 +141,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: a copy of a Secret under another name stays, with all its labels and its owner', async () => {
-    const tenant = await world.tenant('copies');
-    await tenant.issue('db', named('mine'));
+    const tenant = await world.tenantWith('copies', named('mine'));
     const { metadata, type, data } = await tenant.secret('mine');
     const { labels, annotations, ownerReferences } = metadata;
     const { [secretName]: _, ...unmarked } = annotations ?? {};
@@ -165,8 +163,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: a Secret that is deleted because no role names it any more is named in an event and in the log', async () => {
-    const tenant = await world.tenant('prune');
-    await tenant.issue('db', named('first'));
+    const tenant = await world.tenantWith('prune', named('first'));
     // It was written before the annotation existed, and status names it.
     await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
     await tenant.patch('db', { spec: named('second') });
@@ -181,8 +178,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: a Secret from before the annotation is still deleted after a while in which it could not be', async () => {
-    const tenant = await world.tenant('prune');
-    await tenant.issue('db', named('first'));
+    const tenant = await world.tenantWith('prune', named('first'));
     await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
     await createSecret(tenant, 'taken');
     await tenant.patch('db', { spec: named('taken') });
@@ -236,8 +232,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: a Secret is deleted when its role is taken out of spec, or gets another name', async () => {
-    const tenant = await world.tenant('prune');
-    await tenant.issue('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
+    const tenant = await world.tenantWith('prune', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     const theirs = digestOf(await createSecret(tenant, 'db-peer-tls'));
     await tenant.patch('db', { spec: named('renamed') });
     await tenant.ready('db');
@@ -255,8 +250,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: the old Secret stays as long as a changed secretName cannot be had', async () => {
-    const tenant = await world.tenant('prune');
-    await tenant.issue('db', named('first'));
+    const tenant = await world.tenantWith('prune', named('first'));
     const before = digestOf(await tenant.secret('first'));
     await createSecret(tenant, 'taken');
     await tenant.patch('db', { spec: named('taken') });
@@ -280,8 +274,7 @@ describe('ownership', { concurrency: 6 }, () => {
   });
 
   test('5. Ownership: a Secret whose ownerReference and annotation were taken off is nobody the operator may write to', async () => {
-    const tenant = await world.tenant('ownership');
-    await tenant.issue('db', named('mine'));
+    const tenant = await world.tenantWith('ownership', named('mine'));
     const metadata = { ownerReferences: null, annotations: { [secretName]: null } };
     const secret = await tenant.patchSecret('mine', { metadata, data: { 'tls.crt': '' } });
     await tenant.notReady('db', 'SecretConflict');
@@ -318,8 +311,7 @@ describe('deletion', { concurrency: 4 }, () => {
   });
 
   test('A resource that is being deleted and held by a finalizer: its Secrets are kept, and none is created', async () => {
-    const tenant = await world.tenant('deletion');
-    await tenant.issue('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
+    const tenant = await world.tenantWith('deletion', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     await tenant.patch('db', { metadata: { finalizers: ['example.com/not-yet'] } });
     await tenant.delete('db');
     await eventually(async () => {
@@ -477,8 +469,7 @@ test('4. Repair: a Secret of its own with another type is replaced', async () =>
 });
 
 test('5. Ownership: a Secret from before the annotation secret-name is not written for it, and gets it with its next write; one that is retained is not written', async () => {
-  const tenant = await world.tenant('upgraded');
-  await tenant.issue('db', named('mine'));
+  const tenant = await world.tenantWith('upgraded', named('mine'));
   await tenant.issue('retained', { ...named('kept'), deletionPolicy: 'Retain' });
   const kept = await tenant.secret('kept');
   const unmarked = await tenant.patchSecret('mine', { metadata: { annotations: { [secretName]: null } } });

@@ -282,8 +282,10 @@ test('6. The certificate of a peer has the bare name of its Service while that i
 
 test('6. What is no longer allowed stays so, and as it is, over a restart', async () => {
   const name = await authority({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] });
-  const tenant = await world.tenant('permission');
-  await tenant.issue('db', { authorityRef: { name }, server: { dnsNames: ['db.example.com'] } });
+  const tenant = await world.tenantWith('permission', {
+    authorityRef: { name },
+    server: { dnsNames: ['db.example.com'] },
+  });
   const digest = digestOf(await tenant.secret('db-server-tls'));
   await setIssuance(name, {});
   await tenant.notReady('db', 'Denied');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { paths, type Secret, type Stored } from '../../support/api.ts';
+import { base64, paths, type Secret, type Stored } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
 import { digestOf, fileOf, judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -11,12 +11,10 @@ const world = installation();
 
 const server = { server: { service: 'db' } };
 const name = 'db-server-tls';
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 /** A tenant with one Secret, and what others have put on it. */
-async function tenantWithSecret(spec: object = server): Promise<{ tenant: Tenant; secret: Secret }> {
-  const tenant = await world.tenant('repair');
-  await tenant.issue('db', spec);
+async function tenantWithSecret(spec?: object): Promise<{ tenant: Tenant; secret: Secret }> {
+  const tenant = await world.tenantWith('repair', spec);
   const secret = await tenant.patchSecret(name, {
     metadata: { labels: { 'example.com/team': 'data' }, annotations: { 'example.com/note': 'kept' } },
     data: { 'extra.txt': base64('theirs') },
@@ -245,8 +243,10 @@ describe('secretTemplate', () => {
   });
 
   test('4. A label of the template that somebody changes or takes off is put back', async () => {
-    const tenant = await world.tenant('template');
-    await tenant.issue('db', { ...server, secretTemplate: { labels: { app: 'db', tier: 'a' } } });
+    const tenant = await world.tenantWith('template', {
+      ...server,
+      secretTemplate: { labels: { app: 'db', tier: 'a' } },
+    });
     const digest = digestOf({ ...(await tenant.secret(name)), metadata: { name } as Secret['metadata'] });
     await tenant.patchSecret(name, { metadata: { labels: { app: 'other', tier: null } } });
     await eventually(async () =>
@@ -257,7 +257,6 @@ describe('secretTemplate', () => {
 });
 
 async function otherSecret(): Promise<Secret> {
-  const tenant = await world.tenant('other');
-  await tenant.issue('db', server);
+  const tenant = await world.tenantWith('other', server);
   return tenant.secret(name);
 }

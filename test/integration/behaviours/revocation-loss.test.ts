@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import type { Crl } from '../../../src/pki/index.ts';
-import { paths, type Secret } from '../../support/api.ts';
+import { base64, paths, type Secret } from '../../support/api.ts';
 import { serialsOn } from '../../support/crl/lists.ts';
 import { eventually } from '../../support/eventually.ts';
 import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
@@ -24,8 +24,7 @@ interface Revoked {
 /** An authority of its own with one revoked certificate. */
 async function revoked(trustBundle?: object): Promise<Revoked> {
   const name = await world.ownAuthority({ rotation: { propagationDelay: '300ms' }, trustBundle });
-  const tenant = await world.tenant('loss');
-  await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
+  const tenant = await world.tenantWith('loss', { authorityRef: { name }, server: { service: 'db' } });
   const { data: backup } = await world.rootSecret(name);
   const { server: serial = '' } = await tenant.serials('db');
   await tenant.revoke('db', 'incident-1');
@@ -91,7 +90,7 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
     };
     const { issuerId = '', serialNumber = '' } = (await tenant.get('db')).status?.secrets?.[0] ?? {};
     record.issuers[issuerId]?.revoked.push([serialNumber, new Date().toISOString(), '2027-12-01T00:00:00Z']);
-    const text = Buffer.from(JSON.stringify(record)).toString('base64');
+    const text = base64(JSON.stringify(record));
     await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': text } });
     await listsAre(name, (lists) => assert.deepEqual(serialsOn(lists), [serial, serialNumber].sort()));
     assert.equal((await tenant.serials('db'))['server'], serialNumber, 'it is left to the person to replace it');
@@ -103,8 +102,7 @@ const keyCertSign = 5;
 
 test('a root that may not sign CRLs answers no request to revoke, and says so', async () => {
   const name = await world.ownAuthority({}, { ...filesOf(makeCa({ usage: [keyCertSign] })) });
-  const tenant = await world.tenant('no-lists');
-  await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
+  const tenant = await world.tenantWith('no-lists', { authorityRef: { name }, server: { service: 'db' } });
   const before = await tenant.serials('db');
   await tenant.askToRevoke('db', 'incident-1');
   await eventually(async () => {

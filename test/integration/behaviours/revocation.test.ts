@@ -35,6 +35,12 @@ async function tenantOf(name: string, spec: object = {}): Promise<Tenant> {
   return tenant;
 }
 
+/** A tenant with a Ready resource of an authority of its own. */
+async function revocable(spec?: object): Promise<{ name: string; tenant: Tenant }> {
+  const name = await authority();
+  return { name, tenant: await tenantOf(name, spec) };
+}
+
 const serialsOf = ({ status }: Certificate): string[] =>
   (status?.secrets ?? []).map(({ serialNumber }) => serialNumber);
 
@@ -76,8 +82,7 @@ const firstNumber = (lists: readonly List[]): number => lists[0]?.number ?? Numb
 
 describe('revocation', { concurrency: 4 }, () => {
   test('a CRL is there before anything is revoked: version 2, with a number, the key of its issuer, and an end', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     const [list, ...others] = await published(name, tenant, []);
     assert.deepEqual(others, []);
     assert.match(list?.text ?? '', /Version 2 \(0x1\)[^]*No Revoked Certificates/);
@@ -88,8 +93,7 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 
   test('a token puts what is in all Secrets of the resource on the CRL, and issues them anew with new keys', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     const bystander = await tenantOf(name);
     const [first] = await published(name, tenant, []);
     const before = await tenant.get('db');
@@ -111,8 +115,7 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 
   test('nothing is replaced before it is on the CRL', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     const before = serialsOf(await tenant.get('db'));
     await tenant.askToRevoke('db', 'leaked-1');
     await tenant.revocationIsHandled('db', 'leaked-1');
@@ -124,35 +127,29 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 
   test('the same token never acts twice; another one does', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     const first = serialsOf(await tenant.get('db'));
-    await tenant.askToRevoke('db', 'a');
-    const second = serialsOf(await tenant.revocationIsHandled('db', 'a'));
+    const second = serialsOf(await tenant.revoke('db', 'a'));
     await tenant.patch('db', { metadata: { annotations: { 'example.com/touched': 'yes' } } });
     await tenant.patch('db', { spec: { secretTemplate: { labels: { 'example.com/seen': 'yes' } } } });
     await tenant.ready('db');
     assert.deepEqual(serialsOf(await tenant.get('db')), second);
-    await tenant.askToRevoke('db', 'b');
-    await tenant.revocationIsHandled('db', 'b');
+    await tenant.revoke('db', 'b');
     await published(name, tenant, [...first, ...second]);
   });
 
   test('what was rotated before is revoked as well', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     const first = serialsOf(await tenant.get('db'));
     await tenant.rotate('db', 'in a hurry');
     await tenant.ready('db');
     const second = serialsOf(await tenant.get('db'));
-    await tenant.askToRevoke('db', 'leaked');
-    await tenant.revocationIsHandled('db', 'leaked');
+    await tenant.revoke('db', 'leaked');
     await published(name, tenant, [...first, ...second]);
   });
 
   test('a resource that is made with a token revokes nothing', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     await tenant.create(
       'new',
       { authorityRef: { name }, server: { service: 'new' } },
@@ -164,8 +161,7 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 
   test('what was in a Secret that is gone can still be revoked', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     const before = serialsOf(await tenant.get('db'));
     // With a spec that cannot be met the Secret is not made anew before the token is looked at.
     await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: ['not.ours.example.org'] } } });
@@ -178,8 +174,7 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 
   test('a CRL in the Secret itself, when it is asked for, follows what is revoked and changes nothing else', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name, { outputs: { crl: true } });
+    const { name, tenant } = await revocable({ outputs: { crl: true } });
     const other = await tenantOf(name);
     const before = await tenant.secret('db-server-tls');
     assert.deepEqual(
@@ -207,11 +202,9 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 
   test('a ca.crl that somebody changed is put right, in the ConfigMap and in the root Secret', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name);
+    const { name, tenant } = await revocable();
     const revoked = serialsOf(await tenant.get('db'));
-    await tenant.askToRevoke('db', 'leaked');
-    await tenant.revocationIsHandled('db', 'leaked');
+    await tenant.revoke('db', 'leaked');
     const before = await published(name, tenant, revoked);
     const path = paths.configMaps(tenant.namespace, `trust-${name}`);
     for (const value of ['tampered', null]) {
@@ -256,8 +249,7 @@ describe('revocation', { concurrency: 4 }, () => {
     const name = await authority({ root: {}, rotation: { propagationDelay: '1s' } });
     const tenant = await tenantOf(name, { outputs: { crl: true } });
     const revoked = serialsOf(await tenant.get('db'));
-    await tenant.askToRevoke('db', 'leaked');
-    await tenant.revocationIsHandled('db', 'leaked');
+    await tenant.revoke('db', 'leaked');
     await published(name, tenant, revoked);
     await world.rotateRoot(name, 'r1');
     await eventually(
@@ -285,10 +277,8 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 
   test('the looks that follow write nothing', async () => {
-    const name = await authority();
-    const tenant = await tenantOf(name, { outputs: { crl: true } });
-    await tenant.askToRevoke('db', 'leaked');
-    await tenant.revocationIsHandled('db', 'leaked');
+    const { name, tenant } = await revocable({ outputs: { crl: true } });
+    await tenant.revoke('db', 'leaked');
     await published(
       name,
       tenant,
@@ -316,8 +306,7 @@ test('a restart revokes nothing anew, and writes nothing', async () => {
   const name = await authority();
   const tenant = await tenantOf(name, { outputs: { crl: true } });
   const revoked = serialsOf(await tenant.get('db'));
-  await tenant.askToRevoke('db', 'leaked');
-  await tenant.revocationIsHandled('db', 'leaked');
+  await tenant.revoke('db', 'leaked');
   await published(name, tenant, revoked);
   await tenant.ready('db');
   const state = async () =>

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+
 import { paths, type Secret } from '../../support/api.ts';
 import {
   type BroughtRoot,
@@ -22,8 +23,7 @@ const inDays = (days: number): Date => new Date(Date.now() + days * dayMs);
 async function broughtAuthority(root: BroughtRoot, spec: object = {}): Promise<{ name: string; tenant: Tenant }> {
   const name = await world.ownAuthority({}, root);
   await world.authorityIs(name, 'True');
-  const tenant = await world.tenant('root');
-  await tenant.issue('db', certificateOf(name, spec));
+  const tenant = await world.tenantWith('root', certificateOf(name, spec));
   return { name, tenant };
 }
 
@@ -41,8 +41,7 @@ describe('the root of the default authority', () => {
   test('2. Two operators that start at once make one root', async () => {
     const [, second] = await Promise.all([world.start(), startOperator(world.cluster)]);
     await world.authorityIs('default', 'True');
-    const tenant = await world.tenant('root');
-    await tenant.issue('db', certificateOf('default'));
+    const tenant = await world.tenantWith('root', certificateOf('default'));
     const root = await world.rootSecret('mtls-root');
     assert.equal(root.type, 'kubernetes.io/tls');
     for (const secret of await secretsOf(tenant)) {
@@ -77,8 +76,7 @@ describe('a root that the operator makes', { concurrency: 3 }, () => {
       const subject = { commonName: 'Own Root', organizations: ['Example Org'] };
       const name = await world.ownAuthority({ root: { ...root, ...subject, duration: '8760h' } });
       const { status } = await world.authorityIs(name, 'True');
-      const tenant = await world.tenant('root');
-      await tenant.issue('db', certificateOf(name));
+      const tenant = await world.tenantWith('root', certificateOf(name));
       for (const secret of await secretsOf(tenant)) {
         assert.deepEqual((await judge(secret)).roots, [status?.activeRoot?.fingerprint]);
       }
@@ -89,8 +87,7 @@ describe('a root that the operator makes', { concurrency: 3 }, () => {
   test('2. A root Secret that is deleted is made anew, and the old root goes on being trusted everywhere', async () => {
     const name = await world.ownAuthority();
     await world.authorityIs(name, 'True');
-    const tenant = await world.tenant('root');
-    await tenant.issue('db', certificateOf(name));
+    const tenant = await world.tenantWith('root', certificateOf(name));
     const [before] = (await judge(await tenant.secret('db-server-tls'))).roots;
     await world.api.delete(paths.rootSecret(name));
     await trusts(tenant, async (roots) => {
@@ -272,8 +269,7 @@ describe('8. A bad root signs nothing, and Secrets already written stay as they 
 describe('an authority that is deleted', () => {
   test('deletes no key: its certificates go on working, say AuthorityNotFound, and are Ready when it is back', async () => {
     const name = await world.ownAuthority();
-    const tenant = await world.tenant('root');
-    await tenant.issue('db', certificateOf(name));
+    const tenant = await world.tenantWith('root', certificateOf(name));
     const root = await world.rootSecret(name);
     const digests = (await secretsOf(tenant)).map(digestOf);
     await world.api.delete(paths.authorities(name));

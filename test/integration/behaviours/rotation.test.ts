@@ -11,6 +11,12 @@ const world = installation({ args: ['--workers=1'] });
 const roles = { server: { service: 'db' }, client: { serviceAccount: 'db' }, peer: { service: 'db' } };
 const secretNames = ['db-server-tls', 'db-client-tls', 'db-peer-tls'];
 
+/** A tenant with a Ready resource that has all roles. */
+async function issued(): Promise<Tenant> {
+  const tenant = await world.tenantWith('rotate', roles);
+  return tenant;
+}
+
 /** Different public keys that a Secret has held until now, oldest first. */
 async function keysOf(secret: Secret): Promise<string[]> {
   return [...new Set(await Promise.all((await world.watched.upTo(secret)).map(publicKeyOf)))];
@@ -34,8 +40,7 @@ async function assertIssuedTimes(tenant: Tenant, times: number): Promise<void> {
 
 describe('rotation by annotation', { concurrency: 3 }, () => {
   test('2. A new token rotates every Secret of the resource exactly once, and the token is echoed', async () => {
-    const tenant = await world.tenant('rotate');
-    await tenant.issue('db', roles);
+    const tenant = await issued();
     const before = await Promise.all((await secretsOf(tenant)).map(judge));
 
     await tenant.rotate('db', 'first');
@@ -54,8 +59,7 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
   });
 
   test('2. The same token again, and taking the annotation off, do nothing', async () => {
-    const tenant = await world.tenant('rotate');
-    await tenant.issue('db', roles);
+    const tenant = await issued();
     await tenant.rotate('db', 'once');
     await tenant.ready('db');
     const digests = (await secretsOf(tenant)).map(digestOf);
@@ -81,16 +85,14 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
   });
 
   test('2. A rotation makes a new key although the key is kept over renewals', async () => {
-    const tenant = await world.tenant('rotate');
-    await tenant.issue('db', { ...roles, privateKey: { rotationPolicy: 'Never' } });
+    const tenant = await world.tenantWith('rotate', { ...roles, privateKey: { rotationPolicy: 'Never' } });
     await tenant.rotate('db', 'suspicion');
     await tenant.ready('db');
     await assertIssuedTimes(tenant, 2);
   });
 
   test('The operator leaves the annotation to its owner', async () => {
-    const tenant = await world.tenant('rotate');
-    await tenant.issue('db', roles);
+    const tenant = await issued();
     await tenant.rotate('db', 'mine');
     assert.deepEqual((await tenant.ready('db')).metadata.annotations, { 'mtls-operator.io/rotate': 'mine' });
   });
@@ -111,8 +113,7 @@ describe('a changed spec', { concurrency: 3 }, () => {
   });
   for (const { what, spec } of changes) {
     test(`is issued anew, once: ${what}`, async () => {
-      const tenant = await world.tenant('change');
-      await tenant.issue('db', { server: { service: 'db' } });
+      const tenant = await world.tenantWith('change');
       const before = await judge(await tenant.secret('db-server-tls'));
       await tenant.patch('db', { spec: JSON.parse(JSON.stringify(spec).replace('$(NAMESPACE)', tenant.namespace)) });
       const { status } = await tenant.ready('db');
@@ -133,8 +134,7 @@ describe('a changed spec', { concurrency: 3 }, () => {
   }
 
   test('leaves the Secret of a role that it does not concern byte-identical', async () => {
-    const tenant = await world.tenant('change');
-    await tenant.issue('db', roles);
+    const tenant = await issued();
     const digest = digestOf(await tenant.secret('db-client-tls'));
     await tenant.patch('db', { spec: { server: { service: 'other' } } });
     await tenant.ready('db');
@@ -215,8 +215,7 @@ describe('renewal', { concurrency: 3 }, () => {
 
 describe('a restart of the operator', () => {
   test('2. Rotates nothing for a token that was handled, and once for one that came while it was away', async () => {
-    const tenant = await world.tenant('restart');
-    await tenant.issue('db', roles);
+    const tenant = await issued();
     await tenant.rotate('db', 'before');
     await tenant.ready('db');
     const digests = (await secretsOf(tenant)).map(digestOf);
@@ -229,8 +228,7 @@ describe('a restart of the operator', () => {
   });
 
   test('2. Loses no rotation and does none twice when the operator is killed as it is asked for', async () => {
-    const tenant = await world.tenant('restart');
-    await tenant.issue('db', roles);
+    const tenant = await issued();
     await tenant.rotate('db', 'in-the-middle');
     await world.operator.kill();
     await world.start();

@@ -43,8 +43,7 @@ test('An upgrade from the version that wrote authorityFingerprint changes no Sec
 
 // The API server is the judge of the bounds that the operator reads status by.
 test('What the operator reads of a damaged status is a status that the API server stores', async (t) => {
-  const tenant = await world.tenant('damaged');
-  await tenant.issue('db', both);
+  const tenant = await world.tenantWith('damaged', both);
   await tenant.rotate('db', 'a');
   const kinds = [
     { path: paths.certificates(tenant.namespace, 'db'), stored: await tenant.ready('db'), read: certificateRecord },

@@ -18,6 +18,7 @@ import {
   unlessInstalled,
 } from '../../support/peers/index.ts';
 import { startProgram } from '../../support/peers/process.ts';
+import { forbid } from '../../support/refuse.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
 const world = installation();
@@ -331,16 +332,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
 const hasty = { propagationDelay: '1s', clusterTrustBundleDelay: '1s' };
 
 /** No ConfigMap can be created in the namespace from now on. */
-async function forbidConfigMaps(namespace: string): Promise<void> {
-  const quotas = `/api/v1/namespaces/${namespace}/resourcequotas`;
-  const spec = { hard: { configmaps: '0' } };
-  await world.api.create(quotas, { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none' }, spec });
-  // It counts once its controller has seen it.
-  await eventually(async () => {
-    const { status } = await world.api.get<{ status?: { hard?: object } }>(`${quotas}/none`);
-    assert.deepEqual(status?.hard, spec.hard);
-  });
-}
+const forbidConfigMaps = (namespace: string) => forbid(world, namespace, 'configmaps');
 
 describe('a namespace that refuses the ConfigMap', () => {
   const rotate = (name: string, annotations: Readonly<Record<string, string>>) =>

@@ -4,7 +4,7 @@ import { afterEach, describe, it } from 'node:test';
 import { paths, type Stored } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { pairsAt } from '../../support/faults/namespace-state.ts';
-import { pairNames, pairsIn } from '../../support/faults/pairs.ts';
+import { type Pairs, pairNames, pairsIn } from '../../support/faults/pairs.ts';
 import { installation } from '../../support/installation.ts';
 import type { Operator } from '../../support/operator.ts';
 
@@ -39,6 +39,12 @@ const leads = (name: string): Promise<Lease> =>
     { message: `${name} does not lead`, timeoutMs: 60_000 },
   );
 
+async function startLeader(name: string, args: readonly string[]): Promise<Operator> {
+  const leader = await startReplica(name, args);
+  await leads(name);
+  return leader;
+}
+
 const authorityStatus = async () => (await world.authority('default')).status ?? {};
 const activeRoot = async (): Promise<string | undefined> => (await authorityStatus()).activeRoot?.fingerprint;
 
@@ -64,8 +70,7 @@ describe('2. Intent survives: a replica that takes over', () => {
   // its key leaked, the leak is back; and certificates of the present root are taken for foreign and issued again.
   it('judges and signs by the root of now, though the root was replaced while it stood by', async () => {
     const pairs = await pairsIn(world, 'root');
-    const leader = await startReplica('knowing', shortLease);
-    await leads('knowing');
+    const leader = await startLeader('knowing', shortLease);
     await pairs.create(['before']);
     await pairs.endAs(pairsAt(['before'], 1));
     await startReplica('ignorant', shortLease);
@@ -100,8 +105,7 @@ describe('2. Intent survives: a replica that takes over', () => {
   // handled, while it does see the Secret that a later token has led to.
   it('rotates nothing for a token of the past, though its view of the resource is that old', async () => {
     const pairs = await pairsIn(world, 'stale');
-    const leader = await startReplica('fresh', shortLease);
-    await leads('fresh');
+    const leader = await startLeader('fresh', shortLease);
     await pairs.create(['a']);
     await pairs.endAs(pairsAt(['a'], 1));
     const other = await pairsIn(world, 'bystander');
@@ -139,17 +143,22 @@ describe('2. Intent survives: a replica that takes over', () => {
 });
 
 describe('2. Intent survives: two replicas', () => {
+  const names = pairNames(60);
+
+  /** Creates the pairs, and disturbs the leader when it has issued some of them. */
+  async function createWhile(pairs: Pairs, disturb: () => Promise<void>): Promise<void> {
+    const disturbing = pairs.history.reaches(50).then(disturb);
+    await pairs.create(names);
+    await disturbing;
+  }
+
   // Broken if it fails: the work of a leader that died is not taken up, or is done twice; or a replica takes a Lease that
   // has not expired, and two of them write.
   it('go on with the work of a leader that was killed, once its Lease has expired and not before', async () => {
-    const names = pairNames(60);
     const pairs = await pairsIn(world, 'failover');
-    const leader = await startReplica('killed', shortLease);
-    await leads('killed');
+    const leader = await startLeader('killed', shortLease);
     await startReplica('standby', shortLease);
-    const killing = pairs.history.reaches(50).then(() => leader.kill());
-    await pairs.create(names);
-    await killing;
+    await createWhile(pairs, () => leader.kill());
     const { renewTime: lastRenewal } = (await lease()).spec;
     const { acquireTime } = (await leads('standby')).spec;
     const silentMs = Date.parse(acquireTime) - Date.parse(lastRenewal);
@@ -160,14 +169,10 @@ describe('2. Intent survives: two replicas', () => {
   // Broken if it fails: a leader that ends keeps its Lease, and each roll-out of the operator stops all issuing for the
   // lease duration; or it ends with a write under way.
   it('hand over at once when the leader is asked to end, however long the Lease', async () => {
-    const names = pairNames(60);
     const pairs = await pairsIn(world, 'handover');
-    const leader = await startReplica('ended', longLease);
-    await leads('ended');
+    const leader = await startLeader('ended', longLease);
     await startReplica('heir', longLease);
-    const stopping = pairs.history.reaches(50).then(() => leader.stop());
-    await pairs.create(names);
-    await stopping;
+    await createWhile(pairs, () => leader.stop());
     // Far below the five minutes that the Lease would have lasted.
     await leads('heir');
     await pairs.endAs(pairsAt(names, 1));
@@ -176,10 +181,8 @@ describe('2. Intent survives: two replicas', () => {
   // Broken if it fails: a leader that was away (a paused machine, a long swap) goes on writing from what it knew before:
   // a second key for a revision that its successor has issued, or a rotation handled by both.
   it('do each piece of work once, though leaders are paused in the middle of it and wake up long after (25 s: Leases have to expire)', async () => {
-    const names = pairNames(60);
     const pairs = await pairsIn(world, 'pause');
-    const left = await startReplica('left', shortLease);
-    await leads('left');
+    const left = await startLeader('left', shortLease);
     const right = await startReplica('right', shortLease);
 
     await whilePaused(left, pairs.history.reaches(50), async () => {

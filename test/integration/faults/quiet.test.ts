@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 
 import { eventually } from '../../support/eventually.ts';
 import { pairsAt } from '../../support/faults/namespace-state.ts';
-import { pairNames, pairsIn } from '../../support/faults/pairs.ts';
+import { issuedPairs, pairNames } from '../../support/faults/pairs.ts';
 import { installation } from '../../support/installation.ts';
 import type { Exchange } from '../../support/proxy.ts';
 
@@ -16,10 +16,7 @@ describe('A cluster in which nothing happens', () => {
   // Broken if it fails: an idle operator reads everything once more every two minutes, however much there is.
   it('is not read again and again: a silent watch resumes where it was (2 min: the operator waits for its own time-outs)', async () => {
     const names = pairNames(3);
-    const pairs = await pairsIn(world, 'quiet');
-    await pairs.create(names);
-    await pairs.endAs(pairsAt(names, 1));
-    await world.operator.stop();
+    const pairs = await issuedPairs(world, 'quiet', names);
     const ofLeaves: Exchange[] = [];
     const long = () => ofLeaves.filter(({ query }) => Number(query.get('timeoutSeconds')) > 60);
     world.proxy.faults = {

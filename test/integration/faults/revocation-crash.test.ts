@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { judge } from '../../support/behaviours/judge.ts';
 import { serialsOn } from '../../support/crl/lists.ts';
@@ -21,8 +21,6 @@ const site = crashSite(
 const { world, names } = site;
 
 describe('2. Intent survives: the operator, killed right after a write of a revocation', () => {
-  afterEach(() => world.killOperators());
-
   // Broken if it fails: a certificate is replaced before its serial number is on the CRL, and with the process nobody
   // knows it any more; or the token is noted apart from the certificate that answers it, and is answered twice; or the
   // list is signed from what the process remembers, and the one that comes after forgets what was on it.
@@ -43,8 +41,6 @@ describe('2. Intent survives: the operator, killed right after a write of a revo
 });
 
 describe('2. Intent survives: the operator, killed while no list can be written', () => {
-  afterEach(() => world.killOperators());
-
   // Broken if it fails: a certificate is replaced before it is on the CRL. With the process it is then forgotten.
   it('has replaced nothing yet', async () => {
     const before = await state();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -12,8 +12,6 @@ const site = crashSite('rotation-crash', () => ({ rotation: { propagationDelay: 
 const { world } = site;
 
 describe('2. Intent survives: the operator, killed right after a write of a rotation of the root (30 s: it starts again after each)', () => {
-  afterEach(() => world.killOperators());
-
   // Broken if it fails: a step of the rotation is more than one write, or what it stands on lives in the process: the
   // operator that comes after starts another rotation, makes another root, forgets the old one too early, or waits for ever.
   it('ends in the state of an undisturbed one, whichever write was the last', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 
 import { parseCertificates } from '../../../src/pki/index.ts';
-import { paths, type Secret, type Stored } from '../../support/api.ts';
+import { base64, paths, type Secret, type Stored } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
 import { ecKey, type Issuer, inDays, type MadeCa, makeCa } from '../../support/roots/make.ts';
@@ -23,7 +23,6 @@ function chain(length: number, by?: Issuer): MadeCa[] {
   return cas;
 }
 
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const dataOf = (cas: readonly MadeCa[]) => ({
   'tls.crt': base64(cas.map(({ pem }) => pem).join('')),
   'tls.key': base64(cas[0]?.keyPem ?? ''),
@@ -187,8 +186,7 @@ describe('a tenant that makes the operator verify', () => {
     const startMs = async () => {
       const began = performance.now();
       await world.restart();
-      const tenant = await world.tenant('start');
-      await tenant.issue('db', { server: { service: 'db' } });
+      await world.tenantWith('start');
       return performance.now() - began;
     };
     const quietMs = await startMs();

@@ -63,8 +63,7 @@ describe('a tenant that names the resource of another tenant as owner', () => {
   });
 
   test('has each of its own Secrets deleted once, also while a finalizer holds it', async () => {
-    const tenant = await world.tenant('held');
-    await tenant.issue('db', { server: { service: 'db', secretName: 'former' } });
+    const tenant = await world.tenantWith('held', { server: { service: 'db', secretName: 'former' } });
     await tenant.patchSecret('former', { metadata: { finalizers: ['example.com/hold'] } });
     await tenant.patch('db', { spec: { server: { service: 'db', secretName: 'present' } } });
     await tenant.ready('db');

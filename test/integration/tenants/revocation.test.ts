@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { describe, test } from 'node:test';
 
-import { operatorNamespace, paths } from '../../support/api.ts';
+import { base64, operatorNamespace, paths } from '../../support/api.ts';
 import { serialsOn } from '../../support/crl/lists.ts';
 import { eventually } from '../../support/eventually.ts';
 import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
@@ -21,6 +21,13 @@ async function serverOf(name: string, prefix = 'victim'): Promise<Tenant> {
   const tenant = await world.tenant(prefix);
   await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
   return tenant;
+}
+
+/** A new authority with a Ready server, and the serial number of its certificate. */
+async function victimOf(name: string): Promise<{ victim: Tenant; serial: string }> {
+  await authority(name);
+  const victim = await serverOf(name);
+  return { victim, serial: (await victim.serials('db'))['server'] ?? '' };
 }
 
 const listed = async (name: string): Promise<readonly string[]> => serialsOn(await world.crls(name));
@@ -65,9 +72,7 @@ describe('the notes on a Secret', () => {
 
   // Broken if it fails: a person who waits for lastHandledRevoke believes that peers refuse a certificate that they accept.
   test('answer no request to revoke, whoever has written them before it is made', async () => {
-    await authority('noted');
-    const victim = await serverOf('noted');
-    const { server: serial = '' } = await victim.serials('db');
+    const { victim, serial } = await victimOf('noted');
     await victim.patchSecret('db-server-tls', note('revoke', 'incident-7'));
     await victim.revoke('db', 'incident-7');
     assert.deepEqual(await listed('noted'), [serial]);
@@ -75,9 +80,7 @@ describe('the notes on a Secret', () => {
   });
 
   test('answer no request to revoke while what they are written next to is that of another resource', async () => {
-    await authority('swapped');
-    const victim = await serverOf('swapped');
-    const { server: serial = '' } = await victim.serials('db');
+    const { victim, serial } = await victimOf('swapped');
     // Another certificate of the authority, which its owner may put there, with a note that answers the request to come. The
     // operator sees it next to a status that does not know the certificate, as after an end between two writes.
     await victim.issue('twin', { authorityRef: { name: 'swapped' }, server: { service: 'db' } });
@@ -91,9 +94,7 @@ describe('the notes on a Secret', () => {
   });
 
   test('answer no request to rotate', async () => {
-    await authority('rotated');
-    const victim = await serverOf('rotated');
-    const { server: serial = '' } = await victim.serials('db');
+    const { victim, serial } = await victimOf('rotated');
     await victim.patchSecret('db-server-tls', note('rotate', 'in-a-hurry'));
     await victim.rotate('db', 'in-a-hurry');
     await victim.ready('db');
@@ -117,7 +118,7 @@ function entriesOf(count: number, namespace?: string): string[][] {
 async function fill(name: string, victim: Tenant, entries: readonly unknown[]): Promise<void> {
   const { issuerId = '' } = (await victim.get('db')).status?.secrets?.[0] ?? {};
   const record = { version: 3, issuers: { [issuerId]: { revoked: entries } } };
-  const text = Buffer.from(JSON.stringify(record)).toString('base64');
+  const text = base64(JSON.stringify(record));
   await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': text } });
   await eventually(async () => assert.equal((await world.authority(name)).status?.crl?.revoked, entries.length), {
     timeoutMs: 60_000,

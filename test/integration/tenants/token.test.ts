@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { writeOperatorKubeconfig } from '../../../tools/operator.ts';
-import { type Api, openApi, paths } from '../../support/api.ts';
+import { type Api, base64, openApi, paths } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
 import { makeCa } from '../../support/roots/make.ts';
@@ -18,8 +18,7 @@ interface Attempt {
 
 const dryRun = '?dryRun=All';
 const own = 'mtls-operator';
-const b64 = (text: string): string => Buffer.from(text).toString('base64');
-const tlsData = { 'tls.crt': b64('certificate'), 'tls.key': b64('key') };
+const tlsData = { 'tls.crt': base64('certificate'), 'tls.key': base64('key') };
 const leafLabels = {
   'app.kubernetes.io/managed-by': 'mtls-operator',
   'mtls-operator.io/certificate': 'payments',
@@ -109,7 +108,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
       paths.secrets('kube-system'),
       secret('bootstrap-token-abcdef', leafLabels, {
         type: 'bootstrap.kubernetes.io/token',
-        data: { 'token-id': b64('abcdef'), 'token-secret': b64('0123456789abcdef') },
+        data: { 'token-id': base64('abcdef'), 'token-secret': base64('0123456789abcdef') },
       }),
     ),
   },
@@ -151,7 +150,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   {
     what: 'a root Secret with a key that is none of its',
     refused: createsOwn,
-    write: create(paths.secrets(own), secret('attempt', rootLabels, { data: { ...tlsData, token: b64('token') } })),
+    write: create(paths.secrets(own), secret('attempt', rootLabels, { data: { ...tlsData, token: base64('token') } })),
   },
   {
     what: 'an ownerReference of another kind on a new Secret',
@@ -196,17 +195,17 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   {
     what: 'the data of an Opaque Secret of others',
     refused: 'denied request',
-    write: patch(paths.secrets('shop', 'foreign-opaque'), { data: { password: b64('new') } }),
+    write: patch(paths.secrets('shop', 'foreign-opaque'), { data: { password: base64('new') } }),
   },
   {
     what: 'the data of an Opaque Secret with its labels',
     refused: otherType,
-    write: patch(paths.secrets('shop', 'ours-opaque'), { data: { password: b64('new') } }),
+    write: patch(paths.secrets('shop', 'ours-opaque'), { data: { password: base64('new') } }),
   },
   {
     what: 'the data of a Secret of another type in its own namespace',
     refused: 'denied request',
-    write: patch(paths.secrets(own, 'registry'), { data: { password: b64('new') } }),
+    write: patch(paths.secrets(own, 'registry'), { data: { password: base64('new') } }),
   },
   ...['foreign-tls', 'foreign-opaque'].map((name) => ({
     what: `the deletion of a Secret of others, ${name}`,
@@ -238,7 +237,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
     write: create(
       paths.configMaps('kube-system'),
-      configMap('aws-auth', trustLabels, { binaryData: { mapUsers: b64('[]') } }),
+      configMap('aws-auth', trustLabels, { binaryData: { mapUsers: base64('[]') } }),
     ),
   },
   {
@@ -330,7 +329,9 @@ const allowed: readonly Attempt[] = [
   { what: 'a root Secret', write: create(paths.secrets(own), secret('new-root', rootLabels)) },
   {
     what: 'the next root in a root Secret that a person has brought',
-    write: patch(paths.secrets(own, 'brought-root'), { data: { 'next.crt': b64('root'), 'next.key': b64('key') } }),
+    write: patch(paths.secrets(own, 'brought-root'), {
+      data: { 'next.crt': base64('root'), 'next.key': base64('key') },
+    }),
   },
   ...['shop', 'kube-system'].map((namespace) => ({
     what: `a ConfigMap of roots and CRLs in ${namespace}`,
@@ -374,7 +375,7 @@ const world = installation({ operator: false }, async ({ cluster, api }) => {
   await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args));
   thief = openApi({ ...cluster, kubeconfig });
   await cluster.kubectl(['create', 'namespace', 'shop']);
-  const opaque = { type: 'Opaque', data: { password: b64('old') } };
+  const opaque = { type: 'Opaque', data: { password: base64('old') } };
   await api.create(paths.secrets('shop'), secret('foreign-tls', {}));
   await api.create(paths.secrets('shop'), secret('foreign-opaque', {}, opaque));
   await api.create(paths.secrets('shop'), secret('ours', leafLabels));
@@ -395,7 +396,7 @@ const world = installation({ operator: false }, async ({ cluster, api }) => {
   const data = { 'ca.crt': 'roots', 'others.txt': 'theirs' };
   await api.create(
     paths.configMaps('shop'),
-    configMap('ours', trustLabels, { data, binaryData: { bin: b64('theirs') } }),
+    configMap('ours', trustLabels, { data, binaryData: { bin: base64('theirs') } }),
   );
   await api.create(paths.clusterTrustBundles(), {
     ...bundle('example.com/other'),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import type { TestContext } from 'node:test';
+import { afterEach, type TestContext } from 'node:test';
 
 import { type Installation, installation, type Tenant } from '../installation.ts';
 import type { Operator } from '../operator.ts';
@@ -91,6 +91,7 @@ export function crashSite(prefix: string, authority: (namespace: string) => obje
     for (const name of names) await tenant.ready(name);
     await world.operator.stop();
   });
+  afterEach(() => world.killOperators());
   const site: CrashSite = {
     world,
     names,

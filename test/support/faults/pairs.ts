@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { eventually } from '../eventually.ts';
 import type { Installation, Tenant } from '../installation.ts';
 import { inParallel } from '../parallel.ts';
-import { type NamespaceState, namespaceState } from './namespace-state.ts';
+import { type NamespaceState, namespaceState, pairsAt } from './namespace-state.ts';
 import { recordSecrets, type SecretHistory } from './secret-history.ts';
 
 /** A namespace of pairs: MtlsCertificates with a server and a client, which a disturbed operator issues. */
@@ -40,6 +40,15 @@ export async function pairsIn(world: Installation, prefix: string): Promise<Pair
       }
     },
   };
+}
+
+/** A namespace of pairs that the running operator has issued before it was stopped. */
+export async function issuedPairs(world: Installation, prefix: string, names: readonly string[]): Promise<Pairs> {
+  const pairs = await pairsIn(world, prefix);
+  await pairs.create(names);
+  await pairs.endAs(pairsAt(names, 1));
+  await world.operator.stop();
+  return pairs;
 }
 
 /** So many names of pairs. */

@@ -12,6 +12,7 @@ import {
   type Subject,
   type SubjectAltNames,
 } from '../../../src/pki/index.ts';
+import { altNames } from '../fixtures/names.ts';
 import { extension } from '../roots/extensions.ts';
 import { ecKey, makeCa } from '../roots/make.ts';
 import { issueLeafNow, withSigner } from '../sign.ts';
@@ -65,7 +66,7 @@ export const encodeConstraints = ({ permitted = [], excluded = [] }: Constraints
     ),
   );
 
-const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const none = altNames();
 const root = makeCa({ name: 'Root' });
 const between = ecKey();
 const holder: KeyObject = ecKey();

@@ -9,6 +9,7 @@ import { encodeCertificates, encodePrivateKey, parseCertificates } from '../../.
 import { keyUsageBits } from '../../../src/pki/x509/certificate.ts';
 import { type LeafRequest, leafRequest } from '../../../src/plan/certificate/leaf-request.ts';
 import { issuancePolicy, type SecretContent } from '../../../src/plan/index.ts';
+import { base64 } from '../api.ts';
 import { extension, keyUsage } from '../roots/extensions.ts';
 import { makeCa } from '../roots/make.ts';
 import { issueContent } from '../sign.ts';
@@ -100,8 +101,6 @@ export function malformedExhibit(folder: string): string {
   ];
   return mounted(folder, { [secretKeys.certificate]: base64(makeCa({ extensions }).pem) });
 }
-
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 function mounted(folder: string, data: Readonly<Record<string, string>>): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+
 import { cacheFolder } from '../../../tools/controlplane/folders.ts';
 import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';

@@ -1,5 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+
 import { freePort } from '../../../tools/controlplane/ports.ts';
 import { missing } from '../missing.ts';
 import { filled, section } from '../page.ts';

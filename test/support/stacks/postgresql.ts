@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs';
 import { chown, readFile, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
+
 import { freePort } from '../../../tools/controlplane/ports.ts';
 import { missing } from '../missing.ts';
 import { filled, section } from '../page.ts';

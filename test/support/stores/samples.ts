@@ -6,6 +6,7 @@ import {
   encodeTrustStore,
   type KeySpec,
 } from '../../../src/pki/index.ts';
+import { altNames } from '../fixtures/names.ts';
 import { intermediate, privateKey, root } from '../fixtures/roots.ts';
 import { hours } from '../fixtures/times.ts';
 import { issueLeafNow } from '../sign.ts';
@@ -25,7 +26,7 @@ export function keyAndChain(spec?: KeySpec, intermediates = 0): { key: KeyObject
   let signer = root({ at: now });
   for (let level = 1; level <= intermediates; level++) signer = intermediate(signer, { name: `CA ${level}`, at: now });
   const key = privateKey(spec);
-  const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+  const names = altNames({ dnsNames: ['db.shop.svc'] });
   const profile = { role: 'peer', subject: {}, names, durationMs: hours(24) } as const;
   const leaf = issueLeafNow(profile, createPublicKey(key), signer, { now, serialSeed: randomBytes(20) });
   return { key, chain: [leaf, ...signer.intermediates] };

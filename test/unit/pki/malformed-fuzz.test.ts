@@ -38,6 +38,7 @@ import {
   namesOutsideConstraints,
 } from '../../../src/pki/x509/name-constraints.ts';
 import { derNodes, encodeNode, spoilt, wrapped } from '../../support/der-mutation.ts';
+import { altNames } from '../../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
 import { days, later, now } from '../../support/fixtures/times.ts';
 import { permitting } from '../../support/roots/extensions.ts';
@@ -51,7 +52,7 @@ const ed25519 = root({ key: { algorithm: 'Ed25519' } });
 const above = root();
 const below = intermediate(above, { more: [permitting(asn1.implicit(2, Buffer.from('shop.svc')))] });
 const signers: readonly TestIssuer[] = [above, rsa, ed25519, below];
-const names = { dnsNames: ['db.shop.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const names = altNames({ dnsNames: ['db.shop.svc'] });
 const leafKey = privateKey();
 const leafOf = (signer: Issuer) =>
   issueLeafNow(

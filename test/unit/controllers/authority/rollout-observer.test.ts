@@ -8,6 +8,7 @@ import { certificateRecord } from '../../../../src/controllers/objects/resources
 import { type Secret, secrets as secretResource } from '../../../../src/kube/index.ts';
 import {
   type AuthorityRecord,
+  type CertificateRecord,
   isExamined,
   missingSecrets,
   ownerReference,
@@ -229,24 +230,29 @@ describe('the evidence of an authority', () => {
     });
   }
 
-  test('has a Secret whose resource has moved to another authority, until that one has issued it', () => {
-    const made = process();
-    made.caches.certificates.observe(issued.asking({ authorityRef: { name: 'other' } }).record);
-    made.take(secret);
-    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'its MtlsCertificate has moved to authority other']]);
-    made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
-    assert.deepEqual(whys(made), []);
-  });
-
-  test('has a Secret whose resource has a spec that cannot be read, in the authority that has signed it', () => {
-    const made = process();
-    const metadata = { ...issued.record, resourceVersion: '11' };
-    made.caches.certificates.observe(certificateRecord({ metadata, spec: { duration: 7 } } as never));
-    made.take(secret);
-    assert.deepEqual(whys(made), [['shop/payments-server-tls', 'its MtlsCertificate has a spec that cannot be read']]);
-    made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
-    assert.deepEqual(whys(made), []);
-  });
+  const metadata = { ...issued.record, resourceVersion: '11' };
+  const lost: [title: string, resource: CertificateRecord, why: string][] = [
+    [
+      'has moved to another authority, until that one has issued it',
+      issued.asking({ authorityRef: { name: 'other' } }).record,
+      'its MtlsCertificate has moved to authority other',
+    ],
+    [
+      'has a spec that cannot be read, in the authority that has signed it',
+      certificateRecord({ metadata, spec: { duration: 7 } } as never),
+      'its MtlsCertificate has a spec that cannot be read',
+    ],
+  ];
+  for (const [title, resource, why] of lost) {
+    test(`has a Secret whose resource ${title}`, () => {
+      const made = process();
+      made.caches.certificates.observe(resource);
+      made.take(secret);
+      assert.deepEqual(whys(made), [['shop/payments-server-tls', why]]);
+      made.take(withMetadata(() => ({ resourceVersion: '30' }))(certificate().issuedBy(theirs).secret('server')));
+      assert.deepEqual(whys(made), []);
+    });
+  }
 
   test('leaves a Secret to its own authority where both trust its root', () => {
     const made = process();

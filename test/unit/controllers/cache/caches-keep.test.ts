@@ -170,10 +170,15 @@ for (const [title, kind] of Object.entries(kinds)) {
       await api.create(kind.resource, there as never);
     };
 
-    test('since the process read it first, when it was there before', async (t) => {
+    /** A process that found the object there. */
+    const begun = async (t: TestContext) => {
       const api = await server();
       await kind.create(api);
-      const made = await process(t, api);
+      return { api, made: await process(t, api) };
+    };
+
+    test('since the process read it first, when it was there before', async (t) => {
+      const { made } = await begun(t);
       assert.equal(kind.changedAtMs(made.caches), 100);
     });
 
@@ -189,9 +194,7 @@ for (const [title, kind] of Object.entries(kinds)) {
     });
 
     test('since the watch has brought its last bundle, and not its last change', async (t) => {
-      const api = await server();
-      await kind.create(api);
-      const made = await process(t, api);
+      const { api, made } = await begun(t);
       at(200, made);
       await kind.patch(api, kind.otherBundle('second'));
       await made.memory.deliver();
@@ -203,9 +206,7 @@ for (const [title, kind] of Object.entries(kinds)) {
     });
 
     test('since it is back with the bundle of before, when another one was there meanwhile', async (t) => {
-      const api = await server();
-      await kind.create(api);
-      const made = await process(t, api);
+      const { api, made } = await begun(t);
       for (const [clockMs, text] of [
         [200, 'second'],
         [300, 'first'],
@@ -218,9 +219,7 @@ for (const [title, kind] of Object.entries(kinds)) {
     });
 
     test('since it is there again, when it was deleted and made again', async (t) => {
-      const api = await server();
-      await kind.create(api);
-      const made = await process(t, api);
+      const { api, made } = await begun(t);
       at(200, made);
       await remake(api);
       await made.memory.deliver();
@@ -228,9 +227,7 @@ for (const [title, kind] of Object.entries(kinds)) {
     });
 
     test('since the new listing, when it has changed while the watch was lost; else as before', async (t) => {
-      const api = await server();
-      await kind.create(api);
-      const made = await process(t, api);
+      const { api, made } = await begun(t);
       let before = 100;
       for (const [clockMs, change, since] of [
         [200, () => kind.patch(api, unrelated), 100],

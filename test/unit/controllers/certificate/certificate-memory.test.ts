@@ -10,7 +10,7 @@ import { ready } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
 import { crlDataNow } from '../../../support/sign.ts';
-import { CertificateProcess, create, patch, secretName, signer, writeStatus } from '../world/certificate-process.ts';
+import { CertificateProcess, patch, secretName, signer, writeStatus } from '../world/certificate-process.ts';
 
 const bytes = (text: string) => Buffer.from(text).toString('base64');
 const tlsOf = (process: CertificateProcess) => process.secret()?.data?.['tls.crt'];
@@ -114,10 +114,7 @@ describe('repairs', () => {
 
 describe('a failure', () => {
   test('of a resource that is gone brings nobody back', async (t) => {
-    const process = await CertificateProcess.begin(t);
-    await process.create();
-    process.refuse(create);
-    await process.settle();
+    const process = await CertificateProcess.failed(t);
     await process.remove(certificates, 'payments');
     await process.settle();
     process.nowMs += 5001;

@@ -402,10 +402,7 @@ describe('a role that fails', () => {
   });
 
   test('is brought back when another resource of its namespace could be written, and not when that only needed its status', async (t) => {
-    const process = await CertificateProcess.begin(t);
-    await process.create();
-    process.refuse(create);
-    await process.settle();
+    const process = await CertificateProcess.failed(t);
     process.nowMs += 5001;
     await process.create({}, 'other');
     await process.settle('other');
@@ -434,10 +431,7 @@ describe('a role that fails', () => {
   });
 
   test('waits for its delay in the next term, and in another process, when status says so', async (t) => {
-    const process = await CertificateProcess.begin(t);
-    await process.create();
-    process.refuse(create);
-    await process.settle();
+    const process = await CertificateProcess.failed(t);
     assert.equal(process.ready(), 'IssuanceFailed');
     process.beginTerm();
     await process.settle();
@@ -447,10 +441,7 @@ describe('a role that fails', () => {
   });
 
   test('is another one when the resource is deleted and made again: nothing of the first counts', async (t) => {
-    const process = await CertificateProcess.begin(t);
-    await process.create();
-    process.refuse(create);
-    await process.settle();
+    const process = await CertificateProcess.failed(t);
     await process.remove(certificates, 'payments');
     await process.settle();
     await process.create();

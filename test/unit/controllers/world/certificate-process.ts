@@ -106,6 +106,15 @@ export class CertificateProcess {
     return process;
   }
 
+  /** The same with a resource `payments` whose first issuance has failed. */
+  static async failed(t: TestContext): Promise<CertificateProcess> {
+    const process = await CertificateProcess.begin(t);
+    await process.create();
+    process.refuse(create);
+    await process.settle();
+    return process;
+  }
+
   /** The same with a resource `payments` that is Ready. */
   static async issued(
     t: TestContext,

@@ -34,6 +34,22 @@ const nameOf = (spec: Spec): string => JSON.stringify(spec);
 const secretNames = ['a-server-tls', 'b-server-tls', 'a-client-tls', 'shared'];
 const secretRefs = fc.record({ namespace: fc.constantFrom(...tenants), name: fc.constantFrom(...secretNames) });
 
+/** An event of a published ConfigMap, or of one that another authority might publish. */
+const configMap = (
+  verb: string,
+  act: (world: EventWorld, ref: { namespace: string; name: string }) => Promise<void>,
+) => ({
+  weight: 1,
+  arbitrary: fc
+    .tuple(fc.constantFrom(...tenants), fc.constantFrom('trust-default', 'renamed'))
+    .map(
+      ([namespace, name]): Event => [
+        `${verb} ConfigMap ${namespace}/${name}`,
+        (world) => act(world, { namespace, name }),
+      ],
+    ),
+});
+
 /** What people do, each with the words for a report. */
 const acts: fc.Arbitrary<Event> = fc.oneof(
   {
@@ -169,28 +185,8 @@ const acts: fc.Arbitrary<Event> = fc.oneof(
         ],
       ),
   },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(fc.constantFrom(...tenants), fc.constantFrom('trust-default', 'renamed'))
-      .map(
-        ([namespace, name]): Event => [
-          `spoil ConfigMap ${namespace}/${name}`,
-          (world) => world.patch(configMaps, { namespace, name }, { data: { 'ca.crt': 'x' } }),
-        ],
-      ),
-  },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(fc.constantFrom(...tenants), fc.constantFrom('trust-default', 'renamed'))
-      .map(
-        ([namespace, name]): Event => [
-          `delete ConfigMap ${namespace}/${name}`,
-          (world) => world.delete(configMaps, { namespace, name }),
-        ],
-      ),
-  },
+  configMap('spoil', (world, ref) => world.patch(configMaps, ref, { data: { 'ca.crt': 'x' } })),
+  configMap('delete', (world, ref) => world.delete(configMaps, ref)),
 );
 
 const happenings: fc.Arbitrary<Event> = fc.oneof(

@@ -36,6 +36,18 @@ const happens = (weight: number, ...event: Event) => ({ weight, arbitrary: fc.co
 const abort = (world: RotationWorld): Promise<void> =>
   world.annotate('abortRotation', world.status.rotation?.id ?? 'none');
 
+/** What people do to Secrets. */
+const damage = [
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(anyBrought, fc.boolean())
+      .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
+  },
+  happens(1, 'the root Secret is deleted', (world) => world.deleteRootSecret()),
+  happens(1, 'a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')),
+];
+
 /** What happens in the middle of a reconcile. */
 const inBetween = fc.oneof(
   happens(4, 'the process ends', (world) => world.crash()),
@@ -62,14 +74,7 @@ const inBetween = fc.oneof(
   },
   happens(1, 'rotate a certificate', (world) => world.rotateCertificate()),
   happens(1, 'abort', abort),
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(anyBrought, fc.boolean())
-      .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
-  },
-  happens(1, 'the root Secret is deleted', (world) => world.deleteRootSecret()),
-  happens(1, 'a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')),
+  ...damage,
   {
     weight: 1,
     arbitrary: fc
@@ -220,14 +225,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     if (isWaiting === true) await world.annotate('approveRotation', world.status.rotation?.id ?? 'none');
   }),
   { weight: 1, arbitrary: anyBrought.map((next): Event => ['a root is staged', (world) => world.stage(next)]) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(anyBrought, fc.boolean())
-      .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
-  },
-  happens(1, 'the root Secret is deleted', (world) => world.deleteRootSecret()),
-  happens(1, 'a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')),
+  ...damage,
   happens(1, 'a certificate is asked for', (world) => world.addCertificate()),
 );
 

@@ -18,9 +18,9 @@ import {
   prepareLeaf,
   profileDigest,
   type Role,
-  type SubjectAltNames,
 } from '../../../../src/pki/index.ts';
 import { certificateProfileDigest } from '../../../../src/pki/x509/leaf-profile.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRefusal, opensslRoot, type Purpose, present } from '../../../support/openssl.ts';
@@ -28,7 +28,7 @@ import { permitting } from '../../../support/roots/extensions.ts';
 import { issueLeafNow, issueRoot, signNow, withSigner } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 
-const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const none = altNames();
 const profile = (changes: Partial<LeafProfile> = {}): LeafProfile => ({
   role: 'server',
   subject: { commonName: 'payments' },

@@ -12,6 +12,7 @@ import {
   readLeaf,
   trustBundle,
 } from '../../../../src/pki/index.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { issuerIdOf, privateKey, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { hours } from '../../../support/fixtures/times.ts';
 import { opensslRefusal } from '../../../support/openssl.ts';
@@ -59,7 +60,7 @@ describe('a bad root signs nothing:', () => {
 
 const key = privateKey();
 const dnsNames = ['db.shop.svc.cluster.local'];
-const names = { dnsNames, ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const names = altNames({ dnsNames });
 const profile = { role: 'peer', subject: {}, names, durationMs: hours(24) } as const;
 
 describe('a good root signs a leaf that openssl accepts with its intermediates:', () => {

@@ -16,6 +16,7 @@ import {
   readLeafChain,
 } from '../../../../src/pki/index.ts';
 import { parseKeyBlock } from '../../../../src/pki/keys/key.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { hours, now } from '../../../support/fixtures/times.ts';
 import { openssl } from '../../../support/openssl.ts';
@@ -23,7 +24,7 @@ import { issueLeafNow } from '../../../support/sign.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 
 const signer = root();
-const names = { dnsNames: ['a.b.svc'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const names = altNames({ dnsNames: ['a.b.svc'] });
 const profile = { role: 'server', subject: { commonName: 'a' }, names, durationMs: hours(24) } as const;
 const leafOf = (key: KeyObject): Certificate =>
   issueLeafNow(profile, createPublicKey(key), signer, { now, serialSeed: randomBytes(20) });

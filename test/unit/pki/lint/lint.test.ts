@@ -5,10 +5,11 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { oids } from '../../../../src/pki/asn1/oid.ts';
-import { type Issuer, type LeafProfile, type Role, type SubjectAltNames } from '../../../../src/pki/index.ts';
+import type { Issuer, LeafProfile, Role } from '../../../../src/pki/index.ts';
 import { prepareLeaf } from '../../../../src/pki/issue/prepare-certificate.ts';
 import { lintLeaf } from '../../../../src/pki/lint/lint.ts';
 import { pathOf } from '../../../../src/pki/x509/ca-path.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { extension } from '../../../support/roots/extensions.ts';
@@ -470,6 +471,7 @@ describe('what breaks a rule is refused:', () => {
     authorityKeyIdentifier: asn1.sequence(asn1.implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex'))),
     subjectAltName: asn1.sequence(dns('payments.shop.svc')),
   };
+  const [usageId, usage] = [asn1.oid(oids.extKeyUsage), asn1.octetString(asn1.encode(values.extKeyUsage))];
   const isCritical = (name: string): boolean => name === 'basicConstraints' || name === 'keyUsage';
   const extensions: Row[] = [
     ...names.flatMap((name): Row[] => [
@@ -497,25 +499,12 @@ describe('what breaks a rule is refused:', () => {
     ],
     [
       'critical written as FALSE',
-      withExtensions({
-        extKeyUsage: asn1.sequence(
-          asn1.oid(oids.extKeyUsage),
-          asn1.boolean(false),
-          asn1.octetString(asn1.encode(values.extKeyUsage)),
-        ),
-      }),
+      withExtensions({ extKeyUsage: asn1.sequence(usageId, asn1.boolean(false), usage) }),
       /critical is TRUE, or left out/,
     ],
     [
       'an extension of four parts',
-      withExtensions({
-        extKeyUsage: asn1.sequence(
-          asn1.oid(oids.extKeyUsage),
-          asn1.boolean(true),
-          asn1.octetString(asn1.encode(values.extKeyUsage)),
-          asn1.nullValue(),
-        ),
-      }),
+      withExtensions({ extKeyUsage: asn1.sequence(usageId, asn1.boolean(true), usage, asn1.nullValue()) }),
       /critical is TRUE, or left out/,
     ],
     [
@@ -823,7 +812,7 @@ describe('what is laid out from a profile', () => {
     root({ key: { algorithm: 'Ed25519' } }),
     root({ key: { algorithm: 'RSA', size: 2048 } }),
   ];
-  const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+  const none = altNames();
   const text = (maxLength: number) =>
     fc.string({ unit: fc.constantFrom('a', 'Z', ' ', 'é', '日', '𝄞', ',', '=', '/'), minLength: 1, maxLength });
 

@@ -5,13 +5,14 @@ import { expectTag, readAll, readOid, readOnly, tags } from '../../../../src/pki
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import { encodeIpAddress, encodeSubject, type Subject, type SubjectAltNames } from '../../../../src/pki/index.ts';
 import { encodeSubjectAltNames } from '../../../../src/pki/x509/distinguished-name.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { hours, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRoot } from '../../../support/openssl.ts';
 import { issueLeafNow } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 
-const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const none = altNames();
 const signer = root();
 
 /** PEM of a leaf that carries these names. */

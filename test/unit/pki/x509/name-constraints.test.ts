@@ -13,13 +13,14 @@ import {
   type Subject,
   type SubjectAltNames,
 } from '../../../../src/pki/index.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { days, hours, now } from '../../../support/fixtures/times.ts';
 import { goodRoot, opensslRefusal, opensslRoot, present } from '../../../support/openssl.ts';
 import { issueLeafNow, issueRoot, signNow, withSigner } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 
-const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const none = altNames();
 const key = privateKey();
 const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
 

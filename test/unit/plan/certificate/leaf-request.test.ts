@@ -7,11 +7,12 @@ import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { rolesOf, secretNameOf } from '../../../../src/plan/records/roles.ts';
 import { rules } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { hours } from '../../../support/fixtures/times.ts';
 
 const domains = { trustDomain: 'example.org', clusterDomain: 'k8s.local' };
 const scope = { namespace: 'shop', labels: {}, authority: 'default', ...rules, ...domains };
-const none = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const none = altNames();
 const { spec: plain } = certificate().record;
 const privateKey = plain.privateKey;
 

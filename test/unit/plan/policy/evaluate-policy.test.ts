@@ -5,9 +5,10 @@ import type { Role, Subject, SubjectAltNames } from '../../../../src/pki/index.t
 import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { deniedNames, type PolicyScope } from '../../../../src/plan/policy/evaluate-policy.ts';
 import { rules } from '../../../support/fixtures/authority.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 
 const shop: PolicyScope = { namespace: 'shop', labels: {}, authority: 'default', ...rules };
-const none: SubjectAltNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const none = altNames();
 
 const mayHaveDns = (name: string, scope = shop, role: Role = 'server'): boolean =>
   deniedNames({ role, subject: {}, names: { ...none, dnsNames: [name] } }, scope).length === 0;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { subjectText } from '../../../../src/pki/index.ts';
-import { planRoot, type RotationStep } from '../../../../src/plan/index.ts';
+import { planRoot, type RotationState, type RotationStep } from '../../../../src/plan/index.ts';
 import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, hours, later } from '../../../support/fixtures/times.ts';
 import { distributing, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
@@ -225,24 +225,23 @@ describe('a root that expires while it is replaced', () => {
     spec: brought,
     status: knows([brief, old]),
   };
+  /** The root that is expired gives way to the old root, which signs again. */
+  const givesWay = (reason: string, changes: Partial<RotationState> = {}): RotationStep =>
+    rotationStep([reason, 'the root that signed has expired; the other root of the rotation signs'], [brief, old], {
+      move: { active: 'previous', previous: 'active' },
+      rotation: rotationIn('Switching', {
+        since: afterBrief.toISOString(),
+        old: [rootIdOf(brief)],
+        new: rootIdOf(old),
+        ...changes,
+      }),
+    });
   check({
     'in Draining gives way to the old root, which its peers still trust': {
       given: other,
       at: afterBrief,
       plan: {
-        step: rotationStep(
-          ['RotationAborting', 'the root that signed has expired; the other root of the rotation signs'],
-          [brief, old],
-          {
-            move: { active: 'previous', previous: 'active' },
-            rotation: rotationIn('Switching', {
-              since: afterBrief.toISOString(),
-              old: [rootIdOf(brief)],
-              new: rootIdOf(old),
-              aborting: true,
-            }),
-          },
-        ),
+        step: givesWay('RotationAborting', { aborting: true }),
         verdict: expired,
       },
     },
@@ -264,18 +263,7 @@ describe('a root that expires while it is replaced', () => {
       },
       at: afterBrief,
       plan: {
-        step: rotationStep(
-          ['RotationSwitching', 'the root that signed has expired; the other root of the rotation signs'],
-          [brief, old],
-          {
-            move: { active: 'previous', previous: 'active' },
-            rotation: rotationIn('Switching', {
-              since: afterBrief.toISOString(),
-              old: [rootIdOf(brief)],
-              new: rootIdOf(old),
-            }),
-          },
-        ),
+        step: givesWay('RotationSwitching'),
         verdict: expired,
       },
     },
