@@ -111,7 +111,7 @@ const isChosen = (name: string): boolean =>
   values.scenario === undefined ||
   values.scenario.split(',').some((wanted) => name === wanted || name.startsWith(`${wanted}/`));
 
-function contestantsOf({ takesPart }: Scenario, ceiling: Contestant): Contestant[] {
+function contestantsOf({ takesPart = { ceiling: true, peer: true } }: Scenario, ceiling: Contestant): Contestant[] {
   const { peer: name, 'peer-command': command, 'peer-crds': crds } = values;
   if (name !== undefined && (command === undefined || crds === undefined)) {
     throw new Error(`--peer needs --peer-command and --peer-crds\n${usage}`);

@@ -17,8 +17,8 @@ export interface Scenario {
   readonly name: string;
   /** What happens in it, in a line. */
   readonly about: string;
-  /** Who can take part: a peer has no verb for all of it, and the ceiling decides nothing. */
-  readonly takesPart: Readonly<Record<'ceiling' | 'peer', boolean>>;
+  /** Who can take part: a peer has no verb for all of it, and the ceiling decides nothing. By default all do. */
+  readonly takesPart?: Readonly<Record<'ceiling' | 'peer', boolean>>;
   /** Runs it on a control plane of its own, on which the contestant is prepared. */
   run(plane: Plane, contestant: Contestant, settings: Settings): Promise<Outcome>;
 }

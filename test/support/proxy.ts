@@ -115,6 +115,18 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
   return proxy;
 }
 
+/** The requests that the proxy gets from now on, all of which it passes on. */
+export function recordRequests(proxy: FaultyProxy): readonly Exchange[] {
+  const seen: Exchange[] = [];
+  proxy.faults = {
+    onRequest(exchange) {
+      seen.push(exchange);
+      return 'pass';
+    },
+  };
+  return seen;
+}
+
 async function readAll(incoming: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(chunk as Buffer);

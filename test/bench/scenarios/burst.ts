@@ -11,7 +11,6 @@ export function burstOf(name: string, about: string, options: Omit<Pair, 'namesp
   return {
     name,
     about,
-    takesPart: { ceiling: true, peer: true },
     async run(plane, contestant, { count, settles }) {
       const wanted = pairs(plane, Math.ceil(count * share), options);
       const objects = await createAll(plane, contestant, wanted);

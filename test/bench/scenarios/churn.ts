@@ -11,7 +11,6 @@ const alive = 32;
 export const churn: Scenario = {
   name: 'churn',
   about: `resources are deleted as soon as they are Ready, ${alive} at a time`,
-  takesPart: { ceiling: true, peer: true },
   async run(plane, contestant, { count, settles }) {
     const { client } = plane;
     const objects = pairs(plane, count).flatMap((pair) => contestant.requestsFor(pair));

@@ -17,7 +17,6 @@ const warmUpSeconds = 10;
 export const flood: Scenario = {
   name: 'flood',
   about: 'resources are created as fast as the API server takes them',
-  takesPart: { ceiling: true, peer: true },
   async run(plane, contestant, { count, settles }) {
     return following(plane, contestant, async (running, progress) => {
       const objects = objectsFor(contestant, pairs(plane, count));
@@ -35,7 +34,6 @@ export const flood: Scenario = {
 const streamAt = (name: string, part: string, divisor: number): Scenario => ({
   name,
   about: `resources are created at ${part} of the rate that the ceiling follows`,
-  takesPart: { ceiling: true, peer: true },
   async run(plane, contestant, { count, settles, ceilingPairsPerSecond }) {
     const rate = ceilingPairsPerSecond / divisor;
     return following(plane, contestant, async (running, progress) => {

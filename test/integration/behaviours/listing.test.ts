@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { pairsAt } from '../../support/faults/namespace-state.ts';
 import { issuedPairs, pairNames } from '../../support/faults/pairs.ts';
 import { installation } from '../../support/installation.ts';
-import type { Exchange } from '../../support/proxy.ts';
+import { recordRequests } from '../../support/proxy.ts';
 
 const world = installation();
 
@@ -13,13 +13,7 @@ describe('An operator that starts where there is much', () => {
   it('asks for certificates and their Secrets once, as a watch that begins with all there is (KEP-3157) (20 s: hundreds of certificates are issued first)', async () => {
     const names = pairNames(20);
     const pairs = await issuedPairs(world, 'streamed', names);
-    const seen: Exchange[] = [];
-    world.proxy.faults = {
-      onRequest(exchange) {
-        seen.push(exchange);
-        return 'pass';
-      },
-    };
+    const seen = recordRequests(world.proxy);
     await world.start({ server: world.proxy.server });
     await pairs.create(['one-more']);
     await pairs.endAs(pairsAt([...names, 'one-more'], 1));

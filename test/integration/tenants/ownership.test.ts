@@ -7,18 +7,13 @@ import { describe, test } from 'node:test';
 import { paths, type Secret } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
-import type { Exchange } from '../../support/proxy.ts';
+import { type Exchange, recordRequests } from '../../support/proxy.ts';
 
 // What somebody with `edit` in one namespace writes about the owners of Secrets there.
 describe('a tenant that names the resource of another tenant as owner', () => {
-  const requests: Exchange[] = [];
+  let requests: readonly Exchange[] = [];
   const world = installation({ operator: false }, async ({ proxy }) => {
-    proxy.faults = {
-      onRequest(exchange) {
-        requests.push(exchange);
-        return 'pass';
-      },
-    };
+    requests = recordRequests(proxy);
     await world.start({ server: proxy.server });
   });
 

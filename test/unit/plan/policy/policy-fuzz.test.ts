@@ -551,23 +551,18 @@ function askedOf({ kind, name, namespace }: Case): object {
 
 const domains = { trustDomain: 'cluster.local', clusterDomain: 'cluster.local' };
 
-function oracleAllows({ kind, name, role, ...scope }: Case): boolean {
-  switch (kind) {
-    case 'dnsNames':
-      return oracle.mayHaveDns(name, role, { ...scope, ...domains });
-    case 'ipRanges':
-      return oracle.mayHaveIp(name, { ...scope, ...domains });
-    case 'uris':
-      return oracle.mayHaveUri(name, { ...scope, ...domains });
-    case 'emailAddresses':
-      return oracle.mayHaveEmail(name, { ...scope, ...domains });
-    case 'commonNames':
-      return oracle.mayHaveCommonName(name, role, { ...scope, ...domains });
-    case 'otherNames':
-      return oracle.mayHaveOtherName(name, { ...scope, ...domains });
-    case 'subject':
-      return oracle.mayHaveSubject(name, { ...scope, ...domains });
-  }
+function oracleAllows({ kind, name, role, ...rest }: Case): boolean {
+  const scope = { ...rest, ...domains };
+  const allowed: Record<Kind, () => boolean> = {
+    dnsNames: () => oracle.mayHaveDns(name, role, scope),
+    ipRanges: () => oracle.mayHaveIp(name, scope),
+    uris: () => oracle.mayHaveUri(name, scope),
+    emailAddresses: () => oracle.mayHaveEmail(name, scope),
+    commonNames: () => oracle.mayHaveCommonName(name, role, scope),
+    otherNames: () => oracle.mayHaveOtherName(name, scope),
+    subject: () => oracle.mayHaveSubject(name, scope),
+  };
+  return allowed[kind]();
 }
 
 /** Every name of a request or a certificate, as a case of its own. */
