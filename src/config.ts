@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/constants.ts';
-import { defaultLeaseTiming, type LeaseTiming, timingProblem } from './kube/index.ts';
+import { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './kube/index.ts';
 import { clientName, parseDurationMs } from './plan/index.ts';
 import { type LogLevel, logLevels } from './telemetry/logger.ts';
 import type { ListenAddress } from './telemetry/server.ts';
@@ -137,7 +137,7 @@ function leaseTiming(values: ReturnType<typeof parse>): LeaseTiming {
     renewDeadlineMs: durationOf('renew-deadline', values['renew-deadline']) ?? defaultLeaseTiming.renewDeadlineMs,
     retryPeriodMs: durationOf('retry-period', values['retry-period']) ?? defaultLeaseTiming.retryPeriodMs,
   };
-  const problem = timingProblem(timing, timingFlags);
+  const problem = leaseTimingProblem(timing, timingFlags);
   if (problem !== undefined) throw new ConfigError(problem);
   return timing;
 }

@@ -58,8 +58,8 @@ export const crlKey = 'ca.crl';
 export const outputKeys = {
   combinedPem: 'tls-combined.pem',
   der: 'key.der',
-  keyStore: 'keystore.p12',
-  trustStore: 'truststore.p12',
+  keystore: 'keystore.p12',
+  truststore: 'truststore.p12',
   crl: crlKey,
 } as const;
 

@@ -665,14 +665,14 @@ export interface Outputs {
  */
 export interface Pkcs12Output {
   /**
-   * Where the password is, in the namespace of the resource. A changed password re-writes the stores; while there is
+   * Where the password is, in the namespace of the resource. A changed password rewrites the keystores; while there is
    * none, nothing is issued.
    */
   readonly passwordSecretRef: PasswordSecretRef;
 }
 
 /**
- * Where the password is, in the namespace of the resource. A changed password re-writes the stores; while there is
+ * Where the password is, in the namespace of the resource. A changed password rewrites the keystores; while there is
  * none, nothing is issued.
  */
 export interface PasswordSecretRef {

@@ -1,4 +1,4 @@
-import type { KubeClient, Lead, Log } from '../kube/index.ts';
+import type { KubeClient, Log, RunAsLeader } from '../kube/index.ts';
 import type { StandbyRoots } from './authority/standby-roots.ts';
 import type { AuthorityStates } from './cache/authority-states.ts';
 import type { Caches } from './cache/caches.ts';
@@ -91,7 +91,7 @@ export class Operator {
   }
 
   /** Leads until `leadership` aborts. Resolves when the work in progress has ended. */
-  readonly lead: Lead = async (leadership, lost) => {
+  readonly lead: RunAsLeader = async (leadership, lost) => {
     await this.#standby?.stop();
     const term = new LeaderTerm({ ...this.#options, replica: this.#replica });
     this.#term = term;

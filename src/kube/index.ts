@@ -48,14 +48,14 @@ export {
   type ReconcileRecord,
   TerminalError,
 } from './controller/controller.ts';
-export { type EventNote, EventRecorder, type EventRecorderOptions } from './events/event-recorder.ts';
+export { type EventDetails, EventRecorder, type EventRecorderOptions } from './events/event-recorder.ts';
 export {
   type ElectorClock,
-  type Lead,
   LeaderElector,
   type LeaderElectorOptions,
+  type RunAsLeader,
 } from './leaderelection/leader-elector.ts';
-export { defaultLeaseTiming, type LeaseTiming, timingProblem } from './leaderelection/lease-timing.ts';
+export { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './leaderelection/lease-timing.ts';
 export { FairQueue } from './workqueue/fair-queue.ts';
 export { keyOf, type ObjectRef, refOf } from './workqueue/object-key.ts';
 export { type Clock, WorkQueue } from './workqueue/work-queue.ts';

@@ -19,10 +19,10 @@ export {
   privateKeyDer,
   publicKeyDer,
 } from './keys/key.ts';
-export { parseSoundKey } from './keys/key-pair.ts';
+export { parseValidKey } from './keys/key-pair-check.ts';
 export { KeySigner, type Signer } from './keys/signer.ts';
 export { keystorePasswordProblem } from './keystore/keystore-password.ts';
-export { encodeKeyStore, encodeTrustStore } from './keystore/pkcs12.ts';
+export { encodeKeystore, encodeTruststore } from './keystore/pkcs12.ts';
 export {
   type LeafChain,
   type LeafRecord,
@@ -33,10 +33,9 @@ export {
   resolveLeaf,
   verifyLeafAhead,
 } from './leaf/leaf-record.ts';
-export { chainWithin, publicKeyDigest, type Remains, remainsOf } from './leaf/leaf-remains.ts';
+export { chainWithin, publicKeyDigest, type RecoverableLeaf, recoverLeaf } from './leaf/recoverable-leaf.ts';
 export { PkiError, type PkiErrorCode } from './pki-error.ts';
-export { anchorId, caId, uniqueAnchors } from './x509/ca-id.ts';
-export { commonValidity, pathOf } from './x509/ca-path.ts';
+export { anchorId, caId, uniqueAnchors } from './x509/ca-identity.ts';
 export {
   type Certificate,
   isSignedBy,
@@ -45,6 +44,7 @@ export {
   sha256Hex,
   subjectText,
 } from './x509/certificate.ts';
+export { commonValidity, pathOf } from './x509/certification-path.ts';
 export {
   type Crl,
   type CrlContent,

@@ -1,5 +1,5 @@
 import { apiVersion } from '../../api/constants.ts';
-import type { EventNote } from '../../kube/index.ts';
+import type { EventDetails } from '../../kube/index.ts';
 import { caId } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
@@ -16,10 +16,10 @@ import {
 /** An event about an authority. */
 export const authorityEvent = (
   { name, uid }: AuthorityRecord,
-  type: EventNote['type'],
+  type: EventDetails['type'],
   reason: string,
   note: string,
-): EventNote => ({
+): EventDetails => ({
   regarding: { apiVersion, kind: 'MtlsAuthority', name, uid },
   type,
   reason,
@@ -43,7 +43,7 @@ export function problemEvents(
   authority: AuthorityRecord,
   conditions: readonly DesiredCondition[],
   verdict: AuthorityVerdict,
-): EventNote[] {
+): EventDetails[] {
   const said = authority.status.conditions ?? [];
   return conditions
     .filter(({ type, status }) => status === (isAboutTrouble(type) ? 'True' : 'False'))
@@ -57,7 +57,7 @@ export function problemEvents(
 }
 
 /** What a person has requested of a rotation in vain. Each is reported once: status still says it after a restart. */
-export function remarkEvents(authority: AuthorityRecord, rotation: RotationReport | undefined): EventNote[] {
+export function remarkEvents(authority: AuthorityRecord, rotation: RotationReport | undefined): EventDetails[] {
   const reported = authority.status.rotation?.blockers ?? [];
   return (rotation?.notices ?? [])
     .filter(({ message }) => !reported.includes(message))
@@ -70,14 +70,14 @@ export function remarkEvents(authority: AuthorityRecord, rotation: RotationRepor
 export function revocationEvents(
   observed: ObservedAuthority,
   { revocations }: CrlPlan,
-): { readonly revoked: readonly string[]; readonly events: readonly EventNote[] } {
+): { readonly revoked: readonly string[]; readonly events: readonly EventDetails[] } {
   const { authority, revocation } = observed;
   const before = new Set(revocation.revocations.map(({ serialNumber }) => serialNumber));
   const added = revocations.filter(({ serialNumber }) => !before.has(serialNumber));
   const issuers = new Set(crlSigners(signersIn(observed)).map(({ certificate }) => caId(certificate)));
   const listed = added.filter(({ issuer }) => issuers.has(issuer));
   const unlisted = added.filter(({ issuer }) => !issuers.has(issuer));
-  const events: EventNote[] = [];
+  const events: EventDetails[] = [];
   if (listed.length > 0) {
     const note = `On the CRL from now on: ${inWords(listed)}`;
     events.push(authorityEvent(authority, 'Normal', 'CertificatesRevoked', note));

@@ -130,7 +130,7 @@ export class Caches {
     return withChangeTime(record, this.secrets.get(keyOf(record)), this.monotonicMs());
   }
 
-  /** The password of the stores of a resource; undefined when it asks for none. */
+  /** The password of the keystores of a resource; undefined when it asks for none. */
   keystorePassword({ namespace, spec }: CertificateRecord): KeystorePassword | undefined {
     const ref = spec.outputs?.pkcs12?.passwordSecretRef;
     if (ref === undefined) return undefined;
@@ -170,7 +170,7 @@ function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
   return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
 }
 
-/** True for a resource that asks for key stores and trust stores. */
+/** True for a resource that asks for keystore and truststore. */
 export const requestsKeystores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;
 
 /** True for a resource with a token of revocation that it has not answered yet. */

@@ -1,5 +1,5 @@
 import { apiVersion } from '../../api/constants.ts';
-import type { EventNote } from '../../kube/index.ts';
+import type { EventDetails } from '../../kube/index.ts';
 import {
   type AuthorityState,
   type CertificateRecord,
@@ -33,7 +33,7 @@ const eventReasons: Record<IssueReason, string> = {
 };
 
 /** A Secret was deleted, which names itself: a person has to be able to see who did it. */
-export const deletionEvent = (certificate: CertificateRecord, { secretName, why }: DeletedSecret): EventNote => ({
+export const deletionEvent = (certificate: CertificateRecord, { secretName, why }: DeletedSecret): EventDetails => ({
   regarding: regardingOf(certificate),
   type: 'Normal',
   reason: 'SecretDeleted',
@@ -42,7 +42,7 @@ export const deletionEvent = (certificate: CertificateRecord, { secretName, why 
 });
 
 /** A Secret without an owner now belongs to the resource. */
-export const adoptionEvent = (certificate: CertificateRecord, secretName: string): EventNote => ({
+export const adoptionEvent = (certificate: CertificateRecord, secretName: string): EventDetails => ({
   regarding: regardingOf(certificate),
   type: 'Normal',
   reason: 'SecretAdopted',
@@ -50,7 +50,7 @@ export const adoptionEvent = (certificate: CertificateRecord, secretName: string
   note: `Adopted Secret ${secretName}, which its labels and annotation hand over to this resource`,
 });
 
-const regardingOf = ({ namespace, name, uid }: CertificateRecord): EventNote['regarding'] => ({
+const regardingOf = ({ namespace, name, uid }: CertificateRecord): EventDetails['regarding'] => ({
   apiVersion,
   kind: 'MtlsCertificate',
   namespace,
@@ -59,10 +59,10 @@ const regardingOf = ({ namespace, name, uid }: CertificateRecord): EventNote['re
 });
 
 /** What was issued, and why. */
-export function issueEvents(certificate: CertificateRecord, issued: readonly IssuedRole[]): EventNote[] {
+export function issueEvents(certificate: CertificateRecord, issued: readonly IssuedRole[]): EventDetails[] {
   const regarding = regardingOf(certificate);
   const reasons = [...new Set(issued.map(({ reason }) => eventReasons[reason]))];
-  return reasons.map((reason): EventNote => {
+  return reasons.map((reason): EventDetails => {
     const roles = issued.filter((one) => eventReasons[one.reason] === reason);
     const note = `${reason} ${roles.map(describe).join(', ')}`;
     return { regarding, type: 'Normal', reason, action: 'Issue', note };
@@ -77,7 +77,7 @@ export function problemEvents(
   certificate: CertificateRecord,
   conditions: readonly DesiredCondition[],
   authority: AuthorityState,
-): EventNote[] {
+): EventDetails[] {
   const problems = conditions
     .filter(({ type, status }) => status === (type === 'Ready' ? 'False' : 'True'))
     // What only takes a moment is told by the event that ends it.

@@ -7,7 +7,7 @@ import {
   type IssuedLeaf,
   leafRecord,
   PkiError,
-  parseSoundKey,
+  parseValidKey,
 } from '../../pki/index.ts';
 import type { LeafRequest, SecretContent } from '../../plan/index.ts';
 import { keyPairDigest } from '../objects/leaf-secret.ts';
@@ -37,7 +37,7 @@ export function deliverInSecret({ leaf, intermediates, bundle }: IssuedLeaf, pri
 /** The key in place, when it is whole and of the kind that is asked for. */
 export function keptKey(request: LeafRequest, keyPem: string): KeyObject | undefined {
   try {
-    const key = parseSoundKey(keyPem);
+    const key = parseValidKey(keyPem);
     return describeKey(key) === describeKeySpec(request.key) ? key : undefined;
   } catch (error) {
     if (error instanceof PkiError) return undefined;

@@ -268,7 +268,7 @@ export class SecretWriter {
     return this.#options.client.get(secretResource, ref, { signal });
   }
 
-  /** The password of the stores that a step writes; without text when it writes none. */
+  /** The password of the keystores that a step writes; without text when it writes none. */
   async #readPassword(
     namespace: string,
     outputs: OutputsStep | undefined,

@@ -8,7 +8,7 @@ import {
   proveKeyAhead,
   readLeaf,
   readLeafChain,
-  remainsOf,
+  recoverLeaf,
   sha256Hex,
   verifyLeafAhead,
 } from '../../pki/index.ts';
@@ -149,7 +149,7 @@ function secretContent(secret: Secret, roots: readonly Certificate[], chain?: Le
     return { leaf: readLeaf(certificates, text(secretKeys.privateKey), roots), ...common };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
-    const remains = remainsOf(text(secretKeys.certificate), text(secretKeys.privateKey), roots);
+    const remains = recoverLeaf(text(secretKeys.certificate), text(secretKeys.privateKey), roots);
     return { problem: error.message, ...remains, ...common };
   }
 }

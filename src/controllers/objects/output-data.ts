@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { outputKeys, secretKeys } from '../../api/constants.ts';
 import {
-  encodeKeyStore,
-  encodeTrustStore,
+  encodeKeystore,
+  encodeTruststore,
   parseCertificates,
   parsePrivateKey,
   privateKeyDer,
@@ -67,9 +67,9 @@ const makers: Record<
 > = {
   [outputKeys.combinedPem]: (text) => Buffer.from(text(privateKey) + text(certificate), 'latin1'),
   [outputKeys.der]: (text) => privateKeyDer(text(privateKey)),
-  [outputKeys.keyStore]: async (text, { password = '' }) =>
-    encodeKeyStore(parsePrivateKey(text(privateKey)).key, parseCertificates(text(certificate)), password),
-  [outputKeys.trustStore]: async (text, { password = '' }) =>
-    encodeTrustStore(parseCertificates(text(bundle)), password, parsePrivateKey(text(privateKey)).key),
+  [outputKeys.keystore]: async (text, { password = '' }) =>
+    encodeKeystore(parsePrivateKey(text(privateKey)).key, parseCertificates(text(certificate)), password),
+  [outputKeys.truststore]: async (text, { password = '' }) =>
+    encodeTruststore(parseCertificates(text(bundle)), password, parsePrivateKey(text(privateKey)).key),
   [outputKeys.crl]: (_, { crl = '' }) => Buffer.from(crl, 'latin1'),
 };

@@ -1,6 +1,6 @@
-import type { EventNote } from '../../kube/index.ts';
+import type { EventDetails } from '../../kube/index.ts';
 
 /** Sends events in the background. */
 export interface Recorder {
-  record(note: EventNote): void;
+  record(note: EventDetails): void;
 }

@@ -4,7 +4,7 @@ import { sleep } from '../async/backoff.ts';
 import type { ApiServer, Credentials } from './api-server.ts';
 import { hasServiceAccount, inClusterServer, serviceAccountDirectory } from './in-cluster.ts';
 import { KubeError } from './kube-error.ts';
-import { parseProxy, proxyFromEnvironment, proxyInWords } from './proxy.ts';
+import { describeProxy, parseProxy, proxyFromEnvironment } from './proxy.ts';
 
 /**
  * Where to find the API server and the credentials for it. Without any: KUBECONFIG, the ServiceAccount of the pod,
@@ -82,7 +82,7 @@ export class Connection {
     this.#proxy = server.proxyUrl
       ? parseProxy(server.proxyUrl, 'proxy-url of the kubeconfig')
       : proxyFromEnvironment(url, process.env);
-    this.via = this.#proxy === undefined ? '' : ` through the proxy ${proxyInWords(this.#proxy)}`;
+    this.via = this.#proxy === undefined ? '' : ` through the proxy ${describeProxy(this.#proxy)}`;
   }
 
   /** The credentials and connections of now. Throws a KubeError `Configuration` when the first credentials cannot be read. */

@@ -1,7 +1,7 @@
 import { KubeError } from './kube-error.ts';
-import { parseObject } from './large-object.ts';
-import { ListCutter } from './list-cutter.ts';
+import { ListSplitter } from './list-splitter.ts';
 import type { KubeObject, Served } from './object.ts';
+import { parseObject } from './parse-object.ts';
 
 /** Some objects of a listing, in its order: so many that they take a few MiB. */
 export interface ListPart<T extends KubeObject> {
@@ -36,7 +36,7 @@ export async function* readList<T extends KubeObject>(
   limits: PartLimits = partLimits,
   skipsLarge = false,
 ): AsyncGenerator<ListPart<T> | LastPart<T>, void, undefined> {
-  const cutter = new ListCutter();
+  const cutter = new ListSplitter();
   let items: Served<T>[] = [];
   let bytes = 0;
   for await (const chunk of body) {

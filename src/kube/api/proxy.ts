@@ -18,7 +18,7 @@ export function proxyFromEnvironment(target: URL, env: Environment): URL | undef
 }
 
 /** A proxy in words: without its credentials. */
-export const proxyInWords = ({ protocol, host }: URL): string => `${protocol}//${host}`;
+export const describeProxy = ({ protocol, host }: URL): string => `${protocol}//${host}`;
 
 /** An empty variable is none. */
 const oneOf = (env: Environment, name: string): string => env[name] || env[name.toLowerCase()] || '';

@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import { backoffMs, sleep } from '../async/backoff.ts';
 import type { Connection, Transport } from './connection.ts';
 import type { Deadline } from './deadline.ts';
-import { type Answer, exchange, openExchange, type Send } from './exchange.ts';
+import { type HttpResponse, openResponse, type SendRequest, sendRequest } from './http-exchange.ts';
 import { isKubeError, KubeError, type Status, statusError } from './kube-error.ts';
 import type { Log } from './log.ts';
 
@@ -73,7 +73,7 @@ export class Requests {
   /** The parsed JSON of the answer, after as many repeats as the rules and the deadline allow. */
   json(call: Call, deadline: Deadline): Promise<unknown> {
     return this.#repeating(call, deadline, async () => {
-      const { body } = await this.#ask(call, deadline, exchange);
+      const { body } = await this.#ask(call, deadline, sendRequest);
       return parseBody(body, call);
     });
   }
@@ -98,12 +98,12 @@ export class Requests {
 
   /** The body of a success, to be read as it comes. What goes wrong while it is read is for {@link Requests.classify}. */
   async stream(call: Call, deadline: Deadline): Promise<Readable> {
-    const { stream } = await this.#ask(call, deadline, openExchange);
+    const { stream } = await this.#ask(call, deadline, openResponse);
     return stream;
   }
 
   /** The answer, if it is a success. A 401 is answered once with fresh credentials. */
-  async #ask<A extends Answer>(call: Call, deadline: Deadline, send: Send<A>): Promise<A> {
+  async #ask<A extends HttpResponse>(call: Call, deadline: Deadline, send: SendRequest<A>): Promise<A> {
     // Credentials may come from a program, which may hang.
     const transport = await deadline.within(this.#connection.transport());
     try {
@@ -115,7 +115,12 @@ export class Requests {
     }
   }
 
-  async #askOnce<A extends Answer>(call: Call, transport: Transport, deadline: Deadline, send: Send<A>): Promise<A> {
+  async #askOnce<A extends HttpResponse>(
+    call: Call,
+    transport: Transport,
+    deadline: Deadline,
+    send: SendRequest<A>,
+  ): Promise<A> {
     if (deadline.isOver) throw deadline.error(false);
     const dispatcher = call.verb === 'watch' ? transport.watches : transport.requests;
     const started = performance.now();
@@ -167,7 +172,7 @@ function repeatAfterMs(call: Call, error: unknown, attempt: number): number | un
 export const isBrokenConnection = ({ code, cause }: KubeError): boolean =>
   code === 'Network' && cause instanceof Error && brokenConnection.has(systemCode(cause));
 
-function refusal(call: Call, answer: Answer): KubeError {
+function refusal(call: Call, answer: HttpResponse): KubeError {
   let status: Status = {};
   try {
     const parsed: unknown = JSON.parse(answer.body);

@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import { KubeError, type Status, statusError } from './kube-error.ts';
-import { parseEventLine } from './large-object.ts';
 import type { KubeObject, Served } from './object.ts';
+import { parseEventLine } from './parse-object.ts';
 
 /**
  * A change of one object, or a bookmark: nothing up to that resourceVersion is still to come. `isAll` marks the one behind

@@ -7,7 +7,7 @@ import type { Resource } from '../api/resource.ts';
 import type { WatchEvent } from '../api/watch-stream.ts';
 import { type Backoff, backoffMs, sleep } from '../async/backoff.ts';
 import { keyOf } from '../workqueue/object-key.ts';
-import { HeldEvents } from './held-events.ts';
+import { DeferredEvents } from './deferred-events.ts';
 import { compareResourceVersions, type Store, type StoreRecord } from './store.ts';
 
 export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> extends Selection {
@@ -219,7 +219,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));
     const options = { ...this.#selection(), resourceVersion: from, timeoutSeconds, idleTimeoutMs, signal };
     let events = 0;
-    const held = new HeldEvents<WatchEvent<T>>(
+    const held = new DeferredEvents<WatchEvent<T>>(
       (event) => this.#apply(event),
       (resourceVersion) => {
         store.advance(resourceVersion);

@@ -5,10 +5,10 @@ import { microTimestamp } from '../api/micro-timestamp.ts';
 import { type Event, events, type ObjectReference } from '../api/resource.ts';
 import { sleep } from '../async/backoff.ts';
 import { Fifo } from '../workqueue/fifo.ts';
-import { EventFilter } from './event-filter.ts';
+import { EventCorrelator } from './event-correlator.ts';
 
 /** Something a person would want to know about an object. */
-export interface EventNote {
+export interface EventDetails {
   readonly regarding: ObjectReference;
   readonly type: Event['type'];
   /** PascalCase, at most 128 characters: why. */
@@ -47,7 +47,7 @@ const maxNoteBytes = 1024;
 const maxInstanceLength = 128;
 
 interface Waiting {
-  readonly note: EventNote;
+  readonly note: EventDetails;
   readonly at: Date;
 }
 
@@ -60,7 +60,7 @@ export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #log: Log;
   readonly #now: () => number;
-  readonly #filter = new EventFilter();
+  readonly #filter = new EventCorrelator();
   readonly #waiting = { Warning: new Fifo<Waiting>(), Normal: new Fifo<Waiting>() };
   /** How many of them are of a namespace. */
   readonly #waitingOf = new Map<string, number>();
@@ -81,7 +81,7 @@ export class EventRecorder {
     this.#now = options.now ?? ((): number => performance.now());
   }
 
-  record(note: EventNote): void {
+  record(note: EventDetails): void {
     const { Warning, Normal } = this.#waiting;
     const isFull = Warning.length + Normal.length >= queuedMax;
     // Before anything else: in a burst these are most events, and what was never said may be said later.
@@ -155,7 +155,7 @@ export class EventRecorder {
     return this.#counted(first.shift() ?? second.shift(), -1);
   }
 
-  #countOf({ regarding: { namespace = '' } }: EventNote): number {
+  #countOf({ regarding: { namespace = '' } }: EventDetails): number {
     return this.#waitingOf.get(namespace) ?? 0;
   }
 

@@ -7,7 +7,7 @@ import type { Served } from '../api/object.ts';
 import { type Lease, leases } from '../api/resource.ts';
 import { onAbort } from '../async/abort.ts';
 import { sleep } from '../async/backoff.ts';
-import { defaultLeaseTiming, jitterFactor, type LeaseTiming, timingProblem } from './lease-timing.ts';
+import { defaultLeaseTiming, jitterFactor, type LeaseTiming, leaseTimingProblem } from './lease-timing.ts';
 
 /** The time of a LeaderElector; tests bring their own. */
 export interface ElectorClock {
@@ -36,7 +36,7 @@ const longestReleaseMs = 5_000;
  * What to do as the leader. `leadership` aborts when it is time to stop, for whatever reason. `lost` aborts only when the
  * Lease is lost: another may lead already, and a write under way must not go on.
  */
-export type Lead = (leadership: AbortSignal, lost: AbortSignal) => Promise<void>;
+export type RunAsLeader = (leadership: AbortSignal, lost: AbortSignal) => Promise<void>;
 
 /**
  * Leader election by a Lease, as in client-go: whether another's Lease has expired is judged by how long it has not been
@@ -60,7 +60,7 @@ export class LeaderElector {
     this.#clock = options.clock ?? systemClock;
     const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = { ...defaultLeaseTiming, ...options };
     this.#timing = { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
-    const problem = timingProblem(this.#timing, settingNames);
+    const problem = leaseTimingProblem(this.#timing, settingNames);
     if (problem !== undefined) throw new RangeError(problem);
   }
 
@@ -77,7 +77,7 @@ export class LeaderElector {
    * Campaigns, and leads when elected; after a lost Lease it campaigns again. Resolves when `signal` has aborted or `lead`
    * has returned by itself, with the Lease released; throws what `lead` throws.
    */
-  async run(signal: AbortSignal, lead: Lead): Promise<void> {
+  async run(signal: AbortSignal, lead: RunAsLeader): Promise<void> {
     while (await this.#acquire(signal)) {
       if (await this.#lead(signal, lead)) return;
     }
@@ -92,7 +92,7 @@ export class LeaderElector {
   }
 
   /** Returns false when the Lease was lost. */
-  async #lead(signal: AbortSignal, lead: Lead): Promise<boolean> {
+  async #lead(signal: AbortSignal, lead: RunAsLeader): Promise<boolean> {
     const leadership = new AbortController();
     const lost = new AbortController();
     const over = new AbortController();

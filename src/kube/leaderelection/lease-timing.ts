@@ -26,7 +26,7 @@ const longestLeaseMs = 24 * 3_600_000;
  * here, so that nothing is accepted first and refused later.
  * @param names what the user calls the settings
  */
-export function timingProblem(
+export function leaseTimingProblem(
   timing: LeaseTiming,
   names: Readonly<Record<keyof LeaseTiming, string>>,
 ): string | undefined {

@@ -1,18 +1,18 @@
 import { Fifo } from './fifo.ts';
 
 /** Whether somebody waits for a key, or it is looked at because everything is. */
-export type Rank = 'asked' | 'background';
+export type Priority = 'requested' | 'background';
 
 interface Flow {
   readonly name: string;
   /** What has come to be of another rank since is still in its old place, and passed over there. */
-  readonly asked: Fifo<string>;
+  readonly requested: Fifo<string>;
   readonly background: Fifo<string>;
   waiting: number;
   /** Counts the turns that it has had. */
   turns: number;
   /** Keys that were taken and are not done yet. */
-  inWork: number;
+  inProgress: number;
   /** Whether it stands in line for its turn. */
   isInLine: boolean;
 }
@@ -29,7 +29,7 @@ const backgroundTurn = 4;
 export class FairQueue {
   readonly #flowOf: (key: string) => string;
   readonly #most: number;
-  readonly #ranks = new Map<string, Rank>();
+  readonly #ranks = new Map<string, Priority>();
   /** Only flows that have keys, waiting or in work. */
   readonly #flows = new Map<string, Flow>();
   /** Those that have keys and may have more of them in work, in the order of their turns. */
@@ -50,14 +50,14 @@ export class FairQueue {
   }
 
   /** Adds a key, or gives one that waits already another rank. */
-  push(key: string, rank: Rank = 'asked'): void {
+  push(key: string, priority: Priority = 'requested'): void {
     const before = this.#ranks.get(key);
-    if (before === rank) return;
-    this.#ranks.set(key, rank);
+    if (before === priority) return;
+    this.#ranks.set(key, priority);
     const name = this.#flowOf(key);
     const flow = this.#flows.get(name) ?? newFlow(name);
     this.#flows.set(name, flow);
-    flow[rank].push(key);
+    flow[priority].push(key);
     if (before === undefined) flow.waiting += 1;
     this.#lineUp(flow);
   }
@@ -74,7 +74,7 @@ export class FairQueue {
     if (flow === undefined || key === undefined) return undefined;
     this.#ranks.delete(key);
     flow.waiting -= 1;
-    flow.inWork += 1;
+    flow.inProgress += 1;
     flow.isInLine = false;
     this.#lineUp(flow);
     return key;
@@ -84,28 +84,28 @@ export class FairQueue {
   done(key: string): void {
     const flow = this.#flows.get(this.#flowOf(key));
     if (flow === undefined) return;
-    flow.inWork -= 1;
+    flow.inProgress -= 1;
     this.#lineUp(flow);
-    if (flow.inWork === 0 && flow.waiting === 0) this.#flows.delete(flow.name);
+    if (flow.inProgress === 0 && flow.waiting === 0) this.#flows.delete(flow.name);
   }
 
   #nextOf(flow: Flow): string | undefined {
     flow.turns += 1;
     // Or a flow in which there is always something to be asked for would never get to what all others wait for.
-    const [first, second]: [Rank, Rank] =
-      flow.turns % backgroundTurn === 0 ? ['background', 'asked'] : ['asked', 'background'];
+    const [first, second]: [Priority, Priority] =
+      flow.turns % backgroundTurn === 0 ? ['background', 'requested'] : ['requested', 'background'];
     return this.#next(flow, first) ?? this.#next(flow, second);
   }
 
-  #next(flow: Flow, rank: Rank): string | undefined {
-    for (let key = flow[rank].shift(); key !== undefined; key = flow[rank].shift()) {
-      if (this.#ranks.get(key) === rank) return key;
+  #next(flow: Flow, priority: Priority): string | undefined {
+    for (let key = flow[priority].shift(); key !== undefined; key = flow[priority].shift()) {
+      if (this.#ranks.get(key) === priority) return key;
     }
     return undefined;
   }
 
   #lineUp(flow: Flow): void {
-    if (flow.isInLine || flow.waiting === 0 || flow.inWork >= this.#most) return;
+    if (flow.isInLine || flow.waiting === 0 || flow.inProgress >= this.#most) return;
     flow.isInLine = true;
     this.#line.push(flow);
   }
@@ -113,10 +113,10 @@ export class FairQueue {
 
 const newFlow = (name: string): Flow => ({
   name,
-  asked: new Fifo(),
+  requested: new Fifo(),
   background: new Fifo(),
   waiting: 0,
   turns: 0,
-  inWork: 0,
+  inProgress: 0,
   isInLine: false,
 });

@@ -1,7 +1,7 @@
 import { onAbort } from '../async/abort.ts';
 import { type Backoff, backoffMs } from '../async/backoff.ts';
 import { DelayingQueue } from './delaying-queue.ts';
-import { FairQueue, type Rank } from './fair-queue.ts';
+import { FairQueue, type Priority } from './fair-queue.ts';
 import { refOf } from './object-key.ts';
 
 /** The time and timers of a WorkQueue; tests bring their own. */
@@ -70,7 +70,7 @@ export class WorkQueue {
   }
 
   add(key: string): void {
-    this.#add(key, 'asked');
+    this.#add(key, 'requested');
   }
 
   /** Adds a key that nobody waits for: such keys have one turn of four of their flow while any others of it wait. */
@@ -148,13 +148,13 @@ export class WorkQueue {
     this.#handOut();
   }
 
-  #add(key: string, rank: Rank): void {
+  #add(key: string, priority: Priority): void {
     if (this.#isShutDown) return;
     if (this.#processing.has(key)) {
       this.#dirty.add(key);
       return;
     }
-    this.#ready.push(key, rank);
+    this.#ready.push(key, priority);
     this.#handOut();
   }
 

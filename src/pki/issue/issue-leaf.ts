@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Issuer } from '../issuer/issuer.ts';
 import { verifiedRoot } from '../leaf/leaf-record.ts';
 import { PkiError } from '../pki-error.ts';
-import { anchorId } from '../x509/ca-id.ts';
+import { anchorId } from '../x509/ca-identity.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { LeafProfile } from '../x509/leaf-profile.ts';
 import type { TrustBundle } from '../x509/trust-bundle.ts';

@@ -21,14 +21,14 @@ import { describeKey, publicKeyDer } from '../keys/key.ts';
 import type { Signer } from '../keys/signer.ts';
 import { lintLeaf } from '../lint/lint.ts';
 import { PkiError } from '../pki-error.ts';
-import { issuerKeyIdentifier } from '../x509/ca-id.ts';
-import { commonValidity, pathOf } from '../x509/ca-path.ts';
+import { issuerKeyIdentifier } from '../x509/ca-identity.ts';
 import { type Certificate, isSignedBy, keyUsageBits, parseCertificate, readCertificate } from '../x509/certificate.ts';
+import { commonValidity, pathOf } from '../x509/certification-path.ts';
 import { encodeSubject, type Subject } from '../x509/distinguished-name.ts';
 import { encodedLeafProfile, type LeafProfile } from '../x509/leaf-profile.ts';
 import { namesOutsidePath } from '../x509/name-constraints.ts';
 import { Prepared } from '../x509/prepared.ts';
-import { extension, keyIdentifier, wholeSeconds } from '../x509/to-be-signed.ts';
+import { extension, keyIdentifier, wholeSeconds } from '../x509/tbs-fields.ts';
 
 /** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
 export const backdateMs = 5 * 60 * 1000;

@@ -2,7 +2,7 @@ import { type Asn1, encoded, explicit, implicit, integer, sequence, time } from 
 import { oids } from '../asn1/oid.ts';
 import type { Signer } from '../keys/signer.ts';
 import { PkiError } from '../pki-error.ts';
-import { issuerKeyIdentifier } from '../x509/ca-id.ts';
+import { issuerKeyIdentifier } from '../x509/ca-identity.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import {
   type Crl,
@@ -14,7 +14,7 @@ import {
   type RevokedCertificate,
 } from '../x509/crl.ts';
 import { Prepared } from '../x509/prepared.ts';
-import { extension, wholeSeconds } from '../x509/to-be-signed.ts';
+import { extension, wholeSeconds } from '../x509/tbs-fields.ts';
 
 /**
  * Prepares a CRL of version 2, which is read back and verified once it is signed. Equal content gives an equal list: sorted by

@@ -2,10 +2,16 @@ import { verify } from 'node:crypto';
 import { parsePrivateKey } from '../keys/key.ts';
 import { KeySigner, type Signer } from '../keys/signer.ts';
 import { PkiError } from '../pki-error.ts';
-import { type CaPath, commonValidity, deadEnd, isIssuedBy, pathsToRoots } from '../x509/ca-path.ts';
 import { belongsTo, type Certificate, issuerText, parseCertificates } from '../x509/certificate.ts';
+import {
+  type CertificationPath,
+  commonValidity,
+  deadEnd,
+  isIssuedBy,
+  pathsToRoots,
+} from '../x509/certification-path.ts';
 import { firstOfEach } from '../x509/first-of-each.ts';
-import { type CaProblem, caProblem, describeCa, type Finding, pathProblem } from './ca-fitness.ts';
+import { type CaProblem, caProblem, describeCa, pathProblem, type Rejection } from './ca-validation.ts';
 
 /** A CA that can sign, found fit for it, and the way to its root. */
 export interface Issuer {
@@ -29,7 +35,7 @@ export type RootProblem =
   | 'RootUnrelatedCertificates';
 
 /** The answer to whether a root may sign: the root itself, or a reason and a message that says what to do. */
-export type IssuerInspection = { readonly issuer: Issuer } | Finding<RootProblem>;
+export type IssuerInspection = { readonly issuer: Issuer } | Rejection<RootProblem>;
 
 /** A root with 7 intermediates: by default Java takes a chain of at most 8 from a client, its leaf included. */
 const maxCertificates = 8;
@@ -62,8 +68,8 @@ export function inspectIssuer(
 }
 
 /** The certificates of tls.crt, none twice. */
-function readChain(pem: string): CaPath | Finding<RootProblem> {
-  const malformed = (what: string): Finding<RootProblem> => ({
+function readChain(pem: string): CertificationPath | Rejection<RootProblem> {
+  const malformed = (what: string): Rejection<RootProblem> => ({
     reason: 'RootMalformed',
     message: `tls.crt of the root Secret ${what}`,
   });
@@ -81,7 +87,7 @@ function readChain(pem: string): CaPath | Finding<RootProblem> {
 }
 
 /** Signs with the private key, when it is the key of the first certificate. The one place where a stored root key gets its signer. */
-function readSigner(pem: string, [issuer, ...rest]: CaPath): KeySigner | Finding<RootProblem> {
+function readSigner(pem: string, [issuer, ...rest]: CertificationPath): KeySigner | Rejection<RootProblem> {
   try {
     const { key } = parsePrivateKey(pem);
     const signer = belongsTo(key, issuer) ? new KeySigner(key) : undefined;
@@ -112,9 +118,10 @@ function findPath(
   rest: readonly Certificate[],
   anchors: readonly Certificate[],
   now: Date,
-): CaPath | Finding<RootProblem> {
+): CertificationPath | Rejection<RootProblem> {
   const others = firstOfEach([...rest, ...anchors], fingerprintOf);
-  const leftOver = (path: CaPath) => rest.filter((other) => !path.some((ca) => ca.fingerprint === other.fingerprint));
+  const leftOver = (path: CertificationPath) =>
+    rest.filter((other) => !path.some((ca) => ca.fingerprint === other.fingerprint));
   const paths = pathsToRoots([issuer], others).sort(
     (a, b) =>
       leftOver(a).length - leftOver(b).length ||
@@ -122,7 +129,7 @@ function findPath(
       a.length - b.length ||
       (fingerprints(a) < fingerprints(b) ? -1 : 1),
   );
-  const problems: Finding<RootProblem>[] = [];
+  const problems: Rejection<RootProblem>[] = [];
   for (const path of paths) {
     const problem = firstProblem(path, now) ?? unrelated(leftOver(path));
     if (problem === undefined) return path;
@@ -131,7 +138,7 @@ function findPath(
   return problems[0] ?? noRoot(deadEnd([issuer], others), others);
 }
 
-function firstProblem(path: CaPath, now: Date): Finding<RootProblem> | undefined {
+function firstProblem(path: CertificationPath, now: Date): Rejection<RootProblem> | undefined {
   for (const ca of path) {
     const problem = caProblem(ca, now);
     if (problem !== undefined) return problem;
@@ -139,7 +146,7 @@ function firstProblem(path: CaPath, now: Date): Finding<RootProblem> | undefined
   return pathProblem(path);
 }
 
-function unrelated(certificates: readonly Certificate[]): Finding<RootProblem> | undefined {
+function unrelated(certificates: readonly Certificate[]): Rejection<RootProblem> | undefined {
   const [first] = certificates;
   if (first === undefined) return undefined;
   const more = certificates.length > 1 ? ` and ${certificates.length - 1} more` : '';
@@ -147,7 +154,7 @@ function unrelated(certificates: readonly Certificate[]): Finding<RootProblem> |
   return { reason: 'RootUnrelatedCertificates', message };
 }
 
-function noRoot(top: Certificate, others: readonly Certificate[]): Finding<RootProblem> {
+function noRoot(top: Certificate, others: readonly Certificate[]): Rejection<RootProblem> {
   const issuer = issuerText(top).slice(0, 100);
   // In a loop, whoever has that name has signed it.
   return [top, ...others].some((other) => other.subject.equals(top.issuer) && !isIssuedBy(top, other))
@@ -163,6 +170,6 @@ function noRoot(top: Certificate, others: readonly Certificate[]): Finding<RootP
 
 const fingerprintOf = ({ fingerprint }: Certificate): string => fingerprint;
 
-const fingerprints = (path: CaPath): string => path.map(fingerprintOf).join();
+const fingerprints = (path: CertificationPath): string => path.map(fingerprintOf).join();
 
 const messageOf = (error: unknown): string => (error instanceof PkiError ? error.message : 'cannot be read');

@@ -4,7 +4,7 @@ import { PkiError } from '../pki-error.ts';
 const maxLength = 256;
 
 /**
- * Why a text cannot be the password of a key store or trust store, in words for the person who chose it and without any
+ * Why a text cannot be the password of a keystore or truststore, in words for the person who chose it and without any
  * of it; undefined when it can. Only printable ASCII can: the two derivations of PKCS#12 take UTF-16 and UTF-8, and Java
  * refuses anything else for the second ("Password is not ASCII"), with a message that blames the password itself.
  */

@@ -2,7 +2,7 @@ import { createHmac, type KeyObject } from 'node:crypto';
 import type { EncryptionSeeds } from './pbes2.ts';
 
 /** Where the salts and initialisation vectors of one store come from. */
-export interface StoreSeeds {
+export interface KeystoreSeeds {
   /** 16 octets of their own for each purpose. */
   salt(purpose: string): Buffer;
   encryption(purpose: string): EncryptionSeeds;
@@ -18,7 +18,7 @@ export interface StoreSeeds {
  * into another with a label, which keeps this use of it apart from any signature; every part has its length before it, so
  * that no two lists of parts read alike.
  */
-export function seedsOf(key: KeyObject, parts: readonly (string | Buffer)[]): StoreSeeds {
+export function keystoreSeeds(key: KeyObject, parts: readonly (string | Buffer)[]): KeystoreSeeds {
   const own = hmac('mtls-operator.io/store-seeds/v1', [key.export({ type: 'pkcs8', format: 'der' })]);
   const secret = hmac(own, parts);
   const salt = (purpose: string): Buffer => hmac(secret, [purpose]).subarray(0, 16);

@@ -15,59 +15,59 @@ import { oids } from '../asn1/oid.ts';
 import { PkiError } from '../pki-error.ts';
 import { belongsTo, type Certificate } from '../x509/certificate.ts';
 import { checkKeystorePassword } from './keystore-password.ts';
-import { seedsOf } from './keystore-seeds.ts';
+import { keystoreSeeds } from './keystore-seeds.ts';
 import { type EncryptionSeeds, encryptWithPassword } from './pbes2.ts';
 import { macData } from './pkcs12-mac.ts';
 
-/** What readers call the one entry of a key store. */
+/** What readers call the one entry of a keystore. */
 const keyAlias = 'certificate';
 
 /**
  * A PKCS#12 store (RFC 7292) of a private key and its chain, the leaf first, as one entry. The same arguments give the
- * same octets, and others give other salts (see seedsOf).
+ * same octets, and others give other salts (see keystoreSeeds).
  * @throws PkiError InvalidRequest for a key that is not the leaf's, and what keystorePasswordProblem says of the password
  */
-export async function encodeKeyStore(key: KeyObject, chain: readonly Certificate[], password: string): Promise<Buffer> {
+export async function encodeKeystore(key: KeyObject, chain: readonly Certificate[], password: string): Promise<Buffer> {
   checkKeystorePassword(password);
   const [leaf, ...intermediates] = chain;
   if (leaf === undefined || !belongsTo(key, leaf)) {
-    throw new PkiError('InvalidRequest', 'a key store needs a chain that begins with the certificate of its key');
+    throw new PkiError('InvalidRequest', 'a keystore needs a chain that begins with the certificate of its key');
   }
   // By the same identifier readers find the certificate of a key; its octets are up to the writer.
   const entry = [friendlyName(keyAlias), localKeyId(Buffer.from(leaf.fingerprint, 'hex'))];
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
   const certificates = [certificateBag(leaf, entry), ...intermediates.map((ca) => certificateBag(ca, []))];
-  const seeds = seedsOf(key, ['keystore', password, ...chain.map(({ der }) => der)]);
+  const seeds = keystoreSeeds(key, ['keystore', password, ...chain.map(({ der }) => der)]);
   const [keys, certs] = await Promise.all([
     shroudedKeyBag(pkcs8, entry, password, seeds.encryption('key')),
     encryptedContent(certificates, password, seeds.encryption('certificates')),
   ]);
-  return store([data(encode(sequence(keys))), certs], password, seeds.salt('mac'));
+  return pfx([data(encode(sequence(keys))), certs], password, seeds.salt('mac'));
 }
 
 /**
  * A PKCS#12 store of trusted roots, one entry each, as Java reads it: what it is to trust says so in an attribute. The
  * key is in no entry; the salts are made with it, since who has only the store must not be able to make them (see
- * seedsOf).
+ * keystoreSeeds).
  * @throws PkiError InvalidRequest without any root, and what keystorePasswordProblem says of the password
  */
-export async function encodeTrustStore(
+export async function encodeTruststore(
   roots: readonly Certificate[],
   password: string,
   key: KeyObject,
 ): Promise<Buffer> {
   checkKeystorePassword(password);
-  if (roots.length === 0) throw new PkiError('InvalidRequest', 'a trust store needs a root');
+  if (roots.length === 0) throw new PkiError('InvalidRequest', 'a truststore needs a root');
   const entries = roots.map((root) =>
     certificateBag(root, [friendlyName(`root-${root.fingerprint.slice(0, 16)}`), trustedForAnyUsage()]),
   );
-  const seeds = seedsOf(key, ['truststore', password, ...roots.map(({ der }) => der)]);
+  const seeds = keystoreSeeds(key, ['truststore', password, ...roots.map(({ der }) => der)]);
   const certs = await encryptedContent(entries, password, seeds.encryption('certificates'));
-  return store([certs], password, seeds.salt('mac'));
+  return pfx([certs], password, seeds.salt('mac'));
 }
 
 /** The PFX around contents, with password integrity. */
-function store(contents: Asn1[], password: string, macSalt: Buffer): Buffer {
+function pfx(contents: Asn1[], password: string, macSalt: Buffer): Buffer {
   const authenticated = encode(sequence(...contents));
   return encode(sequence(wholeNumber(3), data(authenticated), macData(authenticated, password, macSalt)));
 }

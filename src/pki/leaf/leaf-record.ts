@@ -1,10 +1,9 @@
 import { checkKeyText, checkPrivateKey, checkPublicKey, parseCertificateText } from '../keys/input-limits.ts';
 import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer } from '../keys/key.ts';
-import { isSlowToProve, privateHalfFits, signsForInPool } from '../keys/key-pair.ts';
+import { isSlowToProve, matchesPublicKey, provesPossessionInPool } from '../keys/key-pair-check.ts';
 import { isKeyPairOf, readP256 } from '../keys/p256.ts';
 import { PkiError } from '../pki-error.ts';
-import { anchorId, caId } from '../x509/ca-id.ts';
-import { commonValidity } from '../x509/ca-path.ts';
+import { anchorId, caId } from '../x509/ca-identity.ts';
 import {
   belongsTo,
   type Certificate,
@@ -14,6 +13,7 @@ import {
   sha256Hex,
   verifyAhead,
 } from '../x509/certificate.ts';
+import { commonValidity } from '../x509/certification-path.ts';
 import { certificateProfileDigest } from '../x509/leaf-profile.ts';
 import { encodeCertificates } from '../x509/trust-bundle.ts';
 
@@ -231,7 +231,7 @@ function keyOf(leaf: Certificate, pem: string): Pick<LeafRecord, 'keyKind' | 'ke
     const isProven =
       proof?.key === sha256Hex(der)
         ? proof.holds
-        : belongsTo(key, leaf) && privateHalfFits(key, der, keyEncoding, leaf.publicKeyInfo);
+        : belongsTo(key, leaf) && matchesPublicKey(key, der, keyEncoding, leaf.publicKeyInfo);
     if (isProven) return { keyKind: describeKey(key), keyEncoding };
   }
   throw new PkiError('VerificationFailed', 'the private key does not belong to the certificate');
@@ -247,7 +247,7 @@ export async function proveKeyAhead({ leaf }: LeafChain, pem: string): Promise<v
   const { der, encoding } = parseKeyBlock(pem);
   checkPrivateKey(der, encoding);
   const key = parseKeyDer(der, encoding);
-  const holds = belongsTo(key, leaf) && (await signsForInPool(key, leaf.publicKey));
+  const holds = belongsTo(key, leaf) && (await provesPossessionInPool(key, leaf.publicKey));
   proofs.set(leaf, { key: sha256Hex(der), holds });
 }
 

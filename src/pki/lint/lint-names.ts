@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { isIP } from 'node:net';
 import { type Element, expectTag, readAll, readOid, readOnly, tags } from '../asn1/der.ts';
 import { attributes, countryName } from './lint-oids.ts';
-import { hold, violation } from './lint-rule.ts';
+import { assertRule, violation } from './lint-rule.ts';
 
 const utf8String = 0x0c;
 const printableString = 0x13;
@@ -14,44 +14,50 @@ export function lintSubject(subject: Element | undefined): { readonly isEmpty: b
   const seen = new Set<string>();
   for (const set of sets) {
     const [only, ...others] = expectTag(set, tags.set).children();
-    hold(others.length === 0, 'each set of a subject has one attribute');
+    assertRule(others.length === 0, 'each set of a subject has one attribute');
     const [type, value, ...more] = expectTag(only, tags.sequence).children();
     const id = readOid(type);
     const attribute = attributes[id];
-    hold(attribute !== undefined, 'a subject has attributes of the profile alone');
-    hold(!(attribute.single === true && seen.has(id)), 'a subject has one common name and one serial number at most');
+    assertRule(attribute !== undefined, 'a subject has attributes of the profile alone');
+    assertRule(
+      !(attribute.single === true && seen.has(id)),
+      'a subject has one common name and one serial number at most',
+    );
     seen.add(id);
-    hold(
+    assertRule(
       value?.tag === stringTags[attribute.type] && more.length === 0,
       'an attribute of a subject has the string type of its kind',
     );
     const text = textOf(value);
-    hold(
+    assertRule(
       Array.from(text).length <= attribute.most,
       'an attribute of a subject is within its upper bound (RFC 5280 A.1)',
     );
-    hold(id !== countryName || /^[A-Z]{2}$/.test(text), 'a country is two capital letters');
+    assertRule(id !== countryName || /^[A-Z]{2}$/.test(text), 'a country is two capital letters');
   }
   return { isEmpty: sets.length === 0 };
 }
 
 /** The text of a string of one of the two types. */
 function textOf({ tag, content }: Element): string {
-  hold(isUtf8(content), 'a UTF8String is UTF-8');
+  assertRule(isUtf8(content), 'a UTF8String is UTF-8');
   const text = content.toString('utf8');
-  hold(text !== '' && !/\p{Cc}/u.test(text), 'text is not empty and has no control characters');
-  hold(tag !== printableString || /^[A-Za-z0-9 '()+,./:=?-]+$/.test(text), 'a PrintableString is of its characters');
+  assertRule(text !== '' && !/\p{Cc}/u.test(text), 'text is not empty and has no control characters');
+  assertRule(
+    tag !== printableString || /^[A-Za-z0-9 '()+,./:=?-]+$/.test(text),
+    'a PrintableString is of its characters',
+  );
   return text;
 }
 
 /** The names of a SubjectAltName extension (RFC 5280 4.2.1.6). */
 export function lintAlternativeNames(value: Buffer): void {
   const names = readOnly(value, tags.sequence).children();
-  hold(names.length > 0, 'there is at least one subject alternative name');
+  assertRule(names.length > 0, 'there is at least one subject alternative name');
   const seen = new Set(names.map(({ der }) => der.toString('latin1')));
-  hold(seen.size === names.length, 'no subject alternative name is repeated');
+  assertRule(seen.size === names.length, 'no subject alternative name is repeated');
   const uris = names.filter(({ tag }) => tag === 0x86).map(({ content }) => content.toString('latin1'));
-  hold(
+  assertRule(
     uris.length <= 1 || !uris.some((uri) => /^spiffe:/i.test(uri)),
     'a certificate with a SPIFFE ID has no other URI (SPIFFE X509-SVID 2)',
   );
@@ -62,17 +68,17 @@ function lintName({ tag, content }: Element): void {
   const text = content.toString('latin1');
   switch (tag) {
     case 0x82:
-      return hold(isDnsName(text.startsWith('*.') ? text.slice(2) : text), 'a dNSName is a name of LDH labels');
+      return assertRule(isDnsName(text.startsWith('*.') ? text.slice(2) : text), 'a dNSName is a name of LDH labels');
     case 0x86:
-      return hold(isUri(text), 'a URI is absolute, and of the characters of RFC 3986');
+      return assertRule(isUri(text), 'a URI is absolute, and of the characters of RFC 3986');
     case 0x81:
-      return hold(isMailbox(text), 'an rfc822Name is a mailbox of a dot-atom and a domain');
+      return assertRule(isMailbox(text), 'an rfc822Name is a mailbox of a dot-atom and a domain');
     case 0x87:
-      return hold(content.length === 4 || content.length === 16, 'an iPAddress has 4 or 16 octets');
+      return assertRule(content.length === 4 || content.length === 16, 'an iPAddress has 4 or 16 octets');
     case 0xa0: {
       const [type, value, ...more] = readAll(content);
       readOid(type);
-      hold(value?.tag === 0xa0 && more.length === 0, 'an otherName is a type and a value (RFC 5280 4.2.1.6)');
+      assertRule(value?.tag === 0xa0 && more.length === 0, 'an otherName is a type and a value (RFC 5280 4.2.1.6)');
       textOf(readOnly(value.content, utf8String));
       return;
     }

@@ -8,6 +8,6 @@ export const violation = (rule: string): PkiError =>
  * A rule that what is about to be signed has to keep.
  * @throws PkiError ProfileViolation
  */
-export function hold(holds: boolean, rule: string): asserts holds {
+export function assertRule(holds: boolean, rule: string): asserts holds {
   if (!holds) throw violation(rule);
 }

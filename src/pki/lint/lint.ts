@@ -2,41 +2,45 @@ import type { KeyObject } from 'node:crypto';
 import { type Element, expectTag, positiveInteger, readOid, readOnly, tags } from '../asn1/der.ts';
 import { describeKey, publicKeyDer } from '../keys/key.ts';
 import { PkiError } from '../pki-error.ts';
-import { type CaPath, commonValidity } from '../x509/ca-path.ts';
+import { type CertificationPath, commonValidity } from '../x509/certification-path.ts';
 import type { LeafProfile } from '../x509/leaf-profile.ts';
 import { keyIdentifierOf, type LeafKeyKind, lintPublicKey } from './lint-key.ts';
 import { lintAlternativeNames, lintSubject } from './lint-names.ts';
 import { extensionNames, purposes, rsaSignatures, signatures } from './lint-oids.ts';
-import { hold } from './lint-rule.ts';
+import { assertRule } from './lint-rule.ts';
 
 /**
  * Reads a TBSCertificate back from the octets that are about to be signed, and refuses what breaks the profile of leaves or
  * RFC 5280. It shares with the code that writes certificates neither tables nor encoders: a fault there must not be one here.
  * @throws PkiError ProfileViolation
  */
-export function lintLeaf(tbs: Buffer, { role, usages = [] }: Pick<LeafProfile, 'role' | 'usages'>, path: CaPath): void {
+export function lintLeaf(
+  tbs: Buffer,
+  { role, usages = [] }: Pick<LeafProfile, 'role' | 'usages'>,
+  path: CertificationPath,
+): void {
   try {
     const fields = readOnly(tbs, tags.sequence).children();
-    hold(fields.length === 8, 'a certificate has the eight fields of the profile, and no other (RFC 5280 4.1)');
+    assertRule(fields.length === 8, 'a certificate has the eight fields of the profile, and no other (RFC 5280 4.1)');
     const [version, serial, algorithm, issuer, validity, subject, key, extensions] = fields;
     const [ca] = path;
-    hold(version?.der.equals(version3) === true, 'the version is 3');
+    assertRule(version?.der.equals(version3) === true, 'the version is 3');
     lintSerialNumber(serial);
     lintAlgorithm(algorithm, ca.publicKey);
-    hold(issuer?.der.equals(ca.subject) === true, 'the issuer is the subject of the CA, octet by octet');
+    assertRule(issuer?.der.equals(ca.subject) === true, 'the issuer is the subject of the CA, octet by octet');
     lintValidity(validity, path);
     const { isEmpty } = lintSubject(subject);
     const { kind, bits } = lintPublicKey(key);
     const values = readExtensions(extensions, isEmpty);
-    hold(values.basicConstraints.equals(emptySequence), 'basicConstraints is empty: a leaf is no CA');
+    assertRule(values.basicConstraints.equals(emptySequence), 'basicConstraints is empty: a leaf is no CA');
     lintKeyUsage(values.keyUsage, kind);
     lintExtendedKeyUsage(values.extKeyUsage, [...roleUsages[role], ...usages]);
     const own = readOnly(values.subjectKeyIdentifier, tags.octetString).content;
-    hold(own.equals(keyIdentifierOf(bits)), 'the subject key identifier is that of the key (RFC 7093 2)');
+    assertRule(own.equals(keyIdentifierOf(bits)), 'the subject key identifier is that of the key (RFC 7093 2)');
     const [above, ...others] = readOnly(values.authorityKeyIdentifier, tags.sequence).children();
     const isIssuers =
       above?.tag === 0x80 && above.content.toString('hex') === (ca.subjectKeyId ?? derivedId(ca.publicKey));
-    hold(isIssuers && others.length === 0, 'the authority key identifier is the key identifier of the CA, alone');
+    assertRule(isIssuers && others.length === 0, 'the authority key identifier is the key identifier of the CA, alone');
     lintAlternativeNames(values.subjectAltName);
   } catch (error) {
     if (!(error instanceof PkiError) || error.code === 'ProfileViolation') throw error;
@@ -49,9 +53,9 @@ const emptySequence = Buffer.of(0x30, 0);
 
 function lintSerialNumber(serial: Element | undefined): void {
   const { content } = expectTag(serial, tags.integer);
-  hold(positiveInteger(serial) !== undefined, 'the serial number is positive (RFC 5280 4.1.2.2)');
+  assertRule(positiveInteger(serial) !== undefined, 'the serial number is positive (RFC 5280 4.1.2.2)');
   // Room for the 127 random bits of the profile.
-  hold(content.length >= 16 && content.length <= 20, 'the serial number has 16 to 20 octets');
+  assertRule(content.length >= 16 && content.length <= 20, 'the serial number has 16 to 20 octets');
 }
 
 function lintAlgorithm(algorithm: Element | undefined, signer: KeyObject): void {
@@ -59,8 +63,8 @@ function lintAlgorithm(algorithm: Element | undefined, signer: KeyObject): void 
   const { modulusLength: bits } = signer.asymmetricKeyDetails ?? {};
   const expected =
     bits === undefined ? signatures[describeKey(signer)] : rsaSignatures.find(({ fromBits }) => bits >= fromBits)?.id;
-  hold(readOid(id) === expected, 'the signature algorithm is the one that the key of the CA signs with');
-  hold(
+  assertRule(readOid(id) === expected, 'the signature algorithm is the one that the key of the CA signs with');
+  assertRule(
     bits === undefined
       ? parameters.length === 0
       : parameters.length === 1 && parameters[0]?.der.equals(nullDer) === true,
@@ -70,13 +74,13 @@ function lintAlgorithm(algorithm: Element | undefined, signer: KeyObject): void 
 
 const nullDer = Buffer.of(5, 0);
 
-function lintValidity(validity: Element | undefined, path: CaPath): void {
+function lintValidity(validity: Element | undefined, path: CertificationPath): void {
   const [begin, end, ...more] = expectTag(validity, tags.sequence).children();
-  hold(more.length === 0, 'the validity is two times');
+  assertRule(more.length === 0, 'the validity is two times');
   const [notBefore, notAfter] = [readTime(begin), readTime(end)];
-  hold(notBefore < notAfter, 'a certificate begins before it ends');
+  assertRule(notBefore < notAfter, 'a certificate begins before it ends');
   const limits = commonValidity(path);
-  hold(
+  assertRule(
     notBefore >= limits.notBefore.getTime() && notAfter <= limits.notAfter.getTime(),
     'a certificate is valid while every CA above it is',
   );
@@ -87,13 +91,13 @@ function readTime(element: Element | undefined): number {
   const isUtcTime = element?.tag === tags.utcTime;
   const { content } = isUtcTime ? element : expectTag(element, tags.generalizedTime);
   const digits = content.toString('latin1');
-  hold((isUtcTime ? /^\d{12}Z$/ : /^\d{14}Z$/).test(digits), 'a time has whole seconds, in UTC');
+  assertRule((isUtcTime ? /^\d{12}Z$/ : /^\d{14}Z$/).test(digits), 'a time has whole seconds, in UTC');
   const full = isUtcTime ? `${digits < '5' ? '20' : '19'}${digits}` : digits;
-  hold(isUtcTime || full >= '2050', 'a time before 2050 is a UTCTime');
+  assertRule(isUtcTime || full >= '2050', 'a time before 2050 is a UTCTime');
   const [year, month, day] = [full.slice(0, 4), full.slice(4, 6), full.slice(6, 8)];
   const moment = new Date(`${year}-${month}-${day}T${full.slice(8, 10)}:${full.slice(10, 12)}:${full.slice(12)}`);
   // The 30th of February is read as a day in March, 24 o'clock as one later, and what is no time at all as NaN.
-  hold(moment.getUTCDate() === Number(day), 'a time is a date');
+  assertRule(moment.getUTCDate() === Number(day), 'a time is a date');
   return moment.getTime();
 }
 
@@ -117,18 +121,18 @@ function readExtensions(wrapper: Element | undefined, subjectIsEmpty: boolean): 
   for (const item of list) {
     const parts = expectTag(item, tags.sequence).children();
     const name = extensions.get(readOid(parts[0]));
-    hold(name !== undefined, 'there are extensions of the profile alone');
-    hold(values[name] === undefined, 'each extension is there once (RFC 5280 4.2)');
+    assertRule(name !== undefined, 'there are extensions of the profile alone');
+    assertRule(values[name] === undefined, 'each extension is there once (RFC 5280 4.2)');
     const [flag, value] = parts.length === 3 ? parts.slice(1) : [undefined, parts[1]];
-    hold(
+    assertRule(
       parts.length < 4 && (flag === undefined || flag.der.equals(trueDer)),
       'critical is TRUE, or left out (X.690 11.5)',
     );
     const isCritical = criticality[name] === true || (criticality[name] !== false && subjectIsEmpty);
-    hold(isCritical === (flag !== undefined), `${name} is ${isCritical ? '' : 'not '}critical`);
+    assertRule(isCritical === (flag !== undefined), `${name} is ${isCritical ? '' : 'not '}critical`);
     values[name] = expectTag(value, tags.octetString).content;
   }
-  hold(isComplete(values), 'there is every extension of the profile');
+  assertRule(isComplete(values), 'there is every extension of the profile');
   return values;
 }
 
@@ -150,12 +154,12 @@ function lintKeyUsage(value: Buffer, kind: LeafKeyKind): void {
   const { content } = readOnly(value, tags.bitString);
   const [unused = 0, first = 0] = content;
   // Bit 8, decipherOnly, would be in an octet of its own; and the last bit that is written is a one (X.690 11.2.2).
-  hold(
+  assertRule(
     content.length === 2 && unused < 8 && first % 2 ** (unused + 1) === 2 ** unused,
     'keyUsage has bits, as DER has them',
   );
-  hold((first & digitalSignature) !== 0, 'keyUsage has digitalSignature');
-  hold((first & ~keyUsagesOf[kind]) === 0, 'keyUsage has what a leaf with such a key can do, and nothing else');
+  assertRule((first & digitalSignature) !== 0, 'keyUsage has digitalSignature');
+  assertRule((first & ~keyUsagesOf[kind]) === 0, 'keyUsage has what a leaf with such a key can do, and nothing else');
 }
 
 const roleUsages = { server: ['serverAuth'], client: ['clientAuth'], peer: ['serverAuth', 'clientAuth'] } as const;
@@ -167,7 +171,7 @@ function lintExtendedKeyUsage(value: Buffer, asked: readonly string[]): void {
     .map((id) => purposes[readOid(id)]);
   const wanted = asked.filter((usage) => purposeNames.has(usage));
   const isWanted = has.every((purpose) => purpose !== undefined && wanted.includes(purpose));
-  hold(
+  assertRule(
     isWanted && new Set(has).size === has.length && new Set(wanted).size === has.length,
     'extKeyUsage has the usages of the role and those that were asked for, each once',
   );

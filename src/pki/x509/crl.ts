@@ -3,7 +3,7 @@ import { oids } from '../asn1/oid.ts';
 import { encodePem, parsePem } from '../asn1/pem.ts';
 import { type Signed, verifiesSigned } from '../keys/key.ts';
 import { PkiError } from '../pki-error.ts';
-import { issuerKeyIdentifier } from './ca-id.ts';
+import { issuerKeyIdentifier } from './ca-identity.ts';
 import { type Certificate, keyUsageBits } from './certificate.ts';
 import { readAuthorityKeyIdentifier, readExtensions, readTime, serialText } from './certificate-fields.ts';
 

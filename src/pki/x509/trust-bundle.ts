@@ -1,5 +1,5 @@
 import { encodePem } from '../asn1/pem.ts';
-import { anchorId, uniqueAnchors } from './ca-id.ts';
+import { anchorId, uniqueAnchors } from './ca-identity.ts';
 import { type Certificate, isSelfSigned, parseCertificates, sha256Hex } from './certificate.ts';
 
 /** The roots that peers trust, in the one order and form in which they are published. */

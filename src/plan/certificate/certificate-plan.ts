@@ -78,7 +78,7 @@ export function planCertificate(observed: ObservedCertificate, now: Date): Certi
   return { secrets: [first, ...others], prune: isWhole ? surplus : [], annotate };
 }
 
-/** True while the authority or the password of the stores has not been read yet: that comes in a moment. */
+/** True while the authority or the password of the keystores has not been read yet: that comes in a moment. */
 export const isAwaitingCaches = ({ authority, keystorePassword }: ObservedCertificate): boolean =>
   authority.state === 'unknown' || keystorePassword?.state === 'unknown';
 
@@ -92,7 +92,7 @@ function planWithoutBackoff(observed: ObservedCertificate, role: ObservedRole, n
   if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !mayBeUpdated(observed, role)) return step;
   const { spec } = observed.certificate;
   const sources = outputSources(observed);
-  // Roots that are in ca.crt alone are not what those trust who have mounted the trust store.
+  // Roots that are in ca.crt alone are not what those trust who have mounted the truststore.
   if (outputsProblem(spec, sources) !== undefined) return step;
   // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
   const change = ownershipOf(observed, role);

@@ -26,7 +26,7 @@ export interface ObservedCertificate {
   readonly namespaceLabels?: Readonly<Record<string, string>>;
   readonly authority: AuthorityState;
   readonly roles: readonly ObservedRole[];
-  /** Absent when spec asks for no stores. */
+  /** Absent when spec asks for no keystores. */
   readonly keystorePassword?: KeystorePassword;
   /** Secrets that the resource owns and that no role of it wants any more. */
   readonly surplus: readonly OwnedSecret[];

@@ -6,7 +6,7 @@ import type { CrlBundle } from '../revocation/crl-bundle.ts';
 /** A further form of the content of a Secret, by the key of its data. */
 export type OutputKey = (typeof outputKeys)[keyof typeof outputKeys];
 
-/** The password of the stores of a resource, as far as it is known without being read. */
+/** The password of the keystores of a resource, as far as it is known without being read. */
 export type KeystorePassword =
   /** The Secrets that may hold it have not been listed yet. */
   | { readonly state: 'unknown' }
@@ -14,7 +14,7 @@ export type KeystorePassword =
   /** `version` names the Secret, its revision and the key: another version may be another password. */
   | { readonly state: 'found'; readonly version: string };
 
-/** Where the password of the stores is. */
+/** Where the password of the keystores is. */
 export interface PasswordRef {
   readonly secretName: string;
   readonly key: string;
@@ -28,7 +28,7 @@ export interface OutputsStep {
   readonly keys: readonly OutputKey[];
   /** What it holds of the operator's, and is not to hold any more. */
   readonly removed: readonly OutputKey[];
-  /** There when keys has stores. */
+  /** There when keys has keystores. */
   readonly password?: PasswordRef;
   /** Digest of the CRLs; there when keys has them. */
   readonly crl?: string;
@@ -37,7 +37,7 @@ export interface OutputsStep {
 /** What is noted on a Secret of its outputs, in the same write. */
 export interface OutputsRecord {
   readonly keys: readonly OutputKey[];
-  /** Version of the password of the stores. */
+  /** Version of the password of the keystores. */
   readonly password?: string;
   /** Digest of the CRLs. */
   readonly crl?: string;
@@ -53,7 +53,7 @@ export const requestedOutputs = ({
 }: MtlsCertificateSpec): OutputKey[] => [
   ...(combinedPEM === true ? [outputKeys.combinedPem] : []),
   ...(der === true ? [outputKeys.der] : []),
-  ...(pkcs12 === undefined ? [] : [outputKeys.keyStore, outputKeys.trustStore]),
+  ...(pkcs12 === undefined ? [] : [outputKeys.keystore, outputKeys.truststore]),
   ...(crl === true ? [outputKeys.crl] : []),
 ];
 
@@ -84,7 +84,7 @@ const recordedOutputs = (secret: SecretRecord | undefined): OutputsRecord =>
 
 /** What outputs depend on beside spec and the key pair. */
 export interface OutputSources {
-  /** Absent when spec asks for no stores. */
+  /** Absent when spec asks for no keystores. */
   readonly keystorePassword?: KeystorePassword;
   /** Absent when there are no CRLs, or it is not known whether there are. */
   readonly crl?: CrlBundle;
@@ -139,7 +139,7 @@ export function outputsProblem(
 ): { readonly reason: 'KeystorePasswordNotFound' | 'CrlUnavailable'; readonly message: string } | undefined {
   if (keystorePassword?.state === 'missing') {
     const { name, key } = outputs?.pkcs12?.passwordSecretRef ?? { name: '', key: '' };
-    const message = `Secret ${name} with the password of the stores (key ${key}) does not exist; create it`;
+    const message = `Secret ${name} with the password of the keystores (key ${key}) does not exist; create it`;
     return { reason: 'KeystorePasswordNotFound', message };
   }
   if (outputs?.crl === true && crl === undefined) {

@@ -1,4 +1,4 @@
-import type { LeafRecord, Remains } from '../../pki/index.ts';
+import type { LeafRecord, RecoverableLeaf } from '../../pki/index.ts';
 
 /** What is known of a Secret: enough to judge it, and no key material. */
 export interface SecretRecord {
@@ -64,7 +64,7 @@ export interface FoundSecret {
  * The key pair in a Secret, or what is wrong with it and what can still be used of it; and the digest of its bundle. A Secret whose outputs are not those
  * that were written with the bundle has none: what of it somebody has mounted is anyone's guess.
  */
-export type SecretContent = ({ readonly leaf: LeafRecord } | ({ readonly problem: string } & Remains)) & {
+export type SecretContent = ({ readonly leaf: LeafRecord } | ({ readonly problem: string } & RecoverableLeaf)) & {
   readonly bundle?: string;
   /** What tells the data apart that the key pair was read from: the same data are not read twice. */
   readonly digest?: string;

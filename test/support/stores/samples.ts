@@ -2,8 +2,8 @@ import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import {
   type Certificate,
   describeKeySpec,
-  encodeKeyStore,
-  encodeTrustStore,
+  encodeKeystore,
+  encodeTruststore,
   type KeySpec,
 } from '../../../src/pki/index.ts';
 import { altNames } from '../fixtures/names.ts';
@@ -81,7 +81,7 @@ export async function storeSamples(): Promise<StoreSample[]> {
         certificates: chain,
         privateKey: key,
         aliases: ['certificate'],
-        store: await encodeKeyStore(key, chain, password),
+        store: await encodeKeystore(key, chain, password),
       };
     }),
     ...trustStores.map(async ({ spec, count }, index) => {
@@ -94,7 +94,7 @@ export async function storeSamples(): Promise<StoreSample[]> {
         password,
         certificates: roots,
         aliases: roots.map(({ fingerprint }) => `root-${fingerprint.slice(0, 16)}`),
-        store: await encodeTrustStore(roots, password, privateKey()),
+        store: await encodeTruststore(roots, password, privateKey()),
       };
     }),
   ]);

@@ -8,7 +8,7 @@ import {
   CertificateReconciler,
 } from '../../../../src/controllers/certificate/certificate-reconciler.ts';
 import type { StepResult } from '../../../../src/controllers/certificate/step-result.ts';
-import { type EventNote, KubeError, keyOf } from '../../../../src/kube/index.ts';
+import { type EventDetails, KubeError, keyOf } from '../../../../src/kube/index.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict, IssueReason, ObservedRole } from '../../../../src/plan/index.ts';
 import { authority, notReady, ready } from '../../../support/fixtures/authority.ts';
@@ -169,8 +169,8 @@ describe('what one role was issued is told', () => {
   const signal = new AbortController().signal;
 
   /** Reconciles a resource whose server is issued, and whose client becomes what is given. */
-  async function reconcile(client: (role: ObservedRole) => StepResult): Promise<EventNote[]> {
-    const events: EventNote[] = [];
+  async function reconcile(client: (role: ObservedRole) => StepResult): Promise<EventDetails[]> {
+    const events: EventDetails[] = [];
     const secret = issued.secretRecord('server', ready(a));
     const run = async (_: unknown, role: ObservedRole): Promise<StepResult> =>
       role.role === 'server'
@@ -181,7 +181,7 @@ describe('what one role was issued is told', () => {
       observer: { observe: async () => ({ observed: asked.observed(ready(a)), material: undefined }) },
       runner: { run },
       memory: new CertificateMemory(),
-      recorder: { record: (event: EventNote) => events.push(event) },
+      recorder: { record: (event: EventDetails) => events.push(event) },
       now: () => now,
     };
     const reconciler = new CertificateReconciler(context as unknown as CertificateContext);

@@ -11,7 +11,7 @@ import { Replica } from '../../../../src/controllers/replica.ts';
 import { TrustPublications } from '../../../../src/controllers/trust/trust-publications.ts';
 import {
   configMaps,
-  type EventNote,
+  type EventDetails,
   type KubeObject,
   type MergePatch,
   namespaces,
@@ -53,7 +53,7 @@ export const writeStatus = 'mergePatch mtlsauthorities default';
 export class AuthorityProcess {
   readonly api: MemoryApi;
   readonly replica: Replica;
-  readonly events: EventNote[] = [];
+  readonly events: EventDetails[] = [];
   /** What the last reconcile reported for certificates and bundles. */
   readonly changes: string[] = [];
   /** The requests since the last reconcile began, and what happens before the next ones. */
@@ -75,7 +75,7 @@ export class AuthorityProcess {
     const { client } = this.#memory;
     const clock = () => new Date((this.nowMs += this.stepMs));
     const common = { client, namespace, log: silentLog, now: clock };
-    const recorder = { record: (note: EventNote) => this.events.push(note) };
+    const recorder = { record: (note: EventDetails) => this.events.push(note) };
     this.replica = new Replica({ ...common, monotonicMs: () => this.nowMs });
     const { caches, authorityStates } = this.replica;
     const publications = new TrustPublications(client, caches, authorityStates);

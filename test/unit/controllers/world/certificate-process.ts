@@ -9,7 +9,7 @@ import { RsaKeyPool } from '../../../../src/controllers/certificate/rsa-key-pool
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import { certificateReconciler } from '../../../../src/controllers/reconcilers.ts';
 import {
-  type EventNote,
+  type EventDetails,
   type KubeClient,
   type KubeObject,
   type MergePatch,
@@ -51,7 +51,7 @@ export class CertificateProcess {
   readonly api: MemoryApi;
   readonly caches: Caches;
   readonly authorityStates = new AuthorityStates();
-  readonly events: EventNote[] = [];
+  readonly events: EventDetails[] = [];
   /** Keys of resources that were brought back because another one succeeded. */
   readonly retried: string[] = [];
   readonly crlAwaited: string[] = [];

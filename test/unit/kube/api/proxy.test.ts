@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { parseProxy, proxyFromEnvironment, proxyInWords } from '../../../../src/kube/api/proxy.ts';
+import { describeProxy, parseProxy, proxyFromEnvironment } from '../../../../src/kube/api/proxy.ts';
 import { isKubeError } from '../../../../src/kube/index.ts';
 import { proxyCases } from '../../../support/proxy-cases.ts';
 
@@ -9,7 +9,7 @@ describe('the proxy for an API server', () => {
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
     test(`at ${url} with ${variables.join(' ') || 'nothing said'} is ${proxy}`, () => {
       const found = proxyFromEnvironment(new URL(url), env);
-      assert.equal(found === undefined ? '-' : proxyInWords(found), proxy);
+      assert.equal(found === undefined ? '-' : describeProxy(found), proxy);
     });
   }
 
@@ -17,7 +17,7 @@ describe('the proxy for an API server', () => {
     const env = { HTTPS_PROXY: 'http://user:pass@proxy.example:3128' };
     const found = proxyFromEnvironment(new URL('https://10.96.0.1'), env);
     assert.equal(found?.password, 'pass');
-    assert.equal(found && proxyInWords(found), 'http://proxy.example:3128');
+    assert.equal(found && describeProxy(found), 'http://proxy.example:3128');
   });
 
   for (const text of ['http://', 'ftp://user:pass@proxy.example', 'http://user:pass@proxy.example:port', 'a b']) {

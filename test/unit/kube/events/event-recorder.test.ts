@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import {
-  type EventNote,
+  type EventDetails,
   EventRecorder,
   type EventRecorderOptions,
   type Log,
@@ -10,7 +10,7 @@ import {
 import { eventually } from '../../../support/eventually.ts';
 import { type Exchange, type FaultServer, serve } from '../api/fault-server.ts';
 
-const about = (name: string): EventNote['regarding'] => ({
+const about = (name: string): EventDetails['regarding'] => ({
   apiVersion: 'example.org/v1',
   kind: 'Widget',
   namespace: 'n',
@@ -18,7 +18,7 @@ const about = (name: string): EventNote['regarding'] => ({
   uid: name,
 });
 
-const note = (name: string, text = 'made it'): EventNote => ({
+const note = (name: string, text = 'made it'): EventDetails => ({
   regarding: about(name),
   type: 'Normal',
   reason: 'Made',
@@ -26,7 +26,7 @@ const note = (name: string, text = 'made it'): EventNote => ({
   note: text,
 });
 
-const noteIn = (namespace: string, one: EventNote): EventNote => ({
+const noteIn = (namespace: string, one: EventDetails): EventDetails => ({
   ...one,
   regarding: { ...one.regarding, namespace },
 });
@@ -83,7 +83,7 @@ test('an event is written into the namespace of its object, or into default for 
     paths,
     ['default', 'n'].map((ns) => `/apis/events.k8s.io/v1/namespaces/${ns}/events`),
   );
-  const body = bodies().find(({ regarding }) => (regarding as EventNote['regarding']).name === 'a');
+  const body = bodies().find(({ regarding }) => (regarding as EventDetails['regarding']).name === 'a');
   assert.partialDeepStrictEqual(body, {
     reportingController: 'example.org/test',
     reportingInstance: 'pod-1',
@@ -150,12 +150,12 @@ test('long names and notes are cut to what the API server takes, between charact
   assert.ok(body.metadata.name.length <= 253);
 });
 
-const warning = (name: string): EventNote => ({ ...note(name), type: 'Warning' });
+const warning = (name: string): EventDetails => ({ ...note(name), type: 'Warning' });
 
 test('while there is other work events are written slowly, warnings first, and at full speed when it is done', async (t) => {
   let isBusy = true;
   const { server, events, clock, bodies } = await recorder(t, undefined, { isBusy: () => isBusy });
-  const written = (): unknown[] => bodies().map(({ regarding }) => (regarding as EventNote['regarding']).name);
+  const written = (): unknown[] => bodies().map(({ regarding }) => (regarding as EventDetails['regarding']).name);
   /** Both writers wait, so that nothing is under way. */
   const asleep = (): Promise<void> => eventually(() => assert.equal(clock.sleepers, 2));
   for (let count = 0; count < 30; count += 1) events.record(note(`n${count}`));

@@ -72,7 +72,7 @@ test('what waits can be put off, and comes after what is asked for then', () => 
 test('whatever the pattern, every key is served once for each time that it was put in', () => {
   const key = fc.constantFrom('a/1', 'a/2', 'a/3', 'b/1', 'b/2');
   const step = fc.oneof(
-    fc.tuple(fc.constantFrom('asked' as const, 'background' as const), key),
+    fc.tuple(fc.constantFrom('requested' as const, 'background' as const), key),
     fc.constantFrom('take' as const, 'putOff' as const),
   );
   fc.assert(

@@ -7,7 +7,7 @@ import { historyRuns } from '../../../support/runs.ts';
 // More of them: QUEUE_RUNS=50000 npm test -- unit work-queue-model
 const runs = historyRuns('QUEUE_RUNS', 400);
 
-type Rank = 'asked' | 'background';
+type Rank = 'requested' | 'background';
 
 type Step =
   | readonly ['add' | 'addInBackground' | 'addRateLimited' | 'forget', key: string]
@@ -105,7 +105,7 @@ class Model {
     const { queue, clock } = this;
     switch (step[0]) {
       case 'add':
-        this.#add(step[1], 'asked');
+        this.#add(step[1], 'requested');
         return queue.add(step[1]);
       case 'addInBackground':
         if (!this.#waiting.has(step[1])) this.#add(step[1], 'background');
@@ -128,7 +128,7 @@ class Model {
         for (const [key, atMs] of [...this.#dueAt].sort(([, a], [, b]) => a - b)) {
           if (atMs > clock.nowMs + step[1]) break;
           this.#dueAt.delete(key);
-          this.#add(key, 'asked');
+          this.#add(key, 'requested');
         }
         return clock.pass(step[1]);
       case 'putOff':
@@ -161,14 +161,14 @@ class Model {
   #addAfter(key: string, ms: number): void {
     if (this.#isShutDown) return;
     const atMs = this.clock.nowMs + ms;
-    if (ms === 0) this.#add(key, 'asked');
+    if (ms === 0) this.#add(key, 'requested');
     else this.#dueAt.set(key, Math.min(atMs, this.#dueAt.get(key) ?? atMs));
   }
 
   #done(key: string): void {
     this.#inWork.delete(key);
     this.#forgetFlow(flowOf(key));
-    if (this.#again.delete(key)) this.#add(key, 'asked');
+    if (this.#again.delete(key)) this.#add(key, 'requested');
     this.queue.done(key);
   }
 
@@ -199,7 +199,7 @@ class Model {
     const flow = flowOf(key);
     const rank = this.#waiting.get(key);
     const turn = (this.#turns.get(flow) ?? 0) + 1;
-    const due: Rank = turn % 4 === 0 ? 'background' : 'asked';
+    const due: Rank = turn % 4 === 0 ? 'background' : 'requested';
     const ofFlow = [...this.#waiting].filter(([one]) => flowOf(one) === flow);
     if (rank === undefined) this.#problem ??= `${key} was given out and did not wait`;
     else if (!this.#canTake(flow)) this.#problem ??= `${key} is one too many of its flow`;

@@ -6,14 +6,14 @@ import * as fc from 'fast-check';
 import { readAll, tags } from '../../../../src/pki/asn1/der.ts';
 import {
   describeKeySpec,
-  encodeKeyStore,
+  encodeKeystore,
   encodePrivateKey,
-  encodeTrustStore,
+  encodeTruststore,
   keystorePasswordProblem,
   PkiError,
   parsePrivateKey,
 } from '../../../../src/pki/index.ts';
-import { seedsOf } from '../../../../src/pki/keystore/keystore-seeds.ts';
+import { keystoreSeeds } from '../../../../src/pki/keystore/keystore-seeds.ts';
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { scratchFile } from '../../../support/openssl.ts';
 import { run } from '../../../support/peers/process.ts';
@@ -42,8 +42,8 @@ describe('openssl says', () => {
   const mac = ['MAC: sha256, Iteration 2048', 'MAC length: 32, salt length: 16'];
   const encryption = 'PBES2, PBKDF2, AES-256-CBC, Iteration 10000, PRF hmacWithSHA256';
 
-  test('how a key store is protected, and what is in it', async () => {
-    assert.deepEqual(await whatOpensslSays(await encodeKeyStore(key, chain, password)), [
+  test('how a keystore is protected, and what is in it', async () => {
+    assert.deepEqual(await whatOpensslSays(await encodeKeystore(key, chain, password)), [
       ...mac,
       'PKCS7 Data',
       `Shrouded Keybag: ${encryption}`,
@@ -52,8 +52,8 @@ describe('openssl says', () => {
     ]);
   });
 
-  test('how a trust store is protected, and what is in it', async () => {
-    assert.deepEqual(await whatOpensslSays(await encodeTrustStore([...root, ...otherRoot], password, key)), [
+  test('how a truststore is protected, and what is in it', async () => {
+    assert.deepEqual(await whatOpensslSays(await encodeTruststore([...root, ...otherRoot], password, key)), [
       ...mac,
       `PKCS7 Encrypted data: ${encryption}`,
       'Certificate bag',
@@ -79,14 +79,14 @@ describe('a store', () => {
   for (const spec of keyKinds) {
     test(`of the same content is the same octets, with a key of ${describeKeySpec(spec)} read from any encoding`, async () => {
       const made = keyAndChain(spec, 1);
-      const keyStore = await encodeKeyStore(made.key, made.chain, password);
-      const trustStore = await encodeTrustStore(root, password, made.key);
+      const keyStore = await encodeKeystore(made.key, made.chain, password);
+      const trustStore = await encodeTruststore(root, password, made.key);
       for (const encoding of ['PKCS8', 'PKCS1', 'SEC1'] as const) {
         if (encoding === 'PKCS1' && spec.algorithm !== 'RSA') continue;
         if (encoding === 'SEC1' && spec.algorithm !== 'ECDSA') continue;
         const read = parsePrivateKey(encodePrivateKey(made.key, encoding)).key;
-        assert.ok(keyStore.equals(await encodeKeyStore(read, made.chain, password)), encoding);
-        assert.ok(trustStore.equals(await encodeTrustStore(root, password, read)), encoding);
+        assert.ok(keyStore.equals(await encodeKeystore(read, made.chain, password)), encoding);
+        assert.ok(trustStore.equals(await encodeTruststore(root, password, read)), encoding);
       }
     });
   }
@@ -95,16 +95,16 @@ describe('a store', () => {
     const renewed = keyAndChain();
     const another = privateKey();
     const stores = await Promise.all([
-      encodeKeyStore(key, chain, password),
-      encodeKeyStore(key, chain, `${password}.`),
-      encodeKeyStore(key, chain.slice(0, 2), password),
-      encodeKeyStore(renewed.key, renewed.chain, password),
-      encodeTrustStore(root, password, key),
-      encodeTrustStore(root, `${password}.`, key),
-      encodeTrustStore(otherRoot, password, key),
-      encodeTrustStore([...root, ...otherRoot], password, key),
-      encodeTrustStore([...otherRoot, ...root], password, key),
-      encodeTrustStore(root, password, another),
+      encodeKeystore(key, chain, password),
+      encodeKeystore(key, chain, `${password}.`),
+      encodeKeystore(key, chain.slice(0, 2), password),
+      encodeKeystore(renewed.key, renewed.chain, password),
+      encodeTruststore(root, password, key),
+      encodeTruststore(root, `${password}.`, key),
+      encodeTruststore(otherRoot, password, key),
+      encodeTruststore([...root, ...otherRoot], password, key),
+      encodeTruststore([...otherRoot, ...root], password, key),
+      encodeTruststore(root, password, another),
     ]);
     const seeds = stores.map((store) => seedsIn(store));
     // A salt and a vector for the key, for the certificates, and a salt for the MAC.
@@ -116,12 +116,14 @@ describe('a store', () => {
   });
 
   test('tells lists of parts from each other that read alike', () => {
-    const salts = [['ab', 'c'], ['a', 'bc'], ['abc'], ['abc', '']].map((parts) => seedsOf(key, parts).salt('mac'));
+    const salts = [['ab', 'c'], ['a', 'bc'], ['abc'], ['abc', '']].map((parts) =>
+      keystoreSeeds(key, parts).salt('mac'),
+    );
     assert.equal(new Set(salts.map((salt) => salt.toString('hex'))).size, salts.length);
   });
 
   test('holds a key that Node.js serves with, and says nothing of it outside the encryption', async () => {
-    const store = await encodeKeyStore(key, chain, password);
+    const store = await encodeKeystore(key, chain, password);
     assert.ok(createSecureContext({ pfx: store, passphrase: password }));
     assert.throws(() => createSecureContext({ pfx: store, passphrase: 'another' }), /mac verify failure/);
     const scalar = Buffer.from(String(key.export({ format: 'jwk' }).d), 'base64url');
@@ -133,15 +135,15 @@ describe('a store is refused', () => {
   const isInvalid = (words: RegExp) => (error: unknown) =>
     error instanceof PkiError && error.code === 'InvalidRequest' && words.test(error.message);
 
-  test('without a chain', async () => assert.rejects(encodeKeyStore(key, [], password), isInvalid(/chain/)));
+  test('without a chain', async () => assert.rejects(encodeKeystore(key, [], password), isInvalid(/chain/)));
   test('with a chain that does not begin with the certificate of the key', async () =>
-    assert.rejects(encodeKeyStore(key, chain.slice(1), password), isInvalid(/chain/)));
+    assert.rejects(encodeKeystore(key, chain.slice(1), password), isInvalid(/chain/)));
   test('with the key of another certificate', async () =>
-    assert.rejects(encodeKeyStore(privateKey(), chain, password), isInvalid(/chain/)));
-  test('without a root', async () => assert.rejects(encodeTrustStore([], password, key), isInvalid(/root/)));
+    assert.rejects(encodeKeystore(privateKey(), chain, password), isInvalid(/chain/)));
+  test('without a root', async () => assert.rejects(encodeTruststore([], password, key), isInvalid(/root/)));
   test('with a password that it cannot have', async () => {
-    await assert.rejects(encodeKeyStore(key, chain, ''), isInvalid(/empty/));
-    await assert.rejects(encodeTrustStore(root, '', key), isInvalid(/empty/));
+    await assert.rejects(encodeKeystore(key, chain, ''), isInvalid(/empty/));
+    await assert.rejects(encodeTruststore(root, '', key), isInvalid(/empty/));
   });
 });
 
@@ -189,12 +191,12 @@ describe('a password', () => {
     await fc.assert(
       fc.asyncProperty(texts, async (text) => {
         if (keystorePasswordProblem(text) !== undefined) {
-          await assert.rejects(encodeTrustStore(root, text, key), PkiError);
+          await assert.rejects(encodeTruststore(root, text, key), PkiError);
           return;
         }
         const stores = [
-          { ...saved('keystore', await encodeKeyStore(key, chain, text)), password: text },
-          { ...saved('truststore', await encodeTrustStore(root, text, key)), password: text },
+          { ...saved('keystore', await encodeKeystore(key, chain, text)), password: text },
+          { ...saved('truststore', await encodeTruststore(root, text, key)), password: text },
         ];
         const fingerprints = [chain, root].map((list) => list.map(({ fingerprint }) => fingerprint));
         const readings = await openssl.read(stores);

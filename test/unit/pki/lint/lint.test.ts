@@ -8,7 +8,7 @@ import { oids } from '../../../../src/pki/asn1/oid.ts';
 import type { Issuer, LeafProfile, Role } from '../../../../src/pki/index.ts';
 import { prepareLeaf } from '../../../../src/pki/issue/prepare-certificate.ts';
 import { lintLeaf } from '../../../../src/pki/lint/lint.ts';
-import { pathOf } from '../../../../src/pki/x509/ca-path.ts';
+import { pathOf } from '../../../../src/pki/x509/certification-path.ts';
 import { altNames } from '../../../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';

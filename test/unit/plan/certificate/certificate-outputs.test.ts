@@ -17,8 +17,8 @@ import { withData, withMarks } from '../../../support/fixtures/secret.ts';
 import { blocked, create, deniedName, issue, keep, messages, stays, update } from './certificate-steps.ts';
 import { authority, check, fresh, issued, signer } from './certificate-table.ts';
 
-const { combinedPem, der, keyStore, trustStore } = outputKeys;
-const stores = [keyStore, trustStore] as const;
+const { combinedPem, der, keystore, truststore } = outputKeys;
+const stores = [keystore, truststore] as const;
 const pkcs12: Outputs = { pkcs12: { passwordSecretRef: { name: 'store-password', key: 'password' } } };
 const found: KeystorePassword = { state: 'found', version: 'uid/7/password' };
 const password = { secretName: 'store-password', key: 'password', version: 'uid/7/password' };
@@ -56,7 +56,7 @@ describe('outputs', () => {
     },
     'are taken off, all of them': {
       given: having(issued, [der, ...stores], found.version),
-      plan: [updateWith({ keys: [], removed: [der, keyStore, trustStore] })],
+      plan: [updateWith({ keys: [], removed: [der, keystore, truststore] })],
     },
     'are written anew when somebody has changed them': {
       given: tamperedWith(der, having(asking({ der: true }), [der])),
@@ -95,9 +95,9 @@ describe('outputs', () => {
   });
 });
 
-describe('key stores and trust stores', () => {
+describe('keystore and truststore', () => {
   const writeStores = updateWith({ keys: stores, removed: [], password });
-  const missing = 'Secret store-password with the password of the stores (key password) does not exist; create it';
+  const missing = 'Secret store-password with the password of the keystores (key password) does not exist; create it';
   const lost = withStores.wherePasswordIs({ state: 'missing' });
   check({
     'are made under the password that spec refers to': {
@@ -109,8 +109,8 @@ describe('key stores and trust stores', () => {
       given: having(asking(pkcs12), stores, 'uid/6/password').wherePasswordIs(found),
       plan: [writeStores],
     },
-    'are repaired, the key store': { given: tamperedWith(keyStore), plan: [writeStores] },
-    'are repaired, the trust store': { given: tamperedWith(trustStore), plan: [writeStores] },
+    'are repaired, the keystore': { given: tamperedWith(keystore), plan: [writeStores] },
+    'are repaired, the truststore': { given: tamperedWith(truststore), plan: [writeStores] },
     'are no business of anybody before it is known which Secrets there are': {
       given: asking(pkcs12).wherePasswordIs({ state: 'unknown' }),
       plan: [],
@@ -162,7 +162,7 @@ describe('key stores and trust stores', () => {
 
 describe('the note of outputs', () => {
   test('is read as it was written', () => {
-    const note = { keys: [der, keyStore], password: 'a/1/b', digest: 'd' } as const;
+    const note = { keys: [der, keystore], password: 'a/1/b', digest: 'd' } as const;
     assert.deepEqual(parseOutputsRecord(encodeOutputsRecord(note)), note);
   });
 

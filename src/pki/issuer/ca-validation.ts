@@ -2,8 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import { expectTag, readOnly, tags } from '../asn1/der.ts';
 import { oids } from '../asn1/oid.ts';
 import { acceptedSignatures, describeKey, publicKeyDer, signatureAlgorithm } from '../keys/key.ts';
-import { type CaPath, identifiersAgree } from '../x509/ca-path.ts';
 import { type Certificate, isSelfSigned, keyUsageBits, subjectText } from '../x509/certificate.ts';
+import { type CertificationPath, identifiersAgree } from '../x509/certification-path.ts';
 import { certificateNamesOutsideConstraints, constraintsAreReadable } from '../x509/name-constraints.ts';
 
 /** Why a CA may not stand above a leaf; each is a condition reason of its own on the MtlsAuthority. */
@@ -21,7 +21,7 @@ export type CaProblem =
   | 'RootNameConstrained';
 
 /** A problem with the words that tell a person what to do. */
-export interface Finding<Problem> {
+export interface Rejection<Problem> {
   readonly reason: Problem;
   readonly message: string;
 }
@@ -34,7 +34,7 @@ export function describeCa(certificate: Certificate): string {
 }
 
 /** The first thing that keeps a CA from standing above a leaf at a moment, whatever stands above and below itself. */
-export function caProblem(certificate: Certificate, now: Date): Finding<CaProblem> | undefined {
+export function caProblem(certificate: Certificate, now: Date): Rejection<CaProblem> | undefined {
   for (const [reason, claim] of claims) {
     const complaint = claim(certificate, now);
     if (complaint !== undefined) return { reason, message: `${describeCa(certificate)} ${complaint}` };
@@ -43,7 +43,7 @@ export function caProblem(certificate: Certificate, now: Date): Finding<CaProble
 }
 
 /** The first thing that keeps the CAs of a path from standing above each other. */
-export function pathProblem(path: CaPath): Finding<CaProblem> | undefined {
+export function pathProblem(path: CertificationPath): Rejection<CaProblem> | undefined {
   for (const [index, ca] of path.entries()) {
     const below = path.slice(0, index).filter(({ subject, issuer }) => !subject.equals(issuer));
     // RFC 5280 4.2.1.9: as many CAs may follow, without the leaf and those that issue to themselves.

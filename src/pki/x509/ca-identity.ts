@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Certificate } from './certificate.ts';
-import { keyIdentifier } from './to-be-signed.ts';
+import { keyIdentifier } from './tbs-fields.ts';
 
 /**
  * The identity of the CA that a certificate describes: the SHA-256 of its subject and its public key, in lower-case hex.

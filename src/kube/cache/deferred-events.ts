@@ -6,7 +6,7 @@ interface Position {
   isDone: boolean;
 }
 
-interface Held<E> {
+interface DeferredEvent<E> {
   readonly event: E;
   readonly position: Position;
   readonly until: Promise<unknown>;
@@ -16,11 +16,11 @@ interface Held<E> {
  * The events of one watch, some of which are held back for a moment. Events of other objects go on meanwhile: whoever writes
  * slowly to an object of theirs must not delay everybody's events.
  */
-export class HeldEvents<E> {
+export class DeferredEvents<E> {
   readonly #apply: (event: E) => void;
   readonly #advance: (resourceVersion: string) => void;
   readonly #positions = new Fifo<Position>();
-  readonly #held = new Map<string, Held<E>>();
+  readonly #held = new Map<string, DeferredEvent<E>>();
 
   /**
    * @param apply takes an event in; the events of one object come in their order

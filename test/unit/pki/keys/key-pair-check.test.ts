@@ -10,7 +10,7 @@ import {
   generatePrivateKey,
   type KeyEncoding,
   type KeySpec,
-  parseSoundKey,
+  parseValidKey,
   proveKeyAhead,
   readLeaf,
   readLeafChain,
@@ -72,7 +72,7 @@ describe('a private key is not that of a certificate when one bit of its private
           return readLeaf(chain, keyPem, [signer.certificate]);
         };
         for (const isAhead of [false, true]) assert.equal((await read(pem, isAhead)).keyEncoding, encoding);
-        assert.ok(parseSoundKey(pem).equals(key));
+        assert.ok(parseValidKey(pem).equals(key));
         assert.equal(openssl(['pkey', '-check', '-noout'], pem).trim(), 'Key is valid');
 
         const { der } = parseKeyBlock(pem);
@@ -84,7 +84,7 @@ describe('a private key is not that of a certificate when one bit of its private
             part.writeUInt8(before ^ 1, offset);
             const damaged = encodePem(labels[encoding], der);
             part.writeUInt8(before, offset);
-            if (spec.algorithm !== 'Ed25519') throwsCode('MalformedKey', () => parseSoundKey(damaged));
+            if (spec.algorithm !== 'Ed25519') throwsCode('MalformedKey', () => parseValidKey(damaged));
             for (const isAhead of [false, true]) {
               const accepted = await read(damaged, isAhead).then(
                 () => true,

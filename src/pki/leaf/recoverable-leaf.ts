@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { parseCertificateText } from '../keys/input-limits.ts';
 import { publicKeyDer } from '../keys/key.ts';
-import { parseSoundKey } from '../keys/key-pair.ts';
+import { parseValidKey } from '../keys/key-pair-check.ts';
 import { PkiError } from '../pki-error.ts';
 import { type Certificate, sha256Hex } from '../x509/certificate.ts';
 import {
@@ -15,7 +15,7 @@ import {
 } from './leaf-record.ts';
 
 /** What is left of a key pair that is not in the form in which it was written. */
-export interface Remains {
+export interface RecoverableLeaf {
   /** See publicKeyDigest: of the private key, where that can be read and its halves belong together. */
   readonly publicKey?: string;
   /** The leaf of that key, where tls.crt still holds it and the chain above it, up to a root that is known. */
@@ -26,8 +26,8 @@ export interface Remains {
 export const publicKeyDigest = (key: KeyObject): string => sha256Hex(publicKeyDer(key));
 
 /** Finds what can still be used of a damaged key pair. Never throws for what is in it. */
-export function remainsOf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): Remains {
-  const publicKey = unlessMalformed(() => publicKeyDigest(parseSoundKey(keyPem)));
+export function recoverLeaf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): RecoverableLeaf {
+  const publicKey = unlessMalformed(() => publicKeyDigest(parseValidKey(keyPem)));
   if (publicKey === undefined) return {};
   const restorable = unlessMalformed(() => {
     const chain = chainWithin(certificatePem, publicKey, roots);

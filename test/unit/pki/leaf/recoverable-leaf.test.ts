@@ -10,7 +10,7 @@ import {
   encodePrivateKey,
   type Issuer,
   publicKeyDigest,
-  remainsOf,
+  recoverLeaf,
 } from '../../../../src/pki/index.ts';
 import { certificate, requestOf } from '../../../support/fixtures/certificate.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
@@ -35,7 +35,7 @@ describe('what remains of a key pair', () => {
     fc.assert(
       fc.property(fc.shuffledSubarray([...path, ...path, ...strangers], { minLength: 1 }), (some) => {
         const text = encodeCertificates(some).replaceAll('\n', '\r\n');
-        const { publicKey, restorable } = remainsOf(text, keyPem, roots);
+        const { publicKey, restorable } = recoverLeaf(text, keyPem, roots);
         assert.equal(publicKey, publicKeyDigest(key));
         const isWhole = path.every((one) => some.includes(one));
         if (isWhole) assert.equal(restorable?.root, anchorId(anchor.anchor));
@@ -54,18 +54,18 @@ describe('what remains of a key pair', () => {
       issueLeafNow(profile, createPublicKey(privateKey()), issuing, { now, serialSeed: randomBytes(20) }),
     ]);
     for (const text of ['', 'garbage', '-----BEGIN CERTIFICATE-----', others, encodePem('CERTIFICATE', Buffer.of(1))]) {
-      assert.deepEqual(remainsOf(text, keyPem, roots), { publicKey });
+      assert.deepEqual(recoverLeaf(text, keyPem, roots), { publicKey });
     }
   });
 
   test('is nothing when the key cannot be read', () => {
     for (const text of ['', 'garbage', keyPem + keyPem, keyPem.slice(0, 80)]) {
-      assert.deepEqual(remainsOf(good, text, roots), {});
+      assert.deepEqual(recoverLeaf(good, text, roots), {});
     }
   });
 
   test('is not looked for among more certificates than any tool puts there', () => {
     const many = good + encodeCertificates(Array.from({ length: 16 }, () => anchor.anchor));
-    assert.equal(remainsOf(many, keyPem, roots).restorable, undefined);
+    assert.equal(recoverLeaf(many, keyPem, roots).restorable, undefined);
   });
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EventFilter, type Said } from '../../../../src/kube/events/event-filter.ts';
+import { EventCorrelator, type EventKey } from '../../../../src/kube/events/event-correlator.ts';
 
-const said = (name: string, note = 'made it', more: Partial<Said> = {}): Said => ({
+const said = (name: string, note = 'made it', more: Partial<EventKey> = {}): EventKey => ({
   regarding: { apiVersion: 'example.org/v1', kind: 'Widget', namespace: 'n', name },
   type: 'Normal',
   reason: 'Made',
@@ -11,9 +11,9 @@ const said = (name: string, note = 'made it', more: Partial<Said> = {}): Said =>
 });
 
 test('an event is the same only if all of it is: object, type, reason and note', () => {
-  const filter = new EventFilter();
+  const filter = new EventCorrelator();
   const { regarding } = said('a');
-  const different: Said[] = [
+  const different: EventKey[] = [
     said('a'),
     said('b'),
     said('a', 'made another'),
@@ -29,21 +29,21 @@ test('an event is the same only if all of it is: object, type, reason and note',
 });
 
 test('a repetition costs an object nothing of what it may still say', () => {
-  const filter = new EventFilter();
+  const filter = new EventCorrelator();
   for (let count = 0; count < 100; count += 1) filter.admits(said('a'), 0);
   const admitted = Array.from({ length: 100 }, (_, count) => filter.admits(said('a', `made ${count}`), 0));
   assert.equal(admitted.filter(Boolean).length, 24);
 });
 
 test('what was held back as too much is not taken for said', () => {
-  const filter = new EventFilter();
+  const filter = new EventCorrelator();
   for (let count = 0; count < 25; count += 1) filter.admits(said('a', `made ${count}`), 0);
   assert.ok(!filter.admits(said('a', 'held back'), 0));
   assert.ok(filter.admits(said('a', 'held back'), 300_000));
 });
 
 test('the thousands of objects met last are remembered, and one that is met all the time is not forgotten', () => {
-  const filter = new EventFilter();
+  const filter = new EventCorrelator();
   filter.admits(said('steady'), 0);
   for (let count = 0; count < 50_000; count += 1) {
     assert.ok(filter.admits(said(`w${count}`), 0));

@@ -12,7 +12,7 @@ import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer, publicKeyDer
  * @param der what the key was read from
  * @param publicInfo DER of the SubjectPublicKeyInfo, which the public half that the key brings along is equal to
  */
-export function privateHalfFits(key: KeyObject, der: Buffer, encoding: KeyEncoding, publicInfo: Buffer): boolean {
+export function matchesPublicKey(key: KeyObject, der: Buffer, encoding: KeyEncoding, publicInfo: Buffer): boolean {
   if (key.asymmetricKeyType === 'rsa') return rsaNumbersFit(der, encoding);
   const curve = curves[describeKey(key)];
   return curve === undefined || makesPoint(key, curve, publicInfo);
@@ -22,12 +22,12 @@ export function privateHalfFits(key: KeyObject, der: Buffer, encoding: KeyEncodi
  * The private key in a PEM text, whose halves belong together.
  * @throws PkiError as parsePrivateKey, MalformedKey when they do not, and TooLarge and UnsupportedKey for other keys than leaves have
  */
-export function parseSoundKey(pem: string): KeyObject {
+export function parseValidKey(pem: string): KeyObject {
   checkKeyText(pem);
   const { der, encoding } = parseKeyBlock(pem);
   checkPrivateKey(der, encoding);
   const key = parseKeyDer(der, encoding);
-  if (privateHalfFits(key, der, encoding, publicKeyDer(key))) return key;
+  if (matchesPublicKey(key, der, encoding, publicKeyDer(key))) return key;
   throw new PkiError('MalformedKey', 'the private half of the key does not make its public half');
 }
 
@@ -38,7 +38,7 @@ const slowLengths: ReadonlySet<number> = new Set([120, 158]);
 export const isSlowToProve = (publicInfo: Buffer): boolean => slowLengths.has(publicInfo.length);
 
 /** The same in the thread pool, by a signature: for the keys that are slow to prove. */
-export async function signsForInPool(key: KeyObject, publicKey: KeyObject): Promise<boolean> {
+export async function provesPossessionInPool(key: KeyObject, publicKey: KeyObject): Promise<boolean> {
   try {
     return await verifyInPool('sha256', probe, publicKey, await signInPool('sha256', probe, key));
   } catch {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { HeldEvents } from '../../../../src/kube/cache/held-events.ts';
+import { DeferredEvents } from '../../../../src/kube/cache/deferred-events.ts';
 
 interface Scene {
-  readonly held: HeldEvents<string>;
+  readonly held: DeferredEvents<string>;
   /** Events that were applied, and the resourceVersions that the watch has come to, in their order. */
   readonly said: string[];
 }
@@ -12,7 +12,7 @@ function scene(): Scene {
   const said: string[] = [];
   return {
     said,
-    held: new HeldEvents(
+    held: new DeferredEvents(
       (event) => said.push(event),
       (resourceVersion) => said.push(`up to ${resourceVersion}`),
     ),

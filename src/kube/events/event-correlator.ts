@@ -1,7 +1,7 @@
 import type { Event, ObjectReference } from '../api/resource.ts';
 
 /** What of an event tells whether it is worth writing. */
-export interface Said {
+export interface EventKey {
   readonly regarding: ObjectReference;
   readonly type: Event['type'];
   readonly reason: string;
@@ -20,28 +20,28 @@ interface Memory {
   /** When `tokens` was right, in milliseconds. */
   atMs: number;
   /** When what was last said. */
-  readonly saidAt: Map<string, number>;
+  readonly writtenAt: Map<string, number>;
 }
 
 /** Keeps back repetitions, and what is too much for one object. It remembers those objects that it met last. */
-export class EventFilter {
+export class EventCorrelator {
   // Two generations: a full one becomes the older, and the older is forgotten whole. Nothing is ever searched for.
   #newer = new Map<string, Memory>();
   #older = new Map<string, Memory>();
 
   /** Whether an event may be written at `nowMs`. If so, it counts as said. */
-  admits({ regarding, type, reason, note }: Said, nowMs: number): boolean {
+  admits({ regarding, type, reason, note }: EventKey, nowMs: number): boolean {
     const memory = this.#memoryOf(regarding, nowMs);
     const words = `${type} ${reason} ${note}`;
-    const saidAt = memory.saidAt.get(words);
-    if (saidAt !== undefined && nowMs - saidAt < repeatAfterMs) return false;
+    const writtenAt = memory.writtenAt.get(words);
+    if (writtenAt !== undefined && nowMs - writtenAt < repeatAfterMs) return false;
     memory.tokens = Math.min(burst, memory.tokens + (nowMs - memory.atMs) / refillMs);
     memory.atMs = nowMs;
     if (memory.tokens < 1) return false;
     memory.tokens -= 1;
-    memory.saidAt.set(words, nowMs);
+    memory.writtenAt.set(words, nowMs);
     // There are never more that count than that: for each a token was spent.
-    if (memory.saidAt.size > 2 * burst) forgetBefore(memory.saidAt, nowMs - repeatAfterMs);
+    if (memory.writtenAt.size > 2 * burst) forgetBefore(memory.writtenAt, nowMs - repeatAfterMs);
     return true;
   }
 
@@ -49,7 +49,7 @@ export class EventFilter {
     const key = uid ?? `${kind}/${namespace}/${name}`;
     const known = this.#newer.get(key);
     if (known !== undefined) return known;
-    const memory = this.#older.get(key) ?? { tokens: burst, atMs: nowMs, saidAt: new Map() };
+    const memory = this.#older.get(key) ?? { tokens: burst, atMs: nowMs, writtenAt: new Map() };
     if (this.#newer.size >= rememberedMax / 2) {
       this.#older = this.#newer;
       this.#newer = new Map();
@@ -59,6 +59,6 @@ export class EventFilter {
   }
 }
 
-function forgetBefore(saidAt: Map<string, number>, beforeMs: number): void {
-  for (const [words, atMs] of saidAt) if (atMs <= beforeMs) saidAt.delete(words);
+function forgetBefore(writtenAt: Map<string, number>, beforeMs: number): void {
+  for (const [words, atMs] of writtenAt) if (atMs <= beforeMs) writtenAt.delete(words);
 }

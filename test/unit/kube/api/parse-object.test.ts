@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { constantFrom, dictionary, assert as holds, jsonValue, property, string } from 'fast-check';
-import { longestRead, parseEventLine, parseObject } from '../../../../src/kube/api/large-object.ts';
+import { longestRead, parseEventLine, parseObject } from '../../../../src/kube/api/parse-object.ts';
 import { isKubeError, type KubeObject } from '../../../../src/kube/index.ts';
 
 const large = 'x'.repeat(longestRead);

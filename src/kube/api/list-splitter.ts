@@ -23,7 +23,7 @@ const steps = 32;
  * Cuts the JSON of a list into its items while it arrives. It reads the bytes once, as far as it must to know where an
  * item begins and ends, and never holds more than one item that is not complete.
  */
-export class ListCutter {
+export class ListSplitter {
   /** The text of everything but the items. */
   #frame = '';
   /** What has arrived of an item. */

@@ -3,14 +3,14 @@ import type { Dispatcher } from 'undici';
 import type { Deadline } from './deadline.ts';
 
 /** What the server answered, whatever its status. */
-export interface Answer {
+export interface HttpResponse {
   readonly status: number;
   readonly retryAfter: string | undefined;
   readonly body: string;
 }
 
 /** One way to send a request and have its answer. */
-export type Send<A extends Answer> = (
+export type SendRequest<A extends HttpResponse> = (
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
   deadline: Deadline,
@@ -20,25 +20,25 @@ export type Send<A extends Answer> = (
  * Sends one request, once, and reads all of its answer. Rejects with what undici says went wrong, and when the deadline is
  * over before the request has a connection, with the deadline's error at once: of that request nothing will ever be sent.
  */
-export function exchange(
+export function sendRequest(
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
   deadline: Deadline,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   // Not `dispatcher.request`: its stream for every answer and its listener on a signal are a fifth of what a call costs.
   return new Promise((resolve, reject) => {
-    const reader = new AnswerReader(deadline, resolve, reject);
+    const reader = new ResponseReader(deadline, resolve, reject);
     deadline.onOver = () => reader.cut();
     dispatcher.dispatch(request, reader);
   });
 }
 
 /** The same for an answer that goes on for long: `stream` is the body of a success, for `body` is then none. */
-export async function openExchange(
+export async function openResponse(
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
   deadline: Deadline,
-): Promise<Answer & { readonly stream: Readable }> {
+): Promise<HttpResponse & { readonly stream: Readable }> {
   // The signal alone ends nothing before the request has a connection: an API server may accept one and stay silent.
   const answer = dispatcher.request({ ...request, signal: deadline.signal });
   const { statusCode, headers, body } = await deadline.within(answer);
@@ -46,9 +46,9 @@ export async function openExchange(
   return { status: statusCode, retryAfter: single(headers['retry-after']), body: text, stream: body };
 }
 
-class AnswerReader implements Dispatcher.DispatchHandler {
+class ResponseReader implements Dispatcher.DispatchHandler {
   readonly #deadline: Deadline;
-  readonly #resolve: (answer: Answer) => void;
+  readonly #resolve: (answer: HttpResponse) => void;
   readonly #reject: (error: Error) => void;
   /** There as soon as the request has a connection. */
   #controller: Dispatcher.DispatchController | undefined;
@@ -56,7 +56,7 @@ class AnswerReader implements Dispatcher.DispatchHandler {
   #retryAfter: string | undefined;
   readonly #chunks: Buffer[] = [];
 
-  constructor(deadline: Deadline, resolve: (answer: Answer) => void, reject: (error: Error) => void) {
+  constructor(deadline: Deadline, resolve: (answer: HttpResponse) => void, reject: (error: Error) => void) {
     this.#deadline = deadline;
     this.#resolve = resolve;
     this.#reject = reject;
