@@ -7,6 +7,7 @@ import { CertificateMemory } from './certificate/certificate-memory.ts';
 import { CertificateObserver } from './certificate/certificate-observer.ts';
 import { CertificateReconciler } from './certificate/certificate-reconciler.ts';
 import { RsaKeyPool } from './certificate/rsa-key-pool.ts';
+import { SecretDeleter } from './certificate/secret-deleter.ts';
 import { SecretFinder } from './certificate/secret-finder.ts';
 import { SecretNameOwnership } from './certificate/secret-name-ownership.ts';
 import { SecretWriter } from './certificate/secret-writer.ts';
@@ -136,6 +137,11 @@ export function certificateReconciler(parts: CertificateParts): CertificateRecon
   const { authorities, certificates, namespaces } = caches;
   const memory = new CertificateMemory();
   const finder = new SecretFinder(client, caches);
+  const deleter = new SecretDeleter({
+    client,
+    log,
+    onDeleted: (certificate, deleted) => recorder.record(deletionEvent(certificate, deleted)),
+  });
   const writer = new SecretWriter({
     client,
     caches,
@@ -144,7 +150,7 @@ export function certificateReconciler(parts: CertificateParts): CertificateRecon
     now,
     log,
     observer,
-    onDeleted: (certificate, deleted) => recorder.record(deletionEvent(certificate, deleted)),
+    deleter,
   });
   return new CertificateReconciler({
     client,
@@ -152,7 +158,6 @@ export function certificateReconciler(parts: CertificateParts): CertificateRecon
     authorities,
     observer: new CertificateObserver({
       finder,
-      writer,
       namespaces,
       authorities,
       authorityStates,
@@ -162,7 +167,7 @@ export function certificateReconciler(parts: CertificateParts): CertificateRecon
       now,
     }),
     runner: new StepRunner({ finder, writer, authorityStates, onCrlAwaited, now }),
-    writer,
+    deleter,
     memory,
     keys,
     onRetry,

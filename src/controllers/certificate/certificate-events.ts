@@ -8,7 +8,7 @@ import {
   nextAttempt,
   type ObservedRole,
 } from '../../plan/index.ts';
-import type { DeletedSecret } from './secret-writer.ts';
+import type { DeletedSecret } from './secret-deleter.ts';
 
 /** A role that was issued, and why. */
 export interface IssuedRole {

@@ -18,12 +18,10 @@ import { rulesReader } from './authority-rules.ts';
 import type { CertificateMemory } from './certificate-memory.ts';
 import type { SecretFinder } from './secret-finder.ts';
 import type { SecretNameOwnership } from './secret-name-ownership.ts';
-import type { SecretWriter } from './secret-writer.ts';
 import { withSecret } from './step-result.ts';
 
 export interface CertificateObserverOptions {
-  readonly finder: Pick<SecretFinder, 'find' | 'ownedExcept'>;
-  readonly writer: Pick<SecretWriter, 'lastWriter'>;
+  readonly finder: Pick<SecretFinder, 'find' | 'ownedExcept' | 'lastWriter'>;
   readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
   readonly authorityStates: AuthorityStates;
@@ -98,7 +96,7 @@ export class CertificateObserver {
 
   /** Finds out, once after every repair that was undone, which client has undone it. */
   async #withWriters(key: string, observed: ObservedCertificate, signal: AbortSignal): Promise<ObservedCertificate> {
-    const { writer, memory, now } = this.#options;
+    const { finder, memory, now } = this.#options;
     const { namespace } = observed.certificate;
     const contested = planCertificate(observed, now()).secrets.filter(
       ({ role, step }) =>
@@ -106,7 +104,7 @@ export class CertificateObserver {
     );
     if (contested.length === 0) return observed;
     for (const { role } of contested) {
-      memory.nameWriter(key, role.role, await writer.lastWriter(namespace, role.secretName, signal));
+      memory.nameWriter(key, role.role, await finder.lastWriter(namespace, role.secretName, signal));
     }
     return { ...observed, roles: observed.roles.map((role) => memory.withRepairs(key, observed, role, now())) };
   }

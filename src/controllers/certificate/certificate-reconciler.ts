@@ -18,7 +18,7 @@ import type { CertificateMemory } from './certificate-memory.ts';
 import type { CertificateObservation, CertificateObserver } from './certificate-observer.ts';
 import { dependsOnNewerRequest, isSameRequest } from './newer-request.ts';
 import type { RsaKeyPool } from './rsa-key-pool.ts';
-import type { SecretWriter } from './secret-writer.ts';
+import type { SecretDeleter } from './secret-deleter.ts';
 import type { StepResult } from './step-result.ts';
 import type { StepRunner } from './step-runner.ts';
 
@@ -29,7 +29,7 @@ export interface CertificateContext {
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
   readonly observer: CertificateObserver;
   readonly runner: StepRunner;
-  readonly writer: Pick<SecretWriter, 'prune' | 'mark'>;
+  readonly deleter: Pick<SecretDeleter, 'prune' | 'mark'>;
   readonly memory: CertificateMemory;
   readonly keys: RsaKeyPool;
   /** Called with the key of a resource whose failures do not delay it any longer. */
@@ -128,9 +128,9 @@ export class CertificateReconciler {
     results: readonly StepResult[],
     signal: AbortSignal,
   ): Promise<void> {
-    const { writer } = this.#context;
+    const { deleter } = this.#context;
     const isComplete = results.every(({ outcome }) => outcome.problem === undefined);
-    await (isComplete ? writer.prune(certificate, plan.prune, signal) : writer.mark(plan.annotate, signal));
+    await (isComplete ? deleter.prune(certificate, plan.prune, signal) : deleter.mark(plan.annotate, signal));
   }
 
   /** The outcomes of the steps, with what is remembered. A write that succeeded brings back resources that were refused. */

@@ -10,6 +10,7 @@ import {
   ownedBy,
 } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
+import { readLastWriter } from '../objects/last-writer.ts';
 import { foreignSecret, ownerIn } from '../objects/leaf-secret.ts';
 
 /** Where a Secret is. */
@@ -41,6 +42,11 @@ export class SecretFinder {
   constructor(client: Pick<KubeClient, 'find'>, caches: Caches) {
     this.#client = client;
     this.#caches = caches;
+  }
+
+  /** The other client that changed a Secret last, in words; undefined if that cannot be found out. */
+  lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+    return readLastWriter(this.#client, secretResource, { namespace, name }, signal);
   }
 
   /**

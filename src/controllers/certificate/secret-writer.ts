@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { annotations, type CertificateReason, secretKeys, secretType } from '../../api/constants.ts';
 import {
   type GuardedClient,
-  isKubeError,
   KubeError,
   type KubeObject,
   keyOf,
@@ -23,11 +22,9 @@ import {
 import {
   type CertificateRecord,
   type IssueReason,
-  isNamedInAnnotation,
   isOurs,
   type ObservedRole,
   type OutputsStep,
-  type OwnedSecret,
   type SecretContent,
   type SecretMetadata,
   type SecretRecord,
@@ -35,12 +32,12 @@ import {
 } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
 import type { SigningMaterial } from '../cache/signing-material.ts';
-import { readLastWriter } from '../objects/last-writer.ts';
 import { keyPairDigest, ownerReferencesFor, secretRecord } from '../objects/leaf-secret.ts';
 import { makeOutputs, type Outputs } from '../objects/output-data.ts';
 import { readKeystorePassword } from '../objects/password-secret.ts';
 import { base64, dataText } from '../objects/secret-data.ts';
 import type { RsaKeyPool } from './rsa-key-pool.ts';
+import { asObserved, type SecretDeleter } from './secret-deleter.ts';
 import { deliverInSecret, keptKey } from './secret-delivery.ts';
 
 /** What the writer works with. */
@@ -53,8 +50,7 @@ export interface SecretWriterOptions {
   readonly now: () => Date;
   readonly log: Log;
   readonly observer: { onIssued(role: string, reason: string): void };
-  /** Called when a Secret of a resource was deleted. */
-  readonly onDeleted: (certificate: CertificateRecord, deleted: DeletedSecret) => void;
+  readonly deleter: Pick<SecretDeleter, 'delete'>;
 }
 
 type IssueStep = Extract<SecretStep, { step: 'issue' }>;
@@ -62,12 +58,6 @@ type UpdateStep = Extract<SecretStep, { step: 'update' }>;
 
 /** A step that writes. */
 type WritingStep = IssueStep | UpdateStep;
-
-/** A Secret that the operator has deleted, and why, in words. */
-export interface DeletedSecret {
-  readonly secretName: string;
-  readonly why: string;
-}
 
 /** A Secret as it was written, and whether a new certificate in it is for the private key that was there before. */
 export interface Written {
@@ -104,6 +94,13 @@ interface Job {
   /** Of the stores; undefined when the step writes none. */
   readonly password: string | undefined;
   readonly signal: AbortSignal;
+}
+
+/** A new certificate: the content of a Secret, what is remembered of it, and why it was issued. */
+interface NewContent {
+  readonly whole: SecretPatch<SecretMetadata>;
+  readonly content: SecretContent;
+  readonly issue: { readonly role: Role; readonly reason: IssueReason; readonly keptKey: boolean };
 }
 
 /**
@@ -169,91 +166,68 @@ export class SecretWriter {
     return { data, content: { leaf, digest: keyPairDigest({ ...live.data, ...data }) } };
   }
 
-  async #issue(
+  async #issue(job: Job, step: IssueStep): Promise<Written | Pending> {
+    const made = await this.#make(job, step);
+    if ('since' in made) return made;
+    if (step.write === 'update') return this.#overwrite(job, step, made);
+    // Neither the type of a Secret nor immutable data can be changed: the Secret in the way is ours, and is deleted.
+    if (step.write === 'replace') await this.#clear(job, step);
+    return this.#create(job, made);
+  }
+
+  /** The new certificate with its outputs, for a new key or the one in place. */
+  async #make(
     { certificate, role: observed, material, password, signal }: Job,
     step: IssueStep,
-  ): Promise<Written | Pending> {
-    const { client, keys, now } = this.#options;
-    const { role, secret } = observed;
+  ): Promise<NewContent | Pending> {
+    const { keys, now } = this.#options;
     const { crl, issuer } = material;
-    const ref = refOf(certificate, observed);
+    const { request } = step;
     if (issuer === undefined) throw new KubeError('Conflict', 'the authority changed since it was observed');
     const kept = step.keepKey
-      ? keptKey(step.request, dataText(await this.#readLive(ref, signal), secretKeys.privateKey))
+      ? keptKey(request, dataText(await this.#readLive(refOf(certificate, observed), signal), secretKeys.privateKey))
       : undefined;
-    const key = kept ?? (await keys.take(keyOf(certificate), role, step.request.key, now()));
+    const key = kept ?? (await keys.take(keyOf(certificate), observed.role, request.key, now()));
     if ('since' in key) {
-      return { since: key.since, message: `the ${describeKeySpec(step.request.key)} key is being generated` };
+      return { since: key.since, message: `the ${describeKeySpec(request.key)} key is being generated` };
     }
-    const issue = { role, reason: step.reason, keptKey: kept !== undefined };
     // First, since nothing is signed for a key that does not fit its encoding.
-    const privateKey = encodePrivateKey(key, step.request.keyEncoding);
+    const privateKey = encodePrivateKey(key, request.keyEncoding);
     const context = { now: now(), serialSeed: randomBytes(20) };
-    const { data, content } = deliverInSecret(await issueLeaf(step.request.profile, key, issuer, context), privateKey);
+    const { data, content } = deliverInSecret(await issueLeaf(request.profile, key, issuer, context), privateKey);
     const outputs = step.outputs && (await makeOutputs(step.outputs, data, { password, crl: crl?.pem }));
     const whole = withOutputs({ metadata: step.metadata, data }, outputs);
-    if (step.write === 'update') {
-      const owners = await this.#ownersFor(certificate, step, ref, signal);
-      const precondition = asObserved(observedSecret(observed));
-      const patch = { metadata: { ...precondition, ...owners, ...whole.metadata }, data: whole.data };
-      const patched = await client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
-      return this.#issued(patched, content, issue);
-    }
-    // Neither its type nor immutable data can be changed: what stands in the way is ours, and goes.
-    if (step.write === 'replace' && secret !== undefined) {
-      if (!isOurs(secret, certificate, role)) throw new KubeError('Conflict', 'the Secret belongs to another resource');
-      await this.#delete(certificate, secret, `to replace it: ${step.message}`, signal);
-    }
+    return { whole, content, issue: { role: observed.role, reason: step.reason, keptKey: kept !== undefined } };
+  }
+
+  async #overwrite({ certificate, role, signal }: Job, step: IssueStep, made: NewContent): Promise<Written> {
+    const ref = refOf(certificate, role);
+    const owners = await this.#ownersFor(certificate, step, ref, signal);
+    const precondition = asObserved(observedSecret(role));
+    const patch = { metadata: { ...precondition, ...owners, ...made.whole.metadata }, data: made.whole.data };
+    const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
+    return this.#issued(patched, made);
+  }
+
+  async #clear({ certificate, role: { role, secret }, signal }: Job, step: IssueStep): Promise<void> {
+    if (secret === undefined) return;
+    if (!isOurs(secret, certificate, role)) throw new KubeError('Conflict', 'the Secret belongs to another resource');
+    await this.#options.deleter.delete(certificate, secret, `to replace it: ${step.message}`, signal);
+  }
+
+  async #create({ certificate, role: observed, signal }: Job, made: NewContent): Promise<Written> {
+    const { metadata: desired, data } = made.whole;
     const metadata = {
-      ...ref,
-      labels: withoutNulls(whole.metadata.labels),
-      annotations: withoutNulls(whole.metadata.annotations),
+      ...refOf(certificate, observed),
+      labels: withoutNulls(desired.labels),
+      annotations: withoutNulls(desired.annotations),
       ownerReferences: ownerReferencesFor(certificate),
     };
-    const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data: withoutNulls(whole.data) };
-    const created = await client.create(secretResource, object, { signal, metadataOnly: true });
-    // Nobody has mounted what was never there; what was lost is still in the hands of those who did.
-    const isFirst = !(certificate.status.secrets ?? []).some((entry) => entry.role === role);
-    return this.#issued(created, content, issue, isFirst);
-  }
-
-  /** Which other writer has changed a Secret last. */
-  lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
-    return readLastWriter(this.#options.client, secretResource, { namespace, name }, signal);
-  }
-
-  /** Deletes Secrets that no role wants any more. */
-  async prune(certificate: CertificateRecord, surplus: readonly OwnedSecret[], signal: AbortSignal): Promise<void> {
-    for (const secret of surplus) {
-      await unlessChanged(this.#delete(certificate, secret, 'since no role names it any more', signal));
-    }
-  }
-
-  /** Writes the annotation secret-name on Secrets that were written before it existed. */
-  async mark(secrets: readonly OwnedSecret[], signal: AbortSignal): Promise<void> {
-    for (const secret of secrets) await unlessChanged(this.#mark(secret, signal));
-  }
-
-  async #mark(secret: SecretRecord, signal: AbortSignal): Promise<SecretRecord> {
-    const { namespace, name } = secret;
-    const metadata = { ...asObserved(secret), annotations: { [annotations.secretName]: name } };
-    const written = await this.#options.client.mergePatch(
-      secretResource,
-      { namespace, name },
-      { metadata },
-      { signal, metadataOnly: true },
-    );
-    return { ...secret, resourceVersion: written.metadata.resourceVersion };
-  }
-
-  /** Deletes a Secret, provided that it is as it was observed. Only a Secret that names itself is deleted. */
-  async #delete(certificate: CertificateRecord, secret: OwnedSecret, why: string, signal: AbortSignal): Promise<void> {
-    const { client, log, onDeleted } = this.#options;
-    const { namespace, name } = secret;
-    const marked = isNamedInAnnotation(secret) ? secret : await this.#mark(secret, signal);
-    await client.delete(secretResource, { namespace, name }, { ...asObserved(marked), signal });
-    log.info('deleted a Secret', { namespace, secret: name, certificate: certificate.name, why });
-    onDeleted(certificate, { secretName: name, why });
+    const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data: withoutNulls(data) };
+    const created = await this.#options.client.create(secretResource, object, { signal, metadataOnly: true });
+    // No pod has mounted a Secret that was never there. Pods may still use the content of one that was lost.
+    const isFirst = !(certificate.status.secrets ?? []).some(({ role }) => role === observed.role);
+    return this.#issued(created, made, isFirst);
   }
 
   /** The ownerReferences that a step writes; those of others stay. */
@@ -281,8 +255,7 @@ export class SecretWriter {
 
   #issued(
     written: WrittenMetadata,
-    content: SecretContent,
-    { role, reason, keptKey }: { readonly role: Role; readonly reason: IssueReason; readonly keptKey: boolean },
+    { content, issue: { role, reason, keptKey } }: NewContent,
     isFirst = false,
   ): Written {
     const { observer, log } = this.#options;
@@ -304,15 +277,6 @@ export class SecretWriter {
   }
 }
 
-/** Changed or gone meanwhile: its event brings the resource back here. */
-async function unlessChanged(write: Promise<unknown>): Promise<void> {
-  try {
-    await write;
-  } catch (error) {
-    if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
-  }
-}
-
 const refOf = ({ namespace }: CertificateRecord, { secretName }: ObservedRole): SecretRef => ({
   namespace,
   name: secretName,
@@ -323,9 +287,6 @@ function observedSecret({ secret }: ObservedRole): SecretRecord {
   if (secret === undefined) throw new KubeError('Conflict', 'there is no Secret to update');
   return secret;
 }
-
-/** The precondition that the Secret is still the one that was observed, in the same state. */
-const asObserved = ({ uid, resourceVersion }: SecretRecord) => ({ uid, resourceVersion });
 
 interface SecretPatch<Metadata> {
   readonly metadata: Metadata;

@@ -3,7 +3,7 @@ import { lastWriter } from '../../plan/index.ts';
 
 /** Which other client has changed an object last, see lastWriter. Asks the API server: caches have no managedFields. */
 export async function readLastWriter<T extends KubeObject>(
-  client: GuardedClient,
+  client: Pick<GuardedClient, 'find'>,
   resource: Resource<T>,
   ref: ObjectRef,
   signal: AbortSignal,

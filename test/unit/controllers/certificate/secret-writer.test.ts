@@ -4,6 +4,7 @@ import { annotations, labels, secretKeys } from '../../../../src/api/constants.t
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import type { SigningMaterial } from '../../../../src/controllers/cache/signing-material.ts';
 import { RsaKeyPool } from '../../../../src/controllers/certificate/rsa-key-pool.ts';
+import { SecretDeleter } from '../../../../src/controllers/certificate/secret-deleter.ts';
 import { SecretWriter } from '../../../../src/controllers/certificate/secret-writer.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import {
@@ -38,6 +39,7 @@ const unnamed = withMarks('annotations', { [annotations.secretName]: undefined }
 interface Scene {
   readonly api: MemoryApi;
   readonly writer: SecretWriter;
+  readonly deleter: SecretDeleter;
   readonly given: CertificateFixture;
   readonly role: ObservedRole;
   readonly step: SecretStep;
@@ -53,6 +55,7 @@ async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { stat
     return isThere ? api.create(secretResource, given.secret('server')) : undefined;
   });
   if (stored !== undefined) caches.secrets.observe(secretRecord(stored, roots));
+  const deleter = new SecretDeleter({ client: api.client, log: silentLog, onDeleted: () => undefined });
   const writer = new SecretWriter({
     client: api.client,
     caches,
@@ -61,7 +64,7 @@ async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { stat
     now: () => now,
     log: silentLog,
     observer: { onIssued: () => undefined },
-    onDeleted: () => undefined,
+    deleter,
   });
   const observed = given.observed(under);
   const [first] = observed.roles;
@@ -72,7 +75,7 @@ async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { stat
   assert.ok(plan !== undefined);
   const signs = under.bundle.roots[0]?.fingerprint === next.anchor.fingerprint ? next : signer;
   const { bundle } = under;
-  return { api, writer, given, role, step: plan.step, material: { bundle, issuer: { root: signs, bundle } } };
+  return { api, writer, deleter, given, role, step: plan.step, material: { bundle, issuer: { root: signs, bundle } } };
 }
 
 const write = async ({ writer, given, role, step, material }: Scene): Promise<void> => {
@@ -137,19 +140,19 @@ const writes: Readonly<
   'marks a Secret with its name': {
     given: issued.whereSecret('server', unnamed),
     step: 'keep',
-    act: (scene) => scene.writer.mark(surplusOf(scene), never),
+    act: (scene) => scene.deleter.mark(surplusOf(scene), never),
     done: (after) => after?.metadata.annotations?.[annotations.secretName] === ref.name,
   },
   'prunes a Secret': {
     given: issued,
     step: 'keep',
-    act: (scene) => scene.writer.prune(scene.given.record, surplusOf(scene), never),
+    act: (scene) => scene.deleter.prune(scene.given.record, surplusOf(scene), never),
     done: (after) => after === undefined,
   },
   'marks and prunes a Secret': {
     given: issued.whereSecret('server', unnamed),
     step: 'keep',
-    act: (scene) => scene.writer.prune(scene.given.record, surplusOf(scene), never),
+    act: (scene) => scene.deleter.prune(scene.given.record, surplusOf(scene), never),
     done: (after) => after === undefined,
   },
 };
@@ -225,7 +228,7 @@ describe('the writer of Secrets', () => {
       isMarked = true;
       void scene.api.byHand(() => scene.api.mergePatch(secretResource, ref, { metadata: { labels: { theirs: 'x' } } }));
     });
-    await scene.writer.prune(scene.given.record, surplusOf(scene), never);
+    await scene.deleter.prune(scene.given.record, surplusOf(scene), never);
     assert.equal(scene.api.find(secretResource, ref)?.metadata.labels?.['theirs'], 'x');
     assert.equal(scene.api.find(secretResource, ref)?.metadata.labels?.[labels.certificate], 'payments');
   });
