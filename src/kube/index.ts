@@ -1,6 +1,6 @@
+export { KubeClient } from './api/client.ts';
 export {
   type DeleteOptions,
-  KubeClient,
   type KubeClientOptions,
   type ListOptions,
   type ListPage,
@@ -8,7 +8,7 @@ export {
   type Selection,
   type WatchOptions,
   type WriteOptions,
-} from './api/client.ts';
+} from './api/client-options.ts';
 export { Connection, type ConnectionOptions, loadConnection } from './api/connection.ts';
 export type { GuardedClient, GuardedPatch } from './api/guarded-client.ts';
 export { isKubeError, KubeError, type KubeErrorCode } from './api/kube-error.ts';

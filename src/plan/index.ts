@@ -10,6 +10,7 @@ export { planAuthorityStatus } from './authority/authority-status.ts';
 export type { ObservedAuthority } from './authority/observed-authority.ts';
 export { planRoot, type RootPlan, type RootVerdict } from './authority/root-plan.ts';
 export type { AuthorityRules, AuthorityState, ReadyAuthority, RootState } from './certificate/authority-state.ts';
+export { nextAttempt } from './certificate/certificate-conditions.ts';
 export {
   type CertificatePlan,
   isAwaitingCaches,
@@ -17,7 +18,7 @@ export {
   planSecret,
   stepCanWait,
 } from './certificate/certificate-plan.ts';
-export { nextAttempt, planCertificateStatus, type RoleOutcome } from './certificate/certificate-status.ts';
+export { planCertificateStatus } from './certificate/certificate-status.ts';
 export { compactMetadata } from './certificate/compact-metadata.ts';
 export {
   afterFailure,
@@ -30,6 +31,7 @@ export type { LeafRequest } from './certificate/leaf-request.ts';
 export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';
 export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repair-backoff.ts';
 export { leavesToRevoke } from './certificate/revocation-request.ts';
+export { type RoleOutcome } from './certificate/role-outcome.ts';
 export { contestedProblem, isRepair, repairsInStatus, retryIsPending } from './certificate/secret-contention.ts';
 export { type SecretMetadata, templateKeys } from './certificate/secret-metadata.ts';
 export {
@@ -84,9 +86,9 @@ export {
   issuedSecret,
   missingSecrets,
   type Publication,
-  type RolloutObject,
   type RolloutObservation,
-} from './rotation/rollout.ts';
+} from './rotation/rollout-observation.ts';
+export { type RolloutObject } from './rotation/rollout-progress.ts';
 export {
   encodeRotationState,
   parseRotationState,

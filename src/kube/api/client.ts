@@ -1,90 +1,26 @@
 import type { Readable } from 'node:stream';
 import type { ObjectRef } from '../workqueue/object-key.ts';
+import type {
+  CallOptions,
+  DeleteOptions,
+  KubeClientOptions,
+  ListOptions,
+  ListPage,
+  MergePatch,
+  MetadataOnly,
+  Selection,
+  WatchOptions,
+  WriteOptions,
+} from './client-options.ts';
 import type { Connection } from './connection.ts';
 import { Deadline } from './deadline.ts';
 import { isKubeError, KubeError } from './kube-error.ts';
 import { type LastPart, type ListPart, partLimits, readList } from './list.ts';
-import { type Log, silentLog } from './log.ts';
+import { silentLog } from './log.ts';
 import type { KubeObject, Served } from './object.ts';
-import { type Call, isBrokenConnection, type RequestRecord, Requests } from './request.ts';
+import { type Call, isBrokenConnection, Requests } from './request.ts';
 import { apiVersionOf, collectionPath, objectPath, type Resource } from './resource.ts';
 import { readWatch, type WatchEvent } from './watch-stream.ts';
-
-export interface KubeClientOptions {
-  /** `name/version`; the API server takes what is before the slash as the field manager of writes. */
-  readonly userAgent: string;
-  readonly onRequest?: ((record: RequestRecord) => void) | undefined;
-  readonly log?: Log | undefined;
-}
-
-export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Deadline of the whole call with its repeats, in milliseconds. Default 30 s. */
-  readonly timeoutMs?: number | undefined;
-}
-
-export interface Selection {
-  /** Left out: all namespaces. */
-  readonly namespace?: string | undefined;
-  readonly labelSelector?: string | undefined;
-  readonly fieldSelector?: string | undefined;
-  /** Objects come with their metadata only. */
-  readonly metadataOnly?: boolean | undefined;
-  /** Of a large object only the metadata are read, see parseObject. For objects that anybody can make large. */
-  readonly skipsLarge?: boolean | undefined;
-}
-
-export interface ListOptions extends CallOptions, Selection {
-  /** Objects on one page. Left out: all of them. */
-  readonly limit?: number | undefined;
-  readonly continueToken?: string | undefined;
-}
-
-export interface ListPage<T extends KubeObject> {
-  readonly items: readonly Served<T>[];
-  /** Of the whole collection; the same on every page of one listing. */
-  readonly resourceVersion: string;
-  /** Where the next page begins; none on the last one. */
-  readonly continueToken: string | undefined;
-}
-
-export interface WatchOptions extends Selection {
-  readonly signal?: AbortSignal | undefined;
-  /** Events after this resourceVersion; without one, first an ADDED event for all there is, and the bookmark that says so. */
-  readonly resourceVersion: string | undefined;
-  /** After which the API server ends the watch by itself, in seconds. */
-  readonly timeoutSeconds?: number | undefined;
-  /** How long the connection may bring nothing at all, in milliseconds, before it counts as dead. Default: for ever. */
-  readonly idleTimeoutMs?: number | undefined;
-}
-
-export interface DeleteOptions extends CallOptions {
-  /** A precondition: what is deleted is the very object that was seen. */
-  readonly uid?: string | undefined;
-  /** A precondition: the object has not changed since. */
-  readonly resourceVersion?: string | undefined;
-  readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' | undefined;
-}
-
-export interface WriteOptions extends CallOptions {
-  /** Such as `status`. */
-  readonly subresource?: string | undefined;
-}
-
-/**
- * Asks for an answer to a write that is the metadata of the object alone. What was just sent does not come back, which
- * for a large object is most of what the write costs on the way.
- */
-export interface MetadataOnly {
-  readonly metadataOnly: true;
-}
-
-/** A merge patch (RFC 7386) of a T: parts of it, null to remove. `metadata.resourceVersion` in it is a precondition. */
-export type MergePatch<T> = T extends readonly unknown[]
-  ? T
-  : T extends object
-    ? { readonly [K in keyof T]?: MergePatch<Exclude<T[K], undefined>> | null | undefined }
-    : T;
 
 const defaultTimeoutMs = 30_000;
 

@@ -1,5 +1,6 @@
 import type { ObjectRef } from '../workqueue/object-key.ts';
-import type { DeleteOptions, KubeClient, MergePatch, MetadataOnly, WriteOptions } from './client.ts';
+import type { KubeClient } from './client.ts';
+import type { DeleteOptions, MergePatch, MetadataOnly, WriteOptions } from './client-options.ts';
 import type { KubeObject, Served } from './object.ts';
 import type { Resource } from './resource.ts';
 

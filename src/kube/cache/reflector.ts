@@ -1,4 +1,5 @@
-import type { KubeClient, Selection } from '../api/client.ts';
+import type { KubeClient } from '../api/client.ts';
+import type { Selection } from '../api/client-options.ts';
 import { isKubeError, KubeError, type KubeErrorCode } from '../api/kube-error.ts';
 import { partLimits } from '../api/list.ts';
 import type { Log } from '../api/log.ts';

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { CallOptions, KubeClient } from '../api/client.ts';
+import type { KubeClient } from '../api/client.ts';
+import type { CallOptions } from '../api/client-options.ts';
 import { isKubeError } from '../api/kube-error.ts';
 import type { Log } from '../api/log.ts';
 import { microTimestamp } from '../api/micro-timestamp.ts';

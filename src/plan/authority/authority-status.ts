@@ -7,7 +7,7 @@ import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlCondition } from '../revocation/crl-condition.ts';
 import { crlRenewalTime } from '../revocation/crl-plan.ts';
 import type { ObservedRoot } from '../rotation/observed-root.ts';
-import type { RolloutObservation } from '../rotation/rollout.ts';
+import type { RolloutObservation } from '../rotation/rollout-observation.ts';
 import { rootRenewalTime } from '../rotation/rotation-start.ts';
 import { type RotationState, rootNames } from '../rotation/rotation-state.ts';
 import type { RotationNotice, RotationReport } from '../rotation/rotation-step.ts';

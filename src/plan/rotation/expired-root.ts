@@ -1,7 +1,7 @@
 import { anchorId, type Certificate, type Issuer, uniqueAnchors } from '../../pki/index.ts';
 import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
+import { hasLiveLeavesOfOtherRoots } from './live-leaves.ts';
 import type { RootSecret } from './observed-root.ts';
-import { hasLiveLeavesOfOtherRoots } from './rollout.ts';
 import { rootRequest } from './root-request.ts';
 import { unhandledRotateRoot } from './rotation-start.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Certificate, Issuer, IssuerInspection } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { RolloutObservation } from './rollout.ts';
+import type { RolloutObservation } from './rollout-observation.ts';
 import type { RotationState } from './rotation-state.ts';
 
 /** The root Secret as it was read, judged at the moment of reading. */

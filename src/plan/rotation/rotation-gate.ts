@@ -4,15 +4,15 @@ import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
 import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { timestamp } from '../timing/timestamp.ts';
+import { hasLiveLeavesOfOtherRoots } from './live-leaves.ts';
+import { type RolloutObservation } from './rollout-observation.ts';
 import {
   countBundles,
   countLeaves,
   type DelayOf,
-  hasLiveLeavesOfOtherRoots,
   type RolloutObject,
-  type RolloutObservation,
   type RolloutProgress,
-} from './rollout.ts';
+} from './rollout-progress.ts';
 import { type RotationPhase, type RotationState, rootNames, skipsNamespace, skipsPhase } from './rotation-state.ts';
 import type { RotationInput } from './rotation-step.ts';
 

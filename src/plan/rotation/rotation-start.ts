@@ -2,7 +2,7 @@ import { anchorId, type Certificate, caId, type Issuer } from '../../pki/index.t
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { activeRootInStatus, anchorIdInStatus } from '../records/status-roots.ts';
 import { parseDurationMs } from '../timing/duration.ts';
-import { hasLiveLeavesOfOtherRoots } from './rollout.ts';
+import { hasLiveLeavesOfOtherRoots } from './live-leaves.ts';
 import { rootRequest } from './root-request.ts';
 import {
   initialRotation,

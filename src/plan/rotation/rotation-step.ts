@@ -2,7 +2,7 @@ import { anchorId, type Certificate, type Issuer, type KeySpec, type RootProfile
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { RootSecret } from './observed-root.ts';
-import type { RolloutObservation } from './rollout.ts';
+import type { RolloutObservation } from './rollout-observation.ts';
 import type { RotationPhase, RotationState } from './rotation-state.ts';
 
 /** A change of the root Secret: one write, with all that belongs together in it. */

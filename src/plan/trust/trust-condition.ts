@@ -1,7 +1,7 @@
 import type { RootState } from '../certificate/authority-state.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { conditionOf, type DesiredCondition, restated } from '../records/condition.ts';
-import { heldByFinalizer } from '../rotation/rollout.ts';
+import { heldByFinalizer } from '../rotation/rollout-observation.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
 import type { TrustSources, TrustTarget } from './trust-targets.ts';
 

@@ -24,7 +24,7 @@ export interface TrustRecord {
   /** Its data cannot be written any more, and kubelet has ceased to look for changes. */
   readonly immutable: boolean;
   readonly deleting: boolean;
-  /** Since when `bundle` is as it is, in milliseconds of the clock of Evidence. */
+  /** Since when `bundle` is as it is, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
 }
 

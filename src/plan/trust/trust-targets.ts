@@ -1,6 +1,6 @@
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { NamespaceRecord } from '../records/namespace-record.ts';
-import { heldByFinalizer, type Publication } from '../rotation/rollout.ts';
+import { heldByFinalizer, type Publication } from '../rotation/rollout-observation.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust-plan.ts';
 
 /** What came of the last look at a place. */
@@ -32,7 +32,7 @@ export interface TrustTarget {
   readonly name: string;
   /** Digest of the bundle in it; absent when there is none, or when it is not the authority's. */
   readonly bundle?: string;
-  /** Since when it is as it is, in milliseconds of the clock of Evidence; without end while there is none. */
+  /** Since when it is as it is, in milliseconds of the clock of RolloutObservation; without end while there is none. */
   readonly changedAtMs: number;
   /** Somebody else has the name. */
   readonly isForeign: boolean;

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { CachedSecret } from '../../../../src/plan/index.ts';
+import { issuersInUse } from '../../../../src/plan/rotation/live-leaves.ts';
 import {
-  countBundles,
-  countLeaves,
   type IssuedSecret,
   issuedSecret,
-  issuersInUse,
   type RolloutObservation,
-} from '../../../../src/plan/rotation/rollout.ts';
+} from '../../../../src/plan/rotation/rollout-observation.ts';
+import { countBundles, countLeaves } from '../../../../src/plan/rotation/rollout-progress.ts';
 import { issuerIdOf, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { issued } from '../certificate/certificate-table.ts';
