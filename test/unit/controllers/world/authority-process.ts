@@ -9,18 +9,7 @@ import { authorities, certificates } from '../../../../src/controllers/objects/r
 import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
 import { Replica } from '../../../../src/controllers/replica.ts';
 import { TrustPublications } from '../../../../src/controllers/trust/trust-publications.ts';
-import {
-  configMaps,
-  type EventDetails,
-  type KubeObject,
-  type MergePatch,
-  namespaces,
-  type Resource,
-  type Secret,
-  type Served,
-  secrets,
-  silentLog,
-} from '../../../../src/kube/index.ts';
+import { configMaps, type EventDetails, namespaces, secrets, silentLog } from '../../../../src/kube/index.ts';
 import { parseCertificates } from '../../../../src/pki/index.ts';
 import { type AuthorityStep, planAuthority } from '../../../../src/plan/index.ts';
 import { authority, ready } from '../../../support/fixtures/authority.ts';
@@ -156,7 +145,7 @@ export class AuthorityProcess {
 
   /** Changes the authority. */
   change(patch: object): Promise<unknown> {
-    return this.#byHand(authorities, authorityRef, patch);
+    return this.api.patchByHand(authorities, authorityRef, patch);
   }
 
   changeSpec(spec: Partial<Record<keyof MtlsAuthoritySpec, unknown>>): Promise<unknown> {
@@ -169,7 +158,7 @@ export class AuthorityProcess {
 
   /** Changes the root Secret. */
   changeRoot(patch: object): Promise<unknown> {
-    return this.#byHand(secrets, rootRef, patch);
+    return this.api.patchByHand(secrets, rootRef, patch);
   }
 
   /** Puts a root into the root Secret, which is created where there is none. Null takes it out. */
@@ -214,17 +203,14 @@ export class AuthorityProcess {
   async addCertificate(name: string): Promise<void> {
     const issued = await this.addResource(name);
     const { status } = issued.reported(ready(this.root())).record;
-    const ref = { namespace: 'shop', name };
-    const resource: Resource<KubeObject> = certificates;
-    const patch = { status } as MergePatch<KubeObject>;
-    await this.api.byHand(() => this.api.mergePatch(resource, ref, patch, { subresource: 'status' }));
+    await this.api.patchStatus(certificates, { namespace: 'shop', name }, status);
   }
 
   /** The same, and a person asks to revoke the certificate. */
   async addRevoked(name: string): Promise<void> {
     await this.addCertificate(name);
     const metadata = { annotations: { [annotations.revoke]: 'now' } };
-    await this.#byHand(certificates, { namespace: 'shop', name }, { metadata });
+    await this.api.patchByHand(certificates, { namespace: 'shop', name }, { metadata });
   }
 
   removeCertificate(name: string): Promise<void> {
@@ -246,7 +232,7 @@ export class AuthorityProcess {
     return this.replica.authorityStates.material('default')?.issuer?.root.certificate.fingerprint;
   }
 
-  secret(): Served<Secret> | undefined {
+  secret() {
     return this.api.find(secrets, rootRef);
   }
 
@@ -257,10 +243,6 @@ export class AuthorityProcess {
   /** The reason of a condition. */
   reason(type = 'Ready'): string | undefined {
     return this.status().conditions?.find((condition) => condition.type === type)?.reason;
-  }
-
-  #byHand(resource: Resource<KubeObject>, ref: { namespace?: string; name: string }, patch: object): Promise<unknown> {
-    return this.api.byHand(() => this.api.mergePatch(resource, ref, patch as MergePatch<KubeObject>));
   }
 }
 

@@ -12,11 +12,8 @@ import {
   type EventDetails,
   type KubeClient,
   type KubeObject,
-  type MergePatch,
   namespaces,
   type Resource,
-  type Secret,
-  type Served,
   secrets,
   silentLog,
 } from '../../../../src/kube/index.ts';
@@ -175,10 +172,7 @@ export class CertificateProcess {
 
   /** As another replica writes the status. */
   patchStatus(status: object): Promise<unknown> {
-    const resource: Resource<KubeObject> = certificates;
-    const patch = { status } as MergePatch<KubeObject>;
-    const ref = { namespace: 'shop', name: 'payments' };
-    return this.api.byHand(() => this.api.mergePatch(resource, ref, patch, { subresource: 'status' }));
+    return this.api.patchStatus(certificates, { namespace: 'shop', name: 'payments' }, status);
   }
 
   annotate(verb: 'rotate' | 'revoke' | 'retry', value: string, name = 'payments'): Promise<unknown> {
@@ -187,8 +181,7 @@ export class CertificateProcess {
 
   /** As another writer changes an object. */
   byHand(resource: Resource<KubeObject>, name: string, change: object): Promise<unknown> {
-    const patch = change as MergePatch<KubeObject>;
-    return this.api.byHand(() => this.api.mergePatch(resource, { namespace: 'shop', name }, patch));
+    return this.api.patchByHand(resource, { namespace: 'shop', name }, change);
   }
 
   changeSecret(change: object, name = 'payments-server-tls'): Promise<unknown> {
@@ -200,7 +193,7 @@ export class CertificateProcess {
   }
 
   /** A Secret as it is in the API server. */
-  secret(name = 'payments-server-tls'): Served<Secret> | undefined {
+  secret(name = 'payments-server-tls') {
     return this.api.find(secrets, { namespace: 'shop', name });
   }
 
@@ -221,9 +214,7 @@ async function newApi(): Promise<MemoryApi> {
   const { spec } = resourceOf();
   await api.create(authorities, { apiVersion, kind: 'MtlsAuthority', metadata: { name: 'default' }, spec } as never);
   const status = { trustBundle: ready(signer).bundle.pem, activeRoot: { fingerprint: signer.certificate.fingerprint } };
-  const resource: Resource<KubeObject> = authorities;
-  const patch = { status } as MergePatch<KubeObject>;
-  await api.byHand(() => api.mergePatch(resource, { name: 'default' }, patch, { subresource: 'status' }));
+  await api.patchStatus(authorities, { name: 'default' }, status);
   await api.create(namespaces, { metadata: { name: 'shop', labels: {} } });
   return api;
 }

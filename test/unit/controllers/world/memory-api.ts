@@ -144,6 +144,17 @@ export class MemoryApi {
     }
   }
 
+  /** A merge patch as a person or another client writes it. */
+  patchByHand(resource: Resource<KubeObject>, ref: ObjectRef, patch: object): Promise<Served<KubeObject>> {
+    return this.byHand(() => this.mergePatch(resource, ref, patch as MergePatch<KubeObject>));
+  }
+
+  /** A patch of the status as another replica writes it. */
+  patchStatus(resource: Resource<KubeObject>, ref: ObjectRef, status: object): Promise<Served<KubeObject>> {
+    const patch = { status } as MergePatch<KubeObject>;
+    return this.byHand(() => this.mergePatch(resource, ref, patch, { subresource: 'status' }));
+  }
+
   /** What a person does. It never crashes, and needs no precondition. */
   async byHand<T>(act: () => Promise<T>): Promise<T> {
     const { budget } = this;

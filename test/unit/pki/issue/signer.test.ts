@@ -15,6 +15,7 @@ import {
   prepareRoot,
   type Signer,
 } from '../../../../src/pki/index.ts';
+import { altNames } from '../../../support/fixtures/names.ts';
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
 
@@ -41,7 +42,7 @@ class RemoteSigner implements Signer {
   }
 }
 
-const names = { dnsNames: ['a.example.org'], ipAddresses: [], uris: [], emailAddresses: [], otherNames: [] };
+const names = altNames({ dnsNames: ['a.example.org'] });
 const context = () => ({ now, serialSeed: randomBytes(20) });
 const rootOf = (signer: Signer) =>
   prepareRoot({ subject: { commonName: 'Remote' }, durationMs: days(3650) }, signer, context());
