@@ -75,9 +75,11 @@ export {
 } from './records/secret-record.ts';
 export { anchorIdInStatus, rootsInStatus } from './records/status-roots.ts';
 export type { CrlBundle } from './revocation/crl-bundle.ts';
-export { type CrlPlan, crlSigners, planCrls, publishedState } from './revocation/crl-plan.ts';
+export { type CrlPlan, planCrls } from './revocation/crl-plan.ts';
 export { crlIntervalMs } from './revocation/crl-rate-limit.ts';
 export { maxRequestsPerNamespace, maxRevocations } from './revocation/crl-shares.ts';
+export { crlSigners } from './revocation/crl-signers.ts';
+export { publishedState } from './revocation/published-crls.ts';
 export { encodeRevocations, parseRevocations } from './revocation/revocation-record.ts';
 export type { Revocation, RevocationState } from './revocation/revocation-state.ts';
 export type { ObservedRoot, RootSecret } from './rotation/observed-root.ts';

@@ -1,7 +1,9 @@
 import { type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
-import { type CrlPlan, crlBundle, withLaterCrls } from '../revocation/crl-plan.ts';
+import { crlBundle } from '../revocation/crl-bundle.ts';
+import { type CrlPlan } from '../revocation/crl-plan.ts';
 import { planCrlsWithinRate } from '../revocation/crl-rate-limit.ts';
+import { withLaterCrls } from '../revocation/published-crls.ts';
 import type { RevocationState } from '../revocation/revocation-state.ts';
 import { issuersInUse } from '../rotation/live-leaves.ts';
 import type { RootSecret } from '../rotation/observed-root.ts';

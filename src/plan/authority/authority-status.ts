@@ -5,7 +5,7 @@ import { type DesiredCondition, falseIfSet, restated } from '../records/conditio
 import { rootsInStatus } from '../records/status-roots.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlCondition } from '../revocation/crl-condition.ts';
-import { crlRenewalTime } from '../revocation/crl-plan.ts';
+import { crlRenewalTime } from '../revocation/crl-schedule.ts';
 import type { ObservedRoot } from '../rotation/observed-root.ts';
 import type { RolloutObservation } from '../rotation/rollout-observation.ts';
 import { rootRenewalTime } from '../rotation/rotation-start.ts';

@@ -12,7 +12,7 @@ import {
 } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
-import { crlRenewBeforeMs } from '../revocation/crl-plan.ts';
+import { crlRenewBeforeMs } from '../revocation/crl-schedule.ts';
 import { hashFraction } from '../timing/jitter.ts';
 import type { ReadyAuthority } from './authority-state.ts';
 import type { LeafRequest } from './leaf-request.ts';

@@ -1,20 +1,9 @@
-import {
-  type Certificate,
-  type Crl,
-  caId,
-  encodeCrls,
-  firstOfEach,
-  type Issuer,
-  isCrlOf,
-  maySignCrls,
-  namesIssuer,
-  pathOf,
-  sha256Hex,
-  subjectText,
-} from '../../pki/index.ts';
+import { type Certificate, type Crl, caId, firstOfEach, type Issuer, isCrlOf, namesIssuer } from '../../pki/index.ts';
 import { CaRegistry } from './ca-registry.ts';
-import type { CrlBundle } from './crl-bundle.ts';
+import { crlBackdateMs, crlLifetimeMs, crlRenewBeforeMs, leavesAt } from './crl-schedule.ts';
 import { countEntries, withinShares } from './crl-shares.ts';
+import { crlSigners } from './crl-signers.ts';
+import { distinct, entriesOf, isOfSameIssuer } from './published-crls.ts';
 import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
 /** What ca.crl of a root Secret is to hold from now on, and what is to be remembered of its lists and entries. */
@@ -25,27 +14,10 @@ export interface CrlPlan {
 }
 
 /**
- * How long a CRL is valid. It is mounted as a file, not fetched, so that a short life would not make it any fresher; but
- * whoever checks it refuses everybody once it has ended, and an operator that is down must not come to that.
- */
-const crlLifetimeMs = 30 * 24 * 3_600_000;
-/** What is left of a CRL's life when the next one is signed. */
-export const crlRenewBeforeMs = 20 * 24 * 3_600_000;
-/** For verifiers whose clocks are behind, as for leaves. */
-const crlBackdateMs = 5 * 60_000;
-
-/** The signers that sign CRLs, one for each CA. Of several certificates of one CA the first one signs. */
-export const crlSigners = (signers: readonly Issuer[]): Issuer[] =>
-  firstOfEach(
-    signers.filter(({ certificate }) => maySignCrls(certificate)),
-    ({ certificate }) => caId(certificate),
-  );
-
-/**
  * What is to be done about the CRLs of an authority; undefined when they are as they should be. Every CA that signs, or is
  * about to, has a list, an empty one too: OpenSSL refuses a certificate for whose issuer there is none. The lists of the
  * signers come first, the active one in front. A list goes when its CA is retired, that is when no trusted root leads to it.
- * @param asked leaves to be revoked; some may be on the lists already, or have issuers whose keys are gone
+ * @param requested leaves to be revoked; some may be on the lists already, or have issuers whose keys are gone
  */
 export function planCrls(
   state: RevocationState,
@@ -54,27 +26,10 @@ export function planCrls(
   now: Date,
   context: CrlContext = {},
 ): CrlPlan | undefined {
-  const { crls, revocations } = state;
   const cas = new CaRegistry(state, signers, context);
-  const issuers = crlSigners(signers);
-  const known = distinct([...crls, ...(context.before?.crls ?? [])]);
-  const remembered = [
-    ...revocations,
-    // An expired entry of the state before may have left since.
-    ...(context.before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
-    ...issuers.flatMap(({ certificate }) =>
-      crls.filter((crl) => isCrlOf(crl, certificate)).flatMap((crl) => entriesOf(certificate, crl)),
-    ),
-  ].map((revocation) => cas.withIssuer(revocation, known));
-  const lastListed = lastListings(known);
-  const listable = new Set(issuers.map(({ certificate }) => caId(certificate)));
-  // An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280 3.3). When the
-  // key of its issuer is gone there will be no such list.
-  const remaining = firstOfEach(remembered, serialOf).filter(({ issuer, serialNumber, notAfter }) =>
-    listable.has(issuer)
-      ? !((lastListed.get(serialNumber) ?? 0) > notAfter.getTime())
-      : notAfter > now && !cas.isRetired(issuer),
-  );
+  const issuers = crlSigners(signers).map(({ certificate }) => certificate);
+  const known = distinct([...state.crls, ...(context.before?.crls ?? [])]);
+  const remaining = remainingEntries(state, issuers, cas, known, now, context);
   const present = new Set(remaining.map(serialOf));
   const newEntries = firstOfEach(requested, serialOf)
     .filter(({ serialNumber }) => !present.has(serialNumber))
@@ -83,33 +38,73 @@ export function planCrls(
   const added = withinShares(countEntries(remaining), newEntries);
   const entries = [...remaining, ...added].sort(bySerialNumber);
   const waitForRoom = added.length < newEntries.length;
-  const lists = issuers.map(({ certificate }) => {
-    const present = newest(known.filter((crl) => isCrlOf(crl, certificate)));
-    const revoked = entries.filter(({ issuer }) => issuer === caId(certificate));
-    const isKept = present !== undefined && isGood(present, certificate, revoked, now);
-    return isKept && !(waitForRoom && revoked.some((one) => mayLeaveNext(one, now)))
-      ? present
-      : nextCrl(certificate, present, revoked, now);
-  });
-  const inherited = known.filter(
+  const crls = [
+    ...issuers.map((issuer) => crlOf(issuer, known, entries, waitForRoom, now)),
+    ...inheritedCrls(issuers, cas, known, entries, now),
+  ];
+  const record = { revocations: entries, issuers: cas.issuersOf(crls, entries) };
+  const isSame = crls.length === state.crls.length && crls.every((list, i) => list === state.crls[i]);
+  if (isSame && isSameRecord(record, state)) return undefined;
+  return { crls: crls.map((list) => ('der' in list ? { keep: list } : { sign: list })), ...record };
+}
+
+/**
+ * The entries that stay. An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280
+ * 3.3). When the key of its issuer is gone there will be no such list.
+ */
+function remainingEntries(
+  { crls, revocations }: RevocationState,
+  issuers: readonly Certificate[],
+  cas: CaRegistry,
+  known: readonly Crl[],
+  now: Date,
+  { before }: CrlContext,
+): Revocation[] {
+  const remembered = [
+    ...revocations,
+    // An expired entry of the state before may have left since.
+    ...(before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
+    ...issuers.flatMap((issuer) => crls.filter((crl) => isCrlOf(crl, issuer)).flatMap((crl) => entriesOf(issuer, crl))),
+  ].map((revocation) => cas.withIssuer(revocation, known));
+  const lastListed = lastListings(known);
+  const listable = new Set(issuers.map(caId));
+  return firstOfEach(remembered, serialOf).filter(({ issuer, serialNumber, notAfter }) =>
+    listable.has(issuer)
+      ? !((lastListed.get(serialNumber) ?? 0) > notAfter.getTime())
+      : notAfter > now && !cas.isRetired(issuer),
+  );
+}
+
+/** The list of a CA that signs: the present one while it is right, else the next one. */
+function crlOf(
+  issuer: Certificate,
+  known: readonly Crl[],
+  entries: readonly Revocation[],
+  waitForRoom: boolean,
+  now: Date,
+): Crl | CrlToSign {
+  const present = newest(known.filter((crl) => isCrlOf(crl, issuer)));
+  const revoked = entries.filter((one) => one.issuer === caId(issuer));
+  const isKept = present !== undefined && isGood(present, issuer, revoked, now);
+  return isKept && !(waitForRoom && revoked.some((one) => mayLeaveNext(one, now)))
+    ? present
+    : nextCrl(issuer, present, revoked, now);
+}
+
+/** The last lists of CAs whose keys are not here, as long as a peer may need them. */
+const inheritedCrls = (
+  issuers: readonly Certificate[],
+  cas: CaRegistry,
+  known: readonly Crl[],
+  entries: readonly Revocation[],
+  now: Date,
+): Crl[] =>
+  known.filter(
     (crl) =>
-      !issuers.some(({ certificate }) => isCrlOf(crl, certificate)) &&
+      !issuers.some((issuer) => isCrlOf(crl, issuer)) &&
       cas.keepsCrl(crl, entries, now) &&
       !known.some((other) => other.number > crl.number && isOfSameIssuer(other, crl)),
   );
-  const all = [...lists, ...inherited];
-  const record = cas.issuersOf(all, entries);
-  const isSame =
-    all.length === crls.length &&
-    all.every((list, i) => list === crls[i]) &&
-    isSameRecord({ revocations: entries, issuers: record }, state);
-  if (isSame) return undefined;
-  return {
-    crls: all.map((list) => ('der' in list ? { keep: list } : { sign: list })),
-    revocations: entries,
-    issuers: record,
-  };
-}
 
 const isSameRecord = (
   { revocations, issuers }: Required<Pick<RevocationState, 'revocations' | 'issuers'>>,
@@ -122,60 +117,13 @@ const isSameRecord = (
   }) &&
   issuers.map(caId).sort().join() === (before.issuers ?? []).map(caId).sort().join();
 
-/**
- * What was published, and is not in the root Secret, or only an older list: somebody has lost or overwritten what was in
- * there while nobody looked. It is believed if the CA that it is of has signed it. An entry stays as long as that CA, since
- * nothing else is known of its certificate.
- */
-export function publishedState(
-  published: readonly Crl[],
-  { crls, issuers = [] }: RevocationState,
-  signers: readonly Issuer[],
-  trusted: readonly Certificate[],
-): RevocationState {
-  const ahead = published.filter((crl) => !crls.some((own) => isOfSameIssuer(own, crl) && own.number >= crl.number));
-  const issued = (certificate: Certificate) => ahead.filter((crl) => isCrlOf(crl, certificate));
-  const cas = [...trusted, ...signers.flatMap(pathOf), ...issuers];
-  return {
-    crls: distinct(cas.flatMap(issued)),
-    revocations: crlSigners(signers).flatMap(({ certificate }) =>
-      issued(certificate).flatMap((crl) => entriesOf(certificate, crl)),
-    ),
-  };
-}
-
-/** True for two lists that name the same issuer. */
-const isOfSameIssuer = (a: Crl, b: Crl): boolean => a.issuer.equals(b.issuer) && a.authorityKeyId === b.authorityKeyId;
-/** A state with the lists of another one that are later, or of other issuers. */
-export function withLaterCrls(state: RevocationState, other: RevocationState | undefined): RevocationState {
-  const known = distinct([...state.crls, ...(other?.crls ?? [])]);
-  const isLast = (crl: Crl) => !known.some((one) => one.number > crl.number && isOfSameIssuer(one, crl));
-  return { ...state, crls: known.filter(isLast) };
-}
-
-/** Each list once, the first of those that are the same. */
-const distinct = (crls: readonly Crl[]): Crl[] => firstOfEach(crls, ({ der }) => der.toString('latin1'));
-
 const newest = (crls: readonly Crl[]): Crl | undefined =>
   crls.reduce<Crl | undefined>((a, b) => (a === undefined || b.number > a.number ? b : a), undefined);
-
-/** Entries of a list of which nothing else is known: they stay as long as their issuer. */
-const entriesOf = (issuer: Certificate, { revoked }: Crl): Revocation[] =>
-  revoked.map((entry) => ({ ...entry, issuer: caId(issuer), notAfter: issuer.notAfter }));
 
 const serialOf = ({ serialNumber }: Revocation): string => serialNumber;
 
 /** True for an entry that leaves once a list is signed now. Without need that is left to the renewal of the list. */
 const mayLeaveNext = ({ notAfter }: Revocation, now: Date): boolean => leavesAt(notAfter) <= now;
-
-/** When a list that is signed then is dated after the end of the certificate: dates on lists have whole seconds. */
-const leavesAt = (notAfter: Date): Date => new Date(notAfter.getTime() + crlBackdateMs + 1000);
-
-/** When the next entry expires so that there is room for others; undefined when none does. */
-export function nextRoomAt({ revocations }: RevocationState, now: Date): Date | undefined {
-  const moments = revocations.map(({ notAfter }) => leavesAt(notAfter).getTime()).filter((ms) => ms > now.getTime());
-  return moments.length === 0 ? undefined : new Date(moments.reduce((a, b) => Math.min(a, b)));
-}
 
 export const bySerialNumber = (a: Revocation, b: Revocation): number => (a.serialNumber < b.serialNumber ? -1 : 1);
 
@@ -215,41 +163,3 @@ const nextCrl = (
     revoked: revoked.map(({ serialNumber, revokedAt }) => ({ serialNumber, revokedAt })),
   };
 };
-
-/** The CRLs of a root Secret as they are published; undefined when none is of a CA that signs. */
-export function crlBundle(
-  { crls, revocations, issuers: remembered = [] }: RevocationState,
-  signers: readonly Issuer[],
-  { isInUse = () => true }: Pick<CrlContext, 'isInUse'> = {},
-): CrlBundle | undefined {
-  const issuers = crlSigners(signers).map(({ certificate }) => certificate);
-  const listsOf = (ca: Certificate) => crls.filter((crl) => isCrlOf(crl, ca));
-  const own = issuers.flatMap(listsOf);
-  const [first, ...more] = own;
-  if (first === undefined) return undefined;
-  const pem = encodeCrls(crls);
-  const onPath = new Set(signers.flatMap((signer) => [signer.certificate, ...pathOf(signer)]).map(caId));
-  const unrenewable = remembered.filter((ca) => !onPath.has(caId(ca)) && listsOf(ca).length > 0 && isInUse(caId(ca)));
-  return {
-    pem,
-    digest: sha256Hex(pem),
-    revoked: new Set(crls.flatMap(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber))),
-    entries: countEntries(revocations),
-    issuers: [...new Set(issuers.map(caId))],
-    nextUpdate: more.reduce((least, { nextUpdate }) => (nextUpdate < least ? nextUpdate : least), first.nextUpdate),
-    unrenewable: unrenewable.map((ca) => ({
-      issuer: caId(ca),
-      subject: subjectText(ca),
-      nextUpdate: lastUpdate(listsOf(ca)),
-    })),
-  };
-}
-
-/** When a list was signed, in whole seconds. */
-export const signedAt = ({ thisUpdate }: Crl): Date => new Date(thisUpdate.getTime() + crlBackdateMs);
-
-const lastUpdate = (crls: readonly Crl[]): Date =>
-  new Date(Math.max(...crls.map(({ nextUpdate }) => nextUpdate.getTime())));
-
-/** When a CRL has to be signed again although nothing is revoked. */
-export const crlRenewalTime = ({ nextUpdate }: CrlBundle): Date => new Date(nextUpdate.getTime() - crlRenewBeforeMs);

@@ -1,6 +1,8 @@
 import { type Issuer, isCrlOf } from '../../pki/index.ts';
 import { doubledMs } from '../timing/jitter.ts';
-import { type CrlPlan, crlSigners, nextRoomAt, planCrls, signedAt } from './crl-plan.ts';
+import { type CrlPlan, planCrls } from './crl-plan.ts';
+import { nextRoomAt, signedAt } from './crl-schedule.ts';
+import { crlSigners } from './crl-signers.ts';
 import type { CrlContext, Revocation, RevocationState } from './revocation-state.ts';
 
 /**

@@ -5,7 +5,7 @@ import { certificates } from '../../../../src/controllers/objects/resources.ts';
 import { secrets } from '../../../../src/kube/index.ts';
 import { parseCrls } from '../../../../src/pki/index.ts';
 import { planCrls, type Revocation } from '../../../../src/plan/index.ts';
-import { crlBundle } from '../../../../src/plan/revocation/crl-plan.ts';
+import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 import { type CrlBundle, planCertificate, planCertificateStatus } from '../../../../src/plan/index.ts';
-import { crlRenewBeforeMs } from '../../../../src/plan/revocation/crl-plan.ts';
+import { crlRenewBeforeMs } from '../../../../src/plan/revocation/crl-schedule.ts';
 import { hashFraction } from '../../../../src/plan/timing/jitter.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { intermediate, issuerIdOf, root } from '../../../support/fixtures/roots.ts';

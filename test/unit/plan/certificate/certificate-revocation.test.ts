@@ -10,7 +10,7 @@ import {
   planCrls,
   type SecretStep,
 } from '../../../../src/plan/index.ts';
-import { crlBundle } from '../../../../src/plan/revocation/crl-plan.ts';
+import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
 import { ready } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { withData, withMarks } from '../../../support/fixtures/secret.ts';

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Crl, encodeCrls, type Issuer } from '../../../../src/pki/index.ts';
-import { crlBundle, crlRenewalTime, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
+import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
+import { planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
+import { crlRenewalTime } from '../../../../src/plan/revocation/crl-schedule.ts';
 import { maxRevocations, shareName } from '../../../../src/plan/revocation/crl-shares.ts';
+import { publishedState } from '../../../../src/plan/revocation/published-crls.ts';
 import { encodeRevocations, parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
 import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';

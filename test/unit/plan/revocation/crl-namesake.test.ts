@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Crl, type Issuer, isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
-import { crlBundle, planCrls, publishedState } from '../../../../src/plan/revocation/crl-plan.ts';
+import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
+import { planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
+import { publishedState } from '../../../../src/plan/revocation/published-crls.ts';
 import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import type { Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
 import { intermediate, issuerIdOf, namesakeOf, root } from '../../../support/fixtures/roots.ts';

@@ -11,7 +11,8 @@ import {
   type Revocation,
   type RevocationState,
 } from '../../../../src/plan/index.ts';
-import { crlBundle, crlRenewalTime } from '../../../../src/plan/revocation/crl-plan.ts';
+import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
+import { crlRenewalTime } from '../../../../src/plan/revocation/crl-schedule.ts';
 import { maxRevocations } from '../../../../src/plan/revocation/crl-shares.ts';
 import { issuerIdOf, root } from '../../../support/fixtures/roots.ts';
 import { foreign, withData, withMarks } from '../../../support/fixtures/secret.ts';
