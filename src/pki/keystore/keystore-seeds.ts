@@ -1,7 +1,7 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import type { EncryptionSeeds } from './pbes2.ts';
 
-/** Where the salts and initialisation vectors of one store come from. */
+/** Where the salts and initialisation vectors of one keystore come from. */
 export interface KeystoreSeeds {
   /** 16 octets of their own for each purpose. */
   salt(purpose: string): Buffer;
@@ -9,10 +9,10 @@ export interface KeystoreSeeds {
 }
 
 /**
- * Salts that depend on a private key and on everything that goes into a store, and on nothing else, so that the same
- * store is written the same way twice.
+ * Salts that depend on a private key and on everything that goes into a keystore, and on nothing else, so that the same
+ * keystore is written the same way twice.
  *
- * Salts are public, and all that is asked of them and of the vectors is that two different stores have different ones
+ * Salts are public, and all that is asked of them and of the vectors is that two different keystores have different ones
  * that nobody can tell in advance. HMAC-SHA-256 under a key that only the reader of the Secret has does that: its values
  * look random to everyone else, and say nothing of the key, the password or the content. The private key is first made
  * into another with a label, which keeps this use of it apart from any signature; every part has its length before it, so

@@ -21,16 +21,16 @@ export type DesiredAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
 
 const notYetValidPollMs = 60_000;
 const blockedPollMs = 600_000;
-/** How often a rotation looks how far it is. It waits for many small changes, and none of them is worth a look of its own. */
+/** How often a rotation is checked. It waits for many small changes; reconciling for each of them would cost too much. */
 const rotationPollMs = 1000;
 const issuerPollMs = 30_000;
-/** A look goes through the Secrets of every authority, for about a microsecond each; the pause is fifty times as long. */
+/** A check reads the cached Secrets of every authority, about a microsecond each; the pause is fifty times as long. */
 const rotationPollMsPerSecret = 0.05;
 
 /** As many as the schema allows. `trustBundle` has all of them. */
 const mostRoots = 64;
 
-/** The status of an authority, and when it has to be looked at again without anything having been written. */
+/** The status of an authority, and when to reconcile it again without an event. */
 export function planAuthorityStatus(
   { authority, certificates, secret, rollout }: ObservedRoot,
   { verdict, rotation, problem, nextCrlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'nextCrlsAt'>,
@@ -91,7 +91,7 @@ export function planAuthorityStatus(
 
 /**
  * A root that is not valid yet becomes valid without an event. Whatever else is wrong ends with a write, which is an event;
- * the authority is looked at again all the same, so that a missed one does not leave it as it is.
+ * the operator also reconciles the authority on a timer, so that a missed event does not leave it as it is.
  */
 const blockedRecheck = (reason: string, now: Date): Date =>
   new Date(now.getTime() + (reason.endsWith('RootNotYetValid') ? notYetValidPollMs : blockedPollMs));

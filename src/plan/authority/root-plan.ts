@@ -38,7 +38,7 @@ export type RootStep =
 export type RootVerdict =
   | {
       readonly state: 'ready';
-      /** What signs; the root that will, while `waits` says what for. */
+      /** What signs; the root that will, while `issuancePaused` says why it does not yet. */
       readonly issuer: Issuer;
       readonly bundle: TrustBundle;
       /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
@@ -57,7 +57,7 @@ export interface RootPlan {
   readonly verdict: RootVerdict;
   /** The rotation that is under way. */
   readonly rotation?: RotationReport;
-  /** A rotation was asked for, and cannot be. */
+  /** Why a requested rotation cannot begin. */
   readonly problem?: { readonly reason: string; readonly message: string };
 }
 
@@ -166,7 +166,7 @@ const outcomeOf = (plan: RotationPlan): Pick<RootPlan, 'step' | 'rotation' | 'pr
   return 'problem' in plan ? { step: keep, problem: plan.problem } : { step: keep };
 };
 
-/** The note, where the roots in the Secret are those that it is about; a person may have changed them since. */
+/** The recorded rotation, if the Secret still holds its roots: a person may have replaced them since. */
 function currentRotation({ rotation, next }: RootSecret, { anchor }: Issuer): RotationState | undefined {
   if (rotation === undefined) return undefined;
   const isActive = rotation.new === anchorId(anchor);
@@ -211,7 +211,7 @@ const whyWithdrawn = ({ next }: RootSecret): string =>
     ? `the next root cannot be used any more: ${next.message.replaceAll('tls.', 'next.')}`
     : 'the root that was to follow is not in the root Secret any more';
 
-/** Takes away the note of a rotation that a person has ended by taking its roots away. */
+/** Removes the state of a rotation that a person has ended by removing its roots. */
 const withdrawRotation = ({ secret, trusted }: RotationInput): RotationStep => ({
   step: 'rotate',
   ...(secret.rotation === undefined ? {} : { endedRotation: secret.rotation.id }),

@@ -6,7 +6,7 @@ import type { Reissue } from './reissue.ts';
 /** How an authority stands with its root. */
 export type RootState = UnknownRoot | BadRoot | ({ readonly state: 'ready' } & ReadyRoot);
 
-/** It has not been looked at yet. */
+/** The operator has not read the root Secret yet. */
 interface UnknownRoot {
   readonly state: 'unknown';
 }

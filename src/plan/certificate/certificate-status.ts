@@ -19,13 +19,13 @@ export type DesiredCertificateStatus = Omit<MtlsCertificateStatus, 'conditions'>
   readonly conditions: readonly DesiredCondition[];
 };
 
-/** A status, and when the resource has to be looked at again without anything having changed. */
+/** A status, and when to reconcile the resource again without an event. */
 export interface StatusPlan {
   readonly status: DesiredCertificateStatus;
   readonly requeueAt?: Date;
 }
 
-/** A foreign Secret is not watched: how often to look whether it is gone. */
+/** How often to check whether a foreign Secret is gone: it is not watched. */
 const conflictPollMs = 30_000;
 
 /**

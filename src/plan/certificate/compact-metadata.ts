@@ -10,14 +10,14 @@ const ownAnnotations: readonly string[] = Object.values(annotations);
 /** The API server allows 253 characters, a slash and 63; 63 for the value of a label. */
 const longestKey = 317;
 const longestLabel = 63;
-/** The operator writes no longer values than this: a token, the note of outputs. The note of the template names its keys. */
+/** The longest values that the operator writes: a token, the record of outputs. The annotation `template` names keys. */
 const longestOwnValue = 2048;
 const longestTemplateNote = 10_000;
 /** secretTemplate takes no more. */
 const mostTemplateKeys = 32;
 
 /**
- * The labels and annotations to keep of a Secret: the operator's own, and those that its template note names. Anybody can
+ * The labels and annotations to keep of a Secret: the operator's own, and those that its annotation `template` names. Anyone can
  * write thousands of others, or long ones, into a namespace of theirs: what is kept has at most 30 KB.
  */
 export function compactMetadata(all: { readonly labels: Entries; readonly annotations: Entries }): {

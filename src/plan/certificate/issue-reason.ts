@@ -193,7 +193,7 @@ function rotationIsRequested({ certificate, role: { role }, secret }: LeafInput)
     : undefined;
 }
 
-/** True while a token has work to do on a Secret. Status says that it is done, and before status does, a note on the Secret. */
+/** True until a Secret answers the token of the annotation rotate. Status says so; the annotation on the Secret says so earlier. */
 export const rotationIsPending = (
   certificate: CertificateRecord,
   role: Role,
@@ -209,7 +209,7 @@ function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Findi
     : undefined;
 }
 
-/** When a leaf is to be issued anew because its root is replaced; undefined while it need not be. */
+/** When a leaf is issued again because its root is replaced; undefined when its root is the active one. */
 const rotationReissueTime = (
   leaf: LeafRecord,
   authority: ReadyAuthority | undefined,

@@ -1,6 +1,6 @@
 import { hashFraction } from '../timing/jitter.ts';
 
-/** When the certificates of a replaced root are issued anew. */
+/** When the certificates of a replaced root are issued again. */
 export interface Reissue {
   /** The id of the rotation. */
   readonly id: string;

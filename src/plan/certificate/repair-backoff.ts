@@ -7,7 +7,7 @@ export interface Repairs {
   readonly lastTime: Date;
   /** The writer and the fields that it changed, in words; absent while that is not known. */
   readonly changedBy?: string;
-  /** What outputs are made from has changed since: a CRL, the password of stores. A write for that undoes nothing. */
+  /** What outputs are made from has changed since: a CRL, or the password of the keystores. A write for that undoes nothing. */
   readonly sourcesChanged?: true;
 }
 

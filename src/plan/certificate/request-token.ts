@@ -29,7 +29,7 @@ export function pendingToken(verb: RequestVerb, certificate: CertificateRecord, 
 
 /**
  * True for a Secret that the operator may have written as the answer to an open request, before it could say so in status.
- * Everybody who may write Secrets in the namespace can write the note. So the note counts only next to a certificate of a
+ * Anyone who may write Secrets in the namespace can write that annotation. It counts only next to a certificate of a
  * known root that status does not know, for another key than the last certificate that status knows.
  */
 export function mayFulfilRequest(

@@ -53,8 +53,8 @@ const issuerOf = ({ issuerId, rootFingerprint }: { issuerId?: string; rootFinger
   issuerId ?? rootFingerprint;
 
 /**
- * True while a token has work to do on a Secret. Status says that it is done. The note on the Secret says so before status
- * does, and is believed when no peer can accept a certificate any more that status knows: everybody can write such a note.
+ * True until a Secret answers the token of the annotation revoke. Status says so; the annotation on the Secret says so before
+ * status does. It counts only when no peer accepts a certificate that status knows, because anyone can write the annotation.
  */
 export const revocationIsPending = (
   certificate: CertificateRecord,

@@ -33,7 +33,7 @@ export function isRepair(
   return isDamaged({ certificate, role, ...(ready === undefined ? {} : { authority: ready }) });
 }
 
-/** True when a person has asked for something that is not handled yet: that never waits. */
+/** True while a request of a person is not handled yet. Such a request never waits. */
 const hasPendingRequest = (
   certificate: CertificateRecord,
   { role, secret }: ObservedRole,
@@ -121,7 +121,7 @@ export function repairsInStatus(
   };
 }
 
-/** When a role has to be looked at again because of its repairs. */
+/** When to reconcile a role again because of its repairs. */
 export function repairRecheckTimes(certificate: CertificateRecord, role: ObservedRole): Date[] {
   const { repairs } = role;
   if (repairs === undefined || repairs.count < freeRepairs) return [];

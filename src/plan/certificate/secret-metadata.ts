@@ -57,7 +57,7 @@ export function secretMetadata(
   };
 }
 
-/** A note of a token. What the content was not issued for is taken off: another writer has put it there. */
+/** The annotation for a token. It is removed when the content was not issued for it: another writer has set it. */
 function tokenAnnotation(
   annotation: string,
   token: string | undefined,

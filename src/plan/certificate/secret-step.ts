@@ -41,6 +41,6 @@ export interface BlockedStep {
   readonly message: string;
   /** See stepCanWait. */
   readonly canWait: boolean;
-  /** What is to be replaced has to be on the authority's CRL first: its controller has to look. */
+  /** The certificate has to be on the CRL before it is replaced: reconcile the authority. */
   readonly awaitsCrl?: true;
 }

@@ -3,7 +3,7 @@ import { type DesiredCondition, falseIfSet } from '../records/condition.ts';
 import { rotateRootCommand } from '../text/kubectl-command.ts';
 import { type CrlEntries, countEntries, maxRevocations } from './crl-shares.ts';
 
-/** From this part on an administrator is told. */
+/** The condition is True from this share on. */
 const nearlyFull = 0.8;
 /** The message names steps of this many percent, or each revocation would be another message. */
 const stepPercent = 5;

@@ -11,7 +11,7 @@ import type { CrlContext, Revocation, RevocationState } from './revocation-state
  */
 export const crlIntervalMs = 5000;
 
-/** The interval is longer when a CRL is published in many places: this long for each of them, so 20 s for 1,000. */
+/** The interval grows with the number of objects that hold the CRL: by this much for each, so 20 s for 1,000. */
 const intervalMsPerPublication = 20;
 
 /** A namespace may cause this many signings at the interval. After that its own requests wait longer each time. */
@@ -23,7 +23,7 @@ const pauses = { firstMs: 10_000, longestMs: 5 * 60_000 };
 /** A namespace begins afresh after this time without a revocation. It is longer than the longest pause. */
 const quietMs = 10 * 60_000;
 
-/** What planCrls decides, and when it has to be asked again without an event. */
+/** What planCrls decides, and when to call it again without an event. */
 export interface RateLimitedCrls {
   readonly plan?: CrlPlan;
   readonly nextAt?: Date;
@@ -31,7 +31,7 @@ export interface RateLimitedCrls {
 
 /** What is known beside the root Secret as it is. */
 export interface RateContext extends CrlContext {
-  /** In how many places the CRLs are published. It is counted only when requests may have to wait. */
+  /** Counts the objects that hold the CRLs. Called only when requests may have to wait. */
   readonly publicationCount?: () => number;
 }
 

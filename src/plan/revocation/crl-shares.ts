@@ -51,7 +51,7 @@ export const roomFor = (entries: CrlEntries, namespace: string): number =>
 
 /**
  * Those of the leaves to be revoked for which there is room: in turns by namespace, and within a namespace in their order.
- * @param asked each with its namespace, and none of them an entry already
+ * @param requested each with its namespace, and none of them an entry already
  */
 export function withinShares(entries: CrlEntries, requested: readonly Revocation[]): Revocation[] {
   let { total } = entries;

@@ -41,8 +41,8 @@ export interface Publication {
 
 /**
  * Everything of an authority that is out there. Times are milliseconds of a clock that only goes forward, and that nobody
- * can set: how long ago something was written must not depend on the calendar. It begins anew with each process, which
- * then takes everything for written when it began.
+ * can set: how long ago something was written must not depend on the calendar. It starts again with each process; what
+ * was written before counts as written when the process began.
  */
 export interface RolloutObservation {
   readonly secrets: readonly IssuedSecret[];
@@ -52,7 +52,7 @@ export interface RolloutObservation {
   readonly monotonicMs: number;
 }
 
-/** The Secret of a certificate, as evidence. One that was not read yet may hold anything: it counts as what no phase needs. */
+/** The Secret of a certificate, as a rotation counts it. A Secret that was not read yet may hold anything: no phase is done with it. */
 export function issuedSecret(secret: CachedSecret): IssuedSecret {
   const { namespace, name, changedAtMs } = secret;
   const common = { namespace, displayName: `${namespace}/${name}`, changedAtMs };
@@ -73,7 +73,7 @@ const endOfTime = new Date(8.64e15);
 /** Why an object that was deleted is still there, in the messages of a rotation. */
 export const heldByFinalizer = 'being deleted, and a finalizer holds it';
 
-/** Of a leaf only what is asked for: there are as many as Secrets. */
+/** Only the fields that a rotation needs: there are as many leaves as Secrets. */
 const leafOf = ({ root, issuer, notAfter }: LeafRecord): NonNullable<IssuedSecret['leaf']> =>
   root === undefined || issuer === undefined ? { notAfter } : { root, issuer, notAfter };
 

@@ -16,9 +16,9 @@ export interface RotationState {
   readonly startedAt: string;
   /** When the phase began. RFC 3339 with milliseconds. */
   readonly since: string;
-  /** The roots that are no longer trusted in the end; the first is the one that signed. */
+  /** The roots that are not trusted after the rotation; the first is the one that signed. */
   readonly old: readonly string[];
-  /** The root that signs in the end. */
+  /** The root that will sign after the rotation. */
   readonly new: string;
   /** Over how long re-issues are spread in the phase Switching, in milliseconds. */
   readonly windowMs: number;
@@ -26,7 +26,7 @@ export interface RotationState {
   readonly aborting: boolean;
   /** The value of the annotation approve-rotation that let certificates switch. */
   readonly approved?: string;
-  /** What is not waited for, as the annotation skip-gate has asked: see skipOf. */
+  /** What is not waited for, as the annotation skip-gate requested: see skipOf. */
   readonly skipped?: readonly string[];
   /** The value of skip-gate when the rotation was aborted: it is not for the way back. */
   readonly spentSkip?: string;
@@ -59,8 +59,8 @@ const version = 2;
 export const encodeRotationState = (rotation: RotationState): string => JSON.stringify({ version, ...rotation });
 
 /**
- * The note in an annotation; undefined when there is none, or somebody has made of it what cannot be relied on.
- * @param roots the roots that a note of version 1 may name
+ * The state in an annotation; undefined without one, or when its text is not valid.
+ * @param roots the roots that a state of version 1 may name
  */
 export function parseRotationState(
   text: string | undefined,

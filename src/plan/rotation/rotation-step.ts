@@ -11,7 +11,7 @@ export interface RotationStep {
   readonly resourceVersion: string;
   /** What happens, for people. */
   readonly event: { readonly reason: string; readonly message: string };
-  /** A root to be made, and the place for it. */
+  /** A root to generate, and the slot of the root Secret for it. */
   readonly generate?: { readonly slot: 'active' | 'next'; readonly profile: RootProfile; readonly key: KeySpec };
   /** Which pair goes where; null destroys what is there. */
   readonly move: {
@@ -27,11 +27,11 @@ export interface RotationStep {
   readonly endedRotation?: string;
   /** The value of the annotation rotate-root that the step acts on. */
   readonly handledToken?: string;
-  /** It rests on evidence, which has to be read anew from the API server before: caches may lag behind. */
+  /** Read the rollout from the API server before the step is carried out: caches may lag behind. */
   readonly requiresLiveRead?: true;
 }
 
-/** Something that was asked for and cannot be, or has to wait for the end of the rotation. */
+/** A request that is refused, or that waits for the end of the rotation. */
 export interface RotationNotice {
   /** Of the event that reports it. */
   readonly reason: string;
@@ -69,7 +69,7 @@ export interface RotationInput {
 export type RotationPlan =
   | { readonly step: RotationStep }
   | { readonly report: RotationReport }
-  /** Something was asked for that cannot be done. */
+  /** Why a request cannot be carried out. */
   | { readonly problem: { readonly reason: string; readonly message: string } }
   | { readonly none: true };
 

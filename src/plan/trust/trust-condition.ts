@@ -18,7 +18,7 @@ type TrustReason =
   | 'PublishingFailed'
   | 'ClusterTrustBundleNotServed';
 
-/** What is the matter with some of the places, in words. */
+/** What is wrong with some of the targets, in words. */
 interface Finding {
   readonly reason: TrustReason;
   readonly message: string;
@@ -30,7 +30,7 @@ const whileNotReady = 'the authority is not ready; what is published stays as it
 const namesInMessage = 5;
 
 /**
- * The condition TrustPublished: True when the present bundle is in every place that spec asks for. Undefined when spec
+ * The condition TrustPublished: True when the present bundle is in every target that spec asks for. Undefined when spec
  * asks for none and has never asked for one. It depends on the objects as they are, never on the last write.
  */
 export function trustCondition(
@@ -53,7 +53,7 @@ export function trustCondition(
   }
   const judged = targets.filter(({ isSurplus }) => !isSurplus);
   const bundle = state.state === 'ready' ? state.bundle.digest : undefined;
-  // After a restart nothing is known that status does not know better, until everything has been looked at once.
+  // After a restart, status knows more than the operator until every target was read once.
   const isUnseen = (target: TrustTarget) => target.outcome === undefined && !isPublished(target, bundle);
   if (bundle === undefined || judged.some(isUnseen)) {
     if (said !== undefined && said.observedGeneration === authority.generation) return restated(authority.status, type);

@@ -28,16 +28,16 @@ export interface TrustRecord {
   readonly changedAtMs: number;
 }
 
-/** All that a decision about one place rests on: a namespace for ConfigMaps, the cluster for the ClusterTrustBundle. */
+/** All that a decision about one target rests on: a namespace for ConfigMaps, the cluster for the ClusterTrustBundle. */
 export interface ObservedTrust {
   readonly authority: Pick<AuthorityRecord, 'name' | 'uid' | 'deleting' | 'specProblem'>;
-  /** Digest of the bundle to publish; absent while the root is bad or has not been looked at. */
+  /** Digest of the bundle to publish; absent while the root is bad or was not read yet. */
   readonly bundle?: string;
-  /** Digest of the CRLs to publish with it; absent when there are none, or this is no place for any. */
+  /** Digest of the CRLs to publish with it; absent when there are none, or the target holds none. */
   readonly crl?: string;
   /** Under which name spec wants the bundle here; absent when it does not. */
   readonly desiredName?: string;
-  /** All that the authority controls in this place, and what has the wanted name, whoever controls it. */
+  /** The objects of this target that the authority controls, and the object with the desired name, whoever controls it. */
   readonly existing: readonly TrustRecord[];
 }
 
@@ -53,7 +53,7 @@ export type TrustStep =
 export type TrustWrite = Exclude<TrustStep, { step: 'keep' | 'conflict' }>;
 
 /**
- * What is to be done in one place, without what is to be kept. It may take more than one round: what has an old name goes
+ * What is to be done in one target, without what is to be kept. It may take more than one round: what has an old name goes
  * when the bundle is there under the new one, and until then is kept up to date, since somebody mounts it.
  */
 export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustStep, { step: 'keep' }>> {

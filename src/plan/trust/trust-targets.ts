@@ -3,7 +3,7 @@ import type { NamespaceRecord } from '../records/namespace-record.ts';
 import { heldByFinalizer, type Publication } from '../rotation/rollout-observation.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust-plan.ts';
 
-/** What came of the last look at a place. */
+/** The outcome of the last reconcile of a target. */
 export type TrustOutcome = { readonly desiredName?: string } & (
   | { readonly state: 'settled' }
   | { readonly state: 'foreign' }
@@ -12,16 +12,16 @@ export type TrustOutcome = { readonly desiredName?: string } & (
   | { readonly state: 'failed'; readonly message: string }
 );
 
-/** What is known of the places where a bundle is published. */
+/** Where the targets of a bundle, and what is in them, are known from. */
 export interface TrustSources {
   readonly namespaces: Iterable<NamespaceRecord>;
   /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
   readonly servesClusterTrustBundles: boolean | undefined;
-  /** As ObservedTrust.found; the cluster's place is the empty name. */
+  /** As ObservedTrust.existing; the namespace is empty for the cluster. */
   readonly existing: (authority: AuthorityRecord, namespace: string, desiredName: string) => readonly TrustRecord[];
   /** True when an object of the authority was deleted, and is not back: pods may have mounted it. */
   readonly wasDeleted: (authority: AuthorityRecord, namespace: string, name: string) => boolean;
-  /** What came of the last look at a place under that name; undefined when there was none. */
+  /** The outcome of the last reconcile of a target under that name; undefined before the first. */
   readonly outcome: (authority: AuthorityRecord, namespace: string, desiredName: string) => TrustOutcome | undefined;
 }
 
@@ -93,7 +93,7 @@ function targetsIn(
 }
 
 /**
- * The places that a rotation waits for. What somebody else has is not the operator's to change. What never was published
+ * The targets that a rotation waits for. What somebody else has is not the operator's to change. What never was published
  * has no reader: one namespace that refuses it does not stop the rotation of all others. An object under a former name has
  * had its end: a client that holds it with a finalizer does not hold the rotation.
  */
