@@ -3,13 +3,8 @@ import { describe, type TestContext, test } from 'node:test';
 import { annotations } from '../../../../src/api/constants.ts';
 import { certificates } from '../../../../src/controllers/objects/resources.ts';
 import { secrets } from '../../../../src/kube/index.ts';
-import { parseCrls } from '../../../../src/pki/index.ts';
-import { planCrls, type Revocation } from '../../../../src/plan/index.ts';
-import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
-import { ready } from '../../../support/fixtures/authority.ts';
 import { issuerIdOf, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
-import { crlDataNow } from '../../../support/sign.ts';
 import { CertificateProcess, patch, secretName, signer, writeStatus } from '../world/certificate-process.ts';
 
 const bytes = (text: string) => Buffer.from(text).toString('base64');
@@ -280,19 +275,15 @@ describe('what stands in the way of a role', () => {
 
 test('a certificate that is to be revoked waits for the CRL, and its authority is told', async (t) => {
   const process = await CertificateProcess.issued(t);
-  const listing = (asked: readonly Revocation[]) => {
-    const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now) ?? assert.fail();
-    const crls = parseCrls(Buffer.from(crlDataNow(plan, [signer])['ca.crl'] ?? '', 'base64').toString());
-    const crl = crlBundle({ crls, revocations: plan.revocations }, [signer]) ?? assert.fail();
-    process.judge({ state: 'ready', issuer: signer, bundle: ready(signer).bundle, acceptedBundleDigests: [], crl });
-  };
-  listing([]);
+  process.signCrl([]);
   const [before, serialNumber = ''] = [tlsOf(process), serialIn(process)];
   await process.annotate('revoke', 'a');
   await process.settle();
   assert.deepEqual([process.crlAwaited, tlsOf(process)], [['default'], before]);
   assert.equal(process.status().lastHandledRevoke, undefined);
-  listing([{ serialNumber, issuer: issuerIdOf(signer), revokedAt: now, notAfter: later(days(90)), namespace: 'shop' }]);
+  process.signCrl([
+    { serialNumber, issuer: issuerIdOf(signer), revokedAt: now, notAfter: later(days(90)), namespace: 'shop' },
+  ]);
   await process.settle();
   assert.notEqual(tlsOf(process), before);
   assert.equal(process.status().lastHandledRevoke, 'a');

@@ -11,7 +11,6 @@ const readSecret = `find secrets ${secretName}`;
 const readResource = 'find mtlscertificates payments';
 
 const both = { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } };
-const tlsOf = (process: CertificateProcess, name = secretName) => process.secret(name)?.data?.['tls.crt'];
 const count = ({ requests }: CertificateProcess, wanted: string) => requests.filter((one) => one === wanted).length;
 const revisionOf = (process: CertificateProcess) => process.secret()?.metadata.resourceVersion;
 const eventsOf = ({ events }: CertificateProcess) => events.map(({ reason, note }) => `${reason}: ${note}`);
@@ -184,33 +183,6 @@ describe('a write that meets a Secret that is newer than the cache', () => {
     assert.equal(process.ready(), 'Issued');
   });
 
-  test('is given up after three times, for the controller to come back later', async (t) => {
-    const process = await behind(t);
-    const before = bundleOf(process);
-    interrupt(process, labelled('1'), labelled('2'), labelled('3'), labelled('4'));
-    await assert.rejects(process.reconcile(), (error) => isKubeError(error, 'Conflict'));
-    assert.equal(count(process, patch), 3);
-    assert.equal(bundleOf(process), before);
-  });
-
-  test('is given up at once when the Secret needs more than the cache could know', async (t) => {
-    const process = await behind(t);
-    interrupt(process, { data: { 'tls.crt': bytes('x') } });
-    await assert.rejects(process.reconcile(), (error) => isKubeError(error, 'Conflict'));
-    assert.equal(count(process, patch), 1);
-    await process.settle();
-    assert.equal(process.ready(), 'Issued');
-  });
-
-  test('leaves a Secret as it is that has come to belong to another object', async (t) => {
-    const process = await behind(t);
-    const before = bundleOf(process);
-    interrupt(process, { metadata: { ownerReferences: otherOwner } });
-    await process.reconcile();
-    assert.equal(bundleOf(process), before);
-    assert.equal(process.ready(), 'SecretConflict');
-  });
-
   test('is not made again without asking for the resource when the Secret was deleted', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.annotate('rotate', 'a');
@@ -233,32 +205,6 @@ describe('a write that meets a Secret that is newer than the cache', () => {
     await process.reconcile();
     assert.deepEqual(process.secret()?.data, theirs.data);
     assert.equal(process.ready(), 'SecretConflict');
-  });
-
-  test('takes over a Secret of its own that another replica has made meanwhile', async (t) => {
-    const process = await CertificateProcess.begin(t);
-    await process.create();
-    await process.deliver();
-    const other = await CertificateProcess.begin(t, process.api);
-    process.before(create, async () => {
-      await other.reconcile();
-    });
-    await process.reconcile();
-    const made = tlsOf(process);
-    assert.ok(made !== undefined);
-    await process.settle();
-    assert.equal(tlsOf(process), made, 'it was made twice');
-    assert.equal(process.ready(), 'Issued');
-  });
-
-  test('is not made with what an authority was before', async (t) => {
-    const process = await CertificateProcess.issued(t);
-    await process.annotate('rotate', 'a');
-    await process.deliver();
-    const before = tlsOf(process);
-    process.before(readResource, () => process.sign(root({ name: 'Next' })));
-    await assert.rejects(process.reconcile(), (error) => isKubeError(error, 'Conflict'));
-    assert.equal(tlsOf(process), before);
   });
 });
 
@@ -535,19 +481,6 @@ describe('a Secret that another writer keeps changing', () => {
         ['Issued', false],
       ],
     );
-  });
-
-  test('is contested, too, when the other writer is quicker than each repair', async (t) => {
-    const process = await CertificateProcess.issued(t);
-    for (let i = 0; i < 3; i += 1) await damage(process);
-    process.nowMs += 30_001;
-    await process.changeSecret({ data: { 'ca.crt': bytes('x') } });
-    await process.deliver();
-    for (const n of ['1', '2', '3']) {
-      process.before(patch, () => process.changeSecret({ metadata: { labels: { n } } }).then(() => undefined));
-    }
-    await process.reconcile();
-    assert.equal(process.ready(), 'SecretContested');
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { KeyObject } from 'node:crypto';
 import type { TestContext } from 'node:test';
+import { crlKey } from '../../../../src/api/constants.ts';
 import type { MtlsCertificate, MtlsCertificateSpec } from '../../../../src/api/types.ts';
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
@@ -17,12 +18,14 @@ import {
   secrets,
   silentLog,
 } from '../../../../src/kube/index.ts';
-import type { Issuer } from '../../../../src/pki/index.ts';
-import type { AuthorityVerdict } from '../../../../src/plan/index.ts';
+import { type Issuer, parseCrls } from '../../../../src/pki/index.ts';
+import { type AuthorityVerdict, planCrls, type Revocation } from '../../../../src/plan/index.ts';
+import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
 import { ready, authority as resourceOf } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
+import { crlDataNow } from '../../../support/sign.ts';
 import { fillCaches } from './fill-caches.ts';
 import { MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
@@ -76,17 +79,21 @@ export class CertificateProcess {
       client: this.client,
       namespace: 'mtls-operator',
       replica: { caches: this.caches, authorityStates: this.authorityStates, roots: this.#roots },
-      keys: new RsaKeyPool({
-        concurrency: 1,
-        onReady: () => undefined,
-        generate: async (spec) => (spec.algorithm === 'RSA' ? this.rsaKey.promise : privateKey(spec)),
-      }),
+      keys: this.newKeys(),
       onCrlAwaited: (name) => this.crlAwaited.push(name),
       onRetry: (key) => this.retried.push(key),
       recorder: { record: (note) => this.events.push(note) },
       observer: { onIssued: () => undefined },
       log: silentLog,
       now: () => new Date(this.nowMs),
+    });
+  }
+
+  newKeys(): RsaKeyPool {
+    return new RsaKeyPool({
+      concurrency: 1,
+      onReady: () => undefined,
+      generate: async (spec) => (spec.algorithm === 'RSA' ? this.rsaKey.promise : privateKey(spec)),
     });
   }
 
@@ -127,6 +134,16 @@ export class CertificateProcess {
   /** The authority signs with this root from now on, and trusts the others, too. */
   sign(active: Issuer, ...others: readonly Issuer[]): void {
     this.judge({ state: 'ready', issuer: active, bundle: ready(active, ...others).bundle, acceptedBundleDigests: [] });
+  }
+
+  /** The authority has a CRL with these certificates, signs with `signer`, and trusts the others, too. */
+  signCrl(asked: readonly Revocation[], ...others: readonly Issuer[]): void {
+    const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now);
+    if (plan === undefined) throw new Error('there is no CRL to sign');
+    const crls = parseCrls(Buffer.from(crlDataNow(plan, [signer])[crlKey] ?? '', 'base64').toString());
+    const crl = crlBundle({ crls, revocations: plan.revocations }, [signer]);
+    const { bundle } = ready(signer, ...others);
+    this.judge({ state: 'ready', issuer: signer, bundle, acceptedBundleDigests: [], ...(crl && { crl }) });
   }
 
   /** This is known of the root of the authority from now on. */
