@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
-import { statusChange } from '../../../../src/controllers/objects/status-writer.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
 import type { AuthorityVerdict } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { intermediate, root } from '../../../support/fixtures/roots.ts';
-import { later, now } from '../../../support/fixtures/times.ts';
+import { now } from '../../../support/fixtures/times.ts';
 
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
 const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => ({
@@ -107,30 +106,5 @@ describe('an authority that waits', () => {
     assert.equal(authorityStates.set(authority(), switching), 'whole');
     assert.equal(authorityStates.set(authority(), { ...switching, reissue: { ...reissue } }), 'none');
     assert.equal(authorityStates.set(authority(), { ...switching, acceptedBundleDigests: ['x'] }), 'whole');
-  });
-});
-
-describe('the patch of a status', () => {
-  const condition = { type: 'Ready', status: 'True', reason: 'Issued', message: 'm' } as const;
-  const wanted = { observedGeneration: 1, conditions: [condition], notAfter: 'x' };
-  const [first] = [now.toISOString().replace('.000', '')];
-  const written = { ...wanted, conditions: [{ ...condition, observedGeneration: 1, lastTransitionTime: first }] };
-
-  test('is the whole status at first', () => assert.deepEqual(statusChange({}, wanted, now)?.patch, written));
-  test('is nothing once it is written', () => assert.equal(statusChange(written, wanted, later(5000)), undefined));
-
-  test('has what changes and, with null, what goes', () => {
-    const actual = { ...written, failedIssuanceAttempts: 2 };
-    const other = { ...wanted, notAfter: 'y' };
-    assert.deepEqual(statusChange(actual, other, now)?.patch, {
-      notAfter: 'y',
-      failedIssuanceAttempts: null,
-    });
-  });
-
-  test('leaves the time of a transition alone while the status of the condition stays', () => {
-    const changed = { ...wanted, conditions: [{ ...condition, message: 'n' }] };
-    const conditions = [{ ...condition, message: 'n', observedGeneration: 1, lastTransitionTime: first }];
-    assert.deepEqual(statusChange(written, changed, later(5000))?.patch, { conditions });
   });
 });
