@@ -16,7 +16,6 @@ export {
   isAwaitingCaches,
   planCertificate,
   planSecret,
-  stepCanWait,
 } from './certificate/certificate-plan.ts';
 export { planCertificateStatus } from './certificate/certificate-status.ts';
 export { compactMetadata } from './certificate/compact-metadata.ts';
@@ -43,6 +42,7 @@ export {
   parseOutputsRecord,
 } from './certificate/secret-outputs.ts';
 export type { BlockedStep, SecretStep } from './certificate/secret-step.ts';
+export { stepCanWait } from './certificate/step-obstacles.ts';
 export { issuancePolicy } from './policy/grant.ts';
 export { selects } from './policy/label-selector.ts';
 export { clientName, isMetricsClient } from './policy/metrics-client.ts';
