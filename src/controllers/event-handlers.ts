@@ -129,7 +129,7 @@ export class EventHandlers {
     else this.clusterTrustBundles();
   }
 
-  /** Adds everything there is: in the background, so that what changes from now on does not wait for all that is well. */
+  /** Adds every object: certificates in the background, so that one that changes from now on does not wait for all others. */
   all(): void {
     const { authorities, certificates } = this.#caches;
     for (const name of authorities.keys()) this.#queues.authority.add(name);
@@ -138,7 +138,7 @@ export class EventHandlers {
     for (const name of authorities.keys()) this.trustOf(name);
   }
 
-  /** Adds the places where an authority publishes its bundle, and those where it has. */
+  /** Adds the targets where an authority publishes its bundle, and those where it did before. */
   trustOf(name: string): void {
     const { authorities, namespaces, configMaps } = this.#caches;
     const authority = authorities.get(name);
@@ -159,7 +159,7 @@ export class EventHandlers {
     for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
   }
 
-  /** Adds what depends on the root of an authority, its bundle or its CRLs. */
+  /** Adds the keys that depend on the root of an authority, its bundle or its CRLs. */
   authorityChanged(authority: string, change: AuthorityChange): void {
     if (change === 'crl') {
       this.crlChanged(authority);
@@ -169,7 +169,7 @@ export class EventHandlers {
     this.trustOf(authority);
   }
 
-  /** The CRLs of an authority are others: adds where they are published, and those that wait for them. */
+  /** The CRLs of an authority have changed: adds the targets where they are published, and the certificates that wait for them. */
   crlChanged(authority: string): void {
     for (const record of this.#caches.certificates.by('authority', authority)) {
       if (requestsRevocation(record) || record.spec.outputs?.crl === true) this.#queues.certificate.add(keyOf(record));
@@ -197,12 +197,12 @@ export class EventHandlers {
     }
   }
 
-  /** The outcome of a look at a place of the authority is to be seen in its status. */
+  /** Publishing to a target has ended: adds the authority, whose status says how. */
   trustChanged(authority: string): void {
     this.#queues.authority.addAfter(authority, trustDelayMs);
   }
 
-  /** Adds the certificates of an authority, in the background: what somebody asks for meanwhile comes before most of them. */
+  /** Adds the certificates of an authority, in the background: a resource that changes meanwhile comes before most of them. */
   usersOf(authority: string): void {
     for (const record of this.#caches.certificates.by('authority', authority)) {
       this.#queues.certificate.addInBackground(keyOf(record));

@@ -24,7 +24,7 @@ export function metricSources(operator: Operator): MetricSources {
       }
     },
     *rootExpiry(): Iterable<Sample> {
-      for (const [authority, root] of operator.authorityStates.active()) {
+      for (const [authority, root] of operator.authorityStates.issuers()) {
         yield { labels: { authority }, value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };
       }
     },

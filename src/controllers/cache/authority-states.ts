@@ -10,31 +10,32 @@ import {
 import type { SigningMaterial } from './signing-material.ts';
 
 interface Entry {
-  readonly view: RootState;
+  readonly state: RootState;
   readonly material?: SigningMaterial;
-  /** The roots that may have signed what is out there. */
+  /** The roots that may have signed the leaves in Secrets. */
   readonly roots: readonly Certificate[];
-  /** What decides whether another view says the same, without certificates and keys; and the same of the CRLs. */
-  readonly gist: unknown;
-  readonly crl?: string;
+  /** The part of the state that certificates depend on, without certificates and keys, for comparison. */
+  readonly comparable: unknown;
+  /** The same of the CRLs. */
+  readonly comparableCrl?: string;
 }
 
-/** What another view says that the one before did not: nothing, only other CRLs, or anything else. */
+/** How a state differs from the one before: not, in its CRLs alone, or in anything else. */
 export type AuthorityChange = 'none' | 'crl' | 'whole';
 
 /**
- * What certificates see of the authorities: the last verdict on each one's root. The only holder of signing keys, as
- * opaque key objects. A view and its material are replaced together, and only when they say something else than before.
+ * The state of each authority: the last verdict on its root. The only holder of signing keys, as opaque objects. A state and
+ * its material are replaced together, and only if they differ from the ones before.
  */
 export class AuthorityStates {
   readonly #entries = new Map<string, Entry>();
 
-  /** Takes over a verdict. Says what of it is news, because of which others have to be looked at again. */
+  /** Sets the state of an authority to a verdict. Returns how it differs: others depend on it. */
   set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict): AuthorityChange {
     const entry = entryOf(status, verdict);
     const before = this.#entries.get(name);
-    const isSame = before !== undefined && isDeepStrictEqual(before.gist, entry.gist);
-    if (isSame && before.crl === entry.crl) return 'none';
+    const isSame = before !== undefined && isDeepStrictEqual(before.comparable, entry.comparable);
+    if (isSame && before.comparableCrl === entry.comparableCrl) return 'none';
     this.#entries.set(name, entry);
     return isSame ? 'crl' : 'whole';
   }
@@ -44,28 +45,28 @@ export class AuthorityStates {
     this.#entries.delete(name);
   }
 
-  /** Forgets all of them: each is `unknown` until its root is looked at again. */
+  /** Forgets all of them: each is `unknown` until its root is read again. */
   clear(): void {
     this.#entries.clear();
   }
 
-  /** The view of an authority that exists; `unknown` until its root has been looked at. */
+  /** The state of an authority that exists; `unknown` until its root was read. */
   get(name: string): RootState {
-    return this.#entries.get(name)?.view ?? { state: 'unknown' };
+    return this.#entries.get(name)?.state ?? { state: 'unknown' };
   }
 
-  /** What the authority signs with and whom it trusts, when it is ready. The same object for as long as it is so. */
+  /** What the authority signs with and the roots it trusts, if it is ready. The same object until one of them changes. */
   material(name: string): SigningMaterial | undefined {
     return this.#entries.get(name)?.material;
   }
 
-  /** Every root that any authority trusts: one of them has signed a leaf of ours. */
+  /** Every root that an authority trusts: each leaf of the operator was signed by one of them. */
   roots(): Certificate[] {
     return [...this.#entries.values()].flatMap(({ roots }) => roots);
   }
 
-  /** What signs by name of authority, for metrics. */
-  *active(): Iterable<[name: string, root: Issuer]> {
+  /** The issuers by name of authority, for metrics. */
+  *issuers(): Iterable<[name: string, issuer: Issuer]> {
     for (const [name, { material }] of this.#entries) {
       if (material?.issuer !== undefined) yield [name, material.issuer.root];
     }
@@ -78,19 +79,19 @@ export class AuthorityStates {
 }
 
 function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
-  if (verdict.state === 'notReady') return { view: verdict, roots: rootsInStatus(status), gist: verdict };
-  const { issuer: root, bundle, crl, ...rest } = verdict;
-  const { certificate, intermediates, anchor } = root;
+  if (verdict.state === 'notReady') return { state: verdict, roots: rootsInStatus(status), comparable: verdict };
+  const { issuer, bundle, crl, ...rest } = verdict;
+  const { certificate, intermediates, anchor } = issuer;
   const published = { bundle, ...(crl === undefined ? {} : { crl }) };
   return {
-    view: { ...rest, ...published, issuer: certificate, intermediates, anchor },
-    material: rest.issuancePaused === undefined ? { ...published, issuer: { root, bundle } } : published,
+    state: { ...rest, ...published, issuer: certificate, intermediates, anchor },
+    material: rest.issuancePaused === undefined ? { ...published, issuer: { root: issuer, bundle } } : published,
     roots: bundle.roots,
-    ...(crl === undefined ? {} : { crl: gistOf(crl) }),
-    gist: { ...rest, path: pathOf(root).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
+    ...(crl === undefined ? {} : { comparableCrl: comparableCrl(crl) }),
+    comparable: { ...rest, path: pathOf(issuer).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
   };
 }
 
-/** What certificates depend on: the lists, their room, who can be put on them, and which of them cannot be renewed. */
-const gistOf = ({ digest, entries, issuers, unrenewable }: CrlBundle): string =>
+/** The part of the CRLs that certificates depend on: the lists, their room, their issuers, and which cannot be renewed. */
+const comparableCrl = ({ digest, entries, issuers, unrenewable }: CrlBundle): string =>
   JSON.stringify([digest, entries.total, issuers, unrenewable.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);

@@ -44,14 +44,14 @@ describe('what certificates see of an authority', () => {
     });
     assert.equal(authorityStates.material('default')?.issuer?.root, a);
     assert.deepEqual(authorityStates.roots(), [a.certificate, b.certificate]);
-    assert.deepEqual([...authorityStates.active()], [['default', a]]);
+    assert.deepEqual([...authorityStates.issuers()], [['default', a]]);
   });
 
   test('has no signer while the root is bad', () => {
     const authorityStates = new AuthorityStates();
     authorityStates.set(authority(), verdict(a));
     authorityStates.set(authority(), bad);
-    assert.deepEqual([authorityStates.material('default'), [...authorityStates.active()]], [undefined, []]);
+    assert.deepEqual([authorityStates.material('default'), [...authorityStates.issuers()]], [undefined, []]);
   });
 
   const changes: [title: string, before: AuthorityVerdict, after: AuthorityVerdict, changed: boolean][] = [
@@ -93,7 +93,7 @@ describe('an authority that waits', () => {
     authorityStates.set(authority(), waiting);
     const material = authorityStates.material('default');
     assert.deepEqual([material?.issuer, material?.bundle.roots], [undefined, [a.certificate, b.certificate]]);
-    assert.deepEqual([[...authorityStates.active()], authorityStates.roots()], [[], [a.certificate, b.certificate]]);
+    assert.deepEqual([[...authorityStates.issuers()], authorityStates.roots()], [[], [a.certificate, b.certificate]]);
     const view = authorityStates.get('default');
     assert.deepEqual(view.state === 'ready' && view.issuancePaused, waits);
   });
