@@ -13,7 +13,7 @@ import { SecretNameOwnership } from './certificate/secret-name-ownership.ts';
 import { SecretWriter } from './certificate/secret-writer.ts';
 import { StepRunner } from './certificate/step-runner.ts';
 import { EventHandlers, type Queues } from './event-handlers.ts';
-import type { Recorder } from './objects/recorder.ts';
+import type { Recorder } from './objects/event-sink.ts';
 import { inClusterTrustBundle, inConfigMap } from './objects/trust-objects.ts';
 import type { Replica } from './replica.ts';
 import { TrustPublications } from './trust/trust-publications.ts';

@@ -1,13 +1,13 @@
 export { KubeClient } from './api/client.ts';
-export {
-  type DeleteOptions,
-  type KubeClientOptions,
-  type ListOptions,
-  type ListPage,
-  type MergePatch,
-  type Selection,
-  type WatchOptions,
-  type WriteOptions,
+export type {
+  DeleteOptions,
+  KubeClientOptions,
+  ListOptions,
+  ListPage,
+  MergePatch,
+  Selection,
+  WatchOptions,
+  WriteOptions,
 } from './api/client-options.ts';
 export { Connection, type ConnectionOptions, loadConnection } from './api/connection.ts';
 export type { GuardedClient, GuardedPatch } from './api/guarded-client.ts';
@@ -36,18 +36,8 @@ export { aborted, onAbort } from './async/abort.ts';
 export { sleep } from './async/backoff.ts';
 export { OptionalReflector } from './cache/optional-reflector.ts';
 export { Reflector, type ReflectorOptions } from './cache/reflector.ts';
-export {
-  compareResourceVersions,
-  Store,
-  type StoredForm,
-  type StoreRecord,
-} from './cache/store.ts';
-export {
-  Controller,
-  type ControllerOptions,
-  type ReconcileRecord,
-  TerminalError,
-} from './controller/controller.ts';
+export { compareResourceVersions, Store, type StoredForm, type StoreRecord } from './cache/store.ts';
+export { Controller, type ControllerOptions, type ReconcileRecord, TerminalError } from './controller/controller.ts';
 export { type EventDetails, EventRecorder, type EventRecorderOptions } from './events/event-recorder.ts';
 export {
   type ElectorClock,

@@ -8,11 +8,11 @@ export {
 } from './issue/prepare-certificate.ts';
 export { prepareCrl } from './issue/prepare-crl.ts';
 export { type Issuer, type IssuerInspection, inspectIssuer, type RootProblem } from './issuer/issuer.ts';
+export { generatePrivateKey } from './keys/generate-key.ts';
 export {
   describeKey,
   describeKeySpec,
   encodePrivateKey,
-  generatePrivateKey,
   type KeyEncoding,
   type KeySpec,
   parsePrivateKey,

@@ -11,26 +11,16 @@ export type { ObservedAuthority } from './authority/observed-authority.ts';
 export { planRoot, type RootPlan, type RootVerdict } from './authority/root-plan.ts';
 export type { AuthorityRules, AuthorityState, ReadyAuthority, RootState } from './certificate/authority-state.ts';
 export { nextAttempt } from './certificate/certificate-conditions.ts';
-export {
-  type CertificatePlan,
-  isAwaitingCaches,
-  planCertificate,
-  planSecret,
-} from './certificate/certificate-plan.ts';
+export { type CertificatePlan, isAwaitingCaches, planCertificate, planSecret } from './certificate/certificate-plan.ts';
 export { planCertificateStatus } from './certificate/certificate-status.ts';
 export { compactMetadata } from './certificate/compact-metadata.ts';
-export {
-  afterFailure,
-  type FailedAttempts,
-  failureMessage,
-  failuresInStatus,
-} from './certificate/failed-attempts.ts';
+export { afterFailure, type FailedAttempts, failureMessage, failuresInStatus } from './certificate/failed-attempts.ts';
 export type { IssueReason } from './certificate/issue-reason.ts';
 export type { LeafRequest } from './certificate/leaf-request.ts';
 export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';
 export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repair-backoff.ts';
 export { leavesToRevoke } from './certificate/revocation-request.ts';
-export { type RoleOutcome } from './certificate/role-outcome.ts';
+export type { RoleOutcome } from './certificate/role-outcome.ts';
 export { contestedProblem, isRepair, repairsInStatus, retryIsPending } from './certificate/secret-contention.ts';
 export { type SecretMetadata, templateKeys } from './certificate/secret-metadata.ts';
 export {
@@ -90,7 +80,7 @@ export {
   type Publication,
   type RolloutObservation,
 } from './rotation/rollout-observation.ts';
-export { type RolloutObject } from './rotation/rollout-progress.ts';
+export type { RolloutObject } from './rotation/rollout-progress.ts';
 export {
   encodeRotationState,
   parseRotationState,
@@ -112,9 +102,4 @@ export {
   type TrustStep,
   type TrustWrite,
 } from './trust/trust-plan.ts';
-export {
-  publicationsOf,
-  type TrustOutcome,
-  type TrustSources,
-  trustTargets,
-} from './trust/trust-targets.ts';
+export { publicationsOf, type TrustOutcome, type TrustSources, trustTargets } from './trust/trust-targets.ts';

@@ -1,8 +1,8 @@
 /** Certificates and CRLs of the project's own code, signed at once: the keys of tests are in memory, and fixtures are no promises. */
 
 import { type KeyObject, randomBytes } from 'node:crypto';
+import { preparedCrls, signedCrlData } from '../../src/controllers/authority/sign-crls.ts';
 import { deliverInSecret, type SecretDelivery } from '../../src/controllers/certificate/secret-delivery.ts';
-import { preparedCrls, signedCrlData } from '../../src/controllers/objects/root-crl.ts';
 import {
   type Certificate,
   type Crl,
@@ -46,7 +46,7 @@ export const issueRoot = (profile: RootProfile, key: KeyObject, context: IssueCo
 export const issueCrl = (issuer: Pick<Issuer, 'certificate' | 'signer'>, content: CrlContent): Crl =>
   signNow(prepareCrl(issuer, content));
 
-/** What crlData gives. */
+/** What signCrls gives. */
 export const crlDataNow = (plan: CrlPlan, issuers: readonly Issuer[]): Record<string, string> =>
   signedCrlData(
     plan,

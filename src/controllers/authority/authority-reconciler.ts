@@ -8,7 +8,7 @@ import {
   type RotationReport,
 } from '../../plan/index.ts';
 import type { AuthorityChange, AuthorityStates } from '../cache/authority-states.ts';
-import type { Recorder } from '../objects/recorder.ts';
+import type { Recorder } from '../objects/event-sink.ts';
 import { authorities as authorityResource } from '../objects/resources.ts';
 import { writeStatus } from '../objects/status-writer.ts';
 import { problemEvents, remarkEvents } from './authority-events.ts';

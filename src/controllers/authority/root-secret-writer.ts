@@ -19,12 +19,12 @@ import {
   signersAfter,
   signersIn,
 } from '../../plan/index.ts';
-import type { Recorder } from '../objects/recorder.ts';
-import { crlData } from '../objects/root-crl.ts';
+import type { Recorder } from '../objects/event-sink.ts';
 import { keyPairData, type NewRoot, rotationPatch } from '../objects/root-secret.ts';
 import { base64 } from '../objects/secret-data.ts';
 import { authorityEvent, revocationEvents } from './authority-events.ts';
 import type { AuthorityObservation } from './authority-observer.ts';
+import { signCrls } from './sign-crls.ts';
 
 export interface RootSecretWriterOptions {
   readonly client: GuardedClient;
@@ -104,7 +104,7 @@ export class RootSecretWriter {
 
   async #signCrls(observed: ObservedAuthority, step: Step<'signCrls'>, signal: AbortSignal): Promise<void> {
     const metadata = { resourceVersion: step.resourceVersion };
-    const data = await crlData(step.plan, signersIn(observed));
+    const data = await signCrls(step.plan, signersIn(observed));
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata, data }, { signal });
     this.#reportRevoked(observed, step.plan);
   }
@@ -131,7 +131,7 @@ export class RootSecretWriter {
     trusted: readonly Certificate[],
   ): Promise<Record<string, string>> {
     const plan = planCrls(revocation, signers, [], this.#options.now(), { before, trusted });
-    return plan === undefined ? {} : crlData(plan, signers);
+    return plan === undefined ? {} : signCrls(plan, signers);
   }
 
   async #makeRoot({ profile, key: spec }: { profile: RootProfile; key: KeySpec }): Promise<NewRoot> {

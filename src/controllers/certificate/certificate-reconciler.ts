@@ -10,15 +10,15 @@ import {
   type RoleOutcome,
   rootsInStatus,
 } from '../../plan/index.ts';
-import type { Recorder } from '../objects/recorder.ts';
+import type { Recorder } from '../objects/event-sink.ts';
 import { certificateRecord, certificates as certificateResource } from '../objects/resources.ts';
 import { writeStatus } from '../objects/status-writer.ts';
 import { adoptionEvent, type IssuedRole, issueEvents, problemEvents } from './certificate-events.ts';
 import type { CertificateMemory } from './certificate-memory.ts';
 import type { CertificateObservation, CertificateObserver } from './certificate-observer.ts';
-import { dependsOnNewerRequest, isSameRequest } from './newer-request.ts';
 import type { RsaKeyPool } from './rsa-key-pool.ts';
 import type { SecretDeleter } from './secret-deleter.ts';
+import { dependsOnNewerRequest, isSameRequest } from './stale-request.ts';
 import type { StepResult } from './step-result.ts';
 import type { StepRunner } from './step-runner.ts';
 

@@ -15,9 +15,9 @@ import {
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { SigningMaterial } from '../cache/signing-material.ts';
 import type { CertificateObservation } from './certificate-observer.ts';
-import { dependsOnNewerRequest } from './newer-request.ts';
 import type { SecretFinder } from './secret-finder.ts';
 import type { SecretWriter } from './secret-writer.ts';
+import { dependsOnNewerRequest } from './stale-request.ts';
 import type { StepResult } from './step-result.ts';
 import { withSecret } from './step-result.ts';
 

@@ -12,7 +12,7 @@ import type {
 import { defineResource, type KubeObject, type Namespace, type ObjectMeta, type Served } from '../../kube/index.ts';
 import type { AuthorityRecord, CertificateRecord, NamespaceRecord } from '../../plan/index.ts';
 import { internPool } from './intern-pool.ts';
-import { withNewNames } from './old-names.ts';
+import { withNewNames } from './renamed-status-fields.ts';
 
 type Of<Kind> = Kind & KubeObject & { readonly metadata: ObjectMeta };
 

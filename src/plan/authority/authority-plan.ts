@@ -1,7 +1,7 @@
 import { type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlBundle } from '../revocation/crl-bundle.ts';
-import { type CrlPlan } from '../revocation/crl-plan.ts';
+import type { CrlPlan } from '../revocation/crl-plan.ts';
 import { planCrlsWithinRate } from '../revocation/crl-rate-limit.ts';
 import { withLaterCrls } from '../revocation/published-crls.ts';
 import type { RevocationState } from '../revocation/revocation-state.ts';

@@ -5,7 +5,7 @@ import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import { hasLiveLeavesOfOtherRoots } from './live-leaves.ts';
-import { type RolloutObservation } from './rollout-observation.ts';
+import type { RolloutObservation } from './rollout-observation.ts';
 import {
   countBundles,
   countLeaves,

@@ -3,6 +3,7 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { PkiError } from '../../../../src/pki/index.ts';
+import { generatePrivateKey } from '../../../../src/pki/keys/generate-key.ts';
 import * as keys from '../../../../src/pki/keys/key.ts';
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { openssl, opensslFile, p256 } from '../../../support/openssl.ts';
@@ -27,7 +28,7 @@ describe('a private key', () => {
   ];
   for (const [spec, encoding, label, kind, opensslSays] of kinds) {
     test(`of kind ${kind} in ${encoding} is read back as it was written, and by openssl`, async () => {
-      const key = await keys.generatePrivateKey(spec);
+      const key = await generatePrivateKey(spec);
       const pem = keys.encodePrivateKey(key, encoding);
       assert.equal(pem.split('\n')[0], `-----BEGIN ${label}-----`);
       const read = keys.parsePrivateKey(pem);
@@ -43,7 +44,7 @@ describe('a private key', () => {
   }
 
   test('is another one every time', async () => {
-    const [a, b] = await Promise.all([keys.generatePrivateKey(ecdsa(256)), keys.generatePrivateKey(ecdsa(256))]);
+    const [a, b] = await Promise.all([generatePrivateKey(ecdsa(256)), generatePrivateKey(ecdsa(256))]);
     assert.ok(!keys.publicKeyDer(a).equals(keys.publicKeyDer(b)));
   });
 
