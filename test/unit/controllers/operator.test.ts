@@ -1,86 +1,12 @@
 import assert from 'node:assert/strict';
-import { describe, mock, type TestContext, test } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
-import { secretKeys } from '../../../src/api/constants.ts';
+import { describe, mock, test } from 'node:test';
 import { metricSources } from '../../../src/controllers/metric-sources.ts';
-import { authorities, certificates } from '../../../src/controllers/objects/resources.ts';
-import { base64 } from '../../../src/controllers/objects/secret-data.ts';
-import { Operator } from '../../../src/controllers/operator.ts';
-import { KubeError, namespaces, secrets, silentLog } from '../../../src/kube/index.ts';
-import { authority } from '../../support/fixtures/authority.ts';
-import { certificate } from '../../support/fixtures/certificate.ts';
-import { encodedRoot, root } from '../../support/fixtures/roots.ts';
-import type { TestIssuer } from '../../support/sign.ts';
-import { MemoryApi } from './world/memory-api.ts';
-import { MemoryClient } from './world/memory-client.ts';
+import { authorities } from '../../../src/controllers/objects/resources.ts';
+import { KubeError } from '../../../src/kube/index.ts';
+import { root } from '../../support/fixtures/roots.ts';
+import { first, leading, standby, turns } from './world/operator-process.ts';
 
-const rootRef = { namespace: 'mtls-operator', name: 'mtls-root' };
-const [first, second, third] = [root({ name: 'First' }), root({ name: 'Second' }), root({ name: 'Third' })];
-
-const dataOf = (signer: TestIssuer): Record<string, string> => {
-  const { crt, key } = encodedRoot(signer);
-  return { [secretKeys.certificate]: base64(crt), [secretKeys.privateKey]: base64(key) };
-};
-
-/** A replica that stands by, in a cluster whose root is `first`. */
-async function standby(t: TestContext, { createDefaultAuthority = false, hasAuthority = true } = {}) {
-  const api = new MemoryApi();
-  await api.create(namespaces, { metadata: { name: rootRef.namespace } });
-  if (hasAuthority) {
-    await api.create(authorities, { metadata: { name: 'default' }, spec: authority().spec } as never);
-  }
-  await api.create(secrets, { metadata: rootRef, type: 'kubernetes.io/tls', data: dataOf(first) });
-  const memory = new MemoryClient(api);
-  const operator = new Operator({
-    client: memory.client,
-    namespace: rootRef.namespace,
-    identity: 'replica',
-    workers: 1,
-    rsaKeyWorkers: 1,
-    createDefaultAuthority,
-    log: silentLog,
-    now: () => new Date(),
-    observer: {
-      onReconcile: () => undefined,
-      onIssued: () => undefined,
-      onReflectorError: () => undefined,
-      onListed: () => undefined,
-    },
-  });
-  const stop = new AbortController();
-  const kept = operator.cache(stop.signal);
-  t.after(() => {
-    memory.onRequest = () => Promise.resolve();
-    stop.abort();
-    return kept;
-  });
-  await operator.synced;
-  await memory.settled();
-  const replaceRoot = async (signer: TestIssuer): Promise<void> => {
-    await api.byHand(() => api.mergePatch(secrets, rootRef, { data: dataOf(signer) }));
-    await memory.deliver();
-  };
-  /** The root that this replica takes for the one that signs. */
-  const knownRoot = (): string | undefined => {
-    const view = operator.authorityStates.get('default');
-    return view.state === 'ready' ? view.issuer.fingerprint : undefined;
-  };
-  /** So many resources are created, and the watch brings them. */
-  const deliverCertificates = async (count: number): Promise<void> => {
-    const { spec } = certificate().record;
-    for (let i = 0; i < count; i += 1) {
-      const metadata = { namespace: rootRef.namespace, name: `one-${i}` };
-      await api.byHand(() => api.create(certificates, { metadata, spec } as never));
-    }
-    await memory.deliver();
-  };
-  return { api, memory, operator, replaceRoot, knownRoot, deliverCertificates };
-}
-
-/** All that can happen without a timer. */
-const turns = async (): Promise<void> => {
-  for (let turn = 0; turn < 50; turn += 1) await setImmediate();
-};
+const [second, third] = [root({ name: 'Second' }), root({ name: 'Third' })];
 
 /** A term that ends as soon as it has begun. */
 const atOnce = AbortSignal.abort();
@@ -127,20 +53,6 @@ test('a replica that begins to lead lets no reading from before come after its o
   assert.equal(knownRoot(), third.certificate.fingerprint);
 });
 
-/** A term that lasts until it is ended, of a replica that stands by. */
-async function leading(t: TestContext) {
-  const standing = await standby(t);
-  const leadership = new AbortController();
-  const ended = standing.operator.lead(leadership.signal, leadership.signal);
-  await turns();
-  const end = (): Promise<void> => {
-    leadership.abort();
-    return ended;
-  };
-  t.after(end);
-  return { ...standing, end };
-}
-
 describe('what only a leader needs', () => {
   test('is not there on a replica that stands by', async (t) => {
     const { operator, deliverCertificates } = await standby(t);
@@ -152,7 +64,7 @@ describe('what only a leader needs', () => {
   });
 
   test('is there while a term lasts, and gone after it', async (t) => {
-    const { operator, deliverCertificates, end } = await leading(t);
+    const { operator, deliverCertificates, endTerm } = await leading(t);
     await turns();
     assert.equal(operator.term?.queueLengths.authority, 0);
     assert.deepEqual(
@@ -160,7 +72,7 @@ describe('what only a leader needs', () => {
       ['authority', 'certificate', 'trust'],
     );
     const { term } = operator;
-    await end();
+    await endTerm();
     assert.equal(operator.term, undefined);
     await deliverCertificates(20);
     assert.deepEqual(

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { leading, turns } from './world/operator-process.ts';
+
+const trustBundle = { configMap: { name: 'trust', namespaceSelector: {} }, clusterTrustBundle: false };
+/** The signal that a request was given, which every controller passes on. */
+const signalOf = (call: readonly unknown[]) => (call.at(-1) as { readonly signal?: AbortSignal }).signal;
+
+test('a leader reconciles everything that is there when its term begins', async (t) => {
+  const { reconciled, endTerm, operator, deliverCertificates } = await leading(t, { trustBundle });
+  await deliverCertificates(1);
+  await turns();
+  await endTerm();
+  reconciled.length = 0;
+  const again = new AbortController();
+  const ended = operator.lead(again.signal, again.signal);
+  await turns();
+  again.abort();
+  await ended;
+  for (const key of ['authority default', 'certificate mtls-operator/one-0', 'trust default/mtls-operator']) {
+    assert.ok(reconciled.includes(key), key);
+  }
+});
+
+test('one namespace has a part of the workers', async (t) => {
+  const { memory, deliverCertificates } = await leading(t);
+  const held: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  memory.onRequest = async (request, moment) => {
+    if (moment !== 'before' || !request.startsWith('create secrets')) return;
+    held.push(request);
+    await promise;
+  };
+  await deliverCertificates(3);
+  await turns();
+  assert.equal(held.length, 1);
+  resolve();
+  await turns();
+  assert.equal(held.length, 3);
+});
+
+describe('a reconcile in progress', () => {
+  for (const [controller, verb, words] of [
+    ['certificate', 'create', 'secrets'],
+    ['trust', 'create', 'configmaps'],
+    ['authority', 'mergePatch', 'mtlsauthorities'],
+  ] as const) {
+    test(`of ${controller} may end after the term, and is aborted when the Lease is lost`, async (t) => {
+      const { memory, endTerm, lose, deliverCertificates, changeAuthority } = await leading(t);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      let signal: AbortSignal | undefined;
+      const call = memory[verb] as (...call: readonly unknown[]) => Promise<unknown>;
+      Object.assign(memory, {
+        [verb]: async (...given: readonly unknown[]) => {
+          if ((given[0] as { plural: string }).plural !== words) return call(...given);
+          signal ??= signalOf(given);
+          await promise;
+          return call(...given);
+        },
+      });
+      await deliverCertificates(1);
+      await changeAuthority({ trustBundle });
+      await turns();
+      assert.equal(signal?.aborted, false);
+      let hasEnded = false;
+      const end = async (): Promise<void> => {
+        await endTerm();
+        hasEnded = true;
+      };
+      const ended = end();
+      await turns();
+      assert.deepEqual([signal?.aborted, hasEnded], [false, false]);
+      lose();
+      assert.equal(signal?.aborted, true);
+      resolve();
+      await ended;
+    });
+  }
+});
+
+test('the events of a term are sent before the process ends, and no term waits for them', async (t) => {
+  const { memory, endTerm, end, deliverCertificates } = await leading(t);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const sent: string[] = [];
+  memory.onRequest = async (request, moment) => {
+    if (!request.startsWith('create events')) return;
+    if (moment === 'before') await promise;
+    else sent.push(request);
+  };
+  await deliverCertificates(1);
+  await turns();
+  await endTerm();
+  assert.deepEqual(sent, []);
+  const ended = end();
+  await turns();
+  resolve();
+  await ended;
+  assert.equal(sent.length, 1);
+});
+
+test('a term leaves no timer behind', async (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  const { endTerm, deliverCertificates } = await leading(t);
+  await deliverCertificates(1);
+  await turns();
+  assert.ok(timers() > before, 'a renewal is due in months');
+  await endTerm();
+  await turns();
+  assert.equal(timers(), before);
+});

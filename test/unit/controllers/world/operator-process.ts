@@ -1,0 +1,118 @@
+import type { TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { secretKeys } from '../../../../src/api/constants.ts';
+import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
+import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
+import { Operator } from '../../../../src/controllers/operator.ts';
+import { namespaces, secrets, silentLog } from '../../../../src/kube/index.ts';
+import { authority } from '../../../support/fixtures/authority.ts';
+import { certificate } from '../../../support/fixtures/certificate.ts';
+import { encodedRoot, root } from '../../../support/fixtures/roots.ts';
+import type { TestIssuer } from '../../../support/sign.ts';
+import { MemoryApi } from './memory-api.ts';
+import { MemoryClient } from './memory-client.ts';
+
+const rootRef = { namespace: 'mtls-operator', name: 'mtls-root' };
+/** The root in the Secret when the replica begins. */
+export const first = root({ name: 'First' });
+
+const dataOf = (signer: TestIssuer): Record<string, string> => {
+  const { crt, key } = encodedRoot(signer);
+  return { [secretKeys.certificate]: base64(crt), [secretKeys.privateKey]: base64(key) };
+};
+
+interface StandbyOptions {
+  readonly createDefaultAuthority?: boolean;
+  readonly hasAuthority?: boolean;
+  readonly trustBundle?: object;
+}
+
+/** A replica that stands by, in a cluster whose root is `first`. */
+export async function standby(
+  t: TestContext,
+  { createDefaultAuthority = false, hasAuthority = true, trustBundle }: StandbyOptions = {},
+) {
+  const api = new MemoryApi();
+  await api.create(namespaces, { metadata: { name: rootRef.namespace } });
+  if (hasAuthority) {
+    await api.create(authorities, {
+      metadata: { name: 'default' },
+      spec: { ...authority().spec, trustBundle },
+    } as never);
+  }
+  await api.create(secrets, { metadata: rootRef, type: 'kubernetes.io/tls', data: dataOf(first) });
+  const memory = new MemoryClient(api);
+  /** Controllers and keys, in the order of their reconciles. */
+  const reconciled: string[] = [];
+  const operator = new Operator({
+    client: memory.client,
+    namespace: rootRef.namespace,
+    identity: 'replica',
+    workers: 4,
+    rsaKeyWorkers: 1,
+    createDefaultAuthority,
+    log: silentLog,
+    now: () => new Date(),
+    observer: {
+      onReconcile: (controller, { key }) => reconciled.push(`${controller} ${key}`),
+      onIssued: () => undefined,
+      onReflectorError: () => undefined,
+      onListed: () => undefined,
+    },
+  });
+  const stop = new AbortController();
+  const kept = operator.cache(stop.signal);
+  /** Resolves when the process can end. */
+  const end = (): Promise<void> => {
+    stop.abort();
+    return kept;
+  };
+  t.after(() => {
+    memory.onRequest = () => Promise.resolve();
+    return end();
+  });
+  await operator.synced;
+  await memory.settled();
+  const replaceRoot = async (signer: TestIssuer): Promise<void> => {
+    await api.byHand(() => api.mergePatch(secrets, rootRef, { data: dataOf(signer) }));
+    await memory.deliver();
+  };
+  /** The root that this replica takes for the one that signs. */
+  const knownRoot = (): string | undefined => {
+    const view = operator.authorityStates.get('default');
+    return view.state === 'ready' ? view.issuer.fingerprint : undefined;
+  };
+  /** So many resources are created, and the watch brings them. */
+  const deliverCertificates = async (count: number): Promise<void> => {
+    const { spec } = certificate().record;
+    for (let i = 0; i < count; i += 1) {
+      const metadata = { namespace: rootRef.namespace, name: `one-${i}` };
+      await api.byHand(() => api.create(certificates, { metadata, spec } as never));
+    }
+    await memory.deliver();
+  };
+  const changeAuthority = async (spec: object): Promise<void> => {
+    await api.patchByHand(authorities, { name: 'default' }, { spec });
+    await memory.deliver();
+  };
+  return { api, memory, operator, reconciled, end, replaceRoot, knownRoot, deliverCertificates, changeAuthority };
+}
+
+/** All that can happen without a timer. */
+export const turns = async (): Promise<void> => {
+  for (let turn = 0; turn < 50; turn += 1) await setImmediate();
+};
+
+/** A term that lasts until it is ended, of a replica that stands by. */
+export async function leading(t: TestContext, options: StandbyOptions = {}) {
+  const standing = await standby(t, options);
+  const [leadership, lost] = [new AbortController(), new AbortController()];
+  const ended = standing.operator.lead(leadership.signal, lost.signal);
+  await turns();
+  const endTerm = (): Promise<void> => {
+    leadership.abort();
+    return ended;
+  };
+  t.after(endTerm);
+  return { ...standing, endTerm, lose: () => lost.abort() };
+}
