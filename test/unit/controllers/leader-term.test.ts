@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { annotations } from '../../../src/api/constants.ts';
+import { authorities } from '../../../src/controllers/objects/resources.ts';
 import { leading, turns } from './world/operator-process.ts';
 
 const trustBundle = { configMap: { name: 'trust', namespaceSelector: {} }, clusterTrustBundle: false };
@@ -23,18 +25,17 @@ test('a leader reconciles everything that is there when its term begins', async 
 });
 
 test('one namespace has a part of the workers', async (t) => {
-  const { memory, deliverCertificates } = await leading(t);
+  const { memory, gate, deliverCertificates } = await leading(t);
   const held: string[] = [];
-  const { promise, resolve } = Promise.withResolvers<void>();
   memory.onRequest = async (request, moment) => {
     if (moment !== 'before' || !request.startsWith('create secrets')) return;
     held.push(request);
-    await promise;
+    await gate.promise;
   };
   await deliverCertificates(3);
   await turns();
   assert.equal(held.length, 1);
-  resolve();
+  gate.resolve();
   await turns();
   assert.equal(held.length, 3);
 });
@@ -46,15 +47,14 @@ describe('a reconcile in progress', () => {
     ['authority', 'mergePatch', 'mtlsauthorities'],
   ] as const) {
     test(`of ${controller} may end after the term, and is aborted when the Lease is lost`, async (t) => {
-      const { memory, endTerm, lose, deliverCertificates, changeAuthority } = await leading(t);
-      const { promise, resolve } = Promise.withResolvers<void>();
+      const { memory, gate, endTerm, lose, deliverCertificates, changeAuthority } = await leading(t);
       let signal: AbortSignal | undefined;
       const call = memory[verb] as (...call: readonly unknown[]) => Promise<unknown>;
       Object.assign(memory, {
         [verb]: async (...given: readonly unknown[]) => {
           if ((given[0] as { plural: string }).plural !== words) return call(...given);
           signal ??= signalOf(given);
-          await promise;
+          await gate.promise;
           return call(...given);
         },
       });
@@ -72,19 +72,18 @@ describe('a reconcile in progress', () => {
       assert.deepEqual([signal?.aborted, hasEnded], [false, false]);
       lose();
       assert.equal(signal?.aborted, true);
-      resolve();
+      gate.resolve();
       await ended;
     });
   }
 });
 
 test('the events of a term are sent before the process ends, and no term waits for them', async (t) => {
-  const { memory, endTerm, end, deliverCertificates } = await leading(t);
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { memory, gate, endTerm, end, deliverCertificates } = await leading(t);
   const sent: string[] = [];
   memory.onRequest = async (request, moment) => {
     if (!request.startsWith('create events')) return;
-    if (moment === 'before') await promise;
+    if (moment === 'before') await gate.promise;
     else sent.push(request);
   };
   await deliverCertificates(1);
@@ -93,7 +92,7 @@ test('the events of a term are sent before the process ends, and no term waits f
   assert.deepEqual(sent, []);
   const ended = end();
   await turns();
-  resolve();
+  gate.resolve();
   await ended;
   assert.equal(sent.length, 1);
 });
@@ -108,4 +107,14 @@ test('a term leaves no timer behind', async (t) => {
   await endTerm();
   await turns();
   assert.equal(timers(), before);
+});
+
+test('a term knows the rotations in progress', async (t) => {
+  const { api, memory, operator } = await leading(t);
+  assert.deepEqual([...(operator.term?.rotations.keys() ?? [])], []);
+  const metadata = { annotations: { [annotations.rotateRoot]: 'now' } };
+  await api.patchByHand(authorities, { name: 'default' }, { metadata });
+  await memory.deliver();
+  await turns();
+  assert.deepEqual([...(operator.term?.rotations.keys() ?? [])], ['default']);
 });

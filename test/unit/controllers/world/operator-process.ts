@@ -32,6 +32,9 @@ export async function standby(
   t: TestContext,
   { createDefaultAuthority = false, hasAuthority = true, trustBundle }: StandbyOptions = {},
 ) {
+  // First of all: what a test holds must not keep the replica from ending.
+  const gate = Promise.withResolvers<void>();
+  t.after(() => gate.resolve());
   const api = new MemoryApi();
   await api.create(namespaces, { metadata: { name: rootRef.namespace } });
   if (hasAuthority) {
@@ -95,7 +98,7 @@ export async function standby(
     await api.patchByHand(authorities, { name: 'default' }, { spec });
     await memory.deliver();
   };
-  return { api, memory, operator, reconciled, end, replaceRoot, knownRoot, deliverCertificates, changeAuthority };
+  return { api, memory, operator, gate, reconciled, end, replaceRoot, knownRoot, deliverCertificates, changeAuthority };
 }
 
 /** All that can happen without a timer. */
@@ -113,6 +116,9 @@ export async function leading(t: TestContext, options: StandbyOptions = {}) {
     leadership.abort();
     return ended;
   };
-  t.after(endTerm);
+  t.after(() => {
+    lost.abort();
+    return endTerm();
+  });
   return { ...standing, endTerm, lose: () => lost.abort() };
 }

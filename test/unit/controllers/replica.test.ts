@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { eventually } from '../../support/eventually.ts';
+import { AuthorityProcess } from './world/authority-process.ts';
+
+const never = new AbortController().signal;
+const rootsOf = ({ replica }: AuthorityProcess) => replica.roots().map(({ fingerprint }) => fingerprint);
+
+describe('the roots that may have signed a leaf', () => {
+  // Broken if it fails: a certificate that is in use holds no gate of a rotation.
+  test('are those in status while the root Secret of an authority was not read', async (t) => {
+    const leader = await AuthorityProcess.created(t);
+    const process = await AuthorityProcess.begin(t, leader.api);
+    const { fingerprint } = leader.root().certificate;
+    assert.deepEqual(process.replica.authorityStates.get('default'), { state: 'unknown' });
+    assert.deepEqual(rootsOf(process), [fingerprint]);
+    await process.replica.refreshRoots(never);
+    assert.deepEqual(rootsOf(process), [fingerprint], 'it counts once');
+  });
+
+  test('are none of an authority that is gone', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    const standby = process.replica.standBy();
+    t.after(() => standby.stop());
+    await process.remove();
+    await process.deliver();
+    await eventually(() => assert.deepEqual(rootsOf(process), []));
+    assert.deepEqual(process.replica.authorityStates.get('default'), { state: 'unknown' });
+  });
+});
