@@ -9,6 +9,7 @@ const now = new Date('2026-11-23T12:00:00Z');
 const rsa: KeySpec = { algorithm: 'RSA', size: 2048 };
 const ecdsa: KeySpec = { algorithm: 'ECDSA', size: 256 };
 
+const later = new Date(now.getTime() + 1000);
 const someKey = generateKeyPairSync('ed25519').privateKey;
 
 /** A maker whose keys are ready when the test says so, in the order in which their generation began. */
@@ -58,13 +59,22 @@ describe('keys', () => {
   test('of RSA are promised, told of, and handed out once', async () => {
     const { keys, ready } = maker();
     assert.deepEqual(await keys.take('a', 'server', rsa, now), { since: now });
-    const later = new Date(now.getTime() + 1000);
     assert.deepEqual(await keys.take('a', 'server', rsa, later), { since: now }, 'the same order');
     await ready('a');
     const key = await keys.take('a', 'server', rsa, later);
     assert.ok(key instanceof KeyObject);
     assert.equal(describeKey(key), 'RSA-2048');
     assert.deepEqual(await keys.take('a', 'server', rsa, later), { since: later }, 'the next order');
+  });
+
+  test('are not generated any more once the pool is stopped', async () => {
+    const { keys, told, end, sizes } = steppedMaker(1);
+    for (const owner of ['one/a', 'two/b', 'three/c']) await keys.take(owner, 'server', rsa, now);
+    keys.stop();
+    await end();
+    assert.deepEqual(sizes(), [], 'the orders that waited are dropped');
+    assert.deepEqual(told, ['one/a']);
+    assert.deepEqual(await keys.take('one/a', 'server', rsa, later), { since: later }, 'the key is thrown away');
   });
 
   test('of other kinds do not wait behind RSA keys, however many those are', async () => {
