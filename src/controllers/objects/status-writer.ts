@@ -40,7 +40,6 @@ export function statusChange(
     now,
   );
   const next: Record<string, unknown> = { ...wanted, conditions };
-  if (isSameJson(actual, next)) return undefined;
   const before = new Map<string, unknown>(Object.entries(actual));
   const changes = Object.entries(next).filter(([key, value]) => !isSameJson(before.get(key), value));
   const gone = [...before.keys()].filter((key) => !(key in next)).map((key) => [key, null]);
