@@ -5,6 +5,8 @@ export interface Scrape {
   readonly issued: number;
   readonly leads: boolean;
   readonly queued: number;
+  /** Finished reconciles, of all controllers. */
+  readonly reconciles: number;
   /** Requests by "verb resource". */
   readonly requests: ReadonlyMap<string, number>;
 }
@@ -31,6 +33,7 @@ export async function scrape(url: string): Promise<Scrape> {
     issued: sum('mtls_operator_issued_total'),
     leads: sum('mtls_operator_leader') === 1,
     queued: sum('mtls_operator_queue_length'),
+    reconciles: sum('mtls_operator_reconciles_total'),
     requests,
   };
 }

@@ -36,7 +36,7 @@ export const restart: Scenario = {
     const running = await contestant.start(plane, 'follow');
     try {
       const readyMs = performance.now() - started;
-      await looked(running.url ?? '');
+      await looked(running.url ?? '', objects);
       const { cpuSeconds, peakBytes } = usageOf(running.pid);
       const figures = {
         'seconds until ready': readyMs / 1000,
@@ -69,10 +69,11 @@ export const restart: Scenario = {
 };
 
 /** Waits until it leads and has looked at everything; once a second, since a scrape of so much is work itself. */
-async function looked(url: string): Promise<void> {
+async function looked(url: string, objects: number): Promise<void> {
   const isDone = async (): Promise<boolean> => {
-    const { leads, queued } = await scrape(url);
-    return leads && queued === 0;
+    const { leads, queued, reconciles } = await scrape(url);
+    // A term that has just begun has empty queues, too.
+    return leads && queued === 0 && reconciles >= objects;
   };
   if (!(await pollUntil(isDone, 300_000, 1000))) throw new Error('not all resources were looked at');
 }
