@@ -98,6 +98,8 @@ export class CertificateObserver {
   async #withWriters(key: string, observed: ObservedCertificate, signal: AbortSignal): Promise<ObservedCertificate> {
     const { finder, memory, now } = this.#options;
     const { namespace } = observed.certificate;
+    // Nearly always: nothing was undone, and the plan is made once, by the reconciler.
+    if (!observed.roles.some(({ role }) => memory.isWriterUnnamed(key, role))) return observed;
     const contested = planCertificate(observed, now()).secrets.filter(
       ({ role, step }) =>
         step.step === 'blocked' && step.reason === 'SecretContested' && memory.isWriterUnnamed(key, role.role),
