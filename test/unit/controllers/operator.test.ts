@@ -4,7 +4,7 @@ import { metricSources } from '../../../src/controllers/metric-sources.ts';
 import { authorities } from '../../../src/controllers/objects/resources.ts';
 import { KubeError } from '../../../src/kube/index.ts';
 import { root } from '../../support/fixtures/roots.ts';
-import { first, leading, standby, turns } from './world/operator-process.ts';
+import { first, leading, standby, turns, until } from './world/operator-process.ts';
 
 const [second, third] = [root({ name: 'Second' }), root({ name: 'Third' })];
 
@@ -15,12 +15,10 @@ test('a replica that stands by follows the root, also when its term has ended', 
   const { operator, replaceRoot, knownRoot } = await standby(t);
   assert.equal(knownRoot(), first.certificate.fingerprint);
   await replaceRoot(second);
-  await turns();
-  assert.equal(knownRoot(), second.certificate.fingerprint);
+  await until(() => assert.equal(knownRoot(), second.certificate.fingerprint));
   await operator.lead(atOnce, atOnce);
   await replaceRoot(third);
-  await turns();
-  assert.equal(knownRoot(), third.certificate.fingerprint);
+  await until(() => assert.equal(knownRoot(), third.certificate.fingerprint));
 });
 
 test('a replica that begins to lead does not go by a root that it cannot read now', async (t) => {
@@ -34,16 +32,15 @@ test('a replica that begins to lead does not go by a root that it cannot read no
 
 test('a replica that begins to lead lets no reading from before come after its own', async (t) => {
   const { memory, operator, replaceRoot, knownRoot } = await standby(t);
-  const { promise: until, resolve } = Promise.withResolvers<void>();
+  const { promise: answer, resolve } = Promise.withResolvers<void>();
   let readings = 0;
   memory.onRequest = async (request, moment) => {
     if (!request.startsWith('find secrets') || moment === 'before') return;
     readings += 1;
-    if (readings === 1) await until;
+    if (readings === 1) await answer;
   };
   await replaceRoot(second);
-  await turns();
-  assert.equal(readings, 1, 'it has read the second root, and has no answer yet');
+  await until(() => assert.equal(readings, 1, 'it has read the second root, and has no answer yet'));
   await replaceRoot(third);
   const leading = operator.lead(atOnce, atOnce);
   await turns();
@@ -65,8 +62,7 @@ describe('what only a leader needs', () => {
 
   test('is there while a term lasts, and gone after it', async (t) => {
     const { operator, deliverCertificates, endTerm } = await leading(t);
-    await turns();
-    assert.equal(operator.term?.queueLengths.authority, 0);
+    await until(() => assert.equal(operator.term?.queueLengths.authority, 0));
     assert.deepEqual(
       [...metricSources(operator).queueLength()].map(({ labels }) => labels['controller']),
       ['authority', 'certificate', 'trust'],
@@ -123,13 +119,12 @@ test('the default authority is created in a cluster without one, and tried again
   const leadership = new AbortController();
   const ended = operator.lead(leadership.signal, leadership.signal);
   const find = () => api.find(authorities, { name: 'default' });
-  await turns();
+  await until(() => assert.equal(refusals, 1));
   assert.equal(find(), undefined);
-  for (let attempt = 0; attempt < 2; attempt += 1) {
+  await until(() => {
     mock.timers.tick(2000);
-    await turns();
-  }
-  assert.equal(find()?.spec.secretName, 'mtls-root');
+    assert.equal(find()?.spec.secretName, 'mtls-root');
+  });
   leadership.abort();
   await ended;
 });

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { secretKeys } from '../../../../src/api/constants.ts';
@@ -101,9 +102,25 @@ export async function standby(
   return { api, memory, operator, gate, reconciled, end, replaceRoot, knownRoot, deliverCertificates, changeAuthority };
 }
 
-/** All that can happen without a timer. */
+/**
+ * Lets pending callbacks run. Work in other threads (keys, signatures) may take longer: a test that needs its result
+ * waits with {@link until}.
+ */
 export const turns = async (): Promise<void> => {
   for (let turn = 0; turn < 50; turn += 1) await setImmediate();
+};
+
+/** Lets pending callbacks run until `claim` does not throw. Fails with its error after 30 s; uses no timer. */
+export const until = async (claim: () => void): Promise<void> => {
+  const deadline = performance.now() + 30_000;
+  for (;;) {
+    try {
+      return claim();
+    } catch (error) {
+      if (performance.now() >= deadline) throw error;
+      await setImmediate();
+    }
+  }
 };
 
 /** A term that lasts until it is ended, of a replica that stands by. */
@@ -111,7 +128,7 @@ export async function leading(t: TestContext, options: StandbyOptions = {}) {
   const standing = await standby(t, options);
   const [leadership, lost] = [new AbortController(), new AbortController()];
   const ended = standing.operator.lead(leadership.signal, lost.signal);
-  await turns();
+  await until(() => assert.ok(standing.operator.term));
   const endTerm = (): Promise<void> => {
     leadership.abort();
     return ended;
