@@ -71,9 +71,12 @@ export async function standby(
     stop.abort();
     return kept;
   };
-  t.after(() => {
+  /** Ends the terms that the test began. The process waits for the events of a term only when the term has ended. */
+  const abandonTerms: (() => Promise<void>)[] = [];
+  t.after(async () => {
     memory.onRequest = () => Promise.resolve();
-    return end();
+    for (const abandonTerm of abandonTerms) await abandonTerm();
+    await end();
   });
   await operator.synced;
   await memory.settled();
@@ -99,7 +102,19 @@ export async function standby(
     await api.patchByHand(authorities, { name: 'default' }, { spec });
     await memory.deliver();
   };
-  return { api, memory, operator, gate, reconciled, end, replaceRoot, knownRoot, deliverCertificates, changeAuthority };
+  return {
+    api,
+    memory,
+    operator,
+    gate,
+    reconciled,
+    abandonTerms,
+    end,
+    replaceRoot,
+    knownRoot,
+    deliverCertificates,
+    changeAuthority,
+  };
 }
 
 /**
@@ -133,7 +148,7 @@ export async function leading(t: TestContext, options: StandbyOptions = {}) {
     leadership.abort();
     return ended;
   };
-  t.after(() => {
+  standing.abandonTerms.push(() => {
     lost.abort();
     return endTerm();
   });
