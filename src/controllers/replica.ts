@@ -50,7 +50,7 @@ export class Replica {
         await observer.refresh(name, signal);
       } catch (error) {
         // The certificates of this authority wait until a later read succeeds.
-        this.#log.warn('a root could not be read', { authority: name, error });
+        this.#log.warn('could not read a root Secret', { authority: name, error });
       }
     }
   }

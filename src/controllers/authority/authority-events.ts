@@ -79,11 +79,11 @@ export function revocationEvents(
   const unlisted = added.filter(({ issuer }) => !issuers.has(issuer));
   const events: EventDetails[] = [];
   if (listed.length > 0) {
-    const note = `On the CRL from now on: ${inWords(listed)}`;
+    const note = `Added to the CRL: ${inWords(listed)}`;
     events.push(authorityEvent(authority, 'Normal', 'CertificatesRevoked', note));
   }
   if (unlisted.length > 0) {
-    const note = `On no CRL, since the key of their issuer is not here; peers refuse them when its root is not trusted any more: ${inWords(unlisted)}`;
+    const note = `Not on a CRL: ${inWords(unlisted)}. The root Secret does not hold the key of their issuer, so peers accept these certificates until they expire or until their root is no longer trusted`;
     events.push(authorityEvent(authority, 'Warning', 'CertificatesNotListed', note));
   }
   return { revoked: listed.map(({ serialNumber }) => serialNumber), events };

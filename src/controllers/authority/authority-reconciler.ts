@@ -78,7 +78,7 @@ export class AuthorityReconciler {
         if (plan.verdict.state === 'ready') observer.remember(observed);
         return settled;
       }
-      if (steps === maxSteps) throw new KubeError('Conflict', 'the root Secret changes all the time');
+      if (steps === maxSteps) throw new KubeError('Conflict', 'another client keeps changing the root Secret');
       await writer.carryOut(settled, plan.step, signal);
     }
   }

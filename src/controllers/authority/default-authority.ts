@@ -35,7 +35,7 @@ export class DefaultAuthority {
       return true;
     } catch (error) {
       if (isKubeError(error, 'AlreadyExists', 'Aborted')) return true;
-      log.warn('the default authority could not be created', { error });
+      log.warn('could not create the default authority', { error });
       return false;
     }
   }

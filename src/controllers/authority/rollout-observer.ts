@@ -115,7 +115,7 @@ export class RolloutObserver {
     const isOfBoth = other !== undefined && rootsInStatus(other.status).some((one) => anchorId(one) === root);
     if (isOfBoth) return undefined;
     const isReadable = named.specProblem === undefined;
-    const why = isReadable ? `has moved to authority ${used}` : 'has a spec that cannot be read';
+    const why = isReadable ? `has moved to authority ${used}` : 'has an invalid spec';
     return { ...issued, detail: `its MtlsCertificate ${why}` };
   }
 

@@ -85,7 +85,7 @@ export class RootSecretWriter {
     const metadata = { resourceVersion: step.resourceVersion };
     const data = { [secretKeys.bundle]: base64(step.bundle.pem) };
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata, data }, { signal });
-    this.#record(observed, 'RootReplaced', 'The active root was renewed; its predecessor goes on being trusted');
+    this.#record(observed, 'RootReplaced', 'The active root was renewed. Its predecessor stays trusted');
   }
 
   /** Takes a rotation one step further, with the CRLs of every root that is trusted after it. */

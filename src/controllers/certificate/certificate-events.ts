@@ -38,7 +38,7 @@ export const deletionEvent = (certificate: CertificateRecord, { secretName, why 
   type: 'Normal',
   reason: 'SecretDeleted',
   action: 'Delete',
-  note: `Deleted Secret ${secretName}, ${why}`,
+  note: `Deleted Secret ${secretName} ${why}`,
 });
 
 /** A Secret without an owner now belongs to the resource. */
@@ -47,7 +47,7 @@ export const adoptionEvent = (certificate: CertificateRecord, secretName: string
   type: 'Normal',
   reason: 'SecretAdopted',
   action: 'Adopt',
-  note: `Adopted Secret ${secretName}, which its labels and annotation hand over to this resource`,
+  note: `Adopted Secret ${secretName}: it has no controller, and its labels and annotation name this resource`,
 });
 
 const regardingOf = ({ namespace, name, uid }: CertificateRecord): EventDetails['regarding'] => ({

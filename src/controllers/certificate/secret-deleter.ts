@@ -26,7 +26,7 @@ export class SecretDeleter {
   /** Deletes Secrets that no role wants any more. */
   async prune(certificate: CertificateRecord, surplus: readonly OwnedSecret[], signal: AbortSignal): Promise<void> {
     for (const secret of surplus) {
-      await unlessChanged(this.delete(certificate, secret, 'since no role names it any more', signal));
+      await unlessChanged(this.delete(certificate, secret, 'because no role of the resource uses it', signal));
     }
   }
 

@@ -161,7 +161,8 @@ export class SecretWriter {
     const leaf = 'restorable' in content ? content.restorable : undefined;
     const text = dataText(live, secretKeys.certificate);
     const chain = leaf && chainWithin(text, leaf.publicKey, this.#options.roots());
-    if (leaf === undefined || chain === undefined) throw new KubeError('Conflict', 'the certificate is not there');
+    if (leaf === undefined || chain === undefined)
+      throw new KubeError('Conflict', 'tls.crt no longer holds the certificate to restore');
     const data = { [secretKeys.certificate]: base64(encodeCertificates([chain.leaf, ...chain.intermediates])) };
     return { data, content: { leaf, digest: keyPairDigest({ ...live.data, ...data }) } };
   }

@@ -47,14 +47,14 @@ export async function readKeystorePassword(
 ): Promise<{ readonly text: string } | { readonly problem: string }> {
   const secret = await client.find(secretResource, { namespace, name: secretName }, { signal });
   if (secret === undefined || passwordVersion(passwordMark(secret), key) !== version) {
-    throw new KubeError('Conflict', 'the password of the keystores changed since it was observed');
+    throw new KubeError('Conflict', 'the keystore password changed since it was observed');
   }
-  const where = `key ${key} of Secret ${secretName}`;
   const encoded = secret.data?.[key];
   if (encoded === undefined)
-    return { problem: `${where}, which is to be the password of the keystores, does not exist` };
+    return { problem: `Secret ${secretName} has no key ${key} for the keystore password; add the key` };
   // Octets that are no ASCII are no password, whatever text they may be.
   const text = Buffer.from(encoded, 'base64').toString('latin1');
   const problem = keystorePasswordProblem(text);
-  return problem === undefined ? { text } : { problem: `${where} cannot be the password of the keystores: ${problem}` };
+  if (problem === undefined) return { text };
+  return { problem: `key ${key} of Secret ${secretName} is not a valid keystore password: ${problem}` };
 }

@@ -49,7 +49,7 @@ function specProblemOf(schema: Schema, spec: unknown): string | undefined {
   const path = misfit(schema, spec, 'spec');
   return path === undefined
     ? undefined
-    : `${path} is not of the type that the schema has for it; apply the resource again`;
+    : `${path} does not match the schema of the CRD; correct it and apply the resource again`;
 }
 
 /** In characters of JSON. The schema admits no larger spec. */
@@ -60,7 +60,7 @@ function certificateSpecProblemOf(spec: unknown): string | undefined {
   const size = JSON.stringify(spec)?.length ?? 0;
   return size <= largestSpec
     ? specProblemOf(schemas.MtlsCertificate.spec, spec)
-    : `spec has ${Math.ceil(size / 1024)} KB of JSON, and may have 64 KB; take out names or entries of secretTemplate`;
+    : `spec is ${Math.ceil(size / 1024)} KB of JSON, and the limit is 64 KB; remove names or entries of secretTemplate`;
 }
 
 const asksForNothing: MtlsCertificateSpec = {

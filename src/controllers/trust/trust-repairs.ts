@@ -64,7 +64,7 @@ export class TrustRepairs {
   /** Why a contested bundle is not repaired at once, and what to do about it. */
   message(key: string): string {
     const by = this.#known.get(key)?.repairs?.changedBy ?? 'another client';
-    return `changed again and again by ${by}: stop that client; the operator repairs the bundle after pauses of at most 20 minutes`;
+    return `${by} keeps changing it: stop that client; the operator repairs the bundle after pauses of up to 20 minutes`;
   }
 
   /** Forgets a place where nothing is published any more. */

@@ -89,7 +89,7 @@ export class TrustWriter<T extends KubeObject> {
         else found.set(name, after);
       }
     }
-    throw new KubeError('Conflict', 'somebody else goes on changing it');
+    throw new KubeError('Conflict', 'another client keeps changing the object');
   }
 
   /** Which other client has changed an object last. */

@@ -231,7 +231,7 @@ describe('stores and their password', { concurrency: 4 }, () => {
       await setPassword(tenant, text);
       await tenant.create('db', asking(stores));
       const condition = await tenant.notReady('db', 'KeystorePasswordInvalid');
-      assert.match(condition.message, /key password of Secret store-password cannot be the password/);
+      assert.match(condition.message, /key password of Secret store-password is not a valid keystore password/);
       assert.doesNotMatch(condition.message, new RegExp(password));
       await setPassword(tenant, password);
       await tenant.ready('db');

@@ -109,7 +109,7 @@ describe('ownership', { concurrency: 6 }, () => {
     assert.ok(JSON.stringify(adopted.data) === JSON.stringify(data), 'its content was changed');
     await eventually(async () =>
       assert.deepEqual(await eventsOf(tenant, 'SecretAdopted', again.metadata.uid), [
-        'Adopted Secret mine, which its labels and annotation hand over to this resource',
+        'Adopted Secret mine: it has no controller, and its labels and annotation name this resource',
       ]),
     );
   });
@@ -170,7 +170,7 @@ describe('ownership', { concurrency: 6 }, () => {
     await isGone(tenant, 'first');
     await eventually(async () =>
       assert.deepEqual(await eventsOf(tenant, 'SecretDeleted'), [
-        'Deleted Secret first, since no role names it any more',
+        'Deleted Secret first because no role of the resource uses it',
       ]),
     );
     const lines = world.logs().filter(({ message }) => message === 'deleted a Secret');

@@ -240,7 +240,7 @@ describe('the evidence of an authority', () => {
     [
       'has a spec that cannot be read, in the authority that has signed it',
       certificateRecord({ metadata, spec: { duration: 7 } } as never),
-      'its MtlsCertificate has a spec that cannot be read',
+      'its MtlsCertificate has an invalid spec',
     ],
   ];
   for (const [title, resource, why] of lost) {

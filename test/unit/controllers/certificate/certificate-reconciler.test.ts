@@ -221,8 +221,8 @@ describe('a Secret that no role names any more', () => {
     assert.deepEqual(writes, ['create secrets renamed', `delete secrets ${secretName}`]);
     const deletions = process.events.filter(({ reason }) => reason === 'SecretDeleted');
     assert.deepEqual(
-      deletions.map(({ regarding, note }) => [regarding.name, note.split(',')[0]]),
-      [['payments', `Deleted Secret ${secretName}`]],
+      deletions.map(({ regarding, note }) => [regarding.name, note]),
+      [['payments', `Deleted Secret ${secretName} because no role of the resource uses it`]],
     );
   });
 

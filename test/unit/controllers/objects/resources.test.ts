@@ -35,7 +35,7 @@ describe('of a resource that is older than its schema', () => {
       const record = certificateOf(value);
       assert.deepEqual(Object.keys(record.spec), ['authorityRef', 'duration', 'privateKey', 'deletionPolicy']);
       const [ready] = planCertificateStatus(record, [], now, []).status.conditions;
-      const message = `${path} is not of the type that the schema has for it; apply the resource again`;
+      const message = `${path} does not match the schema of the CRD; correct it and apply the resource again`;
       assert.deepEqual(ready, { type: 'Ready', status: 'False', reason: 'InvalidSpec', message });
     });
   }
@@ -64,7 +64,7 @@ describe('of a resource that is older than its schema', () => {
     );
     assert.deepEqual(step, { step: 'keep' });
     assert.ok(verdict.state === 'notReady' && verdict.reason === 'InvalidSpec');
-    assert.match(verdict.message, /^spec\.rotation is not of the type/);
+    assert.match(verdict.message, /^spec\.rotation does not match the schema/);
   });
 
   test('what an authority has published stays, although nobody knows whether it still wants it', () => {
@@ -87,6 +87,6 @@ test('of a spec of more than 64 KB nothing is kept but what is wrong with it', (
   const note = (length: number) => ({ ...spec, secretTemplate: { annotations: { note: 'x'.repeat(length) } } });
   assert.equal(certificateOf(note(60_000)).specProblem, undefined);
   const record = certificateOf(note(690_000));
-  assert.match(record.specProblem ?? '', /spec has \d+ KB of JSON, and may have 64 KB; take out names or entries/);
+  assert.match(record.specProblem ?? '', /spec is \d+ KB of JSON, and the limit is 64 KB; remove names or entries/);
   assert.ok(JSON.stringify(record).length < 2000);
 });

@@ -529,7 +529,7 @@ describe('a Secret that no role wants any more', () => {
   const { server: _, ...noRole } = issued.record.spec;
   const withoutRoles = {
     'asks for nothing': issued.with({ spec: noRole }),
-    'cannot be read': issued.with({ spec: noRole, specProblem: 'spec.duration is not of the type …' }),
+    'cannot be read': issued.with({ spec: noRole, specProblem: 'spec.duration does not match the schema …' }),
     'cannot be read, and has tokens': issued.with({ spec: noRole, specProblem: '…', revokeToken: 'a' }).rotating('b'),
   };
   const authorityStates: Record<string, AuthorityState> = {

@@ -101,7 +101,7 @@ describe('the status of a resource', () => {
     const reported = issued.rotating('a').reported(authority);
     const { conditions: ___, observedGeneration: ____, ...known } = reported.record.status;
     assert.equal(known.secrets?.length, 2);
-    for (const specProblem of [{ specProblem: 'spec.duration is not of the type …' }, {}]) {
+    for (const specProblem of [{ specProblem: 'spec.duration does not match the schema …' }, {}]) {
       const given = reported.with({ spec, ...specProblem, generation: 7 }).rotating('b');
       const { conditions, ...status } = statusOf(given).status;
       assert.deepEqual(status, { observedGeneration: 7, ...known });
