@@ -21,215 +21,238 @@ export interface NamespacedObjectMeta extends ObjectMeta {
 }
 
 /**
- * MtlsAuthority is an organisation's root for mutual TLS. Its key is in a Secret in the operator's namespace and
- * nowhere else. Deleting the resource deletes no key.
+ * MtlsAuthority is a certificate authority for mutual TLS. Its private key is stored in one Secret in the operator's
+ * namespace and nowhere else. Deleting the MtlsAuthority deletes no Secret and no key.
  */
 export interface MtlsAuthority {
   readonly apiVersion: 'mtls-operator.io/v1alpha1';
   readonly kind: 'MtlsAuthority';
   readonly metadata: ObjectMeta;
-  /** Which root signs, and which names it signs for. */
+  /** The root that signs, the names that namespaces may request, and where trusted roots are published. */
   readonly spec: MtlsAuthoritySpec;
-  /** What is. Written by the operator only. */
+  /** The observed state of the authority. Only the operator writes it. */
   readonly status?: MtlsAuthorityStatus;
 }
 
 /**
- * MtlsCertificate asks for certificates for mutual TLS. For each role in spec (server, client, peer) the operator
- * writes one Secret of type kubernetes.io/tls with tls.crt, tls.key and ca.crt into the namespace of the resource,
- * renews it before it expires, and repairs it when it is changed or deleted. Deleting the resource removes its
- * Secrets, unless deletionPolicy is Retain.
+ * MtlsCertificate requests certificates for mutual TLS. For each role in spec (server, client, peer) the operator
+ * writes one Secret of type kubernetes.io/tls with tls.crt, tls.key and ca.crt into the namespace of the
+ * MtlsCertificate. The operator renews the certificate before it expires, and repairs the Secret when it is changed or
+ * deleted. Deleting the MtlsCertificate deletes its Secrets, unless deletionPolicy is Retain.
  */
 export interface MtlsCertificate {
   readonly apiVersion: 'mtls-operator.io/v1alpha1';
   readonly kind: 'MtlsCertificate';
   readonly metadata: NamespacedObjectMeta;
-  /** What is asked for. A change re-issues the certificates that it concerns. */
+  /** The certificates that the operator issues. After a change the operator issues the affected certificates again. */
   readonly spec: MtlsCertificateSpec;
-  /** What is. Written by the operator only. */
+  /** The observed state of the certificates. Only the operator writes it. */
   readonly status?: MtlsCertificateStatus;
 }
 
-/** Which root signs, and which names it signs for. */
+/** The root that signs, the names that namespaces may request, and where trusted roots are published. */
 export interface MtlsAuthoritySpec {
   /**
-   * The Secret of type kubernetes.io/tls with the root (tls.crt, tls.key), in the operator's namespace. It cannot be
-   * changed, since that would replace the root unannounced.
+   * The name of the Secret in the operator's namespace that holds the root certificate (tls.crt) and its private key
+   * (tls.key). Its type is kubernetes.io/tls. The field cannot be changed, because another Secret would replace the
+   * root without a rotation.
    */
   readonly secretName: string;
   /**
-   * The root that the operator makes when the Secret is absent, and when it rotates the root. A change here takes
-   * effect with the next rotation. Without it, you bring the Secret yourself.
+   * How the operator generates a root. The operator generates one when the Secret does not exist, and the next one
+   * when it rotates the root. A change takes effect at the next rotation. Without this field the operator generates no
+   * root: you create the Secret yourself.
    */
   readonly root?: RootSpec;
   /**
-   * The trust domain of SPIFFE IDs: lower-case letters, digits, dots, dashes and underscores. A change re-issues the
-   * certificates with a SPIFFE ID. Default: "cluster.local".
+   * The trust domain of SPIFFE IDs. It consists of lower-case letters, digits, dots, dashes and underscores. Default
+   * cluster.local. After a change the operator issues every certificate with a SPIFFE ID of a ServiceAccount again.
    */
   readonly trustDomain: string;
   /**
-   * The DNS domain of the cluster, for the names of Services. It takes at most 121 characters, so that the longest
-   * name of a Service is still a DNS name. Default: "cluster.local".
+   * The DNS domain of the cluster, which ends the longest DNS name of a Service. Default cluster.local. It has at most
+   * 121 characters, so that <service>.<namespace>.svc.<clusterDomain> stays within the 253 characters of a DNS name.
    */
   readonly clusterDomain: string;
   /**
-   * What may be asked for. The names of its own Services and ServiceAccounts a namespace has always; nothing else
-   * without a grant, no subject attribute and, for clients and peers, no name of one label. A change is applied to the
-   * certificates that exist: what is no longer allowed is not renewed and says so.
+   * Which namespaces may use the authority, and what their certificates may contain. Without a grant a namespace may
+   * request the DNS names of its own Services and the SPIFFE IDs of its own ServiceAccounts. Every other name, every
+   * subject attribute and every extended key usage beyond serverAuth and clientAuth needs a grant in allow. So does a
+   * DNS name with one label (payments) for a client or a peer. A change also applies to existing certificates: the
+   * operator does not renew a certificate that is no longer allowed, and reports Denied.
    */
   readonly issuance?: Issuance;
   /**
-   * How the root is rotated. Default:
+   * How the operator rotates the root: whether a person approves the switch, how long each phase waits, and how fast
+   * certificates are issued again. Default:
    * {"approval":"Automatic","propagationDelay":"3m","clusterTrustBundleDelay":"7m","reissuesPerSecond":100}.
    */
   readonly rotation: Rotation;
   /**
-   * Who gets the trusted roots beside the Secrets, for programs that verify others and have no certificate of their
-   * own. Nobody without it.
+   * Where the operator publishes the trusted roots in addition to the Secrets, for programs that verify certificates
+   * but have none of their own. Default nowhere.
    */
   readonly trustBundle?: TrustBundle;
 }
 
 /**
- * The root that the operator makes when the Secret is absent, and when it rotates the root. A change here takes effect
- * with the next rotation. Without it, you bring the Secret yourself.
+ * How the operator generates a root. The operator generates one when the Secret does not exist, and the next one when
+ * it rotates the root. A change takes effect at the next rotation. Without this field the operator generates no root:
+ * you create the Secret yourself.
  */
 export interface RootSpec {
-  /** The common name of the root's subject. Default: "mTLS Root". */
+  /** The common name (CN) in the root's subject. Default "mTLS Root". */
   readonly commonName: string;
-  /** The organizations (O) in the root's subject. */
+  /** The organizations (O) in the root's subject. Default none. */
   readonly organizations?: readonly string[];
-  /** The private key of the root. Default: {"algorithm":"ECDSA"}. */
+  /** The algorithm and the size of the root's private key. Default: {"algorithm":"ECDSA"}. */
   readonly privateKey: RootPrivateKey;
   /**
-   * How long the root is valid, as a Go duration in h, m, s and ms; from 5m to 876000h. No certificate outlives it.
-   * Default: "87600h".
+   * How long a new root is valid, as a Go duration in h, m, s and ms, from 5m to 876000h. Default 87600h (10 years).
+   * No certificate is valid for longer than its root.
    */
   readonly duration: string;
   /**
-   * How long before the root expires a rotation starts by itself. Default a tenth of the root's lifetime. Only a root
-   * that the operator can make is replaced by itself; one that you bring is not.
+   * How long before the root expires the operator starts a rotation, as a Go duration in h, m, s and ms. It must be
+   * shorter than duration. Default a tenth of the root's lifetime. A root that is too short-lived for this value is
+   * rotated when a tenth of its lifetime has passed.
    */
   readonly renewBefore?: string;
 }
 
-/** The private key of the root. */
+/** The algorithm and the size of the root's private key. */
 export interface RootPrivateKey {
-  /** The algorithm. Not every TLS stack takes Ed25519. Default: "ECDSA". */
+  /** The algorithm. Default ECDSA. Some TLS libraries do not support Ed25519. */
   readonly algorithm: 'ECDSA' | 'RSA' | 'Ed25519';
-  /**
-   * The size in bits: 256, 384 or 521 for ECDSA (default 256); 2048, 3072, 4096 or 8192 for RSA (default 3072); none
-   * for Ed25519.
-   */
+  /** The size in bits. ECDSA: 256 (default), 384 or 521. RSA: 2048, 3072 (default), 4096 or 8192. Ed25519 has no size. */
   readonly size?: number;
 }
 
 /**
- * What may be asked for. The names of its own Services and ServiceAccounts a namespace has always; nothing else
- * without a grant, no subject attribute and, for clients and peers, no name of one label. A change is applied to the
- * certificates that exist: what is no longer allowed is not renewed and says so.
+ * Which namespaces may use the authority, and what their certificates may contain. Without a grant a namespace may
+ * request the DNS names of its own Services and the SPIFFE IDs of its own ServiceAccounts. Every other name, every
+ * subject attribute and every extended key usage beyond serverAuth and clientAuth needs a grant in allow. So does a
+ * DNS name with one label (payments) for a client or a peer. A change also applies to existing certificates: the
+ * operator does not renew a certificate that is no longer allowed, and reports Denied.
  */
 export interface Issuance {
   /**
-   * The longest spec.duration of a certificate, as a Go duration in h, m, s and ms; at least 5m. What asks for more is
-   * refused. No limit without it.
+   * The longest spec.duration that an MtlsCertificate may request, as a Go duration in h, m, s and ms; at least 5m.
+   * The operator denies a longer one. Default no limit.
    */
   readonly maxDuration?: string;
-  /** Which namespaces may use the authority, by their labels. Empty or absent, all of them. */
+  /**
+   * Which namespaces may use the authority, selected by their labels. Default all namespaces; an empty selector ({})
+   * also selects all.
+   */
   readonly namespaceSelector?: LabelSelector;
   /**
-   * Names, subject attributes and usages that namespaces may have beside their own names. Every entry adds to the
-   * others.
+   * Grants: names, subject attributes and usages that namespaces may request in addition to their own names. A request
+   * is allowed if any grant allows it. The order of the grants has no effect.
    */
   readonly allow?: readonly Grant[];
 }
 
 export interface LabelSelector {
-  /** Labels that a namespace has to have, with these values. */
+  /** Labels that the namespace must have, each with this value. */
   readonly matchLabels?: Readonly<Record<string, string>>;
-  /** Further requirements, all of which have to hold. */
+  /** Further requirements on the namespace's labels. All of them must be met. */
   readonly matchExpressions?: readonly LabelRequirement[];
 }
 
-/** What the label `key` has to be. */
+/** A requirement on one label of the namespace. */
 export interface LabelRequirement {
-  /** The key of a label. */
+  /** The key of the label. */
   readonly key: string;
-  /** How the label is compared with the values. */
+  /**
+   * How the label is compared. In: its value is in values. NotIn: its value is not in values, or the label is missing.
+   * Exists: the label is set. DoesNotExist: the label is missing.
+   */
   readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
-  /** The values for In and NotIn. */
+  /** The values for In and NotIn. Exists and DoesNotExist have none. */
   readonly values?: readonly string[];
 }
 
-/** Names, subject attributes and usages for the namespaces that a selector selects. */
+/** A grant for the namespaces that a selector selects. */
 export interface Grant {
-  /** Which namespaces get them, by their labels. It has to be given: an empty one ({}) selects all namespaces. */
+  /**
+   * Which namespaces get the grant, selected by their labels. It is required: an empty selector ({}) selects all
+   * namespaces.
+   */
   readonly namespaceSelector: LabelSelector;
   /**
-   * DNS names. A label `*` stands for exactly one label; a name with a wildcard is granted only by a pattern with a
-   * `*` at the same place. A name of one label (`payments`) is granted to clients and peers, and for the Service of a
-   * peer, by being written out.
+   * DNS names, for instance www.example.com or *.shop.example.com. A `*` stands for exactly one label. A wildcard name
+   * is granted only by a pattern with a `*` in the same position. Clients and peers get a DNS name with one label
+   * (payments) only if it is written here literally; this includes the short name of a peer's Service.
    */
   readonly dnsNames?: readonly string[];
-  /** IP addresses, as ranges in CIDR notation. */
+  /** IP addresses, as ranges in CIDR notation, for instance 10.0.0.0/8. */
   readonly ipRanges?: readonly string[];
   /**
-   * URIs. `*` stands for exactly one segment of the path, `**` at the end for one or more, both for letters, digits
-   * and -._~ alone; scheme and authority are compared in full. A URI with a query, a fragment or anything encoded in
-   * it is granted only by being written out. So is a SPIFFE ID below /ns/<namespace> in the authority's own trust
-   * domain, but for that namespace itself: a pattern has to begin with ns and the namespace in words.
+   * URIs, for instance spiffe://example.org/edge/*. `*` stands for exactly one segment of the path; `**` at the end of
+   * the path stands for one or more segments. Both match only letters, digits and -._~ in a segment. Scheme, host and
+   * port have no wildcard. A URI with a query, a fragment or percent-encoding is granted only if it is written here
+   * literally. A SPIFFE ID in the authority's own trust domain whose path begins with /ns/<namespace> belongs to that
+   * namespace. Another namespace gets it only from a literal URI, or from a pattern that begins with ns and that
+   * namespace in words.
    */
   readonly uris?: readonly string[];
-  /** E-mail addresses; `*` in front of the @ stands for every mailbox of that domain, not of domains below it. */
+  /**
+   * E-mail addresses, for instance *@example.com. `*` before the @ stands for every mailbox of that domain, but not of
+   * its subdomains.
+   */
   readonly emailAddresses?: readonly string[];
   /**
-   * Common names. `*` stands for one or more letters, digits, dashes and underscores, and for nothing else, so that
-   * kafka-* grants no kafka-0.example.com. No `*` stands for the beginning of a name that begins with system: (in any
-   * case).
+   * Common names, for instance kafka-*. `*` stands for one or more letters, digits, dashes and underscores, so kafka-*
+   * does not grant kafka-0.example.com. `*` never matches the beginning of a name that starts with system: in upper or
+   * lower case, because Kubernetes reserves these names.
    */
   readonly commonNames?: readonly string[];
   /** Names of other types (otherName), for instance user principal names (1.3.6.1.4.1.311.20.2.3). */
   readonly otherNames?: readonly OtherNameGrant[];
   /**
-   * Values of subject attributes beside the common name. Without a grant a certificate has none, since programs read
-   * rights from them: to Kubernetes an organization is a group. `*` in a pattern stands for one or more letters,
-   * digits, dashes and underscores. A lone `*` stands for any value without =, \ and * in it. No `*` stands for the
-   * beginning of a value that begins with system: (in any case), so that system:masters is granted by system:masters
-   * or system:* alone.
+   * Values of subject attributes other than the common name. Every such value needs a grant, because programs derive
+   * rights from them: to Kubernetes, an organization is a group. `*` in a pattern stands for one or more letters,
+   * digits, dashes and underscores. A pattern that consists of `*` alone stands for every value without =, \ and *.
+   * `*` never matches the beginning of a value that starts with system: in upper or lower case; only a pattern that
+   * starts with system: itself, such as system:masters or system:*, grants system:masters.
    */
   readonly subject?: SubjectGrant;
   /**
-   * Extended key usages beside those of the roles. Programs that verify such signatures and trust the root then take
-   * the namespaces' word for code, mail or tunnels.
+   * Extended key usages in addition to serverAuth and clientAuth. Grant them with care: a program that trusts the root
+   * accepts code, mail or IPsec connections signed with a key of these namespaces.
    */
   readonly usages?: readonly ('codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /** Names of one type. */
 export interface OtherNameGrant {
-  /** The object identifier of the type of name, in dotted form; no arc has more than nine digits. */
+  /**
+   * The object identifier of the type in dotted form, for instance 1.3.6.1.4.1.311.20.2.3. No number in it has more
+   * than nine digits.
+   */
   readonly oid: string;
   /**
-   * The names, compared exactly as they are written, upper and lower case included. *@ in front of a domain stands for
-   * every mailbox of that domain, not of domains below it; without an @, `*` stands for one or more letters, digits,
-   * dashes and underscores.
+   * The names, for instance *@example.com. They are compared exactly, including upper and lower case. *@ before a
+   * domain stands for every mailbox of that domain, but not of its subdomains. In a name without an @, `*` stands for
+   * one or more letters, digits, dashes and underscores.
    */
   readonly utf8Values: readonly string[];
 }
 
 /**
- * Values of subject attributes beside the common name. Without a grant a certificate has none, since programs read
- * rights from them: to Kubernetes an organization is a group. `*` in a pattern stands for one or more letters, digits,
- * dashes and underscores. A lone `*` stands for any value without =, \ and * in it. No `*` stands for the beginning of
- * a value that begins with system: (in any case), so that system:masters is granted by system:masters or system:*
- * alone.
+ * Values of subject attributes other than the common name. Every such value needs a grant, because programs derive
+ * rights from them: to Kubernetes, an organization is a group. `*` in a pattern stands for one or more letters,
+ * digits, dashes and underscores. A pattern that consists of `*` alone stands for every value without =, \ and *. `*`
+ * never matches the beginning of a value that starts with system: in upper or lower case; only a pattern that starts
+ * with system: itself, such as system:masters or system:*, grants system:masters.
  */
 export interface SubjectGrant {
   /** Organizations (O). */
   readonly organizations?: readonly string[];
   /** Organizational units (OU). */
   readonly organizationalUnits?: readonly string[];
-  /** Countries (C). */
+  /** Countries (C), for instance DE. */
   readonly countries?: readonly string[];
   /** Localities (L). */
   readonly localities?: readonly string[];
@@ -239,377 +262,405 @@ export interface SubjectGrant {
   readonly streetAddresses?: readonly string[];
   /** Postal codes. */
   readonly postalCodes?: readonly string[];
-  /** Serial numbers of the subject. They are not the serial numbers of certificates. */
+  /** Serial numbers of the subject, for instance of a device. They are unrelated to the serial number of a certificate. */
   readonly serialNumbers?: readonly string[];
 }
 
-/** How the root is rotated. */
+/**
+ * How the operator rotates the root: whether a person approves the switch, how long each phase waits, and how fast
+ * certificates are issued again.
+ */
 export interface Rotation {
   /**
-   * Automatic, or Manual: a rotation then waits for the annotation mtls-operator.io/approve-rotation, whose value is
-   * status.rotation.id, before certificates switch to the new root. Default: "Automatic".
+   * Automatic (default), or Manual. With Manual, certificates switch to the new root only after a person sets the
+   * annotation mtls-operator.io/approve-rotation to the value of status.rotation.id.
    */
   readonly approval: 'Automatic' | 'Manual';
   /**
-   * How long after the last write of a Secret or bundle, each by itself, its content is taken to have reached every
-   * pod that mounts it: kubelet's delay and the time that programs take to reload. From 0s to 720h. Default: "3m".
+   * How long pods need to load a changed Secret or bundle, as a Go duration from 0s to 720h: the delay of kubelet plus
+   * the time that the program needs to reload. Default 3m. A rotation waits this long after the last write of each
+   * Secret and each bundle.
    */
   readonly propagationDelay: string;
   /**
-   * How long after the last change of the ClusterTrustBundle its content is taken to have reached every pod; the
-   * larger of it and propagationDelay counts. Kubelet caches for 5 minutes what a pod mounts by name. Lower it only
-   * where all pods mount by signerName. From 0s to 720h. Default: "7m".
+   * How long pods need to load a changed ClusterTrustBundle, as a Go duration from 0s to 720h. Default 7m, because
+   * kubelet caches a ClusterTrustBundle for 5 minutes when a pod mounts it by name. The operator waits for the longer
+   * of this delay and propagationDelay. Lower it only if all pods mount by signerName.
    */
   readonly clusterTrustBundleDelay: string;
   /**
-   * How many certificates per second are re-issued, on average, when they switch to a new root. Each resource has a
-   * moment of its own, so that pods do not reload all at once. Default: 100.
+   * How many certificates per second, on average, the operator issues again when they switch to a new root. Default
+   * 100. The operator spreads the MtlsCertificates over time, so that pods do not reload all at once.
    */
   readonly reissuesPerSecond: number;
 }
 
 /**
- * Who gets the trusted roots beside the Secrets, for programs that verify others and have no certificate of their own.
- * Nobody without it.
+ * Where the operator publishes the trusted roots in addition to the Secrets, for programs that verify certificates but
+ * have none of their own. Default nowhere.
  */
 export interface TrustBundle {
-  /** A ConfigMap in every selected namespace, with the roots under the key ca.crt and the CRLs under ca.crl. */
+  /** Publishes a ConfigMap in every selected namespace, with the trusted roots as ca.crt and the CRLs as ca.crl. */
   readonly configMap?: TrustConfigMap;
   /**
-   * Publish the roots as a ClusterTrustBundle as well (certificates.k8s.io/v1, where the cluster serves it), with the
-   * signer name mtls-operator.io/<name of the authority> and the name mtls-operator.io:<name of the authority>:roots.
-   * Default: false.
+   * Whether the operator also publishes the trusted roots as a ClusterTrustBundle. Default false. The
+   * ClusterTrustBundle has the name mtls-operator.io:<name of the authority>:roots and the signer name
+   * mtls-operator.io/<name of the authority>. The cluster must serve certificates.k8s.io/v1.
    */
   readonly clusterTrustBundle: boolean;
 }
 
-/** A ConfigMap in every selected namespace, with the roots under the key ca.crt and the CRLs under ca.crl. */
+/** Publishes a ConfigMap in every selected namespace, with the trusted roots as ca.crt and the CRLs as ca.crl. */
 export interface TrustConfigMap {
-  /** The name of the ConfigMaps. One that exists and is not the operator's own is left alone. Default: "mtls-trust". */
+  /**
+   * The name of the ConfigMaps. Default mtls-trust. The operator does not overwrite a ConfigMap of this name that it
+   * did not create.
+   */
   readonly name: string;
-  /** Which namespaces get the ConfigMap, by their labels. Empty or absent, all of them. */
+  /**
+   * Which namespaces get the ConfigMap, selected by their labels. Default all namespaces; an empty selector ({}) also
+   * selects all.
+   */
   readonly namespaceSelector?: LabelSelector;
 }
 
-/** What is. Written by the operator only. */
+/** The observed state of the authority. Only the operator writes it. */
 export interface MtlsAuthorityStatus {
-  /** The metadata.generation that this status answers; -1 before the operator has seen the resource. */
+  /** The metadata.generation that the operator processed last; -1 before it processed the resource. */
   readonly observedGeneration?: number;
   /**
-   * Ready is True when the root is fit to sign and the authority does so, and Unknown before the operator has seen the
-   * resource. Rotating is True while the root is rotated, and says what the rotation waits for. TrustPublished is True
-   * when the bundles of spec.trustBundle are published. IssuerKeyMissing and CrlNearlyFull report trouble when they
-   * are True. A type that has once been set stays, as False with the reason; a type that has never been set is absent.
+   * Ready is True when the root is valid and the authority signs with it, and Unknown before the operator has
+   * processed the resource. Rotating is True during a root rotation; its message says what the rotation waits for.
+   * TrustPublished is True when every bundle of spec.trustBundle is published. IssuerKeyMissing and CrlNearlyFull are
+   * True when there is a problem. A condition that was set once stays, as False with a reason. A condition that was
+   * never set is absent.
    */
   readonly conditions?: readonly Condition[];
   /** The root that signs now. */
   readonly activeRoot?: Root;
-  /** The roots that are trusted now, the active one first; of more than 64 roots the first 64. trustBundle has all. */
+  /** The trusted roots, the active root first. The list has at most 64 entries; the field trustBundle has all roots. */
   readonly roots?: readonly Root[];
-  /** The certificates of the roots that are trusted now, as PEM; the ca.crt of every Secret. */
+  /** The certificates of all trusted roots, as PEM. The operator writes the same text as ca.crt into every Secret. */
   readonly trustBundle?: string;
-  /** The CRLs of the authority; absent when none of what signs may sign CRLs. */
+  /** The certificate revocation lists (CRLs) of the authority. Absent if no CA of the authority may sign CRLs. */
   readonly crl?: CrlStatus;
   /** How many MtlsCertificates use the authority. */
   readonly certificates?: number;
-  /** The value of the annotation mtls-operator.io/rotate-root that was acted on last. */
+  /** The last value of the annotation mtls-operator.io/rotate-root that the operator acted on. */
   readonly lastHandledRotateRoot?: string;
-  /** The rotation of the root that is under way; absent when there is none. */
+  /** The root rotation in progress. Absent without a rotation. */
   readonly rotation?: RotationStatus;
 }
 
 /** One aspect of the state of the resource. */
 export interface Condition {
-  /** The name of the aspect. */
+  /** The name of the condition. */
   readonly type: string;
-  /** Whether the condition holds. */
+  /** Whether the condition is met. */
   readonly status: 'True' | 'False' | 'Unknown';
-  /** The metadata.generation that the condition answers. */
+  /** The metadata.generation for which the condition was set. */
   readonly observedGeneration?: number;
   /** When status last changed. */
   readonly lastTransitionTime: string;
-  /** Why, as one word for programs. */
+  /** The reason for the status, as one word that programs can compare. */
   readonly reason: string;
-  /** Why, and what to do about it, for people. */
+  /** The reason for the status in words, and what to do about it. */
   readonly message: string;
 }
 
 export interface Root {
   /** The SHA-256 of the certificate's DER, in lower-case hexadecimal. */
   readonly fingerprint: string;
-  /** The subject, as an RFC 4514 string. */
+  /** The subject as a string (RFC 4514). */
   readonly subject: string;
-  /** When the root starts to be valid. */
+  /** When the root becomes valid. */
   readonly notBefore: string;
   /** When the root expires. */
   readonly notAfter: string;
 }
 
-/** The CRLs of the authority; absent when none of what signs may sign CRLs. */
+/** The certificate revocation lists (CRLs) of the authority. Absent if no CA of the authority may sign CRLs. */
 export interface CrlStatus {
-  /** How many certificates are revoked and have not expired. */
+  /** How many revoked certificates have not expired. */
   readonly revoked: number;
-  /** When the first of the CRLs ends. The next one is there twenty days before. */
+  /** When the first of the CRLs expires. The operator signs the next CRL 20 days before. */
   readonly nextUpdate: string;
 }
 
-/** The rotation of the root that is under way; absent when there is none. */
+/** The root rotation in progress. Absent without a rotation. */
 export interface RotationStatus {
   /**
-   * Names the rotation. It is the value of the annotations approve-rotation and abort-rotation, and the first part of
-   * the value of skip-gate.
+   * The identifier of the rotation. The annotations approve-rotation and abort-rotation have this value; the value of
+   * skip-gate begins with it.
    */
   readonly id: string;
   /**
-   * Distributing: bundles get the new root, the old one signs. Switching: certificates are re-issued by the new root.
-   * Draining: all are, and pods get them. Retiring: bundles lose the old root.
+   * Distributing: bundles get the new root, the old root still signs. Switching: the operator issues every certificate
+   * again with the new root. Draining: all certificates are issued by the new root, and pods load them. Retiring: the
+   * operator removes the old root from the bundles.
    */
   readonly phase: 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
-  /** When the rotation began. */
+  /** When the rotation started. */
   readonly startedAt: string;
-  /** The fingerprint of the root that is replaced. */
+  /** The fingerprint of the root that the rotation replaces. */
   readonly oldRoot?: string;
-  /** The fingerprint of the root that replaces it. */
+  /** The fingerprint of the root that will sign after the rotation. */
   readonly newRoot?: string;
-  /** True while an aborted rotation goes back to the root that it was to replace. */
+  /** True while an aborted rotation returns to the old root. */
   readonly aborting?: boolean;
-  /** The value of the annotation approve-rotation that let certificates switch to the new root. */
+  /** The value of the annotation approve-rotation that allowed certificates to switch to the new root. */
   readonly approved?: string;
   /**
-   * What the rotation does not wait for, as the annotation skip-gate has asked: the name of a phase, or the name of a
-   * phase, a slash and a namespace.
+   * What the rotation does not wait for, because the annotation skip-gate named it. Each entry is a phase, or a phase,
+   * a slash and a namespace.
    */
   readonly skipped?: readonly string[];
-  /** The fields done and total in words, as "237 of 240". */
+  /** The fields done and total in words, for instance "237 of 240". */
   readonly progress?: string;
-  /**
-   * How many of the Secrets and bundles that the phase waits for are as the phase needs them, and have been for their
-   * delay.
-   */
+  /** How many of the total already have the content that the phase needs, and have had it for the propagation delay. */
   readonly done?: number;
   /** How many Secrets and bundles the phase waits for. */
   readonly total?: number;
-  /** What the phase waits for, in words. Of many alike, a handful and how many more there are. */
+  /** What the phase waits for, in words. Of many similar blockers the list names a few and counts the rest. */
   readonly blockers?: readonly string[];
 }
 
-/** What is asked for. A change re-issues the certificates that it concerns. */
+/** The certificates that the operator issues. After a change the operator issues the affected certificates again. */
 export interface MtlsCertificateSpec {
-  /** The authority that signs the certificates. Default: {"name":"default"}. */
+  /** The authority that issues the certificates. Default: {"name":"default"}. */
   readonly authorityRef: AuthorityRef;
-  /** Asks for a certificate that a TLS server presents (extended key usage serverAuth). */
+  /** Requests a certificate for a TLS server (extended key usage serverAuth). */
   readonly server?: ServerRole;
-  /** Asks for a certificate that a TLS client presents (extended key usage clientAuth). */
+  /** Requests a certificate for a TLS client (extended key usage clientAuth). */
   readonly client?: ClientRole;
   /**
-   * Asks for one certificate for both ends of a connection (extended key usages serverAuth and clientAuth), for
-   * programs that know only one certificate, such as etcd members and Kafka brokers.
+   * Requests one certificate for both sides of a connection (extended key usages serverAuth and clientAuth), for
+   * programs that use the same certificate as server and as client, such as etcd members and Kafka brokers.
    */
   readonly peer?: PeerRole;
   /**
-   * How long a certificate is valid, as a Go duration in h, m, s and ms (for instance 2160h, 1h30m); from 5m to
-   * 876000h. It is shortened where it would outlive the root. Default: "2160h".
+   * How long a certificate is valid, as a Go duration in h, m, s and ms, for instance 2160h or 1h30m; from 5m to
+   * 876000h. Default 2160h (90 days). A certificate that would outlive its root gets a shorter lifetime.
    */
   readonly duration: string;
   /**
-   * How long before its expiry a certificate is renewed, as a Go duration; shorter than duration. Without renewBefore
-   * and renewBeforePercentage it is renewed when a third of its actual lifetime is left.
+   * How long before its expiry the operator renews a certificate, as a Go duration shorter than duration, for instance
+   * 360h. Default a third of the certificate's lifetime. If the root limits the lifetime so that this value does not
+   * fit, a third applies, too.
    */
   readonly renewBefore?: string;
   /**
-   * The same as a percentage of the certificate's actual lifetime that is left when it is renewed, instead of
-   * renewBefore.
+   * When the operator renews a certificate, as a percentage of its lifetime that is left: at 25, a certificate of 90
+   * days is renewed after about 67 days. It excludes renewBefore.
    */
   readonly renewBeforePercentage?: number;
-  /** The private keys of the certificates. Default: {"algorithm":"ECDSA","encoding":"PKCS8","rotationPolicy":"Always"}. */
+  /**
+   * The algorithm, size and encoding of the private keys, and whether renewal keeps the key. Default:
+   * {"algorithm":"ECDSA","encoding":"PKCS8","rotationPolicy":"Always"}.
+   */
   readonly privateKey: CertificatePrivateKey;
   /**
-   * What happens to the Secrets when the resource is deleted. Delete removes them with it. Retain keeps them: they
-   * have no ownerReference, are no longer renewed, and a resource of the same name that is created later adopts them.
-   * With either, a Secret is deleted when its role is taken out of spec or gets another secretName. Default: "Delete".
+   * What happens to the Secrets when the MtlsCertificate is deleted. Delete (default): Kubernetes deletes them, too.
+   * Retain: they stay, without an ownerReference, and the operator no longer renews them; an MtlsCertificate of the
+   * same name that is created later adopts them. With either policy, the operator deletes a Secret when its role is
+   * removed from spec or gets another secretName.
    */
   readonly deletionPolicy: 'Delete' | 'Retain';
   /**
-   * The subject of the certificates, besides the common name. The authority has to grant every value (issuance.allow,
-   * subject), since programs read rights from it.
+   * Attributes of the certificates' subject other than the common name. Every value needs a grant (issuance.allow of
+   * the authority, subject), because programs derive rights from these attributes.
    */
   readonly subject?: Subject;
   /**
-   * Metadata that the Secrets carry besides the operator's own. An entry that is taken out here is taken off the
-   * Secrets; what others put on them stays.
+   * Labels and annotations that the operator sets on the Secrets in addition to its own. An entry that you remove here
+   * is removed from the Secrets. Labels and annotations set by other clients stay.
    */
   readonly secretTemplate?: SecretTemplate;
   /**
-   * Further forms of key, certificate and roots, as keys of the same Secrets. They are written together with tls.crt,
-   * tls.key and ca.crt; a change here re-writes the Secrets and issues nothing.
+   * Further formats of the key, the certificate and the roots, as additional keys of the same Secrets. The operator
+   * writes them together with tls.crt, tls.key and ca.crt. After a change the operator rewrites the Secrets and keeps
+   * the certificates.
    */
   readonly outputs?: Outputs;
 }
 
-/** The authority that signs the certificates. */
+/** The authority that issues the certificates. */
 export interface AuthorityRef {
-  /** The name of an MtlsAuthority. Default: "default". */
+  /** The name of an MtlsAuthority. Default default. */
   readonly name: string;
 }
 
-/** Asks for a certificate that a TLS server presents (extended key usage serverAuth). */
+/** Requests a certificate for a TLS server (extended key usage serverAuth). */
 export interface ServerRole {
-  /** The Secret that is written. Default <name of the resource>-server-tls. */
+  /** The name of the Secret that the operator writes. Default <name of the MtlsCertificate>-server-tls. */
   readonly secretName?: string;
   /**
-   * A Service of this namespace, which need not exist. Adds the DNS names <service>, <service>.<namespace>,
-   * <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>.
+   * The name of a Service in this namespace; the Service does not have to exist. It adds the DNS names <service>,
+   * <service>.<namespace>, <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>.
    */
   readonly service?: string;
-  /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
+  /**
+   * The common name (CN) of the subject, for people and logs. Default none. TLS peers verify the subject alternative
+   * names instead. Without a grant (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the
+   * namespace may request anyway.
+   */
   readonly commonName?: string;
   /**
-   * DNS names. The first label may be a wildcard (*.example.com). Upper case and a trailing dot are accepted; the
-   * certificate carries the name in lower case and without the dot.
+   * DNS names, for instance payments.example.com. The first label may be a wildcard (*.example.com). Upper case and a
+   * trailing dot are accepted; the certificate has the name in lower case and without the dot.
    */
   readonly dnsNames?: readonly string[];
-  /** IPv4 and IPv6 addresses. */
+  /** IPv4 and IPv6 addresses, for instance 10.0.0.1 or fd00::1. Each needs a grant. */
   readonly ipAddresses?: readonly string[];
   /**
-   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID has no
-   * other URI.
+   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID cannot
+   * have another URI.
    */
   readonly uris?: readonly string[];
-  /** E-mail addresses (rfc822Name), in ASCII. */
+  /** E-mail addresses (rfc822Name) in ASCII. Each needs a grant. */
   readonly emailAddresses?: readonly string[];
-  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
+  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). Each needs a grant. */
   readonly otherNames?: readonly OtherName[];
   /**
-   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
-   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
-   * usages, which the authority has to grant.
+   * Usages in addition to those of the role. Key usages: contentCommitment, dataEncipherment (RSA keys only) and
+   * keyAgreement (ECDSA keys only). Extended key usages: codeSigning, emailProtection and ipsecIKE; each needs a
+   * grant.
    */
   readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
-/** A name of a type that an object identifier stands for. */
+/** A name whose type is an object identifier. */
 export interface OtherName {
-  /** The object identifier of the type of name, in dotted form; no arc has more than nine digits. */
+  /**
+   * The object identifier of the type in dotted form, for instance 1.3.6.1.4.1.311.20.2.3. No number in it has more
+   * than nine digits.
+   */
   readonly oid: string;
   /**
-   * The name itself, which is signed as it is written, as a UTF8String. At most 1024 characters, none of them a
-   * control character, no space at either end.
+   * The name. The certificate has exactly this text, as a UTF8String. It has 1 to 1024 characters, without control
+   * characters and without a space at either end.
    */
   readonly utf8Value: string;
 }
 
-/** Asks for a certificate that a TLS client presents (extended key usage clientAuth). */
+/** Requests a certificate for a TLS client (extended key usage clientAuth). */
 export interface ClientRole {
-  /** The Secret that is written. Default <name of the resource>-client-tls. */
+  /** The name of the Secret that the operator writes. Default <name of the MtlsCertificate>-client-tls. */
   readonly secretName?: string;
   /**
-   * A ServiceAccount of this namespace, which need not exist. Adds the SPIFFE ID spiffe://<trustDomain of the
-   * authority>/ns/<namespace>/sa/<serviceAccount>, next to which there can be no uris.
+   * The name of a ServiceAccount in this namespace; the ServiceAccount does not have to exist. It adds the SPIFFE ID
+   * spiffe://<trustDomain of the authority>/ns/<namespace>/sa/<serviceAccount>, and excludes uris.
    */
   readonly serviceAccount?: string;
-  /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
+  /**
+   * The common name (CN) of the subject, for people and logs. Default none. TLS peers verify the subject alternative
+   * names instead. Without a grant (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the
+   * namespace may request anyway.
+   */
   readonly commonName?: string;
   /**
-   * DNS names. The first label may be a wildcard (*.example.com). Upper case and a trailing dot are accepted; the
-   * certificate carries the name in lower case and without the dot.
+   * DNS names, for instance payments.example.com. The first label may be a wildcard (*.example.com). Upper case and a
+   * trailing dot are accepted; the certificate has the name in lower case and without the dot.
    */
   readonly dnsNames?: readonly string[];
-  /** IPv4 and IPv6 addresses. */
+  /** IPv4 and IPv6 addresses, for instance 10.0.0.1 or fd00::1. Each needs a grant. */
   readonly ipAddresses?: readonly string[];
   /**
-   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID has no
-   * other URI.
+   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID cannot
+   * have another URI.
    */
   readonly uris?: readonly string[];
-  /** E-mail addresses (rfc822Name), in ASCII. */
+  /** E-mail addresses (rfc822Name) in ASCII. Each needs a grant. */
   readonly emailAddresses?: readonly string[];
-  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
+  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). Each needs a grant. */
   readonly otherNames?: readonly OtherName[];
   /**
-   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
-   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
-   * usages, which the authority has to grant.
+   * Usages in addition to those of the role. Key usages: contentCommitment, dataEncipherment (RSA keys only) and
+   * keyAgreement (ECDSA keys only). Extended key usages: codeSigning, emailProtection and ipsecIKE; each needs a
+   * grant.
    */
   readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
 /**
- * Asks for one certificate for both ends of a connection (extended key usages serverAuth and clientAuth), for programs
- * that know only one certificate, such as etcd members and Kafka brokers.
+ * Requests one certificate for both sides of a connection (extended key usages serverAuth and clientAuth), for
+ * programs that use the same certificate as server and as client, such as etcd members and Kafka brokers.
  */
 export interface PeerRole {
-  /** The Secret that is written. Default <name of the resource>-peer-tls. */
+  /** The name of the Secret that the operator writes. Default <name of the MtlsCertificate>-peer-tls. */
   readonly secretName?: string;
   /**
-   * A Service of this namespace, which need not exist. Adds the DNS names <service>.<namespace>,
-   * <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>; and <service> alone,
-   * which programs take for the name of a user, where the authority grants it (issuance.allow, dnsNames).
+   * The name of a Service in this namespace; the Service does not have to exist. It adds the DNS names
+   * <service>.<namespace>, <service>.<namespace>.svc and <service>.<namespace>.svc.<clusterDomain of the authority>.
+   * It adds <service> alone only if the authority grants it (issuance.allow, dnsNames), because programs read the
+   * short name of a client as a user name.
    */
   readonly service?: string;
   /**
-   * A ServiceAccount of this namespace, which need not exist. Adds the SPIFFE ID spiffe://<trustDomain of the
-   * authority>/ns/<namespace>/sa/<serviceAccount>, next to which there can be no uris.
+   * The name of a ServiceAccount in this namespace; the ServiceAccount does not have to exist. It adds the SPIFFE ID
+   * spiffe://<trustDomain of the authority>/ns/<namespace>/sa/<serviceAccount>, and excludes uris.
    */
   readonly serviceAccount?: string;
-  /** The common name of the subject. It is for people to read: identity is in the subject alternative names. */
+  /**
+   * The common name (CN) of the subject, for people and logs. Default none. TLS peers verify the subject alternative
+   * names instead. Without a grant (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the
+   * namespace may request anyway.
+   */
   readonly commonName?: string;
   /**
-   * DNS names. The first label may be a wildcard (*.example.com). Upper case and a trailing dot are accepted; the
-   * certificate carries the name in lower case and without the dot.
+   * DNS names, for instance payments.example.com. The first label may be a wildcard (*.example.com). Upper case and a
+   * trailing dot are accepted; the certificate has the name in lower case and without the dot.
    */
   readonly dnsNames?: readonly string[];
-  /** IPv4 and IPv6 addresses. */
+  /** IPv4 and IPv6 addresses, for instance 10.0.0.1 or fd00::1. Each needs a grant. */
   readonly ipAddresses?: readonly string[];
   /**
-   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID has no
-   * other URI.
+   * Absolute URIs, for instance a SPIFFE ID (spiffe://<trust domain>/<path>). A certificate with a SPIFFE ID cannot
+   * have another URI.
    */
   readonly uris?: readonly string[];
-  /** E-mail addresses (rfc822Name), in ASCII. */
+  /** E-mail addresses (rfc822Name) in ASCII. Each needs a grant. */
   readonly emailAddresses?: readonly string[];
-  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). */
+  /** Names of other types (otherName), for instance a user principal name (1.3.6.1.4.1.311.20.2.3). Each needs a grant. */
   readonly otherNames?: readonly OtherName[];
   /**
-   * What the certificate may be used for beside what the role says: contentCommitment, dataEncipherment (RSA keys
-   * only) and keyAgreement (ECDSA keys only) as key usages; codeSigning, emailProtection and ipsecIKE as extended key
-   * usages, which the authority has to grant.
+   * Usages in addition to those of the role. Key usages: contentCommitment, dataEncipherment (RSA keys only) and
+   * keyAgreement (ECDSA keys only). Extended key usages: codeSigning, emailProtection and ipsecIKE; each needs a
+   * grant.
    */
   readonly usages?: readonly ('contentCommitment' | 'dataEncipherment' | 'keyAgreement' | 'codeSigning' | 'emailProtection' | 'ipsecIKE')[];
 }
 
-/** The private keys of the certificates. */
+/** The algorithm, size and encoding of the private keys, and whether renewal keeps the key. */
 export interface CertificatePrivateKey {
-  /** The algorithm. Not every TLS stack takes Ed25519. Default: "ECDSA". */
+  /** The algorithm. Default ECDSA. Some TLS libraries do not support Ed25519. */
   readonly algorithm: 'ECDSA' | 'RSA' | 'Ed25519';
-  /**
-   * The size in bits: 256, 384 or 521 for ECDSA (default 256); 2048, 3072, 4096 or 8192 for RSA (default 2048); none
-   * for Ed25519.
-   */
+  /** The size in bits. ECDSA: 256 (default), 384 or 521. RSA: 2048 (default), 3072, 4096 or 8192. Ed25519 has no size. */
   readonly size?: number;
   /**
-   * The PEM encoding of tls.key: PKCS8 (PRIVATE KEY), PKCS1 (RSA PRIVATE KEY, RSA only) or SEC1 (EC PRIVATE KEY, ECDSA
-   * only). Default: "PKCS8".
+   * The PEM encoding of tls.key. PKCS8 (default): PRIVATE KEY. PKCS1: RSA PRIVATE KEY, for RSA keys only. SEC1: EC
+   * PRIVATE KEY, for ECDSA keys only.
    */
   readonly encoding: 'PKCS8' | 'PKCS1' | 'SEC1';
   /**
-   * Always makes a new key for every certificate. Never keeps the key at renewal, as long as it fits spec; a rotation
-   * by annotation makes a new key all the same. Default: "Always".
+   * Always (default): every new certificate gets a new key. Never: a renewal keeps the key if its algorithm and size
+   * still match spec. The annotations rotate and revoke make a new key with either policy.
    */
   readonly rotationPolicy: 'Always' | 'Never';
 }
 
 /**
- * The subject of the certificates, besides the common name. The authority has to grant every value (issuance.allow,
- * subject), since programs read rights from it.
+ * Attributes of the certificates' subject other than the common name. Every value needs a grant (issuance.allow of the
+ * authority, subject), because programs derive rights from these attributes.
  */
 export interface Subject {
   /** Organizations (O). */
   readonly organizations?: readonly string[];
   /** Organizational units (OU). */
   readonly organizationalUnits?: readonly string[];
-  /** Countries (C), as ISO 3166 codes of two capital letters. */
+  /** Countries (C), as ISO 3166 codes of two capital letters, for instance DE. */
   readonly countries?: readonly string[];
-  /** Localities, for instance cities (L). */
+  /** Localities (L), for instance cities. */
   readonly localities?: readonly string[];
   /** Provinces or states (ST). */
   readonly provinces?: readonly string[];
@@ -617,129 +668,131 @@ export interface Subject {
   readonly streetAddresses?: readonly string[];
   /** Postal codes. */
   readonly postalCodes?: readonly string[];
-  /** A serial number of the subject, for instance of a device. It is not the serial number of the certificate. */
+  /** A serial number of the subject, for instance of a device. It is unrelated to the serial number of the certificate. */
   readonly serialNumber?: string;
 }
 
 /**
- * Metadata that the Secrets carry besides the operator's own. An entry that is taken out here is taken off the
- * Secrets; what others put on them stays.
+ * Labels and annotations that the operator sets on the Secrets in addition to its own. An entry that you remove here
+ * is removed from the Secrets. Labels and annotations set by other clients stay.
  */
 export interface SecretTemplate {
   /**
-   * Labels. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved; of app.kubernetes.io only
-   * app.kubernetes.io/managed-by is.
+   * Labels. A key with the prefix kubernetes.io, k8s.io or mtls-operator.io, or with a subdomain of these, is
+   * reserved. Keys with the prefix app.kubernetes.io are allowed, except app.kubernetes.io/managed-by.
    */
   readonly labels?: Readonly<Record<string, string>>;
   /**
-   * Annotations. Keys of kubernetes.io, k8s.io and mtls-operator.io are reserved; of app.kubernetes.io only
-   * app.kubernetes.io/managed-by is.
+   * Annotations. A key with the prefix kubernetes.io, k8s.io or mtls-operator.io, or with a subdomain of these, is
+   * reserved. Keys with the prefix app.kubernetes.io are allowed, except app.kubernetes.io/managed-by.
    */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /**
- * Further forms of key, certificate and roots, as keys of the same Secrets. They are written together with tls.crt,
- * tls.key and ca.crt; a change here re-writes the Secrets and issues nothing.
+ * Further formats of the key, the certificate and the roots, as additional keys of the same Secrets. The operator
+ * writes them together with tls.crt, tls.key and ca.crt. After a change the operator rewrites the Secrets and keeps
+ * the certificates.
  */
 export interface Outputs {
-  /** Adds tls-combined.pem, which holds what is in tls.key and then what is in tls.crt. */
+  /** Adds tls-combined.pem: the content of tls.key, followed by the content of tls.crt. Default false. */
   readonly combinedPEM?: boolean;
-  /** Adds key.der, which is the private key of tls.key, in the same encoding, without PEM around it. */
+  /** Adds key.der: the private key of tls.key in the same encoding, as DER instead of PEM. Default false. */
   readonly der?: boolean;
   /**
-   * Adds ca.crl, which holds the CRLs of the authority in PEM, one for each CA that signs. It is written anew whenever
-   * something is revoked, and every ten days.
+   * Adds ca.crl: the CRLs of the authority as PEM, one for each CA that issues certificates. Default false. The
+   * operator writes it again after each revocation, and every ten days.
    */
   readonly crl?: boolean;
   /**
-   * Adds keystore.p12 (the private key and its chain, alias certificate) and truststore.p12 (the roots of ca.crt), for
-   * Java and others; both are under the same password.
+   * Adds keystore.p12 (the private key with its certificate chain, alias certificate) and truststore.p12 (the roots of
+   * ca.crt), for instance for Java. Both have the same password.
    */
   readonly pkcs12?: Pkcs12Output;
 }
 
 /**
- * Adds keystore.p12 (the private key and its chain, alias certificate) and truststore.p12 (the roots of ca.crt), for
- * Java and others; both are under the same password.
+ * Adds keystore.p12 (the private key with its certificate chain, alias certificate) and truststore.p12 (the roots of
+ * ca.crt), for instance for Java. Both have the same password.
  */
 export interface Pkcs12Output {
   /**
-   * Where the password is, in the namespace of the resource. A changed password rewrites the keystores; while there is
-   * none, nothing is issued.
+   * The Secret with the password, in the namespace of the MtlsCertificate. After a change of the password the operator
+   * writes the keystores again. While the password is missing, the operator issues no certificate.
    */
   readonly passwordSecretRef: PasswordSecretRef;
 }
 
 /**
- * Where the password is, in the namespace of the resource. A changed password rewrites the keystores; while there is
- * none, nothing is issued.
+ * The Secret with the password, in the namespace of the MtlsCertificate. After a change of the password the operator
+ * writes the keystores again. While the password is missing, the operator issues no certificate.
  */
 export interface PasswordSecretRef {
-  /** The name of a Secret of any type but kubernetes.io/tls. */
+  /** The name of a Secret. Its type can be any type except kubernetes.io/tls. */
   readonly name: string;
   /**
-   * The key of its data that holds the password: 1 to 256 characters of printable ASCII, without a line break at its
-   * end. Default: "password".
+   * The key in the data of the Secret that holds the password. Default password. The password has 1 to 256 characters
+   * of printable ASCII, without a line break at the end.
    */
   readonly key: string;
 }
 
-/** What is. Written by the operator only. */
+/** The observed state of the certificates. Only the operator writes it. */
 export interface MtlsCertificateStatus {
-  /** The metadata.generation that this status answers; -1 before the operator has seen the resource. */
+  /** The metadata.generation that the operator processed last; -1 before it processed the resource. */
   readonly observedGeneration?: number;
   /**
-   * Ready is True when every Secret holds a valid certificate for what spec asks for, and Unknown before the operator
-   * has seen the resource. Issuing is True while the certificates in place do their work and the next ones cannot be
-   * issued. It is absent until that has happened once, and then stays, as False with the reason.
+   * Ready is True when every Secret holds a valid certificate that matches spec, and Unknown before the operator has
+   * processed the resource. Issuing is True while the next certificate cannot be issued, although the present one may
+   * still be valid. Issuing is absent until that happens for the first time; afterwards it stays, as False with a
+   * reason.
    */
   readonly conditions?: readonly Condition[];
-  /** The value of the annotation mtls-operator.io/rotate that was acted on last. */
+  /** The last value of the annotation mtls-operator.io/rotate that the operator acted on. */
   readonly lastHandledRotate?: string;
-  /** The value of the annotation mtls-operator.io/revoke that was acted on last. */
+  /** The last value of the annotation mtls-operator.io/revoke that the operator acted on. */
   readonly lastHandledRevoke?: string;
-  /** The value of the annotation mtls-operator.io/retry that was acted on last. */
+  /** The last value of the annotation mtls-operator.io/retry that the operator acted on. */
   readonly lastHandledRetry?: string;
-  /** The latest lastFailureTime in failures. Absent when no role fails. */
+  /** The latest lastFailureTime in failures. Absent if no role fails. */
   readonly lastFailureTime?: string;
-  /** The largest number of attempts in failures. Absent when no role fails. */
+  /** The largest number of attempts in failures. Absent if no role fails. */
   readonly failedIssuanceAttempts?: number;
-  /** The earliest nextRetryTime in failures. Absent when no role fails. */
+  /** The earliest nextRetryTime in failures. Absent if no role fails. */
   readonly nextRetryTime?: string;
   /**
-   * The roles whose last attempts to write their Secret failed. Each role waits for itself; a role that has succeeded
-   * since is not listed.
+   * The roles whose last attempt to write their Secret failed. Each role is retried on its own schedule, and leaves
+   * the list when an attempt succeeds.
    */
   readonly failures?: readonly RoleFailure[];
   /** The earliest notAfter in secrets. */
   readonly notAfter?: string;
   /** The earliest renewalTime in secrets. */
   readonly renewalTime?: string;
-  /** The Secrets that are written, one for each role. */
+  /** The Secrets that the operator has written, one for each role. */
   readonly secrets?: readonly IssuedSecret[];
 }
 
 /** The failed attempts of one role. */
 export interface RoleFailure {
-  /** The role in spec that asks for the Secret. */
+  /** The role that failed. */
   readonly role: 'server' | 'client' | 'peer';
   /** How many attempts in a row have failed. */
   readonly attempts: number;
   /** When the last attempt failed. */
   readonly lastFailureTime: string;
   /**
-   * When the operator tries again by itself. A changed spec, a new value of the annotations rotate, revoke or retry,
-   * and a repaired root are tried at once.
+   * When the operator tries again. It tries earlier after a change of spec, a new value of the annotation rotate,
+   * revoke or retry, or a repair of the root.
    */
   readonly nextRetryTime: string;
   /** Why the last attempt failed. */
   readonly message: string;
 }
 
-/** One Secret, and the certificate in it. */
+/** A Secret and the certificate in it. */
 export interface IssuedSecret {
-  /** The role in spec that asks for the Secret. */
+  /** The role in spec that requests the Secret. */
   readonly role: 'server' | 'client' | 'peer';
   /** The name of the Secret. */
   readonly secretName: string;
@@ -747,76 +800,82 @@ export interface IssuedSecret {
   readonly serialNumber: string;
   /** The SHA-256 of the certificate's DER, in lower-case hexadecimal. */
   readonly fingerprint: string;
-  /** The fingerprint of the root that the certificate chains to, as in activeRoot and roots of the MtlsAuthority. */
+  /**
+   * The fingerprint of the root that the certificate chains to. It is the fingerprint in activeRoot or roots of the
+   * MtlsAuthority.
+   */
   readonly rootFingerprint: string;
   /**
-   * The earlier name of rootFingerprint. The operator reads it in a status that an earlier version has written, and no
+   * The earlier name of rootFingerprint. The operator reads it in the status that an earlier version wrote, and no
    * longer writes it.
    */
   readonly authorityFingerprint?: string;
   /**
    * The identity of the CA that signed the certificate: the SHA-256 of its subject and public key, in lower-case
-   * hexadecimal. A CA that is renewed with the same key keeps it.
+   * hexadecimal. A CA that is renewed with the same key keeps its identity.
    */
   readonly issuerId?: string;
   /**
-   * The SHA-256 of the certificate's SubjectPublicKeyInfo, in lower-case hexadecimal. A Secret that was damaged keeps
-   * its private key only if it is the one of this certificate.
+   * The SHA-256 of the certificate's SubjectPublicKeyInfo, in lower-case hexadecimal. The operator keeps the private
+   * key of a damaged Secret only if the key matches this fingerprint.
    */
   readonly publicKeyFingerprint?: string;
-  /** When the certificate starts to be valid, a little before it was made. */
+  /** When the certificate becomes valid, a few minutes before it was issued. */
   readonly notBefore: string;
   /** When the certificate expires. */
   readonly notAfter: string;
-  /** When the certificate is renewed. */
+  /** When the operator renews the certificate. */
   readonly renewalTime: string;
-  /** How many certificates have been written for the role; the first is 1. */
+  /** How many certificates the operator has written for the role. The first one is 1. */
   readonly revision: number;
   /**
-   * The value of the annotation mtls-operator.io/rotate that the certificate of this Secret answers, while another
-   * Secret of the resource does not answer it yet. Then lastHandledRotate has it.
+   * The value of the annotation mtls-operator.io/rotate that this Secret already has a new certificate for. Present
+   * only until every Secret of the resource has one; after that, see lastHandledRotate.
    */
   readonly handledRotate?: string;
   /**
-   * The value of the annotation mtls-operator.io/revoke that the certificate of this Secret answers, while another
-   * Secret of the resource does not answer it yet. Then lastHandledRevoke has it.
+   * The value of the annotation mtls-operator.io/revoke that this Secret already has a new certificate for. Present
+   * only until every Secret of the resource has one; after that, see lastHandledRevoke.
    */
   readonly handledRevoke?: string;
   /**
-   * How often the operator has undone what another writer did to the Secret. There once the repairs that are made at
-   * once are used up, until nobody has changed the Secret for an hour.
+   * How often the operator has repaired the Secret because another client keeps changing it. Present once the operator
+   * delays its repairs, and until the Secret has been left unchanged for an hour.
    */
   readonly repairs?: SecretRepairs;
   /**
-   * The certificates that were in the Secret before and had not expired when they were replaced, the last 256 of them.
-   * The annotation revoke is about these, too. When the list is full, the message of Ready says so.
+   * Earlier certificates of the Secret that had not expired when they were replaced, at most the last 256. The
+   * annotation revoke revokes these as well. When the list is full, the message of Ready says so.
    */
   readonly replaced?: readonly ReplacedCertificate[];
 }
 
 /**
- * How often the operator has undone what another writer did to the Secret. There once the repairs that are made at
- * once are used up, until nobody has changed the Secret for an hour.
+ * How often the operator has repaired the Secret because another client keeps changing it. Present once the operator
+ * delays its repairs, and until the Secret has been left unchanged for an hour.
  */
 export interface SecretRepairs {
-  /** How many times in a row. Pauses grow with it. */
+  /** How many repairs in a row. The delay before the next repair grows with this number. */
   readonly count: number;
-  /** When the Secret was repaired last. */
+  /** When the operator last repaired the Secret. */
   readonly lastTime: string;
-  /** The field manager that changes the Secret, and the fields, as metadata.managedFields of the Secret says. */
+  /**
+   * The field manager that changes the Secret, and the fields that it changes, from metadata.managedFields of the
+   * Secret.
+   */
   readonly changedBy?: string;
 }
 
-/** A certificate that is in the Secret no longer. */
+/** A certificate that is no longer in the Secret. */
 export interface ReplacedCertificate {
-  /** Its serial number, in lower-case hexadecimal. */
+  /** The serial number of the certificate, in lower-case hexadecimal. */
   readonly serialNumber: string;
-  /** The fingerprint of the root that it chains to. */
+  /** The fingerprint of the root that the certificate chains to. */
   readonly rootFingerprint: string;
-  /** The earlier name of rootFingerprint, as in the entry of the Secret. */
+  /** The earlier name of rootFingerprint, as in secrets. */
   readonly authorityFingerprint?: string;
-  /** The identity of the CA that signed it, as in the entry of the Secret. */
+  /** The identity of the CA that signed the certificate, as in secrets. */
   readonly issuerId?: string;
-  /** When it expires. */
+  /** When the certificate expires. */
   readonly notAfter: string;
 }

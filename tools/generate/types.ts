@@ -55,7 +55,9 @@ function statusField({ properties }: Schema): string {
 function field(name: string, owner: Schema): string {
   const property = owner.properties?.[name];
   if (property === undefined) return '';
-  const fallback = property.default === undefined ? '' : ` Default: ${JSON.stringify(property.default)}.`;
+  const isDescribed = /\bdefault\b/i.test(property.description ?? '');
+  const fallback =
+    property.default === undefined || isDescribed ? '' : ` Default: ${JSON.stringify(property.default)}.`;
   const optional = isAlwaysSet(name, owner) ? '' : '?';
   return `${comment(`${property.description}${fallback}`, '  ')}  readonly ${name}${optional}: ${typeOf(property)};\n`;
 }
