@@ -19,25 +19,28 @@ import { trustKey } from './objects/trust-key.ts';
 export interface Queues {
   readonly authority: WorkQueue;
   readonly certificate: WorkQueue;
-  /** The places where bundles are published. */
+  /** Targets of trust bundles, see trustKey. */
   readonly trust: WorkQueue;
 }
 
-/** How far status.certificates of an authority may lag behind, in milliseconds: it is for people. */
+/** Delay before an authority counts its certificates again. Only people read `status.certificates`, so it may lag. */
 const countDelayMs = 5000;
 
-/** The same for what status says of the published bundles, of which there may be very many. */
+/** Delay before an authority reports its published bundles: one status write then covers many targets. */
 const trustDelayMs = 1000;
 
 /**
- * Maps each change to the keys it adds to the queues. A key says which object to reconcile, and never what happened: reconciles
- * read the state, not the event. ARCHITECTURE.md has the whole map as a table.
+ * Maps each change in the caches to keys in the queues. A key names the object to reconcile, never the event: a reconcile reads
+ * the current state. ARCHITECTURE.md has the map as a table.
  */
 export class EventHandlers {
   readonly #caches: Caches;
   readonly #queues: Queues;
   readonly #unsubscribe: ReadonlyArray<() => void>;
-  /** When requests to revoke last had an authority reconciled, or will, by its name: monotonic milliseconds of Caches. */
+  /**
+   * By name of authority, in monotonic milliseconds: the last reconcile that was queued for a request to revoke. It may lie in
+   * the future.
+   */
   readonly #crlReads = new Map<string, number>();
 
   constructor(caches: Caches, queues: Queues) {
@@ -58,7 +61,7 @@ export class EventHandlers {
     ];
   }
 
-  /** Ends the subscriptions: nothing is queued for events from now on. */
+  /** Unsubscribes from the caches: later events queue nothing. */
   stop(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
@@ -111,7 +114,7 @@ export class EventHandlers {
     for (const record of [before, after]) {
       if (record === undefined) continue;
       this.#publisherOf(record);
-      // Every authority that wants the name: it may be free now, or taken.
+      // Authorities that publish under this name: it may have become free, or another client may have taken it.
       for (const { name, spec } of this.#caches.authorities.values()) {
         if (spec.trustBundle?.configMap?.name === record.name) {
           this.#queues.trust.add(trustKey(name, record.namespace));
@@ -129,7 +132,7 @@ export class EventHandlers {
     else this.clusterTrustBundles();
   }
 
-  /** Adds every object: certificates in the background, so that one that changes from now on does not wait for all others. */
+  /** Adds every object. Certificates go into the background, so that a certificate that changes now does not wait for the rest. */
   all(): void {
     const { authorities, certificates } = this.#caches;
     for (const name of authorities.keys()) this.#queues.authority.add(name);
@@ -138,7 +141,7 @@ export class EventHandlers {
     for (const name of authorities.keys()) this.trustOf(name);
   }
 
-  /** Adds the targets where an authority publishes its bundle, and those where it did before. */
+  /** Adds the targets to which an authority publishes its bundle, and the targets that still hold one from earlier. */
   trustOf(name: string): void {
     const { authorities, namespaces, configMaps } = this.#caches;
     const authority = authorities.get(name);
@@ -159,7 +162,7 @@ export class EventHandlers {
     for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
   }
 
-  /** Adds the keys that depend on the root of an authority, its bundle or its CRLs. */
+  /** The root, bundle or CRLs of an authority changed: adds the keys that depend on them. */
   authorityChanged(authority: string, change: AuthorityChange): void {
     if (change === 'crl') {
       this.crlChanged(authority);
@@ -169,7 +172,7 @@ export class EventHandlers {
     this.trustOf(authority);
   }
 
-  /** The CRLs of an authority have changed: adds the targets where they are published, and the certificates that wait for them. */
+  /** The CRLs of an authority changed: adds the certificates that use or await them, and the targets that publish them. */
   crlChanged(authority: string): void {
     for (const record of this.#caches.certificates.by('authority', authority)) {
       if (requestsRevocation(record) || record.spec.outputs?.crl === true) this.#queues.certificate.add(keyOf(record));
@@ -178,40 +181,40 @@ export class EventHandlers {
   }
 
   /**
-   * A certificate waits to be on the CRL of an authority. The authority is read at once for the first request, and after a
-   * pause for the requests that follow: each reading is of the root Secret, and anybody can ask as often as they like.
+   * A certificate waits until it is on the CRL of an authority. The first request queues the authority at once, later requests
+   * after a pause: each reconcile reads the root Secret, and any user can request as often as they like.
    */
   crlAwaited(authority: string): void {
     const nowMs = this.#caches.monotonicMs();
     const knownMs = this.#crlReads.get(authority) ?? Number.NEGATIVE_INFINITY;
     const nextMs = knownMs > nowMs ? knownMs : Math.max(nowMs, knownMs + crlIntervalMs);
     this.#crlReads.set(authority, nextMs);
-    // Also if that moment was set before: the queue may have dropped it for an earlier one, which has passed since.
+    // Add the key even if this time is already set: the queue may have replaced it by an earlier time, which has passed.
     this.#queues.authority.addAfter(authority, nextMs - nowMs);
   }
 
-  /** Adds the certificates that ask for stores. */
+  /** Adds the certificates that request keystores. */
   usersOfPasswords(): void {
     for (const record of this.#caches.certificates.values()) {
       if (requestsKeystores(record)) this.#queues.certificate.add(keyOf(record));
     }
   }
 
-  /** Publishing to a target has ended: adds the authority, whose status says how. */
+  /** Publishing to a target ended: adds the authority, because its status reports the outcome. */
   trustChanged(authority: string): void {
     this.#queues.authority.addAfter(authority, trustDelayMs);
   }
 
-  /** Adds the certificates of an authority, in the background: a resource that changes meanwhile comes before most of them. */
+  /** Adds the certificates of an authority in the background: a resource that changes meanwhile overtakes most of them. */
   usersOf(authority: string): void {
     for (const record of this.#caches.certificates.by('authority', authority)) {
       this.#queues.certificate.addInBackground(keyOf(record));
     }
   }
 
-  /** Adds the certificates whose authority makes a difference between the labels of before and after. */
+  /** Adds the certificates in a namespace whose authority has a selector that matches only its old or only its new labels. */
   #labelsChanged(before: NamespaceRecord | undefined, after: NamespaceRecord | undefined): void {
-    // Of a namespace that is gone the certificates are, too, and the watch will say so.
+    // The certificates in a deleted namespace are deleted too: the watch reports each of them.
     if (after === undefined) return;
     const isAffected = new Map<string, boolean>();
     for (const record of this.#caches.certificates.by('namespace', after.name)) {
@@ -223,14 +226,14 @@ export class EventHandlers {
   }
 
   #issuanceDiffers(authority: string, before: NamespaceRecord | undefined, after: NamespaceRecord): boolean {
-    // What a namespace may have that had not been seen was left open.
+    // Certificates in a namespace that was not cached wait for its labels.
     if (before === undefined) return true;
     const { namespaceSelector, allow = [] } = this.#caches.authorities.get(authority)?.spec.issuance ?? {};
     const selectors = [namespaceSelector, ...allow.map((grant) => grant.namespaceSelector)];
     return selectors.some((selector) => selects(selector, before.labels) !== selects(selector, after.labels));
   }
 
-  /** A claim came or went: others that want the same Secrets may have to move, and the authority counts its users. */
+  /** The claims of a resource changed: other claimants may win or lose a Secret name, and the authority counts its users again. */
   #claimChanged(record: CertificateRecord | undefined): void {
     if (record === undefined) return;
     for (const secretKey of secretKeysOf(record)) this.#claimantsOf(secretKey);
@@ -248,14 +251,14 @@ export class EventHandlers {
   }
 }
 
-/** What certificates of an authority depend on beside its root, that it exists included. */
+/** The fields of an authority that its certificates depend on, apart from the root; undefined when it does not exist. */
 function rulesIn(authority: AuthorityRecord | undefined) {
   if (authority === undefined) return undefined;
   const { trustDomain, clusterDomain, issuance } = authority.spec;
   return { trustDomain, clusterDomain, issuance };
 }
 
-/** True when nothing has changed that others are affected by. */
+/** True when a change of a resource affects no other resource. */
 const isSameClaim = (before: CertificateRecord | undefined, after: CertificateRecord | undefined): boolean =>
   before !== undefined &&
   after !== undefined &&
@@ -264,6 +267,6 @@ const isSameClaim = (before: CertificateRecord | undefined, after: CertificateRe
   before.spec.authorityRef.name === after.spec.authorityRef.name &&
   isSameJson(secretKeysOf(before), secretKeysOf(after));
 
-/** What the places of an authority are affected by when it changes, beside its root. */
+/** The fields of an authority that its trust targets depend on, apart from the root. */
 const publishingOf = (record: AuthorityRecord | undefined) =>
   record === undefined ? undefined : [record.uid, record.deleting, record.spec.trustBundle];

@@ -16,13 +16,13 @@ import type { Replica } from './replica.ts';
 export interface LeaderTermOptions {
   readonly client: KubeClient;
   readonly replica: Replica;
-  /** Where root Secrets are. */
+  /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
-  /** Name of this replica, for events. */
+  /** Name of this replica, which events carry as `reportingInstance`. */
   readonly identity: string;
-  /** Certificates that are reconciled at a time. */
+  /** How many certificates are reconciled at the same time. */
   readonly workers: number;
-  /** RSA keys that are generated at a time. */
+  /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
   /** Create the MtlsAuthority `default` in a cluster that has no authority. */
   readonly createDefaultAuthority: boolean;
@@ -31,22 +31,22 @@ export interface LeaderTermOptions {
   readonly observer: LeaderObserver;
 }
 
-/** What a term reports as it works, for metrics. */
+/** Receives what a term reports for metrics. */
 export interface LeaderObserver {
   onReconcile(controller: string, record: ReconcileRecord): void;
   onIssued(role: string, reason: string): void;
 }
 
-/** A namespace gets at most this part of the workers: all others wait for the writes that it floods the API server with. */
+/** One namespace gets at most 1/4 of the workers: the others stay free while it floods the API server with writes. */
 const namespaceShare = 4;
-/** There are few authorities, and a reconcile of one is a handful of requests. */
+/** Clusters have few authorities, and the reconcile of an authority sends a handful of requests. */
 const authorityWorkers = 2;
-/** A bundle is one small write: these publish to ten thousand namespaces in some ten seconds. */
+/** A bundle is one small write: four workers publish to 10,000 namespaces in about 10 seconds. */
 const trustWorkers = 4;
 
 /**
- * One term of a leader: queues, event handlers, reconcilers and controllers, which are built when the term begins and dropped
- * when it ends. A term runs once.
+ * One term of a leader: its queues, event handlers, reconcilers and controllers. The operator builds them when the term begins
+ * and drops them when it ends. A term runs once.
  */
 export class LeaderTerm {
   readonly #options: LeaderTermOptions;
@@ -71,7 +71,7 @@ export class LeaderTerm {
     });
   }
 
-  /** How many keys wait, by controller. */
+  /** The number of waiting keys by controller. */
   get queueLengths(): Readonly<Record<keyof Queues, number>> {
     const { authority, certificate, trust } = this.#queues;
     return { authority: authority.length, certificate: certificate.length, trust: trust.length };
@@ -82,7 +82,7 @@ export class LeaderTerm {
     return this.#reconcilers?.authority.rotations ?? new Map();
   }
 
-  /** Works until `leadership` aborts. Resolves when the reconciles in progress have ended; `lost` aborts them. */
+  /** Runs until `leadership` aborts. Resolves when the reconciles in progress have ended. `lost` aborts those reconciles. */
   async run(leadership: AbortSignal, lost: AbortSignal): Promise<void> {
     const recorder = this.#recorder;
     const queues = this.#queues;
@@ -90,7 +90,7 @@ export class LeaderTerm {
     this.#reconcilers = reconcilers;
     try {
       const defaultAuthority = this.#defaultAuthority();
-      // First of all: otherwise certificates that refer to it would say that it does not exist.
+      // Before the controllers start: a certificate that refers to the authority would report it as missing.
       const isDone = (await defaultAuthority?.create(leadership)) ?? true;
       await Promise.all([
         isDone ? undefined : defaultAuthority?.createLater(leadership),
@@ -100,12 +100,12 @@ export class LeaderTerm {
       ]);
     } finally {
       reconcilers.stop();
-      // A timer for a renewal in three months would keep the process alive.
+      // A timer for a renewal in three months would otherwise keep the process alive.
       for (const queue of Object.values(queues)) queue.shutDown();
     }
   }
 
-  /** Sends the last events. To be called when the Lease is released: nobody waits for them. */
+  /** Sends the last events. Do not await it before the Lease is released: the next leader would wait for them. */
   flush = (timeoutMs: number): Promise<void> => this.#recorder.flush(timeoutMs);
 
   #defaultAuthority(): DefaultAuthority | undefined {

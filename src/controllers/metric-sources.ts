@@ -4,7 +4,7 @@ import type { MetricSources } from '../telemetry/metrics.ts';
 import type { Sample } from '../telemetry/mirrored-gauge.ts';
 import type { Operator } from './operator.ts';
 
-/** What the gauges say, read from the operator's caches at the moment of asking. */
+/** The values of the gauges. They are read from the operator's caches at each scrape. */
 export function metricSources(operator: Operator): MetricSources {
   const { certificates } = operator.caches;
   return {

@@ -6,25 +6,24 @@ import { keepCaches } from './cache/keep-caches.ts';
 import { type LeaderObserver, LeaderTerm, type LeaderTermOptions } from './leader-term.ts';
 import { Replica } from './replica.ts';
 
-/** What the operator is given. */
 export interface OperatorOptions extends Omit<LeaderTermOptions, 'replica'> {
   readonly client: KubeClient;
   readonly log: Log;
   readonly observer: OperatorObserver;
 }
 
-/** What the operator reports as it works, for metrics. */
+/** Receives what the operator reports for metrics. */
 export interface OperatorObserver extends LeaderObserver {
   onReflectorError(resource: string, code: string): void;
-  /** A collection was listed, with so many objects. */
+  /** @param count the number of objects in a collection that was just listed */
   onListed(count: number): void;
 }
 
 const lastEventsMs = 2000;
 
 /**
- * The operator in one process. Every replica has a Replica: caches and the state of the roots. The leader has a LeaderTerm
- * for as long as it leads; a replica that does not lead has StandbyRoots, which keep the state of the roots up to date.
+ * The operator in one process. It always has a Replica: the caches and the state of the roots. While it leads it also has a
+ * LeaderTerm. While it does not lead it has StandbyRoots, which keep the state of the roots up to date.
  */
 export class Operator {
   readonly #options: OperatorOptions;
@@ -33,7 +32,7 @@ export class Operator {
   #hasSynced = false;
   #standby: StandbyRoots | undefined;
   #term: LeaderTerm | undefined;
-  /** Resolves when the events of the terms that have ended are sent. */
+  /** Resolves when the events of all ended terms are sent. */
   #flushed: Promise<unknown> = Promise.resolve();
 
   constructor(options: OperatorOptions) {
@@ -54,17 +53,17 @@ export class Operator {
     return this.#term;
   }
 
-  /** True once every cache holds what the API server holds. */
+  /** True once every cache has been filled from the API server. */
   get hasSynced(): boolean {
     return this.#hasSynced;
   }
 
-  /** Resolves at that moment. */
+  /** Resolves when `hasSynced` becomes true. */
   get synced(): Promise<void> {
     return this.#synced.promise;
   }
 
-  /** Keeps the caches until the signal aborts; that ends the operator. */
+  /** Fills the caches and keeps them up to date. Resolves after the signal aborts and the last events are sent. */
   async cache(signal: AbortSignal): Promise<void> {
     const { client, namespace, log, observer } = this.#options;
     const sources = {
@@ -90,7 +89,7 @@ export class Operator {
     this.#synced.resolve();
   }
 
-  /** Leads until `leadership` aborts. Resolves when the work in progress has ended. */
+  /** Leads until `leadership` aborts. Resolves when the reconciles in progress have ended. */
   readonly lead: RunAsLeader = async (leadership, lost) => {
     await this.#standby?.stop();
     const term = new LeaderTerm({ ...this.#options, replica: this.#replica });

@@ -22,11 +22,11 @@ import { TrustWriter } from './trust/trust-writer.ts';
 
 export interface ReconcilersOptions {
   readonly client: GuardedClient;
-  /** Where root Secrets are. */
+  /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly replica: Replica;
   readonly queues: Queues;
-  /** RSA keys that are generated at a time. */
+  /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
   readonly recorder: Recorder;
   readonly observer: { onIssued(role: string, reason: string): void };
@@ -40,13 +40,13 @@ export interface Reconcilers {
   readonly certificate: CertificateReconciler;
   readonly trust: TrustReconciler;
   readonly eventHandlers: EventHandlers;
-  /** Ends the term: nothing is queued, and no key is generated, from now on. */
+  /** Ends the term: events queue nothing any more, and the RSA keys that are still ordered are not generated. */
   stop(): void;
 }
 
 /**
- * Begins a term. Another process has led since this one did, or read its caches: nothing is judged or signed by what this
- * process knew before, so every root is read again, and the reconcilers begin without memory.
+ * Begins a term. Another process may have led since this process last read a root. So every root is read again before any
+ * certificate is signed, and the reconcilers start without memory.
  */
 export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal): Promise<Reconcilers> {
   const { client, namespace, replica, queues, now } = options;
@@ -114,16 +114,16 @@ function authorityReconciler(
   });
 }
 
-/** What a CertificateReconciler is put together from. */
+/** The dependencies of a CertificateReconciler. */
 export interface CertificateParts {
   readonly client: GuardedClient;
-  /** Where root Secrets are. */
+  /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly replica: Pick<Replica, 'caches' | 'authorityStates' | 'roots'>;
   readonly keys: RsaKeyPool;
-  /** Called when a certificate has to be on the CRL of an authority before it can be replaced. */
+  /** Called when a certificate must be on the CRL of this authority before it can be replaced. */
   readonly onCrlAwaited: (authority: string) => void;
-  /** Called with the key of a resource whose failures do not delay it any longer. */
+  /** Called with the key of a resource that is retried before its backoff ends. */
   readonly onRetry: (key: string) => void;
   readonly recorder: Recorder;
   readonly observer: { onIssued(role: string, reason: string): void };

@@ -9,15 +9,15 @@ import { TrustPublications } from './trust/trust-publications.ts';
 
 export interface ReplicaOptions {
   readonly client: GuardedClient;
-  /** Where root Secrets are. */
+  /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly log: Log;
   readonly now: () => Date;
-  /** Milliseconds of a clock that only goes forward. Default: the one of the process. */
+  /** A monotonic clock in milliseconds. Default: `performance.now()`. */
   readonly monotonicMs?: (() => number) | undefined;
 }
 
-/** What every replica keeps up to date, whether it leads or not: the caches, and the state of every authority's root. */
+/** The caches and the state of every authority's root. Every replica keeps them up to date, whether it leads or not. */
 export class Replica {
   readonly caches: Caches;
   readonly authorityStates = new AuthorityStates();
@@ -33,8 +33,8 @@ export class Replica {
   }
 
   /**
-   * The roots that may have signed a leaf in a Secret: those of every authority. Until the root Secret of an authority was
-   * read, the roots in its status count: a certificate whose root is not known holds no gate of a rotation.
+   * The roots that may have signed a leaf in a Secret: the roots of every authority. Before the root Secret of an authority is
+   * read, the roots in its status count instead: a leaf with an unknown root would not keep a gate of a rotation closed.
    */
   readonly roots = (): readonly Certificate[] => {
     const unread = [...this.caches.authorities.values()].filter(
@@ -43,7 +43,7 @@ export class Replica {
     return [...this.authorityStates.roots(), ...unread.flatMap(({ status }) => rootsInStatus(status))];
   };
 
-  /** Reads and judges the root of every authority, without writing anything. */
+  /** Reads and validates the root of every authority. Writes nothing. */
   async refreshRoots(signal: AbortSignal, observer = this.#observer): Promise<void> {
     for (const name of this.caches.authorities.keys()) {
       try {
@@ -55,7 +55,7 @@ export class Replica {
     }
   }
 
-  /** Keeps the roots up to date on a replica that does not lead, until the result is stopped. */
+  /** Starts to keep the roots up to date on a replica that does not lead. */
   standBy(): StandbyRoots {
     const { authorities, rootSecrets } = this.caches;
     const refresh = (authority: string, signal: AbortSignal) => this.#observer.refresh(authority, signal);

@@ -13,7 +13,6 @@ import {
   signersIn,
 } from '../../plan/index.ts';
 
-/** An event about an authority. */
 export const authorityEvent = (
   { name, uid }: AuthorityRecord,
   type: EventDetails['type'],
@@ -27,18 +26,18 @@ export const authorityEvent = (
   note,
 });
 
-/** What passes by itself, is the rule, or is said by another condition. */
+/** Reasons without an event, by condition type: they pass automatically, are normal, or another condition reports the cause. */
 const quietReasons: Readonly<Record<string, readonly string[]>> = {
   Ready: ['Pending'],
   Rotating: ['NoRotation', 'RotationCompleted', 'RotationAborted'],
   TrustPublished: ['Pending', 'AuthorityNotReady', 'NotRequested'],
 };
 
-/** Of other conditions it is False that tells of trouble. */
+/** True for a condition that reports a problem when it is True. All other conditions report it when they are False. */
 const isAboutTrouble = (type: DesiredCondition['type']): boolean =>
   type === 'IssuerKeyMissing' || type === 'CrlNearlyFull';
 
-/** What has newly gone wrong. It is a warning where a person has to act. */
+/** Events for new problems in conditions. The event is a Warning if a person has to act. */
 export function problemEvents(
   authority: AuthorityRecord,
   conditions: readonly DesiredCondition[],
@@ -50,13 +49,13 @@ export function problemEvents(
     .filter(({ type, reason }) => quietReasons[type]?.includes(reason) !== true)
     .filter(({ type, message }) => !said.some((old) => old.type === type && old.message === message))
     .map(({ type, reason, message }) => {
-      // A root that waits for its bundles signs when they are there.
+      // The root only waits until its bundles are published. It signs after that without any action.
       const passes = type === 'Ready' && verdict.state === 'ready';
       return authorityEvent(authority, passes ? 'Normal' : 'Warning', reason, message);
     });
 }
 
-/** What a person has requested of a rotation in vain. Each is reported once: status still says it after a restart. */
+/** Events for requests to a rotation that had no effect. Each is sent once: status still lists it after a restart. */
 export function remarkEvents(authority: AuthorityRecord, rotation: RotationReport | undefined): EventDetails[] {
   const reported = authority.status.rotation?.blockers ?? [];
   return (rotation?.notices ?? [])
@@ -66,7 +65,7 @@ export function remarkEvents(authority: AuthorityRecord, rotation: RotationRepor
     );
 }
 
-/** The serial numbers that a plan adds to the CRLs, and the events that say so. */
+/** The serial numbers that a plan adds to the CRLs, and the events that report them. */
 export function revocationEvents(
   observed: ObservedAuthority,
   { revocations }: CrlPlan,
@@ -89,7 +88,7 @@ export function revocationEvents(
   return { revoked: listed.map(({ serialNumber }) => serialNumber), events };
 }
 
-/** The first serial numbers, and how many more there are. */
+/** The first ten serial numbers, and how many more there are. */
 const inWords = (revocations: readonly Revocation[]): string => {
   const serials = revocations.slice(0, 10).map(({ serialNumber }) => serialNumber);
   const more = revocations.length - serials.length;

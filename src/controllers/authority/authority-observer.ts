@@ -15,30 +15,30 @@ import { rootSecret } from '../objects/root-secret.ts';
 import { RolloutObserver, type RolloutSources } from './rollout-observer.ts';
 
 export interface AuthorityObserverOptions extends RolloutSources {
-  /** The operator's namespace, where root Secrets are. */
+  /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly authorityStates: AuthorityStates;
   readonly now: () => Date;
-  /** When the term began. Default: the epoch, on a replica that does not lead. */
+  /** Start of the leader's term. Default, for a replica that does not lead: the epoch. */
   readonly leadingSince?: Date;
 }
 
-/** What was observed, and the root Secret it was observed in: its keys are needed to carry out the plan. */
+/** An observed authority with its root Secret. The Secret includes the keys, which the plan may have to move. */
 export interface AuthorityObservation {
   readonly observed: ObservedAuthority;
   readonly live: Secret | undefined;
 }
 
 /**
- * Observes authorities and their root Secrets, and remembers what their root Secrets said of revocation. A term of a leader
- * has an observer of its own: another process has led since the term before.
+ * Observes authorities and their root Secrets, and remembers the CRLs and revocations in them. Each term of a leader creates
+ * its own observer, because another process may have led since the previous term.
  */
 export class AuthorityObserver {
   readonly #options: AuthorityObserverOptions;
   readonly #rollout: RolloutObserver;
-  /** What the root Secret of an authority, by UID, said of revocation when it was last seen. */
+  /** By UID of authority: the revocations in its root Secret when it was last seen. */
   readonly #revocations = new Map<string, RevocationState>();
-  /** What was published when an authority was first observed: before this process can overwrite any of it. */
+  /** By UID of authority: the CRLs that were published before this process could overwrite them. */
   readonly #published = new Map<string, readonly Crl[]>();
   readonly #readRevocation = revocationReader();
 
@@ -59,7 +59,7 @@ export class AuthorityObserver {
       ...(issuerInMemory === undefined ? {} : { issuerInMemory }),
       leadingSince,
     };
-    // Read from the API server, not from a cache: every decision about a root rests on this Secret, and there are few.
+    // Not from a cache: every decision about a root depends on this Secret, and there are few of them.
     const live = await client.find(secretResource, { namespace, name: authority.spec.secretName }, { signal });
     const root = { ...common, ...(live === undefined ? {} : { secret: rootSecret(live, now()) }) };
     const revocation = this.#readRevocation(live);
@@ -67,20 +67,20 @@ export class AuthorityObserver {
     return { observed: { ...root, revocation, revocationBefore }, live };
   }
 
-  /** Remembers what the root Secret of an authority says of revocation, in case somebody overwrites it. */
+  /** Remembers the revocations in the root Secret of an authority, in case another client overwrites the Secret. */
   remember({ authority, revocation }: ObservedAuthority): void {
     this.#revocations.set(authority.uid, revocation);
   }
 
   /**
-   * Reads the Secrets and published bundles of an authority again from the API server: watches may be late. Whatever is newer
-   * than the caches goes into them, and counts in the next observation.
+   * Reads the Secrets and published bundles of an authority again from the API server, because watches may be late. Newer
+   * objects go into the caches and count in the next observation.
    * @throws KubeError
    */
   confirm = (authority: AuthorityRecord, signal: AbortSignal): Promise<void> => this.#rollout.renew(authority, signal);
 
   /**
-   * Reads the root of an authority and judges it, without writing anything.
+   * Reads and validates the root of an authority. Writes nothing.
    * @throws KubeError
    */
   async refresh(name: string, signal: AbortSignal): Promise<void> {
@@ -94,7 +94,7 @@ export class AuthorityObserver {
     authorityStates.set(authority, planAuthority(observed, now()).verdict);
   }
 
-  /** What the root Secret said of revocation when it was last seen; what is published, if it was not seen yet. */
+  /** The revocations in the root Secret when it was last seen. If it was not seen yet: those in the published CRLs. */
   async #revocationBefore(
     authority: AuthorityRecord,
     revocation: RevocationState,

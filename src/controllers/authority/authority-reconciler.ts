@@ -15,31 +15,31 @@ import { problemEvents, remarkEvents } from './authority-events.ts';
 import type { AuthorityObservation, AuthorityObserver } from './authority-observer.ts';
 import type { RootSecretWriter } from './root-secret-writer.ts';
 
-/** What the reconciler works with. reconcilers.ts puts it together. */
+/** The dependencies of the reconciler. reconcilers.ts creates them. */
 export interface AuthorityContext {
   readonly client: GuardedClient;
   readonly authorities: Pick<Store<AuthorityRecord>, 'get' | 'observeOwnWrite' | 'trackWrite'>;
   readonly authorityStates: AuthorityStates;
   readonly observer: AuthorityObserver;
   readonly writer: RootSecretWriter;
-  /** Called when certificates of an authority and its published bundles have to be reconciled. */
+  /** Called when the certificates and the published bundles of an authority have to be reconciled. */
   readonly onChange: (authority: string, change: AuthorityChange) => void;
-  /** The conditions about its published bundles. */
+  /** The conditions about the published bundles of an authority. */
   readonly trustConditions: (authority: AuthorityRecord) => readonly DesiredCondition[];
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
 
-/** More steps than ever follow each other without a wait between them. After that, the queue retries with a delay. */
+/** No plan needs more steps in a row than this. If more follow, the queue retries with backoff. */
 const maxSteps = 6;
 
-/** What was observed and planned, once no step is left to carry out. */
+/** An observation with the plan that was made from it. */
 interface Settled extends AuthorityObservation {
   readonly plan: AuthorityPlan;
   readonly plannedAt: Date;
 }
 
-/** Creates, judges and rotates the roots of MtlsAuthorities: observe → plan → carry out → status. */
+/** Creates, validates and rotates the roots of MtlsAuthorities: observe → plan → carry out → status. */
 export class AuthorityReconciler {
   readonly #context: AuthorityContext;
   readonly #rotations = new Map<string, RotationReport>();
@@ -68,7 +68,7 @@ export class AuthorityReconciler {
     onChange(name, 'whole');
   }
 
-  /** Observes, plans and carries out, one step after the other, until no step is left. */
+  /** Observes, plans and carries out step by step until no step is left. */
   async #settle(authority: AuthorityRecord, signal: AbortSignal): Promise<Settled> {
     const { observer, writer } = this.#context;
     for (let steps = 0; ; steps += 1) {
@@ -83,7 +83,7 @@ export class AuthorityReconciler {
     }
   }
 
-  /** Plans from what is observed. A step that needs proof is planned again from what the API server lists now. */
+  /** Observes and plans. A step that requires a live read is planned again after the objects are read from the API server. */
   async #plan(authority: AuthorityRecord, signal: AbortSignal): Promise<Settled> {
     const { observer, now } = this.#context;
     const planned = async (): Promise<Settled> => {
@@ -98,7 +98,7 @@ export class AuthorityReconciler {
     return planned();
   }
 
-  /** Publishes the verdict to certificates, and the rotation to metrics. */
+  /** Makes the verdict available to certificates, and the rotation to metrics. */
   #publish(authority: AuthorityRecord, { verdict, rotation }: AuthorityPlan): void {
     const { authorityStates, onChange } = this.#context;
     if (rotation === undefined) this.#rotations.delete(authority.name);
@@ -113,7 +113,7 @@ export class AuthorityReconciler {
   ): Promise<{ requeueAt: Date } | undefined> {
     const { client, authorities, trustConditions, recorder, now } = this.#context;
     const { authority } = observed;
-    // As of the plan: what became due since then makes requeueAt lie in the past, and comes again at once.
+    // With the time of the plan: if a deadline has passed since, requeueAt is in the past and the key is queued at once.
     const { status: planned, requeueAt } = planAuthorityStatus(observed, plan, plannedAt);
     const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
     const writer = { client, resource: authorityResource, store: authorities };

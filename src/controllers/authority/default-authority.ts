@@ -10,7 +10,7 @@ export interface DefaultAuthorityOptions {
 }
 
 const retryMs = 2000;
-/** The term does nothing else until the first attempt has ended. */
+/** Short, because the controllers start only after the first attempt. */
 const timeoutMs = 5000;
 
 /** Creates the MtlsAuthority `default` in a cluster that has no authority. */
@@ -21,14 +21,14 @@ export class DefaultAuthority {
     this.#options = options;
   }
 
-  /** Tries it once. False when the API server failed, so that it has to be tried again. */
+  /** Makes one attempt. Returns false if the API server failed and the caller has to retry. */
   async create(signal: AbortSignal): Promise<boolean> {
     const { client, authorities, log } = this.#options;
     if (authorities.size > 0 || signal.aborted) return true;
     const spec = { secretName: 'mtls-root', root: {} };
     const object = { apiVersion, kind: 'MtlsAuthority', metadata: { name: defaultAuthorityName }, spec };
     try {
-      // The type of a served object has the defaults that the API server fills in.
+      // The type of a served object includes the defaults, which the API server adds.
       const served = object as Parameters<typeof authorityRecord>[0];
       authorities.observe(authorityRecord(await client.create(authorityResource, served, { signal, timeoutMs })));
       log.info('created the default authority', { authority: defaultAuthorityName });
@@ -40,7 +40,7 @@ export class DefaultAuthority {
     }
   }
 
-  /** Tries it again and again until it is there, or the signal aborts. */
+  /** Retries until the authority exists or the signal aborts. */
   async createLater(signal: AbortSignal): Promise<void> {
     do await sleep(retryMs, signal);
     while (!(await this.create(signal)));

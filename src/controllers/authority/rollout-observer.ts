@@ -17,31 +17,31 @@ import type { Caches } from '../cache/caches.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { ChangeCounts } from './change-counts.ts';
 
-/** Where the observation of a rollout comes from. */
+/** Where a rollout is observed. */
 export interface RolloutSources {
   readonly client: GuardedClient;
   readonly caches: Caches;
   readonly publications: {
-    /** The objects that hold, or have to hold, the bundle of an authority. */
+    /** The objects that hold or must hold the bundle of an authority. */
     of(authority: AuthorityRecord): readonly Publication[];
-    /** Reads them again from the API server. */
+    /** Reads these objects again from the API server. */
     renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void>;
   };
 }
 
-/** A Secret as it was when all were gone through last. */
+/** A Secret as of the last pass over all Secrets. */
 interface Seen {
-  /** Of its record, see Store. */
+  /** The token of its record, see Store. */
   readonly token: object | undefined;
   /** What the Secret says about its owner. */
   readonly claim: Pick<CachedSecret, 'namespace' | 'name' | 'controller' | 'owner' | 'ownerName'>;
   readonly issued: IssuedSecret;
 }
 
-/** Gathers what a rotation of the root waits for. */
+/** Observes the Secrets and published bundles that a root rotation waits for. */
 export class RolloutObserver {
   readonly #sources: RolloutSources;
-  /** By key. A rotation looks again and again, and few Secrets are others by then. */
+  /** By key. A rotation observes repeatedly, and few Secrets change in between. */
   #seen: ReadonlyMap<string, Seen> = new Map();
   #isInUse = false;
   /** By the name of the authority. */
@@ -52,12 +52,12 @@ export class RolloutObserver {
   }
 
   /**
-   * Everything of an authority that is out there, as the caches know it. It is gathered when it is asked for: that goes
-   * through all Secrets, and most looks at an authority are for no rotation.
+   * The Secrets and published bundles of an authority, from the caches. They are gathered on first access: that goes through
+   * all Secrets, and most reconciles of an authority have no rotation.
    */
   gather(authority: AuthorityRecord): RolloutObservation {
     const { caches, publications } = this.#sources;
-    // Nothing was asked for since the last look: no rotation is under way.
+    // No Secrets were read since the previous call: no rotation is in progress.
     if (!this.#isInUse) this.#seen = new Map();
     this.#isInUse = false;
     let [secrets, published]: [RolloutObservation['secrets']?, RolloutObservation['publications']?] = [];
@@ -75,7 +75,7 @@ export class RolloutObserver {
         return published;
       },
       examinedSecrets: caches.secrets.size,
-      // What is gathered later than this counts as younger than it is, which only makes a gate wait.
+      // An object that is gathered later seems younger than it is. That only makes a gate wait longer.
       monotonicMs: caches.monotonicMs(),
     };
   }
@@ -94,9 +94,9 @@ export class RolloutObserver {
   }
 
   /**
-   * A Secret that counts: one that a resource of the authority owns or would adopt, and one with a leaf of this authority
-   * whose resource has moved to another authority. A Secret that no resource can own does not count, whatever is in it:
-   * anybody can copy a Secret, and give the copy labels, an owner and a finalizer.
+   * Returns a Secret if the rotation has to wait for it: a resource of the authority owns it or would adopt it, or it holds a
+   * leaf of this authority and its resource has moved to another authority. A Secret that no resource can own never counts:
+   * any user can copy a Secret and give the copy labels, an owner and a finalizer.
    */
   #counted({ name }: AuthorityRecord, roots: ReadonlySet<string>, { claim, issued }: Seen): IssuedSecret | undefined {
     const { authorities, certificates } = this.#sources.caches;
@@ -110,7 +110,7 @@ export class RolloutObserver {
     }
     const root = issued.leaf?.root;
     if (root === undefined || !roots.has(root)) return undefined;
-    // Two authorities can have a root in common: the Secret follows the bundle of its own.
+    // Two authorities can share a root. The Secret then counts for the authority that its resource uses.
     const other = authorities.get(used);
     const isOfBoth = other !== undefined && rootsInStatus(other.status).some((one) => anchorId(one) === root);
     if (isOfBoth) return undefined;
@@ -119,7 +119,7 @@ export class RolloutObserver {
     return { ...issued, detail: `its MtlsCertificate ${why}` };
   }
 
-  /** The counts of the present phase of a rotation; undefined where there is none. */
+  /** The change counts of the current phase; undefined when there is no rotation. */
   #countsOf({ name, status: { rotation } }: AuthorityRecord): ChangeCounts | undefined {
     if (rotation === undefined) {
       this.#changes.delete(name);
@@ -133,7 +133,7 @@ export class RolloutObserver {
     return counts;
   }
 
-  /** Goes through all Secrets, and reads those that are others than they were. */
+  /** Goes through all Secrets, and reads the records that have changed since the last pass. */
   #look(): Iterable<Seen> {
     const { secrets } = this.#sources.caches;
     const seen = new Map<string, Seen>();
@@ -151,12 +151,12 @@ export class RolloutObserver {
   }
 
   /**
-   * Reads all of it anew from the API server, past the watches, which may be behind. What turns out to be newer than the
-   * caches have it is taken in, and counts from now on.
+   * Reads the Secrets and published bundles again from the API server, because the watches may be late. Newer objects go into
+   * the caches and count in the next observation.
    */
   async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
     const { client, caches, publications } = this.#sources;
-    // Without their content, which anybody can make large: the caches have most of them as of this revision.
+    // Metadata only: any user can make the content large, and the caches already have most Secrets at this revision.
     const selection = { labelSelector: leafSecretSelector, metadataOnly: true, limit: 500, signal };
     for await (const { items } of client.listPages(secretResource, selection)) {
       for (const found of items) {
@@ -171,7 +171,7 @@ export class RolloutObserver {
   }
 }
 
-/** False for a leaf whose root was not known: by now it may be. */
+/** False for a leaf whose root was unknown: it may be known now. */
 const isResolved = ({ issued: { leaf } }: Seen): boolean => leaf === undefined || leaf.root !== undefined;
 
 const seenAs = (record: CachedSecret, token: object | undefined): Seen => {

@@ -28,7 +28,7 @@ import { signCrls } from './sign-crls.ts';
 
 export interface RootSecretWriterOptions {
   readonly client: GuardedClient;
-  /** The operator's namespace, where root Secrets are. */
+  /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly recorder: Recorder;
   readonly log: Log;
@@ -37,7 +37,7 @@ export interface RootSecretWriterOptions {
 
 type Step<Name extends AuthorityStep['step']> = Extract<AuthorityStep, { step: Name }>;
 
-/** Carries out the steps of authorities: each is one write of the root Secret. */
+/** Carries out the steps of authorities. Each step is one write of the root Secret. */
 export class RootSecretWriter {
   readonly #options: RootSecretWriterOptions;
 
@@ -46,7 +46,7 @@ export class RootSecretWriter {
   }
 
   /**
-   * Carries out a step. If another client changed the Secret first, it writes nothing: the next observation shows why.
+   * Carries out a step. Writes nothing if another client has changed the Secret: the reconcile then observes again.
    * @throws KubeError
    */
   async carryOut({ observed, live }: AuthorityObservation, step: AuthorityStep, signal: AbortSignal): Promise<void> {
@@ -60,7 +60,7 @@ export class RootSecretWriter {
     }
   }
 
-  /** Creates the root Secret with a new root. Never overwrites one. */
+  /** Creates the root Secret with a new root. Never overwrites an existing Secret. */
   async #create(observed: ObservedAuthority, step: Step<'create'>, signal: AbortSignal): Promise<void> {
     const ref = this.#refOf(observed);
     const made = await this.#makeRoot(step);
@@ -71,7 +71,7 @@ export class RootSecretWriter {
     const metadata = {
       ...ref,
       labels: { [labels.managedBy]: managerName },
-      // A request for a new root that was made before there was one is answered by this root.
+      // This root answers a `rotate-root` request that is older than the first root.
       ...(rotateRootToken === undefined ? {} : { annotations: { [annotations.rotateRoot]: rotateRootToken } }),
     };
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data };
@@ -80,7 +80,7 @@ export class RootSecretWriter {
     this.#record(observed, 'RootCreated', `Created root ${fingerprint.slice(0, 16)} in Secret ${ref.name}`);
   }
 
-  /** Adds the predecessor of a renewed root to the bundle. */
+  /** Adds the predecessor of a renewed root to `ca.crt`. */
   async #remember(observed: ObservedAuthority, step: Step<'remember'>, signal: AbortSignal): Promise<void> {
     const metadata = { resourceVersion: step.resourceVersion };
     const data = { [secretKeys.bundle]: base64(step.bundle.pem) };
@@ -88,14 +88,14 @@ export class RootSecretWriter {
     this.#record(observed, 'RootReplaced', 'The active root was renewed. Its predecessor stays trusted');
   }
 
-  /** Takes a rotation one step further, with the CRLs of every root that is trusted after it. */
+  /** Carries out one step of a rotation, together with the CRLs of every root that is trusted after the step. */
   async #rotate(observed: ObservedAuthority, step: Step<'rotate'>, live: Secret, signal: AbortSignal): Promise<void> {
     const made = step.generate === undefined ? undefined : await this.#makeRoot(step.generate);
     const patch = rotationPatch(live, step, made);
-    // A peer that checks CRLs refuses the certificates of a root without one: root and CRL are written together.
+    // A peer that checks CRLs refuses certificates if their root has no CRL, so root and CRL are in one write.
     const comes = made === undefined ? [] : [issuerOf(made)];
     const others = signersAfter(observed, step);
-    // The list of the root that signs comes first: in another order, all lists would be written again at once.
+    // The CRL of the signing root comes first. In another order, the next reconcile would write all CRLs again.
     const signers = step.generate?.slot === 'active' ? [...comes, ...others] : [...others, ...comes];
     const data = { ...patch.data, ...(await this.#crlsOf(observed, signers, step.trusted)) };
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { ...patch, data }, { signal });
@@ -124,7 +124,7 @@ export class RootSecretWriter {
     return { namespace: this.#options.namespace, name: authority.spec.secretName };
   }
 
-  /** The data of the root Secret with the CRLs of these signers; empty if they are there already. */
+  /** The data of the root Secret with the CRLs of these signers; empty if the Secret already has them. */
   async #crlsOf(
     { revocation, revocationBefore: before }: ObservedAuthority,
     signers: readonly Issuer[],

@@ -3,13 +3,13 @@ import { type Crl, caId, encodeCrls, type Issuer, Prepared, prepareCrl } from '.
 import { type CrlPlan, encodeRevocations } from '../../plan/index.ts';
 import { base64 } from '../objects/secret-data.ts';
 
-/** Signs the CRLs of a plan. Returns the data of the root Secret with them, and with those that the plan keeps. */
+/** Signs the CRLs of a plan. Returns data of the root Secret with the new CRLs and the CRLs that the plan keeps. */
 export async function signCrls(plan: CrlPlan, issuers: readonly Issuer[]): Promise<Record<string, string>> {
   const signed = preparedCrls(plan, issuers).map(async (list) => (list instanceof Prepared ? list.sign() : list));
   return signedCrlData(plan, await Promise.all(signed));
 }
 
-/** The CRLs of a plan: those that it keeps, and those that wait for the signature of their issuer. */
+/** The CRLs of a plan: kept ones as they are, new ones prepared for the signature of their issuer. */
 export const preparedCrls = ({ crls }: CrlPlan, issuers: readonly Issuer[]): Array<Crl | Prepared<Crl>> =>
   crls.flatMap((list): Array<Crl | Prepared<Crl>> => {
     if ('keep' in list) return [list.keep];
@@ -17,7 +17,7 @@ export const preparedCrls = ({ crls }: CrlPlan, issuers: readonly Issuer[]): Arr
     return issuer === undefined ? [] : [prepareCrl(issuer, list.sign)];
   });
 
-/** The data of a root Secret with the CRLs of a plan, all of them signed. */
+/** The data of a root Secret with the signed CRLs of a plan. */
 export const signedCrlData = ({ revocations, issuers }: CrlPlan, lists: readonly Crl[]): Record<string, string> => ({
   [crlKey]: base64(encodeCrls(lists)),
   [revocationsKey]: base64(encodeRevocations({ revocations, issuers })),

@@ -5,15 +5,15 @@ import type { RootSecretMark } from '../cache/caches.ts';
 export interface StandbyRootsOptions {
   readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
   readonly rootSecrets: Store<RootSecretMark>;
-  /** Reads the root of an authority and judges it, without writing anything. */
+  /** Reads and validates the root of an authority. Writes nothing. */
   readonly refresh: (authority: string, signal: AbortSignal) => Promise<void>;
   readonly log: Log;
 }
 
 /**
- * Keeps the roots of authorities up to date on a replica that does not lead: it may have to continue a rotation that began
- * after it started. It reads a root again when the root Secret or the authority changes, and retries a read that failed.
- * Lives from the construction to `stop`: a leader's authority controller does this itself.
+ * Keeps the roots of authorities up to date on a replica that does not lead: the replica may have to take over a rotation that
+ * began after it started. Reads a root again when its Secret or its authority changes, and retries failed reads. It runs from
+ * the constructor until `stop`. On a leader, the authority controller does this.
  */
 export class StandbyRoots {
   readonly #queue = new WorkQueue();
@@ -21,7 +21,7 @@ export class StandbyRoots {
   readonly #unsubscribe: ReadonlyArray<() => void>;
   readonly #ended: Promise<void>;
 
-  /** Begins with every authority: another replica may have changed its root meanwhile. */
+  /** Queues every authority first: another replica may have changed its root meanwhile. */
   constructor({ authorities, rootSecrets, refresh, log }: StandbyRootsOptions) {
     const queue = this.#queue;
     this.#unsubscribe = [
@@ -41,7 +41,7 @@ export class StandbyRoots {
     this.#ended = controller.run(this.#stop.signal, this.#stop.signal);
   }
 
-  /** Resolves when no read is in progress any more, so that none overwrites what a leader reads. */
+  /** Resolves when no read is in progress, so that a late result cannot overwrite the state that a leader reads. */
   async stop(): Promise<void> {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#stop.abort();

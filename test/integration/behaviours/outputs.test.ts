@@ -243,7 +243,10 @@ describe('stores and their password', { concurrency: 4 }, () => {
     const tenant = await world.tenant('outputs');
     await setPassword(tenant, password, 'elsewhere');
     await tenant.create('db', asking(stores));
-    assert.match((await tenant.notReady('db', 'KeystorePasswordInvalid')).message, /does not exist/);
+    assert.match(
+      (await tenant.notReady('db', 'KeystorePasswordInvalid')).message,
+      /^server: Secret store-password has no key password /,
+    );
     await setPassword(tenant, password);
     await tenant.ready('db');
     await has(tenant, ['keystore.p12', 'truststore.p12']);
