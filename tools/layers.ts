@@ -16,7 +16,7 @@ interface Folder {
 }
 
 export const folders: Readonly<Record<string, Folder>> = {
-  api: { imports: [], layers: [['constants.ts', 'types.ts', 'schema.ts']], hasFace: false },
+  api: { imports: [], layers: [['constants.ts', 'reasons.ts', 'types.ts', 'schema.ts']], hasFace: false },
   pki: {
     imports: [],
     layers: [['pki-error.ts'], ['asn1'], ['keys'], ['x509'], ['issuer', 'keystore', 'leaf', 'lint'], ['issue']],

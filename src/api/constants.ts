@@ -10,41 +10,53 @@ export const managerName = 'mtls-operator';
 export const defaultAuthorityName = 'default';
 
 export const labels = {
+  /** On every object that the operator writes: `mtls-operator`. */
   managedBy: 'app.kubernetes.io/managed-by',
+  /** On a Secret: the name of its MtlsCertificate. */
   certificate: `${group}/certificate`,
+  /** On a Secret: the role that it is for, `server`, `client` or `peer`. */
   role: `${group}/role`,
-  /** On what is published for an authority: its name. */
+  /** On a ConfigMap or ClusterTrustBundle: the authority whose roots it publishes, by its name, or by the beginning and a digest of a name of more than 63 characters. */
   authority: `${group}/authority`,
 } as const;
 
 export const annotations = {
-  /** On an MtlsCertificate: the token of a wanted rotation. On a Secret: the token that its content was issued for, see mayFulfilRequest. */
+  /**
+   * On an MtlsCertificate: a new value requests a new key and certificate in every Secret of the resource. `status.lastHandledRotate` repeats the value.
+   * On a Secret: the value that its content was issued for, see mayFulfilRequest.
+   */
   rotate: `${group}/rotate`,
-  /** The same for a wanted revocation of what is in the Secrets, which is then issued anew. */
+  /**
+   * On an MtlsCertificate: a new value requests that the certificates in the Secrets are revoked and issued again. `status.lastHandledRevoke` repeats the value.
+   * On a Secret: the value that its content was issued for.
+   */
   revoke: `${group}/revoke`,
-  /** On an MtlsCertificate: the token of a request to try at once what failed or waits. It makes no new key by itself. */
+  /** On an MtlsCertificate: a new value retries at once what failed or waits. It replaces no valid key. `status.lastHandledRetry` repeats the value. */
   retry: `${group}/retry`,
-  /** On an MtlsAuthority: the token of a wanted rotation of the root. */
+  /**
+   * On an MtlsAuthority: a new value requests a rotation of the root. `status.lastHandledRotateRoot` repeats the value.
+   * On a root Secret: the value that the operator acted on last.
+   */
   rotateRoot: `${group}/rotate-root`,
   /** On an MtlsAuthority: the id of the rotation whose certificates may switch to the new root. */
   approveRotation: `${group}/approve-rotation`,
   /** On an MtlsAuthority: what a phase of a rotation does not wait for, as `<id>/<phase>` or `<id>/<phase>/<namespace>`. */
   skipGate: `${group}/skip-gate`,
-  /** On an MtlsAuthority: the id of the rotation that is to go back to the old root. */
+  /** On an MtlsAuthority: the id of the rotation that goes back to the old root. */
   abortRotation: `${group}/abort-rotation`,
-  /** On a root Secret: the state of the rotation under way, as JSON, written together with the keys it is about. */
+  /** On a root Secret: the state of the rotation in progress, as JSON, written together with the keys. */
   rotation: `${group}/rotation`,
   /** On a root Secret: the id of the rotation that ended last. */
   endedRotation: `${group}/ended-rotation`,
-  /** On a Secret: its own name. A copy under another name carries the name of the original, and is never deleted. */
+  /** On a Secret: its own name. A copy under another name carries the name of the original, and the operator never deletes it. */
   secretName: `${group}/secret-name`,
-  /** On a Secret that is kept when its resource is deleted, and has no ownerReference therefore: the UID of the resource. */
+  /** On a Secret: the UID of its resource, when `deletionPolicy: Retain` leaves it without an ownerReference. */
   certificateUid: `${group}/certificate-uid`,
   /** On a Secret: how many times its content has been issued. */
   revision: `${group}/revision`,
-  /** On a Secret: which keys of its metadata come from secretTemplate, so that they can be taken off again. */
+  /** On a Secret: the keys of its metadata that come from `secretTemplate`, as JSON, so that the operator can remove them. */
   template: `${group}/template`,
-  /** On a Secret: what of its data are further outputs, and what they were made from, as JSON. */
+  /** On a Secret: the keys of its data that `spec.outputs` asked for, and what they were made from, as JSON. */
   outputs: `${group}/outputs`,
 } as const;
 
@@ -74,23 +86,3 @@ export const rotationKeys = {
 
 /** The type of every Secret that the operator writes. */
 export const secretType = 'kubernetes.io/tls';
-
-/** Reasons of the condition Ready of an MtlsCertificate. */
-export type CertificateReason =
-  | 'Issued'
-  | 'Pending'
-  | 'AuthorityNotFound'
-  | 'AuthorityNotReady'
-  | 'Denied'
-  | 'NameConstrained'
-  | 'InvalidSpec'
-  | 'SecretConflict'
-  | 'Deleting'
-  | 'SecretContested'
-  | 'SecretImmutable'
-  | 'CrlUnavailable'
-  | 'CrlShareExhausted'
-  | 'KeystorePasswordNotFound'
-  | 'KeystorePasswordInvalid'
-  | 'IssuanceFailed'
-  | 'Expired';

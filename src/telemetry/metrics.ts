@@ -14,29 +14,34 @@ export interface MetricSources {
   queueLength(): Iterable<Sample>;
 }
 
+/** A metric, for the reference. */
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
 /** The metrics of the operator, in one registry. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #mirrored: MirroredGauge[] = [];
-  readonly issued = this.#counter('issued_total', 'Certificates issued', ['role', 'reason']);
+  readonly #own: MetricDescription[] = [];
+  readonly issued = this.#counter('issued_total', 'Certificates issued, by the reason to issue them', [
+    'role',
+    'reason',
+  ]);
   readonly reconciles = this.#counter('reconciles_total', 'Finished reconciles', ['controller', 'outcome']);
   readonly apiRequests = this.#counter('api_requests_total', 'Requests to the API server', [
     'verb',
     'resource',
     'code',
   ]);
-  readonly watchErrors = this.#counter('watch_errors_total', 'Errors of lists and watches', ['resource', 'code']);
-  readonly leader = new Gauge({
-    name: 'mtls_operator_leader',
-    help: '1 while this replica leads',
-    registers: [this.#registry],
-  });
+  readonly watchErrors = this.#counter('watch_errors_total', 'Lists and watches that failed', ['resource', 'code']);
+  readonly leader = new Gauge(this.#described('gauge', 'leader', '1 while this replica leads, otherwise 0', []));
   readonly reconcileSeconds = new Histogram({
-    name: 'mtls_operator_reconcile_seconds',
-    help: 'Duration of reconciles',
-    labelNames: ['controller'],
+    ...this.#described('histogram', 'reconcile_seconds', 'Duration of reconciles in seconds', ['controller']),
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
-    registers: [this.#registry],
   });
 
   constructor() {
@@ -44,36 +49,69 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 200 });
   }
 
-  /** Adds the gauges that are read from the caches when somebody asks. */
+  /** Adds the gauges that are read from the caches at each scrape. */
   mirror(sources: MetricSources): void {
-    const gauges: [name: string, help: string, samples: () => Iterable<Sample>][] = [
+    const gauges: [name: string, labels: string[], help: string, samples: () => Iterable<Sample>][] = [
       [
         'certificate_expiry_seconds',
-        'notAfter of a certificate as a Unix time in seconds',
+        ['namespace', 'name', 'role'],
+        'Unix time at which a certificate expires',
         () => sources.certificateExpiry(),
       ],
-      ['certificate_ready', '1 when the condition Ready of a resource is True', () => sources.certificateReady()],
+      [
+        'certificate_ready',
+        ['namespace', 'name'],
+        '1 while the condition Ready of an MtlsCertificate is True, otherwise 0',
+        () => sources.certificateReady(),
+      ],
       [
         'root_expiry_seconds',
-        'Earliest notAfter of an active root and its intermediates as a Unix time in seconds',
+        ['authority'],
+        'Unix time at which the first of the signing root and its intermediates expires',
         () => sources.rootExpiry(),
       ],
       [
         'crl_next_update_seconds',
-        "When the first of an authority's CRLs ends as a Unix time in seconds",
+        ['authority'],
+        'Unix time at which the first CRL of an authority ends; the operator renews it 20 days before',
         () => sources.crlNextUpdate(),
       ],
-      ['crl_entries', "Certificates on an authority's CRLs", () => sources.crlEntries()],
-      ['crl_entries_limit', "How many certificates an authority's CRLs have room for", () => sources.crlEntriesLimit()],
-      ['rotation_phase', '1 for the phase of the rotation of a root that is under way', () => sources.rotationPhase()],
+      [
+        'crl_entries',
+        ['authority'],
+        'Revoked certificates on the CRLs of an authority that have not expired',
+        () => sources.crlEntries(),
+      ],
+      [
+        'crl_entries_limit',
+        ['authority'],
+        'Certificates that the CRLs of an authority have room for',
+        () => sources.crlEntriesLimit(),
+      ],
+      [
+        'rotation_phase',
+        ['authority', 'phase'],
+        '1 for the current phase of a rotation of the root, 0 for the other phases; absent without a rotation',
+        () => sources.rotationPhase(),
+      ],
       [
         'rotation_remaining',
+        ['authority'],
         'Secrets and bundles that the phase of a rotation still waits for',
         () => sources.rotationRemaining(),
       ],
-      ['queue_length', 'Keys that wait to be reconciled', () => sources.queueLength()],
+      ['queue_length', ['controller'], 'Keys that wait to be reconciled', () => sources.queueLength()],
     ];
-    this.#mirrored.push(...gauges.map(([name, help, samples]) => ({ name: `mtls_operator_${name}`, help, samples })));
+    for (const [name, labels, help, samples] of gauges)
+      this.#mirrored.push({ name: `mtls_operator_${name}`, labels, help, samples });
+  }
+
+  /** The metrics of the operator itself, without those of the Node.js process. */
+  describe(): readonly MetricDescription[] {
+    return [
+      ...this.#mirrored.map(({ name, help, labels }) => ({ name, help, labels, type: 'gauge' as const })),
+      ...this.#own,
+    ];
   }
 
   /** The exposition format of Prometheus, in pieces, and its content type. */
@@ -88,6 +126,13 @@ export class Metrics {
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
-    return new Counter({ name: `mtls_operator_${name}`, help, labelNames, registers: [this.#registry] });
+    return new Counter(this.#described('counter', name, help, labelNames));
+  }
+
+  /** What prom-client makes a metric from. */
+  #described<Label extends string>(type: MetricDescription['type'], suffix: string, help: string, labelNames: Label[]) {
+    const name = `mtls_operator_${suffix}`;
+    this.#own.push({ name, type, help, labels: labelNames });
+    return { name, help, labelNames, registers: [this.#registry] };
   }
 }

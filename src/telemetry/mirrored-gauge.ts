@@ -8,6 +8,8 @@ export interface Sample {
 export interface MirroredGauge {
   readonly name: string;
   readonly help: string;
+  /** The labels of every sample, in the order in which they are written. */
+  readonly labels: readonly string[];
   readonly samples: () => Iterable<Sample>;
 }
 
@@ -15,11 +17,16 @@ export interface MirroredGauge {
 const linesAtOnce = 500;
 
 /** A gauge in the text format of Prometheus, piece by piece. */
-export function* exposeGauge({ name, help, samples }: MirroredGauge): Generator<string, void, undefined> {
+export function* exposeGauge({
+  name,
+  help,
+  labels: names,
+  samples,
+}: MirroredGauge): Generator<string, void, undefined> {
   let piece = `# HELP ${name} ${help}\n# TYPE ${name} gauge\n`;
   let lines = 0;
   for (const { labels, value } of samples()) {
-    piece += `${name}{${labelText(labels)}} ${valueText(value)}\n`;
+    piece += `${name}{${labelText(names, labels)}} ${valueText(value)}\n`;
     lines += 1;
     if (lines % linesAtOnce > 0) continue;
     yield piece;
@@ -28,9 +35,9 @@ export function* exposeGauge({ name, help, samples }: MirroredGauge): Generator<
   yield `${piece}\n`;
 }
 
-function labelText(labels: Sample['labels']): string {
+function labelText(names: readonly string[], labels: Sample['labels']): string {
   let text = '';
-  for (const [label, value] of Object.entries(labels)) text += `${text && ','}${label}="${escaped(value)}"`;
+  for (const name of names) text += `${text && ','}${name}="${escaped(labels[name] ?? '')}"`;
   return text;
 }
 

@@ -61,12 +61,12 @@ for (const [title, language] of Object.entries({
   });
 }
 
-test('the README lists every metric of the operator’s own, and no other', async () => {
+test('the reference lists every metric that the operator serves, and no other', async () => {
   const metrics = new Metrics();
   metrics.mirror(nothingToMirror);
   const { body } = await metrics.expose();
   const served = [...[...body].join('').matchAll(/^# TYPE (mtls_operator_\w+)/gm)].map(([, name]) => name);
-  const listed = [...read('README.md').matchAll(/^\| `(mtls_operator_\w+)`/gm)].map(([, name]) => name);
+  const listed = [...read('docs/reference/metrics.md').matchAll(/^\| `(mtls_operator_\w+)`/gm)].map(([, name]) => name);
   assert.deepEqual(new Set(listed), new Set(served));
 });
 

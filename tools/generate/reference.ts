@@ -4,12 +4,12 @@ const HEADER = `<!-- Generated from crds/ by \`npm run generate\`. Do not edit. 
 
 # API reference
 
-A number in parentheses is the most characters of a string, items of a list, entries of a map, or the range of a number.
-A field with a default is always there once the API server has stored the resource. \`kubectl explain mcert.spec\` and
-\`kubectl explain mauth.spec\` show the same text.
+A number in parentheses limits the characters of a string, the items of a list or the entries of a map, or gives the range of a
+number. The API server fills in a field that has a default. \`kubectl explain mcert.spec\` and \`kubectl explain mauth.spec\` show the same
+text.
 `;
 
-/** The text of docs/api.md: a section for every kind and for every object type. */
+/** The text of docs/reference/api.md: a section for every kind and for every object type. */
 export function referenceFile(kinds: readonly Kind[]): string {
   const types = typesOf(kinds);
   const shared = types.filter((type) => kinds.every((kind) => hasType(kind, type)));

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { annotations, type CertificateReason, secretKeys, secretType } from '../../api/constants.ts';
+import { annotations, secretKeys, secretType } from '../../api/constants.ts';
+import type { CertificateReason } from '../../api/reasons.ts';
 import {
   type GuardedClient,
   KubeError,

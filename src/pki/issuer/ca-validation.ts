@@ -8,16 +8,63 @@ import { certificateNamesOutsideConstraints, constraintsAreReadable } from '../x
 
 /** Why a CA may not stand above a leaf; each is a condition reason of its own on the MtlsAuthority. */
 export type CaProblem =
+  /**
+   * `tls.crt` or `ca.crt` cannot be read, or a certificate has no subject, is not of version 3, or has name constraints
+   * that cannot be read.
+   * @action Write PEM with at most 8 certificates. The message names the fault.
+   */
   | 'RootMalformed'
+  /**
+   * A certificate of the chain lacks `basicConstraints CA:TRUE`.
+   * @action Bring a CA certificate.
+   */
   | 'RootNotCA'
+  /**
+   * A certificate of the chain has a key usage without `keyCertSign`.
+   * @action Bring a CA certificate with `keyCertSign`.
+   */
   | 'RootKeyUsage'
+  /**
+   * A certificate of the chain has an extended key usage that lacks serverAuth or clientAuth.
+   * @action Bring a CA certificate without extended key usage, or with both.
+   */
   | 'RootExtendedKeyUsage'
+  /**
+   * A CA has a critical extension that the operator cannot honour, such as policy constraints.
+   * @action Bring a CA certificate without it.
+   */
   | 'RootUnknownCriticalExtension'
+  /**
+   * A certificate of the chain is signed with SHA-1, MD5 or RSA-PSS.
+   * @action Have it signed with SHA-256 or stronger and ECDSA, RSA (PKCS #1 v1.5) or Ed25519.
+   */
   | 'RootWeakSignature'
+  /**
+   * A key of the chain is RSA below 2048 or above 8192 bits or with an even, small or very large exponent, or is on a curve
+   * other than P-256, P-384 and P-521.
+   * @action Use another key.
+   */
   | 'RootWeakKey'
+  /**
+   * A certificate of the chain is not valid yet, by its own dates.
+   * @action Wait, or check the clock. The message names the certificate.
+   */
   | 'RootNotYetValid'
+  /**
+   * A certificate of the chain has expired. The operator replaces an expired root that it can make (`spec.root`) or that has a
+   * successor in `next.crt`.
+   * @action Otherwise run the command in the message.
+   */
   | 'RootExpired'
+  /**
+   * A CA of the chain allows fewer CAs below itself (`pathlen`).
+   * @action Have the intermediate signed by another CA, or sign with that CA itself.
+   */
   | 'RootPathLength'
+  /**
+   * The name constraints of a CA of the chain exclude the name of an intermediate.
+   * @action Have the intermediate signed by another CA, or change its name.
+   */
   | 'RootNameConstrained';
 
 /** A problem with the words that tell a person what to do. */

@@ -27,11 +27,35 @@ export interface Issuer {
 /** Why a root may not sign; each is a condition reason of its own on the MtlsAuthority. */
 export type RootProblem =
   | CaProblem
+  /**
+   * `tls.key` cannot be read.
+   * @action Write one key in PEM: PKCS #8, PKCS #1 or SEC1.
+   */
   | 'RootKeyMalformed'
+  /**
+   * `tls.key` is encrypted.
+   * @action Store the key decrypted: the operator has no passphrase.
+   */
   | 'RootKeyEncrypted'
+  /**
+   * `tls.key` belongs to another certificate.
+   * @action If that certificate is further down in `tls.crt`, put it first.
+   */
   | 'RootKeyMismatch'
+  /**
+   * The signing certificate is an intermediate, and a certificate between it and a root is missing.
+   * @action Put the root into `ca.crt`, and intermediates into `tls.crt`. The message names the missing issuer.
+   */
   | 'RootChainIncomplete'
+  /**
+   * A certificate has the name of the issuer, but another key has signed. It is usually an older or newer generation of the CA.
+   * @action Use the certificate of the CA that signed.
+   */
   | 'RootIssuerMismatch'
+  /**
+   * `tls.crt` holds certificates that the chain of its first one does not contain.
+   * @action Remove them. Other roots to trust go into `ca.crt`.
+   */
   | 'RootUnrelatedCertificates';
 
 /** The answer to whether a root may sign: the root itself, or a reason and a message that says what to do. */

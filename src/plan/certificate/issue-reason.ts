@@ -24,16 +24,27 @@ import { revocationIsPending } from './revocation-request.ts';
 
 /** Why a certificate is issued. */
 export type IssueReason =
+  /** The Secret does not exist. */
   | 'SecretMissing'
+  /** Key, certificate or type of the Secret are not as the operator wrote them. */
   | 'SecretCorrupted'
+  /** Another client has set `immutable: true` on the Secret, so the operator replaces it. */
   | 'SecretImmutable'
+  /** The certificate was issued by a root that is no longer trusted. */
   | 'RootNotTrusted'
+  /** Names, subject, usages, key or lifetime differ from the spec. */
   | 'SpecChanged'
+  /** The annotation `revoke` has a new value. */
   | 'RevocationRequested'
+  /** The annotation `rotate` has a new value. */
   | 'RotationRequested'
+  /** The root is being rotated, and another root signs now. */
   | 'RootReplaced'
+  /** The key of the issuer is gone, so its CRL cannot be renewed. */
   | 'IssuerKeyMissing'
+  /** The certificate has expired. */
   | 'Expired'
+  /** The renewal time has come. */
   | 'RenewalDue';
 
 /** What a role's Secret is judged against. */

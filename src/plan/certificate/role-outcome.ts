@@ -1,4 +1,4 @@
-import type { CertificateReason } from '../../api/constants.ts';
+import type { CertificateReason } from '../../api/reasons.ts';
 import type { LeafRecord } from '../../pki/index.ts';
 import type { FailedAttempts } from './failed-attempts.ts';
 import type { ObservedRole } from './observed-certificate.ts';

@@ -1,4 +1,4 @@
-import type { CertificateReason } from '../../api/constants.ts';
+import type { CertificateReason } from '../../api/reasons.ts';
 import type { IssueReason } from './issue-reason.ts';
 import type { LeafRequest } from './leaf-request.ts';
 import type { SecretMetadata } from './secret-metadata.ts';

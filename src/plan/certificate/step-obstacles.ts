@@ -1,4 +1,4 @@
-import type { CertificateReason } from '../../api/constants.ts';
+import type { CertificateReason } from '../../api/reasons.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import { conflictMessage, isOurs } from '../records/ownership.ts';
 import { rolesOf, secretNameOf } from '../records/roles.ts';

@@ -1,3 +1,4 @@
+import type { TrustReason } from '../../api/reasons.ts';
 import type { RootState } from '../certificate/authority-state.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { conditionOf, type DesiredCondition, restated } from '../records/condition.ts';
@@ -6,17 +7,6 @@ import { clusterTrustBundleOf } from './trust-plan.ts';
 import type { TrustSources, TrustTarget } from './trust-targets.ts';
 
 const type = 'TrustPublished';
-
-/** Why a bundle is, or is not, everywhere that spec says. */
-type TrustReason =
-  | 'Published'
-  | 'Pending'
-  | 'NotRequested'
-  | 'AuthorityNotReady'
-  | 'TrustConflict'
-  | 'TrustContested'
-  | 'PublishingFailed'
-  | 'ClusterTrustBundleNotServed';
 
 /** What is wrong with some of the targets, in words. */
 interface Finding {

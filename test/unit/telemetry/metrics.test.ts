@@ -42,15 +42,20 @@ describe('metrics', () => {
 });
 
 describe('a gauge that mirrors the caches', () => {
-  const gaugeOf = (samples: readonly Sample[]) => ({ name: 'a', help: 'b', samples: () => samples });
+  const gaugeOf = (samples: readonly Sample[]) => ({
+    name: 'a',
+    help: 'b',
+    labels: Object.keys(samples[0]?.labels ?? {}),
+    samples: () => samples,
+  });
 
   test('is in the text format, whatever its labels and values are', () => {
     const samples = [
       { labels: { x: '"\\\n', y: '' }, value: -1.5 },
-      { labels: {}, value: Number.POSITIVE_INFINITY },
-      { labels: {}, value: Number.NaN },
+      { labels: { x: '1', y: '2' }, value: Number.POSITIVE_INFINITY },
+      { labels: { x: '1', y: '2' }, value: Number.NaN },
     ];
-    const text = '# HELP a b\n# TYPE a gauge\na{x="\\"\\\\\\n",y=""} -1.5\na{} Inf\na{} NaN\n\n';
+    const text = '# HELP a b\n# TYPE a gauge\na{x="\\"\\\\\\n",y=""} -1.5\na{x="1",y="2"} Inf\na{x="1",y="2"} NaN\n\n';
     assert.equal([...exposeGauge(gaugeOf(samples))].join(''), text);
   });
 

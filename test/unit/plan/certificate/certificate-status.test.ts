@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { annotations, type CertificateReason } from '../../../../src/api/constants.ts';
+import { annotations } from '../../../../src/api/constants.ts';
+import type { CertificateReason } from '../../../../src/api/reasons.ts';
 import type { Role } from '../../../../src/pki/index.ts';
 import { renewalTime } from '../../../../src/plan/certificate/renewal.ts';
 import {

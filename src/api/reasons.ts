@@ -1,0 +1,293 @@
+/**
+ * The reasons of conditions and events. docs/reference/conditions.md and events.md are generated from the comments in this
+ * file: the meaning comes first, and `@action` says what a person does about it.
+ */
+
+/** Reasons of the condition Ready of an MtlsCertificate. */
+export type CertificateReason =
+  /** Every Secret holds a valid certificate for the spec. `Ready` is True. */
+  | 'Issued'
+  /**
+   * Status Unknown: the operator has not seen the resource yet. Status False: a key is being generated (large RSA keys take
+   * seconds), the root is being created, or a step waits for the CRL.
+   * @action Wait. If Unknown stays, no operator is running or it cannot reach the API server.
+   */
+  | 'Pending'
+  /**
+   * There is no MtlsAuthority of that name. The Secrets stay as they are.
+   * @action Create the MtlsAuthority, or correct `spec.authorityRef.name`.
+   */
+  | 'AuthorityNotFound'
+  /**
+   * The authority cannot sign; the message has its reason. Certificates that were issued before keep working.
+   * @action Fix the authority: see its condition `Ready`.
+   */
+  | 'AuthorityNotReady'
+  /**
+   * The namespace may not have a requested name, usage or subject value, or `spec.duration` is longer than the authority
+   * allows.
+   * @action Request a name from the message, or have an administrator grant this one (`issuance.allow` of the authority).
+   */
+  | 'Denied'
+  /**
+   * The root that you brought has name constraints, and at least one TLS library reads them as excluding a requested name.
+   * @action Use another authority, or remove the name. A common name counts as a host name.
+   */
+  | 'NameConstrained'
+  /**
+   * The spec holds a value that the schema refuses today but did not refuse when the resource was written, or a combination
+   * that no certificate can have.
+   * @action Correct the field that the message names.
+   */
+  | 'InvalidSpec'
+  /**
+   * The Secret exists and belongs to another owner, or another resource has claimed its name. The operator does not change it.
+   * @action Delete the Secret, hand it over with the command in the message, or set another `secretName`.
+   */
+  | 'SecretConflict'
+  /**
+   * The resource is being deleted, a finalizer keeps it, and one of its Secrets is gone. The operator does not create it again.
+   * @action Remove the finalizer when its owner is done.
+   */
+  | 'Deleting'
+  /**
+   * Another client keeps changing or deleting the Secret. The message names its field manager and the fields.
+   * @action Stop that client, or set another `secretName`.
+   */
+  | 'SecretContested'
+  /**
+   * Another client has set `immutable: true` on the Secret, and a finalizer keeps the operator from replacing the Secret.
+   * @action Run the command in the message.
+   */
+  | 'SecretImmutable'
+  /**
+   * `outputs.crl` or the annotation `revoke` needs a CRL, and the root or intermediate that you brought may not sign one: its
+   * key usage lacks `cRLSign`.
+   * @action Rotate instead of revoking, or bring a CA with `cRLSign`.
+   */
+  | 'CrlUnavailable'
+  /**
+   * The annotation `revoke` is set, and the namespace has used up its share of the CRL. The certificates stay in place and
+   * keep working.
+   * @action Rotate the root to empty the CRL, or wait until revoked certificates of the namespace expire.
+   */
+  | 'CrlShareExhausted'
+  /**
+   * `outputs.pkcs12` names a Secret that does not exist. The operator issues nothing until it does.
+   * @action Create the Secret with the password.
+   */
+  | 'KeystorePasswordNotFound'
+  /**
+   * The password Secret lacks the key, or its value is empty, ends with a line break, or is not printable ASCII.
+   * @action Correct the password Secret.
+   */
+  | 'KeystorePasswordInvalid'
+  /**
+   * The API server refused the Secret (a quota, an admission policy, RBAC), or the check before signing found a bug of the
+   * operator. `status.failures` has the cause for each role and the time of the next attempt.
+   * @action Remove the cause, and retry at once with the annotation `retry`. Report a bug of the operator.
+   */
+  | 'IssuanceFailed'
+  /**
+   * The certificate has expired: its renewal fails, or its root has expired.
+   * @action Read the condition `Issuing`, and `Ready` of the authority.
+   */
+  | 'Expired';
+
+/** Reasons of the condition Issuing of an MtlsCertificate while it is False. While it is True, it has a reason of Ready. */
+export type IssuingReason =
+  /** No certificate waits to be issued. */
+  | 'Issued'
+  /**
+   * No certificate can be issued now.
+   * @action Read the condition `Ready`.
+   */
+  | 'Blocked';
+
+/** Reasons of the condition Ready of an MtlsAuthority, besides those about its root. */
+export type AuthorityReason =
+  /** The authority signs. `Ready` is True. */
+  | 'Ready'
+  /**
+   * The root is being created.
+   * @action Wait.
+   */
+  | 'Pending'
+  /**
+   * The spec holds a value that cannot work, such as a duration or a key size of `spec.root`.
+   * @action Correct the field that the message names.
+   */
+  | 'InvalidSpec'
+  /**
+   * The root Secret does not exist, and there is no `spec.root` to make a root from.
+   * @action Create the Secret with `tls.crt` and `tls.key`.
+   */
+  | 'RootMissing'
+  /**
+   * Another root overwrote the signing root, and the operator has just noticed.
+   * @action Wait: `RootDistributing` follows.
+   */
+  | 'RootReplaced'
+  /**
+   * Another root overwrote the signing root, or the root Secret was lost. The new root signs as soon as every pod has
+   * had time to load it.
+   * @action Wait, or run the command in the message to skip the wait. Put the old root back to end the rotation.
+   */
+  | 'RootDistributing';
+
+/** Reasons of the condition Rotating of an MtlsAuthority. A reason that begins with Next is a reason of Ready for next.crt. */
+export type RotatingReason =
+  /** Status True. Bundles get the new root, and the old root signs. */
+  | 'Distributing'
+  /** Status True. The new root signs, and the certificates are issued again. */
+  | 'Switching'
+  /** Status True. Every certificate is issued by the new root, and pods load them. */
+  | 'Draining'
+  /** Status True. Bundles lose the old root. */
+  | 'Retiring'
+  /** Status False. The last rotation is complete: the new root signs. */
+  | 'RotationCompleted'
+  /** Status False. The last rotation was aborted: the previous root signs. */
+  | 'RotationAborted'
+  /** Status False. No rotation is in progress. */
+  | 'NoRotation'
+  /**
+   * Status False. A rotation was requested, and there is no `spec.root` to make a root from.
+   * @action Put the next root into the root Secret as `next.crt` and `next.key`.
+   */
+  | 'NextRootMissing'
+  /**
+   * Status False. A rotation is due, and `spec.root` holds a duration or key size that cannot work.
+   * @action Correct `spec.root`.
+   */
+  | 'InvalidSpec';
+
+/** Reasons of the condition TrustPublished of an MtlsAuthority. */
+export type TrustReason =
+  /** Every ConfigMap and ClusterTrustBundle of `spec.trustBundle` holds the current roots. `TrustPublished` is True. */
+  | 'Published'
+  /**
+   * Some objects are not written yet.
+   * @action Wait.
+   */
+  | 'Pending'
+  /** `spec.trustBundle` was removed. */
+  | 'NotRequested'
+  /**
+   * The root cannot sign. The published objects stay as they are.
+   * @action Fix the root: see the condition `Ready`.
+   */
+  | 'AuthorityNotReady'
+  /**
+   * In the namespaces that the message lists, the ConfigMap belongs to another owner. The operator does not change it.
+   * @action Delete or rename that ConfigMap, or change `configMap.name`.
+   */
+  | 'TrustConflict'
+  /**
+   * Another client keeps changing the object. The operator repairs it three times at once, then after 30 seconds, doubling to
+   * 20 minutes.
+   * @action Stop the client that the message names.
+   */
+  | 'TrustContested'
+  /**
+   * The API server refuses the write for the reason in the message, such as a quota or an admission policy; or a finalizer
+   * keeps an immutable object that was deleted.
+   * @action Remove the cause.
+   */
+  | 'PublishingFailed'
+  /**
+   * The cluster does not serve ClusterTrustBundles of certificates.k8s.io/v1 (Kubernetes 1.37).
+   * @action Set `clusterTrustBundle: false`, or upgrade the cluster.
+   */
+  | 'ClusterTrustBundleNotServed';
+
+/** Reasons of the condition IssuerKeyMissing of an MtlsAuthority, which reports trouble while it is True. */
+export type IssuerKeyReason =
+  /**
+   * Status True. A CA whose certificates are in use was overwritten, and its key is gone. Its CRL cannot be renewed and its
+   * certificates cannot be revoked. The operator issues them again before the CRL ends.
+   * @action Nothing, or put the pair of that CA into `previous.crt` and `previous.key`.
+   */
+  | 'CrlCannotBeRenewed'
+  /** Status False. The operator has the key of every CA whose certificates are in use. */
+  | 'KeysPresent';
+
+/** Reasons of the condition CrlNearlyFull of an MtlsAuthority, which reports trouble while it is True. */
+export type CrlNearlyFullReason =
+  /**
+   * Status True. At least 80 % of the entries are in use. The message names the namespaces with the most entries.
+   * @action Rotate the root, and lower `issuance.maxDuration`.
+   */
+  | 'EntriesAboveThreshold'
+  /** Status False. Less than 80 % of the entries are in use. */
+  | 'EntriesBelowThreshold';
+
+/** Reasons of the Normal events of an MtlsCertificate. */
+export type CertificateEvent =
+  /** The first certificate of a Secret was issued, or the Secret did not exist. */
+  | 'Issued'
+  /** A certificate was renewed. */
+  | 'Renewed'
+  /** A certificate and its key were replaced because of the annotation `rotate`. */
+  | 'Rotated'
+  /** A certificate was revoked and replaced because of the annotation `revoke`. */
+  | 'Revoked'
+  /** A certificate was issued again because the spec or the root changed. */
+  | 'Reissued'
+  /** A Secret that another client had damaged was restored. */
+  | 'Repaired'
+  /** The operator took over a Secret that its labels and annotation hand over to the resource. */
+  | 'SecretAdopted'
+  /** The operator deleted a Secret of its own. The note says why. */
+  | 'SecretDeleted';
+
+/** Reasons of the events of an MtlsAuthority. A reason with `@action` is a Warning. */
+export type AuthorityEvent =
+  /** The operator made a root and wrote it into the root Secret. */
+  | 'RootCreated'
+  /** The root was renewed with the same key, or another root overwrote the signing root. The earlier root stays trusted. */
+  | 'RootReplaced'
+  /** `next.crt` has the same root as the signing intermediate, so it signs at once. */
+  | 'IssuerReplaced'
+  /** The last certificate of a replaced intermediate is gone, and its key is destroyed. */
+  | 'IssuerRetired'
+  /** A rotation of the root has started. */
+  | 'RotationStarted'
+  /** The annotation `approve-rotation` has approved the switch. */
+  | 'RotationApproved'
+  /** The annotation `skip-gate` has skipped a phase, or a namespace in a phase. */
+  | 'RotationGateSkipped'
+  /** The rotation has reached the phase Switching. */
+  | 'RotationSwitching'
+  /** The rotation has reached the phase Draining. */
+  | 'RotationDraining'
+  /** The rotation has reached the phase Retiring. */
+  | 'RotationRetiring'
+  /** The rotation is complete, and the key of the old root is destroyed. */
+  | 'RotationCompleted'
+  /** The annotation `abort-rotation` has turned the rotation around: the old root signs again. */
+  | 'RotationAborting'
+  /** The rotation was aborted, and the key of the other root is destroyed. */
+  | 'RotationAborted'
+  /** The next root was removed from the root Secret, or can no longer be used. The rotation is over. */
+  | 'RotationWithdrawn'
+  /**
+   * The annotation `abort-rotation` came too late, or the key of the old root is gone.
+   * @action Let the rotation finish, or put the old root back into `tls.crt` and `tls.key`.
+   */
+  | 'AbortRefused'
+  /**
+   * The value of `approve-rotation`, `skip-gate` or `abort-rotation` does nothing. The event is Normal when the value names
+   * another rotation.
+   * @action Use the value that the note shows.
+   */
+  | 'AnnotationIgnored'
+  /** `next.crt` and `next.key` wait for the end of the rotation in progress. */
+  | 'NextRootWaits'
+  /** Certificates were added to the CRL. The note has their serial numbers. */
+  | 'CertificatesRevoked'
+  /**
+   * Revoked certificates are on no CRL because the operator lacks the key of their issuer.
+   * @action Rotate the root: peers refuse these certificates when their root is no longer trusted.
+   */
+  | 'CertificatesNotListed';

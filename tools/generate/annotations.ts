@@ -1,0 +1,60 @@
+import { constantMembers, type Documented } from './doc-comments.ts';
+import { table } from './reasons.ts';
+
+const header = `<!-- Generated from the comments in src/api/constants.ts by \`npm run generate\`. Do not edit. -->
+
+# Annotations and labels
+
+The value of a request (\`rotate\`, \`revoke\`, \`retry\`, \`rotate-root\`) is any text of at most 1,024 characters. A new value is one request. The
+same value never acts twice, so an annotation may stay in Git. Status repeats the value once the operator has carried the request out.
+`;
+
+/** The text of docs/reference/annotations.md, from src/api/constants.ts. */
+export function annotationsFile(constants: string, group: string): string {
+  const annotations = constantMembers(constants, 'annotations', group);
+  const labels = constantMembers(constants, 'labels', group);
+  const section = (entries: readonly Documented[], title: string, kinds: readonly string[], text = ''): string[] => [
+    `## ${title}\n`,
+    ...(text === '' ? [] : [`${text}\n`]),
+    table(
+      kinds.flatMap((kind) => on(kind, entries)),
+      title.startsWith('Labels') ? 'Label' : 'Annotation',
+    ),
+  ];
+  return [
+    header,
+    ...section(annotations, 'Annotations that you set on an MtlsCertificate', ['MtlsCertificate']),
+    ...section(annotations, 'Annotations that you set on an MtlsAuthority', ['MtlsAuthority']),
+    ...section(
+      annotations,
+      'Annotations of a Secret',
+      ['Secret'],
+      'The operator writes them. Set `secret-name` only to [hand a Secret over](../operations.md#hand-a-secret-over).',
+    ),
+    ...section(annotations, 'Annotations of a root Secret', ['root Secret'], 'The operator writes them.'),
+    ...section(
+      labels,
+      'Labels',
+      ['object that the operator writes', 'Secret', 'ConfigMap or ClusterTrustBundle'],
+      'The operator writes them, and watches objects by them.',
+    ),
+    'An administrator sets `mtls-operator.io/metrics: allow` on a namespace, and the NetworkPolicy then admits its pods to the\nmetrics: see [monitoring](../operations.md#metrics-and-alerts).',
+  ]
+    .join('\n')
+    .concat('\n');
+}
+
+/** The entries for a kind: a comment says of each kind in turn what the name means on it ("On a Secret: ..."). */
+function on(kind: string, entries: readonly Documented[]): Documented[] {
+  return entries.flatMap((entry) => {
+    const parts = entry.meaning.split(/(?:^| )On (?:an?|every) (?=[A-Za-z ]+: )/).filter((part) => part !== '');
+    return parts
+      .filter((part) => part.startsWith(`${kind}: `))
+      .map((part) => ({
+        ...entry,
+        meaning: capital(part.slice(kind.length + 2).replace(/, see mayFulfilRequest/, '')),
+      }));
+  });
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

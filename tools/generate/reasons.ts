@@ -1,0 +1,102 @@
+import { type Documented, unionMembers } from './doc-comments.ts';
+
+/** The sources that the reasons are read from. */
+export interface ReasonSources {
+  /** src/api/reasons.ts */
+  readonly reasons: string;
+  /** src/pki/issuer/ca-validation.ts and src/pki/issuer/issuer.ts */
+  readonly roots: readonly [caValidation: string, issuer: string];
+}
+
+const conditionsHeader = `<!-- Generated from the comments in src/api/reasons.ts and src/pki/issuer by \`npm run generate\`. Do not edit. -->
+
+# Conditions
+
+\`kubectl get mcert\` and \`kubectl get mauth\` show the reason of the condition \`Ready\`. \`kubectl describe\` shows the message of
+every condition: what is wrong, where, and the command that helps.
+
+Programs may rely on the types and reasons on this page. Messages may change with any version. A condition type that has been set
+once stays, with status False and a reason. \`observedGeneration\` of a condition is the \`metadata.generation\` that it answers. The
+CRDs give a new resource \`Ready: Unknown\` with the reason \`Pending\`, so tools that wait for status do not take it for finished.
+`;
+
+const eventsHeader = `<!-- Generated from the comments in src/api/reasons.ts by \`npm run generate\`. Do not edit. -->
+
+# Events
+
+Events are for people. They expire with the event retention of the cluster, and similar events may be merged. Status is the record.
+
+A Warning asks a person to act. A Normal event reports what the operator did. The note of a \`Warning\` is the message of the condition.
+The operator writes ten events per second while certificates wait to be issued, and Warnings first. At most 1,000 events wait; further
+ones are dropped, and the log says so.
+`;
+
+/** The text of docs/reference/conditions.md. */
+export function conditionsFile({ reasons, roots: [caValidation, issuer] }: ReasonSources): string {
+  const aboutRoots = [...unionMembers(issuer, 'RootProblem'), ...unionMembers(caValidation, 'CaProblem')];
+  const of = (name: string): readonly Documented[] => unionMembers(reasons, name);
+  return [
+    conditionsHeader,
+    '## MtlsCertificate\n',
+    '### Ready\n',
+    'True when every Secret holds a valid certificate for the spec.\n',
+    table(of('CertificateReason')),
+    '### Issuing\n',
+    'True while the certificates in place work and the next ones cannot be issued. Its reason is then a reason of `Ready`. The condition\nis absent until that has happened once.\n',
+    'While `Issuing` is False:\n',
+    table(of('IssuingReason')),
+    '## MtlsAuthority\n',
+    '### Ready of an authority\n',
+    'True when the root may sign and the authority issues certificates.\n',
+    table(of('AuthorityReason')),
+    'These reasons are about the certificates and the key in the root Secret. The chain is the signing certificate, the root, and every\ncertificate between them.\n',
+    table(aboutRoots),
+    '### Rotating\n',
+    'True while the root is rotated; the message says what the rotation waits for. The condition is absent until the first rotation.\n',
+    table(of('RotatingReason')),
+    'A reason that begins with `Next` and continues with a reason of `Ready`, such as `NextRootKeyMismatch`, says the same about `next.crt`\nand `next.key`.\n',
+    '### TrustPublished\n',
+    'True when every object of `spec.trustBundle` holds the current roots. The condition is absent until `spec.trustBundle` is set.\n',
+    table(of('TrustReason')),
+    '### IssuerKeyMissing\n',
+    'Reports trouble while it is True.\n',
+    table(of('IssuerKeyReason')),
+    '### CrlNearlyFull\n',
+    'Reports trouble while it is True.\n',
+    table(of('CrlNearlyFullReason')),
+  ]
+    .join('\n')
+    .trimEnd()
+    .concat('\n');
+}
+
+/** The text of docs/reference/events.md. */
+export function eventsFile(reasons: string): string {
+  return [
+    eventsHeader,
+    '## Events of an MtlsCertificate\n',
+    'Normal:\n',
+    table(unionMembers(reasons, 'CertificateEvent')),
+    'Every reason of the condition `Ready` except `Issued`, `Pending` and `Deleting` is also the reason of a Warning, when the condition gets\nit or when another attempt fails: see [conditions](conditions.md#ready). `AuthorityNotReady` is Normal while the authority only waits\nfor the bundles of its own rotation.\n',
+    '## Events of an MtlsAuthority\n',
+    'Events with an action are Warnings, the others are Normal.\n',
+    table(unionMembers(reasons, 'AuthorityEvent')),
+    'The reasons of the conditions are Warnings as well, when a condition gets one that asks a person to act: see\n[conditions](conditions.md#mtlsauthority).',
+  ]
+    .join('\n')
+    .concat('\n');
+}
+
+/** A table of the names, with a column for what to do if any of them asks for something. */
+export function table(entries: readonly Documented[], title = 'Reason'): string {
+  const hasActions = entries.some(({ action }) => action !== '');
+  const cells = ({ name, meaning, action }: Documented): string[] => [
+    `\`${name}\``,
+    ...[meaning, ...(hasActions ? [action] : [])].map((text) => text.replaceAll('|', '\\|')),
+  ];
+  const head = [title, 'Meaning', ...(hasActions ? ['What to do'] : [])];
+  return [head, head.map(() => '---'), ...entries.map(cells)]
+    .map((row) => `| ${row.join(' | ')} |`)
+    .join('\n')
+    .concat('\n');
+}
