@@ -122,7 +122,7 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
       for (const files of (await filesOfSecrets()).values()) assert.equal(rootsIn(files).length, 2);
     });
     await site.settled();
-    await traffic.everybodyConnects();
+    await traffic.everyClientConnects();
 
     // The gate opens when everybody uses what is written, not after some time that this machine may or may not keep to.
     // Once it is open, one Secret that cannot be re-issued keeps the rotation in its phase until the same holds again.
@@ -138,11 +138,11 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
       );
     });
     await site.settled();
-    await traffic.everybodyConnects();
+    await traffic.everyClientConnects();
     await site.tenant.patch(straggler, { spec: { server: { dnsNames: dnsNames.own } } });
     await rotation.ends();
     await site.settled();
-    await traffic.everybodyConnects();
+    await traffic.everyClientConnects();
     await traffic.stop();
     t.diagnostic(`${traffic.count} connections`);
     assert.deepEqual(traffic.failures, []);

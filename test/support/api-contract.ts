@@ -18,15 +18,15 @@ import {
   secrets,
 } from '../../src/kube/index.ts';
 
-/** An API server to judge, and a namespace in it that is empty. */
+/** An API server under test, and an empty namespace in it. */
 export interface ApiUnderTest {
   readonly client: GuardedClient;
   readonly namespace: string;
 }
 
 /**
- * What controllers rely on of the Kubernetes API, as tests for one file. They are run against a real API server, which says
- * that they are right, and against the one in memory, which has to behave like it.
+ * The behaviour of the Kubernetes API that controllers rely on, as tests for one file. They run against a real API server,
+ * which shows that they are correct, and against the one in memory, which has to behave like it.
  */
 export function testApiContract(open: () => Promise<ApiUnderTest>): void {
   for (const [title, run] of contract) test(title, async () => run(await open()));
@@ -39,7 +39,7 @@ const absent = '00000000-0000-0000-0000-000000000000';
 
 const contract: readonly Clause[] = [
   [
-    'an object that is created gets a UID and a resourceVersion, and its name is taken',
+    'a created object gets a UID and a resourceVersion, and its name cannot be used again',
     async (api) => {
       const created = await create(api, 'a');
       assert.ok(created.metadata.uid !== '' && created.metadata.resourceVersion !== '');
@@ -50,7 +50,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'what does not exist is found as undefined, and NotFound for every other verb',
+    'find returns undefined for a missing object, and every other verb fails with NotFound',
     async (api) => {
       const ref = refTo(api, 'a');
       assert.equal(await api.client.find(secrets, ref), undefined);
@@ -60,7 +60,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'a merge patch sets, replaces and removes what it names, and leaves alone the rest',
+    'a merge patch sets, replaces and removes the named fields, and keeps the others',
     async (api) => {
       const made = await create(api, 'a', { labels: { [label]: 'x' }, data: { one: 'MQ==', two: 'Mg==' } });
       const annotations = { [label]: 'y' };
@@ -73,7 +73,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'a write that changes nothing leaves the resourceVersion as it was',
+    'a write that changes nothing keeps the resourceVersion',
     async (api) => {
       const made = await create(api, 'a', { data: { one: 'MQ==' } });
       const patched = await patch(api, made, { data: { one: 'MQ==' } });
@@ -81,7 +81,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'a write can be answered with the metadata alone',
+    'a write can return only the metadata',
     async (api) => {
       const ref = refTo(api, 'a');
       const created = await api.client.create(secrets, secret(api, 'a'), { metadataOnly: true });
@@ -94,7 +94,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'a patch of an older state, or of another object of that name, is a Conflict and changes nothing',
+    'a patch with an old resourceVersion, or with the UID of another object, fails with Conflict and changes nothing',
     async (api) => {
       const first = await create(api, 'a');
       const second = await patch(api, first, { data: { one: 'MQ==' } });
@@ -107,7 +107,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'a patch of an older state is a Conflict also if it would change nothing',
+    'a patch with an old resourceVersion fails with Conflict even if it would change nothing',
     async (api) => {
       const first = await create(api, 'a');
       await patch(api, first, { data: { one: 'MQ==' } });
@@ -115,7 +115,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'a deletion of an older state, or of another object of that name, is a Conflict and deletes nothing',
+    'a deletion with an old resourceVersion, or with the UID of another object, fails with Conflict and deletes nothing',
     async (api) => {
       const ref = refTo(api, 'a');
       const first = await create(api, 'a');
@@ -129,7 +129,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'an object with a finalizer is marked when it is deleted, and goes with its last finalizer',
+    'deletion marks an object that has a finalizer, and removing its last finalizer removes the object',
     async (api) => {
       const ref = refTo(api, 'a');
       const { metadata } = await create(api, 'a', { finalizers: [label] });
@@ -146,7 +146,7 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'an immutable Secret keeps its data, and may get other metadata',
+    'an immutable Secret refuses changes of data and accepts changes of metadata',
     async (api) => {
       const made = await create(api, 'a', { immutable: true });
       await refuses('Invalid', patch(api, made, { data: { one: 'MQ==' } }));
@@ -156,24 +156,24 @@ const contract: readonly Clause[] = [
     },
   ],
   [
-    'spec and status of a resource are written apart, and only another spec is another generation',
+    'spec and status are written separately, and only a change of spec increments the generation',
     async (api) => {
       const status = { lastHandledRotate: 'one' };
-      const said = ({ metadata, spec, ...rest }: Served<MtlsCertificate>) =>
+      const summary = ({ metadata, spec, ...rest }: Served<MtlsCertificate>) =>
         [metadata.generation, spec.duration, rest.status?.lastHandledRotate] as const;
       const created = await api.client.create(certificates, certificate(api, { duration: '24h' }, status));
-      assert.deepEqual(said(created), [1, '24h', undefined]);
+      assert.deepEqual(summary(created), [1, '24h', undefined]);
       const withSpec = await patchCertificate(api, created, { spec: { duration: '48h' }, status });
-      assert.deepEqual(said(withSpec), [2, '48h', undefined]);
+      assert.deepEqual(summary(withSpec), [2, '48h', undefined]);
       const withStatus = await patchCertificate(api, withSpec, { spec: { duration: '72h' }, status }, 'status');
-      assert.deepEqual(said(withStatus), [2, '48h', 'one']);
+      assert.deepEqual(summary(withStatus), [2, '48h', 'one']);
       const annotated = await patchCertificate(api, withStatus, { metadata: { annotations: { [label]: 'x' } } });
-      assert.deepEqual(said(annotated), [2, '48h', 'one']);
+      assert.deepEqual(summary(annotated), [2, '48h', 'one']);
       await refuses('Conflict', patchCertificate(api, withStatus, { status: { lastHandledRotate: 'two' } }, 'status'));
     },
   ],
   [
-    'a listing has what its selector selects, page by page, as of one resourceVersion',
+    'a list returns the selected objects in pages that share one resourceVersion',
     async (api) => {
       for (const [name, value] of [
         ['a', 'x'],
@@ -227,7 +227,7 @@ const read = (api: ApiUnderTest, name: string): Promise<Served<Secret>> => api.c
 
 type SecretChange = MergePatch<Pick<Secret, 'data' | 'immutable'>> & { readonly metadata?: MergePatch<ObjectMeta> };
 
-/** Changes a Secret as it was observed. */
+/** Patches a Secret with the resourceVersion that was observed. */
 function patch(api: ApiUnderTest, { metadata }: Served<Secret>, change: SecretChange): Promise<Served<Secret>> {
   const { name, resourceVersion } = metadata;
   const whole = { ...change, metadata: { ...change.metadata, resourceVersion } };

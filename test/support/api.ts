@@ -8,7 +8,7 @@ import type { TestCluster } from './cluster.ts';
 /** The namespace of the operator and of the root Secrets. */
 export const operatorNamespace = 'mtls-operator';
 
-/** What every object of the API server has. */
+/** The fields of every object of the API server. */
 export interface Stored {
   readonly metadata: {
     readonly name: string;
@@ -51,25 +51,25 @@ export interface WatchEvent<T> {
 }
 
 /**
- * The API server as its administrator sees it, over plain HTTPS and without the operator's own client. Every call that does
- * not succeed throws an Error with the HTTP status and the server's message.
+ * A client with administrator rights, over plain HTTPS and without the operator's own client. Every call that fails throws
+ * an Error with the HTTP status and the server's message.
  */
 export interface Api {
   get<T = Stored>(path: string): Promise<T>;
   /** Undefined when the object does not exist. */
   find<T = Stored>(path: string): Promise<T | undefined>;
   list<T = Stored>(path: string): Promise<readonly T[]>;
-  /** `object` may be a text in YAML, which the API server parses. */
+  /** `object` may be YAML text, which the API server parses. */
   create<T = Stored>(path: string, object: Body): Promise<T>;
   /** JSON merge patch (RFC 7386). */
   patch<T = Stored>(path: string, patch: object): Promise<T>;
-  /** Server-side apply; the path names the field manager. */
+  /** Server-side apply. The path names the field manager. */
   apply<T = Stored>(path: string, object: object): Promise<T>;
   delete(path: string): Promise<void>;
   /**
-   * Calls back for every event of a collection until `close`, starting with an ADDED for every object that exists. A watch
-   * that the API server ends, or that a restart of the API server breaks, resumes at the last event. When the API server no
-   * longer keeps that place, the watch calls `onLost` and starts again: it has then missed events. Without `onLost` it throws.
+   * Calls back for every event of a collection until `close`, starting with an ADDED for every existing object. A watch that
+   * the API server ends, or that a restart of the API server breaks, resumes at the last event. If the API server no longer
+   * has that resourceVersion, the watch has missed events: it calls `onLost` and starts again. Without `onLost` it throws.
    */
   watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void, onLost?: () => void): Promise<void>;
   /** Ends the watches and closes the connections. */
@@ -81,7 +81,7 @@ type Body = object | string;
 const own = '/apis/mtls-operator.io/v1alpha1';
 const under = (collection: string, name: string): string => (name === '' ? collection : `${collection}/${name}`);
 
-/** Paths of the objects that tests work with; without a name, the path of the collection. */
+/** Paths of the objects that tests use. Without a name, the path of the collection. */
 export const paths = {
   rootSecret: (name: string) => under(`/api/v1/namespaces/${operatorNamespace}/secrets`, name),
   secrets: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/secrets`, name),
@@ -127,7 +127,7 @@ export function openApi(cluster: TestCluster): Api {
     throw refusal(method, path, reply.statusCode, answer);
   }
 
-  /** The lines of a watch until it ends, for whatever reason. */
+  /** The lines of a watch until it ends or fails. */
   async function* linesOf(path: string): AsyncGenerator<string> {
     try {
       const { statusCode, body } = await send('GET', path);
@@ -135,7 +135,7 @@ export function openApi(cluster: TestCluster): Api {
       else if (statusCode === 200) yield* createInterface({ input: body });
       else throw new Error(await body.text());
     } catch {
-      // The API server is away or not ready yet, or this client was closed.
+      // The API server is not running or not ready yet, or this client was closed.
       if (!closing.signal.aborted) await delay(50);
     }
   }

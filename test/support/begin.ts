@@ -1,4 +1,4 @@
-/** Runs something until the returned function is called, which resolves when the run has ended. */
+/** Starts a task. The returned function aborts it and resolves when it has ended. */
 export function begin(run: (signal: AbortSignal) => Promise<unknown>): () => Promise<void> {
   const stop = new AbortController();
   const running = run(stop.signal);

@@ -2,19 +2,19 @@ import { fileURLToPath } from 'node:url';
 
 import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
 
-/** A control plane of a test file's own, with what `deploy/` installs. */
+/** A control plane for one test file, with `deploy/` installed. */
 export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
-  /** Runs kubectl as administrator (or with another kubeconfig) and returns its standard output. Throws if it fails. */
+  /** Runs kubectl as administrator (or with another kubeconfig) and returns its stdout. Throws if it fails. */
   readonly kubectl: (args: readonly string[], options?: { input?: string; kubeconfig?: string }) => Promise<string>;
-  /** The same without the throw, for commands that are expected to fail. */
+  /** Like `kubectl`, but returns the exit code instead of throwing. */
   readonly tryKubectl: ControlPlane['kubectl'];
-  /** Creates a namespace whose name begins with `prefix` and is nobody else's, returns the name. */
+  /** Creates a new namespace with a generated name that begins with `prefix`. Returns the name. */
   namespace(prefix: string): Promise<string>;
 }
 
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 
-/** Starts a control plane and installs `deploy/`: CRDs, namespace, RBAC. Its Deployment gets no pods without a node. */
+/** Starts a control plane and installs `deploy/`: CRDs, namespace, RBAC. Without a node, the Deployment gets no pods. */
 export async function startTestCluster(): Promise<TestCluster> {
   const controlPlane = await startControlPlane();
   try {

@@ -5,7 +5,7 @@ const pathsOf = (value: unknown): string[][] =>
     ? [[]]
     : [[], ...Object.entries(value).flatMap(([key, part]) => pathsOf(part).map((path) => [key, ...path]))];
 
-/** A copy in which the value at a path is what `change` makes of it; undefined takes it out. */
+/** A copy in which `change` replaces the value at a path. Undefined removes it. */
 function withChange(value: unknown, [key, ...rest]: readonly string[], change: (part: unknown) => unknown): unknown {
   if (key === undefined) return change(value);
   if (typeof value !== 'object' || value === null) return value;
@@ -35,7 +35,7 @@ const constants: readonly unknown[] = [
   ...noDates,
 ];
 
-/** How a part of a status may have been changed: to another value, or, of a list, to one with more entries. */
+/** Changes of one part of a status: another value, or a list with more entries. */
 const changes: fc.Arbitrary<(part: unknown) => unknown> = fc.oneof(
   fc.constantFrom(...constants).map((value) => () => value),
   fc.anything().map((value) => () => value),
@@ -47,7 +47,7 @@ const changes: fc.Arbitrary<(part: unknown) => unknown> = fc.oneof(
   ),
 );
 
-/** Statuses with a few damaged parts, and arbitrary values in place of a status. */
+/** Statuses with a few damaged parts, and arbitrary values instead of a status. */
 export const damaged = (good: unknown): fc.Arbitrary<unknown> => {
   const change = fc.constantFrom(...pathsOf(good)).chain((path) => {
     const type = typeof path.reduce((part, key) => (part as Record<string, unknown>)[key], good);

@@ -1,15 +1,15 @@
 import * as fc from 'fast-check';
 
-/** An element of DER that can be changed and written again, with lengths that fit. */
+/** A DER element that can be changed and encoded again with correct lengths. */
 export interface DerNode {
   readonly tag: number;
-  /** What is in it; elements where it can be read as such. */
+  /** Nested elements if the content can be parsed as such, otherwise octets. */
   readonly content: Buffer | readonly DerNode[];
-  /** Octets before the elements that are in a string: the count of unused bits. */
+  /** Octets before the nested elements of a bit string: the count of unused bits. */
   readonly prefix?: Buffer;
 }
 
-/** Reads DER without any care: only for what is known to be good. */
+/** Parses DER without checks: only for valid input. */
 export function derNodes(der: Buffer): DerNode[] {
   const nodes: DerNode[] = [];
   for (let at = 0; at < der.length; ) {
@@ -42,19 +42,19 @@ export function encodeNode({ tag, content, prefix }: DerNode): Buffer {
   return wrapped(tag, prefix === undefined ? inner : Buffer.concat([prefix, inner]));
 }
 
-/** An element around octets. */
+/** Encodes an element with this tag and content. */
 export function wrapped(tag: number, content: Buffer): Buffer {
   const digits = content.length.toString(16);
   const length = Buffer.from(digits.padStart(digits.length + (digits.length % 2), '0'), 'hex');
   return Buffer.concat([Buffer.from(content.length < 0x80 ? [tag] : [tag, 0x80 | length.length]), length, content]);
 }
 
-/** Anywhere, and not at the beginning more often than elsewhere. */
+/** A position. `noBias`: positions at the beginning must not be more frequent. */
 const place = fc.noBias(fc.nat());
 
 type Change = (node: DerNode) => readonly DerNode[];
 
-/** Changes one of the elements, the one with this number in the order in which they are written. */
+/** Changes the element with this number, in the order of encoding. */
 export function changeNode(root: DerNode, number: number, change: Change): DerNode[] {
   let left = number % countNodes(root);
   const walk = (node: DerNode): readonly DerNode[] => {
@@ -71,7 +71,7 @@ const tags = [
   0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0c, 0x17, 0x18, 0x30, 0x31, 0x80, 0x82, 0x87, 0xa0, 0xa1, 0xa3, 0x1f,
 ];
 
-/** One bit of what is in an element. */
+/** Flips one bit in the content of an element. */
 const bitFlips: fc.Arbitrary<Change> = place.map(
   (bit): Change =>
     (node) => {
@@ -82,7 +82,7 @@ const bitFlips: fc.Arbitrary<Change> = place.map(
     },
 );
 
-/** Changes of an element that leave everything around it well formed. `others` are put in its place. */
+/** Changes of an element that leave everything around it well formed. `others` supplies replacements. */
 const changes = (others: readonly DerNode[]): fc.Arbitrary<Change> =>
   fc.oneof(
     fc.constant<Change>(() => []),
@@ -123,7 +123,7 @@ function pick(root: DerNode, number: number): DerNode {
   return found;
 }
 
-/** Changes of octets, whatever they mean. */
+/** Changes of octets that ignore the structure. */
 const octetChanges: fc.Arbitrary<(der: Buffer) => Buffer> = fc
   .tuple(place, fc.nat({ max: 12 }), fc.uint8Array({ maxLength: 8 }))
   .chain(([where, count, octets]) => {
@@ -136,7 +136,7 @@ const octetChanges: fc.Arbitrary<(der: Buffer) => Buffer> = fc
       (der: Buffer) => splice(der, 0, octets),
       (der: Buffer) => splice(der, count, Buffer.alloc(0)),
       (der: Buffer) => splice(der, octets.length, octets),
-      // Lengths: indefinite, more than there is, four gibibytes, of octets that it does not have.
+      // Lengths: indefinite, longer than the input, four gibibytes, and with too few octets.
       (der: Buffer) => splice(der, 1, Buffer.of(0x80)),
       (der: Buffer) => splice(der, 1, Buffer.of(0x7f)),
       (der: Buffer) => splice(der, 1, Buffer.of(0x84, 0xff, 0xff, 0xff, 0xff)),
@@ -145,14 +145,14 @@ const octetChanges: fc.Arbitrary<(der: Buffer) => Buffer> = fc
     );
   });
 
-/** Once, mostly: what is spoilt all over does not get far. */
+/** Mostly a single change: input with many errors fails at the first check. */
 const severalTimes = <T>(change: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
   fc.oneof(
     { arbitrary: fc.tuple(change), weight: 4 },
     { arbitrary: fc.array(change, { minLength: 2, maxLength: 3 }), weight: 1 },
   );
 
-/** DER as somebody might have spoilt it: its elements, three times in four, or its octets. */
+/** Mutated DER: three times in four by its structure, otherwise by its octets. */
 export const spoilt = (samples: readonly Buffer[]): fc.Arbitrary<{ sample: Buffer; der: Buffer }> => {
   const roots = samples.flatMap(derNodes);
   const structured = fc
@@ -165,8 +165,8 @@ export const spoilt = (samples: readonly Buffer[]): fc.Arbitrary<{ sample: Buffe
       );
       return { sample, der: Buffer.concat(nodes.map(encodeNode)) };
     });
-  const anyhow = fc
+  const unstructured = fc
     .tuple(severalTimes(octetChanges), fc.constantFrom(...samples))
     .map(([all, sample]) => ({ sample, der: all.reduce((der, change) => change(der), sample) }));
-  return fc.oneof({ arbitrary: structured, weight: 3 }, { arbitrary: anyhow, weight: 1 });
+  return fc.oneof({ arbitrary: structured, weight: 3 }, { arbitrary: unstructured, weight: 1 });
 };

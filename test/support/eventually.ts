@@ -1,15 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface EventuallyOptions {
-  /** How long to go on trying; 30 s by default. Generous on purpose: only a failing test waits that long. */
+  /** How long to retry; 30 s by default. It is long on purpose: only a failing test waits that long. */
   readonly timeoutMs?: number;
-  /** What was waited for, for the failure's message. */
+  /** The start of the error message: what was expected. */
   readonly message?: string;
 }
 
-/** Polls `attempt` until it does not throw and returns its result. Throws with its last error as cause at the deadline. */
+/**
+ * Retries `attempt` until it does not throw, and returns its result. Throws with the last error as cause after the
+ * time-out.
+ */
 export async function eventually<T>(attempt: () => T | Promise<T>, options: EventuallyOptions = {}): Promise<T> {
-  const { timeoutMs = 30_000, message = 'what was expected did not come about' } = options;
+  const { timeoutMs = 30_000, message = 'the expected state was not reached' } = options;
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {

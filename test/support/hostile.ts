@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 
-/** An object that a tenant with the role `edit` can create in a namespace of theirs, and where it goes. */
+/** An object that a tenant with the role `edit` can create in their own namespace, and its collection. */
 export interface HostileObject {
   readonly collection: 'secrets' | 'configmaps' | 'mtlscertificates';
   readonly object: object;
 }
 
-/** Kinds of objects that cost memory to read, or to keep. */
+/** Kinds of objects that cost memory to read or to store. */
 export type HostileKind = 'forged Secret' | 'forged ConfigMap' | 'Secret with 8,000 labels' | 'largest MtlsCertificate';
 
 export const hostileKinds: readonly HostileKind[] = [
@@ -16,15 +16,15 @@ export const hostileKinds: readonly HostileKind[] = [
   'largest MtlsCertificate',
 ];
 
-/** The API server allows a MiB of data, in a Secret before it is base64. */
+/** The API server allows 1 MiB of data in an object; in a Secret, before base64. */
 const largestData = 2 ** 20;
 const largestSecret = 1_390_000;
-/** It reads a request of at most 3 MiB. */
+/** The API server accepts requests of up to 3 MiB. Escaping makes each of these characters six bytes. */
 const mostEscaped = 500_000;
 
 const managedBy = { 'app.kubernetes.io/managed-by': 'mtls-operator' };
 
-/** The nth of a kind, with about so many bytes in etcd as far as its kind admits them. */
+/** The nth object of a kind, with about this many bytes in etcd, as far as the kind permits. */
 export function hostileObject(kind: HostileKind, namespace: string, index: number, bytes: number): HostileObject {
   const name = `hostile-${index}`;
   const bytesOfText = Math.min(bytes, largestData);
@@ -43,7 +43,7 @@ export function hostileObject(kind: HostileKind, namespace: string, index: numbe
         collection: 'configmaps',
         object: {
           metadata: { namespace, name, labels: { ...managedBy, 'mtls-operator.io/authority': 'default' } },
-          // Of control characters each is six bytes of JSON.
+          // Each control character takes six bytes of JSON.
           data: { 'ca.crt': index % 2 === 0 ? base64(bytesOfText) : '\u{1}'.repeat(Math.min(bytes, mostEscaped)) },
         },
       };
@@ -71,7 +71,7 @@ export function hostileObject(kind: HostileKind, namespace: string, index: numbe
   }
 }
 
-/** Labels, annotation and owner of a Secret that says it belongs to a resource which does not exist. */
+/** Labels, annotation and owner of a Secret that claims to belong to a resource which does not exist. */
 function claimOf(certificate: string) {
   return {
     labels: { ...managedBy, 'mtls-operator.io/certificate': certificate, 'mtls-operator.io/role': 'server' },

@@ -25,60 +25,60 @@ const apiVersion = 'mtls-operator.io/v1alpha1';
 export type Certificate = Stored & MtlsCertificate;
 export type Authority = Stored & MtlsAuthority;
 
-/** A control plane with `deploy/` installed, and the operators that a test starts on it. */
+/** A control plane with `deploy/` installed, and the operators that a test starts in it. */
 export interface Installation {
   readonly cluster: TestCluster;
   readonly api: Api;
   readonly watched: WatchedSecrets;
   /** Between the API server and the operators that are started with `server: proxy.server`. */
   readonly proxy: FaultyProxy;
-  /** The operator that was started last. */
+  /** The operator that was started most recently. */
   readonly operator: Operator;
-  /** The log lines of all operators so far. */
+  /** The log lines of all operators. */
   logs(): readonly LogLine[];
-  /** The ends of the logs of the last two operators, for the message of a failure. */
+  /** The last log lines of the last two operators, for failure messages. */
   logTails(): string;
   start(options?: OperatorOptions): Promise<Operator>;
   /** Stops the operator with SIGTERM, calls `meanwhile`, and starts the operator again. */
   restart(meanwhile?: () => Promise<unknown>): Promise<Operator>;
   /** Kills all operators with SIGKILL. */
   killOperators(): Promise<void>;
-  /** A namespace of the caller's own. */
+  /** Creates a new namespace. */
   tenant(prefix: string): Promise<Tenant>;
-  /** A namespace of the caller's own with a Ready resource `db` of this spec; by default a server. */
+  /** Creates a new namespace with a Ready resource `db` with this spec; by default a server. */
   tenantWith(prefix: string, spec?: object): Promise<Tenant>;
-  /** A namespace that exists already. */
+  /** A namespace that already exists. */
   tenantOf(namespace: string): Tenant;
   createAuthority(name: string, spec: object): Promise<Authority>;
   /**
-   * Creates an authority of the caller's own with a root Secret of the same name, and returns that name. The operator makes
-   * the root, unless `files` says which root a person brings.
+   * Creates an authority with a new name and a root Secret of the same name, and returns that name. The operator creates the
+   * root, unless `files` holds a user's own root.
    */
   ownAuthority(spec?: object, files?: RootFiles): Promise<string>;
   authority(name: string): Promise<Authority>;
   patchAuthority(name: string, patch: object): Promise<Authority>;
-  /** Makes an authority NAME publish a ConfigMap `trust-NAME` in the namespaces of the tenants that `trust` it. */
+  /** Makes an authority NAME publish a ConfigMap `trust-NAME` in the namespaces that are labelled by `Tenant.trust`. */
   publishTrust(name: string): Promise<Authority>;
-  /** Asks for a rotation of the root. */
+  /** Requests a rotation of the root. */
   rotateRoot(name: string, token: string): Promise<Authority>;
-  /** Waits until the authority's Ready has this status, and this reason if one is given, for its present spec. */
+  /** Waits until the authority's Ready condition has this status (and reason, if given) for its current spec. */
   authorityIs(name: string, status: 'True' | 'False', reason?: string): Promise<Authority>;
-  /** The Secret of this name with a root. */
+  /** The root Secret of this name. */
   rootSecret(name: string): Promise<Secret>;
-  /** Writes a root Secret as a person who brings a root does: creates it or replaces its files. */
+  /** Writes a user's own root: creates the root Secret or replaces its files. */
   bringRoot(name: string, files: RootFiles): Promise<Secret>;
-  /** The CRLs in the root Secret of this name, in their order. */
+  /** The CRLs in this root Secret, in order. */
   crls(name: string): Promise<readonly Crl[]>;
-  /** Starts the control plane. `install` and `installation` do so. */
+  /** Starts the control plane. Called by `install` and `installation`. */
   begin(): Promise<void>;
   /** Stops everything. */
   end(): Promise<void>;
 }
 
-/** The files of a root Secret; octets as latin1. */
+/** The files of a root Secret. Binary files as latin1. */
 type RootFiles = Readonly<Record<string, string>>;
 
-/** A namespace and what its owner does in it. */
+/** A namespace, and the requests that its owner makes. */
 export interface Tenant {
   readonly namespace: string;
   /** Creates an MtlsCertificate. */
@@ -92,28 +92,28 @@ export interface Tenant {
   issue(name: string, spec: object, annotations?: Readonly<Record<string, string>>): Promise<Certificate>;
   rotate(name: string, token: string): Promise<Certificate>;
   delete(name: string): Promise<void>;
-  /** Waits until the resource is Ready for its present spec and rotate token. */
+  /** Waits until the resource is Ready for its current spec and rotate token. */
   ready(name: string): Promise<Certificate>;
-  /** Waits until Ready is False for this reason and the present spec; returns the condition. */
+  /** Waits until Ready is False with this reason for the current spec. Returns the condition. */
   notReady(name: string, reason: string): Promise<Condition>;
   /**
-   * Makes the operator reconcile the resource again with nothing changed, and waits until it has. Needs an operator with
-   * `--workers=1`, which reconciles in the order of the requests.
+   * Makes the operator reconcile an unchanged resource again, and waits until it has. Needs an operator with `--workers=1`,
+   * which reconciles in the order of the requests.
    */
   reconcileAgain(name: string): Promise<void>;
-  /** Asks for the certificates in the Secrets of a resource to be revoked. */
+  /** Requests that the certificates in the Secrets of a resource are revoked. */
   askToRevoke(name: string, token: string): Promise<Certificate>;
-  /** Waits until a request to revoke is handled. */
+  /** Waits until a revocation request is handled. */
   revocationIsHandled(name: string, token: string): Promise<Certificate>;
   /** Revokes the certificates in the Secrets of a resource, and waits until the Secrets hold new ones. */
   revoke(name: string, token: string): Promise<Certificate>;
   /** The serial numbers in the status of a resource, by role. */
   serials(name: string): Promise<Readonly<Record<string, string>>>;
-  /** The CRLs in a ConfigMap that an authority publishes, in their order. */
+  /** The CRLs in a ConfigMap that an authority publishes, in order. */
   crls(configMap: string): Promise<readonly Crl[]>;
-  /** Selects the namespace for the trust bundle of an authority, see `publishTrust`. */
+  /** Labels the namespace so that it gets the trust bundle of an authority, see `publishTrust`. */
   trust(authority: string): Promise<Stored>;
-  /** Sets labels of the namespace; null removes one. */
+  /** Sets labels of the namespace. Null removes one. */
   label(labels: Readonly<Record<string, string | null>>): Promise<Stored>;
   secret(name: string): Promise<Secret>;
   findSecret(name: string): Promise<Secret | undefined>;
@@ -124,22 +124,21 @@ export interface Tenant {
   patchSecret(name: string, patch: object): Promise<Secret>;
 }
 
-/** The label of a namespace that trusts an authority. */
+/** The label of a namespace that gets the bundle of an authority. */
 const trusting = (authority: string) => ({ 'example.com/trusts': authority });
 
-/** What an installation starts with. */
 export interface InstallationOptions {
-  /** Arguments of every operator. */
+  /** Arguments for every operator. */
   readonly args?: readonly string[];
-  /** Whether an operator runs from the start; true by default. */
+  /** Whether to start an operator before the tests; true by default. */
   readonly operator?: boolean;
   /** Whether `watched` records the Secrets; true by default. */
   readonly watched?: boolean;
 }
 
 /**
- * The installation of a test file or suite: starts before its tests and ends after them. `prepare` runs before the tests as
- * well, on the started installation.
+ * The installation of a test file or suite: starts before its tests and ends after them. `prepare` runs after the start and
+ * before the tests.
  */
 export function installation(
   { args = [], operator = true, watched = true }: InstallationOptions = {},
@@ -155,7 +154,7 @@ export function installation(
   return world;
 }
 
-/** Starts a control plane with `deploy/` and no operator. Every operator gets these arguments. */
+/** Starts a control plane with `deploy/` installed and no operator. Every operator gets these arguments. */
 export async function install(args: readonly string[] = []): Promise<Installation> {
   const world = newInstallation(args, true);
   await world.begin();
@@ -166,14 +165,14 @@ interface Begun extends Pick<Installation, 'cluster' | 'api' | 'proxy'> {
   readonly watched: WatchedSecrets | undefined;
 }
 
-/** An installation that has not begun. */
+/** An installation that has not been started. */
 function newInstallation(args: readonly string[], isWatched: boolean): Installation {
   let begun: Begun | undefined;
   const operators: Operator[] = [];
   let authorities = 0;
 
   const present = (): Begun => {
-    assert.ok(begun !== undefined, 'the installation has not begun');
+    assert.ok(begun !== undefined, 'the installation has not been started');
     return begun;
   };
   const current = (): Operator => {
@@ -326,7 +325,7 @@ function tenant(api: Api, namespace: string): Tenant {
     notReady: (name, reason) =>
       eventually(async () => assertReadyIs(await get(name), 'False', reason), {
         timeoutMs: 120_000,
-        message: `MtlsCertificate ${name} does not say ${reason}`,
+        message: `MtlsCertificate ${name} is not Ready=False with reason ${reason}`,
       }),
     async issue(name, spec, annotations) {
       await create(name, spec, annotations);
@@ -368,7 +367,7 @@ function tenant(api: Api, namespace: string): Tenant {
   return self;
 }
 
-/** The condition of this type, when there is one. */
+/** The condition of this type, if present. */
 export const conditionOf = ({ status }: MtlsAuthority | MtlsCertificate, type: string): Condition | undefined =>
   status?.conditions?.find((condition) => condition.type === type);
 
@@ -377,6 +376,6 @@ function assertReadyIs(object: MtlsAuthority | MtlsCertificate, status: string, 
   assert.ok(ready !== undefined, 'there is no condition Ready yet');
   assert.equal(ready.status, status, `${ready.reason}: ${ready.message}`);
   if (reason !== undefined) assert.equal(ready.reason, reason, ready.message);
-  assert.equal(ready.observedGeneration, object.metadata.generation, 'the condition is of an older spec');
+  assert.equal(ready.observedGeneration, object.metadata.generation, 'the condition is for an older spec');
   return ready;
 }

@@ -5,12 +5,12 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** A clock that stands still until the test moves it. */
+/** A clock that moves only when the test advances it. */
 export class ManualClock implements Clock {
   #nowMs: number;
   readonly #timers = new Set<Timer>();
 
-  /** @param nowMs where it begins, in milliseconds since the epoch */
+  /** @param nowMs start time, in milliseconds since the epoch */
   constructor(nowMs = 0) {
     this.#nowMs = nowMs;
   }
@@ -23,12 +23,12 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   };
 
-  /** When the next timer is due; undefined when there is none. */
+  /** When the next timer is due. Undefined if there is none. */
   get nextAt(): number | undefined {
     return this.#next?.atMs;
   }
 
-  /** Lets time pass up to a moment. Every timer that is due by then is called at its own moment. */
+  /** Advances the clock to this moment. Each due timer fires at its own time. */
   advanceTo(ms: number): void {
     for (let timer = this.#next; timer !== undefined && timer.atMs <= ms; timer = this.#next) {
       this.#timers.delete(timer);

@@ -1,6 +1,6 @@
 const none = () => [];
 
-/** What `Metrics.mirror` reads when the operator has nothing to report. */
+/** The input of `Metrics.mirror` when the operator has nothing to report. */
 export const nothingToMirror = {
   certificateExpiry: none,
   certificateReady: none,

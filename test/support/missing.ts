@@ -1,6 +1,6 @@
 import { type Command, succeeds } from './peers/process.ts';
 
-/** Null when all commands succeed on this machine, else the sentence. */
+/** Null if all commands succeed on this machine, otherwise the sentence. */
 const unless =
   (sentence: string, ...commands: readonly Command[]) =>
   (): string | null =>
@@ -8,7 +8,7 @@ const unless =
 
 const python = (program: string): Command => ['python3', '-c', program];
 
-/** For every program that tests run: null when it is installed, else a sentence that says how to install it. */
+/** For every program that tests run: null if it is installed, otherwise a sentence that says how to install it. */
 export const missing = {
   certtool: unless('certtool is not installed (Debian: apt-get install gnutls-bin)', ['certtool', '--version']),
   cryptography: unless(
@@ -43,7 +43,7 @@ export const missing = {
     ['redis-server', '--version'],
     ['redis-cli', '--version'],
   ),
-  rust: unless('Rust is not installed (https://rustup.rs; Debian 12 has one that is too old for rustls)', [
+  rust: unless('Rust is not installed (https://rustup.rs; the version in Debian 12 is too old for rustls)', [
     'cargo',
     'version',
   ]),

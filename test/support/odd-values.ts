@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import type { Schema } from '../../src/api/schema.ts';
 
-/** Texts that stand somewhere in a resource, good ones first, and such as nobody expects there. */
+/** Values for the text fields of a resource: valid ones first, then unusual ones. */
 const texts: readonly string[] = [
   ['default', 'payments', 'shop', 'a', 'cluster.local', 'example.com', '*.example.com', 'Root', 'team', 'edge'],
   ['10.0.0.1', 'fd00::1', '10.0.0.0/8', 'spiffe://cluster.local/ns/shop/sa/a', 'https://example.com', 'a@b.c'],
@@ -12,7 +12,7 @@ const texts: readonly string[] = [
   ['x'.repeat(70), 'x'.repeat(5000), 'a.'.repeat(3000), '-----BEGIN CERTIFICATE-----', '{}', 'null', '%00', '$&'],
 ].flat();
 
-/** What a field holds when nothing is wrong with it: most cases have to get past the first check. */
+/** Valid values for the fields by name: most cases have to pass the first check. */
 const usual: Readonly<Record<string, readonly unknown[]>> = {
   algorithm: ['RSA', 'ECDSA', 'Ed25519'],
   size: [256, 384, 521, 2048, 4096],
@@ -49,7 +49,7 @@ const oddNumber = fc.oneof(
   fc.integer(),
 );
 
-/** Values of a schema without its bounds; with `wrongTypes`, some values have another type. */
+/** Values that fit a schema but ignore its bounds. With `wrongTypes`, some values have another type. */
 export function ofSchema(schema: Schema, wrongTypes: boolean, name = ''): fc.Arbitrary<unknown> {
   const value = valueOf(schema, wrongTypes);
   const good = usual[name];
@@ -83,7 +83,7 @@ function valueOf({ type, items, properties, additionalProperties, required = [] 
   if (additionalProperties !== undefined)
     return fc.dictionary(oddText, ofSchema(additionalProperties, wrongTypes), { maxKeys: 3, noNullPrototype: true });
   const fields = Object.entries(properties ?? {});
-  // A few of the optional fields at a time: where every field is odd, only the first check is tested.
+  // Only a few optional fields at a time: if every field were odd, only the first check would be tested.
   const optional = fields.map(([name]) => name).filter((name) => !required.includes(name));
   return fc.subarray(optional, { maxLength: Math.min(3, optional.length) }).chain((some) => {
     const chosen = fields.filter(([name]) => required.includes(name) || some.includes(name));

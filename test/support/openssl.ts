@@ -7,21 +7,21 @@ import { scratchFolder } from './scratch.ts';
 const folder = await scratchFolder('openssl');
 let files = 0;
 
-/** The path of a new file in a folder that only this user can read, with this text if it is given. */
+/** The path of a new file in a folder that only this user can read. `text`: its content. */
 export function scratchFile(text?: string): string {
   const path = join(folder, `${++files}.pem`);
   if (text !== undefined) writeFileSync(path, text, { mode: 0o600 });
   return path;
 }
 
-/** What the openssl command line prints. Throws with its complaint when it fails. */
+/** Runs the openssl command line and returns its stdout. Throws with its stderr if it fails. */
 export function openssl(args: readonly string[], input: string | Buffer = ''): string {
   const { status, stdout, stderr } = spawnSync('openssl', args, { input, encoding: 'utf8', timeout: 60_000 });
   if (status !== 0) throw new Error(`openssl ${args[0]} failed: ${stderr}`);
   return stdout;
 }
 
-/** Runs openssl with an output file, and gives what is in the file. */
+/** Runs openssl with an output file, and returns the content of the file. */
 export function opensslFile(args: readonly string[], input?: string): string {
   const out = scratchFile();
   openssl([...args, '-out', out], input);
@@ -31,8 +31,8 @@ export function opensslFile(args: readonly string[], input?: string): string {
 export type Purpose = 'sslserver' | 'sslclient' | 'smimesign';
 
 /**
- * Why `openssl verify -x509_strict` refuses a leaf, with the intermediates that may follow it, under roots at a moment;
- * undefined when it accepts it.
+ * Why `openssl verify -x509_strict` refuses a leaf under these roots at this moment. Intermediates may follow the leaf.
+ * Undefined if openssl accepts it.
  */
 export function opensslRefusal(
   leafPem: string,
@@ -49,7 +49,7 @@ export function opensslRefusal(
   return status === 0 ? undefined : `${stdout}${stderr}`;
 }
 
-/** A root as a person makes it with `openssl req -x509`. */
+/** A root that a user creates with `openssl req -x509`. */
 export interface OpensslRoot {
   readonly crt: string;
   readonly key: string;
@@ -58,11 +58,11 @@ export interface OpensslRoot {
 export interface OpensslRootOptions {
   /** Options of `openssl genpkey`; P-256 by default. */
   readonly key?: readonly string[];
-  /** PEM of a key to use instead of a new one. */
+  /** PEM of an existing key to use. */
   readonly keyPem?: string;
-  /** `-sha256` by default; nothing for keys that have a digest of their own. */
+  /** `-sha256` by default; empty for key types with a built-in digest. */
   readonly digest?: readonly string[];
-  /** Lines of an extension section; a good root's by default. */
+  /** Lines of an extension section; by default those of a valid root. */
   readonly extensions?: readonly string[];
   readonly subject?: string;
   /** More lines of the section [req], for instance a string_mask. */
@@ -70,7 +70,7 @@ export interface OpensslRootOptions {
   readonly more?: readonly string[];
 }
 
-/** A moment at which everything that is made here is valid, however slow the machine. */
+/** A moment at which everything that this file creates is valid, however slow the machine. */
 export const present = new Date(Date.now() + 3_600_000);
 
 export const goodRoot = [
@@ -80,7 +80,7 @@ export const goodRoot = [
 ];
 export const p256 = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];
 
-/** Makes a certificate, self-signed unless options say otherwise, valid from now for thirty days. */
+/** Creates a certificate, valid from now for thirty days. It is self-signed unless options say otherwise. */
 export function opensslRoot(options: OpensslRootOptions = {}): OpensslRoot {
   const { extensions = goodRoot, subject = '/CN=Brought', digest = ['-sha256'] } = options;
   const key = options.keyPem ?? openssl(['genpkey', ...(options.key ?? p256)]);

@@ -8,36 +8,36 @@ import type { TestCluster } from './cluster.ts';
 export type { Exit, LogLine };
 
 export interface OperatorOptions {
-  /** Further arguments; the default authority is asked for already. */
+  /** Further arguments. The default authority is already requested. */
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** The API server's URL as the operator sees it, for instance that of a proxy; the cluster's own by default. */
+  /** The URL of the API server for the operator, for instance that of a proxy; the cluster's own by default. */
   readonly server?: string;
-  /** Whether to wait for /readyz; true by default. A replica that does not lead may be ready as well. */
+  /** Whether to wait for /readyz; true by default. A standby can be ready, too. */
   readonly waitUntilReady?: boolean;
-  /** The file to run; by default that of MTLS_OPERATOR_MAIN, which `npm test` sets to what it has built, else the sources. */
+  /** The file to run. Default: MTLS_OPERATOR_MAIN, which `npm test` sets to its build, otherwise the sources. */
   readonly main?: string;
 }
 
-/** A running operator, as its own ServiceAccount with the RBAC that is shipped. */
+/** A running operator with its own ServiceAccount and the shipped RBAC. */
 export interface Operator {
   readonly pid: number;
-  /** Where it serves /healthz, /readyz and /metrics. */
+  /** The base URL of /healthz, /readyz and /metrics. */
   readonly url: string;
-  /** All lines so far, parsed; a line that is no JSON is `{ message: line }`. */
+  /** All log lines, parsed. A line that is not JSON becomes `{ message: line }`. */
   readonly logs: readonly LogLine[];
   readonly exited: Promise<Exit>;
-  /** SIGTERM; asserts that it ends with exit code 0. Does nothing if it has ended already by `kill` or `stop`. */
+  /** Sends SIGTERM and asserts that it exits with code 0. Does nothing if `kill` or `stop` already ended it. */
   stop(): Promise<void>;
-  /** SIGKILL, and waits for the end. */
+  /** Sends SIGKILL and waits for the exit. */
   kill(): Promise<void>;
-  /** The end of the log as text, to be shown when a test fails. */
+  /** The last log lines, for failure messages. */
   logTail(lines?: number): string;
 }
 
 let started = 0;
 
-/** Starts the operator on the cluster, as in a pod, and waits until it is ready. It ends with this process. */
+/** Starts the operator on the cluster as in a pod, and waits until it is ready. It ends with this process. */
 export async function startOperator(cluster: TestCluster, options: OperatorOptions = {}): Promise<Operator> {
   const directory = join(cluster.dir, `operator-${process.pid}-${++started}`);
   const login = await writeServiceAccount(directory, (args) => cluster.kubectl(args), options.server);
@@ -47,21 +47,21 @@ export async function startOperator(cluster: TestCluster, options: OperatorOptio
     ...(options.main === undefined ? {} : { main: options.main }),
   });
 
-  let isAsked = false;
+  let isExpected = false;
   const watch = async (): Promise<void> => {
     const exit = await program.exited;
-    // Or tests that have never heard of it time out one after the other.
-    if (!isAsked) console.error(`the operator ended by itself: ${JSON.stringify(exit)}\n${program.tail(15)}`);
+    // Say why: otherwise the tests of this file only time out, one after the other.
+    if (!isExpected) console.error(`the operator exited unexpectedly: ${JSON.stringify(exit)}\n${program.tail(15)}`);
   };
   void watch();
 
   async function kill(): Promise<void> {
-    isAsked = true;
+    isExpected = true;
     await program.kill();
   }
 
   async function stop(): Promise<void> {
-    isAsked = true;
+    isExpected = true;
     if (program.hasEnded) return;
     const { code, signal } = await program.stop();
     const what = `the operator did not stop cleanly:\n${program.tail()}`;

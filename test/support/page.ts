@@ -4,17 +4,17 @@ import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** What a test takes from a page of the documentation, so that the page cannot go wrong. */
+/** A section of a documentation page. Tests run its commands and manifests. */
 export interface Section {
-  /** The commands in its console blocks, in their order. */
+  /** The commands in its console blocks, in order. */
   readonly commands: readonly string[];
-  /** Its code blocks in a language, in their order. */
+  /** Its code blocks in this language, in order. */
   blocks(language: string): readonly string[];
-  /** The block whose first line is a comment with this name: what the file of that name holds. Throws if there is none. */
+  /** The block whose first line is a comment with this file name. Throws if there is none. */
   file(name: string): string;
 }
 
-/** The section of a page under this heading of the second level. Throws if the page has none. */
+/** The section below this second-level heading. Throws if the page has none. */
 export function section(page: string, title: string): Section {
   const text = readFileSync(join(ROOT, page), 'utf8')
     .split(/^## /m)
@@ -27,7 +27,7 @@ export function section(page: string, title: string): Section {
     }),
   );
   const blocks = (language: string): string[] =>
-    all.filter((one) => one.language === language).map(({ block }) => block);
+    all.filter((entry) => entry.language === language).map(({ block }) => block);
   return {
     blocks,
     commands: blocks('console').flatMap((block) => block.split(/^\$ /m).filter((command) => command !== '')),
@@ -39,7 +39,7 @@ export function section(page: string, title: string): Section {
   };
 }
 
-/** The text with what stands for something else replaced by that, wherever it is. Throws for what is not there. */
+/** The text with its placeholders replaced by values. Throws if a placeholder is not in the text. */
 export function filled(text: string, values: Readonly<Record<string, string>>): string {
   return Object.entries(values).reduce((filling, [place, value]) => {
     assert.ok(filling.includes(place), `there is no ${place} in:\n${text}`);

@@ -4,7 +4,7 @@ export async function inParallel<T>(
   work: (item: T) => Promise<unknown>,
   width: number = 8,
 ): Promise<void> {
-  // All workers draw from one iterator.
+  // All workers share one iterator.
   const rest = Iterator.from(items);
   const worker = async (): Promise<void> => {
     for (const item of rest) await work(item);

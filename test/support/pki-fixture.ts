@@ -7,20 +7,20 @@ import { scratchFolder } from './scratch.ts';
 
 export type Usage = 'server' | 'client';
 
-/** An authority made by the openssl command line: judge and material independent of the project's own code. */
+/** An authority made by the openssl command line. Its checks and certificates are independent of the project's code. */
 export interface FixtureAuthority {
-  /** A leaf with a key of its own for `names` (as openssl writes them: `DNS:a.svc,URI:spiffe://…`). */
+  /** A leaf with its own key for `names`, in openssl's syntax (`DNS:a.svc,URI:spiffe://…`). */
   issue(usage: Usage, names: string): Promise<SecretFiles>;
-  /** An authority below this one; the leaves that it issues bring its certificate with them. */
+  /** An authority below this one. Its leaves come with its certificate. */
   intermediate(commonName: string): Promise<FixtureAuthority>;
 }
 
 export interface FixtureRoot extends FixtureAuthority {
   /** Certificate and key of an authority below this one, as the files of a root Secret. */
   signer(commonName: string): Promise<Readonly<Record<'tls.crt' | 'tls.key' | 'ca.crt', string>>>;
-  /** Its CRL, on which nothing is, in PEM: valid for as long as the root. */
+  /** Its empty CRL in PEM. */
   crl(): Promise<string>;
-  /** Forgets its key and those of all authorities below it. */
+  /** Deletes its key and those of all authorities below it. */
   remove(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ crl_extensions = list
 authorityKeyIdentifier = keyid:always
 `;
 
-/** A self-signed P-256 root with this common name; all that it issues has the operator's own profile. */
+/** A self-signed P-256 root with this common name. Its leaves have the operator's profile. */
 export async function opensslRoot(commonName: string): Promise<FixtureRoot> {
   const folder = await scratchFolder('root');
   await writeFile(join(folder, 'openssl.cnf'), configuration);
@@ -77,11 +77,13 @@ export async function opensslRoot(commonName: string): Promise<FixtureRoot> {
 }
 
 interface SigningAuthority extends FixtureAuthority {
-  /** Makes a certificate and its key; returns their path, without the endings. */
+  /** Creates a certificate and its key. Returns their path without the suffix. */
   sign(extensions: string, subject: string, more?: readonly string[]): Promise<string>;
 }
 
-/** The authority whose certificate and key are in `path`.crt and .key, with `chain` between it and the root. */
+/**
+ * The authority whose certificate and key are `path`.crt and `path`.key. `chain`: the certificates between it and the root.
+ */
 function authority(path: string, chain: readonly Buffer[]): SigningAuthority {
   let issued = 0;
   const sign = async (extensions: string, subject: string, more: readonly string[] = []): Promise<string> => {
@@ -112,7 +114,7 @@ function authority(path: string, chain: readonly Buffer[]): SigningAuthority {
   };
 }
 
-/** Makes a P-256 key and its certificate: `path`.key and `path`.crt. */
+/** Creates a P-256 key and its certificate: `path`.key and `path`.crt. */
 async function request(path: string, args: readonly string[]): Promise<void> {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${path}.key`];
   const certificate = ['-x509', '-days', '2', '-config', join(dirname(path), 'openssl.cnf'), '-out', `${path}.crt`];

@@ -1,4 +1,4 @@
-/** What the environment says, and the proxy for a URL in it: `-` for none. */
+/** A URL, the proxy variables of the environment, and the proxy to use: `-` for none. */
 export interface ProxyCase {
   readonly url: string;
   readonly env: Readonly<Record<string, string>>;
@@ -8,7 +8,7 @@ export interface ProxyCase {
 const proxy = 'http://proxy.example:3128';
 const inPod = 'https://10.96.0.1';
 
-/** For an API server at `url`, whether NO_PROXY has it. */
+/** A case with NO_PROXY. `has`: whether the entry matches the URL. */
 const noProxy = (entry: string, url: string, has: boolean): ProxyCase => ({
   url,
   env: { HTTPS_PROXY: proxy, NO_PROXY: entry },

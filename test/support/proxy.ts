@@ -31,7 +31,7 @@ export type Fate = 'pass' | 'break';
 export interface Faults {
   /** Before the API server sees the request. */
   readonly onRequest?: (exchange: Exchange) => Fate | Answer | Promise<Fate | Answer>;
-  /** After the API server has carried the request out, before the operator hears of it. */
+  /** After the API server has processed the request, before the operator gets the response. */
   readonly onReply?: (exchange: Exchange, status: number) => Fate | Promise<Fate>;
   /** Before a piece of a watch is passed on: one event or several, or a part of one. */
   readonly onEvents?: (exchange: Exchange, text: string) => void | Promise<void>;

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 
 import { guardFolder } from '../../tools/controlplane/guard.ts';
 
-/** A new folder that only this user can read, for instance for keys. It is gone at the latest when this process ends. */
+/**
+ * Creates a folder that only this user can read, for instance for keys. It is deleted when this process ends, if not
+ * before.
+ */
 export async function scratchFolder(purpose: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), `mtls-${purpose}-`));
   guardFolder(folder);

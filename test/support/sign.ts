@@ -1,4 +1,7 @@
-/** Certificates and CRLs of the project's own code, signed at once: the keys of tests are in memory, and fixtures are no promises. */
+/**
+ * Certificates and CRLs of the project's own code, signed synchronously: the keys are in memory, and fixtures need no
+ * promises.
+ */
 
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { preparedCrls, signedCrlData } from '../../src/controllers/authority/sign-crls.ts';
@@ -21,12 +24,12 @@ import {
 import { issuedLeaf } from '../../src/pki/issue/issue-leaf.ts';
 import type { CrlPlan, LeafRequest } from '../../src/plan/index.ts';
 
-/** An issuer whose private key the test has at hand. */
+/** An issuer with its private key. */
 export interface TestIssuer extends Issuer {
   readonly key: KeyObject;
 }
 
-/** The same with a signer for its key. */
+/** Adds a signer for the key. */
 export const withSigner = <T extends { readonly key: KeyObject }>(issuer: T): T & { readonly signer: KeySigner } => ({
   ...issuer,
   signer: new KeySigner(issuer.key),
@@ -46,14 +49,14 @@ export const issueRoot = (profile: RootProfile, key: KeyObject, context: IssueCo
 export const issueCrl = (issuer: Pick<Issuer, 'certificate' | 'signer'>, content: CrlContent): Crl =>
   signNow(prepareCrl(issuer, content));
 
-/** What signCrls gives. */
+/** The result of signCrls. */
 export const crlDataNow = (plan: CrlPlan, issuers: readonly Issuer[]): Record<string, string> =>
   signedCrlData(
     plan,
     preparedCrls(plan, issuers).map((list) => (list instanceof Prepared ? signNow(list) : list)),
   );
 
-/** The content of a Secret, as SecretWriter makes it. */
+/** The content of a Secret that SecretWriter would write. */
 export function issueContent(request: LeafRequest, key: KeyObject, issuer: LeafIssuer, now: Date): SecretDelivery {
   const privateKey = encodePrivateKey(key, request.keyEncoding);
   const leaf = issueLeafNow(request.profile, key, issuer.root, { now, serialSeed: randomBytes(20) });

@@ -3,22 +3,25 @@ import assert from 'node:assert/strict';
 import type { Api, Secret } from './api.ts';
 import { eventually } from './eventually.ts';
 
-/** Every state of the Secrets of a cluster, as a client outside of the operator sees them. It holds keys: never print it. */
+/**
+ * Every state of the Secrets of a cluster, from a watch that is independent of the operator. It contains keys: never print
+ * it.
+ */
 export interface WatchedSecrets {
-  /** All states of all Secrets in their order. Throws when the watch has missed some. */
+  /** All states of all Secrets, in order. Throws if the watch has missed some. */
   readonly states: readonly Secret[];
   /**
-   * The states of one Secret up to the given one, in their order. For a Secret that was deleted and created again they
-   * include those of its predecessors. Throws when the watch does not get there.
+   * The states of one Secret up to the given one, in order. If the Secret was deleted and created again, the states of its
+   * predecessors are included. Throws if the watch does not reach the given state.
    */
   upTo(secret: Secret): Promise<readonly Secret[]>;
-  /** Calls back for every state from now on. */
+  /** Calls back for every later state. */
   follow(onState: (secret: Secret) => void): void;
-  /** Resolves when the API is closed. Throws if a callback threw. */
+  /** Resolves when the API client is closed. Throws if a callback threw. */
   ended(): Promise<void>;
 }
 
-/** Watches the Secrets of all namespaces from now on. */
+/** Watches the Secrets of all namespaces. */
 export function watchSecrets(api: Api): WatchedSecrets {
   const seen: Secret[] = [];
   const followers: ((secret: Secret) => void)[] = [];
@@ -54,7 +57,7 @@ export function watchSecrets(api: Api): WatchedSecrets {
           assert.notEqual(last, -1, 'the watch has not seen it yet');
           return all.slice(0, last + 1);
         },
-        { message: `the history of Secret ${namespace}/${name} ends early` },
+        { message: `the history of Secret ${namespace}/${name} does not reach the expected state` },
       ),
   };
 }

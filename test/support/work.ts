@@ -1,7 +1,7 @@
 import { Session } from 'node:inspector';
 import { setFlagsFromString } from 'node:v8';
 
-// A function that the optimiser has put into its caller is not counted any more, and when it does so is up to the machine.
+// Optimised code is not counted after inlining, and when V8 inlines depends on the machine.
 setFlagsFromString('--no-opt');
 setFlagsFromString('--no-maglev');
 
@@ -10,7 +10,7 @@ session.connect();
 session.post('Profiler.enable');
 session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 
-/** How often each block of the sources ran since this was asked last. V8 answers before it returns. */
+/** How often each block of the sources ran since the last call. V8 answers before `post` returns. */
 function takeCount(folder: string): number {
   let count = 0;
   session.post('Profiler.takePreciseCoverage', (error, { result }) => {
@@ -22,8 +22,8 @@ function takeCount(folder: string): number {
 }
 
 /**
- * How much the sources in a folder have to do for a call, whatever the machine: how often their functions, branches and
- * loops were entered. What V8's and Node's own functions do for them does not count.
+ * The work of a call in the sources below a folder, independent of the machine: how often functions, branches and loops
+ * were entered. Work inside V8's and Node's own functions does not count.
  */
 export function workOf(folder: string, act: () => void): number {
   takeCount(folder);

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { scratchFolder } from '../scratch.ts';
 import { openssl } from './judge.ts';
 
-/** A root as a person makes it with the openssl command line. */
+/** The options of a root that a user creates with the openssl command line. */
 export interface BroughtRootOptions {
   readonly commonName?: string;
-  /** As `openssl req -newkey` takes it, with its options. Default P-256. */
+  /** Arguments of `openssl req -newkey`. Default P-256. */
   readonly key?: readonly string[];
   /** Default sha256. */
   readonly digest?: string;
@@ -14,14 +14,13 @@ export interface BroughtRootOptions {
   readonly notBefore?: Date;
   /** Default in ten years. */
   readonly notAfter?: Date;
-  /** Lines of an openssl extension section; default those of a root. */
+  /** Lines of an openssl extension section. Default: those of a valid root. */
   readonly extensions?: readonly string[];
 }
 
-/** PEM, as the files of a Secret are called. */
+/** PEM, by the file names of a root Secret. */
 export type BroughtRoot = Readonly<Record<'tls.crt' | 'tls.key', string>>;
 
-/** Kinds of keys. */
 export const keys = {
   p256: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
   p384: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-384'],
@@ -34,7 +33,7 @@ const usages = ['keyUsage = critical, keyCertSign, cRLSign'];
 const isCa = ['basicConstraints = critical, CA:TRUE'];
 const keyId = ['subjectKeyIdentifier = hash'];
 
-/** Extension sections: a good root's, and what others make of it. */
+/** Extension sections: of a valid root, and variations of it. */
 export const extensions = {
   root: [...isCa, ...usages, ...keyId],
   notCa: ['basicConstraints = critical, CA:FALSE', ...keyId],
@@ -47,7 +46,7 @@ export const extensions = {
   ],
 } as const;
 
-/** Makes a self-signed root. Nothing of it stays on disk. */
+/** Creates a self-signed root. Deletes all files afterwards. */
 export async function broughtRoot(options: BroughtRootOptions = {}): Promise<BroughtRoot> {
   const { commonName = 'Brought Root', key = keys.p256, digest = 'sha256' } = options;
   const notBefore = options.notBefore ?? new Date(Date.now() - 60_000);
@@ -64,7 +63,7 @@ export async function broughtRoot(options: BroughtRootOptions = {}): Promise<Bro
     await openssl(['req', ...config, ...request, '-newkey', ...key]);
     const validity = ['-startdate', generalizedTime(notBefore), '-enddate', generalizedTime(notAfter)];
     const files = ['-keyfile', at('key.pem'), '-in', at('root.csr'), '-out', at('root.crt'), '-outdir', folder];
-    // An Ed25519 key signs without a digest of its own.
+    // Ed25519 signs without a separate digest.
     const md = ['-md', key[0] === 'ed25519' ? 'null' : digest];
     await openssl(['ca', ...config, '-batch', '-notext', '-selfsign', ...md, ...validity, ...files]);
     const [crt, keyPem] = await Promise.all([readFile(at('root.crt'), 'utf8'), readFile(at('key.pem'), 'utf8')]);

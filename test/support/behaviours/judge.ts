@@ -7,7 +7,7 @@ import type { Secret, Stored } from '../api.ts';
 import { run } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
 
-/** What the openssl command line says of the leaf in a Secret. */
+/** The openssl command line's description of the leaf in a Secret. */
 export interface Judged {
   /** Lower-case hex, as in status. */
   readonly serialNumber: string;
@@ -33,13 +33,13 @@ export interface Judged {
 const purposes = { server: ['sslserver'], client: ['sslclient'], peer: ['sslserver', 'sslclient'] } as const;
 
 /**
- * Judges a written Secret with the openssl command line alone: ca.crt verifies tls.crt for the role's purposes with the
- * intermediates in it, strictly, and tls.key belongs to tls.crt. Throws an AssertionError that says what is wrong; it
- * never shows the key.
+ * Checks a Secret with the openssl command line alone: ca.crt verifies tls.crt strictly for the purposes of the role, with
+ * the intermediates in tls.crt, and tls.key belongs to tls.crt. Throws an AssertionError that says what is wrong and never
+ * contains the key.
  */
 export const judge = (secret: Secret): Promise<Judged> => judgeBy(secret, ['-x509_strict']);
 
-/** The same without what openssl wants of a CA only when it is strict. */
+/** `judge` without the extra requirements that openssl has for CAs in strict mode. */
 export const judgeLeniently = (secret: Secret): Promise<Judged> => judgeBy(secret, []);
 
 async function judgeBy(secret: Secret, how: readonly string[]): Promise<Judged> {
@@ -64,20 +64,20 @@ export async function fingerprintOf(certificate: string): Promise<string> {
 export const publicKeyOf = async (secret: Secret): Promise<string> =>
   openssl(['pkey', '-pubout'], fileOf(secret, 'tls.key'));
 
-/** The text of one file of a Secret. Throws if there is none. */
+/** The text of one file of a Secret. Throws if the file is missing. */
 export function fileOf(secret: Secret, name: string): string {
   const value = secret.data?.[name];
   assert.ok(value !== undefined, `Secret ${secret.metadata.name} has no ${name}`);
   return Buffer.from(value, 'base64').toString();
 }
 
-/** A digest of all of an object but for managedFields: equal for objects that are byte-identical. It may be printed. */
+/** A digest of an object without its managedFields: equal for byte-identical objects. Safe to print. */
 export function digestOf({ metadata, ...rest }: Stored): string {
   const seen = { ...rest, metadata: { ...metadata, managedFields: undefined } };
   return createHash('sha256').update(JSON.stringify(seen)).digest('hex');
 }
 
-/** Runs openssl on an input and returns what it prints. Throws with its complaint if it fails. */
+/** Runs openssl with an input and returns its output. Throws with its stderr if it fails. */
 export async function openssl(args: readonly string[], input = ''): Promise<string> {
   const { code, stdout, stderr } = await run(['openssl', ...args], { input });
   assert.equal(code, 0, `openssl ${args[0]} failed: ${stderr}`);

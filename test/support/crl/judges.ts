@@ -8,21 +8,21 @@ import { type Command, run } from '../peers/process.ts';
 
 const here = import.meta.dirname;
 
-/** PEM of a leaf with its intermediates, the roots it is trusted by, and the CRLs that are at hand. */
+/** PEM of a leaf with its intermediates, of the trusted roots, and of the CRLs. */
 export interface CrlCase {
   readonly leaf: string;
   readonly roots: string;
   readonly crls: string;
 }
 
-/** A program that refuses certificates by CRLs. */
+/** A program that checks certificates against CRLs. */
 export interface CrlJudge {
   readonly name: string;
-  /** Null when it can be used here, else a sentence that says what to install. */
+  /** Null if it is available, otherwise a sentence that says what to install. */
   readonly missing: () => string | null;
-  /** Whether it refuses where there is no CRL of the issuer, or an expired one alone. */
+  /** Whether it refuses a certificate when its issuer has no CRL, or only an expired one. */
   readonly insists: boolean;
-  /** For each case why it refuses the leaf, or undefined. */
+  /** For each case the reason why it refuses the leaf, or undefined. */
   readonly refusals: (cases: readonly CrlCase[]) => Promise<Array<string | undefined>>;
 }
 
@@ -37,8 +37,8 @@ async function oneByOne(
   command: (roots: string, crls: string, leaf: string) => Command,
 ): Promise<Array<string | undefined>> {
   const refusals: Array<string | undefined> = [];
-  for (const one of cases) {
-    const { code, stdout, stderr } = await run(command(...files(one)));
+  for (const crlCase of cases) {
+    const { code, stdout, stderr } = await run(command(...files(crlCase)));
     refusals.push(code === 0 ? undefined : `${stdout}${stderr}`);
   }
   return refusals;
@@ -69,7 +69,7 @@ export const opensslCrl: CrlJudge = {
     ]),
 };
 
-/** GnuTLS goes by the CRLs that it is given, however old they are, and does not miss others. */
+/** GnuTLS uses the CRLs that it gets, however old they are, and does not require others. */
 export const gnutlsCrl: CrlJudge = {
   name: 'GnuTLS',
   missing: missing.certtool,
@@ -97,7 +97,7 @@ export interface GoCrl {
   readonly Revoked: readonly string[];
 }
 
-/** What Go's crypto/x509 reads in the CRLs of each case, and why the leaf is refused, or an empty text. */
+/** Runs Go's crypto/x509. Returns the parsed CRLs of each case, and why it refuses the leaf (empty if it does not). */
 export async function goReads(cases: readonly CrlCase[]): Promise<Array<{ Lists: GoCrl[]; Refusal: string }>> {
   const sources = join(here, 'go');
   const folder = await compiled(
@@ -131,5 +131,5 @@ export const javaCrl: CrlJudge = {
   },
 };
 
-/** Every program there is. */
+/** All programs. */
 export const crlJudges: readonly CrlJudge[] = [opensslCrl, gnutlsCrl, goCrl, javaCrl];

@@ -6,22 +6,28 @@ import { type Installation, installation, type Tenant } from '../installation.ts
 import type { Operator } from '../operator.ts';
 import type { Exchange } from '../proxy.ts';
 
-/** A container that is started again in its Pod: it finds that the Lease is its own, and need not wait until it expires. */
+/**
+ * The environment of a container that restarts in the same Pod: it still holds the Lease and does not wait until it
+ * expires.
+ */
 export const samePod = { env: { POD_NAME: 'replica' } };
 
-/** A write that belongs to the story: not the Lease and not an event. */
+/** A write that counts: neither of the Lease nor of an event. */
 const isEffective = ({ method, path }: Exchange): boolean => method !== 'GET' && !/\/(leases|events)(\/|$)/.test(path);
 
-/** What is played again and again. */
+/** A run of the operator that is repeated with a kill after a different write each time. */
 export interface Story {
   readonly world: Installation;
-  /** Of all writes every n-th is the last one once, from a random one on. */
+  /** The operator is killed after every n-th write, from a random write on. */
   readonly every: number;
-  /** Asks for something while no operator runs; returns how to assert the outcome. `last` is different each time. */
+  /** Makes requests while no operator runs. Returns a function that asserts the outcome. `last` differs in every run. */
   readonly begin: (last: number) => Promise<() => Promise<void>>;
 }
 
-/** Kills the operator right after one write of the story after the other. Returns a number of writes that it never makes. */
+/**
+ * Runs the story again and again, and kills the operator after a later write each time. Returns a number of writes that it
+ * never reaches.
+ */
 export async function killAfterWrites(t: TestContext, story: Story): Promise<number> {
   let last = randomInt(1, story.every + 1);
   let killed = 0;
@@ -29,11 +35,11 @@ export async function killAfterWrites(t: TestContext, story: Story): Promise<num
     killed += 1;
     last += story.every;
   }
-  t.diagnostic(`killed ${killed} times; ${last} writes were more than there are`);
+  t.diagnostic(`killed the operator ${killed} times; the story has fewer than ${last} writes`);
   return last;
 }
 
-/** Plays the story with a kill after its `last`-th write. False when it had fewer writes. */
+/** Runs the story and kills the operator after its `last`-th write. False if the story has fewer writes. */
 async function isKilledAfterWrite({ world, begin }: Story, last: number): Promise<boolean> {
   const started = Promise.withResolvers<Operator>();
   const killed = Promise.withResolvers<boolean>();
@@ -69,16 +75,19 @@ async function isKilledAfterWrite({ world, begin }: Story, last: number): Promis
   return restarted;
 }
 
-/** An installation with the authority `default`, two Ready resources of it, and an operator that has ended. */
+/** An installation with the authority `default` and two Ready resources that it issued. The operator has ended. */
 export interface CrashSite {
   readonly world: Installation;
   readonly tenant: Tenant;
   readonly names: readonly string[];
-  /** The revisions of all certificates of the resources. */
+  /** The revisions of all certificates of the two resources. */
   revisions(): Promise<readonly number[]>;
 }
 
-/** The crash site of a test file: what the spec of its authority has besides the root, and that of its resources besides the roles. */
+/**
+ * The crash site of a test file. `authority` and `resource` add to the spec of the authority (besides the root) and of the
+ * resources (besides the roles).
+ */
 export function crashSite(prefix: string, authority: (namespace: string) => object, resource: object = {}): CrashSite {
   const names = ['a', 'b'];
   let tenant: Tenant | undefined;

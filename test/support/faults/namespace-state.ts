@@ -4,7 +4,7 @@ import { labels } from '../../../src/api/constants.ts';
 import { type Certificate, conditionOf, type Tenant } from '../installation.ts';
 import { secretVersion } from './secret-history.ts';
 
-/** The state of a namespace once all work is done, without what differs from run to run. */
+/** The state of a namespace when all work is done, without values that differ from run to run. */
 export interface NamespaceState {
   /** By name of the resource. */
   readonly certificates: Readonly<Record<string, { ready: string; lastHandledRotate: string | undefined }>>;
@@ -21,7 +21,10 @@ interface SecretState {
   readonly keys: readonly string[];
 }
 
-/** The state in which a namespace of pairs must end: every Secret was issued as often as requested, and there is no other. */
+/**
+ * The expected final state of a namespace of pairs: every Secret was issued as often as requested, and no other Secret
+ * exists.
+ */
 export function pairsAt(names: readonly string[], revision: number, token?: string): NamespaceState {
   const entries = names.flatMap((name) =>
     ['client', 'server'].map((role): [string, SecretState] => [
@@ -43,8 +46,8 @@ export function pairsAt(names: readonly string[], revision: number, token?: stri
 }
 
 /**
- * The present state of a namespace. Throws for what is wrong in any state: an orphan, a Secret that no role names, a status
- * that names another certificate than the one in the Secret, or a status of another generation.
+ * The current state of a namespace. Throws for errors in any state: an orphan, a Secret that no role names, a status that
+ * names another certificate than the one in the Secret, or a status for another generation.
  */
 export async function namespaceState(tenant: Tenant): Promise<NamespaceState> {
   const [certificates, secrets] = [await tenant.list(), await tenant.secrets()];
@@ -56,8 +59,8 @@ export async function namespaceState(tenant: Tenant): Promise<NamespaceState> {
     assert.ok(owner !== undefined, `Secret ${name} is an orphan`);
     const entry = owner.status?.secrets?.find(({ secretName }) => secretName === name);
     assert.ok(entry !== undefined, `no role of ${owner.metadata.name} names Secret ${name} in its status`);
-    assert.equal(entry.fingerprint, fingerprint, `the status of ${owner.metadata.name} speaks of another certificate`);
-    assert.equal(entry.revision, revision, `the status of ${owner.metadata.name} speaks of another revision`);
+    assert.equal(entry.fingerprint, fingerprint, `the status of ${owner.metadata.name} names another certificate`);
+    assert.equal(entry.revision, revision, `the status of ${owner.metadata.name} names another revision`);
     const keys = Object.keys(secret.data ?? {}).sort();
     return [name, { owner: owner.metadata.name, revision, token, type: secret.type, labels: secretLabels, keys }];
   });
@@ -71,7 +74,7 @@ export async function namespaceState(tenant: Tenant): Promise<NamespaceState> {
 
 function stateOf(certificate: Certificate) {
   const { metadata, status } = certificate;
-  assert.equal(status?.observedGeneration, metadata.generation, `${metadata.name} was not reconciled yet`);
+  assert.equal(status?.observedGeneration, metadata.generation, `${metadata.name} has not been reconciled yet`);
   const ready = conditionOf(certificate, 'Ready');
   return { ready: ready?.status ?? 'missing', lastHandledRotate: status?.lastHandledRotate };
 }

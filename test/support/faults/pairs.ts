@@ -6,18 +6,18 @@ import { inParallel } from '../parallel.ts';
 import { type NamespaceState, namespaceState, pairsAt } from './namespace-state.ts';
 import { recordSecrets, type SecretHistory } from './secret-history.ts';
 
-/** A namespace of pairs: MtlsCertificates with a server and a client, which a disturbed operator issues. */
+/** A namespace of pairs: MtlsCertificates with a server and a client, which the operator issues while faults disturb it. */
 export interface Pairs {
   readonly tenant: Tenant;
   readonly namespace: string;
   readonly history: SecretHistory;
   create(names: readonly string[]): Promise<void>;
   rotate(names: readonly string[], token: string): Promise<void>;
-  /** Waits until the namespace has the expected state, and asserts that every state before was right as well. */
+  /** Waits until the namespace has the expected state. Asserts that every earlier state was valid, too. */
   endAs(expected: NamespaceState): Promise<void>;
 }
 
-/** A new namespace for pairs. */
+/** Creates a namespace for pairs. */
 export async function pairsIn(world: Installation, prefix: string): Promise<Pairs> {
   const tenant = await world.tenant(prefix);
   const { namespace } = tenant;
@@ -30,8 +30,8 @@ export async function pairsIn(world: Installation, prefix: string): Promise<Pair
       inParallel(names, (name) => tenant.create(name, { server: { service: name }, client: { serviceAccount: name } })),
     rotate: (names, token) => inParallel(names, (name) => tenant.rotate(name, token)),
     async endAs(expected) {
-      // Longer than the longest time-out that a fault makes the operator wait for.
-      const options = { timeoutMs: 150_000, message: `${namespace} does not end as it should` };
+      // Longer than the longest time-out that a fault can cause in the operator.
+      const options = { timeoutMs: 150_000, message: `${namespace} does not reach the expected state` };
       try {
         await eventually(async () => assert.deepEqual(await namespaceState(tenant), expected), options);
         await eventually(() => history.assertOneKeyPerRevision());
@@ -42,7 +42,7 @@ export async function pairsIn(world: Installation, prefix: string): Promise<Pair
   };
 }
 
-/** A namespace of pairs that the running operator has issued before it was stopped. */
+/** A namespace of pairs that an operator has issued. The operator is stopped. */
 export async function issuedPairs(world: Installation, prefix: string, names: readonly string[]): Promise<Pairs> {
   const pairs = await pairsIn(world, prefix);
   await pairs.create(names);
@@ -51,5 +51,5 @@ export async function issuedPairs(world: Installation, prefix: string, names: re
   return pairs;
 }
 
-/** So many names of pairs. */
+/** Names for this number of pairs. */
 export const pairNames = (count: number): string[] => Array.from({ length: count }, (_, index) => `app-${index}`);

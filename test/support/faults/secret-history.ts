@@ -5,13 +5,13 @@ import { annotations, labels } from '../../../src/api/constants.ts';
 import type { Secret } from '../api.ts';
 import type { Installation } from '../installation.ts';
 
-/** The content of a Secret at one resourceVersion, without the key. */
+/** The content of a Secret at one resourceVersion, without the private key. */
 export interface SecretVersion {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
   readonly revision: number;
-  /** The rotate token that it was issued for. */
+  /** The rotate token for which it was issued. */
   readonly token: string | undefined;
   /** SHA-256 of the public key's DER. */
   readonly publicKey: string;
@@ -21,20 +21,23 @@ export interface SecretVersion {
   readonly bundle: string;
 }
 
-/** Every version of every Secret of MtlsCertificates in a namespace, as a client outside of the operator sees them. */
+/**
+ * Every version of every Secret of the MtlsCertificates in a namespace, recorded by a watch that is independent of the
+ * operator.
+ */
 export interface SecretHistory {
   readonly versions: readonly SecretVersion[];
-  /** Resolves as soon as the history has so many versions. */
+  /** Resolves when the history has this number of versions. */
   reaches(count: number): Promise<void>;
   /**
-   * Asserts what must hold at every moment: a revision of a Secret has one key and one certificate for ever, another
-   * revision has another key, and a revision is one more than the one before. Also throws until the history includes what the
-   * API server holds now: to be polled.
+   * Asserts what must hold at every moment: each revision of a Secret has one key and one certificate, another revision has
+   * another key, and revisions are consecutive. Also throws while the history does not yet include the current state of the
+   * API server, so poll it.
    */
   assertOneKeyPerRevision(): Promise<void>;
 }
 
-/** Starts to record the Secrets of a namespace, which has none yet. */
+/** Starts to record the Secrets of a namespace that has none yet. */
 export function recordSecrets(world: Installation, namespace: string): SecretHistory {
   const versions: SecretVersion[] = [];
   const listeners = new Set<() => void>();
@@ -70,15 +73,16 @@ export function recordSecrets(world: Installation, namespace: string): SecretHis
       assert.deepEqual(
         unseen.map(({ metadata }) => metadata.name),
         [],
-        'the history does not include the present yet',
+        'the history does not include the current state yet',
       );
-      assert.deepEqual(broken, [], 'Secrets that were wrong at some moment');
-      for (const ofOne of Map.groupBy(versions, ({ uid }) => uid).values()) assertRevisions(ofOne);
+      assert.deepEqual(broken, [], 'Secrets with an invalid state at some moment');
+      for (const versionsOfSecret of Map.groupBy(versions, ({ uid }) => uid).values())
+        assertRevisions(versionsOfSecret);
     },
   };
 }
 
-/** Reads a Secret as a pod would. Throws when its key, leaf and bundle do not belong together. */
+/** Reads a Secret as a pod would. Throws if its key, leaf and bundle do not belong together. */
 export function secretVersion({ metadata, data }: Secret): SecretVersion {
   const pem = (key: string) => Buffer.from(data?.[key] ?? '', 'base64').toString('latin1');
   const leaf = new X509Certificate(pem('tls.crt'));

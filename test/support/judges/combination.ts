@@ -1,21 +1,26 @@
 import { randomFrom } from '../random.ts';
-/** The kinds of certificate that are judged: every choice that a request and an authority leave open. */
+/** The kinds of certificate that are judged: every choice that a request and an authority have. */
 export const dimensions = {
   /** Of the leaf. */
   key: ['RSA-2048', 'RSA-3072', 'RSA-4096', 'ECDSA-256', 'ECDSA-384', 'ECDSA-521', 'Ed25519'],
   signerKey: ['RSA-2048', 'RSA-3072', 'RSA-4096', 'ECDSA-256', 'ECDSA-384', 'ECDSA-521', 'Ed25519'],
-  /** A root of ours; one that openssl made; an intermediate below a root; a root of ours in a bundle with its predecessor. */
+  /**
+   * The operator's root; a root from openssl; an intermediate below a root; the operator's root in a bundle with its
+   * predecessor.
+   */
   signer: ['issued', 'brought', 'intermediate', 'rotation'],
   role: ['server', 'client', 'peer'],
   names: ['service', 'dns', 'wildcard', 'long', 'ipv4', 'ipv6', 'uri', 'email', 'otherName', 'all'],
-  /** Empty, so that the alternative names are critical; a DNS name that is no alternative name; and so on. */
+  /** Empty makes the subjectAltName extension critical. commonName is a DNS name that is not among the alternative names. */
   subject: ['empty', 'commonName', 'full', 'nonAscii', 'long'],
   encoding: ['PKCS8', 'traditional'],
 } as const;
 
 type Dimension = keyof typeof dimensions;
 
-/** RSA-8192 is no value of the dimensions, since its keys take seconds to make: it has a combination of its own. */
+/**
+ * RSA-8192 is not a value of the dimensions, because its keys take seconds to generate. It has one combination, `largest`.
+ */
 export type KeyKind = (typeof dimensions.key)[number] | 'RSA-8192';
 
 export type Combination = {
@@ -27,7 +32,7 @@ export type Combination = {
 
 export const describeCombination = (combination: Combination): string => Object.values(combination).join(' ');
 
-/** The largest key that can be asked for, once. */
+/** The largest allowed key, in one combination. */
 export const largest: Combination = {
   key: 'RSA-8192',
   signerKey: 'RSA-8192',
@@ -39,8 +44,8 @@ export const largest: Combination = {
 };
 
 /**
- * Only servers have Services, Ed25519 has no encoding of its own beside PKCS#8, and otherNames alone are not issued without
- * a subject.
+ * Only servers have Services. Ed25519 keys have no encoding other than PKCS#8. The operator does not issue certificates
+ * that have otherNames only and no subject.
  */
 const isPossible = ({ role, names, key, encoding, subject }: Combination): boolean =>
   !(role === 'client' && names === 'service') &&
@@ -48,8 +53,8 @@ const isPossible = ({ role, names, key, encoding, subject }: Combination): boole
   !(names === 'otherName' && subject === 'empty');
 
 /**
- * As many combinations as it takes for every two values of two dimensions to come together, and at least so many; then
- * with as many triples as can be. Equal seeds give equal lists, and a shorter list is the beginning of a longer one.
+ * Combinations that cover every pair of values of two dimensions; at least `atLeast` of them, which then cover as many
+ * triples as possible. Equal seeds give equal lists, and a shorter list is a prefix of a longer one.
  */
 export function coveringCombinations(seed: number, atLeast = 0): Combination[] {
   const random = randomFrom(seed);
@@ -70,7 +75,7 @@ export function coveringCombinations(seed: number, atLeast = 0): Combination[] {
   return rows;
 }
 
-/** The pairs that a list leaves out. */
+/** The possible pairs that a list does not cover. */
 export function missingPairs(rows: readonly Combination[]): string[] {
   const covered = new Set(rows.flatMap((row) => tuplesOf(row, 2)));
   return possiblePairs().filter((pair) => !covered.has(pair));
@@ -78,7 +83,7 @@ export function missingPairs(rows: readonly Combination[]): string[] {
 
 const names = Object.keys(dimensions) as Dimension[];
 
-/** Of two or three dimensions with their values, as text. */
+/** Pairs or triples of dimensions with their values, as text. */
 function tuplesOf(row: Combination, size: 2 | 3): string[] {
   const parts = names.map((name) => `${name}=${row[name]}`);
   return parts.flatMap((first, i) =>
@@ -108,7 +113,7 @@ function possiblePairs(): readonly string[] {
   return knownPairs;
 }
 
-/** Allows all others whatever they are. */
+/** A combination that is possible with any single other value. */
 const plain: Combination = {
   key: 'ECDSA-256',
   signerKey: 'ECDSA-256',
@@ -119,7 +124,7 @@ const plain: Combination = {
   encoding: 'PKCS8',
 };
 
-/** Combinations by chance that hold a pair. */
+/** Random combinations that contain a pair. */
 function candidates(pair: string | undefined, random: () => number): Combination[] {
   const chosen = Object.fromEntries((pair ?? '').split(' ').map((part) => part.split('=')));
   const found: Combination[] = [];

@@ -23,18 +23,18 @@ export interface Constraints {
   readonly excluded?: readonly string[];
 }
 
-/** What a certificate asks for below a CA with constraints. */
+/** The names and subject of a certificate below a CA with constraints. */
 export interface Asked {
   readonly names: Partial<SubjectAltNames>;
   readonly subject?: Subject;
 }
 
-/** A certificate below an intermediate with constraints, as files that judges read, and what our own code says of it. */
+/** A certificate below an intermediate with constraints, as files for judges, and the verdict of our own code. */
 export interface ConstrainedExhibit {
   readonly folder: string;
   /** Path of the root. */
   readonly trust: string;
-  /** The names that are outside, as our code has it. */
+  /** The names that our code finds outside the constraints. */
   readonly outside: readonly string[];
 }
 
@@ -50,11 +50,11 @@ const kinds: Readonly<Record<string, (text: string) => asn1.Asn1>> = {
 function subtree(text: string): asn1.Asn1 {
   const [kind = '', value = ''] = text.split(/:(.*)/s);
   const base = kinds[kind]?.(value);
-  if (base === undefined) throw new Error(`${text} is no constraint`);
+  if (base === undefined) throw new Error(`${text} is not a constraint`);
   return asn1.sequence(base);
 }
 
-/** Address and mask, `10.0.0.0/255.0.0.0`, each as octets in decimal with dots, so that both can be anything. */
+/** Address and mask (`10.0.0.0/255.0.0.0`) as decimal octets with dots, so that a test can write invalid ones. */
 const network = (text: string): Buffer => Buffer.from(text.split(/[./]/).map(Number));
 
 /** The value of a NameConstraints extension. */
@@ -71,7 +71,7 @@ const root = makeCa({ name: 'Root' });
 const between = ecKey();
 const holder: KeyObject = ecKey();
 
-/** Signs what is asked for, allowed or not, into a new folder. */
+/** Signs a certificate with these names, allowed or not, and writes it to a new folder. */
 export function constrainedExhibit(
   constraints: Constraints,
   { names, subject = {} }: Asked,
@@ -81,8 +81,8 @@ export function constrainedExhibit(
   const more = [extension(oids.nameConstraints, value, true)];
   const ca = makeCa({ name: 'Constrained CA', key: between, by: root, more });
   const [constrained, anchor] = parseCertificates(ca.pem + root.pem);
-  if (constrained === undefined || anchor === undefined) throw new Error('there is no CA');
-  // As a CA without the constraints would have signed it.
+  if (constrained === undefined || anchor === undefined) throw new Error('the CA certificates were not parsed');
+  // Our own code would refuse to sign: sign with a copy of the CA without the constraints.
   const { nameConstraints: _, ...free } = constrained;
   const signer = withSigner({ certificate: free, key: between, intermediates: [constrained], anchor });
   const profile: LeafProfile = { role: 'peer', subject, names: { ...none, ...names }, durationMs: 3_600_000 };

@@ -2,7 +2,7 @@ import type { Combination } from './combination.ts';
 import type { Question } from './question.ts';
 import type { Topic } from './questions.ts';
 
-/** Where judges do not say what they should of a certificate, and why that is no fault of the certificate. */
+/** A wrong verdict of some judges that is not the fault of the certificate, and the reason. */
 export interface Disagreement {
   readonly judges: readonly string[];
   readonly topics: readonly Topic[];
@@ -10,7 +10,7 @@ export interface Disagreement {
   /** The words of a refusal. */
   readonly says?: RegExp;
   readonly because: string;
-  /** Where that can be read. */
+  /** The document with the evidence. */
   readonly source: string;
 }
 
@@ -20,13 +20,13 @@ const hasDnsNames = ({ names }: Combination): boolean => ['service', 'dns', 'wil
 const isOnAnyKey = ({ key, signerKey }: Combination, kind: Combination['key']): boolean =>
   key === kind || signerKey === kind;
 
-/** Each entry is met in the full run, or it has to go. */
+/** The full run must meet each entry. Otherwise delete the entry. */
 export const disagreements: readonly Disagreement[] = [
   {
     judges: ['OpenSSL', 'Java', 'Python', 'Node.js', 'NSS'],
     topics: ['common name'],
     when: (combination) => !hasDnsNames(combination),
-    because: 'takes the common name for a host name where there is no DNS name, whatever other names there are',
+    because: 'uses the common name as a host name if there is no DNS name, even if there are other names',
     source:
       'RFC 6125 6.4.4 allowed it, RFC 9525 no longer does; X509_check_host(3), Python ssl hostname_checks_common_name',
   },
@@ -34,15 +34,15 @@ export const disagreements: readonly Disagreement[] = [
     judges: ['GnuTLS'],
     topics: ['common name'],
     when: ({ names }) => names === 'email' || names === 'otherName',
-    because: 'takes the common name of a server for a host name where there is no DNS name, IP address or URI',
-    source: 'certtool 3.7.9 itself: its manual does not say so; RFC 6125 6.4.4 names these kinds of name',
+    because: 'uses the common name of a server as a host name if there is no DNS name, IP address or URI',
+    source: 'observed with certtool 3.7.9, its manual does not mention it; RFC 6125 6.4.4 lists these kinds of name',
   },
   {
     judges: ['Java'],
     topics: ['key'],
     when: ({ encoding }) => encoding === 'traditional',
     says: /algid parse error/,
-    because: 'reads private keys in PKCS#8 alone',
+    because: 'reads only PKCS#8 private keys',
     source: 'java.security.spec.PKCS8EncodedKeySpec; there is no class for PKCS#1 or SEC1',
   },
   {
@@ -50,21 +50,21 @@ export const disagreements: readonly Disagreement[] = [
     topics: usable,
     when: ({ signerKey }) => signerKey === 'ECDSA-521',
     says: /UnsupportedSignatureAlgorithm/,
-    because: 'has no signatures of P-521 keys, which ring does not implement',
-    source: 'the module ring of the documentation of rustls-webpki; it has them with aws-lc-rs',
+    because: 'cannot verify signatures of P-521 keys, which ring does not implement',
+    source: 'documentation of rustls-webpki, module ring; with aws-lc-rs it can verify them',
   },
   {
     judges: ['NSS'],
     topics: usable,
     when: (combination) => isOnAnyKey(combination, 'Ed25519'),
-    because: 'has no Ed25519 in 3.87',
-    source: 'the notes on NSS 3.99, which is the first that has it',
+    because: 'does not support Ed25519 in 3.87',
+    source: 'release notes of NSS 3.99, the first version that supports it',
   },
   {
     judges: ['NSS'],
     topics: ['before'],
     when: always,
-    because: 'takes certificates up to a day before they begin',
+    because: 'accepts certificates up to a day before their notBefore',
     source: 'CERT_GetSlopTime in cert.h of NSS',
   },
   {
@@ -72,7 +72,8 @@ export const disagreements: readonly Disagreement[] = [
     topics: ['form'],
     when: ({ names }) => names === 'wildcard' || names === 'all',
     says: /pkix\.invalid_domain_name_syntax .*"\*\.example\.com"/,
-    because: 'takes a wildcard for no DNS name; RFC 5280 leaves wildcards to others, and all of TLS has them',
+    because:
+      'does not accept a wildcard as a DNS name; RFC 5280 leaves wildcards to other standards, and TLS uses them',
     source: 'RFC 5280 4.2.1.6, last paragraph; RFC 9525 6.3',
   },
   {
@@ -80,15 +81,15 @@ export const disagreements: readonly Disagreement[] = [
     topics: ['form'],
     when: ({ names }) => names === 'service',
     says: /pkix\.invalid_domain_name_syntax .*"payments"/,
-    because: 'takes a name of one label for no DNS name; RFC 1034 does not ask for more, and Services have such names',
-    source: 'RFC 1034 3.5; DomainNameSyntaxValidator of pkilint asks for a top-level domain',
+    because: 'does not accept a DNS name of one label; RFC 1034 does not require more, and Services have such names',
+    source: 'RFC 1034 3.5; DomainNameSyntaxValidator of pkilint requires a top-level domain',
   },
   {
     judges: ['pkilint'],
     topics: ['form'],
     when: ({ names }) => names === 'uri' || names === 'all',
     says: /pkix\.invalid_uri_syntax .*"spiffe:/,
-    because: 'knows a list of schemes of URIs, and spiffe is not among them',
+    because: 'accepts a fixed list of URI schemes without spiffe',
     source: 'UriSyntaxValidator of pkilint; RFC 3986 3.1 has no such list',
   },
 ];

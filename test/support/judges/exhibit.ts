@@ -26,13 +26,13 @@ export interface Exhibit {
   /** The same, but that one is over and the other has not begun. */
   readonly expiredFolder: string;
   readonly futureFolder: string;
-  /** One like the first, with a bit of its signature turned over. */
+  /** The valid certificate with one bit of its signature flipped. */
   readonly forgedFolder: string;
-  /** Path of a bundle of roots that have signed none of it. */
+  /** Path of a bundle of roots that have not signed the certificate. */
   readonly impostors: string;
-  /** Names that it is good for. */
+  /** Names that judges must accept. */
   readonly names: readonly Name[];
-  /** Its common name, when that is a DNS name, which it has nowhere else. */
+  /** Its common name, if that is a DNS name that is not among the alternative names. */
   readonly commonName?: Name;
   readonly notBefore: Date;
   readonly notAfter: Date;
@@ -40,14 +40,14 @@ export interface Exhibit {
 
 const dayMs = 86_400_000;
 
-/** Has the operator's own code issue the certificates of a combination, into a new folder. */
+/** Issues the certificates of a combination with the operator's own code, into a new folder. */
 export async function exhibit(combination: Combination, folder: string): Promise<Exhibit> {
   const request = requestOf(combination);
   const signer = await signerOf(combination);
   const key = await sharedKey('leaf', combination.key);
   const issue = (now: number) => {
     const { data, content } = issueContent(request, key, signer, new Date(now));
-    // Beside what a Secret has: the key as judges read it that are not asked about the key.
+    // In addition to the files of a Secret: the key in PKCS#8, for judges that cannot read the other encodings.
     const pkcs8 = base64(encodePrivateKey(key, 'PKCS8'));
     return { data: { ...data, 'pkcs8.key': pkcs8 }, leaf: leafOf(content) };
   };
@@ -70,11 +70,11 @@ export async function exhibit(combination: Combination, folder: string): Promise
   };
 }
 
-/** The signature is the last thing in the first certificate. */
+/** Flips the last bit of the first certificate, which belongs to its signature. */
 function forged(data: Readonly<Record<string, string>>): Record<string, string> {
   const pem = Buffer.from(data[secretKeys.certificate] ?? '', 'base64').toString();
   const [leaf, ...intermediates] = parseCertificates(pem);
-  if (leaf === undefined) throw new Error('there is no leaf');
+  if (leaf === undefined) throw new Error('tls.crt has no certificate');
   const der = Buffer.from(leaf.der);
   der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
   const chain = encodePem('CERTIFICATE', der) + encodeCertificates(intermediates);
@@ -86,13 +86,13 @@ function leafOf(content: SecretContent) {
   return content.leaf;
 }
 
-/** Folder of the root that the operator makes for a combination. */
+/** Creates a folder with the root that the operator creates for a combination. */
 export async function rootExhibit(combination: Combination, folder: string): Promise<string> {
   const { root } = await signerOf(combination);
   return mounted(folder, { [secretKeys.certificate]: base64(encodeCertificates([root.certificate])) });
 }
 
-/** Folder of a certificate that is bad in form: no CA, and it may sign certificates; its alternative names are empty. */
+/** Creates a folder with a malformed certificate: not a CA but with keyCertSign, and an empty subjectAltName. */
 export function malformedExhibit(folder: string): string {
   const extensions = [
     extension(oids.basicConstraints, sequence(), true),
@@ -176,7 +176,7 @@ const subjects: Record<Combination['subject'], Subjects> = {
     commonName: 'Zahlungen für Köln',
     subject: { organizations: ['Ämter & Straßen 株式会社'], localities: ['Zürich'], provinces: ['Øst'] },
   },
-  // As many characters as RFC 5280's upper bounds allow, which are more octets.
+  // The longest values in characters that RFC 5280 allows: in UTF-8 they have more octets.
   long: {
     commonName: 'c'.repeat(64),
     subject: { organizations: ['ö'.repeat(64)], organizationalUnits: ['u'.repeat(64)], localities: ['l'.repeat(128)] },
@@ -213,7 +213,7 @@ const scope = {
   }),
 };
 
-/** What a resource of a combination asks for, checked and authorised as the operator does it. */
+/** The request of a resource with this combination, checked and authorised by the operator's code. */
 function requestOf({ key, role, names: kind, subject: subjectKind, encoding }: Combination): LeafRequest {
   const { asked } = names[kind];
   const { subject, commonName } = subjects[subjectKind];

@@ -11,7 +11,7 @@ const purposes = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2', ema
 const publicKey = 'certtool --pubkey-info --no-text';
 const sameKey = `a=$(${publicKey} --load-privkey "$1") && b=$(${publicKey} --load-certificate "$2") && test "$a" = "$b"`;
 
-/** GnuTLS, by its certtool. */
+/** GnuTLS, through its certtool. */
 export const gnutls = commandJudge(
   {
     name: 'GnuTLS',

@@ -3,7 +3,7 @@ import { type Disagreement, disagreements } from './disagreements.ts';
 import type { Judge, Question, Verdict } from './question.ts';
 import type { Matter, Topic } from './questions.ts';
 
-/** An answer that is not the right one. */
+/** A verdict that is not the expected one. */
 interface WrongAnswer {
   readonly topic: Topic;
   readonly combination: Combination;
@@ -11,23 +11,23 @@ interface WrongAnswer {
   readonly verdict: Verdict;
 }
 
-/** What came of asking a judge. */
+/** The result of asking a judge all questions. */
 export interface Hearing {
   readonly judge: string;
   readonly verdicts: number;
-  /** How many of them were refusals that were due. A judge that never refuses judges nothing. */
+  /** The number of expected refusals. A judge that never refuses checks nothing. */
   readonly refusals: number;
-  /** How many questions it cannot be asked, by reason. */
+  /** The number of questions that the judge cannot answer, by reason. */
   readonly notAsked: ReadonlyMap<string, number>;
-  /** How many wrong answers the table has an entry for, by entry. */
+  /** The number of wrong answers that are listed in disagreements.ts, by entry. */
   readonly known: ReadonlyMap<Disagreement, number>;
   readonly unknown: readonly WrongAnswer[];
-  /** What a linter remarks without finding it bad, and how often. */
+  /** Remarks of a linter on certificates that it accepts, and how often. */
   readonly remarks: ReadonlyMap<string, number>;
   readonly seconds: number;
 }
 
-/** Asks a judge all that it can be asked, and compares its answers with those that are right. */
+/** Asks a judge all questions that it can answer, and compares its verdicts with the expected ones. */
 export async function hear(judge: Judge, matters: readonly Matter[]): Promise<Hearing> {
   const started = performance.now();
   const notAsked = new Map<string, number>();
@@ -43,7 +43,7 @@ export async function hear(judge: Judge, matters: readonly Matter[]): Promise<He
   let refusals = 0;
   for (const { topic, combination, question, isGood } of asked) {
     const verdict = verdicts.get(question.id);
-    if (verdict === undefined) throw new Error(`${judge.name} does not answer question ${question.id}`);
+    if (verdict === undefined) throw new Error(`${judge.name} did not answer question ${question.id}`);
     if (verdict.accepted && question.kind === 'lint' && verdict.words !== '') count(remarks, verdict.words);
     if (!verdict.accepted && !isGood) refusals += 1;
     if (verdict.accepted === isGood) continue;
@@ -58,7 +58,7 @@ export async function hear(judge: Judge, matters: readonly Matter[]): Promise<He
   return { judge: judge.name, verdicts: verdicts.size, refusals, notAsked, known, unknown, remarks, seconds };
 }
 
-/** A linter may find several things, each of which has to be known. */
+/** A linter may report several findings. Each of them has to be listed. */
 const complaints = ({ question, verdict: { words } }: WrongAnswer): string[] =>
   question.kind === 'lint' ? words.split('; ') : [words];
 
@@ -68,15 +68,15 @@ function isKnown(
   { topic, combination, question }: WrongAnswer,
   words: string,
 ): boolean {
-  const speaksOf = judges.includes(judge) && topics.includes(topic) && when(combination, question);
-  return speaksOf && (says?.test(words) ?? true);
+  const applies = judges.includes(judge) && topics.includes(topic) && when(combination, question);
+  return applies && (says?.test(words) ?? true);
 }
 
 function count<Key>(counts: Map<Key, number>, key: Key): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 }
 
-/** The disagreements that the table does not have, those of one kind together. */
+/** The disagreements that are not listed, grouped by kind. */
 export function describeUnknown({ judge, unknown }: Hearing): string {
   const groups = new Map<string, WrongAnswer[]>();
   for (const wrong of unknown) {
@@ -97,10 +97,10 @@ export function describeUnknown({ judge, unknown }: Hearing): string {
     .join('\n');
 }
 
-/** What was asked and answered, in a line for each. */
+/** A summary: one line for the verdicts, and one for each reason, disagreement and remark. */
 export function describeHearing({ judge, verdicts, notAsked, known, remarks, seconds }: Hearing): string[] {
   const sum = (counts: ReadonlyMap<unknown, number>) => [...counts.values()].reduce((a, b) => a + b, 0);
-  const reasons = [...notAsked].map(([reason, times]) => `${times} since it ${reason}`);
+  const reasons = [...notAsked].map(([reason, times]) => `${times} because it ${reason}`);
   return [
     `${judge}: ${verdicts} verdicts in ${seconds.toFixed(1)} s, ${sum(known)} known disagreements`,
     ...(reasons.length === 0 ? [] : [`  not asked: ${reasons.join(', ')}`]),

@@ -10,7 +10,7 @@ import type { Judge } from './question.ts';
 import { webpkiWithAwsLc, webpkiWithRing } from './webpki.ts';
 import { zlint } from './zlint.ts';
 
-/** All judges; the last two of the form alone. */
+/** All judges. The last two check only the form. */
 export const judges: readonly Judge[] = [
   openssl,
   go,

@@ -19,7 +19,7 @@ export const java = programJudge(
       output,
       source,
     ]);
-    // With all of its compilers: the arithmetic of large RSA keys is several times as fast by the second.
+    // With all JIT compilers: they make the arithmetic of large RSA keys several times faster.
     return ['java', '-XX:+UseSerialGC', '-cp', classes, 'Judge'];
   },
 );

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { generatePrivateKey, type KeySpec } from '../../../src/pki/index.ts';
 import type { KeyKind } from './combination.ts';
 
-/** What a key is for. One key for two of these would make certificates with each other's key identifiers. */
+/** The purpose of a key. Certificates with different purposes must not share a key identifier. */
 export type KeyUse = 'leaf' | 'signer' | 'former' | 'brought' | 'impostor';
 
 const specs: Record<KeyKind, KeySpec> = {
@@ -21,7 +21,7 @@ export const keySpec = (kind: KeyKind): KeySpec => specs[kind];
 
 const keys = new Map<string, Promise<KeyObject>>();
 
-/** The one key of a kind for a use: RSA keys are slow to make, and it is not the key that is judged. */
+/** One shared key for each purpose and kind: RSA keys are slow to generate, and the test is not about the key. */
 export async function sharedKey(use: KeyUse, kind: KeyKind): Promise<KeyObject> {
   const key = keys.get(`${use} ${kind}`) ?? generatePrivateKey(specs[kind]);
   keys.set(`${use} ${kind}`, key);

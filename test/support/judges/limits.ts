@@ -1,19 +1,19 @@
 import type { Question } from './question.ts';
 
-/** Something that some judges cannot be asked, with the reason; false for all other questions. */
+/** Why some judges cannot answer a question. False if they can. */
 export type Limit = (question: Question) => string | false;
 
-export const noForm: Limit = ({ kind }) => kind === 'lint' && 'judges no form';
-export const noKeys: Limit = ({ kind }) => kind === 'key' && 'reads no private keys';
-export const onlyForm: Limit = ({ kind }) => kind !== 'lint' && 'judges the form alone';
-export const ownClock: Limit = ({ at }) => at !== undefined && 'goes by the clock of the machine';
-export const onlyTls: Limit = ({ usage }) => usage === 'email' && 'knows no usages beside those of TLS';
+export const noForm: Limit = ({ kind }) => kind === 'lint' && 'does not check the form';
+export const noKeys: Limit = ({ kind }) => kind === 'key' && 'does not read private keys';
+export const onlyForm: Limit = ({ kind }) => kind !== 'lint' && 'checks only the form';
+export const ownClock: Limit = ({ at }) => at !== undefined && 'uses the clock of the machine';
+export const onlyTls: Limit = ({ usage }) => usage === 'email' && 'knows only the usages of TLS';
 export const noEmailNames: Limit = ({ name }) =>
-  (name?.startsWith('email:') ?? false) && 'compares no e-mail addresses';
+  (name?.startsWith('email:') ?? false) && 'does not compare e-mail addresses';
 export const onlyServerNames: Limit = ({ name, usage }) =>
-  name !== undefined && usage === 'client' && 'compares the names of servers alone';
+  name !== undefined && usage === 'client' && 'compares only the names of servers';
 
-/** The first of the limits that a question is beyond. */
+/** The first limit that applies to a question. */
 export const beyond =
   (...limits: readonly Limit[]): ((question: Question) => string | undefined) =>
   (question) =>

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beyond, noEmailNames, noForm, onlyServerNames, onlyTls, ownClock } from './limits.ts';
 import { programJudge } from './program.ts';
 
-/** Node's tls, in a process of its own. */
+/** Node's tls, in a separate process. */
 export const node = programJudge(
   {
     name: 'Node.js',

@@ -5,7 +5,7 @@ import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
 import { programJudge } from './program.ts';
 import { made } from './programs.ts';
 
-/** NSS, by its library: its commands would take certificates into a database first, and compare no names. */
+/** NSS, through its library: its commands need certificates in a database, and do not compare names. */
 export const nss = programJudge(
   {
     name: 'NSS',

@@ -9,7 +9,7 @@ import type { Question } from './question.ts';
 const purposes = { server: 'sslserver', client: 'sslclient', email: 'smimesign' } as const;
 const nameOptions: Readonly<Record<string, string>> = { dns: 'hostname', ip: 'ip', email: 'email' };
 
-/** The command line of OpenSSL, strict. */
+/** The openssl command line in strict mode. */
 export const openssl = commandJudge(
   {
     name: 'OpenSSL',
@@ -18,7 +18,7 @@ export const openssl = commandJudge(
   },
   ({ kind, folder, trust, usage, name, at }: Question): Command => {
     const certificate = join(folder, 'tls.crt');
-    // Puts certificate and key into a store of no use, unless they do not belong together.
+    // Exports certificate and key to a keystore, which fails if they do not belong together.
     if (kind === 'key') {
       const files = ['-in', certificate, '-inkey', join(folder, 'tls.key'), '-out', '/dev/null'];
       return ['openssl', 'pkcs12', '-export', ...files, '-passout', 'pass:'];

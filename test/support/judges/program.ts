@@ -2,15 +2,15 @@ import { inParallel } from '../parallel.ts';
 import { type Command, run } from '../peers/process.ts';
 import type { Judge, Question, Verdict } from './question.ts';
 
-/** A judge that a program of ours asks. */
+/** A judge that runs one program for all questions. */
 export const programJudge = (
   about: Pick<Judge, 'name' | 'missing' | 'cannotSay'>,
   command: () => Command | Promise<Command>,
 ): Judge => ({ ...about, judge: async (questions) => askProgram(await command(), questions) });
 
 /**
- * A question a line, its fields between tabs, and the same of the answers (id, yes or no, words). Tabs, since neither C
- * nor Java nor Rust reads JSON by itself.
+ * Sends one question a line, with tabs between its fields, and reads the answers in the same form (id, yes or no, words).
+ * Not JSON, because the standard libraries of C, Java and Rust do not read it.
  */
 async function askProgram(command: Command, questions: readonly Question[]): Promise<ReadonlyMap<number, Verdict>> {
   const { code, stdout, stderr } = await run(command, {
@@ -34,11 +34,11 @@ const encodeQuestion = ({ id, kind, folder, trust, usage, name, at = new Date() 
 
 function decodeVerdict(line: string): [number, Verdict] {
   const [id, answer, ...words] = line.split('\t');
-  if (answer !== 'yes' && answer !== 'no') throw new Error(`this is no verdict: ${line}`);
+  if (answer !== 'yes' && answer !== 'no') throw new Error(`this is not a verdict: ${line}`);
   return [Number(id), { accepted: answer === 'yes', words: words.join(' ').trim() }];
 }
 
-/** A judge whose command answers one question; two of them run at a time. */
+/** A judge with one command for each question. Two commands run at a time. */
 export const commandJudge = (
   about: Pick<Judge, 'name' | 'missing' | 'cannotSay'>,
   ask: (question: Question) => Command,

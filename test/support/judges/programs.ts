@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import { compiled } from '../peers/compiled.ts';
 import type { Command } from '../peers/process.ts';
 
-/** How the programs around the judges are made. Each is made once for its sources. */
+/** Builds the programs of the judges. Each is built once for its sources. */
 
 const here = import.meta.dirname;
 
-/** Builds a Go program of ours, with the modules that its go.sum names. */
+/** Builds a Go program in this folder, with the modules of its go.sum. */
 export async function goProgram(name: string, ...files: readonly string[]): Promise<Command> {
   const cwd = join(here, name);
   const command = (output: string): Command => ['go', 'build', '-o', `${output}judge`, '.'];
   return [join(await made(name, files, command, cwd), 'judge')];
 }
 
-/** Makes something of the files in a folder of ours; the result is in the folder that this gives. */
+/** Builds something from files in this folder. Returns the output folder. */
 export async function made(
   name: string,
   files: readonly string[],

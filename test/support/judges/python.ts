@@ -4,7 +4,7 @@ import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, onlyServerNames, onlyTls, ownClock } from './limits.ts';
 import { programJudge } from './program.ts';
 
-/** Python's ssl, as strict as it is by default since 3.13. */
+/** Python's ssl, with the strict default of Python 3.13. */
 export const python = programJudge(
   {
     name: 'Python',

@@ -1,40 +1,40 @@
-/** What a certificate is to be used for. E-mail is what none of ours may be used for. */
+/** The usage to check. No certificate of the operator may be valid for e-mail. */
 export type Usage = 'server' | 'client' | 'email';
 
-/** A name that a certificate is to have, as the judges' programs read it. */
+/** A name to check, in the syntax of the judges' programs. */
 export type Name = `dns:${string}` | `ip:${string}` | `email:${string}`;
 
-/** What a judge is asked: about the files of a Secret in a folder. */
+/** A question about the files of a Secret in a folder. */
 export interface Question {
   readonly id: number;
   /**
-   * verify: whether the certificate is good, for usage, name and moment, to who trusts the roots in `trust`. key: whether
-   * tls.key can be read and belongs to it. lint: whether it keeps to the rules of its format.
+   * verify: is the certificate valid for usage, name and time, if the roots in `trust` are trusted? key: can tls.key be
+   * read, and does it belong to the certificate? lint: does the certificate follow the rules of its format?
    */
   readonly kind: 'verify' | 'key' | 'lint';
   readonly folder: string;
   /** Path of a PEM file. */
   readonly trust: string;
   readonly usage: Usage;
-  /** Absent, any. */
+  /** Any name, if absent. */
   readonly name?: Name;
-  /** Absent, now. */
+  /** Now, if absent. */
   readonly at?: Date;
 }
 
 export interface Verdict {
   readonly accepted: boolean;
-  /** Why not; of a linter that accepts, what it remarks all the same. A linter's findings stand between semicolons. */
+  /** Why the judge refuses; for a linter that accepts, its remarks. A linter's findings are separated by semicolons. */
   readonly words: string;
 }
 
-/** A program that nobody here wrote, and what it can be asked. */
+/** An independent program, and the questions that it can answer. */
 export interface Judge {
   readonly name: string;
   /** Null, or a sentence that says what to install. */
   missing(): string | null;
-  /** Why it cannot be asked that; undefined when it can. */
+  /** Why the judge cannot answer a question. Undefined if it can. */
   cannotSay(question: Question): string | undefined;
-  /** All questions at once, since some take long to start. Throws when it fails to answer one of them. */
+  /** Answers all questions together, because some judges start slowly. Throws if an answer is missing. */
   judge(questions: readonly Question[]): Promise<ReadonlyMap<number, Verdict>>;
 }

@@ -4,7 +4,7 @@ import type { Combination } from './combination.ts';
 import type { Exhibit } from './exhibit.ts';
 import type { Name, Question, Usage } from './question.ts';
 
-/** What is asked of every certificate. */
+/** The kinds of question about a certificate. */
 export type Topic =
   | 'right'
   | 'right name'
@@ -22,7 +22,7 @@ export type Topic =
   | 'not begun'
   | 'expired';
 
-/** A question, and the one answer that is right. */
+/** A question and its correct answer. */
 export interface Matter {
   readonly topic: Topic;
   readonly combination: Combination;
@@ -30,7 +30,7 @@ export interface Matter {
   readonly isGood: boolean;
 }
 
-/** All that is asked of a certificate, numbered from `firstId`. */
+/** All questions about a certificate, with ids from `firstId`. */
 export function mattersOf(exhibit: Exhibit, firstId: number): Matter[] {
   const { combination, folder, expiredFolder, futureFolder, forgedFolder, impostors, notBefore, notAfter } = exhibit;
   let id = firstId;
@@ -57,13 +57,13 @@ export function mattersOf(exhibit: Exhibit, firstId: number): Matter[] {
     matter('forged', false, { folder: forgedFolder }),
     matter('before', false, { at: new Date(notBefore.getTime() - second) }),
     matter('after', false, { at: new Date(notAfter.getTime() + second) }),
-    // The same for those whose clock cannot be moved; two days off, whatever the time of the machine.
+    // The same for judges that use the clock of the machine; two days off, to be safe from time zones and clock errors.
     matter('not begun', false, { folder: futureFolder }),
     matter('expired', false, { folder: expiredFolder }),
   ];
 }
 
-/** What linters are asked of the root that the operator makes for a combination, or of a certificate that is bad in form. */
+/** A question for linters about the root that the operator creates for a combination, or about a malformed certificate. */
 export const formMatter = (
   topic: 'form of the root' | 'bad form',
   combination: Combination,
@@ -88,7 +88,7 @@ const wrongUsagesOf: Record<Combination['role'], readonly Usage[]> = {
   peer: ['email'],
 };
 
-/** None of them is in any certificate: others of a kind, the domain of a wildcard, and what is too deep for it. */
+/** Names that no certificate has: others of each kind, the parent domain of a wildcard, and a name too deep for it. */
 const wrongNames: readonly Name[] = [
   'dns:wrong.example.org',
   'dns:example.com',

@@ -20,7 +20,7 @@ import { issueRoot } from '../sign.ts';
 import type { Combination, KeyKind } from './combination.ts';
 import { sharedKey } from './keys.ts';
 
-/** Who signs certificates of a combination, and a bundle in which the root is another one of the same name. */
+/** The issuer of a combination, and a bundle in which another root has the same name. */
 export interface SignerUnderTest extends LeafIssuer {
   readonly impostors: string;
 }
@@ -29,12 +29,12 @@ const made = new Map<string, Promise<SignerUnderTest>>();
 
 export async function signerOf({ signer: shape, signerKey }: Combination): Promise<SignerUnderTest> {
   const id = `${shape} ${signerKey}`;
-  const signer = made.get(id) ?? makers[shape](signerKey).then(async (one) => withImpostor(one, signerKey));
+  const signer = made.get(id) ?? makers[shape](signerKey).then(async (issuer) => withImpostor(issuer, signerKey));
   made.set(id, signer);
   return signer;
 }
 
-/** All of them are a year old and have years to go, so that leaves can be over or not begun yet under a good root. */
+/** All issuers are a year old and valid for years, so that a valid root can have expired and future leaves. */
 const issuedAt = inDays(-365);
 const endsAt = inDays(3000);
 
@@ -68,7 +68,7 @@ const bundled = (root: Issuer, ...others: readonly Certificate[]): LeafIssuer =>
   bundle: trustBundle(root.anchor, others),
 });
 
-/** A root that the operator makes, taken out of its Secret as the operator takes it. */
+/** A root that the operator creates, read from its Secret by the operator's code. */
 function ownRoot(key: KeyObject): Issuer {
   const profile = {
     subject: { commonName: 'mTLS Root', organizations: ['Example Org'] },
@@ -84,7 +84,7 @@ function inspected(crt: string, key: KeyObject, anchors = ''): Issuer {
   return inspection.issuer;
 }
 
-/** A root as `openssl ca` makes it, which of openssl's commands is the one that can date it back. */
+/** A root from `openssl ca`, the only openssl command with a start date in the past. */
 async function opensslRoot(key: KeyObject): Promise<string> {
   const folder = await scratchFolder('brought');
   const keyFile = scratchFile(encodePrivateKey(key, 'PKCS8'));
@@ -121,7 +121,7 @@ authorityKeyIdentifier = keyid:always
 
 const opensslTime = (date: Date): string => date.toISOString().replaceAll(/[-:T]|\.\d+/g, '');
 
-/** Its root has name and key identifier of the real one, but another key. */
+/** Adds a root with the name and key identifier of the real one, but another key. */
 async function withImpostor(signer: LeafIssuer, kind: KeyKind): Promise<SignerUnderTest> {
   const { anchor } = signer.root;
   const others = signer.bundle.roots.filter(({ fingerprint }) => fingerprint !== anchor.fingerprint);

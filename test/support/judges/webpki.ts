@@ -6,11 +6,11 @@ import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
 import { programJudge } from './program.ts';
 import { made } from './programs.ts';
 
-/** In a folder that lasts: the libraries take minutes to compile, and change less often than the program. */
+/** The target folder is kept: the libraries take minutes to compile, and change less often than the program. */
 const build =
   'cargo build --release --locked --quiet --manifest-path "$1" --target-dir "$2" && cp "$2/release/judge" "$3"';
 
-/** rustls-webpki, with one of the libraries that rustls takes its cryptography from. */
+/** rustls-webpki with one of the two cryptography libraries of rustls. */
 const webpki = (library: 'aws-lc-rs' | 'ring') =>
   programJudge(
     {

@@ -8,35 +8,35 @@ import type { Authority } from '../installation.ts';
 export type Phase = RotationStatus['phase'];
 type Status = NonNullable<Authority['status']>;
 
-/** An MtlsAuthority and the rotations of its root, as a person asks for them and a watcher sees them. */
+/** Requests rotations of an authority's root and watches its status. */
 export interface RotatedAuthority {
   readonly status: Status;
   /** Merge patch. */
   patch(patch: object): Promise<void>;
-  /** Asks for a rotation with a token that was not used before; returns it when it has begun. */
+  /** Requests a rotation with a new token. Returns it when it has started. */
   rotate(): Promise<Rotation>;
-  /** What was going on at a time, for reports. */
+  /** The phase at a time, for reports. */
   phaseAt(time: number): string;
 }
 
 export interface Rotation {
   readonly id: string;
-  /** Resolves as soon as this phase is seen. Throws when the rotation ends or stands still before. */
+  /** Resolves when this phase is seen. Throws if the rotation ends or stops before. */
   reaches(phase: Phase): Promise<void>;
   abort(): Promise<void>;
-  /** Waits until it is over; returns the phases that were seen, in their order. */
+  /** Waits until the rotation is over. Returns the phases that were seen, in order. */
   ends(): Promise<readonly Phase[]>;
 }
 
 const timeoutMs = 180_000;
 
-/** Watches an authority that exists, until the API is closed. */
+/** Watches an existing authority until the API client is closed. */
 export async function watchAuthority(api: Api, name: string): Promise<RotatedAuthority> {
   const seen: { readonly at: number; readonly status: Status }[] = [];
   const watching = api.watch<Authority>(paths.authorities(), ({ object }) => {
     if (object.metadata.name === name) seen.push({ at: Date.now(), status: object.status ?? {} });
   });
-  // Nothing is seen any more, and what is waited for does not come.
+  // Without events, the waits below time out and report it.
   watching.catch(() => {});
 
   const current = (): Status => seen.at(-1)?.status ?? {};
@@ -75,7 +75,7 @@ export async function watchAuthority(api: Api, name: string): Promise<RotatedAut
       return {
         id,
         async reaches(phase) {
-          const message = `rotation ${token} does not get to ${phase}`;
+          const message = `rotation ${token} does not reach ${phase}`;
           await eventually(() => assert.ok(phases().includes(phase), blockers()), { timeoutMs, message });
         },
         abort: () => annotate('abort-rotation', id),

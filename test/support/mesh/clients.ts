@@ -10,13 +10,13 @@ import type { LaggingMount } from './mount.ts';
 
 /** Clients that connect until they are stopped. */
 export interface RunningClients {
-  /** Throws when they had ended before, of themselves. */
+  /** Throws if the clients have already ended. */
   readonly stop: () => Promise<void>;
 }
 
 type RecordHandshake = (handshake: Handshake) => void;
 
-/** Many clients in one process, which prints a line for each connection. */
+/** Starts many clients in one process, which prints a line for each connection. */
 export async function startClientProgram(
   peer: PeerProgram,
   round: Round,
@@ -29,10 +29,10 @@ export async function startClientProgram(
   createInterface({ input: child.stdout }).on('line', (line) => record(JSON.parse(line) as Handshake));
   return {
     async stop() {
-      const endedBefore = child.exitCode ?? child.signalCode;
+      const earlyExit = child.exitCode ?? child.signalCode;
       child.kill();
       await closed;
-      if (endedBefore !== null) throw new Error(`the clients on ${peer.name} ended before: ${endedBefore}`);
+      if (earlyExit !== null) throw new Error(`the clients on ${peer.name} ended too early: ${earlyExit}`);
     },
   };
 }
@@ -41,11 +41,11 @@ export interface SpawnedClient {
   readonly name: string;
   readonly peer: ClientPeer;
   readonly mount: LaggingMount;
-  /** Which server is the first. */
+  /** The index of the first server to connect to. */
   readonly first: number;
 }
 
-/** A client that is a new process for each connection. */
+/** A client that starts a new process for each connection. */
 export function startSpawnedClient(
   { name, peer, mount, first }: SpawnedClient,
   { servers, everyMs }: Pick<Round, 'servers' | 'everyMs'>,

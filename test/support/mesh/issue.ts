@@ -4,20 +4,20 @@ import { X509Certificate } from 'node:crypto';
 import { type SecretFiles, serialOf } from '../peers/index.ts';
 import { pemCertificates } from '../peers/peer.ts';
 
-/** Which certificate a Secret holds, and who signed it. */
+/** The certificate in a Secret and the root that signed it. */
 export interface Issue {
   /** Lower-case hex. */
   readonly serial: string;
-  /** The fingerprint of the root, as status writes it. */
+  /** The fingerprint of the root, in the format of status. */
   readonly root: string;
 }
 
-/** Reads the Secret of a leaf that a root signed itself. Throws when none of the roots in its ca.crt did. */
+/** Reads the Secret of a leaf that a root signed directly. Throws if no root in ca.crt signed it. */
 export function issueOf(files: SecretFiles): Issue {
   const [leaf] = certificatesOf(files, 'tls.crt');
-  assert.ok(leaf !== undefined, 'there is no certificate in tls.crt');
+  assert.ok(leaf !== undefined, 'tls.crt has no certificate');
   const root = certificatesOf(files, 'ca.crt').find(({ publicKey }) => leaf.verify(publicKey));
-  assert.ok(root !== undefined, 'no root in ca.crt has signed the certificate in tls.crt');
+  assert.ok(root !== undefined, 'no root in ca.crt signed the certificate in tls.crt');
   return { serial: serialOf(leaf), root: fingerprintOf(root) };
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { eventually } from '../eventually.ts';
 import type { Handshake } from '../peers/round.ts';
 
-/** A handshake, and by their fingerprints the roots that had signed the two certificates, if it came to pass. */
+/** A handshake, and if it succeeded, the fingerprints of the roots that signed the two certificates. */
 export interface Entry extends Handshake {
   readonly serverRoot: string | undefined;
   readonly clientRoot: string | undefined;
@@ -13,10 +13,10 @@ export interface Entry extends Handshake {
 export interface Ledger {
   readonly entries: readonly Entry[];
   readonly failed: readonly Entry[];
-  /** The longest that one took which was over at `time` or later, in milliseconds. */
+  /** The duration of the slowest handshake that ended at `time` or later, in milliseconds. */
   slowestMs(time: number): number;
   record(handshake: Entry): void;
-  /** Waits until each client has met each server once more; returns the handshakes that began after the call. */
+  /** Waits until each client has connected to each server once more. Returns the handshakes that began after the call. */
   everyPairMeets(): Promise<readonly Entry[]>;
 }
 
@@ -40,10 +40,10 @@ export function ledgerFor(clients: readonly string[], servers: readonly string[]
           const met = new Set(begun.map(({ client, server }) => `${client} and ${server}`));
           const pairs = clients.flatMap((client) => servers.map((server) => `${client} and ${server}`));
           const missing = pairs.filter((pair) => !met.has(pair));
-          assert.equal(missing.length, 0, `${missing.length} pairs have not met, ${missing[0]} for one`);
+          assert.equal(missing.length, 0, `${missing.length} pairs have not connected, for instance ${missing[0]}`);
           return begun;
         },
-        { timeoutMs: 300_000, message: 'the mesh stands still' },
+        { timeoutMs: 300_000, message: 'the clients of the mesh no longer connect' },
       );
     },
   };

@@ -24,18 +24,18 @@ import { startServer } from './server.ts';
 
 export type Role = 'server' | 'client';
 
-/** A server and a client, each with a Secret of its own. */
+/** A server and a client, each with its own Secret. */
 export interface Workload {
   readonly name: string;
-  /** What its server's certificate is for. */
+  /** The name for which its server's certificate is valid. */
   readonly serverName: string;
-  /** What the Secrets hold at first. */
+  /** The initial content of the Secrets. */
   readonly secrets: Readonly<Record<Role, SecretFiles>>;
 }
 
 export interface ServerOfMesh extends RoundServer {
   readonly peer: ServerPeer;
-  /** Where its Secret is mounted. */
+  /** The folder in which its Secret is mounted. */
   readonly folder: string;
 }
 
@@ -45,38 +45,38 @@ export interface ClientOfMesh {
   readonly folder: string;
 }
 
-/** Servers and clients; each client connects to each server again and again, with a full handshake each time. */
+/** Servers and clients. Each client connects to each server again and again, with a full handshake each time. */
 export interface Mesh {
   readonly ledger: Ledger;
   readonly servers: readonly ServerOfMesh[];
   readonly clients: readonly ClientOfMesh[];
-  /** What a Secret holds from now on. Its peer uses it after the peer's own lag. */
+  /** Delivers new content of a Secret. The peer uses it after its own lag. */
   deliver(name: string, role: Role, state: SecretState): void;
-  /** Resolves when every peer uses what was delivered. Throws if one could not. */
+  /** Resolves when every peer uses the delivered content. Throws if a peer failed to load it. */
   settled(): Promise<void>;
   /**
-   * For how long at most, in milliseconds, after a Secret was written there may have been a handshake without it. From what
-   * happened since `time`.
+   * The longest time in milliseconds for which, after a Secret was written, a handshake may still have used the old content,
+   * as observed since `time`.
    */
   slowestMs(time: number): number;
   stop(): Promise<void>;
 }
 
 export interface MeshOptions {
-  /** Where the Secrets are mounted. */
+  /** The folder below which the Secrets are mounted. */
   readonly base: string;
-  /** The lag of the slowest peers; the others' are spread between none and this. */
+  /** The lag of the slowest peers. Those of the others are spread between zero and this. */
   readonly slowestLagMs: number;
 }
 
-/** Which programs take part, in turns: those that need more of the machine less often. */
+/** The programs that take part, in rotation. Those that need more CPU occur less often. */
 const common = [goPeer, nodePeer, nginxServer, opensslServer];
 const serverPeers = [...common, pythonPeer, javaPeer, rustPeer, ...common];
 const clientPeers = [goPeer, nodePeer, opensslClient, goPeer, nodePeer, curlClient];
-/** Clients that are many in one process may connect more often than those that are a process each time. */
+/** Clients that share a process connect more often than clients that start a process for each connection. */
 const paceMs = { together: 200, spawned: 500 };
 
-/** All that a mesh is made of. */
+/** All programs that a mesh uses. */
 export const peersOfMesh: readonly (ServerPeer | ClientPeer)[] = [...serverPeers, ...clientPeers];
 
 /** Starts the servers, then the clients. */
@@ -90,7 +90,7 @@ export async function startMesh(workloads: readonly Workload[], options: MeshOpt
 
   const keyOf = (name: string, role: Role): string => `${name}-${role}`;
   const lagOf = (place: number): number => (slowestLagMs * place) / (workloads.length - 1);
-  const note = (files: SecretFiles): void => {
+  const recordIssuer = (files: SecretFiles): void => {
     const { serial, root } = issueOf(files);
     issuedBy.set(serial, root);
   };
@@ -102,13 +102,13 @@ export async function startMesh(workloads: readonly Workload[], options: MeshOpt
       clientRoot: rootOf(handshake.clientSerial),
     });
   async function stop(): Promise<void> {
-    // The clients, which came last, go first.
+    // In reverse order: the clients stop before the servers.
     for (const end of ends.splice(0).toReversed()) await end();
   }
 
   async function serve({ name, serverName, secrets }: Workload, number: number): Promise<ServerOfMesh> {
     const folder = join(base, keyOf(name, 'server'));
-    note(secrets.server);
+    recordIssuer(secrets.server);
     await mountSecret(folder, secrets.server);
     const peer = pick(serverPeers, number);
     const server = await startServer(peer, folder);
@@ -119,9 +119,9 @@ export async function startMesh(workloads: readonly Workload[], options: MeshOpt
 
   async function equip({ name, secrets }: Workload, number: number): Promise<ClientOfMesh & { mount: LaggingMount }> {
     const folder = join(base, keyOf(name, 'client'));
-    note(secrets.client);
+    recordIssuer(secrets.client);
     await mountSecret(folder, secrets.client);
-    // Each kind of program is among the slow clients and among the slow servers.
+    // The order is reversed, so that each kind of program is among the slow clients and among the slow servers.
     const mount = laggingMount(folder, lagOf(workloads.length - 1 - number));
     mounts.set(keyOf(name, 'client'), mount);
     return { name, peer: pick(clientPeers, number), folder, mount };
@@ -148,7 +148,7 @@ export async function startMesh(workloads: readonly Workload[], options: MeshOpt
       servers,
       clients,
       deliver(name, role, state) {
-        note(state.files);
+        recordIssuer(state.files);
         mounts.get(keyOf(name, role))?.deliver(state);
       },
       async settled() {
@@ -166,6 +166,6 @@ export async function startMesh(workloads: readonly Workload[], options: MeshOpt
 
 function pick<T>(kinds: readonly T[], number: number): T {
   const kind = kinds[number % kinds.length];
-  if (kind === undefined) throw new Error('there are no kinds');
+  if (kind === undefined) throw new Error('the list of peers is empty');
   return kind;
 }

@@ -9,20 +9,20 @@ export interface SecretState {
   readonly writtenAt: number;
 }
 
-/** The folder in which a pod finds its Secret, always the same time behind what is written. */
+/** A folder in which a pod finds its Secret, always the same time after it is written. */
 export interface LaggingMount {
   readonly folder: string;
-  /** A further state. It is mounted after the lag; several follow one another in their order. */
+  /** Delivers another state. It is mounted after the lag. States are mounted in order. */
   deliver(state: SecretState): void;
-  /** Resolves when all that was delivered is in use. Throws if one of them could not be mounted. */
+  /** Resolves when all delivered states are in use. Throws if mounting one of them failed. */
   settled(): Promise<void>;
-  /** Does something that the folder must not change under. */
+  /** Runs `work` while the folder does not change. */
   undisturbed<T>(work: () => Promise<T>): Promise<T>;
-  /** Of all that is in use since `time`, the longest that one took from being written to being in use, in milliseconds. */
+  /** The longest time from being written to being in use, of all states in use since `time`, in milliseconds. */
   slowestMs(time: number): number;
 }
 
-/** Goes on with a folder in which a Secret is mounted; the program that uses it has to `reload` after each change. */
+/** Starts with a folder in which a Secret is mounted. `reload` makes the program load a change. */
 export function laggingMount(
   folder: string,
   lagMs: number,
@@ -39,7 +39,7 @@ export function laggingMount(
     return done;
   };
 
-  async function take({ files, writtenAt }: SecretState): Promise<void> {
+  async function mount({ files, writtenAt }: SecretState): Promise<void> {
     await undisturbed(() => mountSecret(folder, files, options));
     await reload();
     const at = Date.now();
@@ -51,8 +51,8 @@ export function laggingMount(
     undisturbed,
     deliver(state) {
       const due = delay(lagMs);
-      deliveries = deliveries.then(() => due).then(() => take(state));
-      // Whoever asks for settled() hears of it.
+      deliveries = deliveries.then(() => due).then(() => mount(state));
+      // `settled` reports the error.
       deliveries.catch(() => {});
     },
     settled: () => deliveries,

@@ -8,16 +8,15 @@ import { type RotatedAuthority, watchAuthority } from './authority.ts';
 import { type Mesh, type Role, startMesh, type Workload } from './mesh.ts';
 import { followRoleSecrets, type RoleSecret, roleSecrets } from './secrets.ts';
 
-/** A mesh whose Secrets are those that the operator writes. */
+/** A mesh with the Secrets that an operator writes. */
 export interface OperatedMesh extends Mesh {
   readonly authority: RotatedAuthority;
-  /** Those of all workloads, as they are in the API server now. */
+  /** The current Secrets of all workloads, from the API server. */
   secrets(): Promise<readonly RoleSecret[]>;
-  /** Kills the operator without warning, and starts it again as the same replica, to which the Lease still belongs. */
+  /** Kills the operator and starts it again as the same replica, which still holds the Lease. */
   restartOperator(): Promise<void>;
 }
 
-/** So many workloads in so many namespaces, and how slow the slowest of them is. */
 export interface OperatedMeshOptions {
   readonly workloads: number;
   readonly namespaces: number;
@@ -29,7 +28,7 @@ export interface OperatedMeshOptions {
 const authorityName = 'mesh';
 const replica = { env: { POD_NAME: 'replica' } };
 
-/** Starts a cluster, the operator, and a mesh on certificates of one authority. */
+/** Starts a cluster, an operator, and a mesh with certificates of one authority. */
 export async function startOperatedMesh(options: OperatedMeshOptions): Promise<OperatedMesh> {
   const base = await scratchFolder('mesh');
   const installation = await install();
@@ -51,7 +50,7 @@ export async function startOperatedMesh(options: OperatedMeshOptions): Promise<O
       delivered.add(secret.resourceVersion);
       started.deliver(secret.certificate, secret.role, secret);
     });
-    // Whoever waits for what it brings hears that it does not come.
+    // `settled` and `stop` report the error.
     following.catch(() => {});
     return {
       ...started,
@@ -60,7 +59,7 @@ export async function startOperatedMesh(options: OperatedMeshOptions): Promise<O
       async settled() {
         const written = await secrets();
         await eventually(() => assert.ok(written.every(({ resourceVersion }) => delivered.has(resourceVersion))), {
-          message: 'the watch has not brought what is written',
+          message: 'the watch has not yet reported all Secrets',
         });
         await started.settled();
       },
@@ -79,7 +78,7 @@ export async function startOperatedMesh(options: OperatedMeshOptions): Promise<O
   }
 }
 
-/** Has a certificate issued for each workload; returns their namespaces. */
+/** Requests a certificate for each workload and waits for it. Returns the namespaces. */
 async function certify(installation: Installation, options: OperatedMeshOptions): Promise<readonly string[]> {
   await installation.start(replica);
   const { rotation } = options;
@@ -101,7 +100,7 @@ async function certify(installation: Installation, options: OperatedMeshOptions)
 
 function workloadsOf(secrets: readonly RoleSecret[]): Workload[] {
   const filesOf = (name: string, role: Role): RoleSecret['files'] => {
-    const secret = secrets.find((one) => one.certificate === name && one.role === role);
+    const secret = secrets.find((candidate) => candidate.certificate === name && candidate.role === role);
     assert.ok(secret !== undefined, `${name} has no Secret for its ${role}`);
     return secret.files;
   };

@@ -1,7 +1,7 @@
 import type { Entry } from './ledger.ts';
 import type { OperatedMesh } from './operated.ts';
 
-/** How many handshakes there were, by what was going on. */
+/** The number of handshakes by phase of the rotation. */
 export function describeTraffic({ ledger, authority }: OperatedMesh): string {
   const counts = new Map<string, { made: number; failed: number }>();
   for (const { at, error } of ledger.entries) {
@@ -12,13 +12,13 @@ export function describeTraffic({ ledger, authority }: OperatedMesh): string {
   return [...counts].map(([phase, { made, failed }]) => `${phase}: ${made} handshakes, ${failed} failed`).join('; ');
 }
 
-/** The first handshakes that failed, with when it was, who it was, and why. */
+/** The first failed handshakes, with time, phase, peers and error. */
 export function describeFailures({ ledger, authority, servers, clients }: OperatedMesh): string {
   const programOf = (peers: readonly { name: string; peer: { name: string } }[], name: string): string | undefined =>
-    peers.find((one) => one.name === name)?.peer.name;
+    peers.find((candidate) => candidate.name === name)?.peer.name;
   const describe = ({ at, client, server, error }: Entry): string => {
-    const who = `client ${client} on ${programOf(clients, client)}, server ${server} on ${programOf(servers, server)}`;
-    return `${new Date(at).toISOString()}, ${authority.phaseAt(at)}: ${who}: ${error}`;
+    const pair = `client ${client} on ${programOf(clients, client)}, server ${server} on ${programOf(servers, server)}`;
+    return `${new Date(at).toISOString()}, ${authority.phaseAt(at)}: ${pair}: ${error}`;
   };
   const { entries, failed } = ledger;
   return `${failed.length} of ${entries.length} handshakes failed:\n${failed.slice(0, 10).map(describe).join('\n')}`;

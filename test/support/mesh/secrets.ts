@@ -4,7 +4,7 @@ import { secretFiles } from '../peers/index.ts';
 import type { Role } from './mesh.ts';
 import type { SecretState } from './mount.ts';
 
-/** A state of the Secret of one role of an MtlsCertificate. */
+/** A state of the Secret for one role of an MtlsCertificate. */
 export interface RoleSecret extends SecretState {
   readonly namespace: string;
   readonly certificate: string;
@@ -20,7 +20,7 @@ export async function roleSecrets(api: Api, namespaces: readonly string[]): Prom
   return lists.flat().flatMap((secret) => roleSecret(secret) ?? []);
 }
 
-/** Calls back with every state of them, the present ones first, until the API is closed. */
+/** Calls back with every state of these Secrets, starting with the current ones, until the API client is closed. */
 export async function followRoleSecrets(
   api: Api,
   namespaces: readonly string[],
@@ -37,7 +37,7 @@ function roleSecret(secret: Stamped): RoleSecret | undefined {
   const { namespace = '', labels: marks, resourceVersion, managedFields = [] } = secret.metadata;
   const [certificate, role] = [marks?.[labels.certificate], marks?.[labels.role]];
   if (certificate === undefined || (role !== 'server' && role !== 'client')) return undefined;
-  // The API server's own clock, which knows whole seconds only: it may have been up to one second later.
+  // The time stamp of the API server, in whole seconds: the write may have been up to one second later.
   const writtenAt = Math.max(...managedFields.map(({ time = 0 }) => new Date(time).getTime()));
   return { namespace, certificate, role, resourceVersion, files: secretFiles(secret), writtenAt };
 }

@@ -3,12 +3,12 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 import type { RunningServer } from '../peers/index.ts';
 
-/** A stable address in front of a program that is replaced by another: what a Service is to its pods. */
+/** A stable address in front of a program that can be replaced, like a Service in front of its pods. */
 export interface Service {
   readonly port: number;
   /**
-   * Starts the next program; once it serves, new connections go to it, and its predecessor ends after the last of its
-   * own. Nobody who connects notices.
+   * Starts the next program and directs new connections to it. The previous program ends after its last connection. Clients
+   * see no interruption.
    */
   readonly replace: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -21,7 +21,7 @@ interface Backend {
   onIdle: () => void;
 }
 
-/** Starts a program, and a service in front of it. */
+/** Starts a program and a service in front of it. */
 export async function startService(start: () => Promise<RunningServer>): Promise<Service> {
   const startBackend = async (): Promise<Backend> => ({
     server: await start(),
@@ -34,7 +34,7 @@ export async function startService(start: () => Promise<RunningServer>): Promise
   const listener = createServer({ allowHalfOpen: true }, (client) => {
     const backend = current;
     const upstream = connect({ port: backend.server.port, host: '127.0.0.1', allowHalfOpen: true });
-    // What one side does to its connection happens to the other: an orderly end as well as a reset.
+    // Forward both kinds of end to the other connection: an orderly close and a reset.
     client.pipe(upstream);
     upstream.pipe(client);
     client.on('error', () => upstream.resetAndDestroy());

@@ -10,15 +10,14 @@ interface Compilation {
   readonly cwd?: string;
 }
 
-/** Minutes of work for the largest, on a machine that may be busy with other things. */
+/** The largest programs take minutes on a busy machine. */
 const timeoutMs = 20 * 60_000;
 
 const underWay = new Map<string, Promise<string>>();
 
 /**
- * The folder that holds what `compile` makes of `sources`: made once for each content of the sources, in the user's
- * cache, and then found there. Two who compile at the same time do not disturb each other. Throws with the compiler's
- * words when it fails.
+ * The folder with the output of `compile` for `sources`. It is compiled once for each content of the sources, and kept in
+ * the user's cache. Two processes may compile at the same time. Throws with the compiler's output if it fails.
  */
 export async function compiled(
   name: string,
@@ -51,7 +50,7 @@ async function compileInto(
     const { command, cwd } = compile(`${staged}/`);
     const { code, stdout, stderr } = await run(command, { ...(cwd === undefined ? {} : { cwd }), timeoutMs });
     if (code !== 0) throw new Error(`${command.join(' ')} failed:\n${stdout}${stderr}`);
-    // Whoever is first wins: renaming onto a folder with content fails.
+    // Another process may have finished first: renaming onto a folder with content fails.
     await rename(staged, folder).catch(async (error: unknown) => {
       if (!(await isThere())) throw error;
     });

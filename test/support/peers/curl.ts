@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { type ClientPeer, readOutcome } from './peer.ts';
 import { run } from './process.ts';
 
-// https://curl.se/docs/manpage.html#EXIT: no answer, bad handshake, nothing read, send or receive failed, bad certificate.
+// https://curl.se/docs/manpage.html#EXIT: handshake failed, empty reply, send or receive failed, bad certificate.
 const refusals = new Set([35, 52, 55, 56, 58, 60]);
 
-/** curl. Its certs variable (7.88, OpenSSL and GnuTLS) tells which certificates it verified. */
+/** curl 7.88 or later with OpenSSL or GnuTLS: its variable `certs` has the certificates that it verified. */
 export const curlClient: ClientPeer = {
   name: 'curl',
   missing() {

@@ -10,7 +10,7 @@ export type { ClientPeer, ConnectRequest, Outcome, RunningServer, ServerPeer } f
 export { identityOf, serialOf } from './peer.ts';
 export { curlClient, goPeer, javaPeer, nginxServer, nodePeer, opensslClient, opensslServer, pythonPeer, rustPeer };
 
-/** Every server there is. */
+/** All servers. */
 export const servers: readonly ServerPeer[] = [
   opensslServer,
   nginxServer,
@@ -21,7 +21,7 @@ export const servers: readonly ServerPeer[] = [
   nodePeer,
 ];
 
-/** Every client there is. */
+/** All clients. */
 export const clients: readonly ClientPeer[] = [
   opensslClient,
   curlClient,
@@ -33,8 +33,8 @@ export const clients: readonly ClientPeer[] = [
 ];
 
 /**
- * What the test runner is to skip for want of one of these programs: false, or a line that says what to install.
- * With CI=true nothing is skipped: a missing program then fails the test.
+ * The reason to skip a test that needs these programs: false if all are installed, otherwise a line that says what to
+ * install. With CI=true nothing is skipped, and a missing program fails the test.
  */
 export function unlessInstalled(...peers: readonly Pick<ClientPeer, 'missing'>[]): string | false {
   if (process.env['CI'] === 'true') return false;

@@ -8,14 +8,14 @@ import { scratchFolder } from '../scratch.ts';
 import type { RunningServer, ServerPeer } from './peer.ts';
 import { startProgram } from './process.ts';
 
-/** nginx in the foreground with the server of docs/stacks.md, and a folder of its own for everything it writes. */
+/** nginx in the foreground with the server block of the documentation, and its own folder for all files that it writes. */
 export const nginxServer: ServerPeer = {
   name: 'nginx',
   followsFolder: false,
   missing: missing.nginx,
   async start(folder, { port, crlFolder } = {}) {
     if (port !== undefined) return startNginx(folder, crlFolder, port);
-    // nginx cannot choose a port itself, and a free one may be taken before it gets there.
+    // nginx cannot choose a port itself, and another process may take a free port first.
     for (let attempt = 1; ; attempt++) {
       try {
         return await startNginx(folder, crlFolder, await freePort());
@@ -37,7 +37,7 @@ async function startNginx(folder: string, crlFolder: string | undefined, port: n
       await server.stop();
       await removePrefix();
     };
-    // Until the old worker is gone, a new connection may still be its.
+    // Wait for the old worker: until it exits, it may accept new connections.
     const reload = (): Promise<void> => server.reload(/worker process \d+ exited with code 0/);
     return { port, log: server.log, reload, stop };
   } catch (error) {
@@ -53,12 +53,12 @@ error_log stderr info;
 events {}
 http {
   access_log off;
-  ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${prefix}/${what};`).join('\n  ')}
+  ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${prefix}/${kind};`).join('\n  ')}
   ${serverBlock(folder, crlFolder, port)}
 }
 `;
 
-/** As the page has it. Checking CRLs is one line more. */
+/** The server block of the page. To check CRLs, it needs one more line. */
 function serverBlock(folder: string, crlFolder: string | undefined, port: number): string {
   const block = section('docs/stacks.md', 'nginx').file('nginx.conf');
   const filledIn = filled(block, { '8443': `127.0.0.1:${port}`, '/tls/': `${folder}/` });

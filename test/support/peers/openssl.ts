@@ -7,7 +7,7 @@ import { scratchFolder } from '../scratch.ts';
 import { type ClientPeer, pemCertificates, readOutcome, type ServerPeer } from './peer.ts';
 import { run, startProgram } from './process.ts';
 
-/** `openssl s_server`. With -www it answers with a page that holds the client's certificate. */
+/** `openssl s_server`. With -www it responds with a page that contains the client's certificate. */
 export const opensslServer: ServerPeer = {
   name: 'openssl s_server',
   followsFolder: false,
@@ -40,7 +40,7 @@ export const opensslClient: ClientPeer = {
   },
 };
 
-// -CRL takes the first list of its file only; in the file of -CAfile there may be many, next to the roots.
+// -CRL reads only the first CRL of its file. The file of -CAfile may contain several, in addition to the roots.
 async function trusting(folder: string, crlFolder: string | undefined): Promise<string[]> {
   const others = ['-no-CApath', '-no-CAstore'];
   const roots = join(folder, 'ca.crt');
@@ -49,7 +49,7 @@ async function trusting(folder: string, crlFolder: string | undefined): Promise<
   return ['-CAfile', scratchFile(bundle + crls), '-crl_check', ...others];
 }
 
-// -cert takes the first certificate of its file only: the intermediates after it go into a file of their own.
+// -cert reads only the first certificate of its file: write the intermediates to a separate file.
 async function withCredentials<T>(
   folder: string | undefined,
   use: (args: readonly string[]) => Promise<T>,

@@ -2,28 +2,28 @@ import { X509Certificate } from 'node:crypto';
 
 import type { Finished } from './process.ts';
 
-/** A program that serves mutual TLS from a mounted Secret: it needs a client certificate that `ca.crt` verifies. */
+/** A program that serves mutual TLS from a mounted Secret: it requires a client certificate that `ca.crt` verifies. */
 export interface ServerPeer {
   readonly name: string;
-  /** A new connection gets what the folder holds then; otherwise the server has to be started again. */
+  /** Whether new connections use the current content of the folder. Otherwise the server has to be restarted. */
   readonly followsFolder: boolean;
   /** Null, or a sentence that says what to install. */
   missing(): string | null;
-  /** Serves on 127.0.0.1 with `folder`'s tls.crt, tls.key and ca.crt. Throws when the program does not come up. */
+  /** Serves on 127.0.0.1 with tls.crt, tls.key and ca.crt in `folder`. Throws if the program does not start. */
   start(folder: string, options?: ServerOptions): Promise<RunningServer>;
 }
 
 export interface ServerOptions {
   readonly port?: number;
-  /** Where ca.crl is, on which no client's certificate may be. Absent: CRLs are not checked. */
+  /** The folder of ca.crl. The server refuses clients with a revoked certificate. Absent: it does not check CRLs. */
   readonly crlFolder?: string;
 }
 
 export interface RunningServer {
   readonly port: number;
-  /** Everything that it has printed until now. */
+  /** Everything that it has printed so far. */
   readonly log: () => string;
-  /** Resolves when new connections get what the folder holds now; absent when there is no such way but to start again. */
+  /** Resolves when new connections use the current content of the folder. Absent if the server has to be restarted. */
   readonly reload?: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
@@ -32,7 +32,7 @@ export interface RunningServer {
 export interface ClientPeer {
   readonly name: string;
   missing(): string | null;
-  /** Throws when there was no server to talk to, so that an outage is never taken for a refusal. */
+  /** Throws if no server responds, so that an outage is not mistaken for a refusal. */
   connect(request: ConnectRequest): Promise<Outcome>;
 }
 
@@ -40,17 +40,17 @@ export interface ConnectRequest {
   readonly port: number;
   /** Sent as SNI, and verified against the server's certificate. */
   readonly serverName: string;
-  /** Where ca.crt is, which verifies the server. */
+  /** The folder of the ca.crt that verifies the server. */
   readonly caFolder: string;
-  /** Where tls.crt and tls.key are. Absent: the client has no certificate to show. */
+  /** The folder of tls.crt and tls.key. Absent: the client has no certificate. */
   readonly folder?: string;
-  /** Where ca.crl is, on which the server's certificate may not be. Absent: CRLs are not checked. */
+  /** The folder of ca.crl. The client refuses a server with a revoked certificate. Absent: it does not check CRLs. */
   readonly crlFolder?: string;
 }
 
 /**
- * How a connection ended. It is accepted only when the server's answer was read: in TLS 1.3 the client's handshake is
- * complete before the server has looked at the client's certificate.
+ * The outcome of a connection. It is accepted only if the client read the server's response: in TLS 1.3 the client completes
+ * its handshake before the server verifies the client's certificate.
  */
 export type Outcome =
   | {
@@ -58,37 +58,37 @@ export type Outcome =
       /** Identity and serial number of the server, from the certificate that the client verified. */
       readonly peerIdentity: string;
       readonly peerSerial: string;
-      /** Identity of the client, from the certificate that the server says it verified; absent when it saw none. */
+      /** Identity of the client, from the certificate that the server reports; absent if the server saw none. */
       readonly serverSawClient: string | undefined;
-      /** Its serial number. */
+      /** The serial number in that certificate. */
       readonly serverSawSerial: string | undefined;
     }
   | { readonly ok: false; readonly error: string };
 
-/** The URI names (a SPIFFE ID), else all subject alternative names, else the subject. */
+/** The URI names (a SPIFFE ID). Without any, all subject alternative names; without those, the subject. */
 export function identityOf(certificate: X509Certificate): string {
   const names = certificate.subjectAltName?.split(', ') ?? [];
   const uris = names.filter((name) => name.startsWith('URI:')).map((name) => name.slice('URI:'.length));
   return (uris.length > 0 ? uris : names).join(', ') || certificate.subject;
 }
 
-/** The serial number as status writes it: lower-case hex. */
+/** The serial number in the format of status: lower-case hex. */
 export function serialOf(certificate: X509Certificate): string {
   return certificate.serialNumber.toLowerCase();
 }
 
 /**
- * Reads what every client prints: first the server's certificate in PEM, then the HTTP response, whose body holds the
- * client's certificate in PEM. `finished` of a client that was refused has no response, or one that is not 200.
+ * Reads the output of any client: the server's certificate in PEM, then the HTTP response with the client's certificate in
+ * its body, in PEM. The output of a client that was refused has no response, or one with another status than 200.
  */
 export function readOutcome({ stdout, stderr }: Finished): Outcome {
-  // Not anchored to a line: s_client writes its report of session tickets into the middle of things.
+  // Not anchored to a line: s_client prints its report of session tickets anywhere.
   const status = /HTTP\/1\.[01] (\d{3}.*)/.exec(stdout);
   if (status?.[1] === undefined) return { ok: false, error: stderr.trim() || 'the server closed the connection' };
   if (!status[1].startsWith('200')) return { ok: false, error: /<title>(.*)<\/title>/.exec(stdout)?.[1] ?? status[1] };
   const server = firstCertificate(stdout.slice(0, status.index));
   const client = firstCertificate(stdout.slice(status.index));
-  if (server === undefined) throw new Error('the client does not say which certificate it verified');
+  if (server === undefined) throw new Error('the client did not print the certificate that it verified');
   return {
     ok: true,
     peerIdentity: identityOf(server),
@@ -98,7 +98,7 @@ export function readOutcome({ stdout, stderr }: Finished): Outcome {
   };
 }
 
-/** The certificates in `text`, each in PEM. */
+/** The certificates in `text`, in PEM. */
 export function pemCertificates(text: string): string[] {
   return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 }

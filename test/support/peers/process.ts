@@ -15,7 +15,7 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Runs `command` to its end. Throws when it cannot be started or takes longer than `timeoutMs`. */
+/** Runs `command` until it exits. Throws if it cannot be started or takes longer than `timeoutMs`. */
 export async function run(
   command: Command,
   {
@@ -27,34 +27,34 @@ export async function run(
 ): Promise<Finished> {
   const [program, ...args] = command;
   const child = spawn(program, args, { cwd, env, stdio: 'pipe', timeout: timeoutMs, killSignal: 'SIGKILL' });
-  // A program that refuses its arguments or its peer may be gone before it has read its input.
+  // A program that refuses its arguments or its peer may exit before it has read its input.
   child.stdin.on('error', () => undefined).end(input);
   const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
   if (code === null) throw new Error(`${program} was ended by ${signal}, perhaps after ${timeoutMs} ms\n${stderr}`);
   return { code, stdout, stderr };
 }
 
-/** Whether `command` can be run here and succeeds: how a peer finds out that it is installed. */
+/** Whether `command` can be run and succeeds: the check that a program is installed. */
 export function succeeds(command: Command): boolean {
   const [program, ...args] = command;
   return spawnSync(program, args, { stdio: 'ignore' }).status === 0;
 }
 
 export interface RunningProgram {
-  /** What the pattern given to `startProgram` matched. */
+  /** The match of the pattern that `startProgram` waited for. */
   readonly announcement: RegExpExecArray;
-  /** Everything that it has printed until now. */
+  /** Everything that it has printed so far. */
   readonly log: () => string;
-  /** Has it read its configuration and files again, by SIGHUP, and waits until it has printed that it is `done`. */
+  /** Sends SIGHUP so that it reads its configuration and files again, and waits until its output matches `done`. */
   readonly reload: (done: RegExp) => Promise<void>;
-  /** Ends it and waits until it is gone. */
+  /** Stops it and waits for its exit. */
   readonly stop: () => Promise<void>;
 }
 
 /**
- * Starts a program that serves until it is stopped, at the latest when this process ends, and waits for the line in
- * which it `announces` that it does. Throws, with what it printed, when it ends before or is silent for 30 seconds.
- * With `workers`, it has processes of its own that would outlive it if it were killed.
+ * Starts a program that runs until it is stopped, at the latest when this process ends. Waits until its output matches
+ * `announces`. Throws with its output if it exits before that, or does not match within 30 seconds. `workers`: the program
+ * has child processes that would survive if only the program were killed.
  */
 export async function startProgram(
   command: Command,
@@ -64,7 +64,7 @@ export async function startProgram(
   const [program, ...args] = command;
   const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: workers });
   const exited = exitOf(child);
-  // Without a pid it could not be started, and the wait throws.
+  // No pid: it could not be started, and this await throws.
   if (child.pid === undefined) await exited;
   guardProcess(child, { group: workers });
 
@@ -96,7 +96,7 @@ export async function startProgram(
     await eventually(() => assert.match(printed.slice(before), done), { message });
   };
 
-  const deadline = setTimeout(() => announced.reject(new Error('says nothing')), 30_000);
+  const deadline = setTimeout(() => announced.reject(new Error('printed no announcement within 30 s')), 30_000);
   void exited.then(([code]) => announced.reject(new Error(`ended with code ${code}`)), announced.reject);
   try {
     return { announcement: await announced.promise, log: () => printed, reload, stop };

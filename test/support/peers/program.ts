@@ -7,9 +7,9 @@ import { type Command, run, startProgram } from './process.ts';
 
 const here = import.meta.dirname;
 
-/** A program of ours that is server and client, in one more language; all take the same arguments. */
+/** A program of this project that is both server and client, in one language. All have the same arguments. */
 export interface PeerProgram extends ServerPeer, ClientPeer {
-  /** How to run it, compiled if need be. Go's and Node's can be many clients at once, see round.ts. */
+  /** The command, which compiles the program first if needed. Go's and Node's can also run many clients, see round.ts. */
   readonly command: () => Command | Promise<Command>;
 }
 
@@ -38,7 +38,7 @@ function program(name: string, missing: () => string | null, command: PeerProgra
 
 const checking = (crlFolder: string | undefined): string[] => (crlFolder === undefined ? [] : ['-crl', crlFolder]);
 
-/** Builds the sources in a folder of ours; returns the folder with the result. */
+/** Builds the sources in a folder of this project. Returns the output folder. */
 function built(name: string, sources: readonly string[], command: (output: string) => Command): Promise<string> {
   const cwd = join(here, name);
   return compiled(
@@ -66,7 +66,7 @@ async function java(...properties: readonly string[]): Promise<Command> {
 /** Java's JSSE. */
 export const javaPeer = program('Java', missing.jdk, () => java());
 
-/** The same with keystore.p12 and truststore.p12, under this password. */
+/** Java with keystore.p12 and truststore.p12, which have this password. */
 export const javaPeerWithStores = (password: string): PeerProgram =>
   program('Java', missing.jdk, () => java(`-DstorePassword=${password}`));
 
@@ -81,7 +81,7 @@ export const rustPeer = program('rustls', missing.rust, async () => {
   return [join(folder, 'release', 'peer')];
 });
 
-/** Node's tls, in a process of its own. */
+/** Node's tls, in a separate process. */
 export const nodePeer = program(
   'Node.js',
   () => null,

@@ -2,51 +2,51 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Outcome } from './peer.ts';
 
-/** Who connects to whom: every client to one server after the other. */
+/** Which clients connect to which servers: every client connects to all servers in turn. */
 export interface Round {
   readonly clients: readonly { readonly name: string; readonly folder: string }[];
   readonly servers: readonly RoundServer[];
-  /** From the start of one connection of a client to that of its next, if it is over by then. */
+  /** The time between the starts of two connections of a client, if the first one is over by then. */
   readonly everyMs: number;
 }
 
 export interface RoundServer {
   readonly name: string;
-  /** What its certificate has to be for. */
+  /** The name that its certificate must have. */
   readonly serverName: string;
   readonly port: string;
 }
 
-/** One connection of a client to a server, whatever became of it: the line that a program with clients prints for it. */
+/** One connection of a client to a server, successful or not. Programs with clients print one as a line of JSON. */
 export interface Handshake {
   readonly client: string;
   readonly server: string;
-  /** When it was over, in milliseconds since 1970. */
+  /** When it ended, in milliseconds since 1970. */
   readonly at: number;
-  /** How long before that the client began to read its files. */
+  /** How long it took, including reading the files. */
   readonly tookMs: number;
-  /** The serial number of the certificate that the client, or the server, verified. */
+  /** The serial number of the server certificate, which the client verified. */
   readonly serverSerial?: string;
   readonly clientSerial?: string;
-  /** Present when it failed. */
+  /** Present if it failed. */
   readonly error?: string;
 }
 
 export interface Turns extends Pick<Round, 'servers' | 'everyMs'> {
-  /** Which server is the first, so that not all clients go to the same one. */
+  /** The index of the first server, so that the clients do not all start with the same one. */
   readonly first: number;
   readonly connect: (server: RoundServer) => Promise<Outcome>;
   readonly record: (handshake: Handshake) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Connects one client to one server after the other until `signal` ends it. Whatever goes wrong is a failed handshake. */
+/** Connects one client to all servers in turn until `signal` aborts. Every error counts as a failed handshake. */
 export async function connectInTurn(client: string, turns: Turns): Promise<void> {
   const { servers, everyMs, first, connect, record, signal } = turns;
   for (let turn = first; ; turn++) {
     if (signal?.aborted === true) return;
     const server = servers[turn % servers.length];
-    if (server === undefined) throw new Error('there is no server');
+    if (server === undefined) throw new Error('the list of servers is empty');
     const started = performance.now();
     const outcome = await connect(server).catch((error: unknown) => ({ ok: false, error: String(error) }) as const);
     const tookMs = performance.now() - started;
@@ -58,6 +58,6 @@ export async function connectInTurn(client: string, turns: Turns): Promise<void>
 function resultOf(outcome: Outcome): Pick<Handshake, 'serverSerial' | 'clientSerial' | 'error'> {
   if (!outcome.ok) return { error: outcome.error };
   const { peerSerial, serverSawSerial } = outcome;
-  if (serverSawSerial === undefined) return { error: 'the server does not say which certificate it verified' };
+  if (serverSawSerial === undefined) return { error: 'the server did not send the certificate that it verified' };
   return { serverSerial: peerSerial, clientSerial: serverSawSerial };
 }

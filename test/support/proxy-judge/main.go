@@ -1,6 +1,6 @@
-// Which proxy Go's net/http uses for a URL in an environment. It reads one JSON object a line ({"url", "env"}) and answers with
-// a line each: the proxy, "-" for none, or "!" for an error. The environment is read once per process, so each question is
-// asked of a process of its own.
+// Prints the proxy that Go's net/http uses for a URL in an environment. It reads one JSON object a line ({"url", "env"}) and
+// prints a line for each: the proxy, "-" for none, or "!" for an error. Go reads the environment once per process, so each
+// question runs in a separate process.
 package main
 
 import (
@@ -23,20 +23,20 @@ func main() {
 		return
 	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		var asked question
-		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
+		var current question
+		if err := json.Unmarshal(lines.Bytes(), &current); err != nil {
 			panic(err)
 		}
-		command := exec.Command(os.Args[0], asked.URL)
+		command := exec.Command(os.Args[0], current.URL)
 		command.Env = []string{}
-		for name, value := range asked.Env {
+		for name, value := range current.Env {
 			command.Env = append(command.Env, name+"="+value)
 		}
-		said, err := command.Output()
+		answer, err := command.Output()
 		if err != nil {
 			panic(err)
 		}
-		os.Stdout.Write(said)
+		os.Stdout.Write(answer)
 	}
 }
 

@@ -9,39 +9,39 @@ import { rootFiles } from './corpus.ts';
 import { extendedKeyUsage, extension, isCa } from './extensions.ts';
 import { ecKey, inDays, type MadeCa, makeCa, raw, rsaKey, signatures } from './make.ts';
 
-/** The files of a good root after a change to its certificate's PEM. */
+/** The files of a valid root with a changed certificate PEM. */
 const changed = (change: (pem: string, root: MadeCa) => string): RootFiles => {
   const root = makeCa();
   return { 'tls.crt': change(root.pem, root), 'tls.key': root.keyPem };
 };
 
-/** The octets of a good root in a block of their own. */
+/** The DER of a valid root, changed and encoded as PEM again. */
 const reencoded = (change: (der: Buffer) => Buffer): RootFiles =>
   changed((_, { der }) => encodePem('CERTIFICATE', change(der)));
 
-/** The files of what openssl makes of lines of an extension section. */
+/** The files of a root that openssl creates with these options. */
 const fromOpenssl = (options: Parameters<typeof opensslRoot>[0]): RootFiles => {
   const { crt, key } = opensslRoot(options);
   return { 'tls.crt': crt, 'tls.key': key };
 };
 
-/** A certificate that is none, or cannot be read as one. */
+/** Certificates that cannot be parsed. */
 const unreadable: readonly BadRoot[] = [
   { title: 'tls.crt is empty', make: () => changed(() => '') },
   { title: 'tls.crt holds only line ends', make: () => changed(() => '\n\n\r\n') },
   { title: 'tls.crt is text', make: () => changed(() => 'see the vault\n') },
   { title: 'tls.crt is cut off', make: () => changed((pem) => pem.slice(0, 200)) },
-  { title: 'a letter of tls.crt was lost', make: () => changed((pem) => pem.slice(0, 100) + pem.slice(101)) },
+  { title: 'tls.crt lacks a letter', make: () => changed((pem) => pem.slice(0, 100) + pem.slice(101)) },
   { title: 'tls.crt is DER', make: () => changed((_, { der }) => der.toString('latin1')) },
   { title: 'tls.crt is base64 without its lines', make: () => changed((_, { der }) => der.toString('base64')) },
-  { title: 'tls.crt is PEM that was encoded twice', make: () => changed((pem) => Buffer.from(pem).toString('base64')) },
+  { title: 'tls.crt is base64 of PEM', make: () => changed((pem) => Buffer.from(pem).toString('base64')) },
   { title: 'tls.crt is UTF-16', make: () => changed((pem) => Buffer.from(pem, 'utf16le').toString('latin1')) },
-  { title: 'a NUL stands in tls.crt', make: () => changed((pem) => `${pem.slice(0, 100)}\0${pem.slice(100)}`) },
+  { title: 'tls.crt contains a NUL', make: () => changed((pem) => `${pem.slice(0, 100)}\0${pem.slice(100)}`) },
   { title: 'tls.crt is the key', make: () => changed((_, { keyPem }) => keyPem) },
   { title: 'tls.crt is a public key', make: () => changed((_, { keyPem }) => openssl(['pkey', '-pubout'], keyPem)) },
-  { title: 'tls.crt holds the key, too', make: () => changed((pem, { keyPem }) => pem + keyPem) },
+  { title: 'tls.crt also contains the key', make: () => changed((pem, { keyPem }) => pem + keyPem) },
   {
-    title: 'tls.crt is a request',
+    title: 'tls.crt is a certificate signing request',
     make: () =>
       changed((_, { keyPem }) => openssl(['req', '-new', '-key', scratchFile(keyPem), '-subj', '/CN=Request'])),
   },
@@ -50,14 +50,20 @@ const unreadable: readonly BadRoot[] = [
     make: () => changed((pem) => openssl(['crl2pkcs7', '-nocrl', '-certfile', scratchFile(pem)])),
   },
   {
-    title: "tls.crt is a certificate of openssl's own kind",
+    title: 'tls.crt is an OpenSSL TRUSTED CERTIFICATE',
     make: () => changed((pem) => openssl(['x509', '-trustout', '-addtrust', 'serverAuth'], pem)),
   },
-  { title: 'tls.crt holds other octets', make: () => changed(() => encodePem('CERTIFICATE', Buffer.of(0, 1, 2))) },
-  { title: 'octets follow the certificate', make: () => reencoded((der) => Buffer.concat([der, Buffer.of(0)])) },
+  {
+    title: 'tls.crt is PEM of arbitrary octets',
+    make: () => changed(() => encodePem('CERTIFICATE', Buffer.of(0, 1, 2))),
+  },
+  {
+    title: 'the certificate is followed by further octets',
+    make: () => reencoded((der) => Buffer.concat([der, Buffer.of(0)])),
+  },
   { title: 'the certificate is cut off', make: () => reencoded((der) => der.subarray(0, -20)) },
   {
-    title: 'the length is indefinite',
+    title: 'the certificate has an indefinite length',
     make: () => reencoded((der) => Buffer.concat([Buffer.of(0x30, 0x80), der.subarray(4), Buffer.of(0, 0)])),
   },
   { title: 'tls.crt holds 101 certificates', make: () => changed((pem) => pem.repeat(101)) },
@@ -96,7 +102,7 @@ const unreadable: readonly BadRoot[] = [
       }),
   },
   {
-    title: 'basic constraints that are none',
+    title: 'basic constraints that are not a sequence',
     make: () => rootFiles({ constraints: extension(oids.basicConstraints, asn1.nullValue()) }),
   },
   {
@@ -113,7 +119,7 @@ const unreadable: readonly BadRoot[] = [
   },
   { title: 'an empty subject', make: () => rootFiles({ subject: asn1.sequence() }) },
   {
-    title: 'name constraints that are none',
+    title: 'name constraints of arbitrary octets',
     make: () => rootFiles({ more: [extension(oids.nameConstraints, Buffer.from('30060404deadbeef', 'hex'), true)] }),
   },
   {
@@ -121,7 +127,7 @@ const unreadable: readonly BadRoot[] = [
     make: () => rootFiles({ more: [extension(oids.nameConstraints, Buffer.from('3010a00e', 'hex'), true)] }),
   },
   {
-    title: 'an authority key identifier that is not its own',
+    title: 'an authority key identifier that names another key',
     make: () =>
       fromOpenssl({
         extensions: [
@@ -161,21 +167,21 @@ const noCa: readonly BadRoot[] = [
 ].map((root) => ({ ...root, reason: 'RootNotCA' }) as const);
 
 const usages: readonly BadRoot[] = [
-  { title: 'a key for lists alone', make: () => rootFiles({ usage: [6] }) },
-  { title: 'a key for handshakes alone', make: () => rootFiles({ usage: [0, 2] }) },
+  { title: 'key usage without keyCertSign: cRLSign only', make: () => rootFiles({ usage: [6] }) },
+  { title: 'key usage without keyCertSign: for handshakes only', make: () => rootFiles({ usage: [0, 2] }) },
   {
-    title: 'a key for nothing',
+    title: 'an empty key usage',
     make: () => rootFiles({ extensions: [isCa(), extension(oids.keyUsage, asn1.bitString(Buffer.alloc(0)))] }),
   },
 ].map((root) => ({ ...root, reason: 'RootKeyUsage' }) as const);
 
 const extendedUsages: readonly BadRoot[] = [
-  { title: 'for clients alone', usages: [oids.clientAuth] },
-  { title: 'for servers alone', usages: [oids.serverAuth] },
-  { title: 'for servers and mail', usages: [oids.serverAuth, '1.3.6.1.5.5.7.3.4'] },
-  { title: 'for code', usages: ['1.3.6.1.5.5.7.3.3'] },
-  { title: 'for nothing', usages: [] },
-  { title: 'for anything, which OpenSSL takes for nothing', usages: ['2.5.29.37.0'] },
+  { title: 'for clients only', usages: [oids.clientAuth] },
+  { title: 'for servers only', usages: [oids.serverAuth] },
+  { title: 'for servers and e-mail', usages: [oids.serverAuth, '1.3.6.1.5.5.7.3.4'] },
+  { title: 'for code signing', usages: ['1.3.6.1.5.5.7.3.3'] },
+  { title: 'an empty list', usages: [] },
+  { title: 'anyExtendedKeyUsage, which OpenSSL does not accept', usages: ['2.5.29.37.0'] },
 ].map(({ title, usages: only }) => ({
   title,
   reason: 'RootExtendedKeyUsage',
@@ -183,7 +189,7 @@ const extendedUsages: readonly BadRoot[] = [
 }));
 
 const critical: readonly BadRoot[] = [
-  { title: 'a critical extension that nobody knows', lines: ['1.2.3.4 = critical, ASN1:NULL'] },
+  { title: 'an unknown critical extension', lines: ['1.2.3.4 = critical, ASN1:NULL'] },
   { title: 'a critical policy', lines: ['certificatePolicies = critical, 1.2.3.4'] },
   { title: 'policy constraints', lines: ['policyConstraints = critical, requireExplicitPolicy:0'] },
   { title: 'policy constraints that are not critical', lines: ['policyConstraints = requireExplicitPolicy:0'] },
@@ -200,9 +206,9 @@ const weakSignatures: readonly BadRoot[] = [
   { title: 'SHA-1 with RSA', make: () => fromOpenssl({ keyPem: rsaPem(), digest: ['-sha1'] }) },
   { title: 'MD5 with RSA', make: () => fromOpenssl({ keyPem: rsaPem(), digest: ['-md5'] }) },
   { title: 'SHA-224', make: () => rootFiles({ signature: signatures.ecdsaSha224 }) },
-  { title: 'SHA-3, which few can verify', make: () => rootFiles({ signature: signatures.ecdsaSha3 }) },
+  { title: 'SHA-3, which few programs can verify', make: () => rootFiles({ signature: signatures.ecdsaSha3 }) },
   {
-    title: 'RSA-PSS, which few can verify',
+    title: 'RSA-PSS, which few programs can verify',
     make: () => fromOpenssl({ keyPem: rsaPem(), more: ['-sigopt', 'rsa_padding_mode:pss'] }),
   },
   { title: 'DSA', make: () => fromOpenssl({ keyPem: openssl(['dsaparam', '-genkey', '-noout', '1024']) }) },
@@ -211,7 +217,7 @@ const weakSignatures: readonly BadRoot[] = [
 
 const rsaPem = (): string => rsaKey(2048).export({ type: 'pkcs8', format: 'pem' });
 
-/** A public key that says `modulus` and `exponent`, whoever may have the private one. */
+/** A public key with this modulus and exponent. No private key exists for it. */
 const rsaSpki = (modulus: Buffer, exponent: Buffer): Buffer =>
   asn1.encode(
     asn1.sequence(
@@ -220,7 +226,7 @@ const rsaSpki = (modulus: Buffer, exponent: Buffer): Buffer =>
     ),
   );
 
-/** A public key on a curve that has this name. */
+/** A public key on the curve with this name. */
 const ecSpki = (curve: Parameters<typeof asn1.sequence>[0], point: Buffer): Buffer =>
   asn1.encode(asn1.sequence(asn1.sequence(asn1.oid('1.2.840.10045.2.1'), curve), asn1.bitString(point)));
 
@@ -244,7 +250,7 @@ const weakKeys: readonly BadRoot[] = [
   { title: 'secp256k1', make: () => rootFiles({ key: ecKey('secp256k1') }) },
   { title: 'brainpoolP256r1', make: () => rootFiles({ key: ecKey('brainpoolP256r1') }) },
   {
-    title: 'a curve that nobody knows',
+    title: 'an unknown curve',
     make: () => rootFiles({ spki: ecSpki(asn1.oid('1.2.3.4'), Buffer.concat([Buffer.of(4), Buffer.alloc(64, 1)])) }),
   },
   {
@@ -255,14 +261,14 @@ const weakKeys: readonly BadRoot[] = [
       }),
   },
   {
-    title: 'a curve that is spelt out',
+    title: 'a curve with explicit parameters',
     make: () =>
       fromOpenssl({
         keyPem: openssl(['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-param_enc', 'explicit']),
       }),
   },
   {
-    title: 'a key that can only agree on keys',
+    title: 'an X25519 key, which cannot sign',
     make: () => rootFiles({ spki: generateKeyPairSync('x25519').publicKey.export({ type: 'spki', format: 'der' }) }),
   },
 ].map((root) => ({ ...root, reason: 'RootWeakKey' }) as const);
@@ -297,7 +303,7 @@ const selfSignatures: readonly BadRoot[] = [
     make: () => reencoded((der) => Buffer.concat([der.subarray(0, -1), Buffer.of((der.at(-1) ?? 0) ^ 1)])),
   },
   {
-    title: 'a letter of the name was changed',
+    title: 'a letter of the name is changed',
     make: () => {
       const root = makeCa({ name: 'Honest Root' });
       const der = Buffer.from(root.der.toString('latin1').replaceAll('Honest', 'Honeyt'), 'latin1');
@@ -305,12 +311,12 @@ const selfSignatures: readonly BadRoot[] = [
     },
   },
   {
-    title: 'two names for its signature',
+    title: 'two different signature algorithms',
     make: () => rootFiles({ claimed: signatures.ecdsaSha384 }),
   },
 ].map((root) => ({ ...root, reason: 'RootIssuerMismatch' }) as const);
 
-/** Roots whose certificate alone is bad. */
+/** Roots with a bad certificate. The key is valid. */
 export const badCertificates: readonly BadRoot[] = [
   ...unreadable,
   ...noCa,

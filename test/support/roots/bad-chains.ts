@@ -4,11 +4,11 @@ import { type BadRoot, filesOf } from './corpus.ts';
 import { authorityKeyId, extendedKeyUsage, extension, isCa, keyUsage, permitting, subjectKeyId } from './extensions.ts';
 import { ecKey, inDays, type MadeCa, makeCa, named, rsaKey, signatures } from './make.ts';
 
-/** An intermediate with its root in ca.crt, each made as said. */
+/** An intermediate with these options, and its root in ca.crt. */
 const under = (root: MadeCa, signer: Parameters<typeof makeCa>[0] = {}) =>
   filesOf(makeCa({ ...signer, by: root }), [], [root]);
 
-/** Three CAs, of which the one in the middle is made as said. */
+/** A chain of three CAs. The options apply to the middle one. */
 function around(middle: Parameters<typeof makeCa>[0]) {
   const root = makeCa();
   const between = makeCa({ ...middle, by: root });
@@ -18,7 +18,7 @@ function around(middle: Parameters<typeof makeCa>[0]) {
 const withoutRoot: readonly BadRoot[] = [
   { title: 'an intermediate without its root', make: () => filesOf(makeCa({ by: makeCa() })) },
   {
-    title: 'an intermediate with the root of another',
+    title: 'an intermediate with an unrelated root',
     make: () => filesOf(makeCa({ by: makeCa() }), [], [makeCa()]),
   },
   {
@@ -36,7 +36,7 @@ const withoutRoot: readonly BadRoot[] = [
     },
   },
   {
-    title: 'two that have signed each other',
+    title: 'two intermediates that signed each other',
     make: () => {
       const first = makeCa({ name: 'First' });
       const second = makeCa({ name: 'Second', by: first });
@@ -44,7 +44,7 @@ const withoutRoot: readonly BadRoot[] = [
     },
   },
   {
-    title: 'a loop of three',
+    title: 'a loop of three intermediates',
     make: () => {
       const first = makeCa({ name: 'First' });
       const second = makeCa({ name: 'Second', by: first });
@@ -53,30 +53,30 @@ const withoutRoot: readonly BadRoot[] = [
     },
   },
   {
-    title: 'an intermediate whose root in ca.crt is no CA',
+    title: 'an intermediate whose root in ca.crt is not a CA',
     make: () => under(makeCa({ constraints: extension(oids.basicConstraints, asn1.sequence()) })),
   },
   {
-    title: 'no name for its issuer',
+    title: 'an empty issuer',
     make: () => filesOf(makeCa({ by: { ...makeCa(), subject: Buffer.of(0x30, 0) } })),
   },
 ].map((root) => ({ ...root, reason: 'RootChainIncomplete' }) as const);
 
 const otherIssuer: readonly BadRoot[] = [
   {
-    title: 'an intermediate with another root of the right name',
+    title: 'an intermediate with another root of the same name',
     make: () => filesOf(makeCa({ by: makeCa({ name: 'Same' }) }), [], [makeCa({ name: 'Same' })]),
   },
   {
-    title: 'its own name for its issuer, and the signature of another key',
+    title: 'issuer equal to the subject, but signed by another key',
     make: () => filesOf(makeCa({ name: 'Same', by: makeCa({ name: 'Same' }) })),
   },
   {
-    title: 'its own name for its issuer, and the signature of a key of another kind',
+    title: 'issuer equal to the subject, but signed by another kind of key',
     make: () => filesOf(makeCa({ name: 'Same', by: makeCa({ name: 'Same', key: rsaKey(2048) }) })),
   },
   {
-    title: 'an intermediate that names another key than the one that has signed it',
+    title: 'an intermediate whose authority key identifier names another key',
     make: () => {
       const root = makeCa();
       const extensions = [isCa(), keyUsage([5]), subjectKeyId(Buffer.of(1)), authorityKeyId(Buffer.of(2))];
@@ -84,14 +84,14 @@ const otherIssuer: readonly BadRoot[] = [
     },
   },
   {
-    title: 'an intermediate that names the number of another certificate',
+    title: 'an intermediate whose authority key identifier has another serial number',
     make: () => {
       const named = extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(2, Buffer.of(1))));
       return under(makeCa(), { extensions: [isCa(), keyUsage([5]), subjectKeyId(Buffer.of(1)), named] });
     },
   },
   {
-    title: 'an intermediate that was changed',
+    title: 'an intermediate whose signature does not match',
     make: () => {
       const { 'tls.crt': pem, ...files } = under(makeCa());
       const der = Buffer.from(pem.replaceAll(/-----.*-----|\s/g, ''), 'base64');
@@ -130,70 +130,70 @@ const unrelated: readonly BadRoot[] = [
 ].map((root) => ({ ...root, reason: 'RootUnrelatedCertificates' }) as const);
 
 const pathLength: readonly BadRoot[] = [
-  { title: 'a path length that is used up', make: () => under(makeCa({ constraints: isCa(0) })) },
+  { title: 'a root whose path length is exceeded', make: () => under(makeCa({ constraints: isCa(0) })) },
   {
-    title: 'a path length that is used up further above',
+    title: 'a root at the top of three whose path length is exceeded',
     make: () => {
       const root = makeCa({ constraints: isCa(1) });
       const between = makeCa({ by: root });
       return filesOf(makeCa({ by: between }), [between, root]);
     },
   },
-  { title: 'a path length that is used up in the middle', make: () => around({ constraints: isCa(0) }) },
+  { title: 'a CA in the middle whose path length is exceeded', make: () => around({ constraints: isCa(0) }) },
 ].map((root) => ({ ...root, reason: 'RootPathLength' }) as const);
 
 const directory = (commonName: string) => asn1.explicit(4, named(asn1.utf8String(commonName)));
 
 const badAbove: readonly BadRoot[] = [
   {
-    title: 'an expired intermediate under a good root',
+    title: 'an expired intermediate under a valid root',
     reason: 'RootExpired',
     make: () => under(makeCa(), { notAfter: inDays(-0.5) }),
   },
   {
-    title: 'an expired root above a good intermediate',
+    title: 'an expired root above a valid intermediate',
     reason: 'RootExpired',
     make: () => under(makeCa({ notAfter: inDays(-0.5) })),
   },
   { title: 'an expired CA in the middle', reason: 'RootExpired', make: () => around({ notAfter: inDays(-0.5) }) },
   {
-    title: 'an intermediate that begins tomorrow',
+    title: 'an intermediate that is valid from tomorrow',
     reason: 'RootNotYetValid',
     make: () => under(makeCa(), { notBefore: inDays(1) }),
   },
   {
-    title: 'a root that begins tomorrow',
+    title: 'a root that is valid from tomorrow',
     reason: 'RootNotYetValid',
     make: () => under(makeCa({ notBefore: inDays(1) })),
   },
   {
-    title: 'an intermediate for servers alone',
+    title: 'an intermediate for servers only',
     reason: 'RootExtendedKeyUsage',
     make: () => under(makeCa(), { more: [extendedKeyUsage(oids.serverAuth)] }),
   },
   {
-    title: 'a CA for clients alone in the middle',
+    title: 'a CA in the middle for clients only',
     reason: 'RootExtendedKeyUsage',
     make: () => around({ more: [extendedKeyUsage(oids.clientAuth)] }),
   },
   {
-    title: 'no CA in the middle',
+    title: 'a certificate in the middle that is not a CA',
     reason: 'RootNotCA',
     make: () => around({ constraints: extension(oids.basicConstraints, asn1.sequence()) }),
   },
-  { title: 'a CA in the middle that may not sign', reason: 'RootKeyUsage', make: () => around({ usage: [0] }) },
+  { title: 'a CA in the middle without keyCertSign', reason: 'RootKeyUsage', make: () => around({ usage: [0] }) },
   {
-    title: 'a critical extension in the middle',
+    title: 'an unknown critical extension in the middle',
     reason: 'RootUnknownCriticalExtension',
     make: () => around({ more: [extension('1.2.3.4', Buffer.of(5, 0), true)] }),
   },
   {
-    title: 'an intermediate that was signed with SHA-1',
+    title: 'an intermediate signed with SHA-1',
     reason: 'RootWeakSignature',
     make: () => under(makeCa(), { signature: signatures.ecdsaSha1 }),
   },
   {
-    title: 'a root that has signed itself with SHA-1',
+    title: 'a root self-signed with SHA-1',
     reason: 'RootWeakSignature',
     make: () => under(makeCa({ signature: signatures.ecdsaSha1 })),
   },
@@ -205,7 +205,7 @@ const badAbove: readonly BadRoot[] = [
     make: () => under(makeCa({ more: [permitting(directory('Somebody Else'))] })),
   },
   {
-    title: 'the root first and the intermediate behind it, with its key',
+    title: 'the root before the intermediate that the key belongs to',
     reason: 'RootKeyMismatch',
     make: () => {
       const root = makeCa();
@@ -231,5 +231,5 @@ const badAbove: readonly BadRoot[] = [
   },
 ];
 
-/** Intermediates whose way to a root is bad, or is none. */
+/** Intermediates with a bad or missing path to a root. */
 export const badChains: readonly BadRoot[] = [...withoutRoot, ...otherIssuer, ...unrelated, ...pathLength, ...badAbove];

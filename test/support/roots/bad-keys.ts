@@ -6,7 +6,7 @@ import { openssl } from '../openssl.ts';
 import type { BadRoot, RootFiles } from './corpus.ts';
 import { ecKey, type MadeCa, makeCa, rsaKey } from './make.ts';
 
-/** The files of a good root with something else for a key. */
+/** The files of a valid root with another tls.key. */
 const withKey = (key: (root: MadeCa) => string, root = makeCa()): RootFiles => ({
   'tls.crt': root.pem,
   'tls.key': key(root),
@@ -21,18 +21,18 @@ const malformed: readonly BadRoot[] = [
     title: 'the key is DER',
     make: () => withKey(({ key }) => key.export({ type: 'pkcs8', format: 'der' }).toString('latin1')),
   },
-  { title: 'there are two keys', make: () => withKey(({ keyPem }) => keyPem + makeCa().keyPem) },
+  { title: 'tls.key holds two keys', make: () => withKey(({ keyPem }) => keyPem + makeCa().keyPem) },
   { title: 'the key is the certificate', make: () => withKey(({ pem }) => pem) },
-  { title: 'the key is the public half', make: () => withKey(({ keyPem }) => openssl(['pkey', '-pubout'], keyPem)) },
+  { title: 'tls.key is the public key', make: () => withKey(({ keyPem }) => openssl(['pkey', '-pubout'], keyPem)) },
   {
-    title: 'the key stands under another label',
+    title: 'the key has another PEM label',
     make: () => withKey(({ key }) => encodePem('PRIVATE KEY', key.export({ type: 'sec1', format: 'der' }))),
   },
   {
-    title: 'the key is in the form of OpenSSH',
+    title: 'the key is in the format of OpenSSH',
     make: () => withKey(({ keyPem }) => keyPem.replaceAll('PRIVATE KEY', 'OPENSSH PRIVATE KEY')),
   },
-  { title: 'the certificate stands beside the key', make: () => withKey(({ keyPem, pem }) => keyPem + pem) },
+  { title: 'tls.key also contains the certificate', make: () => withKey(({ keyPem, pem }) => keyPem + pem) },
 ].map((root) => ({ ...root, reason: 'RootKeyMalformed' }) as const);
 
 const encrypted: readonly BadRoot[] = [
@@ -41,11 +41,11 @@ const encrypted: readonly BadRoot[] = [
     make: () => withKey(({ keyPem }) => openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], keyPem)),
   },
   {
-    title: 'the key is encrypted in the old form',
+    title: 'the key is encrypted in the traditional format',
     make: () => withKey(({ keyPem }) => openssl(['ec', '-aes256', '-passout', 'pass:x'], keyPem)),
   },
   {
-    title: 'the RSA key is encrypted in the old form',
+    title: 'the RSA key is encrypted in the traditional format',
     make: () =>
       withKey(
         ({ keyPem }) => openssl(['rsa', '-traditional', '-aes128', '-passout', 'pass:x'], keyPem),
@@ -54,7 +54,7 @@ const encrypted: readonly BadRoot[] = [
   },
 ].map((root) => ({ ...root, reason: 'RootKeyEncrypted' }) as const);
 
-/** A SEC1 key with the public half of another: OpenSSL believes the half that is written. */
+/** A SEC1 key with the public part of another key: OpenSSL uses the public part in the file. */
 function splitKey({ key }: MadeCa): string {
   const { d = '' } = ecKey().export({ format: 'jwk' });
   const parts = asn1.readAll(asn1.readOnly(key.export({ type: 'sec1', format: 'der' }), asn1.tags.sequence).content);
@@ -69,21 +69,21 @@ function splitKey({ key }: MadeCa): string {
 }
 
 const mismatched: readonly BadRoot[] = [
-  { title: 'the key is of another root', make: () => withKey(() => makeCa().keyPem) },
+  { title: 'the key belongs to another root', make: () => withKey(() => makeCa().keyPem) },
   {
-    title: 'the key is of another kind',
+    title: 'the key has another algorithm',
     make: () => withKey(() => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
   },
   {
-    title: 'the key is of another root of that name',
+    title: 'the key belongs to another root of the same name',
     make: () => withKey(() => makeCa({ name: 'Same' }).keyPem, makeCa({ name: 'Same' })),
   },
   {
-    title: 'the key is of a kind that may not sign',
+    title: 'the key has an algorithm that is not allowed',
     make: () => withKey(() => ecKey('secp256k1').export({ type: 'pkcs8', format: 'pem' })),
   },
-  { title: 'the key has a public half that is not its own', make: () => withKey(splitKey) },
+  { title: 'the key contains the public part of another key', make: () => withKey(splitKey) },
 ].map((root) => ({ ...root, reason: 'RootKeyMismatch' }) as const);
 
-/** Good certificates with bad keys. */
+/** Valid certificates with bad keys. */
 export const badKeys: readonly BadRoot[] = [...malformed, ...encrypted, ...mismatched];

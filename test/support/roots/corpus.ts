@@ -8,12 +8,12 @@ export interface RootFiles {
   readonly 'ca.crt'?: string;
 }
 
-/** A root that may sign nothing. */
+/** A root that must not sign. */
 export interface BadRoot {
   readonly title: string;
   readonly reason: RootProblem;
   readonly make: () => RootFiles;
-  /** The API server takes no Secret of this size. */
+  /** Whether the API server refuses a Secret of this size. */
   readonly isTooLargeToStore?: boolean;
 }
 
@@ -21,13 +21,13 @@ export interface BadRoot {
 export interface GoodRoot {
   readonly title: string;
   readonly make: () => RootFiles;
-  /** How many intermediates its leaves carry; none by default. */
+  /** The number of intermediates that its leaves carry; none by default. */
   readonly intermediates?: number;
-  /** False where `openssl verify -x509_strict` wants more of a CA than RFC 5280's verifiers do. */
+  /** False if `openssl verify -x509_strict` requires more of a CA than verifiers that follow RFC 5280. */
   readonly isStrict?: boolean;
 }
 
-/** The files of a CA whose way to its root is written behind it, and these roots in ca.crt. */
+/** The files of a CA: `chain` follows it in tls.crt, `anchors` are in ca.crt. */
 export const filesOf = (signer: MadeCa, chain: readonly MadeCa[] = [], anchors: readonly MadeCa[] = []): RootFiles => ({
   'tls.crt': pemOf([signer, ...chain]),
   'tls.key': signer.keyPem,
@@ -36,5 +36,5 @@ export const filesOf = (signer: MadeCa, chain: readonly MadeCa[] = [], anchors: 
 
 const pemOf = (certificates: readonly MadeCa[]): string => certificates.map(({ pem }) => pem).join('');
 
-/** The files of a root of its own making. */
+/** The files of a self-signed root. */
 export const rootFiles = (options: CaOptions = {}): RootFiles => filesOf(makeCa(options));

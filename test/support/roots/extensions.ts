@@ -9,7 +9,7 @@ export const extension = (id: string, value: asn1.Asn1 | Buffer, critical = fals
     asn1.octetString(Buffer.isBuffer(value) ? value : asn1.encode(value)),
   );
 
-/** basicConstraints with cA, and a path length. */
+/** basicConstraints with cA, and optionally a path length. */
 export const isCa = (pathLength?: number, critical = true): asn1.Asn1 =>
   extension(
     oids.basicConstraints,
@@ -22,7 +22,7 @@ export const extendedKeyUsage = (...usages: readonly string[]): asn1.Asn1 =>
 export const subjectKeyId = (id: Buffer): asn1.Asn1 => extension(oids.subjectKeyIdentifier, asn1.octetString(id));
 export const authorityKeyId = (id: Buffer): asn1.Asn1 =>
   extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(0, id)));
-/** `permitted` subtrees, as encoded GeneralNames. */
+/** Name constraints with these `permitted` subtrees, as encoded GeneralNames. */
 export const permitting = (...names: readonly asn1.Asn1[]): asn1.Asn1 =>
   extension(
     oids.nameConstraints,

@@ -9,7 +9,7 @@ import { ecKey, type MadeCa, makeCa, named, raw, rsaKey, signatures } from './ma
 
 const ed25519 = () => generateKeyPairSync('ed25519').privateKey;
 
-/** The files of a root with the key in another form. */
+/** The files of a root with its key in another format. */
 const withKey = (root: MadeCa, form: (keyPem: string) => string): RootFiles => ({
   'tls.crt': root.pem,
   'tls.key': form(root.keyPem),
@@ -32,7 +32,7 @@ const kinds: readonly GoodRoot[] = [
   { title: 'Ed25519', make: () => rootFiles({ key: ed25519() }) },
   { title: 'a SEC1 key', make: () => withKey(makeCa(), (key) => openssl(['ec'], key)) },
   {
-    title: 'a SEC1 key behind its parameters',
+    title: 'a SEC1 key after its curve parameters',
     make: () => withKey(makeCa(), (key) => openssl(['ecparam', '-name', 'prime256v1']) + openssl(['ec'], key)),
   },
   { title: 'a SEC1 key on P-521', make: () => withKey(makeCa({ key: ecKey('P-521') }), (key) => openssl(['ec'], key)) },
@@ -41,7 +41,7 @@ const kinds: readonly GoodRoot[] = [
     make: () => withKey(makeCa({ key: rsaKey(2048) }), (key) => openssl(['rsa', '-traditional'], key)),
   },
   {
-    title: 'what openssl makes by itself',
+    title: 'the default of openssl req',
     make: () => {
       const { crt, key } = opensslRoot({
         extensions: [
@@ -65,13 +65,13 @@ const forms: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'line ends of Windows',
+    title: 'Windows line endings',
     make: () => {
       const { 'tls.crt': crt, 'tls.key': key } = rootFiles();
       return { 'tls.crt': crt.replaceAll('\n', '\r\n'), 'tls.key': key.replaceAll('\n', '\r\n') };
     },
   },
-  { title: 'no last line end', make: () => ({ ...trimmed(rootFiles()) }) },
+  { title: 'no newline at the end', make: () => ({ ...trimmed(rootFiles()) }) },
   {
     title: 'the root twice, and in ca.crt',
     make: () => {
@@ -94,7 +94,7 @@ const contents: readonly GoodRoot[] = [
     make: () => rootFiles({ subject: named(raw(0x1e, Buffer.from('\u0416ax', 'utf16le').swap16())) }),
   },
   {
-    title: 'a name of two attributes in one',
+    title: 'a name with two attributes in one RDN',
     make: () =>
       rootFiles({
         subject: asn1.sequence(
@@ -105,16 +105,19 @@ const contents: readonly GoodRoot[] = [
         ),
       }),
   },
-  { title: 'an end far past 2049', make: () => rootFiles({ notAfter: new Date('2075-01-01') }) },
+  { title: 'notAfter long after 2049', make: () => rootFiles({ notAfter: new Date('2075-01-01') }) },
   {
-    title: 'no end at all, as RFC 5280 writes it',
+    title: 'no expiry, in the notation of RFC 5280',
     make: () => rootFiles({ notAfter: new Date('9999-12-31T23:59:59Z') }),
   },
-  { title: 'a beginning in 1950', make: () => rootFiles({ notBefore: new Date('1950-01-01') }) },
+  { title: 'notBefore in 1950', make: () => rootFiles({ notBefore: new Date('1950-01-01') }) },
   { title: 'a path length of zero', make: () => rootFiles({ constraints: isCa(0) }) },
   { title: 'a path length of 127', make: () => rootFiles({ constraints: isCa(127) }) },
-  { title: 'both usages', make: () => rootFiles({ more: [extendedKeyUsage(oids.serverAuth, oids.clientAuth)] }) },
-  { title: 'every usage of the key', make: () => rootFiles({ usage: [0, 1, 2, 3, 4, 5, 6] }) },
+  {
+    title: 'extended key usage for servers and clients',
+    make: () => rootFiles({ more: [extendedKeyUsage(oids.serverAuth, oids.clientAuth)] }),
+  },
+  { title: 'every key usage', make: () => rootFiles({ usage: [0, 1, 2, 3, 4, 5, 6] }) },
   { title: 'an unknown extension', make: () => rootFiles({ more: [extension('1.2.3.4', Buffer.of(5, 0))] }) },
   {
     title: 'a policy',
@@ -130,12 +133,12 @@ const contents: readonly GoodRoot[] = [
   },
   { title: 'a key identifier of two octets', make: () => rootFiles({ keyId: Buffer.of(1, 2) }) },
   {
-    title: 'name constraints that permit what is asked',
+    title: 'name constraints that permit the requested names',
     make: () => rootFiles({ more: [permitting(asn1.implicit(2, Buffer.from('svc.cluster.local')))] }),
   },
 ];
 
-/** Root, intermediate and the one that signs. */
+/** A root, an intermediate, and the issuing CA below it. */
 function threeCas(options: Parameters<typeof makeCa>[0] = {}) {
   const root = makeCa(options);
   const between = makeCa({ by: root });
@@ -144,7 +147,7 @@ function threeCas(options: Parameters<typeof makeCa>[0] = {}) {
 
 const chains: readonly GoodRoot[] = [
   {
-    title: 'an intermediate with its root behind it',
+    title: 'an intermediate followed by its root',
     intermediates: 1,
     make: () => {
       const root = makeCa();
@@ -168,7 +171,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'two intermediates with their root behind them',
+    title: 'two intermediates followed by their root',
     intermediates: 2,
     make: () => {
       const { root, between, signer } = threeCas();
@@ -184,7 +187,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'a chain in no order behind the one that signs',
+    title: 'the issuing CA followed by its chain in any order',
     intermediates: 2,
     make: () => {
       const { root, between, signer } = threeCas();
@@ -202,7 +205,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'path lengths that are just enough',
+    title: 'path lengths that are exactly sufficient',
     intermediates: 2,
     make: () => {
       const root = makeCa({ constraints: isCa(2) });
@@ -211,7 +214,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'keys of three kinds',
+    title: 'three different keys',
     intermediates: 2,
     make: () => {
       const root = makeCa({ key: rsaKey(4096) });
@@ -220,7 +223,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'intermediates for both usages',
+    title: 'an intermediate with extended key usage for servers and clients',
     intermediates: 1,
     make: () => {
       const root = makeCa();
@@ -228,7 +231,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'a root that another root has signed, too, and both in ca.crt',
+    title: 'a root that another root cross-signed, and both in ca.crt',
     intermediates: 1,
     make: () => {
       const [old, root] = [makeCa({ name: 'Old' }), makeCa({ name: 'New' })];
@@ -236,7 +239,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'a cross-signed root on the way to the old one',
+    title: 'a cross-signed root between intermediate and old root',
     intermediates: 2,
     make: () => {
       const [old, root] = [makeCa({ name: 'Old' }), makeCa({ name: 'New' })];
@@ -245,7 +248,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'a root that was renewed with its key, and its expired former self',
+    title: 'a root renewed with the same key, and its expired predecessor',
     intermediates: 1,
     make: () => {
       const root = makeCa({ name: 'Renewed' });
@@ -259,7 +262,7 @@ const chains: readonly GoodRoot[] = [
     },
   },
   {
-    title: 'a root that the old key of its name has signed',
+    title: 'a root signed by an older root of the same name',
     intermediates: 2,
     make: () => {
       const old = makeCa({ name: 'Root', constraints: isCa(1) });

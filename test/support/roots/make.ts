@@ -5,7 +5,7 @@ import { oids } from '../../../src/pki/asn1/oid.ts';
 import { encodePem } from '../../../src/pki/asn1/pem.ts';
 import { authorityKeyId, isCa, keyUsage, subjectKeyId } from './extensions.ts';
 
-/** A CA that was made here, good or bad, and its key. */
+/** A generated CA, valid or not, and its key. */
 export interface MadeCa {
   readonly der: Buffer;
   readonly pem: string;
@@ -16,33 +16,32 @@ export interface MadeCa {
   readonly keyId: Buffer;
 }
 
-/** Who signs. */
 export type Issuer = Pick<MadeCa, 'key' | 'subject' | 'keyId'>;
 
-/** What a CA says. Everything has the value of a good root; each part can be anything. */
+/** The fields of a CA certificate. The defaults are those of a valid root. Values may be invalid. */
 export interface CaOptions {
   readonly name?: string;
-  /** Instead of a common name. */
+  /** Overrides `name`. */
   readonly subject?: asn1.Asn1;
   readonly key?: KeyObject;
-  /** Who signs; by default it does so itself. */
+  /** The issuer; self-signed by default. */
   readonly by?: Issuer;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
-  /** Instead of both. */
+  /** Overrides notBefore and notAfter. */
   readonly validity?: asn1.Asn1;
-  /** The number that is written: 2 is version 3. Absent in version 1. */
+  /** The encoded number: 2 is version 3. Version 1 is not encoded. */
   readonly version?: number;
   readonly constraints?: asn1.Asn1;
   readonly usage?: readonly number[];
-  /** Beside basic constraints, key usage and identifiers. */
+  /** In addition to basic constraints, key usage and identifiers. */
   readonly more?: readonly asn1.Asn1[];
-  /** Instead of all of them; none at all in versions that have no extensions. */
+  /** Overrides all extensions. Must be empty for versions without extensions. */
   readonly extensions?: readonly asn1.Asn1[];
   readonly signature?: Signature;
-  /** What the signed part says of its signature, when that is something else. */
+  /** The algorithm in the signed part, if it differs from that of the signature. */
   readonly claimed?: Signature;
-  /** Instead of the key's own. */
+  /** Overrides the public key. */
   readonly spki?: Buffer;
   readonly keyId?: Buffer;
 }
@@ -54,15 +53,15 @@ export interface Signature {
 }
 
 const dayMs = 24 * 3_600_000;
-/** So many days from now. */
+/** The date this many days from now. */
 export const inDays = (days: number): Date => new Date(Date.now() + days * dayMs);
 
 const kept = new Map<string, KeyObject>();
 
-/** A key of elliptic curves, another with every call. */
+/** A new elliptic curve key. */
 export const ecKey = (namedCurve = 'P-256'): KeyObject => generateKeyPairSync('ec', { namedCurve }).privateKey;
 
-/** An RSA key, which takes long to make: the same one for the same numbers. */
+/** An RSA key, the same for the same arguments: it takes long to generate. */
 export function rsaKey(modulusLength: number, publicExponent = 65_537): KeyObject {
   const kind = `${modulusLength} ${publicExponent}`;
   const key = kept.get(kind) ?? generateKeyPairSync('rsa', { modulusLength, publicExponent }).privateKey;
@@ -73,7 +72,7 @@ export function rsaKey(modulusLength: number, publicExponent = 65_537): KeyObjec
 const ecdsa = (digest: string, id: string): Signature => ({ id, digest });
 const rsa = (digest: string, id: string): Signature => ({ id, digest, parameters: asn1.nullValue() });
 
-/** Signature algorithms, the bad ones too. */
+/** Signature algorithms, including weak ones. */
 export const signatures = {
   ecdsaSha1: ecdsa('sha1', '1.2.840.10045.4.1'),
   ecdsaSha224: ecdsa('sha224', '1.2.840.10045.4.3.1'),
@@ -94,17 +93,17 @@ function usualSignature({ asymmetricKeyType }: KeyObject): Signature {
   return asymmetricKeyType === 'rsa' ? signatures.rsaSha256 : signatures.ecdsaSha256;
 }
 
-/** An element with any tag and contents of less than 128 octets. */
+/** An element with any tag and fewer than 128 octets of content. */
 export const raw = (tag: number, content: Buffer | string): asn1.Asn1 =>
   asn1.encoded(Buffer.concat([Uint8Array.of(tag, content.length), Buffer.from(content)]));
 
-/** A name of one attribute, with a value of any type. */
+/** A name with one common name of any type. */
 export const named = (value: asn1.Asn1): asn1.Asn1 =>
   asn1.sequence(asn1.setOf(asn1.sequence(asn1.oid(oids.commonName), value)));
 
 let made = 0;
 
-/** Makes a CA; what is wrong with it is the caller's choice. */
+/** Creates a CA. The options may make it invalid. */
 export function makeCa(options: CaOptions = {}): MadeCa {
   const key = options.key ?? ecKey();
   const spki = options.spki ?? createPublicKey(key).export({ type: 'spki', format: 'der' });

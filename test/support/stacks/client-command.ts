@@ -2,23 +2,23 @@ import { filled } from '../page.ts';
 import { run } from '../peers/process.ts';
 import type { Client } from './stack.ts';
 
-/** How the command of a client ended that was let in, or what it said when it was not. */
+/** The output of a client's command that succeeded, or the error of one that was refused. */
 export type Answer = { readonly ok: true; readonly stdout: string } | { readonly ok: false; readonly error: string };
 
 interface CommandOptions {
-  /** How the command names the client's own certificate, to be left out for one that has none. */
+  /** The part of the command with the client's certificate. It is removed for a client without one. */
   readonly own?: RegExp;
-  /** What stands for something else in it, beside the folder. */
+  /** Values for placeholders of the command, other than the folder. */
   readonly values?: Readonly<Record<string, string>>;
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string;
-  /** What is said by a client that refuses, or is refused. */
+  /** The output of a client that refuses the server or is refused. */
   readonly refusal: RegExp;
 }
 
 /**
- * Runs a client's command of docs/stacks.md as this client, in a shell. Throws when it fails and does not say that one side
- * refused the other, so that an outage is never taken for a refusal.
+ * Runs a client's command from the documentation as this client, in a shell. Throws if it fails with other output than a
+ * refusal, so that an outage is not mistaken for a refusal.
  */
 export async function asClient(client: Client, command: string, options: CommandOptions): Promise<Answer> {
   const { own = /$/, values = {}, env = {}, input, refusal } = options;

@@ -15,15 +15,15 @@ import type { Client, Outcome, Stack } from './stack.ts';
 
 const page = section('docs/stacks.md', 'etcd');
 
-/** What etcdctl says when one side refuses the other: Go's words, or that the connection is gone. */
+/** Output of etcdctl if one side refuses the other: Go's TLS errors, or a closed connection. */
 const refusal = /handshake failed|tls: |broken pipe|reset by peer/;
 
-/** Three members of etcd, and etcdctl as their client. */
+/** Three members of etcd with etcdctl as the client. */
 export const etcdStack: Stack = {
   name: 'etcd',
   certificate: 'etcd',
   checksServerName: true,
-  // etcd itself is part of every control plane.
+  // Every control plane includes etcd.
   missing: () => goPeer.missing() ?? curlClient.missing(),
   async start(site) {
     const data = await scratchFolder('etcd');
@@ -41,14 +41,14 @@ export const etcdStack: Stack = {
       await rm(data, { recursive: true, force: true });
     };
     try {
-      // None is ready before most of them are.
+      // Start them together: no member is ready before a majority runs.
       await Promise.all(members.map((member) => member.start()));
     } catch (error) {
       await stop();
       throw error;
     }
     const ports = places.map(({ client }) => client);
-    // A member reads tls.crt, then tls.key: not while they are swapped.
+    // A member reads tls.crt and tls.key one after the other: do not swap the files in between.
     const undisturbed = members.reduce(
       (inside, { mount }) =>
         <T>(work: () => Promise<T>) =>
@@ -82,7 +82,7 @@ interface Member {
   stop(): Promise<void>;
 }
 
-/** A member that is started again, in its turn, when its roots are others than those that it has started with. */
+/** A member. It restarts, one member at a time, if its roots differ from those that it started with. */
 async function prepareMember(site: Site, place: Place, rolling: ReturnType<typeof inTurn>): Promise<Member> {
   let running: RunningProgram | undefined;
   let loaded = '';
@@ -107,7 +107,7 @@ async function prepareMember(site: Site, place: Place, rolling: ReturnType<typeo
   return { mount, start, stop: async () => running?.stop() };
 }
 
-/** The file of the page, for this member of three on one machine. */
+/** The configuration file of the page, changed for one of three members on one machine. */
 function configuration({ name, data, client, peer, initialCluster }: Place, tls: string): string {
   const written = parse(filled(page.file('etcd.yaml'), { '/tls/': `${tls}/` })) as Readonly<Record<string, unknown>>;
   return stringify({
@@ -124,7 +124,7 @@ function configuration({ name, data, client, peer, initialCluster }: Place, tls:
 
 let written = 0;
 
-/** Writes a value through any of the members, and reads it from each. */
+/** Writes a value through all members, and reads it from each of them. */
 async function connect(client: Client, ports: readonly number[]): Promise<Outcome> {
   const [put = ''] = page.commands;
   const host = client.looksForAnother === true ? 'localhost' : '127.0.0.1';
@@ -144,13 +144,13 @@ async function connect(client: Client, ports: readonly number[]): Promise<Outcom
 async function etcdctl(client: Client, command: string): Promise<Answer> {
   const env = { PATH: `${await folderOfEtcdctl()}:${process.env['PATH']}` };
   const options = { env, own: / --cert=\S+ --key=\S+/, refusal };
-  const within = (patience: string): Promise<Answer> =>
-    asClient(client, `${command.trimEnd()} --command-timeout=${patience}`, options);
-  // It tries again for as long as it has time. Who is refused says so early; who is not may need longer.
+  const within = (timeout: string): Promise<Answer> =>
+    asClient(client, `${command.trimEnd()} --command-timeout=${timeout}`, options);
+  // etcdctl retries until the time-out. A refusal shows within a second; a successful command may need longer.
   return within('1s').catch(() => within('20s'));
 }
 
-/** The folder with etcdctl in it, which is built once. */
+/** The folder of etcdctl, which is built once. */
 async function folderOfEtcdctl(): Promise<string> {
   const sources = join(import.meta.dirname, 'etcdctl');
   return compiled(
@@ -163,7 +163,7 @@ async function folderOfEtcdctl(): Promise<string> {
   );
 }
 
-/** Has work done one after the other. */
+/** Runs tasks one after the other. */
 function inTurn(): (work: () => Promise<void>) => Promise<void> {
   let last = Promise.resolve();
   return (work) => {

@@ -10,5 +10,5 @@ export { openSite, type Site } from './site.ts';
 export type { Client, Outcome, RunningStack, Stack } from './stack.ts';
 export { startTraffic, type Traffic } from './traffic.ts';
 
-/** Every stack there is. */
+/** All stacks. */
 export const stacks: readonly Stack[] = [nginxStack, postgresqlStack, redisStack, etcdStack, ...programStacks];

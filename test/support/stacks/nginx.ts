@@ -7,10 +7,10 @@ import type { Client, Outcome, Stack } from './stack.ts';
 
 const page = section('docs/stacks.md', 'nginx');
 
-// Status 400; no answer, bad handshake, nothing read, send or receive failed, bad certificate.
+// Status 400; handshake failed, empty reply, send or receive failed, bad certificate.
 const refusal = /error: 400|curl: \((?:35|52|55|56|60)\)/;
 
-/** nginx, and curl as its client. */
+/** nginx with curl as the client. */
 export const nginxStack: Stack = {
   name: 'nginx',
   certificate: 'payments',
@@ -25,7 +25,7 @@ export const nginxStack: Stack = {
   },
 };
 
-/** Gets the page, which is the certificate that nginx has seen. */
+/** Requests the page, which is the client certificate that nginx verified. */
 async function connect(client: Client, port: number): Promise<Outcome> {
   const [command = ''] = page.commands;
   const answer = await asClient(client, `${command.trimEnd()} --noproxy '*' --connect-to '::127.0.0.1:${port}'`, {

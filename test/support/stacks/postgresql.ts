@@ -12,10 +12,10 @@ import type { Client, Outcome, RunningStack, Stack } from './stack.ts';
 
 const page = section('docs/stacks.md', 'PostgreSQL');
 
-/** What libpq says when the server refuses its certificate, or it refuses the server's. */
+/** Output of libpq if the server refuses the client's certificate, or the client refuses the server's. */
 const refusal = /SSL error|certificate|server closed the connection unexpectedly/;
 
-/** PostgreSQL, and psql as its client. */
+/** PostgreSQL with psql as the client. */
 export const postgresqlStack: Stack = {
   name: 'PostgreSQL',
   certificate: 'db',
@@ -57,7 +57,7 @@ export const postgresqlStack: Stack = {
   },
 };
 
-/** A query whose answer is what the server knows of the client's certificate. */
+/** Queries the server for the client's certificate. */
 async function connect(client: Client, port: number): Promise<Outcome> {
   const [psql = ''] = page.commands;
   const query =
@@ -80,7 +80,7 @@ const hexOf = (serial: bigint): string => {
   return digits.padStart(digits.length + (digits.length % 2), '0');
 };
 
-/** A cluster with the files of the page, the user and the database of its command. */
+/** A database cluster with the files of the page, and the user and database of its command. */
 async function makeDatabase(data: string, tls: string, account: Account | undefined): Promise<void> {
   await must(as(account, ['initdb', '-D', data, '--username=postgres', '--auth=reject', '--no-sync', '--no-locale']));
   const sql = 'CREATE ROLE app LOGIN;\nCREATE DATABASE app OWNER app;\n';
@@ -98,7 +98,7 @@ async function must(command: Command, input = ''): Promise<void> {
   if (code !== 0) throw new Error(`${command.join(' ')} failed:\n${stderr}`);
 }
 
-/** Debian keeps them off PATH. */
+/** The programs of the server, which Debian does not put on PATH. */
 function folderOfPrograms(): string | undefined {
   const onPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'initdb'));
   const [found] = globSync([...onPath, '/usr/lib/postgresql/*/bin/initdb']);
@@ -110,7 +110,7 @@ interface Account {
   readonly group: number;
 }
 
-/** Who runs the server: root may not. Undefined for who is not root. */
+/** The account of the server, which must not run as root. Undefined if this process is not root. */
 async function serverAccount(): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const name = succeeds(['id', 'postgres']) ? 'postgres' : 'nobody';
@@ -118,7 +118,7 @@ async function serverAccount(): Promise<Account | undefined> {
   return { user: await number('-u'), group: await number('-g') };
 }
 
-/** A command of PostgreSQL's own, as this account. */
+/** A command of the server's programs, run as this account. */
 function as(account: Account | undefined, [program, ...args]: Command): Command {
   const path = join(folderOfPrograms() ?? '', program);
   if (account === undefined) return [path, ...args];

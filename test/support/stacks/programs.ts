@@ -2,7 +2,7 @@ import { goPeer, nodePeer, pythonPeer, rustPeer } from '../peers/index.ts';
 import { javaPeerWithStores, type PeerProgram } from '../peers/program.ts';
 import type { Stack } from './stack.ts';
 
-/** A program in a language of its own, as server and as client. It reads the folder anew for each connection. */
+/** A program that is both server and client, in one language. It reads the folder again for each connection. */
 const programStack = (peer: PeerProgram, certificate = 'payments'): Stack => ({
   name: peer.name,
   certificate,
@@ -23,7 +23,7 @@ const programStack = (peer: PeerProgram, certificate = 'payments'): Stack => ({
   },
 });
 
-/** Those in Go, Python, Rust and JavaScript, and in Java with stores: the password is that of the page. */
+/** Go, Python, Rust and Node.js, and Java with keystores, whose password is that of the page. */
 export const programStacks: readonly Stack[] = [
   ...[goPeer, pythonPeer, rustPeer, nodePeer].map((peer) => programStack(peer)),
   programStack(javaPeerWithStores('changeit'), 'ledger'),

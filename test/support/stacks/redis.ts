@@ -11,10 +11,10 @@ import type { Client, Outcome, Stack } from './stack.ts';
 
 const page = section('docs/stacks.md', 'Redis');
 
-/** What redis-cli says when one side refuses the other: OpenSSL's words, or that the connection is gone. */
+/** Output of redis-cli if one side refuses the other: OpenSSL's errors, or a closed connection. */
 const refusal = /SSL|alert|certificate|Server closed the connection|Connection reset/;
 
-/** Redis, and redis-cli as its client. */
+/** Redis with redis-cli as the client. */
 export const redisStack: Stack = {
   name: 'Redis',
   certificate: 'cache',
@@ -24,11 +24,11 @@ export const redisStack: Stack = {
     const data = await scratchFolder('redis');
     const port = await freePort();
     const own = await site.mount('cache-client-tls');
-    // As whoever looks after the server does it, with a client certificate.
+    // The administrator of the server reloads it with a client certificate.
     const reload = async (): Promise<void> => {
       const [, command = ''] = page.commands;
       const administrator = { caFolder: own.folder, folder: own.folder };
-      // The files to be loaded are the server's.
+      // The server loads its own files, not those of the administrator.
       const loads = command.replaceAll(/tls-(cert|key|ca-cert)-file \/tls/g, `tls-$1-file ${mount.folder}`);
       const answer = await own.undisturbed(() => asClient(administrator, loads, { values: here(port), refusal }));
       if (!answer.ok || answer.stdout.trim() !== 'OK')
@@ -67,7 +67,7 @@ const here = (port: number) => ({ 'cache.shop.svc': '127.0.0.1', 6379: String(po
 
 let written = 0;
 
-/** Writes a value, and reads it again. */
+/** Writes a value and reads it. */
 async function connect(client: Client, port: number): Promise<Outcome> {
   const [command = ''] = page.commands;
   const value = `hello-${++written}`;

@@ -7,9 +7,9 @@ import { run } from '../peers/process.ts';
 import type { RunningStack } from './stack.ts';
 
 /**
- * The serial number of the certificate that a server shows on new connections, each of its members the same, as openssl
- * sees it: not what a file says, nor the server itself. It is verified, with the client certificate and the roots in
- * `folder`. Throws when it is not shown or not valid.
+ * The serial number of the certificate that a server presents on new connections, the same from each of its members, as
+ * openssl sees it. openssl verifies it with the client certificate and the roots in `folder`. Throws if the certificate is
+ * missing, invalid or different between members.
  */
 export async function shownSerial({ ports, startsTlsBy }: RunningStack, folder: string): Promise<string> {
   const own = ['-cert', join(folder, 'tls.crt'), '-key', join(folder, 'tls.key')];
@@ -24,11 +24,14 @@ export async function shownSerial({ ports, startsTlsBy }: RunningStack, folder: 
     serials.add(serialOf(new X509Certificate(pem)));
   }
   const [serial, ...others] = serials;
-  assert.ok(serial !== undefined && others.length === 0, `several certificates are shown: ${[...serials].join(', ')}`);
+  assert.ok(
+    serial !== undefined && others.length === 0,
+    `the members present different certificates: ${[...serials].join(', ')}`,
+  );
   return serial;
 }
 
-/** Whether somebody who mounts `folder` is let in on a port that speaks HTTPS. Throws when nobody is there. */
+/** Whether the server on this HTTPS port accepts a client that mounts `folder`. Throws if no server responds. */
 export async function isLetIn(port: number, folder: string): Promise<boolean> {
   const own = ['--cert', join(folder, 'tls.crt'), '--key', join(folder, 'tls.key'), '--cacert', join(folder, 'ca.crt')];
   const url = `https://127.0.0.1:${port}/version`;
@@ -43,7 +46,7 @@ export async function isLetIn(port: number, folder: string): Promise<boolean> {
     ...own,
     url,
   ]);
-  // A bad handshake, or after it no answer or an alert.
+  // 35: the handshake failed. 52 and 56: the server closed the connection or sent an alert after the handshake.
   if (code !== 0 && code !== 35 && code !== 52 && code !== 56)
     throw new Error(`curl ended with code ${code}: ${stderr}`);
   return code === 0;

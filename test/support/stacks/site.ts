@@ -10,10 +10,10 @@ import { section } from '../page.ts';
 import { type MountOptions, mountSecret, secretFiles } from '../peers/index.ts';
 import { scratchFolder } from '../scratch.ts';
 
-/** The namespace of docs/stacks.md. */
+/** The namespace of the documentation's examples. */
 const namespace = 'shop';
 
-/** A cluster with the operator, and a node in the sense of mounted Secrets. */
+/** A cluster with the operator, and mounted Secrets as on a node. */
 export interface Site {
   readonly api: Api;
   readonly tenant: Tenant;
@@ -22,19 +22,19 @@ export interface Site {
   createAuthority(name: string, spec: object): Promise<void>;
   kubectl: Installation['cluster']['kubectl'];
   readonly etcd: string;
-  /** Applies the manifests of a section of docs/stacks.md, and waits until its certificates are ready. */
+  /** Applies the manifests of a page, and waits until their certificates are Ready. */
   apply(title: string): Promise<void>;
-  /** Mounts a Secret for good: whenever it changes, so does the folder, and then `reload` is called. */
+  /** Mounts a Secret and keeps the folder up to date. `reload` is called after each change. */
   mount(secretName: string, options?: MountOptions & { readonly reload?: () => Promise<void> }): Promise<LaggingMount>;
   /**
-   * Resolves when everybody uses what is written now, or everybody who mounts a Secret of this certificate. Throws if
-   * somebody could not.
+   * Resolves when the current content of all mounted Secrets is in use, or of those of one certificate. Throws if a server
+   * failed to load it.
    */
   settled(certificate?: string): Promise<void>;
   end(): Promise<void>;
 }
 
-/** Starts all of it. */
+/** Starts a cluster with the operator and the authority `default`. */
 export async function openSite(): Promise<Site> {
   const installation = await install();
   const mounts: { readonly secretName: string; readonly mount: LaggingMount }[] = [];
@@ -57,7 +57,7 @@ export async function openSite(): Promise<Site> {
     const following = api.watch<Secret>(paths.secrets(namespace), ({ type, object }) => {
       if (type !== 'DELETED') deliver(object);
     });
-    // Whoever waits for what it brings hears that it does not come.
+    // `settled` and `end` report the error.
     following.catch(() => {});
 
     return {
@@ -87,7 +87,7 @@ export async function openSite(): Promise<Site> {
         await mountSecret(folder, secretFiles(secret), options);
         const mount = laggingMount(folder, 0, reload, options);
         mounts.push({ secretName, mount });
-        // It may have changed before the watch knew of the mount.
+        // The Secret may have changed before the watch knew of the mount.
         const now = await tenant.secret(secretName);
         mount.deliver({ files: secretFiles(now), writtenAt: Date.now() });
         return mount;
@@ -95,7 +95,7 @@ export async function openSite(): Promise<Site> {
       async settled(certificate) {
         const written = await tenant.secrets();
         await eventually(() => assert.ok(written.every(({ metadata }) => delivered.has(metadata.resourceVersion))), {
-          message: 'the watch has not brought what is written',
+          message: 'the watch has not yet reported all Secrets',
         });
         const prefix = certificate === undefined ? '' : `${certificate}-`;
         for (const { secretName, mount } of mounts) if (secretName.startsWith(prefix)) await mount.settled();

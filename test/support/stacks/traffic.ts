@@ -3,56 +3,62 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { eventually } from '../eventually.ts';
 
-/** Somebody who connects. */
-export interface Connecting {
+/** A client that connects again and again. */
+export interface TrafficClient {
   readonly name: string;
   /** Makes one connection. Throws if that fails. */
   connect(): Promise<void>;
 }
 
-/** Connections that are made all the time. */
+/** Continuous connections of several clients. */
 export interface Traffic {
-  /** How many there were. */
+  /** The number of connections. */
   readonly count: number;
   readonly failures: readonly { readonly name: string; readonly error: string }[];
-  /** Resolves when everybody has begun and ended a connection after the call. */
-  everybodyConnects(): Promise<void>;
+  /** Resolves when every client has started and ended a connection after the call. */
+  everyClientConnects(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const leastPauseMs = 100;
 
-/** Has everybody connect again and again, at the same time as the others; half of the time, so that others get on. */
-export function startTraffic(all: readonly Connecting[]): Traffic {
+/**
+ * Connects all clients again and again, in parallel. Each pauses for as long as its connection took, to leave time for the
+ * others.
+ */
+export function startTraffic(all: readonly TrafficClient[]): Traffic {
   const stopping = new AbortController();
   const failures: { name: string; error: string }[] = [];
   const ended = new Map(all.map(({ name }) => [name, 0]));
   let count = 0;
 
-  async function goOn(one: Connecting): Promise<void> {
+  async function keepConnecting(client: TrafficClient): Promise<void> {
     while (!stopping.signal.aborted) {
       const began = performance.now();
-      await one.connect().catch((error: unknown) => failures.push({ name: one.name, error: String(error) }));
+      await client.connect().catch((error: unknown) => failures.push({ name: client.name, error: String(error) }));
       count++;
-      ended.set(one.name, began);
+      ended.set(client.name, began);
       await delay(Math.max(leastPauseMs, performance.now() - began));
     }
   }
-  const going = all.map(goOn);
+  const running = all.map(keepConnecting);
 
   return {
     get count() {
       return count;
     },
     failures,
-    async everybodyConnects() {
+    async everyClientConnects() {
       const since = performance.now();
       const missing = (): string[] => [...ended].filter(([, began]) => began < since).map(([name]) => name);
-      await eventually(() => assert.deepEqual(missing(), []), { timeoutMs: 120_000, message: 'some do not connect' });
+      await eventually(() => assert.deepEqual(missing(), []), {
+        timeoutMs: 120_000,
+        message: 'some clients do not connect',
+      });
     },
     async stop() {
       stopping.abort();
-      await Promise.all(going);
+      await Promise.all(running);
     },
   };
 }

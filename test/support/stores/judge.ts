@@ -2,20 +2,20 @@ import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { pemCertificates } from '../peers/peer.ts';
 import { type Command, run } from '../peers/process.ts';
 
-/** A store, and the password that it is tried with. */
+/** A keystore, and the password to open it with. */
 export interface StoreFile {
   readonly kind: 'keystore' | 'truststore';
   readonly path: string;
   readonly password: string;
 }
 
-/** What a program found in a store. */
+/** The content of a keystore as a program reads it. */
 export type Reading =
   | {
       /** SHA-256 of each, lower-case hex, in the program's order. */
       readonly certificates: readonly string[];
       readonly privateKey?: KeyObject;
-      /** Names of entries, where the program shows them. */
+      /** Names of entries, if the program shows them. */
       readonly aliases?: readonly string[];
     }
   | { readonly error: string };
@@ -23,17 +23,17 @@ export type Reading =
 /** A program that reads PKCS#12. */
 export interface StoreJudge {
   readonly name: string;
-  /** What it says of a wrong password. */
+  /** The error for a wrong password. */
   readonly wrongPassword: RegExp;
-  /** Whether it shows the key of a key store, or only uses it. */
+  /** Whether it outputs the private key of a keystore, or only uses it. */
   readonly showsKey: boolean;
   /** Null, or a sentence that says what to install. */
   missing(): string | null;
-  /** One reading for each store, in their order. */
+  /** One reading for each store, in order. */
   read(stores: readonly StoreFile[]): Promise<Reading[]>;
 }
 
-/** A judge that is asked about one store at a time. */
+/** A judge that reads one store at a time. */
 export const eachAlone =
   (read: (store: StoreFile) => Promise<Reading>): StoreJudge['read'] =>
   async (stores) => {
@@ -49,7 +49,10 @@ interface Line {
   readonly aliases?: readonly string[];
 }
 
-/** A judge that is a program of ours: KIND PATH PASSWORD of each store in, a line of JSON for each out. */
+/**
+ * A judge that is a program of this project. Arguments: KIND PATH PASSWORD for each store; it prints a line of JSON for
+ * each.
+ */
 export const byProgram =
   (command: () => Command | Promise<Command>): StoreJudge['read'] =>
   async (stores) => {
@@ -79,7 +82,7 @@ export const fingerprintsIn = (text: string): string[] =>
       .digest('hex'),
   );
 
-/** The private key in a text, if there is one; it may be encrypted. */
+/** The private key in a text, if present. It may be encrypted. */
 export function privateKeyIn(text: string, passphrase = ''): { privateKey?: KeyObject } {
   const [pem] = /-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[^-]+-----END ([A-Z]+ )?PRIVATE KEY-----/.exec(text) ?? [];
   return pem === undefined ? {} : { privateKey: createPrivateKey({ key: pem, passphrase }) };

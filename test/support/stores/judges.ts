@@ -23,7 +23,7 @@ export const openssl: StoreJudge = {
   }),
 };
 
-/** GnuTLS, which shows the key of a store as it is, encrypted; then it opens that, and encrypts the key itself. */
+/** GnuTLS. Its output has the encrypted private key, which certtool decrypts in a second run. */
 const gnutls: StoreJudge = {
   name: 'GnuTLS',
   wrongPassword: /MAC verification failed|Decryption has failed/,
@@ -45,7 +45,7 @@ const gnutls: StoreJudge = {
   }),
 };
 
-/** NSS: what pk12util imports into a new database, with the key; of a trust store only what it lists. */
+/** NSS. pk12util imports a keystore into a new database, with its key. For a truststore it only lists the certificates. */
 const nss: StoreJudge = {
   name: 'NSS',
   wrongPassword: /SEC_ERROR_BAD_PASSWORD/,
@@ -60,7 +60,7 @@ const nss: StoreJudge = {
   }),
 };
 
-/** What was found, when the database then has a key for it. */
+/** The reading, if the database has the private key after the import. */
 async function imported(path: string, password: string, found: Reading): Promise<Reading> {
   const database = await scratchFolder('nss');
   try {
@@ -79,10 +79,10 @@ async function imported(path: string, password: string, found: Reading): Promise
   }
 }
 
-/** For a JVM that lives for a second. */
+/** Options for a JVM that runs for a second. */
 const fastStart = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
 
-/** Java's KeyStore API, and the key and trust managers of its TLS. It opens PKCS#12 by the name of JKS as well. */
+/** Java's KeyStore API, and the key and trust managers of its TLS. It also opens PKCS#12 as type JKS. */
 const javaAs = (type: 'PKCS12' | 'JKS'): StoreJudge => ({
   name: `Java's KeyStore of type ${type}`,
   wrongPassword: /keystore password was incorrect/,
@@ -124,7 +124,7 @@ const keytool: StoreJudge = {
   }),
 };
 
-/** go-pkcs12, which takes nothing that it does not expect. */
+/** go-pkcs12, which refuses everything unexpected. */
 const go: StoreJudge = {
   name: 'Go',
   wrongPassword: /decryption password incorrect/,
@@ -150,7 +150,7 @@ const python: StoreJudge = {
   read: byProgram(() => ['python3', join(here, 'python', 'reader.py')]),
 };
 
-/** Every program that reads stores. */
+/** All programs that read keystores. */
 export const judges: readonly StoreJudge[] = [
   openssl,
   javaAs('PKCS12'),

@@ -11,7 +11,7 @@ import { intermediate, privateKey, root } from '../fixtures/roots.ts';
 import { hours } from '../fixtures/times.ts';
 import { issueLeafNow } from '../sign.ts';
 
-/** Every kind of key that a leaf can have; of RSA the most common size. */
+/** Every kind of key that a leaf can have; for RSA only the most common size. */
 export const keyKinds: readonly KeySpec[] = [
   { algorithm: 'RSA', size: 2048 },
   { algorithm: 'ECDSA', size: 256 },
@@ -20,7 +20,7 @@ export const keyKinds: readonly KeySpec[] = [
   { algorithm: 'Ed25519' },
 ];
 
-/** A key and the chain of its certificate, valid now, below so many intermediates. */
+/** A key and its certificate chain with this number of intermediates, valid now. */
 export function keyAndChain(spec?: KeySpec, intermediates = 0): { key: KeyObject; chain: readonly Certificate[] } {
   const now = new Date();
   let signer = root({ at: now });
@@ -39,10 +39,10 @@ export const someRoots = (count: number, key?: KeySpec): Certificate[] =>
     (_, index) => root({ name: `Root ${index}`, at: new Date(), ...(key === undefined ? {} : { key }) }).certificate,
   );
 
-/** All characters that a password may have, and it cannot be confused with an option or a line. */
+/** Every character that a password may have, in an order that looks neither like an option nor like a line. */
 export const everyCharacter = String.fromCharCode(...Array.from({ length: 0x7f - 0x20 }, (_, index) => 0x20 + index));
 
-/** Passwords that differ in what could trip a reader: short, over a block of the hash, of all characters, the longest. */
+/** Passwords that may be difficult: short, longer than a block of the hash, with every character, and the longest. */
 const passwords = [
   'x',
   'changeit',
@@ -52,11 +52,11 @@ const passwords = [
 ];
 const passwordAt = (index: number): string => passwords[index % passwords.length] ?? '';
 
-/** A store, and all that was put into it. */
+/** A store and its expected content. */
 export interface StoreSample {
   readonly title: string;
   readonly kind: 'keystore' | 'truststore';
-  /** Of the key of a key store, or of the roots. */
+  /** The kind of the private key of a keystore, or of the roots of a truststore. */
   readonly keyKind: string;
   readonly password: string;
   readonly certificates: readonly Certificate[];
@@ -65,7 +65,7 @@ export interface StoreSample {
   readonly store: Buffer;
 }
 
-/** A key store of every kind of key with and without intermediates, and trust stores of one root and of three. */
+/** Keystores for every kind of key, with and without intermediates, and truststores of one and three roots. */
 export async function storeSamples(): Promise<StoreSample[]> {
   const keyStores = keyKinds.flatMap((spec) => [0, 2].map((intermediates) => ({ spec, intermediates })));
   const trustStores = keyKinds.flatMap((spec) => [1, 3].map((count) => ({ spec, count })));
@@ -74,7 +74,7 @@ export async function storeSamples(): Promise<StoreSample[]> {
       const { key, chain } = keyAndChain(spec, intermediates);
       const password = passwordAt(index);
       return {
-        title: `a key store of ${describeKeySpec(spec)} with ${intermediates} intermediates`,
+        title: `a keystore of ${describeKeySpec(spec)} with ${intermediates} intermediates`,
         kind: 'keystore' as const,
         keyKind: describeKeySpec(spec),
         password,
@@ -88,7 +88,7 @@ export async function storeSamples(): Promise<StoreSample[]> {
       const roots = someRoots(count, spec);
       const password = passwordAt(index + 1);
       return {
-        title: `a trust store of ${count} roots of ${describeKeySpec(spec)}`,
+        title: `a truststore of ${count} roots of ${describeKeySpec(spec)}`,
         kind: 'truststore' as const,
         keyKind: describeKeySpec(spec),
         password,

@@ -1,6 +1,6 @@
-// Command crl judges certificates by CRLs as a Go program would that checks them: crypto/x509 reads and verifies both,
-// the rest is up to the program. For each three files (roots, CRLs, a leaf with its intermediates) it prints a line of
-// JSON: what the CRLs say, and why the leaf is refused, if it is.
+// Command crl checks certificates against CRLs like a Go program that checks CRLs: crypto/x509 parses and verifies both,
+// the program does the rest. For every three files (roots, CRLs, a leaf with its intermediates) it prints a line of
+// JSON: the content of the CRLs, and why it refuses the leaf, if it does.
 package main
 
 import (
@@ -98,7 +98,7 @@ func check(leaf, issuer *x509.Certificate, lists []*x509.RevocationList) error {
 }
 
 func describe(crl *x509.RevocationList) list {
-	said := list{
+	described := list{
 		Number:         crl.Number.String(),
 		AuthorityKeyID: hex.EncodeToString(crl.AuthorityKeyId),
 		ThisUpdate:     crl.ThisUpdate,
@@ -107,12 +107,12 @@ func describe(crl *x509.RevocationList) list {
 		Revoked:        []string{},
 	}
 	for _, extension := range crl.Extensions {
-		said.Extensions = append(said.Extensions, extension.Id.String())
+		described.Extensions = append(described.Extensions, extension.Id.String())
 	}
 	for _, entry := range crl.RevokedCertificateEntries {
-		said.Revoked = append(said.Revoked, fmt.Sprintf("%x %s", entry.SerialNumber, entry.RevocationTime.Format(time.RFC3339)))
+		described.Revoked = append(described.Revoked, fmt.Sprintf("%x %s", entry.SerialNumber, entry.RevocationTime.Format(time.RFC3339)))
 	}
-	return said
+	return described
 }
 
 // read parses every PEM block of a file.

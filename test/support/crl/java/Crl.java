@@ -20,8 +20,8 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Judges certificates by CRLs with Java's PKIX. For each three files (roots, CRLs, a leaf with its intermediates) it
- * prints a line: `ok`, or why the leaf is refused.
+  * Checks certificates against CRLs with Java's PKIX. For every three files (roots, CRLs, a leaf with its intermediates)
+  * it prints a line: `ok`, or why it refuses the leaf.
  */
 public final class Crl {
   private Crl() {}
@@ -56,7 +56,7 @@ public final class Crl {
       crls = factory.generateCRLs(lists);
     }
     for (Object crl : crls) {
-      // Forces all of it to be read.
+      // Parses the whole CRL.
       ((X509CRL) crl).getRevokedCertificates();
     }
     CertPathValidator validator = CertPathValidator.getInstance("PKIX");

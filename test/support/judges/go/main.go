@@ -1,4 +1,4 @@
-// Command judge asks Go's crypto/x509 and crypto/tls about certificates: a question a line, see program.ts.
+// Command judge checks certificates with Go's crypto/x509 and crypto/tls, one question a line, see program.ts.
 package main
 
 import (
@@ -89,9 +89,9 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 }
 
 func pool(certificates []*x509.Certificate) *x509.CertPool {
-	made := x509.NewCertPool()
+	roots := x509.NewCertPool()
 	for _, certificate := range certificates {
-		made.AddCert(certificate)
+		roots.AddCert(certificate)
 	}
-	return made
+	return roots
 }

@@ -31,8 +31,8 @@ import javax.net.ssl.X509ExtendedKeyManager;
 import javax.net.ssl.X509ExtendedTrustManager;
 
 /**
- * Asks Java about certificates: a question a line, see program.ts. Each is a real handshake in memory, in which JSSE
- * verifies the certificate with PKIX at the moment that is asked for, and the name as HTTPS has it.
+  * Checks certificates with Java, one question a line, see program.ts. Each check is a real handshake in memory. JSSE
+  * verifies the certificate with PKIX at the requested time, and the name by the rules of HTTPS.
  */
 final class Judge {
   public static void main(String[] args) throws Exception {
@@ -61,7 +61,7 @@ final class Judge {
       }
       return null;
     } catch (SSLException | GeneralSecurityException | RuntimeException error) {
-      // Java has faults of its own in odd constraints, and to a peer they are refusals.
+      // For odd constraints Java throws exceptions of its own. A peer sees them as refusals.
       Throwable cause = error;
       while (cause.getCause() != null) cause = cause.getCause();
       return error.getMessage() + ": " + cause.getMessage();
@@ -94,7 +94,7 @@ final class Judge {
     return engine;
   }
 
-  /** Takes both ends through a handshake. Throws what one of them has against the other. */
+  /** Runs a handshake between both ends. Throws if one end refuses the other. */
   private static void handshake(SSLEngine client, SSLEngine server) throws SSLException {
     var toServer = ByteBuffer.allocate(1 << 18);
     var toClient = ByteBuffer.allocate(1 << 18);
@@ -110,7 +110,7 @@ final class Judge {
 
   private static final ByteBuffer EMPTY = ByteBuffer.allocate(0);
 
-  /** One step of a handshake. True when the end has no more to do. */
+  /** One step of a handshake. True if this end is done. */
   private static boolean advance(SSLEngine engine, ByteBuffer in, ByteBuffer out) throws SSLException {
     switch (engine.getHandshakeStatus()) {
       case NEED_TASK -> {
@@ -133,7 +133,7 @@ final class Judge {
     }
   }
 
-  /** A certificate that is shown whatever the other end asks for. */
+  /** Presents its certificate regardless of what the other end requests. */
   private static final class Own extends X509ExtendedKeyManager {
     private final X509Certificate[] chain;
     private final PrivateKey key;
@@ -201,7 +201,7 @@ final class Judge {
     }
   }
 
-  /** Of the end that is not to judge. */
+  /** Trusts everything: for the end that is not under test. */
   private static final class Indifferent extends X509ExtendedTrustManager {
     @Override
     public void checkServerTrusted(X509Certificate[] chain, String type, SSLEngine engine) {}

@@ -1,4 +1,4 @@
-// Asks Node's tls about certificates: a question a line, see program.ts. Each is a real handshake in memory.
+// Checks certificates with Node's tls, one question a line, see program.ts. Each check is a real handshake in memory.
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ function credentials(folder: string) {
   return { cert: readFileSync(join(folder, 'tls.crt')), key: readFileSync(join(folder, 'tls.key')) };
 }
 
-/** Shows the certificate as a server's or a client's to the other end. Throws what that end has against it. */
+/** Presents the certificate as a server or a client. Throws if the other end refuses it. */
 async function handshake(folder: string, trust: string, usage: string, host: string | undefined): Promise<void> {
   const ca = readFileSync(trust);
   const isClients = usage === 'client';

@@ -1,4 +1,4 @@
-/* Asks NSS about certificates: a question a line, see program.ts. Its own PKIX, as certutil -V and vfychain -p have it. */
+/* Checks certificates with NSS, one question a line, see program.ts. It uses PKIX, like certutil -V and vfychain -p. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum { FIELDS = 7, MOST_CERTIFICATES = 10 };
 
-/* That of a name that does not match belongs to libssl, whose errors have no names here. */
+/* A name mismatch is an error of libssl, and NSPR has no names for the errors of libssl. */
 static const char *error_name(void) {
   static char number[32];
   const char *name = PORT_ErrorToName(PORT_GetError());
@@ -38,7 +38,7 @@ static char *read_file(const char *path) {
   return text;
 }
 
-/* The certificates of a PEM file, known to NSS for as long as they are not destroyed. */
+/* The certificates of a PEM file. NSS knows them until they are destroyed. */
 static int read_certificates(const char *path, CERTCertificate **certificates) {
   static const char begin[] = "-----BEGIN CERTIFICATE-----";
   int count = 0;
@@ -61,7 +61,7 @@ static SECCertificateUsage usage_of(const char *usage) {
   return strcmp(usage, "client") == 0 ? certificateUsageSSLClient : certificateUsageEmailSigner;
 }
 
-/* Null, or why not. */
+/* NULL if the certificate is valid, otherwise the reason. */
 static const char *verify(char **fields) {
   CERTCertificate *chain[MOST_CERTIFICATES], *roots[MOST_CERTIFICATES];
   char path[4096];
@@ -71,7 +71,7 @@ static const char *verify(char **fields) {
 
   CERTCertList *anchors = CERT_NewCertList();
   for (int i = 0; i < root_count; i++) CERT_AddCertToListTail(anchors, CERT_DupCertificate(roots[i]));
-  /* For neither CRLs nor OCSP; without this parameter all is refused. */
+  /* Disables CRLs and OCSP. Without this parameter NSS refuses every certificate. */
   PRUint64 none[cert_revocation_method_count] = {0};
   CERTRevocationTests no_tests = {cert_revocation_method_count, none, 0, NULL, 0};
   CERTRevocationFlags revocation = {no_tests, no_tests};

@@ -1,4 +1,4 @@
-"""Asks pkilint about the form of certificates, as its lint_pkix_cert does: a question a line, see program.ts."""
+"""Checks the form of certificates with pkilint, like its lint_pkix_cert, one question a line, see program.ts."""
 
 import sys
 
@@ -37,4 +37,4 @@ for line in sys.stdin:
     id, _, folder, *_ = line.rstrip("\n").split("\t")
     found = list(findings(f"{folder}/tls.crt"))
     is_bad = any(is_bad for is_bad, _ in found)
-    print(id, "no" if is_bad else "yes", "; ".join(text for one, text in found if one == is_bad), sep="\t")
+    print(id, "no" if is_bad else "yes", "; ".join(text for severe, text in found if severe == is_bad), sep="\t")

@@ -1,5 +1,5 @@
-"""Asks Python's ssl about certificates, as strictly as create_default_context has it since Python 3.13: a question a
-line, see program.ts. Each is a real handshake in memory."""
+"""Checks certificates with Python's ssl, as strictly as create_default_context since Python 3.13, one question a line,
+see program.ts. Each check is a real handshake in memory."""
 
 import ssl
 import sys
@@ -8,18 +8,18 @@ SERVER_WITHOUT_NAME = "any.invalid"
 
 
 def context(purpose, verifies, trust):
-    made = ssl.create_default_context(purpose, cafile=trust)
-    made.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    tls = ssl.create_default_context(purpose, cafile=trust)
+    tls.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     if not verifies:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
     elif purpose == ssl.Purpose.CLIENT_AUTH:
-        made.verify_mode = ssl.CERT_REQUIRED
-    return made
+        tls.verify_mode = ssl.CERT_REQUIRED
+    return tls
 
 
 def handshake(folder, trust, usage, host):
-    """Shows the certificate as a server's or a client's to the other end. Raises what that end has against it."""
+    """Presents the certificate as a server or a client. Raises if the other end refuses it."""
     client = context(ssl.Purpose.SERVER_AUTH, usage == "server", trust)
     server = context(ssl.Purpose.CLIENT_AUTH, usage == "client", trust)
     server.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
@@ -32,7 +32,7 @@ def handshake(folder, trust, usage, host):
         server.wrap_bio(to_server, to_client, server_side=True),
     ]
     open_ends = list(ends)
-    # Each round takes both ends a flight further; TLS 1.3 needs three.
+    # Each round advances both ends by a flight; TLS 1.3 needs three.
     for _ in range(10):
         for end in list(open_ends):
             try:

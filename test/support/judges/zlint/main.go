@@ -1,4 +1,4 @@
-// Command judge asks zlint about the form of certificates: a question a line, see program.ts. It applies the lints that
+// Command judge checks the form of certificates with zlint, one question a line, see program.ts. It applies the lints that
 // come from RFCs, not those of the CA/Browser Forum and of root programs, which are for public CAs.
 package main
 
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// findingsOf says what is bad about the first certificate of a file, and what is worth a remark.
+// findingsOf returns the errors and the remarks on the first certificate of a file.
 func findingsOf(path string, lints lint.Registry) (bad, remarks []string) {
 	text, err := os.ReadFile(path)
 	if err != nil {

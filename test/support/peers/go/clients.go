@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// round says who connects to whom: every client to one server after the other, for as long as the program runs.
+// round has the clients and servers: every client connects to all servers in turn, until the program is stopped.
 type round struct {
 	Clients []struct{ Name, Folder string }
 	Servers []struct{ Name, ServerName, Port string }
-	// From the start of one connection of a client to that of its next.
+	// Time between the starts of two connections of a client.
 	EveryMs int
 }
 
@@ -27,16 +27,16 @@ type round struct {
 type handshake struct {
 	Client string `json:"client"`
 	Server string `json:"server"`
-	// Milliseconds since 1970 at its end, and since the client began to read its files.
+	// The end in milliseconds since 1970, and the duration, including reading the files.
 	At     int64   `json:"at"`
 	TookMs float64 `json:"tookMs"`
-	// Serial numbers of the certificates that either side has verified, in hexadecimal.
+	// Serial numbers of the certificates that both sides verified, in hexadecimal.
 	ServerSerial string `json:"serverSerial,omitempty"`
 	ClientSerial string `json:"clientSerial,omitempty"`
 	Error        string `json:"error,omitempty"`
 }
 
-// runClients does not return unless its argument is wrong.
+// runClients returns only if its argument is invalid.
 func runClients(argument string) error {
 	var round round
 	if err := json.Unmarshal([]byte(argument), &round); err != nil {
@@ -47,7 +47,7 @@ func runClients(argument string) error {
 	every := time.Duration(round.EveryMs) * time.Millisecond
 	for number, client := range round.Clients {
 		go func() {
-			// Not all at the same server at the same time.
+			// Each client starts with another server.
 			for turn := number; ; turn++ {
 				server := round.Servers[turn%len(round.Servers)]
 				started := time.Now()
@@ -70,7 +70,7 @@ func runClients(argument string) error {
 	return nil
 }
 
-// meet connects with what the folder holds now, and returns the serial numbers of the two certificates.
+// meet connects with the current content of the folder, and returns the serial numbers of the two certificates.
 func meet(folder, port, serverName string) (server, client string, err error) {
 	mounted, err := readSecret(folder)
 	if err != nil {
@@ -93,7 +93,7 @@ func meet(folder, port, serverName string) (server, client string, err error) {
 	}
 	block, _ := pem.Decode(body)
 	if block == nil {
-		return "", "", errors.New("the server does not say which certificate it verified")
+		return "", "", errors.New("the server did not send the certificate that it verified")
 	}
 	own, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 type verifier = func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
 
-// notRevoked refuses certificates by the CRLs that a folder holds at the time: crypto/tls itself never looks at any. It
-// is nil without a folder, and then nothing is checked.
+// notRevoked checks the leaf against the CRLs that the folder holds at that time, which crypto/tls does not do. Without a
+// folder it is nil, and nothing is checked.
 func notRevoked(folder string) verifier {
 	if folder == "" {
 		return nil
@@ -24,7 +24,7 @@ func notRevoked(folder string) verifier {
 		if err != nil {
 			return err
 		}
-		// There is a chain for each way up to a root; the leaf is the same in all of them.
+		// There is one chain for each path to a root. The leaf is the same in all of them.
 		for _, chain := range chains {
 			if err = checkLeaf(chain, lists); err == nil {
 				return nil
@@ -36,7 +36,7 @@ func notRevoked(folder string) verifier {
 
 func checkLeaf(chain []*x509.Certificate, lists []*x509.RevocationList) error {
 	if len(chain) < 2 {
-		return errors.New("a root is no leaf")
+		return errors.New("a root is not a leaf")
 	}
 	leaf, issuer := chain[0], chain[1]
 	for _, list := range lists {
@@ -44,7 +44,7 @@ func checkLeaf(chain []*x509.Certificate, lists []*x509.RevocationList) error {
 			continue
 		}
 		if time.Now().After(list.NextUpdate) {
-			return fmt.Errorf("the CRL of %s has ended", issuer.Subject)
+			return fmt.Errorf("the CRL of %s has expired", issuer.Subject)
 		}
 		for _, entry := range list.RevokedCertificateEntries {
 			if entry.SerialNumber.Cmp(leaf.SerialNumber) == 0 {

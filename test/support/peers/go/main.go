@@ -4,9 +4,9 @@
 //	peer [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
 //	peer clients JSON
 //
-// With -crl the other side's certificate must not be on the CRL of its issuer in the folder, and there has to be one.
-// The server answers with the client's certificate; the client prints the server's certificate, then the answer.
-// It ends with code 1 when one side refused the other, with 2 on everything else. The clients are in clients.go.
+// With -crl, the folder must have a CRL of the issuer of the other side's certificate, without its serial number.
+// The server responds with the client's certificate. The client prints the server's certificate, then the response.
+// The exit code is 1 if one side refused the other, and 2 for every other error. The clients are in clients.go.
 package main
 
 import (
@@ -26,7 +26,7 @@ import (
 var errRefused = errors.New("refused")
 
 func main() {
-	crlFolder := flag.String("crl", "", "where ca.crl is")
+	crlFolder := flag.String("crl", "", "the folder of ca.crl")
 	flag.Parse()
 	if err := peer(*crlFolder, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -73,7 +73,7 @@ func serve(folder, port, crlFolder string) error {
 	return server.ServeTLS(listener, "", "")
 }
 
-// serverConfig is what the folder holds now.
+// serverConfig reads the current content of the folder.
 func serverConfig(folder string) (*tls.Config, error) {
 	mounted, err := readSecret(folder)
 	if err != nil {
@@ -108,12 +108,12 @@ func connect(port, serverName, caFolder, folder, crlFolder string) error {
 	return err
 }
 
-// exchange makes one connection, with a certificate of its own unless that is nil. It returns the certificate that it
-// verified and all that the server answered, which may be nothing.
+// exchange makes one connection, with a client certificate unless own is nil. It returns the certificate that it verified
+// and the response of the server, which may be empty.
 func exchange(port, serverName string, roots *x509.CertPool, own *tls.Certificate, verify verifier) (*x509.Certificate, []byte, error) {
 	config := &tls.Config{ServerName: serverName, RootCAs: roots, VerifyPeerCertificate: verify}
 	if own != nil {
-		// Config.Certificates would hold back a certificate that the server's list of roots rules out.
+		// With Config.Certificates, Go would not send a certificate whose issuer is not in the server's list of roots.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
 	raw, err := net.Dial("tcp", "127.0.0.1:"+port)
@@ -126,7 +126,7 @@ func exchange(port, serverName string, roots *x509.CertPool, own *tls.Certificat
 	if err := connection.Handshake(); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	// A refusal of the client's certificate arrives with the first read, or breaks the write before it.
+	// If the server refuses the client's certificate, the first read fails, or already the write.
 	if _, err := fmt.Fprintf(connection, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", serverName); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errRefused, err)
 	}

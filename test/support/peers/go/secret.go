@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// secret is what a mounted Secret holds.
+// secret is the content of a mounted Secret.
 type secret struct {
 	certificate tls.Certificate
 	roots       *x509.CertPool
@@ -28,13 +28,13 @@ func readSecret(folder string) (secret, error) {
 	})
 }
 
-// readRoots reads the roots alone: of a mounted Secret, or of a ConfigMap, which has nothing else.
+// readRoots reads only the roots, from a mounted Secret or from a ConfigMap, which has nothing else.
 func readRoots(folder string) (*x509.CertPool, error) {
 	return readMounted(folder, rootsIn)
 }
 
-// readMounted reads one version of a mounted folder. kubelet swaps all files at once by the link ..data, then removes
-// those before: the link is followed once, not for each file, and again when the files have gone meanwhile.
+// readMounted reads one version of a mounted folder. kubelet swaps all files atomically through the link ..data and then
+// removes the old version. So follow the link once, not for each file, and retry if the version was removed meanwhile.
 func readMounted[T any](folder string, readVersion func(version string) (T, error)) (T, error) {
 	for {
 		version, err := os.Readlink(filepath.Join(folder, "..data"))

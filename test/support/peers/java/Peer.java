@@ -38,24 +38,24 @@ import javax.net.ssl.TrustManagerFactory;
  * Peer [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
  * </pre>
  *
- * The server answers with the client's certificate; the client prints the server's certificate, then the answer. It
- * ends with code 1 when one side refused the other, with 2 on everything else. With -DstorePassword=PASSWORD it takes what
- * it needs from keystore.p12 and truststore.p12, otherwise from tls.crt, tls.key and ca.crt. With -crl the other side's
- * certificate must not be on the CRL of its issuer in the folder, and there has to be one.
+  * The server responds with the client's certificate. The client prints the server's certificate, then the response. The
+  * exit code is 1 if one side refused the other, and 2 for every other error. With -DstorePassword=PASSWORD it reads
+  * keystore.p12 and truststore.p12, otherwise tls.crt, tls.key and ca.crt. With -crl, the folder must have a CRL of the
+  * issuer of the other side's certificate, without its serial number.
  */
 final class Peer {
   private static final InetAddress LOOPBACK = InetAddress.getLoopbackAddress();
   private static final char[] NO_PASSWORD = {};
   private static final String STORE_PASSWORD = System.getProperty("storePassword");
 
-  /** Where ca.crl is; null when CRLs are not checked. */
+  /** The folder of ca.crl; null: CRLs are not checked. */
   private static Path crlFolder;
 
-  public static void main(String[] given) {
+  public static void main(String[] arguments) {
     try {
-      boolean checks = given[0].equals("-crl");
-      if (checks) crlFolder = Path.of(given[1]);
-      String[] args = Arrays.copyOfRange(given, checks ? 2 : 0, given.length);
+      boolean checks = arguments[0].equals("-crl");
+      if (checks) crlFolder = Path.of(arguments[1]);
+      String[] args = Arrays.copyOfRange(arguments, checks ? 2 : 0, arguments.length);
       if (args[0].equals("server")) serve(Path.of(args[1]), Integer.parseInt(args[2]));
       else connect(Integer.parseInt(args[1]), args[2], Path.of(args[3]), args.length > 4 ? Path.of(args[4]) : null);
     } catch (Exception error) {
@@ -75,7 +75,7 @@ final class Peer {
   }
 
   private static void answer(Socket raw, Path folder) {
-    // Each connection gets what the folder holds now.
+    // Each connection uses the current content of the folder.
     try (raw; var connection = (SSLSocket) mounted(folder).getSocketFactory().createSocket(raw, null, true)) {
       connection.setSoTimeout(30_000);
       connection.setUseClientMode(false);
@@ -114,9 +114,9 @@ final class Peer {
   private static SSLContext lastContext;
 
   /**
-   * Of one version of a mounted Secret: kubelet swaps all files at once by the link ..data, then removes those before.
-   * The link is followed once, not for each file, and again when the files have gone meanwhile. Made anew only for a
-   * new version: it takes longer than a handshake.
+    * The context for one version of a mounted Secret. kubelet swaps all files atomically through the link ..data and then
+    * removes the old version. So follow the link once, not for each file, and retry if the version was removed meanwhile.
+    * The context is cached until the version changes: creating it takes longer than a handshake.
    */
   private static synchronized SSLContext mounted(Path folder) throws IOException, GeneralSecurityException {
     Path link = folder.resolve("..data");

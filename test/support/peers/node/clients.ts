@@ -3,7 +3,7 @@ import { connectInTurn, type Round } from '../round.ts';
 import { exchange } from './exchange.ts';
 import { readSecret } from './secret.ts';
 
-/** Connects every client to one server after the other, as long as the program runs; prints a line for each connection. */
+/** Connects every client to all servers in turn until the program is stopped. Prints a line for each connection. */
 export async function runClients(argument: string): Promise<void> {
   const round = JSON.parse(argument) as Round;
   const connecting = round.clients.map(async (client, number) =>

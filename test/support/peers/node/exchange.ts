@@ -7,8 +7,8 @@ import { type SecureContextOptions, type TLSSocket, connect as tlsConnect } from
 export class RefusedError extends Error {}
 
 /**
- * Makes one connection; returns the certificate that it verified and all that the server answered, one after the other.
- * Throws a RefusedError when one side refused the other, another error when there is no server.
+ * Makes one connection. Returns the certificate that it verified, followed by the response of the server. Throws a
+ * RefusedError if one side refused the other, and another error if there is no server.
  */
 export async function exchange(port: number, serverName: string, secret: SecureContextOptions): Promise<string> {
   const socket = connect(port, '127.0.0.1');
@@ -27,7 +27,7 @@ export async function exchange(port: number, serverName: string, secret: SecureC
   }
 }
 
-/** The certificate of the other side, in PEM; nothing if it showed none. */
+/** The certificate of the other side in PEM; empty if it presented none. */
 export function peerCertificate(connection: TLSSocket): string {
   return connection.getPeerX509Certificate()?.toString() ?? '';
 }

@@ -5,9 +5,9 @@
  *     peer.ts [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
  *     peer.ts clients JSON
  *
- * With -crl the other side's certificate must not be on the CRL of its issuer in the folder, and there has to be one.
- * The server answers with the client's certificate; the client prints the server's certificate, then the answer.
- * It ends with code 1 when one side refused the other, with 2 when there is no server. The clients are in clients.ts.
+ * With -crl, the folder must have a CRL of the issuer of the other side's certificate, without its serial number.
+ * The server responds with the client's certificate. The client prints the server's certificate, then the response.
+ * The exit code is 1 if one side refused the other, and 2 if there is no server. The clients are in clients.ts.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:https';
@@ -22,7 +22,7 @@ async function serve(folder: string, port: string): Promise<void> {
   const server = createServer({ requestCert: true, rejectUnauthorized: true }, (request, response) => {
     response.setHeader('Connection', 'close').end(peerCertificate(request.socket as TLSSocket));
   });
-  // Before the server's own listener: the handshake uses what the folder holds now.
+  // Runs before the server's own listener, so that the handshake uses the current content of the folder.
   server.prependListener('connection', () => server.setSecureContext(readSecret(folder)));
   server.on('tlsClientError', (error) => console.error(error.message));
   server.listen(Number(port), '127.0.0.1');
@@ -42,9 +42,9 @@ async function connect(port: string, serverName: string, caFolder: string, folde
   }
 }
 
-const given = process.argv.slice(2);
-const crlFolder = given[0] === '-crl' ? given[1] : undefined;
-const [role, ...args] = crlFolder === undefined ? given : given.slice(2);
+const argv = process.argv.slice(2);
+const crlFolder = argv[0] === '-crl' ? argv[1] : undefined;
+const [role, ...args] = crlFolder === undefined ? argv : argv.slice(2);
 if (crlFolder !== undefined) checkCrlsIn(crlFolder);
 try {
   if (role === 'server') await serve(...(args as [string, string]));

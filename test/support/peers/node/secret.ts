@@ -1,18 +1,18 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a mounted Secret holds, by the names that node:tls has for it; PEM. */
+/** The content of a mounted Secret in PEM, by the names of the options of node:tls. */
 export interface MountedSecret {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly ca: Buffer;
-  /** There when CRLs are checked. */
+  /** Present if CRLs are checked. */
   readonly crl?: Buffer;
 }
 
 let crlFolder: string | undefined;
 
-/** Has all secrets come with the CRLs that this folder holds at the time. */
+/** Makes `readSecret` and `readCrls` also read the current CRLs of this folder. */
 export function checkCrlsIn(folder: string): void {
   crlFolder = folder;
 }
@@ -26,16 +26,16 @@ export const readSecret = (folder: string): MountedSecret =>
     ...readCrls(),
   }));
 
-/** Reads the roots alone: of a mounted Secret, or of a ConfigMap, which has nothing else. */
+/** Reads only the roots, from a mounted Secret or from a ConfigMap, which has nothing else. */
 export const readRoots = (folder: string): Buffer => readMounted(folder, (file) => file('ca.crt'));
 
-/** Reads the CRLs, where they are checked. */
+/** Reads the CRLs, if they are checked. */
 export const readCrls = (): { crl?: Buffer } =>
   crlFolder === undefined ? {} : { crl: readMounted(crlFolder, (file) => file('ca.crl')) };
 
 /**
- * Reads one version of a mounted folder. kubelet swaps all files at once by the link `..data`, then removes those before:
- * the link is followed once, not for each file, and again when the files have gone meanwhile.
+ * Reads one version of a mounted folder. kubelet swaps all files atomically through the link `..data` and then removes the
+ * old version. So follow the link once, not for each file, and retry if the version was removed meanwhile.
  */
 function readMounted<T>(folder: string, read: (file: (name: string) => Buffer) => T): T {
   for (;;) {

@@ -3,9 +3,9 @@
     peer.py [-crl FOLDER] server FOLDER PORT
     peer.py [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
 
-With -crl the other side's certificate must not be on the CRL of its issuer in the folder, and there has to be one.
-The server answers with the client's certificate; the client prints the server's certificate, then the answer.
-It ends with code 1 when one side refused the other.
+With -crl, the folder must have a CRL of the issuer of the other side's certificate, without its serial number.
+The server responds with the client's certificate. The client prints the server's certificate, then the response.
+The exit code is 1 if one side refused the other.
 """
 
 import os
@@ -16,8 +16,8 @@ import threading
 
 
 def mounted(folder, use):
-    """Calls use with one version of a mounted Secret: kubelet swaps all files at once by the link ..data, then removes
-    those before. The link is followed once, not for each file, and again when the files have gone meanwhile."""
+    """Calls use with one version of a mounted Secret. kubelet swaps all files atomically through the link ..data and then
+    removes the old version. So follow the link once, not for each file, and retry if the version was removed meanwhile."""
     while True:
         version = os.readlink(f"{folder}/..data")
         try:
@@ -28,20 +28,20 @@ def mounted(folder, use):
 
 
 def context(purpose, ca_folder, folder):
-    """Verifies as strictly as create_default_context does since Python 3.13."""
-    made = ssl.create_default_context(purpose, cafile=f"{ca_folder}/ca.crt")
-    made.verify_mode = ssl.CERT_REQUIRED
-    made.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    """Verifies as strictly as create_default_context since Python 3.13."""
+    tls = ssl.create_default_context(purpose, cafile=f"{ca_folder}/ca.crt")
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     if folder:
-        made.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
-    return made
+        tls.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
+    return tls
 
 
-def checking_crls(made):
+def checking_crls(tls):
     if crl_folder:
-        made.load_verify_locations(f"{crl_folder}/ca.crl")
-        made.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    return made
+        tls.load_verify_locations(f"{crl_folder}/ca.crl")
+        tls.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    return tls
 
 
 def peer_certificate(connection):
@@ -50,7 +50,7 @@ def peer_certificate(connection):
 
 def answer(raw, folder):
     try:
-        # A new context for each connection: it holds what the folder holds now.
+        # A new context for each connection, with the current content of the folder.
         now = mounted(folder, lambda version: checking_crls(context(ssl.Purpose.CLIENT_AUTH, version, version)))
         with now.wrap_socket(raw, server_side=True) as connection:
             request = connection.makefile("rb")
@@ -76,10 +76,10 @@ def serve(folder, port):
 
 
 def connect(port, server_name, ca_folder, folder=None):
-    made = checking_crls(context(ssl.Purpose.SERVER_AUTH, ca_folder, folder))
+    tls = checking_crls(context(ssl.Purpose.SERVER_AUTH, ca_folder, folder))
     raw = socket.create_connection(("127.0.0.1", int(port)), timeout=30)
     try:
-        with made.wrap_socket(raw, server_hostname=server_name) as connection:
+        with tls.wrap_socket(raw, server_hostname=server_name) as connection:
             print(peer_certificate(connection), flush=True)
             request = f"GET / HTTP/1.1\r\nHost: {server_name}\r\nConnection: close\r\n\r\n"
             connection.sendall(request.encode())

@@ -1,4 +1,5 @@
-// Reads PKCS#12 stores as strictly as go-pkcs12 does. Arguments: KIND PATH PASSWORD for each; one line of JSON for each.
+// Reads PKCS#12 stores with go-pkcs12, which is strict. Arguments: KIND PATH PASSWORD for each; it prints a line of JSON
+// for each.
 package main
 
 import (

@@ -20,8 +20,8 @@ import javax.net.ssl.X509KeyManager;
 import javax.net.ssl.X509TrustManager;
 
 /**
- * Reads stores with the KeyStore API, and with the managers that TLS asks. Arguments: the type to open them as, then KIND
- * PATH PASSWORD for each; one line of JSON for each.
+  * Reads keystores with the KeyStore API and with the managers that TLS uses. Arguments: the keystore type, then KIND PATH
+  * PASSWORD for each; it prints a line of JSON for each.
  */
 public final class StoreReader {
   public static void main(String[] args) throws Exception {
@@ -40,7 +40,7 @@ public final class StoreReader {
     }
   }
 
-  /** The one entry, whose key signs for its certificate and is what a TLS server or client finds. */
+  /** The only entry. Its key signs for its certificate, and a TLS server or client finds it. */
   private static String entry(KeyStore store, char[] password) throws GeneralSecurityException {
     List<String> aliases = Collections.list(store.aliases());
     String alias = aliases.get(0);
@@ -72,10 +72,10 @@ public final class StoreReader {
     byte[] signature = signer.sign();
     signer.initVerify(certificate);
     signer.update(message);
-    if (!signer.verify(signature)) throw new IllegalStateException("the key is not the certificate's");
+    if (!signer.verify(signature)) throw new IllegalStateException("the key does not belong to the certificate");
   }
 
-  /** The trusted entries, all of which a TLS peer is to accept as issuers. */
+  /** The trusted entries. A TLS peer accepts all of them as issuers. */
   private static String roots(KeyStore store) throws GeneralSecurityException {
     List<String> aliases = Collections.list(store.aliases());
     List<Certificate> certificates = new ArrayList<>();

@@ -1,4 +1,4 @@
-"""Reads PKCS#12 stores with pyca/cryptography. Arguments: KIND PATH PASSWORD for each; one line of JSON for each."""
+"""Reads PKCS#12 stores with pyca/cryptography. Arguments: KIND PATH PASSWORD for each; it prints a line of JSON for each."""
 
 import base64
 import json

@@ -1,5 +1,5 @@
-//! Asks rustls-webpki about certificates: a question a line, see program.ts. The argument says with which of its two
-//! cryptographic libraries: aws-lc-rs, or ring.
+//! Checks certificates with rustls-webpki, one question a line, see program.ts. The argument selects the cryptography
+//! library: aws-lc-rs or ring.
 
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert, aws_lc_rs, ring};
 
-/// What rustls takes with aws-lc-rs, its default.
+/// The algorithms that rustls accepts with aws-lc-rs, its default.
 static WITH_AWS_LC: &[&dyn SignatureVerificationAlgorithm] = &[
     aws_lc_rs::ECDSA_P256_SHA256,
     aws_lc_rs::ECDSA_P256_SHA384,
@@ -26,7 +26,7 @@ static WITH_AWS_LC: &[&dyn SignatureVerificationAlgorithm] = &[
     aws_lc_rs::RSA_PKCS1_2048_8192_SHA512,
 ];
 
-/// What rustls takes with ring.
+/// The algorithms that rustls accepts with ring.
 static WITH_RING: &[&dyn SignatureVerificationAlgorithm] = &[
     ring::ECDSA_P256_SHA256,
     ring::ECDSA_P256_SHA384,
@@ -51,7 +51,7 @@ fn main() {
         let line = line.expect("a line");
         let fields: Vec<&str> = line.split('\t').collect();
         let [id, _, folder, trust, usage, name, at] = fields[..] else {
-            panic!("this is no question: {line}");
+            panic!("this is not a question: {line}");
         };
         let at = UnixTime::since_unix_epoch(Duration::from_secs(at.parse().expect("seconds")));
         match verify(algorithms, folder, trust, usage, name, at) {

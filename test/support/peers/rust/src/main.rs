@@ -5,8 +5,8 @@
 //! peer client PORT SERVER-NAME CA-FOLDER [FOLDER]
 //! ```
 //!
-//! The server answers with the client's certificate; the client prints the server's certificate, then the answer. It ends
-//! with code 1 when one side refused the other, with 2 on everything else.
+//! The server responds with the client's certificate. The client prints the server's certificate, then the response. The
+//! exit code is 1 if one side refused the other, and 2 for every other error.
 
 mod pem;
 mod secret;
@@ -67,7 +67,7 @@ fn serve(folder: &str, port: &str) -> Result<(), Failure> {
 
 fn answer(raw: TcpStream, folder: &str) -> Result<(), Failure> {
     raw.set_read_timeout(Some(Duration::from_secs(30)))?;
-    // Each connection gets what the folder holds now.
+    // Each connection uses the current content of the folder.
     let mounted = ServerConnection::new(Arc::new(server_config(Path::new(folder))?))?;
     let mut connection = BufReader::new(StreamOwned::new(mounted, raw));
     let mut line = String::new();
@@ -122,7 +122,7 @@ fn connect(
     Ok(())
 }
 
-/// A refusal of the client's certificate arrives with the first read, or breaks the write before it.
+/// If the server refuses the client's certificate, the first read fails, or already the write.
 fn exchange(
     connection: &mut StreamOwned<ClientConnection, TcpStream>,
     server_name: &str,
@@ -133,7 +133,7 @@ fn exchange(
         "GET / HTTP/1.1\r\nHost: {server_name}\r\nConnection: close\r\n\r\n"
     )?;
     match connection.read_to_end(answer) {
-        // What was read is a whole answer or is none: whoever reads it sees that.
+        // Accept a connection that ends without close_notify: the caller sees whether the response is complete.
         Err(error) if error.kind() == ErrorKind::UnexpectedEof && !answer.is_empty() => Ok(()),
         read => read.map(drop),
     }
@@ -143,7 +143,7 @@ fn peer_certificate(connection: &CommonState) -> Result<&CertificateDer<'static>
     let chain = connection.peer_certificates().unwrap_or_default();
     chain
         .first()
-        .ok_or_else(|| "the other side has shown no certificate".into())
+        .ok_or_else(|| "the other side presented no certificate".into())
 }
 
 /// One side refused the other.

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::Failure;
 
-/// What a mounted Secret holds.
+/// The content of a mounted Secret.
 pub struct Secret {
     /// The leaf, then intermediates.
     pub chain: Vec<CertificateDer<'static>>,
@@ -26,13 +26,13 @@ pub fn read(folder: &Path) -> Result<Secret, Failure> {
     })
 }
 
-/// Reads the roots alone: of a mounted Secret, or of a ConfigMap, which has nothing else.
+/// Reads only the roots, from a mounted Secret or from a ConfigMap, which has nothing else.
 pub fn read_roots(folder: &Path) -> Result<RootCertStore, Failure> {
     read_mounted(folder, roots)
 }
 
-/// Reads one version of a mounted folder. kubelet swaps all files at once by the link ..data, then removes those before:
-/// the link is followed once, not for each file, and again when the files have gone meanwhile.
+/// Reads one version of a mounted folder. kubelet swaps all files atomically through the link ..data and then removes the
+/// old version. So follow the link once, not for each file, and retry if the version was removed meanwhile.
 fn read_mounted<T>(
     folder: &Path,
     read_version: impl Fn(&Path) -> Result<T, Failure>,
