@@ -7,58 +7,66 @@ import { clientName, parseDurationMs } from './plan/index.ts';
 import { type LogLevel, logLevels } from './telemetry/logger.ts';
 import type { ListenAddress } from './telemetry/server.ts';
 
-/** The settings of the operator, checked and unchangeable. */
+/** The validated, frozen settings of the operator. */
 export interface Config extends LeaseTiming {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly serviceAccountDirectory?: string;
   readonly namespace: string;
-  /** Name of this replica in the Lease and in events. */
+  /** The name of this replica in the Lease and in events. */
   readonly identity: string;
   readonly createDefaultAuthority: boolean;
-  readonly listen: ListenAddress & { /** Somebody asked for this very address. */ readonly isExplicit: boolean };
-  /** Where and to whom metrics are served over TLS; absent: next to health, to everyone. */
+  readonly listen: ListenAddress & {
+    /** Set by a flag. A default port that is in use is replaced by a free one, an explicit port is not. */ readonly isExplicit: boolean;
+  };
+  /** The TLS server for metrics. Without it, `listen` serves the metrics to every client. */
   readonly metrics?: {
     readonly listen: ListenAddress;
-    /** The folder of tls.crt, tls.key and ca.crt. */
+    /** The folder with tls.crt, tls.key and ca.crt. */
     readonly tlsDirectory: string;
-    /** In the form of clientName. */
+    /** Names as clientName returns them. */
     readonly clients: readonly string[];
   };
   readonly logLevel: LogLevel;
   readonly workers: number;
-  /** RSA keys in the making at a time. */
+  /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
 }
 
-/** A setting that cannot be used; the message names it and says what is allowed. */
+/** An invalid setting. The message names the flag or variable and the allowed values. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
 export const usage = `Usage: mtls-operator [options]
 
-  --kubeconfig FILE            kubeconfig to use; without it KUBECONFIG, then the Pod's ServiceAccount, then ~/.kube/config
-  --context NAME               context of the kubeconfig
+  --kubeconfig FILE            the kubeconfig (default the file in KUBECONFIG, then the ServiceAccount of the pod,
+                               then ~/.kube/config)
+  --context NAME               the context of the kubeconfig (default its current context)
   --service-account-directory DIR
-                               use the Pod's ServiceAccount, whose token and ca.crt are mounted here
-  --namespace NAME             the operator's namespace, where root Secrets are (POD_NAMESPACE, default ${managerName})
-  --create-default-authority   make the MtlsAuthority "default" in a cluster that has no MtlsAuthority
-  --listen-address HOST:PORT   where /healthz, /readyz and /metrics are served; no HOST: everywhere; port 0: any free one (default 127.0.0.1:8080)
+                               connect with the ServiceAccount whose token and ca.crt are in this folder
+  --namespace NAME             the operator's namespace, which holds the root Secrets (default POD_NAMESPACE, then ${managerName})
+  --create-default-authority   create the MtlsAuthority "default" if the cluster has no MtlsAuthority
+  --listen-address HOST:PORT   the address for /healthz, /readyz and /metrics; without HOST, all addresses; port 0, any
+                               free port (default 127.0.0.1:8080)
   --metrics-listen-address HOST:PORT
-                               serves /metrics here, over TLS, and no longer at --listen-address; needs the next two
-  --metrics-tls-directory DIR  the folder of tls.crt, tls.key and ca.crt; changed files are used without a restart
-  --metrics-client NAME        a client that may read the metrics, by a SPIFFE ID or DNS name of its certificate; repeatable
+                               serve /metrics at this address over TLS, instead of at --listen-address; needs
+                               --metrics-tls-directory and --metrics-client
+  --metrics-tls-directory DIR  the folder with tls.crt, tls.key and ca.crt for /metrics; changed files are loaded without a restart
+  --metrics-client NAME        a client that may read /metrics, by a SPIFFE ID or DNS name in its certificate; repeatable
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
-  --workers N                  certificates in work at a time, 1 to 1000 (default 32)
-  --lease-duration DURATION    after which a silent leader is replaced, in whole seconds, at most 24h (default 15s)
-  --renew-deadline DURATION    after which a leader that cannot renew gives up (default 10s)
-  --retry-period DURATION      between attempts to get or renew the Lease; 1.2 times it is below the renew deadline (default 2s)
-  --help                       this text
+  --workers N                  how many MtlsCertificates are reconciled at the same time, 1 to 1000 (default 32)
+  --lease-duration DURATION    how long after its last renewal of the Lease a leader is replaced; whole seconds, at most
+                               24h (default 15s)
+  --renew-deadline DURATION    how long a leader that cannot renew the Lease continues to lead; shorter than
+                               --lease-duration (default 10s)
+  --retry-period DURATION      the time between attempts to acquire or renew the Lease; shorter than --renew-deadline
+                               divided by 1.2 (default 2s)
+  --help                       print this text
 `;
 
 /**
- * The configuration from command line and environment.
+ * Reads the configuration from the command line and the environment.
  * @throws ConfigError
  */
 export function readConfig(
@@ -75,7 +83,7 @@ export function readConfig(
       ? {}
       : { serviceAccountDirectory: filled('service-account-directory', serviceAccountDirectory) }),
     namespace: namespaceOf(values.namespace, env['POD_NAMESPACE']),
-    // Two replicas on one host must not share a name, or each would take the other's Lease for its own.
+    // Two replicas on one host need different names: with the same name, each would treat the other's Lease as its own.
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
     listen: {
@@ -90,9 +98,9 @@ export function readConfig(
   });
 }
 
-/** As many as there are cores, but no more than half of libuv's threads: name look-ups and files need the others. */
+/** One worker per core, but at most half of libuv's threads: DNS lookups and file access need the other half. */
 function rsaKeyWorkers(threadPoolSize: string | undefined): number {
-  // As libuv reads it: without a number at its beginning, it is one thread.
+  // libuv parses the variable with atoi(), and uses one thread when the result is 0.
   const threads = threadPoolSize === undefined ? 4 : Number.parseInt(threadPoolSize, 10) || 1;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(threads / 2)));
 }
@@ -146,17 +154,20 @@ function durationOf(name: string, text: string | undefined): number | undefined 
   if (text === undefined) return undefined;
   const ms = parseDurationMs(text);
   if (ms === undefined || ms === 0)
-    throw new ConfigError(`--${name}: ${JSON.stringify(text)} is not a duration like 15s`);
+    throw new ConfigError(`--${name}: ${JSON.stringify(text)} is not a duration; use for example --${name}=15s`);
   return ms;
 }
 
-/** A variable in a manifest that is not set leaves a flag with an empty value. */
+/** An unset variable in a manifest leaves a flag with an empty value. */
 function filled(name: string, text: string): string {
-  if (text === '') throw new ConfigError(`--${name}: the value is empty; give one, or leave the flag out`);
+  if (text === '') throw new ConfigError(`--${name}: the value is empty; set a value or remove the flag`);
   return text;
 }
 
-/** All three flags or none: every tenant can get a certificate of the same root, so that names have to be given. */
+/**
+ * Reads the three flags of the metrics server, which are all set or all absent. --metrics-client is required because every
+ * tenant can get a certificate issued by the same root.
+ */
 function metricsOf(values: ReturnType<typeof parse>): Pick<Config, 'metrics'> {
   const {
     'metrics-listen-address': address,
@@ -166,7 +177,7 @@ function metricsOf(values: ReturnType<typeof parse>): Pick<Config, 'metrics'> {
   if (address === undefined && directory === undefined && names.length === 0) return {};
   if (address === undefined || directory === undefined || names.length === 0)
     throw new ConfigError(
-      '--metrics-listen-address, --metrics-tls-directory and --metrics-client are used together: add those that are missing',
+      '--metrics-listen-address, --metrics-tls-directory and --metrics-client are used together; set all three',
     );
   return {
     metrics: {
@@ -181,7 +192,7 @@ function metricsClient(text: string): string {
   const name = clientName(text);
   if (name !== undefined) return name;
   throw new ConfigError(
-    `--metrics-client: ${JSON.stringify(text)} is not a SPIFFE ID or DNS name, such as spiffe://cluster.local/ns/monitoring/sa/prometheus`,
+    `--metrics-client: ${JSON.stringify(text)} is not a SPIFFE ID or DNS name; use for example spiffe://cluster.local/ns/monitoring/sa/prometheus`,
   );
 }
 
@@ -191,32 +202,39 @@ function listenAddress(flag: string, text: string): ListenAddress {
   const host = match?.[1] ?? match?.[2] ?? '';
   const isHost = match?.[1] === undefined ? host === '' || isHostname(host) : isIPv6(host);
   if (match === null || port > 65_535 || !isHost)
-    throw new ConfigError(`--${flag}: ${JSON.stringify(text)} is not HOST:PORT, such as 0.0.0.0:8080 or :8080`);
+    throw new ConfigError(
+      `--${flag}: ${JSON.stringify(text)} is not HOST:PORT; use for example --${flag}=0.0.0.0:8080 or --${flag}=:8080`,
+    );
   return host === '' ? { port } : { host, port };
 }
 
-/** A name, or an IPv4 address: of an all-numeric host only an address can be looked up. */
+/** A host name or an IPv4 address. A host of digits and dots is valid only as an IPv4 address. */
 const isHostname = (host: string): boolean =>
   /^[\d.]+$/.test(host) ? isIPv4(host) : host.length <= 253 && /^([a-z\d_]([-a-z\d_]{0,61}[a-z\d_])?\.?)+$/i.test(host);
 
-/** The flag, the variable, or the default. */
+/** The namespace from the flag, the environment variable or the default, in this order. */
 function namespaceOf(flag: string | undefined, variable: string | undefined): string {
   const text = flag ?? (variable || managerName);
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
-  // An empty namespace would be all of them.
+  // An empty namespace must be an error: in a request to the API server it means all namespaces.
   const source = flag === undefined ? 'POD_NAMESPACE' : '--namespace';
-  throw new ConfigError(`${source}: ${JSON.stringify(text)} is not the name of a namespace, such as ${managerName}`);
+  throw new ConfigError(
+    `${source}: ${JSON.stringify(text)} is not a valid namespace name; use for example ${managerName}`,
+  );
 }
 
 function logLevel(text: string): LogLevel {
   const level = logLevels.find((name) => name === text);
-  if (level === undefined) throw new ConfigError(`--log-level: use one of ${logLevels.join(', ')}`);
+  if (level === undefined)
+    throw new ConfigError(`--log-level: ${JSON.stringify(text)} is not a level; use one of ${logLevels.join(', ')}`);
   return level;
 }
 
 function count(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 1000)
-    throw new ConfigError(`--${name}: use a number from 1 to 1000`);
+    throw new ConfigError(
+      `--${name}: ${JSON.stringify(text)} is not a whole number from 1 to 1000; use for example --${name}=32`,
+    );
   return value;
 }

@@ -12,7 +12,7 @@ import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
 const lingerMs = 1000;
 const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 
-/** Puts the program together and runs it until a signal says stop. */
+/** Runs the operator until `signal` aborts. */
 async function run(config: Config, signal: AbortSignal): Promise<void> {
   const log = createLog(config.logLevel);
   const metrics = new Metrics();
@@ -49,13 +49,13 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
   });
   const telemetry = await listen(config, log, {
     healthy: () => undefined,
-    ready: () => (operator.hasSynced ? undefined : 'the caches are not filled yet'),
+    ready: () => (operator.hasSynced ? undefined : 'the first lists from the API server are not complete yet'),
     ...(config.metrics === undefined ? { metrics: () => metrics.expose() } : {}),
   });
   log.info('serving health and metrics', { address: telemetry.address });
   const authenticated = await listenForMetrics(config, metrics, log);
 
-  // The caches outlive the leadership, so that what is written at the very end is still seen to be written.
+  // The caches run until the leader has stopped, so that it also observes its last writes.
   const caching = new AbortController();
   const cached = operator.cache(caching.signal);
   try {
@@ -72,18 +72,18 @@ async function run(config: Config, signal: AbortSignal): Promise<void> {
   log.info('stopped');
 }
 
-/** Without an address of somebody's choice, a second replica on the same machine takes a free port. */
+/** Without --listen-address, a second replica on the same machine uses a free port. */
 async function listen({ listen: address }: Config, log: ReturnType<typeof createLog>, telemetry: Telemetry) {
   try {
     return await serveTelemetry(telemetry, address);
   } catch (error) {
     if (address.isExplicit || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    log.warn('the default port is in use, taking a free one', { port: address.port });
+    log.warn('the default port is in use; the operator uses a free port instead', { port: address.port });
     return serveTelemetry(telemetry, { ...address, port: 0 });
   }
 }
 
-/** Serves the metrics over TLS to named clients, if that is asked for. */
+/** Serves the metrics over TLS if the flags ask for it. */
 async function listenForMetrics(
   { metrics: options }: Config,
   metrics: Metrics,
@@ -100,7 +100,7 @@ async function listenForMetrics(
   return server;
 }
 
-/** The first signal asks for an orderly end, a second one ends the process at once. */
+/** The first signal stops the operator gracefully. A second signal ends the process at once. */
 function stopOnSignals(): AbortSignal {
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
@@ -129,5 +129,5 @@ async function main(): Promise<number> {
 }
 
 process.exitCode = await main();
-// A connection that is still being made, or a credential program, would keep the process alive for as long as it takes.
+// End the process even if a connection attempt or a credential program is still running.
 setTimeout(() => process.exit(), lingerMs).unref();

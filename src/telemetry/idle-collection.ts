@@ -1,16 +1,15 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** So much work leaves something behind that is worth the pause. */
+/** Pieces of work after which a collection frees enough memory to justify the pause. */
 const worthwhile = 500;
 
-/** How long there has to be no work, in milliseconds. */
+/** How long the operator must be without work before a collection, in milliseconds. */
 const idleMs = 5000;
 
 /**
- * Gives memory back when work is over. V8 lets its heap grow while there is much to do, and looks at it again when more is
- * to be had: a process that has read 40,000 Secrets at its start, and then waits for renewals, would keep for weeks what
- * it has let go of.
+ * Collects garbage once a burst of work is over. V8 collects only when more memory is allocated: a process that has read
+ * 40,000 Secrets at its start and then waits for renewals would keep that garbage for weeks.
  */
 export class IdleCollection {
   readonly #collect: () => void;
@@ -18,12 +17,12 @@ export class IdleCollection {
   #workBefore = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param collect collects all garbage; the default is V8's own, which stops the process for a fraction of a second */
+  /** @param collect collects all garbage; the default is V8's collector, which pauses the process for a fraction of a second */
   constructor(collect: () => void = garbageCollector()) {
     this.#collect = collect;
   }
 
-  /** So many pieces of work were done. To be called often. */
+  /** Counts work that is done. Callers call it often, so it is cheap. */
   worked(pieces = 1): void {
     this.#work += pieces;
     if (this.#timer === undefined && this.#work >= worthwhile) this.#wait();
@@ -31,10 +30,10 @@ export class IdleCollection {
 
   #wait(): void {
     this.#workBefore = this.#work;
-    this.#timer = setTimeout(this.#look, idleMs).unref();
+    this.#timer = setTimeout(this.#check, idleMs).unref();
   }
 
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     this.#timer = undefined;
     if (this.#work !== this.#workBefore) {
       this.#wait();
@@ -45,7 +44,7 @@ export class IdleCollection {
   };
 }
 
-/** What `node --expose-gc` would offer to everybody. */
+/** The function that `node --expose-gc` adds to the global scope. */
 function garbageCollector(): () => void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;

@@ -1,17 +1,17 @@
 import { Writable } from 'node:stream';
 import { createLogger, format, type Logger, transports } from 'winston';
 
-/** Levels, most important first. */
+/** The levels, most severe first. */
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 const redacted = '[redacted]';
 const secretKey = /^(data|stringData|tls\.key|.*(password|passphrase|token|authorization|privatekey|credential).*)$/i;
 const privateKeyPem = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
-/** PEM as it is in the data of a Secret; whether it is a key or a certificate is not worth finding out. */
+/** Base64 of any PEM, as in the data of a Secret. It may be a certificate, which costs nothing to redact. */
 const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]*/g;
 
-/** A logger that writes JSON lines to standard output, and no key material at any level. */
+/** A logger that writes JSON lines to standard output. It redacts key material at every level. */
 export function createLog(level: LogLevel): Logger {
   return createLogger({
     level,
@@ -21,8 +21,8 @@ export function createLog(level: LogLevel): Logger {
 }
 
 /**
- * A line goes out at once; those that come before the next turn of the event loop go out together in that. Each write to a
- * pipe is a system call that waits for the reader, and a burst of certificates has thousands of lines.
+ * Writes the first line at once, and the lines that follow in the same turn of the event loop together in the next turn.
+ * Each write to a pipe is a system call that waits for the reader, and a burst of certificates logs thousands of lines.
  */
 export function inBatches(out: Pick<NodeJS.WritableStream, 'write'>): Writable {
   const send = (text: string, done: () => void): void => {
@@ -37,8 +37,8 @@ export function inBatches(out: Pick<NodeJS.WritableStream, 'write'>): Writable {
 }
 
 /**
- * A JSON replacer: takes out what is named like a secret, what looks like a private key, and bytes; an Error becomes its
- * name, message, code and cause, but not the properties that libraries hang on it (requests, headers, bodies).
+ * A JSON replacer. It redacts fields whose name suggests a secret, text that looks like a private key, and bytes. It reduces an
+ * Error to its name, message, code, stack and cause: libraries attach requests, headers and bodies to errors.
  */
 export function redact(key: string, value: unknown): unknown {
   if (secretKey.test(key) && value !== undefined && value !== null) return redacted;
@@ -50,7 +50,7 @@ export function redact(key: string, value: unknown): unknown {
   return value;
 }
 
-/** Causes of causes, beyond which nobody reads on; they may also form a ring. */
+/** How many causes of causes are logged. The limit also ends a cycle of causes. */
 const deepestCause = 5;
 
 function describeError(error: Error, depth = 0): Record<string, unknown> {
@@ -69,7 +69,7 @@ function describeCause(cause: unknown, depth: number): unknown {
   return typeof cause === 'string' ? cause : `[${typeof cause}]`;
 }
 
-/** The frames alone: a stack begins with the message, whose later lines do not show what they are a part of. */
+/** The frames without the message, which may have several lines and is logged separately. */
 const framesOf = (stack: string): string =>
   stack
     .split('\n')
@@ -77,6 +77,6 @@ const framesOf = (stack: string): string =>
     .slice(0, 8)
     .join('\n');
 
-/** Buffer.toJSON runs before a replacer sees the value. */
+/** Matches a Buffer after Buffer.toJSON, which JSON.stringify calls before the replacer. */
 const isSerialisedBuffer = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer' && 'data' in value;

@@ -4,23 +4,23 @@ import type { TLSSocket } from 'node:tls';
 import { answerMetrics, type ListenAddress, listenOn, type MetricsText } from './server.ts';
 import { readTlsFiles, type TlsFiles } from './tls-files.ts';
 
-/** How /metrics is served to those who are named. */
+/** The settings of the TLS server for /metrics. */
 export interface MetricsServerOptions {
   readonly metrics: MetricsText;
   readonly listen: ListenAddress;
-  /** A folder with tls.crt, tls.key and ca.crt. They are read again, and used for new connections, when they change. */
+  /** A folder with tls.crt, tls.key and ca.crt. After a change, new connections use the new files. */
   readonly tlsDirectory: string;
-  /** Whether a client may read, by its certificate in DER, which one of the CAs in ca.crt has signed for clients. */
+  /** Returns true if the client with this certificate (DER) may read the metrics. TLS has verified the certificate already. */
   readonly mayRead: (certificate: Buffer) => boolean;
   readonly log: {
     info(message: string, fields: object): unknown;
     warn(message: string, fields: object): unknown;
   };
-  /** How often the files are read, in milliseconds; 5 seconds by default. */
+  /** How often the files are read, in milliseconds; default 5000. */
   readonly reloadMs?: number;
 }
 
-/** A running server of metrics. */
+/** A running TLS server for /metrics. */
 export interface MetricsServer {
   readonly address: string;
   close(): void;
@@ -29,9 +29,9 @@ export interface MetricsServer {
 const handshakeMs = 10_000;
 
 /**
- * Serves /metrics over TLS to the clients that `mayRead` names. Files that are missing or do not fit do not end the process:
- * the certificate may be one that the operator is still to issue. Until they are there, no handshake succeeds.
- * @throws the error of listen(2), when the address cannot be had
+ * Serves /metrics over TLS to the clients that `mayRead` accepts. Missing or invalid files do not end the process, because the
+ * operator may still have to issue the certificate. Until the files are valid, every handshake fails.
+ * @throws the error of listen(2) when the address cannot be used
  */
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer> {
   const server = createServer(
@@ -64,12 +64,13 @@ async function answer(
   const certificate = socket.authorized ? socket.getPeerX509Certificate()?.raw : undefined;
   const reply = (status: number, text: string) =>
     response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
-  if (certificate === undefined || !mayRead(certificate)) return reply(403, 'no --metrics-client has this certificate');
+  if (certificate === undefined || !mayRead(certificate))
+    return reply(403, 'no --metrics-client matches a name in this certificate');
   if (request.url?.split('?')[0] !== '/metrics') return reply(404, 'not found');
   return answerMetrics(metrics, request, response);
 }
 
-/** Uses the files as they are now, and again whenever they change. */
+/** Loads the files now, and again after each change. Returns a function that stops this. */
 async function keepReloading(server: Server, options: MetricsServerOptions): Promise<() => void> {
   const { tlsDirectory: directory, log, reloadMs = 5000 } = options;
   let used: TlsFiles | undefined;
@@ -81,11 +82,14 @@ async function keepReloading(server: Server, options: MetricsServerOptions): Pro
       if (used !== undefined && isSame(files, used)) return;
       server.setSecureContext({ ...files, minVersion: 'TLSv1.2' });
       used = files;
-      log.info('serving metrics with the certificate in the folder', { directory });
+      log.info('loaded the certificate for serving metrics', { directory });
     } catch (error) {
       const { message } = error as Error;
       if (message !== problem)
-        log.warn('the files for serving metrics cannot be used yet', { directory, problem: message });
+        log.warn('cannot load the certificate for serving metrics; the operator retries', {
+          directory,
+          problem: message,
+        });
       problem = message;
     }
   };

@@ -4,26 +4,26 @@ import type { AddressInfo, Server as NetServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-/** What the server answers with. A check gives undefined when all is well, or what is wrong. */
+/** The content of the server's answers. A check returns undefined when it passes, and otherwise the problem in words. */
 export interface Telemetry {
   readonly healthy: () => string | undefined;
   readonly ready: () => string | undefined;
-  /** Absent when /metrics is served elsewhere. */
+  /** Absent when --metrics-listen-address serves the metrics. */
   readonly metrics?: MetricsText;
 }
 
-/** The metrics as Prometheus reads them, in pieces. */
+/** The metrics in the Prometheus text format, in pieces. */
 export type MetricsText = () => Promise<{ contentType: string; body: Iterable<string> }>;
 
-/** Where to listen: on all addresses, of IPv6 too where there is any, without a host; port 0 takes a free one. */
+/** Where to listen. Without a host: all IPv4 and IPv6 addresses. Port 0: any free port. */
 export interface ListenAddress {
   readonly host?: string;
   readonly port: number;
 }
 
 /**
- * Serves /healthz, /readyz and, unless it is served elsewhere, /metrics.
- * @throws the error of listen(2), when the address cannot be had
+ * Serves /healthz and /readyz, and /metrics if `telemetry` has metrics.
+ * @throws the error of listen(2) when the address cannot be used
  */
 export async function serveTelemetry(
   telemetry: Telemetry,
@@ -39,11 +39,11 @@ export async function serveTelemetry(
 }
 
 /**
- * Starts to listen, and returns the address in text.
- * @throws the error of listen(2), when the address cannot be had
+ * Starts to listen, and returns the address as HOST:PORT.
+ * @throws the error of listen(2) when the address cannot be used
  */
-export async function listenOn(server: NetServer, { port: wanted, host: wantedHost }: ListenAddress): Promise<string> {
-  server.listen(wanted, wantedHost);
+export async function listenOn(server: NetServer, requested: ListenAddress): Promise<string> {
+  server.listen(requested.port, requested.host);
   await once(server, 'listening');
   const { address: host, port, family } = server.address() as AddressInfo;
   return family === 'IPv6' ? `[${host}]:${port}` : `${host}:${port}`;
@@ -61,13 +61,13 @@ async function answer({ healthy, ready, metrics }: Telemetry, request: IncomingM
       return check(ready());
     case '/metrics':
       if (metrics !== undefined) return answerMetrics(metrics, request, response);
-      return reply(404, 'text/plain; charset=utf-8', 'metrics are served at --metrics-listen-address\n');
+      return reply(404, 'text/plain; charset=utf-8', 'metrics are served at the address in --metrics-listen-address\n');
     default:
       return reply(404, 'text/plain; charset=utf-8', 'not found\n');
   }
 }
 
-/** Writes the metrics as fast as the client reads them: there may be megabytes. */
+/** Writes the metrics no faster than the client reads them, because there may be megabytes. */
 export async function answerMetrics(
   metrics: MetricsText,
   { method }: IncomingMessage,

@@ -28,20 +28,20 @@ describe('the configuration', () => {
     assert.match(identity, new RegExp(`-${process.pid}-`));
   });
 
-  test('makes RSA keys on all cores, and leaves half of the threads to others', () => {
+  test('generates RSA keys on every core, and leaves half of the threads to other work', () => {
     const cores = availableParallelism();
     const rsaKeyWorkers = (threads?: string) => read([], { UV_THREADPOOL_SIZE: threads }).rsaKeyWorkers;
     assert.equal(rsaKeyWorkers(), Math.min(2, cores));
     assert.equal(rsaKeyWorkers(String(2 * cores)), cores);
     assert.equal(rsaKeyWorkers('1024'), cores);
     assert.equal(rsaKeyWorkers('1'), 1);
-    // For libuv these are one thread.
+    // libuv uses one thread for these values.
     for (const one of ['', '0', 'many']) assert.equal(rsaKeyWorkers(one), 1);
   });
 
-  test('cannot be changed', () => assert.ok(Object.isFrozen(read())));
+  test('is frozen', () => assert.ok(Object.isFrozen(read())));
 
-  const settings: [argv: string[], env: Record<string, string>, expected: Partial<Config>][] = [
+  const accepted: [argv: string[], env: Record<string, string>, expected: Partial<Config>][] = [
     [['--kubeconfig', '/a', '--context', 'b'], {}, { kubeconfig: '/a', context: 'b' }],
     [['--kubeconfig=/a'], {}, { kubeconfig: '/a' }],
     [['--service-account-directory=/sa'], {}, { serviceAccountDirectory: '/sa' }],
@@ -83,26 +83,26 @@ describe('the configuration', () => {
       { leaseDurationMs: 60_000, renewDeadlineMs: 40_000, retryPeriodMs: 500 },
     ],
   ];
-  for (const [argv, env, expected] of settings) {
-    const given = [...argv, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)].join(' ');
-    test(`takes ${given}`, () => {
+  for (const [argv, env, expected] of accepted) {
+    const settings = [...argv, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)].join(' ');
+    test(`accepts ${settings}`, () => {
       const config = read(argv, env);
       for (const [name, value] of Object.entries(expected)) assert.deepEqual(config[name as keyof Config], value);
     });
   }
 
-  test('names a replica that has no POD_NAME so that no other has its name', () => {
+  test('gives a replica without POD_NAME a name of its own', () => {
     assert.notEqual(read([], { POD_NAME: '' }).identity, '');
   });
 
   for (const argv of [['--help'], ['--help', '--workers', '0']]) {
-    test(`is help for ${argv.join(' ')}`, () => assert.equal(readConfig(argv, {}), 'help'));
+    test(`is a request for help with ${argv.join(' ')}`, () => assert.equal(readConfig(argv, {}), 'help'));
   }
 
-  test('has every option in its help', () => {
+  test('knows every option in its help', () => {
     const names = usage.match(/--[a-z-]+/g) ?? [];
     for (const name of names.filter((one) => one !== '--help' && one !== '--create-default-authority')) {
-      // A known option without its value is refused for that, and an unknown one for being unknown.
+      // Without a value, a known option is refused because the value is missing, an unknown one because it is unknown.
       assert.throws(
         () => readConfig([name], {}),
         (error) => error instanceof ConfigError && !/Unknown/.test(error.message),
@@ -116,12 +116,12 @@ describe('the configuration is refused', () => {
     [['--unknown'], /--unknown/],
     [['positional'], /positional/],
     [['--workers'], /--workers/],
-    [['--workers', '0'], /--workers: use a number from 1 to 1000/],
+    [['--workers', '0'], /--workers: "0" is not a whole number from 1 to 1000; use for example --workers=32/],
     [['--workers', '1001'], /--workers/],
     [['--workers', '1.5'], /--workers/],
     [['--workers', 'many'], /--workers/],
     [['--workers', ''], /--workers/],
-    [['--log-level', 'verbose'], /--log-level: use one of error, warn, info, debug/],
+    [['--log-level', 'verbose'], /--log-level: "verbose" is not a level; use one of error, warn, info, debug/],
     [['--log-level', 'INFO'], /--log-level/],
     [['--namespace', ''], /--namespace/],
     [['--namespace', 'a/b'], /--namespace/],
@@ -132,7 +132,10 @@ describe('the configuration is refused', () => {
     [['--listen-address', 'host:65536'], /--listen-address/],
     [['--listen-address', 'host:x'], /--listen-address/],
     [['--listen-address', '::1:8080'], /--listen-address/],
-    [['--metrics-listen-address=:8443'], /--metrics-tls-directory and --metrics-client are used together/],
+    [
+      ['--metrics-listen-address=:8443'],
+      /--metrics-tls-directory and --metrics-client are used together; set all three/,
+    ],
     [['--metrics-listen-address=:8443', '--metrics-tls-directory=/tls'], /are used together/],
     [['--metrics-client=a'], /are used together/],
     ...['', '*.shop.svc', 'spiffe://a/', '10.0.0.1', 'a b'].map((client): [string[], RegExp] => [
@@ -144,25 +147,28 @@ describe('the configuration is refused', () => {
       /--metrics-listen-address: "1"/,
     ],
     [['--metrics-listen-address=:1', '--metrics-tls-directory=', '--metrics-client=a'], /--metrics-tls-directory: the/],
-    [['--lease-duration', '15'], /--lease-duration: "15" is not a duration like 15s/],
+    [['--lease-duration', '15'], /--lease-duration: "15" is not a duration; use for example --lease-duration=15s/],
     [['--lease-duration', '0s'], /--lease-duration/],
     [['--lease-duration', '-15s'], /--lease-duration/],
     [['--lease-duration', ''], /--lease-duration: "" is not a duration/],
     [['--lease-duration', '1500ms', '--renew-deadline=1s'], /whole seconds: use for example --lease-duration=2s/],
     [['--lease-duration', '25h'], /--lease-duration must be 86400s at most/],
-    // Above what a timer can wait for.
+    // Longer than the longest timer.
     [['--lease-duration', '600h', '--renew-deadline', '599h'], /--lease-duration must be 86400s at most/],
     [['--retry-period', '10s'], /--retry-period must be shorter than --renew-deadline/],
     [['--retry-period', '9s'], /divided by 1.2: 9s is not shorter than 8333ms; use for example --retry-period=2s/],
     [['--renew-deadline', '2s'], /use for example --retry-period=400ms/],
     [['--renew-deadline', '15s'], /shorter than --lease-duration: 15s is not .*; use for example --renew-deadline=10s/],
     [['--lease-duration', '9s'], /shorter than --lease-duration: 10s is not shorter than 9s/],
-    [['--kubeconfig', ''], /--kubeconfig: the value is empty; give one, or leave the flag out/],
+    [['--kubeconfig', ''], /--kubeconfig: the value is empty; set a value or remove the flag/],
     [['--service-account-directory='], /--service-account-directory: the value is empty/],
     [['--context='], /--context: the value is empty/],
     [['--listen-address', '[:::]:80'], /--listen-address/],
     [['--listen-address', '999.1.1.1:80'], /--listen-address/],
-    [['--listen-address', 'a b:80'], /--listen-address: "a b:80" is not HOST:PORT, such as 0.0.0.0:8080 or :8080/],
+    [
+      ['--listen-address', 'a b:80'],
+      /--listen-address: "a b:80" is not HOST:PORT; use for example --listen-address=0.0.0.0:8080/,
+    ],
     [['--listen-address', '-a:80'], /--listen-address/],
     [['--create-default-authority=yes'], /--create-default-authority/],
   ];
@@ -174,17 +180,17 @@ describe('the configuration is refused', () => {
       ));
   }
 
-  test('for a POD_NAMESPACE that is none', () =>
+  test('for a POD_NAMESPACE that is not a valid name', () =>
     assert.throws(
       () => readConfig([], { POD_NAMESPACE: 'a_b' }),
-      /POD_NAMESPACE: "a_b" is not the name of a namespace/,
+      /POD_NAMESPACE: "a_b" is not a valid namespace name/,
     ));
 });
 
-describe('lease timings', () => {
+describe('the lease timings', () => {
   const durations = fc.integer({ min: 10, max: 86_400_000 });
 
-  test('that the configuration accepts, the elector accepts, and none that it refuses', () => {
+  test('that the configuration accepts are exactly those that the elector accepts', () => {
     const client = {} as LeaderElectorOptions['client'];
     const elector = { client, lease: { namespace: 'n', name: 'l' }, identity: 'me', log: silentLog };
     fc.assert(
@@ -202,7 +208,7 @@ describe('lease timings', () => {
     );
   });
 
-  test('that a message suggests are accepted, one after the other', () => {
+  test('are accepted once every suggestion of the messages is followed', () => {
     fc.assert(
       fc.property(durations, durations, durations, (lease, renew, retry) => {
         const argv = [`--lease-duration=${lease}ms`, `--renew-deadline=${renew}ms`, `--retry-period=${retry}ms`];
@@ -216,7 +222,7 @@ describe('lease timings', () => {
   });
 });
 
-/** Why a command line is refused. */
+/** The message with which a command line is refused, or undefined when it is accepted. */
 function refusal(argv: readonly string[]): string | undefined {
   try {
     readConfig(argv, {});

@@ -155,7 +155,7 @@ describe('metrics over TLS', () => {
     const client = await filesOf(monitoring, 'prometheus-client-tls');
     const { shown: before } = await scrape(client);
     await mountSecret(folder, { 'tls.crt': Buffer.from('damaged'), 'tls.key': Buffer.from('damaged') });
-    const refused = 'the files for serving metrics cannot be used yet';
+    const refused = 'cannot load the certificate for serving metrics; the operator retries';
     const warnings = () => world.operator.logs.filter(({ message }) => message === refused).length;
     const seen = warnings();
     await eventually(() => assert.ok(warnings() > seen, 'the files have not been read'));

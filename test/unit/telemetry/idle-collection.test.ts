@@ -15,7 +15,7 @@ function collection(t: TestContext) {
   };
 }
 
-test('memory is collected once when much work is over', (t) => {
+test('memory is collected once after a burst of work', (t) => {
   const { idle, pass, collected } = collection(t);
   for (let i = 0; i < 2000; i += 1) idle.worked();
   assert.equal(collected(), 0);
@@ -25,7 +25,7 @@ test('memory is collected once when much work is over', (t) => {
   assert.equal(collected(), 1);
 });
 
-test('memory is not collected for little work, nor while there is more', (t) => {
+test('memory is not collected after little work, nor while work continues', (t) => {
   const { idle, pass, collected } = collection(t);
   idle.worked(10);
   pass(60);
@@ -40,6 +40,6 @@ test('memory is not collected for little work, nor while there is more', (t) => 
   assert.equal(collected(), 1);
 });
 
-test("V8's collector can be had", () => {
+test("V8's collector is available without a flag of Node.js", () => {
   assert.doesNotThrow(() => new IdleCollection());
 });

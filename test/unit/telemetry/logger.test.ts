@@ -9,7 +9,7 @@ import { privateKey } from '../../support/fixtures/roots.ts';
 const key = privateKey();
 const pem = encodePrivateKey(key, 'PKCS8');
 const base64 = Buffer.from(pem).toString('base64');
-/** Parts of the key, in each of the forms in which it could come out: any of them is too much. */
+/** Parts of the key in PEM, base64 and hex. A line that contains one of them leaks the key. */
 const traces = [pem, base64, Buffer.from(pem).toString('hex')].flatMap((text) => {
   const middle = text.replaceAll(/-----.*-----/g, '').trim();
   return [middle.slice(40, 60), middle.slice(70, 90), middle.slice(-25, -5)].filter((trace) => !trace.includes('\n'));
@@ -18,7 +18,7 @@ const traces = [pem, base64, Buffer.from(pem).toString('hex')].flatMap((text) =>
 const lineOf = (value: unknown): string => JSON.stringify({ message: 'm', value }, redact);
 const shows = (line: string): boolean => traces.some((trace) => line.includes(trace));
 
-test('lines go out in their order: the first at once, those that follow in the same turn together', async () => {
+test('the log writes the first line at once, and the lines that follow in the same turn together and in order', async () => {
   const writes: string[] = [];
   const lines = inBatches({ write: (text: string | Uint8Array) => writes.push(String(text)) > 0 });
   for (const line of ['a\n', 'b\n', 'c\n']) lines.write(line);
@@ -28,31 +28,31 @@ test('lines go out in their order: the first at once, those that follow in the s
 });
 
 describe('a line of the log', () => {
-  test('is judged by traces that a key does leave', () => {
+  test('contains the traces of the key when nothing is redacted', () => {
     assert.ok(traces.length >= 6);
     assert.ok(shows(JSON.stringify({ pem })) && shows(JSON.stringify({ base64 })));
   });
 
   const values: [title: string, value: unknown][] = [
-    ['as a text', pem],
-    ['within a text', `cannot parse ${pem}, sorry`],
-    ['cut off before its end', pem.slice(0, 150)],
-    ['in the old encoding', encodePrivateKey(key, 'SEC1')],
-    ['as JSON in a text', JSON.stringify({ pem })],
-    ['in base64, as a Secret holds it', `Invalid value: "${base64}"`],
+    ['as a string', pem],
+    ['within a longer string', `cannot parse ${pem}, sorry`],
+    ['that is truncated', pem.slice(0, 150)],
+    ['in SEC1 encoding', encodePrivateKey(key, 'SEC1')],
+    ['in JSON in a string', JSON.stringify({ pem })],
+    ['in base64, as in the data of a Secret', `Invalid value: "${base64}"`],
     ['as bytes', Buffer.from(pem)],
     ['as an array of bytes', new Uint8Array(Buffer.from(pem))],
     ['as a key object', key],
     ['in the data of a Secret', { metadata: { name: 'a' }, data: { 'tls.key': base64, other: 'x' } }],
     ['in the message of an error', new Error(`bad key ${pem}`)],
     ['in the cause of an error', new Error('a', { cause: new Error(pem) })],
-    ['in a cause that is a text', new Error('a', { cause: pem })],
+    ['in a cause that is a string', new Error('a', { cause: pem })],
     ['in a cause that is an object', new Error('a', { cause: { request: { body: pem } } })],
-    ['on an error', Object.assign(new Error('a'), { request: { body: pem }, response: pem })],
-    ['in an error within an error', new AggregateError([new Error(pem)], 'many')],
+    ['in properties of an error', Object.assign(new Error('a'), { request: { body: pem }, response: pem })],
+    ['in an error of an AggregateError', new AggregateError([new Error(pem)], 'many')],
     ['in a map', new Map([['key', pem]])],
-    ['deep down', [{ a: [{ b: { c: pem } }] }]],
-    ['in what an object says of itself', { toJSON: () => ({ pem }) }],
+    ['deep inside an object', [{ a: [{ b: { c: pem } }] }]],
+    ['in the result of toJSON', { toJSON: () => ({ pem }) }],
   ];
   for (const [title, value] of values) {
     test(`does not show a private key ${title}`, () => assert.ok(!shows(lineOf(value))));
@@ -69,13 +69,13 @@ describe('a line of the log', () => {
     'data',
   ];
   for (const name of named) {
-    test(`does not show what is called ${name}`, () => {
+    test(`does not show the value of a field named ${name}`, () => {
       assert.equal(lineOf({ [name]: 'hunter2' }), '{"message":"m","value":{"' + name + '":"[redacted]"}}');
       assert.equal(lineOf({ [name]: undefined }), '{"message":"m","value":{}}');
     });
   }
 
-  test('shows what is no secret', () => {
+  test('shows values that are not secret', () => {
     const value = { namespace: 'shop', attempts: 3, none: null, list: ['a'], when: new Date(0) };
     assert.deepEqual(JSON.parse(lineOf(value)), {
       message: 'm',
@@ -85,7 +85,7 @@ describe('a line of the log', () => {
     assert.equal(lineOf(12n), '{"message":"m","value":"12"}');
   });
 
-  test('tells of an error its name, message, code, frames and causes', () => {
+  test('shows the name, message, code, stack frames and causes of an error', () => {
     const cause = Object.assign(new TypeError('inner'), { code: 'EINNER' });
     const { value } = JSON.parse(lineOf(new Error('outer', { cause }))) as { value: Record<string, unknown> };
     assert.deepEqual(Object.keys(value), ['name', 'message', 'stack', 'cause']);
@@ -95,14 +95,14 @@ describe('a line of the log', () => {
     assert.deepEqual([inner['name'], inner['message'], inner['code']], ['TypeError', 'inner', 'EINNER']);
   });
 
-  test('ends, even when the causes of an error go round in a ring', () => {
+  test('is finite when the causes of an error form a cycle', () => {
     const error = new Error('a');
     error.cause = new Error('b', { cause: error });
     assert.ok(lineOf(error).length < 50_000);
   });
 
-  test('does not show a private key, wherever it is in whatever is logged', () => {
-    const texts = fc.tuple(fc.string(), fc.string()).map(([before, behind]) => before + pem + behind);
+  test('does not show a private key anywhere in a random value', () => {
+    const texts = fc.tuple(fc.string(), fc.string()).map(([before, after]) => before + pem + after);
     const anything = fc.letrec<{ value: unknown }>((tie) => ({
       value: fc.oneof(
         { maxDepth: 5 },
@@ -121,9 +121,9 @@ describe('a line of the log', () => {
   });
 });
 
-test('the logger writes JSON lines to standard output, from its level on, without keys', () => {
+test('the logger writes JSON lines of its level and above to standard output, without keys', () => {
   const logger = new URL('../../../src/telemetry/logger.ts', import.meta.url).href;
-  // The key is made in the program itself: a command line can be seen by others.
+  // The program generates the key itself, because other users can read a command line.
   const program = `
     import { generateKeyPairSync } from 'node:crypto';
     import { createLog } from ${JSON.stringify(logger)};

@@ -13,8 +13,8 @@ const lines = async (metrics: Metrics, name: string): Promise<string[]> =>
     .filter((line) => line.startsWith(name));
 
 describe('metrics', () => {
-  // The timer by which the delay is measured is all that wakes an idle process; by default a hundred times a second.
-  test('wake the process no more than five times a second', async (t) => {
+  // Only the timer that measures the delay of the event loop wakes an idle process, by default a hundred times a second.
+  test('wake an idle process at most five times a second', async (t) => {
     const { mock } = t.mock.method(perfHooks, 'monitorEventLoopDelay');
     await new Metrics().expose();
     const [options, ...others] = mock.calls.map((call) => call.arguments[0]);
@@ -22,7 +22,7 @@ describe('metrics', () => {
     assert.ok((options?.resolution ?? 10) >= 200, `every ${options?.resolution} ms`);
   });
 
-  test('count what was issued', async () => {
+  test('count issued certificates by role and reason', async () => {
     const metrics = new Metrics();
     metrics.issued.inc({ role: 'server', reason: 'RenewalDue' });
     metrics.issued.inc({ role: 'server', reason: 'RenewalDue' });
@@ -30,7 +30,7 @@ describe('metrics', () => {
     assert.deepEqual(await lines(metrics, 'mtls_operator_issued_total'), expected);
   });
 
-  test('mirror the caches as they are when they are asked for, without what is gone', async () => {
+  test('show the present content of the caches, without deleted objects', async () => {
     const metrics = new Metrics();
     let samples: Sample[] = [{ labels: { namespace: 'shop', name: 'a' }, value: 1 }];
     metrics.mirror({ ...nothingToMirror, certificateReady: () => samples });
@@ -49,7 +49,7 @@ describe('a gauge that mirrors the caches', () => {
     samples: () => samples,
   });
 
-  test('is in the text format, whatever its labels and values are', () => {
+  test('is valid in the text format with special characters and values', () => {
     const samples = [
       { labels: { x: '"\\\n', y: '' }, value: -1.5 },
       { labels: { x: '1', y: '2' }, value: Number.POSITIVE_INFINITY },
@@ -59,7 +59,7 @@ describe('a gauge that mirrors the caches', () => {
     assert.equal([...exposeGauge(gaugeOf(samples))].join(''), text);
   });
 
-  test('goes out in pieces of some size, with every line once', () => {
+  test('is written in pieces of bounded size, with every line once', () => {
     const samples = Array.from({ length: 1234 }, (_, i) => ({ labels: { i: String(i) }, value: i }));
     const pieces = [...exposeGauge(gaugeOf(samples))];
     const lines = pieces
@@ -82,8 +82,8 @@ describe('the server for health and metrics', () => {
     ...more,
   });
 
-  async function get(path: string, given = telemetry(), method = 'GET') {
-    const { server, address } = await serveTelemetry(given, { host: '127.0.0.1', port: 0 });
+  async function get(path: string, served = telemetry(), method = 'GET') {
+    const { server, address } = await serveTelemetry(served, { host: '127.0.0.1', port: 0 });
     try {
       const response = await fetch(`http://${address}${path}`, { method });
       return { status: response.status, type: response.headers.get('content-type'), body: await response.text() };
@@ -93,7 +93,7 @@ describe('the server for health and metrics', () => {
     }
   }
 
-  const answers: [path: string, given: Telemetry, status: number, body: string][] = [
+  const answers: [path: string, served: Telemetry, status: number, body: string][] = [
     ['/healthz', telemetry(), 200, 'ok\n'],
     ['/readyz', telemetry(), 200, 'ok\n'],
     ['/readyz?verbose', telemetry(), 200, 'ok\n'],
@@ -103,19 +103,19 @@ describe('the server for health and metrics', () => {
     ['/metrics', telemetry({ metrics: async () => Promise.reject(new Error('secret')) }), 500, ''],
     ['/', telemetry(), 404, 'not found\n'],
   ];
-  for (const [path, given, status, body] of answers) {
+  for (const [path, served, status, body] of answers) {
     test(`answers ${path} with ${status} ${body.trim()}`, async () => {
-      const answer = await get(path, given);
+      const answer = await get(path, served);
       assert.deepEqual([answer.status, answer.body], [status, body]);
     });
   }
 
-  test('answers HEAD without a body, and metrics with their type', async () => {
+  test('answers HEAD without a body, and /metrics with the content type of Prometheus', async () => {
     assert.equal((await get('/healthz', telemetry(), 'HEAD')).body, '');
     assert.equal((await get('/metrics')).type, 'text/plain; version=0.0.4');
   });
 
-  test('says so when it cannot have its address', async () => {
+  test('rejects with EADDRINUSE when its address is in use', async () => {
     const { server, address } = await serveTelemetry(telemetry(), { host: '127.0.0.1', port: 0 });
     const port = Number(address.split(':').at(-1));
     await assert.rejects(serveTelemetry(telemetry(), { host: '127.0.0.1', port }), { code: 'EADDRINUSE' });
