@@ -74,7 +74,7 @@ const remove =
     api.delete(`${path}${query}`);
 
 const inSystem = 'writes no Secrets in kube-system';
-const otherType = 'Secrets of type kubernetes.io/tls only';
+const otherType = 'writes only Secrets of type kubernetes.io/tls';
 const createsOwn = 'creates only Secrets with its labels';
 const changesOwn = 'changes only Secrets with its labels';
 const deletesOwn = 'deletes only Secrets of certificates';
@@ -154,7 +154,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   },
   {
     what: 'an ownerReference of another kind on a new Secret',
-    refused: 'ownerReferences to kinds of mtls-operator.io only',
+    refused: 'only ownerReferences to kinds of mtls-operator.io',
     write: create(
       paths.secrets('shop'),
       secret('attempt', leafLabels, { metadata: { ownerReferences: [foreignOwner] } }),
@@ -162,7 +162,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   },
   {
     what: 'an ownerReference of another kind on a Secret of its own',
-    refused: 'ownerReferences to kinds of mtls-operator.io only',
+    refused: 'only ownerReferences to kinds of mtls-operator.io',
     write: patch(paths.secrets('shop', 'ours'), { metadata: { ownerReferences: [foreignOwner] } }),
   },
   {
@@ -229,12 +229,12 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   },
   {
     what: 'a ConfigMap with its labels that grants rights by its keys (aws-auth)',
-    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: create(paths.configMaps('kube-system'), configMap('aws-auth', trustLabels, { data: { mapUsers: '[]' } })),
   },
   {
     what: 'the same in binary data',
-    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: create(
       paths.configMaps('kube-system'),
       configMap('aws-auth', trustLabels, { binaryData: { mapUsers: base64('[]') } }),
@@ -242,17 +242,17 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   },
   {
     what: 'a key of others in a ConfigMap of its own',
-    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: patch(paths.configMaps('shop', 'ours'), { data: { 'others.txt': 'changed' } }),
   },
   {
     what: 'a further key in a ConfigMap of its own',
-    refused: 'no other keys of ConfigMaps than ca.crt and ca.crl',
+    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: patch(paths.configMaps('shop', 'ours'), { data: { more: 'text' } }),
   },
   {
     what: 'a ConfigMap with so many keys of others that comparing them would occupy the API server',
-    refused: 'no ConfigMap of more than 64 keys',
+    refused: 'only ConfigMaps with at most 64 keys',
     write: patch(paths.configMaps('shop', 'crowded'), { data: { 'ca.crt': 'new' } }),
   },
   {
@@ -279,7 +279,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   },
   {
     what: 'the deletion of a ClusterTrustBundle of another signer',
-    refused: 'only ClusterTrustBundles of the signers mtls-operator.io/*',
+    refused: 'only ClusterTrustBundles whose signer is mtls-operator.io/*',
     write: remove(paths.clusterTrustBundles('example.com:other:roots')),
   },
   {
