@@ -82,7 +82,7 @@ function retireIssuer(
   const isNeeded =
     issuer !== caId(signer.certificate) && (isInUse(issuer) || revocations.some((one) => one.issuer === issuer));
   if (isNeeded) return undefined;
-  const message = `no certificate of ${subjectText(previous.issuer.certificate)} is in use any more; its key is destroyed`;
+  const message = `no certificate issued by ${subjectText(previous.issuer.certificate)} is in use any more; the operator destroys its key`;
   const { resourceVersion } = secret;
   const event = { reason: 'IssuerRetired', message };
   return { step: 'rotate', resourceVersion, event, move: { previous: null }, trusted, requiresLiveRead: true };

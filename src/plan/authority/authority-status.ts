@@ -170,10 +170,10 @@ function endOfRotation(
   const type = 'Rotating';
   if (earlier.status === 'False' && rotationEnds.has(earlier.reason)) return earlier;
   if (earlier.status === 'False' || rotation === undefined)
-    return { type, status: 'False', reason: 'NoRotation', message: 'no rotation is under way' };
+    return { type, status: 'False', reason: 'NoRotation', message: 'no rotation is in progress' };
   const isBack = rotation.aborting === true || rotation.oldRoot === active.fingerprint;
   const [reason, how] = isBack
-    ? ['RotationAborted', 'was aborted: the root from before it signs']
+    ? ['RotationAborted', 'was aborted: the old root signs']
     : ['RotationCompleted', 'is complete: the new root signs'];
   return { type, status: 'False', reason, message: `rotation ${rotation.id} ${how}` };
 }
@@ -184,13 +184,13 @@ function phaseMessage(state: RotationState): string {
   const { incoming, outgoing } = rootNames(state);
   switch (state.phase) {
     case 'Distributing':
-      return 'the new root is distributed, the old one signs';
+      return 'the operator adds the new root to every bundle; the old root signs';
     case 'Switching':
-      return `${incoming} signs, certificates are issued anew`;
+      return `${incoming} signs; the operator issues every certificate again`;
     case 'Draining':
-      return `all certificates are of ${incoming}, pods load them`;
+      return `every certificate is issued by ${incoming}; pods load the new certificates`;
     case 'Retiring':
-      return `${outgoing} is taken out of every bundle`;
+      return `the operator removes ${outgoing} from every bundle`;
   }
 }
 
@@ -207,13 +207,13 @@ function issuerKeyCondition(
     const advice =
       secret?.previous === undefined
         ? 'To renew the CRL instead, put the certificate and the key of that CA into the Secret as previous.crt and previous.key'
-        : 'The Secret has room for the key of one CA that was replaced, and previous.key holds that of another one';
+        : 'The Secret has room for the key of one replaced CA, and previous.key holds the key of another CA';
     const lists = unrenewable.map(
       ({ subject, nextUpdate }) => `${subject.slice(0, 100)} (until ${timestamp(nextUpdate)})`,
     );
     const message =
       `Secret ${spec.secretName} lacks the key of a CA whose certificates are in use, so its CRL cannot be renewed: ` +
-      `${lists.join(', ')}. The operator issues those certificates again before the CRL ends. ` +
+      `${lists.join(', ')}. The operator issues those certificates again before the CRL expires. ` +
       advice;
     return [{ type, status: 'True', reason: 'CrlCannotBeRenewed', message }];
   }

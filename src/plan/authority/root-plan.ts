@@ -72,12 +72,15 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
   if (authority.specProblem !== undefined) return notReady('InvalidSpec', authority.specProblem);
   if (secret === undefined) {
     if (authority.deleting || spec.root === undefined) {
-      return notReady('RootMissing', `Secret ${spec.secretName} with tls.crt and tls.key does not exist; create it`);
+      return notReady(
+        'RootMissing',
+        `Secret ${spec.secretName} with tls.crt and tls.key does not exist in the namespace of the operator; create it`,
+      );
     }
     const request = rootRequest(spec.root);
     if (request === undefined) return notReady('InvalidSpec', 'spec.root: duration or key size is not valid');
     const step = { step: 'create', ...request, remembered: rootsInStatus(authority.status) } as const;
-    return notReady('Pending', `Secret ${spec.secretName} with a new root is being created`, step);
+    return notReady('Pending', `the operator is creating Secret ${spec.secretName} with a new root`, step);
   }
   const { inspection, anchors } = secret;
   // First, because an intermediate is not fit to sign without the root that may be in there.
@@ -202,14 +205,14 @@ const acceptedBundles = (rotation: RotationState, trusted: readonly Certificate[
 const pausedForBundles = (authority: AuthorityRecord, rotation: RotationState) => ({
   reason: 'RootDistributing',
   message:
-    'the root was written over by another one, which signs as soon as every bundle has it; ' +
-    `not to wait: ${skipCommand(authority, rotation)}`,
+    'another root has overwritten the active root, and signs as soon as every bundle holds it; ' +
+    `to skip the wait: ${skipCommand(authority, rotation)}`,
 });
 
 const whyWithdrawn = ({ next }: RootSecret): string =>
   next !== undefined && 'reason' in next
     ? `the next root cannot be used any more: ${next.message.replaceAll('tls.', 'next.')}`
-    : 'the root that was to follow is not in the root Secret any more';
+    : 'the next root is not in the root Secret any more';
 
 /** Removes the state of a rotation that a person has ended by removing its roots. */
 const withdrawRotation = ({ secret, trusted }: RotationInput): RotationStep => ({

@@ -13,7 +13,7 @@ export function readyCondition(
   now: Date,
 ): DesiredCondition {
   if (outcomes.length === 0) {
-    const message = specProblem ?? 'spec asks for nothing: at least one of server, client and peer is needed';
+    const message = specProblem ?? 'spec requests no certificate: set at least one of server, client and peer';
     return { type: 'Ready', status: 'False', reason: 'InvalidSpec', message };
   }
   const problems = outcomes.flatMap(({ role, problem }) =>
@@ -26,7 +26,7 @@ export function readyCondition(
   }
   const expired = secrets.filter(({ notAfter }) => new Date(notAfter) <= now).map(({ secretName }) => secretName);
   if (expired.length > 0) {
-    const message = `the certificate in ${expired.join(', ')} has expired`;
+    const message = `the certificate in Secret ${expired.join(', ')} has expired`;
     return { type: 'Ready', status: 'False', reason: 'Expired', message };
   }
   const names = secrets.map(({ secretName }) => secretName).join(', ');
@@ -40,7 +40,7 @@ export function deletingCondition(outcomes: readonly RoleOutcome[], ready: Desir
     .filter(({ role: { secret, foreign } }) => secret === undefined && foreign === undefined)
     .map(({ role }) => role.secretName);
   if (gone.length === 0 || ready.status === 'False') return { ...ready, message: `being deleted; ${ready.message}` };
-  const message = `being deleted; a Secret that is gone is not created again: ${gone.join(', ')}`;
+  const message = `being deleted; the operator does not create missing Secrets again: ${gone.join(', ')}`;
   return { ...ready, status: 'False', reason: 'Deleting', message };
 }
 
@@ -49,8 +49,8 @@ const replacedListWarning = ({ secretName, replaced = [] }: SecretStatus): strin
   replaced.length < maxReplaced
     ? []
     : [
-        `${maxReplaced} certificates that were replaced in ${secretName} have not expired: each one more has the oldest ` +
-          'forgotten, which the annotation revoke then does not reach',
+        `the list of replaced certificates of Secret ${secretName} is full (${maxReplaced} unexpired): each new certificate drops ` +
+          'the oldest one, which the annotation revoke can then no longer revoke',
       ];
 
 /** In the message of the condition Issuing: when a role that has failed is tried again. */
@@ -73,7 +73,7 @@ export function issuingCondition(
     const [reason, message] =
       ready.status === 'True'
         ? (['Issued', 'no certificate waits to be issued'] as const)
-        : (['Blocked', 'no certificate can be issued now; the condition Ready has the reason'] as const);
+        : (['Blocked', 'no certificate can be issued now; the condition Ready says why'] as const);
     return falseIfSet(status, { type: 'Issuing', reason, message });
   }
   const messages = delayed.map(({ role, problem, failedAttempts }) => {
@@ -81,7 +81,7 @@ export function issuingCondition(
     return `${role.role}: ${problem?.message ?? 'waiting'}${retry}`;
   });
   const hint = delayed.some(({ failedAttempts }) => failedAttempts !== undefined)
-    ? `; to try now: kubectl -n ${namespace} annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`
+    ? `; to retry now: kubectl -n ${namespace} annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`
     : '';
   const message = messages.join('; ') + hint;
   return [{ type: 'Issuing', status: 'True', reason: first.problem?.reason ?? 'Pending', message }];

@@ -119,7 +119,11 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
 function requestOf({ certificate, namespaceLabels, authority }: ObservedCertificate, role: ObservedRole, now: Date) {
   const { namespace, spec } = certificate;
   const { name } = spec.authorityRef;
-  if (authority.state === 'missing') return blocked('AuthorityNotFound', `MtlsAuthority ${name} does not exist`);
+  if (authority.state === 'missing')
+    return blocked(
+      'AuthorityNotFound',
+      `MtlsAuthority ${name} does not exist; create it, or correct spec.authorityRef.name`,
+    );
   if (authority.state === 'unknown') return { step: 'keep' } as const;
   const request = leafRequest(spec, role.role, { namespace, labels: namespaceLabels, ...authority, authority: name });
   if ('reason' in request) {
@@ -128,7 +132,10 @@ function requestOf({ certificate, namespaceLabels, authority }: ObservedCertific
   }
   const excluded = authority.state === 'ready' ? outsideConstraints(request, authority) : [];
   return excluded.length > 0
-    ? blocked('NameConstrained', `the root's name constraints exclude ${excluded.slice(0, 5).join(', ')}`)
+    ? blocked(
+        'NameConstrained',
+        `the name constraints of MtlsAuthority ${name} exclude ${excluded.slice(0, 5).join(', ')}; remove these names from spec`,
+      )
     : request;
 }
 
@@ -139,7 +146,7 @@ function currentLeafText({ secret, secretName }: ObservedRole, authority: Author
   if (!authority.bundle.roots.some((root) => anchorId(root) === leaf.root)) return '';
   return leaf.notAfter <= now
     ? `; the certificate in Secret ${secretName} has expired`
-    : `; the certificate in Secret ${secretName} stays and works until ${timestamp(leaf.notAfter)}, and is not renewed`;
+    : `; the certificate in Secret ${secretName} stays valid until ${timestamp(leaf.notAfter)} but is not renewed`;
 }
 
 const outsideConstraints = ({ profile }: LeafRequest, authority: ReadyAuthority): string[] =>

@@ -83,8 +83,8 @@ export function reasonToIssue(input: SecretInput): Finding {
 
 /** Says what the operator does about an immutable Secret, and how to keep that from happening again. */
 const immutableMessage =
-  'the Secret is immutable, and could not be kept up to date: the operator deletes it and creates it again at once. ' +
-  'Take immutable: true out of the manifest or tool that has set it';
+  'the Secret is immutable, so the operator cannot update it: the operator deletes it and creates it again. ' +
+  'Remove immutable: true from the manifest or tool that sets it';
 
 function firstFinding(input: LeafInput): Finding {
   for (const claim of issueChecks) {
@@ -154,7 +154,7 @@ const issueChecks: ReadonlyArray<(input: LeafInput) => Finding> = [
 function rootIsNotTrusted({ leaf, authority }: LeafInput): Finding {
   return authority === undefined || isTrusted(leaf, authority)
     ? undefined
-    : { reason: 'RootNotTrusted', message: 'no trusted root of the authority has signed the certificate' };
+    : { reason: 'RootNotTrusted', message: 'the certificate does not chain to a trusted root of the authority' };
 }
 
 const isTrusted = ({ root }: Pick<LeafRecord, 'root'>, authority: ReadyAuthority | undefined): boolean =>
@@ -194,13 +194,13 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
 
 function revocationIsRequested({ certificate, role: { role }, secret, authority, now }: LeafInput): Finding {
   return revocationIsPending(certificate, role, secret, authority, now)
-    ? { reason: 'RevocationRequested', message: 'a new value of the annotation revoke' }
+    ? { reason: 'RevocationRequested', message: 'the annotation revoke has a new value' }
     : undefined;
 }
 
 function rotationIsRequested({ certificate, role: { role }, secret }: LeafInput): Finding {
   return rotationIsPending(certificate, role, secret)
-    ? { reason: 'RotationRequested', message: 'a new value of the annotation rotate' }
+    ? { reason: 'RotationRequested', message: 'the annotation rotate has a new value' }
     : undefined;
 }
 
@@ -216,7 +216,7 @@ export const rotationIsPending = (
 function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Finding {
   const turn = rotationReissueTime(leaf, authority, certificate);
   return turn !== undefined && turn <= now
-    ? { reason: 'RootReplaced', message: 'the root is rotated, and another one signs now' }
+    ? { reason: 'RootReplaced', message: 'the root was rotated: another root signs now' }
     : undefined;
 }
 
@@ -236,7 +236,7 @@ const idOfFirst = ({ roots: [first] }: TrustBundle): string | undefined => first
 function issuerKeyIsMissing({ leaf, authority, certificate, now }: LeafInput): Finding {
   const turn = crlReissueTime(leaf, authority, certificate);
   return turn !== undefined && turn <= now
-    ? { reason: 'IssuerKeyMissing', message: 'the CRL of the issuer of the certificate cannot be renewed' }
+    ? { reason: 'IssuerKeyMissing', message: 'the CRL that lists certificates of this issuer cannot be renewed' }
     : undefined;
 }
 

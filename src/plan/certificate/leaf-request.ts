@@ -56,13 +56,14 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Policy
   const durationMs = parseDurationMs(spec.duration);
   if (durationMs === undefined || durationMs < minimumDurationMs) return invalid('duration: use at least 5m');
   const key = keySpecOf(spec.privateKey, 2048);
-  if (key === undefined) return invalid('privateKey: the size does not fit the algorithm');
-  if (!encodingFits(spec.privateKey)) return invalid('privateKey: the encoding does not fit the algorithm');
+  if (key === undefined) return invalid('privateKey: the size is not valid for the algorithm');
+  if (!encodingFits(spec.privateKey)) return invalid('privateKey: the encoding is not valid for the algorithm');
   const { names, invalid: badNames } = requestedNames(spec, role, scope);
   if (badNames.length > 0) {
     return invalid(`these names are not valid: ${joinShortened(badNames.map((name) => truncate(name)))}`);
   }
-  if (Object.values(names).every((list) => list.length === 0)) return invalid('at least one name is needed');
+  if (Object.values(names).every((list) => list.length === 0))
+    return invalid('no subject alternative name is requested; add at least one');
   const badUris = uriProblem(names.uris);
   if (badUris !== undefined) return invalid(badUris);
   const { commonName: askedCommonName } = spec[role] ?? {};
@@ -86,14 +87,14 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Policy
   const { labels, namespace } = scope;
   if (labels === undefined && (denied.length > 0 || mayGrantMore(spec, role, scope))) {
     // Watches run at paces of their own. The namespace comes in a moment.
-    const message = `namespace ${namespace} has not been seen yet; its labels say what it may have`;
+    const message = `the operator has not read namespace ${namespace} yet; its labels decide which names it may have`;
     return { reason: 'Pending', message };
   }
   if (denied.length > 0) return { reason: 'Denied', message: joinShortened(denied, '; ') };
   const isOtherNamesAlone = Object.entries(names).every(([kind, list]) => kind === 'otherNames' || list.length === 0);
   if (isOtherNamesAlone && askedCommonName === undefined && isEmptySubject(spec.subject)) {
     return invalid(
-      'otherNames alone need a commonName or a subject beside them: Go and others refuse them as they are',
+      'otherNames: add a commonName or a subject; Go and other TLS stacks reject a certificate that has otherNames alone',
     );
   }
   return {
@@ -107,8 +108,8 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Policy
 /** Verifiers of SPIFFE IDs refuse a certificate with a SPIFFE ID and a second URI (SPIFFE X509-SVID 2, 5.2). */
 const uriProblem = (uris: readonly string[]): string | undefined =>
   uris.length > 1 && uris.some((uri) => uri.startsWith('spiffe:'))
-    ? 'uris: a certificate with a SPIFFE ID has no other URI (SPIFFE X509-SVID 2), and this one asks for ' +
-      `${joinShortened(uris.map((uri) => truncate(uri)))}; ask for the others in another role or resource`
+    ? 'uris: a certificate with a SPIFFE ID may have no other URI (SPIFFE X509-SVID 2), and this one requests ' +
+      `${joinShortened(uris.map((uri) => truncate(uri)))}; request the others in another role or resource`
     : undefined;
 
 /** True when the alternative names would be critical (RFC 5280 4.2.1.6), which whoever knows none of them refuses. */

@@ -31,7 +31,7 @@ export function unlistedLeavesProblem(
   const { crl } = authority;
   const waiting = requested.filter((one) => canBeListed(one, authority) && crl?.revoked.has(one.serialNumber) !== true);
   if (crl === undefined || waiting.length === 0) return undefined;
-  const what = `${serialsOf(waiting)} to be on the CRL of MtlsAuthority ${authorityName}`;
+  const what = `the CRL of MtlsAuthority ${authorityName} to list ${serialsOf(waiting)}`;
   if (roomFor(crl.entries, shareName(certificate.namespace)) > 0) {
     return { reason: 'Pending', message: `waiting for ${what}`, awaitsCrl: true };
   }
@@ -43,9 +43,9 @@ export function unlistedLeavesProblem(
 function shareExhaustedMessage({ namespace, spec }: CertificateRecord, { entries }: CrlBundle, what: string): string {
   const own = entries.byNamespace.get(shareName(namespace)) ?? 0;
   return (
-    `waiting for ${what}: namespace ${namespace} has ${own} of the ${maxRevocations} entries of the CRL, and that is its ` +
-    'share, a quarter of what other namespaces leave. An entry leaves when its certificate expires: a shorter spec.duration ' +
-    'makes room earlier. To make room now, have an administrator rotate the root, which empties the CRL: ' +
+    `waiting for ${what}: namespace ${namespace} has used its share of the CRL, ${own} of ${maxRevocations} entries (a quarter ` +
+    'of what other namespaces leave). An entry leaves when its certificate expires; a shorter spec.duration makes room ' +
+    'sooner. To make room now, ask an administrator to rotate the root, which empties the CRL: ' +
     rotateRootCommand({ name: spec.authorityRef.name })
   );
 }
@@ -63,10 +63,10 @@ function notListableMessage(
   authorityName: string,
 ): string | undefined {
   if (requested.length === 0) return undefined;
-  const advice = 'take the annotation revoke away, and use rotate to replace what is there';
+  const advice = 'remove the annotation revoke, and set the annotation rotate to replace the certificate';
   if (crl === undefined) {
     return (
-      `${serialsOf(requested)} cannot be revoked: MtlsAuthority ${authorityName} has no CRL, since the key usage of its root or ` +
+      `${serialsOf(requested)} cannot be revoked: MtlsAuthority ${authorityName} has no CRL, because the key usage of its root or ` +
       `intermediate lacks cRLSign; ${advice}`
     );
   }

@@ -74,13 +74,13 @@ export function contestedProblem(
   { role, secretName, secret, repairs }: ObservedRole,
 ) {
   const isGone = secret === undefined;
-  const by = repairs?.changedBy ?? 'a writer that its managedFields do not name';
+  const by = repairs?.changedBy ?? 'a client that its managedFields do not name';
   const what = isGone
-    ? `is deleted again and again; the audit log of the API server says by whom`
+    ? 'is deleted again and again by another client (the audit log of the API server names it)'
     : `is changed again and again by ${by}`;
   const message =
-    `Secret ${secretName} ${what}: stop that writer, or set ${role}.secretName to another name. The operator repairs the ` +
-    `Secret after growing pauses of at most 20 minutes; to repair it now: ` +
+    `Secret ${secretName} ${what}: stop that client, or set ${role}.secretName to another name. The operator repairs the ` +
+    `Secret after pauses that grow to 20 minutes; to repair it now: ` +
     `kubectl -n ${namespace} annotate mcert ${name} ${annotations.retry}="$(date +%s)" --overwrite`;
   return { reason: 'SecretContested', message } as const;
 }

@@ -143,7 +143,7 @@ export function outputsProblem(
     return { reason: 'KeystorePasswordNotFound', message };
   }
   if (outputs?.crl === true && crl === undefined) {
-    const message = `MtlsAuthority ${authorityRef.name} has no CRL: the key usage of its root or intermediate lacks cRLSign`;
+    const message = `MtlsAuthority ${authorityRef.name} has no CRL: the key usage of its root or intermediate lacks cRLSign; remove outputs.crl`;
     return { reason: 'CrlUnavailable', message };
   }
   return undefined;

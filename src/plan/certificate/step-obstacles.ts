@@ -23,10 +23,16 @@ export function nameObstacle({ certificate }: ObservedCertificate, role: Observe
   const { secret, foreign, secretName, secretNameOwner } = role;
   const rival = roleWithSameSecret(certificate, role);
   if (rival !== undefined) {
-    return blocked('InvalidSpec', `role ${rival} names Secret ${secretName} too; each role needs one of its own`);
+    return blocked(
+      'InvalidSpec',
+      `role ${rival} uses Secret ${secretName} too; set ${role.role}.secretName to another name`,
+    );
   }
   if (secretNameOwner !== undefined) {
-    return blocked('SecretConflict', `Secret ${secretName} belongs to ${secretNameOwner}; name another one`);
+    return blocked(
+      'SecretConflict',
+      `Secret ${secretName} belongs to ${secretNameOwner}; set ${role.role}.secretName to another name`,
+    );
   }
   const theirs = secret !== undefined && !isOurs(secret, certificate, role.role) ? secret : foreign;
   return theirs && blocked('SecretConflict', conflictMessage(theirs, certificate, role.role));
@@ -45,7 +51,10 @@ type Obstacle = (attempt: Attempt) => BlockedStep | undefined;
 /** The Secret would have to be deleted and created again, and then the resource is gone. */
 const isBeingDeleted: Obstacle = ({ observed: { certificate }, role: { secretName }, step }) =>
   isReplacement(step) && certificate.deleting
-    ? blocked('Deleting', `Secret ${secretName} would have to be created again: ${step.message}`)
+    ? blocked(
+        'Deleting',
+        `the operator does not replace Secret ${secretName} of a resource that is being deleted: ${step.message}`,
+      )
     : undefined;
 
 const finalizerHoldsSecret: Obstacle = ({ observed: { certificate }, role: { secret, secretName }, step }) =>
@@ -129,12 +138,12 @@ const roleWithSameSecret = (
 function finalizerMessage(namespace: string, secretName: string, isImmutable: boolean): [CertificateReason, string] {
   const release = `kubectl -n ${namespace} patch secret ${secretName} --type merge --patch '{"metadata":{"finalizers":null}}'`;
   const held =
-    `is being deleted, and a finalizer holds it; the operator creates it again once it is gone. ` +
-    `If the program that has set the finalizer does not take it off: ${release}`;
+    `is being deleted, but a finalizer holds it; the operator creates it again once it is gone. ` +
+    `If the program that set the finalizer does not remove it: ${release}`;
   return isImmutable
     ? [
         'SecretImmutable',
-        `Secret ${secretName} is immutable, so that it gets no new root and no new certificate; it ${held}`,
+        `Secret ${secretName} is immutable, so it gets no new root and no new certificate; it ${held}`,
       ]
     : ['Pending', `Secret ${secretName} ${held}`];
 }

@@ -50,9 +50,9 @@ export function evaluatePolicy(requested: Requested, scope: PolicyScope): string
   const { namespace, authority } = scope;
   const { namespaceSelector } = scope.issuance;
   if (!isSelected(namespaceSelector ?? {}, scope.labels)) {
-    const allowed = `those with the labels ${truncate(selectorText(namespaceSelector ?? {}), 1024)}`;
+    const selector = truncate(selectorText(namespaceSelector ?? {}), 1024);
     return [
-      `namespace ${namespace} may not use MtlsAuthority ${authority}, only ${allowed} (issuance.namespaceSelector)`,
+      `namespace ${namespace} may not use MtlsAuthority ${authority}: issuance.namespaceSelector requires the labels ${selector}`,
     ];
   }
   return [
@@ -65,7 +65,7 @@ export function evaluatePolicy(requested: Requested, scope: PolicyScope): string
 /** Extended usages that nobody has granted; the others only say more of a key, which its holder may use as he likes. */
 function deniedUsages(usages: readonly LeafUsage[], { namespace, authority, issuance, labels }: PolicyScope): string[] {
   const grants = grantsFor(issuance, labels);
-  const rule = `namespace ${namespace} may have only usages of its roles and those that issuance.allow of MtlsAuthority ${authority} grants it`;
+  const rule = `namespace ${namespace} may have only the usages of its roles and usages that issuance.allow of MtlsAuthority ${authority} grants`;
   return usages
     .filter((usage) => isExtendedUsage(usage) && !grantsUsage(grants, usage))
     .map((usage) => `usage ${usage}: ${rule}`);
@@ -74,8 +74,8 @@ function deniedUsages(usages: readonly LeafUsage[], { namespace, authority, issu
 function deniedDuration(durationMs: number, { authority, issuance: { maxDuration } }: PolicyScope): string[] {
   if (maxDuration === undefined || durationMs <= (maxDuration.ms ?? 0)) return [];
   return maxDuration.ms === undefined
-    ? [`issuance.maxDuration of MtlsAuthority ${authority} is no duration`]
-    : [`spec.duration: MtlsAuthority ${authority} issues for at most ${maxDuration.text} (issuance.maxDuration)`];
+    ? [`issuance.maxDuration of MtlsAuthority ${authority} is not a valid duration`]
+    : [`spec.duration: MtlsAuthority ${authority} allows at most ${maxDuration.text} (issuance.maxDuration)`];
 }
 
 /**
@@ -86,7 +86,7 @@ export function deniedNames(requested: RequestedNames, scope: PolicyScope): stri
   const { names, subject } = requested;
   const { namespace, authority, issuance, labels } = scope;
   const grants = grantsFor(issuance, labels);
-  const granted = `those that issuance.allow of MtlsAuthority ${authority} grants it`;
+  const granted = `that issuance.allow of MtlsAuthority ${authority} grants`;
   const services = `names of its own Services (${ownServiceForms(requested.role, scope)})`;
   const accounts = `SPIFFE IDs of its own ServiceAccounts (${spiffeIdOf('<name>', scope)})`;
   const denied = (
@@ -103,32 +103,32 @@ export function deniedNames(requested: RequestedNames, scope: PolicyScope): stri
     ...denied(
       'DNS name',
       names.dnsNames,
-      `only ${services} and ${granted}`,
+      `only ${services} and names ${granted}`,
       (name) => isOwnServiceName(name, requested.role, scope) || grantsDnsName(grants, name),
       (name) => serviceHint(name, requested.role, scope),
     ),
     ...denied(
       'URI',
       names.uris,
-      `only ${accounts} and ${granted}`,
+      `only ${accounts} and URIs ${granted}`,
       (uri) => isOwnSpiffeId(uri, scope) || grantsUri(grants, uri, scope),
       (uri) => didYouMean(suggestSpiffeId(uri, scope)),
     ),
-    ...denied('IP address', names.ipAddresses, `no IP addresses but ${granted}`, (address) =>
+    ...denied('IP address', names.ipAddresses, `only IP addresses ${granted}`, (address) =>
       grantsIpAddress(grants, address),
     ),
-    ...denied('e-mail address', names.emailAddresses, `no e-mail addresses but ${granted}`, (address) =>
+    ...denied('e-mail address', names.emailAddresses, `only e-mail addresses ${granted}`, (address) =>
       grantsEmailAddress(grants, address),
     ),
     ...names.otherNames.flatMap((name) =>
-      denied(`otherName of type ${name.oid}`, [name.utf8Value], `no other names but ${granted}`, () =>
+      denied(`otherName of type ${name.oid}`, [name.utf8Value], `only otherNames ${granted}`, () =>
         grantsOtherName(grants, name),
       ),
     ),
     ...denied(
       'common name',
       subject.commonName === undefined ? [] : [subject.commonName],
-      `only ${services}, ${accounts} and ${granted}`,
+      `only ${services}, ${accounts} and common names ${granted}`,
       (name) => isOwnCommonName(name, requested.role, scope) || grantsCommonName(grants, name),
       (name) => serviceHint(name, requested.role, scope) || didYouMean(suggestSpiffeId(name, scope)),
     ),
@@ -136,9 +136,10 @@ export function deniedNames(requested: RequestedNames, scope: PolicyScope): stri
       denied(
         `subject.${field}`,
         subjectValues(subject, field),
-        `no subject.${field} but ${granted}`,
+        `only values ${granted}`,
         (value) => grantsSubjectValue(grants, field, value),
-        (value) => (isSystemName(value) ? ' (a value that begins with system: needs a pattern that does so, too)' : ''),
+        (value) =>
+          isSystemName(value) ? ' (for a value that begins with system:, the pattern must begin with system: too)' : '',
       ),
     ),
   ];
@@ -157,7 +158,7 @@ function ownServiceForms(role: Role, { namespace, clusterDomain }: NameScope): s
 function serviceHint(name: string, role: Role, scope: NameScope): string {
   const nearest = didYouMean(suggestServiceName(name, role, scope));
   const isBare = role !== 'server' && dnsLabels(name)?.length === 1;
-  return isBare ? `, since programs take the bare name of a ${role} for a user${nearest}` : nearest;
+  return isBare ? `; programs read the bare name of a ${role} as a user name${nearest}` : nearest;
 }
 
 const didYouMean = (name: string | undefined): string => (name === undefined ? '' : ` (did you mean ${quoted(name)}?)`);

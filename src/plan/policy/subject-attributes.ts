@@ -50,5 +50,5 @@ export function subjectProblem(subject: AskedSubject): string | undefined {
   const { serialNumber = '-' } = subject;
   return isPlainText(serialNumber, 64) && /^[A-Za-z0-9 '()+,./:=?-]+$/.test(serialNumber)
     ? undefined
-    : "subject.serialNumber: use 1 to 64 letters, digits, and '()+,-./:=? with blanks between them";
+    : "subject.serialNumber: use 1 to 64 letters, digits, spaces and '()+,-./:=?, no space at either end";
 }

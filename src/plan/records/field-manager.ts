@@ -34,8 +34,8 @@ export function lastWriter(managedFields: unknown): string | undefined {
  * the operator, with a command to copy.
  */
 function nameOf(manager: string): string {
-  if (manager === '') return 'a writer without a name';
-  return plainName.test(manager) ? manager : 'a writer whose name is not a plain one';
+  if (manager === '') return 'a client without a name';
+  return plainName.test(manager) ? manager : 'a client whose name has unusual characters';
 }
 
 /** The names of programs, as clients set them: `kubectl-edit`, `argocd-controller`, `Go-http-client`. */

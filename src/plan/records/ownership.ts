@@ -124,7 +124,7 @@ export function conflictMessage(secret: ForeignSecret, certificate: CertificateR
   const patch = `kubectl -n ${namespace} patch secret ${name} --type merge --patch '${JSON.stringify({ metadata })}'`;
   return (
     `Secret ${name} exists and ${ownerText(secret, certificate)}. Delete it: kubectl -n ${namespace} delete secret ${name}; ` +
-    `or hand it over, which replaces its content unless it is right: ${patch}; or set ${role}.secretName to another name`
+    `or hand it over (the operator then replaces content that is not valid): ${patch}; or set ${role}.secretName to another name`
   );
 }
 
@@ -132,7 +132,7 @@ function ownerText({ controller, owner, ownerName }: ForeignSecret, { name, uid 
   if (controller === 'other') return 'has another controller';
   if (controller === 'none') return 'was not handed over to this resource';
   return ownerName === name && owner !== uid
-    ? `is controlled by a former MtlsCertificate ${name}, so that the garbage collector deletes it`
+    ? `is controlled by an earlier MtlsCertificate ${name} that was deleted, so the garbage collector will delete it`
     : `is controlled by MtlsCertificate ${ownerName ?? ''}`;
 }
 

@@ -21,7 +21,7 @@ export function crlCondition(authority: AuthorityRecord, entries: CrlEntries = c
       .sort(([a, countOfA], [b, countOfB]) => countOfB - countOfA || (a < b ? -1 : 1))
       .slice(0, 3)
       .map(([namespace]) => namespace);
-    const namespaces = most.length === 0 ? '' : `, most of them of ${most.join(', ')}`;
+    const namespaces = most.length === 0 ? '' : `, most of them by ${most.join(', ')}`;
     const message =
       `${percent} % of the ${maxRevocations} entries of the CRL are in use${namespaces}. Entries leave when their certificates ` +
       'expire: issuance.maxDuration limits how long that takes. To empty the CRL, rotate the root: ' +

@@ -37,7 +37,7 @@ export function expiredRootMessage(
   message: string,
 ): string {
   const { spec } = authority;
-  if (spec.root !== undefined) return `${message}, or mend spec.root: its duration or key size is not valid`;
+  if (spec.root !== undefined) return `${message}, or correct spec.root: its duration or key size is not valid`;
   const namespace = secret.namespace === undefined ? '' : ` --namespace=${secret.namespace}`;
   const command =
     `kubectl create secret tls ${spec.secretName}${namespace} --cert=root.crt --key=root.key --dry-run=client -o yaml | ` +
@@ -54,7 +54,7 @@ function returnToPrevious(input: Input, root: Issuer, anchors: readonly Certific
   const aborting = rotation !== undefined && !rotation.aborting;
   const event = {
     reason: aborting ? 'RotationAborting' : 'RotationSwitching',
-    message: 'the root that signed has expired; the other root of the rotation signs',
+    message: 'the signing root has expired; the other root of the rotation signs',
   };
   const kept = rotation === undefined ? {} : { id: rotation.id, startedAt: rotation.startedAt };
   return {
@@ -72,7 +72,10 @@ function promoteNext(input: Input, root: Issuer, anchors: readonly Certificate[]
   const fresh = initialRotation(input, outgoingRoots(input, root), incoming, phaseOf(input, incoming, now), now);
   const trusted = uniqueAnchors([...anchors, root.anchor]);
   const event = isComing
-    ? { reason: 'RotationSwitching', message: 'the old root has expired, so nothing is waited for; the new root signs' }
+    ? {
+        reason: 'RotationSwitching',
+        message: 'the old root has expired, so the rotation does not wait; the new root signs',
+      }
     : { reason: 'RotationStarted', message: 'the root has expired; the root in next.crt replaces it' };
   return {
     ...stepOf(input, event, trusted),
@@ -90,7 +93,7 @@ function generateReplacement(input: Input, anchors: readonly Certificate[], now:
   if (request === undefined) return undefined;
   const event = {
     reason: 'RotationStarted',
-    message: 'the root has expired; another one is made and waits for no certificate',
+    message: 'the root has expired; the operator generates a new root',
   };
   return {
     ...stepOf(input, event, anchors),

@@ -71,7 +71,7 @@ export function issuedSecret(secret: CachedSecret): IssuedSecret {
 const endOfTime = new Date(8.64e15);
 
 /** Why an object that was deleted is still there, in the messages of a rotation. */
-export const heldByFinalizer = 'being deleted, and a finalizer holds it';
+export const heldByFinalizer = 'being deleted, but a finalizer holds it';
 
 /** Only the fields that a rotation needs: there are as many leaves as Secrets. */
 const leafOf = ({ root, issuer, notAfter }: LeafRecord): NonNullable<IssuedSecret['leaf']> =>

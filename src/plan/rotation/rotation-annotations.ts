@@ -43,7 +43,7 @@ function readSkip(input: RotationInput, rotation: RotationState): RotationStep |
   const [id, name = '', namespace, ...rest] = token.split('/');
   const refuse = (detail: string) => ignored('skipGate', token, detail);
   if (id !== rotation.id) return otherRotation('skipGate', token, rotation);
-  const form = `the value is ${rotation.id}/<phase> or ${rotation.id}/<phase>/<namespace>, for example ${rotation.id}/${rotation.phase}`;
+  const form = `use ${rotation.id}/<phase> or ${rotation.id}/<phase>/<namespace>, for example ${rotation.id}/${rotation.phase}`;
   if (name === '' || rest.length > 0 || (namespace !== undefined && !isNamespace(namespace))) return refuse(form);
   const phase = rotationPhases.find((one) => one.toLowerCase() === name.toLowerCase());
   if (phase === undefined) return refuse(`the phases are ${rotationPhases.join(', ')}`);
@@ -52,8 +52,9 @@ function readSkip(input: RotationInput, rotation: RotationState): RotationStep |
   if (skipped.includes(skip)) return undefined;
   if (isBefore(phase, rotation.phase)) return refuse(`the phase ${phase} is over`);
   if (token === rotation.spentSkip)
-    return refuse('it was set before the rotation was aborted, and is not for the way back');
-  if (skipped.length >= longestSkipList) return refuse(`${skipped.length} skips are recorded; skip the whole phase`);
+    return refuse('it was set before the rotation was aborted and does not apply to the way back');
+  if (skipped.length >= longestSkipList)
+    return refuse(`${skipped.length} skips are recorded, which is the limit; skip the whole phase`);
   const event = { reason: 'RotationGateSkipped', message: inWords(phase, namespace, rotation) };
   return {
     ...rotationStep(input, event),
@@ -64,8 +65,8 @@ function readSkip(input: RotationInput, rotation: RotationState): RotationStep |
 
 function inWords(phase: RotationPhase, namespace: string | undefined, rotation: RotationState): string {
   const what = namespace === undefined ? 'Secrets and bundles' : `Secrets and bundles in namespace ${namespace}`;
-  const when = phase === rotation.phase ? '' : ', from its beginning';
-  return `the phase ${phase} does not wait for ${what}${when}: ${annotations.skipGate} says so`;
+  const waits = phase === rotation.phase ? 'no longer waits' : 'will not wait';
+  return `the phase ${phase} ${waits} for ${what}, as ${annotations.skipGate} requests`;
 }
 
 type RotationAnnotation = 'abortRotation' | 'approveRotation' | 'skipGate';
@@ -74,7 +75,7 @@ type RotationAnnotation = 'abortRotation' | 'approveRotation' | 'skipGate';
 function notTheId(annotation: RotationAnnotation, token: string, rotation: RotationState): RotationNotice | undefined {
   if (token === rotation.id) return undefined;
   if (!token.startsWith(`${rotation.id}/`)) return otherRotation(annotation, token, rotation);
-  const detail = `the value is the id alone, ${rotation.id}; to skip what a phase waits for, use ${annotations.skipGate}`;
+  const detail = `use the id alone, ${rotation.id}; to skip the gate of a phase, use ${annotations.skipGate}`;
   return ignored(annotation, token, detail);
 }
 

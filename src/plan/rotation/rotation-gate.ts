@@ -55,27 +55,27 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
       return { progress: countBundles(rollout, digests, now), blockers: [], unskippable: status };
     }
     const count = (delayOf: DelayOf) => countBundles(rollout, digests, now, delayOf);
-    const gate = propagationGate(count, `${nounFor(rollout)} to carry the new root`, { authority, rotation, now });
+    const gate = propagationGate(count, `${nounFor(rollout)} to hold the new root`, { authority, rotation, now });
     const isApproved = authority.spec.rotation.approval === 'Automatic' || rotation.approved !== undefined;
     const unskippable = [...status, ...(isApproved ? [] : [`approval: ${approveCommand(authority, rotation)}`])];
     return { ...gate, unskippable };
   },
   Switching({ authority, rollout }, rotation, now) {
     const progress = countLeaves(rollout, rotation.new, now);
-    const condition = `Secrets to have a certificate of ${rootNames(rotation).incoming}`;
+    const condition = `Secrets to hold a certificate issued by ${rootNames(rotation).incoming}`;
     return { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
   },
   // A peer that still shows a leaf of the old root must be trusted until it has loaded the new one.
   Draining({ authority, rollout }, rotation, now) {
     const count = (delayOf: DelayOf) => countLeaves(rollout, rotation.new, now, delayOf);
-    const condition = `Secrets to have a certificate of ${rootNames(rotation).incoming}`;
+    const condition = `Secrets to hold a certificate issued by ${rootNames(rotation).incoming}`;
     const isKnown = activeRootInStatus(authority.status) === rotation.new;
     const unskippable = isKnown ? [] : [`status to name ${rootNames(rotation).incoming}`];
     return { ...propagationGate(count, condition, { authority, rotation, now }), unskippable };
   },
   Retiring({ authority, rollout, acceptedDigests: digests }, rotation, now) {
     const progress = countBundles(rollout, digests, now);
-    const condition = `${nounFor(rollout)} to be without ${rootNames(rotation).outgoing}`;
+    const condition = `${nounFor(rollout)} to drop ${rootNames(rotation).outgoing}`;
     return { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
   },
 };
@@ -105,7 +105,7 @@ function propagationGate(
     return {
       blockers: [
         ...missingBlockers(progress, condition, authority, rotation),
-        `spec.rotation.${field} to be a duration`,
+        `spec.rotation.${field} to be a valid duration`,
       ],
       progress,
     };
@@ -123,7 +123,7 @@ function propagationGate(
   const until = timestamp(new Date(now.getTime() + opensInMs));
   const wait = isFloor(slowest.object)
     ? `every node to load the ClusterTrustBundle: until ${until} (clusterTrustBundleDelay ${clusterTrustBundleDelay})`
-    : `pods to load what was written last: until ${until} (propagationDelay ${propagationDelay})`;
+    : `pods to load the last change: until ${until} (propagationDelay ${propagationDelay})`;
   return { blockers: [wait], progress, opensInMs };
 }
 
@@ -148,7 +148,7 @@ function changingBlockers(
   const [first] = changedAgain;
   if (first === undefined) return [];
   const names = namesOf(changedAgain, ({ changeCount: changes = 0 }) => `changed ${changes} times`);
-  const still = `${condition} and to stay as they are: ${names}`;
+  const still = `${condition} and to stay unchanged: ${names}`;
   return [`${changedAgain.length} of ${total} ${still} (${skipHint(first, authority, rotation)})`];
 }
 

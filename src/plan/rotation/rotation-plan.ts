@@ -44,7 +44,7 @@ export function planRotation(input: RotationInput, rotation: RotationState, now:
 
 const nextRootQueued: RotationNotice = {
   reason: 'NextRootWaits',
-  message: 'next.crt and next.key wait for the end of this rotation',
+  message: 'the root in next.crt and next.key waits until this rotation ends',
   isExpected: true,
 };
 
@@ -55,18 +55,24 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
   const { incoming, outgoing } = rootNames(rotation);
   switch (rotation.phase) {
     case 'Distributing': {
-      const event = { reason: 'RotationSwitching', message: 'the new root signs; certificates are issued anew' };
+      const event = {
+        reason: 'RotationSwitching',
+        message: 'the new root signs; the operator issues every certificate again',
+      };
       // A root that was written over the old one is in its place already.
       const move = isInPlace(input, rotation) ? {} : ({ active: 'next', next: null, previous: 'active' } as const);
       const switching = { ...rotation, ...at, phase: 'Switching', windowMs: reissueWindowMs(input) } as const;
       return { ...rotationStep(input, event), move, trusted, rotation: switching };
     }
     case 'Switching': {
-      const event = { reason: 'RotationDraining', message: `every certificate is of ${incoming}; pods load them` };
+      const event = {
+        reason: 'RotationDraining',
+        message: `every certificate is issued by ${incoming}; pods load the new certificates`,
+      };
       return { ...rotationStep(input, event), trusted, rotation: { ...rotation, ...at, phase: 'Draining' } };
     }
     case 'Draining': {
-      const event = { reason: 'RotationRetiring', message: `${outgoing} is taken out of every bundle` };
+      const event = { reason: 'RotationRetiring', message: `the operator removes ${outgoing} from every bundle` };
       return {
         ...rotationStep(input, event),
         trusted: withoutRoots(trusted, rotation.old),
@@ -75,8 +81,14 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
     }
     case 'Retiring': {
       const event = rotation.aborting
-        ? { reason: 'RotationAborted', message: 'the rotation was taken back; the key of the other root is destroyed' }
-        : { reason: 'RotationCompleted', message: 'only the new root is trusted; the key of the old one is destroyed' };
+        ? {
+            reason: 'RotationAborted',
+            message: 'the rotation was aborted; the operator destroys the key of the new root',
+          }
+        : {
+            reason: 'RotationCompleted',
+            message: 'only the new root is trusted; the operator destroys the key of the old root',
+          };
       // The clock may be wrong: then the key of a root that has expired by it is still needed.
       const { previous } = input.secret;
       const isKept = previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired';
@@ -99,19 +111,23 @@ function planAbort(
 ): { step: RotationStep; refused?: undefined } | { refused: string; step?: undefined } | undefined {
   const { secret, active, trusted } = input;
   if (rotation.aborting) return undefined;
-  const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
+  const tooLate = 'the rotation cannot be aborted any more: bundles without the old root are already published';
   if (rotation.phase === 'Retiring') return { refused: tooLate };
   if (!isInPlace(input, rotation)) {
-    const event = { reason: 'RotationAborted', message: 'the new root is dropped; no certificate was of it' };
+    const event = {
+      reason: 'RotationAborted',
+      message: 'the operator drops the new root, which issued no certificate',
+    };
     const left = withoutRoots(trusted, [rotation.new]);
     return { step: { ...rotationStep(input, event), move: { next: null }, trusted: left, endedRotation: rotation.id } };
   }
   const { previous } = secret;
   if (previous === undefined) {
-    const message = 'the key of the old root is not there; put that root back into tls.crt and tls.key';
-    return { refused: `it cannot be aborted: ${message}` };
+    const message = 'the root Secret has no key of the old root; put that root back into tls.crt and tls.key';
+    return { refused: `the rotation cannot be aborted: ${message}` };
   }
-  if ('reason' in previous) return { refused: `it cannot be aborted: the old root may not sign (${previous.reason})` };
+  if ('reason' in previous)
+    return { refused: `the rotation cannot be aborted: the old root may not sign (${previous.reason})` };
   // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
   const incoming = anchorId(previous.issuer.anchor);
   if (!trusted.some((root) => anchorId(root) === incoming)) return { refused: tooLate };
@@ -119,7 +135,10 @@ function planAbort(
   const { approved: _, skipped: __, ...kept } = rotation;
   const { skipToken } = input.authority;
   const isSpent = skipToken?.startsWith(`${rotation.id}/`) === true;
-  const event = { reason: 'RotationAborting', message: 'the old root signs again; certificates are issued anew' };
+  const event = {
+    reason: 'RotationAborting',
+    message: 'the old root signs again; the operator issues every certificate again',
+  };
   return {
     step: {
       ...rotationStep(input, event),

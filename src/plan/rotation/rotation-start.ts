@@ -28,17 +28,20 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
     return { step: { ...replaceIssuer(input, next.issuer), trusted, ...handledToken } };
   }
   if (next !== undefined) return { step: { ...startWithStagedRoot(input, next.issuer.anchor, now), ...handledToken } };
-  const reason = token === undefined ? renewalReason(input, now) : 'it was asked for';
+  const reason = token === undefined ? renewalReason(input, now) : 'a rotation was requested';
   if (reason === undefined) return { none: true };
   const request = authority.spec.root === undefined ? undefined : rootRequest(authority.spec.root);
   if (request === undefined && authority.spec.root !== undefined) {
     return { problem: { reason: 'InvalidSpec', message: 'spec.root: duration or key size is not valid' } };
   }
   if (request === undefined) {
-    const message = `there is no spec.root to make a root from; put the next root into Secret ${authority.spec.secretName} as next.crt and next.key`;
+    const message = `spec.root is not set, so the operator cannot generate a root; put the next root into Secret ${authority.spec.secretName} as next.crt and next.key`;
     return { problem: { reason: 'NextRootMissing', message } };
   }
-  const event = { reason: 'RotationStarted', message: `a new root is distributed next to the present one: ${reason}` };
+  const event = {
+    reason: 'RotationStarted',
+    message: `the operator distributes a new root next to the active root: ${reason}`,
+  };
   const step = {
     ...rotationStep(input, event),
     generate: { slot: 'next' as const, ...request },
@@ -53,7 +56,7 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
  * under that root stays, since only that key can renew the CRL that leaves of that issuer are checked against.
  */
 function replaceIssuer(input: RotationInput, next: Issuer): RotationStep {
-  const event = { reason: 'IssuerReplaced', message: 'next.crt has the same root; it signs from now on' };
+  const event = { reason: 'IssuerReplaced', message: 'next.crt chains to the same root; it signs from now on' };
   const isSameCa = caId(next.certificate) === caId(input.active.certificate);
   const move = { active: 'next', next: null } as const;
   return {
@@ -66,7 +69,10 @@ function replaceIssuer(input: RotationInput, next: Issuer): RotationStep {
 /** A root that was put into the Secret to follow the present one, or has taken the place of one that was to. */
 function startWithStagedRoot(input: RotationInput, next: Certificate, now: Date): RotationStep {
   const { active, trusted } = input;
-  const event = { reason: 'RotationStarted', message: 'the root in next.crt is distributed next to the present one' };
+  const event = {
+    reason: 'RotationStarted',
+    message: 'the operator distributes the root in next.crt next to the active root',
+  };
   const rotation = initialRotation(input, [anchorId(active.anchor)], anchorId(next), 'Distributing', now);
   return { ...rotationStep(input, event), trusted: [...trusted, next], rotation };
 }
@@ -79,7 +85,7 @@ function adoptOverwrite(input: RotationInput, now: Date): RotationStep {
   const { authority, active, trusted, rollout } = input;
   const event = {
     reason: 'RootReplaced',
-    message: 'another root was written over the one that signed; both are trusted',
+    message: 'another root has overwritten the active root; both are trusted',
   };
   const incoming = anchorId(active.anchor);
   const old = [...new Set([activeRootInStatus(authority.status) ?? '', ...interruptedRoots(input)])].filter(
@@ -135,7 +141,9 @@ export function unhandledRotateRoot({
 /** Why a root that the operator has made is due to be replaced; undefined when it is not. */
 function renewalReason({ authority, active }: RotationInput, now: Date): string | undefined {
   const renewAt = rootRenewalTime(authority, active.anchor);
-  return renewAt === undefined || renewAt > now ? undefined : `it expires at ${active.anchor.notAfter.toISOString()}`;
+  return renewAt === undefined || renewAt > now
+    ? undefined
+    : `the active root expires at ${active.anchor.notAfter.toISOString()}`;
 }
 
 /** When a rotation begins by itself; never for a root that only a person can replace. */

@@ -14,7 +14,7 @@ interface Finding {
   readonly message: string;
 }
 
-const whileNotReady = 'the authority is not ready; what is published stays as it is';
+const whileNotReady = 'the authority is not ready; published bundles stay unchanged';
 
 /** So many names are given in a message; of the rest, how many there are. */
 const namesInMessage = 5;
@@ -65,7 +65,7 @@ export function trustCondition(
     .map((finding) => finding.message)
     .join('; ');
   if (problem !== undefined) return isNot(problem.reason, message);
-  return { type, status: 'True', reason: 'Published', message: message || 'spec.trustBundle asks for nothing' };
+  return { type, status: 'True', reason: 'Published', message: message || 'spec.trustBundle requests no bundle' };
 }
 
 /** The order of a cache would make another message of the same facts after a restart. */
@@ -78,19 +78,20 @@ const isPublished = ({ isForeign, bundle, outcome }: TrustTarget, digest: string
 function judgeConfigMaps(name: string, targets: readonly TrustTarget[], bundle: string | undefined): Finding[] {
   const of = targets.length === 1 ? '1 namespace' : `${targets.length} namespaces`;
   const missing = targets.filter((target) => !isPublished(target, bundle)).toSorted(byNamespace);
-  if (missing.length === 0) return [{ reason: 'Published', message: `ConfigMap ${name} is in ${of}` }];
+  if (missing.length === 0) return [{ reason: 'Published', message: `ConfigMap ${name} is published in ${of}` }];
   const foreign = missing.filter(({ isForeign }) => isForeign);
   const contested = missing.filter(({ isForeign, outcome }) => !isForeign && outcome?.state === 'contested');
   const failed = missing.filter((target) => !contested.includes(target) && failureOf(target) !== undefined);
   const pending = missing.length - foreign.length - contested.length - failed.length;
   const findings: Finding[] = [];
   if (foreign.length > 0) {
-    const have = foreign.length === 1 ? 'has' : 'have';
-    const whose = `${foreign.length} of ${of} ${have} a ConfigMap ${name} of somebody else`;
-    findings.push({ reason: 'TrustConflict', message: `${whose}: ${namesOf(foreign)}` });
+    const where = `in ${foreign.length} of ${of}: ${namesOf(foreign)}`;
+    const advice = 'delete it there, or set trustBundle.configMap.name to another name';
+    const message = `ConfigMap ${name} belongs to another owner ${where}; ${advice}`;
+    findings.push({ reason: 'TrustConflict', message });
   }
   if (contested.length > 0) {
-    const what = `ConfigMap ${name} does not stay as it is in ${contested.length} of ${of}: ${namesOf(contested)}`;
+    const what = `another client keeps changing ConfigMap ${name} in ${contested.length} of ${of}: ${namesOf(contested)}`;
     findings.push({ reason: 'TrustContested', message: `${what} (${messageOf(contested[0])})` });
   }
   if (failed.length > 0) {
@@ -112,14 +113,16 @@ function judgeClusterTrustBundle(
 ): Finding {
   const what = `ClusterTrustBundle ${clusterTrustBundleOf(authority)}`;
   if (isServed === false) {
-    const message = 'this cluster serves no ClusterTrustBundle of certificates.k8s.io/v1';
+    const message =
+      'the API server does not serve ClusterTrustBundle of certificates.k8s.io/v1; set trustBundle.clusterTrustBundle to false';
     return { reason: 'ClusterTrustBundleNotServed', message };
   }
   if (target !== undefined && isPublished(target, bundle))
     return { reason: 'Published', message: `${what} is published` };
-  if (target?.isForeign === true) return { reason: 'TrustConflict', message: `${what} is of somebody else` };
+  if (target?.isForeign === true)
+    return { reason: 'TrustConflict', message: `${what} belongs to another owner; delete it` };
   if (target?.outcome?.state === 'contested') {
-    return { reason: 'TrustContested', message: `${what} does not stay as it is (${messageOf(target)})` };
+    return { reason: 'TrustContested', message: `another client keeps changing ${what} (${messageOf(target)})` };
   }
   const failure = failureOf(target);
   if (failure !== undefined) {

@@ -208,7 +208,7 @@ test('9. Failure that waits is tried at once when asked for, and when another wr
   assert.equal(message, 'server: exceeded quota');
   const { status } = await asking.get('db');
   const issuing = status?.conditions?.find(({ type }) => type === 'Issuing')?.message ?? '';
-  const [, command = ''] = /to try now: (.*)$/.exec(issuing) ?? [];
+  const [, command = ''] = /to retry now: (.*)$/.exec(issuing) ?? [];
   assert.match(command, /^kubectl -n \S+ annotate mcert db mtls-operator.io\/retry=/);
   await asking.patch('db', { metadata: { annotations: { 'mtls-operator.io/retry': 'now' } } });
   const certificate = await asking.ready('db');

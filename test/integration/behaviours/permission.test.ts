@@ -196,7 +196,7 @@ describe('a policy that changes is applied to the certificates that exist:', { c
     const { message } = await tenant.notReady('db', 'Denied');
     assert.match(message, rule);
     const { status: before } = await tenant.get('db');
-    const end = `the certificate in Secret db-server-tls stays and works until ${before?.notAfter}, and is not renewed`;
+    const end = `the certificate in Secret db-server-tls stays valid until ${before?.notAfter} but is not renewed`;
     assert.ok(message.endsWith(end), message);
     await tenant.rotate('db', 'while-denied');
     await tenant.reconcileAgain('db');
@@ -237,11 +237,11 @@ describe('a policy that changes is applied to the certificates that exist:', { c
     },
     'certificates have to be shorter': {
       withdraw: (name) => setIssuance(name, { ...granting, maxDuration: '24h' }),
-      rule: /spec\.duration: MtlsAuthority authority-\d+ issues for at most 24h \(issuance\.maxDuration\)/,
+      rule: /spec\.duration: MtlsAuthority authority-\d+ allows at most 24h \(issuance\.maxDuration\)/,
     },
     'the authority is for others': {
       withdraw: (name) => setIssuance(name, { ...granting, namespaceSelector: { matchLabels: { team: 'core' } } }),
-      rule: /namespace \S+ may not use MtlsAuthority authority-\d+, only those with the labels team=core /,
+      rule: /namespace \S+ may not use MtlsAuthority authority-\d+: issuance.namespaceSelector requires the labels team=core$/,
     },
   };
   for (const [what, { withdraw, rule }] of Object.entries(changes)) {
@@ -301,7 +301,7 @@ describe('6. The authority says', { concurrency: 3 }, () => {
     const tenant = await world.tenant('permission');
     await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
     const { message } = await tenant.notReady('db', 'Denied');
-    assert.equal(message, `server: spec.duration: MtlsAuthority ${name} issues for at most 24h (issuance.maxDuration)`);
+    assert.equal(message, `server: spec.duration: MtlsAuthority ${name} allows at most 24h (issuance.maxDuration)`);
     assert.deepEqual(await tenant.secretNames(), []);
     await tenant.patch('db', { spec: { duration: '24h' } });
     await tenant.ready('db');
@@ -317,7 +317,10 @@ describe('6. The authority says', { concurrency: 3 }, () => {
     await Promise.all([selected.create('db', spec), other.create('db', spec)]);
     await selected.ready('db');
     const { message } = await other.notReady('db', 'Denied');
-    assert.ok(message.includes(`may not use MtlsAuthority ${name}, only those with the labels team=edge`), message);
+    assert.ok(
+      message.includes(`may not use MtlsAuthority ${name}: issuance.namespaceSelector requires the labels team=edge`),
+      message,
+    );
     assert.deepEqual(await other.secretNames(), []);
     await other.label({ team: 'edge' });
     await other.ready('db');

@@ -109,7 +109,7 @@ test('a root that may not sign CRLs answers no request to revoke, and says so', 
     const certificate = await tenant.get('db');
     const issuing = conditionOf(certificate, 'Issuing');
     assert.equal(issuing?.reason, 'CrlUnavailable');
-    assert.match(issuing?.message ?? '', /cannot be revoked: .* lacks cRLSign; .* use rotate/);
+    assert.match(issuing?.message ?? '', /cannot be revoked: .* lacks cRLSign; .* set the annotation rotate/);
     assert.equal(certificate.status?.lastHandledRevoke, undefined);
   });
   const annotations = { 'mtls-operator.io/revoke': null, 'mtls-operator.io/rotate': 'incident-1' };

@@ -72,7 +72,7 @@ class Rotating {
     return events.filter(({ regarding }) => regarding.name === this.name);
   }
 
-  /** Waits until no rotation is under way, and the root is another than that, if one is given. */
+  /** Waits until no rotation is in progress, and the root is another than that, if one is given. */
   async ends(before?: string): Promise<string> {
     return eventually(
       async () => {
@@ -206,7 +206,7 @@ describe('a rotation that is asked for', { concurrency }, () => {
     await authority.annotate('rotate-root', 'now');
     const rotation = await eventually(async () => {
       const found = (await authority.status()).rotation;
-      assert.match(found?.blockers?.join() ?? '', /pods to load what was written last: until .*propagationDelay 6s/);
+      assert.match(found?.blockers?.join() ?? '', /pods to load the last change: until .*propagationDelay 6s/);
       return found;
     });
     assert.equal(rotation?.phase, 'Distributing');
@@ -217,7 +217,7 @@ describe('a rotation that is asked for', { concurrency }, () => {
     assert.deepEqual([rotatingNow?.status, rotatingNow?.reason], ['True', 'Distributing']);
     assert.match(
       rotatingNow?.message ?? '',
-      /^the new root is distributed, the old one signs; waiting for pods to load/,
+      /^the operator adds the new root to every bundle; the old root signs; waiting for pods to load/,
     );
     const columns = await world.cluster.kubectl(['get', 'mauth', authority.name]);
     assert.match(columns, /ROTATION/);
@@ -417,7 +417,7 @@ describe('a gate that cannot be met', { concurrency }, () => {
     await eventually(async () => {
       const { rotation } = await authority.status();
       const { namespace } = authority.tenant;
-      const wait = `1 of 3 Secrets to have a certificate of the new root: ${namespace}/stuck-server-tls (Denied)`;
+      const wait = `1 of 3 Secrets to hold a certificate issued by the new root: ${namespace}/stuck-server-tls (Denied)`;
       const command = `kubectl annotate mtlsauthority ${authority.name} --overwrite mtls-operator.io/skip-gate=${id}/Switching/${namespace}`;
       assert.deepEqual(rotation?.blockers, [`${wait} (to skip namespace ${namespace}: ${command})`]);
       assert.equal(rotation?.progress, '2 of 3');
@@ -570,7 +570,7 @@ describe('a restart of the operator within a rotation', () => {
     const { id } = await authority.reaches('Distributing');
     await authority.tenant.create('waits', { authorityRef: { name: authority.name }, server: { service: 'db' } });
     const { message } = await authority.tenant.notReady('waits', 'AuthorityNotReady');
-    assert.match(message, /RootDistributing: .*not to wait: kubectl annotate .*skip-gate/);
+    assert.match(message, /RootDistributing: .*to skip the wait: kubectl annotate .*skip-gate/);
     await eventually(async () => {
       for (const secret of await authority.tenant.secrets())
         assert.deepEqual((await judge(secret)).roots, [old, current]);

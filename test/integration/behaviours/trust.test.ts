@@ -134,10 +134,10 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     assert.deepEqual(written.metadata.ownerReferences, [
       { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority', name, uid, controller: true },
     ]);
-    await says('True', 'Published', /^ConfigMap mtls-trust is in 2 namespaces$/);
+    await says('True', 'Published', /^ConfigMap mtls-trust is published in 2 namespaces$/);
     await relabel(third, label);
     await configMap(third);
-    await says('True', 'Published', /^ConfigMap mtls-trust is in 3 namespaces$/);
+    await says('True', 'Published', /^ConfigMap mtls-trust is published in 3 namespaces$/);
     assert.equal(await findConfigMap(other), undefined);
   });
 
@@ -198,7 +198,9 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     const found = [await theirs(shop), await theirs(web, { metadata: { name: 'mtls-trust', labels } })];
     await Promise.all([shop, web].map((place) => relabel(place, label)));
     await configMap(await namespace());
-    const names = new RegExp(`^2 of 3 namespaces have a ConfigMap mtls-trust of somebody else: ${shop}, ${web}$`);
+    const names = new RegExp(
+      `^ConfigMap mtls-trust belongs to another owner in 2 of 3 namespaces: ${shop}, ${web}; delete it there, `,
+    );
     await says('False', 'TrustConflict', names);
     assert.deepEqual(
       (await Promise.all([shop, web].map((place) => findConfigMap(place)))).map(digest),
@@ -220,7 +222,11 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     await first.configMap(place);
     const configMap = { name: 'mtls-trust', namespaceSelector: { matchLabels: first.label } };
     const second = await publisher({ configMap });
-    await second.says('False', 'TrustConflict', new RegExp(`^1 of 1 namespace has .*: ${place}$`));
+    await second.says(
+      'False',
+      'TrustConflict',
+      new RegExp(` belongs to another owner in 1 of 1 namespace: ${place}; delete it there, `),
+    );
     await first.says('True', 'Published');
     const { metadata } = await first.configMap(place);
     assert.equal(metadata.labels?.['mtls-operator.io/authority'], first.name);
@@ -240,7 +246,11 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     await change({ configMap: { name: 'renamed' } });
     await configMap(free, 'renamed');
     await isGone(paths.configMaps(free, 'mtls-trust'));
-    await says('False', 'TrustConflict', new RegExp(`^1 of 2 namespaces has .*: ${taken}$`));
+    await says(
+      'False',
+      'TrustConflict',
+      new RegExp(` belongs to another owner in 1 of 2 namespaces: ${taken}; delete it there, `),
+    );
     // Somebody mounts it still: it is not only there, but kept up to date.
     await world.api.patch(paths.configMaps(taken, 'mtls-trust'), { data: { 'ca.crt': 'nonsense' } });
     await configMap(taken);
@@ -465,7 +475,7 @@ describe('the ClusterTrustBundle of an authority', { concurrency: 3 }, () => {
       spec,
     });
     const { says } = await publisher({ configMap: null, clusterTrustBundle: true });
-    await says('False', 'TrustConflict', /is of somebody else$/);
+    await says('False', 'TrustConflict', /belongs to another owner; delete it$/);
     assert.equal(digest(await world.api.find(path)), digest(foreign));
     await world.api.delete(path);
     await eventually(async () => assert.ok((await world.api.find(path)) !== undefined, 'it is not taken'), {
@@ -540,7 +550,11 @@ test('3. Steady state writes nothing: not after a restart, with a ConfigMap of s
   await theirs(foreign);
   await relabel(foreign, { publisher: name });
   await clusterTrustBundle(name);
-  await says('False', 'TrustConflict', /^1 of 4 namespaces has .*; ClusterTrustBundle .* is published$/);
+  await says(
+    'False',
+    'TrustConflict',
+    / belongs to another owner in 1 of 4 namespaces: .*; ClusterTrustBundle .* is published$/,
+  );
   const written = async (): Promise<Stored[]> =>
     Promise.all([
       ...[...places, foreign].map((place) => world.api.get(paths.configMaps(place, 'mtls-trust'))),

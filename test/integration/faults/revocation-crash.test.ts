@@ -56,7 +56,7 @@ describe('2. Intent survives: the operator, killed while no list can be written'
           const issuing = conditionOf(await site.tenant.get(name), 'Issuing');
           assert.match(
             issuing?.message ?? '',
-            /^(server|client): waiting for \w+ to be on the CRL of MtlsAuthority default/,
+            /^(server|client): waiting for the CRL of MtlsAuthority default to list \w+/,
           );
         }
       },

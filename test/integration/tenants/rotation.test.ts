@@ -181,7 +181,7 @@ describe('A tenant in the way of a rotation of the root', () => {
       );
       assert.match(
         said?.message ?? '',
-        new RegExp(`does not stay as it is in 1 of 3 namespaces: ${hostile.namespace} `),
+        new RegExp(`keeps changing ConfigMap \\S+ in 1 of 3 namespaces: ${hostile.namespace} `),
       );
     });
     const said = [...(await rotate(t, before))];
@@ -202,7 +202,7 @@ describe('A tenant in the way of a rotation of the root', () => {
     assert.deepEqual(foreign, [], 'objects that no resource can own are waited for');
     assert.ok(
       said.some((blocker) =>
-        blocker.includes(`${hostileToo.namespace}/${secretName} (being deleted, and a finalizer holds it)`),
+        blocker.includes(`${hostileToo.namespace}/${secretName} (being deleted, but a finalizer holds it)`),
       ),
       'the immutable Secret is named with its reason',
     );

@@ -283,7 +283,7 @@ describe('a step that needs proof', () => {
     await process.reconcile();
     const reads = ['list secrets by label', 'find secrets payments-server-tls', ...proof.slice(1)];
     assert.deepEqual(process.requests, [readRoot, ...reads, writeStatus]);
-    assert.match(process.status().rotation?.blockers?.[0] ?? '', /^1 of 1 Secrets to carry the new root/);
+    assert.match(process.status().rotation?.blockers?.[0] ?? '', /^1 of 1 Secrets to hold the new root/);
   });
 
   test('is not carried out when the API server does not answer', async (t) => {

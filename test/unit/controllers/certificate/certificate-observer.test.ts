@@ -126,6 +126,9 @@ test('a Secret that the cache has lost keeps its name for the resource that owns
   const ready = process.status('older').conditions?.find(({ type }) => type === 'Ready');
   assert.deepEqual(
     [ready?.reason, ready?.message],
-    ['SecretConflict', 'server: Secret shared belongs to MtlsCertificate younger; name another one'],
+    [
+      'SecretConflict',
+      'server: Secret shared belongs to MtlsCertificate younger; set server.secretName to another name',
+    ],
   );
 });

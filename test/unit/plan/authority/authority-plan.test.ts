@@ -83,7 +83,11 @@ describe('an authority without its Secret', () => {
         key: { algorithm: 'ECDSA', size: 256 },
         remembered: [],
       },
-      verdict: { state: 'notReady', reason: 'Pending', message: 'Secret mtls-root with a new root is being created' },
+      verdict: {
+        state: 'notReady',
+        reason: 'Pending',
+        message: 'the operator is creating Secret mtls-root with a new root',
+      },
     });
   });
 
@@ -120,7 +124,8 @@ describe('an authority without its Secret', () => {
     }
   });
 
-  const missing = 'Secret mtls-root with tls.crt and tls.key does not exist; create it';
+  const missing =
+    'Secret mtls-root with tls.crt and tls.key does not exist in the namespace of the operator; create it';
   const waiting: [title: string, changes: Parameters<typeof authority>[0], reason: string, message: string][] = [
     ['waits for the root of a person', { spec: brought }, 'RootMissing', missing],
     ['makes none while it is being deleted', { deleting: true }, 'RootMissing', missing],

@@ -20,7 +20,10 @@ describe('what an authority grants', () => {
     const names = { ...request.profile.names, dnsNames: [...bare, ...request.profile.names.dnsNames] };
     return { ...request, profile: { ...request.profile, names } };
   };
-  const unsure = blocked('Pending', 'namespace shop has not been seen yet; its labels say what it may have');
+  const unsure = blocked(
+    'Pending',
+    'the operator has not read namespace shop yet; its labels decide which names it may have',
+  );
   const withdrawn = { under: authority, plan: [blocked('Denied', message + stays)] };
   const until = (said: string) => ({ under: authority, plan: [blocked('Denied', message + said)] });
   check({

@@ -36,7 +36,7 @@ describe('a certificate of an intermediate whose key is gone', () => {
   const unlistable = blocked(
     'CrlUnavailable',
     `${serial} cannot be revoked: the root Secret of MtlsAuthority default lacks the key of the issuer (CN=First); put that ` +
-      'CA into the Secret as previous.crt and previous.key, or take the annotation revoke away, and use rotate to replace what is there',
+      'CA into the Secret as previous.crt and previous.key, or remove the annotation revoke, and set the annotation rotate to replace the certificate',
     { canWait: true },
   );
   check({

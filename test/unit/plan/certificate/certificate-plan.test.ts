@@ -78,8 +78,8 @@ describe('a corrupted Secret is repaired', () => {
 
   const misfit = 'the Secret is not of type kubernetes.io/tls';
   const isImmutable =
-    'the Secret is immutable, and could not be kept up to date: the operator deletes it and creates it again at once. ' +
-    'Take immutable: true out of the manifest or tool that has set it';
+    'the Secret is immutable, so the operator cannot update it: the operator deletes it and creates it again. ' +
+    'Remove immutable: true from the manifest or tool that sets it';
   const opaque = issued.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' }));
   const immutable = issued.whereSecret('server', (secret) => ({ ...secret, immutable: true }));
   check({
@@ -107,7 +107,7 @@ const conflict = (why: string, metadata: string) =>
   blocked(
     'SecretConflict',
     `Secret payments-server-tls exists and ${why}. Delete it: kubectl -n shop delete secret payments-server-tls; ` +
-      'or hand it over, which replaces its content unless it is right: kubectl -n shop patch secret payments-server-tls ' +
+      'or hand it over (the operator then replaces content that is not valid): kubectl -n shop patch secret payments-server-tls ' +
       `--type merge --patch '{"metadata":${metadata}}'; or set server.secretName to another name`,
   );
 const namedAs = (name: string | undefined) => withMarks('annotations', { [annotations.secretName]: name });
@@ -177,7 +177,7 @@ describe('the Secret of a resource that is being deleted, and held by a finalize
     'is repaired': { given: broken, plan: [issue(held, 'SecretCorrupted', 'tls.crt holds no certificate')] },
     'is rotated on request': {
       given: held.rotating('a'),
-      plan: [issue(held, 'RotationRequested', 'a new value of the annotation rotate', { token: 'a' })],
+      plan: [issue(held, 'RotationRequested', 'the annotation rotate has a new value', { token: 'a' })],
     },
     'is not created again': { given: fresh.with({ deleting: true }), plan: [keep] },
     'is not created again after it was deleted for another type': {
@@ -185,7 +185,7 @@ describe('the Secret of a resource that is being deleted, and held by a finalize
       plan: [
         blocked(
           'Deleting',
-          'Secret payments-server-tls would have to be created again: the Secret is not of type kubernetes.io/tls',
+          'the operator does not replace Secret payments-server-tls of a resource that is being deleted: the Secret is not of type kubernetes.io/tls',
         ),
       ],
     },
@@ -241,8 +241,8 @@ describe('the annotation secret-name', () => {
 
 describe('a Secret that is being deleted, and held by a finalizer', () => {
   const isHeld =
-    'is being deleted, and a finalizer holds it; the operator creates it again once it is gone. If the program that has set the ' +
-    'finalizer does not take it off: kubectl -n shop patch secret payments-server-tls --type merge ' +
+    'is being deleted, but a finalizer holds it; the operator creates it again once it is gone. If the program that set the ' +
+    'finalizer does not remove it: kubectl -n shop patch secret payments-server-tls --type merge ' +
     `--patch '{"metadata":{"finalizers":null}}'`;
   const held = issued.whereSecret(
     'server',
@@ -255,7 +255,7 @@ describe('a Secret that is being deleted, and held by a finalizer', () => {
       plan: [
         blocked(
           'SecretImmutable',
-          `Secret payments-server-tls is immutable, so that it gets no new root and no new certificate; it ${isHeld}`,
+          `Secret payments-server-tls is immutable, so it gets no new root and no new certificate; it ${isHeld}`,
         ),
       ],
     },
@@ -268,7 +268,7 @@ describe('a Secret that is being deleted, and held by a finalizer', () => {
 
 describe('a Secret of somebody else is left alone', () => {
   const former = conflict(
-    'is controlled by a former MtlsCertificate payments, so that the garbage collector deletes it',
+    'is controlled by an earlier MtlsCertificate payments that was deleted, so the garbage collector will delete it',
     '{"ownerReferences":null}',
   );
   const other = conflict('has another controller', '{"ownerReferences":null}');
@@ -347,7 +347,12 @@ describe('a Secret of somebody else is left alone', () => {
       const roles = observed.roles.map((role) => ({ ...role, secretNameOwner: 'MtlsCertificate older' }));
       assert.deepEqual(
         planCertificate({ ...observed, roles }, now).secrets.map(({ step }) => step),
-        [blocked('SecretConflict', 'Secret payments-server-tls belongs to MtlsCertificate older; name another one')],
+        [
+          blocked(
+            'SecretConflict',
+            'Secret payments-server-tls belongs to MtlsCertificate older; set server.secretName to another name',
+          ),
+        ],
       );
     }
   });
@@ -356,7 +361,10 @@ describe('a Secret of somebody else is left alone', () => {
 describe('without its authority', () => {
   const missing = { state: 'missing' } as const;
   const bad = notReady('RootExpired', 'the root expired');
-  const notFound = blocked('AuthorityNotFound', 'MtlsAuthority default does not exist');
+  const notFound = blocked(
+    'AuthorityNotFound',
+    'MtlsAuthority default does not exist; create it, or correct spec.authorityRef.name',
+  );
   const waiting = (canWait = false) =>
     blocked('AuthorityNotReady', 'MtlsAuthority default: RootExpired: the root expired', { canWait });
   check({
@@ -405,7 +413,7 @@ describe('what may not be signed', () => {
   const constrained = { ...authority, anchor: { ...authority.anchor, nameConstraints } };
   const excluded = blocked(
     'NameConstrained',
-    "the root's name constraints exclude payments, payments.shop, payments.shop.svc, payments.shop.svc.cluster.local",
+    'the name constraints of MtlsAuthority default exclude payments, payments.shop, payments.shop.svc, payments.shop.svc.cluster.local; remove these names from spec',
   );
   check({
     'is denied': { given: denied, plan: [blocked('Denied', message)] },
@@ -463,7 +471,7 @@ describe('after a failure', () => {
       failedAttempts: failedAttempt(later(1)),
       plan: [
         conflict(
-          'is controlled by a former MtlsCertificate payments, so that the garbage collector deletes it',
+          'is controlled by an earlier MtlsCertificate payments that was deleted, so the garbage collector will delete it',
           '{"ownerReferences":null}',
         ),
       ],

@@ -57,7 +57,7 @@ const answering = <Step extends Extract<SecretStep, { metadata: object }>>(step:
   metadata: { ...step.metadata, annotations: { ...step.metadata.annotations, [annotations.revoke]: 't1' } },
 });
 const reissue = answering(issue(issued, 'RevocationRequested', messages.RevocationRequested));
-const waiting = (serials: string, message = `waiting for ${serials} to be on the CRL of MtlsAuthority default`) => ({
+const waiting = (serials: string, message = `waiting for the CRL of MtlsAuthority default to list ${serials}`) => ({
   step: 'blocked' as const,
   reason: 'Pending' as const,
   message,
@@ -71,9 +71,9 @@ const exhausted = {
   crl: { ...crlWith(), entries: { total: 1300, byNamespace: new Map([['shop', 1240]]) } },
 };
 const noShare =
-  `waiting for ${mine} to be on the CRL of MtlsAuthority default: namespace shop has 1240 of the 5000 entries of the CRL, and ` +
-  'that is its share, a quarter of what other namespaces leave. An entry leaves when its certificate expires: a shorter ' +
-  'spec.duration makes room earlier. To make room now, have an administrator rotate the root, which empties the CRL: ' +
+  `waiting for the CRL of MtlsAuthority default to list ${mine}: namespace shop has used its share of the CRL, 1240 of 5000 ` +
+  'entries (a quarter of what other namespaces leave). An entry leaves when its certificate expires; a shorter ' +
+  'spec.duration makes room sooner. To make room now, ask an administrator to rotate the root, which empties the CRL: ' +
   'kubectl annotate mtlsauthority default --overwrite mtls-operator.io/rotate-root="$(date +%s)"';
 
 /** The root is replaced, and certificates switch one after the other. */
@@ -86,8 +86,8 @@ const holding = asking.whereSecret('server', withData({ 'ca.crt': bundle.pem }))
 
 const unrevocable = blocked(
   'CrlUnavailable',
-  `${mine} cannot be revoked: MtlsAuthority default has no CRL, since the key usage of its root or intermediate lacks ` +
-    'cRLSign; take the annotation revoke away, and use rotate to replace what is there',
+  `${mine} cannot be revoked: MtlsAuthority default has no CRL, because the key usage of its root or intermediate lacks ` +
+    'cRLSign; remove the annotation revoke, and set the annotation rotate to replace the certificate',
   { canWait: true },
 );
 
@@ -253,7 +253,7 @@ describe('CRLs as an output', () => {
       plan: [
         blocked(
           'CrlUnavailable',
-          'MtlsAuthority default has no CRL: the key usage of its root or intermediate lacks cRLSign',
+          'MtlsAuthority default has no CRL: the key usage of its root or intermediate lacks cRLSign; remove outputs.crl',
           { canWait: false },
         ),
       ],

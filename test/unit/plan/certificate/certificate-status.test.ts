@@ -220,8 +220,8 @@ describe('the certificates that were replaced', () => {
     const messageOf = (given: CertificateFixture) => statusOf(given).status.conditions[0]?.message;
     assert.equal(messageOf(where(first, full.slice(1))), 'up to date: payments-server-tls');
     const message =
-      'up to date: payments-server-tls; 256 certificates that were replaced in payments-server-tls have not expired: each ' +
-      'one more has the oldest forgotten, which the annotation revoke then does not reach';
+      'up to date: payments-server-tls; the list of replaced certificates of Secret payments-server-tls is full (256 unexpired): ' +
+      'each new certificate drops the oldest one, which the annotation revoke can then no longer revoke';
     assert.equal(messageOf(where(first, full)), message);
     const more = replacedIn(where(first, full).issuedBy(signer));
     assert.deepEqual(more, [...full.slice(1), mine]);
@@ -278,7 +278,7 @@ describe('the certificates that were replaced', () => {
   });
 });
 
-const tryNow = 'to try now: kubectl -n shop annotate mcert payments mtls-operator.io/retry="$(date +%s)" --overwrite';
+const tryNow = 'to retry now: kubectl -n shop annotate mcert payments mtls-operator.io/retry="$(date +%s)" --overwrite';
 
 describe('the condition Ready', () => {
   const conditionsOf = (...args: Parameters<typeof statusOf>) => statusOf(...args).status.conditions;
@@ -344,7 +344,7 @@ describe('the condition Ready', () => {
     const lastTransitionTime = seconds(now);
     const given = issued.remembering({ conditions: [{ ...set, lastTransitionTime }] });
     assert.deepEqual(conditionsOf(given), [upToDate, idle]);
-    const message = 'no certificate can be issued now; the condition Ready has the reason';
+    const message = 'no certificate can be issued now; the condition Ready says why';
     const denied: Record<string, Problem> = { server: { reason: 'Denied', message: 'no' } };
     assert.deepEqual(conditionsOf(given, { problems: denied }).slice(1), [
       { type: 'Issuing', status: 'False', reason: 'Blocked', message },
@@ -358,7 +358,7 @@ describe('the condition Ready', () => {
       type: 'Ready',
       status: 'False',
       reason: 'Expired',
-      message: 'the certificate in payments-server-tls, payments-client-tls has expired',
+      message: 'the certificate in Secret payments-server-tls, payments-client-tls has expired',
     };
     assert.deepEqual(conditionsOf(issued, { at }), [expired]);
     assert.deepEqual(conditionsOf(issued, { at: new Date(at.getTime() - 1) }), [upToDate]);
@@ -390,7 +390,7 @@ describe('the condition Ready of a resource that is being deleted', () => {
     assert.deepEqual(readyOf(held), ['True', 'Issued', message]);
   });
   test('says which Secret is gone and stays so', () => {
-    const message = 'being deleted; a Secret that is gone is not created again: payments-client-tls';
+    const message = 'being deleted; the operator does not create missing Secrets again: payments-client-tls';
     assert.deepEqual(readyOf(held.withoutSecret('client')), ['False', 'Deleting', message]);
   });
   test('says what is wrong with a Secret that is there', () => {

@@ -43,11 +43,11 @@ export const messages: Record<
   string
 > = {
   SecretMissing: 'the Secret does not exist',
-  RootNotTrusted: 'no trusted root of the authority has signed the certificate',
-  RevocationRequested: 'a new value of the annotation revoke',
-  RotationRequested: 'a new value of the annotation rotate',
-  RootReplaced: 'the root is rotated, and another one signs now',
-  IssuerKeyMissing: 'the CRL of the issuer of the certificate cannot be renewed',
+  RootNotTrusted: 'the certificate does not chain to a trusted root of the authority',
+  RevocationRequested: 'the annotation revoke has a new value',
+  RotationRequested: 'the annotation rotate has a new value',
+  RootReplaced: 'the root was rotated: another root signs now',
+  IssuerKeyMissing: 'the CRL that lists certificates of this issuer cannot be renewed',
 };
 export const changed = {
   profile: 'names, subject or usages of the certificate differ from spec',
@@ -58,11 +58,11 @@ export const changed = {
 /** The answer to a server of namespace shop that asks for a DNS name which it may not have. */
 export const deniedName = (name: string): string =>
   `DNS name "${name}": namespace shop may have only names of its own Services (<service>, <service>.shop, ` +
-  '<service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and those that issuance.allow of ' +
-  'MtlsAuthority default grants it';
+  '<service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and names that issuance.allow of ' +
+  'MtlsAuthority default grants';
 /** What is said beside it of a certificate that was issued just now, for 90 days. */
 export const stays =
-  '; the certificate in Secret payments-server-tls stays and works until 2026-05-30T12:00:00Z, and is not renewed';
+  '; the certificate in Secret payments-server-tls stays valid until 2026-05-30T12:00:00Z but is not renewed';
 
 export type Issue = Extract<SecretStep, { step: 'issue' }>;
 

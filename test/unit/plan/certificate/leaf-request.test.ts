@@ -137,9 +137,17 @@ describe('a request is not valid', () => {
   const invalid: [title: string, spec: Partial<MtlsCertificateSpec>, message: RegExp][] = [
     ['for less than five minutes', { duration: '299999ms' }, /^duration: use at least 5m$/],
     ['for a time that is none', { duration: 'long' }, /^duration/],
-    ['without a name', server({}), /at least one name/],
-    ['with empty lists of names', server({ dnsNames: [], uris: [] }), /at least one name/],
-    ['with a common name alone', server({ commonName: 'db' }), /at least one name/],
+    ['without a name', server({}), /^no subject alternative name is requested; add at least one$/],
+    [
+      'with empty lists of names',
+      server({ dnsNames: [], uris: [] }),
+      /^no subject alternative name is requested; add at least one$/,
+    ],
+    [
+      'with a common name alone',
+      server({ commonName: 'db' }),
+      /^no subject alternative name is requested; add at least one$/,
+    ],
     [
       'with a common name of 65 characters',
       server({ service: 'db', commonName: `${'a'.repeat(60)}.shop` }),
@@ -151,7 +159,7 @@ describe('a request is not valid', () => {
     [
       'with a SPIFFE ID next to another URI',
       server({ uris: ['spiffe://example.org/ns/shop/sa/a', 'https://example.org/'] }),
-      /^uris: a certificate with a SPIFFE ID has no other URI \(SPIFFE X509-SVID 2\), and this one asks for .*; ask for the others in another role or resource$/,
+      /^uris: a certificate with a SPIFFE ID may have no other URI \(SPIFFE X509-SVID 2\), and this one requests .*; request the others in another role or resource$/,
     ],
     ['with two SPIFFE IDs', server({ uris: ['spiffe://example.org/a', 'spiffe://example.org/b'] }), /SPIFFE ID/],
     [
@@ -245,7 +253,7 @@ test('a request for the SPIFFE ID of a ServiceAccount and another URI is not val
     const refusal = ask({ [role]: { serviceAccount: 'a', uris: ['urn:uuid:1'] } }, role);
     assert.ok('reason' in refusal);
     assert.equal(refusal.reason, 'InvalidSpec');
-    assert.match(refusal.message, /and this one asks for spiffe:\/\/example\.org\/ns\/shop\/sa\/a, urn:uuid:1;/);
+    assert.match(refusal.message, /and this one requests spiffe:\/\/example\.org\/ns\/shop\/sa\/a, urn:uuid:1;/);
   }
 });
 

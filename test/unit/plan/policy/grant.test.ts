@@ -632,14 +632,14 @@ describe('the names that are signed', () => {
   });
 });
 
-test('otherNames alone need a commonName or a subject beside them, or else they would be critical', () => {
+test('a request with otherNames alone needs a commonName or a subject, or its alternative names would be critical', () => {
   const allow = [{ namespaceSelector: {}, otherNames: [{ oid: upn, utf8Values: ['*@example.com'] }] }];
   const client = { otherNames: [{ oid: upn, utf8Value: 'ops@example.com' }] };
   for (const subject of [undefined, { organizations: [] }]) {
     const request = ask({ client, ...(subject === undefined ? {} : { subject }) }, { allow });
     assert.ok('reason' in request);
     assert.equal(request.reason, 'InvalidSpec');
-    assert.match(request.message, /^otherNames alone need a commonName or a subject/);
+    assert.match(request.message, /^otherNames: add a commonName or a subject;/);
   }
   assert.ok(isGranted({ client: { ...client, serviceAccount: 'a' } }, { allow }));
 });
@@ -684,7 +684,7 @@ describe('a grant', () => {
     assert.deepEqual(refusal, {
       reason: 'Denied',
       message:
-        'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>, <service>.shop, <service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and those that issuance.allow of MtlsAuthority default grants it',
+        'DNS name "www.example.com": namespace shop may have only names of its own Services (<service>, <service>.shop, <service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and names that issuance.allow of MtlsAuthority default grants',
     });
   });
 });
@@ -729,7 +729,7 @@ describe('a usage', () => {
     assert.deepEqual(ask(asking(['keyAgreement', 'emailProtection', 'ipsecIKE']), { allow }), {
       reason: 'Denied',
       message:
-        'usage emailProtection: namespace shop may have only usages of its roles and those that issuance.allow of MtlsAuthority default grants it',
+        'usage emailProtection: namespace shop may have only the usages of its roles and usages that issuance.allow of MtlsAuthority default grants',
     });
   });
 
@@ -796,7 +796,7 @@ describe('a field that is left empty never widens what is allowed:', () => {
     const refusal = ask({ server: { service: 'db' } }, { maxDuration: '' });
     assert.deepEqual(refusal, {
       reason: 'Denied',
-      message: 'issuance.maxDuration of MtlsAuthority default is no duration',
+      message: 'issuance.maxDuration of MtlsAuthority default is not a valid duration',
     });
   });
 });
@@ -822,7 +822,7 @@ describe('the longest duration', () => {
   test('is named in the message', () => {
     assert.deepEqual(ask({ server: { service: 'db' } }, { maxDuration: '24h' }), {
       reason: 'Denied',
-      message: 'spec.duration: MtlsAuthority default issues for at most 24h (issuance.maxDuration)',
+      message: 'spec.duration: MtlsAuthority default allows at most 24h (issuance.maxDuration)',
     });
   });
 });
@@ -842,7 +842,7 @@ describe('an authority for some namespaces', () => {
   test('waits for the labels of a namespace that has not been seen', () => {
     assert.deepEqual(ask({ server: { service: 'db' } }, issuance, null), {
       reason: 'Pending',
-      message: 'namespace shop has not been seen yet; its labels say what it may have',
+      message: 'the operator has not read namespace shop yet; its labels decide which names it may have',
     });
   });
 
@@ -851,7 +851,7 @@ describe('an authority for some namespaces', () => {
       assert.deepEqual(ask({ server: { service: 'db', dnsNames: ['www.example.com'] } }, issuance, labels), {
         reason: 'Denied',
         message:
-          'namespace shop may not use MtlsAuthority default, only those with the labels team=edge,stage in (prod,test) (issuance.namespaceSelector)',
+          'namespace shop may not use MtlsAuthority default: issuance.namespaceSelector requires the labels team=edge,stage in (prod,test)',
       });
     });
   }

@@ -40,11 +40,11 @@ describe('the last writer of a Secret', () => {
       [entry('a', '01', { 'f:metadata': { 'f:labels': { 'f:app.kubernetes.io/managed-by': {} } } })],
       'a (metadata.labels.app.kubernetes.io/managed-by)',
     ],
-    ['may have no name', [entry('', '01', crt)], 'a writer without a name (data.tls.crt)'],
+    ['may have no name', [entry('', '01', crt)], 'a client without a name (data.tls.crt)'],
     [
       'is named by a plain name only, since whoever writes chooses it and administrators read it',
       [entry('; all is well, go on with: kubectl annotate mtlsauthority default x=y #', '01', crt)],
-      'a writer whose name is not a plain one (data.tls.crt)',
+      'a client whose name has unusual characters (data.tls.crt)',
     ],
     ['has keys that are plain, too', [entry('a', '01', { 'f:data': { 'f:a; b': {}, 'f:c': {} } })], 'a (data.c)'],
     ['is not known where nothing says it', [], undefined],

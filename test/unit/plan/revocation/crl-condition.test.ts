@@ -23,7 +23,7 @@ describe('the condition CrlNearlyFull', () => {
       status: 'True',
       reason: 'EntriesAboveThreshold',
       message:
-        '80 % of the 5000 entries of the CRL are in use, most of them of a, b, z. Entries leave when their certificates ' +
+        '80 % of the 5000 entries of the CRL are in use, most of them by a, b, z. Entries leave when their certificates ' +
         'expire: issuance.maxDuration limits how long that takes. To empty the CRL, rotate the root: ' +
         'kubectl annotate mtlsauthority default --overwrite mtls-operator.io/rotate-root="$(date +%s)"',
     });

@@ -35,7 +35,7 @@ const times = {
   startedAt: `${at.toISOString().slice(0, 19)}Z`,
   since: at.toISOString(),
 };
-const says = 'the root has expired; another one is made and waits for no certificate';
+const says = 'the root has expired; the operator generates a new root';
 const takes = 'the root has expired; the root in next.crt replaces it';
 /** The step that replaces it, and keeps it beside the new one. */
 const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> = {}): RotationStep =>
@@ -102,7 +102,7 @@ describe('a root that has expired', () => {
     ),
     'stays where it cannot be made as spec.root says': keeps(
       { ...quiet, tokens: asked, spec: making({ duration: 'x' }) },
-      ', or mend spec.root: its duration or key size is not valid',
+      ', or correct spec.root: its duration or key size is not valid',
     ),
     'is replaced by the next root where there is one, of whomever it is': {
       given: { ...quiet, spec: brought, next: young },
@@ -167,7 +167,7 @@ describe('a root that expires while it is replaced', () => {
   const since = at.toISOString();
   const switches: Case['plan'] = {
     step: rotationStep(
-      ['RotationSwitching', 'the old root has expired, so nothing is waited for; the new root signs'],
+      ['RotationSwitching', 'the old root has expired, so the rotation does not wait; the new root signs'],
       [old, young],
       {
         move: { active: 'next', next: null, previous: 'active' },
@@ -227,7 +227,7 @@ describe('a root that expires while it is replaced', () => {
   };
   /** The root that is expired gives way to the old root, which signs again. */
   const givesWay = (reason: string, changes: Partial<RotationState> = {}): RotationStep =>
-    rotationStep([reason, 'the root that signed has expired; the other root of the rotation signs'], [brief, old], {
+    rotationStep([reason, 'the signing root has expired; the other root of the rotation signs'], [brief, old], {
       move: { active: 'previous', previous: 'active' },
       rotation: rotationIn('Switching', {
         since: afterBrief.toISOString(),

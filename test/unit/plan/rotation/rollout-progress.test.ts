@@ -47,7 +47,7 @@ describe('a Secret that the operator has not read', () => {
 
 test('a Secret that a finalizer holds in deletion is named with the reason', () => {
   const record = issued.secretRecord('server');
-  assert.equal(issuedSecret({ ...record, deleting: true }).detail, 'being deleted, and a finalizer holds it');
+  assert.equal(issuedSecret({ ...record, deleting: true }).detail, 'being deleted, but a finalizer holds it');
   assert.equal(issuedSecret(record).detail, undefined);
 });
 

@@ -25,7 +25,7 @@ const aborting = (given: Situation): Situation => ({ ...given, tokens: asked });
 
 describe('a rotation that is aborted before certificates switch', () => {
   const dropped = {
-    step: rotationStep(['RotationAborted', 'the new root is dropped; no certificate was of it'], [old], {
+    step: rotationStep(['RotationAborted', 'the operator drops the new root, which issued no certificate'], [old], {
       move: { next: null },
       endedRotation: 'r1',
     }),
@@ -51,7 +51,7 @@ describe('a rotation that is aborted before certificates switch', () => {
     'is another one: the id is of a former rotation': {
       given: { ...distributing, tokens: { abortToken: 'r0' }, secrets: secretsOf(old, old) },
       plan: {
-        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
+        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b'], {
           notices: [ignored('abort-rotation=r0', 'it does not name this rotation, r1', true)],
         }),
         verdict: verdicts.Distributing,
@@ -60,11 +60,11 @@ describe('a rotation that is aborted before certificates switch', () => {
     'is not aborted by an id with something behind it': {
       given: { ...distributing, tokens: { abortToken: 'r1/2' }, secrets: secretsOf(old, old) },
       plan: {
-        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
+        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b'], {
           notices: [
             ignored(
               'abort-rotation=r1/2',
-              'the value is the id alone, r1; to skip what a phase waits for, use mtls-operator.io/skip-gate',
+              'use the id alone, r1; to skip the gate of a phase, use mtls-operator.io/skip-gate',
             ),
           ],
         }),
@@ -79,10 +79,14 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
   const goesBack = (given: Situation, rotation: Partial<RotationState> = {}): Case => ({
     given: aborting(given),
     plan: {
-      step: rotationStep(['RotationAborting', 'the old root signs again; certificates are issued anew'], [next, old], {
-        move: { active: 'previous', previous: 'active' },
-        rotation: rotationIn('Switching', { since, ...back, ...rotation }),
-      }),
+      step: rotationStep(
+        ['RotationAborting', 'the old root signs again; the operator issues every certificate again'],
+        [next, old],
+        {
+          move: { active: 'previous', previous: 'active' },
+          rotation: rotationIn('Switching', { since, ...back, ...rotation }),
+        },
+      ),
       verdict: given.rotation?.phase === 'Draining' ? verdicts.Draining : verdicts.Switching,
     },
   });
@@ -126,7 +130,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     acceptedBundleDigests: [bundleOf(next, old).digest],
     reissue: reissueOf(backwards),
   });
-  const missing = ['2 of 2 Secrets to have a certificate of the old root: shop/a, shop/b'];
+  const missing = ['2 of 2 Secrets to hold a certificate issued by the old root: shop/a, shop/b'];
   check({
     'waits for every certificate to be of the old root again': {
       given: backwards,
@@ -151,7 +155,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
           notices: [
             ignored(
               'skip-gate=r1/Switching/shop',
-              'it was set before the rotation was aborted, and is not for the way back',
+              'it was set before the rotation was aborted and does not apply to the way back',
             ),
           ],
           done: 0,
@@ -170,7 +174,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
         step: rotationStep(
           [
             'RotationGateSkipped',
-            'the phase Switching does not wait for Secrets and bundles in namespace shop: mtls-operator.io/skip-gate says so',
+            'the phase Switching no longer waits for Secrets and bundles in namespace shop, as mtls-operator.io/skip-gate requests',
           ],
           [old, next],
           {
@@ -183,10 +187,14 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
     'drains once every certificate is of the old root': {
       given: aborting({ ...backwards, secrets: secretsOf(old, old, next) }),
       plan: {
-        step: rotationStep(['RotationDraining', 'every certificate is of the old root; pods load them'], [old, next], {
-          rotation: rotationIn('Draining', { ...back, since }),
-          requiresLiveRead: true,
-        }),
+        step: rotationStep(
+          ['RotationDraining', 'every certificate is issued by the old root; pods load the new certificates'],
+          [old, next],
+          {
+            rotation: rotationIn('Draining', { ...back, since }),
+            requiresLiveRead: true,
+          },
+        ),
         verdict,
       },
     },
@@ -200,23 +208,23 @@ describe('a rotation that cannot be aborted', () => {
     plan: { ...waiting(given, [0, 2], [wait], { notices: [{ reason: 'AbortRefused', message: remark }] }), verdict },
   });
   const noKey =
-    'it cannot be aborted: the key of the old root is not there; put that root back into tls.crt and tls.key';
-  const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
+    'the rotation cannot be aborted: the root Secret has no key of the old root; put that root back into tls.crt and tls.key';
+  const tooLate = 'the rotation cannot be aborted any more: bundles without the old root are already published';
   const { previous: _, ...withoutKey } = switching;
-  const leaves = '2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b';
+  const leaves = '2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b';
   const past = root({ name: 'Past', durationMs: days(30) });
   check({
     'says so in Retiring, and goes on': refuses(
       { ...retiring, secrets: secretsOf(next, next, old) },
       tooLate,
-      '2 of 2 Secrets to be without the old root: shop/a, shop/b',
+      '2 of 2 Secrets to drop the old root: shop/a, shop/b',
       verdicts.Retiring,
     ),
     'comes to its end in Retiring once nothing is missing': {
       given: aborting(retiring),
       plan: {
         step: rotationStep(
-          ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
+          ['RotationCompleted', 'only the new root is trusted; the operator destroys the key of the old root'],
           [next],
           { move: { previous: null }, endedRotation: 'r1', requiresLiveRead: true },
         ),
@@ -226,7 +234,7 @@ describe('a rotation that cannot be aborted', () => {
     'says so in Retiring although a person has put the old root back into ca.crt: bundles without it are out': refuses(
       { ...retiring, trusted: [next, old] },
       tooLate,
-      '2 of 2 Secrets to be without the old root: shop/a, shop/b',
+      '2 of 2 Secrets to drop the old root: shop/a, shop/b',
       ready([next, old], { reissue: reissueOf(retiring) }),
     ),
     'says so where the key of the old root is gone': refuses(
@@ -237,13 +245,13 @@ describe('a rotation that cannot be aborted', () => {
     ),
     'says so where the old root has expired': refuses(
       { ...switching, secrets, previous: past },
-      'it cannot be aborted: the old root may not sign (RootExpired)',
+      'the rotation cannot be aborted: the old root may not sign (RootExpired)',
       leaves,
       verdicts.Switching,
     ),
     'says so where the key is not that of the old root': refuses(
       { ...switching, secrets, previous: { ...encodedRoot(old), key: encodedRoot(other).key } },
-      'it cannot be aborted: the old root may not sign (RootKeyMismatch)',
+      'the rotation cannot be aborted: the old root may not sign (RootKeyMismatch)',
       leaves,
       verdicts.Switching,
     ),
@@ -262,13 +270,13 @@ describe('a rotation that cannot be aborted', () => {
     'says so where the old root was written over': refuses(
       { ...overwritten, secrets: secretsOf(old, old) },
       noKey,
-      '2 of 2 Secrets to carry the new root: shop/a, shop/b',
+      '2 of 2 Secrets to hold the new root: shop/a, shop/b',
       verdicts.overwritten,
     ),
     'says so beside the root that waits for its end': {
       given: aborting({ ...retiring, next: other, secrets: secretsOf(next, next, old) }),
       plan: {
-        ...waiting(retiring, [0, 2], ['2 of 2 Secrets to be without the old root: shop/a, shop/b'], {
+        ...waiting(retiring, [0, 2], ['2 of 2 Secrets to drop the old root: shop/a, shop/b'], {
           notices: [{ reason: 'AbortRefused', message: tooLate }, nextRootQueued],
         }),
         verdict: verdicts.Retiring,

@@ -18,7 +18,7 @@ const goesOn = (given: Situation, step: RotationStep, verdict = verdicts[given.r
 
 describe('a phase of which nothing is missing ends', () => {
   const switches = rotationStep(
-    ['RotationSwitching', 'the new root signs; certificates are issued anew'],
+    ['RotationSwitching', 'the new root signs; the operator issues every certificate again'],
     [old, next],
     {
       move: { active: 'next', next: null, previous: 'active' },
@@ -26,17 +26,17 @@ describe('a phase of which nothing is missing ends', () => {
     },
   );
   const drains = rotationStep(
-    ['RotationDraining', 'every certificate is of the new root; pods load them'],
+    ['RotationDraining', 'every certificate is issued by the new root; pods load the new certificates'],
     [next, old],
     {
       rotation: rotationIn('Draining', { since }),
     },
   );
-  const retires = rotationStep(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
+  const retires = rotationStep(['RotationRetiring', 'the operator removes the old root from every bundle'], [next], {
     rotation: rotationIn('Retiring', { since }),
   });
   const completes = rotationStep(
-    ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
+    ['RotationCompleted', 'only the new root is trusted; the operator destroys the key of the old root'],
     [next],
     { move: { previous: null }, endedRotation: 'r1' },
   );
@@ -66,7 +66,10 @@ describe('a phase of which nothing is missing ends', () => {
     'Distributing without a move where the new root is in its place already': goesOn(
       overwritten,
       {
-        ...rotationStep(['RotationSwitching', 'the new root signs; certificates are issued anew'], [next, old]),
+        ...rotationStep(
+          ['RotationSwitching', 'the new root signs; the operator issues every certificate again'],
+          [next, old],
+        ),
         rotation: rotationIn('Switching', { since }),
       },
       verdicts.overwritten,
@@ -82,7 +85,7 @@ describe('a phase of which nothing is missing ends', () => {
     'Draining, and the old root is not trusted any more': goesOn(draining, retires),
     'Draining, and a root that is not of this rotation goes on being trusted': goesOn(
       { ...draining, trusted: [next, old, other] },
-      rotationStep(['RotationRetiring', 'the old root is taken out of every bundle'], [next, other], {
+      rotationStep(['RotationRetiring', 'the operator removes the old root from every bundle'], [next, other], {
         rotation: rotationIn('Retiring', { since }),
       }),
       ready([next, old, other], {
@@ -111,7 +114,7 @@ describe('a phase of which nothing is missing ends', () => {
         ...completes,
         event: {
           reason: 'RotationAborted',
-          message: 'the rotation was taken back; the key of the other root is destroyed',
+          message: 'the rotation was aborted; the operator destroys the key of the new root',
         },
       },
     ),
@@ -128,9 +131,13 @@ describe('a Secret that nobody can have loaded', () => {
   check({
     'does not hold up the switch': goesOn(
       { ...switching, secrets: [gone] },
-      rotationStep(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
-        rotation: rotationIn('Draining', { since }),
-      }),
+      rotationStep(
+        ['RotationDraining', 'every certificate is issued by the new root; pods load the new certificates'],
+        [next, old],
+        {
+          rotation: rotationIn('Draining', { since }),
+        },
+      ),
     ),
   });
 });

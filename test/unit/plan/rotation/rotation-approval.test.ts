@@ -31,7 +31,7 @@ describe('a rotation that waits for approval', () => {
       verdict,
     },
   });
-  const idAlone = 'the value is the id alone, r1; to skip what a phase waits for, use mtls-operator.io/skip-gate';
+  const idAlone = 'use the id alone, r1; to skip the gate of a phase, use mtls-operator.io/skip-gate';
   const another = 'it does not name this rotation, r1';
   check({
     'is approved by its id': approves(met),

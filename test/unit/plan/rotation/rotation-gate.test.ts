@@ -35,12 +35,11 @@ const inCluster = (changedAtMs: number) => ({
   changedAtMs,
   isClusterTrustBundle: true as const,
 });
-const delay = (until: string, text = '3m') =>
-  `pods to load what was written last: until ${until} (propagationDelay ${text})`;
+const delay = (until: string, text = '3m') => `pods to load the last change: until ${until} (propagationDelay ${text})`;
 const unknownRoot = 'status to name the new root';
 
 describe('the phase Distributing', () => {
-  const carry = 'Secrets to carry the new root';
+  const carry = 'Secrets to hold the new root';
   const [a, b] = secretsOf(old, old, next) as [IssuedSecret, IssuedSecret];
   const [stale] = secretsOf(old, old) as [IssuedSecret];
   check({
@@ -89,14 +88,14 @@ describe('the phase Distributing', () => {
         ],
       },
       [3, 5],
-      ['2 of 5 Secrets and bundles to carry the new root: ConfigMap a/trust, ConfigMap b/trust'],
+      ['2 of 5 Secrets and bundles to hold the new root: ConfigMap a/trust, ConfigMap b/trust'],
     ),
     'takes no other bundle with the new root for the one that is wanted': waits(
       { ...distributing, secrets: [{ ...a, bundle: bundleOf(next, old).digest }, b] },
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
     ),
-    'waits for pods to load what was written last': waits(
+    'waits for pods to load the last change': waits(
       { ...distributing, secrets: [a, { ...b, changedAtMs: 1 }] },
       [1, 2],
       [delay('2026-03-01T12:00:00Z')],
@@ -133,7 +132,7 @@ describe('the phase Distributing', () => {
       [0, 2],
       [
         `1 of 2 ${carry}: shop/a`,
-        `1 of 2 ${carry} and to stay as they are: shop/b (changed 3 times)${toSkip('r1/Distributing/shop')}`,
+        `1 of 2 ${carry} and to stay unchanged: shop/b (changed 3 times)${toSkip('r1/Distributing/shop')}`,
       ],
     ),
     'names what changes again and again, from the second time on': waits(
@@ -146,7 +145,7 @@ describe('the phase Distributing', () => {
         ],
       },
       [1, 3],
-      [`1 of 3 ${carry} and to stay as they are: shop/b (changed 2 times)${toSkip('r1/Distributing/shop')}`],
+      [`1 of 3 ${carry} and to stay unchanged: shop/b (changed 2 times)${toSkip('r1/Distributing/shop')}`],
       { opensInMs: minutes(2) },
     ),
     'says why what it waits for may never come': waits(
@@ -183,12 +182,12 @@ describe('the phase Distributing', () => {
     'waits for a delay of it that can be read': waits(
       { ...distributing, spec: rotating({ clusterTrustBundleDelay: 'x' }) },
       [0, 2],
-      ['spec.rotation.clusterTrustBundleDelay to be a duration'],
+      ['spec.rotation.clusterTrustBundleDelay to be a valid duration'],
     ),
     'waits for a delay that can be read': waits(
       { ...distributing, spec: rotating({ propagationDelay: 'x' }) },
       [0, 2],
-      ['spec.rotation.propagationDelay to be a duration'],
+      ['spec.rotation.propagationDelay to be a valid duration'],
     ),
     'waits for status to name the root that is to sign, should the Secret be written over': waits(
       { ...distributing, status: knows([old]) },
@@ -252,7 +251,7 @@ describe('the phase Distributing', () => {
 });
 
 describe('the phase Switching', () => {
-  const have = 'Secrets to have a certificate of the new root';
+  const have = 'Secrets to hold a certificate issued by the new root';
   const [a, b] = switching.secrets as [IssuedSecret, IssuedSecret];
   const of = (secret: IssuedSecret, root: typeof old) => ({ ...secret, leaf: leafOf(root) });
   const { root: _, ...unknown } = leafOf(old);
@@ -295,7 +294,7 @@ describe('the phase Draining', () => {
     'waits for a certificate of the old root that has come back': waits(
       { ...draining, secrets: [a, { ...b, leaf: leafOf(old) }] },
       [1, 2],
-      ['1 of 2 Secrets to have a certificate of the new root: shop/b'],
+      ['1 of 2 Secrets to hold a certificate issued by the new root: shop/b'],
     ),
     'waits for pods to load what was issued last': waits(
       { ...draining, secrets: [a, { ...b, changedAtMs: minutes(1) }] },
@@ -306,7 +305,7 @@ describe('the phase Draining', () => {
     'waits for a delay that can be read': waits(
       { ...draining, spec: rotating({ propagationDelay: '' }) },
       [0, 2],
-      ['spec.rotation.propagationDelay to be a duration'],
+      ['spec.rotation.propagationDelay to be a valid duration'],
     ),
     'waits for status to name the root that signs before another one is forgotten': waits(
       { ...draining, status: knows([old, next]) },
@@ -328,7 +327,7 @@ describe('the phase Retiring', () => {
     'waits for a Secret that still has the old root': waits(
       { ...retiring, secrets: [withOld, b] },
       [1, 2],
-      ['1 of 2 Secrets to be without the old root: shop/a'],
+      ['1 of 2 Secrets to drop the old root: shop/a'],
     ),
     'waits for a published bundle that still has the old root': waits(
       {
@@ -338,12 +337,12 @@ describe('the phase Retiring', () => {
         ],
       },
       [2, 3],
-      ['1 of 3 Secrets and bundles to be without the old root: ConfigMap a/t'],
+      ['1 of 3 Secrets and bundles to drop the old root: ConfigMap a/t'],
     ),
     'waits for a Secret that was deleted': waits(
       { ...retiring, secrets: [lost('shop/a', next), b] },
       [1, 2],
-      ['1 of 2 Secrets to be without the old root: shop/a'],
+      ['1 of 2 Secrets to drop the old root: shop/a'],
     ),
   });
 });

@@ -22,7 +22,7 @@ import {
 
 const replaced = {
   reason: 'RootReplaced',
-  message: 'another root was written over the one that signed; both are trusted',
+  message: 'another root has overwritten the active root; both are trusted',
 };
 type Roots = readonly [typeof old, ...(typeof old)[]];
 
@@ -162,7 +162,7 @@ describe('a root that is written over while a rotation is under way', () => {
     'in Distributing by the new one: the note holds, and it is in its place': {
       given: { ...distributing, signs: next, secrets: secretsOf(old, old) },
       plan: {
-        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b'], {
+        ...waiting(distributing, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b'], {
           notices: [nextRootQueued],
         }),
         verdict: verdicts.overwritten,
@@ -202,13 +202,9 @@ describe('a root that is written over while a rotation is under way', () => {
 describe('the root in next.crt, while it is distributed', () => {
   const { next: _, ...withdrawn } = distributing;
   const { next: _o, ...withoutNext } = quiet;
-  const drop = rotationStep(
-    ['RotationWithdrawn', 'the root that was to follow is not in the root Secret any more'],
-    [old],
-    {
-      endedRotation: 'r1',
-    },
-  );
+  const drop = rotationStep(['RotationWithdrawn', 'the next root is not in the root Secret any more'], [old], {
+    endedRotation: 'r1',
+  });
   check({
     'is withdrawn by taking it out of the Secret': { given: withdrawn, plan: { step: drop, verdict: ready([old]) } },
     'is not what follows any more once its key does not fit': {
@@ -232,7 +228,7 @@ describe('the root in next.crt, while it is distributed', () => {
       given: { ...distributing, next: other },
       plan: {
         step: rotationStep(
-          ['RotationStarted', 'the root in next.crt is distributed next to the present one'],
+          ['RotationStarted', 'the operator distributes the root in next.crt next to the active root'],
           [old, other],
           {
             rotation: initialRotation([old], other),
@@ -251,7 +247,7 @@ describe('the root in next.crt, while it is distributed', () => {
 describe('the key of the root that was written over', () => {
   const issuerInMemory = old;
   const unmet: Situation = { ...overwritten, secrets: secretsOf(old, old) };
-  const wait = waiting(unmet, [0, 2], ['2 of 2 Secrets to carry the new root: shop/a, shop/b']);
+  const wait = waiting(unmet, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b']);
   check({
     'goes on signing while this process still holds it': {
       given: { ...unmet, issuerInMemory },
@@ -272,7 +268,7 @@ describe('the key of the root that was written over', () => {
     'does not sign after the switch': {
       given: { ...switching, issuerInMemory, secrets: secretsOf(old, old, next) },
       plan: {
-        ...waiting(switching, [0, 2], ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b']),
+        ...waiting(switching, [0, 2], ['2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b']),
         verdict: verdicts.Switching,
       },
     },
@@ -285,7 +281,7 @@ describe('the old root, taken out of ca.crt by a person while certificates switc
     'is not trusted any more, whatever is still of it': {
       given: { ...switching, trusted: [next], secrets },
       plan: {
-        ...waiting(switching, [0, 2], ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b']),
+        ...waiting(switching, [0, 2], ['2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b']),
         verdict: ready([next], 'reissue' in verdicts.Switching ? { reissue: verdicts.Switching.reissue } : {}),
       },
     },

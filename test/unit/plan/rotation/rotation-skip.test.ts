@@ -22,7 +22,7 @@ const skips = (
     given,
     plan: {
       step: rotationStep(
-        ['RotationGateSkipped', `the phase ${phase} does not wait for ${message}: mtls-operator.io/skip-gate says so`],
+        ['RotationGateSkipped', `the phase ${phase} ${message}, as mtls-operator.io/skip-gate requests`],
         rootsOf[now],
         { rotation: rotationIn(now, { ...before, skipped: [...(before.skipped ?? []), skip] }) },
       ),
@@ -30,8 +30,8 @@ const skips = (
     },
   };
 };
-const all = 'Secrets and bundles';
-const inShop = 'Secrets and bundles in namespace shop';
+const all = 'no longer waits for Secrets and bundles';
+const inShop = 'no longer waits for Secrets and bundles in namespace shop';
 
 for (const phase of phases) {
   const given = unmet[phase];
@@ -49,7 +49,7 @@ for (const phase of phases) {
     stays(asking(skipToken), ignored(`skip-gate=${skipToken}`, why, isExpected));
   const known = { ...given, status: (phase === 'Distributing' ? distributing : given).status };
   const skipped = rotationIn(phase, { skipped: [phase] });
-  const form = `the value is r1/<phase> or r1/<phase>/<namespace>, for example r1/${phase}`;
+  const form = `use r1/<phase> or r1/<phase>/<namespace>, for example r1/${phase}`;
 
   describe(`the gate of the phase ${phase}, when it is not met,`, () => {
     check({
@@ -91,7 +91,7 @@ for (const phase of phases) {
       'is not skipped by a request for another rotation': stays({ ...given, tokens: { rotateRootToken: 'r1' } }),
       'is not skipped for the 65th namespace': stays(
         asking(`r1/${phase}/shop`, { skipped: Array(64).fill(`${phase}/web`) }),
-        ignored(`skip-gate=r1/${phase}/shop`, '64 skips are recorded; skip the whole phase'),
+        ignored(`skip-gate=r1/${phase}/shop`, '64 skips are recorded, which is the limit; skip the whole phase'),
       ),
     });
   });
@@ -124,7 +124,7 @@ describe('the skip of a phase that comes later', () => {
     'is recorded at once, and the present phase waits': skips(
       { ...unmet.Distributing, tokens: { skipToken: 'r1/Draining' } },
       'Draining',
-      ['Draining', `${all}, from its beginning`],
+      ['Draining', 'will not wait for Secrets and bundles'],
     ),
     'does not open the present gate': {
       given: { ...unmet.Switching, rotation: rotationIn('Switching', { skipped: ['Draining'] }) },
@@ -171,7 +171,7 @@ describe('a namespace that is skipped', () => {
     'is not counted, and the others are': {
       given,
       plan: {
-        ...waiting(given, [0, 1], ['1 of 1 Secrets to carry the new root: web/b']),
+        ...waiting(given, [0, 1], ['1 of 1 Secrets to hold the new root: web/b']),
         verdict: verdicts.Distributing,
       },
     },
@@ -182,12 +182,9 @@ describe('a namespace that is skipped', () => {
     'does not spare the others their delay': {
       given: { ...given, secrets: [a, { ...elsewhere, bundle: next.digest, changedAtMs: minutes(1) }] },
       plan: {
-        ...waiting(
-          given,
-          [0, 1],
-          ['pods to load what was written last: until 2026-03-01T12:01:00Z (propagationDelay 3m)'],
-          { opensInMs: minutes(1) },
-        ),
+        ...waiting(given, [0, 1], ['pods to load the last change: until 2026-03-01T12:01:00Z (propagationDelay 3m)'], {
+          opensInMs: minutes(1),
+        }),
         verdict: verdicts.Distributing,
       },
     },
@@ -202,7 +199,7 @@ describe('a namespace that is skipped', () => {
           given,
           [0, 1],
           [
-            `1 of 1 Secrets and bundles to carry the new root: ClusterTrustBundle x${toSkip('r1/Distributing', 'the phase Distributing')}`,
+            `1 of 1 Secrets and bundles to hold the new root: ClusterTrustBundle x${toSkip('r1/Distributing', 'the phase Distributing')}`,
           ],
         ),
         verdict: verdicts.Distributing,

@@ -19,7 +19,7 @@ const make = {
   key: { algorithm: 'ECDSA', size: 256 },
 } as const;
 const makesNext = (why: string, more: Partial<RotationStep> = {}) =>
-  rotationStep(['RotationStarted', `a new root is distributed next to the present one: ${why}`], [old], {
+  rotationStep(['RotationStarted', `the operator distributes a new root next to the active root: ${why}`], [old], {
     generate: make,
     rotation: initialRotation([old], undefined),
     ...more,
@@ -65,7 +65,7 @@ describe('a root that was renewed', () => {
 describe('a rotation that is asked for by annotation', () => {
   const begins = (given: Situation, more?: Partial<RotationStep>): Case => ({
     given,
-    plan: { step: makesNext('it was asked for', { handledToken: 'a', ...more }), verdict },
+    plan: { step: makesNext('a rotation was requested', { handledToken: 'a', ...more }), verdict },
   });
   const rsa = making({ commonName: 'Org', organizations: ['A'], privateKey: { algorithm: 'RSA' }, duration: '1h' });
   check({
@@ -93,7 +93,7 @@ describe('a rotation that is asked for by annotation', () => {
       given: { ...quiet, trusted: [old, other], tokens: asked },
       plan: {
         step: rotationStep(
-          ['RotationStarted', 'a new root is distributed next to the present one: it was asked for'],
+          ['RotationStarted', 'the operator distributes a new root next to the active root: a rotation was requested'],
           [old, other],
           { generate: make, rotation: initialRotation([old], undefined), handledToken: 'a' },
         ),
@@ -108,7 +108,7 @@ describe('a rotation that is asked for by annotation', () => {
         problem: {
           reason: 'NextRootMissing',
           message:
-            'there is no spec.root to make a root from; put the next root into Secret mtls-root as next.crt and next.key',
+            'spec.root is not set, so the operator cannot generate a root; put the next root into Secret mtls-root as next.crt and next.key',
         },
       },
     },
@@ -131,7 +131,7 @@ describe('a rotation that begins by itself', () => {
     return {
       given: { ...quiet, spec },
       at: moment,
-      plan: { step: makesNext(`it expires at ${notAfter.toISOString()}`, { rotation }), verdict },
+      plan: { step: makesNext(`the active root expires at ${notAfter.toISOString()}`, { rotation }), verdict },
     };
   };
   const tenth = before(lifetimeMs / 10);
@@ -156,16 +156,20 @@ describe('a rotation that begins by itself', () => {
 
 describe('a root that a person has put into next.crt and next.key', () => {
   const started = (incoming: typeof next, more: Partial<RotationStep> = {}) =>
-    rotationStep(['RotationStarted', 'the root in next.crt is distributed next to the present one'], [old, incoming], {
-      rotation: initialRotation([old], incoming),
-      ...more,
-    });
+    rotationStep(
+      ['RotationStarted', 'the operator distributes the root in next.crt next to the active root'],
+      [old, incoming],
+      {
+        rotation: initialRotation([old], incoming),
+        ...more,
+      },
+    );
   const below = intermediate(old, { durationMs: days(60) });
   const belowNext = intermediate(next);
   const signsAtOnce = (given: Situation, more: Partial<RotationStep> = {}): Case => ({
     given,
     plan: {
-      step: rotationStep(['IssuerReplaced', 'next.crt has the same root; it signs from now on'], [old], {
+      step: rotationStep(['IssuerReplaced', 'next.crt chains to the same root; it signs from now on'], [old], {
         move: { active: 'next', next: null, previous: 'active' },
         ...more,
       }),

@@ -32,11 +32,11 @@ interface Saying {
   readonly more?: object;
   readonly revisitInMs?: number;
 }
-const carry = `2 of 2 Secrets to carry the new root: shop/a, shop/b${toSkip('r1/Distributing/shop')}`;
-const leaves = `2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b${toSkip('r1/Switching/shop')}`;
-const withOld = `2 of 2 Secrets to be without the old root: shop/a, shop/b${toSkip('r1/Retiring/shop')}`;
-const delay = 'pods to load what was written last: until 2026-03-01T12:00:00Z (propagationDelay 3m)';
-const tooLate = 'it cannot be aborted any more: bundles without the old root are out';
+const carry = `2 of 2 Secrets to hold the new root: shop/a, shop/b${toSkip('r1/Distributing/shop')}`;
+const leaves = `2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b${toSkip('r1/Switching/shop')}`;
+const withOld = `2 of 2 Secrets to drop the old root: shop/a, shop/b${toSkip('r1/Retiring/shop')}`;
+const delay = 'pods to load the last change: until 2026-03-01T12:00:00Z (propagationDelay 3m)';
+const tooLate = 'the rotation cannot be aborted any more: bundles without the old root are already published';
 const back = { old: [rootIdOf(next)], new: rootIdOf(old), aborting: true } as const;
 const directions = { oldRoot: fingerprintOf(next), newRoot: fingerprintOf(old), aborting: true };
 const backwards = { ...switching, signs: old, trusted: [old, next], previous: next };
@@ -45,7 +45,7 @@ const sayings: Record<string, Saying> = {
   'bundles that are missing': {
     given: { ...distributing, secrets: secretsOf(old, old) },
     root: old,
-    words: `the new root is distributed, the old one signs; waiting for ${carry}`,
+    words: `the operator adds the new root to every bundle; the old root signs; waiting for ${carry}`,
     blockers: [carry],
     progress: '0 of 2',
   },
@@ -58,7 +58,7 @@ const sayings: Record<string, Saying> = {
     },
     root: old,
     words:
-      `the new root is distributed, the old one signs; waiting for ${carry}, and status to name the new root, ` +
+      `the operator adds the new root to every bundle; the old root signs; waiting for ${carry}, and status to name the new root, ` +
       `and ${unapproved}`,
     blockers: [carry, 'status to name the new root', unapproved],
     progress: '0 of 2',
@@ -66,7 +66,7 @@ const sayings: Record<string, Saying> = {
   'a delay, at whose end it is looked at again': {
     given: { ...distributing, monotonicMs: minutes(3) - 400 },
     root: old,
-    words: `the new root is distributed, the old one signs; waiting for ${delay}`,
+    words: `the operator adds the new root to every bundle; the old root signs; waiting for ${delay}`,
     blockers: [delay],
     progress: '0 of 2',
     revisitInMs: 401,
@@ -74,14 +74,14 @@ const sayings: Record<string, Saying> = {
   'certificates of the old root': {
     given: { ...switching, secrets: secretsOf(old, old, next) },
     root: next,
-    words: `the new root signs, certificates are issued anew; waiting for ${leaves}`,
+    words: `the new root signs; the operator issues every certificate again; waiting for ${leaves}`,
     blockers: [leaves],
     progress: '0 of 2',
   },
   'pods that load their certificate': {
     given: { ...draining, monotonicMs: minutes(3) - 10 },
     root: next,
-    words: `all certificates are of the new root, pods load them; waiting for ${delay}`,
+    words: `every certificate is issued by the new root; pods load the new certificates; waiting for ${delay}`,
     blockers: [delay],
     progress: '0 of 2',
     revisitInMs: 11,
@@ -89,7 +89,7 @@ const sayings: Record<string, Saying> = {
   'bundles with the old root, and that it is too late to abort': {
     given: { ...retiring, tokens: { abortToken: 'r1' }, secrets: secretsOf(next, next, old) },
     root: next,
-    words: `the old root is taken out of every bundle; waiting for ${withOld}; ${tooLate}`,
+    words: `the operator removes the old root from every bundle; waiting for ${withOld}; ${tooLate}`,
     blockers: [withOld, tooLate],
     progress: '0 of 2',
   },
@@ -100,7 +100,7 @@ const sayings: Record<string, Saying> = {
       monotonicMs: minutes(3) - 10,
     },
     root: next,
-    words: `all certificates are of the new root, pods load them; waiting for ${delay}`,
+    words: `every certificate is issued by the new root; pods load the new certificates; waiting for ${delay}`,
     blockers: [delay],
     progress: '0 of 2',
     more: { approved: 'r1', skipped: ['Switching', 'Draining/web'] },
@@ -146,9 +146,13 @@ describe('status while the root is rotated', () => {
 
   test('says in which direction an aborted rotation goes', () => {
     const cases = [
-      ['Switching', secretsOf(next, next, old), 'the old root signs, certificates are issued anew; '],
-      ['Draining', secretsOf(next, next, old), 'all certificates are of the old root, pods load them; '],
-      ['Retiring', secretsOf(old, next, old), 'the new root is taken out of every bundle; '],
+      ['Switching', secretsOf(next, next, old), 'the old root signs; the operator issues every certificate again; '],
+      [
+        'Draining',
+        secretsOf(next, next, old),
+        'every certificate is issued by the old root; pods load the new certificates; ',
+      ],
+      ['Retiring', secretsOf(old, next, old), 'the operator removes the new root from every bundle; '],
     ] as const;
     for (const [phase, secrets, words] of cases) {
       const trusted = phase === 'Retiring' ? [old] : [old, next];
@@ -174,7 +178,7 @@ describe('status while the root is rotated', () => {
     assert.deepEqual([isReady?.status, isReady?.reason], ['False', 'RootDistributing']);
     assert.match(
       isReady?.message ?? '',
-      /not to wait: kubectl annotate mtlsauthority default --overwrite mtls-operator.io\/skip-gate=r1\/Distributing$/,
+      /to skip the wait: kubectl annotate mtlsauthority default --overwrite mtls-operator.io\/skip-gate=r1\/Distributing$/,
     );
     assert.deepEqual([isRotating?.status, isRotating?.reason], ['True', 'Distributing']);
     assert.equal(status.activeRoot?.fingerprint, fingerprintOf(old));
@@ -220,9 +224,9 @@ describe('the condition Rotating, once it was set,', () => {
       .status.conditions.filter(({ type }) => type === 'Rotating')
       .map(({ status, reason, message }) => [status, reason, message]);
   const ended = { ended: 'r1' };
-  const none = ['False', 'NoRotation', 'no rotation is under way'];
+  const none = ['False', 'NoRotation', 'no rotation is in progress'];
   const completed = ['False', 'RotationCompleted', 'rotation r1 is complete: the new root signs'];
-  const aborted = ['False', 'RotationAborted', 'rotation r1 was aborted: the root from before it signs'];
+  const aborted = ['False', 'RotationAborted', 'rotation r1 was aborted: the old root signs'];
   const table: [title: string, given: Situation, before: ReturnType<typeof said>, rotating: string[]][] = [
     [
       'is False after the last phase',

@@ -76,8 +76,8 @@ export const verdicts = {
     issuancePaused: {
       reason: 'RootDistributing',
       message:
-        'the root was written over by another one, which signs as soon as every bundle has it; ' +
-        'not to wait: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/skip-gate=r1/Distributing',
+        'another root has overwritten the active root, and signs as soon as every bundle holds it; ' +
+        'to skip the wait: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/skip-gate=r1/Distributing',
     },
   }),
 } as const;
@@ -107,7 +107,7 @@ export const unapproved =
 /** What is said of a root that is staged while another one takes over. */
 export const nextRootQueued: RotationNotice = {
   reason: 'NextRootWaits',
-  message: 'next.crt and next.key wait for the end of this rotation',
+  message: 'the root in next.crt and next.key waits until this rotation ends',
   isExpected: true,
 };
 

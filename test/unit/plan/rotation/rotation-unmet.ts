@@ -16,10 +16,13 @@ export const unmet: Record<Phase, Situation> = {
   Retiring: { ...retiring, secrets: secretsOf(next, next, old) },
 };
 export const blockers: Record<Phase, readonly [displayName: string, ...holds: string[]]> = {
-  Distributing: ['2 of 2 Secrets to carry the new root: shop/a, shop/b', 'status to name the new root'],
-  Switching: ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b'],
-  Draining: ['2 of 2 Secrets to have a certificate of the new root: shop/a, shop/b', 'status to name the new root'],
-  Retiring: ['2 of 2 Secrets to be without the old root: shop/a, shop/b'],
+  Distributing: ['2 of 2 Secrets to hold the new root: shop/a, shop/b', 'status to name the new root'],
+  Switching: ['2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b'],
+  Draining: [
+    '2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b',
+    'status to name the new root',
+  ],
+  Retiring: ['2 of 2 Secrets to drop the old root: shop/a, shop/b'],
 };
 export const phases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as const;
 export const rootsOf = { Distributing: [old, next], Switching: [next, old], Draining: [next, old], Retiring: [next] };
@@ -28,21 +31,29 @@ export const rootsOf = { Distributing: [old, next], Switching: [next, old], Drai
 export const endOf = (phase: Phase, rotation: RotationState): RotationStep => {
   switch (phase) {
     case 'Distributing':
-      return rotationStep(['RotationSwitching', 'the new root signs; certificates are issued anew'], [old, next], {
-        move: { active: 'next', next: null, previous: 'active' },
-        rotation: { ...rotation, since, phase: 'Switching' },
-      });
+      return rotationStep(
+        ['RotationSwitching', 'the new root signs; the operator issues every certificate again'],
+        [old, next],
+        {
+          move: { active: 'next', next: null, previous: 'active' },
+          rotation: { ...rotation, since, phase: 'Switching' },
+        },
+      );
     case 'Switching':
-      return rotationStep(['RotationDraining', 'every certificate is of the new root; pods load them'], [next, old], {
-        rotation: { ...rotation, since, phase: 'Draining' },
-      });
+      return rotationStep(
+        ['RotationDraining', 'every certificate is issued by the new root; pods load the new certificates'],
+        [next, old],
+        {
+          rotation: { ...rotation, since, phase: 'Draining' },
+        },
+      );
     case 'Draining':
-      return rotationStep(['RotationRetiring', 'the old root is taken out of every bundle'], [next], {
+      return rotationStep(['RotationRetiring', 'the operator removes the old root from every bundle'], [next], {
         rotation: { ...rotation, since, phase: 'Retiring' },
       });
     case 'Retiring':
       return rotationStep(
-        ['RotationCompleted', 'only the new root is trusted; the key of the old one is destroyed'],
+        ['RotationCompleted', 'only the new root is trusted; the operator destroys the key of the old root'],
         [next],
         {
           move: { previous: null },

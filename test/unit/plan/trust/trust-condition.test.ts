@@ -97,26 +97,31 @@ const many = (count: number): string[] => Array.from({ length: count }, (_, i) =
 describe('the condition TrustPublished', () => {
   const table: [title: string, of: AuthorityRecord, scene: Scene, said: string | undefined][] = [
     ['is not there without spec.trustBundle', authority(), { namespaces: { shop: 'absent' } }, undefined],
-    ['is True when nothing is asked for', publisher({}), {}, 'True Published: spec.trustBundle asks for nothing'],
+    ['is True when nothing is asked for', publisher({}), {}, 'True Published: spec.trustBundle requests no bundle'],
     [
       'counts namespaces',
       inConfigMaps,
       { namespaces: { shop: 'own', web: 'own' } },
-      'True Published: ConfigMap trust is in 2 namespaces',
+      'True Published: ConfigMap trust is published in 2 namespaces',
     ],
-    ['counts one', inConfigMaps, { namespaces: { shop: 'own' } }, 'True Published: ConfigMap trust is in 1 namespace'],
-    ['counts none', inConfigMaps, {}, 'True Published: ConfigMap trust is in 0 namespaces'],
+    [
+      'counts one',
+      inConfigMaps,
+      { namespaces: { shop: 'own' } },
+      'True Published: ConfigMap trust is published in 1 namespace',
+    ],
+    ['counts none', inConfigMaps, {}, 'True Published: ConfigMap trust is published in 0 namespaces'],
     [
       'does not count namespaces that are being deleted',
       inConfigMaps,
       { namespaces: { shop: 'own', web: 'absent' }, terminating: ['web'] },
-      'True Published: ConfigMap trust is in 1 namespace',
+      'True Published: ConfigMap trust is published in 1 namespace',
     ],
     [
       'names the namespaces where somebody else has the name, in order',
       inConfigMaps,
       { namespaces: { web: 'absent', shop: 'theirs', ok: 'own' }, outcomes: { web: foreign, shop: foreign } },
-      'False TrustConflict: 2 of 3 namespaces have a ConfigMap trust of somebody else: shop, web',
+      'False TrustConflict: ConfigMap trust belongs to another owner in 2 of 3 namespaces: shop, web; delete it there, or set trustBundle.configMap.name to another name',
     ],
     [
       'names five of many',
@@ -125,7 +130,7 @@ describe('the condition TrustPublished', () => {
         namespaces: Object.fromEntries(many(8).map((name) => [name, 'absent'])),
         outcomes: Object.fromEntries(many(8).map((name) => [name, foreign])),
       },
-      'False TrustConflict: 8 of 8 namespaces have a ConfigMap trust of somebody else: n0, n1, n2, n3, n4 and 3 more',
+      'False TrustConflict: ConfigMap trust belongs to another owner in 8 of 8 namespaces: n0, n1, n2, n3, n4 and 3 more; delete it there, or set trustBundle.configMap.name to another name',
     ],
     [
       'says why a namespace cannot have it',
@@ -137,25 +142,25 @@ describe('the condition TrustPublished', () => {
       'names the namespaces where another client keeps changing it',
       inConfigMaps,
       { namespaces: { shop: 'old', web: 'own' }, outcomes: { shop: contested, web: settled } },
-      'False TrustContested: ConfigMap trust does not stay as it is in 1 of 2 namespaces: shop (changed by x)',
+      'False TrustContested: another client keeps changing ConfigMap trust in 1 of 2 namespaces: shop (changed by x)',
     ],
     [
       'names them while the object was right again for a moment only',
       inConfigMaps,
       { namespaces: { shop: 'own', web: 'own' }, outcomes: { shop: contested, web: settled } },
-      'False TrustContested: ConfigMap trust does not stay as it is in 1 of 2 namespaces: shop (changed by x)',
+      'False TrustContested: another client keeps changing ConfigMap trust in 1 of 2 namespaces: shop (changed by x)',
     ],
     [
       'says that a finalizer holds an object that was deleted and cannot be written',
       inConfigMaps,
       { namespaces: { web: 'own', shop: 'absent' }, more: [held('trust')], outcomes: { shop: settled } },
-      'False PublishingFailed: ConfigMap trust cannot be written in 1 of 2 namespaces: shop (being deleted, and a finalizer holds it)',
+      'False PublishingFailed: ConfigMap trust cannot be written in 1 of 2 namespaces: shop (being deleted, but a finalizer holds it)',
     ],
     [
       'says that another client keeps changing the ClusterTrustBundle',
       inClusterTrustBundle,
       { cluster: 'old', outcomes: { '': contested } },
-      `False TrustContested: ClusterTrustBundle ${bundleName} does not stay as it is (changed by x)`,
+      `False TrustContested: another client keeps changing ClusterTrustBundle ${bundleName} (changed by x)`,
     ],
     [
       'says how far it is',
@@ -170,7 +175,7 @@ describe('the condition TrustPublished', () => {
         namespaces: { a: 'theirs', b: 'absent', c: 'old', d: 'own' },
         outcomes: { b: failed, c: settled, '': failed },
       },
-      'False TrustConflict: 1 of 4 namespaces has a ConfigMap trust of somebody else: a; ConfigMap trust cannot be written in 1 of 4 namespaces: b (exceeded quota); ClusterTrustBundle mtls-operator.io:default:roots cannot be written (exceeded quota)',
+      'False TrustConflict: ConfigMap trust belongs to another owner in 1 of 4 namespaces: a; delete it there, or set trustBundle.configMap.name to another name; ConfigMap trust cannot be written in 1 of 4 namespaces: b (exceeded quota); ClusterTrustBundle mtls-operator.io:default:roots cannot be written (exceeded quota)',
     ],
     [
       'says that the ClusterTrustBundle is there',
@@ -182,7 +187,7 @@ describe('the condition TrustPublished', () => {
       'says that it is somebody else’s',
       inClusterTrustBundle,
       { cluster: 'theirs', outcomes: { '': foreign } },
-      `False TrustConflict: ClusterTrustBundle ${bundleName} is of somebody else`,
+      `False TrustConflict: ClusterTrustBundle ${bundleName} belongs to another owner; delete it`,
     ],
     [
       'says that it is not up to date',
@@ -194,13 +199,13 @@ describe('the condition TrustPublished', () => {
       'says that the cluster has none',
       inBoth,
       { namespaces: { shop: 'own' }, isServed: false },
-      'False ClusterTrustBundleNotServed: ConfigMap trust is in 1 namespace; this cluster serves no ClusterTrustBundle of certificates.k8s.io/v1',
+      'False ClusterTrustBundleNotServed: ConfigMap trust is published in 1 namespace; the API server does not serve ClusterTrustBundle of certificates.k8s.io/v1; set trustBundle.clusterTrustBundle to false',
     ],
     [
       'does not take an object under an old name for one',
       inConfigMaps,
       { namespaces: { shop: 'theirs' }, more: [record('shop', 'old', 'own')], outcomes: { shop: foreign } },
-      'False TrustConflict: 1 of 1 namespace has a ConfigMap trust of somebody else: shop',
+      'False TrustConflict: ConfigMap trust belongs to another owner in 1 of 1 namespace: shop; delete it there, or set trustBundle.configMap.name to another name',
     ],
   ];
   for (const [title, of, scene, said] of table) test(title, () => assert.equal(say(of, scene), said));
@@ -216,19 +221,20 @@ describe('the condition TrustPublished', () => {
     const given = authority({ status: { conditions: [published] } });
     const said = 'False NotRequested: spec.trustBundle is not set: the operator publishes no bundle';
     assert.equal(say(given, {}), said);
-    const unread = 'False AuthorityNotReady: the authority is not ready; what is published stays as it is';
+    const unread = 'False AuthorityNotReady: the authority is not ready; published bundles stay unchanged';
     assert.equal(say({ ...given, specProblem: 'spec.trustBundle is …' }, {}), unread);
   });
 
   test('is False while the root is bad', () => {
     const bad = notReady('RootExpired', 'm');
-    const said = 'False AuthorityNotReady: the authority is not ready; what is published stays as it is';
+    const said = 'False AuthorityNotReady: the authority is not ready; published bundles stay unchanged';
     assert.equal(say(inConfigMaps, { namespaces: { shop: 'own' } }, bad), said);
   });
 });
 
 describe('after a restart, the condition', () => {
-  const message = '1 of 1 namespace has a ConfigMap trust of somebody else: shop';
+  const message =
+    'ConfigMap trust belongs to another owner in 1 of 1 namespace: shop; delete it there, or set trustBundle.configMap.name to another name';
   const remembering = (observedGeneration: number) => ({
     ...inConfigMaps,
     status: {
@@ -313,7 +319,7 @@ describe('publications', () => {
       publicationsIn(inConfigMaps, scene).map(({ displayName: what, detail: why }) => [what, why]),
       [
         ['ConfigMap web/trust', 'changed by x'],
-        ['ConfigMap shop/trust', 'being deleted, and a finalizer holds it'],
+        ['ConfigMap shop/trust', 'being deleted, but a finalizer holds it'],
       ],
     );
   });
