@@ -226,7 +226,7 @@ export class EventHandlers {
   }
 
   #issuanceDiffers(authority: string, before: NamespaceRecord | undefined, after: NamespaceRecord): boolean {
-    // Certificates in a namespace that was not cached wait for its labels.
+    // The namespace was not cached yet: its certificates may wait for its labels.
     if (before === undefined) return true;
     const { namespaceSelector, allow = [] } = this.#caches.authorities.get(authority)?.spec.issuance ?? {};
     const selectors = [namespaceSelector, ...allow.map((grant) => grant.namespaceSelector)];

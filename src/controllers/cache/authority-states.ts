@@ -14,23 +14,23 @@ interface Entry {
   readonly material?: SigningMaterial;
   /** The roots that may have signed the leaves in Secrets. */
   readonly roots: readonly Certificate[];
-  /** The part of the state that certificates depend on, without certificates and keys, for comparison. */
+  /** The part of the state that certificates depend on, without X.509 and key objects, for comparison. */
   readonly comparable: unknown;
-  /** The same of the CRLs. */
+  /** The same for the CRLs. */
   readonly comparableCrl?: string;
 }
 
-/** How a state differs from the one before: not, in its CRLs alone, or in anything else. */
+/** How a state differs from the previous one: `none` not at all, `crl` in its CRLs only, `whole` in anything else. */
 export type AuthorityChange = 'none' | 'crl' | 'whole';
 
 /**
- * The state of each authority: the last verdict on its root. The only holder of signing keys, as opaque objects. A state and
- * its material are replaced together, and only if they differ from the ones before.
+ * The state of each authority: the last verdict on its root. Only this class keeps signing keys, as opaque objects. A state and
+ * its material are replaced together, and only if they changed.
  */
 export class AuthorityStates {
   readonly #entries = new Map<string, Entry>();
 
-  /** Sets the state of an authority to a verdict. Returns how it differs: others depend on it. */
+  /** Sets the state of an authority from a verdict. Returns how it changed. */
   set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict): AuthorityChange {
     const entry = entryOf(status, verdict);
     const before = this.#entries.get(name);
@@ -40,39 +40,39 @@ export class AuthorityStates {
     return isSame ? 'crl' : 'whole';
   }
 
-  /** Forgets an authority that is gone. */
+  /** Forgets a deleted authority. */
   delete(name: string): void {
     this.#entries.delete(name);
   }
 
-  /** Forgets all of them: each is `unknown` until its root is read again. */
+  /** Forgets all states: each authority is `unknown` until its root is read again. */
   clear(): void {
     this.#entries.clear();
   }
 
-  /** The state of an authority that exists; `unknown` until its root was read. */
+  /** The state of an authority; `unknown` until its root was read. */
   get(name: string): RootState {
     return this.#entries.get(name)?.state ?? { state: 'unknown' };
   }
 
-  /** What the authority signs with and the roots it trusts, if it is ready. The same object until one of them changes. */
+  /** The signing material of an authority that is ready. The same object until it changes. */
   material(name: string): SigningMaterial | undefined {
     return this.#entries.get(name)?.material;
   }
 
-  /** Every root that an authority trusts: each leaf of the operator was signed by one of them. */
+  /** The trusted roots of all authorities: one of them signed each leaf of the operator. */
   roots(): Certificate[] {
     return [...this.#entries.values()].flatMap(({ roots }) => roots);
   }
 
-  /** The issuers by name of authority, for metrics. */
+  /** The issuers by name of authority. */
   *issuers(): Iterable<[name: string, issuer: Issuer]> {
     for (const [name, { material }] of this.#entries) {
       if (material?.issuer !== undefined) yield [name, material.issuer.root];
     }
   }
 
-  /** The CRLs by name of authority, for metrics. */
+  /** The CRLs by name of authority. */
   *crls(): Iterable<[name: string, crl: CrlBundle]> {
     for (const [name, { material }] of this.#entries) if (material?.crl !== undefined) yield [name, material.crl];
   }
@@ -92,6 +92,6 @@ function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): 
   };
 }
 
-/** The part of the CRLs that certificates depend on: the lists, their room, their issuers, and which cannot be renewed. */
+/** The part of the CRLs that certificates depend on: content, number of entries, issuers, and CRLs that cannot be renewed. */
 const comparableCrl = ({ digest, entries, issuers, unrenewable }: CrlBundle): string =>
   JSON.stringify([digest, entries.total, issuers, unrenewable.map(({ issuer, nextUpdate }) => [issuer, nextUpdate])]);

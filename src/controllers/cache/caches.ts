@@ -28,7 +28,7 @@ import { compactSecretForm } from './compact-secret.ts';
 import { examined, SecretExaminer } from './secret-examiner.ts';
 import { TrustCache } from './trust-cache.ts';
 
-/** A root Secret exists at a revision; what it holds is read when it is needed, and not kept. */
+/** The existence and revision of a root Secret. Its data is read when it is needed, and is never cached. */
 export interface RootSecretMark {
   readonly namespace: string;
   readonly name: string;
@@ -36,13 +36,13 @@ export interface RootSecretMark {
 }
 
 /**
- * `clusterTrustBundlesServed`: the API server begins or ceases to serve ClusterTrustBundles. `passwordsListed`: the Secrets
- * that may hold passwords of keystores are known.
+ * `clusterTrustBundlesServed`: the API server starts or stops serving ClusterTrustBundles. `passwordsListed`: the Secrets that
+ * may hold keystore passwords are listed.
  */
 export type CacheChange = 'clusterTrustBundlesServed' | 'passwordsListed';
 type CacheListener = (change: CacheChange) => void;
 
-/** What every replica knows of the cluster, as records without key material. */
+/** The caches of every replica, as records without key material. */
 export class Caches {
   readonly authorities = new Store<AuthorityRecord, 'rootSecret'>({
     indexes: { rootSecret: ({ spec }) => [spec.secretName] },
@@ -59,27 +59,27 @@ export class Caches {
   readonly secrets: Store<CachedSecret, 'owner'>;
   readonly examiner: SecretExaminer;
   readonly rootSecrets = new Store<RootSecretMark>();
-  /** Kept from the moment on when somebody wants stores: most clusters have many Secrets that are no concern of ours. */
+  /** Filled once a resource requests keystores: without one, the operator does not list the other Secrets of a cluster. */
   readonly passwords = new Store<PasswordMark>();
   readonly namespaces = new Store<NamespaceRecord>();
   readonly configMaps: TrustCache;
   readonly clusterTrustBundles: TrustCache;
-  /** The Reflectors whose state is an answer in itself. keepCaches sets them. */
+  /** The reflectors whose state is read directly. keepCaches sets them. */
   readonly reflectors: {
     clusterTrustBundles?: { readonly isServed: boolean | undefined };
     passwords?: { readonly hasSynced: boolean };
   } = {};
   readonly #listeners = new Set<CacheListener>();
 
-  /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
+  /** Whether the API server serves ClusterTrustBundles; undefined until that is known. */
   get servesClusterTrustBundles(): boolean | undefined {
     return this.reflectors.clusterTrustBundles?.isServed;
   }
 
-  /** Milliseconds of a clock that only goes forward, see Evidence. */
+  /** A monotonic clock in milliseconds: all change times come from it, so that a step of the wall clock opens no gate. */
   readonly monotonicMs: () => number;
 
-  /** @param roots the roots that may have signed leaves, as far as they are known now */
+  /** @param roots returns the roots, known at the time of the call, that may have signed leaves */
   constructor(roots: () => readonly Certificate[], monotonicMs: () => number = () => performance.now()) {
     this.monotonicMs = monotonicMs;
     this.secrets = new Store({ form: compactSecretForm(roots), indexes: { owner: ownerUnlessNamesake } });
@@ -96,18 +96,18 @@ export class Caches {
     });
   }
 
-  /** Calls back for what no single object says. Returns a function that ends it. */
+  /** Subscribes to changes that no single object reports. Returns a function that unsubscribes. */
   subscribe(listener: CacheListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Tells those who have subscribed. */
+  /** Calls the subscribers. */
   publish(change: CacheChange): void {
     for (const listener of this.#listeners) listener(change);
   }
 
-  /** The resources that name a Secret, `namespace/name`. */
+  /** The resources that name a Secret. @param secretKey `namespace/name` */
   claimants(secretKey: string): CertificateRecord[] {
     const chosen = this.certificates.by('secret', secretKey);
     const namesake = this.certificates.get(namesakeOf(secretKey) ?? '');
@@ -125,12 +125,12 @@ export class Caches {
     );
   }
 
-  /** A Secret's record with the moment from which on it has been as it is, for those who wait for pods to load it. */
+  /** A Secret's record with the time of its last change: rotations wait until pods have loaded it. */
   withChangeTime<T extends CachedSecret>(record: T): T {
     return withChangeTime(record, this.secrets.get(keyOf(record)), this.monotonicMs());
   }
 
-  /** The password of the keystores of a resource; undefined when it asks for none. */
+  /** The state of a resource's keystore password; undefined when it requests no keystores. */
   keystorePassword({ namespace, spec }: CertificateRecord): KeystorePassword | undefined {
     const ref = spec.outputs?.pkcs12?.passwordSecretRef;
     if (ref === undefined) return undefined;
@@ -140,8 +140,8 @@ export class Caches {
   }
 
   /**
-   * The leaves of an authority that are to be revoked: those of the oldest resource of a namespace first, since requests
-   * have no date. Of one namespace there are not many more than maxRequestsPerNamespace.
+   * The leaves of an authority whose revocation is requested. In each namespace the oldest resource comes first, because
+   * requests have no date. Each namespace has about maxRequestsPerNamespace of them at most.
    */
   leavesToRevoke(authority: string, now: Date): Revocation[] {
     const byNamespace = Map.groupBy(this.certificates.by('revoking', authority), ({ namespace }) => namespace);
@@ -164,15 +164,15 @@ export class Caches {
   }
 }
 
-/** The Secret that holds the password of a resource's stores, as `namespace/name`; none when it asks for none. */
+/** The Secret with the keystore password of a resource, as `namespace/name`; empty when it requests no keystores. */
 function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
   const ref = spec.outputs?.pkcs12?.passwordSecretRef;
   return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
 }
 
-/** True for a resource that asks for keystore and truststore. */
+/** True for a resource that requests a keystore and a truststore. */
 export const requestsKeystores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;
 
-/** True for a resource with a token of revocation that it has not answered yet. */
+/** True for a resource with a `revoke` token that is not handled yet. */
 export const requestsRevocation = ({ revokeToken, status }: CertificateRecord): boolean =>
   revokeToken !== undefined && revokeToken !== status.lastHandledRevoke;

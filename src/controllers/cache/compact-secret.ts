@@ -10,15 +10,15 @@ import {
 } from '../../plan/index.ts';
 import { internPool } from '../objects/intern-pool.ts';
 
-/** The record of a Secret as the cache keeps it: there are more of them than of anything else. */
+/** The compact form of a Secret's record: the cache holds more Secrets than objects of any other kind. */
 interface KeptSecret {
   readonly resourceVersion: string;
   readonly changedAtMs: number;
-  /** What thousands of them say alike. */
+  /** The fields that thousands of Secrets share. */
   readonly common: Common;
-  /** What is its own, as JSON. */
+  /** The fields of this Secret alone, as JSON, see Own. */
   readonly own: string;
-  /** Of the leaf. Not in the JSON: its last attempt is known by this very list, see resolveLeaf. */
+  /** `unresolved` of the leaf. Outside the JSON, because resolveLeaf identifies its last attempt by this array object. */
   readonly unresolved?: readonly string[];
 }
 
@@ -27,22 +27,22 @@ interface Common
     SecretRecord,
     'writable' | 'immutable' | 'labels' | 'annotations' | 'controller' | 'deleting' | 'modifiedByOthers'
   > {
-  /** The label of its certificate names its owner, as it should, and is not in `labels`. */
+  /** The label `certificate` names the owner, as it should. It is left out of `labels`. */
   readonly namesOwner: boolean;
-  /** The annotation secret-name is the name of the Secret, as it should be, and is not in `annotations`. */
+  /** The annotation `secret-name` is the name of the Secret, as it should be. It is left out of `annotations`. */
   readonly namesItself: boolean;
-  /** The annotation certificate-uid is the UID of the owner, and is not in `annotations`. */
+  /** The annotation `certificate-uid` is the UID of the owner. It is left out of `annotations`. */
   readonly notesOwner: boolean;
   readonly bundle?: string;
   readonly problem?: string;
-  /** Of the key in a Secret with a problem, which is rare. */
+  /** The public key in a Secret with a problem, which is rare. */
   readonly publicKey?: string;
   readonly leaf?: Pick<LeafRecord, 'keyKind' | 'keyEncoding'>;
-  /** Who stands above the leaf, with times as numbers: as dates they would take most of the time to be compared. */
+  /** Root and issuer of the leaf. Times are numbers: comparing Dates would take most of the time in the intern pool. */
   readonly above?: { readonly root: string; readonly issuer: string; readonly fromMs: number; readonly toMs: number };
 }
 
-/** What is kept of a Secret that was not examined, as JSON. */
+/** The compact form of a Secret that is not examined. `mark` is JSON. */
 interface KeptMark {
   readonly resourceVersion: string;
   readonly changedAtMs: number;
@@ -70,10 +70,10 @@ type OwnLeaf =
   | null;
 
 /**
- * The form in which the cache keeps Secrets. The root of a leaf may become known after its Secret was read: that is settled
- * whenever a record is read from the cache, so that no reader ever sees a leaf of a known root without it. The signatures are
- * verified once for each set of roots.
- * @param roots the roots that are known now
+ * The form in which the cache keeps Secrets. The root of a leaf may become known after its Secret was read. So each read from
+ * the cache tries to resolve the root, and every reader sees it as soon as it is known. Signatures are verified once for each
+ * set of roots.
+ * @param roots returns the known roots
  */
 export function compactSecretForm(
   roots: () => readonly Certificate[],
@@ -90,7 +90,7 @@ export function compactSecretForm(
   };
 }
 
-/** Some 300 bytes for a Secret. */
+/** Takes about 300 bytes a Secret. */
 const keptMarks: StoredForm<UnexaminedSecret, KeptMark> = {
   keep({ resourceVersion, changedAtMs, ...mark }) {
     return { resourceVersion, changedAtMs, mark: JSON.stringify(mark) };
@@ -100,7 +100,7 @@ const keptMarks: StoredForm<UnexaminedSecret, KeptMark> = {
   },
 };
 
-/** Some 500 bytes for a Secret, where its record takes 1000: most of that is texts that all of them have, and dates. */
+/** Takes about 500 bytes a Secret. A record takes 1000: most of them are Dates and strings that all Secrets share. */
 export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
   keep({
     namespace,

@@ -22,28 +22,28 @@ import {
 import { inClusterTrustBundle, inConfigMap, trustSelector } from '../objects/trust-objects.ts';
 import { type Caches, requestsKeystores } from './caches.ts';
 
-/** Where the caches are filled from. */
+/** How the caches are filled. */
 export interface CacheSources {
   readonly client: GuardedClient;
-  /** Where root Secrets are. */
+  /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly log: Log;
   readonly onError: (resource: string, code: string) => void;
-  /** Called when a collection was listed, the first time and every other, with the number of its objects. */
+  /** Called each time that a collection was listed, with the number of its objects. */
   readonly onListed: (count: number) => void;
 }
 
-/** What happens while the caches are filled. */
+/** Callbacks while the caches are filled. */
 export interface CacheSteps {
-  /** Called when authorities, root Secrets and namespaces are cached, and before Secrets are read. */
+  /** Called when authorities, root Secrets and namespaces are cached, before Secrets are read. */
   readonly afterRoots: () => Promise<void>;
-  /** Called when all caches hold what the API server holds. */
+  /** Called when all caches are filled. */
   readonly afterAll: () => void;
 }
 
 /**
  * Fills all caches and keeps them up to date until the signal aborts. Roots and MtlsCertificates come before Secrets: a leaf
- * is checked against the roots when its Secret is read, and a Secret is only examined if a known resource can own it.
+ * is verified against the roots when its Secret is read, and a Secret is examined only if a known resource can own it.
  */
 export async function keepCaches(
   caches: Caches,
@@ -55,7 +55,7 @@ export async function keepCaches(
   const certificates = certificateReflector(caches, sources);
   const running = [...roots, certificates].map((reflector) => reflector.run(signal));
   if (!(await allSynced(roots))) {
-    // The signal has aborted: start nothing else.
+    // The signal has aborted.
     await Promise.all(running);
     return;
   }
@@ -164,7 +164,7 @@ function passwordReflector(caches: Caches, sources: CacheSources) {
   return reflector;
 }
 
-/** Resolves when a resource asks for keystores, or the signal aborts. */
+/** Resolves when a resource requests keystores, or the signal aborts. */
 async function firstKeystore({ certificates }: Caches, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const check = (record: CertificateRecord | undefined): void => {
@@ -178,6 +178,6 @@ async function firstKeystore({ certificates }: Caches, signal: AbortSignal): Pro
   stopListening();
 }
 
-/** False when a reflector was stopped before it had listed. */
+/** False when a reflector was stopped before its first list. */
 const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>
   (await Promise.all(reflectors.map(({ synced }) => synced))).every(Boolean);

@@ -3,7 +3,7 @@ import type { Certificate } from '../../pki/index.ts';
 import { type CachedSecret, type CertificateRecord, canOwn, isExamined, type SecretRecord } from '../../plan/index.ts';
 import { knownContent, ownerIn, secretMark, secretRecord, secretRecordInPool } from '../objects/leaf-secret.ts';
 
-/** What the examiner knows of the cluster. */
+/** The caches that the examiner reads. */
 interface KnownSecrets {
   readonly certificates: Pick<Store<CertificateRecord>, 'get'>;
   readonly secrets: Pick<Store<CachedSecret>, 'get' | 'refine'>;
@@ -11,36 +11,37 @@ interface KnownSecrets {
 }
 
 /**
- * Decides which Secrets are examined. Anybody can write a Secret with the operator's labels, so its certificates and key are
- * read only when a resource that exists can own it, and once for each content. Of every other Secret a mark is kept.
+ * Decides which Secrets are examined. Any user can write a Secret with the operator's labels, so the certificates and the key
+ * in it are parsed only when an existing resource can own it, and once for each content. Of every other Secret the cache keeps
+ * a mark.
  *
- * The resource may become known after its Secret: then the reconcile of the resource has the Secret read again.
+ * A Secret may arrive before its resource. The reconcile of the resource then reads the Secret again.
  */
 export class SecretExaminer {
   readonly #known: KnownSecrets;
   readonly #roots: () => readonly Certificate[];
 
-  /** @param roots the roots that may have signed leaves, as far as they are known now */
+  /** @param roots returns the roots, known at the time of the call, that may have signed leaves */
   constructor(known: KnownSecrets, roots: () => readonly Certificate[]) {
     this.#known = known;
     this.#roots = roots;
   }
 
-  /** What the cache keeps of a Secret. A very large one is read by the reconcile of its resource, when it is its turn. */
+  /** The record or mark of a Secret. A very large Secret gets a mark: the reconcile of its resource reads it whole. */
   read(secret: Secret): CachedSecret {
     return this.#isExamined(secret) ? this.#examine(secret) : this.#known.withChangeTime(secretMark(secret));
   }
 
-  /** The same for one of many: most of the work goes on beside the event loop. */
+  /** As `read`, for a list of many Secrets: most of the work runs in the thread pool, outside the event loop. */
   async readInPool(secret: Secret): Promise<CachedSecret> {
     const isNew = this.#isExamined(secret) && this.#contentOf(secret) === undefined;
     return isNew ? this.#known.withChangeTime(await secretRecordInPool(secret, this.#roots())) : this.read(secret);
   }
 
-  /** The record of a Secret that a resource can own. The cache takes it in, in place of a mark. */
+  /** Examines a Secret that a resource can own. Its record replaces the mark in the cache. */
   examine(secret: Secret): SecretRecord {
     const { secrets } = this.#known;
-    // Without the labels of the operator the cache does not hold it: another writer has taken them off.
+    // A Secret that is not in the cache has lost the operator's labels: another writer has removed them.
     const isLabelled = secrets.get(keyOf(secret.metadata)) !== undefined;
     const record = this.#examine(secret);
     if (!isLabelled) return { ...record, modifiedByOthers: true };
@@ -56,12 +57,12 @@ export class SecretExaminer {
     return secret.isPartial !== true && this.canBeOwned(secret);
   }
 
-  /** What was read from the same data before. */
+  /** The content that was parsed before from the same data. */
   #contentOf(secret: Secret) {
     return knownContent(secret, this.#known.secrets.get(keyOf(secret.metadata)));
   }
 
-  /** True for a Secret that a known resource can own. Its metadata say so. */
+  /** True for a Secret that a known resource can own. Only its metadata is read. */
   canBeOwned({ metadata }: KubeObject): boolean {
     const claim = ownerIn(metadata);
     const { namespace, ownerName } = claim;
@@ -71,6 +72,6 @@ export class SecretExaminer {
   }
 }
 
-/** The record of a Secret, when it was examined. */
+/** The record of a Secret if it was examined. */
 export const examined = (secret: CachedSecret | undefined): SecretRecord | undefined =>
   secret !== undefined && isExamined(secret) ? secret : undefined;

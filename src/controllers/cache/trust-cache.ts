@@ -1,24 +1,24 @@
 import { keyOf, Store } from '../../kube/index.ts';
 import type { TrustRecord } from '../../plan/index.ts';
 
-/** Where an authority, by UID, publishes: a namespace, or the cluster for the empty name. */
+/** The index key of a target. @param owner UID of the authority @param namespace empty for the cluster */
 export const targetOf = (owner: string, namespace: string): string => `${owner}/${namespace}`;
 
-/** The records of one kind of published bundles, with the moments from which on their bundles have been as they are. */
+/** The records of published bundles of one kind, with the time at which each bundle last changed. */
 export class TrustCache {
   readonly store = new Store<TrustRecord, 'place'>({
     indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [targetOf(owner, namespace)]) },
   });
   readonly #monotonicMs: () => number;
   /**
-   * Objects that were deleted and are not back, by namespace: pods that mounted them still have their content. As owner and
-   * name, the oldest first.
+   * Deleted objects that have not been created again, by namespace: pods that mounted them still use the old content. The
+   * values are lostKey, oldest first.
    */
   readonly #lost = new Map<string, Set<string>>();
-  /** Namespaces in which pods may have mounted what was there before; undefined while that may be any of them. */
+  /** Namespaces in which pods may have mounted an earlier bundle; undefined until they are known. */
   #knownBefore: Set<string> | undefined;
 
-  /** @param monotonicMs milliseconds of a clock that only goes forward */
+  /** @param monotonicMs a monotonic clock in milliseconds */
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
     this.store.subscribe((before, after) => {
@@ -30,39 +30,39 @@ export class TrustCache {
   }
 
   /**
-   * True when an object of this owner was there, and is not any more. After a restart that is not known: then an object
-   * that was deleted meanwhile counts again from the moment when it is back.
+   * True when an object of this owner was deleted and has not been created again. A restart forgets this: an object that is
+   * missing at that time counts from its next creation.
    */
   isLost(owner: string, namespace: string, name: string): boolean {
     return this.#lost.get(namespace)?.has(lostKey({ owner, name })) === true;
   }
 
-  /** Says which namespaces are older than this cache; in those that come later nobody has mounted anything yet. */
+  /** Sets the namespaces that are older than this cache: pods in them may have mounted an earlier bundle. */
   noteNamespaces(namespaces: Iterable<string>): void {
     this.#knownBefore = new Set(namespaces);
   }
 
-  /** A namespace is gone, with all that was mounted in it. */
+  /** Forgets a deleted namespace: its pods are gone too. */
   forget(namespace: string): void {
     this.#knownBefore?.delete(namespace);
     this.#lost.delete(namespace);
   }
 
-  /** An authority is gone, and nobody waits for what it has published. */
+  /** Forgets a deleted authority: no rotation waits for its bundles. */
   forgetOwner(owner: string): void {
     for (const lost of this.#lost.values()) {
       for (const key of lost) if (key.startsWith(`${owner}/`)) lost.delete(key);
     }
   }
 
-  /** Anybody can make and delete objects that name an authority as their owner: the last ones of a namespace are remembered. */
+  /** Keeps only the newest entries of a namespace: any user can create and delete objects that name an authority as owner. */
   #lose(namespace: string, key: string): void {
     const lost = this.#lost.get(namespace) ?? new Set();
     this.#lost.set(namespace, lost.add(key));
     for (const oldest of lost) if (lost.size > mostLost) lost.delete(oldest);
   }
 
-  /** The record with its moment. The first bundle of a namespace has none: nobody has an older one. */
+  /** The record with its change time: minus infinity for the first bundle of a new namespace, where no pod has an older one. */
   withChangeTime(record: TrustRecord): TrustRecord {
     const before = this.store.get(keyOf(record));
     if (before?.uid === record.uid && before.bundle === record.bundle) {
@@ -75,5 +75,5 @@ export class TrustCache {
 
 const lostKey = ({ owner = '', name }: Pick<TrustRecord, 'owner' | 'name'>): string => `${owner}/${name}`;
 
-/** Of one namespace, or of the cluster. An authority has one object there, and two while it gets another name. */
+/** Limit for a namespace or the cluster. An authority has one object there, and two while it is renamed. */
 const mostLost = 64;

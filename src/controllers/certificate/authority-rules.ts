@@ -1,8 +1,8 @@
 import { type AuthorityRecord, type AuthorityRules, issuancePolicy } from '../../plan/index.ts';
 
 /**
- * Reads what authorities say of the names they sign, once for every version of a spec that is cached. It does not go
- * through the verdict on the root: what is no longer allowed must not wait until the root can be read or written.
+ * Reads the rules of authorities about names, once for each cached version of a spec. The rules come from spec and not from the
+ * verdict on the root: a withdrawn grant must take effect even while the root cannot be read or written.
  */
 export function rulesReader(): (authority: AuthorityRecord) => AuthorityRules {
   const known = new WeakMap<AuthorityRecord['spec'], AuthorityRules>();

@@ -10,11 +10,11 @@ import {
 } from '../../plan/index.ts';
 import type { DeletedSecret } from './secret-deleter.ts';
 
-/** A role that was issued, and why. */
+/** A role whose certificate was issued, and why. */
 export interface IssuedRole {
   readonly role: ObservedRole;
   readonly reason: IssueReason;
-  /** True when the certificate is for the private key that was there before. */
+  /** True when the new certificate is for the private key that the Secret already held. */
   readonly keptKey: boolean;
 }
 
@@ -32,7 +32,7 @@ const eventReasons: Record<IssueReason, string> = {
   RenewalDue: 'Renewed',
 };
 
-/** A Secret was deleted, which names itself: a person has to be able to see who did it. */
+/** Reports a deleted Secret, so that a person can find out who deleted it. */
 export const deletionEvent = (certificate: CertificateRecord, { secretName, why }: DeletedSecret): EventDetails => ({
   regarding: regardingOf(certificate),
   type: 'Normal',
@@ -41,7 +41,7 @@ export const deletionEvent = (certificate: CertificateRecord, { secretName, why 
   note: `Deleted Secret ${secretName} ${why}`,
 });
 
-/** A Secret without an owner now belongs to the resource. */
+/** Reports a Secret without a controller that now belongs to the resource. */
 export const adoptionEvent = (certificate: CertificateRecord, secretName: string): EventDetails => ({
   regarding: regardingOf(certificate),
   type: 'Normal',
@@ -58,7 +58,7 @@ const regardingOf = ({ namespace, name, uid }: CertificateRecord): EventDetails[
   uid,
 });
 
-/** What was issued, and why. */
+/** Reports issued certificates, in one event for each reason. */
 export function issueEvents(certificate: CertificateRecord, issued: readonly IssuedRole[]): EventDetails[] {
   const regarding = regardingOf(certificate);
   const reasons = [...new Set(issued.map(({ reason }) => eventReasons[reason]))];
@@ -70,8 +70,8 @@ export function issueEvents(certificate: CertificateRecord, issued: readonly Iss
 }
 
 /**
- * What stands in the way, when a condition says so for the first time, or again after another attempt. It is a warning where
- * a person has to act. The note has no times in it: equal failures are equal events, of which few are written.
+ * Reports a problem when a condition states it for the first time, or again after another attempt. The event is a Warning if a
+ * person has to act. Times are removed from the note: equal failures are equal events, of which the recorder writes few.
  */
 export function problemEvents(
   certificate: CertificateRecord,
@@ -80,11 +80,11 @@ export function problemEvents(
 ): EventDetails[] {
   const problems = conditions
     .filter(({ type, status }) => status === (type === 'Ready' ? 'False' : 'True'))
-    // What only takes a moment is told by the event that ends it.
+    // These take only a moment, and another event reports how they end.
     .filter(({ reason }) => reason !== 'Pending' && reason !== 'Deleting');
   const [first] = problems;
   if (first === undefined || problems.every((condition) => wasSaid(certificate, condition))) return [];
-  // An authority that is ready and waits, does so for the bundles of its own rotation.
+  // A ready authority that does not sign waits for the bundles of its own rotation. That passes without any action.
   const passes = first.reason === 'AuthorityNotReady' && authority.state === 'ready';
   return [
     {

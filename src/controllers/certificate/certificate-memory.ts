@@ -13,8 +13,8 @@ import type { StepResult } from './step-result.ts';
 type Request = Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystorePassword'>;
 
 /**
- * What a term remembers of resources between their reconciles, by key: failed attempts, repairs, and certificates that were
- * issued and that status does not have yet.
+ * What a term remembers of each resource between reconciles, by key: failed attempts, repairs, and issued certificates that are
+ * not in status yet.
  */
 export class CertificateMemory {
   readonly #backoff = new IssuanceBackoff();
@@ -22,29 +22,29 @@ export class CertificateMemory {
   /** By key and role. See RoleOutcome.unrecorded. */
   readonly #unrecorded = new Map<string, Map<Role, readonly LeafRecord[]>>();
 
-  /** The failed attempts at what a role requests now; undefined when none delay the next one. */
+  /** The failed attempts at the current request of a role; undefined when none delay the next attempt. */
   failedAttempts(key: string, request: Request, role: Role, now: Date): FailedAttempts | undefined {
     return this.#backoff.get(key, request, role, now);
   }
 
-  /** The role with the repairs that may delay the next one. */
+  /** The role with the repairs that may delay the next repair. */
   withRepairs(key: string, request: Request, role: ObservedRole, now: Date): ObservedRole {
     const { repairs: _, ...others } = role;
     const repairs = this.#repairs.get(key, request, role, now);
     return repairs === undefined ? others : { ...others, repairs };
   }
 
-  /** True when it was not asked yet which client undid the last repair. */
+  /** True until `nameWriter` was called for the last repair. */
   isWriterUnnamed(key: string, role: Role): boolean {
     return this.#repairs.isUnnamed(key, role);
   }
 
-  /** Notes which client undid the last repair; undefined when that cannot be found out. */
+  /** Records which client undid the last repair. @param changedBy undefined when managedFields do not show it */
   nameWriter(key: string, role: Role, changedBy: string | undefined): void {
     this.#repairs.name(key, role, changedBy);
   }
 
-  /** Notes what was written. To be called even if another role failed: the writes have happened. */
+  /** Records what was written. Call it even if another role failed: the writes have happened. */
   noteWritten(key: string, request: Request, results: readonly StepResult[], now: Date): void {
     const repairs = results.map(({ outcome: { role }, isWritten = false, isRepaired = false }) => ({
       role,
@@ -61,22 +61,22 @@ export class CertificateMemory {
     if (unrecorded.size > 0) this.#unrecorded.set(key, unrecorded);
   }
 
-  /** Notes which steps failed and which succeeded. To be called once a reconcile, before outcomesOf. */
+  /** Records which steps failed and which succeeded. Call it once in each reconcile, before outcomesOf. */
   noteFailures(key: string, request: Request, results: readonly StepResult[], now: Date) {
     return this.#backoff.note(key, request, results.map(asRoleResult), now);
   }
 
   /**
-   * The keys of resources in a namespace that need not wait any longer: a write has succeeded there, so that a quota or an
-   * admission policy that refused them may have been changed.
+   * Returns keys of resources in a namespace that are to be retried now. Call it after a successful write there: the quota or
+   * the admission policy that refused them may have been changed.
    */
   wake(namespace: string, now: Date): string[] {
     return this.#backoff.wake(namespace, now);
   }
 
   /**
-   * The outcomes of steps, with what is remembered of their roles.
-   * @param failures what noteFailures returned
+   * The outcomes of steps, with the memory of their roles.
+   * @param failures the result of noteFailures
    */
   outcomesOf(
     key: string,
@@ -98,14 +98,14 @@ export class CertificateMemory {
     });
   }
 
-  /** Forgets issued certificates: status, which was written, has them. */
+  /** Forgets issued certificates, because the written status has them. */
   noteRecorded(key: string, entries: NonNullable<CertificateRecord['status']['secrets']>): void {
     const known = this.#unrecorded.get(key);
     for (const { role } of entries) known?.delete(role);
     if (known?.size === 0) this.#unrecorded.delete(key);
   }
 
-  /** Forgets a resource that is gone. */
+  /** Forgets a deleted resource. */
   forget(key: string, namespace: string): void {
     this.#backoff.forget(key, namespace);
     this.#repairs.forget(key);

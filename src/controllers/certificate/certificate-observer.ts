@@ -26,13 +26,13 @@ export interface CertificateObserverOptions {
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
   readonly authorityStates: AuthorityStates;
   readonly secretNames: Pick<SecretNameOwnership, 'holder'>;
-  /** The password of a resource's keystores; undefined when it asks for none. */
+  /** The state of a resource's keystore password; undefined when it requests no keystores. */
   readonly keystorePassword: (certificate: CertificateRecord) => KeystorePassword | undefined;
   readonly memory: CertificateMemory;
   readonly now: () => Date;
 }
 
-/** What was observed, and what the authority signs with: both as of the same moment. */
+/** An observed certificate and the signing material of its authority, from the same moment. */
 export interface CertificateObservation {
   readonly observed: ObservedCertificate;
   readonly material: SigningMaterial | undefined;
@@ -40,7 +40,7 @@ export interface CertificateObservation {
 
 type Request = Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystorePassword'>;
 
-/** Gathers what a decision about an MtlsCertificate rests on. Asks the API server only what the caches cannot know. */
+/** Gathers everything that the plan of an MtlsCertificate needs. Reads from the API server only what is not cached. */
 export class CertificateObserver {
   readonly #options: CertificateObserverOptions;
   readonly #rulesOf = rulesReader();
@@ -94,11 +94,11 @@ export class CertificateObserver {
     return memory.withRepairs(key, request, withSecret({ role, secretName, ...known }, found), now());
   }
 
-  /** Finds out, once after every repair that was undone, which client has undone it. */
+  /** Finds out which client undid a repair, once for each repair. */
   async #withWriters(key: string, observed: ObservedCertificate, signal: AbortSignal): Promise<ObservedCertificate> {
     const { finder, memory, now } = this.#options;
     const { namespace } = observed.certificate;
-    // Nearly always: nothing was undone, and the plan is made once, by the reconciler.
+    // The normal case: no repair was undone, so only the reconciler has to plan.
     if (!observed.roles.some(({ role }) => memory.isWriterUnnamed(key, role))) return observed;
     const contested = planCertificate(observed, now()).secrets.filter(
       ({ role, step }) =>

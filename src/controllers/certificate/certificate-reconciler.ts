@@ -22,7 +22,7 @@ import { dependsOnNewerRequest, isSameRequest } from './stale-request.ts';
 import type { StepResult } from './step-result.ts';
 import type { StepRunner } from './step-runner.ts';
 
-/** What the reconciler works with. reconcilers.ts puts it together. */
+/** The dependencies of the reconciler. reconcilers.ts creates them. */
 export interface CertificateContext {
   readonly client: GuardedClient;
   readonly certificates: Pick<Store<CertificateRecord>, 'get' | 'observe' | 'observeOwnWrite' | 'trackWrite'>;
@@ -32,7 +32,7 @@ export interface CertificateContext {
   readonly deleter: Pick<SecretDeleter, 'prune' | 'mark'>;
   readonly memory: CertificateMemory;
   readonly keys: RsaKeyPool;
-  /** Called with the key of a resource whose failures do not delay it any longer. */
+  /** Called with the key of a resource that is retried before its backoff ends. */
   readonly onRetry: (key: string) => void;
   readonly recorder: Recorder;
   readonly now: () => Date;
@@ -40,7 +40,7 @@ export interface CertificateContext {
 
 type Requeue = { readonly requeueAt: Date } | undefined;
 
-/** How long a key may be generated before status says so. */
+/** Status reports a key that is being generated only after this time: most keys are ready before. */
 const pendingGraceMs = 1000;
 
 /** Brings the Secrets of MtlsCertificates to what their specs request: observe → plan → carry out → status. */
@@ -76,8 +76,8 @@ export class CertificateReconciler {
   }
 
   /**
-   * False when a step may answer an old version of the resource, and the resource has changed since it was cached. The live
-   * version then goes into the cache, and queues the key again.
+   * False when a step may answer an old version of the resource and the live version requests something else. The live version
+   * then goes into the cache, which queues the key again.
    */
   async #isCurrent(cached: CertificateRecord, plan: CertificatePlan, signal: AbortSignal): Promise<boolean> {
     const { client, certificates } = this.#context;
@@ -92,9 +92,9 @@ export class CertificateReconciler {
   }
 
   /**
-   * Carries out the steps of all roles. Returns all results or throws the first error, but never before every step has ended:
-   * the next reconcile of the key must not meet this one. What was written is remembered and reported first, whatever
-   * becomes of the other roles and of status.
+   * Carries out the steps of all roles. Returns all results, or throws the first error after every step has ended: the next
+   * reconcile of the key must not overlap with this one. Writes are remembered and reported even if another role or the write of
+   * status fails.
    */
   async #carryOut(
     key: string,
@@ -121,7 +121,7 @@ export class CertificateReconciler {
     for (const event of issueEvents(certificate, issued)) recorder.record(event);
   }
 
-  /** Deletes the Secrets that no role needs any more, once every role is as it should be. Until then, marks them. */
+  /** Deletes the Secrets that no role uses any more, if every role succeeded. Otherwise only annotates them. */
   async #tidyUp(
     certificate: CertificateRecord,
     plan: CertificatePlan,
@@ -133,7 +133,7 @@ export class CertificateReconciler {
     await (isComplete ? deleter.prune(certificate, plan.prune, signal) : deleter.mark(plan.annotate, signal));
   }
 
-  /** The outcomes of the steps, with what is remembered. A write that succeeded brings back resources that were refused. */
+  /** The outcomes of the steps, with the memory of their roles. A successful write also wakes resources that were refused. */
   #outcomesOf(key: string, observed: ObservedCertificate, results: readonly StepResult[]): readonly RoleOutcome[] {
     const { memory, onRetry, now } = this.#context;
     const failures = memory.noteFailures(key, observed, results, now());
@@ -151,11 +151,11 @@ export class CertificateReconciler {
     signal: AbortSignal,
   ): Promise<Requeue> {
     const { client, authorities, certificates, memory, recorder, now } = this.#context;
-    // While its root is bad, the roots that were trusted before stay trusted.
+    // While the root is invalid, the roots that were trusted before stay trusted.
     const record = authorities.get(certificate.spec.authorityRef.name);
     const remembered = record === undefined ? [] : rootsInStatus(record.status);
     const roots = authority.state === 'ready' ? authority.bundle.roots : remembered;
-    // As of the plan: what became due since then makes requeueAt lie in the past, and comes again at once.
+    // With the time of the plan: if a deadline has passed since, requeueAt is in the past and the key is queued at once.
     const { status, requeueAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots, authority);
     const writer = { client, resource: certificateResource, store: certificates };
     if (!(await writeStatus(writer, certificate, status, now(), signal))) return undefined;
@@ -165,7 +165,7 @@ export class CertificateReconciler {
   }
 }
 
-/** When status has to say that a key is being generated; undefined when none is. Most keys are there before. */
+/** When status has to report that a key is being generated; undefined when none is. */
 function pendingReportTime(results: readonly StepResult[]): Date | undefined {
   const since = results.flatMap((one) => one.pendingSince ?? [])[0];
   return since && new Date(since.getTime() + pendingGraceMs);

@@ -8,19 +8,19 @@ import {
   type ObservedRole,
 } from '../../plan/index.ts';
 
-/** How the step of a role has ended, as far as delays are concerned. */
+/** How the step of a role ended, for the backoff. */
 export interface RoleResult {
-  /** As observed: with the failures of before. */
+  /** As observed, with its earlier failures. */
   readonly role: ObservedRole;
-  /** Present when the step was tried and failed now. */
+  /** Present when the step was attempted and failed. */
   readonly failure?: {
     readonly message: string;
-    /** The API server refused the write: another write that succeeds in the namespace may mean that the cause is gone. */
+    /** The API server refused the write. A later success in the namespace suggests that the cause is gone. */
     readonly isRefusal: boolean;
-    /** When the certificate in place expires. */
+    /** When the current certificate expires. */
     readonly expiry?: Date;
   };
-  /** The step was not tried, because of the failures of before. */
+  /** The step was not attempted, because of earlier failures. */
   readonly isDelayed: boolean;
 }
 
@@ -32,22 +32,22 @@ interface Known extends FailedAttempts {
 
 type Attempt = Pick<ObservedCertificate, 'certificate' | 'authority'>;
 
-/** How many delayed resources a write that succeeds brings back. Each of them that succeeds brings back as many. */
+/** How many delayed resources a successful write wakes. Each of them wakes as many again when it succeeds. */
 const wokenBySuccess = 2;
 
-/** A resource that failed a moment ago is not brought back, however many others succeed. */
+/** A resource that failed less than 5 s ago is not woken, however many writes succeed. */
 const restMs = 5000;
 
 /**
- * Failed attempts, by key of the resource and by role: a role waits for its own failures only. What was attempted is
- * remembered with them: a changed spec, a new token or another root is another attempt, and is made at once.
+ * Failed attempts, by key of the resource and by role: a role waits for its own failures only. Each entry records what was
+ * attempted: a changed spec, a new token or another root is a different attempt and is not delayed.
  */
 export class IssuanceBackoff {
   readonly #known = new Map<string, ReadonlyMap<Role, Known>>();
-  /** Keys of resources whose write was refused, by namespace; those that failed the longest ago come first. */
+  /** Keys of resources whose write was refused, by namespace. The key that failed the longest ago comes first. */
   readonly #refused = new Map<string, Set<string>>();
 
-  /** The failed attempts at what a role asks for now; undefined when the last attempt succeeded, or was another one. */
+  /** The failed attempts at the current request of a role; undefined when the last attempt succeeded or was a different one. */
   get(key: string, observed: Attempt, role: Role, now: Date): FailedAttempts | undefined {
     const roles = this.#known.get(key);
     if (roles === undefined)
@@ -58,7 +58,7 @@ export class IssuanceBackoff {
     return { attempts, lastFailureTime, nextRetryTime, message };
   }
 
-  /** Notes how all roles of a resource have ended. Returns the failures up to now of those that fail. */
+  /** Records how the steps of all roles of a resource ended. Returns the failures of each role that still fails. */
   note(key: string, observed: Attempt, results: readonly RoleResult[], now: Date): ReadonlyMap<Role, FailedAttempts> {
     const before = this.#known.get(key);
     const attempt = attemptOf(observed);
@@ -74,7 +74,7 @@ export class IssuanceBackoff {
         const { isRefusal } = failure;
         roles.set(role, { ...failures, message: failureMessage(failure.message), attempt, isRefusal });
       } else if (isDelayed && failedAttempts !== undefined) {
-        // After a restart nothing says whether the API server refused it: trying it early does no harm.
+        // After a restart it is unknown whether the API server refused the write. An early retry does no harm.
         roles.set(role, { ...failedAttempts, attempt, isRefusal: before?.get(role)?.isRefusal ?? true });
       }
     }
@@ -88,8 +88,8 @@ export class IssuanceBackoff {
   }
 
   /**
-   * A write has succeeded in a namespace: the keys of the resources there that were refused the longest ago, which are
-   * not delayed any longer. Those that succeed bring back others, so that a repaired quota reaches all of them at once.
+   * Call it after a successful write in a namespace. Returns the keys of the resources there that were refused the longest ago,
+   * and ends their delay. Each that succeeds wakes others, so after a quota is raised all of them succeed quickly.
    */
   wake(namespace: string, now: Date): string[] {
     const woken: string[] = [];
@@ -106,7 +106,7 @@ export class IssuanceBackoff {
     return woken;
   }
 
-  /** Forgets a resource that is gone. */
+  /** Forgets a deleted resource. */
   forget(key: string, namespace: string): void {
     this.#known.delete(key);
     this.#leave(namespace, key);
@@ -127,14 +127,14 @@ export class IssuanceBackoff {
 
 const wokenAt = (known: Known, now: Date): Known => (known.isRefusal ? { ...known, nextRetryTime: now } : known);
 
-/** What an attempt is about. */
+/** Identifies an attempt: the request and the root. */
 function attemptOf({ certificate, authority }: Attempt): string {
   const root = authority.state === 'ready' ? authority.bundle.digest : authority.state;
   const { uid, generation, rotateToken = '', revokeToken = '', retryToken = '' } = certificate;
   return [uid, generation, rotateToken, revokeToken, retryToken, root].join('/');
 }
 
-/** True when status speaks of another attempt. Which token failed is not in it: one that is not handled may have come since. */
+/** True when status may describe a different attempt: status does not say whether a token is newer than the failure. */
 function isAnother({ certificate: { status, generation, rotateToken, revokeToken, retryToken } }: Attempt): boolean {
   return (
     status.observedGeneration !== generation ||

@@ -9,32 +9,32 @@ import {
   retryIsPending,
 } from '../../plan/index.ts';
 
-/** What has become of a role's Secret. */
+/** What a reconcile did to a role's Secret. */
 export interface RepairResult {
   readonly role: ObservedRole;
   readonly isWritten: boolean;
-  /** The write has undone what another writer did. */
+  /** The write undid a change of another writer. */
   readonly isRepair: boolean;
 }
 
 interface Known extends Repairs {
-  /** See requestOf and sourcesOf: what the last write was for. */
+  /** requestOf and sourcesOf at the last write. */
   readonly request: string;
   readonly sources: string;
-  /** At which count the writer was asked for. */
+  /** The count at which the other writer was looked up. */
   readonly namedAt?: number;
 }
 
 type Observed = Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystorePassword'>;
 
 /**
- * How often Secrets were repaired of late, by key of the resource and by role. It is there for those alone that another
- * writer changes. What a person asks for, and another root, are no repairs and are never delayed by them.
+ * Counts recent repairs of Secrets that another writer changes, by key of the resource and by role. A write for a request of a
+ * person or for a new root is not a repair, and is never delayed.
  */
 export class RepairLimits {
   readonly #known = new Map<string, Map<Role, Known>>();
 
-  /** The repairs that may delay the next one; undefined when none do. */
+  /** The repairs that may delay the next repair; undefined when none do. */
   get(
     key: string,
     observed: Observed,
@@ -46,7 +46,7 @@ export class RepairLimits {
     return { ...repairsIn(known), ...(known.sources === sourcesOf(observed) ? {} : { sourcesChanged: true }) };
   }
 
-  /** Notes what has become of roles. Those that are not among the results stay as they are. */
+  /** Records what a reconcile did to roles. Roles without a result keep their counts. */
   note(key: string, observed: Observed, results: readonly RepairResult[], now: Date): void {
     const current = { request: requestOf(observed), sources: sourcesOf(observed) };
     const roles = new Map(this.#known.get(key));
@@ -61,18 +61,18 @@ export class RepairLimits {
     else this.#known.delete(key);
   }
 
-  /** The repairs of the roles of a resource up to now, for status. */
+  /** The repairs of each role of a resource, for status. */
   of(key: string): ReadonlyMap<Role, Repairs> {
     return new Map([...(this.#known.get(key) ?? [])].map(([role, known]) => [role, repairsIn(known)]));
   }
 
-  /** True when nobody has been asked yet who has undone the last repair. */
+  /** True until `name` was called for the last repair. */
   isUnnamed(key: string, role: Role): boolean {
     const known = this.#known.get(key)?.get(role);
     return known !== undefined && known.namedAt !== known.count;
   }
 
-  /** Notes who has undone it; undefined when that is not to be found out. */
+  /** Records which client undid the last repair. @param changedBy undefined when managedFields do not show it */
   name(key: string, role: Role, changedBy: string | undefined): void {
     const known = this.#known.get(key)?.get(role);
     if (known === undefined) return;
@@ -82,14 +82,14 @@ export class RepairLimits {
     this.#known.get(key)?.set(role, named);
   }
 
-  /** Forgets a resource that is gone. */
+  /** Forgets a deleted resource. */
   forget(key: string): void {
     this.#known.delete(key);
   }
 
   #get(key: string, observed: Observed, role: Pick<ObservedRole, 'role' | 'secretName'>, now: Date): Known | undefined {
     const { certificate } = observed;
-    // A person who asks for a repair has stopped the writer, or wants to see whether it has stopped.
+    // The `retry` annotation repairs at once: the person has stopped the other writer, or checks whether it has stopped.
     if (retryIsPending(certificate)) this.#known.get(key)?.delete(role.role);
     const known = this.#known.get(key)?.get(role.role) ?? this.#afterRestart(key, observed, role, now);
     return known === undefined || isForgotten(known, now) ? undefined : known;
@@ -118,14 +118,14 @@ const repairsIn = ({ count, lastTime, changedBy }: Known): Repairs => ({
   ...(changedBy === undefined ? {} : { changedBy }),
 });
 
-/** What a Secret is written for: the request of a person, and the roots. */
+/** Identifies what a Secret is written for: the request of a person, and the roots. */
 function requestOf({ certificate, authority }: Observed): string {
   const { uid, generation, rotateToken = '', revokeToken = '', retryToken = '' } = certificate;
   const root = authority.state === 'ready' ? [authority.bundle.digest, authority.issuer.fingerprint] : [];
   return JSON.stringify([uid, generation, rotateToken, revokeToken, retryToken, ...root]);
 }
 
-/** What the outputs of a Secret are made from beside that. */
+/** Identifies the other sources of a Secret's outputs: the CRLs and the keystore password. */
 function sourcesOf({ certificate, authority, keystorePassword }: Observed): string {
   const crl = authority.state === 'ready' && certificate.spec.outputs?.crl === true ? authority.crl?.digest : undefined;
   return JSON.stringify([crl, keystorePassword]);

@@ -2,11 +2,10 @@ import type { KeyObject } from 'node:crypto';
 import { FairQueue } from '../../kube/index.ts';
 import { generatePrivateKey, type KeySpec } from '../../pki/index.ts';
 
-/** How keys that are slow to generate are generated. */
 export interface RsaKeyPoolOptions {
-  /** How many are generated at a time. */
+  /** How many RSA keys are generated at the same time. */
   readonly concurrency: number;
-  /** Called when a key that was not there is, or could not be generated: its owner should ask again. */
+  /** Called when an ordered key is ready or could not be generated: the owner should call `take` again. */
   readonly onReady: (owner: string) => void;
   readonly generate?: (spec: KeySpec) => Promise<KeyObject>;
 }
@@ -18,17 +17,17 @@ interface Order {
 }
 
 /**
- * Generates private keys without blocking a reconcile. The search for RSA primes takes from milliseconds to half a minute; a
- * reconcile that waited for it would hold a worker, and enough of them all workers. Keys of other kinds are there at once.
+ * Generates private keys without blocking a reconcile. The search for RSA primes takes from milliseconds to half a minute.
+ * Reconciles that waited for it would occupy all workers. Keys of other algorithms are generated at once.
  *
- * Namespaces take turns, and a namespace has one RSA key at a time being generated. So however many keys the other
- * namespaces have ordered, the first key of a namespace waits for at most one key of each of them.
+ * Namespaces take turns, and each has one RSA key being generated at a time. So the first key of a namespace waits for at most
+ * one key of every other namespace, however many keys they have ordered.
  */
 export class RsaKeyPool {
   readonly #options: Required<RsaKeyPoolOptions>;
   /** By owner (namespace/name), then by purpose. */
   readonly #orders = new Map<string, Map<string, Order>>();
-  /** Keys are owner/purpose. An order that was dropped keeps its place, and is passed over there. */
+  /** Keys are owner/purpose. A dropped order keeps its place in the queue, and is skipped there. */
   readonly #waiting = new FairQueue((key) => key.split('/', 1)[0] ?? '', 1);
   #running = 0;
 
@@ -36,7 +35,7 @@ export class RsaKeyPool {
     this.#options = { generate: generatePrivateKey, ...options };
   }
 
-  /** A new key, which is handed out once; or since when it is being generated. The owner is namespace/name. */
+  /** Returns a new key, once; or the time since which it is being generated. @param owner namespace/name */
   async take(owner: string, purpose: string, spec: KeySpec, now: Date): Promise<KeyObject | { since: Date }> {
     if (spec.algorithm !== 'RSA') return this.#options.generate(spec);
     const orders = this.#orders.get(owner) ?? new Map<string, Order>();
@@ -53,12 +52,12 @@ export class RsaKeyPool {
     return { since: now };
   }
 
-  /** Gives up all keys. Those that are being generated are thrown away when they are ready. */
+  /** Drops all orders. A key that is being generated is discarded when it is ready. */
   stop(): void {
     this.#orders.clear();
   }
 
-  /** Gives up the keys of an owner that wants none any more. */
+  /** Drops the orders of an owner. */
   drop(owner: string): void {
     this.#orders.delete(owner);
   }
@@ -91,7 +90,7 @@ export class RsaKeyPool {
     try {
       order.key = await this.#options.generate(order.spec);
     } catch {
-      // Nothing is known of why OpenSSL could not; the owner asks again, and that places a new order.
+      // OpenSSL gives no useful reason. The owner calls `take` again, which places a new order.
       if (this.#orders.get(owner)?.get(purpose) === order) this.#forget(owner, purpose);
     }
     this.#options.onReady(owner);

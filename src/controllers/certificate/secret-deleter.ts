@@ -2,20 +2,23 @@ import { annotations } from '../../api/constants.ts';
 import { type GuardedClient, isKubeError, type Log, secrets as secretResource } from '../../kube/index.ts';
 import { type CertificateRecord, isNamedInAnnotation, type OwnedSecret, type SecretRecord } from '../../plan/index.ts';
 
-/** A Secret that the operator has deleted, and why, in words. */
+/** A Secret that the operator deleted. */
 export interface DeletedSecret {
   readonly secretName: string;
+  /** Follows "Deleted Secret NAME" in a message. */
   readonly why: string;
 }
 
 export interface SecretDeleterOptions {
   readonly client: GuardedClient;
   readonly log: Log;
-  /** Called when a Secret of a resource was deleted. */
   readonly onDeleted: (certificate: CertificateRecord, deleted: DeletedSecret) => void;
 }
 
-/** The one place from which the Secrets of certificates are deleted. Only a Secret that names itself is, and only as it was observed. */
+/**
+ * The only code that deletes Secrets of certificates. It deletes a Secret only with its own name in the annotation `secret-name`
+ * and only at the revision that was observed.
+ */
 export class SecretDeleter {
   readonly #options: SecretDeleterOptions;
 
@@ -23,14 +26,14 @@ export class SecretDeleter {
     this.#options = options;
   }
 
-  /** Deletes Secrets that no role wants any more. */
+  /** Deletes Secrets that no role uses any more. */
   async prune(certificate: CertificateRecord, surplus: readonly OwnedSecret[], signal: AbortSignal): Promise<void> {
     for (const secret of surplus) {
       await unlessChanged(this.delete(certificate, secret, 'because no role of the resource uses it', signal));
     }
   }
 
-  /** Writes the annotation secret-name on Secrets that were written before it existed. */
+  /** Adds the annotation `secret-name` to Secrets that are older than it. */
   async mark(secrets: readonly OwnedSecret[], signal: AbortSignal): Promise<void> {
     for (const secret of secrets) await unlessChanged(this.#mark(secret, signal));
   }
@@ -49,7 +52,7 @@ export class SecretDeleter {
 
   /**
    * Deletes a Secret.
-   * @throws KubeError: Conflict and NotFound mean that it is not as observed
+   * @throws KubeError Conflict or NotFound when the Secret has changed since it was observed
    */
   async delete(certificate: CertificateRecord, secret: OwnedSecret, why: string, signal: AbortSignal): Promise<void> {
     const { client, log, onDeleted } = this.#options;
@@ -61,10 +64,10 @@ export class SecretDeleter {
   }
 }
 
-/** The precondition that the Secret is still the one that was observed, in the same state. */
+/** The precondition that the Secret has not changed since it was observed. */
 export const asObserved = ({ uid, resourceVersion }: SecretRecord) => ({ uid, resourceVersion });
 
-/** A Secret that was changed or deleted meanwhile is left alone: its event queues the resource again. */
+/** Ignores that the Secret was changed or deleted meanwhile: its event queues the resource again. */
 async function unlessChanged(write: Promise<unknown>): Promise<void> {
   try {
     await write;

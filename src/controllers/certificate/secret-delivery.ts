@@ -13,7 +13,7 @@ import type { LeafRequest, SecretContent } from '../../plan/index.ts';
 import { keyPairDigest } from '../objects/leaf-secret.ts';
 import { base64 } from '../objects/secret-data.ts';
 
-/** The data of a Secret, base64, and what is to be remembered of it. The data is key material: it goes into the write. */
+/** The data of a Secret in base64, which includes the private key, and the content record without it. */
 export interface SecretDelivery {
   readonly data: Record<string, string>;
   readonly content: SecretContent;
@@ -22,7 +22,7 @@ export interface SecretDelivery {
 /**
  * Delivers a leaf in a Secret.
  * @param privateKey in PEM, see encodePrivateKey
- * @throws PkiError VerificationFailed when the key is not the leaf's
+ * @throws PkiError VerificationFailed when the key does not belong to the leaf
  */
 export function deliverInSecret({ leaf, intermediates, bundle }: IssuedLeaf, privateKey: string): SecretDelivery {
   const data = {
@@ -34,7 +34,7 @@ export function deliverInSecret({ leaf, intermediates, bundle }: IssuedLeaf, pri
   return { data, content: { leaf: record, bundle: bundle.digest, digest: keyPairDigest(data) } };
 }
 
-/** The key in place, when it is whole and of the kind that is asked for. */
+/** The current key, if it is valid and of the requested kind. */
 export function keptKey(request: LeafRequest, keyPem: string): KeyObject | undefined {
   try {
     const key = parseValidKey(keyPem);

@@ -13,26 +13,25 @@ import type { Caches } from '../cache/caches.ts';
 import { readLastWriter } from '../objects/last-writer.ts';
 import { foreignSecret, ownerIn } from '../objects/leaf-secret.ts';
 
-/** Where a Secret is. */
 interface SecretRef {
   readonly namespace: string;
   readonly name: string;
 }
 
-/** What was read for one resource serves the others that name the Secret for so long. */
+/** For how long a read for one resource serves other resources that name the same Secret. */
 const sharedMs = 5000;
-/** So many readings are shared at a time: what is kept of metadata has up to 30 KB. */
+/** Limit of shared reads, because the metadata of each may take 30 KB. */
 const mostShared = 256;
 
-/** A reading of what a Secret says of itself. */
+/** A read of a Secret's metadata. */
 interface Reading {
   readonly beganMs: number;
   readonly found: Promise<ForeignSecret | undefined>;
 }
 
 /**
- * Finds the Secrets of resources. A Secret that a resource can own is read whole when the cache has not examined it yet; of a
- * foreign one the metadata says all that a conflict is about: they are read once for all resources that name it.
+ * Finds the Secrets of resources. A Secret that the resource can own is read whole if it has not been examined yet. Of a foreign
+ * Secret only the metadata is read, once for all resources that name it: that is enough to report the conflict.
  */
 export class SecretFinder {
   readonly #client: Pick<KubeClient, 'find'>;
@@ -44,14 +43,14 @@ export class SecretFinder {
     this.#caches = caches;
   }
 
-  /** The other client that changed a Secret last, in words; undefined if that cannot be found out. */
+  /** The client other than the operator that changed a Secret last, for a message; undefined if managedFields do not show it. */
   lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
     return readLastWriter(this.#client, secretResource, { namespace, name }, signal);
   }
 
   /**
-   * What there is under the name of a Secret, as far as a resource may know.
-   * @param mayBeForeign the cache does not hold the Secrets of others: whether there is one has to be asked
+   * Finds the Secret of this name: one that the resource can own, a foreign one, or none.
+   * @param mayBeForeign ask the API server if the cache has no such Secret: it does not hold the Secrets of others
    */
   async find(
     certificate: CertificateRecord,
@@ -66,13 +65,13 @@ export class SecretFinder {
     return cached !== undefined || mayBeForeign ? this.#judge(certificate, ref, this.#shared(ref, signal), signal) : {};
   }
 
-  /** The same past the cache, and past what was read for other resources. */
+  /** As `find`, but always reads from the API server. */
   async findLive(certificate: CertificateRecord, name: string, signal: AbortSignal): Promise<FoundSecret> {
     const ref = { namespace: certificate.namespace, name };
     return this.#judge(certificate, ref, this.#read(ref, signal), signal);
   }
 
-  /** The Secrets that a resource owns, without those of these names. */
+  /** The Secrets that a resource owns, except those with these names. */
   async ownedExcept(
     certificate: CertificateRecord,
     wanted: ReadonlySet<string>,
@@ -126,7 +125,7 @@ export class SecretFinder {
     }
     this.#readings.set(key, reading);
     reading.found.catch(() => {
-      // An error is for those who wait for it now: the next resource asks again.
+      // Only the resources that already wait get the error: the next resource reads again.
       if (this.#readings.get(key) === reading) this.#readings.delete(key);
     });
     return reading.found;

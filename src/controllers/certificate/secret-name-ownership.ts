@@ -2,20 +2,21 @@ import { keyOf } from '../../kube/index.ts';
 import { belongsTo, byAge, type CertificateRecord, type ForeignSecret } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
 
-/** Decides which resource a Secret's name belongs to, so that of several claimants at most one ever writes. */
+/** Decides which resource owns a Secret's name. Of several claimants, at most one ever writes. */
 export class SecretNameOwnership {
   readonly #caches: Pick<Caches, 'claimants' | 'authorities'>;
   readonly #rootNamespace: string;
 
-  /** @param rootNamespace where the names of root Secrets belong to authorities */
+  /** @param rootNamespace the operator's namespace, where the names of root Secrets belong to authorities */
   constructor(caches: Pick<Caches, 'claimants' | 'authorities'>, rootNamespace: string) {
     this.#caches = caches;
     this.#rootNamespace = rootNamespace;
   }
 
   /**
-   * Who has the name instead of the resource, in words; undefined when it is the resource's own. The resource that the
-   * Secret belongs to keeps it; a Secret that is not there goes to the oldest claimant that is not being deleted, by creation, then UID.
+   * The kind and name of another object that owns the Secret's name; undefined when this resource owns it. The owner of an
+   * existing Secret keeps the name. If there is no Secret, the oldest claimant that is not being deleted gets it (by creation
+   * time, then UID).
    */
   holder(certificate: CertificateRecord, secretName: string, secret: WhoseSecret | undefined): string | undefined {
     const { authorities } = this.#caches;
@@ -31,5 +32,5 @@ export class SecretNameOwnership {
   }
 }
 
-/** What a Secret says of its owner. */
+/** The metadata that identifies the owner of a Secret. */
 type WhoseSecret = Pick<ForeignSecret, 'namespace' | 'controller' | 'owner' | 'ownerName'>;

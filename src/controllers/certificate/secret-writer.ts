@@ -41,11 +41,10 @@ import type { RsaKeyPool } from './rsa-key-pool.ts';
 import { asObserved, type SecretDeleter } from './secret-deleter.ts';
 import { deliverInSecret, keptKey } from './secret-delivery.ts';
 
-/** What the writer works with. */
 export interface SecretWriterOptions {
   readonly client: GuardedClient;
   readonly caches: Pick<Caches, 'secrets' | 'withChangeTime'>;
-  /** The roots that may have signed what is read. */
+  /** The roots that may have signed a leaf in a Secret. */
   readonly roots: () => readonly Certificate[];
   readonly keys: RsaKeyPool;
   readonly now: () => Date;
@@ -57,47 +56,45 @@ export interface SecretWriterOptions {
 type IssueStep = Extract<SecretStep, { step: 'issue' }>;
 type UpdateStep = Extract<SecretStep, { step: 'update' }>;
 
-/** A step that writes. */
 type WritingStep = IssueStep | UpdateStep;
 
-/** A Secret as it was written, and whether a new certificate in it is for the private key that was there before. */
+/** A written Secret. `keptKey` is true when its new certificate is for the private key that it already held. */
 export interface Written {
   readonly secret: SecretRecord;
   readonly keptKey: boolean;
 }
 
-/** A step that cannot be carried out yet, and why. */
+/** A step that waits until a key is generated. */
 export interface Pending {
   readonly since: Date;
   readonly message: string;
 }
 
-/** A step that cannot be carried out before a person has put something right. */
+/** A step that cannot be carried out until a person fixes the cause. */
 export interface Refused {
   readonly refused: CertificateReason;
   readonly message: string;
 }
 
-/** What the API server says of a Secret that was just written. */
+/** The API server's answer to a write of a Secret: metadata only. */
 type WrittenMetadata = Served<KubeObject>;
 
-/** Where a Secret is. */
 interface SecretRef {
   readonly namespace: string;
   readonly name: string;
 }
 
-/** What a step is carried out on, and with. */
+/** The arguments of a step. */
 interface Job {
   readonly certificate: CertificateRecord;
   readonly role: ObservedRole;
   readonly material: SigningMaterial;
-  /** Of the stores; undefined when the step writes none. */
+  /** The keystore password; undefined when the step writes no keystores. */
   readonly password: string | undefined;
   readonly signal: AbortSignal;
 }
 
-/** A new certificate: the content of a Secret, what is remembered of it, and why it was issued. */
+/** A new certificate: the Secret to write, the content record to cache, and why it was issued. */
 interface NewContent {
   readonly whole: SecretPatch<SecretMetadata>;
   readonly content: SecretContent;
@@ -105,8 +102,8 @@ interface NewContent {
 }
 
 /**
- * The one place from which the Secrets of certificates are written. Every write is whole (key, certificate and bundle
- * together) and has a precondition: that there is no Secret, or that it is as observed.
+ * The only code that writes the content of certificates' Secrets. Key, certificate and bundle change in one write. Every write
+ * has a precondition: the Secret does not exist, or has not changed since it was observed.
  */
 export class SecretWriter {
   readonly #options: SecretWriterOptions;
@@ -117,7 +114,7 @@ export class SecretWriter {
 
   /**
    * Carries out a step on a role's Secret.
-   * @throws KubeError: Conflict, AlreadyExists and NotFound mean that the Secret is not as observed
+   * @throws KubeError Conflict, AlreadyExists or NotFound when the Secret has changed since it was observed
    */
   async write(
     certificate: CertificateRecord,
@@ -148,7 +145,7 @@ export class SecretWriter {
     const owners = await this.#ownersFor(certificate, step, ref, signal);
     const patch = withOutputs({ metadata: { ...asObserved(secret), ...owners, ...step.metadata }, data }, outputs);
     const patched = await this.#options.client.mergePatch(secretResource, ref, patch, { signal, metadataOnly: true });
-    // The precondition says that all else is as it was observed: it need not be read again.
+    // The precondition guarantees that the rest of the content is as observed.
     const content = { ...(restored?.content ?? secret.content), bundle: bundle.digest };
     if (restored !== undefined) {
       const { serialNumber } = restored.content.leaf;
@@ -157,7 +154,7 @@ export class SecretWriter {
     return { secret: this.#observeOwnWrite(patched, content), keptKey: false };
   }
 
-  /** The certificate that tls.crt still holds, in its own form. */
+  /** The chain that `tls.crt` still holds, encoded the way the operator writes it. */
   #restore(live: Secret, { content }: SecretRecord) {
     const leaf = 'restorable' in content ? content.restorable : undefined;
     const text = dataText(live, secretKeys.certificate);
@@ -172,12 +169,12 @@ export class SecretWriter {
     const made = await this.#make(job, step);
     if ('since' in made) return made;
     if (step.write === 'update') return this.#overwrite(job, step, made);
-    // Neither the type of a Secret nor immutable data can be changed: the Secret in the way is ours, and is deleted.
+    // The type of a Secret and immutable data cannot be changed, so the operator deletes its own Secret first.
     if (step.write === 'replace') await this.#clear(job, step);
     return this.#create(job, made);
   }
 
-  /** The new certificate with its outputs, for a new key or the one in place. */
+  /** Issues a certificate for a new or the current key, and makes the outputs. */
   async #make(
     { certificate, role: observed, material, password, signal }: Job,
     step: IssueStep,
@@ -193,7 +190,7 @@ export class SecretWriter {
     if ('since' in key) {
       return { since: key.since, message: `the ${describeKeySpec(request.key)} key is being generated` };
     }
-    // First, since nothing is signed for a key that does not fit its encoding.
+    // Before signing: it throws if the key does not fit the encoding.
     const privateKey = encodePrivateKey(key, request.keyEncoding);
     const context = { now: now(), serialSeed: randomBytes(20) };
     const { data, content } = deliverInSecret(await issueLeaf(request.profile, key, issuer, context), privateKey);
@@ -227,24 +224,24 @@ export class SecretWriter {
     };
     const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data: withoutNulls(data) };
     const created = await this.#options.client.create(secretResource, object, { signal, metadataOnly: true });
-    // No pod has mounted a Secret that was never there. Pods may still use the content of one that was lost.
+    // No pod has mounted a Secret that never existed. If the Secret was deleted, pods may still use its old content.
     const isFirst = !(certificate.status.secrets ?? []).some(({ role }) => role === observed.role);
     return this.#issued(created, made, isFirst);
   }
 
-  /** The ownerReferences that a step writes; those of others stay. */
+  /** The ownerReferences that a step writes. It keeps those of other owners. */
   async #ownersFor(certificate: CertificateRecord, { ownership }: WritingStep, ref: SecretRef, signal: AbortSignal) {
     if (ownership === undefined) return {};
     const { metadata } = await this.#readLive(ref, signal);
     return { ownerReferences: ownerReferencesFor(certificate, metadata.ownerReferences) };
   }
 
-  /** The Secret with its key. If it has changed since it was observed, the write that follows is refused by its precondition. */
+  /** Reads the Secret with its key. If it has changed since it was observed, the precondition refuses the write that follows. */
   #readLive(ref: SecretRef, signal: AbortSignal): Promise<Secret> {
     return this.#options.client.get(secretResource, ref, { signal });
   }
 
-  /** The password of the keystores that a step writes; without text when it writes none. */
+  /** Reads the keystore password; without `text` when the step writes no keystores. */
   async #readPassword(
     namespace: string,
     outputs: OutputsStep | undefined,
@@ -264,14 +261,14 @@ export class SecretWriter {
     const { namespace, name: secret } = written.metadata;
     const { serialNumber, notAfter } = 'leaf' in content ? content.leaf : {};
     observer.onIssued(role, reason);
-    // The audit trail of a certificate authority: every signature, with what identifies it.
+    // The audit trail of the CA: one line for each signature, with the serial number.
     log.info('issued a certificate', { namespace, secret, role, reason, keptKey, serialNumber, notAfter });
     return { secret: this.#observeOwnWrite(written, content, isFirst), keptKey };
   }
 
   #observeOwnWrite({ metadata }: WrittenMetadata, content: SecretContent, isFirst = false): SecretRecord {
     const { caches, roots } = this.#options;
-    // Only what can be written is, and what was written need not come back, with its key, to be known.
+    // A written Secret always has the type secretType, and its content is known. So the answer needs no data with the key.
     const read = secretRecord({ metadata, type: secretType }, roots(), content);
     const { modifiedByOthers: _, ...record } = isFirst ? read : caches.withChangeTime(read);
     caches.secrets.observeOwnWrite(record);
@@ -284,7 +281,7 @@ const refOf = ({ namespace }: CertificateRecord, { secretName }: ObservedRole): 
   name: secretName,
 });
 
-/** @throws KubeError `Conflict`: then the role is observed and planned again */
+/** @throws KubeError Conflict when there is no Secret, so that the role is observed and planned again */
 function observedSecret({ secret }: ObservedRole): SecretRecord {
   if (secret === undefined) throw new KubeError('Conflict', 'there is no Secret to update');
   return secret;
@@ -295,7 +292,7 @@ interface SecretPatch<Metadata> {
   readonly data: Readonly<Record<string, string | null>>;
 }
 
-/** A write with the outputs in it. */
+/** Adds the outputs to a write. */
 const withOutputs = <Metadata extends SecretMetadata>(
   { metadata, data }: SecretPatch<Metadata>,
   outputs: Outputs | undefined,

@@ -25,12 +25,12 @@ export interface StepRunnerOptions {
   readonly finder: Pick<SecretFinder, 'findLive'>;
   readonly writer: Pick<SecretWriter, 'write'>;
   readonly authorityStates: Pick<AuthorityStates, 'material'>;
-  /** Called when a certificate has to be on the CRL of an authority before it can be replaced. */
+  /** Called when a certificate must be on the CRL of this authority before it can be replaced. */
   readonly onCrlAwaited: (authority: string) => void;
   readonly now: () => Date;
 }
 
-/** How often a write is planned again within one reconcile, when the Secret is newer than the observation. */
+/** How often a step is planned again in one reconcile because the Secret has changed since it was observed. */
 const maxReplans = 2;
 
 type WritingStep = Exclude<SecretStep, { step: 'keep' | 'blocked' }>;
@@ -44,8 +44,8 @@ export class StepRunner {
   }
 
   /**
-   * Carries out one role's step. If the Secret is newer than the observation, plans the step again from the Secret as it is.
-   * @throws KubeError that a retry of the whole reconcile can pass
+   * Carries out one role's step. If the Secret has changed since it was observed, reads it and plans the step again.
+   * @throws KubeError when only a retry of the whole reconcile can succeed
    */
   async run(
     { observed, material }: CertificateObservation,
@@ -66,12 +66,12 @@ export class StepRunner {
         if (failed !== undefined) return failed;
         const isSuperseded = isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound');
         if (isSuperseded && replans === maxReplans && isRepaired && (role.repairs?.count ?? 0) >= freeRepairs) {
-          // The other writer is quicker than a repair: retries without a pause would only keep the API server busy.
+          // The other writer is faster than the repair. Retries without a pause would only load the API server.
           return { outcome: { role, problem: contestedProblem(observed.certificate, role) }, isRepaired };
         }
         if (!isSuperseded || replans === maxReplans) throw error;
         ({ role, step } = await this.#replan(observed, role, signal));
-        // The Secret is ahead of the resource as it was observed: the reconcile begins again, with the resource of now.
+        // The Secret is newer than the observed resource: the whole reconcile runs again, with the current resource.
         if (dependsOnNewerRequest(step, observed.certificate)) throw error;
       }
     }
@@ -91,7 +91,7 @@ export class StepRunner {
     signal: AbortSignal,
   ): Promise<StepResult> {
     const { writer, authorityStates } = this.#options;
-    // The plan was made for this issuer and this bundle.
+    // The plan is valid only for this issuer and this bundle.
     if (material === undefined || authorityStates.material(certificate.spec.authorityRef.name) !== material) {
       throw new KubeError('Conflict', 'the authority changed since it was observed');
     }
@@ -119,14 +119,14 @@ export class StepRunner {
   }
 }
 
-/** The result of a step that the API server or the PKI refused; undefined for every other error. */
+/** The result of a step that failed with a refusal of the API server or a PkiError; undefined for every other error. */
 function failureOf(error: unknown, role: ObservedRole, step: WritingStep): StepResult | undefined {
   if (!isRefusal(error) && !(error instanceof PkiError)) return undefined;
   const problem = { reason: 'IssuanceFailed', message: error.message, canWait: stepCanWait(step) } as const;
   return { outcome: { role, problem }, failure: { isRefusal: isRefusal(error) } };
 }
 
-/** The API server examined the write and refused it: a retry has to wait until the cause may be gone. */
+/** True when the API server refused the write. A retry then waits with backoff, because the cause may take time to pass. */
 const isRefusal = (error: unknown): error is KubeError =>
   isKubeError(error, 'Forbidden', 'Invalid', 'BadRequest', 'ServerError');
 

@@ -1,6 +1,6 @@
 import type { EventDetails } from '../../kube/index.ts';
 
-/** Sends events in the background. */
+/** Sends Kubernetes Events in the background. */
 export interface Recorder {
   record(note: EventDetails): void;
 }

@@ -1,24 +1,24 @@
 /**
- * Gives equal values one copy. Records are read from texts, each with copies of its own of what thousands of them say: the
- * same authority, the same spec of a key, the same labels. It holds what came last, and begins anew when it is full: what
- * is forgotten is only kept twice from then on.
+ * Replaces equal values by one shared copy. Each record is parsed from JSON with its own copies of values that thousands of
+ * records share: the authority, the privateKey of a spec, the labels. A full pool is emptied: values that are still in use then
+ * get a second copy, which costs only memory.
  */
 export class InternPool {
   readonly #most: number;
   readonly #texts = new Map<string, string>();
   readonly #values = new Map<string, unknown>();
 
-  /** @param most how many values of a kind are held at a time */
+  /** @param most how many strings, and how many other values, the pool holds before it is emptied */
   constructor(most = 8192) {
     this.#most = most;
   }
 
-  /** The first text that is equal to this one. */
+  /** The shared copy of a string. */
   text<T extends string | undefined>(text: T): T {
     return (text === undefined ? text : this.#first(this.#texts, text, text)) as T;
   }
 
-  /** The first value that is equal to this one, which JSON can hold. Nobody may change it. */
+  /** The shared copy of a JSON value. It must not be changed. */
   value<T>(value: T): T {
     return value === undefined ? value : (this.#first(this.#values, JSON.stringify(value), value) as T);
   }
@@ -32,5 +32,5 @@ export class InternPool {
   }
 }
 
-/** What the records of all caches share. */
+/** The pool for the records of all caches. */
 export const internPool = new InternPool();

@@ -1,7 +1,7 @@
 import type { GuardedClient, KubeObject, ObjectRef, Resource } from '../../kube/index.ts';
 import { lastWriter } from '../../plan/index.ts';
 
-/** Which other client has changed an object last, see lastWriter. Asks the API server: caches have no managedFields. */
+/** The client other than the operator that changed an object last. Reads the API server, because caches have no managedFields. */
 export async function readLastWriter<T extends KubeObject>(
   client: Pick<GuardedClient, 'find'>,
   resource: Resource<T>,

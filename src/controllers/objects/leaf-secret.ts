@@ -30,18 +30,18 @@ import {
 import { outputsDigest } from './output-data.ts';
 import { dataText } from './secret-data.ts';
 
-/** The label selector of the Secrets that hold leaves. It leaves out root Secrets, whose keys nobody has to be sent. */
+/** The label selector of the Secrets that hold leaves. It excludes root Secrets, so that their keys are not sent in lists. */
 export const leafSecretSelector = `${labels.managedBy}=${managerName},${labels.certificate}`;
 
 /**
- * What is remembered of a Secret: it is read, judged, and let go, with its key.
+ * The record of a Secret, which holds no key material.
  * @param roots the roots that may have signed its leaf
- * @param known the content, where it was just written or was read before
+ * @param known the content record, if the Secret was just written or the same data was parsed before
  */
 export const secretRecord = (secret: Secret, roots: readonly Certificate[], known?: SecretContent): SecretRecord =>
   withMetadata(secret, known ?? secretContent(secret, roots));
 
-/** The same for one of many: what takes longest, the verification of its leaf and of large keys, goes on beside the event loop. */
+/** As secretRecord, for a list of many Secrets: the slow part, verifying leaf and key, runs in the thread pool. */
 export async function secretRecordInPool(secret: Secret, roots: readonly Certificate[]): Promise<SecretRecord> {
   const chain = await chainAhead(secret, roots);
   return withMetadata(secret, secretContent(secret, roots, chain));
@@ -61,21 +61,21 @@ function withMetadata(secret: Secret, content: SecretContent): SecretRecord {
   };
 }
 
-/** What is remembered of a Secret that is not examined. It has a bound of some 500 octets. */
+/** The record of a Secret that is not examined: at most about 500 bytes, whatever the Secret contains. */
 export const secretMark = (secret: KubeObject): UnexaminedSecret => ({
   ...metadataOf(secret).claim,
   changedAtMs: Number.NEGATIVE_INFINITY,
   unexamined: true,
 });
 
-/** What a foreign Secret says of itself. */
+/** The metadata of a foreign Secret. */
 export function foreignSecret(secret: KubeObject): ForeignSecret {
   const { claim, kept } = metadataOf(secret);
   const { uid: _, resourceVersion: __, deleting: ___, ...whose } = claim;
   return { ...whose, ...kept };
 }
 
-/** What a Secret says of its owner, and the labels and annotations to keep of it. */
+/** `claim` identifies the Secret and its owner. `kept` holds the labels and annotations for the record. */
 function metadataOf({ metadata }: KubeObject) {
   const kept = compactMetadata({ labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} });
   const claim = {
@@ -87,7 +87,7 @@ function metadataOf({ metadata }: KubeObject) {
   return { claim, kept };
 }
 
-/** Where a Secret is, and what it says of its owner. @param marks what is kept of its labels and annotations; default: all */
+/** Namespace, name and owner of a Secret. @param marks the labels and annotations of its record; default: all */
 export function ownerIn(
   { namespace = '', name, ownerReferences, ...all }: ObjectMeta,
   marks: Pick<SecretRecord, 'labels' | 'annotations'> = {
@@ -99,8 +99,8 @@ export function ownerIn(
 }
 
 /**
- * A record as it follows the one before: since when bundle, root and issuer have been as they are. What was not examined may
- * have been as it is for as long as it has been at its revision.
+ * A record with `changedAtMs` and `modifiedByOthers` computed from the previous record. The change time is kept while bundle,
+ * root and issuer stay the same. If one of the two records is not examined, it is kept while the revision stays the same.
  */
 export function withChangeTime<T extends CachedSecret>(
   record: T,
@@ -121,7 +121,7 @@ function isAsBefore(record: CachedSecret, before: CachedSecret): boolean {
   return before.content.bundle === record.content.bundle && issuerOf(before.content) === issuerOf(record.content);
 }
 
-/** True for another revision than the one before, which the operator did not write: see SecretWriter. */
+/** True when the revision changed and the operator did not write it: SecretWriter removes the flag from its own writes. */
 const isTouched = (record: SecretRecord, before: CachedSecret | undefined): boolean =>
   before !== undefined &&
   (before.resourceVersion !== record.resourceVersion || (isExamined(before) && before.modifiedByOthers === true));
@@ -135,7 +135,7 @@ async function chainAhead(secret: Secret, roots: readonly Certificate[]): Promis
     await Promise.all([verifyLeafAhead(chain, roots), proveKeyAhead(chain, dataText(secret, secretKeys.privateKey))]);
     return chain;
   } catch (error) {
-    // What is wrong with it is found, and told, when its content is read.
+    // secretContent finds the same problem and reports it.
     if (error instanceof PkiError) return undefined;
     throw error;
   }
@@ -154,7 +154,7 @@ function secretContent(secret: Secret, roots: readonly Certificate[], chain?: Le
   }
 }
 
-/** The content of before, when the key pair is of the same data: a Secret is not examined again for a new annotation. */
+/** The previous content if the key pair has not changed, so that a new annotation does not cause another examination. */
 export function knownContent(secret: Secret, before: CachedSecret | undefined): SecretContent | undefined {
   if (before === undefined || !isExamined(before) || before.uid !== secret.metadata.uid) return undefined;
   const { bundle: _, ...keyPair } = before.content;
@@ -164,20 +164,20 @@ export function knownContent(secret: Secret, before: CachedSecret | undefined): 
 const bundleOf = (secret: Secret): Pick<SecretContent, 'bundle'> =>
   outputsAreIntact(secret) ? { bundle: sha256Hex(dataText(secret, secretKeys.bundle)) } : {};
 
-/** Of this process alone: what is kept of a key must not be the same everywhere. */
+/** Random for each process, so that the digest of a private key in memory is useless elsewhere. */
 const salt = randomBytes(16).toString('base64');
 
-/** What tells the data of key pairs apart, as 128 bits. */
+/** A salted digest of `tls.crt` and `tls.key`, 132 bits in base64url. */
 export const keyPairDigest = (data: Secret['data'] = {}): string =>
   hash('sha256', `${salt},${data[secretKeys.certificate]},${data[secretKeys.privateKey]}`, 'base64url').slice(0, 22);
 
-/** True for a Secret whose data are as they were when its outputs were written; also for one that has none. */
+/** True for a Secret whose data is unchanged since its outputs were written, and for a Secret without outputs. */
 function outputsAreIntact({ metadata, data = {} }: Secret): boolean {
   const { keys, digest } = parseOutputsRecord(metadata.annotations?.[annotations.outputs]);
   return keys.length === 0 || outputsDigest(data, keys) === digest;
 }
 
-/** The ownerReferences that a Secret of the resource is to have; those of others stay. */
+/** The ownerReferences for a Secret of the resource. References to other owners stay. */
 export function ownerReferencesFor(
   certificate: CertificateRecord,
   present: readonly OwnerReference[] = [],

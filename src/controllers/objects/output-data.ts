@@ -10,28 +10,27 @@ import {
 import { encodeOutputsRecord, type OutputKey, type OutputsStep } from '../../plan/index.ts';
 import { dataText } from './secret-data.ts';
 
-/** The data of a Secret, base64, by key; null takes a key away. */
+/** The data of a Secret in base64, by key. Null removes a key. */
 export type SecretData = Record<string, string | null>;
 
-/** What outputs are made from beside the data of the Secret. */
+/** The sources of outputs in addition to the data of the Secret. */
 export interface OutputIngredients {
-  /** There when there are stores. */
+  /** Present when a keystore or truststore is requested. */
   readonly password?: string | undefined;
-  /** The CRLs in PEM; there when they are wanted. */
+  /** The CRLs in PEM. Present when they are requested. */
   readonly crl?: string | undefined;
 }
 
-/** The outputs of a Secret, and what is noted of them on it. Key material, as all data of a Secret. */
+/** The outputs of a Secret, which are key material, and the record of them for its annotation. */
 export interface Outputs {
   readonly data: SecretData;
-  /** The value of the annotation `outputs`; null when there are none. */
+  /** The value of the annotation `outputs`; null when there are no outputs. */
   readonly note: string | null;
 }
 
 /**
- * Makes the outputs of a Secret from the data that are in it, or will be with the same write. The same sources give the same
- * bytes.
- * @throws PkiError for sources that cannot be read
+ * Makes the outputs of a Secret from its data, as it will be after the write. Equal sources give equal bytes.
+ * @throws PkiError when a source cannot be parsed
  */
 export async function makeOutputs(
   { keys, removed, password: ref, crl }: OutputsStep,
@@ -51,7 +50,7 @@ export async function makeOutputs(
   return { data: made, note };
 }
 
-/** What a Secret's note has to say for its outputs to be as they were written, with the key pair and bundle beside them. */
+/** The digest of outputs, key pair and bundle. It is in the annotation, so that a change of any of them is detected. */
 export function outputsDigest(data: Readonly<SecretData>, keys: readonly OutputKey[]): string {
   const digest = createHash('sha256');
   for (const key of [...Object.values(secretKeys), ...keys]) digest.update(`${key}=${data[key] ?? ''}\n`);
@@ -60,7 +59,7 @@ export function outputsDigest(data: Readonly<SecretData>, keys: readonly OutputK
 
 const { certificate, privateKey, bundle } = secretKeys;
 
-/** How each output is made of the texts in the Secret, by their keys. */
+/** Encodes each output. `text` returns the data under a key of the Secret. */
 const makers: Record<
   OutputKey,
   (text: (key: string) => string, ingredients: OutputIngredients) => Promise<Buffer> | Buffer

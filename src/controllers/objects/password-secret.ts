@@ -8,7 +8,7 @@ import {
 import { keystorePasswordProblem } from '../../pki/index.ts';
 import type { PasswordRef } from '../../plan/index.ts';
 
-/** A Secret that may hold a password exists at a revision; what it holds is read when it is needed, and not kept. */
+/** The existence and revision of a Secret that may hold a password. Its data is read when it is needed, and is never cached. */
 export interface PasswordMark {
   readonly namespace: string;
   readonly name: string;
@@ -17,8 +17,8 @@ export interface PasswordMark {
 }
 
 /**
- * The field selector of the Secrets that may hold a password. It leaves out what the operator writes itself, and what is
- * never a password and may be large or many.
+ * The field selector of the Secrets that may hold a password. It excludes the operator's own Secrets, and types that never hold
+ * a password and may be large or numerous.
  */
 export const passwordSelector = ['kubernetes.io/tls', 'kubernetes.io/service-account-token', 'helm.sh/release.v1']
   .map((type) => `type!=${type}`)
@@ -31,13 +31,13 @@ export const passwordMark = ({ metadata }: Served<Secret>): PasswordMark => ({
   resourceVersion: metadata.resourceVersion,
 });
 
-/** What tells one password from another without knowing either. */
+/** Identifies a version of a password without its text. */
 export const passwordVersion = ({ uid, resourceVersion }: PasswordMark, key: string): string =>
   `${uid}/${resourceVersion}/${key}`;
 
 /**
- * Reads the password that was observed, or says why it cannot be one.
- * @throws KubeError: Conflict when it has changed since
+ * Reads the password that was observed. Returns `problem` if it is missing or not a valid password.
+ * @throws KubeError Conflict when the Secret has changed since it was observed
  */
 export async function readKeystorePassword(
   client: GuardedClient,
@@ -52,7 +52,7 @@ export async function readKeystorePassword(
   const encoded = secret.data?.[key];
   if (encoded === undefined)
     return { problem: `Secret ${secretName} has no key ${key} for the keystore password; add the key` };
-  // Octets that are no ASCII are no password, whatever text they may be.
+  // As latin1, so that every byte outside ASCII stays visible to the check.
   const text = Buffer.from(encoded, 'base64').toString('latin1');
   const problem = keystorePasswordProblem(text);
   if (problem === undefined) return { text };

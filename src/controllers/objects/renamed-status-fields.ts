@@ -1,8 +1,8 @@
 import { isObject } from '../../api/schema.ts';
 
 /**
- * The status of an MtlsCertificate under the names of this version. The version before wrote `authorityFingerprint` for
- * `rootFingerprint`. Returns any other status as it is. Never throws.
+ * The status of an MtlsCertificate with the field names of this version. The previous version wrote `authorityFingerprint`
+ * instead of `rootFingerprint`. Returns any other status unchanged. Never throws.
  */
 export function withNewNames(status: unknown): unknown {
   const secrets = isObject(status) ? status['secrets'] : undefined;

@@ -32,19 +32,19 @@ export const authorities = defineResource<Of<MtlsAuthority>>({
   namespaced: false,
 });
 
-/** Tokens are short by nature. One that is not would be copied onto every Secret and into status, and is passed over. */
+/** Longer tokens are ignored: the operator would copy them into status and onto every Secret. */
 const longestToken = 1024;
 
-/** The token that an annotation asks with; undefined when there is no request. */
+/** The token in an annotation; undefined when there is no request. */
 function tokenIn({ annotations: all }: ObjectMeta, annotation: string): string | undefined {
   const token = all?.[annotation] ?? '';
   return token === '' || token.length > longestToken ? undefined : token;
 }
 
-// A resource may be older than its schema: the API server serves what is stored. What is of another type than it is
-// taken for would stop whoever comes upon it, the listing of all others included.
-
-/** Why a spec cannot be read, for the resource's condition. */
+/**
+ * Why a spec cannot be read, for the resource's condition. A stored resource may be older than its schema, and the API server
+ * serves it unchanged. Without this check, one field of the wrong type would stop the list of all resources.
+ */
 function specProblemOf(schema: Schema, spec: unknown): string | undefined {
   const path = misfit(schema, spec, 'spec');
   return path === undefined
@@ -52,10 +52,10 @@ function specProblemOf(schema: Schema, spec: unknown): string | undefined {
     : `${path} does not match the schema of the CRD; correct it and apply the resource again`;
 }
 
-/** In characters of JSON. The schema admits no larger spec. */
+/** Limit of a spec in characters of JSON. The schema of today admits no larger spec. */
 const largestSpec = 64 * 1024;
 
-/** The same for what anybody can create: what is kept of it has a bound, whatever schema it was stored under. */
+/** As specProblemOf, with a limit of size: any user can create MtlsCertificates, and the cache keeps their specs. */
 function certificateSpecProblemOf(spec: unknown): string | undefined {
   const size = JSON.stringify(spec)?.length ?? 0;
   return size <= largestSpec
@@ -78,7 +78,7 @@ const signsNothing: MtlsAuthoritySpec = {
   rotation: { approval: 'Manual', propagationDelay: '1h', clusterTrustBundleDelay: '1h', reissuesPerSecond: 1 },
 };
 
-/** What the cache keeps of an MtlsCertificate. */
+/** The cached record of an MtlsCertificate. */
 export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCertificate>): CertificateRecord {
   const rotateToken = tokenIn(metadata, annotations.rotate);
   const revokeToken = tokenIn(metadata, annotations.revoke);
@@ -103,13 +103,13 @@ export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCer
   };
 }
 
-/** The API server adds this default once it serves the CRD that has it: during an upgrade it may serve the one before. */
+/** Adds the default of `deletionPolicy`: during an upgrade the API server may still serve the CRD without this field. */
 const withDeletionPolicy = (spec: MtlsCertificateSpec): MtlsCertificateSpec =>
   typeof spec === 'object' && !Array.isArray(spec) && spec !== null && !Object.hasOwn(spec, 'deletionPolicy')
     ? { ...spec, deletionPolicy: 'Delete' }
     : spec;
 
-/** A spec whose parts are one with those of others that ask for the same. */
+/** A spec that shares equal parts with other specs, see InternPool. */
 function sharingSpec(spec: MtlsCertificateSpec): MtlsCertificateSpec {
   const { subject, outputs, secretTemplate } = spec;
   return {
@@ -123,7 +123,7 @@ function sharingSpec(spec: MtlsCertificateSpec): MtlsCertificateSpec {
   };
 }
 
-/** A status that is one with others in what they say alike. */
+/** A status that shares equal parts with other statuses. */
 const sharingStatus = (status: MtlsCertificateStatus): MtlsCertificateStatus => ({
   ...status,
   ...(status.conditions && { conditions: status.conditions.map(sharingCondition) }),
@@ -133,7 +133,7 @@ const sharingStatus = (status: MtlsCertificateStatus): MtlsCertificateStatus => 
 const sharingCondition = (condition: Condition): Condition => ({
   ...condition,
   reason: internPool.text(condition.reason),
-  // Of what is well each says something else.
+  // The messages of True conditions differ for each resource.
   message: condition.status === 'True' ? condition.message : internPool.text(condition.message),
 });
 
@@ -142,7 +142,7 @@ const sharingSecret = (entry: IssuedSecret): IssuedSecret => ({
   ...(entry.replaced && { replaced: entry.replaced.map(sharingIssuer) }),
 });
 
-/** Hundreds of replaced certificates have few issuers, and most of them one end. */
+/** Hundreds of replaced certificates have few issuers, and many share one notAfter. */
 const sharingIssuer = <T extends Pick<IssuedSecret, 'rootFingerprint' | 'issuerId' | 'notAfter'>>(entry: T): T => ({
   ...entry,
   rootFingerprint: internPool.text(entry.rootFingerprint),
@@ -150,7 +150,7 @@ const sharingIssuer = <T extends Pick<IssuedSecret, 'rootFingerprint' | 'issuerI
   notAfter: internPool.text(entry.notAfter),
 });
 
-/** What the cache keeps of an MtlsAuthority. */
+/** The cached record of an MtlsAuthority. */
 export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): AuthorityRecord {
   const [rotateRootToken, approveToken, skipToken, abortToken] = [
     tokenIn(metadata, annotations.rotateRoot),
@@ -176,7 +176,7 @@ export function authorityRecord({ metadata, spec, status }: Of<MtlsAuthority>): 
   };
 }
 
-/** What the cache keeps of a Namespace, of which its metadata is read alone. */
+/** The cached record of a Namespace, from its metadata only. */
 export const namespaceRecord = ({ metadata }: Served<Namespace>): NamespaceRecord => ({
   name: metadata.name,
   resourceVersion: metadata.resourceVersion,

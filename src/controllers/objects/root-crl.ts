@@ -4,7 +4,7 @@ import { type Crl, PkiError, parseCrls, sha256Hex } from '../../pki/index.ts';
 import { type AuthorityRecord, controllerOf, parseRevocations, type RevocationState } from '../../plan/index.ts';
 import { dataText } from './secret-data.ts';
 
-/** What a root Secret says of revocation; nothing where there is none, or where somebody has damaged it. */
+/** The CRLs and revocations in a root Secret; empty if there is no Secret, or if its data cannot be parsed. */
 export function revocationState(secret: Secret | undefined): RevocationState {
   if (secret === undefined) return { crls: [], revocations: [] };
   return {
@@ -14,8 +14,8 @@ export function revocationState(secret: Secret | undefined): RevocationState {
 }
 
 /**
- * Reads what root Secrets say of revocation, once for as long as they say the same: a full list is thousands of entries,
- * and every look at an authority asks for it.
+ * Returns a revocationState that parses each root Secret again only if its data changed: a full CRL has thousands of entries,
+ * and every reconcile of an authority reads it.
  */
 export function revocationReader(): typeof revocationState {
   const last = new Map<string, { readonly digest: string; readonly state: RevocationState }>();
@@ -31,8 +31,8 @@ export function revocationReader(): typeof revocationState {
 }
 
 /**
- * The CRLs that an authority has published in the operator's own namespace; none where it publishes none there. ConfigMaps
- * of other namespaces are not read: whoever may write those could decide what the operator finds.
+ * The CRLs that an authority has published in the operator's own namespace. ConfigMaps in other namespaces are not read: their
+ * users can write them, and could choose which CRLs the operator finds.
  */
 export async function publishedCrls(
   client: GuardedClient,

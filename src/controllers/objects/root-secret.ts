@@ -14,16 +14,16 @@ import {
 import { encodeRotationState, parseRotationState, type RootSecret, type RotationStep } from '../../plan/index.ts';
 import { base64, dataText } from './secret-data.ts';
 
-/** A root that was just made. */
+/** A root that was just generated. */
 export interface NewRoot {
   readonly certificate: Certificate;
   readonly key: KeyObject;
 }
 
-/** Where a pair of certificate and key is in the data of a root Secret. */
+/** The data keys of each pair of certificate and key in a root Secret. */
 const slots = { active: secretKeys, ...rotationKeys } as const;
 
-/** What is known of a root Secret. Its keys live on as opaque key objects only. */
+/** Parses a root Secret. The result holds keys only as opaque key objects. */
 export function rootSecret(secret: Secret, now: Date): RootSecret {
   const text = (key: string) => dataText(secret, key);
   const { metadata } = secret;
@@ -52,8 +52,8 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
 }
 
 /**
- * The one write that carries out a step of a rotation: keys, trusted roots and the note of where it stands.
- * @param live the Secret that the step was planned for, keys included
+ * The patch for one step of a rotation: keys, trusted roots and the state of the rotation in one write.
+ * @param live the Secret, with its keys, that the step was planned for
  */
 export function rotationPatch(live: Secret, step: RotationStep, made: NewRoot | undefined): GuardedPatch<Secret> {
   const { resourceVersion, move, generate, trusted, rotation, endedRotation, handledToken } = step;
@@ -82,7 +82,7 @@ export function rotationPatch(live: Secret, step: RotationStep, made: NewRoot | 
 
 type Slot = keyof typeof slots;
 
-/** The data that puts what is in one slot into another, or takes it away. */
+/** Data that copies one slot into another, or that clears the slot if `from` is null. */
 function pair(to: Slot, { data }: Secret, from: Slot | null): Record<string, string | null> {
   const source = (key: 'certificate' | 'privateKey') => (from === null ? null : (data?.[slots[from][key]] ?? null));
   return {
@@ -91,7 +91,7 @@ function pair(to: Slot, { data }: Secret, from: Slot | null): Record<string, str
   };
 }
 
-/** The data of a root that was made, for a slot. */
+/** The data of a new root for a slot. */
 export const keyPairData = (slot: Slot, { certificate, key }: NewRoot): Record<string, string> => ({
   [slots[slot].certificate]: base64(encodeCertificates([certificate])),
   [slots[slot].privateKey]: base64(encodePrivateKey(key, 'PKCS8')),

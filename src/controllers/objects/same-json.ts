@@ -1,6 +1,6 @@
 /**
- * True for two values that JSON can hold and that say the same, in whatever order of keys. What is the same object is not
- * looked into, which is what makes this worth having beside node's own: most of what is compared is.
+ * True for two equal JSON values, whatever the order of their keys. Identical objects are equal without a comparison of their
+ * fields: most compared values are identical, so this is faster than Node's isDeepStrictEqual.
  */
 export function isSameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;

@@ -13,9 +13,10 @@ export function secretKeysOf({ namespace, name, spec }: CertificateRecord): stri
   return rolesOf(spec).map((role) => keyOf({ namespace, name: secretNameOf(name, spec, role) }));
 }
 
-// A Secret whose name was given by default leads to its resource by that name, and back. Only the others need an index.
-
-/** Those of them that spec itself names. */
+/**
+ * The Secrets that spec names explicitly, as `namespace/name`. Only these need an index: a default name leads from the Secret to
+ * its resource and back.
+ */
 export function chosenSecretKeysOf({ namespace, spec }: CertificateRecord): string[] {
   return roles.flatMap((role) => {
     const name = spec[role]?.secretName;
@@ -23,17 +24,17 @@ export function chosenSecretKeysOf({ namespace, spec }: CertificateRecord): stri
   });
 }
 
-/** The resource to which a Secret's name, or `namespace/name`, belongs by default; undefined when it belongs to none so. */
+/** The resource for which this Secret name is the default. Accepts and returns a name or `namespace/name`. */
 export function namesakeOf(secretName: string): string | undefined {
   const ending = defaultEndings.find((one) => secretName.endsWith(one));
   return ending === undefined ? undefined : secretName.slice(0, -ending.length);
 }
 const defaultEndings = roles.map((role) => defaultSecretName('', role));
 
-/** The Secrets that have the name of a resource by default, as `namespace/name`, whoever they belong to. */
+/** The default Secret names of a resource, as `namespace/name`. Such a Secret may belong to another owner. */
 export const defaultSecretKeysOf = ({ namespace, name }: CertificateRecord): string[] =>
   roles.map((role) => keyOf({ namespace, name: defaultSecretName(name, role) }));
 
-/** The resource that a Secret belongs to, as `namespace/name`, where the name of the Secret does not lead to it. */
+/** The resource that owns a Secret, as `namespace/name`; empty if the Secret's default name already leads to it. */
 export const ownerUnlessNamesake = ({ namespace, name, ownerName }: CachedSecret): string[] =>
   ownerName === undefined || namesakeOf(name) === ownerName ? [] : [keyOf({ namespace, name: ownerName })];

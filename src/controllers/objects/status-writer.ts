@@ -16,15 +16,14 @@ interface Status {
   readonly observedGeneration?: number;
 }
 
-/** A change of a status. */
 export interface StatusChange {
-  /** A merge patch, with null for what is to go. */
+  /** A JSON merge patch, with null for fields that are removed. */
   readonly patch: Record<string, unknown>;
-  /** The status that comes of it. */
+  /** The status after the patch. */
   readonly status: Record<string, unknown>;
 }
 
-/** How a status is brought to what is wanted; undefined when it is there already: nothing is written in steady state. */
+/** The change that makes a status equal to `wanted`; undefined when they are equal, so that steady state writes nothing. */
 export function statusChange(
   actual: Status,
   wanted: Omit<Status, 'conditions'> & { readonly conditions: readonly DesiredCondition[] },
@@ -47,7 +46,6 @@ export function statusChange(
   return { patch: Object.fromEntries([...changes, ...gone]), status: next };
 }
 
-/** What a status is written with, for either kind. */
 export interface StatusWriter<T extends KubeObject, R extends StatusRecord> {
   readonly client: GuardedClient;
   readonly resource: Resource<T>;
@@ -63,8 +61,8 @@ interface StatusRecord {
 }
 
 /**
- * Writes a status where it differs from what is wanted. False when the resource is gone, or has changed since it was
- * observed: that brings it here again.
+ * Writes a status if it differs from `wanted`. Returns false when the resource is gone or has changed since it was observed: its
+ * event then queues the key again.
  * @throws KubeError
  */
 export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
@@ -84,7 +82,7 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
     const options = { subresource: 'status', metadataOnly: true, signal } as const;
     await store.trackWrite(record, async () => {
       const { metadata } = await client.mergePatch(resource, record, body, options);
-      // By the precondition, the rest is as it was observed.
+      // The precondition guarantees that the rest of the resource is as observed.
       const status = asRead(change.status);
       store.observeOwnWrite({ ...current, resourceVersion: metadata.resourceVersion, status } as unknown as R);
     });
@@ -95,7 +93,7 @@ export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
   }
 }
 
-/** A copy that holds on to nothing: a text that was put together keeps its parts for as long as it lives. */
+/** A copy with interned strings: V8 keeps all parts of a concatenated string in memory as long as the string lives. */
 function asRead<T>(value: T): T {
   if (typeof value === 'string') return internPool.text(value);
   if (typeof value !== 'object' || value === null) return value;

@@ -19,29 +19,29 @@ import {
   type TrustRecord,
 } from '../../plan/index.ts';
 
-/** The label selector of what the operator publishes. */
+/** The label selector of the bundles that the operator publishes. */
 export const trustSelector = `${labels.managedBy}=${managerName},${labels.authority}`;
 
-/** What is published, in PEM: the roots, and the CRLs where there are any. */
+/** The published content in PEM: the roots, and the CRLs if there are any. */
 export interface TrustContent {
   readonly bundle: string;
   readonly crl?: string;
 }
 
-/** How one kind holds a bundle. */
+/** How objects of one kind hold a bundle. */
 export interface TrustKind<T extends KubeObject> {
   readonly resource: Resource<T>;
-  /** Whether it has a place for CRLs. */
+  /** Whether objects of this kind can hold CRLs. */
   readonly holdsCrls: boolean;
-  /** A new object with these metadata. */
+  /** Builds a new object. */
   readonly create: (metadata: ObjectMeta, authority: string, content: TrustContent) => T;
-  /** What puts other content into an object, and leaves alone whatever else is in it. */
+  /** A patch that replaces the content of an object and leaves its other fields unchanged. */
   readonly change: (metadata: GuardedPatch<KubeObject>['metadata'], content: TrustContent) => GuardedPatch<T>;
-  /** What is remembered of an object; since when it is as it is, the cache has to say. */
+  /** The record of an object. TrustCache sets its change time. */
   readonly toRecord: (object: T) => TrustRecord;
 }
 
-/** In the keys ca.crt and ca.crl of a ConfigMap. */
+/** A bundle in the keys `ca.crt` and `ca.crl` of a ConfigMap. */
 export const inConfigMap: TrustKind<ConfigMap> = {
   resource: configMaps,
   holdsCrls: true,
@@ -52,7 +52,7 @@ export const inConfigMap: TrustKind<ConfigMap> = {
   change: (metadata, { bundle, crl }) => ({
     metadata,
     data: { [secretKeys.bundle]: bundle, [crlKey]: crl ?? null },
-    // A key that is in both is refused.
+    // The API server refuses a key that is in both data and binaryData.
     binaryData: { [secretKeys.bundle]: null, [crlKey]: null },
   }),
   toRecord: (object) =>
@@ -63,7 +63,7 @@ export const inConfigMap: TrustKind<ConfigMap> = {
     ),
 };
 
-/** In a ClusterTrustBundle, for the authority's signer. */
+/** A bundle in a ClusterTrustBundle of the authority's signer name. */
 export const inClusterTrustBundle: TrustKind<ClusterTrustBundle> = {
   resource: clusterTrustBundles,
   holdsCrls: false,
@@ -82,10 +82,10 @@ export function authorityOf({ ownerReferences }: ObjectMeta): { name: string; ui
   return owner !== undefined && isOfKind(owner, 'MtlsAuthority') ? owner : undefined;
 }
 
-/** What is kept of an object that no authority controls, from its metadata. */
+/** The record of an object that no authority controls, from its metadata. */
 export const foreignRecord = (object: KubeObject): TrustRecord => trustRecord(object, {}, false);
 
-/** What is kept has a fixed bound. Of an object that no authority controls it is only that its name is taken. */
+/** A record of bounded size. For an object that no authority controls it records only that the name is taken. */
 function trustRecord(
   { metadata }: KubeObject,
   { bundle, crl }: { readonly bundle?: string | undefined; readonly crl?: string | undefined },
@@ -108,7 +108,7 @@ function trustRecord(
   };
 }
 
-/** The labels of what is published for an authority. */
+/** The labels of the published bundles of an authority. */
 export const trustLabels = ({ name }: AuthorityRecord): Record<string, string> => ({
   [labels.managedBy]: managerName,
   [labels.authority]: authorityLabel(name),

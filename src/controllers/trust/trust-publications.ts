@@ -22,19 +22,19 @@ import {
   trustSelector,
 } from '../objects/trust-objects.ts';
 
-/** How publishing to a target ended last, if that was under this name. */
+/** Returns how publishing to a target ended last; undefined if it was not under this name. */
 interface TrustOutcomes {
   outcome(authority: string, namespace: string, desiredName: string): TrustOutcome | undefined;
 }
 
-/** Where the bundles of authorities are published, and which, as the caches know it. */
+/** The published bundles of authorities, from the caches. */
 export class TrustPublications {
   readonly #client: GuardedClient;
   readonly #caches: Caches;
   readonly #authorityStates: AuthorityStates;
   readonly #trust: TrustOutcomes;
 
-  /** @param trust what publishing came to; a replica that does not lead knows nothing of it */
+  /** @param trust the outcomes of publishing. Default, for a replica that does not lead: no outcomes. */
   constructor(
     client: GuardedClient,
     caches: Caches,
@@ -48,14 +48,14 @@ export class TrustPublications {
   }
 
   /**
-   * All objects that are to hold the authority's bundle now. Left out is what somebody else has, and what is in namespaces
-   * that are being deleted.
+   * All objects that should hold the authority's bundle now, except objects of other owners and objects in namespaces that are
+   * being deleted.
    */
   of(authority: AuthorityRecord): readonly Publication[] {
     return publicationsOf(trustTargets(authority, this.#world()));
   }
 
-  /** The condition TrustPublished; none where spec has never asked for published bundles. */
+  /** The condition TrustPublished; none if spec has never requested published bundles. */
   conditions(authority: AuthorityRecord): readonly DesiredCondition[] {
     const world = this.#world();
     const view = this.#authorityStates.get(authority.name);
@@ -65,9 +65,9 @@ export class TrustPublications {
   }
 
   /**
-   * Reads what an authority has published again from the API server, past the watches, which may be behind. What turns out
-   * to be newer than the caches have it is taken in, and counts from now on. Anybody can make objects with these labels, and
-   * large ones: first their metadata are read, and then the content of those that can be the authority's.
+   * Reads the published bundles of an authority again from the API server, because the watches may be late. Newer objects go
+   * into the caches and count in the next observation. Any user can create large objects with these labels. So the metadata is
+   * read first, and the content only of objects that can belong to the authority.
    * @throws KubeError
    */
   async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
@@ -93,7 +93,7 @@ export class TrustPublications {
     }
   }
 
-  /** True for an object that names the authority as its owner, where the authority has one already, or wants one. */
+  /** True for an object that names the authority as its owner, if it is cached or the authority publishes under its name. */
   #canBeOf(authority: AuthorityRecord, cache: TrustCache, metadata: ObjectMeta): boolean {
     if (authorityOf(metadata)?.uid !== authority.uid) return false;
     const { namespace, name } = metadata;

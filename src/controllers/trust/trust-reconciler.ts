@@ -12,29 +12,29 @@ import { trustKey } from '../objects/trust-key.ts';
 import { TrustRepairs } from './trust-repairs.ts';
 import type { TrustResult, TrustWriter } from './trust-writer.ts';
 
-/** What the reconciler works with. reconcilers.ts puts it together. */
+/** The dependencies of the reconciler. reconcilers.ts creates them. */
 export interface TrustContext {
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
   readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
   readonly authorityStates: AuthorityStates;
   readonly configMaps: TrustWriter<ConfigMap>;
   readonly clusterTrustBundles: TrustWriter<ClusterTrustBundle>;
-  /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
+  /** Whether the API server serves ClusterTrustBundles; undefined until that is known. */
   readonly servesClusterTrustBundles: () => boolean | undefined;
-  /** Called when status of an authority may have something else to say. */
+  /** Called when the status of an authority may have to change. */
   readonly onOutcome: (authority: string) => void;
   readonly now: () => Date;
 }
 
 type Requeue = { readonly requeueAt: Date } | undefined;
 
-/** A target as it was observed: what has to be published there, and what is known of the authority. */
+/** An observed target: the object to publish there, and the state of the authority. */
 interface Target {
   readonly key: string;
   readonly authority: AuthorityRecord;
   /** Empty for the cluster. */
   readonly namespace: string;
-  /** The name of the object; undefined where none may be. */
+  /** The name of the object; undefined if nothing may be published there. */
   readonly wanted: string | undefined;
   readonly writer: Pick<TrustWriter<ConfigMap>, 'settle' | 'lastWriter'>;
   readonly state: RootState;
@@ -42,7 +42,7 @@ interface Target {
   readonly content: string;
 }
 
-/** An object of others is not watched: how often to look whether it is gone. Very many of them take longer. */
+/** Foreign objects are not watched. They are polled for deletion every 30 s, or less often (50 ms each) if there are many. */
 const foreignPollMs = 30_000;
 const foreignReadMs = 50;
 
@@ -60,7 +60,7 @@ export class TrustReconciler {
     this.#context = context;
   }
 
-  /** What came of the last look at a place, if that was under this name. */
+  /** How publishing to a target ended last; undefined if it was not under this name. */
   outcome(authority: string, namespace: string, wanted: string): TrustOutcome | undefined {
     const outcome = this.#outcomes.get(trustKey(authority, namespace));
     return outcome?.desiredName === wanted ? outcome : undefined;
@@ -80,7 +80,7 @@ export class TrustReconciler {
     }
   }
 
-  /** The target in the cluster; undefined if the API server does not serve ClusterTrustBundles. */
+  /** The cluster as a target; undefined if the API server does not serve ClusterTrustBundles. */
   #inCluster(key: string, authority: AuthorityRecord): Target | undefined {
     const { clusterTrustBundles, servesClusterTrustBundles } = this.#context;
     if (servesClusterTrustBundles() !== true) return undefined;
@@ -89,7 +89,7 @@ export class TrustReconciler {
     return this.#target(key, authority, '', wanted, clusterTrustBundles);
   }
 
-  /** The target in a namespace; undefined if the namespace is gone, or is deleted with everything in it. */
+  /** A namespace as a target; undefined if the namespace is gone or is being deleted. */
   #inNamespace(key: string, authority: AuthorityRecord, name: string): Target | undefined {
     const { namespaces, configMaps } = this.#context;
     const namespace = namespaces.get(name);
@@ -108,7 +108,7 @@ export class TrustReconciler {
     return { key, authority, namespace, wanted, writer, state, content: contentIn(wanted, state) };
   }
 
-  /** Plans and carries out what is to be done about a target. */
+  /** Plans and carries out the writes for a target. */
   async #publish(target: Target, signal: AbortSignal): Promise<TrustResult> {
     const { key, authority, namespace, wanted, writer, state, content } = target;
     const { now } = this.#context;
@@ -137,12 +137,12 @@ export class TrustReconciler {
     }
   }
 
-  /** Notes the outcome for the status of the authority, and says when the target has to be reconciled again. */
+  /** Records the outcome for the status of the authority. Returns when to reconcile the target again. */
   async #report(target: Target, result: TrustResult, signal: AbortSignal): Promise<Requeue> {
     const { key, authority, namespace, wanted, writer, state, content } = target;
     const wait = { requeueAt: this.#repairs.nextWriteTime(key, content) };
     if (wanted !== undefined && this.#repairs.isContested(key, content, this.#context.now())) {
-      // Only before the repair: after it, managedFields name the operator.
+      // Only before the repair: after it, managedFields name the operator as the last writer.
       const isUnnamed = result === 'postponed' && this.#repairs.isUnnamed(key);
       if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, wanted, signal));
       this.#note(key, authority.name, { desiredName: wanted, state: 'contested', message: this.#repairs.message(key) });
@@ -150,13 +150,13 @@ export class TrustReconciler {
     }
     if (result === 'postponed') return wait;
     if (wanted === undefined) return this.#forget(key, authority.name);
-    // Without a bundle, nothing was compared: there is no outcome.
+    // Without a bundle there was nothing to compare, so there is no outcome.
     if (state.state !== 'ready') return undefined;
     this.#note(key, authority.name, { desiredName: wanted, state: result === 'foreign' ? 'foreign' : 'settled' });
     return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
   }
 
-  /** Notes a failure for status, and throws it again. Not if the namespace or the kind is gone: then nothing is published. */
+  /** Records a failure for status and throws it again. If the namespace or the kind is gone, forgets the target instead. */
   #fail({ key, authority, wanted }: Target, error: unknown): undefined {
     if (!isKubeError(error) || error.code === 'Aborted') throw error;
     if (error.code === 'NotFound' || error.namespaceTerminating) return this.#forget(key, authority.name);
@@ -185,6 +185,6 @@ export class TrustReconciler {
   }
 }
 
-/** What is to be in a place, in short; empty where nothing is to be, or nothing is known. */
+/** Identifies the content for a target; empty if nothing may be published there or the authority is not ready. */
 const contentIn = (wanted: string | undefined, state: RootState): string =>
   wanted === undefined || state.state !== 'ready' ? '' : `${wanted} ${state.bundle.digest} ${state.crl?.digest ?? ''}`;

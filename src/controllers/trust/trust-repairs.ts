@@ -1,26 +1,27 @@
 import { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from '../../plan/index.ts';
 
 interface Known {
-  /** What was written last: a digest of the bundle and its name. */
+  /** Identifies the last written content, see contentIn. */
   readonly content: string;
   readonly writtenAt: Date;
-  /** How often that was written again, because another client had changed it. */
+  /** How often the same content was written again because another client had changed it. */
   readonly repairs?: Repairs;
-  /** At which count the other client was asked for. */
+  /** The count at which the other client was looked up. */
   readonly namedAt?: number;
 }
 
-/** Writes to one place are so far apart: a client that fights with the operator does not wear out the API server. */
+/** Least time between writes to one target, so that a fight with another client does not load the API server. */
 const writeIntervalMs = 1000;
 
 /**
- * When each place may be written again, by key. The operator undoes what another client does to a published bundle three
- * times at once, and then after growing pauses, as it does for Secrets. Other content is no repair and never waits.
+ * When each target may be written again, by key. The operator repairs a published bundle that another client changes three
+ * times at once, and after that with growing pauses, as it does for Secrets. A write of new content is not a repair: it is not
+ * delayed by them.
  */
 export class TrustRepairs {
   readonly #known = new Map<string, Known>();
 
-  /** When the place may be written; a moment that has passed for one that may be now. */
+  /** When the target may be written; a time in the past if it may be written now. */
   nextWriteTime(key: string, content: string): Date {
     const known = this.#known.get(key);
     if (known === undefined) return new Date(0);
@@ -30,7 +31,7 @@ export class TrustRepairs {
     return next > soonest ? next : soonest;
   }
 
-  /** Notes that the operator has written a place, or has lost every try to another client. */
+  /** Records that the operator wrote a target, or lost every attempt to another client. */
   noteWrite(key: string, content: string, now: Date): void {
     const known = this.#known.get(key);
     if (known === undefined || known.content !== content) {
@@ -41,19 +42,19 @@ export class TrustRepairs {
     this.#known.set(key, { ...known, writtenAt: now, repairs: afterRepair(before, now) });
   }
 
-  /** True while a place waits for its next repair, or was repaired so lately that it may not stay as it is. */
+  /** True while a target waits for its next repair, and after a repair until it has stayed unchanged for the same time. */
   isContested(key: string, content: string, now: Date): boolean {
     const count = this.#known.get(key)?.repairs?.count ?? 0;
     return count >= freeRepairs && this.nextWriteTime(key, content) > now;
   }
 
-  /** True when nobody has asked yet which client has undone the last repair. */
+  /** True until `name` was called for the last repair. */
   isUnnamed(key: string): boolean {
     const known = this.#known.get(key);
     return known?.repairs !== undefined && known.namedAt !== known.repairs.count;
   }
 
-  /** Notes which client that was; undefined when its managedFields do not say. */
+  /** Records which client undid the last repair. @param changedBy undefined when managedFields do not show it */
   name(key: string, changedBy: string | undefined): void {
     const known = this.#known.get(key);
     if (known?.repairs === undefined) return;
@@ -67,7 +68,7 @@ export class TrustRepairs {
     return `${by} keeps changing it: stop that client; the operator repairs the bundle after pauses of up to 20 minutes`;
   }
 
-  /** Forgets a place where nothing is published any more. */
+  /** Forgets a target where nothing is published any more. */
   forget(key: string): void {
     this.#known.delete(key);
   }

@@ -18,36 +18,36 @@ import {
   trustLabels,
 } from '../objects/trust-objects.ts';
 
-/** The roots of an authority, and its CRLs where it has any. */
+/** The roots of an authority, and its CRLs if it has any. */
 export interface PublishedTrust {
   readonly bundle: TrustBundle;
   readonly crl?: CrlBundle;
 }
 
-/** What is to be published in one place. */
+/** What to publish to one target. */
 export interface TrustRequest {
   readonly authority: AuthorityRecord;
   /** Empty for the cluster. */
   readonly namespace: string;
-  /** Under which name; absent when nothing is to be there. */
+  /** The name of the object; absent if nothing may be published there. */
   readonly wanted?: string;
   /** Absent while the authority is not ready. */
   readonly published?: PublishedTrust;
-  /** Look at the wanted name past the cache, which does not know the objects of others. */
+  /** Read the object with this name from the API server: the cache does not hold objects of other owners. */
   readonly askLive: boolean;
-  /** Asked before the first write, if there is anything to write: false puts it off. */
+  /** Called before the first write. If it returns false, nothing is written and the result is `postponed`. */
   readonly mayWrite: () => boolean;
 }
 
-/** How a place is left. `held`: the wanted object was deleted, and a finalizer holds it. */
+/** The state of a target after settle. `held`: the object is being deleted, and a finalizer keeps it. */
 export type TrustResult = 'settled' | 'foreign' | 'held' | 'postponed';
 
-/** Old and new names, and objects newer than the cache, take more than one round; what takes more than these is a fight. */
+/** A rename or a stale cache takes more than one round. More than five rounds mean that another client fights the operator. */
 const rounds = 5;
 
 /**
- * The one place from which bundles of one kind are published. Every write has a precondition: that there is no object, or
- * that it is as observed. What others have put on an object stays.
+ * The only code that publishes bundles of one kind. Every write has a precondition: the object does not exist, or has not
+ * changed since it was observed. Fields of other owners on an object stay.
  */
 export class TrustWriter<T extends KubeObject> {
   readonly #client: GuardedClient;
@@ -63,8 +63,8 @@ export class TrustWriter<T extends KubeObject> {
   }
 
   /**
-   * Plans and carries out until nothing is left to be done.
-   * @throws KubeError: NotFound when the namespace is gone, Conflict when somebody else goes on changing what is there
+   * Plans and carries out writes until the target is as planned.
+   * @throws KubeError NotFound when the namespace is gone, Conflict when another client keeps changing the object
    */
   async settle(request: TrustRequest, signal: AbortSignal): Promise<TrustResult> {
     const { authority, namespace, wanted, published, mayWrite } = request;
@@ -92,12 +92,12 @@ export class TrustWriter<T extends KubeObject> {
     throw new KubeError('Conflict', 'another client keeps changing the object');
   }
 
-  /** Which other client has changed an object last. */
+  /** The client other than the operator that changed an object last. */
   lastWriter(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined> {
     return readLastWriter(this.#client, this.#kind.resource, { namespace, name }, signal);
   }
 
-  /** What is in a place, by name. */
+  /** The objects of a target, by name. */
   async #observe(request: TrustRequest, signal: AbortSignal): Promise<Map<string, TrustRecord>> {
     const { authority, namespace, wanted, askLive } = request;
     const own = this.#cache.store.by('place', targetOf(authority.uid, namespace));
@@ -108,7 +108,7 @@ export class TrustWriter<T extends KubeObject> {
     return named === undefined ? found : found.set(wanted, named);
   }
 
-  /** Carries out a step, or finds out why it cannot be: what is there then, undefined when nothing is. */
+  /** Carries out a step. Returns the object after it, which may be another client's; undefined if there is none. */
   async #write(
     authority: AuthorityRecord,
     namespace: string,
@@ -180,7 +180,7 @@ export class TrustWriter<T extends KubeObject> {
     return live && toRecord(live);
   }
 
-  /** The same for what somebody else had before: it may be large, and is read often, so whose it is comes first. */
+  /** As `#read`, for an object that was foreign before: it may be large and is read often, so its metadata is read first. */
   async #readOfOthers(namespace: string, name: string, signal: AbortSignal): Promise<TrustRecord | undefined> {
     const found = await this.#client.find(this.#kind.resource, { namespace, name }, { metadataOnly: true, signal });
     const isOfOthers = found !== undefined && authorityOf(found.metadata) === undefined;
@@ -199,11 +199,11 @@ function resultOf(isConflict: boolean, wanted: TrustRecord | undefined): TrustRe
   return wanted?.deleting === true ? 'held' : 'settled';
 }
 
-/** What is to be written; nothing without a bundle. */
+/** The content to write; undefined without a bundle. */
 const contentOf = (bundle: TrustBundle | undefined, crl: CrlBundle | undefined): TrustContent | undefined =>
   bundle === undefined ? undefined : { bundle: bundle.pem, ...(crl === undefined ? {} : { crl: crl.pem }) };
 
-/** Without a bundle nothing is planned but deletions. */
+/** Never throws for a real plan: without a bundle, planTrust only plans deletions. */
 function needed(content: TrustContent | undefined): TrustContent {
   if (content === undefined) throw new TypeError('there is no bundle to publish');
   return content;
