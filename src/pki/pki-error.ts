@@ -1,4 +1,4 @@
-/** What can be wrong with bytes or values handed to this folder. The code is what callers and tests decide by. */
+/** What can be wrong with the input of this folder. Callers and tests check the code, never the message. */
 export type PkiErrorCode =
   | 'MalformedPem'
   | 'MalformedDer'
@@ -15,7 +15,7 @@ export type PkiErrorCode =
   | 'SignerFailed'
   | 'VerificationFailed';
 
-/** The only error this folder throws for bad input. Its message never holds key material. */
+/** The only error that this folder throws for bad input. The message never contains key material. */
 export class PkiError extends Error {
   override readonly name = 'PkiError';
   readonly code: PkiErrorCode;

@@ -2,9 +2,8 @@ import asn1 from 'node-forge/lib/asn1.js';
 import { PkiError } from '../pki-error.ts';
 
 /**
- * A second opinion on octets that are about to be signed and then trusted for years: node-forge, which had no part in
- * writing them, reads them as DER and would write what it has read in the same way. It takes too long for leaves, which
- * are linted instead, and read back from what was signed.
+ * A second opinion on octets before they are signed: node-forge, which did not encode them, decodes and re-encodes them,
+ * and the result must be identical. Too slow for leaves; they are linted before signing and read back after it.
  * @throws PkiError ProfileViolation
  */
 export function checkWithForge(der: Buffer): void {
@@ -13,7 +12,7 @@ export function checkWithForge(der: Buffer): void {
   try {
     again = asn1.toDer(asn1.fromDer(octets)).getBytes();
   } catch (error) {
-    throw new PkiError('ProfileViolation', 'what is about to be signed is not DER', { cause: error });
+    throw new PkiError('ProfileViolation', 'the fields to sign are not DER', { cause: error });
   }
-  if (again !== octets) throw new PkiError('ProfileViolation', 'what is about to be signed is not in its one encoding');
+  if (again !== octets) throw new PkiError('ProfileViolation', 'the fields to sign are not in canonical DER');
 }

@@ -3,8 +3,8 @@ import { PkiError } from '../pki-error.ts';
 import { oids } from './oid.ts';
 
 /**
- * A node of an ASN.1 tree that is yet to be encoded: its identifier octet, and what is in it, as octets or as nodes.
- * `length` counts the octets of the contents, so that a tree is written into one buffer of the right size.
+ * A node of an ASN.1 tree before encoding: its identifier octet and its contents, as octets or as nodes.
+ * `length` is the number of contents octets. With it, a whole tree is written into one buffer of the right size.
  */
 export interface Asn1 {
   readonly tag: number;
@@ -44,23 +44,23 @@ export const sequence = (...items: Asn1[]): Asn1 => constructed(tags.sequence, i
 export const nullValue = (): Asn1 => primitive(tags.null, new Uint8Array());
 export const boolean = (value: boolean): Asn1 => primitive(tags.boolean, Uint8Array.of(value ? 0xff : 0));
 export const octetString = (content: Uint8Array): Asn1 => primitive(tags.octetString, content);
-/** An OCTET STRING around the encoding of a node, as extensions have it. */
+/** An OCTET STRING that contains the encoding of a node, the form of an extension's value. */
 export const octetStringOf = (item: Asn1): Asn1 => constructed(tags.octetString, [item]);
 export const utf8String = (text: string): Asn1 => primitive(tags.utf8String, Buffer.from(text, 'utf8'));
 export const printableString = (text: string): Asn1 => primitive(tags.printableString, Buffer.from(text, 'latin1'));
-/** Two octets for each UTF-16 code unit, the higher one first. */
+/** UTF-16, big-endian. */
 export const bmpString = (text: string): Asn1 => primitive(tags.bmpString, Buffer.from(text, 'utf16le').swap16());
 
-/** An OBJECT IDENTIFIER from its dotted form, which has to be one: names are checked where they come from. */
+/** An OBJECT IDENTIFIER from its dotted form. The caller has checked the form (see isObjectIdentifier). */
 export const oid = (dotted: string): Asn1 => knownOids.get(dotted) ?? encodeOid(dotted);
 
 const encodeOid = (dotted: string): Asn1 =>
   primitive(tags.oid, Buffer.from(asn1.oidToDer(dotted).getBytes(), 'latin1'));
 
-/** Those that every certificate is full of, worked out once. */
+/** Encoded once: every certificate contains several of these. */
 const knownOids: ReadonlyMap<string, Asn1> = new Map(Object.values(oids).map((dotted) => [dotted, encodeOid(dotted)]));
 
-/** A SET OF: its elements are in the order of their encodings, whatever order they come in (X.690 11.6). */
+/** A SET OF. DER sorts the elements by their encodings (X.690 11.6). */
 export const setOf = (...items: Asn1[]): Asn1 => constructed(tags.set, items.length < 2 ? items : inOrder(items));
 
 const inOrder = (items: Asn1[]): Asn1[] =>
@@ -78,14 +78,14 @@ export function integer(magnitude: Uint8Array): Asn1 {
   return primitive(tags.integer, negative ? Buffer.concat([Uint8Array.of(0), minimal]) : minimal);
 }
 
-/** The same of a number below 2^32: a version, a count. */
+/** An INTEGER from a number below 2^32, for example a version or a count. */
 export function wholeNumber(value: number): Asn1 {
   const magnitude = Buffer.alloc(4);
   magnitude.writeUInt32BE(value);
   return integer(magnitude);
 }
 
-/** A BIT STRING; `unusedBits` counts the bits of the last octet that are padding. */
+/** A BIT STRING; `unusedBits` is the number of padding bits in the last octet. */
 export const bitString = (content: Uint8Array, unusedBits = 0): Asn1 =>
   primitive(tags.bitString, Buffer.concat([Uint8Array.of(unusedBits), content]));
 
@@ -97,7 +97,7 @@ export function namedBits(bits: readonly number[]): Asn1 {
   return bitString(octets, 7 - (highest & 7));
 }
 
-/** Time as RFC 5280 4.1.2.5 wants it: UTCTime through 2049, GeneralizedTime after; whole seconds, Zulu. */
+/** Time in the form that RFC 5280 4.1.2.5 requires: UTCTime through 2049, GeneralizedTime after; whole seconds, Zulu. */
 export function time(date: Date): Asn1 {
   const iso = date.toISOString();
   const [year, month, day] = [iso.slice(0, 4), iso.slice(5, 7), iso.slice(8, 10)];
@@ -116,8 +116,8 @@ export const implicitConstructed = (tag: number, items: Asn1[]): Asn1 =>
   constructed(contextSpecific | isConstructed | tag, items);
 
 /**
- * An element that is encoded already, taken over byte for byte: an issuer's name has to equal the CA's subject in
- * every octet.
+ * An element that is already encoded. It is copied octet by octet, because an issuer name must equal the CA's subject
+ * exactly.
  * @throws PkiError MalformedDer
  */
 export function encoded(der: Buffer): Asn1 {
@@ -132,13 +132,13 @@ export function encode(node: Asn1): Buffer {
   return der;
 }
 
-/** Octets of a length: one below 128, else their count and they themselves (X.690 8.1.3). */
+/** How many octets encode a length: one below 128, otherwise a count octet and the length itself (X.690 8.1.3). */
 const lengthOctets = (length: number): number =>
   length < 0x80 ? 1 : length < 0x100 ? 2 : length < 0x10000 ? 3 : length < 0x1000000 ? 4 : 5;
 
 const encodedLength = ({ length }: Asn1): number => 1 + lengthOctets(length) + length;
 
-/** Writes a node from an offset on, and gives the offset behind it. */
+/** Writes a node at an offset and returns the offset after it. */
 function write({ tag, length, content }: Asn1, der: Buffer, start: number): number {
   der[start] = tag;
   let at = start + 1;
@@ -157,14 +157,14 @@ function write({ tag, length, content }: Asn1, der: Buffer, start: number): numb
   return at;
 }
 
-/** A DER element as it lies in its buffer. Views are made when they are asked for: most elements are only passed over. */
+/** A DER element in its buffer. Views are created on demand, because most elements are only skipped. */
 export class Element {
   /** The identifier octet. */
   readonly tag: number;
   readonly #input: Buffer;
   readonly #start: number;
   readonly #contentStart: number;
-  /** The offset behind it. */
+  /** The offset after the element. */
   readonly end: number;
 
   constructor(input: Buffer, tag: number, start: number, contentStart: number, end: number) {
@@ -186,7 +186,7 @@ export class Element {
   }
 
   /**
-   * The elements that the contents consist of.
+   * The elements in the contents.
    * @throws PkiError MalformedDer
    */
   children(): Element[] {
@@ -194,7 +194,7 @@ export class Element {
   }
 }
 
-/** The element at an offset of what ends at another. */
+/** The element at `start`, which must end at or before `limit`. */
 function elementAt(input: Buffer, start: number, limit: number): Element {
   const tag = input[start] ?? 0;
   const first = input[start + 1] ?? 0;
@@ -216,8 +216,8 @@ function elementAt(input: Buffer, start: number, limit: number): Element {
 }
 
 /**
- * Reads the first element of untrusted DER. Only what certificates use: one-octet tags, definite minimal lengths.
- * It does not descend, so nesting costs nothing.
+ * Reads the first element of untrusted DER. Accepts only what certificates use: one-octet tags and definite, minimal
+ * lengths. It does not read nested elements, so deep nesting costs nothing.
  * @throws PkiError MalformedDer
  */
 export function readElement(input: Buffer): { element: Element; rest: Buffer } {
@@ -226,7 +226,7 @@ export function readElement(input: Buffer): { element: Element; rest: Buffer } {
 }
 
 /**
- * The elements that follow each other in a buffer, which they must fill.
+ * All elements of a buffer. They must fill it exactly.
  * @throws PkiError MalformedDer
  */
 export const readAll = (content: Buffer): Element[] => elementsIn(content, 0, content.length);
@@ -242,7 +242,7 @@ function elementsIn(input: Buffer, start: number, limit: number): Element[] {
 }
 
 /**
- * The one element that fills a buffer, with the tag that is expected.
+ * The single element that fills a buffer. It must have the given tag.
  * @throws PkiError MalformedDer
  */
 export function readOnly(der: Buffer, tag: number): Element {
@@ -251,7 +251,7 @@ export function readOnly(der: Buffer, tag: number): Element {
 }
 
 /**
- * The element itself, when it is there and has the tag.
+ * Returns the element if it exists and has the given tag.
  * @throws PkiError MalformedDer
  */
 export function expectTag(element: Element | undefined, tag: number): Element {
@@ -260,8 +260,8 @@ export function expectTag(element: Element | undefined, tag: number): Element {
 }
 
 /**
- * Dotted form of an OBJECT IDENTIFIER's contents. Arcs above 2^31 are refused, nothing in X.509 has one, and so is a
- * second spelling of an arc (X.690 8.19.2).
+ * The dotted form of an OBJECT IDENTIFIER. Refuses arcs above 2^31, which X.509 does not use, and arcs with leading
+ * padding (X.690 8.19.2).
  * @throws PkiError MalformedDer
  */
 export function readOid(element: Element | undefined): string {
@@ -282,13 +282,13 @@ export function readOid(element: Element | undefined): string {
   return dotted;
 }
 
-/** The first two arcs are in one number (X.690 8.19.4). */
+/** The first number encodes two arcs (X.690 8.19.4). */
 function firstArcs(head: number): string {
   const top = Math.min(2, Math.floor(head / 40));
   return `${top}.${head - top * 40}`;
 }
 
-/** The octets of a positive INTEGER in its one encoding (X.690 8.3.2), without the zero in front; undefined for others. */
+/** The magnitude of a positive INTEGER without its leading zero; undefined if it is not positive or not minimal (X.690 8.3.2). */
 export function positiveInteger(element: Element | undefined): Buffer | undefined {
   const { content } = expectTag(element, tags.integer);
   const [first = 0x80, second = 0] = content;

@@ -1,4 +1,4 @@
-// The ASN.1 module alone: the whole of node-forge would add pure-JavaScript cryptography that nothing here may use.
+// Only the ASN.1 module: the rest of node-forge is pure-JavaScript cryptography, which the operator must not use.
 declare module 'node-forge/lib/asn1.js' {
   import type forge from 'node-forge';
 

@@ -40,14 +40,14 @@ export const oids = {
   // RFC 5652 4 and 8: contents
   data: '1.2.840.113549.1.7.1',
   encryptedData: '1.2.840.113549.1.7.6',
-  // RFC 7292 D: bags; RFC 2985 5.5: their attributes, and one that Java added
+  // RFC 7292 D: bags; RFC 2985 5.5: bag attributes; the last one is Java's
   pkcs8ShroudedKeyBag: '1.2.840.113549.1.12.10.1.2',
   certBag: '1.2.840.113549.1.12.10.1.3',
   x509Certificate: '1.2.840.113549.1.9.22.1',
   friendlyName: '1.2.840.113549.1.9.20',
   localKeyId: '1.2.840.113549.1.9.21',
   trustedKeyUsage: '2.16.840.1.113894.746875.1.1',
-  // RFC 8018 A: encryption by a password; RFC 8018 B.1.2, RFC 3565 4.1, RFC 5754 2.2: what it is made of
+  // RFC 8018 A: encryption by a password; RFC 8018 B.1.2, RFC 3565 4.1, RFC 5754 2.2: its PRF, cipher and digest
   pbes2: '1.2.840.113549.1.5.13',
   pbkdf2: '1.2.840.113549.1.5.12',
   hmacWithSha256: '1.2.840.113549.2.9',

@@ -1,9 +1,9 @@
 import { PkiError } from '../pki-error.ts';
 
-/** More than any chain or bundle that is mounted needs; what is larger is refused before it is looked at. */
+/** More than any mounted chain or bundle needs. Larger text is refused before it is parsed. */
 export const maxPemBytes = 1024 * 1024;
 
-/** More blocks than any chain or bundle has; each costs a parser some work. */
+/** More blocks than any chain or bundle has. The limit bounds the cost of parsing. */
 const maxPemBlocks = 100;
 
 /** One block of a PEM text (RFC 7468). */
@@ -16,9 +16,9 @@ const begin = '-----BEGIN ';
 const dashes = '-----';
 
 /**
- * The blocks of a PEM text; text around them is passed over, as RFC 7468 allows. One pass, no regular expression over
- * the whole input: PEM from a Secret is untrusted (compare CVE-2024-12401).
- * @throws PkiError TooLarge, MalformedPem, EncryptedKey; never with any of the text in the message: it may be of a key
+ * The blocks of a PEM text. Text around the blocks is ignored, as RFC 7468 allows. PEM from a Secret is untrusted, so the
+ * text is read in one pass, without a regular expression over the whole input (compare CVE-2024-12401).
+ * @throws PkiError TooLarge, MalformedPem, EncryptedKey; the message never quotes the text, which may be a key
  */
 export function parsePem(text: string): PemBlock[] {
   if (text.length > maxPemBytes) throw new PkiError('TooLarge', `PEM of ${text.length} bytes, at most ${maxPemBytes}`);
@@ -42,7 +42,7 @@ export function parsePem(text: string): PemBlock[] {
 
 function decodeBody(body: string): Buffer {
   const base64 = body.replaceAll(/[\r\n\t ]/g, '');
-  // RFC 1421 headers (Proc-Type: 4,ENCRYPTED) mark an encrypted key; the caller has to hear of that, not of base64.
+  // RFC 1421 headers (Proc-Type: 4,ENCRYPTED) mark an encrypted key. "Not base64" would be a misleading error.
   if (base64.startsWith('Proc-Type:')) throw new PkiError('EncryptedKey', 'a PEM block is encrypted');
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) throw new PkiError('MalformedPem', 'a PEM block is not base64');
   return Buffer.from(base64, 'base64');

@@ -8,13 +8,13 @@ import type { LeafProfile } from '../x509/leaf-profile.ts';
 import type { TrustBundle } from '../x509/trust-bundle.ts';
 import { type IssueContext, prepareLeaf } from './prepare-certificate.ts';
 
-/** An issuer and the bundle that goes out with its certificates, taken together so that they cannot disagree. */
+/** An issuer and the trust bundle that is delivered with its certificates. One value, so that the two cannot disagree. */
 export interface LeafIssuer {
   readonly root: Issuer;
   readonly bundle: TrustBundle;
 }
 
-/** A certificate with its chain and the roots that verify it: what a delivery hands over, in a Secret or elsewhere. */
+/** A certificate with its chain and the roots that verify it. This is what the operator delivers, in a Secret or elsewhere. */
 export interface IssuedLeaf {
   readonly leaf: Certificate;
   readonly intermediates: readonly Certificate[];
@@ -22,9 +22,10 @@ export interface IssuedLeaf {
 }
 
 /**
- * The one way to a leaf for a workload. The leaf is checked and linted before it is signed, and verified with its bundle after.
- * @param key either half of the pair that the leaf is for
- * @throws PkiError when the request or the issuer does not allow it; SignerFailed, which can pass
+ * Issues a leaf. Every certificate for a workload comes from this function. It checks and lints the leaf, signs it, and
+ * verifies it with the bundle.
+ * @param key the private or the public key of the leaf
+ * @throws PkiError when the request is invalid or the issuer may not sign it; SignerFailed, which is worth a retry
  */
 export async function issueLeaf(
   profile: LeafProfile,
@@ -35,7 +36,7 @@ export async function issueLeaf(
   return issuedLeaf(await prepareLeaf(profile, key, issuer.root, context).sign(), issuer);
 }
 
-/** A leaf that was just signed, with its chain. @throws PkiError VerificationFailed when the bundle does not verify it */
+/** Adds the chain to a signed leaf. @throws PkiError VerificationFailed when the bundle does not verify the leaf */
 export function issuedLeaf(leaf: Certificate, { root, bundle }: LeafIssuer): IssuedLeaf {
   const { intermediates, anchor } = root;
   const verified = verifiedRoot([leaf, ...intermediates], bundle.roots);

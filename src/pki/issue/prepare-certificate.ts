@@ -30,19 +30,19 @@ import { namesOutsidePath } from '../x509/name-constraints.ts';
 import { Prepared } from '../x509/prepared.ts';
 import { extension, keyIdentifier, wholeSeconds } from '../x509/tbs-fields.ts';
 
-/** How far notBefore lies before the moment of issue, for peers whose clocks are behind. Milliseconds. */
+/** How far notBefore lies before the time of issue, for peers whose clocks are slow. Milliseconds. */
 export const backdateMs = 5 * 60 * 1000;
 
-/** What every certificate gets that no request asks for: the time of issue, and 20 random octets for the serial number. */
+/** The inputs of a certificate that no request sets: the time of issue, and 20 random octets for the serial number. */
 export interface IssueContext {
   readonly now: Date;
   readonly serialSeed: Uint8Array;
 }
 
 /**
- * The one entry to signing a leaf. Checks the request against the profile and the issuer, encodes the certificate and lints
- * its octets. Nothing is signed yet. The leaf is valid only while its issuer and every CA above that are.
- * @param key either half of the pair that the leaf is for; only the public half is used
+ * Prepares a leaf for its signature: checks the request against the profile and the issuer, encodes the certificate and
+ * lints the octets. Signs nothing. The leaf's validity lies within the validity of the issuer and of every CA above it.
+ * @param key the private or the public key of the leaf; only the public key is used
  * @throws PkiError InvalidRequest, InvalidName, IssuerRefuses, ProfileViolation
  */
 export function prepareLeaf(
@@ -55,7 +55,7 @@ export function prepareLeaf(
   const path = pathOf(issuer);
   const limits = commonValidity(path);
   if (now < limits.notBefore || now >= limits.notAfter) {
-    throw new PkiError('IssuerRefuses', 'the issuer, or a CA above it, is not valid now');
+    throw new PkiError('IssuerRefuses', 'the issuer or a CA above it is not valid now');
   }
   const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, limits.notBefore.getTime()));
   const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, limits.notAfter.getTime()));
@@ -83,7 +83,7 @@ export function prepareLeaf(
   };
   const prepared = new Prepared(tbsCertificate(tbs), issuer.signer, (der) => {
     const leaf = readCertificate(der);
-    // A fault in signing must not reach a Secret.
+    // Catches a wrong signature before it reaches a Secret.
     if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
     return leaf;
   });
@@ -91,15 +91,15 @@ export function prepareLeaf(
   return prepared;
 }
 
-/** What a new self-signed root says. */
+/** The subject and lifetime of a new self-signed root. */
 export interface RootProfile {
   readonly subject: Subject;
   readonly durationMs: number;
 }
 
 /**
- * A self-signed root, ready to be signed. It has no path length and no extended key usage, since some stacks would refuse its
- * leaves. The subject ends with an attribute that is derived from the key, since two roots of one name confuse OpenSSL.
+ * Prepares a self-signed root. It has no path length and no extended key usage, because some TLS stacks would then refuse
+ * its leaves. The subject ends with a serialNumber derived from the key, because OpenSSL confuses two roots with one name.
  */
 export function prepareRoot(
   profile: RootProfile,
@@ -154,11 +154,11 @@ const tbsCertificate = (tbs: TbsCertificate) => (algorithm: Asn1) =>
   );
 
 /**
- * 20 octets, the most RFC 5280 4.1.2.2 allows: positive and of constant length, with 158 random bits.
+ * A positive serial number of 20 octets, the maximum of RFC 5280 4.1.2.2, with 158 random bits.
  * @throws PkiError InvalidRequest
  */
 function serialNumber(seed: Uint8Array): Uint8Array {
-  if (seed.length !== 20) throw new PkiError('InvalidRequest', 'a serial number is made from 20 random octets');
+  if (seed.length !== 20) throw new PkiError('InvalidRequest', 'a serial number needs 20 random octets');
   const serial = Uint8Array.from(seed);
   serial[0] = ((seed[0] ?? 0) & 0x3f) | 0x40;
   return serial;

@@ -17,16 +17,17 @@ import { Prepared } from '../x509/prepared.ts';
 import { extension, wholeSeconds } from '../x509/tbs-fields.ts';
 
 /**
- * Prepares a CRL of version 2, which is read back and verified once it is signed. Equal content gives an equal list: sorted by
- * serial number, none twice, the earliest date of each.
- * @throws PkiError IssuerRefuses for an issuer that may not sign CRLs, InvalidRequest
+ * Prepares a CRL of version 2. The signed CRL is read back and verified. Equal content gives equal octets: entries are
+ * sorted by serial number, and a serial number that occurs twice keeps its earliest date.
+ * @throws PkiError IssuerRefuses when the issuer may not sign CRLs, InvalidRequest
  */
 export function prepareCrl(
   { certificate, signer }: { readonly certificate: Certificate; readonly signer: Signer },
   { number, thisUpdate, nextUpdate, revoked }: CrlContent,
 ): Prepared<Crl> {
   if (!maySignCrls(certificate)) throw new PkiError('IssuerRefuses', 'the key usage of the issuer excludes CRLs');
-  if (!(thisUpdate < nextUpdate)) throw new PkiError('InvalidRequest', 'a CRL is replaced later than it is issued');
+  if (!(thisUpdate < nextUpdate))
+    throw new PkiError('InvalidRequest', 'nextUpdate of a CRL must be later than thisUpdate');
   const entries = sortedEntries(revoked).map(({ serial, revokedAt }) => sequence(serial, instant(revokedAt)));
   return new Prepared(
     (algorithm) =>
@@ -36,7 +37,7 @@ export function prepareCrl(
         encoded(certificate.subject),
         instant(thisUpdate),
         instant(nextUpdate),
-        // RFC 5280 5.1.2.6: absent, and not empty, when nothing is revoked.
+        // RFC 5280 5.1.2.6: without revoked certificates, the list is absent, not empty.
         ...(entries.length === 0 ? [] : [sequence(...entries)]),
         explicit(
           0,
@@ -49,7 +50,7 @@ export function prepareCrl(
     signer,
     (der) => {
       const crl = parseCrl(der);
-      // A fault in signing must not be published: verifiers would refuse every certificate of the issuer.
+      // With a wrong signature on a published CRL, verifiers would refuse every certificate of the issuer.
       if (!isCrlOf(crl, certificate)) throw new PkiError('VerificationFailed', 'the signed CRL does not verify');
       return crl;
     },
@@ -67,7 +68,7 @@ function sortedEntries(revoked: readonly RevokedCertificate[]): Array<{ serial: 
   return [...earliest].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
 }
 
-/** An INTEGER from hex digits. @throws PkiError InvalidRequest for anything else, or for too many */
+/** An INTEGER from hex digits. @throws PkiError InvalidRequest for other characters or too many digits */
 function shortInteger(hex: string): Asn1 {
   const magnitude = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
   const isShort = magnitude.length < maxNumberOctets || (magnitude[0] ?? 0x80) < 0x80;
@@ -77,7 +78,7 @@ function shortInteger(hex: string): Asn1 {
   return integer(magnitude);
 }
 
-/** @throws PkiError InvalidRequest for a moment that the types of time in a CRL do not reach */
+/** @throws PkiError InvalidRequest for a time that UTCTime and GeneralizedTime cannot express */
 function instant(date: Date): Asn1 {
   const year = date.getUTCFullYear();
   if (!(year >= 1950 && year <= 9999)) throw new PkiError('InvalidRequest', 'a time of a CRL is out of range');

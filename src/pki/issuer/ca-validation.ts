@@ -6,7 +6,7 @@ import { type Certificate, isSelfSigned, keyUsageBits, subjectText } from '../x5
 import { type CertificationPath, identifiersAgree } from '../x509/certification-path.ts';
 import { certificateNamesOutsideConstraints, constraintsAreReadable } from '../x509/name-constraints.ts';
 
-/** Why a CA may not stand above a leaf; each is a condition reason of its own on the MtlsAuthority. */
+/** Why a CA may not be in the chain of a leaf. Each value is a condition reason of the MtlsAuthority. */
 export type CaProblem =
   /**
    * `tls.crt` or `ca.crt` cannot be read, or a certificate has no subject, is not of version 3, or has name constraints
@@ -67,20 +67,20 @@ export type CaProblem =
    */
   | 'RootNameConstrained';
 
-/** A problem with the words that tell a person what to do. */
+/** A problem, and a message that says how to fix it. */
 export interface Rejection<Problem> {
   readonly reason: Problem;
   readonly message: string;
 }
 
-/** What a message calls a certificate. */
+/** The name of a CA certificate in messages: "the root (CN=…)". */
 export function describeCa(certificate: Certificate): string {
   const kind = certificate.subject.equals(certificate.issuer) ? 'root' : 'intermediate';
   const subject = subjectText(certificate);
   return subject === '' ? `the ${kind}` : `the ${kind} (${subject.slice(0, 100)})`;
 }
 
-/** The first thing that keeps a CA from standing above a leaf at a moment, whatever stands above and below itself. */
+/** The first reason why a CA may not be in the chain of a leaf at `now`. Considers this certificate alone, not its path. */
 export function caProblem(certificate: Certificate, now: Date): Rejection<CaProblem> | undefined {
   for (const [reason, claim] of claims) {
     const complaint = claim(certificate, now);
@@ -89,14 +89,14 @@ export function caProblem(certificate: Certificate, now: Date): Rejection<CaProb
   return undefined;
 }
 
-/** The first thing that keeps the CAs of a path from standing above each other. */
+/** The first path length or name constraint that the CAs of a path violate. */
 export function pathProblem(path: CertificationPath): Rejection<CaProblem> | undefined {
   for (const [index, ca] of path.entries()) {
     const below = path.slice(0, index).filter(({ subject, issuer }) => !subject.equals(issuer));
-    // RFC 5280 4.2.1.9: as many CAs may follow, without the leaf and those that issue to themselves.
+    // RFC 5280 4.2.1.9: the limit counts neither the leaf nor self-issued CAs.
     const limit = ca.basicConstraints?.pathLength;
     if (limit !== undefined && below.length > limit) {
-      const message = `the path length of ${describeCa(ca)} is used up: it allows ${limit} CAs below itself, and there are ${below.length}`;
+      const message = `${describeCa(ca)} allows a path length of ${limit}, but ${below.length} CAs are below it`;
       return { reason: 'RootPathLength', message };
     }
     for (const other of below) {
@@ -111,7 +111,7 @@ export function pathProblem(path: CertificationPath): Rejection<CaProblem> | und
   return undefined;
 }
 
-/** What does not hold of a certificate, as the rest of a sentence; in the order a person would want to hear of it. */
+/** The checks of one certificate, the most fundamental first. A complaint completes the sentence that describeCa begins. */
 const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) => string | undefined]> = [
   [
     'RootNotCA',
@@ -126,13 +126,13 @@ const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) =>
         : 'may not sign certificates: its key usage does not include keyCertSign',
   ],
   [
-    // Any usage (2.5.29.37.0) is none of these to OpenSSL.
+    // anyExtendedKeyUsage (2.5.29.37.0) is not enough: OpenSSL does not accept it in place of these two.
     'RootExtendedKeyUsage',
     ({ extendedKeyUsage }) =>
       extendedKeyUsage === undefined ||
       (extendedKeyUsage.includes(oids.serverAuth) && extendedKeyUsage.includes(oids.clientAuth))
         ? undefined
-        : 'excludes serverAuth or clientAuth by its extended key usage; use one without that extension',
+        : 'has an extended key usage without serverAuth or clientAuth; use a CA without that extension',
   ],
   [
     'RootUnknownCriticalExtension',
@@ -150,7 +150,7 @@ const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) =>
   ],
   ['RootWeakKey', ({ publicKey }) => weakness(publicKey)],
   [
-    // RFC 5280 4.1.2.4: an issuer has a name, and strict verifiers insist on it.
+    // RFC 5280 4.1.2.4: an issuer must have a name, and strict verifiers require it.
     'RootMalformed',
     ({ subject }) => (readOnly(subject, tags.sequence).content.length > 0 ? undefined : 'has an empty subject'),
   ],
@@ -159,15 +159,15 @@ const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) =>
     ({ nameConstraints }) =>
       nameConstraints === undefined || constraintsAreReadable(nameConstraints)
         ? undefined
-        : 'has name constraints that cannot be read (by Go or Java, at least)',
+        : 'has name constraints that Go or Java cannot read',
   ],
   [
-    // OpenSSL then does not take it for self-signed.
+    // OpenSSL does not treat such a certificate as self-signed.
     'RootMalformed',
     (certificate) =>
       identifiersAgree(certificate, certificate) || !isSelfSigned(certificate)
         ? undefined
-        : 'names another certificate than itself in its authority key identifier',
+        : 'is self-signed, but its authority key identifier names another certificate',
   ],
   [
     'RootNotYetValid',
@@ -179,9 +179,9 @@ const claims: ReadonlyArray<[CaProblem, (certificate: Certificate, now: Date) =>
   ],
 ];
 
-/** SP 800-131A allows less only for what was signed long ago. The most that Go's TLS takes since CVE-2023-29409. */
+/** Least: SP 800-131A. Most: the limit of Go's TLS since CVE-2023-29409. */
 const rsaBits = { least: 2048, most: 8192 };
-/** FIPS 186-5 A.1.1 rules out smaller ones, where lax verifiers were forged upon; Go has no room for larger ones. */
+/** Least: FIPS 186-5 A.1.1; with small exponents, lax verifiers accepted forged signatures. Most: Go's limit. */
 const rsaExponents = { least: 65_537n, most: 2n ** 31n - 1n };
 
 function weakness(key: KeyObject): string | undefined {
@@ -190,7 +190,7 @@ function weakness(key: KeyObject): string | undefined {
     return `has an RSA key of ${bits} bits; use ${rsaBits.least} to ${rsaBits.most}`;
   }
   if (exponent !== undefined && (exponent < rsaExponents.least || exponent > rsaExponents.most)) {
-    return 'has an RSA key with a public exponent that is not safe everywhere; use 65537';
+    return 'has an RSA key with a public exponent that some TLS stacks refuse; use 65537';
   }
   try {
     signatureAlgorithm(key);
@@ -198,11 +198,11 @@ function weakness(key: KeyObject): string | undefined {
     return `has a key of type ${describeKey(key)}; use ECDSA P-256, P-384, P-521, RSA or Ed25519`;
   }
   return key.asymmetricKeyType === 'ec' && !curveIsNamed(key)
-    ? 'has a key that spells out the parameters of its curve; use the name of the curve'
+    ? 'has a key with explicit curve parameters; use a named curve'
     : undefined;
 }
 
-/** RFC 5480 2.1.1 has curves by name only; parameters of one's own were a way to forge roots (CVE-2020-0601). */
+/** RFC 5480 2.1.1 allows only named curves. Explicit parameters allowed forged roots (CVE-2020-0601). */
 function curveIsNamed(key: KeyObject): boolean {
   const [algorithm] = readOnly(publicKeyDer(key), tags.sequence).children();
   return expectTag(algorithm, tags.sequence).children()[1]?.tag === tags.oid;

@@ -13,18 +13,18 @@ import {
 import { firstOfEach } from '../x509/first-of-each.ts';
 import { type CaProblem, caProblem, describeCa, pathProblem, type Rejection } from './ca-validation.ts';
 
-/** A CA that can sign, found fit for it, and the way to its root. */
+/** A CA that passed every check, its signer, and its path to the root. */
 export interface Issuer {
-  /** The certificate of the key that signs: the root itself, or an intermediate. */
+  /** The certificate of the signing key: the root or an intermediate. */
   readonly certificate: Certificate;
   readonly signer: Signer;
-  /** What a leaf carries behind itself, the issuer first; empty when the issuer is the root. */
+  /** The intermediates that follow a leaf in its chain, the issuer first. Empty when the issuer is the root. */
   readonly intermediates: readonly Certificate[];
   /** The self-signed root that peers trust. */
   readonly anchor: Certificate;
 }
 
-/** Why a root may not sign; each is a condition reason of its own on the MtlsAuthority. */
+/** Why a root may not sign. Each value is a condition reason of the MtlsAuthority. */
 export type RootProblem =
   | CaProblem
   /**
@@ -58,18 +58,18 @@ export type RootProblem =
    */
   | 'RootUnrelatedCertificates';
 
-/** The answer to whether a root may sign: the root itself, or a reason and a message that says what to do. */
+/** The result of inspectIssuer: the issuer, or the reason why it may not sign and a message that says how to fix it. */
 export type IssuerInspection = { readonly issuer: Issuer } | Rejection<RootProblem>;
 
-/** A root with 7 intermediates: by default Java takes a chain of at most 8 from a client, its leaf included. */
+/** A root with 7 intermediates: by default, Java accepts a client chain of at most 8, including the leaf. */
 const maxCertificates = 8;
 
 /**
- * Judges the root of a Secret at a moment: the certificate that comes first signs, with the key; the others in tls.crt,
- * in any order, and the anchors lead from it to a self-signed root. Every CA on the way is judged, and everything in
- * tls.crt has to be on it. Where there are several ways (a cross-signed CA), the fit one that uses most of tls.crt is
- * taken, then the one that is valid for longest, then the shortest; what is still alike is told apart by fingerprints.
- * Never throws for bad input; the inspection says what is wrong with it.
+ * Checks whether the root Secret can sign at `now`. The first certificate of tls.crt is the issuer, and tls.key is its
+ * key. The other certificates, in any order, and the anchors must form a path from the issuer to a self-signed root.
+ * Every CA on the path is checked, and every certificate of tls.crt must be on the path. If several paths are valid (a
+ * cross-signed CA), the function chooses the one that uses most of tls.crt, then the one with the longest validity, then
+ * the shortest; fingerprints break ties. It never throws for bad input, but returns the reason.
  * @param anchors self-signed CAs from the ca.crt of the same Secret
  */
 export function inspectIssuer(
@@ -91,7 +91,7 @@ export function inspectIssuer(
   return { issuer: { certificate: issuer, signer, intermediates: path.slice(0, -1), anchor } };
 }
 
-/** The certificates of tls.crt, none twice. */
+/** The certificates of tls.crt without duplicates. */
 function readChain(pem: string): CertificationPath | Rejection<RootProblem> {
   const malformed = (what: string): Rejection<RootProblem> => ({
     reason: 'RootMalformed',
@@ -110,7 +110,7 @@ function readChain(pem: string): CertificationPath | Rejection<RootProblem> {
   }
 }
 
-/** Signs with the private key, when it is the key of the first certificate. The one place where a stored root key gets its signer. */
+/** The signer for tls.key, which must belong to the first certificate. Every stored root key gets its signer here. */
 function readSigner(pem: string, [issuer, ...rest]: CertificationPath): KeySigner | Rejection<RootProblem> {
   try {
     const { key } = parsePrivateKey(pem);
@@ -125,18 +125,18 @@ function readSigner(pem: string, [issuer, ...rest]: CertificationPath): KeySigne
   } catch (error) {
     const isEncrypted = error instanceof PkiError && error.code === 'EncryptedKey';
     return isEncrypted
-      ? { reason: 'RootKeyEncrypted', message: 'tls.key of the root Secret is encrypted; store it decrypted' }
+      ? { reason: 'RootKeyEncrypted', message: 'tls.key of the root Secret is encrypted; store it unencrypted' }
       : { reason: 'RootKeyMalformed', message: `tls.key of the root Secret: ${messageOf(error)}` };
   }
 }
 
-/** A key brings its public half along, and OpenSSL believes it: only a signature shows that they belong together. */
+/** A stored key contains its public key, and OpenSSL does not check it. Only a signature proves that the two match. */
 function signsFor(signer: KeySigner, certificate: Certificate): boolean {
   const probe = Buffer.from(certificate.fingerprint);
   return verify(signer.algorithm.digest, probe, certificate.publicKey, signer.signNow(probe));
 }
 
-/** The way to a root that is fit, or what is wrong with the best there is. */
+/** The best valid path to a root, or the problem of the best path. */
 function findPath(
   issuer: Certificate,
   rest: readonly Certificate[],
@@ -174,21 +174,21 @@ function unrelated(certificates: readonly Certificate[]): Rejection<RootProblem>
   const [first] = certificates;
   if (first === undefined) return undefined;
   const more = certificates.length > 1 ? ` and ${certificates.length - 1} more` : '';
-  const message = `tls.crt of the root Secret holds ${describeCa(first)}${more}, which the first certificate does not lead to; other roots to trust belong into ca.crt`;
+  const message = `tls.crt of the root Secret holds ${describeCa(first)}${more}, which is not in the chain of the first certificate; put other trusted roots into ca.crt`;
   return { reason: 'RootUnrelatedCertificates', message };
 }
 
 function noRoot(top: Certificate, others: readonly Certificate[]): Rejection<RootProblem> {
   const issuer = issuerText(top).slice(0, 100);
-  // In a loop, whoever has that name has signed it.
+  // In a loop of CAs the certificate with that name did sign, and only the root is missing.
   return [top, ...others].some((other) => other.subject.equals(top.issuer) && !isIssuedBy(top, other))
     ? {
         reason: 'RootIssuerMismatch',
-        message: `${describeCa(top)} was not issued by the certificate that has its issuer's name (${issuer}), as signature or key identifier show; bring the one that issued it`,
+        message: `${describeCa(top)} was not issued by the certificate with its issuer's name (${issuer}): the signature or the key identifier does not match; add the certificate that issued it`,
       }
     : {
         reason: 'RootChainIncomplete',
-        message: `${describeCa(top)} is not self-signed, and its issuer (${issuer}) is missing; put the self-signed root into ca.crt of the root Secret, and what is in between into tls.crt`,
+        message: `${describeCa(top)} is not self-signed, and its issuer (${issuer}) is missing; put the self-signed root into ca.crt of the root Secret, and the intermediates into tls.crt`,
       };
 }
 

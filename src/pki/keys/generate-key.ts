@@ -5,8 +5,8 @@ import { curves, type KeySpec, noteGenerated } from './key.ts';
 const generateInThreadPool = promisify(generateKeyPair);
 
 /**
- * A new private key from the system's random source. An RSA key is generated in the thread pool, since the search for primes
- * would block the event loop; the others take well under a millisecond.
+ * A new private key from the system's random source. RSA keys are generated in the thread pool, because the search for
+ * primes would block the event loop. The other keys take well under a millisecond.
  */
 export async function generatePrivateKey(spec: KeySpec): Promise<KeyObject> {
   const key = await newPrivateKey(spec);

@@ -4,19 +4,19 @@ import { PkiError } from '../pki-error.ts';
 import type { KeyEncoding } from './key.ts';
 
 /**
- * What reading a key pair of a Secret may cost. Anybody can write such a Secret, so sizes, counts and kinds of keys are
- * checked before OpenSSL gets any of it, and before anything is verified.
+ * Limits on a key pair that is read from a Secret. Any tenant can write such a Secret, so sizes, counts and key types are
+ * checked before OpenSSL parses anything and before any signature is verified.
  */
 const workLimits = {
-  /** Characters of tls.crt. The longest names that spec takes make a certificate of some 150,000. */
+  /** Characters of tls.crt. With the longest names that a spec allows, a certificate has about 150,000. */
   certificateText: 256 * 1024,
-  /** Certificates in tls.crt. A chain has 8 at most; other programs add one a second time. */
+  /** Certificates in tls.crt. A chain has at most 8, and other programs may write duplicates. */
   certificates: 16,
-  /** Characters of tls.key. An RSA key of 8192 bits has some 6500. */
+  /** Characters of tls.key. An RSA key of 8192 bits has about 6500. */
   keyText: 16 * 1024,
-  /** Octets of an RSA modulus, with the zero in front of it: 8192 bits. */
+  /** Octets of an RSA modulus: 8192 bits and a leading zero. */
   rsaModulus: 1025,
-  /** Octets of a public exponent, likewise: 32 bits. */
+  /** Octets of a public exponent: 32 bits and a leading zero. */
   rsaExponent: 5,
 } as const;
 
@@ -44,7 +44,7 @@ const ecPublicKey = '1.2.840.10045.2.1';
 const rsaEncryption = '1.2.840.113549.1.1.1';
 const ed25519 = '1.3.101.112';
 
-/** Octets of a number on each curve that a key may be on: P-256, P-384 and P-521, by name. */
+/** Octets of a field element, by the identifier of the curve: P-256, P-384 and P-521. */
 const curves: ReadonlyMap<string, number> = new Map([
   ['1.2.840.10045.3.1.7', 32],
   ['1.3.132.0.34', 48],
@@ -52,7 +52,7 @@ const curves: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Checks that a public key is of a kind that the operator issues certificates for, and not larger than such a key.
+ * Checks that a public key has a type and size that the operator issues certificates for.
  * @param info DER of the SubjectPublicKeyInfo
  * @throws PkiError UnsupportedKey, MalformedDer
  */
@@ -65,14 +65,14 @@ export function checkPublicKey(info: Buffer): void {
 }
 
 /**
- * The same for a private key.
- * @throws PkiError MalformedKey, UnsupportedKey; never with any of the key in the message
+ * Checks that a private key has a type and size that the operator issues certificates for.
+ * @throws PkiError MalformedKey, UnsupportedKey; the message never contains key material
  */
 export function checkPrivateKey(der: Buffer, encoding: KeyEncoding): void {
   try {
     checkKeyFields(readOnly(der, tags.sequence).children(), encoding);
   } catch (error) {
-    // No cause: it would be about key material.
+    // No cause: it could contain key material.
     if (error instanceof PkiError && error.code === 'UnsupportedKey') throw unsupported();
     throw new PkiError('MalformedKey', 'the private key cannot be read');
   }
@@ -91,11 +91,11 @@ function checkKeyFields(fields: readonly Element[], encoding: KeyEncoding): void
   const kind = kindOf(algorithm);
   const { content } = expectTag(key, tags.octetString);
   if (kind === 'rsa') checkRsa(readOnly(content, tags.sequence).children().slice(1));
-  // RFC 5915 3: number, point, and what names them. A curve that is spelled out again would not fit.
+  // RFC 5915 3: the number, the point and their headers. A second copy of the curve parameters would exceed this.
   else if (content.length > 3 * kind + 32) throw unsupported();
 }
 
-/** What an AlgorithmIdentifier says of a key: RSA, or how many octets a number of it has. */
+/** The type of key in an AlgorithmIdentifier: RSA, or the octets of a field element. */
 function kindOf(algorithm: Element | undefined): 'rsa' | number {
   const [id, parameters] = expectTag(algorithm, tags.sequence).children();
   switch (readOid(id)) {
@@ -104,7 +104,7 @@ function kindOf(algorithm: Element | undefined): 'rsa' | number {
     case ed25519:
       return 32;
     case ecPublicKey: {
-      // RFC 5480 2.1.1: by name. Parameters that somebody made up cost what that person likes.
+      // RFC 5480 2.1.1: named curves only. With explicit parameters, an attacker could choose the cost of verification.
       const octets = parameters?.tag === tags.oid ? curves.get(readOid(parameters)) : undefined;
       if (octets !== undefined) return octets;
       throw unsupported();
@@ -114,7 +114,7 @@ function kindOf(algorithm: Element | undefined): 'rsa' | number {
   }
 }
 
-/** The numbers of a key, public or private: modulus and public exponent come first (RFC 8017 A.1). */
+/** In a public and in a private key, the modulus and the public exponent come first (RFC 8017 A.1). */
 function checkRsa([modulus, exponent]: readonly Element[]): void {
   const { rsaModulus, rsaExponent } = workLimits;
   const isShort = (element: Element | undefined, most: number) =>
@@ -123,4 +123,7 @@ function checkRsa([modulus, exponent]: readonly Element[]): void {
 }
 
 const unsupported = (): PkiError =>
-  new PkiError('UnsupportedKey', 'a key is not RSA of up to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519');
+  new PkiError(
+    'UnsupportedKey',
+    'the key is neither RSA of at most 8192 bits, nor ECDSA on P-256, P-384 or P-521, nor Ed25519',
+  );

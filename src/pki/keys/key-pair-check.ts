@@ -6,11 +6,11 @@ import { checkKeyText, checkPrivateKey } from './input-limits.ts';
 import { describeKey, type KeyEncoding, parseKeyBlock, parseKeyDer, publicKeyDer } from './key.ts';
 
 /**
- * Whether the private half of a key makes its public half. OpenSSL believes the public half that RSA and ECDSA keys bring
- * along, and compares only that with a certificate: a damaged key looks sound until a handshake fails. Of Ed25519 it works the
- * public half out by itself, so that a damaged one belongs to another certificate.
- * @param der what the key was read from
- * @param publicInfo DER of the SubjectPublicKeyInfo, which the public half that the key brings along is equal to
+ * True when the private key matches the public key that is stored with it. OpenSSL does not check this for RSA and ECDSA,
+ * and compares only the stored public key with a certificate. A damaged key would look valid until a handshake fails.
+ * For Ed25519, OpenSSL computes the public key, so a damaged key does not match its certificate.
+ * @param der the encoded private key
+ * @param publicInfo DER of the SubjectPublicKeyInfo, equal to the public key stored in `der`
  */
 export function matchesPublicKey(key: KeyObject, der: Buffer, encoding: KeyEncoding, publicInfo: Buffer): boolean {
   if (key.asymmetricKeyType === 'rsa') return rsaNumbersFit(der, encoding);
@@ -19,8 +19,8 @@ export function matchesPublicKey(key: KeyObject, der: Buffer, encoding: KeyEncod
 }
 
 /**
- * The private key in a PEM text, whose halves belong together.
- * @throws PkiError as parsePrivateKey, MalformedKey when they do not, and TooLarge and UnsupportedKey for other keys than leaves have
+ * Parses a private key and checks that it matches the public key stored with it.
+ * @throws PkiError as parsePrivateKey; MalformedKey when they do not match; TooLarge and UnsupportedKey for a key that no leaf has
  */
 export function parseValidKey(pem: string): KeyObject {
   checkKeyText(pem);
@@ -28,21 +28,21 @@ export function parseValidKey(pem: string): KeyObject {
   checkPrivateKey(der, encoding);
   const key = parseKeyDer(der, encoding);
   if (matchesPublicKey(key, der, encoding, publicKeyDer(key))) return key;
-  throw new PkiError('MalformedKey', 'the private half of the key does not make its public half');
+  throw new PkiError('MalformedKey', 'the private key does not match the public key stored with it');
 }
 
-/** Octets of the SubjectPublicKeyInfo of an ECDSA key on P-384 and on P-521: no other key that is written here has as many. */
+/** Octets of the SubjectPublicKeyInfo of P-384 and P-521 keys. No other key that the operator writes has these lengths. */
 const slowLengths: ReadonlySet<number> = new Set([120, 158]);
 
-/** True for keys of which that takes milliseconds, by their public half. */
+/** True for keys whose check (matchesPublicKey) takes milliseconds. */
 export const isSlowToProve = (publicInfo: Buffer): boolean => slowLengths.has(publicInfo.length);
 
-/** The same in the thread pool, by a signature: for the keys that are slow to prove. */
+/** Checks in the thread pool, with a signature, that two keys match. For the keys that are slow to check. */
 export async function provesPossessionInPool(key: KeyObject, publicKey: KeyObject): Promise<boolean> {
   try {
     return await verifyInPool('sha256', probe, publicKey, await signInPool('sha256', probe, key));
   } catch {
-    // No number that a key can be. No cause: it would be about key material.
+    // The number is out of range for a key. No cause: it could contain key material.
     return false;
   }
 }
@@ -62,7 +62,7 @@ function makesPoint(key: KeyObject, curve: string, publicInfo: Buffer): boolean 
   try {
     pair.setPrivateKey(Buffer.from(key.export({ format: 'jwk' }).d ?? '', 'base64url'));
   } catch {
-    // Zero, or not below the order of the curve. No cause: it would be about key material.
+    // Zero, or not below the order of the curve. No cause: it could contain key material.
     return false;
   }
   const point = pair.getPublicKey();
@@ -70,8 +70,8 @@ function makesPoint(key: KeyObject, curve: string, publicInfo: Buffer): boolean 
 }
 
 /**
- * All numbers of an RSAPrivateKey (RFC 8017 A.1.2, 3.2). A signature would not show a damaged one: OpenSSL does without those
- * that it does not need, and works round those that are wrong, while other programs refuse the key. It is cheaper, too.
+ * Checks every number of an RSAPrivateKey (RFC 8017 A.1.2, 3.2). A test signature would not find a damaged number, because
+ * OpenSSL ignores or recomputes some of them, while other programs refuse the key. This check is also cheaper.
  */
 function rsaNumbersFit(der: Buffer, encoding: KeyEncoding): boolean {
   const [, ...elements] = readOnly(pkcs1Of(der, encoding), tags.sequence).children();
@@ -87,7 +87,7 @@ function rsaNumbersFit(der: Buffer, encoding: KeyEncoding): boolean {
   return fits && d % (p - one) === dp && d % (q - one) === dq;
 }
 
-/** RFC 5958 2: in PKCS#8 it is in the third field. */
+/** RFC 5958 2: the third field of PKCS#8 contains the PKCS#1 key. */
 function pkcs1Of(der: Buffer, encoding: KeyEncoding): Buffer {
   if (encoding === 'PKCS1') return der;
   return readOnly(der, tags.sequence).children()[2]?.content ?? Buffer.alloc(0);

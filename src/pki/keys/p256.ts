@@ -2,9 +2,8 @@ import { createECDH, type KeyObject } from 'node:crypto';
 import { bitString, encode, explicit, octetString, oid, sequence, wholeNumber } from '../asn1/der.ts';
 
 /**
- * Keys on P-256, the default, by their octets. OpenSSL's encoders and decoders look up how they are to work for every key
- * anew, which takes as long as its arithmetic; and they believe the public half that a private key brings along, which is
- * worked out here.
+ * A key on P-256 (the default kind) as raw octets. This code replaces OpenSSL's encoder and decoder for two reasons: their
+ * algorithm lookup takes as long as the arithmetic, and they do not check the public key stored in a private key.
  */
 export interface P256KeyPair {
   /** 32 octets, the private number. Key material. */
@@ -22,7 +21,7 @@ const algorithm = sequence(oid('1.2.840.10045.2.1'), oid('1.2.840.10045.3.1.7'))
 /** DER of the SubjectPublicKeyInfo. */
 const publicInfo = (point: Buffer): Buffer => encode(sequence(algorithm, bitString(point)));
 
-/** PKCS#8 (RFC 5958 2) of an ECPrivateKey (RFC 5915 3) with its public half and without a curve of its own, as OpenSSL has it. */
+/** PKCS#8 (RFC 5958 2) of an ECPrivateKey (RFC 5915 3) with the public key and without the curve, as OpenSSL writes it. */
 const pkcs8 = ({ secret, point }: P256KeyPair): Buffer =>
   encode(
     sequence(
@@ -32,7 +31,7 @@ const pkcs8 = ({ secret, point }: P256KeyPair): Buffer =>
     ),
   );
 
-// All lengths are constant, and so is everything but the key itself.
+// Every octet except the key itself is constant.
 const blank = { secret: Buffer.alloc(secretLength), point: Buffer.alloc(pointLength) };
 const blankInfo = publicInfo(blank.point);
 const blankPkcs8 = pkcs8(blank);
@@ -41,7 +40,7 @@ const secretAt = 36;
 const pkcs8Head = blankPkcs8.subarray(0, secretAt);
 const pkcs8Middle = blankPkcs8.subarray(secretAt + secretLength, -pointLength);
 
-/** Both encodings of a private key, which has to be on the curve and to name it. */
+/** The PKCS#8 and SubjectPublicKeyInfo of a private key on P-256, which must be a named curve. */
 export function encodeP256(key: KeyObject): { readonly pkcs8: Buffer; readonly publicInfo: Buffer } {
   const { d = '', x = '', y = '' } = key.export({ format: 'jwk' });
   const point = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
@@ -51,7 +50,7 @@ export function encodeP256(key: KeyObject): { readonly pkcs8: Buffer; readonly p
   };
 }
 
-/** The key pair in a PKCS#8 of the one form that is written here; undefined for any other, which may be a good one, too. */
+/** The key pair of a PKCS#8 in exactly the form that encodeP256 writes; undefined for every other form, valid or not. */
 export function readP256(der: Buffer): P256KeyPair | undefined {
   const pointAt = secretAt + secretLength + pkcs8Middle.length;
   const isOfForm =
@@ -62,20 +61,20 @@ export function readP256(der: Buffer): P256KeyPair | undefined {
   return { secret: der.subarray(secretAt, secretAt + secretLength), point: der.subarray(pointAt) };
 }
 
-/** True when the private number makes the point that stands beside it, and that is the one of a SubjectPublicKeyInfo. */
+/** True when the private number yields the stored point, and a SubjectPublicKeyInfo contains the same point. */
 export function isKeyPairOf({ secret, point }: P256KeyPair, info: Buffer): boolean {
   const isSame = info.length === blankInfo.length && info.subarray(0, infoHead.length).equals(infoHead);
   return isSame && info.subarray(infoHead.length).equals(point) && makesPoint(secret)?.equals(point) === true;
 }
 
 function makesPoint(secret: Buffer): Buffer | undefined {
-  // Not one for all, which would be faster by 5 µs: it would hold the last key for as long as nobody reads another.
+  // A shared object would save 5 µs, but would keep the last key in memory.
   const pair = createECDH('prime256v1');
   try {
     pair.setPrivateKey(secret);
     return pair.getPublicKey();
   } catch {
-    // Zero, or not below the order of the curve. No cause: it would be about key material.
+    // Zero, or not below the order of the curve. No cause: it could contain key material.
     return undefined;
   }
 }

@@ -2,19 +2,19 @@ import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { type SignatureAlgorithm, signatureAlgorithm } from './key.ts';
 
 /**
- * Turns the octets of a certificate or CRL into a signature. The key may be elsewhere, in a KMS or an HSM: signing takes
- * time, and can fail for a reason that passes. A signer has its own deadline, and throws any error when it fails.
+ * Signs the octets of a certificate or CRL. The key may be remote, in a KMS or an HSM, so signing takes time and can fail
+ * temporarily. A signer enforces its own deadline. It may throw any error.
  */
 export interface Signer {
-  /** Verifies the signatures. */
+  /** The key that verifies the signatures. */
   readonly publicKey: KeyObject;
-  /** Known before anything is signed: the octets name it. */
+  /** Known before signing, because the signed octets name the algorithm. */
   readonly algorithm: SignatureAlgorithm;
-  /** The signature in the form that certificates hold (RFC 5758 3.2, RFC 8017 8.2, RFC 8032). */
+  /** The signature in the form that certificates contain (RFC 5758 3.2, RFC 8017 8.2, RFC 8032). */
   sign(octets: Buffer): Promise<Buffer>;
 }
 
-/** Signs with a private key in memory. Node.js prints and serialises a KeyObject without its material. */
+/** Signs with a private key in memory. Printing or serialising a KeyObject does not reveal the key. */
 export class KeySigner implements Signer {
   readonly publicKey: KeyObject;
   readonly algorithm: SignatureAlgorithm;
@@ -31,7 +31,7 @@ export class KeySigner implements Signer {
     return this.signNow(octets);
   }
 
-  /** On the event loop: for P-256 a thread of the pool costs more than the signature. */
+  /** Signs on the event loop: for P-256, a thread of the pool costs more than the signature. */
   signNow(octets: Buffer): Buffer {
     return sign(this.algorithm.digest, octets, this.#key);
   }

@@ -1,29 +1,29 @@
 import { PkiError } from '../pki-error.ts';
 
-/** Far beyond any password, and well within what readers take: OpenSSL's commands cut one off after 1023. */
+/** Long enough for any password, and short enough for every reader: OpenSSL's commands truncate at 1023 characters. */
 const maxLength = 256;
 
 /**
- * Why a text cannot be the password of a keystore or truststore, in words for the person who chose it and without any
- * of it; undefined when it can. Only printable ASCII can: the two derivations of PKCS#12 take UTF-16 and UTF-8, and Java
- * refuses anything else for the second ("Password is not ASCII"), with a message that blames the password itself.
+ * Why a text cannot be the password of a keystore or truststore, as a message for the user that does not quote it;
+ * undefined when it can. Only printable ASCII works: PKCS#12 derives keys from the password in UTF-16 and in UTF-8, and
+ * Java refuses everything but ASCII for the second ("Password is not ASCII").
  */
 export function keystorePasswordProblem(password: string): string | undefined {
   if (password === '') return 'the password is empty';
-  // Before anything else: it is what an editor or echo leaves behind, and nothing that a person sees.
+  // Checked first: editors and echo add a line break, and the user does not see it.
   if (/[\r\n]$/.test(password)) {
-    return 'the password ends with a line break, which would be part of it: write it without one (printf, or kubectl create secret --from-literal)';
+    return 'the password ends with a line break: store it without one (use printf, or kubectl create secret --from-literal)';
   }
   if (password.length > maxLength) {
     return `the password has ${password.length} characters: choose one of at most ${maxLength}`;
   }
   if (/[^\x20-\x7e]/.test(password)) {
-    return 'the password has characters other than ASCII letters, digits, punctuation and spaces, which Java cannot read in a store: choose one without them';
+    return 'the password has characters that Java does not accept: use only ASCII letters, digits, punctuation and spaces';
   }
   return undefined;
 }
 
-/** @throws PkiError InvalidRequest, with what keystorePasswordProblem says */
+/** @throws PkiError InvalidRequest with the message of keystorePasswordProblem */
 export function checkKeystorePassword(password: string): void {
   const problem = keystorePasswordProblem(password);
   if (problem !== undefined) throw new PkiError('InvalidRequest', problem);

@@ -1,22 +1,20 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import type { EncryptionSeeds } from './pbes2.ts';
 
-/** Where the salts and initialisation vectors of one keystore come from. */
+/** The source of the salts and initialisation vectors of one keystore. */
 export interface KeystoreSeeds {
-  /** 16 octets of their own for each purpose. */
+  /** 16 octets, different for each purpose. */
   salt(purpose: string): Buffer;
   encryption(purpose: string): EncryptionSeeds;
 }
 
 /**
- * Salts that depend on a private key and on everything that goes into a keystore, and on nothing else, so that the same
- * keystore is written the same way twice.
+ * Salts that depend only on a private key and on the content of the keystore, so that equal content gives equal octets.
  *
- * Salts are public, and all that is asked of them and of the vectors is that two different keystores have different ones
- * that nobody can tell in advance. HMAC-SHA-256 under a key that only the reader of the Secret has does that: its values
- * look random to everyone else, and say nothing of the key, the password or the content. The private key is first made
- * into another with a label, which keeps this use of it apart from any signature; every part has its length before it, so
- * that no two lists of parts read alike.
+ * Salts and vectors are public. They must differ between different keystores, and must not be predictable. HMAC-SHA-256
+ * under a secret key has both properties: to a reader without the key its output looks random, and reveals nothing about
+ * the key, the password or the content. A label first derives a separate key from the private key, so that this use cannot
+ * interfere with signatures. A length precedes each part, so that two different lists of parts never give the same input.
  */
 export function keystoreSeeds(key: KeyObject, parts: readonly (string | Buffer)[]): KeystoreSeeds {
   const own = hmac('mtls-operator.io/store-seeds/v1', [key.export({ type: 'pkcs8', format: 'der' })]);

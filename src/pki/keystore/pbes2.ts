@@ -3,19 +3,19 @@ import { promisify } from 'node:util';
 import { type Asn1, nullValue, octetString, oid, sequence, wholeNumber } from '../asn1/der.ts';
 import { oids } from '../asn1/oid.ts';
 
-/** What Java 17 writes. Each of a reader's derivations costs it as much as us, about two milliseconds. */
+/** The count that Java 17 writes. One derivation takes about two milliseconds, for the operator and for each reader. */
 const iterations = 10_000;
 const keyLength = 32;
 
 const deriveInThreadPool = promisify(pbkdf2);
 
-/** What may never be the same for two plaintexts under one password: a salt, and an initialisation vector of 16 octets. */
+/** A salt and an initialisation vector of 16 octets. Two plaintexts under one password must not share them. */
 export interface EncryptionSeeds {
   readonly salt: Buffer;
   readonly iv: Buffer;
 }
 
-/** Octets encrypted with a password, and the AlgorithmIdentifier that says how. */
+/** Octets encrypted with a password, and the AlgorithmIdentifier that describes the encryption. */
 export interface Encrypted {
   readonly algorithm: Asn1;
   readonly content: Buffer;
@@ -29,8 +29,8 @@ export async function encryptWithPassword(
 ): Promise<Encrypted> {
   const key = await deriveInThreadPool(Buffer.from(password, 'utf8'), salt, iterations, keyLength, 'sha256');
   const cipher = createCipheriv('aes-256-cbc', key, iv);
-  // The default of prf is HMAC-SHA-1 (RFC 8018 A.2), so it has to be said. The length may be left out, and then early
-  // updates of Java 8 read past it.
+  // prf must be present, because its default is HMAC-SHA-1 (RFC 8018 A.2). The key length is optional, but early updates of
+  // Java 8 cannot read a store without it.
   const prf = sequence(oid(oids.hmacWithSha256), nullValue());
   const derivation = sequence(octetString(salt), wholeNumber(iterations), wholeNumber(keyLength), prf);
   return {

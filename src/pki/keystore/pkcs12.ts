@@ -19,13 +19,13 @@ import { keystoreSeeds } from './keystore-seeds.ts';
 import { type EncryptionSeeds, encryptWithPassword } from './pbes2.ts';
 import { macData } from './pkcs12-mac.ts';
 
-/** What readers call the one entry of a keystore. */
+/** The alias of the single entry of a keystore. */
 const keyAlias = 'certificate';
 
 /**
- * A PKCS#12 store (RFC 7292) of a private key and its chain, the leaf first, as one entry. The same arguments give the
- * same octets, and others give other salts (see keystoreSeeds).
- * @throws PkiError InvalidRequest for a key that is not the leaf's, and what keystorePasswordProblem says of the password
+ * A PKCS#12 store (RFC 7292) with one entry: a private key and its chain, the leaf first. Equal arguments give equal
+ * octets; different arguments give different salts (see keystoreSeeds).
+ * @throws PkiError InvalidRequest when the key is not the leaf's, or the password is refused (see keystorePasswordProblem)
  */
 export async function encodeKeystore(key: KeyObject, chain: readonly Certificate[], password: string): Promise<Buffer> {
   checkKeystorePassword(password);
@@ -33,7 +33,7 @@ export async function encodeKeystore(key: KeyObject, chain: readonly Certificate
   if (leaf === undefined || !belongsTo(key, leaf)) {
     throw new PkiError('InvalidRequest', 'a keystore needs a chain that begins with the certificate of its key');
   }
-  // By the same identifier readers find the certificate of a key; its octets are up to the writer.
+  // Readers match a key with its certificate by the localKeyId. Its value is arbitrary.
   const entry = [friendlyName(keyAlias), localKeyId(Buffer.from(leaf.fingerprint, 'hex'))];
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
   const certificates = [certificateBag(leaf, entry), ...intermediates.map((ca) => certificateBag(ca, []))];
@@ -46,10 +46,10 @@ export async function encodeKeystore(key: KeyObject, chain: readonly Certificate
 }
 
 /**
- * A PKCS#12 store of trusted roots, one entry each, as Java reads it: what it is to trust says so in an attribute. The
- * key is in no entry; the salts are made with it, since who has only the store must not be able to make them (see
- * keystoreSeeds).
- * @throws PkiError InvalidRequest without any root, and what keystorePasswordProblem says of the password
+ * A PKCS#12 store of trusted roots, one entry each. Each entry has the attribute by which Java recognises a trusted root.
+ * The store does not contain the key. It only derives the salts, because a reader of the store must not be able to predict
+ * them (see keystoreSeeds).
+ * @throws PkiError InvalidRequest without any root, or when the password is refused (see keystorePasswordProblem)
  */
 export async function encodeTruststore(
   roots: readonly Certificate[],
@@ -66,7 +66,7 @@ export async function encodeTruststore(
   return pfx([certs], password, seeds.salt('mac'));
 }
 
-/** The PFX around contents, with password integrity. */
+/** A PFX in password integrity mode. */
 function pfx(contents: Asn1[], password: string, macSalt: Buffer): Buffer {
   const authenticated = encode(sequence(...contents));
   return encode(sequence(wholeNumber(3), data(authenticated), macData(authenticated, password, macSalt)));
@@ -75,7 +75,7 @@ function pfx(contents: Asn1[], password: string, macSalt: Buffer): Buffer {
 /** RFC 5652 4, a ContentInfo of type data. */
 const data = (content: Buffer): Asn1 => sequence(oid(oids.data), explicit(0, octetString(content)));
 
-/** RFC 5652 8, a ContentInfo of type encrypted-data; what is in it are bags. */
+/** RFC 5652 8, a ContentInfo of type encrypted-data with bags. */
 async function encryptedContent(bags: Asn1[], password: string, seeds: EncryptionSeeds): Promise<Asn1> {
   const { algorithm, content } = await encryptWithPassword(encode(sequence(...bags)), password, seeds);
   const info = sequence(oid(oids.data), algorithm, implicit(0, content));
@@ -103,5 +103,5 @@ const bag = (type: string, value: Asn1, attributes: Asn1[]): Asn1 =>
 const attribute = (type: string, value: Asn1): Asn1 => sequence(oid(type), setOf(value));
 const friendlyName = (name: string): Asn1 => attribute(oids.friendlyName, bmpString(name));
 const localKeyId = (id: Buffer): Asn1 => attribute(oids.localKeyId, octetString(id));
-/** Without it Java does not see a certificate that belongs to no key. */
+/** Java ignores a certificate without a key unless it has this attribute. */
 const trustedForAnyUsage = (): Asn1 => attribute(oids.trustedKeyUsage, oid(oids.anyExtendedKeyUsage));

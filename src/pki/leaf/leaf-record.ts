@@ -17,7 +17,7 @@ import { commonValidity } from '../x509/certification-path.ts';
 import { certificateProfileDigest } from '../x509/leaf-profile.ts';
 import { encodeCertificates } from '../x509/trust-bundle.ts';
 
-/** What is worth remembering of a key pair in a Secret: no key material, no bytes of the certificates. */
+/** What the caches keep of a key pair in a Secret. No key material; of the certificates, only an unresolved chain. */
 export interface LeafRecord extends Partial<LeafAuthority> {
   readonly fingerprint: string;
   readonly serialNumber: string;
@@ -28,35 +28,35 @@ export interface LeafRecord extends Partial<LeafAuthority> {
   /** See describeKey. */
   readonly keyKind: string;
   readonly keyEncoding: KeyEncoding;
-  /** The SHA-256 of its SubjectPublicKeyInfo, lower-case hex. */
+  /** The SHA-256 of the leaf's SubjectPublicKeyInfo, lower-case hex. */
   readonly publicKey: string;
   /**
-   * The leaf and its intermediates, as base64 of their DER. They are there until the root that has signed the chain is
-   * known, see resolveLeaf: a root may become known after the leaf was read.
+   * The leaf and its intermediates, as base64 of their DER. Present while no known root has signed the chain. A root may
+   * become known after the leaf was read, see resolveLeaf.
    */
   readonly unresolved?: readonly string[];
 }
 
-/** The CAs above a leaf. All fields are absent while the root that has signed its chain is not known. */
+/** The CAs above a leaf. All fields are absent while no known root has signed the chain. */
 export interface LeafAuthority {
   /** The anchor identity of the self-signed root, see anchorId. */
   readonly root: string;
-  /** The identity of the CA that has signed the leaf, see caId: the root, or an intermediate. */
+  /** The identity of the CA that signed the leaf (a root or an intermediate), see caId. */
   readonly issuer: string;
-  /** The time in which the root and all intermediates are valid. */
+  /** The period in which the root and all intermediates are valid. */
   readonly issuerNotBefore: Date;
   readonly issuerNotAfter: Date;
 }
 
-/** A leaf and the intermediates between it and its root: of a kind and size that may be verified, and not yet verified. */
+/** A leaf and its intermediates, within the input limits, but not yet verified. */
 export interface LeafChain {
   readonly leaf: Certificate;
   readonly intermediates: readonly Certificate[];
 }
 
 /**
- * Reads the certificates of a Secret, all of which have to be in the form they were written in.
- * @throws PkiError; TooLarge and UnsupportedKey for what would cost more to verify than anything the operator writes
+ * Reads the certificates of a Secret. The text must be exactly the PEM that the operator would write for them.
+ * @throws PkiError; TooLarge and UnsupportedKey for certificates beyond the limits of the operator's own
  */
 export function readLeafChain(certificatePem: string): LeafChain {
   const [leaf, ...intermediates] = parseCertificateText(certificatePem).map(({ label, der }, index) => {
@@ -71,7 +71,7 @@ export function readLeafChain(certificatePem: string): LeafChain {
 }
 
 /**
- * A certificate whose key may be used, once somebody has vouched for the certificate.
+ * A certificate whose key is within the input limits. The caller uses the key only after it has verified the certificate.
  * @throws PkiError as readCertificate, and UnsupportedKey
  */
 function readBounded(der: Buffer): Certificate {
@@ -80,14 +80,14 @@ function readBounded(der: Buffer): Certificate {
   return certificate;
 }
 
-/** By fingerprint. An authority's intermediates stand in all of its Secrets, and are read and verified once. */
+/** By fingerprint. Every Secret of an authority contains its intermediates, so each is read and verified only once. */
 const intermediatesRead = new Map<string, Certificate>();
-/** Those below a root that is known. What somebody else puts into Secrets does not drive them out. */
+/** Intermediates below a known root. A separate map: certificates that a tenant writes into Secrets cannot evict them. */
 const intermediatesVerified = new Map<string, Certificate>();
-/** More than an organisation has at a time; larger ones than anybody makes are not kept. */
+/** More than an organisation uses at a time. Certificates of an unusual size are not cached. */
 const kept = { most: 64, octets: 8192 };
 
-/** The same for one that may be there in many Secrets. */
+/** Like readBounded, but cached, for a certificate that occurs in many Secrets. */
 export function readIntermediate(der: Buffer): Certificate {
   const fingerprint = sha256Hex(der);
   const known = intermediatesVerified.get(fingerprint) ?? intermediatesRead.get(fingerprint);
@@ -103,14 +103,14 @@ function keepIn(map: Map<string, Certificate>, certificate: Certificate): void {
   map.set(certificate.fingerprint, certificate);
 }
 
-/** Verifies the leaf's signature beside the event loop, for a readLeaf that follows: thousands are read at a start. */
+/** Verifies the leaf's signature in the thread pool, before readLeaf needs it: at a start, the operator reads thousands. */
 export async function verifyLeafAhead(
   { leaf, intermediates }: LeafChain,
   roots: readonly Certificate[],
 ): Promise<void> {
   if (!canBeChain(leaf, intermediates)) return;
   const [lowest, ...others] = intermediates;
-  // The intermediates first: with the key of one that nobody has vouched for nothing is verified.
+  // The intermediates first: the key of an unverified intermediate must not verify anything.
   const isVouchedFor = lowest !== undefined && verifiedRoot([lowest, ...others], roots) !== undefined;
   const issuer = lowest === undefined ? rootsThatMayHaveSigned(leaf, roots)[0] : isVouchedFor ? lowest : undefined;
   if (issuer !== undefined) await verifyAhead(leaf, issuer);
@@ -118,22 +118,22 @@ export async function verifyLeafAhead(
 
 /**
  * Reads and checks the key pair of a Secret: its certificates, and the private key that belongs to the leaf.
- * @param certificates PEM, or what was read from it
+ * @param certificates PEM, or the result of readLeafChain
  * @param roots candidates for the root that the leaf chains to
- * @throws PkiError; a key that does not match, or a chain that is none, gives VerificationFailed
+ * @throws PkiError; VerificationFailed when the key does not match or the certificates do not form a chain
  */
 export function readLeaf(certificates: string | LeafChain, keyPem: string, roots: readonly Certificate[]): LeafRecord {
   const { leaf, intermediates } = typeof certificates === 'string' ? readLeafChain(certificates) : certificates;
   const record = leafRecord(leaf, intermediates, keyPem, roots);
-  // Nobody that is known here has vouched for its octets.
+  // No known root vouches for the octets, so OpenSSL must parse them, too.
   if (record.root === undefined) parseCertificate(leaf.der);
   return record;
 }
 
 /**
- * The record of a leaf with the text of its key, and the intermediates that it carries.
- * @throws PkiError VerificationFailed when the key does not belong to the leaf, or the intermediates not above it; and
- * what parsePrivateKey throws
+ * The record of a leaf, its key and its intermediates.
+ * @throws PkiError VerificationFailed when the key does not belong to the leaf, or the intermediates are not its chain;
+ * otherwise as parsePrivateKey
  */
 export function leafRecord(
   leaf: Certificate,
@@ -156,7 +156,7 @@ export function leafRecord(
   };
 }
 
-/** Larger chains than authorities write are not kept: their leaves stay without a root. */
+/** A larger chain is not kept, and its leaf never gets a root. No authority writes one. */
 const maxUnresolvedOctets = 12_288;
 
 function unresolvedChain(chain: readonly Certificate[], roots: readonly Certificate[]): Pick<LeafRecord, 'unresolved'> {
@@ -175,10 +175,10 @@ interface Attempt {
   readonly above: LeafAuthority | undefined;
 }
 
-/** By the `unresolved` of records: a chain is verified once for each set of roots. */
+/** By the `unresolved` of a record. A chain is verified once for each set of roots. */
 const attempts = new WeakMap<readonly string[], Attempt>();
 
-/** A text that differs between sets of roots. */
+/** A digest that identifies a set of roots. */
 const rootSet = (roots: readonly Certificate[]): string =>
   sha256Hex(
     roots
@@ -188,8 +188,8 @@ const rootSet = (roots: readonly Certificate[]): string =>
   );
 
 /**
- * The record with the CAs above the leaf, if one of these roots has signed its chain; the same record when that is known
- * not to be so. A leaf is read once, and the root of its chain may become known later.
+ * The record with the CAs above the leaf if one of these roots has signed the chain, otherwise the record unchanged. A leaf
+ * is read once, and the root of its chain may become known later.
  */
 export function resolveLeaf(record: LeafRecord, roots: readonly Certificate[]): LeafRecord {
   const { unresolved, ...resolved } = record;
@@ -207,7 +207,7 @@ function authorityAbove(unresolved: readonly string[], roots: readonly Certifica
   return root && authorityOf(intermediates, root);
 }
 
-/** Undefined also for a chain that breaks off further down. */
+/** Undefined also when the chain is broken below an intermediate that the root has signed. */
 function rootUnlessForged(chain: Chain, roots: readonly Certificate[]): Certificate | undefined {
   try {
     return verifiedRoot(chain, roots);
@@ -217,7 +217,7 @@ function rootUnlessForged(chain: Chain, roots: readonly Certificate[]): Certific
   }
 }
 
-/** What is remembered of the key, which has to belong to the leaf. Of the default kind it is known without OpenSSL. */
+/** The kind and encoding of a key, which must belong to the leaf. P-256, the default, is checked without OpenSSL's parser. */
 function keyOf(leaf: Certificate, pem: string): Pick<LeafRecord, 'keyKind' | 'keyEncoding'> {
   checkKeyText(pem);
   const { der, encoding: keyEncoding } = parseKeyBlock(pem);
@@ -237,10 +237,10 @@ function keyOf(leaf: Certificate, pem: string): Pick<LeafRecord, 'keyKind' | 'ke
   throw new PkiError('VerificationFailed', 'the private key does not belong to the certificate');
 }
 
-/** What was found ahead of a key that is slow to prove, by its digest. */
+/** Results of proveKeyAhead. `key` is the digest of the key's DER. */
 const proofs = new WeakMap<Certificate, { readonly key: string; readonly holds: boolean }>();
 
-/** Proves beside the event loop, for a readLeaf that follows, that a private key is the leaf's; only where that is slow. */
+/** Proves in the thread pool that a private key is the leaf's, before readLeaf needs it. Only for keys that are slow to check. */
 export async function proveKeyAhead({ leaf }: LeafChain, pem: string): Promise<void> {
   if (!isSlowToProve(leaf.publicKeyInfo)) return;
   checkKeyText(pem);
@@ -255,11 +255,11 @@ export async function proveKeyAhead({ leaf }: LeafChain, pem: string): Promise<v
 type Chain = readonly [Certificate, ...Certificate[]];
 
 const noChain = (): PkiError =>
-  new PkiError('VerificationFailed', 'tls.crt holds a certificate that is no intermediate of the first one');
+  new PkiError('VerificationFailed', 'tls.crt holds a certificate that is not an intermediate of the first one');
 
 /**
- * What can be said of a chain before any signature is verified: each certificate names the next one as its issuer, and that is
- * a CA that lasts as long as the leaf. A root among them would be an anchor that the Secret brings along.
+ * Checks a chain without verifying signatures: each certificate names the next one as its issuer, and each issuer is a CA
+ * whose validity covers the leaf's. A root is refused, because a Secret must not supply its own trust anchor.
  */
 export function canBeChain(leaf: Certificate, intermediates: readonly Certificate[]): boolean {
   let below = leaf;
@@ -271,7 +271,7 @@ export function canBeChain(leaf: Certificate, intermediates: readonly Certificat
   return true;
 }
 
-/** True when a certificate names this one as its issuer, by name and by key identifier. Says nothing about the signature. */
+/** True when a certificate names `ca` as its issuer, by name and key identifier. Does not check the signature. */
 export const namesAsIssuer = (
   { issuer, authorityKeyId }: Certificate,
   { subject, subjectKeyId }: Certificate,
@@ -280,10 +280,10 @@ export const namesAsIssuer = (
   (authorityKeyId === undefined || subjectKeyId === undefined || authorityKeyId === subjectKeyId);
 
 /**
- * The root that has signed the last certificate of a chain; undefined when none of these has. The signatures are verified from
- * the top: with the key of a root that is ours, and then only with keys that the certificate above has vouched for. A chain
- * that somebody made up costs one verification for each root that its last certificate names, and there is mostly one.
- * @throws PkiError VerificationFailed when a root has signed the last one, and the chain breaks off further down
+ * The root that signed the last certificate of a chain; undefined when none of the roots did. Signatures are verified from
+ * the top, first with the key of a known root, and below that only with keys that are already verified. A forged chain
+ * costs one verification for each root that its last certificate names, usually one.
+ * @throws PkiError VerificationFailed when a root has signed the last certificate, but a signature below it is wrong
  */
 export function verifiedRoot(chain: Chain, roots: readonly Certificate[]): Certificate | undefined {
   const fromTop = chain.toReversed();
@@ -292,7 +292,7 @@ export function verifiedRoot(chain: Chain, roots: readonly Certificate[]): Certi
   if (top === undefined || root === undefined) return undefined;
   let above = top;
   for (const below of others) {
-    // An intermediate that is the root itself, in another certificate perhaps.
+    // The intermediate is the root itself, possibly in another certificate.
     if (caId(above) === caId(root)) throw noChain();
     keepIn(intermediatesVerified, above);
     if (!isSignedBy(below, above)) throw noChain();

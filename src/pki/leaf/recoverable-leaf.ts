@@ -14,18 +14,18 @@ import {
   verifiedRoot,
 } from './leaf-record.ts';
 
-/** What is left of a key pair that is not in the form in which it was written. */
+/** The parts of a damaged or reformatted key pair that can still be used. */
 export interface RecoverableLeaf {
-  /** See publicKeyDigest: of the private key, where that can be read and its halves belong together. */
+  /** The publicKeyDigest of the private key, if that can be read and matches its stored public key. */
   readonly publicKey?: string;
-  /** The leaf of that key, where tls.crt still holds it and the chain above it, up to a root that is known. */
+  /** The leaf of that key, if tls.crt still contains it and its chain to a known root. */
   readonly restorable?: LeafRecord;
 }
 
 /** The SHA-256 of the SubjectPublicKeyInfo of a key, in lower-case hex. */
 export const publicKeyDigest = (key: KeyObject): string => sha256Hex(publicKeyDer(key));
 
-/** Finds what can still be used of a damaged key pair. Never throws for what is in it. */
+/** Finds the parts of a damaged key pair that can still be used. Never throws for bad input. */
 export function recoverLeaf(certificatePem: string, keyPem: string, roots: readonly Certificate[]): RecoverableLeaf {
   const publicKey = unlessMalformed(() => publicKeyDigest(parseValidKey(keyPem)));
   if (publicKey === undefined) return {};
@@ -37,8 +37,8 @@ export function recoverLeaf(certificatePem: string, keyPem: string, roots: reado
 }
 
 /**
- * The leaf of a key among the certificates of a PEM text, whatever else the text holds and in whatever order, and the
- * intermediates above the leaf. Undefined when the leaf is not there, or none of the roots has signed its chain.
+ * Finds the leaf of a key and its intermediates in a PEM text, in any order and among other blocks. Undefined when the text
+ * does not contain the leaf, or none of the roots has signed its chain.
  * @param publicKey see publicKeyDigest
  * @throws PkiError for a text that cannot be read
  */
@@ -50,7 +50,7 @@ export function chainWithin(
   const blocks = parseCertificateText(certificatePem).filter(({ label }) => label === 'CERTIFICATE');
   const certificates = blocks.flatMap(({ der }) => unlessMalformed(() => readIntermediate(der)) ?? []);
   const leaves = certificates.filter(({ publicKeyInfo }) => sha256Hex(publicKeyInfo) === publicKey);
-  // A certificate that was renewed for the same key may stand next to the one before.
+  // After a renewal with the same key, the text may contain both certificates.
   const leaf = leaves.sort((a, b) => b.notBefore.getTime() - a.notBefore.getTime())[0];
   if (leaf === undefined) return undefined;
   const intermediates = intermediatesAbove(leaf, certificates);
@@ -58,7 +58,7 @@ export function chainWithin(
   return isSound ? { leaf, intermediates } : undefined;
 }
 
-/** By what the certificates say of each other: their signatures are verified from the top, when the top is known. */
+/** Follows the issuer names only. verifiedRoot verifies the signatures, from the top. */
 function intermediatesAbove(leaf: Certificate, certificates: readonly Certificate[]): Certificate[] {
   const path: Certificate[] = [];
   for (let below = leaf; ; ) {

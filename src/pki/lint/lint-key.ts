@@ -3,10 +3,9 @@ import { type Element, expectTag, positiveInteger, readOid, readOnly, tags } fro
 import { keyTypes, pointLengths } from './lint-oids.ts';
 import { assertRule, violation } from './lint-rule.ts';
 
-/** The kinds of keys that leaves have. */
 export type LeafKeyKind = 'RSA' | 'ECDSA' | 'Ed25519';
 
-/** The kind of a SubjectPublicKeyInfo that a leaf may have, with its bits as they are in the BIT STRING. */
+/** Checks a SubjectPublicKeyInfo. Returns its kind and the contents of the BIT STRING. */
 export function lintPublicKey(info: Element | undefined): { readonly kind: LeafKeyKind; readonly bits: Buffer } {
   const [algorithm, key, ...more] = expectTag(info, tags.sequence).children();
   const { content } = expectTag(key, tags.bitString);
@@ -16,14 +15,17 @@ export function lintPublicKey(info: Element | undefined): { readonly kind: LeafK
   assertRule(others.length === 0, 'the algorithm of a public key is an identifier and its parameters');
   switch (readOid(id)) {
     case keyTypes.rsaEncryption:
-      assertRule(parameters?.der.equals(nullDer) === true, 'an RSA key has NULL for parameters (RFC 3279 2.3.1)');
+      assertRule(parameters?.der.equals(nullDer) === true, 'an RSA key has NULL parameters (RFC 3279 2.3.1)');
       lintRsaKey(bits);
       return { kind: 'RSA', bits };
     case keyTypes.ecPublicKey: {
       assertRule(parameters?.tag === tags.oid, 'an ECDSA key names its curve (RFC 5480 2.1.1)');
       const length = pointLengths[readOid(parameters)];
       assertRule(length !== undefined, 'the curve of an ECDSA key is P-256, P-384 or P-521');
-      assertRule(bits.length === length && bits[0] === 4, 'the point of an ECDSA key is uncompressed, in full length');
+      assertRule(
+        bits.length === length && bits[0] === 4,
+        'the point of an ECDSA key is uncompressed and of full length',
+      );
       return { kind: 'ECDSA', bits };
     }
     case keyTypes.ed25519:
@@ -31,13 +33,13 @@ export function lintPublicKey(info: Element | undefined): { readonly kind: LeafK
       assertRule(bits.length === 32, 'an Ed25519 key has 32 octets');
       return { kind: 'Ed25519', bits };
     default:
-      throw violation('the key of a leaf is of RSA, ECDSA or Ed25519');
+      throw violation('the key of a leaf is RSA, ECDSA or Ed25519');
   }
 }
 
 const nullDer = Buffer.of(5, 0);
 const rsaSizes: ReadonlySet<number> = new Set([2048, 3072, 4096, 8192]);
-/** FIPS 186-5 A.1.1 has no smaller one; Go has no room for one of more than 31 bits. */
+/** Least: FIPS 186-5 A.1.1. Most: Go accepts at most 31 bits. */
 const exponents = { least: 65_537, most: 2 ** 31 - 1 };
 
 function lintRsaKey(bits: Buffer): void {
@@ -53,7 +55,7 @@ function lintRsaKey(bits: Buffer): void {
   const value = e.length > 4 ? Number.POSITIVE_INFINITY : e.readUIntBE(0, e.length);
   assertRule(
     value % 2 === 1 && value >= exponents.least && value <= exponents.most,
-    'the exponent of an RSA key is safe',
+    'the exponent of an RSA key is odd and from 65537 to 2^31 - 1',
   );
 }
 

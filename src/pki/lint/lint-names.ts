@@ -8,7 +8,7 @@ const utf8String = 0x0c;
 const printableString = 0x13;
 const stringTags = { utf8String, printableString } as const;
 
-/** A subject, and whether there is anything in it. */
+/** Checks a subject. */
 export function lintSubject(subject: Element | undefined): { readonly isEmpty: boolean } {
   const sets = expectTag(subject, tags.sequence).children();
   const seen = new Set<string>();
@@ -18,15 +18,15 @@ export function lintSubject(subject: Element | undefined): { readonly isEmpty: b
     const [type, value, ...more] = expectTag(only, tags.sequence).children();
     const id = readOid(type);
     const attribute = attributes[id];
-    assertRule(attribute !== undefined, 'a subject has attributes of the profile alone');
+    assertRule(attribute !== undefined, 'a subject has only attributes of the profile');
     assertRule(
       !(attribute.single === true && seen.has(id)),
-      'a subject has one common name and one serial number at most',
+      'a subject has at most one common name and one serial number',
     );
     seen.add(id);
     assertRule(
       value?.tag === stringTags[attribute.type] && more.length === 0,
-      'an attribute of a subject has the string type of its kind',
+      'an attribute of a subject has the string type that its kind requires',
     );
     const text = textOf(value);
     assertRule(
@@ -38,22 +38,22 @@ export function lintSubject(subject: Element | undefined): { readonly isEmpty: b
   return { isEmpty: sets.length === 0 };
 }
 
-/** The text of a string of one of the two types. */
+/** Checks and decodes a UTF8String or a PrintableString. */
 function textOf({ tag, content }: Element): string {
   assertRule(isUtf8(content), 'a UTF8String is UTF-8');
   const text = content.toString('utf8');
-  assertRule(text !== '' && !/\p{Cc}/u.test(text), 'text is not empty and has no control characters');
+  assertRule(text !== '' && !/\p{Cc}/u.test(text), 'a text is not empty and has no control characters');
   assertRule(
     tag !== printableString || /^[A-Za-z0-9 '()+,./:=?-]+$/.test(text),
-    'a PrintableString is of its characters',
+    'a PrintableString has only the characters of its type',
   );
   return text;
 }
 
-/** The names of a SubjectAltName extension (RFC 5280 4.2.1.6). */
+/** Checks the names of a SubjectAltName extension (RFC 5280 4.2.1.6). */
 export function lintAlternativeNames(value: Buffer): void {
   const names = readOnly(value, tags.sequence).children();
-  assertRule(names.length > 0, 'there is at least one subject alternative name');
+  assertRule(names.length > 0, 'a certificate has at least one subject alternative name');
   const seen = new Set(names.map(({ der }) => der.toString('latin1')));
   assertRule(seen.size === names.length, 'no subject alternative name is repeated');
   const uris = names.filter(({ tag }) => tag === 0x86).map(({ content }) => content.toString('latin1'));
@@ -68,29 +68,32 @@ function lintName({ tag, content }: Element): void {
   const text = content.toString('latin1');
   switch (tag) {
     case 0x82:
-      return assertRule(isDnsName(text.startsWith('*.') ? text.slice(2) : text), 'a dNSName is a name of LDH labels');
+      return assertRule(isDnsName(text.startsWith('*.') ? text.slice(2) : text), 'a dNSName consists of LDH labels');
     case 0x86:
-      return assertRule(isUri(text), 'a URI is absolute, and of the characters of RFC 3986');
+      return assertRule(isUri(text), 'a URI is absolute and has only the characters of RFC 3986');
     case 0x81:
-      return assertRule(isMailbox(text), 'an rfc822Name is a mailbox of a dot-atom and a domain');
+      return assertRule(isMailbox(text), 'an rfc822Name is a mailbox: a dot-atom and a domain');
     case 0x87:
       return assertRule(content.length === 4 || content.length === 16, 'an iPAddress has 4 or 16 octets');
     case 0xa0: {
       const [type, value, ...more] = readAll(content);
       readOid(type);
-      assertRule(value?.tag === 0xa0 && more.length === 0, 'an otherName is a type and a value (RFC 5280 4.2.1.6)');
+      assertRule(
+        value?.tag === 0xa0 && more.length === 0,
+        'an otherName consists of a type and a value (RFC 5280 4.2.1.6)',
+      );
       textOf(readOnly(value.content, utf8String));
       return;
     }
     default:
-      throw violation('a subject alternative name is of a type of the profile');
+      throw violation('a subject alternative name has a type of the profile');
   }
 }
 
 const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
 const dnsName = new RegExp(`^(?:${label}\\.)*${label}$`);
 
-/** RFC 1123 2.1. Some parsers take a name whose last label is a number, as inet_aton(3) reads it, for an address. */
+/** RFC 1123 2.1. If the last label is a number (as inet_aton(3) reads numbers), some parsers treat the name as an address. */
 const isDnsName = (text: string): boolean => text.length <= 253 && dnsName.test(text) && !endsInNumber.test(text);
 
 const endsInNumber = /(?:^|\.)(?:\d+|0[xX][\dA-Fa-f]*)$/;
@@ -102,7 +105,7 @@ function isMailbox(text: string): boolean {
   );
 }
 
-/** Go does not read a certificate at all that has a URI whose host is not one. */
+/** Go refuses to parse a certificate that has a URI with an invalid host. */
 function isUri(text: string): boolean {
   const isAbsolute = /^[A-Za-z][A-Za-z0-9+.-]*:(?:[\w.~:/?#[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+$/.test(text);
   const authority = /^[^:]+:\/\/([^/?#]*)/.exec(text)?.[1];

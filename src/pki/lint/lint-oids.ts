@@ -1,9 +1,9 @@
 /**
- * The object identifiers of the profile, for the lint alone. It shares none with the code that writes certificates
- * (oid.ts): one wrong number there has to be one that the lint refuses.
+ * The object identifiers of the profile, for the lint only. They are not shared with the code that writes certificates
+ * (oid.ts), so that the lint catches a wrong identifier there.
  */
 
-/** RFC 5280 4.2. The name of an extension of a leaf, by its identifier. */
+/** The extensions of a leaf, by identifier (RFC 5280 4.2). */
 export const extensionNames = {
   '2.5.29.14': 'subjectKeyIdentifier',
   '2.5.29.15': 'keyUsage',
@@ -13,7 +13,7 @@ export const extensionNames = {
   '2.5.29.37': 'extKeyUsage',
 } as const;
 
-/** RFC 5280 4.2.1.12, RFC 4945 5.1.3.12. The name of a purpose in extKeyUsage. */
+/** The purposes of extKeyUsage, by identifier (RFC 5280 4.2.1.12, RFC 4945 5.1.3.12). */
 export const purposes: Readonly<Record<string, string>> = {
   '1.3.6.1.5.5.7.3.1': 'serverAuth',
   '1.3.6.1.5.5.7.3.2': 'clientAuth',
@@ -26,7 +26,7 @@ export const purposes: Readonly<Record<string, string>> = {
 interface Attribute {
   readonly type: 'utf8String' | 'printableString';
   readonly most: number;
-  /** True for an attribute that a subject has once at most. */
+  /** True for an attribute that may occur only once in a subject. */
   readonly single?: boolean;
 }
 
@@ -44,21 +44,21 @@ export const attributes: Readonly<Record<string, Attribute>> = {
 
 export const countryName = '2.5.4.6';
 
-/** The kinds of public keys (RFC 8017 A.1, RFC 5480 2.1.1, RFC 8410 3). */
+/** The types of public keys (RFC 8017 A.1, RFC 5480 2.1.1, RFC 8410 3). */
 export const keyTypes = {
   rsaEncryption: '1.2.840.113549.1.1.1',
   ecPublicKey: '1.2.840.10045.2.1',
   ed25519: '1.3.101.112',
 } as const;
 
-/** Octets of an uncompressed point, by the curve (RFC 5480 2.1.1): P-256, P-384, P-521. */
+/** Octets of an uncompressed point, by curve (RFC 5480 2.1.1): P-256, P-384, P-521. */
 export const pointLengths: Readonly<Record<string, number>> = {
   '1.2.840.10045.3.1.7': 65,
   '1.3.132.0.34': 97,
   '1.3.132.0.35': 133,
 };
 
-/** A signature algorithm by the kind of key that signs: RFC 5758 3.2, RFC 8410 3. */
+/** The signature algorithm for each kind of signing key (RFC 5758 3.2, RFC 8410 3). */
 export const signatures: Readonly<Record<string, string>> = {
   'ECDSA-256': '1.2.840.10045.4.3.2', // ecdsa-with-SHA256
   'ECDSA-384': '1.2.840.10045.4.3.3', // ecdsa-with-SHA384
@@ -66,7 +66,7 @@ export const signatures: Readonly<Record<string, string>> = {
   Ed25519: '1.3.101.112',
 };
 
-/** RFC 8017 A.2.4: the digest follows the size of the key (SP 800-57 part 1, tables 2 and 3). */
+/** The signature algorithm of an RSA key (RFC 8017 A.2.4): the digest depends on the key size (SP 800-57 part 1, tables 2 and 3). */
 export const rsaSignatures: ReadonlyArray<{ readonly fromBits: number; readonly id: string }> = [
   { fromBits: 8192, id: '1.2.840.113549.1.1.13' }, // sha512WithRSAEncryption
   { fromBits: 4096, id: '1.2.840.113549.1.1.12' }, // sha384WithRSAEncryption

@@ -1,11 +1,11 @@
 import { PkiError } from '../pki-error.ts';
 
-/** What is thrown where a rule is broken, with the rule in the message. */
+/** The error for a broken rule. Its message contains the rule. */
 export const violation = (rule: string): PkiError =>
   new PkiError('ProfileViolation', `the certificate is not signed: ${rule}`);
 
 /**
- * A rule that what is about to be signed has to keep.
+ * Checks one rule of the profile.
  * @throws PkiError ProfileViolation
  */
 export function assertRule(holds: boolean, rule: string): asserts holds {

@@ -3,16 +3,16 @@ import type { Certificate } from './certificate.ts';
 import { keyIdentifier } from './tbs-fields.ts';
 
 /**
- * The identity of the CA that a certificate describes: the SHA-256 of its subject and its public key, in lower-case hex.
- * A CA is its name and its key (RFC 5280 6.1.1 d): certificates of the same CA with other dates have the same identity.
- * It names the issuer of leaves and of CRLs.
+ * The identity of a CA: the SHA-256 of its subject and public key, in lower-case hex. A CA is identified by its name and
+ * key (RFC 5280 6.1.1 d), so a CA certificate that was renewed with the same key has the same identity. Records of leaves
+ * and CRLs name their issuer by it.
  */
 export const caId = (ca: Certificate): string => ids(ca).ca;
 
 /**
- * The identity of a trust anchor: that of the CA, and the key identifier by which OpenSSL picks an issuer. Two anchors
- * with the same identity can replace each other in every bundle. An anchor with another key identifier cannot, even if
- * its name and key are the same: OpenSSL refuses the leaves that name the other identifier.
+ * The identity of a trust anchor: the identity of the CA and the key identifier, by which OpenSSL finds an issuer. Two
+ * anchors with the same identity can replace each other in every bundle. With the same name and key but different key
+ * identifiers they cannot: OpenSSL refuses a leaf that names the other identifier.
  */
 export const anchorId = (anchor: Certificate): string => ids(anchor).anchor;
 
@@ -30,13 +30,13 @@ function ids(certificate: Certificate): Ids {
 }
 
 function computeIds(certificate: Certificate): Ids {
-  // Both are DER, which tells its own length: no two pairs give the same octets.
+  // DER contains its own length, so two different pairs never give the same octets.
   const nameAndKey = createHash('sha256').update(certificate.subject).update(certificate.publicKeyInfo);
   const anchor = nameAndKey.copy().update(issuerKeyIdentifier(certificate));
   return { ca: nameAndKey.digest('hex'), anchor: anchor.digest('hex') };
 }
 
-/** One certificate for each anchor identity: the one that lasts longest, in the place of the first. */
+/** One certificate for each anchor identity: the one that expires last, at the position of the first. */
 export function uniqueAnchors(anchors: readonly Certificate[]): Certificate[] {
   const longest = new Map<string, Certificate>();
   for (const anchor of anchors) {
@@ -49,6 +49,6 @@ export function uniqueAnchors(anchors: readonly Certificate[]): Certificate[] {
 const lastsLonger = (a: Certificate, b: Certificate): boolean =>
   a.notAfter.getTime() === b.notAfter.getTime() ? a.fingerprint < b.fingerprint : a.notAfter > b.notAfter;
 
-/** The issuer's own identifier, whatever method made it; a root without one gets what its key would have. */
+/** The subject key identifier of an issuer; for a root without that extension, the identifier derived from its key. */
 export const issuerKeyIdentifier = (ca: Certificate): Buffer =>
   ca.subjectKeyId === undefined ? keyIdentifier(ca.publicKey) : Buffer.from(ca.subjectKeyId, 'hex');

@@ -1,7 +1,7 @@
 import { type Element, expectTag, readAll, readOid, readOnly, tags } from '../asn1/der.ts';
 import { PkiError } from '../pki-error.ts';
 
-/** An extension as it was read. */
+/** An extension of a certificate or CRL. */
 export interface Extension {
   readonly id: string;
   readonly critical: boolean;
@@ -9,16 +9,16 @@ export interface Extension {
 }
 
 /**
- * The extensions in the contents of a list of them.
- * @param malformed the code of what they stand in
- * @throws PkiError of that code when one is there twice; MalformedDer
+ * Reads a list of extensions.
+ * @param malformed the error code for the object that contains them
+ * @throws PkiError with that code when an extension appears twice; MalformedDer
  */
 export function readExtensions(list: Buffer, malformed: 'MalformedCertificate' | 'MalformedCrl'): Extension[] {
   const seen = new Set<string>();
   return readAll(list).map((item) => {
     const parts = expectTag(item, tags.sequence).children();
     const id = readOid(parts[0]);
-    // RFC 5280 4.2: no more than one instance of an extension. Which of two would count is anyone's guess.
+    // RFC 5280 4.2 allows one instance of an extension. Verifiers disagree about which of two counts.
     if (seen.has(id)) throw new PkiError(malformed, `extension ${id} appears twice`);
     seen.add(id);
     const critical = parts[1]?.tag === tags.boolean && parts[1].content[0] !== 0;
@@ -26,24 +26,24 @@ export function readExtensions(list: Buffer, malformed: 'MalformedCertificate' |
   });
 }
 
-/** What an AuthorityKeyIdentifier extension names: a key, or a certificate by its serial number. */
+/** The key and the serial number in an AuthorityKeyIdentifier extension. */
 export interface AuthorityKeyIdentifier {
   /** Lower-case hex. */
   readonly authorityKeyId?: string;
   readonly authoritySerialNumber?: string;
 }
 
-/** The parts of an authority key identifier that are compared (RFC 5280 4.2.1.1). @throws PkiError MalformedDer */
+/** Reads an authority key identifier (RFC 5280 4.2.1.1). @throws PkiError MalformedDer */
 export function readAuthorityKeyIdentifier(value: Buffer): AuthorityKeyIdentifier {
   const parts = readOnly(value, tags.sequence).children();
-  const [keyId, serial] = [0x80, 0x82].map((wanted) => parts.find(({ tag }) => tag === wanted));
+  const [keyId, serial] = [0x80, 0x82].map((expected) => parts.find(({ tag }) => tag === expected));
   return {
     ...(keyId === undefined ? {} : { authorityKeyId: keyId.content.toString('hex') }),
     ...(serial === undefined ? {} : { authoritySerialNumber: serialText(serial) }),
   };
 }
 
-/** A serial number in the form that it has everywhere, see Certificate. */
+/** A serial number in the form of Certificate.serialNumber. */
 export const serialText = ({ content }: Element): string => content.toString('hex').replace(/^(00)+(?=..)/, '');
 
 /** Whole seconds, in UTC. */
@@ -52,7 +52,7 @@ const forms: Readonly<Record<number, RegExp>> = {
   [tags.generalizedTime]: /^\d{14}Z$/,
 };
 
-/** The moment in an element of either type (RFC 5280 4.1.2.5). @throws PkiError MalformedDer */
+/** Reads a UTCTime or a GeneralizedTime (RFC 5280 4.1.2.5). @throws PkiError MalformedDer */
 export function readTime(element: Element): Date {
   const text = element.content.toString('latin1');
   const isForm = forms[element.tag]?.test(text) === true;
@@ -62,7 +62,7 @@ export function readTime(element: Element): Date {
   const day = digits.slice(6, 8);
   const clock = `${digits.slice(8, 10)}:${digits.slice(10, 12)}:${digits.slice(12)}`;
   const date = new Date(`${digits.slice(0, 4)}-${digits.slice(4, 6)}-${day}T${clock}`);
-  // JavaScript counts on from the 30th of February, and from 24 o'clock. Of no date, the day is NaN.
-  if (date.getUTCDate() !== Number(day)) throw new PkiError('MalformedDer', 'a time is not a date');
+  // JavaScript turns 30 February into a day in March, and 24:00 into the next day. The day of an invalid date is NaN.
+  if (date.getUTCDate() !== Number(day)) throw new PkiError('MalformedDer', 'a time is not a date that exists');
   return date;
 }

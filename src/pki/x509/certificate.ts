@@ -17,12 +17,12 @@ export const keyUsageBits = {
   cRLSign: 6,
 } as const;
 
-/** What a certificate says, read once. Fields hold values or DER, never a view that has to be parsed again. */
+/** A decoded certificate. Fields hold values or DER, so that they are not parsed a second time. */
 export interface Certificate {
   readonly der: Buffer;
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string;
-  /** Lower-case hex, without leading zeros beyond a whole octet. */
+  /** Lower-case hex in whole octets, without leading zero octets. */
   readonly serialNumber: string;
   /** DER of the names, for comparison octet by octet. */
   readonly subject: Buffer;
@@ -31,53 +31,53 @@ export interface Certificate {
   readonly notAfter: Date;
   /** DER of the SubjectPublicKeyInfo. */
   readonly publicKeyInfo: Buffer;
-  /** @throws PkiError UnsupportedKey when it is asked for the first time, unless parseCertificate has asked */
+  /** @throws PkiError UnsupportedKey on first use, unless parseCertificate has already parsed the key */
   readonly publicKey: KeyObject;
-  /** Dotted identifier of the algorithm it is signed with. */
+  /** Dotted identifier of the signature algorithm. */
   readonly signatureOid: string;
   /** Absent when the extension is absent. `pathLength` is absent when there is no limit. */
   readonly basicConstraints?: { readonly ca: boolean; readonly pathLength?: number };
   /** Bit numbers, see keyUsageBits. */
   readonly keyUsage?: ReadonlySet<number>;
   readonly extendedKeyUsage?: readonly string[];
-  /** Raw values of extensions that others interpret. */
+  /** Raw values of extensions that other files interpret. */
   readonly subjectAltNames?: Buffer;
   readonly nameConstraints?: Buffer;
   readonly subjectKeyId?: string;
   readonly authorityKeyId?: string;
   /** The serial number of the issuer's certificate, where the authority key identifier names one. */
   readonly authoritySerialNumber?: string;
-  /** Dotted identifiers of every critical extension that is not interpreted here. */
+  /** Dotted identifiers of all critical extensions that this file does not interpret. */
   readonly unknownCritical: readonly string[];
 }
 
 /** SHA-256 of bytes in lower-case hex, the form of every fingerprint. */
 export const sha256Hex = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'hex');
 
-/** The distinguished name as one line, most significant attribute last, for people to read; empty for an empty name. */
+/** The distinguished name as one readable line, the most significant attribute last; empty for an empty name. */
 export const subjectText = (certificate: Certificate): string => nameText(opensslView(certificate), 'subject');
 
-/** The name of the issuer in the same form. */
+/** The name of the issuer, in the form of subjectText. */
 export const issuerText = (certificate: Certificate): string => nameText(opensslView(certificate), 'issuer');
 
-// Node.js has no text for an empty name, against its types.
+// Contrary to its types, Node.js returns undefined for an empty name.
 const nameText = (view: { subject?: string; issuer?: string }, name: 'subject' | 'issuer'): string =>
   (view[name] ?? '').split('\n').join(', ');
 
-/** True when the certificate carries its own name as issuer and its own key verifies it. */
+/** True when the certificate names itself as issuer and its own key verifies it. */
 export const isSelfSigned = (certificate: Certificate): boolean =>
   certificate.subject.equals(certificate.issuer) && isSignedBy(certificate, certificate);
 
-/** True when the issuer's key verifies the certificate and the names agree. Says nothing about validity or usage. */
+/** True when the names agree and the issuer's key verifies the certificate. Does not check validity or usage. */
 export const isSignedBy = (certificate: Certificate, issuer: Certificate): boolean =>
   certificate.issuer.equals(issuer.subject) && isVerifiedBy(certificate, issuer);
 
-/** True when the private key is the one whose public key is in the certificate. */
+/** True when the private key belongs to the certificate's public key. */
 export const belongsTo = (key: KeyObject, certificate: Certificate): boolean =>
   opensslView(certificate).checkPrivateKey(key);
 
-// Verifying costs as much as signing, and the same pair is asked about when it is issued, recorded and published. The
-// answer cannot change: neither a Certificate nor its key ever does.
+// Verifying costs as much as signing, and the same pair is verified when it is issued, recorded and published. The result
+// is cached: it cannot change, because neither a Certificate nor its key does.
 const verdicts = new WeakMap<Certificate, WeakMap<Certificate, boolean>>();
 
 function verdictsOn(certificate: Certificate): WeakMap<Certificate, boolean> {
@@ -93,7 +93,7 @@ function isVerifiedBy(certificate: Certificate, issuer: Certificate): boolean {
   return verdict;
 }
 
-/** Works out beside the event loop what isSignedBy will be asked. */
+/** Verifies in the thread pool, and caches the result for isSignedBy. */
 export async function verifyAhead(certificate: Certificate, issuer: Certificate): Promise<void> {
   const signed = signedParts.get(certificate);
   if (signed === undefined || !certificate.issuer.equals(issuer.subject)) return;
@@ -101,18 +101,18 @@ export async function verifyAhead(certificate: Certificate, issuer: Certificate)
   verdictsOn(certificate).set(issuer, verdict);
 }
 
-/** OpenSSL's view of the certificate gives the same answer, and writes everything anew for it that is signed. */
+/** OpenSSL's X509Certificate gives the same answer, but encodes the signed fields again for each verification. */
 function verifies(key: KeyObject, certificate: Certificate): boolean {
   const signed = signedParts.get(certificate);
   return signed === undefined ? opensslView(certificate).verify(key) : verifiesSigned(key, signed);
 }
 
-/** Of those that are signed with an accepted algorithm, and name the same one inside and outside (RFC 5280 4.1.1.2). */
+/** Only for certificates with an accepted algorithm that is the same inside and outside the signed fields (RFC 5280 4.1.1.2). */
 const signedParts = new WeakMap<Certificate, Signed>();
 
 const opensslViews = new WeakMap<Certificate, X509Certificate>();
 
-/** OpenSSL's own view of a certificate that was read here; parsing anew costs more than most questions. */
+/** OpenSSL's object for a certificate. Cached: parsing costs more than most of its methods. */
 function opensslView(certificate: Certificate): X509Certificate {
   const known = opensslViews.get(certificate);
   if (known !== undefined) return known;
@@ -131,7 +131,7 @@ function openssl(der: Buffer): X509Certificate {
 }
 
 /**
- * Every certificate of a PEM text, in order.
+ * All certificates of a PEM text, in order.
  * @throws PkiError MalformedPem, TooLarge, MalformedCertificate, UnsupportedKey
  */
 export function parseCertificates(pem: string): Certificate[] {
@@ -142,8 +142,8 @@ export function parseCertificates(pem: string): Certificate[] {
 }
 
 /**
- * Reads a certificate (RFC 5280 4.1). OpenSSL judges the bytes as a whole first; what the profile depends on is then
- * read from the DER itself, because OpenSSL's text forms of names and extensions are ambiguous.
+ * Reads a certificate (RFC 5280 4.1). OpenSSL must accept the octets first. The fields are read from the DER, because
+ * OpenSSL's text forms of names and extensions are ambiguous.
  * @throws PkiError MalformedCertificate; UnsupportedKey for a key that OpenSSL does not know
  */
 export function parseCertificate(der: Buffer): Certificate {
@@ -159,8 +159,8 @@ export function parseCertificate(der: Buffer): Certificate {
 }
 
 /**
- * Reads a certificate in the same way without asking OpenSSL, and does not look at its key. That is enough for what a CA of
- * ours has signed, once the signature is verified; what nobody has vouched for belongs into parseCertificate.
+ * Like parseCertificate, but without OpenSSL and without parsing the key. Enough for a certificate that one of the
+ * operator's CAs has signed, once the signature is verified. Every other certificate needs parseCertificate.
  * @throws PkiError MalformedCertificate
  */
 export function readCertificate(der: Buffer): Certificate {
@@ -187,11 +187,11 @@ function publicKeyOf(x509: X509Certificate): KeyObject {
   }
 }
 
-/** Extensions came with version 3, which is written as two. */
+/** Version 3 is encoded as 2. Earlier versions have no extensions. */
 const version3 = Buffer.of(2);
 
 function readFields(der: Buffer, makePublicKey: () => KeyObject): Certificate {
-  // OpenSSL stops at the end of the certificate; octets behind it would escape the fingerprint's owner.
+  // OpenSSL ignores octets after the certificate. readOnly refuses them, because the fingerprint would include them.
   const [tbs, algorithm, signature] = readOnly(der, tags.sequence).children();
   const fields = expectTag(tbs, tags.sequence).children();
   const [version] = fields;
@@ -234,7 +234,7 @@ function rememberSigned(
   const isSame = inner !== undefined && outer?.der.equals(inner.der) === true;
   if (tbs === undefined || signature?.tag !== tags.bitString || !isSame || !acceptedSignatures.has(signatureOid))
     return;
-  // The octet before a signature counts its unused bits.
+  // The first octet of the BIT STRING is the number of unused bits.
   const [unusedBits] = signature.content;
   if (unusedBits !== 0) return;
   signedParts.set(certificate, { tbs: tbs.der, signature: signature.content.subarray(1), signatureOid });
@@ -253,7 +253,7 @@ type Extensions = Pick<
   | 'unknownCritical'
 >;
 
-/** Reads one extension's value into the field it has in Certificate. */
+/** Reads the value of an extension into the fields of Certificate. */
 const extensionReaders: Record<string, (value: Buffer) => Partial<Extensions>> = {
   [oids.basicConstraints]: (value) => ({ basicConstraints: readBasicConstraints(value) }),
   [oids.keyUsage]: (value) => ({ keyUsage: readNamedBits(value) }),
@@ -271,7 +271,7 @@ function interpretExtensions(wrapper: Element | undefined): Extensions {
   for (const { id, critical, value } of readExtensions(list, 'MalformedCertificate')) {
     const read = extensionReaders[id];
     if (read !== undefined) Object.assign(known, read(value));
-    // RFC 5280 4.2.1.11 has it critical always, and Java honours it even where it is not.
+    // RFC 5280 4.2.1.11 requires policyConstraints to be critical, and Java enforces it even when it is not.
     else if (critical || id === oids.policyConstraints) unknownCritical.push(id);
   }
   return { ...known, unknownCritical };

@@ -7,25 +7,26 @@ import { generalNameTags } from './distinguished-name.ts';
 /** One subtree of a NameConstraints extension (RFC 5280 4.2.1.10): the tag number of its GeneralName, and the octets. */
 export interface Subtree {
   readonly type: number;
-  /** Absent with distances, which RFC 5280 rules out and nobody knows how to apply. */
+  /** Absent when the subtree has a minimum or maximum. RFC 5280 forbids them, and no verifier applies them. */
   readonly base?: Buffer;
 }
 
-/** What an extension permits and excludes. */
+/** The permitted and excluded subtrees of an extension. */
 export interface Subtrees {
   readonly permitted: readonly Subtree[];
   readonly excluded: readonly Subtree[];
 }
 
 /**
- * The subtrees of an extension.
- * @throws PkiError MalformedDer, also for lists that verifiers do not look for: two of a kind, or the second one first
+ * Reads the subtrees of an extension.
+ * @throws PkiError MalformedDer, also for lists in the wrong order or twice, which verifiers would ignore
  */
 export function readSubtrees(constraints: Buffer): Subtrees {
   const lists = readOnly(constraints, tags.sequence).children();
   const kinds = lists.map(({ tag }) => tag).join();
   const isInOrder = [`${permittedTag}`, `${excludedTag}`, `${permittedTag},${excludedTag}`].includes(kinds);
-  if (!isInOrder) throw new PkiError('MalformedDer', 'name constraints are permitted subtrees and excluded ones');
+  if (!isInOrder)
+    throw new PkiError('MalformedDer', 'name constraints are permitted subtrees, followed by excluded ones');
   const subtrees = (tag: number) => readAll(lists.find((list) => list.tag === tag)?.content ?? none).map(readSubtree);
   return { permitted: subtrees(permittedTag), excluded: subtrees(excludedTag) };
 }
@@ -39,7 +40,7 @@ function readSubtree(subtree: Element): Subtree {
   return rest.length > 0 ? { type } : { type, base: element.content };
 }
 
-/** False for a base that makes Go or Java refuse to read the whole certificate; other programs guess what it means. */
+/** False for a base that makes Go or Java refuse the whole certificate. Other verifiers interpret it differently. */
 export function isReadable({ type, base }: Subtree): boolean {
   if (base === undefined) return true;
   const text = base.toString('latin1');
@@ -57,12 +58,13 @@ export function isReadable({ type, base }: Subtree): boolean {
   }
 }
 
-/** Labels of visible ASCII, perhaps with a dot in front. Empty for all there are. */
+/** Labels of visible ASCII with an optional leading dot. The empty text means all domains. */
 const isDomain = (text: string): boolean => /^(?:\.?[!-\-/-~]+(?:\.[!-\-/-~]+)*)?$/.test(text);
 
 /**
- * Whether a name lies within a subtree of its type: true or false where every verifier that we know says so, undefined where
- * they disagree or cannot tell. The octets of a name are absent where verifiers read it in their own ways.
+ * Whether a name is within a subtree of its type: true or false when Go, OpenSSL and Java agree, undefined when they
+ * disagree or cannot decide.
+ * @param octets absent for a name that verifiers interpret differently
  */
 export function isWithin(octets: Buffer | undefined, { type, base }: Subtree): boolean | undefined {
   if (octets === undefined || base === undefined) return undefined;
@@ -85,11 +87,11 @@ export function isWithin(octets: Buffer | undefined, { type, base }: Subtree): b
 
 /** "Any DNS name that can be constructed by adding zero or more labels to the left"; a wildcard label is a label. */
 function isWithinDomain(name: string, domain: string): boolean | undefined {
-  // Go and OpenSSL take it for all names, Java for none.
+  // Go and OpenSSL read it as all names, Java as none.
   if (domain === '') return undefined;
   if (domain.startsWith('.')) return name.endsWith(domain);
   if (name === domain || name.endsWith(`.${domain}`)) return true;
-  // A wildcard stands for names below it, too (compare Go's CVE-2025-61727).
+  // A wildcard also covers names inside an excluded domain (compare Go's CVE-2025-61727).
   return name.startsWith('*.') && domain.endsWith(name.slice(1)) ? undefined : false;
 }
 
@@ -100,18 +102,18 @@ function isWithinMailboxes(address: string, constraint: string): boolean | undef
   const wanted = mailboxOf(constraint);
   if (wanted === undefined) return undefined;
   if (wanted.domain !== name.domain || wanted.local.toLowerCase() !== name.local.toLowerCase()) return false;
-  // The local part has a case to some and none to others.
+  // Some verifiers compare the local part case-sensitively, others do not.
   return wanted.local === name.local ? true : undefined;
 }
 
-/** A mailbox of a dot-atom, with the domain in lower case. */
+/** Parses a mailbox with a dot-atom as its local part. The domain is returned in lower case. */
 function mailboxOf(address: string): { readonly local: string; readonly domain: string } | undefined {
   const [, local, domain] = /^([\w!#$%&'*+/=?^`{|}~.-]+)@([A-Za-z0-9._-]+)$/.exec(address) ?? [];
   if (local === undefined || domain === undefined || /^\.|\.\.|\.$/.test(local) || !isDomain(domain)) return undefined;
   return { local, domain: domain.toLowerCase() };
 }
 
-/** A host is a host to RFC 5280, a domain to Go: what is below the host is within it to the one and not to the other. */
+/** RFC 5280 reads a constraint without a dot in front as one host; Go reads it as a domain that includes its subdomains. */
 function isWithinHosts(host: string | undefined, constraint: string): boolean | undefined {
   if (host === undefined) return undefined;
   if (constraint.startsWith('.')) return host.endsWith(constraint);
@@ -120,15 +122,15 @@ function isWithinHosts(host: string | undefined, constraint: string): boolean | 
 }
 
 /**
- * The host of a URI in lower case. Undefined for one that some verifiers read otherwise: with a user in front of it, with a
- * query right behind it, with characters beyond those of host names, or none at all.
+ * The host of a URI in lower case. Undefined when verifiers read the URI differently: with user information, with a query
+ * directly after the host, with characters that host names do not have, or without a host.
  */
 function uriHost(uri: string): string | undefined {
   const host = /^[a-z][a-z0-9+.-]*:\/\/([a-z0-9.-]+)(?::\d+)?(?:\/|$)/i.exec(uri)?.[1]?.toLowerCase();
   return host === undefined || /^[.-]|\.\.|[.-]$/.test(host) ? undefined : host;
 }
 
-/** True for a URI that Go refuses below a CA with constraints of whatever kind: it has no host, or an IP address for one. */
+/** True for a URI without a host or with an IP address. Go refuses it below any CA that has name constraints. */
 export function hasNoHostToCompare(octets: Buffer): boolean {
   const authority = /^[^:]*:\/\/([^/?#]*)/.exec(octets.toString('latin1'))?.[1] ?? '';
   const host = authority.replace(/^[^@]*@/, '').replace(/:\d*$/, '');
@@ -140,7 +142,7 @@ interface Network {
   readonly mask: Buffer;
 }
 
-/** A network with a mask that is a prefix. */
+/** A network whose mask is a prefix; otherwise undefined. */
 function networkOf(base: Buffer): Network | undefined {
   if (base.length !== 8 && base.length !== 32) return undefined;
   const [address, mask] = [base.subarray(0, base.length / 2), base.subarray(base.length / 2)];
@@ -152,15 +154,15 @@ function isWithinNetwork(ip: Buffer, base: Buffer): boolean | undefined {
   const network = networkOf(base);
   if (network === undefined) return undefined;
   const { address, mask } = network;
-  // All addresses of the other kind are all there are to Java.
+  // Java reads the network of all IPv4 addresses as all IPv6 addresses, too, and vice versa.
   if (ip.length !== address.length) return mask.every((octet) => octet === 0) ? undefined : false;
   const masked = (octets: Buffer) => octets.map((octet, i) => octet & (mask[i] ?? 0));
   if (!masked(ip).every((octet, i) => octet === masked(address)[i])) return false;
-  // Go looks for an address by the network's own octets, and may miss one whose octets go beyond its mask.
+  // If the network has bits outside its mask, Go may not match an address that is within it.
   return address.equals(masked(address)) ? true : undefined;
 }
 
-/** Whether a name begins with the relative names of another one (RFC 5280 7.1). */
+/** Whether a name begins with the relative names of another name (RFC 5280 7.1). */
 function startsWithNames(name: Buffer, base: Buffer): boolean | undefined {
   const wanted = readOnly(base, tags.sequence).children();
   const present = readOnly(name, tags.sequence).children();
@@ -169,7 +171,7 @@ function startsWithNames(name: Buffer, base: Buffer): boolean | undefined {
   return verdicts.has(undefined) ? undefined : true;
 }
 
-/** The octets are the same to all; verifiers have their own ideas of case, blanks and string types. */
+/** Verifiers agree that equal octets match. They disagree about case, blanks and string types. */
 function isSameName(set: Element | undefined, wanted: Element): boolean | undefined {
   if (set === undefined) return false;
   if (set.der.equals(wanted.der)) return true;
@@ -179,7 +181,7 @@ function isSameName(set: Element | undefined, wanted: Element): boolean | undefi
   return one.text === undefined || other.text === undefined || one.text === other.text ? undefined : false;
 }
 
-/** The only attribute of a relative name; undefined for several. Its text is what nobody tells apart. */
+/** The only attribute of a relative name; undefined for several. Its text is folded, see textOf. */
 function readAttribute(set: Element): { readonly type: string; readonly text: string | undefined } | undefined {
   const [only, ...others] = expectTag(set, tags.set).children();
   if (others.length > 0) return undefined;
@@ -187,7 +189,7 @@ function readAttribute(set: Element): { readonly type: string; readonly text: st
   return { type: readOid(type), text: textOf(value) };
 }
 
-/** Folded as RFC 4518 has it, and more: width, case, blanks, and characters that nobody sees make no difference. */
+/** Folds width, case, blanks and invisible characters, as RFC 4518 and beyond it. Texts that differ after that differ for every verifier. */
 function textOf(value: Element | undefined): string | undefined {
   const text = value === undefined ? undefined : decoded(value);
   return text
@@ -215,7 +217,7 @@ function decoded({ tag, content }: Element): string | undefined {
   }
 }
 
-/** The result; undefined when octets turn out not to be what they should. */
+/** The result of `read`; undefined when it throws a PkiError. */
 export function ifReadable<T>(read: () => T): T | undefined {
   try {
     return read();

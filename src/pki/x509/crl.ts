@@ -14,17 +14,17 @@ export interface RevokedCertificate {
   readonly revokedAt: Date;
 }
 
-/** What an issuer says in a CRL. Times lose their fractions of a second. */
+/** The content of a CRL. Times are truncated to whole seconds. */
 export interface CrlContent {
-  /** Higher than that of any CRL that the issuer has signed before. */
+  /** Higher than the number of every earlier CRL of the issuer. */
   readonly number: bigint;
   readonly thisUpdate: Date;
-  /** By when the next CRL is there: many verifiers refuse every certificate of the issuer after that. */
+  /** When the next CRL is due. After this time, many verifiers refuse every certificate of the issuer. */
   readonly nextUpdate: Date;
   readonly revoked: readonly RevokedCertificate[];
 }
 
-/** What a CRL says, read once (RFC 5280 5.1). */
+/** A decoded CRL (RFC 5280 5.1). */
 export interface Crl extends CrlContent, Signed {
   readonly der: Buffer;
   /** DER of the name, for comparison octet by octet. */
@@ -32,7 +32,7 @@ export interface Crl extends CrlContent, Signed {
   readonly authorityKeyId?: string;
 }
 
-/** False for a CA whose key usage does not have cRLSign: what it signs nobody has to accept (RFC 5280 4.2.1.3). */
+/** False for a CA whose key usage excludes cRLSign: verifiers do not accept its CRLs (RFC 5280 4.2.1.3). */
 export const maySignCrls = ({ keyUsage }: Certificate): boolean =>
   keyUsage === undefined || keyUsage.has(keyUsageBits.cRLSign);
 
@@ -40,8 +40,8 @@ export const maySignCrls = ({ keyUsage }: Certificate): boolean =>
 export const encodeCrls = (crls: readonly Crl[]): string => crls.map(({ der }) => encodePem('X509 CRL', der)).join('');
 
 /**
- * Every CRL of a PEM text, in order. Only such as can be understood in full: version 2, with a number and a next
- * update, and nothing critical, since an extension that is (an indirect CRL, a delta) changes what the entries mean.
+ * All CRLs of a PEM text, in order. Each must be of version 2, with a number and a nextUpdate, and without unknown critical
+ * extensions, because those change the meaning of the entries (indirect and delta CRLs).
  * @throws PkiError MalformedPem, TooLarge, MalformedCrl
  */
 export function parseCrls(pem: string): Crl[] {
@@ -64,7 +64,7 @@ export function parseCrl(der: Buffer): Crl {
 /** The most octets that a CRL number and a serial number may have (RFC 5280 5.2.3 and 4.1.2.2). */
 export const maxNumberOctets = 20;
 
-/** Version 2 is written as one. */
+/** Version 2 is encoded as 1. */
 const version2 = Buffer.of(1);
 
 function readCrl(der: Buffer): Crl {
@@ -77,10 +77,10 @@ function readCrl(der: Buffer): Crl {
   const entries = fields[5]?.tag === tags.sequence ? fields[5] : undefined;
   const [extensions, ...others] = fields.slice(entries === undefined ? 5 : 6);
   const bits = expectTag(signature, tags.bitString).content;
-  // RFC 5280 5.1.1.2; the octet before a signature counts its unused bits.
+  // RFC 5280 5.1.1.2: both algorithms are equal. The first octet of the signature is the number of unused bits.
   const agree = innerAlgorithm !== undefined && algorithm?.der.equals(innerAlgorithm.der) === true;
   if (!agree || bits[0] !== 0 || more.length > 0 || others.length > 0) {
-    throw new PkiError('MalformedCrl', 'the parts of the CRL do not fit each other');
+    throw new PkiError('MalformedCrl', 'the parts of the CRL do not match each other');
   }
   if (tbs === undefined || thisUpdate === undefined || nextUpdate === undefined) {
     throw new PkiError('MalformedDer', 'the CRL is incomplete');
@@ -100,7 +100,8 @@ function readCrl(der: Buffer): Crl {
 
 function readEntry(entry: Element): RevokedCertificate {
   const [serial, revokedAt, extensions, ...more] = expectTag(entry, tags.sequence).children();
-  if (revokedAt === undefined || more.length > 0) throw new PkiError('MalformedDer', 'an entry of the CRL is odd');
+  if (revokedAt === undefined || more.length > 0)
+    throw new PkiError('MalformedDer', 'an entry of the CRL cannot be read');
   if (extensions !== undefined) understoodExtensions(expectTag(extensions, tags.sequence).content, []);
   return { serialNumber: serialText(expectTag(serial, tags.integer)), revokedAt: readTime(revokedAt) };
 }
@@ -117,7 +118,7 @@ function interpretExtensions(wrapper: Element): Pick<Crl, 'number' | 'authorityK
   return { number: readNumber(number), ...(authorityKeyId === undefined ? {} : { authorityKeyId }) };
 }
 
-/** The values of extensions by their identifiers. @throws PkiError MalformedCrl when any is critical and not known */
+/** The values of extensions, by identifier. @throws PkiError MalformedCrl for an unknown critical extension */
 function understoodExtensions(list: Buffer, known: readonly string[]): Map<string, Buffer> {
   const extensions = readExtensions(list, 'MalformedCrl');
   const unknown = extensions.find(({ id, critical }) => critical && !known.includes(id));
@@ -136,9 +137,8 @@ function readNumber(value: Buffer): bigint {
 }
 
 /**
- * True when the CRL has the name of the CA and the key of the CA verifies it. A CA that was renewed with the same key is
- * the issuer of its earlier CRLs, whatever key identifier they name. Says nothing about times, nor whether the CA may sign
- * CRLs.
+ * True when the CRL has the name of the CA and the CA's key verifies it. A CA that was renewed with the same key is also the
+ * issuer of its earlier CRLs, even if they name another key identifier. Does not check times or key usage.
  */
 export function isCrlOf(crl: Crl, ca: Certificate): boolean {
   const known = verdicts.get(crl) ?? new WeakMap<Certificate, boolean>();
@@ -148,10 +148,10 @@ export function isCrlOf(crl: Crl, ca: Certificate): boolean {
   return verdict;
 }
 
-/** The same question comes up several times in one plan. */
+/** Cached: one plan verifies the same CRL several times. */
 const verdicts = new WeakMap<Crl, WeakMap<Certificate, boolean>>();
 
-/** True for a list with the name of the CA that names no key, or the key of that CA. Nothing is verified. */
+/** True when a CRL has the name of the CA, and its key identifier if it has one. Does not verify the signature. */
 export const namesIssuer = (crl: Crl, ca: Certificate): boolean =>
   crl.issuer.equals(ca.subject) &&
   (crl.authorityKeyId === undefined || crl.authorityKeyId === issuerKeyIdentifier(ca).toString('hex'));

@@ -14,7 +14,7 @@ import {
 import { oids } from '../asn1/oid.ts';
 import { PkiError } from '../pki-error.ts';
 
-/** A distinguished name, attribute by attribute. `serialNumber` is the X.520 attribute, not the certificate's. */
+/** The attributes of a distinguished name. `serialNumber` is the X.520 attribute, not the certificate's serial number. */
 export interface Subject {
   readonly commonName?: string;
   readonly organizations?: readonly string[];
@@ -27,7 +27,7 @@ export interface Subject {
   readonly serialNumber?: string;
 }
 
-/** The identities of a leaf (RFC 5280 4.2.1.6), each in its normal form. */
+/** The subject alternative names of a leaf (RFC 5280 4.2.1.6), normalised. */
 export interface SubjectAltNames {
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
@@ -36,13 +36,13 @@ export interface SubjectAltNames {
   readonly otherNames: readonly OtherName[];
 }
 
-/** An otherName whose value is a UTF8String under the given type (a user principal name, for instance). */
+/** An otherName whose value is a UTF8String, for example a user principal name. */
 export interface OtherName {
   readonly oid: string;
   readonly utf8Value: string;
 }
 
-/** DER of a distinguished name; country and serial number are PrintableString as X.520 demands, the rest UTF8String. */
+/** DER of a distinguished name. X.520 requires PrintableString for country and serialNumber; the others are UTF8String. */
 export function encodeSubject(subject: Subject): Buffer {
   const attribute = (type: string, value: string, string: (text: string) => Asn1 = utf8String) =>
     setOf(sequence(oid(type), string(value)));
@@ -63,12 +63,12 @@ export function encodeSubject(subject: Subject): Buffer {
   );
 }
 
-/** The GeneralName tags that are used here (RFC 5280 4.2.1.6). */
+/** Tags of GeneralName (RFC 5280 4.2.1.6). */
 export const generalNameTags = { otherName: 0, email: 1, dns: 2, directory: 4, uri: 6, ip: 7 } as const;
 
 /**
  * DER of the SubjectAltName extension's value.
- * @throws PkiError InvalidName for what is not ASCII where IA5String is due, no address, or no object identifier
+ * @throws PkiError InvalidName for a name that is not printable ASCII, an invalid IP address or an invalid object identifier
  */
 export function encodeSubjectAltNames(names: SubjectAltNames): Buffer {
   const { otherName, email, dns, uri, ip } = generalNameTags;
@@ -85,7 +85,7 @@ export function encodeSubjectAltNames(names: SubjectAltNames): Buffer {
   );
 }
 
-/** True for the dotted form of an object identifier whose arcs every reader has room for (31 bits), each spelled one way. */
+/** True for the dotted form of an object identifier with arcs below 10^9, which fit into 31 bits, and without leading zeros. */
 export const isObjectIdentifier = (dotted: string): boolean =>
   /^([01]\.[1-3]?\d|2\.(0|[1-9]\d{0,8}))(\.(0|[1-9]\d{0,8}))*$/.test(dotted);
 
@@ -115,8 +115,8 @@ export function encodeIpAddress(address: string): Buffer {
 }
 
 function encodeIpv6Address(address: string): Buffer {
-  if (address.includes('%')) throw new PkiError('InvalidName', 'an IPv6 address in a certificate has no zone');
-  // The URL parser writes the canonical form (RFC 5952 without dotted quads), which leaves only `::` to expand.
+  if (address.includes('%')) throw new PkiError('InvalidName', 'an IPv6 address in a certificate cannot have a zone');
+  // The URL parser returns the canonical form (RFC 5952 without dotted quads). Only `::` is left to expand.
   const canonical = new URL(`http://[${address}]/`).hostname.slice(1, -1);
   const [head = '', tail] = canonical.split('::');
   const groups = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));

@@ -3,21 +3,22 @@ import { PkiError } from '../pki-error.ts';
 import { type Certificate, keyUsageBits, sha256Hex } from './certificate.ts';
 import { encodeSubject, encodeSubjectAltNames, type Subject, type SubjectAltNames } from './distinguished-name.ts';
 
-/** Which end of a connection a leaf is for; a peer is both. */
+/** The end of a connection that a leaf is for. A peer is both. */
 export type Role = 'server' | 'client' | 'peer';
 
 /**
- * What a leaf may be used for beside what its role says, named as in RFC 5280 4.2.1.3 and 4.2.1.12, and RFC 4945 5.1.3.12.
- * Nothing that a CA does or a responder, nor what wants a certificate of its own (timeStamping, RFC 3161 2.3).
+ * Usages that a leaf may have in addition to those of its role, with the names of RFC 5280 4.2.1.3 and 4.2.1.12, and
+ * RFC 4945 5.1.3.12. Not included are the usages of CAs and OCSP responders, and timeStamping, which must be the only usage
+ * of a certificate (RFC 3161 2.3).
  */
 export type LeafUsage = KeyUsage | ExtendedUsage;
 
 type KeyUsage = 'contentCommitment' | 'dataEncipherment' | 'keyAgreement';
 
-/** One that other programs may act on that trust the same root. */
+/** Usages that give rights in other programs that trust the same root. */
 export type ExtendedUsage = 'codeSigning' | 'emailProtection' | 'ipsecIKE';
 
-/** With the kinds of key that are able to it: RSA alone encrypts (RFC 5480 3, RFC 8410 5), and an Ed25519 key only signs. */
+/** Each usage with the kinds of key that support it: only RSA encrypts (RFC 5480 3, RFC 8410 5), and Ed25519 only signs. */
 const keyUsages: ReadonlyArray<[usage: KeyUsage, keys: RegExp]> = [
   ['contentCommitment', /^/],
   ['dataEncipherment', /^RSA-/],
@@ -25,25 +26,25 @@ const keyUsages: ReadonlyArray<[usage: KeyUsage, keys: RegExp]> = [
 ];
 const extendedUsages: readonly ExtendedUsage[] = ['codeSigning', 'emailProtection', 'ipsecIKE'];
 
-/** True for a usage that has to be granted, since it means something to others than the two ends of a connection. */
+/** True for a usage that needs a grant, because programs other than the two ends of the connection act on it. */
 export const isExtendedUsage = (usage: string): usage is ExtendedUsage =>
   (extendedUsages as readonly string[]).includes(usage);
 
-/** True for what a leaf can be used for with a key of the given kind (see describeKey). */
+/** True when a leaf with a key of the given kind (see describeKey) can have the usage. */
 export const usageFits = (usage: string, keyKind: string): usage is LeafUsage =>
   isExtendedUsage(usage) || keyUsages.some(([name, keys]) => name === usage && keys.test(keyKind));
 
-/** What a leaf says about its holder. Names are in normal form; the duration is in milliseconds. */
+/** What a leaf says about its holder. Names are normalised. */
 export interface LeafProfile {
   readonly role: Role;
   readonly subject: Subject;
   readonly names: SubjectAltNames;
-  /** In any order; absent for none. */
+  /** In any order. */
   readonly usages?: readonly LeafUsage[];
   readonly durationMs: number;
 }
 
-/** The parts of a profile in the form they have in a certificate. */
+/** The parts of a profile, encoded as in a certificate. */
 export interface EncodedProfile {
   readonly subject: Buffer;
   readonly subjectAltNames: Buffer;
@@ -61,9 +62,9 @@ const extendedKeyUsages: Record<Role, readonly string[]> = {
 export const maxCommonNameLength = 64;
 
 /**
- * A profile's certificate fields, for a key of the given kind (see describeKey).
- * @throws PkiError InvalidRequest when no identity is asked for, the common name is too long, or a usage does not fit the
- * key; InvalidName
+ * Encodes a profile for a key of the given kind (see describeKey).
+ * @throws PkiError InvalidRequest when there is no alternative name, the common name is too long, or the key does not
+ * support a usage; InvalidName
  */
 export function encodedLeafProfile(profile: LeafProfile, keyKind: string): EncodedProfile {
   const { role, subject, names, usages = [] } = profile;
@@ -84,7 +85,7 @@ export function encodedLeafProfile(profile: LeafProfile, keyKind: string): Encod
       ...(keyKind.startsWith('RSA-') && receivesKeys(role, usages) ? [keyUsageBits.keyEncipherment] : []),
       ...keyUsages.flatMap(([usage]) => (usages.includes(usage) ? [keyUsageBits[usage]] : [])),
     ].toSorted((a, b) => a - b),
-    // In one order, whatever the one they were asked for in: a digest is taken of them.
+    // In a fixed order, because profileDigest depends on it.
     extendedKeyUsage: [
       ...extendedKeyUsages[role],
       ...extendedUsages.flatMap((usage) => (usages.includes(usage) ? [oids[usage]] : [])),
@@ -93,16 +94,15 @@ export function encodedLeafProfile(profile: LeafProfile, keyKind: string): Encod
 }
 
 /**
- * For RSA key transport, which TLS 1.2 peers may still choose and S/MIME needs; no other key can do it. In RFC 5280 4.2.1.12
- * it goes with serverAuth and emailProtection, but not with clientAuth alone.
+ * keyEncipherment is for RSA key transport, which TLS 1.2 peers may still choose and S/MIME needs. RFC 5280 4.2.1.12 allows
+ * it with serverAuth and emailProtection, but not with clientAuth alone.
  */
 const receivesKeys = (role: Role, usages: readonly LeafUsage[]): boolean =>
   role !== 'client' || usages.includes('emailProtection');
 
 /**
- * A digest over what a certificate says about its holder: subject, alternative names and usages, but neither key nor
- * times. Equal for a leaf and the profile it was issued from, so that a Secret is judged by its bytes and not by notes
- * beside them.
+ * A digest of the subject, alternative names and usages of a certificate, without its key and times. It is equal for a
+ * profile and every leaf issued from it, so the operator compares the certificate itself, not an annotation next to it.
  */
 export const profileDigest = (profile: EncodedProfile): string =>
   sha256Hex(
@@ -114,7 +114,7 @@ export const profileDigest = (profile: EncodedProfile): string =>
     ]),
   );
 
-/** The same digest of a certificate that exists. */
+/** The profileDigest of an existing certificate. */
 export const certificateProfileDigest = (certificate: Certificate): string =>
   profileDigest({
     subject: certificate.subject,

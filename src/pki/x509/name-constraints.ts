@@ -16,25 +16,24 @@ import {
   type SubjectAltNames,
 } from './distinguished-name.ts';
 
-/** A name of a request, with its GeneralName type and the octets that constraints are compared with. */
+/** A requested name with its GeneralName type and the octets to compare with constraints. */
 interface ConstrainedName {
   readonly type: number;
   readonly text: string;
-  /** Absent for a name that verifiers compare in their own ways. */
+  /** Absent for a name that verifiers compare differently. */
   readonly octets?: Buffer;
 }
 
 /**
- * The names that an issuer's NameConstraints extension (RFC 5280 4.2.1.10) does not let it certify; empty when it lets
- * it certify all. Verifiers differ in corners: a name is outside when any of those that we know (Go, OpenSSL, Java)
- * might refuse it. A leaf that some peers refuse is worth less than an answer.
+ * The names that a NameConstraints extension (RFC 5280 4.2.1.10) does not allow. Verifiers differ in corner cases, so a name
+ * is outside if Go, OpenSSL or Java might refuse it: an error is better than a leaf that some peers refuse.
  * @throws PkiError MalformedDer
  */
 export const namesOutsideConstraints = (constraints: Buffer, names: SubjectAltNames, subject: Subject): string[] =>
   outside(constraints, constrainedNames(names, subject));
 
 /**
- * The names that any of the CAs above a leaf does not let it have.
+ * The names that the constraints of any CA on the path do not allow.
  * @throws PkiError MalformedDer
  */
 export const namesOutsidePath = (path: readonly Certificate[], names: SubjectAltNames, subject: Subject): string[] => [
@@ -46,8 +45,8 @@ export const namesOutsidePath = (path: readonly Certificate[], names: SubjectAlt
 ];
 
 /**
- * What the constraints exclude of a CA that stands below: its subject and alternative names are bound by them, too.
- * Never throws.
+ * The names of a lower CA that the constraints do not allow: they apply to its subject and alternative names, too. Never
+ * throws.
  */
 export function certificateNamesOutsideConstraints(constraints: Buffer, certificate: Certificate): string[] {
   const { subject, subjectAltNames } = certificate;
@@ -58,10 +57,10 @@ export function certificateNamesOutsideConstraints(constraints: Buffer, certific
       ...names.map(({ tag, content }) => ({ type: tag & 0x1f, text: 'an alternative name', octets: content })),
     ]);
   });
-  return excluded ?? ['what cannot be read'];
+  return excluded ?? ['the names that cannot be read'];
 }
 
-/** As many comparisons of a name with a subtree as OpenSSL makes for a certificate before it refuses it. */
+/** OpenSSL refuses a certificate that needs more comparisons of a name with a subtree. */
 const maxComparisons = 2 ** 20;
 
 function outside(constraints: Buffer, names: readonly ConstrainedName[]): string[] {
@@ -82,7 +81,7 @@ function isOutside({ type, octets }: ConstrainedName, { permitted, excluded }: S
   );
 }
 
-/** Whether every verifier that we know can read a NameConstraints extension, and whether it says anything. Never throws. */
+/** True when Go, OpenSSL and Java can read a NameConstraints extension, and it is not empty. Never throws. */
 export function constraintsAreReadable(constraints: Buffer): boolean {
   const subtrees = ifReadable(() => readSubtrees(constraints));
   const all = [...(subtrees?.permitted ?? []), ...(subtrees?.excluded ?? [])];
@@ -100,7 +99,7 @@ function constrainedNames(names: SubjectAltNames, subject: Subject): Constrained
     ...names.uris.map(text(uri)),
     ...names.ipAddresses.map((address) => ({ type: ip, text: address, octets: encodeIpAddress(address) })),
     ...names.otherNames.flatMap(({ oid }) => {
-      // A mailbox in UTF-8 (RFC 9598) is an otherName that OpenSSL holds against the constraints of mailboxes.
+      // OpenSSL applies the constraints on mailboxes to the otherName SmtpUTF8Mailbox (RFC 9598), too.
       const types = oid === smtpUtf8Mailbox ? [otherName, email] : [otherName];
       return types.map((type) => ({ type, text: `otherName ${oid}` }));
     }),
@@ -112,8 +111,8 @@ function constrainedNames(names: SubjectAltNames, subject: Subject): Constrained
 const smtpUtf8Mailbox = '1.3.6.1.5.5.7.8.9';
 
 /**
- * OpenSSL holds a common name that looks like a host name against the constraints of DNS names where there is no DNS name
- * beside it, or always if it is told so; GnuTLS does so with a common name of any form.
+ * Without a DNS name in the certificate, OpenSSL applies the constraints on DNS names to a common name that looks like a
+ * host name, and GnuTLS to every common name. OpenSSL has an option to do it always.
  */
 function commonNameAsHost(commonName: string | undefined, { dnsNames }: SubjectAltNames): ConstrainedName[] {
   if (commonName === undefined) return [];

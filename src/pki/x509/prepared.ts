@@ -4,16 +4,16 @@ import type { Signer } from '../keys/signer.ts';
 import { PkiError } from '../pki-error.ts';
 
 /**
- * The fields of a certificate or CRL. They passed every check and wait for their one signature (RFC 5280 4.1.1, 5.1.1).
+ * The fields of a certificate or CRL that passed every check and can be signed once (RFC 5280 4.1.1, 5.1.1).
  */
 export class Prepared<T> {
-  /** DER of the fields, which name the algorithm of the signer. */
+  /** DER of the fields. They name the signer's algorithm. */
   readonly fields: Buffer;
   readonly signer: Signer;
   readonly #read: (der: Buffer) => T;
   #isSigned = false;
 
-  /** @param read reads the signed octets back and verifies them */
+  /** @param read decodes and verifies the signed octets */
   constructor(fields: (algorithm: Asn1) => Asn1, signer: Signer, read: (der: Buffer) => T) {
     this.signer = signer;
     this.fields = encode(fields(algorithmIdentifier(signer.algorithm)));
@@ -21,11 +21,11 @@ export class Prepared<T> {
   }
 
   /**
-   * Asks the signer for the signature, reads the result back and verifies it.
-   * @throws PkiError InvalidRequest when called a second time; SignerFailed, which can pass; VerificationFailed
+   * Signs the fields, decodes the result and verifies it.
+   * @throws PkiError InvalidRequest when called a second time; SignerFailed, which is worth a retry; VerificationFailed
    */
   async sign(): Promise<T> {
-    if (this.#isSigned) throw new PkiError('InvalidRequest', 'what is prepared is signed once');
+    if (this.#isSigned) throw new PkiError('InvalidRequest', 'a prepared certificate or CRL can be signed only once');
     this.#isSigned = true;
     return this.complete(await this.#signature());
   }
@@ -39,14 +39,14 @@ export class Prepared<T> {
     }
   }
 
-  /** With a signature over the fields. @throws PkiError VerificationFailed */
+  /** Adds a signature over the fields, decodes the result and verifies it. @throws PkiError VerificationFailed */
   complete(signature: Buffer): T {
     const algorithm = algorithmIdentifier(this.signer.algorithm);
     return this.#read(encode(sequence(encoded(this.fields), algorithm, bitString(signature))));
   }
 }
 
-/** A service may answer with a page of text. */
+/** Characters. A remote signer may answer with a page of text. */
 const longestReason = 300;
 
 function algorithmIdentifier({ oid: id, nullParameters }: SignatureAlgorithm): Asn1 {

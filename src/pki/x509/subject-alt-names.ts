@@ -2,7 +2,7 @@ import { readOnly, tags } from '../asn1/der.ts';
 import type { Certificate } from './certificate.ts';
 import { generalNameTags } from './distinguished-name.ts';
 
-/** The DNS names and URIs of a certificate, as they are written there. */
+/** The DNS names and URIs of a certificate, not normalised. */
 export interface CertificateNames {
   readonly dnsNames: readonly string[];
   readonly uris: readonly string[];

@@ -2,7 +2,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import { type Asn1, boolean, octetStringOf, oid, readOnly, sequence, tags } from '../asn1/der.ts';
 import { publicKeyDer } from '../keys/key.ts';
 
-/** An extension that is yet to be encoded (RFC 5280 4.1). */
+/** Builds an extension (RFC 5280 4.1). */
 export const extension = (id: string, critical: boolean, value: Asn1): Asn1 =>
   sequence(oid(id), ...(critical ? [boolean(true)] : []), octetStringOf(value));
 
@@ -13,5 +13,5 @@ export function keyIdentifier(key: KeyObject): Buffer {
   return Buffer.from(hash('sha256', content, 'hex').slice(0, 40), 'hex');
 }
 
-/** The moment without its fraction of a second, which no field has room for. */
+/** Truncates a time to whole seconds, the precision of certificates. */
 export const wholeSeconds = (ms: number): Date => new Date(Math.floor(ms / 1000) * 1000);

@@ -2,7 +2,7 @@ import { encodePem } from '../asn1/pem.ts';
 import { anchorId, uniqueAnchors } from './ca-identity.ts';
 import { type Certificate, isSelfSigned, parseCertificates, sha256Hex } from './certificate.ts';
 
-/** The roots that peers trust, in the one order and form in which they are published. */
+/** The roots that peers trust, in the order and form in which the operator publishes them. */
 export interface TrustBundle {
   readonly roots: readonly Certificate[];
   /** PEM of all roots, the active one first. */
@@ -16,9 +16,8 @@ export const encodeCertificates = (certificates: readonly Certificate[]): string
   certificates.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
 
 /**
- * The bundle of an active root and others: the active one first, the others newest first. Of certificates with the same
- * anchor identity it holds one: the active one, else the one that lasts longest. The order depends on the roots alone, so
- * that equal sets give equal bytes.
+ * The bundle of the active root, which comes first, and of other roots, newest first. Of several certificates with the same
+ * anchor identity it keeps the active one, otherwise the one that expires last. Equal sets of roots give equal octets.
  */
 export function trustBundle(active: Certificate, others: readonly Certificate[]): TrustBundle {
   const rest = uniqueAnchors(others.filter((root) => anchorId(root) !== anchorId(active))).sort(
@@ -30,8 +29,7 @@ export function trustBundle(active: Certificate, others: readonly Certificate[])
 }
 
 /**
- * The certificates of a PEM text that may be trust anchors: self-signed CAs. A leaf or an intermediate is never one
- * (compare CVE-2025-6037).
+ * The trust anchors of a PEM text: its self-signed CAs. Leaves and intermediates are left out (compare CVE-2025-6037).
  * @throws PkiError MalformedPem, TooLarge, MalformedCertificate
  */
 export const parseTrustAnchors = (pem: string): Certificate[] =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { PkiError, type PkiErrorCode } from '../../../src/pki/index.ts';
 
-/** Asserts that a call is refused with this code, and with these words should they matter. */
+/** Asserts that a call throws a PkiError with this code and, if given, a message that matches. */
 export const throwsCode = (code: PkiErrorCode, act: () => unknown, message?: RegExp): void =>
   assert.throws(
     act,
@@ -10,7 +10,7 @@ export const throwsCode = (code: PkiErrorCode, act: () => unknown, message?: Reg
       error instanceof PkiError && error.code === code && (message === undefined || message.test(error.message)),
   );
 
-/** Calls, and passes over the one error that untrusted bytes may cause. */
+/** Calls a function and ignores a PkiError, the only error that untrusted bytes may cause. */
 export function onlyPkiErrors(act: () => unknown): void {
   try {
     act();

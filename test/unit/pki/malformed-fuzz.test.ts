@@ -1,9 +1,9 @@
 /**
- * Nonsense of every kind in the place of certificates, keys and CRLs: the one thing that is thrown for it is PkiError,
- * and no message holds key material. Good material is spoilt, its structure and its octets, and signed anew where that
- * leads deeper.
+ * Damaged certificates, keys and CRLs: every function may throw only PkiError, and no message may contain key material. The
+ * samples are valid input with changed structure or octets, in part signed again, so that they pass the signature check and
+ * reach the code behind it.
  *
- * Seeded, a part of it on every run. The long run, with a seed of its own if one is given:
+ * A normal run uses a fixed seed and few cases. For a long run, optionally with another seed:
  *
  *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit pki/malformed-fuzz
  */
@@ -68,7 +68,7 @@ const leafOf = (signer: Issuer) =>
 interface Sample {
   readonly label: string;
   readonly der: Buffer;
-  /** What it is signed with. */
+  /** The key that signed the sample. */
   readonly key?: KeyObject;
 }
 
@@ -99,19 +99,19 @@ const samples: readonly Sample[] = [
   ...keySamples,
 ];
 
-/** Where key material would be found: the DER of every private key in hex, and in base64 from each of three octets on. */
+/** The key material to search for: the DER of every private key in hex, and in base64 at each of the three alignments. */
 const haystack = keySamples.flatMap(({ der }) => [
   der.toString('hex'),
   ...[0, 1, 2].map((start) => der.subarray(start).toString('base64')),
 ]);
 
-/** Asserts that a message holds no 15 octets in a row of any key. */
+/** Asserts that a message contains no 15 consecutive octets of any key in base64, and no 10 in hex. */
 function assertNoKeyMaterial(message: string): void {
   for (const [word] of message.matchAll(/[A-Za-z0-9+/]{20,}/g)) {
     for (let at = 0; at + 20 <= word.length; at += 1) {
       const part = word.slice(at, at + 20);
-      // 20 hex digits are 10 octets.
-      assert.ok(!haystack.some((text) => text.includes(part)), 'a message holds a part of a private key');
+      // 20 characters: 15 octets in base64, 10 in hex.
+      assert.ok(!haystack.some((text) => text.includes(part)), 'a message contains part of a private key');
     }
   }
 }
@@ -120,7 +120,7 @@ function messagesOf(error: unknown): string {
   return error instanceof Error ? `${error.message}\n${messagesOf(error.cause)}` : '';
 }
 
-/** Calls, and gives what it gives; undefined for the one error that there may be. */
+/** The result of a call; undefined when it throws a PkiError. */
 function tried<T>(act: () => T): T | undefined {
   try {
     return act();
@@ -131,8 +131,8 @@ function tried<T>(act: () => T): T | undefined {
   }
 }
 
-/** A signature of the issuer's over what was spoilt, so that it is not that which is found wrong. */
-function signedAnew(der: Buffer, key: KeyObject): Buffer {
+/** Signs a damaged sample again, so that its signature is valid. */
+function signedAgain(der: Buffer, key: KeyObject): Buffer {
   const [whole] = derNodes(der);
   if (whole === undefined || Buffer.isBuffer(whole.content) || whole.content.length !== 3) return der;
   const [tbs, algorithm] = whole.content as ReturnType<typeof derNodes>;
@@ -150,7 +150,7 @@ const leafPem = encodeCertificates([leafOf(below), below.certificate]);
 const leafKeyPem = encodePrivateKey(leafKey, 'PKCS8');
 const anchors = [above.certificate, rsa.certificate, ed25519.certificate];
 
-/** Everything that reads a text from a Secret. */
+/** Calls every function that reads a text from a Secret. */
 function readText(text: string, key: KeyObject | undefined): void {
   tried(() => parsePem(text));
   const certificates = tried(() => parseCertificates(text)) ?? [];
@@ -191,7 +191,7 @@ function readText(text: string, key: KeyObject | undefined): void {
   }
 }
 
-/** Everything that reads octets. */
+/** Calls every function that reads octets. */
 function readOctets(der: Buffer): void {
   tried(() => asn1.readElement(der));
   tried(() => asn1.readAll(der));
@@ -202,21 +202,21 @@ function readOctets(der: Buffer): void {
   certificateNamesOutsideConstraints(der, below.certificate);
 }
 
-test(`${numRuns} of certificates, keys and CRLs that were spoilt, with seed ${seed}, cause PkiError at most`, (t) => {
+test(`${numRuns} damaged certificates, keys and CRLs (seed ${seed}) cause no error but PkiError`, (t) => {
   const labels = ['CERTIFICATE', 'X509 CRL', 'PRIVATE KEY', 'RSA PRIVATE KEY', 'EC PRIVATE KEY', 'X'];
   const rarely = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> =>
     fc.oneof({ arbitrary: fc.constant(null), weight: 9 }, { arbitrary: value, weight: 1 });
   const cases = fc.record({
     spoilt: spoilt(samples.map(({ der }) => der)),
     label: rarely(fc.constantFrom(...labels)),
-    anew: fc.boolean(),
+    again: fc.boolean(),
     more: rarely(fc.constantFrom(...samples)),
   });
   fc.assert(
-    fc.property(cases, ({ spoilt: { sample: from, der }, label, anew, more }) => {
+    fc.property(cases, ({ spoilt: { sample: from, der }, label, again, more }) => {
       const sample = samples.find((one) => one.der === from);
-      const isSignedAnew = anew && sample?.key !== undefined && tried(() => asn1.readAll(der)) !== undefined;
-      const octets = isSignedAnew && sample.key !== undefined ? safelySignedAnew(der, sample.key) : der;
+      const isSignedAgain = again && sample?.key !== undefined && tried(() => asn1.readAll(der)) !== undefined;
+      const octets = isSignedAgain && sample.key !== undefined ? safelySignedAgain(der, sample.key) : der;
       if (octets.length > 0) {
         const pem = encodePem(label ?? sample?.label ?? 'X', octets);
         readText(more === null ? pem : `${pem}${encodePem(more.label, more.der)}`, sample?.key);
@@ -227,23 +227,23 @@ test(`${numRuns} of certificates, keys and CRLs that were spoilt, with seed ${se
     { numRuns, seed },
   );
   t.diagnostic(JSON.stringify(counts));
-  // Spoilt things that nobody would take for good show nothing: enough of them have to get far.
-  assert.ok(counts.certificates > numRuns / 20, 'hardly any is still a certificate');
-  assert.ok(counts.selfSigned > numRuns / 50 && counts.roots > numRuns / 50, 'hardly any is still a root');
-  assert.ok(counts.keys > numRuns / 50 && counts.leaves > numRuns / 100, 'hardly any is still a key');
-  assert.ok(counts.crls > numRuns / 50 && counts.verified > numRuns / 100, 'hardly any is still a CRL');
+  // The test proves nothing if every sample is refused at once, so enough of them must still be readable.
+  assert.ok(counts.certificates > numRuns / 20, 'too few samples are still certificates');
+  assert.ok(counts.selfSigned > numRuns / 50 && counts.roots > numRuns / 50, 'too few samples are still roots');
+  assert.ok(counts.keys > numRuns / 50 && counts.leaves > numRuns / 100, 'too few samples are still keys');
+  assert.ok(counts.crls > numRuns / 50 && counts.verified > numRuns / 100, 'too few samples are still CRLs');
 });
 
-/** What cannot be taken apart any more is left as it is. */
-function safelySignedAnew(der: Buffer, key: KeyObject): Buffer {
+/** Returns a sample unchanged if it cannot be parsed any more. */
+function safelySignedAgain(der: Buffer, key: KeyObject): Buffer {
   try {
-    return signedAnew(der, key);
+    return signedAgain(der, key);
   } catch {
     return der;
   }
 }
 
-test(`${Math.ceil(numRuns / 3)} texts and octets without any sense, with seed ${seed}, cause PkiError at most`, () => {
+test(`${Math.ceil(numRuns / 3)} random texts and octets (seed ${seed}) cause no error but PkiError`, () => {
   const good = samples.map(({ label, der }) => encodePem(label, der));
   const lines = fc.constantFrom(
     ...good.flatMap((pem) => pem.split('\n')),

@@ -1,11 +1,11 @@
-/** node-forge as the judge of our encoder: of the same tree both write the same octets. */
+/** Compares the encoder with node-forge: both must write the same octets for the same tree. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import forge from 'node-forge/lib/asn1.js';
 import * as der from '../../../../src/pki/asn1/der.ts';
 
-/** A tree for each of the two. */
+/** The same tree for both encoders. */
 interface Pair {
   readonly ours: der.Asn1;
   readonly forges: ReturnType<typeof forge.create>;
@@ -21,7 +21,7 @@ const primitive = (type: number, octets: Uint8Array, ours: der.Asn1): Pair => ({
 
 const octets = fc.oneof(
   { arbitrary: fc.uint8Array({ maxLength: 40 }), weight: 8 },
-  // On both sides of where the lengths of lengths change.
+  // Around the lengths at which the length field grows.
   { arbitrary: fc.nat({ max: 3 }).map((more) => new Uint8Array(126 + more).fill(7)), weight: 1 },
   { arbitrary: fc.nat({ max: 3 }).map((more) => new Uint8Array(254 + more).fill(7)), weight: 1 },
   { arbitrary: fc.nat({ max: 3 }).map((more) => new Uint8Array(65_534 + more).fill(7)), weight: 1 },
@@ -58,7 +58,7 @@ const leaves: fc.Arbitrary<Pair> = fc.oneof(
   }),
   fc.tuple(fc.nat({ max: 30 }), octets).map(([tag, content]) => ({
     ours: der.implicit(tag, content),
-    // By number 2 forge takes anything for an INTEGER, and by other numbers it may take things apart: see Type.NONE.
+    // forge treats tag number 2 of any class as an INTEGER, and may decode other numbers: Type.NONE prevents that.
     forges: forge.create(CONTEXT_SPECIFIC | tag, Type.NONE, false, latin1(content)),
   })),
 );
@@ -90,7 +90,7 @@ const trees = fc.letrec<{ node: Pair }>((tie) => ({
   ),
 })).node;
 
-test('every tree is written as node-forge writes it', () => {
+test('the encoder writes every tree as node-forge does', () => {
   fc.assert(
     fc.property(trees, ({ ours, forges }) => {
       assert.equal(der.encode(ours).toString('hex'), forge.toDer(forges).toHex());

@@ -10,13 +10,13 @@ const octets = { label: 'X', der: Buffer.of(0, 1, 2) };
 describe('PEM is read', () => {
   const texts: [title: string, text: string, count: number][] = [
     ['without any block', '', 0],
-    ['with text and no block', 'hello', 0],
+    ['with text but no block', 'hello', 0],
     ['with one block', block, 1],
     ['with several blocks', block + block, 2],
-    ['with text before, between and behind', `a\n${block}b\n${block}c`, 2],
-    ['with line ends of Windows', block.replaceAll('\n', '\r\n'), 1],
-    ['with spaces and tabs in it', block.replace('AAEC', ' AA\tEC '), 1],
-    ['with all in one line', block.replaceAll('\n', ''), 1],
+    ['with text before, between and after blocks', `a\n${block}b\n${block}c`, 2],
+    ['with Windows line ends', block.replaceAll('\n', '\r\n'), 1],
+    ['with spaces and tabs in the body', block.replace('AAEC', ' AA\tEC '), 1],
+    ['on a single line', block.replaceAll('\n', ''), 1],
     ['without the last line end', block.trimEnd(), 1],
   ];
   for (const [title, text, count] of texts) {
@@ -28,7 +28,7 @@ describe('PEM is read', () => {
     );
   }
 
-  test('as it was written, in lines of 64 characters', () => {
+  test('back as it was written, in lines of 64 characters', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), (bytes) => {
         const text = encodePem('SOME THING', bytes);
@@ -41,40 +41,46 @@ describe('PEM is read', () => {
 
 describe('PEM is refused', () => {
   const malformed: [title: string, text: string][] = [
-    ['when a block has no end', '-----BEGIN X-----\nAAEC\n'],
-    ['when it ends with another label', '-----BEGIN X-----\nAAEC\n-----END Y-----\n'],
-    ['when the first line does not end', '-----BEGIN X'],
+    ['when a block has no END line', '-----BEGIN X-----\nAAEC\n'],
+    ['when the END line has another label', '-----BEGIN X-----\nAAEC\n-----END Y-----\n'],
+    ['when the BEGIN line is truncated', '-----BEGIN X'],
     ['when the label is empty', '-----BEGIN -----\nAAEC\n-----END -----\n'],
-    ['when the label runs over lines', '-----BEGIN X\nY-----\nAAEC\n-----END X\nY-----\n'],
-    ['when the label is endless', `-----BEGIN ${'X'.repeat(65)}-----\nAAEC\n-----END ${'X'.repeat(65)}-----\n`],
+    ['when the label contains a line break', '-----BEGIN X\nY-----\nAAEC\n-----END X\nY-----\n'],
+    [
+      'when the label has more than 64 characters',
+      `-----BEGIN ${'X'.repeat(65)}-----\nAAEC\n-----END ${'X'.repeat(65)}-----\n`,
+    ],
     ['when the body is empty', '-----BEGIN X-----\n-----END X-----\n'],
     ['when the body is not base64', '-----BEGIN X-----\nAA_C\n-----END X-----\n'],
-    ['when there is padding in the middle', '-----BEGIN X-----\nAA==AAEC\n-----END X-----\n'],
-    ['when a block begins within another', `-----BEGIN X-----\n${block}-----END X-----\n`],
-    ['when a header stands before the body', '-----BEGIN X-----\nComment: a\n\nAAEC\n-----END X-----\n'],
+    ['when the body has padding in the middle', '-----BEGIN X-----\nAA==AAEC\n-----END X-----\n'],
+    ['when a block begins inside another', `-----BEGIN X-----\n${block}-----END X-----\n`],
+    ['when a header precedes the body', '-----BEGIN X-----\nComment: a\n\nAAEC\n-----END X-----\n'],
     ['when the second block is broken', `${block}-----BEGIN X-----\n`],
   ];
   for (const [title, text] of malformed) test(title, () => throwsCode('MalformedPem', () => parsePem(text)));
 
-  test('as an encrypted key when it says so in its header', () => {
+  test('as an encrypted key when its header says so', () => {
     const header = 'Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n';
     throwsCode('EncryptedKey', () =>
       parsePem(`-----BEGIN RSA PRIVATE KEY-----\n${header}AAEC\n-----END RSA PRIVATE KEY-----\n`),
     );
   });
 
-  test('above a megabyte without being looked at', () => {
+  test('above one megabyte, before it is parsed', () => {
     throwsCode('TooLarge', () => parsePem('-----BEGIN '.repeat(1024 * 1024)));
     throwsCode('TooLarge', () => parsePem('a'.repeat(maxPemBytes + 1)));
     assert.deepEqual(parsePem('a'.repeat(maxPemBytes)), []);
   });
 
-  // The largest texts that are looked at at all, made to be slow: anything but one pass would take minutes here.
+  // The largest accepted texts, built to be slow: with more than one pass, these tests would take minutes.
   const hostile: [title: string, text: string][] = [
-    ['of beginnings alone', '-----BEGIN X-----\n'.repeat(58_000)],
-    ['of beginnings with one end', `${'-----BEGIN X-----\n'.repeat(58_000)}-----END X-----`],
+    ['of BEGIN lines', '-----BEGIN X-----\n'.repeat(58_000)],
+    ['of BEGIN lines with one END line', `${'-----BEGIN X-----\n'.repeat(58_000)}-----END X-----`],
     ['of dashes', '-'.repeat(maxPemBytes)],
-    ['of a body that turns bad at its end', `-----BEGIN X-----\n${'A'.repeat(maxPemBytes - 100)}!\n-----END X-----`],
+    [
+      'of a body with an invalid last character',
+      `-----BEGIN X-----\n${'A'.repeat(maxPemBytes - 100)}!\n-----END X-----`,
+    ],
     ['of padding', `-----BEGIN X-----\n${'='.repeat(maxPemBytes - 100)}\n-----END X-----`],
     ['of white space', `-----BEGIN X-----\n${' '.repeat(maxPemBytes - 100)}\n-----END X-----`],
   ];
@@ -82,7 +88,7 @@ describe('PEM is refused', () => {
     test(`in one pass, a megabyte ${title}`, { timeout: 30_000 }, () => onlyPkiErrors(() => parsePem(text)));
   }
 
-  test('with PkiError or not at all, whatever the text', () => {
+  test('with PkiError only, for random texts', () => {
     const pieces = fc.constantFrom('-----BEGIN ', '-----END ', '-----', 'X', '\n', 'AAEC', '=', 'Proc-Type:', ' ');
     const texts = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),

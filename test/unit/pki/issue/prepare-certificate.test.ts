@@ -56,7 +56,7 @@ function extension(text: readonly string[], title: string): { critical: boolean;
   return at < 0 ? undefined : { critical: text[at]?.includes('critical') === true, value: text[at + 1] ?? '' };
 }
 
-/** YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ with the name of its type, as they stand in the certificate. */
+/** The two times of a certificate as `openssl asn1parse` prints them: the type, then YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ. */
 const timesOf = ({ der }: Certificate): string[] =>
   openssl(['asn1parse', '-inform', 'DER'], der).match(/(UTCTIME|GENERALIZEDTIME) +:\S+/g) ?? [];
 
@@ -95,7 +95,7 @@ describe('a leaf', () => {
     })),
   );
   for (const { role, spec, keyUsage, publicKey, signature } of cases) {
-    test(`for a ${role} with ${describeKeySpec(spec)}, under a root of the same kind, has the profile`, () => {
+    test(`for a ${role} with ${describeKeySpec(spec)}, under a root of the same kind, matches the profile`, () => {
       const issuer = root({ name: 'Org', key: spec });
       const leaf = issueLeaf(issuer, { role }, { key: privateKey(spec) });
       const text = textOf(leaf);
@@ -145,7 +145,7 @@ describe('a leaf', () => {
     [{ algorithm: 'Ed25519' }, allUsages, 'Digital Signature, Non Repudiation'],
   ];
   for (const [spec, some, keyUsage] of beside) {
-    test(`with ${describeKeySpec(spec)} is for more than TLS when that is asked for, and for TLS all the same`, () => {
+    test(`with ${describeKeySpec(spec)} has the requested usages in addition to those of TLS`, () => {
       const issuer = root();
       const leaf = issueLeaf(issuer, { role: 'client', usages: some }, { key: privateKey(spec) });
       const text = textOf(leaf);
@@ -161,7 +161,7 @@ describe('a leaf', () => {
     });
   }
 
-  test('has one digest for its usages in any order, the one of its profile, and another for others', () => {
+  test('has the profile digest of its usages in any order, and another digest for other usages', () => {
     const issuer = root();
     const digests = [
       ['ipsecIKE', 'keyAgreement', 'codeSigning'],
@@ -174,7 +174,7 @@ describe('a leaf', () => {
     for (const usage of usages) assert.notEqual(wanted(usages.filter((other) => other !== usage)), wanted(usages));
   });
 
-  test('has no NULL behind the algorithm but for RSA', () => {
+  test('has NULL algorithm parameters only for RSA', () => {
     const algorithms = (issuer: Issuer): string =>
       openssl(['asn1parse', '-inform', 'DER'], issueLeaf(issuer).der).replaceAll(/ +/g, ' ');
     assert.doesNotMatch(algorithms(root({ key: { algorithm: 'Ed25519' } })), /NULL/);
@@ -182,30 +182,30 @@ describe('a leaf', () => {
     assert.equal(algorithms(root({ key: { algorithm: 'RSA', size: 2048 } })).match(/prim: NULL/g)?.length, 2);
   });
 
-  test('has its alternative names critical when its subject is empty', () => {
+  test('has critical alternative names when its subject is empty', () => {
     const text = textOf(issueLeaf(root(), { subject: {} }));
     assert.equal(extension(text, 'Subject Alternative Name')?.critical, true);
   });
 
-  test('is valid from five minutes before the moment of issue, for as long as asked for', () => {
+  test('is valid from five minutes before its issue, for the requested duration', () => {
     const leaf = issueLeaf(root(), { durationMs: hours(1) });
     assert.deepEqual([leaf.notBefore, leaf.notAfter], [earlier(backdateMs), later(hours(1))]);
     assert.equal(backdateMs, minutes(5));
   });
 
-  test('has whole seconds, never beyond what was asked for', () => {
+  test('has times in whole seconds, never beyond the requested duration', () => {
     const leaf = issueLeaf(root(), { durationMs: hours(1) + 999 }, { at: later(1) });
     assert.deepEqual([leaf.notBefore, leaf.notAfter], [earlier(backdateMs), later(hours(1) + 1000)]);
     const other = issueLeaf(root(), { durationMs: hours(1) + 998 }, { at: later(1) });
     assert.deepEqual(other.notAfter, later(hours(1)));
   });
 
-  test('ends with its root when it would outlive it', () => {
+  test('expires with its root if it would otherwise outlive it', () => {
     const issuer = root({ at: earlier(days(10)), durationMs: days(20) });
     assert.deepEqual(issueLeaf(issuer).notAfter, issuer.certificate.notAfter);
   });
 
-  test('lasts no longer than any CA above it, and begins with the last of them', () => {
+  test('is valid only while every CA above it is valid', () => {
     const above = root({ at: earlier(days(10)), durationMs: days(20) });
     const ends = [above, intermediate(above), intermediate(intermediate(above, { durationMs: days(35) }))];
     const notAfter = [above.certificate.notAfter, above.certificate.notAfter, later(days(5))];
@@ -219,7 +219,7 @@ describe('a leaf', () => {
     throwsCode('IssuerRefuses', () => issueLeaf(intermediate(intermediate(ended))));
   });
 
-  test('is refused for names that any CA above it excludes', () => {
+  test('is refused for a name that any CA above it excludes', () => {
     const permitted = permitting(implicit(2, Buffer.from('payments.shop.svc')));
     const above = intermediate(root(), { more: [permitted] });
     const issuer = intermediate(above);
@@ -234,7 +234,7 @@ describe('a leaf', () => {
     assert.deepEqual(leaf.notBefore, issuer.certificate.notBefore);
   });
 
-  test('begins with a root that a person has made this very second', () => {
+  test('begins with a root that was created in the same second', () => {
     const { crt, key } = opensslRoot();
     const at = new Date(Math.floor(Date.now() / 1000) * 1000 + 1000);
     const inspection = inspectIssuer(crt, key, at);
@@ -257,7 +257,7 @@ describe('a leaf', () => {
     });
   }
 
-  test('may begin after 2049, too', () => {
+  test('may begin after 2049', () => {
     const at = new Date('2060-06-01T00:00:00Z');
     const issuer = root({ at, durationMs: days(365) });
     const leaf = issueLeaf(issuer, {}, { at });
@@ -265,7 +265,7 @@ describe('a leaf', () => {
     assert.deepEqual(timesOf(leaf)[0]?.split(/ +/), ['GENERALIZEDTIME', ':20600531235500Z']);
   });
 
-  test('never outlives its root, whatever is asked for and when', () => {
+  test('never outlives its root, for any duration and time of issue', () => {
     const issuer = root({ at: earlier(days(100)), durationMs: days(200) });
     const { notBefore, notAfter } = issuer.certificate;
     const moments = fc.date({ min: notBefore, max: new Date(notAfter.getTime() - 1), noInvalidDate: true });
@@ -280,26 +280,26 @@ describe('a leaf', () => {
 
   const publicKey = createPublicKey(privateKey());
 
-  test('is signed once', async () => {
+  test('can be signed only once', async () => {
     const prepared = prepareLeaf(profile(), publicKey, root(), context());
     await prepared.sign();
-    await assert.rejects(prepared.sign(), { code: 'InvalidRequest', message: /signed once/ });
+    await assert.rejects(prepared.sign(), { code: 'InvalidRequest', message: /only once/ });
   });
 
   const refusals: [title: string, code: 'InvalidRequest' | 'InvalidName', changes: Partial<LeafProfile>][] = [
     ['without any alternative name', 'InvalidRequest', { names: none }],
     ['with a common name of 65 characters', 'InvalidRequest', { subject: { commonName: 'a'.repeat(65) } }],
-    ['for encryption with a key that only signs', 'InvalidRequest', { usages: ['dataEncipherment'] }],
-    ['for what a CA does', 'InvalidRequest', { usages: ['keyCertSign' as never] }],
+    ['with an encryption usage for a key that only signs', 'InvalidRequest', { usages: ['dataEncipherment'] }],
+    ['with a usage of CAs', 'InvalidRequest', { usages: ['keyCertSign' as never] }],
     ['with a name outside ASCII', 'InvalidName', { names: { ...none, dnsNames: ['münchen'] } }],
-    ['with an address that is none', 'InvalidName', { names: { ...none, ipAddresses: ['10.0.0'] } }],
+    ['with an invalid IP address', 'InvalidName', { names: { ...none, ipAddresses: ['10.0.0'] } }],
   ];
   for (const [title, code, changes] of refusals) {
     test(`is refused ${title}`, () =>
       throwsCode(code, () => prepareLeaf(profile(changes), publicKey, root(), context())));
   }
 
-  test('is refused by a root that is not valid yet, and by one that has expired', () => {
+  test('is refused when its root is not yet valid or has expired', () => {
     const issuer = root({ at: now, durationMs: days(1) });
     const { notBefore, notAfter } = issuer.certificate;
     const prepareAt = (at: Date) => prepareLeaf(profile(), publicKey, issuer, context(at));
@@ -309,7 +309,7 @@ describe('a leaf', () => {
     assert.deepEqual(signNow(prepareAt(new Date(notAfter.getTime() - 1))).notAfter, notAfter);
   });
 
-  test('is refused by a root whose key does not verify what it signs', () => {
+  test('is refused when the key of its root does not verify the signature', () => {
     const impostor = withSigner({ ...root(), key: privateKey() });
     throwsCode('VerificationFailed', () => issueLeafNow(profile(), publicKey, impostor, context()));
   });
@@ -321,13 +321,13 @@ describe('the serial number', () => {
   const serialOf = (serialSeed: Uint8Array): string =>
     issueLeafNow(profile(), publicKey, issuer, { now, serialSeed }).serialNumber;
 
-  test('is positive and of 20 octets, whatever the seed', () => {
+  test('is positive and has 20 octets, for any seed', () => {
     for (const seed of [Buffer.alloc(20), Buffer.alloc(20, 0xff), Buffer.alloc(20, 0x80), Buffer.alloc(20, 0x7f)]) {
       assert.match(serialOf(seed), /^[4-7][0-9a-f]{39}$/);
     }
   });
 
-  test('is the one that openssl reads', () => {
+  test('is the same as openssl reads', () => {
     const leaf = issueLeaf(issuer);
     const read = openssl(['x509', '-noout', '-serial'], encodeCertificates([leaf]));
     assert.equal(read.trim().toLowerCase(), `serial=${leaf.serialNumber}`);
@@ -338,12 +338,12 @@ describe('the serial number', () => {
     assert.equal(new Set(serials).size, serials.length);
   });
 
-  test('is not made from fewer octets', () => {
+  test('needs a seed of 20 octets', () => {
     for (const length of [0, 19, 21]) throwsCode('InvalidRequest', () => serialOf(Buffer.alloc(length)));
   });
 });
 
-describe('a root of our own', () => {
+describe('a generated root', () => {
   const keys: KeySpec[] = [
     { algorithm: 'ECDSA', size: 256 },
     { algorithm: 'ECDSA', size: 521 },
@@ -351,7 +351,7 @@ describe('a root of our own', () => {
     { algorithm: 'Ed25519' },
   ];
   for (const key of keys) {
-    test(`with ${describeKeySpec(key)} has the profile and may sign`, () => {
+    test(`with ${describeKeySpec(key)} matches the profile and may sign`, () => {
       const { certificate, key: signer } = root({ name: 'Org', key, at: now, durationMs: days(3650) });
       const text = textOf(certificate);
       assert.deepEqual(extensionTitles(text), ['Basic Constraints', 'Key Usage', 'Subject Key Identifier']);
@@ -365,7 +365,7 @@ describe('a root of our own', () => {
     });
   }
 
-  test('has another subject for every key, since two of one name confuse OpenSSL', () => {
+  test('has a different subject for every key, because OpenSSL confuses two roots with one name', () => {
     const [a, b] = [root({ name: 'Org' }), root({ name: 'Org' })];
     assert.ok(!a.certificate.subject.equals(b.certificate.subject));
     const { key } = a;
@@ -374,14 +374,14 @@ describe('a root of our own', () => {
   });
 });
 
-describe('the issuer of a leaf is its root’s subject, octet by octet,', () => {
-  // What other programs write into names, and what a program that reads and writes names anew would change.
+describe('the issuer of a leaf equals the subject of its root octet by octet', () => {
+  // Forms that other programs write. Decoding and re-encoding a name would change them.
   const subjects: [title: string, subject: string, settings: string[]][] = [
     ['when the root has PrintableString', '/C=DE/O=Org/CN=Root', ['string_mask = default']],
     ['when the root has TeletexString', '/O=Börse/CN=Root', ['string_mask = MASK:4']],
     ['when the root has BMPString', '/O=Börse/CN=Röot', ['string_mask = MASK:2048']],
     ['when the root has UTF8String', '/O=Börse/CN=日本', ['string_mask = utf8only']],
-    ['when the root has attributes of one set', '/O=Org+OU=Unit/CN=Root', ['string_mask = utf8only']],
+    ['when the root has two attributes in one set', '/O=Org+OU=Unit/CN=Root', ['string_mask = utf8only']],
   ];
   for (const [title, subject, settings] of subjects) {
     test(title, () => {
@@ -400,7 +400,7 @@ describe('the issuer of a leaf is its root’s subject, octet by octet,', () => 
     });
   }
 
-  test('and so is its key identifier, when the root has one that is not derived from the key', () => {
+  test('with a root whose key identifier is not derived from its key', () => {
     const { crt, key } = opensslRoot({
       extensions: ['basicConstraints = critical, CA:TRUE', 'subjectKeyIdentifier = 0102'],
     });

@@ -1,4 +1,4 @@
-/** A key that is not in memory, as in a KMS: it is asked once for each certificate and CRL, and its answer is not trusted. */
+/** A remote key, as in a KMS: it signs each certificate and CRL once, and its signature is verified. */
 import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
@@ -19,11 +19,11 @@ import { altNames } from '../../../support/fixtures/names.ts';
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
 
-/** Answers in a later turn of the event loop. */
+/** A signer that answers in a later turn of the event loop. */
 class RemoteSigner implements Signer {
   readonly publicKey: KeyObject;
   readonly algorithm: Signer['algorithm'];
-  /** The octets that it was asked for. */
+  /** The octets that it was asked to sign. */
   readonly asked: Buffer[] = [];
   failure: Error | undefined;
   readonly #key: KeySigner;
@@ -69,7 +69,7 @@ const keys: readonly KeySpec[] = [
   { algorithm: 'Ed25519' },
 ];
 
-describe('a signer whose key is elsewhere', () => {
+describe('a signer with a remote key', () => {
   for (const key of keys) {
     test(`signs roots, leaves and CRLs with ${Object.values(key).join('-')}`, async () => {
       const issuer = await issuerOf(new RemoteSigner(privateKey(key)));
@@ -79,7 +79,7 @@ describe('a signer whose key is elsewhere', () => {
     });
   }
 
-  test('is asked for nothing before a certificate has passed its checks, and once after that', async () => {
+  test('is called once for a certificate that has passed its checks, and never before', async () => {
     const signer = new RemoteSigner(privateKey());
     const issuer = await issuerOf(signer);
     const prepared = leafOf(issuer);
@@ -90,7 +90,7 @@ describe('a signer whose key is elsewhere', () => {
     assert.deepEqual(signer.asked, [prepared.fields]);
   });
 
-  test('that cannot be reached is an error of its own, with the reason', async () => {
+  test('fails with SignerFailed and the reason when it cannot be reached', async () => {
     const signer = new RemoteSigner(privateKey());
     const issuer = await issuerOf(signer);
     signer.failure = new Error('the KMS does not answer');
@@ -104,7 +104,7 @@ describe('a signer whose key is elsewhere', () => {
     }
   });
 
-  test('that signs with another key issues nothing', async () => {
+  test('issues nothing when it signs with the wrong key', async () => {
     const [own, other] = [privateKey(), privateKey()];
     const issuer = await issuerOf(new RemoteSigner(own));
     const wrong = { ...issuer, signer: new RemoteSigner(own, other) };
@@ -112,14 +112,14 @@ describe('a signer whose key is elsewhere', () => {
     for (const one of prepared) await assert.rejects(one.sign(), { code: 'VerificationFailed' });
   });
 
-  test('whose signature is no signature issues nothing', async () => {
+  test('issues nothing when it returns garbage', async () => {
     const issuer = await issuerOf(new RemoteSigner(privateKey()));
     const prepared = leafOf(issuer);
     assert.throws(() => prepared.complete(Buffer.alloc(0)), { code: 'VerificationFailed' });
   });
 });
 
-test('a signer of a key in memory shows nothing of the key', () => {
+test('a KeySigner does not reveal its key when it is printed or serialised', () => {
   const key = privateKey();
   const { d = '' } = key.export({ format: 'jwk' });
   const signer = new KeySigner(key);

@@ -17,7 +17,7 @@ import { inDays, type MadeCa, makeCa } from '../../../support/roots/make.ts';
 const good = opensslRoot();
 const other = opensslRoot();
 
-/** Signed by `good`, which has the name of all roots that openssl makes here. */
+/** Signed by `good`, which has the same name as every root that openssl creates here. */
 const signedByGood = (options: OpensslRootOptions): OpensslRoot =>
   opensslRoot({ ...options, more: ['-CA', scratchFile(good.crt), '-CAkey', scratchFile(good.key)] });
 
@@ -26,9 +26,9 @@ const verdictOn = ({ crt, key }: OpensslRoot, at = present): RootProblem | 'good
   return 'reason' in inspection ? inspection.reason : 'good';
 };
 
-// What else is good and bad about roots is in the corpus, see root-corpus.test.ts.
-describe('a root that a person brings', () => {
-  test('is refused before its time and from the moment on at which it expires', () => {
+// root-corpus.test.ts has the other good and bad roots.
+describe('a root that a user provides', () => {
+  test('is refused before it is valid and from the moment it expires', () => {
     const young = root();
     const made = encodedRoot(young);
     const { notBefore, notAfter } = young.certificate;
@@ -39,7 +39,7 @@ describe('a root that a person brings', () => {
     assert.equal(verdictOn(good, new Date(Date.now() + days(31))), 'RootExpired');
   });
 
-  test('is refused with a message that holds nothing of the key', () => {
+  test('is refused with a message that does not quote the key', () => {
     const body = good.key.split('\n')[1] ?? '';
     for (const key of [
       good.key.slice(0, 90),
@@ -51,7 +51,7 @@ describe('a root that a person brings', () => {
     }
   });
 
-  test('is refused by a verdict and never by an exception, whatever the octets', () => {
+  test('is refused with a reason and never with an exception, for random octets', () => {
     const crtDer = Buffer.from(good.crt.replaceAll(/-----.*-----|\s/g, ''), 'base64');
     const keyDer = Buffer.from(good.key.replaceAll(/-----.*-----|\s/g, ''), 'base64');
     const pem = (label: string, der: Buffer): string =>
@@ -75,7 +75,7 @@ describe('a root that a person brings', () => {
   });
 });
 
-describe('the way from an intermediate to its root', () => {
+describe('the path from an intermediate to its root', () => {
   const pemOf = (...cas: readonly MadeCa[]): string => cas.map(({ pem }) => pem).join('');
   const pathOfRoot = (crt: string, key: string, caCrt = ''): string[] => {
     const inspection = inspectIssuer(crt, key, new Date(), parseTrustAnchors(caCrt));
@@ -84,15 +84,15 @@ describe('the way from an intermediate to its root', () => {
     return [...intermediates, anchor].map(({ der }) => encodePem('CERTIFICATE', der));
   };
 
-  test('is found in any order, with certificates twice, and is the same in all', () => {
+  test('is the same for any order of tls.crt and with duplicates', () => {
     const root = makeCa();
     const [upper, middle] = [makeCa({ by: root }), makeCa({ by: root })];
     const between = makeCa({ by: upper });
     const signer = makeCa({ by: between });
-    const way = [signer, between, upper, root].map(({ pem }) => pem);
+    const path = [signer, between, upper, root].map(({ pem }) => pem);
     fc.assert(
       fc.property(fc.shuffledSubarray([between, upper, root, root, signer], { minLength: 5 }), (rest) => {
-        assert.deepEqual(pathOfRoot(pemOf(signer, ...rest), signer.keyPem), way);
+        assert.deepEqual(pathOfRoot(pemOf(signer, ...rest), signer.keyPem), path);
       }),
     );
     const inspection = inspectIssuer(pemOf(signer, between, upper, root, middle), signer.keyPem, new Date());
@@ -103,13 +103,13 @@ describe('the way from an intermediate to its root', () => {
   const cross = makeCa({ name: 'New', key: next.key, keyId: next.keyId, by: old });
   const signer = makeCa({ by: next });
 
-  test('goes over a cross-signed CA where that one is in tls.crt, and past it where it is not', () => {
+  test('includes a cross-signed CA only when tls.crt contains it', () => {
     const anchors = pemOf(next, old);
     assert.deepEqual(pathOfRoot(pemOf(signer, cross), signer.keyPem, anchors), [signer.pem, cross.pem, old.pem]);
     assert.deepEqual(pathOfRoot(pemOf(signer), signer.keyPem, anchors), [signer.pem, next.pem]);
   });
 
-  test('is refused for what is wrong with the way that is in tls.crt, not for being on another one', () => {
+  test('is refused for the problem of the path in tls.crt, even if another path is valid', () => {
     const ended = makeCa({ name: 'Ended', notAfter: inDays(-0.5) });
     const above = makeCa({ name: 'New', key: next.key, keyId: next.keyId, by: ended });
     const anchors = parseTrustAnchors(pemOf(next, ended));
@@ -117,30 +117,30 @@ describe('the way from an intermediate to its root', () => {
     assert.ok('reason' in inspection && inspection.reason === 'RootExpired');
   });
 
-  test('is refused where two ways are in tls.crt, since a leaf carries one', () => {
+  test('is refused when tls.crt contains two paths, because a leaf carries one', () => {
     const inspection = inspectIssuer(pemOf(signer, cross, old, next), signer.keyPem, new Date());
     assert.ok('reason' in inspection && inspection.reason === 'RootUnrelatedCertificates');
   });
 
-  test('leads to the root that is valid for longest, and does not depend on the order of ca.crt', () => {
-    // Several times, for fingerprints are what they happen to be.
+  test('leads to the root with the longest validity, for any order of ca.crt', () => {
+    // Several rounds, because the fingerprints are random.
     for (let round = 0; round < 8; round += 1) {
       const ends = [20, 40, 30].map((days) =>
         makeCa({ name: 'New', key: next.key, keyId: next.keyId, notAfter: inDays(days) }),
       );
-      const way = [signer.pem, ends[1]?.pem];
+      const path = [signer.pem, ends[1]?.pem];
       for (const anchors of [[next, ...ends], ends.toReversed()]) {
-        assert.deepEqual(pathOfRoot(signer.pem, signer.keyPem, pemOf(...anchors)), way);
+        assert.deepEqual(pathOfRoot(signer.pem, signer.keyPem, pemOf(...anchors)), path);
       }
     }
   });
 
-  test('leads to a root that is fit where another one is not', () => {
-    const unfit = makeCa({ name: 'New', key: next.key, keyId: next.keyId, usage: [6], notAfter: inDays(9999) });
-    assert.deepEqual(pathOfRoot(signer.pem, signer.keyPem, pemOf(unfit, next)), [signer.pem, next.pem]);
+  test('leads to a valid root even if another root is invalid', () => {
+    const invalid = makeCa({ name: 'New', key: next.key, keyId: next.keyId, usage: [6], notAfter: inDays(9999) });
+    assert.deepEqual(pathOfRoot(signer.pem, signer.keyPem, pemOf(invalid, next)), [signer.pem, next.pem]);
   });
 
-  test('takes no longer for many CAs of one name that have all signed each other', () => {
+  test('is searched quickly among many CAs that have signed each other', () => {
     const [a, b] = [makeCa({ name: 'A' }), makeCa({ name: 'B' })];
     const all = [0, 1, 2].flatMap(() => [
       makeCa({ name: 'A', key: a.key, keyId: a.keyId, by: b }),
@@ -151,7 +151,7 @@ describe('the way from an intermediate to its root', () => {
     assert.ok('reason' in inspection && inspection.reason === 'RootChainIncomplete');
   });
 
-  test('is refused with the name of the certificate that is missing or bad', () => {
+  test('is refused with the name of the missing or invalid certificate', () => {
     const root = makeCa({ name: 'The Root', notAfter: inDays(-0.5) });
     const below = makeCa({ name: 'Issuing', by: root });
     const messageOn = (caCrt: string) => {
@@ -172,7 +172,7 @@ describe('the trust bundle', () => {
   );
   assert.ok(a !== undefined && b !== undefined && c !== undefined);
 
-  test('has the active root first, the newest of the others next, and none twice', () => {
+  test('has the active root first, then the others from newest to oldest, without duplicates', () => {
     const bundle = trustBundle(b, [c, a, b, c]);
     assert.deepEqual(
       bundle.roots.map(({ fingerprint }) => fingerprint),
@@ -181,7 +181,7 @@ describe('the trust bundle', () => {
     assert.equal(parseTrustAnchors(bundle.pem).length, 3);
   });
 
-  test('is the same for the same roots in any order', () => {
+  test('does not depend on the order of the roots', () => {
     const roots = [a, b, c, ...[1, 2].map((n) => root({ name: `N${n}` }).certificate)];
     fc.assert(
       fc.property(fc.shuffledSubarray(roots, { minLength: roots.length }), (shuffled) => {
@@ -190,7 +190,7 @@ describe('the trust bundle', () => {
     );
   });
 
-  test('takes in self-signed CAs only: no leaf, no intermediate, no self-signed leaf', () => {
+  test('has only self-signed CAs: no leaf, no intermediate, no self-signed leaf', () => {
     const intermediate = signedByGood({ subject: '/CN=Intermediate' });
     const selfSignedLeaf = opensslRoot({ extensions: ['basicConstraints = CA:FALSE'] });
     const disguised = signedByGood({});

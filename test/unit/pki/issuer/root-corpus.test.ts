@@ -25,7 +25,7 @@ import { issueLeafNow } from '../../../support/sign.ts';
 
 const badRoots = [...badCertificates, ...badKeys, ...badChains];
 
-/** The roots in ca.crt, or the verdict when it cannot be read. */
+/** The roots in ca.crt, or the rejection when it cannot be read. */
 function anchorsIn(files: RootFiles): Certificate[] | { reason: 'RootMalformed'; message: string } {
   try {
     return parseTrustAnchors(files['ca.crt'] ?? '');
@@ -40,17 +40,17 @@ function inspect(files: RootFiles, now = new Date()): IssuerInspection {
   return 'reason' in anchors ? anchors : inspectIssuer(files['tls.crt'], files['tls.key'], now, anchors);
 }
 
-test('the corpus is as large as it is said to be, and says nothing twice', () => {
+test('the corpus has the expected size and no duplicate titles', () => {
   assert.ok(badRoots.length >= 60 && goodRoots.length >= 20, `${badRoots.length} bad, ${goodRoots.length} good`);
   for (const roots of [badRoots, goodRoots]) assert.equal(new Set(roots.map(({ title }) => title)).size, roots.length);
 });
 
-describe('a bad root signs nothing:', () => {
+describe('a bad root signs nothing', () => {
   for (const { title, reason, make } of badRoots) {
     test(`${reason}: ${title}`, () => {
       const files = make();
       const inspection = inspect(files);
-      assert.ok('reason' in inspection, 'it was taken for good');
+      assert.ok('reason' in inspection, 'a bad root was accepted');
       assert.equal(inspection.reason, reason, inspection.message);
       const body = files['tls.key'].split('\n')[1] ?? '';
       assert.ok(body.length < 16 || !inspection.message.includes(body.slice(0, 16)));
@@ -63,7 +63,7 @@ const dnsNames = ['db.shop.svc.cluster.local'];
 const names = altNames({ dnsNames });
 const profile = { role: 'peer', subject: {}, names, durationMs: hours(24) } as const;
 
-describe('a good root signs a leaf that openssl accepts with its intermediates:', () => {
+describe('a good root signs a leaf that openssl accepts with its intermediates', () => {
   for (const { title, make, intermediates = 0, isStrict = true } of goodRoots) {
     test(title, () => {
       const files = make();
@@ -84,7 +84,7 @@ describe('a good root signs a leaf that openssl accepts with its intermediates:'
       assert.deepEqual(readLeaf(crt, keyPem, bundle.roots), record);
       for (const purpose of ['sslserver', 'sslclient'] as const) {
         assert.equal(opensslRefusal(crt, bundle.pem, purpose, now, { strict: isStrict }), undefined);
-        // The root alone has to do: no other in the bundle may be what made it work.
+        // The root alone must verify the leaf, without the other roots of the bundle.
         assert.equal(
           opensslRefusal(crt, encodeCertificates([root.anchor]), purpose, now, { strict: isStrict }),
           undefined,

@@ -1,4 +1,4 @@
-/** What is handed in to be slow: twice as much of it is twice as much work, and not four times. Counted, not timed. */
+/** Hostile input must cost linear work: twice the input takes twice the steps, not four times. Steps are counted, not timed. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
@@ -28,7 +28,7 @@ const subject = asn1.encoded(signer.certificate.subject);
 const repeated = (octets: Buffer, count: number): Buffer => Buffer.concat(Array.from({ length: count }, () => octets));
 const algorithm = asn1.sequence(asn1.oid('1.2.840.10045.4.3.2'));
 
-/** A CRL of so many entries, or extensions, without a signature that anybody would believe. */
+/** A CRL with this many entries or extensions, and an invalid signature. */
 function crl(entries: number, extensions: number): string {
   const entry = asn1.encode(asn1.sequence(asn1.integer(Uint8Array.of(7)), asn1.time(now)));
   const more = Array.from({ length: extensions }, (_, i) =>
@@ -41,7 +41,7 @@ function crl(entries: number, extensions: number): string {
   return encodePem('X509 CRL', asn1.encode(asn1.sequence(tbs, algorithm, asn1.bitString(Buffer.alloc(70)))));
 }
 
-/** Constraints, or names, of so many of the element. */
+/** Constraints or names with this many elements. */
 const subtrees = (count: number, tag = 0xa1): Buffer => {
   const subtree = asn1.encode(asn1.sequence(asn1.encoded(wrapped(0x82, Buffer.from('example.com')))));
   return wrapped(0x30, wrapped(tag, repeated(subtree, count)));
@@ -56,12 +56,12 @@ const alternatives = (count: number): Buffer =>
   wrapped(0x30, repeated(wrapped(0x82, Buffer.from('a.example.com')), count));
 const names = altNames({ dnsNames: ['db.shop.svc'] });
 
-describe('twice as much takes twice as long:', () => {
+describe('the work grows linearly with the number of', () => {
   const hostile: [title: string, count: number, act: (count: number) => () => unknown][] = [
     ['elements in a row', 5000, (count) => asn1.readAll.bind(undefined, repeated(Buffer.of(5, 0), count))],
-    ['elements in each other', 2000, (count) => asn1.readAll.bind(undefined, nested(count))],
+    ['nested elements', 2000, (count) => asn1.readAll.bind(undefined, nested(count))],
     [
-      'arcs of an identifier',
+      'arcs of an object identifier',
       5000,
       (count) => {
         const { element } = asn1.readElement(wrapped(0x06, Buffer.alloc(count, 1)));
@@ -77,7 +77,7 @@ describe('twice as much takes twice as long:', () => {
       },
     ],
     ['PEM blocks', 48, (count) => parsePem.bind(undefined, encodePem('X', Buffer.alloc(9)).repeat(count))],
-    ['beginnings without an end', 5000, (count) => parsePem.bind(undefined, '-----BEGIN X-----\n'.repeat(count))],
+    ['BEGIN lines without an END line', 5000, (count) => parsePem.bind(undefined, '-----BEGIN X-----\n'.repeat(count))],
     ['certificates', 32, (count) => parseCertificates.bind(undefined, crt.repeat(count))],
     ['roots', 32, (count) => parseTrustAnchors.bind(undefined, crt.repeat(count))],
     ['certificates of a root Secret', 32, (count) => () => inspectIssuer(crt.repeat(count), key, now)],
@@ -86,14 +86,14 @@ describe('twice as much takes twice as long:', () => {
     ['extensions of a CRL', 500, (count) => parseCrls.bind(undefined, crl(0, count))],
     ['subtrees of name constraints', 2000, (count) => () => constraintsAreReadable(subtrees(count))],
     ['lists of subtrees', 2000, (count) => () => constraintsAreReadable(lists(count))],
+    ['subtrees to compare with a name', 2000, (count) => () => namesOutsideConstraints(subtrees(count), names, {})],
     [
-      'subtrees that a name is compared with',
+      'lists of subtrees to compare with a name',
       2000,
-      (count) => () => namesOutsideConstraints(subtrees(count), names, {}),
+      (count) => () => namesOutsideConstraints(lists(count), names, {}),
     ],
-    ['lists that a name is looked for in', 2000, (count) => () => namesOutsideConstraints(lists(count), names, {})],
     [
-      'names of a CA, and subtrees that they are compared with',
+      'names of a CA and subtrees to compare with them',
       3000,
       (count) => {
         const certificate = { ...signer.certificate, subjectAltNames: alternatives(count) };

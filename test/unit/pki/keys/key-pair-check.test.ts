@@ -42,24 +42,24 @@ const kinds: [spec: KeySpec, encodings: KeyEncoding[]][] = [
   [{ algorithm: 'Ed25519' }, ['PKCS8']],
 ];
 
-/** The key's own structure inside whatever it is wrapped in. */
+/** The structure of the key itself, without the PKCS#8 around it. */
 const innermost = (der: Buffer, encoding: KeyEncoding): Buffer =>
   encoding === 'PKCS8' ? (readOnly(der, tags.sequence).children()[2]?.content ?? der) : der;
 
-/** The octets of the private half, as parts of `der`: changing them changes it. */
+/** The private octets, as views of `der`: writing to them changes `der`. */
 function privateParts(der: Buffer, encoding: KeyEncoding, { algorithm }: KeySpec): Buffer[] {
   const inner = innermost(der, encoding);
-  // The seed is an octet string in the octet string.
+  // The seed is an OCTET STRING inside the OCTET STRING.
   if (algorithm === 'Ed25519') return [inner.subarray(2)];
   const fields: Element[] = readOnly(inner, tags.sequence).children();
-  // SEC1 has the number after the version; PKCS#1 has d, p, q, and what follows from them after modulus and exponent.
+  // SEC1: the number follows the version. PKCS#1: d, p, q and the derived numbers follow the modulus and the exponent.
   return (algorithm === 'ECDSA' ? fields.slice(1, 2) : fields.slice(3)).map(({ content }) => content);
 }
 
 /** Offsets of the first, the last and some octets between them. */
 const offsetsIn = ({ length }: Buffer): number[] => [0, 1, Math.floor(length / 3), length - 2, length - 1];
 
-describe('a private key is not that of a certificate when one bit of its private half has changed', () => {
+describe('a private key with one changed bit does not match its certificate', () => {
   for (const [spec, encodings] of kinds) {
     for (const encoding of encodings) {
       test(`${Object.values(spec).join('-')} in ${encoding}`, async () => {

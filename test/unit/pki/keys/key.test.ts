@@ -27,7 +27,7 @@ describe('a private key', () => {
     [ed25519, 'PKCS8', 'PRIVATE KEY', 'Ed25519', /ED25519/],
   ];
   for (const [spec, encoding, label, kind, opensslSays] of kinds) {
-    test(`of kind ${kind} in ${encoding} is read back as it was written, and by openssl`, async () => {
+    test(`of kind ${kind} in ${encoding} is read back unchanged, also by openssl`, async () => {
       const key = await generatePrivateKey(spec);
       const pem = keys.encodePrivateKey(key, encoding);
       assert.equal(pem.split('\n')[0], `-----BEGIN ${label}-----`);
@@ -43,7 +43,7 @@ describe('a private key', () => {
     });
   }
 
-  test('is another one every time', async () => {
+  test('is different every time', async () => {
     const [a, b] = await Promise.all([generatePrivateKey(ecdsa(256)), generatePrivateKey(ecdsa(256))]);
     assert.ok(!keys.publicKeyDer(a).equals(keys.publicKeyDer(b)));
   });
@@ -59,7 +59,7 @@ describe('a private key', () => {
       throwsCode('InvalidRequest', () => keys.encodePrivateKey(privateKey(spec), encoding)));
   }
 
-  test('is shown and serialised without its material', () => {
+  test('is printed and serialised without key material', () => {
     const key = privateKey();
     const { d } = key.export({ format: 'jwk' });
     assert.ok(!`${inspect(key, { depth: 9 })}${JSON.stringify(key)}`.includes(String(d)));
@@ -67,7 +67,7 @@ describe('a private key', () => {
 });
 
 describe('a private key is read', () => {
-  test('with the EC PARAMETERS that openssl puts before it', () => {
+  test('with the EC PARAMETERS block that openssl writes before it', () => {
     const pem = opensslFile(['ecparam', '-genkey', '-name', 'prime256v1']);
     assert.match(pem, /BEGIN EC PARAMETERS/);
     assert.equal(keys.parsePrivateKey(pem).encoding, 'SEC1');
@@ -83,22 +83,22 @@ describe('a private key is refused', () => {
   const pkcs8 = openssl(['genpkey', ...p256]);
   const relabelled = (label: string): string => pkcs8.replaceAll('PRIVATE KEY', label);
   const texts: [title: string, pem: string, code: PkiError['code']][] = [
-    ['when there is none', '', 'MalformedKey'],
-    ['when there is text alone', 'my key', 'MalformedKey'],
-    ['when there are two', pkcs8 + pkcs8, 'MalformedKey'],
+    ['when the text is empty', '', 'MalformedKey'],
+    ['when the text has no PEM block', 'my key', 'MalformedKey'],
+    ['when the text has two keys', pkcs8 + pkcs8, 'MalformedKey'],
     ['when it is a public key', openssl(['pkey', '-pubout'], pkcs8), 'MalformedKey'],
-    ['when it is something else', relabelled('CERTIFICATE'), 'MalformedKey'],
-    ['when its label lies about the encoding', relabelled('RSA PRIVATE KEY'), 'MalformedKey'],
+    ['when its label is not that of a key', relabelled('CERTIFICATE'), 'MalformedKey'],
+    ['when its label names the wrong encoding', relabelled('RSA PRIVATE KEY'), 'MalformedKey'],
     ['when its octets are garbage', '-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----\n', 'MalformedKey'],
-    ['when it is cut off', `${pkcs8.slice(0, 60)}\n-----END PRIVATE KEY-----\n`, 'MalformedKey'],
+    ['when it is truncated', `${pkcs8.slice(0, 60)}\n-----END PRIVATE KEY-----\n`, 'MalformedKey'],
     ['when its PEM is broken', pkcs8.slice(0, 60), 'MalformedPem'],
     ['when it is encrypted PKCS#8', openssl(['pkcs8', '-topk8', '-passout', 'pass:x'], pkcs8), 'EncryptedKey'],
-    ['when it is encrypted in the old form', openssl(['ec', '-aes256', '-passout', 'pass:x'], pkcs8), 'EncryptedKey'],
-    ['when it is a megabyte and more', pkcs8 + ' '.repeat(1024 * 1024), 'TooLarge'],
+    ['when it is encrypted by a PEM header', openssl(['ec', '-aes256', '-passout', 'pass:x'], pkcs8), 'EncryptedKey'],
+    ['when it is larger than a megabyte', pkcs8 + ' '.repeat(1024 * 1024), 'TooLarge'],
   ];
   for (const [title, pem, code] of texts) test(title, () => throwsCode(code, () => keys.parsePrivateKey(pem)));
 
-  test('without any of its text in the error', () => {
+  test('with an error that does not quote it', () => {
     const body = pkcs8.split('\n')[1] ?? '';
     for (const pem of [relabelled('RSA PRIVATE KEY'), pkcs8 + pkcs8, pkcs8.slice(0, 90)]) {
       assert.throws(
@@ -109,7 +109,7 @@ describe('a private key is refused', () => {
   });
 });
 
-describe('the signature', () => {
+describe('the signature algorithm', () => {
   const algorithms: [kind: keys.KeySpec, oid: string, digest: string | null, nullParameters: boolean][] = [
     [ecdsa(256), '1.2.840.10045.4.3.2', 'sha256', false],
     [ecdsa(384), '1.2.840.10045.4.3.3', 'sha384', false],
@@ -120,20 +120,20 @@ describe('the signature', () => {
     [rsa(4096), '1.2.840.113549.1.1.12', 'sha384', true],
   ];
   for (const [spec, oid, digest, nullParameters] of algorithms) {
-    test(`of ${keys.describeKeySpec(spec)} uses ${digest ?? 'its own digest'}`, () =>
+    test(`of ${keys.describeKeySpec(spec)} uses ${digest ?? 'the built-in digest'}`, () =>
       assert.deepEqual(keys.signatureAlgorithm(privateKey(spec)), { oid, digest, nullParameters }));
   }
 
-  const unfit: [title: string, key: () => { privateKey: Parameters<typeof keys.signatureAlgorithm>[0] }][] = [
-    ['RSA of 1024 bits', () => generateKeyPairSync('rsa', { modulusLength: 1024 })],
+  const unsupported: [title: string, key: () => { privateKey: Parameters<typeof keys.signatureAlgorithm>[0] }][] = [
+    ['RSA with 1024 bits', () => generateKeyPairSync('rsa', { modulusLength: 1024 })],
     ['secp256k1', () => generateKeyPairSync('ec', { namedCurve: 'secp256k1' })],
     ['P-224', () => generateKeyPairSync('ec', { namedCurve: 'secp224r1' })],
     ['Ed448', () => generateKeyPairSync('ed448')],
     ['RSA-PSS', () => generateKeyPairSync('rsa-pss', { modulusLength: 2048 })],
     ['X25519', () => generateKeyPairSync('x25519')],
   ];
-  for (const [title, make] of unfit) {
-    test(`is refused to a key of ${title}`, () =>
+  for (const [title, make] of unsupported) {
+    test(`is refused for a key of type ${title}`, () =>
       throwsCode('UnsupportedKey', () => keys.signatureAlgorithm(make().privateKey)));
   }
 });

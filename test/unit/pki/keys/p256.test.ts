@@ -15,8 +15,8 @@ const pkcs8Of = (key: KeyObject): Buffer => key.export({ type: 'pkcs8', format: 
 const infoOf = (key: KeyObject): Buffer => createPublicKey(key).export({ type: 'spki', format: 'der' });
 
 describe('a key on P-256', () => {
-  test('is written as OpenSSL writes it, with its public half', () => {
-    // One in 256 begins with a zero, which is not left out.
+  test('is written as OpenSSL writes it, with the public key', () => {
+    // One key in 256 begins with a zero octet, which must be kept.
     for (let i = 0; i < 1000; i += 1) {
       const key = newKey();
       const { pkcs8, publicInfo } = encodeP256(key);
@@ -24,7 +24,7 @@ describe('a key on P-256', () => {
     }
   });
 
-  test('is read from what OpenSSL writes, and belongs to its own public half alone', () => {
+  test('is read from the output of OpenSSL, and matches only its own public key', () => {
     const [key, other] = [newKey(), newKey()];
     const pair = readP256(pkcs8Of(key));
     assert.ok(pair !== undefined);
@@ -32,24 +32,24 @@ describe('a key on P-256', () => {
     assert.ok(!isKeyPairOf(pair, infoOf(other)));
   });
 
-  test('is in the text that is written when it was made here', async () => {
+  test('has the same PEM as from OpenSSL when the operator generated it', async () => {
     const key = await generatePrivateKey({ algorithm: 'ECDSA', size: 256 });
     assert.equal(encodePrivateKey(key, 'PKCS8'), key.export({ type: 'pkcs8', format: 'pem' }));
     assert.equal(openssl(['pkey'], encodePrivateKey(key, 'PKCS8')), encodePrivateKey(key, 'PKCS8'));
   });
 
-  test('that spells out its curve is written as it was', () => {
+  test('with explicit curve parameters keeps them', () => {
     const key = newKey('explicit');
     assert.equal(encodePrivateKey(key, 'PKCS8'), key.export({ type: 'pkcs8', format: 'pem' }));
     assert.equal(readP256(pkcs8Of(key)), undefined);
   });
 });
 
-describe('a key on P-256 is not that of a certificate', () => {
+describe('a key on P-256 does not match a certificate', () => {
   const [mine, other] = [newKey(), newKey()];
   const info = infoOf(mine);
   const whole = pkcs8Of(mine);
-  /** The key with other octets from an offset on. */
+  /** The key with octets replaced at an offset. */
   const changed = (at: number, octets: Uint8Array): Buffer => {
     const der = Buffer.from(whole);
     der.set(octets, at);
@@ -57,12 +57,12 @@ describe('a key on P-256 is not that of a certificate', () => {
   };
   const order = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551', 'hex');
   const bad: [title: string, der: Buffer][] = [
-    // OpenSSL takes it: it believes the public half.
-    ['with the private number of another', changed(36, pkcs8Of(other).subarray(36, 68))],
+    // OpenSSL accepts this one, because it does not check the public key.
+    ['with the private number of another key', changed(36, pkcs8Of(other).subarray(36, 68))],
     ['with one bit of the private number changed', changed(67, Buffer.of((whole[67] ?? 0) ^ 1))],
-    ['with the public half of another', changed(73, pkcs8Of(other).subarray(73))],
-    ['with zero for the private number', changed(36, Buffer.alloc(32))],
-    ['with the order of the curve for the private number', changed(36, order)],
+    ['with the public key of another key', changed(73, pkcs8Of(other).subarray(73))],
+    ['with zero as the private number', changed(36, Buffer.alloc(32))],
+    ['with the order of the curve as the private number', changed(36, order)],
   ];
   for (const [title, der] of bad) {
     test(title, () => {
@@ -71,7 +71,7 @@ describe('a key on P-256 is not that of a certificate', () => {
     });
   }
 
-  test('which is what a Secret is refused for', () => {
+  test('and its Secret is refused', () => {
     const signer = root();
     const { data } = certificate().issuedBy(signer).secret('server');
     const [crt, pem] = ['tls.crt', 'tls.key'].map((key) => Buffer.from(data?.[key] ?? '', 'base64').toString());

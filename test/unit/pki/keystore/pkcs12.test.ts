@@ -38,11 +38,11 @@ const whatOpensslSays = async (store: Buffer): Promise<string[]> => {
   return stderr.trim().split('\n');
 };
 
-describe('openssl says', () => {
+describe('openssl confirms', () => {
   const mac = ['MAC: sha256, Iteration 2048', 'MAC length: 32, salt length: 16'];
   const encryption = 'PBES2, PBKDF2, AES-256-CBC, Iteration 10000, PRF hmacWithSHA256';
 
-  test('how a keystore is protected, and what is in it', async () => {
+  test('the encryption and the content of a keystore', async () => {
     assert.deepEqual(await whatOpensslSays(await encodeKeystore(key, chain, password)), [
       ...mac,
       'PKCS7 Data',
@@ -52,7 +52,7 @@ describe('openssl says', () => {
     ]);
   });
 
-  test('how a truststore is protected, and what is in it', async () => {
+  test('the encryption and the content of a truststore', async () => {
     assert.deepEqual(await whatOpensslSays(await encodeTruststore([...root, ...otherRoot], password, key)), [
       ...mac,
       `PKCS7 Encrypted data: ${encryption}`,
@@ -62,14 +62,14 @@ describe('openssl says', () => {
   });
 });
 
-/** The tag of an explicit [0], which RFC 7292 and RFC 5652 put around the content of a given type. */
+/** The tag of an explicit [0], in which RFC 7292 and RFC 5652 wrap typed content. */
 const explicit = 0xa0;
 
-/** Every string of 16 octets in a store, and nothing else has that length: salts and initialisation vectors. */
+/** The salts and initialisation vectors of a store: all its strings of 16 octets. */
 function seedsIn(der: Buffer, parent?: number): string[] {
   return readAll(der).flatMap(({ tag, content }) => {
     if (tag === tags.octetString && content.length === 16) return [content.toString('hex')];
-    // Any other string of octets is a key in its encryption, or a MAC, and may look like DER by chance.
+    // Any other OCTET STRING is an encrypted key or a MAC, and may look like DER by chance.
     const isNested = tag === tags.octetString && parent === explicit;
     return isNested || tag === tags.sequence || tag === explicit ? seedsIn(content, tag) : [];
   });
@@ -77,7 +77,7 @@ function seedsIn(der: Buffer, parent?: number): string[] {
 
 describe('a store', () => {
   for (const spec of keyKinds) {
-    test(`of the same content is the same octets, with a key of ${describeKeySpec(spec)} read from any encoding`, async () => {
+    test(`has equal octets for equal content, for a ${describeKeySpec(spec)} key in any encoding`, async () => {
       const made = keyAndChain(spec, 1);
       const keyStore = await encodeKeystore(made.key, made.chain, password);
       const trustStore = await encodeTruststore(root, password, made.key);
@@ -91,7 +91,7 @@ describe('a store', () => {
     });
   }
 
-  test('has salts and vectors of its own, whatever the difference to another', async () => {
+  test('shares no salt and no vector with a store that differs in any argument', async () => {
     const renewed = keyAndChain();
     const another = privateKey();
     const stores = await Promise.all([
@@ -107,7 +107,7 @@ describe('a store', () => {
       encodeTruststore(root, password, another),
     ]);
     const seeds = stores.map((store) => seedsIn(store));
-    // A salt and a vector for the key, for the certificates, and a salt for the MAC.
+    // A salt and a vector each for the key and for the certificates, and a salt for the MAC.
     assert.deepEqual(
       seeds.map(({ length }) => length),
       [5, 5, 5, 5, 3, 3, 3, 3, 3, 3],
@@ -115,14 +115,14 @@ describe('a store', () => {
     assert.equal(new Set(seeds.flat()).size, seeds.flat().length);
   });
 
-  test('tells lists of parts from each other that read alike', () => {
+  test('derives different salts from lists of parts with the same concatenation', () => {
     const salts = [['ab', 'c'], ['a', 'bc'], ['abc'], ['abc', '']].map((parts) =>
       keystoreSeeds(key, parts).salt('mac'),
     );
     assert.equal(new Set(salts.map((salt) => salt.toString('hex'))).size, salts.length);
   });
 
-  test('holds a key that Node.js serves with, and says nothing of it outside the encryption', async () => {
+  test('works in Node.js, and contains its key only encrypted', async () => {
     const store = await encodeKeystore(key, chain, password);
     assert.ok(createSecureContext({ pfx: store, passphrase: password }));
     assert.throws(() => createSecureContext({ pfx: store, passphrase: 'another' }), /mac verify failure/);
@@ -141,28 +141,28 @@ describe('a store is refused', () => {
   test('with the key of another certificate', async () =>
     assert.rejects(encodeKeystore(privateKey(), chain, password), isInvalid(/chain/)));
   test('without a root', async () => assert.rejects(encodeTruststore([], password, key), isInvalid(/root/)));
-  test('with a password that it cannot have', async () => {
+  test('with an invalid password', async () => {
     await assert.rejects(encodeKeystore(key, chain, ''), isInvalid(/empty/));
     await assert.rejects(encodeTruststore(root, '', key), isInvalid(/empty/));
   });
 });
 
 describe('a password', () => {
-  const fit: [title: string, text: string][] = [
+  const valid: [title: string, text: string][] = [
     ['of one character', 'x'],
     ['of every printable character', everyCharacter],
     ['with spaces around it', ' two words '],
     ['of 256 characters', 'x'.repeat(256)],
   ];
-  for (const [title, text] of fit) {
-    test(`${title} is taken`, () => assert.equal(keystorePasswordProblem(text), undefined));
+  for (const [title, text] of valid) {
+    test(`${title} is accepted`, () => assert.equal(keystorePasswordProblem(text), undefined));
   }
 
-  const unfit: [title: string, text: string, problem: RegExp][] = [
+  const invalid: [title: string, text: string, problem: RegExp][] = [
     ['that is empty', '', /empty/],
-    ['that is a line break alone', '\n', /line break/],
+    ['that is only a line break', '\n', /line break/],
     ['with a line break at its end', 'changeit\n', /ends with a line break/],
-    ['with a line break of Windows at its end', 'changeit\r\n', /ends with a line break/],
+    ['with a Windows line break at its end', 'changeit\r\n', /ends with a line break/],
     ['with a line break inside', 'change\nit', /ASCII/],
     ['with a tab', 'change\tit', /ASCII/],
     ['with a NUL', 'changeit\0', /ASCII/],
@@ -170,19 +170,19 @@ describe('a password', () => {
     ['with an umlaut', 'pässword', /ASCII/],
     ['in Cyrillic', 'пароль', /ASCII/],
     ['with a character of two code units', '😀changeit', /ASCII/],
-    ['with half of such a character', '\ud83dchangeit', /ASCII/],
-    ['of octets that were not UTF-8', 'change\ufffdit', /ASCII/],
+    ['with a lone surrogate', '\ud83dchangeit', /ASCII/],
+    ['from invalid UTF-8', 'change\ufffdit', /ASCII/],
     ['of 257 characters', 'x'.repeat(257), /257 characters.*at most 256/],
   ];
-  for (const [title, text, problem] of unfit) {
-    test(`${title} is refused, without a word of it`, () => {
+  for (const [title, text, problem] of invalid) {
+    test(`${title} is refused with a message that does not quote it`, () => {
       const message = keystorePasswordProblem(text) ?? '';
       assert.match(message, problem);
       assert.ok(text.trim() === '' || !message.includes(text.trim()));
     });
   }
 
-  test('is refused, or openssl opens the store with it', async () => {
+  test('opens the store in openssl, or is refused, for random texts', async () => {
     const texts = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 12 }),
       fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 300 }),

@@ -1,15 +1,15 @@
 /**
- * What somebody writes into a Secret to keep the operator busy. Operations are counted, not timed: one signature is verified at
- * most, with a key of ours (three below an intermediate of ours), and OpenSSL gets one certificate and one private key.
+ * Secrets that an attacker writes to keep the operator busy. Operations are counted, not timed: the operator verifies at most
+ * one signature, with a key of its own CA (three below its intermediate), and OpenSSL parses one certificate and one private key.
  */
 import assert from 'node:assert/strict';
 import crypto, { type KeyObject, X509Certificate } from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { describe, test } from 'node:test';
 
-/** What was asked of OpenSSL. */
+/** The OpenSSL operations of a call. */
 interface Operations {
-  /** The public keys that signatures were verified with. */
+  /** The public keys that verified signatures. */
   verifiedWith: KeyObject[];
   parsed: number;
   keys: number;
@@ -67,12 +67,12 @@ const ourSubject = {
 
 type Made = ReturnType<typeof makeAnyCa>;
 const [notBefore, notAfter] = [inDays(-1), inDays(30)];
-/** All of them last for the same time. */
+/** Every certificate has the same validity. */
 const makeCa = (options: Parameters<typeof makeAnyCa>[0] = {}): Made => makeAnyCa({ notBefore, notAfter, ...options });
 const p521 = () => ecKey('P-521');
 const pems = (made: readonly Made[]): string => made.map(({ pem }) => pem).join('');
 
-/** CAs each of which has signed the one before, and the leaf's place in front; the last one is signed by `by`. */
+/** CAs, each signed by the next; the last one is signed by `by`. */
 function chain(length: number, by?: Parameters<typeof makeCa>[0], keyOf = p521): Made[] {
   const cas: Made[] = [makeCa({ key: keyOf(), ...by })];
   while (cas.length < length) {
@@ -82,14 +82,14 @@ function chain(length: number, by?: Parameters<typeof makeCa>[0], keyOf = p521):
   return cas;
 }
 
-/** Names ours as its issuer, and is signed with another key. */
+/** CAs whose last certificate names the operator's root as its issuer, but is signed with another key. */
 const claimsOurs = () => ({ by: { ...ourSubject, key: p521() } });
 const leafKey = ecKey();
 const leafPem = leafKey.export({ type: 'pkcs8', format: 'pem' });
 const asLeaf = (by: Made, spki = crypto.createPublicKey(leafKey)) =>
   makeCa({ key: leafKey, by, spki: spki.export({ type: 'spki', format: 'der' }), extensions: [] });
 
-/** A certificate with this as its SubjectPublicKeyInfo. */
+/** A certificate with this SubjectPublicKeyInfo. */
 const withKey = (spki: Buffer) => makeCa({ spki, ...claimsOurs() }).pem;
 const rsaInfo = (modulusOctets: number, exponent: Buffer): Buffer =>
   encode(
@@ -121,20 +121,20 @@ const mutual = ((): string => {
 const contents: [title: string, crt: string, key: string, mostVerified?: number][] = [
   ['99 CAs on P-521 in a row', pems(chain(99)), leafPem],
   ['16 of them', pems(chain(16)), leafPem],
-  ['15 of them above a leaf', pems([asLeaf(selfMade[0] as Made), ...selfMade]), leafPem],
-  ['a chain whose top names our root', pems([asLeaf(forged[0] as Made), ...forged]), leafPem],
+  ['a leaf below 15 such CAs', pems([asLeaf(selfMade[0] as Made), ...selfMade]), leafPem],
+  ['a chain whose last certificate names the operator’s root', pems([asLeaf(forged[0] as Made), ...forged]), leafPem],
   [
-    'CAs all of which name our root',
+    'CAs that all name the operator’s root',
     pems(Array.from({ length: 15 }, () => makeCa({ key: p521(), ...claimsOurs() }))),
     leafPem,
   ],
   ['CAs that name each other as issuer', mutual, leafPem],
-  ['a certificate of ours, and CAs above it', leaf + pems(selfMade), key],
-  ['a certificate of ours, and CAs that name our root', leaf + pems(forged), key],
-  ['a certificate of ours, and the key of another', leaf, leafPem],
+  ['a certificate of the operator, and CAs above it', leaf + pems(selfMade), key],
+  ['a certificate of the operator, and CAs that name its root', leaf + pems(forged), key],
+  ['a certificate of the operator, and another key', leaf, leafPem],
   ['the root itself above a leaf', leaf + encodePem('CERTIFICATE', ours.certificate.der), key],
   [
-    'an intermediate of ours above a leaf that it has not signed',
+    'an intermediate of the operator above a leaf that it has not signed',
     asLeaf({
       ...makeCa(),
       key: p521(),
@@ -146,20 +146,24 @@ const contents: [title: string, crt: string, key: string, mostVerified?: number]
   ],
   ['an RSA modulus of 65,536 bits', withKey(rsaInfo(8192, Buffer.of(1, 0, 1))), leafPem],
   ['an RSA exponent of 8192 bits', withKey(rsaInfo(256, Buffer.alloc(1024, 0xff))), leafPem],
-  ['a curve that is spelled out', withKey(explicitCurve.publicKey.export({ type: 'spki', format: 'der' })), leafPem],
+  ['explicit curve parameters', withKey(explicitCurve.publicKey.export({ type: 'spki', format: 'der' })), leafPem],
   ['a megabyte of certificates', leaf.repeat(1 + (1024 * 1024) / leaf.length), key],
-  ['an RSA key of huge numbers', leaf, encodePem('RSA PRIVATE KEY', hugeRsa)],
+  ['an RSA key with huge numbers', leaf, encodePem('RSA PRIVATE KEY', hugeRsa)],
   ['a key of a megabyte', leaf, key.repeat(5000)],
-  ['a key on a curve that is spelled out', leaf, explicitCurve.privateKey.export({ type: 'pkcs8', format: 'pem' })],
-  ['the same, in SEC1', leaf, explicitCurve.privateKey.export({ type: 'sec1', format: 'pem' })],
+  ['a key with explicit curve parameters', leaf, explicitCurve.privateKey.export({ type: 'pkcs8', format: 'pem' })],
   [
-    'a key of a kind that nothing is issued for',
+    'a key with explicit curve parameters in SEC1',
+    leaf,
+    explicitCurve.privateKey.export({ type: 'sec1', format: 'pem' }),
+  ],
+  [
+    'a key of an unsupported kind',
     leaf,
     crypto.generateKeyPairSync('ed448').privateKey.export({ type: 'pkcs8', format: 'pem' }),
   ],
 ];
 
-/** The operations that the work takes. */
+/** Counts the OpenSSL operations of a call. */
 async function operationsOf(work: () => void | Promise<void>): Promise<Operations & { ms: number }> {
   counted = { verifiedWith: [], parsed: 0, keys: 0, multiplied: 0 };
   const began = performance.now();
@@ -171,7 +175,7 @@ async function operationsOf(work: () => void | Promise<void>): Promise<Operation
   return { ...counted, ms: performance.now() - began };
 }
 
-/** What a record of a Secret is made of. */
+/** Reads a Secret as the caches do. */
 function examine(crt: string, key: string): void {
   try {
     readLeaf(crt, key, roots);
@@ -189,14 +193,14 @@ async function examineAhead(crt: string, key: string): Promise<void> {
 
 describe('the examination of a Secret', () => {
   for (const [title, crt, key, mostVerified = 1] of contents) {
-    test(`of ${title} verifies next to nothing, and with keys of ours`, async (t) => {
+    test(`with ${title} verifies at most ${mostVerified === 1 ? 'one signature' : `${mostVerified} signatures`}`, async (t) => {
       for (const work of [() => examine(crt, key), () => examineAhead(crt, key)]) {
         const { verifiedWith, parsed, keys, multiplied, ms } = await operationsOf(work);
         t.diagnostic(`${ms.toFixed(1)} ms, ${verifiedWith.length} verified, ${parsed} parsed, ${keys} keys`);
         const known = [...roots, below.certificate].map(({ publicKey }) => publicKey);
         assert.ok(
           verifiedWith.every((one) => known.some((other) => other.equals(one))),
-          'with a key of somebody else',
+          'a signature was verified with a foreign key',
         );
         assert.ok(verifiedWith.length <= mostVerified, `${verifiedWith.length} verified`);
         assert.ok(parsed <= 1 && keys <= 1 && multiplied <= 2, `${parsed} parsed, ${keys} keys, ${multiplied} points`);
@@ -204,7 +208,7 @@ describe('the examination of a Secret', () => {
     });
   }
 
-  test('of what the operator writes verifies once, and is then done', async () => {
+  test('with a certificate of the operator verifies one or two signatures', async () => {
     const chained = certificate().issuedBy(below);
     const operations = await operationsOf(() => {
       assert.ok(readLeaf(textOf('tls.crt', chained), textOf('tls.key', chained), roots).root !== undefined);
@@ -212,7 +216,7 @@ describe('the examination of a Secret', () => {
     assert.ok(operations.verifiedWith.length >= 1 && operations.verifiedWith.length <= 2);
   });
 
-  test('takes the keys of every kind that is issued, in each encoding', () => {
+  test('accepts every kind of key that the operator issues, in each encoding', () => {
     const specs = [
       ...([256, 384, 521] as const).map((size) => ({ algorithm: 'ECDSA', size }) as const),
       ...([2048, 4096] as const).map((size) => ({ algorithm: 'RSA', size }) as const),

@@ -44,7 +44,7 @@ const keyPem = encodePrivateKey(key, 'PKCS8');
 const roots = [root().certificate, signer.certificate];
 
 describe('the key pair of a Secret', () => {
-  test('is remembered by what was issued', () => {
+  test('has the record of the issued leaf', () => {
     assert.deepEqual(readLeaf(crt, keyPem, roots), {
       fingerprint: leaf.fingerprint,
       serialNumber: leaf.serialNumber,
@@ -61,7 +61,7 @@ describe('the key pair of a Secret', () => {
     });
   });
 
-  test('has the fingerprint and the serial number that openssl reads', () => {
+  test('has the fingerprint and serial number that openssl prints', () => {
     const [fingerprint, serial] = openssl(['x509', '-noout', '-fingerprint', '-sha256', '-serial'], crt)
       .trim()
       .split('\n');
@@ -69,23 +69,23 @@ describe('the key pair of a Secret', () => {
     assert.equal(serial?.toLowerCase(), `serial=${leaf.serialNumber}`);
   });
 
-  test('has no root when none of those that are known has signed it', () => {
+  test('has no root when no known root has signed it', () => {
     assert.equal(readLeaf(crt, keyPem, []).root, undefined);
     assert.equal(readLeaf(crt, keyPem, [root().certificate]).root, undefined);
   });
 
-  test('has the root that verifies it, not one that only claims its key identifier', () => {
+  test('has the root that verifies it, not another root with the same key identifier', () => {
     const impostor = { ...root().certificate, subjectKeyId: signer.certificate.subjectKeyId ?? '' };
     assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, rootIdOf(signer));
     assert.equal(readLeaf(crt, keyPem, [impostor]).root, undefined);
   });
 
-  test('has the root that verifies it, not one of its name with another key', () => {
+  test('has the root that verifies it, not another root with the same name', () => {
     const impostor = { ...root().certificate, subject: signer.certificate.subject };
     assert.equal(readLeaf(crt, keyPem, [impostor, signer.certificate]).root, rootIdOf(signer));
   });
 
-  test('is the same when its signature was verified ahead, by whichever root', async () => {
+  test('has the same record when its signature was verified ahead, with any root', async () => {
     const impostor = { ...root().certificate, subject: signer.certificate.subject };
     for (const known of [roots, [impostor], [impostor, signer.certificate], []]) {
       const chain = readLeafChain(crt);
@@ -99,33 +99,33 @@ describe('the key pair of a Secret', () => {
     assert.equal(readLeaf(chain, keyPem, roots).root, undefined);
   });
 
-  test('keeps nothing of the key and no octets of the certificate', () => {
+  test('has a record without key material and without the certificate', () => {
     const kept = JSON.stringify(leafRecord(leaf, [], keyPem, roots));
     assert.ok(!kept.includes(String(key.export({ format: 'jwk' }).d)) && !kept.includes('Buffer'));
   });
 
   const [tbs, algorithm, signature] = asn1.readOnly(leaf.der, asn1.tags.sequence).children();
   assert.ok(tbs !== undefined && algorithm !== undefined && signature !== undefined);
-  /** The leaf with this as what is signed, and these as the bits of the signature, the count of unused ones before them. */
+  /** The leaf with these fields and this signature. The first octet of `bits` is the number of unused bits. */
   const assembled = (fields: Buffer, bits: Buffer): string => {
     const parts = [asn1.encoded(fields), asn1.encoded(algorithm.der), asn1.bitString(bits.subarray(1), bits[0])];
     return encodePem('CERTIFICATE', asn1.encode(asn1.sequence(...parts)));
   };
   const signed = (fields: Buffer): Buffer => Buffer.concat([Buffer.of(0), sign('sha256', fields, signer.key)]);
 
-  test('has a root when its parts are put together anew, so that the ways not to have one below show something', () => {
+  test('has a root when it is reassembled from its parts (the control for the next tests)', () => {
     assert.equal(readLeaf(assembled(tbs.der, signature.content), keyPem, roots).root, rootIdOf(signer));
     assert.equal(readLeaf(assembled(tbs.der, signed(tbs.der)), keyPem, roots).root, rootIdOf(signer));
   });
 
-  test('has no root when the algorithm inside is another than the one outside, which the signature is of', () => {
+  test('has no root when the algorithms inside and outside the signed fields differ', () => {
     const fields = Buffer.from(tbs.der);
-    // ecdsa-with-SHA384 for ecdsa-with-SHA256.
+    // Changes ecdsa-with-SHA256 to ecdsa-with-SHA384.
     fields[fields.indexOf(algorithm.der) + algorithm.der.length - 1] = 3;
     assert.equal(readLeaf(assembled(fields, signed(fields)), keyPem, roots).root, undefined);
   });
 
-  test('has no root when the signature is not of whole octets, or one bit of what is signed has changed', () => {
+  test('has no root when the signature has unused bits or one signed bit has changed', () => {
     const bits = Buffer.from(signature.content);
     bits[0] = 1;
     assert.equal(readLeaf(assembled(tbs.der, bits), keyPem, roots).root, undefined);
@@ -134,8 +134,8 @@ describe('the key pair of a Secret', () => {
     assert.equal(readLeaf(assembled(fields, signature.content), keyPem, roots).root, undefined);
   });
 
-  test('is judged by OpenSSL as well when none of the roots that are known vouches for it', () => {
-    // A name that is a sequence of sequences, where sets are due: our own reader takes it as it is.
+  test('is also parsed by OpenSSL when no known root has signed it', () => {
+    // A name with sequences in place of sets: readCertificate accepts it, OpenSSL does not.
     const der = Buffer.from(leaf.der);
     der[der.indexOf(leaf.subject) + 2] = 0x30;
     throwsCode('MalformedCertificate', () => readLeaf(encodePem('CERTIFICATE', der), keyPem, roots));
@@ -153,13 +153,18 @@ describe('the key pair of a Secret', () => {
     ['when there is no certificate', '', keyPem, 'MalformedCertificate'],
     ['when there is no key', crt, '', 'MalformedKey'],
     ['when there are two leaves', crt + encodeCertificates([issue()]), keyPem, 'VerificationFailed'],
-    ['when the root stands behind the leaf', crt + encodedRoot(signer).crt, keyPem, 'VerificationFailed'],
-    ['when text stands before the certificate', `hello\n${crt}`, keyPem, 'MalformedPem'],
-    ['when text stands behind the certificate', `${crt}hello`, keyPem, 'MalformedPem'],
-    ['when the lines of the certificate are broken elsewhere', crt.replace('\n', '\r\n'), keyPem, 'MalformedPem'],
-    ['when the last line end is gone', crt.trimEnd(), keyPem, 'MalformedPem'],
-    ['when a letter of the certificate was lost', crt.slice(0, 200) + crt.slice(201), keyPem, 'MalformedCertificate'],
-    ['when the certificate is cut off', crt.slice(0, 100), keyPem, 'MalformedPem'],
+    ['when the root follows the leaf', crt + encodedRoot(signer).crt, keyPem, 'VerificationFailed'],
+    ['when text precedes the certificate', `hello\n${crt}`, keyPem, 'MalformedPem'],
+    ['when text follows the certificate', `${crt}hello`, keyPem, 'MalformedPem'],
+    ['when the certificate has other line breaks', crt.replace('\n', '\r\n'), keyPem, 'MalformedPem'],
+    ['when the last line end is missing', crt.trimEnd(), keyPem, 'MalformedPem'],
+    [
+      'when a character of the certificate is missing',
+      crt.slice(0, 200) + crt.slice(201),
+      keyPem,
+      'MalformedCertificate',
+    ],
+    ['when the certificate is truncated', crt.slice(0, 100), keyPem, 'MalformedPem'],
     ['when key and certificate are swapped', keyPem, crt, 'MalformedPem'],
     [
       'when the certificate is garbage',
@@ -169,7 +174,7 @@ describe('the key pair of a Secret', () => {
     ],
     ['when the key is encrypted', crt, encrypted, 'EncryptedKey'],
     ['when there are two keys', crt, keyPem + keyPem, 'MalformedKey'],
-    ['when there is a megabyte and more', crt + '\n'.repeat(1024 * 1024), keyPem, 'TooLarge'],
+    ['when the text is larger than a megabyte', crt + '\n'.repeat(1024 * 1024), keyPem, 'TooLarge'],
   ];
   for (const [title, crt, key, code] of bad) {
     test(`is refused ${title}`, () => throwsCode(code, () => readLeaf(crt, key, roots)));
@@ -184,7 +189,7 @@ describe('the chain of a Secret', () => {
   const chainOf = (...certificates: Parameters<typeof encodeCertificates>[0]) => encodeCertificates(certificates);
   const whole = chainOf(below, ...lower.intermediates);
 
-  test('is remembered by root, issuer and the time in which all of them are valid', () => {
+  test('has a record with the root, the issuer and the period in which all CAs are valid', () => {
     const { root: anchor, issuer, issuerNotBefore, issuerNotAfter } = readLeaf(whole, keyPem, roots);
     assert.deepEqual(
       { anchor, issuer, issuerNotBefore, issuerNotAfter },
@@ -197,7 +202,7 @@ describe('the chain of a Secret', () => {
     );
   });
 
-  test('has no root while that is not known, nor when the last intermediates are missing', () => {
+  test('has no root while the root is unknown or the last intermediates are missing', () => {
     assert.equal(readLeaf(whole, keyPem, []).root, undefined);
     for (const part of [chainOf(below), chainOf(below, lower.certificate)]) {
       const record = readLeaf(part, keyPem, roots);
@@ -205,7 +210,7 @@ describe('the chain of a Secret', () => {
     }
   });
 
-  test('is resolved once its root is known, as if it had been known from the beginning', () => {
+  test('gets the same record when its root becomes known later', () => {
     const unknown = readLeaf(whole, keyPem, [impostorRoot]);
     assert.equal(unknown.unresolved?.length, 3);
     assert.equal(resolveLeaf(unknown, [impostorRoot]), unknown);
@@ -223,12 +228,12 @@ describe('the chain of a Secret', () => {
   const underLeaf = issue({ ...upper, certificate: noCa, intermediates: [noCa] });
   const brief = { ...upper.certificate, notAfter: new Date(below.notAfter.getTime() - 1) };
   const bad: [title: string, pem: string][] = [
-    ['when the one in the middle is missing', chainOf(below, upper.certificate)],
-    ['in another order', chainOf(below, upper.certificate, lower.certificate)],
+    ['when an intermediate in the middle is missing', chainOf(below, upper.certificate)],
+    ['in the wrong order', chainOf(below, upper.certificate, lower.certificate)],
     ['with an intermediate twice', chainOf(below, lower.certificate, lower.certificate, upper.certificate)],
-    ['with one of the same name', chainOf(below, lower.certificate, impostor.certificate)],
-    ['with its root behind it', chainOf(below, ...lower.intermediates, signer.certificate)],
-    ['with a leaf for an intermediate', chainOf(underLeaf, leafAbove)],
+    ['with an intermediate that only has the right name', chainOf(below, lower.certificate, impostor.certificate)],
+    ['with its root at the end', chainOf(below, ...lower.intermediates, signer.certificate)],
+    ['with a leaf in place of an intermediate', chainOf(underLeaf, leafAbove)],
   ];
   for (const [title, pem] of bad) {
     test(`is refused ${title}`, () => throwsCode('VerificationFailed', () => readLeaf(pem, keyPem, roots)));
@@ -238,7 +243,7 @@ describe('the chain of a Secret', () => {
     throwsCode('MalformedPem', () => readLeaf(chainOf(below) + `\n${chainOf(...lower.intermediates)}`, keyPem, roots));
   });
 
-  test('is refused with an intermediate that ends before the leaf', () => {
+  test('is refused with an intermediate that expires before the leaf', () => {
     throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, brief], keyPem, roots));
     const late = { ...upper.certificate, notBefore: new Date(below.notBefore.getTime() + 1) };
     throwsCode('VerificationFailed', () => leafRecord(below, [lower.certificate, late], keyPem, roots));
@@ -246,23 +251,23 @@ describe('the chain of a Secret', () => {
 });
 
 describe('a certificate', () => {
-  /** A self-signed certificate with these extensions, as openssl writes them. */
+  /** A self-signed certificate from openssl with these extensions. */
   const parse = (extensions: readonly string[]) => parseCertificates(opensslRoot({ extensions }).crt);
 
   const unreadable: [title: string, extensions: readonly string[]][] = [
-    ['with basic constraints that are no sequence', ['basicConstraints = DER:05:00']],
+    ['with basic constraints that are not a sequence', ['basicConstraints = DER:05:00']],
     ['with a path length of five octets', ['basicConstraints = DER:30:0a:01:01:ff:02:05:01:00:00:00:00']],
-    ['with key usage that is no bit string', ['keyUsage = DER:05:00']],
-    ['with key usage of no octets', ['keyUsage = DER:03:00']],
-    ['with extended key usage that is cut off', ['extendedKeyUsage = DER:30:05:06']],
-    ['with a usage that is spelt in a second way', ['extendedKeyUsage = DER:30:06:06:04:55:1d:80:25']],
-    ['with octets behind a key identifier', ['subjectKeyIdentifier = DER:04:01:aa:00']],
+    ['with key usage that is not a bit string', ['keyUsage = DER:05:00']],
+    ['with empty key usage', ['keyUsage = DER:03:00']],
+    ['with truncated extended key usage', ['extendedKeyUsage = DER:30:05:06']],
+    ['with a usage that is not in minimal encoding', ['extendedKeyUsage = DER:30:06:06:04:55:1d:80:25']],
+    ['with octets after a key identifier', ['subjectKeyIdentifier = DER:04:01:aa:00']],
   ];
   for (const [title, extensions] of unreadable) {
     test(`is unreadable ${title}`, () => throwsCode('MalformedCertificate', () => parse(extensions)));
   }
 
-  test('is unreadable with an extension twice, of which nobody knows which one counts', () => {
+  test('is unreadable with a repeated extension, because verifiers disagree about which one counts', () => {
     const [tbs, ...signature] = asn1.readAll(asn1.readOnly(leaf.der, asn1.tags.sequence).content).map(({ der }) => der);
     const fields = asn1.readAll(asn1.readOnly(tbs ?? Buffer.alloc(0), asn1.tags.sequence).content);
     const list = asn1.readAll(asn1.readOnly(fields.at(-1)?.content ?? Buffer.alloc(0), asn1.tags.sequence).content);
@@ -274,12 +279,12 @@ describe('a certificate', () => {
     throwsCode('MalformedCertificate', () => parseCertificates(encodePem('CERTIFICATE', der)), /appears twice/);
   });
 
-  test('is unreadable with octets behind it', () => {
+  test('is unreadable with octets after it', () => {
     const pem = encodePem('CERTIFICATE', Buffer.concat([leaf.der, Buffer.of(0)]));
     throwsCode('MalformedCertificate', () => parseCertificates(pem));
   });
 
-  test('says what is in its extensions', () => {
+  test('is read with its extensions', () => {
     const [certificate] = parse([
       'basicConstraints = critical, CA:TRUE, pathlen:3',
       'keyUsage = digitalSignature, keyCertSign, decipherOnly',
@@ -293,7 +298,7 @@ describe('a certificate', () => {
     assert.deepEqual(certificate.unknownCritical, ['1.2.3.5']);
   });
 
-  test('is not read from the first octets of another form', () => {
+  test('is not read from DER of another version', () => {
     for (const der of [Buffer.alloc(0), Buffer.from(crt), Buffer.alloc(100, 0x30)]) {
       const pem = encodePem('CERTIFICATE', der);
       assert.throws(() => parseCertificates(pem));

@@ -29,8 +29,8 @@ const path = [leaf, ...issuing.intermediates];
 const good = encodeCertificates(path);
 const roots = [anchor.anchor];
 
-describe('what remains of a key pair', () => {
-  test('is the leaf of the key and its chain, whatever else is there and in whatever order', () => {
+describe('the recoverable part of a damaged key pair', () => {
+  test('is the leaf of the key and its chain, in any order and among other certificates', () => {
     const strangers = [anchor.anchor, root().anchor, intermediate(root()).certificate];
     fc.assert(
       fc.property(fc.shuffledSubarray([...path, ...path, ...strangers], { minLength: 1 }), (some) => {
@@ -48,7 +48,7 @@ describe('what remains of a key pair', () => {
     );
   });
 
-  test('is the key alone when its leaf is not there', () => {
+  test('is the key alone when its leaf is missing', () => {
     const publicKey = publicKeyDigest(key);
     const others = encodeCertificates([
       issueLeafNow(profile, createPublicKey(privateKey()), issuing, { now, serialSeed: randomBytes(20) }),
@@ -58,13 +58,13 @@ describe('what remains of a key pair', () => {
     }
   });
 
-  test('is nothing when the key cannot be read', () => {
+  test('is empty when the key cannot be read', () => {
     for (const text of ['', 'garbage', keyPem + keyPem, keyPem.slice(0, 80)]) {
       assert.deepEqual(recoverLeaf(good, text, roots), {});
     }
   });
 
-  test('is not looked for among more certificates than any tool puts there', () => {
+  test('is not searched among more certificates than the limit', () => {
     const many = good + encodeCertificates(Array.from({ length: 16 }, () => anchor.anchor));
     assert.equal(recoverLeaf(many, keyPem, roots).restorable, undefined);
   });

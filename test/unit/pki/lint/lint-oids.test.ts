@@ -1,4 +1,4 @@
-/** One wrong object identifier in the table of the code that writes certificates, planted at each place: the lint refuses. */
+/** Plants one wrong object identifier at a time into the table of the code that writes certificates. The lint must refuse it. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
@@ -32,7 +32,7 @@ const signers: Record<string, KeySpec> = {
   ed25519: { algorithm: 'Ed25519' },
 };
 
-test('the two tables agree', () => {
+test('the tables of encoder and lint agree', () => {
   const byName = (table: Readonly<Record<string, string>>) =>
     Object.fromEntries(Object.entries(table).map(([id, name]) => [name, id]));
   const known: Readonly<Record<string, string>> = oids;
@@ -51,7 +51,7 @@ test('the two tables agree', () => {
   );
 });
 
-/** Loads the folder with another identifier in oid.ts. */
+/** Loads src/pki with a changed identifier in oid.ts. */
 const hooks = registerHooks({
   resolve(specifier, context, next) {
     const found = next(specifier, context);
@@ -74,7 +74,7 @@ after(() => hooks.deregister());
 const withWrong = (name: string): Promise<typeof Pki> =>
   import(new URL(`../../../../src/pki/index.ts?planted=${name}`, import.meta.url).href) as Promise<typeof Pki>;
 
-/** Prepares a leaf that has every extension, usage and attribute of the profile. */
+/** Prepares a leaf with every extension, usage and attribute of the profile. */
 async function prepareLeafOf(pki: typeof Pki, signer: KeySpec): Promise<void> {
   const key = await pki.generatePrivateKey(signer);
   const context = { now, serialSeed: new Uint8Array(20) };
@@ -104,7 +104,7 @@ async function prepareLeafOf(pki: typeof Pki, signer: KeySpec): Promise<void> {
   pki.prepareLeaf({ role: 'peer', subject, names, usages, durationMs: 1e8 }, leafKey, issuer, context);
 }
 
-describe('a leaf is refused that has a wrong identifier of', () => {
+describe('the lint refuses a leaf with a wrong identifier of', () => {
   for (const name of [...extensions, ...purposes, ...attributes]) {
     test(name, async () => {
       const pki = await withWrong(name);
@@ -112,12 +112,12 @@ describe('a leaf is refused that has a wrong identifier of', () => {
     });
   }
   for (const [name, signer] of Object.entries(signers)) {
-    test(`${name}, as the algorithm of its signature`, async () => {
+    test(`${name} as its signature algorithm`, async () => {
       const pki = await withWrong(name);
       await assert.rejects(prepareLeafOf(pki, signer), { code: 'ProfileViolation' });
     });
   }
-  test('nothing: the profile itself is let through', async () => {
+  test('nothing, so that an unchanged leaf passes', async () => {
     for (const signer of Object.values(signers)) await prepareLeafOf(await withWrong('anyExtendedKeyUsage'), signer);
   });
 });

@@ -1,4 +1,4 @@
-/** What is about to be signed, tampered with in one place at a time: each rule refuses by itself, and says that it did. */
+/** Each test breaks one rule in the octets before they are signed: exactly that rule must refuse them, with its own message. */
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
@@ -55,14 +55,14 @@ interface Extensions {
 const dns = (name: string): asn1.Asn1 => asn1.implicit(2, Buffer.from(name, 'latin1'));
 const san = (...names: readonly asn1.Asn1[]): asn1.Asn1 => extension(oids.subjectAltName, asn1.sequence(...names));
 const attribute = (type: string, value: asn1.Asn1): asn1.Asn1 => asn1.setOf(asn1.sequence(asn1.oid(type), value));
-/** The part of a TBSCertificate: a subject of this one attribute. */
+/** A subject with this single attribute. */
 const subjectOf = (type: string, value: asn1.Asn1) => ({ subject: asn1.sequence(attribute(type, value)) });
 const commonName = (text: string): asn1.Asn1 => attribute(oids.commonName, asn1.utf8String(text));
 const usages = (...ids: readonly string[]): asn1.Asn1 =>
   extension(oids.extKeyUsage, asn1.sequence(...ids.map(asn1.oid)));
 const bits = (...numbers: readonly number[]): asn1.Asn1 => extension(oids.keyUsage, asn1.namedBits(numbers), true);
 
-/** A TBSCertificate of the profile, with other parts where they are given. */
+/** A valid TBSCertificate with the given changes. */
 function tbs({
   extensions = {},
   ...changes
@@ -149,9 +149,9 @@ const ofType = (type: 'ed448' | 'x25519' | 'rsa-pss') =>
         : generateKeyPairSync('x25519').privateKey,
   );
 
-describe('what keeps the profile is let through:', () => {
+describe('the lint accepts a certificate', () => {
   const good: Record<string, Parameters<typeof lint>> = {
-    'as it is usually': [{}],
+    'with the usual fields': [{}],
     'with a serial number of 16 octets': [{ serial: asn1.integer(Buffer.alloc(16, 0x7f)) }],
     'without a subject': [
       {
@@ -175,7 +175,7 @@ describe('what keeps the profile is let through:', () => {
         ),
       },
     ],
-    'that ends in GeneralizedTime': [
+    'that ends with a GeneralizedTime': [
       { validity: asn1.sequence(asn1.time(now), asn1.time(new Date('2050-01-01T00:00:00Z'))) },
       { role: 'server' },
       [
@@ -183,7 +183,7 @@ describe('what keeps the profile is let through:', () => {
         { ...above.certificate, notAfter: later(days(36_500)) },
       ],
     ],
-    'with an RSA key, for all that it can do': [
+    'with an RSA key and every key usage of RSA': [
       { key: rsa2048, extensions: { keyUsage: bits(0, 1, 2, 3), extKeyUsage: usages(oids.clientAuth) } },
       { role: 'client', usages: ['contentCommitment', 'dataEncipherment'] },
     ],
@@ -200,7 +200,7 @@ describe('what keeps the profile is let through:', () => {
       { key: spkiOf(privateKey({ algorithm: 'ECDSA', size: 521 })), extensions: { keyUsage: bits(0, 1) } },
     ],
     'with an Ed25519 key': [{ key: spkiOf(privateKey({ algorithm: 'Ed25519' })) }],
-    'for both roles and more': [
+    'for both roles and more usages': [
       { extensions: { extKeyUsage: usages(oids.clientAuth, oids.serverAuth, oids.ipsecIKE) } },
       { role: 'peer', usages: ['ipsecIKE', 'keyAgreement'] },
     ],
@@ -224,7 +224,7 @@ describe('what keeps the profile is let through:', () => {
   };
   for (const [title, args] of Object.entries(good)) test(title, () => lint(...args));
 
-  test('when its CA says no key identifier, with the one that its key would have', () => {
+  test('whose CA has no key identifier, if it names the identifier derived from the key', () => {
     const { subjectKeyId: _, ...certificate } = ca;
     const id = keyIdOf(spkiOf(signer.key));
     const path = [certificate, above.certificate] as const;
@@ -236,10 +236,10 @@ describe('what keeps the profile is let through:', () => {
   });
 });
 
-describe('what breaks a rule is refused:', () => {
+describe('the lint refuses', () => {
   type Row = [title: string, changes: Parameters<typeof tbs>[0], message: RegExp];
   const serials: Row[] = [
-    ['of zero', { serial: asn1.integer(Uint8Array.of(0)) }, /serial number is positive/],
+    ['zero', { serial: asn1.integer(Uint8Array.of(0)) }, /serial number is positive/],
     ['that is negative', { serial: raw(0x02, Buffer.alloc(20, 0x80)) }, /serial number is positive/],
     [
       'with a needless zero',
@@ -249,14 +249,14 @@ describe('what breaks a rule is refused:', () => {
     ['of 21 octets', { serial: asn1.integer(Buffer.alloc(20, 0xff)) }, /16 to 20 octets/],
     ['of 15 octets', { serial: asn1.integer(Buffer.alloc(15, 0x7f)) }, /16 to 20 octets/],
     ['of no octets', { serial: raw(0x02, '') }, /serial number is positive/],
-    ['of another type', { serial: asn1.octetString(Buffer.alloc(20, 1)) }, /expected tag 0x2/],
+    ['with the wrong type', { serial: asn1.octetString(Buffer.alloc(20, 1)) }, /expected tag 0x2/],
   ];
   const fields: Row[] = [
     ['version 2', { version: asn1.explicit(0, asn1.integer(Uint8Array.of(1))) }, /version is 3/],
     ['no version', { version: asn1.nullValue() }, /version is 3/],
     ['a unique identifier', { more: [asn1.implicit(1, Buffer.of(0, 1))] }, /eight fields/],
-    ['another issuer', { issuer: asn1.sequence(commonName('Signer ')) }, /issuer is the subject of the CA/],
-    ['the issuer of its CA', { issuer: asn1.encoded(ca.issuer) }, /issuer is the subject of the CA/],
+    ['another issuer', { issuer: asn1.sequence(commonName('Signer ')) }, /issuer equals the subject of the CA/],
+    ["its CA's issuer as issuer", { issuer: asn1.encoded(ca.issuer) }, /issuer equals the subject of the CA/],
     [
       'an issuer in another string type',
       { issuer: asn1.sequence(attribute(oids.commonName, asn1.printableString('Signer'))) },
@@ -265,22 +265,22 @@ describe('what breaks a rule is refused:', () => {
   ];
   const algorithms: Row[] = [
     [
-      'a weaker signature',
+      'a weak signature algorithm',
       { algorithm: asn1.sequence(asn1.oid('1.2.840.10045.4.1')) },
-      /signature algorithm is the one/,
+      /signature algorithm fits/,
     ],
     [
-      'the signature of another curve',
+      'the signature algorithm of another curve',
       { algorithm: asn1.sequence(asn1.oid(oids.ecdsaWithSha384)) },
-      /signature algorithm is the one/,
+      /signature algorithm fits/,
     ],
     [
-      'the signature of another type',
+      'the signature algorithm of another key type',
       { algorithm: asn1.sequence(asn1.oid(oids.sha256WithRsa), asn1.nullValue()) },
-      /signature algorithm is the one/,
+      /signature algorithm fits/,
     ],
     [
-      'NULL for an ECDSA signature',
+      'NULL parameters for an ECDSA signature',
       { algorithm: asn1.sequence(asn1.oid(oids.ecdsaWithSha256), asn1.nullValue()) },
       /NULL parameters/,
     ],
@@ -290,18 +290,22 @@ describe('what breaks a rule is refused:', () => {
   const utc = (digits: string): asn1.Asn1 => raw(0x17, digits);
   const validities: Row[] = [
     [
-      'an end before its beginning',
+      'notAfter before notBefore',
       { validity: during(asn1.time(later(1000)), asn1.time(now)) },
-      /begins before it ends/,
+      /notBefore is earlier than notAfter/,
     ],
-    ['no time at all', { validity: during(asn1.time(now), asn1.time(now)) }, /begins before it ends/],
     [
-      'a beginning before its CA',
+      'notAfter equal to notBefore',
+      { validity: during(asn1.time(now), asn1.time(now)) },
+      /notBefore is earlier than notAfter/,
+    ],
+    [
+      "notBefore before its CA's",
       { validity: during(asn1.time(new Date(first.getTime() - 1000)), asn1.time(later(1000))) },
       /every CA above/,
     ],
     [
-      'an end after its CA',
+      "notAfter after its CA's",
       { validity: during(asn1.time(now), asn1.time(new Date(last.getTime() + 1000))) },
       /every CA above/,
     ],
@@ -321,7 +325,7 @@ describe('what breaks a rule is refused:', () => {
     [
       'three times',
       { validity: asn1.sequence(asn1.time(now), asn1.time(later(1)), asn1.time(later(2))) },
-      /validity is two times/,
+      /validity consists of two times/,
     ],
     ['one time', { validity: asn1.sequence(asn1.time(now)) }, /expected tag/],
   ];
@@ -349,11 +353,11 @@ describe('what breaks a rule is refused:', () => {
     ['a country in UTF8String', subjectOf(oids.country, asn1.utf8String('DE')), /string type/],
     ['a common name in PrintableString', subjectOf(oids.commonName, asn1.printableString('a')), /string type/],
     [
-      'what is not printable in PrintableString',
+      'a character that PrintableString does not have',
       subjectOf(oids.serialNumber, asn1.printableString('a_b')),
       /PrintableString/,
     ],
-    ['what is not UTF-8', subjectOf(oids.commonName, raw(0x0c, Buffer.of(0xc3))), /UTF-8/],
+    ['invalid UTF-8', subjectOf(oids.commonName, raw(0x0c, Buffer.of(0xc3))), /UTF-8/],
     ['a surrogate in UTF-8', subjectOf(oids.commonName, raw(0x0c, Buffer.of(0xed, 0xa0, 0x80))), /UTF-8/],
     ['NUL', { subject: asn1.sequence(commonName('payments\0.evil')) }, /control characters/],
     ['a control character of two octets', { subject: asn1.sequence(commonName('a\u0085')) }, /control characters/],
@@ -373,7 +377,7 @@ describe('what breaks a rule is refused:', () => {
       /each set/,
     ],
     [
-      'an attribute of another type',
+      'an attribute outside the profile',
       { subject: asn1.sequence(attribute('1.2.840.113549.1.9.1', raw(0x16, 'a@b'))) },
       /attributes of the profile/,
     ],
@@ -398,20 +402,24 @@ describe('what breaks a rule is refused:', () => {
     [
       'an RSA key without parameters',
       key(spki([asn1.oid(keyTypes.rsa)], Buffer.from(rsa2048.subarray(24)))),
-      /NULL for parameters/,
+      /NULL parameters/,
     ],
     ['an RSA-PSS key', key(ofType('rsa-pss')), /RSA, ECDSA or Ed25519/],
     ['an Ed448 key', key(ofType('ed448')), /RSA, ECDSA or Ed25519/],
     ['an X25519 key', key(ofType('x25519')), /RSA, ECDSA or Ed25519/],
-    ['a key of another curve', key(spkiOf(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey)), /curve/],
+    ['a key on another curve', key(spkiOf(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey)), /curve/],
     [
-      'a curve that is spelt out',
+      'explicit curve parameters',
       key(spki([asn1.oid(keyTypes.ec), asn1.sequence()], Buffer.alloc(65, 4))),
       /names its curve/,
     ],
     ['a compressed point', key(point(curves.p256, Buffer.alloc(33, 2))), /uncompressed/],
-    ['a point of another length', key(point(curves.p384, Buffer.alloc(65, 4))), /full length/],
-    ['a point that is compressed in full length', key(point(curves.p256, Buffer.alloc(65, 2))), /uncompressed/],
+    ['a point of the wrong length', key(point(curves.p384, Buffer.alloc(65, 4))), /full length/],
+    [
+      'a point of full length that is marked as compressed',
+      key(point(curves.p256, Buffer.alloc(65, 2))),
+      /uncompressed/,
+    ],
     [
       'an Ed25519 key with NULL',
       key(spki([asn1.oid('1.3.101.112'), asn1.nullValue()], Buffer.alloc(32))),
@@ -479,7 +487,7 @@ describe('what breaks a rule is refused:', () => {
       [
         `${name} twice`,
         withExtensions({ other: extension(oids[name], values[name], isCritical(name)) }),
-        /is there once/,
+        /no extension is repeated/,
       ],
       [
         `${name} ${isCritical(name) ? 'not ' : ''}critical`,
@@ -490,22 +498,22 @@ describe('what breaks a rule is refused:', () => {
     [
       'another extension',
       withExtensions({ other: extension(oids.certificatePolicies, asn1.sequence()) }),
-      /extensions of the profile alone/,
+      /only extensions of the profile/,
     ],
     [
       'name constraints',
       withExtensions({ other: extension(oids.nameConstraints, asn1.sequence(), true) }),
-      /extensions of the profile alone/,
+      /only extensions of the profile/,
     ],
     [
-      'critical written as FALSE',
+      'critical encoded as FALSE',
       withExtensions({ extKeyUsage: asn1.sequence(usageId, asn1.boolean(false), usage) }),
-      /critical is TRUE, or left out/,
+      /critical is TRUE or absent/,
     ],
     [
       'an extension of four parts',
       withExtensions({ extKeyUsage: asn1.sequence(usageId, asn1.boolean(true), usage, asn1.nullValue()) }),
-      /critical is TRUE, or left out/,
+      /critical is TRUE or absent/,
     ],
     [
       'alternative names that are not critical without a subject',
@@ -515,79 +523,79 @@ describe('what breaks a rule is refused:', () => {
     [
       'cA',
       withExtensions({ basicConstraints: extension(oids.basicConstraints, asn1.sequence(asn1.boolean(true)), true) }),
-      /no CA/,
+      /not a CA/,
     ],
     [
-      'cA written as FALSE',
+      'cA encoded as FALSE',
       withExtensions({ basicConstraints: extension(oids.basicConstraints, asn1.sequence(asn1.boolean(false)), true) }),
-      /no CA/,
+      /not a CA/,
     ],
     [
       'a path length',
       withExtensions({
         basicConstraints: extension(oids.basicConstraints, asn1.sequence(asn1.integer(Uint8Array.of(0))), true),
       }),
-      /no CA/,
+      /not a CA/,
     ],
     ...[2, 3, 5, 6, 7].map(
       (bit): Row => [
         `key usage ${bit} of an ECDSA key`,
         withExtensions({ keyUsage: bits(0, bit) }),
-        /and nothing else/,
+        /only usages that a leaf/,
       ],
     ),
     ...[4, 5, 6, 7].map(
       (bit): Row => [
         `key usage ${bit} of an RSA key`,
         { key: rsa2048, ...withExtensions({ keyUsage: bits(0, bit) }) },
-        /and nothing else/,
+        /only usages that a leaf/,
       ],
     ),
-    ['key usage decipherOnly', withExtensions({ keyUsage: bits(0, 4, 8) }), /as DER has them/],
-    ['no digitalSignature', withExtensions({ keyUsage: bits(1) }), /keyUsage has digitalSignature/],
+    ['key usage decipherOnly', withExtensions({ keyUsage: bits(0, 4, 8) }), /not empty and is in DER/],
+    ['no digitalSignature', withExtensions({ keyUsage: bits(1) }), /keyUsage includes digitalSignature/],
     [
       'key usage with trailing zeros',
       withExtensions({ keyUsage: extension(oids.keyUsage, raw(0x03, Buffer.of(6, 0x80)), true) }),
-      /as DER has them/,
+      /not empty and is in DER/,
     ],
     [
       'key usage without bits',
       withExtensions({ keyUsage: extension(oids.keyUsage, raw(0x03, Buffer.of(0)), true) }),
-      /as DER has them/,
+      /not empty and is in DER/,
     ],
     [
       'key usage of zeros',
       withExtensions({ keyUsage: extension(oids.keyUsage, raw(0x03, Buffer.of(0, 0)), true) }),
-      /as DER has them/,
+      /not empty and is in DER/,
     ],
     [
-      'another key identifier',
+      'a wrong subject key identifier',
       withExtensions({
         subjectKeyIdentifier: extension(oids.subjectKeyIdentifier, asn1.octetString(Buffer.alloc(20))),
       }),
-      /that of the key/,
+      /derived from the key/,
     ],
     [
-      'another authority’s identifier',
+      'the key identifier of another authority',
       withExtensions({
         authorityKeyIdentifier: extension(oids.authorityKeyIdentifier, asn1.sequence(asn1.implicit(0, keyIdOf(p256)))),
       }),
-      /of the CA, alone/,
+      /only the key identifier of the CA/,
     ],
     [
       'no authority key identifier in the extension',
       withExtensions({ authorityKeyIdentifier: extension(oids.authorityKeyIdentifier, asn1.sequence()) }),
-      /of the CA, alone/,
+      /only the key identifier of the CA/,
     ],
     [
-      'an issuer and serial number beside the identifier',
+      'a serial number next to the authority key identifier',
       withExtensions({
         authorityKeyIdentifier: extension(
           oids.authorityKeyIdentifier,
           asn1.sequence(asn1.implicit(0, Buffer.from(ca.subjectKeyId ?? '', 'hex')), asn1.implicit(2, Buffer.of(1))),
         ),
       }),
-      /of the CA, alone/,
+      /only the key identifier of the CA/,
     ],
   ];
   const extendedUsages: Row[] = [
@@ -748,19 +756,19 @@ describe('what breaks a rule is refused:', () => {
     }
   }
 
-  test('a certificate that outlives a CA further above', () => {
+  test('a certificate that outlives a higher CA', () => {
     const brief = root({ at: later(-days(1)), durationMs: days(2) });
     const path = [ca, brief.certificate] as const;
     const validity = asn1.sequence(asn1.time(now), asn1.time(later(days(3))));
     throwsCode('ProfileViolation', () => lint({ validity }, { role: 'server' }, path), /every CA above/);
   });
 
-  test('a role for which there are not all the usages', () => {
+  test('a certificate without all usages of its role and request', () => {
     throwsCode('ProfileViolation', () => lint({}, { role: 'peer' }), /usages of the role/);
     throwsCode('ProfileViolation', () => lint({}, { role: 'server', usages: ['ipsecIKE'] }), /usages of the role/);
   });
 
-  test('RSA signatures without NULL, and others than the strength of the key asks for', () => {
+  test('an RSA signature algorithm without NULL, or of the wrong strength for the key', () => {
     const issuer = root({ key: { algorithm: 'RSA', size: 2048 } });
     const changes = {
       issuer: asn1.encoded(issuer.certificate.subject),
@@ -775,11 +783,19 @@ describe('what breaks a rule is refused:', () => {
       lint({ ...changes, algorithm: asn1.sequence(...algorithm) }, { role: 'server' }, pathOf(issuer));
     signedWith(asn1.oid(oids.sha256WithRsa), asn1.nullValue());
     throwsCode('ProfileViolation', () => signedWith(asn1.oid(oids.sha256WithRsa)), /NULL parameters/);
-    throwsCode('ProfileViolation', () => signedWith(asn1.oid('1.2.840.113549.1.1.5'), asn1.nullValue()), /is the one/);
-    throwsCode('ProfileViolation', () => signedWith(asn1.oid('1.2.840.113549.1.1.10'), asn1.nullValue()), /is the one/);
+    throwsCode(
+      'ProfileViolation',
+      () => signedWith(asn1.oid('1.2.840.113549.1.1.5'), asn1.nullValue()),
+      /algorithm fits/,
+    );
+    throwsCode(
+      'ProfileViolation',
+      () => signedWith(asn1.oid('1.2.840.113549.1.1.10'), asn1.nullValue()),
+      /algorithm fits/,
+    );
   });
 
-  test('anything that is changed, cut or put in between, without another error', () => {
+  test('most random changes, and throws no error but ProfileViolation', () => {
     const good = tbs({});
     let refused = 0;
     fc.assert(
@@ -799,7 +815,7 @@ describe('what breaks a rule is refused:', () => {
   });
 });
 
-describe('what is laid out from a profile', () => {
+describe('a prepared leaf', () => {
   const rsa = privateKey({ algorithm: 'RSA', size: 2048 });
   const holders: KeyObject[] = [
     privateKey(),
@@ -816,7 +832,7 @@ describe('what is laid out from a profile', () => {
   const text = (maxLength: number) =>
     fc.string({ unit: fc.constantFrom('a', 'Z', ' ', 'é', '日', '𝄞', ',', '=', '/'), minLength: 1, maxLength });
 
-  test('is let through, whoever signs, whatever it says', () => {
+  test('passes the lint for every signer and profile', () => {
     const profiles = fc.record({
       role: fc.constantFrom<Role>('server', 'client', 'peer'),
       subject: fc.record(
@@ -848,14 +864,14 @@ describe('what is laid out from a profile', () => {
       fc.property(profiles, fc.nat(), ({ names, ...profile }, pick) => {
         const holder = holders[pick % holders.length] ?? rsa;
         const issuer = signers[pick % signers.length] ?? signer;
-        const wanted = { ...profile, names: { ...none, ...names, emailAddresses: ['a@example.com'] } };
-        prepareLeaf(wanted, createPublicKey(holder), issuer, { now, serialSeed: randomBytes(20) });
+        const requested = { ...profile, names: { ...none, ...names, emailAddresses: ['a@example.com'] } };
+        prepareLeaf(requested, createPublicKey(holder), issuer, { now, serialSeed: randomBytes(20) });
       }),
       { numRuns: 500 },
     );
   });
 
-  test('is refused with a key of a kind that leaves do not have', () => {
+  test('is refused with a kind of key that no leaf may have', () => {
     const kinds: KeyObject[] = [
       rsaKey(1024),
       rsaKey(2048, 3),

@@ -38,7 +38,7 @@ describe('a CRL', () => {
   });
   const moments = fc.integer({ min: -631_152_000, max: 253_402_300_799 }).map((seconds) => new Date(seconds * 1000));
 
-  test('is read as it was written, whatever is in it', () => {
+  test('is read back as it was written', () => {
     const contents = fc.record({
       number: fc.bigInt({ min: 0n, max: 2n ** 159n - 1n }),
       thisUpdate: moments,
@@ -65,7 +65,7 @@ describe('a CRL', () => {
     );
   });
 
-  test('is the same for the same certificates in any order, each once with its earliest date', () => {
+  test('does not depend on the order of entries, and keeps the earliest date of duplicates', () => {
     const ed25519 = root({ key: { algorithm: 'Ed25519' } });
     const all = [revoked('7f'), revoked('02', later(1)), revoked('0102'), revoked('02', later(1000)), revoked('0002')];
     const crl = issueCrl(ed25519, content({ revoked: all }));
@@ -81,7 +81,7 @@ describe('a CRL', () => {
     assert.deepEqual(again.der, crl.der);
   });
 
-  test('has no list of certificates where there is none, and carries the name of an intermediate', () => {
+  test('of an intermediate has its name, and no list when nothing is revoked', () => {
     const below = intermediate(issuer);
     const crl = issueCrl(below, content());
     assert.equal(asn1.readAll(asn1.readOnly(crl.tbs, asn1.tags.sequence).content).length, 6);
@@ -89,7 +89,7 @@ describe('a CRL', () => {
     assert.equal(isCrlOf(crl, below.certificate), true);
   });
 
-  test('names the key of an issuer without an identifier of its own as a leaf does', () => {
+  test('names an issuer without a key identifier in the same way as a leaf', () => {
     const { subjectKeyId: _, ...certificate } = issuer.certificate;
     const crl = issueCrl({ ...issuer, certificate }, content());
     assert.equal(crl.authorityKeyId, issuer.certificate.subjectKeyId);
@@ -119,27 +119,27 @@ describe('a CRL', () => {
   const refused: [title: string, changes: Partial<CrlContent>][] = [
     ['a negative number', { number: -1n }],
     ['a number of more than 20 octets', { number: 2n ** 159n }],
-    ['a serial number that is none', { revoked: [revoked('xyz')] }],
+    ['an invalid serial number', { revoked: [revoked('xyz')] }],
     ['a serial number in upper case', { revoked: [revoked('AB')] }],
     ['an empty serial number', { revoked: [revoked('')] }],
     ['a serial number of more than 20 octets', { revoked: [revoked('01'.repeat(21))] }],
-    ['a serial number that needs a twenty-first octet', { revoked: [revoked('ff'.repeat(20))] }],
-    ['an end that is its beginning', { nextUpdate: now }],
-    ['an end before its beginning', { nextUpdate: later(-1) }],
-    ['a date that is none', { revoked: [revoked('01', new Date(Number.NaN))] }],
-    ['a beginning that is none', { thisUpdate: new Date(Number.NaN) }],
-    ['a date before there is a form for it', { revoked: [revoked('01', new Date('1949-12-31T23:59:59Z'))] }],
-    ['an end after there is a form for it', { nextUpdate: new Date('+010000-01-01T00:00:00Z') }],
+    ['a serial number that needs 21 octets', { revoked: [revoked('ff'.repeat(20))] }],
+    ['nextUpdate equal to thisUpdate', { nextUpdate: now }],
+    ['nextUpdate before thisUpdate', { nextUpdate: later(-1) }],
+    ['an invalid date', { revoked: [revoked('01', new Date(Number.NaN))] }],
+    ['an invalid thisUpdate', { thisUpdate: new Date(Number.NaN) }],
+    ['a date before 1950', { revoked: [revoked('01', new Date('1949-12-31T23:59:59Z'))] }],
+    ['nextUpdate after 9999', { nextUpdate: new Date('+010000-01-01T00:00:00Z') }],
   ];
   for (const [title, changes] of refused) {
     test(`is refused with ${title}`, () => throwsCode('InvalidRequest', () => issueCrl(issuer, content(changes))));
   }
 
-  test('is not signed with the key of another CA', () => {
+  test('is refused when another key signed it', () => {
     throwsCode('VerificationFailed', () => issueCrl(withSigner({ ...issuer, key: privateKey() }), content()));
   });
 
-  test('is not signed by a CA whose key usage excludes it', () => {
+  test('is not signed by a CA whose key usage excludes CRLs', () => {
     const brought = (keyUsage: readonly string[]): Issuer['certificate'] => {
       const extensions = ['basicConstraints = critical, CA:TRUE', ...keyUsage, 'subjectKeyIdentifier = hash'];
       const [certificate] = parseCertificates(opensslRoot({ extensions }).crt);
@@ -154,10 +154,10 @@ describe('a CRL', () => {
   });
 });
 
-describe('a CRL is of a CA', () => {
+describe('a CRL belongs to a CA', () => {
   const crl = issueCrl(issuer, content({ revoked: [revoked('01')] }));
 
-  test('when name and signature agree, whatever key identifier it names: a CA is its name and its key', () => {
+  test('when its name and signature match, with any key identifier', () => {
     assert.equal(isCrlOf(crl, issuer.certificate), true);
     assert.equal(isCrlOf({ ...crl, issuer: root({ name: 'Other' }).certificate.subject }, issuer.certificate), false);
     assert.equal(isCrlOf({ ...crl, authorityKeyId: '00'.repeat(20) }, issuer.certificate), true);
@@ -167,7 +167,7 @@ describe('a CRL is of a CA', () => {
     assert.equal(isCrlOf({ ...crl, signature }, issuer.certificate), false);
   });
 
-  test('and not of another one with its name and identifier, even with another kind of key', () => {
+  test('but not to another CA with the same name and key identifier', () => {
     const specs: KeySpec[] = [
       { algorithm: 'ECDSA', size: 256 },
       { algorithm: 'Ed25519' },
@@ -179,13 +179,13 @@ describe('a CRL is of a CA', () => {
     }
   });
 
-  test('never with an algorithm that is not accepted', () => {
+  test('only with an accepted signature algorithm', () => {
     assert.equal(isCrlOf({ ...crl, signatureOid: '1.2.840.10045.4.1' }, issuer.certificate), false);
   });
 });
 
 describe('CRLs are read', () => {
-  test('that openssl made', () => {
+  test('when openssl wrote them', () => {
     const { crt, key } = opensslRoot();
     const [certificate] = parseCertificates(crt);
     assert.ok(certificate !== undefined);
@@ -202,13 +202,13 @@ describe('CRLs are read', () => {
     assert.equal(isCrlOf(crl, certificate), true);
   });
 
-  test('several in one text, with words between them', () => {
+  test('when a text contains several, with text between them', () => {
     const [one, two] = [issueCrl(issuer, content()), issueCrl(root(), content({ number: 2n }))];
     assert.deepEqual(parseCrls(`one\n${encodeCrls([one])}two\n${encodeCrls([two])}`), [one, two]);
     assert.deepEqual(parseCrls(''), []);
   });
 
-  test('but nothing else that is in PEM', () => {
+  test('only from PEM blocks with the label X509 CRL', () => {
     throwsCode('MalformedPem', () => parseCrls(encodePem('CERTIFICATE', issueCrl(issuer, content()).der)));
   });
 
@@ -242,7 +242,7 @@ describe('CRLs are read', () => {
   });
   const serial = asn1.integer(Uint8Array.of(7));
 
-  test('with extensions that are not critical, whatever they are', () => {
+  test('with unknown extensions that are not critical', () => {
     const odd = extension('1.2.3.4', asn1.nullValue());
     assert.equal(parseCrls(pemOf(withExtensions(number, odd))).length, 1);
     const [crl] = parseCrls(pemOf(entry(serial, asn1.time(now), asn1.sequence(odd))));
@@ -253,7 +253,7 @@ describe('CRLs are read', () => {
     ['of version 1', { fields: [algorithm, name, ...times] }, /version 2/],
     ['of version 3', { fields: [asn1.integer(Uint8Array.of(2)), ...head.slice(1)] }, /version 2/],
     [
-      'without a next update',
+      'without nextUpdate',
       { fields: [version, algorithm, name, asn1.time(now), asn1.explicit(0, asn1.sequence(number))] },
     ],
     ['without extensions', { fields: head }],
@@ -278,18 +278,18 @@ describe('CRLs are read', () => {
     ],
     ['with an entry without a date', entry(serial)],
     ['with an entry without a serial number', entry(asn1.time(now))],
-    ['with more in an entry', entry(serial, asn1.time(now), asn1.sequence(), asn1.nullValue())],
-    ['with more behind the extensions', { fields: [...withExtensions(number).fields, asn1.nullValue()] }],
-    ['with more behind the signature', { ...withExtensions(number), more: [asn1.nullValue()] }],
+    ['with an additional field in an entry', entry(serial, asn1.time(now), asn1.sequence(), asn1.nullValue())],
+    ['with a field after the extensions', { fields: [...withExtensions(number).fields, asn1.nullValue()] }],
+    ['with a field after the signature', { ...withExtensions(number), more: [asn1.nullValue()] }],
     ['that names two algorithms', { ...withExtensions(number), outer: asn1.sequence(asn1.oid('1.3.101.112')) }],
-    ['with a signature of odd bits', { ...withExtensions(number), signature: asn1.bitString(Buffer.alloc(8), 1) }],
+    ['with unused bits in the signature', { ...withExtensions(number), signature: asn1.bitString(Buffer.alloc(8), 1) }],
     ['without a signature', { ...withExtensions(number), signature: asn1.octetString(Buffer.alloc(8)) }],
   ];
   for (const [title, parts, message] of malformed) {
-    test(`but none ${title}`, () => throwsCode('MalformedCrl', () => parseCrls(pemOf(parts)), message));
+    test(`but not ${title}`, () => throwsCode('MalformedCrl', () => parseCrls(pemOf(parts)), message));
   }
 
-  test('and the parts that the others are tried with are good', () => {
+  test('when assembled from the unchanged parts (the control for the tests above)', () => {
     assert.equal(parseCrls(pemOf(withExtensions(number))).length, 1);
     openssl(['crl', '-noout'], pemOf(entry(serial, asn1.time(now))));
   });

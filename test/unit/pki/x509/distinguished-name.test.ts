@@ -15,7 +15,7 @@ import { throwsCode } from '../expect.ts';
 const none = altNames();
 const signer = root();
 
-/** PEM of a leaf that carries these names. */
+/** PEM of a leaf with these names. */
 function leafWith(subject: Subject, names: Partial<SubjectAltNames>): string {
   const profile = { role: 'server', subject, names: { ...none, ...names }, durationMs: hours(1) } as const;
   const context = { now, serialSeed: Buffer.alloc(20, 1) };
@@ -49,8 +49,8 @@ describe('an IP address', () => {
     test(`${text} has the octets ${octets}`, () => assert.equal(encodeIpAddress(text).toString('hex'), octets));
   }
 
-  test('has the octets that openssl gives it, in whatever form it is written', () => {
-    // Of each address one form: a certificate has no name twice.
+  test('has the same octets as in openssl, in every text form', () => {
+    // One form of each address, because a certificate has no duplicate names.
     const written = [...new Map(addresses.map(([text, octets]) => [octets, text])).values()];
     const ours = openssl(['x509', '-noout', '-ext', 'subjectAltName'], leafWith({}, { ipAddresses: written }));
     const names = written.map((text) => `IP:${text}`).join(',');
@@ -59,7 +59,7 @@ describe('an IP address', () => {
     assert.equal(ours.split('\n')[1], theirs.split('\n')[1]);
   });
 
-  test('has the same octets in its shortest and in its longest form', () => {
+  test('has the same octets in its shortest and longest form', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (octets) => {
         const groups = (Buffer.from(octets).toString('hex').match(/.{4}/g) ?? []).join(':');
@@ -88,7 +88,7 @@ describe('an IP address', () => {
   }
 });
 
-describe('an alternative name is read by openssl as it was meant', () => {
+describe('openssl reads an alternative name as written', () => {
   const cases: [title: string, names: Partial<SubjectAltNames>, text: string][] = [
     ['DNS', { dnsNames: ['a.shop.svc', '*.shop.svc'] }, 'DNS:a.shop.svc, DNS:*.shop.svc'],
     ['URI', { uris: ['spiffe://cluster.local/ns/shop/sa/a'] }, 'URI:spiffe://cluster.local/ns/shop/sa/a'],
@@ -100,14 +100,14 @@ describe('an alternative name is read by openssl as it was meant', () => {
       'othername: UPN::jörg@example.com',
     ],
     [
-      'otherName in characters of two, three and four octets',
+      'otherName with characters of two, three and four octets',
       { otherNames: [{ oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'é日𝄞@example.com' }] },
       'othername: UPN::é日𝄞@example.com',
     ],
   ];
   for (const [title, names, text] of cases) test(title, () => assert.equal(namesOf(names), text));
 
-  test('otherName of any length, as it was written', () => {
+  test('otherName of any length', () => {
     for (const utf8Value of ['a', '日'.repeat(341), '日'.repeat(1024), ` ${'𝄞'.repeat(50)}, DNS:a`.trim()]) {
       const name = { oid: '2.999.123456789', utf8Value };
       const [only] = readAll(readOnly(encodeSubjectAltNames({ ...none, otherNames: [name] }), tags.sequence).content);
@@ -118,13 +118,13 @@ describe('an alternative name is read by openssl as it was meant', () => {
   });
 
   for (const oid of ['', '1', '1.40', '3.1', '1.2.', '1.02', '1.2.4294967299', '1.2.x', ' 1.2']) {
-    test(`but no otherName of type ${JSON.stringify(oid)}`, () => {
+    test(`but refuses to write an otherName of type ${JSON.stringify(oid)}`, () => {
       throwsCode('InvalidName', () => encodeSubjectAltNames({ ...none, otherNames: [{ oid, utf8Value: 'a' }] }));
     });
   }
 
   for (const name of ['', 'a b', 'münchen', 'a\0b', 'a\nb', 'a\u212a']) {
-    test(`but not ${JSON.stringify(name)}, which has no place in ASCII`, () => {
+    test(`but refuses to write ${JSON.stringify(name)}, which is not printable ASCII`, () => {
       throwsCode('InvalidName', () => encodeSubjectAltNames({ ...none, dnsNames: [name] }));
       throwsCode('InvalidName', () => encodeSubjectAltNames({ ...none, uris: [name] }));
       throwsCode('InvalidName', () => encodeSubjectAltNames({ ...none, emailAddresses: [name] }));
@@ -145,7 +145,7 @@ describe('a subject', () => {
     serialNumber: 'A-1',
   };
 
-  test('keeps every attribute, in the order from the country down, in UTF-8', () => {
+  test('keeps every attribute in UTF-8, from the country down', () => {
     const text = openssl(
       ['x509', '-noout', '-subject', '-nameopt', 'utf8,sep_multiline,sname'],
       leafWith(subject, { dnsNames: ['a'] }),
@@ -165,7 +165,7 @@ describe('a subject', () => {
     ]);
   });
 
-  test('has PrintableString where X.520 demands it, and UTF8String elsewhere', () => {
+  test('has PrintableString where X.520 requires it, and UTF8String elsewhere', () => {
     const types = openssl(['asn1parse', '-inform', 'DER'], encodeSubject(subject)).match(/PRINTABLESTRING|UTF8STRING/g);
     const [printable, utf8] = ['PRINTABLESTRING', 'UTF8STRING'];
     assert.deepEqual(types, [printable, printable, ...Array.from({ length: 8 }, () => utf8), printable]);

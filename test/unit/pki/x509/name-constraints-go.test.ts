@@ -1,6 +1,6 @@
 /**
- * The cases that Go's crypto/x509 is tested with (name_constraints_test.go), as far as our certificates can have such names.
- * What Go refuses, so do we. Where we are stricter, a row says who else refuses it.
+ * The test cases of Go's crypto/x509 (name_constraints_test.go) with names that the operator's certificates can have. The
+ * operator refuses everything that Go refuses. Where it is stricter, `stricter` names the other verifier that refuses the name.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -125,13 +125,13 @@ const vectors: readonly Vector[] = [
   [[{ excluded: ['dns:SUB.EXAMPLE.COM'] }], ['dns:*.example.com'], false],
 ];
 
-/** What Go accepts and we do not, by the constraint or name that is why. */
+/** Cases that Go accepts and the operator refuses: the constraint or name, and the reason. */
 const stricter: Readonly<Record<string, string>> = {
   'excluded:[ip:0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0/': 'Java fails where all addresses of the other kind are excluded',
   'permitted:[dns:]': 'Java fails on an empty name',
   'permitted:[email:]': 'Java cannot read the CA',
   'permitted:[uri:]': 'Java cannot read the CA',
-  'cn:foo.bar': 'OpenSSL takes the common name for a host name',
+  'cn:foo.bar': 'OpenSSL checks the common name as a host name',
 };
 
 const kinds = { dns: 'dnsNames', ip: 'ipAddresses', uri: 'uris', email: 'emailAddresses' } as const;
@@ -156,7 +156,7 @@ for (const [path, texts, go] of vectors) {
   const said = `${path.map((one) => JSON.stringify(one).replaceAll('"', '')).join(' above ')}, ${texts.join(' ')}`;
   const because = Object.entries(stricter).find(([part]) => said.includes(part))?.[1];
   const isAllowed = go && because === undefined;
-  test(`${said}: ${go ? 'good to Go' : 'bad to Go'}${go && because !== undefined ? `, not to us: ${because}` : ''}`, () => {
+  test(`${said}: ${go ? 'accepted by Go' : 'refused by Go'}${go && because !== undefined ? `, refused here: ${because}` : ''}`, () => {
     const { names, subject } = asked(texts);
     const outside = path.flatMap((constraints) =>
       namesOutsideConstraints(encodeConstraints(constraints), names, subject),

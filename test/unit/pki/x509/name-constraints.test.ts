@@ -24,7 +24,7 @@ const none = altNames();
 const key = privateKey();
 const keyPem = key.export({ type: 'pkcs8', format: 'pem' });
 
-/** The extension as openssl writes it. The section is for the distinguished name of dirName. */
+/** The extension in openssl's syntax. The section holds the distinguished name of a dirName. */
 function constrainedRoot(constraints: string, section: readonly string[] = []): Issuer & { pem: string } {
   const extensions = [...goodRoot, `nameConstraints = critical, ${constraints}`, ...section];
   const { crt } = opensslRoot({ keyPem, extensions });
@@ -33,7 +33,7 @@ function constrainedRoot(constraints: string, section: readonly string[] = []): 
   return withSigner({ certificate, key, intermediates: [], anchor: certificate, pem: crt });
 }
 
-/** A root of the same name and key without constraints: its leaves are what an unconstrained issuer would have signed. */
+/** A root with the same name and key, but without constraints. It can sign the leaves that the constrained root refuses. */
 function unconstrained({ certificate }: Issuer): Issuer {
   const { nameConstraints: _, ...plain } = certificate;
   return withSigner({ certificate: plain, key, intermediates: [], anchor: plain });
@@ -47,7 +47,7 @@ const ip = (address: string): AskedText => ({ ipAddresses: [address] });
 const uri = (text: string): AskedText => ({ uris: [text] });
 const email = (address: string): AskedText => ({ emailAddresses: [address] });
 
-/** Constraint and name, and whether both openssl and we let the root certify it. */
+/** A constraint, a name, and whether openssl and the operator both accept the name. */
 const verdicts: [constraints: string, asked: AskedText, allowed: boolean][] = [
   ['permitted;DNS:shop.svc', dns('shop.svc'), true],
   ['permitted;DNS:shop.svc', dns('a.shop.svc'), true],
@@ -127,7 +127,7 @@ describe('a root with name constraints', () => {
     ['permitted;dirName:unit', { ...org, organizationalUnits: ['Unit'], commonName: 'a' }, true],
     ['permitted;dirName:unit', { ...org, commonName: 'a' }, false],
     ['excluded;dirName:org', { ...org, commonName: 'a' }, false],
-    // What some verifiers take for the same: OpenSSL and Java know no case and count no blanks.
+    // Some verifiers treat these as equal: OpenSSL and Java ignore case and repeated blanks.
     ['excluded;dirName:org', { organizations: ['ORG'] }, false],
     ['excluded;dirName:org', { organizations: ['\uff2frg'] }, false],
     ['excluded;dirName:org', { organizations: ['O\u00adrg'] }, false],
@@ -137,7 +137,7 @@ describe('a root with name constraints', () => {
     ['excluded;dirName:unit', { ...org }, true],
     ['excluded;dirName:org', { organizationalUnits: ['Org'] }, true],
     ['excluded;dirName:org', { countries: ['DE'], ...org }, true],
-    // And what they may not take for the same.
+    // Other verifiers treat these as different.
     ['permitted;dirName:org', { organizations: ['ORG'] }, false],
     ['excluded;dirName:org', { organizations: ['Other'] }, true],
   ];
@@ -149,7 +149,7 @@ describe('a root with name constraints', () => {
     });
   }
 
-  test('takes a subject in another string type, or in one that nobody reads, for one that may be excluded', () => {
+  test('excludes a subject in another or unknown string type, because verifiers may treat it as equal', () => {
     const organization = (value: asn1.Asn1) =>
       asn1.sequence(asn1.setOf(asn1.sequence(asn1.oid(oids.organization), value)));
     const outside = (kind: 0 | 1, ...names: asn1.Asn1[]) => {
@@ -197,61 +197,57 @@ describe('a root with name constraints', () => {
   }
 
   const doubts: [title: string, constraints: string, asked: Asked][] = [
-    ['a wildcard that stands for an excluded name', 'excluded;DNS:a.shop.svc', dns('*.shop.svc')],
+    ['a wildcard that covers an excluded name', 'excluded;DNS:a.shop.svc', dns('*.shop.svc')],
     ['a URI without a host', 'permitted;URI:example.org', uri('urn:uuid:1')],
-    ['a URI without a host, where one is excluded', 'excluded;URI:example.org', uri('urn:uuid:1')],
-    ['a URI without a host, where DNS names are excluded', 'excluded;DNS:example.org', uri('file:///a')],
-    ['a URI with an address, where DNS names are permitted', 'permitted;DNS:example.org', uri('https://10.0.0.1:80/')],
+    ['a URI without a host when a host is excluded', 'excluded;URI:example.org', uri('urn:uuid:1')],
+    ['a URI without a host when DNS names are excluded', 'excluded;DNS:example.org', uri('file:///a')],
+    ['a URI with an IP address when DNS names are permitted', 'permitted;DNS:example.org', uri('https://10.0.0.1:80/')],
     ['a URI with an IPv6 address', 'excluded;URI:example.org', uri('https://[2001:db8::1]/')],
-    ['a URI with an underscore behind a permitted host', 'permitted;URI:example.org', uri('https://example.org_evil/')],
-    ['a URI with an underscore in front of it', 'permitted;URI:.example.org', uri('https://a_b.example.org/')],
-    [
-      'a URI with an underscore, where a host is excluded',
-      'excluded;URI:.example.org',
-      uri('https://a_b.example.com/'),
-    ],
+    ['a URI with an underscore after a permitted host', 'permitted;URI:example.org', uri('https://example.org_evil/')],
+    ['a URI with an underscore before a permitted host', 'permitted;URI:.example.org', uri('https://a_b.example.org/')],
+    ['a URI with an underscore when a host is excluded', 'excluded;URI:.example.org', uri('https://a_b.example.com/')],
     ['a URI with a user', 'permitted;URI:example.org', uri('https://a@example.org/')],
-    ['a URI with a query right behind its host', 'excluded;URI:example.com', uri('https://example.org?a')],
+    ['a URI with a query directly after its host', 'excluded;URI:example.com', uri('https://example.org?a')],
     [
-      'a URI below an excluded host, which is a domain to Go',
+      'a URI below an excluded host, because Go excludes the whole domain',
       'excluded;URI:example.org',
       uri('https://a.example.org/'),
     ],
     [
-      'a mailbox below an excluded host, which is a domain to Go',
+      'a mailbox below an excluded host, because Go excludes the whole domain',
       'excluded;email:example.org',
       email('a@b.example.org'),
     ],
     ['a mailbox in another case', 'excluded;email:a@example.com', email('A@Example.com')],
     ['a mailbox whose domain is in another case', 'excluded;email:a@EXAMPLE.com', email('a@example.com')],
     [
-      'a mailbox in UTF-8, which is a mailbox to OpenSSL',
+      'a mailbox in UTF-8, because OpenSSL applies the constraints on mailboxes',
       'permitted;email:example.com',
       { otherNames: [{ oid: '1.3.6.1.5.5.7.8.9', utf8Value: 'a@example.com' }] },
     ],
-    ['an IPv6 address where all IPv4 addresses are excluded', 'excluded;IP:0.0.0.0/0.0.0.0', ip('2001:db8::1')],
-    ['an address of a network with octets beyond its mask', 'permitted;IP:10.1.0.0/255.0.0.0', ip('10.2.0.1')],
+    ['an IPv6 address when all IPv4 addresses are excluded', 'excluded;IP:0.0.0.0/0.0.0.0', ip('2001:db8::1')],
+    ['an address in a network with bits outside its mask', 'permitted;IP:10.1.0.0/255.0.0.0', ip('10.2.0.1')],
     [
-      'any otherName, where its kind is permitted',
+      'any otherName when its type is permitted',
       'permitted;otherName:1.2.3.4;UTF8:a',
       { otherNames: [{ oid: '1.2.3.4', utf8Value: 'a' }] },
     ],
   ];
   for (const [title, constraints, asked] of doubts) {
-    test(`does not certify what verifiers may refuse: ${title}`, () => {
+    test(`does not certify a name that a verifier may refuse: ${title}`, () => {
       const { certificate } = constrainedRoot(constraints);
       const names = { ...none, ...asked };
       assert.equal(namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), names, {}).length, 1);
     });
   }
 
-  test('names every name that is outside, and no other', () => {
+  test('lists every name that is outside, and no other', () => {
     const { certificate } = constrainedRoot('permitted;DNS:shop.svc,permitted;IP:10.0.0.0/255.0.0.0');
     const names = { ...none, dnsNames: ['a.shop.svc', 'a', 'b'], ipAddresses: ['10.0.0.1', '::1'], uris: ['urn:a'] };
     assert.deepEqual(namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), names, {}), [
       'a',
       'b',
-      // Go compares no URI without a host, and refuses it below a CA with constraints of any kind.
+      // Go refuses a URI without a host below any CA that has name constraints.
       'urn:a',
       '::1',
     ]);
@@ -260,24 +256,24 @@ describe('a root with name constraints', () => {
 
 describe('constraints that cannot be read', () => {
   const malformed: [title: string, der: string][] = [
-    ['that are no sequence', '05:00'],
-    ['that are cut off', '30:05:a0:00'],
-    ['with a subtree that is cut off', '30:06:a0:04:30:82:01:00'],
+    ['that are not a sequence', '05:00'],
+    ['that are truncated', '30:05:a0:00'],
+    ['with a truncated subtree', '30:06:a0:04:30:82:01:00'],
     ['with an empty subtree', '30:04:a0:02:30:00'],
-    ['with no lists', '30:00'],
+    ['without lists', '30:00'],
     ['with an empty list', '30:02:a0:00'],
     ['with the lists in the wrong order', '30:0e:a1:05:30:03:82:01:61:a0:05:30:03:82:01:62'],
-    ['with two lists of a kind', '30:0e:a0:05:30:03:82:01:61:a0:05:30:03:82:01:62'],
+    ['with two lists of the same kind', '30:0e:a0:05:30:03:82:01:61:a0:05:30:03:82:01:62'],
   ];
   for (const [title, der] of malformed) {
-    test(`${title} keep a root from signing`, () => {
+    test(`${title} prevent a root from signing`, () => {
       const { crt } = opensslRoot({ keyPem, extensions: [...goodRoot, `nameConstraints = critical, DER:${der}`] });
       const inspection = inspectIssuer(crt, keyPem, present);
       assert.deepEqual('reason' in inspection && inspection.reason, 'RootMalformed');
     });
   }
 
-  test('or compared with so many names in any time exclude them all', () => {
+  test('in reasonable time, because of too many subtrees and names, exclude every name', () => {
     const encoded = (count: number): Buffer => {
       const subtrees = Array.from({ length: count }, () => asn1.sequence(asn1.implicit(2, Buffer.from('shop.svc'))));
       return asn1.encode(asn1.sequence(asn1.implicitConstructed(0, subtrees)));
@@ -289,18 +285,18 @@ describe('constraints that cannot be read', () => {
 
   const unreadable: [title: string, der: string][] = [
     ['a network of odd length', '30:0a:a0:08:30:06:87:04:0a:00:00:00'],
-    ['a network with a mask that is no prefix', '30:0e:a0:0c:30:0a:87:08:0a:00:00:00:ff:00:ff:00'],
+    ['a network whose mask is not a prefix', '30:0e:a0:0c:30:0a:87:08:0a:00:00:00:ff:00:ff:00'],
     ['a DNS name with a trailing dot', '30:08:a0:06:30:04:82:02:61:2e'],
     ['a DNS name with an empty label', '30:0a:a0:08:30:06:82:04:61:2e:2e:62'],
     ['a DNS name beyond ASCII', '30:07:a0:05:30:03:82:01:fc'],
-    ['a mailbox of two parts too many', '30:0b:a0:09:30:07:81:05:61:40:62:40:63'],
+    ['a mailbox with two @', '30:0b:a0:09:30:07:81:05:61:40:62:40:63'],
     ['an empty mailbox, which Java cannot read', '30:06:a1:04:30:02:81:00'],
     ['an empty host, which Java cannot read', '30:06:a1:04:30:02:86:00'],
-    ['a host that is an address', '30:0f:a0:0d:30:0b:86:09:31:30:2e:30:2e:30:2e:31:30'],
+    ['a host that is an IP address', '30:0f:a0:0d:30:0b:86:09:31:30:2e:30:2e:30:2e:31:30'],
     ['a host with an underscore, which Java cannot read', '30:09:a0:07:30:05:86:03:61:5f:62'],
   ];
   for (const [title, der] of unreadable) {
-    test(`${title} keeps a root from signing, whatever the names`, () => {
+    test(`because of ${title} prevent a root from signing any name`, () => {
       const { crt } = opensslRoot({ keyPem, extensions: [...goodRoot, `nameConstraints = critical, DER:${der}`] });
       const inspection = inspectIssuer(crt, keyPem, present);
       assert.deepEqual('reason' in inspection && inspection.reason, 'RootMalformed');
@@ -311,18 +307,18 @@ describe('constraints that cannot be read', () => {
   }
 
   const unknown: [title: string, der: string, asked: Asked][] = [
-    ['a directory name that is none', '30:08:a0:06:30:04:a4:02:05:00', {}],
-    ['a minimum distance, which RFC 5280 rules out', '30:0a:a0:08:30:06:82:01:61:80:01:01', dns('a')],
+    ['an invalid directory name', '30:08:a0:06:30:04:a4:02:05:00', {}],
+    ['a minimum distance, which RFC 5280 forbids', '30:0a:a0:08:30:06:82:01:61:80:01:01', dns('a')],
   ];
   for (const [title, der, asked] of unknown) {
-    test(`${title} lets the root certify no name of that kind`, () => {
+    test(`because of ${title} exclude every name of that type`, () => {
       const constraints = Buffer.from(der.replaceAll(':', ''), 'hex');
       assert.equal(namesOutsideConstraints(constraints, { ...none, ...asked }, { commonName: 'x' }).length, 1);
     });
   }
 });
 
-test('a root of our own has no name constraints, which some verifiers do not know', () => {
+test('a generated root has no name constraints, because some verifiers do not support them', () => {
   const context = { now, serialSeed: randomBytes(20) };
   assert.equal(
     issueRoot({ subject: { commonName: 'a' }, durationMs: days(1) }, key, context).nameConstraints,
