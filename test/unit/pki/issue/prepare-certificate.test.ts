@@ -135,7 +135,7 @@ describe('a leaf', () => {
   }
 
   const allUsages = ['ipsecIKE', 'emailProtection', 'codeSigning', 'contentCommitment'] as const;
-  const beside: [spec: KeySpec, usages: readonly LeafUsage[], keyUsage: string][] = [
+  const additionalUsages: [spec: KeySpec, usages: readonly LeafUsage[], keyUsage: string][] = [
     [p256, ['keyAgreement', ...allUsages], 'Digital Signature, Non Repudiation, Key Agreement'],
     [
       { algorithm: 'RSA', size: 2048 },
@@ -144,7 +144,7 @@ describe('a leaf', () => {
     ],
     [{ algorithm: 'Ed25519' }, allUsages, 'Digital Signature, Non Repudiation'],
   ];
-  for (const [spec, some, keyUsage] of beside) {
+  for (const [spec, some, keyUsage] of additionalUsages) {
     test(`with ${describeKeySpec(spec)} has the requested usages in addition to those of TLS`, () => {
       const issuer = root();
       const leaf = issueLeaf(issuer, { role: 'client', usages: some }, { key: privateKey(spec) });

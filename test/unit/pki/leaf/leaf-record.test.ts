@@ -145,7 +145,7 @@ describe('the key pair of a Secret', () => {
   const bad: [title: string, crt: string, key: string, code: PkiErrorCode][] = [
     ['when the key belongs to another certificate', crt, encodePrivateKey(privateKey(), 'PKCS8'), 'VerificationFailed'],
     [
-      'when the key is of another kind',
+      'when the key has another type',
       crt,
       encodePrivateKey(privateKey({ algorithm: 'Ed25519' }), 'PKCS8'),
       'VerificationFailed',

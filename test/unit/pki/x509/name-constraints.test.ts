@@ -187,8 +187,8 @@ describe('a root with name constraints', () => {
     ['permitted;IP:10.0.0.0/255.0.0.0', 'a.other.svc', uri('spiffe://a/b'), true],
   ];
   for (const [constraints, commonName, asked, allowed] of commonNames) {
-    const beside = Object.values(asked).flat().join();
-    test(`${constraints} ${allowed ? 'certifies' : 'does not certify'} the common name ${commonName} with ${beside}`, () => {
+    const otherName = Object.values(asked).flat().join();
+    test(`${constraints} ${allowed ? 'certifies' : 'does not certify'} the common name ${commonName} with ${otherName}`, () => {
       const { certificate } = constrainedRoot(constraints);
       const names = { ...none, ...asked };
       const outside = namesOutsideConstraints(certificate.nameConstraints ?? Buffer.alloc(0), names, { commonName });
