@@ -8,9 +8,9 @@ import { paths } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
 import { installation, type Tenant } from '../support/installation.ts';
 
-/** A file of test/integration/manifests. $(NAMESPACE) in it stands for the namespace that it is applied to. */
+/** A file of test/integration/manifests. Its placeholder $(NAMESPACE) is replaced by the namespace of the test. */
 interface Manifest {
-  /** The file's name, which says what is wrong or special. */
+  /** The file name, which says what is wrong or special. */
   readonly name: string;
   readonly text: string;
   /** Part of the API server's message, from the first line `# refused: …`. */
@@ -23,23 +23,23 @@ const invalid = readManifests('invalid');
 const valid = readManifests('valid');
 const validCertificates = valid.filter(({ text }) => text.includes('kind: MtlsCertificate'));
 
-/** How many manifests are tried at a time. */
+/** How many manifests are applied in parallel. */
 const concurrency = 8;
 
-/** As kubectl asks for it: a field that is unknown or there twice is refused. */
+/** kubectl's default: an unknown or duplicate field is refused. */
 const strictly = '?fieldValidation=Strict';
 const dryRun = `${strictly}&dryRun=All`;
 
 const world = installation({ operator: false });
 
-it('has a corpus of at least 45 invalid and 15 valid manifests, and every invalid one says what it expects', () => {
+it('has a corpus of at least 45 invalid and 15 valid manifests, and every invalid one has an expected result', () => {
   assert.ok(invalid.length >= 45, `${invalid.length} invalid manifests`);
   assert.ok(valid.length >= 15, `${valid.length} valid manifests`);
   const unclear = invalid.filter(({ refused, condition }) => refused === undefined && condition === undefined);
   assert.deepEqual(unclear, []);
 });
 
-describe('the API server refuses, with a message that names the fault', { concurrency }, () => {
+describe('the API server refuses, with a message that names the error,', { concurrency }, () => {
   for (const { name, text, refused } of invalid) {
     if (refused === undefined) continue;
     it(sentence(name), async () => {
@@ -54,22 +54,22 @@ describe('the API server refuses, with a message that names the fault', { concur
 describe('the API server accepts', { concurrency }, () => {
   for (const { name, text, refused, condition } of [...valid, ...invalid]) {
     if (refused !== undefined) continue;
-    it(condition === undefined ? sentence(name) : `${sentence(name)}, which only the operator can judge`, async () => {
+    it(condition === undefined ? sentence(name) : `${sentence(name)}, which only the operator can check`, async () => {
       await create(text, 'default', dryRun);
     });
   }
 });
 
 it('the API server accepts the examples of deploy/', async () => {
-  // A dry run does not create the namespace that the examples are in.
+  // A dry run does not create the namespace of the examples.
   await world.cluster.kubectl(['create', 'namespace', 'shop']);
   await world.cluster.kubectl(['apply', '--dry-run=server', '-f', join(import.meta.dirname, '../../deploy/examples')]);
 });
 
-it('who views a namespace reads its certificates, and authorities only by the role that is made for it', async () => {
-  const may = async (verb: string, ...what: string[]): Promise<string> =>
+it('the role view includes certificates; authorities need the role mtls-operator-authorities-view', async () => {
+  const may = async (verb: string, ...args: string[]): Promise<string> =>
     (
-      await world.cluster.tryKubectl(['auth', 'can-i', verb, ...what, '--as=jane', '--namespace=default'])
+      await world.cluster.tryKubectl(['auth', 'can-i', verb, ...args, '--as=jane', '--namespace=default'])
     ).stdout.trim();
   await world.cluster.kubectl([
     'create',
@@ -81,7 +81,7 @@ it('who views a namespace reads its certificates, and authorities only by the ro
   ]);
   await eventually(async () => assert.equal(await may('get', 'mtlscertificates'), 'yes'));
   assert.equal(await may('create', 'mtlscertificates'), 'no');
-  // A request, since `auth can-i` asks about the namespace also for what has none.
+  // A real request: for cluster-scoped resources, `auth can-i` also depends on the namespace.
   const reads = async (): Promise<string> =>
     (await world.cluster.tryKubectl(['get', 'mtlsauthorities', '--as=jane'])).stderr;
   assert.match(await reads(), /forbidden/i);
@@ -91,7 +91,7 @@ it('who views a namespace reads its certificates, and authorities only by the ro
   assert.equal(await may('create', 'mtlsauthorities'), 'no');
 });
 
-it('the API server fills in the defaults, so that a stored resource says what it means', async () => {
+it('the API server stores the defaults in the resource', async () => {
   const input = valid.find(({ name }) => name === 'server')?.text ?? '';
   const [stored] = await create(input, 'default', dryRun);
   const { spec } = stored as MtlsCertificate;
@@ -104,12 +104,12 @@ it('the API server fills in the defaults, so that a stored resource says what it
   });
 });
 
-it('the API server refuses another secretName for an MtlsAuthority that exists', async () => {
+it('the API server refuses a change of secretName of an existing MtlsAuthority', async () => {
   const minimal = valid.find(({ name }) => name === 'authority-brought')?.text ?? '';
   const authority = (secretName: string) => minimal.replace('brought-root', secretName);
   await world.cluster.kubectl(['apply', '-f', '-'], { input: authority('first') });
   const { code, stderr } = await world.cluster.tryKubectl(['apply', '-f', '-'], { input: authority('second') });
-  // The operator makes the default authority in a cluster that has none at all.
+  // The operator creates the default authority only in a cluster without any authority.
   await world.cluster.kubectl(['delete', 'mauth', '--all']);
   assert.notEqual(code, 0, 'the secretName was changed');
   assert.match(stderr, /secretName cannot be changed/);
@@ -118,7 +118,7 @@ it('the API server refuses another secretName for an MtlsAuthority that exists',
 describe('the operator', () => {
   before(() => world.start());
 
-  describe('answers with a condition and writes no Secret', { concurrency }, () => {
+  describe('reports with a condition, and writes no Secret for,', { concurrency }, () => {
     for (const { name, text, condition } of invalid) {
       if (condition === undefined) continue;
       it(`${condition}: ${sentence(name)}`, async () => {
@@ -139,22 +139,22 @@ describe('the operator', () => {
     }
   });
 
-  it('is well after all of that', async () => {
+  it('is healthy afterwards', async () => {
     assert.equal((await fetch(`${world.operator.url}/healthz`)).status, 200);
     assert.equal((await fetch(`${world.operator.url}/readyz`)).status, 200);
   });
 
-  /** Creates the objects of a manifest in a namespace of their own. */
+  /** Creates the objects of a manifest in a new namespace. */
   async function apply(text: string): Promise<Tenant> {
     const tenant = await world.tenant('admission');
     await create(text, tenant.namespace, strictly);
     return tenant;
   }
 
-  /** The name of the one MtlsCertificate of a namespace. */
+  /** The name of the only MtlsCertificate of a namespace. */
   async function nameIn(tenant: Tenant): Promise<string> {
     const [certificate, ...others] = await tenant.list();
-    assert.ok(certificate !== undefined && others.length === 0, 'a manifest of one MtlsCertificate');
+    assert.ok(certificate !== undefined && others.length === 0, 'the manifest must have one MtlsCertificate');
     return certificate.metadata.name;
   }
 });
@@ -165,13 +165,13 @@ const collections: Readonly<Record<string, (namespace: string) => string>> = {
   Secret: (namespace) => paths.secrets(namespace),
 };
 
-/** Creates the objects of a manifest, whose YAML is the API server's to read; returns them as they are stored. */
+/** Creates the objects of a manifest. The API server parses the YAML. Returns the stored objects. */
 async function create(text: string, namespace: string, query: string): Promise<object[]> {
   const created: object[] = [];
   for (const object of inNamespace(text, namespace).split(/^---$/m)) {
     const [, kind = ''] = /^kind: (.+)$/m.exec(object) ?? [];
     const collection = collections[kind];
-    assert.ok(collection !== undefined, `a manifest with a ${kind}`);
+    assert.ok(collection !== undefined, `a manifest must not have a ${kind}`);
     created.push(await world.api.create<object>(collection(namespace) + query, object));
   }
   return created;

@@ -4,7 +4,7 @@ import { KubeClient, loadConnection } from '../../src/kube/index.ts';
 import { testApiContract } from '../support/api-contract.ts';
 import { installation } from '../support/installation.ts';
 
-// Broken if it fails: the API server in memory, on which the simulations of unit tests run, is not like the real one.
+// A failure means: the API server in memory, which the simulations of unit tests use, differs from the real one.
 describe('a real API server', () => {
   let client: KubeClient;
   const world = installation({ operator: false }, async ({ cluster: { kubeconfig } }) => {

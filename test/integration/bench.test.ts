@@ -30,7 +30,7 @@ interface Report {
 const countOf = ({ requestsPerCertificate }: Round, key: string): number =>
   Math.round((requestsPerCertificate[key] ?? 0) * 2 * count);
 
-test('the benchmark compares the operator with the same writes: one Secret a certificate, one status a resource (2 min: the benchmark runs as a whole)', async () => {
+test('the benchmark and the operator make the same writes: one Secret for each certificate, one status for each resource (2 min: the whole benchmark runs)', async () => {
   const output = join(await scratchFolder('bench'), 'bench.json');
   const options = ['--scenario', 'burst', '--count', String(count), '--rounds', '1', '--no-settle', '--output', output];
   const { stdout } = await promisify(execFile)(process.execPath, [main, ...options]);
@@ -38,7 +38,7 @@ test('the benchmark compares the operator with the same writes: one Secret a cer
   const { results } = JSON.parse(readFileSync(output, 'utf8')) as Report;
   const roundOf = (name: string): Round => {
     const round = results.find(({ contestant }) => contestant === name)?.rounds[0];
-    assert.ok(round, `there is a round of the ${name}`);
+    assert.ok(round, `there is no round of the ${name}`);
     return round;
   };
   const [ceiling, operator] = [roundOf('ceiling'), roundOf('operator')];

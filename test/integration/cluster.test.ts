@@ -15,10 +15,10 @@ import { eventually } from '../support/eventually.ts';
 
 const CONTROL_PLANE = fileURLToPath(new URL('../../tools/controlplane/controlplane.ts', import.meta.url));
 
-/** The processes of the control plane in a folder, which must be up. */
+/** The processes of the control plane in a folder. It must be running. */
 function processesOf(dir: string): State['processes'] {
   const state = readState(dir);
-  assert.ok(isUp(state), `the control plane in ${dir} is not up`);
+  assert.ok(isUp(state), `the control plane in ${dir} is not running`);
   return state.processes;
 }
 
@@ -35,7 +35,7 @@ async function succeed(controlPlane: ControlPlane, args: readonly string[], inpu
   return stdout;
 }
 
-/** Another process that starts a control plane, in the folder or a temporary one, and then does nothing. */
+/** Starts another process that starts a control plane, in the folder or a temporary one, and then waits. */
 async function startInAnotherProcess(dir?: string): Promise<{ starter: ChildProcess; dir: string }> {
   const source = `
     const { startControlPlane } = await import(${JSON.stringify(CONTROL_PLANE)});
@@ -46,7 +46,7 @@ async function startInAnotherProcess(dir?: string): Promise<{ starter: ChildProc
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   for await (const line of createInterface({ input: starter.stdout })) return { starter, dir: line };
-  throw new Error('the other process ended before its control plane was up');
+  throw new Error('the other process ended before its control plane was running');
 }
 
 async function killHard(starter: ChildProcess): Promise<void> {
@@ -62,22 +62,22 @@ describe('a control plane', () => {
   });
   after(() => controlPlane.stop());
 
-  test('has RBAC on: a real ServiceAccount token without a binding is forbidden, and allowed once bound', async () => {
+  test('has RBAC: a ServiceAccount token is forbidden without a binding, and allowed with one', async () => {
     const { server, dir } = controlPlane;
-    await succeed(controlPlane, ['create', 'serviceaccount', 'nobody']);
-    const token = (await succeed(controlPlane, ['create', 'token', 'nobody'])).trim();
-    const asNobody = [
+    await succeed(controlPlane, ['create', 'serviceaccount', 'reader']);
+    const token = (await succeed(controlPlane, ['create', 'token', 'reader'])).trim();
+    const asReader = [
       `--token=${token}`,
       `--server=${server}`,
       `--certificate-authority=${dir}/certificates/apiserver.crt`,
     ];
-    // An empty kubeconfig, since its credentials would win over the flags.
+    // An empty kubeconfig: credentials in a kubeconfig would take precedence over the flags.
     const listSecrets = () =>
-      controlPlane.kubectl([...asNobody, 'get', 'secrets'], { kubeconfig: join(dir, 'no.kubeconfig') });
+      controlPlane.kubectl([...asReader, 'get', 'secrets'], { kubeconfig: join(dir, 'no.kubeconfig') });
 
     const { code, stderr } = await listSecrets();
     assert.equal(code, 1);
-    assert.match(stderr, /Forbidden.*system:serviceaccount:default:nobody.*cannot list/);
+    assert.match(stderr, /Forbidden.*system:serviceaccount:default:reader.*cannot list/);
 
     await succeed(controlPlane, ['create', 'role', 'reader', '--verb=list', '--resource=secrets']);
     await succeed(controlPlane, [
@@ -85,12 +85,12 @@ describe('a control plane', () => {
       'rolebinding',
       'reader',
       '--role=reader',
-      '--serviceaccount=default:nobody',
+      '--serviceaccount=default:reader',
     ]);
     await eventually(async () => assert.equal((await listSecrets()).code, 0));
   });
 
-  test('collects the garbage of a deleted owner', async () => {
+  test('deletes objects whose owner was deleted', async () => {
     const owner = JSON.parse(await succeed(controlPlane, ['create', 'configmap', 'owner', '-o', 'json'])) as {
       metadata: { uid: string };
     };
@@ -103,7 +103,7 @@ describe('a control plane', () => {
     });
   });
 
-  test('keeps its data and its address when the API server is restarted', async () => {
+  test('keeps its data and its address when the API server restarts', async () => {
     await succeed(controlPlane, ['create', 'configmap', 'kept']);
     await controlPlane.stopApiServer();
     assert.notEqual((await controlPlane.kubectl(['get', 'configmap', 'kept'])).code, 0);
@@ -111,7 +111,7 @@ describe('a control plane', () => {
     await succeed(controlPlane, ['get', 'configmap', 'kept']);
   });
 
-  test('answers 410 Gone to a list and a watch from before a compaction', async () => {
+  test('returns 410 Gone to a list and a watch with a compacted resourceVersion', async () => {
     await succeed(controlPlane, ['create', 'configmap', 'old']);
     const resourceVersion = (
       await succeed(controlPlane, ['get', 'configmap', 'old', '-o', 'jsonpath={.metadata.resourceVersion}'])
@@ -126,7 +126,7 @@ describe('a control plane', () => {
     assert.match(watch.stdout, /"type":"ERROR".*"code":410/);
   });
 
-  test('runs beside another one and knows nothing of it', async () => {
+  test('is independent of another control plane that runs at the same time', async () => {
     const other = await startControlPlane();
     try {
       assert.notEqual(other.server, controlPlane.server);
@@ -139,7 +139,7 @@ describe('a control plane', () => {
   });
 });
 
-test('a stopped control plane leaves no process and no folder behind', async () => {
+test('a stopped control plane leaves neither a process nor its folder', async () => {
   const controlPlane = await startControlPlane();
   const processes = processesOf(controlPlane.dir);
   await controlPlane.stop();
@@ -147,7 +147,7 @@ test('a stopped control plane leaves no process and no folder behind', async () 
   assert.ok(!existsSync(controlPlane.dir));
 });
 
-test('a temporary control plane ends with the process that started it, though that one is killed', async () => {
+test('a temporary control plane ends with the process that started it, even if that is killed', async () => {
   const { starter, dir } = await startInAnotherProcess();
   const processes = processesOf(dir);
   await killHard(starter);
@@ -155,19 +155,19 @@ test('a temporary control plane ends with the process that started it, though th
   await eventually(() => assert.ok(!existsSync(dir)));
 });
 
-describe('a control plane with a folder of its own', () => {
+describe('a control plane with its own folder', () => {
   let dir: string;
   before(() => {
     dir = mkdtempSync(join(tmpdir(), 'mtls-kept-'));
   });
   after(() => rmSync(dir, { recursive: true, force: true }));
 
-  test('outlives its starter, and the next start ends what is left of it and goes on with its data (20 s: a control plane starts twice)', async () => {
+  test('continues to run after its starter; the next start ends its processes and uses its data (20 s: a control plane starts twice)', async () => {
     const { starter } = await startInAnotherProcess(dir);
     await killHard(starter);
     const leftOver = processesOf(dir);
 
-    // A reused pid: a process that is alive, under a start time that is not its own.
+    // A reused pid: a running process, recorded with another start time.
     const self = identify(process.pid)!;
     const foreign = { name: 'foreign', pid: self.pid, startedAt: `${self.startedAt}0` };
     writeState(dir, { ...readState(dir)!, processes: [...leftOver, foreign] });

@@ -61,7 +61,7 @@ function secret(namespace: string, name: string, value = 'x'): Secret {
   return { metadata: { namespace, name }, data: { value: base64(value) } };
 }
 
-/** The administrator's kubeconfig with a change, in a file that goes with the test. */
+/** Writes the administrator's kubeconfig with changes to a temporary file. */
 function writeKubeconfig(t: TestContext, change: { cluster?: object; user?: object }): string {
   const folder = mkdtempSync(join(tmpdir(), 'kube-test-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -76,7 +76,7 @@ function writeKubeconfig(t: TestContext, change: { cluster?: object; user?: obje
   return path;
 }
 
-/** A rejection's check: the code, and what else the error must be. */
+/** A check for assert.rejects: the error has this code and these fields. */
 function refused(code: KubeErrorCode, more: Partial<KubeError> = {}): (error: unknown) => boolean {
   return (error) => {
     assert.ok(isKubeError(error, code), `${String(error)} is not ${code}`);
@@ -125,7 +125,7 @@ function recorded({ metadata, data }: Served<Secret>): Recorded {
   return { namespace, name, resourceVersion, value: Buffer.from(data?.['value'] ?? '', 'base64').toString() };
 }
 
-test('preconditions are kept, and each refusal has its own code', async () => {
+test('preconditions are sent, and each refusal has its own error code', async () => {
   const namespace = await newNamespace();
   const ref = { namespace, name: 'a' };
   const created = await client.create(secrets, secret(namespace, 'a'));
@@ -157,7 +157,7 @@ test('the field manager is the name in the user agent', async () => {
   );
 });
 
-test('a namespace that is being deleted refuses in a way that can be told from missing rights', async () => {
+test('a write in a namespace that is being deleted fails with another error than missing permissions', async () => {
   const namespace = await newNamespace();
   const holding = secret(namespace, 'holding');
   await client.create(secrets, { ...holding, metadata: { ...holding.metadata, finalizers: ['example.org/hold'] } });
@@ -169,9 +169,9 @@ test('a namespace that is being deleted refuses in a way that can be told from m
   await client.mergePatch(secrets, { namespace, name: 'holding' }, { metadata: { finalizers: null } });
 });
 
-test('a credential that the API server does not know is Unauthorized, one without rights Forbidden', async (t) => {
+test('an unknown credential gets Unauthorized, one without permissions gets Forbidden', async (t) => {
   const withToken = (token: string): Promise<KubeClient> => clientOf(writeKubeconfig(t, { user: { token } }));
-  const unknown = await withToken('nobody');
+  const unknown = await withToken('unknown');
   await assert.rejects(unknown.get(secrets, { namespace: 'default', name: 'a' }), refused('Unauthorized'));
   await unknown.close();
 
@@ -181,7 +181,7 @@ test('a credential that the API server does not know is Unauthorized, one withou
   await powerless.close();
 });
 
-test('1,200 Secrets are listed in pages of 500, and kept up to date after that', async (t) => {
+test('1,200 Secrets are listed in pages of 500, and then kept up to date by the watch', async (t) => {
   const namespace = await newNamespace();
   const names = Array.from({ length: 1200 }, (_, index) => `s-${index}`);
   await Promise.all(names.map((name) => client.create(secrets, secret(namespace, name))));
@@ -222,7 +222,7 @@ test('a metadata-only reflector gets no data', async (t) => {
   );
 });
 
-test('a write can be answered with metadata only, and is the same write', async () => {
+test('a write can return only metadata, and writes the same', async () => {
   const namespace = await newNamespace();
   const ref = { namespace, name: 'a' };
   const isMetadata = (answer: object): void => {
@@ -239,7 +239,7 @@ test('a write can be answered with metadata only, and is the same write', async 
   isMetadata(await client.replace(secrets, secret(namespace, 'a', '2'), { metadataOnly: true }));
 });
 
-test('what was written through is in the store before the watch brings it, and is reported once', async (t) => {
+test('an observed write is in the store before the watch reports it, and subscribers are called once', async (t) => {
   const namespace = await newNamespace();
   const { store, reflector } = reflectSecrets(t, namespace);
   await reflector.synced;
@@ -252,7 +252,7 @@ test('what was written through is in the store before the watch brings it, and i
   assert.deepEqual(changes, ['->1', '->last']);
 });
 
-test('objects that a selector no longer takes in leave the store', async (t) => {
+test('objects that the selector no longer matches leave the store', async (t) => {
   const namespace = await newNamespace();
   const labelled = secret(namespace, 'a');
   await client.create(secrets, { ...labelled, metadata: { ...labelled.metadata, labels: { keep: 'yes' } } });
@@ -264,7 +264,7 @@ test('objects that a selector no longer takes in leave the store', async (t) => 
   await eventually(() => assert.deepEqual(values(), {}));
 });
 
-test('no change is lost when connections are cut again and again', async (t) => {
+test('no change is lost when connections are cut repeatedly', async (t) => {
   const namespace = await newNamespace();
   const proxy = await cuttingProxy(t);
   const cut = await clientOf(proxy.kubeconfig);
@@ -277,7 +277,7 @@ test('no change is lost when connections are cut again and again', async (t) => 
     if (expected[name] === undefined) await client.create(secrets, secret(namespace, name, String(round)));
     else await client.mergePatch(secrets, { namespace, name }, { data: { value: btoa(String(round)) } });
     expected[name] = String(round);
-    // Some cuts meet a watch that is at work, some one that is just being begun.
+    // Some cuts interrupt a running watch, others one that is starting.
     if (round % 3 === 0) await eventually(() => assert.deepEqual(values(), expected));
     proxy.cut();
   }
@@ -291,7 +291,7 @@ interface Widget extends KubeObject {
   readonly status?: { readonly seen?: number };
 }
 
-test('a kind that is installed only later is waited for', async (t) => {
+test('a reflector waits for a CRD that is installed later', async (t) => {
   const group = 'kube-test.example.org';
   const widgets = defineResource<Widget>({ group, version: 'v1', plural: 'widgets', kind: 'Widget', namespaced: true });
   const namespace = await newNamespace();
@@ -343,24 +343,24 @@ test('a kind that is installed only later is waited for', async (t) => {
   await eventually(() => assert.equal(store.size, 0));
 });
 
-test('events appear on their object, also on one without a namespace', async () => {
+test('events appear on their object, including cluster-scoped objects', async () => {
   const namespace = await newNamespace();
   const { metadata } = await client.create(secrets, secret(namespace, 'a'));
   const names = { reportingController: 'example.org/kube-test', reportingInstance: 'test-1' };
   const recorder = new EventRecorder({ client, ...names });
-  const said = { type: 'Normal', reason: 'Tested', action: 'Test', note: 'it works' } as const;
+  const event = { type: 'Normal', reason: 'Tested', action: 'Test', note: 'it works' } as const;
   const { name, uid } = metadata;
-  recorder.record({ ...said, regarding: { apiVersion: 'v1', kind: 'Secret', namespace, name, uid } });
-  recorder.record({ ...said, regarding: { apiVersion: 'v1', kind: 'Namespace', name: namespace } });
+  recorder.record({ ...event, regarding: { apiVersion: 'v1', kind: 'Secret', namespace, name, uid } });
+  recorder.record({ ...event, regarding: { apiVersion: 'v1', kind: 'Namespace', name: namespace } });
   await recorder.flush(30_000);
-  const about = async (where: string): Promise<string[]> => {
-    const { items } = await client.list(events, { namespace: where });
+  const about = async (eventNamespace: string): Promise<string[]> => {
+    const { items } = await client.list(events, { namespace: eventNamespace });
     return items.filter(({ reason }) => reason === 'Tested').map(({ regarding }) => regarding.name);
   };
   assert.deepEqual([await about(namespace), await about('default')], [['a'], [namespace]]);
 });
 
-test('one candidate leads, also when its Lease is deleted; a release hands over, and a dead leader is replaced', async (t) => {
+test('one candidate leads, even if its Lease is deleted; a release hands over, and a dead leader is replaced', async (t) => {
   const namespace = await newNamespace();
   const lease = { namespace, name: 'leader' };
   const candidate = (
@@ -404,7 +404,7 @@ test('one candidate leads, also when its Lease is deleted; a release hands over,
   assert.equal(second.elector.isLeader, false);
 });
 
-test('a restarted API server is found again, by calls and by watches', async (t) => {
+test('requests and watches work again after a restart of the API server', async (t) => {
   const namespace = await newNamespace();
   const { reflector, values } = reflectSecrets(t, namespace);
   await client.create(secrets, secret(namespace, 'before', '1'));
@@ -417,7 +417,7 @@ test('a restarted API server is found again, by calls and by watches', async (t)
   await eventually(() => assert.deepEqual(values(), { after: '2', before: '1' }));
 });
 
-test('after a compaction the old place is Gone, and a reflector lists again', async (t) => {
+test('after a compaction the old resourceVersion is Gone, and a reflector lists again', async (t) => {
   const namespace = await newNamespace();
   const { reflector, values, errors } = reflectSecrets(t, namespace);
   await reflector.synced;
@@ -425,7 +425,7 @@ test('after a compaction the old place is Gone, and a reflector lists again', as
   await client.create(secrets, secret(namespace, 'b', '2'));
   await eventually(() => assert.deepEqual(values(), { a: '1', b: '2' }));
   const page = await client.list(secrets, { namespace, limit: 1 });
-  // So that the last revision is none that the reflector has seen.
+  // So that the reflector has not seen the latest revision.
   await client.create(secrets, secret(await newNamespace(), 'elsewhere'));
   await cluster.compact();
 
@@ -440,7 +440,7 @@ test('after a compaction the old place is Gone, and a reflector lists again', as
   assert.ok(errors.includes('Gone'), errors.join());
 });
 
-test('a proxy is gone through when the kubeconfig names it, or the environment does and the server is elsewhere', async (t) => {
+test('the client uses the proxy of the kubeconfig, and that of the environment unless the server is local', async (t) => {
   const target = new URL(cluster.server);
   const tunnels: string[] = [];
   const proxy = createHttpServer();
@@ -472,13 +472,13 @@ test('a proxy is gone through when the kubeconfig names it, or the environment d
   process.env['HTTPS_PROXY'] = url;
   await reach({});
   assert.equal(tunnels.length, 1);
-  // A name in the certificate that only the proxy knows the way to.
+  // A host name that only the proxy can resolve.
   const elsewhere = `kubernetes.default.svc:${target.port}`;
   await reach({ server: `https://${elsewhere}` });
   assert.deepEqual(tunnels, [target.host, elsewhere]);
 });
 
-/** A way to the API server that can be cut, and closed for good, and a kubeconfig that takes it. */
+/** A proxy to the API server whose connections can be cut or refused, and a kubeconfig that uses it. */
 async function cuttingProxy(t: TestContext): Promise<{ kubeconfig: string; cut: () => void; refuse: () => void }> {
   const target = new URL(cluster.server);
   const sockets = new Set<Socket>();

@@ -6,7 +6,7 @@ import { output } from '../../tools/controlplane/command.ts';
 import { compiled } from '../support/peers/compiled.ts';
 import { proxyCases } from '../support/proxy-cases.ts';
 
-test('Go, and with it kubectl, uses the proxies that the operator is expected to use', async () => {
+test("Go, and therefore kubectl, uses the expected proxy in every case of the operator's proxy tests", async () => {
   const cwd = join(import.meta.dirname, '../support/proxy-judge');
   const sources = ['main.go', 'go.mod'].map((file) => join(cwd, file));
   const folder = await compiled('proxy-judge', sources, (outputFolder) => ({
@@ -16,9 +16,9 @@ test('Go, and with it kubectl, uses the proxies that the operator is expected to
   const input = proxyCases.map(({ url, env }) => `${JSON.stringify({ url, env })}\n`).join('');
   const { stdout, stderr, code } = await output(join(folder, 'judge'), [], { input });
   assert.equal(code, 0, stderr);
-  const said = stdout.trimEnd().split('\n');
+  const proxies = stdout.trimEnd().split('\n');
   assert.deepEqual(
-    proxyCases.map(({ url, env }, i) => ({ url, env, proxy: said[i] })),
+    proxyCases.map(({ url, env }, i) => ({ url, env, proxy: proxies[i] })),
     proxyCases,
   );
 });

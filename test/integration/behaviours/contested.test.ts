@@ -15,12 +15,12 @@ async function issued(spec?: object): Promise<{ tenant: Tenant; secret: Secret }
   return { tenant, secret: await tenant.secret(name) };
 }
 
-/** Another writer, which has a field manager of its own. */
+/** Patches the Secret as another writer, with its own field manager. */
 const patchAs = ({ namespace }: Tenant, manager: string, patch: object): Promise<Secret> =>
   world.api.patch(`${paths.secrets(namespace, name)}?fieldManager=${manager}`, patch);
 
-/** Waits until the operator has undone it. */
-const undone = (tenant: Tenant, isUndone: (secret: Secret) => boolean): Promise<Secret> =>
+/** Waits until the operator has undone the change. */
+const repaired = (tenant: Tenant, isUndone: (secret: Secret) => boolean): Promise<Secret> =>
   eventually(async () => {
     const secret = await tenant.secret(name);
     assert.ok(isUndone(secret), 'the Secret is not repaired');
@@ -29,11 +29,11 @@ const undone = (tenant: Tenant, isUndone: (secret: Secret) => boolean): Promise<
 
 const holdsCertificate = (secret: Secret): boolean => fileOf(secret, 'tls.crt').startsWith('-----BEGIN CERTIFICATE');
 
-/** Uses up the repairs that come at once, and damages the Secret once more. */
+/** Uses up the three immediate repairs, and damages the Secret once more. */
 async function contest(tenant: Tenant, manager: string, damage: object, isUndone: (secret: Secret) => boolean) {
   for (let i = 0; i < 3; i += 1) {
     await patchAs(tenant, manager, damage);
-    await undone(tenant, isUndone);
+    await repaired(tenant, isUndone);
   }
   await patchAs(tenant, manager, damage);
 }
@@ -41,7 +41,7 @@ async function contest(tenant: Tenant, manager: string, damage: object, isUndone
 const serialOf = async (tenant: Tenant): Promise<string | undefined> =>
   (await tenant.get('db')).status?.secrets?.[0]?.serialNumber;
 
-/** The distinct keys and certificates that were ever in the Secret. */
+/** The number of distinct keys and certificates that the Secret has ever had. */
 function everSeen({ namespace }: Tenant): { keys: number; certificates: number } {
   const states = world.watched.states.filter(
     ({ metadata }) => metadata.namespace === namespace && metadata.name === name,
@@ -57,7 +57,7 @@ const retry = (tenant: Tenant, token: string): Promise<unknown> =>
   tenant.patch('db', { metadata: { annotations: { 'mtls-operator.io/retry': token } } });
 
 describe('7. A contested Secret', { concurrency: 6 }, () => {
-  test('is repaired three times at once, and then SecretContested names the field manager', async () => {
+  test('is repaired immediately three times; after that, SecretContested names the field manager', async () => {
     const { tenant, secret } = await issued();
     await contest(tenant, 'secret-syncer', { data: { 'tls.crt': base64('theirs') } }, holdsCertificate);
     const { message } = await tenant.notReady('db', 'SecretContested');
@@ -69,7 +69,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     const [entry] = status?.secrets ?? [];
     assert.equal(entry?.repairs?.count, 3);
     assert.equal(entry?.repairs?.changedBy, 'secret-syncer (data.tls.crt)');
-    // The key was never damaged: no new one was made, and the serials of all certificates are remembered.
+    // The key was never damaged, so the operator generated no new one. Status lists the serials of all certificates.
     assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 4 });
     assert.equal(entry?.replaced?.length, 3);
     assert.equal((await tenant.secret(name)).data?.['tls.key'], secret.data?.['tls.key']);
@@ -84,7 +84,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     assert.equal(events.length, 1);
   });
 
-  test('of a writer that never stops gets a bounded number of certificates', async () => {
+  test('gets a bounded number of certificates while a writer keeps changing it', async () => {
     const { tenant } = await issued();
     const stop = new AbortController();
     let writes = 0;
@@ -108,7 +108,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     }
   });
 
-  test('of metadata is written a bounded number of times, too', async () => {
+  test('is repaired a bounded number of times when only its metadata is changed', async () => {
     const { tenant, secret } = await issued();
     const damage = { metadata: { labels: { 'mtls-operator.io/role': 'theirs' } } };
     await contest(
@@ -123,7 +123,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 1 });
   });
 
-  test('of ca.crt keeps its certificate and its key', async () => {
+  test('keeps its certificate and key when only ca.crt is changed', async () => {
     const { tenant, secret } = await issued();
     const isUndone = ({ data }: Secret) => data?.['ca.crt'] === secret.data?.['ca.crt'];
     await contest(tenant, 'bundler', { data: { 'ca.crt': base64('theirs') } }, isUndone);
@@ -132,13 +132,13 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 1 });
   });
 
-  test('that is deleted again and again is made again three times, and says where to look', async () => {
+  test('is created again three times after deletions; after that, the condition points to the audit log', async () => {
     const { tenant } = await issued();
     const remove = () => world.api.delete(paths.secrets(tenant.namespace, name));
     for (let i = 0; i < 3; i += 1) {
       const { metadata } = await tenant.secret(name);
       await remove();
-      await undone(tenant, (secret) => secret.metadata.uid !== metadata.uid).catch((error: unknown) => {
+      await repaired(tenant, (secret) => secret.metadata.uid !== metadata.uid).catch((error: unknown) => {
         if (!String(error).includes('404')) throw error;
       });
       await eventually(() => tenant.secret(name));
@@ -148,13 +148,13 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     assert.match(message, /is deleted again and again by another client \(the audit log/);
   });
 
-  test('is repaired at once for what a person asks for, and for the annotation retry', async () => {
+  test('is repaired immediately for a new rotate token and for the retry annotation', async () => {
     const { tenant } = await issued();
     const damage = { data: { 'tls.crt': base64('theirs') } };
     await contest(tenant, 'secret-syncer', damage, holdsCertificate);
     await tenant.notReady('db', 'SecretContested');
     await tenant.rotate('db', 'now');
-    const rotated = await judge(await undone(tenant, holdsCertificate));
+    const rotated = await judge(await repaired(tenant, holdsCertificate));
     await patchAs(tenant, 'secret-syncer', damage);
     await tenant.notReady('db', 'SecretContested');
     await retry(tenant, 'first');
@@ -164,13 +164,13 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     assert.equal((await judge(await tenant.secret(name))).publicKey, rotated.publicKey);
   });
 
-  test('is named by the field manager of a server-side apply', async () => {
+  test('names the field manager of a server-side apply in its condition', async () => {
     const { tenant } = await issued();
     const apply = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data: { 'tls.crt': base64('theirs') } };
     const path = `${paths.secrets(tenant.namespace, name)}?fieldManager=argo&force=true`;
     for (let i = 0; i < 3; i += 1) {
       await world.api.apply(path, apply);
-      await undone(tenant, holdsCertificate);
+      await repaired(tenant, holdsCertificate);
     }
     await world.api.apply(path, apply);
     const { message } = await tenant.notReady('db', 'SecretContested');
@@ -178,7 +178,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
   });
 });
 
-test('7. A contested Secret stays so over a restart, which brings no free repair, and ends by itself (90 s: repairs pause for half a minute and more)', async () => {
+test('7. A contested Secret stays contested after a restart without an extra repair, and becomes Ready automatically when the changes stop (90 s: repairs pause for half a minute and more)', async () => {
   const { tenant } = await issued();
   const damage = { data: { 'tls.crt': base64('theirs') } };
   await contest(tenant, 'secret-syncer', damage, holdsCertificate);
@@ -187,7 +187,7 @@ test('7. A contested Secret stays so over a restart, which brings no free repair
   const { lastTime = '' } = (await tenant.get('db')).status?.secrets?.[0]?.repairs ?? {};
   await world.restart();
   assert.equal((await tenant.notReady('db', 'SecretContested')).message, message);
-  // The pause of half a minute counts from the last repair, whoever leads.
+  // The pause of half a minute counts from the last repair, whichever replica leads.
   const secret = await eventually(
     async () => {
       const found = await tenant.secret(name);
@@ -196,11 +196,11 @@ test('7. A contested Secret stays so over a restart, which brings no free repair
     },
     { timeoutMs: 60_000 },
   );
-  assert.ok(Date.now() >= Date.parse(lastTime) + 26_000, 'the restart has brought a free repair');
+  assert.ok(Date.now() >= Date.parse(lastTime) + 26_000, 'the restart caused an extra repair');
   assert.notEqual((await judge(secret)).serialNumber, before);
   await tenant.notReady('db', 'SecretContested');
   await eventually(async () => assert.equal((await tenant.get('db')).status?.conditions?.[0]?.status, 'True'), {
     timeoutMs: 90_000,
-    message: 'it is contested for good',
+    message: 'the resource is still contested',
   });
 });

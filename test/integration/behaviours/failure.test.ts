@@ -19,10 +19,10 @@ after(() => rm(temporary, { recursive: true }));
 
 const server = { server: { service: 'db' } };
 
-/** No Secret can be created in the namespace until the returned function is called. */
+/** Forbids new Secrets in the namespace until the returned function is called. */
 const forbidSecrets = ({ namespace }: Tenant) => forbid(world, namespace, 'secrets');
 
-/** No event can be written. */
+/** Forbids new events in the namespace until the returned function is called. */
 async function refuseEvents(tenant: Tenant): Promise<() => Promise<void>> {
   const rule = { apiGroups: ['', 'events.k8s.io'], resources: ['events'], operations: ['CREATE'] };
   const { namespace } = tenant;
@@ -43,7 +43,7 @@ function failuresOf({ status }: Certificate): Failures {
   return { attempts: failedIssuanceAttempts, lastMs: Date.parse(lastFailureTime), nextMs: Date.parse(nextRetryTime) };
 }
 
-/** Waits until status speaks of this many failed attempts, or more. */
+/** Waits until status reports at least this many failed attempts. */
 const failed = (tenant: Tenant, attempts: number): Promise<Failures> =>
   eventually(async () => {
     const failures = failuresOf(await tenant.get('db'));
@@ -57,7 +57,7 @@ function assertNoFailure({ status }: Certificate): void {
 }
 
 describe('9. Failure backs off (25 s: each pause is twice as long)', { concurrency: 5 }, () => {
-  test('9. Failure backs off: seconds at first, then twice as long; it is over when what was in the way is gone', async () => {
+  test('9. Failure backs off: the delay starts at seconds and doubles, and the certificate is issued when the quota allows it', async () => {
     const tenant = await world.tenant('quota');
     const allow = await forbidSecrets(tenant);
     await tenant.create('db', server);
@@ -69,7 +69,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
       assert.equal(failures.attempts, attempts);
       delays.push((failures.nextMs - failures.lastMs) / 1000);
     }
-    // 5, 10 seconds, each up to a tenth shorter, in whole seconds.
+    // 5 and 10 seconds, each up to a tenth shorter, in whole seconds.
     for (const [i, delay] of delays.entries()) {
       const full = 5 * 2 ** i;
       assert.ok(delay >= full * 0.9 - 1 && delay <= full + 1, `delays of ${delays.join(', ')} s`);
@@ -83,7 +83,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
     'a changed spec': { spec: { duration: '48h' } },
     'a new rotate token': { metadata: { annotations: { 'mtls-operator.io/rotate': 'again' } } },
   })) {
-    test(`9. Failure backs off, but ${what} is tried at once`, async () => {
+    test(`9. Failure backs off, but ${what} is tried immediately`, async () => {
       const tenant = await world.tenant('quota');
       const allow = await forbidSecrets(tenant);
       await tenant.create('db', server);
@@ -91,16 +91,16 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
       await tenant.patch('db', change);
       const retried = await eventually(async () => {
         const failures = failuresOf(await tenant.get('db'));
-        assert.equal(failures.attempts, 1, 'the count has not begun anew');
+        assert.equal(failures.attempts, 1, 'the count does not start at 1 again');
         return failures;
       });
-      assert.ok(retried.lastMs < before.nextMs - 5000, 'it has waited for its turn');
+      assert.ok(retried.lastMs < before.nextMs - 5000, 'the attempt waited for the delay');
       await allow();
       assertNoFailure(await tenant.ready('db'));
     });
   }
 
-  test('9. Failure of one role does not delay the repair of the other, nor say anything of it', async () => {
+  test('9. Failure of one role neither delays the repair of the other role nor is reported for it', async () => {
     const tenant = await world.tenantWith('role', { ...server, client: { serviceAccount: 'db' } });
     const secrets = paths.secrets(tenant.namespace);
     const rule = { apiGroups: [''], resources: ['secrets'], resourceNames: ['db-client-tls'], operations: ['CREATE'] };
@@ -129,7 +129,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
     assertNoFailure(await tenant.ready('db'));
   });
 
-  test('9. Failure of one namespace holds nobody else up', async () => {
+  test('9. Failure in one namespace does not delay other namespaces', async () => {
     const tenant = await world.tenant('quota');
     const allow = await forbidSecrets(tenant);
     const names = Array.from({ length: 40 }, (_, i) => `db-${i}`);
@@ -140,7 +140,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
     for (const name of names) assertNoFailure(await tenant.ready(name));
   });
 
-  test('9. Failure of a rotation leaves the certificate in place Ready, and the rotation is made up for once', async () => {
+  test('9. Failure of a rotation keeps the existing certificate Ready, and the rotation happens once when writes succeed again', async () => {
     const tenant = await world.tenantWith('frozen', server);
     const before = await tenant.secret('db-server-tls');
     const allow = await refuseChanges(world, tenant, 'db-server-tls');
@@ -167,7 +167,7 @@ describe('9. Failure backs off (25 s: each pause is twice as long)', { concurren
   });
 });
 
-test('9. Failure backs off over a restart of the operator, too', async () => {
+test('9. Failure keeps its delay and count when the operator restarts', async () => {
   const tenant = await world.tenant('quota');
   const allow = await forbidSecrets(tenant);
   await tenant.create('db', server);
@@ -176,11 +176,11 @@ test('9. Failure backs off over a restart of the operator, too', async () => {
   await world.start({ env: { TMPDIR: temporary } });
   const after = await failed(tenant, 3);
   assert.equal(after.attempts, 3);
-  assert.ok(after.lastMs >= before.nextMs - 1000, 'it did not wait for its turn');
+  assert.ok(after.lastMs >= before.nextMs - 1000, 'the attempt did not wait for the delay');
   await allow();
 });
 
-/** The resource as it stands after many failures, the next attempt nine minutes away. */
+/** Creates a resource with a status that reports many failures and the next attempt in nine minutes. */
 async function failedOften(tenant: Tenant, name: string): Promise<void> {
   const { metadata } = await tenant.create(name, server);
   const [lastFailureTime, nextRetryTime] = [-1, 9].map((minutes) =>
@@ -196,7 +196,7 @@ async function failedOften(tenant: Tenant, name: string): Promise<void> {
   await world.api.patch(`${paths.certificates(tenant.namespace, metadata.name)}/status`, { status });
 }
 
-test('9. Failure that waits is tried at once when asked for, and when another write in its namespace succeeds', async () => {
+test('9. Failure with a long delay is retried immediately for the retry annotation, and when another write in its namespace succeeds', async () => {
   await world.operator.stop();
   const [asking, crowd] = [await world.tenant('retry'), await world.tenant('crowd')];
   const names = ['a', 'b', 'c', 'd', 'e'];
@@ -214,16 +214,16 @@ test('9. Failure that waits is tried at once when asked for, and when another wr
   const certificate = await asking.ready('db');
   assertNoFailure(certificate);
   assert.equal(certificate.status?.lastHandledRetry, 'now');
-  assert.equal(certificate.status.secrets?.[0]?.revision, 1, 'a retry made a key more');
+  assert.equal(certificate.status.secrets?.[0]?.revision, 1, 'the retry generated another key');
 
   for (const name of names) await crowd.notReady(name, 'IssuanceFailed');
   await crowd.create('other', server);
   for (const name of names) assertNoFailure(await crowd.ready(name));
 });
 
-test('11. Key material is in the Secrets and nowhere else: not in logs, events, resources, metrics, files', async () => {
+test('11. Key material is only in Secrets, never in logs, events, resources, metrics or files', async () => {
   const tenant = await world.tenant('keys');
-  // Besides what the tests above have brought about: conflicts, bad roots, keys of each kind, a key that is spoilt.
+  // In addition to the tests above: conflicts, bad roots, every kind of key, and a corrupted key.
   await world.bringRoot('leaky', await broughtRoot());
   await world.createAuthority('leaky', { secretName: 'leaky' });
   const kinds = [{ algorithm: 'RSA', encoding: 'PKCS1' }, { algorithm: 'Ed25519' }, { encoding: 'SEC1' }];
@@ -234,14 +234,14 @@ test('11. Key material is in the Secrets and nowhere else: not in logs, events, 
     await tenant.ready(`db-${i}`);
   }
   const key = fileOf(await tenant.secret('db-0-server-tls'), 'tls.key');
-  const spoilt = { 'tls.key': Buffer.from(key.replace('MII', 'M!I')).toString('base64') };
-  await tenant.patchSecret('db-0-server-tls', { data: spoilt });
+  const corrupted = { 'tls.key': Buffer.from(key.replace('MII', 'M!I')).toString('base64') };
+  await tenant.patchSecret('db-0-server-tls', { data: corrupted });
   await eventually(async () => assert.equal((await tenant.get('db-0')).status?.secrets?.[0]?.revision, 3));
   await world.bringRoot('leaky', { 'tls.key': key });
   await world.authorityIs('leaky', 'False', 'RootKeyMismatch');
   await world.bringRoot('leaky', { 'tls.key': key.replace('MII', 'M!I') });
   await world.authorityIs('leaky', 'False', 'RootKeyMalformed');
-  const foreign = { metadata: { name: 'foreign' }, type: 'kubernetes.io/tls', data: spoilt };
+  const foreign = { metadata: { name: 'foreign' }, type: 'kubernetes.io/tls', data: corrupted };
   await world.api.create(paths.secrets(tenant.namespace), {
     ...foreign,
     data: { 'tls.crt': '', 'tls.key': base64(key) },
@@ -249,7 +249,7 @@ test('11. Key material is in the Secrets and nowhere else: not in logs, events, 
   await tenant.create('conflict', { server: { service: 'db', secretName: 'foreign' } });
   await tenant.notReady('conflict', 'SecretConflict');
 
-  // What is only said at level debug: an event that cannot be written.
+  // An error that is logged only at level debug: an event that cannot be written.
   const mute = await world.tenant('mute');
   await refuseEvents(mute);
   await mute.issue('db', server);
@@ -273,33 +273,33 @@ test('11. Key material is in the Secrets and nowhere else: not in logs, events, 
     'metadata of Secrets': JSON.stringify(world.watched.states.map(({ metadata }) => metadata)),
     metrics,
   };
-  // The encoding of an EC key ends with its public key, which is in the certificates that everybody may see.
-  const open = world.watched.states.flatMap(({ data }) => publicTextsOf(data?.['tls.crt'] ?? '')).join(' ');
+  // The encoding of an EC key ends with its public key, which is also in the certificates. Certificates are public.
+  const publicTexts = world.watched.states.flatMap(({ data }) => publicTextsOf(data?.['tls.crt'] ?? '')).join(' ');
   const pieces = world.watched.states.flatMap(({ data }) => piecesOf(data?.['tls.key'] ?? ''));
-  const needles = new Set(pieces.filter((piece) => !open.includes(piece)));
-  assert.ok(needles.size > 500, `only ${needles.size} pieces of keys to look for`);
+  const needles = new Set(pieces.filter((piece) => !publicTexts.includes(piece)));
+  assert.ok(needles.size > 500, `only ${needles.size} pieces of keys to search for`);
   for (const [where, haystack] of Object.entries(haystacks)) {
-    assert.ok(haystack.length > 1000, `there is hardly anything in ${where}`);
+    assert.ok(haystack.length > 1000, `${where} has almost no text to search`);
     assert.ok(!haystack.includes('PRIVATE KEY'), `a private key in ${where}`);
-    // Which piece it is stays untold.
+    // The message must not contain the piece of the key.
     assert.equal([...needles].filter((needle) => haystack.includes(needle)).length, 0, `pieces of keys in ${where}`);
   }
   assert.deepEqual(await readdir(temporary), []);
 });
 
-/** The octets of the certificates in a file, in hex, and in base64 from each of the three places where a group can begin. */
+/** The DER of the certificates in a file, in hex, and in base64 at each of the three possible alignments. */
 const publicTextsOf = (data: string): string[] =>
   certificatesIn(Buffer.from(data, 'base64').toString('latin1'))
     .map((pem) => Buffer.from(pem.replaceAll(/-----[^-]*-----|\s/g, ''), 'base64'))
     .flatMap((der) => [der.toString('hex'), ...[0, 1, 2].map((skipped) => der.subarray(skipped).toString('base64'))]);
 
-/** Pieces by which a key is found wherever it was copied to: of its PEM text, of that in base64, and of its octets in hex. */
+/** Pieces that identify a copy of a key: of its PEM text, of that text in base64, and of its DER in hex. */
 function piecesOf(data: string): string[] {
   const pem = Buffer.from(data, 'base64').toString('latin1');
   const body = pem.replaceAll(/-----[^-]*-----|\s/g, '');
   const texts = [body, data, Buffer.from(body, 'base64').toString('hex')];
   const length = 24;
-  // What comes first says only which kind of key it is, and public keys say it too.
+  // Skip the beginning, which only encodes the kind of key and also occurs in public keys.
   return texts.flatMap((text) => {
     const start = Math.floor(text.length / 4);
     return Array.from({ length: Math.max(0, Math.floor((text.length - start) / length)) }, (_, i) =>

@@ -12,7 +12,7 @@ import { inDays, type MadeCa, makeCa } from '../../support/roots/make.ts';
 
 const world = installation();
 
-/** An authority that signs with this CA, over these to this root, and a namespace with a certificate of it. */
+/** Creates an authority that signs with this CA below `chain` and `root`, and a namespace with one certificate. */
 async function authorityOf(signer: MadeCa, chain: readonly MadeCa[], root: MadeCa) {
   const name = await world.ownAuthority({}, { ...filesOf(signer, chain, [root]) });
   await world.authorityIs(name, 'True');
@@ -29,14 +29,17 @@ const serverOf = (name: string, { namespace }: Tenant): object => ({
 const issuersIn = (secret: Secret): string[] => certificatesIn(fileOf(secret, 'tls.crt')).slice(1);
 const changedTo = (pem: string): object => ({ data: { 'tls.crt': base64(pem) } });
 
-describe('a Secret below intermediates', { concurrency: 2 }, () => {
+describe('a Secret with intermediates', { concurrency: 2 }, () => {
   const damages: [title: string, change: (certificates: readonly string[], other: string) => readonly string[]][] = [
-    ['has lost its intermediates', ([leaf = '']) => [leaf]],
-    ['has lost the upper one', ([leaf = '', issuer = '']) => [leaf, issuer]],
-    ['has lost the lower one', ([leaf = '', , upper = '']) => [leaf, upper]],
-    ['has them in another order', ([leaf = '', issuer = '', upper = '']) => [leaf, upper, issuer]],
-    ['has one of another root instead', ([leaf = '', issuer = ''], other) => [leaf, issuer, other]],
-    ['has one of another root beside', (all, other) => [...all, other]],
+    ['lacks its intermediates', ([leaf = '']) => [leaf]],
+    ['lacks the upper intermediate', ([leaf = '', issuer = '']) => [leaf, issuer]],
+    ['lacks the lower intermediate', ([leaf = '', , upper = '']) => [leaf, upper]],
+    ['has its intermediates in another order', ([leaf = '', issuer = '', upper = '']) => [leaf, upper, issuer]],
+    [
+      'has an intermediate of another root instead of the upper one',
+      ([leaf = '', issuer = ''], other) => [leaf, issuer, other],
+    ],
+    ['has an additional intermediate of another root', (all, other) => [...all, other]],
   ];
   for (const [title, change] of damages) {
     test(`4. is repaired when it ${title}`, async () => {
@@ -56,7 +59,7 @@ describe('a Secret below intermediates', { concurrency: 2 }, () => {
     });
   }
 
-  test('4. is repaired when the root stands behind them, too', async () => {
+  test('4. is repaired when the root follows the intermediates in tls.crt', async () => {
     const root = makeCa();
     const { tenant } = await authorityOf(makeCa({ by: root }), [], root);
     const whole = fileOf(await tenant.secret('db-server-tls'), 'tls.crt');
@@ -66,7 +69,7 @@ describe('a Secret below intermediates', { concurrency: 2 }, () => {
 });
 
 describe('an intermediate', { concurrency: 2 }, () => {
-  test('7. that ends before its root is what no leaf outlives', async () => {
+  test('7. that expires before its root limits the lifetime of leaves', async () => {
     const root = makeCa();
     const notAfter = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
     const { name, tenant } = await authorityOf(makeCa({ by: root, notAfter }), [], root);
@@ -75,10 +78,10 @@ describe('an intermediate', { concurrency: 2 }, () => {
     const gauge = new RegExp(`root_expiry.*authority="${name}".* (\\S+)$`, 'm').exec(metrics);
     assert.equal(Number(gauge?.[1]), notAfter.getTime() / 1000);
     const { status } = await world.authority(name);
-    assert.ok(new Date(status?.activeRoot?.notAfter ?? 0) > notAfter, 'status tells of the intermediate');
+    assert.ok(new Date(status?.activeRoot?.notAfter ?? 0) > notAfter, 'status.activeRoot is the intermediate');
   });
 
-  test('7. whose root ends before it is not longer trusted than that', async () => {
+  test('7. whose root expires first issues leaves that expire with the root', async () => {
     const notAfter = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
     const root = makeCa({ notAfter });
     const { tenant } = await authorityOf(makeCa({ by: root }), [], root);
@@ -90,13 +93,13 @@ describe('an intermediate', { concurrency: 2 }, () => {
     const notAfter = new Date(Math.ceil(Date.now() / 1000) * 1000 + 12_000);
     const { name, tenant } = await authorityOf(makeCa({ by: root, notAfter }), [], root);
     await world.authorityIs(name, 'False', 'RootExpired');
-    assert.ok(Date.now() >= notAfter.getTime(), 'said so before the time');
+    assert.ok(Date.now() >= notAfter.getTime(), 'RootExpired was reported before the intermediate expired');
     await world.bringRoot(name, { ...filesOf(makeCa({ by: root }), [], [root]) });
     await tenant.ready('db');
     await judge(await tenant.secret('db-server-tls'));
   });
 
-  test('3. is replaced by another under the same root: leaves stay as they are, and follow when they are issued next', async () => {
+  test('3. that is replaced below the same root leaves existing leaves unchanged, and signs those that are issued later', async () => {
     const root = makeCa();
     const [first, second] = [makeCa({ by: root }), makeCa({ by: root, notAfter: inDays(900) })];
     const { name, tenant } = await authorityOf(first, [], root);
@@ -115,11 +118,11 @@ describe('an intermediate', { concurrency: 2 }, () => {
     const secret = await tenant.secret('db-server-tls');
     assert.deepEqual(issuersIn(secret), [second.pem]);
     const { roots } = await judge(secret);
-    assert.deepEqual(roots, [await fingerprintOf(root.pem)], 'the root was replaced with the intermediate');
+    assert.deepEqual(roots, [await fingerprintOf(root.pem)], 'the bundle changed with the intermediate');
   });
 
-  test('3. that is found again after it was bad keeps the leaves that were read meanwhile', async () => {
-    // Neither has a key identifier: they are found by their names.
+  test('3. that becomes valid again keeps the leaves that were read while it was invalid', async () => {
+    // Neither CA has a key identifier: chains are built by names.
     const root = makeCa({ extensions: [isCa(), keyUsage([5])] });
     const signer = makeCa({ by: root, extensions: [isCa(), keyUsage([5])] });
     const { name, tenant } = await authorityOf(signer, [], root);
@@ -136,7 +139,7 @@ describe('an intermediate', { concurrency: 2 }, () => {
     assert.equal(fileOf(await tenant.secret('db-server-tls'), 'tls.crt'), before);
   });
 
-  test('8. below a root with name constraints signs only what those permit', async () => {
+  test('8. below a root with name constraints signs only permitted names', async () => {
     const tenant = await world.tenant('constrained');
     const inside = `${tenant.namespace}.svc.cluster.local`;
     const root = makeCa({ more: [permitting(implicit(2, Buffer.from(inside)))] });
@@ -150,7 +153,7 @@ describe('an intermediate', { concurrency: 2 }, () => {
   });
 });
 
-test('3. A restart reads Secrets below intermediates as they were written, and issues nothing', async () => {
+test('3. A restart accepts Secrets with intermediates, and issues nothing again', async () => {
   const root = makeCa();
   const upper = makeCa({ by: root });
   const { name, tenant } = await authorityOf(makeCa({ by: upper }), [root, upper], root);

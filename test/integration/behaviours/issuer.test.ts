@@ -19,7 +19,7 @@ interface Signed {
   readonly tenant: Tenant;
 }
 
-/** An authority that signs with this CA, and a namespace with two certificates of it. */
+/** Creates an authority that signs with this CA, and a namespace with two certificates. */
 async function authorityOf(signer: MadeCa, root: MadeCa = signer): Promise<Signed> {
   const spec = { rotation: { propagationDelay: '300ms' } };
   const name = await world.ownAuthority(spec, { ...filesOf(signer, [], [root]) });
@@ -32,13 +32,13 @@ async function authorityOf(signer: MadeCa, root: MadeCa = signer): Promise<Signe
   return { name, tenant };
 }
 
-/** The same CA with another certificate that lasts longer. */
+/** The same CA with another certificate that expires later. */
 const renewed = ({ key, subject, keyId }: MadeCa): MadeCa =>
   makeCa({ key, subject: encoded(subject), keyId, notBefore: new Date(), notAfter: inDays(7300) });
 
 const condition = async (name: string, type: string) => conditionOf(await world.authority(name), type);
 
-/** Waits until every Secret of the namespace has just these roots in ca.crt. */
+/** Waits until every Secret of the namespace has exactly these roots in ca.crt. */
 const allTrust = ({ tenant }: Signed, ...roots: readonly MadeCa[]): Promise<void> =>
   eventually(
     async () => {
@@ -52,7 +52,7 @@ const allTrust = ({ tenant }: Signed, ...roots: readonly MadeCa[]): Promise<void
     { timeoutMs: 60_000 },
   );
 
-/** Waits until the root Secret has these serial numbers on its lists, one entry for each list. */
+/** Waits until the root Secret has CRLs with these serial numbers, one argument for each CRL. */
 const listsAre = ({ name }: Signed, ...lists: readonly (readonly string[])[]): Promise<void> =>
   eventually(
     async () => {
@@ -65,7 +65,7 @@ const listsAre = ({ name }: Signed, ...lists: readonly (readonly string[])[]): P
     { timeoutMs: 60_000 },
   );
 
-/** What OpenSSL says of a leaf to somebody who checks the CRLs of the authority. */
+/** OpenSSL's verdict on a leaf, checked against the CRLs of the authority. */
 function verifyWithCrl(leafAndChain: string, secret: Secret): string {
   const [leaf = '', ...chain] = certificatesIn(leafAndChain);
   const files = ['-CAfile', scratchFile(fileOf(secret, 'ca.crt') + fileOf(secret, 'ca.crl'))];
@@ -79,7 +79,10 @@ function verifyWithCrl(leafAndChain: string, secret: Secret): string {
 
 const root = (): MadeCa => makeCa({ notBefore: inDays(-2), notAfter: inDays(60) });
 
-/** An authority with a revoked certificate, the thief's, and the renewed certificate of its root, which it does not have yet. */
+/**
+ * Creates an authority with one revoked certificate (`thief`). `next` is the renewed certificate of its root, not yet in
+ * its Secret.
+ */
 async function revokedAndRenewed() {
   const old = root();
   const signed = await authorityOf(old);
@@ -88,16 +91,16 @@ async function revokedAndRenewed() {
   return { old, next: renewed(old), signed, thief };
 }
 
-describe('9. a root that is renewed with the same key', { concurrency: 2 }, () => {
+describe('9. a root renewed with the same key', { concurrency: 2 }, () => {
   const ways: readonly [how: string, renew: (name: string, next: MadeCa) => Promise<unknown>][] = [
-    ['over tls.crt', (name, next) => world.bringRoot(name, { 'tls.crt': next.pem })],
+    ['in tls.crt', (name, next) => world.bringRoot(name, { 'tls.crt': next.pem })],
     [
       'as next.crt and next.key',
       (name, next) => world.bringRoot(name, { 'next.crt': next.pem, 'next.key': next.keyPem }),
     ],
   ];
   for (const [how, renew] of ways) {
-    test(`${how}, replaces its certificate everywhere, keeps every serial on its one CRL, and issues nothing`, async () => {
+    test(`${how}, replaces the root certificate in every bundle, keeps every serial on its only CRL, and issues nothing`, async () => {
       const old = root();
       const next = renewed(old);
       const signed = await authorityOf(old);
@@ -116,7 +119,7 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
         assert.equal(status?.rotation, undefined);
       });
       assert.deepEqual({ a: await tenant.serials('a'), b: await tenant.serials('b') }, before);
-      assert.ok((await revisionsOf(name)) - writesBefore <= 5, 'the root Secret was written again and again');
+      assert.ok((await revisionsOf(name)) - writesBefore <= 5, 'the root Secret was written too often');
 
       const { server: second = '' } = await tenant.serials('b');
       const loaded = fileOf(await tenant.secret('b-server-tls'), 'tls.crt');
@@ -129,7 +132,7 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     });
   }
 
-  test('is as if it had always been so, for a process that starts after the change, and a second one writes nothing', async () => {
+  test('is picked up by an operator that starts after the change, and a further restart writes nothing', async () => {
     const { next, signed, thief } = await revokedAndRenewed();
     const { name, tenant } = signed;
     const before = { a: await tenant.serials('a'), b: await tenant.serials('b') };
@@ -142,23 +145,23 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
       (await world.rootSecret(name)).metadata.resourceVersion,
       ...(await tenant.secrets()).map(({ metadata }) => metadata.resourceVersion),
       ...(await Promise.all(['a', 'b'].map((resource) => tenant.get(resource)))).map(
-        (one) => one.metadata.resourceVersion,
+        (certificate) => certificate.metadata.resourceVersion,
       ),
     ];
     await tenant.reconcileAgain('b');
     const settled = await revisions();
     await world.restart();
-    // What is asked for after everything else is done after everything else: there is one worker.
+    // There is one worker, so this resource is reconciled after all others.
     await tenant.issue('later', { authorityRef: { name }, server: { service: 'later' } });
     const afterwards = new Set(await revisions());
     assert.deepEqual(
       settled.filter((revision) => !afterwards.has(revision)),
       [],
-      'something was written',
+      'the restart wrote objects',
     );
   });
 
-  test('leaves with all its certificates when another root has taken its place', async () => {
+  test('leaves the bundles with both of its certificates when another root replaces it', async () => {
     const { old, next, signed, thief } = await revokedAndRenewed();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'tls.crt': next.pem, 'ca.crt': next.pem + old.pem });
@@ -170,14 +173,14 @@ describe('9. a root that is renewed with the same key', { concurrency: 2 }, () =
     await listsAre(signed, []);
     await eventually(async () => {
       const published = await tenant.crls(`trust-${name}`);
-      assert.equal(published.length, 1, 'a list of the retired root is published');
+      assert.equal(published.length, 1, 'a CRL of the retired root is still published');
     });
     const { data = {} } = await world.rootSecret(name);
     assert.deepEqual(certificatesIn(Buffer.from(data['ca.crt'] ?? '', 'base64').toString('latin1')), [other.pem]);
   });
 });
 
-/** How many revisions of the root Secret there have been: its resourceVersion says nothing of that. */
+/** The number of revisions of the root Secret since the first call. A resourceVersion does not count revisions. */
 async function revisionsOf(name: string): Promise<number> {
   const seen = revisions.get(name) ?? new Set<string>();
   if (!revisions.has(name)) {
@@ -191,15 +194,15 @@ async function revisionsOf(name: string): Promise<number> {
 }
 const revisions = new Map<string, Set<string>>();
 
-/** An authority that signs with the first of two intermediates under one root. */
+/** Creates an authority that signs with the first of two intermediates below one root. */
 async function underIntermediate() {
   const anchor = root();
   const [first, second] = [makeCa({ by: anchor }), makeCa({ by: anchor })];
   return { first, second, signed: await authorityOf(first, anchor) };
 }
 
-describe('9. an intermediate that is replaced by another one under the same root', { concurrency: 2 }, () => {
-  test('as next.crt and next.key: its key stays for its CRL until its last certificate is gone', async () => {
+describe('9. an intermediate that is replaced by another one below the same root', { concurrency: 2 }, () => {
+  test('in next.crt and next.key keeps its key for its CRL until its last certificate is gone', async () => {
     const { second, signed } = await underIntermediate();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'next.crt': second.pem, 'next.key': second.keyPem });
@@ -207,16 +210,19 @@ describe('9. an intermediate that is replaced by another one under the same root
     const { server: thief = '' } = await tenant.serials('a');
     const stolen = fileOf(await tenant.secret('a-server-tls'), 'tls.crt');
     await tenant.revoke('a', 'incident-1');
-    // The list of the second one, which signs now, and behind it that of the first one.
+    // The first CRL is that of the second intermediate, which now signs. The CRL of the first intermediate follows.
     await listsAre(signed, [], [thief]);
     const secret = await tenant.secret('a-server-tls');
     assert.match(verifyWithCrl(stolen, secret), /certificate revoked/);
     assert.match(verifyWithCrl(fileOf(secret, 'tls.crt'), secret), /: OK/);
-    assert.ok((await world.rootSecret(name)).data?.['previous.key'] !== undefined, 'the key of the first one is gone');
+    assert.ok(
+      (await world.rootSecret(name)).data?.['previous.key'] !== undefined,
+      'the key of the first intermediate is gone',
+    );
     assert.equal(await condition(name, 'IssuerKeyMissing'), undefined);
   });
 
-  test('over tls.crt and tls.key: nothing of it can be revoked, its condition says so, and a key that is put back ends that', async () => {
+  test('in tls.crt and tls.key cannot revoke its certificates; IssuerKeyMissing reports it, and restoring the key resolves it', async () => {
     const { first, second, signed } = await underIntermediate();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'tls.crt': second.pem, 'tls.key': second.keyPem });
@@ -239,7 +245,7 @@ describe('9. an intermediate that is replaced by another one under the same root
     await eventually(async () => assert.equal((await condition(name, 'IssuerKeyMissing'))?.status, 'False'));
   });
 
-  test('and has no certificate left: its key is destroyed, and its CRL goes', async () => {
+  test('loses its key and its CRL when no certificate issued by it is left', async () => {
     const { second, signed } = await underIntermediate();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'next.crt': second.pem, 'next.key': second.keyPem });
@@ -248,7 +254,7 @@ describe('9. an intermediate that is replaced by another one under the same root
       await tenant.rotate(resource, 'onto-the-second');
       await tenant.ready(resource);
     }
-    // It is looked for every half a minute, and a touch of the authority is one more look.
+    // The operator checks every half minute, and also when the authority changes.
     await eventually(
       async () => {
         await world.patchAuthority(name, { metadata: { annotations: { touched: `${Date.now()}` } } });
@@ -260,7 +266,7 @@ describe('9. an intermediate that is replaced by another one under the same root
   });
 });
 
-test('9. a root without a key identifier of its own has its CRL published, and it works', async () => {
+test('9. a root without a subject key identifier has a published CRL that lists revoked certificates', async () => {
   const plain = makeCa({ extensions: [isCa(), keyUsage([5, 6])] });
   const signed = await authorityOf(plain);
   const { tenant, name } = signed;
@@ -273,14 +279,14 @@ test('9. a root without a key identifier of its own has its CRL published, and i
   assert.equal((await tenant.get('a')).metadata.annotations?.['mtls-operator.io/revoke'], 'incident-1');
 });
 
-test('8. a root in ca.crt that expires leaves every bundle at its end', async () => {
+test('8. a root in ca.crt leaves every bundle when it expires', async () => {
   const signer = root();
   const ends = new Date(Math.ceil(Date.now() / 1000) * 1000 + 15_000);
   const partner = makeCa({ notAfter: ends });
   const signed = await authorityOf(signer);
   await world.bringRoot(signed.name, { 'ca.crt': signer.pem + partner.pem });
   await allTrust(signed, signer, partner);
-  assert.ok(new Date() < ends, 'this machine is too slow for the root to be seen before it expires');
+  assert.ok(new Date() < ends, 'this machine is too slow: the root expired before it was in every bundle');
   await allTrust(signed, signer);
-  assert.ok(new Date() >= ends, 'it left before its end');
+  assert.ok(new Date() >= ends, 'the root left the bundles before it expired');
 });

@@ -19,8 +19,8 @@ describe('issuing', { concurrency: 4 }, () => {
     { key: { algorithm: 'Ed25519' }, kind: /^ED25519/, label: 'PRIVATE KEY' },
   ];
   for (const { key, kind, label } of kinds) {
-    const title = Object.values(key).join(' ') || 'nothing said';
-    test(`1. Each Secret is whole: server, client and peer with keys of ${title}`, async () => {
+    const title = Object.values(key).join(' ') || 'the default kind';
+    test(`1. Each Secret is complete: server, client and peer with keys of ${title}`, async () => {
       const tenant = await world.tenant('issuing');
       const { status } = await tenant.issue('db', { server: both, client: both, peer: both, privateKey: key });
       const usages = {
@@ -50,8 +50,8 @@ describe('issuing', { concurrency: 4 }, () => {
   }
 });
 
-describe('what a person sees', { concurrency: 4 }, () => {
-  test('1. The duration that is asked for is what the certificate lasts from its issue', async () => {
+describe('what users see', { concurrency: 4 }, () => {
+  test('1. A certificate is valid for the requested duration from the time of issue', async () => {
     const tenant = await world.tenant('duration');
     for (const [name, duration, ms] of [
       ['short', '5m', 300_000],
@@ -65,7 +65,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
     }
   });
 
-  test('Events on the resource tell what was issued, rotated, repaired and denied, once', async () => {
+  test('Events on the resource report each issue, rotation, repair and denial once', async () => {
     const tenant = await world.tenantWith('events');
     await tenant.rotate('db', 'once');
     await tenant.ready('db');
@@ -85,7 +85,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
     });
   });
 
-  test('The API server keeps one owner for all of a status, not one for each of its fields', async () => {
+  test('The operator owns status as a whole in managedFields, not each of its fields', async () => {
     const tenant = await world.tenantWith('owner', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     for (const { metadata } of [await tenant.get('db'), await world.authority('default')]) {
       const { managedFields = [] } = metadata as { managedFields?: Array<{ subresource?: string; fieldsV1: unknown }> };
@@ -97,7 +97,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
     }
   });
 
-  test('kubectl get shows Ready, why, the authority and when it expires; wide, the renewal too', async () => {
+  test('kubectl get shows Ready, the reason, the authority and the expiry; with -o wide also the renewal', async () => {
     const tenant = await world.tenant('columns');
     const { status } = await tenant.issue('db', { server: { service: 'db' } });
     const get = (...args: string[]): Promise<string> =>
@@ -109,7 +109,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
     assert.deepEqual(authority.split(/\s+/).slice(0, 3), ['default', 'True', 'Ready']);
   });
 
-  test('kubectl finds the certificates of an authority by a field selector', async () => {
+  test('kubectl get selects the certificates of an authority with a field selector', async () => {
     const tenant = await world.tenant('selected');
     await tenant.create('db', { server: { service: 'db' } });
     await tenant.create('other', { server: { service: 'db' }, authorityRef: { name: 'another' } });
@@ -126,7 +126,7 @@ describe('what a person sees', { concurrency: 4 }, () => {
     assert.equal((await selected('none')).trim(), '');
   });
 
-  test('A Secret that another takes over keeps its series of the expiry, for as long as pods use what was in it', async () => {
+  test('The expiry metric of a Secret stays when another owner takes the Secret over, because pods still use the certificate', async () => {
     const tenant = await world.tenant('taken');
     const { status } = await tenant.issue('db', { server: { service: 'db' } });
     await tenant.patchSecret('db-server-tls', { metadata: { ownerReferences: null, labels: null, annotations: null } });
@@ -139,8 +139,11 @@ describe('what a person sees', { concurrency: 4 }, () => {
   });
 });
 
-describe('what nobody has seen yet', () => {
-  /** kstatus: current, in progress or failed, by the rules of sigs.k8s.io/cli-utils/pkg/kstatus for resources that follow its conventions. */
+describe('a new resource', () => {
+  /**
+   * kstatus by the rules of sigs.k8s.io/cli-utils/pkg/kstatus for resources with conventional conditions, without the state
+   * failed.
+   */
   const kstatus = ({ metadata, status }: Certificate | Authority): 'Current' | 'InProgress' => {
     const { generation } = metadata as { generation?: number };
     if (status?.observedGeneration !== undefined && status.observedGeneration !== generation) return 'InProgress';
@@ -148,7 +151,7 @@ describe('what nobody has seen yet', () => {
     return ready === undefined || ready === 'True' ? 'Current' : 'InProgress';
   };
 
-  test('says so from its creation on, and is written to by the operator like any other', async () => {
+  test('is Pending from its creation until the operator sees it', async () => {
     const tenant = await world.tenant('unseen');
     await world.operator.stop();
     await tenant.create('db', { server: { service: 'db' } });
@@ -177,7 +180,7 @@ describe('what nobody has seen yet', () => {
 });
 
 describe('the first start', () => {
-  test('has no warnings, though certificates were there before the authority that the operator makes', async () => {
+  test('emits no warning events, even if certificates exist before the operator creates the authority', async () => {
     const fresh = await install();
     try {
       const tenants = await Promise.all(Array.from({ length: 8 }, (_, i) => fresh.tenant(`first-${i}`)));
@@ -191,9 +194,9 @@ describe('the first start', () => {
       await eventually(async () => {
         const { status } = await fresh.authority('default');
         const published = status?.conditions?.find(({ type }) => type === 'TrustPublished');
-        assert.equal(published?.status, 'True', published?.message ?? 'it is not said');
+        assert.equal(published?.status, 'True', published?.message ?? 'there is no condition TrustPublished');
       });
-      // Events are written in the background; the last of them when the operator ends.
+      // Events are written in the background. The last ones are written when the operator stops.
       await fresh.operator.stop();
       const events = await fresh.api.list<{ type: string; reason: string; note: string; reportingController: string }>(
         paths.events,

@@ -1,4 +1,4 @@
-/** Every kind of key under roots of every other kind, every part of a subject and every kind of name: judged by openssl. */
+/** Every kind of key below every kind of root, every subject attribute and every kind of name, checked by openssl. */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 
@@ -9,7 +9,7 @@ import { type Certificate, installation, type Tenant } from '../../support/insta
 
 const world = installation();
 
-/** Keys of roots, and what openssl calls the signatures that they make. */
+/** Root keys, and openssl's names for their signature algorithms. */
 const roots = [
   { root: 'ecdsa-256', key: { algorithm: 'ECDSA', size: 256 }, signature: 'ecdsa-with-SHA256' },
   { root: 'ecdsa-384', key: { algorithm: 'ECDSA', size: 384 }, signature: 'ecdsa-with-SHA384' },
@@ -19,7 +19,7 @@ const roots = [
   { root: 'ed25519', key: { algorithm: 'Ed25519' }, signature: 'ED25519' },
 ] as const;
 
-/** Keys of certificates, as openssl describes them, the labels of their PEM files, and under which roots they are tried. */
+/** Keys of certificates, openssl's descriptions of them, their PEM labels, and the roots below which they are tested. */
 const labels = { PKCS8: 'PRIVATE KEY', PKCS1: 'RSA PRIVATE KEY', SEC1: 'EC PRIVATE KEY' } as const;
 const any = /^/;
 const kinds: {
@@ -39,7 +39,7 @@ const kinds: {
     (['PKCS8', 'PKCS1'] as const).map((encoding) => ({
       key: { algorithm: 'RSA', size, encoding },
       kind: new RegExp(`\\(${size} bit\\)`),
-      // They take long to make.
+      // Few combinations: these keys take long to generate.
       under: { 2048: encoding === 'PKCS8' ? any : /ecdsa-256|ed25519/, 3072: /ecdsa-384/, 4096: /ecdsa-521/ }[size],
     })),
   ),
@@ -53,7 +53,7 @@ const usages = {
 };
 const namesOf = { server: { service: 'db' }, client: { serviceAccount: 'db' }, peer: { service: 'db' } };
 
-/** The algorithm of the signature, both times that it is named. */
+/** The signature algorithm, which a certificate contains twice. */
 async function signatureOf(certificate: string): Promise<string> {
   const text = await openssl(['x509', '-noout', '-text'], certificate);
   const named: string[] = text.match(/(?<=Signature Algorithm: )\S+/g) ?? [];
@@ -61,9 +61,9 @@ async function signatureOf(certificate: string): Promise<string> {
   return named[0] ?? '';
 }
 
-describe('on the real path:', { concurrency: 3 }, () => {
+describe('on a real API server:', { concurrency: 3 }, () => {
   describe('keys of every kind', { concurrency: 3 }, () => {
-    // It is looked for first, and waited for last: primes of this size take from seconds to minutes to find.
+    // Requested first and checked last: finding primes of this size takes seconds to minutes.
     let large: { tenant: Tenant; name: string };
     before(async () => {
       large = { tenant: await world.tenant('large'), name: 'large' };
@@ -72,7 +72,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
     });
 
     for (const { root, key: rootKey, signature } of roots) {
-      test(`under a root with ${Object.values(rootKey).join(' ')}, which says how they are signed`, async () => {
+      test(`below a root with ${Object.values(rootKey).join(' ')}, whose key determines the signature algorithm`, async () => {
         const authority = `root-${root}`;
         await world.createAuthority(authority, { secretName: authority, root: { privateKey: rootKey } });
         await world.authorityIs(authority, 'True');
@@ -94,7 +94,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       });
     }
 
-    test('and many of 8192 bits of one namespace delay one of 2048 bits of another by one key at most (20 s to 5 min: a key of 8192 bits is made by trial)', {
+    test('of 8192 bits in one namespace delay a key of 2048 bits in another by one key at most (20 s to 5 min: finding the primes of a key of 8192 bits takes that long)', {
       timeout: 700_000,
     }, async () => {
       const greedy = Array.from({ length: 5 }, (_, i) => `greedy-${i}`);
@@ -107,21 +107,21 @@ describe('on the real path:', { concurrency: 3 }, () => {
           const ready = (await victim.get('small')).status?.conditions?.find(({ type }) => type === 'Ready');
           assert.equal(ready?.status, 'True', ready?.message ?? 'there is no condition Ready');
         },
-        { timeoutMs: 600_000, message: 'the key of 2048 bits is not made' },
+        { timeoutMs: 600_000, message: 'the key of 2048 bits was not generated' },
       );
       const names = await large.tenant.secretNames();
-      assert.ok(names.length <= 1, `before it came ${names.join()}`);
+      assert.ok(names.length <= 1, `these keys were generated first: ${names.join()}`);
       for (const name of greedy) await large.tenant.delete(name);
     });
 
-    test('and one of 8192 bits (20 s to 5 min: it is made by trial)', { timeout: 700_000 }, async () => {
+    test('of 8192 bits (20 s to 5 min: finding the primes takes that long)', { timeout: 700_000 }, async () => {
       const { tenant, name } = large;
       await eventually(
         async () => {
           const ready = (await tenant.get(name)).status?.conditions?.find(({ type }) => type === 'Ready');
           assert.equal(ready?.status, 'True', ready?.message ?? 'there is no condition Ready');
         },
-        { timeoutMs: 600_000, message: 'the key of 8192 bits is not made' },
+        { timeoutMs: 600_000, message: 'the key of 8192 bits was not generated' },
       );
       const judged = await judge(await tenant.secret(`${name}-server-tls`));
       assert.match(judged.keyKind, /\(8192 bit\)/);
@@ -129,11 +129,11 @@ describe('on the real path:', { concurrency: 3 }, () => {
     });
   });
 
-  describe('what a certificate says', { concurrency: 3 }, () => {
+  describe('the content of a certificate', { concurrency: 3 }, () => {
     const upn = '1.3.6.1.4.1.311.20.2.3';
     const longest = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(49)}.example.com`;
     const longUri = `https://example.org/${'a'.repeat(2028)}`;
-    // The otherNames of a role have 1152 characters together, their types included.
+    // The otherNames of a role may have 1152 characters in total, including their types.
     const principals = ['ops@example.com', 'börse@example.com', '日'.repeat(990)];
     const commonName = `${'日'.repeat(30)} ${'ü'.repeat(33)}`;
     const authority = 'granting';
@@ -164,7 +164,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       await world.authorityIs(authority, 'True');
     });
 
-    test('of its subject: every attribute, in every script, as it was written', async () => {
+    test('has every subject attribute, in every script, unchanged', async () => {
       const tenant = await world.tenant('subject');
       const subject = {
         countries: ['DE', 'JP'],
@@ -176,11 +176,11 @@ describe('on the real path:', { concurrency: 3 }, () => {
         organizationalUnits: ['Ωμέγα, Δ=1', '#unit', 'a\\b;c<d>'],
         serialNumber: "A-1 (b)'+,./:=?",
       };
-      const wanted = { authorityRef: { name: authority }, client: { serviceAccount: 'db', commonName }, subject };
-      await tenant.issue('db', wanted);
+      const spec = { authorityRef: { name: authority }, client: { serviceAccount: 'db', commonName }, subject };
+      await tenant.issue('db', spec);
       const secret = await tenant.secret('db-client-tls');
       await judge(secret);
-      // One attribute a line, and no escapes but those of UTF-8 itself.
+      // One attribute a line, and no escapes other than UTF-8.
       const nameopt = 'sep_multiline,sname,utf8,space_eq';
       const text = await openssl(['x509', '-noout', '-subject', '-nameopt', nameopt], fileOf(secret, 'tls.crt'));
       const lines = text.trimEnd().split('\n').slice(1);
@@ -198,7 +198,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       ]);
     });
 
-    test('of its names: DNS, both kinds of address, URI, e-mail and others, the longest ones too', async () => {
+    test('has every kind of name (DNS, IPv4, IPv6, URI, e-mail, otherName), including the longest ones', async () => {
       const tenant = await world.tenant('names');
       const otherNames = [
         ...principals.map((utf8Value) => ({ oid: upn, utf8Value })),
@@ -237,7 +237,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       ]);
     });
 
-    /** Types and values as openssl takes the extension apart; it has no text for types that it does not know. */
+    /** Types and values of otherNames, from openssl's parse of the extension: openssl has no text for unknown types. */
     async function otherNamesOf(certificate: string): Promise<string[][]> {
       const whole = await openssl(['asn1parse'], certificate);
       const [, offset = ''] = /Subject Alternative Name\n(?:.*BOOLEAN.*\n)? *(\d+):.*OCTET STRING/.exec(whole) ?? [];
@@ -250,7 +250,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
     }
   });
 
-  describe('a key of which one bit of the private half has changed', { concurrency: 3 }, () => {
+  describe('a private key with one flipped bit', { concurrency: 3 }, () => {
     for (const privateKey of [
       { algorithm: 'ECDSA', size: 384 },
       { algorithm: 'ECDSA', size: 521, encoding: 'SEC1' },
@@ -261,7 +261,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
         const tenant = await world.tenantWith('damaged', { server: { service: 'db' }, privateKey });
         const [label = '', body = ''] = fileOf(await tenant.secret('db-server-tls'), 'tls.key').split(/\n(.*)\n/s);
         const der = Buffer.from(body, 'base64');
-        // In the middle of the private number, or of the first prime; the public half is elsewhere.
+        // In the middle of the private number, or of the first prime. The public key is elsewhere.
         const at =
           privateKey.algorithm === 'RSA'
             ? Math.floor(der.length / 2)
@@ -280,7 +280,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
     }
   });
 
-  describe('a key that is never to be replaced (30 s: it waits for a renewal)', { concurrency: 2 }, () => {
+  describe('a key with rotationPolicy Never (30 s: the test waits for a renewal)', { concurrency: 2 }, () => {
     const soon = { duration: '5m', renewBefore: '4m45s' };
 
     async function issuedAgain(tenant: Tenant, certificate: Certificate): Promise<Awaited<ReturnType<typeof judge>>> {
@@ -288,7 +288,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       return eventually(
         async () => {
           const judged = await judge(await tenant.secret('db-server-tls'));
-          assert.notEqual(judged.serialNumber, before?.serialNumber, 'it is still the certificate before');
+          assert.notEqual(judged.serialNumber, before?.serialNumber, 'it is still the previous certificate');
           return judged;
         },
         { timeoutMs: 60_000, message: 'no other certificate was issued' },
@@ -302,9 +302,9 @@ describe('on the real path:', { concurrency: 3 }, () => {
     };
     const saysOf = (tenant: Tenant, serialNumber: string, pattern: RegExp): Promise<void> =>
       eventually(async () => {
-        const note = (await notes(tenant)).find((one) => one.includes(serialNumber));
+        const note = (await notes(tenant)).find((text) => text.includes(serialNumber));
         assert.match(note ?? '', pattern);
-        const line = world.logs().find((one) => one['serialNumber'] === serialNumber);
+        const line = world.logs().find((entry) => entry['serialNumber'] === serialNumber);
         assert.equal(line?.['keptKey'], pattern.source.includes('kept'), JSON.stringify(line));
       });
 
@@ -312,7 +312,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
       { rotationPolicy: 'Never' },
       { rotationPolicy: 'Never', algorithm: 'RSA', size: 2048, encoding: 'PKCS1' },
     ]) {
-      test(`is there again after a renewal, which says so, and another after a rotation: ${Object.values(privateKey).join(' ')}`, async () => {
+      test(`is kept by a renewal, which reports it, and replaced by a rotation: ${Object.values(privateKey).join(' ')}`, async () => {
         const tenant = await world.tenant('kept');
         const created = await tenant.issue('db', { server: { service: 'db' }, ...soon, privateKey });
         const first = await judge(await tenant.secret('db-server-tls'));
@@ -322,7 +322,7 @@ describe('on the real path:', { concurrency: 3 }, () => {
         assert.equal(second.publicKey, first.publicKey);
         await saysOf(tenant, second.serialNumber, /^Renewed: .*\(serial [0-9a-f]+, private key kept\)$/);
 
-        // No renewal any more, which would come in between.
+        // No more renewals, which could happen between the rotations.
         await tenant.patch('db', {
           spec: { duration: '2160h', renewBefore: null },
           metadata: { annotations: { 'mtls-operator.io/rotate': 'suspicion' } },

@@ -7,7 +7,7 @@ import { installation } from '../../support/installation.ts';
 
 const world = installation();
 
-/** Puts the real namespace into a spec. */
+/** Replaces $(NS) in a spec by the namespace. */
 function within<T extends object>(namespace: string, spec: T): T {
   return JSON.parse(JSON.stringify(spec).replaceAll('$(NS)', namespace)) as T;
 }
@@ -19,24 +19,24 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
   const uri = (name: string) => ({ spec: { client: { uris: [name] } }, name, rule: ownAccounts });
   const denied: Record<string, { spec: object; name: string; rule: string }> = {
     'the Service of another namespace': dns('payments.other.svc'),
-    'its short form': dns('payments.other'),
-    'its long form': dns('payments.other.svc.cluster.local'),
-    'its long form in disguise': {
+    'the Service of another namespace in its short form': dns('payments.other'),
+    'the Service of another namespace in its long form': dns('payments.other.svc.cluster.local'),
+    'the Service of another namespace in capitals and with a trailing dot': {
       ...dns('PAYMENTS.Other.svc.Cluster.Local.'),
       name: 'payments.other.svc.cluster.local',
     },
-    'a name of the internet': dns('example.com'),
-    'the own namespace in another cluster domain': dns('db.$(NS).svc.example.com'),
-    'the own namespace as a suffix of the internet': dns('$(NS).svc.example.com'),
-    'a wildcard over all namespaces': dns('*.svc.cluster.local'),
-    'a wildcard over another namespace': dns('*.other.svc'),
-    'a wildcard over the short form': dns('*.$(NS)'),
+    'a public DNS name': dns('example.com'),
+    'a Service of its own namespace in another cluster domain': dns('db.$(NS).svc.example.com'),
+    'its own namespace followed by svc and a public domain': dns('$(NS).svc.example.com'),
+    'a wildcard for all namespaces': dns('*.svc.cluster.local'),
+    'a wildcard for another namespace': dns('*.other.svc'),
+    'a wildcard for the short form of its own Services': dns('*.$(NS)'),
     localhost: dns('localhost'),
     'the SPIFFE ID of another namespace': uri('spiffe://cluster.local/ns/other/sa/checkout'),
     'a SPIFFE ID of another trust domain': uri('spiffe://example.org/ns/$(NS)/sa/checkout'),
-    'a SPIFFE ID below the own one': uri('spiffe://cluster.local/ns/$(NS)/sa/checkout/more'),
+    'a SPIFFE ID with a longer path than its own': uri('spiffe://cluster.local/ns/$(NS)/sa/checkout/more'),
     'the SPIFFE ID of the namespace itself': uri('spiffe://cluster.local/ns/$(NS)'),
-    'a web address': uri('https://db.$(NS).svc/'),
+    'an HTTPS URL': uri('https://db.$(NS).svc/'),
     'an IPv4 address': { spec: { server: { ipAddresses: ['10.0.0.1'] } }, name: '10.0.0.1', rule: 'only IP addresses' },
     'an IPv6 address': { spec: { peer: { ipAddresses: ['::1'] } }, name: '::1', rule: 'only IP addresses' },
     'an e-mail address': {
@@ -44,22 +44,22 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
       name: 'root@$(NS).svc',
       rule: 'only e-mail addresses',
     },
-    'another name': {
+    'an otherName': {
       spec: { client: { otherNames: [{ oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'admin@example.com' }] } },
       name: 'admin@example.com',
       rule: 'only otherNames',
     },
-    'the bare name of a user, of a client': {
+    'the bare name of a user for a client': {
       spec: { client: { dnsNames: ['admin'] } },
       name: 'admin',
       rule: ownServices,
     },
-    'the bare name of a user, of a peer': {
+    'the bare name of a user for a peer': {
       spec: { peer: { service: 'db', dnsNames: ['postgres'] } },
       name: 'postgres',
       rule: ownServices,
     },
-    'the group of the administrators of Kubernetes': {
+    'the administrator group of Kubernetes': {
       spec: { client: { serviceAccount: 'db' }, subject: { organizations: ['system:masters'] } },
       name: 'system:masters',
       rule: 'only values',
@@ -81,7 +81,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     },
   };
   for (const [what, { spec, name, rule }] of Object.entries(denied)) {
-    test(`6. Denied: ${what}, with the name and the rule in the message and no Secret`, async () => {
+    test(`6. Denied: ${what}; the message has the name and the rule, and no Secret is written`, async () => {
       const tenant = await world.tenant('names');
       await tenant.create('db', within(tenant.namespace, spec));
       const { message } = await tenant.notReady('db', 'Denied');
@@ -100,7 +100,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     [{ client: { uris: ['spiffe://example.org/ns/$(NS)/sa/web'] } }, 'spiffe://cluster.local/ns/$(NS)/sa/web'],
     [{ client: { uris: ['spiffe://cluster.local/ns/other/sa/web'] } }, 'spiffe://cluster.local/ns/$(NS)/sa/web'],
   ];
-  test('6. Denied: a near miss is told the name that it may have', async () => {
+  test('6. Denied: for a similar name, the message suggests the allowed name', async () => {
     const tenant = await world.tenant('names');
     for (const [i, [spec]] of nearMisses.entries()) await tenant.create(`db-${i}`, within(tenant.namespace, spec));
     for (const [i, [, meant]] of nearMisses.entries()) {
@@ -109,7 +109,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     }
   });
 
-  test('6. Denied: one bad name among good ones is enough, and leaves other roles alone', async () => {
+  test('6. Denied: one denied name among allowed ones denies the role, and other roles are issued', async () => {
     const tenant = await world.tenant('names');
     const client = { serviceAccount: 'db' };
     await tenant.create('db', { client, server: { service: 'db', dnsNames: ['db.other.svc'] } });
@@ -120,7 +120,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     });
   });
 
-  test('6. Denied later: the Secret stays byte-identical, and follows when the name is taken back', async () => {
+  test('6. Denied after a change of spec: the Secret stays byte-identical, and is updated when the spec has only allowed names again', async () => {
     const tenant = await world.tenantWith('names');
     const digest = digestOf(await tenant.secret('db-server-tls'));
     await tenant.patch('db', { spec: { server: { dnsNames: ['db.other.svc'] } } });
@@ -132,7 +132,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     assert.ok((await judge(await tenant.secret('db-server-tls'))).names.includes(`DNS:${mine}`));
   });
 
-  test('6. Allowed: every form of the own Services, wildcards over them, and the own SPIFFE IDs', async () => {
+  test('6. Allowed: every form of its own Services, wildcards for them, and its own SPIFFE IDs', async () => {
     const tenant = await world.tenant('names');
     const { namespace } = tenant;
     const long = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(60)}.${namespace}.svc`;
@@ -150,7 +150,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     assert.deepEqual((await judge(await tenant.secret('db-client-tls'))).names, [`URI:${uris[0]}`]);
   });
 
-  test('6. Allowed: the domains of the authority count, and a change of them is carried over', async () => {
+  test('6. Allowed: names in the domains of the authority, and certificates are issued again when the domains change', async () => {
     await world.createAuthority('domains', {
       secretName: 'domains',
       root: {},
@@ -189,19 +189,19 @@ describe('12. Bad input', () => {
     'maximum',
   ]);
 
-  /** Changes the schema in the CRD: each field of it becomes what the function returns. */
+  /** Applies a function to every field of the schema in the CRD. */
   async function changeSchema(change: (key: string, value: unknown) => unknown): Promise<void> {
     const { spec } = await world.api.get<CustomResourceDefinition>(definition);
     const versions = JSON.parse(JSON.stringify(spec.versions), change) as unknown;
     await world.api.patch(definition, { spec: { versions } });
   }
 
-  /** Takes from the CRD all that refuses values, as if resources had been stored before it did. */
+  /** Removes all validation from the CRD, as if resources had been stored before it was added. */
   const forgetChecks = () => changeSchema((key, value) => (checks.has(key) ? undefined : value));
 
   const server = { service: 'db' };
   const bad: Record<string, object> = {
-    'a duration that is none': { server, duration: 'banana' },
+    'an invalid duration': { server, duration: 'banana' },
     'a country of three letters': { server, subject: { countries: ['DEU'] } },
     'a negative duration': { server, duration: '-5m' },
     'a duration of a second': { server, duration: '1s' },
@@ -211,14 +211,14 @@ describe('12. Bad input', () => {
     'an unknown algorithm': { server, privateKey: { algorithm: 'DSA' } },
     'an encoding of another algorithm': { server, privateKey: { algorithm: 'ECDSA', encoding: 'PKCS1' } },
     'an unknown encoding': { server, privateKey: { encoding: 'DER' } },
-    'a Service that is no label': { server: { service: 'a b' } },
-    'a Service with dots in it': { server: { service: 'db.other.svc' } },
+    'a Service that is not a DNS label': { server: { service: 'a b' } },
+    'a Service with dots': { server: { service: 'db.other.svc' } },
     'an empty DNS name': { server: { dnsNames: [''] } },
     'a DNS name with a NUL': { server: { dnsNames: ['db\u0000.$(NS).svc'] } },
     'a DNS name with a line break': { server: { dnsNames: ['db.$(NS).svc\nDNS:evil'] } },
-    'a DNS name in Kelvin': { server: { dnsNames: ['\u212A8s.$(NS).svc'] } },
-    'an address that is none': { server: { ipAddresses: ['999.1.1.1'] } },
-    'a ServiceAccount that climbs': { client: { serviceAccount: '../../other/sa/admin' } },
+    'a DNS name with a Kelvin sign': { server: { dnsNames: ['\u212A8s.$(NS).svc'] } },
+    'an invalid IP address': { server: { ipAddresses: ['999.1.1.1'] } },
+    'a ServiceAccount with path traversal': { client: { serviceAccount: '../../other/sa/admin' } },
     'a SPIFFE ID and another URI': { client: { serviceAccount: 'a', uris: ['urn:uuid:1'] } },
     'a URI with a NUL': { client: { uris: ['spiffe://cluster.local/ns/$(NS)/sa/a\u0000b'] } },
     'a common name of a thousand characters': { server: { ...server, commonName: 'x'.repeat(1000) } },
@@ -229,18 +229,18 @@ describe('12. Bad input', () => {
       client: { serviceAccount: 'a', secretName: 'one' },
     },
   };
-  /** Odd, but what they ask for can be given, within what is usual and no longer than the root lasts. */
+  /** Unusual specs that can be issued: the duration is limited by the usual bounds and the root's expiry. */
   const harmless: Record<string, object> = {
     'an endless duration': { server, duration: '999999999999h' },
-    'a percentage of renewal beyond all': { server, renewBeforePercentage: 100_000 },
-    'a renewBefore that is none': { server, renewBefore: 'soon' },
+    'a renewBeforePercentage above 100': { server, renewBeforePercentage: 100_000 },
+    'an invalid renewBefore': { server, renewBefore: 'soon' },
   };
 
-  test('12. Bad input that is older than the schema gets a condition, and starves and crashes nobody', async () => {
+  test('12. Bad input that was stored before the schema forbade it gets a condition, and neither crashes the operator nor delays other resources', async () => {
     await forgetChecks();
     const tenant = await world.tenant('bad');
     await eventually(async () => {
-      // It takes the API server a moment to forget.
+      // The API server needs a moment to use the changed schema.
       await world.api.create(
         `${paths(tenant.namespace)}?dryRun=All`,
         resource('probe', { server, duration: 'banana' }),
@@ -266,7 +266,7 @@ describe('12. Bad input', () => {
         if (isRefused && ready.observedGeneration === metadata.generation) continue;
         open[what] = ready === undefined ? 'no condition' : `${ready.status} ${ready.reason}`;
       }
-      assert.deepEqual(open, {}, 'bad input without an answer');
+      assert.deepEqual(open, {}, 'bad input without a condition');
     });
     const written = await tenant.secretNames();
     assert.deepEqual(
@@ -276,16 +276,16 @@ describe('12. Bad input', () => {
     assert.equal((await fetch(`${world.operator.url}/healthz`)).status, 200);
   });
 
-  test('12. Bad input: a resource whose spec the operator cannot read any more says so, and its Secrets stay byte for byte', async () => {
+  test('12. Bad input: a spec that the operator cannot read makes the resource InvalidSpec, and its Secrets stay byte-identical', async () => {
     const tenant = await world.tenant('unreadable');
     const names = ['db-client-tls', 'db-server-tls'];
     const { status: before } = await tenant.issue('db', { server, client: { serviceAccount: 'a' } });
     const digests = () => Promise.all(names.map(async (name) => digestOf(await tenant.secret(name))));
     const written = await digests();
-    // As the CRD of a later version may have it.
+    // Like a CRD of a later version.
     await forgetChecks();
     await changeSchema((key, value) => (key === 'duration' ? { 'x-kubernetes-int-or-string': true } : value));
-    // It takes the API server a moment to serve it.
+    // The API server needs a moment to use the changed schema.
     await eventually(() => tenant.patch('db', { spec: { duration: 7 } }));
     const { message } = await tenant.notReady('db', 'InvalidSpec');
     assert.match(message, /^spec\.duration is not of the type/);

@@ -17,12 +17,12 @@ const password = 'correct horse battery staple';
 const stores = { pkcs12: { passwordSecretRef: { name: 'store-password', key: 'password' } } };
 const outputFiles = ['tls-combined.pem', 'key.der', 'keystore.p12', 'truststore.p12'] as const;
 
-const asking = (outputs: object | null) => ({ server: { service: 'db' }, outputs });
+const requesting = (outputs: object | null) => ({ server: { service: 'db' }, outputs });
 const bytesOf = (secret: Secret, file: string): Buffer => Buffer.from(secret.data?.[file] ?? '', 'base64');
 const outputsOf = ({ data = {} }: Secret): string[] => Object.keys(data).filter((key) => !baseFiles.has(key));
 const baseFiles = new Set(['ca.crt', 'tls.crt', 'tls.key']);
 
-/** Writes the Secret with the password, as its owner does. */
+/** Creates or updates the user's Secret with the password. */
 async function setPassword(tenant: Tenant, text: string, key = 'password'): Promise<void> {
   const data = { [key]: base64(text) };
   const metadata = { namespace: tenant.namespace, name: 'store-password' };
@@ -30,15 +30,15 @@ async function setPassword(tenant: Tenant, text: string, key = 'password'): Prom
   else await world.api.create(paths.secrets(tenant.namespace), { metadata, type: 'Opaque', data });
 }
 
-/** A tenant with a password and one Ready resource with these outputs. */
+/** A new namespace with a password and one Ready resource with these outputs. */
 async function tenantWith(outputs: object): Promise<Tenant> {
   const tenant = await world.tenant('outputs');
   await setPassword(tenant, password);
-  await tenant.issue('db', asking(outputs));
+  await tenant.issue('db', requesting(outputs));
   return tenant;
 }
 
-/** What openssl finds in a store, in PEM. Throws when the password does not open it. */
+/** The content of a keystore in PEM, as openssl reads it. Throws if the password is wrong. */
 async function opened(secret: Secret, file: string, opener: string, options: readonly string[]): Promise<string> {
   const folder = await scratchFolder('store');
   try {
@@ -49,7 +49,7 @@ async function opened(secret: Secret, file: string, opener: string, options: rea
   }
 }
 
-/** Judges every output in a Secret by what it is made from. */
+/** Checks every output in a Secret against tls.crt, tls.key and ca.crt. */
 async function judgeOutputs(secret: Secret, opener = password): Promise<void> {
   await judge(secret);
   for (const output of outputsOf(secret)) {
@@ -80,7 +80,7 @@ async function judgeOutputs(secret: Secret, opener = password): Promise<void> {
   }
 }
 
-/** Waits until the Secret has just these outputs, right in openssl's eyes. */
+/** Waits until the Secret has exactly these outputs and openssl accepts them. */
 const has = (tenant: Tenant, files: readonly string[], opener?: string): Promise<Secret> =>
   eventually(async () => {
     const secret = await tenant.secret(name);
@@ -93,18 +93,18 @@ const pairOf = ({ data }: Secret) => [data?.['tls.crt'], data?.['tls.key']];
 function assertSamePair(a: Secret, b: Secret): void {
   assert.ok(
     pairOf(a).every((value, i) => value === pairOf(b)[i]),
-    'key or certificate are others',
+    'key or certificate changed',
   );
 }
 
 describe('outputs', { concurrency: 4 }, () => {
-  test('are written with the first certificate, all in one write', async () => {
+  test('are written together with the first certificate in one write', async () => {
     const tenant = await tenantWith({ combinedPEM: true, der: true, ...stores });
     const secret = await has(tenant, outputFiles);
     assert.equal((await world.watched.upTo(secret)).length, 1);
   });
 
-  test('are added and removed without a new certificate, and what others added stays', async () => {
+  test('are added and removed without a new certificate, and keys of other writers stay', async () => {
     const tenant = await tenantWith({});
     const before = await tenant.patchSecret(name, { data: { 'key.txt': base64('theirs') } });
     for (const outputs of [{ der: true }, { der: true, combinedPEM: true }, { combinedPEM: true }, stores, null]) {
@@ -116,25 +116,25 @@ describe('outputs', { concurrency: 4 }, () => {
         'keystore.p12': outputs === stores,
         'truststore.p12': outputs === stores,
       };
-      const wanted = outputFiles.filter((file) => files[file]);
+      const expected = outputFiles.filter((file) => files[file]);
       const secret = await eventually(async () => {
         const { data, ...found } = await tenant.secret(name);
         assert.equal(data?.['key.txt'], base64('theirs'));
         const { 'key.txt': _, ...ours } = data;
-        assert.deepEqual(outputsOf({ ...found, data: ours }).toSorted(), wanted.toSorted());
+        assert.deepEqual(outputsOf({ ...found, data: ours }).toSorted(), expected.toSorted());
         await judgeOutputs({ ...found, data: ours });
         return { ...found, data: ours };
       });
       assertSamePair(secret, before);
       assert.equal(secret.metadata.annotations?.['mtls-operator.io/revision'], '1');
-      assert.equal(secret.metadata.annotations?.['mtls-operator.io/outputs'] === undefined, wanted.length === 0);
+      assert.equal(secret.metadata.annotations?.['mtls-operator.io/outputs'] === undefined, expected.length === 0);
     }
   });
 
   for (const encoding of ['PKCS8', 'PKCS1'] as const) {
-    test(`key.der is the key in the encoding that spec asks for, ${encoding}`, async () => {
+    test(`include key.der in the encoding of spec, ${encoding}`, async () => {
       const tenant = await world.tenantWith('outputs', {
-        ...asking({ der: true }),
+        ...requesting({ der: true }),
         privateKey: { algorithm: 'RSA', encoding },
       });
       const key = bytesOf(await has(tenant, ['key.der']), 'key.der');
@@ -142,7 +142,7 @@ describe('outputs', { concurrency: 4 }, () => {
       try {
         await writeFile(join(folder, 'key.der'), key, { mode: 0o600 });
         const text = await openssl(['asn1parse', '-inform', 'DER', '-in', join(folder, 'key.der')]);
-        // What comes second: the algorithm in PKCS#8, the modulus in PKCS#1.
+        // The third line: the algorithm in PKCS#8, the modulus in PKCS#1.
         assert.match(text.split('\n')[2] ?? '', encoding === 'PKCS8' ? /SEQUENCE/ : /INTEGER/);
       } finally {
         await rm(folder, { recursive: true });
@@ -151,26 +151,26 @@ describe('outputs', { concurrency: 4 }, () => {
   }
 
   for (const file of outputFiles) {
-    test(`a ${file} that somebody changed, or deleted, is put right`, async () => {
+    test(`include a ${file} that is repaired when another client changes or deletes it`, async () => {
       const tenant = await tenantWith({ combinedPEM: true, der: true, ...stores });
       const before = await tenant.secret(name);
       for (const value of [base64('tampered'), null, before.data?.['tls.crt']]) {
         await tenant.patchSecret(name, { data: { [file]: value } });
         const after = await has(tenant, outputFiles);
         assertSamePair(after, before);
-        assert.ok(after.data?.[file] === before.data?.[file], 'the same content gives the same bytes');
+        assert.ok(after.data?.[file] === before.data?.[file], 'the same content must give the same bytes');
       }
     });
   }
 
-  test('follow the certificate when it is rotated, and the roots', async () => {
+  test('are updated when the certificate is rotated and when the roots change', async () => {
     const secretName = 'outputs-root';
     await world.bringRoot(secretName, await broughtRoot());
     await world.createAuthority('outputs', { secretName });
     await world.authorityIs('outputs', 'True');
     const tenant = await world.tenant('outputs');
     await setPassword(tenant, password);
-    const spec = { authorityRef: { name: 'outputs' }, ...asking({ combinedPEM: true, ...stores }) };
+    const spec = { authorityRef: { name: 'outputs' }, ...requesting({ combinedPEM: true, ...stores }) };
     await tenant.issue('db', spec);
     const files = ['tls-combined.pem', 'keystore.p12', 'truststore.p12'];
     const first = await has(tenant, files);
@@ -184,12 +184,12 @@ describe('outputs', { concurrency: 4 }, () => {
     await eventually(async () => assert.equal((await judge(await tenant.secret(name))).roots.length, 2));
     const third = await has(tenant, files);
     assertSamePair(third, second);
-    // Every revision that anybody may have mounted was whole.
+    // Every revision that a pod may have mounted must be complete.
     for (const revision of await world.watched.upTo(third)) await judgeOutputs(revision);
   });
 });
 
-describe('stores and their password', { concurrency: 4 }, () => {
+describe('keystores and their password:', { concurrency: 4 }, () => {
   test('a new password rewrites the stores, and nothing else', async () => {
     const tenant = await tenantWith({ der: true, ...stores });
     const before = await tenant.secret(name);
@@ -210,9 +210,9 @@ describe('stores and their password', { concurrency: 4 }, () => {
     await has(tenant, ['keystore.p12', 'truststore.p12'], 'another');
   });
 
-  test('while there is no password nothing is issued; status says what to do, and it goes on by itself', async () => {
+  test('without a password nothing is issued; the condition says what to do, and issuing continues when the password exists', async () => {
     const tenant = await world.tenant('outputs');
-    await tenant.create('db', asking(stores));
+    await tenant.create('db', requesting(stores));
     const condition = await tenant.notReady('db', 'KeystorePasswordNotFound');
     assert.match(condition.message, /Secret store-password .*\(key password\) does not exist; create it/);
     assert.deepEqual(await tenant.secretNames(), []);
@@ -222,14 +222,14 @@ describe('stores and their password', { concurrency: 4 }, () => {
   });
 
   for (const [what, text] of Object.entries({
-    'an empty one': '',
-    'one that ends with a line break': `${password}\n`,
-    'one that Java cannot read': `${password} ✓`,
+    'an empty password': '',
+    'a password with a newline at the end': `${password}\n`,
+    'a password that Java cannot read': `${password} ✓`,
   })) {
-    test(`${what} is no password; status says why, never what`, async () => {
+    test(`${what} is refused; the condition has the reason but not the password`, async () => {
       const tenant = await world.tenant('outputs');
       await setPassword(tenant, text);
-      await tenant.create('db', asking(stores));
+      await tenant.create('db', requesting(stores));
       const condition = await tenant.notReady('db', 'KeystorePasswordInvalid');
       assert.match(condition.message, /key password of Secret store-password is not a valid keystore password/);
       assert.doesNotMatch(condition.message, new RegExp(password));
@@ -239,10 +239,10 @@ describe('stores and their password', { concurrency: 4 }, () => {
     });
   }
 
-  test('a Secret without the key has no password, until it has the key', async () => {
+  test('a password Secret without the key is refused until it has the key', async () => {
     const tenant = await world.tenant('outputs');
     await setPassword(tenant, password, 'elsewhere');
-    await tenant.create('db', asking(stores));
+    await tenant.create('db', requesting(stores));
     assert.match(
       (await tenant.notReady('db', 'KeystorePasswordInvalid')).message,
       /^server: Secret store-password has no key password /,
@@ -252,7 +252,7 @@ describe('stores and their password', { concurrency: 4 }, () => {
     await has(tenant, ['keystore.p12', 'truststore.p12']);
   });
 
-  test('a lost password leaves what is there as it is, and holds up what is asked for next', async () => {
+  test('a deleted password keeps the Secret unchanged, and blocks the next rotation', async () => {
     const tenant = await tenantWith(stores);
     const before = await tenant.secret(name);
     await world.api.delete(paths.secrets(tenant.namespace, 'store-password'));
@@ -269,7 +269,7 @@ describe('stores and their password', { concurrency: 4 }, () => {
     await has(tenant, ['keystore.p12', 'truststore.p12'], 'found again');
   });
 
-  test('another revision of the same password leaves the stores as they are, byte for byte', async () => {
+  test('another revision of the password Secret with the same password keeps the keystores byte-identical', async () => {
     const tenant = await tenantWith(stores);
     const before = await tenant.secret(name);
     await tenant.patchSecret('store-password', { metadata: { labels: { 'example.com/seen': 'yes' } } });
@@ -281,11 +281,11 @@ describe('stores and their password', { concurrency: 4 }, () => {
       );
       return secret;
     });
-    assert.ok(JSON.stringify(after.data) === JSON.stringify(before.data), 'the data are others');
+    assert.ok(JSON.stringify(after.data) === JSON.stringify(before.data), 'the data changed');
   });
 });
 
-test('a look at what is right writes nothing, and neither does another operator', async () => {
+test('a Secret with correct outputs is not written again by another reconcile or after a restart', async () => {
   const tenant = await tenantWith({ combinedPEM: true, der: true, ...stores });
   const { metadata } = await tenant.secret(name);
   await tenant.reconcileAgain('db');
@@ -295,7 +295,7 @@ test('a look at what is right writes nothing, and neither does another operator'
   assert.equal((await tenant.secret(name)).metadata.resourceVersion, metadata.resourceVersion);
 });
 
-test('a password is in no log line, status or event', async () => {
+test('no log line, status or event contains a keystore password', async () => {
   const everything = [
     JSON.stringify(world.logs()),
     JSON.stringify(await world.api.list('/apis/mtls-operator.io/v1alpha1/mtlscertificates')),

@@ -18,7 +18,7 @@ async function createSecret(tenant: Tenant, name: string, more: object = {}): Pr
   return world.api.create(paths.secrets(tenant.namespace), { metadata, type: 'kubernetes.io/tls', data, ...more });
 }
 
-/** Waits until a resource is Ready while the Secret's deletion or the like is only found by looking now and then. */
+/** Waits until a resource is Ready. It may take longer: the operator finds changes of foreign Secrets only by polling. */
 async function readyAfterPoll(tenant: Tenant, name: string): Promise<void> {
   await eventually(
     async () => {
@@ -30,8 +30,8 @@ async function readyAfterPoll(tenant: Tenant, name: string): Promise<void> {
 }
 
 async function isGone(tenant: Tenant, name: string): Promise<void> {
-  await eventually(async () => assert.ok((await tenant.findSecret(name)) === undefined, 'it is still there'), {
-    // The garbage collector looks for new kinds of owners every half minute.
+  await eventually(async () => assert.ok((await tenant.findSecret(name)) === undefined, 'the Secret still exists'), {
+    // The garbage collector discovers new kinds of owners every half minute.
     timeoutMs: 90_000,
     message: `Secret ${name} is not deleted`,
   });
@@ -53,7 +53,7 @@ describe('ownership', { concurrency: 6 }, () => {
     },
   };
   for (const [what, more] of Object.entries(foreign)) {
-    test(`5. Ownership: a foreign Secret ${what} stays byte-identical, and once it is gone the name is taken (35 s: a foreign object is read every 30 s)`, async () => {
+    test(`5. Ownership: a foreign Secret ${what} stays byte-identical, and the operator creates its own when the foreign one is deleted (35 s: a foreign object is read every 30 s)`, async () => {
       const tenant = await world.tenant('ownership');
       const before = digestOf(await createSecret(tenant, 'wanted', more));
       await tenant.create('db', named('wanted'));
@@ -68,7 +68,7 @@ describe('ownership', { concurrency: 6 }, () => {
     });
   }
 
-  test('5. Ownership: the command in the message of SecretConflict hands a placeholder over, which is then replaced', async () => {
+  test('5. Ownership: the command in the message of SecretConflict hands over a placeholder Secret, which the operator then fills', async () => {
     for (const placeholder of [{ type: 'Opaque', data: {} }, { data: { 'tls.crt': '', 'tls.key': '' } }]) {
       const tenant = await world.tenant('ownership');
       await createSecret(tenant, 'wanted', placeholder);
@@ -88,7 +88,7 @@ describe('ownership', { concurrency: 6 }, () => {
     }
   });
 
-  test('5. Ownership: a Secret that is restored from a backup without its owner is adopted byte for byte (25 s: it waits for the garbage collector)', async () => {
+  test('5. Ownership: a Secret restored from a backup without its owner is adopted byte-identical (25 s: it waits for the garbage collector)', async () => {
     const tenant = await world.tenantWith('restored', named('mine'));
     const { metadata, type, data } = await tenant.secret('mine');
     await tenant.delete('db');
@@ -106,7 +106,7 @@ describe('ownership', { concurrency: 6 }, () => {
       adopted.metadata.ownerReferences?.map(({ uid }) => uid),
       [again.metadata.uid],
     );
-    assert.ok(JSON.stringify(adopted.data) === JSON.stringify(data), 'its content was changed');
+    assert.ok(JSON.stringify(adopted.data) === JSON.stringify(data), 'the content of the Secret changed');
     await eventually(async () =>
       assert.deepEqual(await eventsOf(tenant, 'SecretAdopted', again.metadata.uid), [
         'Adopted Secret mine: it has no controller, and its labels and annotation name this resource',
@@ -114,7 +114,7 @@ describe('ownership', { concurrency: 6 }, () => {
     );
   });
 
-  test('5. Ownership: Secrets that --cascade=orphan keeps survive, and are adopted by the resource that is made again (25 s: it waits for the garbage collector)', async () => {
+  test('5. Ownership: Secrets survive kubectl delete --cascade=orphan, and the resource with the same name adopts them (25 s: it waits for the garbage collector)', async () => {
     const tenant = await world.tenant('orphaned');
     const names = Array.from({ length: 8 }, (_, i) => `db-${i}`);
     for (const name of names) await tenant.create(name, { server: { service: 'db' } });
@@ -136,11 +136,11 @@ describe('ownership', { concurrency: 6 }, () => {
       await tenant.ready(name);
       const { metadata, data } = await tenant.secret(`${name}-server-tls`);
       assert.equal(metadata.uid, before[i]?.metadata.uid);
-      assert.ok(JSON.stringify(data) === JSON.stringify(before[i]?.data), 'its content was changed');
+      assert.ok(JSON.stringify(data) === JSON.stringify(before[i]?.data), 'the content of the Secret changed');
     }
   });
 
-  test('5. Ownership: a copy of a Secret under another name stays, with all its labels and its owner', async () => {
+  test('5. Ownership: a copy of a Secret under another name is not deleted, even with the same labels and owner', async () => {
     const tenant = await world.tenantWith('copies', named('mine'));
     const { metadata, type, data } = await tenant.secret('mine');
     const { labels, annotations, ownerReferences } = metadata;
@@ -162,9 +162,9 @@ describe('ownership', { concurrency: 6 }, () => {
     for (const copy of copies) assert.equal(digestOf(await tenant.secret(copy.metadata.name)), digestOf(copy));
   });
 
-  test('5. Ownership: a Secret that is deleted because no role names it any more is named in an event and in the log', async () => {
+  test('5. Ownership: a Secret that no role names any more is deleted, with an event and a log line', async () => {
     const tenant = await world.tenantWith('prune', named('first'));
-    // It was written before the annotation existed, and status names it.
+    // A Secret of an older version of the operator, which did not write the annotation. Status names it.
     await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
     await tenant.patch('db', { spec: named('second') });
     await isGone(tenant, 'first');
@@ -177,7 +177,7 @@ describe('ownership', { concurrency: 6 }, () => {
     assert.ok(lines.some((line) => line['namespace'] === tenant.namespace && line['secret'] === 'first'));
   });
 
-  test('5. Ownership: a Secret from before the annotation is still deleted after a while in which it could not be', async () => {
+  test('5. Ownership: a Secret of an older version without the annotation is deleted even if the deletion was blocked for a while', async () => {
     const tenant = await world.tenantWith('prune', named('first'));
     await tenant.patchSecret('first', { metadata: { annotations: { [secretName]: null } } });
     await createSecret(tenant, 'taken');
@@ -189,7 +189,7 @@ describe('ownership', { concurrency: 6 }, () => {
     await isGone(tenant, 'first');
   });
 
-  test('5. Ownership: a Secret of a resource that was deleted and made again is not taken for its own', async () => {
+  test('5. Ownership: a Secret owned by another resource is not taken over', async () => {
     const tenant = await world.tenant('ownership');
     const ownerReferences = [
       {
@@ -206,7 +206,7 @@ describe('ownership', { concurrency: 6 }, () => {
     assert.equal(digestOf(await tenant.secret('wanted')), digestOf(secret));
   });
 
-  test('5. Ownership: of three that name one Secret exactly one is Ready, and all are when the names differ', async () => {
+  test('5. Ownership: of three resources with one secretName exactly one is Ready, and all are Ready when the names differ', async () => {
     const tenant = await world.tenant('ownership');
     const names = ['a', 'b', 'c'];
     await Promise.all(names.map((name) => tenant.create(name, named('shared'))));
@@ -219,7 +219,7 @@ describe('ownership', { concurrency: 6 }, () => {
     assert.equal(secret.metadata.labels?.['mtls-operator.io/certificate'], first);
     const others = names.filter((name) => name !== first);
     for (const name of others) {
-      // One that met the Secret before the watch had shown its owner cannot name it yet.
+      // A resource that found the Secret before the watch reported its owner cannot name the owner yet.
       await eventually(async () => {
         const { message } = await readyOf(tenant, name);
         assert.match(message, new RegExp(`shared.*MtlsCertificate ${first}\\b`));
@@ -228,10 +228,10 @@ describe('ownership', { concurrency: 6 }, () => {
     await Promise.all(others.map((name) => tenant.patch(name, { spec: named(`for-${name}`) })));
     for (const name of names) await tenant.ready(name);
     for (const name of others) await judge(await tenant.secret(`for-${name}`));
-    assert.equal(digestOf(await tenant.secret('shared')), digestOf(secret), 'the owner was disturbed');
+    assert.equal(digestOf(await tenant.secret('shared')), digestOf(secret), 'the Secret of the owner changed');
   });
 
-  test('5. Ownership: a Secret is deleted when its role is taken out of spec, or gets another name', async () => {
+  test('5. Ownership: a Secret is deleted when its role is removed from spec or gets another secretName', async () => {
     const tenant = await world.tenantWith('prune', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     const theirs = digestOf(await createSecret(tenant, 'db-peer-tls'));
     await tenant.patch('db', { spec: named('renamed') });
@@ -246,10 +246,10 @@ describe('ownership', { concurrency: 6 }, () => {
       status?.secrets?.map(({ secretName }) => secretName),
       ['renamed'],
     );
-    assert.equal(digestOf(await tenant.secret('db-peer-tls')), theirs, 'a foreign Secret was touched');
+    assert.equal(digestOf(await tenant.secret('db-peer-tls')), theirs, 'a foreign Secret changed');
   });
 
-  test('5. Ownership: the old Secret stays as long as a changed secretName cannot be had', async () => {
+  test('5. Ownership: the old Secret stays while the new secretName belongs to a foreign Secret', async () => {
     const tenant = await world.tenantWith('prune', named('first'));
     const before = digestOf(await tenant.secret('first'));
     await createSecret(tenant, 'taken');
@@ -258,7 +258,7 @@ describe('ownership', { concurrency: 6 }, () => {
     assert.equal(digestOf(await tenant.secret('first')), before);
   });
 
-  test('5. Ownership: the root Secret is out of reach of a resource in the namespace of the operator', async () => {
+  test('5. Ownership: a resource in the namespace of the operator cannot take the root Secret', async () => {
     const rootBefore = await world.rootSecret('mtls-root');
     const metadata = { name: 'thief', namespace: operatorNamespace };
     const kinds = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate' };
@@ -273,7 +273,7 @@ describe('ownership', { concurrency: 6 }, () => {
     await world.api.delete(`${path}/thief`);
   });
 
-  test('5. Ownership: a Secret whose ownerReference and annotation were taken off is nobody the operator may write to', async () => {
+  test('5. Ownership: a Secret without ownerReference and annotation is foreign and is not written', async () => {
     const tenant = await world.tenantWith('ownership', named('mine'));
     const metadata = { ownerReferences: null, annotations: { [secretName]: null } };
     const secret = await tenant.patchSecret('mine', { metadata, data: { 'tls.crt': '' } });
@@ -281,7 +281,7 @@ describe('ownership', { concurrency: 6 }, () => {
     assert.equal(digestOf(await tenant.secret('mine')), digestOf(secret));
   });
 
-  test('5. Ownership: a Secret whose ownerReference alone was taken off is adopted again and repaired', async () => {
+  test('5. Ownership: a Secret that lost only its ownerReference is adopted again and repaired', async () => {
     const tenant = await world.tenant('ownership');
     const { metadata } = await tenant.issue('db', named('mine'));
     await tenant.patchSecret('mine', { metadata: { ownerReferences: null }, data: { 'tls.crt': '' } });
@@ -297,7 +297,7 @@ describe('ownership', { concurrency: 6 }, () => {
 });
 
 describe('deletion', { concurrency: 4 }, () => {
-  test('Deleting a resource removes its Secrets, and no others', async () => {
+  test('Deleting a resource deletes its Secrets and no others', async () => {
     const tenant = await world.tenant('deletion');
     await tenant.create('db', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     await tenant.create('other', { server: { service: 'other' } });
@@ -310,7 +310,7 @@ describe('deletion', { concurrency: 4 }, () => {
     assert.equal(digestOf(await tenant.secret('other-server-tls')), other);
   });
 
-  test('A resource that is being deleted and held by a finalizer: its Secrets are kept, and none is created', async () => {
+  test('A resource that is being deleted, with a finalizer, has its Secrets repaired but not created again', async () => {
     const tenant = await world.tenantWith('deletion', { server: { service: 'db' }, client: { serviceAccount: 'db' } });
     await tenant.patch('db', { metadata: { finalizers: ['example.com/not-yet'] } });
     await tenant.delete('db');
@@ -322,12 +322,12 @@ describe('deletion', { concurrency: 4 }, () => {
     await tenant.patchSecret('db-server-tls', { data: { 'tls.crt': '' } });
     await eventually(async () => judge(await tenant.secret('db-server-tls')));
     await tenant.notReady('db', 'Deleting');
-    assert.ok((await tenant.findSecret('db-client-tls')) === undefined, 'its Secret was written');
+    assert.ok((await tenant.findSecret('db-client-tls')) === undefined, 'the Secret was created again');
     await tenant.patch('db', { metadata: { finalizers: null } });
     await isGone(tenant, 'db-server-tls');
   });
 
-  test('A rotation of the root does not wait for what is gone of a resource that is held by a finalizer', async () => {
+  test('A root rotation does not wait for a deleted Secret of a resource that is being deleted', async () => {
     const tenant = await world.tenant('held');
     await world.createAuthority('held', { secretName: 'held', root: {}, rotation: { propagationDelay: '1s' } });
     const old = (await world.authorityIs('held', 'True')).status?.activeRoot?.fingerprint;
@@ -356,7 +356,7 @@ describe('deletion', { concurrency: 4 }, () => {
     await tenant.patch('db', { metadata: { finalizers: null } });
   });
 
-  test('5. Ownership: with deletionPolicy Retain Secrets outlive their resource, and the next one adopts them', async () => {
+  test('5. Ownership: with deletionPolicy Retain, Secrets outlive their resource, and the next resource with that name adopts them', async () => {
     const tenant = await world.tenant('retained');
     const spec = { server: { service: 'db' }, client: { serviceAccount: 'db' }, deletionPolicy: 'Retain' };
     await tenant.issue('db', spec);
@@ -374,7 +374,7 @@ describe('deletion', { concurrency: 4 }, () => {
       const adopted = await tenant.secret('db-server-tls');
       assert.equal(adopted.metadata.annotations?.['mtls-operator.io/certificate-uid'], metadata.uid);
       assert.equal(adopted.metadata.uid, before.metadata.uid);
-      assert.ok(JSON.stringify(adopted.data) === JSON.stringify(before.data), 'its content was changed');
+      assert.ok(JSON.stringify(adopted.data) === JSON.stringify(before.data), 'the content of the Secret changed');
     });
 
     await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
@@ -386,7 +386,7 @@ describe('deletion', { concurrency: 4 }, () => {
     await judge(await tenant.secret('db-server-tls'));
   });
 
-  test('5. Ownership: a change of deletionPolicy takes the ownerReference off, or puts it on, and changes nothing else', async () => {
+  test('5. Ownership: a change of deletionPolicy removes or adds the ownerReference and nothing else', async () => {
     const tenant = await world.tenant('retained');
     const { metadata } = await tenant.issue('db', { server: { service: 'db' } });
     const { data } = await tenant.secret('db-server-tls');
@@ -395,7 +395,7 @@ describe('deletion', { concurrency: 4 }, () => {
       await eventually(async () => {
         const secret = await tenant.secret('db-server-tls');
         assert.deepEqual(secret.metadata.ownerReferences?.map(({ uid }) => uid) ?? [], uids);
-        assert.ok(JSON.stringify(secret.data) === JSON.stringify(data), 'its content was changed');
+        assert.ok(JSON.stringify(secret.data) === JSON.stringify(data), 'the content of the Secret changed');
       });
     };
     await owners('Retain', []);
@@ -404,7 +404,7 @@ describe('deletion', { concurrency: 4 }, () => {
     await isGone(tenant, 'db-server-tls');
   });
 
-  test('5. Ownership: when the owner of a shared name is deleted, the next one gets the name', async () => {
+  test('5. Ownership: when the owner of a shared secretName is deleted, the next resource gets the name', async () => {
     const tenant = await world.tenant('ownership');
     await tenant.issue('first', named('shared'));
     await tenant.create('second', named('shared'));
@@ -416,21 +416,21 @@ describe('deletion', { concurrency: 4 }, () => {
     assert.equal(secret.metadata.labels?.['mtls-operator.io/certificate'], 'second');
   });
 
-  test('A namespace is deleted with all that is in it, and the operator does not stand in the way', async () => {
+  test('A namespace with resources can be deleted, and the operator does not delay it', async () => {
     const tenant = await world.tenant('ending');
     const names = Array.from({ length: 10 }, (_, i) => `db-${i}`);
     await Promise.all(names.map((name) => tenant.create(name, { server: { service: 'db' } })));
     for (const name of names) await tenant.ready(name);
     const path = `/api/v1/namespaces/${tenant.namespace}`;
     await world.api.delete(path);
-    await eventually(async () => assert.ok((await world.api.find(path)) === undefined, 'it is still there'), {
+    await eventually(async () => assert.ok((await world.api.find(path)) === undefined, 'the namespace still exists'), {
       timeoutMs: 120_000,
     });
     const errors = world.logs().filter(({ level }) => level === 'error');
     assert.deepEqual(errors, []);
   });
 
-  test('A resource that is deleted and made again at once gets a Secret of its own', async () => {
+  test('A resource that is deleted and immediately created again gets its own Secret', async () => {
     const tenant = await world.tenant('deletion');
     const first = await tenant.issue('db', { server: { service: 'db' } });
     await tenant.delete('db');
@@ -448,7 +448,7 @@ describe('deletion', { concurrency: 4 }, () => {
   });
 });
 
-test('4. Repair: a Secret of its own with another type is replaced', async () => {
+test('4. Repair: a Secret with another type is replaced', async () => {
   const tenant = await world.tenant('type');
   const { metadata } = await tenant.issue('db', named('mine'));
   const { metadata: written } = await tenant.secret('mine');
@@ -468,7 +468,7 @@ test('4. Repair: a Secret of its own with another type is replaced', async () =>
   });
 });
 
-test('5. Ownership: a Secret from before the annotation secret-name is not written for it, and gets it with its next write; one that is retained is not written', async () => {
+test('5. Ownership: a Secret of an older version gets the annotation secret-name with its next write, not at startup; a retained Secret is not written', async () => {
   const tenant = await world.tenantWith('upgraded', named('mine'));
   await tenant.issue('retained', { ...named('kept'), deletionPolicy: 'Retain' });
   const kept = await tenant.secret('kept');
@@ -482,7 +482,7 @@ test('5. Ownership: a Secret from before the annotation secret-name is not writt
   assert.equal((await tenant.secret('mine')).metadata.annotations?.[secretName], 'mine');
 });
 
-/** The notes of a tenant's events with this reason, about one resource or about all. */
+/** The notes of a tenant's events with this reason, about one resource or all. */
 async function eventsOf(tenant: Tenant, reason: string, uid?: string): Promise<string[]> {
   const path = `/apis/events.k8s.io/v1/namespaces/${tenant.namespace}/events`;
   const events = await world.api.list<{ reason: string; note: string; regarding: { uid: string } }>(path);
@@ -497,7 +497,7 @@ async function readyOf(tenant: Tenant, name: string) {
   return ready;
 }
 
-/** Another resource, for its UID. */
+/** Creates another resource, for its UID. */
 async function createAnother(tenant: Tenant) {
   await tenant.create('other', { server: { service: 'other' } });
   return tenant.ready('other');

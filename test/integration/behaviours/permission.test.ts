@@ -10,14 +10,14 @@ import { installation, type Tenant } from '../../support/installation.ts';
 // The operator creates the default authority only in a cluster that has none.
 const world = installation({ args: ['--workers=1'] }, () => world.authorityIs('default', 'True'));
 
-/** An authority of the test's own. */
+/** Creates an authority for one test. */
 async function authority(issuance: object): Promise<string> {
   const name = await world.ownAuthority({ issuance });
   await world.authorityIs(name, 'True');
   return name;
 }
 
-/** Replaces the whole of spec.issuance, in one write. */
+/** Replaces spec.issuance in one write. */
 async function setIssuance(name: string, issuance: object): Promise<void> {
   const none = { maxDuration: null, namespaceSelector: null, allow: null };
   await world.patchAuthority(name, { spec: { issuance: { ...none, ...issuance } } });
@@ -29,18 +29,18 @@ async function tenantOf(team: string): Promise<Tenant> {
   return tenant;
 }
 
-/** The type of user principal names. */
+/** The OID of user principal names. */
 const upn = '1.3.6.1.4.1.311.20.2.3';
 
 const edge = { matchLabels: { team: 'edge' } };
 
-describe('6. Names beside the own ones are granted by the authority:', { concurrency: 3 }, () => {
+describe("6. The authority grants names other than the namespace's own:", { concurrency: 3 }, () => {
   interface Kind {
     readonly grant: object;
     readonly spec: object;
-    /** The name as it is in the message of a denial. */
+    /** The name in the message of a denial. */
     readonly denied: string;
-    /** As openssl prints it in the certificate; of a common name the subject, of a usage all of them. */
+    /** The name in openssl's output for the certificate; for a common name the subject, for a usage all usages. */
     readonly printed: string;
     readonly role?: 'client' | 'peer' | 'server';
   }
@@ -136,17 +136,17 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
     },
   };
   for (const [what, { grant, spec, denied, printed, role = 'server' }] of Object.entries(kinds)) {
-    test(`6. ${what}, to the namespaces that are selected and no other`, async () => {
+    test(`6. ${what}, to the selected namespaces and no others`, async () => {
       const name = await authority({ allow: [{ namespaceSelector: edge, ...grant }] });
       const [selected, other] = await Promise.all([tenantOf('edge'), tenantOf('core')]);
-      const wanted = { authorityRef: { name }, ...spec };
-      await other.create('a', wanted);
+      const request = { authorityRef: { name }, ...spec };
+      await other.create('a', request);
       const { message } = await other.notReady('a', 'Denied');
       assert.ok(message.includes(`${denied}: namespace ${other.namespace} may have `), message);
       assert.ok(message.includes(`issuance.allow of MtlsAuthority ${name}`), message);
       assert.deepEqual(await other.secretNames(), []);
 
-      await selected.issue('a', wanted);
+      await selected.issue('a', request);
       const { names, subject, usage } = await judge(await selected.secret(`a-${role}-tls`));
       const all = [...names, subject, usage];
       assert.ok(all.includes(printed), `${printed} is not in ${all.join(', ')}`);
@@ -154,24 +154,28 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
   }
 
   const foreign: Record<string, object> = {
-    'a label more than the pattern has': { server: { dnsNames: ['a.www.example.com'] } },
+    'one label more than the pattern': { server: { dnsNames: ['a.www.example.com'] } },
     'the domain itself': { server: { dnsNames: ['example.com'] } },
-    'an address beside the range': { server: { ipAddresses: ['11.0.0.0'] } },
-    'a segment more than the pattern has': { client: { uris: ['spiffe://example.org/edge/a/b'] } },
+    'an address outside the range': { server: { ipAddresses: ['11.0.0.0'] } },
+    'one path segment more than the pattern': { client: { uris: ['spiffe://example.org/edge/a/b'] } },
     'a ServiceAccount of another namespace': { client: { uris: ['spiffe://cluster.local/ns/other/sa/a'] } },
-    'a mailbox of a domain below': { client: { emailAddresses: ['ops@mail.example.com'] } },
-    'a common name with a dot in it': { client: { serviceAccount: 'a', commonName: 'kafka-0.other' } },
-    'a usage beside those that are granted': {
+    'a mailbox of a subdomain': { client: { emailAddresses: ['ops@mail.example.com'] } },
+    'a common name with a dot': { client: { serviceAccount: 'a', commonName: 'kafka-0.other' } },
+    'a usage that is not granted': {
       client: { serviceAccount: 'a', usages: ['codeSigning', 'emailProtection'] },
     },
-    'a principal of another domain': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com.evil' }] } },
-    'a principal in another case': { client: { otherNames: [{ oid: upn, utf8Value: 'ops@EXAMPLE.com' }] } },
+    'a user principal name of another domain': {
+      client: { otherNames: [{ oid: upn, utf8Value: 'ops@example.com.evil' }] },
+    },
+    'a user principal name with other capitals': {
+      client: { otherNames: [{ oid: upn, utf8Value: 'ops@EXAMPLE.com' }] },
+    },
     'a group of Kubernetes': { client: { serviceAccount: 'a' }, subject: { organizations: ['system:masters'] } },
-    'another attribute': { client: { serviceAccount: 'a' }, subject: { organizationalUnits: ['Example Org'] } },
-    'a bare name': { peer: { service: 'db', dnsNames: ['db'] } },
-    'a name of another type': { client: { otherNames: [{ oid: `${upn}.1`, utf8Value: 'ops@example.com' }] } },
+    'another subject attribute': { client: { serviceAccount: 'a' }, subject: { organizationalUnits: ['Example Org'] } },
+    'the bare name of a Service for a peer': { peer: { service: 'db', dnsNames: ['db'] } },
+    'an otherName of another type': { client: { otherNames: [{ oid: `${upn}.1`, utf8Value: 'ops@example.com' }] } },
   };
-  test('6. near misses of everything that is granted are denied', async () => {
+  test('6. Names similar to granted ones are denied', async () => {
     const [dnsNames, ipRanges, emailAddresses] = [['*.example.com'], ['10.0.0.0/8'], ['*@example.com']];
     const uris = ['spiffe://example.org/edge/*', 'spiffe://cluster.local/**', 'spiffe://cluster.local/ns/*/sa/a'];
     const otherNames = [{ oid: upn, utf8Values: ['*@example.com'] }];
@@ -187,11 +191,11 @@ describe('6. Names beside the own ones are granted by the authority:', { concurr
   });
 });
 
-describe('a policy that changes is applied to the certificates that exist:', { concurrency: 3 }, () => {
+describe('a changed policy applies to existing certificates:', { concurrency: 3 }, () => {
   const granting = { allow: [{ namespaceSelector: edge, dnsNames: ['*.example.com'] }] };
   const spec = (name: string) => ({ authorityRef: { name }, server: { service: 'db', dnsNames: ['db.example.com'] } });
 
-  /** Waits for Denied, and sees to it that nothing happens to the Secret, whatever is asked for meanwhile. */
+  /** Waits for Denied. Asserts that the Secret stays unchanged, even after a request to rotate. */
   async function assertLeftAlone(tenant: Tenant, digest: string, rule: RegExp): Promise<void> {
     const { message } = await tenant.notReady('db', 'Denied');
     assert.match(message, rule);
@@ -201,14 +205,14 @@ describe('a policy that changes is applied to the certificates that exist:', { c
     await tenant.rotate('db', 'while-denied');
     await tenant.reconcileAgain('db');
     assert.match((await tenant.notReady('db', 'Denied')).message, rule);
-    assert.equal(digestOf(await tenant.secret('db-server-tls')), digest, 'the Secret was written');
+    assert.equal(digestOf(await tenant.secret('db-server-tls')), digest, 'the Secret changed');
     const { status } = await tenant.get('db');
     assert.equal(status?.lastHandledRotate, undefined);
-    assert.equal(status?.secrets?.[0]?.revision, 1, 'status has lost the certificate that is still there');
+    assert.equal(status?.secrets?.[0]?.revision, 1, 'status lost the existing certificate');
   }
 
-  /** Waits for Ready, and sees to it that the token that waited has acted, once. */
-  async function assertGoesOn(tenant: Tenant): Promise<void> {
+  /** Waits for Ready. Asserts that the rotate token that was set while denied is handled exactly once. */
+  async function assertRecovers(tenant: Tenant): Promise<void> {
     const { status } = await tenant.ready('db');
     assert.equal(status?.lastHandledRotate, 'while-denied');
     await tenant.reconcileAgain('db');
@@ -219,7 +223,7 @@ describe('a policy that changes is applied to the certificates that exist:', { c
   }
 
   const changes: Record<string, { withdraw: (name: string, tenant: Tenant) => Promise<unknown>; rule: RegExp }> = {
-    'a grant is taken back': {
+    'a grant is withdrawn': {
       withdraw: (name) => setIssuance(name, {}),
       rule: /DNS name "db\.example\.com": namespace \S+ may have only .* issuance\.allow of MtlsAuthority authority-/,
     },
@@ -231,21 +235,21 @@ describe('a policy that changes is applied to the certificates that exist:', { c
       withdraw: (_, tenant) => tenant.label({ team: null }),
       rule: /DNS name "db\.example\.com"/,
     },
-    'the namespace is given to another team': {
+    'the namespace gets the label of another team': {
       withdraw: (_, tenant) => tenant.label({ team: 'core' }),
       rule: /DNS name "db\.example\.com"/,
     },
-    'certificates have to be shorter': {
+    'maxDuration is shorter than the duration': {
       withdraw: (name) => setIssuance(name, { ...granting, maxDuration: '24h' }),
       rule: /spec\.duration: MtlsAuthority authority-\d+ allows at most 24h \(issuance\.maxDuration\)/,
     },
-    'the authority is for others': {
+    'the authority no longer selects the namespace': {
       withdraw: (name) => setIssuance(name, { ...granting, namespaceSelector: { matchLabels: { team: 'core' } } }),
       rule: /namespace \S+ may not use MtlsAuthority authority-\d+: issuance.namespaceSelector requires the labels team=core$/,
     },
   };
   for (const [what, { withdraw, rule }] of Object.entries(changes)) {
-    test(`6. ${what}: Denied, the Secret stays as it is, and all goes on when it is given back`, async () => {
+    test(`6. ${what}: Denied, the Secret stays unchanged, and the resource recovers when the change is reverted`, async () => {
       const name = await authority(granting);
       const tenant = await tenantOf('edge');
       await tenant.issue('db', spec(name));
@@ -255,12 +259,12 @@ describe('a policy that changes is applied to the certificates that exist:', { c
       await assertLeftAlone(tenant, digest, rule);
 
       await Promise.all([setIssuance(name, granting), tenant.label({ team: 'edge' })]);
-      await assertGoesOn(tenant);
+      await assertRecovers(tenant);
     });
   }
 });
 
-test('6. The certificate of a peer has the bare name of its Service while that is granted, and is re-issued once', async () => {
+test('6. The certificate of a peer has the bare name of its Service while it is granted, and is issued again once for each change', async () => {
   const name = await authority({});
   const tenant = await tenantOf('edge');
   const named = async (): Promise<readonly string[]> => (await judge(await tenant.secret('db-peer-tls'))).names;
@@ -280,7 +284,7 @@ test('6. The certificate of a peer has the bare name of its Service while that i
   assert.equal((await tenant.get('db')).status?.secrets?.[0]?.revision, 3);
 });
 
-test('6. What is no longer allowed stays so, and as it is, over a restart', async () => {
+test('6. A resource that became Denied stays Denied after a restart, and its Secret stays byte-identical', async () => {
   const name = await authority({ allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] });
   const tenant = await world.tenantWith('permission', {
     authorityRef: { name },
@@ -295,8 +299,8 @@ test('6. What is no longer allowed stays so, and as it is, over a restart', asyn
   assert.equal(digestOf(await tenant.secret('db-server-tls')), digest);
 });
 
-describe('6. The authority says', { concurrency: 3 }, () => {
-  test('how long its certificates are valid at most, with the limit in the message', async () => {
+describe('6. The authority limits', { concurrency: 3 }, () => {
+  test('the duration of its certificates, with the limit in the message', async () => {
     const name = await authority({ maxDuration: '24h' });
     const tenant = await world.tenant('permission');
     await tenant.create('db', { authorityRef: { name }, server: { service: 'db' } });
@@ -306,11 +310,11 @@ describe('6. The authority says', { concurrency: 3 }, () => {
     await tenant.patch('db', { spec: { duration: '24h' } });
     await tenant.ready('db');
     const { notBefore, notAfter } = await judge(await tenant.secret('db-server-tls'));
-    // With the backdating.
+    // Includes the backdating of notBefore.
     assert.ok(notAfter.getTime() - notBefore.getTime() <= 24 * 3_600_000 + 5 * 60_000 + 1000);
   });
 
-  test('which namespaces may use it, with their labels in the message', async () => {
+  test('the namespaces that may use it, with their labels in the message', async () => {
     const name = await authority({ namespaceSelector: edge });
     const [selected, other] = await Promise.all([tenantOf('edge'), world.tenant('permission')]);
     const spec = { authorityRef: { name }, server: { service: 'db' } };
@@ -326,7 +330,7 @@ describe('6. The authority says', { concurrency: 3 }, () => {
     await other.ready('db');
   });
 
-  test('what a new namespace may have from the moment that it is there', async () => {
+  test('the names of a new namespace from its creation on', async () => {
     const name = await authority({ allow: [{ namespaceSelector: edge, dnsNames: ['*.example.com'] }] });
     const events = async (namespace: string): Promise<string[]> =>
       (await world.api.list<Stored & { reason: string; regarding: { namespace?: string } }>(paths.events))

@@ -12,7 +12,7 @@ const world = installation();
 const server = { server: { service: 'db' } };
 const name = 'db-server-tls';
 
-/** A tenant with one Secret, and what others have put on it. */
+/** A tenant with one Secret, to which another client added labels, annotations and data. */
 async function tenantWithSecret(spec?: object): Promise<{ tenant: Tenant; secret: Secret }> {
   const tenant = await world.tenantWith('repair', spec);
   const secret = await tenant.patchSecret(name, {
@@ -22,7 +22,9 @@ async function tenantWithSecret(spec?: object): Promise<{ tenant: Tenant; secret
   return { tenant, secret };
 }
 
-/** Waits until the Secret is right again in openssl's eyes, has its labels, and still carries what others put on it. */
+/**
+ * Waits until openssl accepts the Secret and its labels are correct. Asserts that the additions of other clients are kept.
+ */
 async function repaired(tenant: Tenant, isRepaired: (secret: Secret) => void = () => undefined): Promise<Secret> {
   const secret = await eventually(
     async () => {
@@ -45,7 +47,7 @@ async function repaired(tenant: Tenant, isRepaired: (secret: Secret) => void = (
 }
 
 describe('repair', { concurrency: 4 }, () => {
-  test('4. A deleted Secret is made anew with a new key', async () => {
+  test('4. A deleted Secret is created again with a new key', async () => {
     const { tenant, secret } = await tenantWithSecret();
     const before = await judge(secret);
     await world.api.delete(`/api/v1/namespaces/${tenant.namespace}/secrets/${name}`);
@@ -60,17 +62,17 @@ describe('repair', { concurrency: 4 }, () => {
       'tls.crt': base64('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
     }),
     'an emptied tls.crt': () => ({ 'tls.crt': '' }),
-    'a cut tls.crt': (secret) => ({ 'tls.crt': base64(fileOf(secret, 'tls.crt').slice(0, 300)) }),
+    'a truncated tls.crt': (secret) => ({ 'tls.crt': base64(fileOf(secret, 'tls.crt').slice(0, 300)) }),
     'an emptied tls.key': () => ({ 'tls.key': '' }),
-    'a tls.key of another certificate': async () => ({ 'tls.key': (await otherSecret()).data?.['tls.key'] }),
-    'a pair of another resource': async () => {
+    'the tls.key of another certificate': async () => ({ 'tls.key': (await otherSecret()).data?.['tls.key'] }),
+    'the key pair of another resource': async () => {
       const { data } = await otherSecret();
       return { 'tls.crt': data?.['tls.crt'], 'tls.key': data?.['tls.key'] };
     },
-    'a file that is no text': () => ({ 'tls.crt': Buffer.from([0, 255, 254]).toString('base64'), 'ca.crt': '/w==' }),
+    'a file that is not text': () => ({ 'tls.crt': Buffer.from([0, 255, 254]).toString('base64'), 'ca.crt': '/w==' }),
   };
   for (const [what, corrupt] of Object.entries(corruptions)) {
-    test(`4. Repair: ${what} is put right, and what others added is kept`, async () => {
+    test(`4. Repair: ${what} is replaced, and additions of other clients are kept`, async () => {
       const { tenant, secret } = await tenantWithSecret();
       const { serialNumber } = await judge(secret);
       await tenant.patchSecret(name, { data: await corrupt(secret) });
@@ -86,36 +88,38 @@ describe('repair', { concurrency: 4 }, () => {
   for (const [what, damage] of Object.entries<(secret: Secret) => object>({
     'a corrupted ca.crt': () => ({ 'ca.crt': base64('garbage') }),
     'a removed ca.crt': () => ({ 'ca.crt': null }),
-    'a tls.crt with a second certificate behind its own': (secret) => ({
+    'a tls.crt with a second certificate after its own': (secret) => ({
       'tls.crt': base64(fileOf(secret, 'tls.crt') + fileOf(secret, 'ca.crt')),
     }),
     'a tls.crt with a second certificate before its own': (secret) => ({
       'tls.crt': base64(fileOf(secret, 'ca.crt') + fileOf(secret, 'tls.crt')),
     }),
-    'a tls.crt with other ends of lines': (secret) => ({
+    'a tls.crt with other line endings': (secret) => ({
       'tls.crt': base64(fileOf(secret, 'tls.crt').replaceAll('\n', '\r\n')),
     }),
   })) {
-    test(`4. Repair: ${what} is put right, and key and certificate stay`, async () => {
+    test(`4. Repair: ${what} is repaired, and key and certificate stay`, async () => {
       const { tenant, secret } = await tenantWithSecret();
       await tenant.patchSecret(name, { data: damage(secret) });
       const after = await repaired(tenant, ({ data }) =>
         assert.ok(data?.['tls.crt'] === secret.data?.['tls.crt'] && data?.['ca.crt'] === secret.data?.['ca.crt']),
       );
       assert.equal(after.metadata.annotations?.['mtls-operator.io/revision'], '1');
-      assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key is another one');
+      assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key changed');
     });
   }
 
-  test('4. Repair: a stranger root smuggled into ca.crt is taken out', async () => {
+  test('4. Repair: a foreign root that was added to ca.crt is removed', async () => {
     const { tenant, secret } = await tenantWithSecret();
     const stranger = (await broughtRoot())['tls.crt'];
     await tenant.patchSecret(name, { data: { 'ca.crt': base64(fileOf(secret, 'ca.crt') + stranger) } });
-    await repaired(tenant, ({ data }) => assert.ok(data?.['ca.crt'] === secret.data?.['ca.crt'], 'it is still there'));
+    await repaired(tenant, ({ data }) =>
+      assert.ok(data?.['ca.crt'] === secret.data?.['ca.crt'], 'the foreign root is still in ca.crt'),
+    );
   });
 
   const metadata: Record<string, object> = {
-    'a lost label by which it is watched': { labels: { 'app.kubernetes.io/managed-by': null } },
+    'a removed label that the watch selects by': { labels: { 'app.kubernetes.io/managed-by': null } },
     'a change of all its labels': {
       labels: {
         'app.kubernetes.io/managed-by': 'Helm',
@@ -123,10 +127,10 @@ describe('repair', { concurrency: 4 }, () => {
         'mtls-operator.io/role': 'x',
       },
     },
-    'a lost annotation of its revision': { annotations: { 'mtls-operator.io/revision': null } },
+    'a removed revision annotation': { annotations: { 'mtls-operator.io/revision': null } },
   };
   for (const [what, change] of Object.entries(metadata)) {
-    test(`4. Repair: ${what} is mended, and the certificate stays`, async () => {
+    test(`4. Repair: ${what} is repaired, and the certificate stays`, async () => {
       const { tenant, secret } = await tenantWithSecret();
       await tenant.patchSecret(name, { metadata: change });
       const after = await repaired(tenant, ({ metadata: { annotations } }) =>
@@ -137,14 +141,14 @@ describe('repair', { concurrency: 4 }, () => {
     });
   }
 
-  test('4. Repair: with a key that is to be kept, an emptied tls.crt is issued for the same key', async () => {
+  test('4. Repair: with rotationPolicy Never, an emptied tls.crt is issued again for the same key', async () => {
     const { tenant, secret } = await tenantWithSecret({ ...server, privateKey: { rotationPolicy: 'Never' } });
     await tenant.patchSecret(name, { data: { 'tls.crt': '' } });
     const after = await repaired(tenant);
-    assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key is another one');
+    assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key changed');
   });
 
-  test('4. Repair: of a tls.crt that is gone another one is issued for the same key', async () => {
+  test('4. Repair: an emptied tls.crt is issued again for the same key', async () => {
     const { tenant, secret } = await tenantWithSecret();
     const before = await judge(secret);
     await eventually(async () => assert.ok((await tenant.get('db')).status?.secrets?.[0]?.publicKeyFingerprint));
@@ -154,7 +158,7 @@ describe('repair', { concurrency: 4 }, () => {
     assert.notEqual(after.serialNumber, before.serialNumber);
   });
 
-  test('4. Repair: a key that another writer put there is not signed, whatever spec says about keeping keys', async () => {
+  test('4. Repair: a tls.key from another writer is never signed, even with rotationPolicy Never', async () => {
     const { tenant, secret } = await tenantWithSecret({ ...server, privateKey: { rotationPolicy: 'Never' } });
     const stranger = (await otherSecret()).data?.['tls.key'];
     await tenant.patchSecret(name, { data: { 'tls.crt': '', 'tls.key': stranger } });
@@ -163,7 +167,7 @@ describe('repair', { concurrency: 4 }, () => {
     assert.ok(after.data?.['tls.key'] !== secret.data?.['tls.key']);
   });
 
-  test('4. Repair: of a Secret that cannot be written (immutable) a new one is made', async () => {
+  test('4. Repair: an immutable Secret is created again when it has to be rotated', async () => {
     const { tenant, secret } = await tenantWithSecret();
     await world.api.patch(`/api/v1/namespaces/${tenant.namespace}/secrets/${name}`, { immutable: true });
     await tenant.rotate('db', 'now');
@@ -173,7 +177,7 @@ describe('repair', { concurrency: 4 }, () => {
     await judge(after);
   });
 
-  test('4. Repair: an immutable Secret is created again with the same key, and an event says why', async () => {
+  test('4. Repair: an immutable Secret is created again with the same key, and an event has the reason', async () => {
     const { tenant, secret } = await tenantWithSecret();
     await tenant.patchSecret(name, { immutable: true });
     const after = await eventually(async () => {
@@ -181,7 +185,7 @@ describe('repair', { concurrency: 4 }, () => {
       assert.notEqual(found.metadata.uid, secret.metadata.uid);
       return found;
     });
-    assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'it has another key');
+    assert.ok(after.data?.['tls.key'] === secret.data?.['tls.key'], 'the key changed');
     await tenant.ready('db');
     type Event = Stored & {
       readonly reason?: string;
@@ -196,7 +200,7 @@ describe('repair', { concurrency: 4 }, () => {
     });
   });
 
-  test('4. Repair: an immutable Secret with a finalizer is told, and the command in the message ends it', async () => {
+  test('4. Repair: an immutable Secret with a finalizer is reported as SecretImmutable, and the command in the message resolves it', async () => {
     const { tenant, secret } = await tenantWithSecret();
     await tenant.patchSecret(name, { immutable: true, metadata: { finalizers: ['example.com/hold'] } });
     const { message } = await tenant.notReady('db', 'SecretImmutable');
@@ -208,10 +212,10 @@ describe('repair', { concurrency: 4 }, () => {
     await judge(after);
   });
 
-  test('4. Repair comes at once the first three times, and the resource is Ready after it', async () => {
+  test('4. Repair is immediate the first three times, and the resource is Ready afterwards', async () => {
     const { tenant } = await tenantWithSecret();
     for (let i = 0; i < 3; i++) {
-      await tenant.patchSecret(name, { data: { 'tls.crt': base64(`spoilt ${i}`) } });
+      await tenant.patchSecret(name, { data: { 'tls.crt': base64(`corrupted ${i}`) } });
       await repaired(tenant);
     }
     const { status } = await tenant.ready('db');
@@ -221,7 +225,7 @@ describe('repair', { concurrency: 4 }, () => {
 });
 
 describe('secretTemplate', () => {
-  test('4. Labels and annotations of the template are put on the Secret, changed and taken off with it', async () => {
+  test('4. Labels and annotations of the template are added to the Secret, changed and removed with the template', async () => {
     const tenant = await world.tenant('template');
     const template = { labels: { app: 'db', tier: 'a' }, annotations: { 'example.com/reload': 'yes' } };
     await tenant.issue('db', { ...server, secretTemplate: template });
@@ -239,10 +243,10 @@ describe('secretTemplate', () => {
     await eventually(async () => assert.equal((await tenant.secret(name)).metadata.labels?.['tier'], undefined));
     const last = await tenant.secret(name);
     assert.equal(last.metadata.labels?.['example.com/team'], 'data');
-    assert.equal(last.data?.['tls.crt'], first.data?.['tls.crt'], 'it was issued anew for its labels');
+    assert.equal(last.data?.['tls.crt'], first.data?.['tls.crt'], 'a change of labels issued the certificate again');
   });
 
-  test('4. A label of the template that somebody changes or takes off is put back', async () => {
+  test('4. A label of the template that another client changes or removes is restored', async () => {
     const tenant = await world.tenantWith('template', {
       ...server,
       secretTemplate: { labels: { app: 'db', tier: 'a' } },

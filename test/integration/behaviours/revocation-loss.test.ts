@@ -14,14 +14,14 @@ const world = installation();
 interface Revoked {
   readonly name: string;
   readonly tenant: Tenant;
-  /** The serial number that is on the CRL. */
+  /** The revoked serial number. */
   readonly serial: string;
   readonly crl: Crl;
-  /** The data of the root Secret before anything was revoked. */
+  /** The data of the root Secret before the revocation. */
   readonly backup: Secret['data'];
 }
 
-/** An authority of its own with one revoked certificate. */
+/** Creates an authority with one revoked certificate. */
 async function revoked(trustBundle?: object): Promise<Revoked> {
   const name = await world.ownAuthority({ rotation: { propagationDelay: '300ms' }, trustBundle });
   const tenant = await world.tenantWith('loss', { authorityRef: { name }, server: { service: 'db' } });
@@ -37,9 +37,9 @@ async function revoked(trustBundle?: object): Promise<Revoked> {
 const listsAre = (name: string, expected: (lists: readonly Crl[]) => void): Promise<void> =>
   eventually(async () => expected(await world.crls(name)), { timeoutMs: 60_000 });
 
-describe('what was revoked stays on the CRL, under a number that does not go back', () => {
-  // Broken if these fail: the list is signed anew from what is in the Secret, and the thief's certificate is good again.
-  test('when somebody takes the lists out of the root Secret', async () => {
+describe('revoked certificates stay on the CRL, and its number does not decrease', () => {
+  // If these fail, the CRL is signed from the Secret alone, and the stolen certificate is valid again.
+  test('when a client removes the CRLs from the root Secret', async () => {
     const { name, serial, crl } = await revoked();
     await world.api.patch(paths.rootSecret(name), { data: { 'ca.crl': null, 'revoked.json': null } });
     await listsAre(name, (lists) => {
@@ -48,7 +48,7 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
     });
   });
 
-  test('when somebody puts back a root Secret from before', async () => {
+  test('when a client restores an older root Secret', async () => {
     const { name, serial, crl, backup } = await revoked();
     await world.api.patch(paths.rootSecret(name), { data: backup });
     await listsAre(name, (lists) => {
@@ -57,7 +57,7 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
     });
   });
 
-  test('when there is a published list, and the root Secret loses its own while no operator looks', async () => {
+  test('when the root Secret loses its CRL while no operator runs, if the CRL is published', async () => {
     const { name, serial, crl, tenant, backup } = await revoked({ configMap: { name: 'trust' } });
     await eventually(async () => {
       assert.deepEqual(serialsOn(await tenant.crls('trust')), [serial]);
@@ -72,17 +72,17 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
     assert.deepEqual(serialsOn(await tenant.crls('trust')), [serial]);
   });
 
-  test('when the root Secret is deleted and another root made, as long as the old one is trusted', async () => {
+  test('when the root Secret is deleted and the operator creates a new root, as long as the old root is trusted', async () => {
     const { name, serial, tenant } = await revoked();
     await world.api.delete(paths.rootSecret(name));
     await listsAre(name, (lists) => {
-      assert.ok(lists.length >= 2, 'the new root has a list as well');
+      assert.ok(lists.length >= 2, 'the new root must have a CRL, too');
       assert.deepEqual(serialsOn(lists), [serial]);
     });
     await tenant.ready('db');
   });
 
-  test('when a person writes a serial number into revoked.json', async () => {
+  test('when a user adds a serial number to revoked.json', async () => {
     const { name, serial, tenant } = await revoked();
     const { data } = await world.rootSecret(name);
     const record = JSON.parse(Buffer.from(data?.['revoked.json'] ?? '', 'base64').toString()) as {
@@ -93,14 +93,14 @@ describe('what was revoked stays on the CRL, under a number that does not go bac
     const text = base64(JSON.stringify(record));
     await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': text } });
     await listsAre(name, (lists) => assert.deepEqual(serialsOn(lists), [serial, serialNumber].sort()));
-    assert.equal((await tenant.serials('db'))['server'], serialNumber, 'it is left to the person to replace it');
+    assert.equal((await tenant.serials('db'))['server'], serialNumber, 'the operator must not replace the certificate');
   });
 });
 
-/** Bit of the key usage; that of cRLSign is 6. */
+/** The bit of keyCertSign in the key usage. That of cRLSign is 6. */
 const keyCertSign = 5;
 
-test('a root that may not sign CRLs answers no request to revoke, and says so', async () => {
+test('a root without cRLSign cannot handle a revocation request, and the condition says so', async () => {
   const name = await world.ownAuthority({}, { ...filesOf(makeCa({ usage: [keyCertSign] })) });
   const tenant = await world.tenantWith('no-lists', { authorityRef: { name }, server: { service: 'db' } });
   const before = await tenant.serials('db');

@@ -15,14 +15,14 @@ import {
 
 const world = installation({ args: ['--workers=2'] });
 
-/** An authority of its own, with a ConfigMap in every namespace that is labelled with its name. */
+/** Creates an authority that publishes a ConfigMap in namespaces labelled with its name. */
 async function authority(spec?: object, files?: Readonly<Record<string, string>>): Promise<string> {
   const name = await world.ownAuthority(spec, files);
   await world.publishTrust(name);
   return name;
 }
 
-/** A namespace that gets the ConfigMap of the authority, with a Ready resource that has a server and a client. */
+/** A new namespace with the ConfigMap of the authority and a Ready resource that has a server and a client. */
 async function tenantOf(name: string, spec: object = {}): Promise<Tenant> {
   const tenant = await world.tenant('revoke');
   await tenant.trust(name);
@@ -35,7 +35,7 @@ async function tenantOf(name: string, spec: object = {}): Promise<Tenant> {
   return tenant;
 }
 
-/** A tenant with a Ready resource of an authority of its own. */
+/** A new authority, and a namespace with a Ready resource. */
 async function revocable(spec?: object): Promise<{ name: string; tenant: Tenant }> {
   const name = await authority();
   return { name, tenant: await tenantOf(name, spec) };
@@ -51,7 +51,7 @@ interface List {
   readonly text: string;
 }
 
-/** Every CRL of a PEM text, as openssl reads it. */
+/** The CRLs in a PEM text, as openssl reads them. */
 async function listsIn(pem: string): Promise<List[]> {
   const blocks = pem.match(/-----BEGIN X509 CRL-----[^]*?-----END X509 CRL-----\n/g) ?? [];
   return Promise.all(
@@ -70,7 +70,7 @@ async function listsIn(pem: string): Promise<List[]> {
 const configMapOf = (name: string, tenant: Tenant): Promise<ConfigMap> =>
   world.api.get<ConfigMap>(paths.configMaps(tenant.namespace, `trust-${name}`));
 
-/** Waits until the ConfigMap has CRLs with just these on them, in any order; returns the lists. */
+/** Waits until the CRLs in the ConfigMap list exactly these serial numbers, in any order. Returns the CRLs. */
 const published = (name: string, tenant: Tenant, revoked: readonly string[]): Promise<List[]> =>
   eventually(async () => {
     const lists = await listsIn((await configMapOf(name, tenant)).data?.['ca.crl'] ?? '');
@@ -81,7 +81,7 @@ const published = (name: string, tenant: Tenant, revoked: readonly string[]): Pr
 const firstNumber = (lists: readonly List[]): number => lists[0]?.number ?? Number.NaN;
 
 describe('revocation', { concurrency: 4 }, () => {
-  test('a CRL is there before anything is revoked: version 2, with a number, the key of its issuer, and an end', async () => {
+  test('an empty CRL is published before any revocation: version 2, with CRL number, authority key identifier and nextUpdate', async () => {
     const { name, tenant } = await revocable();
     const [list, ...others] = await published(name, tenant, []);
     assert.deepEqual(others, []);
@@ -92,7 +92,7 @@ describe('revocation', { concurrency: 4 }, () => {
     assert.ok(new Date(status?.crl?.nextUpdate ?? 0).getTime() > Date.now() + 29 * 24 * 3_600_000);
   });
 
-  test('a token puts what is in all Secrets of the resource on the CRL, and issues them anew with new keys', async () => {
+  test('a token puts the certificates of all Secrets of the resource on the CRL, and issues new ones with new keys', async () => {
     const { name, tenant } = await revocable();
     const bystander = await tenantOf(name);
     const [first] = await published(name, tenant, []);
@@ -110,11 +110,11 @@ describe('revocation', { concurrency: 4 }, () => {
     for (const serial of serialsOf(after)) assert.ok(!serialsOf(before).includes(serial));
     assert.notEqual((await judge(await tenant.secret('db-server-tls'))).publicKey, key);
     assert.equal((await world.authority(name)).status?.crl?.revoked, 2);
-    // The annotation is the user's.
+    // The operator does not remove the user's annotation.
     assert.equal(after.metadata.annotations?.['mtls-operator.io/revoke'], 'leaked-1');
   });
 
-  test('nothing is replaced before it is on the CRL', async () => {
+  test('a certificate is on the CRL before it is replaced', async () => {
     const { name, tenant } = await revocable();
     const before = serialsOf(await tenant.get('db'));
     await tenant.askToRevoke('db', 'leaked-1');
@@ -126,7 +126,7 @@ describe('revocation', { concurrency: 4 }, () => {
     assert.deepEqual(lists.flatMap(({ revoked }) => revoked).toSorted(), before.toSorted());
   });
 
-  test('the same token never acts twice; another one does', async () => {
+  test('the same token never acts twice, and another token does', async () => {
     const { name, tenant } = await revocable();
     const first = serialsOf(await tenant.get('db'));
     const second = serialsOf(await tenant.revoke('db', 'a'));
@@ -138,7 +138,7 @@ describe('revocation', { concurrency: 4 }, () => {
     await published(name, tenant, [...first, ...second]);
   });
 
-  test('what was rotated before is revoked as well', async () => {
+  test('certificates that were replaced by earlier rotations are revoked, too', async () => {
     const { name, tenant } = await revocable();
     const first = serialsOf(await tenant.get('db'));
     await tenant.rotate('db', 'in a hurry');
@@ -148,7 +148,7 @@ describe('revocation', { concurrency: 4 }, () => {
     await published(name, tenant, [...first, ...second]);
   });
 
-  test('a resource that is made with a token revokes nothing', async () => {
+  test('a resource that is created with a token revokes nothing', async () => {
     const { name, tenant } = await revocable();
     await tenant.create(
       'new',
@@ -160,10 +160,10 @@ describe('revocation', { concurrency: 4 }, () => {
     await published(name, tenant, []);
   });
 
-  test('what was in a Secret that is gone can still be revoked', async () => {
+  test('the certificate of a deleted Secret can still be revoked', async () => {
     const { name, tenant } = await revocable();
     const before = serialsOf(await tenant.get('db'));
-    // With a spec that cannot be met the Secret is not made anew before the token is looked at.
+    // While the spec is denied, the operator does not create the Secret again before it handles the token.
     await tenant.patch('db', { spec: { server: { service: 'db', dnsNames: ['not.ours.example.org'] } } });
     await tenant.notReady('db', 'Denied');
     await world.api.delete(paths.secrets(tenant.namespace, 'db-server-tls'));
@@ -173,7 +173,7 @@ describe('revocation', { concurrency: 4 }, () => {
     await tenant.revocationIsHandled('db', 'lost');
   });
 
-  test('a CRL in the Secret itself, when it is asked for, follows what is revoked and changes nothing else', async () => {
+  test('outputs.crl adds the CRL to the Secret, updates it after a revocation, and changes nothing else', async () => {
     const { name, tenant } = await revocable({ outputs: { crl: true } });
     const other = await tenantOf(name);
     const before = await tenant.secret('db-server-tls');
@@ -192,7 +192,7 @@ describe('revocation', { concurrency: 4 }, () => {
     assert.ok(
       before.data?.['tls.crt'] === after.data?.['tls.crt'] && before.data?.['tls.key'] === after.data?.['tls.key'],
     );
-    // Repaired as everything else is.
+    // It is repaired like every other output.
     await tenant.patchSecret('db-server-tls', { data: { 'ca.crl': null } });
     await eventually(async () => {
       assert.equal((await tenant.secret('db-server-tls')).data?.['ca.crl'], after.data?.['ca.crl']);
@@ -201,7 +201,7 @@ describe('revocation', { concurrency: 4 }, () => {
     await eventually(async () => assert.equal((await tenant.secret('db-server-tls')).data?.['ca.crl'], undefined));
   });
 
-  test('a ca.crl that somebody changed is put right, in the ConfigMap and in the root Secret', async () => {
+  test('a ca.crl that another client changed is repaired, in the ConfigMap and in the root Secret', async () => {
     const { name, tenant } = await revocable();
     const revoked = serialsOf(await tenant.get('db'));
     await tenant.revoke('db', 'leaked');
@@ -211,19 +211,19 @@ describe('revocation', { concurrency: 4 }, () => {
       await world.api.patch(path, { data: { 'ca.crl': value } });
       await published(name, tenant, revoked);
     }
-    // The list is there again, with all that was on it and a number that is not lower.
+    // The new CRL has all revoked serial numbers, and a CRL number that is not lower.
     await world.api.patch(paths.rootSecret(name), { data: { 'ca.crl': 'eA==' } });
     await eventually(async () => {
       const lists = await published(name, tenant, revoked);
       assert.ok(firstNumber(lists) >= firstNumber(before));
     });
-    // And without the note, the list itself knows.
+    // Without revoked.json, the operator reads the serial numbers from the CRL.
     await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': null } });
     await eventually(async () => assert.notEqual((await world.rootSecret(name)).data?.['revoked.json'], undefined));
     await published(name, tenant, revoked);
   });
 
-  test('an authority that may not sign CRLs issues and has none; a token is not answered and holds up nothing', async () => {
+  test('an authority without cRLSign issues certificates without a CRL; a revoke token is not handled and blocks nothing else', async () => {
     const [isCa, , keyId] = extensions.root;
     const root = await broughtRoot({ extensions: [isCa ?? '', 'keyUsage = critical, keyCertSign', keyId ?? ''] });
     const name = await authority({}, root);
@@ -245,7 +245,7 @@ describe('revocation', { concurrency: 4 }, () => {
     assert.match((await tenant.notReady('crl', 'CrlUnavailable')).message, /lacks cRLSign/);
   });
 
-  test('a CRL comes with a new root before anything is signed by it, and what was revoked stays so', async () => {
+  test('a new root has a CRL before it signs certificates, and revoked certificates stay revoked', async () => {
     const name = await authority({ root: {}, rotation: { propagationDelay: '1s' } });
     const tenant = await tenantOf(name, { outputs: { crl: true } });
     const revoked = serialsOf(await tenant.get('db'));
@@ -261,7 +261,7 @@ describe('revocation', { concurrency: 4 }, () => {
       },
       { timeoutMs: 90_000 },
     );
-    // Wherever somebody may have mounted it: as many lists as roots, in every revision of Secrets and root Secret.
+    // A pod may mount any revision: each revision of each Secret must have a CRL for every root.
     const secret = await tenant.secret('db-server-tls');
     const phases = new Set<number>();
     for (const { data } of await world.watched.upTo(secret)) {
@@ -276,18 +276,18 @@ describe('revocation', { concurrency: 4 }, () => {
     assert.deepEqual(phases, new Set([1, 2]));
   });
 
-  test('the looks that follow write nothing', async () => {
+  test('further reconciles write nothing', async () => {
     const { name, tenant } = await revocable({ outputs: { crl: true } });
     await tenant.revoke('db', 'leaked');
     await published(
       name,
       tenant,
-      (await listsIn(fileOf(await world.rootSecret(name), 'ca.crl'))).flatMap((one) => one.revoked),
+      (await listsIn(fileOf(await world.rootSecret(name), 'ca.crl'))).flatMap((list) => list.revoked),
     );
     const state = async () =>
       Promise.all(
-        [world.rootSecret(name), tenant.secret('db-server-tls'), configMapOf(name, tenant)].map(async (one) =>
-          digestOf(await one),
+        [world.rootSecret(name), tenant.secret('db-server-tls'), configMapOf(name, tenant)].map(async (object) =>
+          digestOf(await object),
         ),
       );
     const before = await eventually(async () => {
@@ -302,7 +302,7 @@ describe('revocation', { concurrency: 4 }, () => {
   });
 });
 
-test('a restart revokes nothing anew, and writes nothing', async () => {
+test('a restart revokes nothing again and writes nothing', async () => {
   const name = await authority();
   const tenant = await tenantOf(name, { outputs: { crl: true } });
   const revoked = serialsOf(await tenant.get('db'));
@@ -317,7 +317,7 @@ test('a restart revokes nothing anew, and writes nothing', async () => {
         configMapOf(name, tenant),
         tenant.get('db'),
         world.authority(name),
-      ].map(async (one) => digestOf(await one)),
+      ].map(async (object) => digestOf(await object)),
     );
   await world.restart();
   const before = await state();

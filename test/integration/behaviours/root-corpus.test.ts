@@ -23,7 +23,7 @@ const world = installation({}, async () => {
   tenant = await world.tenant('corpus');
 });
 
-/** How many certificates the operator says that it has issued: in its metrics, and in its log. */
+/** The number of certificates that the operator has issued, by its metrics and by its log. */
 async function issued(): Promise<readonly [metric: number, logged: number]> {
   const metrics = await (await fetch(`${world.operator.url}/metrics`)).text();
   const counts = [...metrics.matchAll(/^mtls_operator_issued_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count));
@@ -36,23 +36,25 @@ const certificateOf = (name: string): object => ({
   server: { dnsNames: [`db.${tenant.namespace}.svc.cluster.local`] },
 });
 
-async function allAre(names: readonly string[], isSo: (certificate: Certificate) => boolean): Promise<void> {
+async function allAre(names: readonly string[], isDone: (certificate: Certificate) => boolean): Promise<void> {
   await eventually(
     async () => {
       const certificates = await tenant.list();
-      const others = certificates.filter((one) => names.includes(one.metadata.name) && !isSo(one));
+      const others = certificates.filter(
+        (certificate) => names.includes(certificate.metadata.name) && !isDone(certificate),
+      );
       assert.deepEqual(
         others.map(({ metadata, status }) => [metadata.name, status?.conditions]),
         [],
       );
       assert.equal(certificates.length >= names.length, true);
     },
-    { timeoutMs: 120_000, message: 'not all certificates have come so far' },
+    { timeoutMs: 120_000, message: 'some certificates did not reach the expected state' },
   );
 }
 
-const conditionOf = ({ status }: Certificate, wanted: string) =>
-  status?.conditions?.find(({ type }) => type === wanted);
+const conditionOf = ({ status }: Certificate, expected: string) =>
+  status?.conditions?.find(({ type }) => type === expected);
 const isReady = (certificate: Certificate): boolean => conditionOf(certificate, 'Ready')?.status === 'True';
 
 describe('8. A bad root signs nothing, and Secrets already written stay byte-identical:', () => {
@@ -66,8 +68,8 @@ describe('8. A bad root signs nothing, and Secrets already written stay byte-ide
   const digests = async (): Promise<Map<string, string>> =>
     new Map((await tenant.secrets()).map((secret) => [secret.metadata.name, digestOf(secret)]));
 
-  // Every authority has worked with a good root and has written a Secret. Then that root is replaced by the bad one, and
-  // both a new resource and a rotation of the old one ask for a signature.
+  // Every authority has worked with a valid root and has written a Secret. Then a bad root replaces the valid one, and both
+  // a new resource and a rotation of the old resource request a signature.
   before(async () => {
     const good = rootFiles();
     await inParallel(names, async (name) => {
@@ -102,15 +104,15 @@ describe('8. A bad root signs nothing, and Secrets already written stay byte-ide
     });
   }
 
-  test('8. Nothing was issued and nothing was written', async () => {
+  test('8. No certificate was issued and no Secret was written', async () => {
     assert.deepEqual(await issued(), issuedBefore);
     assert.deepEqual(await digests(), written);
     const states = world.watched.states.filter(({ metadata }) => metadata.namespace === tenant.namespace);
-    assert.equal(states.length, written.size, 'a Secret was written in between');
+    assert.equal(states.length, written.size, 'a Secret was written meanwhile');
   });
 });
 
-describe('1. A good root signs Secrets that openssl verifies, with its intermediates:', () => {
+describe('1. A valid root signs certificates that openssl verifies, with its intermediates:', () => {
   const cases = goodRoots.map((root, index) => ({ ...root, name: `good-${index}` }));
   const names = cases.map(({ name }) => name);
 
@@ -130,7 +132,7 @@ describe('1. A good root signs Secrets that openssl verifies, with its intermedi
       const carried = certificatesIn(fileOf(secret, 'tls.crt')).slice(1);
       assert.equal(carried.length, intermediates);
       const fingerprints = await Promise.all(carried.map(fingerprintOf));
-      assert.ok(!fingerprints.some((one) => roots.includes(one)), 'a leaf carries its root');
+      assert.ok(!fingerprints.some((fingerprint) => roots.includes(fingerprint)), 'tls.crt contains a root');
       const { status } = await world.authority(name);
       assert.equal(roots[0], status?.activeRoot?.fingerprint);
       assert.deepEqual(

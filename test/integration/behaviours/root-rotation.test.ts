@@ -26,7 +26,7 @@ interface Event {
   readonly note: string;
 }
 
-/** An authority, its certificates, and what people do with it. */
+/** An authority, its certificates, and the actions of its users. */
 class Rotating {
   readonly name: string;
   readonly tenant: Tenant;
@@ -59,7 +59,7 @@ class Rotating {
     );
   }
 
-  /** Waits until the condition Rotating says so. */
+  /** Waits until the condition Rotating contains these words. */
   says = (words: string) =>
     eventually(async () => {
       const condition = (await this.status()).conditions?.find(({ type }) => type === 'Rotating');
@@ -72,7 +72,7 @@ class Rotating {
     return events.filter(({ regarding }) => regarding.name === this.name);
   }
 
-  /** Waits until no rotation is in progress, and the root is another than that, if one is given. */
+  /** Waits until no rotation is in progress. With `before`, the active root must also differ from it. */
   async ends(before?: string): Promise<string> {
     return eventually(
       async () => {
@@ -85,7 +85,7 @@ class Rotating {
     );
   }
 
-  /** Every Secret verifies, trusts these roots alone, and has a leaf of the first. */
+  /** Asserts that every Secret verifies, trusts exactly these roots, and has a leaf of the first. */
   async isOn(...roots: readonly string[]): Promise<void> {
     for (const secret of await this.tenant.secrets()) {
       assert.deepEqual((await judge(secret)).roots, roots);
@@ -94,7 +94,7 @@ class Rotating {
     }
   }
 
-  /** The phases that a watcher has seen, in their order. */
+  /** The phases that the watch has reported, in order. */
   phases(): (Phase | undefined)[] {
     const seen = states
       .filter(({ metadata }) => metadata.name === this.name)
@@ -103,7 +103,7 @@ class Rotating {
   }
 }
 
-/** The roots of the leaves in Secrets, as the status of their resources says. */
+/** The roots of the leaves in Secrets, from the status of their resources. */
 async function rootsOf(secrets: readonly Secret[]): Promise<(string | undefined)[]> {
   return Promise.all(
     secrets.map(async ({ metadata: { namespace = '', name, ownerReferences } }) => {
@@ -120,7 +120,7 @@ let authorities = 0;
 interface Options {
   readonly rotation?: object;
   readonly root?: object | null;
-  /** The root that is in the Secret before there is the authority. */
+  /** The content of the root Secret before the authority is created. */
   readonly brings?: BroughtRoot;
   readonly certificates?: number;
   readonly spec?: object;
@@ -140,18 +140,18 @@ async function rotating({ rotation, root = {}, brings, certificates = 2, spec }:
   await world.authorityIs(name, 'True');
   const tenant = await world.tenant('rotation');
   const names = Array.from({ length: certificates }, (_, i) => `c${i}`);
-  const asked = { authorityRef: { name }, server: { service: 'db' }, client: { serviceAccount: 'db' } };
-  for (const one of names) await tenant.create(one, asked);
-  for (const one of names) await tenant.ready(one);
+  const requested = { authorityRef: { name }, server: { service: 'db' }, client: { serviceAccount: 'db' } };
+  for (const resource of names) await tenant.create(resource, requested);
+  for (const resource of names) await tenant.ready(resource);
   return new Rotating(name, tenant);
 }
 
 const concurrency = 4;
 const all: Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
 
-describe('a rotation that is asked for', { concurrency }, () => {
-  test('goes through its phases, and no leaf of the new root is there before every bundle has it (40 s: each phase waits for its delay)', async () => {
-    // Longer than a look takes on a slow machine: each phase is seen.
+describe('a requested rotation', { concurrency }, () => {
+  test('passes through its phases, and no leaf issued by the new root exists before every bundle has the new root (40 s: each phase waits for its delay)', async () => {
+    // Longer than a reconcile on a slow machine, so that the watch sees each phase.
     const authority = await rotating({ certificates: 4, rotation: { propagationDelay: '4s' } });
     const old = await authority.activeRoot();
     const oldKey = fileOf(await authority.rootSecret(), 'tls.key');
@@ -165,7 +165,7 @@ describe('a rotation that is asked for', { concurrency }, () => {
     assert.deepEqual(
       Object.keys(root.data ?? {}).sort(),
       ['ca.crl', 'ca.crt', 'revoked.json', 'tls.crt', 'tls.key'],
-      'a key was kept',
+      'a key was not removed',
     );
     assert.notEqual(fileOf(root, 'tls.key'), oldKey);
     assert.equal(await fingerprintOf(fileOf(root, 'tls.crt')), current);
@@ -184,7 +184,7 @@ describe('a rotation that is asked for', { concurrency }, () => {
         for (const other of live.values()) {
           assert.ok(
             (await judge(other)).roots.includes(current),
-            `${other.metadata.name} did not know the new root yet`,
+            `${other.metadata.name} does not trust the new root yet`,
           );
         }
       }
@@ -195,12 +195,12 @@ describe('a rotation that is asked for', { concurrency }, () => {
       assert.equal(
         writes,
         1 + 3,
-        `${metadata.name}: one write to issue, and one for bundle, leaf, and the end of trust`,
+        `${metadata.name}: one write to issue, and one each for the bundle, the leaf and the removal of the old root`,
       );
     }
   });
 
-  test('says what it waits for, in words, in kubectl, in events and in metrics', async () => {
+  test('reports what it waits for in the condition, in kubectl, in events and in metrics', async () => {
     const authority = await rotating({ rotation: { propagationDelay: '6s' }, certificates: 2 });
     const old = await authority.activeRoot();
     await authority.annotate('rotate-root', 'now');
@@ -245,10 +245,10 @@ describe('a rotation that is asked for', { concurrency }, () => {
       }
     });
     const after = await (await fetch(`${world.operator.url}/metrics`)).text();
-    assert.ok(!after.includes(`rotation_phase{authority="${authority.name}"`), 'the gauge outlives the rotation');
+    assert.ok(!after.includes(`rotation_phase{authority="${authority.name}"`), 'the gauge remains after the rotation');
   });
 
-  test('is told that it cannot be, where nobody has said what to make a root from', async () => {
+  test('is refused with NextRootMissing if the authority has no spec.root', async () => {
     const authority = await rotating({ root: null, certificates: 1 });
     const before = digestOf(await authority.rootSecret());
     await authority.annotate('rotate-root', 'now');
@@ -263,7 +263,7 @@ describe('a rotation that is asked for', { concurrency }, () => {
     assert.equal(digestOf(await authority.rootSecret()), before);
   });
 
-  test('is spread over time at the pace that is set, and all that a resource has switches at once', async () => {
+  test('issues at the rate of reissuesPerSecond, and all Secrets of a resource switch together', async () => {
     const authority = await rotating({ rotation: { reissuesPerSecond: 2 }, certificates: 4 });
     const old = await authority.activeRoot();
     await authority.annotate('rotate-root', 'now');
@@ -284,8 +284,8 @@ describe('a rotation that is asked for', { concurrency }, () => {
   });
 });
 
-describe('a rotation that is aborted', { concurrency }, () => {
-  test('while the new root is distributed: it is dropped at once, and nothing was ever signed by it', async () => {
+describe('an aborted rotation', { concurrency }, () => {
+  test('in the phase Distributing drops the new root immediately, and no leaf was ever signed by it', async () => {
     const authority = await rotating({ rotation: { propagationDelay: '1h' } });
     const old = await authority.activeRoot();
     const leaves = (await authority.tenant.secrets()).map((secret) => fileOf(secret, 'tls.crt'));
@@ -308,7 +308,7 @@ describe('a rotation that is aborted', { concurrency }, () => {
     ]);
   });
 
-  test('while certificates switch: the old root signs again, the new one is trusted until nothing is of it', async () => {
+  test('in the phase Switching signs with the old root again; the new root stays trusted until its last certificate is gone', async () => {
     const authority = await rotating({ rotation: { reissuesPerSecond: 1 }, certificates: 5 });
     const old = await authority.activeRoot();
     await authority.annotate('rotate-root', 'now');
@@ -325,11 +325,11 @@ describe('a rotation that is aborted', { concurrency }, () => {
     assert.deepEqual(
       Object.keys(root.data ?? {}).sort(),
       ['ca.crl', 'ca.crt', 'revoked.json', 'tls.crt', 'tls.key'],
-      'a key was kept',
+      'a key was not removed',
     );
   });
 
-  test('while pods load the new certificates: it goes back as well, and can be had again (25 s: each phase waits for its delay)', async () => {
+  test('in the phase Draining goes back to the old root, too, and a new rotation can be requested (25 s: each phase waits for its delay)', async () => {
     const authority = await rotating({ rotation: { propagationDelay: '3s' } });
     const old = await authority.activeRoot();
     await authority.annotate('rotate-root', 'now');
@@ -343,11 +343,11 @@ describe('a rotation that is aborted', { concurrency }, () => {
   });
 });
 
-describe('a root that a person puts into the Secret', { concurrency }, () => {
+describe('a root that a user puts into the root Secret', { concurrency }, () => {
   const stage = (authority: Rotating, files: { 'tls.crt': string; 'tls.key': string }): Promise<Secret> =>
     world.bringRoot(authority.name, { 'next.crt': files['tls.crt'], 'next.key': files['tls.key'] });
 
-  test('as next.crt and next.key takes over by stages', async () => {
+  test('as next.crt and next.key becomes active in phases', async () => {
     const authority = await rotating({ root: null });
     const old = await authority.activeRoot();
     const next = await broughtRoot({ commonName: 'Next' });
@@ -358,7 +358,7 @@ describe('a root that a person puts into the Secret', { concurrency }, () => {
     assert.equal(fileOf(await authority.rootSecret(), 'tls.key').trim(), next['tls.key'].trim());
   });
 
-  test('as next.crt is replaced by another while it is distributed: the other one takes over', async () => {
+  test('as next.crt is used in its latest version if it changes while it is distributed', async () => {
     const authority = await rotating({ root: null, rotation: { propagationDelay: '4s' } });
     const old = await authority.activeRoot();
     const [first, second] = [
@@ -373,7 +373,7 @@ describe('a root that a person puts into the Secret', { concurrency }, () => {
     await authority.isOn(current);
   });
 
-  test('as next.crt is not used when it is bad, and the present one goes on signing', async () => {
+  test('as next.crt is not used if it is invalid, and the current root continues to sign', async () => {
     const authority = await rotating({ root: null });
     const old = await authority.activeRoot();
     const bad = await broughtRoot({ extensions: extensions.notCa });
@@ -387,7 +387,7 @@ describe('a root that a person puts into the Secret', { concurrency }, () => {
     await authority.isOn(old);
   });
 
-  test('over the one that signs is distributed first; what is issued meanwhile is of the old one', async () => {
+  test('as tls.crt is distributed first; certificates issued meanwhile are signed by the old root', async () => {
     const authority = await rotating({ root: null, rotation: { approval: 'Manual' } });
     const old = await authority.activeRoot();
     const other = await broughtRoot({ commonName: 'Other' });
@@ -403,11 +403,11 @@ describe('a root that a person puts into the Secret', { concurrency }, () => {
   });
 });
 
-describe('a gate that cannot be met', { concurrency }, () => {
-  test('names what is in the way, and opens for who says so', async () => {
+describe('a gate that stays closed', { concurrency }, () => {
+  test('names its blockers, and opens with skip-gate', async () => {
     const authority = await rotating({ certificates: 1 });
     const old = await authority.activeRoot();
-    // A certificate that may not be had any more goes on being used: it is neither renewed nor switched.
+    // A denied certificate stays in use: it is neither renewed nor switched to the new root.
     await authority.tenant.create('stuck', { authorityRef: { name: authority.name }, server: { service: 'stuck' } });
     await authority.tenant.ready('stuck');
     await authority.tenant.patch('stuck', { spec: { server: { dnsNames: ['stuck.example.com'] } } });
@@ -423,13 +423,13 @@ describe('a gate that cannot be met', { concurrency }, () => {
       assert.equal(rotation?.progress, '2 of 3');
     });
     const stuck = await judge(await authority.tenant.secret('stuck-server-tls'));
-    assert.equal(stuck.roots.length, 2, 'its bundle follows all the same');
+    assert.equal(stuck.roots.length, 2, 'the bundle of a denied resource must be updated');
     await authority.annotate('approve-rotation', id);
     await authority.annotate('skip-gate', `r0/Switching`);
     await authority.says('mtls-operator.io/skip-gate=r0/Switching does nothing: it does not name this rotation');
     await authority.annotate('skip-gate', `${id}/Waiting`);
     await authority.says(`mtls-operator.io/skip-gate=${id}/Waiting does nothing: the phases are Distributing, `);
-    assert.equal((await authority.status()).rotation?.phase, 'Switching', 'an approval skips nothing');
+    assert.equal((await authority.status()).rotation?.phase, 'Switching', 'approve-rotation must not skip a gate');
     await authority.annotate('skip-gate', `${id}/Switching/${authority.tenant.namespace}`);
     await authority.reaches('Draining');
     assert.deepEqual((await authority.status()).rotation?.skipped, [`Switching/${authority.tenant.namespace}`]);
@@ -458,8 +458,8 @@ describe('a gate that cannot be met', { concurrency }, () => {
   });
 });
 
-describe('a root that the operator has made', { concurrency }, () => {
-  test('is rotated by itself before it expires', async () => {
+describe('a root that the operator created', { concurrency }, () => {
+  test('is rotated automatically before it expires', async () => {
     const authority = await rotating({ root: { duration: '10m', renewBefore: '9m45s' }, certificates: 1 });
     const old = await authority.activeRoot();
     await authority.reaches('Distributing');
@@ -470,12 +470,12 @@ describe('a root that the operator has made', { concurrency }, () => {
   });
 });
 
-describe('a root that expires', { concurrency }, () => {
+describe('an expired root', { concurrency }, () => {
   const soon = () => broughtRoot({ commonName: 'Soon', notAfter: new Date(Date.now() + 20_000) });
 
-  test('while another one is distributed gives way to it, whatever the rotation waits for (25 s: a root expires)', async () => {
+  test('is replaced by the root that is being distributed, whatever the rotation waits for (25 s: a root expires)', async () => {
     const brings = await soon();
-    // The operator begins to replace it when a tenth of its life is left; nothing but its end opens this gate.
+    // A rotation starts when a tenth of the root's life is left. With these settings, only its expiry opens the gate.
     const rotation = { approval: 'Manual', propagationDelay: '1h' };
     const authority = await rotating({ brings, rotation, certificates: 1 });
     const old = await fingerprintOf(brings['tls.crt']);
@@ -486,7 +486,7 @@ describe('a root that expires', { concurrency }, () => {
     await eventually(() => authority.isOn(current), { timeoutMs: 60_000 });
   });
 
-  test('is replaced by one that the operator makes, and its key is kept should the clock be wrong', async () => {
+  test('is replaced by a root that the operator creates, and its key is kept in case the clock is wrong', async () => {
     const past = { notBefore: new Date(Date.now() - 20 * 86_400_000), notAfter: new Date(Date.now() - 86_400_000) };
     const brings = await broughtRoot({ commonName: 'Long Past', ...past });
     const authority = await rotating({ brings, rotation: { approval: 'Manual', propagationDelay: '1s' } });
@@ -497,7 +497,7 @@ describe('a root that expires', { concurrency }, () => {
     assert.equal(await fingerprintOf(fileOf(root, 'tls.crt')), current);
   });
 
-  test('is told with the command that replaces it, where the operator makes none (25 s: a root expires)', async () => {
+  test('is reported with the command that replaces it, if the authority has no spec.root (25 s: a root expires)', async () => {
     const brings = await soon();
     const name = `rotated-${++authorities}`;
     await world.bringRoot(name, brings);
@@ -522,9 +522,9 @@ describe('a root that expires', { concurrency }, () => {
   });
 });
 
-// One after the other, and with nothing beside them that would not survive it either.
-describe('a restart of the operator within a rotation', () => {
-  test('starts none for a value that was handled, and one for another', async () => {
+// Without concurrency: the restarts would disturb other tests.
+describe('a restart of the operator during a rotation', () => {
+  test('starts no rotation for a handled token, and one for a new token', async () => {
     const authority = await rotating({ certificates: 1 });
     const first = await authority.activeRoot();
     await authority.annotate('rotate-root', 'one');
@@ -539,7 +539,7 @@ describe('a restart of the operator within a rotation', () => {
     assert.equal((await authority.status()).lastHandledRotateRoot, 'two');
   });
 
-  test('leaves one that waits for approval waiting', async () => {
+  test('leaves a rotation that waits for approval waiting', async () => {
     const authority = await rotating({ rotation: { approval: 'Manual' } });
     const old = await authority.activeRoot();
     await authority.annotate('rotate-root', 'now');
@@ -552,7 +552,7 @@ describe('a restart of the operator within a rotation', () => {
     });
     await authority.annotate('approve-rotation', 'somebody-else');
     await authority.says('approve-rotation=somebody-else does nothing: it does not name this rotation');
-    // What is not this rotation's id is no approval: a restart later it still waits.
+    // Another id is not an approval: the rotation still waits after the restart.
     await world.restart();
     assert.equal((await authority.reaches('Distributing')).id, id);
     assert.equal(await authority.activeRoot(), old);
@@ -561,7 +561,7 @@ describe('a restart of the operator within a rotation', () => {
     await authority.isOn(await authority.ends(old));
   });
 
-  test('over the root that signs, while the operator is away: nothing is issued until every bundle has it', async () => {
+  test('distributes a root that replaced tls.crt meanwhile, and issues nothing until every bundle has it', async () => {
     const authority = await rotating({ root: null, rotation: { propagationDelay: '1h' } });
     const old = await authority.activeRoot();
     const other = await broughtRoot({ commonName: 'Other' });

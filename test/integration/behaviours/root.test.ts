@@ -19,7 +19,7 @@ const world = installation({ args: ['--workers=1'], operator: false });
 const dayMs = 24 * 3_600_000;
 const inDays = (days: number): Date => new Date(Date.now() + days * dayMs);
 
-/** An authority with a root that a person brought, and a certificate of it. */
+/** Creates an authority with a user's own root, and one certificate. */
 async function broughtAuthority(root: BroughtRoot, spec: object = {}): Promise<{ name: string; tenant: Tenant }> {
   const name = await world.ownAuthority({}, root);
   await world.authorityIs(name, 'True');
@@ -38,7 +38,7 @@ const secretsOf = (tenant: Tenant): Promise<Secret[]> =>
   Promise.all(secretNames.map((secretName) => tenant.secret(secretName)));
 
 describe('the root of the default authority', () => {
-  test('2. Two operators that start at once make one root', async () => {
+  test('2. Two operators that start at the same time create one root', async () => {
     const [, second] = await Promise.all([world.start(), startOperator(world.cluster)]);
     await world.authorityIs('default', 'True');
     const tenant = await world.tenantWith('root', certificateOf('default'));
@@ -52,7 +52,7 @@ describe('the root of the default authority', () => {
     await second.stop();
   });
 
-  test('2. A root is never written over: not by a restart, not for another authority resource', async () => {
+  test('2. A root is never overwritten, neither after a restart nor by another authority', async () => {
     const before = digestOf(await world.rootSecret('mtls-root'));
     await world.restart();
     await world.authorityIs('default', 'True');
@@ -65,14 +65,14 @@ describe('the root of the default authority', () => {
   });
 });
 
-describe('a root that the operator makes', { concurrency: 3 }, () => {
+describe('a root that the operator creates', { concurrency: 3 }, () => {
   const specs = [
     { root: { privateKey: { algorithm: 'RSA', size: 2048 } }, kind: '2048 bit' },
     { root: { privateKey: { algorithm: 'ECDSA', size: 384 } }, kind: '384 bit' },
     { root: { privateKey: { algorithm: 'Ed25519' } }, kind: 'ED25519' },
   ];
   for (const { root, kind } of specs) {
-    test(`1. Signs Secrets that verify, with a key of ${kind}`, async () => {
+    test(`1. Signs certificates that openssl verifies, with a key of ${kind}`, async () => {
       const subject = { commonName: 'Own Root', organizations: ['Example Org'] };
       const name = await world.ownAuthority({ root: { ...root, ...subject, duration: '8760h' } });
       const { status } = await world.authorityIs(name, 'True');
@@ -84,7 +84,7 @@ describe('a root that the operator makes', { concurrency: 3 }, () => {
     });
   }
 
-  test('2. A root Secret that is deleted is made anew, and the old root goes on being trusted everywhere', async () => {
+  test('2. A deleted root Secret is created again with a new root, and the old root stays trusted in every Secret', async () => {
     const name = await world.ownAuthority();
     await world.authorityIs(name, 'True');
     const tenant = await world.tenantWith('root', certificateOf(name));
@@ -93,7 +93,7 @@ describe('a root that the operator makes', { concurrency: 3 }, () => {
     await trusts(tenant, async (roots) => {
       const now = await fingerprintOf(fileOf(await world.rootSecret(name), 'tls.crt'));
       assert.notEqual(now, before);
-      // The old one is the one that signs, until every pod has had the time to load the other.
+      // The old root signs until every pod has had the time to load the new root.
       assert.deepEqual(roots, [before, now]);
     });
     const { status } = await world.authorityIs(name, 'True');
@@ -103,16 +103,16 @@ describe('a root that the operator makes', { concurrency: 3 }, () => {
   });
 });
 
-describe('a root that somebody brings', { concurrency: 3 }, () => {
+describe("a user's own root", { concurrency: 3 }, () => {
   const kinds: Record<string, BroughtRootOptions> = {
     'RSA 2048': { key: keys.rsa2048 },
     'ECDSA P-256': { key: keys.p256 },
     'ECDSA P-384 and SHA-384': { key: keys.p384, digest: 'sha384' },
     Ed25519: { key: keys.ed25519 },
-    'ECDSA P-256, far past 2049': { notAfter: new Date('2075-01-01T00:00:00Z') },
+    'ECDSA P-256, valid long after 2049': { notAfter: new Date('2075-01-01T00:00:00Z') },
   };
   for (const [what, options] of Object.entries(kinds)) {
-    test(`1. ${what}: signs leaves of every kind that verify`, async () => {
+    test(`1. ${what}: signs leaves of every kind that openssl verifies`, async () => {
       const root = await broughtRoot(options);
       const { name, tenant } = await broughtAuthority(root);
       const others = { ed25519: { algorithm: 'Ed25519' }, rsa: { algorithm: 'RSA', size: 2048 } };
@@ -127,7 +127,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
     });
   }
 
-  test('8. An authority waits for a root that is to be brought, and says so', async () => {
+  test("8. An authority without spec.root waits for the user's root with RootMissing", async () => {
     const name = await world.ownAuthority({ root: null });
     await world.authorityIs(name, 'False', 'RootMissing');
     const tenant = await world.tenant('root');
@@ -139,7 +139,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
     await judge(await tenant.secret('db-server-tls'));
   });
 
-  test('7. Replaced by another, the old root goes on being trusted in every Secret, and every leaf verifies', async () => {
+  test('7. When another root replaces it, the old root stays trusted in every Secret, and every leaf verifies', async () => {
     const [first, second] = await Promise.all([
       broughtRoot({ commonName: 'First' }),
       broughtRoot({ commonName: 'Second' }),
@@ -159,13 +159,10 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
     );
     await trusts(tenant, (roots) => assert.deepEqual(roots, [firstFingerprint, secondFingerprint]));
     const bundle = fileOf(await world.rootSecret(name), 'ca.crt');
-    assert.ok(
-      bundle.includes(first['tls.crt'].trim().split('\n')[5] ?? '-'),
-      'the root Secret has forgotten the old root',
-    );
+    assert.ok(bundle.includes(first['tls.crt'].trim().split('\n')[5] ?? '-'), 'the root Secret lost the old root');
   });
 
-  test('7. No leaf outlives its root, and one that reaches its end is not renewed over and over', async () => {
+  test('7. No leaf outlives its root, and a leaf that expires with its root is not renewed repeatedly', async () => {
     const end = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
     const { tenant } = await broughtAuthority(await broughtRoot({ notAfter: end }));
     for (const secret of await secretsOf(tenant)) assert.deepEqual((await judge(secret)).notAfter, end);
@@ -177,12 +174,12 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
     assert.equal(digestOf(await tenant.secret('short-server-tls')), digest);
   });
 
-  test('8. A root that expires while it is in use stops signing, and its certificates say that they have expired', async () => {
+  test('8. A root that expires while it is in use stops signing, and its resources report expired certificates', async () => {
     const end = new Date(Math.ceil(Date.now() / 1000) * 1000 + 12_000);
     const { name, tenant } = await broughtAuthority(await broughtRoot({ notAfter: end }));
     const digests = (await secretsOf(tenant)).map(digestOf);
     await world.authorityIs(name, 'False', 'RootExpired');
-    assert.ok(Date.now() >= end.getTime(), 'said so before the time');
+    assert.ok(Date.now() >= end.getTime(), 'RootExpired was reported before the root expired');
     const certificate = await eventually(async () => {
       const found = await tenant.get('db');
       assert.equal(found.status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'False');
@@ -196,7 +193,7 @@ describe('a root that somebody brings', { concurrency: 3 }, () => {
   });
 });
 
-describe('8. A bad root signs nothing, and Secrets already written stay as they are:', { concurrency: 3 }, () => {
+describe('8. A bad root signs nothing, and existing Secrets stay byte-identical:', { concurrency: 3 }, () => {
   const bad: Record<string, { reason: string; root: () => Promise<Partial<BroughtRoot>> }> = {
     'not a CA': { reason: 'RootNotCA', root: () => broughtRoot({ extensions: extensions.notCa }) },
     'without keyCertSign': { reason: 'RootKeyUsage', root: () => broughtRoot({ extensions: extensions.cannotSign }) },
@@ -211,16 +208,16 @@ describe('8. A bad root signs nothing, and Secrets already written stay as they 
       root: () => broughtRoot({ key: keys.rsa2048, digest: 'md5' }),
     },
     'with an RSA key of 1024 bits': { reason: 'RootWeakKey', root: () => broughtRoot({ key: keys.rsa1024 }) },
-    'with the key of another': {
+    'with the key of another root': {
       reason: 'RootKeyMismatch',
       root: async () => ({ 'tls.crt': (await broughtRoot())['tls.crt'] }),
     },
-    'with a certificate that is none': {
+    'with an invalid tls.crt': {
       reason: 'RootMalformed',
       root: () => Promise.resolve({ 'tls.crt': 'not a certificate' }),
     },
     'without a certificate': { reason: 'RootMalformed', root: () => Promise.resolve({ 'tls.crt': '' }) },
-    'with a key that is none': {
+    'with an invalid tls.key': {
       reason: 'RootKeyMalformed',
       root: () => Promise.resolve({ 'tls.key': 'not a key' }),
     },
@@ -248,7 +245,7 @@ describe('8. A bad root signs nothing, and Secrets already written stay as they 
     });
   }
 
-  test('8. name-constrained against the request: only the resource that asks for other names is refused', async () => {
+  test('8. A root with name constraints refuses only resources with names outside them', async () => {
     const tenant = await world.tenant('root');
     const inside = extensions.constrainedTo(`${tenant.namespace}.svc.cluster.local`);
     const name = await world.ownAuthority({}, await broughtRoot({ extensions: inside }));
@@ -266,8 +263,8 @@ describe('8. A bad root signs nothing, and Secrets already written stay as they 
   });
 });
 
-describe('an authority that is deleted', () => {
-  test('deletes no key: its certificates go on working, say AuthorityNotFound, and are Ready when it is back', async () => {
+describe('a deleted authority', () => {
+  test('keeps its root Secret: its certificates stay valid, report AuthorityNotFound, and are Ready when it is created again', async () => {
     const name = await world.ownAuthority();
     const tenant = await world.tenantWith('root', certificateOf(name));
     const root = await world.rootSecret(name);
@@ -283,7 +280,7 @@ describe('an authority that is deleted', () => {
   });
 });
 
-/** Waits until the fingerprints in ca.crt of both Secrets are as said, and openssl accepts them. */
+/** Waits until `check` accepts the fingerprints in ca.crt of both Secrets. openssl must accept both. */
 async function trusts(tenant: Tenant, check: (roots: readonly string[]) => Promise<void> | void): Promise<void> {
   await eventually(async () => {
     for (const secret of await secretsOf(tenant)) await check((await judge(secret)).roots);

@@ -11,13 +11,13 @@ const world = installation({ args: ['--workers=1'] });
 const roles = { server: { service: 'db' }, client: { serviceAccount: 'db' }, peer: { service: 'db' } };
 const secretNames = ['db-server-tls', 'db-client-tls', 'db-peer-tls'];
 
-/** A tenant with a Ready resource that has all roles. */
+/** A new namespace with a Ready resource that has all roles. */
 async function issued(): Promise<Tenant> {
   const tenant = await world.tenantWith('rotate', roles);
   return tenant;
 }
 
-/** Different public keys that a Secret has held until now, oldest first. */
+/** The different public keys that a Secret has had, oldest first. */
 async function keysOf(secret: Secret): Promise<string[]> {
   return [...new Set(await Promise.all((await world.watched.upTo(secret)).map(publicKeyOf)))];
 }
@@ -34,7 +34,7 @@ async function assertIssuedTimes(tenant: Tenant, times: number): Promise<void> {
   );
   for (const secret of await secretsOf(tenant)) {
     await judge(secret);
-    assert.equal((await keysOf(secret)).length, times, `${secret.metadata.name} has had another number of keys`);
+    assert.equal((await keysOf(secret)).length, times, `${secret.metadata.name} had another number of keys`);
   }
 }
 
@@ -58,7 +58,7 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
     await assertIssuedTimes(tenant, 3);
   });
 
-  test('2. The same token again, and taking the annotation off, do nothing', async () => {
+  test('2. Setting the same token again and removing the annotation do nothing', async () => {
     const tenant = await issued();
     await tenant.rotate('db', 'once');
     await tenant.ready('db');
@@ -76,7 +76,7 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
     assert.equal((await tenant.get('db')).status?.lastHandledRotate, 'once');
   });
 
-  test('2. A token that is there from the beginning counts as handled by the first issue', async () => {
+  test('2. A token that is set at creation is handled by the first issue', async () => {
     const tenant = await world.tenant('rotate');
     await tenant.create('db', roles, { 'mtls-operator.io/rotate': 'from-the-start' });
     assert.equal((await tenant.ready('db')).status?.lastHandledRotate, 'from-the-start');
@@ -84,14 +84,14 @@ describe('rotation by annotation', { concurrency: 3 }, () => {
     await assertIssuedTimes(tenant, 1);
   });
 
-  test('2. A rotation makes a new key although the key is kept over renewals', async () => {
+  test('2. A rotation generates a new key even with rotationPolicy Never', async () => {
     const tenant = await world.tenantWith('rotate', { ...roles, privateKey: { rotationPolicy: 'Never' } });
     await tenant.rotate('db', 'suspicion');
     await tenant.ready('db');
     await assertIssuedTimes(tenant, 2);
   });
 
-  test('The operator leaves the annotation to its owner', async () => {
+  test('The operator does not change the annotation', async () => {
     const tenant = await issued();
     await tenant.rotate('db', 'mine');
     assert.deepEqual((await tenant.ready('db')).metadata.annotations, { 'mtls-operator.io/rotate': 'mine' });
@@ -112,7 +112,7 @@ describe('a changed spec', { concurrency: 3 }, () => {
     await world.patchAuthority('default', { spec: { issuance: { allow } } });
   });
   for (const { what, spec } of changes) {
-    test(`is issued anew, once: ${what}`, async () => {
+    test(`issues once again: ${what}`, async () => {
       const tenant = await world.tenantWith('change');
       const before = await judge(await tenant.secret('db-server-tls'));
       await tenant.patch('db', { spec: JSON.parse(JSON.stringify(spec).replace('$(NAMESPACE)', tenant.namespace)) });
@@ -121,19 +121,19 @@ describe('a changed spec', { concurrency: 3 }, () => {
       const secret = await tenant.secret('db-server-tls');
       const after = await judge(secret);
       assert.notDeepEqual(after, before);
-      const asked = {
+      const hasChanged = {
         'a further DNS name': after.names.includes(`DNS:other.${tenant.namespace}.svc`),
         'another kind of key': after.keyKind.includes('2048 bit'),
         'another encoding of the key': after.keyLabel === 'EC PRIVATE KEY',
         'another duration': after.notAfter.getTime() - after.notBefore.getTime() < 25 * 3_600_000,
         'another subject': after.subject === 'O=Example Org',
       };
-      assert.equal(asked[what as keyof typeof asked], true, 'the new certificate is not what was asked for');
+      assert.equal(hasChanged[what as keyof typeof hasChanged], true, 'the new certificate does not have the change');
       assert.equal((await keysOf(secret)).length, 2);
     });
   }
 
-  test('leaves the Secret of a role that it does not concern byte-identical', async () => {
+  test('leaves the Secret of an unaffected role byte-identical', async () => {
     const tenant = await issued();
     const digest = digestOf(await tenant.secret('db-client-tls'));
     await tenant.patch('db', { spec: { server: { service: 'other' } } });
@@ -143,13 +143,13 @@ describe('a changed spec', { concurrency: 3 }, () => {
 });
 
 describe('renewal', { concurrency: 3 }, () => {
-  /** Due a quarter of a minute after it was issued, less a little jitter. */
+  /** Due fifteen seconds after the issue, minus some jitter. */
   const soon = { duration: '5m', renewBefore: '4m45s' };
   const backdateMs = 5 * 60_000;
 
   for (const rotationPolicy of ['Always', 'Never']) {
-    const what = rotationPolicy === 'Always' ? 'with a new key' : 'with the same key if it is to be kept';
-    test(`10. Renewal comes at its time and not before, ${what}`, async () => {
+    const what = rotationPolicy === 'Always' ? 'with a new key' : 'with the same key for rotationPolicy Never';
+    test(`10. Renewal happens at its time and not earlier, ${what}`, async () => {
       const tenant = await world.tenant('renewal');
       const { status } = await tenant.issue('db', {
         server: { service: 'db' },
@@ -161,22 +161,22 @@ describe('renewal', { concurrency: 3 }, () => {
       const renewed = await eventually(
         async () => {
           const secret = await tenant.secret('db-server-tls');
-          assert.notEqual((await judge(secret)).serialNumber, first.serialNumber, 'it is still the first one');
+          assert.notEqual((await judge(secret)).serialNumber, first.serialNumber, 'it is still the first certificate');
           return secret;
         },
-        { timeoutMs: 60_000, message: 'it is not renewed' },
+        { timeoutMs: 60_000, message: 'the certificate was not renewed' },
       );
       const second = await judge(renewed);
       const issuedAt = second.notBefore.getTime() + backdateMs;
       const lateMs = issuedAt - due.getTime();
       assert.ok(lateMs >= 0, `renewed ${-lateMs} ms before its time`);
       assert.ok(lateMs < 10_000, `renewed ${lateMs} ms after its time`);
-      assert.equal((await world.watched.upTo(renewed)).length, 2, 'it was written in between');
+      assert.equal((await world.watched.upTo(renewed)).length, 2, 'the Secret was written meanwhile');
       assert.equal(second.publicKey === first.publicKey, rotationPolicy === 'Never');
     });
   }
 
-  test('10. Renewal is not due as soon as a certificate is issued, whatever share of its life is asked for', async () => {
+  test('10. Renewal is due after the issue and before the expiry for every renewBeforePercentage', async () => {
     const tenant = await world.tenant('renewal');
     const names = [1, 33, 50, 66, 99].map((percentage) => ({ name: `at-${percentage}`, percentage }));
     for (const { name, percentage } of names) {
@@ -191,7 +191,7 @@ describe('renewal', { concurrency: 3 }, () => {
     }
   });
 
-  test('10. Renewal is spread: certificates of one moment are due at different times, within a tenth', async () => {
+  test('10. Renewal is spread: certificates issued at the same time are due at different times, within a tenth of renewBefore', async () => {
     const tenant = await world.tenant('spread');
     const names = Array.from({ length: 20 }, (_, i) => `db-${i}`);
     await Promise.all(names.map((name) => tenant.create(name, { server: { service: 'db' }, duration: '90h' })));
@@ -201,20 +201,21 @@ describe('renewal', { concurrency: 3 }, () => {
       const third = (Date.parse(notAfter) - Date.parse(notBefore)) / 3;
       return (Date.parse(notAfter) - third - Date.parse(renewalTime)) / third;
     });
-    // Times are whole seconds: a share may be a little off.
+    // Times are whole seconds, so a share may be slightly off.
     assert.ok(
       shares.every((share) => share > -0.001 && share < 0.101),
       shares.join(', '),
     );
     assert.ok(Math.max(...shares) - Math.min(...shares) > 0.03, `hardly any spread: ${shares.join(', ')}`);
-    // Of 10,800 whole seconds, two of the twenty are the same in one run of sixty; three pairs are in one of a million.
+    // With 10,800 possible seconds, one run in sixty has two equal times among twenty; one in a million has three such
+    // pairs.
     const different = new Set(shares).size;
     assert.ok(different >= shares.length - 2, `${different} different times`);
   });
 });
 
 describe('a restart of the operator', () => {
-  test('2. Rotates nothing for a token that was handled, and once for one that came while it was away', async () => {
+  test('2. Rotates nothing for a handled token, and once for a token that was set while the operator was stopped', async () => {
     const tenant = await issued();
     await tenant.rotate('db', 'before');
     await tenant.ready('db');
@@ -227,7 +228,7 @@ describe('a restart of the operator', () => {
     await assertIssuedTimes(tenant, 3);
   });
 
-  test('2. Loses no rotation and does none twice when the operator is killed as it is asked for', async () => {
+  test('2. Handles a token exactly once when the operator is killed as it is set', async () => {
     const tenant = await issued();
     await tenant.rotate('db', 'in-the-middle');
     await world.operator.kill();

@@ -16,7 +16,7 @@ const world = installation({ operator: false }, async () => {
   tenant = await world.tenant('steady');
 });
 
-/** The samples of a metric of the operator that runs now, by labels. */
+/** The samples of a metric of the current operator, by labels. */
 async function metric(name: string): Promise<{ labels: string; value: number }[]> {
   const text = await (await fetch(`${world.operator.url}/metrics`)).text();
   return [...text.matchAll(new RegExp(`^mtls_operator_${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'))].map(
@@ -26,11 +26,11 @@ async function metric(name: string): Promise<{ labels: string; value: number }[]
 
 const sumOf = (samples: readonly { value: number }[]): number => samples.reduce((sum, { value }) => sum + value, 0);
 
-/** How often the operator that runs now has looked at a certificate. */
+/** How often the current operator has reconciled certificates. */
 const reconciles = async (): Promise<number> =>
   sumOf((await metric('reconciles_total')).filter(({ labels }) => labels.includes('controller="certificate"')));
 
-/** The name and resourceVersion of everything that the operator might write, the Lease and events aside. */
+/** The name and resourceVersion of every object that the operator may write, except the Lease and events. */
 async function resourceVersions(): Promise<string[]> {
   const collections = ['/api/v1/secrets', '/apis/mtls-operator.io/v1alpha1/mtlscertificates', paths.authorities()];
   const lists = await Promise.all(collections.map((path) => world.api.list(path)));
@@ -45,20 +45,20 @@ async function allReady(): Promise<void> {
   await eventually(
     async () => {
       const ready = (await all()).filter(({ status }) =>
-        status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'),
+        status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True'),
       );
       assert.equal(ready.length, count);
     },
-    { timeoutMs: 120_000, message: 'not all are Ready' },
+    { timeoutMs: 120_000, message: 'not all resources are Ready' },
   );
 }
 
-test('2. A stop in the middle of the work is orderly: what was begun is finished, and the Lease is given back (30 s: 400 certificates are issued)', async () => {
+test('2. A stop in the middle of the work is clean: started reconciles are finished, and the Lease is released (30 s: 400 certificates are issued)', async () => {
   await world.start();
   const half = count / 2;
   const creating = Promise.all(names.slice(0, half).map((name) => tenant.create(name, roles)));
-  await eventually(async () => assert.ok((await tenant.secrets()).length >= 10, 'hardly begun'));
-  // Asserts that the exit code is 0.
+  await eventually(async () => assert.ok((await tenant.secrets()).length >= 10, 'too few Secrets exist'));
+  // Also asserts that the exit code is 0.
   await world.operator.stop();
   await creating;
 
@@ -69,7 +69,7 @@ test('2. A stop in the middle of the work is orderly: what was begun is finished
   );
   for (const secret of await tenant.secrets()) {
     const fingerprint = await fingerprintOf(fileOf(secret, 'tls.crt'));
-    assert.ok(known.has(fingerprint), `no status speaks of Secret ${secret.metadata.name}`);
+    assert.ok(known.has(fingerprint), `no status has the certificate of Secret ${secret.metadata.name}`);
   }
 
   await Promise.all(names.slice(half).map((name) => tenant.create(name, roles)));
@@ -82,12 +82,12 @@ test('2. A stop in the middle of the work is orderly: what was begun is finished
   await world.watched.upTo(last);
   for (const secret of secrets) {
     const states = await world.watched.upTo(secret);
-    assert.equal(new Set(states.map(({ data }) => data?.['tls.key'])).size, 1, 'it has had more than one key');
+    assert.equal(new Set(states.map(({ data }) => data?.['tls.key'])).size, 1, 'a Secret has had more than one key');
   }
 });
 
-test('1. A Secret is never half new: in every state that a watcher saw, key, certificate and bundle fit', async () => {
-  // A few of the many, and each of them through a rotation and a change of its names.
+test('1. A Secret is never half new: in every state that a watch reports, key, certificate and bundle belong together', async () => {
+  // A sample. Each of these goes through a rotation and a change of names.
   const some = names.slice(0, 5);
   for (const name of some) await tenant.rotate(name, 'once');
   for (const name of some) await tenant.ready(name);
@@ -114,7 +114,7 @@ test('3. Steady state writes nothing: a restart with 200 healthy certificates ch
   await world.restart();
   await eventually(async () => {
     const sum = await reconciles();
-    assert.ok(sum >= count, `${sum} of ${count} certificates were looked at`);
+    assert.ok(sum >= count, `${sum} of ${count} certificates were reconciled`);
     assert.equal(sumOf(await metric('queue_length')), 0);
   });
   assert.deepEqual(await resourceVersions(), before);
@@ -130,13 +130,13 @@ test('3. Steady state writes nothing: a restart with 200 healthy certificates ch
   assert.deepEqual(await metric('issued_total'), []);
 });
 
-test('3. Steady state writes nothing: not after a touch that asks for nothing, nor at the repeat of an apply', async () => {
+test('3. Steady state writes nothing: neither a metadata change nor a repeated apply of the same spec causes a write', async () => {
   const [name = ''] = names;
   const before = (await resourceVersions()).filter((line) => !line.includes(`/${name} at`));
-  const lookedAt = await reconciles();
+  const reconciledBefore = await reconciles();
   await tenant.patch(name, { metadata: { labels: { 'example.com/touched': 'yes' } } });
   const touched = await tenant.patch(name, { spec: (await tenant.get(name)).spec });
-  await eventually(async () => assert.ok((await reconciles()) > lookedAt, 'it was not looked at'));
+  await eventually(async () => assert.ok((await reconciles()) > reconciledBefore, 'the resource was not reconciled'));
   const after = await resourceVersions();
   assert.deepEqual(
     after.filter((line) => !line.includes(`/${name} at`)),

@@ -25,17 +25,17 @@ const world = installation();
 
 let authorities = 0;
 
-/** An authority that publishes its bundle in the namespaces with its label. */
+/** An authority that publishes its bundle in namespaces with its label. */
 interface Publisher {
   readonly name: string;
   readonly label: Readonly<Record<string, string>>;
-  /** A new namespace, which the authority selects. */
+  /** Creates a namespace that the authority selects. */
   readonly namespace: () => Promise<string>;
-  /** What is published now: the PEM of status.trustBundle. */
+  /** The current bundle: the PEM in status.trustBundle. */
   readonly bundle: () => Promise<string>;
-  /** Waits until the ConfigMap in a namespace holds what is published now. */
+  /** Waits until the ConfigMap in a namespace has the current bundle. */
   readonly configMap: (namespace: string, name?: string) => Promise<ConfigMap>;
-  /** Waits until the condition TrustPublished has this status and reason, for the present spec. */
+  /** Waits until the condition TrustPublished has this status and reason for the current spec. */
   readonly says: (status: string, reason: string, message?: RegExp) => Promise<Condition>;
   readonly change: (trustBundle: object | null) => Promise<Authority>;
 }
@@ -61,20 +61,20 @@ async function publisher(trustBundle: object = {}, root?: Readonly<Record<string
           assert.equal(found.data?.['ca.crt'], await bundle());
           return found;
         },
-        { timeoutMs: 60_000, message: `ConfigMap ${namespace}/${configMapName} does not hold the bundle` },
+        { timeoutMs: 60_000, message: `ConfigMap ${namespace}/${configMapName} does not have the bundle` },
       ),
     says: (status, reason, message = /\w/) =>
       eventually(
         async () => {
           const authority = await world.authority(name);
-          const said = authority.status?.conditions?.find(({ type }) => type === 'TrustPublished');
-          assert.ok(said !== undefined, 'there is no condition TrustPublished');
-          assert.deepEqual([said.status, said.reason], [status, reason], said.message);
-          assert.match(said.message, message);
-          assert.equal(said.observedGeneration, authority.metadata.generation);
-          return said;
+          const condition = authority.status?.conditions?.find(({ type }) => type === 'TrustPublished');
+          assert.ok(condition !== undefined, 'there is no condition TrustPublished');
+          assert.deepEqual([condition.status, condition.reason], [status, reason], condition.message);
+          assert.match(condition.message, message);
+          assert.equal(condition.observedGeneration, authority.metadata.generation);
+          return condition;
         },
-        { timeoutMs: 60_000, message: `${name} does not say ${reason}` },
+        { timeoutMs: 60_000, message: `MtlsAuthority ${name} does not report ${reason}` },
       ),
     change: (changed) => world.patchAuthority(name, { spec: { trustBundle: changed } }),
   };
@@ -94,17 +94,17 @@ const relabel = (namespace: string, labels: Readonly<Record<string, string | nul
 const findConfigMap = (namespace: string, name = 'mtls-trust'): Promise<ConfigMap | undefined> =>
   world.api.find<ConfigMap>(paths.configMaps(namespace, name));
 
-/** Returns when the operator has published what was asked for only now: what was asked for before, it has seen. */
+/** Returns when the operator has published a new bundle. It has then also processed all earlier changes. */
 async function witness(): Promise<void> {
   const { configMap, namespace } = await publisher();
   await configMap(await namespace());
 }
 
 async function isGone(path: string): Promise<void> {
-  await eventually(async () => assert.ok((await world.api.find(path)) === undefined, 'it is still there'), {
-    // The garbage collector looks for new kinds of owners every half minute.
+  await eventually(async () => assert.ok((await world.api.find(path)) === undefined, 'the object still exists'), {
+    // The garbage collector discovers new kinds of owners every half minute.
     timeoutMs: 90_000,
-    message: `${path} is not removed`,
+    message: `${path} was not deleted`,
   });
 }
 
@@ -116,7 +116,7 @@ const theirs = (namespace: string, more: object = {}): Promise<ConfigMap> =>
   });
 
 describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
-  test('is in every selected namespace, those that come later included, and in no other', async () => {
+  test('is in every selected namespace, including later ones, and in no other', async () => {
     const { name, configMap, namespace, label, says } = await publisher();
     const [first, second, third, other] = [
       await namespace(),
@@ -141,7 +141,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     assert.equal(await findConfigMap(other), undefined);
   });
 
-  test('is removed from a namespace that is no longer selected', async () => {
+  test('is deleted in a namespace that is no longer selected', async () => {
     const { configMap, namespace, says } = await publisher();
     const [kept, left] = [await namespace(), await namespace()];
     await configMap(left);
@@ -151,7 +151,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     await says('True', 'Published', /in 1 namespace$/);
   });
 
-  test('4. Repair: is back when it was deleted, edited, emptied, unlabelled or made immutable', async () => {
+  test('4. Repair: is restored when it is deleted, edited, emptied, unlabelled or made immutable', async () => {
     const { configMap, namespace } = await publisher();
     const damages: ((path: string) => Promise<unknown>)[] = [
       (path) => world.api.delete(path),
@@ -163,7 +163,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
       (path) => world.api.patch(path, { immutable: true }),
       (path) => world.api.patch(path, { immutable: true, data: { 'ca.crt': 'nonsense' } }),
     ];
-    // Each in a namespace of its own: what is damaged again and again is repaired after pauses.
+    // Each in its own namespace: after repeated damage in one namespace, repairs are delayed.
     for (const damage of damages) {
       const place = await namespace();
       const { metadata } = await configMap(place);
@@ -177,7 +177,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     }
   });
 
-  test('4. Repair: keeps the data, labels and annotations that others have added', async () => {
+  test('4. Repair: keeps the data, labels and annotations of other clients', async () => {
     const { configMap, namespace } = await publisher();
     const place = await namespace();
     await configMap(place);
@@ -190,10 +190,10 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     assert.deepEqual(metadata.annotations, added.annotations);
   });
 
-  test('5. Ownership: one of somebody else stays byte-identical, status says so, and once it is gone the name is taken (35 s: a foreign object is read every 30 s)', async () => {
+  test('5. Ownership: a foreign ConfigMap stays byte-identical and is reported in status, and the operator creates its own when the foreign one is deleted (35 s: a foreign object is read every 30 s)', async () => {
     const { name, configMap, namespace, label, says } = await publisher();
     const [shop = '', web = ''] = [await namespaceWith({}), await namespaceWith({})].sort();
-    // Without an owner, and with the operator's own labels: neither is for the operator to take.
+    // One without an owner, and one with the operator's labels: the operator must not take over either.
     const labels = { 'app.kubernetes.io/managed-by': 'mtls-operator', 'mtls-operator.io/authority': name };
     const found = [await theirs(shop), await theirs(web, { metadata: { name: 'mtls-trust', labels } })];
     await Promise.all([shop, web].map((place) => relabel(place, label)));
@@ -207,16 +207,19 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
       found.map(digest),
     );
     await Promise.all([shop, web].map((place) => world.api.delete(paths.configMaps(place, 'mtls-trust'))));
-    // One without the labels is only found by looking now and then.
-    await eventually(async () => assert.ok((await findConfigMap(shop)) !== undefined, 'it is not taken'), {
-      timeoutMs: 90_000,
-    });
+    // A ConfigMap without the labels is not watched: the operator finds its deletion by polling.
+    await eventually(
+      async () => assert.ok((await findConfigMap(shop)) !== undefined, 'the ConfigMap was not created'),
+      {
+        timeoutMs: 90_000,
+      },
+    );
     await configMap(shop);
     await configMap(web);
     await says('True', 'Published', /in 3 namespaces$/);
   });
 
-  test('5. Ownership: of two authorities with one name the first to come keeps it, the other says so', async () => {
+  test('5. Ownership: of two authorities with one ConfigMap name the first keeps it, and the second reports TrustConflict', async () => {
     const first = await publisher();
     const place = await first.namespace();
     await first.configMap(place);
@@ -230,14 +233,14 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     await first.says('True', 'Published');
     const { metadata } = await first.configMap(place);
     assert.equal(metadata.labels?.['mtls-operator.io/authority'], first.name);
-    // With names of their own there is room for both; and the name that the first gives up is the second's.
+    // With different names both are published. The second authority gets the name that the first gives up.
     await first.change({ configMap: { name: 'first-trust' } });
     await first.configMap(place, 'first-trust');
     await second.configMap(place);
     await second.says('True', 'Published');
   });
 
-  test('changes its name: the old ones are removed, but not before the new ones can be had', async () => {
+  test('is renamed by deleting the old ConfigMap only after the new one exists', async () => {
     const { change, configMap, namespace, says } = await publisher();
     const [free, taken] = [await namespace(), await namespace()];
     await configMap(free);
@@ -251,13 +254,13 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
       'TrustConflict',
       new RegExp(` belongs to another owner in 1 of 2 namespaces: ${taken}; delete it there, `),
     );
-    // Somebody mounts it still: it is not only there, but kept up to date.
+    // Pods may still mount the old ConfigMap, so it is kept up to date.
     await world.api.patch(paths.configMaps(taken, 'mtls-trust'), { data: { 'ca.crt': 'nonsense' } });
     await configMap(taken);
     assert.equal(digest(await findConfigMap(taken, 'renamed')), digest(foreign));
   });
 
-  test('is removed everywhere when spec no longer asks for it, and never written over for a root gone bad', async () => {
+  test('is deleted everywhere when spec.trustBundle is removed, and never overwritten because of an invalid root', async () => {
     const root = await broughtRoot();
     const { name, change, configMap, namespace, says } = await publisher({}, root);
     const place = await namespace();
@@ -279,7 +282,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     assert.deepEqual(conditions, ['Ready', 'TrustPublished']);
   });
 
-  test('goes with its authority (25 s: the garbage collector takes its time)', async () => {
+  test('is deleted with its authority (25 s: it waits for the garbage collector)', async () => {
     const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
     const place = await namespace();
     await configMap(place);
@@ -289,12 +292,12 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     await isGone(paths.clusterTrustBundles(clusterTrustBundleName(name)));
   });
 
-  test('does not stand in the way of a namespace that is deleted', async () => {
+  test('does not delay the deletion of a namespace', async () => {
     const { configMap, namespace, says } = await publisher();
     const [kept, ending] = [await namespace(), await namespace()];
     await configMap(ending);
     const path = paths.configMaps(ending, 'mtls-trust');
-    // What has a finalizer keeps the namespace in the state in which nothing can be created.
+    // An object with a finalizer keeps the namespace in the state Terminating, in which nothing can be created.
     const holder = { metadata: { name: 'holder', finalizers: ['example.com/not-yet'] } };
     await world.api.create(paths.configMaps(ending), holder);
     await world.api.delete(paths.namespaces(ending));
@@ -307,7 +310,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     assert.deepEqual(failed, []);
   });
 
-  test('has the active root first, and none twice, whatever the order in the root Secret', async () => {
+  test('has the active root first and no duplicates, whatever the order in the root Secret', async () => {
     const [active, ...others] = await Promise.all([1, 2, 3].map((i) => broughtRoot({ commonName: `Root ${i}` })));
     assert.ok(active !== undefined);
     const [second = active, third = active] = others;
@@ -319,13 +322,13 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     const place = await namespace();
     const pem = (await configMap(place)).data?.['ca.crt'] ?? '';
     const roots = certificatesIn(pem);
-    assert.equal(roots.join(''), pem, 'there is text around the certificates');
+    assert.equal(roots.join(''), pem, 'the bundle has text around the certificates');
     const fingerprints = await Promise.all(roots.map(fingerprintOf));
     assert.equal(fingerprints[0], await fingerprintOf(active['tls.crt']));
-    const wanted = await Promise.all([active, second, third].map((root) => fingerprintOf(root['tls.crt'])));
-    assert.deepEqual(fingerprints.toSorted(), wanted.toSorted());
+    const expected = await Promise.all([active, second, third].map((root) => fingerprintOf(root['tls.crt'])));
+    assert.deepEqual(fingerprints.toSorted(), expected.toSorted());
     assert.equal((await clusterTrustBundle(name)).spec.trustBundle, pem);
-    // Another order of the same roots is no other bundle.
+    // The same roots in another order give the same bundle.
     const before = digest(await findConfigMap(place));
     await world.bringRoot(name, { 'ca.crt': [second, active, third].map((root) => root['tls.crt']).join('') });
     await witness();
@@ -337,10 +340,10 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
   });
 });
 
-/** Nobody mounts the ClusterTrustBundles of this file by name. */
+/** Short delays: no pod mounts the ClusterTrustBundles of this file. */
 const hasty = { propagationDelay: '1s', clusterTrustBundleDelay: '1s' };
 
-/** No ConfigMap can be created in the namespace from now on. */
+/** Forbids new ConfigMaps in the namespace. */
 const forbidConfigMaps = (namespace: string) => forbid(world, namespace, 'configmaps');
 
 describe('a namespace that refuses the ConfigMap', () => {
@@ -356,7 +359,7 @@ describe('a namespace that refuses the ConfigMap', () => {
       { timeoutMs: 120_000, message: 'the rotation does not end' },
     );
 
-  test('does not hold up a rotation where it never had one, and is named with the reason', async () => {
+  test('does not block a rotation if it never had the ConfigMap, and is reported with the reason', async () => {
     const { name, label, configMap, namespace, says } = await publisher();
     const place = await namespace();
     await configMap(place);
@@ -372,12 +375,14 @@ describe('a namespace that refuses the ConfigMap', () => {
       const events = await world.api.list<Stored & { regarding: { name: string }; reason: string; note: string }>(
         paths.events,
       );
-      const told = events.filter(({ regarding, reason }) => regarding.name === name && reason === 'PublishingFailed');
-      assert.ok(told.some(({ note }) => note.includes(refuses) && note.includes('exceeded quota')));
+      const reported = events.filter(
+        ({ regarding, reason }) => regarding.name === name && reason === 'PublishingFailed',
+      );
+      assert.ok(reported.some(({ note }) => note.includes(refuses) && note.includes('exceeded quota')));
     });
   });
 
-  test('holds it up where pods may have the one that was deleted, until its name is skipped', async () => {
+  test('blocks a rotation while pods may still mount the deleted ConfigMap, until the namespace is skipped', async () => {
     const { name, configMap, namespace, says } = await publisher();
     const place = await namespace();
     await configMap(place);
@@ -404,7 +409,7 @@ describe('a namespace that refuses the ConfigMap', () => {
   });
 });
 
-test('a rotation of the root waits for what is published, and leaves the new root alone in it', async () => {
+test('a root rotation waits for published bundles, and they have only the new root afterwards', async () => {
   const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
   await world.patchAuthority(name, { spec: { rotation: hasty } });
   const place = await namespace();
@@ -412,7 +417,7 @@ test('a rotation of the root waits for what is published, and leaves the new roo
   const foreign = await namespaceWith({});
   await theirs(foreign);
   await relabel(foreign, { publisher: name });
-  // A new one can only come when the old one is gone, and that takes the word of whoever put the finalizer on it.
+  // The finalizer keeps the old ConfigMap. The operator can create a new one only after the finalizer is removed.
   const held = { metadata: { finalizers: ['example.com/not-yet'] } };
   await world.api.patch(paths.configMaps(place, 'mtls-trust'), held);
   await world.api.delete(paths.configMaps(place, 'mtls-trust'));
@@ -440,7 +445,7 @@ test('a rotation of the root waits for what is published, and leaves the new roo
 
 const clusterTrustBundleName = (authority: string): string => `mtls-operator.io:${authority}:roots`;
 
-/** Waits until the ClusterTrustBundle of an authority holds what is published now. */
+/** Waits until the ClusterTrustBundle of an authority has the current bundle. */
 const clusterTrustBundle = (authority: string): Promise<ClusterTrustBundle> =>
   eventually(async () => {
     const found = await world.api.get<ClusterTrustBundle>(paths.clusterTrustBundles(clusterTrustBundleName(authority)));
@@ -449,7 +454,7 @@ const clusterTrustBundle = (authority: string): Promise<ClusterTrustBundle> =>
   });
 
 describe('the ClusterTrustBundle of an authority', { concurrency: 3 }, () => {
-  test('is there when spec asks for it, repaired, and removed when spec no longer does', async () => {
+  test('is created when spec requests it, repaired, and deleted when spec no longer requests it', async () => {
     const { name, change, says } = await publisher({ configMap: null, clusterTrustBundle: true });
     const written = await clusterTrustBundle(name);
     assert.equal(written.spec.signerName, `mtls-operator.io/${name}`);
@@ -466,7 +471,7 @@ describe('the ClusterTrustBundle of an authority', { concurrency: 3 }, () => {
     await isGone(path);
   });
 
-  test('5. Ownership: one of somebody else stays as it is, and once it is gone the name is taken (35 s: a foreign object is read every 30 s)', async () => {
+  test('5. Ownership: a foreign ClusterTrustBundle stays unchanged, and the operator creates its own when the foreign one is deleted (35 s: a foreign object is read every 30 s)', async () => {
     const name = `publisher-${authorities + 1}`;
     const path = paths.clusterTrustBundles(clusterTrustBundleName(name));
     const spec = { signerName: `mtls-operator.io/${name}`, trustBundle: (await broughtRoot())['tls.crt'] };
@@ -478,14 +483,17 @@ describe('the ClusterTrustBundle of an authority', { concurrency: 3 }, () => {
     await says('False', 'TrustConflict', /belongs to another owner; delete it$/);
     assert.equal(digest(await world.api.find(path)), digest(foreign));
     await world.api.delete(path);
-    await eventually(async () => assert.ok((await world.api.find(path)) !== undefined, 'it is not taken'), {
-      timeoutMs: 90_000,
-    });
+    await eventually(
+      async () => assert.ok((await world.api.find(path)) !== undefined, 'the ClusterTrustBundle was not created'),
+      {
+        timeoutMs: 90_000,
+      },
+    );
     await clusterTrustBundle(name);
     await says('True', 'Published');
   });
 
-  test('of an authority with the longest name is published as well, and the ConfigMap too', async () => {
+  test('is published, like the ConfigMap, for an authority with the longest possible name', async () => {
     const name = 'a'.repeat(253);
     const place = await namespaceWith({ publisher: 'long' });
     await world.createAuthority(name, {
@@ -508,7 +516,7 @@ describe('the ClusterTrustBundle of an authority', { concurrency: 3 }, () => {
 
 const digest = (object: Stored | undefined): string => (object === undefined ? 'absent' : digestOf(object));
 
-test('a consumer without a certificate verifies a server with the ConfigMap alone', {
+test('a client without a certificate verifies a server with only the ConfigMap', {
   skip: unlessInstalled(opensslClient),
 }, async (t) => {
   const { name, configMap, namespace } = await publisher();
@@ -517,7 +525,7 @@ test('a consumer without a certificate verifies a server with the ConfigMap alon
   await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
   const folder = await scratchFolder('trust');
   t.after(() => rm(folder, { recursive: true }));
-  const [server, consumer, stranger] = ['server', 'consumer', 'stranger'].map((who) => join(folder, who)) as [
+  const [server, consumer, stranger] = ['server', 'consumer', 'stranger'].map((party) => join(folder, party)) as [
     string,
     string,
     string,
@@ -542,7 +550,7 @@ test('a consumer without a certificate verifies a server with the ConfigMap alon
   }
 });
 
-test('3. Steady state writes nothing: not after a restart, with a ConfigMap of somebody else in the way', async () => {
+test('3. Steady state writes nothing: not after a restart with a foreign ConfigMap under its name', async () => {
   const { name, configMap, namespace, says } = await publisher({ clusterTrustBundle: true });
   const places = [await namespace(), await namespace(), await namespace()];
   await Promise.all(places.map((place) => configMap(place)));
@@ -563,13 +571,13 @@ test('3. Steady state writes nothing: not after a restart, with a ConfigMap of s
     ]);
   const before = (await written()).map(digest);
   await world.restart();
-  // A place of a new authority is looked at after all that were there before, and so is the status of the others.
+  // The targets of a new authority are reconciled after all existing targets, and after the status of the other authorities.
   const later = await publisher();
   await later.configMap(await later.namespace());
   await eventually(async () => {
     const text = await (await fetch(`${world.operator.url}/metrics`)).text();
-    const looks = /^mtls_operator_reconciles_total\{controller="trust",outcome="requeued"\} (\d+)$/m.exec(text);
-    assert.ok(Number(looks?.[1]) >= 1, 'the ConfigMap of somebody else was not looked at');
+    const polls = /^mtls_operator_reconciles_total\{controller="trust",outcome="requeued"\} (\d+)$/m.exec(text);
+    assert.ok(Number(polls?.[1]) >= 1, 'the foreign ConfigMap was not read again');
     assert.match(text, /^mtls_operator_queue_length\{controller="trust"\} 0$/m);
   });
   await later.says('True', 'Published');

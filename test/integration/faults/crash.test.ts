@@ -11,7 +11,7 @@ import { conditionOf, installation } from '../../support/installation.ts';
 
 const world = installation({ operator: false });
 
-describe('2. Intent survives: the operator, killed at random moments of 400 issuances and as many rotations (1 min: so many certificates)', () => {
+describe('2. Intent survives: the operator, killed at random moments of 400 issuances and 400 rotations (1 min: for the number of certificates)', () => {
   const names = pairNames(200);
   let pairs: Pairs;
   afterEach(async () => {
@@ -19,10 +19,10 @@ describe('2. Intent survives: the operator, killed at random moments of 400 issu
     await forget(pairs);
   });
 
-  // Broken if it fails: the intent to issue lives in the process instead of in the API server (a resource is forgotten),
-  // or a revision is chosen before the write that carries it (two keys for one revision), or a Secret and what is noted
-  // of it are two writes (an orphan, a rotation done again).
-  it('brings all to Ready after each restart, with one key per revision and no orphan', async (t) => {
+  // A failure means: the intent to issue is kept in the process and not in the API server (a resource is forgotten),
+  // or the revision is chosen before the write that stores it (two keys for one revision), or a Secret and its status
+  // entry are inconsistent after a kill (an orphan, a repeated rotation).
+  it('makes all resources Ready after each restart, with one key per revision and no orphan', async (t) => {
     pairs = await pairsIn(world, 'kill');
     const kills = { issuing: randomMoments(4, 1, 400), rotating: randomMoments(3, 401, 800) };
     t.diagnostic(`killed after these numbers of Secret writes: ${JSON.stringify(kills)}`);
@@ -48,15 +48,15 @@ describe('2. Intent survives: the operator, killed at random moments of 400 issu
   }
 });
 
-describe('2. Intent survives: the operator, killed right after each single write of a life (2 min: it starts again after each)', () => {
+describe('2. Intent survives: the operator, killed after each single write (2 min: it starts again after each)', () => {
   const names = ['a', 'b'];
   const token = 'turn-1';
   afterEach(() => world.killOperators());
 
-  // Broken if it fails: two writes that only make sense together were not made repeatable: the operator that comes after
-  // does the first one again (another root, another revision), or takes it for the whole (a rotation that reached one of
-  // the two Secrets only, a status that is never written).
-  it('ends in the state of an undisturbed run, whichever write was the last', async (t) => {
+  // A failure means: two dependent writes are not idempotent. After the restart the operator repeats the first one
+  // (another root, another revision), or does not make the second one (a rotation of only one of the two Secrets, a
+  // status that is never written).
+  it('reaches the state of a run without a kill, whichever write was the last', async (t) => {
     let pairs: Pairs | undefined;
     const last = await killAfterWrites(t, {
       world,
@@ -65,14 +65,14 @@ describe('2. Intent survives: the operator, killed right after each single write
         if (pairs !== undefined) await forget(pairs);
         const next = await pairsIn(world, `crash-${run}`);
         pairs = next;
-        return () => assertLived(next);
+        return () => assertLifecycle(next);
       },
     });
     // The authority, its root and its status; four Secrets and the status of two resources, each twice.
-    assert.ok(last - 1 >= 3 + 2 * (4 + 2), `only ${last - 1} writes were made`);
+    assert.ok(last - 1 >= 3 + 2 * (4 + 2), `the operator made only ${last - 1} writes`);
   });
 
-  async function assertLived(pairs: Pairs): Promise<void> {
+  async function assertLifecycle(pairs: Pairs): Promise<void> {
     await pairs.create(names);
     await pairs.endAs(pairsAt(names, 1));
     await pairs.rotate(names, token);
@@ -86,12 +86,12 @@ describe('2. Intent survives: the operator, killed right after each single write
       const { status } = authority;
       assert.equal(conditionOf(authority, 'Ready')?.status, 'True');
       const trusted = (status?.roots ?? []).map(({ fingerprint }) => fingerprint);
-      assert.deepEqual(trusted, [status?.activeRoot?.fingerprint], 'a second root was made');
+      assert.deepEqual(trusted, [status?.activeRoot?.fingerprint], 'the operator created a second root');
     });
   }
 });
 
-/** Makes the cluster one that has never seen the operator. To be called when no operator runs. */
+/** Resets the cluster to the state before the operator's first start. No operator may be running. */
 async function forget({ namespace }: Pairs): Promise<void> {
   await world.api.delete(paths.certificates(namespace));
   await world.api.delete(paths.secrets(namespace));
@@ -99,7 +99,7 @@ async function forget({ namespace }: Pairs): Promise<void> {
   await world.api.delete(paths.rootSecret('mtls-root'));
 }
 
-/** Sorted numbers from `low` to below `high`, no two of them the same. */
+/** Sorted distinct numbers from `low` to below `high`. */
 function randomMoments(count: number, low: number, high: number): number[] {
   const moments = new Set<number>();
   while (moments.size < count) moments.add(randomInt(low, high));

@@ -19,7 +19,7 @@ const longLease = ['--lease-duration=5m', '--renew-deadline=4m', '--retry-period
 const world = installation({ operator: false });
 afterEach(async () => {
   await world.killOperators();
-  // The next test's replicas would have to wait until it expires.
+  // Otherwise the replicas of the next test would wait until the Lease expires.
   await world.api.delete(paths.lease);
 });
 
@@ -28,7 +28,7 @@ const startReplica = (name: string, args: readonly string[], server?: string): P
 
 const lease = (): Promise<Lease> => world.api.get<Lease>(paths.lease);
 
-/** Waits until a replica leads, and returns the Lease that says so. */
+/** Waits until a replica leads. Returns its Lease. */
 const leads = (name: string): Promise<Lease> =>
   eventually(
     async () => {
@@ -49,9 +49,9 @@ const authorityStatus = async () => (await world.authority('default')).status ??
 const activeRoot = async (): Promise<string | undefined> => (await authorityStatus()).activeRoot?.fingerprint;
 
 describe('2. Intent survives: two replicas', () => {
-  // Broken if it fails: a replica that does not lead writes, or the leader writes over a root that is there. Half of a
-  // cluster would then trust a root that the other half has never heard of.
-  it('that are started at once in an empty cluster make one authority and one root', async () => {
+  // A failure means: a standby writes, or the leader overwrites an existing root. Some pods would then trust a root
+  // that other pods do not know.
+  it('that start at the same time in an empty cluster create one authority and one root', async () => {
     await Promise.all([startReplica('first', shortLease), startReplica('second', shortLease)]);
     await eventually(async () => assert.notEqual(await activeRoot(), undefined));
     const pairs = await pairsIn(world, 'both');
@@ -60,22 +60,22 @@ describe('2. Intent survives: two replicas', () => {
     const states = await world.watched.upTo(await world.rootSecret('mtls-root'));
     const roots = new Set(states.map(({ data }) => data?.['tls.crt']));
     assert.equal(roots.size, 1, 'the root Secret had another root at some time');
-    const made = world.logs().filter(({ message }) => message === 'created the default authority');
-    assert.equal(made.length, 1);
+    const created = world.logs().filter(({ message }) => message === 'created the default authority');
+    assert.equal(created.length, 1);
   });
 });
 
 describe('2. Intent survives: a replica that takes over', () => {
-  // Broken if it fails: it signs with the root that it knew when it began to stand by. If that one was replaced because
-  // its key leaked, the leak is back; and certificates of the present root are taken for foreign and issued again.
-  it('judges and signs by the root of now, though the root was replaced while it stood by', async () => {
+  // A failure means: the new leader signs with the root that it knew as a standby. If that root was replaced because its
+  // key leaked, the leaked root signs again, and certificates of the current root are issued again as foreign.
+  it('uses the current root, even if the root was replaced while it was a standby', async () => {
     const pairs = await pairsIn(world, 'root');
     const leader = await startLeader('knowing', shortLease);
     await pairs.create(['before']);
     await pairs.endAs(pairsAt(['before'], 1));
     await startReplica('ignorant', shortLease);
 
-    // No pods here that a rotation would have to wait for.
+    // No pods run here, so the rotation need not wait for them.
     await world.patchAuthority('default', { spec: { rotation: { propagationDelay: '0s' } } });
     const replaced = await activeRoot();
     await world.api.delete(paths.rootSecret('mtls-root'));
@@ -84,7 +84,7 @@ describe('2. Intent survives: a replica that takes over', () => {
       assert.notEqual(now?.fingerprint, replaced);
       assert.equal(rotation, undefined);
     });
-    // The new root has issued them once.
+    // The new root has issued each certificate once.
     await pairs.rotate(['before'], 'turn-1');
     await pairs.endAs(pairsAt(['before'], 3, 'turn-1'));
     await leader.kill();
@@ -95,15 +95,17 @@ describe('2. Intent survives: a replica that takes over', () => {
     const certificates = await pairs.tenant.list();
     const signers = certificates.flatMap(({ status }) => status?.secrets ?? []).map((entry) => entry.rootFingerprint);
     assert.deepEqual(new Set(signers), new Set([await activeRoot()]));
-    for (const [uid, ofOne] of Map.groupBy(pairs.history.versions, (seen) => seen.uid)) {
-      const changes = ofOne.map(({ bundle }) => bundle).filter((bundle, index, all) => bundle !== all[index - 1]);
-      assert.equal(new Set(changes).size, changes.length, `the bundle of ${uid} went back to what it once was`);
+    for (const [uid, versionsOfSecret] of Map.groupBy(pairs.history.versions, (version) => version.uid)) {
+      const changes = versionsOfSecret
+        .map(({ bundle }) => bundle)
+        .filter((bundle, index, all) => bundle !== all[index - 1]);
+      assert.equal(new Set(changes).size, changes.length, `the bundle of ${uid} changed back to an earlier state`);
     }
   });
 
-  // Broken if it fails: a token that was handled long ago acts again, because the replica has not yet seen that it was
-  // handled, while it does see the Secret that a later token has led to.
-  it('rotates nothing for a token of the past, though its view of the resource is that old', async () => {
+  // A failure means: a token that was handled long ago acts again, because the replica has not yet seen that it was handled,
+  // but sees the Secret that a later token led to.
+  it('rotates nothing for an old token, even if its cache of the resource is outdated', async () => {
     const pairs = await pairsIn(world, 'stale');
     const leader = await startLeader('fresh', shortLease);
     await pairs.create(['a']);
@@ -117,7 +119,7 @@ describe('2. Intent survives: a replica that takes over', () => {
       let isBehind = false;
       world.proxy.faults = {
         async onEvents({ path }, text) {
-          // The token comes through; from the status that says it is handled on, nothing does.
+          // The replica sees the token, but no event from the status on that says it is handled.
           isBehind ||= path.endsWith('/mtlscertificates') && text.includes('"lastHandledRotate":"turn-1"');
           if (isBehind && path.endsWith('/mtlscertificates')) await catchUp.promise;
         },
@@ -131,7 +133,7 @@ describe('2. Intent survives: a replica that takes over', () => {
       await leads('behind');
       assert.ok(isBehind);
       await world.api.delete(bystander);
-      // Once it has put this right it has looked at the resource of old as well, which was in its queue before.
+      // When this Secret is repaired, the replica has also reconciled the outdated resource, which was queued before.
       await eventually(() => world.api.get(bystander), { timeoutMs: 60_000 });
       catchUp.resolve();
       await pairs.rotate(['a'], 'turn-3');
@@ -152,9 +154,9 @@ describe('2. Intent survives: two replicas', () => {
     await disturbing;
   }
 
-  // Broken if it fails: the work of a leader that died is not taken up, or is done twice; or a replica takes a Lease that
-  // has not expired, and two of them write.
-  it('go on with the work of a leader that was killed, once its Lease has expired and not before', async () => {
+  // A failure means: no replica continues the work of a leader that died, or two leaders do it; or a replica takes a Lease
+  // that has not expired, and two replicas write.
+  it('continue the work of a killed leader when its Lease has expired, and not earlier', async () => {
     const pairs = await pairsIn(world, 'failover');
     const leader = await startLeader('killed', shortLease);
     await startReplica('standby', shortLease);
@@ -166,21 +168,21 @@ describe('2. Intent survives: two replicas', () => {
     await pairs.endAs(pairsAt(names, 1));
   });
 
-  // Broken if it fails: a leader that ends keeps its Lease, and each roll-out of the operator stops all issuing for the
-  // lease duration; or it ends with a write under way.
-  it('hand over at once when the leader is asked to end, however long the Lease', async () => {
+  // A failure means: a leader that stops keeps its Lease, so that each rollout of the operator interrupts issuing for the
+  // lease duration; or it stops during a write.
+  it('hand over immediately when the leader is stopped, however long the Lease', async () => {
     const pairs = await pairsIn(world, 'handover');
     const leader = await startLeader('ended', longLease);
     await startReplica('heir', longLease);
     await createWhile(pairs, () => leader.stop());
-    // Far below the five minutes that the Lease would have lasted.
+    // Much earlier than the five minutes of the Lease.
     await leads('heir');
     await pairs.endAs(pairsAt(names, 1));
   });
 
-  // Broken if it fails: a leader that was away (a paused machine, a long swap) goes on writing from what it knew before:
-  // a second key for a revision that its successor has issued, or a rotation handled by both.
-  it('do each piece of work once, though leaders are paused in the middle of it and wake up long after (25 s: Leases have to expire)', async () => {
+  // A failure means: a leader that was paused (a paused machine, heavy swapping) continues to write from outdated knowledge:
+  // a second key for a revision that its successor issued, or a rotation that both handle.
+  it('do all work once, even if leaders are paused in the middle of it and resume much later (25 s: Leases have to expire)', async () => {
     const pairs = await pairsIn(world, 'pause');
     const left = await startLeader('left', shortLease);
     const right = await startReplica('right', shortLease);
@@ -199,7 +201,7 @@ describe('2. Intent survives: two replicas', () => {
     await pairs.endAs(pairsAt(names, 3, 'turn-2'));
   });
 
-  /** Pauses a leader at a moment, and wakes it up after `work`; it must then have seen that it leads no more. */
+  /** Pauses a leader at a moment, and resumes it after `work`. Asserts that it then notices that it no longer leads. */
   async function whilePaused(leader: Operator, moment: Promise<void>, work: () => Promise<void>): Promise<void> {
     const pausing = moment.then(() => process.kill(leader.pid, 'SIGSTOP'));
     const steppedDown = (): number => leader.logs.filter(({ message }) => message === 'no longer the leader').length;
@@ -207,6 +209,8 @@ describe('2. Intent survives: two replicas', () => {
     await work();
     await pausing;
     process.kill(leader.pid, 'SIGCONT');
-    await eventually(() => assert.equal(steppedDown(), before + 1, `it does not step down:\n${leader.logTail()}`));
+    await eventually(() =>
+      assert.equal(steppedDown(), before + 1, `the leader does not step down:\n${leader.logTail()}`),
+    );
   }
 });

@@ -9,9 +9,9 @@ import { installation } from '../../support/installation.ts';
 
 const world = installation({ operator: false });
 
-describe('A namespace has neighbours', () => {
-  // Broken if it fails: one tenant's flood has all workers, and every certificate of the others waits for the end of it.
-  it('and has no more than its share of the workers: others are served while it waits for the API server', async () => {
+describe('A namespace with many resources', () => {
+  // A failure means: one tenant's resources occupy all workers, and the certificates of all other tenants wait for them.
+  it('gets only its share of the workers: other namespaces are served while it waits for the API server', async () => {
     await world.start({ server: world.proxy.server });
     const [flooded, other] = [await pairsIn(world, 'flood'), await pairsIn(world, 'other')];
     const release = Promise.withResolvers<'pass'>();
@@ -23,14 +23,14 @@ describe('A namespace has neighbours', () => {
         return release.promise;
       },
     };
-    // A quarter of 32 workers, with two Secrets each; and more pairs than there are workers.
+    // A quarter of 32 workers, with two Secrets each. There are more pairs than workers.
     const share = 16;
     const names = pairNames(50);
     await flooded.create(names);
     await eventually(() => assert.ok(held >= share));
     await other.create(['a']);
     await other.endAs(pairsAt(['a'], 1));
-    assert.equal(held, share, 'writes of one namespace that are under way');
+    assert.equal(held, share, 'concurrent writes of one namespace');
     release.resolve('pass');
     await flooded.endAs(pairsAt(names, 1));
   });

@@ -15,10 +15,10 @@ const shortLease = ['--lease-duration=3s', '--renew-deadline=2s', '--retry-perio
 const world = installation({ operator: false });
 afterEach(() => world.killOperators());
 
-describe('2. Intent survives: a network that', () => {
+describe('2. Intent survives: with a network that', () => {
   const startBehindProxy = () => world.start({ ...samePod, server: world.proxy.server });
 
-  /** Issues and rotates pairs under a fault, which is made anew for each of the two. */
+  /** Issues and rotates pairs under a fault. `fault` is called before each of the two. */
   async function issueAndRotate(name: string, count: number, fault: (pairs: Pairs) => void): Promise<void> {
     const names = pairNames(count);
     const pairs = await pairsIn(world, name);
@@ -34,34 +34,34 @@ describe('2. Intent survives: a network that', () => {
     }
   }
 
-  // Broken if it fails: a write whose reply was lost is taken for one that did not happen and is made again, with another
-  // key or another root; or it is taken for one that did happen, and what it did not do is never done.
-  it('loses the replies to writes that were carried out leads to the same end, with one revision of each', async () => {
+  // A failure means: a write whose response was lost is treated as failed and repeated with another key or another root; or
+  // it is treated as successful, and its effect is missing.
+  it('loses responses to successful writes, the operator reaches the same state, with one revision of each Secret', async () => {
     let lost = new Map<string, number>();
     const loseReplies = (): void => {
       lost = new Map();
       world.proxy.faults = {
         onReply({ method, path }) {
           if (method === 'GET' || path.includes('/leases')) return 'pass';
-          const what = `${method} ${path}`;
-          lost.set(what, (lost.get(what) ?? 0) + 1);
+          const request = `${method} ${path}`;
+          lost.set(request, (lost.get(request) ?? 0) + 1);
           // Creations share the path of their collection.
-          return (lost.get(what) ?? 0) <= (method === 'POST' ? 5 : 1) ? 'break' : 'pass';
+          return (lost.get(request) ?? 0) <= (method === 'POST' ? 5 : 1) ? 'break' : 'pass';
         },
       };
     };
-    // The first thing in this cluster: the authority and its root are made under it, too.
+    // The first operator of this cluster: it also creates the authority and its root under this fault.
     loseReplies();
     await startBehindProxy();
     await issueAndRotate('lost', 10, loseReplies);
     assert.ok(
-      [...lost.keys()].some((what) => /^PATCH .*\/secrets\//.test(what)),
-      'no reply to a rotation was lost',
+      [...lost.keys()].some((request) => /^PATCH .*\/secrets\//.test(request)),
+      'no response to a rotation was lost',
     );
   });
 
-  // Broken if it fails: the reflector stops for good or forgets its place, so that changes made meanwhile are never seen.
-  it('cuts all connections again and again, watches included, delays the work and changes nothing', async () => {
+  // A failure means: the reflector stops or loses its resourceVersion, so that it never sees changes made meanwhile.
+  it('cuts all connections repeatedly, watches included, the operator is slower but reaches the same state', async () => {
     await startBehindProxy();
     const over = new AbortController();
     const cut = async ({ history }: Pairs): Promise<void> => {
@@ -81,9 +81,9 @@ describe('2. Intent survives: a network that', () => {
     }
   });
 
-  // Broken if it fails: a decision rests on a cache that is behind, and the write that follows has no precondition that
-  // would say so.
-  it('delays each reply and each event by another while leads to the same end', async () => {
+  // A failure means: a decision is based on an outdated cache, and the write that follows has no precondition that would
+  // detect it.
+  it('delays each response and each event differently, the operator reaches the same state', async () => {
     await startBehindProxy();
     await issueAndRotate('delay', 20, () => {
       const wait = (): Promise<void> => delay(Math.random() * 200);
@@ -97,8 +97,8 @@ describe('2. Intent survives: a network that', () => {
     });
   });
 
-  // Broken if it fails: as before, at its worst: the operator never sees by its watch what it has written.
-  it('withholds the events of Secrets lets one rotation after the other be handled once', async () => {
+  // The same failure in its worst case: the watch never shows the operator its own writes.
+  it('withholds all events of Secrets, the operator handles several rotations once each', async () => {
     await startBehindProxy();
     const names = pairNames(5);
     const pairs = await pairsIn(world, 'withhold');
@@ -124,19 +124,19 @@ describe('2. Intent survives: a network that', () => {
     }
   });
 
-  // Broken if it fails: an API server that asks for patience is asked again at once by everything that waits, or what it
-  // refused is given up.
-  it('has an API server behind it that answers 429 for a while gets its answers late', async () => {
+  // A failure means: all waiting requests retry immediately although the API server asks them to wait, or refused requests
+  // are given up.
+  it('returns 429 for a while, the operator waits for Retry-After before it retries', async () => {
     await startBehindProxy();
     const asked = new Map<string, number[]>();
     await issueAndRotate('throttled', 5, ({ namespace }) => {
       asked.clear();
       world.proxy.faults = {
         onRequest({ method, path }: Exchange) {
-          const what = `${method} ${path}`;
+          const request = `${method} ${path}`;
           if (path.includes('/leases')) return 'pass';
-          const times = [...(asked.get(what) ?? []), performance.now()];
-          asked.set(what, times);
+          const times = [...(asked.get(request) ?? []), performance.now()];
+          asked.set(request, times);
           const isCreation = method === 'POST' && path.includes(`/${namespace}/`);
           if (times.length > (isCreation ? 20 : 2)) return 'pass';
           const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'TooManyRequests', code: 429 };
@@ -146,32 +146,33 @@ describe('2. Intent survives: a network that', () => {
       world.proxy.cut();
     });
     const impatient = [...asked].filter(
-      ([what, [first = 0, second = Number.POSITIVE_INFINITY]]) => what.startsWith('PATCH') && second - first < 1000,
+      ([request, [first = 0, second = Number.POSITIVE_INFINITY]]) =>
+        request.startsWith('PATCH') && second - first < 1000,
     );
-    assert.deepEqual(impatient, [], 'asked again before Retry-After was over');
+    assert.deepEqual(impatient, [], 'requests were retried before Retry-After');
   });
 
-  // Broken if it fails: what changed while the operator did not look and is no longer kept as history is never seen: a
-  // new resource that stays without Secrets, a Secret that stays deleted, a token that is not handled.
-  it('is away while the API server compacts the place where the operator was in its watches makes it list again (30 s: the API server is away)', async () => {
+  // A failure means: changes that the operator missed and whose history was compacted are never seen: a new resource without
+  // Secrets, a deleted Secret, an unhandled token.
+  it('fails while the API server compacts the resourceVersions of the watches, the operator lists again (30 s: for the outage)', async () => {
     await startBehindProxy();
     const pairs = await pairsIn(world, 'gone');
-    await pairs.create(['a', 'deleted', 'mended']);
-    await pairs.endAs(pairsAt(['a', 'deleted', 'mended'], 1));
+    await pairs.create(['a', 'deleted', 'repaired']);
+    await pairs.endAs(pairsAt(['a', 'deleted', 'repaired'], 1));
 
-    // Not merely paused: events that were sent already would still be waiting for it.
+    // Cutting the proxy is not enough: events that the API server has sent already would still arrive.
     world.proxy.faults = { onRequest: () => 'break' };
     world.proxy.cut();
-    await pairs.rotate(['a', 'mended'], 'turn-1');
+    await pairs.rotate(['a', 'repaired'], 'turn-1');
     await pairs.tenant.delete('deleted');
     for (const role of ['server', 'client']) {
-      await world.api.delete(paths.secrets(pairs.namespace, `mended-${role}-tls`));
+      await world.api.delete(paths.secrets(pairs.namespace, `repaired-${role}-tls`));
     }
     await pairs.create(['new']);
     await world.cluster.compact();
     world.proxy.faults = {};
 
-    const [rotated, issued] = [pairsAt(['a', 'mended'], 2, 'turn-1'), pairsAt(['new'], 1)];
+    const [rotated, issued] = [pairsAt(['a', 'repaired'], 2, 'turn-1'), pairsAt(['new'], 1)];
     const expected = {
       certificates: { ...rotated.certificates, ...issued.certificates },
       secrets: { ...rotated.secrets, ...issued.secrets },
@@ -182,26 +183,26 @@ describe('2. Intent survives: a network that', () => {
     );
     assert.ok(
       listedAgain.some((line) => line['resource'] === 'mtlscertificates'),
-      'no watch was answered with 410',
+      'no watch got 410',
     );
   });
 });
 
 describe('the API server', () => {
-  // Broken if it fails: the operator ends, hangs or works on from an old view when the API server is upgraded under it.
-  it('is restarted under the running operator, and the same process does what is asked for afterwards', async () => {
+  // A failure means: the operator exits, hangs or works with an outdated cache after an upgrade of the API server.
+  it('can restart while the operator runs, and the same process handles later requests', async () => {
     await world.start(samePod);
     await survives('restart', () => world.cluster.restartApiServer());
   });
 
-  // Broken if it fails: a leader that has lost its Lease never campaigns again, or ends, or has gone on writing without it.
-  it('is away for longer than the Lease lasts, and the same process leads again afterwards', async () => {
+  // A failure means: a leader that lost its Lease never tries to get it again, or exits, or continued to write without it.
+  it('can be down for longer than the Lease lasts, and the same process leads again afterwards', async () => {
     await world.start({ ...samePod, args: shortLease });
     await survives('away', async () => {
       await world.cluster.stopApiServer();
       const stepsDown = (): void =>
         assert.ok(world.operator.logs.some(({ message }) => message === 'no longer the leader'));
-      await eventually(stepsDown, { message: 'it still leads', timeoutMs: 60_000 });
+      await eventually(stepsDown, { message: 'the operator still leads', timeoutMs: 60_000 });
       await world.cluster.startApiServer();
     });
   });
@@ -214,7 +215,7 @@ describe('the API server', () => {
     await outage();
     await pairs.rotate(names, 'turn-1');
     await pairs.endAs(pairsAt(names, 2, 'turn-1'));
-    // It throws when the process has ended.
+    // Throws if the process has exited.
     process.kill(world.operator.pid, 0);
   }
 });

@@ -10,33 +10,33 @@ import type { Exchange } from '../../support/proxy.ts';
 
 const world = installation();
 
-// etcd as it comes reports its progress every ten minutes, and an API server that hears of none sends no bookmarks. This
-// waits for the operator's own time-out of 90 seconds, and keeps no core busy meanwhile.
-describe('A cluster in which nothing happens', () => {
-  // Broken if it fails: an idle operator reads everything once more every two minutes, however much there is.
-  it('is not read again and again: a silent watch resumes where it was (2 min: the operator waits for its own time-outs)', async () => {
+// By default etcd reports its progress every ten minutes, and without it the API server sends no bookmarks. This test waits
+// for the operator's own time-out of 90 seconds and needs almost no CPU time.
+describe('A cluster without changes', () => {
+  // A failure means: an idle operator reads every object again every two minutes, however many there are.
+  it('is not listed again: a silent watch resumes at its resourceVersion (2 min: the operator waits for its own time-outs)', async () => {
     const names = pairNames(3);
     const pairs = await issuedPairs(world, 'quiet', names);
-    const ofLeaves: Exchange[] = [];
-    const long = () => ofLeaves.filter(({ query }) => Number(query.get('timeoutSeconds')) > 60);
+    const leafRequests: Exchange[] = [];
+    const long = () => leafRequests.filter(({ query }) => Number(query.get('timeoutSeconds')) > 60);
     world.proxy.faults = {
       onRequest(exchange) {
         const { method, path, query } = exchange;
-        if (method === 'GET' && path === '/api/v1/secrets' && query.has('labelSelector')) ofLeaves.push(exchange);
+        if (method === 'GET' && path === '/api/v1/secrets' && query.has('labelSelector')) leafRequests.push(exchange);
         return 'pass';
       },
-      // Somebody else's list lets the API server know of progress, and then there are bookmarks.
+      // A list by another client would report progress to the API server, which would then send bookmarks.
       onEvents: (exchange) => (exchange === long()[0] ? new Promise<never>(() => {}) : undefined),
     };
     await world.start({ server: world.proxy.server });
-    const begunAnew = () => assert.equal(long().length, 2);
-    await eventually(begunAnew, { timeoutMs: 180_000, message: 'the watch of Secrets was not begun anew' });
-    const what = ofLeaves.map(({ query }) => {
+    const isRestarted = () => assert.equal(long().length, 2);
+    await eventually(isRestarted, { timeoutMs: 180_000, message: 'the watch of Secrets did not start again' });
+    const kinds = leafRequests.map(({ query }) => {
       if (query.has('sendInitialEvents')) return 'everything';
       if (query.has('limit')) return query.get('limit') === '1' ? 'one' : 'page';
       return Number(query.get('timeoutSeconds')) > 60 ? 'long watch' : 'short watch';
     });
-    assert.deepEqual(what, ['everything', 'long watch', 'one', 'short watch', 'long watch']);
+    assert.deepEqual(kinds, ['everything', 'long watch', 'one', 'short watch', 'long watch']);
     await pairs.create(['one-more']);
     await pairs.endAs(pairsAt([...names, 'one-more'], 1));
   });

@@ -7,7 +7,7 @@ import { eventually } from '../../support/eventually.ts';
 import { crashSite, killAfterWrites, samePod } from '../../support/faults/kill-after-write.ts';
 import { conditionOf } from '../../support/installation.ts';
 
-/** Of all writes of a revocation every n-th is the last one once. CRASH_EVERY=1 takes them all, in about a minute. */
+/** The operator is killed after every n-th write of a revocation. CRASH_EVERY=1 covers every write, in about a minute. */
 const every = Number(process.env['CRASH_EVERY'] ?? 4);
 
 const site = crashSite(
@@ -20,11 +20,11 @@ const site = crashSite(
 );
 const { world, names } = site;
 
-describe('2. Intent survives: the operator, killed right after a write of a revocation', () => {
-  // Broken if it fails: a certificate is replaced before its serial number is on the CRL, and with the process nobody
-  // knows it any more; or the token is noted apart from the certificate that answers it, and is answered twice; or the
-  // list is signed from what the process remembers, and the one that comes after forgets what was on it.
-  it('has every replaced certificate on the CRL, once, and replaces each once, whichever write was the last', async (t) => {
+describe('2. Intent survives: the operator, killed after a write of a revocation', () => {
+  // A failure means: a certificate is replaced before its serial number is on the CRL, and the serial is lost with the
+  // process; or the token is stored separately from the certificate issued for it, and is handled twice; or the CRL is
+  // signed from the memory of the process, and the next process loses its entries.
+  it('puts each replaced certificate on the CRL once, and replaces each once, whichever write was the last', async (t) => {
     const last = await killAfterWrites(t, {
       world,
       every,
@@ -36,13 +36,13 @@ describe('2. Intent survives: the operator, killed right after a write of a revo
       },
     });
     // The root Secret, four Secrets, the ConfigMap, the status of two resources and of the authority.
-    assert.ok(last >= 1 + 4 + 1 + 2 + 1, `only ${last} writes were made`);
+    assert.ok(last >= 1 + 4 + 1 + 2 + 1, `the operator made fewer than ${last} writes`);
   });
 });
 
-describe('2. Intent survives: the operator, killed while no list can be written', () => {
-  // Broken if it fails: a certificate is replaced before it is on the CRL. With the process it is then forgotten.
-  it('has replaced nothing yet', async () => {
+describe('2. Intent survives: the operator, killed while the CRL cannot be written', () => {
+  // A failure means: a certificate is replaced before it is on the CRL, and its serial is lost with the process.
+  it('has not replaced any certificate', async () => {
     const before = await state();
     world.proxy.faults = {
       onRequest: ({ method, path }) =>
@@ -60,7 +60,7 @@ describe('2. Intent survives: the operator, killed while no list can be written'
           );
         }
       },
-      { timeoutMs: 60_000, message: 'the certificates do not wait for the list' },
+      { timeoutMs: 60_000, message: 'the certificates do not wait for the CRL' },
     );
     assert.deepEqual((await state()).serials, before.serials);
     await operator.kill();
@@ -72,15 +72,15 @@ describe('2. Intent survives: the operator, killed while no list can be written'
 
 const internalError = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'InternalError', code: 500 };
 
-/** Both at the same time; one of them is to be rotated as well, which the same certificates answer. */
+/** Requests revocation of both resources together. One is also rotated, which the same new certificates satisfy. */
 async function askAll(token: string): Promise<void> {
   const revoke = { 'mtls-operator.io/revoke': token };
-  const asked = [revoke, { ...revoke, 'mtls-operator.io/rotate': token }];
-  await Promise.all(names.map((name, i) => site.tenant.patch(name, { metadata: { annotations: asked[i] } })));
+  const requests = [revoke, { ...revoke, 'mtls-operator.io/rotate': token }];
+  await Promise.all(names.map((name, i) => site.tenant.patch(name, { metadata: { annotations: requests[i] } })));
 }
 
 interface State {
-  /** In the Secrets. */
+  /** The serial numbers in the Secrets. */
   readonly serials: readonly string[];
   readonly revisions: readonly number[];
   readonly revoked: readonly string[];
@@ -109,7 +109,7 @@ async function assertRevokedOnce(before: State, token: string): Promise<void> {
       assert.deepEqual(now.revoked, [...before.revoked, ...before.serials].sort());
       assert.ok(now.number > before.number, `CRL number ${now.number} after ${before.number}`);
       const once = before.revisions.map((revision) => revision + 1);
-      assert.deepEqual(now.revisions, once, 'every certificate is issued once for the revocation');
+      assert.deepEqual(now.revisions, once, 'every certificate must be issued once for the revocation');
       assert.deepEqual(
         now.serials.filter((serial) => now.revoked.includes(serial)),
         [],
@@ -122,6 +122,6 @@ async function assertRevokedOnce(before: State, token: string): Promise<void> {
       const { status } = await world.authority('default');
       assert.equal(status?.crl?.revoked, now.revoked.length);
     },
-    { timeoutMs: 90_000, message: 'the certificates are not revoked once' },
+    { timeoutMs: 90_000, message: 'the certificates are not revoked exactly once' },
   );
 }

@@ -5,16 +5,16 @@ import { judge } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
 import { crashSite, killAfterWrites } from '../../support/faults/kill-after-write.ts';
 
-/** Of all writes of a rotation every n-th is the last one once. CRASH_EVERY=1 takes them all, in about five minutes. */
+/** The operator is killed after every n-th write of a rotation. CRASH_EVERY=1 covers every write, in about five minutes. */
 const every = Number(process.env['CRASH_EVERY'] ?? 7);
 
 const site = crashSite('rotation-crash', () => ({ rotation: { propagationDelay: '300ms' } }));
 const { world } = site;
 
-describe('2. Intent survives: the operator, killed right after a write of a rotation of the root (30 s: it starts again after each)', () => {
-  // Broken if it fails: a step of the rotation is more than one write, or what it stands on lives in the process: the
-  // operator that comes after starts another rotation, makes another root, forgets the old one too early, or waits for ever.
-  it('ends in the state of an undisturbed one, whichever write was the last', async (t) => {
+describe('2. Intent survives: the operator, killed after a write of a root rotation (30 s: it starts again after each)', () => {
+  // A failure means: a step of the rotation is more than one write, or its state is kept in the process. After the restart
+  // the operator starts another rotation, creates another root, drops the old root too early, or waits for ever.
+  it('reaches the state of a rotation without a kill, whichever write was the last', async (t) => {
     const last = await killAfterWrites(t, {
       world,
       every,
@@ -26,7 +26,7 @@ describe('2. Intent survives: the operator, killed right after a write of a rota
       },
     });
     // The root Secret five times, each Secret three times, each resource's status once, the authority's for each phase.
-    assert.ok(last >= 5 + 3 * 4 + 2 + 4, `only ${last} writes were made`);
+    assert.ok(last >= 5 + 3 * 4 + 2 + 4, `the operator made fewer than ${last} writes`);
   });
 });
 
@@ -58,10 +58,10 @@ async function assertRotatedOnce(before: State, token: string): Promise<void> {
         [now.root],
       );
       const once = before.revisions.map((revision) => revision + 1);
-      assert.deepEqual(now.revisions, once, 'every certificate is issued once for the rotation');
+      assert.deepEqual(now.revisions, once, 'every certificate must be issued once for the rotation');
       assert.deepEqual(now.keys, ['ca.crl', 'ca.crt', 'revoked.json', 'tls.crt', 'tls.key']);
       for (const secret of await site.tenant.secrets()) assert.deepEqual((await judge(secret)).roots, [now.root]);
     },
-    { timeoutMs: 90_000, message: 'the root is not rotated once' },
+    { timeoutMs: 90_000, message: 'the root was not rotated exactly once' },
   );
 }

@@ -9,14 +9,14 @@ import type { LogLine, Program } from '../../../tools/program.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
 
-/** Far below the 30 s after which kubelet kills a container, far above what an orderly end takes. */
+/** Much shorter than the 30 s after which kubelet kills a container, much longer than a clean stop. */
 const longestEndMs = 15_000;
 
 const world = installation({ operator: false });
 
 let started = 0;
 
-/** Starts the operator with a kubeconfig for `server`, and the operator's own token unless another is given. */
+/** Starts the operator with a kubeconfig for `server` and this token; by default the operator's own token. */
 async function start(server: string | undefined, token?: string): Promise<Program> {
   const kubeconfig = join(world.cluster.dir, `shutdown-${++started}.kubeconfig`);
   await writeOperatorKubeconfig(kubeconfig, (args) => world.cluster.kubectl(args), server);
@@ -35,27 +35,27 @@ async function start(server: string | undefined, token?: string): Promise<Progra
 
 const logs = (program: Program, message: string): Promise<LogLine> =>
   eventually(() => {
-    const line = program.lines.find((one) => one['message'] === message);
+    const line = program.lines.find((logged) => logged['message'] === message);
     assert.ok(line, `no line ${JSON.stringify(message)}:\n${program.tail()}`);
     return line;
   });
 
-/** Sends SIGTERM, and asserts that the operator ends by itself, in time, with exit code 0. */
+/** Sends SIGTERM. Asserts that the operator exits in time with code 0. */
 async function assertEnds(program: Program, withinMs = longestEndMs): Promise<void> {
   const late = setTimeout(() => void program.kill(), withinMs);
   const exit = await program.stop();
   clearTimeout(late);
-  assert.deepEqual(exit, { code: 0, signal: null }, `it does not end by itself:\n${program.tail()}`);
+  assert.deepEqual(exit, { code: 0, signal: null }, `the operator did not exit cleanly:\n${program.tail()}`);
 }
 
-describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
+describe('SIGTERM stops an operator within seconds with exit code 0', () => {
   it('whose API server refuses connections', async () => {
     const program = await start(`https://127.0.0.1:${await closedPort()}`);
     await logs(program, 'a watch was interrupted');
     await assertEnds(program);
   });
 
-  it('whose API server accepts connections and is silent', async (t) => {
+  it('whose API server accepts connections but does not respond', async (t) => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => sockets.push(socket));
     t.after(() => {
@@ -67,7 +67,7 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     const connected = new Promise((resolve) => silent.once('connection', resolve));
     const program = await start(`https://127.0.0.1:${port}`);
     await connected;
-    // undici gives such a connection up after ten seconds.
+    // undici itself gives up such a connection after ten seconds.
     await assertEnds(program, 9_000);
   });
 
@@ -80,7 +80,7 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await assertEnds(program);
   });
 
-  it('that waits for the answer to a listing', async (t) => {
+  it('that waits for the response to a list', async (t) => {
     const asked = Promise.withResolvers<void>();
     world.proxy.faults = {
       onRequest({ path }) {
@@ -97,7 +97,7 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await assertEnds(program);
   });
 
-  it('that waits for another to stop leading, and one that leads', async () => {
+  it('that is a standby or the leader', async () => {
     const leader = await start(undefined);
     await logs(leader, 'became the leader');
     const standby = await start(undefined);
@@ -106,11 +106,11 @@ describe('SIGTERM ends an operator within seconds, with exit code 0,', () => {
     await assertEnds(leader);
   });
 
-  it('that leads when the API server falls silent', async () => {
+  it('that leads when the API server stops responding', async () => {
     const program = await start(world.proxy.server);
     await logs(program, 'became the leader');
     world.proxy.faults = { onRequest: () => new Promise(() => {}) };
-    // A reconcile under way has 20 s to end: kubelet kills a container after 30 s.
+    // A running reconcile has 20 s to end: kubelet kills a container after 30 s.
     await assertEnds(program, 30_000);
   });
 });

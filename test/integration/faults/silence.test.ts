@@ -9,12 +9,12 @@ import { installation } from '../../support/installation.ts';
 
 const world = installation({ operator: false }, () => world.start({ server: world.proxy.server }));
 
-// These wait for the operator's own time-outs, of 30 and of 90 and 20 seconds, and keep no core busy meanwhile.
-describe('2. Intent survives: a connection that stays open and falls silent', () => {
+// These tests wait for the operator's own time-outs of 30 s, and of 90 s plus 20 s. They need almost no CPU time.
+describe('2. Intent survives: a connection that stays open but gets no data', () => {
   const never = new Promise<never>(() => {});
 
-  // Broken if it fails: one write that is never answered holds up its resource for ever, or is made twice.
-  it('in the middle of a write: the write is looked after once its time is over, and is not made twice (30 s: the operator waits for its own time-out)', async () => {
+  // A failure means: a write without a response blocks its resource for ever, or is repeated.
+  it('during a write: the operator checks the result after the time-out and does not write twice (30 s: the operator waits for its own time-out)', async () => {
     const pairs = await pairsIn(world, 'mute');
     let silenced = 0;
     world.proxy.faults = {
@@ -29,8 +29,8 @@ describe('2. Intent survives: a connection that stays open and falls silent', ()
     assert.equal(silenced, 1);
   });
 
-  // Broken if it fails: a middlebox that drops a connection without a word leaves the operator blind for good.
-  it('under a watch: what changed meanwhile is found by listing again (2 min: the operator waits for its own time-outs)', async () => {
+  // A failure means: a middlebox that silently drops a connection keeps the operator from ever seeing changes again.
+  it('during a watch: the operator lists again and finds the changes made meanwhile (2 min: the operator waits for its own time-outs)', async () => {
     const pairs = await pairsIn(world, 'blind');
     await pairs.create(['a']);
     await pairs.endAs(pairsAt(['a'], 1));
@@ -38,10 +38,10 @@ describe('2. Intent survives: a connection that stays open and falls silent', ()
     await pairs.create(['b']);
     await world.api.delete(paths.secrets(pairs.namespace, 'a-server-tls'));
     const [a, b] = [pairsAt(['a'], 1), pairsAt(['b'], 1)];
-    const made = { ...a.secrets['a-server-tls']!, revision: 2 };
+    const repaired = { ...a.secrets['a-server-tls']!, revision: 2 };
     await pairs.endAs({
       certificates: { ...a.certificates, ...b.certificates },
-      secrets: { ...a.secrets, ...b.secrets, 'a-server-tls': made },
+      secrets: { ...a.secrets, ...b.secrets, 'a-server-tls': repaired },
     });
   });
 });

@@ -21,7 +21,7 @@ const startReplica = (): Promise<Operator> => world.start({ args: shortLease });
 const status = async () => (await world.authority('default')).status ?? {};
 const configure = (rotation: object) => world.patchAuthority('default', { spec: { rotation } });
 
-/** Waits until the rotation is in a phase. */
+/** Waits until the rotation is in this phase. */
 const reaches = (phase: string) =>
   eventually(
     async () => {
@@ -31,21 +31,21 @@ const reaches = (phase: string) =>
     { timeoutMs: 90_000, message: `the rotation does not reach ${phase}` },
   );
 
-/** How a rotation is held in each phase, so that a leader can end in it: by what its gate waits for. */
+/** Settings that keep a rotation in each phase, so that the leader can be killed in it. */
 const phases = {
   Distributing: { approval: 'Manual', propagationDelay: '0s', reissuesPerSecond: 50 },
-  // Ten Secrets at one each second.
+  // Ten Secrets at one per second.
   Switching: { approval: 'Automatic', propagationDelay: '0s', reissuesPerSecond: 1 },
   Draining: { approval: 'Automatic', propagationDelay: '10s', reissuesPerSecond: 50 },
-  // Held by a policy that refuses changes of Secrets.
+  // An admission policy refuses changes of Secrets.
   Retiring: { approval: 'Automatic', propagationDelay: '10s', reissuesPerSecond: 50 },
 } as const;
 
-describe('2. A standby that was there before the rotation carries it on (35 s: a Lease has to expire)', () => {
+describe('2. A standby that started before the rotation continues it (35 s: a Lease has to expire)', () => {
   for (const [phase, rotation] of Object.entries(phases)) {
-    // Broken if it fails: the rotation waits for ever, because the replica takes certificates of the new root for those of
-    // an unknown root; or the replica issues them again.
-    it(`from ${phase}, after one leader was killed and the next one stopped`, async () => {
+    // A failure means: the rotation waits for ever, because the new leader takes certificates of the new root for those of
+    // an unknown root; or the new leader issues them again.
+    it(`from ${phase}, after one leader was killed and its successor stopped`, async () => {
       const first = await startReplica();
       await eventually(async () => assert.notEqual((await status()).activeRoot, undefined), { timeoutMs: 60_000 });
       const pairs = await pairsIn(world, 'take-over');
@@ -59,12 +59,12 @@ describe('2. A standby that was there before the rotation carries it on (35 s: a
       let thaw = (): Promise<void> => Promise.resolve();
       if (phase === 'Retiring') {
         await reaches('Draining');
-        // From now on the old root stays in the bundles.
+        // From now on this Secret keeps the old root in its bundle.
         thaw = await refuseChanges(world, pairs.tenant, 'a-server-tls');
       }
       await reaches(phase);
       await first.kill();
-      // One of the two leads now; the other one has stood by for all of it.
+      // Either of the two may lead now. The other one was a standby during the whole rotation.
       const next = await leader(second, third);
       await next.stop();
       const last = next === second ? third : second;
@@ -85,12 +85,12 @@ describe('2. A standby that was there before the rotation carries it on (35 s: a
   }
 });
 
-/** Waits until one of them leads. */
+/** Waits until one of the replicas leads. */
 const leader = (...candidates: readonly Operator[]): Promise<Operator> =>
   eventually(
     () => {
       const leading = candidates.find(({ logs }) => logs.some(({ message }) => message === 'became the leader'));
-      assert.ok(leading !== undefined, 'nobody leads');
+      assert.ok(leading !== undefined, 'no replica leads');
       return leading;
     },
     { timeoutMs: 60_000 },

@@ -7,13 +7,13 @@ import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
 import { ecKey, type Issuer, inDays, type MadeCa, makeCa } from '../../support/roots/make.ts';
 
-// Somebody with `edit` in one namespace writes Secrets whose content costs much to verify. Without the limits of examination
-// one event of the first kind holds the event loop up for 100 ms.
+// A user with the role `edit` in one namespace writes Secrets whose content is expensive to verify. Without the limits of
+// the examination, one event of the first kind blocks the event loop for 100 ms.
 const world = installation({}, () => world.authorityIs('default', 'True'));
 
 const [notBefore, notAfter] = [inDays(-1), inDays(30)];
 
-/** CAs on P-521, each of which has signed the one before; the last one is signed by `by`. */
+/** CAs on P-521. Each has signed the previous one. `by` signs the last one. */
 function chain(length: number, by?: Issuer): MadeCa[] {
   const cas = [makeCa({ key: ecKey('P-521'), notBefore, notAfter, ...(by && { by }) })];
   while (cas.length < length) {
@@ -28,7 +28,7 @@ const dataOf = (cas: readonly MadeCa[]) => ({
   'tls.key': base64(cas[0]?.keyPem ?? ''),
 });
 
-/** Some 65 KB. */
+/** About 65 KB. */
 const bomb = dataOf(chain(99));
 
 const forged = (name: string, owner: string, more: object = {}) => ({
@@ -39,14 +39,14 @@ const forged = (name: string, owner: string, more: object = {}) => ({
       'mtls-operator.io/certificate': owner,
       'mtls-operator.io/role': 'server',
     },
-    // As on a copy: the operator never deletes it.
+    // Like the annotation of a copy, so that the operator never deletes the Secret.
     annotations: { 'mtls-operator.io/secret-name': 'another' },
     ...more,
   },
   type: 'kubernetes.io/tls',
 });
 
-/** So many clients of the attacker write at a time, each a Secret of its own. */
+/** The number of concurrent clients of the attacker. Each writes its own Secret. */
 const writers = 8;
 
 let victims = 0;
@@ -68,7 +68,7 @@ async function leaseTerm(): Promise<string> {
   return `${spec.holderIdentity} ${spec.leaseTransitions ?? 0}`;
 }
 
-/** Asks /healthz until the signal aborts; the longest time that an answer took, in milliseconds. */
+/** Requests /healthz until the signal aborts. Returns the longest response time in milliseconds. */
 async function longestHealthCheck(signal: AbortSignal): Promise<number> {
   let longest = 0;
   while (!signal.aborted) {
@@ -81,7 +81,7 @@ async function longestHealthCheck(signal: AbortSignal): Promise<number> {
   return longest;
 }
 
-/** Writes Secrets for as long as other tenants ask for certificates: how long they wait, and the longest answer of /healthz. */
+/** Writes Secrets while another tenant requests certificates. Returns how long these take, and the slowest /healthz. */
 async function measure(write: (name: string, attempt: number) => Promise<unknown>) {
   const tenant = await world.tenant('victim');
   const stop = new AbortController();
@@ -91,7 +91,7 @@ async function measure(write: (name: string, attempt: number) => Promise<unknown
   });
   const health = longestHealthCheck(stop.signal);
   try {
-    // What was written before the first of the tenants asks is then being read.
+    // The operator now reads Secrets that were written before the first request.
     await eventually(() => assert.ok(attempts > 2 * writers));
     const [began, first] = [performance.now(), attempts];
     const readyMs = await timeToReady(tenant);
@@ -105,8 +105,8 @@ async function measure(write: (name: string, attempt: number) => Promise<unknown
 }
 
 /**
- * Carries an attack out, and compares what other tenants get meanwhile with what they get while the same is written to Secrets
- * that are no concern of the operator: both keep the API server busy.
+ * Runs an attack, and compares the waiting times of other tenants with those during the same writes to Secrets that the
+ * operator ignores: both keep the API server busy.
  */
 async function assertHolds(
   t: TestContext,
@@ -114,7 +114,7 @@ async function assertHolds(
   attack: (tenant: Tenant, name: string, attempt: number) => Promise<unknown>,
 ): Promise<void> {
   const bystander = await world.tenant('bystander');
-  await createBombs(bystander, writers, 'nobody', { labels: {} });
+  await createBombs(bystander, writers, 'missing', { labels: {} });
   const quiet = await measure((name, attempt) => attack(bystander, name, attempt));
   const term = await leaseTerm();
   const attacked = await measure((name, attempt) => attack(attacker, name, attempt));
@@ -127,10 +127,10 @@ async function assertHolds(
     attacked.readyMs < 5 * quiet.readyMs + 1000,
     `Ready after ${attacked.readyMs} ms, ${quiet.readyMs} ms without`,
   );
-  assert.equal(await leaseTerm(), term, 'the Lease is kept');
+  assert.equal(await leaseTerm(), term, 'the leader lost its Lease');
 }
 
-/** The Secrets that the clients of the attacker write. */
+/** Creates the Secrets that the clients of the attacker write. */
 async function createBombs(tenant: Tenant, count: number, owner: string, more: object = {}): Promise<void> {
   const names = Array.from({ length: count }, (_, i) => `bomb-${i}`);
   while (names.length > 0) {
@@ -144,30 +144,30 @@ async function createBombs(tenant: Tenant, count: number, owner: string, more: o
   }
 }
 
-/** An MtlsCertificate of a tenant, and the ownerReferences by which Secrets are its own. */
+/** Issues an MtlsCertificate of a tenant. Returns the ownerReferences of its Secrets. */
 async function realOwner(tenant: Tenant) {
   const { metadata } = await tenant.issue('real', { server: { service: 'db' } });
   const kinds = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate', controller: true };
   return { ownerReferences: [{ ...kinds, name: 'real', uid: metadata.uid }] };
 }
 
-describe('a tenant that makes the operator verify', () => {
+describe('a tenant that makes the operator verify expensive Secrets', () => {
   const annotate = (tenant: Tenant, name: string, attempt: number) =>
     tenant.patchSecret(name, { metadata: { annotations: { note: `${attempt}` } } });
 
-  test('keeps nobody waiting with Secrets of 99 certificates that it annotates all the time', async (t) => {
+  test('does not delay other tenants by annotating Secrets of 99 certificates all the time', async (t) => {
     const attacker = await world.tenant('attacker');
-    await createBombs(attacker, writers, 'nobody');
+    await createBombs(attacker, writers, 'missing');
     await assertHolds(t, attacker, annotate);
   });
 
-  test('nor with some that a resource of its own owns', async (t) => {
+  test('does not delay other tenants by annotating such Secrets that its own resource owns', async (t) => {
     const attacker = await world.tenant('attacker');
     await createBombs(attacker, writers, 'real', await realOwner(attacker));
     await assertHolds(t, attacker, annotate);
   });
 
-  test('nor with some whose content it changes all the time, below the root of the authority by their own word', async (t) => {
+  test('does not delay other tenants by changing the content of such Secrets, which claim to be issued by the root of the authority', async (t) => {
     const attacker = await world.tenant('attacker');
     await createBombs(attacker, writers, 'real', await realOwner(attacker));
     const { data } = await attacker.secret('real-server-tls');
@@ -182,7 +182,7 @@ describe('a tenant that makes the operator verify', () => {
     );
   });
 
-  test('does not delay a start with 400 of them', async (t) => {
+  test('does not delay the start of an operator with 400 such Secrets', async (t) => {
     const startMs = async () => {
       const began = performance.now();
       await world.restart();
@@ -191,7 +191,7 @@ describe('a tenant that makes the operator verify', () => {
     };
     const quietMs = await startMs();
     const attacker = await world.tenant('attacker');
-    await createBombs(attacker, 400, 'nobody');
+    await createBombs(attacker, 400, 'missing');
     const attackedMs = await startMs();
     t.diagnostic(`a start took ${quietMs.toFixed(0)} ms without, ${attackedMs.toFixed(0)} ms with 400 Secrets`);
     assert.ok(attackedMs < 3 * quietMs + 3000, `${attackedMs} ms, ${quietMs} ms without the attack`);

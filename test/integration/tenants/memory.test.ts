@@ -11,12 +11,12 @@ import { inParallel } from '../../support/parallel.ts';
 
 const megabyte = 1_000_000;
 const limitBytes = 512 * 1024 * 1024;
-/** What Node.js takes in a container of 512 MiB, see docs/performance.md. */
+/** The heap size that Node.js chooses in a container of 512 MiB, see docs/reference/performance.md. */
 const heapLimit = { NODE_OPTIONS: '--max-old-space-size=256' };
 
 let attacker: Tenant;
 let victim: Tenant;
-// The Secrets are too large for this process to keep every state of them.
+// The Secrets are too large to keep every state of them in this process.
 const world = installation({ operator: false, watched: false }, async () => {
   [attacker, victim] = [await world.tenant('attacker'), await world.tenant('victim')];
   await world.api.create(paths.configMaps(victim.namespace), { metadata: { name: 'there' } });
@@ -25,7 +25,7 @@ const world = installation({ operator: false, watched: false }, async () => {
   await eventually(() => world.patchAuthority('default', { spec: { rotation } }));
 });
 
-/** What one tenant creates: 280 objects, most of them of a megabyte. */
+/** The objects of one tenant: 280, most of them of 1 MB. */
 const attack: readonly (readonly [HostileKind, number])[] = [
   ['forged Secret', 110],
   ['forged ConfigMap', 110],
@@ -42,7 +42,7 @@ async function create(kind: HostileKind, count: number): Promise<void> {
   await inParallel(Array(count).keys(), createOne, 6);
 }
 
-/** Creates a resource in the other namespace, waits until it is Ready, and reports how long that took. */
+/** Creates a resource in the other namespace and waits until it is Ready. Reports how long that took. */
 async function victimIsServed(t: TestContext, name: string): Promise<void> {
   const started = performance.now();
   await victim.create(name, { server: { service: name } });
@@ -60,34 +60,34 @@ async function victimIsServed(t: TestContext, name: string): Promise<void> {
 function assertLives(): void {
   const { operator } = world;
   const hasEnded = operator.logs.some(({ message }) => /heap out of memory/.test(String(message)));
-  assert.ok(!hasEnded, `the operator has run out of memory:\n${operator.logTail(5)}`);
-  // Throws when the process is gone.
+  assert.ok(!hasEnded, `the operator ran out of memory:\n${operator.logTail(5)}`);
+  // Throws if the process has exited.
   process.kill(operator.pid, 0);
   const peak = peakBytes();
   assert.ok(peak === undefined || peak <= limitBytes, `the operator has used ${memory()}`);
 }
 
-/** The most memory that the operator has had; undefined where the system does not say. */
+/** The peak memory of the operator. Undefined if the system does not report it. */
 function peakBytes(): number | undefined {
   if (process.platform !== 'linux') return undefined;
   const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${world.operator.pid}/status`, 'utf8')) ?? [];
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }
 
-const memory = (): string => `${Math.round((peakBytes() ?? Number.NaN) / 1024 / 1024)} MiB at its highest`;
+const memory = (): string => `${Math.round((peakBytes() ?? Number.NaN) / 1024 / 1024)} MiB at its peak`;
 
-describe('280 objects of up to a megabyte of one tenant, under the memory limit of the Deployment (1 min: they have to be written)', () => {
-  // Broken if it fails: whoever may edit one namespace ends the operator for all of them.
-  test('the running operator serves another tenant', async (t) => {
+describe('With 280 objects of up to 1 MB of one tenant and the memory limit of the Deployment (1 min: to write the objects)', () => {
+  // A failure means: a user who may edit one namespace can end the operator for all namespaces.
+  test('a running operator serves another tenant', async (t) => {
     await victimIsServed(t, 'before');
     for (const [kind, count] of attack) await create(kind, count);
     await victimIsServed(t, 'while-running');
   });
 
-  test('the root is rotated', async (t) => {
+  test('a root rotation ends', async (t) => {
     const started = performance.now();
     await world.rotateRoot('default', 'now');
-    // The certificates of the attacker are denied: they have nothing that a rotation waits for.
+    // The certificates of the attacker are denied, so they have no Secrets that the rotation could wait for.
     await eventually(
       async () => {
         assertLives();
@@ -101,7 +101,7 @@ describe('280 objects of up to a megabyte of one tenant, under the memory limit 
     await victimIsServed(t, 'after-rotation');
   });
 
-  test('an operator that is started finds its way through them', async (t) => {
+  test('an operator that starts serves another tenant', async (t) => {
     await world.operator.stop();
     const started = performance.now();
     await world.start({ env: heapLimit });

@@ -50,7 +50,7 @@ const spiffeId = ({ namespace }: Tenant): string => `spiffe://cluster.local/ns/$
 
 const filesOf = async (of: Tenant, name: string): Promise<SecretFiles> => secretFiles(await of.secret(name));
 
-/** Answers of the operator's metrics server to a client, and the certificate that the server has shown. */
+/** Requests a path of the operator's metrics server. Returns the response and the certificate that the server presented. */
 async function scrape(files: SecretFiles | undefined, path = '/metrics') {
   const line = world.operator.logs.find(({ message }) => message === 'serving metrics over TLS');
   const [host, port] = String(line?.['address']).split(':');
@@ -59,7 +59,7 @@ async function scrape(files: SecretFiles | undefined, path = '/metrics') {
   const credentials = files === undefined ? {} : { cert: text(files, 'tls.crt'), key: text(files, 'tls.key') };
   return new Promise<{ status: number | undefined; body: string; shown: string }>((resolve, reject) => {
     const options = { host, port, path, servername: serverName, ca: Buffer.from(ca), ...credentials, agent: false };
-    const asked = request(options, (response) => {
+    const outgoing = request(options, (response) => {
       const shown = fingerprint((response.socket as TLSSocket).getPeerX509Certificate());
       let body = '';
       response.setEncoding('utf8').on('data', (piece: string) => {
@@ -67,7 +67,7 @@ async function scrape(files: SecretFiles | undefined, path = '/metrics') {
       });
       response.on('end', () => resolve({ status: response.statusCode, body, shown }));
     });
-    asked.on('error', reject).end();
+    outgoing.on('error', reject).end();
   });
 }
 
@@ -77,7 +77,7 @@ const fingerprint = (certificate: X509Certificate | undefined): string =>
     .update(certificate?.raw ?? '')
     .digest('hex');
 
-/** Gives the operator the files of its Secret, as kubelet does. */
+/** Mounts the Secret of the metrics server for the operator, like kubelet. */
 async function mount(): Promise<string> {
   const files = await filesOf(world.tenantOf(operatorNamespace), 'metrics-server-tls');
   await mountSecret(folder, files);
@@ -85,7 +85,7 @@ async function mount(): Promise<string> {
 }
 
 describe('metrics over TLS', () => {
-  test('wait for a certificate that the operator itself issues', async () => {
+  test('are served when the operator has issued their certificate', async () => {
     const client = await filesOf(monitoring, 'prometheus-client-tls');
     await assert.rejects(scrape(client));
     const own = world.tenantOf(operatorNamespace);
@@ -97,7 +97,7 @@ describe('metrics over TLS', () => {
     assert.equal(shown, mounted);
   });
 
-  test('are read by a client with one of the names, a SPIFFE ID or a DNS name', async () => {
+  test('are served to a client with one of the configured names, a SPIFFE ID or a DNS name', async () => {
     for (const name of ['prometheus-client-tls', 'prometheus-peer-tls']) {
       const { status, body } = await scrape(await filesOf(monitoring, name));
       assert.equal(status, 200, body);
@@ -106,7 +106,7 @@ describe('metrics over TLS', () => {
     assert.equal((await scrape(await filesOf(monitoring, 'prometheus-client-tls'), '/')).status, 404);
   });
 
-  test('name resources, and no names in certificates, certificates or keys', async () => {
+  test('contain names of resources, but no names of certificates, certificates or keys', async () => {
     const { body } = await scrape(await filesOf(monitoring, 'prometheus-client-tls'));
     assert.doesNotMatch(body, /BEGIN|spiffe:|\.svc/);
     const own = body.split('\n').filter((line) => line.startsWith('mtls_operator_'));
@@ -128,7 +128,7 @@ describe('metrics over TLS', () => {
     for (const label of labels) assert.ok(known.has(label), label);
   });
 
-  test('are refused to a tenant whose certificate is of the same root, for the same names in its own namespace', async () => {
+  test('are refused to a tenant with a certificate of the same root for the same names in another namespace', async () => {
     for (const name of ['prometheus-client-tls', 'prometheus-peer-tls']) {
       const { status, body } = await scrape(await filesOf(tenant, name));
       assert.equal(status, 403);
@@ -136,13 +136,13 @@ describe('metrics over TLS', () => {
     }
   });
 
-  test('are refused without a certificate, with one for servers, and with one of another root for the same name', async () => {
+  test('are refused without a certificate, with a server certificate, and with a certificate of another root for the same name', async () => {
     await assert.rejects(scrape(undefined));
     await assert.rejects(scrape(await filesOf(monitoring, 'prometheus-server-tls')));
     await assert.rejects(scrape(await strangers.issue('client', `URI:${spiffeId(monitoring)}`)));
   });
 
-  test('are not at the plain address any more, where health stays', async () => {
+  test('are no longer served on the HTTP address, which keeps serving health', async () => {
     const { url } = world.operator;
     const metrics = await fetch(`${url}/metrics`);
     assert.equal(metrics.status, 404);
@@ -150,7 +150,7 @@ describe('metrics over TLS', () => {
     for (const path of ['/healthz', '/readyz']) assert.equal((await fetch(`${url}${path}`)).status, 200);
   });
 
-  test('are served with the renewed certificate once it is mounted, and with the old one while files are damaged', async () => {
+  test('are served with the renewed certificate when it is mounted, and with the old one while the files are damaged', async () => {
     const own = world.tenantOf(operatorNamespace);
     const client = await filesOf(monitoring, 'prometheus-client-tls');
     const { shown: before } = await scrape(client);
@@ -158,7 +158,7 @@ describe('metrics over TLS', () => {
     const refused = 'cannot load the certificate for serving metrics; the operator retries';
     const warnings = () => world.operator.logs.filter(({ message }) => message === refused).length;
     const seen = warnings();
-    await eventually(() => assert.ok(warnings() > seen, 'the files have not been read'));
+    await eventually(() => assert.ok(warnings() > seen, 'the operator has not read the files'));
     assert.equal((await scrape(client)).shown, before);
     await own.rotate('metrics', 'renew');
     await own.ready('metrics');
@@ -168,7 +168,7 @@ describe('metrics over TLS', () => {
   });
 });
 
-test('docs/operations.md has the certificates and the patch of the Deployment, as the API server takes them', async () => {
+test('docs/operations.md has certificates and a patch of the Deployment that the API server accepts', async () => {
   const [certificates = '', patch = ''] = section('docs/operations.md', 'Metrics over TLS').blocks('yaml');
   await world.cluster.kubectl(['create', 'namespace', 'monitoring']);
   await world.cluster.kubectl(['apply', '--dry-run=server', '-f', '-'], { input: certificates });
@@ -183,7 +183,7 @@ test('docs/operations.md has the certificates and the patch of the Deployment, a
   assert.deepEqual(metrics?.clients, ['spiffe://cluster.local/ns/monitoring/sa/prometheus']);
 });
 
-test('the NetworkPolicy selects the operator’s pods, names their ports, and admits labelled namespaces only', async () => {
+test('the NetworkPolicy selects the operator’s pods, has their ports, and admits only labelled namespaces', async () => {
   const get = <T>(group: string, plural: string): Promise<T> =>
     world.api.get<T>(`/apis/${group}/v1/namespaces/${operatorNamespace}/${plural}/mtls-operator`);
   const { spec: policy } = await get<NetworkPolicy>('networking.k8s.io', 'networkpolicies');
@@ -198,7 +198,7 @@ test('the NetworkPolicy selects the operator’s pods, names their ports, and ad
   const ports = deployment.template.spec.containers.flatMap(({ ports }) => ports.map((port) => port.containerPort));
   for (const port of ports)
     assert.ok(
-      rule.ports.some((one) => one.port === port),
+      rule.ports.some((admittedPort) => admittedPort.port === port),
       `port ${port} cannot be reached`,
     );
 });

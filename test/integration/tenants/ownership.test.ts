@@ -9,8 +9,8 @@ import { eventually } from '../../support/eventually.ts';
 import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
 import { type Exchange, recordRequests } from '../../support/proxy.ts';
 
-// What somebody with `edit` in one namespace writes about the owners of Secrets there.
-describe('a tenant that names the resource of another tenant as owner', () => {
+// A user with the role `edit` in one namespace writes ownerReferences of Secrets there.
+describe("a tenant that names another tenant's resource as owner", () => {
   let requests: readonly Exchange[] = [];
   const world = installation({ operator: false }, async ({ proxy }) => {
     requests = recordRequests(proxy);
@@ -19,10 +19,11 @@ describe('a tenant that names the resource of another tenant as owner', () => {
 
   const about = ({ namespace }: Tenant, method?: string): Exchange[] =>
     requests.filter(
-      (one) => one.path.startsWith(`${paths.secrets(namespace)}/`) && (method === undefined || one.method === method),
+      (sent) =>
+        sent.path.startsWith(`${paths.secrets(namespace)}/`) && (method === undefined || sent.method === method),
     );
 
-  test('has none of its Secrets read or deleted, however many name the UID of that resource', async (t) => {
+  test('does not make the operator read or delete its Secrets, however many have the UID of that resource', async (t) => {
     const [victim, attacker] = [await world.tenant('victim'), await world.tenant('attacker')];
     const { metadata } = await victim.issue('db', { server: { service: 'db' } });
     const { metadata: original, type, data } = await victim.secret('db-server-tls');
@@ -41,7 +42,7 @@ describe('a tenant that names the resource of another tenant as owner', () => {
           labels: original.labels,
           annotations: { ...original.annotations, 'mtls-operator.io/secret-name': name },
           ownerReferences: [owner],
-          // The garbage collector deletes what has no owner in its namespace, and a finalizer keeps it there.
+          // The garbage collector deletes objects without an existing owner in their namespace. The finalizer keeps them.
           finalizers: ['example.com/hold'],
         },
         type,
@@ -54,10 +55,10 @@ describe('a tenant that names the resource of another tenant as owner', () => {
     }
     t.diagnostic(`requests about ${names.length} Secrets of the attacker: ${about(attacker).length}`);
     assert.deepEqual(about(attacker), []);
-    assert.ok(about(victim).length > 0, 'the requests for the Secret of the victim were seen');
+    assert.ok(about(victim).length > 0, 'there must be requests for the Secret of the victim');
   });
 
-  test('has each of its own Secrets deleted once, also while a finalizer holds it', async () => {
+  test('makes the operator delete each of its own Secrets once, even if a finalizer keeps the Secret', async () => {
     const tenant = await world.tenantWith('held', { server: { service: 'db', secretName: 'former' } });
     await tenant.patchSecret('former', { metadata: { finalizers: ['example.com/hold'] } });
     await tenant.patch('db', { spec: { server: { service: 'db', secretName: 'present' } } });
@@ -76,7 +77,7 @@ describe('a tenant that names the resource of another tenant as owner', () => {
     await tenant.patchSecret('former', { metadata: { finalizers: null } });
   });
 
-  test('has a foreign Secret of 1 MB that 200 of its resources name read a few times, and never its content', async (t) => {
+  test('makes the operator read a foreign Secret of 1 MB with 200 claims only a few times, and never its content', async (t) => {
     const tenant = await world.tenant('claims');
     const data = { file: Buffer.alloc(1_000_000, 'x').toString('base64') };
     await world.api.create(paths.secrets(tenant.namespace), { metadata: { name: 'large' }, data });
@@ -97,7 +98,7 @@ describe('a tenant that names the resource of another tenant as owner', () => {
       await Promise.all(some.map((name) => tenant.create(name, { server: { service: 'db', secretName: 'large' } })));
     }
     await allConflict(names.length);
-    // The others may have the name now: the operator looks at all of them again.
+    // Other resources may now have the name, so the operator reconciles all of them again.
     for (const name of names.slice(0, 3)) {
       await tenant.delete(name);
       await eventually(async () =>
@@ -111,15 +112,15 @@ describe('a tenant that names the resource of another tenant as owner', () => {
     });
     await allConflict(names.length - 3);
     const reads = requests.filter(isRead);
-    t.diagnostic(`${reads.length} readings of the Secret for ${names.length} resources and 4 changes`);
-    assert.ok(reads.length > 0 && reads.length < 50, `${reads.length} readings`);
+    t.diagnostic(`${reads.length} reads of the Secret for ${names.length} resources and 4 changes`);
+    assert.ok(reads.length > 0 && reads.length < 50, `${reads.length} reads`);
     assert.deepEqual(
       reads.filter(({ accept }) => !accept.includes('PartialObjectMetadata')),
       [],
     );
   });
 
-  test('finds its Secrets without a resource by the command of docs/operations.md', async () => {
+  test('can find its Secrets without a resource with the command of docs/operations.md', async () => {
     const tenant = await world.tenant('kept');
     await tenant.create('kept', { server: { service: 'db' }, deletionPolicy: 'Retain' });
     await tenant.create('stays', { server: { service: 'db' } });

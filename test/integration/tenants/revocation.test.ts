@@ -9,14 +9,16 @@ import { conditionOf, installation, type Tenant } from '../../support/installati
 
 const world = installation({ args: ['--workers=4'] });
 
-/** An authority that publishes a ConfigMap `trust-NAME` in every namespace that is labelled with its name, and in the operator's. */
+/**
+ * Creates an authority with a ConfigMap `trust-NAME` in the operator's namespace and in namespaces labelled with its name.
+ */
 async function authority(name: string, spec: object = {}): Promise<void> {
   await world.createAuthority(name, { secretName: name, root: {}, ...spec });
   await world.publishTrust(name);
   await world.tenantOf(operatorNamespace).trust(name);
 }
 
-/** A Ready server of an authority, in a namespace of its own. */
+/** A new namespace with a Ready server of an authority. */
 async function serverOf(name: string, prefix = 'victim'): Promise<Tenant> {
   const tenant = await world.tenant(prefix);
   await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
@@ -33,9 +35,9 @@ async function victimOf(name: string): Promise<{ victim: Tenant; serial: string 
 const listed = async (name: string): Promise<readonly string[]> => serialsOn(await world.crls(name));
 
 describe('a restored CRL', () => {
-  // Broken if it fails: whoever may write ConfigMaps in a namespace of theirs decides what the operator finds of its CRLs,
-  // and a thief's certificate is accepted again.
-  test('comes from the operator’s namespace, whatever ConfigMaps another namespace shows', async () => {
+  // A failure means: a user who may write ConfigMaps in one namespace decides which of its CRLs the operator finds, and a
+  // stolen certificate is accepted again.
+  test('comes from the operator’s namespace, whatever ConfigMaps exist in another namespace', async () => {
     await authority('restored');
     const { uid } = (await world.authority('restored')).metadata;
     const victim = await serverOf('restored');
@@ -60,18 +62,18 @@ describe('a restored CRL', () => {
       }
       await world.api.patch(paths.rootSecret('restored'), { data: backup });
     });
-    // The list of the backup is valid: only its number and entries tell that it is old.
+    // The CRL in the backup is valid. Only its number and entries show that it is old.
     await eventually(async () => assert.deepEqual(await listed('restored'), [serial]));
   });
 });
 
-describe('the notes on a Secret', () => {
+describe('annotations that a tenant writes on a Secret', () => {
   const note = (verb: 'revoke' | 'rotate', token: string) => ({
     metadata: { annotations: { [`mtls-operator.io/${verb}`]: token } },
   });
 
-  // Broken if it fails: a person who waits for lastHandledRevoke believes that peers refuse a certificate that they accept.
-  test('answer no request to revoke, whoever has written them before it is made', async () => {
+  // A failure means: a user who waits for lastHandledRevoke believes that peers refuse a certificate that they accept.
+  test('do not count as a handled revocation', async () => {
     const { victim, serial } = await victimOf('noted');
     await victim.patchSecret('db-server-tls', note('revoke', 'incident-7'));
     await victim.revoke('db', 'incident-7');
@@ -79,10 +81,11 @@ describe('the notes on a Secret', () => {
     assert.notEqual((await victim.serials('db'))['server'], serial);
   });
 
-  test('answer no request to revoke while what they are written next to is that of another resource', async () => {
+  test('do not count as a handled revocation next to the certificate of another resource', async () => {
     const { victim, serial } = await victimOf('swapped');
-    // Another certificate of the authority, which its owner may put there, with a note that answers the request to come. The
-    // operator sees it next to a status that does not know the certificate, as after an end between two writes.
+    // The owner of a namespace may copy another certificate of the authority there, with an annotation for the later
+    // request. The operator sees it next to a status that does not have the certificate, as after a crash between two
+    // writes.
     await victim.issue('twin', { authorityRef: { name: 'swapped' }, server: { service: 'db' } });
     const { data } = await victim.secret('twin-server-tls');
     await world.restart(async () => {
@@ -93,7 +96,7 @@ describe('the notes on a Secret', () => {
     assert.ok((await listed('swapped')).includes(serial));
   });
 
-  test('answer no request to rotate', async () => {
+  test('do not count as a handled rotation', async () => {
     const { victim, serial } = await victimOf('rotated');
     await victim.patchSecret('db-server-tls', note('rotate', 'in-a-hurry'));
     await victim.rotate('db', 'in-a-hurry');
@@ -102,7 +105,7 @@ describe('the notes on a Secret', () => {
   });
 });
 
-/** Entries of the record in a root Secret: serial numbers that no certificate has, for ten years, asked for by a namespace. */
+/** Entries for the record in a root Secret: serial numbers of no certificate, for ten years, requested by a namespace. */
 function entriesOf(count: number, namespace?: string): string[][] {
   const revokedAt = new Date(Date.now() - 3_600_000).toISOString();
   const notAfter = new Date(Date.now() + 3650 * 24 * 3_600_000).toISOString();
@@ -114,7 +117,7 @@ function entriesOf(count: number, namespace?: string): string[][] {
   ]);
 }
 
-/** Has an authority remember these entries, as if it had been asked to revoke as many, and waits until all are on its CRL. */
+/** Adds these entries to the record of an authority, and waits until all are on its CRL. */
 async function fill(name: string, victim: Tenant, entries: readonly unknown[]): Promise<void> {
   const { issuerId = '' } = (await victim.get('db')).status?.secrets?.[0] ?? {};
   const record = { version: 3, issuers: { [issuerId]: { revoked: entries } } };
@@ -132,16 +135,16 @@ const isExhausted = (tenant: Tenant): Promise<string> =>
     return issuing.message;
   });
 
-/** What the operator's metrics say, summed up over the lines that match. */
+/** The sum of the operator's metrics in the lines that match. */
 async function metric(line: RegExp): Promise<number> {
   const text = await (await fetch(`${world.operator.url}/metrics`)).text();
-  const values = text.split('\n').flatMap((one) => (line.test(one) ? [Number(one.split(' ').at(-1))] : []));
+  const values = text.split('\n').flatMap((sample) => (line.test(sample) ? [Number(sample.split(' ').at(-1))] : []));
   return values.reduce((a, b) => a + b, 0);
 }
 
 describe('the CRL', () => {
-  // Broken if it fails: one tenant ends revocation for all others, for as long as its certificates last.
-  test('has room for others when one namespace has used up its share', async () => {
+  // A failure means: one tenant prevents revocation for all others until its certificates expire.
+  test('has room for other namespaces when one has used up its share', async () => {
     await authority('shared');
     const [attacker, victim] = [await serverOf('shared', 'greedy'), await serverOf('shared')];
     await fill('shared', victim, entriesOf(1250, attacker.namespace));
@@ -157,9 +160,9 @@ describe('the CRL', () => {
     assert.equal((await attacker.get('db')).status?.lastHandledRevoke, undefined);
   });
 
-  // Broken if it fails: the way out that the documentation names does not work, and needs a person at each resource.
-  test('that is full says so, and a rotation of the root empties it, though a request waits for room', async (t) => {
-    // So slowly that the turn of the resource comes later than any event that would have it looked at.
+  // A failure means: the documented remedy does not work, and each resource needs manual work.
+  test('is reported when it is full, and a root rotation empties it, even if a request waits for room', async (t) => {
+    // Slow enough that no other event reconciles the resource before its turn.
     await authority('full', { rotation: { propagationDelay: '300ms', reissuesPerSecond: 1 } });
     const victim = await serverOf('full');
     await victim.patch('db', { spec: { client: { serviceAccount: 'db' }, peer: { service: 'db' } } });
@@ -173,7 +176,7 @@ describe('the CRL', () => {
     const message = await isExhausted(victim);
     await victim.ready('db');
     const before = Object.values(await victim.serials('db'));
-    // As the message says.
+    // Follows the message.
     const [, annotation = ''] = /mtls-operator\.io\/(rotate-root)=/.exec(message) ?? [];
     const started = performance.now();
     await world.patchAuthority('full', {
@@ -189,15 +192,15 @@ describe('the CRL', () => {
       { timeoutMs: 60_000 },
     );
     t.diagnostic(`a rotation with a full CRL took ${((performance.now() - started) / 1000).toFixed(1)} s`);
-    // The request that waited is answered: what the new root has signed since is on the list, and nothing else.
+    // The waiting request is handled: the CRL has only serial numbers that the new root has signed since.
     await victim.revocationIsHandled('db', 'incident-10');
     const after = await listed('full');
     assert.ok(after.length <= 3 && !before.some((serial) => after.includes(serial)), `${after.length} entries`);
     await eventually(async () => assert.equal((await nearlyFull())?.status, 'False'));
   });
 
-  // Broken if it fails: one tenant has every namespace written to as often as it asks to revoke.
-  test('is written as often as time goes by, not as often as a tenant asks', async (t) => {
+  // A failure means: one tenant causes writes in every namespace with each of its revocation requests.
+  test('is written at a limited rate, however often a tenant requests revocations', async (t) => {
     await authority('paced');
     await world.createAuthority('witness', { secretName: 'witness', root: {} });
     const attacker = await world.tenant('paced');
@@ -218,7 +221,7 @@ describe('the CRL', () => {
     const started = performance.now();
     for (const [i, name] of names.entries()) {
       await attacker.askToRevoke(name, 'again');
-      // As long as somebody else's certificate takes.
+      // Wait for as long as another certificate takes.
       await attacker.issue(`witness-${i}`, { authorityRef: { name: 'witness' }, server: { service: 'db' } });
     }
     for (const name of names) await attacker.revocationIsHandled(name, 'again');
@@ -237,15 +240,16 @@ describe('the CRL', () => {
     assert.ok(writes <= most * (places.length + 1), `${writes} writes of ConfigMaps in ${seconds} s`);
   });
 
-  // Broken if it fails: a tenant that revokes short-lived certificates, one every few seconds, has every namespace written to for ever.
-  test('is not signed again for a namespace that never stops asking, and is for another one, for both', async (t) => {
+  // A failure means: a tenant that revokes short-lived certificates every few seconds causes writes in every namespace for
+  // ever.
+  test('is delayed for a namespace that revokes all the time, and signed with the entries of both when another namespace revokes', async (t) => {
     await authority('steady');
     const [attacker, victim] = [await serverOf('steady', 'greedy'), await serverOf('steady')];
-    // Twelve signings of the last minute: the pause after them is five minutes.
-    const asked = entriesOf(12, attacker.namespace).map(([serial, , ...rest], i) => {
+    // Twelve signatures in the last minute: the next delay is five minutes.
+    const entries = entriesOf(12, attacker.namespace).map(([serial, , ...rest], i) => {
       return [serial, new Date(Date.now() - (12 - i) * 5000).toISOString(), ...rest];
     });
-    await fill('steady', victim, asked);
+    await fill('steady', victim, entries);
     const [{ server: theirs = '' }, { server: serial = '' }] = [
       await attacker.serials('db'),
       await victim.serials('db'),
@@ -253,7 +257,7 @@ describe('the CRL', () => {
     await attacker.askToRevoke('db', 'once-more');
     await eventually(async () => {
       const { thisUpdate } = (await world.crls('steady'))[0] ?? assert.fail('no CRL');
-      // It is dated five minutes back. A list can be signed every five seconds.
+      // thisUpdate is backdated by five minutes. A CRL can be signed every five seconds.
       assert.ok(Date.now() - thisUpdate.getTime() > 300_000 + 8000);
     });
     assert.ok(!(await listed('steady')).includes(theirs));
@@ -266,6 +270,6 @@ describe('the CRL', () => {
   });
 });
 
-/** How many revisions of a root Secret there have been. */
+/** The number of revisions that a root Secret has had. */
 const revisionsOf = async (name: string): Promise<number> =>
   (await world.watched.upTo(await world.rootSecret(name))).length;

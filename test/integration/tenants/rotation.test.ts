@@ -15,7 +15,7 @@ const finalizers = ['example.com/hold'];
 const isDone = new AbortController();
 
 let honest: Tenant;
-/** Two namespaces of one tenant, who may do there what the role `edit` allows. */
+/** Two namespaces of one tenant with the role `edit` in both. */
 let hostile: Tenant;
 let hostileToo: Tenant;
 
@@ -51,15 +51,15 @@ const annotate = (verb: string, value: string): Promise<unknown> =>
 const bundleOf = ({ namespace }: Tenant): Promise<ConfigMap | undefined> =>
   world.api.find<ConfigMap>(paths.configMaps(namespace, bundleName));
 
-/** Does something once a second until the end of the file, whether it succeeds or not. */
-async function again(what: () => Promise<unknown>): Promise<void> {
+/** Repeats an action every second until the end of the file, and ignores its errors. */
+async function again(action: () => Promise<unknown>): Promise<void> {
   while (!isDone.signal.aborted) {
-    await what().catch(() => undefined);
+    await action().catch(() => undefined);
     await delay(1000, undefined, { signal: isDone.signal }).catch(() => undefined);
   }
 }
 
-/** A copy of the tenant's Secret under another name, changed. */
+/** Creates a copy of the tenant's Secret under another name, with this metadata. */
 async function copyOf(tenant: Tenant, name: string, metadata: object): Promise<void> {
   const { namespace } = tenant;
   const { type, data, metadata: original } = await tenant.secret(secretName);
@@ -71,7 +71,7 @@ async function copyOf(tenant: Tenant, name: string, metadata: object): Promise<v
   });
 }
 
-/** Every way to stand in the way of a rotation that a tenant was seen to have. */
+/** Every known way in which a tenant can block a rotation. */
 const attacks: Readonly<Record<string, () => Promise<unknown>>> = {
   async 'writes to ca.crt of its own Secret every second'() {
     let round = 0;
@@ -84,7 +84,7 @@ const attacks: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   async 'copies its Secret, with an owner that does not exist and a finalizer'() {
     const owner = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate', name: 'gone', controller: true };
-    // The garbage collector deletes what has no owner, and the finalizer holds it.
+    // The garbage collector deletes objects without an existing owner, and the finalizer keeps the Secret.
     const ownerReferences = [{ ...owner, uid: '00000000-0000-4000-8000-000000000000' }];
     await copyOf(hostileToo, 'copy', { finalizers, ownerReferences });
   },
@@ -113,17 +113,17 @@ const attacks: Readonly<Record<string, () => Promise<unknown>>> = {
   },
 };
 
-/** Skips what blockers say, as an administrator does who reads them; returns all that they ever said. */
+/** Skips blockers like an administrator who reads them. Returns all blockers that were ever reported. */
 async function rotate(t: { diagnostic(text: string): void }, before: string): Promise<Set<string>> {
-  const said = new Set<string>();
+  const reported = new Set<string>();
   await annotate('rotate-root', `after ${before}`);
   await eventually(
     async () => {
       const { rotation, activeRoot } = await status();
       for (const blocker of rotation?.blockers ?? []) {
-        if (!said.has(blocker)) t.diagnostic(`${rotation?.phase} ${rotation?.progress}: ${blocker}`);
-        said.add(blocker);
-        // What an administrator types: the command in the message.
+        if (!reported.has(blocker)) t.diagnostic(`${rotation?.phase} ${rotation?.progress}: ${blocker}`);
+        reported.add(blocker);
+        // An administrator runs the command in the message.
         const command = /mtls-operator\.io\/skip-gate=(\S+?)\)/.exec(blocker)?.[1];
         if (command !== undefined && isLate(rotation)) await annotate('skip-gate', command);
       }
@@ -132,15 +132,15 @@ async function rotate(t: { diagnostic(text: string): void }, before: string): Pr
     },
     { timeoutMs: 120_000, message: 'the rotation does not end' },
   );
-  return said;
+  return reported;
 }
 
-/** An administrator gives the honest ones the time that they need: all but the hostile ones are done. */
+/** An administrator waits for the honest tenant: true when only hostile namespaces block. */
 const isLate = (rotation: NonNullable<Authority['status']>['rotation']): boolean =>
   (rotation?.blockers ?? []).every((blocker) => !blocker.includes(honest.namespace) && !/ until \d{4}-/.test(blocker));
 
-describe('A tenant in the way of a rotation of the root', () => {
-  test('that changes one object after another, each once, is named while pods load the certificates', async (t) => {
+describe('A tenant that blocks a root rotation', () => {
+  test('by changing one object after another, each once, is named in the phase Draining', async (t) => {
     const names = Array.from({ length: 6 }, (_, i) => `one-of-many-${i}`);
     for (const name of names) await hostileToo.create(name, { ...spec, server: { service: name } });
     for (const name of names) await hostileToo.ready(name);
@@ -154,57 +154,57 @@ describe('A tenant in the way of a rotation of the root', () => {
         await delay(2000, undefined, { signal: isOver.signal }).catch(() => undefined);
       }
     })();
-    const said = [...(await rotate(t, before))];
+    const reported = [...(await rotate(t, before))];
     isOver.abort();
     await attack;
-    const named = said.filter((blocker) =>
+    const named = reported.filter((blocker) =>
       blocker.includes(`to stay as they are: ${hostileToo.namespace}/one-of-many-`),
     );
-    assert.ok(named.length > 0, said.join('\n'));
-    assert.ok(names.length > 0, 'the rotation ended when nothing was left to change');
+    assert.ok(named.length > 0, reported.join('\n'));
+    assert.ok(names.length > 0, 'the rotation ended only when no object was left to change');
   });
 
-  test('is named with the reason, can be skipped by namespace, and holds up nobody else', async (t) => {
+  test('is named with the reason, can be skipped by namespace, and does not block other tenants', async (t) => {
     const before = (await status()).activeRoot?.fingerprint ?? '';
     for (const [title, attack] of Object.entries(attacks)) {
       t.diagnostic(title);
       await attack();
     }
-    // What others do to it again and again is told before anybody rotates anything.
+    // Repeated changes by other clients are reported before any rotation.
     await hostile.notReady('db', 'SecretContested');
     await eventually(async () => {
-      const said = (await status()).conditions?.find(({ type }) => type === 'TrustPublished');
+      const published = (await status()).conditions?.find(({ type }) => type === 'TrustPublished');
       assert.deepEqual(
-        [said?.status, said?.reason],
+        [published?.status, published?.reason],
         ['False', 'TrustContested'],
-        said?.message ?? 'there is no condition',
+        published?.message ?? 'there is no condition',
       );
       assert.match(
-        said?.message ?? '',
+        published?.message ?? '',
         new RegExp(`keeps changing ConfigMap \\S+ in 1 of 3 namespaces: ${hostile.namespace} `),
       );
     });
-    const said = [...(await rotate(t, before))];
+    const reported = [...(await rotate(t, before))];
 
-    const skips = said.filter((blocker) => blocker.includes('skip-gate='));
+    const skips = reported.filter((blocker) => blocker.includes('skip-gate='));
     for (const { namespace } of [hostile, hostileToo]) {
       assert.ok(
         skips.some((blocker) => blocker.includes(`/${namespace}`)),
         `${namespace} is not named`,
       );
     }
-    // The honest tenant is there for as long as it is not done itself, and the whole phase is never to be skipped.
+    // The honest tenant blocks only until it is done, and the message never suggests to skip the whole phase.
     assert.deepEqual(
-      said.filter((blocker) => / to skip the phase/.test(blocker)),
+      reported.filter((blocker) => / to skip the phase/.test(blocker)),
       [],
     );
-    const foreign = said.filter((blocker) => /\/(copy|former)\b/.test(blocker));
-    assert.deepEqual(foreign, [], 'objects that no resource can own are waited for');
+    const foreign = reported.filter((blocker) => /\/(copy|former)\b/.test(blocker));
+    assert.deepEqual(foreign, [], 'the rotation waits for objects that no resource can own');
     assert.ok(
-      said.some((blocker) =>
+      reported.some((blocker) =>
         blocker.includes(`${hostileToo.namespace}/${secretName} (being deleted, but a finalizer holds it)`),
       ),
-      'the immutable Secret is named with its reason',
+      'the immutable Secret is not named with its reason',
     );
     const { activeRoot } = await status();
     await honest.ready('db');

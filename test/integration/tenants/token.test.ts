@@ -8,10 +8,10 @@ import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
 import { makeCa } from '../../support/roots/make.ts';
 
-/** What a stolen token of the operator tries to write. */
+/** A write that a stolen token of the operator attempts. */
 interface Attempt {
   readonly what: string;
-  /** Part of the API server's answer; absent for what the operator does itself, which has to work. */
+  /** Part of the API server's message; absent for a write that the operator itself needs and that must succeed. */
   readonly refused?: string;
   readonly write: (api: Api, query: string) => Promise<unknown>;
 }
@@ -87,17 +87,17 @@ const serviceAccountToken = (labels: object, account = 'clusterrole-aggregation-
 
 const forbidden: readonly (Attempt & { readonly refused: string })[] = [
   {
-    what: 'a Secret with the token of an administrator, in kube-system',
+    what: 'a ServiceAccount token of an administrator, in kube-system',
     refused: 'denied request',
     write: create(paths.secrets('kube-system'), serviceAccountToken({})),
   },
   {
-    what: 'the same with the labels of the operator, in a namespace of a tenant',
+    what: 'a ServiceAccount token with the labels of the operator, in a namespace of a tenant',
     refused: otherType,
     write: create(paths.secrets('shop'), serviceAccountToken(leafLabels, 'default')),
   },
   {
-    what: 'the same in its own namespace',
+    what: 'a ServiceAccount token in its own namespace',
     refused: otherType,
     write: create(paths.secrets(own), serviceAccountToken(rootLabels, 'default')),
   },
@@ -148,7 +148,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     write: create(paths.secrets(own), secret('attempt', {})),
   },
   {
-    what: 'a root Secret with a key that is none of its',
+    what: 'a root Secret with another key',
     refused: createsOwn,
     write: create(paths.secrets(own), secret('attempt', rootLabels, { data: { ...tlsData, token: base64('token') } })),
   },
@@ -161,39 +161,39 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     ),
   },
   {
-    what: 'an ownerReference of another kind on a Secret of its own',
+    what: 'an ownerReference of another kind on one of its own Secrets',
     refused: 'only ownerReferences to kinds of mtls-operator.io',
     write: patch(paths.secrets('shop', 'ours'), { metadata: { ownerReferences: [foreignOwner] } }),
   },
   {
-    what: 'a finalizer on a Secret of its own',
+    what: 'a finalizer on one of its own Secrets',
     refused: 'sets no finalizers',
     write: patch(paths.secrets('shop', 'ours'), { metadata: { finalizers: ['example.com/held'] } }),
   },
   {
-    what: 'the data of a TLS Secret of others',
+    what: 'the data of a foreign TLS Secret',
     refused: changesOwn,
     write: patch(paths.secrets('shop', 'foreign-tls'), { data: tlsData }),
   },
   {
-    what: 'its labels on a TLS Secret of others',
+    what: 'its labels on a foreign TLS Secret',
     refused: changesOwn,
     write: patch(paths.secrets('shop', 'foreign-tls'), { metadata: { labels: leafLabels } }),
   },
   {
-    what: 'its ownerReference on a TLS Secret of others',
+    what: 'its ownerReference on a foreign TLS Secret',
     refused: changesOwn,
     write: patch(paths.secrets('shop', 'foreign-tls'), {
       metadata: { labels: leafLabels, ownerReferences: [ownController] },
     }),
   },
   {
-    what: 'the labels of a Secret of its own, taken off',
+    what: 'the removal of the labels of one of its own Secrets',
     refused: changesOwn,
     write: patch(paths.secrets('shop', 'ours'), { metadata: { labels: { 'mtls-operator.io/certificate': null } } }),
   },
   {
-    what: 'the data of an Opaque Secret of others',
+    what: 'the data of a foreign Opaque Secret',
     refused: 'denied request',
     write: patch(paths.secrets('shop', 'foreign-opaque'), { data: { password: base64('new') } }),
   },
@@ -208,7 +208,7 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     write: patch(paths.secrets(own, 'registry'), { data: { password: base64('new') } }),
   },
   ...['foreign-tls', 'foreign-opaque'].map((name) => ({
-    what: `the deletion of a Secret of others, ${name}`,
+    what: `the deletion of a foreign Secret, ${name}`,
     refused: deletesOwn,
     write: remove(paths.secrets('shop', name)),
   })),
@@ -228,12 +228,12 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     write: create(paths.configMaps('shop'), configMap('attempt', {})),
   },
   {
-    what: 'a ConfigMap with its labels that grants rights by its keys (aws-auth)',
+    what: 'a ConfigMap with its labels whose keys grant rights (aws-auth)',
     refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: create(paths.configMaps('kube-system'), configMap('aws-auth', trustLabels, { data: { mapUsers: '[]' } })),
   },
   {
-    what: 'the same in binary data',
+    what: 'a ConfigMap with its labels whose binary data grants rights',
     refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: create(
       paths.configMaps('kube-system'),
@@ -241,39 +241,39 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     ),
   },
   {
-    what: 'a key of others in a ConfigMap of its own',
+    what: 'a foreign key in one of its own ConfigMaps',
     refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: patch(paths.configMaps('shop', 'ours'), { data: { 'others.txt': 'changed' } }),
   },
   {
-    what: 'a further key in a ConfigMap of its own',
+    what: 'an additional key in one of its own ConfigMaps',
     refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: patch(paths.configMaps('shop', 'ours'), { data: { more: 'text' } }),
   },
   {
-    what: 'a ConfigMap with so many keys of others that comparing them would occupy the API server',
+    what: 'a ConfigMap with so many foreign keys that the comparison would load the API server',
     refused: 'only ConfigMaps with at most 64 keys',
     write: patch(paths.configMaps('shop', 'crowded'), { data: { 'ca.crt': 'new' } }),
   },
   {
-    what: 'an Opaque Secret with its labels and as many keys',
+    what: 'an Opaque Secret with its labels and the same number of keys',
     refused: otherType,
     write: patch(paths.secrets('shop', 'crowded'), {
       metadata: { annotations: { 'mtls-operator.io/secret-name': 'crowded' } },
     }),
   },
   {
-    what: 'the data of a ConfigMap of others',
+    what: 'the data of a foreign ConfigMap',
     refused: 'changes and deletes only ConfigMaps with its labels',
     write: patch(paths.configMaps('shop', 'foreign'), { metadata: { labels: trustLabels }, data: { 'ca.crt': 'new' } }),
   },
   {
-    what: 'the deletion of a ConfigMap of others',
+    what: 'the deletion of a foreign ConfigMap',
     refused: 'changes and deletes only ConfigMaps with its labels',
     write: remove(paths.configMaps('shop', 'foreign')),
   },
   {
-    what: 'a finalizer on a ConfigMap of its own',
+    what: 'a finalizer on one of its own ConfigMaps',
     refused: 'sets no finalizers',
     write: patch(paths.configMaps('shop', 'ours'), { metadata: { finalizers: ['example.com/held'] } }),
   },
@@ -283,12 +283,12 @@ const forbidden: readonly (Attempt & { readonly refused: string })[] = [
     write: remove(paths.clusterTrustBundles('example.com:other:roots')),
   },
   {
-    what: 'a Lease of another name',
+    what: 'a Lease with another name',
     refused: 'only the Lease mtls-operator',
     write: create(`/apis/coordination.k8s.io/v1/namespaces/${own}/leases`, { metadata: { name: 'attempt' } }),
   },
   {
-    what: 'an MtlsAuthority of another name',
+    what: 'an MtlsAuthority with another name',
     refused: 'only the MtlsAuthority default',
     write: create(paths.authorities(), {
       apiVersion: 'mtls-operator.io/v1alpha1',
@@ -304,10 +304,13 @@ const allowed: readonly Attempt[] = [
     what: 'a Secret of a certificate',
     write: create(paths.secrets('shop'), secret('new', leafLabels, { metadata: { ownerReferences: [ownController] } })),
   },
-  { what: 'the same in its own namespace', write: create(paths.secrets(own), secret('new', leafLabels)) },
-  { what: 'the data of a Secret of its own', write: patch(paths.secrets('shop', 'ours'), { data: tlsData }) },
   {
-    what: 'the ownerReference of a Secret that was handed over, next to one of others',
+    what: 'a Secret of a certificate in its own namespace',
+    write: create(paths.secrets(own), secret('new', leafLabels)),
+  },
+  { what: 'the data of one of its own Secrets', write: patch(paths.secrets('shop', 'ours'), { data: tlsData }) },
+  {
+    what: 'its ownerReference on a Secret that was handed over, next to a foreign ownerReference',
     write: async (api, query) => {
       const { metadata } = await api.get(paths.secrets('shop', 'shared'));
       const ownerReferences = [...(metadata.ownerReferences ?? []), ownController];
@@ -315,10 +318,10 @@ const allowed: readonly Attempt[] = [
     },
   },
   {
-    what: 'the labels of a Secret that it controls and that has lost them',
+    what: 'the labels of a Secret that it controls and that lost them',
     write: patch(paths.secrets('shop', 'unlabelled'), { metadata: { labels: leafLabels }, data: tlsData }),
   },
-  { what: 'the deletion of a Secret of its own', write: remove(paths.secrets('shop', 'ours')) },
+  { what: 'the deletion of one of its own Secrets', write: remove(paths.secrets('shop', 'ours')) },
   {
     what: 'an annotation on an Opaque Secret with its labels, before it is replaced',
     write: patch(paths.secrets('shop', 'ours-opaque'), {
@@ -328,28 +331,28 @@ const allowed: readonly Attempt[] = [
   { what: 'the deletion of an Opaque Secret with its labels', write: remove(paths.secrets('shop', 'ours-opaque')) },
   { what: 'a root Secret', write: create(paths.secrets(own), secret('new-root', rootLabels)) },
   {
-    what: 'the next root in a root Secret that a person has brought',
+    what: "the next root in a user's root Secret",
     write: patch(paths.secrets(own, 'brought-root'), {
       data: { 'next.crt': base64('root'), 'next.key': base64('key') },
     }),
   },
   ...['shop', 'kube-system'].map((namespace) => ({
-    what: `a ConfigMap of roots and CRLs in ${namespace}`,
+    what: `a ConfigMap with roots and CRLs in ${namespace}`,
     write: create(
       paths.configMaps(namespace),
       configMap('new', trustLabels, { data: { 'ca.crt': 'a', 'ca.crl': 'b' } }),
     ),
   })),
   {
-    what: 'the roots in a ConfigMap of its own, next to the keys of others',
+    what: 'the roots in one of its own ConfigMaps, next to foreign keys',
     write: patch(paths.configMaps('shop', 'ours'), {
       data: { 'ca.crt': 'new', 'ca.crl': null },
       binaryData: { 'ca.crt': null },
     }),
   },
-  { what: 'the deletion of a ConfigMap of its own', write: remove(paths.configMaps('shop', 'ours')) },
+  { what: 'the deletion of one of its own ConfigMaps', write: remove(paths.configMaps('shop', 'ours')) },
   {
-    what: 'a ClusterTrustBundle of its own',
+    what: 'one of its own ClusterTrustBundles',
     write: create(paths.clusterTrustBundles(), bundle('mtls-operator.io/default')),
   },
   {
@@ -380,7 +383,7 @@ const world = installation({ operator: false }, async ({ cluster, api }) => {
   await api.create(paths.secrets('shop'), secret('foreign-opaque', {}, opaque));
   await api.create(paths.secrets('shop'), secret('ours', leafLabels));
   await api.create(paths.secrets('shop'), secret('ours-opaque', leafLabels, opaque));
-  // Owners that exist: the garbage collector would delete the Secrets.
+  // The owners must exist, because the garbage collector would delete the Secrets otherwise.
   const { metadata: foreign } = await api.create(paths.configMaps('shop'), configMap('foreign', {}));
   const shared = { metadata: { ownerReferences: [{ ...foreignOwner, uid: foreign.uid }] } };
   await api.create(paths.secrets('shop'), secret('shared', leafLabels, shared));
@@ -405,7 +408,7 @@ const world = installation({ operator: false }, async ({ cluster, api }) => {
 });
 after(() => thief.close());
 
-test('the policies are about fields that exist', async () => {
+test('the policies refer only to existing fields', async () => {
   await eventually(async () => {
     const found = await world.api.list<Policy>('/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies');
     assert.equal(found.length, 3);
@@ -424,10 +427,10 @@ interface Policy {
   };
 }
 
-test('without the policies, RBAC would let all of it through', async () => {
+test('without the policies, RBAC allows all of these writes', async () => {
   await world.cluster.kubectl(['delete', 'validatingadmissionpolicybindings', '--all']);
   for (const { what, write } of forbidden) {
-    await eventually(() => write(thief, dryRun), { message: `${what} is refused already without the policies` });
+    await eventually(() => write(thief, dryRun), { message: `${what} is refused even without the policies` });
   }
   await world.cluster.kubectl(['apply', '--server-side', '-f', policies]);
   for (const { what, write } of forbidden) {
@@ -446,7 +449,7 @@ describe('a stolen token of the operator cannot write', () => {
   }
 });
 
-describe('RBAC gives a stolen token nothing that runs programs or grants rights:', { concurrency: 4 }, () => {
+describe('RBAC allows a stolen token neither to run programs nor to grant rights:', { concurrency: 4 }, () => {
   const account = `--as=system:serviceaccount:${own}:mtls-operator`;
   const rows = [
     'pods',
@@ -478,18 +481,18 @@ describe('RBAC gives a stolen token nothing that runs programs or grants rights:
   }
 });
 
-describe('what the operator writes is let through:', () => {
+describe('the policies allow the operator to write', () => {
   for (const { what, write } of allowed) test(what, async () => void (await write(thief, dryRun)));
 });
 
-describe('the operator, under its policies,', () => {
+describe('the operator, restricted by its policies,', () => {
   let tenant: Tenant;
   before(async () => {
     await world.start();
     tenant = await world.tenant('tenant');
   });
 
-  test('says at an MtlsCertificate in kube-system why it cannot be served, and serves others', async () => {
+  test('reports why it cannot issue an MtlsCertificate in kube-system, and issues others', async () => {
     const system = world.tenantOf('kube-system');
     await system.create('metrics', { server: { service: 'metrics' } });
     const { message } = await system.notReady('metrics', 'IssuanceFailed');
@@ -498,7 +501,7 @@ describe('the operator, under its policies,', () => {
     assert.ok((await system.findSecret('metrics-server-tls')) === undefined);
   });
 
-  test('publishes roots into every namespace, kube-system included', async () => {
+  test('publishes roots in every namespace, including kube-system', async () => {
     const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector: {} }, clusterTrustBundle: true };
     await world.patchAuthority('default', { spec: { trustBundle } });
     await eventually(async () => {
@@ -509,7 +512,7 @@ describe('the operator, under its policies,', () => {
     });
   });
 
-  test('rotates a certificate and a root, and repairs labels that a person has taken off', async () => {
+  test('rotates a certificate and a root, and repairs removed labels', async () => {
     await tenant.rotate('payments', 'again');
     await tenant.ready('payments');
     await tenant.patchSecret('payments-server-tls', {
@@ -530,12 +533,12 @@ describe('the operator, under its policies,', () => {
         assert.notEqual(now?.activeRoot?.fingerprint, status?.activeRoot?.fingerprint);
         assert.equal(now?.rotation, undefined, JSON.stringify(now?.rotation));
       },
-      { timeoutMs: 90_000, message: 'the root is not rotated' },
+      { timeoutMs: 90_000, message: 'the root was not rotated' },
     );
   });
 });
 
-test('what the policies cost a write, as the API server measures it', async (t) => {
+test('the API server measures the cost of the policies for a write', async (t) => {
   const metrics = await world.cluster.kubectl(['get', '--raw', '/metrics']);
   const name = 'apiserver_validating_admission_policy_check_duration_seconds';
   for (const policy of ['mtls-operator-secrets', 'mtls-operator-configmaps', 'mtls-operator-names']) {
@@ -545,7 +548,7 @@ test('what the policies cost a write, as the API server measures it', async (t) 
         .filter((line) => line.startsWith(`${name}_${kind}{`) && line.includes(`policy="${policy}"`))
         .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
     const count = value('count');
-    assert.ok(count > 0, `${policy} has checked nothing`);
+    assert.ok(count > 0, `${policy} has not checked any write`);
     t.diagnostic(`${policy}: ${((1000 * value('sum')) / count).toFixed(2)} ms a check, ${count} checks`);
   }
 });
