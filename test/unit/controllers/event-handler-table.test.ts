@@ -8,7 +8,7 @@ import type { AuthorityRecord, CertificateRecord, TrustRecord } from '../../../s
 import { authority } from '../../support/fixtures/authority.ts';
 import { certificate } from '../../support/fixtures/certificate.ts';
 
-/** Writes down what is added instead of handing it out: a key, and when or how where that is not at once. */
+/** Records the added keys, with the delay or the background where there is one. */
 class Recorder extends WorkQueue {
   readonly added = new Set<string>();
 
@@ -25,7 +25,7 @@ class Recorder extends WorkQueue {
   }
 
   override putOff(): void {
-    this.added.add('what waits is put off');
+    this.added.add('waiting keys are put off');
   }
 
   take(): string[] {
@@ -35,7 +35,7 @@ class Recorder extends WorkQueue {
   }
 }
 
-/** What a change adds to each queue. Queues that are not named get nothing. */
+/** The keys that a change adds to each queue. Absent queues get nothing. */
 interface Added {
   readonly authority?: readonly string[];
   readonly certificate?: readonly string[];
@@ -46,8 +46,8 @@ const publishing = { configMap: { name: 'trust', namespaceSelector: {} }, cluste
 const publishingElsewhere = { ...publishing, configMap: { name: 'other', namespaceSelector: {} } };
 
 /**
- * Two authorities, `org` that publishes a ConfigMap in every namespace and `lab` that publishes nothing, both with the root
- * Secret `root`; namespaces `shop` and `home`; certificates `shop/a` and `shop/b` of org, `home/a` of lab.
+ * Two authorities with the root Secret `root`: `org` publishes a ConfigMap in every namespace, `lab` publishes nothing. Namespaces
+ * `shop` and `home`. Certificates `shop/a` and `shop/b` of org, `home/a` of lab.
  */
 class World {
   nowMs = 1_000_000;
@@ -103,7 +103,7 @@ class World {
         .asking({ authorityRef: { name: 'org' }, ...spec });
       this.caches.certificates.observe({ ...record, ...this.next() });
     },
-    /** A Secret with the labels of the operator; `owner` is the resource that its owner reference names. */
+    /** A Secret with the operator's labels. `owner` is the resource in its ownerReference. */
     secret: (namespace: string, name: string, owner?: string): void => {
       const labels = owner === undefined ? {} : { 'mtls-operator.io/certificate': owner };
       const reference = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsCertificate', controller: true } as const;
@@ -151,46 +151,46 @@ function table(what: string, rows: Rows): void {
   });
 }
 
-const everyPlaceOfOrg = ['org/', 'org/home', 'org/shop'];
+const everyTargetOfOrg = ['org/', 'org/home', 'org/shop'];
 const usersOfOrg = ['shop/a in the background', 'shop/b in the background'];
 
 table('an authority', {
-  'that appears is queued, with its certificates and the places where it publishes': [
+  'that is created is queued, with its certificates and its trust targets': [
     ({ put }) => put.certificate('shop', 'c', { authorityRef: { name: 'new' } }),
     ({ put }) => put.authority('new', { trustBundle: publishing }),
     { authority: ['new'], certificate: ['shop/c in the background'], trust: ['new/', 'new/home', 'new/shop'] },
   ],
-  'that publishes no ConfigMap queues the place of its ClusterTrustBundle': [
+  'that publishes no ConfigMap queues the target of its ClusterTrustBundle': [
     undefined,
     ({ put }) => put.authority('new'),
     { authority: ['new'], trust: ['new/'] },
   ],
-  'with another status is queued alone': [
+  'whose status changes is queued alone': [
     undefined,
     ({ put }) => put.authority('org', { trustBundle: publishing }, { status: { certificates: 7 } }),
     { authority: ['org'] },
   ],
-  'that grants something else queues its certificates': [
+  'whose grants change queues its certificates': [
     undefined,
     ({ put }) => put.authority('org', { trustBundle: publishing, issuance: { maxDuration: '24h' } }),
     { authority: ['org'], certificate: usersOfOrg },
   ],
-  'of another trust domain queues its certificates': [
+  'whose trust domain changes queues its certificates': [
     undefined,
     ({ put }) => put.authority('org', { trustBundle: publishing, trustDomain: 'example.org' }),
     { authority: ['org'], certificate: usersOfOrg },
   ],
-  'of another cluster domain queues its certificates': [
+  'whose cluster domain changes queues its certificates': [
     undefined,
     ({ put }) => put.authority('org', { trustBundle: publishing, clusterDomain: 'example.org' }),
     { authority: ['org'], certificate: usersOfOrg },
   ],
-  'that publishes elsewhere queues every place': [
+  'that publishes under another name queues every target': [
     undefined,
     ({ put }) => put.authority('org', { trustBundle: publishingElsewhere }),
-    { authority: ['org'], trust: everyPlaceOfOrg },
+    { authority: ['org'], trust: everyTargetOfOrg },
   ],
-  'that stops publishing a ConfigMap queues the places that have one': [
+  'that stops publishing a ConfigMap queues the targets that have one': [
     ({ put }) => {
       put.configMap('shop', 'trust', 'org');
       put.configMap('home', 'trust', 'lab');
@@ -198,22 +198,22 @@ table('an authority', {
     ({ put }) => put.authority('org'),
     { authority: ['org'], trust: ['org/', 'org/shop'] },
   ],
-  'that is being deleted queues every place': [
+  'that is being deleted queues every target': [
     undefined,
     ({ put }) => put.authority('org', { trustBundle: publishing }, { deleting: true }),
-    { authority: ['org'], trust: everyPlaceOfOrg },
+    { authority: ['org'], trust: everyTargetOfOrg },
   ],
-  'that was deleted and created again queues every place': [
+  'that was deleted and created again queues every target': [
     undefined,
     ({ put }) => put.authority('org', { trustBundle: publishing }, { uid: 'another' }),
-    { authority: ['org'], trust: everyPlaceOfOrg },
+    { authority: ['org'], trust: everyTargetOfOrg },
   ],
-  'that is gone queues its certificates': [
+  'that is deleted queues its certificates': [
     undefined,
     (world) => world.gone(world.caches.authorities, 'org'),
     { authority: ['org'], certificate: usersOfOrg },
   ],
-  'that comes back can be asked for revocations at once': [
+  'that is created again is queued at once for the next request to revoke': [
     (world) => {
       world.eventHandlers.crlAwaited('org');
       world.gone(world.caches.authorities, 'org');
@@ -225,7 +225,7 @@ table('an authority', {
 });
 
 table('a root Secret', {
-  'that appears queues every authority that names it': [
+  'that is created queues every authority that names it': [
     undefined,
     ({ put }) => put.rootSecret('root'),
     { authority: ['lab', 'org'] },
@@ -235,7 +235,7 @@ table('a root Secret', {
     ({ put }) => put.rootSecret('root'),
     { authority: ['lab', 'org'] },
   ],
-  'that is gone queues every authority that names it': [
+  'that is deleted queues every authority that names it': [
     ({ put }) => put.rootSecret('root'),
     (world) => world.gone(world.caches.rootSecrets, 'mtls-operator/root'),
     { authority: ['lab', 'org'] },
@@ -246,17 +246,17 @@ table('a root Secret', {
 const named = (secretName: string) => ({ server: { service: 'a', secretName } });
 
 table('a certificate', {
-  'that appears is queued, and its authority counts it': [
+  'that is created is queued, and its authority counts it': [
     undefined,
     ({ put }) => put.certificate('shop', 'c'),
     { certificate: ['shop/c'], authority: ['org in 5 s'] },
   ],
-  'that changes otherwise is queued alone': [
+  'that changes another field is queued alone': [
     undefined,
     ({ put }) => put.certificate('shop', 'a', { duration: '24h' }),
     { certificate: ['shop/a'] },
   ],
-  'with another status is queued alone': [
+  'whose status changes is queued alone': [
     undefined,
     ({ put }) => put.certificate('shop', 'a', {}, { status: { observedGeneration: 1 } }),
     { certificate: ['shop/a'] },
@@ -266,12 +266,12 @@ table('a certificate', {
     ({ put }) => put.certificate('shop', 'a', named('shared')),
     { certificate: ['shop/a', 'shop/b'], authority: ['org in 5 s'] },
   ],
-  'that names the default Secret of another queues the other': [
+  'that names the default Secret of another one queues that one': [
     undefined,
     ({ put }) => put.certificate('shop', 'a', named('b-server-tls')),
     { certificate: ['shop/a', 'shop/b'], authority: ['org in 5 s'] },
   ],
-  'that names what would be the default Secret of another queues itself': [
+  'that names the default Secret name that another one does not use queues only itself': [
     ({ put }) => put.certificate('shop', 'b', named('shared')),
     ({ put }) => put.certificate('shop', 'a', named('b-server-tls')),
     { certificate: ['shop/a'], authority: ['org in 5 s'] },
@@ -292,7 +292,7 @@ table('a certificate', {
     ({ put }) => put.certificate('shop', 'a', named('shared'), { deleting: true }),
     { certificate: ['shop/a', 'shop/b'], authority: ['org in 5 s'] },
   ],
-  'that is gone queues those that name its Secret': [
+  'that is deleted queues those that name its Secret': [
     ({ put }) => {
       put.certificate('shop', 'a', named('shared'));
       put.certificate('shop', 'b', named('shared'));
@@ -308,27 +308,27 @@ table('a certificate', {
     ({ put }) => put.certificate('shop', 'a', named('shared'), { uid: 'another' }),
     { certificate: ['shop/a', 'shop/b'], authority: ['org in 5 s'] },
   ],
-  'queues nothing in another namespace, whatever it names': [
+  'queues nothing in another namespace that has a Secret of the same name': [
     ({ put }) => put.certificate('home', 'a', { ...named('shared'), authorityRef: { name: 'lab' } }),
     ({ put }) => put.certificate('shop', 'a', named('shared')),
     { certificate: ['shop/a'], authority: ['org in 5 s'] },
   ],
-  'that changes its authority queues both': [
+  'that changes its authority queues both authorities': [
     undefined,
     ({ put }) => put.certificate('shop', 'a', { authorityRef: { name: 'lab' } }),
     { certificate: ['shop/a'], authority: ['lab in 5 s', 'org in 5 s'] },
   ],
-  'that asks for a revocation queues its authority at once': [
+  'that requests a revocation queues its authority at once': [
     undefined,
     ({ put }) => put.certificate('shop', 'a', {}, { revokeToken: 'now' }),
     { certificate: ['shop/a'], authority: ['org'] },
   ],
-  'that asks as before does not queue its authority again': [
+  'that changes with the same revoke token does not queue its authority again': [
     ({ put }) => put.certificate('shop', 'a', {}, { revokeToken: 'now' }),
     ({ put }) => put.certificate('shop', 'a', { duration: '24h' }, { revokeToken: 'now' }),
     { certificate: ['shop/a'] },
   ],
-  'that asks once more queues its authority five seconds after the first time': [
+  'that requests another revocation queues its authority five seconds after the first time': [
     (world) => {
       world.put.certificate('shop', 'a', {}, { revokeToken: 'now' });
       world.nowMs += 2_000;
@@ -336,7 +336,7 @@ table('a certificate', {
     ({ put }) => put.certificate('shop', 'a', {}, { revokeToken: 'again' }),
     { certificate: ['shop/a'], authority: ['org in 3 s'] },
   ],
-  'that was answered already does not queue its authority': [
+  'whose revoke token is handled already does not queue its authority': [
     undefined,
     ({ put }) => put.certificate('shop', 'a', {}, { revokeToken: 'now', status: { lastHandledRevoke: 'now' } }),
     { certificate: ['shop/a'] },
@@ -344,7 +344,7 @@ table('a certificate', {
 });
 
 table('a Secret', {
-  'that appears queues its owner, and those that name it': [
+  'that is created queues its owner and the resources that name it': [
     ({ put }) => {
       put.certificate('shop', 'a', named('shared'));
       put.certificate('shop', 'b', named('shared'));
@@ -352,7 +352,7 @@ table('a Secret', {
     ({ put }) => put.secret('shop', 'shared', 'c'),
     { certificate: ['shop/a', 'shop/b', 'shop/c'] },
   ],
-  'that changes queues its owner, and no other': [
+  'that changes queues only its owner': [
     ({ put }) => {
       put.certificate('shop', 'a', named('shared'));
       put.certificate('shop', 'b', named('shared'));
@@ -361,17 +361,17 @@ table('a Secret', {
     ({ put }) => put.secret('shop', 'shared', 'a'),
     { certificate: ['shop/a'] },
   ],
-  'that goes to another owner queues both': [
+  'that moves to another owner queues both owners': [
     ({ put }) => put.secret('shop', 'shared', 'a'),
     ({ put }) => put.secret('shop', 'shared', 'b'),
     { certificate: ['shop/a', 'shop/b'] },
   ],
-  'that loses its owner queues it': [
+  'that loses its owner queues the former owner': [
     ({ put }) => put.secret('shop', 'shared', 'a'),
     ({ put }) => put.secret('shop', 'shared'),
     { certificate: ['shop/a'] },
   ],
-  'that is gone queues its owner, and those that name it': [
+  'that is deleted queues its owner and the resources that name it': [
     ({ put }) => {
       put.certificate('shop', 'b', named('shared'));
       put.secret('shop', 'shared', 'a');
@@ -379,7 +379,7 @@ table('a Secret', {
     (world) => world.gone(world.caches.secrets, 'shop/shared'),
     { certificate: ['shop/a', 'shop/b'] },
   ],
-  'without an owner that is gone queues those that name it by default': [
+  'without an owner that is deleted queues the resource that names it by default': [
     ({ put }) => put.secret('shop', 'b-server-tls'),
     (world) => world.gone(world.caches.secrets, 'shop/b-server-tls'),
     { certificate: ['shop/b'] },
@@ -387,11 +387,11 @@ table('a Secret', {
   'that no certificate names queues nothing': [undefined, ({ put }) => put.secret('shop', 'other'), {}],
 });
 
-const withStores = { outputs: { pkcs12: { passwordSecretRef: { name: 'password', key: 'password' } } } } as const;
-const requestsKeystores: Act = ({ put }) => put.certificate('shop', 'a', withStores);
+const withKeystores = { outputs: { pkcs12: { passwordSecretRef: { name: 'password', key: 'password' } } } } as const;
+const requestsKeystores: Act = ({ put }) => put.certificate('shop', 'a', withKeystores);
 
 table('a Secret that may hold a password', {
-  'that appears queues the certificates that name it': [
+  'that is created queues the certificates that name it': [
     requestsKeystores,
     ({ put }) => put.password('shop', 'password'),
     { certificate: ['shop/a'] },
@@ -404,7 +404,7 @@ table('a Secret that may hold a password', {
     ({ put }) => put.password('shop', 'password'),
     { certificate: ['shop/a'] },
   ],
-  'that is gone queues the certificates that name it': [
+  'that is deleted queues the certificates that name it': [
     (world) => {
       requestsKeystores(world);
       world.put.password('shop', 'password');
@@ -412,19 +412,19 @@ table('a Secret that may hold a password', {
     (world) => world.gone(world.caches.passwords, 'shop/password'),
     { certificate: ['shop/a'] },
   ],
-  'of another namespace queues nothing': [requestsKeystores, ({ put }) => put.password('home', 'password'), {}],
+  'in another namespace queues nothing': [requestsKeystores, ({ put }) => put.password('home', 'password'), {}],
 });
 
 const toEdge = { allow: [{ namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] }] };
 const orgGrantsToEdge: Act = ({ put }) => put.authority('org', { trustBundle: publishing, issuance: toEdge });
 
 table('a namespace', {
-  'that appears queues its certificates, and the places in it': [
+  'that is created queues its certificates and its trust targets': [
     ({ put }) => put.certificate('new', 'a'),
     ({ put }) => put.namespace('new'),
     { certificate: ['new/a'], trust: ['org/new'] },
   ],
-  'with other labels queues the certificates that they concern, and the places in it': [
+  'whose labels change queues the certificates that they affect, and its trust targets': [
     (world) => {
       orgGrantsToEdge(world);
       world.put.certificate('shop', 'b', { authorityRef: { name: 'lab' } });
@@ -432,18 +432,18 @@ table('a namespace', {
     ({ put }) => put.namespace('shop', { team: 'edge' }),
     { certificate: ['shop/a'], trust: ['org/shop'] },
   ],
-  'with labels that concern no certificate queues the places in it': [
+  'whose labels affect no certificate queues only its trust targets': [
     orgGrantsToEdge,
     ({ put }) => put.namespace('shop', { team: 'core' }),
     { trust: ['org/shop'] },
   ],
-  'that changes otherwise queues nothing': [undefined, ({ put }) => put.namespace('shop'), {}],
-  'that is ending queues the places in it': [
+  'that changes another field queues nothing': [undefined, ({ put }) => put.namespace('shop'), {}],
+  'that is being deleted queues its trust targets': [
     undefined,
     ({ put }) => put.namespace('shop', {}, true),
     { trust: ['org/shop'] },
   ],
-  'that is gone queues the places in it': [
+  'that is deleted queues its trust targets': [
     undefined,
     (world) => world.gone(world.caches.namespaces, 'shop'),
     { trust: ['org/shop'] },
@@ -451,32 +451,32 @@ table('a namespace', {
 });
 
 table('a ConfigMap', {
-  'of an authority that changes queues the place': [
+  'of an authority that changes queues its target': [
     ({ put }) => put.configMap('shop', 'old-name', 'org'),
     ({ put }) => put.configMap('shop', 'old-name', 'org'),
     { trust: ['org/shop'] },
   ],
-  'of an authority that is gone queues the place': [
+  'of an authority that is deleted queues its target': [
     ({ put }) => put.configMap('shop', 'old-name', 'org'),
     (world) => world.gone(world.caches.configMaps.store, 'shop/old-name'),
     { trust: ['org/shop'] },
   ],
-  'that goes to another authority queues the places of both': [
+  'that moves to another authority queues the targets of both': [
     ({ put }) => put.configMap('shop', 'old-name', 'org'),
     ({ put }) => put.configMap('shop', 'old-name', 'lab'),
     { trust: ['lab/shop', 'org/shop'] },
   ],
-  'without an owner, with the name that an authority publishes under, queues its place': [
+  'without an owner, with the name that an authority publishes under, queues its target': [
     undefined,
     ({ put }) => put.configMap('shop', 'trust'),
     { trust: ['org/shop'] },
   ],
-  'of another authority with that name queues the places of both': [
+  'of another authority with that name queues the targets of both': [
     undefined,
     ({ put }) => put.configMap('shop', 'trust', 'lab'),
     { trust: ['lab/shop', 'org/shop'] },
   ],
-  'with that name that is gone queues the place': [
+  'with that name that is deleted queues its target': [
     ({ put }) => put.configMap('shop', 'trust'),
     (world) => world.gone(world.caches.configMaps.store, 'shop/trust'),
     { trust: ['org/shop'] },
@@ -485,17 +485,17 @@ table('a ConfigMap', {
 });
 
 table('a ClusterTrustBundle', {
-  'of an authority that appears queues its place': [
+  'of an authority that is created queues its target': [
     undefined,
     ({ put }) => put.clusterTrustBundle('org-trust', 'org'),
     { trust: ['org/'] },
   ],
-  'that goes to another authority queues the places of both': [
+  'that moves to another authority queues the targets of both': [
     ({ put }) => put.clusterTrustBundle('org-trust', 'org'),
     ({ put }) => put.clusterTrustBundle('org-trust', 'lab'),
     { trust: ['lab/', 'org/'] },
   ],
-  'that is gone queues the place of its authority': [
+  'that is deleted queues the target of its authority': [
     ({ put }) => put.clusterTrustBundle('org-trust', 'org'),
     (world) => world.gone(world.caches.clusterTrustBundles.store, 'org-trust'),
     { trust: ['org/'] },
@@ -503,38 +503,38 @@ table('a ClusterTrustBundle', {
   'without an owner queues nothing': [undefined, ({ put }) => put.clusterTrustBundle('other'), {}],
 });
 
-const askingForCrl = { outputs: { crl: true } };
+const withCrl = { outputs: { crl: true } };
 
-table('what is not a change of a cache:', {
-  'a replica that comes to lead queues everything': [
+table('independently of a change in a cache,', {
+  'a replica that becomes the leader queues everything': [
     undefined,
     ({ eventHandlers }) => eventHandlers.all(),
     {
       authority: ['lab', 'org'],
-      certificate: ['home/a in the background', ...usersOfOrg, 'what waits is put off'],
-      trust: ['lab/', ...everyPlaceOfOrg],
+      certificate: ['home/a in the background', ...usersOfOrg, 'waiting keys are put off'],
+      trust: ['lab/', ...everyTargetOfOrg],
     },
   ],
-  'an API server that starts to serve ClusterTrustBundles queues that place of every authority': [
+  'an API server that starts serving ClusterTrustBundles queues that target for every authority': [
     undefined,
     ({ eventHandlers }) => eventHandlers.clusterTrustBundles(),
     { trust: ['lab/', 'org/'] },
   ],
-  'a new CRL queues every place of its authority, and the certificates that hold it or wait for it': [
+  'a new CRL queues every target of its authority, and the certificates that hold it or wait for it': [
     ({ put }) => {
-      put.certificate('shop', 'a', askingForCrl);
+      put.certificate('shop', 'a', withCrl);
       put.certificate('shop', 'c', {}, { revokeToken: 'now' });
-      put.certificate('home', 'b', { ...askingForCrl, authorityRef: { name: 'lab' } });
+      put.certificate('home', 'b', { ...withCrl, authorityRef: { name: 'lab' } });
     },
     ({ eventHandlers }) => eventHandlers.crlChanged('org'),
-    { certificate: ['shop/a', 'shop/c'], trust: everyPlaceOfOrg },
+    { certificate: ['shop/a', 'shop/c'], trust: everyTargetOfOrg },
   ],
-  'the first listing of passwords queues the certificates that ask for key stores': [
+  'the first list of passwords queues the certificates that request keystores': [
     requestsKeystores,
     ({ eventHandlers }) => eventHandlers.usersOfPasswords(),
     { certificate: ['shop/a'] },
   ],
-  'the outcome of a publication queues its authority a second later': [
+  'the outcome of publishing queues its authority one second later': [
     undefined,
     ({ eventHandlers }) => eventHandlers.trustChanged('org'),
     { authority: ['org in 1 s'] },
@@ -544,12 +544,12 @@ table('what is not a change of a cache:', {
     ({ eventHandlers }) => eventHandlers.usersOf('org'),
     { certificate: usersOfOrg },
   ],
-  'a new bundle queues every place of its authority': [
+  'a new bundle queues every target of its authority': [
     undefined,
     ({ eventHandlers }) => eventHandlers.trustOf('org'),
-    { trust: everyPlaceOfOrg },
+    { trust: everyTargetOfOrg },
   ],
-  'a new bundle of an authority that is gone queues nothing': [
+  'a new bundle of a deleted authority queues nothing': [
     undefined,
     ({ eventHandlers }) => eventHandlers.trustOf('never'),
     {},
@@ -559,8 +559,8 @@ table('what is not a change of a cache:', {
     ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     { authority: ['org in 5 s'] },
   ],
-  // The queue may have dropped that moment for an earlier one, which has passed since.
-  'a third certificate that waits for the CRL queues the authority for the moment that the second has set': [
+  // The queue may have replaced this time by an earlier one, which has passed.
+  'a third certificate that waits for the CRL queues the authority for the same time as the second': [
     ({ eventHandlers }) => {
       eventHandlers.crlAwaited('org');
       eventHandlers.crlAwaited('org');
@@ -576,7 +576,7 @@ table('what is not a change of a cache:', {
     ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     { authority: ['org'] },
   ],
-  'a certificate that waits for the CRL of another authority queues that at once': [
+  'a certificate that waits for the CRL of another authority queues that authority at once': [
     ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     ({ eventHandlers }) => eventHandlers.crlAwaited('lab'),
     { authority: ['lab'] },

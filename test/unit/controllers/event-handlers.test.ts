@@ -11,7 +11,7 @@ import { ManualClock } from '../../support/manual-clock.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
-/** The keys in a queue in their order, which are taken out of it. */
+/** Takes all keys out of a queue, in order. */
 async function inOrder(queue: WorkQueue): Promise<string[]> {
   const keys: string[] = [];
   while (queue.length > 0) {
@@ -24,7 +24,7 @@ async function inOrder(queue: WorkQueue): Promise<string[]> {
 
 const taken = async (queue: WorkQueue): Promise<string[]> => (await inOrder(queue)).sort();
 
-/** Caches with the namespaces `shop` and `other`, and certificates in them of an authority that grants and one that does not. */
+/** Caches with the namespaces `shop` and `other`. Each has a certificate of `granting`, with the given issuance, and one of `plain`. */
 async function world(issuance: Issuance) {
   const caches = new Caches(() => []);
   const queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
@@ -48,9 +48,9 @@ async function world(issuance: Issuance) {
   return { caches, queues, eventHandlers, label, certificates, next };
 }
 
-describe('a replica that comes to lead', () => {
-  // Broken if it fails: after a failover whoever asks for something waits until all that is well was looked at.
-  test('looks at everything, and first of all at what changes then', async () => {
+describe('a replica that becomes the leader', () => {
+  // If this fails: after a fail-over, a new request waits until every unchanged certificate is reconciled.
+  test('reconciles everything, but first the resources that change after that', async () => {
     const { caches, queues, eventHandlers, next } = await world({});
     for (const name of ['a', 'b', 'c']) {
       caches.certificates.observe({ ...certificate().record, namespace: 'shop', name, uid: name, ...next() });
@@ -74,15 +74,15 @@ describe('an authority that changes', () => {
   const grant = { namespaceSelector: {}, dnsNames: ['*.example.com'] };
   const users = ['other/granting', 'shop/granting'];
   const rows: [title: string, spec: object, affected: string[]][] = [
-    ['grants something', { issuance: { allow: [grant] } }, users],
+    ['gets new grants', { issuance: { allow: [grant] } }, users],
     ['limits durations', { issuance: { maxDuration: '24h' } }, users],
-    ['has another trust domain', { trustDomain: 'x' }, users],
-    ['has another cluster domain', { clusterDomain: 'x' }, users],
-    ['says nothing else', {}, []],
-    ['is only rotated otherwise', { rotation: { ...authority().spec.rotation, approval: 'Manual' } }, []],
+    ['gets another trust domain', { trustDomain: 'x' }, users],
+    ['gets another cluster domain', { clusterDomain: 'x' }, users],
+    ['does not change', {}, []],
+    ['only changes its rotation settings', { rotation: { ...authority().spec.rotation, approval: 'Manual' } }, []],
   ];
   for (const [title, changes, affected] of rows) {
-    test(`has ${affected.length === 0 ? 'nothing' : 'its own certificates'} looked at at once when it ${title}`, async () => {
+    test(`queues ${affected.length === 0 ? 'nothing' : 'its own certificates'} when it ${title}`, async () => {
       const { caches, certificates, next } = await world({});
       const { spec } = authority();
       caches.authorities.observe({
@@ -95,8 +95,8 @@ describe('an authority that changes', () => {
 });
 
 describe('requests to revoke', () => {
-  // Broken if it fails: one tenant has the operator read a root Secret with thousands of revocations as often as it asks.
-  test('have the authority looked at once at first, and together after that', async () => {
+  // If this fails: one tenant can make the operator parse a root Secret with thousands of revocations as often as it likes.
+  test('queue the authority at once for the first, and once for all that follow within 5 s', async () => {
     const { caches, queues, next } = await world({});
     await taken(queues.authority);
     const ask = (revokeToken: string) =>
@@ -121,14 +121,14 @@ describe('a request to revoke', () => {
     fc.oneof(
       fc.constant({ what: 'ask' } as const),
       fc.nat({ max: 6000 }).map((ms) => ({ what: 'wait', ms }) as const),
-      // Whatever else has the authority read after a pause.
+      // Other events that queue the authority after a delay.
       fc.nat({ max: 6000 }).map((ms) => ({ what: 'other', ms }) as const),
     ),
     { maxLength: 30 },
   );
 
-  // Broken if it fails: a request is not answered before another one comes, or the day on which the CRL is renewed.
-  test('has the authority read after it, within 5 s, and not more often than that for requests alone', () => {
+  // If this fails: a request waits for the next request, or until the CRL is renewed.
+  test('has the authority reconciled within 5 s, and requests alone do so at most once in 5 s', () => {
     fc.assert(
       fc.property(moments, (history) => {
         const clock = new ManualClock();
@@ -180,19 +180,19 @@ describe('a request to revoke', () => {
   });
 });
 
-describe('labels of a namespace that change', () => {
+describe('changed labels of a namespace', () => {
   const toEdge = { namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] };
   const notCore: LabelSelector = { matchExpressions: [{ key: 'team', operator: 'NotIn', values: ['core'] }] };
   const rows: [title: string, issuance: Issuance, before: Labels, after: Labels, affected: string[]][] = [
     ['add a grant', { allow: [toEdge] }, {}, { team: 'edge' }, ['shop/granting']],
-    ['take a grant away', { allow: [toEdge] }, { team: 'edge' }, { team: 'core' }, ['shop/granting']],
-    ['say who may use an authority', { namespaceSelector: notCore }, {}, { team: 'core' }, ['shop/granting']],
-    ['say nothing to an authority', { allow: [toEdge] }, { team: 'core' }, { team: 'other' }, []],
-    ['are of no interest', { allow: [toEdge] }, { team: 'edge' }, { team: 'edge', a: 'b' }, []],
-    ['meet a grant to all', { allow: [{ ...toEdge, namespaceSelector: {} }] }, {}, { team: 'edge' }, []],
+    ['remove a grant', { allow: [toEdge] }, { team: 'edge' }, { team: 'core' }, ['shop/granting']],
+    ['decide who may use an authority', { namespaceSelector: notCore }, {}, { team: 'core' }, ['shop/granting']],
+    ['do not match any selector of an authority', { allow: [toEdge] }, { team: 'core' }, { team: 'other' }, []],
+    ['are in no selector', { allow: [toEdge] }, { team: 'edge' }, { team: 'edge', a: 'b' }, []],
+    ['meet a grant to all namespaces', { allow: [{ ...toEdge, namespaceSelector: {} }] }, {}, { team: 'edge' }, []],
   ];
   for (const [title, issuance, before, after, affected] of rows) {
-    test(`have the certificates looked at that they concern, and no other, when they ${title}`, async () => {
+    test(`queue exactly the certificates that they affect when they ${title}`, async () => {
       const { label, certificates } = await world(issuance);
       label('shop', before);
       await certificates();
@@ -201,19 +201,19 @@ describe('labels of a namespace that change', () => {
     });
   }
 
-  test('have nothing looked at when it is only ending', async () => {
+  test('queue no certificates when the namespace is only being deleted', async () => {
     const { label, certificates } = await world({ allow: [toEdge] });
     label('shop', {}, true);
     assert.deepEqual(await certificates(), []);
   });
 
-  test('have nothing looked at when it is gone', async () => {
+  test('queue no certificates when the namespace is deleted', async () => {
     const { caches, certificates, next } = await world({ allow: [toEdge] });
     caches.namespaces.observeDeleted({ name: 'shop' }, next().resourceVersion);
     assert.deepEqual(await certificates(), []);
   });
 
-  test('have its certificates looked at when it was not seen before', async () => {
+  test('queue its certificates when the namespace was not cached before', async () => {
     const { caches, label, certificates, next } = await world({ allow: [toEdge] });
     const { record } = certificate().asking({ authorityRef: { name: 'plain' } });
     caches.certificates.observe({ ...record, namespace: 'new', ...next() });

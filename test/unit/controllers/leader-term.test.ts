@@ -5,10 +5,10 @@ import { authorities } from '../../../src/controllers/objects/resources.ts';
 import { leading, turns, until } from './world/operator-process.ts';
 
 const trustBundle = { configMap: { name: 'trust', namespaceSelector: {} }, clusterTrustBundle: false };
-/** The signal that a request was given, which every controller passes on. */
+/** The signal among the arguments of a request. Every controller passes it on. */
 const signalOf = (call: readonly unknown[]) => (call.at(-1) as { readonly signal?: AbortSignal }).signal;
 
-test('a leader reconciles everything that is there when its term begins', async (t) => {
+test('a leader reconciles every object when its term begins', async (t) => {
   const { reconciled, endTerm, operator, deliverCertificates } = await leading(t, { trustBundle });
   const everythingIsReconciled = () => {
     for (const key of ['authority default', 'certificate mtls-operator/one-0', 'trust default/mtls-operator']) {
@@ -26,7 +26,7 @@ test('a leader reconciles everything that is there when its term begins', async 
   await ended;
 });
 
-test('one namespace has a part of the workers', async (t) => {
+test('one namespace gets only a share of the workers', async (t) => {
   const { memory, gate, deliverCertificates } = await leading(t);
   const held: string[] = [];
   memory.onRequest = async (request, moment) => {
@@ -48,16 +48,16 @@ describe('a reconcile in progress', () => {
     ['trust', 'create', 'configmaps'],
     ['authority', 'mergePatch', 'mtlsauthorities'],
   ] as const) {
-    test(`of ${controller} may end after the term, and is aborted when the Lease is lost`, async (t) => {
+    test(`of ${controller} may finish after the term, and is aborted when the Lease is lost`, async (t) => {
       const { memory, gate, endTerm, lose, deliverCertificates, changeAuthority } = await leading(t);
       let signal: AbortSignal | undefined;
       const call = memory[verb] as (...call: readonly unknown[]) => Promise<unknown>;
       Object.assign(memory, {
-        [verb]: async (...given: readonly unknown[]) => {
-          if ((given[0] as { plural: string }).plural !== words) return call(...given);
-          signal ??= signalOf(given);
+        [verb]: async (...args: readonly unknown[]) => {
+          if ((args[0] as { plural: string }).plural !== words) return call(...args);
+          signal ??= signalOf(args);
           await gate.promise;
-          return call(...given);
+          return call(...args);
         },
       });
       await deliverCertificates(1);
@@ -79,7 +79,7 @@ describe('a reconcile in progress', () => {
   }
 });
 
-test('the events of a term are sent before the process ends, and no term waits for them', async (t) => {
+test('the events of a term are sent before the process ends, and the end of a term does not wait for them', async (t) => {
   const { memory, gate, endTerm, end, deliverCertificates } = await leading(t);
   const sent: string[] = [];
   let asked = 0;
@@ -101,9 +101,9 @@ test('the events of a term are sent before the process ends, and no term waits f
   assert.equal(sent.length, 1);
 });
 
-test('a term leaves no timer behind', async (t) => {
+test('a term leaves no timer behind when it ends', async (t) => {
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
-  assert.equal(timers(), 0, 'the tests before this one left a timer');
+  assert.equal(timers(), 0, 'an earlier test left a timer');
   const { endTerm, deliverCertificates } = await leading(t);
   await deliverCertificates(1);
   await until(() => assert.ok(timers() > 0, 'the renewal is due in months'));
@@ -111,7 +111,7 @@ test('a term leaves no timer behind', async (t) => {
   await until(() => assert.equal(timers(), 0));
 });
 
-test('a term knows the rotations in progress', async (t) => {
+test('a term reports the rotations in progress', async (t) => {
   const { api, memory, operator } = await leading(t);
   assert.deepEqual([...(operator.term?.rotations.keys() ?? [])], []);
   const metadata = { annotations: { [annotations.rotateRoot]: 'now' } };

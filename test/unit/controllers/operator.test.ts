@@ -11,7 +11,7 @@ const [second, third] = [root({ name: 'Second' }), root({ name: 'Third' })];
 /** A term that ends as soon as it has begun. */
 const atOnce = AbortSignal.abort();
 
-test('a replica that stands by follows the root, also when its term has ended', async (t) => {
+test('a standby keeps its root up to date, also after a term of its own', async (t) => {
   const { operator, replaceRoot, knownRoot } = await standby(t);
   assert.equal(knownRoot(), first.certificate.fingerprint);
   await replaceRoot(second);
@@ -21,7 +21,7 @@ test('a replica that stands by follows the root, also when its term has ended', 
   await until(() => assert.equal(knownRoot(), third.certificate.fingerprint));
 });
 
-test('a replica that begins to lead does not go by a root that it cannot read now', async (t) => {
+test('a replica that becomes the leader does not use a root that it cannot read', async (t) => {
   const { memory, operator, knownRoot } = await standby(t);
   memory.onRequest = async (request) => {
     if (request.startsWith('find secrets')) throw new KubeError('Network', 'no answer');
@@ -30,7 +30,7 @@ test('a replica that begins to lead does not go by a root that it cannot read no
   assert.equal(knownRoot(), undefined);
 });
 
-test('a replica that begins to lead lets no reading from before come after its own', async (t) => {
+test('a replica that becomes the leader waits for earlier reads, so that they do not overwrite its own', async (t) => {
   const { memory, operator, replaceRoot, knownRoot } = await standby(t);
   const { promise: answer, resolve } = Promise.withResolvers<void>();
   let readings = 0;
@@ -40,18 +40,18 @@ test('a replica that begins to lead lets no reading from before come after its o
     if (readings === 1) await answer;
   };
   await replaceRoot(second);
-  await until(() => assert.equal(readings, 1, 'it has read the second root, and has no answer yet'));
+  await until(() => assert.equal(readings, 1, 'it has read the second root, but has no answer yet'));
   await replaceRoot(third);
   const leading = operator.lead(atOnce, atOnce);
   await turns();
-  assert.equal(readings, 1, 'it waits for the end of that reading');
+  assert.equal(readings, 1, 'it waits until that read ends');
   resolve();
   await leading;
   assert.equal(knownRoot(), third.certificate.fingerprint);
 });
 
-describe('what only a leader needs', () => {
-  test('is not there on a replica that stands by', async (t) => {
+describe('the state of a leader', () => {
+  test('does not exist on a standby', async (t) => {
     const { operator, deliverCertificates } = await standby(t);
     await deliverCertificates(20);
     assert.equal(operator.term, undefined);
@@ -60,7 +60,7 @@ describe('what only a leader needs', () => {
     assert.deepEqual(samples, []);
   });
 
-  test('is there while a term lasts, and gone after it', async (t) => {
+  test('exists only during a term', async (t) => {
     const { operator, deliverCertificates, endTerm } = await leading(t);
     await until(() => assert.equal(operator.term?.queueLengths.authority, 0));
     assert.deepEqual(
@@ -71,11 +71,7 @@ describe('what only a leader needs', () => {
     await endTerm();
     assert.equal(operator.term, undefined);
     await deliverCertificates(20);
-    assert.deepEqual(
-      term?.queueLengths,
-      { authority: 0, certificate: 0, trust: 0 },
-      'a term that has ended queues nothing',
-    );
+    assert.deepEqual(term?.queueLengths, { authority: 0, certificate: 0, trust: 0 }, 'an ended term queues nothing');
   });
 
   test('leaves no subscription behind', async (t) => {
@@ -99,7 +95,7 @@ describe('what only a leader needs', () => {
         };
       });
     }
-    // The subscriptions of standing by after a term.
+    // The first term, so that only the subscriptions of a standby are left.
     await operator.lead(atOnce, atOnce);
     const standingBy = active;
     for (let term = 0; term < 3; term += 1) await operator.lead(atOnce, atOnce);
@@ -107,7 +103,7 @@ describe('what only a leader needs', () => {
   });
 });
 
-test('the default authority is created in a cluster without one, and tried again while the API server refuses it', async (t) => {
+test('the default authority is created in a cluster without authorities, and retried while the API server refuses it', async (t) => {
   const { api, memory, operator } = await standby(t, { createDefaultAuthority: true, hasAuthority: false });
   mock.timers.enable({ apis: ['setTimeout'] });
   t.after(() => mock.timers.reset());

@@ -11,7 +11,7 @@ import { later, minutes } from '../../support/fixtures/times.ts';
 import { MemoryApi } from './world/memory-api.ts';
 import { WorldProcess } from './world/world-process.ts';
 
-// WorldProcess says when a pause of a Reflector is over.
+// Timers are mocked: WorldProcess ends the pauses of Reflectors.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
 after(() => mock.timers.reset());
 
@@ -19,10 +19,10 @@ const never = new AbortController().signal;
 const secretRef = { namespace: 'shop', name: 'payments-server-tls' };
 const configMapRef = { namespace: 'shop', name: 'trust' };
 const rootRef = { namespace: 'mtls-operator', name: 'mtls-root' };
-const places = ['', 'mtls-operator', 'shop'];
+const targets = ['', 'mtls-operator', 'shop'];
 const bundleName = 'mtls-operator.io:default:roots';
 
-/** A process that has issued a certificate and published its bundle at 200 of its clock. */
+/** A process that has issued a certificate and published its bundle at 200 ms of its clock. */
 async function issuing(t: TestContext, { hasStandby = false } = {}) {
   const api = new MemoryApi();
   const clock = { ms: 100 };
@@ -35,7 +35,7 @@ async function issuing(t: TestContext, { hasStandby = false } = {}) {
   const options = {
     api,
     namespace: 'mtls-operator',
-    // Two writes to one place are a second apart.
+    // Two writes to one target are a second apart.
     now: () => later(clock.ms * 60),
     monotonicMs: () => clock.ms,
     onIssued: () => undefined,
@@ -50,12 +50,12 @@ async function issuing(t: TestContext, { hasStandby = false } = {}) {
   t.after(() => standby?.end());
   const process = await start();
   const { caches } = process.replica;
-  /** The operator works at this moment; its watches bring nothing of what it writes. */
+  /** Reconciles everything at this time. The watches deliver none of the writes. */
   const workAt = async (ms: number, { reconcilers } = process): Promise<void> => {
     clock.ms = ms;
     for (let round = 0; round < 3; round += 1) {
       await reconcilers.authority.reconcile('default', { signal: never });
-      for (const place of places) await reconcilers.trust.reconcile(trustKey('default', place), { signal: never });
+      for (const target of targets) await reconcilers.trust.reconcile(trustKey('default', target), { signal: never });
       await reconcilers.certificate.reconcile('shop/payments', { signal: never });
     }
   };
@@ -64,7 +64,7 @@ async function issuing(t: TestContext, { hasStandby = false } = {}) {
     caches.configMaps.store.get('shop/trust')?.changedAtMs,
     caches.clusterTrustBundles.store.get(bundleName)?.changedAtMs,
   ];
-  /** A person does something, and the watches bring it. */
+  /** Makes a change as a user, which the watches deliver. */
   const byHand = async (act: () => Promise<unknown>): Promise<void> => {
     await api.byHand(act);
     await process.deliver();
@@ -73,13 +73,13 @@ async function issuing(t: TestContext, { hasStandby = false } = {}) {
   return { api, clock, process, standby, start, byHand, workAt, since };
 }
 
-// Broken if one fails: a rotation goes on before pods have loaded what the operator has written.
-test('what the operator writes counts from its write on; a Secret that was never there has nobody to wait for', async (t) => {
+// If one fails: a rotation continues before pods have loaded what the operator has written.
+test('a bundle that the operator writes counts from its write; a Secret that never existed needs no wait', async (t) => {
   const { since } = await issuing(t);
   assert.deepEqual(since(), [Number.NEGATIVE_INFINITY, 200, 200]);
 });
 
-test('a bundle that the operator changes counts from that write on, and the news of it changes nothing', async (t) => {
+test('a bundle that the operator changes counts from that write, and its watch event changes nothing', async (t) => {
   const { api, byHand, workAt, since } = await issuing(t);
   const metadata = { annotations: { [annotations.rotateRoot]: 'now' } };
   await byHand(() => api.mergePatch(authorities, { name: 'default' }, { metadata }));
@@ -89,7 +89,7 @@ test('a bundle that the operator changes counts from that write on, and the news
   assert.deepEqual(since(), [300, 300, 300]);
 });
 
-test('what was deleted counts from the write that brings it back', async (t) => {
+test('a deleted object counts from the write that creates it again', async (t) => {
   const { api, byHand, workAt, since } = await issuing(t);
   await byHand(() => api.delete(secrets, secretRef));
   await byHand(() => api.delete(configMaps, configMapRef));
@@ -97,7 +97,7 @@ test('what was deleted counts from the write that brings it back', async (t) => 
   assert.deepEqual(since(), [400, 400, 200]);
 });
 
-test('a repair of a label changes no moment', async (t) => {
+test('a repair of a label changes no change time', async (t) => {
   const { api, byHand, workAt, since } = await issuing(t);
   const before = since();
   const labels = { 'mtls-operator.io/role': 'x', 'mtls-operator.io/authority': 'x' };
@@ -109,7 +109,7 @@ test('a repair of a label changes no moment', async (t) => {
 });
 
 describe('a process that leads again', () => {
-  test('signs and publishes nothing with a root that it cannot read', async (t) => {
+  test('signs and publishes nothing while it cannot read the root', async (t) => {
     const { process } = await issuing(t);
     const { authorityStates } = process.replica;
     assert.equal(authorityStates.get('default').state, 'ready');
@@ -124,11 +124,11 @@ describe('a process that leads again', () => {
     assert.equal(authorityStates.get('default').state, 'ready');
   });
 
-  // Broken if it fails: a new root signs at once, and peers that do not know it yet refuse its certificates.
-  test('knows by status whose certificates are out there, when it could not read the root', async (t) => {
+  // If this fails: a new root signs at once, and peers that do not trust it yet refuse its certificates.
+  test('knows from status which root has signed the certificates, when it could not read the root before', async (t) => {
     const { api, standby, workAt } = await issuing(t, { hasStandby: true });
     assert.ok(standby !== undefined);
-    // It has read the certificate when it did not know its root yet.
+    // It read the certificate before it knew its root.
     await standby.deliver();
     await api.byHand(() => api.delete(secrets, rootRef));
     standby.refusal = (request) => (request.startsWith('find secrets') ? new KubeError('Network', '') : undefined);
@@ -140,7 +140,7 @@ describe('a process that leads again', () => {
     assert.equal(status?.rotation?.phase, 'Distributing');
   });
 
-  test('has forgotten who had the name of a bundle', async (t) => {
+  test('has forgotten which object of another owner has the name of a bundle', async (t) => {
     const { api, process, byHand, workAt } = await issuing(t);
     await byHand(async () => {
       await api.delete(configMaps, configMapRef);
@@ -153,7 +153,7 @@ describe('a process that leads again', () => {
     assert.equal(outcome(), undefined);
   });
 
-  test('tries at once what has failed in an earlier term, when status no longer says so', async (t) => {
+  test('retries a failure of an earlier term at once if status does not report it any more', async (t) => {
     const { api, process, byHand, workAt } = await issuing(t);
     let tries = 0;
     process.refusal = (request) => {
@@ -176,7 +176,7 @@ describe('a process that leads again', () => {
     assert.equal(tries, 2);
   });
 
-  test('replaces what has become due meanwhile one after the other, and not at once', async (t) => {
+  test('replaces certificates that became due meanwhile one after the other, not all at once', async (t) => {
     const { api, clock, process, byHand, workAt } = await issuing(t);
     const metadata = { annotations: { [annotations.rotateRoot]: 'now' } };
     await byHand(() => api.mergePatch(authorities, { name: 'default' }, { metadata }));
@@ -188,7 +188,7 @@ describe('a process that leads again', () => {
     assert.deepEqual(view.state === 'ready' && view.reissue?.resumedAt, later(minutes(20) * 60));
   });
 
-  test('restores a CRL from what is published, and not from what it knew in an earlier term', async (t) => {
+  test('restores a CRL from the published one, not from the memory of an earlier term', async (t) => {
     const { api, process, start, byHand, workAt } = await issuing(t);
     const revoked = () => revocationState(api.find(secrets, rootRef)).revocations.length;
     const revoke = async (token: string, ms: number, by: WorldProcess) => {

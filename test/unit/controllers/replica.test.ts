@@ -7,8 +7,8 @@ const never = new AbortController().signal;
 const rootsOf = ({ replica }: AuthorityProcess) => replica.roots().map(({ fingerprint }) => fingerprint);
 
 describe('the roots that may have signed a leaf', () => {
-  // Broken if it fails: a certificate that is in use holds no gate of a rotation.
-  test('are those in status while the root Secret of an authority was not read', async (t) => {
+  // If this fails: a certificate that is in use does not keep a gate of a rotation closed.
+  test('are those in status until the root Secret of the authority is read', async (t) => {
     const leader = await AuthorityProcess.created(t);
     const process = await AuthorityProcess.begin(t, leader.api);
     const { fingerprint } = leader.root().certificate;
@@ -18,7 +18,7 @@ describe('the roots that may have signed a leaf', () => {
     assert.deepEqual(rootsOf(process), [fingerprint], 'it counts once');
   });
 
-  test('are none of an authority that is gone', async (t) => {
+  test('exclude those of a deleted authority', async (t) => {
     const process = await AuthorityProcess.created(t);
     const standby = process.replica.standBy();
     t.after(() => standby.stop());

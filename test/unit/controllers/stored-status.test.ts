@@ -1,6 +1,6 @@
 /**
- * A status is input like any other: a hostile or damaged one is read as if its bad entries were missing. The decisions
- * about it never throw, and the status that follows is one that the API server stores.
+ * A status is untrusted input: in a damaged or hostile one, only the bad entries are ignored. Decisions based on it never throw,
+ * and the next status is one that the API server accepts.
  *
  *     FUZZ_CASES=100000 FUZZ_SEED=7 npm test -- unit stored-status
  */
@@ -102,7 +102,7 @@ function assertStorable(schema: Schema, actual: object, wanted: Parameters<typeo
   assert.equal(misfit(schema, asStored(status), 'status'), undefined);
 }
 
-/** A condition type that has once been set stays. */
+/** A condition type that was set once stays. */
 function assertStays(types: readonly string[], before: MtlsAuthorityStatus, after: readonly DesiredCondition[]): void {
   const set = (before.conditions ?? []).map(({ type }) => type).filter((type) => types.includes(type));
   assert.deepEqual(
@@ -111,7 +111,7 @@ function assertStays(types: readonly string[], before: MtlsAuthorityStatus, afte
   );
 }
 
-describe('of a damaged status', () => {
+describe('in a damaged status,', () => {
   const entry = full.secrets?.[0] as IssuedSecret;
   const secret = (change: Partial<Record<keyof IssuedSecret, unknown>>) => ({
     ...full,
@@ -149,31 +149,27 @@ describe('of a damaged status', () => {
       secret({ issuerId: a.toUpperCase() }),
       { ...full, secrets: [withoutIssuer] },
     ],
-    ['a Secret without a root', secret({ rootFingerprint: 'root' }), withoutSecrets],
-    ['a Secret whose revision no counter reaches', secret({ revision: 1e300 }), withoutSecrets],
+    ['a Secret without a valid root', secret({ rootFingerprint: 'root' }), withoutSecrets],
+    ['a Secret whose revision is too large', secret({ revision: 1e300 }), withoutSecrets],
     ['a Secret of an unknown role', secret({ role: 'router' }), withoutSecrets],
-    [
-      'a number of attempts that is none',
-      { ...full, failures: [{ ...full.failures?.[0], attempts: 0 }] },
-      withoutFailures,
-    ],
+    ['an invalid number of attempts', { ...full, failures: [{ ...full.failures?.[0], attempts: 0 }] }, withoutFailures],
   ];
   for (const [title, status, read] of table) {
-    test(`${title} counts as missing, and nothing else`, () => {
+    test(`${title} is ignored, and nothing else`, () => {
       assert.deepEqual(recordOf(asStored(status)).status, asStored(read));
     });
   }
 
-  test('nothing is missing when all of it fits', () => assert.deepEqual(recordOf(full).status, full));
+  test('nothing is ignored when every field is valid', () => assert.deepEqual(recordOf(full).status, full));
 });
 
 describe('a status of the version that wrote authorityFingerprint', () => {
   const old: unknown = JSON.parse(JSON.stringify(full).replaceAll('rootFingerprint', 'authorityFingerprint'));
   const record = recordOf(old);
 
-  test('is read with every certificate that it names', () => assert.deepEqual(record.status, full));
+  test('is read with every certificate in it', () => assert.deepEqual(record.status, full));
 
-  test('is written once after an upgrade, and no Secret is', async (t) => {
+  test('is written once after an upgrade, and no Secret is written', async (t) => {
     const before = await CertificateProcess.begin(t);
     await before.create({ client: { serviceAccount: 'checkout' } });
     for (const token of ['a', 'b', 'c']) {
@@ -196,7 +192,7 @@ describe('a status of the version that wrote authorityFingerprint', () => {
   });
 });
 
-test('an authority that trusts more roots than status can list has a status that the API server stores', () => {
+test('an authority that trusts more roots than status can list has a status that the API server accepts', () => {
   const situation = { ...quiet, trusted: [...quiet.trusted, ...Array.from({ length: 70 }, () => root())] };
   const observed = withRevocation(observedIn(situation), situation);
   const { status } = planAuthorityStatus(observed, planAuthority(observed, now), now);
@@ -204,13 +200,13 @@ test('an authority that trusts more roots than status can list has a status that
   assert.equal(status.trustBundle?.match(/BEGIN/g)?.length, 71);
 });
 
-test('a count stops at the largest number that status holds', () => {
+test('a count stops at the largest number that status can hold', () => {
   const most = 2 ** 31 - 1;
   assert.equal(afterFailure(most, now, 'seed').attempts, most);
   assert.equal(afterRepair({ count: most, lastTime: now }, now).count, most);
 });
 
-test(`${numRuns} certificates with a damaged status, with seed ${seed}, are decided about`, () => {
+test(`the operator handles ${numRuns} certificates with a damaged status, with seed ${seed}`, () => {
   const tokens = fc.record(
     {
       rotateToken: fc.constantFrom('one', 'x'),
@@ -265,7 +261,7 @@ test(`${numRuns} certificates with a damaged status, with seed ${seed}, are deci
   );
 });
 
-test(`${numRuns} authorities with a damaged status, with seed ${seed}, are decided about`, () => {
+test(`the operator handles ${numRuns} authorities with a damaged status, with seed ${seed}`, () => {
   const situations = [quiet, distributing, switching, draining, retiring, overwritten].map((situation) => {
     const observed = observedIn(situation);
     const { status } = planAuthorityStatus(observed, planAuthority(withRevocation(observed, situation), now), now);

@@ -7,7 +7,7 @@ import { days, minutes, now } from '../../../support/fixtures/times.ts';
 import { AuthorityProcess, createRoot, patchRoot, readRoot, writeStatus } from '../world/authority-process.ts';
 
 const other = root({ name: 'Other' });
-/** A step that could break connections is planned again from what the API server has. */
+/** Before a step that could break connections, the objects are read from the API server and the step is planned again. */
 const proof = ['list secrets by label', 'list configmaps by label', 'list clustertrustbundles by label', readRoot];
 
 const eventsOf = ({ events }: AuthorityProcess) => events.map(({ type, reason }) => `${type} ${reason}`);
@@ -16,13 +16,13 @@ const noRoot = { root: null };
 
 type Act = (process: AuthorityProcess) => Promise<unknown>;
 
-/** A rotation has begun, and status names its new root. */
+/** A rotation has started, and status names its new root. */
 const rotate: Act = async (process) => {
   await process.annotate('rotateRoot', 'now');
   await process.settle();
 };
 
-/** The new root signs, a Secret is missing, and a person puts a third root into next.crt. */
+/** The new root signs, a Secret is missing, and a user writes a third root to next.crt. */
 const putNextIntoRotation: Act = async (process) => {
   await rotate(process);
   await process.settle();
@@ -31,11 +31,11 @@ const putNextIntoRotation: Act = async (process) => {
 };
 
 interface Row {
-  /** What happened before the reconcile. Default: the operator has created a root, and status says so. */
+  /** The state before the reconcile. Default: the operator has created a root, and status names it. */
   readonly isFirst?: true;
   readonly given?: Act;
   readonly requests: readonly string[];
-  /** What it reports for certificates and bundles. */
+  /** The changes that the reconciler reports to certificates and bundles. */
   readonly changes: readonly string[];
   readonly events: readonly string[];
   readonly ready: string;
@@ -59,7 +59,7 @@ const rows: Record<string, Row> = {
     ready: 'Ready',
     requeueAfterMs: days(10),
   },
-  'whose root a person has to create waits': {
+  'without `spec.root` waits for its root Secret': {
     isFirst: true,
     given: (process) => process.changeSpec(noRoot),
     requests: [readRoot, writeStatus],
@@ -68,7 +68,7 @@ const rows: Record<string, Row> = {
     ready: 'RootMissing',
     requeueAfterMs: minutes(10),
   },
-  'that still waits for its root says so once': {
+  'that still waits for its root reports it only once': {
     isFirst: true,
     given: async (process) => {
       await process.changeSpec(noRoot);
@@ -92,7 +92,7 @@ const rows: Record<string, Row> = {
     ready: 'RootMissing',
     requeueAfterMs: minutes(10),
   },
-  'whose root goes bad no longer signs': {
+  'whose root becomes invalid stops signing': {
     given: (process) => process.changeRoot({ data: { [secretKeys.certificate]: 'eA==' } }),
     requests: [readRoot, writeStatus],
     changes: ['whole'],
@@ -109,7 +109,7 @@ const rows: Record<string, Row> = {
     ready: 'RootNotYetValid',
     requeueAfterMs: minutes(1),
   },
-  'whose root is put right signs again': {
+  'whose root is repaired signs again': {
     isFirst: true,
     given: async (process) => {
       await process.changeSpec(noRoot);
@@ -122,7 +122,7 @@ const rows: Record<string, Row> = {
     ready: 'Ready',
     requeueAfterMs: days(10),
   },
-  'begins a rotation, and waits until status names the new root': {
+  'starts a rotation, and waits until status names the new root': {
     given: (process) => process.annotate('rotateRoot', 'now'),
     requests: [readRoot, patchRoot, readRoot, writeStatus],
     changes: ['whole'],
@@ -131,7 +131,7 @@ const rows: Record<string, Row> = {
     rotating: 'Distributing',
     requeueAfterMs: 1000,
   },
-  'carries out all steps of a rotation that are possible now, each with proof': {
+  'carries out all steps of a rotation that are possible now, each after a live read': {
     given: rotate,
     requests: [readRoot, ...proof, patchRoot, readRoot, ...proof, patchRoot, readRoot, writeStatus],
     changes: ['whole'],
@@ -152,7 +152,7 @@ const rows: Record<string, Row> = {
     rotating: 'RotationCompleted',
     requeueAfterMs: days(10),
   },
-  'aborts a rotation without proof': {
+  'aborts a rotation without a live read': {
     given: async (process) => {
       await rotate(process);
       await process.annotate('abortRotation', process.status().rotation?.id ?? '');
@@ -164,7 +164,7 @@ const rows: Record<string, Row> = {
     rotating: 'RotationAborted',
     requeueAfterMs: days(10),
   },
-  'says that the next root waits for the end of a rotation': {
+  'reports that the next root waits for the end of a rotation': {
     given: putNextIntoRotation,
     requests: [readRoot, writeStatus],
     changes: [],
@@ -173,7 +173,7 @@ const rows: Record<string, Row> = {
     rotating: 'Draining',
     requeueAfterMs: 1000,
   },
-  'says once that the next root waits': {
+  'reports only once that the next root waits': {
     given: async (process) => {
       await putNextIntoRotation(process);
       await process.settle();
@@ -185,7 +185,7 @@ const rows: Record<string, Row> = {
     rotating: 'Draining',
     requeueAfterMs: 1000,
   },
-  'that cannot begin a rotation says why': {
+  'that cannot start a rotation reports why': {
     given: async (process) => {
       await process.changeSpec(noRoot);
       await process.annotate('rotateRoot', 'now');
@@ -197,7 +197,7 @@ const rows: Record<string, Row> = {
     rotating: 'NextRootMissing',
     requeueAfterMs: minutes(10),
   },
-  'whose root was written over distributes the new one': {
+  'whose root was overwritten distributes the new one': {
     given: async (process) => {
       await process.addCertificate('payments');
       await process.putRoot('active', other);
@@ -209,7 +209,7 @@ const rows: Record<string, Row> = {
     rotating: 'Distributing',
     requeueAfterMs: 1000,
   },
-  'watches an issuer that was replaced': {
+  'keeps the replaced issuer for a while': {
     given: async (process) => {
       await process.addRevoked('payments');
       await process.settle();
@@ -221,7 +221,7 @@ const rows: Record<string, Row> = {
     ready: 'Ready',
     requeueAfterMs: 30_000,
   },
-  'revokes a certificate, and reports that only the CRL has changed': {
+  'revokes a certificate, and reports that only the CRL changed': {
     given: (process) => process.addRevoked('payments'),
     requests: [readRoot, patchRoot, readRoot, writeStatus],
     changes: ['crl'],
@@ -239,7 +239,7 @@ const rows: Record<string, Row> = {
     ready: 'Ready',
     requeueAfterMs: days(10),
   },
-  'counts a certificate that is new in its status': {
+  'counts a new certificate in its status': {
     given: (process) => process.addCertificate('payments'),
     requests: [readRoot, writeStatus],
     changes: [],
@@ -267,8 +267,8 @@ describe('an authority', () => {
   }
 });
 
-describe('a step that needs proof', () => {
-  /** The new root is distributed. A resource has no Secret yet, as far as the caches know. */
+describe('a step that requires a live read', () => {
+  /** The new root is distributed. In the caches, a resource has no Secret yet. */
   const distributed = async (t: TestContext) => {
     const process = await AuthorityProcess.created(t);
     const issued = await process.addResource('payments');
@@ -276,8 +276,8 @@ describe('a step that needs proof', () => {
     return { process, issued };
   };
 
-  // Broken if it fails: the new root signs before a peer knows it.
-  test('is not carried out when the API server has a Secret that the watch has not brought', async (t) => {
+  // If this fails: the new root signs before a peer trusts it.
+  test('is not carried out when the API server has a Secret that the watch has not delivered', async (t) => {
     const { process, issued } = await distributed(t);
     await process.api.byHand(() => process.api.create(secrets, issued.secret('server')));
     await process.reconcile();
@@ -295,11 +295,11 @@ describe('a step that needs proof', () => {
   });
 });
 
-describe('a root Secret that another client changes before the operator writes it', () => {
+describe('when another client changes the root Secret before the operator writes it,', () => {
   const label = (process: AuthorityProcess, n: number) =>
     process.changeRoot({ metadata: { labels: { theirs: String(n) } } });
 
-  test('is observed again, and the step is carried out once', async (t) => {
+  test('the Secret is observed again, and the step is carried out once', async (t) => {
     const process = await AuthorityProcess.created(t);
     await process.annotate('rotateRoot', 'now');
     process.before(patchRoot, () => label(process, 1));
@@ -309,7 +309,7 @@ describe('a root Secret that another client changes before the operator writes i
     assert.equal(process.secret()?.metadata.labels?.['theirs'], '1');
   });
 
-  test('has the operator decide again', async (t) => {
+  test('the step is planned again', async (t) => {
     const process = await AuthorityProcess.created(t);
     await process.annotate('rotateRoot', 'now');
     process.before(patchRoot, () => process.putRoot('active', other));
@@ -318,7 +318,7 @@ describe('a root Secret that another client changes before the operator writes i
     assert.equal(process.signsWith(), other.certificate.fingerprint);
   });
 
-  test('is used as it is when it was created by another replica', async (t) => {
+  test('a root that another replica created is used unchanged', async (t) => {
     const process = await AuthorityProcess.begin(t);
     process.before(createRoot, () => process.putRoot('active', other));
     await process.settle();
@@ -326,7 +326,7 @@ describe('a root Secret that another client changes before the operator writes i
     assert.equal(process.signsWith(), other.certificate.fingerprint);
   });
 
-  test('is left alone after six attempts: the controller comes back later', async (t) => {
+  test('the reconcile fails after six attempts, and the controller retries it later', async (t) => {
     const process = await AuthorityProcess.created(t);
     await process.annotate('rotateRoot', 'now');
     for (let n = 1; n <= 10; n += 1) process.before(patchRoot, () => label(process, n));
@@ -336,7 +336,7 @@ describe('a root Secret that another client changes before the operator writes i
     assert.deepEqual([process.changes, process.events, count(process, writeStatus)], [[], [], 0]);
   });
 
-  test('and that is deleted is created again by the next reconcile', async (t) => {
+  test('and deletes it, the next reconcile creates it again', async (t) => {
     const process = await AuthorityProcess.created(t);
     await process.annotate('rotateRoot', 'now');
     process.before(patchRoot, () => process.removeRoot());
@@ -358,7 +358,7 @@ describe('a reconcile that fails', () => {
     });
   }
 
-  test('at the status has reported what it decided', async (t) => {
+  test('at the write of status has reported its decision', async (t) => {
     const process = await AuthorityProcess.begin(t);
     process.refuse(writeStatus, 'ServerError');
     await assert.rejects(process.reconcile(), (error) => isKubeError(error, 'ServerError'));
@@ -367,7 +367,7 @@ describe('a reconcile that fails', () => {
   });
 
   for (const code of ['Conflict', 'NotFound'] as const) {
-    test(`at the status with ${code} reports a problem only when status has it`, async (t) => {
+    test(`at the write of status with ${code} reports a problem only after status has it`, async (t) => {
       const process = await AuthorityProcess.begin(t);
       await process.changeSpec(noRoot);
       process.refuse(writeStatus, code);
@@ -379,7 +379,7 @@ describe('a reconcile that fails', () => {
   }
 });
 
-test('an authority that is gone is forgotten, and that is reported', async (t) => {
+test('a deleted authority is forgotten, and its deletion is reported', async (t) => {
   const process = await AuthorityProcess.created(t);
   await rotate(process);
   assert.deepEqual([...process.reconciler.rotations.keys()], ['default']);
@@ -390,7 +390,7 @@ test('an authority that is gone is forgotten, and that is reported', async (t) =
   assert.deepEqual(process.replica.authorityStates.get('default'), { state: 'unknown' });
 });
 
-test('a rotation is in progress for as long as the authority reports it', async (t) => {
+test('a rotation is in progress while the authority reports it', async (t) => {
   const process = await AuthorityProcess.created(t);
   const phases = async () => {
     await process.settle();
@@ -401,7 +401,7 @@ test('a rotation is in progress for as long as the authority reports it', async 
   assert.deepEqual([await phases(), await phases(), await phases()], [['Distributing'], ['Draining'], []]);
 });
 
-test('the condition of its published bundles stays when a person no longer asks for bundles', async (t) => {
+test('the condition of published bundles stays when bundles are no longer requested', async (t) => {
   const process = await AuthorityProcess.created(t);
   assert.equal(process.reason('TrustPublished'), undefined);
   const configMap = { name: 'trust', namespaceSelector: {} };
@@ -413,28 +413,28 @@ test('the condition of its published bundles stays when a person no longer asks 
   assert.equal(process.reason('TrustPublished'), 'NotRequested');
 });
 
-// Broken if one fails: a revoked certificate is accepted again.
-describe('a CRL that is lost', () => {
+// If one fails: a revoked certificate is accepted again.
+describe('a lost CRL', () => {
   const lost = { [crlKey]: null, [revocationsKey]: null };
   const revoked = async (t: TestContext) => {
     const process = await AuthorityProcess.created(t);
     await process.addRevoked('payments');
     await process.settle();
-    // The resource is gone, and its request with it.
+    // The resource is deleted, and its request with it.
     await process.removeCertificate('payments');
     await process.settle();
     assert.equal(process.status().crl?.revoked, 1);
     return process;
   };
 
-  test('is restored from what the operator has seen', async (t) => {
+  test('is restored from the memory of the operator', async (t) => {
     const process = await revoked(t);
     await process.changeRoot({ data: lost });
     await process.settle();
     assert.equal(process.status().crl?.revoked, 1);
   });
 
-  test('is restored when it was lost while the root was bad', async (t) => {
+  test('is restored if it was lost while the root was invalid', async (t) => {
     const process = await revoked(t);
     const { [secretKeys.certificate]: crt = '' } = process.secret()?.data ?? {};
     await process.changeRoot({ data: { ...lost, [secretKeys.certificate]: 'eA==' } });
@@ -445,7 +445,7 @@ describe('a CRL that is lost', () => {
     assert.equal(process.status().crl?.revoked, 1);
   });
 
-  test('is restored from what was published when the operator began, although that was overwritten since', async (t) => {
+  test('is restored from the bundle that was published when the operator started, even if that was overwritten later', async (t) => {
     const before = await revoked(t);
     const { data = {} } = before.secret() ?? assert.fail();
     await before.changeSpec({ trustBundle: { configMap: { name: 'trust' }, clusterTrustBundle: false } });
@@ -460,13 +460,13 @@ describe('a CRL that is lost', () => {
   });
 });
 
-// Broken if it fails: a request to revoke waits for ever, because its pause ended while the operator was busy.
-test('an authority is reconciled again for what becomes due between its plan and its status', async (t) => {
-  // Wherever the end of the pause lies between the moments at which the operator reads the clock.
+// If this fails: a request to revoke waits forever if its pause ended during the reconcile.
+test('an authority is reconciled again for a deadline that passes between its plan and its status', async (t) => {
+  // The end of the pause is moved over all the times at which the operator reads the clock.
   for (let offsetMs = -30_000; offsetMs <= 5000; offsetMs += 1000) await revokesAfterPause(t, offsetMs);
 });
 
-/** Asks for a second revocation while the clock is read at moments that are seconds apart, beginning at this one. */
+/** Requests a second revocation. The clock starts at this offset and advances by seconds whenever it is read. */
 async function revokesAfterPause(t: TestContext, offsetMs: number): Promise<void> {
   const process = await AuthorityProcess.created(t);
   await process.addRevoked('one');
@@ -478,9 +478,9 @@ async function revokesAfterPause(t: TestContext, offsetMs: number): Promise<void
     const result = await process.settle();
     if (process.replica.authorityStates.material('default')?.crl?.revoked.size === 2) return;
     const isSoon = result !== undefined && result.requeueAt.getTime() < now.getTime() + minutes(1);
-    assert.ok(isSoon, `nothing brings it back at ${offsetMs} ms`);
+    assert.ok(isSoon, `no requeue at ${offsetMs} ms`);
     // The queue would wait until then.
     process.nowMs = Math.max(process.nowMs, result.requeueAt.getTime() - process.stepMs);
   }
-  assert.fail(`it is never put onto the CRL at ${offsetMs} ms`);
+  assert.fail(`the CRL never lists it at ${offsetMs} ms`);
 }

@@ -22,7 +22,7 @@ function begin() {
 }
 
 describe('the default authority', () => {
-  test('is created in a cluster without an authority, and known before the watch brings it', async () => {
+  test('is created in a cluster without an authority, and is in the cache before the watch delivers it', async () => {
     const { api, authorities, creator, requests } = begin();
     assert.equal(await creator.create(never), true);
     assert.deepEqual(requests, [create]);
@@ -37,7 +37,7 @@ describe('the default authority', () => {
     assert.deepEqual(requests, []);
   });
 
-  test('is not created when the leadership is lost', async () => {
+  test('is not created after the leadership was lost', async () => {
     const { creator, requests } = begin();
     assert.equal(await creator.create(AbortSignal.abort()), true);
     assert.deepEqual(requests, []);
@@ -51,7 +51,7 @@ describe('the default authority', () => {
     ['ServerError', false],
   ];
   for (const [code, isDone] of failures) {
-    test(`is ${isDone ? 'not ' : ''}to be created later after ${code}`, async () => {
+    test(`is ${isDone ? 'not ' : ''}retried later after ${code}`, async () => {
       const { authorities, creator, refuse } = begin();
       refuse(create, code);
       assert.equal(await creator.create(never), isDone);

@@ -30,7 +30,7 @@ const publications: readonly Publication[] = [
   { namespace: 'shop', displayName: 'ConfigMap shop/trust', changedAtMs: 5 },
 ];
 
-/** A process with its caches, whose clock stands at 100. */
+/** A process with its caches, whose clock is at 100 ms. */
 function process() {
   const api = new MemoryApi();
   const clock = { ms: 100 };
@@ -39,7 +39,7 @@ function process() {
     () => clock.ms,
   );
   const renewed: AuthorityRecord[] = [];
-  const gatherer = new RolloutObserver({
+  const observer = new RolloutObserver({
     client: api.client,
     caches,
     publications: {
@@ -50,7 +50,7 @@ function process() {
     },
   });
   const take = (secret: Secret) => caches.secrets.observe(caches.withChangeTime(secretRecord(secret, roots)));
-  return { api, caches, clock, gatherer, renewed, take };
+  return { api, caches, clock, observer, renewed, take };
 }
 
 const issued = certificate().issuedBy(ours);
@@ -61,7 +61,7 @@ const marked = (name: string) => withMarks('annotations', { [annotations.secretN
 const ownedBy = (uid: string, name = 'payments') => ({
   ownerReferences: [ownerReference('MtlsCertificate', { name, uid })],
 });
-/** The same, of a resource that does not exist. */
+/** The same Secret, owned by a resource that does not exist. */
 const ownedByNobody = (one: Secret): Secret =>
   withMetadata(() => ownedBy('gone-uid', 'gone'))(withMarks('labels', { [labels.certificate]: 'gone' })(one));
 const statusOf = (secretName: string) => ({
@@ -76,13 +76,13 @@ const statusOf = (secretName: string) => ({
   ],
 });
 
-describe('the evidence of an authority', () => {
-  const whys = ({ gatherer }: ReturnType<typeof process>) =>
-    gatherer.gather(ruled).secrets.map(({ displayName: what, detail: why }) => [what, why]);
-  const whats = ({ gatherer }: ReturnType<typeof process>) =>
-    gatherer.gather(ruled).secrets.map(({ displayName: what }) => what);
+describe('the rollout of an authority', () => {
+  const whys = ({ observer }: ReturnType<typeof process>) =>
+    observer.gather(ruled).secrets.map(({ displayName: what, detail: why }) => [what, why]);
+  const whats = ({ observer }: ReturnType<typeof process>) =>
+    observer.gather(ruled).secrets.map(({ displayName: what }) => what);
 
-  test('has the Secrets of its certificates, with bundle, leaf and moment, and what is published', () => {
+  test('includes the Secrets of its certificates, with bundle, leaf and change time, and the published bundles', () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     made.take(secret);
@@ -90,7 +90,7 @@ describe('the evidence of an authority', () => {
     const [record] = made.caches.secrets.values();
     assert.ok(record !== undefined && isExamined(record) && 'leaf' in record.content);
     const { root, issuer, notAfter } = record.content.leaf;
-    assert.deepEqual(made.gatherer.gather(ruled), {
+    assert.deepEqual(made.observer.gather(ruled), {
       secrets: [
         {
           namespace: 'shop',
@@ -107,7 +107,7 @@ describe('the evidence of an authority', () => {
     assert.deepEqual([root, issuer], [rootIdOf(ours), issuerIdOf(ours)]);
   });
 
-  test('counts the Secrets of every authority as gone through', () => {
+  test('counts the Secrets of every authority as examined', () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     made.take(secret);
@@ -116,11 +116,11 @@ describe('the evidence of an authority', () => {
         certificate().issuedBy(theirs).secret('server'),
       ),
     );
-    const { secrets, examinedSecrets } = made.gatherer.gather(ruled);
+    const { secrets, examinedSecrets } = made.observer.gather(ruled);
     assert.deepEqual([secrets.length, examinedSecrets], [1, 2]);
   });
 
-  test('follows what has changed since the last look, and reads nothing else again', () => {
+  test('follows changes since the last observation, and reads no other record again', () => {
     const made = process();
     const client = certificate()
       .asking({ client: { serviceAccount: 'a' } })
@@ -128,23 +128,23 @@ describe('the evidence of an authority', () => {
     made.caches.certificates.observe(client.record);
     made.take(client.secret('server'));
     made.take(client.secret('client'));
-    const look = () => new Map(made.gatherer.gather(ruled).secrets.map((one) => [one.displayName, one]));
+    const observe = () => new Map(made.observer.gather(ruled).secrets.map((one) => [one.displayName, one]));
     const [server, other] = ['shop/payments-server-tls', 'shop/payments-client-tls'];
-    const before = look();
+    const before = observe();
     assert.deepEqual([...before.keys()], [server, other]);
     made.clock.ms = 200;
     made.take(withMetadata(() => ({ resourceVersion: '30' }))(withData({ 'ca.crt': 'x' })(client.secret('server'))));
-    const after = look();
+    const after = observe();
     assert.deepEqual([before.get(server)?.changedAtMs, after.get(server)?.changedAtMs], [100, 200]);
     assert.equal(after.get(other), before.get(other));
     made.caches.secrets.observeDeleted(client.secret('client').metadata, '40');
-    assert.deepEqual([...look().keys()], [server]);
+    assert.deepEqual([...observe().keys()], [server]);
   });
 
-  test('is gathered when it is asked for, and then once', () => {
+  test('is gathered once, on first access', () => {
     const { caches } = process();
     let asked = 0;
-    const gatherer = new RolloutObserver({
+    const observer = new RolloutObserver({
       client: new MemoryApi().client,
       caches,
       publications: {
@@ -155,7 +155,7 @@ describe('the evidence of an authority', () => {
         renew: async () => undefined,
       },
     });
-    const rollout = gatherer.gather(ruled);
+    const rollout = observer.gather(ruled);
     assert.equal(asked, 0);
     assert.equal(rollout.publications, publications);
     assert.equal(rollout.publications, publications);
@@ -163,15 +163,15 @@ describe('the evidence of an authority', () => {
     assert.equal(rollout.secrets, rollout.secrets);
   });
 
-  test('has a Secret whose content is broken, without a leaf', () => {
+  test('includes a Secret with invalid content, without a leaf', () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     made.take(withData({ 'tls.crt': 'x' })(secret));
-    const [found, ...more] = made.gatherer.gather(ruled).secrets;
+    const [found, ...more] = made.observer.gather(ruled).secrets;
     assert.deepEqual([found?.displayName, found?.leaf, more], ['shop/payments-server-tls', undefined, []]);
   });
 
-  test('has no Secret of another authority’s certificate', () => {
+  test('excludes the Secrets of certificates of another authority', () => {
     const made = process();
     made.caches.certificates.observe(
       certificate()
@@ -182,19 +182,25 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), []);
   });
 
-  test('has a Secret without an owner that was handed over to a certificate, as a restored backup is', () => {
+  test('includes a Secret without a controller that names a certificate, as in a restored backup', () => {
     const made = process();
     made.caches.certificates.observe(issued.with({ uid: 'made-again' }).record);
     made.take(orphaned(secret));
     assert.deepEqual(whats(made), ['shop/payments-server-tls']);
   });
 
-  // Each has a leaf that a root of the authority has signed: anybody who can read a Secret can make such a copy.
+  // Each has a leaf that a root of the authority has signed: any user who can read a Secret can make such a copy.
   const noOnes: [title: string, secret: Secret][] = [
-    ['whose resource is gone', ownedByNobody(secret)],
-    ['of a resource that was made again under its name', named('payments-server-tls', ownedBy('former-uid'))],
-    ['that was kept when its resource was deleted', orphaned(ownedByNobody(secret))],
-    ['of another namespace, with name and UID of the owner there', withMetadata(() => ({ namespace: 'evil' }))(secret)],
+    ['whose resource is deleted', ownedByNobody(secret)],
+    [
+      'of a resource that was deleted and created again under its name',
+      named('payments-server-tls', ownedBy('former-uid')),
+    ],
+    ['that was retained when its resource was deleted', orphaned(ownedByNobody(secret))],
+    [
+      'in another namespace, with name and UID of an owner in this one',
+      withMetadata(() => ({ namespace: 'evil' }))(secret),
+    ],
     ['with the UID of a resource and another name', named('payments-server-tls', ownedBy('certificate-uid', 'other'))],
     [
       'whose owner of that name and UID is of another kind',
@@ -212,16 +218,16 @@ describe('the evidence of an authority', () => {
         ],
       }),
     ],
-    ['that was not handed over to anybody', foreign(secret)],
+    ['that names no resource', foreign(secret)],
     ['that is a copy under another name', named('copy', { ownerReferences: [] })],
-    ['that has a name of its own, which its resource does not give to a Secret', orphaned(marked('other'))],
+    ['with a name of its own that its resource does not use', orphaned(marked('other'))],
     [
       'with a finalizer and an invented owner',
       named('held', { ...ownedBy('invented', 'invented'), finalizers: ['a/b'] }),
     ],
   ];
   for (const [title, one] of noOnes) {
-    test(`has no Secret ${title}`, () => {
+    test(`excludes a Secret ${title}`, () => {
       const made = process();
       made.caches.certificates.observe(issued.record);
       made.take(one);
@@ -233,18 +239,18 @@ describe('the evidence of an authority', () => {
   const metadata = { ...issued.record, resourceVersion: '11' };
   const lost: [title: string, resource: CertificateRecord, why: string][] = [
     [
-      'has moved to another authority, until that one has issued it',
+      'has moved to another authority, until that authority has issued it',
       issued.asking({ authorityRef: { name: 'other' } }).record,
       'its MtlsCertificate has moved to authority other',
     ],
     [
-      'has a spec that cannot be read, in the authority that has signed it',
+      'has an invalid spec, for the authority that signed it',
       certificateRecord({ metadata, spec: { duration: 7 } } as never),
       'its MtlsCertificate has an invalid spec',
     ],
   ];
   for (const [title, resource, why] of lost) {
-    test(`has a Secret whose resource ${title}`, () => {
+    test(`includes a Secret whose resource ${title}`, () => {
       const made = process();
       made.caches.certificates.observe(resource);
       made.take(secret);
@@ -254,7 +260,7 @@ describe('the evidence of an authority', () => {
     });
   }
 
-  test('leaves a Secret to its own authority where both trust its root', () => {
+  test('counts a Secret only for its own authority if two authorities trust its root', () => {
     const made = process();
     made.caches.authorities.observe({
       ...authority({ status: knows([theirs, ours]) }),
@@ -266,7 +272,7 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whys(made), []);
   });
 
-  test('says of a Secret whose resource is not ready why that is', () => {
+  test('reports why the resource of a Secret is not ready', () => {
     const made = process();
     const conditions = [
       { type: 'Ready', status: 'False', reason: 'Denied', message: 'no', lastTransitionTime: '' } as const,
@@ -276,14 +282,14 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whys(made), [['shop/payments-server-tls', 'Denied']]);
   });
 
-  test('counts how often a Secret changes in a phase, and begins again with the next phase', () => {
+  test('counts how often a Secret changes in a phase, and starts again with the next phase', () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     made.take(secret);
     const rotation = { id: 'r1', phase: 'Distributing', startedAt: '' } as const;
     const changesIn = (phase: 'Distributing' | 'Draining') => {
       const status = { ...ruled.status, rotation: { ...rotation, phase } };
-      return made.gatherer.gather({ ...ruled, status }).secrets.map(({ changeCount: changes }) => changes);
+      return made.observer.gather({ ...ruled, status }).secrets.map(({ changeCount: changes }) => changes);
     };
     let revision = 30;
     const change = () => {
@@ -294,21 +300,21 @@ describe('the evidence of an authority', () => {
     };
     assert.deepEqual(changesIn('Distributing'), [undefined]);
     change();
-    assert.deepEqual(changesIn('Distributing'), [undefined], 'the change of the operator itself');
+    assert.deepEqual(changesIn('Distributing'), [undefined], 'the operator’s own change');
     change();
     assert.deepEqual(changesIn('Distributing'), [2]);
-    assert.deepEqual(changesIn('Distributing'), [2], 'a look is no change');
-    // An authority that is not rotated is looked at in between.
-    made.gatherer.gather(authority({ name: 'other' }));
+    assert.deepEqual(changesIn('Distributing'), [2], 'an observation is not a change');
+    // Another authority without a rotation is observed in between.
+    made.observer.gather(authority({ name: 'other' }));
     change();
     assert.deepEqual(changesIn('Distributing'), [3]);
     assert.deepEqual(changesIn('Draining'), [undefined]);
   });
 
-  test('has a Secret that was issued once and is not there, as never changed', () => {
+  test('includes a missing Secret that was issued before, as never changed', () => {
     const made = process();
     made.caches.certificates.observe(issued.remembering(statusOf('payments-server-tls')).record);
-    assert.deepEqual(made.gatherer.gather(ruled).secrets, [
+    assert.deepEqual(made.observer.gather(ruled).secrets, [
       {
         namespace: 'shop',
         displayName: 'shop/payments-server-tls',
@@ -318,11 +324,11 @@ describe('the evidence of an authority', () => {
       },
     ]);
     made.take(secret);
-    assert.equal(made.gatherer.gather(ruled).secrets.length, 1, 'it counts once when it is back');
-    assert.equal(made.gatherer.gather(ruled).secrets[0]?.changedAtMs, 100);
+    assert.equal(made.observer.gather(ruled).secrets.length, 1, 'it counts once when it exists again');
+    assert.equal(made.observer.gather(ruled).secrets[0]?.changedAtMs, 100);
   });
 
-  test('does not wait for a lost Secret of a certificate that is being deleted', () => {
+  test('excludes the missing Secret of a certificate that is being deleted', () => {
     const made = process();
     made.caches.certificates.observe(
       issued.remembering(statusOf('payments-server-tls')).with({ deleting: true }).record,
@@ -330,7 +336,7 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), []);
   });
 
-  test('has a Secret that outlives its certificate, for as long as that exists, and when that is made again', () => {
+  test('includes a retained Secret while its certificate exists, and after the certificate was created again', () => {
     const made = process();
     const retained = issued.asking({ deletionPolicy: 'Retain' }).issuedBy(ours);
     made.take(retained.secret('server'));
@@ -343,7 +349,7 @@ describe('the evidence of an authority', () => {
     assert.deepEqual(whats(made), []);
   });
 
-  test('has no Secret that was never issued', () => {
+  test('excludes a Secret that was never issued', () => {
     const made = process();
     made.caches.certificates.observe(certificate().record);
     assert.deepEqual(whats(made), []);
@@ -358,8 +364,8 @@ describe('the evidence of an authority', () => {
   });
 });
 
-describe('evidence that is read anew', () => {
-  test('has what the watch has not brought yet, and counts it from now on', async () => {
+describe('a rollout that is read again from the API server', () => {
+  test('includes objects that the watch has not delivered yet, with this time', async () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     made.take(secret);
@@ -367,8 +373,8 @@ describe('evidence that is read anew', () => {
     await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
     await made.api.create(secretResource, named('unlabelled', { labels: {} }));
     made.clock.ms = 200;
-    await made.gatherer.renew(ruled, never);
-    const { secrets } = made.gatherer.gather(ruled);
+    await made.observer.renew(ruled, never);
+    const { secrets } = made.observer.gather(ruled);
     assert.deepEqual(
       secrets.map(({ displayName: what, changedAtMs }) => [what, changedAtMs]),
       [
@@ -380,31 +386,31 @@ describe('evidence that is read anew', () => {
     assert.deepEqual(made.renewed, [ruled]);
   });
 
-  test('is listed without its content, and only what the caches do not have is read', async () => {
+  test('is listed as metadata, and only objects that are not cached are read', async () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     const { metadata, ...known } = await made.api.create(secretResource, secret);
     made.take({ ...known, metadata });
     await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
     await made.api.create(secretResource, named('forged', ownedBy('nobody')));
-    await made.gatherer.renew(ruled, never);
+    await made.observer.renew(ruled, never);
     assert.ok(made.caches.secrets.has('shop/forged'));
     assert.deepEqual(made.api.reads, ['list secrets, metadata only', 'get shop/new']);
   });
 
-  test('leaves alone what is known as of that revision, or a later one', async () => {
+  test('keeps records that are cached at that revision or a later one', async () => {
     const made = process();
     made.caches.certificates.observe(issued.record);
     const { metadata, ...stored } = await made.api.create(secretResource, secret);
     made.take({ ...stored, metadata });
     const [before] = made.caches.secrets.values();
     made.clock.ms = 200;
-    await made.gatherer.renew(ruled, never);
+    await made.observer.renew(ruled, never);
     assert.deepEqual([...made.caches.secrets.values()][0], before);
     const newer = { ...metadata, resourceVersion: `${Number(metadata.resourceVersion) + 1}` };
     made.take(withData({ 'ca.crt': 'newer' })({ ...stored, metadata: newer }));
     const [known] = made.caches.secrets.values();
-    await made.gatherer.renew(ruled, never);
+    await made.observer.renew(ruled, never);
     assert.deepEqual([...made.caches.secrets.values()][0], known);
   });
 });

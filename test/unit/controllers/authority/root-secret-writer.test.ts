@@ -30,7 +30,7 @@ const created = (act: Act): Given =>
     await process.settle();
     await act(process);
   });
-/** A rotation has begun, and status names its new root. */
+/** A rotation has started, and status names its new root. */
 const rotating = (act: Act = async () => undefined): Given =>
   created(async (process) => {
     await process.annotate('rotateRoot', 'now');
@@ -40,16 +40,16 @@ const rotating = (act: Act = async () => undefined): Given =>
 
 const abort: Act = (process) => process.annotate('abortRotation', process.status().rotation?.id ?? '');
 
-/** What stands in the root Secret: a file, or the CA whose certificate is in it. */
+/** A CA in the root Secret: the slot that holds its certificate, or `other`. */
 type Slot = 'tls' | keyof typeof rotationKeys | 'other';
 
 interface Row {
   readonly given: Given;
   readonly step: AuthorityStep['step'];
-  /** See differences. All other data stay as they are. */
+  /** See differences. All other data stays unchanged. */
   readonly data: readonly string[];
   readonly marks?: readonly string[];
-  /** The roots in ca.crt, and the CAs of the lists in ca.crl, in order. */
+  /** The roots in ca.crt, and the CAs of the CRLs in ca.crl, in order. */
   readonly trusts: readonly Slot[];
   readonly lists: readonly Slot[];
   readonly events: readonly string[];
@@ -62,9 +62,9 @@ const nextSigns = ['tls.crt from next.crt', 'tls.key from next.key', 'next.crt g
 const activeKept = ['previous.crt from tls.crt', 'previous.key from tls.key'];
 const ends = ['mtls-operator.io/ended-rotation new', `${rotation} gone`];
 
-/** Every step of an authority, as one write: what it changes of the root Secret. */
+/** Every step of an authority, with the changes of its one write to the root Secret. */
 const rows: Record<string, Row> = {
-  'a root is created where there is none': {
+  'a root is created because there is none': {
     given: begun(),
     step: 'create',
     data: newSecret,
@@ -72,7 +72,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['RootCreated'],
   },
-  'a root that is created answers the request for another root': {
+  'a new root answers an earlier request to rotate the root': {
     given: begun((process) => process.annotate('rotateRoot', 'now')),
     step: 'create',
     data: newSecret,
@@ -81,7 +81,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['RootCreated'],
   },
-  'a root that is created after the last one was deleted leaves that one trusted': {
+  'a root is created after the last one was deleted, and the last one stays trusted': {
     given: created((process) => process.removeRoot()),
     step: 'create',
     data: newSecret,
@@ -89,7 +89,7 @@ const rows: Record<string, Row> = {
     lists: ['tls', 'other'],
     events: ['RootCreated'],
   },
-  'the roots that were trusted before a renewal get back into ca.crt': {
+  'the roots that were trusted before a renewal are written back to ca.crt': {
     given: created(async (process) => {
       const both = encodeCertificates([process.root().certificate, other.certificate]);
       await process.changeRoot({ data: { [secretKeys.bundle]: base64(both) } });
@@ -102,7 +102,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['RootReplaced'],
   },
-  'a rotation begins on request': {
+  'a rotation starts on request': {
     given: created((process) => process.annotate('rotateRoot', 'now')),
     step: 'rotate',
     data: [...crlChanged, 'ca.crt changed', 'next.crt new', 'next.key new'],
@@ -111,7 +111,7 @@ const rows: Record<string, Row> = {
     lists: ['tls', 'next'],
     events: ['RotationStarted'],
   },
-  'a rotation begins with the root that a person has put into next.crt': {
+  'a rotation starts with the root that a user wrote to next.crt': {
     given: created((process) => process.putRoot('next', other)),
     step: 'rotate',
     data: [...crlChanged, 'ca.crt changed'],
@@ -120,7 +120,7 @@ const rows: Record<string, Row> = {
     lists: ['tls', 'next'],
     events: ['RotationStarted'],
   },
-  'the new root signs': {
+  'the new root starts to sign': {
     given: rotating(),
     step: 'rotate',
     data: ['ca.crl changed', ...nextSigns, ...activeKept],
@@ -138,7 +138,7 @@ const rows: Record<string, Row> = {
     lists: ['tls', 'previous'],
     events: ['RotationDraining'],
   },
-  'the old root is taken out of the bundle': {
+  'the old root is removed from the bundle': {
     given: rotating((process) => process.settle()),
     step: 'rotate',
     data: [...crlChanged, 'ca.crt from tls.crt'],
@@ -147,7 +147,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['RotationRetiring'],
   },
-  'the key of the old root is destroyed at the end': {
+  'the key of the old root is deleted after the rotation': {
     given: rotating(async (process) => {
       await process.settle();
       await process.carryOut();
@@ -159,7 +159,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['RotationCompleted'],
   },
-  'the new root is dropped when the rotation is aborted before it signs': {
+  'the new root is dropped because the rotation is aborted before it signs': {
     given: rotating(abort),
     step: 'rotate',
     data: [...crlChanged, 'ca.crt from tls.crt', 'next.crt gone', 'next.key gone'],
@@ -168,7 +168,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['RotationAborted'],
   },
-  'the old root signs again when the rotation is aborted after the switch': {
+  'the old root signs again because the rotation is aborted after the switch': {
     given: rotating(async (process) => {
       await process.carryOut();
       await abort(process);
@@ -180,7 +180,7 @@ const rows: Record<string, Row> = {
     lists: ['tls', 'previous'],
     events: ['RotationAborting'],
   },
-  'a rotation ends when a person takes its new root away': {
+  'a rotation ends because a user removes its new root': {
     given: rotating((process) => process.putRoot('next', null)),
     step: 'rotate',
     data: [...crlChanged, 'ca.crt from tls.crt'],
@@ -189,7 +189,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['RotationWithdrawn'],
   },
-  'another root was written over the one that signs': {
+  'another root has overwritten the one that signs': {
     given: created((process) => process.putRoot('active', other)),
     step: 'rotate',
     data: [...crlChanged, 'ca.crt changed'],
@@ -217,7 +217,7 @@ const rows: Record<string, Row> = {
     lists: ['tls', 'previous'],
     events: ['IssuerReplaced'],
   },
-  'the key of a replaced issuer is destroyed': {
+  'the key of a replaced issuer is deleted': {
     given: created(async (process) => {
       await process.putRoot('next', intermediate(process.root()));
       await process.carryOut();
@@ -236,7 +236,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: ['CertificatesRevoked'],
   },
-  'a CRL is signed again before it ends': {
+  'a CRL is signed again before it expires': {
     given: created(async (process) => {
       process.nowMs += days(11);
     }),
@@ -246,7 +246,7 @@ const rows: Record<string, Row> = {
     lists: ['tls'],
     events: [],
   },
-  'nothing is written when all is well': {
+  'nothing is written in steady state': {
     given: created(async () => undefined),
     step: 'keep',
     data: [],
@@ -256,7 +256,7 @@ const rows: Record<string, Row> = {
   },
 };
 
-/** What stands behind the CAs of a root Secret. */
+/** Returns the slot that holds a CA of a root Secret. */
 function slotsOf(secret: Secret): (is: (ca: Certificate) => boolean) => Slot {
   const keys = { tls: secretKeys, ...rotationKeys };
   const cas = Object.entries(keys).map(
@@ -292,13 +292,13 @@ for (const [title, { given, step, data, marks = [], trusts, lists, events }] of 
   });
 }
 
-test('a root Secret that the operator creates is marked as its own', async (t) => {
+test('a root Secret that the operator creates has its labels', async (t) => {
   const process = await AuthorityProcess.created(t);
   const { type, metadata } = process.secret() ?? assert.fail();
   assert.deepEqual([type, metadata.labels], ['kubernetes.io/tls', { [labels.managedBy]: 'mtls-operator' }]);
 });
 
-/** What another client does between the observation and the write. */
+/** A change by another client between the observation and the write. */
 const interferences: Record<string, Act> = {
   'was changed': (process) => process.changeRoot({ metadata: { labels: { theirs: 'x' } } }),
   'got another root': (process) => process.putRoot('active', root({ name: 'Theirs' })),
@@ -310,8 +310,8 @@ const interferences: Record<string, Act> = {
   },
 };
 
-// Broken if one fails: the operator overwrites a root, and its certificates fail at every peer.
-describe('nothing is overwritten, and nothing is reported', () => {
+// If one fails: the operator overwrites a root, and its certificates fail at every peer.
+describe('nothing is overwritten and no event is sent', () => {
   for (const [title, { given, step }] of Object.entries(rows)) {
     if (step === 'create' || step === 'keep') continue;
     for (const [happened, interfere] of Object.entries(interferences)) {
@@ -329,7 +329,7 @@ describe('nothing is overwritten, and nothing is reported', () => {
     }
   }
 
-  test('when a root is created and another replica has created one meanwhile', async (t) => {
+  test('when a root is created but another replica has created one meanwhile', async (t) => {
     const process = await AuthorityProcess.begin(t);
     const { observation, step } = await process.plan();
     await process.putRoot('active', other);
@@ -342,7 +342,7 @@ describe('nothing is overwritten, and nothing is reported', () => {
     [createRoot, begun()],
     [patchRoot, rotating()],
   ] as const) {
-    test(`when the API server refuses ${request}: the controller tries again`, async (t) => {
+    test(`when the API server refuses ${request}: the controller retries`, async (t) => {
       const process = await given(t);
       const before = process.secret();
       process.events.length = 0;

@@ -7,12 +7,12 @@ import { KubeError, silentLog } from '../../../../src/kube/index.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 
-/** All that can happen without a timer. */
+/** Runs everything that needs no timer. */
 const turns = async (): Promise<void> => {
   for (let turn = 0; turn < 50; turn += 1) await setImmediate();
 };
 
-/** Authorities `a` and `b`, each with a root Secret of its own. */
+/** Authorities `a` and `b`, each with its own root Secret. */
 async function begin(t: TestContext, { isStarted = true } = {}) {
   const caches = new Caches(() => []);
   const { authorities, rootSecrets } = caches;
@@ -37,18 +37,12 @@ async function begin(t: TestContext, { isStarted = true } = {}) {
 type Begun = Awaited<ReturnType<typeof begin>>;
 
 const changes: Record<string, [act: (begun: Begun) => unknown, read: string[]]> = {
-  'an authority that is new': [({ caches, record }) => caches.authorities.observe(record('c', '2')), ['c']],
-  'an authority that changes': [({ caches, record }) => caches.authorities.observe(record('a', '2')), ['a']],
-  'an authority that is gone': [({ caches }) => caches.authorities.observeDeleted({ name: 'a' }, '2'), ['a']],
-  'a root Secret that is new': [
-    ({ caches, rootSecret }) => caches.rootSecrets.observe(rootSecret('root-b', '2')),
-    ['b'],
-  ],
-  'a root Secret that changes': [
-    ({ caches, rootSecret }) => caches.rootSecrets.observe(rootSecret('root-a', '2')),
-    ['a'],
-  ],
-  'a root Secret that is gone': [
+  'a new authority': [({ caches, record }) => caches.authorities.observe(record('c', '2')), ['c']],
+  'a changed authority': [({ caches, record }) => caches.authorities.observe(record('a', '2')), ['a']],
+  'a deleted authority': [({ caches }) => caches.authorities.observeDeleted({ name: 'a' }, '2'), ['a']],
+  'a new root Secret': [({ caches, rootSecret }) => caches.rootSecrets.observe(rootSecret('root-b', '2')), ['b']],
+  'a changed root Secret': [({ caches, rootSecret }) => caches.rootSecrets.observe(rootSecret('root-a', '2')), ['a']],
+  'a deleted root Secret': [
     ({ caches }) => caches.rootSecrets.observeDeleted({ namespace: 'x', name: 'root-a' }, '2'),
     ['a'],
   ],
@@ -58,8 +52,8 @@ const changes: Record<string, [act: (begun: Begun) => unknown, read: string[]]> 
   ],
 };
 
-describe('a replica that stands by', () => {
-  test('reads every root when it begins', async (t) => {
+describe('a standby', () => {
+  test('reads every root when it starts', async (t) => {
     const { read } = await begin(t, { isStarted: false });
     assert.deepEqual(read, ['a', 'b']);
   });
@@ -73,7 +67,7 @@ describe('a replica that stands by', () => {
     });
   }
 
-  test('tries again after a read that failed', async (t) => {
+  test('retries a failed read', async (t) => {
     const { caches, read, state, record } = await begin(t);
     state.act = async () => {
       state.act = async () => undefined;
@@ -83,12 +77,12 @@ describe('a replica that stands by', () => {
     await eventually(() => assert.deepEqual(read, ['a', 'a']));
   });
 
-  test('aborts a read when it ends, and waits for its end', async (t) => {
+  test('aborts a read when it stops, and waits until the read has ended', async (t) => {
     const { caches, standby, state, record } = await begin(t);
     const { promise, resolve } = Promise.withResolvers<void>();
     let signal: AbortSignal | undefined;
-    state.act = async (given) => {
-      signal = given;
+    state.act = async (aborted) => {
+      signal = aborted;
       await promise;
       throw new KubeError('Aborted', 'the signal has aborted');
     };
@@ -108,14 +102,14 @@ describe('a replica that stands by', () => {
 
   test('leaves no timer behind', async (t) => {
     const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
-    assert.equal(timers(), 0, 'the tests before this one left a timer');
+    assert.equal(timers(), 0, 'an earlier test left a timer');
     const { caches, standby, state, record } = await begin(t);
     state.act = async () => {
       throw new KubeError('Network', 'no answer');
     };
     caches.authorities.observe(record('a', '2'));
     await turns();
-    assert.ok(timers() > 0, 'it would try again');
+    assert.ok(timers() > 0, 'it would retry');
     await standby.stop();
     assert.equal(timers(), 0);
   });

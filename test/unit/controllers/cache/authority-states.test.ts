@@ -19,8 +19,8 @@ const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => 
 });
 const bad: AuthorityVerdict = { state: 'notReady', reason: 'RootExpired', message: 'x' };
 
-describe('what certificates see of an authority', () => {
-  test('is unknown until its root was looked at, and again once it is gone', () => {
+describe('the state of an authority', () => {
+  test('is unknown until its root is read, and after it was deleted', () => {
     const authorityStates = new AuthorityStates();
     assert.deepEqual(authorityStates.get('default'), { state: 'unknown' });
     authorityStates.set(authority(), verdict(a));
@@ -31,7 +31,7 @@ describe('what certificates see of an authority', () => {
     );
   });
 
-  test('is its root without the key, which is for signing alone', () => {
+  test('holds its root without the key, which only the signing material has', () => {
     const authorityStates = new AuthorityStates();
     authorityStates.set(authority(), verdict(a, b));
     assert.deepEqual(authorityStates.get('default'), {
@@ -47,7 +47,7 @@ describe('what certificates see of an authority', () => {
     assert.deepEqual([...authorityStates.issuers()], [['default', a]]);
   });
 
-  test('has no signer while the root is bad', () => {
+  test('has no signing material while the root is invalid', () => {
     const authorityStates = new AuthorityStates();
     authorityStates.set(authority(), verdict(a));
     authorityStates.set(authority(), bad);
@@ -56,16 +56,16 @@ describe('what certificates see of an authority', () => {
 
   const changes: [title: string, before: AuthorityVerdict, after: AuthorityVerdict, changed: boolean][] = [
     ['the same root', verdict(a, b), verdict(a, b), false],
-    ['one root more', verdict(a), verdict(a, b), true],
+    ['another trusted root', verdict(a), verdict(a, b), true],
     ['another active root', verdict(a, b), verdict(b, a), true],
-    ['another intermediate under it', verdict(intermediate(a)), verdict(intermediate(a)), true],
-    ['a root gone bad', verdict(a), bad, true],
-    ['the same bad root', bad, bad, false],
-    ['a root that is bad in another way', bad, { ...bad, reason: 'RootMissing' }, true],
+    ['another intermediate of the same root', verdict(intermediate(a)), verdict(intermediate(a)), true],
+    ['a root that became invalid', verdict(a), bad, true],
+    ['the same invalid root', bad, bad, false],
+    ['a root that is invalid for another reason', bad, { ...bad, reason: 'RootMissing' }, true],
     ['a repaired root', bad, verdict(a), true],
   ];
   for (const [title, before, after, changed] of changes) {
-    test(`${changed ? 'is' : 'is not'} worth another look for ${title}`, () => {
+    test(`${changed ? 'changes' : 'does not change'} for ${title}`, () => {
       const authorityStates = new AuthorityStates();
       assert.equal(authorityStates.set(authority(), before), 'whole');
       assert.equal(authorityStates.set(authority(), after), changed ? 'whole' : 'none');
@@ -73,7 +73,7 @@ describe('what certificates see of an authority', () => {
   }
 });
 
-test('what was known of an authority is forgotten when a term begins', () => {
+test('the states of authorities are forgotten when a term begins', () => {
   const authorityStates = new AuthorityStates();
   authorityStates.set(authority(), verdict(a));
   authorityStates.clear();
@@ -88,7 +88,7 @@ describe('an authority that waits', () => {
   };
   const reissue = { id: 'r1', since: now, windowMs: 5, resumedAt: now };
 
-  test('has bundles to write and nothing to sign with', () => {
+  test('has bundles to write and no issuer', () => {
     const authorityStates = new AuthorityStates();
     authorityStates.set(authority(), waiting);
     const material = authorityStates.material('default');
@@ -98,7 +98,7 @@ describe('an authority that waits', () => {
     assert.deepEqual(view.state === 'ready' && view.issuancePaused, waits);
   });
 
-  test('is worth another look when it has ceased to wait, and when certificates begin to switch', () => {
+  test('changes state when it no longer waits, and when certificates start to switch', () => {
     const authorityStates = new AuthorityStates();
     authorityStates.set(authority(), waiting);
     assert.equal(authorityStates.set(authority(), verdict(a, b)), 'whole');

@@ -31,7 +31,7 @@ import { MemoryClient } from '../world/memory-client.ts';
 const signer = root();
 const publisher = authority();
 
-/** The caches of one process, which begins. Its clock stands at 100. A request of `held` waits until that is resolved. */
+/** Starts the caches of a process, whose clock is at 100 ms. The request `held` waits until its promise resolves. */
 function begin(t: TestContext, api: MemoryApi, held?: { readonly request: string; readonly until: Promise<void> }) {
   const memory = new MemoryClient(api);
   const clock = { ms: 100 };
@@ -56,7 +56,7 @@ function begin(t: TestContext, api: MemoryApi, held?: { readonly request: string
   };
   const refreshRoots = async () => {
     for (let turn = 0; turn < 5; turn += 1) await setImmediate();
-    requests.push('the roots are looked at');
+    requests.push('the roots are read');
     roots = [signer.certificate];
   };
   const haveFilled = () => {
@@ -71,7 +71,7 @@ function begin(t: TestContext, api: MemoryApi, held?: { readonly request: string
   return { memory, caches, clock, requests, filled: filled.promise };
 }
 
-/** The same, from when they are filled on. */
+/** The same, after the caches are filled. */
 async function process(t: TestContext, api: MemoryApi) {
   const made = begin(t, api);
   await made.filled;
@@ -81,14 +81,14 @@ async function process(t: TestContext, api: MemoryApi) {
 
 type Process = Awaited<ReturnType<typeof process>>;
 
-/** A kind whose objects count as they are from a moment on. */
+/** A kind whose objects have a change time. */
 interface Kind {
   readonly resource: Resource<KubeObject>;
   readonly ref: ObjectRef;
   readonly create: (api: MemoryApi) => Promise<unknown>;
   readonly patch: (api: MemoryApi, patch: object) => Promise<unknown>;
   readonly remove: (api: MemoryApi) => Promise<unknown>;
-  /** A patch that puts another bundle into it. */
+  /** A patch that changes the bundle in the object. */
   readonly otherBundle: (text: string) => object;
   readonly changedAtMs: (caches: Caches) => number | undefined;
 }
@@ -156,9 +156,9 @@ async function server(): Promise<MemoryApi> {
 
 const unrelated = { metadata: { annotations: { note: 'x' } } };
 
-// Broken if one fails: after a restart or a fail-over, a rotation goes on before pods have loaded what they need.
+// If one fails: after a restart or a fail-over, a rotation continues before pods have loaded the new content.
 for (const [title, kind] of Object.entries(kinds)) {
-  describe(`${title} in the caches has been as it is`, () => {
+  describe(`${title} in the caches counts`, () => {
     const at = (clockMs: number, made: Process) => {
       made.clock.ms = clockMs;
     };
@@ -170,19 +170,19 @@ for (const [title, kind] of Object.entries(kinds)) {
       await api.create(kind.resource, there as never);
     };
 
-    /** A process that found the object there. */
+    /** A process that started when the object already existed. */
     const begun = async (t: TestContext) => {
       const api = await server();
       await kind.create(api);
       return { api, made: await process(t, api) };
     };
 
-    test('since the process read it first, when it was there before', async (t) => {
+    test('from the first read of the process, if it existed before', async (t) => {
       const { made } = await begun(t);
       assert.equal(kind.changedAtMs(made.caches), 100);
     });
 
-    test('since the watch has brought it', async (t) => {
+    test('from its watch event', async (t) => {
       const api = await server();
       const made = await process(t, api);
       at(200, made);
@@ -193,7 +193,7 @@ for (const [title, kind] of Object.entries(kinds)) {
       assert.equal(kind.changedAtMs(made.caches), 300);
     });
 
-    test('since the watch has brought its last bundle, and not its last change', async (t) => {
+    test('from the watch event with its last bundle, not with its last change', async (t) => {
       const { api, made } = await begun(t);
       at(200, made);
       await kind.patch(api, kind.otherBundle('second'));
@@ -205,7 +205,7 @@ for (const [title, kind] of Object.entries(kinds)) {
       assert.equal(kind.changedAtMs(made.caches), 200);
     });
 
-    test('since it is back with the bundle of before, when another one was there meanwhile', async (t) => {
+    test('from the change back to an earlier bundle', async (t) => {
       const { api, made } = await begun(t);
       for (const [clockMs, text] of [
         [200, 'second'],
@@ -218,7 +218,7 @@ for (const [title, kind] of Object.entries(kinds)) {
       assert.equal(kind.changedAtMs(made.caches), 300);
     });
 
-    test('since it is there again, when it was deleted and made again', async (t) => {
+    test('from its watch event when it was deleted and created again', async (t) => {
       const { api, made } = await begun(t);
       at(200, made);
       await remake(api);
@@ -226,7 +226,7 @@ for (const [title, kind] of Object.entries(kinds)) {
       assert.equal(kind.changedAtMs(made.caches), 200);
     });
 
-    test('since the new listing, when it has changed while the watch was lost; else as before', async (t) => {
+    test('from the new list if it changed while the watch was lost, otherwise as before', async (t) => {
       const { api, made } = await begun(t);
       let before = 100;
       for (const [clockMs, change, since] of [
@@ -249,7 +249,7 @@ for (const [title, kind] of Object.entries(kinds)) {
       }
     });
 
-    test('since the beginning of the replica that takes over, whatever another one knows', async (t) => {
+    test('from the start of a replica that takes over, independently of other replicas', async (t) => {
       const api = await server();
       const before = await process(t, api);
       await kind.create(api);
@@ -260,7 +260,7 @@ for (const [title, kind] of Object.entries(kinds)) {
   });
 }
 
-test('the first bundle of a namespace that came later has nobody to wait for', async (t) => {
+test('the first bundle of a namespace that is newer than the process needs no wait', async (t) => {
   const api = await server();
   const made = await process(t, api);
   const { store } = made.caches.configMaps;
@@ -280,7 +280,7 @@ test('the first bundle of a namespace that came later has nobody to wait for', a
     [store.get('later/trust')?.changedAtMs, store.get('shop/trust')?.changedAtMs],
     [Number.NEGATIVE_INFINITY, 200],
   );
-  // A namespace that is gone takes with it what was mounted in it; one that is made again begins again.
+  // Deleting a namespace deletes the pods that mounted the bundle. A namespace that is created again counts as new.
   await api.byHand(() => api.delete(inConfigMap.resource, { namespace: 'shop', name: 'trust' }));
   await made.memory.deliver();
   await api.byHand(() => api.delete(namespaces, { name: 'shop' }));
@@ -290,7 +290,7 @@ test('the first bundle of a namespace that came later has nobody to wait for', a
   assert.equal(store.get('shop/trust')?.changedAtMs, Number.NEGATIVE_INFINITY);
 });
 
-test('a Secret that no resource owns has been as it is since its last revision', async (t) => {
+test('a Secret that no resource owns counts from its last revision', async (t) => {
   const api = await server();
   const ref = { namespace: 'shop', name: 'copy' };
   await api.create(secrets, withMetadata(() => ({ ...ref, ownerReferences: [] }))(issued.secret('server')));
@@ -303,7 +303,7 @@ test('a Secret that no resource owns has been as it is since its last revision',
   assert.equal(since(), 200);
 });
 
-test('a Secret with a certificate of another root has been as it is since then', async (t) => {
+test('a Secret counts from the change to a certificate of another root', async (t) => {
   const api = await server();
   const kind = kinds['a Secret'];
   await kind?.create(api);
@@ -320,21 +320,21 @@ test('a Secret with a certificate of another root has been as it is since then',
 describe('the caches are filled', () => {
   const before = (requests: readonly string[], event: string) => requests.slice(0, requests.indexOf(event));
 
-  test('in the order in which a leaf can be judged when it is read', async (t) => {
+  test('in an order in which a leaf can be verified when it is read', async (t) => {
     const api = await server();
     for (const kind of Object.values(kinds)) await kind.create(api);
     const { caches, requests } = await process(t, api);
     const record = caches.secrets.get(keyOf(secretRef));
     assert.ok(record !== undefined && isExamined(record) && 'leaf' in record.content);
-    assert.notEqual(record.content.leaf.root, undefined, 'the root that has signed it is known');
+    assert.notEqual(record.content.leaf.root, undefined, 'the root that signed it is known');
     const first = ['mtlsauthorities', 'secrets in mtls-operator', 'namespaces'].map((what) => `list ${what}`);
     assert.deepEqual(
-      new Set(before(requests, 'the roots are looked at').filter((one) => one.startsWith('list '))),
+      new Set(before(requests, 'the roots are read').filter((one) => one.startsWith('list '))),
       new Set(first),
     );
   });
 
-  const rooted = 'the roots are looked at';
+  const rooted = 'the roots are read';
   const filled = 'the caches are filled';
   const waits: readonly [request: string, event: string][] = [
     ['list mtlsauthorities', rooted],
@@ -346,11 +346,11 @@ describe('the caches are filled', () => {
     ['stream secrets by label', filled],
   ];
   for (const [request, event] of waits) {
-    test(`and ${event} when the API server has answered: ${request}`, async (t) => {
+    test(`and ${event} only after the API server has answered: ${request}`, async (t) => {
       const { promise: until, resolve } = Promise.withResolvers<void>();
       t.after(() => resolve());
       const made = begin(t, await server(), { request, until });
-      // There are no keys to prove: all that can happen happens in these turns.
+      // No key has to be verified: everything that can happen happens in these turns.
       for (let turn = 0; turn < 50; turn += 1) await setImmediate();
       assert.ok(made.requests.includes(request));
       assert.ok(!made.requests.includes(event));
@@ -360,7 +360,7 @@ describe('the caches are filled', () => {
     });
   }
 
-  test('without ClusterTrustBundles where the API server has none', async (t) => {
+  test('without ClusterTrustBundles if the API server does not serve them', async (t) => {
     const api = await server();
     assert.equal((await process(t, api)).caches.servesClusterTrustBundles, true);
     const made = begin(t, api);
@@ -370,7 +370,7 @@ describe('the caches are filled', () => {
   });
 });
 
-describe('what was deleted is no longer in the caches, and a bundle is lost', () => {
+describe('deleted objects leave the caches, and a bundle counts as lost', () => {
   const lost = async (t: TestContext) => {
     const api = await server();
     for (const kind of Object.values(kinds)) await kind.create(api);
@@ -387,14 +387,14 @@ describe('what was deleted is no longer in the caches, and a bundle is lost', ()
     return { api, memory, isLost };
   };
 
-  test('until its namespace is gone', async (t) => {
+  test('until its namespace is deleted', async (t) => {
     const { api, memory, isLost } = await lost(t);
     await api.byHand(() => api.delete(namespaces, { name: 'shop' }));
     await memory.deliver();
     assert.deepEqual(isLost(), [false, true]);
   });
 
-  test('until its authority is gone', async (t) => {
+  test('until its authority is deleted', async (t) => {
     const { api, memory, isLost } = await lost(t);
     await api.byHand(() => api.delete(authorities, { name: 'default' }));
     await memory.deliver();

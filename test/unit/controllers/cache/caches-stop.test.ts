@@ -6,12 +6,12 @@ import { silentLog } from '../../../../src/kube/index.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { type Exchange, type FaultServer, serve } from '../../kube/api/fault-server.ts';
 
-/** Answers after which no cache is ever filled. */
+/** Answers with which no cache is ever filled. */
 const answers: Readonly<Record<string, (exchange: Exchange) => void>> = {
   'breaks connections': ({ reset }) => reset(),
   'answers 403': ({ status }) => status(403, 'Forbidden'),
   'does not answer': () => {},
-  'has listed only what is listed first': ({ path, query, json, events }) => {
+  'answers only the first lists': ({ path, query, json, events }) => {
     if (query.has('watch')) events();
     else if (/authorities|namespaces$|\/secrets$/.test(path))
       json(200, { items: [], metadata: { resourceVersion: '1' } });
@@ -26,14 +26,14 @@ const sourcesOf = (server: FaultServer): CacheSources => ({
   onListed: () => {},
 });
 
-describe('the caches end when the signal aborts, with an API server that', () => {
+describe('the caches stop when the signal aborts, with an API server that', () => {
   for (const [does, answer] of Object.entries(answers)) {
     test(does, async (t) => {
       const server = await serve(t, answer);
       const stop = new AbortController();
       const kept = keepCaches(new Caches(() => []), sourcesOf(server), stop.signal, {
         afterRoots: () => Promise.resolve(),
-        afterAll: () => assert.fail('they are not filled'),
+        afterAll: () => assert.fail('they are never filled'),
       });
       await eventually(() => assert.ok(server.exchanges.length >= 3));
       stop.abort();
@@ -42,7 +42,7 @@ describe('the caches end when the signal aborts, with an API server that', () =>
   }
 });
 
-test('labelled Secrets are asked for when the MtlsCertificates are known, and not before', async (t) => {
+test('labelled Secrets are requested only after the MtlsCertificates are cached', async (t) => {
   const selectors = ({ path, query }: Exchange) =>
     path.endsWith('/secrets') && query.get('labelSelector') !== null ? 'leaves' : path.split('/').at(-1);
   let answerCertificates: (() => void) | undefined;
@@ -64,7 +64,7 @@ test('labelled Secrets are asked for when the MtlsCertificates are known, and no
     },
   });
   const asked = () => server.exchanges.map(selectors);
-  // ConfigMaps come in the same step as Secrets did.
+  // ConfigMaps are requested together with the Secrets.
   await eventually(() => assert.ok(asked().includes('configmaps') && answerCertificates !== undefined));
   assert.ok(!asked().includes('leaves'));
   answerCertificates?.();
