@@ -1,9 +1,9 @@
 /**
- * Certificates of every kind that the operator issues, judged by programs that nobody here wrote: right name and usage
- * are accepted by all, and wrong name, usage, root or time by none. What they do not agree on is in one table, with
+ * Certificates of every kind that the operator issues, checked by independent programs: all of them must accept the right
+ * name and usage, and none of them a wrong name, usage, root or time. The known disagreements are in one table with
  * reasons: disagreements.ts.
  *
- * By default as many combinations as it takes for every two choices to come together. All, or others by another seed:
+ * The default combinations cover every pair of choices. All combinations, or others by another seed:
  *
  *     CONSENSUS=full npm test -- e2e/consensus
  *     FUZZ_SEED=7 npm test -- e2e/consensus
@@ -45,29 +45,29 @@ describe(`certificates of ${combinations.length} combinations (FUZZ_SEED=${seed}
     matters.push(formMatter('bad form', largest, malformed, matters.length));
   });
 
-  test('hold every two choices together', () => {
+  test('cover every pair of choices', () => {
     assert.deepEqual(missingPairs(combinations), []);
   });
 
   for (const judge of judges) {
-    // With CI=true nothing is skipped: what is missing then fails.
+    // With CI=true nothing is skipped, and a missing program fails the test.
     const skip = process.env['CI'] === 'true' ? false : (judge.missing() ?? false);
-    test(`are judged as they should be by ${judge.name}`, { skip }, async (t) => {
+    test(`get the expected verdicts from ${judge.name}`, { skip }, async (t) => {
       const hearing = await hear(judge, matters);
       hearings.push(hearing);
       for (const line of describeHearing(hearing)) t.diagnostic(line);
       assert.equal(hearing.unknown.length, 0, describeUnknown(hearing));
-      assert.ok(hearing.refusals > 0, `${judge.name} refuses nothing`);
+      assert.ok(hearing.refusals > 0, `${judge.name} never refuses`);
     });
   }
 
-  // A part of the combinations need not have all of them.
+  // The default combinations need not meet every known disagreement.
   if (isFull) {
-    test('have no disagreement in the table that is none', () => {
+    test('meet every disagreement in the table', () => {
       const met = new Set(hearings.flatMap(({ known }) => [...known.keys()]));
-      const dead = disagreements.filter((entry) => !met.has(entry));
+      const unmet = disagreements.filter((entry) => !met.has(entry));
       assert.deepEqual(
-        dead.map(({ judges, because }) => [...judges, because]),
+        unmet.map(({ judges, because }) => [...judges, because]),
         [],
       );
     });

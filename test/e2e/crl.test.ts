@@ -1,4 +1,4 @@
-/** CRLs, judged by programs that nobody here wrote: what they read in them, and which certificates they refuse. */
+/** CRLs, checked by independent programs: what they read from a CRL, and which certificates they refuse because of it. */
 
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes } from 'node:crypto';
@@ -30,7 +30,7 @@ import { unlessInstalled } from '../support/peers/index.ts';
 import { run } from '../support/peers/process.ts';
 import { issueCrl, issueLeafNow, type TestIssuer } from '../support/sign.ts';
 
-// The programs go by the clock of the machine, and a slow machine may take an hour for this.
+// The programs use the clock of the machine, and this may take an hour on a slow machine.
 const present = Math.floor(Date.now() / 1000) * 1000;
 const at = (ms: number): Date => new Date(present + ms);
 
@@ -45,7 +45,7 @@ function leafOf(signer: Issuer): Certificate {
 
 const revoke = ({ serialNumber }: Certificate): RevokedCertificate => ({ serialNumber, revokedAt: at(-hours(1)) });
 
-/** The CRL of an issuer, from an hour ago until in a day. */
+/** The CRL of an issuer, valid from an hour ago for 25 hours. */
 const crlOf = (signer: Issuer, ...revoked: readonly Certificate[]): Crl =>
   issueCrl(signer, {
     number: 258n,
@@ -74,29 +74,33 @@ const keys: readonly KeySpec[] = [
 
 type Expected = 'accepted' | RegExp;
 
-/** A leaf by itself and one that is revoked, of an issuer, under all that may be at hand. */
-function situations(signer: Issuer, other: Issuer): Array<[title: string, given: CrlCase, Expected]> {
+/** A valid leaf and a revoked leaf of an issuer, each with several sets of CRLs. */
+function situations(signer: Issuer, other: Issuer): Array<[title: string, crlCase: CrlCase, Expected]> {
   const [revoked, good] = [leafOf(signer), leafOf(signer)];
   const [own, foreign] = [crlOf(signer, revoked), crlOf(other)];
   return [
     ['a revoked leaf', judged(signer, revoked, own), isRevoked],
-    ['another leaf', judged(signer, good, own), 'accepted'],
-    ['a leaf where nothing is revoked', judged(signer, good, crlOf(signer)), 'accepted'],
-    ['a revoked leaf, behind the CRL of another issuer', judged(signer, revoked, foreign, own), isRevoked],
-    ['another leaf, before the CRL of another issuer', judged(signer, good, own, foreign), 'accepted'],
-    ['a leaf under an expired CRL', judged(signer, good, expiredCrlOf(signer)), expired],
-    ['a leaf under the CRL of another issuer alone', judged(signer, good, foreign), absent],
+    ['a leaf that is not revoked', judged(signer, good, own), 'accepted'],
+    ['a leaf with an empty CRL', judged(signer, good, crlOf(signer)), 'accepted'],
+    ['a revoked leaf, if the CRL of another issuer comes first', judged(signer, revoked, foreign, own), isRevoked],
+    [
+      'a leaf that is not revoked, if the CRL of another issuer follows',
+      judged(signer, good, own, foreign),
+      'accepted',
+    ],
+    ['a leaf with an expired CRL', judged(signer, good, expiredCrlOf(signer)), expired],
+    ['a leaf with only the CRL of another issuer', judged(signer, good, foreign), absent],
   ];
 }
 
-/** How the programs say it. */
+/** Patterns for the messages of all programs. */
 const isRevoked = /revoked/i;
 const expired = /CRL has expired|UNDETERMINED_REVOCATION_STATUS/;
 const absent = /unable to get certificate CRL|no CRL of the issuer|UNDETERMINED_REVOCATION_STATUS/;
 
 function assertVerdicts(
   judge: CrlJudge,
-  cases: ReadonlyArray<[title: string, given: CrlCase, expected: Expected]>,
+  cases: ReadonlyArray<[title: string, crlCase: CrlCase, expected: Expected]>,
   refusals: ReadonlyArray<string | undefined>,
 ): void {
   assert.equal(refusals.length, cases.length);
@@ -108,34 +112,34 @@ function assertVerdicts(
   }
 }
 
-describe('certificates are judged by CRLs', () => {
+describe('certificates are checked against CRLs', () => {
   const other = issuer();
   const ofKeys = keys.flatMap((spec) =>
-    situations(issuer(spec), other).map(([title, given, expected]): [string, CrlCase, Expected] => [
+    situations(issuer(spec), other).map(([title, crlCase, expected]): [string, CrlCase, Expected] => [
       `${describeKeySpec(spec)}: ${title}`,
-      given,
+      crlCase,
       expected,
     ]),
   );
   const below = situations(intermediate(issuer(), { at: at(-hours(2)) }), other).map(
-    ([title, given, expected]): [string, CrlCase, Expected] => [`intermediate: ${title}`, given, expected],
+    ([title, crlCase, expected]): [string, CrlCase, Expected] => [`intermediate: ${title}`, crlCase, expected],
   );
   const all = [...ofKeys, ...below];
   for (const judge of crlJudges) {
     test(`by ${judge.name}, with every kind of key of the issuer`, { skip: unlessInstalled(judge) }, async () =>
-      assertVerdicts(judge, all, await judge.refusals(all.map(([, given]) => given))),
+      assertVerdicts(judge, all, await judge.refusals(all.map(([, crlCase]) => crlCase))),
     );
   }
 });
 
-describe('a CRL says', () => {
+describe('a CRL has the expected content', () => {
   const signer = issuer();
   const revoked = [leafOf(signer), leafOf(signer), leafOf(signer)];
   const crl = crlOf(signer, ...revoked);
   const serials = revoked.map(({ serialNumber }) => serialNumber).sort();
   const iso = (date: Date): string => date.toISOString().replace('.000', '');
 
-  test('the same to Go', { skip: unlessInstalled(goCrl) }, async () => {
+  test('in Go', { skip: unlessInstalled(goCrl) }, async () => {
     const [read] = await goReads([judged(signer, leafOf(signer), crl)]);
     assert.deepEqual(read?.Lists, [
       {
@@ -149,7 +153,7 @@ describe('a CRL says', () => {
     ]);
   });
 
-  test('the same to openssl', { skip: unlessInstalled(opensslCrl) }, () => {
+  test('in openssl', { skip: unlessInstalled(opensslCrl) }, () => {
     const file = scratchFile(encodeCertificates([signer.certificate]));
     const text = openssl(['crl', '-text', '-noout', '-CAfile', file], encodeCrls([crl]));
     assert.match(text, /Version 2 \(0x1\)/);
@@ -162,7 +166,7 @@ describe('a CRL says', () => {
     assert.doesNotMatch(openssl(['crl', '-text', '-noout'], encodeCrls([crlOf(signer)])), /Revoked Certificates:/);
   });
 
-  test('the same to GnuTLS, which verifies it, too', { skip: unlessInstalled(gnutlsCrl) }, async () => {
+  test('in GnuTLS, which also verifies it', { skip: unlessInstalled(gnutlsCrl) }, async () => {
     const [ca, list] = [scratchFile(encodeCertificates([signer.certificate])), scratchFile(encodeCrls([crl]))];
     const info = await run(['certtool', '--crl-info', '--infile', list]);
     assert.match(info.stdout, /Version: 2[\s\S]*CRL Number \(not critical\): 0*102\n/);

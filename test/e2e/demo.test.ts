@@ -10,7 +10,7 @@ import { eventually } from '../support/eventually.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-test('the demo tells the whole story, exits 0 and leaves nothing behind', async () => {
+test('the demo shows every step, exits with 0 and deletes its files', async () => {
   const { code, stdout, stderr } = await demo(['--once']);
   assert.equal(code, 0, `${stdout}\n${stderr}`);
   const lines = stripVTControlCharacters(stdout).split('\n');
@@ -38,7 +38,7 @@ test('the demo tells the whole story, exits 0 and leaves nothing behind', async 
   ]) {
     assert.ok(
       lines.some((line) => fact.test(line)),
-      `no line is like ${fact}:\n${stdout}`,
+      `no line matches ${fact}:\n${stdout}`,
     );
   }
   const rotated = lines.flatMap((line) => /✓ (server|client) +(\w+)… → (\w+)…/.exec(line)?.slice(1) ?? []);
@@ -54,13 +54,13 @@ test('the demo tells the whole story, exits 0 and leaves nothing behind', async 
   await eventually(() => assert.deepEqual(folders.filter(existsSync), []), { message: 'keys were left behind' });
 });
 
-test('an unknown flag is answered with the usage', async () => {
+test('an unknown flag prints the usage', async () => {
   const { code, stderr } = await demo(['--twice']);
   assert.equal(code, 2);
   assert.match(stderr, /usage: npm run demo/);
 });
 
-test('on a cluster of the user (25 s: the demo runs as a whole)', async (t) => {
+test("on a user's own cluster (25 s: the whole demo runs)", async (t) => {
   let cluster: ControlPlane;
   t.before(async () => {
     cluster = await startControlPlane();
@@ -74,16 +74,19 @@ test('on a cluster of the user (25 s: the demo runs as a whole)', async (t) => {
     return stdout.trim();
   };
 
-  await t.test('it says what it would do and, when nobody can agree, does none of it', async () => {
-    const { code, stdout, stderr } = await onCluster();
-    assert.equal(code, 2, `${stdout}\n${stderr}`);
-    assert.match(stdout, /install the CRDs/);
-    assert.match(stderr, /--yes/);
-    assert.equal(await names('crd'), '');
-    assert.doesNotMatch(await names('namespaces'), /shop|mtls-operator/);
-  });
+  await t.test(
+    'without a terminal to confirm and without --yes, it prints what it would do and changes nothing',
+    async () => {
+      const { code, stdout, stderr } = await onCluster();
+      assert.equal(code, 2, `${stdout}\n${stderr}`);
+      assert.match(stdout, /install the CRDs/);
+      assert.match(stderr, /--yes/);
+      assert.equal(await names('crd'), '');
+      assert.doesNotMatch(await names('namespaces'), /shop|mtls-operator/);
+    },
+  );
 
-  await t.test('with --yes it tells the story, removes the examples and leaves the installation', async () => {
+  await t.test('with --yes it shows every step, deletes the examples and keeps the installation', async () => {
     const { code, stdout, stderr } = await onCluster('--yes');
     assert.equal(code, 0, `${stdout}\n${stderr}`);
     assert.match(stdout, /none refused, and nothing was restarted/);
@@ -93,7 +96,7 @@ test('on a cluster of the user (25 s: the demo runs as a whole)', async (t) => {
     assert.equal(await names('deployments', '--namespace=mtls-operator'), '');
   });
 
-  await t.test('it does not touch a namespace that has the name of its own', async () => {
+  await t.test('it does not change an existing namespace with the name of its own', async () => {
     await cluster.kubectl(['create', 'namespace', 'shop']);
     const { code, stdout } = await onCluster('--yes');
     assert.equal(code, 1);
@@ -102,7 +105,7 @@ test('on a cluster of the user (25 s: the demo runs as a whole)', async (t) => {
   });
 });
 
-/** Runs the demo the way a person does, without a terminal. */
+/** Runs the demo without a terminal. */
 function demo(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandResult> {
   return output('npm', ['run', '--silent', 'demo', '--', ...args], { cwd: ROOT, env: { ...process.env, ...env } });
 }

@@ -11,11 +11,11 @@ import { scratchFolder } from '../support/scratch.ts';
 const names = Array.from({ length: 6 }, (_, number) => `app-${number}`);
 const roles = ['server', 'client'] as const;
 
-/** The Secrets of all workloads, from one root. */
+/** The Secrets of all workloads, issued by one root. */
 type Secrets = Readonly<Record<string, Readonly<Record<Role, SecretFiles>>>>;
 
-// The mesh of mesh.test.ts on certificates that owe nothing to the operator: one that notices nothing shows here.
-describe('the mesh, with roots that are rotated by hand', { skip: unlessInstalled(...peersOfMesh) }, () => {
+// The mesh of mesh.test.ts with certificates that are not issued by the operator: shows that the mesh detects errors.
+describe('the mesh, with roots that the test rotates,', { skip: unlessInstalled(...peersOfMesh) }, () => {
   let base: string;
   let mesh: Mesh;
   let old: Secrets;
@@ -23,7 +23,7 @@ describe('the mesh, with roots that are rotated by hand', { skip: unlessInstalle
 
   before(async () => {
     base = await scratchFolder('mesh');
-    // Of the same name, as the roots of one authority are.
+    // The same name, like the roots of one authority.
     const roots = [await opensslRoot('Mesh Root'), await opensslRoot('Mesh Root')] as const;
     [old, next] = await Promise.all([issueAll(roots[0]), issueAll(roots[1])]);
     await Promise.all(roots.map((root) => root.remove()));
@@ -36,7 +36,7 @@ describe('the mesh, with roots that are rotated by hand', { skip: unlessInstalle
     await rm(base, { recursive: true });
   });
 
-  test('stays green when every peer trusts the next root before any shows it', async (t) => {
+  test('has no failed handshake if every peer trusts the next root before any peer uses it', async (t) => {
     const before = await mesh.ledger.everyPairMeets();
     const meanwhile = [
       ...(await everyPeerGets((name, role) => trusting(at(old, name)[role], at(next, name)[role]))),
@@ -52,13 +52,13 @@ describe('the mesh, with roots that are rotated by hand', { skip: unlessInstalle
     assert.deepEqual([...seen].sort(), mixed.sort());
   });
 
-  test('goes red when nobody waits for the slower peers', async (t) => {
+  test('has failed handshakes if the rotation does not wait for the slower peers', async (t) => {
     await everyPeerGets((name, role) => at(old, name)[role]);
     t.diagnostic(`${mesh.ledger.failed.length} failed`);
     assert.notEqual(mesh.ledger.failed.length, 0);
   });
 
-  /** Writes all Secrets, and waits until every peer has read them and has gone on from there. */
+  /** Writes all Secrets. Waits until every peer has loaded them and has connected with them. */
   async function everyPeerGets(
     secret: (name: string, role: Role) => SecretFiles,
   ): ReturnType<Mesh['ledger']['everyPairMeets']> {
@@ -89,7 +89,7 @@ function at(secrets: Secrets, name: string): Secrets[string] {
   return found;
 }
 
-/** The same Secret, trusting another one's root too. */
+/** A Secret that also trusts the root of another one. */
 function trusting(secret: SecretFiles, other: SecretFiles): SecretFiles {
   const bundle = Buffer.concat([secret, other].map(({ 'ca.crt': roots }) => Buffer.from(roots ?? [])));
   return { ...secret, 'ca.crt': bundle };

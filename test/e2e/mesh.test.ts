@@ -16,13 +16,12 @@ import { scratchFolder } from '../support/scratch.ts';
 const phases: readonly Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
 const slowestLagMs = 4000;
 
-/** For a machine that is not too busy; see delayForThisMachine. */
+/** Enough unless the machine is busy; see delayForThisMachine. */
 const leastDelayMs = 8000;
 
-// 20 servers and 20 clients on openssl, nginx, Go, Java, Python, Node.js and curl. Each has its Secret as kubelet mounts it,
-// by a lag of its own behind what is written. All the time every client connects to every server, and each of the two
-// verifies the other.
-describe('the mesh, while the root is rotated (40 s: programs load new files after seconds)', {
+// 20 servers and 20 clients in openssl, nginx, Go, Java, Python, Node.js and curl. Each has its Secret mounted as by
+// kubelet, with its own lag after a write. Every client connects to every server all the time, and both verify each other.
+describe('the mesh, during rotations of the root (40 s: programs load new files after seconds),', {
   skip: unlessInstalled(...peersOfMesh),
 }, () => {
   let mesh: OperatedMesh;
@@ -38,94 +37,94 @@ describe('the mesh, while the root is rotated (40 s: programs load new files aft
       rotation: { propagationDelay: `${delayMs}ms`, reissuesPerSecond: 8 },
     });
     secretsOfFirstRoot = await mesh.secrets();
-    // The first connection takes a program longer than those that follow.
+    // The first connection of a program takes longer than the later ones.
     await mesh.ledger.everyPairMeets();
     startedAt = Date.now();
     await rehearse();
   });
   after(() => mesh?.stop());
 
-  test('not one handshake fails when the root is rotated', async (t) => {
+  test('has no failed handshake when the root is rotated', async (t) => {
     const before = activeRoot();
     const begin = mesh.ledger.entries.length;
     const rotation = await rotate();
     assert.deepEqual(await rotation.ends(), phases);
     await assertAllHaveMoved(before, begin);
-    tell(t);
+    report(t);
   });
 
   for (const phase of ['Distributing', 'Switching', 'Draining'] as const) {
-    const title = phase === 'Draining' ? `${phase}, and the operator is killed as it goes back` : phase;
-    test(`nor when a rotation is aborted in phase ${title}`, async (t) => {
+    const title = phase === 'Draining' ? `${phase} and the operator is killed during the abort` : phase;
+    test(`has no failed handshake when a rotation is aborted in the phase ${title}`, async (t) => {
       const root = activeRoot();
       const rotation = await rotate();
       await rotation.reaches(phase);
-      if (phase === 'Switching') await someAreOfAnotherRootThan(root);
+      if (phase === 'Switching') await someHaveAnotherRootThan(root);
       await rotation.abort();
       if (phase === 'Draining') await mesh.restartOperator();
       await rotation.ends();
 
       assert.equal(activeRoot(), root);
-      await assertAllAreOf(root);
-      tell(t);
+      await assertAllHaveRoot(root);
+      report(t);
     });
   }
 
-  test('nor when it is rotated again, the operator is killed in each phase, and somebody aborts too late', async (t) => {
+  test('has no failed handshake when the operator is killed in each phase, and the rotation is aborted too late', async (t) => {
     const before = activeRoot();
     const begin = mesh.ledger.entries.length;
     const rotation = await rotate();
     for (const phase of phases) {
       await rotation.reaches(phase);
-      if (phase === 'Switching') await someAreOfAnotherRootThan(before);
-      // Too late: bundles without the old root are out.
+      if (phase === 'Switching') await someHaveAnotherRootThan(before);
+      // Too late: bundles without the old root exist already.
       if (phase === 'Retiring') await rotation.abort();
       await mesh.restartOperator();
     }
     assert.deepEqual(await rotation.ends(), phases);
     await assertAllHaveMoved(before, begin);
-    tell(t);
+    report(t);
   });
 
-  test('after that, everybody refuses a certificate of a root that was retired', async (t) => {
+  test('refuses certificates of a retired root, in every server and client', async (t) => {
     const base = await scratchFolder('retired');
     t.after(() => rm(base, { recursive: true }));
     const [server, client] = [mesh.servers[0], mesh.clients[0]];
     assert.ok(server !== undefined && client !== undefined);
     const retired = { server: join(base, 'server'), client: join(base, 'client') };
-    // What they trust is up to date: it is their certificate that is refused.
+    // The peers have the current bundle, so the reason of the refusal is the certificate.
     const roots = { 'ca.crt': await readFile(join(client.folder, 'ca.crt')) };
     await mountSecret(retired.server, { ...firstSecretOf(server.name, 'server'), ...roots });
     await mountSecret(retired.client, { ...firstSecretOf(client.name, 'client'), ...roots });
 
     for (const { name, port, serverName, peer } of mesh.servers) {
-      const shows = (folder: string) =>
+      const present = (folder: string) =>
         goPeer.connect({ port: Number(port), serverName, caFolder: client.folder, folder });
-      const who = `the server ${name} on ${peer.name}`;
-      assert.partialDeepStrictEqual(await shows(client.folder), { ok: true }, who);
-      assert.partialDeepStrictEqual(await shows(retired.client), { ok: false }, who);
+      const party = `the server ${name} on ${peer.name}`;
+      assert.partialDeepStrictEqual(await present(client.folder), { ok: true }, party);
+      assert.partialDeepStrictEqual(await present(retired.client), { ok: false }, party);
     }
 
     const [up, old] = [await goPeer.start(server.folder), await goPeer.start(retired.server)];
     t.after(() => Promise.all([up.stop(), old.stop()]));
     for (const { name, peer, folder } of mesh.clients) {
-      const goesTo = ({ port }: RunningServer) =>
+      const connectTo = ({ port }: RunningServer) =>
         peer.connect({ port, serverName: server.serverName, caFolder: folder, folder });
-      const who = `the client ${name} on ${peer.name}`;
-      assert.partialDeepStrictEqual(await goesTo(up), { ok: true }, who);
-      assert.partialDeepStrictEqual(await goesTo(old), { ok: false }, who);
+      const party = `the client ${name} on ${peer.name}`;
+      assert.partialDeepStrictEqual(await connectTo(up), { ok: true }, party);
+      assert.partialDeepStrictEqual(await connectTo(old), { ok: false }, party);
     }
   });
 
-  test('the mesh goes red when nobody waits for the pods', async (t) => {
+  test('has failed handshakes if the rotation does not wait for the pods', async (t) => {
     assertNoneFailed();
-    // Whether two meet at the wrong moment is a matter of chance.
+    // It depends on chance whether a pair connects at the critical moment.
     for (let turn = 0; turn < 5 && mesh.ledger.failed.length === 0; turn++) {
       const rotation = await rotate({ propagationDelay: '0s', reissuesPerSecond: 1000 });
       await rotation.ends();
       await mesh.settled();
     }
-    tell(t);
+    report(t);
     assert.notEqual(mesh.ledger.failed.length, 0);
   });
 
@@ -135,7 +134,7 @@ describe('the mesh, while the root is rotated (40 s: programs load new files aft
     return found.files;
   }
 
-  /** Begins a rotation, with a delay that peers on this machine keep to unless something else is given. */
+  /** Starts a rotation with these settings; by default with a delay that is long enough for this machine. */
   async function rotate(how?: { propagationDelay: string; reissuesPerSecond: number }): Promise<Rotation> {
     delayMs = delayForThisMachine();
     startedAt = Date.now();
@@ -143,7 +142,7 @@ describe('the mesh, while the root is rotated (40 s: programs load new files aft
     return mesh.authority.rotate();
   }
 
-  /** Has every peer reload what it has, so that it is known how long that takes here. */
+  /** Makes every peer reload its current Secret, to measure how long that takes on this machine. */
   async function rehearse(): Promise<void> {
     for (const { certificate, role, files } of secretsOfFirstRoot) {
       mesh.deliver(certificate, role, { files, writtenAt: Date.now() });
@@ -151,23 +150,23 @@ describe('the mesh, while the root is rotated (40 s: programs load new files aft
     await mesh.settled();
   }
 
-  /** As an administrator would set it who has seen how long peers take. */
+  /** The delay that an administrator would set after measuring how long peers take. */
   const delayForThisMachine = (): number => Math.max(leastDelayMs, Math.ceil(1.4 * mesh.slowestMs(startedAt)));
 
   const activeRoot = (): string => mesh.authority.status.activeRoot?.fingerprint ?? '';
 
-  async function someAreOfAnotherRootThan(root: string): Promise<void> {
+  async function someHaveAnotherRootThan(root: string): Promise<void> {
     await eventually(async () => {
       const secrets = await mesh.secrets();
       assert.ok(
         secrets.some(({ files }) => issueOf(files).root !== root),
-        'all are of the same root',
+        'every certificate has the same root',
       );
     });
   }
 
-  /** Asserts that the Secrets know of no other root any more, nor does a peer, and that no handshake failed on the way there. */
-  async function assertAllAreOf(root: string): Promise<void> {
+  /** Asserts that all Secrets and peers have only this root, and that no handshake failed. */
+  async function assertAllHaveRoot(root: string): Promise<void> {
     await eventually(async () => {
       for (const { certificate, role, files } of await mesh.secrets()) {
         assert.equal(issueOf(files).root, root, `the root of ${certificate}, ${role}`);
@@ -180,31 +179,34 @@ describe('the mesh, while the root is rotated (40 s: programs load new files aft
     assert.deepEqual(rootsSeen(settled), [`${root} ${root}`]);
   }
 
-  /** Asserts that another root has taken the place of this one, and that since `begin` everybody has met everybody of both. */
+  /**
+   * Asserts that another root replaced this one, and that since `begin` peers of every combination of the two have
+   * connected.
+   */
   async function assertAllHaveMoved(before: string, begin: number): Promise<void> {
     const root = activeRoot();
     assert.notEqual(root, before);
-    await assertAllAreOf(root);
+    await assertAllHaveRoot(root);
     const seen = rootsSeen(mesh.ledger.entries.slice(begin));
-    assert.deepEqual(seen, allPairs(before, root), 'who has met whom, by their roots');
+    assert.deepEqual(seen, allPairs(before, root), 'the roots of the peers that connected');
   }
 
   function assertNoneFailed(): void {
     const { failed } = mesh.ledger;
     if (failed.length === 0) return;
     const slowestMs = mesh.slowestMs(startedAt);
-    const tooSlow = `This machine is too slow for a propagation delay of ${delayMs} ms: it took ${slowestMs} ms until a Secret was in use. That handshakes failed says nothing about the operator`;
+    const tooSlow = `This machine is too slow for a propagation delay of ${delayMs} ms: it took ${slowestMs} ms until a Secret was in use. The failed handshakes are not the operator's fault`;
     assert.ok(slowestMs < delayMs, tooSlow);
     assert.fail(describeFailures(mesh));
   }
 
-  const tell = (t: TestContext): void =>
+  const report = (t: TestContext): void =>
     t.diagnostic(
       `${describeTraffic(mesh)}; a Secret was in use after ${Math.round(mesh.slowestMs(startedAt))} ms at most`,
     );
 });
 
-/** Of the server and of the client, for those that met. */
+/** The roots of server and client in successful handshakes. */
 function rootsSeen(entries: readonly Entry[]): string[] {
   const met = entries.filter(({ error }) => error === undefined);
   return [...new Set(met.map(({ serverRoot, clientRoot }) => `${serverRoot} ${clientRoot}`))].sort();

@@ -23,7 +23,7 @@ type Role = IssuedSecret['role'];
 const roles = { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } };
 const both = { service: 'payments', serviceAccount: 'payments' };
 
-/** One certificate for each kind of key, and one that is the same at both ends. */
+/** One resource for each kind of key, one with the role peer, and one of another authority. */
 const certificates = {
   ecdsa: { ...roles },
   rsa: { ...roles, privateKey: { algorithm: 'RSA', size: 2048 } },
@@ -33,7 +33,7 @@ const certificates = {
 };
 type Name = keyof typeof certificates;
 
-/** Whose Secrets the two ends of a connection mount. */
+/** The Secrets that the two ends of each connection mount. */
 const connections = [
   { name: 'ecdsa', server: 'server', client: 'client', keyType: 'ec' },
   { name: 'rsa', server: 'server', client: 'client', keyType: 'rsa' },
@@ -71,13 +71,13 @@ describe('mutual TLS from the Secrets that the operator writes', () => {
     return new X509Certificate(await readFile(join(folder, 'tls.crt')));
   }
 
-  test('each certificate has the kind of key that was asked for, and the names of its Service or ServiceAccount', async () => {
+  test('each certificate has the requested kind of key, and the names of its Service or ServiceAccount', async () => {
     const service = ['payments', `payments.${tenant.namespace}`, serverName, `${serverName}.cluster.local`];
     const spiffeId = (account: string): string => `URI:spiffe://cluster.local/ns/${tenant.namespace}/sa/${account}`;
     const names: Record<Role, string[]> = {
       server: service.map((name) => `DNS:${name}`),
       client: [spiffeId('checkout')],
-      // A bare name is for servers; a peer has it where it is granted.
+      // Only servers get the bare name of the Service; a peer needs a grant for it.
       peer: [...service.slice(1).map((name) => `DNS:${name}`), spiffeId('payments')],
     };
     for (const { name, server, client, keyType } of connections) {
@@ -101,7 +101,7 @@ describe('mutual TLS from the Secrets that the operator writes', () => {
 
       for (const client of clients) {
         const skip = unlessInstalled(client);
-        test(`and ${client.name} see each other's identity and refuse every other, whatever the key`, {
+        test(`and ${client.name} see each other's identity and refuse every other, with every kind of key`, {
           skip,
         }, async () => {
           for (const { name, ...role } of connections) {

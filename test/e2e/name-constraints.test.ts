@@ -1,6 +1,6 @@
 /**
- * Names below a CA with name constraints, judged by verifiers that nobody here wrote: what our code lets such a CA sign, they
- * all accept. Where our code is stricter than all of them, the test says so.
+ * Names below a CA with name constraints, checked by independent verifiers: they must accept every certificate that our code
+ * would let such a CA sign. The test reports certificates that only our code refuses.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ const of = (organization: string, asked: Asked): Asked => ({ ...asked, subject: 
 const both = (subtrees: readonly string[]): Constraints[] =>
   subtrees.flatMap((subtree) => [{ permitted: [subtree] }, { excluded: [subtree] }]);
 
-/** Constraints of a kind, and what is asked for below each of them. */
+/** Constraints of one kind, and the names to check below each of them. */
 const matters: readonly [constraints: readonly Constraints[], asked: readonly Asked[]][] = [
   [
     [
@@ -159,28 +159,28 @@ interface Case {
   readonly exhibit: ConstrainedExhibit;
 }
 
-/** Fewer would say nothing: what is refused by everybody, or allowed by everybody. */
+/** The test is meaningful only with at least this many allowed and refused certificates. */
 const atLeast = { allowed: 10, refused: 10 };
 
-for (const [what, all, judges] of [
+for (const [kind, all, judges] of [
   ['names, addresses and URIs', matters, [openssl, go, java]],
   ['subjects', directories, [openssl, java]],
 ] as const) {
-  describe(`name constraints on ${what}`, () => {
+  describe(`name constraints on ${kind}`, () => {
     const cases: Case[] = [];
     before(async () => {
       const folder = await scratchFolder('name-constraints');
       for (const [constraints, asked] of all) {
-        for (const one of constraints) {
+        for (const constraint of constraints) {
           for (const names of asked) {
-            const exhibit = constrainedExhibit(one, names, join(folder, String(cases.length)));
-            cases.push({ title: `${JSON.stringify(one)} for ${JSON.stringify(names)}`, exhibit });
+            const exhibit = constrainedExhibit(constraint, names, join(folder, String(cases.length)));
+            cases.push({ title: `${JSON.stringify(constraint)} for ${JSON.stringify(names)}`, exhibit });
           }
         }
       }
     });
 
-    test('are of both kinds to our code', () => {
+    test('allow some certificates and refuse others in our code', () => {
       const allowed = cases.filter(({ exhibit }) => exhibit.outside.length === 0).length;
       assert.ok(
         allowed >= atLeast.allowed && cases.length - allowed >= atLeast.refused,
@@ -190,7 +190,7 @@ for (const [what, all, judges] of [
 
     for (const judge of judges) {
       const skip = process.env['CI'] === 'true' ? false : (judge.missing() ?? false);
-      test(`let no certificate through that ${judge.name} refuses`, { skip }, async (t) => {
+      test(`never allow a certificate that ${judge.name} refuses`, { skip }, async (t) => {
         const questions = cases.map(
           ({ exhibit: { folder, trust } }, id): Question => ({ id, kind: 'verify', folder, trust, usage: 'server' }),
         );
@@ -202,12 +202,10 @@ for (const [what, all, judges] of [
           ({ exhibit }, id) => exhibit.outside.length > 0 && verdicts.get(id)?.accepted === true,
         );
         const refused = [...verdicts.values()].filter(({ accepted }) => !accepted).length;
-        t.diagnostic(
-          `${cases.length} certificates, ${refused} refused, ${stricter.length} that our code alone refuses`,
-        );
+        t.diagnostic(`${cases.length} certificates, ${refused} refused, ${stricter.length} refused only by our code`);
         if (process.env['VERBOSE'] !== undefined) for (const { title } of stricter) t.diagnostic(`  ${title}`);
-        const said = looser.map((one) => `${one.title}: ${verdicts.get(cases.indexOf(one))?.words}`);
-        assert.deepEqual(said, []);
+        const refusals = looser.map((found) => `${found.title}: ${verdicts.get(cases.indexOf(found))?.words}`);
+        assert.deepEqual(refusals, []);
         assert.ok(refused >= atLeast.refused, `${judge.name} refuses only ${refused}`);
       });
     }

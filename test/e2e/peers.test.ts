@@ -16,7 +16,7 @@ import {
 import { opensslRoot } from '../support/pki-fixture.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
-// The peers themselves, on certificates that owe nothing to the operator: a peer that accepts anyone shows here.
+// Tests the peers themselves, with certificates that are not issued by the operator: detects a peer that accepts everything.
 describe('peers with certificates from the openssl command line', { skip: unlessInstalled(opensslClient) }, () => {
   let base: string;
   let parties: Parties;
@@ -60,7 +60,7 @@ describe('peers with certificates from the openssl command line', { skip: unless
   }
 });
 
-test('a mounted Secret changes as a whole, and loses the files that its new content does not have', async (t) => {
+test('a mounted Secret changes atomically, and loses the files that its new content does not have', async (t) => {
   const mounted = await scratchFolder('mount');
   t.after(async () => rm(mounted, { recursive: true }));
   await mountSecret(mounted, { 'tls.crt': Buffer.from('old'), stale: Buffer.from('old') });

@@ -27,13 +27,13 @@ import { run } from '../support/peers/process.ts';
 import { opensslRoot } from '../support/pki-fixture.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
-/** All but rustls can be told to check CRLs. */
+/** All peers that can check CRLs: rustls is not configured for it. */
 const servers = allServers.filter((peer) => peer !== rustPeer);
 const clients = allClients.filter((peer) => peer !== rustPeer);
 
 const isRevoked = /revoked/i;
 
-/** What may be mounted: `old` is what a thief has copied before it was revoked. */
+/** The mounted folders. `old-…` has the certificate that was copied before it was revoked. */
 type Mount = 'db' | 'leaked' | 'alice' | 'bob' | 'old-leaked' | 'old-alice' | 'trust';
 
 let tenant: Tenant;
@@ -43,7 +43,7 @@ const at = (mount: Mount): string => join(base, mount);
 
 const world = installation({ operator: false }, async () => {
   base = await scratchFolder('revocation');
-  // A rotation stays in each phase until it is let go.
+  // A rotation stays in each phase until the test skips the gate.
   const rotation = { propagationDelay: '1h' };
   const trustBundle = { configMap: { name: 'mtls-trust' } };
   await world.createAuthority('default', { secretName: 'mtls-root', root: {}, rotation, trustBundle });
@@ -64,7 +64,7 @@ async function mount(name: 'db' | 'leaked' | 'alice' | 'bob', as: Mount = name):
   await mountSecret(at(as), secretFiles(await tenant.secret(`${name}-${role}-tls`)));
 }
 
-/** Mounts everything as it is at one moment, in the way of a kubelet that is never late. */
+/** Mounts everything as of one moment, like a kubelet without delay. */
 async function mountAll(): Promise<void> {
   for (;;) {
     const before = await versions();
@@ -86,13 +86,13 @@ async function versions(): Promise<string> {
   return [...secrets, trust].map(({ metadata }) => metadata.resourceVersion).join(' ');
 }
 
-/** Connects a client, whose CRLs are those in its own Secret, with the key pair in a folder. */
+/** Connects a client with the key pair in `folder`. It checks the CRLs in `from`. */
 const connect = (client: ClientPeer, { port }: RunningServer, folder: Mount, from: Mount = folder): Promise<Outcome> =>
   client.connect({ port, serverName, caFolder: at(from), folder: at(folder), crlFolder: at(from) });
 
 const accepted = { ok: true } as const;
 
-/** Runs a server on the CRLs of the ConfigMap for as long as `use` takes. */
+/** Runs a server that checks the CRLs of the ConfigMap until `use` ends. */
 async function serving(
   server: ServerPeer,
   folder: Mount,
@@ -107,7 +107,7 @@ async function serving(
   }
 }
 
-/** Node.js hangs up without a word, in its log either. */
+/** Node.js closes the connection without a message, even in its log. */
 const saysWhy = (server: ServerPeer): boolean => server !== nodePeer;
 
 async function assertRefusesAlice(server: ServerPeer): Promise<void> {
@@ -120,9 +120,9 @@ async function assertRefusesAlice(server: ServerPeer): Promise<void> {
   });
 }
 
-describe('before anything is revoked', () => {
+describe('before any revocation', () => {
   for (const server of servers) {
-    test(`a server on ${server.name} that checks CRLs accepts everybody`, {
+    test(`a server on ${server.name} that checks CRLs accepts every client`, {
       skip: unlessInstalled(server, goPeer),
     }, async () => {
       await serving(server, 'db', async (running) => {
@@ -134,7 +134,7 @@ describe('before anything is revoked', () => {
   }
 
   for (const client of clients) {
-    test(`${client.name}, checking CRLs, accepts every server`, { skip: unlessInstalled(client, goPeer) }, async () => {
+    test(`${client.name} with CRL checks accepts every server`, { skip: unlessInstalled(client, goPeer) }, async () => {
       for (const server of ['db', 'leaked'] as const) {
         await serving(goPeer, server, async (running) => {
           assert.partialDeepStrictEqual(await connect(client, running, 'bob'), accepted, server);
@@ -144,12 +144,12 @@ describe('before anything is revoked', () => {
   }
 });
 
-describe('a certificate that was revoked', () => {
+describe('a revoked certificate', () => {
   before(async () => {
     await mount('alice', 'old-alice');
     await mount('leaked', 'old-leaked');
     await Promise.all([tenant.revoke('alice', 'incident-1'), tenant.revoke('leaked', 'incident-1')]);
-    // The token is answered when the new certificate is there; the bundles follow.
+    // The token is handled when the new certificate exists. The bundles are updated later.
     await eventually(async () => {
       await mountAll();
       const [published, inSecret] = await Promise.all(
@@ -160,14 +160,16 @@ describe('a certificate that was revoked', () => {
     });
   });
 
-  test('is refused by openssl verify, and no other is', { skip: unlessInstalled(opensslServer) }, async () => {
+  test('is refused by openssl verify, and other certificates are not', {
+    skip: unlessInstalled(opensslServer),
+  }, async () => {
     for (const mount of ['old-alice', 'old-leaked'] as const) assert.match(await verdict(mount), isRevoked, mount);
     for (const mount of ['db', 'leaked', 'alice', 'bob'] as const) assert.equal(await verdict(mount), '', mount);
   });
 
   for (const server of servers) {
     test(
-      `is refused by a server on ${server.name}, and neither its successor nor another one is`,
+      `is refused by a server on ${server.name}, and neither its replacement nor another certificate is`,
       {
         skip: unlessInstalled(server, goPeer),
       },
@@ -176,7 +178,7 @@ describe('a certificate that was revoked', () => {
   }
 
   for (const client of clients) {
-    test(`is refused by ${client.name} when a server shows it, and its successor is not`, {
+    test(`is refused by ${client.name} when a server presents it, and its replacement is not`, {
       skip: unlessInstalled(client, goPeer),
     }, async () => {
       await serving(
@@ -195,7 +197,7 @@ describe('a certificate that was revoked', () => {
     });
   }
 
-  test('is accepted by who does not check CRLs', { skip: unlessInstalled(goPeer) }, async () => {
+  test('is accepted by a server that does not check CRLs', { skip: unlessInstalled(goPeer) }, async () => {
     await serving(
       goPeer,
       'db',
@@ -206,8 +208,9 @@ describe('a certificate that was revoked', () => {
     );
   });
 
-  // Broken if it fails: the list of the new root comes later than the root itself, or that of the old one goes with its key.
-  test('stays refused while the root is rotated, until its root is trusted no more; all others go on', {
+  // A failure means: the CRL of the new root is published later than the root, or the CRL of the old root disappears with
+  // its key.
+  test('stays refused during a root rotation until its root is no longer trusted; other certificates are accepted', {
     skip: unlessInstalled(...servers),
   }, async () => {
     await patchAuthority({ metadata: { annotations: { 'mtls-operator.io/rotate-root': 'rotation-1' } } });
@@ -246,11 +249,11 @@ describe('a certificate that was revoked', () => {
   });
 });
 
-describe('below an intermediate, with the CRL of the root that a person has put into the root Secret', {
+describe('below an intermediate, with a CRL of the root that a user put into the root Secret,', {
   skip: unlessInstalled(nginxServer, opensslServer, goPeer),
 }, () => {
-  // Broken if it fails: a list that is not the operator's own is thrown out, or comes to nobody.
-  test('nginx, which wants a list for every CA of the path, accepts what is not revoked and refuses what is', async () => {
+  // A failure means: the operator removes a CRL that it did not sign, or does not publish it.
+  test('nginx, which requires a CRL of every CA in the chain, accepts valid certificates and refuses revoked ones', async () => {
     const root = await opensslRoot('Brought Root');
     try {
       const authorityRef = { name: 'brought' };
@@ -279,12 +282,12 @@ describe('below an intermediate, with the CRL of the root that a person has put 
 
       const { data } = await world.rootSecret('brought');
       const present = Buffer.from(data?.['ca.crl'] ?? '', 'base64').toString('latin1');
-      const ofRoot = await root.crl();
-      await world.bringRoot('brought', { 'ca.crl': `${ofRoot}${present}` });
+      const rootCrl = await root.crl();
+      await world.bringRoot('brought', { 'ca.crl': `${rootCrl}${present}` });
       await eventually(async () => {
         await mountInner();
         for (const mount of ['trust', 'db', 'alice'] as const) {
-          assert.ok((await readFile(join(at(mount), 'ca.crl'), 'latin1')).includes(ofRoot.trim()), mount);
+          assert.ok((await readFile(join(at(mount), 'ca.crl'), 'latin1')).includes(rootCrl.trim()), mount);
         }
       });
       await mountSecret(at('old-alice'), secretFiles(await tenant.secret('inner-alice-client-tls')));
@@ -320,13 +323,16 @@ const rotationIs = (phase: string) =>
       assert.equal(rotation.phase, phase, JSON.stringify(rotation));
       return rotation;
     },
-    { timeoutMs: 60_000, message: `the rotation does not come to ${phase}` },
+    { timeoutMs: 60_000, message: `the rotation does not reach ${phase}` },
   );
 
 const rootsIn = async (mount: Mount): Promise<readonly string[]> =>
   pemCertificates(await readFile(join(at(mount), 'ca.crt'), 'utf8'));
 
-/** What openssl verify says of the certificate in a folder, by the roots and CRLs of the ConfigMap; nothing if it is good. */
+/**
+ * The verdict of openssl verify on the certificate in a folder, with the roots and CRLs of the ConfigMap. Empty if it is
+ * valid.
+ */
 async function verdict(folder: Mount): Promise<string> {
   const [roots, crls] = [join(at('trust'), 'ca.crt'), join(at('trust'), 'ca.crl')];
   const how = ['-x509_strict', '-no-CApath', '-no-CAstore', '-crl_check_all', '-CAfile', roots, '-CRLfile', crls];

@@ -22,21 +22,21 @@ import {
   startTraffic,
 } from '../support/stacks/index.ts';
 
-/** A stack that serves, and the mounted Secret of its client. */
+/** A running stack, and the mounted Secret of its client. */
 interface Installed {
   readonly stack: Stack;
   readonly running: RunningStack;
   readonly mount: LaggingMount;
-  /** What that Secret held at first. */
+  /** The initial content of that Secret. */
   readonly firstFiles: SecretFiles;
 }
 
-/** The client as it should be. */
+/** The client with its own certificate and the right bundle. */
 const clientOf = ({ mount: { folder } }: Installed): Client => ({ caFolder: folder, folder });
 const clientSecretOf = ({ certificate }: Stack): string => `${certificate}-client-tls`;
 
-// Each stack is configured as docs/stacks.md says, word for word, and goes on running until the last test.
-describe('docs/stacks.md, as it is written (45 s: servers are built, and certificates rotated):', () => {
+// Each stack is configured exactly as in the documentation, and runs until the last test.
+describe('the stacks of the documentation, as written (45 s: servers are built, and certificates rotated):', () => {
   let site: Site;
   let base: string;
   let folders = 0;
@@ -57,39 +57,39 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
 
   for (const stack of stacks) {
     describe(stack.name, { skip: unlessInstalled(stack) }, () => {
-      let one: Installed;
+      let stackUnderTest: Installed;
       before(async () => {
         await site.apply(stack.name);
         const mount = await site.mount(clientSecretOf(stack));
         const firstFiles = await clientFilesOf(stack);
-        one = { stack, running: await stack.start(site), mount, firstFiles };
-        installed.push(one);
+        stackUnderTest = { stack, running: await stack.start(site), mount, firstFiles };
+        installed.push(stackUnderTest);
       });
 
-      test('serves a client with its certificate, and no other', async () => {
-        const { running } = one;
-        const right = clientOf(one);
+      test('serves a client with the right certificate, and no other', async () => {
+        const { running } = stackUnderTest;
+        const right = clientOf(stackUnderTest);
         const stranger = await strangerOf(stack);
-        await assertServed(one);
+        await assertServed(stackUnderTest);
         const refused: Record<string, Client> = {
           'without a certificate': { caFolder: right.caFolder },
           'with a certificate of another root': { ...right, folder: stranger },
           'that trusts another root': { ...right, caFolder: stranger },
         };
-        for (const [who, client] of Object.entries(refused)) {
-          assert.partialDeepStrictEqual(await running.connect(client), { ok: false }, `a client ${who} is served`);
+        for (const [kind, client] of Object.entries(refused)) {
+          assert.partialDeepStrictEqual(await running.connect(client), { ok: false }, `a client ${kind} is served`);
         }
         const another = await running.connect({ ...right, looksForAnother: true });
-        assert.equal(another.ok, !stack.checksServerName, 'a client that looks for another server');
+        assert.equal(another.ok, !stack.checksServerName, 'a client that expects another server name');
         if (running.membersOnly !== undefined) {
           const { port, folder } = running.membersOnly;
-          assert.ok(await isLetIn(port, folder), 'a member is let in by another one');
-          assert.equal(await isLetIn(port, right.caFolder), false, 'a client is let in by the members');
+          assert.ok(await isLetIn(port, folder), 'a member is not accepted by another member');
+          assert.equal(await isLetIn(port, right.caFolder), false, 'a client is accepted by the members');
         }
-        await assertServed(one);
+        await assertServed(stackUnderTest);
       });
 
-      test('shows a rotated certificate to new connections, and lets the client in with its new one', async () => {
+      test('presents a rotated certificate on new connections, and accepts the client with its new certificate', async () => {
         const before = await serialsOf(stack);
         const old = await folderWith(await clientFilesOf(stack));
         await site.tenant.rotate(stack.certificate, `for ${stack.name}`);
@@ -98,14 +98,14 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
         const now = await serialsOf(stack);
         assert.notEqual(now.server, before.server);
         assert.notEqual(now.client, before.client);
-        await assertServed(one);
-        const late = await one.running.connect({ caFolder: old, folder: old });
-        assert.partialDeepStrictEqual(late, { ok: true }, 'a client that has not got its new certificate yet');
+        await assertServed(stackUnderTest);
+        const late = await stackUnderTest.running.connect({ caFolder: old, folder: old });
+        assert.partialDeepStrictEqual(late, { ok: true }, 'a client that does not have its new certificate yet');
       });
     });
   }
 
-  test('not one connection fails while the root is rotated, and a certificate of the old root is refused after that', async (t) => {
+  test('no connection fails during a root rotation, and a certificate of the old root is refused afterwards', async (t) => {
     assert.ok(installed.length > 0, 'no stack was installed');
     const straggler = 'straggler';
     await site.authority.patch({ spec: { rotation: { propagationDelay: '1h', reissuesPerSecond: 1000 } } });
@@ -113,7 +113,10 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
     await site.tenant.ready(straggler);
     const oldRoot = site.authority.status.activeRoot?.fingerprint ?? '';
     const traffic = startTraffic(
-      installed.map((one) => ({ name: one.stack.name, connect: () => one.mount.undisturbed(() => letIn(one)) })),
+      installed.map((stackUnderTest) => ({
+        name: stackUnderTest.stack.name,
+        connect: () => stackUnderTest.mount.undisturbed(() => letIn(stackUnderTest)),
+      })),
     );
     t.after(() => traffic.stop());
 
@@ -124,8 +127,9 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
     await site.settled();
     await traffic.everyClientConnects();
 
-    // The gate opens when everybody uses what is written, not after some time that this machine may or may not keep to.
-    // Once it is open, one Secret that cannot be re-issued keeps the rotation in its phase until the same holds again.
+    // The gate opens when every peer uses the written Secrets, not after a time that may be too short for this machine.
+    // After that, one Secret that cannot be issued again keeps the rotation in its phase until every peer has loaded the
+    // others.
     const dnsNames = { denied: ['denied.example.com'], own: null };
     await site.tenant.patch(straggler, { spec: { server: { dnsNames: dnsNames.denied } } });
     await site.tenant.notReady(straggler, 'Denied');
@@ -147,27 +151,30 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
     t.diagnostic(`${traffic.count} connections`);
     assert.deepEqual(traffic.failures, []);
 
-    for (const one of installed) {
-      await t.test(one.stack.name, async () => {
-        await assertServed(one);
-        const { caFolder } = clientOf(one);
-        const folder = await folderWith({ ...one.firstFiles, 'ca.crt': await readFile(join(caFolder, 'ca.crt')) });
-        assert.partialDeepStrictEqual(await one.running.connect({ caFolder, folder }), { ok: false });
+    for (const stackUnderTest of installed) {
+      await t.test(stackUnderTest.stack.name, async () => {
+        await assertServed(stackUnderTest);
+        const { caFolder } = clientOf(stackUnderTest);
+        const folder = await folderWith({
+          ...stackUnderTest.firstFiles,
+          'ca.crt': await readFile(join(caFolder, 'ca.crt')),
+        });
+        assert.partialDeepStrictEqual(await stackUnderTest.running.connect({ caFolder, folder }), { ok: false });
       });
     }
   });
 
-  /** The client is let in, and both sides see the certificates that status names. */
-  async function assertServed(one: Installed): Promise<void> {
-    const { server, client } = await serialsOf(one.stack);
-    const outcome = await one.running.connect(clientOf(one));
+  /** Asserts that the client is accepted, and that both sides see the certificates in status. */
+  async function assertServed(stackUnderTest: Installed): Promise<void> {
+    const { server, client } = await serialsOf(stackUnderTest.stack);
+    const outcome = await stackUnderTest.running.connect(clientOf(stackUnderTest));
     assert.partialDeepStrictEqual(outcome, { ok: true });
     if (outcome.ok && outcome.sawSerial !== undefined) assert.equal(outcome.sawSerial, client);
-    assert.equal(await shownSerial(one.running, clientOf(one).caFolder), server);
+    assert.equal(await shownSerial(stackUnderTest.running, clientOf(stackUnderTest).caFolder), server);
   }
 
-  async function letIn(one: Installed): Promise<void> {
-    const outcome = await one.running.connect(clientOf(one));
+  async function letIn(stackUnderTest: Installed): Promise<void> {
+    const outcome = await stackUnderTest.running.connect(clientOf(stackUnderTest));
     if (!outcome.ok) throw new Error(outcome.error);
   }
 
@@ -177,8 +184,8 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
 
   async function serialsOf({ certificate }: Stack): Promise<{ server: string; client: string }> {
     const { status } = await site.tenant.get(certificate);
-    const serialOf = (isIt: (role: string) => boolean): string =>
-      status?.secrets?.find(({ role }) => isIt(role))?.serialNumber ?? '';
+    const serialOf = (matches: (role: string) => boolean): string =>
+      status?.secrets?.find(({ role }) => matches(role))?.serialNumber ?? '';
     return { server: serialOf((role) => role !== 'client'), client: serialOf((role) => role === 'client') };
   }
 
@@ -188,7 +195,7 @@ describe('docs/stacks.md, as it is written (45 s: servers are built, and certifi
     return new Map(own.map((secret) => [secret.metadata.name, secretFiles(secret)]));
   }
 
-  /** What a client mounts that has the same names from another root, and trusts that. */
+  /** A folder for a client with the same names from another root, which also trusts that root. */
   async function strangerOf({ certificate }: Stack): Promise<string> {
     const name = `stranger-${certificate}`;
     const { spec } = await site.tenant.get(certificate);

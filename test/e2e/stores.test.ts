@@ -9,12 +9,17 @@ import type { Reading, StoreFile, StoreJudge } from '../support/stores/judge.ts'
 import { judges } from '../support/stores/judges.ts';
 import { type StoreSample, storeSamples } from '../support/stores/samples.ts';
 
-/** What a judge cannot read, and why. Everything else it has to. */
+/** Stores that a judge cannot read, and the reason. It must read all others. */
 const unreadable: readonly (Pick<StoreSample, 'kind' | 'keyKind'> & { judge: string; reason: string })[] = [
-  { judge: 'NSS', kind: 'keystore', keyKind: 'Ed25519', reason: 'NSS of Debian 12 (3.87) has no Ed25519 keys' },
+  {
+    judge: 'NSS',
+    kind: 'keystore',
+    keyKind: 'Ed25519',
+    reason: 'NSS of Debian 12 (3.87) does not support Ed25519 keys',
+  },
 ];
 
-describe('PKCS#12 stores (25 s: Java starts again and again)', () => {
+describe('PKCS#12 keystores (25 s: Java starts many times)', () => {
   let folder: string;
   let samples: readonly StoreSample[];
   const fileOf = (sample: StoreSample): StoreFile => ({
@@ -35,27 +40,27 @@ describe('PKCS#12 stores (25 s: Java starts again and again)', () => {
     const isReadable = ({ kind, keyKind }: StoreSample): boolean =>
       !unreadable.some((entry) => entry.judge === judge.name && entry.kind === kind && entry.keyKind === keyKind);
 
-    test(`are read by ${judge.name}: what went in comes out`, { skip }, async () => {
+    test(`are read by ${judge.name} with the right content`, { skip }, async () => {
       const readable = samples.filter(isReadable);
       const readings = await judge.read(readable.map(fileOf));
       assert.equal(readings.length, readable.length);
       for (const [index, sample] of readable.entries()) assertReading(readings[index], sample, judge);
     });
 
-    test(`are refused by ${judge.name} when the password is wrong`, { skip }, async () => {
+    test(`are refused by ${judge.name} with a wrong password`, { skip }, async () => {
       const some = [...samples.slice(0, 2), ...samples.slice(-1)].map(fileOf);
       const readings = await judge.read(some.map((file) => ({ ...file, password: `${file.password}.` })));
       assert.equal(readings.length, some.length);
       for (const reading of readings) {
-        assert.ok('error' in reading, 'it was read');
+        assert.ok('error' in reading, 'the keystore was read');
         assert.match(reading.error, judge.wrongPassword);
       }
     });
 
-    test(`are refused by ${judge.name} when they were tampered with`, { skip }, async () => {
+    test(`are refused by ${judge.name} after tampering`, { skip }, async () => {
       const file = { ...fileOf(someOf(samples)), path: join(folder, 'tampered.p12') };
       const store = Buffer.from(someOf(samples).store);
-      // In the encrypted part, which is all that lies in the middle.
+      // The middle of the file belongs to the encrypted part.
       const middle = store.length >> 1;
       store[middle] = (store[middle] ?? 0) ^ 1;
       await writeFile(file.path, store);
@@ -74,7 +79,7 @@ function assertReading(reading: Reading | undefined, sample: StoreSample, judge:
   assert.ok(reading !== undefined && !('error' in reading), `${sample.title}: ${JSON.stringify(reading)}`);
   const expected = sample.certificates.map(({ fingerprint }) => fingerprint);
   if (sample.kind === 'keystore') assert.deepEqual(reading.certificates, expected, sample.title);
-  // A set has no order, and Java's is that of a hash table.
+  // The order of a set is arbitrary, and Java returns that of a hash table.
   else assert.deepEqual(reading.certificates.toSorted(), expected.toSorted(), sample.title);
   if (reading.aliases !== undefined) {
     assert.deepEqual(reading.aliases.toSorted(), sample.aliases.toSorted(), sample.title);

@@ -105,7 +105,7 @@ it('the API server stores the defaults in the resource', async () => {
 });
 
 it('the API server refuses a change of secretName of an existing MtlsAuthority', async () => {
-  const minimal = valid.find(({ name }) => name === 'authority-brought')?.text ?? '';
+  const minimal = valid.find(({ name }) => name === 'authority-with-its-own-root')?.text ?? '';
   const authority = (secretName: string) => minimal.replace('brought-root', secretName);
   await world.cluster.kubectl(['apply', '-f', '-'], { input: authority('first') });
   const { code, stderr } = await world.cluster.tryKubectl(['apply', '-f', '-'], { input: authority('second') });

@@ -6,51 +6,51 @@ import { join } from 'node:path';
 
 import type { TestCluster } from './cluster.ts';
 
-/** A request of the operator on its way to the API server. */
+/** A request from the operator to the API server. */
 export interface Exchange {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly isWatch: boolean;
-  /** The header: whether it asks for metadata only. */
+  /** The Accept header: tells whether the request is for metadata only. */
   readonly accept: string;
 }
 
-/** An answer that the proxy gives in the API server's stead. */
+/** A response that the proxy sends instead of the API server. */
 export interface Answer {
   readonly status: number;
   readonly headers?: OutgoingHttpHeaders;
   readonly body: object;
 }
 
-/** What happens to a request or its reply: nothing, or the connection breaks. */
+/** What happens to a request or its response: it passes, or the connection breaks. */
 export type Fate = 'pass' | 'break';
 
-/** The faults of a proxy. Each hook may take its time: as long as its promise is pending the connection is silent. */
+/** The faults of a proxy. Each hook may be slow: the connection is silent while its promise is pending. */
 export interface Faults {
   /** Before the API server sees the request. */
   readonly onRequest?: (exchange: Exchange) => Fate | Answer | Promise<Fate | Answer>;
   /** After the API server has processed the request, before the operator gets the response. */
   readonly onReply?: (exchange: Exchange, status: number) => Fate | Promise<Fate>;
-  /** Before a piece of a watch is passed on: one event or several, or a part of one. */
+  /** Before a chunk of a watch is forwarded: one or several events, or a part of one. */
   readonly onEvents?: (exchange: Exchange, text: string) => void | Promise<void>;
 }
 
-/** An HTTP proxy between one operator and the API server that can be told to fail. */
+/** An HTTP proxy with configurable faults between one operator and the API server. */
 export interface FaultyProxy {
   /** The API server's URL for the operator. */
   readonly server: string;
-  /** The faults from now on, for watches under way as well; none at first. */
+  /** The current faults. They also apply to open watches. None at first. */
   faults: Faults;
-  /** Breaks all connections of this moment, watches included. */
+  /** Breaks all open connections, watches included. */
   cut(): void;
   stop(): Promise<void>;
 }
 
 /**
- * Starts a proxy in front of a test cluster. It ends TLS with the API server's own certificate, which it finds in the
- * cluster's folder, so that the operator needs no other root; credentials are passed along.
+ * Starts a proxy in front of a test cluster. It terminates TLS with the API server's own certificate, which it finds in the
+ * folder of the cluster, so that the operator needs no other root. It forwards credentials.
  */
 export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
   const certificates = join(cluster.dir, 'certificates');
@@ -90,14 +90,14 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
     return new Promise<IncomingMessage>((resolve, reject) => {
       const request = httpsRequest(url, { agent: upstream, method, headers }, resolve);
       request.on('error', reject);
-      // Whoever asked does not wait any more: a watch would otherwise go on for nobody.
+      // The client has hung up: without this, the API server would keep the watch open.
       outgoing.on('close', () => request.destroy());
       request.end(body);
     });
   }
 
   const listener = createServer({ cert, key, keepAliveTimeout: 0, requestTimeout: 0 }, (incoming, outgoing) => {
-    // The API server is away, or one of the two has hung up: the other one finds its connection broken.
+    // The API server is not running, or one side has hung up: break the connection of the other side.
     relay(incoming, outgoing).catch(() => breakConnection(outgoing));
   });
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
@@ -115,7 +115,7 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
   return proxy;
 }
 
-/** The requests that the proxy gets from now on, all of which it passes on. */
+/** Records the requests that the proxy gets from now on. All of them pass. */
 export function recordRequests(proxy: FaultyProxy): readonly Exchange[] {
   const seen: Exchange[] = [];
   proxy.faults = {

@@ -18,13 +18,14 @@ import { keySpec, sharedKey } from './keys.ts';
 import type { Name } from './question.ts';
 import { signerOf } from './signers.ts';
 
-/** Certificates of one combination, each with key and bundle as its Secret has them in a folder. */
+/** Certificates of one combination, each with key and bundle, as files of a mounted Secret. */
 export interface Exhibit {
   readonly combination: Combination;
   /** Valid now. */
   readonly folder: string;
-  /** The same, but that one is over and the other has not begun. */
+  /** The valid certificate issued two days earlier, so that it has expired. */
   readonly expiredFolder: string;
+  /** The valid certificate issued two days later, so that it is not valid yet. */
   readonly futureFolder: string;
   /** The valid certificate with one bit of its signature flipped. */
   readonly forgedFolder: string;

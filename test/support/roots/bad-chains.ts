@@ -202,7 +202,7 @@ const badAbove: readonly BadRoot[] = [
   {
     title: 'a root whose name constraints exclude the intermediate',
     reason: 'RootNameConstrained',
-    make: () => under(makeCa({ more: [permitting(directory('Somebody Else'))] })),
+    make: () => under(makeCa({ more: [permitting(directory('Another CA'))] })),
   },
   {
     title: 'the root before the intermediate that the key belongs to',

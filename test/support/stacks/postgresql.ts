@@ -113,7 +113,7 @@ interface Account {
 /** The account of the server, which must not run as root. Undefined if this process is not root. */
 async function serverAccount(): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
-  const name = succeeds(['id', 'postgres']) ? 'postgres' : 'nobody';
+  const name = succeeds(['id', 'postgres']) ? 'postgres' : 'daemon';
   const number = async (flag: string): Promise<number> => Number((await run(['id', flag, name])).stdout);
   return { user: await number('-u'), group: await number('-g') };
 }
