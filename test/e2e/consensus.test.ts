@@ -15,9 +15,9 @@ import { after, before, describe, test } from 'node:test';
 import { type Combination, coveringCombinations, largest, missingPairs } from '../support/judges/combination.ts';
 import { disagreements } from '../support/judges/disagreements.ts';
 import { exhibit, malformedExhibit, rootExhibit } from '../support/judges/exhibit.ts';
-import { describeHearing, describeUnknown, type Hearing, hear } from '../support/judges/hearing.ts';
 import { judges } from '../support/judges/index.ts';
-import { formMatter, type Matter, mattersOf } from '../support/judges/questions.ts';
+import { askJudge, describeReport, describeUnknown, type JudgeReport } from '../support/judges/judge-report.ts';
+import { type ExpectedAnswer, expectedAnswers, expectedFormAnswer } from '../support/judges/questions.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const isFull = process.env['CONSENSUS'] === 'full';
@@ -27,22 +27,22 @@ const combinations: readonly Combination[] = isFull
   : coveringCombinations(seed);
 
 describe(`certificates of ${combinations.length} combinations (FUZZ_SEED=${seed}) (30 s: judges are compiled and started)`, () => {
-  const matters: Matter[] = [];
-  const hearings: Hearing[] = [];
+  const questions: ExpectedAnswer[] = [];
+  const reports: JudgeReport[] = [];
 
   before(async () => {
     const folder = await scratchFolder('consensus');
     const roots = new Set<string>();
     for (const [index, combination] of combinations.entries()) {
-      matters.push(...mattersOf(await exhibit(combination, join(folder, String(index))), matters.length));
+      questions.push(...expectedAnswers(await exhibit(combination, join(folder, String(index))), questions.length));
       const { signer, signerKey } = combination;
       if (signer !== 'issued' || roots.has(signerKey)) continue;
       roots.add(signerKey);
       const root = await rootExhibit(combination, join(folder, `root-${signerKey}`));
-      matters.push(formMatter('form of the root', combination, root, matters.length));
+      questions.push(expectedFormAnswer('form of the root', combination, root, questions.length));
     }
     const malformed = malformedExhibit(join(folder, 'malformed'));
-    matters.push(formMatter('bad form', largest, malformed, matters.length));
+    questions.push(expectedFormAnswer('bad form', largest, malformed, questions.length));
   });
 
   test('cover every pair of choices', () => {
@@ -53,18 +53,18 @@ describe(`certificates of ${combinations.length} combinations (FUZZ_SEED=${seed}
     // With CI=true nothing is skipped, and a missing program fails the test.
     const skip = process.env['CI'] === 'true' ? false : (judge.missing() ?? false);
     test(`get the expected verdicts from ${judge.name}`, { skip }, async (t) => {
-      const hearing = await hear(judge, matters);
-      hearings.push(hearing);
-      for (const line of describeHearing(hearing)) t.diagnostic(line);
-      assert.equal(hearing.unknown.length, 0, describeUnknown(hearing));
-      assert.ok(hearing.refusals > 0, `${judge.name} never refuses`);
+      const report = await askJudge(judge, questions);
+      reports.push(report);
+      for (const line of describeReport(report)) t.diagnostic(line);
+      assert.equal(report.unknown.length, 0, describeUnknown(report));
+      assert.ok(report.refusals > 0, `${judge.name} never refuses`);
     });
   }
 
   // The default combinations need not meet every known disagreement.
   if (isFull) {
     test('meet every disagreement in the table', () => {
-      const met = new Set(hearings.flatMap(({ known }) => [...known.keys()]));
+      const met = new Set(reports.flatMap(({ known }) => [...known.keys()]));
       const unmet = disagreements.filter((entry) => !met.has(entry));
       assert.deepEqual(
         unmet.map(({ judges, because }) => [...judges, because]),
@@ -75,11 +75,11 @@ describe(`certificates of ${combinations.length} combinations (FUZZ_SEED=${seed}
 
   after(() => {
     const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
-    const verdicts = sum(hearings.map((hearing) => hearing.verdicts));
-    const known = sum(hearings.flatMap((hearing) => [...hearing.known.values()]));
-    const unknown = sum(hearings.map((hearing) => hearing.unknown.length));
+    const verdicts = sum(reports.map((report) => report.verdicts));
+    const known = sum(reports.flatMap((report) => [...report.known.values()]));
+    const unknown = sum(reports.map((report) => report.unknown.length));
     console.log(
-      `${combinations.length} combinations, ${matters.length} questions, ${hearings.length} judges: ${verdicts} verdicts, ${known} known disagreements, ${unknown} unknown`,
+      `${combinations.length} combinations, ${questions.length} questions, ${reports.length} judges: ${verdicts} verdicts, ${known} known disagreements, ${unknown} unknown`,
     );
   });
 });

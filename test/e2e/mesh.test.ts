@@ -170,7 +170,7 @@ describe('the mesh, during rotations of the root (40 s: programs load new files 
     await eventually(async () => {
       for (const { certificate, role, files } of await mesh.secrets()) {
         assert.equal(issueOf(files).root, root, `the root of ${certificate}, ${role}`);
-        assert.deepEqual(rootsIn(files), [root], `what ${certificate}, ${role}, trusts`);
+        assert.deepEqual(rootsIn(files), [root], `the roots that ${certificate}, ${role}, trusts`);
       }
     });
     await mesh.settled();

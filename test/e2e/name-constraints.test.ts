@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 
 import {
-  type Asked,
   type ConstrainedExhibit,
   type Constraints,
   constrainedExhibit,
+  type Requested,
 } from '../support/judges/constrained.ts';
 import { go } from '../support/judges/go.ts';
 import { java } from '../support/judges/java.ts';
@@ -18,17 +18,20 @@ import { openssl } from '../support/judges/openssl.ts';
 import type { Question } from '../support/judges/question.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
-const dns = (...dnsNames: string[]): Asked => ({ names: { dnsNames } });
-const uri = (...uris: string[]): Asked => ({ names: { uris } });
-const email = (...emailAddresses: string[]): Asked => ({ names: { emailAddresses } });
-const ip = (...ipAddresses: string[]): Asked => ({ names: { ipAddresses } });
-const named = (commonName: string, asked: Asked): Asked => ({ ...asked, subject: { commonName } });
-const of = (organization: string, asked: Asked): Asked => ({ ...asked, subject: { organizations: [organization] } });
+const dns = (...dnsNames: string[]): Requested => ({ names: { dnsNames } });
+const uri = (...uris: string[]): Requested => ({ names: { uris } });
+const email = (...emailAddresses: string[]): Requested => ({ names: { emailAddresses } });
+const ip = (...ipAddresses: string[]): Requested => ({ names: { ipAddresses } });
+const named = (commonName: string, requested: Requested): Requested => ({ ...requested, subject: { commonName } });
+const of = (organization: string, requested: Requested): Requested => ({
+  ...requested,
+  subject: { organizations: [organization] },
+});
 const both = (subtrees: readonly string[]): Constraints[] =>
   subtrees.flatMap((subtree) => [{ permitted: [subtree] }, { excluded: [subtree] }]);
 
 /** Constraints of one kind, and the names to check below each of them. */
-const matters: readonly [constraints: readonly Constraints[], asked: readonly Asked[]][] = [
+const nameConstraints: readonly [constraints: readonly Constraints[], requested: readonly Requested[]][] = [
   [
     [
       ...both(['dns:', 'dns:EXAMPLE.com', 'dns:.example.com', 'dns:a.example.com']),
@@ -141,7 +144,7 @@ const matters: readonly [constraints: readonly Constraints[], asked: readonly As
 ];
 
 /** Constraints that Go does not apply: it refuses every certificate below such a CA. */
-const directories: readonly [constraints: readonly Constraints[], asked: readonly Asked[]][] = [
+const directories: readonly [constraints: readonly Constraints[], requested: readonly Requested[]][] = [
   [
     both(['dir:Example Org', 'dir:example  ORG', 'dir:']),
     [
@@ -163,16 +166,16 @@ interface Case {
 const atLeast = { allowed: 10, refused: 10 };
 
 for (const [kind, all, judges] of [
-  ['names, addresses and URIs', matters, [openssl, go, java]],
+  ['names, addresses and URIs', nameConstraints, [openssl, go, java]],
   ['subjects', directories, [openssl, java]],
 ] as const) {
   describe(`name constraints on ${kind}`, () => {
     const cases: Case[] = [];
     before(async () => {
       const folder = await scratchFolder('name-constraints');
-      for (const [constraints, asked] of all) {
+      for (const [constraints, requested] of all) {
         for (const constraint of constraints) {
-          for (const names of asked) {
+          for (const names of requested) {
             const exhibit = constrainedExhibit(constraint, names, join(folder, String(cases.length)));
             cases.push({ title: `${JSON.stringify(constraint)} for ${JSON.stringify(names)}`, exhibit });
           }

@@ -157,7 +157,7 @@ test('the field manager is the name in the user agent', async () => {
   );
 });
 
-test('a write in a namespace that is being deleted fails with another error than missing permissions', async () => {
+test('a write in a namespace that is being deleted is Forbidden with namespaceTerminating, unlike a write without permissions', async () => {
   const namespace = await newNamespace();
   const holding = secret(namespace, 'holding');
   await client.create(secrets, { ...holding, metadata: { ...holding.metadata, finalizers: ['example.org/hold'] } });
@@ -222,7 +222,7 @@ test('a metadata-only reflector gets no data', async (t) => {
   );
 });
 
-test('a write can return only metadata, and writes the same', async () => {
+test('a write that returns only metadata writes the whole object', async () => {
   const namespace = await newNamespace();
   const ref = { namespace, name: 'a' };
   const isMetadata = (answer: object): void => {

@@ -62,22 +62,22 @@ const contract: readonly Clause[] = [
   [
     'a merge patch sets, replaces and removes the named fields, and keeps the others',
     async (api) => {
-      const made = await create(api, 'a', { labels: { [label]: 'x' }, data: { one: 'MQ==', two: 'Mg==' } });
+      const created = await create(api, 'a', { labels: { [label]: 'x' }, data: { one: 'MQ==', two: 'Mg==' } });
       const annotations = { [label]: 'y' };
-      const patched = await patch(api, made, { metadata: { annotations }, data: { one: null, three: 'Mw==' } });
+      const patched = await patch(api, created, { metadata: { annotations }, data: { one: null, three: 'Mw==' } });
       assert.deepEqual(patched.data, { two: 'Mg==', three: 'Mw==' });
       assert.deepEqual(patched.metadata.labels, { [label]: 'x' });
       assert.deepEqual(patched.metadata.annotations, annotations);
-      assert.notEqual(patched.metadata.resourceVersion, made.metadata.resourceVersion);
+      assert.notEqual(patched.metadata.resourceVersion, created.metadata.resourceVersion);
       assert.deepEqual(await read(api, 'a'), patched);
     },
   ],
   [
     'a write that changes nothing keeps the resourceVersion',
     async (api) => {
-      const made = await create(api, 'a', { data: { one: 'MQ==' } });
-      const patched = await patch(api, made, { data: { one: 'MQ==' } });
-      assert.equal(patched.metadata.resourceVersion, made.metadata.resourceVersion);
+      const created = await create(api, 'a', { data: { one: 'MQ==' } });
+      const patched = await patch(api, created, { data: { one: 'MQ==' } });
+      assert.equal(patched.metadata.resourceVersion, created.metadata.resourceVersion);
     },
   ],
   [
@@ -148,10 +148,10 @@ const contract: readonly Clause[] = [
   [
     'an immutable Secret refuses changes of data and accepts changes of metadata',
     async (api) => {
-      const made = await create(api, 'a', { immutable: true });
-      await refuses('Invalid', patch(api, made, { data: { one: 'MQ==' } }));
-      await refuses('Invalid', patch(api, made, { immutable: false }));
-      const patched = await patch(api, made, { metadata: { labels: { [label]: 'x' } } });
+      const created = await create(api, 'a', { immutable: true });
+      await refuses('Invalid', patch(api, created, { data: { one: 'MQ==' } }));
+      await refuses('Invalid', patch(api, created, { immutable: false }));
+      const patched = await patch(api, created, { metadata: { labels: { [label]: 'x' } } });
       assert.deepEqual(patched.metadata.labels, { [label]: 'x' });
     },
   ],

@@ -161,7 +161,7 @@ describe('9. a root renewed with the same key', { concurrency: 2 }, () => {
     );
   });
 
-  test('leaves the bundles with both of its certificates when another root replaces it', async () => {
+  test('has both of its certificates removed from the bundles when another root replaces it', async () => {
     const { old, next, signed, thief } = await revokedAndRenewed();
     const { name, tenant } = signed;
     await world.bringRoot(name, { 'tls.crt': next.pem, 'ca.crt': next.pem + old.pem });

@@ -94,7 +94,7 @@ describe('on a real API server:', { concurrency: 3 }, () => {
       });
     }
 
-    test('of 8192 bits in one namespace delay a key of 2048 bits in another by one key at most (20 s to 5 min: finding the primes of a key of 8192 bits takes that long)', {
+    test('with 8192 bits in one namespace delay a key of 2048 bits in another by one key at most (20 s to 5 min: finding the primes of a key of 8192 bits takes that long)', {
       timeout: 700_000,
     }, async () => {
       const greedy = Array.from({ length: 5 }, (_, i) => `greedy-${i}`);
@@ -114,7 +114,7 @@ describe('on a real API server:', { concurrency: 3 }, () => {
       for (const name of greedy) await large.tenant.delete(name);
     });
 
-    test('of 8192 bits (20 s to 5 min: finding the primes takes that long)', { timeout: 700_000 }, async () => {
+    test('with 8192 bits (20 s to 5 min: finding the primes takes that long)', { timeout: 700_000 }, async () => {
       const { tenant, name } = large;
       await eventually(
         async () => {

@@ -92,7 +92,7 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
     });
   }
 
-  const nearMisses: [asked: object, meant: string][] = [
+  const nearMisses: [spec: object, suggested: string][] = [
     [{ server: { dnsNames: ['web-0.web.$(NS)'] } }, 'web-0.web.$(NS).svc'],
     [{ server: { dnsNames: ['web.other.svc'] } }, 'web.$(NS).svc'],
     [{ server: { dnsNames: ['web.$(NS).svc.example.com'] } }, 'web.$(NS).svc.cluster.local'],
@@ -103,9 +103,9 @@ describe('6. Names are authorised where they are signed:', { concurrency: 4 }, (
   test('6. Denied: for a similar name, the message suggests the allowed name', async () => {
     const tenant = await world.tenant('names');
     for (const [i, [spec]] of nearMisses.entries()) await tenant.create(`db-${i}`, within(tenant.namespace, spec));
-    for (const [i, [, meant]] of nearMisses.entries()) {
+    for (const [i, [, suggested]] of nearMisses.entries()) {
       const { message } = await tenant.notReady(`db-${i}`, 'Denied');
-      assert.ok(message.includes(`(did you mean "${meant.replaceAll('$(NS)', tenant.namespace)}"?)`), message);
+      assert.ok(message.includes(`(did you mean "${suggested.replaceAll('$(NS)', tenant.namespace)}"?)`), message);
     }
   });
 

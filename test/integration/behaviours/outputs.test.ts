@@ -132,7 +132,7 @@ describe('outputs', { concurrency: 4 }, () => {
   });
 
   for (const encoding of ['PKCS8', 'PKCS1'] as const) {
-    test(`include key.der in the encoding of spec, ${encoding}`, async () => {
+    test(`include key.der in the encoding ${encoding} of spec.privateKey`, async () => {
       const tenant = await world.tenantWith('outputs', {
         ...requesting({ der: true }),
         privateKey: { algorithm: 'RSA', encoding },
@@ -190,7 +190,7 @@ describe('outputs', { concurrency: 4 }, () => {
 });
 
 describe('keystores and their password:', { concurrency: 4 }, () => {
-  test('a new password rewrites the stores, and nothing else', async () => {
+  test('a new password rewrites the keystores and nothing else', async () => {
     const tenant = await tenantWith({ der: true, ...stores });
     const before = await tenant.secret(name);
     await setPassword(tenant, 'p4$$ "w0rd" ~');

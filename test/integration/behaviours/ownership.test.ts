@@ -43,7 +43,7 @@ describe('ownership', { concurrency: 6 }, () => {
     'of type Opaque': { type: 'Opaque' },
     'with the labels of the operator': {
       metadata: {
-        name: 'wanted',
+        name: 'requested',
         labels: {
           'app.kubernetes.io/managed-by': 'mtls-operator',
           'mtls-operator.io/certificate': 'db',
@@ -55,30 +55,30 @@ describe('ownership', { concurrency: 6 }, () => {
   for (const [what, more] of Object.entries(foreign)) {
     test(`5. Ownership: a foreign Secret ${what} stays byte-identical, and the operator creates its own when the foreign one is deleted (35 s: a foreign object is read every 30 s)`, async () => {
       const tenant = await world.tenant('ownership');
-      const before = digestOf(await createSecret(tenant, 'wanted', more));
-      await tenant.create('db', named('wanted'));
+      const before = digestOf(await createSecret(tenant, 'requested', more));
+      await tenant.create('db', named('requested'));
       const { message } = await tenant.notReady('db', 'SecretConflict');
-      assert.match(message, /\bwanted\b/);
+      assert.match(message, /\brequested\b/);
       await tenant.rotate('db', 'please');
       await tenant.notReady('db', 'SecretConflict');
-      assert.equal(digestOf(await tenant.secret('wanted')), before);
-      await world.api.delete(paths.secrets(tenant.namespace, 'wanted'));
+      assert.equal(digestOf(await tenant.secret('requested')), before);
+      await world.api.delete(paths.secrets(tenant.namespace, 'requested'));
       await readyAfterPoll(tenant, 'db');
-      await judge(await tenant.secret('wanted'));
+      await judge(await tenant.secret('requested'));
     });
   }
 
   test('5. Ownership: the command in the message of SecretConflict hands over a placeholder Secret, which the operator then fills', async () => {
     for (const placeholder of [{ type: 'Opaque', data: {} }, { data: { 'tls.crt': '', 'tls.key': '' } }]) {
       const tenant = await world.tenant('ownership');
-      await createSecret(tenant, 'wanted', placeholder);
-      await tenant.create('db', named('wanted'));
+      await createSecret(tenant, 'requested', placeholder);
+      await tenant.create('db', named('requested'));
       const { message } = await tenant.notReady('db', 'SecretConflict');
-      assert.ok(message.includes(`kubectl -n ${tenant.namespace} delete secret wanted`), message);
-      const [, patch] = /patch secret wanted --type merge --patch '([^']+)'/.exec(message) ?? [];
-      await tenant.patchSecret('wanted', JSON.parse(patch ?? '') as object);
+      assert.ok(message.includes(`kubectl -n ${tenant.namespace} delete secret requested`), message);
+      const [, patch] = /patch secret requested --type merge --patch '([^']+)'/.exec(message) ?? [];
+      await tenant.patchSecret('requested', JSON.parse(patch ?? '') as object);
       await tenant.ready('db');
-      const secret = await tenant.secret('wanted');
+      const secret = await tenant.secret('requested');
       await judge(secret);
       assert.equal(secret.metadata.ownerReferences?.[0]?.name, 'db');
       await eventually(async () => assert.equal((await eventsOf(tenant, 'SecretAdopted')).length, 1));
@@ -200,10 +200,10 @@ describe('ownership', { concurrency: 6 }, () => {
         controller: true,
       },
     ];
-    const secret = await createSecret(tenant, 'wanted', { metadata: { name: 'wanted', ownerReferences } });
-    await tenant.create('db', named('wanted'));
+    const secret = await createSecret(tenant, 'requested', { metadata: { name: 'requested', ownerReferences } });
+    await tenant.create('db', named('requested'));
     await tenant.notReady('db', 'SecretConflict');
-    assert.equal(digestOf(await tenant.secret('wanted')), digestOf(secret));
+    assert.equal(digestOf(await tenant.secret('requested')), digestOf(secret));
   });
 
   test('5. Ownership: of three resources with one secretName exactly one is Ready, and all are Ready when the names differ', async () => {

@@ -57,7 +57,7 @@ const conditionOf = ({ status }: Certificate, expected: string) =>
   status?.conditions?.find(({ type }) => type === expected);
 const isReady = (certificate: Certificate): boolean => conditionOf(certificate, 'Ready')?.status === 'True';
 
-describe('8. A bad root signs nothing, and Secrets already written stay byte-identical:', () => {
+describe('8. A bad root signs nothing, and existing Secrets stay byte-identical:', () => {
   const cases = [...badCertificates, ...badKeys, ...badChains]
     .filter(({ isTooLargeToStore }) => isTooLargeToStore !== true)
     .map((root, index) => ({ ...root, name: `bad-${index}` }));

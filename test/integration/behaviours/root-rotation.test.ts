@@ -550,8 +550,8 @@ describe('a restart of the operator during a rotation', () => {
       ]);
       return rotation ?? { id: '' };
     });
-    await authority.annotate('approve-rotation', 'somebody-else');
-    await authority.says('approve-rotation=somebody-else does nothing: it does not name this rotation');
+    await authority.annotate('approve-rotation', 'another-rotation');
+    await authority.says('approve-rotation=another-rotation does nothing: it does not name this rotation');
     // Another id is not an approval: the rotation still waits after the restart.
     await world.restart();
     assert.equal((await authority.reaches('Distributing')).id, id);

@@ -112,7 +112,7 @@ describe('a changed spec', { concurrency: 3 }, () => {
     await world.patchAuthority('default', { spec: { issuance: { allow } } });
   });
   for (const { what, spec } of changes) {
-    test(`issues once again: ${what}`, async () => {
+    test(`issues the certificate once more: ${what}`, async () => {
       const tenant = await world.tenantWith('change');
       const before = await judge(await tenant.secret('db-server-tls'));
       await tenant.patch('db', { spec: JSON.parse(JSON.stringify(spec).replace('$(NAMESPACE)', tenant.namespace)) });

@@ -122,7 +122,7 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
       await namespace(),
       await namespace(),
       await namespaceWith({}),
-      await namespaceWith({ publisher: 'somebody-else' }),
+      await namespaceWith({ publisher: 'another' }),
     ];
     const written = await configMap(first);
     await configMap(second);

@@ -128,15 +128,15 @@ describe('2. Intent survives: with a network that', () => {
   // are given up.
   it('returns 429 for a while, the operator waits for Retry-After before it retries', async () => {
     await startBehindProxy();
-    const asked = new Map<string, number[]>();
+    const sent = new Map<string, number[]>();
     await issueAndRotate('throttled', 5, ({ namespace }) => {
-      asked.clear();
+      sent.clear();
       world.proxy.faults = {
         onRequest({ method, path }: Exchange) {
           const request = `${method} ${path}`;
           if (path.includes('/leases')) return 'pass';
-          const times = [...(asked.get(request) ?? []), performance.now()];
-          asked.set(request, times);
+          const times = [...(sent.get(request) ?? []), performance.now()];
+          sent.set(request, times);
           const isCreation = method === 'POST' && path.includes(`/${namespace}/`);
           if (times.length > (isCreation ? 20 : 2)) return 'pass';
           const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'TooManyRequests', code: 429 };
@@ -145,7 +145,7 @@ describe('2. Intent survives: with a network that', () => {
       };
       world.proxy.cut();
     });
-    const impatient = [...asked].filter(
+    const impatient = [...sent].filter(
       ([request, [first = 0, second = Number.POSITIVE_INFINITY]]) =>
         request.startsWith('PATCH') && second - first < 1000,
     );

@@ -48,14 +48,14 @@ async function assertEnds(program: Program, withinMs = longestEndMs): Promise<vo
   assert.deepEqual(exit, { code: 0, signal: null }, `the operator did not exit cleanly:\n${program.tail()}`);
 }
 
-describe('SIGTERM stops an operator within seconds with exit code 0', () => {
-  it('whose API server refuses connections', async () => {
+describe('An operator exits with code 0 within seconds of SIGTERM', () => {
+  it('if its API server refuses connections', async () => {
     const program = await start(`https://127.0.0.1:${await closedPort()}`);
     await logs(program, 'a watch was interrupted');
     await assertEnds(program);
   });
 
-  it('whose API server accepts connections but does not respond', async (t) => {
+  it('if its API server accepts connections but does not respond', async (t) => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => sockets.push(socket));
     t.after(() => {
@@ -71,7 +71,7 @@ describe('SIGTERM stops an operator within seconds with exit code 0', () => {
     await assertEnds(program, 9_000);
   });
 
-  it('whose token has no rights', async () => {
+  it('if its token has no permissions', async () => {
     const namespace = await world.cluster.namespace('powerless');
     const token = await world.cluster.kubectl(['create', 'token', 'default', '--namespace', namespace]);
     const program = await start(undefined, token.trim());
@@ -80,12 +80,12 @@ describe('SIGTERM stops an operator within seconds with exit code 0', () => {
     await assertEnds(program);
   });
 
-  it('that waits for the response to a list', async (t) => {
-    const asked = Promise.withResolvers<void>();
+  it('while it waits for the response to a list', async (t) => {
+    const requested = Promise.withResolvers<void>();
     world.proxy.faults = {
       onRequest({ path }) {
         if (!path.endsWith('/mtlscertificates')) return 'pass';
-        asked.resolve();
+        requested.resolve();
         return new Promise(() => {});
       },
     };
@@ -93,11 +93,11 @@ describe('SIGTERM stops an operator within seconds with exit code 0', () => {
       world.proxy.faults = {};
     });
     const program = await start(world.proxy.server);
-    await asked.promise;
+    await requested.promise;
     await assertEnds(program);
   });
 
-  it('that is a standby or the leader', async () => {
+  it('as a standby and as the leader', async () => {
     const leader = await start(undefined);
     await logs(leader, 'became the leader');
     const standby = await start(undefined);
@@ -106,7 +106,7 @@ describe('SIGTERM stops an operator within seconds with exit code 0', () => {
     await assertEnds(leader);
   });
 
-  it('that leads when the API server stops responding', async () => {
+  it('as the leader when the API server stops responding', async () => {
     const program = await start(world.proxy.server);
     await logs(program, 'became the leader');
     world.proxy.faults = { onRequest: () => new Promise(() => {}) };

@@ -106,7 +106,7 @@ describe('metrics over TLS', () => {
     assert.equal((await scrape(await filesOf(monitoring, 'prometheus-client-tls'), '/')).status, 404);
   });
 
-  test('contain names of resources, but no names of certificates, certificates or keys', async () => {
+  test('contain names of resources, but neither names in certificates, certificates nor keys', async () => {
     const { body } = await scrape(await filesOf(monitoring, 'prometheus-client-tls'));
     assert.doesNotMatch(body, /BEGIN|spiffe:|\.svc/);
     const own = body.split('\n').filter((line) => line.startsWith('mtls_operator_'));

@@ -24,7 +24,7 @@ export interface Constraints {
 }
 
 /** The names and subject of a certificate below a CA with constraints. */
-export interface Asked {
+export interface Requested {
   readonly names: Partial<SubjectAltNames>;
   readonly subject?: Subject;
 }
@@ -74,7 +74,7 @@ const holder: KeyObject = ecKey();
 /** Signs a certificate with these names, allowed or not, and writes it to a new folder. */
 export function constrainedExhibit(
   constraints: Constraints,
-  { names, subject = {} }: Asked,
+  { names, subject = {} }: Requested,
   folder: string,
 ): ConstrainedExhibit {
   const value = encodeConstraints(constraints);

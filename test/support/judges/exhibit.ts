@@ -64,7 +64,7 @@ export async function exhibit(combination: Combination, folder: string): Promise
     futureFolder: mounted(join(folder, 'future'), issue(now + 2 * dayMs).data),
     forgedFolder: mounted(join(folder, 'forged'), forged(issue(now).data)),
     impostors,
-    names: names[combination.names].goodFor,
+    names: names[combination.names].validFor,
     ...(combination.subject === 'commonName' ? { commonName: `dns:${loneCommonName}` as const } : {}),
     notBefore: valid.leaf.notBefore,
     notAfter: valid.leaf.notAfter,
@@ -112,8 +112,8 @@ function mounted(folder: string, data: Readonly<Record<string, string>>): string
 }
 
 interface Names {
-  readonly asked: ServerRole;
-  readonly goodFor: readonly Name[];
+  readonly requested: ServerRole;
+  readonly validFor: readonly Name[];
 }
 
 const longName = `${['a', 'b', 'c'].map((letter) => letter.repeat(63)).join('.')}.${'d'.repeat(49)}.example.com`;
@@ -121,28 +121,28 @@ const loneCommonName = 'common.shop.svc.cluster.local';
 const userPrincipalName: OtherName = { oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'jörg@example.com' };
 
 const plainNames = {
-  service: { asked: { service: 'payments' }, goodFor: ['dns:payments', 'dns:payments.shop.svc.cluster.local'] },
-  dns: { asked: { dnsNames: ['api.example.com'] }, goodFor: ['dns:api.example.com', 'dns:API.Example.com'] },
-  wildcard: { asked: { dnsNames: ['*.example.com'] }, goodFor: ['dns:any.example.com'] },
-  long: { asked: { dnsNames: [longName] }, goodFor: [`dns:${longName}`] },
-  ipv4: { asked: { ipAddresses: ['192.0.2.10'] }, goodFor: ['ip:192.0.2.10'] },
-  ipv6: { asked: { ipAddresses: ['2001:db8::10'] }, goodFor: ['ip:2001:db8::10'] },
-  uri: { asked: { uris: ['spiffe://cluster.local/ns/shop/sa/checkout'] }, goodFor: [] },
-  email: { asked: { emailAddresses: ['ops@example.com'] }, goodFor: ['email:ops@example.com'] },
-  otherName: { asked: { otherNames: [userPrincipalName] }, goodFor: [] },
+  service: { requested: { service: 'payments' }, validFor: ['dns:payments', 'dns:payments.shop.svc.cluster.local'] },
+  dns: { requested: { dnsNames: ['api.example.com'] }, validFor: ['dns:api.example.com', 'dns:API.Example.com'] },
+  wildcard: { requested: { dnsNames: ['*.example.com'] }, validFor: ['dns:any.example.com'] },
+  long: { requested: { dnsNames: [longName] }, validFor: [`dns:${longName}`] },
+  ipv4: { requested: { ipAddresses: ['192.0.2.10'] }, validFor: ['ip:192.0.2.10'] },
+  ipv6: { requested: { ipAddresses: ['2001:db8::10'] }, validFor: ['ip:2001:db8::10'] },
+  uri: { requested: { uris: ['spiffe://cluster.local/ns/shop/sa/checkout'] }, validFor: [] },
+  email: { requested: { emailAddresses: ['ops@example.com'] }, validFor: ['email:ops@example.com'] },
+  otherName: { requested: { otherNames: [userPrincipalName] }, validFor: [] },
 } as const satisfies Record<string, Names>;
 
 const names: Record<Combination['names'], Names> = {
   ...plainNames,
   all: {
-    asked: {
+    requested: {
       dnsNames: ['api.example.com', '*.example.com', longName],
       ipAddresses: ['192.0.2.10', '2001:db8::10'],
       uris: ['spiffe://cluster.local/ns/shop/sa/checkout'],
       emailAddresses: ['ops@example.com'],
       otherNames: [userPrincipalName],
     },
-    goodFor: [
+    validFor: [
       'dns:api.example.com',
       'dns:any.example.com',
       'ip:192.0.2.10',
@@ -216,13 +216,13 @@ const scope = {
 
 /** The request of a resource with this combination, checked and authorised by the operator's code. */
 function requestOf({ key, role, names: kind, subject: subjectKind, encoding }: Combination): LeafRequest {
-  const { asked } = names[kind];
+  const { requested } = names[kind];
   const { subject, commonName } = subjects[subjectKind];
   const { algorithm } = keySpec(key);
   const traditional = algorithm === 'RSA' ? 'PKCS1' : 'SEC1';
   const spec: MtlsCertificateSpec = {
     authorityRef: { name: 'default' },
-    [role]: { ...asked, ...(commonName === undefined ? {} : { commonName }) },
+    [role]: { ...requested, ...(commonName === undefined ? {} : { commonName }) },
     duration: '24h',
     privateKey: {
       ...keySpec(key),

@@ -1,7 +1,7 @@
 import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, onlyServerNames, onlyTls } from './limits.ts';
 import { programJudge } from './program.ts';
-import { made } from './programs.ts';
+import { built } from './programs.ts';
 
 /** Java's PKIX, inside its JSSE. */
 export const java = programJudge(
@@ -11,7 +11,7 @@ export const java = programJudge(
     cannotSay: beyond(noForm, noEmailNames, onlyServerNames, onlyTls),
   },
   async () => {
-    const classes = await made('java', ['Judge.java'], (output, source) => [
+    const classes = await built('java', ['Judge.java'], (output, source) => [
       'javac',
       '--release',
       '17',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
 import { programJudge } from './program.ts';
-import { made } from './programs.ts';
+import { built } from './programs.ts';
 
 /** NSS, through its library: its commands need certificates in a database, and do not compare names. */
 export const nss = programJudge(
@@ -14,7 +14,7 @@ export const nss = programJudge(
   },
   async () => {
     const build = 'cc -O1 -Wall -Wextra -Werror -o "$1/judge" "$2" $(pkg-config --cflags --libs nss)';
-    const folder = await made('nss', ['judge.c'], (output, source) => ['sh', '-c', build, 'sh', output, source]);
+    const folder = await built('nss', ['judge.c'], (output, source) => ['sh', '-c', build, 'sh', output, source]);
     return [join(folder, 'judge')];
   },
 );

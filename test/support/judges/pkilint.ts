@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { missing } from '../missing.ts';
 import { beyond, onlyForm } from './limits.ts';
 import { programJudge } from './program.ts';
-import { made } from './programs.ts';
+import { built } from './programs.ts';
 
 /** pkilint, with the checks of lint_pkix_cert. */
 export const pkilint = programJudge(
@@ -14,7 +14,7 @@ export const pkilint = programJudge(
   },
   async () => {
     const install = 'python3 -m venv "$1" && "$1/bin/python" -m pip install --quiet --no-deps -r "$2"';
-    const environment = await made('pkilint', ['requirements.txt'], (output, requirements) => [
+    const environment = await built('pkilint', ['requirements.txt'], (output, requirements) => [
       'sh',
       '-c',
       install,

@@ -11,11 +11,11 @@ const here = import.meta.dirname;
 export async function goProgram(name: string, ...files: readonly string[]): Promise<Command> {
   const cwd = join(here, name);
   const command = (output: string): Command => ['go', 'build', '-o', `${output}judge`, '.'];
-  return [join(await made(name, files, command, cwd), 'judge')];
+  return [join(await built(name, files, command, cwd), 'judge')];
 }
 
 /** Builds something from files in this folder. Returns the output folder. */
-export async function made(
+export async function built(
   name: string,
   files: readonly string[],
   command: (output: string, source: string) => Command,

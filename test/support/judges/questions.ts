@@ -23,7 +23,7 @@ export type Topic =
   | 'expired';
 
 /** A question and its correct answer. */
-export interface Matter {
+export interface ExpectedAnswer {
   readonly topic: Topic;
   readonly combination: Combination;
   readonly question: Question;
@@ -31,45 +31,45 @@ export interface Matter {
 }
 
 /** All questions about a certificate, with ids from `firstId`. */
-export function mattersOf(exhibit: Exhibit, firstId: number): Matter[] {
+export function expectedAnswers(exhibit: Exhibit, firstId: number): ExpectedAnswer[] {
   const { combination, folder, expiredFolder, futureFolder, forgedFolder, impostors, notBefore, notAfter } = exhibit;
   let id = firstId;
-  const matter = (topic: Topic, isGood: boolean, changes: Partial<Question>): Matter => ({
+  const answer = (topic: Topic, isGood: boolean, changes: Partial<Question>): ExpectedAnswer => ({
     topic,
     combination,
     isGood,
     question: { id: id++, kind: 'verify', folder, trust: join(folder, 'ca.crt'), usage: usages[0], ...changes },
   });
   const usages = usagesOf[combination.role];
-  const each = <T>(items: readonly T[], make: (item: T) => Matter): Matter[] => items.map(make);
+  const each = <T>(items: readonly T[], make: (item: T) => ExpectedAnswer): ExpectedAnswer[] => items.map(make);
   const second = 1000;
   return [
-    ...each(usages, (usage) => matter('right', true, { usage })),
-    ...usages.flatMap((usage) => each(exhibit.names, (name) => matter('right name', true, { usage, name }))),
-    matter('key', true, { kind: 'key' }),
-    matter('form', true, { kind: 'lint' }),
-    ...each(wrongNames, (name) => matter('wrong name', false, { name })),
+    ...each(usages, (usage) => answer('right', true, { usage })),
+    ...usages.flatMap((usage) => each(exhibit.names, (name) => answer('right name', true, { usage, name }))),
+    answer('key', true, { kind: 'key' }),
+    answer('form', true, { kind: 'lint' }),
+    ...each(wrongNames, (name) => answer('wrong name', false, { name })),
     ...each(exhibit.commonName === undefined ? [] : [exhibit.commonName], (name) =>
-      matter('common name', false, { name }),
+      answer('common name', false, { name }),
     ),
-    ...each(wrongUsagesOf[combination.role], (usage) => matter('wrong usage', false, { usage })),
-    matter('wrong root', false, { trust: impostors }),
-    matter('forged', false, { folder: forgedFolder }),
-    matter('before', false, { at: new Date(notBefore.getTime() - second) }),
-    matter('after', false, { at: new Date(notAfter.getTime() + second) }),
+    ...each(wrongUsagesOf[combination.role], (usage) => answer('wrong usage', false, { usage })),
+    answer('wrong root', false, { trust: impostors }),
+    answer('forged', false, { folder: forgedFolder }),
+    answer('before', false, { at: new Date(notBefore.getTime() - second) }),
+    answer('after', false, { at: new Date(notAfter.getTime() + second) }),
     // The same for judges that use the clock of the machine; two days off, to be safe from time zones and clock errors.
-    matter('not begun', false, { folder: futureFolder }),
-    matter('expired', false, { folder: expiredFolder }),
+    answer('not begun', false, { folder: futureFolder }),
+    answer('expired', false, { folder: expiredFolder }),
   ];
 }
 
 /** A question for linters about the root that the operator creates for a combination, or about a malformed certificate. */
-export const formMatter = (
+export const expectedFormAnswer = (
   topic: 'form of the root' | 'bad form',
   combination: Combination,
   folder: string,
   id: number,
-): Matter => ({
+): ExpectedAnswer => ({
   topic,
   combination,
   isGood: topic !== 'bad form',

@@ -25,12 +25,12 @@ export interface SignerUnderTest extends LeafIssuer {
   readonly impostors: string;
 }
 
-const made = new Map<string, Promise<SignerUnderTest>>();
+const signers = new Map<string, Promise<SignerUnderTest>>();
 
 export async function signerOf({ signer: shape, signerKey }: Combination): Promise<SignerUnderTest> {
   const id = `${shape} ${signerKey}`;
-  const signer = made.get(id) ?? makers[shape](signerKey).then(async (issuer) => withImpostor(issuer, signerKey));
-  made.set(id, signer);
+  const signer = signers.get(id) ?? makers[shape](signerKey).then(async (issuer) => withImpostor(issuer, signerKey));
+  signers.set(id, signer);
   return signer;
 }
 

@@ -4,7 +4,7 @@ import { cacheFolder } from '../../../tools/controlplane/folders.ts';
 import { missing } from '../missing.ts';
 import { beyond, noEmailNames, noForm, noKeys } from './limits.ts';
 import { programJudge } from './program.ts';
-import { made } from './programs.ts';
+import { built } from './programs.ts';
 
 /** The target folder is kept: the libraries take minutes to compile, and change less often than the program. */
 const build =
@@ -19,7 +19,7 @@ const webpki = (library: 'aws-lc-rs' | 'ring') =>
       cannotSay: beyond(noForm, noKeys, noEmailNames),
     },
     async () => {
-      const folder = await made('webpki', ['Cargo.toml', 'Cargo.lock', 'src/main.rs'], (output, manifest) => [
+      const folder = await built('webpki', ['Cargo.toml', 'Cargo.lock', 'src/main.rs'], (output, manifest) => [
         'sh',
         '-c',
         build,

@@ -1,7 +1,7 @@
 import { type Combination, describeCombination } from './combination.ts';
 import { type Disagreement, disagreements } from './disagreements.ts';
 import type { Judge, Question, Verdict } from './question.ts';
-import type { Matter, Topic } from './questions.ts';
+import type { ExpectedAnswer, Topic } from './questions.ts';
 
 /** A verdict that is not the expected one. */
 interface WrongAnswer {
@@ -12,7 +12,7 @@ interface WrongAnswer {
 }
 
 /** The result of asking a judge all questions. */
-export interface Hearing {
+export interface JudgeReport {
   readonly judge: string;
   readonly verdicts: number;
   /** The number of expected refusals. A judge that never refuses checks nothing. */
@@ -28,20 +28,20 @@ export interface Hearing {
 }
 
 /** Asks a judge all questions that it can answer, and compares its verdicts with the expected ones. */
-export async function hear(judge: Judge, matters: readonly Matter[]): Promise<Hearing> {
+export async function askJudge(judge: Judge, questions: readonly ExpectedAnswer[]): Promise<JudgeReport> {
   const started = performance.now();
   const notAsked = new Map<string, number>();
-  const asked = matters.filter(({ question }) => {
+  const answerable = questions.filter(({ question }) => {
     const reason = judge.cannotSay(question);
     if (reason !== undefined) count(notAsked, reason);
     return reason === undefined;
   });
-  const verdicts = await judge.judge(asked.map(({ question }) => question));
+  const verdicts = await judge.judge(answerable.map(({ question }) => question));
   const known = new Map<Disagreement, number>();
   const unknown: WrongAnswer[] = [];
   const remarks = new Map<string, number>();
   let refusals = 0;
-  for (const { topic, combination, question, isGood } of asked) {
+  for (const { topic, combination, question, isGood } of answerable) {
     const verdict = verdicts.get(question.id);
     if (verdict === undefined) throw new Error(`${judge.name} did not answer question ${question.id}`);
     if (verdict.accepted && question.kind === 'lint' && verdict.words !== '') count(remarks, verdict.words);
@@ -77,7 +77,7 @@ function count<Key>(counts: Map<Key, number>, key: Key): void {
 }
 
 /** The disagreements that are not listed, grouped by kind. */
-export function describeUnknown({ judge, unknown }: Hearing): string {
+export function describeUnknown({ judge, unknown }: JudgeReport): string {
   const groups = new Map<string, WrongAnswer[]>();
   for (const wrong of unknown) {
     const { topic, question, verdict } = wrong;
@@ -98,7 +98,7 @@ export function describeUnknown({ judge, unknown }: Hearing): string {
 }
 
 /** A summary: one line for the verdicts, and one for each reason, disagreement and remark. */
-export function describeHearing({ judge, verdicts, notAsked, known, remarks, seconds }: Hearing): string[] {
+export function describeReport({ judge, verdicts, notAsked, known, remarks, seconds }: JudgeReport): string[] {
   const sum = (counts: ReadonlyMap<unknown, number>) => [...counts.values()].reduce((a, b) => a + b, 0);
   const reasons = [...notAsked].map(([reason, times]) => `${times} because it ${reason}`);
   return [
