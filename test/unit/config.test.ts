@@ -151,10 +151,10 @@ describe('the configuration is refused', () => {
     [['--lease-duration', '0s'], /--lease-duration/],
     [['--lease-duration', '-15s'], /--lease-duration/],
     [['--lease-duration', ''], /--lease-duration: "" is not a duration/],
-    [['--lease-duration', '1500ms', '--renew-deadline=1s'], /whole seconds: use for example --lease-duration=2s/],
-    [['--lease-duration', '25h'], /--lease-duration must be 86400s at most/],
+    [['--lease-duration', '1500ms', '--renew-deadline=1s'], /whole seconds; use for example --lease-duration=2s/],
+    [['--lease-duration', '25h'], /--lease-duration must be at most 86400s/],
     // Longer than the longest timer.
-    [['--lease-duration', '600h', '--renew-deadline', '599h'], /--lease-duration must be 86400s at most/],
+    [['--lease-duration', '600h', '--renew-deadline', '599h'], /--lease-duration must be at most 86400s/],
     [['--retry-period', '10s'], /--retry-period must be shorter than --renew-deadline/],
     [['--retry-period', '9s'], /divided by 1.2: 9s is not shorter than 8333ms; use for example --retry-period=2s/],
     [['--renew-deadline', '2s'], /use for example --retry-period=400ms/],

@@ -1,6 +1,6 @@
 /**
- * Calls `callback` when `signal` aborts, and at once when it has aborted already: an `abort` event comes only once, and a
- * listener that is added later waits for ever. This is the one place in src that listens to a signal; a lint rule says so.
+ * Calls `callback` when `signal` aborts, or at once if it has aborted already: the `abort` event fires only once, so a listener
+ * that is added later would wait forever. A lint rule forbids any other listener on a signal in src.
  *
  * Returns a function that stops listening. Without a signal the callback is never called.
  */
@@ -14,5 +14,5 @@ export function onAbort(signal: AbortSignal | undefined, callback: () => void): 
   return () => signal?.removeEventListener('abort', listener);
 }
 
-/** Resolves when `signal` aborts; at once when it has aborted already. */
+/** Resolves when `signal` aborts, or at once if it has aborted already. */
 export const aborted = (signal: AbortSignal): Promise<void> => new Promise((resolve) => onAbort(signal, resolve));

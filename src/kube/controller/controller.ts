@@ -4,10 +4,10 @@ import { onAbort } from '../async/abort.ts';
 import type { WorkQueue } from '../workqueue/work-queue.ts';
 import { TimeSlice } from './time-slice.ts';
 
-/** When to look again without being asked; nothing: when something changes. */
+/** When to reconcile the key again. Nothing: only after a change. */
 export type Result = void | { readonly requeueAt: Date };
 
-/** A failure that trying again cannot mend: the key waits until something changes. */
+/** A failure that a retry cannot fix. The controller reconciles the key again only after a change. */
 export class TerminalError extends Error {
   override readonly name = 'TerminalError';
 }
@@ -24,15 +24,15 @@ export interface ControllerOptions {
   readonly name: string;
   readonly queue: WorkQueue;
   readonly workers: number;
-  /** Brings one object to its wanted state, whatever has happened to it. `signal` aborts when it must stop at once. */
+  /** Brings one object to its desired state, whatever its present state. `signal` aborts when the reconcile must stop at once. */
   readonly reconcile: (key: string, context: { readonly signal: AbortSignal }) => Promise<Result>;
   readonly log: Log;
   readonly onResult?: ((record: ReconcileRecord) => void) | undefined;
-  /** How long a reconcile may go on after a stop, in milliseconds. Default 20 s: within a pod's 30 s of grace. */
+  /** How long a reconcile may continue after a stop, in milliseconds. Default 20 s, less than a pod's grace period of 30 s. */
   readonly drainTimeoutMs?: number | undefined;
 }
 
-/** Takes keys from a queue and reconciles them, several at a time. All errors end here, under one policy. */
+/** Takes keys from a queue and reconciles several at the same time. It handles every error of a reconcile. */
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #timeSlice = new TimeSlice();
@@ -42,9 +42,8 @@ export class Controller {
   }
 
   /**
-   * Works until `stop` aborts, and resolves when the reconciles under way have ended. They are aborted when `lost` does
-   * (the right to write is gone), or after the drain time-out. What is left in the queue stays there; the controller
-   * can be run again.
+   * Runs until `stop` aborts, and resolves when the reconciles in progress have ended. The controller aborts them when `lost`
+   * aborts (another replica may lead), or after the drain timeout. Keys in the queue stay there, and the controller can run again.
    */
   async run(stop: AbortSignal, lost?: AbortSignal): Promise<void> {
     const { workers, drainTimeoutMs = 20_000 } = this.#options;
@@ -101,11 +100,11 @@ export class Controller {
     }
     if (error instanceof TerminalError) {
       queue.forget(key);
-      log.error('a reconcile failed for good', { controller: name, key, error });
+      log.error('a reconcile failed and is not retried before a change', { controller: name, key, error });
       return 'terminal';
     }
     const retryMs = Math.round(queue.addRateLimited(key));
-    log.warn('a reconcile failed', { controller: name, key, error, retryMs });
+    log.warn('a reconcile failed and is retried', { controller: name, key, error, retryMs });
     return 'error';
   }
 }

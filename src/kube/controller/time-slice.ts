@@ -1,18 +1,18 @@
-/** For how long work may keep everything else waiting, in milliseconds. */
+/** How long work may block the event loop, in milliseconds. */
 const longestMs = 10;
 
 /**
- * The share that work has of the event loop. Promises that wait for nothing real settle one after the other before any
- * timer or answer has its turn, however many they are: a hundred thousand objects that are as they should be would keep the
- * Lease from being renewed.
+ * Limits how long work blocks the event loop. Promises without real waiting settle before any timer or answer of the API server
+ * is handled: a leader that reconciles a hundred thousand unchanged objects could not renew its Lease meanwhile.
  */
 export class TimeSlice {
   #current: { readonly endsAtMs: number; readonly over: Promise<void> } | undefined;
 
-  /** Resolves at once while the turn lasts, else in one of the next. */
+  /** Resolves at once while the present slice lasts, and otherwise in a later turn of the event loop. */
   async yield(): Promise<void> {
-    // Of all who wait for the next one, those who come late find it over.
-    for (let turn = this.#timeSlice(); performance.now() >= turn.endsAtMs; turn = this.#timeSlice()) await turn.over;
+    // Many callers may wait for the next slice. When the last of them continues, that slice may be over, too.
+    for (let slice = this.#timeSlice(); performance.now() >= slice.endsAtMs; slice = this.#timeSlice())
+      await slice.over;
   }
 
   #timeSlice(): { readonly endsAtMs: number; readonly over: Promise<void> } {

@@ -1,6 +1,6 @@
 import type { Event, ObjectReference } from '../api/resource.ts';
 
-/** What of an event tells whether it is worth writing. */
+/** The fields of an event that decide whether it is written. */
 export interface EventKey {
   readonly regarding: ObjectReference;
   readonly type: Event['type'];
@@ -8,8 +8,8 @@ export interface EventKey {
   readonly note: string;
 }
 
-// client-go's spam filter and aggregator: 25 at once, then one every five minutes for one object; the same event is not
-// said again within ten minutes; so many objects are remembered at most.
+// The limits of client-go's spam filter and aggregator. An object gets 25 events at once, then one every five minutes. The same
+// event is written once in ten minutes. At most 4096 objects are remembered.
 const burst = 25;
 const refillMs = 300_000;
 const repeatAfterMs = 600_000;
@@ -17,19 +17,20 @@ const rememberedMax = 4096;
 
 interface Memory {
   tokens: number;
-  /** When `tokens` was right, in milliseconds. */
+  /** When `tokens` was computed, in milliseconds. */
   atMs: number;
-  /** When what was last said. */
+  /** When each event was last written. */
   readonly writtenAt: Map<string, number>;
 }
 
-/** Keeps back repetitions, and what is too much for one object. It remembers those objects that it met last. */
+/** Rejects repeated events, and too many events for one object. It remembers the objects of the latest events. */
 export class EventCorrelator {
-  // Two generations: a full one becomes the older, and the older is forgotten whole. Nothing is ever searched for.
+  // Two generations: when the newer one is full it becomes the older one, and the older one is dropped as a whole. So nothing is
+  // ever searched for the least recently used object.
   #newer = new Map<string, Memory>();
   #older = new Map<string, Memory>();
 
-  /** Whether an event may be written at `nowMs`. If so, it counts as said. */
+  /** Returns whether an event may be written at `nowMs`. If so, the event counts as written. */
   admits({ regarding, type, reason, note }: EventKey, nowMs: number): boolean {
     const memory = this.#memoryOf(regarding, nowMs);
     const words = `${type} ${reason} ${note}`;
@@ -40,7 +41,7 @@ export class EventCorrelator {
     if (memory.tokens < 1) return false;
     memory.tokens -= 1;
     memory.writtenAt.set(words, nowMs);
-    // There are never more that count than that: for each a token was spent.
+    // At most 2 * burst entries are younger than repeatAfterMs, because each of them has used a token.
     if (memory.writtenAt.size > 2 * burst) forgetBefore(memory.writtenAt, nowMs - repeatAfterMs);
     return true;
   }

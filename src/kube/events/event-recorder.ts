@@ -7,43 +7,43 @@ import { sleep } from '../async/backoff.ts';
 import { Fifo } from '../workqueue/fifo.ts';
 import { EventCorrelator } from './event-correlator.ts';
 
-/** Something a person would want to know about an object. */
+/** An event about an object, for people. */
 export interface EventDetails {
   readonly regarding: ObjectReference;
   readonly type: Event['type'];
-  /** PascalCase, at most 128 characters: why. */
+  /** Why, in PascalCase; at most 128 characters. */
   readonly reason: string;
-  /** PascalCase: what was done, or tried. */
+  /** The action that was taken or tried, in PascalCase. */
   readonly action: string;
-  /** For people; cut at 1,024 bytes. Never key material. */
+  /** The message; truncated at 1,024 bytes. Must not contain key material. */
   readonly note: string;
 }
 
 export interface EventRecorderOptions {
   readonly client: KubeClient;
-  /** Such as `example.org/widget-operator`. */
+  /** For instance `example.org/widget-operator`. */
   readonly reportingController: string;
-  /** Such as the name of the pod. */
+  /** For instance the name of the pod. */
   readonly reportingInstance: string;
-  /** Whether there is work that matters more at this moment: then events are written slowly. Default: never. */
+  /** Returns true while more important work waits. Events are then written slowly. Default: always false. */
   readonly isBusy?: (() => boolean) | undefined;
   readonly log?: Log | undefined;
   /** Milliseconds on a monotonic clock. */
   readonly now?: (() => number) | undefined;
-  /** Resolves after so many milliseconds. */
+  /** Resolves after `ms` milliseconds. */
   readonly sleep?: ((ms: number) => Promise<void>) | undefined;
 }
 
 const queuedMax = 1000;
-/** Of one namespace: its many failures leave room for the events of others. */
+/** The limit for one namespace, so that its failures leave room for the events of other namespaces. */
 const queuedMaxOfOne = queuedMax / 2;
 const concurrency = 2;
-// While there is other work. Ten a second are under a percent of what an API server can write.
+// The interval while there is other work. Ten events a second are less than a percent of the writes that an API server handles.
 const busyIntervalMs = 100;
-// Of so many events one is not a warning, if one waits: warnings go first, but not for ever.
+// Warnings go first, but every fourth event is a normal one if one waits.
 const normalEvery = 4;
 const maxNoteBytes = 1024;
-/** The API server refuses an event whose reportingInstance is longer; a pod's name can be. */
+/** The API server refuses a longer reportingInstance. The name of a pod can be longer. */
 const maxInstanceLength = 128;
 
 interface Waiting {
@@ -52,9 +52,9 @@ interface Waiting {
 }
 
 /**
- * Writes events (events.k8s.io/v1) in the background, as well as can be: warnings before the rest, slowly while there is
- * other work. A repetition is dropped, and so are too many for one object, for one namespace, or altogether. A failure is
- * only logged. Nothing here throws or makes its caller wait.
+ * Writes events (events.k8s.io/v1) in the background, on a best-effort basis: warnings first, and slowly while there is other
+ * work. It drops repeated events, and events beyond the limits for an object, for a namespace and in total. It only logs
+ * failures: `record` never throws and never blocks its caller.
  */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
@@ -62,15 +62,15 @@ export class EventRecorder {
   readonly #now: () => number;
   readonly #filter = new EventCorrelator();
   readonly #waiting = { Warning: new Fifo<Waiting>(), Normal: new Fifo<Waiting>() };
-  /** How many of them are of a namespace. */
+  /** How many waiting events each namespace has. */
   readonly #waitingOf = new Map<string, number>();
   #taken = 0;
-  /** Since there was last nothing to write. */
+  /** How many events were dropped since the queue was last empty. */
   #dropped = 0;
-  /** When an event was last written although there was other work. */
+  /** When an event was last written while there was other work. */
   #busyWriteAtMs = Number.NEGATIVE_INFINITY;
   #isFlushing = false;
-  /** Aborts what a flush has no more time for. */
+  /** Aborts the remaining requests when a flush times out. */
   #cut = new AbortController();
   #writing = 0;
   #idle: PromiseWithResolvers<void> | undefined;
@@ -84,12 +84,12 @@ export class EventRecorder {
   record(note: EventDetails): void {
     const { Warning, Normal } = this.#waiting;
     const isFull = Warning.length + Normal.length >= queuedMax;
-    // Before anything else: in a burst these are most events, and what was never said may be said later.
+    // Check this before the filter: in a burst most events end here, and an event that was dropped must not count as written.
     if (isFull && (note.type === 'Normal' || Normal.length === 0)) return this.#drop();
     if (this.#countOf(note) >= queuedMaxOfOne) return this.#drop();
     if (!this.#filter.admits(note, this.#now())) return;
     if (isFull) {
-      // A warning takes the place of what matters less.
+      // A warning replaces the oldest normal event.
       this.#counted(Normal.shift(), -1);
       this.#drop();
     }
@@ -99,7 +99,7 @@ export class EventRecorder {
     if (this.#writing < concurrency) void this.#write();
   }
 
-  /** Resolves when all events are written, at full speed, or after `timeoutMs`, when the rest is dropped. */
+  /** Writes the waiting events at full speed. After `timeoutMs` it drops the rest. */
   async flush(timeoutMs: number): Promise<void> {
     if (this.#writing === 0) return;
     this.#isFlushing = true;
@@ -120,7 +120,7 @@ export class EventRecorder {
         const options = { signal: this.#cut.signal, metadataOnly: true } as const;
         await this.#options.client.create(events, this.#eventOf(next), options);
       } catch (error) {
-        this.#log.debug('an event was not written', { reason, object: regarding.name, error });
+        this.#log.debug('could not write an event', { reason, object: regarding.name, error });
       }
     }
     this.#writing -= 1;
@@ -133,7 +133,7 @@ export class EventRecorder {
     this.#idle = undefined;
   }
 
-  /** Resolves when it is time for the next event, or when none waits any more. */
+  /** Resolves when the next event may be written, or when no event waits. */
   async #pace(): Promise<void> {
     const wait = this.#options.sleep ?? sleep;
     const { Warning, Normal } = this.#waiting;
@@ -170,12 +170,13 @@ export class EventRecorder {
 
   #drop(): void {
     this.#dropped += 1;
-    if (this.#dropped === 1) this.#log.warn('events are dropped: too many are waiting', { waiting: queuedMax });
+    if (this.#dropped === 1)
+      this.#log.warn('too many events are waiting; further events are dropped', { waiting: queuedMax });
   }
 
   #eventOf({ note: { regarding, type, reason, action, note }, at }: Waiting): Event {
     const { reportingController, reportingInstance } = this.#options;
-    // The API server wants events about cluster-scoped objects in `default`. The name as in client-go: unique by its time.
+    // The API server accepts events about cluster-scoped objects only in `default`. The name contains the time, as in client-go.
     const namespace = regarding.namespace || 'default';
     const prefix = regarding.name.slice(0, 220).replace(/[^a-z0-9]+$/, '');
     const name = `${prefix}.${at.getTime().toString(16)}${randomBytes(4).toString('hex')}`;
@@ -195,7 +196,7 @@ export class EventRecorder {
 
 function cutAtBytes(text: string, max: number): string {
   if (Buffer.byteLength(text) <= max) return text;
-  // Cutting may halve a character; what is left of it decodes to U+FFFD, which is as long as the ellipsis.
+  // The cut may split a character, which then decodes to U+FFFD. U+FFFD has as many bytes as the ellipsis.
   const cut = Buffer.from(text)
     .subarray(0, max - 3)
     .toString()

@@ -10,19 +10,19 @@ import { onAbort } from '../async/abort.ts';
 import { sleep } from '../async/backoff.ts';
 import { defaultLeaseTiming, jitterFactor, type LeaseTiming, leaseTimingProblem } from './lease-timing.ts';
 
-/** The time of a LeaderElector; tests bring their own. */
+/** The time of a LeaderElector. Tests replace it. */
 export interface ElectorClock {
-  /** Milliseconds that only go forward. */
+  /** Milliseconds of a monotonic clock. */
   now(): number;
-  /** Resolves after so many milliseconds, or at once when the signal aborts. */
+  /** Resolves after `ms` milliseconds, or when the signal aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** `leaseDurationMs` is 15 s unless given, `renewDeadlineMs` 10 s, `retryPeriodMs` 2 s. */
+/** Defaults: `leaseDurationMs` 15 s, `renewDeadlineMs` 10 s, `retryPeriodMs` 2 s. */
 export interface LeaderElectorOptions extends Partial<LeaseTiming> {
   readonly client: Pick<KubeClient, 'get' | 'create' | 'replace'>;
   readonly lease: { readonly namespace: string; readonly name: string };
-  /** Unique among the candidates; the name of the pod will do. */
+  /** Unique among the candidates, for instance the name of the pod. */
   readonly identity: string;
   readonly log: Log;
   readonly clock?: ElectorClock | undefined;
@@ -34,28 +34,28 @@ const systemClock: ElectorClock = { now: () => performance.now(), sleep };
 const longestReleaseMs = 5_000;
 
 /**
- * What to do as the leader. `leadership` aborts when it is time to stop, for whatever reason. `lost` aborts only when the
- * Lease is lost: another may lead already, and a write under way must not go on.
+ * The work of the leader. `leadership` aborts when the work must stop. `lost` aborts only when the Lease is lost: another replica
+ * may lead already, so writes in progress must be aborted.
  */
 export type RunAsLeader = (leadership: AbortSignal, lost: AbortSignal) => Promise<void>;
 
 /**
- * Leader election by a Lease, as in client-go: whether another's Lease has expired is judged by how long it has not been
- * seen to change, on this machine's monotonic clock, never by the times written in it; every write has a resourceVersion
- * precondition, so that of two candidates one gets it.
+ * Leader election by a Lease, as in client-go. A candidate measures on its own monotonic clock how long the Lease has not
+ * changed; it never compares the times in the Lease with its own clock. Every write has a resourceVersion precondition, so that
+ * only one of two candidates succeeds.
  */
 export class LeaderElector {
   readonly #options: LeaderElectorOptions;
   readonly #timing: LeaseTiming;
   readonly #clock: ElectorClock;
   #observed: { readonly lease: Served<Lease>; readonly atMs: number } | undefined;
-  /** When the last write that took or renewed the Lease was begun: from then on its renewal counts for everybody. */
+  /** When the last successful write of the Lease started. Other candidates count from a later moment, so this leader stops first. */
   #renewedAtMs = 0;
-  /** The last attempt failed: what was observed may be old. */
+  /** The last attempt failed, so the observed Lease may be outdated. */
   #conflicted = false;
   #isLeader = false;
 
-  /** Throws a RangeError when the durations do not leave room for each other. */
+  /** @throws RangeError when leaseTimingProblem reports a problem */
   constructor(options: LeaderElectorOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
@@ -69,14 +69,14 @@ export class LeaderElector {
     return this.#isLeader;
   }
 
-  /** Who holds the Lease, as last seen. */
+  /** The holder of the Lease that was last observed. */
   get holder(): string | undefined {
     return this.#observed?.lease.spec?.holderIdentity || undefined;
   }
 
   /**
-   * Campaigns, and leads when elected; after a lost Lease it campaigns again. Resolves when `signal` has aborted or `lead`
-   * has returned by itself, with the Lease released; throws what `lead` throws.
+   * Waits for the Lease and calls `lead` as the leader. After a lost Lease it waits again. Resolves, with the Lease released, when
+   * `signal` has aborted or `lead` has returned. Throws the error that `lead` throws, unless the Lease was lost.
    */
   async run(signal: AbortSignal, lead: RunAsLeader): Promise<void> {
     while (await this.#acquire(signal)) {
@@ -92,14 +92,14 @@ export class LeaderElector {
     return false;
   }
 
-  /** Returns false when the Lease was lost. */
+  /** Leads once. Returns false if the Lease was lost. */
   async #lead(signal: AbortSignal, lead: RunAsLeader): Promise<boolean> {
     const leadership = new AbortController();
     const lost = new AbortController();
     const over = new AbortController();
     const stopListening = onAbort(signal, () => leadership.abort());
     this.#transition(true);
-    // While `lead` finishes its work after a stop the Lease is still renewed: nobody else may begin before.
+    // The Lease is also renewed while `lead` finishes its work after a stop, so that no other replica starts before that.
     const renewing = this.#renew(over.signal, () => {
       this.#transition(false);
       lost.abort();
@@ -109,7 +109,7 @@ export class LeaderElector {
       await lead(leadership.signal, lost.signal);
     } catch (error) {
       if (!lost.signal.aborted) throw error;
-      this.#options.log.warn('work as the leader ended with an error after the lease was lost', { error });
+      this.#options.log.warn('the leader stopped with an error after the Lease was lost', { error });
     } finally {
       over.abort();
       await renewing;
@@ -122,7 +122,7 @@ export class LeaderElector {
     return !lost.signal.aborted;
   }
 
-  /** Renews until `over` aborts, or the Lease is lost: at the latest one renew deadline after the last renewal was begun. */
+  /** Renews until `over` aborts or the Lease is lost, at the latest one renew deadline after the start of the last renewal. */
   async #renew(over: AbortSignal, onLost: () => void): Promise<void> {
     const { renewDeadlineMs, retryPeriodMs } = this.#timing;
     const leftMs = (): number => this.#renewedAtMs + renewDeadlineMs - this.#clock.now();
@@ -136,12 +136,12 @@ export class LeaderElector {
     }
   }
 
-  /** Takes or renews the Lease if that is possible until then: the requests of one attempt share that time. */
+  /** Tries to acquire or renew the Lease. All requests of the attempt must end before `endsAtMs`. */
   async #attempt(signal: AbortSignal, endsAtMs: number): Promise<boolean> {
     const { client, lease: ref, identity, log } = this.#options;
     const options = (): RequestTime => ({ signal, timeoutMs: Math.max(0, endsAtMs - this.#clock.now()) });
     try {
-      // A leader knows the last revision: it wrote it itself.
+      // The leader wrote the last revision itself and need not read it.
       const known = this.#isLeader && !this.#conflicted ? this.#observed?.lease : undefined;
       const lease = known ?? (await client.get(leases, ref, options()));
       this.#observe(lease);
@@ -152,8 +152,8 @@ export class LeaderElector {
     } catch (error) {
       if (!isKubeError(error, 'NotFound')) {
         this.#conflicted = true;
-        const ordinary = signal.aborted || isKubeError(error, 'Conflict');
-        log[ordinary ? 'debug' : 'warn']('the lease was not written', { lease: ref.name, identity, error });
+        const isExpected = signal.aborted || isKubeError(error, 'Conflict');
+        log[isExpected ? 'debug' : 'warn']('could not write the Lease', { lease: ref.name, identity, error });
         return false;
       }
       return this.#create(options());
@@ -166,22 +166,22 @@ export class LeaderElector {
       await this.#write(() => client.create(leases, { metadata, spec: this.#claim({}) }, options));
       return true;
     } catch (error) {
-      log.warn('the lease was not created', { lease: metadata.name, identity, error });
+      log.warn('could not create the Lease', { lease: metadata.name, identity, error });
       return false;
     }
   }
 
-  /** Sends a write that takes or renews the Lease. Throws what it throws. */
+  /** Sends a write that acquires or renews the Lease. Throws the error of the request. */
   async #write(send: () => Promise<Served<Lease>>): Promise<void> {
     const startedAtMs = this.#clock.now();
     this.#observe(await send());
     this.#renewedAtMs = startedAtMs;
   }
 
-  /** Gives the Lease up, so that the next leader need not wait for it to expire. */
+  /** Releases the Lease, so that the next leader does not have to wait for its expiry. */
   async #release(): Promise<void> {
     const { client, lease: ref, identity, log } = this.#options;
-    // Worth a wait: without it nobody leads for the rest of the lease duration. Not a long one: the process is to end.
+    // A Lease that is not released leaves the cluster without a leader until it expires. But the process must end soon.
     const endsAtMs = this.#clock.now() + Math.min(longestReleaseMs, this.#timing.renewDeadlineMs / 2);
     const leftMs = (): number => Math.max(0, endsAtMs - this.#clock.now());
     for (;;) {
@@ -192,9 +192,9 @@ export class LeaderElector {
         this.#observe(await client.replace(leases, { ...lease, spec }, { timeoutMs: leftMs() }));
         return;
       } catch (error) {
-        // A renewal that was cut short may still have reached the server, and changed the revision.
+        // An aborted renewal may still have reached the API server and changed the resourceVersion.
         if (isKubeError(error, 'Conflict') && leftMs() > 0) continue;
-        log.warn('the lease was not released', { lease: ref.name, identity, error });
+        log.warn('could not release the Lease', { lease: ref.name, identity, error });
         return;
       }
     }

@@ -1,30 +1,30 @@
-/** How a Lease is held, in milliseconds. */
+/** The timing of a Lease, in milliseconds. */
 export interface LeaseTiming {
-  /** After which a Lease that was not renewed may be taken by another. Whole seconds: the Lease says it in seconds. */
+  /** How long after its last renewal another candidate may take the Lease. Whole seconds, because the Lease stores seconds. */
   readonly leaseDurationMs: number;
-  /** After which a leader that could not renew stops leading. */
+  /** How long after its last renewal a leader that cannot renew stops leading. */
   readonly renewDeadlineMs: number;
-  /** Between two attempts. */
+  /** The time between two attempts. */
   readonly retryPeriodMs: number;
 }
 
-/** As in client-go. */
+/** The defaults of client-go. */
 export const defaultLeaseTiming: LeaseTiming = {
   leaseDurationMs: 15_000,
   renewDeadlineMs: 10_000,
   retryPeriodMs: 2_000,
 };
 
-/** client-go's JitterFactor: candidates come back after one to 1.2 retry periods, not all at once. */
+/** client-go's JitterFactor: candidates retry after 1 to 1.2 retry periods, so that they do not retry all at once. */
 export const jitterFactor = 1.2;
 
-// Timers end at 24.8 days. Long before that, a Lease that is not released would leave the cluster without a leader.
+// A timer is limited to 24.8 days. A shorter limit is safer: a Lease that is not released leaves the cluster without a leader.
 const longestLeaseMs = 24 * 3_600_000;
 
 /**
- * What is wrong with a timing, in words; undefined when it can be used. These are all rules: who takes a timing from a user asks
- * here, so that nothing is accepted first and refused later.
- * @param names what the user calls the settings
+ * The problem with a timing in words, or undefined if the timing is valid. Both the command line and LeaderElector use these
+ * rules, so that LeaderElector never refuses a timing that the command line accepted.
+ * @param names the names of the settings in messages
  */
 export function leaseTimingProblem(
   timing: LeaseTiming,
@@ -35,9 +35,9 @@ export function leaseTimingProblem(
     `use for example ${names[setting]}=${inWords(ms)}`;
   if (lease % 1000 !== 0) {
     const seconds = Math.ceil(lease / 1000) * 1000;
-    return `${names.leaseDurationMs} must be in whole seconds: ${instead('leaseDurationMs', seconds)}`;
+    return `${names.leaseDurationMs} must be in whole seconds; ${instead('leaseDurationMs', seconds)}`;
   }
-  if (lease > longestLeaseMs) return `${names.leaseDurationMs} must be ${inWords(longestLeaseMs)} at most`;
+  if (lease > longestLeaseMs) return `${names.leaseDurationMs} must be at most ${inWords(longestLeaseMs)}`;
   if (renew >= lease) {
     const rule = `${names.renewDeadlineMs} must be shorter than ${names.leaseDurationMs}`;
     return `${rule}: ${inWords(renew)} is not shorter than ${inWords(lease)}; ${instead('renewDeadlineMs', (lease * 2) / 3)}`;

@@ -1,31 +1,31 @@
 import { Heap } from './heap.ts';
 
-/** Keys that are due at a time, each at the earliest of the times that were set for it. */
+/** Keys with a due time. If several times are set for a key, the earliest counts. */
 export class DelayingQueue {
   readonly #dueAt = new Map<string, number>();
-  /** An entry with another time than `#dueAt` has was overtaken by an earlier one. */
+  /** An entry whose time differs from `#dueAt` is superseded by an earlier one. */
   readonly #heap = new Heap<string>();
 
-  /** Entries in memory: those of keys, and overtaken ones, which are never many more. */
+  /** Entries in memory, including superseded ones. There are at most about twice as many entries as keys. */
   get entries(): number {
     return this.#heap.length;
   }
 
-  /** When the next key is due, in milliseconds since the epoch. It may be the time of an overtaken entry. */
+  /** When the next key is due, in milliseconds since the epoch. It may be the time of a superseded entry. */
   get nextAt(): number | undefined {
     return this.#heap.peek()?.at;
   }
 
-  /** Sets a time; a later one than is set already changes nothing. */
+  /** Sets a due time. Does nothing if the key has an earlier one. */
   set(key: string, at: number): void {
     if (at >= (this.#dueAt.get(key) ?? Number.POSITIVE_INFINITY)) return;
     this.#dueAt.set(key, at);
     this.#heap.push(at, key);
-    // A key that waits for a far date and is woken before, again and again, overtakes an entry every time.
-    if (this.#heap.length > 2 * this.#dueAt.size + 16) this.#dropOvertaken();
+    // A key that is due in months and is woken earlier, again and again, leaves a superseded entry each time.
+    if (this.#heap.length > 2 * this.#dueAt.size + 16) this.#dropSuperseded();
   }
 
-  /** Takes the next key that is due at `now`; undefined when there is none. */
+  /** Removes and returns the next key that is due at `now`; undefined if no key is due. */
   takeDue(now: number): string | undefined {
     for (let next = this.#heap.peek(); next !== undefined && next.at <= now; next = this.#heap.peek()) {
       this.#heap.pop();
@@ -36,7 +36,7 @@ export class DelayingQueue {
     return undefined;
   }
 
-  #dropOvertaken(): void {
+  #dropSuperseded(): void {
     this.#heap.clear();
     for (const [key, at] of this.#dueAt) this.#heap.push(at, key);
   }

@@ -1,59 +1,59 @@
 import { Fifo } from './fifo.ts';
 
-/** Whether somebody waits for a key, or it is looked at because everything is. */
+/** `requested`: something happened to the object. `background`: the object is only reconciled because all objects are. */
 export type Priority = 'requested' | 'background';
 
 interface Flow {
   readonly name: string;
-  /** What has come to be of another rank since is still in its old place, and passed over there. */
+  /** A key whose priority changes stays in its old list, where it is skipped. */
   readonly requested: Fifo<string>;
   readonly background: Fifo<string>;
   waiting: number;
-  /** Counts the turns that it has had. */
+  /** How many turns the flow has had. */
   turns: number;
-  /** Keys that were taken and are not done yet. */
+  /** How many keys were taken and are not done yet. */
   inProgress: number;
-  /** Whether it stands in line for its turn. */
+  /** Whether the flow waits in `#line` for its turn. */
   isInLine: boolean;
 }
 
-/** One of so many turns of a flow is for its background. */
+/** Every fourth turn of a flow takes a background key. */
 const backgroundTurn = 4;
 
 /**
- * Keys that wait, each at most once. Flows take turns of one key; within a flow, who comes first is served first, and the
- * background has one turn of four while there is anything else. So a key waits for no more than one key of every other
- * flow for itself and for each key before it in its own, however many keys the others have. A flow that has enough keys in
- * work sits out until one of them is done.
+ * A queue of keys that is fair between flows. Each key waits at most once. Flows take turns, one key per turn. Within a flow,
+ * keys of the same priority are first in, first out, and background keys get one turn of four while other keys wait. So a key
+ * with n keys before it in its own flow waits for at most n + 1 keys of each other flow, however many keys the other flows have.
+ * A flow with `most` keys in progress is skipped until one of them is done.
  */
 export class FairQueue {
   readonly #flowOf: (key: string) => string;
   readonly #most: number;
-  readonly #ranks = new Map<string, Priority>();
-  /** Only flows that have keys, waiting or in work. */
+  readonly #priorities = new Map<string, Priority>();
+  /** Only flows with keys that wait or are in progress. */
   readonly #flows = new Map<string, Flow>();
-  /** Those that have keys and may have more of them in work, in the order of their turns. */
+  /** Flows with waiting keys and less than `most` keys in progress, in the order of their turns. */
   readonly #line = new Fifo<Flow>();
 
-  /** @param most how many keys of one flow may be in work at a time */
+  /** @param most how many keys of one flow may be in progress at the same time */
   constructor(flowOf: (key: string) => string, most = Number.POSITIVE_INFINITY) {
     this.#flowOf = flowOf;
     this.#most = most;
   }
 
   get size(): number {
-    return this.#ranks.size;
+    return this.#priorities.size;
   }
 
   has(key: string): boolean {
-    return this.#ranks.has(key);
+    return this.#priorities.has(key);
   }
 
-  /** Adds a key, or gives one that waits already another rank. */
+  /** Adds a key, or changes the priority of a key that waits already. */
   push(key: string, priority: Priority = 'requested'): void {
-    const before = this.#ranks.get(key);
+    const before = this.#priorities.get(key);
     if (before === priority) return;
-    this.#ranks.set(key, priority);
+    this.#priorities.set(key, priority);
     const name = this.#flowOf(key);
     const flow = this.#flows.get(name) ?? newFlow(name);
     this.#flows.set(name, flow);
@@ -62,17 +62,17 @@ export class FairQueue {
     this.#lineUp(flow);
   }
 
-  /** Moves all keys to the background. */
+  /** Changes the priority of all waiting keys to background. */
   putOff(): void {
-    for (const key of this.#ranks.keys()) this.push(key, 'background');
+    for (const key of this.#priorities.keys()) this.push(key, 'background');
   }
 
-  /** Takes the next key, which is then in work; undefined when there is none, or none that may be. */
+  /** Removes the next key and marks it as in progress. Returns undefined if no key waits, or if every flow has enough in progress. */
   take(): string | undefined {
     const flow = this.#line.shift();
     const key = flow && this.#nextOf(flow);
     if (flow === undefined || key === undefined) return undefined;
-    this.#ranks.delete(key);
+    this.#priorities.delete(key);
     flow.waiting -= 1;
     flow.inProgress += 1;
     flow.isInLine = false;
@@ -80,7 +80,7 @@ export class FairQueue {
     return key;
   }
 
-  /** A key that was taken is not in work any more. */
+  /** Marks a key as no longer in progress. */
   done(key: string): void {
     const flow = this.#flows.get(this.#flowOf(key));
     if (flow === undefined) return;
@@ -91,7 +91,7 @@ export class FairQueue {
 
   #nextOf(flow: Flow): string | undefined {
     flow.turns += 1;
-    // Or a flow in which there is always something to be asked for would never get to what all others wait for.
+    // Without this, a flow with a steady stream of requested keys would never reach its background keys.
     const [first, second]: [Priority, Priority] =
       flow.turns % backgroundTurn === 0 ? ['background', 'requested'] : ['requested', 'background'];
     return this.#next(flow, first) ?? this.#next(flow, second);
@@ -99,7 +99,7 @@ export class FairQueue {
 
   #next(flow: Flow, priority: Priority): string | undefined {
     for (let key = flow[priority].shift(); key !== undefined; key = flow[priority].shift()) {
-      if (this.#ranks.get(key) === priority) return key;
+      if (this.#priorities.get(key) === priority) return key;
     }
     return undefined;
   }

@@ -1,4 +1,4 @@
-/** First in, first out, at the same small cost however many wait: an Array moves all of a long tail with every shift. */
+/** A first-in, first-out queue with constant cost per item. Array.shift moves all remaining items of a long array. */
 export class Fifo<V> {
   #items: (V | undefined)[] = [];
   #taken = 0;
@@ -7,7 +7,7 @@ export class Fifo<V> {
     return this.#items.length - this.#taken;
   }
 
-  /** The oldest; undefined when there is none. */
+  /** The oldest item, without removing it. */
   get first(): V | undefined {
     return this.#items[this.#taken];
   }
@@ -16,13 +16,13 @@ export class Fifo<V> {
     this.#items.push(value);
   }
 
-  /** Takes the oldest; undefined when there is none. */
+  /** Removes and returns the oldest item. */
   shift(): V | undefined {
     if (this.length === 0) return undefined;
     const value = this.#items[this.#taken];
     this.#items[this.#taken] = undefined;
     this.#taken += 1;
-    // Now and then: for every value that is moved, one has been taken.
+    // Amortised constant cost: as many items were removed before as are moved now.
     if (this.#taken >= this.length) {
       this.#items = this.#items.slice(this.#taken);
       this.#taken = 0;

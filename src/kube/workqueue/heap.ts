@@ -1,4 +1,4 @@
-/** A binary min-heap of values ordered by a time. */
+/** A binary min-heap of values, ordered by time. */
 export class Heap<V> {
   readonly #items: { readonly at: number; readonly value: V }[] = [];
 

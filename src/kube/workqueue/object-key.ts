@@ -1,4 +1,4 @@
-/** Names one object of a kind. `namespace` is left out for cluster-scoped kinds. */
+/** Identifies an object among those of its kind. Cluster-scoped kinds have no `namespace`. */
 export interface ObjectRef {
   readonly namespace?: string | undefined;
   readonly name: string;
@@ -9,7 +9,7 @@ export function keyOf(ref: ObjectRef): string {
   return ref.namespace ? `${ref.namespace}/${ref.name}` : ref.name;
 }
 
-/** The inverse of {@link keyOf}. Names of objects hold no slash. */
+/** The inverse of {@link keyOf}. Names of objects contain no slash. */
 export function refOf(key: string): ObjectRef {
   const slash = key.indexOf('/');
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };

@@ -4,23 +4,23 @@ import { DelayingQueue } from './delaying-queue.ts';
 import { FairQueue, type Priority } from './fair-queue.ts';
 import { refOf } from './object-key.ts';
 
-/** The time and timers of a WorkQueue; tests bring their own. */
+/** The time and timers of a WorkQueue. Tests replace it. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls back once after `ms` milliseconds, unless the returned function is called before. */
+  /** Calls `callback` once after `ms` milliseconds. The returned function cancels the call. */
   schedule(callback: () => void, ms: number): () => void;
 }
 
 export interface WorkQueueOptions {
-  /** Delays of {@link WorkQueue.addRateLimited}. Default 500 ms doubling to 5 minutes. */
+  /** The delays of {@link WorkQueue.addRateLimited}. Default 500 ms, doubling to 5 minutes. */
   readonly backoff?: Backoff | undefined;
-  /** What a key belongs to: of those that wait, every flow gets its turn. Default: its namespace. */
+  /** The flow of a key; flows take turns. Default: the key's namespace. */
   readonly flowOf?: ((key: string) => string) | undefined;
-  /** How many keys of one flow may be in work at a time, so that workers are left for the others. Default: any number. */
+  /** How many keys of one flow may be in progress at the same time, so that workers remain for other flows. Default: no limit. */
   readonly maxPerFlow?: number | undefined;
   readonly clock?: Clock | undefined;
-  /** Uniform in [0, 1): for the jitter. */
+  /** Uniform in [0, 1), for the jitter. */
   readonly random?: (() => number) | undefined;
 }
 
@@ -32,24 +32,24 @@ const systemClock: Clock = {
   },
 };
 
-// A timer takes at most 2^31 ms, and counts time that the wall clock may skip: look again at least once a minute.
+// Node.js limits a timer to 2^31 ms, and timers miss jumps of the wall clock. So the queue checks at least once a minute.
 const longestTimerMs = 60_000;
 
 const namespaceOf = (key: string): string => refOf(key).namespace ?? '';
 
 /**
- * The keys of objects that need a look, each at most once. A key that is added while it is being processed comes again
- * when it is done, and is never given to two workers at the same time. Namespaces take turns: one with thousands of keys
- * does not keep the others waiting.
+ * The keys of objects to reconcile, each at most once. The queue never gives a key to two workers at the same time: a key that
+ * is added while a worker processes it is queued again when that worker is done. Namespaces take turns, so that a namespace with
+ * thousands of keys does not delay the others.
  */
 export class WorkQueue {
   readonly #backoff: Backoff;
   readonly #clock: Clock;
   readonly #random: () => number;
-  /** Waiting to be taken. */
+  /** Keys that wait for a worker. */
   readonly #ready: FairQueue;
   readonly #processing = new Set<string>();
-  /** Added while being processed. */
+  /** Keys that were added while a worker processes them. */
   readonly #dirty = new Set<string>();
   readonly #failures = new Map<string, number>();
   readonly #waiters: ((key: string | undefined) => void)[] = [];
@@ -64,7 +64,7 @@ export class WorkQueue {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Keys that are waiting to be taken; delayed ones are not counted. */
+  /** How many keys wait for a worker, without delayed keys. */
   get length(): number {
     return this.#ready.size;
   }
@@ -73,12 +73,12 @@ export class WorkQueue {
     this.#add(key, 'requested');
   }
 
-  /** Adds a key that nobody waits for: such keys have one turn of four of their flow while any others of it wait. */
+  /** Adds a key with low priority: while its flow has other keys, background keys get one turn of four. */
   addInBackground(key: string): void {
     if (!this.#ready.has(key)) this.#add(key, 'background');
   }
 
-  /** Nobody waits for the keys that are there now. */
+  /** Changes the priority of all keys that wait now to background. */
   putOff(): void {
     this.#ready.putOff();
   }
@@ -87,7 +87,7 @@ export class WorkQueue {
     this.addAt(key, new Date(this.#clock.now() + ms));
   }
 
-  /** Adds `key` at `date`. Of several dates for one key the earliest counts. */
+  /** Adds `key` at `date`. If a key has several dates, the earliest counts. */
   addAt(key: string, date: Date): void {
     if (this.#isShutDown) return;
     const at = date.getTime();
@@ -99,7 +99,7 @@ export class WorkQueue {
     this.#arm();
   }
 
-  /** Adds `key` after a delay that grows with every call since the last {@link forget}. Returns the delay in milliseconds. */
+  /** Adds `key` after a delay that grows with each call until {@link forget}. Returns the delay in milliseconds. */
   addRateLimited(key: string): number {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
@@ -108,12 +108,12 @@ export class WorkQueue {
     return ms;
   }
 
-  /** Ends the growth of delays for `key`; to be called when it went well. */
+  /** Resets the delay of {@link addRateLimited}. Call it when a reconcile has succeeded. */
   forget(key: string): void {
     this.#failures.delete(key);
   }
 
-  /** Takes the next key, when there is one; undefined when `signal` aborts, or the queue is shut down and empty. */
+  /** Resolves with the next key, or with undefined when `signal` aborts or the queue is shut down and empty. */
   get(signal?: AbortSignal): Promise<string | undefined> {
     if (signal?.aborted) return Promise.resolve(undefined);
     const key = this.#take();
@@ -133,7 +133,7 @@ export class WorkQueue {
     });
   }
 
-  /** To be called once for every key taken, when its processing has ended. */
+  /** Marks a key as processed. Call it once for each key that {@link get} returned. */
   done(key: string): void {
     if (!this.#processing.delete(key)) return;
     this.#ready.done(key);
@@ -141,7 +141,7 @@ export class WorkQueue {
     this.#handOut();
   }
 
-  /** Takes in nothing more and drops what is delayed; what is ready can still be taken. */
+  /** Refuses new keys and drops delayed keys. Workers can still get the keys that wait. */
   shutDown(): void {
     this.#isShutDown = true;
     this.#timer?.cancel();
@@ -168,7 +168,7 @@ export class WorkQueue {
     return key;
   }
 
-  /** Gives what may be taken to those who wait for it; when there will be nothing more, they need not. */
+  /** Gives keys to waiting workers. If the queue is over, ends their wait with undefined. */
   #handOut(): void {
     while (this.#waiters.length > 0) {
       const key = this.#take();

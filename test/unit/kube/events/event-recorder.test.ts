@@ -214,7 +214,7 @@ test('of too many events the rest is dropped with one word about it, and a warni
   const { events, clock, bodies } = await recorder(t, undefined, { log, isBusy: () => true });
   for (let count = 0; count < 20_000; count += 1) events.record(noteIn(`shop-${count % 3}`, note(`n${count}`)));
   for (let count = 0; count < 5; count += 1) events.record(warning(`w${count}`));
-  assert.deepEqual(lines, ['events are dropped: too many are waiting {"waiting":1000}']);
+  assert.deepEqual(lines, ['too many events are waiting; further events are dropped {"waiting":1000}']);
   const flushed = events.flush(60_000);
   clock.advance(100);
   await flushed;
