@@ -1,6 +1,6 @@
 import { Fifo } from '../workqueue/fifo.ts';
 
-/** An event in the order in which the watch brought it. */
+/** The position of an event in its watch. */
 interface Position {
   readonly resourceVersion: string;
   isDone: boolean;
@@ -13,18 +13,18 @@ interface DeferredEvent<E> {
 }
 
 /**
- * The events of one watch, some of which are held back for a moment. Events of other objects go on meanwhile: whoever writes
- * slowly to an object of theirs must not delay everybody's events.
+ * The events of one watch. An event can be deferred for a moment, while the events of other objects are applied: a slow write to
+ * one object must not delay the events of all objects.
  */
 export class DeferredEvents<E> {
   readonly #apply: (event: E) => void;
   readonly #advance: (resourceVersion: string) => void;
   readonly #positions = new Fifo<Position>();
-  readonly #held = new Map<string, DeferredEvent<E>>();
+  readonly #deferred = new Map<string, DeferredEvent<E>>();
 
   /**
-   * @param apply takes an event in; the events of one object come in their order
-   * @param advance is told that every event up to a resourceVersion was applied
+   * @param apply applies an event; the events of one object are applied in their order
+   * @param advance called with a resourceVersion when every event up to it was applied
    */
   constructor(apply: (event: E) => void, advance: (resourceVersion: string) => void) {
     this.#apply = apply;
@@ -32,9 +32,10 @@ export class DeferredEvents<E> {
   }
 
   /**
-   * Takes the next event of the watch.
-   * @param key of its object; empty for a bookmark
-   * @param until the event is held until this settles; undefined: it is applied at once, after what is held of its object
+   * Accepts the next event of the watch.
+   * @param key the key of its object; empty for a bookmark
+   * @param until defers the event until this promise settles. Without it, the event is applied at once, after a deferred event
+   * of the same object.
    */
   take(event: E, resourceVersion: string, key = '', until?: Promise<unknown>): void {
     const position = { resourceVersion, isDone: false };
@@ -44,27 +45,27 @@ export class DeferredEvents<E> {
       this.#done(event, position);
       return;
     }
-    // The later event says all that the earlier one would have said.
-    const before = this.#held.get(key);
+    // The later event contains the whole object, so the earlier event is dropped.
+    const before = this.#deferred.get(key);
     if (before !== undefined) before.position.isDone = true;
-    this.#held.set(key, { event, position, until });
+    this.#deferred.set(key, { event, position, until });
     const release = (): void => {
-      if (this.#held.get(key)?.until === until) this.#release(key);
+      if (this.#deferred.get(key)?.until === until) this.#release(key);
     };
     until.then(release, release);
   }
 
-  /** Resolves when nothing is held any more. To be called when nothing is taken any more. */
+  /** Resolves when no event is deferred any more. Call it after the last `take`. */
   async drain(): Promise<void> {
-    // Each releases its event when it settles, before this goes on.
-    await Promise.allSettled([...this.#held.values()].map(({ until }) => until));
+    // The reactions that release the events were registered first, so they run before this continues.
+    await Promise.allSettled([...this.#deferred.values()].map(({ until }) => until));
   }
 
   #release(key: string): void {
-    const held = this.#held.get(key);
-    if (held === undefined) return;
-    this.#held.delete(key);
-    this.#done(held.event, held.position);
+    const deferred = this.#deferred.get(key);
+    if (deferred === undefined) return;
+    this.#deferred.delete(key);
+    this.#done(deferred.event, deferred.position);
   }
 
   #done(event: E, position: Position): void {

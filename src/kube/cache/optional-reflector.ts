@@ -6,20 +6,21 @@ import { Reflector, type ReflectorOptions } from './reflector.ts';
 import type { StoreRecord } from './store.ts';
 
 export interface OptionalReflectorOptions<T extends KubeObject, R extends StoreRecord> extends ReflectorOptions<T, R> {
-  /** How often to look whether the kind has come to be served, in milliseconds. Default 5 minutes. */
+  /** How often the reflector checks whether the API server serves the kind now, in milliseconds. Default 5 minutes. */
   readonly recheckMs?: number | undefined;
   /** Called whenever `isServed` changes. */
   readonly onServed?: ((isServed: boolean) => void) | undefined;
 }
 
 /**
- * A Reflector for a kind that the API server may not have, such as one of a later Kubernetes. Then its Store is empty,
- * nobody is kept waiting, and it looks again now and then: a control plane may be upgraded under a running program.
+ * A Reflector for a kind that the API server may not serve, for instance a kind of a later Kubernetes version. If it is not
+ * served, the Store is empty, `synced` resolves, and the reflector checks again periodically: a control plane can be upgraded
+ * while the program runs.
  */
 export class OptionalReflector<T extends KubeObject, R extends StoreRecord> {
   /**
-   * True when the first listing is in the store, or the API server has said that it does not serve the kind; false when
-   * the run ended before. Never rejects.
+   * Resolves with true when the first list is in the store or the API server has answered that it does not serve the kind, and
+   * with false if the run ends before that. Never rejects.
    */
   readonly synced: Promise<boolean>;
   readonly #options: OptionalReflectorOptions<T, R>;
@@ -35,7 +36,7 @@ export class OptionalReflector<T extends KubeObject, R extends StoreRecord> {
     this.#settleSynced = resolve;
   }
 
-  /** Whether the store is kept; undefined until that is known. */
+  /** Whether the API server serves the kind; undefined until that is known. */
   get isServed(): boolean | undefined {
     return this.#isServed;
   }
@@ -47,7 +48,7 @@ export class OptionalReflector<T extends KubeObject, R extends StoreRecord> {
       const answer = await this.#ask(signal);
       failures = answer === 'unknown' ? failures + 1 : 0;
       if (answer === 'served') await this.#keep(signal);
-      else if (answer === 'unserved') this.#say(false);
+      else if (answer === 'unserved') this.#report(false);
       if (answer !== 'served') {
         await sleep(answer === 'unserved' ? recheckMs : backoffMs(failures - 1, this.#backoff), signal);
       }
@@ -64,12 +65,12 @@ export class OptionalReflector<T extends KubeObject, R extends StoreRecord> {
       if (isKubeError(error, 'NotFound')) return 'unserved';
       if (signal.aborted) return 'unknown';
       if (isKubeError(error)) onError?.(error.code);
-      log.warn('it is unknown whether the API server serves this resource', { resource: resource.plural, error });
+      log.warn('could not find out whether the API server serves this resource', { resource: resource.plural, error });
       return 'unknown';
     }
   }
 
-  /** Runs a Reflector until the kind is no longer served. */
+  /** Runs a Reflector until the API server no longer serves the kind. */
   async #keep(signal: AbortSignal): Promise<void> {
     const end = new AbortController();
     const stopListening = onAbort(signal, () => end.abort());
@@ -82,15 +83,15 @@ export class OptionalReflector<T extends KubeObject, R extends StoreRecord> {
       },
     });
     const running = reflector.run(end.signal);
-    if (await reflector.synced) this.#say(true);
+    if (await reflector.synced) this.#report(true);
     await running;
     stopListening();
     if (signal.aborted) return;
     store.replaceAll([], '0');
-    this.#say(false);
+    this.#report(false);
   }
 
-  #say(isServed: boolean): void {
+  #report(isServed: boolean): void {
     this.#settleSynced(true);
     if (this.#isServed === isServed) return;
     this.#isServed = isServed;

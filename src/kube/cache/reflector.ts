@@ -14,27 +14,27 @@ import { compareResourceVersions, type Store, type StoreRecord } from './store.t
 export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> extends Selection {
   readonly client: Pick<KubeClient, 'list' | 'listPages' | 'watch'>;
   readonly resource: Resource<T>;
-  /** The compact record to keep of an object. An object it throws for is logged by name and left out. */
+  /** Returns the compact record of an object. If it throws, the reflector logs the object's name and leaves the object out. */
   readonly transform: (object: Served<T>) => R;
-  /** The same for all objects of a page at once, where some of the work can go on beside the event loop. */
+  /** The asynchronous form of `transform` for lists. It is called for all objects of a page, so that threads can share the work. */
   readonly transformListed?: ((object: Served<T>) => Promise<R>) | undefined;
   readonly store: Pick<Store<R>, 'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance' | 'writeUnderWay'>;
   readonly log: Log;
   /**
-   * Whether the first listing comes as a watch that begins with all there is (KEP-3157), if the API server can do that: it
-   * takes those from its cache, and pages but the first from etcd. Later listings follow trouble, often with watches, and
-   * always come in pages. Default: false, pages for all.
+   * Whether the reflector gets the first list as a watch with initial events (KEP-3157) if the API server supports that. The API
+   * server answers such a watch from its cache, but reads all pages except the first from etcd. Later lists follow errors, often
+   * of watches, and always come in pages. Default false.
    */
   readonly streams?: boolean | undefined;
-  /** Objects on one page of a listing, or that are read at once. Default 500. */
+  /** The number of objects on a page of a list, or that are transformed at the same time. Default 500. */
   readonly pageSize?: number | undefined;
-  /** About how long one watch lasts, in milliseconds. Default 290 s: below the five minutes of many load balancers. */
+  /** About how long a watch lasts, in milliseconds. Default 290 s: many load balancers end connections after five minutes. */
   readonly watchMs?: number | undefined;
-  /** A watch that brings nothing for so long may be dead. Default 90 s: bookmarks come about every minute, if they do. */
+  /** How long a watch may be silent before it is probed, in milliseconds. Default 90 s: bookmarks usually arrive every minute. */
   readonly idleTimeoutMs?: number | undefined;
-  /** The watch that finds out whether it is. Default: one of 10 s, which has to have ended after 20 s in which nothing came. */
+  /** The watch that probes whether the connection is alive. Default: a watch of 10 s, which may be silent for 20 s. */
   readonly probe?: WatchTimes | undefined;
-  /** Between repeats after an error. Default 250 ms doubling to 30 s. */
+  /** The delays before retries. Default 250 ms, doubling to 30 s. */
   readonly backoff?: Backoff | undefined;
   readonly onEvent?: ((type: WatchEvent<T>['type']) => void) | undefined;
   readonly onListed?: ((count: number) => void) | undefined;
@@ -46,13 +46,13 @@ interface WatchTimes {
   readonly idleTimeoutMs: number;
 }
 
-// What is there comes at once: as long as for any other answer.
+// The initial events arrive without pauses, so the timeout is that of other requests.
 const streamIdleMs = 30_000;
 
-// Answers to writes come within milliseconds of the event, or the API server is in trouble.
+// The answer to a write usually arrives within milliseconds of its event. If it takes longer, it may be lost.
 const longestWriteMs = 1000;
 
-// After so many refusals in a row, without one event, the place to resume from is suspected too.
+// After this many errors in a row without an event, the resourceVersion of the watch may be the cause.
 const suspiciousRefusals = 5;
 
 interface Listing<R> {
@@ -61,21 +61,22 @@ interface Listing<R> {
 }
 
 /**
- * Keeps a Store like the collection in the API server: a paged listing, then watches, each from where the last one ended,
- * and a listing again when that place is lost. It gives up for nothing but its signal.
+ * Keeps a Store up to date with a collection in the API server. It lists the collection and then watches it. Each watch starts at
+ * the resourceVersion where the last one ended; if the API server no longer has that resourceVersion, the reflector lists again.
+ * It retries every error until its signal aborts.
  */
 export class Reflector<T extends KubeObject, R extends StoreRecord> {
-  /** True when the first listing is in the store; false when the run ended before. Never rejects. */
+  /** Resolves with true when the first list is in the store, and with false if the run ends before that. Never rejects. */
   readonly synced: Promise<boolean>;
   readonly #options: ReflectorOptions<T, R>;
   readonly #backoff: Backoff;
   readonly #settleSynced: (synced: boolean) => void;
   #hasSynced = false;
-  /** Where the next watch begins; undefined when there must be a listing first. */
+  /** Where the next watch starts; undefined if the reflector must list first. */
   #resourceVersion: string | undefined;
   #failures = 0;
   #pagingExpired = false;
-  /** How much smaller pages are than usual. */
+  /** Pages are smaller than `pageSize` by this factor. */
   #pageDivisor = 1;
   #streams: boolean;
 
@@ -120,17 +121,17 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
 
   async #readPages(signal: AbortSignal): Promise<Listing<R>> {
     const { client, resource, pageSize = 500 } = this.#options;
-    // A listing that outlived its continue token once comes as one page: in several it would end the same way. One that broke
-    // comes in smaller pages: the API server ends an answer that takes a minute.
+    // If the continue token has expired once, list without pages, or the token would expire again. If a page has failed, use
+    // smaller pages: the API server ends an answer that takes a minute.
     const limit = this.#pagingExpired ? undefined : Math.ceil(pageSize / this.#pageDivisor);
     this.#pagingExpired = false;
     const records: R[] = [];
     let resourceVersion = '';
     try {
       for await (const page of client.listPages(resource, { ...this.#selection(), limit, signal })) {
-        // Of one listing it is the same on every page.
+        // All pages of a list have the same resourceVersion.
         resourceVersion = page.resourceVersion ?? resourceVersion;
-        // Whole objects are let go of part by part.
+        // Transform page by page, so that only one page of whole objects is in memory.
         for (const record of await this.#readAll(page.items)) if (record !== undefined) records.push(record);
       }
     } catch (error) {
@@ -143,7 +144,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     return { records, resourceVersion };
   }
 
-  /** Tried once; undefined when it does not work. */
+  /** Lists by a watch with initial events. It is tried only once; undefined if it fails. */
   async #readStream(signal: AbortSignal): Promise<Listing<R> | undefined> {
     if (!this.#streams) return undefined;
     this.#streams = false;
@@ -173,15 +174,15 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
         if (event.type === 'DELETED') records.delete(keyOf(event.object.metadata));
         if (isAll) return { records: [...records.values()], resourceVersion: event.resourceVersion };
       }
-      throw new KubeError('Network', 'the watch ended before it had brought everything');
+      throw new KubeError('Network', 'the watch ended before the end of the initial events');
     } catch (error) {
       if (signal.aborted) throw error;
-      log.info('a listing could not be had as a watch; reading it in pages', { resource: resource.plural, error });
+      log.info('could not list with a watch; listing in pages', { resource: resource.plural, error });
       return undefined;
     }
   }
 
-  /** Watches until the watch ends, and once more from where it fell silent. */
+  /** Watches until the watch ends. If it falls silent, probes the connection. */
   async #follow(from: string, signal: AbortSignal): Promise<void> {
     const { watchMs = 290_000, idleTimeoutMs = 90_000 } = this.#options;
     try {
@@ -193,21 +194,22 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   }
 
   /**
-   * Where nothing changes, silence means nothing: an API server whose etcd reports no progress has no bookmark to send. A
-   * short watch brings what was missed, if anything was, and that it ends says that its connection is alive. An API server
-   * that has not reached the place of the watch would be silent in any case: it was restored from a backup.
+   * Finds out whether a silent watch missed events. Silence alone proves nothing: without changes there are no events, and an API
+   * server whose etcd reports no progress sends no bookmarks. A short watch delivers missed events, and its regular end shows that
+   * the connection is alive. An API server that was restored from a backup may not have reached the resourceVersion of the watch
+   * yet. It would stay silent, so the probe checks that first.
    */
   async #probe(from: string, signal: AbortSignal): Promise<void> {
     const { client, resource, log, probe = { watchMs: 10_000, idleTimeoutMs: 20_000 } } = this.#options;
-    log.debug('a watch is silent; looking whether it is dead', { resource: resource.plural, group: resource.group });
+    log.debug('a watch is silent; probing the connection', { resource: resource.plural, group: resource.group });
     const one = { ...this.#selection(), metadataOnly: true, limit: 1, timeoutMs: probe.idleTimeoutMs, signal };
     const { resourceVersion } = await client.list(resource, one);
     if (compareResourceVersions(resourceVersion, from) < 0)
-      throw new KubeError('Gone', 'the API server has not reached what it has sent before');
+      throw new KubeError('Gone', 'the API server is older than the watch; it was probably restored from a backup');
     try {
       await this.#watch(from, probe, signal);
     } catch (error) {
-      // Dead: whatever lies between lets no events through, and only a listing tells of changes.
+      // A proxy or load balancer lets no events through, so only a list shows changes.
       if (isKubeError(error, 'Timeout')) this.#resourceVersion = undefined;
       throw error;
     }
@@ -216,11 +218,11 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   async #watch(from: string, { watchMs, idleTimeoutMs }: WatchTimes, signal: AbortSignal): Promise<void> {
     const { client, resource, store } = this.#options;
     const started = performance.now();
-    // Shorter by up to a fifth, so that watches that began together do not end together.
+    // The watch is up to a fifth shorter, so that watches that start together do not end together.
     const timeoutSeconds = Math.ceil((watchMs / 1000) * (1 - Math.random() / 5));
     const options = { ...this.#selection(), resourceVersion: from, timeoutSeconds, idleTimeoutMs, signal };
     let events = 0;
-    const held = new DeferredEvents<WatchEvent<T>>(
+    const deferred = new DeferredEvents<WatchEvent<T>>(
       (event) => this.#apply(event),
       (resourceVersion) => {
         store.advance(resourceVersion);
@@ -231,18 +233,18 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
       for await (const event of client.watch(resource, options)) {
         events += 1;
         this.#failures = 0;
-        if (event.type === 'BOOKMARK') held.take(event, event.resourceVersion);
+        if (event.type === 'BOOKMARK') deferred.take(event, event.resourceVersion);
         else {
           const { metadata } = event.object;
-          // What a write of this process brings about, the answer to the write says as well, and need not be read.
+          // The answer to a write of this process contains the same object. Waiting for it saves reading the event.
           const write = event.type === 'DELETED' ? undefined : store.writeUnderWay(metadata);
-          held.take(event, metadata.resourceVersion, keyOf(metadata), write && settledSoon(write));
+          deferred.take(event, metadata.resourceVersion, keyOf(metadata), write && settledSoon(write));
         }
       }
     } finally {
-      await held.drain();
+      await deferred.drain();
     }
-    // As in client-go: a server that ends watches at once would otherwise be called in a tight loop.
+    // As in client-go: the error adds a delay, so that a server that ends each watch at once is not called in a tight loop.
     if (events === 0 && performance.now() - started < 1000) throw new KubeError('Network', 'the watch ended at once');
     this.#failures = 0;
   }
@@ -251,24 +253,24 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     const { transform, store, onEvent } = this.#options;
     if (event.type === 'DELETED') store.observeDeleted(event.object.metadata, event.object.metadata.resourceVersion);
     else if (event.type !== 'BOOKMARK' && store.current(event.object.metadata) === undefined) {
-      // What was written through need not be read a second time: that is every write of this process.
+      // Skip objects that the store already has, such as those that this process has written.
       try {
         store.observe(transform(event.object));
       } catch (error) {
         this.#leaveOut(event.object, error);
-        // As a listing would: what was known of it before is not what is there.
+        // Remove the outdated record, as a list would.
         store.observeDeleted(event.object.metadata, event.object.metadata.resourceVersion);
       }
     }
     onEvent?.(event.type);
   }
 
-  /** The records of a page, in its order; undefined for an object that is left out. */
+  /** The records of a page in the order of its objects; undefined for an object that is left out. */
   async #readAll(objects: ReadonlyArray<Served<T>>): Promise<(R | undefined)[]> {
     const { transform, transformListed = async (object) => transform(object), store } = this.#options;
     const read = objects.map(async (object) => {
       const known = store.current(object.metadata);
-      // A newer version may be from before the cluster was restored from a backup: the Store decides about that.
+      // Do not skip an object because the store has a newer version: the cluster may have been restored from a backup.
       return known?.resourceVersion === object.metadata.resourceVersion ? known : transformListed(object);
     });
     const settled = await Promise.allSettled(read);
@@ -281,7 +283,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
 
   #leaveOut(object: Served<T> | undefined, error: unknown): void {
     const { kind } = this.#options.resource;
-    this.#options.log.error('an object is left out of the cache', {
+    this.#options.log.error('could not read an object; the cache leaves it out', {
       kind,
       object: object && keyOf(object.metadata),
       error,
@@ -292,16 +294,16 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     const { log, resource, onError } = this.#options;
     const code = isKubeError(error) ? error.code : 'Malformed';
     this.#failures += 1;
-    if (this.#losesPlace(code)) this.#resourceVersion = undefined;
+    if (this.#mustList(code)) this.#resourceVersion = undefined;
     onError?.(code);
     const fields = { resource: resource.plural, group: resource.group, code, failures: this.#failures, error };
-    if (code === 'NotFound') log.warn('the API server does not serve this resource; waiting for it', fields);
-    else if (code === 'Gone') log.info('the place in the watch is lost; listing again', fields);
-    else log.warn('a watch was interrupted', fields);
+    if (code === 'NotFound') log.warn('the API server does not serve this resource; retrying', fields);
+    else if (code === 'Gone') log.info('the resourceVersion of the watch has expired; listing again', fields);
+    else log.warn('a list or watch failed; retrying', fields);
   }
 
-  /** Whether the next watch cannot begin where the last one ended. */
-  #losesPlace(code: KubeErrorCode): boolean {
+  /** Returns whether the reflector must list before the next watch. */
+  #mustList(code: KubeErrorCode): boolean {
     switch (code) {
       case 'Gone':
       case 'Malformed':
@@ -324,7 +326,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   }
 }
 
-/** Waits for the end of a write, well or not; not for long, since its answer may be lost. */
+/** Waits for the end of a write, successful or not, but at most `longestWriteMs`. */
 async function settledSoon(write: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, longestWriteMs);

@@ -1,30 +1,30 @@
 /**
- * The keys of a store's records by the values that they are found by. Most values have one record: its key then stands for
- * itself, since a set of one would cost more memory than many a record.
+ * A secondary index of a store: from values to the keys of records. Most values have one record, whose key is stored without a
+ * Set, because a Set with one entry needs more memory than many records.
  */
 export class StoreIndex<R> {
   readonly #valuesOf: (record: R) => readonly string[];
   readonly #keys = new Map<string, string | Set<string>>();
 
-  /** @param valuesOf which values a record is found by; depends on nothing but the record */
+  /** @param valuesOf the values of a record; a pure function */
   constructor(valuesOf: (record: R) => readonly string[]) {
     this.#valuesOf = valuesOf;
   }
 
-  /** The keys of the records that are found by `value`. */
+  /** The keys of the records with this value. */
   keys(value: string): Iterable<string> {
     const keys = this.#keys.get(value) ?? [];
     return typeof keys === 'string' ? [keys] : keys;
   }
 
-  /** How many records are found by `value`. */
+  /** How many records have this value. */
   count(value: string): number {
     const keys = this.#keys.get(value);
     if (keys === undefined) return 0;
     return typeof keys === 'string' ? 1 : keys.size;
   }
 
-  /** Takes in that the record of `key` was added (no `before`), changed, or removed (no `after`). */
+  /** Updates the index after a record was added (no `before`), changed, or removed (no `after`). */
   update(key: string, before: R | undefined, after: R | undefined): void {
     const old = before === undefined ? none : this.#valuesOf(before);
     const next = after === undefined ? none : this.#valuesOf(after);

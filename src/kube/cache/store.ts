@@ -1,7 +1,7 @@
 import { keyOf, type ObjectRef } from '../workqueue/object-key.ts';
 import { StoreIndex } from './store-index.ts';
 
-/** What a record needs for a Store: whose it is, and as of which revision. */
+/** The fields that a Store needs of a record. */
 export interface StoreRecord {
   readonly namespace?: string | undefined;
   readonly name: string;
@@ -11,38 +11,38 @@ export interface StoreRecord {
 /** Called after a record was added (no `before`), changed, or removed (no `after`). Must not throw. */
 export type StoreListener<R> = (before: R | undefined, after: R | undefined) => void;
 
-/** What a store keeps of a record. */
+/** The compact form of a record in a store. */
 interface Kept {
   readonly resourceVersion: string;
 }
 
-/** How a store keeps records of which there are very many. What is read is equal to what was kept. */
+/** A compact form for records, which saves memory. `read(keep(record))` equals `record`. */
 export interface StoredForm<R, K extends Kept = Kept> {
   keep(record: R): K;
   read(kept: K): R;
 }
 
 export interface StoreOptions<R, I extends string> {
-  /** Default: as they are. */
+  /** Default: records are stored unchanged. */
   readonly form?: StoredForm<R> | undefined;
-  /** Secondary indexes: which values a record is found by. */
+  /** Secondary indexes: for each, the values of a record. */
   readonly indexes?: Readonly<Record<I, (record: R) => readonly string[]>> | undefined;
 }
 
 /**
- * The last known state of a collection, as compact records. It is fed by a Reflector, and written through by whoever
- * changes an object, so that the own change is seen before the watch brings it. It never goes back: what is older than
- * what it knows, deletions included, is ignored, in whatever order it arrives.
+ * The last known state of a collection, as compact records. A Reflector fills it. A controller that writes an object also stores
+ * the answer here, so that it sees its own change before the watch does. The store never goes back: it ignores records and
+ * deletions that are older than its own, in whatever order they arrive.
  */
 export class Store<R extends StoreRecord, I extends string = never> {
   readonly #form: StoredForm<R>;
   readonly #records = new Map<string, Kept>();
   readonly #indexes = new Map<I, StoreIndex<R>>();
   readonly #listeners = new Set<StoreListener<R>>();
-  /** Deletions that were written through ahead of the watch: key to resourceVersion. */
+  /** Deletions that the watch has not passed yet: key to resourceVersion. */
   readonly #tombstones = new Map<string, string>();
   readonly #writes = new Map<string, Promise<unknown>>();
-  /** Everything up to this resourceVersion has been seen: what is older and not here is gone. */
+  /** The store has observed everything up to this resourceVersion. An older object that is not in the store was deleted. */
   #seen = '0';
 
   constructor(options: StoreOptions<R, I> = {}) {
@@ -64,7 +64,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return kept && this.#form.read(kept);
   }
 
-  /** What stands for a record without its being read: the same object for as long as nothing newer is known. */
+  /** An object that identifies the present version of a record, without reading the record. It changes when the record changes. */
   token(key: string): object | undefined {
     return this.#records.get(key);
   }
@@ -77,7 +77,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
     for (const kept of this.#records.values()) yield this.#form.read(kept);
   }
 
-  /** The records that index `name` finds by `value`. */
+  /** The records with `value` in the index `name`. */
   by(name: I, value: string): R[] {
     const found: R[] = [];
     for (const key of this.#indexes.get(name)?.keys(value) ?? []) {
@@ -87,12 +87,12 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return found;
   }
 
-  /** How many they are. */
+  /** How many records have `value` in the index `name`. */
   count(name: I, value: string): number {
     return this.#indexes.get(name)?.count(value) ?? 0;
   }
 
-  /** The record of an object, if it is known as of this revision or a newer one. */
+  /** The record of an object if it is as new as this object, or newer. */
   current(object: StoreRecord): R | undefined {
     const kept = this.#records.get(keyOf(object));
     const isKnown =
@@ -102,14 +102,14 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return isKnown ? this.#form.read(kept) : undefined;
   }
 
-  /** Takes in a record that was read or written. Returns false when it is older than what is known, or the same. */
+  /** Stores a record that was read or written. Returns false and does nothing unless it is newer than the stored one. */
   observe(record: R): boolean {
     return this.#take(record, { silently: false });
   }
 
   /**
-   * Takes in more of an object than is known of it, as of the same revision. The listeners are not told: the object is as it
-   * was. Returns false when another revision is known, or none.
+   * Replaces a record with a more detailed record of the same resourceVersion. The listeners are not called, because the object
+   * has not changed. Returns false and does nothing if the store has another version or none.
    */
   refine(record: R): boolean {
     if (this.#records.get(keyOf(record))?.resourceVersion !== record.resourceVersion) return false;
@@ -118,16 +118,16 @@ export class Store<R extends StoreRecord, I extends string = never> {
   }
 
   /**
-   * Takes in what this process has written itself: like `observe`, but the listeners are not told. Only for an answer that
-   * holds no change of others: the watch will not bring it again.
+   * Stores the answer to a write of this process, like `observe` but without calling the listeners. Use it only if the answer
+   * contains no change of another client, because the watch does not report that change again.
    */
   observeOwnWrite(record: R): boolean {
     return this.#take(record, { silently: true });
   }
 
   /**
-   * Carries out a write of this process that ends with `remember`. The watch often has the outcome first; its Reflector
-   * waits for the answer then, and has nothing to read.
+   * Sends a write of this process and stores its answer; `write` calls `observe` or `observeOwnWrite`. The watch event of the
+   * write often arrives before the answer. The Reflector then waits for the answer, and need not read the event.
    */
   async trackWrite<A>(ref: ObjectRef, write: () => Promise<A>): Promise<A> {
     const key = keyOf(ref);
@@ -140,12 +140,12 @@ export class Store<R extends StoreRecord, I extends string = never> {
     }
   }
 
-  /** Such a write of the object, if one is under way. */
+  /** The write of the object in progress, if there is one. */
   writeUnderWay(ref: ObjectRef): Promise<unknown> | undefined {
     return this.#writes.get(keyOf(ref));
   }
 
-  /** Takes in a deletion, with the resourceVersion that it happened at. Ignored when the object is known to be newer. */
+  /** Removes an object that was deleted at this resourceVersion. Does nothing if the store has a newer version of the object. */
   observeDeleted(ref: ObjectRef, resourceVersion: string): void {
     const key = keyOf(ref);
     const known = this.#records.get(key)?.resourceVersion ?? this.#goneAt(key);
@@ -154,7 +154,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
     this.#set(key, undefined);
   }
 
-  /** Says that everything up to `resourceVersion` has been observed. For the Reflector. */
+  /** Reports that the store has observed everything up to `resourceVersion`. Only the Reflector calls it. */
   advance(resourceVersion: string): void {
     if (compareResourceVersions(resourceVersion, this.#seen) <= 0) return;
     this.#seen = resourceVersion;
@@ -163,9 +163,9 @@ export class Store<R extends StoreRecord, I extends string = never> {
     }
   }
 
-  /** Takes in a whole listing. Records that were written through after it was made stay. */
+  /** Replaces all records with those of a list. Records that are newer than the list stay. */
   replaceAll(records: readonly R[], listResourceVersion: string): void {
-    // A consistent listing from before what the watch has shown: the cluster was restored from a backup. Begin anew.
+    // A consistent list is older than the watch if the cluster was restored from a backup. Then the list replaces everything.
     const restored = compareResourceVersions(listResourceVersion, this.#seen) < 0;
     if (restored) {
       this.#tombstones.clear();
@@ -183,7 +183,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
     this.advance(listResourceVersion);
   }
 
-  /** Calls `listener` for every change from now on; the returned function ends that. */
+  /** Calls `listener` for every further change. The returned function unsubscribes it. */
   subscribe(listener: StoreListener<R>): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -213,8 +213,8 @@ export class Store<R extends StoreRecord, I extends string = never> {
 }
 
 /**
- * Orders two resourceVersions of one kind: negative when `a` is older. They are integers of any length (KEP-5504), so
- * the longer is the newer. What is not an integer equals everything.
+ * Compares two resourceVersions of one kind. The result is negative if `a` is older. resourceVersions are integers of any length
+ * (KEP-5504), so a longer one is newer. A value that is not an integer equals every value.
  */
 export function compareResourceVersions(a: string, b: string): number {
   if (!isNumeric(a) || !isNumeric(b)) return 0;

@@ -179,7 +179,7 @@ describe('2. Intent survives: with a network that', () => {
     };
     await pairs.endAs(expected);
     const listedAgain = world.operator.logs.filter(
-      ({ message }) => message === 'the place in the watch is lost; listing again',
+      ({ message }) => message === 'the resourceVersion of the watch has expired; listing again',
     );
     assert.ok(
       listedAgain.some((line) => line['resource'] === 'mtlscertificates'),

@@ -51,7 +51,7 @@ async function assertEnds(program: Program, withinMs = longestEndMs): Promise<vo
 describe('An operator exits with code 0 within seconds of SIGTERM', () => {
   it('if its API server refuses connections', async () => {
     const program = await start(`https://127.0.0.1:${await closedPort()}`);
-    await logs(program, 'a watch was interrupted');
+    await logs(program, 'a list or watch failed; retrying');
     await assertEnds(program);
   });
 
@@ -75,7 +75,7 @@ describe('An operator exits with code 0 within seconds of SIGTERM', () => {
     const namespace = await world.cluster.namespace('powerless');
     const token = await world.cluster.kubectl(['create', 'token', 'default', '--namespace', namespace]);
     const program = await start(undefined, token.trim());
-    const { code } = await logs(program, 'a watch was interrupted');
+    const { code } = await logs(program, 'a list or watch failed; retrying');
     assert.equal(code, 'Forbidden');
     await assertEnds(program);
   });

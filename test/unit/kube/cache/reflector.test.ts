@@ -528,7 +528,7 @@ test('a kind that is not served yet, missing rights and a failing server are wai
   });
   await reflector.synced;
   assert.deepEqual(sizes(), { a: 1 });
-  assert.match(logged[0] ?? '', /does not serve this resource; waiting for it.*"resource":"widgets"/);
+  assert.match(logged[0] ?? '', /does not serve this resource; retrying.*"resource":"widgets"/);
 });
 
 test('watches that end at once are not begun in a tight loop', async (t) => {
