@@ -35,8 +35,8 @@ interface Installed {
 const clientOf = ({ mount: { folder } }: Installed): Client => ({ caFolder: folder, folder });
 const clientSecretOf = ({ certificate }: Stack): string => `${certificate}-client-tls`;
 
-// Each stack is configured exactly as in the documentation, and runs until the last test.
-describe('the stacks of the documentation, as written (45 s: servers are built, and certificates rotated):', () => {
+// Each stack is configured as its page says, word for word, and runs until the last test.
+describe('docs/how-to/stacks, as written (45 s: servers are built, and certificates rotated):', () => {
   let site: Site;
   let base: string;
   let folders = 0;
@@ -45,7 +45,6 @@ describe('the stacks of the documentation, as written (45 s: servers are built, 
   before(async () => {
     base = await scratchFolder('stacks');
     site = await openSite();
-    await site.apply('What they have in common');
     const { spec } = await site.api.get<Authority>(paths.authorities('default'));
     await site.createAuthority('stranger', { ...spec, secretName: 'stranger-root', root: { commonName: 'Stranger' } });
   });
@@ -59,7 +58,7 @@ describe('the stacks of the documentation, as written (45 s: servers are built, 
     describe(stack.name, { skip: unlessInstalled(stack) }, () => {
       let stackUnderTest: Installed;
       before(async () => {
-        await site.apply(stack.name);
+        await site.apply(stack.page);
         const mount = await site.mount(clientSecretOf(stack));
         const firstFiles = await clientFilesOf(stack);
         stackUnderTest = { stack, running: await stack.start(site), mount, firstFiles };

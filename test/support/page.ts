@@ -2,47 +2,64 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { stepSections } from './docs/steps.ts';
+
 const ROOT = join(import.meta.dirname, '../..');
 
-/** A section of a documentation page. Tests run its commands and manifests. */
-export interface Section {
-  /** The commands in its console blocks, in order. */
+/** What a test takes from a page of the documentation, so that the test runs what the page says. */
+export interface Page {
+  /** The commands in its console blocks, in their order. */
   readonly commands: readonly string[];
-  /** Its code blocks in this language, in order. */
+  /** The command that begins with this program. Throws if there is none. */
+  command(program: string): string;
+  /** Its code blocks in a language, in their order. */
   blocks(language: string): readonly string[];
-  /** The block whose first line is a comment with this file name. Throws if there is none. */
+  /** The block whose first line is a comment with this name. Throws if there is none. */
   file(name: string): string;
 }
 
-/** The section below this second-level heading. Throws if the page has none. */
-export function section(page: string, title: string): Section {
+/** A page of the documentation. */
+export const wholePage = (page: string): Page => pageOf(page, readFileSync(join(ROOT, page), 'utf8'));
+
+/** The section of a page under this heading of the second level. Throws if the page has none. */
+export function section(page: string, title: string): Page {
   const text = readFileSync(join(ROOT, page), 'utf8')
     .split(/^## /m)
     .find((part) => part.startsWith(`${title}\n`));
   assert.ok(text !== undefined, `${page} has no section "${title}"`);
+  return pageOf(`${page}, section "${title}",`, text);
+}
+
+function pageOf(name: string, text: string): Page {
   const all = [...text.matchAll(/^( *)```(\w*)\n([^]*?)^\1```/gm)].map(
     ([, indent = '', language = '', block = '']) => ({
       language,
       block: block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
     }),
   );
-  const blocks = (language: string): string[] =>
-    all.filter((entry) => entry.language === language).map(({ block }) => block);
+  const commands = stepSections(text)
+    .flatMap(({ steps }) => steps)
+    .flatMap((step) => (step.kind === 'command' ? [step.command] : []));
   return {
-    blocks,
-    commands: blocks('console').flatMap((block) => block.split(/^\$ /m).filter((command) => command !== '')),
-    file(name) {
-      const found = all.find(({ block }) => /^(?:#|\/\/) (.*)/.exec(block)?.[1] === name);
-      assert.ok(found !== undefined, `${page}, section "${title}", has no block that begins with "# ${name}"`);
+    commands,
+    command(program) {
+      const found = commands.find((command) => command.startsWith(`${program} `));
+      assert.ok(found !== undefined, `${name} has no command ${program}`);
+      return found;
+    },
+    blocks: (language) => all.filter((one) => one.language === language).map(({ block }) => block),
+    file(fileName) {
+      const found = all.find(({ block }) => /^(?:#|\/\/|--) (.*)/.exec(block)?.[1] === fileName);
+      assert.ok(found !== undefined, `${name} has no block that begins with "# ${fileName}"`);
       return found.block;
     },
   };
 }
 
-/** The text with its placeholders replaced by values. Throws if a placeholder is not in the text. */
+/** The text with placeholders replaced by these values, everywhere. Throws for a placeholder that the text does not have. */
 export function filled(text: string, values: Readonly<Record<string, string>>): string {
-  return Object.entries(values).reduce((filling, [place, value]) => {
-    assert.ok(filling.includes(place), `there is no ${place} in:\n${text}`);
-    return filling.replaceAll(place, value);
+  return Object.entries(values).reduce((filling, [placeholder, value]) => {
+    assert.ok(filling.includes(placeholder), `there is no ${placeholder} in:\n${text}`);
+    return filling.replaceAll(placeholder, value);
   }, text);
 }

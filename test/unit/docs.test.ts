@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { anchorsOf, linksOf } from '../support/docs/links.ts';
 import { nothingToMirror } from '../support/metrics.ts';
-import { section } from '../support/page.ts';
+import { wholePage } from '../support/page.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
@@ -91,15 +91,15 @@ for (const page of pages) {
 }
 
 const programs = globSync('test/support/peers/**/*.{go,py,rs,ts,java}', { cwd: ROOT }).map(read);
-for (const [title, language] of Object.entries({
-  Go: 'go',
-  Python: 'python',
-  rustls: 'rust',
-  'Node.js': 'js',
-  Java: 'java',
+for (const [name, language] of Object.entries({
+  go: 'go',
+  python: 'python',
+  rust: 'rust',
+  nodejs: 'js',
+  java: 'java',
 })) {
-  test(`docs/stacks.md: the code for ${title} is that of the program that tests run`, () => {
-    const blocks = section('docs/stacks.md', title).blocks(language);
+  test(`docs/how-to/stacks/${name}.md shows code of the program that tests run`, () => {
+    const blocks = wholePage(`docs/how-to/stacks/${name}.md`).blocks(language);
     assert.ok(blocks.length > 0);
     for (const block of blocks)
       assert.ok(

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { paths, type Secret } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Certificate, installation, type Tenant } from '../../support/installation.ts';
+import { wholePage } from '../../support/page.ts';
 import { type Exchange, recordRequests } from '../../support/proxy.ts';
+import { scratchFolder } from '../../support/scratch.ts';
 
 // A user with the role `edit` in one namespace writes ownerReferences of Secrets there.
 describe("a tenant that names another tenant's resource as owner", () => {
@@ -120,18 +121,20 @@ describe("a tenant that names another tenant's resource as owner", () => {
     );
   });
 
-  test('can find its Secrets without a resource with the command of docs/operations.md', async () => {
+  test('lists its Secrets without a resource with the commands of docs/how-to/rotate-the-root.md', async () => {
     const tenant = await world.tenant('kept');
     await tenant.create('kept', { server: { service: 'db' }, deletionPolicy: 'Retain' });
     await tenant.create('stays', { server: { service: 'db' } });
     for (const name of ['kept', 'stays']) await tenant.ready(name);
     await tenant.delete('kept');
-    const docs = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8');
-    const [, command = ''] = /```console\n\$ (comm [^`]*)```/.exec(docs) ?? [];
+    const commands = wholePage('docs/how-to/rotate-the-root.md').commands.filter((command) =>
+      /labelled\.txt|existing\.txt/.test(command),
+    );
+    const cwd = await scratchFolder('ownership');
     const PATH = `${dirname(world.cluster.binaries.kubectl)}:${process.env['PATH']}`;
     const env = { ...process.env, PATH, KUBECONFIG: world.cluster.kubeconfig };
     await eventually(() => {
-      const found = execFileSync('bash', ['-c', command], { env, encoding: 'utf8' });
+      const found = execFileSync('bash', ['-c', commands.join('\n')], { cwd, env, encoding: 'utf8' });
       const lines = found.split('\n').filter((line) => line.startsWith(tenant.namespace));
       assert.deepEqual(lines, [`${tenant.namespace}/kept`]);
     });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { freePort } from '../../../tools/controlplane/ports.ts';
 import { missing } from '../missing.ts';
-import { filled, section } from '../page.ts';
+import { filled, wholePage } from '../page.ts';
 import { scratchFolder } from '../scratch.ts';
 import type { RunningServer, ServerPeer } from './peer.ts';
 import { startProgram } from './process.ts';
@@ -60,7 +60,7 @@ http {
 
 /** The server block of the page. To check CRLs, it needs one more line. */
 function serverBlock(folder: string, crlFolder: string | undefined, port: number): string {
-  const block = section('docs/stacks.md', 'nginx').file('nginx.conf');
+  const block = wholePage('docs/how-to/stacks/nginx.md').file('nginx.conf');
   const filledIn = filled(block, { '8443': `127.0.0.1:${port}`, '/tls/': `${folder}/` });
   if (crlFolder === undefined) return filledIn;
   return filledIn.replace('ssl_verify_client on;', `ssl_verify_client on;\n    ssl_crl ${crlFolder}/ca.crl;`);

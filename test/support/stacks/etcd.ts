@@ -1,10 +1,12 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 
 import { freePort } from '../../../tools/controlplane/ports.ts';
+import { paths } from '../api.ts';
+import type { Authority } from '../installation.ts';
 import type { LaggingMount } from '../mesh/mount.ts';
-import { filled, section } from '../page.ts';
+import { filled, wholePage } from '../page.ts';
 import { compiled } from '../peers/compiled.ts';
 import { curlClient, goPeer } from '../peers/index.ts';
 import { type RunningProgram, startProgram } from '../peers/process.ts';
@@ -13,7 +15,7 @@ import { type Answer, asClient } from './client-command.ts';
 import type { Site } from './site.ts';
 import type { Client, Outcome, Stack } from './stack.ts';
 
-const page = section('docs/stacks.md', 'etcd');
+const page = wholePage('docs/how-to/stacks/etcd.md');
 
 /** Output of etcdctl if one side refuses the other: Go's TLS errors, or a closed connection. */
 const refusal = /handshake failed|tls: |broken pipe|reset by peer/;
@@ -21,11 +23,13 @@ const refusal = /handshake failed|tls: |broken pipe|reset by peer/;
 /** Three members of etcd with etcdctl as the client. */
 export const etcdStack: Stack = {
   name: 'etcd',
+  page: 'etcd',
   certificate: 'etcd',
   checksServerName: true,
   // Every control plane includes etcd.
   missing: () => goPeer.missing() ?? curlClient.missing(),
   async start(site) {
+    await grantLoopback(site);
     const data = await scratchFolder('etcd');
     const names = ['etcd-0', 'etcd-1', 'etcd-2'];
     const places = await Promise.all(
@@ -66,6 +70,17 @@ export const etcdStack: Stack = {
   },
 };
 
+/** The members run on one machine and reach each other by its address, which the page does not ask for. */
+async function grantLoopback(site: Site): Promise<void> {
+  const { spec } = await site.api.get<Authority>(paths.authorities('default'));
+  const address = '127.0.0.1';
+  const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': site.tenant.namespace } };
+  const allow = [...(spec.issuance?.allow ?? []), { namespaceSelector, ipRanges: [`${address}/32`] }];
+  await site.authority.patch({ spec: { issuance: { allow } } });
+  await site.tenant.patch('etcd', { spec: { peer: { ipAddresses: [address] } } });
+  await site.tenant.ready('etcd');
+}
+
 const at = (port: number): string => `https://127.0.0.1:${port}`;
 
 interface Place {
@@ -86,11 +101,10 @@ interface Member {
 async function prepareMember(site: Site, place: Place, rolling: ReturnType<typeof inTurn>): Promise<Member> {
   let running: RunningProgram | undefined;
   let loaded = '';
-  const configurationFile = `${place.data}.yaml`;
   const roots = (): Promise<string> => readFile(join(mount.folder, 'ca.crt'), 'utf8');
   async function start(): Promise<void> {
     loaded = await roots();
-    running = await startProgram([site.etcd, '--config-file', configurationFile], /ready to serve client requests/);
+    running = await startProgram([site.etcd, ...flags(place, mount.folder)], /ready to serve client requests/);
   }
   async function reload(): Promise<void> {
     if (running === undefined || (await roots()) === loaded) return;
@@ -103,38 +117,49 @@ async function prepareMember(site: Site, place: Place, rolling: ReturnType<typeo
   }
   const mount = await site.mount('etcd-peer-tls', { reload });
   await mkdir(place.data, { mode: 0o700 });
-  await writeFile(configurationFile, configuration(place, mount.folder));
   return { mount, start, stop: async () => running?.stop() };
 }
 
-/** The configuration file of the page, changed for one of three members on one machine. */
-function configuration({ name, data, client, peer, initialCluster }: Place, tls: string): string {
-  const written = parse(filled(page.file('etcd.yaml'), { '/tls/': `${tls}/` })) as Readonly<Record<string, unknown>>;
-  return stringify({
-    ...written,
-    name,
-    'data-dir': data,
-    'listen-client-urls': at(client),
-    'advertise-client-urls': at(client),
-    'listen-peer-urls': at(peer),
-    'initial-advertise-peer-urls': at(peer),
-    'initial-cluster': initialCluster,
-  });
+interface StatefulSet {
+  readonly kind: string;
+  readonly spec: {
+    readonly template: { readonly spec: { readonly containers: readonly [{ readonly command: string[] }] } };
+  };
+}
+
+/** The flags of the page. Those that follow them are for one of three members on one machine, and etcd takes the last. */
+function flags({ name, data, client, peer, initialCluster }: Place, tls: string): readonly string[] {
+  const manifest = filled(page.file('etcd.yaml'), { '/tls/': `${tls}/`, '$(NAME)': name });
+  const objects = parseAllDocuments(manifest).map((document) => document.toJS() as StatefulSet);
+  const members = objects.find(({ kind }) => kind === 'StatefulSet');
+  const [, ...shown] = members?.spec.template.spec.containers[0].command ?? [];
+  return [
+    ...shown,
+    `--data-dir=${data}`,
+    `--listen-client-urls=${at(client)}`,
+    `--advertise-client-urls=${at(client)}`,
+    `--listen-peer-urls=${at(peer)}`,
+    `--initial-advertise-peer-urls=${at(peer)}`,
+    `--initial-cluster=${initialCluster}`,
+  ];
 }
 
 let written = 0;
 
 /** Writes a value through all members, and reads it from each of them. */
 async function connect(client: Client, ports: readonly number[]): Promise<Outcome> {
-  const [put = ''] = page.commands;
+  const put = page.command('etcdctl');
   const host = client.looksForAnother === true ? 'localhost' : '127.0.0.1';
   const members = ports.map((port) => `https://${host}:${port}`);
   const value = `hello-${++written}`;
-  const done = await etcdctl(client, filled(put, { 'https://127.0.0.1:2379': members.join(','), hello: value }));
+  const done = await etcdctl(
+    client,
+    filled(put, { 'https://etcd-0.etcd.shop.svc:2379': members.join(','), hello: value }),
+  );
   if (!done.ok) return done;
   const get = filled(put, { 'put greeting hello': 'get greeting --print-value-only' });
   for (const member of members) {
-    const answer = await etcdctl(client, filled(get, { 'https://127.0.0.1:2379': member }));
+    const answer = await etcdctl(client, filled(get, { 'https://etcd-0.etcd.shop.svc:2379': member }));
     if (!answer.ok) return answer;
     if (answer.stdout !== `${value}\n`) throw new Error(`etcdctl answers: ${answer.stdout}`);
   }

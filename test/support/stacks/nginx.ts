@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 
-import { section } from '../page.ts';
+import { wholePage } from '../page.ts';
 import { curlClient, nginxServer, type RunningServer, serialOf } from '../peers/index.ts';
 import { asClient } from './client-command.ts';
 import type { Client, Outcome, Stack } from './stack.ts';
 
-const page = section('docs/stacks.md', 'nginx');
+const page = wholePage('docs/how-to/stacks/nginx.md');
 
 // Status 400; handshake failed, empty reply, send or receive failed, bad certificate.
 const refusal = /error: 400|curl: \((?:35|52|55|56|60)\)/;
@@ -13,6 +13,7 @@ const refusal = /error: 400|curl: \((?:35|52|55|56|60)\)/;
 /** nginx with curl as the client. */
 export const nginxStack: Stack = {
   name: 'nginx',
+  page: 'nginx',
   certificate: 'payments',
   checksServerName: true,
   missing: () => nginxServer.missing() ?? curlClient.missing(),
@@ -27,8 +28,7 @@ export const nginxStack: Stack = {
 
 /** Requests the page, which is the client certificate that nginx verified. */
 async function connect(client: Client, port: number): Promise<Outcome> {
-  const [command = ''] = page.commands;
-  const answer = await asClient(client, `${command.trimEnd()} --noproxy '*' --connect-to '::127.0.0.1:${port}'`, {
+  const answer = await asClient(client, `${page.command('curl')} --noproxy '*' --connect-to '::127.0.0.1:${port}'`, {
     values: client.looksForAnother === true ? { 'payments.shop.svc': 'another.shop.svc' } : {},
     own: / --cert \S+ --key \S+/,
     refusal,

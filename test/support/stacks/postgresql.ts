@@ -4,13 +4,13 @@ import { delimiter, dirname, join } from 'node:path';
 
 import { freePort } from '../../../tools/controlplane/ports.ts';
 import { missing } from '../missing.ts';
-import { filled, section } from '../page.ts';
+import { filled, wholePage } from '../page.ts';
 import { type Command, run, startProgram, succeeds } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
 import { asClient } from './client-command.ts';
 import type { Client, Outcome, RunningStack, Stack } from './stack.ts';
 
-const page = section('docs/stacks.md', 'PostgreSQL');
+const page = wholePage('docs/how-to/stacks/postgresql.md');
 
 /** Output of libpq if the server refuses the client's certificate, or the client refuses the server's. */
 const refusal = /SSL error|certificate|server closed the connection unexpectedly/;
@@ -18,6 +18,7 @@ const refusal = /SSL error|certificate|server closed the connection unexpectedly
 /** PostgreSQL with psql as the client. */
 export const postgresqlStack: Stack = {
   name: 'PostgreSQL',
+  page: 'postgresql',
   certificate: 'db',
   checksServerName: true,
   missing: () =>
@@ -59,10 +60,9 @@ export const postgresqlStack: Stack = {
 
 /** Queries the server for the client's certificate. */
 async function connect(client: Client, port: number): Promise<Outcome> {
-  const [psql = ''] = page.commands;
   const query =
     'SELECT usename, client_serial FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE pid = pg_backend_pid()';
-  const answer = await asClient(client, `${psql.trimEnd()} --no-psqlrc --csv --tuples-only`, {
+  const answer = await asClient(client, `${page.command('psql')} --no-psqlrc --csv --tuples-only`, {
     values: client.looksForAnother === true ? { 'db.shop.svc': 'another.shop.svc' } : {},
     own: / sslcert=\S+ sslkey=[^\s"]+/,
     env: { PGHOSTADDR: '127.0.0.1', PGPORT: String(port), HOME: '/nonexistent' },
@@ -83,8 +83,7 @@ const hexOf = (serial: bigint): string => {
 /** A database cluster with the files of the page, and the user and database of its command. */
 async function makeDatabase(data: string, tls: string, account: Account | undefined): Promise<void> {
   await must(as(account, ['initdb', '-D', data, '--username=postgres', '--auth=reject', '--no-sync', '--no-locale']));
-  const sql = 'CREATE ROLE app LOGIN;\nCREATE DATABASE app OWNER app;\n';
-  await must(as(account, ['postgres', '--single', '-D', data, 'postgres']), sql);
+  await must(as(account, ['postgres', '--single', '-D', data, 'postgres']), page.file('app.sql'));
   const settings = await readFile(join(data, 'postgresql.conf'), 'utf8');
   await writeFile(
     join(data, 'postgresql.conf'),

@@ -3,8 +3,9 @@ import { javaPeerWithStores, type PeerProgram } from '../peers/program.ts';
 import type { Stack } from './stack.ts';
 
 /** A program that is both server and client, in one language. It reads the folder again for each connection. */
-const programStack = (peer: PeerProgram, certificate = 'payments'): Stack => ({
+const programStack = (peer: PeerProgram, page: string, certificate = 'payments'): Stack => ({
   name: peer.name,
+  page,
   certificate,
   checksServerName: true,
   missing: () => peer.missing(),
@@ -25,6 +26,9 @@ const programStack = (peer: PeerProgram, certificate = 'payments'): Stack => ({
 
 /** Go, Python, Rust and Node.js, and Java with keystores, whose password is that of the page. */
 export const programStacks: readonly Stack[] = [
-  ...[goPeer, pythonPeer, rustPeer, nodePeer].map((peer) => programStack(peer)),
-  programStack(javaPeerWithStores('changeit'), 'ledger'),
+  programStack(goPeer, 'go'),
+  programStack(pythonPeer, 'python'),
+  programStack(rustPeer, 'rust'),
+  programStack(nodePeer, 'nodejs'),
+  programStack(javaPeerWithStores('changeit'), 'java', 'ledger'),
 ];

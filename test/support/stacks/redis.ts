@@ -1,15 +1,16 @@
+import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { freePort } from '../../../tools/controlplane/ports.ts';
 import { missing } from '../missing.ts';
-import { filled, section } from '../page.ts';
-import { startProgram } from '../peers/process.ts';
+import { filled, wholePage } from '../page.ts';
+import { run, startProgram } from '../peers/process.ts';
 import { scratchFolder } from '../scratch.ts';
 import { asClient } from './client-command.ts';
 import type { Client, Outcome, Stack } from './stack.ts';
 
-const page = section('docs/stacks.md', 'Redis');
+const page = wholePage('docs/how-to/stacks/redis.md');
 
 /** Output of redis-cli if one side refuses the other: OpenSSL's errors, or a closed connection. */
 const refusal = /SSL|alert|certificate|Server closed the connection|Connection reset/;
@@ -17,28 +18,28 @@ const refusal = /SSL|alert|certificate|Server closed the connection|Connection r
 /** Redis with redis-cli as the client. */
 export const redisStack: Stack = {
   name: 'Redis',
+  page: 'redis',
   certificate: 'cache',
   checksServerName: false,
   missing: missing.redis,
   async start(site) {
     const data = await scratchFolder('redis');
     const port = await freePort();
-    const own = await site.mount('cache-client-tls');
-    // The administrator of the server reloads it with a client certificate.
+    const socket = join(data, 'redis.sock');
     const reload = async (): Promise<void> => {
-      const [, command = ''] = page.commands;
-      const administrator = { caFolder: own.folder, folder: own.folder };
-      // The server loads its own files, not those of the administrator.
-      const loads = command.replaceAll(/tls-(cert|key|ca-cert)-file \/tls/g, `tls-$1-file ${mount.folder}`);
-      const answer = await own.undisturbed(() => asClient(administrator, loads, { values: here(port), refusal }));
-      if (!answer.ok || answer.stdout.trim() !== 'OK')
-        throw new Error(`Redis does not reload: ${JSON.stringify(answer)}`);
+      const command = filled(reloadCommand(), { '/tmp/redis.sock': socket, '/tls/': `${mount.folder}/` });
+      const { stdout, stderr } = await run(['bash', '-c', command]);
+      if (stdout.trim() !== 'OK') throw new Error(`Redis does not reload: ${stdout}${stderr}`);
     };
     let serves = false;
     const mount = await site.mount('cache-server-tls', { reload: async () => (serves ? reload() : undefined) });
     await writeFile(
       join(data, 'redis.conf'),
-      filled(page.file('redis.conf'), { 6379: String(port), '/tls/': `${mount.folder}/` }),
+      filled(page.file('redis.conf'), {
+        6379: String(port),
+        '/tls/': `${mount.folder}/`,
+        '/tmp/redis.sock': socket,
+      }),
     );
     const command = [
       'redis-server',
@@ -65,13 +66,19 @@ export const redisStack: Stack = {
 
 const here = (port: number) => ({ 'cache.shop.svc': '127.0.0.1', 6379: String(port) });
 
+/** The command in the loop of the Deployment. */
+function reloadCommand(): string {
+  const [, command] = /(redis-cli -s [^]*?) && loaded/.exec(page.file('redis.yaml')) ?? [];
+  assert.ok(command !== undefined, 'the Deployment does not reload Redis');
+  return command;
+}
+
 let written = 0;
 
 /** Writes a value and reads it. */
 async function connect(client: Client, port: number): Promise<Outcome> {
-  const [command = ''] = page.commands;
   const value = `hello-${++written}`;
-  const answer = await asClient(client, command, {
+  const answer = await asClient(client, page.command('redis-cli'), {
     values: here(port),
     own: / --cert \S+ --key \S+/,
     input: `SET greeting ${value}\nGET greeting\n`,

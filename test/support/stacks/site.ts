@@ -6,7 +6,7 @@ import { eventually } from '../eventually.ts';
 import { type Installation, install, type Tenant } from '../installation.ts';
 import { type RotatedAuthority, watchAuthority } from '../mesh/authority.ts';
 import { type LaggingMount, laggingMount } from '../mesh/mount.ts';
-import { section } from '../page.ts';
+import { wholePage } from '../page.ts';
 import { type MountOptions, mountSecret, secretFiles } from '../peers/index.ts';
 import { scratchFolder } from '../scratch.ts';
 
@@ -22,8 +22,8 @@ export interface Site {
   createAuthority(name: string, spec: object): Promise<void>;
   kubectl: Installation['cluster']['kubectl'];
   readonly etcd: string;
-  /** Applies the manifests of a page, and waits until their certificates are Ready. */
-  apply(title: string): Promise<void>;
+  /** Applies the certificates and authorities of a page in docs/how-to/stacks, and waits until the certificates are Ready. */
+  apply(page: string): Promise<void>;
   /** Mounts a Secret and keeps the folder up to date. `reload` is called after each change. */
   mount(secretName: string, options?: MountOptions & { readonly reload?: () => Promise<void> }): Promise<LaggingMount>;
   /**
@@ -70,11 +70,10 @@ export async function openSite(): Promise<Site> {
         await installation.createAuthority(name, spec);
         await installation.authorityIs(name, 'True');
       },
-      async apply(title) {
-        const manifests = section('docs/stacks.md', title)
+      async apply(page) {
+        const manifests = wholePage(`docs/how-to/stacks/${page}.md`)
           .blocks('yaml')
-          .filter((block) => block.startsWith('apiVersion:'));
-        if (manifests.length === 0) return;
+          .filter((block) => /^kind: Mtls/m.test(block));
         await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], {
           input: manifests.join('---\n'),
         });

@@ -2,8 +2,9 @@ import type { Site } from './site.ts';
 
 /** A server and its client, configured as in the documentation. */
 export interface Stack {
-  /** The title of the section. */
   readonly name: string;
+  /** The page in docs/how-to/stacks, without `.md`. */
+  readonly page: string;
   /** The name of the MtlsCertificate that both mount. */
   readonly certificate: string;
   /** Whether the client refuses a server with another name. */
