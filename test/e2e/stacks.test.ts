@@ -45,6 +45,8 @@ describe('docs/how-to/stacks, as written (45 s: servers are built, and certifica
   before(async () => {
     base = await scratchFolder('stacks');
     site = await openSite();
+    // The page with grants, which the other authority needs as well.
+    await site.apply('postgresql');
     const { spec } = await site.api.get<Authority>(paths.authorities('default'));
     await site.createAuthority('stranger', { ...spec, secretName: 'stranger-root', root: { commonName: 'Stranger' } });
   });

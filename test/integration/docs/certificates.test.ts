@@ -6,6 +6,8 @@ import { type ConfigMap, paths } from '../../support/api.ts';
 import { fileOf } from '../../support/behaviours/judge.ts';
 import { runPage } from '../../support/docs/run-page.ts';
 import { installation } from '../../support/installation.ts';
+import { wholePage } from '../../support/page.ts';
+import { assertReloadsOncePerChange } from '../../support/stacks/reload-loop.ts';
 
 // The pages share a cluster, in the order in which a reader meets them.
 const world = installation();
@@ -79,10 +81,22 @@ runPage('docs/how-to/hand-over-a-secret.md', world, {
   },
 });
 
-// The programs of these pages run in e2e/stacks.
-const client = (program: string) => ({ [`${program} `]: 'needs the server, which e2e/stacks starts' });
-runPage('docs/how-to/stacks/nginx.md', world, { notRun: client('curl') });
-runPage('docs/how-to/stacks/postgresql.md', world, { notRun: client('psql') });
-runPage('docs/how-to/stacks/redis.md', world, { notRun: client('redis-cli') });
-runPage('docs/how-to/stacks/etcd.md', world, { notRun: client('etcdctl') });
-for (const language of ['go', 'java', 'nodejs', 'python', 'rust']) runPage(`docs/how-to/stacks/${language}.md`, world);
+// The servers and clients of these pages run in e2e/stacks.
+for (const [page, program] of Object.entries({
+  nginx: 'curl',
+  postgresql: 'psql',
+  redis: 'redis-cli',
+  etcd: 'etcdctl',
+})) {
+  const file = `docs/how-to/stacks/${page}.md`;
+  runPage(file, world, {
+    notRun: { [`${program} `]: 'needs the server, which e2e/stacks starts' },
+    after: {
+      Steps: async () => {
+        if (page !== 'etcd') await assertReloadsOncePerChange(wholePage(file).file(`${page}.yaml`));
+      },
+    },
+  });
+}
+for (const language of ['go', 'java', 'nodejs', 'python', 'rust'])
+  runPage(`docs/how-to/stacks/${language}.md`, world);

@@ -68,7 +68,7 @@ const here = (port: number) => ({ 'cache.shop.svc': '127.0.0.1', 6379: String(po
 
 /** The command in the loop of the Deployment. */
 function reloadCommand(): string {
-  const [, command] = /(redis-cli -s [^]*?) && loaded/.exec(page.file('redis.yaml')) ?? [];
+  const [, command] = /(redis-cli -e -s [^]*?) && loaded/.exec(page.file('redis.yaml')) ?? [];
   assert.ok(command !== undefined, 'the Deployment does not reload Redis');
   return command;
 }
