@@ -98,5 +98,4 @@ for (const [page, program] of Object.entries({
     },
   });
 }
-for (const language of ['go', 'java', 'nodejs', 'python', 'rust'])
-  runPage(`docs/how-to/stacks/${language}.md`, world);
+for (const language of ['go', 'java', 'nodejs', 'python', 'rust']) runPage(`docs/how-to/stacks/${language}.md`, world);
