@@ -121,7 +121,7 @@ describe("a tenant that names another tenant's resource as owner", () => {
     );
   });
 
-  test('lists its Secrets without a resource with the commands of docs/how-to/rotate-the-root.md', async () => {
+  test('can find its Secrets without a resource with the commands of docs/how-to/rotate-the-root.md', async () => {
     const tenant = await world.tenant('kept');
     await tenant.create('kept', { server: { service: 'db' }, deletionPolicy: 'Retain' });
     await tenant.create('stays', { server: { service: 'db' } });
