@@ -12,33 +12,32 @@ import { parseDurationMs } from '../timing/duration.ts';
 import type { ObservedAuthority } from './observed-authority.ts';
 import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root-plan.ts';
 
-/** What is to be done about the root Secret. */
+/** The step for the root Secret. */
 export type AuthorityStep =
   | RootStep
-  /** Something is to be revoked, or a CRL is missing or will soon have ended. */
+  /** A leaf has to be revoked, or a CRL is missing or expires soon. */
   | { readonly step: 'signCrls'; readonly resourceVersion: string; readonly plan: CrlPlan };
 
-/** Whether the authority signs, and if not why. */
+/** Whether the authority may sign, and if not why. */
 export type AuthorityVerdict =
   | Exclude<RootVerdict, { state: 'ready' }>
-  /** `crl` is absent when none of what signs may sign CRLs. */
+  /** `crl` is absent when no signing CA may sign CRLs. */
   | (Extract<RootVerdict, { state: 'ready' }> & { readonly crl?: CrlBundle });
 
-/** The decision about an authority. */
 export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
   readonly step: AuthorityStep;
-  /** What certificates may expect of the authority until the step is done. */
+  /** The state of the authority that certificates see until the step is done. */
   readonly verdict: AuthorityVerdict;
-  /** When requests to revoke that wait now can be put onto the CRLs, or may have room there. */
+  /** When pending requests to revoke may get onto the CRLs: their delay ends, or an entry expires and makes room. */
   readonly nextCrlsAt?: Date;
 }
 
-/** Decides what is to be done about the root Secret, its root first, and what may be expected of it until it is. */
+/** Plans the step for the root Secret. A step for the root comes before a step for the CRLs. */
 export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
   const plan = planRoot(observed, now);
   const { secret, revocation, revocationBefore: before, requestedRevocations } = observed;
   if (secret === undefined || plan.verdict.state === 'notReady') return plan;
-  // A step of the root's brings the CRLs of its roots along, in the same write.
+  // A step for the root signs the CRLs of its roots in the same write.
   const { roots: trusted } = plan.verdict.bundle;
   const signers = trustedSigners(observed, trusted);
   const context = { before, trusted, isInUse: issuersInUse(observed.rollout, settleMsOf(observed), now) };
@@ -47,7 +46,7 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
     plan.step.step === 'keep'
       ? planCrlsWithinRate(revocation, signers, requestedRevocations, now, { ...context, publicationCount })
       : {};
-  // What was published stays until the new lists are there, should the root Secret be behind it.
+  // If the root Secret holds older CRLs than the published ones, the published CRLs stay until new ones are signed.
   const crl = crlBundle(crls === undefined ? revocation : withLaterCrls(revocation, before), signers, context);
   const paced = nextAt === undefined ? plan : { ...plan, nextCrlsAt: nextAt };
   const decided = crl === undefined ? paced : { ...paced, verdict: { ...plan.verdict, crl } };
@@ -61,13 +60,12 @@ export function planAuthority(observed: ObservedAuthority, now: Date): Authority
   return retirement === undefined ? decided : { ...decided, step: retirement };
 }
 
-/** How long pods may take to load a change. */
 const settleMsOf = ({ authority }: ObservedAuthority): number =>
   parseDurationMs(authority.spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;
 
 /**
- * Outside of a rotation, the key of a replaced issuer is there for its CRL alone. It is destroyed once no certificate of
- * that issuer is in use, and none on its CRL would be valid.
+ * Outside a rotation, the key of a replaced issuer only signs its CRL. The operator destroys the key once no
+ * certificate of that issuer is in use, and every certificate on its CRL has expired.
  */
 function retireIssuer(
   secret: RootSecret,
@@ -88,7 +86,7 @@ function retireIssuer(
   return { step: 'rotate', resourceVersion, event, move: { previous: null }, trusted, requiresLiveRead: true };
 }
 
-/** The signers whose roots are trusted. A retired one signs no list any more: its list goes with it. */
+/** The signers whose roots are trusted. A retired signer signs no CRL, and its CRL is removed. */
 const trustedSigners = (
   observed: Pick<ObservedAuthority, 'secret' | 'issuerInMemory'>,
   trusted: readonly Certificate[],
@@ -97,7 +95,7 @@ const trustedSigners = (
   return signersIn(observed).filter(({ anchor }) => ids.has(caId(anchor)));
 };
 
-/** The signers of a step of a rotation, as they are after it: the one that it makes the active one comes first. */
+/** The signers after a step of a rotation. The signer that the step makes active comes first. */
 export function signersAfter(
   observed: Pick<ObservedAuthority, 'secret' | 'issuerInMemory'>,
   step: RotationStep,
@@ -110,7 +108,7 @@ export function signersAfter(
   return [...signers.filter(isFirst), ...signers.filter((signer) => !isFirst(signer))];
 }
 
-/** Everything that can sign: what the root Secret has the keys of, and the root that signed until it was written over. */
+/** All signers: the CAs whose keys the root Secret holds, and the CA that signed until it was overwritten. */
 export function signersIn({ secret, issuerInMemory }: Pick<ObservedAuthority, 'secret' | 'issuerInMemory'>): Issuer[] {
   const { inspection, next, previous } = secret ?? {};
   const inSecret = [inspection, next, previous].flatMap((one) =>

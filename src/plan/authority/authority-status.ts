@@ -14,23 +14,27 @@ import type { RotationNotice, RotationReport } from '../rotation/rotation-step.t
 import { timestamp } from '../timing/timestamp.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority-plan.ts';
 
-/** The status to be, but for the times of transitions. */
+/** The desired status, without the transition times of its conditions. */
 export type DesiredAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
   readonly conditions: readonly DesiredCondition[];
 };
 
 const notYetValidPollMs = 60_000;
 const blockedPollMs = 600_000;
-/** How often a rotation is checked. It waits for many small changes; reconciling for each of them would cost too much. */
+/**
+ * How often a rotation is checked. It depends on many small changes, and a reconcile for each of them would cost too
+ * much.
+ */
 const rotationPollMs = 1000;
 const issuerPollMs = 30_000;
-/** A check reads the cached Secrets of every authority, about a microsecond each; the pause is fifty times as long. */
+/**
+ * A check reads the cached Secrets of every authority, at about a microsecond each. The pause is fifty times as long.
+ */
 const rotationPollMsPerSecret = 0.05;
 
-/** As many as the schema allows. `trustBundle` has all of them. */
+/** The limit of the schema. `trustBundle` holds all roots. */
 const mostRoots = 64;
 
-/** The status of an authority, and when to reconcile it again without an event. */
 export function planAuthorityStatus(
   { authority, certificates, secret, rollout }: ObservedRoot,
   { verdict, rotation, problem, nextCrlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'nextCrlsAt'>,
@@ -47,7 +51,8 @@ export function planAuthorityStatus(
           (type) => restated(authority.status, type) ?? [],
         ),
       ],
-      // What is out there goes on being trusted while the root is bad, and has to be remembered should it be replaced.
+      // Published roots stay trusted while the root may not sign. Status must remember them in case the root is
+      // replaced.
       ...(activeRoot === undefined ? {} : { activeRoot }),
       ...(roots === undefined ? {} : { roots }),
       ...(trustBundle === undefined ? {} : { trustBundle }),
@@ -75,7 +80,7 @@ export function planAuthorityStatus(
   };
   const moments = [
     commonValidity(pathOf(verdict.issuer)).notAfter,
-    // Each leaves the bundle when it expires.
+    // A root leaves the bundle when it expires.
     ...verdict.bundle.roots.map(({ notAfter }) => notAfter),
     ...issuerRecheck(rotation, verdict, secret, rollout, now),
     ...(rotation === undefined
@@ -90,8 +95,8 @@ export function planAuthorityStatus(
 }
 
 /**
- * A root that is not valid yet becomes valid without an event. Whatever else is wrong ends with a write, which is an event;
- * the operator also reconciles the authority on a timer, so that a missed event does not leave it as it is.
+ * A root that is not valid yet becomes valid without an event. Every other problem ends with a write, which is an
+ * event; the slower timer covers a missed event.
  */
 const blockedRecheck = (reason: string, now: Date): Date =>
   new Date(now.getTime() + (reason.endsWith('RootNotYetValid') ? notYetValidPollMs : blockedPollMs));
@@ -110,7 +115,10 @@ function rotationRecheck(
   return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
 }
 
-/** While certificates of a replaced issuer are in use: nothing is written to the authority when the last of them goes. */
+/**
+ * While certificates of a replaced issuer are in use, the authority is reconciled on a timer: no event reports that the
+ * last of them is gone.
+ */
 function issuerRecheck(
   rotation: RotationReport | undefined,
   { crl }: AuthorityVerdict & { state: 'ready' },
@@ -161,7 +169,7 @@ function rotatingCondition(
   return [{ type: 'Rotating', status: 'True', reason: state.phase, message }];
 }
 
-/** How the last rotation ended. A condition that says so is repeated until another rotation begins. */
+/** The condition after a rotation. It says how the last rotation ended, until another one starts. */
 function endOfRotation(
   { rotation }: MtlsAuthorityStatus,
   earlier: DesiredCondition,
@@ -194,7 +202,7 @@ function phaseMessage(state: RotationState): string {
   }
 }
 
-/** The condition IssuerKeyMissing, which stays as False once it was True. */
+/** The condition IssuerKeyMissing. It is absent until it was True once. */
 function issuerKeyCondition(
   { status, spec }: ObservedRoot['authority'],
   secret: ObservedRoot['secret'],
@@ -203,7 +211,7 @@ function issuerKeyCondition(
   const type = 'IssuerKeyMissing';
   const unrenewable = crl?.unrenewable ?? [];
   if (unrenewable.length > 0) {
-    // The place has room for one CA, and the one that is there is in use.
+    // previous.crt and previous.key hold one CA, and that CA is in use.
     const advice =
       secret?.previous === undefined
         ? 'To renew the CRL instead, put the certificate and the key of that CA into the Secret as previous.crt and previous.key'
@@ -221,7 +229,7 @@ function issuerKeyCondition(
   return falseIfSet(status, { type, reason: 'KeysPresent', message });
 }
 
-/** The fingerprints of the roots of a rotation by their identities, as far as their certificates are known. */
+/** Finds the fingerprint of a root of the rotation by its anchor identity, if its certificate is known. */
 function fingerprints(
   { bundle }: AuthorityVerdict & { state: 'ready' },
   secret: ObservedRoot['secret'],
@@ -254,7 +262,7 @@ const rotationStatus = (
 
 const textOf = ({ message }: RotationNotice): string => message;
 
-/** In Retiring the certificate of the old root may be nowhere any more: then its identity names it. */
+/** In the phase Retiring, the certificate of the old root may be gone. Then status shows the root's anchor identity. */
 function oldRootOf({ old: [id] }: RotationState, fingerprintOf: (id: string) => string | undefined) {
   return id === undefined ? {} : { oldRoot: fingerprintOf(id) ?? id };
 }

@@ -1,12 +1,15 @@
 import type { Revocation, RevocationState } from '../revocation/revocation-state.ts';
 import type { ObservedRoot } from '../rotation/observed-root.ts';
 
-/** All that a decision about an MtlsAuthority rests on. */
+/** Everything that the plan of an MtlsAuthority depends on. */
 export interface ObservedAuthority extends ObservedRoot {
-  /** What the root Secret says of revocation. */
+  /** The CRLs and their entries in the root Secret. */
   readonly revocation: RevocationState;
-  /** What it said when this process saw it last, or, when it has not yet, what was published since. */
+  /**
+   * The CRLs and entries that this process last read from the root Secret, or before the first read, the published
+   * ones.
+   */
   readonly revocationBefore?: RevocationState;
-  /** Leaves that are to be revoked; some may be on the CRLs already. */
+  /** Leaves to revoke. The CRLs may already list some of them. */
   readonly requestedRevocations: readonly Revocation[];
 }

@@ -21,7 +21,7 @@ import type { RotationInput, RotationPlan, RotationReport, RotationStep } from '
 import { skipCommand } from '../text/kubectl-command.ts';
 import { trustAnchors } from './trust-anchors.ts';
 
-/** What is to be done about the root Secret. */
+/** The step for the root Secret. */
 export type RootStep =
   | { readonly step: 'keep' }
   | {
@@ -30,38 +30,38 @@ export type RootStep =
       readonly key: KeySpec;
       readonly remembered: readonly Certificate[];
     }
-  /** The active root was renewed: its predecessor goes on being trusted, and into ca.crt before any peer loses it. */
+  /** A root was replaced: write its predecessor to ca.crt, so that peers still trust it. */
   | { readonly step: 'remember'; readonly resourceVersion: string; readonly bundle: TrustBundle }
   | RotationStep;
 
-/** Whether the authority signs, and if not why. */
+/** Whether the authority may sign, and if not why. */
 export type RootVerdict =
   | {
       readonly state: 'ready';
-      /** What signs; the root that will, while `issuancePaused` says why it does not yet. */
+      /** The signer. While `issuancePaused` is set, it does not sign yet. */
       readonly issuer: Issuer;
       readonly bundle: TrustBundle;
-      /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
+      /** Digests of other bundles that a Secret may keep until the operator writes it for another reason. */
       readonly acceptedBundleDigests: readonly string[];
-      /** How the certificates of other roots are brought to the one that signs. */
+      /** The schedule on which certificates issued by other roots are issued again by the active root. */
       readonly reissue?: Reissue;
-      /** Why nothing is issued now, although bundles are kept. */
+      /** Why the operator issues no certificate now, although it keeps bundles up to date. */
       readonly issuancePaused?: { readonly reason: string; readonly message: string };
     }
   | { readonly state: 'notReady'; readonly reason: string; readonly message: string };
 
-/** The decision about an authority. */
+/** The plan for the root of an authority. */
 export interface RootPlan {
   readonly step: RootStep;
-  /** What certificates may expect of the authority until the step is done. */
+  /** The state of the authority that certificates see until the step is done. */
   readonly verdict: RootVerdict;
-  /** The rotation that is under way. */
+  /** The rotation in progress. */
   readonly rotation?: RotationReport;
-  /** Why a requested rotation cannot begin. */
+  /** Why a requested rotation cannot start. */
   readonly problem?: { readonly reason: string; readonly message: string };
 }
 
-/** Decides what is to be done about the root, and what certificates may expect of the authority until it is. */
+/** Plans the step for the root. */
 export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
   const { authority, secret } = observed;
   const { spec } = authority;
@@ -83,12 +83,13 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
     return notReady('Pending', `the operator is creating Secret ${spec.secretName} with a new root`, step);
   }
   const { inspection, anchors } = secret;
-  // First, because an intermediate is not fit to sign without the root that may be in there.
+  // ca.crt comes first: it may hold the root without which an intermediate may not sign.
   if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
   if ('reason' in inspection) {
     if (inspection.reason !== 'RootExpired') return notReady(inspection.reason, inspection.message);
     const input = { authority, secret, rollout: observed.rollout };
-    // The root may have expired before it was written over one whose certificates work.
+    // The active root may have been overwritten by a root that is already expired. Then the certificates of the
+    // overwritten root still work.
     const valid = rootsInStatus(authority.status).filter(({ notAfter }) => notAfter > now);
     const step = authority.deleting ? undefined : planExpiredRoot(input, uniqueAnchors([...anchors, ...valid]), now);
     const message = step === undefined ? expiredRootMessage(input, inspection.message) : inspection.message;
@@ -97,7 +98,7 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
   return planWithIssuer(observed, secret, inspection.issuer, anchors, now);
 }
 
-/** The decision once there is a root that may sign. */
+/** The plan when the root may sign. */
 function planWithIssuer(
   observed: ObservedRoot,
   secret: RootSecret,
@@ -135,17 +136,17 @@ function planWithIssuer(
   };
 }
 
-/** A moment that has passed; the beginning of time for one that a clock that was set back has put into the future. */
+/** The moment, or the epoch if it is in the future because the clock was set back. */
 const notInFuture = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
 
-/** No rotation is under way: one may begin, or what was renewed is remembered. */
+/** The plan without a rotation: one may start, or a predecessor of the root is written to ca.crt. */
 function planWithoutRotation(input: RotationInput, now: Date): RootPlan {
   const { secret, active, trusted } = input;
   const bundle = trustBundle(active.anchor, trusted);
   const verdict = { state: 'ready', issuer: active, bundle, acceptedBundleDigests: [] } as const;
   const plan = planStart(input, now);
   if ('step' in plan) {
-    // Until the step is done nobody knows the roots that it brings: what is out there stays as it is.
+    // Until the step is done, no peer trusts its new roots, so bundles stay unchanged.
     return wasOverwritten(input)
       ? {
           step: plan.step,
@@ -169,7 +170,7 @@ const outcomeOf = (plan: RotationPlan): Pick<RootPlan, 'step' | 'rotation' | 'pr
   return 'problem' in plan ? { step: keep, problem: plan.problem } : { step: keep };
 };
 
-/** The recorded rotation, if the Secret still holds its roots: a person may have replaced them since. */
+/** The recorded rotation, if the Secret still holds its roots. An administrator may have replaced them. */
 function currentRotation({ rotation, next }: RootSecret, { anchor }: Issuer): RotationState | undefined {
   if (rotation === undefined) return undefined;
   const isActive = rotation.new === anchorId(anchor);
@@ -179,7 +180,7 @@ function currentRotation({ rotation, next }: RootSecret, { anchor }: Issuer): Ro
   return isNext && rotation.old[0] === anchorId(anchor) ? rotation : undefined;
 }
 
-/** What signs while a rotation is under way; undefined when the key of the old root is gone and the new one has to wait. */
+/** The signer during a rotation. Undefined when the key of the old root is gone and the new root may not sign yet. */
 function signerOf({ issuerInMemory }: ObservedRoot, rotation: RotationState, active: Issuer): Issuer | undefined {
   if (rotation.phase !== 'Distributing' || rotation.new !== anchorId(active.anchor)) return active;
   return issuerInMemory !== undefined && anchorId(issuerInMemory.anchor) === rotation.old[0]
@@ -187,13 +188,13 @@ function signerOf({ issuerInMemory }: ObservedRoot, rotation: RotationState, act
     : undefined;
 }
 
-/** The bundle begins with the root that signs; where that one has no key left, with it all the same. */
+/** A bundle begins with the signing root. It does so even when the key of that root is gone. */
 const oldRoot = (rotation: RotationState, trusted: readonly Certificate[]): { anchor: Certificate } | undefined =>
   trusted.filter((root) => anchorId(root) === rotation.old[0]).map((anchor) => ({ anchor }))[0];
 
 /**
- * While certificates switch, a bundle of the same roots with another of them in front is as good: it is put in order with
- * the next certificate, so that each Secret is written once.
+ * While certificates switch, a bundle with the same roots in another order is accepted. The next certificate corrects
+ * the order, so that each Secret is written once.
  */
 const acceptedBundles = (rotation: RotationState, trusted: readonly Certificate[], active: Issuer): string[] =>
   rotation.phase === 'Switching' || rotation.phase === 'Draining'
@@ -214,7 +215,7 @@ const whyWithdrawn = ({ next }: RootSecret): string =>
     ? `the next root cannot be used any more: ${next.message.replaceAll('tls.', 'next.')}`
     : 'the next root is not in the root Secret any more';
 
-/** Removes the state of a rotation that a person has ended by removing its roots. */
+/** Removes the state of a rotation that an administrator has ended by removing its root. */
 const withdrawRotation = ({ secret, trusted }: RotationInput): RotationStep => ({
   step: 'rotate',
   ...(secret.rotation === undefined ? {} : { endedRotation: secret.rotation.id }),

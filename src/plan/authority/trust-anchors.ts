@@ -6,26 +6,26 @@ import { isInterrupted } from '../rotation/rotation-start.ts';
 import type { RotationState } from '../rotation/rotation-state.ts';
 import { withoutRoots } from '../rotation/rotation-step.ts';
 
-/** What decides which roots the peers of an authority have to trust. */
+/** Everything that decides which roots peers must trust. */
 export interface AnchorContext {
   readonly authority: AuthorityRecord;
   readonly secret: RootSecret;
   readonly active: Issuer;
   /** The roots in ca.crt of the root Secret. */
   readonly inSecret: readonly Certificate[];
-  /** The rotation under way. */
+  /** The rotation in progress. */
   readonly rotation: RotationState | undefined;
 }
 
-/** Where roots come from that are trusted next to the active one. */
+/** A source of roots that are trusted in addition to the active root. */
 type AnchorSource = (context: AnchorContext) => readonly Certificate[];
 
-/** ca.crt of the root Secret: what earlier rotations have left, and what a person has added. */
+/** ca.crt of the root Secret: roots of earlier rotations, and roots that an administrator added. */
 const secretAnchors: AnchorSource = ({ inSecret }) => inSecret;
 
 /**
- * The root that a rotation distributes, whatever a person does to ca.crt: bundles without it would open the gate. A person who
- * does not want that root aborts the rotation, or removes next.crt.
+ * The root that a rotation distributes, even if it is missing in ca.crt: bundles without it would open the gate. To
+ * drop that root, an administrator aborts the rotation or removes next.crt.
  */
 const distributedAnchors: AnchorSource = ({ rotation, secret: { next } }) =>
   rotation?.phase === 'Distributing' &&
@@ -36,8 +36,8 @@ const distributedAnchors: AnchorSource = ({ rotation, secret: { next } }) =>
     : [];
 
 /**
- * The roots that were trusted when another root was active. Once status names the active root, ca.crt alone decides, so that
- * a person can end trust by removing a root from it.
+ * The roots that were trusted under the previous active root. Once status names the active root, only ca.crt counts, so
+ * that an administrator can end trust by removing a root from it.
  */
 const rememberedAnchors: AnchorSource = ({ authority, secret, active: { anchor }, rotation }) => {
   const { status } = authority;
@@ -48,8 +48,8 @@ const rememberedAnchors: AnchorSource = ({ authority, secret, active: { anchor }
 const sources: readonly AnchorSource[] = [secretAnchors, distributedAnchors, rememberedAnchors];
 
 /**
- * The roots that peers have to trust: the active one, then those of every source. The active root stands for its CA, whatever
- * other certificates of that CA a source has. The others leave when they expire, and when their rotation is withdrawn.
+ * The roots that peers must trust: the active root first, then the roots of every source. The active root replaces all
+ * other certificates of its CA. Other roots leave when they expire, or when their rotation is withdrawn.
  */
 export function trustAnchors(context: AnchorContext, now: Date): Certificate[] {
   const { anchor } = context.active;
@@ -63,6 +63,9 @@ export function trustAnchors(context: AnchorContext, now: Date): Certificate[] {
   ];
 }
 
-/** The root of a rotation that a person ended by removing it. It is never the active one: then the rotation goes on. */
+/**
+ * The root of a rotation that an administrator ended by removing the root. It is never the active root: in that case
+ * the rotation continues.
+ */
 const withdrawn = ({ rotation, secret }: AnchorContext): string[] =>
   rotation === undefined && secret.rotation?.phase === 'Distributing' ? [secret.rotation.new] : [];

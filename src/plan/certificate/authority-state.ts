@@ -3,7 +3,7 @@ import type { IssuancePolicy } from '../policy/grant.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import type { Reissue } from './reissue.ts';
 
-/** How an authority stands with its root. */
+/** Whether the root of an authority may sign. */
 export type RootState = UnknownRoot | BadRoot | ({ readonly state: 'ready' } & ReadyRoot);
 
 /** The operator has not read the root Secret yet. */
@@ -11,45 +11,45 @@ interface UnknownRoot {
   readonly state: 'unknown';
 }
 
-/** It may not sign. */
+/** The root may not sign. */
 interface BadRoot {
   readonly state: 'notReady';
   readonly reason: string;
   readonly message: string;
 }
 
-/** What signs: the CAs above its leaves, and all roots that are trusted. */
+/** The signing CA with its chain, and all trusted roots. */
 export interface ReadyRoot {
-  /** The certificate of the key that signs: the active root itself, or an intermediate. */
+  /** The certificate of the signing key: the active root, or an intermediate. */
   readonly issuer: Certificate;
-  /** What leaves carry behind themselves, the issuer first; empty when the issuer is the root. */
+  /** The rest of the chain in a leaf's tls.crt, the issuer first. Empty when the issuer is the root. */
   readonly intermediates: readonly Certificate[];
   /** The active root, self-signed. */
   readonly anchor: Certificate;
   readonly bundle: TrustBundle;
-  /** Absent when none of what signs may sign CRLs. */
+  /** Absent when no signing CA may sign CRLs. */
   readonly crl?: CrlBundle;
-  /** Other bundles, as digests, that a Secret may keep until it is written for another reason. */
+  /** Digests of other bundles that a Secret may keep until the operator writes it for another reason. */
   readonly acceptedBundleDigests: readonly string[];
-  /** How the certificates of other roots are brought to the one that signs. */
+  /** The schedule on which certificates issued by other roots are issued again by the active root. */
   readonly reissue?: Reissue;
-  /** Why nothing is issued now, although bundles are kept. */
+  /** Why the operator issues no certificate now, although it keeps bundles up to date. */
   readonly issuancePaused?: { readonly reason: string; readonly message: string };
 }
 
-/** What an authority says of the names it signs, whatever its root is like. */
+/** The rules of an authority for names. They do not depend on its root. */
 export interface AuthorityRules {
   readonly trustDomain: string;
   readonly clusterDomain: string;
   readonly issuance: IssuancePolicy;
 }
 
-/** What certificates see of their authority. */
+/** The state of an authority, as the plan of a certificate needs it. */
 export type AuthorityState =
   | { readonly state: 'missing' }
   | UnknownRoot
   | (BadRoot & AuthorityRules)
   | ({ readonly state: 'ready' } & ReadyAuthority);
 
-/** An authority that signs. */
+/** An authority that may sign. */
 export interface ReadyAuthority extends ReadyRoot, AuthorityRules {}

@@ -5,7 +5,6 @@ import { timestamp } from '../timing/timestamp.ts';
 import type { RoleOutcome } from './role-outcome.ts';
 import { maxReplaced, type SecretStatus } from './secret-status.ts';
 
-/** The condition Ready, from the outcomes of all roles. */
 export function readyCondition(
   { specProblem }: CertificateRecord,
   outcomes: readonly RoleOutcome[],
@@ -34,7 +33,7 @@ export function readyCondition(
   return { type: 'Ready', status: 'True', reason: 'Issued', message };
 }
 
-/** The condition of a resource that is being deleted, and held by a finalizer. */
+/** The condition Ready of a resource that is being deleted and held by a finalizer. */
 export function deletingCondition(outcomes: readonly RoleOutcome[], ready: DesiredCondition): DesiredCondition {
   const gone = outcomes
     .filter(({ role: { secret, foreign } }) => secret === undefined && foreign === undefined)
@@ -44,7 +43,10 @@ export function deletingCondition(outcomes: readonly RoleOutcome[], ready: Desir
   return { ...ready, status: 'False', reason: 'Deleting', message };
 }
 
-/** Says that the next certificate has the oldest one forgotten, which can then not be revoked by annotation any more. */
+/**
+ * Warns that the next certificate drops the oldest entry from `replaced`. The annotation revoke cannot revoke a dropped
+ * certificate.
+ */
 const replacedListWarning = ({ secretName, replaced = [] }: SecretStatus): string[] =>
   replaced.length < maxReplaced
     ? []
@@ -53,12 +55,12 @@ const replacedListWarning = ({ secretName, replaced = [] }: SecretStatus): strin
           'the oldest one, which the annotation revoke can then no longer revoke',
       ];
 
-/** In the message of the condition Issuing: when a role that has failed is tried again. */
+/** The part of the message of the condition Issuing that says when a failed role is retried. */
 export const nextAttempt = /; next attempt at [^;\s]+/g;
 
 /**
- * The condition Issuing: True while the attempts of a role fail, or the next certificate of a role with a working one cannot
- * be issued yet. It is absent until it was True once.
+ * The condition Issuing. It is True while a role's attempts fail, or while a role has a working certificate but its
+ * next one cannot be issued yet. The condition is absent until it was True once.
  */
 export function issuingCondition(
   { namespace, name, status }: CertificateRecord,

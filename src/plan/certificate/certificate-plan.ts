@@ -18,37 +18,39 @@ import { outputsProblem } from './secret-outputs.ts';
 import type { SecretStep } from './secret-step.ts';
 import { blocked, nameObstacle, writeObstacle } from './step-obstacles.ts';
 
-/** One role with its step. */
 export interface SecretPlan {
   readonly role: ObservedRole;
   readonly step: SecretStep;
 }
 
-/** What is to be done about an MtlsCertificate. It holds no key material and may be logged. */
+/** The steps for an MtlsCertificate. A plan holds no key material and may be logged. */
 export type CertificatePlan = PlanWithRoles | PlanWithoutRoles;
 
 interface PlanWithRoles {
   readonly secrets: readonly [SecretPlan, ...SecretPlan[]];
-  /** Secrets of the resource to delete, once all others are as they should be. */
+  /** Secrets of the resource that no role needs. They are deleted after every step for `secrets` has succeeded. */
   readonly prune: readonly OwnedSecret[];
-  /** Those of them that were written before the annotation secret-name existed: they get it while status still names them. */
+  /**
+   * Secrets of `prune` that were written before the annotation secret-name existed. They get the annotation while
+   * status still names them.
+   */
   readonly annotate: readonly OwnedSecret[];
 }
 
 /**
- * The plan of a resource whose spec cannot be read or asks for nothing, or whose authority is not known yet. The operator
- * does not know which Secrets such a resource needs, so it deletes none.
+ * The plan for a resource whose spec is not valid or requests no certificate, or whose authority has not been read yet.
+ * The operator does not know which Secrets such a resource needs, so it deletes none.
  */
 interface PlanWithoutRoles extends Pick<PlanWithRoles, 'annotate'> {
   readonly secrets: readonly [];
   readonly prune: readonly [];
 }
 
-/** Decides what is to be done. Pure: the same observation at the same moment gives the same plan. */
+/** Plans the steps for an MtlsCertificate. Pure: the same observation at the same time gives the same plan. */
 export function planCertificate(observed: ObservedCertificate, now: Date): CertificatePlan {
   const { certificate, roles } = observed;
   if (isAwaitingCaches(observed)) return { secrets: [], prune: [], annotate: [] };
-  // The garbage collector, or deletionPolicy, decides about what is left of a resource that is being deleted.
+  // When the resource is being deleted, the garbage collector or deletionPolicy decides about its Secrets.
   const surplus = certificate.deleting ? [] : observed.surplus.filter((secret) => mayBeDeleted(secret, certificate));
   const annotate = surplus.filter((secret) => !isNamedInAnnotation(secret));
   const [first, ...others] = roles.map((role) => ({ role, step: planSecret(observed, role, now) }));
@@ -57,28 +59,31 @@ export function planCertificate(observed: ObservedCertificate, now: Date): Certi
   return { secrets: [first, ...others], prune: isWhole ? surplus : [], annotate };
 }
 
-/** True while the authority or the password of the keystores has not been read yet: that comes in a moment. */
+/** True while the authority or the password of the keystores has not been read yet. The caches deliver both shortly. */
 export const isAwaitingCaches = ({ authority, keystorePassword }: ObservedCertificate): boolean =>
   authority.state === 'unknown' || keystorePassword?.state === 'unknown';
 
-/** One role's step. Also asked again on its own, when a write has met a Secret that was newer than the observation. */
+/**
+ * Plans the step for one role. Called again for a single role after a write failed because the Secret is newer than the
+ * observation.
+ */
 export const planSecret = (observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep =>
   withRepairBackoff(observed, role, planWithoutBackoff(observed, role, now), now);
 
 function planWithoutBackoff(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
   const step = planContent(observed, role, now);
-  // What the API server has refused a moment ago is not tried again with a part of it.
+  // The API server refused the last attempt. Do not retry with a part of the content.
   if (step.step !== 'blocked' || step.reason === 'IssuanceFailed' || !mayBeUpdated(observed, role)) return step;
   const { spec } = observed.certificate;
   const sources = outputSources(observed);
-  // Roots that are in ca.crt alone are not what those trust who have mounted the truststore.
+  // Pods that mount the truststore would not trust a root that is only in ca.crt.
   if (outputsProblem(spec, sources) !== undefined) return step;
-  // A certificate that may not be renewed goes on being used until it expires, next to others that get another root.
+  // Pods use a certificate that may not be renewed until it expires, so their trust bundle must stay up to date.
   const change = ownershipOf(observed, role);
   const unchanged = { labels: {}, annotations: {} };
   return {
     step: 'update',
-    // Without an ownerReference the metadata alone says whose it is.
+    // Without an ownerReference, only the metadata says which resource owns the Secret.
     metadata:
       change.ownership === undefined ? unchanged : ownershipMetadata(observed.certificate, role.role, role.secret),
     ...change,
@@ -90,7 +95,7 @@ function planWithoutBackoff(observed: ObservedCertificate, role: ObservedRole, n
 const ownershipOf = ({ certificate }: ObservedCertificate, { secret }: ObservedRole): OwnershipChange =>
   secret === undefined ? {} : ownershipChange(secret, certificate);
 
-/** True for a Secret of the resource's own with a leaf, whose roots are others than are trusted now, or that is not adopted yet. */
+/** True for a readable Secret of this resource that has an outdated bundle or is not adopted yet. */
 function mayBeUpdated(
   { certificate, authority }: ObservedCertificate,
   { role, secret, secretNameOwner }: ObservedRole,
@@ -100,11 +105,11 @@ function mayBeUpdated(
   return !bundleIsGood(secret, authority) || ownershipChange(secret, certificate).ownership !== undefined;
 }
 
-/** The step that brings the Secret to what is requested, or the first obstacle in its way. */
+/** The step that gives the Secret its requested content, or the first obstacle to that step. */
 function planContent(observed: ObservedCertificate, role: ObservedRole, now: Date): SecretStep {
   const { certificate, authority } = observed;
   const { secret, foreign } = role;
-  // Pods use the Secret that is there, so it is kept up to date. One that is gone would be an orphan in a moment.
+  // Pods use an existing Secret, so it is kept up to date. The garbage collector would soon delete a new one.
   if (certificate.deleting && secret === undefined && foreign === undefined) return { step: 'keep' };
   if (authority.state === 'unknown') return nameObstacle(observed, role) ?? { step: 'keep' };
   const request = nameObstacle(observed, role) ?? requestOf(observed, role, now);
@@ -115,7 +120,7 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   return writeObstacle({ observed, role, step, now }) ?? step;
 }
 
-/** What the role requests, or why it may not have that. */
+/** The validated request of the role, or the reason for refusing it. */
 function requestOf({ certificate, namespaceLabels, authority }: ObservedCertificate, role: ObservedRole, now: Date) {
   const { namespace, spec } = certificate;
   const { name } = spec.authorityRef;
@@ -139,7 +144,10 @@ function requestOf({ certificate, namespaceLabels, authority }: ObservedCertific
     : request;
 }
 
-/** What becomes of the certificate in place when its request is refused, for messages. Empty when there is none. */
+/**
+ * Says in a message how long the current certificate stays valid after its request was refused. Empty when there is
+ * none.
+ */
 function currentLeafText({ secret, secretName }: ObservedRole, authority: AuthorityState, now: Date): string {
   if (secret === undefined || !('leaf' in secret.content) || authority.state !== 'ready') return '';
   const { leaf } = secret.content;

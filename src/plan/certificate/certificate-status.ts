@@ -14,7 +14,7 @@ import type { RoleOutcome } from './role-outcome.ts';
 import { contestedProblem, isContested, repairRecheckTimes } from './secret-contention.ts';
 import { type SecretStatus, secretStatus } from './secret-status.ts';
 
-/** The status to be, but for the times of transitions. */
+/** The desired status, without the transition times of its conditions. */
 export type DesiredCertificateStatus = Omit<MtlsCertificateStatus, 'conditions'> & {
   readonly conditions: readonly DesiredCondition[];
 };
@@ -25,19 +25,20 @@ export interface StatusPlan {
   readonly requeueAt?: Date;
 }
 
-/** How often to check whether a foreign Secret is gone: it is not watched. */
+/** How often to check whether a foreign Secret is gone. The operator does not watch foreign Secrets. */
 const conflictPollMs = 30_000;
 
 /**
- * A blocked role waits for an event of its authority, its namespace, its Secret or a password. The operator also reads every
- * blocked role again after five to ten minutes, so that a missed event does not leave it blocked.
+ * A blocked role waits for an event of its authority, its namespace, its Secret or a password. The operator also
+ * reconciles it every five to ten minutes, so that a missed event does not leave it blocked.
  */
 const blockedPollMs = 600_000;
 
 /**
- * The status of a resource from what has become of its roles. Depends on bytes and clock, never on what was attempted.
- * @param roots the roots that the authority trusts; none while its root is bad
- * @param authority what was observed of the authority; without it, nothing says that a certificate is on a CRL
+ * The status of a resource, from the outcomes of its roles. It depends on the observed content and the clock, not on
+ * what was attempted.
+ * @param roots the roots that the authority trusts; empty while its root may not sign
+ * @param authority the observed authority; while it is unknown, no certificate counts as listed on a CRL
  */
 export function planCertificateStatus(
   certificate: CertificateRecord,
@@ -55,7 +56,7 @@ export function planCertificateStatus(
       ...handledTokensOf(certificate, entry.role, answers[i] ?? noneFulfilled, handled),
     })),
   );
-  // A resource that cannot be read, or asks for nothing, keeps its Secrets. So status keeps what it knows of them.
+  // A resource whose spec is not valid keeps its Secrets, so status keeps their entries.
   const secrets = settled.length === 0 ? (certificate.status.secrets ?? []) : entries;
   const known = readyCondition(certificate, outcomes, secrets, now);
   const ready = certificate.deleting ? deletingCondition(outcomes, known) : known;
@@ -76,13 +77,13 @@ export function planCertificateStatus(
   return { status, ...requeueTime(certificate, outcomes, secrets, authority, now) };
 }
 
-/** A Secret that was repaired once too often has to stay right for a while before it counts as left alone. */
+/** A Secret that was repaired too often stays reported as contested until it has been intact for a while. */
 const withContention = (certificate: CertificateRecord, outcome: RoleOutcome, now: Date): RoleOutcome =>
   (outcome.problem === undefined || outcome.problem.canWait === true) && isContested(certificate, outcome.role, now)
     ? { ...outcome, problem: contestedProblem(certificate, outcome.role) }
     : outcome;
 
-/** The failures of each role, and in short: the most attempts, the last failure, the next attempt of all. */
+/** The failures of each role, and a summary: the most attempts, the last failure, the next attempt. */
 function failureStatus(
   outcomes: readonly RoleOutcome[],
 ): Pick<MtlsCertificateStatus, 'failures' | 'failedIssuanceAttempts' | 'lastFailureTime' | 'nextRetryTime'> {
@@ -110,13 +111,13 @@ function failureStatus(
   return { failures, failedIssuanceAttempts, lastFailureTime, nextRetryTime };
 }
 
-/** A retry is handled by the reconcile that has seen its token: no delay of before has counted in it. */
+/** The reconcile that sees the token of a retry handles it, because it ignores earlier delays. */
 function handledRetry({ retryToken, status }: CertificateRecord): Pick<MtlsCertificateStatus, 'lastHandledRetry'> {
   const lastHandledRetry = retryToken ?? status.lastHandledRetry;
   return lastHandledRetry === undefined ? {} : { lastHandledRetry };
 }
 
-/** Whether the Secret of a role answers the present tokens. */
+/** Whether the Secret of a role was issued for the current tokens. */
 type FulfilledRequests = Readonly<Record<RequestVerb, boolean>>;
 const noneFulfilled: FulfilledRequests = { rotate: false, revoke: false };
 
@@ -133,7 +134,7 @@ function fulfilledRequests(
   };
 }
 
-/** The present tokens, once every Secret of the resource was issued for them; those handled before, until then. */
+/** The current tokens once every Secret of the resource was issued for them, before that the previous ones. */
 function handledTokens(certificate: CertificateRecord, answers: readonly FulfilledRequests[]) {
   const isAnswered = (verb: RequestVerb) => answers.length > 0 && answers.every((one) => one[verb]);
   return {
@@ -161,7 +162,7 @@ function earliest<Key extends 'notAfter' | 'renewalTime'>(
   return first === undefined ? {} : ({ [key]: first } as Record<Key, string>);
 }
 
-/** When the certificate in a Secret has to be issued again because of the CAs above it. */
+/** When the certificate in a Secret must be issued again because of the CAs above it. */
 const reissueTimeOf = (
   certificate: CertificateRecord,
   { secret }: ObservedRole,
@@ -182,7 +183,8 @@ function requeueTime(
   const isBlocked = outcomes.some(({ problem }) => problem !== undefined);
   const moments = [
     ...secrets.flatMap((entry) => [new Date(entry.renewalTime), new Date(entry.notAfter)]),
-    // Asked of the certificate that is there now: a step that wrote something else into the Secret must not lose the moment.
+    // Reads the certificate that the Secret holds now: a step that wrote other content must not lose the time of the
+    // next issue.
     ...outcomes.flatMap(({ role }) => reissueTimeOf(certificate, role, authority) ?? []),
     ...outcomes.flatMap(({ failedAttempts }) => failedAttempts?.nextRetryTime ?? []),
     ...outcomes.flatMap(({ role }) => repairRecheckTimes(certificate, role)),

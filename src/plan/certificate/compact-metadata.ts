@@ -3,22 +3,26 @@ import { compactValue, templateKeys } from './secret-metadata.ts';
 
 type Entries = Readonly<Record<string, string>>;
 
-/** The operator's own, by which a Secret says whose it is. */
+/** The operator's own labels: they say which resource owns the Secret. */
 const ownLabels: readonly string[] = [labels.managedBy, labels.certificate, labels.role];
 const ownAnnotations: readonly string[] = Object.values(annotations);
 
 /** The API server allows 253 characters, a slash and 63; 63 for the value of a label. */
 const longestKey = 317;
 const longestLabel = 63;
-/** The longest values that the operator writes: a token, the record of outputs. The annotation `template` names keys. */
+/**
+ * The longest values that the operator writes: a token, and the record of outputs. The annotation `template` lists
+ * keys.
+ */
 const longestOwnValue = 2048;
 const longestTemplateNote = 10_000;
-/** secretTemplate takes no more. */
+/** The schema of secretTemplate allows no more. */
 const mostTemplateKeys = 32;
 
 /**
- * The labels and annotations to keep of a Secret: the operator's own, and those that its annotation `template` names. Anyone can
- * write thousands of others, or long ones, into a namespace of theirs: what is kept has at most 30 KB.
+ * The labels and annotations of a Secret that the cache keeps: the operator's own, and those that the annotation
+ * `template` lists. Any client may write thousands of others, or long ones, in its own namespace, so the result is
+ * limited to 30 KB.
  */
 export function compactMetadata(all: { readonly labels: Entries; readonly annotations: Entries }): {
   readonly labels: Entries;

@@ -2,28 +2,28 @@ import type { MtlsCertificateStatus } from '../../api/types.ts';
 import type { Role } from '../../pki/index.ts';
 import { spreadDelayMs } from '../timing/jitter.ts';
 
-/** Failed attempts in a row, at one state of the world. */
+/** Consecutive failed attempts at the same request. */
 export interface Failures {
   readonly attempts: number;
   readonly lastFailureTime: Date;
   readonly nextRetryTime: Date;
 }
 
-/** The failed attempts of one role at the same request, and why the last one failed. */
+/** The failed attempts of one role, and why the last one failed. */
 export interface FailedAttempts extends Failures {
   readonly message: string;
 }
 
 const delays = { firstMs: 5000, longestMs: 600_000 };
-/** The largest count that status can hold. */
+/** The largest count that the schema of status allows (int32). */
 export const largestCount = 2 ** 31 - 1;
-/** An API server may answer with a page of text. Status has two copies of it. */
+/** The API server may answer with a long text, and status holds the message twice. */
 const longestMessage = 1024;
 
 /**
- * The state after one more failure: 5 s at first, doubling to ten minutes, each up to a tenth shorter so that what failed
- * together is not retried together; never later than the moment at which the certificate in place expires, should that
- * be ahead.
+ * The state after one more failure. The delay starts at 5 s and doubles to ten minutes. Each delay is up to a tenth
+ * shorter, so that roles that failed together are not retried together. A retry is never later than the expiry of the
+ * current certificate, if that is in the future.
  */
 export function afterFailure(previousAttempts: number, now: Date, seed: string, expiry?: Date): Failures {
   const attempts = Math.min(previousAttempts + 1, largestCount);
@@ -32,13 +32,13 @@ export function afterFailure(previousAttempts: number, now: Date, seed: string, 
   return { attempts, lastFailureTime: now, nextRetryTime: new Date(Math.min(retryMs, limitMs)) };
 }
 
-/** The message of a failure, as it is remembered and reported. */
+/** Shortens the message of a failure to the length that status holds. */
 export const failureMessage = (message: string): string =>
   message.length <= longestMessage ? message : `${message.slice(0, longestMessage - 1).toWellFormed()}…`;
 
 /**
- * The failed attempts of a role in status; undefined when status has none, or an entry that the operator cannot have
- * written: it would delay the role for longer than a failure does. A last failure in the future counts as one of now.
+ * The failed attempts of a role in status. Undefined when status has none, or when its next retry is later than the
+ * longest delay: the operator did not write such an entry. A last failure in the future counts as a failure now.
  */
 export function failuresInStatus(
   { failures }: MtlsCertificateStatus,

@@ -22,7 +22,6 @@ import { renewalTime } from './renewal.ts';
 import { mayFulfilRequest, pendingToken } from './request-token.ts';
 import { revocationIsPending } from './revocation-request.ts';
 
-/** Why a certificate is issued. */
 export type IssueReason =
   /** The Secret does not exist. */
   | 'SecretMissing'
@@ -47,26 +46,26 @@ export type IssueReason =
   /** The renewal time has come. */
   | 'RenewalDue';
 
-/** What a role's Secret is judged against. */
+/** A role's Secret, and everything it is compared with. */
 export interface SecretInput {
   readonly certificate: CertificateRecord;
-  /** Absent while the authority's root is bad; then only what the leaf says of itself is judged. */
+  /** Absent while the authority's root may not sign. Then the checks read only the leaf itself. */
   readonly authority?: ReadyAuthority;
   readonly request: LeafRequest;
   readonly role: ObservedRole;
   readonly now: Date;
 }
 
-/** The same, once there is a leaf in the Secret that can be read. */
+/** The input of a check of a readable leaf. */
 interface LeafInput extends SecretInput {
   readonly secret: SecretRecord;
   readonly leaf: LeafRecord;
 }
 
-/** A reason to issue, with the words that tell a person why; undefined when the claim does not hold. */
+/** A reason to issue, with a message; undefined when the check finds none. */
 type Finding = { readonly reason: IssueReason; readonly message: string } | undefined;
 
-/** The first reason to issue a new certificate into a Secret; undefined when what it holds is right. */
+/** The first reason to issue a new certificate for a role. Undefined when the Secret holds the requested content. */
 export function reasonToIssue(input: SecretInput): Finding {
   const { secret } = input.role;
   if (secret === undefined) return { reason: 'SecretMissing', message: 'the Secret does not exist' };
@@ -75,13 +74,12 @@ export function reasonToIssue(input: SecretInput): Finding {
   const { content } = secret;
   if (!('problem' in content)) return firstFinding({ ...input, secret, leaf: content.leaf });
   const corrupted = { reason: 'SecretCorrupted', message: content.problem } as const;
-  // Without its root nothing can be written, and nothing says that the chain is the right one.
+  // Without the authority's root, the chain cannot be checked and the Secret cannot be written.
   if (content.restorable === undefined || input.authority === undefined) return corrupted;
   const finding = firstFinding({ ...input, secret, leaf: content.restorable });
   return finding === undefined || deferrableReasons.has(finding.reason) ? finding : corrupted;
 }
 
-/** Says what the operator does about an immutable Secret, and how to keep that from happening again. */
 const immutableMessage =
   'the Secret is immutable, so the operator cannot update it: the operator deletes it and creates it again. ' +
   'Remove immutable: true from the manifest or tool that sets it';
@@ -94,7 +92,7 @@ function firstFinding(input: LeafInput): Finding {
   return undefined;
 }
 
-/** The certificate in place is right for spec and does its work: it is only time for the next one. */
+/** Reasons that can wait: the current certificate matches spec and works until it expires. */
 export const deferrableReasons: ReadonlySet<IssueReason> = new Set([
   'RenewalDue',
   'RotationRequested',
@@ -103,13 +101,13 @@ export const deferrableReasons: ReadonlySet<IssueReason> = new Set([
   'IssuerKeyMissing',
 ]);
 
-/** What status says of the certificate that the operator has written last into a Secret, as far as it knows. */
+/** The entry in status for the certificate that the operator last wrote to the Secret. */
 const lastIssuedStatus = ({ status }: CertificateRecord, { role, secretName }: ObservedRole) =>
   status.secrets?.find((entry) => entry.role === role && entry.secretName === secretName);
 
 /**
- * True when what is wrong with a Secret is the work of another writer: it does not hold the certificate that the operator
- * has written, or holds it without the intermediates above it. Says nothing of a Secret of which status says nothing.
+ * True when another client has damaged a Secret: it does not hold the certificate that the operator wrote, or lacks the
+ * intermediates above it. False for a Secret without an entry in status.
  */
 export function isDamaged({
   certificate,
@@ -125,19 +123,20 @@ export function isDamaged({
 }
 
 /**
- * True when the private key in a Secret is the one that the operator has written. A key of another writer must never be
- * kept: that writer knows it.
+ * True when the operator wrote the private key in a Secret. The operator must never keep a key from another client,
+ * because that client knows the key.
  */
 export function keyIsOurs({ certificate, authority, role }: SecretInput): boolean {
   const { content } = role.secret ?? {};
   if (content === undefined) return false;
   const known = lastIssuedStatus(certificate, role)?.publicKeyFingerprint;
   if (known !== undefined) return ('leaf' in content ? content.leaf : content).publicKey === known;
-  // Status is older than the field: then a certificate of the authority vouches for the key.
+  // An old status lacks publicKeyFingerprint. Then a certificate issued by the authority proves that the key is the
+  // operator's.
   return 'leaf' in content && isTrusted(content.leaf, authority);
 }
 
-/** From what makes a leaf worthless to what only makes it due. */
+/** In order of severity: an unusable certificate comes first, a renewal that is only due comes last. */
 const issueChecks: ReadonlyArray<(input: LeafInput) => Finding> = [
   rootIsNotTrusted,
   profileDiffers,
@@ -174,8 +173,8 @@ function keyDiffers({ leaf, request }: LeafInput): Finding {
 }
 
 /**
- * Compares the lifetime with spec. Only the limits of the CAs above may have changed it: an end cut to the earliest of
- * theirs, and a backdating cut to the latest of their beginnings.
+ * Compares the lifetime with spec. The lifetime may be shorter only where the CAs above limit it: the end is cut to
+ * their earliest notAfter, and the backdating to their latest notBefore.
  */
 function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   if (authority === undefined) return undefined;
@@ -183,9 +182,9 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   const longestMs = Math.floor(request.profile.durationMs / 1000) * 1000 + backdateMs;
   const endIsCut = leaf.notAfter.getTime() === leaf.issuerNotAfter?.getTime();
   const startIsCut = leaf.notBefore.getTime() === leaf.issuerNotBefore?.getTime();
-  // Before the CAs of now began, certificates of the same CAs with other dates have signed: those may have cut it, too.
+  // A leaf that is older than the current CA certificates was limited by the dates of their predecessors.
   const isOlder = leaf.notBefore < commonValidity(pathOf(authority)).notBefore;
-  // Begin and end are cut to whole seconds each on its own, so a lifetime may be a second longer than asked for.
+  // Start and end are truncated to whole seconds separately, so a lifetime may be a second longer than requested.
   const shortestMs = endIsCut || isOlder ? 0 : longestMs - (startIsCut ? backdateMs : 0);
   return actualMs >= shortestMs && actualMs <= longestMs + 1000
     ? undefined
@@ -204,7 +203,10 @@ function rotationIsRequested({ certificate, role: { role }, secret }: LeafInput)
     : undefined;
 }
 
-/** True until a Secret answers the token of the annotation rotate. Status says so; the annotation on the Secret says so earlier. */
+/**
+ * True until a certificate was issued for the current token of the annotation rotate. An annotation on the Secret
+ * records the token before status does.
+ */
 export const rotationIsPending = (
   certificate: CertificateRecord,
   role: Role,
@@ -212,7 +214,7 @@ export const rotationIsPending = (
 ): boolean =>
   pendingToken('rotate', certificate, role) !== undefined && !mayFulfilRequest('rotate', certificate, role, secret);
 
-/** The root that signed is on its way out, and it is this resource's turn. */
+/** The rotation removes the root that issued the certificate, and the scheduled time of this resource has come. */
 function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Finding {
   const turn = rotationReissueTime(leaf, authority, certificate);
   return turn !== undefined && turn <= now
@@ -220,7 +222,7 @@ function rootIsReplaced({ leaf, authority, certificate, now }: LeafInput): Findi
     : undefined;
 }
 
-/** When a leaf is issued again because its root is replaced; undefined when its root is the active one. */
+/** When a leaf is issued again because its root is replaced. Undefined when the active root issued the leaf. */
 const rotationReissueTime = (
   leaf: LeafRecord,
   authority: ReadyAuthority | undefined,
@@ -232,7 +234,7 @@ const rotationReissueTime = (
 
 const idOfFirst = ({ roots: [first] }: TrustBundle): string | undefined => first && anchorId(first);
 
-/** The CRL that peers check the leaf against will end, and nobody can renew it. */
+/** Peers check the leaf against a CRL that will expire, and the key that could renew it is gone. */
 function issuerKeyIsMissing({ leaf, authority, certificate, now }: LeafInput): Finding {
   const turn = crlReissueTime(leaf, authority, certificate);
   return turn !== undefined && turn <= now
@@ -241,8 +243,9 @@ function issuerKeyIsMissing({ leaf, authority, certificate, now }: LeafInput): F
 }
 
 /**
- * When a leaf is issued again because the key of its issuer is gone: a moment of the resource's own between the time at
- * which that CRL would have been renewed and half of what is left of it then. Undefined while there is no such need.
+ * When a leaf is issued again because the key of its issuer is gone. Each resource gets its own time, between the time
+ * at which that CRL would have been renewed and half of the CRL's remaining lifetime after it. Undefined when the CRL
+ * can be renewed.
  */
 function crlReissueTime(
   leaf: LeafRecord,
@@ -255,7 +258,7 @@ function crlReissueTime(
   return new Date(orphan.nextUpdate.getTime() - leftMs);
 }
 
-/** When a leaf is issued again for the sake of the CAs above it; undefined while it need not be. */
+/** When a leaf is issued again because of the CAs above it. Undefined when it is not. */
 export function nextReissueTime(...input: Parameters<typeof rotationReissueTime>): Date | undefined {
   const [first, second] = [rotationReissueTime(...input), crlReissueTime(...input)];
   return first === undefined || (second !== undefined && second < first) ? second : first;
@@ -275,8 +278,8 @@ function renewalIsDue({ leaf, now, certificate, role, ...input }: LeafInput): Fi
 }
 
 /**
- * False when the end of the CAs above keeps a new certificate from lasting longer: renewing over and over towards that end
- * would only wear out the API server.
+ * False when the expiry of the CAs above prevents a new certificate from lasting longer. Renewing again and again
+ * towards that expiry would only load the API server.
  */
 const renewalExtendsLifetime = (
   leaf: LeafRecord,
@@ -290,5 +293,5 @@ const renewalExtendsLifetime = (
 };
 const minimumGainMs = 1000;
 
-/** What spreads renewals: stable for a role of a resource, different for all others. */
+/** The seed that spreads renewals over time: stable for a role of a resource, and different for every other role. */
 export const renewalSeed = (certificate: CertificateRecord, role: string): string => `${certificate.uid}/${role}`;

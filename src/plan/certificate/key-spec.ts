@@ -1,12 +1,12 @@
 import type { KeySpec } from '../../pki/index.ts';
 
-/** A kind of key as the API writes it. */
+/** privateKey as the API spells it. */
 export interface PrivateKeySettings {
   readonly algorithm: KeySpec['algorithm'];
   readonly size?: number;
 }
 
-/** The kind of key that settings ask for, with the default size of its algorithm; undefined when there is no such key. */
+/** The requested kind of key, with the default size of its algorithm. Undefined when the algorithm has no such size. */
 export function keySpecOf({ algorithm, size }: PrivateKeySettings, defaultRsaSize: 2048 | 3072): KeySpec | undefined {
   switch (algorithm) {
     case 'Ed25519':

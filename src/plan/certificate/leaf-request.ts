@@ -30,18 +30,18 @@ import { joinShortened, truncate } from '../text/message-text.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { keySpecOf } from './key-spec.ts';
 
-/** What a role of a resource asks for, checked, normalised and authorised. */
+/** The request of a role, after validation, normalisation and authorisation. */
 export interface LeafRequest {
   readonly profile: LeafProfile;
   readonly key: KeySpec;
   readonly keyEncoding: KeyEncoding;
-  /** Keep the key over renewals. */
+  /** Keep the private key when the certificate is renewed. */
   readonly keepKey: boolean;
 }
 
 /**
- * Why a role's request is refused as it stands: nothing will help but another spec, or another authority. Pending: its
- * namespace has not been seen, and the labels of that may allow more.
+ * Why a role's request is refused. Only a changed spec or authority helps. `Pending`: the operator has not read the
+ * namespace yet, and its labels may allow more.
  */
 export interface Refusal {
   readonly reason: 'Denied' | 'InvalidSpec' | 'Pending';
@@ -49,7 +49,8 @@ export interface Refusal {
 }
 
 /**
- * The request of one role. Checks again what the CRD's schema refuses already: a resource may be older than its schema.
+ * Builds the request of one role. Repeats the checks of the CRD's schema, because a resource may be older than its
+ * schema.
  */
 export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: PolicyScope): LeafRequest | Refusal {
   const invalid = (message: string): Refusal => ({ reason: 'InvalidSpec', message });
@@ -86,7 +87,7 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Policy
   const denied = evaluatePolicy({ role, names, subject, usages, durationMs }, scope);
   const { labels, namespace } = scope;
   if (labels === undefined && (denied.length > 0 || mayGrantMore(spec, role, scope))) {
-    // Watches run at paces of their own. The namespace comes in a moment.
+    // The watches are independent: the namespace arrives shortly.
     const message = `the operator has not read namespace ${namespace} yet; its labels decide which names it may have`;
     return { reason: 'Pending', message };
   }
@@ -112,17 +113,20 @@ const uriProblem = (uris: readonly string[]): string | undefined =>
       `${joinShortened(uris.map((uri) => truncate(uri)))}; request the others in another role or resource`
     : undefined;
 
-/** True when the alternative names would be critical (RFC 5280 4.2.1.6), which whoever knows none of them refuses. */
+/**
+ * True when the subject has no attribute. Then the alternative names are critical (RFC 5280 4.2.1.6), and a verifier
+ * that knows none of their types rejects the certificate.
+ */
 const isEmptySubject = (subject: MtlsCertificateSpec['subject']): boolean =>
   Object.values(subject ?? {}).every((value) => value.length === 0);
 
 const encodingFits = ({ algorithm, encoding }: MtlsCertificateSpec['privateKey']): boolean =>
   encoding === 'PKCS8' || encoding === { RSA: 'PKCS1', ECDSA: 'SEC1', Ed25519: undefined }[algorithm];
 
-/** DESIGN's lower bound: below it, backdating and propagation are most of a lifetime. */
+/** Below five minutes, backdating and propagation would use up most of the lifetime. */
 const minimumDurationMs = 5 * 60 * 1000;
 
-/** All names of a role in normal form, without repeats, and those that are none. */
+/** All names of a role in normal form without duplicates, and the names that are not valid. */
 function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: PolicyScope) {
   const asked: AskedNames = spec[role] ?? {};
   const bad: string[] = [];
@@ -149,11 +153,11 @@ function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: PolicyScop
   return { names, invalid: [...bad, ...badOtherNames] };
 }
 
-// An object identifier has no blank in it, so two names never have the same key.
+// An object identifier has no spaces, so two different names never have the same key.
 const once = (names: readonly OtherName[]): OtherName[] =>
   firstOfEach(names, ({ oid, utf8Value }) => `${oid} ${utf8Value}`);
 
-/** The union of what the three roles can ask for. */
+/** The union of the name fields of the three roles. */
 interface AskedNames {
   readonly service?: string;
   readonly serviceAccount?: string;
@@ -164,7 +168,7 @@ interface AskedNames {
   readonly otherNames?: readonly OtherName[];
 }
 
-/** The names that are own, and for a peer the bare one, where it is granted. */
+/** The own names of a Service. A peer also gets the bare name, if a grant allows it. */
 const namesOfService = (service: string | undefined, role: Role, scope: PolicyScope): string[] =>
   service === undefined
     ? []
@@ -173,7 +177,10 @@ const namesOfService = (service: string | undefined, role: Role, scope: PolicySc
         ...serviceNames(service, role, scope),
       ];
 
-/** True where labels that are not known yet might grant a peer the bare name of its Service. */
+/**
+ * True when a grant may allow the bare name of a peer's Service, depending on namespace labels that the operator has
+ * not read yet.
+ */
 const mayGrantMore = (spec: MtlsCertificateSpec, role: Role, { issuance, labels }: PolicyScope): boolean => {
   const service = role === 'peer' ? spec.peer?.service : undefined;
   const [now, perhaps] = [grantsFor(issuance, labels), issuance.grants];

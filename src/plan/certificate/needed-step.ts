@@ -11,13 +11,13 @@ import { metadataMatches, recordedRevision, secretMetadata } from './secret-meta
 import type { OutputSources, OutputsStep } from './secret-outputs.ts';
 import { outputsMatch, outputsStep } from './secret-outputs.ts';
 import type { SecretStep } from './secret-step.ts';
-/** The step that brings a Secret of our own to what is asked for. */
+/** The step that gives a Secret of this resource its requested content. */
 export function neededStep(input: SecretInput, sources: OutputSources): SecretStep {
   const { certificate, authority, role, request } = input;
   const { secret } = role;
   const finding = reasonToIssue(input);
   if (finding === undefined && secret !== undefined) {
-    // Without its root there is no bundle to compare with, and nothing that could be written.
+    // Without the authority's root there is no bundle to compare with or to write.
     if (authority === undefined) return { step: 'keep' };
     const metadata = secretMetadata(certificate, role.role, currentIssuance(input, secret), secret);
     const change = ownershipChange(secret, certificate);
@@ -49,8 +49,9 @@ export function neededStep(input: SecretInput, sources: OutputSources): SecretSt
 }
 
 /**
- * Whether the next certificate is for the key in place: because spec asks for that, or because another writer has damaged
- * the certificate and not the key. A person who asks for a rotation, or to revoke, suspects the key.
+ * Whether the next certificate is for the current key. It is when spec requests it, or when another client has damaged
+ * the certificate but not the key. A user who requests a rotation or a revocation suspects the key, so the operator
+ * generates a new one.
  */
 function keepsKey(input: SecretInput, reason: IssueReason): boolean {
   const { certificate, authority, role, request, now } = input;
@@ -62,7 +63,7 @@ function keepsKey(input: SecretInput, reason: IssueReason): boolean {
 }
 
 function currentIssuance(input: SecretInput, secret: SecretRecord) {
-  // No reason to issue means that the present tokens are handled, or there are none; then what is noted stays.
+  // There is no reason to issue, so the current tokens are handled. Without a token, the recorded one stays.
   const rotateToken = input.certificate.rotateToken ?? secret.annotations[annotations.rotate];
   const revokeToken = input.certificate.revokeToken ?? secret.annotations[annotations.revoke];
   return {
@@ -72,13 +73,12 @@ function currentIssuance(input: SecretInput, secret: SecretRecord) {
   };
 }
 
-/** How often the role has been issued so far, as the Secret says, or status should the Secret be gone. */
+/** How often the role has been issued, as the Secret records it, or status if the Secret is gone. */
 function revisionOf({ certificate, role }: SecretInput): number {
   const known = certificate.status.secrets?.find((entry) => entry.role === role.role)?.revision ?? 0;
   return Math.max(recordedRevision(role.secret) ?? 0, known);
 }
 
-/** The field of a step for its outputs. */
 export function outputsOf(...[secret, spec, sources]: Parameters<typeof outputsStep>): {
   readonly outputs?: OutputsStep;
 } {
@@ -86,13 +86,13 @@ export function outputsOf(...[secret, spec, sources]: Parameters<typeof outputsS
   return outputs === undefined ? {} : { outputs };
 }
 
-/** What the outputs of a Secret are made from. */
+/** The sources from which the outputs of a Secret are generated. */
 export const outputSources = ({ authority, keystorePassword }: ObservedCertificate): OutputSources => ({
   ...(keystorePassword === undefined ? {} : { keystorePassword }),
   ...(authority.state === 'ready' && authority.crl !== undefined ? { crl: authority.crl } : {}),
 });
 
-/** True for a Secret with the bundle of the authority, or one that it accepts. */
+/** True for a Secret with the current bundle of the authority, or with an accepted one. */
 export const bundleIsGood = (
   { content: { bundle } }: SecretRecord,
   { bundle: wanted, acceptedBundleDigests }: ReadyAuthority,

@@ -7,27 +7,29 @@ import type { FailedAttempts } from './failed-attempts.ts';
 import type { Repairs } from './repair-backoff.ts';
 import type { KeystorePassword } from './secret-outputs.ts';
 
-/** One role of a resource: its Secret as it is, who else lays claim to the Secret's name, and what was tried before. */
+/** One role of a resource: its Secret, the other claimant of the Secret's name, and the earlier attempts. */
 export interface ObservedRole extends FoundSecret {
   readonly role: Role;
   readonly secretName: string;
-  /** The resource or Secret that has the name, in words; absent when it is this resource's to take. */
+  /** The resource that owns the Secret name instead, for messages. Absent when this resource may use the name. */
   readonly secretNameOwner?: string;
-  /** The failed attempts at this very request of this role; absent when the last one succeeded, or none was made. */
+  /**
+   * The failed attempts at the current request of this role. Absent when the last attempt succeeded or there was none.
+   */
   readonly failedAttempts?: FailedAttempts;
-  /** What was repaired of its Secret of late; absent where nothing was, and where something else is asked for now. */
+  /** The recent repairs of its Secret. Absent when there were none, and when the request has changed since. */
   readonly repairs?: Repairs;
 }
 
-/** All that a decision about an MtlsCertificate rests on. */
+/** Everything that the plan of an MtlsCertificate depends on. */
 export interface ObservedCertificate {
   readonly certificate: CertificateRecord;
-  /** The labels of its namespace; absent while the namespace has not been seen. */
+  /** Absent until the operator has read the namespace. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
   readonly authority: AuthorityState;
   readonly roles: readonly ObservedRole[];
-  /** Absent when spec asks for no keystores. */
+  /** Absent when spec requests no keystores. */
   readonly keystorePassword?: KeystorePassword;
-  /** Secrets that the resource owns and that no role of it wants any more. */
+  /** Secrets that the resource owns and that none of its roles needs. */
   readonly surplus: readonly OwnedSecret[];
 }

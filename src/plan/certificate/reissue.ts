@@ -1,21 +1,22 @@
 import { hashFraction } from '../timing/jitter.ts';
 
-/** When the certificates of a replaced root are issued again. */
+/** The schedule on which certificates issued by a replaced root are issued again. */
 export interface Reissue {
   /** The id of the rotation. */
   readonly id: string;
-  /** When certificates began to switch. */
+  /** The start of the phase Switching. */
   readonly since: Date;
-  /** Over how long they do, in milliseconds. */
+  /** The length of the window over which the certificates are spread, in milliseconds. */
   readonly windowMs: number;
-  /** When the present leader began to lead. */
+  /** When the current leader started to lead. */
   readonly resumedAt: Date;
 }
 
 /**
- * The moment at which a resource switches to the new root: its own within the window, by its UID. What became due while
- * nobody led is spread once more, over as long as it had piled up, so that an operator that comes back late does not make
- * all pods reload at once. That share differs with each leader, so that leaders that never last long still get everywhere.
+ * The time at which a resource switches to the new root. Each resource has its own time in the window, derived from its
+ * UID. Certificates that became due while no replica led are spread again, over as long as there was no leader:
+ * otherwise an operator that returns late would make all pods reload at once. The second spread differs for each
+ * leader, so that a series of short-lived leaders still reaches every resource.
  */
 export function reissueTime({ id, since, windowMs, resumedAt }: Reissue, uid: string): Date {
   const moment = since.getTime() + windowMs * hashFraction(`${id}/${uid}`);

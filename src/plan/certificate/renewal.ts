@@ -1,31 +1,31 @@
 import { parseDurationMs } from '../timing/duration.ts';
 import { hashFraction } from '../timing/jitter.ts';
 
-/** Times of a leaf that exists. */
+/** The validity of an issued leaf. */
 export interface Lifetime {
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
-/** When a person wants a renewal: a Go duration, or a percentage of the actual lifetime; neither means a third. */
+/** The renewal settings of spec: a Go duration, or a percentage of the actual lifetime. The default is a third. */
 export interface RenewalSettings {
-  /** How long a leaf lasts from the moment of issue on; its lifetime begins before, with the backdating. */
+  /** How long a leaf lasts from its issue. Its lifetime starts earlier, because of the backdating. */
   readonly duration: string;
   readonly renewBefore?: string;
   readonly renewBeforePercentage?: number;
 }
 
-/** The largest part of the time that is left at renewal by which the moment is brought forward. */
+/** Renewal comes earlier by at most this share of the lifetime that is left at renewal. */
 const jitterShare = 0.1;
 
-/** A leaf is in use at least this long before the next one: settings that ask for less would renew without end. */
+/** A leaf is used at least this long. Shorter settings would renew in an endless loop. */
 const shortestUseMs = 10_000;
 
 /**
- * When a leaf is to be renewed. The moment is brought forward by up to a tenth of the time that would be left, by a
- * share that depends on the seed alone (the resource's UID and role): what was created together is renewed apart, and
- * never with less time left than asked for. A setting that does not fit between issue and expiry (a root cut the
- * lifetime short, or the percentage reaches into the backdating) gives way to a third of the lifetime.
+ * When a leaf is renewed. The time comes earlier by up to a tenth of the lifetime that would be left. The seed (the
+ * resource's UID and role) decides how much, so that leaves that were created together are renewed apart, and never
+ * later than requested. A setting that does not fit between issue and expiry (a root cut the lifetime, or the
+ * percentage reaches into the backdating) is replaced by a third of the lifetime.
  */
 export function renewalTime({ notBefore, notAfter }: Lifetime, settings: RenewalSettings, seed: string): Date {
   const lifetimeMs = notAfter.getTime() - notBefore.getTime();
@@ -35,7 +35,8 @@ export function renewalTime({ notBefore, notAfter }: Lifetime, settings: Renewal
       ? (lifetimeMs * (settings.renewBeforePercentage ?? 100 / 3)) / 100
       : (parseDurationMs(settings.renewBefore) ?? lifetimeMs);
   const leftMs = asked < usableMs ? Math.max(0, Math.min(asked, usableMs - shortestUseMs)) : lifetimeMs / 3;
-  // Bounded by the time before, too: a leaf that is renewed early in its life must not be due when it is issued.
+  // Also limited by the time before renewal: a leaf that is renewed early in its life must not be due when it is
+  // issued.
   const jitterMs = jitterShare * Math.max(0, Math.min(leftMs, usableMs - leftMs)) * hashFraction(seed);
   return new Date(Math.floor((notAfter.getTime() - leftMs - jitterMs) / 1000) * 1000);
 }

@@ -5,7 +5,7 @@ import type { CertificateRecord } from '../records/certificate-record.ts';
 import { isOurs } from '../records/ownership.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 
-/** What an annotation of a resource asks for, of each of its Secrets. */
+/** A request that an annotation makes for every Secret of a resource. */
 export type RequestVerb = 'rotate' | 'revoke';
 
 type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
@@ -15,11 +15,11 @@ const names = {
   revoke: { token: 'revokeToken', annotation: annotations.revoke, ofAll: 'lastHandledRevoke', ofOne: 'handledRevoke' },
 } as const;
 
-/** What status says of the certificate of a role. */
+/** The entry of a role in status. */
 export const secretStatusOf = ({ status }: CertificateRecord, role: Role): SecretStatus | undefined =>
   status.secrets?.find((entry) => entry.role === role);
 
-/** The token of a request that status does not call answered for this role; undefined when there is none. */
+/** The token of a request that status does not yet report as handled for this role. Undefined when there is none. */
 export function pendingToken(verb: RequestVerb, certificate: CertificateRecord, role: Role): string | undefined {
   const { token: name, ofAll, ofOne } = names[verb];
   const token = certificate[name];
@@ -28,9 +28,10 @@ export function pendingToken(verb: RequestVerb, certificate: CertificateRecord, 
 }
 
 /**
- * True for a Secret that the operator may have written as the answer to an open request, before it could say so in status.
- * Anyone who may write Secrets in the namespace can write that annotation. It counts only next to a certificate of a
- * known root that status does not know, for another key than the last certificate that status knows.
+ * True for a Secret that the operator may have written for a pending request, before status recorded that. Anyone who
+ * can write Secrets in the namespace can also write that annotation. So the annotation counts only next to a
+ * certificate that was issued by a known root, is not in status, and has another key than the last certificate in
+ * status.
  */
 export function mayFulfilRequest(
   verb: RequestVerb,
@@ -49,7 +50,10 @@ export function mayFulfilRequest(
   );
 }
 
-/** The field of status for the token that all Secrets of a resource answer: the present one, or the one before. */
+/**
+ * The field of status for the token that every Secret of the resource was issued for: the current token, or the
+ * previous one.
+ */
 export function handledByAll(
   verb: RequestVerb,
   certificate: CertificateRecord,
@@ -60,7 +64,10 @@ export function handledByAll(
   return handled === undefined ? {} : { [ofAll]: handled };
 }
 
-/** The field of a Secret's status for the token that it answers, while other Secrets of the resource do not. */
+/**
+ * The field in a Secret's status for the token that this Secret was issued for, while another Secret of the resource
+ * was not.
+ */
 export function handledByOne(
   verb: RequestVerb,
   certificate: CertificateRecord,

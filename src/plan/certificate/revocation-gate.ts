@@ -11,10 +11,10 @@ import { canBeListed, isRejectedByPeers, leavesToRevoke, unrenewableCrlOf } from
 import type { BlockedStep } from './secret-step.ts';
 
 /**
- * What a certificate that is to be replaced waits for: a leaf that is to be revoked goes onto the CRL before it is
- * replaced, because nobody knows its serial number afterwards. Undefined when it is on the CRL, or when no peer trusts
- * its issuer any more. A leaf that can be put on no CRL does not answer the request, or the person who made it would
- * believe that peers refuse it; a certificate that is due for other reasons is issued all the same.
+ * Why a certificate cannot be replaced yet: the leaf to revoke goes onto the CRL before it is replaced, because its
+ * serial number is lost afterwards. Undefined when the leaf is on the CRL, or when no peer trusts its issuer any more.
+ * When no CRL can list the leaf, the request stays unanswered; otherwise its author would believe that peers reject the
+ * leaf. A certificate that is due for another reason is issued anyway.
  * @param isRequested whether the request to revoke is the reason to issue
  */
 export function unlistedLeavesProblem(
@@ -39,7 +39,7 @@ export function unlistedLeavesProblem(
   return { reason: 'CrlShareExhausted', message: shareExhaustedMessage(certificate, crl, what), awaitsCrl: true };
 }
 
-/** What is full, whose share it is, and what to do. The number changes with the entries of the namespace itself only. */
+/** The count in the message changes only with the entries of this namespace. */
 function shareExhaustedMessage({ namespace, spec }: CertificateRecord, { entries }: CrlBundle, what: string): string {
   const own = entries.byNamespace.get(shareName(namespace)) ?? 0;
   return (
@@ -50,13 +50,16 @@ function shareExhaustedMessage({ namespace, spec }: CertificateRecord, { entries
   );
 }
 
-/** False when a leaf that is to be replaced is on no CRL, so that replacing it does not answer the request. */
+/**
+ * True when peers reject every leaf that the request names. If one is on no CRL, replacing the leaf does not answer the
+ * request.
+ */
 export function isFullyRevoked({ certificate, authority, role: { role, secret }, now }: SecretInput): boolean {
   const requested = leavesToRevoke(certificate, role, secret, now);
   return requested.every((leaf) => authority !== undefined && isRejectedByPeers(leaf, authority));
 }
 
-/** Why some leaves can be put on no CRL, although peers trust them, and what to do; undefined when all of them can. */
+/** Why no CRL can list some of the leaves, although peers trust them. Undefined when every leaf can be listed. */
 function notListableMessage(
   requested: readonly Revocation[],
   { crl }: ReadyAuthority,
@@ -81,6 +84,6 @@ function notListableMessage(
   );
 }
 
-/** There may be hundreds that were replaced. */
+/** Shortened, because a resource can have hundreds of replaced certificates. */
 const serialsOf = (revocations: readonly Revocation[]): string =>
   joinShortened(revocations.map(({ serialNumber }) => serialNumber));

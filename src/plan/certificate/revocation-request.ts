@@ -9,9 +9,10 @@ import type { ReadyAuthority } from './authority-state.ts';
 import { mayFulfilRequest, pendingToken, secretStatusOf } from './request-token.ts';
 
 /**
- * The leaves of a role that the annotation revoke is about: the one in its Secret, the one that was in it before the Secret
- * was lost, and those that were replaced and have not expired: a key may be the same, and who asks may have rotated first.
- * None when the token is handled, or there is none. A leaf that may be the answer already is not one of them.
+ * The leaves of a role that the annotation revoke asks to revoke: the leaf in its Secret, the leaf that was in it
+ * before the Secret was lost, and replaced leaves that have not expired. Replaced leaves are included because they may
+ * share the key, and because the user may have rotated first. Empty when the token is handled, or when there is none. A
+ * leaf that was issued for this very token is not included.
  */
 export function leavesToRevoke(
   certificate: CertificateRecord,
@@ -26,7 +27,7 @@ export function leavesToRevoke(
       ? secret.content.leaf
       : undefined;
   if (leaf === undefined || mayFulfilRequest('revoke', certificate, role, secret)) return inStatus;
-  // While the root of the leaf is not known, status may know its issuer.
+  // The issuer is absent while the root of the leaf is unknown. Status may have it.
   const { serialNumber, issuer, notAfter } = leaf;
   const namespace = shareName(certificate.namespace);
   const inSecret =
@@ -34,7 +35,7 @@ export function leavesToRevoke(
   return [...inSecret, ...inStatus.filter((one) => one.serialNumber !== serialNumber || inSecret.length === 0)];
 }
 
-/** The unexpired leaves of a role that status knows. */
+/** The unexpired leaves of a role that status lists. */
 function leavesInStatus(certificate: CertificateRecord, role: Role, now: Date): Revocation[] {
   const entry = secretStatusOf(certificate, role);
   return (entry === undefined ? [] : [entry, ...(entry.replaced ?? [])])
@@ -48,13 +49,16 @@ function leavesInStatus(certificate: CertificateRecord, role: Role, now: Date): 
     .filter(({ notAfter }) => notAfter > now);
 }
 
-/** What status says of the issuer of a leaf. A status that is older than the field `issuerId` names the root instead. */
+/**
+ * The issuer of a leaf, as status records it. A status that is older than the field `issuerId` names the root instead.
+ */
 const issuerOf = ({ issuerId, rootFingerprint }: { issuerId?: string; rootFingerprint: string }): string =>
   issuerId ?? rootFingerprint;
 
 /**
- * True until a Secret answers the token of the annotation revoke. Status says so; the annotation on the Secret says so before
- * status does. It counts only when no peer accepts a certificate that status knows, because anyone can write the annotation.
+ * True until a certificate was issued for the current token of the annotation revoke. An annotation on the Secret
+ * records the token before status does. It counts only when peers reject every certificate in status, because any
+ * client can write the annotation.
  */
 export const revocationIsPending = (
   certificate: CertificateRecord,
@@ -71,16 +75,19 @@ export const revocationIsPending = (
     )
   );
 
-/** True for a leaf that is on the CRL, or that no trusted root leads to. */
+/** True for a leaf that is on the CRL, or that does not chain to a trusted root. */
 export const isRejectedByPeers = (leaf: Revocation, authority: ReadyAuthority): boolean =>
   authority.crl !== undefined &&
   (authority.crl.revoked.has(leaf.serialNumber) ||
     !(canBeListed(leaf, authority) || unrenewableCrlOf(authority.crl, leaf.issuer) !== undefined));
 
-/** True for a leaf that a CRL of the authority can list. A status that is older than its field issuerId names the root. */
+/**
+ * True for a leaf that a CRL of the authority can list. A status that is older than the field `issuerId` names the
+ * root.
+ */
 export const canBeListed = ({ issuer }: Revocation, { crl, bundle }: ReadyAuthority): boolean =>
   crl?.issuers.includes(issuer) === true || bundle.roots.some(({ fingerprint }) => fingerprint === issuer);
 
-/** The CA of this identity, if its leaves are in use and its key is gone. */
+/** The last CRL of this CA, if its leaves are in use and its key is gone. */
 export const unrenewableCrlOf = ({ unrenewable }: CrlBundle, issuer: string | undefined) =>
   unrenewable.find((one) => one.issuer === issuer);

@@ -3,18 +3,18 @@ import type { LeafRecord } from '../../pki/index.ts';
 import type { FailedAttempts } from './failed-attempts.ts';
 import type { ObservedRole } from './observed-certificate.ts';
 
-/** How a role stands after its step was carried out. */
+/** The state of a role after its step was carried out. */
 export interface RoleOutcome {
-  /** With the Secret as it is now. */
+  /** Holds the Secret as the step left it. */
   readonly role: ObservedRole;
   readonly problem?: {
     readonly reason: CertificateReason;
     readonly message: string;
-    /** The certificate in place is right for spec and only due: it does its work until it expires. */
+    /** The current certificate matches spec and works until it expires; only its successor is due. */
     readonly canWait?: boolean;
   };
-  /** What was issued into the Secret since status was written last: its latest write has failed. */
+  /** The leaves that were issued since the last successful write of status. */
   readonly unrecorded?: readonly LeafRecord[];
-  /** The failed attempts up to now, the one of this step included. */
+  /** All failed attempts, including this step's. */
   readonly failedAttempts?: FailedAttempts;
 }

@@ -10,12 +10,12 @@ import { forgottenAt, freeRepairs, isForgotten, nextRepairTime } from './repair-
 import { revocationIsPending } from './revocation-request.ts';
 import type { SecretStep } from './secret-step.ts';
 
-/** What makes the pauses of a role's Secret differ from those of others. */
+/** The seed that makes the delays of a role's Secret differ from the delays of other Secrets. */
 const seedOf = ({ uid }: CertificateRecord, { role }: ObservedRole): string => `${uid}/${role}`;
 
 /**
- * True when a step undoes what another writer has done to a Secret, and answers nothing that a person has asked for, no
- * certificate that is due, and no other root.
+ * True when a step only undoes a change by another client. False when the step answers a user's request, renews a
+ * certificate that is due, or follows a change of the root.
  */
 export function isRepair(
   { certificate, authority }: ObservedCertificate,
@@ -28,12 +28,12 @@ export function isRepair(
   if (step.step === 'update' && step.restores !== true) {
     return role.secret?.modifiedByOthers === true && role.repairs?.sourcesChanged !== true;
   }
-  // Nobody but another writer makes it immutable, or gives it another type.
+  // The operator never makes a Secret immutable and never changes its type.
   if (role.secret?.writable === false) return true;
   return isDamaged({ certificate, role, ...(ready === undefined ? {} : { authority: ready }) });
 }
 
-/** True while a request of a person is not handled yet. Such a request never waits. */
+/** True while a user's request is pending. Such a request is never delayed. */
 const hasPendingRequest = (
   certificate: CertificateRecord,
   { role, secret }: ObservedRole,
@@ -45,11 +45,11 @@ const hasPendingRequest = (
   rotationIsPending(certificate, role, secret) ||
   revocationIsPending(certificate, role, secret, authority, now);
 
-/** True while the annotation retry has a value that was not acted on. */
+/** True while the annotation retry has a value that the operator has not acted on. */
 export const retryIsPending = ({ retryToken, status }: CertificateRecord): boolean =>
   retryToken !== undefined && retryToken !== status.lastHandledRetry;
 
-/** The step, or why it has to wait: the Secret was repaired too often of late. */
+/** The step, or why it is delayed: the Secret was repaired too often recently. */
 export function withRepairBackoff(
   observed: ObservedCertificate,
   role: ObservedRole,
@@ -62,13 +62,13 @@ export function withRepairBackoff(
   return { step: 'blocked', ...contestedProblem(observed.certificate, role), canWait: false };
 }
 
-/** Whether a Secret that is right now has to stay so for a while before it counts as left alone. */
+/** True while an intact Secret must stay intact for longer before the contention counts as over. */
 export const isContested = (certificate: CertificateRecord, role: ObservedRole, now: Date): boolean =>
   role.repairs !== undefined &&
   role.repairs.count > freeRepairs &&
   nextRepairTime(role.repairs, seedOf(certificate, role)) > now;
 
-/** The message is the same from one repair to the next, so that it is one event and one write. */
+/** The message does not change between repairs, so that it causes one event and one write of status. */
 export function contestedProblem(
   { namespace, name }: CertificateRecord,
   { role, secretName, secret, repairs }: ObservedRole,
@@ -88,8 +88,8 @@ export function contestedProblem(
 type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 
 /**
- * The part of status that survives a restart, so that a restart does not bring free repairs: there once they are used up,
- * gone when they are forgotten.
+ * Status records the repairs once the free ones are used up, so that a restart does not allow more of them. The record
+ * disappears when the repairs no longer count.
  */
 export const repairStatus = (repairs: Repairs | undefined, now: Date): Pick<SecretStatus, 'repairs'> =>
   repairs === undefined || repairs.count < freeRepairs || isForgotten(repairs, now)
@@ -102,7 +102,10 @@ export const repairStatus = (repairs: Repairs | undefined, now: Date): Pick<Secr
         },
       };
 
-/** The repairs of a role's Secret in status; undefined when status has none that an operator can have written. */
+/**
+ * The repairs of a role's Secret in status. Undefined when there are none, or when the operator cannot have written the
+ * entry.
+ */
 export function repairsInStatus(
   { secrets }: MtlsCertificateStatus,
   { role, secretName }: Pick<ObservedRole, 'role' | 'secretName'>,
@@ -115,7 +118,7 @@ export function repairsInStatus(
   const { changedBy } = entry;
   return {
     count: entry.count,
-    // A time in the future would delay repairs for as long as it says.
+    // A time in the future would delay repairs until then.
     lastTime: lastTime > now ? now : lastTime,
     ...(changedBy === undefined ? {} : { changedBy }),
   };

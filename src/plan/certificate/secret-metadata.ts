@@ -8,20 +8,25 @@ import type { SecretRecord } from '../records/secret-record.ts';
 /** Labels and annotations by key; null takes a key off. */
 export type MetadataPatch = Record<string, string | null>;
 
-/** The metadata that a Secret is to carry, beside what others put on it. */
+/** The labels and annotations that the operator sets on a Secret. Other clients may add more. */
 export interface SecretMetadata {
   readonly labels: MetadataPatch;
   readonly annotations: MetadataPatch;
 }
 
-/** What the content of a Secret was issued for, written into the same object so that a crash cannot part them. */
+/**
+ * The requests that the content of a Secret answers. It is written together with the content, so that a crash cannot
+ * separate them.
+ */
 export interface IssuanceRecord {
   readonly revision: number;
   readonly rotateToken?: string;
   readonly revokeToken?: string;
 }
 
-/** The metadata of a role's Secret; null for what an earlier template put on it and the present one does not. */
+/**
+ * The metadata of a role's Secret. A key is null when an earlier secretTemplate set it and the current one does not.
+ */
 export function secretMetadata(
   certificate: CertificateRecord,
   role: Role,
@@ -57,7 +62,7 @@ export function secretMetadata(
   };
 }
 
-/** The annotation for a token. It is removed when the content was not issued for it: another writer has set it. */
+/** The annotation for a token. An annotation without a token was written by another client, so it is removed. */
 function tokenAnnotation(
   annotation: string,
   token: string | undefined,
@@ -67,7 +72,7 @@ function tokenAnnotation(
   return secret?.annotations[annotation] === undefined ? {} : removed([annotation]);
 }
 
-/** The metadata that says whose a Secret is. */
+/** The metadata that says which resource and role a Secret belongs to. */
 export function ownershipMetadata(
   certificate: CertificateRecord,
   role: Role,
@@ -87,7 +92,7 @@ export function ownershipMetadata(
 
 const removed = (keys: readonly string[]): MetadataPatch => Object.fromEntries(keys.map((key) => [key, null]));
 
-/** The keys that the annotation `template` lists; none when it is absent or was tampered with. */
+/** The keys that the annotation `template` lists. Empty when it is absent or not valid. */
 export function templateKeys(annotation: string | undefined): { labels: string[]; annotations: string[] } {
   const strings = (value: unknown): string[] =>
     Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string' && !isReserved(item)) : [];
@@ -107,19 +112,24 @@ const isReserved = (key: string): boolean =>
   /^([^/]*\.)?(kubernetes\.io|k8s\.io|mtls-operator\.io)\//.test(key) &&
   (!key.startsWith('app.kubernetes.io/') || key === labels.managedBy);
 
-/** The entries that a template may set. The CRD's schema refuses the others, but a resource may be older than its schema. */
+/**
+ * The entries that a template may set. The CRD's schema rejects the others, but a resource may be older than its
+ * schema.
+ */
 const unreserved = (entries: Readonly<Record<string, string>> | undefined): Record<string, string> =>
   Object.fromEntries(Object.entries(entries ?? {}).filter(([key]) => !isReserved(key)));
 
-/** How many times a Secret's content has been issued, as its annotation says; undefined when that says nothing. */
+/**
+ * How often the content of a Secret has been issued, as its annotation records it. Undefined when that is not valid.
+ */
 export function recordedRevision(secret: SecretRecord | undefined): number | undefined {
   const text = secret?.annotations[annotations.revision] ?? '';
   return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;
 }
 
 /**
- * True when a Secret carries the metadata already. A Secret that was written before the annotation secret-name existed gets
- * it with its next write, and is not written for it.
+ * True when a Secret already has the metadata. A missing annotation secret-name alone causes no write: old Secrets get
+ * it with their next write.
  */
 export function metadataMatches({ labels: actual, annotations: all }: SecretRecord, wanted: SecretMetadata): boolean {
   const { [annotations.secretName]: secretName, ...others } = wanted.annotations;
@@ -133,9 +143,8 @@ const matches = (actual: Readonly<Record<string, string>>, wanted: MetadataPatch
     return kept === value || (value !== null && kept === compactValue(value));
   });
 
-// Longer values are kept as their digest.
 const longestValue = 128;
 
-/** What is kept of the value of an annotation that comes from a template: itself, or the digest of a long one. */
+/** The form in which a record keeps the value of a template's annotation: the value, or the digest of a long one. */
 export const compactValue = (value: string): string =>
   value.length <= longestValue ? value : `sha256:${sha256Hex(value)}`;

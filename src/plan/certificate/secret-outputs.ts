@@ -3,15 +3,15 @@ import type { MtlsCertificateSpec } from '../../api/types.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 
-/** A further form of the content of a Secret, by the key of its data. */
+/** The data key of an additional output format. */
 export type OutputKey = (typeof outputKeys)[keyof typeof outputKeys];
 
-/** The password of the keystores of a resource, as far as it is known without being read. */
+/** The state of the keystore password, known without reading the password. */
 export type KeystorePassword =
-  /** The Secrets that may hold it have not been listed yet. */
+  /** The passwords' Secrets have not been listed yet. */
   | { readonly state: 'unknown' }
   | { readonly state: 'missing' }
-  /** `version` names the Secret, its revision and the key: another version may be another password. */
+  /** `version` identifies the Secret, its revision and the key. Another version may be another password. */
   | { readonly state: 'found'; readonly version: string };
 
 /** Where the password of the keystores is. */
@@ -22,32 +22,31 @@ export interface PasswordRef {
   readonly version: string;
 }
 
-/** What a write makes of the outputs of a Secret. */
+/** The change that a write makes to the outputs of a Secret. */
 export interface OutputsStep {
-  /** What the Secret is to hold. */
+  /** The outputs to write. */
   readonly keys: readonly OutputKey[];
-  /** What it holds of the operator's, and is not to hold any more. */
+  /** The outputs to remove. */
   readonly removed: readonly OutputKey[];
-  /** There when keys has keystores. */
+  /** Set when `keys` has keystores. */
   readonly password?: PasswordRef;
-  /** Digest of the CRLs; there when keys has them. */
+  /** Digest of the CRLs. Set when `keys` has them. */
   readonly crl?: string;
 }
 
-/** What is noted on a Secret of its outputs, in the same write. */
+/** The record of a Secret's outputs, an annotation that is written together with them. */
 export interface OutputsRecord {
   readonly keys: readonly OutputKey[];
   /** Version of the password of the keystores. */
   readonly password?: string;
   /** Digest of the CRLs. */
   readonly crl?: string;
-  /** Over the whole data that the operator wrote: what others have changed since does not fit it. */
+  /** Digest of all data that the operator wrote. It shows a change by another client. */
   readonly digest: string;
 }
 
 const knownKeys: readonly OutputKey[] = Object.values(outputKeys);
 
-/** The outputs that a spec asks for. */
 export const requestedOutputs = ({
   outputs: { combinedPEM, der, pkcs12, crl } = {},
 }: MtlsCertificateSpec): OutputKey[] => [
@@ -59,7 +58,7 @@ export const requestedOutputs = ({
 
 export const encodeOutputsRecord = (note: OutputsRecord): string => JSON.stringify(note);
 
-/** What the annotation `outputs` says; without keys when it is absent or was tampered with. */
+/** Parses the annotation `outputs`. The result has no keys when the annotation is absent or not valid. */
 export function parseOutputsRecord(annotation: string | undefined): OutputsRecord {
   const nothing = { keys: [], digest: '' };
   if (annotation === undefined) return nothing;
@@ -78,27 +77,26 @@ export function parseOutputsRecord(annotation: string | undefined): OutputsRecor
   }
 }
 
-/** What is noted of the outputs of a Secret; nothing for one that is not there. */
 const recordedOutputs = (secret: SecretRecord | undefined): OutputsRecord =>
   parseOutputsRecord(secret?.annotations[annotations.outputs]);
 
-/** What outputs depend on beside spec and the key pair. */
+/** The sources of outputs other than spec and the key pair. */
 export interface OutputSources {
-  /** Absent when spec asks for no keystores. */
+  /** Absent when spec requests no keystores. */
   readonly keystorePassword?: KeystorePassword;
-  /** Absent when there are no CRLs, or it is not known whether there are. */
+  /** Absent when there are no CRLs, or when that is not known yet. */
   readonly crl?: CrlBundle;
 }
 
-/** True for a Secret with every output that a spec asks for, whatever they were made from. */
+/** True for a Secret with every requested output, whatever password and CRL they were generated from. */
 export const hasOutputs = (secret: SecretRecord, spec: MtlsCertificateSpec): boolean => {
   const { keys } = recordedOutputs(secret);
   return requestedOutputs(spec).every((key) => keys.includes(key));
 };
 
 /**
- * Whether a Secret has the outputs that a spec asks for, under the password and with the CRLs that there are now. That
- * they are as they were written is not asked here: a Secret in which they are not has no bundle, see SecretContent.
+ * True when a Secret has the requested outputs, with the current password and CRLs. It does not check for changes by
+ * other clients: a Secret whose outputs were changed has no bundle, see SecretContent.
  */
 export function outputsMatch(
   secret: SecretRecord,
@@ -107,12 +105,12 @@ export function outputsMatch(
 ): boolean {
   const noted = recordedOutputs(secret);
   if (!hasOutputs(secret, spec) || requestedOutputs(spec).length !== noted.keys.length) return false;
-  // What is under a password that is gone, or of a CA that signs no lists any more, is as good as it can be.
+  // Outputs stay as they are when the password is gone, or when the CA no longer signs CRLs.
   const isUnderPassword = keystorePassword?.state !== 'found' || keystorePassword.version === noted.password;
   return isUnderPassword && (noted.crl === undefined || crl === undefined || crl.digest === noted.crl);
 }
 
-/** What a write makes of the outputs; undefined when the Secret has none and gets none. */
+/** The change to the outputs. Undefined when the Secret has none and gets none. */
 export function outputsStep(
   secret: SecretRecord | undefined,
   spec: MtlsCertificateSpec,
@@ -132,7 +130,7 @@ export function outputsStep(
   };
 }
 
-/** Why the outputs that a spec asks for cannot be made; undefined when they can. */
+/** Why the requested outputs cannot be generated. Undefined when they can. */
 export function outputsProblem(
   { outputs, authorityRef }: MtlsCertificateSpec,
   { keystorePassword, crl }: OutputSources,

@@ -10,10 +10,13 @@ import type { RoleOutcome } from './role-outcome.ts';
 import { repairStatus } from './secret-contention.ts';
 import { recordedRevision } from './secret-metadata.ts';
 
-/** What status says of the certificate of one role. */
+/** The entry of one role in status. */
 export type SecretStatus = NonNullable<MtlsCertificateStatus['secrets']>[number];
 
-/** The entry of a role in status: of the certificate in its Secret, or of the last one that was; empty before the first. */
+/**
+ * The entry of a role in status: the certificate in its Secret, or the last known one. Empty before the first
+ * certificate.
+ */
 export function secretStatus(
   certificate: CertificateRecord,
   outcome: RoleOutcome,
@@ -24,17 +27,16 @@ export function secretStatus(
   const known = certificate.status.secrets?.find((entry) => entry.role === role);
   const repairs = repairStatus(outcome.role.repairs, now);
   const unrecorded = unrecordedIn(outcome, known, roots);
-  // What was issued is remembered while the Secret is lost, damaged or taken over: pods use what they have loaded from it,
-  // until it expires.
+  // While the Secret is lost, damaged or taken over, status keeps the last certificate: pods use it until it expires.
   const kept = known?.secretName === secretName ? [retainedStatus(known, unrecorded, repairs, now)] : [];
   if (secret === undefined || !isOurs(secret, certificate, role)) return kept;
   if (!('leaf' in secret.content) || isForeignLeaf(outcome, secret, kept[0])) return kept;
   const { leaf } = secret.content;
-  // While the root is bad its certificate is not known; status remembers it for a leaf that it has seen.
+  // While the root may not sign, its certificate is unknown. Status remembers it for a leaf that it already lists.
   const remembered = known?.fingerprint === leaf.fingerprint ? known : undefined;
   const root = roots.find((one) => anchorId(one) === leaf.root)?.fingerprint ?? remembered?.rootFingerprint;
   const issuerId = leaf.issuer ?? remembered?.issuerId;
-  // A leaf of an unknown root is about to be replaced, or blocked from it; status does not vouch for it.
+  // A leaf that was issued by an unknown root will be replaced, so status does not list it.
   if (root === undefined) return kept;
   const replaced = replacedBy(leaf.serialNumber, known, unrecorded, now);
   return [
@@ -56,7 +58,7 @@ export function secretStatus(
   ];
 }
 
-/** What status goes on saying of a certificate that is not in the Secret any more. */
+/** The entry in status for a certificate that is no longer in the Secret. */
 function retainedStatus(
   entry: SecretStatus,
   unrecorded: readonly Replaced[],
@@ -69,7 +71,7 @@ function retainedStatus(
   return { ...others, ...(all.length === 0 ? {} : { replaced: all }), ...repairs };
 }
 
-/** The certificates that reached the Secret and are in status in no form yet. */
+/** Certificates that were written to the Secret and that status does not list yet. */
 function unrecordedIn(
   { unrecorded = [] }: RoleOutcome,
   known: SecretStatus | undefined,
@@ -85,8 +87,8 @@ function unrecordedIn(
 }
 
 /**
- * True for a leaf that the operator has neither written nor accepted: another writer has put it there, and it is about to be
- * replaced. The revision on the Secret shows a leaf that the operator wrote a moment before it was ended.
+ * True for a leaf from another client, which the operator will replace. The revision on the Secret identifies a leaf
+ * that the operator wrote just before it stopped.
  */
 const isForeignLeaf = ({ problem }: RoleOutcome, secret: SecretRecord, known: SecretStatus | undefined): boolean =>
   problem !== undefined &&
@@ -96,12 +98,15 @@ const isForeignLeaf = ({ problem }: RoleOutcome, secret: SecretRecord, known: Se
   secret.content.leaf.fingerprint !== known.fingerprint &&
   recordedRevision(secret) !== known.revision + 1;
 
-/** How many of those that were replaced are remembered, to be revoked if need be: some 50 KB in a status. */
+/** How many replaced certificates status lists, so that they can be revoked. They take about 50 KB. */
 export const maxReplaced = 256;
 
 type Replaced = NonNullable<SecretStatus['replaced']>[number];
 
-/** Those that were in a Secret before. They change with the certificate alone, so that time by itself writes nothing. */
+/**
+ * The certificates that were in the Secret before. The list changes only with the certificate, so that the passing of
+ * time alone causes no write.
+ */
 function replacedBy(
   serialNumber: string,
   known: SecretStatus | undefined,
@@ -119,7 +124,7 @@ function replacedBy(
   return boundedReplaced([...before, replaced, ...unrecorded], serialNumber, now);
 }
 
-/** Another writer may put a certificate back that was replaced: it is listed once, and not while it is in place. */
+/** Another client may restore a replaced certificate. It is listed once, and not while it is in the Secret. */
 const boundedReplaced = (all: readonly Replaced[], serialNumber: string, now: Date): Replaced[] =>
   all
     .filter((one, i) => all.findLastIndex((other) => other.serialNumber === one.serialNumber) === i)

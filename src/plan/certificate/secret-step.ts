@@ -4,11 +4,11 @@ import type { LeafRequest } from './leaf-request.ts';
 import type { SecretMetadata } from './secret-metadata.ts';
 import type { OutputsStep } from './secret-outputs.ts';
 
-/** What is to be done about one role's Secret. */
+/** The step for one role's Secret. */
 export type SecretStep =
-  /** It is as it should be, or as good as it can be made now. */
+  /** The Secret has its requested content, or cannot be improved now. */
   | { readonly step: 'keep' }
-  /** A new certificate, with a new key or the one in place, in one write. */
+  /** Issue a certificate, for a new key or the current one, and write everything at once. */
   | {
       readonly step: 'issue';
       readonly reason: IssueReason;
@@ -17,15 +17,18 @@ export type SecretStep =
       readonly keepKey: boolean;
       readonly write: 'create' | 'update' | 'replace';
       readonly metadata: SecretMetadata;
-      /** What the same write does about who owns the Secret. */
+      /** The change of ownership that the same write makes. */
       readonly ownership?: 'adopt' | 'release';
-      /** Absent where there are none, and have been none. */
+      /** Absent when the Secret has no outputs and gets none. */
       readonly outputs?: OutputsStep;
     }
-  /** The same certificate; bundle, outputs or metadata differ. `blocked`: more would be needed, and cannot be. */
+  /**
+   * Keep the certificate and update bundle, outputs or metadata. `blocked`: why the Secret cannot get a new
+   * certificate, which it needs.
+   */
   | {
       readonly step: 'update';
-      /** The certificate is written in its own form again: tls.crt holds it among other things, or in another order. */
+      /** Restore the order of tls.crt: it holds the certificate among other things, or in another order. */
       readonly restores?: true;
       readonly metadata: SecretMetadata;
       readonly ownership?: 'adopt' | 'release';
@@ -34,13 +37,13 @@ export type SecretStep =
     }
   | BlockedStep;
 
-/** Something stands in the way; what is there is left as it is. */
+/** The step cannot be carried out. The Secret stays unchanged. */
 export interface BlockedStep {
   readonly step: 'blocked';
   readonly reason: CertificateReason;
   readonly message: string;
   /** See stepCanWait. */
   readonly canWait: boolean;
-  /** The certificate has to be on the CRL before it is replaced: reconcile the authority. */
+  /** The CRL must list the certificate before it is replaced, so the authority has to be reconciled. */
   readonly awaitsCrl?: true;
 }

@@ -10,7 +10,7 @@ import type { ObservedCertificate, ObservedRole } from './observed-certificate.t
 import { unlistedLeavesProblem } from './revocation-gate.ts';
 import { hasOutputs, outputsProblem } from './secret-outputs.ts';
 import type { BlockedStep, SecretStep } from './secret-step.ts';
-/** Something stands in the way that only another spec, or another owner of the name, can change. */
+/** A step that stays blocked until spec changes or the Secret's name gets another owner. */
 export const blocked = (reason: CertificateReason, message: string): BlockedStep => ({
   step: 'blocked',
   reason,
@@ -18,7 +18,7 @@ export const blocked = (reason: CertificateReason, message: string): BlockedStep
   canWait: false,
 });
 
-/** Why a role may not have the Secret that it names; undefined if it may. */
+/** Why a role may not use its Secret name. Undefined if it may. */
 export function nameObstacle({ certificate }: ObservedCertificate, role: ObservedRole): BlockedStep | undefined {
   const { secret, foreign, secretName, secretNameOwner } = role;
   const rival = roleWithSameSecret(certificate, role);
@@ -38,7 +38,6 @@ export function nameObstacle({ certificate }: ObservedCertificate, role: Observe
   return theirs && blocked('SecretConflict', conflictMessage(theirs, certificate, role.role));
 }
 
-/** A step that is about to be carried out. */
 interface Attempt {
   readonly observed: ObservedCertificate;
   readonly role: ObservedRole;
@@ -48,7 +47,7 @@ interface Attempt {
 
 type Obstacle = (attempt: Attempt) => BlockedStep | undefined;
 
-/** The Secret would have to be deleted and created again, and then the resource is gone. */
+/** Replacing the Secret means to delete and create it, and the resource is about to be gone. */
 const isBeingDeleted: Obstacle = ({ observed: { certificate }, role: { secretName }, step }) =>
   isReplacement(step) && certificate.deleting
     ? blocked(
@@ -71,7 +70,7 @@ const issuanceIsPaused: Obstacle = ({ observed: { certificate, authority }, step
 const authorityIsNotReady: Obstacle = ({ observed: { certificate, authority }, step }) => {
   if (authority.state !== 'notReady') return undefined;
   const { reason, message } = authority;
-  // A root that is being created is there in a moment.
+  // The root is being created and will be ready shortly.
   const own = reason === 'Pending' ? 'Pending' : 'AuthorityNotReady';
   return waits(step, own, `${nameOf(certificate)}: ${reason}: ${message}`);
 };
@@ -95,7 +94,7 @@ const lastAttemptFailed: Obstacle = ({ role: { failedAttempts }, step, now }) =>
     ? waits(step, 'IssuanceFailed', failedAttempts.message)
     : undefined;
 
-/** In the order in which a person would want to hear of them. */
+/** The first one is reported, so the order is by importance to the user. */
 const obstacles: readonly Obstacle[] = [
   isBeingDeleted,
   finalizerHoldsSecret,
@@ -106,7 +105,7 @@ const obstacles: readonly Obstacle[] = [
   lastAttemptFailed,
 ];
 
-/** The first obstacle in the way of a step; undefined if it can be carried out. */
+/** The first obstacle to a step. Undefined if the step can be carried out. */
 export function writeObstacle(attempt: Attempt): BlockedStep | undefined {
   for (const obstacle of obstacles) {
     const found = obstacle(attempt);
@@ -127,14 +126,14 @@ const waits = (step: SecretStep, reason: CertificateReason, message: string): Bl
 
 const nameOf = ({ spec }: CertificateRecord): string => `MtlsAuthority ${spec.authorityRef.name}`;
 
-/** Another role of the resource that names the same Secret: each would write over the other's, without end. */
+/** Another role of the resource with the same Secret name. The two would overwrite each other in an endless loop. */
 const roleWithSameSecret = (
   { name, spec }: CertificateRecord,
   { role, secretName }: ObservedRole,
 ): string | undefined =>
   rolesOf(spec).find((other) => other !== role && secretNameOf(name, spec, other) === secretName);
 
-/** Says that a Secret cannot be created again, because a finalizer holds the one that cannot be written. */
+/** The message when a finalizer holds a Secret that has to be created again. */
 function finalizerMessage(namespace: string, secretName: string, isImmutable: boolean): [CertificateReason, string] {
   const release = `kubectl -n ${namespace} patch secret ${secretName} --type merge --patch '{"metadata":{"finalizers":null}}'`;
   const held =
@@ -148,10 +147,13 @@ function finalizerMessage(namespace: string, secretName: string, isImmutable: bo
     : ['Pending', `Secret ${secretName} ${held}`];
 }
 
-/** True for a Secret with the bundle of now and every output that spec asks for, if perhaps of an earlier password or CRL. */
+/**
+ * True for a Secret with the current bundle and every requested output. The outputs may be from an earlier password or
+ * CRL.
+ */
 const isWhole = (secret: SecretRecord | undefined, { spec }: CertificateRecord, authority: ReadyAuthority): boolean =>
   secret !== undefined && bundleIsGood(secret, authority) && hasOutputs(secret, spec);
 
-/** True when the certificate in place is right for spec and does its work: it is only time for the next one. */
+/** True when the current certificate matches spec and works: the step can wait until it expires. */
 export const stepCanWait = (step: SecretStep): boolean =>
   (step.step === 'update' && step.restores !== true) || (step.step === 'issue' && deferrableReasons.has(step.reason));

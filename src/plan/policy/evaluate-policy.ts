@@ -20,31 +20,30 @@ import { isOwnCommonName, isOwnServiceName, isOwnSpiffeId, type NameScope, spiff
 import { subjectFields, subjectValues } from './subject-attributes.ts';
 import { isSystemName } from './wildcard.ts';
 
-/** Whose names are judged: what is real of the resource's namespace, and what its authority says. */
+/** The namespace that requests names, and the rules of its authority. */
 export interface PolicyScope extends NameScope {
-  /** The namespace's labels; undefined when it is not known. */
+  /** The namespace's labels. Undefined until the operator has read the namespace. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   /** The name of the authority, for messages. */
   readonly authority: string;
   readonly issuance: IssuancePolicy;
 }
 
-/** Names in normal form, as they would be signed. */
 export interface RequestedNames {
   readonly role: Role;
   readonly subject: Subject;
   readonly names: SubjectAltNames;
 }
 
-/** All that may be denied. */
+/** Every part of a request that the policy may deny. */
 interface Requested extends RequestedNames {
   readonly usages: readonly LeafUsage[];
   readonly durationMs: number;
 }
 
 /**
- * Why a namespace may not have what it asks for, in sentences; empty when it may. Pure and total: this is the gate that
- * stands where names are signed, whatever was checked before.
+ * Why a namespace may not have its request, as messages. Empty when it may. Pure, and never throws. This is the check
+ * before signing: it does not rely on any earlier check.
  */
 export function evaluatePolicy(requested: Requested, scope: PolicyScope): string[] {
   const { namespace, authority } = scope;
@@ -62,7 +61,10 @@ export function evaluatePolicy(requested: Requested, scope: PolicyScope): string
   ];
 }
 
-/** Extended usages that nobody has granted; the others only say more of a key, which its holder may use as he likes. */
+/**
+ * Extended usages without a grant. Basic key usages need none: they only describe the key, which its holder can use in
+ * any way.
+ */
 function deniedUsages(usages: readonly LeafUsage[], { namespace, authority, issuance, labels }: PolicyScope): string[] {
   const grants = grantsFor(issuance, labels);
   const rule = `namespace ${namespace} may have only the usages of its roles and usages that issuance.allow of MtlsAuthority ${authority} grants`;
@@ -79,8 +81,8 @@ function deniedDuration(durationMs: number, { authority, issuance: { maxDuration
 }
 
 /**
- * The names that a namespace may not have, each with what it may have instead. A namespace has its own Service names, the
- * SPIFFE IDs of its own ServiceAccounts, and what the authority grants it; nothing else.
+ * The denied names, each with the names that the namespace may have instead. A namespace may have the names of its own
+ * Services, the SPIFFE IDs of its own ServiceAccounts, and the names that the authority grants.
  */
 export function deniedNames(requested: RequestedNames, scope: PolicyScope): string[] {
   const { names, subject } = requested;
@@ -145,10 +147,10 @@ export function deniedNames(requested: RequestedNames, scope: PolicyScope): stri
   ];
 }
 
-/** Room for a whole DNS name; quotes and control characters make a text longer. */
+/** 300 characters hold a whole DNS name. JSON escapes make a text longer. */
 const quoted = (name: string): string => truncate(JSON.stringify(truncate(name)), 300);
 
-/** The forms that isOwnServiceName knows. */
+/** The forms that isOwnServiceName accepts. */
 function ownServiceForms(role: Role, { namespace, clusterDomain }: NameScope): string {
   const bare = role === 'server' ? '<service>, ' : '';
   const qualified = `<service>.${namespace}.svc, <service>.${namespace}.svc.${clusterDomain}`;

@@ -26,16 +26,21 @@ import {
 import type { SubjectField } from './subject-attributes.ts';
 import { parseSubjectPattern, type SubjectPattern, subjectMatcher } from './subject-pattern.ts';
 
-/** What spec.issuance of an authority says, read once for all of its certificates. Data: it can be compared and logged. */
+/**
+ * spec.issuance of an authority, parsed once for all of its certificates. Plain data: it can be compared and logged.
+ */
 export interface IssuancePolicy {
-  /** As it was written, and in milliseconds; without these it is no duration, and nothing is short enough for it. */
+  /**
+   * The text, and its milliseconds. `ms` is absent when the text is not a duration; then no certificate is short
+   * enough.
+   */
   readonly maxDuration?: { readonly text: string; readonly ms?: number };
-  /** Absent, all namespaces. */
+  /** Absent: all namespaces. */
   readonly namespaceSelector?: LabelSelector;
   readonly grants: readonly NameGrant[];
 }
 
-/** Names and usages for the namespaces that a selector selects. */
+/** The names and usages that selected namespaces get. */
 export interface NameGrant {
   readonly namespaceSelector: LabelSelector;
   readonly dnsNames: readonly DnsPattern[];
@@ -49,8 +54,8 @@ export interface NameGrant {
 }
 
 /**
- * Reads spec.issuance. The CRD's schema refuses what is not valid; of an authority that is older than its schema, a
- * pattern that is none grants nothing, and so does an entry without a selector. Never throws.
+ * Parses spec.issuance. An authority that is older than the CRD's schema may hold patterns that are not valid: such a
+ * pattern grants nothing, and so does an entry without a selector. Never throws.
  */
 export function issuancePolicy(issuance: Issuance | undefined): IssuancePolicy {
   const { maxDuration: text, namespaceSelector, allow } = issuance ?? {};
@@ -63,7 +68,7 @@ export function issuancePolicy(issuance: Issuance | undefined): IssuancePolicy {
 }
 
 function nameGrant({ namespaceSelector, ...grant }: Partial<Grant>): NameGrant[] {
-  // To `selects`, no selector is one that selects all.
+  // `selects` treats a missing selector as one that selects every namespace.
   if (namespaceSelector === undefined) return [];
   return [
     {
@@ -97,17 +102,19 @@ function subjectPatterns(subject: SubjectGrant | undefined): NameGrant['subject'
 const valid = <T, P>(patterns: readonly P[] | undefined, parse: (pattern: P) => T | undefined): T[] =>
   (patterns ?? []).map(parse).filter((pattern) => pattern !== undefined);
 
-/** True for a namespace that a selector selects; of one whose labels are not known, only if it selects all there are. */
+/**
+ * True for a namespace that a selector selects. While its labels are unknown, only a selector that selects every
+ * namespace counts.
+ */
 export const isSelected = (selector: LabelSelector, labels: Readonly<Record<string, string>> | undefined): boolean =>
   labels === undefined ? selectsAll(selector) : selects(selector, labels);
 
-/** What an authority grants to a namespace with these labels. */
+/** The grants of an authority for a namespace with these labels. */
 export const grantsFor = (
   { grants }: IssuancePolicy,
   labels: Readonly<Record<string, string>> | undefined,
 ): readonly NameGrant[] => grants.filter(({ namespaceSelector }) => isSelected(namespaceSelector, labels));
 
-/** True when the matcher of a name accepts a pattern of any grant. */
 const matchesAny = <Pattern>(
   grants: readonly NameGrant[],
   patternsOf: (grant: NameGrant) => readonly Pattern[],
@@ -117,7 +124,10 @@ const matchesAny = <Pattern>(
 export const grantsDnsName = (grants: readonly NameGrant[], name: string): boolean =>
   matchesAny(grants, ({ dnsNames }) => dnsNames, dnsMatcher(name));
 
-/** The path /ns/<namespace> in the authority's trust domain is that namespace's own: there `*` grants no other namespace. */
+/**
+ * In the authority's trust domain, the path /ns/<namespace> belongs to that namespace. There, `*` never grants the name
+ * of another namespace.
+ */
 export function grantsUri(
   grants: readonly NameGrant[],
   uri: string,

@@ -11,38 +11,41 @@ import {
 import { matchesWildcard, mayMatchSystemName } from './wildcard.ts';
 
 /**
- * The patterns that an authority grants names by, one kind of name after the other. Parsing gives undefined for what is
- * no pattern, which then grants nothing. A matcher tells of a name which patterns match its normal form; what has none is
- * matched by nothing. Where a pattern has `*`, the name has plain characters: `*` is for the many names that an
- * administrator has in mind, and odd ones are granted by being spelled out or not at all.
+ * The patterns by which an authority grants names, one kind of name after the other. A parser returns undefined for a
+ * text that is not a pattern; such a text grants nothing. A matcher compares the normal form of a name, and a name
+ * without a normal form matches nothing. A `*` stands for plain characters only: it is for the many similar names that
+ * an administrator has in mind. Unusual names must be spelled out.
  */
 
-/** The labels in lower case; `*` stands for any one label. */
+/** The labels in lower case. `*` stands for any single label. */
 export type DnsPattern = readonly string[];
 
 export function parseDnsPattern(text: string): DnsPattern | undefined {
-  // As in dnsLabels: ASCII only before any change of case.
+  // As in dnsLabels: reject non-ASCII characters before changing case.
   if (!/^[\x21-\x7e]+$/.test(text)) return undefined;
   const labels = text.toLowerCase().replace(/\.$/, '').split('.');
-  // Nobody means all the names there are of a length.
+  // A pattern of wildcards alone would grant every name with that number of labels.
   const saysSomething = labels.some((label) => label !== '*');
   return saysSomething && labels.every((label) => label === '*' || isDnsLabel(label)) ? labels : undefined;
 }
 
-/** A wildcard in a name is a label like others, so that only a `*` at the same place stands for it. */
+/** A wildcard in a requested name counts as a label, so only a `*` at the same place of the pattern matches it. */
 export function dnsMatcher(name: string): (pattern: DnsPattern) => boolean {
   const labels = dnsLabels(name);
   return (pattern) =>
     labels?.length === pattern.length && pattern.every((label, i) => label === '*' || label === labels[i]);
 }
 
-/** The first octets of an address, 4 or 16, and how many of their bits count. */
+/** The octets of the network address, 4 or 16, and the length of the prefix in bits. */
 export interface IpRange {
   readonly network: Buffer;
   readonly prefixLength: number;
 }
 
-/** A range in CIDR notation. One with bits set behind its prefix is more than its writer thinks, and none. */
+/**
+ * Parses a range in CIDR notation. A range with bits set after its prefix is rejected, because its author probably
+ * meant a smaller one.
+ */
 export function parseIpRange(text: string): IpRange | undefined {
   const [, address = '', prefix = ''] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text) ?? [];
   const network = ipOctets(address);
@@ -57,20 +60,22 @@ export function ipMatcher(address: string): (range: IpRange) => boolean {
     octets?.length === network.length && octets.every((octet, i) => (octet & mask(prefixLength, i)) === network[i]);
 }
 
-/** The bits of the octet at this index that belong to the prefix. */
 const mask = (prefixLength: number, index: number): number =>
   (0xff00 >> Math.min(8, Math.max(0, prefixLength - 8 * index))) & 0xff;
 
-/** An IPv4 address in the clothes of IPv6 is the one to some verifiers and the other to others, and none here. */
+/** Undefined for an IPv4-mapped IPv6 address: some verifiers treat it as IPv4, others as IPv6. */
 function ipOctets(address: string): Buffer | undefined {
   if (normaliseIpAddress(address) === undefined) return undefined;
   const octets = encodeIpAddress(address);
   return octets.subarray(0, -4).equals(mappedPrefix) ? undefined : octets;
 }
-/** Of ::ffff:0:0/96 (RFC 4291 2.5.5.2). */
+/** The prefix ::ffff:0:0/96 (RFC 4291 2.5.5.2). */
 const mappedPrefix = Buffer.from('00000000000000000000ffff', 'hex');
 
-/** One URI, or scheme, authority and the segments of the path, where `*` stands for any one; `more` for a final `**`. */
+/**
+ * One URI, or an origin with path segments. In a segment list, `*` stands for any single segment. `more` is set for a
+ * final `**`.
+ */
 export type UriPattern =
   | { readonly literal: string }
   | { readonly origin: string; readonly segments: readonly string[]; readonly more: boolean };
@@ -87,7 +92,7 @@ export function parseUriPattern(text: string): UriPattern | undefined {
   return { origin: origin.toLowerCase(), segments, more };
 }
 
-/** `spelledOut` is how many segments at the beginning of the path no `*` may stand for. */
+/** @param spelledOut how many segments at the start of the path a pattern must spell out, without `*` */
 export function uriMatcher(uri: string, spelledOut = 0): (pattern: UriPattern) => boolean {
   const normal = normaliseUri(uri);
   const parts = splitUri(normal ?? '');
@@ -102,8 +107,9 @@ export function uriMatcher(uri: string, spelledOut = 0): (pattern: UriPattern) =
 }
 
 /**
- * Scheme with authority, and the segments of the path, of a URI that every parser splits alike: a host with or without a
- * port, segments of unreserved characters (RFC 3986 2.3) that are neither empty nor dots, and nothing behind the path.
+ * Splits a URI into scheme with authority, and path segments. Undefined for a URI that parsers may split differently.
+ * Accepted are a host with or without a port, segments of unreserved characters (RFC 3986 2.3) that are neither empty
+ * nor dots, and nothing after the path.
  */
 function splitUri(uri: string, wildcard?: '*'): { origin: string; segments: readonly string[] } | undefined {
   const [, origin, path = ''] = /^([a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+(?::\d+)?)((?:\/[^/]+)*)$/i.exec(uri) ?? [];
@@ -113,7 +119,7 @@ function splitUri(uri: string, wildcard?: '*'): { origin: string; segments: read
   return origin !== undefined && arePlain ? { origin, segments } : undefined;
 }
 
-/** A mailbox, `*` for all of them, and the domain in lower case. */
+/** A mailbox, or `*` for every mailbox, and the domain in lower case. */
 export interface EmailPattern {
   readonly mailbox: string;
   readonly domain: string;
@@ -130,10 +136,10 @@ export function emailMatcher(address: string): (pattern: EmailPattern) => boolea
   return (pattern) => domain === pattern.domain && (pattern.mailbox === '*' ? isPlain : pattern.mailbox === mailbox);
 }
 
-/** A dot-atom (RFC 5322 3.2.3) without `*`, and without the characters that once routed mail on (RFC 5321 F.2). */
+/** A dot-atom (RFC 5322 3.2.3) without `*`, and without the characters that once were source routes (RFC 5321 F.2). */
 const isPlainMailbox = (mailbox: string): boolean => /^[\w#$&'+/=?^`{|}~-]+(\.[\w#$&'+/=?^`{|}~-]+)*$/.test(mailbox);
 
-/** The text as it was written, and as it is of names that are DNS names, which have a form of their own. */
+/** The pattern as written, and its form for common names that are DNS names. */
 export interface CommonNamePattern {
   readonly text: string;
   readonly dnsText: string;
@@ -151,19 +157,19 @@ export function commonNameMatcher(commonName: string): (pattern: CommonNamePatte
     mayMatchSystemName(text, name) && (matchesWildcard(text, name) || (isDnsName && matchesWildcard(dnsText, name)));
 }
 
-/** A type of names, and which of them: all plain mailboxes of a domain, or a text. */
+/** A type of otherName, with patterns for its values: every plain mailbox of a domain, or a text. */
 export interface OtherNamePattern {
   readonly oid: string;
   readonly values: ReadonlyArray<{ readonly domain: string } | { readonly text: string }>;
 }
 
-/** A value that is no pattern is left out; a type that is none leaves nothing. */
+/** Drops values that are not patterns. Undefined when the type is not an object identifier. */
 export function parseOtherNamePattern({ oid, utf8Values }: OtherNameTexts): OtherNamePattern | undefined {
   if (oid === undefined || !isObjectIdentifier(oid)) return undefined;
   return { oid, values: (utf8Values ?? []).map(parseOtherValue).filter((value) => value !== undefined) };
 }
 
-/** Of an authority that is older than its schema, anything may be missing. */
+/** Every field may be missing in an authority that is older than its schema. */
 interface OtherNameTexts {
   readonly oid?: string;
   readonly utf8Values?: readonly string[];
@@ -171,7 +177,7 @@ interface OtherNameTexts {
 
 function parseOtherValue(text: string): OtherNamePattern['values'][number] | undefined {
   if (!isPlainText(text, maxOtherValueLength)) return undefined;
-  // As of a mailbox: a `*` in the middle of a name that has an @ is more than its writer can oversee.
+  // As for mailboxes: in a name with an @, a `*` in the middle would grant more than its author can foresee.
   if (!text.includes('@') || !text.includes('*')) return { text };
   const domain = text.startsWith('*@') ? text.slice(2) : '';
   const labels = dnsLabels(domain);
@@ -182,8 +188,9 @@ function parseOtherValue(text: string): OtherNamePattern['values'][number] | und
 export const maxOtherValueLength = 1024;
 
 /**
- * What a name of another type means, its own programs alone know, so it is compared as it is written, the case of a domain
- * included. To programs that know no case, as those of user principal names, nothing more is granted by that.
+ * Only the programs that use a type of otherName know how to compare its values, so values are compared as written.
+ * That includes the case of a domain. Programs that ignore case, such as for user principal names, get no additional
+ * grants from that.
  */
 export const otherNameMatcher =
   ({ oid, utf8Value }: OtherName): ((pattern: OtherNamePattern) => boolean) =>

@@ -1,7 +1,7 @@
 import type { Role } from '../../pki/index.ts';
 import { dnsLabels, parseSpiffeId } from './name-normalisation.ts';
 
-/** Whose names are the own ones: a namespace, and the domains of its authority. */
+/** A namespace and the domains of its authority. They decide which names are the namespace's own. */
 export interface NameScope {
   readonly namespace: string;
   readonly trustDomain: string;
@@ -9,9 +9,9 @@ export interface NameScope {
 }
 
 /**
- * True for the DNS names that a namespace needs no grant for: `<service>.<namespace>`, and anything under `<namespace>.svc`,
- * with or without the cluster's domain. `<service>` alone is for servers: programs take a client's bare name for a user. A
- * wildcard is own where every name it stands for would be, in the qualified forms alone.
+ * True for the DNS names that need no grant: `<service>.<namespace>`, and any name below `<namespace>.svc`, with or
+ * without the cluster's domain. The bare `<service>` is for servers only, because programs read the bare name of a
+ * client as a user name. A wildcard is own in the qualified forms, where every name that it covers is own.
  */
 export function isOwnServiceName(name: string, role: Role, { namespace, clusterDomain }: NameScope): boolean {
   const labels = dnsLabels(name);
@@ -19,22 +19,23 @@ export function isOwnServiceName(name: string, role: Role, { namespace, clusterD
   const wildcard = labels[0] === '*';
   if (labels.length === 1) return role === 'server' && labels[0] !== 'localhost';
   if (labels.length === 2) return !wildcard && labels[1] === namespace;
-  // With the cluster's domain the namespace is certain. Without, it could be taken for a part of a domain like `shop.svc`.
+  // With the cluster's domain, the position of the namespace is certain. Without it, a namespace may be mistaken for a
+  // part of a domain like `shop.svc`.
   const domain = ['svc', ...clusterDomain.toLowerCase().split('.')];
   return endsWith(labels, endsWith(labels, domain) ? [namespace, ...domain] : [namespace, 'svc']);
 }
 
-/** True when labels are left in front of the suffix. */
+/** True when the labels end with the suffix and at least one label comes before it. */
 const endsWith = (labels: readonly string[], suffix: readonly string[]): boolean =>
   labels.length > suffix.length && suffix.every((text, i) => labels[labels.length - suffix.length + i] === text);
 
-/** The names of a Service in a role: all that are own. A client has no Service. */
+/** The own names of a Service in a role. A client has no Service. */
 export const serviceNames = (service: string, role: Role, { namespace, clusterDomain }: NameScope): string[] => [
   ...(role === 'server' ? [service] : []),
   ...[`.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.${clusterDomain}`].map((rest) => service + rest),
 ];
 
-/** True for the SPIFFE ID of a ServiceAccount of the namespace, compared in full. */
+/** True for the SPIFFE ID of a ServiceAccount of the namespace. Every part is compared. */
 export function isOwnSpiffeId(uri: string, { namespace, trustDomain }: NameScope): boolean {
   const id = parseSpiffeId(uri);
   if (id?.trustDomain !== trustDomain.toLowerCase()) return false;
@@ -47,6 +48,6 @@ export function isOwnSpiffeId(uri: string, { namespace, trustDomain }: NameScope
 export const spiffeIdOf = (serviceAccount: string, { namespace, trustDomain }: NameScope): string =>
   `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 
-/** A common name may be what an alternative name of the role may be: programs take the one for the other. */
+/** A common name may be any own alternative name of the role, because programs read either of them. */
 export const isOwnCommonName = (commonName: string, role: Role, scope: NameScope): boolean =>
   isOwnServiceName(commonName, role, scope) || isOwnSpiffeId(commonName, scope);

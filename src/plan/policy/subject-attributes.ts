@@ -7,7 +7,7 @@ export type SubjectField = keyof SubjectGrant;
 
 type GrantedAttribute = Exclude<keyof Subject, 'commonName'>;
 
-/** Has every attribute that can be signed, so that a new one cannot be without a grant. */
+/** The type requires every attribute that can be signed, so a new attribute cannot go without a grant. */
 const fieldOf: Readonly<Record<GrantedAttribute, SubjectField>> = {
   organizations: 'organizations',
   organizationalUnits: 'organizationalUnits',
@@ -21,13 +21,13 @@ const fieldOf: Readonly<Record<GrantedAttribute, SubjectField>> = {
 
 export const subjectFields: readonly SubjectField[] = Object.values(fieldOf);
 
-/** The values of a subject that a field of a grant is about. */
+/** The values of a subject that a field of a grant covers. */
 export const subjectValues = (subject: Subject, field: SubjectField): readonly string[] =>
   (Object.keys(fieldOf) as GrantedAttribute[])
     .filter((attribute) => fieldOf[attribute] === field)
     .flatMap((attribute) => subject[attribute] ?? []);
 
-/** The most characters that a value has, as the upper bounds of X.520 say. */
+/** The largest number of characters of a value: the upper bounds of X.520. */
 const lengths = {
   organizations: 64,
   organizationalUnits: 64,
@@ -37,7 +37,7 @@ const lengths = {
   postalCodes: 40,
 } as const;
 
-/** What is wrong with a subject, as a sentence; undefined when it can be signed as it is. */
+/** What is wrong with a subject, as a message. Undefined when it can be signed. */
 export function subjectProblem(subject: AskedSubject): string | undefined {
   for (const [field, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
     if (!(subject[field] ?? []).every((value) => isPlainText(value, length))) {

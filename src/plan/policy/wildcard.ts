@@ -1,9 +1,10 @@
 /**
- * True when `*` in the pattern can stand for one or more letters, digits, dashes and underscores each, so that the whole
- * is the text. Any other character could make a name of another kind of it: a host, an address, a list of attributes.
+ * True when the pattern matches the text. Each `*` stands for one or more letters, digits, dashes and underscores. Any
+ * other character could turn the text into another kind of name: a host, an address, a list of attributes.
  */
 export function matchesWildcard(pattern: string, text: string): boolean {
-  // Which beginnings of the text the pattern so far can be, by their length. A backtracking matcher would not end.
+  // The lengths of the prefixes of the text that the pattern so far matches. A backtracking matcher could take
+  // exponential time.
   let reached = new Set([0]);
   for (const part of pattern) {
     const next = new Set<number>();
@@ -19,9 +20,9 @@ export function matchesWildcard(pattern: string, text: string): boolean {
   return reached.has(text.length);
 }
 
-/** Kubernetes keeps users and groups that begin so for itself: system:masters may do everything. */
+/** Kubernetes reserves users and groups that begin with `system:`. The group system:masters may do everything. */
 export const isSystemName = (text: string): boolean => text.normalize('NFKC').toLowerCase().startsWith('system:');
 
-/** False for a pattern that would grant a system: name to a `*`. The beginning has to be written out. */
+/** False for a pattern that would match a `system:` name by a `*`. Such a pattern must spell the prefix out. */
 export const mayMatchSystemName = (pattern: string, name: string): boolean =>
   !isSystemName(name) || isSystemName(pattern);

@@ -1,6 +1,6 @@
 import type { MtlsAuthoritySpec, MtlsAuthorityStatus } from '../../api/types.ts';
 
-/** What is known of an MtlsAuthority. */
+/** The parts of an MtlsAuthority that plans need. */
 export interface AuthorityRecord {
   readonly namespace: '';
   readonly name: string;
@@ -14,7 +14,7 @@ export interface AuthorityRecord {
   readonly approveToken?: string;
   readonly skipToken?: string;
   readonly abortToken?: string;
-  /** Why spec cannot be read; then `spec` holds those of its fields that can be, and signs nothing. */
+  /** Why spec is not valid. Then `spec` holds only its valid fields, and the authority signs nothing. */
   readonly specProblem?: string;
   readonly spec: MtlsAuthoritySpec;
   readonly status: MtlsAuthorityStatus;

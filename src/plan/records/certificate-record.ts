@@ -1,6 +1,6 @@
 import type { MtlsCertificateSpec, MtlsCertificateStatus } from '../../api/types.ts';
 
-/** What is known of an MtlsCertificate: its resource without what no decision needs. */
+/** The parts of an MtlsCertificate that plans need. */
 export interface CertificateRecord {
   readonly namespace: string;
   readonly name: string;
@@ -15,15 +15,18 @@ export interface CertificateRecord {
   readonly revokeToken?: string;
   /** The value of the annotation retry; absent when there is no request. */
   readonly retryToken?: string;
-  /** Why spec cannot be read; then `spec` asks for nothing. */
+  /** Why spec is not valid. Then `spec` requests no certificate. */
   readonly specProblem?: string;
   readonly spec: MtlsCertificateSpec;
   readonly status: MtlsCertificateStatus;
-  /** The stored status has the names of an earlier version: the next reconcile writes all of it. */
+  /** The stored status uses field names of an earlier version, so the next reconcile writes all of it. */
   readonly hasOldNames?: true;
 }
 
-/** The order of resources by age, the oldest first: by creation, then by UID. RFC 3339 in one zone and precision sorts as text. */
+/**
+ * Orders resources by age, the oldest first: by creation, then by UID. RFC 3339 times in one zone and precision sort as
+ * text.
+ */
 export const byAge = (a: CertificateRecord, b: CertificateRecord): number =>
   ageKey(a) < ageKey(b) ? -1 : ageKey(a) > ageKey(b) ? 1 : 0;
 

@@ -15,11 +15,13 @@ interface WithConditions {
   readonly conditions?: readonly Condition[];
 }
 
-/** The condition of a type as status has it; undefined where it was never set. */
+/** The condition of a type in status. Undefined when it was never set. */
 export const conditionOf = ({ conditions }: WithConditions, type: ConditionType): Condition | undefined =>
   conditions?.find((condition) => condition.type === type);
 
-/** The condition of a type as status has it, to be stated again; undefined where it was never set. */
+/**
+ * The condition of a type in status, as a desired condition that keeps it unchanged. Undefined when it was never set.
+ */
 export function restated(status: WithConditions, type: ConditionType): DesiredCondition | undefined {
   const condition = conditionOf(status, type);
   if (condition === undefined) return undefined;
@@ -27,16 +29,16 @@ export function restated(status: WithConditions, type: ConditionType): DesiredCo
   return { type, status: condition.status === 'True' ? 'True' : 'False', reason, message };
 }
 
-/** A condition as False, with the reason why. Nothing where it was never set: a condition that was set once stays. */
+/** A condition with status False, or none when it was never set. A condition that was set once stays. */
 export const falseIfSet = (status: WithConditions, condition: Omit<DesiredCondition, 'status'>): DesiredCondition[] =>
   conditionOf(status, condition.type) === undefined ? [] : [{ ...condition, status: 'False' }];
 
 type Undated = Omit<Condition, 'lastTransitionTime'>;
 
 /**
- * The conditions to write: exactly the wanted types. A type that was there keeps its place, and its lastTransitionTime
- * unless its status changed; new types follow in the order wanted. Given the same facts, the result is deeply equal to
- * `previous`, so that equality tells that there is nothing to write.
+ * The conditions to write: exactly the desired types. An existing condition keeps its place, and its lastTransitionTime
+ * unless its status changes. New ones follow in the desired order. Without a change the result is deeply equal to
+ * `previous`, so that equality means that no write is needed.
  */
 export function mergeConditions(
   previous: readonly Condition[] | undefined,
@@ -52,7 +54,7 @@ export function mergeConditions(
 function dated(condition: Undated, old: Condition | undefined, now: Date): Condition {
   const { type, status, reason, message, observedGeneration } = condition;
   const lastTransitionTime = old?.status === status ? old.lastTransitionTime : timestamp(now);
-  // A key that holds undefined would make the result differ from what the API server gives back.
+  // A property with the value undefined would differ from the object that the API server returns.
   const generation = observedGeneration === undefined ? {} : { observedGeneration };
   return { type, status, reason, message, lastTransitionTime, ...generation };
 }

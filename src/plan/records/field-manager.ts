@@ -1,14 +1,14 @@
 import { annotations, group, labels, managerName } from '../../api/constants.ts';
 
-/** More than one message needs. */
+/** Limits for one message. */
 const mostFields = 3;
 const longestName = 128;
 
 /**
- * Who of all but the operator has changed a Secret last in what the operator writes, and which fields, in words:
- * `kubectl-edit (data.tls.crt)`. Undefined when managedFields do not say it: what a writer takes away leaves no trace
- * there.
- * @param managedFields metadata.managedFields as the API server gave it, not trusted
+ * The client other than the operator that last changed the operator's part of a Secret, and the changed fields, for
+ * messages: `kubectl-edit (data.tls.crt)`. Undefined when managedFields name no such client. They do not record deleted
+ * fields.
+ * @param managedFields metadata.managedFields as the API server returned it, not trusted
  */
 export function lastWriter(managedFields: unknown): string | undefined {
   if (!Array.isArray(managedFields)) return undefined;
@@ -21,7 +21,6 @@ export function lastWriter(managedFields: unknown): string | undefined {
       fields: ownFieldsIn(asObject(fieldsV1)),
     }))
     .filter(({ fields }) => fields.length > 0)
-    // RFC 3339 in one zone and precision sorts as text.
     .sort((a, b) => (a.time < b.time ? 1 : a.time > b.time ? -1 : 0));
   const [last] = writers;
   if (last === undefined) return undefined;
@@ -30,7 +29,7 @@ export function lastWriter(managedFields: unknown): string | undefined {
 }
 
 /**
- * Whoever writes an object chooses the name, and administrators read the message. A sentence in it could pass for advice of
+ * Any client can choose its name, and administrators read the message. A sentence as a name could pass for advice of
  * the operator, with a command to copy.
  */
 function nameOf(manager: string): string {
@@ -38,7 +37,7 @@ function nameOf(manager: string): string {
   return plainName.test(manager) ? manager : 'a client whose name has unusual characters';
 }
 
-/** The names of programs, as clients set them: `kubectl-edit`, `argocd-controller`, `Go-http-client`. */
+/** Names as clients usually set them: `kubectl-edit`, `argocd-controller`, `Go-http-client`. */
 const plainName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$/;
 
 function ownFieldsIn(fields: Fields): string[] {

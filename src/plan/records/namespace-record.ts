@@ -1,8 +1,8 @@
-/** What is known of a Namespace. */
+/** The parts of a Namespace that plans need. */
 export interface NamespaceRecord {
   readonly name: string;
   readonly resourceVersion: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** It is being deleted: nothing can be created in it any more. */
+  /** The namespace is being deleted. The API server refuses new objects in it. */
   readonly terminating: boolean;
 }

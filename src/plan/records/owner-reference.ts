@@ -11,19 +11,25 @@ interface OwnerReference {
 
 type OwnKind = 'MtlsAuthority' | 'MtlsCertificate';
 
-/** The ownerReference of an object that belongs to a resource. The garbage collector removes the object with the resource. */
+/**
+ * The ownerReference to a resource of the operator. The garbage collector deletes the object together with the
+ * resource.
+ */
 export const ownerReference = (
   kind: OwnKind,
   { name, uid }: { readonly name: string; readonly uid: string },
 ): OwnerReference & { readonly controller: boolean } => ({ apiVersion, kind, name, uid, controller: true });
 
-/** The reference to the controller of an object. Anybody can write one: the caller checks whether the controller exists. */
+/**
+ * The reference to the controller of an object. Any client can write one, so the caller checks whether the controller
+ * exists.
+ */
 export const controllerOf = (references: readonly OwnerReference[] = []): OwnerReference | undefined =>
   references.find(({ controller }) => controller === true);
 
 /**
- * True for a reference to a resource of a kind of this operator. The API server does not bound an ownerReference: one with a
- * longer name or UID names no object that exists.
+ * True for a reference to a resource of this kind. The API server does not limit the length of an ownerReference; a
+ * reference with a longer name or UID cannot name an existing object.
  */
 export const isOfKind = (reference: OwnerReference, kind: OwnKind): boolean =>
   reference.kind === kind &&

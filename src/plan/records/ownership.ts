@@ -6,9 +6,9 @@ import { roles, rolesOf, secretNameOf } from './roles.ts';
 import type { ForeignSecret, SecretRecord } from './secret-record.ts';
 
 /**
- * Whose Secret this is, by what the Secret itself says: its controller, or without a controller the labels of the operator
- * together with the annotation secret-name. A copy under another name carries the name of the original there, so it claims
- * nothing. Anybody can write all of this in a namespace of theirs: whether the resource exists is for the caller to check.
+ * The owner that a Secret itself names: its controller, or without one the operator's labels together with the
+ * annotation secret-name. That annotation of a copy holds the name of the original, so a copy claims nothing. Any
+ * client can write all of this in its own namespace: the caller checks whether the owner exists.
  */
 export function ownerOf(
   secret: Pick<SecretRecord, 'name' | 'labels' | 'annotations'>,
@@ -26,16 +26,19 @@ export function ownerOf(
   return { controller: 'none', ownerName, ...(owner === undefined ? {} : { owner }) };
 }
 
-/** True for a Secret whose annotation secret-name is its own name. Only such a Secret is ever deleted. */
+/**
+ * True for a Secret whose annotation secret-name is its own name. A new Secret is deleted only if this is true, see
+ * mayBeDeleted.
+ */
 export const isNamedInAnnotation = ({ name, annotations: all }: Pick<SecretRecord, 'name' | 'annotations'>): boolean =>
   all[annotations.secretName] === name;
 
-/** The part of a Secret that says whose it is, see ownerOf. */
+/** The fields that name the owner of a Secret, see ownerOf. */
 type OwnershipFields = Pick<SecretRecord, 'namespace' | 'controller' | 'owner' | 'ownerName'>;
 
 /**
- * True when the Secret belongs to this resource, whatever its role. A name in another namespace is another resource, and
- * anybody can write down a UID: namespace and name always count, and with a controller the UID does too.
+ * True when the Secret belongs to this resource, in any role. Namespace and name must match, because any client can
+ * write a UID. With a controller, the UID must match too.
  */
 export const belongsTo = (
   { namespace, controller, owner, ownerName }: OwnershipFields,
@@ -44,15 +47,15 @@ export const belongsTo = (
 
 declare const owned: unique symbol;
 
-/** Marks a Secret that was compared with the resource it belongs to: only ownedBy and isOurs set it. */
+/** Marks a Secret that was checked against its resource. Only ownedBy and isOurs set it. */
 export interface Owned {
   readonly [owned]: true;
 }
 
-/** Such a Secret. The operator deletes no other. */
+/** A Secret that passed the check. The operator deletes no other Secret. */
 export type OwnedSecret = SecretRecord & Owned;
 
-/** The Secret, if it names this very resource as its owner: by kind, group, namespace, name and UID. */
+/** The Secret, if its owner is this resource by kind, group, namespace, name and UID. */
 export const ownedBy = <T extends OwnershipFields>(
   secret: T,
   certificate: CertificateRecord,
@@ -60,8 +63,8 @@ export const ownedBy = <T extends OwnershipFields>(
   belongsTo(secret, certificate) && secret.owner === certificate.uid ? (secret as T & Owned) : undefined;
 
 /**
- * True for a Secret that this resource owns, or that it would adopt: one without a controller that was handed over to the
- * resource, and has the name that the resource gives to the Secret of a role.
+ * True for a Secret that this resource owns or would adopt. It would adopt a Secret without a controller that was
+ * handed over to it and has the Secret name of one of its roles.
  */
 export const canOwn = (certificate: CertificateRecord, secret: OwnershipFields & Pick<SecretRecord, 'name'>): boolean =>
   belongsTo(secret, certificate) &&
@@ -71,23 +74,26 @@ const isRoleSecretName = ({ name, spec }: CertificateRecord, secretName: string)
   rolesOf(spec).some((role) => secretNameOf(name, spec, role) === secretName);
 
 /**
- * True for the Secret of a role that the operator may write: the resource controls it, or it has no controller and was
- * handed over to this resource and role (a restored backup, or a Secret that was orphaned).
+ * True for a role's Secret that the operator may write. Either the resource controls it, or it has no controller and
+ * was handed over to this resource and role, like a restored backup or an orphaned Secret.
  */
 export const isOurs = (secret: SecretRecord, certificate: CertificateRecord, role: Role): secret is OwnedSecret =>
   belongsTo(secret, certificate) && (secret.controller === 'certificate' || secret.labels[labels.role] === role);
 
-/** True for a resource whose Secrets stay when it is deleted: they have no ownerReference, and the annotation certificate-uid. */
+/**
+ * True for a resource whose Secrets stay when it is deleted. Such Secrets have the annotation certificate-uid instead
+ * of an ownerReference.
+ */
 export const retainsSecrets = ({ spec }: CertificateRecord): boolean => spec.deletionPolicy === 'Retain';
 
-/** What a write does about who owns a Secret: it makes it the resource's, or takes the ownerReference off. */
+/** The change of ownership that a write makes: it adds the ownerReference, or removes it. */
 export interface OwnershipChange {
   readonly ownership?: 'adopt' | 'release';
 }
 
 /**
- * What has to change about who owns a Secret of ours. Nothing while the resource is being deleted: with
- * `kubectl delete --cascade=orphan` the garbage collector is taking the ownerReference off, so that the Secret survives.
+ * The change of ownership that a Secret of the resource needs. None while the resource is being deleted: with `kubectl
+ * delete --cascade=orphan`, the garbage collector removes the ownerReference so that the Secret survives.
  */
 export function ownershipChange({ controller, owner }: SecretRecord, certificate: CertificateRecord): OwnershipChange {
   if (certificate.deleting) return {};
@@ -97,8 +103,9 @@ export function ownershipChange({ controller, owner }: SecretRecord, certificate
 }
 
 /**
- * True for a Secret of the resource that may be deleted once no role needs it: it names itself. One that was written before
- * the annotation existed has to be in status, since a copy of it has the same labels and owner.
+ * True for a Secret of the resource that may be deleted once no role needs it: its annotation secret-name is its own
+ * name. A Secret from before that annotation existed must be in status, because a copy of it has the same labels and
+ * owner.
  */
 export function mayBeDeleted(secret: SecretRecord, { name, status }: CertificateRecord): boolean {
   if (secret.deleting === true) return false;
@@ -108,7 +115,6 @@ export function mayBeDeleted(secret: SecretRecord, { name, status }: Certificate
   return certificate === name && isInStatus;
 }
 
-/** Says why a Secret is left alone, and what to type. */
 export function conflictMessage(secret: ForeignSecret, certificate: CertificateRecord, role: Role): string {
   const { namespace, name } = secret;
   const wantedLabels = {

@@ -3,7 +3,7 @@ import { anchorId, type Certificate, parseTrustAnchors } from '../../pki/index.t
 
 const known = new WeakMap<MtlsAuthorityStatus, readonly Certificate[]>();
 
-/** The roots that were trusted when status was written last; none at a fresh start. */
+/** The roots that were trusted when status was last written. Empty for a new authority. */
 export function rootsInStatus(status: MtlsAuthorityStatus): readonly Certificate[] {
   const roots = known.get(status) ?? parsed(status.trustBundle ?? '');
   known.set(status, roots);
@@ -18,11 +18,11 @@ function parsed(pem: string): readonly Certificate[] {
   }
 }
 
-/** The anchor identity of the root that signed when status was written last; undefined when status names none. */
+/** The anchor identity of the root that signed when status was last written. Undefined when status names none. */
 export const activeRootInStatus = (status: MtlsAuthorityStatus): string | undefined =>
   anchorIdInStatus(status, status.activeRoot?.fingerprint);
 
-/** The anchor identity of a root that status names by the fingerprint of its certificate. */
+/** The anchor identity of a root in status, by the fingerprint of its certificate. */
 export function anchorIdInStatus(status: MtlsAuthorityStatus, fingerprint: string | undefined): string | undefined {
   const root = rootsInStatus(status).find((one) => one.fingerprint === fingerprint);
   return root && anchorId(root);

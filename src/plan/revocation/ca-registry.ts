@@ -11,15 +11,15 @@ import {
 } from '../../pki/index.ts';
 import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
-/** Every CA that is known: those that sign, those above them, those that are trusted, and those that were remembered. */
+/** All known CAs: the signers, the CAs above them, the trusted roots, and the issuers that the root Secret records. */
 export class CaRegistry {
   readonly #signers: readonly Issuer[];
   readonly #all: readonly Certificate[];
   readonly #byId: ReadonlyMap<string, Certificate>;
-  /** Identities of the CAs on the paths of those that sign. */
+  /** Identities of the CAs on the paths of the signers. */
   readonly #onPath: ReadonlySet<string>;
   readonly #context: CrlContext;
-  /** Verdicts by identity: thousands of entries have the same issuer. */
+  /** Cached results of isRetired by identity: thousands of entries have the same issuer. */
   readonly #retired = new Map<string, boolean>();
 
   constructor(state: RevocationState, signers: readonly Issuer[], context: CrlContext) {
@@ -32,11 +32,14 @@ export class CaRegistry {
     this.#context = context;
   }
 
-  /** The revocation with the identity of its issuer, where its record is of version 1, or the status that names it is. */
+  /**
+   * The revocation with the identity of its issuer, if its record has version 1 or comes from a status that names only
+   * the root.
+   */
   withIssuer(revocation: Revocation, crls: readonly Crl[]): Revocation {
     const { issuer: named, serialNumber } = revocation;
     if (this.#find(named) !== undefined) return revocation;
-    // The list of the issuer says it best: several intermediates may have stood under the one root.
+    // The CRL that lists the leaf identifies the issuer best: one root may have had several intermediates.
     const listing = crls.find(({ revoked }) => revoked.some((entry) => entry.serialNumber === serialNumber));
     const issuer =
       (listing === undefined ? undefined : this.#issuerOf(listing)) ??
@@ -45,12 +48,12 @@ export class CaRegistry {
     return issuer === undefined ? revocation : { ...revocation, issuer: caId(issuer) };
   }
 
-  /** False when nobody can trust what this issuer has signed. */
+  /** False when no peer can trust a leaf of this issuer. */
   mayBeTrusted(issuer: string): boolean {
     return this.#context.trusted === undefined || (this.#find(issuer) !== undefined && !this.isRetired(issuer));
   }
 
-  /** True for a CA to which no trusted root leads. */
+  /** True for a known CA that does not chain to a trusted root. */
   isRetired(issuer: string): boolean {
     const known = this.#retired.get(issuer);
     if (known !== undefined) return known;
@@ -60,15 +63,16 @@ export class CaRegistry {
     return isRetired;
   }
 
-  /** Whether a list stays whose key is not here: somebody may still meet what its CA has signed. */
+  /** Whether to keep a CRL whose key is not in the root Secret: a peer may still check leaves of its CA. */
   keepsCrl(crl: Crl, revocations: readonly Revocation[], now: Date): boolean {
     const ca = this.#issuerOf(crl);
     if (ca === undefined) {
-      // Of a CA that nothing is known of, as a person may have brought it; but never a forged one of a CA that is known.
+      // An administrator may have added the CRL of an unknown CA. A CRL that only claims to be from a known CA is
+      // forged.
       return crl.nextUpdate > now && !this.#all.some((known) => namesIssuer(crl, known));
     }
     const id = caId(ca);
-    // A list that a person has brought of a CA above.
+    // An administrator added the CRL of a CA above the signer.
     if (this.#onPath.has(id)) return true;
     if (this.#context.trusted === undefined) return crl.nextUpdate > now;
     if (this.isRetired(id)) return false;
@@ -77,7 +81,7 @@ export class CaRegistry {
     return isRoot || revocations.some(({ issuer }) => issuer === id) || isInUse(id);
   }
 
-  /** The CAs of these lists and entries, each once. */
+  /** The CAs of these CRLs and entries, each once. */
   issuersOf(lists: ReadonlyArray<Crl | CrlToSign>, revocations: readonly Revocation[]): Certificate[] {
     const ids = new Set([
       ...lists

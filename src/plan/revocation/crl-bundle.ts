@@ -13,33 +13,33 @@ import { type CrlEntries, countEntries } from './crl-shares.ts';
 import { crlSigners } from './crl-signers.ts';
 import type { CrlContext, RevocationState } from './revocation-state.ts';
 
-/** The CRLs of an authority, in the one form in which they are published. */
+/** The CRLs of an authority, as they are published. */
 export interface CrlBundle {
   readonly pem: string;
   /** SHA-256 of the PEM, lower-case hex. */
   readonly digest: string;
-  /** Serial numbers of the leaves on them. */
+  /** Serial numbers of the revoked leaves. */
   readonly revoked: ReadonlySet<string>;
-  /** What is remembered of them, of which there may be maxRevocations. */
+  /** The number of entries, of which there may be maxRevocations. */
   readonly entries: CrlEntries;
-  /** The identities of the CAs whose leaves can be put on them, see caId: their keys are there. */
+  /** The identities of the CAs whose leaves can be revoked, see caId: the root Secret holds their keys. */
   readonly issuers: readonly string[];
-  /** When the first of the lists ends that the operator renews. */
+  /** When the first CRL that the operator renews expires. */
   readonly nextUpdate: Date;
-  /** CAs with leaves in use whose lists cannot be renewed, because their keys are gone. */
+  /** CAs with leaves in use whose CRLs cannot be renewed, because their keys are gone. */
   readonly unrenewable: readonly UnrenewableCrl[];
 }
 
-/** The last list of a CA whose key is gone. */
+/** The last CRL of a CA whose key is gone. */
 export interface UnrenewableCrl {
   /** The identity of the CA, see caId. */
   readonly issuer: string;
-  /** Its name, for people. */
+  /** Its subject, for messages. */
   readonly subject: string;
   readonly nextUpdate: Date;
 }
 
-/** The CRLs of a root Secret as they are published; undefined when none is of a CA that signs. */
+/** The CRLs of a root Secret as they are published. Undefined when no signer has issued one. */
 export function crlBundle(
   { crls, revocations, issuers: remembered = [] }: RevocationState,
   signers: readonly Issuer[],

@@ -3,14 +3,13 @@ import { type DesiredCondition, falseIfSet } from '../records/condition.ts';
 import { rotateRootCommand } from '../text/kubectl-command.ts';
 import { type CrlEntries, countEntries, maxRevocations } from './crl-shares.ts';
 
-/** The condition is True from this share on. */
 const nearlyFull = 0.8;
-/** The message names steps of this many percent, or each revocation would be another message. */
+/** The message rounds down to steps of this many percent. Otherwise each revocation would change the message. */
 const stepPercent = 5;
 
 /**
- * The condition CrlNearlyFull of an authority, which stays as False once it was True.
- * @param entries absent where there are no CRLs
+ * The condition CrlNearlyFull of an authority. It is absent until it was True once.
+ * @param entries absent when there are no CRLs
  */
 export function crlCondition(authority: AuthorityRecord, entries: CrlEntries = countEntries([])): DesiredCondition[] {
   const { total, byNamespace } = entries;

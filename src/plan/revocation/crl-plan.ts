@@ -6,7 +6,7 @@ import { crlSigners } from './crl-signers.ts';
 import { distinct, entriesOf, isOfSameIssuer } from './published-crls.ts';
 import type { CrlContext, CrlToSign, Revocation, RevocationState } from './revocation-state.ts';
 
-/** What ca.crl of a root Secret is to hold from now on, and what is to be remembered of its lists and entries. */
+/** The desired content of ca.crl in a root Secret, and the record of its CRLs and entries. */
 export interface CrlPlan {
   readonly crls: ReadonlyArray<{ readonly keep: Crl } | { readonly sign: CrlToSign }>;
   readonly revocations: readonly Revocation[];
@@ -14,10 +14,10 @@ export interface CrlPlan {
 }
 
 /**
- * What is to be done about the CRLs of an authority; undefined when they are as they should be. Every CA that signs, or is
- * about to, has a list, an empty one too: OpenSSL refuses a certificate for whose issuer there is none. The lists of the
- * signers come first, the active one in front. A list goes when its CA is retired, that is when no trusted root leads to it.
- * @param requested leaves to be revoked; some may be on the lists already, or have issuers whose keys are gone
+ * Plans the CRLs of an authority. Undefined when nothing has to change. Every current or coming signer has a CRL, even
+ * an empty one: OpenSSL rejects a certificate when it has no CRL of the issuer. The CRLs of the signers come first, the
+ * active signer's at the front. A CRL is removed when its CA is retired: when it no longer chains to a trusted root.
+ * @param requested leaves to revoke; some may be on the CRLs already, or have issuers whose keys are gone
  */
 export function planCrls(
   state: RevocationState,
@@ -49,8 +49,8 @@ export function planCrls(
 }
 
 /**
- * The entries that stay. An entry goes once it has been on a list that was signed after its certificate had expired (RFC 5280
- * 3.3). When the key of its issuer is gone there will be no such list.
+ * The entries that stay. An entry leaves after it was on a CRL that was signed after the certificate expired (RFC 5280
+ * 3.3). If the key of the issuer is gone, there is no such CRL, so the entry leaves when the certificate expires.
  */
 function remainingEntries(
   { crls, revocations }: RevocationState,
@@ -62,7 +62,7 @@ function remainingEntries(
 ): Revocation[] {
   const remembered = [
     ...revocations,
-    // An expired entry of the state before may have left since.
+    // An expired entry of the earlier state may have left the CRL since.
     ...(before?.revocations ?? []).filter(({ notAfter }) => notAfter > now),
     ...issuers.flatMap((issuer) => crls.filter((crl) => isCrlOf(crl, issuer)).flatMap((crl) => entriesOf(issuer, crl))),
   ].map((revocation) => cas.withIssuer(revocation, known));
@@ -75,7 +75,7 @@ function remainingEntries(
   );
 }
 
-/** The list of a CA that signs: the present one while it is right, else the next one. */
+/** The CRL of a signer: the current one while it is right, otherwise the next one. */
 function crlOf(
   issuer: Certificate,
   known: readonly Crl[],
@@ -91,7 +91,7 @@ function crlOf(
     : nextCrl(issuer, present, revoked, now);
 }
 
-/** The last lists of CAs whose keys are not here, as long as a peer may need them. */
+/** The last CRLs of CAs whose keys are not in the root Secret, as long as a peer may need them. */
 const inheritedCrls = (
   issuers: readonly Certificate[],
   cas: CaRegistry,
@@ -122,12 +122,12 @@ const newest = (crls: readonly Crl[]): Crl | undefined =>
 
 const serialOf = ({ serialNumber }: Revocation): string => serialNumber;
 
-/** True for an entry that leaves once a list is signed now. Without need that is left to the renewal of the list. */
+/** True for an entry that leaves when a CRL is signed now. Unless room is needed, it stays until the CRL is renewed. */
 const mayLeaveNext = ({ notAfter }: Revocation, now: Date): boolean => leavesAt(notAfter) <= now;
 
 export const bySerialNumber = (a: Revocation, b: Revocation): number => (a.serialNumber < b.serialNumber ? -1 : 1);
 
-/** When the last of the lists with it was signed, by serial number; milliseconds. */
+/** The thisUpdate of the last CRL with each serial number, in milliseconds. */
 function lastListings(crls: readonly Crl[]): Map<string, number> {
   const last = new Map<string, number>();
   for (const { thisUpdate, revoked } of crls) {
@@ -138,7 +138,7 @@ function lastListings(crls: readonly Crl[]): Map<string, number> {
   return last;
 }
 
-/** Also false for a list that names the key of its CA by another identifier: OpenSSL does not find the CA of such a list. */
+/** Also false for a CRL with another key identifier than its CA: OpenSSL does not find the CA of such a CRL. */
 function isGood(crl: Crl, issuer: Certificate, revoked: readonly Revocation[], now: Date): boolean {
   if (!namesIssuer(crl, issuer)) return false;
   const listed = new Set(crl.revoked.map(({ serialNumber }) => serialNumber));
@@ -152,7 +152,8 @@ const nextCrl = (
   revoked: readonly Revocation[],
   now: Date,
 ): CrlToSign => {
-  // By the clock as well, so that it still grows when the last list was lost: none is signed within a millisecond of it.
+  // The number follows the clock, so that it still grows after the last CRL was lost. No two CRLs are signed in the
+  // same millisecond.
   const byClock = BigInt(now.getTime());
   const next = (present?.number ?? 0n) + 1n;
   return {

@@ -6,38 +6,39 @@ import { crlSigners } from './crl-signers.ts';
 import type { CrlContext, Revocation, RevocationState } from './revocation-state.ts';
 
 /**
- * Requests to revoke are put onto the CRLs together, at most once in this time, in milliseconds: each change of a CRL is
- * written to every namespace that has it. The first request after a quiet time does not wait.
+ * The shortest time between two signings for requests to revoke, in milliseconds. Requests in this time share one
+ * signing, because each change of a CRL is written to every namespace that has it. The first request after a quiet time
+ * does not wait.
  */
 export const crlIntervalMs = 5000;
 
-/** The interval grows with the number of objects that hold the CRL: by this much for each, so 20 s for 1,000. */
+/** The interval grows by this much for each object that holds the CRL: 1,000 objects make it 20 s. */
 const intervalMsPerPublication = 20;
 
-/** A namespace may cause this many signings at the interval. After that its own requests wait longer each time. */
+/** A namespace may cause this many signings at the interval. After that, its own requests wait longer each time. */
 const signingsAtInterval = 6;
 
-/** How long the next request of such a namespace waits after the last signing with one of its requests. It doubles each time. */
+/** The delay of such a namespace, counted from the last signing with one of its requests. It doubles each time. */
 const pauses = { firstMs: 10_000, longestMs: 5 * 60_000 };
 
-/** A namespace begins afresh after this time without a revocation. It is longer than the longest pause. */
+/** The delay starts over after this time without a revocation. It is longer than the longest delay. */
 const quietMs = 10 * 60_000;
 
-/** What planCrls decides, and when to call it again without an event. */
+/** The plan, and when to plan again without an event. */
 export interface RateLimitedCrls {
   readonly plan?: CrlPlan;
   readonly nextAt?: Date;
 }
 
-/** What is known beside the root Secret as it is. */
+/** Facts other than the content of the root Secret. */
 export interface RateContext extends CrlContext {
-  /** Counts the objects that hold the CRLs. Called only when requests may have to wait. */
+  /** Counts the objects that hold the CRLs. It is called only when requests may have to wait. */
   readonly publicationCount?: () => number;
 }
 
 /**
- * Decides about the CRLs of an authority as planCrls does, and lets requests that come soon after others wait for more.
- * A namespace that asks again and again waits longer, unless a list is signed for another namespace meanwhile.
+ * Plans the CRLs of an authority like planCrls, but collects requests that come shortly after each other. A namespace
+ * with frequent requests waits longer, unless a CRL is signed for another namespace in the meantime.
  */
 export function planCrlsWithinRate(
   state: RevocationState,
@@ -55,10 +56,10 @@ export function planCrlsWithinRate(
   const earliestMs = lastSigningMs(state, signers, now) + intervalMs(context);
   const dueMs = dueMoments(state, earliestMs, now);
   const due = open.filter(({ namespace }) => dueMs(namespace) <= now.getTime());
-  // What has to be signed for another namespace, or for another reason, takes all requests along.
+  // A signing for another namespace, or for another reason, includes all requests.
   const isDue = due.length === open.length || planCrls(state, signers, due, now, context) !== undefined;
   if (isDue) return { plan };
-  // Others wait for room meanwhile.
+  // Due requests wait for room on the CRL.
   const roomAt = due.length > 0 ? nextRoomAt(state, now) : undefined;
   const nextMs = open
     .map(({ namespace }) => dueMs(namespace))
@@ -67,7 +68,7 @@ export function planCrlsWithinRate(
   return { nextAt: new Date(nextMs) };
 }
 
-/** The leaves that wait for room on the CRL, for their turn, or for the key of their issuer. */
+/** The leaves that wait for room on the CRL, for the end of a delay, or for the key of their issuer. */
 function unlistedLeaves({ revocations }: RevocationState, requested: readonly Revocation[]): Revocation[] {
   const present = new Set(revocations.map(({ serialNumber }) => serialNumber));
   return requested.filter(({ serialNumber }) => !present.has(serialNumber));
@@ -76,20 +77,26 @@ function unlistedLeaves({ revocations }: RevocationState, requested: readonly Re
 const intervalMs = ({ publicationCount = () => 0 }: RateContext): number =>
   Math.max(crlIntervalMs, publicationCount() * intervalMsPerPublication);
 
-/** When a list was signed last; infinitely long ago when none was. An empty list was signed for no request. */
+/**
+ * When a CRL was last signed for a request; minus infinity when there is none. An empty CRL was not signed for a
+ * request.
+ */
 function lastSigningMs({ crls }: RevocationState, signers: readonly Issuer[], now: Date): number {
   const cas = crlSigners(signers).map(({ certificate }) => certificate);
   return (
     crls
       .filter((crl) => crl.revoked.length > 0 && cas.some((ca) => isCrlOf(crl, ca)))
       .map((crl) => signedAt(crl).getTime())
-      // The clock was set back.
+      // A later time means that the clock was set back.
       .filter((ms) => ms <= now.getTime())
       .reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
   );
 }
 
-/** When a list can be signed for a namespace, by shareName: at the earliest moment for all, or at the end of its own pause. */
+/**
+ * When a CRL can be signed for a namespace, by shareName: when the interval has passed, and the namespace's own delay
+ * is over.
+ */
 function dueMoments(
   { revocations }: RevocationState,
   earliestMs: number,
@@ -98,7 +105,7 @@ function dueMoments(
   const byNamespace = Map.groupBy(revocations, ({ namespace }) => namespace);
   const known = new Map<string, number>();
   return (namespace) => {
-    // An entry of which the namespace is not known slows nobody down.
+    // An entry without a known namespace delays no namespace.
     if (namespace === undefined) return earliestMs;
     const dueMs = known.get(namespace) ?? Math.max(earliestMs, pauseEndMs(byNamespace.get(namespace) ?? [], now));
     known.set(namespace, dueMs);
@@ -106,7 +113,7 @@ function dueMoments(
   };
 }
 
-/** When the pause of a namespace with these entries ends. Entries of one signing have the same date. */
+/** When the delay of a namespace with these entries ends. Entries of one signing have the same date. */
 function pauseEndMs(entries: readonly Revocation[], now: Date): number {
   const moments = [...new Set(entries.map(({ revokedAt }) => revokedAt.getTime()))]
     .filter((ms) => ms <= now.getTime())

@@ -1,35 +1,38 @@
 import { sha256Hex } from '../../pki/index.ts';
 import type { Revocation } from './revocation-state.ts';
 
-/** More would not fit into the root Secret. Whoever has so many to revoke is better served by another root. */
+/** The most entries that fit into the root Secret. To revoke more leaves, rotate the root. */
 export const maxRevocations = 5000;
 
 /**
- * How many leaves of one namespace a decision goes through: twice its largest share, as some may be on the CRL already, and
- * more than the 771 that one resource can have. The next ones have their turn when requests before them are answered.
+ * How many requested leaves of one namespace a plan reads. It is twice the largest share, because some may be on the
+ * CRL already, and more than the 771 leaves that one resource can have. Further leaves follow when earlier requests are
+ * answered.
  */
 export const maxRequestsPerNamespace = maxRevocations / 2;
 
-/** A namespace gets at most this part of the room that all others leave: see docs/design/0019-crl-shares.md. */
+/**
+ * A namespace gets at most this part of the room that all other namespaces leave: see docs/design/0019-crl-shares.md.
+ */
 const share = 1 / 4;
 
-/** How many entries there are, and how many of them each namespace has asked for. */
+/** The number of entries, in total and by the namespace that requested them. */
 export interface CrlEntries {
   readonly total: number;
-  /** By shareName. Entries of which the namespace is not known are in `total` alone. */
+  /** By shareName. Entries without a known namespace count only in `total`. */
   readonly byNamespace: ReadonlyMap<string, number>;
 }
 
-/** Longer names would make a full record larger than the root Secret has room for. */
+/** With longer names, a full record would not fit into the root Secret. */
 const longestName = 32;
 
-/** The name under which a record remembers a namespace: its own, or the beginning of a long one and its digest. */
+/** The name of a namespace in a record: the full name, or the start of a long name and its digest. */
 export const shareName = (namespace: string): string =>
   namespace.length <= longestName
     ? namespace
     : `${namespace.slice(0, longestName - 17)}-${sha256Hex(namespace).slice(0, 16)}`;
 
-/** True for what shareName can give. */
+/** True for a text that shareName can return. */
 export const isShareName = (text: string): boolean => /^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(text);
 
 /** Counts the entries of a record. */
@@ -41,7 +44,7 @@ export function countEntries(revocations: readonly Revocation[]): CrlEntries {
   return { total: revocations.length, byNamespace };
 }
 
-/** How many entries a namespace, by shareName, may have now, those that it has included. */
+/** How many entries a namespace, by shareName, may have now. Its current entries count. */
 export const shareOf = ({ total, byNamespace }: CrlEntries, namespace: string): number =>
   Math.floor((maxRevocations - (total - (byNamespace.get(namespace) ?? 0))) * share);
 
@@ -50,7 +53,7 @@ export const roomFor = (entries: CrlEntries, namespace: string): number =>
   Math.max(0, shareOf(entries, namespace) - (entries.byNamespace.get(namespace) ?? 0));
 
 /**
- * Those of the leaves to be revoked for which there is room: in turns by namespace, and within a namespace in their order.
+ * The requested leaves for which there is room. Namespaces take turns; within a namespace the order stays.
  * @param requested each with its namespace, and none of them an entry already
  */
 export function withinShares(entries: CrlEntries, requested: readonly Revocation[]): Revocation[] {

@@ -3,9 +3,9 @@ import { crlSigners } from './crl-signers.ts';
 import type { Revocation, RevocationState } from './revocation-state.ts';
 
 /**
- * What was published, and is not in the root Secret, or only an older list: somebody has lost or overwritten what was in
- * there while nobody looked. It is believed if the CA that it is of has signed it. An entry stays as long as that CA, since
- * nothing else is known of its certificate.
+ * The published CRLs that are newer than the root Secret's, or missing there: another client lost or overwrote the
+ * content of the Secret while no operator ran. A published CRL counts only if a known CA signed it. Its entries stay as
+ * long as that CA, because nothing else is known about their certificates.
  */
 export function publishedState(
   published: readonly Crl[],
@@ -24,20 +24,20 @@ export function publishedState(
   };
 }
 
-/** A state with the lists of another one that are later, or of other issuers. */
+/** Adds the CRLs of another state that are newer or have other issuers. */
 export function withLaterCrls(state: RevocationState, other: RevocationState | undefined): RevocationState {
   const known = distinct([...state.crls, ...(other?.crls ?? [])]);
   const isLast = (crl: Crl) => !known.some((one) => one.number > crl.number && isOfSameIssuer(one, crl));
   return { ...state, crls: known.filter(isLast) };
 }
 
-/** True for two lists that name the same issuer. */
+/** True for two CRLs that name the same issuer. */
 export const isOfSameIssuer = (a: Crl, b: Crl): boolean =>
   a.issuer.equals(b.issuer) && a.authorityKeyId === b.authorityKeyId;
 
-/** Each list once, the first of those that are the same. */
+/** Removes duplicates and keeps the first of them. */
 export const distinct = (crls: readonly Crl[]): Crl[] => firstOfEach(crls, ({ der }) => der.toString('latin1'));
 
-/** Entries of a list of which nothing else is known: they stay as long as their issuer. */
+/** The entries of a CRL. The expiry of their certificates is unknown, so they stay as long as their issuer. */
 export const entriesOf = (issuer: Certificate, { revoked }: Crl): Revocation[] =>
   revoked.map((entry) => ({ ...entry, issuer: caId(issuer), notAfter: issuer.notAfter }));

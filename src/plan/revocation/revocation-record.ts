@@ -4,30 +4,31 @@ import { bySerialNumber } from './crl-plan.ts';
 import { isShareName } from './crl-shares.ts';
 import type { Revocation } from './revocation-state.ts';
 
-/** What a root Secret remembers about its CRLs and their entries, beside the CRLs themselves. */
+/** The record in a root Secret about its CRLs and their entries. */
 export interface RevocationRecord {
   readonly revocations: readonly Revocation[];
-  /** The CAs whose CRLs or entries are there. A CRL can then be verified after its CA has left the Secret. */
+  /**
+   * The CAs whose CRLs or entries the Secret holds. With them, a CRL can be verified after its CA has left the Secret.
+   */
   readonly issuers: readonly Certificate[];
 }
 
 /**
- * Version 1 was an object of entries by fingerprint of the root certificate. It had no field `version`. Those entries are
- * read with the fingerprint as their issuer; planCrls finds out which CA it was. Version 2 had no namespaces.
+ * Version 1 was an object of entries by fingerprint of the root certificate, without a field `version`. Its entries are
+ * read with the fingerprint as their issuer; planCrls finds the CA. Version 2 had no namespaces.
  */
 const version = 3;
 
 interface EncodedIssuer {
-  /** Base64 of its DER; absent when only the identity is known. */
   readonly certificate?: string;
   /**
-   * Each with its serial number, the time of its revocation, the end of its certificate, and the namespace that has asked
-   * for it, where that is known.
+   * Each entry holds the serial number, the time of revocation, the expiry of the certificate, and the requesting
+   * namespace if it is known.
    */
   readonly revoked: ReadonlyArray<readonly [string, string, string, string?]>;
 }
 
-/** The data of a root Secret that remembers revocations: entries by identity of the issuer, see caId. */
+/** Encodes the record: entries by the identity of their issuer, see caId. */
 export function encodeRevocations({ revocations, issuers }: RevocationRecord): string {
   const certificates = new Map(issuers.map((issuer) => [caId(issuer), issuer]));
   const entries = Map.groupBy(revocations, ({ issuer }) => issuer);
@@ -48,7 +49,7 @@ const encodeIssuer = (certificate: Certificate | undefined, entries: readonly Re
   ]),
 });
 
-/** Reads them back. Parts that cannot be read are left out; the CRLs have the serial numbers of their entries as well. */
+/** Decodes the record and skips parts that are not valid. The CRLs hold the serial numbers too. */
 export function parseRevocations(text: string): RevocationRecord {
   const issuers = issuersIn(text);
   return {
@@ -90,7 +91,7 @@ const fieldOf = (value: unknown, name: string): unknown =>
     ? (value as Readonly<Record<string, unknown>>)[name]
     : undefined;
 
-/** The certificate, provided that it is the one of that identity. */
+/** The certificate, if its identity is `id`. */
 function certificateIn(encoded: unknown, id: string): Certificate | undefined {
   if (typeof encoded !== 'string') return undefined;
   try {
@@ -106,7 +107,8 @@ function revocation(issuer: string, item: unknown): Revocation[] {
   if (!Array.isArray(item)) return [];
   const [serialNumber = '', revoked = '', ends = '', namespace = ''] = item.map(String);
   const [revokedAt, notAfter] = [new Date(revoked), new Date(ends)];
-  // Only what a CRL can hold (RFC 5280 4.1.2.2 and 5.1.2.4): an entry that it cannot hold would keep all others from it.
+  // Only values that fit into a CRL (RFC 5280 4.1.2.2 and 5.1.2.4): one that does not fit would prevent the signing of
+  // all others.
   const isSerial = /^([0-9a-f]{1,39}|[0-7][0-9a-f]{39})$/.test(serialNumber);
   const areTimes = [revokedAt, notAfter].every(
     (time) => time.getUTCFullYear() >= 1950 && time.getUTCFullYear() <= 9999,

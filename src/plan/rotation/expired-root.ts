@@ -15,23 +15,23 @@ import {
 type Input = Pick<RotationInput, 'authority' | 'rollout' | 'secret'>;
 
 /**
- * What replaces a root that has expired; undefined when only a person can. Its certificates no longer verify, so the next
- * root does not wait to be known where no other certificate is live. The expired pair is kept as `previous`: the clock may be
- * wrong, and then its key is still needed.
+ * Plans the replacement of a root that has expired. Undefined when only an administrator can replace it. Certificates
+ * issued by that root no longer verify. So the next root does not wait for its distribution, unless certificates issued
+ * by other roots are live. The expired pair stays as `previous`: if the clock is wrong, its key is still needed.
  */
 export function planExpiredRoot(input: Input, anchors: readonly Certificate[], now: Date): RotationStep | undefined {
   const { next, previous, rotation } = input.secret;
   const coming = usable(next);
   const isComing =
     rotation?.phase === 'Distributing' && coming !== undefined && anchorId(coming.anchor) === rotation.new;
-  // Peers know this root already, unlike one that a person has staged for later.
+  // Peers already trust this root. They do not know a root that an administrator staged for later.
   const known = rotation === undefined || isComing ? undefined : trustedOnly(usable(previous), anchors);
   if (known !== undefined) return returnToPrevious(input, known, anchors, now);
   if (coming !== undefined) return promoteNext(input, coming, anchors, now);
   return generateReplacement(input, anchors, now);
 }
 
-/** Why nothing replaces the root, and what to type. */
+/** The message when the operator cannot replace the root. */
 export function expiredRootMessage(
   { authority, secret }: Pick<Input, 'authority' | 'secret'>,
   message: string,
@@ -47,7 +47,10 @@ export function expiredRootMessage(
   return `${message} in tls.crt and tls.key of its Secret; no annotation is needed: ${command}${inVain}`;
 }
 
-/** The rotation goes back to the root that it came from, which is still valid; or on to it, if it was on its way back. */
+/**
+ * Signs with the other root of the rotation, which is still valid: an abort back to the old root, or the end of an
+ * abort that was already in progress.
+ */
 function returnToPrevious(input: Input, root: Issuer, anchors: readonly Certificate[], now: Date): RotationStep {
   const { rotation } = input.secret;
   const fresh = initialRotation(input, outgoingRoots(input, root), anchorId(root.anchor), 'Switching', now);
@@ -64,7 +67,7 @@ function returnToPrevious(input: Input, root: Issuer, anchors: readonly Certific
   };
 }
 
-/** The next root signs: the one that was being distributed, or one that a person has staged. */
+/** Signs with the next root: the root that was being distributed, or a root that an administrator staged. */
 function promoteNext(input: Input, root: Issuer, anchors: readonly Certificate[], now: Date): RotationStep {
   const { rotation } = input.secret;
   const incoming = anchorId(root.anchor);
@@ -86,7 +89,7 @@ function promoteNext(input: Input, root: Issuer, anchors: readonly Certificate[]
   };
 }
 
-/** Another root is made from spec.root. */
+/** Generates another root from spec.root. */
 function generateReplacement(input: Input, anchors: readonly Certificate[], now: Date): RotationStep | undefined {
   const { root } = input.authority.spec;
   const request = root === undefined ? undefined : rootRequest(root);
@@ -109,15 +112,18 @@ function stepOf(input: Input, event: RotationStep['event'], trusted: readonly Ce
 }
 
 /**
- * A peer that shows a live certificate of another root has to know the next one before that one signs, and so does status,
- * which remembers it should the Secret be written over.
+ * The phase in which the rotation starts. A peer that presents a live certificate of another root must know the
+ * incoming root before it signs. Status must know it too, because it remembers the root if the Secret is overwritten.
  */
 function phaseOf({ authority, rollout }: Input, incoming: string, now: Date): 'Distributing' | 'Switching' {
   const isKnown = rootsInStatus(authority.status).some((root) => anchorId(root) === incoming);
   return isKnown && !hasLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Switching' : 'Distributing';
 }
 
-/** The roots that nobody trusts at the end: the one that has expired, and those of the rotation that it was part of. */
+/**
+ * The roots that are not trusted after the rotation: the expired root, and the roots of the rotation that it belonged
+ * to.
+ */
 function outgoingRoots({ authority, secret }: Input, incoming: Issuer | undefined): string[] {
   const { rotation } = secret;
   const incomingId = incoming === undefined ? undefined : anchorId(incoming.anchor);

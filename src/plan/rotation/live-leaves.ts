@@ -1,8 +1,9 @@
 import type { IssuedSecret, RolloutObservation } from './rollout-observation.ts';
 
 /**
- * Tells which issuers have leaves that a peer may present: unexpired ones, and those that were replaced so lately that pods
- * may not have loaded the next ones. A leaf of a known root whose issuer is not known may be of any.
+ * Returns whether an issuer has leaves that a peer may present. These are unexpired leaves, and leaves that were
+ * replaced so recently that pods may not have loaded the next ones. If the issuer of a live leaf is unknown, the answer
+ * is true for every issuer.
  * @param settleMs how long pods may take to load a change
  */
 export function issuersInUse(rollout: RolloutObservation, settleMs: number, now: Date): (issuer: string) => boolean {
@@ -17,19 +18,19 @@ function issuersOfLive({ secrets, monotonicMs }: RolloutObservation, settleMs: n
   const live = secrets.filter((secret) => isLive(secret, now));
   const issuers = new Set(live.flatMap(({ leaf }) => leaf?.issuer ?? []));
   const areKnown = live.filter(isOfKnownRoot).every(({ leaf }) => leaf?.issuer !== undefined);
-  // What is lost has no moment of its own: it counts as long as its leaf lasts.
+  // A lost Secret has no time of its last change: its leaf counts until it expires.
   const areLoaded = live.every(({ changedAtMs }) => changedAtMs === Infinity || monotonicMs - changedAtMs >= settleMs);
   return { issuers, isComplete: areKnown && areLoaded };
 }
 
 /**
- * True when a peer may present a leaf of another root than this one, and be let in with it. No peer lets in a leaf of a root
- * that the authority does not know: anybody can put one into a Secret of their own.
+ * True when a peer may present a leaf that another trusted root issued. A leaf of an unknown root does not count: no
+ * peer accepts it, and any client can put one into a Secret.
  */
 export const hasLiveLeavesOfOtherRoots = ({ secrets }: RolloutObservation, root: string, now: Date): boolean =>
   secrets.some((secret) => isLive(secret, now) && isOfKnownRoot(secret) && secret.leaf?.root !== root);
 
 const isOfKnownRoot = ({ leaf }: IssuedSecret): boolean => leaf?.root !== undefined;
 
-/** True for a Secret with a leaf that has not expired: a peer may present it. */
+/** True for a Secret with an unexpired leaf, which a peer may present. */
 export const isLive = ({ leaf }: IssuedSecret, now: Date): boolean => leaf !== undefined && leaf.notAfter > now;

@@ -3,34 +3,34 @@ import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
 import type { RotationState } from './rotation-state.ts';
 
-/** The root Secret as it was read, judged at the moment of reading. */
+/** The root Secret, checked at the time of reading. */
 export interface RootSecret {
   /** The namespace of the operator. */
   readonly namespace?: string;
   readonly resourceVersion: string;
   readonly inspection: IssuerInspection;
-  /** Roots in ca.crt beside the active one, or why it cannot be read. */
+  /** The roots in ca.crt other than the active one, or why ca.crt is not valid. */
   readonly anchors: readonly Certificate[] | { readonly problem: string };
-  /** The root that is to follow, and the one before; absent when the Secret has neither certificate nor key of it. */
+  /** The next and the previous root. Absent when the Secret has neither certificate nor key for it. */
   readonly next?: IssuerInspection;
   readonly previous?: IssuerInspection;
-  /** The state of the rotation under way. */
+  /** The state of the rotation in progress. */
   readonly rotation?: RotationState;
-  /** The id of the rotation that ended last. */
+  /** The id of the last rotation that ended. */
   readonly endedRotation?: string;
-  /** The value of rotate-root that was acted on last. */
+  /** The last value of rotate-root that the operator acted on. */
   readonly handledToken?: string;
 }
 
-/** All that a decision about the root of an MtlsAuthority rests on. */
+/** Everything that the plan of an MtlsAuthority's root depends on. */
 export interface ObservedRoot {
   readonly authority: AuthorityRecord;
   readonly secret?: RootSecret;
-  /** How many MtlsCertificates refer to it. */
+  /** How many MtlsCertificates refer to the authority. */
   readonly certificates: number;
   readonly rollout: RolloutObservation;
-  /** The root that signed until now, while this process still holds its key. */
+  /** The root that signed before the Secret was overwritten, if this process still holds its key. */
   readonly issuerInMemory?: Issuer;
-  /** When this process began to lead. */
+  /** When this process started to lead. */
   readonly leadingSince: Date;
 }

@@ -2,57 +2,60 @@ import type { LeafRecord } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import { type CachedSecret, isExamined } from '../records/secret-record.ts';
 
-/** A Secret of an authority's certificate: what of it a rotation waits for. */
+/** A Secret of an authority's certificate, as a rotation counts it. */
 export interface IssuedSecret {
   readonly namespace: string;
   /** `namespace/name`. */
   readonly displayName: string;
-  /** SHA-256 of its ca.crt; absent when the Secret ought to be there and is not. */
+  /** SHA-256 of its ca.crt. Absent when the Secret is missing. */
   readonly bundle?: string;
   /**
-   * Its leaf, where that can be read, or the last one. `root` (see anchorId) and `issuer` (see caId) are absent when no
-   * known root has signed it.
+   * Its leaf if that is valid, otherwise the last known one. `root` (see anchorId) and `issuer` (see caId) are absent
+   * when no known root issued the leaf.
    */
   readonly leaf?: { readonly root?: string; readonly issuer?: string; readonly notAfter: Date };
-  /** Since when bundle and leaf are as they are: milliseconds of the clock of RolloutObservation. */
+  /** When bundle or leaf last changed, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
-  /** How often it has changed since the phase began; absent when that is no cause for a word. */
+  /** How often the object changed since the phase started. Absent when the number is not worth reporting. */
   readonly changeCount?: number;
-  /** Why it may never be as a phase needs it, in a few words. */
+  /** Why the object may never meet the gate, for messages. */
   readonly detail?: string;
 }
 
-/** What is published for those who hold no certificate. */
+/** A published bundle. */
 export interface Publication {
-  /** Empty for an object of the cluster. */
+  /** Empty for a cluster-scoped object. */
   readonly namespace: string;
-  /** In words: `ConfigMap shop/mtls-trust`. */
+  /** For messages: `ConfigMap shop/mtls-trust`. */
   readonly displayName: string;
-  /** SHA-256 of what is there; absent when it is not there yet. */
+  /** SHA-256 of the published bundle. Absent while the object holds none. */
   readonly bundle?: string;
-  /** Since when it is as it is: milliseconds of the clock of RolloutObservation. */
+  /** When the bundle last changed, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
-  /** A ClusterTrustBundle: kubelet caches the content of one that a pod mounts by name. */
+  /** Set for a ClusterTrustBundle. Kubelet caches its content when a pod mounts it by name. */
   readonly isClusterTrustBundle?: true;
-  /** As those of IssuedSecret. */
+  /** See IssuedSecret. */
   readonly changeCount?: number;
   readonly detail?: string;
 }
 
 /**
- * Everything of an authority that is out there. Times are milliseconds of a clock that only goes forward, and that nobody
- * can set: how long ago something was written must not depend on the calendar. It starts again with each process; what
- * was written before counts as written when the process began.
+ * All Secrets and publications of an authority. Times are milliseconds of a monotonic clock: a change of the system
+ * time must not change how long ago an object was written. The clock starts with the process. Earlier writes count as
+ * written when the process started.
  */
 export interface RolloutObservation {
   readonly secrets: readonly IssuedSecret[];
   readonly publications: readonly Publication[];
-  /** How many Secrets were gone through for it: those of every authority. */
+  /** How many Secrets the observation read, including Secrets of other authorities. */
   readonly examinedSecrets: number;
   readonly monotonicMs: number;
 }
 
-/** The Secret of a certificate, as a rotation counts it. A Secret that was not read yet may hold anything: no phase is done with it. */
+/**
+ * The Secret of a certificate, as a rotation counts it. A Secret that has not been read yet may hold any leaf, so it
+ * blocks every phase.
+ */
 export function issuedSecret(secret: CachedSecret): IssuedSecret {
   const { namespace, name, changedAtMs } = secret;
   const common = { namespace, displayName: `${namespace}/${name}`, changedAtMs };
@@ -70,18 +73,18 @@ export function issuedSecret(secret: CachedSecret): IssuedSecret {
 /** ECMA-262 21.4.1.1. */
 const endOfTime = new Date(8.64e15);
 
-/** Why an object that was deleted is still there, in the messages of a rotation. */
+/** The detail of a deleted object that a finalizer holds, in the messages of a rotation. */
 export const heldByFinalizer = 'being deleted, but a finalizer holds it';
 
-/** Only the fields that a rotation needs: there are as many leaves as Secrets. */
+/** Copies only the fields that a rotation needs, to save memory: there are as many leaves as Secrets. */
 const leafOf = ({ root, issuer, notAfter }: LeafRecord): NonNullable<IssuedSecret['leaf']> =>
   root === undefined || issuer === undefined ? { notAfter } : { root, issuer, notAfter };
 
 /**
- * The Secrets of a resource that have been issued once and are not there: whoever mounts them still has the old content,
- * and gets the new one when they are back. What has never been issued is in nobody's hands. The Secrets of a resource that is
- * being deleted do not come back.
- * @param rootOf the anchor identity of a root by the fingerprint that status has of it
+ * The Secrets of a resource that were issued and are missing now. Pods that mount them still have the old content, and
+ * load the new content when the Secret is back. A Secret that was never issued has no reader. The Secrets of a resource
+ * that is being deleted do not come back.
+ * @param rootOf the anchor identity of a root, by the fingerprint that status has for it
  */
 export const missingSecrets = (
   { namespace, deleting, status }: CertificateRecord,

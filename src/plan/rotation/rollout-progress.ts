@@ -8,32 +8,33 @@ export type RolloutObject = Omit<Publication, 'bundle'>;
 export type DelayOf = (one: RolloutObject) => number;
 const noDelay: DelayOf = () => 0;
 
-/** What a phase waits for, counted. An object is done when it is as the phase needs it, and has been for its delay. */
+/** The progress of a phase. An object is done when it meets the gate and its delay has passed. */
 export interface RolloutProgress {
   readonly total: number;
   readonly done: number;
-  /** What is not as the phase needs it. */
+  /** The objects that do not meet the gate. */
   readonly missing: readonly RolloutObject[];
-  /** What is, but has changed again and again, so that its delay starts over. */
+  /** The objects that meet the gate but keep changing, so that their delay starts over. */
   readonly changedAgain: readonly RolloutObject[];
-  /** Of what is as it should be, the one whose delay ends last; absent when there is none. */
+  /** The object that meets the gate and whose delay ends last. Absent when no delay is left. */
   readonly slowest?: { readonly object: RolloutObject; readonly settlesInMs: number };
 }
 
-/** Counts the Secrets and publications that hold one of these bundles. */
+/** Counts the live Secrets and the publications that hold one of these bundles. */
 export function countBundles(
   { secrets, publications, monotonicMs }: RolloutObservation,
   digests: readonly string[],
   now: Date,
   delayOf = noDelay,
 ): RolloutProgress {
-  // Whoever mounts a Secret without a leaf that works has no connection to lose; it is repaired with the right bundle.
+  // A pod that mounts a Secret without a valid leaf has no working connection to lose, and the repair writes the right
+  // bundle.
   const counted = [...secrets.filter((secret) => isLive(secret, now)), ...publications];
   const isRight = ({ bundle }: { readonly bundle?: string }) => bundle !== undefined && digests.includes(bundle);
   return progress(counted, isRight, monotonicMs, delayOf);
 }
 
-/** Counts the Secrets whose leaf is of this root. One that has expired is nobody's concern any more. */
+/** Counts the live Secrets whose leaf was issued by this root. Secrets with an expired leaf do not count. */
 export function countLeaves(
   { secrets, monotonicMs }: RolloutObservation,
   root: string,
@@ -44,7 +45,7 @@ export function countLeaves(
   return progress(live, ({ bundle, leaf }) => bundle !== undefined && leaf?.root === root, monotonicMs, delayOf);
 }
 
-/** The first change in a phase is the operator's. */
+/** The operator itself causes the first change in a phase. */
 const changesToName = 2;
 
 function progress<T extends RolloutObject>(

@@ -2,15 +2,15 @@ import { annotations } from '../../api/constants.ts';
 import { longestSkipList, type RotationPhase, type RotationState, rotationPhases, skipOf } from './rotation-state.ts';
 import { type RotationInput, type RotationNotice, type RotationStep, rotationStep } from './rotation-step.ts';
 
-/** What the annotations of the authority ask of the rotation that is under way. */
+/** The requests of the annotations for the rotation in progress. */
 export interface AnnotationPlan {
-  /** A request that is recorded in the root Secret before anything rests on it. */
+  /** Records a request in the root Secret, before any other step depends on it. */
   readonly step?: RotationStep;
-  /** Values that do nothing, and why. */
+  /** Annotations that do nothing, and why. */
   readonly notices: readonly RotationNotice[];
 }
 
-/** Reads approve-rotation and skip-gate. Each value acts once, in the rotation whose id it has. */
+/** Reads approve-rotation and skip-gate. Each value acts once, in the rotation whose id it names. */
 export function planRotationAnnotations(input: RotationInput, rotation: RotationState): AnnotationPlan {
   const { abortToken } = input.authority;
   const wrongAbort = abortToken === undefined ? undefined : notTheId('abortRotation', abortToken, rotation);
@@ -23,7 +23,7 @@ export function planRotationAnnotations(input: RotationInput, rotation: Rotation
   return { notices };
 }
 
-/** The annotation approve-rotation: certificates may switch to the new root, and nothing else. */
+/** The annotation approve-rotation lets certificates switch to the new root. It does nothing else. */
 function readApproval(input: RotationInput, rotation: RotationState): RotationStep | RotationNotice | undefined {
   const { approveToken: token, spec } = input.authority;
   if (token === undefined) return undefined;
@@ -36,7 +36,7 @@ function readApproval(input: RotationInput, rotation: RotationState): RotationSt
   return { ...rotationStep(input, event), trusted: input.trusted, rotation: { ...rotation, approved: token } };
 }
 
-/** The annotation skip-gate: a phase, or one namespace in it, is no longer waited for. */
+/** The annotation skip-gate: the rotation no longer waits for a phase, or for one namespace in it. */
 function readSkip(input: RotationInput, rotation: RotationState): RotationStep | RotationNotice | undefined {
   const { skipToken: token } = input.authority;
   if (token === undefined) return undefined;
@@ -71,7 +71,7 @@ function inWords(phase: RotationPhase, namespace: string | undefined, rotation: 
 
 type RotationAnnotation = 'abortRotation' | 'approveRotation' | 'skipGate';
 
-/** Why a value that ought to be the id of the rotation is not; undefined when it is. */
+/** Why a value is not the id of the rotation. Undefined when it is. */
 function notTheId(annotation: RotationAnnotation, token: string, rotation: RotationState): RotationNotice | undefined {
   if (token === rotation.id) return undefined;
   if (!token.startsWith(`${rotation.id}/`)) return otherRotation(annotation, token, rotation);
@@ -79,7 +79,7 @@ function notTheId(annotation: RotationAnnotation, token: string, rotation: Rotat
   return ignored(annotation, token, detail);
 }
 
-/** A value that names another rotation does nothing. It may have stayed since that one, so it is no cause for alarm. */
+/** A value that names another rotation does nothing. It may be left from that rotation, so the notice is expected. */
 const otherRotation = (annotation: RotationAnnotation, token: string, { id }: RotationState): RotationNotice => ({
   ...ignored(annotation, token, `it does not name this rotation, ${id}`),
   isExpected: true,
@@ -95,7 +95,7 @@ const longestQuote = 150;
 const shortened = (token: string): string =>
   token.length <= longestQuote ? token : `${token.slice(0, longestQuote)}…`;
 
-/** RFC 1123, as the API server has it for the names of namespaces. */
+/** The API server's rule for names of namespaces (RFC 1123). */
 const isNamespace = (name: string): boolean => name.length <= 63 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name);
 
 const isBefore = (a: RotationPhase, b: RotationPhase): boolean => rotationPhases.indexOf(a) < rotationPhases.indexOf(b);

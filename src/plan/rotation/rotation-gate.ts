@@ -16,20 +16,23 @@ import {
 import { type RotationPhase, type RotationState, rootNames, skipsNamespace, skipsPhase } from './rotation-state.ts';
 import type { RotationInput } from './rotation-step.ts';
 
-/** What the gate of a phase says. */
+/** The state of the gate of a phase. */
 interface Gate {
-  /** What is waited for, in words; empty when the gate is open. */
+  /** The conditions that are not met, for messages. Empty when the gate is open. */
   readonly blockers: readonly string[];
   readonly progress: RolloutProgress;
   readonly opensInMs?: number;
 }
 
-/** The same, with what nobody can skip: approval has an annotation of its own, and status is the operator's memory. */
+/**
+ * A gate with blockers that skip-gate does not skip. Approval has an annotation of its own, and status must remember
+ * the roots.
+ */
 interface PhaseGate extends Gate {
   readonly unskippable?: readonly string[];
 }
 
-/** What the present phase waits for, without what a person has skipped. */
+/** The gate of the current phase, without the objects that an administrator skipped. */
 export function phaseGate(input: RotationInput, rotation: RotationState, now: Date): Gate {
   const rollout = withoutSkipped(input.rollout, rotation);
   const { unskippable = [], ...gate } = gates[rotation.phase]({ ...input, rollout }, rotation, now);
@@ -44,10 +47,10 @@ function withoutSkipped(rollout: RolloutObservation, rotation: RotationState): R
   return { ...rollout, secrets: secrets.filter(isCounted), publications: publications.filter(isCounted) };
 }
 
-// Status is what remembers the roots should somebody write over the Secret: it has to name one before it signs, and before
-// another one is forgotten.
+// If another client overwrites the Secret, only status remembers the roots. So status must name a root before that root
+// signs, and before another root is forgotten.
 const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationState, now: Date) => PhaseGate> = {
-  // A leaf of the new root must not meet a peer that does not know it.
+  // A leaf issued by the new root must not meet a peer that does not trust that root.
   Distributing({ authority, rollout, acceptedDigests: digests, trusted }, rotation, now) {
     const isKnown = rootsInStatus(authority.status).some((root) => anchorId(root) === rotation.new);
     const status = isKnown ? [] : ['status to name the new root'];
@@ -65,7 +68,7 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
     const condition = `Secrets to hold a certificate issued by ${rootNames(rotation).incoming}`;
     return { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
   },
-  // A peer that still shows a leaf of the old root must be trusted until it has loaded the new one.
+  // The old root must stay trusted until every peer has loaded its new leaf.
   Draining({ authority, rollout }, rotation, now) {
     const count = (delayOf: DelayOf) => countLeaves(rollout, rotation.new, now, delayOf);
     const condition = `Secrets to hold a certificate issued by ${rootNames(rotation).incoming}`;
@@ -80,7 +83,7 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
   },
 };
 
-/** True when every other root has expired: then no connection works that the new root could break. */
+/** True when every other root has expired. Then no working connection is left that the new root could break. */
 const onlyNewRootVerifies = (
   { rollout, trusted }: Pick<RotationInput, 'rollout' | 'trusted'>,
   rotation: RotationState,
@@ -89,7 +92,7 @@ const onlyNewRootVerifies = (
   trusted.every((root) => anchorId(root) === rotation.new || root.notAfter <= now) &&
   !hasLiveLeavesOfOtherRoots(rollout, rotation.new, now);
 
-/** A gate that opens once everything is as it should be, and has been for as long as pods may take to load it. */
+/** A gate that opens when every object meets the condition and pods have had time to load it. */
 function propagationGate(
   count: (delayOf: DelayOf) => RolloutProgress,
   condition: string,
@@ -98,7 +101,7 @@ function propagationGate(
   const { propagationDelay, clusterTrustBundleDelay } = authority.spec.rotation;
   const delayMs = parseDurationMs(propagationDelay);
   const floorMs = parseDurationMs(clusterTrustBundleDelay);
-  // In a resource that is older than its schema.
+  // Possible in a resource that is older than its schema.
   if (delayMs === undefined || floorMs === undefined) {
     const field = delayMs === undefined ? 'propagationDelay' : 'clusterTrustBundleDelay';
     const progress = count(() => Number.POSITIVE_INFINITY);
@@ -138,7 +141,7 @@ function missingBlockers(
   return [`${missing.length} of ${total} ${condition}: ${namesOf(missing)} (${skipHint(first, authority, rotation)})`];
 }
 
-/** Names what another client keeps changing: its delay starts over each time. */
+/** Names the objects that another client keeps changing. Their delay starts over with each change. */
 function changingBlockers(
   { total, changedAgain }: RolloutProgress,
   condition: string,
@@ -165,7 +168,10 @@ function namesOf(
 
 const namesInMessage = 3;
 
-/** The first objects; of more than fit, those of other namespaces first: the many objects of one do not hide the others. */
+/**
+ * The objects to name in a message. When not all fit, objects of different namespaces come first, so that one namespace
+ * with many objects does not hide the others.
+ */
 function sampleByNamespace(objects: readonly RolloutObject[]): readonly RolloutObject[] {
   if (objects.length <= namesInMessage) return objects;
   const seen = new Set<string>();
@@ -173,7 +179,7 @@ function sampleByNamespace(objects: readonly RolloutObject[]): readonly RolloutO
   return [...new Set([...firsts, ...objects])].slice(0, namesInMessage);
 }
 
-/** The narrowest skip: what else is waited for has a namespace of its own. */
+/** The narrowest skip for this object. */
 function skipHint({ namespace }: RolloutObject, authority: AuthorityRecord, rotation: RotationState): string {
   const scope = namespace === '' ? `the phase ${rotation.phase}` : `namespace ${namespace}`;
   return `to skip ${scope}: ${skipCommand(authority, rotation, namespace)}`;

@@ -13,7 +13,7 @@ import {
   withoutRoots,
 } from './rotation-step.ts';
 
-/** The decision about a rotation that is under way. */
+/** The plan for a rotation in progress. */
 export function planRotation(input: RotationInput, rotation: RotationState, now: Date): RotationPlan {
   const { authority, secret } = input;
   const abort = authority.abortToken === rotation.id ? planAbort(input, rotation, now) : undefined;
@@ -48,7 +48,6 @@ const nextRootQueued: RotationNotice = {
   isExpected: true,
 };
 
-/** The step that ends a phase. */
 function advance(input: RotationInput, rotation: RotationState, now: Date): RotationStep {
   const { trusted } = input;
   const at = { since: now.toISOString() };
@@ -59,7 +58,7 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
         reason: 'RotationSwitching',
         message: 'the new root signs; the operator issues every certificate again',
       };
-      // A root that was written over the old one is in its place already.
+      // A root that overwrote the old one is already in place.
       const move = isInPlace(input, rotation) ? {} : ({ active: 'next', next: null, previous: 'active' } as const);
       const switching = { ...rotation, ...at, phase: 'Switching', windowMs: reissueWindowMs(input) } as const;
       return { ...rotationStep(input, event), move, trusted, rotation: switching };
@@ -89,7 +88,7 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
             reason: 'RotationCompleted',
             message: 'only the new root is trusted; the operator destroys the key of the old root',
           };
-      // The clock may be wrong: then the key of a root that has expired by it is still needed.
+      // If the clock is wrong, the key of a seemingly expired root is still needed.
       const { previous } = input.secret;
       const isKept = previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired';
       const move = isKept ? {} : ({ previous: null } as const);
@@ -103,7 +102,10 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
   }
 }
 
-/** Goes back: at once before certificates have switched, by the same stages in the other direction after that. */
+/**
+ * Plans the abort. Before certificates have switched, the rotation ends at once. After that, it goes back through the
+ * same phases with the roots swapped.
+ */
 function planAbort(
   input: RotationInput,
   rotation: RotationState,
@@ -128,10 +130,11 @@ function planAbort(
   }
   if ('reason' in previous)
     return { refused: `the rotation cannot be aborted: the old root may not sign (${previous.reason})` };
-  // Or nobody trusts that root any more: a person has taken it out of ca.crt, or put another one in its place.
+  // Bundles may lack that root although it is in the Secret: an administrator removed it from ca.crt, or put another
+  // root in its place.
   const incoming = anchorId(previous.issuer.anchor);
   if (!trusted.some((root) => anchorId(root) === incoming)) return { refused: tooLate };
-  // What was approved and skipped on the way there was not said of the way back.
+  // Approvals and skips from before the abort do not apply to the way back.
   const { approved: _, skipped: __, ...kept } = rotation;
   const { skipToken } = input.authority;
   const isSpent = skipToken?.startsWith(`${rotation.id}/`) === true;

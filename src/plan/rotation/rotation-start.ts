@@ -12,7 +12,7 @@ import {
   rotationStep,
 } from './rotation-step.ts';
 
-/** The decision about an authority of which no rotation is under way: whether one begins. */
+/** Plans whether a rotation starts, for an authority without one. */
 export function planStart(input: RotationInput, now: Date): RotationPlan {
   const { authority, secret, active, trusted } = input;
   const { next } = secret;
@@ -20,7 +20,7 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
   const handledToken = token === undefined ? {} : { handledToken: token };
   if (wasOverwritten(input)) return { step: adoptOverwrite(input, now) };
   if (next !== undefined && 'reason' in next) {
-    // What judges roots speaks of the one that signs.
+    // The inspection's messages name the files of the active root.
     const message = `the next root cannot be used: ${next.message.replaceAll('tls.', 'next.')}`;
     return { problem: { reason: `Next${next.reason}`, message } };
   }
@@ -52,8 +52,8 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
 }
 
 /**
- * What is in next.crt has the root that everybody trusts: nothing has to be distributed first. The key of another issuer
- * under that root stays, since only that key can renew the CRL that leaves of that issuer are checked against.
+ * next.crt chains to the active root, so nothing has to be distributed. The key of the replaced issuer stays as
+ * `previous`: only that key can renew the CRL for its leaves.
  */
 function replaceIssuer(input: RotationInput, next: Issuer): RotationStep {
   const event = { reason: 'IssuerReplaced', message: 'next.crt chains to the same root; it signs from now on' };
@@ -66,7 +66,7 @@ function replaceIssuer(input: RotationInput, next: Issuer): RotationStep {
   };
 }
 
-/** A root that was put into the Secret to follow the present one, or has taken the place of one that was to. */
+/** Starts a rotation to a root that an administrator put into next.crt. */
 function startWithStagedRoot(input: RotationInput, next: Certificate, now: Date): RotationStep {
   const { active, trusted } = input;
   const event = {
@@ -78,8 +78,8 @@ function startWithStagedRoot(input: RotationInput, next: Certificate, now: Date)
 }
 
 /**
- * Somebody wrote another root over the one that signed. Those that were trusted go on being so; nothing is signed by the
- * new one until it is known everywhere, unless no certificate of another root works any more.
+ * Starts a rotation to a root that overwrote the active one. The earlier roots stay trusted. The new root signs when
+ * every peer knows it, or at once when no certificate of another root is live.
  */
 function adoptOverwrite(input: RotationInput, now: Date): RotationStep {
   const { authority, active, trusted, rollout } = input;
@@ -92,14 +92,14 @@ function adoptOverwrite(input: RotationInput, now: Date): RotationStep {
     (root) => root !== incoming && trusted.some((one) => anchorId(one) === root),
   );
   const phase = hasLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Distributing' : 'Switching';
-  // Keys of a rotation that was under way are of no more use; what a person has put there since is.
+  // The keys of the interrupted rotation are useless. A root that an administrator put there since is kept.
   const { next, rotation } = input.secret;
   const isForgotten = next !== undefined && 'issuer' in next && anchorId(next.issuer.anchor) === rotation?.new;
   const move = { previous: null, ...(isForgotten ? { next: null } : {}) };
   return { ...rotationStep(input, event), move, trusted, rotation: initialRotation(input, old, incoming, phase, now) };
 }
 
-/** The roots of a rotation that an overwrite has interrupted. */
+/** The roots of a rotation that was interrupted because the Secret was overwritten. */
 const interruptedRoots = ({ secret, authority }: RotationInput): string[] => {
   const { rotation } = secret;
   if (rotation !== undefined) return [...rotation.old, rotation.new];
@@ -108,27 +108,28 @@ const interruptedRoots = ({ secret, authority }: RotationInput): string[] => {
   return [oldRoot, newRoot].flatMap((fingerprint) => anchorIdInStatus(status, fingerprint) ?? []);
 };
 
-/** True when status tells of a rotation of which the Secret knows nothing, and that did not come to its end. */
+/** True when status has a rotation that the Secret does not have, and that did not end. */
 export const isInterrupted = ({
   authority: { status },
   secret,
 }: Pick<RotationInput, 'authority' | 'secret'>): boolean =>
   status.rotation !== undefined && secret.rotation === undefined && secret.endedRotation !== status.rotation.id;
 
-/** True when a person has ended a rotation by putting a root back, and others than that one were on their way out. */
+/** True when an administrator ended a rotation by restoring a root, while other roots were still being replaced. */
 const isUnfinished = ({ secret: { rotation }, active, trusted }: RotationInput): boolean =>
   trusted.map(anchorId).some((root) => root !== anchorId(active.anchor) && rotation?.old.includes(root) === true);
 
-/** True when the Secret has another root than the one that status says signs, or has lost its part of a rotation. */
+/** True when the Secret holds another root than the active root in status, or has lost the state of a rotation. */
 export function wasOverwritten(input: RotationInput): boolean {
   const { authority, active } = input;
   if (isInterrupted(input) || isUnfinished(input)) return true;
-  // A renewed certificate of the same CA is the same root: whoever trusts one of them accepts the leaves of both.
+  // A renewed certificate of the same CA is the same root: peers that trust either certificate accept the leaves of
+  // both.
   const known = activeRootInStatus(authority.status);
   return known !== undefined && known !== anchorId(active.anchor);
 }
 
-/** The value of rotate-root that asks for a rotation still. */
+/** The value of rotate-root that the operator has not acted on. Undefined when there is none. */
 export function unhandledRotateRoot({
   authority,
   secret,
@@ -138,7 +139,7 @@ export function unhandledRotateRoot({
   return isHandled ? undefined : rotateRootToken;
 }
 
-/** Why a root that the operator has made is due to be replaced; undefined when it is not. */
+/** Why a generated root is due for replacement. Undefined when it is not. */
 function renewalReason({ authority, active }: RotationInput, now: Date): string | undefined {
   const renewAt = rootRenewalTime(authority, active.anchor);
   return renewAt === undefined || renewAt > now
@@ -146,13 +147,13 @@ function renewalReason({ authority, active }: RotationInput, now: Date): string 
     : `the active root expires at ${active.anchor.notAfter.toISOString()}`;
 }
 
-/** When a rotation begins by itself; never for a root that only a person can replace. */
+/** When a rotation starts automatically. Undefined for a root that only an administrator can replace. */
 export function rootRenewalTime({ spec }: AuthorityRecord, { notBefore, notAfter }: Certificate): Date | undefined {
   if (spec.root === undefined) return undefined;
   const lifetimeMs = notAfter.getTime() - notBefore.getTime();
   const { renewBefore } = spec.root;
   const requested = renewBefore === undefined ? undefined : parseDurationMs(renewBefore);
-  // A root that were due from its beginning would be replaced without end.
+  // A root that is due from its start would be replaced in an endless loop.
   const beforeMs = Math.min(requested ?? lifetimeMs * defaultRenewalShare, lifetimeMs * longestRenewalShare);
   return new Date(notAfter.getTime() - beforeMs);
 }

@@ -1,38 +1,38 @@
 import { anchorId, type Certificate } from '../../pki/index.ts';
 
-/** The stages of a rotation, in their order; see docs/design/0008-root-rotation.md. */
+/** The phases of a rotation, in order; see docs/design/0008-root-rotation.md. */
 export const rotationPhases = ['Distributing', 'Switching', 'Draining', 'Retiring'] as const;
 export type RotationPhase = (typeof rotationPhases)[number];
 
 /**
- * What is known of a rotation beside the roots themselves. It is an annotation of the root Secret, so that it changes in
- * the same write as the keys that it is about. Roots are named by their anchor identity, see anchorId.
+ * The state of a rotation. It is an annotation of the root Secret, so that it changes in the same write as the keys.
+ * Roots are named by their anchor identity, see anchorId.
  */
 export interface RotationState {
-  /** Unlike that of any other rotation of the authority: it is what people approve and abort. */
+  /** Unique among the rotations of the authority. Annotations name it to approve, skip and abort. */
   readonly id: string;
   readonly phase: RotationPhase;
   /** RFC 3339. */
   readonly startedAt: string;
-  /** When the phase began. RFC 3339 with milliseconds. */
+  /** When the phase started. RFC 3339 with milliseconds. */
   readonly since: string;
-  /** The roots that are not trusted after the rotation; the first is the one that signed. */
+  /** The roots that are not trusted after the rotation. The first one signed before it. */
   readonly old: readonly string[];
   /** The root that will sign after the rotation. */
   readonly new: string;
-  /** Over how long re-issues are spread in the phase Switching, in milliseconds. */
+  /** How long the phase Switching spreads the re-issues, in milliseconds. */
   readonly windowMs: number;
-  /** It was aborted after certificates had switched, and goes back. */
+  /** The rotation was aborted after certificates had switched, and goes back. */
   readonly aborting: boolean;
-  /** The value of the annotation approve-rotation that let certificates switch. */
+  /** The value of approve-rotation that let certificates switch. */
   readonly approved?: string;
-  /** What is not waited for, as the annotation skip-gate requested: see skipOf. */
+  /** The gates that skip-gate skipped, see skipOf. */
   readonly skipped?: readonly string[];
-  /** The value of skip-gate when the rotation was aborted: it is not for the way back. */
+  /** The value of skip-gate when the rotation was aborted. It does not apply to the way back. */
   readonly spentSkip?: string;
 }
 
-/** Entries of `skipped` that a rotation has at most: status has a limit. */
+/** The limit for `skipped` in the schema of status. */
 export const longestSkipList = 64;
 
 /** How a skip is recorded: the phase, or the phase and a namespace. */
@@ -42,24 +42,22 @@ export const skipOf = (phase: RotationPhase, namespace?: string): string =>
 /** True when this phase does not wait for any Secret or bundle. */
 export const skipsPhase = ({ skipped = [], phase }: RotationState): boolean => skipped.includes(skipOf(phase));
 
-/** True when this phase does not wait for what is in that namespace. */
+/** True when this phase does not wait for objects in that namespace. */
 export const skipsNamespace = ({ skipped = [], phase }: RotationState, namespace: string): boolean =>
   skipped.includes(skipOf(phase, namespace));
 
-/** What people call the roots of a rotation: which comes, and which goes. On the way back it is the old one that comes. */
+/** The roots of a rotation, as messages name them. After an abort, the old root is the incoming one. */
 export const rootNames = ({ aborting }: Pick<RotationState, 'aborting'>): { incoming: string; outgoing: string } =>
   aborting
     ? { incoming: 'the old root', outgoing: 'the new root' }
     : { incoming: 'the new root', outgoing: 'the old root' };
 
-/** Version 1 had no field `version`, and named roots by the fingerprints of their certificates. */
 const version = 2;
 
-/** The text of the annotation. */
 export const encodeRotationState = (rotation: RotationState): string => JSON.stringify({ version, ...rotation });
 
 /**
- * The state in an annotation; undefined without one, or when its text is not valid.
+ * Parses the annotation. Undefined when it is absent or not valid.
  * @param roots the roots that a state of version 1 may name
  */
 export function parseRotationState(
@@ -83,7 +81,7 @@ function fromVersion1(rotation: RotationState, roots: readonly Certificate[]): R
 }
 
 /**
- * Before there was the annotation skip-gate, one field said what approve-rotation had done: it let certificates switch
+ * Before skip-gate existed, the field `approves` recorded the effect of approve-rotation: it let certificates switch
  * (`Switch`), or skipped a phase.
  */
 function withoutApprovesField(value: unknown): unknown {
@@ -93,12 +91,13 @@ function withoutApprovesField(value: unknown): unknown {
   return rotationPhases.some((phase) => phase === approves) ? { ...rotation, skipped: [approves] } : undefined;
 }
 
-/** As long as status takes it. */
+/** The limit in the schema of status. */
 const longestId = 64;
 /** Ten million certificates, one a second. */
 const longestWindowMs = 1e10;
 
-// Stricter than the types: what is in it goes into status, which the API server refuses as a whole for a part of it.
+// Stricter than the types. The values go into status, and the API server rejects the whole status for one value that is
+// not valid.
 function isRotationState(value: unknown): value is RotationState & { readonly version?: number } {
   if (typeof value !== 'object' || value === null) return false;
   const rotation = value as Partial<Record<keyof RotationState | 'version', unknown>>;

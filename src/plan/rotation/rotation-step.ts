@@ -5,75 +5,75 @@ import type { RootSecret } from './observed-root.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
 import type { RotationPhase, RotationState } from './rotation-state.ts';
 
-/** A change of the root Secret: one write, with all that belongs together in it. */
+/** A change of the root Secret in one write. */
 export interface RotationStep {
   readonly step: 'rotate';
   readonly resourceVersion: string;
-  /** What happens, for people. */
+  /** The Event that reports the step. */
   readonly event: { readonly reason: string; readonly message: string };
   /** A root to generate, and the slot of the root Secret for it. */
   readonly generate?: { readonly slot: 'active' | 'next'; readonly profile: RootProfile; readonly key: KeySpec };
-  /** Which pair goes where; null destroys what is there. */
+  /** Where each pair moves. Null destroys the pair in that slot. */
   readonly move: {
     readonly active?: 'next' | 'previous';
     readonly next?: null;
     readonly previous?: 'active' | null;
   };
-  /** The roots that are trusted from then on; the one that is made is added. */
+  /** The roots that are trusted after the step. A generated root is added to them. */
   readonly trusted: readonly Certificate[];
-  /** The state of the rotation from then on, absent when it is over. `new` is empty for a root that is yet to be made. */
+  /**
+   * The state of the rotation after the step. Absent when the rotation is over. `new` is empty for a root that has not
+   * been generated yet.
+   */
   readonly rotation?: RotationState;
-  /** The id of a rotation that the step ends: it is no longer there because it is over, not because somebody wrote over it. */
+  /** The id of the rotation that the step ends. Without it, the missing state would look like an overwritten Secret. */
   readonly endedRotation?: string;
   /** The value of the annotation rotate-root that the step acts on. */
   readonly handledToken?: string;
-  /** Read the rollout from the API server before the step is carried out: caches may lag behind. */
+  /** Read the rollout from the API server before carrying out the step, because the caches may lag behind. */
   readonly requiresLiveRead?: true;
 }
 
-/** A request that is refused, or that waits for the end of the rotation. */
 export interface RotationNotice {
-  /** Of the event that reports it. */
+  /** The reason of the Event. */
   readonly reason: string;
   readonly message: string;
-  /** It is as it should be, and no cause for alarm. */
+  /** The notice needs no action. */
   readonly isExpected?: true;
 }
 
-/** Where a rotation stands, and what it is waiting for. */
+/** The progress of a rotation, and what it waits for. */
 export interface RotationReport {
   readonly state: RotationState;
-  /** What is waited for. */
   readonly blockers: readonly string[];
   readonly notices: readonly RotationNotice[];
-  /** How many of the Secrets and bundles that the phase waits for are done, and how many there are. */
+  /** How many of the phase's Secrets and bundles are done, and how many there are. */
   readonly done: number;
   readonly total: number;
-  /** When a gate opens by time alone. */
+  /** The time after which the gate opens without an event. */
   readonly opensInMs?: number;
 }
 
-/** The root Secret and what it means for a rotation, once its root is found fit to sign. */
+/** A root Secret whose root may sign, and what its rotation depends on. */
 export interface RotationInput {
   readonly authority: AuthorityRecord;
   readonly secret: RootSecret;
   readonly active: Issuer;
-  /** All roots in ca.crt, and those that status remembers of before an overwrite. */
+  /** All roots in ca.crt, and the roots that status remembers from before the Secret was overwritten. */
   readonly trusted: readonly Certificate[];
-  /** Bundles, as digests, that hold all that the present phase needs. */
+  /** Digests of the bundles that meet the gate of the current phase. */
   readonly acceptedDigests: readonly string[];
   readonly rollout: RolloutObservation;
 }
 
-/** What is to be done about a rotation: a step, or the report of what is waited for; neither when there is none. */
+/** The plan for a rotation: a step, a report of the gate, a problem, or none when there is no rotation. */
 export type RotationPlan =
   | { readonly step: RotationStep }
   | { readonly report: RotationReport }
-  /** Why a request cannot be carried out. */
   | { readonly problem: { readonly reason: string; readonly message: string } }
   | { readonly none: true };
 
-/** True when the new root is where the one that signs is: from the switch on, or since somebody put it there. */
+/** True when the new root is in tls.crt: after the switch, or after it overwrote the old root. */
 export const isInPlace = ({ active }: RotationInput, rotation: RotationState): boolean =>
   anchorId(active.anchor) === rotation.new;
 
@@ -84,7 +84,6 @@ export const initialRotation = (
   phase: RotationPhase,
   now: Date,
 ): RotationState => ({
-  // Unique because a rotation takes longer than a millisecond.
   id: now.getTime().toString(36),
   phase,
   startedAt: timestamp(now),
@@ -95,13 +94,13 @@ export const initialRotation = (
   aborting: false,
 });
 
-/** How long re-issues take at the pace that is set. */
+/** How long the re-issues take at reissuesPerSecond. */
 export const reissueWindowMs = ({ authority, rollout }: Pick<RotationInput, 'authority' | 'rollout'>): number =>
   Math.round((rollout.secrets.length / Math.max(1, authority.spec.rotation.reissuesPerSecond)) * 1000);
 
 export const rotationStep = ({ secret }: Pick<RotationInput, 'secret'>, event: RotationStep['event']) =>
   ({ step: 'rotate', resourceVersion: secret.resourceVersion, event, move: {} }) as const;
 
-/** The roots but for those with these identities, see anchorId. */
+/** The roots without the ones that have these identities, see anchorId. */
 export const withoutRoots = (roots: readonly Certificate[], gone: readonly string[]): Certificate[] =>
   roots.filter((root) => !gone.includes(anchorId(root)));

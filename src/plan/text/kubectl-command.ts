@@ -1,31 +1,29 @@
 import { annotations } from '../../api/constants.ts';
 
-/** An MtlsAuthority. */
 interface Named {
   readonly name: string;
 }
 
-/** The rotation of its root that is under way. */
 interface Rotation {
   readonly id: string;
   readonly phase: string;
-  /** The last value of skip-gate that the operator has acted on. */
+  /** The value of skip-gate at the time of an abort, which does nothing any more. */
   readonly spentSkip?: string;
 }
 
-/** What a person types to let certificates switch. */
+/** The command that lets certificates switch. */
 export const approveCommand = (authority: Named, { id }: Pick<Rotation, 'id'>): string =>
   annotate(authority, `${annotations.approveRotation}=${id}`);
 
-/** What a person types so that the present phase no longer waits, for one namespace or, without one, for anything. */
+/** The command that skips the gate of the current phase, for one namespace or for all objects. */
 export function skipCommand(authority: Named, { id, phase, spentSkip }: Rotation, namespace = ''): string {
   const value = (name: string) => `${id}/${name}${namespace === '' ? '' : `/${namespace}`}`;
-  // The value that is there already asks for nothing new.
+  // Repeating the spent value would do nothing, so write the phase in lower case.
   const asked = value(phase) === spentSkip ? value(phase.toLowerCase()) : value(phase);
   return annotate(authority, `${annotations.skipGate}=${asked}`);
 }
 
-/** What a person types to have the root rotated. */
+/** The command that starts a rotation of the root. */
 export const rotateRootCommand = (authority: Named): string =>
   annotate(authority, `${annotations.rotateRoot}="$(date +%s)"`);
 

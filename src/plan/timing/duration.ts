@@ -1,8 +1,8 @@
 const unitMs: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
 
 /**
- * Milliseconds of a Go duration in hours, minutes, seconds and milliseconds (`2160h`, `1h30m`), the form of every
- * duration in the API; undefined when the text is none.
+ * Parses a Go duration of hours, minutes, seconds and milliseconds (`2160h`, `1h30m`), as every duration in the API,
+ * into milliseconds. Undefined when the text is not a duration.
  */
 export function parseDurationMs(text: string): number | undefined {
   const part = /(\d+(?:\.\d+)?)(h|ms|m|s)/y;

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-/** A number in [0, 1) that depends on the text alone and spreads evenly. */
+/** A number in [0, 1), derived from the seed and evenly distributed. */
 export const hashFraction = (seed: string): number => hash('sha256', seed, 'buffer').readUInt32BE(0) / 2 ** 32;
 
 /** Delays that double with each failure. */
@@ -9,10 +9,13 @@ export interface Doubling {
   readonly longestMs: number;
 }
 
-/** The delay after so many others: the first one, doubled each time, up to the longest. */
+/** The delay after this many earlier ones: it starts at the first, doubles each time and stops at the longest. */
 export const doubledMs = (others: number, { firstMs, longestMs }: Doubling): number =>
   Math.min(longestMs, firstMs * 2 ** Math.min(others, 30));
 
-/** The same, up to a tenth shorter by the seed: what failed together is not tried again together. */
+/**
+ * Like doubledMs, but up to a tenth shorter depending on the seed, so that attempts that failed together are not
+ * retried together.
+ */
 export const spreadDelayMs = (others: number, doubling: Doubling, seed: string): number =>
   doubledMs(others, doubling) * (1 - 0.1 * hashFraction(seed));

@@ -8,7 +8,7 @@ import type { TrustSources, TrustTarget } from './trust-targets.ts';
 
 const type = 'TrustPublished';
 
-/** What is wrong with some of the targets, in words. */
+/** The result for some of the targets. */
 interface Finding {
   readonly reason: TrustReason;
   readonly message: string;
@@ -16,12 +16,12 @@ interface Finding {
 
 const whileNotReady = 'the authority is not ready; published bundles stay unchanged';
 
-/** So many names are given in a message; of the rest, how many there are. */
+/** How many namespaces a message names. */
 const namesInMessage = 5;
 
 /**
- * The condition TrustPublished: True when the present bundle is in every target that spec asks for. Undefined when spec
- * asks for none and has never asked for one. It depends on the objects as they are, never on the last write.
+ * The condition TrustPublished. It is True when every target of spec holds the current bundle. Undefined when spec has
+ * never requested a bundle. It depends on the observed objects, not on the last write.
  */
 export function trustCondition(
   authority: AuthorityRecord,
@@ -33,7 +33,7 @@ export function trustCondition(
   const said = conditionOf(authority.status, type);
   if (trustBundle === undefined) {
     if (said === undefined) return undefined;
-    // A spec that cannot be read may ask for bundles.
+    // A spec that is not valid may request bundles.
     return authority.specProblem === undefined
       ? isNot('NotRequested', 'spec.trustBundle is not set: the operator publishes no bundle')
       : isNot('AuthorityNotReady', whileNotReady);
@@ -43,7 +43,7 @@ export function trustCondition(
   }
   const judged = targets.filter(({ isSurplus }) => !isSurplus);
   const bundle = state.state === 'ready' ? state.bundle.digest : undefined;
-  // After a restart, status knows more than the operator until every target was read once.
+  // After a restart, status is more accurate than the operator until every target was read once.
   const isUnseen = (target: TrustTarget) => target.outcome === undefined && !isPublished(target, bundle);
   if (bundle === undefined || judged.some(isUnseen)) {
     if (said !== undefined && said.observedGeneration === authority.generation) return restated(authority.status, type);
@@ -58,7 +58,7 @@ export function trustCondition(
   ];
   const problems = findings.filter(({ reason }) => reason !== 'Published');
   const problem = problems.find(({ reason }) => reason !== 'Pending') ?? problems[0];
-  // What is only not written yet is no part of a problem: its count changes, and each count would be another event.
+  // Leave pending targets out of a problem's message: their count changes, and each count would be another event.
   const isTold = ({ reason }: Finding) => reason !== 'Pending' || problem?.reason === 'Pending';
   const message = findings
     .filter(isTold)
@@ -68,10 +68,10 @@ export function trustCondition(
   return { type, status: 'True', reason: 'Published', message: message || 'spec.trustBundle requests no bundle' };
 }
 
-/** The order of a cache would make another message of the same facts after a restart. */
+/** Sorted, because the order of the cache changes with a restart and would change the message. */
 const byNamespace = (a: TrustTarget, b: TrustTarget): number => (a.namespace < b.namespace ? -1 : 1);
 
-/** Its own, of now, and left alone by others. */
+/** True when the target holds the current bundle, belongs to the authority and is not contested. */
 const isPublished = ({ isForeign, bundle, outcome }: TrustTarget, digest: string | undefined): boolean =>
   !isForeign && bundle !== undefined && bundle === digest && outcome?.state !== 'contested';
 
@@ -137,7 +137,7 @@ function namesOf(targets: readonly TrustTarget[]): string {
   return `${names.slice(0, namesInMessage).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-/** Why an object of the authority's own cannot be written; undefined when it can. */
+/** Why an object of the authority cannot be written. Undefined when it can. */
 function failureOf(target: TrustTarget | undefined): string | undefined {
   if (target === undefined || target.isForeign) return undefined;
   if (target.outcome?.state === 'failed') return target.outcome.message;

@@ -4,67 +4,77 @@ import { selects } from '../policy/label-selector.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { NamespaceRecord } from '../records/namespace-record.ts';
 
-/** What is known of an object that holds a published bundle, or has the name of one: a ConfigMap or ClusterTrustBundle. */
+/** A ConfigMap or ClusterTrustBundle that holds a published bundle or has the name of one. */
 export interface TrustRecord {
   /** Empty for a ClusterTrustBundle. */
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
-  /** UID of the MtlsAuthority that controls it by ownerReference. */
   readonly owner?: string;
-  /** Its name. */
+  /** Name of that MtlsAuthority. */
   readonly ownerName?: string;
-  /** Its label `authority`, provided that its label `managed-by` names the operator. */
+  /** Its label `authority`. Absent unless its label `managed-by` names the operator. */
   readonly label?: string;
-  /** SHA-256 of the PEM in it, lower-case hex; absent when there is no PEM, and when no MtlsAuthority controls it. */
+  /**
+   * SHA-256 of the bundle's PEM, lower-case hex. Absent when there is none, and when no MtlsAuthority controls the
+   * object.
+   */
   readonly bundle?: string;
-  /** The same of the CRLs. */
+  /** SHA-256 of the CRLs. */
   readonly crl?: string;
-  /** Its data cannot be written any more, and kubelet has ceased to look for changes. */
+  /** An immutable object cannot be updated, and kubelet no longer reads its changes. */
   readonly immutable: boolean;
   readonly deleting: boolean;
-  /** Since when `bundle` is as it is, in milliseconds of the clock of RolloutObservation. */
+  /** When `bundle` last changed, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
 }
 
-/** All that a decision about one target rests on: a namespace for ConfigMaps, the cluster for the ClusterTrustBundle. */
+/**
+ * Everything that the plan of one target depends on. A target is a namespace for ConfigMaps, or the cluster for the
+ * ClusterTrustBundle.
+ */
 export interface ObservedTrust {
   readonly authority: Pick<AuthorityRecord, 'name' | 'uid' | 'deleting' | 'specProblem'>;
-  /** Digest of the bundle to publish; absent while the root is bad or was not read yet. */
+  /** Digest of the bundle to publish. Absent while the root may not sign or has not been read yet. */
   readonly bundle?: string;
-  /** Digest of the CRLs to publish with it; absent when there are none, or the target holds none. */
+  /**
+   * Digest of the CRLs to publish with the bundle. Absent when there are none, or when this kind of target holds none.
+   */
   readonly crl?: string;
-  /** Under which name spec wants the bundle here; absent when it does not. */
+  /** The name of the object that spec requests here. Absent when it requests none. */
   readonly desiredName?: string;
-  /** The objects of this target that the authority controls, and the object with the desired name, whoever controls it. */
+  /**
+   * The objects of this target that the authority controls, and the object with the desired name, even if another owner
+   * controls it.
+   */
   readonly existing: readonly TrustRecord[];
 }
 
-/** What is to be done about one object. */
+/** The step for one object. */
 export type TrustStep =
   | { readonly step: 'keep' }
   | { readonly step: 'create'; readonly name: string }
   | { readonly step: 'update' | 'replace' | 'delete'; readonly record: TrustRecord }
-  /** Somebody else's object has the name; it is left as it is. */
+  /** The object with the name belongs to another owner. It stays unchanged. */
   | { readonly step: 'conflict'; readonly record: TrustRecord };
 
 /** A step that writes. */
 export type TrustWrite = Exclude<TrustStep, { step: 'keep' | 'conflict' }>;
 
 /**
- * What is to be done in one target, without what is to be kept. It may take more than one round: what has an old name goes
- * when the bundle is there under the new one, and until then is kept up to date, since somebody mounts it.
+ * Plans the steps for one target, without `keep`. A rename takes several rounds: pods may mount the object with the old
+ * name, so it is kept up to date until the new one holds the bundle, and then deleted.
  */
 export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustStep, { step: 'keep' }>> {
   const { authority, bundle, crl, desiredName, existing } = observed;
-  // Garbage collection removes all of it with its owner.
+  // The garbage collector deletes the objects with their owner.
   if (authority.deleting) return [];
-  // Nobody knows what it wants: what is published stays.
+  // The desired targets are unknown, so published objects stay.
   if (authority.specProblem !== undefined) return [];
   const own = existing.filter(({ owner, deleting }) => owner === authority.uid && !deleting);
   if (desiredName === undefined) return own.map((record) => ({ step: 'delete', record }));
-  // A bad root changes nothing, not even from one name to another: there is nothing to put under the new one.
+  // Without a bundle there is nothing to publish, not even under a new name.
   if (bundle === undefined) return [];
   const named = existing.find(({ name }) => name === desiredName);
   const first = planCopy(authority, desiredName, { bundle, crl }, named);
@@ -86,14 +96,14 @@ function planCopy(
 ): TrustStep {
   if (record === undefined) return { step: 'create', name };
   if (record.owner !== uid) return { step: 'conflict', record };
-  // Pods read an object for as long as a finalizer holds it: it is kept up to date until it is gone. An immutable one
-  // cannot be, and its name is not free before.
+  // Pods read an object while a finalizer holds it, so it is kept up to date. An immutable object cannot be updated,
+  // and its name is not free until it is gone.
   if (record.immutable) return record.deleting ? { step: 'keep' } : { step: 'replace', record };
   const isRight = record.bundle === bundle && record.crl === crl && record.label === authorityLabel(authority);
   return isRight ? { step: 'keep' } : { step: 'update', record };
 }
 
-/** The name of the ConfigMap that spec wants in a namespace; undefined when it wants none there. */
+/** The name of the ConfigMap that spec requests in a namespace. Undefined when it requests none there. */
 export function configMapIn({ spec }: AuthorityRecord, { labels, terminating }: NamespaceRecord): string | undefined {
   const { configMap } = spec.trustBundle ?? {};
   const isWanted = configMap !== undefined && !terminating && selects(configMap.namespaceSelector, labels);
@@ -103,12 +113,14 @@ export function configMapIn({ spec }: AuthorityRecord, { labels, terminating }: 
 /** The signer name of an authority's ClusterTrustBundle. */
 export const signerNameOf = (authority: string): string => `${group}/${authority}`;
 
-/** The name of an authority's ClusterTrustBundle: it has to begin with the signer name, with a colon for its slash. */
+/**
+ * The name of an authority's ClusterTrustBundle. It must begin with the signer name, with a colon instead of the slash.
+ */
 export const clusterTrustBundleOf = (authority: string): string => `${group}:${authority}:roots`;
 
-/** A label's value is at most so long, the name of an authority up to 253. */
+/** The longest value of a label. The name of an authority can have 253 characters. */
 const longestLabel = 63;
 
-/** The value of the label `authority` of what is published: the name, or the beginning of a long one and its digest. */
+/** The label `authority` of published objects: the name, or the start of a long name and its digest. */
 export const authorityLabel = (name: string): string =>
   name.length <= longestLabel ? name : `${name.slice(0, longestLabel - 17)}-${sha256Hex(name).slice(0, 16)}`;

@@ -7,47 +7,49 @@ import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust-pla
 export type TrustOutcome = { readonly desiredName?: string } & (
   | { readonly state: 'settled' }
   | { readonly state: 'foreign' }
-  /** Another client changes the object again and again, so that the operator repairs it after pauses only. */
+  /** Another client keeps changing the object, so the operator delays its repairs. */
   | { readonly state: 'contested'; readonly message: string }
   | { readonly state: 'failed'; readonly message: string }
 );
 
-/** Where the targets of a bundle, and what is in them, are known from. */
+/** The sources of the targets and their content. */
 export interface TrustSources {
   readonly namespaces: Iterable<NamespaceRecord>;
-  /** Whether the API server has ClusterTrustBundles; undefined until that is known. */
+  /** Whether the API server serves ClusterTrustBundles. Undefined until that is known. */
   readonly servesClusterTrustBundles: boolean | undefined;
-  /** As ObservedTrust.existing; the namespace is empty for the cluster. */
+  /** See ObservedTrust.existing. The namespace is empty for the cluster. */
   readonly existing: (authority: AuthorityRecord, namespace: string, desiredName: string) => readonly TrustRecord[];
-  /** True when an object of the authority was deleted, and is not back: pods may have mounted it. */
+  /** True when an object of the authority was deleted and has not been created again. Pods may have mounted it. */
   readonly wasDeleted: (authority: AuthorityRecord, namespace: string, name: string) => boolean;
-  /** The outcome of the last reconcile of a target under that name; undefined before the first. */
   readonly outcome: (authority: AuthorityRecord, namespace: string, desiredName: string) => TrustOutcome | undefined;
 }
 
-/** One object that is to hold the bundle now. */
+/** One object that should hold the bundle now. */
 export interface TrustTarget {
   readonly kind: 'ConfigMap' | 'ClusterTrustBundle';
   readonly namespace: string;
   readonly name: string;
-  /** Digest of the bundle in it; absent when there is none, or when it is not the authority's. */
+  /** Digest of its bundle. Absent when there is none, or when the authority does not control the object. */
   readonly bundle?: string;
-  /** Since when it is as it is, in milliseconds of the clock of RolloutObservation; without end while there is none. */
+  /**
+   * When the bundle last changed, in milliseconds of the clock of RolloutObservation. Infinity while there is no
+   * object.
+   */
   readonly changedAtMs: number;
-  /** Somebody else has the name. */
+  /** An object of another owner has the name. */
   readonly isForeign: boolean;
-  /** It is not there, and the API server has refused to have it: no pod can have read it. */
+  /** The object does not exist, because the API server refused to create it. No pod can have read it. */
   readonly neverExisted: boolean;
-  /** It has a name that spec no longer wants, and stays until the bundle is there under the new one. */
+  /** The object has a former name, and stays until the bundle is published under the new one. */
   readonly isSurplus: boolean;
-  /** It was deleted, and a finalizer holds it. */
+  /** The object is being deleted, and a finalizer holds it. */
   readonly isDeleting: boolean;
   readonly outcome?: TrustOutcome;
 }
 
 /**
- * Where the bundle of an authority is to be now: all that spec selects, those that somebody else has included. Left out
- * are namespaces that are being deleted, and the ClusterTrustBundle in a cluster that has none.
+ * All targets of the bundle that spec selects, including objects of other owners. It leaves out namespaces that are
+ * being deleted, and the ClusterTrustBundle in a cluster that does not serve them.
  */
 export function trustTargets(authority: AuthorityRecord, sources: TrustSources): TrustTarget[] {
   const targets: TrustTarget[] = [];
@@ -93,9 +95,10 @@ function targetsIn(
 }
 
 /**
- * The targets that a rotation waits for. What somebody else has is not the operator's to change. What never was published
- * has no reader: one namespace that refuses it does not stop the rotation of all others. An object under a former name has
- * had its end: a client that holds it with a finalizer does not hold the rotation.
+ * The targets that a rotation waits for. It leaves out three kinds. The operator may not change an object of another
+ * owner. An object that never existed has no reader, so a namespace that refuses it does not stop the rotation of all
+ * others. An object with a former name that is being deleted has been replaced, so a finalizer on it does not delay the
+ * rotation.
  */
 export const publicationsOf = (targets: readonly TrustTarget[]): Publication[] =>
   targets
@@ -110,12 +113,12 @@ export const publicationsOf = (targets: readonly TrustTarget[]): Publication[] =
       ...reasonOf(target),
     }));
 
-/** Why an object may never be as a phase of a rotation needs it. */
+/** Why an object may never meet the gate of a rotation, for messages. */
 function reasonOf({ isDeleting, outcome }: Pick<TrustTarget, 'isDeleting' | 'outcome'>): { readonly detail?: string } {
   if (isDeleting) return { detail: heldByFinalizer };
   const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
   return message === undefined ? {} : { detail: message.slice(0, longestReason) };
 }
 
-/** Of a message of the API server, which names the object as well. */
+/** Limits the API server's message, which may be long. */
 const longestReason = 200;

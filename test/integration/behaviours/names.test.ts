@@ -288,7 +288,7 @@ describe('12. Bad input', () => {
     // The API server needs a moment to use the changed schema.
     await eventually(() => tenant.patch('db', { spec: { duration: 7 } }));
     const { message } = await tenant.notReady('db', 'InvalidSpec');
-    assert.match(message, /^spec\.duration is not of the type/);
+    assert.match(message, /^spec\.duration does not match the schema of the CRD; correct it/);
     assert.deepEqual(await tenant.secretNames(), names);
     assert.deepEqual(await digests(), written);
     const { status: meanwhile } = await tenant.get('db');

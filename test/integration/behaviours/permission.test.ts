@@ -245,7 +245,7 @@ describe('a changed policy applies to existing certificates:', { concurrency: 3 
     },
     'the authority no longer selects the namespace': {
       withdraw: (name) => setIssuance(name, { ...granting, namespaceSelector: { matchLabels: { team: 'core' } } }),
-      rule: /namespace \S+ may not use MtlsAuthority authority-\d+: issuance.namespaceSelector requires the labels team=core$/,
+      rule: /namespace \S+ may not use MtlsAuthority authority-\d+: issuance.namespaceSelector requires the labels team=core;/,
     },
   };
   for (const [what, { withdraw, rule }] of Object.entries(changes)) {

@@ -444,11 +444,11 @@ describe('a gate that stays closed', { concurrency }, () => {
       assert.match(notes[0] ?? '', /^Normal AnnotationIgnored .*r0\/Switching/);
       assert.match(
         notes[1] ?? '',
-        /^Normal RotationGateSkipped the phase Draining does not wait for Secrets and bundles: /,
+        /^Normal RotationGateSkipped the phase Draining no longer waits for Secrets and bundles, /,
       );
       assert.match(
         notes[2] ?? '',
-        /^Normal RotationGateSkipped the phase Switching does not wait for Secrets and bundles in namespace /,
+        /^Normal RotationGateSkipped the phase Switching no longer waits for Secrets and bundles in namespace /,
       );
       assert.match(notes[3] ?? '', /^Warning AnnotationIgnored .*Waiting/);
     });
