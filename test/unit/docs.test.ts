@@ -58,6 +58,28 @@ test('a page shows every picture, and a picture has a title and a description', 
   }
 });
 
+/** Pages whose commands no test follows, and why. */
+const NOT_FOLLOWED: Readonly<Record<string, string>> = {
+  'docs/reference/performance.md': 'a benchmark runs for hours',
+};
+
+test('a test follows every page with commands', () => {
+  const tests = globSync('test/integration/docs/*.test.ts', { cwd: ROOT }).map(read).join('\n');
+  const isFollowed = (page: string): boolean => {
+    const stack = /^docs\/how-to\/stacks\/(\w+)\.md$/.exec(page)?.[1];
+    return stack === undefined
+      ? tests.includes(`runPage('${page}'`)
+      : tests.includes('runPage(`docs/how-to/stacks/') && new RegExp(`\\b${stack}\\b`).test(tests);
+  };
+  const withCommands = pages
+    .filter((page) => page === 'README.md' || /^docs\/\w+\//.test(page))
+    .filter((page) => /^ *```console$/m.test(read(page)));
+  assert.deepEqual(
+    withCommands.filter((page) => !isFollowed(page) && !(page in NOT_FOLLOWED)),
+    [],
+  );
+});
+
 test('the README has at most 150 lines', () => {
   assert.ok(read('README.md').trimEnd().split('\n').length <= 150);
 });
