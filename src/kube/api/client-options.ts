@@ -3,7 +3,7 @@ import type { KubeObject, Served } from './object.ts';
 import type { RequestRecord } from './request.ts';
 
 export interface KubeClientOptions {
-  /** `name/version`; the API server takes what is before the slash as the field manager of writes. */
+  /** `name/version`. The API server uses the part before the slash as the field manager of writes. */
   readonly userAgent: string;
   readonly onRequest?: ((record: RequestRecord) => void) | undefined;
   readonly log?: Log | undefined;
@@ -11,67 +11,64 @@ export interface KubeClientOptions {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Deadline of the whole call with its repeats, in milliseconds. Default 30 s. */
+  /** The deadline of the whole call with its retries, in milliseconds. Default 30 s. */
   readonly timeoutMs?: number | undefined;
 }
 
 export interface Selection {
-  /** Left out: all namespaces. */
+  /** Default: all namespaces. */
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
-  /** Objects come with their metadata only. */
+  /** Request only the metadata of the objects. */
   readonly metadataOnly?: boolean | undefined;
-  /** Of a large object only the metadata are read, see parseObject. For objects that anybody can make large. */
+  /** Parse only the metadata of a large object, see parseObject. For kinds of which any user can create large objects. */
   readonly skipsLarge?: boolean | undefined;
 }
 
 export interface ListOptions extends CallOptions, Selection {
-  /** Objects on one page. Left out: all of them. */
+  /** The number of objects on a page. Default: all objects. */
   readonly limit?: number | undefined;
   readonly continueToken?: string | undefined;
 }
 
 export interface ListPage<T extends KubeObject> {
   readonly items: readonly Served<T>[];
-  /** Of the whole collection; the same on every page of one listing. */
+  /** The resourceVersion of the collection. It is the same on every page of a list. */
   readonly resourceVersion: string;
-  /** Where the next page begins; none on the last one. */
+  /** Requests the next page; undefined on the last page. */
   readonly continueToken: string | undefined;
 }
 
 export interface WatchOptions extends Selection {
   readonly signal?: AbortSignal | undefined;
-  /** Events after this resourceVersion; without one, first an ADDED event for all there is, and the bookmark that says so. */
+  /** Watch events after this resourceVersion. If undefined, the watch starts with an ADDED event for each object and a bookmark. */
   readonly resourceVersion: string | undefined;
-  /** After which the API server ends the watch by itself, in seconds. */
+  /** After this time the API server ends the watch, in seconds. */
   readonly timeoutSeconds?: number | undefined;
-  /** How long the connection may bring nothing at all, in milliseconds, before it counts as dead. Default: for ever. */
+  /** How long no data may arrive before the watch fails with `Timeout`, in milliseconds. Default: no limit. */
   readonly idleTimeoutMs?: number | undefined;
 }
 
 export interface DeleteOptions extends CallOptions {
-  /** A precondition: what is deleted is the very object that was seen. */
+  /** A precondition: the name still belongs to the object with this UID. */
   readonly uid?: string | undefined;
-  /** A precondition: the object has not changed since. */
+  /** A precondition: the object has not changed since this resourceVersion. */
   readonly resourceVersion?: string | undefined;
   readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' | undefined;
 }
 
 export interface WriteOptions extends CallOptions {
-  /** Such as `status`. */
+  /** For instance `status`. */
   readonly subresource?: string | undefined;
 }
 
-/**
- * Asks for an answer to a write that is the metadata of the object alone. What was just sent does not come back, which
- * for a large object is most of what the write costs on the way.
- */
+/** Requests only the metadata in the answer to a write. For a large object this saves half of the traffic. */
 export interface MetadataOnly {
   readonly metadataOnly: true;
 }
 
-/** A merge patch (RFC 7386) of a T: parts of it, null to remove. `metadata.resourceVersion` in it is a precondition. */
+/** A merge patch (RFC 7386) of a T. null removes a field. `metadata.resourceVersion` in the patch is a precondition. */
 export type MergePatch<T> = T extends readonly unknown[]
   ? T
   : T extends object

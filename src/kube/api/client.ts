@@ -25,10 +25,10 @@ import { readWatch, type WatchEvent } from './watch-stream.ts';
 const defaultTimeoutMs = 30_000;
 
 /**
- * Calls the API server, one method per verb. A call fails with a KubeError. Throttling (429, and 503 with Retry-After: the
- * server has not looked at the request) is waited out inside, within the deadline; a 401 is answered once with fresh
- * credentials; a read is repeated once when its connection broke. A write whose answer was lost is never repeated: the
- * error says `outcomeUnknown`, and the caller must look again.
+ * A client for the API server, with one method per verb. A failed call throws a KubeError. The client retries a throttled request
+ * within its deadline (429, or 503 with Retry-After, which the API server sends before it processes the request). After a 401 it
+ * retries once with fresh credentials. It retries a read once if the connection broke. It never retries a write whose answer was
+ * lost: the error has `outcomeUnknown`, and the caller must read the object again.
  */
 export class KubeClient {
   readonly #connection: Connection;
@@ -39,7 +39,7 @@ export class KubeClient {
     this.#requests = new Requests(connection, userAgent, onRequest ?? ((): void => {}), log ?? silentLog);
   }
 
-  /** Throws `NotFound` when there is none. */
+  /** Reads an object. Throws `NotFound` if it does not exist. */
   async get<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
@@ -49,7 +49,7 @@ export class KubeClient {
     return this.#object({ verb: 'get', resource: resource.plural, path: objectPath(resource, ref), accept }, options);
   }
 
-  /** The same for what may not be there: undefined when there is none. */
+  /** Reads an object. Returns undefined if it does not exist. */
   async find<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
@@ -63,7 +63,7 @@ export class KubeClient {
     }
   }
 
-  /** One page of a collection as a whole: only for few and small objects. Without `limit`, it is the whole collection. */
+  /** Lists one page of a collection, or without `limit` the whole collection. The page is in memory as a whole, so objects must be few and small. */
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<ListPage<T>> {
     const call = listCall(resource, options);
     const answer = (await this.#json(call, options)) as {
@@ -76,10 +76,10 @@ export class KubeClient {
   }
 
   /**
-   * One consistent listing, in parts of a few MiB: never is a whole page in memory, however large its objects are. `limit` is
-   * what one request asks for. The body is read on, and the API server has to wait, when the caller comes back for more; the
-   * next page is on its way while the caller is busy with the last part of a page. The deadline is for how long nothing may
-   * arrive. Throws `Gone` when the listing took so long that it expired.
+   * Lists a collection consistently, in parts of a few MiB, so that a page of large objects is never in memory as a whole. `limit`
+   * is the page size of the requests. The client reads the body further only when the caller asks for the next part, and requests
+   * the next page while the caller processes the last part of a page. The timeout limits how long no data may arrive.
+   * Throws `Gone` if the continue token expires before the end of the list.
    */
   async *listPages<T extends KubeObject>(
     resource: Resource<T>,
@@ -103,7 +103,7 @@ export class KubeClient {
     }
   }
 
-  /** Throws `AlreadyExists` when the name is taken. */
+  /** Creates an object. Throws `AlreadyExists` if there is an object with this name. */
   create<T extends KubeObject>(
     resource: Resource<T>,
     object: T,
@@ -123,7 +123,7 @@ export class KubeClient {
     return this.#object({ verb: 'create', resource: resource.plural, path, accept, body }, options);
   }
 
-  /** Writes the whole object (PUT). `metadata.resourceVersion`, where it is given, is a precondition: `Conflict`. */
+  /** Replaces an object (PUT). Throws `Conflict` if `metadata.resourceVersion` is set and outdated. */
   replace<T extends KubeObject>(
     resource: Resource<T>,
     object: T,
@@ -141,7 +141,7 @@ export class KubeClient {
     return this.#object({ verb: 'update', resource: resource.plural, path, accept, body }, options);
   }
 
-  /** Changes parts of an object. Throws `NotFound`, and `Conflict` when the precondition in the patch does not hold. */
+  /** Patches an object. Throws `NotFound` if it does not exist, and `Conflict` if the resourceVersion in the patch is outdated. */
   mergePatch<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
@@ -167,7 +167,7 @@ export class KubeClient {
     return this.#object({ verb: 'patch', resource: resource.plural, path, accept, contentType, body }, options);
   }
 
-  /** Throws `NotFound` when it is gone already, `Conflict` when a precondition does not hold. */
+  /** Deletes an object. Throws `NotFound` if it does not exist, and `Conflict` if a precondition fails. */
   async delete<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
@@ -181,10 +181,10 @@ export class KubeClient {
   }
 
   /**
-   * The changes of a collection after `resourceVersion`, bookmarks included, until the API server ends the watch (the
-   * loop is then over) or `signal` aborts (`Aborted`). Throws `Gone` when that resourceVersion is no longer kept,
-   * `Timeout` when nothing came for `idleTimeoutMs`, `Network` when the connection broke, `Invalid` when it is to begin with
-   * all there is and the API server cannot do that (KEP-3157). Nothing is repeated here.
+   * Watches the changes of a collection after `resourceVersion`, including bookmarks. The iteration ends when the API server ends
+   * the watch. Throws `Aborted` when `signal` aborts, `Gone` if the API server no longer has the resourceVersion, `Timeout` if no
+   * data arrives for `idleTimeoutMs`, `Network` if the connection breaks, and `Invalid` if `resourceVersion` is undefined and the
+   * API server does not support initial events (KEP-3157). The client does not retry a watch.
    */
   async *watch<T extends KubeObject>(
     resource: Resource<T>,
@@ -199,14 +199,14 @@ export class KubeClient {
         ...selectors(options),
         watch: 'true',
         allowWatchBookmarks: 'true',
-        ...(resourceVersion === undefined ? everythingFirst : { resourceVersion }),
+        ...(resourceVersion === undefined ? withInitialEvents : { resourceVersion }),
         timeoutSeconds: options.timeoutSeconds?.toString(),
       },
       accept: acceptFor(options, 'PartialObjectMetadata'),
     };
     const idleTimeoutMs = options.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     const deadline = new Deadline(
-      `the watch on ${resource.plural}${this.#connection.via} brought nothing`,
+      `no data from the watch on ${resource.plural}${this.#connection.via}`,
       idleTimeoutMs,
       options.signal,
     );
@@ -219,12 +219,12 @@ export class KubeClient {
     }
   }
 
-  /** Ends the connections. Watches are cut, calls under way have a second to finish. */
+  /** Closes the connections. Watches end at once, other requests in progress have a second to finish. */
   async close(): Promise<void> {
     await this.#connection.close();
   }
 
-  /** Sends the request. What goes wrong with it is thrown to whoever reads it. */
+  /** Sends the request. The reader of `body` gets the error if it fails. */
   #openList(call: Call, { timeoutMs = defaultTimeoutMs, signal }: CallOptions): OpenList {
     const what = `no answer to list ${call.resource}${this.#connection.via}`;
     const deadline = new Deadline(what, timeoutMs, signal);
@@ -267,7 +267,7 @@ export class KubeClient {
       return;
     } catch (error) {
       const failure = this.#requests.classify(error, call, deadline);
-      // What the caller has already must not come twice: another answer may be of another moment.
+      // Do not retry once the caller has a part: the next answer would repeat its objects, possibly in a later version.
       if (isBegun || isRepeated || !isBrokenConnection(failure)) throw failure;
     } finally {
       deadline.end();
@@ -290,13 +290,13 @@ export class KubeClient {
   }
 }
 
-/** A page that was asked for. */
+/** A page that was requested. */
 interface OpenList {
   readonly call: Call;
   readonly body: Promise<Readable>;
-  /** Runs until the answer begins, and then while it is read. */
+  /** Runs until the answer begins, and again while the body is read. */
   readonly deadline: Deadline;
-  /** Lets go of it when nobody is going to read it. */
+  /** Closes the answer if it will not be read. */
   readonly cancel: () => void;
 }
 
@@ -308,7 +308,7 @@ const listCall = (resource: Resource<KubeObject>, options: ListOptions): Call =>
   accept: acceptFor(options, 'PartialObjectMetadataList'),
 });
 
-const everythingFirst = { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' };
+const withInitialEvents = { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' };
 
 function selectors({ labelSelector, fieldSelector }: Selection): Call['query'] & object {
   return { labelSelector, fieldSelector };

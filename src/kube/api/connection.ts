@@ -7,38 +7,38 @@ import { KubeError } from './kube-error.ts';
 import { describeProxy, parseProxy, proxyFromEnvironment } from './proxy.ts';
 
 /**
- * Where to find the API server and the credentials for it. Without any: KUBECONFIG, the ServiceAccount of the pod,
- * ~/.kube/config, in this order.
+ * Where to find the API server and its credentials. Default: the file in KUBECONFIG, then the ServiceAccount of the pod, then
+ * ~/.kube/config.
  */
 export interface ConnectionOptions {
   /** A kubeconfig file. */
   readonly kubeconfig?: string | undefined;
-  /** A context of the kubeconfig. Left out: its current one. */
+  /** A context of the kubeconfig. Default: its current context. */
   readonly context?: string | undefined;
-  /** The folder of a pod's ServiceAccount token and ca.crt, unless a kubeconfig or context is given. */
+  /** The folder with the token and ca.crt of a ServiceAccount. Ignored if `kubeconfig` or `context` is set. */
   readonly serviceAccountDirectory?: string | undefined;
 }
 
-/** What one request needs besides itself. */
+/** The connections and credentials for a request. */
 export interface Transport {
-  /** Names and values in turn. They hold the credential: never log them. */
+  /** Alternating names and values. They contain the credential: never log them. */
   readonly headers: readonly string[];
   readonly requests: Dispatcher;
   readonly watches: Dispatcher;
 }
 
-// Kubelet replaces a mounted ServiceAccount token when a fifth of its hour is left, so ten seconds of age never matter.
+// kubelet replaces a ServiceAccount token long before it expires, so credentials that are ten seconds old are still valid.
 const rereadAfterMs = 10_000;
 
 const closeMs = 1000;
 
-// Measured against a real API server on HTTP/1.1: 16 and 32 connections do the same, fewer do less.
+// Measured against a real API server on HTTP/1.1: 32 connections have the same throughput as 16, fewer have less.
 const connections = 32;
 
 /**
- * The way to one API server: its address, the credentials, re-read as they are rotated, and a pool of connections. It does not
- * connect yet.
- * @throws KubeError Configuration when there is no usable kubeconfig and no ServiceAccount
+ * Returns the address of an API server with its credentials, which are read again as they are rotated, and a pool of connections.
+ * It does not connect yet.
+ * @throws KubeError Configuration if there is neither a valid kubeconfig nor a ServiceAccount
  */
 export async function loadConnection(options: ConnectionOptions = {}): Promise<Connection> {
   return new Connection(await loadServer(options), () => loadServer(options));
@@ -47,8 +47,8 @@ export async function loadConnection(options: ConnectionOptions = {}): Promise<C
 async function loadServer({ kubeconfig, context, ...options }: ConnectionOptions): Promise<ApiServer> {
   if (kubeconfig === undefined && context === undefined) {
     const directory = options.serviceAccountDirectory ?? serviceAccountDirectory;
-    const isAskedFor = options.serviceAccountDirectory !== undefined;
-    if (isAskedFor || (!process.env['KUBECONFIG'] && hasServiceAccount(directory))) {
+    const isRequested = options.serviceAccountDirectory !== undefined;
+    if (isRequested || (!process.env['KUBECONFIG'] && hasServiceAccount(directory))) {
       return inClusterServer(directory, process.env);
     }
   }
@@ -59,7 +59,7 @@ async function loadServer({ kubeconfig, context, ...options }: ConnectionOptions
 export class Connection {
   /** Scheme, host and port. */
   readonly origin: string;
-  /** Path in front of every API path, without a slash at its end; empty for an API server of its own. */
+  /** The prefix of every API path, without a trailing slash; usually empty. */
   readonly basePath: string;
   /** ` through the proxy http://…`, for messages; empty without a proxy. */
   readonly via: string;
@@ -72,7 +72,7 @@ export class Connection {
   #reading: Promise<Transport> | undefined;
   #renewing: Promise<Transport> | undefined;
 
-  /** @param reload gives the same server, with nothing of its credentials cached */
+  /** @param reload returns the same server without cached credentials */
   constructor(server: ApiServer, reload: () => Promise<ApiServer>) {
     this.#server = server;
     this.#reload = reload;
@@ -85,20 +85,20 @@ export class Connection {
     this.via = this.#proxy === undefined ? '' : ` through the proxy ${describeProxy(this.#proxy)}`;
   }
 
-  /** The credentials and connections of now. Throws a KubeError `Configuration` when the first credentials cannot be read. */
+  /** The present credentials and connections. Throws a KubeError `Configuration` if the first credentials cannot be read. */
   async transport(): Promise<Transport> {
     const current = this.#current;
     if (current && performance.now() - this.#readAtMs < rereadAfterMs) return current;
     try {
       return await this.#read();
     } catch (error) {
-      // A token file that is missing for a moment is no reason to stop using the credential at hand.
+      // If a token file is missing for a moment, continue with the present credentials.
       if (current && this.#current === current) return current;
       throw error;
     }
   }
 
-  /** New credentials, read from their source, after the API server has refused those of `refused`. */
+  /** Reads new credentials after the API server has answered 401 to those of `refused`. */
   async renew(refused: Transport): Promise<Transport> {
     if (this.#current !== refused) return this.transport();
     this.#renewing ??= this.#renew().finally(() => {
@@ -107,11 +107,11 @@ export class Connection {
     return this.#renewing;
   }
 
-  /** Ends all connections: watches are cut, requests under way have a second to finish. */
+  /** Closes all connections. Watches end at once, requests in progress have a second to finish. */
   async close(): Promise<void> {
     const { watches, requests } = this.#current ?? {};
     await watches?.destroy();
-    // A request that was given up before it had a connection stays in the pool until the connection is there or has failed.
+    // A request that was aborted before it had a connection stays in the pool until a connection is established or fails.
     const closed = new AbortController();
     const closing = requests?.close().then(() => closed.abort());
     await Promise.race([closing, sleep(closeMs, closed.signal)]);
@@ -120,7 +120,7 @@ export class Connection {
 
   async #renew(): Promise<Transport> {
     await this.#reading?.catch(() => undefined);
-    // The whole kubeconfig again: client-node caches token files and the answers of login programs.
+    // Load the whole kubeconfig again, because client-node caches token files and the output of login programs.
     this.#server = await this.#reload();
     return this.#read();
   }
@@ -144,7 +144,7 @@ export class Connection {
       const pool = (size: number | null): Dispatcher => makeDispatcher(this.#proxy, tls, size);
       this.#current = { headers, requests: pool(connections), watches: pool(null) };
       this.#tls = tls;
-      // Graceful: what is under way on the old connections ends there.
+      // close() lets requests in progress on the old connections finish.
       for (const dispatcher of old ? [old.requests, old.watches] : []) dispatcher.close().catch(() => undefined);
     }
     this.#readAtMs = performance.now();
@@ -168,8 +168,8 @@ async function readCredentials(server: ApiServer): Promise<Credentials> {
 
 function authenticationHeaders({ headers, auth }: Credentials): string[] {
   const basic = auth ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
-  const given = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value).trim()]);
-  return Object.entries<string>({ ...basic, ...Object.fromEntries(given) }).flat();
+  const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value).trim()]);
+  return Object.entries<string>({ ...basic, ...Object.fromEntries(named) }).flat();
 }
 
 function makeDispatcher(proxy: URL | undefined, tls: TlsMaterial, size: number | null): Dispatcher {
@@ -177,12 +177,12 @@ function makeDispatcher(proxy: URL | undefined, tls: TlsMaterial, size: number |
   const options = {
     connections: size,
     allowH2: false,
-    // Deadlines are the client's, by signal: they hold for the whole call, and a watch is silent for long.
+    // The client has its own deadlines, which cover the whole call. A watch may be silent for a long time.
     headersTimeout: 0,
     bodyTimeout: 0,
-    // Below the API server's own 90 s, so that a request seldom meets a connection that is just being closed.
+    // Less than the API server's 90 s, so that a request seldom uses a connection that the server closes at the same time.
     keepAliveTimeout: 30_000,
-    // As client-go: cloud load balancers drop connections that are silent for 60 s.
+    // As in client-go: cloud load balancers drop connections that are silent for 60 s.
     connect: { ...material, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 },
   };
   if (proxy === undefined) return new Agent(options);

@@ -1,9 +1,9 @@
 import { onAbort } from '../async/abort.ts';
 import { KubeError } from './kube-error.ts';
 
-/** One end for a call: its caller's signal, or a time that can be pushed back while something still happens. */
+/** The deadline of a call: the caller's signal or a timeout, whichever comes first. The timeout can be extended while data arrives. */
 export class Deadline {
-  /** Called when the end comes: what is under way stops. At most one thing is under way at a time. */
+  /** Called when the deadline is over, to stop the operation in progress. There is at most one such operation. */
   onOver: (() => void) | undefined;
   readonly #what: string;
   readonly #timeoutMs: number;
@@ -14,7 +14,7 @@ export class Deadline {
   #isOver = false;
   #hasEnded = false;
 
-  /** `what` begins the message of a time-out. An infinite `timeoutMs` leaves the caller's signal alone. */
+  /** `what` begins the message of a timeout. With an infinite `timeoutMs`, only the caller's signal ends the call. */
   constructor(what: string, timeoutMs: number, outer?: AbortSignal) {
     this.#what = what;
     this.#timeoutMs = timeoutMs;
@@ -33,28 +33,28 @@ export class Deadline {
     return this.#endsAtMs - performance.now();
   }
 
-  /** The end for what takes a signal. Made when it is first asked for: most calls never do. */
+  /** Aborts when the deadline is over. It is created on first use, because most calls never need it. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#isOver) this.#controller.abort();
     return this.#controller.signal;
   }
 
-  /** Starts the time again, also after a pause. */
+  /** Restarts the timeout, also after a pause. */
   extend(): void {
     this.#endsAtMs = performance.now() + this.#timeoutMs;
     if (this.#timer === undefined) this.#start();
     else this.#timer.refresh();
   }
 
-  /** Stops the time until it is extended: the caller is busy, and the other side has to wait. */
+  /** Stops the timeout until `extend` is called, because the caller is busy and reads no data. */
   pause(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#endsAtMs = Number.POSITIVE_INFINITY;
   }
 
-  /** The result of something that cannot be cut short, or the deadline's error when that comes first. */
+  /** Waits for a promise that cannot be aborted. Throws the deadline's error if the deadline is over first. */
   async within<T>(promise: Promise<T>): Promise<T> {
     const over = Promise.withResolvers<never>();
     this.onOver = () => over.reject(this.error(false));
@@ -66,14 +66,14 @@ export class Deadline {
     }
   }
 
-  /** Must be called when the call is over. */
+  /** Call it when the call has ended, to release the timer and the listener. */
   end(): void {
     this.#hasEnded = true;
     clearTimeout(this.#timer);
     if (this.#outer !== undefined) finishes.get(this.#outer)?.delete(this.#finish);
   }
 
-  /** Why it is over. */
+  /** The error of a call whose deadline is over: `Aborted` or `Timeout`. */
   error(outcomeUnknown: boolean): KubeError {
     if (this.#outer?.aborted) return new KubeError('Aborted', 'the call was aborted', { outcomeUnknown });
     const seconds = Math.round(this.#timeoutMs) / 1000;
@@ -92,21 +92,21 @@ export class Deadline {
   };
 }
 
-/** What there is to be ended when a signal aborts. */
+/** For each signal, the deadlines to end when it aborts. */
 const finishes = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * One listener a signal: the signal of the whole program is behind every call, and an EventTarget looks through all of its
- * listeners whenever one comes or goes. Not AbortSignal.any: its sources would keep every call's signal as long as they live.
+ * Registers one listener for each signal. All calls share the signal of the program, and an EventTarget searches all its listeners
+ * whenever one is added or removed. AbortSignal.any is no alternative: the source signals would keep the signal of each call alive.
  */
 function finishesOf(signal: AbortSignal): Set<() => void> {
   const known = finishes.get(signal);
   if (known !== undefined) return known;
-  const under = new Set<() => void>();
-  finishes.set(signal, under);
+  const added = new Set<() => void>();
+  finishes.set(signal, added);
   const finishAll = (): void => {
-    for (const finish of under) finish();
+    for (const finish of added) finish();
   };
   onAbort(signal, finishAll);
-  return under;
+  return added;
 }

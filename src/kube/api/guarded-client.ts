@@ -5,8 +5,8 @@ import type { KubeObject, Served } from './object.ts';
 import type { Resource } from './resource.ts';
 
 /**
- * A merge patch that fails with `Conflict` if the object has changed since it was observed, or another object has its name.
- * A uid alone is no precondition of a patch: the API server answers `Invalid`.
+ * A merge patch that fails with `Conflict` if the object has changed since it was observed, or if another object has its name now.
+ * A UID alone is not a precondition of a patch: for another UID the API server answers `Invalid`.
  */
 export type GuardedPatch<T extends KubeObject> = MergePatch<T> & {
   readonly metadata: { readonly resourceVersion: string };
@@ -16,9 +16,9 @@ export type GuardedPatch<T extends KubeObject> = MergePatch<T> & {
 export type GuardedDeletion = DeleteOptions & { readonly uid: string };
 
 /**
- * The KubeClient that controllers get: it changes or deletes an object only under a precondition. A controller decides by
- * caches that may be behind, and another replica may lead by now, so a write without a precondition could destroy the work
- * of someone else.
+ * The KubeClient for controllers, whose changes and deletions require a precondition. A controller decides with caches that may
+ * be outdated, and another replica may lead already, so a write without a precondition could overwrite the change of another
+ * client.
  */
 export interface GuardedClient extends Pick<KubeClient, 'create' | 'find' | 'get' | 'list' | 'listPages' | 'watch'> {
   /** @see KubeClient.mergePatch */

@@ -2,14 +2,14 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Deadline } from './deadline.ts';
 
-/** What the server answered, whatever its status. */
+/** The answer of the server, with any status. */
 export interface HttpResponse {
   readonly status: number;
   readonly retryAfter: string | undefined;
   readonly body: string;
 }
 
-/** One way to send a request and have its answer. */
+/** Sends a request and returns its answer. */
 export type SendRequest<A extends HttpResponse> = (
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
@@ -17,15 +17,15 @@ export type SendRequest<A extends HttpResponse> = (
 ) => Promise<A>;
 
 /**
- * Sends one request, once, and reads all of its answer. Rejects with what undici says went wrong, and when the deadline is
- * over before the request has a connection, with the deadline's error at once: of that request nothing will ever be sent.
+ * Sends a request once and reads the whole answer. Rejects with the error of undici. If the deadline is over before the request
+ * has a connection, rejects at once with the error of the deadline; the request is then never sent.
  */
 export function sendRequest(
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
   deadline: Deadline,
 ): Promise<HttpResponse> {
-  // Not `dispatcher.request`: its stream for every answer and its listener on a signal are a fifth of what a call costs.
+  // `dispatcher.request` would create a stream and a signal listener for each answer, which is a fifth of the cost of a call.
   return new Promise((resolve, reject) => {
     const reader = new ResponseReader(deadline, resolve, reject);
     deadline.onOver = () => reader.cut();
@@ -33,13 +33,13 @@ export function sendRequest(
   });
 }
 
-/** The same for an answer that goes on for long: `stream` is the body of a success, for `body` is then none. */
+/** Sends a request and returns as soon as the answer begins. After a success, `stream` is the body and `body` is empty. */
 export async function openResponse(
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
   deadline: Deadline,
 ): Promise<HttpResponse & { readonly stream: Readable }> {
-  // The signal alone ends nothing before the request has a connection: an API server may accept one and stay silent.
+  // The signal does not end a request that waits for a connection, so the deadline must.
   const answer = dispatcher.request({ ...request, signal: deadline.signal });
   const { statusCode, headers, body } = await deadline.within(answer);
   const text = statusCode < 300 ? '' : await body.text().catch(() => '');
@@ -50,7 +50,7 @@ class ResponseReader implements Dispatcher.DispatchHandler {
   readonly #deadline: Deadline;
   readonly #resolve: (answer: HttpResponse) => void;
   readonly #reject: (error: Error) => void;
-  /** There as soon as the request has a connection. */
+  /** Set as soon as the request has a connection. */
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
   #retryAfter: string | undefined;
@@ -62,14 +62,14 @@ class ResponseReader implements Dispatcher.DispatchHandler {
     this.#reject = reject;
   }
 
-  /** Ends it because the deadline is over. */
+  /** Ends the request because the deadline is over. */
   cut(): void {
     if (this.#controller === undefined) this.#reject(this.#deadline.error(false));
     else this.#controller.abort(new Error('the deadline is over'));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // Thrown, it takes the request out of the queue and leaves the connection to the next; abort would close it.
+    // Throwing removes the request from the queue and keeps the connection for the next request. abort() would close it.
     if (this.#deadline.isOver) throw this.#deadline.error(false);
     this.#controller = controller;
   }
@@ -92,7 +92,7 @@ class ResponseReader implements Dispatcher.DispatchHandler {
 
   onResponseError(_: unknown, error: Error): void {
     this.#deadline.onOver = undefined;
-    // A refusal whose body was cut off is still that refusal.
+    // An error status is still valid if its body is truncated.
     if (this.#status >= 300) this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, body: '' });
     else this.#reject(error);
   }

@@ -7,15 +7,15 @@ import { KubeError } from './kube-error.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where kubelet mounts the ServiceAccount of a pod, by default. */
+/** The folder where kubelet mounts the ServiceAccount of a pod by default. */
 export const serviceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 export const hasServiceAccount = (directory: string): boolean => existsSync(join(directory, 'token'));
 
 /**
- * The API server of the cluster that this pod runs in, with the pod's ServiceAccount. Kubelet replaces the token before it
- * expires, so the files are read again each time.
- * @throws KubeError Configuration when this is not a pod
+ * The API server of the cluster that this pod runs in, with the pod's ServiceAccount. `credentials` reads the files each time,
+ * because kubelet replaces the token before it expires.
+ * @throws KubeError Configuration if the process does not run in a pod
  */
 export function inClusterServer(directory: string, env: Environment): ApiServer {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
@@ -23,7 +23,7 @@ export function inClusterServer(directory: string, env: Environment): ApiServer 
   if (!host || !port || !URL.canParse(url)) {
     throw new KubeError(
       'Configuration',
-      'no API server: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT have to name it, as they do in a pod',
+      'no API server: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set as in a pod; use --kubeconfig outside of a cluster',
     );
   }
   const read = (file: string): Promise<string> => readFile(join(directory, file), 'utf8');

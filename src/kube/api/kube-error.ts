@@ -1,31 +1,31 @@
-/** Every way a call can fail. The code is the metric label, and what callers and tests decide by. */
+/** The kinds of failures of a call. Callers and tests compare the code; it is also the value of the metric label. */
 export type KubeErrorCode =
-  /** No usable kubeconfig, context, cluster or credential source. */
+  /** The kubeconfig, context, cluster or credentials are missing or invalid. */
   | 'Configuration'
-  /** 400 and every other 4xx that has no code of its own. */
+  /** 400, and every other 4xx without its own code. */
   | 'BadRequest'
   | 'Unauthorized'
   | 'Forbidden'
   | 'NotFound'
   | 'AlreadyExists'
-  /** 409: a resourceVersion or uid precondition did not hold. */
+  /** 409: a resourceVersion or UID precondition failed. */
   | 'Conflict'
-  /** 410: the resourceVersion or continue token is no longer kept. List again. */
+  /** 410: the resourceVersion or continue token has expired. The caller must list again. */
   | 'Gone'
   /** 422: validation, a CEL rule or an admission policy refused the object. */
   | 'Invalid'
   | 'TooManyRequests'
   | 'ServerError'
-  /** The deadline of the call, or the server's own (408, 504), passed. */
+  /** The deadline of the call or of the server (408, 504) is over. */
   | 'Timeout'
-  /** No connection, or it broke. */
+  /** The connection failed or broke. */
   | 'Network'
   /** The caller's signal aborted the call. */
   | 'Aborted'
-  /** The server's answer is not what the protocol says. */
+  /** The answer does not follow the protocol. */
   | 'Malformed';
 
-/** The part of a metav1.Status that is read here. */
+/** The fields of metav1.Status that the client reads. */
 export interface Status {
   readonly code?: number;
   readonly reason?: string;
@@ -45,19 +45,19 @@ interface KubeErrorDetails {
   readonly outcomeUnknown?: boolean;
 }
 
-/** The only error the client throws. Its message never holds a request body, a header or a credential. */
+/** The only error that the client throws. Its message never contains a request body, a header or a credential. */
 export class KubeError extends Error {
   override readonly name = 'KubeError';
   readonly code: KubeErrorCode;
-  /** HTTP status, where there was an answer. */
+  /** The HTTP status, if there was an answer. */
   declare readonly status?: number;
-  /** Status.reason as the API server gave it, such as `NotFound` or `Expired`. */
+  /** Status.reason of the API server, for instance `NotFound` or `Expired`. */
   declare readonly reason?: string;
-  /** How long the server asks to wait, in milliseconds. */
+  /** How long the server asks the client to wait, in milliseconds. */
   declare readonly retryAfterMs?: number;
-  /** A Forbidden whose cause is that the namespace is being deleted: trying again cannot help. */
+  /** True for a Forbidden because the namespace is being deleted. A retry cannot succeed. */
   readonly namespaceTerminating: boolean;
-  /** A write that may or may not have happened: observe again before deciding. */
+  /** True if the write may or may not have happened. The caller must read the object again. */
   readonly outcomeUnknown: boolean;
 
   constructor(code: KubeErrorCode, message: string, details: KubeErrorDetails = {}) {
@@ -71,17 +71,17 @@ export class KubeError extends Error {
   }
 }
 
-/** Whether `error` is a KubeError, and one of `codes` if any are given. */
+/** Returns whether `error` is a KubeError, with one of `codes` if any are passed. */
 export function isKubeError(error: unknown, ...codes: KubeErrorCode[]): error is KubeError {
   return error instanceof KubeError && (codes.length === 0 || codes.includes(error.code));
 }
 
-// Long enough for a CEL rule's message with its field path; an apiserver message can otherwise be as long as the object.
+// Enough for the message of a CEL rule with its field path. Other messages of the API server can be as long as the object.
 const maxMessageLength = 500;
 
 /**
- * Classifies an answer that is not a success. `write` says that the request could have changed something,
- * `retryAfterMs` is from the header.
+ * The error for an answer with an error status. `write` is true if the request can have changed an object. `retryAfterMs` is the
+ * value of the header.
  */
 export function statusError(
   httpStatus: number,
@@ -97,7 +97,7 @@ export function statusError(
     ...(status.reason !== undefined && { reason: status.reason }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
     namespaceTerminating: causes.some((cause) => cause.reason === 'NamespaceTerminating'),
-    // A 503 that says when to come back was refused at the door; every other 5xx may have come after the write.
+    // The API server sends a 503 with Retry-After before it processes the request. Any other 5xx can follow the write.
     outcomeUnknown: options.write && httpStatus >= 500 && !(httpStatus === 503 && options.retryAfterMs !== undefined),
   });
 }

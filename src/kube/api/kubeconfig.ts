@@ -5,8 +5,9 @@ import { KubeError } from './kube-error.ts';
 // Import this file dynamically: client-node costs 55 MiB of resident memory and 0.4 s of CPU, and a pod does not need it.
 
 /**
- * The API server of a kubeconfig: a file, or what KUBECONFIG names, or ~/.kube/config. client-node knows all ways to log in.
- * @param context its current context when left out
+ * The API server of a kubeconfig: of `file`, or of the file in KUBECONFIG, or of ~/.kube/config. client-node implements all the
+ * ways to log in.
+ * @param context default: the current context
  * @throws KubeError Configuration
  */
 export function kubeconfigServer(file: string | undefined, context: string | undefined): ApiServer {
@@ -30,7 +31,7 @@ function loadConfig(file: string | undefined): KubeConfig {
     if (file === undefined) config.loadFromDefault();
     else config.loadFromFile(file);
   } catch (error) {
-    // No cause and no message of the parser: it quotes the lines around the fault, and those may be a key.
+    // Omit the error of the parser: it quotes the lines around the mistake, which may contain a key.
     const why = error instanceof Error && 'syscall' in error ? error.message : 'it is not a valid kubeconfig';
     throw new KubeError(
       'Configuration',
@@ -45,7 +46,7 @@ function chooseContext(config: KubeConfig, context: string): void {
   if (!names.includes(context)) {
     throw new KubeError(
       'Configuration',
-      `the kubeconfig has no context ${context}; it has ${names.join(', ') || 'none'}`,
+      `the kubeconfig has no context ${context}; its contexts: ${names.join(', ') || 'none'}`,
     );
   }
   config.setCurrentContext(context);
@@ -53,10 +54,10 @@ function chooseContext(config: KubeConfig, context: string): void {
 
 function clusterOf(config: KubeConfig): { readonly server: string; readonly proxyUrl?: string } {
   const cluster = config.getCurrentCluster();
-  // client-node makes up this cluster when it has found none.
+  // client-node invents this cluster if it finds none.
   const isInvented = cluster?.name === 'cluster' && cluster.server === 'http://localhost:8080' && !cluster.caData;
   if (!cluster || isInvented) {
-    throw new KubeError('Configuration', 'no API server: give a kubeconfig, set KUBECONFIG, or run in a pod');
+    throw new KubeError('Configuration', 'no API server: use --kubeconfig, set KUBECONFIG, or run in a pod');
   }
   if (!URL.canParse(cluster.server)) {
     throw new KubeError('Configuration', `the server of cluster ${cluster.name} is not a URL: ${cluster.server}`);

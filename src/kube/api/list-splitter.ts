@@ -8,39 +8,39 @@ const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
-/** What stands around the items of a list: kind, resourceVersion, continue token. */
+/** The maximum length of a list without its items: kind, resourceVersion and continue token. */
 const longestFrame = 1024 * 1024;
 
-/** What a list says of itself. */
+/** A list without its items. */
 export interface ListFrame {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
 }
 
-/** Of a string, so many bytes are read one by one before the next quote is searched for. */
+/** The first bytes of a string are read one by one, and only then is the next quote searched for: most strings are short. */
 const steps = 32;
 
 /**
- * Cuts the JSON of a list into its items while it arrives. It reads the bytes once, as far as it must to know where an
- * item begins and ends, and never holds more than one item that is not complete.
+ * Splits the JSON of a list into its items while it arrives. It scans each byte once to find where items begin and end, and holds
+ * at most one incomplete item.
  */
 export class ListSplitter {
-  /** The text of everything but the items. */
+  /** The text of the list without its items. */
   #frame = '';
-  /** What has arrived of an item. */
+  /** The beginning of an incomplete item. */
   #parts: Buffer[] = [];
   #depth = 0;
   #inItems = false;
   #inString = false;
   #escaped = false;
-  /** In the chunk. */
+  /** The position of the next backslash in the chunk. */
   #nextBackslash = -1;
 
-  /** The texts of the items that this chunk completes. Throws `Malformed` for items that are no objects. */
+  /** The texts of the items that this chunk completes. Throws `Malformed` for an item that is not an object. */
   *cut(chunk: Buffer): Generator<string, void, undefined> {
     const { length } = chunk;
     this.#nextBackslash = -1;
     let index = 0;
-    /** Where what has not been put anywhere yet begins. */
+    /** The bytes before this position already belong to the frame or to an item. */
     let from = 0;
     if (this.#escaped && length > 0) {
       this.#escaped = false;
@@ -61,10 +61,10 @@ export class ListSplitter {
         case openBracket:
           if (this.#isItem) {
             if (byte === openBracket) throw malformed();
-            this.#frameGets(chunk, from, index - 1);
+            this.#addToFrame(chunk, from, index - 1);
             from = index - 1;
           } else if (byte === openBracket && this.#depth === 1) {
-            this.#frameGets(chunk, from, index);
+            this.#addToFrame(chunk, from, index);
             from = index;
             this.#inItems = /[{,]\s*"items"\s*:\s*\[$/.test(this.#frame);
           }
@@ -74,14 +74,14 @@ export class ListSplitter {
         case closeBracket:
           this.#depth -= 1;
           if (this.#isItem) {
-            yield this.#itemTo(chunk, from, index);
+            yield this.#completeItem(chunk, from, index);
             from = index;
           } else if (this.#depth === 1) this.#inItems = false;
           break;
         case comma:
-          // Between items.
+          // A comma between items belongs to the frame.
           if (this.#isItem) {
-            this.#frameGets(chunk, from, index - 1);
+            this.#addToFrame(chunk, from, index - 1);
             from = index;
           }
           break;
@@ -89,21 +89,21 @@ export class ListSplitter {
       }
     }
     if (this.#inItems && this.#depth > 2) this.#parts.push(chunk.subarray(from));
-    else this.#frameGets(chunk, from, length);
+    else this.#addToFrame(chunk, from, length);
   }
 
-  /** The list without its items. Throws `Malformed` when it is not whole, or has an item that is no object. */
+  /** The list without its items. Throws `Malformed` if the list is incomplete or has an item that is not an object. */
   end(): ListFrame {
     try {
       const frame: unknown = JSON.parse(this.#frame);
       if (isFrame(frame)) return frame;
     } catch {
-      // No cause: the parser quotes the text.
+      // Omit the cause: the parser quotes the text.
     }
     throw malformed();
   }
 
-  /** Where the string ends that goes on at `index`: behind its quote, or where the chunk ends. */
+  /** The position after the closing quote of the string that contains `index`, or the end of the chunk. */
   #afterString(chunk: Buffer, index: number): number {
     const { length } = chunk;
     let at = index;
@@ -119,7 +119,7 @@ export class ListSplitter {
         near = at + steps;
       } else if (at < near) at += 1;
       else {
-        // A long string: to its next quote in one go, if nothing is escaped before.
+        // In a long string, continue at the next quote or backslash.
         if (this.#nextBackslash < at) this.#nextBackslash = endOr(chunk.indexOf(backslash, at), length);
         at = Math.min(endOr(chunk.indexOf(quote, at), length), this.#nextBackslash);
       }
@@ -128,19 +128,19 @@ export class ListSplitter {
     return at;
   }
 
-  /** Directly in the array of the items. */
+  /** True directly in the array of the items, between items. */
   get #isItem(): boolean {
     return this.#inItems && this.#depth === 2;
   }
 
-  #frameGets(chunk: Buffer, from: number, to: number): void {
+  #addToFrame(chunk: Buffer, from: number, to: number): void {
     if (from >= to) return;
-    // Names and values in it are ASCII.
+    // The names and values in the frame are ASCII.
     this.#frame += chunk.toString('latin1', from, to);
     if (this.#frame.length > longestFrame) throw malformed();
   }
 
-  #itemTo(chunk: Buffer, from: number, to: number): string {
+  #completeItem(chunk: Buffer, from: number, to: number): string {
     if (this.#parts.length === 0) return chunk.toString('utf8', from, to);
     this.#parts.push(chunk.subarray(from, to));
     const bytes = Buffer.concat(this.#parts);

@@ -3,10 +3,10 @@ import { ListSplitter } from './list-splitter.ts';
 import type { KubeObject, Served } from './object.ts';
 import { parseObject } from './parse-object.ts';
 
-/** Some objects of a listing, in its order: so many that they take a few MiB. */
+/** Consecutive objects of a list, a few MiB of JSON. */
 export interface ListPart<T extends KubeObject> {
   readonly items: readonly Served<T>[];
-  /** Of the whole collection. Some lists say it at their end: then only the last part of a page has it. */
+  /** The resourceVersion of the collection. In some lists it follows the items, so only the last part of a page has it. */
   readonly resourceVersion?: string | undefined;
 }
 
@@ -14,11 +14,11 @@ export interface ListPart<T extends KubeObject> {
 export interface LastPart<T extends KubeObject> extends ListPart<T> {
   readonly isLast: true;
   readonly resourceVersion: string;
-  /** Where the next page begins; none on the last one. */
+  /** Requests the next page; undefined on the last page. */
   readonly continueToken: string | undefined;
 }
 
-/** What one part holds at most, in bytes of JSON and in objects; a single object may be larger. */
+/** The largest part, in bytes of JSON and in objects. A single object may be larger. */
 export interface PartLimits {
   readonly bytes: number;
   readonly items: number;
@@ -27,8 +27,8 @@ export interface PartLimits {
 export const partLimits: PartLimits = { bytes: 4 * 1024 * 1024, items: 500 };
 
 /**
- * The objects of a list while its body arrives. The body is read on when the caller comes back for more: in memory there is
- * one part, and what has arrived of the next object. Throws `Malformed`.
+ * Parses the objects of a list while its body arrives. It reads the body further only when the caller asks for the next part, so
+ * only one part and the beginning of the next object are in memory. Throws `Malformed`.
  */
 export async function* readList<T extends KubeObject>(
   body: AsyncIterable<Buffer>,
@@ -36,12 +36,12 @@ export async function* readList<T extends KubeObject>(
   limits: PartLimits = partLimits,
   skipsLarge = false,
 ): AsyncGenerator<ListPart<T> | LastPart<T>, void, undefined> {
-  const cutter = new ListSplitter();
+  const splitter = new ListSplitter();
   let items: Served<T>[] = [];
   let bytes = 0;
   for await (const chunk of body) {
     onData();
-    for (const text of cutter.cut(chunk)) {
+    for (const text of splitter.cut(chunk)) {
       if (bytes >= limits.bytes || items.length >= limits.items) {
         const part = items;
         [items, bytes] = [[], 0];
@@ -51,7 +51,7 @@ export async function* readList<T extends KubeObject>(
       bytes += text.length;
     }
   }
-  const { resourceVersion, continue: continueToken } = cutter.end().metadata ?? {};
+  const { resourceVersion, continue: continueToken } = splitter.end().metadata ?? {};
   if (!resourceVersion) throw new KubeError('Malformed', 'a list has no resourceVersion');
   yield { items, isLast: true, resourceVersion, continueToken: continueToken || undefined };
 }

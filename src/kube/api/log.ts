@@ -1,7 +1,7 @@
-/** Values that go with a message. Never key material, request bodies or headers. */
+/** Structured values of a log line. Never key material, request bodies or headers. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** The logger this folder writes to; the program decides what stands behind it. */
+/** The logger of this folder. The program provides the implementation. */
 export interface Log {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -11,5 +11,5 @@ export interface Log {
 
 const ignore = (): void => {};
 
-/** A log that keeps nothing: the default where a log is optional. */
+/** A log that discards every line: the default where a log is optional. */
 export const silentLog: Log = { debug: ignore, info: ignore, warn: ignore, error: ignore };

@@ -7,7 +7,7 @@ export interface OwnerReference {
   readonly controller?: boolean | undefined;
 }
 
-/** The part of metav1.ObjectMeta that programs here read or write. Timestamps stay strings. */
+/** The fields of metav1.ObjectMeta that this program reads or writes. Timestamps are strings. */
 export interface ObjectMeta {
   readonly name: string;
   readonly namespace?: string | undefined;
@@ -22,16 +22,16 @@ export interface ObjectMeta {
   readonly finalizers?: readonly string[] | undefined;
 }
 
-/** What every kind has. Items of a list carry no apiVersion and kind of their own for built-in kinds. */
+/** The fields of every kind. Items of a list have no apiVersion and kind if the kind is built in. */
 export interface KubeObject {
   readonly apiVersion?: string | undefined;
   readonly kind?: string | undefined;
   readonly metadata: ObjectMeta;
-  /** Its JSON was so large that its metadata alone was read, see parseObject. Never sent. */
+  /** True if the JSON was so large that only its metadata was parsed, see parseObject. Never sent. */
   readonly isPartial?: true;
 }
 
-/** An object as the API server gave it: what only the server can fill in is there. */
+/** An object from the API server, with the fields that only the API server sets. */
 export type Served<T extends KubeObject> = T & {
   readonly metadata: { readonly uid: string; readonly resourceVersion: string; readonly creationTimestamp: string };
 };

@@ -2,14 +2,14 @@ import { KubeError } from './kube-error.ts';
 import type { KubeObject, ObjectMeta, Served } from './object.ts';
 
 /**
- * Of an object with a longer JSON, in characters, the metadata alone is read. Nothing that this program writes comes near
- * that, and a text of control characters takes ten times as long to parse as one of letters.
+ * The longest JSON of an object that is parsed as a whole, in characters. Objects that this program writes are much shorter. A
+ * string of control characters takes ten times as long to parse as a string of letters.
  */
 export const longestRead = 1024 * 1024;
 
 /**
- * Reads the JSON of an object: all of it, or of a large one the metadata where that is asked for. Throws `Malformed` when it
- * is no object.
+ * Parses the JSON of an object. With `skipsLarge`, it parses only the metadata of a large object. Throws `Malformed` if the text
+ * is not an object.
  */
 export function parseObject<T extends KubeObject>(text: string, what: string, skipsLarge: boolean): Served<T> {
   return !skipsLarge || text.length <= longestRead
@@ -17,7 +17,7 @@ export function parseObject<T extends KubeObject>(text: string, what: string, sk
     : (partial(text, 0, what) as Served<T>);
 }
 
-/** The same for a line of a watch, with the type of the event. */
+/** Parses a line of a watch like parseObject, with the type of the event. */
 export function parseEventLine<T extends KubeObject>(
   line: string,
   what: string,
@@ -26,7 +26,7 @@ export function parseEventLine<T extends KubeObject>(
   if (!skipsLarge || line.length <= longestRead) return parsed(line, what);
   const [type, object] = [valueOf(line, 0, 'type'), valueOf(line, 0, 'object')];
   if (type === undefined || object === undefined) throw malformed(what);
-  // Types of events have no escaped characters.
+  // The type of an event has no escaped characters.
   return { type: line.slice(type + 1, endOf(line, type) - 1), object: partial(line, object, what) as Served<T> };
 }
 
@@ -35,7 +35,7 @@ function parsed(text: string, what: string): object {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null) return value;
   } catch {
-    // No cause: the parser quotes the text.
+    // Omit the cause: the parser quotes the text.
   }
   throw malformed(what);
 }
@@ -51,7 +51,7 @@ const malformed = (what: string): KubeError => new KubeError('Malformed', `${wha
 const space = /\s*/y;
 const brackets = /["{}[\]]/g;
 
-/** Where the value of a member begins, of the object that begins at `open`; what comes after it is not looked at. */
+/** The position of the value of a member of the object that begins at `open`. The text after the value is not checked. */
 function valueOf(text: string, open: number, name: string): number | undefined {
   if (text[open] !== '{') return undefined;
   for (let at = afterSpace(text, open + 1); text[at] === '"'; ) {
@@ -67,7 +67,7 @@ function valueOf(text: string, open: number, name: string): number | undefined {
   return undefined;
 }
 
-/** Where a value ends that begins at `at`. Its JSON is not checked. */
+/** The end of the value that begins at `at`. The JSON of the value is not checked. */
 function endOf(text: string, at: number): number {
   if (text[at] === '"') return endOfString(text, at);
   if (text[at] !== '{' && text[at] !== '[') {
@@ -84,7 +84,7 @@ function endOf(text: string, at: number): number {
   return text.length;
 }
 
-/** Behind the closing quote of the string that begins at `at`. */
+/** The position after the closing quote of the string that begins at `at`. */
 function endOfString(text: string, at: number): number {
   for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;

@@ -5,10 +5,10 @@ import { KubeError } from './kube-error.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The proxy that the environment names for an address, read as Go reads it (golang.org/x/net/http/httpproxy), and with it
- * kubectl: HTTPS_PROXY or HTTP_PROXY by the scheme, unless NO_PROXY has the host; capital letters win. Undefined for none: this
- * machine itself is never reached through a proxy.
- * @throws KubeError Configuration when the variable names no proxy; the message has no credentials
+ * The proxy for an address from the environment, with the rules of Go (golang.org/x/net/http/httpproxy) and so of kubectl.
+ * HTTPS_PROXY or HTTP_PROXY applies depending on the scheme, unless NO_PROXY matches the host. Upper-case variables take
+ * precedence. Undefined for no proxy; the local machine is never reached through a proxy.
+ * @throws KubeError Configuration if the variable is not the URL of a proxy; the message has no credentials
  */
 export function proxyFromEnvironment(target: URL, env: Environment): URL | undefined {
   const name = target.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
@@ -17,15 +17,15 @@ export function proxyFromEnvironment(target: URL, env: Environment): URL | undef
   return parseProxy(text, name);
 }
 
-/** A proxy in words: without its credentials. */
+/** The URL of a proxy for messages, without credentials. */
 export const describeProxy = ({ protocol, host }: URL): string => `${protocol}//${host}`;
 
-/** An empty variable is none. */
+/** The value of a variable in upper or lower case; '' if it is unset. */
 const oneOf = (env: Environment, name: string): string => env[name] || env[name.toLowerCase()] || '';
 
 /**
- * A proxy as the environment or a kubeconfig names it; without a scheme it is one of http.
- * @param source where it is named, for the message
+ * Parses the URL of a proxy from the environment or a kubeconfig. The default scheme is http.
+ * @param source the variable or field, for the message
  * @throws KubeError Configuration
  */
 export function parseProxy(text: string, source: string): URL {
@@ -34,7 +34,7 @@ export function parseProxy(text: string, source: string): URL {
   if (url !== undefined && url.host !== '' && supported.has(url.protocol)) return url;
   throw new KubeError(
     'Configuration',
-    `${source} is not the URL of a proxy: use http://HOST:PORT or https://HOST:PORT`,
+    `${source} is not the URL of a proxy; use http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT`,
   );
 }
 
@@ -62,7 +62,7 @@ function matches(entry: string, { host, port, ip }: Target): boolean {
   const { name, port: onlyPort } = splitPort(entry);
   if (name === '' || (onlyPort !== '' && onlyPort !== port)) return false;
   if (isAddress(name)) return ip !== undefined && isSameAddress(ip, name);
-  // `*.example.org` is `.example.org`: all below it, and not itself; `example.org` is both.
+  // `*.example.org` and `.example.org` match only subdomains; `example.org` matches itself and its subdomains.
   const plain = name.startsWith('*.') ? name.slice(1) : name;
   const isBelow = plain.startsWith('.');
   const domain = asciiOf(isBelow ? plain.slice(1) : plain);
@@ -72,7 +72,7 @@ function matches(entry: string, { host, port, ip }: Target): boolean {
 const isAddress = (text: string): boolean => isIP(text) !== 0 && !text.includes('%');
 const familyOf = (ip: string): 'ipv4' | 'ipv6' => (isIP(ip) === 4 ? 'ipv4' : 'ipv6');
 
-/** An IPv4 address in the form of IPv6 is that IPv4 address. */
+/** Converts an IPv4-mapped IPv6 address to the IPv4 address. */
 function unmapped(ip: string): string {
   if (isIP(ip) !== 6) return ip;
   const [, high, low] =
@@ -98,7 +98,7 @@ function rangeOf(entry: string): BlockList | undefined {
   return range;
 }
 
-/** As net.SplitHostPort; what that refuses is a host without a port. */
+/** Splits like Go's net.SplitHostPort. If that function would fail, the whole entry is a host without a port. */
 function splitPort(entry: string): { readonly name: string; readonly port: string } {
   const [, bracketed, plain, port = ''] = /^(?:\[([^[\]]*)\]|([^:[\]]*)):([^:[\]]*)$/.exec(entry) ?? [];
   const name = bracketed ?? plain;

@@ -9,13 +9,13 @@ import type { Log } from './log.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 
-/** One finished request, for metrics. `code` is the HTTP status, or a KubeErrorCode where there was no answer. */
+/** A finished request, for metrics. `code` is the HTTP status, or a KubeErrorCode if there was no answer. */
 export interface RequestRecord {
   readonly verb: Verb;
   /** The plural of the kind. */
   readonly resource: string;
   readonly code: string;
-  /** Until the answer was read; for a watch and for a list that is read in parts, until it began. */
+  /** The time until the answer was read. For a watch, and for a list in parts, the time until the answer began. */
   readonly seconds: number;
 }
 
@@ -41,11 +41,11 @@ const methods = {
   delete: 'DELETE',
 } as const satisfies Record<Verb, Dispatcher.HttpMethod>;
 
-// On top of what Retry-After asks for, which is a whole second for everybody at once.
+// This delay is added to Retry-After, which is the same whole number of seconds for all clients.
 const throttleBackoff = { baseMs: 200, maxMs: 5_000 };
 const throttledTries = 5;
 
-// Failures that come before a single byte of the request has left: a write did certainly not happen.
+// These failures come before the first byte of the request is sent, so a write certainly did not happen.
 const neverSent = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -56,7 +56,7 @@ const neverSent = new Set([
 ]);
 const brokenConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
-/** Sends calls, classifies what comes back, and repeats what may be repeated. Throws KubeErrors only. */
+/** Sends calls, classifies their answers, and retries calls where that is safe. Throws only KubeErrors. */
 export class Requests {
   readonly #connection: Connection;
   readonly #userAgent: string;
@@ -70,41 +70,41 @@ export class Requests {
     this.#log = log;
   }
 
-  /** The parsed JSON of the answer, after as many repeats as the rules and the deadline allow. */
+  /** Sends a call, with retries, and returns the parsed JSON of the answer. */
   json(call: Call, deadline: Deadline): Promise<unknown> {
-    return this.#repeating(call, deadline, async () => {
+    return this.#retrying(call, deadline, async () => {
       const { body } = await this.#ask(call, deadline, sendRequest);
       return parseBody(body, call);
     });
   }
 
-  /** As {@link Requests.stream}, after as many repeats as the rules and the deadline allow. */
+  /** Calls {@link Requests.stream}, with retries. */
   open(call: Call, deadline: Deadline): Promise<Readable> {
-    return this.#repeating(call, deadline, () => this.stream(call, deadline));
+    return this.#retrying(call, deadline, () => this.stream(call, deadline));
   }
 
-  async #repeating<A>(call: Call, deadline: Deadline, ask: () => Promise<A>): Promise<A> {
+  async #retrying<A>(call: Call, deadline: Deadline, ask: () => Promise<A>): Promise<A> {
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await ask();
       } catch (error) {
-        const delayMs = repeatAfterMs(call, error, attempt);
+        const delayMs = retryDelayMs(call, error, attempt);
         if (delayMs === undefined || delayMs >= deadline.remainingMs) throw error;
-        this.#log.debug('repeating a request', { verb: call.verb, resource: call.resource, error, delayMs });
+        this.#log.debug('retrying a request', { verb: call.verb, resource: call.resource, error, delayMs });
         await sleep(delayMs, deadline.signal);
       }
     }
   }
 
-  /** The body of a success, to be read as it comes. What goes wrong while it is read is for {@link Requests.classify}. */
+  /** Sends a call once and returns the body as a stream. Pass an error while reading it to {@link Requests.classify}. */
   async stream(call: Call, deadline: Deadline): Promise<Readable> {
     const { stream } = await this.#ask(call, deadline, openResponse);
     return stream;
   }
 
-  /** The answer, if it is a success. A 401 is answered once with fresh credentials. */
+  /** Sends a call and returns the answer to a success. After a 401 it sends the call once more with fresh credentials. */
   async #ask<A extends HttpResponse>(call: Call, deadline: Deadline, send: SendRequest<A>): Promise<A> {
-    // Credentials may come from a program, which may hang.
+    // A login program may provide the credentials, and it may hang.
     const transport = await deadline.within(this.#connection.transport());
     try {
       return await this.#askOnce(call, transport, deadline, send);
@@ -140,7 +140,7 @@ export class Requests {
     }
   }
 
-  /** What went wrong with a request or with the reading of its answer, as a KubeError. */
+  /** Converts the error of a request, or of reading its answer, to a KubeError. */
   classify(error: unknown, call: Call, deadline: Deadline): KubeError {
     if (error instanceof KubeError) return error;
     if (deadline.isOver) return deadline.error(isWrite(call));
@@ -158,17 +158,17 @@ export class Requests {
   }
 }
 
-function repeatAfterMs(call: Call, error: unknown, attempt: number): number | undefined {
+function retryDelayMs(call: Call, error: unknown, attempt: number): number | undefined {
   if (!(error instanceof KubeError)) return undefined;
   const { code, status, retryAfterMs } = error;
   if (code === 'TooManyRequests' || (status === 503 && retryAfterMs !== undefined)) {
     return attempt + 1 < throttledTries ? (retryAfterMs ?? 0) + backoffMs(attempt, throttleBackoff) : undefined;
   }
-  // A kept connection that the server has closed meanwhile. Once: the next one is fresh.
+  // The server has closed an idle connection. One retry is enough, because it uses a new connection.
   return isBrokenConnection(error) && !isWrite(call) && attempt === 0 ? 0 : undefined;
 }
 
-/** True when the connection broke before the answer was there as a whole. */
+/** True if the connection broke before the end of the answer. */
 export const isBrokenConnection = ({ code, cause }: KubeError): boolean =>
   code === 'Network' && cause instanceof Error && brokenConnection.has(systemCode(cause));
 
@@ -178,7 +178,7 @@ function refusal(call: Call, answer: HttpResponse): KubeError {
     const parsed: unknown = JSON.parse(answer.body);
     if (typeof parsed === 'object' && parsed !== null) status = parsed;
   } catch {
-    // Not from the API server but from something in between, or cut off: the HTTP status says enough.
+    // The answer is truncated, or comes from a proxy. The HTTP status is enough.
   }
   return statusError(answer.status, status, { write: isWrite(call), retryAfterMs: retryAfterMs(answer.retryAfter) });
 }
@@ -194,7 +194,7 @@ function parseBody(text: string, call: Call): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // No cause: the parser quotes the text.
+    // Omit the cause: the parser quotes the text.
     const outcomeUnknown = isWrite(call);
     throw new KubeError('Malformed', `the answer to ${call.verb} ${call.resource} is not JSON`, { outcomeUnknown });
   }

@@ -3,7 +3,7 @@ import type { KubeObject, ObjectMeta } from './object.ts';
 
 declare const objectType: unique symbol;
 
-/** Where a kind is served, and the type of its objects. Made by {@link defineResource}. */
+/** A kind: where the API server serves it, and the type of its objects. {@link defineResource} creates it. */
 export interface Resource<T extends KubeObject> {
   /** API group; empty for the core group. */
   readonly group: string;
@@ -11,32 +11,32 @@ export interface Resource<T extends KubeObject> {
   readonly plural: string;
   readonly kind: string;
   readonly namespaced: boolean;
-  /** Never there at run time: it lets calls infer the type of the objects. */
+  /** Does not exist at run time. It lets calls infer the type of the objects. */
   readonly [objectType]?: T;
 }
 
-/** Describes a kind, such as `defineResource<Widget>({ group: 'example.org', version: 'v1', … })`. */
+/** Defines a kind, for instance `defineResource<Widget>({ group: 'example.org', version: 'v1', … })`. */
 export function defineResource<T extends KubeObject>(
   descriptor: Omit<Resource<KubeObject>, typeof objectType>,
 ): Resource<T> {
   return Object.freeze({ ...descriptor });
 }
 
-/** The apiVersion that objects of the kind carry. */
+/** The apiVersion of objects of the kind. */
 export function apiVersionOf(resource: Resource<KubeObject>): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
 }
 
-/** The URL path of a collection: in one namespace, or across all of them. */
+/** The URL path of a collection in one namespace or in all namespaces. */
 export function collectionPath(resource: Resource<KubeObject>, namespace?: string): string {
   const root = resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
   const scope = resource.namespaced && namespace ? `/namespaces/${encodeURIComponent(namespace)}` : '';
   return `${root}${scope}/${resource.plural}`;
 }
 
-/** The URL path of one object, or of its subresource. Throws a TypeError when a namespaced ref has no namespace. */
+/** The URL path of an object or its subresource. Throws a TypeError if the name, or the namespace of a namespaced kind, is empty. */
 export function objectPath(resource: Resource<KubeObject>, ref: ObjectRef, subresource?: string): string {
-  // An empty name or namespace would silently address the collection: a DELETE there removes everything in it.
+  // With an empty name or namespace, the path would be that of the collection, and DELETE would delete all its objects.
   if (ref.name === '') throw new TypeError(`a ${resource.kind} needs a name`);
   if (resource.namespaced && !ref.namespace) throw new TypeError(`${resource.kind} ${ref.name} needs a namespace`);
   const path = `${collectionPath(resource, ref.namespace)}/${encodeURIComponent(ref.name)}`;
@@ -59,7 +59,7 @@ export interface Namespace extends KubeObject {
 export interface ConfigMap extends KubeObject {
   readonly immutable?: boolean | undefined;
   readonly data?: Readonly<Record<string, string>> | undefined;
-  /** Base64. A key may be here or in `data`. */
+  /** Base64. A key is either here or in `data`. */
   readonly binaryData?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -81,7 +81,7 @@ export interface Lease extends KubeObject {
     | undefined;
 }
 
-/** core/v1 ObjectReference: the object an event is about. */
+/** core/v1 ObjectReference: the object of an event. */
 export interface ObjectReference {
   readonly apiVersion: string;
   readonly kind: string;

@@ -4,20 +4,20 @@ import type { KubeObject, Served } from './object.ts';
 import { parseEventLine } from './parse-object.ts';
 
 /**
- * A change of one object, or a bookmark: nothing up to that resourceVersion is still to come. `isAll` marks the one behind
- * everything that was there when the watch began, where that was asked for.
+ * A change of an object, or a bookmark. After a bookmark, the watch sends only events with a greater resourceVersion. `isAll` marks
+ * the bookmark at the end of the initial events.
  */
 export type WatchEvent<T extends KubeObject> =
-  /** `size` is that of its JSON, in characters. */
+  /** `size` is the length of the JSON, in characters. */
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Served<T>; readonly size: number }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly isAll?: true };
 
-/** KEP-3157. */
+/** The annotation of the bookmark at the end of the initial events (KEP-3157). */
 const endOfInitialEvents = 'k8s.io/initial-events-end';
 
 /**
- * The events of a watch's body, one JSON document a line. Throws the KubeError of an ERROR event, and `Malformed` for a
- * line that is not an event: an event that is lost silently is a cache that is wrong for good.
+ * Parses the body of a watch, one JSON document per line. Throws the KubeError of an ERROR event. Throws `Malformed` for a line
+ * that is not an event: skipping an event would leave the cache wrong until the next list.
  */
 export async function* readWatch<T extends KubeObject>(
   body: AsyncIterable<Buffer>,

@@ -51,7 +51,7 @@ test('a context is chosen by name, and the current one is the default', async (t
   assert.deepEqual([origin, basePath], ['https://two.example.org:6443', '/cluster/a']);
   await assert.rejects(
     loadConnection({ kubeconfig, context: 'three' }),
-    misconfigured(/no context three; it has one, two/),
+    misconfigured(/no context three; its contexts: one, two/),
   );
 });
 

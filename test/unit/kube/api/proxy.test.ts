@@ -27,7 +27,7 @@ describe('the proxy for an API server', () => {
         (error) => {
           assert.ok(isKubeError(error, 'Configuration'), String(error));
           assert.doesNotMatch(error.message, /pass/);
-          return error.message.startsWith('HTTPS_PROXY is not the URL of a proxy: use http://HOST:PORT');
+          return error.message.startsWith('HTTPS_PROXY is not the URL of a proxy; use http://HOST:PORT');
         },
       ));
   }
