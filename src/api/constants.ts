@@ -1,4 +1,4 @@
-/** Names of the API that people and programs outside of the operator rely on. */
+/** Names that users and other programs rely on. */
 export const group = 'mtls-operator.io';
 export const version = 'v1alpha1';
 export const apiVersion = `${group}/${version}`;
@@ -6,7 +6,7 @@ export const apiVersion = `${group}/${version}`;
 /** The value of managed-by, the field manager, the reporting controller, and the name of the Lease. */
 export const managerName = 'mtls-operator';
 
-/** The authority that a certificate uses when it names none. */
+/** The authority of an MtlsCertificate without authorityRef. */
 export const defaultAuthorityName = 'default';
 
 export const labels = {
@@ -60,13 +60,13 @@ export const annotations = {
   outputs: `${group}/outputs`,
 } as const;
 
-/** Keys of the data of a written Secret, and of a root Secret. */
+/** Keys in the data of a Secret with a certificate, and of a root Secret. */
 export const secretKeys = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
 
-/** The key that holds CRLs: of a root Secret, of a written Secret that asks for them, and of a published ConfigMap. */
+/** The key for CRLs in a root Secret, in a Secret of an MtlsCertificate with `spec.outputs.crl`, and in a published ConfigMap. */
 export const crlKey = 'ca.crl';
 
-/** Further keys of the data of a written Secret, which spec.outputs asks for. */
+/** The keys in the data of a Secret that `spec.outputs` adds. */
 export const outputKeys = {
   combinedPem: 'tls-combined.pem',
   der: 'key.der',
@@ -75,10 +75,10 @@ export const outputKeys = {
   crl: crlKey,
 } as const;
 
-/** The key of a root Secret that remembers until when the entries of its CRLs have to be there. */
+/** The key in a root Secret with the expiry of each revoked certificate. Until then the certificate stays on a CRL. */
 export const revocationsKey = 'revoked.json';
 
-/** Further keys of a root Secret during a rotation: the root that comes, and the one that goes. */
+/** Further keys of a root Secret during a rotation: the new root before it signs, and the old root after that. */
 export const rotationKeys = {
   next: { certificate: 'next.crt', privateKey: 'next.key' },
   previous: { certificate: 'previous.crt', privateKey: 'previous.key' },

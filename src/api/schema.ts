@@ -1,18 +1,18 @@
 import schemasOfKinds from './schemas.json' with { type: 'json' };
 
 /**
- * The part of a CRD's OpenAPI schema that stored resources are checked by, from schemas.json, which is generated from
- * crds/. Of spec these are the types alone; of status also the bounds.
+ * The part of a CRD's OpenAPI schema that the operator checks stored resources against. schemas.json is generated from crds/. For
+ * spec it has only the types; for status it also has the bounds.
  */
 export interface Schema {
   readonly type: string;
-  /** The fields that a reader always finds: those that are required or have a default. */
+  /** The fields that are always set, because they are required or have a default. */
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema;
   readonly items?: Schema;
   readonly maxItems?: number;
-  /** The field in which the items of a list differ. */
+  /** The field that identifies an item of a list. */
   readonly key?: string;
   readonly enum?: readonly string[];
   readonly pattern?: string;
@@ -24,17 +24,17 @@ export interface Schema {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The schemas of each kind. */
+/** The schemas of spec and status of each kind. */
 export const schemas: Readonly<Record<keyof typeof schemasOfKinds, Readonly<Record<'spec' | 'status', Schema>>>> =
   schemasOfKinds;
 
-/** The path of the first part of a value that does not fit the schema, or undefined. Never throws. */
+/** The path of the first field of a value that does not match the schema, or undefined if all match. Never throws. */
 export function misfit(schema: Schema, value: unknown, path: string): string | undefined {
   const below = checkOf(schema)(value);
   return below === undefined ? undefined : path + below;
 }
 
-/** The fields of a spec that fit the schema as a whole. */
+/** The top-level fields of a spec that match the schema. */
 export function fittingFields({ properties = {} }: Schema, value: unknown): Fields {
   if (!isObject(value)) return {};
   const isFitting = ([name, field]: [string, unknown]): boolean => {
@@ -45,8 +45,8 @@ export function fittingFields({ properties = {} }: Schema, value: unknown): Fiel
 }
 
 /**
- * What fits the schema of a value: the value itself, or a copy without the entries and fields that do not fit; undefined
- * when nothing of it does. Of two list entries with the same key the first stays, of too many entries the last.
+ * Returns the value if it matches the schema, and otherwise a copy without the list entries and fields that do not match, or
+ * undefined if nothing is left. If two list entries have the same key, the first one stays; of too many entries, the last ones.
  */
 export function fittingPart(schema: Schema, value: unknown): unknown {
   if (checkOf(schema)(value) === undefined) return value;
@@ -66,12 +66,12 @@ export function fittingPart(schema: Schema, value: unknown): unknown {
   return required.every((name) => Object.hasOwn(fields, name)) ? fields : undefined;
 }
 
-/** The path of the first misfit below a value: '' is the value itself. The callers put a path together only when there is one. */
+/** Returns the path of the first mismatch below a value, or undefined. '' is the value itself. Callers build a path only on a mismatch. */
 type Check = (value: unknown) => string | undefined;
 
 const checks = new WeakMap<Schema, Check>();
 
-/** The check of a schema, made once: the records of all resources are read again and again. */
+/** The check of a schema. It is built once, because the operator checks every resource again and again. */
 function checkOf(schema: Schema): Check {
   const known = checks.get(schema);
   if (known !== undefined) return known;
@@ -140,7 +140,7 @@ function textCheck({ enum: values, pattern = '', format, minLength = 0, maxLengt
     values?.includes(text) !== false &&
     form.test(text) &&
     (format !== 'date-time' || isMoment(text));
-  // Hundreds of entries name the same root and the same date.
+  // A status can have hundreds of entries with the same root and the same date.
   let last: string | undefined;
   return (text) => {
     if (text === last && text !== undefined) return undefined;
@@ -152,6 +152,6 @@ function textCheck({ enum: values, pattern = '', format, minLength = 0, maxLengt
 
 const moment = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?Z$/;
 
-/** RFC 3339 in UTC, as the operator writes it. February 30 is a Date in JavaScript, and no date to the API server. */
+/** Matches RFC 3339 in UTC, as the operator writes it. JavaScript accepts February 30, but the API server refuses it. */
 const isMoment = (text: string): boolean =>
   moment.test(text) && (text.slice(8, 10) < '29' || new Date(text).toISOString().startsWith(text.slice(0, 10)));

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { exposeGauge, type MirroredGauge, type Sample } from './mirrored-gauge.ts';
 
-/** Where gauges that mirror the caches read from, so that nothing is kept twice. */
+/** The sources of gauges that are computed from the caches at each scrape. */
 export interface MetricSources {
   certificateExpiry(): Iterable<Sample>;
   certificateReady(): Iterable<Sample>;
@@ -45,7 +45,7 @@ export class Metrics {
   });
 
   constructor() {
-    // The delay of the event loop is measured by a timer, which by default wakes the process a hundred times a second.
+    // A timer measures the delay of the event loop. By default it wakes the process a hundred times a second.
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 200 });
   }
 
@@ -129,7 +129,7 @@ export class Metrics {
     return new Counter(this.#described('counter', name, help, labelNames));
   }
 
-  /** What prom-client makes a metric from. */
+  /** The options of a metric for prom-client. Adds the metric to the reference. */
   #described<Label extends string>(type: MetricDescription['type'], suffix: string, help: string, labelNames: Label[]) {
     const name = `mtls_operator_${suffix}`;
     this.#own.push({ name, type, help, labels: labelNames });

@@ -1,10 +1,10 @@
-/** A labelled value of a gauge that is worked out when it is asked for. */
+/** A value of a gauge with its labels. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-/** A gauge that says what is kept elsewhere. It holds nothing: with a series for every certificate, that would be most of a scrape. */
+/** A gauge whose values are read from their source at each scrape. A copy of a series per certificate would need much memory. */
 export interface MirroredGauge {
   readonly name: string;
   readonly help: string;
@@ -13,10 +13,10 @@ export interface MirroredGauge {
   readonly samples: () => Iterable<Sample>;
 }
 
-/** Lines that go out as one piece. */
+/** The number of lines in a piece. */
 const linesAtOnce = 500;
 
-/** A gauge in the text format of Prometheus, piece by piece. */
+/** A gauge in the Prometheus text format, in pieces. */
 export function* exposeGauge({
   name,
   help,
