@@ -73,6 +73,8 @@ runPage('docs/how-to/own-root.md', world, {
       const firstKey = readFileSync(join(folder, 'issuing.key')).toString('base64');
       assert.equal(data?.['previous.key'], firstKey);
       assert.equal(await rotation('issuing'), undefined);
+      // The list of the root stays next to those that the operator signs.
+      await eventually(async () => assert.equal((await world.crls('issuing-ca')).length, 3));
     },
     'Renew a root or intermediate with the same key': async ({ folder }) => {
       const before = await world.tenantOf('bank').serials('ledger');
