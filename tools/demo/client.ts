@@ -2,8 +2,8 @@
 //
 //     node tools/demo/client.ts --port PORT --server-name NAME --trust FOLDER [--identity FOLDER] [--every MS]
 //
-// It verifies the server by the ca.crt in the one folder, and shows the certificate in the other, if there is one. It
-// connects once, or again and again, each time with what the folders hold then, and prints a line of JSON each time.
+// It verifies the server with ca.crt from the folder --trust, and presents the certificate from the folder --identity. It
+// connects once, or every MS milliseconds with the current files, and prints a line of JSON for each connection.
 
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -39,9 +39,9 @@ async function call(): Promise<object> {
     await once(connection, 'secureConnect');
     const server = holderOf(connection.getPeerX509Certificate());
     const protocol = connection.getProtocol();
-    // In TLS 1.3 the client is done before the server has judged it: only an answer says that it was accepted.
+    // In TLS 1.3 the handshake of the client ends before the server has verified it. Only an answer proves acceptance.
     const answer = await text(connection);
-    if (answer === '') return { refused: { message: 'the server hung up' } };
+    if (answer === '') return { refused: { message: 'the server closed the connection' } };
     return { accepted: { protocol, server, client: JSON.parse(answer) as object } };
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;

@@ -7,16 +7,16 @@ import { startControlPlane } from '../controlplane/controlplane.ts';
 import { OPERATOR_NAMESPACE } from '../operator.ts';
 import type { Screen } from './screen.ts';
 
-/** The cluster on which the demo takes place. */
+/** The cluster that the demo uses. */
 export interface DemoCluster {
-  /** How to reach it as an administrator. */
+  /** Connects as an administrator. */
   readonly connection: ConnectionOptions;
-  /** What a person types in a shell of their own before they can type `kubectlPrefix` and arguments. */
+  /** Commands that prepare the user's shell for `kubectlPrefix`. */
   readonly shellSetup: readonly string[];
   readonly kubectlPrefix: string;
-  /** It was made for the demo, and goes with it. */
+  /** True for a control plane that the demo has started and will remove. */
   readonly isOwn: boolean;
-  /** It runs an operator already, and is not to get another one. */
+  /** True when the cluster already runs an operator: the demo then uses it and starts none. */
   readonly hasOperator: boolean;
   /** Runs kubectl as administrator and returns its standard output. Throws if it fails. */
   readonly kubectl: (args: readonly string[]) => Promise<string>;
@@ -25,11 +25,11 @@ export interface DemoCluster {
 /** The namespace of deploy/examples/payments.yaml. */
 export const SHOP = 'shop';
 
-/** Starts a control plane of the demo's own; it is gone with all its data at the latest when this process ends. */
+/** Starts a control plane for the demo. It is removed with its data at the latest when this process ends. */
 export async function startOwnCluster(screen: Screen, cleanup: AsyncDisposableStack): Promise<DemoCluster> {
   const binaries = await findBinaries((line) => screen.note(line));
-  const controlPlane = await screen.during('the control plane starts', startControlPlane({ binaries }));
-  cleanup.defer(() => screen.during('the control plane stops', controlPlane.stop()));
+  const controlPlane = await screen.during('starting the control plane', startControlPlane({ binaries }));
+  cleanup.defer(() => screen.during('stopping the control plane', controlPlane.stop()));
   const { kubeconfig } = controlPlane;
   return {
     connection: { kubeconfig },
@@ -41,8 +41,8 @@ export async function startOwnCluster(screen: Screen, cleanup: AsyncDisposableSt
   };
 }
 
-/** Looks at a cluster of the user's kubeconfig. Throws when the demo cannot take place there; changes nothing. */
-export async function lookAtCluster(context: string, screen: Screen): Promise<DemoCluster> {
+/** Checks a cluster of the user's kubeconfig without changing it. Throws when the demo cannot use it. */
+export async function inspectCluster(context: string, screen: Screen): Promise<DemoCluster> {
   const program = await findKubectl(screen);
   const kubectl = async (args: readonly string[]): Promise<string> => {
     const all = [`--context=${context}`, ...args];
@@ -52,7 +52,7 @@ export async function lookAtCluster(context: string, screen: Screen): Promise<De
     kubectl(['get', ...object, '--ignore-not-found', '--output=json']);
   if ((await exists('namespace', SHOP)) !== '') {
     throw new Error(
-      `the cluster has a namespace "${SHOP}", which the demo would use; remove it or choose another cluster`,
+      `the cluster already has a namespace "${SHOP}", which the demo needs: delete it or use another cluster`,
     );
   }
   const deployment = await exists('deployment', 'mtls-operator', `--namespace=${OPERATOR_NAMESPACE}`);
@@ -67,29 +67,29 @@ export async function lookAtCluster(context: string, screen: Screen): Promise<De
   };
 }
 
-/** What the demo is about to do to a cluster that is not its own, for a person to agree to. */
+/** The changes that the demo will make to the user's cluster, for the user to confirm. */
 export function intentions({ hasOperator }: DemoCluster): string[] {
   const install = [
-    'install the CRDs, the namespace mtls-operator and the RBAC of deploy/, but not the Deployment;',
-    'they stay when the demo ends (kubectl delete -k deploy removes them, with every certificate)',
-    'run the operator on this machine, by a token of its ServiceAccount, until the demo ends;',
-    'it makes the MtlsAuthority "default" with a root of its own, if there is no MtlsAuthority at all',
+    'install the CRDs, the namespace mtls-operator and the RBAC of deploy/, but not the Deployment',
+    '  (they stay installed; "kubectl delete -k deploy" removes them and every certificate)',
+    'run the operator on this machine, with a token of its ServiceAccount, until the demo ends',
+    '  (it creates the MtlsAuthority "default" and its root if the cluster has no MtlsAuthority)',
   ];
   const example = [
-    `create the namespace "${SHOP}" with two MtlsCertificates, and the MtlsAuthority "demo-other";`,
-    'these are removed when the demo ends',
+    `create the namespace "${SHOP}" with two MtlsCertificates, and the MtlsAuthority "demo-other"`,
+    '  (the demo removes them when it ends)',
   ];
-  return hasOperator ? ['use the operator that runs there', ...example] : [...install, ...example];
+  return hasOperator ? ['use the operator that already runs in the cluster', ...example] : [...install, ...example];
 }
 
-/** Removes what the story has made on a cluster that is not the demo's own, in the order in which nothing is remade. */
+/** Removes the examples from the user's cluster. In this order, the operator does not create any of them again. */
 export async function removeExamples({ kubectl }: DemoCluster): Promise<void> {
   await kubectl(['delete', 'namespace', SHOP, '--ignore-not-found', '--timeout=120s']);
   await kubectl(['delete', 'mtlsauthority', 'demo-other', '--ignore-not-found']);
   await kubectl(['delete', 'secret', 'demo-other-root', `--namespace=${OPERATOR_NAMESPACE}`, '--ignore-not-found']);
 }
 
-/** The user's own kubectl, which knows how to log in to the user's cluster; else the built-in one. */
+/** The user's kubectl, which may need plugins to log in to the cluster; otherwise the built-in one. */
 async function findKubectl(screen: Screen): Promise<string> {
   try {
     await output('kubectl', ['version', '--client']);

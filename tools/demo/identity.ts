@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { readFileSync, realpathSync, watch } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a mounted Secret holds, by the names that node:tls has for it; PEM. */
+/** The content of a mounted Secret as PEM, with the names of node:tls. */
 export interface Identity {
   readonly cert: Buffer;
   readonly key: Buffer;
@@ -10,8 +10,8 @@ export interface Identity {
 }
 
 /**
- * Reads one version of a mounted Secret. kubelet swaps all files at once by the link `..data`: it is followed once and
- * not for each file, or a key could meet the certificate of another version. Throws while a swap is under way.
+ * Reads one version of a mounted Secret. kubelet replaces all files at once through the link `..data`. The link is resolved
+ * only once, so that key and certificate have the same version. Throws while kubelet replaces the link.
  */
 export function readIdentity(folder: string): Identity {
   const version = realpathSync(join(folder, '..data'));
@@ -20,8 +20,8 @@ export function readIdentity(folder: string): Identity {
 }
 
 /**
- * Calls back with every further version of a mounted Secret, and goes on for as long as the process does. In any of its
- * files: while a root is rotated `ca.crt` changes alone, and whoever misses it refuses others later.
+ * Calls back for every new version of a mounted Secret, until the process ends. A change of `ca.crt` alone counts, too:
+ * during the rotation of a root only `ca.crt` changes at first, and a program that misses it refuses its peers later.
  */
 export function followIdentity(folder: string, onChange: (identity: Identity) => void): void {
   let current = readIdentity(folder);
@@ -32,12 +32,12 @@ export function followIdentity(folder: string, onChange: (identity: Identity) =>
       current = next;
       onChange(next);
     } catch {
-      // In the middle of a swap. Its end is one more change of the folder.
+      // kubelet is replacing the link. The next change of the folder follows.
     }
   });
 }
 
-/** What a certificate says about its holder, in words that go into a line of JSON. */
+/** The holder of a certificate, for a line of JSON. */
 export interface Holder {
   /** The subject alternative names. */
   readonly names: readonly string[];
@@ -45,7 +45,7 @@ export interface Holder {
   readonly serial: string;
 }
 
-/** The holder of a certificate; of none, nobody. */
+/** The holder of a certificate; empty for undefined. */
 export function holderOf(certificate: X509Certificate | undefined): Holder {
   const names = certificate?.subjectAltName?.split(', ').map((name) => name.replace(/^(DNS|URI):/, '')) ?? [];
   return { names, serial: certificate?.serialNumber.toLowerCase() ?? '' };

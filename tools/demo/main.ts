@@ -1,4 +1,4 @@
-// npm run demo: from nothing to mutual TLS and a rotation, with everything that is shown checked on the way.
+// npm run demo: installs the operator, connects two programs with mutual TLS and rotates their certificates. Checks each step.
 
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
@@ -8,27 +8,27 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 
 import { guardFolder } from '../controlplane/guard.ts';
-import { type DemoCluster, intentions, lookAtCluster, removeExamples, SHOP, startOwnCluster } from './cluster.ts';
+import { type DemoCluster, inspectCluster, intentions, removeExamples, SHOP, startOwnCluster } from './cluster.ts';
 import { short } from './objects.ts';
 import { callsOf, keepCalling, reasonOf } from './peers.ts';
 import { createScreen, type Row } from './screen.ts';
-import { type Scene, tellStory } from './story.ts';
+import { runSteps, type Scene } from './story.ts';
 
 const USAGE = `usage: npm run demo [-- [--once] [--context NAME [--yes]]]
 
-Two programs do mutual TLS with certificates that the operator has written, on a control plane of the demo's own.
-It then stays up until Ctrl-C, which ends and removes all of it.
+Starts a Kubernetes control plane, installs the operator, and connects two programs with mutual TLS.
+The demo runs until you press Ctrl-C. It then stops and removes everything that it created.
 
-  --once          tell the story and end: exit code 0, or 1 with the reason
-  --context NAME  use the cluster of this context of your kubeconfig instead; says what it will do there, and asks
-  --yes           do not ask
+  --once          run the steps, then exit with code 0, or with code 1 and the reason
+  --context NAME  use the cluster of this kubeconfig context; the demo lists its changes and asks first
+  --yes           do not ask before using that cluster
 `;
 
 const screen = createScreen(process.stdout);
 
 class UsageError extends Error {}
 
-/** Someone asked the demo to end. */
+/** A signal asked the demo to end. */
 class Interrupted extends Error {}
 
 interface Request {
@@ -54,14 +54,14 @@ function parse(argv: readonly string[]): Request | 'help' {
   }
 }
 
-/** Rejects at the first signal. A later one means that the orderly end takes too long, and ends the process at once. */
+/** Rejects at the first signal. A second signal exits at once, for a user who does not want to wait for the cleanup. */
 function interruption(): Promise<never> {
   return new Promise((_, reject) => {
     let interruptedAtMs: number | undefined;
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {
         const now = performance.now();
-        // A terminal and npm may both pass one Ctrl-C on.
+        // The terminal and npm may both deliver the same Ctrl-C.
         if (interruptedAtMs !== undefined && now - interruptedAtMs > 1000) process.exit(130);
         interruptedAtMs ??= now;
         reject(new Interrupted());
@@ -75,39 +75,39 @@ async function chooseCluster(
   cleanup: AsyncDisposableStack,
 ): Promise<DemoCluster | undefined> {
   if (context === undefined) {
-    screen.step('A Kubernetes control plane of its own');
+    screen.step('Start a Kubernetes control plane');
     const cluster = await startOwnCluster(screen, cleanup);
-    screen.fact('etcd, kube-apiserver and kube-controller-manager run on 127.0.0.1, with RBAC; there is no node');
+    screen.fact('etcd, kube-apiserver and kube-controller-manager run on 127.0.0.1, with RBAC, without nodes');
     return cluster;
   }
-  screen.step(`The cluster of context ${context}`);
-  const cluster = await screen.during('looking at the cluster', lookAtCluster(context, screen));
-  screen.note('The demo will');
+  screen.step(`Use the cluster of context ${context}`);
+  const cluster = await screen.during('checking the cluster', inspectCluster(context, screen));
+  screen.note('The demo will:');
   for (const line of intentions(cluster)) screen.note(`  ${line}`);
   if (!yes && !(await isAgreed())) return undefined;
-  cleanup.defer(() => screen.during('the examples are removed', removeExamples(cluster)));
+  cleanup.defer(() => screen.during('removing the examples', removeExamples(cluster)));
   return cluster;
 }
 
 async function isAgreed(): Promise<boolean> {
-  if (!process.stdin.isTTY) throw new UsageError('there is no terminal to ask on: say --yes');
+  if (!process.stdin.isTTY) throw new UsageError('cannot ask for your consent without a terminal: add --yes');
   const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  // While a question is open, Ctrl-C is a key like any other.
+  // While the prompt is open, Ctrl-C does not raise a signal.
   prompt.once('SIGINT', () => prompt.close());
   const ended = once(prompt, 'close').then(() => '');
-  const answer = await Promise.race([prompt.question('   Go on? [y/N] '), ended]);
+  const answer = await Promise.race([prompt.question('   Continue? [y/N] '), ended]);
   prompt.close();
   return /^y(es)?$/i.test(answer.trim());
 }
 
-/** Prints how to go on, and shows what happens, until something breaks down. */
+/** Prints commands to try and shows the state of the objects, until a program ends. */
 async function stayUp(
   cluster: DemoCluster,
   { objects, rightCall, programs }: Scene,
   cleanup: AsyncDisposableStack,
 ): Promise<never> {
   const { kubectlPrefix: kubectl, shellSetup } = cluster;
-  screen.step('Go on by yourself, in another terminal');
+  screen.step('Try these commands in another terminal');
   for (const line of shellSetup) screen.command(line);
   screen.command(`${kubectl} get mtls -A -o wide`);
   screen.command(`${kubectl} -n ${SHOP} describe mcert payments`);
@@ -115,7 +115,9 @@ async function stayUp(
   screen.command(`${kubectl} -n ${SHOP} delete secret payments-server-tls`);
   screen.command(`${kubectl} explain mcert.spec`);
   screen.note();
-  screen.note(cluster.isOwn ? 'Ctrl-C ends and removes all of it.' : 'Ctrl-C ends it and removes the examples.');
+  screen.note(
+    cluster.isOwn ? 'Press Ctrl-C to stop and remove everything.' : 'Press Ctrl-C to stop and remove the examples.',
+  );
   screen.note();
 
   const caller = keepCalling(rightCall, 1000);
@@ -123,52 +125,52 @@ async function stayUp(
   const callRow = (): Row => {
     const { accepted, refused } = callsOf(caller).at(-1) ?? {};
     if (refused !== undefined) return { state: 'bad', text: `the last call was refused: ${reasonOf(refused)}` };
-    if (accepted === undefined) return { state: 'waiting', text: 'the client is about to call' };
+    if (accepted === undefined) return { state: 'waiting', text: 'waiting for the first call' };
     const [server, client] = [short(accepted.server.serial), short(accepted.client.serial)];
     return { state: 'good', text: `the last call: server ${server}, client ${client}` };
   };
   const view = screen.live(() => [...objects.rows(), callRow()]);
   cleanup.defer(() => view.end());
   const ended = await Promise.race([caller, ...programs].map((program) => program.exited.then(() => program)));
-  throw new Error(`a program ended that was to run on:\n${ended.tail()}`);
+  throw new Error(`a program of the demo ended; the end of its output:\n${ended.tail()}`);
 }
 
 /** Runs the request; returns the exit code. */
 async function run(request: Request): Promise<number> {
-  screen.title('mtls-operator: mutual TLS in Kubernetes. What has a ✓ was checked, not assumed.');
+  screen.title('mtls-operator: mutual TLS in Kubernetes. Each ✓ marks a fact that the demo has verified.');
   const interrupted = interruption();
   interrupted.catch(() => {});
-  let told = false;
+  let isComplete = false;
   try {
     await using cleanup = new AsyncDisposableStack();
     const demo = async (): Promise<void> => {
       const cluster = await chooseCluster(request, cleanup);
       if (cluster === undefined) return;
-      const scene = await tellStory({ cluster, screen, folder: demoFolder(), cleanup });
-      told = true;
+      const scene = await runSteps({ cluster, screen, folder: demoFolder(), cleanup });
+      isComplete = true;
       if (!request.once) await stayUp(cluster, scene, cleanup);
     };
     await Promise.race([demo(), interrupted]);
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
-    // What was being started is ended by its guard.
-    if (!told) process.exit(130);
+    // The guard ends programs that are still starting.
+    if (!isComplete) process.exit(130);
   }
-  if (!told) return 1;
+  if (!isComplete) return 1;
   screen.title(
-    `\nThat is all. ${request.context === undefined ? 'Nothing of it is left.' : 'The operator stays installed.'}`,
+    `\nDone. ${request.context === undefined ? 'The demo has removed everything that it created.' : 'The operator stays installed.'}`,
   );
   return 0;
 }
 
-/** A folder for keys: for this user alone, and gone at the latest when this process ends. */
+/** A folder for keys that only this user can read. It is removed at the latest when this process ends. */
 function demoFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'mtls-demo-'));
   guardFolder(folder);
   return folder;
 }
 
-/** What went wrong first, and then what went wrong while it was tidied up. */
+/** The first error, followed by the errors of the cleanup. */
 function reasonsIn(error: unknown): string[] {
   if (error instanceof SuppressedError) return [...reasonsIn(error.suppressed), ...reasonsIn(error.error)];
   return [error instanceof Error ? error.message : String(error)];

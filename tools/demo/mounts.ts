@@ -3,22 +3,22 @@ import { join } from 'node:path';
 import { mountSecret, secretFiles } from '../secret-volume.ts';
 import type { Objects } from './objects.ts';
 
-/** Folders that hold what Secrets hold, as in a pod that mounts them. */
+/** Folders with the content of Secrets, as in a pod that mounts them. */
 export interface Mounts {
-  /** Where the Secret of this name is mounted. */
+  /** The folder of a Secret. */
   folder(secretName: string): string;
-  /** Resolves when everything that changed until now is in the folders. Throws if it could not be written. */
+  /** Resolves when the folders have every change so far. Throws if one could not be written. */
   settled(): Promise<void>;
 }
 
-/** Mounts every Secret of the namespace into a folder of its own, and again when it changes: kubelet's part. */
+/** Writes each Secret of the namespace into its own folder and updates it on changes, as kubelet does. */
 export function mountSecrets(objects: Objects, parent: string): Mounts {
   const folder = (secretName: string): string => join(parent, secretName);
-  // One after the other: two swaps of the same folder would get into each other's way.
+  // One at a time: two simultaneous updates of one folder would conflict.
   let work = Promise.resolve();
   objects.onSecret((secret) => {
     work = work.then(() => mountSecret(folder(secret.metadata.name), secretFiles(secret)));
-    // Whoever asks for settled() hears of it.
+    // settled() reports the error.
     work.catch(() => {});
   });
   return { folder, settled: () => work };

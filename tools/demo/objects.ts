@@ -18,14 +18,14 @@ import { SHOP } from './cluster.ts';
 import { holderOf } from './identity.ts';
 import type { Row } from './screen.ts';
 
-/** What the cluster holds now, kept up to date by watches. */
+/** The current objects of the cluster, from watches. */
 export interface Objects {
   authority(name: string): MtlsAuthority | undefined;
   certificate(name: string): MtlsCertificate | undefined;
   secret(name: string): Secret | undefined;
-  /** Calls back with every Secret of the namespace, and again when one changes. */
+  /** Calls back for every Secret of the namespace, and for each change. */
   onSecret(listener: (secret: Secret) => void): void;
-  /** All of it, a line for each object. */
+  /** One line for each object. */
   rows(): Row[];
 }
 
@@ -36,7 +36,7 @@ interface Followed<T> {
   readonly object: T;
 }
 
-/** Follows the authorities, and the certificates and Secrets of the examples' namespace. */
+/** Watches the authorities, and the certificates and Secrets in the namespace of the examples. */
 export async function followObjects(connection: ConnectionOptions, cleanup: AsyncDisposableStack): Promise<Objects> {
   const client = new KubeClient(await loadConnection(connection), { userAgent: 'mtls-operator-demo/0.1.0' });
   const over = new AbortController();
@@ -87,15 +87,15 @@ export async function followObjects(connection: ConnectionOptions, cleanup: Asyn
   };
 }
 
-/** The condition Ready of either kind. */
+/** The condition Ready of an authority or a certificate. */
 export const readyCondition = ({ status }: MtlsAuthority | MtlsCertificate) =>
   status?.conditions?.find(({ type }) => type === 'Ready');
 
-/** The leaf in a Secret. Throws when there is none. */
+/** The leaf in a Secret. Throws when the Secret has none. */
 export const leafOf = (secret: Secret): X509Certificate =>
   new X509Certificate(Buffer.from(secret.data?.['tls.crt'] ?? '', 'base64'));
 
-/** The first six bytes of a serial number or fingerprint: enough for people to tell two apart. */
+/** The first six bytes of a serial number or fingerprint: enough to distinguish two. */
 export const short = (hex: string): string => `${hex.slice(0, 12)}…`;
 
 const day = (time: string | undefined): string => time?.slice(0, 10) ?? '';
@@ -107,7 +107,7 @@ function authorityRow(name: string, authority: MtlsAuthority): Row {
 
 function certificateRow(name: string, certificate: MtlsCertificate): Row {
   const { notAfter, renewalTime } = certificate.status ?? {};
-  return row(`mcert/${name}`, certificate, `until ${day(notAfter)}, to be renewed ${day(renewalTime)}`);
+  return row(`mcert/${name}`, certificate, `until ${day(notAfter)}, renewal ${day(renewalTime)}`);
 }
 
 function row(subject: string, object: MtlsAuthority | MtlsCertificate, detail: string): Row {
@@ -122,7 +122,7 @@ function secretRow(name: string, secret: Secret): Row {
     const { names, serial } = holderOf(leafOf(secret));
     return { state: 'good', text: columns(`secret/${name}`, `serial ${short(serial)}`, names.at(-1)) };
   } catch {
-    return { state: 'bad', text: columns(`secret/${name}`, 'holds no certificate') };
+    return { state: 'bad', text: columns(`secret/${name}`, 'no valid certificate') };
   }
 }
 

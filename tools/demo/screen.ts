@@ -1,35 +1,35 @@
 import { styleText } from 'node:util';
 
-/** What a line of a live view says of its subject. */
+/** A line of a live view. */
 export interface Row {
   readonly state: 'good' | 'waiting' | 'bad';
   readonly text: string;
 }
 
-/** A part of the output that is kept up to date until it ends: its last state stays. */
+/** A part of the output that is redrawn until it ends. Its last state stays visible. */
 export interface LiveView {
   end(): void;
 }
 
-/** The demo's output. On a terminal, what changes is redrawn; elsewhere each change is a line. */
+/** The demo's output. A terminal redraws changes; otherwise each change is a new line. */
 export interface Screen {
   title(text: string): void;
-  /** Begins a step of the story. */
+  /** Begins a numbered step. */
   step(title: string): void;
-  /** Something that was shown to be so. */
+  /** Something that the demo has verified. */
   fact(text: string): void;
   note(text?: string): void;
-  /** A command that is run now, or that a person could run. */
+  /** A command that the demo runs, or that the user can run. */
   command(text: string): void;
-  /** What went wrong. */
+  /** An error. */
   failure(text: string): void;
-  /** Waits for work, and shows that it goes on when it takes longer than two seconds. */
+  /** Waits for `work`. After two seconds, shows `what` and the elapsed time. */
   during<T>(what: string, work: Promise<T>): Promise<T>;
-  /** Shows rows that change. Until it ends, nothing else may be shown. */
+  /** Shows rows that change. Nothing else may be printed until the view ends. */
   live(rows: () => readonly Row[]): LiveView;
 }
 
-/** Narrow enough for any terminal, and for a reader. */
+/** Columns. */
 const WIDEST = 100;
 const INDENT = '   ';
 const MARKS = { good: '✓', waiting: '·', bad: '✗' } as const;
@@ -71,7 +71,7 @@ export function createScreen(out: NodeJS.WriteStream): Screen {
       () => {
         const seconds = Math.floor((performance.now() - started) / 1000);
         if (seconds < next) return;
-        // A line that goes away again on a terminal; elsewhere one that stays, so seldom.
+        // A terminal erases the line again. Elsewhere it stays, so it is printed less often.
         next = out.isTTY ? seconds + 1 : Math.max(seconds, next) + 10;
         const text = fit(out, `· ${what}, ${seconds} s`);
         if (out.isTTY) out.write(`\r\x1b[2K${INDENT}${paint('yellow', text)}`);
@@ -99,7 +99,7 @@ export function createScreen(out: NodeJS.WriteStream): Screen {
   };
 }
 
-/** Cuts a line, mark and indent counted, so that it stays one line: what is redrawn is counted in lines. */
+/** Truncates a text so that it fits one line with mark and indent: a redraw counts lines. */
 function fit(out: NodeJS.WriteStream, text: string): string {
   const width = Math.min(out.columns ?? WIDEST, WIDEST) - INDENT.length - 2;
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;

@@ -2,8 +2,8 @@
 //
 //     node tools/demo/server.ts FOLDER
 //
-// It tells each client whom it takes it for. Connections that are open go on when the Secret changes; the next one is
-// served with the new certificate. It prints a line of JSON for whatever happens.
+// It answers each client with the names in the client's certificate. When the Secret changes, open connections continue and
+// new ones get the new certificate. It prints a line of JSON for each event.
 
 import { X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
@@ -22,7 +22,7 @@ const server = createServer(options, (connection) => {
   connection.end(JSON.stringify(client));
 });
 server.on('tlsClientError', ({ message, code }: NodeJS.ErrnoException, { authorizationError }) => {
-  // Where the certificate was the trouble, the error only says that the connection ended.
+  // If the certificate was invalid, the error only says that the connection ended.
   print({ refused: { message: authorizationError ?? message, code } });
 });
 

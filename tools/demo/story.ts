@@ -14,22 +14,22 @@ import { followObjects, leafOf, type Objects, readyCondition, short } from './ob
 import { type CallOptions, call, callsOf, keepCalling, reasonOf, refusalsOf, startServer } from './peers.ts';
 import type { Screen } from './screen.ts';
 
-/** What the story is told with. */
+/** The inputs of the demo. */
 export interface Stage {
   readonly cluster: DemoCluster;
   readonly screen: Screen;
-  /** A folder of the demo's own, for this user alone. */
+  /** A folder for the demo's keys, which only this user can read. */
   readonly folder: string;
-  /** What is to be undone at the end, the last first. */
+  /** Cleanup at the end, in reverse order. */
   readonly cleanup: AsyncDisposableStack;
 }
 
-/** What is there once the story has been told, and stays until the end. */
+/** What keeps running after the last step. */
 export interface Scene {
   readonly objects: Objects;
-  /** The call that is accepted. */
+  /** The call that the server accepts. */
   readonly rightCall: CallOptions;
-  /** The operator, where it is the demo's, and the server. */
+  /** The server, and the operator if the demo has started it. */
   readonly programs: readonly Program[];
 }
 
@@ -38,15 +38,17 @@ const SERVER_NAME = 'payments.shop.svc';
 const CLIENT_PATH = '/ns/shop/sa/checkout';
 const SECRETS = { server: 'payments-server-tls', client: 'payments-client-tls', impostor: 'impostor-client-tls' };
 
-/** Generous: what takes so long on any machine is not going to happen. */
+/** Generous, for slow machines. */
 const DEADLINE_MS = 120_000;
 
-/** Tells the whole story on a cluster. Throws as soon as something is not as it is told. */
-export async function tellStory(stage: Stage): Promise<Scene> {
+/** Runs all steps on a cluster. Throws at the first check that fails. */
+export async function runSteps(stage: Stage): Promise<Scene> {
   stage.screen.step('Install the operator');
   const operator = await install(stage);
   if (operator === undefined) return play(stage);
-  const end = operator.exited.then(() => Promise.reject(new Error(`the operator ended:\n${operator.tail()}`)));
+  const end = operator.exited.then(() =>
+    Promise.reject(new Error(`the operator ended; the end of its output:\n${operator.tail()}`)),
+  );
   const { programs, ...scene } = await Promise.race([play(stage), end]);
   return { ...scene, programs: [operator, ...programs] };
 }
@@ -55,10 +57,10 @@ async function play(stage: Stage): Promise<Scene> {
   const { screen, cluster, folder, cleanup } = stage;
   const objects = await followObjects(cluster.connection, cleanup);
 
-  screen.step('A root of your own');
+  screen.step('Create a root');
   await showRoot(stage, objects);
 
-  screen.step('Ask for certificates');
+  screen.step('Request certificates');
   await issue(stage, objects);
 
   screen.step('Mount the Secrets as files');
@@ -67,64 +69,68 @@ async function play(stage: Stage): Promise<Scene> {
   for (const role of ['server', 'client'] as const) {
     const folder = mounts.folder(SECRETS[role]);
     const mounted = holderOf(new X509Certificate(readIdentity(folder).cert)).serial;
-    assert.equal(mounted, holderOf(leafIn(objects, role)).serial, `${folder} does not hold what the Secret holds`);
+    assert.equal(
+      mounted,
+      holderOf(leafIn(objects, role)).serial,
+      `${folder} does not have the certificate of the Secret`,
+    );
     screen.fact(folder);
   }
-  screen.note('kubelet does this in a pod, within 60 to 90 seconds of a change; here it is done at once');
+  screen.note('In a pod, kubelet updates the files within 60 to 90 seconds. The demo does it immediately.');
 
-  screen.step('Two programs do mutual TLS');
+  screen.step('Connect a client to a server with mutual TLS');
   const rightCall = await talk(stage, objects, mounts);
 
-  screen.step('Who is turned away');
+  screen.step('Refuse other clients');
   await refuse(stage, objects, mounts, rightCall);
 
-  screen.step('Rotate by annotation, under load');
+  screen.step('Rotate the certificates under load');
   await rotate(stage, objects, rightCall);
   return { objects, rightCall, programs: [rightCall.server.program] };
 }
 
-/** Installs the operator: CRDs, RBAC, and where nothing else runs it, a process on this machine. */
+/** Installs CRDs and RBAC, and runs the operator on this machine, unless the cluster already has an operator. */
 async function install({ cluster, screen, folder, cleanup }: Stage): Promise<Program | undefined> {
   const { kubectl } = cluster;
   if (cluster.hasOperator) {
-    screen.fact('the operator runs in the cluster already');
+    screen.fact('the cluster already runs an operator');
     return undefined;
   }
-  // On a real cluster, a Deployment without its image would only be in the way.
+  // On the user's cluster the Deployment is left out, because there is no image for it.
   const selector = cluster.isOwn ? [] : ['--selector=app.kubernetes.io/name!=mtls-operator'];
   screen.command(['kubectl apply -k deploy', ...selector].join(' '));
-  await screen.during('the API server takes it in', kubectl(['apply', '-k', join(ROOT, 'deploy'), ...selector]));
+  await screen.during('applying the manifests', kubectl(['apply', '-k', join(ROOT, 'deploy'), ...selector]));
   const crds = ['mtlsauthorities.mtls-operator.io', 'mtlscertificates.mtls-operator.io'];
   await kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', ...crds]);
-  screen.fact('CRDs, namespace, ServiceAccount and RBAC are there');
+  screen.fact('the CRDs, namespace, ServiceAccount and RBAC are installed');
 
   const kubeconfig = join(folder, 'operator.kubeconfig');
   await writeOperatorKubeconfig(kubeconfig, kubectl);
   const operator = startOperatorProgram({ args: [`--kubeconfig=${kubeconfig}`] });
   cleanup.defer(async () => {
-    const { code } = await screen.during('the operator stops', operator.stop());
-    assert.equal(code, 0, `the operator did not stop cleanly:\n${operator.tail()}`);
+    const { code } = await screen.during('stopping the operator', operator.stop());
+    assert.equal(code, 0, `the operator did not stop cleanly; the end of its output:\n${operator.tail()}`);
   });
-  await screen.during('the operator starts', waitForOperator(operator));
+  await screen.during('starting the operator', waitForOperator(operator));
   const whoami = ['auth', 'whoami', '--output=jsonpath={.status.userInfo.username}'];
   const user = await kubectl([`--kubeconfig=${kubeconfig}`, ...whoami]);
-  assert.equal(user, `system:serviceaccount:${OPERATOR_NAMESPACE}:mtls-operator`, 'the operator is somebody else');
-  screen.fact('the operator runs on this machine, by a token of its ServiceAccount:');
+  assert.equal(user, `system:serviceaccount:${OPERATOR_NAMESPACE}:mtls-operator`, 'the operator has another user name');
+  screen.fact('the operator runs on this machine, with a token of its ServiceAccount:');
   screen.note(`  ${user}`);
   return operator;
 }
 
 async function showRoot({ screen }: Stage, objects: Objects): Promise<void> {
   const isReady = (): boolean => isTrue(objects.authority('default'));
-  await screen.during('the operator makes the root', pollUntil(isReady, DEADLINE_MS));
+  await screen.during('waiting for the root', pollUntil(isReady, DEADLINE_MS));
   const { status } = objects.authority('default') ?? {};
   const root = status?.activeRoot;
-  assert.ok(isReady() && root !== undefined, 'the MtlsAuthority "default" does not become Ready');
+  assert.ok(isReady() && root !== undefined, 'the MtlsAuthority "default" is not Ready');
   const [trusted] = (status?.trustBundle ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
   const certificate = new X509Certificate(trusted ?? '');
   assert.equal(fingerprintOf(certificate), root.fingerprint);
   assert.ok(certificate.ca && certificate.verify(certificate.publicKey), 'the root is not a self-signed CA');
-  screen.fact('MtlsAuthority "default" is Ready, and signs with its root:');
+  screen.fact('the MtlsAuthority "default" is Ready. Its root:');
   screen.note(`  ${root.subject}`);
   screen.note(`  fingerprint ${short(root.fingerprint)}, valid until ${root.notAfter.slice(0, 10)}`);
 }
@@ -141,98 +147,104 @@ async function issue({ cluster, screen }: Stage, objects: Objects): Promise<void
   view.end();
   const certificate = objects.certificate('payments');
   const { reason = 'Pending', message = '' } = (certificate && readyCondition(certificate)) ?? {};
-  assert.ok(isReady, `MtlsCertificate payments is not Ready: ${reason}: ${message}`);
+  assert.ok(isReady, `the MtlsCertificate "payments" is not Ready:  ${reason}: ${message}`);
   for (const role of ['server', 'client'] as const) judge(objects, role);
   screen.fact(
-    `Ready ${((performance.now() - started) / 1000).toFixed(1)} s after kubectl: two Secrets of type kubernetes.io/tls`,
+    `Ready ${((performance.now() - started) / 1000).toFixed(1)} s after kubectl apply: two Secrets of type kubernetes.io/tls`,
   );
-  screen.fact('each holds a key, its certificate, and the root that has signed it');
+  screen.fact('each Secret holds a key, its certificate and the root that signed it');
 }
 
-/** Holds a Secret against what status says of it, with nothing but node:crypto. */
+/** Checks a Secret with node:crypto and compares it with status. */
 function judge(objects: Objects, role: 'server' | 'client'): void {
   const secret = objects.secret(SECRETS[role]);
   const entry = objects.certificate('payments')?.status?.secrets?.find((one) => one.role === role);
-  assert.ok(secret !== undefined && entry !== undefined, `there is no Secret for the ${role}`);
+  assert.ok(secret !== undefined && entry !== undefined, `status or the cluster has no Secret for the ${role}`);
   assert.equal(secret.type, 'kubernetes.io/tls');
   const [leaf, root] = [leafOf(secret), new X509Certificate(valueOf(secret, 'ca.crt'))];
   assert.equal(
     holderOf(leaf).serial,
     entry.serialNumber,
-    `the serial number in status is not that in ${SECRETS[role]}`,
+    `the serial numbers in status and in the Secret ${SECRETS[role]} differ`,
   );
-  assert.ok(leaf.verify(root.publicKey), `${SECRETS[role]}: ca.crt has not signed tls.crt`);
+  assert.ok(leaf.verify(root.publicKey), `Secret ${SECRETS[role]}: the root in ca.crt has not signed tls.crt`);
   assert.ok(
     leaf.checkPrivateKey(createPrivateKey(valueOf(secret, 'tls.key'))),
-    `${SECRETS[role]}: tls.key is another's`,
+    `Secret ${SECRETS[role]}: tls.key does not belong to tls.crt`,
   );
 }
 
 async function talk({ screen, cleanup }: Stage, objects: Objects, mounts: Mounts): Promise<CallOptions> {
-  const server = await screen.during('the server starts', startServer(mounts.folder(SECRETS.server)));
+  const server = await screen.during('starting the server', startServer(mounts.folder(SECRETS.server)));
   cleanup.defer(async () => void (await server.program.stop()));
   const trust = mounts.folder(SECRETS.client);
   const rightCall = { server, serverName: SERVER_NAME, trust, identity: trust };
-  const { accepted, refused } = await screen.during('the client calls', call(rightCall));
-  assert.ok(accepted !== undefined, `the client was refused: ${reasonOf(refused)}`);
+  const { accepted, refused } = await screen.during('connecting the client', call(rightCall));
+  assert.ok(accepted !== undefined, `the server refused the client: ${reasonOf(refused)}`);
   assert.equal(accepted.protocol, 'TLSv1.3');
-  assert.ok(accepted.server.names.includes(SERVER_NAME), 'the server has another name');
+  assert.ok(
+    accepted.server.names.includes(SERVER_NAME),
+    `the certificate of the server does not have the name ${SERVER_NAME}`,
+  );
   const spiffeId = `spiffe://${objects.authority('default')?.spec.trustDomain}${CLIENT_PATH}`;
-  assert.deepEqual(accepted.client.names, [spiffeId], 'the server takes the client for somebody else');
+  assert.deepEqual(accepted.client.names, [spiffeId], 'the certificate of the client has other names');
   assert.equal(
     accepted.server.serial,
     holderOf(leafIn(objects, 'server')).serial,
-    'the server shows another certificate',
+    'the server presents a certificate that is not in its Secret',
   );
   assert.equal(
     accepted.client.serial,
     holderOf(leafIn(objects, 'client')).serial,
-    'the client shows another certificate',
+    'the client presents a certificate that is not in its Secret',
   );
-  screen.fact(`accepted, ${accepted.protocol.replace('v', ' ')}`);
-  screen.fact(`the client sees the server as  ${SERVER_NAME}   serial ${short(accepted.server.serial)}`);
-  screen.fact(`the server sees the client as  ${spiffeId}`);
-  screen.note(`                                 serial ${short(accepted.client.serial)}`);
+  screen.fact(`connected with ${accepted.protocol.replace('v', ' ')}`);
+  screen.fact(`the client verified the server:  ${SERVER_NAME}   serial ${short(accepted.server.serial)}`);
+  screen.fact(`the server verified the client:  ${spiffeId}`);
+  screen.note(`                                   serial ${short(accepted.client.serial)}`);
   return rightCall;
 }
 
 async function refuse({ cluster, screen }: Stage, objects: Objects, mounts: Mounts, right: CallOptions): Promise<void> {
   const { identity: _, ...anonymous } = right;
-  const nobody = await turnedAway(anonymous);
-  assert.match(nobody.client, /certificate required/);
-  assert.match(nobody.server, /did not return a certificate/);
-  screen.fact('a client without a certificate');
-  screen.note(`  the client hears: ${nobody.client}`);
-  screen.note(`  the server says:  ${nobody.server}`);
+  const withoutCertificate = await refusedCall(anonymous);
+  assert.match(withoutCertificate.client, /certificate required/);
+  assert.match(withoutCertificate.server, /did not return a certificate/);
+  screen.fact('refused: a client without a certificate');
+  screen.note(`  client error: ${withoutCertificate.client}`);
+  screen.note(`  server error: ${withoutCertificate.server}`);
 
   screen.command('kubectl apply -f tools/demo/other-root.yaml');
   await cluster.kubectl(['apply', '-f', join(ROOT, 'tools/demo/other-root.yaml')]);
   const isThere = pollUntil(() => objects.secret(SECRETS.impostor) !== undefined, DEADLINE_MS);
-  assert.ok(await screen.during('another root signs', isThere), 'there is no certificate of another root');
+  assert.ok(
+    await screen.during('waiting for a certificate of another root', isThere),
+    `the Secret ${SECRETS.impostor} does not exist`,
+  );
   await mounts.settled();
   const impostor = mounts.folder(SECRETS.impostor);
   const [claimed] = holderOf(new X509Certificate(readIdentity(impostor).cert)).names;
   assert.ok(claimed?.endsWith(CLIENT_PATH), `the impostor claims to be ${claimed}`);
-  const stranger = await turnedAway({ ...right, identity: impostor });
-  assert.match(stranger.server, /^(UNABLE_TO|SELF_SIGNED)/);
-  screen.fact(`an impostor: ${claimed}, but of another root`);
-  screen.note(`  the client hears: ${stranger.client}`);
-  screen.note(`  the server says:  ${stranger.server}: no root that it trusts has signed this`);
+  const fromOtherRoot = await refusedCall({ ...right, identity: impostor });
+  assert.match(fromOtherRoot.server, /^(UNABLE_TO|SELF_SIGNED)/);
+  screen.fact(`refused: ${claimed}, signed by another root`);
+  screen.note(`  client error: ${fromOtherRoot.client}`);
+  screen.note(`  server error: ${fromOtherRoot.server} (no trusted root has signed it)`);
 
   const again = await call(right);
-  assert.ok(again.accepted !== undefined, 'the right client is refused after the wrong ones');
-  screen.fact('the right client is accepted as before');
+  assert.ok(again.accepted !== undefined, 'the server now refuses the first client');
+  screen.fact('accepted: the client with its own certificate');
 }
 
-/** Makes a call that has to be refused; what each side says about it. */
-async function turnedAway(options: CallOptions): Promise<{ client: string; server: string }> {
+/** Makes a call that the server must refuse. Returns the error of each side. */
+async function refusedCall(options: CallOptions): Promise<{ client: string; server: string }> {
   const before = refusalsOf(options.server).length;
   const { accepted, refused } = await call(options);
-  assert.ok(accepted === undefined, 'a client that has to be refused was accepted');
-  const isNoted = await pollUntil(() => refusalsOf(options.server).length > before, DEADLINE_MS);
-  const noted = refusalsOf(options.server).at(-1);
-  assert.ok(isNoted && noted !== undefined, 'the client was refused, but not by the server');
-  return { client: reasonOf(refused), server: reasonOf(noted) };
+  assert.ok(accepted === undefined, 'the server accepted a client that it must refuse');
+  const isReported = await pollUntil(() => refusalsOf(options.server).length > before, DEADLINE_MS);
+  const reported = refusalsOf(options.server).at(-1);
+  assert.ok(isReported && reported !== undefined, 'the client failed, but the server reported no refusal');
+  return { client: reasonOf(refused), server: reasonOf(reported) };
 }
 
 async function rotate({ cluster, screen }: Stage, objects: Objects, rightCall: CallOptions): Promise<void> {
@@ -242,7 +254,7 @@ async function rotate({ cluster, screen }: Stage, objects: Objects, rightCall: C
   const caller = keepCalling(rightCall, 50);
   try {
     await pollUntil(() => caller.hasEnded || callsOf(caller).length > 0, DEADLINE_MS);
-    assert.ok(!caller.hasEnded, `the client broke down:\n${caller.tail()}`);
+    assert.ok(!caller.hasEnded, `the client ended; the end of its output:\n${caller.tail()}`);
     screen.command(`kubectl -n ${SHOP} annotate mcert payments mtls-operator.io/rotate=${token}`);
     await cluster.kubectl(['-n', SHOP, 'annotate', 'mcert', 'payments', `mtls-operator.io/rotate=${token}`]);
     const isNew = (): boolean => {
@@ -250,12 +262,15 @@ async function rotate({ cluster, screen }: Stage, objects: Objects, rightCall: C
       return accepted !== undefined && roles.every((role) => accepted[role].serial !== holderOf(before[role]).serial);
     };
     const rotated = pollUntil(isNew, DEADLINE_MS);
-    assert.ok(await screen.during('new certificates come into use', rotated), 'no new certificate comes into use');
+    assert.ok(
+      await screen.during('waiting for connections with the new certificates', rotated),
+      'the programs do not use the new certificates',
+    );
   } finally {
     await caller.stop();
   }
   const isHandled = (): boolean => objects.certificate('payments')?.status?.lastHandledRotate === token;
-  assert.ok(await pollUntil(isHandled, DEADLINE_MS), 'status does not say that the rotation was handled');
+  assert.ok(await pollUntil(isHandled, DEADLINE_MS), `status.lastHandledRotate is not "${token}"`);
 
   const calls = callsOf(caller);
   const last = calls.at(-1)?.accepted;
@@ -265,15 +280,15 @@ async function rotate({ cluster, screen }: Stage, objects: Objects, rightCall: C
     assert.equal(
       last?.[role].serial,
       holderOf(now).serial,
-      `the ${role} shows a certificate that is not in its Secret`,
+      `the ${role} presents a certificate that is not in its Secret`,
     );
-    assert.ok(!now.publicKey.equals(old.publicKey), `the ${role} has a new certificate for the old key`);
+    assert.ok(!now.publicKey.equals(old.publicKey), `the new certificate of the ${role} has the old key`);
     screen.fact(`${role}  ${short(holderOf(old).serial)} → ${short(holderOf(now).serial)}, with a new key`);
   }
   const refused = calls.flatMap((one) => one.refused ?? []);
-  assert.equal(refused.length, 0, `a call was refused during the rotation: ${refused.map(reasonOf)[0]}`);
-  assert.ok(!rightCall.server.program.hasEnded, 'the server did not live through the rotation');
-  screen.fact(`${calls.length} calls meanwhile, none refused, and nothing was restarted`);
+  assert.equal(refused.length, 0, `a call failed during the rotation: ${refused.map(reasonOf)[0]}`);
+  assert.ok(!rightCall.server.program.hasEnded, 'the server ended during the rotation');
+  screen.fact(`${calls.length} calls during the rotation: none refused, no program restarted`);
 }
 
 const isTrue = (object: Parameters<typeof readyCondition>[0] | undefined): boolean =>
@@ -281,11 +296,11 @@ const isTrue = (object: Parameters<typeof readyCondition>[0] | undefined): boole
 
 function leafIn(objects: Objects, role: 'server' | 'client'): X509Certificate {
   const secret = objects.secret(SECRETS[role]);
-  assert.ok(secret !== undefined, `there is no Secret ${SECRETS[role]}`);
+  assert.ok(secret !== undefined, `the Secret ${SECRETS[role]} does not exist`);
   return leafOf(secret);
 }
 
 const valueOf = (secret: Secret, key: string): Buffer => Buffer.from(secret.data?.[key] ?? '', 'base64');
 
-/** SHA-256 of the DER in lower-case hex, as status writes it. */
+/** SHA-256 of the DER in lower-case hex, as in status. */
 const fingerprintOf = ({ fingerprint256 }: X509Certificate): string => fingerprint256.replaceAll(':', '').toLowerCase();
