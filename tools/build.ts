@@ -1,4 +1,4 @@
-// npm run build: the operator as JavaScript, in dist/, as its image ships it.
+// npm run build: compiles the operator to JavaScript in dist/, as in the image.
 
 import { existsSync, globSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 const MAIN = join(DIST, 'main.js');
 
-/** The folders as well: they are what changes when a file is removed. */
+/** Includes the folders, because the removal of a file changes only its folder. */
 const SOURCES = ['src', 'src/**', 'tsconfig*.json'];
 
-/** Compiles `src` unless what was compiled last is newer. Returns the path of its main.js; throws with the compiler's words. */
+/** Compiles `src` if dist/ is older. Returns the path of main.js. Throws with the compiler's output. */
 export async function buildOperator(): Promise<string> {
   if (!isOutdated()) return MAIN;
-  // Beside it at first, so that a compilation that fails or is cut short is never taken for a whole one.
+  // Compiles into a draft folder, so that dist/ never contains an incomplete compilation.
   const draft = `${DIST}-${process.pid}`;
   const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
   try {

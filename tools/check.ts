@@ -9,7 +9,7 @@ import { layerProblems } from './layers.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** What a step found wrong, as text to be shown; undefined when all is well. */
+/** The problems that a step found, as text; undefined for none. */
 type Finding = string | undefined;
 
 interface Step {
@@ -28,7 +28,7 @@ const STEPS: readonly Step[] = [
   { name: 'lock file names no registry', run: checkLockFile },
 ];
 
-/** In the order in which a finding of one is not undone by the next. */
+/** In an order in which no step undoes the fix of an earlier one. */
 const FIXES: readonly Step[] = [
   { name: 'generate', run: () => program(process.execPath, ['tools/generate.ts']) },
   { name: 'lint (oxlint --fix)', run: () => program(bin('oxlint'), ['--type-aware', '--fix']) },
@@ -41,14 +41,14 @@ function bin(name: string): string {
   return join(ROOT, 'node_modules', '.bin', name);
 }
 
-/** Runs a program that says by its exit code whether all is well, on the Node.js that runs this. */
+/** Runs a program with this Node.js on PATH. A non-zero exit code is a finding. */
 async function program(command: string, args: readonly string[]): Promise<Finding> {
   const env = { ...process.env, PATH: `${join(ROOT, 'node_modules', '.bin')}:${process.env['PATH'] ?? ''}` };
   const { code, stdout, stderr } = await output(command, args, { cwd: ROOT, env });
   return code === 0 ? undefined : `${stdout}${stderr}`.trim() || `exit code ${code}`;
 }
 
-/** The formatter of another language's files: what lists those that are not formatted, and what formats them. */
+/** A formatter for another language: the flag that lists unformatted files, and the flag that formats them. */
 interface Formatter {
   readonly files: string;
   readonly command: readonly string[];
@@ -81,14 +81,14 @@ async function format(formatter: Formatter, flag?: string): Promise<{ stdout: st
   try {
     return await output(program, [...args, ...flags, ...(await filesOf(formatter))], { cwd: ROOT });
   } catch (error) {
-    // Who has no compiler of that language changes none of its files; CI has it.
+    // A developer without the toolchain of a language does not change its files. CI has every toolchain.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' && process.env['CI'] !== 'true')
       return { stdout: '', stderr: '' };
     throw error;
   }
 }
 
-/** ARCHITECTURE.md has the layers. */
+/** ARCHITECTURE.md describes the layers. */
 async function checkLayers(): Promise<Finding> {
   const src = join(ROOT, 'src');
   const sources = globSync('**/*.ts', { cwd: src }).map((path) => ({
@@ -98,7 +98,7 @@ async function checkLayers(): Promise<Finding> {
   return layerProblems(sources).join('\n') || undefined;
 }
 
-/** Addresses in a lock file bind everyone to the registry that its last writer happened to use. */
+/** With "resolved" addresses, every user of the lock file depends on the registry of its last author. */
 async function checkLockFile(): Promise<Finding> {
   const lines = readFileSync(join(ROOT, 'package-lock.json'), 'utf8').split('\n');
   const count = lines.filter((line) => line.includes('"resolved"')).length;

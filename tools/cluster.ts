@@ -1,4 +1,4 @@
-// npm run cluster: a control plane in the background, for development, black-box tests and a look around.
+// npm run cluster: a control plane in the background, for development and tests by hand.
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
@@ -14,16 +14,16 @@ import { endRecorded, isUp, readState } from './controlplane/state.ts';
 
 const USAGE = `usage: npm run cluster -- COMMAND [--name NAME]
 
-A Kubernetes control plane on this machine: etcd, kube-apiserver, kube-controller-manager; no nodes, so no pods run.
-It stays in the background until "down", and clusters of different names run side by side.
+Runs a Kubernetes control plane on this machine: etcd, kube-apiserver and kube-controller-manager. It has no nodes and runs no pods.
+A cluster runs in the background until "down". Clusters with different names run at the same time.
 
-  up           start it; after a crash or a reboot, go on with its data
-  down         stop it and remove its data
-  status       say which clusters there are and which run; exit code 0 if the named one (else any) runs
+  up           start the cluster; after a crash or a reboot, it keeps its data
+  down         stop the cluster and remove its data
+  status       list the clusters; exit code 0 if the named cluster (or, without --name, any cluster) is running
   kubeconfig   print the path of an administrator's kubeconfig
-  kubectl ...  run the built-in kubectl on it, for instance: npm run --silent cluster -- kubectl get namespaces
+  kubectl ...  run the built-in kubectl, for example: npm run --silent cluster -- kubectl get namespaces
 
-  --name NAME  which cluster, "default" by default; before the word kubectl, since all behind it is kubectl's
+  --name NAME  the name of the cluster, by default "default"; write it before "kubectl", which gets all later arguments
 `;
 
 const CLUSTERS = join(stateFolder(), 'clusters');
@@ -37,7 +37,7 @@ interface Request {
 }
 
 function parse(argv: readonly string[]): Request {
-  // All behind the word kubectl belongs to kubectl.
+  // kubectl gets every argument after the word kubectl.
   const cut = argv.indexOf('kubectl');
   const own = cut < 0 ? argv : argv.slice(0, cut + 1);
   let parsed: { values: { name?: string; help?: boolean }; positionals: string[] };
@@ -53,9 +53,11 @@ function parse(argv: readonly string[]): Request {
   const { values, positionals } = parsed;
   const [command = 'help', ...surplus] = positionals;
   if (surplus.length > 0) throw new UsageError(`unexpected argument "${surplus.join(' ')}"`);
-  // It becomes part of a path.
+  // The name becomes part of a path.
   if (values.name !== undefined && !/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(values.name)) {
-    throw new UsageError('a name has at most 32 letters a-z, digits and hyphens, with no hyphen at its ends');
+    throw new UsageError(
+      `invalid name "${values.name}": use at most 32 letters a-z, digits and hyphens, and no hyphen at either end`,
+    );
   }
   return {
     command: values.help ? 'help' : command,
@@ -82,7 +84,7 @@ async function run({ command, name, kubectlArgs }: Request): Promise<number> {
       process.stdout.write(USAGE);
       return 0;
     default:
-      throw new UsageError(`there is no command "${command}"`);
+      throw new UsageError(`unknown command "${command}"`);
   }
 }
 
@@ -93,16 +95,16 @@ async function up(name: string): Promise<number> {
     if (isUp(state)) {
       say(`Cluster "${name}" is already running.`);
     } else {
-      if (state !== undefined) say(`Cluster "${name}" has data from before and goes on with them.`);
+      if (state !== undefined) say(`Cluster "${name}" exists and keeps its data.`);
       await startControlPlane({ dir, log: say });
       say(`Cluster "${name}" is running in the background.`);
     }
-    await sayHowToGoOn(name);
+    await printNextSteps(name);
     return 0;
   });
 }
 
-async function sayHowToGoOn(name: string): Promise<void> {
+async function printNextSteps(name: string): Promise<void> {
   const { kubectl } = await findBinaries(say);
   const kubeconfig = kubeconfigOf(name);
   const flag = name === 'default' ? '' : ` --name ${name}`;
@@ -118,13 +120,13 @@ async function sayHowToGoOn(name: string): Promise<void> {
 
 async function down(name: string): Promise<number> {
   if (!existsSync(folderOf(name))) {
-    say(`There is no cluster "${name}".`);
+    say(`Cluster "${name}" does not exist.`);
     return 0;
   }
   return exclusively(name, async () => {
     await endRecorded(folderOf(name));
     rmSync(folderOf(name), { recursive: true, force: true });
-    say(`Cluster "${name}" is stopped, its data are removed.`);
+    say(`Cluster "${name}" is stopped and its data removed.`);
     return 0;
   });
 }
@@ -133,7 +135,7 @@ function status(name: string | undefined): number {
   const entries = existsSync(CLUSTERS) ? readdirSync(CLUSTERS, { withFileTypes: true }) : [];
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   const chosen = name === undefined ? names : names.filter((other) => other === name);
-  if (chosen.length === 0) say(name === undefined ? 'There is no cluster.' : `There is no cluster "${name}".`);
+  if (chosen.length === 0) say(name === undefined ? 'No cluster exists.' : `Cluster "${name}" does not exist.`);
   let anyUp = false;
   for (const each of chosen) {
     const state = readState(folderOf(each));
@@ -158,7 +160,7 @@ async function kubectl(name: string, args: readonly string[]): Promise<number> {
     stdio: 'inherit',
     env: kubectlEnvironment(folderOf(name), kubeconfigOf(name)),
   });
-  // Ctrl-C reaches kubectl itself, which ends and takes us with it.
+  // The terminal sends Ctrl-C to kubectl, too. This process exits when kubectl does.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   return new Promise((resolve, reject) => {
@@ -169,13 +171,13 @@ async function kubectl(name: string, args: readonly string[]): Promise<number> {
 
 function requireUp(name: string): boolean {
   const running = isUp(readState(folderOf(name)));
-  if (!running) console.error(`Cluster "${name}" does not run. Start it with: npm run cluster -- up --name ${name}`);
+  if (!running) console.error(`Cluster "${name}" is not running. Start it with: npm run cluster -- up --name ${name}`);
   return running;
 }
 
 function exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
   mkdirSync(CLUSTERS, { recursive: true, mode: 0o700 });
-  const waiting = (): void => say(`Another process works on cluster "${name}"; waiting for it.`);
+  const waiting = (): void => say(`Another process is changing cluster "${name}"; waiting for it.`);
   return withLock(`${folderOf(name)}.lock`, waiting, work);
 }
 

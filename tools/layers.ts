@@ -1,17 +1,17 @@
-// The layers of src, and what is wrong with the imports of a tree. ARCHITECTURE.md explains each layer.
+// The layers of src, and a check of all imports. ARCHITECTURE.md explains each layer.
 
 import { dirname, join, posix } from 'node:path';
 
-/** What a folder of src may import of the others, and the layers inside it. */
+/** The folders that a folder of src may import, and its own layers. */
 interface Folder {
   /** Other folders of src. */
   readonly imports: readonly string[];
   /**
-   * Sub-folders and files, the lowest layer first. A layer may import the layers before it. The members of one layer do not
+   * Sub-folders and files, the lowest layer first. A layer may import the layers before it. Members of the same layer do not
    * import each other.
    */
   readonly layers: ReadonlyArray<readonly string[]>;
-  /** Others import this folder through its index.ts alone. */
+  /** Other folders import this folder only through its index.ts. */
   readonly hasFace: boolean;
 }
 
@@ -64,7 +64,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   },
 };
 
-/** The programs: they may import every face, and no folder imports them. */
+/** The programs. They may import every index.ts, and no folder imports them. */
 const programs: ReadonlySet<string> = new Set(['main.ts', 'config.ts']);
 
 /** A source file: its path below src, with slashes, and its text. */
@@ -74,16 +74,16 @@ export interface Source {
 }
 
 /**
- * What is wrong with the structure of src, one sentence each: imports against the layers, circles of imports, imports past a
- * face, files in no layer, and two files of one name. Imports of types count as imports.
+ * The problems in the structure of src, one sentence each: imports against the layers, import cycles, imports that bypass an
+ * index.ts, files without a layer, and two files with one name. Imports of types count as imports.
  */
 export function layerProblems(sources: readonly Source[]): string[] {
   const imports = new Map(sources.map(({ path, text }) => [path, importsOf(path, text)]));
   const misplaced = sources.flatMap(({ path }) =>
-    isPlaced(path) ? [] : `${path} is in no layer: add it to tools/layers.ts`,
+    isPlaced(path) ? [] : `${path} has no layer: add it to tools/layers.ts`,
   );
   const against = [...imports].flatMap(([path, targets]) => targets.flatMap((target) => problemOf(path, target) ?? []));
-  return [...misplaced, ...against, ...circlesIn(imports), ...namesakesIn(sources)];
+  return [...misplaced, ...against, ...cyclesIn(imports), ...namesakesIn(sources)];
 }
 
 const importStatement = /^(?:import|export)\b(?:[^';]*?\bfrom)?\s*'(\.[^']+)'|\bimport\(\s*'(\.[^']+)'/gm;
@@ -93,7 +93,7 @@ function importsOf(path: string, text: string): string[] {
   return [...new Set(specifiers.map((specifier) => posix.normalize(posix.join(dirname(path), specifier))))];
 }
 
-/** A path as the folder of src that it is in, and its layer in that folder: -1 for the face, undefined for none. */
+/** The folder of a path, and its layer in that folder; undefined for a path without a layer. */
 interface Place {
   readonly folder: string;
   readonly member: string;
@@ -114,31 +114,32 @@ const isPlaced = (path: string): boolean => programs.has(path) || isFace(path) |
 function problemOf(path: string, target: string): string | undefined {
   const says = (why: string): string => `${path} imports ${target}: ${why}`;
   if (programs.has(target)) {
-    return programs.has(path) ? undefined : says('no folder imports the programs');
+    return programs.has(path) ? undefined : says('a folder must not import a program');
   }
   const [from, to] = [placeOf(path), placeOf(target)];
   if (from.folder !== to.folder) {
     const allowed = programs.has(path) ? Object.keys(folders) : (folders[from.folder]?.imports ?? []);
-    if (!allowed.includes(to.folder)) return says(`${from.folder} imports ${allowed.join(', ') || 'no other folder'}`);
+    if (!allowed.includes(to.folder))
+      return says(`${from.folder} may import ${allowed.join(', ') || 'no other folder'}`);
     return folders[to.folder]?.hasFace !== true || isFace(target) ? undefined : says(`use ${to.folder}/index.ts`);
   }
   if (isFace(path)) return undefined;
-  if (isFace(target)) return says('a folder does not import its own face');
+  if (isFace(target)) return says('a folder must not import its own index.ts');
   if (from.member === to.member || from.layer === undefined || to.layer === undefined || to.layer < from.layer)
     return undefined;
-  return says(`${to.member} is not below ${from.member}`);
+  return says(`${to.member} is not a lower layer than ${from.member}`);
 }
 
-/** Between folders, the layers rule circles out. */
+/** Between folders, the layers already exclude cycles. */
 const isInside = (path: string, target: string): boolean =>
   !isFace(target) && placeOf(path).folder === placeOf(target).folder;
 
-function circlesIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
+function cyclesIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const done = new Set<string>();
-  const circles: string[] = [];
+  const cycles: string[] = [];
   const visit = (path: string, trail: readonly string[]): void => {
     if (trail.includes(path)) {
-      circles.push(`imports go in a circle: ${[...trail.slice(trail.indexOf(path)), path].join(' → ')}`);
+      cycles.push(`import cycle: ${[...trail.slice(trail.indexOf(path)), path].join(' → ')}`);
       return;
     }
     if (done.has(path)) return;
@@ -146,10 +147,10 @@ function circlesIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
     done.add(path);
   };
   for (const path of imports.keys()) visit(path, []);
-  return circles;
+  return cycles;
 }
 
-/** A name that occurs once can be spoken of, and found, without its folder. */
+/** A file name that occurs once can be found without its folder. */
 function namesakesIn(sources: readonly Source[]): string[] {
   const byName = Map.groupBy(
     sources.filter(({ path }) => !isFace(path)),
@@ -157,5 +158,5 @@ function namesakesIn(sources: readonly Source[]): string[] {
   );
   return [...byName.values()]
     .filter((namesakes) => namesakes.length > 1)
-    .map((namesakes) => `two files have one name: ${namesakes.map(({ path }) => path).join(', ')}`);
+    .map((namesakes) => `several files have the same name: ${namesakes.map(({ path }) => path).join(', ')}`);
 }

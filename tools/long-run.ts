@@ -1,4 +1,4 @@
-/** The variables that ask for more cases than `npm test` has by itself. */
+/** Environment variables that request more cases than `npm test` runs by default. */
 export const longRunVariables: readonly string[] = [
   'CACHE_RUNS',
   'CONSENSUS',
@@ -10,5 +10,5 @@ export const longRunVariables: readonly string[] = [
   'ROTATION_RUNS',
 ];
 
-/** Whether this run is a long one on purpose: then nothing in it has a time-out by default. */
+/** Whether one of these variables is set. Tests then have no default time-out. */
 export const isLongRun = longRunVariables.some((name) => process.env[name] !== undefined);

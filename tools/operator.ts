@@ -7,10 +7,10 @@ import { type Program, startProgram } from './program.ts';
 
 const SOURCE = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
-/** The variable of the environment that says which file the operator is started from, where the caller does not. */
+/** The environment variable with the operator's default main file. */
 export const MAIN_VARIABLE = 'MTLS_OPERATOR_MAIN';
 
-/** Where `deploy/` puts the operator, and as whom it runs. */
+/** The namespace and the ServiceAccount of the operator in `deploy/`. */
 export const OPERATOR_NAMESPACE = 'mtls-operator';
 export const OPERATOR_SERVICE_ACCOUNT = 'mtls-operator';
 
@@ -22,15 +22,15 @@ interface Kubeconfig {
   readonly users: { user: object }[];
 }
 
-/** How the operator finds the API server and logs in. */
+/** The arguments and environment with which the operator connects to the API server. */
 export interface OperatorLogin {
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
- * Writes a kubeconfig with nothing but a token of the operator's ServiceAccount, as TokenRequest gives it to a pod.
- * `server` is the API server's URL as the operator sees it, for instance that of a proxy; the administrator's by default.
+ * Writes a kubeconfig whose only credential is a token of the operator's ServiceAccount, as a pod gets it from TokenRequest.
+ * `server` is the URL of the API server for the operator, for example of a proxy; by default the administrator's.
  */
 export async function writeOperatorKubeconfig(path: string, kubectl: Kubectl, server?: string): Promise<void> {
   const config = await adminKubeconfig(kubectl);
@@ -40,7 +40,7 @@ export async function writeOperatorKubeconfig(path: string, kubectl: Kubectl, se
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
 }
 
-/** Writes the files that kubelet mounts into the operator's pod. Throws where a pod could not reach the API server. */
+/** Writes the files that kubelet mounts into the operator's pod. Throws when the kubeconfig has no CA. */
 export async function writeServiceAccount(
   directory: string,
   kubectl: Kubectl,
@@ -70,11 +70,11 @@ const adminKubeconfig = async (kubectl: Kubectl): Promise<Kubeconfig> =>
 export interface OperatorProgramOptions {
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** The file to run, such as what `buildOperator` returns; by default that of MTLS_OPERATOR_MAIN, else the sources. */
+  /** The main file, for example from `buildOperator`; by default the value of MTLS_OPERATOR_MAIN, otherwise the sources. */
   readonly main?: string;
 }
 
-/** Starts the operator on a free port of 127.0.0.1, with a default authority if there is none. */
+/** Starts the operator on a free port of 127.0.0.1. It creates a default authority if none exists. */
 export function startOperatorProgram(
   login: OperatorLogin,
   { args = [], env = {}, main = process.env[MAIN_VARIABLE] ?? SOURCE }: OperatorProgramOptions = {},
@@ -83,24 +83,24 @@ export function startOperatorProgram(
   return startProgram(main, [...flags, ...args], { POD_NAMESPACE: OPERATOR_NAMESPACE, ...login.env, ...env });
 }
 
-/** Where it serves /healthz, /readyz and /metrics, once it does. */
+/** The URL of /healthz, /readyz and /metrics; undefined until the operator serves them. */
 export function operatorUrl({ lines }: Program): string | undefined {
   const address = lines.find((line) => line['message'] === 'serving health and metrics')?.['address'];
   return typeof address === 'string' ? `http://${address}` : undefined;
 }
 
 /**
- * Waits until it serves and, with `untilReady`, until /readyz says yes; returns its URL. Throws, with the end of its log,
- * when it ends before that or takes two minutes.
+ * Waits until the operator serves and, with `untilReady`, until /readyz succeeds. Returns its URL. Throws with the end of the
+ * log when the operator ends or two minutes pass.
  */
 export async function waitForOperator(operator: Program, { untilReady = true } = {}): Promise<string> {
-  let last = 'it does not serve';
+  let last = 'it does not serve /readyz';
   const isReady = async (): Promise<boolean> => {
     const url = operatorUrl(operator);
     if (url === undefined) return false;
     if (!untilReady) return true;
     const reply = await fetch(`${url}/readyz`);
-    last = `/readyz says ${reply.status}: ${await reply.text()}`;
+    last = `/readyz returns ${reply.status}: ${await reply.text()}`;
     return reply.ok;
   };
   const ready = await pollUntil(async () => operator.hasEnded || (await isReady().catch(() => false)), 120_000);

@@ -6,7 +6,7 @@ import { guardProcess } from './controlplane/guard.ts';
 /** One line of a program's output. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** How a process ended. */
+/** The exit code or signal of a process. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -15,22 +15,22 @@ export interface Exit {
 /** A running program of this project that prints JSON lines. */
 export interface Program {
   readonly pid: number;
-  /** All lines so far, parsed; a line that is no JSON is `{ message: line }`. */
+  /** All lines so far, parsed. A line that is not JSON becomes `{ message: line }`. */
   readonly lines: readonly LogLine[];
   readonly hasEnded: boolean;
   readonly exited: Promise<Exit>;
-  /** SIGTERM, and waits for the end. Does nothing if it has ended already. */
+  /** Sends SIGTERM, unless the program has ended, and waits for its end. */
   readonly stop: () => Promise<Exit>;
-  /** SIGKILL, and waits for the end. */
+  /** Sends SIGKILL, unless the program has ended, and waits for its end. */
   readonly kill: () => Promise<Exit>;
-  /** The end of the output as text, to be shown when something fails. */
+  /** The last lines of the output, for error messages. */
   readonly tail: (lines?: number) => string;
 }
 
-/** Starts a TypeScript or JavaScript file on the Node.js that runs this. It ends at the latest with this process. */
+/** Starts a TypeScript or JavaScript file on the current Node.js. It ends at the latest with this process. */
 export function startProgram(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
   const child = spawn(process.execPath, [script, ...args], {
-    // In a process group of its own: Ctrl-C is for this process, which then stops the program in its own order.
+    // In its own process group: only this process gets Ctrl-C, and it stops its programs in order.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
@@ -43,7 +43,7 @@ export function startProgram(script: string, args: readonly string[], env: NodeJ
   }
   let hasEnded = false;
   const exited = new Promise<Exit>((resolve) => {
-    // "close" comes after the last line.
+    // "close" is emitted after the last line of output.
     child.on('close', (code, signal) => {
       hasEnded = true;
       resolve({ code, signal });

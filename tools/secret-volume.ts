@@ -4,24 +4,24 @@ import { join } from 'node:path';
 /** The files of a Secret volume, by name. */
 export type SecretFiles = Readonly<Record<string, Uint8Array>>;
 
-/** The files that a Secret, as the API server prints it, becomes when it is mounted. */
+/** The files of a mounted Secret. `data` is base64, as in the Kubernetes API. */
 export function secretFiles(secret: { readonly data?: Readonly<Record<string, string>> | undefined }): SecretFiles {
   return Object.fromEntries(
     Object.entries(secret.data ?? {}).map(([name, value]) => [name, Buffer.from(value, 'base64')]),
   );
 }
 
-/** How the files are to be had. */
+/** Ownership of the files. */
 export interface MountOptions {
-  /** `fsGroup` of the pod: the files belong to this group too, which may read them (`defaultMode: 0640`). Needs root. */
+  /** The pod's `fsGroup`: the group of the files, which may read them (`defaultMode: 0640`). Needs root. */
   readonly group?: number;
 }
 
 /**
- * Writes `files` into `folder` the way kubelet mounts a Secret, and again the way it updates the mount: the payload
- * goes into a new timestamped folder, one rename of the `..data` link swaps it in, so that a reader who resolves
- * `..data` once sees either all of the old files or all of the new ones (k8s.io/kubernetes/pkg/volume/util AtomicWriter).
- * Modes are stricter than kubelet's 0644: without a group, every reader is the same user here.
+ * Writes `files` into `folder` as kubelet mounts a Secret and updates the mount: the payload goes into a new timestamped
+ * folder, and one rename of the `..data` link activates it. A reader that resolves `..data` once gets either all old files
+ * or all new files (k8s.io/kubernetes/pkg/volume/util AtomicWriter).
+ * Modes are stricter than kubelet's 0644, because without a group all readers are the same user.
  */
 export async function mountSecret(folder: string, files: SecretFiles, { group }: MountOptions = {}): Promise<void> {
   const modes = group === undefined ? { folder: 0o700, file: 0o600 } : { folder: 0o750, file: 0o640 };

@@ -1,5 +1,5 @@
-// npm test loads this into every test process, before its tests. A test has a time-out, but that is a timer of its own
-// process. It says nothing when the event loop never comes back, and nothing when all tests have ended and the process has not.
+// npm test loads this file into every test process. A test's time-out is a timer of the same process: it does not fire while
+// the event loop is blocked, and it does not report a process that stays alive after its tests. This file covers both cases.
 
 import { writeSync } from 'node:fs';
 import { after, beforeEach } from 'node:test';
@@ -7,15 +7,15 @@ import { isMainThread, Worker } from 'node:worker_threads';
 
 import { isLongRun } from './long-run.ts';
 
-/** Twice as long without a turn of the event loop, and the process is killed. */
+/** The process is killed when the event loop is blocked for twice this time. */
 const STUCK_MS = 60_000;
 
-/** How long a process may go on when its tests have ended. The `after` hooks of the file have this time too. */
+/** How long a process may stay alive after its tests. The `after` hooks of the file have this time, too. */
 const LEFT_OPEN_MS = 120_000;
 
 const LONGEST_TITLE = 1024;
 
-/** Runs beside the event loop. The first number says that the event loop turns, the second how long the title is. */
+/** Runs in a worker thread. The first number counts turns of the event loop, the second is the length of the title. */
 const watcher = `
   const { workerData: { numbers, title } } = require('node:worker_threads');
   let turns = 0;
@@ -25,7 +25,7 @@ const watcher = `
     turns = Atomics.load(numbers, 0);
   }
   const text = Buffer.from(title.slice(0, numbers[1])).toString();
-  const line = 'The event loop has not come back for ${(2 * STUCK_MS) / 1000} s. The last test that began: ' + text;
+  const line = 'The event loop has been blocked for ${(2 * STUCK_MS) / 1000} s. The last test that started: ' + text;
   require('node:fs').writeSync(2, '\\n' + line + '\\n');
   process.kill(process.pid, 'SIGKILL');
 `;
@@ -47,7 +47,10 @@ function watchEventLoop(): void {
 function watchEnd(): void {
   const end = (): void => {
     const open = process.getActiveResourcesInfo().join(', ');
-    writeSync(2, `\nThe tests have ended, and ${LEFT_OPEN_MS / 1000} s later this keeps the process alive: ${open}\n`);
+    writeSync(
+      2,
+      `\nThe tests ended ${LEFT_OPEN_MS / 1000} s ago, but the process is still alive because of: ${open}\n`,
+    );
     process.exit(1);
   };
   after(() => void setTimeout(end, LEFT_OPEN_MS).unref());

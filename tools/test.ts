@@ -1,4 +1,4 @@
-// npm test: all suites one after another on a real control plane, with one line of totals at the end.
+// npm test: runs the suites one after another on a real control plane and prints the totals at the end.
 
 import { globSync } from 'node:fs';
 import { relative } from 'node:path';
@@ -15,24 +15,24 @@ import { EXAMPLE, saysWhySlow } from './slow-titles.ts';
 
 const USAGE = `usage: npm test [-- [unit|integration|e2e]... [PATTERN]]
 
-Without a suite, all of them. PATTERN is part of a file's path, or else a regular expression for the titles of tests.
+Runs all suites by default. PATTERN is part of a file's path; if no path contains it, it is a regular expression for test titles.
 `;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Ends a test process that cannot end itself. */
+/** Ends a test process that hangs. */
 const GUARD = new URL('test-guard.ts', import.meta.url).href;
 
-/** In the order in which they run. */
+/** In the order of execution. */
 const SUITES = ['unit', 'integration', 'e2e'] as const;
 
 /**
- * How many files run at a time. Most start a control plane, which keeps a core busy at first; those of `integration` mostly
- * wait after that: for delays, for what is looked at now and then, for a time-out.
+ * How many files run at a time. Most files start a control plane, which keeps a core busy at first. After that, the files of
+ * `integration` mostly wait: for delays, polls and time-outs.
  */
 const CONCURRENCY: Readonly<Record<Suite, number>> = { unit: 2, integration: 4, e2e: 2 };
 
-/** Those that take longest, by the end of their path. They come first: what is long and last runs with nothing beside it. */
+/** The longest files, by the end of their path. They start first, so that they do not run alone at the end. */
 const LONGEST = [
   'root-rotation',
   'silence',
@@ -52,16 +52,16 @@ const LONGEST = [
 
 const isLong = (file: string): boolean => LONGEST.some((end) => file.endsWith(end));
 
-/** Files that have the machine to themselves: forty programs connect to each other all the time. */
+/** Files that run alone, because they load the machine: forty programs connect to each other all the time. */
 const isAlone = (file: string): boolean => file.endsWith('/mesh.test.ts');
 
 /**
- * How long one test, or one hook, may take that has no `timeout` of its own. Only what hangs gets there: the waits of a test
- * end before, with a message. In `e2e` a peer may have to be compiled first.
+ * The default time-out of a test or a hook. Only a hanging test reaches it, because every wait in a test has a shorter limit
+ * with its own message. In `e2e` a peer may have to be compiled first.
  */
 const TIMEOUT_MS: Readonly<Record<Suite, number>> = { unit: 300_000, integration: 300_000, e2e: 20 * 60_000 };
 
-/** A test that takes longer says why in its title, or its suite does. */
+/** The title of a longer test, or of its suite, must say why. */
 const SLOW_S = 20;
 
 type Suite = (typeof SUITES)[number];
@@ -82,7 +82,7 @@ interface Totals {
   passed: number;
   skipped: number;
   readonly failures: Problem[];
-  /** Tests that take long and do not say why, with the seconds. */
+  /** Slow tests whose titles do not say why, with their seconds. */
   readonly slow: (readonly [what: string, seconds: number])[];
 }
 
@@ -96,7 +96,7 @@ function select(suite: Suite, pattern: string | undefined, byTitle: boolean): Se
   return { suite, files: files.filter((file) => file.includes(pattern)), titles: undefined };
 }
 
-/** One after the other; within each, several files at a time. */
+/** Batches that run one after another. Within a batch, several files run at a time. */
 const batchesOf = (selection: Selection): Selection[] =>
   [selection.files.filter((file) => !isAlone(file)), selection.files.filter(isAlone)]
     .filter((batch) => batch.length > 0)
@@ -112,12 +112,12 @@ async function runBatch(selection: Selection, totals: Totals): Promise<void> {
     ...(selection.titles === undefined ? {} : { testNamePatterns: selection.titles }),
   });
   let shownFile = '';
-  // The titles down to the test that is being reported, and how many of them stand on the screen as headings.
+  // The titles that lead to the current test, and how many of them are already printed as headings.
   let path: string[] = [];
   let headings = 0;
   for await (const { type, data } of events) {
     if (type === 'test:stdout' || type === 'test:stderr') process.stdout.write(data.message);
-    // Those of the runner itself are about the whole run, and have no file.
+    // Diagnostics of the runner itself concern the whole run and have no file.
     if (type === 'test:diagnostic' && data.file !== undefined) console.log(`    ${data.message}`);
     if (type === 'test:start') {
       path = [...path.slice(0, data.nesting), data.name];
@@ -126,9 +126,9 @@ async function runBatch(selection: Selection, totals: Totals): Promise<void> {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
 
     const file = relative(ROOT, data.file ?? '');
-    // A file is itself reported when it holds no test or does not end well.
+    // The runner reports a file itself when it has no test or its process fails.
     const isFile = data.name === data.file;
-    const title = isFile ? 'the file as a whole' : [...path.slice(0, data.nesting), data.name].join(': ');
+    const title = isFile ? 'the whole file' : [...path.slice(0, data.nesting), data.name].join(': ');
     const show = (mark: string, remark: string): void => {
       if (file !== shownFile) console.log(`\n${file}`);
       shownFile = file;
@@ -141,11 +141,11 @@ async function runBatch(selection: Selection, totals: Totals): Promise<void> {
       const reason = `skipped: ${reasonOf(data.skip ?? data.todo)}`;
       show('-', reason);
       if (process.env['CI'] !== 'true') totals.skipped++;
-      else totals.failures.push({ file, title, detail: `${reason}; with CI=true nothing may be skipped` });
+      else totals.failures.push({ file, title, detail: `${reason}; with CI=true no test may be skipped` });
     } else if (type === 'test:fail') {
       const { error } = data.details;
       const failureType = 'failureType' in error ? error.failureType : undefined;
-      // The tests inside say why.
+      // The failed subtests are reported instead.
       if (failureType === 'subtestsFailed') continue;
       if (failureType === 'cancelledByParent' && data.details.type === 'suite') continue;
       show('✗', took);
@@ -166,7 +166,7 @@ function describe(error: Error): string {
 
 function endOfFile(error: Error): string {
   const { exitCode, signal } = error as { exitCode?: number | null; signal?: string | null };
-  return `its process ended with ${signal ?? `exit code ${exitCode}`}; its output is above`;
+  return `the test process ended with ${signal ?? `exit code ${exitCode}`}; see its output above`;
 }
 
 function reasonOf(mark: string | boolean | undefined): string {
@@ -174,13 +174,13 @@ function reasonOf(mark: string | boolean | undefined): string {
 }
 
 function report({ passed, skipped, failures, slow }: Totals): number {
-  if (slow.length > 0) console.log(`\nLonger than ${SLOW_S} s, without a reason in the title, such as ${EXAMPLE}`);
+  if (slow.length > 0) console.log(`\nTests over ${SLOW_S} s need a reason in the title, for example ${EXAMPLE}:`);
   for (const [what, seconds] of slow) console.log(`  ${seconds.toFixed(0)} s  ${what}`);
   if (failures.length > 0) console.log('\nFailures');
   for (const { file, title, detail } of failures) {
     console.log(`\n${file}: ${title}\n${detail.replaceAll(/^/gm, '  ')}`);
   }
-  if (passed + failures.length + skipped === 0) console.log('\nNo test was found.');
+  if (passed + failures.length + skipped === 0) console.log('\nNo tests found.');
   console.log(`\n${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
   return failures.length > 0 || passed === 0 ? 1 : 0;
 }
@@ -197,7 +197,7 @@ async function main(words: readonly string[]): Promise<number> {
   const chosen = suites.map((suite) => select(suite, pattern, byTitle)).filter(({ files }) => files.length > 0);
   if (chosen.some(({ suite }) => suite !== 'unit')) {
     await findBinaries((line) => console.log(line));
-    // What ships is what is put to the test.
+    // Tests run the compiled operator, as in the image.
     process.env[MAIN_VARIABLE] = await buildOperator();
   }
 

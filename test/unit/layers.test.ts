@@ -65,7 +65,7 @@ describe('an import is found', () => {
   for (const [title, statement] of Object.entries(forms)) {
     test(title, () => {
       const found = problemsWith('plan/policy/grant.ts', '', statement);
-      assert.deepEqual(found, ['plan/policy/grant.ts imports controllers/operator.ts: plan imports api, pki']);
+      assert.deepEqual(found, ['plan/policy/grant.ts imports controllers/operator.ts: plan may import api, pki']);
     });
   }
 });
@@ -79,12 +79,12 @@ const rules: Record<string, { readonly path: string; readonly specifier: string;
   'of the own face': {
     path: 'plan/policy/grant.ts',
     specifier: '../index.ts',
-    says: 'plan/policy/grant.ts imports plan/index.ts: a folder does not import its own face',
+    says: 'plan/policy/grant.ts imports plan/index.ts: a folder must not import its own index.ts',
   },
   'of a program': {
     path: 'telemetry/server.ts',
     specifier: '../config.ts',
-    says: 'telemetry/server.ts imports config.ts: no folder imports the programs',
+    says: 'telemetry/server.ts imports config.ts: a folder must not import a program',
   },
 };
 
@@ -103,7 +103,7 @@ test('a circle within a layer is found', () => {
     { path: 'pki/x509/b.ts', text: "import { Y } from './c.ts';" },
     { path: 'pki/x509/c.ts', text: "export { Z } from './a.ts';" },
   ]);
-  assert.deepEqual(found, ['imports go in a circle: pki/x509/a.ts → pki/x509/b.ts → pki/x509/c.ts → pki/x509/a.ts']);
+  assert.deepEqual(found, ['import cycle: pki/x509/a.ts → pki/x509/b.ts → pki/x509/c.ts → pki/x509/a.ts']);
 });
 
 test('a file outside the layers, and a second file of one name, are found', () => {
@@ -113,7 +113,7 @@ test('a file outside the layers, and a second file of one name, are found', () =
     { path: 'pki/issue/crl.ts', text: '' },
   ]);
   assert.deepEqual(found, [
-    'pki/helpers.ts is in no layer: add it to tools/layers.ts',
-    'two files have one name: pki/x509/crl.ts, pki/issue/crl.ts',
+    'pki/helpers.ts has no layer: add it to tools/layers.ts',
+    'several files have the same name: pki/x509/crl.ts, pki/issue/crl.ts',
   ]);
 });

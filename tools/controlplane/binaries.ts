@@ -5,13 +5,13 @@ import { buildBinaries, buildFolder } from './build.ts';
 import { output } from './command.ts';
 import { type Binaries, BinariesError, binariesIn, PROGRAMS } from './programs.ts';
 
-/** certificates.k8s.io/v1 ClusterTrustBundle and the CEL functions that the CRDs use came no later than this. */
+/** The oldest version with certificates.k8s.io/v1 ClusterTrustBundle and the CEL functions of the CRDs. */
 const OLDEST_MINOR = 36;
 
 /**
- * Finds the control plane's programs: in KUBEBUILDER_ASSETS, in the cache of an earlier build, on PATH; else builds them
- * with Go into the cache, which takes minutes the first time, and tells `log` about it. Throws a BinariesError when none
- * of these can be done.
+ * Finds the control plane's programs in KUBEBUILDER_ASSETS, in the cache of an earlier build, or on PATH. Otherwise builds
+ * them with Go into the cache, which takes minutes, and reports progress to `log`. Throws a BinariesError when all of these
+ * fail.
  */
 export async function findBinaries(log: (line: string) => void): Promise<Binaries> {
   const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -27,25 +27,25 @@ async function fromAssets(folder: string): Promise<Binaries> {
   const missing = PROGRAMS.filter((program) => !isExecutable(join(folder, program)));
   if (missing.length > 0) {
     const hint = missing.includes('kube-controller-manager')
-      ? ' The archives of setup-envtest bring no kube-controller-manager: add it from the Kubernetes release of the same version.'
+      ? ' The archives of setup-envtest do not contain kube-controller-manager: copy it from the Kubernetes release of the same version.'
       : '';
     throw new BinariesError(
-      `KUBEBUILDER_ASSETS=${folder} has no ${missing.join(', no ')}.${hint} ` +
-        'Or unset KUBEBUILDER_ASSETS, and the control plane is built with Go.',
+      `KUBEBUILDER_ASSETS=${folder} does not contain ${missing.join(', ')}.${hint} ` +
+        'Or unset KUBEBUILDER_ASSETS to build the control plane with Go.',
     );
   }
   const binaries = binariesIn(folder);
   const version = await versionOf(binaries.kubeApiserver);
   if (!isNewEnough(version)) {
     throw new BinariesError(
-      `KUBEBUILDER_ASSETS=${folder} is Kubernetes ${version}; 1.${OLDEST_MINOR} or newer is needed. ` +
-        'Or unset KUBEBUILDER_ASSETS, and the control plane is built with Go.',
+      `KUBEBUILDER_ASSETS=${folder} has Kubernetes ${version}; the tests need 1.${OLDEST_MINOR} or newer. ` +
+        'Or unset KUBEBUILDER_ASSETS to build the control plane with Go.',
     );
   }
   return binaries;
 }
 
-/** All of the programs on PATH and new enough, or undefined: kubectl alone is no control plane. */
+/** The programs on PATH; undefined unless all of them are there and new enough. */
 async function fromPath(): Promise<Binaries | undefined> {
   const [etcd, kubeApiserver, kubeControllerManager, kubectl] = PROGRAMS.map(onPath);
   if (!etcd || !kubeApiserver || !kubeControllerManager || !kubectl) return undefined;
@@ -67,7 +67,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** What the program says its version is ("v1.37.2"), or "unknown". */
+/** The version that the program prints ("v1.37.2"), or "unknown". */
 async function versionOf(program: string): Promise<string> {
   const { stdout } = await output(program, ['--version']);
   return /v\d+\.\d+\.\S+/.exec(stdout)?.[0] ?? 'unknown';

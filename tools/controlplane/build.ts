@@ -15,16 +15,17 @@ import { startProgress } from './progress.ts';
 
 const SOURCES = fileURLToPath(new URL('go/', import.meta.url));
 
-/** What the project's Go module says. */
+/** The versions in the project's go.mod. */
 function moduleVersions(): { go: string; kubernetes: string } {
   const text = readFileSync(join(SOURCES, 'go.mod'), 'utf8');
   const go = /^go (\S+)$/m.exec(text)?.[1];
   const kubernetes = /^\s*k8s\.io\/kubernetes v(\S+)$/m.exec(text)?.[1];
-  if (go === undefined || kubernetes === undefined) throw new Error('go.mod names no version of Go or of Kubernetes');
+  if (go === undefined || kubernetes === undefined)
+    throw new Error('go.mod does not contain a version of Go and of Kubernetes');
   return { go, kubernetes };
 }
 
-/** Clients cannot parse the version of a server that was built without one, so it is stamped as a release does. */
+/** Sets the version as a release build does, because clients cannot parse the version of a server without one. */
 function linkerFlags(kubernetes: string): string {
   const [major, minor] = kubernetes.split('.');
   const stamps = [
@@ -36,7 +37,7 @@ function linkerFlags(kubernetes: string): string {
   return ['-s', '-w', ...stamps.map((stamp) => `-X ${stamp}`)].join(' ');
 }
 
-/** Where the build of these sources is kept; the folder exists only when it is complete. */
+/** The folder for a build of these sources. It exists only when the build is complete. */
 export function buildFolder(): string {
   const { kubernetes } = moduleVersions();
   const hash = createHash('sha256').update(`${process.platform}/${process.arch}\n${linkerFlags(kubernetes)}\n`);
@@ -44,7 +45,7 @@ export function buildFolder(): string {
   return join(cacheFolder(), 'controlplane', `${kubernetes}-${hash.digest('hex').slice(0, 12)}`);
 }
 
-/** Builds the control plane into `buildFolder()`, once for all processes that ask at the same time. Returns that folder. */
+/** Builds the control plane into `buildFolder()` and returns that folder. Processes that ask at the same time share one build. */
 export async function buildBinaries(log: (line: string) => void): Promise<string> {
   const folder = buildFolder();
   mkdirSync(join(folder, '..'), { recursive: true });
@@ -63,7 +64,7 @@ async function build(folder: string, log: (line: string) => void): Promise<void>
   mkdirSync(draft);
   try {
     log(
-      `Building the Kubernetes ${kubernetes} control plane with Go: once, about 6 minutes on two cores, then cached.`,
+      `Building the Kubernetes ${kubernetes} control plane with Go. The first build takes about 6 minutes on two cores; later runs use the cache.`,
     );
     await compile(join(draft, 'controlplane'), linkerFlags(kubernetes), log);
     for (const program of PROGRAMS) symlinkSync('controlplane', join(draft, program));
@@ -71,12 +72,12 @@ async function build(folder: string, log: (line: string) => void): Promise<void>
     log(`The control plane is in ${folder}.`);
   } catch (error) {
     rmSync(draft, { recursive: true, force: true });
-    // Someone else's build of the same sources is as good.
+    // A complete build by another process will do.
     if (!existsSync(folder)) throw error;
   }
 }
 
-/** Drafts are named by the pid of their builder; one that was killed leaves its own. */
+/** A killed build leaves its draft behind. The name of a draft ends with the pid of its build. */
 function removeAbandonedDrafts(folder: string): void {
   for (const draft of globSync(`${folder}.*[0-9]`)) {
     const pid = Number(draft.slice(draft.lastIndexOf('.') + 1));
@@ -84,32 +85,32 @@ function removeAbandonedDrafts(folder: string): void {
   }
 }
 
-async function requireGo(wanted: string): Promise<void> {
+async function requireGo(required: string): Promise<void> {
   const otherwise =
     'Or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.';
   let reply: string;
   try {
-    // Outside the module, where Go speaks for itself and does not yet fetch the version that the module asks for.
+    // Outside the module: inside it, Go would download the version that go.mod requires before it answers.
     reply = (await output('go', ['env', 'GOVERSION', 'GOTOOLCHAIN'], { cwd: '/' })).stdout;
   } catch {
     throw new BinariesError(
-      `There is no Kubernetes control plane yet, and no Go to build it with: install Go ${wanted} or newer (https://go.dev/dl). ${otherwise}`,
+      `Building the Kubernetes control plane needs Go, which is not installed: install Go ${required} or newer (https://go.dev/dl). ${otherwise}`,
     );
   }
   const [version = '', toolchain = ''] = reply.split('\n');
   const fetchesNewer = toolchain.startsWith('auto') || toolchain.endsWith('+auto');
-  if (!isAtLeast(version, fetchesNewer ? '1.21' : wanted)) {
+  if (!isAtLeast(version, fetchesNewer ? '1.21' : required)) {
     throw new BinariesError(
-      `The Kubernetes control plane needs Go ${wanted} or newer, this is ${version}: install a newer one (https://go.dev/dl). ${otherwise}`,
+      `Building the Kubernetes control plane needs Go ${required} or newer, and this machine has ${version}: install a newer Go (https://go.dev/dl). ${otherwise}`,
     );
   }
 }
 
-/** Whether what `go env GOVERSION` says, for instance "go1.26.8" or "go1.27rc1", is at least `wanted`. */
-function isAtLeast(version: string, wanted: string): boolean {
+/** Whether an output of `go env GOVERSION`, for example "go1.26.8" or "go1.27rc1", is at least `required`. */
+function isAtLeast(version: string, required: string): boolean {
   const numbers = (text: string): number[] => (text.match(/\d+/g) ?? []).map(Number);
   const have = numbers(version);
-  const differences = numbers(wanted).map((number, index) => (have[index] ?? 0) - number);
+  const differences = numbers(required).map((number, index) => (have[index] ?? 0) - number);
   return (differences.find((difference) => difference !== 0) ?? 0) >= 0;
 }
 
@@ -126,7 +127,7 @@ async function compile(binary: string, flags: string, log: (line: string) => voi
     let compiled = 0;
     await go(['build', '-v', '-trimpath', '-buildvcs=false', '-ldflags', flags, '-o', binary, '.'], (line) => {
       if (line.startsWith('go: ')) return;
-      // With -v, Go names each package as it gets to it; the last is the program itself, which is then linked.
+      // With -v, Go prints each package when it begins to compile it. The last one is the program, which Go then links.
       compiled++;
       const percent = Math.floor((compiled / total) * 100);
       progress.report(compiled < total ? `compiling, ${percent} % of ${total} packages` : 'linking');
@@ -136,7 +137,7 @@ async function compile(binary: string, flags: string, log: (line: string) => voi
   }
 }
 
-/** Runs Go in the module, hands each line of its standard error on, returns its standard output. */
+/** Runs Go in the module. Passes each line of standard error to `onLine` and returns standard output. */
 function go(args: readonly string[], onLine: (line: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn('go', args, { cwd: SOURCES, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -154,7 +155,7 @@ function go(args: readonly string[], onLine: (line: string) => void): Promise<st
       const tail = lines.slice(-15).join('\n');
       return reject(
         new BinariesError(
-          `go ${args[0]} failed while building the control plane. It needs network access (or a full module cache) and about 4 GB of memory and disk. Its last lines:\n${tail}`,
+          `"go ${args[0]}" failed while building the control plane. The build needs network access (or a complete module cache) and about 4 GB of memory and disk. The last lines of its output:\n${tail}`,
         ),
       );
     });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** How a command ended. `code` is null when a signal ended it. */
+/** The result of a command. `code` is null when a signal ended it. */
 export interface CommandResult {
   readonly stdout: string;
   readonly stderr: string;
@@ -10,11 +10,11 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** What the command reads on its standard input; nothing by default. */
+  /** The standard input of the command; empty by default. */
   readonly input?: string;
 }
 
-/** Runs a command to its end. A command that fails is a result; throws only if it cannot be started. */
+/** Runs a command to its end. Throws only if the command cannot be started, not if it fails. */
 export function output(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: options.cwd, env: options.env, stdio: 'pipe' });
@@ -22,7 +22,7 @@ export function output(command: string, args: readonly string[], options: Comman
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    // A command need not read its input to the end.
+    // The command may exit before it has read all input.
     child.stdin.on('error', () => {});
     child.stdin.end(options.input ?? '');
     child.on('error', reject);

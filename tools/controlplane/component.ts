@@ -6,33 +6,33 @@ import { guardProcess } from './guard.ts';
 import { pollUntil } from './poll.ts';
 import { endProcesses, identify, isRunning, type ProcessIdentity } from './processes.ts';
 
-/** How long a program may take to become ready or to stop, on the slowest machine worth waiting for. */
+/** The limits for a program to become ready and to stop, generous for slow machines. */
 const START_MS = 180_000;
 const STOP_MS = 20_000;
 
 /** A running program of the control plane. */
 export interface Component extends ProcessIdentity {
   readonly name: string;
-  /** The file with all it has printed. */
+  /** The file with the program's output. */
   readonly log: string;
 }
 
-/** A program ended before it was ready. */
+/** A program ended before it was ready, or took too long. */
 export class ComponentError extends Error {
   override readonly name = 'ComponentError';
-  /** Whether it ended because someone else listens on its port. */
+  /** True when the program ended because its port was in use. */
   readonly portTaken: boolean;
 
   constructor(component: Component, what: string) {
     const tail = readFileSync(component.log, 'utf8').trimEnd().split('\n').slice(-20).join('\n');
-    super(`${component.name} ${what}; the end of ${component.log}:\n${tail}`);
+    super(`${component.name} ${what}; the last lines of ${component.log}:\n${tail}`);
     this.portTaken = tail.includes('address already in use');
   }
 }
 
 /**
- * Starts a program in the background, in a process group of its own and with its output in `dir`. A guarded one ends at
- * the latest with this process.
+ * Starts a program in the background, in its own process group, with its output in `dir`. A guarded program ends at the
+ * latest with this process.
  */
 export function startComponent(program: string, args: readonly string[], dir: string, guarded: boolean): Component {
   const name = program.slice(program.lastIndexOf('/') + 1);
@@ -43,7 +43,7 @@ export function startComponent(program: string, args: readonly string[], dir: st
     child.on('error', () => {});
     if (guarded) guardProcess(child);
     child.unref();
-    // One that has ended already gets an identity that nothing running has.
+    // If the program has already ended, it gets an identity that no running process has.
     const { pid = 0 } = child;
     return { name, log, ...(identify(pid) ?? { pid, startedAt: '' }) };
   } finally {
@@ -51,11 +51,11 @@ export function startComponent(program: string, args: readonly string[], dir: st
   }
 }
 
-/** Waits until the program says that it is ready. Throws a ComponentError when it ends before or takes minutes. */
+/** Waits until the program is ready. Throws a ComponentError when it ends before that or takes longer than START_MS. */
 export async function waitUntilReady(component: Component, isReady: () => Promise<boolean>): Promise<void> {
   let ended = false;
   const ready = await pollUntil(async () => {
-    // Asked first: what answers after our program has ended is someone else's.
+    // Asks before it checks the process: an answer after the program has ended comes from another program.
     const answer = await isReady().catch(() => false);
     ended = !isRunning(component);
     return ended || answer;

@@ -16,20 +16,20 @@ export interface ControlPlaneOptions {
   /** The programs to run; found or built by default. */
   readonly binaries?: Binaries;
   /**
-   * The data folder. With one, the control plane outlives this process and its data outlives the control plane: the next
-   * start in the same folder goes on with it. Without one, everything is gone at the latest when this process ends.
+   * The data folder. With a folder, the control plane keeps running after this process ends, and the next start in the same
+   * folder uses its data again. Without a folder, everything is removed at the latest when this process ends.
    */
   readonly dir?: string;
-  /** Gets progress for a person, a line at a time; nobody by default. */
+  /** Receives progress for the user, line by line; ignored by default. */
   readonly log?: (line: string) => void;
 }
 
 /** A running etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, with RBAC and real ServiceAccount tokens. */
 export interface ControlPlane {
   readonly dir: string;
-  /** Path of a kubeconfig of a cluster administrator. */
+  /** Path of an administrator's kubeconfig. */
   readonly kubeconfig: string;
-  /** URL of the API server. It stays the same as long as the control plane runs. */
+  /** URL of the API server. It does not change while the control plane runs. */
   readonly server: string;
   readonly binaries: Binaries;
   /** Runs kubectl as administrator, or with another kubeconfig. A failing command is a result, not an error. */
@@ -37,17 +37,17 @@ export interface ControlPlane {
     args: readonly string[],
     options?: { input?: string; kubeconfig?: string },
   ) => Promise<CommandResult>;
-  /** Stops the API server alone: clients find their connections closed and the port refusing. */
+  /** Stops only the API server: connections close, and the port refuses new ones. */
   stopApiServer(): Promise<void>;
-  /** Starts it again, on the same port and with the same data and certificate. */
+  /** Starts the API server again, with the same port, data and certificate. */
   startApiServer(): Promise<void>;
   restartApiServer(): Promise<void>;
   /**
-   * Compacts etcd to its present revision and restarts the API server, whose watch cache would otherwise still answer
-   * from memory: afterwards a list or watch from an older resourceVersion fails with 410 Gone.
+   * Compacts etcd to its current revision and restarts the API server, because its watch cache would still answer for
+   * compacted revisions. A later list or watch from an older resourceVersion fails with 410 Gone.
    */
   compact(): Promise<void>;
-  /** Stops all of it, and removes the data unless a data folder was given. */
+  /** Stops all programs, and removes the data unless `dir` was given. */
   stop(): Promise<void>;
 }
 
@@ -91,16 +91,16 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const etcd = start(binaries.etcd, [
       '--name=etcd',
       `--data-dir=${join(dir, 'etcd')}`,
-      // Sockets in the data folder: no port to race for, and no other user of the machine gets in.
+      // Sockets in the data folder: they need no free port, and other users of the machine cannot connect.
       `--listen-client-urls=${client}`,
       `--advertise-client-urls=${client}`,
       `--listen-peer-urls=${peer}`,
       `--initial-advertise-peer-urls=${peer}`,
       `--initial-cluster=etcd=${peer}`,
       '--log-level=warn',
-      // The data outlive a crash of every process, but not a power cut: enough for development, and several times faster.
+      // Several times faster. The data survive a crash of every process, but not a power failure.
       '--unsafe-no-fsync',
-      // 2 GiB by default, which a hundred thousand resources fill.
+      // A hundred thousand resources exceed the default of 2 GiB.
       `--quota-backend-bytes=${8 * 2 ** 30}`,
     ]);
     await waitUntilReady(etcd, async () => (await askEtcd('/health')).body.includes('"true"'));
@@ -112,9 +112,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       '--bind-address=127.0.0.1',
       '--advertise-address=127.0.0.1',
       `--secure-port=${port}`,
-      // It makes itself a certificate on the first start and finds it again on the next.
+      // The API server creates a certificate here on its first start and uses it again later.
       `--cert-dir=${certificates}`,
-      // An endpoint on a loopback address would be refused, again and again.
+      // The API server would try again and again to publish a loopback address, which is invalid in an endpoint.
       '--endpoint-reconciler-type=none',
       `--token-auth-file=${credentials.tokenFile}`,
       '--authorization-mode=RBAC',
@@ -122,7 +122,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       `--service-account-key-file=${credentials.serviceAccountKeyFile}`,
       `--service-account-signing-key-file=${credentials.serviceAccountKeyFile}`,
       '--service-cluster-ip-range=10.96.0.0/16',
-      // Without it, a stop waits a minute for open watches to end by themselves.
+      // Without this flag, a stop waits a minute for open watches to end.
       '--shutdown-watch-termination-grace-period=1s',
       '--profiling=false',
     ]);
@@ -141,7 +141,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       '--leader-elect=false',
       '--kube-api-qps=2000',
       '--kube-api-burst=4000',
-      // No port: nothing asks it anything.
+      // No port, because no client connects to it.
       '--secure-port=0',
       '--profiling=false',
     ]);
@@ -194,7 +194,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const range = await askEtcd('/v3/kv/range', { key: 'AA==' });
     const { revision } = (JSON.parse(range.body) as { header: { revision: string } }).header;
     const { status, body } = await askEtcd('/v3/kv/compaction', { revision, physical: true });
-    if (status !== 200) throw new Error(`etcd does not compact: ${body}`);
+    if (status !== 200) throw new Error(`etcd could not compact its history: ${body}`);
     await restartApiServer();
   }
 
@@ -221,13 +221,13 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   };
 }
 
-/** The environment for kubectl on the control plane in `dir`, with a cache of its own: ports are used again by others. */
+/** The environment for kubectl on the control plane in `dir`, with a separate cache, because control planes reuse ports. */
 export function kubectlEnvironment(dir: string, kubeconfig: string): NodeJS.ProcessEnv {
   return { ...process.env, KUBECONFIG: kubeconfig, KUBECACHEDIR: join(dir, 'kubectl-cache') };
 }
 
 function requireShortPath(socket: string): void {
-  // sun_path holds 104 bytes on macOS, 108 on Linux, with the final NUL.
+  // sun_path has 104 bytes on macOS and 108 on Linux, including the final NUL.
   if (Buffer.byteLength(socket) > 103)
     throw new Error(`the path ${socket} is too long for a socket: use another folder`);
 }

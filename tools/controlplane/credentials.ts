@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The users whose tokens the API server knows, and their groups. */
+/** The users with a static token, and their groups. */
 const USERS = [
   { user: 'admin', group: 'system:masters' },
   { user: 'system:kube-controller-manager', group: '' },
@@ -10,7 +10,7 @@ const USERS = [
 
 export type User = (typeof USERS)[number]['user'];
 
-/** The files with which the control plane's programs know each other. They are made once for a data folder. */
+/** The credentials of the control plane's programs. They are created once for each data folder. */
 export interface Credentials {
   /** For --token-auth-file. */
   readonly tokenFile: string;
@@ -19,7 +19,7 @@ export interface Credentials {
   tokenOf(user: User): string;
 }
 
-/** Reads the credentials of a data folder; makes them when it has none. */
+/** Reads the credentials of a data folder. Creates them if necessary. */
 export function credentialsIn(dir: string): Credentials {
   const tokenFile = join(dir, 'tokens.csv');
   const serviceAccountKeyFile = join(dir, 'service-account.key');
@@ -45,13 +45,13 @@ export function credentialsIn(dir: string): Credentials {
     serviceAccountKeyFile,
     tokenOf(user) {
       const token = tokens.get(user);
-      if (token === undefined) throw new Error(`${tokenFile} has no token of ${user}`);
+      if (token === undefined) throw new Error(`${tokenFile} has no token for user ${user}`);
       return token;
     },
   };
 }
 
-/** Writes a kubeconfig with a bearer token, readable to its owner alone. `ca` is PEM. JSON is YAML too. */
+/** Writes a kubeconfig with a bearer token that only its owner can read. `ca` is PEM. JSON is valid YAML. */
 export function writeKubeconfig(path: string, server: string, ca: string, token: string): void {
   const name = 'mtls-operator';
   const kubeconfig = {

@@ -1,4 +1,4 @@
-// The other end of guard.ts: waits for the end of the process that started it, then ends what that one left behind.
+// The process that guard.ts starts. It waits until its parent ends, and then ends the programs that the parent left behind.
 
 import { rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';

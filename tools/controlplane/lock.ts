@@ -4,9 +4,9 @@ import { pollUntil } from './poll.ts';
 import { identify, isRunning, type ProcessIdentity } from './processes.ts';
 
 /**
- * Runs `work` while holding the lock file `path`; waits as long as another living process holds it and calls `onWait`
- * once before that. A lock whose holder has died is taken over; of several that do so at the same instant two may get it,
- * so `work` must bear that.
+ * Runs `work` while holding the lock file `path`. If another running process holds it, calls `onWait` once and waits. A
+ * lock whose holder has ended is taken over. If several processes do that at the same instant, two may hold the lock, so
+ * `work` must be safe in that case.
  */
 export async function withLock<T>(path: string, onWait: () => void, work: () => Promise<T>): Promise<T> {
   if (!tryLock(path)) {
@@ -26,7 +26,7 @@ function tryLock(path: string): boolean {
     if (isRunning(holder)) return false;
     rmSync(path, { force: true });
   }
-  // Linked into place, so that nobody ever sees a lock without its holder's identity.
+  // A link is atomic: no process sees a lock file without its holder's identity.
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(identify(process.pid)));
   try {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Polls until `predicate` holds; false when it does not within `timeoutMs`. It is asked at least once. */
+/** Polls until `predicate` is true. Returns false after `timeoutMs`. Calls it at least once. */
 export async function pollUntil(
   predicate: () => boolean | Promise<boolean>,
   timeoutMs: number,

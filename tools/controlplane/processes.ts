@@ -3,36 +3,36 @@ import { readFileSync } from 'node:fs';
 
 import { pollUntil } from './poll.ts';
 
-/** One particular process. A pid alone is used again by the system; together with the start time it is not. */
+/** Identifies a process. The system reuses a pid, but not a pid together with its start time. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** When it started, in the system's own notation: to be compared, not read. */
+  /** The start time in the system's own notation, only for comparison. */
   readonly startedAt: string;
 }
 
-/** The identity of the process that has this pid now, or undefined when there is none (a zombie has ended too). */
+/** The identity of the process with this pid; undefined when no process has it, or only a zombie. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const found = process.platform === 'linux' ? readProcStat(pid) : askPs(pid);
   return found === undefined || found.state.startsWith('Z') ? undefined : { pid, startedAt: found.startedAt };
 }
 
-/** Whether the process still runs, and is not another one that got its pid. */
+/** Whether the process is still running. False when another process now has its pid. */
 export function isRunning(identity: ProcessIdentity): boolean {
   return identify(identity.pid)?.startedAt === identity.startedAt;
 }
 
-/** Sends the signal if that process still runs; with `group`, to all of the process group that it leads. */
+/** Sends a signal if the process is still running; with `group`, to the whole process group that it leads. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals, { group = false } = {}): void {
   if (!isRunning(identity)) return;
   try {
     process.kill(group ? -identity.pid : identity.pid, signal);
   } catch (error) {
-    // It may end between the look and the signal.
+    // The process may end after the check.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
-/** Ends the processes: SIGTERM, and SIGKILL for those that still run after `graceMs`. Throws if one survives that. */
+/** Ends the processes with SIGTERM, and after `graceMs` with SIGKILL. Throws if one is still running after that. */
 export async function endProcesses(identities: readonly ProcessIdentity[], graceMs: number): Promise<void> {
   const allGone = (): boolean => !identities.some(isRunning);
   for (const identity of identities) signalProcess(identity, 'SIGTERM');
@@ -46,9 +46,9 @@ export async function endProcesses(identities: readonly ProcessIdentity[], grace
 function readProcStat(pid: number): { state: string; startedAt: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
+    // The second field is the program's name in parentheses. The name may contain spaces and parentheses.
     const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // starttime is field 22 (proc_pid_stat(5)), counted since boot.
+    // starttime is field 22 (proc_pid_stat(5)), in ticks since boot.
     const ticks = rest[22 - 4];
     if (state === undefined || ticks === undefined) return undefined;
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

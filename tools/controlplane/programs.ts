@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** The names the programs have in a folder, as in KUBEBUILDER_ASSETS. */
+/** The programs' file names, as in KUBEBUILDER_ASSETS. */
 export const PROGRAMS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
 
 /** The programs of a control plane, as absolute paths. */
@@ -11,12 +11,12 @@ export interface Binaries {
   readonly kubectl: string;
 }
 
-/** Why there is no control plane; the message says what to install. */
+/** The control plane's programs are missing. The message says what to install. */
 export class BinariesError extends Error {
   override readonly name = 'BinariesError';
 }
 
-/** The programs of a folder that holds all of them. */
+/** The programs of a folder that contains all of them. */
 export function binariesIn(folder: string): Binaries {
   return {
     etcd: join(folder, 'etcd'),

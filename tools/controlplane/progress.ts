@@ -1,12 +1,12 @@
-/** The life of one long piece of work, told while it goes on. */
+/** Shows the progress of long work. */
 export interface Progress {
-  /** Says what is being done now; cheap, to be called as often as there is news. */
+  /** Sets the current activity. Cheap, so call it often. */
   report(what: string): void;
   stop(): void;
 }
 
 /**
- * Shows the latest report with the time elapsed: every second on one line of a terminal, else by `log` every 15 seconds.
+ * Shows the latest report and the elapsed time: on a terminal every second on one line, otherwise every 15 seconds to `log`.
  */
 export function startProgress(log: (line: string) => void): Progress {
   const started = performance.now();

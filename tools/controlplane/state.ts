@@ -3,34 +3,34 @@ import { join } from 'node:path';
 
 import { endProcesses, isRunning, type ProcessIdentity } from './processes.ts';
 
-/** What a data folder remembers of the control plane that was last started in it. */
+/** The record of the control plane that was last started in a data folder. */
 export interface State {
   /** The API server's port. */
   readonly port: number;
-  /** In the order in which they were started. */
+  /** In the order of their start. */
   readonly processes: readonly (ProcessIdentity & { readonly name: string })[];
 }
 
 const path = (dir: string): string => join(dir, 'state.json');
 
-/** The state of a data folder, or undefined when no control plane was ever started there. */
+/** The state of a data folder; undefined when no control plane was ever started in it. */
 export function readState(dir: string): State | undefined {
   return existsSync(path(dir)) ? (JSON.parse(readFileSync(path(dir), 'utf8')) as State) : undefined;
 }
 
-/** Replaces the state as a whole: a crash leaves the old or the new one. */
+/** Replaces the state atomically: a crash leaves the old or the new state. */
 export function writeState(dir: string, state: State): void {
   const draft = `${path(dir)}.new`;
   writeFileSync(draft, JSON.stringify(state));
   renameSync(draft, path(dir));
 }
 
-/** Whether all three programs of the control plane in this folder run. */
+/** Whether all three programs of the control plane are running. */
 export function isUp(state: State | undefined): state is State {
   return state !== undefined && state.processes.length === 3 && state.processes.every(isRunning);
 }
 
-/** Ends what still runs of the control plane last started in this folder: the API server before etcd, which it needs. */
+/** Ends the programs that were last started in this folder and are still running. etcd ends last, because the API server needs it. */
 export async function endRecorded(dir: string): Promise<void> {
   const state = readState(dir);
   if (state === undefined) return;
