@@ -18,7 +18,7 @@ export interface Reader {
   readonly folder: string;
   readonly world: Installation;
   /** Runs a command in the reader's shell; throws unless it succeeds. */
-  run(command: string): Promise<string>;
+  readonly run: (command: string) => Promise<string>;
 }
 
 export interface PageOptions {

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { paths, type Secret } from '../../support/api.ts';
+import { fileOf, fingerprintOf, openssl } from '../../support/behaviours/judge.ts';
+import { runPage } from '../../support/docs/run-page.ts';
+import { eventually } from '../../support/eventually.ts';
+import { installation } from '../../support/installation.ts';
+
+const world = installation({}, async ({ cluster }) => {
+  await cluster.kubectl(['apply', '-f', join(import.meta.dirname, '../../../deploy/examples/payments.yaml')]);
+  // There are no pods here for a rotation to wait for.
+  await world.patchAuthority('default', { spec: { rotation: { propagationDelay: '1s' } } });
+  await world.tenantOf('shop').rotate('payments', 'before-the-backup');
+  await world.tenantOf('shop').ready('payments');
+});
+
+let original: string | undefined;
+let folder: string;
+let saved: ReadonlyMap<string, unknown>;
+
+runPage('docs/operations/backup.md', world, {
+  async before(reader) {
+    ({ folder } = reader);
+    original = await activeRoot();
+  },
+  instead: {
+    // The operator of a test is no pod.
+    async 'kubectl apply -k deploy'({ run }, command) {
+      await run(command);
+      await world.start();
+    },
+  },
+  after: {
+    /** The cluster is lost: a new one has no kinds, no root and no operator. */
+    async 'Back up everything else'({ run }) {
+      saved = await secretData();
+      assert.equal(saved.size, 2);
+      await world.operator.stop();
+      await run(
+        'kubectl delete namespace shop && kubectl delete -k crds && kubectl -n mtls-operator delete secret mtls-root',
+      );
+    },
+    async 'Restore the roots'() {
+      assert.equal(await activeRoot(), original);
+      assert.deepEqual(await secretData(), saved);
+      await assertTrusted([original]);
+      // The root Secret is lost while the operator runs.
+      await world.api.delete(paths.rootSecret('mtls-root'));
+      const another = await eventually(
+        async () => {
+          const { status } = await world.authority('default');
+          assert.notEqual(status?.activeRoot?.fingerprint, original);
+          assert.equal(status?.rotation, undefined);
+          return status?.activeRoot?.fingerprint;
+        },
+        { timeoutMs: 90_000 },
+      );
+      await assertTrusted([another]);
+    },
+    async 'If the operator has already created another root'() {
+      assert.equal(await activeRoot(), original);
+      await assertTrusted([original]);
+    },
+    async 'Restore the CRL'({ run }) {
+      await run('kubectl get secrets -n shop -o json | portable > secrets.json');
+      saved = await secretData();
+      await run('kubectl delete namespace shop');
+    },
+    async 'Restore a namespace'() {
+      assert.deepEqual(await secretData(), saved);
+    },
+  },
+});
+
+const activeRoot = async (): Promise<string | undefined> =>
+  (await world.authority('default')).status?.activeRoot?.fingerprint;
+
+const secrets = () => world.api.list<Secret>(paths.secrets('shop'));
+
+const secretData = async (): Promise<ReadonlyMap<string, unknown>> =>
+  new Map((await secrets()).map(({ metadata, data }) => [metadata.name, data]));
+
+/** Every Secret trusts these roots, and every certificate verifies against the roots of every Secret. */
+async function assertTrusted(roots: readonly (string | undefined)[]): Promise<void> {
+  const all = await secrets();
+  assert.equal(all.length, 2);
+  for (const trusting of all) {
+    const bundle = fileOf(trusting, 'ca.crt');
+    const certificates = bundle.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g) ?? [];
+    const trusted = await Promise.all(certificates.map(fingerprintOf));
+    assert.deepEqual(new Set(trusted), new Set(roots));
+    assert.equal(trusted.length, roots.length);
+    writeFileSync(join(folder, 'trusted.crt'), bundle);
+    for (const shown of all)
+      await openssl(['verify', '-CAfile', join(folder, 'trusted.crt')], fileOf(shown, 'tls.crt'));
+  }
+}

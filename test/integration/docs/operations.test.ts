@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { type Config, readConfig } from '../../../src/config.ts';
+import { paths, type Secret } from '../../support/api.ts';
+import { type Reader, runPage } from '../../support/docs/run-page.ts';
+import { eventually } from '../../support/eventually.ts';
+import { installation } from '../../support/installation.ts';
+
+// These pages share an installation, and uninstalling comes last.
+const world = installation();
+
+const noKubelet = 'there is no kubelet: no pod becomes ready';
+
+runPage('docs/operations/install.md', world, {
+  notRun: {
+    'docker build': 'needs a container builder',
+    'docker push': 'needs a registry',
+    'rollout status': noKubelet,
+  },
+});
+
+runPage('docs/operations/monitoring.md', world, {
+  after: {
+    Alerts: testAlerts,
+    async 'Serve the metrics over TLS'({ run }) {
+      const args = await run(
+        "kubectl -n mtls-operator get deployment mtls-operator -o jsonpath='{.spec.template.spec.containers[0].args}'",
+      );
+      const flags = (JSON.parse(args) as string[]).filter((flag) => flag.startsWith('--metrics-'));
+      const { metrics } = readConfig(flags, {}) as Config;
+      assert.deepEqual(metrics?.clients, ['spiffe://cluster.local/ns/monitoring/sa/prometheus']);
+    },
+  },
+});
+
+runPage('docs/operations/capacity.md', world);
+
+runPage('docs/operations/security.md', world);
+
+runPage('docs/operations/fail-over.md', world, {
+  notRun: { 'delete pod': 'the operator of a test is no pod' },
+});
+
+runPage('docs/operations/upgrade.md', world, { notRun: { 'rollout status': noKubelet } });
+
+runPage('docs/operations/uninstall.md', world, {
+  async before({ run }) {
+    // The other pages have created these.
+    await run('kubectl -n mtls-operator delete mcert metrics && kubectl delete namespace monitoring');
+    kept = await dataOfSecrets();
+  },
+  after: {
+    async 'Remove the operator and keep the Secrets'({ world: { cluster } }) {
+      await eventually(async () => {
+        const { stdout } = await cluster.tryKubectl(['get', 'crd', '--output=name']);
+        assert.doesNotMatch(stdout, /mtls-operator/);
+      });
+      assert.equal(kept.length, 2);
+      assert.deepEqual(await dataOfSecrets(), kept);
+    },
+  },
+});
+
+let kept: readonly unknown[] = [];
+
+const dataOfSecrets = async (): Promise<readonly unknown[]> =>
+  (await world.api.list<Secret>(paths.secrets('shop'))).map(({ data }) => data);
+
+/** Each alert fires for series that ask for it, and for no others. */
+async function testAlerts({ folder }: Reader): Promise<void> {
+  const day = 86_400;
+  const certificate = '{namespace="shop",name="payments",role="server"}';
+  const cases: Readonly<Record<string, readonly [series: string, quiet: string, loud: string]>> = {
+    MtlsCertificateNotReady: ['mtls_operator_certificate_ready{namespace="shop",name="payments"}', '1', '0'],
+    MtlsCertificateExpiresSoon: [
+      `mtls_operator_certificate_expiry_seconds${certificate}`,
+      `${30 * day}`,
+      `${10 * day}`,
+    ],
+    MtlsRootExpiresSoon: ['mtls_operator_root_expiry_seconds{authority="default"}', `${365 * day}`, `${200 * day}`],
+    MtlsRootRotationStuck: ['mtls_operator_rotation_phase{authority="default",phase="Draining"}', '0', '1'],
+    MtlsCrlEndsSoon: ['mtls_operator_crl_next_update_seconds{authority="default"}', `${20 * day}`, `${5 * day}`],
+    MtlsOperatorHasNoLeader: ['mtls_operator_leader{pod="a"}', '1', '0'],
+    MtlsOperatorFails: ['mtls_operator_reconciles_total{controller="certificate",outcome="error"}', '1', '1+60'],
+  };
+  const leader = { series: 'mtls_operator_leader{pod="b"}', values: '1x600' };
+  const limit = { series: 'mtls_operator_crl_entries_limit{authority="default"}', values: '5000x600' };
+  const entries = (values: string) => ({ series: 'mtls_operator_crl_entries{authority="default"}', values });
+  const test = (alertname: string, isFiring: boolean, input: readonly object[]) => ({
+    interval: '1m',
+    input_series: input,
+    promql_expr_test: [
+      {
+        expr: `count(ALERTS{alertname="${alertname}",alertstate="firing"}) or vector(0)`,
+        eval_time: '8h',
+        exp_samples: [{ value: isFiring ? 1 : 0, labels: '{}' }],
+      },
+    ],
+  });
+  const tests = Object.entries(cases).flatMap(([alert, [series, quiet, loud]]) => [
+    test(alert, false, [{ series, values: `${quiet}x600` }, ...(alert === 'MtlsOperatorHasNoLeader' ? [] : [leader])]),
+    test(alert, true, [{ series, values: `${loud}x600` }, ...(alert === 'MtlsOperatorHasNoLeader' ? [] : [leader])]),
+  ]);
+  const full = [
+    test('MtlsCrlNearlyFull', false, [limit, entries('3999x600')]),
+    test('MtlsCrlNearlyFull', true, [limit, entries('4000x600')]),
+  ];
+  const file = join(folder, 'rules-test.yaml');
+  await writeFile(
+    file,
+    JSON.stringify({ rule_files: ['rules.yaml'], evaluation_interval: '1m', tests: [...tests, ...full] }),
+  );
+  const { stdout } = await promisify(execFile)('promtool', ['test', 'rules', file]);
+  assert.match(stdout, /SUCCESS/);
+}
