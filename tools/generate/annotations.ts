@@ -29,7 +29,7 @@ export function annotationsFile(constants: string, group: string): string {
       annotations,
       'Annotations of a Secret',
       ['Secret'],
-      'The operator writes them. Set `secret-name` only to [hand a Secret over](../operations.md#hand-a-secret-over).',
+      'The operator writes them. Set `secret-name` only to [hand a Secret over](../how-to/hand-over-a-secret.md).',
     ),
     ...section(annotations, 'Annotations of a root Secret', ['root Secret'], 'The operator writes them.'),
     ...section(
@@ -38,7 +38,7 @@ export function annotationsFile(constants: string, group: string): string {
       ['object that the operator writes', 'Secret', 'ConfigMap or ClusterTrustBundle'],
       'The operator writes them, and watches objects by them.',
     ),
-    'An administrator sets `mtls-operator.io/metrics: allow` on a namespace, and the NetworkPolicy then admits its pods to the\nmetrics: see [monitoring](../operations.md#metrics-and-alerts).',
+    'An administrator sets `mtls-operator.io/metrics: allow` on a namespace, and the NetworkPolicy then admits its pods to the\nmetrics: see [monitoring](../operations/monitoring.md).',
   ]
     .join('\n')
     .concat('\n');

@@ -6,8 +6,8 @@ const header = `<!-- Generated from src/telemetry/metrics.ts by \`npm run genera
 
 # Metrics
 
-Every replica serves \`/metrics\` in the text format of Prometheus on port 8080 of its pod, or [over TLS](../operations.md#metrics-over-tls).
-[Monitoring](../operations.md#metrics-and-alerts) has the scrape configuration and the alerts.
+Every replica serves \`/metrics\` in the text format of Prometheus on port 8080 of its pod, or [over TLS](../operations/monitoring.md#serve-the-metrics-over-tls).
+[Monitoring](../operations/monitoring.md) has the scrape configuration and the alerts.
 
 Gauges about certificates and roots have the same values on every replica: use \`max\`. Those about rotations and queues exist on the
 leader only. The metrics of the Node.js process (\`process_*\`, \`nodejs_*\`) follow those below.

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { parse } from 'yaml';
 
 import { type Config, readConfig } from '../../../src/config.ts';
 import { paths, type Secret } from '../../support/api.ts';
@@ -24,6 +25,7 @@ runPage('docs/operations/install.md', world, {
 });
 
 runPage('docs/operations/monitoring.md', world, {
+  instead: { 'promtool check config': checkScrapeConfig },
   after: {
     Alerts: testAlerts,
     async 'Serve the metrics over TLS'({ run }) {
@@ -51,9 +53,13 @@ runPage('docs/operations/uninstall.md', world, {
   async before({ run }) {
     // The other pages have created these.
     await run('kubectl -n mtls-operator delete mcert metrics && kubectl delete namespace monitoring');
+    await world.patchAuthority('default', { spec: { trustBundle: { configMap: {} } } });
+    await run('kubectl wait mauth default --for=condition=TrustPublished --timeout=60s');
     kept = await dataOfSecrets();
   },
   after: {
+    // The operator of a test is no pod, which the command would stop.
+    'Stop the operator and keep everything': () => world.operator.stop(),
     async 'Remove the operator and keep the Secrets'({ world: { cluster } }) {
       await eventually(async () => {
         const { stdout } = await cluster.tryKubectl(['get', 'crd', '--output=name']);
@@ -69,6 +75,21 @@ let kept: readonly unknown[] = [];
 
 const dataOfSecrets = async (): Promise<readonly unknown[]> =>
   (await world.api.list<Secret>(paths.secrets('shop'))).map(({ data }) => data);
+
+/** Debian builds promtool without the discovery of Kubernetes, so the rest of the file is checked. */
+async function checkScrapeConfig({ folder }: Reader, command: string): Promise<void> {
+  const file = join(folder, command.split(' ').at(-1) ?? '');
+  const { scrape_configs: jobs } = parse(await readFile(file, 'utf8')) as {
+    readonly scrape_configs: readonly { readonly kubernetes_sd_configs: readonly object[] }[];
+  };
+  assert.equal(jobs.length, 1);
+  const without = jobs.map(({ kubernetes_sd_configs: discovery, ...job }) => {
+    assert.deepEqual(discovery, [{ role: 'pod', namespaces: { names: ['mtls-operator'] } }]);
+    return job;
+  });
+  await writeFile(file, JSON.stringify({ scrape_configs: without }));
+  await promisify(execFile)('promtool', ['check', 'config', '--syntax-only', file]);
+}
 
 /** Each alert fires for series that ask for it, and for no others. */
 async function testAlerts({ folder }: Reader): Promise<void> {

@@ -1,22 +1,16 @@
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { symlinkSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 
-import { type Config, readConfig } from '../../../src/config.ts';
 import { mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
 import { operatorNamespace } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
-import { section } from '../../support/page.ts';
 import { type FixtureRoot, opensslRoot } from '../../support/pki-fixture.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
-const ROOT = join(import.meta.dirname, '../../..');
 const serverName = 'mtls-operator.mtls-operator.svc';
 
 let monitoring: Tenant;
@@ -166,21 +160,6 @@ describe('metrics over TLS', () => {
     assert.notEqual(renewed, before);
     await eventually(async () => assert.equal((await scrape(client)).shown, renewed));
   });
-});
-
-test('docs/operations.md has certificates and a patch of the Deployment that the API server accepts', async () => {
-  const [certificates = '', patch = ''] = section('docs/operations.md', 'Metrics over TLS').blocks('yaml');
-  await world.cluster.kubectl(['create', 'namespace', 'monitoring']);
-  await world.cluster.kubectl(['apply', '--dry-run=server', '-f', '-'], { input: certificates });
-  const own = await scratchFolder('patched');
-  for (const name of ['deploy', 'crds']) symlinkSync(join(ROOT, name), join(own, name));
-  await mkdir(join(own, 'own'));
-  await writeFile(join(own, 'own/kustomization.yaml'), patch.replace('<the folder deploy>', '../deploy'));
-  await world.cluster.kubectl(['apply', '--server-side', '--dry-run=server', '-k', join(own, 'own')]);
-  const rendered = await world.cluster.kubectl(['kustomize', join(own, 'own')]);
-  const flags = [...rendered.matchAll(/- (--metrics-\S+)/g)].map(([, flag = '']) => flag);
-  const { metrics } = readConfig(flags, {}) as Config;
-  assert.deepEqual(metrics?.clients, ['spiffe://cluster.local/ns/monitoring/sa/prometheus']);
 });
 
 test('the NetworkPolicy selects the operator’s pods, has their ports, and admits only labelled namespaces', async () => {
